@@ -1,0 +1,16 @@
+//! Words that more than one mail protocol needs.
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+mod machine;
+mod random;
+mod reply;
+mod secret;
+mod time;
+
+pub use machine::{Layer, LayerFacts, Machine, Misuse, Step, TlsFacts, UpgradeError};
+pub use random::{Random, SeededRandom};
+pub use reply::{EnhancedCode, Reply};
+pub use secret::Secret;
+pub use time::{Civil, Time, WallTime, Zone};

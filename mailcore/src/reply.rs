@@ -1,0 +1,214 @@
+//! SMTP and LMTP replies with enhanced status codes (RFC 5321 §4.2, RFC 2034, RFC 3463).
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// An enhanced status code, such as 5.1.1 (RFC 3463 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EnhancedCode {
+    /// 2 success, 4 temporary, 5 permanent.
+    pub class: u8,
+    /// What it is about: 0 to 999.
+    pub subject: u16,
+    /// The detail: 0 to 999.
+    pub detail: u16,
+}
+
+impl EnhancedCode {
+    /// A code from its three numbers.
+    pub const fn new(class: u8, subject: u16, detail: u16) -> Self {
+        EnhancedCode { class, subject, detail }
+    }
+
+    /// Takes a code from the start of a reply text; gives the rest after one space. `None` if there is none
+    /// (RFC 2034 §4: class 2, 4 or 5, then two numbers of at most three digits).
+    pub fn take(text: &str) -> Option<(Self, &str)> {
+        let end = text.find(' ').unwrap_or(text.len());
+        let mut numbers = text[..end].split('.');
+        let class = match numbers.next()? {
+            "2" => 2,
+            "4" => 4,
+            "5" => 5,
+            _ => return None,
+        };
+        let mut number = || {
+            let digits = numbers.next()?;
+            let valid = (1..=3).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+            valid.then(|| digits.parse().ok()).flatten()
+        };
+        let code = EnhancedCode { class, subject: number()?, detail: number()? };
+        if numbers.next().is_some() {
+            return None;
+        }
+        Some((code, text[end..].strip_prefix(' ').unwrap_or_default()))
+    }
+}
+
+impl fmt::Display for EnhancedCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.class, self.subject, self.detail)
+    }
+}
+
+/// A reply: a code of three digits, maybe an enhanced code, and one or more lines of text.
+///
+/// The text is cleaned when the reply is made: it never holds CR, LF, NUL or another control, and the lines that are
+/// written never pass 512 octets (RFC 5321 §4.5.3.1.5), so text that came from elsewhere cannot add a line.
+///
+/// ```
+/// use pillarbox_core::Reply;
+///
+/// let reply = Reply::enhanced(550, 5, 1, 1, "no such user here");
+/// assert_eq!(reply.to_string(), "550 5.1.1 no such user here");
+/// assert!(reply.is_permanent());
+///
+/// let mut wire = Vec::new();
+/// Reply::new(250, "mx.example\nSIZE 1000").write(&mut wire);
+/// assert_eq!(wire, b"250-mx.example\r\n250 SIZE 1000\r\n");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reply {
+    code: u16,
+    enhanced: Option<EnhancedCode>,
+    /// Lines parted by LF; no other control octet.
+    text: Cow<'static, str>,
+}
+
+/// What a line may still hold behind code, separator and enhanced code (RFC 5321 §4.5.3.1.5: 512 with CRLF).
+const TEXT_MAX: usize = 512 - 2 - 4 - 10;
+
+impl Reply {
+    /// A reply without an enhanced code. LF in the text parts lines; other controls become `?`.
+    ///
+    /// # Panics
+    ///
+    /// If `code` is not in 200..=599: codes are written in the program, never taken from a peer.
+    pub fn new(code: u16, text: impl Into<Cow<'static, str>>) -> Self {
+        assert!((200..=599).contains(&code), "reply code {code} is not in 200..=599");
+        Reply { code, enhanced: None, text: clean(text.into()) }
+    }
+
+    /// A reply with an enhanced code `class.subject.detail`.
+    ///
+    /// # Panics
+    ///
+    /// As [`Reply::new`].
+    pub fn enhanced(code: u16, class: u8, subject: u16, detail: u16, text: impl Into<Cow<'static, str>>) -> Self {
+        Reply { enhanced: Some(EnhancedCode::new(class, subject, detail)), ..Reply::new(code, text) }
+    }
+
+    /// The code of three digits.
+    pub const fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// The enhanced code, if the reply has one.
+    pub const fn enhanced_code(&self) -> Option<EnhancedCode> {
+        self.enhanced
+    }
+
+    /// The lines of text, without code and enhanced code.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.text.split('\n')
+    }
+
+    /// The text of all lines, parted by LF.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// 2yz and 3yz.
+    pub const fn is_positive(&self) -> bool {
+        self.code < 400
+    }
+
+    /// 4yz: the same command may succeed later.
+    pub const fn is_temporary(&self) -> bool {
+        self.code >= 400 && self.code < 500
+    }
+
+    /// 5yz.
+    pub const fn is_permanent(&self) -> bool {
+        self.code >= 500
+    }
+
+    /// Appends the reply as it goes over the wire: every line with the code, all but the last with a hyphen, every line
+    /// with the enhanced code (RFC 2034 §4), each ended by CRLF.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        use alloc::format;
+        let mut lines = self.lines().peekable();
+        while let Some(line) = lines.next() {
+            let separator = if lines.peek().is_some() { '-' } else { ' ' };
+            out.extend_from_slice(format!("{}{separator}", self.code).as_bytes());
+            if let Some(enhanced) = self.enhanced {
+                out.extend_from_slice(format!("{enhanced} ").as_bytes());
+            }
+            out.extend_from_slice(line.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+impl fmt::Display for Reply {
+    /// The reply on one line, as logs show it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code)?;
+        if let Some(enhanced) = self.enhanced {
+            write!(f, " {enhanced}")?;
+        }
+        for line in self.lines() {
+            write!(f, " {line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes text fit to stand in a reply: no control but LF between lines, lines cut at [`TEXT_MAX`] on a character border.
+fn clean(text: Cow<'static, str>) -> Cow<'static, str> {
+    let fits = |line: &str| line.len() <= TEXT_MAX && !line.chars().any(char::is_control);
+    if text.split('\n').all(fits) {
+        return text;
+    }
+    let mut cleaned = String::with_capacity(text.len());
+    for (number, line) in text.split('\n').enumerate() {
+        if number > 0 {
+            cleaned.push('\n');
+        }
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let start = cleaned.len();
+        for c in line.chars() {
+            if cleaned.len() - start + c.len_utf8() > TEXT_MAX {
+                break;
+            }
+            cleaned.push(if c.is_control() { '?' } else { c });
+        }
+    }
+    Cow::Owned(cleaned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn text_from_elsewhere_cannot_add_a_line() {
+        let reply = Reply::new(550, String::from("bad \r250 ok\0\u{1b}[2J"));
+        assert_eq!(reply.text(), "bad ?250 ok??[2J");
+        let mut wire = Vec::new();
+        Reply::enhanced(550, 5, 0, 0, "é".repeat(1000)).write(&mut wire);
+        assert!(wire.len() <= 512 && wire.ends_with("é\r\n".as_bytes()));
+    }
+
+    #[test]
+    fn enhanced_codes_are_taken_from_text() {
+        let take = |text| EnhancedCode::take(text).map(|(code, rest)| (code.to_string(), rest));
+        assert_eq!(take("5.1.1 no such user"), Some(("5.1.1".into(), "no such user")));
+        assert_eq!(take("2.0.0"), Some(("2.0.0".into(), "")));
+        for wrong in ["3.1.1 x", "5.1 x", "5.1.1.1 x", "5.1234.1 x", "5.+1.1 x", "", "5..1", "55.1.1"] {
+            assert_eq!(take(wrong), None, "{wrong}");
+        }
+    }
+}
