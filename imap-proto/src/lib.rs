@@ -1,1 +1,7 @@
 //! Crate page.
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+pub mod message;
+pub mod search;

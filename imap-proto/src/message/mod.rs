@@ -1,0 +1,5 @@
+//! What IMAP shows of a message, computed from its octets.
+
+mod section;
+
+pub use section::{Section, SectionText};

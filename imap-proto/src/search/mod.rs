@@ -1,0 +1,5 @@
+//! Finding messages: the question as data, and the text matching.
+
+mod query;
+
+pub use query::{Date, Query};

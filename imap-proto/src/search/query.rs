@@ -1,0 +1,105 @@
+//! What a SEARCH command asks.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::RangeInclusive;
+
+use pillarbox_core::WallTime;
+
+/// A search key (`search-key` in RFC 9051 §9), in the fewest words: what is shorthand in the protocol is spelled out.
+///
+/// | key | query |
+/// |---|---|
+/// | `SEEN`, `UNSEEN`, `KEYWORD x`, `UNKEYWORD x` | [`Flag`](Query::Flag), within [`Not`](Query::Not) for the negative ones |
+/// | `RECENT`, `OLD`, `NEW` | `Flag("\\Recent")`, its negation, and both that and not `\Seen` |
+/// | `FROM x`, `TO x`, `CC x`, `BCC x`, `SUBJECT x` | [`Header`](Query::Header) of that name |
+/// | `2,4:7`, `UID 2,4:7`, `$` | [`Uids`](Query::Uids), after the view resolved the numbers |
+/// | several keys | [`And`](Query::And) |
+///
+/// Texts are in UTF-8: whoever parses the command converts them from its CHARSET.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Query {
+    /// Every message.
+    All,
+    /// Messages that match all of these; all messages if there are none.
+    And(Vec<Query>),
+    /// Messages that match one or both.
+    Or(Box<Query>, Box<Query>),
+    /// Messages that do not match.
+    Not(Box<Query>),
+    /// Messages with these UIDs: ranges in rising order that do not overlap.
+    Uids(Vec<RangeInclusive<u32>>),
+    /// Messages with this flag or keyword (`\Seen`, `$Junk`), compared without case.
+    Flag(String),
+    /// INTERNALDATE before the day. Time and zone are disregarded, here and in the other date keys (RFC 9051 §6.4.4).
+    Before(Date),
+    /// INTERNALDATE within the day.
+    On(Date),
+    /// INTERNALDATE within the day or later.
+    Since(Date),
+    /// Date field before the day. A message without a readable Date field matches none of the SENT keys.
+    SentBefore(Date),
+    /// Date field within the day.
+    SentOn(Date),
+    /// Date field within the day or later.
+    SentSince(Date),
+    /// More octets than this.
+    Larger(u64),
+    /// Fewer octets than this.
+    Smaller(u64),
+    /// A field of this name whose decoded value contains the text; with an empty text, any field of this name.
+    Header {
+        /// The field name, compared without case.
+        name: String,
+        /// The text to find.
+        text: String,
+    },
+    /// The decoded body contains the text.
+    Body(String),
+    /// The decoded header or body contains the text.
+    Text(String),
+    /// The message's mod-sequence is at least this (RFC 7162 §3.1.5).
+    ModSeq(u64),
+}
+
+/// A day, such as SEARCH keys take. Days compare by calendar.
+///
+/// ```
+/// use pillarbox_imap::search::Date;
+///
+/// assert!(Date::new(2024, 2, 29) < Date::new(2024, 3, 1));
+/// assert_eq!(Date::new(2023, 2, 29), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Date {
+    // The order of these is what the derived order compares by.
+    year: u16,
+    month: u8,
+    day: u8,
+}
+
+impl Date {
+    /// The day, or `None` if the calendar has no such day.
+    pub fn new(year: u16, month: u8, day: u8) -> Option<Self> {
+        WallTime::from_civil(i64::from(year), month, day, 0, 0, 0, 0).map(|_| Date { year, month, day })
+    }
+
+    /// The day that a calendar shows at that moment in its own zone.
+    pub fn of(time: WallTime) -> Self {
+        let civil = time.civil();
+        // `WallTime` keeps its years within 0 to 9999.
+        Date { year: civil.year.clamp(0, 9999) as u16, month: civil.month, day: civil.day }
+    }
+}
+
+impl fmt::Display for Date {
+    /// As SEARCH spells it: `1-Feb-1994`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let name = month.get(usize::from(self.month).wrapping_sub(1)).copied().unwrap_or_default();
+        write!(f, "{}-{name}-{:04}", self.day, self.year)
+    }
+}
