@@ -3,6 +3,9 @@
 
 extern crate alloc;
 
+pub mod address;
+pub mod dot;
+pub mod line;
 mod machine;
 mod random;
 mod reply;

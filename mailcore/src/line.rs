@@ -1,0 +1,224 @@
+//! Line framing on the caller's buffer: only CRLF ends a line (RFC 5321 §2.3.8, RFC 9051 §2.2).
+
+use memchr::{memchr, memchr3};
+
+/// Finds command lines in a growing buffer. It remembers how far it looked, so bytes that arrive one at a time cost no
+/// more than bytes that arrive at once.
+///
+/// The buffer belongs to the caller: it shows the same unread bytes again, with more behind them, until a line was found,
+/// and takes the line off the front itself.
+///
+/// ```
+/// use pillarbox_core::line::{LineScanner, Scan};
+///
+/// let mut scanner = LineScanner::new();
+/// assert_eq!(scanner.scan(b"NOOP\r", 512), Scan::Incomplete);
+/// assert_eq!(scanner.scan(b"NOOP\r\nQUIT\r\n", 512), Scan::Line { len: 6 });
+/// assert_eq!(scanner.scan(b"QUIT\r\n", 512), Scan::Line { len: 6 });
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LineScanner {
+    /// Bytes at the front of the unread input that hold no line end.
+    scanned: usize,
+}
+
+/// What [`LineScanner::scan`] found at the front of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Scan {
+    /// A whole line of `len` bytes, its CRLF counted.
+    Line {
+        /// Length with CRLF, at most the `max` that was given.
+        len: usize,
+    },
+    /// No line yet: more bytes are needed. Fewer than `max` bytes are there.
+    Incomplete,
+    /// The line is longer than `max` bytes with its CRLF. Eat it with a [`LineSkipper`].
+    TooLong,
+}
+
+impl LineScanner {
+    /// A scanner at the start of a line.
+    pub const fn new() -> Self {
+        LineScanner { scanned: 0 }
+    }
+
+    /// Looks for the end of the first line in `input`. `max` counts the CRLF.
+    ///
+    /// After [`Scan::Line`] and [`Scan::TooLong`] the scanner starts anew. The answer depends on the bytes alone, never on
+    /// how they were cut.
+    pub fn scan(&mut self, input: &[u8], max: usize) -> Scan {
+        let window = &input[..input.len().min(max)];
+        let mut at = self.scanned.min(window.len());
+        while let Some(found) = memchr(b'\n', &window[at..]) {
+            let lf = at + found;
+            if lf > 0 && window[lf - 1] == b'\r' {
+                self.scanned = 0;
+                return Scan::Line { len: lf + 1 };
+            }
+            at = lf + 1;
+        }
+        if input.len() >= max {
+            self.scanned = 0;
+            return Scan::TooLong;
+        }
+        self.scanned = window.len();
+        Scan::Incomplete
+    }
+
+    /// Forgets how far it looked: the front of the input is not what it was.
+    pub const fn reset(&mut self) {
+        self.scanned = 0;
+    }
+}
+
+/// Eats the rest of a line that is too long, without holding it.
+///
+/// ```
+/// use pillarbox_core::line::LineSkipper;
+///
+/// let mut skipper = LineSkipper::new();
+/// let mut input = &b"xxxxxx\r"[..];
+/// assert_eq!(skipper.skip(&mut input), None);
+/// assert!(input.is_empty());
+/// input = b"\nQUIT\r\n";
+/// assert_eq!(skipper.skip(&mut input), Some(8));
+/// assert_eq!(input, b"QUIT\r\n");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LineSkipper {
+    skipped: u64,
+    after_cr: bool,
+}
+
+impl LineSkipper {
+    /// A skipper at the start of the line.
+    pub const fn new() -> Self {
+        LineSkipper { skipped: 0, after_cr: false }
+    }
+
+    /// Eats up to and with the next CRLF. Gives the length of the whole line when its end was there, else `None` with
+    /// all of `input` eaten.
+    pub fn skip(&mut self, input: &mut &[u8]) -> Option<u64> {
+        let mut at = 0;
+        while let Some(found) = memchr(b'\n', &input[at..]) {
+            let lf = at + found;
+            let after_cr = if lf == 0 { self.after_cr } else { input[lf - 1] == b'\r' };
+            at = lf + 1;
+            if after_cr {
+                let length = self.skipped.saturating_add(at as u64);
+                *input = &input[at..];
+                *self = LineSkipper::new();
+                return Some(length);
+            }
+        }
+        if let Some(&last) = input.last() {
+            self.after_cr = last == b'\r';
+        }
+        self.skipped = self.skipped.saturating_add(input.len() as u64);
+        *input = &[];
+        None
+    }
+
+    /// How many bytes were eaten so far, so that the caller can lose patience.
+    pub const fn skipped(&self) -> u64 {
+        self.skipped
+    }
+}
+
+/// The first octet that no command line may hold: NUL, CR or LF, with its place. The line's own CRLF does not count.
+///
+/// A bare CR or LF inside a line is how one peer makes two of another's lines (RFC 5321 §2.3.8, §4.1.1.4), and NUL ends a
+/// text in other people's programs.
+///
+/// ```
+/// use pillarbox_core::line::forbidden_octet;
+///
+/// assert_eq!(forbidden_octet(b"NOOP\r\n"), None);
+/// assert_eq!(forbidden_octet(b"EH\rLO x\r\n"), Some((2, b'\r')));
+/// ```
+pub fn forbidden_octet(line: &[u8]) -> Option<(usize, u8)> {
+    let content = line.strip_suffix(b"\r\n").unwrap_or(line);
+    memchr3(0, b'\r', b'\n', content).map(|at| (at, content[at]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_crlf_ends_a_line() {
+        let mut scanner = LineScanner::new();
+        assert_eq!(scanner.scan(b"a\nb\rc\r", 512), Scan::Incomplete);
+        assert_eq!(scanner.scan(b"a\nb\rc\r\r\n", 512), Scan::Line { len: 9 });
+        assert_eq!(scanner.scan(b"\n\r", 512), Scan::Incomplete);
+        assert_eq!(scanner.scan(b"\n\r\n", 512), Scan::Line { len: 3 });
+    }
+
+    #[test]
+    fn the_longest_line_and_one_more() {
+        for max in 2..6 {
+            let fits = [&b"xxxxxx"[..max - 2], b"\r\n"].concat();
+            assert_eq!(LineScanner::new().scan(&fits, max), Scan::Line { len: max });
+            assert_eq!(LineScanner::new().scan(&[b"x", &fits[..]].concat(), max), Scan::TooLong);
+            assert_eq!(LineScanner::new().scan(&fits[..max - 1], max), Scan::Incomplete);
+        }
+    }
+
+    #[test]
+    fn an_input_that_shrank_is_no_panic() {
+        let mut scanner = LineScanner::new();
+        assert_eq!(scanner.scan(b"abcdef", 512), Scan::Incomplete);
+        assert_eq!(scanner.scan(b"ab", 512), Scan::Incomplete);
+        scanner.reset();
+        assert_eq!(scanner.scan(b"a\r\n", 512), Scan::Line { len: 3 });
+    }
+
+    /// Lines and skipped lengths of `input`, shown in pieces that end at the cuts.
+    fn frames(input: &[u8], cuts: &[usize], max: usize) -> Vec<(bool, u64)> {
+        let mut frames = Vec::new();
+        let mut scanner = LineScanner::new();
+        let mut skipper = None::<LineSkipper>;
+        let mut start = 0;
+        let ends = cuts.iter().map(|cut| cut % (input.len() + 1)).chain([input.len()]);
+        let mut ends = ends.collect::<Vec<_>>();
+        ends.sort_unstable();
+        for end in ends {
+            loop {
+                let mut unread = &input[start..end];
+                if let Some(skip) = &mut skipper {
+                    let done = skip.skip(&mut unread);
+                    start = end - unread.len();
+                    let Some(length) = done else { break };
+                    frames.push((false, length));
+                    skipper = None;
+                    continue;
+                }
+                match scanner.scan(unread, max) {
+                    Scan::Line { len } => {
+                        frames.push((true, len as u64));
+                        start += len;
+                    }
+                    Scan::Incomplete => break,
+                    Scan::TooLong => skipper = Some(LineSkipper::new()),
+                }
+            }
+        }
+        frames
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_change_nothing(
+            input in prop::collection::vec(prop::sample::select(&b"\r\nx"[..]), 0..60),
+            cuts in prop::collection::vec(any::<usize>(), 0..8),
+            max in 2usize..8,
+        ) {
+            let drip = (0..input.len()).collect::<Vec<_>>();
+            let whole = frames(&input, &[], max);
+            prop_assert_eq!(&frames(&input, &cuts, max), &whole);
+            prop_assert_eq!(&frames(&input, &drip, max), &whole);
+        }
+    }
+}
