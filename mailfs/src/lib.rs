@@ -1,1 +1,14 @@
-//! Crate page.
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod file;
+mod fs;
+mod group;
+mod real;
+pub mod testing;
+
+pub use error::{ErrorKind, FsError, Op, Result};
+pub use file::{File, RawFile};
+pub use fs::{Entry, Fs, Kind, Metadata, Space};
+pub use group::GroupSync;
+pub use real::RealFs;

@@ -1,0 +1,262 @@
+//! The machine's own file system.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::SystemTime;
+
+use nix::fcntl::OFlag;
+
+use crate::{Entry, ErrorKind, File, Fs, FsError, Kind, Metadata, Op, RawFile, Result, Space};
+
+/// The machine's own file system, by plain blocking calls.
+///
+/// ```
+/// # use pillarbox_fs::{Fs, Kind, RealFs};
+/// # let dir = tempfile::tempdir().unwrap();
+/// let folder = dir.path().join("new");
+/// RealFs.make_dir(&folder)?;
+/// assert_eq!(RealFs.metadata(&folder)?.kind, Kind::Directory);
+/// assert!(RealFs.list(&folder)?.is_empty());
+/// # Ok::<(), pillarbox_fs::FsError>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealFs;
+
+// A symbolic link planted in a mail directory must not lead us elsewhere, and a pipe must not hold us up: the kind is
+// checked on the open descriptor, so nothing can be swapped in between.
+const GUARD: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY);
+
+impl Fs for RealFs {
+    fn create(&self, path: &Path) -> Result<File> {
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|e| FsError::new(Op::Create, path, e))?;
+        Ok(File::new(path, Box::new(RealFile(file))))
+    }
+
+    fn open(&self, path: &Path) -> Result<File> {
+        open_regular(fs::OpenOptions::new().read(true), path)
+    }
+
+    fn open_append(&self, path: &Path) -> Result<File> {
+        open_regular(fs::OpenOptions::new().read(true).append(true), path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        fs::rename(from, to).map_err(|e| FsError::new(Op::Rename, to, e))
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> Result<()> {
+        fs::hard_link(from, to).map_err(|e| FsError::new(Op::Link, to, e))
+    }
+
+    fn unlink(&self, path: &Path) -> Result<()> {
+        fs::remove_file(path).map_err(|e| FsError::new(Op::Unlink, path, e))
+    }
+
+    fn make_dir(&self, path: &Path) -> Result<()> {
+        fs::DirBuilder::new().mode(0o700).create(path).map_err(|e| FsError::new(Op::MakeDir, path, e))
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        fs::remove_dir(path).map_err(|e| FsError::new(Op::RemoveDir, path, e))
+    }
+
+    fn sync_dir(&self, path: &Path) -> Result<()> {
+        let sync = || {
+            let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW;
+            fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?.sync_all()
+        };
+        sync().map_err(|e| FsError::new(Op::SyncDir, path, e))
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<Entry>> {
+        let list = || {
+            let mut entries = Vec::new();
+            for entry in fs::read_dir(path)? {
+                let entry = entry?;
+                match entry.file_type() {
+                    Ok(kind) => entries.push(Entry::new(entry.file_name(), kind_of(kind))),
+                    // Where the kind needs a question of its own, the file may be gone by then.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                    Err(e) => return Err(e),
+                }
+            }
+            Ok(entries)
+        };
+        list().map_err(|e| FsError::new(Op::List, path, e))
+    }
+
+    fn metadata(&self, path: &Path) -> Result<Metadata> {
+        let metadata = fs::symlink_metadata(path).and_then(|m| metadata_of(&m));
+        metadata.map_err(|e| FsError::new(Op::Metadata, path, e))
+    }
+
+    fn space(&self, path: &Path) -> Result<Space> {
+        let stat = nix::sys::statvfs::statvfs(path).map_err(|e| FsError::new(Op::Space, path, e.into()))?;
+        // The widths of these fields differ between systems.
+        #[allow(clippy::unnecessary_cast)]
+        let (size, blocks, files, free) = (
+            stat.fragment_size() as u64,
+            stat.blocks_available() as u64,
+            stat.files() as u64,
+            stat.files_available() as u64,
+        );
+        // btrfs and others have no table of inodes and report a total of 0.
+        Ok(Space::new(blocks.saturating_mul(size), if files == 0 { u64::MAX } else { free }))
+    }
+}
+
+struct RealFile(fs::File);
+
+impl RawFile for RealFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        io::Write::write_all(&mut self.0, bytes)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read_at(buffer, offset) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn set_modified(&mut self, time: SystemTime) -> io::Result<()> {
+        self.0.set_modified(time)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn metadata(&self) -> io::Result<Metadata> {
+        self.0.metadata().and_then(|m| metadata_of(&m))
+    }
+
+    fn close(self: Box<Self>) -> io::Result<()> {
+        nix::unistd::close(self.0).map_err(io::Error::from)
+    }
+}
+
+fn open_regular(options: &mut fs::OpenOptions, path: &Path) -> Result<File> {
+    let file = options.custom_flags(GUARD.bits()).open(path).map_err(|e| FsError::new(Op::Open, path, e))?;
+    let metadata = file.metadata().map_err(|e| FsError::new(Op::Open, path, e))?;
+    if !metadata.is_file() {
+        return Err(FsError::with_kind(Op::Open, path, ErrorKind::WrongKind, "not a regular file"));
+    }
+    Ok(File::new(path, Box::new(RealFile(file))))
+}
+
+fn kind_of(kind: fs::FileType) -> Kind {
+    if kind.is_file() {
+        Kind::File
+    } else if kind.is_dir() {
+        Kind::Directory
+    } else {
+        Kind::Other
+    }
+}
+
+fn metadata_of(metadata: &fs::Metadata) -> io::Result<Metadata> {
+    let id = (metadata.dev(), metadata.ino());
+    Ok(Metadata::new(kind_of(metadata.file_type()), metadata.len(), metadata.modified()?, id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_made_once_and_for_its_owner_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        RealFs.create(&path).unwrap().close().unwrap();
+        assert_eq!(RealFs.create(&path).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+        let sub = dir.path().join("d");
+        RealFs.make_dir(&sub).unwrap();
+        assert_eq!(fs::metadata(&sub).unwrap().mode() & 0o7777, 0o700);
+    }
+
+    // MDR-11
+    #[test]
+    fn only_regular_files_are_opened_and_nothing_waits() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("target");
+        fs::write(&target, "x").unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let pipe = dir.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let socket = dir.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for path in [&link, &pipe, &socket, &dir.path().to_path_buf()] {
+            assert_eq!(RealFs.open(path).unwrap_err().kind(), ErrorKind::WrongKind, "{path:?}");
+            assert_eq!(RealFs.open_append(path).unwrap_err().kind(), ErrorKind::WrongKind, "{path:?}");
+        }
+        assert_eq!(RealFs.metadata(&link).unwrap().kind, Kind::Other);
+        let mut kinds: Vec<_> = RealFs.list(dir.path()).unwrap().into_iter().map(|e| (e.name, e.kind)).collect();
+        kinds.sort();
+        let expected = [("link", Kind::Other), ("pipe", Kind::Other), ("socket", Kind::Other), ("target", Kind::File)];
+        assert_eq!(kinds, expected.map(|(n, k)| (n.into(), k)));
+    }
+
+    #[test]
+    fn appending_reading_and_times() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let mut file = RealFs.create(&path).unwrap();
+        file.write(b"one").unwrap();
+        let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        file.set_modified(time).unwrap();
+        file.sync().unwrap();
+        file.close().unwrap();
+        assert_eq!(RealFs.metadata(&path).unwrap().modified, time);
+        let mut file = RealFs.open_append(&path).unwrap();
+        file.write(b"two").unwrap();
+        file.sync_data().unwrap();
+        assert_eq!(file.metadata().unwrap().len, 6);
+        let mut buffer = [0; 10];
+        assert_eq!(file.read_at(2, &mut buffer).unwrap(), 4);
+        assert_eq!(&buffer[..4], b"etwo");
+        assert_eq!(RealFs.read(&path, 6).unwrap(), b"onetwo");
+        assert_eq!(RealFs.read(&path, 5).unwrap_err().kind(), ErrorKind::TooLarge);
+        assert!(RealFs.space(dir.path()).unwrap().bytes > 0);
+    }
+
+    #[test]
+    fn errors_tell_the_full_disk_from_the_used_up_quota() {
+        use nix::errno::Errno;
+        for (errno, kind, temporary) in [
+            (Errno::ENOSPC, ErrorKind::NoSpace, true),
+            (Errno::EDQUOT, ErrorKind::QuotaExceeded, true),
+            (Errno::EROFS, ErrorKind::ReadOnly, true),
+            (Errno::EMFILE, ErrorKind::TooManyOpenFiles, true),
+            (Errno::ENFILE, ErrorKind::TooManyOpenFiles, true),
+            (Errno::EIO, ErrorKind::Io, true),
+            (Errno::EACCES, ErrorKind::PermissionDenied, true),
+            (Errno::ENOENT, ErrorKind::NotFound, false),
+            (Errno::EEXIST, ErrorKind::AlreadyExists, false),
+            (Errno::ENAMETOOLONG, ErrorKind::NameTooLong, false),
+            (Errno::EXDEV, ErrorKind::CrossDevice, false),
+            (Errno::EMLINK, ErrorKind::TooManyLinks, false),
+            (Errno::ENOTEMPTY, ErrorKind::NotEmpty, false),
+            (Errno::ELOOP, ErrorKind::WrongKind, false),
+        ] {
+            let error = FsError::new(Op::Write, "x", errno.into());
+            assert_eq!((error.kind(), error.is_temporary()), (kind, temporary), "{errno}");
+        }
+    }
+}
