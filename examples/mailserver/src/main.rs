@@ -1,2 +1,5 @@
-//! Placeholder.
+//! A mail server made of Pillarbox's crates.
+
+mod config;
+
 fn main() {}

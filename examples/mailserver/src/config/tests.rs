@@ -1,0 +1,114 @@
+use super::*;
+
+const GOOD: &str = r#"
+hostname = "mail.example.org"
+domains = ["example.org", "Example.NET"]
+postmaster = "you@example.org"
+accounts = "/etc/mailserver/passwd"
+mail = "/var/mail/{domain}/{user}/Maildir"
+
+[tls]
+certificate = "/etc/mailserver/fullchain.pem"
+key = "/etc/mailserver/privkey.pem"
+
+[limits]
+message_size = 10_000_000
+
+[[listener]]
+protocol = "smtp"
+address = "0.0.0.0:25"
+tls = "starttls"
+
+[[listener]]
+protocol = "imap"
+address = "[::]:993"
+tls = "implicit"
+
+[[listener]]
+protocol = "lmtp"
+address = "unix:/run/mailserver/lmtp"
+"#;
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse(Path::new("mail.toml"), text).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_good_file() {
+    let config = parse(GOOD).unwrap();
+    assert_eq!(config.domains, ["example.org", "example.net"]);
+    assert_eq!(config.limits.message_size, 10_000_000);
+    assert_eq!(config.limits.recipients, 1000);
+    assert_eq!(config.listeners.len(), 3);
+    assert_eq!(config.listeners[2].address, Address::Unix("/run/mailserver/lmtp".into()));
+    assert_eq!(config.listeners[2].tls, TlsMode::None);
+}
+
+/// Each row: a piece of the good file, what stands there instead, and where and how that is told.
+#[test]
+fn every_mistake_is_told_with_its_place() {
+    let rows = [
+        ("hostname =", "hostnme =", "mail.toml:2:1: unknown key `hostnme`; did you mean `hostname`?"),
+        ("hostname = \"mail.example.org\"", "", "the key `hostname` is missing"),
+        ("\"mail.example.org\"", "25", "mail.toml:2:12: this is a whole number, but a text in quotes is needed"),
+        ("\"mail.example.org\"", "\"mail_example\"", "mail.toml:2:12: `mail_example` is not a host name"),
+        ("\"example.org\", \"Example.NET\"", "", "mail.toml:3:11: at least one domain is needed"),
+        ("\"Example.NET\"", "\"EXAMPLE.org\"", "mail.toml:3:27: the domain `example.org` stands here twice"),
+        ("\"you@example.org\"", "\"you\"", "mail.toml:4:14: `you` is not an account such as"),
+        ("{user}/Maildir", "Maildir", "mail.toml:6:8: the mail location must hold `{user}`"),
+        ("{user}/Maildir", "{user}/{home}", "mail.toml:6:8: in a mail location only `{user}` and `{domain}`"),
+        (
+            "\"/var/mail",
+            "\"var/mail",
+            "mail.toml:6:8: the mail location `var/mail/{domain}/{user}/Maildir` must be an absolute",
+        ),
+        ("key = ", "kee = ", "mail.toml:10:1: unknown key `kee`; did you mean `key`?"),
+        ("10_000_000", "0", "mail.toml:13:16: 0 is not in the range from 1024 to"),
+        ("10_000_000", "-1", "mail.toml:13:16: -1 is not in the range"),
+        ("message_size", "mesage_size", "mail.toml:13:1: unknown key `mesage_size`; did you mean `message_size`?"),
+        (
+            "\"smtp\"",
+            "\"smpt\"",
+            "mail.toml:16:12: `smpt` is not one of `smtp`, `submission`, `lmtp`, `imap`; did you mean `smtp`?",
+        ),
+        ("0.0.0.0:25", "0.0.0.0", "mail.toml:17:11: `0.0.0.0` is not an address such as"),
+        ("[::]:993", "0.0.0.0:25", "two listeners have the address 0.0.0.0:25"),
+        ("\"implicit\"", "\"none\"", "mail.toml:23:7: a listener for imap needs TLS"),
+        ("unix:/run/mailserver/lmtp", "127.0.0.1:25", "mail.toml:27:11: LMTP must not be spoken on port 25"),
+        ("unix:/run/mailserver/lmtp", "unix:", "mail.toml:27:11: after `unix:` the path of the socket is missing"),
+        ("[limits]", "[limits", "mail.toml:12:"),
+    ];
+    for (piece, instead, told) in rows {
+        assert!(GOOD.contains(piece), "{piece}");
+        let error = parse(&GOOD.replacen(piece, instead, 1)).expect_err(instead);
+        assert!(error.contains(told), "for {instead:?}:\n{error}\ninstead of {told}");
+    }
+}
+
+#[test]
+fn tls_without_a_certificate() {
+    let start = GOOD.find("[tls]").unwrap();
+    let end = GOOD.find("[limits]").unwrap();
+    let error = parse(&format!("{}{}", &GOOD[..start], &GOOD[end..])).unwrap_err();
+    assert!(error.contains("TLS needs a certificate"), "{error}");
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let error = parse("hostname = 1\ndomains = 2\n").unwrap_err();
+    for told in ["mail.toml:1:12", "mail.toml:2:11", "`postmaster` is missing", "`listener` is missing"] {
+        assert!(error.contains(told), "{told} in\n{error}");
+    }
+}
+
+#[test]
+fn no_account_name_leaves_the_mail_folder() {
+    let location = MailLocation::parse("/var/mail/{domain}/{user}/Maildir").unwrap();
+    let folder = |user| location.folder(user, "example.org");
+    assert_eq!(folder("you"), Some("/var/mail/example.org/you/Maildir".into()));
+    assert_eq!(folder("{domain}"), Some("/var/mail/example.org/{domain}/Maildir".into()));
+    for user in ["", ".", "..", ".hidden", "a/b", "../x", "a\0b", "a\nb", &"a".repeat(256)] {
+        assert_eq!(folder(user), None, "{user:?}");
+    }
+    assert_eq!(location.folder("you", "."), None);
+}
