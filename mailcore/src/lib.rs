@@ -4,9 +4,11 @@
 extern crate alloc;
 
 pub mod address;
+pub mod dns;
 pub mod dot;
 pub mod line;
 mod machine;
+pub mod mutf7;
 mod random;
 mod reply;
 mod secret;
