@@ -5,3 +5,4 @@ extern crate alloc;
 
 pub mod message;
 pub mod search;
+pub mod types;

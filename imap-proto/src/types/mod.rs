@@ -1,0 +1,14 @@
+//! The small words of IMAP: numbers, sets of numbers, flags, mailbox names, response codes. Values that break a rule of
+//! the protocol cannot be made.
+
+mod code;
+mod flag;
+mod mailbox;
+mod number;
+mod set;
+
+pub use code::{OtherCode, ResponseCode};
+pub use flag::{Flag, Flags, Keyword};
+pub use mailbox::{MailboxName, MailboxNameError};
+pub use number::{Seq, Uid, UidValidity};
+pub use set::{SequenceSet, SetNumber, UidSet};

@@ -1,0 +1,335 @@
+//! Sets of numbers: of UIDs, resolved; and as a client writes them, with `*`.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::num::NonZeroU32;
+use core::ops::RangeInclusive;
+
+use super::Uid;
+
+/// A set of UIDs, kept as ranges: its size follows from its gaps, not from its members.
+///
+/// ```
+/// use pillarbox_imap::types::{Uid, UidSet};
+///
+/// let mut set: UidSet = [5, 1, 2, 3].into_iter().filter_map(Uid::new).collect();
+/// assert_eq!(set.to_string(), "1:3,5");
+/// assert!(set.insert(Uid::new(4).unwrap()));
+/// assert_eq!((set.to_string().as_str(), set.len()), ("1:5", 5));
+/// assert!(set.contains(Uid::new(5).unwrap()) && !set.contains(Uid::new(6).unwrap()));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct UidSet {
+    /// Inclusive, rising, with a gap between each and the next.
+    ranges: Vec<(Uid, Uid)>,
+}
+
+impl UidSet {
+    /// The empty set.
+    pub const fn new() -> Self {
+        UidSet { ranges: Vec::new() }
+    }
+
+    /// The set of one UID.
+    pub fn one(uid: Uid) -> Self {
+        UidSet { ranges: alloc::vec![(uid, uid)] }
+    }
+
+    /// Adds a UID; false if it was in the set. Cheapest in rising order.
+    pub fn insert(&mut self, uid: Uid) -> bool {
+        if self.contains(uid) {
+            return false;
+        }
+        self.insert_range(uid..=uid);
+        true
+    }
+
+    /// Adds all UIDs of a range (nothing if it is empty). Cheapest in rising order.
+    pub fn insert_range(&mut self, range: RangeInclusive<Uid>) {
+        let (mut low, mut high) = range.into_inner();
+        if low > high {
+            return;
+        }
+        // The ranges that touch the new one or lie beside it without a gap become one with it.
+        let start = self.ranges.partition_point(|&(_, end)| end.next().is_some_and(|after| after < low));
+        let mut end = start;
+        while let Some(&(first, last)) = self.ranges.get(end) {
+            if high.next().is_some_and(|after| after < first) {
+                break;
+            }
+            low = low.min(first);
+            high = high.max(last);
+            end += 1;
+        }
+        if start == self.ranges.len() {
+            self.ranges.push((low, high));
+        } else if end == start + 1 {
+            self.ranges[start] = (low, high);
+        } else {
+            self.ranges.splice(start..end, [(low, high)]);
+        }
+    }
+
+    /// Takes a UID out; false if it was not in the set.
+    pub fn remove(&mut self, uid: Uid) -> bool {
+        let at = self.ranges.partition_point(|&(_, end)| end < uid);
+        let Some(&(first, last)) = self.ranges.get(at) else { return false };
+        if uid < first {
+            return false;
+        }
+        let below = (first < uid).then(|| (first, before(uid)));
+        let above = (uid < last).then(|| (uid.next().unwrap_or(last), last));
+        self.ranges.splice(at..=at, below.into_iter().chain(above));
+        true
+    }
+
+    /// Whether the UID is in the set.
+    pub fn contains(&self, uid: Uid) -> bool {
+        let at = self.ranges.partition_point(|&(_, end)| end < uid);
+        self.ranges.get(at).is_some_and(|&(first, _)| first <= uid)
+    }
+
+    /// How many UIDs are in the set.
+    pub fn len(&self) -> u64 {
+        self.ranges.iter().map(|&(first, last)| u64::from(last.get() - first.get()) + 1).sum()
+    }
+
+    /// Whether no UID is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// The smallest UID.
+    pub fn first(&self) -> Option<Uid> {
+        self.ranges.first().map(|&(first, _)| first)
+    }
+
+    /// The largest UID.
+    pub fn last(&self) -> Option<Uid> {
+        self.ranges.last().map(|&(_, last)| last)
+    }
+
+    /// The UIDs, rising. A range may span four billion: intersect with what exists before walking.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Uid> + '_ {
+        self.ranges.iter().flat_map(|&(first, last)| (first.get()..=last.get()).filter_map(Uid::new))
+    }
+
+    /// The set as ranges: rising, with a gap between each and the next.
+    pub fn ranges(&self) -> impl ExactSizeIterator<Item = RangeInclusive<Uid>> + DoubleEndedIterator + '_ {
+        self.ranges.iter().map(|&(first, last)| first..=last)
+    }
+
+    /// What is in both sets.
+    pub fn intersect(&self, other: &UidSet) -> UidSet {
+        let (mut a, mut b) = (self.ranges.iter().peekable(), other.ranges.iter().peekable());
+        let mut ranges = Vec::new();
+        while let (Some(&&(a_first, a_last)), Some(&&(b_first, b_last))) = (a.peek(), b.peek()) {
+            let (first, last) = (a_first.max(b_first), a_last.min(b_last));
+            if first <= last {
+                ranges.push((first, last));
+            }
+            if a_last <= b_last {
+                a.next()
+            } else {
+                b.next()
+            };
+        }
+        UidSet { ranges }
+    }
+
+    /// Adds everything that is in `other`.
+    pub fn add(&mut self, other: &UidSet) {
+        if self.last() < other.first() {
+            for range in other.ranges() {
+                self.insert_range(range);
+            }
+        } else {
+            // Sorting both together keeps this linear in the number of ranges, however they lie.
+            let mut all: Vec<_> = self.ranges.iter().chain(&other.ranges).copied().collect();
+            all.sort_unstable();
+            *self = from_sorted(all);
+        }
+    }
+}
+
+fn before(uid: Uid) -> Uid {
+    Uid::new(uid.get() - 1).unwrap_or(Uid::MIN)
+}
+
+fn from_sorted(sorted: Vec<(Uid, Uid)>) -> UidSet {
+    let mut set = UidSet::new();
+    for (first, last) in sorted {
+        set.insert_range(first..=last);
+    }
+    set
+}
+
+impl FromIterator<Uid> for UidSet {
+    fn from_iter<I: IntoIterator<Item = Uid>>(uids: I) -> Self {
+        let mut all: Vec<_> = uids.into_iter().map(|uid| (uid, uid)).collect();
+        if !all.is_sorted() {
+            all.sort_unstable();
+        }
+        from_sorted(all)
+    }
+}
+
+impl FromIterator<RangeInclusive<Uid>> for UidSet {
+    fn from_iter<I: IntoIterator<Item = RangeInclusive<Uid>>>(ranges: I) -> Self {
+        let mut all: Vec<_> = ranges.into_iter().map(RangeInclusive::into_inner).collect();
+        if !all.is_sorted() {
+            all.sort_unstable();
+        }
+        from_sorted(all)
+    }
+}
+
+impl fmt::Display for UidSet {
+    /// As a `uid-set` (RFC 4315 §4); the empty set, which the protocol cannot write, is empty.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, &(first, last)) in self.ranges.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            if first == last {
+                write!(f, "{comma}{first}")?;
+            } else {
+                write!(f, "{comma}{first}:{last}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A number of a [`SequenceSet`]. `*`, the largest number in use, sorts last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SetNumber {
+    /// A number that stands for itself.
+    Number(NonZeroU32),
+    /// `*`.
+    Star,
+}
+
+/// A set of numbers as a client writes it (`sequence-set` in RFC 9051 §9). Whether it means sequence numbers or UIDs,
+/// and what `*` is, only the view knows.
+///
+/// ```
+/// use pillarbox_imap::types::SequenceSet;
+///
+/// let set = SequenceSet::parse(b"2,4:7,*:9").unwrap();
+/// assert_eq!(set.resolve(12), [2..=2, 4..=7, 9..=12]);
+/// assert_eq!(SequenceSet::parse(b"0"), None);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SequenceSet {
+    items: Vec<(SetNumber, SetNumber)>,
+}
+
+impl SequenceSet {
+    /// Parses the whole of `text`; `None` if it is no set.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let items = text.split(|&b| b == b',').map(|item| {
+            let mut ends = item.splitn(2, |&b| b == b':').map(set_number);
+            let first = ends.next()??;
+            let last = ends.next().unwrap_or(Some(first))?;
+            // RFC 9051 §9, seq-range: the order of the two does not matter.
+            Some((first.min(last), first.max(last)))
+        });
+        Some(SequenceSet { items: items.collect::<Option<_>>()? })
+    }
+
+    /// The set as numbers, with `largest` for `*`: rising ranges with a gap between each and the next. The cost follows
+    /// from the text, not from the numbers it spans.
+    ///
+    /// RFC 9051 §9, seq-range: `*` is one of the two ends, so `9:*` holds `largest` even where that is below 9.
+    pub fn resolve(&self, largest: u32) -> Vec<RangeInclusive<u32>> {
+        let value = |number: SetNumber| match number {
+            SetNumber::Number(number) => number.get(),
+            SetNumber::Star => largest,
+        };
+        let mut all: Vec<_> =
+            self.items.iter().map(|&(a, b)| (value(a), value(b))).map(|(a, b)| (a.min(b), a.max(b))).collect();
+        all.sort_unstable();
+        let mut ranges: Vec<RangeInclusive<u32>> = Vec::new();
+        for (first, last) in all {
+            match ranges.last_mut() {
+                Some(before) if first <= before.end().saturating_add(1) => {
+                    *before = *before.start()..=last.max(*before.end());
+                }
+                _ => ranges.push(first..=last),
+            }
+        }
+        ranges
+    }
+}
+
+fn set_number(text: &[u8]) -> Option<SetNumber> {
+    if text == b"*" {
+        return Some(SetNumber::Star);
+    }
+    // RFC 9051 §9, nz-number: no sign, no leading zero.
+    if !matches!(text.first(), Some(b'1'..=b'9')) || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    core::str::from_utf8(text).ok()?.parse().ok().map(SetNumber::Number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeSet;
+    use alloc::string::ToString;
+    use proptest::prelude::*;
+
+    fn uid(number: u32) -> Uid {
+        Uid::new(number).unwrap()
+    }
+
+    #[test]
+    fn the_largest_uid_joins_without_overflow() {
+        let mut set = UidSet::one(Uid::MAX);
+        set.insert_range(Uid::MIN..=uid(u32::MAX - 1));
+        assert_eq!((set.to_string().as_str(), set.len()), ("1:4294967295", u64::from(u32::MAX)));
+        assert!(set.remove(Uid::MAX) && set.remove(Uid::MIN));
+        assert_eq!(set.to_string(), "2:4294967294");
+    }
+
+    #[test]
+    fn sets_that_are_none() {
+        for wrong in ["", ",", "1,", "1:", ":1", "1:2:3", "01", "+1", "-1", "4294967296", "a", "1 ", "**", "1,,2"] {
+            assert_eq!(SequenceSet::parse(wrong.as_bytes()), None, "{wrong}");
+        }
+        for right in ["1", "*", "*:*", "4294967295", "1:4294967295", "5:1"] {
+            assert!(SequenceSet::parse(right.as_bytes()).is_some(), "{right}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_does_what_an_ordinary_set_does(ops in prop::collection::vec((0..3u8, 1..40u32, 0..6u32), 0..60)) {
+            let (mut set, mut oracle) = (UidSet::new(), BTreeSet::new());
+            for (op, at, width) in ops {
+                match op {
+                    0 => prop_assert_eq!(set.insert(uid(at)), oracle.insert(at)),
+                    1 => prop_assert_eq!(set.remove(uid(at)), oracle.remove(&at)),
+                    _ => {
+                        set.insert_range(uid(at)..=uid(at + width));
+                        oracle.extend(at..=at + width);
+                    }
+                }
+                prop_assert!(set.iter().map(Uid::get).eq(oracle.iter().copied()));
+                prop_assert_eq!(set.len(), oracle.len() as u64);
+                let again: UidSet = oracle.iter().rev().map(|&n| uid(n)).collect();
+                prop_assert_eq!(&again, &set);
+            }
+        }
+
+        #[test]
+        fn both_sets(a in prop::collection::btree_set(1..40u32, 0..30), b in prop::collection::btree_set(1..40u32, 0..30)) {
+            let set = |numbers: &BTreeSet<u32>| numbers.iter().map(|&n| uid(n)).collect::<UidSet>();
+            let both: BTreeSet<u32> = a.intersection(&b).copied().collect();
+            prop_assert_eq!(set(&a).intersect(&set(&b)), set(&both));
+            let mut sum = set(&a);
+            sum.add(&set(&b));
+            prop_assert_eq!(sum, set(&a.union(&b).copied().collect()));
+        }
+    }
+}
