@@ -4,16 +4,17 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use core::ops::RangeInclusive;
 
 use pillarbox_core::WallTime;
+
+use crate::types::{Flag, UidSet};
 
 /// A search key (`search-key` in RFC 9051 §9), in the fewest words: what is shorthand in the protocol is spelled out.
 ///
 /// | key | query |
 /// |---|---|
 /// | `SEEN`, `UNSEEN`, `KEYWORD x`, `UNKEYWORD x` | [`Flag`](Query::Flag), within [`Not`](Query::Not) for the negative ones |
-/// | `RECENT`, `OLD`, `NEW` | `Flag("\\Recent")`, its negation, and both that and not `\Seen` |
+/// | `RECENT`, `OLD`, `NEW` | `Flag(Flag::Recent)`, its negation, and both that and not `\Seen` |
 /// | `FROM x`, `TO x`, `CC x`, `BCC x`, `SUBJECT x` | [`Header`](Query::Header) of that name |
 /// | `2,4:7`, `UID 2,4:7`, `$` | [`Uids`](Query::Uids), after the view resolved the numbers |
 /// | several keys | [`And`](Query::And) |
@@ -30,10 +31,10 @@ pub enum Query {
     Or(Box<Query>, Box<Query>),
     /// Messages that do not match.
     Not(Box<Query>),
-    /// Messages with these UIDs: ranges in rising order that do not overlap.
-    Uids(Vec<RangeInclusive<u32>>),
-    /// Messages with this flag or keyword (`\Seen`, `$Junk`), compared without case.
-    Flag(String),
+    /// Messages with these UIDs.
+    Uids(UidSet),
+    /// Messages with this flag or keyword.
+    Flag(Flag),
     /// INTERNALDATE before the day. Time and zone are disregarded, here and in the other date keys (RFC 9051 §6.4.4).
     Before(Date),
     /// INTERNALDATE within the day.
@@ -61,6 +62,10 @@ pub enum Query {
     Body(String),
     /// The decoded header or body contains the text.
     Text(String),
+    /// INTERNALDATE this many seconds ago or longer (RFC 5032).
+    Older(u32),
+    /// INTERNALDATE less than or exactly this many seconds ago (RFC 5032).
+    Younger(u32),
     /// The message's mod-sequence is at least this (RFC 7162 §3.1.5).
     ModSeq(u64),
 }
