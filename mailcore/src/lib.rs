@@ -4,6 +4,8 @@
 extern crate alloc;
 
 pub mod address;
+#[cfg(feature = "dialog")]
+pub mod dialog;
 pub mod dns;
 pub mod dot;
 pub mod line;
@@ -11,6 +13,7 @@ mod machine;
 pub mod mutf7;
 mod random;
 mod reply;
+pub mod sasl;
 mod secret;
 mod time;
 

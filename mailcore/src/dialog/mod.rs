@@ -1,0 +1,220 @@
+//! The player of dialog files: conversations that test a machine.
+//!
+//! A dialog file tells one behaviour of a protocol as a conversation: what the client sends (`C:`), what the server
+//! sends (`S:`), which events the machine lends (`E:`) and what the embedder answers (`A:`). A crate supplies a
+//! [`Subject`], which knows how its machine is made and how its events read as text; [`play_dir`] plays each file of a
+//! folder four ways ([`Mode`]), and [`play_stream`] plays the same files against a whole server behind a socket.
+//!
+//! ```text
+//! # A line of one dot ends the message; two dots at the start of a line lose one.
+//! cfg: size=1000
+//! S: 220 mx.example *
+//! C: EHLO c.example
+//! S: 250-*
+//! S: ...
+//! C: MAIL FROM:<a@c.example>
+//! E: Mail <a@c.example>
+//! A: accept
+//! S: 250 2.1.0 *
+//! ```
+//!
+//! The grammar is in `docs/dialogs.md`. Environment variables of a test run: `DIALOG=substring` plays only the files
+//! with that in their path, `DIALOG_SEED=number` repeats the random cuts of an earlier run, and `UPDATE_DIALOGS=1`
+//! rewrites what the files expect (`S:`, `E:`, `B:`, `closed:`) to what the machine does.
+
+mod config;
+mod dir;
+mod expect;
+mod file;
+mod log;
+mod pattern;
+mod plan;
+mod play;
+mod port;
+mod report;
+mod seed;
+mod text;
+
+use crate::{Layer, LayerFacts, Machine, Time, TlsFacts};
+
+pub use config::Config;
+pub use dir::play_dir;
+pub use file::{Dialog, ScriptedAnswer, parse};
+pub use play::play_text;
+pub use report::Failure;
+
+/// What a protocol crate supplies so that dialog files can be played against its machine, and the laws checked on it.
+///
+/// One subject lives as long as one play of one file, whose connections share it (and whatever store it keeps for
+/// them).
+pub trait Subject {
+    /// The machine under test.
+    type Machine: Machine;
+
+    /// Starts one connection (counted from 1) as the file's `cfg:` lines say.
+    ///
+    /// # Errors
+    ///
+    /// A text for the reader of the test if a setting makes no sense. A setting that is not looked at is an error too,
+    /// which the player finds by itself.
+    fn connect(&mut self, connection: usize, config: &Config) -> Result<Self::Machine, String>;
+
+    /// How an event reads in the file.
+    fn describe<'b>(&mut self, connection: usize, event: <Self::Machine as Machine>::Event<'b>) -> Seen<'b>;
+
+    /// Gives the answer of one `A:` line. A streamed answer has an `A:` line per part.
+    ///
+    /// # Errors
+    ///
+    /// A text for the reader of the test: the line cannot be read, or the machine called it a
+    /// [`Misuse`](crate::Misuse).
+    fn answer(&mut self, turn: Turn<'_, Self::Machine>, text: &str) -> Result<(), String>;
+
+    /// Answers a question for which the file has no `A:` line (and every question, when the laws are checked). Gives
+    /// `false` if the question has no default answer. Where the answer is streamed, each call gives a part of it: the
+    /// player sends what is to be sent and calls again as long as the question is open.
+    ///
+    /// # Errors
+    ///
+    /// As [`Subject::answer`].
+    fn answer_by_default(&mut self, turn: Turn<'_, Self::Machine>, question: &str) -> Result<bool, String> {
+        let _ = (turn, question);
+        Ok(false)
+    }
+
+    /// Brings the news of an `N:` line to the machine.
+    ///
+    /// # Errors
+    ///
+    /// A text for the reader of the test if the line cannot be read.
+    fn news(&mut self, turn: Turn<'_, Self::Machine>, text: &str) -> Result<(), String> {
+        let _ = turn;
+        Err(format!("this machine takes no news: {text}"))
+    }
+
+    /// Brings a connection what the other connections of the file changed meanwhile; `true` if there was anything.
+    fn deliver_news(&mut self, turn: Turn<'_, Self::Machine>) -> bool {
+        let _ = turn;
+        false
+    }
+
+    /// The facts of an `L: tls started version=TLSv1.2 alpn=imap` line; `text` is what stands behind `started`. The
+    /// keys are those of [`TlsFacts`], with the exporter as 64 hexadecimal digits.
+    ///
+    /// # Errors
+    ///
+    /// A text for the reader of the test if the line cannot be read.
+    fn layer_facts(&mut self, layer: Layer, text: &str) -> Result<LayerFacts, String> {
+        layer_facts(layer, text)
+    }
+
+    /// Whether a client has to wait for our output before it sends anything behind these bytes (the table of
+    /// synchronisation points of the protocol). It is asked once for every line that the peer sends, in their order,
+    /// when the file is played pipelined; `expected` is the text of the next line that the file expects from the
+    /// machine, such as `334 *` (empty if there is none before the peer sends again).
+    fn is_sync_point(&mut self, connection: usize, sent: &[u8], expected: &str) -> bool;
+
+    /// Why the machine is closed, as it reads in a `closed:` line.
+    fn close_reason(&self, machine: &Self::Machine) -> String;
+}
+
+/// A machine at the moment at which it is told something.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Turn<'m, M> {
+    /// The machine.
+    pub machine: &'m mut M,
+    /// The number of its connection, counted from 1.
+    pub connection: usize,
+    /// What the clock says.
+    pub now: Time,
+}
+
+/// How an event reads in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen<'b> {
+    /// Bytes of a body: compared by `B:` lines, with adjacent ones merged.
+    Body(&'b [u8]),
+    /// `E: text`, to which nothing has to be said.
+    Note(String),
+    /// `E: text`, which has to be answered.
+    Question(String),
+}
+
+/// A way of playing a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mode {
+    /// Lines that stand together arrive in one piece.
+    Whole,
+    /// Bytes arrive one by one.
+    Bytes,
+    /// All that a client may send before it has to wait arrives in one piece ([`Subject::is_sync_point`]).
+    Pipelined,
+    /// Cut at random, with this seed.
+    Cuts(u64),
+}
+
+impl Mode {
+    /// All four, with a new seed for the cuts (or the one in `DIALOG_SEED`).
+    pub fn all() -> Vec<Mode> {
+        vec![Mode::Whole, Mode::Bytes, Mode::Pipelined, Mode::Cuts(seed::seed())]
+    }
+
+    fn parse_list(list: &str) -> Result<Vec<Mode>, String> {
+        list.split(',')
+            .map(|name| match name {
+                "whole" => Ok(Mode::Whole),
+                "bytes" => Ok(Mode::Bytes),
+                "pipelined" => Ok(Mode::Pipelined),
+                "cuts" => Ok(Mode::Cuts(seed::seed())),
+                _ => Err(format!("modes={name} is not one of whole, bytes, pipelined, cuts")),
+            })
+            .collect()
+    }
+
+    /// Whether both are the same way, whatever the seed.
+    fn is_like(self, other: Mode) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    }
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Mode::Whole => f.write_str("whole"),
+            Mode::Bytes => f.write_str("byte by byte"),
+            Mode::Pipelined => f.write_str("pipelined"),
+            Mode::Cuts(seed) => write!(f, "cut at random, DIALOG_SEED={seed}"),
+        }
+    }
+}
+
+fn layer_facts(layer: Layer, text: &str) -> Result<LayerFacts, String> {
+    let settings = config::settings(text)?;
+    if layer == Layer::Deflate {
+        return match settings.first() {
+            Some((key, _)) => Err(format!("there is nothing to tell about DEFLATE, not even {key}")),
+            None => Ok(LayerFacts::Deflate),
+        };
+    }
+    let mut facts = TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384");
+    for (key, value) in settings {
+        match key.as_str() {
+            "version" => facts.version = value,
+            "cipher" => facts.cipher = value,
+            "alpn" => facts.alpn = Some(value.into_bytes()),
+            "sni" => facts.sni = Some(value),
+            "exporter" => {
+                let mut exporter = [0; 32];
+                for (index, byte) in exporter.iter_mut().enumerate() {
+                    let digits = value.get(index * 2..index * 2 + 2);
+                    *byte = digits.and_then(|d| u8::from_str_radix(d, 16).ok()).ok_or("exporter needs 64 digits")?;
+                }
+                facts.exporter = Some(exporter);
+            }
+            _ => return Err(format!("{key} is no fact of TLS: version, cipher, alpn, sni, exporter")),
+        }
+    }
+    Ok(LayerFacts::Tls(facts))
+}
