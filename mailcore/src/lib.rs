@@ -8,6 +8,7 @@ pub mod address;
 pub mod dialog;
 pub mod dns;
 pub mod dot;
+pub mod header;
 pub mod line;
 mod machine;
 pub mod mutf7;
