@@ -5,4 +5,6 @@ extern crate alloc;
 
 pub mod message;
 pub mod search;
+pub mod server;
 pub mod types;
+pub mod wire;

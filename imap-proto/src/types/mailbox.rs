@@ -4,6 +4,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 
+use pillarbox_core::mutf7;
+
 /// The name of a mailbox: UTF-8, its levels parted by `/` whatever separator the client sees, INBOX in capitals.
 ///
 /// Such a name is safe to make a path of, level by level: none is empty, `.`, `..` or longer than 255 octets, none
@@ -20,6 +22,26 @@ use core::fmt;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MailboxName(Arc<str>);
+
+/// What parts the levels of a name as clients see it (RFC 9051 §5.1.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Separator {
+    /// `/`
+    #[default]
+    Slash,
+    /// `.`, as servers with Maildir++ show it; no level can then hold a dot.
+    Dot,
+}
+
+impl Separator {
+    /// The character.
+    pub const fn as_char(self) -> char {
+        match self {
+            Separator::Slash => '/',
+            Separator::Dot => '.',
+        }
+    }
+}
 
 /// Why a text is no mailbox name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +95,38 @@ impl MailboxName {
             }
         }
         Ok(MailboxName(fold_inbox(text)))
+    }
+
+    /// Reads a name as clients write it: modified UTF-7 (RFC 3501 §5.1.3), levels parted by `separator`.
+    ///
+    /// # Errors
+    ///
+    /// See [`MailboxNameError`].
+    pub fn from_wire(octets: &[u8], separator: Separator) -> Result<Self, MailboxNameError> {
+        let text = mutf7::decode(octets).map_err(|_| MailboxNameError::Encoding)?;
+        match separator {
+            Separator::Slash => Self::new(&text),
+            Separator::Dot if text.contains('/') => Err(MailboxNameError::ForbiddenCharacter),
+            Separator::Dot => Self::new(&text.replace('.', "/")),
+        }
+    }
+
+    /// Writes the name for clients: modified UTF-7, levels parted by `separator`. `None` if a level holds the separator:
+    /// such a mailbox cannot be named.
+    ///
+    /// ```
+    /// use pillarbox_imap::types::{MailboxName, Separator};
+    ///
+    /// let name = MailboxName::from_wire(b"inbox.Entw&APw-rfe", Separator::Dot).unwrap();
+    /// assert_eq!(name.as_str(), "INBOX/Entwürfe");
+    /// assert_eq!(name.to_wire(Separator::Slash).unwrap(), "INBOX/Entw&APw-rfe");
+    /// ```
+    pub fn to_wire(&self, separator: Separator) -> Option<String> {
+        match separator {
+            Separator::Slash => Some(mutf7::encode(&self.0)),
+            Separator::Dot if self.0.contains('.') => None,
+            Separator::Dot => Some(mutf7::encode(&self.0.replace('/', "."))),
+        }
     }
 
     /// INBOX.

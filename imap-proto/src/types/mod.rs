@@ -9,6 +9,6 @@ mod set;
 
 pub use code::{OtherCode, ResponseCode};
 pub use flag::{Flag, Flags, Keyword};
-pub use mailbox::{MailboxName, MailboxNameError};
+pub use mailbox::{MailboxName, MailboxNameError, Separator};
 pub use number::{Seq, Uid, UidValidity};
 pub use set::{SequenceSet, SetNumber, UidSet};

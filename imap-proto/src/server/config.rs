@@ -1,0 +1,110 @@
+//! What an IMAP server may offer, and how much of everything.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use pillarbox_core::sasl::Mechanism;
+
+use crate::types::Separator;
+use crate::wire::frame::FrameLimits;
+
+/// How a server behaves. Shared by its sessions; made with [`Default`] and assignment.
+///
+/// ```
+/// use pillarbox_imap::server::ServerConfig;
+///
+/// let mut config = ServerConfig::default();
+/// config.starttls = true;
+/// config.limits.append_size_max = 10 << 20;
+/// assert!(!config.login_without_tls);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// The text of the greeting. Default: `IMAP4rev1 server ready`.
+    pub greeting: Cow<'static, str>,
+    /// STARTTLS is offered while there is no TLS. Default: no, for it needs a certificate.
+    pub starttls: bool,
+    /// What AUTHENTICATE takes; a mechanism without an exchange in [`sasl`](pillarbox_core::sasl) is not offered.
+    /// Default: PLAIN. The LOGIN command is always there where passwords are taken.
+    pub mechanisms: Vec<Mechanism>,
+    /// Passwords are taken without TLS. Default: no (RFC 9051 §11.1).
+    pub login_without_tls: bool,
+    /// What parts the levels of mailbox names as clients see them. Default: `/`.
+    pub separator: Separator,
+    /// The prefix of a user's own mailboxes as NAMESPACE tells it (RFC 2342), written as clients see it, such as `INBOX/`.
+    /// The names in events carry it. Default: none.
+    pub namespace_prefix: String,
+    /// LIST answers carry `\HasChildren` or `\HasNoChildren` for every name: offers CHILDREN (RFC 3348). Default: yes.
+    pub children: bool,
+    /// How much of everything.
+    pub limits: Limits,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        ServerConfig {
+            greeting: Cow::Borrowed("IMAP4rev1 server ready"),
+            starttls: false,
+            mechanisms: alloc::vec![Mechanism::Plain],
+            login_without_tls: false,
+            separator: Separator::Slash,
+            namespace_prefix: String::new(),
+            children: true,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// How much of everything. Nothing that grows with what a peer sends goes without a limit.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Commands before login.
+    pub before_login: FrameLimits,
+    /// Commands after login.
+    pub after_login: FrameLimits,
+    /// Octets of the message of APPEND. Default: 52,428,800, as with mail that comes by SMTP.
+    pub append_size_max: u64,
+    /// Refused commands before login, the last of which ends the connection. Default: 3.
+    pub bad_before_login: u32,
+    /// Refused commands after login, the last of which ends the connection. Default: 20.
+    pub bad_after_login: u32,
+    /// How deep parentheses, NOT and OR may nest in SEARCH. Default: 50.
+    pub depth_max: usize,
+    /// Flag changes that wait to be told to a client. More of them are forgotten and asked for again, as a FETCH of the
+    /// flags of those messages. Default: 10,000.
+    pub pending_flags_max: usize,
+    /// Output above which [`room`](pillarbox_core::Machine::room) is 0, in octets. Default: 65,536.
+    pub output_high_water: usize,
+    /// From the connection to a login, whatever is tried meanwhile. Default: 180 s.
+    pub login_timeout: Duration,
+    /// Between commands, and within IDLE. Default: 30 min, the least that RFC 9051 §5.4 allows.
+    pub idle_timeout: Duration,
+    /// How long the client may take nothing of what waits for it. Default: 5 min.
+    pub output_timeout: Duration,
+    /// How often a client in IDLE hears that the server is still there. Default: 2 min, below the patience of the
+    /// usual address translators.
+    pub keep_alive: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            before_login: FrameLimits::BEFORE_LOGIN,
+            after_login: FrameLimits::AFTER_LOGIN,
+            append_size_max: 52_428_800,
+            bad_before_login: 3,
+            bad_after_login: 20,
+            depth_max: 50,
+            pending_flags_max: 10_000,
+            output_high_water: 65_536,
+            login_timeout: Duration::from_secs(180),
+            idle_timeout: Duration::from_secs(30 * 60),
+            output_timeout: Duration::from_secs(5 * 60),
+            keep_alive: Duration::from_secs(120),
+        }
+    }
+}
