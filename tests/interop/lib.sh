@@ -1,0 +1,61 @@
+# Shared by the scripts of this folder: starts `mailserver try` on loopback in a folder of its own, and ends it.
+# Needs the release build: cargo build --release --bin mailserver
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+mailserver=${MAILSERVER:-$root/target/release/mailserver}
+work=$(mktemp -d "${TMPDIR:-/tmp}/pillarbox-interop.XXXXXX")
+# Away from the default ports, so that a server that somebody is trying goes on undisturbed.
+offset=${PORT_OFFSET:-23000}
+smtp=$((25 + offset)) submission=$((587 + offset)) submissions=$((465 + offset)) imap=$((143 + offset)) imaps=$((993 + offset))
+user=you@localhost password=correct-horse
+data=$work/data
+maildir=$data/mail/localhost/you/Maildir
+server=
+
+start() {
+    "$mailserver" try --dir "$data" --port-base "$offset" --password "$password" "$@" >>"$work/server.log" 2>&1 &
+    server=$!
+    for _ in $(seq 200); do
+        if grep -q '^listening' "$work/server.log"; then return; fi
+        kill -0 "$server" 2>/dev/null || break
+        sleep 0.05
+    done
+    cat "$work/server.log" >&2
+    fail "the server did not come up"
+}
+
+# Ends the server as Ctrl-C does and waits for it.
+stop() {
+    [ -n "$server" ] || return 0
+    kill -TERM "$server" 2>/dev/null || true
+    wait "$server" || fail "the server ended with status $?"
+    server=
+    : >"$work/server.log"
+}
+
+cleanup() {
+    status=$?
+    [ -z "$server" ] || kill -KILL "$server" 2>/dev/null || true
+    if [ $status -ne 0 ]; then
+        echo "--- the last lines of the server's log:" >&2
+        tail -n 30 "$work/server.log" >&2 || true
+    fi
+    rm -rf "$work"
+}
+trap cleanup EXIT
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+# How many messages are in the INBOX on disk.
+messages() {
+    find "$maildir/new" "$maildir/cur" -type f | wc -l
+}
+
+expect() { # what, wanted, seen
+    [ "$2" = "$3" ] || fail "$1: $3 instead of $2"
+    echo "ok: $1: $3"
+}
