@@ -1,14 +1,23 @@
 //! What IMAP shows of a message, computed from its octets.
 
+mod address;
+mod body;
 mod boundary;
 mod content_type;
+mod envelope;
 mod field;
 mod lex;
 mod limits;
+mod locate;
 mod section;
+mod string;
 mod structure;
 
+pub use address::{Address, addresses};
+pub use body::write_body;
 pub use content_type::ContentType;
+pub use envelope::write_envelope;
 pub use limits::Limits;
+pub use locate::SectionData;
 pub use section::{Section, SectionText};
 pub use structure::{Part, PartKind, Structure};
