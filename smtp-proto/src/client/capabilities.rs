@@ -1,0 +1,63 @@
+//! What a server said it can do.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::reply_parser::RawReply;
+
+/// The keywords of an EHLO or LHLO reply with their parameters (RFC 5321 §4.1.1.1). Empty behind HELO.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Keywords in upper case, and their parameters as they came.
+    keywords: Vec<(String, String)>,
+}
+
+impl Capabilities {
+    /// Reads the reply to EHLO or LHLO. The first line is the server's name; lines that hold no keyword are left out.
+    ///
+    /// ```
+    /// use pillarbox_smtp::client::Capabilities;
+    /// use pillarbox_smtp::reply_parser::{ReplyLimits, ReplyParser};
+    ///
+    /// let mut wire = &b"250-mx.example\r\n250-size 1000\r\n250 AUTH PLAIN LOGIN\r\n"[..];
+    /// let reply = ReplyParser::new(ReplyLimits::default()).parse(&mut wire).unwrap().unwrap();
+    /// let capabilities = Capabilities::from_reply(&reply);
+    /// assert_eq!(capabilities.size_max(), Some(1000));
+    /// assert_eq!(capabilities.parameters("auth").unwrap().collect::<Vec<_>>(), ["PLAIN", "LOGIN"]);
+    /// assert!(!capabilities.has("STARTTLS"));
+    /// ```
+    pub fn from_reply(reply: &RawReply) -> Self {
+        let mut keywords = Vec::new();
+        for line in reply.lines().skip(1) {
+            let line = line.trim_ascii();
+            let (keyword, parameters) = line.split_once(' ').unwrap_or((line, ""));
+            // RFC 5321 §4.1.1.1: ehlo-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
+            let valid = keyword.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            if valid && keyword.bytes().next().is_some_and(|b| b != b'-') {
+                keywords.push((keyword.to_ascii_uppercase(), parameters.trim_ascii().into()));
+            }
+        }
+        Capabilities { keywords }
+    }
+
+    /// Whether the server offers this extension. Case does not count.
+    pub fn has(&self, keyword: &str) -> bool {
+        self.find(keyword).is_some()
+    }
+
+    /// The parameters of an extension; `None` if it is not offered. If a server names it twice, the first one counts.
+    pub fn parameters(&self, keyword: &str) -> Option<impl Iterator<Item = &str>> {
+        self.find(keyword).map(|parameters| parameters.split_ascii_whitespace())
+    }
+
+    /// The largest message that the server takes, in octets. `None` if it says none: no SIZE, or one of 0
+    /// (RFC 1870 §4), or one that is no number.
+    pub fn size_max(&self) -> Option<u64> {
+        self.parameters("SIZE")?.next()?.parse().ok().filter(|size| *size > 0)
+    }
+
+    fn find(&self, keyword: &str) -> Option<&str> {
+        let found = self.keywords.iter().find(|(name, _)| name.eq_ignore_ascii_case(keyword));
+        found.map(|(_, parameters)| parameters.as_str())
+    }
+}

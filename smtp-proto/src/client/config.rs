@@ -1,0 +1,121 @@
+//! What a client session is told at its start: its name, its protocol, TLS, limits, patience.
+
+use core::time::Duration;
+
+use pillarbox_core::address::{AddressError, Domain};
+
+use crate::reply_parser::ReplyLimits;
+use crate::server::Protocol;
+
+/// How a client session behaves.
+///
+/// ```
+/// use pillarbox_smtp::client::{ClientConfig, StartTls};
+///
+/// let mut config = ClientConfig::new("mail.c.example").unwrap();
+/// config.starttls = StartTls::Required;
+/// // The name stands in EHLO, so it cannot hold a second command.
+/// assert!(ClientConfig::new("mail.c.example\r\nMAIL FROM:<>").is_err());
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClientConfig {
+    hello_name: Domain<'static>,
+    /// SMTP, or LMTP with its reply per recipient.
+    pub protocol: Protocol,
+    /// What is done about STARTTLS. Over a connection that has TLS from its start this is of no account.
+    pub starttls: StartTls,
+    /// How much is held.
+    pub limits: ClientLimits,
+    /// How long is waited.
+    pub timeouts: ClientTimeouts,
+}
+
+impl ClientConfig {
+    /// A configuration for SMTP that takes TLS if it is offered. `hello_name` is what EHLO says we are: our host name,
+    /// or an address literal such as `[192.0.2.1]` (RFC 5321 §4.1.4).
+    ///
+    /// # Errors
+    ///
+    /// [`AddressError`] if that is no domain of ASCII characters.
+    pub fn new(hello_name: &str) -> Result<Self, AddressError> {
+        Ok(ClientConfig {
+            hello_name: Domain::parse(hello_name)?.into_owned(),
+            protocol: Protocol::Smtp,
+            starttls: StartTls::IfOffered,
+            limits: ClientLimits::default(),
+            timeouts: ClientTimeouts::default(),
+        })
+    }
+
+    /// What EHLO says we are.
+    pub const fn hello_name(&self) -> &Domain<'static> {
+        &self.hello_name
+    }
+}
+
+/// What a client does about STARTTLS (RFC 3207).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartTls {
+    /// Not even if it is offered.
+    Never,
+    /// If it is offered. A server that then says no gets the mail in clear; a handshake that fails ends the connection.
+    IfOffered,
+    /// No mail and no secret crosses the connection without it (RFC 3207 §4.1, last paragraph of §6).
+    Required,
+}
+
+/// What a session holds. Every number has a reason; 0 never means "unlimited".
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClientLimits {
+    /// How much of a reply is taken.
+    pub reply: ReplyLimits,
+    /// Octets of a message that may wait in the output before [`room`](pillarbox_core::Machine::room) is 0; less than
+    /// 1024 counts as that.
+    pub output_max: usize,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        ClientLimits { reply: ReplyLimits::default(), output_max: 65_536 }
+    }
+}
+
+/// How long a server may take (RFC 5321 §4.5.3.2). Each is a deadline for the whole reply, not a gap between octets, so
+/// that a drip does not hold the connection. No time runs while a question to the embedder is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClientTimeouts {
+    /// For the greeting (RFC 5321 §4.5.3.2.1).
+    pub greeting: Duration,
+    /// For the replies to EHLO, HELO, LHLO and STARTTLS.
+    pub hello: Duration,
+    /// For the reply to MAIL (RFC 5321 §4.5.3.2.2).
+    pub mail: Duration,
+    /// For the reply to each RCPT (RFC 5321 §4.5.3.2.3).
+    pub rcpt: Duration,
+    /// For the reply to DATA (RFC 5321 §4.5.3.2.4).
+    pub data_start: Duration,
+    /// For the server to take some of what waits in the output (RFC 5321 §4.5.3.2.5).
+    pub data_block: Duration,
+    /// For the final reply, LMTP: for all of them, from when the end mark left (RFC 5321 §4.5.3.2.6).
+    pub data_end: Duration,
+    /// For the replies to RSET and QUIT. The RFC has no number; nothing is lost by giving up.
+    pub quit: Duration,
+}
+
+impl Default for ClientTimeouts {
+    fn default() -> Self {
+        ClientTimeouts {
+            greeting: Duration::from_secs(300),
+            hello: Duration::from_secs(300),
+            mail: Duration::from_secs(300),
+            rcpt: Duration::from_secs(300),
+            data_start: Duration::from_secs(120),
+            data_block: Duration::from_secs(180),
+            data_end: Duration::from_secs(600),
+            quit: Duration::from_secs(20),
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! The client session: bytes, answers and time in, events and bytes out.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use pillarbox_core::{LayerFacts, Machine, Misuse, Step, Time, TlsFacts, UpgradeError};
+
+use super::state::{State, take};
+use super::transaction::Transaction;
+use super::{Answer, Capabilities, ClientConfig, CloseReason, Event, FailureCause};
+use crate::reply_parser::ReplyParser;
+
+/// The client's side of one connection: SMTP, or LMTP with a reply per recipient.
+///
+/// What is sent next is decided by the embedder ([`Answer`]); how it is said, and what the server's replies mean, is decided
+/// here. [`Event`] has the table of questions. Commands go out one at a time, and a reply counts for a command only if that
+/// had left when the reply began; a surplus or early one ends the session, and nothing is called delivered that has no
+/// final reply of its own.
+///
+/// A whole delivery, with a server played by hand; a driver does the same with a socket:
+///
+/// ```
+/// use pillarbox_core::address::Address;
+/// use pillarbox_core::{Step, Time};
+/// use pillarbox_smtp::client::{Answer, ClientConfig, ClientSession, Envelope, Event, RecipientOutcome};
+///
+/// let mut server = ["220 mx.example", "250 mx.example", "250 ok", "250 ok", "354 go", "250 kept", "221 bye"].into_iter();
+/// let mut sent = Vec::new();
+///
+/// let mut envelope = Some(Envelope::new(
+///     Address::parse("joe@c.example")?.into_owned().into(),
+///     [Address::parse("u@own.example")?.into_owned()],
+/// ));
+/// let mut message = &b"Subject: hi\r\n\r\n.\r\n"[..];
+///
+/// let mut session = ClientSession::new(ClientConfig::new("c.example")?);
+/// let mut inbuf = Vec::new();
+/// let now = Time::ZERO;
+/// loop {
+///     let mut unread = &inbuf[..];
+///     let step = session.poll(now, &mut unread);
+///     let used = inbuf.len() - unread.len();
+///     match step {
+///         Step::Event(Event::Ready) => match envelope.take() {
+///             Some(envelope) => session.answer(now, Answer::Send(envelope))?,
+///             None => session.answer(now, Answer::Quit)?,
+///         },
+///         Step::Event(Event::Sent(outcomes)) => assert!(matches!(outcomes[..], [RecipientOutcome::Delivered(_)])),
+///         Step::Event(Event::Failed(failure)) => return Err(failure.into()),
+///         Step::Event(_) => {}
+///         // Of the two questions only NeedBody can be open here. Polling between the pieces lets the server object.
+///         Step::NeedAnswer => {
+///             let piece = message.len().min(session.room());
+///             if piece > 0 {
+///                 session.answer(now, Answer::Body(&message[..piece]))?;
+///                 message = &message[piece..];
+///             } else if message.is_empty() {
+///                 session.answer(now, Answer::BodyEnd)?;
+///             }
+///             // Full: flush, here at once; a driver also reads while it waits for the socket.
+///             sent.extend_from_slice(session.output());
+///             session.consume_output(now, usize::MAX);
+///         }
+///         Step::NeedInput => {
+///             sent.extend_from_slice(session.output());
+///             session.consume_output(now, usize::MAX);
+///             // Wait for bytes, the end of input, or session.deadline().
+///             match server.next() {
+///                 Some(line) => inbuf.extend_from_slice(format!("{line}\r\n").as_bytes()),
+///                 None => session.handle_eof(now),
+///             }
+///         }
+///         Step::Upgrade(_) | Step::NeedTime => unreachable!("this server offers no TLS, and clients delay nothing"),
+///         Step::Closed => break,
+///     }
+///     inbuf.drain(..used);
+/// }
+/// assert!(sent.ends_with(b"DATA\r\nSubject: hi\r\n\r\n..\r\n.\r\nQUIT\r\n"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ClientSession {
+    pub(super) config: ClientConfig,
+    pub(super) state: State,
+    parser: ReplyParser,
+    pub(super) capabilities: Capabilities,
+    pub(super) tls: Option<TlsFacts>,
+    pub(super) output: Vec<u8>,
+    /// Octets at the front of `output` that have left.
+    gone: usize,
+    /// What was decided and not told yet.
+    pub(super) events: VecDeque<Event>,
+    pub(super) timer: Option<Time>,
+    pub(super) now: Time,
+    is_input_ended: bool,
+    is_stopping: bool,
+    /// The reply that is being read began before what it should answer had left.
+    is_early: bool,
+}
+
+impl ClientSession {
+    /// A session over a connection without TLS.
+    pub fn new(config: ClientConfig) -> Self {
+        ClientSession {
+            parser: ReplyParser::new(config.limits.reply.clone()),
+            config,
+            state: State::Connecting,
+            capabilities: Capabilities::default(),
+            tls: None,
+            output: Vec::new(),
+            gone: 0,
+            events: VecDeque::new(),
+            timer: None,
+            now: Time::ZERO,
+            is_input_ended: false,
+            is_stopping: false,
+            is_early: false,
+        }
+    }
+
+    /// A session over a connection that began with TLS (implicit TLS, RFC 8314 §3.3): STARTTLS is not asked for.
+    pub fn over_tls(config: ClientConfig, facts: TlsFacts) -> Self {
+        ClientSession { tls: Some(facts), ..ClientSession::new(config) }
+    }
+
+    /// What the server said it can do, in its last reply to EHLO or LHLO. Empty before it, and behind HELO.
+    pub const fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// What is known about TLS; `None` without it.
+    pub const fn tls(&self) -> Option<&TlsFacts> {
+        self.tls.as_ref()
+    }
+
+    /// Why the session has ended; `None` while it has not.
+    pub const fn close_reason(&self) -> Option<CloseReason> {
+        match self.state {
+            State::Closed(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// See [`Machine::poll`].
+    pub fn poll(&mut self, now: Time, input: &mut &[u8]) -> Step<Event> {
+        self.advance(now);
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Step::Event(event);
+            }
+            match &mut self.state {
+                State::Closed(_) => return Step::Closed,
+                State::Connecting => {
+                    self.timer = Some(self.now + self.config.timeouts.greeting);
+                    self.state = State::Greeting;
+                }
+                State::Ready { asked: asked @ false } => {
+                    *asked = true;
+                    return Step::Event(Event::Ready);
+                }
+                State::Body { asked: asked @ false, .. } => {
+                    *asked = true;
+                    return Step::Event(Event::NeedBody);
+                }
+                // RFC 3207 §4: the client starts the handshake, so nothing can be there yet that came over TLS.
+                State::Upgrading if !input.is_empty() => self.give_up(FailureCause::StartTlsInjection),
+                State::Upgrading if self.is_input_ended => self.give_up(FailureCause::ConnectionLost),
+                State::Upgrading => return Step::Upgrade(pillarbox_core::Layer::Tls),
+                _ => {
+                    if let Some(step) = self.read(input) {
+                        return step;
+                    }
+                }
+            }
+        }
+    }
+
+    /// See [`Machine::answer`].
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] if no question is open, the answer does not fit it, an envelope has no recipients, or a piece of a
+    /// message is longer than [`room`](ClientSession::room). The state is then unchanged.
+    pub fn answer(&mut self, now: Time, answer: Answer<'_>) -> Result<(), Misuse> {
+        self.advance(now);
+        let room = self.room();
+        let wrong = |question, answer| Err(Misuse::WrongAnswer { question, answer });
+        match (&mut self.state, answer) {
+            (State::Ready { asked: true }, Answer::Send(envelope)) => {
+                if envelope.recipients.is_empty() {
+                    return wrong("Ready", "Send with no recipients");
+                }
+                self.state = self.begin(Transaction::new(envelope, &self.capabilities));
+            }
+            (State::Ready { asked: true }, Answer::Quit) => self.state = self.quit(CloseReason::Quit),
+            (State::Body { asked: true, encoder, .. }, Answer::Body(chunk)) => {
+                if chunk.len() > room {
+                    return Err(Misuse::TooLong { what: "a piece of the message" });
+                }
+                if self.gone == self.output.len() && !chunk.is_empty() {
+                    self.timer = Some(self.now + self.config.timeouts.data_block);
+                }
+                let used = encoder.encode(chunk, &mut self.output, usize::MAX);
+                debug_assert_eq!(used, chunk.len());
+            }
+            (State::Body { asked: true, encoder, .. }, Answer::BodyEnd) => {
+                if self.gone == self.output.len() {
+                    self.timer = Some(self.now + self.config.timeouts.data_block);
+                }
+                encoder.finish(&mut self.output);
+                if let State::Body { transaction, .. } = take(&mut self.state) {
+                    self.state = State::EndOfData(transaction);
+                }
+            }
+            (State::Body { asked: true, .. }, Answer::Abort) => {
+                let state = take(&mut self.state);
+                if let Some(transaction) = state.into_transaction() {
+                    self.events.push_back(Event::Sent(transaction.end(None)));
+                }
+                self.clear_output();
+                self.timer = None;
+                self.state = State::Closed(CloseReason::Aborted);
+            }
+            (state, answer) => {
+                let question = state.question().ok_or(Misuse::NoOpenQuestion)?;
+                return wrong(question, answer.name());
+            }
+        }
+        Ok(())
+    }
+
+    /// See [`Machine::output`].
+    pub fn output(&self) -> &[u8] {
+        &self.output[self.gone..]
+    }
+
+    /// See [`Machine::consume_output`].
+    pub fn consume_output(&mut self, now: Time, n: usize) {
+        self.advance(now);
+        let n = n.min(self.output().len());
+        if n == 0 {
+            return;
+        }
+        self.gone += n;
+        let is_flushed = self.gone == self.output.len();
+        if is_flushed {
+            self.clear_output();
+        }
+        let timeouts = &self.config.timeouts;
+        match &self.state {
+            // RFC 5321 §4.5.3.2.5, §4.5.3.2.6
+            State::Body { .. } if is_flushed => self.timer = None,
+            State::EndOfData(_) if is_flushed => self.timer = Some(self.now + timeouts.data_end),
+            State::Body { .. } | State::EndOfData(_) => self.timer = Some(self.now + timeouts.data_block),
+            _ => {}
+        }
+    }
+
+    /// How long a piece of the message may be. See [`Machine::room`].
+    pub fn room(&self) -> usize {
+        match self.state {
+            // An octet becomes two at most (a dot, a bare LF), and one may have been held back before.
+            State::Body { asked: true, .. } => {
+                self.config.limits.output_max.max(1024).saturating_sub(self.output.len() + 1) / 2
+            }
+            _ => 0,
+        }
+    }
+
+    /// See [`Machine::deadline`].
+    pub const fn deadline(&self) -> Option<Time> {
+        self.timer
+    }
+
+    /// See [`Machine::handle_timeout`].
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.advance(now);
+        if self.timer.is_some_and(|timer| timer <= self.now) {
+            self.give_up(FailureCause::Timeout);
+        }
+    }
+
+    /// See [`Machine::handle_eof`]. Whole replies that are still unread count.
+    pub fn handle_eof(&mut self, now: Time) {
+        self.advance(now);
+        self.is_input_ended = true;
+    }
+
+    /// See [`Machine::upgraded`].
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::NoUpgrade`] if TLS was not asked for, or the facts are of another layer.
+    pub fn upgraded(&mut self, now: Time, facts: LayerFacts) -> Result<(), Misuse> {
+        self.advance(now);
+        let (State::Upgrading, LayerFacts::Tls(facts)) = (&self.state, facts) else { return Err(Misuse::NoUpgrade) };
+        self.tls = Some(facts);
+        // RFC 3207 §4.2: nothing that was learned before TLS counts.
+        self.capabilities = Capabilities::default();
+        self.state = self.hello();
+        Ok(())
+    }
+
+    /// See [`Machine::upgrade_failed`].
+    pub fn upgrade_failed(&mut self, now: Time, why: UpgradeError) {
+        self.advance(now);
+        if matches!(self.state, State::Upgrading) {
+            self.give_up(FailureCause::Tls(why));
+        }
+    }
+
+    /// See [`Machine::shut_down`]. A message whose end mark is written waits for its final reply; any other is given up and
+    /// its recipients are to be tried later.
+    pub fn shut_down(&mut self, now: Time) {
+        self.advance(now);
+        self.is_stopping = true;
+        match self.state {
+            State::Ready { .. } | State::Body { .. } => {
+                let state = take(&mut self.state);
+                self.state = self.stop(state);
+            }
+            // The reply that is due has to come before QUIT can go, but nobody waits for it as long as he would for mail.
+            State::Connecting | State::EndOfData(_) | State::Quitting(_) | State::Closed(_) => {}
+            _ => {
+                let patience = self.now + self.config.timeouts.quit;
+                self.timer = self.timer.map(|timer| timer.min(patience));
+            }
+        }
+    }
+
+    /// See [`Machine::max_unread`]: a line of a reply.
+    pub const fn max_unread(&self) -> usize {
+        self.config.limits.reply.line_max
+    }
+
+    /// Reads a reply. `None`: something happened.
+    fn read(&mut self, input: &mut &[u8]) -> Option<Step<Event>> {
+        if !input.is_empty() && !(self.state.awaits_reply() && self.output().is_empty()) {
+            self.is_early = true;
+        }
+        match self.parser.parse(input) {
+            Ok(Some(reply)) => {
+                let is_early = core::mem::take(&mut self.is_early);
+                let state = take(&mut self.state);
+                self.state = self.on_reply(state, &reply, is_early);
+                if self.is_stopping {
+                    let state = take(&mut self.state);
+                    self.state = self.stop(state);
+                }
+                None
+            }
+            Err(error) => {
+                self.give_up(FailureCause::BadReply(error));
+                None
+            }
+            Ok(None) if self.is_input_ended => {
+                self.give_up(FailureCause::ConnectionLost);
+                None
+            }
+            Ok(None) if self.state.question().is_some() => Some(Step::NeedAnswer),
+            Ok(None) => Some(Step::NeedInput),
+        }
+    }
+
+    fn give_up(&mut self, cause: FailureCause) {
+        let state = take(&mut self.state);
+        self.state = self.fail(state, cause, None);
+        self.timer = None;
+    }
+
+    pub(super) fn clear_output(&mut self) {
+        self.output.clear();
+        self.gone = 0;
+    }
+
+    /// Time only moves forward.
+    fn advance(&mut self, now: Time) {
+        self.now = self.now.max(now);
+    }
+}
+
+impl Machine for ClientSession {
+    type Event<'b> = Event;
+    type Answer<'a> = Answer<'a>;
+
+    fn poll<'b>(&mut self, now: Time, input: &mut &'b [u8]) -> Step<Event> {
+        ClientSession::poll(self, now, input)
+    }
+    fn answer(&mut self, now: Time, answer: Answer<'_>) -> Result<(), Misuse> {
+        ClientSession::answer(self, now, answer)
+    }
+    fn output(&self) -> &[u8] {
+        ClientSession::output(self)
+    }
+    fn consume_output(&mut self, now: Time, n: usize) {
+        ClientSession::consume_output(self, now, n);
+    }
+    fn room(&self) -> usize {
+        ClientSession::room(self)
+    }
+    fn deadline(&self) -> Option<Time> {
+        ClientSession::deadline(self)
+    }
+    fn handle_timeout(&mut self, now: Time) {
+        ClientSession::handle_timeout(self, now);
+    }
+    fn handle_eof(&mut self, now: Time) {
+        ClientSession::handle_eof(self, now);
+    }
+    fn upgraded(&mut self, now: Time, facts: LayerFacts) -> Result<(), Misuse> {
+        ClientSession::upgraded(self, now, facts)
+    }
+    fn upgrade_failed(&mut self, now: Time, why: UpgradeError) {
+        ClientSession::upgrade_failed(self, now, why);
+    }
+    fn shut_down(&mut self, now: Time) {
+        ClientSession::shut_down(self, now);
+    }
+    fn max_unread(&self) -> usize {
+        ClientSession::max_unread(self)
+    }
+}
