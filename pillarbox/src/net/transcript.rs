@@ -1,0 +1,307 @@
+//! The lines of a conversation for an observer, with secrets hidden and bodies counted.
+
+use std::sync::Arc;
+
+use crate::parts::{Direction, Observer};
+
+/// Which protocol's secrets are to be hidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// AUTH and what the client sends until a reply other than 334; the message between 354 and the next reply.
+    Smtp,
+    /// LOGIN, AUTHENTICATE and what the client sends until a tagged response; literals.
+    Imap,
+}
+
+/// Cuts the octets of a connection into lines and shows them to an observer.
+///
+/// It knows as little of the protocols as hiding needs, and hides too much rather than too little: a client that sends
+/// its password without waiting for the prompt has it hidden as well.
+pub(crate) struct Transcript {
+    observer: Arc<dyn Observer>,
+    session: u64,
+    dialect: Dialect,
+    wanted: bool,
+    hiding: bool,
+    /// A message follows (SMTP).
+    body: bool,
+    /// Octets of a literal that still come, received and sent (IMAP).
+    literal: [u64; 2],
+    /// How much of the machine's output was shown already.
+    shown: usize,
+}
+
+const HIDDEN: &[u8] = b"<hidden>";
+
+impl Transcript {
+    pub(crate) fn new(observer: Arc<dyn Observer>, session: u64, dialect: Dialect) -> Self {
+        let wanted = observer.wants_lines();
+        Transcript { observer, session, dialect, wanted, hiding: false, body: false, literal: [0; 2], shown: 0 }
+    }
+
+    /// The machine used these octets.
+    pub(crate) fn received(&mut self, octets: &[u8]) {
+        if !self.wanted || octets.is_empty() {
+            return;
+        }
+        if self.body {
+            self.observer.line(self.session, Direction::Received, format!("<{} octets>", octets.len()).as_bytes());
+            return;
+        }
+        self.lines(Direction::Received, octets);
+    }
+
+    /// The machine's whole output, before each step and each flush. What was shown before is not shown again.
+    pub(crate) fn sending(&mut self, output: &[u8]) {
+        if !self.wanted {
+            return;
+        }
+        let new = output.get(self.shown..).unwrap_or_default();
+        self.shown = output.len();
+        self.lines(Direction::Sent, new);
+    }
+
+    /// The first octets of the output left.
+    pub(crate) fn sent(&mut self, octets: usize) {
+        self.shown = self.shown.saturating_sub(octets);
+    }
+
+    fn lines(&mut self, direction: Direction, mut octets: &[u8]) {
+        while !octets.is_empty() {
+            let literal = &mut self.literal[usize::from(direction == Direction::Sent)];
+            if *literal > 0 {
+                let len = octets.len().min(usize::try_from(*literal).unwrap_or(usize::MAX));
+                *literal -= len as u64;
+                self.observer.line(self.session, direction, format!("<{len} octets>").as_bytes());
+                octets = &octets[len..];
+                continue;
+            }
+            let end = memchr_lf(octets);
+            let (line, rest) = octets.split_at(end);
+            octets = rest;
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            self.line(direction, line.strip_suffix(b"\r").unwrap_or(line));
+        }
+    }
+
+    fn line(&mut self, direction: Direction, line: &[u8]) {
+        let shown = match (self.dialect, direction) {
+            (Dialect::Smtp, Direction::Received) => self.smtp_received(line),
+            (Dialect::Smtp, Direction::Sent) => self.smtp_sent(line),
+            (Dialect::Imap, _) => self.imap(direction, line),
+        };
+        match shown {
+            Shown::First(octets) if octets == line.len() => self.observer.line(self.session, direction, line),
+            Shown::All => self.observer.line(self.session, direction, line),
+            Shown::First(octets) => {
+                let hidden = [&line[..octets], HIDDEN].concat();
+                self.observer.line(self.session, direction, &hidden);
+            }
+        }
+    }
+
+    fn smtp_received(&mut self, line: &[u8]) -> Shown {
+        if self.hiding {
+            return Shown::First(0);
+        }
+        let line_start = line.trim_ascii_start();
+        if line_start.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH")) {
+            self.hiding = true;
+            // The mechanism may be seen, an initial response behind it may not.
+            return Shown::First(words(line, 2));
+        }
+        Shown::All
+    }
+
+    fn smtp_sent(&mut self, line: &[u8]) -> Shown {
+        self.body = line.starts_with(b"354");
+        if line.starts_with(b"334") {
+            self.hiding = true;
+            return Shown::First(words(line, 1));
+        }
+        self.hiding = false;
+        Shown::All
+    }
+
+    fn imap(&mut self, direction: Direction, line: &[u8]) -> Shown {
+        let shown = match direction {
+            Direction::Received if self.hiding => Shown::First(0),
+            Direction::Received => {
+                let second = line.split(|&octet| octet == b' ').nth(1).unwrap_or_default();
+                if second.eq_ignore_ascii_case(b"LOGIN") || second.eq_ignore_ascii_case(b"AUTHENTICATE") {
+                    self.hiding = true;
+                    let authenticate = second.len() > b"LOGIN".len();
+                    Shown::First(words(line, if authenticate { 3 } else { 2 }))
+                } else {
+                    Shown::All
+                }
+            }
+            Direction::Sent => {
+                // A tagged response ends the command that held the secret; "+" and "*" do not.
+                if !line.starts_with(b"+") && !line.starts_with(b"*") {
+                    self.hiding = false;
+                }
+                Shown::All
+            }
+        };
+        // In a hidden command a literal is the secret, but it is counted, not shown, in any case.
+        self.literal[usize::from(direction == Direction::Sent)] = literal_at_end(line).unwrap_or(0);
+        shown
+    }
+}
+
+enum Shown {
+    All,
+    /// So many octets, then `<hidden>`.
+    First(usize),
+}
+
+/// Where the first words of a line end, the space behind the last one included.
+fn words(line: &[u8], count: usize) -> usize {
+    let mut spaces = line.iter().enumerate().filter(|(_, octet)| **octet == b' ');
+    spaces.nth(count - 1).map_or(line.len(), |(index, _)| index + 1)
+}
+
+/// The length of the literal that a line announces: `{5}`, `{5+}` (RFC 9051 §4.3).
+fn literal_at_end(line: &[u8]) -> Option<u64> {
+    let inside = line.strip_suffix(b"}")?;
+    let open = inside.iter().rposition(|&octet| octet == b'{')?;
+    let digits = &inside[open + 1..];
+    let digits = digits.strip_suffix(b"+").unwrap_or(digits);
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn memchr_lf(octets: &[u8]) -> usize {
+    octets.iter().position(|&octet| octet == b'\n').map_or(octets.len(), |index| index + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Lines(Mutex<Vec<String>>);
+
+    impl Observer for Lines {
+        fn wants_lines(&self) -> bool {
+            true
+        }
+        fn line(&self, _session: u64, direction: Direction, line: &[u8]) {
+            let mark = if direction == Direction::Sent { '<' } else { '>' };
+            self.0.lock().unwrap().push(format!("{mark} {}", String::from_utf8_lossy(line)));
+        }
+    }
+
+    fn play(dialect: Dialect, octets: &[(Direction, &str)]) -> Vec<String> {
+        let lines = Arc::new(Lines::default());
+        let mut transcript = Transcript::new(lines.clone(), 1, dialect);
+        for (direction, octets) in octets {
+            match direction {
+                Direction::Received => transcript.received(octets.as_bytes()),
+                Direction::Sent => {
+                    transcript.sending(octets.as_bytes());
+                    transcript.sent(octets.len());
+                }
+            }
+        }
+        lines.0.lock().unwrap().clone()
+    }
+
+    const IN: Direction = Direction::Received;
+    const OUT: Direction = Direction::Sent;
+
+    #[test]
+    fn smtp_secrets_are_hidden_and_bodies_counted() {
+        let lines = play(
+            Dialect::Smtp,
+            &[
+                (IN, "EHLO c\r\nauth plain AHUAcA==\r\n"),
+                (OUT, "235 2.7.0 ok\r\n"),
+                (IN, "AUTH LOGIN\r\ndXNlcg==\r\n"),
+                (OUT, "334 VXNlcm5hbWU6\r\n"),
+                (IN, "dXNlcg==\r\n"),
+                (OUT, "535 5.7.8 no\r\n"),
+                (IN, "DATA\r\n"),
+                (OUT, "354 go\r\n"),
+                (IN, "Subject: x\r\n\r\nbody\r\n.\r\n"),
+                (OUT, "250 ok\r\n"),
+                (IN, "QUIT\r\n"),
+            ],
+        );
+        let expected = [
+            "> EHLO c",
+            "> auth plain <hidden>",
+            "< 235 2.7.0 ok",
+            "> AUTH LOGIN",
+            "> <hidden>",
+            "< 334 <hidden>",
+            "> <hidden>",
+            "< 535 5.7.8 no",
+            "> DATA",
+            "< 354 go",
+            "> <23 octets>",
+            "< 250 ok",
+            "> QUIT",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn imap_secrets_are_hidden_and_literals_counted() {
+        let lines = play(
+            Dialect::Imap,
+            &[
+                (IN, "a LOGIN {4}\r\n"),
+                (OUT, "+ go\r\n"),
+                (IN, "user {6}\r\nsecret\r\n"),
+                (OUT, "a OK\r\n"),
+                (IN, "b AUTHENTICATE PLAIN\r\n"),
+                (OUT, "+ \r\n"),
+                (IN, "AHUAcA==\r\n"),
+                (OUT, "* CAPABILITY IMAP4rev1\r\nb OK\r\n"),
+                (IN, "c APPEND INBOX {5+}\r\nab\r\nc\r\n"),
+                (OUT, "* 1 FETCH (BODY[] {3}\r\nx\r\n)\r\nc OK\r\n"),
+            ],
+        );
+        let expected = [
+            "> a LOGIN <hidden>",
+            "< + go",
+            "> <4 octets>",
+            "> <hidden>",
+            "> <4 octets>",
+            "> <hidden>",
+            "< a OK",
+            "> b AUTHENTICATE PLAIN",
+            "< + ",
+            "> <hidden>",
+            "< * CAPABILITY IMAP4rev1",
+            "< b OK",
+            "> c APPEND INBOX {5+}",
+            "> <5 octets>",
+            "> ",
+            "< * 1 FETCH (BODY[] {3}",
+            "< <3 octets>",
+            "< )",
+            "< c OK",
+        ];
+        // The name and password literals are counted, whatever the client put around them.
+        assert_eq!(lines.len(), 20);
+        for line in expected {
+            assert!(lines.iter().any(|shown| shown == line), "{line} is not in {lines:#?}");
+        }
+        assert!(!lines.iter().any(|line| line.contains("secret") || line.contains("user")));
+    }
+
+    #[test]
+    fn output_that_left_in_parts_is_shown_once() {
+        let lines = Arc::new(Lines::default());
+        let mut transcript = Transcript::new(lines.clone(), 1, Dialect::Smtp);
+        transcript.sending(b"250 one\r\n");
+        transcript.sent(4);
+        transcript.sending(b"one\r\n250 two\r\n");
+        transcript.sent(100);
+        assert_eq!(*lines.0.lock().unwrap(), ["< 250 one", "< 250 two"]);
+    }
+}

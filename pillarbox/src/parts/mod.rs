@@ -1,0 +1,56 @@
+//! Who answers the questions of the sessions: one trait per file, each with an in-memory version.
+//!
+//! Assembly is a plain struct of trait objects, overridden with struct-update syntax:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use pillarbox::parts::{MemoryAuthenticator, Parts};
+//!
+//! let accounts = MemoryAuthenticator::new().with("you@localhost", "secret");
+//! let parts = Parts { authenticator: Arc::new(accounts), ..Parts::in_memory() };
+//! ```
+
+mod authenticator;
+mod clock;
+mod observer;
+mod policy;
+mod resolver;
+mod sink;
+mod store;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+pub use authenticator::{Authenticator, Identity, LoginAttempt, LoginOutcome, MemoryAuthenticator};
+pub use clock::{Clock, SystemClock};
+pub use observer::{Direction, Observer, Silent};
+pub use policy::{AllowList, Policy, Session, Verdict};
+pub use resolver::{Resolver, resolve};
+pub use sink::{Envelope, IncomingMessage, MemorySink, MessageSink, Outcome, SinkError};
+pub use store::{
+    Append, AppendedMessage, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageReader, StoreCapabilities,
+    StoreError, StoreErrorKind,
+};
+
+/// A future that a plug-in trait returns. Boxed, so that the traits can be used as trait objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Everything that a server needs beside its configuration. Clone it freely: the parts are shared.
+#[derive(Clone)]
+pub struct Parts {
+    /// Who may log in.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Which connections, senders, recipients and messages are accepted.
+    pub policy: Arc<dyn Policy>,
+    /// Where accepted messages go.
+    pub sink: Arc<dyn MessageSink>,
+    /// The mailboxes that IMAP shows.
+    pub store: Arc<dyn MailboxStore>,
+    /// Who answers DNS questions.
+    pub resolver: Arc<dyn Resolver>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Who is told what happens, for logs and metrics.
+    pub observer: Arc<dyn Observer>,
+}
