@@ -87,7 +87,9 @@ impl DotDecoder {
     /// use pillarbox_core::dot::{BareNewlines, DotDecoder, Piece};
     ///
     /// let mut decoder = DotDecoder::for_chunks(BareNewlines::Repair);
-    /// assert_eq!(decoder.decode(&mut &b".\r\n..a\r"[..]), Piece::Body(b".\r\n..a"));
+    /// let mut chunk = &b".\r\n..a\r"[..];
+    /// assert_eq!(decoder.decode(&mut chunk), Piece::Body(b".\r\n..a"));
+    /// assert_eq!(decoder.decode(&mut chunk), Piece::NeedInput);
     /// assert_eq!(decoder.finish(), Piece::Body(b" "));
     /// assert_eq!(decoder.finish(), Piece::End);
     /// ```

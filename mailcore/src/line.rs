@@ -151,7 +151,7 @@ mod tests {
     fn only_crlf_ends_a_line() {
         let mut scanner = LineScanner::new();
         assert_eq!(scanner.scan(b"a\nb\rc\r", 512), Scan::Incomplete);
-        assert_eq!(scanner.scan(b"a\nb\rc\r\r\n", 512), Scan::Line { len: 9 });
+        assert_eq!(scanner.scan(b"a\nb\rc\r\r\n", 512), Scan::Line { len: 8 });
         assert_eq!(scanner.scan(b"\n\r", 512), Scan::Incomplete);
         assert_eq!(scanner.scan(b"\n\r\n", 512), Scan::Line { len: 3 });
     }

@@ -138,7 +138,7 @@ impl<'b> Field<'b> {
     }
 
     /// Whether the field has this name, whatever the case.
-    pub const fn name_is(&self, name: &str) -> bool {
+    pub fn name_is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 
@@ -163,14 +163,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    type Pair<'b> = (&'b [u8], &'b [u8]);
+
     /// Names and values of a message, and its body.
-    fn read(message: &[u8]) -> (Vec<(&[u8], &[u8])>, &[u8]) {
+    fn read(message: &[u8]) -> (Vec<Pair<'_>>, &[u8]) {
         (Fields::new(message).map(|field| (field.name, field.value)).collect(), split(message).1)
     }
 
     #[test]
     fn odd_messages_have_one_reading() {
-        type Case = (&'static [u8], &'static [(&'static [u8], &'static [u8])], &'static [u8]);
+        type Case = (&'static [u8], &'static [Pair<'static>], &'static [u8]);
         let cases: [Case; 14] = [
             (b"", &[], b""),
             (b"\r\n", &[], b""),
