@@ -5,10 +5,12 @@ mod code;
 mod flag;
 mod mailbox;
 mod number;
+mod pattern;
 mod set;
 
 pub use code::{OtherCode, ResponseCode};
 pub use flag::{Flag, Flags, Keyword};
 pub use mailbox::{MailboxName, MailboxNameError, Separator};
 pub use number::{Seq, Uid, UidValidity};
+pub use pattern::list_matches;
 pub use set::{SequenceSet, SetNumber, UidSet};
