@@ -9,6 +9,8 @@ pub mod dialog;
 pub mod dns;
 pub mod dot;
 pub mod header;
+#[cfg(feature = "dialog")]
+pub mod laws;
 pub mod line;
 mod machine;
 pub mod mutf7;

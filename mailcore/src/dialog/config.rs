@@ -28,6 +28,26 @@ struct Setting {
 const OWN: [&str; 4] = ["side", "modes", "events", "loopback"];
 
 impl Config {
+    /// Settings as a `cfg:` line has them.
+    ///
+    /// # Errors
+    ///
+    /// A text for the reader if a quoted value has no end.
+    ///
+    /// ```
+    /// let config = pillarbox_core::dialog::Config::of_text("size=1000 name=\"mx example\" tls").unwrap();
+    /// assert_eq!(config.parsed("size", 0), Ok(1000));
+    /// assert_eq!(config.value("name"), Some("mx example"));
+    /// assert_eq!(config.flag("tls"), Ok(true));
+    /// ```
+    pub fn of_text(text: &str) -> Result<Config, String> {
+        let mut config = Config::default();
+        for (key, value) in settings(text)? {
+            config.add(None, key, value, 1);
+        }
+        Ok(config)
+    }
+
     /// The value of a key, if the file sets it. Where it is set more than once, the last one counts.
     pub fn value(&self, key: &str) -> Option<&str> {
         self.values(key).last()

@@ -46,7 +46,8 @@ pub fn play_dir<S: Subject>(folder: impl AsRef<Path>, mut subject: impl FnMut() 
     );
 }
 
-fn find(folder: &Path, files: &mut Vec<PathBuf>) {
+/// Collects the `.dialog` files of a folder and the folders in it, in no order.
+pub(crate) fn find(folder: &Path, files: &mut Vec<PathBuf>) {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     for entry in entries {
         let path = entry.unwrap_or_else(|error| panic!("{}: {error}", folder.display())).path();

@@ -199,6 +199,29 @@ impl Dialog {
         answers
     }
 
+    /// What the peer sends on a connection, by flights: lines that stand together. A `$name` is left as it is.
+    pub fn sent(&self, connection: usize) -> Vec<Vec<u8>> {
+        let mut flights: Vec<Vec<u8>> = Vec::new();
+        let mut together = false;
+        for line in self.lines.iter().filter(|line| line.connection == connection) {
+            let Kind::Send(send) = &line.kind else {
+                together = false;
+                continue;
+            };
+            if !together {
+                flights.push(Vec::new());
+            }
+            together = true;
+            if let Some(flight) = flights.last_mut() {
+                match send {
+                    Send::Line(text) => flight.extend(text.bytes().chain(*b"\r\n")),
+                    Send::Raw(bytes) => flight.extend_from_slice(bytes),
+                }
+            }
+        }
+        flights
+    }
+
     /// Whether the file can be played against a server at the other end of a stream: the server is under test, and
     /// nothing in the file needs a hand on its clock, its store or its process.
     pub fn runs_on_a_stream(&self) -> bool {

@@ -43,6 +43,10 @@ pub use file::{Dialog, ScriptedAnswer, parse};
 pub use play::play_text;
 pub use report::Failure;
 
+pub(crate) use dir::find as find_files;
+pub(crate) use port::{Port, Reached};
+pub(crate) use seed::seed as test_seed;
+
 /// What a protocol crate supplies so that dialog files can be played against its machine, and the laws checked on it.
 ///
 /// One subject lives as long as one play of one file, whose connections share it (and whatever store it keeps for

@@ -167,6 +167,10 @@ impl<'d, S: Subject> Player<'d, S> {
                 self.note(group);
                 let connection = self.connection(number);
                 connection.ends = true;
+                if connection.rest == Rest::Upgrade {
+                    let why = "the end of the wire while a layer starts is told by: L: tls failed lost";
+                    return Err(self.failure(group, group.first, why.into()));
+                }
                 if connection.rest == Rest::Answer {
                     // Nothing is polled while the question is open, but the end can be noticed.
                     connection.port.read(usize::MAX);
@@ -290,6 +294,7 @@ impl<'d, S: Subject> Player<'d, S> {
             return Ok(());
         }
         let now = self.now;
+        let client_side = self.dialog.config.client_side();
         let mut defaults = 0;
         loop {
             let connection = self.connections.get_mut(&number).expect("run() is called for known connections");
@@ -347,9 +352,11 @@ impl<'d, S: Subject> Player<'d, S> {
             }
             self.flush(number, true);
             let connection = self.connection(number);
-            if rest == Rest::Input && waiting {
+            // A client session reads while it is asked for more: a server may refuse a message that is half sent.
+            let reads = rest == Rest::Input || rest == Rest::Answer && client_side;
+            if reads && waiting {
                 self.read_more(number);
-            } else if rest == Rest::Input && connection.ends {
+            } else if reads && connection.ends {
                 connection.ends = false;
                 connection.port.end(now);
             } else {

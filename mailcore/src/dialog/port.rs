@@ -1,8 +1,7 @@
 //! A machine with its unread bytes, polled as the contract says.
 
-use std::fmt;
-
 use super::{Seen, Subject};
+use crate::laws::{Broken, Law};
 use crate::{Layer, Machine, Step, Time};
 
 /// More events in a row than this, with no byte used between them, count as events without end.
@@ -32,21 +31,6 @@ pub(crate) enum Reached<'b> {
     Upgrade(Layer),
     Closed,
 }
-
-/// A law that a machine broke.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Broken {
-    pub(crate) law: &'static str,
-    pub(crate) why: String,
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is broken: {}", self.law, self.why)
-    }
-}
-
-pub(crate) const PROGRESS: &str = "law 2 (progress)";
 
 impl<M: Machine> Port<M> {
     pub(crate) fn new(machine: M) -> Self {
@@ -111,7 +95,7 @@ impl<M: Machine> Port<M> {
         connection: usize,
         now: Time,
     ) -> Result<Reached<'p>, Broken> {
-        let broken = |why: String| Broken { law: PROGRESS, why };
+        let broken = |why: String| Broken::new(Law::Progress, why);
         let shown = &self.unread[self.unread_start..];
         let mut rest = shown;
         let step = self.machine.poll(now, &mut rest);
@@ -138,6 +122,12 @@ impl<M: Machine> Port<M> {
             Step::NeedInput => Reached::Input,
             Step::NeedAnswer => Reached::Answer,
             Step::NeedTime => Reached::Time,
+            // Bytes that came in clear text must not be taken for bytes that came through TLS (RFC 3207 §4.2,
+            // CVE-2011-0411), so a machine that was shown any refuses.
+            Step::Upgrade(layer) if left > 0 => {
+                let why = format!("Upgrade({layer:?}) while {left} bytes of the layer below are unread");
+                return Err(Broken::new(Law::SplitInvariance, why));
+            }
             Step::Upgrade(layer) => Reached::Upgrade(layer),
             Step::Closed => Reached::Closed,
         })
