@@ -1,0 +1,464 @@
+//! The command lines of SMTP and LMTP: verbs, arguments, and what is wrong with them (RFC 5321 §4.1).
+//!
+//! Parsing knows no state: what a session makes of a command is decided elsewhere.
+
+mod parameters;
+
+use alloc::borrow::Cow;
+
+use pillarbox_core::Reply;
+use pillarbox_core::address::{AddressError, AddressFault, ForwardPath, ReversePath};
+
+use crate::server::{BodyKind, Hello, HelloVerb, Mail};
+use parameters::Parameters;
+
+/// A command with its arguments, borrowed from its line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Command<'b> {
+    /// EHLO, HELO or LHLO.
+    Hello(Hello<'b>),
+    /// MAIL FROM.
+    Mail(Mail<'b>),
+    /// RCPT TO.
+    Rcpt(ForwardPath<'b>),
+    /// DATA.
+    Data,
+    /// RSET.
+    Rset,
+    /// NOOP; what stands behind it means nothing (RFC 5321 §4.1.1.9).
+    Noop,
+    /// VRFY with what to look for.
+    Vrfy(&'b str),
+    /// EXPN.
+    Expn,
+    /// HELP.
+    Help,
+    /// QUIT.
+    Quit,
+    /// STARTTLS (RFC 3207 §4).
+    StartTls,
+    /// AUTH (RFC 4954 §4).
+    Auth {
+        /// The name of the mechanism as it came.
+        mechanism: &'b str,
+        /// The initial response, still in base64; `=` stands for an empty one.
+        initial: Option<&'b str>,
+    },
+}
+
+/// The verbs that are known, with what they mean for the flow of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verb {
+    /// RFC 5321 §4.1.1.1.
+    Ehlo,
+    /// RFC 5321 §4.1.1.1.
+    Helo,
+    /// RFC 2033 §4.1.
+    Lhlo,
+    /// RFC 5321 §4.1.1.2.
+    Mail,
+    /// RFC 5321 §4.1.1.3.
+    Rcpt,
+    /// RFC 5321 §4.1.1.4.
+    Data,
+    /// RFC 5321 §4.1.1.5.
+    Rset,
+    /// RFC 5321 §4.1.1.6.
+    Vrfy,
+    /// RFC 5321 §4.1.1.7.
+    Expn,
+    /// RFC 5321 §4.1.1.8.
+    Help,
+    /// RFC 5321 §4.1.1.9.
+    Noop,
+    /// RFC 5321 §4.1.1.10.
+    Quit,
+    /// RFC 3207 §4.
+    StartTls,
+    /// RFC 4954 §4.
+    Auth,
+}
+
+/// What a verb means for the flow of a session.
+struct Row {
+    verb: Verb,
+    text: &'static str,
+    /// The client has to wait for the reply before it sends more (RFC 2920 §3.1, RFC 3207 §4, RFC 4954 §4). VRFY, EXPN
+    /// and NOOP are not among them: RFC 2920 forbids a client to go on behind them, but nothing breaks if one does.
+    waits: bool,
+    /// RFC 2920 §3.2 (5): the reply must not be held back. That of STARTTLS and AUTH is waited for as well.
+    prompt: bool,
+    /// It moves no mail, so there is a limit on how often it may come.
+    idle: bool,
+}
+
+#[rustfmt::skip]
+const VERBS: [Row; 14] = [
+    Row { verb: Verb::Ehlo,     text: "EHLO",     waits: true,  prompt: true,  idle: true  },
+    Row { verb: Verb::Helo,     text: "HELO",     waits: true,  prompt: true,  idle: true  },
+    Row { verb: Verb::Lhlo,     text: "LHLO",     waits: true,  prompt: true,  idle: true  },
+    Row { verb: Verb::Mail,     text: "MAIL",     waits: false, prompt: false, idle: false },
+    Row { verb: Verb::Rcpt,     text: "RCPT",     waits: false, prompt: false, idle: false },
+    Row { verb: Verb::Data,     text: "DATA",     waits: true,  prompt: true,  idle: false },
+    Row { verb: Verb::Rset,     text: "RSET",     waits: false, prompt: false, idle: true  },
+    Row { verb: Verb::Vrfy,     text: "VRFY",     waits: false, prompt: true,  idle: true  },
+    Row { verb: Verb::Expn,     text: "EXPN",     waits: false, prompt: true,  idle: true  },
+    Row { verb: Verb::Help,     text: "HELP",     waits: false, prompt: false, idle: true  },
+    Row { verb: Verb::Noop,     text: "NOOP",     waits: false, prompt: true,  idle: true  },
+    Row { verb: Verb::Quit,     text: "QUIT",     waits: false, prompt: true,  idle: false },
+    Row { verb: Verb::StartTls, text: "STARTTLS", waits: true,  prompt: true,  idle: false },
+    Row { verb: Verb::Auth,     text: "AUTH",     waits: true,  prompt: true,  idle: false },
+];
+
+impl Verb {
+    /// The verb at the front of a line, in any case of letters; `None` if it is not known.
+    pub fn of(line: &[u8]) -> Option<Verb> {
+        let word = first_word(line);
+        VERBS.iter().find(|row| row.text.as_bytes().eq_ignore_ascii_case(word)).map(|row| row.verb)
+    }
+
+    /// The verb in capitals.
+    pub fn as_str(self) -> &'static str {
+        self.row().text
+    }
+
+    /// Whether a client has to wait for the reply before it sends more.
+    pub fn waits(self) -> bool {
+        self.row().waits
+    }
+
+    /// Whether RFC 2920 §3.2 forbids to hold the reply back.
+    pub fn is_prompt(self) -> bool {
+        self.row().prompt
+    }
+
+    /// Whether it moves no mail.
+    pub fn is_idle(self) -> bool {
+        self.row().idle
+    }
+
+    fn row(self) -> &'static Row {
+        VERBS.iter().find(|row| row.verb == self).expect("every verb has a row")
+    }
+}
+
+/// What is wrong with a command line; always the peer's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The verb is not known.
+    #[error("the command is not known")]
+    Unknown,
+    /// The line holds a control octet, or one beyond ASCII.
+    #[error("the line holds an octet that no command may hold")]
+    Octet,
+    /// There is an argument too many, one is missing, or it is not what the verb takes.
+    #[error("the arguments do not fit the command")]
+    Argument,
+    /// The name behind EHLO, HELO or LHLO is neither a domain nor an address literal.
+    #[error("the host name is wrong")]
+    HostName,
+    /// The path of MAIL is wrong.
+    #[error("the sender is wrong: {0}")]
+    Sender(AddressError),
+    /// The path of RCPT is wrong.
+    #[error("the recipient is wrong: {0}")]
+    Recipient(AddressError),
+    /// A parameter has a wrong value, or is there twice.
+    #[error("a parameter has a wrong value or is there twice")]
+    Parameter,
+    /// A parameter is not known.
+    #[error("a parameter is not known")]
+    UnknownParameter,
+}
+
+impl CommandError {
+    /// The reply it implies.
+    pub fn reply(&self) -> Reply {
+        match self {
+            CommandError::Unknown => Reply::enhanced(500, 5, 5, 1, "This command is not known"),
+            // RFC 5321 §4.1.2
+            CommandError::Octet => Reply::enhanced(501, 5, 5, 2, "The line holds an octet that no command may hold"),
+            CommandError::Argument => Reply::enhanced(501, 5, 5, 4, "The arguments do not fit this command"),
+            CommandError::HostName => Reply::enhanced(501, 5, 5, 4, "This is neither a domain nor an address literal"),
+            CommandError::Sender(error) | CommandError::Recipient(error) if error.fault == AddressFault::NonAscii => {
+                // RFC 6531 §3.5
+                Reply::enhanced(553, 5, 6, 7, "An address beyond ASCII needs SMTPUTF8")
+            }
+            CommandError::Sender(_) => Reply::enhanced(501, 5, 1, 7, "The address of the sender is wrong"),
+            CommandError::Recipient(_) => Reply::enhanced(501, 5, 1, 3, "The address of the recipient is wrong"),
+            CommandError::Parameter => Reply::enhanced(501, 5, 5, 4, "A parameter has a wrong value or is there twice"),
+            // RFC 5321 §4.1.1.11
+            CommandError::UnknownParameter => Reply::enhanced(555, 5, 5, 4, "A parameter is not known"),
+        }
+    }
+}
+
+/// Parses one line without its CRLF.
+///
+/// ```
+/// use pillarbox_smtp::command::{Command, CommandError, parse};
+///
+/// assert_eq!(parse(b"quit"), Ok(Command::Quit));
+/// let Ok(Command::Mail(mail)) = parse(b"MAIL FROM:<joe@example.org> SIZE=1000") else { panic!() };
+/// assert_eq!(mail.from.to_string(), "<joe@example.org>");
+/// assert_eq!(mail.size, Some(1000));
+/// assert_eq!(parse(b"DATA now"), Err(CommandError::Argument));
+/// assert_eq!(CommandError::Argument.reply().code(), 501);
+/// ```
+///
+/// # Errors
+///
+/// [`CommandError`] says what is wrong, and which reply that implies.
+pub fn parse(line: &[u8]) -> Result<Command<'_>, CommandError> {
+    // RFC 5321 §4.1.2: a control octet inside a line is how one program is made to see two lines where another sees one.
+    if line.iter().any(|octet| octet.is_ascii_control()) {
+        return Err(CommandError::Octet);
+    }
+    let verb = Verb::of(line).ok_or(CommandError::Unknown)?;
+    let argument = line[verb.as_str().len()..].trim_ascii();
+    match verb {
+        Verb::Mail => return mail(argument).map(Command::Mail),
+        Verb::Rcpt => return rcpt(argument).map(Command::Rcpt),
+        _ => {}
+    }
+    // The paths tell addresses beyond ASCII apart from other mistakes; everywhere else they are just wrong.
+    let argument = core::str::from_utf8(argument).ok().filter(|text| text.is_ascii()).ok_or(CommandError::Octet)?;
+    // RFC 5321 §4.3.2: an argument where none belongs is a 501.
+    let alone = |command| if argument.is_empty() { Ok(command) } else { Err(CommandError::Argument) };
+    match verb {
+        Verb::Ehlo => hello(HelloVerb::Ehlo, argument),
+        Verb::Helo => hello(HelloVerb::Helo, argument),
+        Verb::Lhlo => hello(HelloVerb::Lhlo, argument),
+        Verb::Data => alone(Command::Data),
+        Verb::Rset => alone(Command::Rset),
+        Verb::Quit => alone(Command::Quit),
+        Verb::StartTls => alone(Command::StartTls),
+        Verb::Noop => Ok(Command::Noop),
+        Verb::Help => Ok(Command::Help),
+        Verb::Vrfy if argument.is_empty() => Err(CommandError::Argument),
+        Verb::Vrfy => Ok(Command::Vrfy(argument)),
+        Verb::Expn if argument.is_empty() => Err(CommandError::Argument),
+        Verb::Expn => Ok(Command::Expn),
+        Verb::Auth => auth(argument),
+        Verb::Mail | Verb::Rcpt => unreachable!("returned above"),
+    }
+}
+
+/// Whether a line was never meant for a mail server: a request of HTTP (which browsers can be made to send anywhere, with
+/// commands in its body), the line of a proxy that we were not told of, or the banner of SSH.
+pub fn is_foreign(line: &[u8]) -> bool {
+    #[rustfmt::skip]
+    const WORDS: [&str; 11] =
+        ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PRI", "PROXY", "PUT", "TRACE"];
+    let word = first_word(line);
+    WORDS.iter().any(|foreign| foreign.as_bytes().eq_ignore_ascii_case(word)) || word.starts_with(b"SSH-")
+}
+
+/// How much of a line may be shown in a log: all of it, but of AUTH only the mechanism.
+pub(crate) fn without_secrets(line: &[u8]) -> &[u8] {
+    if Verb::of(line) != Some(Verb::Auth) {
+        return line;
+    }
+    let argument = line[Verb::Auth.as_str().len()..].trim_ascii_start();
+    let start = line.len() - argument.len();
+    &line[..start + first_word(argument).len()]
+}
+
+fn first_word(line: &[u8]) -> &[u8] {
+    line.split(|octet| *octet == b' ').next().unwrap_or_default()
+}
+
+fn hello(verb: HelloVerb, argument: &str) -> Result<Command<'_>, CommandError> {
+    if argument.is_empty() {
+        return Err(CommandError::Argument);
+    }
+    // Deviates from RFC 5321 §4.1.1.1: because many clients call themselves by a name that is no domain (an underscore, a
+    // bare address in brackets that lack their tag). What could end the clause of a Received field stays out.
+    let fits = |octet: u8| octet.is_ascii_alphanumeric() || b"-._:[]".contains(&octet);
+    if argument.len() > 255 || !argument.bytes().all(fits) {
+        return Err(CommandError::HostName);
+    }
+    Ok(Command::Hello(Hello { verb, name: Cow::Borrowed(argument) }))
+}
+
+/// `"FROM:" Reverse-path [SP Mail-parameters]`
+fn mail(argument: &[u8]) -> Result<Mail<'_>, CommandError> {
+    let path = after_keyword(argument, "FROM:")?;
+    let (from, rest) = ReversePath::take(path, false).map_err(CommandError::Sender)?;
+    let mut parameters = Parameters::of(rest)?;
+    let mut mail = Mail { from, size: None, body: BodyKind::SevenBit, auth: None };
+    let mut body = None;
+    while let Some((keyword, value)) = parameters.next()? {
+        if keyword.eq_ignore_ascii_case("SIZE") {
+            parameters::once(&mut mail.size, parameters::size(value)?)?;
+        } else if keyword.eq_ignore_ascii_case("BODY") {
+            parameters::once(&mut body, parameters::body(value)?)?;
+        } else if keyword.eq_ignore_ascii_case("AUTH") {
+            parameters::once(&mut mail.auth, parameters::auth(value)?)?;
+        } else {
+            return Err(CommandError::UnknownParameter);
+        }
+    }
+    mail.body = body.unwrap_or_default();
+    Ok(mail)
+}
+
+/// `"TO:" Forward-path [SP Rcpt-parameters]`
+fn rcpt(argument: &[u8]) -> Result<ForwardPath<'_>, CommandError> {
+    let path = after_keyword(argument, "TO:")?;
+    let (to, rest) = ForwardPath::take(path, false).map_err(CommandError::Recipient)?;
+    match Parameters::of(rest)?.next()? {
+        None => Ok(to),
+        Some(_) => Err(CommandError::UnknownParameter),
+    }
+}
+
+/// What stands behind `FROM:` or `TO:`.
+// Deviates from RFC 5321 §3.3: because clients put a space behind the colon, and nothing else can be meant by it.
+fn after_keyword<'b>(argument: &'b [u8], keyword: &str) -> Result<&'b [u8], CommandError> {
+    let (word, path) = argument.split_at_checked(keyword.len()).ok_or(CommandError::Argument)?;
+    if !word.eq_ignore_ascii_case(keyword.as_bytes()) {
+        return Err(CommandError::Argument);
+    }
+    Ok(path.trim_ascii_start())
+}
+
+/// `"AUTH" SP sasl-mech [SP initial-response]`
+fn auth(argument: &str) -> Result<Command<'_>, CommandError> {
+    let mut words = argument.split(' ').filter(|word| !word.is_empty());
+    let mechanism = words.next().ok_or(CommandError::Argument)?;
+    let initial = words.next();
+    if words.next().is_some() {
+        return Err(CommandError::Argument);
+    }
+    Ok(Command::Auth { mechanism, initial })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::string::ToString;
+
+    #[track_caller]
+    fn code(line: &str) -> u16 {
+        parse(line.as_bytes()).expect_err(line).reply().code()
+    }
+
+    #[test]
+    fn every_verb_has_a_row_of_its_own() {
+        for row in &VERBS {
+            assert_eq!(row.verb.as_str(), row.text);
+            assert_eq!(Verb::of(format!("{} x", row.text.to_lowercase()).as_bytes()), Some(row.verb));
+        }
+    }
+
+    #[test]
+    fn verbs_are_whole_words() {
+        for line in ["", "MAILFROM:<a@b.example>", "QUITX", "RSET\u{e9}", "X", "BDAT 3", ".", "DATA\t"] {
+            assert!(matches!(parse(line.as_bytes()), Err(CommandError::Unknown | CommandError::Octet)), "{line}");
+        }
+    }
+
+    #[test]
+    fn controls_are_refused_anywhere() {
+        for line in
+            ["EH\rLO x", "NOOP \0", "MAIL FROM:<a\r@b.example>", "MAIL FROM:<a@b.example> SIZE=\r1\r2", "NOOP\t"]
+        {
+            assert_eq!(parse(line.as_bytes()), Err(CommandError::Octet), "{line:?}");
+        }
+        assert_eq!(parse(b"RCPT TO:<a\x7f@b.example>"), Err(CommandError::Octet));
+        assert_eq!(parse(b"NOOP \xff"), Err(CommandError::Octet));
+        assert_eq!(parse(b"RCPT TO:<a\xff@b.example>").unwrap_err().reply().code(), 553);
+    }
+
+    #[test]
+    fn paths_and_their_spaces() {
+        for line in ["MAIL FROM:<a@b.example>", "mail from: <a@b.example>", "MAIL  FROM:<a@b.example>  "] {
+            let Ok(Command::Mail(mail)) = parse(line.as_bytes()) else { panic!("{line}") };
+            assert_eq!(mail.from.to_string(), "<a@b.example>");
+        }
+        for line in ["MAIL", "MAIL FROM", "MAIL FROM <a@b.example>", "MAIL TO:<a@b.example>", "RCPT FROM:<a@b.example>"]
+        {
+            assert_eq!(code(line), 501, "{line}");
+        }
+        for line in ["MAIL FROM:a@b.example", "MAIL FROM:", "RCPT TO:<>", "RCPT TO:<a@b..example>"] {
+            assert_eq!(code(line), 501, "{line}");
+        }
+    }
+
+    #[test]
+    fn parameters_of_mail() {
+        let line = b"MAIL FROM:<> BODY=8bitmime SIZE=00012 AUTH=e+3Dmc2@example.com";
+        let Ok(Command::Mail(mail)) = parse(line) else { panic!() };
+        assert!(mail.from.is_null());
+        assert_eq!((mail.size, mail.body), (Some(12), BodyKind::EightBitMime));
+        assert_eq!(mail.auth.as_deref(), Some("e=mc2@example.com"));
+        let Ok(Command::Mail(mail)) = parse(b"MAIL FROM:<> AUTH=<> SIZE=99999999999999999999") else { panic!() };
+        assert_eq!((mail.auth.as_deref(), mail.size), (Some(""), Some(u64::MAX)));
+
+        let wrong = [
+            "SIZE",
+            "SIZE=",
+            "SIZE=-1",
+            "SIZE=+1",
+            "SIZE=1x",
+            "SIZE=999999999999999999999990",
+            "SIZE=1 SIZE=1",
+            "BODY",
+            "BODY=9BIT",
+            "BODY=7BIT BODY=7BIT",
+            "BODY=BINARYMIME",
+            "AUTH",
+            "AUTH=a",
+            "AUTH=a+zz@b.example",
+            "AUTH=a+0D@b.example",
+            "AUTH=<> AUTH=<>",
+            "=1",
+            "-X=1",
+            "SIZE==1",
+            "S\u{e9}=1",
+        ];
+        for parameter in wrong {
+            assert_eq!(code(&format!("MAIL FROM:<a@b.example> {parameter}")), 501, "{parameter}");
+        }
+        assert_eq!(code("MAIL FROM:<a@b.example>SIZE=1"), 501);
+        assert_eq!(code("MAIL FROM:<a@b.example> SMTPUTF8"), 555);
+        assert_eq!(code("RCPT TO:<a@b.example> NOTIFY=NEVER"), 555);
+        assert_eq!(code("RCPT TO:<a@b.example> NOTIFY==NEVER"), 501);
+    }
+
+    #[test]
+    fn host_names_that_could_break_a_received_field() {
+        for name in ["a(b", "a)", "a;b", "a b", "<a>", "a\"", "a\\b", "a,b", "[127.0.0.1] by trusted", ""] {
+            assert_eq!(code(&format!("EHLO {name}")), 501, "{name}");
+        }
+        assert_eq!(code(&format!("EHLO {}", "a".repeat(256))), 501);
+        for name in ["a", "a_b.example", "[127.0.0.1]", "[IPv6:::1]", "192.0.2.1"] {
+            assert!(parse(format!("EHLO {name}").as_bytes()).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn secrets_do_not_reach_the_log() {
+        assert_eq!(without_secrets(b"AUTH PLAIN AGEAYg=="), b"AUTH PLAIN");
+        assert_eq!(without_secrets(b"auth  LOGIN  YQ== YQ=="), b"auth  LOGIN");
+        assert_eq!(without_secrets(b"AUTH"), b"AUTH");
+        assert_eq!(without_secrets(b"NOOP x y"), b"NOOP x y");
+    }
+
+    #[test]
+    fn foreign_words() {
+        for line in
+            ["GET / HTTP/1.1", "post /", "SSH-2.0-OpenSSH_9.2", "PROXY TCP4 192.0.2.1 192.0.2.2 1 2", "PRI * HTTP/2.0"]
+        {
+            assert!(is_foreign(line.as_bytes()), "{line}");
+        }
+        for line in ["EHLO x", "GETX", "NOOP GET", "", "."] {
+            assert!(!is_foreign(line.as_bytes()), "{line}");
+        }
+    }
+}

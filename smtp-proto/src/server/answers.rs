@@ -1,0 +1,196 @@
+//! What becomes of the embedder's answers.
+
+use alloc::borrow::Cow;
+
+use pillarbox_core::{Misuse, Reply, Time};
+
+use super::body::Body;
+use super::session::{Question, ServerSession, State};
+use super::{Answer, CloseReason, HelloVerb, Identity, Protocol, Why, replies};
+
+impl ServerSession {
+    /// Answers the open question. While a message arrives `Refuse` and `Hangup` are legal without one: the rest of the message
+    /// is then eaten, and the reply sent at its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse`] if no question is open, or the answer (or the code of its reply) does not fit it. Nothing has changed then.
+    pub fn answer(&mut self, now: Time, answer: Answer<'_>) -> Result<(), Misuse> {
+        let name = match (&self.question, &self.state) {
+            (Some(question), _) => question.name(),
+            (None, State::Body(body)) if body.is_wanted() => "Body",
+            _ => return Err(Misuse::NoOpenQuestion),
+        };
+        check(name, &answer)?;
+        let now = self.begin_answer(now);
+        let question = self.question.take();
+        if let Some(reply) = as_hangup(&question, &answer) {
+            if let Some(Question::Outcome) = question {
+                self.count_outcome();
+            }
+            self.close(CloseReason::Refused, Some(&replies::with_code(reply.clone())));
+            return Ok(());
+        }
+        match (question, answer) {
+            (None, Answer::Refuse(reply)) => {
+                if let State::Body(body) = &mut self.state {
+                    body.refuse(replies::with_code(reply));
+                    self.abandoned = Some(Why::Refused);
+                }
+            }
+            (Some(Question::Connect), Answer::Refuse(reply)) => {
+                // RFC 5321 §3.1: after 554 the server waits for QUIT.
+                self.state = State::TurnedAway;
+                self.write(&reply);
+            }
+            (Some(question), Answer::Refuse(reply)) => self.refused(question, replies::with_code(reply)),
+            (Some(Question::Login), Answer::LoggedIn(Identity(name))) => {
+                self.identity = Some(Identity(Cow::Owned(name.into_owned())));
+                self.write(&Reply::enhanced(235, 2, 7, 0, "You are logged in"));
+            }
+            (Some(question), Answer::AcceptWith(reply)) => self.accepted(now, question, Some(reply)),
+            (Some(question), _) => self.accepted(now, question, None),
+            (None, _) => unreachable!("checked above: only Refuse and Hangup come without a question"),
+        }
+        Ok(())
+    }
+
+    fn accepted(&mut self, now: Time, question: Question, reply: Option<Reply>) {
+        let own = match question {
+            Question::Connect => {
+                self.state = State::Ready;
+                let reply = reply.unwrap_or_else(|| replies::greeting(&self.config));
+                return self.write(&reply);
+            }
+            Question::Hello(hello) => {
+                // RFC 5321 §4.1.4: as if RSET had been said.
+                self.abandon(Why::Hello);
+                let reply = match hello.verb {
+                    HelloVerb::Helo => replies::helo(&self.config),
+                    _ => replies::ehlo(&self.config, self.tls.is_some()),
+                };
+                self.hello = Some(hello);
+                return self.write_counted(reply);
+            }
+            Question::StartTls => {
+                self.state = State::Upgrading;
+                Reply::enhanced(220, 2, 0, 0, "Go ahead with TLS")
+            }
+            Question::Mail => {
+                self.state = State::Transaction { recipients: 0 };
+                Reply::enhanced(250, 2, 1, 0, "The sender is fine")
+            }
+            Question::Rcpt => {
+                if let State::Transaction { recipients } = &mut self.state {
+                    *recipients += 1;
+                }
+                Reply::enhanced(250, 2, 1, 5, "The recipient is fine")
+            }
+            Question::Data => {
+                if let State::Transaction { recipients } = self.state {
+                    let size_max = self.config.limits.message_size_max;
+                    self.state = State::Body(Body::new(now, recipients, size_max, self.config.bare_newlines));
+                }
+                return self.write(&Reply::new(354, "Send the message, and a line with a dot behind it"));
+            }
+            Question::Outcome => {
+                // A client that delivers mail may make new mistakes.
+                self.counts.errors = 0;
+                self.counts.idle = 0;
+                self.count_outcome();
+                Reply::enhanced(250, 2, 0, 0, "The message is safe here")
+            }
+            Question::Verify => {
+                // RFC 5321 §3.5.3
+                let reply =
+                    reply.unwrap_or_else(|| Reply::enhanced(252, 2, 5, 0, "Cannot say, but will try to deliver"));
+                return self.write_counted(replies::with_code(reply));
+            }
+            Question::Login => unreachable!("checked before: a login is answered with LoggedIn"),
+        };
+        self.write(&reply.map_or(own, replies::with_code));
+    }
+
+    fn refused(&mut self, question: Question, reply: Reply) {
+        match question {
+            Question::Outcome => self.count_outcome(),
+            Question::Data => self.abandon(Why::Refused),
+            Question::Login if reply.is_permanent() => {
+                self.counts.logins = self.counts.logins.saturating_add(1);
+                if self.counts.logins >= self.config.limits.logins_max {
+                    self.write(&reply);
+                    let goodbye = replies::too_many_logins(&self.config);
+                    return self.close(CloseReason::TooManyErrors, Some(&goodbye));
+                }
+            }
+            _ => {}
+        }
+        // A client that asks what we do not have may be guessing. That of LMTP is our own queue: it asks for every recipient of
+        // a message, and would ask again.
+        if reply.is_permanent() && self.config.protocol == Protocol::Smtp {
+            self.refuse(reply);
+        } else {
+            self.write(&reply);
+        }
+    }
+
+    /// One recipient (LMTP) or all of them (SMTP) have their outcome.
+    fn count_outcome(&mut self) {
+        if let State::Stored { recipients, next } = &mut self.state {
+            *next += 1;
+            if self.config.protocol == Protocol::Smtp || *next >= *recipients {
+                self.state = State::Ready;
+            }
+        }
+    }
+}
+
+impl Question {
+    const fn name(&self) -> &'static str {
+        match self {
+            Question::Connect => "Connect",
+            Question::Hello(_) => "Hello",
+            Question::StartTls => "StartTls",
+            Question::Login => "Login",
+            Question::Mail => "Mail",
+            Question::Rcpt => "Rcpt",
+            Question::Data => "Data",
+            Question::Outcome => "Outcome",
+            Question::Verify => "Verify",
+        }
+    }
+}
+
+/// The table of questions and answers on [`Event`](super::Event).
+fn check(question: &'static str, answer: &Answer<'_>) -> Result<(), Misuse> {
+    let wrong = |answer| Err(Misuse::WrongAnswer { question, answer });
+    match (answer, question) {
+        (Answer::Accept, "Login" | "Body") => wrong("Accept"),
+        (Answer::Accept, _) => Ok(()),
+        (Answer::AcceptWith(reply), "Connect" | "Mail" | "Rcpt" | "Outcome" | "Verify") => {
+            if reply.code() < 300 {
+                Ok(())
+            } else {
+                wrong("AcceptWith a reply that is not 2yz")
+            }
+        }
+        (Answer::AcceptWith(_), _) => wrong("AcceptWith"),
+        (Answer::LoggedIn(_), "Login") => Ok(()),
+        (Answer::LoggedIn(_), _) => wrong("LoggedIn"),
+        (Answer::Refuse(reply), _) if reply.is_positive() => wrong("Refuse with a reply that is not 4yz or 5yz"),
+        (Answer::Hangup(reply), _) if reply.is_positive() => wrong("Hangup with a reply that is not 4yz or 5yz"),
+        (Answer::Refuse(_) | Answer::Hangup(_), _) => Ok(()),
+    }
+}
+
+/// The last reply, if this answer ends the connection.
+fn as_hangup<'r>(question: &Option<Question>, answer: &'r Answer<'_>) -> Option<&'r Reply> {
+    match answer {
+        Answer::Hangup(reply) => Some(reply),
+        // RFC 5321 §4.2.2: 421 means that the channel is being closed.
+        Answer::Refuse(reply) if reply.code() == 421 => Some(reply),
+        // Only a 554 keeps the connection until QUIT (RFC 5321 §3.1).
+        Answer::Refuse(reply) if matches!(question, Some(Question::Connect)) && reply.is_temporary() => Some(reply),
+        _ => None,
+    }
+}

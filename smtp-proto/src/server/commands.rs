@@ -1,0 +1,229 @@
+//! What becomes of a line: which commands are asked about, answered, or refused.
+
+use pillarbox_core::sasl::{
+    Mechanism, Progress, SaslError, ServerExchange, decode_initial_response, decode_response, encode,
+};
+use pillarbox_core::{Reply, Step};
+
+use super::session::{Login, Question, ServerSession, State};
+use super::{CloseReason, Event, HelloVerb, Protocol, Rcpt, Why, replies};
+use crate::command::{self, Command, CommandError, Verb};
+
+/// The step that a line leads to; `None` if the session is to go on by itself.
+type Next<'b> = Option<Step<Event<'b>>>;
+
+impl ServerSession {
+    /// Serves a command line without its CRLF; `last` if nothing was sent behind it.
+    pub(super) fn command<'b>(&mut self, line: &'b [u8], last: bool) -> Next<'b> {
+        if command::is_foreign(line) {
+            return Some(self.refuse_foreign(line));
+        }
+        let verb = Verb::of(line);
+        let parsed = command::parse(line);
+        let waits = verb.is_some_and(Verb::waits) && !is_complete_login(&parsed);
+        // RFC 2920 §3.2 (6)
+        self.begin_reply(waits, verb.is_none_or(Verb::is_prompt), last);
+        let decided = match parsed {
+            Ok(Command::Quit) => {
+                let reply = replies::bye(&self.config);
+                let turned_away = matches!(self.state, State::TurnedAway);
+                self.close(if turned_away { CloseReason::Refused } else { CloseReason::Quit }, Some(&reply));
+                return None;
+            }
+            // RFC 5321 §3.1
+            _ if matches!(self.state, State::TurnedAway) => {
+                Err(replies::sequence("The connection was refused: say QUIT"))
+            }
+            Ok(command) => self.decide(command),
+            Err(error) => Err(error.reply()),
+        };
+        match decided {
+            Ok(next) => {
+                if verb.is_some_and(Verb::is_idle) {
+                    self.counts.idle = self.counts.idle.saturating_add(1);
+                    if self.counts.idle > self.config.limits.junk_commands_max {
+                        self.counts.errors = self.counts.errors.saturating_add(1);
+                    }
+                }
+                match next {
+                    Decision::Ask(question, event) => self.ask(question, event),
+                    Decision::Reply(reply) => {
+                        self.write_counted(reply);
+                        None
+                    }
+                    Decision::Exchange(progress, login) => self.progress(progress, login),
+                }
+            }
+            // RFC 5321 §4.5.3.1.10: a client that is told to come back with the rest has done nothing wrong.
+            Err(reply) if reply.is_temporary() => {
+                self.write(&reply);
+                Some(Step::Event(Event::Refused { line, reply }))
+            }
+            Err(reply) => self.refuse_line(command::without_secrets(line), reply),
+        }
+    }
+
+    /// What the state makes of a command. RFC 5321 §4.1.4 has the order of commands.
+    fn decide<'b>(&mut self, command: Command<'b>) -> Result<Decision<'b>, Reply> {
+        let in_transaction = matches!(self.state, State::Transaction { .. });
+        match command {
+            Command::Hello(hello) => {
+                // RFC 2033 §4.1: so that a mistaken port is noticed.
+                match (self.config.protocol, hello.verb) {
+                    (Protocol::Smtp, HelloVerb::Lhlo) => return Err(replies::unknown("This is SMTP: say EHLO")),
+                    (Protocol::Lmtp, HelloVerb::Ehlo | HelloVerb::Helo) => {
+                        return Err(replies::unknown("This is LMTP: say LHLO"));
+                    }
+                    _ => {}
+                }
+                let owned = hello.clone().into_owned();
+                Ok(Decision::Ask(Question::Hello(owned), Event::Hello(hello)))
+            }
+            Command::Mail(mail) => {
+                if self.hello.is_none() {
+                    return Err(replies::sequence("Say EHLO first"));
+                }
+                self.check_login()?;
+                if in_transaction {
+                    return Err(replies::sequence("A transaction is open already"));
+                }
+                // RFC 5321 §4.1.1.11: a parameter of an extension that is not offered.
+                if mail.auth.is_some() && self.config.mechanisms.is_empty() {
+                    return Err(CommandError::UnknownParameter.reply());
+                }
+                // RFC 1870 §6.1
+                if mail.size.is_some_and(|size| size > self.config.limits.message_size_max) {
+                    return Err(replies::too_large());
+                }
+                Ok(Decision::Ask(Question::Mail, Event::Mail(mail)))
+            }
+            Command::Rcpt(to) => {
+                self.check_login()?;
+                match self.state {
+                    State::Transaction { recipients } if recipients < self.config.limits.recipients_max => {
+                        Ok(Decision::Ask(Question::Rcpt, Event::Rcpt(Rcpt { to, index: recipients })))
+                    }
+                    State::Transaction { .. } => Err(replies::too_many_recipients()),
+                    _ => Err(replies::sequence("Say MAIL first")),
+                }
+            }
+            Command::Data => {
+                self.check_login()?;
+                match self.state {
+                    // RFC 2033 §4.2 and RFC 2920 §3.2 (3): never 354 without a recipient.
+                    State::Transaction { recipients: 0 } => Err(replies::sequence("No recipient was accepted")),
+                    State::Transaction { .. } => Ok(Decision::Ask(Question::Data, Event::Data)),
+                    _ => Err(replies::sequence("Say MAIL and RCPT first")),
+                }
+            }
+            Command::Rset => {
+                self.abandon(Why::Reset);
+                Ok(Decision::Reply(Reply::enhanced(250, 2, 0, 0, "Forgotten")))
+            }
+            Command::Noop => Ok(Decision::Reply(Reply::enhanced(250, 2, 0, 0, "Here"))),
+            Command::Help => Ok(Decision::Reply(Reply::enhanced(214, 2, 0, 0, "The commands are those of RFC 5321"))),
+            Command::Vrfy(name) => {
+                self.check_login()?;
+                Ok(Decision::Ask(Question::Verify, Event::Verify(name)))
+            }
+            // RFC 5321 §7.3: who is on a list is the list's business.
+            Command::Expn => Err(replies::not_offered("Lists are not shown")),
+            Command::StartTls => {
+                if self.tls.is_some() {
+                    return Err(replies::sequence("TLS is in use already"));
+                }
+                if !self.config.starttls {
+                    return Err(replies::not_offered("STARTTLS is not offered"));
+                }
+                if in_transaction {
+                    return Err(replies::sequence("Not while a transaction is open"));
+                }
+                Ok(Decision::Ask(Question::StartTls, Event::StartTls))
+            }
+            Command::Auth { mechanism, initial } => {
+                if self.config.mechanisms.is_empty() {
+                    return Err(replies::not_offered("AUTH is not offered"));
+                }
+                if !self.may_log_in() {
+                    return Err(replies::encryption_required());
+                }
+                if !self.is_extended() {
+                    return Err(replies::sequence("Say EHLO first"));
+                }
+                // RFC 4954 §4
+                if self.identity.is_some() {
+                    return Err(replies::sequence("You are logged in already"));
+                }
+                if in_transaction {
+                    return Err(replies::sequence("Not while a transaction is open"));
+                }
+                let mechanism = Mechanism::parse(mechanism).ok_or_else(replies::unknown_mechanism)?;
+                if !self.config.mechanisms.contains(&mechanism) {
+                    return Err(replies::unknown_mechanism());
+                }
+                let mut exchange = ServerExchange::new(&mechanism).map_err(SaslError::reply)?;
+                let initial = initial.map(|text| decode_initial_response(text.as_bytes())).transpose();
+                let initial = initial.map_err(SaslError::reply)?;
+                let progress = exchange.start(initial.as_deref());
+                Ok(Decision::Exchange(progress, Login { mechanism, exchange }))
+            }
+            Command::Quit => unreachable!("QUIT is served before this is called"),
+        }
+    }
+
+    /// Serves a line of a SASL exchange. Whatever it holds, it is a response: a command hidden in it is none.
+    pub(super) fn response<'b>(&mut self, line: &'b [u8], last: bool) -> Next<'b> {
+        self.begin_reply(true, true, last);
+        let State::Login(mut login) = core::mem::replace(&mut self.state, State::Ready) else {
+            unreachable!("called in that state only")
+        };
+        let progress = match decode_response(line) {
+            Ok(response) => login.exchange.respond(&response),
+            Err(error) => Progress::Failed(error),
+        };
+        self.progress(progress, login)
+    }
+
+    fn progress<'b>(&mut self, progress: Progress, login: Login) -> Next<'b> {
+        match progress {
+            Progress::Challenge(challenge) => {
+                self.state = State::Login(login);
+                self.write_challenge(&encode(&challenge));
+                None
+            }
+            Progress::Credentials(credentials) => {
+                self.ask(Question::Login, Event::Login { mechanism: login.mechanism, credentials })
+            }
+            Progress::Failed(error) => self.refuse_line(b"", error.reply()),
+            _ => self.refuse_line(b"", SaslError::Malformed.reply()),
+        }
+    }
+
+    /// RFC 4954 §6: what needs a login where one is asked for.
+    fn check_login(&self) -> Result<(), Reply> {
+        if self.config.auth_required && self.identity.is_none() {
+            return Err(replies::login_required(!self.may_log_in()));
+        }
+        Ok(())
+    }
+
+    /// Ends the transaction, if one is open.
+    pub(super) fn abandon(&mut self, why: Why) {
+        if let State::Transaction { .. } = self.state {
+            self.state = State::Ready;
+            self.abandoned = Some(why);
+        }
+    }
+}
+
+/// What is done about a command that is not refused.
+enum Decision<'b> {
+    Ask(Question, Event<'b>),
+    Reply(Reply),
+    Exchange(Progress, Login),
+}
+
+/// RFC 4954 §4: a client may go on behind an AUTH that is complete with its initial response.
+fn is_complete_login(parsed: &Result<Command<'_>, CommandError>) -> bool {
+    matches!(parsed, Ok(Command::Auth { mechanism, initial: Some(_) }) if mechanism.eq_ignore_ascii_case("PLAIN"))
+}

@@ -1,0 +1,219 @@
+//! What the server session tells and asks, and what it takes for an answer.
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+
+use pillarbox_core::Reply;
+use pillarbox_core::address::{ForwardPath, ReversePath};
+use pillarbox_core::sasl::{Credentials, Mechanism};
+
+/// What happened. Events marked with a question mark must be answered before anything else is read:
+///
+/// | event | ? | answers | what the safe default says |
+/// |---|---|---|---|
+/// | [`Connect`](Event::Connect) | ? | `Accept`, `AcceptWith` (220), `Refuse` (554 waits for QUIT, 4yz closes), `Hangup` | `Accept` greets |
+/// | [`Hello`](Event::Hello) | ? | `Accept`, `Refuse`, `Hangup` | `Accept` |
+/// | [`StartTls`](Event::StartTls) | ? | `Accept`, `Refuse` (454), `Hangup` | `Accept` |
+/// | [`Login`](Event::Login) | ? | `LoggedIn`, `Refuse` (535, 454), `Hangup` | `Refuse` |
+/// | [`Mail`](Event::Mail) | ? | `Accept`, `AcceptWith`, `Refuse`, `Hangup` | by policy |
+/// | [`Rcpt`](Event::Rcpt) | ? | `Accept`, `AcceptWith`, `Refuse`, `Hangup` | by policy |
+/// | [`Data`](Event::Data) | ? | `Accept`, `Refuse`, `Hangup` | `Accept` |
+/// | [`Body`](Event::Body) | | an early `Refuse` or `Hangup` is allowed while bodies arrive | |
+/// | [`Outcome`](Event::Outcome) | ? | `Accept`, `AcceptWith`, `Refuse`, `Hangup` | after the message is safe: `Accept` |
+/// | [`Verify`](Event::Verify) | ? | `Accept` (252), `AcceptWith` (250/251), `Refuse`, `Hangup` | `Accept` says 252 |
+/// | [`Abandoned`](Event::Abandoned), [`Refused`](Event::Refused) | | | |
+///
+/// A `Refuse` with 421 closes like `Hangup` (RFC 5321 §4.2.2 gives that code no other meaning). A reply without an enhanced
+/// code gets `x.0.0` where RFC 2034 wants one.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event<'b> {
+    /// ? The connection is there: greet or refuse it.
+    Connect,
+    /// ? EHLO, HELO or LHLO.
+    Hello(Hello<'b>),
+    /// ? STARTTLS; after `Accept` the next step is [`Upgrade`](pillarbox_core::Step::Upgrade).
+    StartTls,
+    /// ? A SASL exchange came to its credentials (RFC 4954).
+    Login {
+        /// The mechanism that carried them.
+        mechanism: Mechanism,
+        /// Who says to be who.
+        credentials: Credentials,
+    },
+    /// ? MAIL FROM: a transaction wants to begin.
+    Mail(Mail<'b>),
+    /// ? RCPT TO: one more recipient.
+    Rcpt(Rcpt<'b>),
+    /// ? DATA: the message wants to follow.
+    Data,
+    /// A piece of the message, dots removed and line ends repaired; a slice of the caller's buffer.
+    Body(&'b [u8]),
+    /// ? The message is complete. SMTP asks once (`None`), LMTP once for each accepted recipient, in order (RFC 2033 §4.2).
+    ///
+    /// `Accept` is a promise: the message is on stable storage (RFC 5321 §4.5.5).
+    Outcome {
+        /// The index of the recipient among the accepted ones, counted from 0 (LMTP only).
+        recipient: Option<usize>,
+    },
+    /// ? VRFY with its argument.
+    Verify(&'b str),
+    /// The transaction is gone: forget it.
+    Abandoned(Why),
+    /// The session refused this line without asking (for logs; SASL lines are not shown).
+    Refused {
+        /// The line without its CRLF, cut at 512 octets; empty for a SASL response and where the peer spoke out of turn.
+        /// The octets are the peer's: escape them before they are shown.
+        line: &'b [u8],
+        /// What it was told.
+        reply: Reply,
+    },
+}
+
+/// EHLO, HELO or LHLO.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hello<'b> {
+    /// Which of the three.
+    pub verb: HelloVerb,
+    /// What the client calls itself: a domain or an address literal, checked to hold nothing but printable ASCII (or
+    /// UTF-8 letters) without parentheses, so that it can stand in a Received field.
+    pub name: Cow<'b, str>,
+}
+
+impl Hello<'_> {
+    /// The same with bytes of its own.
+    pub fn into_owned(self) -> Hello<'static> {
+        Hello { verb: self.verb, name: Cow::Owned(self.name.into_owned()) }
+    }
+}
+
+/// Which greeting command was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HelloVerb {
+    /// RFC 5321 §4.1.1.1, with extensions.
+    Ehlo,
+    /// RFC 5321 §4.1.1.1, without.
+    Helo,
+    /// RFC 2033 §4.1.
+    Lhlo,
+}
+
+/// The kind of body that MAIL announced (RFC 6152).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BodyKind {
+    /// `BODY=7BIT`, or no BODY parameter.
+    #[default]
+    SevenBit,
+    /// `BODY=8BITMIME`.
+    EightBitMime,
+}
+
+/// MAIL FROM with its parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mail<'b> {
+    /// Where notices about the message go; may be null.
+    pub from: ReversePath<'b>,
+    /// The size that the client announced, in octets (RFC 1870).
+    pub size: Option<u64>,
+    /// The kind of body that the client announced.
+    pub body: BodyKind,
+    /// The AUTH parameter, decoded (RFC 4954 §5); `<>` is an empty text.
+    pub auth: Option<String>,
+}
+
+impl Mail<'_> {
+    /// The same with bytes of its own, to be answered later.
+    pub fn into_owned(self) -> Mail<'static> {
+        Mail { from: self.from.into_owned(), size: self.size, body: self.body, auth: self.auth }
+    }
+}
+
+/// RCPT TO.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rcpt<'b> {
+    /// To whom; `<Postmaster>` without a domain is allowed (RFC 5321 §4.5.1).
+    pub to: ForwardPath<'b>,
+    /// The index that this recipient gets if it is accepted, counted from 0.
+    pub index: usize,
+}
+
+impl Rcpt<'_> {
+    /// The same with bytes of its own, to be answered later.
+    pub fn into_owned(self) -> Rcpt<'static> {
+        Rcpt { to: self.to.into_owned(), index: self.index }
+    }
+}
+
+/// Why a transaction was abandoned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Why {
+    /// RSET.
+    Reset,
+    /// A new EHLO, HELO or LHLO.
+    Hello,
+    /// QUIT.
+    Quit,
+    /// The embedder refused the message (early, or at [`Event::Data`]), or the session did for its size.
+    Refused,
+    /// The client went away, was too slow, or the connection was closed for another reason.
+    Closed,
+}
+
+/// What the embedder says to a question.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Answer<'a> {
+    /// Yes, with the session's own words.
+    Accept,
+    /// Yes, with this reply (2yz).
+    AcceptWith(Reply),
+    /// No, with this reply (4yz or 5yz; 421 closes the connection).
+    Refuse(Reply),
+    /// The credentials are good.
+    LoggedIn(Identity<'a>),
+    /// No, and close the connection after this reply (usually 421).
+    Hangup(Reply),
+}
+
+/// Who logged in, in the embedder's own spelling.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity<'a>(pub Cow<'a, str>);
+
+/// What is known about the client when the session begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peer {
+    /// Its address; `None` on a unix socket.
+    pub ip: Option<core::net::IpAddr>,
+    /// Facts about TLS where the listener starts with it (implicit TLS).
+    pub tls: Option<pillarbox_core::TlsFacts>,
+    /// The client talked before the greeting: how many octets were seen.
+    pub early_talk: usize,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// QUIT.
+    Quit,
+    /// The peer closed its side.
+    EndOfInput,
+    /// The embedder refused the connection or hung up.
+    Refused,
+    /// A deadline passed.
+    Timeout,
+    /// Too many errors, logins or useless commands.
+    TooManyErrors,
+    /// Something else than SMTP was spoken (RFC 5321 clients never say GET), or bytes stood behind a synchronisation point.
+    Synchronisation,
+    /// The TLS handshake failed.
+    Tls,
+    /// Our side stopped.
+    ShutDown,
+}

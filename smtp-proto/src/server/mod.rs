@@ -1,0 +1,14 @@
+//! The server's side of SMTP, submission and LMTP.
+
+mod answers;
+mod body;
+mod commands;
+mod config;
+mod event;
+mod output;
+mod replies;
+mod session;
+
+pub use config::{Limits, Protocol, ServerConfig};
+pub use event::{Answer, BodyKind, CloseReason, Event, Hello, HelloVerb, Identity, Mail, Peer, Rcpt, Why};
+pub use session::ServerSession;

@@ -1,0 +1,80 @@
+//! The bytes on their way out.
+
+use alloc::vec::Vec;
+
+use pillarbox_core::{Reply, Time};
+
+/// Bytes that the caller has not sent yet.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    bytes: Vec<u8>,
+    /// How many of them were sent.
+    sent: usize,
+    must_flush: bool,
+    /// When the peer last took something, or the first byte came.
+    moved: Time,
+}
+
+impl Output {
+    pub(super) fn unsent(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.unsent().is_empty()
+    }
+
+    pub(super) const fn must_flush(&self) -> bool {
+        self.must_flush
+    }
+
+    /// When the peer last took something.
+    pub(super) const fn moved(&self) -> Time {
+        self.moved
+    }
+
+    /// Adds a reply; a prompt one must not be held back (RFC 2920 §3.2).
+    pub(super) fn add(&mut self, now: Time, reply: &Reply, prompt: bool) {
+        self.begin(now, prompt);
+        reply.write(&mut self.bytes);
+    }
+
+    /// Adds a line without CR and LF that no [`Reply`] can hold, and ends it.
+    pub(super) fn add_line(&mut self, now: Time, parts: [&str; 2]) {
+        self.begin(now, true);
+        for part in parts {
+            self.bytes.extend_from_slice(part.as_bytes());
+        }
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    pub(super) fn consume(&mut self, now: Time, n: usize) {
+        if n == 0 {
+            return;
+        }
+        self.sent = self.sent.saturating_add(n).min(self.bytes.len());
+        self.moved = now;
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+
+    /// Drops what was not sent.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        // A long answer was rare; what it took is given back.
+        self.bytes.shrink_to(KEPT);
+        self.sent = 0;
+        self.must_flush = false;
+    }
+
+    fn begin(&mut self, now: Time, prompt: bool) {
+        if self.is_empty() {
+            self.moved = now;
+        }
+        self.must_flush |= prompt;
+    }
+}
+
+/// Octets that stay allocated for the next replies.
+const KEPT: usize = 1024;

@@ -1,0 +1,139 @@
+//! What the session says in its own words.
+
+use alloc::format;
+use alloc::string::String;
+use core::fmt::Write as _;
+
+use pillarbox_core::{EnhancedCode, Reply};
+
+use super::{Protocol, ServerConfig};
+
+pub(super) fn greeting(config: &ServerConfig) -> Reply {
+    let protocol = match config.protocol {
+        Protocol::Smtp => "ESMTP",
+        Protocol::Lmtp => "LMTP",
+    };
+    Reply::new(220, format!("{} {protocol}", config.hostname))
+}
+
+pub(super) fn helo(config: &ServerConfig) -> Reply {
+    Reply::new(250, config.hostname.clone())
+}
+
+/// What is on offer, in the order of the table on the crate page.
+pub(super) fn ehlo(config: &ServerConfig, tls: bool) -> Reply {
+    let mut text = config.hostname.clone();
+    text.push_str("\nPIPELINING");
+    // Writing to a String does not fail.
+    let _ = write!(text, "\nSIZE {}", config.limits.message_size_max);
+    text.push_str("\n8BITMIME\nENHANCEDSTATUSCODES");
+    // RFC 3207 §4.2: not a second time.
+    if config.starttls && !tls {
+        text.push_str("\nSTARTTLS");
+    }
+    // RFC 4954 §6: what the lack of encryption forbids is not advertised.
+    if !config.mechanisms.is_empty() && (tls || config.auth_without_tls) {
+        text.push_str("\nAUTH");
+        for mechanism in &config.mechanisms {
+            text.push(' ');
+            text.push_str(mechanism.name());
+        }
+    }
+    Reply::new(250, text)
+}
+
+/// A reply that names the host, as RFC 5321 §4.2.2 shows 221 and 421.
+fn of_host(config: &ServerConfig, code: u16, subject: u16, detail: u16, text: &str) -> Reply {
+    let class = if code < 300 { 2 } else { 4 };
+    let mut line = String::with_capacity(config.hostname.len() + 1 + text.len());
+    line.push_str(&config.hostname);
+    line.push(' ');
+    line.push_str(text);
+    Reply::enhanced(code, class, subject, detail, line)
+}
+
+pub(super) fn bye(config: &ServerConfig) -> Reply {
+    of_host(config, 221, 0, 0, "closing the connection")
+}
+
+pub(super) fn timeout(config: &ServerConfig) -> Reply {
+    of_host(config, 421, 4, 2, "waited too long, closing the connection")
+}
+
+pub(super) fn shutting_down(config: &ServerConfig) -> Reply {
+    of_host(config, 421, 3, 2, "the service stops, try again later")
+}
+
+pub(super) fn too_many_errors(config: &ServerConfig) -> Reply {
+    of_host(config, 421, 7, 0, "too many errors, closing the connection")
+}
+
+pub(super) fn too_many_logins(config: &ServerConfig) -> Reply {
+    of_host(config, 421, 7, 0, "too many failed logins, closing the connection")
+}
+
+pub(super) fn foreign() -> Reply {
+    // Nothing of the line is repeated: a browser might run it as a script.
+    Reply::enhanced(500, 5, 5, 1, "This is a mail server")
+}
+
+pub(super) fn out_of_turn() -> Reply {
+    Reply::enhanced(554, 5, 5, 0, "You sent more before you read the reply that you had to wait for")
+}
+
+pub(super) fn line_too_long() -> Reply {
+    Reply::enhanced(500, 5, 5, 2, "The line is too long")
+}
+
+pub(super) fn sequence(text: &'static str) -> Reply {
+    Reply::enhanced(503, 5, 5, 1, text)
+}
+
+pub(super) fn not_offered(text: &'static str) -> Reply {
+    Reply::enhanced(502, 5, 5, 1, text)
+}
+
+pub(super) fn unknown(text: &'static str) -> Reply {
+    Reply::enhanced(500, 5, 5, 1, text)
+}
+
+pub(super) fn unknown_mechanism() -> Reply {
+    Reply::enhanced(504, 5, 5, 4, "This mechanism is not offered")
+}
+
+pub(super) fn encryption_required() -> Reply {
+    // RFC 4954 §6
+    Reply::enhanced(538, 5, 7, 11, "Logging in needs TLS: say STARTTLS first")
+}
+
+pub(super) fn login_required(starttls: bool) -> Reply {
+    // RFC 4954 §6, RFC 3207 §4
+    let text = if starttls { "Say STARTTLS and log in first" } else { "Log in first" };
+    Reply::enhanced(530, 5, 7, 0, text)
+}
+
+pub(super) fn too_large() -> Reply {
+    // RFC 1870 §6.1
+    Reply::enhanced(552, 5, 3, 4, "The message is larger than this server takes")
+}
+
+pub(super) fn too_many_recipients() -> Reply {
+    // RFC 5321 §4.5.3.1.10: 452, so that the client sends the rest in another transaction.
+    Reply::enhanced(452, 4, 5, 3, "Enough recipients for one message, send the others with another")
+}
+
+pub(super) fn bare_newline() -> Reply {
+    Reply::enhanced(550, 5, 5, 2, "The message holds a CR or LF that is no part of a CRLF")
+}
+
+/// Puts a class code where an embedder's reply has none: with ENHANCEDSTATUSCODES on offer every 2yz, 4yz and 5yz needs one,
+/// greetings and replies to EHLO excepted (RFC 2034 §4).
+pub(super) fn with_code(reply: Reply) -> Reply {
+    // RFC 2034 §4: classes are those of the reply.
+    let class = u8::try_from(reply.code() / 100).unwrap_or(5);
+    match reply.enhanced_code() {
+        Some(EnhancedCode { class: given, .. }) if given == class => reply,
+        Some(code) => Reply::enhanced(reply.code(), class, code.subject, code.detail, String::from(reply.text())),
+        None => Reply::enhanced(reply.code(), class, 0, 0, String::from(reply.text())),
+    }
+}

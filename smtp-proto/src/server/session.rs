@@ -1,0 +1,721 @@
+//! The session: what it knows, and the one place that decides what happens next.
+
+use alloc::sync::Arc;
+use core::mem;
+
+use pillarbox_core::line::{LineScanner, LineSkipper, Scan};
+use pillarbox_core::sasl::{Mechanism, SaslError, ServerExchange};
+use pillarbox_core::{Layer, LayerFacts, Machine, Misuse, Reply, Step, Time, TlsFacts, UpgradeError};
+
+use super::body::{Arrived, Body};
+use super::output::Output;
+use super::{Answer, CloseReason, Event, Hello, HelloVerb, Identity, Peer, Protocol, ServerConfig, Why, replies};
+use crate::command;
+
+/// The server's side of one SMTP, submission or LMTP connection.
+///
+/// The states, and what leads from one to the next:
+///
+/// | state | what happens | next |
+/// |---|---|---|
+/// | Fresh | `Connect` accepted: 220 | Ready |
+/// | | `Connect` refused for good: 554 | TurnedAway |
+/// | TurnedAway | any command: 503 | TurnedAway |
+/// | Ready | EHLO, HELO, LHLO accepted: 250 | Ready |
+/// | | STARTTLS accepted: 220 | Upgrading |
+/// | | AUTH: 334 | Login |
+/// | | AUTH with credentials: 235 or 535 | Ready |
+/// | | MAIL accepted: 250 | Transaction |
+/// | Login | a response: 334 | Login |
+/// | | the last response: 235 or 535; `*` or a wrong one: 501 | Ready |
+/// | Transaction | RCPT: 250 or 550 | Transaction |
+/// | | RSET, EHLO, HELO, LHLO accepted: 250 | Ready |
+/// | | DATA accepted: 354 | Body |
+/// | | DATA refused: 451, 554 | Ready |
+/// | Body | the end mark | Stored |
+/// | | the end mark of a refused message: its reply | Ready |
+/// | Stored | the outcome (LMTP: the last one): 250, 451, 554 | Ready |
+/// | Upgrading | `upgraded`: all is forgotten | Ready |
+/// | | `upgrade_failed` | Closed |
+/// | any | QUIT: 221; timeout, shutdown, too many errors: 421; end of input | Closed |
+///
+/// ```
+/// use std::sync::Arc;
+/// use pillarbox_core::{Step, Time};
+/// use pillarbox_smtp::server::{Answer, Event, Peer, ServerConfig, ServerSession};
+///
+/// let config = Arc::new(ServerConfig::new("mx.example"));
+/// let mut session = ServerSession::new(config, Peer::default());
+/// let mut unread = &b"EHLO client.example\r\n"[..];
+/// assert!(matches!(session.poll(Time::ZERO, &mut unread), Step::Event(Event::Connect)));
+/// session.answer(Time::ZERO, Answer::Accept)?;
+/// assert_eq!(session.output(), b"220 mx.example ESMTP\r\n");
+/// let Step::Event(Event::Hello(hello)) = session.poll(Time::ZERO, &mut unread) else { panic!() };
+/// assert_eq!(hello.name, "client.example");
+/// # Ok::<(), pillarbox_core::Misuse>(())
+/// ```
+#[derive(Debug)]
+pub struct ServerSession {
+    pub(super) config: Arc<ServerConfig>,
+    pub(super) state: State,
+    pub(super) question: Option<Question>,
+    pub(super) hello: Option<Hello<'static>>,
+    pub(super) identity: Option<Identity<'static>>,
+    pub(super) tls: Option<TlsFacts>,
+    pub(super) counts: Counts,
+    /// The transaction that is gone and of which the embedder was not told yet.
+    pub(super) abandoned: Option<Why>,
+    turn: Turn,
+    framing: Framing,
+    output: Output,
+    /// A reply that is held back.
+    held: Option<Held>,
+    /// The reply to come must not wait in the output.
+    prompt: bool,
+    /// The largest time that was heard of.
+    now: Time,
+    /// Since when the peer is waited for.
+    waiting_since: Time,
+    /// What was heard while it could not be acted upon.
+    heard: Heard,
+}
+
+/// What is true only for a while.
+#[derive(Debug)]
+pub(super) enum State {
+    /// Nothing was said yet.
+    Fresh,
+    /// The connection was refused; the client may say QUIT.
+    TurnedAway,
+    /// Commands are read, and no transaction is open.
+    Ready,
+    /// Lines are responses of a SASL exchange.
+    Login(Login),
+    /// MAIL was accepted, and so many recipients.
+    Transaction { recipients: usize },
+    /// The message arrives.
+    Body(Body),
+    /// The message is complete; recipients from `next` on wait for their outcome.
+    Stored { recipients: usize, next: usize },
+    /// 220 to STARTTLS was written.
+    Upgrading,
+    /// Over.
+    Closed(CloseReason),
+}
+
+/// A SASL exchange that is under way.
+#[derive(Debug)]
+pub(super) struct Login {
+    pub(super) mechanism: Mechanism,
+    pub(super) exchange: ServerExchange,
+}
+
+/// What the embedder was asked.
+#[derive(Debug)]
+pub(super) enum Question {
+    Connect,
+    Hello(Hello<'static>),
+    StartTls,
+    Login,
+    Mail,
+    Rcpt,
+    Data,
+    Outcome,
+    Verify,
+}
+
+/// Whose turn it is. Bytes that a client sends before it read the reply it has to wait for are an attack on one of the two
+/// sides (commands hidden in another protocol's request, a second message behind a first, clear text in front of TLS), or a
+/// client that does not look at replies. They meet the same refusal however they were cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// The client may send.
+    Peer,
+    /// A line that has to be waited on was read, and its reply is not written.
+    Ours,
+    /// Its reply is written and not sent.
+    Flush,
+    /// The client did not wait.
+    Broken,
+}
+
+#[derive(Debug)]
+enum Framing {
+    Line(LineScanner),
+    /// In a line that is too long.
+    Skip(LineSkipper),
+}
+
+#[derive(Debug)]
+struct Held {
+    until: Time,
+    reply: Reply,
+}
+
+/// What was heard while it could not be acted upon.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    end_of_input: bool,
+    shut_down: bool,
+    /// The peer does not take our replies.
+    stalled: bool,
+}
+
+/// What adds up over a connection.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) errors: u32,
+    pub(super) idle: u32,
+    pub(super) logins: u32,
+}
+
+/// A line that does not end within so many octets ends the connection.
+const LINE_PATIENCE: u64 = 64 * 1024;
+/// What the caller's buffer should hold while a body arrives.
+const BODY_READ: usize = 64 * 1024;
+/// How much of a refused line is shown.
+const SHOWN: usize = 512;
+/// Below this no limit on a line is taken seriously (RFC 5321 §4.5.3.1.4).
+const LINE_MIN: usize = 512;
+
+impl ServerSession {
+    /// A session with a client that has just connected. Nothing is sent before [`Event::Connect`] was answered.
+    pub fn new(config: Arc<ServerConfig>, peer: Peer) -> Self {
+        ServerSession {
+            config,
+            state: State::Fresh,
+            question: None,
+            hello: None,
+            identity: None,
+            tls: peer.tls,
+            counts: Counts::default(),
+            abandoned: None,
+            turn: Turn::Peer,
+            framing: Framing::Line(LineScanner::new()),
+            output: Output::default(),
+            held: None,
+            prompt: true,
+            now: Time::ZERO,
+            waiting_since: Time::ZERO,
+            heard: Heard::default(),
+        }
+    }
+
+    /// Makes one step; see [`Machine::poll`].
+    pub fn poll<'b>(&mut self, now: Time, input: &mut &'b [u8]) -> Step<Event<'b>> {
+        let now = self.advance(now);
+        if matches!(self.turn, Turn::Ours | Turn::Flush) && !input.is_empty() {
+            self.turn = Turn::Broken;
+        }
+        loop {
+            if let Some(why) = self.abandoned.take() {
+                return Step::Event(Event::Abandoned(why));
+            }
+            if self.question.is_some() {
+                return Step::NeedAnswer;
+            }
+            if let State::Closed(_) = self.state {
+                return Step::Closed;
+            }
+            if self.held.is_some() {
+                return Step::NeedTime;
+            }
+            if self.heard.stalled {
+                self.close(CloseReason::Timeout, None);
+                self.output.clear();
+                continue;
+            }
+            if self.turn == Turn::Broken {
+                let reply = replies::out_of_turn();
+                self.close(CloseReason::Synchronisation, Some(&reply));
+                return Step::Event(Event::Refused { line: b"", reply });
+            }
+            if self.heard.shut_down && self.say_goodbye() {
+                continue;
+            }
+            let step = match &mut self.state {
+                State::Fresh => self.ask(Question::Connect, Event::Connect),
+                State::TurnedAway | State::Ready | State::Transaction { .. } | State::Login(_) => {
+                    self.poll_line(now, input)
+                }
+                State::Body(_) => self.poll_body(now, input),
+                State::Stored { next, .. } => {
+                    let recipient = (self.config.protocol == Protocol::Lmtp).then_some(*next);
+                    self.ask(Question::Outcome, Event::Outcome { recipient })
+                }
+                State::Upgrading => Some(Step::Upgrade(Layer::Tls)),
+                State::Closed(_) => Some(Step::Closed),
+            };
+            if let Some(step) = step {
+                return step;
+            }
+        }
+    }
+
+    /// The bytes to send, oldest first.
+    pub fn output(&self) -> &[u8] {
+        self.output.unsent()
+    }
+
+    /// The first `n` bytes of [`output`](ServerSession::output) were sent.
+    pub fn consume_output(&mut self, now: Time, n: usize) {
+        let now = self.advance(now);
+        self.output.consume(now, n);
+        if self.output.is_empty() && self.turn == Turn::Flush {
+            self.turn = Turn::Peer;
+        }
+    }
+
+    /// Whether the output holds a reply that must not wait for others (RFC 2920 §3.2 (5) and (6)): send it before
+    /// [`poll`](ServerSession::poll) is called again.
+    pub const fn must_flush(&self) -> bool {
+        self.output.must_flush()
+    }
+
+    /// How many bytes a streamed answer may still add. This protocol has none, so it only says whether to flush first.
+    pub fn room(&self) -> usize {
+        BODY_READ.saturating_sub(self.output.unsent().len())
+    }
+
+    /// When [`handle_timeout`](ServerSession::handle_timeout) wants to be called.
+    ///
+    /// While a question is open nothing is expected of the client but that it takes what was sent.
+    pub fn deadline(&self) -> Option<Time> {
+        let stalls = (!self.output.is_empty() && !self.heard.stalled)
+            .then(|| self.output.moved() + self.config.limits.output_timeout);
+        let waits = match (&self.held, &self.state) {
+            _ if self.question.is_some() => None,
+            (Some(held), _) => Some(held.until),
+            (_, State::Fresh | State::Stored { .. } | State::Upgrading | State::Closed(_)) => None,
+            (None, State::Body(body)) => Some(body.deadline(self.config.limits.data_window)),
+            (None, _) => Some(self.waiting_since + self.config.limits.command_timeout),
+        };
+        match (stalls, waits) {
+            (Some(stalls), Some(waits)) => Some(stalls.min(waits)),
+            (stalls, waits) => stalls.or(waits),
+        }
+    }
+
+    /// The time of [`deadline`](ServerSession::deadline) has come.
+    pub fn handle_timeout(&mut self, now: Time) {
+        // Releases a reply that was held back.
+        let now = self.advance(now);
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return;
+        }
+        if !self.output.is_empty() && now >= self.output.moved() + self.config.limits.output_timeout {
+            self.heard.stalled = true;
+            if let State::Closed(_) = self.state {
+                self.output.clear();
+            }
+            return;
+        }
+        let limits = &self.config.limits;
+        if let State::Body(body) = &mut self.state
+            && body.is_fast_enough(now, limits.data_window, limits.data_rate_min)
+        {
+            return;
+        }
+        let reply = replies::timeout(&self.config);
+        self.close(CloseReason::Timeout, Some(&reply));
+    }
+
+    /// The peer will send no more bytes. Complete commands that are still unread are served first.
+    pub fn handle_eof(&mut self, now: Time) {
+        self.advance(now);
+        self.heard.end_of_input = true;
+    }
+
+    /// The handshake is over: everything that the client said before it is forgotten (RFC 3207 §4.2).
+    ///
+    /// # Errors
+    ///
+    /// [`Misuse::NoUpgrade`] if [`Step::Upgrade`] was not returned, or the facts are of another layer than TLS.
+    pub fn upgraded(&mut self, now: Time, facts: LayerFacts) -> Result<(), Misuse> {
+        let (State::Upgrading, LayerFacts::Tls(facts)) = (&self.state, facts) else { return Err(Misuse::NoUpgrade) };
+        self.waiting_since = self.advance(now);
+        self.tls = Some(facts);
+        self.hello = None;
+        self.identity = None;
+        self.state = State::Ready;
+        self.turn = Turn::Peer;
+        self.framing = Framing::Line(LineScanner::new());
+        Ok(())
+    }
+
+    /// The handshake failed. There is no way back to clear text (RFC 3207 §4.1).
+    pub fn upgrade_failed(&mut self, now: Time, why: UpgradeError) {
+        self.advance(now);
+        if let State::Upgrading = self.state {
+            let reason = match why {
+                UpgradeError::Timeout => CloseReason::Timeout,
+                UpgradeError::ConnectionLost => CloseReason::EndOfInput,
+                _ => CloseReason::Tls,
+            };
+            self.close(reason, None);
+            self.output.clear();
+        }
+    }
+
+    /// Our side stops: 421 at once, or behind the reply to the question that is open. A message that is being stored is
+    /// answered first, so that it does not look refused.
+    pub fn shut_down(&mut self, now: Time) {
+        self.advance(now);
+        self.heard.shut_down = true;
+        if self.question.is_none() {
+            self.say_goodbye();
+        }
+    }
+
+    /// How many unread bytes the caller's buffer must be able to hold now: a line, or what a body is read in.
+    pub fn max_unread(&self) -> usize {
+        match self.state {
+            State::Body(_) => BODY_READ,
+            _ => self.line_max(),
+        }
+    }
+
+    /// Why the session ended, once it did.
+    pub const fn close_reason(&self) -> Option<CloseReason> {
+        match self.state {
+            State::Closed(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Who logged in.
+    pub const fn identity(&self) -> Option<&Identity<'static>> {
+        self.identity.as_ref()
+    }
+
+    /// The last EHLO, HELO or LHLO that was accepted (since TLS began).
+    pub const fn hello(&self) -> Option<&Hello<'static>> {
+        self.hello.as_ref()
+    }
+
+    /// What is known about TLS, if it is in use.
+    pub const fn tls(&self) -> Option<&TlsFacts> {
+        self.tls.as_ref()
+    }
+
+    /// The word for this connection in a Received field (RFC 3848): SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA or the same with
+    /// LMTP.
+    pub fn protocol_word(&self) -> &'static str {
+        if self.config.protocol == Protocol::Smtp && !self.is_extended() {
+            return "SMTP";
+        }
+        match (self.config.protocol, self.tls.is_some(), self.identity.is_some()) {
+            (Protocol::Smtp, false, false) => "ESMTP",
+            (Protocol::Smtp, false, true) => "ESMTPA",
+            (Protocol::Smtp, true, false) => "ESMTPS",
+            (Protocol::Smtp, true, true) => "ESMTPSA",
+            (Protocol::Lmtp, false, false) => "LMTP",
+            (Protocol::Lmtp, false, true) => "LMTPA",
+            (Protocol::Lmtp, true, false) => "LMTPS",
+            (Protocol::Lmtp, true, true) => "LMTPSA",
+        }
+    }
+
+    /// Whether the client said EHLO or LHLO.
+    pub(super) fn is_extended(&self) -> bool {
+        self.hello.as_ref().is_some_and(|hello| hello.verb != HelloVerb::Helo)
+    }
+
+    /// Whether AUTH is on offer here and now.
+    pub(super) fn may_log_in(&self) -> bool {
+        self.tls.is_some() || self.config.auth_without_tls
+    }
+
+    /// Takes note of the time, and lets go of a reply that was held back until then.
+    fn advance(&mut self, now: Time) -> Time {
+        self.now = self.now.max(now);
+        if let Some(held) = self.held.take_if(|held| held.until <= self.now) {
+            self.waiting_since = self.now;
+            self.write(&held.reply);
+        }
+        self.now
+    }
+
+    /// The line at the front of the input, in whatever state reads lines.
+    fn poll_line<'b>(&mut self, now: Time, input: &mut &'b [u8]) -> Option<Step<Event<'b>>> {
+        if let Framing::Skip(_) = self.framing {
+            return self.poll_long_line(input);
+        }
+        let shown: &'b [u8] = input;
+        let expects_command = !matches!(self.state, State::Login(_));
+        if expects_command
+            && self.hello.is_none()
+            && shown.first().is_some_and(|octet| !octet.is_ascii_alphabetic() && *octet != b'\r')
+        {
+            // A TLS handshake, a remote desktop, a game: it may never send a CRLF.
+            return Some(self.refuse_foreign(&shown[..1]));
+        }
+        let line_max = self.line_max();
+        let Framing::Line(scanner) = &mut self.framing else { unreachable!("the other framing was served above") };
+        match scanner.scan(shown, line_max) {
+            Scan::Line { len } => {
+                *input = &shown[len..];
+                let line = &shown[..len - 2];
+                self.waiting_since = now;
+                if expects_command {
+                    self.command(line, input.is_empty())
+                } else {
+                    self.response(line, input.is_empty())
+                }
+            }
+            Scan::TooLong if expects_command && command::is_foreign(shown) => Some(self.refuse_foreign(cut(shown))),
+            Scan::TooLong => {
+                self.framing = Framing::Skip(LineSkipper::new());
+                let line = if expects_command { command::without_secrets(cut(shown)) } else { b"" };
+                Some(Step::Event(Event::Refused { line, reply: self.long_line_reply() }))
+            }
+            Scan::Incomplete => self.need_input(),
+        }
+    }
+
+    /// Eats a line that is too long. Its reply comes at its end, so that it does not get in front of the end.
+    fn poll_long_line<'b>(&mut self, input: &mut &'b [u8]) -> Option<Step<Event<'b>>> {
+        let Framing::Skip(skipper) = &mut self.framing else { unreachable!("called in that framing only") };
+        let ended = skipper.skip(input);
+        let reply = self.long_line_reply();
+        if ended.unwrap_or(self.skipped()) > LINE_PATIENCE {
+            self.close(CloseReason::Synchronisation, Some(&reply));
+            return None;
+        }
+        if ended.is_none() {
+            return self.need_input();
+        }
+        self.framing = Framing::Line(LineScanner::new());
+        self.waiting_since = self.now;
+        self.prompt = true;
+        if let State::Login(_) = self.state {
+            self.state = State::Ready;
+        }
+        self.refuse(reply);
+        None
+    }
+
+    const fn skipped(&self) -> u64 {
+        match &self.framing {
+            Framing::Skip(skipper) => skipper.skipped(),
+            Framing::Line(_) => 0,
+        }
+    }
+
+    fn long_line_reply(&self) -> Reply {
+        match self.state {
+            State::Login(_) => SaslError::TooLong.reply(),
+            _ => replies::line_too_long(),
+        }
+    }
+
+    /// The longest line that is read now.
+    fn line_max(&self) -> usize {
+        let limits = &self.config.limits;
+        match self.state {
+            State::Login(_) => limits.sasl_line_max.max(LINE_MIN),
+            _ => limits.command_line_max.max(LINE_MIN),
+        }
+    }
+
+    fn poll_body<'b>(&mut self, now: Time, input: &mut &'b [u8]) -> Option<Step<Event<'b>>> {
+        let State::Body(body) = &mut self.state else { unreachable!("called in that state only") };
+        let was_wanted = body.is_wanted();
+        let arrived = body.next(now, self.config.limits.data_window, input);
+        let recipients = body.recipients;
+        if was_wanted && !body.is_wanted() {
+            self.abandoned = Some(Why::Refused);
+        }
+        match arrived {
+            Arrived::Piece(octets) => {
+                // A message is spoilt by what stands behind this piece; that is told next.
+                Some(Step::Event(Event::Body(octets)))
+            }
+            Arrived::NeedInput if self.abandoned.is_some() => None,
+            Arrived::NeedInput => self.need_input(),
+            Arrived::End(None) => {
+                self.state = State::Stored { recipients, next: 0 };
+                None
+            }
+            Arrived::End(Some(reply)) => {
+                self.state = State::Ready;
+                self.waiting_since = now;
+                // RFC 2033 §4.2: one reply for each recipient, also when all are the same.
+                let copies = if self.config.protocol == Protocol::Lmtp { recipients } else { 1 };
+                for _ in 1..copies {
+                    self.write(&reply);
+                }
+                self.refuse(reply);
+                None
+            }
+        }
+    }
+
+    /// Nothing complete is left.
+    fn need_input<'b>(&mut self) -> Option<Step<Event<'b>>> {
+        if !self.heard.end_of_input {
+            return Some(Step::NeedInput);
+        }
+        self.close(CloseReason::EndOfInput, None);
+        None
+    }
+
+    /// The embedder answered: the peer is waited for from now on.
+    pub(super) fn begin_answer(&mut self, now: Time) -> Time {
+        self.waiting_since = self.advance(now);
+        self.now
+    }
+
+    /// Opens a question.
+    pub(super) fn ask<'b>(&mut self, question: Question, event: Event<'b>) -> Option<Step<Event<'b>>> {
+        self.question = Some(question);
+        Some(Step::Event(event))
+    }
+
+    /// Reads a line that the client has to wait on (or not) as the last one.
+    pub(super) fn begin_reply(&mut self, waits: bool, prompt: bool, last: bool) {
+        self.prompt = prompt;
+        if waits {
+            self.turn = if last { Turn::Ours } else { Turn::Broken };
+        }
+    }
+
+    /// Writes a reply.
+    pub(super) fn write(&mut self, reply: &Reply) {
+        self.output.add(self.now, reply, self.prompt);
+        self.wrote();
+    }
+
+    /// Writes a challenge (RFC 4954 §4), which is longer than a reply may be.
+    pub(super) fn write_challenge(&mut self, challenge: &str) {
+        self.output.add_line(self.now, ["334 ", challenge]);
+        self.wrote();
+    }
+
+    fn wrote(&mut self) {
+        if self.turn == Turn::Ours {
+            self.turn = Turn::Flush;
+        }
+    }
+
+    /// Writes the reply to a refused command, and counts it; late if there were many, and with an end if there were too many.
+    pub(super) fn refuse(&mut self, reply: Reply) {
+        self.counts.errors = self.counts.errors.saturating_add(1);
+        self.write_counted(reply);
+    }
+
+    /// Writes a reply after the errors were counted.
+    pub(super) fn write_counted(&mut self, reply: Reply) {
+        let limits = &self.config.limits;
+        if self.counts.errors >= limits.errors_hard {
+            self.write(&reply);
+            let goodbye = replies::too_many_errors(&self.config);
+            self.close(CloseReason::TooManyErrors, Some(&goodbye));
+        } else if self.counts.errors > limits.errors_soft && !limits.error_delay.is_zero() {
+            self.held = Some(Held { until: self.now + limits.error_delay, reply });
+        } else {
+            self.write(&reply);
+        }
+    }
+
+    /// Refuses something that is no SMTP at all.
+    pub(super) fn refuse_foreign<'b>(&mut self, line: &'b [u8]) -> Step<Event<'b>> {
+        let reply = replies::foreign();
+        self.close(CloseReason::Synchronisation, Some(&reply));
+        Step::Event(Event::Refused { line: cut(line), reply })
+    }
+
+    /// Refuses a line without asking.
+    pub(super) fn refuse_line<'b>(&mut self, line: &'b [u8], reply: Reply) -> Option<Step<Event<'b>>> {
+        self.refuse(reply.clone());
+        Some(Step::Event(Event::Refused { line: cut(line), reply }))
+    }
+
+    /// Ends the session, with a last reply where the peer can still be told.
+    pub(super) fn close(&mut self, reason: CloseReason, reply: Option<&Reply>) {
+        if let Some(held) = self.held.take() {
+            self.write(&held.reply);
+        }
+        if let Some(reply) = reply {
+            self.prompt = true;
+            self.write(reply);
+        }
+        let why = if reason == CloseReason::Quit { Why::Quit } else { Why::Closed };
+        match mem::replace(&mut self.state, State::Closed(reason)) {
+            State::Transaction { .. } | State::Stored { .. } => self.abandoned = Some(why),
+            State::Body(body) if body.is_wanted() => self.abandoned = Some(why),
+            _ => {}
+        }
+    }
+
+    /// Says 421 and ends, unless something must be finished first.
+    fn say_goodbye(&mut self) -> bool {
+        match self.state {
+            // The peer's promise is being made, or the handshake is under way, or all is over.
+            State::Stored { .. } | State::Upgrading | State::Closed(_) => false,
+            _ => {
+                let reply = replies::shutting_down(&self.config);
+                self.close(CloseReason::ShutDown, Some(&reply));
+                true
+            }
+        }
+    }
+}
+
+/// As much of a line as is shown.
+fn cut(line: &[u8]) -> &[u8] {
+    &line[..line.len().min(SHOWN)]
+}
+
+impl Machine for ServerSession {
+    type Event<'b> = Event<'b>;
+    type Answer<'a> = Answer<'a>;
+
+    fn poll<'b>(&mut self, now: Time, input: &mut &'b [u8]) -> Step<Event<'b>> {
+        self.poll(now, input)
+    }
+
+    fn answer(&mut self, now: Time, answer: Answer<'_>) -> Result<(), Misuse> {
+        self.answer(now, answer)
+    }
+
+    fn output(&self) -> &[u8] {
+        self.output()
+    }
+
+    fn consume_output(&mut self, now: Time, n: usize) {
+        self.consume_output(now, n);
+    }
+
+    fn room(&self) -> usize {
+        self.room()
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.deadline()
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.handle_timeout(now);
+    }
+
+    fn handle_eof(&mut self, now: Time) {
+        self.handle_eof(now);
+    }
+
+    fn upgraded(&mut self, now: Time, facts: LayerFacts) -> Result<(), Misuse> {
+        self.upgraded(now, facts)
+    }
+
+    fn upgrade_failed(&mut self, now: Time, why: UpgradeError) {
+        self.upgrade_failed(now, why);
+    }
+
+    fn shut_down(&mut self, now: Time) {
+        self.shut_down(now);
+    }
+
+    fn max_unread(&self) -> usize {
+        self.max_unread()
+    }
+}
