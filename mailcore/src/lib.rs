@@ -187,7 +187,7 @@
 //!
 //! `std` (on by default) lets searches use what the processor has; without it the crate needs `alloc` only. `dialog` adds the
 //! test player. No feature changes a type or a behaviour.
-#![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(not(any(feature = "std", test)), no_std)]
 
 extern crate alloc;
 
