@@ -79,7 +79,7 @@ fn mutated(seeds: &[Vec<u8>], random: &mut SeededRandom) -> Vec<u8> {
             }
             4 if count > 0 => {
                 let line = &mut lines[pick(count)];
-                let long = vec![b"a \"({<.\xff\0"[pick(10)]; 1 << pick(13)];
+                let long = vec![b"a \"({<.\xff\0"[pick(9)]; 1 << pick(13)];
                 let at = pick(line.len() + 1);
                 line.splice(at..at, long);
             }
