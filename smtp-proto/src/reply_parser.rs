@@ -247,7 +247,10 @@ mod tests {
         assert_eq!(text(b"550-5.1.1 no\r\n550 5.1.1 user\r\n"), Ok("550 5.1.1 no user".into()));
         // A class that denies the code is text.
         assert_eq!(one(b"250 5.1.1 fine\r\n").map(|reply| reply.to_reply().enhanced_code()), Ok(None));
-        assert_eq!(one(b"550 \xff\x1b[2J\r\n").map(|reply| reply.to_reply().text().into()), Ok("\u{fffd}?[2J".to_string()));
+        assert_eq!(
+            one(b"550 \xff\x1b[2J\r\n").map(|reply| reply.to_reply().text().into()),
+            Ok("\u{fffd}?[2J".to_string())
+        );
         for (input, error) in [
             (&b"2500 x\r\n"[..], ReplyError::Syntax),
             (b"25\r\n", ReplyError::Syntax),
