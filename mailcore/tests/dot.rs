@@ -130,7 +130,7 @@ fn published_false_ends() {
 #[test]
 fn false_ends() {
     for (wire, body) in [
-        // SMG-01 to SMG-05
+        // What ended a body for one server or another, and let a second message through behind it.
         (&b"a\n.\nb\r\n.\r\n"[..], &b"a\r\n.\r\nb\r\n"[..]),
         (b"a\n.\r\nb\r\n.\r\n", b"a\r\n.\r\nb\r\n"),
         (b"a\r\n.\nb\r\n.\r\n", b"a\r\n\r\nb\r\n"),

@@ -104,7 +104,7 @@ impl FixedZone {
         DnsOutcome::TryLater
     }
 
-    /// A name exists if it or a name below it has a record (RFC 8020 §2).
+    /// A name exists if it or a name below it has a record.
     fn exists(&self, name: &Name) -> bool {
         self.records.keys().any(|key| key.is_within(name))
     }

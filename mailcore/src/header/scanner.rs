@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn each_limit_at_its_edge() {
         let complete = Ok(HeaderStatus::Complete { body: 0 });
-        // LOP-01: one hundred hops are a long way, one more is a circle.
+        // RFC 5321 §6.3: one hundred hops are a long way, one more is a circle.
         assert_eq!(feed(&header(100, "Received: a\r\n")), complete);
         assert_eq!(feed(&header(101, "Received: a\r\n")), Err(HeaderLimit::Hops));
         assert_eq!(feed(&header(101, "X-Received: a\r\n")), complete);
