@@ -133,13 +133,14 @@ impl Reader<'_> {
             self.lexer.skip_cfws();
             host = self.domain();
         }
-        if !self.lexer.take(b'>') {
+        if !self.lexer.take(b'>') || (local.any && !local.is_local_part) {
             host = SYNTAX_ERROR.to_vec();
             self.lexer.run(|b| b != b'>' && b != b',');
             self.lexer.take(b'>');
         }
+        let mailbox = if local.is_local_part { local.joined } else { local.phrase };
         let name = (!words.phrase.is_empty()).then_some(words.phrase);
-        self.mailbox(name, route, local.joined, host);
+        self.mailbox(name, route, mailbox, host);
         self.lexer.skip_cfws();
     }
 

@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 
+use pillarbox_core::header::Fields;
+
 use super::content_type::{Parameter, parse_parameters};
-use super::field::fields;
 use super::lex::{Lexer, is_token};
 use super::string::{write_nstring, write_number_in, write_string};
 use super::{ContentType, Limits, PartKind, Structure, write_envelope};
@@ -47,7 +48,7 @@ struct MimeFields<'b> {
 impl<'b> MimeFields<'b> {
     fn of(header: &'b [u8]) -> Self {
         let mut found = MimeFields::default();
-        for field in fields(header) {
+        for field in Fields::new(header) {
             // Most fields of a message are not MIME's.
             if !matches!(field.name.first(), Some(b'c' | b'C')) {
                 continue;
@@ -67,9 +68,6 @@ impl<'b> MimeFields<'b> {
         found
     }
 }
-
-/// What stands for a part that a container needs and does not have.
-const EMPTY_PART: &[u8] = br#"("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0"#;
 
 impl Writer<'_> {
     // Recursion ends at the depth that `Limits` allows to be parsed.
@@ -97,14 +95,8 @@ impl Writer<'_> {
 
     fn multipart(&mut self, index: usize, content_type: &ContentType) {
         let structure = self.structure;
-        let mut has_parts = false;
         for child in structure.children(index) {
-            has_parts = true;
             self.part(child);
-        }
-        if !has_parts {
-            // RFC 9051 §9: body-type-mpart has at least one body.
-            self.empty_part();
         }
         self.out.push(b' ');
         write_string(content_type.sub(), self.out);
@@ -121,9 +113,17 @@ impl Writer<'_> {
             // "multipart" or "message" would promise what does not follow.
             self.out.extend_from_slice(b"\"application\" \"octet-stream\" NIL");
         } else {
-            write_string(content_type.main(), self.out);
-            self.out.push(b' ');
-            write_string(content_type.sub(), self.out);
+            let (main, sub) = (content_type.main(), content_type.sub());
+            if kind == PartKind::Message {
+                // Clients that look for this word in quotes look for it in lower case.
+                write_string(&main.to_ascii_lowercase(), self.out);
+                self.out.push(b' ');
+                write_string(&sub.to_ascii_lowercase(), self.out);
+            } else {
+                write_string(main, self.out);
+                self.out.push(b' ');
+                write_string(sub, self.out);
+            }
             self.out.push(b' ');
             self.parameters(content_type.parameters(), kind == PartKind::Text);
         }
@@ -133,24 +133,17 @@ impl Writer<'_> {
         write_nstring(mime.description, self.out);
         self.out.push(b' ');
         // RFC 2045 §6.1: the default is 7bit.
-        write_string(first_token(mime.encoding).unwrap_or(b"7bit"), self.out);
+        write_string(only_token(mime.encoding).unwrap_or(b"7bit"), self.out);
         write_number_in(b" ", part.body().len(), b"", self.out);
         match kind {
             PartKind::Text => write_number_in(b" ", part.lines(), b"", self.out),
             PartKind::Message => {
                 self.out.push(b' ');
-                match structure.embedded(index) {
-                    Some(message) => {
-                        let header = structure.parts()[message].header();
-                        write_envelope(self.raw.get(header).unwrap_or_default(), self.limits, self.out);
-                        self.out.push(b' ');
-                        self.part(message);
-                    }
-                    None => {
-                        write_envelope(b"", self.limits, self.out);
-                        self.out.push(b' ');
-                        self.empty_part();
-                    }
+                if let Some(message) = structure.embedded(index) {
+                    let header = structure.parts()[message].header();
+                    write_envelope(self.raw.get(header).unwrap_or_default(), self.limits, self.out);
+                    self.out.push(b' ');
+                    self.part(message);
                 }
                 write_number_in(b" ", part.lines(), b"", self.out);
             }
@@ -160,11 +153,6 @@ impl Writer<'_> {
             self.out.push(b' ');
             write_nstring(mime.md5, self.out);
         }
-    }
-
-    fn empty_part(&mut self) {
-        self.out.extend_from_slice(EMPTY_PART);
-        self.out.extend_from_slice(if self.extended { b" NIL NIL NIL NIL)" } else { b")" });
     }
 
     fn parameters<'p>(&mut self, parameters: impl Iterator<Item = (&'p [u8], &'p [u8])>, is_text: bool) {
@@ -221,9 +209,11 @@ fn parse_disposition<'b>(value: &'b [u8], limits: &Limits) -> Option<(&'b [u8], 
     (!kind.is_empty()).then(|| (kind, parse_parameters(&mut lexer, limits)))
 }
 
-/// The token that a field's value begins with.
-pub(super) fn first_token(value: Option<&[u8]>) -> Option<&[u8]> {
+/// The token that a field's value is; `None` if it is anything else.
+pub(super) fn only_token(value: Option<&[u8]>) -> Option<&[u8]> {
     let mut lexer = Lexer::new(value?);
     lexer.skip_cfws();
-    Some(lexer.run(is_token)).filter(|token| !token.is_empty())
+    let token = lexer.run(is_token);
+    lexer.skip_cfws();
+    (!token.is_empty() && lexer.peek().is_none()).then_some(token)
 }

@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::field::fields;
+use pillarbox_core::header::Fields;
+
 use super::lex::{Lexer, is_token};
 use super::{Limits, PartKind};
 
@@ -55,13 +56,8 @@ impl ContentType {
     }
 
     pub(super) fn of_header(header: &[u8], in_digest: bool, limits: &Limits) -> Self {
-        let value = fields(header).find(|field| field.is("content-type")).map(|field| field.value);
+        let value = Fields::new(header).find(|field| field.name_is("content-type")).map(|field| field.value);
         Self::parse(value, in_digest, limits)
-    }
-
-    /// `field` is what follows the field's name, from the colon or the space before it.
-    pub(super) fn of_field(field: Option<&[u8]>, in_digest: bool, limits: &Limits) -> Self {
-        Self::parse(field.map(|field| field.trim_ascii_start().get(1..).unwrap_or_default()), in_digest, limits)
     }
 
     fn parse(value: Option<&[u8]>, in_digest: bool, limits: &Limits) -> Self {

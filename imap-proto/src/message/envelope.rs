@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::field::fields;
+use pillarbox_core::header::Fields;
+
 use super::string::{write_nstring, write_string};
 use super::{Address, Limits, addresses};
 
@@ -20,52 +21,46 @@ use super::{Address, Limits, addresses};
 /// assert_eq!(String::from_utf8(out).unwrap(), envelope);
 /// ```
 pub fn write_envelope(header: &[u8], limits: &Limits, out: &mut Vec<u8>) {
-    let mut values: [Option<&[u8]>; NAMES.len()] = [None; NAMES.len()];
-    for field in fields(header) {
-        if let Some(at) = NAMES.iter().position(|name| field.is(name)) {
-            values[at].get_or_insert(field.value.trim_ascii());
+    let mut texts: [Option<&[u8]>; TEXTS.len()] = [None; TEXTS.len()];
+    let mut lists: [Vec<Address>; LISTS.len()] = Default::default();
+    for field in Fields::new(header) {
+        if let Some(at) = TEXTS.iter().position(|name| field.name_is(name)) {
+            texts[at].get_or_insert(field.value.trim_ascii());
+        } else if let Some(at) = LISTS.iter().position(|name| field.name_is(name)) {
+            // RFC 5322 §4.5.3: several fields of the same name mean one with all the addresses. Of From this is the
+            // honest answer too.
+            let room = limits.addresses_max - lists[at].len().min(limits.addresses_max);
+            lists[at].extend(addresses(field.value, room));
         }
     }
-    let [date, subject, from, sender, reply_to, to, cc, bcc, in_reply_to, message_id] = values;
-    let mut from_written = Vec::new();
-    write_addresses(from, limits, &mut from_written);
+    let [date, subject, in_reply_to, message_id] = texts;
+    let [from, sender, reply_to, to, cc, bcc] = &lists;
+    // RFC 9051 §7.5.2: without a Sender or Reply-To field, or with an empty one, From stands in for it.
+    let or_from = |list| if <[_]>::is_empty(list) { from } else { list };
     out.push(b'(');
     write_nstring(date, out);
     out.push(b' ');
     write_nstring(subject, out);
-    out.push(b' ');
-    out.extend_from_slice(&from_written);
-    // RFC 9051 §7.5.2: without a Sender or Reply-To field, or with an empty one, From stands in for it.
-    for value in [sender, reply_to] {
+    for list in [from, or_from(sender), or_from(reply_to), to, cc, bcc] {
         out.push(b' ');
-        if !write_addresses(value, limits, out) {
-            out.truncate(out.len() - b"NIL".len());
-            out.extend_from_slice(&from_written);
-        }
+        write_addresses(list, out);
     }
-    for value in [to, cc, bcc] {
+    for text in [in_reply_to, message_id] {
         out.push(b' ');
-        write_addresses(value, limits, out);
-    }
-    for value in [in_reply_to, message_id] {
-        out.push(b' ');
-        write_nstring(value, out);
+        write_nstring(text, out);
     }
     out.push(b')');
 }
 
-const NAMES: [&str; 10] =
-    ["date", "subject", "from", "sender", "reply-to", "to", "cc", "bcc", "in-reply-to", "message-id"];
+const TEXTS: [&str; 4] = ["date", "subject", "in-reply-to", "message-id"];
+const LISTS: [&str; 6] = ["from", "sender", "reply-to", "to", "cc", "bcc"];
 
-/// Writes an address list; false if it has no entries and is NIL.
-fn write_addresses(value: Option<&[u8]>, limits: &Limits, out: &mut Vec<u8>) -> bool {
-    let list = addresses(value.unwrap_or_default(), limits.addresses_max);
+fn write_addresses(list: &[Address], out: &mut Vec<u8>) {
     if list.is_empty() {
-        out.extend_from_slice(b"NIL");
-        return false;
+        return out.extend_from_slice(b"NIL");
     }
     out.push(b'(');
-    for address in &list {
+    for address in list {
         out.push(b'(');
         match address {
             Address::Mailbox { name, route, mailbox, host } => {
@@ -87,5 +82,4 @@ fn write_addresses(value: Option<&[u8]>, limits: &Limits, out: &mut Vec<u8>) -> 
         out.push(b')');
     }
     out.push(b')');
-    true
 }

@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::ops::Range;
 
-use super::field::fields;
+use pillarbox_core::header::Fields;
+
 use super::{PartKind, Section, SectionText, Structure};
 
 /// The octets of a section, as ranges of the message: nothing is copied.
@@ -141,7 +142,7 @@ fn select_fields(raw: &[u8], header: Range<usize>, names: &[alloc::string::Strin
     let bytes = raw.get(header.clone()).unwrap_or_default();
     let mut ranges: Vec<Range<usize>> = Vec::new();
     let mut position = header.start;
-    for field in fields(bytes) {
+    for field in Fields::new(bytes) {
         let range = position..position + field.raw.len();
         position = range.end;
         let named = names.binary_search_by(|name| compare_names(name, field.name)).is_ok();

@@ -2,8 +2,6 @@
 
 use alloc::vec::Vec;
 
-use memchr::memchr3;
-
 /// Writes a string, quoted if it can be and else as a literal; nothing as NIL.
 pub(super) fn write_nstring(value: Option<&[u8]>, out: &mut Vec<u8>) {
     match value {
@@ -12,7 +10,10 @@ pub(super) fn write_nstring(value: Option<&[u8]>, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes a string, quoted if it can be and else as a literal. Line ends within it (folds of a header field) are left out.
+/// Writes a string, quoted if it can be and else as a literal.
+///
+/// Line ends within it are the folds of a header field: they are left out, and a tab behind one, which once was a space,
+/// becomes a space again.
 // RFC 9051 §9: quoted strings hold no octets above 127 unless the client asked for UTF-8; literals always may. No string
 // holds NUL; 0x80 is sent in its place.
 pub(super) fn write_string(value: &[u8], out: &mut Vec<u8>) {
@@ -21,23 +22,31 @@ pub(super) fn write_string(value: &[u8], out: &mut Vec<u8>) {
         out.push(b'"');
         out.extend_from_slice(value);
         out.push(b'"');
-        return;
-    }
-    if value.is_ascii() && memchr3(b'\0', b'"', b'\\', value).is_none_or(|at| value[at] != 0 && !value.contains(&0)) {
+    } else if value.is_ascii() && !value.contains(&0) {
         out.push(b'"');
-        for &octet in value {
-            match octet {
-                b'\r' | b'\n' => {}
-                b'"' | b'\\' => out.extend_from_slice(&[b'\\', octet]),
-                _ => out.push(octet),
+        for octet in unfolded(value) {
+            if matches!(octet, b'"' | b'\\') {
+                out.push(b'\\');
             }
+            out.push(octet);
         }
         out.push(b'"');
-        return;
+    } else {
+        write_number_in(b"{", unfolded(value).count(), b"}\r\n", out);
+        out.extend(unfolded(value).map(|b| if b == 0 { 0x80 } else { b }));
     }
-    let line_ends = value.iter().filter(|b| matches!(b, b'\r' | b'\n')).count();
-    write_number_in(b"{", value.len() - line_ends, b"}\r\n", out);
-    out.extend(value.iter().filter(|b| !matches!(b, b'\r' | b'\n')).map(|&b| if b == 0 { 0x80 } else { b }));
+}
+
+fn unfolded(value: &[u8]) -> impl Iterator<Item = u8> {
+    let mut behind_line_end = false;
+    value.iter().filter_map(move |&octet| {
+        let behind = core::mem::replace(&mut behind_line_end, matches!(octet, b'\r' | b'\n'));
+        match octet {
+            b'\r' | b'\n' => None,
+            b'\t' if behind => Some(b' '),
+            _ => Some(octet),
+        }
+    })
 }
 
 pub(super) fn write_number_in(before: &[u8], number: usize, behind: &[u8], out: &mut Vec<u8>) {
@@ -67,7 +76,7 @@ mod tests {
             (&b""[..], &b"\"\""[..]),
             (b"a b", b"\"a b\""),
             (b"a\"b\\c", b"\"a\\\"b\\\\c\""),
-            (b"folded\r\n value", b"\"folded value\""),
+            (b"folded\r\n value\r\n\tand\tmore", b"\"folded value and\tmore\""),
             (b"tab\there", b"\"tab\there\""),
             (b"\xe4\r\n\xf6", b"{2}\r\n\xe4\xf6"),
             (b"a\0b", b"{3}\r\na\x80b"),

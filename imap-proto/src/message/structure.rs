@@ -48,7 +48,8 @@ pub struct Part {
 pub enum PartKind {
     /// text/*: its lines are counted.
     Text,
-    /// multipart/*. It has no parts if it has no usable boundary, or the boundary never comes.
+    /// multipart/*. If it has no usable boundary, or the boundary never comes, one empty text part stands for what it
+    /// should have.
     Multipart,
     /// message/rfc822 or message/global: the message in it is its only child.
     Message,
@@ -172,37 +173,23 @@ impl<'b> Scanner<'b> {
         let start = self.position;
         let index = self.parts.len();
         let full = index + 1 >= self.limits.parts_max;
-        let mut content_type: Option<Range<usize>> = None;
-        let mut continued = false;
         let mut cut = None;
         loop {
             let (line_start, line_feeds) = (self.position, self.line_feeds);
-            let line = self.line();
-            match line {
+            match self.line() {
                 b"" | b"\n" | b"\r\n" => break,
                 [b'-', b'-', rest @ ..] => {
                     if let Some(delimiter) = self.delimiter(rest) {
                         cut = Some((delimiter, line_start, line_feeds));
                         break;
                     }
-                    continued = false;
                 }
-                [b' ' | b'\t', ..] => {
-                    if let (true, Some(range)) = (continued, &mut content_type) {
-                        range.end = self.position;
-                    }
-                }
-                _ => {
-                    continued = content_type.is_none() && is_content_type(line);
-                    if continued {
-                        content_type = Some(line_start + CONTENT_TYPE.len()..self.position);
-                    }
-                }
+                _ => {}
             }
         }
         let (header_end, line_feeds) =
             cut.map_or((self.position, self.line_feeds), |(_, line_start, line_feeds)| (line_start, line_feeds));
-        let content_type = ContentType::of_field(content_type.map(|range| &self.raw[range]), in_digest, self.limits);
+        let content_type = ContentType::of_header(&self.raw[start..header_end], in_digest, self.limits);
         let mut kind = content_type.kind();
         let is_container = matches!(kind, PartKind::Multipart | PartKind::Message);
         // Every open part but a leaf, of which none is open here, is a container.
@@ -243,14 +230,7 @@ impl<'b> Scanner<'b> {
             if self.raw[line_start..].starts_with(b"--") {
                 let line = self.line();
                 if let Some(delimiter) = self.delimiter(&line[2..]) {
-                    let body_start = self.open.last().map_or(0, |open| self.parts[open.index].body.start);
-                    // RFC 2046 §5.1.1: the line end before the boundary belongs to it. At once behind a header it is the
-                    // header's.
-                    return match &self.raw[body_start..line_start] {
-                        [.., b'\r', b'\n'] => self.delimited(delimiter, line_start - 2, line_feeds - 1),
-                        [.., b'\n'] => self.delimited(delimiter, line_start - 1, line_feeds - 1),
-                        _ => self.delimited(delimiter, line_start, line_feeds),
-                    };
+                    return self.delimited(delimiter, line_start, line_feeds);
                 }
                 // The next line may start with dashes too, and the search below begins with a line end.
                 continue;
@@ -263,8 +243,18 @@ impl<'b> Scanner<'b> {
         Next::End
     }
 
-    /// A boundary was found; the line that has it was read. `end` is where parts that it ends have ended.
-    fn delimited(&mut self, delimiter: Delimiter, end: usize, line_feeds: usize) -> Next {
+    /// A boundary was found on the line that starts there, behind so many line ends; the line was read.
+    fn delimited(&mut self, delimiter: Delimiter, line_start: usize, line_feeds: usize) -> Next {
+        // A part that begins right here is empty; what is before this line belongs to those around it.
+        let ending = self.open.get(delimiter.level + 1..).unwrap_or_default().iter().rev();
+        let mut starts = ending.map(|open| self.parts[open.index].header.start);
+        let part_start = starts.find(|&start| start < line_start).unwrap_or(line_start);
+        // RFC 2046 §5.1.1: the line end before the boundary belongs to it, even if it looks like the end of a header.
+        let (end, line_feeds) = match &self.raw[part_start..line_start] {
+            [.., b'\r', b'\n'] => (line_start - 2, line_feeds - 1),
+            [.., b'\n'] => (line_start - 1, line_feeds - 1),
+            _ => (line_start, line_feeds),
+        };
         self.end_parts(delimiter.level + 1, end, line_feeds);
         if delimiter.closes {
             // What follows is the epilogue, which this boundary does not divide.
@@ -277,12 +267,29 @@ impl<'b> Scanner<'b> {
 
     /// Ends the open parts at this level and above it.
     fn end_parts(&mut self, level: usize, end: usize, line_feeds: usize) {
+        let Some(last) = self.open.get(level..).and_then(|open| open.last()) else { return };
+        let innermost = &self.parts[last.index];
+        let is_container = matches!(innermost.kind, PartKind::Multipart | PartKind::Message);
+        if is_container && self.parts.len() == last.index + 1 {
+            // RFC 9051 §9: body-type-mpart and body-type-msg are not without a body.
+            self.parts.push(Part {
+                header: end..end,
+                body: end..end,
+                lines: 0,
+                kind: PartKind::Text,
+                in_digest: false,
+                end: self.parts.len() + 1,
+            });
+        }
         let parts_end = self.parts.len();
-        for open in self.open.drain(level.min(self.open.len())..) {
+        for open in self.open.drain(level..) {
             let part = &mut self.parts[open.index];
             part.end = parts_end;
-            part.body.end = end;
-            part.lines = line_feeds - open.line_feeds;
+            // Where there is no body, the boundary's line end was taken for the header's.
+            part.header.start = part.header.start.min(end);
+            part.header.end = part.header.end.min(end);
+            part.body = part.body.start.min(end)..end;
+            part.lines = line_feeds.saturating_sub(open.line_feeds);
         }
     }
 
@@ -308,13 +315,4 @@ impl<'b> Scanner<'b> {
         self.line_feeds += memchr_iter(b'\n', skipped).count();
         self.position += n;
     }
-}
-
-const CONTENT_TYPE: &[u8] = b"content-type";
-
-/// Whether a header line is a Content-Type field; its value then starts with white space and a colon.
-fn is_content_type(line: &[u8]) -> bool {
-    line.split_at_checked(CONTENT_TYPE.len()).is_some_and(|(name, rest)| {
-        name.eq_ignore_ascii_case(CONTENT_TYPE) && rest.trim_ascii_start().starts_with(b":")
-    })
 }
