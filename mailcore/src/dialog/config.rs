@@ -137,6 +137,11 @@ impl Config {
         self.value("loopback") != Some("no")
     }
 
+    /// The letters of the machine under test and of its peer.
+    pub(super) fn letters(&self) -> (char, char) {
+        if self.client_side() { ('C', 'S') } else { ('S', 'C') }
+    }
+
     pub(super) fn client_side(&self) -> bool {
         self.value("side") == Some("client")
     }

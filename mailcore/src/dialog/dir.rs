@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::play::play_text;
+use super::report::Failure;
+use super::update::updated_text;
 use super::{Mode, Subject};
 
 /// Plays every `.dialog` file of a folder and the folders in it, sorted by path, in all modes.
@@ -16,6 +18,7 @@ use super::{Mode, Subject};
 /// At the end, with all failures, if a file did not go as it says or no file was found.
 pub fn play_dir<S: Subject>(folder: impl AsRef<Path>, mut subject: impl FnMut() -> S) {
     let folder = folder.as_ref();
+    let updating = std::env::var("UPDATE_DIALOGS").is_ok_and(|value| value == "1");
     let filter = std::env::var("DIALOG").unwrap_or_default();
     let mut files = Vec::new();
     find(folder, &mut files);
@@ -27,7 +30,8 @@ pub fn play_dir<S: Subject>(folder: impl AsRef<Path>, mut subject: impl FnMut() 
     for file in &files {
         let name = file.strip_prefix(folder).unwrap_or(file).display().to_string();
         let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        match play_text(&name, &text, &mut subject, &Mode::all()) {
+        let played = if updating { update(file, &name, &text, &mut subject) } else { Ok(text) };
+        match played.and_then(|text| play_text(&name, &text, &mut subject, &Mode::all())) {
             Ok(()) => say(&format!("ok      {name}")),
             Err(failure) => {
                 say(&format!("FAILED  {name}"));
@@ -44,6 +48,16 @@ pub fn play_dir<S: Subject>(folder: impl AsRef<Path>, mut subject: impl FnMut() 
         folder.display(),
         reports.join("\n\n")
     );
+}
+
+/// Writes what the machine does into a file; gives its new text.
+fn update<S: Subject>(file: &Path, name: &str, text: &str, subject: impl FnOnce() -> S) -> Result<String, Failure> {
+    let updated = updated_text(name, text, subject)?;
+    if updated != text {
+        fs::write(file, &updated).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        say(&format!("CHANGED {name}"));
+    }
+    Ok(updated)
 }
 
 /// Collects the `.dialog` files of a folder and the folders in it, in no order.

@@ -55,11 +55,40 @@ pub(super) fn take_expected(expect: &Expect, output: &mut Output, bindings: &mut
                 None => "nothing came".into(),
             })?
         }
-        Expect::Group => group_length(output.left()),
+        Expect::Group => group(output.left()).0,
         Expect::Block { items, open } => block_length(items, *open, output.left(), bindings)?,
     };
     output.taken += taken;
     Ok(())
+}
+
+/// Whether enough has come to compare it with what a line expects; `followed` if another line expects more behind it.
+pub(super) fn is_decided(expect: &Expect, output: &[u8], followed: bool) -> bool {
+    match expect {
+        Expect::Piece(Piece::Line(_)) => line_end(output).is_some(),
+        Expect::Piece(Piece::Raw(bytes)) => output.len() >= bytes.len() || !bytes.starts_with(output),
+        Expect::Group => {
+            let (length, is_over) = group(output);
+            // Nothing marks the end of a run of untagged responses but what comes behind it.
+            is_over || !followed && length > 0 && output.starts_with(b"* ")
+        }
+        Expect::Block { items, open } => {
+            let (mut count, mut length) = (0, 0);
+            while let Some(next) = response_length(&output[length..]) {
+                if *open && !output[length..].starts_with(b"* ") {
+                    return true;
+                }
+                count += 1;
+                length += next;
+            }
+            count >= items.len() && !(*open && followed)
+        }
+    }
+}
+
+/// Whether a line of the machine says exactly this line.
+pub(super) fn says(piece: &Piece, line: &[u8], bindings: &mut Bindings) -> bool {
+    piece_length(piece, line, bindings) == Some(line.len())
 }
 
 fn show(line: &[u8]) -> String {
@@ -99,22 +128,22 @@ pub(super) fn response_length(output: &[u8]) -> Option<usize> {
     }
 }
 
-/// The rest of a reply of several lines (`250-` up to and with `250 `), or a run of untagged responses.
-pub(super) fn group_length(output: &[u8]) -> usize {
+/// The rest of a reply of several lines (`250-` up to and with `250 `), or a run of untagged responses: its length, and
+/// whether its end is there.
+fn group(output: &[u8]) -> (usize, bool) {
     let mut length = 0;
     while let Some(next) = response_length(&output[length..]) {
         let line = &output[length..length + next];
         let is_reply = line.len() >= 4 && line[..3].iter().all(u8::is_ascii_digit);
-        let (more, last) = (is_reply && line[3] == b'-', is_reply && line[3] == b' ');
-        if !more && !last && !line.starts_with(b"* ") {
-            break;
+        if is_reply && line[3] == b' ' {
+            return (length + next, true);
+        }
+        if !line.starts_with(b"* ") && !(is_reply && line[3] == b'-') {
+            return (length, true);
         }
         length += next;
-        if last {
-            break;
-        }
     }
-    length
+    (length, false)
 }
 
 /// The length of the responses that a block accounts for, in whatever order they came.
@@ -187,10 +216,11 @@ mod tests {
 
     #[test]
     fn groups_end_where_the_reply_ends() {
-        assert_eq!(group_length(b"250-a\r\n250 b\r\n250 c\r\n"), 14);
-        assert_eq!(group_length(b"* 1 EXISTS\r\n* 2 FETCH (BODY[] {4}\r\na\r\nb)\r\nt OK\r\n"), 43);
-        assert_eq!(group_length(b"t OK\r\n"), 0);
-        assert_eq!(group_length(b""), 0);
+        assert_eq!(group(b"250-a\r\n250 b\r\n250 c\r\n"), (14, true));
+        assert_eq!(group(b"250-a\r\n250-b\r\n250"), (14, false));
+        assert_eq!(group(b"* 1 EXISTS\r\n* 2 FETCH (BODY[] {4}\r\na\r\nb)\r\nt OK\r\n"), (42, true));
+        assert_eq!(group(b"t OK\r\n"), (0, true));
+        assert_eq!(group(b""), (0, false));
     }
 
     #[test]

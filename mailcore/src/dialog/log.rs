@@ -42,6 +42,17 @@ impl Log {
     }
 }
 
+/// How happenings read in a file; with the numbers of the connections if there are many.
+pub(super) fn written(happenings: &[(usize, Happening)], machine: char, peer: char, many: bool) -> Vec<String> {
+    let mut written = Vec::new();
+    for (number, happening) in happenings {
+        for line in lines(happening, machine, peer) {
+            written.push(if many { format!("{number}{line}") } else { line });
+        }
+    }
+    written
+}
+
 /// How a happening reads as lines of a file, without the number of the connection; `machine` and `peer` are the letters.
 pub(super) fn lines(happening: &Happening, machine: char, peer: char) -> Vec<String> {
     let wire = |letter: char, bytes: &[u8], as_pattern: bool| {

@@ -33,7 +33,9 @@ mod play;
 mod port;
 mod report;
 mod seed;
+mod stream;
 mod text;
+mod update;
 
 use crate::{Layer, LayerFacts, Machine, Time, TlsFacts};
 
@@ -42,6 +44,8 @@ pub use dir::play_dir;
 pub use file::{Dialog, ScriptedAnswer, parse};
 pub use play::play_text;
 pub use report::Failure;
+pub use stream::{Connect, Stream, play_stream};
+pub use update::updated_text;
 
 pub(crate) use dir::find as find_files;
 pub(crate) use port::{Port, Reached};
@@ -64,7 +68,7 @@ pub trait Subject {
     fn connect(&mut self, connection: usize, config: &Config) -> Result<Self::Machine, String>;
 
     /// How an event reads in the file.
-    fn describe<'b>(&mut self, connection: usize, event: <Self::Machine as Machine>::Event<'b>) -> Seen<'b>;
+    fn describe(&mut self, connection: usize, event: <Self::Machine as Machine>::Event<'_>) -> Seen;
 
     /// Gives the answer of one `A:` line. A streamed answer has an `A:` line per part.
     ///
@@ -134,11 +138,18 @@ pub struct Turn<'m, M> {
     pub now: Time,
 }
 
+impl<'m, M> Turn<'m, M> {
+    /// A turn, for callers that are not the player: a test of a subject, or a server made of its parts.
+    pub fn new(machine: &'m mut M, connection: usize, now: Time) -> Self {
+        Turn { machine, connection, now }
+    }
+}
+
 /// How an event reads in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen<'b> {
+pub enum Seen {
     /// Bytes of a body: compared by `B:` lines, with adjacent ones merged.
-    Body(&'b [u8]),
+    Body(Vec<u8>),
     /// `E: text`, to which nothing has to be said.
     Note(String),
     /// `E: text`, which has to be answered.

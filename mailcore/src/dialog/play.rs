@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::expect::{Output, take_expected};
 use super::file::{Dialog, Kind, Line, Rest, Send, parse};
-use super::log::{Happening, Log, lines};
+use super::log::{Happening, Log, written};
 use super::pattern::Bindings;
 use super::plan::{Group, Stimulus, groups};
 use super::port::{Port, Reached};
@@ -39,17 +39,21 @@ const ROUNDS_MAX: usize = 10_000;
 
 /// One play of a file.
 pub(super) struct Player<'d, S: Subject> {
-    dialog: &'d Dialog,
+    pub(super) dialog: &'d Dialog,
     subject: S,
     mode: Mode,
     cuts: SeededRandom,
     now: Time,
     connections: BTreeMap<usize, Connection<S::Machine>>,
-    bindings: Bindings,
+    pub(super) bindings: Bindings,
     pub(super) log: Log,
-    group_start: usize,
+    pub(super) group_start: usize,
     /// Rewriting the file: events that it does not expect are taken as they come.
     pub(super) lenient: bool,
+    /// Such an event came in this group.
+    pub(super) surprised: bool,
+    /// The connections that were closed before this group.
+    closed_before: Vec<usize>,
 }
 
 struct Connection<M> {
@@ -84,6 +88,8 @@ impl<'d, S: Subject> Player<'d, S> {
             log: Log::default(),
             group_start: 0,
             lenient: false,
+            surprised: false,
+            closed_before: Vec::new(),
         }
     }
 
@@ -129,6 +135,9 @@ impl<'d, S: Subject> Player<'d, S> {
     /// Does to the machine what a group says, and lets all machines run until they rest.
     pub(super) fn act(&mut self, group: &Group<'d>) -> Result<(), Failure> {
         self.group_start = self.log.len();
+        self.surprised = false;
+        let closed = self.connections.iter().filter(|(_, connection)| connection.rest == Rest::Closed);
+        self.closed_before = closed.map(|(number, _)| *number).collect();
         for connection in self.connections.values_mut() {
             let body = connection.bodies.pop().unwrap_or_default();
             connection.bodies = vec![body];
@@ -255,7 +264,7 @@ impl<'d, S: Subject> Player<'d, S> {
             let due = alive.filter_map(|(number, connection)| Some((connection.port.machine.deadline()?, *number)));
             let Some((deadline, number)) = due.min().filter(|(deadline, _)| *deadline <= end) else {
                 self.now = end;
-                for number in self.connections.keys().copied().collect::<Vec<_>>() {
+                for number in self.numbers() {
                     self.run(group, number)?;
                 }
                 return self.settle(group);
@@ -273,7 +282,7 @@ impl<'d, S: Subject> Player<'d, S> {
     fn settle(&mut self, group: &Group<'d>) -> Result<(), Failure> {
         for _ in 0..ROUNDS_MAX {
             let mut news = false;
-            for number in self.connections.keys().copied().collect::<Vec<_>>() {
+            for number in self.numbers() {
                 if self.connection(number).rest != Rest::Closed
                     && self.with_turn(number, |subject, turn| subject.deliver_news(turn))
                 {
@@ -305,10 +314,10 @@ impl<'d, S: Subject> Player<'d, S> {
                         if !connection.in_body {
                             body.clear();
                         }
-                        body.extend_from_slice(bytes);
+                        body.extend_from_slice(&bytes);
                     }
                     connection.in_body = true;
-                    self.log.add(number, Happening::Body(bytes.to_vec()));
+                    self.log.add(number, Happening::Body(bytes));
                     continue;
                 }
                 Ok(Reached::Event(Seen::Note(text))) => {
@@ -332,6 +341,9 @@ impl<'d, S: Subject> Player<'d, S> {
             };
             connection.rest = rest;
             let waiting = connection.port.on_wire() > 0;
+            // A client session reads while it is asked for more: a server may refuse a message that is half sent.
+            let reads = rest == Rest::Input || rest == Rest::Answer && client_side;
+            let has_input = reads && (waiting || connection.ends);
             match rest {
                 Rest::Answer if connection.by_default.is_some() && defaults < ROUNDS_MAX => {
                     defaults += 1;
@@ -339,7 +351,7 @@ impl<'d, S: Subject> Player<'d, S> {
                     self.answer_by_default(group, number)?;
                     continue;
                 }
-                Rest::Answer if !group.holds.contains(&number) => {
+                Rest::Answer if !has_input && !group.holds.contains(&number) => {
                     let why = "the question is still open: its last A: line does not finish the answer";
                     return Err(self.failure(group, group.first, why.into()));
                 }
@@ -352,11 +364,9 @@ impl<'d, S: Subject> Player<'d, S> {
             }
             self.flush(number, true);
             let connection = self.connection(number);
-            // A client session reads while it is asked for more: a server may refuse a message that is half sent.
-            let reads = rest == Rest::Input || rest == Rest::Answer && client_side;
-            if reads && waiting {
+            if has_input && waiting {
                 self.read_more(number);
-            } else if reads && connection.ends {
+            } else if has_input {
                 connection.ends = false;
                 connection.port.end(now);
             } else {
@@ -408,29 +418,30 @@ impl<'d, S: Subject> Player<'d, S> {
             line.connection == number && matches!(line.kind, Kind::Event(_))
         };
         let mut answers: Vec<&'d Line> = Vec::new();
-        let mut listed = false;
+        let strict = self.dialog.config.lists_every_event();
         let next = group.lines.iter().enumerate().filter(asked).nth(heard);
-        if let Some((index, (line, _))) = next
-            && let Kind::Event(pattern) = &line.kind
-        {
-            let fits = pattern.fits(text.as_bytes(), &mut self.bindings);
-            if !fits && !self.lenient && self.dialog.config.lists_every_event() {
-                return Err(self.failure(group, line.number, format!("another event came: {text}")));
+        let fits = match next {
+            Some((_, (Line { kind: Kind::Event(pattern), .. }, _))) => {
+                pattern.fits(text.as_bytes(), &mut self.bindings)
             }
-            if fits || self.lenient {
-                listed = true;
-                self.connection(number).bodies.push(Vec::new());
-                let behind = group.lines[index + 1..].iter().map(|(line, _)| *line);
-                answers = behind
-                    .filter(|line| line.connection == number)
-                    .take_while(|line| !matches!(line.kind, Kind::Event(_)))
-                    .filter(|line| matches!(line.kind, Kind::Answer(_)))
-                    .collect();
-            }
+            _ => false,
+        };
+        self.surprised |= strict && !fits;
+        let listed = next.filter(|_| fits || strict && self.lenient);
+        if let Some((_, (line, _))) = next.filter(|_| listed.is_none() && strict) {
+            return Err(self.failure(group, line.number, format!("another event came: {text}")));
         }
-        if !listed && !self.lenient && self.dialog.config.lists_every_event() {
-            let why = format!("an event that the file does not list: E: {text}");
-            return Err(self.failure(group, group.first, why));
+        if listed.is_none() && strict && !self.lenient {
+            return Err(self.failure(group, group.first, format!("an event that the file does not list: E: {text}")));
+        }
+        if let Some((index, _)) = listed {
+            self.connection(number).bodies.push(Vec::new());
+            let behind = group.lines[index + 1..].iter().map(|(line, _)| *line);
+            answers = behind
+                .filter(|line| line.connection == number)
+                .take_while(|line| !matches!(line.kind, Kind::Event(_)))
+                .filter(|line| matches!(line.kind, Kind::Answer(_)))
+                .collect();
         }
         if !question {
             return match answers.first() {
@@ -444,7 +455,7 @@ impl<'d, S: Subject> Player<'d, S> {
             return self.give_answers(group, number, &answers);
         }
         let is_last = heard + 1 >= group.lines.iter().enumerate().filter(asked).count();
-        if (listed || self.lenient) && is_last && group.holds.contains(&number) {
+        if (listed.is_some() || self.lenient) && is_last && group.holds.contains(&number) {
             return Ok(());
         }
         self.connection(number).by_default = Some(text);
@@ -557,6 +568,28 @@ impl<'d, S: Subject> Player<'d, S> {
         Ok(())
     }
 
+    /// The numbers of the connections that were opened.
+    pub(super) fn numbers(&self) -> Vec<usize> {
+        self.connections.keys().copied().collect()
+    }
+
+    /// The body behind an event of the group, counted as `B:` lines count.
+    pub(super) fn body(&self, number: usize, event: usize) -> Vec<u8> {
+        self.connections.get(&number).and_then(|connection| connection.bodies.get(event)).cloned().unwrap_or_default()
+    }
+
+    /// The connections that this group closed, with the reasons.
+    pub(super) fn newly_closed(&self) -> Vec<(usize, String)> {
+        let closed = self.connections.iter().filter(|(_, connection)| connection.rest == Rest::Closed);
+        let new = closed.filter(|(number, _)| !self.closed_before.contains(number));
+        new.map(|(number, connection)| (*number, self.subject.close_reason(&connection.port.machine))).collect()
+    }
+
+    /// Counts all output as accounted for.
+    pub(super) fn forget_output(&mut self) {
+        self.connections.values_mut().for_each(|connection| connection.output = Output::default());
+    }
+
     fn connection(&mut self, number: usize) -> &mut Connection<S::Machine> {
         self.connections.get_mut(&number).expect("a group of a connection follows the group that opens it")
     }
@@ -576,26 +609,17 @@ impl<'d, S: Subject> Player<'d, S> {
 
     /// A failure of the file rather than of the machine.
     fn plain_failure(&self, line: usize, why: String) -> Failure {
-        Failure::new(&self.dialog.name, line, why).with(self.mode, Details::default())
+        Failure::new(&self.dialog.name, line, why).with(Some(self.mode), Details::default())
     }
 
     pub(super) fn failure(&mut self, group: &Group<'d>, line: usize, why: String) -> Failure {
-        for number in self.connections.keys().copied().collect::<Vec<_>>() {
+        for number in self.numbers() {
             self.flush(number, true);
         }
         let many = self.dialog.connections() > 1;
-        let (machine, peer) = if self.dialog.config.client_side() { ('C', 'S') } else { ('S', 'C') };
-        let written = |happenings: &[(usize, Happening)]| {
-            let mut written = Vec::new();
-            for (number, happening) in happenings {
-                for line in lines(happening, machine, peer) {
-                    written.push(if many { format!("{number}{line}") } else { line });
-                }
-            }
-            written
-        };
-        let before = written(self.log.since(self.group_start.saturating_sub(BEFORE)));
-        let got = written(self.log.since(self.group_start));
+        let (machine, peer) = self.dialog.config.letters();
+        let before = written(self.log.since(self.group_start.saturating_sub(BEFORE)), machine, peer, many);
+        let got = written(self.log.since(self.group_start), machine, peer, many);
         let before = &before[..before.len() - got.len()];
         let expected = self.dialog.lines.iter().filter(|line| (group.first..group.end).contains(&line.number));
         let details = Details {
@@ -603,12 +627,12 @@ impl<'d, S: Subject> Player<'d, S> {
             expected: expected.map(|line| line.text.trim_end().to_string()).collect(),
             got,
         };
-        Failure::new(&self.dialog.name, line, why).with(self.mode, details)
+        Failure::new(&self.dialog.name, line, why).with(Some(self.mode), details)
     }
 }
 
 /// How many lines a report shows of what went before.
-const BEFORE: usize = 8;
+pub(super) const BEFORE: usize = 8;
 
 /// A line without the number of its connection.
 pub(super) fn without_number(line: &str) -> &str {

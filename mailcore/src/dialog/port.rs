@@ -23,8 +23,8 @@ pub(crate) struct Port<M> {
 
 /// What a poll came to, with the event in words.
 #[derive(Debug)]
-pub(crate) enum Reached<'b> {
-    Event(Seen<'b>),
+pub(crate) enum Reached {
+    Event(Seen),
     Input,
     Answer,
     Time,
@@ -89,12 +89,12 @@ impl<M: Machine> Port<M> {
     }
 
     /// Polls once.
-    pub(crate) fn step<'p, S: Subject<Machine = M>>(
-        &'p mut self,
+    pub(crate) fn step<S: Subject<Machine = M>>(
+        &mut self,
         subject: &mut S,
         connection: usize,
         now: Time,
-    ) -> Result<Reached<'p>, Broken> {
+    ) -> Result<Reached, Broken> {
         let broken = |why: String| Broken::new(Law::Progress, why);
         let shown = &self.unread[self.unread_start..];
         let mut rest = shown;

@@ -33,8 +33,8 @@ impl Failure {
         Failure { name: name.into(), line, mode: None, why, details: None }
     }
 
-    pub(super) fn with(mut self, mode: Mode, details: Details) -> Self {
-        self.mode = Some(mode);
+    pub(super) fn with(mut self, mode: Option<Mode>, details: Details) -> Self {
+        self.mode = mode;
         self.details = Some(Box::new(details));
         self
     }

@@ -152,8 +152,8 @@ impl<S: Subject> Runner<'_, S> {
             match reached {
                 Reached::Event(Seen::Body(bytes)) => {
                     match self.trace.events.last_mut() {
-                        Some(Event::Body(body)) if self.in_body => body.extend_from_slice(bytes),
-                        _ => self.trace.events.push(Event::Body(bytes.to_vec())),
+                        Some(Event::Body(body)) if self.in_body => body.extend_from_slice(&bytes),
+                        _ => self.trace.events.push(Event::Body(bytes)),
                     }
                     self.in_body = true;
                 }
