@@ -1,1 +1,32 @@
 //! Crate page.
+
+mod change;
+mod delivery;
+mod dotlock;
+mod error;
+mod file_name;
+mod flags;
+mod folder;
+mod keywords;
+mod line_ends;
+mod listing;
+mod mailbox;
+mod mailbox_name;
+mod reader;
+mod store;
+mod uid_list;
+mod uid_validity;
+
+pub use change::Copied;
+pub use delivery::{Appended, Delivered, Incoming, Prepared, publish_all};
+pub use error::{Full, MaildirError, Result};
+pub use flags::{FlagChange, Flags};
+pub use folder::Maildir;
+pub use keywords::Keywords;
+pub use mailbox::{Access, Changes, Info, Mailbox, Message};
+pub use mailbox_name::{MailboxName, NameError};
+pub use reader::MessageReader;
+pub use store::{Clock, LineEnds, Options, Store, SystemClock};
+
+/// A message's unique identifier (RFC 9051 §2.3.1.1): 1 to 4,294,967,295.
+pub type Uid = std::num::NonZeroU32;

@@ -1,0 +1,121 @@
+//! What a mailbox's owner does to its messages: flags, expunge, copy, move. All durable on return.
+
+use crate::delivery::Prepared;
+use crate::file_name;
+use crate::listing::{Dir, Found, path};
+use crate::{Appended, FlagChange, Flags, Mailbox, Maildir, MaildirError, Result, Uid};
+
+/// Where messages were copied to (RFC 4315 §3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Copied {
+    /// The target's UIDVALIDITY.
+    pub uid_validity: u32,
+    /// UIDs here and there, in the order of the first.
+    pub uids: Vec<(Uid, Uid)>,
+}
+
+impl Mailbox {
+    /// Changes flags, and returns those messages whose flags are different now. Messages that are gone are passed over.
+    ///
+    /// After an error some may be changed; the view tells which.
+    pub fn set_flags(&mut self, uids: &[Uid], how: FlagChange, flags: Flags) -> Result<Vec<Uid>> {
+        let mut changed = Vec::new();
+        for uid in uids {
+            let renamed = self.with_file(*uid, |maildir, entry| {
+                let wanted = entry.flags.changed(how, flags);
+                if wanted == entry.flags {
+                    return Ok(None);
+                }
+                let info = file_name::with_flags(&entry.found.info, wanted).into_boxed_slice();
+                let found = Found { dir: Dir::Cur, info };
+                maildir.fs().rename(&path(maildir, &entry.base, &entry.found), &path(maildir, &entry.base, &found))?;
+                Ok(Some((found, wanted)))
+            });
+            match renamed {
+                Ok(Some((found, wanted))) => {
+                    if let Some(entry) = self.messages.get_mut(uid) {
+                        entry.found = found;
+                        entry.flags = wanted;
+                    }
+                    changed.push(*uid);
+                }
+                Ok(None) | Err(MaildirError::NoSuchMessage(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if !changed.is_empty() {
+            self.maildir.store().sync_dir(&self.maildir.dir("cur"))?;
+        }
+        Ok(changed)
+    }
+
+    /// Removes messages, and returns those that are gone from the view now. UIDs that name no message are passed over.
+    ///
+    /// After an error some may be removed; the view tells which.
+    pub fn expunge(&mut self, uids: &[Uid]) -> Result<Vec<Uid>> {
+        let mut gone = Vec::new();
+        let mut dirs = [None, None];
+        for uid in uids {
+            let removed = self.with_file(*uid, |maildir, entry| {
+                maildir.fs().unlink(&path(maildir, &entry.base, &entry.found))?;
+                Ok(entry.found.dir)
+            });
+            match removed {
+                Ok(dir) => {
+                    dirs[dir as usize] = Some(dir);
+                    self.messages.remove(uid);
+                    gone.push(*uid);
+                }
+                Err(MaildirError::NoSuchMessage(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        for dir in dirs.into_iter().flatten() {
+            self.maildir.store().sync_dir(&self.maildir.dir(dir.name()))?;
+        }
+        Ok(gone)
+    }
+
+    /// Copies messages to a folder, all or none, with their flags, keywords and dates. A UID that names no message
+    /// is an error, and nothing is copied then. Keywords for which the target has no letter left are lost.
+    pub fn copy(&mut self, uids: &[Uid], target: &Maildir) -> Result<Copied> {
+        let mut copies: Vec<Prepared> = Vec::with_capacity(uids.len());
+        let mut sources = uids.to_vec();
+        sources.sort_unstable();
+        sources.dedup();
+        let keywords = self.keywords_there(&sources, target)?;
+        for uid in &sources {
+            copies.push(self.with_file(*uid, |maildir, entry| {
+                let there = entry.flags.keywords().filter_map(|number| keywords[usize::from(number)]);
+                let flags = there.fold(entry.flags.system(), |all, flag| all | flag);
+                Prepared::of_file(target, &path(maildir, &entry.base, &entry.found), &entry.base, flags)
+            })?);
+        }
+        let Appended { uid_validity, uids } = target.append(copies)?;
+        Ok(Copied { uid_validity, uids: sources.into_iter().zip(uids).collect() })
+    }
+
+    /// Copies messages to a folder and then removes them here: at every moment each is in one of the two, or both
+    /// (RFC 6851 §3.3). If the copies are durable and the removal fails, the error says nothing of the copies.
+    pub fn move_to(&mut self, uids: &[Uid], target: &Maildir) -> Result<Copied> {
+        let copied = self.copy(uids, target)?;
+        let sources: Vec<Uid> = copied.uids.iter().map(|(here, _)| *here).collect();
+        self.expunge(&sources)?;
+        Ok(copied)
+    }
+
+    /// The target's flag for each of our keywords that these messages have.
+    fn keywords_there(&self, uids: &[Uid], target: &Maildir) -> Result<[Option<Flags>; 26]> {
+        let mut there = [None; 26];
+        let used =
+            uids.iter().filter_map(|uid| self.messages.get(uid)).fold(Flags::NONE, |all, entry| all | entry.flags);
+        for number in used.keywords() {
+            if let Some(name) = self.keywords().name(number) {
+                let (flag, _) = target.keyword_flags(&[name])?;
+                there[usize::from(number)] = Some(flag).filter(|flag| !flag.is_empty());
+            }
+        }
+        Ok(there)
+    }
+}

@@ -1,0 +1,331 @@
+//! Putting messages into folders: written, synced, named, the name synced. Only then does anyone hear of it.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use pillarbox_fs::File;
+
+use crate::error::NotFound;
+use crate::file_name::{self, Base, Sizes};
+use crate::line_ends::{Ambiguous, Encoder, expand};
+use crate::{Flags, LineEnds, Maildir, Result, Uid};
+
+/// A message on its way in. Dropping it leaves nothing behind.
+///
+/// It is written to `tmp/` as it comes, whatever its size; no part of it is kept in memory but a buffer.
+#[derive(Debug)]
+pub struct Incoming {
+    tmp: Tmp,
+    file: File,
+    encoder: Encoder,
+    buffer: Vec<u8>,
+}
+
+/// A message that is whole and synced, in `tmp/`, where nobody sees it yet. Dropping it leaves nothing behind.
+///
+/// A message for several mailboxes is prepared in all of them before [`publish_all`] makes it visible in any.
+#[derive(Debug)]
+pub struct Prepared {
+    tmp: Tmp,
+    base: Base,
+    flags: Flags,
+}
+
+/// A message that is in its folder, durably.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Delivered {
+    /// The first part of the file's name, which it keeps for life.
+    pub name: String,
+}
+
+/// Messages that are in their folder, durably, and their UIDs (RFC 4315 §3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Appended {
+    /// The folder's UIDVALIDITY.
+    pub uid_validity: u32,
+    /// One UID a message, in the order given.
+    pub uids: Vec<Uid>,
+}
+
+const BUFFER: usize = 64 << 10;
+
+impl Maildir {
+    /// Begins a message.
+    pub fn begin(&self) -> Result<Incoming> {
+        let (tmp, file) = Tmp::create(self)?;
+        let verbatim = self.store().options().line_ends == LineEnds::AsReceived;
+        Ok(Incoming { tmp, file, encoder: Encoder::new(verbatim), buffer: Vec::new() })
+    }
+
+    /// Makes messages visible here and gives them UIDs, all or none. Durable on return: files, names and UIDs. All must
+    /// have been prepared in this folder; others are refused as a caller's mistake, by a panic.
+    ///
+    /// This is IMAP's APPEND, which has to name the UIDs. A delivery needs none and takes no lock: see
+    /// [`Prepared::publish`].
+    ///
+    /// # Panics
+    /// If a message was prepared in another folder.
+    pub fn append(&self, messages: Vec<Prepared>) -> Result<Appended> {
+        assert!(messages.iter().all(|message| message.tmp.maildir.path() == self.path()), "prepared in another folder");
+        let mut locked = self.lock()?;
+        // A new list is made before there is anything to undo.
+        locked.uids()?;
+        // Files come before UIDs: whoever meets a line of the list can count on its file being there, unless expunged.
+        let published = Published::publish(messages)?;
+        let bases: Vec<Base> = published.0.iter().map(|file| file.base.clone()).collect();
+        let (uid_validity, uids) = locked.assign(&bases)?;
+        published.keep();
+        Ok(Appended { uid_validity, uids })
+    }
+}
+
+impl Incoming {
+    /// Adds to the message. CRLF line ends are what is expected, and all else is kept as it is.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        // In pieces, so that the buffer is bounded however large a slice the caller holds.
+        for piece in bytes.chunks(BUFFER) {
+            self.write_piece(piece)?;
+        }
+        Ok(())
+    }
+
+    /// Octets so far, as they will be read back.
+    pub fn len(&self) -> u64 {
+        self.encoder.clone().finish(&mut Vec::new()).message
+    }
+
+    /// True before the first octet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Ends the message and syncs its file. `date` is IMAP's internal date, now if `None`.
+    pub fn prepare(mut self, flags: Flags, date: Option<SystemTime>) -> Result<Prepared> {
+        let sizes = self.encoder.finish(&mut self.buffer);
+        self.flush(0)?;
+        if let Some(date) = date {
+            self.file.set_modified(date)?;
+        }
+        self.file.sync()?;
+        self.file.close()?;
+        let base = file_name::with_sizes(&self.tmp.unique, sizes);
+        Ok(Prepared { tmp: self.tmp, base, flags })
+    }
+
+    /// Ends the message, syncs it, makes it visible and syncs its name: durable on return.
+    pub fn commit(self, flags: Flags, date: Option<SystemTime>) -> Result<Delivered> {
+        self.prepare(flags, date)?.publish()
+    }
+
+    fn write_piece(&mut self, piece: &[u8]) -> Result<()> {
+        if let Err(Ambiguous { used }) = self.encoder.encode(piece, &mut self.buffer) {
+            self.encoder.go_verbatim(&mut self.buffer);
+            self.flush(0)?;
+            self.rewrite_verbatim()?;
+            // Verbatim, nothing is ambiguous.
+            let _ = self.encoder.encode(&piece[used..], &mut self.buffer);
+        }
+        self.flush(BUFFER)
+    }
+
+    /// Writes the buffer out if it holds more than `most`.
+    fn flush(&mut self, most: usize) -> Result<()> {
+        if self.buffer.len() > most {
+            self.file.write(&self.buffer)?;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+
+    /// Starts another file with what came so far, line ends as they came. Happens at most once a message.
+    fn rewrite_verbatim(&mut self) -> Result<()> {
+        let (tmp, mut file) = Tmp::create(&self.tmp.maildir)?;
+        let mut piece = vec![0; BUFFER];
+        let (mut offset, mut after_cr) = (0, false);
+        loop {
+            let n = self.file.read_at(offset, &mut piece)?;
+            if n == 0 {
+                break;
+            }
+            offset += n as u64;
+            self.buffer.clear();
+            expand(&piece[..n], &mut after_cr, &mut self.buffer);
+            file.write(&self.buffer)?;
+        }
+        self.buffer.clear();
+        // The old file goes with the old value.
+        self.tmp = tmp;
+        self.file = file;
+        Ok(())
+    }
+}
+
+impl Prepared {
+    /// The folder that it will be visible in.
+    pub fn maildir(&self) -> &Maildir {
+        &self.tmp.maildir
+    }
+
+    /// The flags that it will have.
+    pub fn set_flags(&mut self, flags: Flags) {
+        self.flags = flags;
+    }
+
+    /// Makes it visible and syncs its name: durable on return. It gets its UID when somebody next opens the mailbox. After an error
+    /// it is gone, unless a reader took it meanwhile.
+    pub fn publish(self) -> Result<Delivered> {
+        let mut all = publish_all(vec![self])?;
+        Ok(all.remove(0))
+    }
+
+    /// A message that is one more name of a file, or a copy of it, in another folder.
+    pub(crate) fn of_file(maildir: &Maildir, source: &std::path::Path, base: &[u8], flags: Flags) -> Result<Prepared> {
+        use pillarbox_fs::ErrorKind;
+        let fs = maildir.fs();
+        let mut file = fs.open(source)?;
+        // Whoever put the file there may not have synced it.
+        file.sync()?;
+        let metadata = file.metadata()?;
+        let mut tmp = Tmp::named(maildir);
+        let base = match file_name::sizes(base).filter(|sizes| sizes.file == metadata.len) {
+            Some(sizes) => file_name::with_sizes(&tmp.unique, sizes),
+            None => {
+                let message = crate::MessageReader::new(fs.open(source)?, base)?.len();
+                file_name::with_sizes(&tmp.unique, Sizes { file: metadata.len, message })
+            }
+        };
+        match fs.link(source, &tmp.path()) {
+            Ok(()) => tmp.armed = true,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::CrossDevice | ErrorKind::TooManyLinks | ErrorKind::PermissionDenied
+                ) =>
+            {
+                let mut copy = fs.create(&tmp.path())?;
+                tmp.armed = true;
+                let mut piece = vec![0; BUFFER];
+                let mut offset = 0;
+                loop {
+                    let n = file.read_at(offset, &mut piece)?;
+                    if n == 0 {
+                        break;
+                    }
+                    copy.write(&piece[..n])?;
+                    offset += n as u64;
+                }
+                copy.set_modified(metadata.modified)?;
+                copy.sync()?;
+                copy.close()?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Prepared { tmp, base, flags })
+    }
+}
+
+/// Makes messages visible, in one folder or several, all or none: first every file gets its place, then each directory is synced.
+/// After an error all are gone again, unless a reader took one meanwhile.
+pub fn publish_all(messages: Vec<Prepared>) -> Result<Vec<Delivered>> {
+    let published = Published::publish(messages)?;
+    let name = |file: &PublishedFile| Delivered { name: String::from_utf8_lossy(&file.base).into_owned() };
+    let delivered = published.0.iter().map(name).collect();
+    published.keep();
+    Ok(delivered)
+}
+
+/// Files that are in their place; dropping it takes them away again.
+struct Published(Vec<PublishedFile>);
+
+struct PublishedFile {
+    maildir: Maildir,
+    dir: &'static str,
+    base: Base,
+    path: PathBuf,
+}
+
+impl Published {
+    fn publish(messages: Vec<Prepared>) -> Result<Published> {
+        let mut published = Published(Vec::with_capacity(messages.len()));
+        for mut message in messages {
+            let maildir = message.tmp.maildir.clone();
+            // A new message without flags goes to new/, where names have no second part.
+            let (dir, info) = match message.flags {
+                Flags::NONE => ("new", Vec::new()),
+                flags => ("cur", file_name::with_flags(b"", flags)),
+            };
+            let path = maildir.dir(dir).join(file_name::join(&message.base, &info));
+            let from = message.tmp.path();
+            // Listed before it is tried: a rename that reports an error may have happened.
+            published.0.push(PublishedFile { maildir, dir, base: message.base.clone(), path: path.clone() });
+            message.tmp.maildir.fs().rename(&from, &path)?;
+            message.tmp.armed = false;
+        }
+        let mut dirs: Vec<(PathBuf, &Maildir)> =
+            published.0.iter().map(|file| (file.maildir.dir(file.dir), &file.maildir)).collect();
+        dirs.sort_by(|a, b| a.0.cmp(&b.0));
+        dirs.dedup_by(|a, b| a.0 == b.0);
+        for (dir, maildir) in dirs {
+            maildir.store().sync_dir(&dir)?;
+        }
+        Ok(published)
+    }
+
+    fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        for file in &self.0 {
+            let fs = file.maildir.fs();
+            if !matches!(fs.unlink(&file.path).if_found(), Ok(None)) {
+                continue;
+            }
+            // A reader may have moved it from new/ to cur/ in the meantime.
+            let cur = file.maildir.dir("cur");
+            for entry in fs.list(&cur).unwrap_or_default() {
+                if file_name::split(file_name::bytes(&entry.name)).0 == &file.base[..] {
+                    let _ = fs.unlink(&cur.join(&entry.name));
+                }
+            }
+        }
+    }
+}
+
+/// A file in `tmp/` that goes away with this value.
+#[derive(Debug)]
+struct Tmp {
+    maildir: Maildir,
+    unique: String,
+    armed: bool,
+}
+
+impl Tmp {
+    fn named(maildir: &Maildir) -> Tmp {
+        Tmp { maildir: maildir.clone(), unique: maildir.store().unique_name(), armed: false }
+    }
+
+    fn create(maildir: &Maildir) -> Result<(Tmp, File)> {
+        let mut tmp = Tmp::named(maildir);
+        let file = maildir.fs().create(&tmp.path())?;
+        tmp.armed = true;
+        Ok((tmp, file))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.maildir.dir("tmp").join(&self.unique)
+    }
+}
+
+impl Drop for Tmp {
+    fn drop(&mut self) {
+        if self.armed {
+            // If this fails, the file is removed when it is 36 hours old.
+            let _ = self.maildir.fs().unlink(&self.path());
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What can go wrong in the store.
+
+use std::path::PathBuf;
+
+use pillarbox_fs::{ErrorKind, FsError};
+
+use crate::NameError;
+
+/// The result of a store operation.
+pub type Result<T> = std::result::Result<T, MaildirError>;
+
+/// Why the store could not do what it was asked to.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MaildirError {
+    /// The file system refused an operation.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// Another program has held the lock on the UID list for longer than the configured patience.
+    #[error("locked by another program: {}", .0.display())]
+    Locked(PathBuf),
+    /// Our own lock on the UID list was taken away while we held it: this process stood still for minutes.
+    #[error("the lock was lost: {}", .0.display())]
+    LockLost(PathBuf),
+    /// There is no such mailbox.
+    #[error("no such mailbox: {0}")]
+    NoSuchMailbox(String),
+    /// There is a mailbox of that name already.
+    #[error("the mailbox exists: {0}")]
+    MailboxExists(String),
+    /// INBOX can be renamed (its messages move), but not deleted.
+    #[error("INBOX cannot be deleted")]
+    Inbox,
+    /// The name is not one that a mailbox may have.
+    #[error("mailbox name refused: {0}")]
+    Name(#[from] NameError),
+    /// No message has this UID, or not any more.
+    #[error("no message with UID {0}")]
+    NoSuchMessage(crate::Uid),
+    /// All UIDs, or all UIDVALIDITY values, have been used.
+    #[error("no number is left")]
+    NumbersExhausted,
+}
+
+/// What is full when a message finds no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// The device: everybody's problem (RFC 3463 X.3.1).
+    Disk,
+    /// The user's share of it (RFC 3463 X.2.2).
+    Quota,
+}
+
+impl MaildirError {
+    /// True if the same request may work later without any change: mail that meets this is asked to come again.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            MaildirError::Fs(error) => error.is_temporary(),
+            MaildirError::Locked(_) | MaildirError::LockLost(_) => true,
+            MaildirError::NoSuchMailbox(_)
+            | MaildirError::MailboxExists(_)
+            | MaildirError::Inbox
+            | MaildirError::Name(_)
+            | MaildirError::NoSuchMessage(_)
+            | MaildirError::NumbersExhausted => false,
+        }
+    }
+
+    /// What is full, if that is the reason: a full disk is answered 452 4.3.1, a full mailbox 452 4.2.2 or 552 5.2.2.
+    pub fn full(&self) -> Option<Full> {
+        match self {
+            MaildirError::Fs(error) if error.kind() == ErrorKind::NoSpace => Some(Full::Disk),
+            MaildirError::Fs(error) if error.kind() == ErrorKind::QuotaExceeded => Some(Full::Quota),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, MaildirError::Fs(error) if error.kind() == ErrorKind::NotFound)
+    }
+}
+
+/// Whether a file operation failed because the name is not there.
+pub(crate) trait NotFound<T> {
+    /// `None` in place of that error.
+    fn if_found(self) -> Result<Option<T>>;
+}
+
+impl<T> NotFound<T> for pillarbox_fs::Result<T> {
+    fn if_found(self) -> Result<Option<T>> {
+        match self {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! One Maildir folder: its directories, its UID list and its keywords.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
+
+use pillarbox_fs::{ErrorKind, Fs, FsError, Kind, Metadata};
+
+use crate::dotlock::DotLock;
+use crate::error::NotFound;
+use crate::file_name::Base;
+use crate::store::lock;
+use crate::uid_list::UidList;
+use crate::{Flags, Keywords, MaildirError, Result, Store, Uid, uid_validity};
+
+/// One folder of a Maildir: `tmp`, `new`, `cur`, and Dovecot's files beside them.
+///
+/// The handle is cheap, can be cloned, and is used from any number of threads and processes. It delivers and appends;
+/// to see what is in the folder, open it as a [`Mailbox`](crate::Mailbox).
+///
+/// ```
+/// use pillarbox_maildir::{Flags, Maildir, Options, Store};
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let store = Store::new(pillarbox_fs::RealFs, Options::from_system());
+///
+/// let inbox = Maildir::create(&store, dir.path().join("Maildir"))?;
+/// let mut message = inbox.begin()?;
+/// message.write(b"Subject: hello\r\n\r\n")?;
+/// message.write(b"hello\r\n")?;
+/// message.commit(Flags::NONE, None)?;   // durable: now the sender may hear 250
+/// # Ok::<(), pillarbox_maildir::MaildirError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Maildir {
+    store: Store,
+    path: PathBuf,
+    /// Where `dovecot-uidvalidity` is.
+    account: PathBuf,
+    folder: Arc<Folder>,
+}
+
+/// What the handles on one folder in one process share. Who holds the mutex may ask for the lock file, so that the
+/// threads of a process never wait for each other by asking the file system again and again.
+#[derive(Debug, Default)]
+pub(crate) struct Folder(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    uids: Option<Known<UidList>>,
+    keywords: Option<Known<Keywords>>,
+    /// A write to the list failed half-way: what the file holds is not what the disk holds, so it is written anew.
+    doubtful: bool,
+}
+
+/// What a file held, and how to see that it holds it still.
+#[derive(Debug)]
+struct Known<T> {
+    value: T,
+    stamp: Stamp,
+    /// The last line, to see that a longer file still begins with what was read.
+    last_line: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    id: (u64, u64),
+    len: u64,
+    modified: SystemTime,
+}
+
+impl From<Metadata> for Stamp {
+    fn from(metadata: Metadata) -> Self {
+        Stamp { id: metadata.id, len: metadata.len, modified: metadata.modified }
+    }
+}
+
+/// More than 4 million messages; a larger file is no UID list.
+const UID_LIST_MAX: usize = 512 << 20;
+const KEYWORDS_MAX: usize = 64 << 10;
+
+impl Maildir {
+    /// Opens a folder that exists and is the root of its account, which INBOX is.
+    pub fn open(store: &Store, path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        Self::open_in(store, path.clone(), path)
+    }
+
+    /// Makes the folder's directories where they are missing, and opens it as the root of its account. Durable.
+    pub fn create(store: &Store, path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        if make_dir(store, &path)? {
+            if let Some(parent) = path.parent() {
+                let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+                store.sync_dir(parent)?;
+            }
+        }
+        Self::make_dirs(store, &path)?;
+        Self::open(store, path)
+    }
+
+    /// Where the folder is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the process's mailboxes share.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The space left for this folder, for refusing a message before it is sent (RFC 1870 §6.1).
+    pub fn space(&self) -> Result<pillarbox_fs::Space> {
+        Ok(self.fs().space(&self.path)?)
+    }
+
+    /// The flags that stand for these keywords here; unknown ones get a letter, durably. Names for which no letter is left, or that
+    /// are not atoms, are returned.
+    pub fn keyword_flags(&self, names: &[&str]) -> Result<(Flags, Vec<String>)> {
+        if names.is_empty() {
+            return Ok((Flags::NONE, Vec::new()));
+        }
+        let known = self.keywords()?;
+        if names.iter().all(|name| known.find(name).is_some()) {
+            return Ok((numbers(names.iter().filter_map(|name| known.find(name))), Vec::new()));
+        }
+        let mut locked = self.lock()?;
+        let mut keywords = locked.keywords()?;
+        let before = keywords.clone();
+        let mut left = Vec::new();
+        let mut found = Vec::new();
+        for name in names {
+            match keywords.find_or_add(name) {
+                Some(number) => found.push(number),
+                None => left.push((*name).to_owned()),
+            }
+        }
+        if keywords != before {
+            locked.write_keywords(keywords)?;
+        }
+        Ok((numbers(found.into_iter()), left))
+    }
+
+    /// The keywords that have a letter here.
+    pub fn keywords(&self) -> Result<Keywords> {
+        self.read_keywords(&mut lock(&self.folder.0))
+    }
+
+    pub(crate) fn open_in(store: &Store, path: PathBuf, account: PathBuf) -> Result<Self> {
+        if store.fs().metadata(&path.join("cur")).if_found()?.is_none_or(|metadata| metadata.kind != Kind::Directory) {
+            return Err(MaildirError::NoSuchMailbox(path.display().to_string()));
+        }
+        let folder = store.folder(&path);
+        Ok(Maildir { store: store.clone(), path, account, folder })
+    }
+
+    /// `cur` comes last: it is what makes the directory a mailbox.
+    pub(crate) fn make_dirs(store: &Store, path: &Path) -> Result<()> {
+        let mut made = false;
+        for name in ["tmp", "new", "cur"] {
+            made |= make_dir(store, &path.join(name))?;
+        }
+        if made {
+            store.sync_dir(path)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn fs(&self) -> &dyn Fs {
+        self.store.fs()
+    }
+
+    pub(crate) fn dir(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Takes the lock on the UID list, waiting for other threads and programs.
+    pub(crate) fn lock(&self) -> Result<Locked<'_>> {
+        let state = lock(&self.folder.0);
+        let dotlock = DotLock::acquire(&self.store, self.dir("dovecot-uidlist.lock"))?;
+        Ok(Locked { maildir: self, dotlock, state })
+    }
+
+    /// Looks at the UID list as it is, without the lock; `None` if there is none that can be read.
+    pub(crate) fn with_uids<T>(&self, look: impl FnOnce(&UidList) -> T) -> Result<Option<T>> {
+        let mut state = lock(&self.folder.0);
+        match self.load_uids(&mut state)? {
+            Loaded::Known => Ok(state.uids.as_ref().map(|known| look(&known.value))),
+            Loaded::Lost { .. } => Ok(None),
+        }
+    }
+
+    /// Changes whenever the UID list does.
+    pub(crate) fn uids_stamp(&self) -> Result<Option<Stamp>> {
+        Ok(self.fs().metadata(&self.dir("dovecot-uidlist")).if_found()?.map(Stamp::from))
+    }
+
+    fn load_uids(&self, state: &mut State) -> Result<Loaded> {
+        let path = self.dir("dovecot-uidlist");
+        let file = match self.fs().open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // What was known last is the least that a new list has to exceed.
+                let validity = state.uids.take().map(|known| known.value.validity);
+                return Ok(Loaded::Lost { validity, damaged: false });
+            }
+            Err(error) if error.kind() == ErrorKind::WrongKind => {
+                let validity = state.uids.take().map(|known| known.value.validity);
+                return Ok(Loaded::Lost { validity, damaged: true });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let stamp = Stamp::from(file.metadata()?);
+        if state.uids.as_ref().is_some_and(|known| known.stamp == stamp) {
+            return Ok(Loaded::Known);
+        }
+        let old = state.uids.take();
+        let floor = old.as_ref().map(|known| known.value.validity);
+        let Some(len) = usize::try_from(stamp.len).ok().filter(|len| *len <= UID_LIST_MAX) else {
+            return Ok(Loaded::Lost { validity: floor, damaged: true });
+        };
+        // Another program may have written this without a sync, and a UID has to be on stable storage before anyone
+        // hears it. Where nothing is pending this costs next to nothing, and on a read-only disk nothing can be.
+        let mut file = file;
+        let synced = file.sync().and_then(|()| self.store.sync_dir(&self.path));
+        if let Err(error) = synced {
+            if error.kind() != ErrorKind::ReadOnly {
+                return Err(error.into());
+            }
+        }
+        if let Some(mut known) = old {
+            if known.stamp.id == stamp.id && known.stamp.len < stamp.len && !known.value.torn {
+                let start = known.stamp.len - known.last_line.len() as u64;
+                let tail = read_from(&file, start, len - start as usize)?;
+                if let Some(lines) = tail.strip_prefix(&known.last_line[..]) {
+                    if known.value.extend(lines).is_err() {
+                        return Ok(Loaded::Lost { validity: floor, damaged: true });
+                    }
+                    known.last_line = last_line(&tail);
+                    known.stamp = Stamp { len: start + tail.len() as u64, ..stamp };
+                    state.uids = Some(known);
+                    return Ok(Loaded::Known);
+                }
+            }
+        }
+        let bytes = read_from(&file, 0, len)?;
+        match UidList::parse(&bytes) {
+            Ok(value) => {
+                let stamp = Stamp { len: bytes.len() as u64, ..stamp };
+                state.uids = Some(Known { value, stamp, last_line: last_line(&bytes) });
+                Ok(Loaded::Known)
+            }
+            Err(damaged) => Ok(Loaded::Lost { validity: damaged.validity.max(floor), damaged: true }),
+        }
+    }
+
+    fn read_keywords(&self, state: &mut State) -> Result<Keywords> {
+        let path = self.dir("dovecot-keywords");
+        let Some(metadata) = self.fs().metadata(&path).if_found()? else {
+            state.keywords = None;
+            return Ok(Keywords::default());
+        };
+        let stamp = Stamp::from(metadata);
+        if let Some(known) = state.keywords.as_ref().filter(|known| known.stamp == stamp) {
+            return Ok(known.value.clone());
+        }
+        let value = match self.fs().read(&path, KEYWORDS_MAX) {
+            Ok(bytes) => Keywords::parse(&bytes),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::WrongKind | ErrorKind::TooLarge) => {
+                Keywords::default()
+            }
+            Err(error) => return Err(error.into()),
+        };
+        state.keywords = Some(Known { value: value.clone(), stamp, last_line: Vec::new() });
+        Ok(value)
+    }
+}
+
+enum Loaded {
+    Known,
+    Lost { validity: Option<u32>, damaged: bool },
+}
+
+/// A folder whose UID list is locked against everyone else.
+pub(crate) struct Locked<'a> {
+    maildir: &'a Maildir,
+    /// Let go before the mutex, so that the next thread finds the file gone.
+    dotlock: DotLock,
+    state: MutexGuard<'a, State>,
+}
+
+impl Locked<'_> {
+    /// The list as it is now; a new one with a greater UIDVALIDITY if it is lost.
+    pub(crate) fn uids(&mut self) -> Result<&UidList> {
+        if let Loaded::Lost { validity, damaged } = self.maildir.load_uids(&mut self.state)? {
+            let store = &self.maildir.store;
+            let path = self.maildir.dir("dovecot-uidlist");
+            if damaged {
+                // Nothing is deleted that somebody may want to look at.
+                store.fs().rename(&path, &self.maildir.dir("dovecot-uidlist.damaged"))?;
+            }
+            let value = uid_validity::next(store, &self.maildir.account, validity.unwrap_or(0))?;
+            let guid = format!("{:016x}{:016x}", store.random(), store.random());
+            self.write_uids(UidList::new(value, &guid))?;
+        }
+        let known = self.state.uids.as_ref();
+        Ok(&known.expect("a list was loaded or written just now").value)
+    }
+
+    /// Gives UIDs to messages that have none. Durable on return.
+    pub(crate) fn assign(&mut self, bases: &[Base]) -> Result<(u32, Vec<Uid>)> {
+        let validity = self.uids()?.validity;
+        if bases.is_empty() {
+            return Ok((validity, Vec::new()));
+        }
+        // Until the lines are synced nobody may take the list in memory for true.
+        let mut known = self.state.uids.take().expect("loaded above");
+        let (uids, lines) = known.value.assign(bases)?;
+        if known.value.torn || self.state.doubtful {
+            self.write_uids(known.value)?;
+            return Ok((validity, uids));
+        }
+        self.dotlock.verify()?;
+        let mut file = self.maildir.fs().open_append(&self.maildir.dir("dovecot-uidlist"))?;
+        let written = file.write(&lines).and_then(|()| file.sync()).and_then(|()| file.metadata());
+        match written.and_then(|metadata| file.close().map(|()| metadata)) {
+            Ok(metadata) => {
+                known.stamp = metadata.into();
+                known.last_line = last_line(&lines);
+                self.state.uids = Some(known);
+                Ok((validity, uids))
+            }
+            Err(error) => {
+                self.state.doubtful = true;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Drops the lines of messages that are gone.
+    pub(crate) fn compact(&mut self, keep: impl FnMut(Uid, &Base) -> bool) -> Result<()> {
+        self.uids()?;
+        let mut known = self.state.uids.take().expect("loaded above");
+        known.value.retain(keep);
+        self.write_uids(known.value)
+    }
+
+    pub(crate) fn keywords(&mut self) -> Result<Keywords> {
+        self.maildir.read_keywords(&mut self.state)
+    }
+
+    /// Dovecot's own writers hold the list's lock too, and write the new file under this name before it takes its place.
+    fn write_keywords(&mut self, keywords: Keywords) -> Result<()> {
+        self.state.keywords = None;
+        self.replace("dovecot-keywords.lock", "dovecot-keywords", &keywords.encode())?;
+        Ok(())
+    }
+
+    fn write_uids(&mut self, mut list: UidList) -> Result<()> {
+        self.state.uids = None;
+        list.torn = false;
+        let bytes = list.encode();
+        let metadata = self.replace("dovecot-uidlist.tmp", "dovecot-uidlist", &bytes)?;
+        self.state.uids = Some(Known { value: list, stamp: metadata.into(), last_line: last_line(&bytes) });
+        self.state.doubtful = false;
+        Ok(())
+    }
+
+    /// Writes a whole file and puts it in the place of the old one. Durable on return.
+    fn replace(&self, written: &str, name: &str, bytes: &[u8]) -> Result<Metadata> {
+        let fs = self.maildir.fs();
+        let written = self.maildir.dir(written);
+        // Left behind by a crash; whoever holds the lock is its only user.
+        fs.unlink(&written).if_found()?;
+        let mut file = fs.create(&written)?;
+        let metadata = file.write(bytes).and_then(|()| file.sync()).and_then(|()| file.metadata());
+        let replaced = metadata.map_err(MaildirError::from).and_then(|metadata| {
+            file.close()?;
+            self.dotlock.verify()?;
+            fs.rename(&written, &self.maildir.dir(name))?;
+            Ok(metadata)
+        });
+        if replaced.is_err() {
+            let _ = fs.unlink(&written);
+        }
+        let metadata = replaced?;
+        self.maildir.store.sync_dir(&self.maildir.path)?;
+        Ok(metadata)
+    }
+}
+
+fn numbers(numbers: impl Iterator<Item = u8>) -> Flags {
+    numbers.filter_map(Flags::keyword).fold(Flags::NONE, |all, flag| all | flag)
+}
+
+/// True if it was not there.
+fn make_dir(store: &Store, path: &Path) -> Result<bool> {
+    match store.fs().make_dir(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => match store.fs().metadata(path)?.kind {
+            Kind::Directory => Ok(false),
+            _ => Err(error.into()),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn last_line(bytes: &[u8]) -> Vec<u8> {
+    let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    bytes[memchr::memrchr(b'\n', body).map_or(0, |at| at + 1)..].to_vec()
+}
+
+/// Up to `len` bytes, fewer if the file ends before.
+fn read_from(file: &pillarbox_fs::File, start: u64, len: usize) -> std::result::Result<Vec<u8>, FsError> {
+    let mut bytes = vec![0; len];
+    let mut filled = 0;
+    while filled < len {
+        match file.read_at(start + filled as u64, &mut bytes[filled..])? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}

@@ -1,0 +1,187 @@
+//! What all mailboxes of a process share: file system, clock, names, groups of syncs.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use pillarbox_core::{Random, SeededRandom};
+use pillarbox_fs::{Fs, GroupSync};
+
+use crate::file_name::escape_host;
+use crate::folder::Folder;
+
+/// What all mailboxes of a process share. Make one, clone it freely.
+///
+/// ```
+/// use pillarbox_fs::RealFs;
+/// use pillarbox_maildir::{Maildir, Options, Store};
+/// # let dir = tempfile::tempdir().unwrap();
+///
+/// let store = Store::new(RealFs, Options::from_system());
+/// let inbox = Maildir::create(&store, dir.path().join("Maildir"))?;
+/// # Ok::<(), pillarbox_maildir::MaildirError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Store(Arc<Shared>);
+
+/// Where the store gets the time. Its files are dated and its lock waits by it.
+pub trait Clock: Send + Sync {
+    /// The time of day.
+    fn now(&self) -> SystemTime;
+    /// Waits. Called only while another program holds a mailbox's lock.
+    fn sleep(&self, duration: Duration);
+}
+
+/// The machine's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+/// How the lines of stored messages end. Either way a message is read back byte for byte, and Dovecot reads both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LineEnds {
+    /// With LF, as Postfix and Dovecot store them. A message with a bare LF, or with a CR before a CRLF, cannot be
+    /// brought back from that and is stored as it came; equal sizes `S=` and `W=` in its name say so.
+    #[default]
+    Lf,
+    /// As they came, which is CRLF.
+    AsReceived,
+}
+
+/// What a [`Store`] needs to know. Start from [`Options::from_system`] and change what should differ.
+#[non_exhaustive]
+pub struct Options {
+    /// The host name for file names.
+    pub host: String,
+    /// The process id for file names.
+    pub pid: u32,
+    /// Time of day, and waiting.
+    pub clock: Arc<dyn Clock>,
+    /// Seed of the random parts of file names and mailbox GUIDs, which must differ between processes.
+    pub seed: u64,
+    /// How lines end on disk.
+    pub line_ends: LineEnds,
+    /// How long to wait for another program's lock on a UID list: 30 seconds.
+    pub lock_patience: Duration,
+    /// Files in `tmp/` older than this are leftovers of a crash: 36 hours, as the Maildir convention says.
+    pub tmp_age_max: Duration,
+}
+
+impl Options {
+    /// This host, this process, the machine's clock and a seed from the system's randomness.
+    pub fn from_system() -> Self {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        Options {
+            host: host.trim().to_owned(),
+            pid: std::process::id(),
+            clock: Arc::new(SystemClock),
+            // The seed of the standard hash maps comes from the system's generator.
+            seed: RandomState::new().hash_one(std::process::id()),
+            line_ends: LineEnds::default(),
+            lock_patience: Duration::from_secs(30),
+            tmp_age_max: Duration::from_secs(36 * 3600),
+        }
+    }
+}
+
+impl Store {
+    /// A store on a file system.
+    pub fn new(fs: impl Fs + 'static, options: Options) -> Self {
+        let fs: Arc<dyn Fs> = Arc::new(fs);
+        Store(Arc::new(Shared {
+            group: GroupSync::new(fs.clone()),
+            fs,
+            host: escape_host(&options.host),
+            count: AtomicU64::new(0),
+            folders: Mutex::default(),
+            random: Mutex::new(SeededRandom::new(options.seed)),
+            options,
+        }))
+    }
+
+    pub(crate) fn fs(&self) -> &dyn Fs {
+        &*self.0.fs
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.0.host
+    }
+
+    /// Makes names in a directory durable, together with whoever asks at the same time.
+    pub(crate) fn sync_dir(&self, path: &Path) -> pillarbox_fs::Result<()> {
+        self.0.group.sync_dir(path)
+    }
+
+    pub(crate) fn next_unique(&self) -> (u64, u64) {
+        (self.0.count.fetch_add(1, Ordering::Relaxed), self.random())
+    }
+
+    pub(crate) fn random(&self) -> u64 {
+        lock(&self.0.random).next_u64()
+    }
+
+    /// What the handles on one mailbox in this process share.
+    pub(crate) fn folder(&self, path: &Path) -> Arc<Folder> {
+        let mut folders = lock(&self.0.folders);
+        if let Some(folder) = folders.get(path).and_then(Weak::upgrade) {
+            return folder;
+        }
+        // Forget closed mailboxes whenever their number may have doubled, so that the cost per opening stays constant.
+        if folders.len() == folders.capacity() {
+            folders.retain(|_, folder| folder.strong_count() > 0);
+        }
+        let folder = Arc::new(Folder::default());
+        folders.insert(path.to_path_buf(), Arc::downgrade(&folder));
+        folder
+    }
+}
+
+struct Shared {
+    fs: Arc<dyn Fs>,
+    group: GroupSync,
+    host: String,
+    count: AtomicU64,
+    random: Mutex<SeededRandom>,
+    folders: Mutex<HashMap<PathBuf, Weak<Folder>>>,
+    options: Options,
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("host", &self.host)
+            .field("pid", &self.pid)
+            .field("line_ends", &self.line_ends)
+            .field("lock_patience", &self.lock_patience)
+            .field("tmp_age_max", &self.tmp_age_max)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("fs", &self.fs).field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+/// A panic in another thread must not end the mail service: what the mutexes guard is valid between any two statements.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,284 @@
+//! The contents of `dovecot-uidlist`, version 3. Which file keeps it, and when it is synced, is `folder.rs`'s business.
+//!
+//! ```text
+//! 3 V<uidvalidity> N<next uid> G<mailbox guid>
+//! <uid> [<key><value> ...] :<file name before the flags>
+//! ```
+//!
+//! Lines may have been appended since the first line was written, so the next UID is the larger of `N` and the last
+//! UID plus one. A line stays after its file is gone, until the list is written anew.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::file_name::{Base, split};
+use crate::{MaildirError, Result, Uid};
+
+/// A UID list as it was read or will be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UidList {
+    pub(crate) validity: u32,
+    /// One more than the largest UID ever given; one past `u32::MAX` when all are used.
+    next: u64,
+    /// The rest of the first line: the GUID and what we have no meaning for.
+    header_rest: Vec<u8>,
+    lines: BTreeMap<Uid, Line>,
+    by_base: HashMap<Base, Uid>,
+    /// The last line has no end: it was cut by a crash, so nothing may be appended to the file.
+    pub(crate) torn: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Line {
+    base: Base,
+    /// Keys and values before the name, each with a space behind it.
+    fields: Box<[u8]>,
+}
+
+/// The list cannot be read: it counts as lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Damaged {
+    /// The UIDVALIDITY that it claims, which the next one must exceed.
+    pub(crate) validity: Option<u32>,
+}
+
+impl UidList {
+    /// A list without messages.
+    pub(crate) fn new(validity: u32, guid: &str) -> Self {
+        UidList {
+            validity,
+            next: 1,
+            header_rest: format!(" G{guid}").into_bytes(),
+            lines: BTreeMap::new(),
+            by_base: HashMap::new(),
+            torn: false,
+        }
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> std::result::Result<Self, Damaged> {
+        let end = memchr::memchr(b'\n', bytes).ok_or(Damaged { validity: None })?;
+        let mut list = Self::parse_header(&bytes[..end]).ok_or(Damaged { validity: None })?;
+        list.extend(&bytes[end + 1..]).map_err(|()| Damaged { validity: Some(list.validity) })?;
+        Ok(list)
+    }
+
+    /// Takes in lines that were appended. After an error the list is of no use.
+    pub(crate) fn extend(&mut self, mut bytes: &[u8]) -> std::result::Result<(), ()> {
+        while !bytes.is_empty() {
+            let Some(end) = memchr::memchr(b'\n', bytes) else {
+                // A torn line gave nobody a UID that was synced, but its number may have been read before the crash.
+                if let Some((uid, _)) = number(bytes) {
+                    self.next = self.next.max(u64::from(uid) + 1);
+                }
+                self.torn = true;
+                return Ok(());
+            };
+            self.parse_line(&bytes[..end]).ok_or(())?;
+            bytes = &bytes[end + 1..];
+        }
+        Ok(())
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = format!("3 V{} N{}", self.validity, self.next).into_bytes();
+        out.extend_from_slice(&self.header_rest);
+        out.push(b'\n');
+        for (uid, line) in &self.lines {
+            encode_line(&mut out, *uid, &line.fields, &line.base);
+        }
+        out
+    }
+
+    /// Gives the next UIDs to messages, in order, and returns the lines to append.
+    pub(crate) fn assign(&mut self, bases: &[Base]) -> Result<(Vec<Uid>, Vec<u8>)> {
+        let mut uids = Vec::with_capacity(bases.len());
+        let mut lines = Vec::new();
+        for base in bases {
+            let uid = u32::try_from(self.next).ok().and_then(Uid::new).ok_or(MaildirError::NumbersExhausted)?;
+            self.next += 1;
+            encode_line(&mut lines, uid, b"", base);
+            self.insert(uid, base.clone(), b"");
+            uids.push(uid);
+        }
+        Ok((uids, lines))
+    }
+
+    pub(crate) fn uid(&self, base: &[u8]) -> Option<Uid> {
+        self.by_base.get(base).copied()
+    }
+
+    /// The UID that the next message gets; `u32::MAX` also when none is left.
+    pub(crate) fn uid_next(&self) -> u32 {
+        u32::try_from(self.next).unwrap_or(u32::MAX)
+    }
+
+    /// The messages that have a UID from `uid` on.
+    pub(crate) fn bases_from(&self, uid: u32) -> impl Iterator<Item = &Base> {
+        let from = Uid::new(uid).unwrap_or(Uid::MIN);
+        self.lines.range(from..).map(|(_, line)| &line.base)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Drops the lines of messages that `keep` does not want; their UIDs stay used.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(Uid, &Base) -> bool) {
+        self.lines.retain(|uid, line| {
+            let keep = keep(*uid, &line.base);
+            if !keep && self.by_base.get(&line.base) == Some(uid) {
+                self.by_base.remove(&line.base);
+            }
+            keep
+        });
+    }
+
+    fn insert(&mut self, uid: Uid, base: Base, fields: &[u8]) {
+        if let Some(old) = self.by_base.insert(base.clone(), uid) {
+            self.lines.remove(&old);
+        }
+        self.lines.insert(uid, Line { base, fields: fields.into() });
+        self.next = self.next.max(u64::from(uid.get()) + 1);
+    }
+
+    fn parse_header(line: &[u8]) -> Option<Self> {
+        let mut fields = line.split(|octet| *octet == b' ');
+        if fields.next()? != b"3" {
+            return None;
+        }
+        let (mut validity, mut next, mut header_rest) = (None, None, Vec::new());
+        for field in fields.filter(|field| !field.is_empty()) {
+            match field[0] {
+                b'V' => validity = Some(whole_number(&field[1..])?),
+                b'N' => next = Some(whole_number(&field[1..])?),
+                _ => {
+                    header_rest.push(b' ');
+                    header_rest.extend_from_slice(field);
+                }
+            }
+        }
+        let validity = validity.filter(|n| *n > 0)?;
+        let next = u64::from(next.filter(|n| *n > 0)?);
+        Some(UidList { validity, next, header_rest, lines: BTreeMap::new(), by_base: HashMap::new(), torn: false })
+    }
+
+    fn parse_line(&mut self, line: &[u8]) -> Option<()> {
+        let (uid, rest) = number(line)?;
+        let uid = Uid::new(uid)?;
+        let fields = rest.strip_prefix(b" ")?;
+        let mut at = 0;
+        while *fields.get(at)? != b':' {
+            at += memchr::memchr(b' ', &fields[at..])? + 1;
+        }
+        let (base, _) = split(&fields[at + 1..]);
+        // RFC 9051 §2.3.1.1: UIDs rise. A list where they do not is not one that a server wrote.
+        if base.is_empty() || self.lines.last_key_value().is_some_and(|(last, _)| *last >= uid) {
+            return None;
+        }
+        self.insert(uid, base.into(), &fields[..at]);
+        Some(())
+    }
+}
+
+fn encode_line(out: &mut Vec<u8>, uid: Uid, fields: &[u8], base: &[u8]) {
+    out.extend_from_slice(uid.to_string().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(fields);
+    out.push(b':');
+    out.extend_from_slice(base);
+    out.push(b'\n');
+}
+
+fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let end = bytes.iter().position(|octet| !octet.is_ascii_digit()).unwrap_or(bytes.len());
+    let value = std::str::from_utf8(&bytes[..end]).ok()?.parse().ok()?;
+    Some((value, &bytes[end..]))
+}
+
+fn whole_number(bytes: &[u8]) -> Option<u32> {
+    number(bytes).filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GOOD: &[u8] = b"3 V7 N3 G00112233 Xother\n1 :a,S=1,W=2\n4 W5 S4 Gid :b\n9 :c:2,S\n";
+
+    #[test]
+    fn a_list_both_ways() {
+        let list = UidList::parse(GOOD).unwrap();
+        assert_eq!((list.validity, list.uid_next(), list.len()), (7, 10, 3));
+        assert_eq!(list.uid(b"b"), Uid::new(4));
+        assert_eq!(list.uid(b"c"), Uid::new(9));
+        let written = list.encode();
+        assert_eq!(written, b"3 V7 N10 G00112233 Xother\n1 :a,S=1,W=2\n4 W5 S4 Gid :b\n9 :c\n");
+        assert_eq!(UidList::parse(&written).unwrap(), list);
+    }
+
+    #[test]
+    fn a_torn_last_line_uses_its_number_up() {
+        let list = UidList::parse(b"3 V7 N3\n1 :a\n12 :b").unwrap();
+        assert!(list.torn);
+        assert_eq!((list.uid_next(), list.uid(b"b")), (13, None));
+    }
+
+    // MDR-06
+    #[test]
+    fn what_no_server_wrote_is_damaged() {
+        for (bytes, validity) in [
+            (&b""[..], None),
+            (b"3 V7 N3", None),
+            (b"2 V7 N3\n", None),
+            (b"3 V0 N3\n", None),
+            (b"3 V7 N0\n", None),
+            (b"3 V7\n", None),
+            (b"3 N3\n", None),
+            (b"3 V99999999999 N3\n", None),
+            (b"3 V7x N3\n", None),
+            (b"3 V7 N3\n0 :a\n", Some(7)),
+            (b"3 V7 N3\n1\n", Some(7)),
+            (b"3 V7 N3\n1 a\n", Some(7)),
+            (b"3 V7 N3\n1 :\n", Some(7)),
+            (b"3 V7 N3\n\n", Some(7)),
+            (b"3 V7 N3\n2 :a\n2 :b\n", Some(7)),
+            (b"3 V7 N3\n2 :a\n1 :b\n", Some(7)),
+            (b"3 V7 N3\n4294967296 :a\n", Some(7)),
+            (b"3 V7 N3\n\0\0\0\0\n", Some(7)),
+        ] {
+            assert_eq!(UidList::parse(bytes), Err(Damaged { validity }), "{:?}", bytes.escape_ascii().to_string());
+        }
+    }
+
+    #[test]
+    fn the_last_uid_is_given_and_then_no_more() {
+        let mut list = UidList::parse(b"3 V7 N4294967295\n").unwrap();
+        assert_eq!(list.assign(&[b"a"[..].into()]).unwrap().0, [Uid::MAX]);
+        assert!(matches!(list.assign(&[b"b"[..].into()]), Err(MaildirError::NumbersExhausted)));
+    }
+
+    proptest! {
+        // MDR-06
+        #[test]
+        fn any_bytes_are_a_list_or_damage(bytes in prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..200),
+            "3 V[0-9]{1,11} N[0-9]{1,11}( [A-Z]?[a-z0-9]{0,4}){0,2}\n([0-9]{0,11} ?([A-Z][0-9]{0,3} ){0,2}:?[a-z:/]{0,3}\n?){0,6}"
+                .prop_map(String::into_bytes),
+        ]) {
+            if let Ok(mut list) = UidList::parse(&bytes) {
+                list.torn = false;
+                prop_assert_eq!(UidList::parse(&list.encode()).as_ref(), Ok(&list).map_err(|e: &Damaged| e));
+            }
+        }
+
+        #[test]
+        fn whole_or_in_two_readings(cut in 0..GOOD.len()) {
+            let first_line = GOOD.iter().position(|o| *o == b'\n').unwrap();
+            let cut = cut.max(first_line);
+            let cut = cut + GOOD[cut..].iter().position(|o| *o == b'\n').unwrap() + 1;
+            let mut list = UidList::parse(&GOOD[..cut]).unwrap();
+            list.extend(&GOOD[cut..]).unwrap();
+            prop_assert_eq!(list, UidList::parse(GOOD).unwrap());
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `dovecot-uidvalidity`: where the mailboxes of one account get their UIDVALIDITY from.
+//!
+//! The truth is in the name of an empty file beside it, `dovecot-uidvalidity.<8 hex digits>`: who renames it to the next
+//! number owns that number, and no lock is needed. `dovecot-uidvalidity` itself repeats the number for fast reading.
+
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use pillarbox_fs::ErrorKind;
+
+use crate::error::NotFound;
+use crate::{MaildirError, Result, Store};
+
+const FILE: &str = "dovecot-uidvalidity";
+
+/// Takes a value that is greater than every value taken before in the account, than `floor`, and not below the time in
+/// seconds, so that even an account that lost its file gets a new value. Durable on return.
+pub(crate) fn next(store: &Store, root: &Path, floor: u32) -> Result<u32> {
+    let fs = store.fs();
+    let now = store.options().clock.now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let now = u32::try_from(now.as_secs()).map_err(|_| MaildirError::NumbersExhausted)?;
+    let value = loop {
+        let newest = fs.list(root)?.into_iter().filter_map(|entry| suffix(entry.name.to_str()?)).max();
+        let repeated =
+            fs.read(&root.join(FILE), 64).if_found()?.and_then(|bytes| parse(std::str::from_utf8(&bytes).ok()?));
+        let last = newest.max(repeated).unwrap_or(0).max(floor);
+        let value = last.checked_add(1).ok_or(MaildirError::NumbersExhausted)?.max(now);
+        let path = root.join(format!("{FILE}.{value:08x}"));
+        // Whoever is second finds the old name gone, or the new one taken, and asks again.
+        let taken = match newest {
+            Some(old) => fs.rename(&root.join(format!("{FILE}.{old:08x}")), &path).if_found()?.is_some(),
+            None => match fs.create(&path) {
+                Ok(_) => true,
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        if taken {
+            break value;
+        }
+    };
+    let written = root.join(format!("{FILE}-{}", store.unique_name()));
+    let mut file = fs.create(&written)?;
+    let replaced = file
+        .write(format!("{value:08x}").as_bytes())
+        .and_then(|()| file.sync())
+        .and_then(|()| file.close())
+        .and_then(|()| fs.rename(&written, &root.join(FILE)));
+    if let Err(error) = replaced {
+        let _ = fs.unlink(&written);
+        return Err(error.into());
+    }
+    store.sync_dir(root)?;
+    Ok(value)
+}
+
+fn suffix(name: &str) -> Option<u32> {
+    parse(name.strip_prefix(FILE)?.strip_prefix('.')?)
+}
+
+fn parse(hex: &str) -> Option<u32> {
+    let digits = hex.len() == 8 && hex.bytes().all(|octet| octet.is_ascii_hexdigit());
+    u32::from_str_radix(hex, 16).ok().filter(|_| digits)
+}
