@@ -269,3 +269,20 @@ fn no_injected_byte_survives_the_handshake() {
         assert_eq!(session.output(), b"");
     }
 }
+
+#[test]
+fn nothing_learned_in_clear_is_known_over_tls() {
+    let mut session = ClientSession::new(config());
+    for line in ["220 mx.example", "250-mx.example\n250-AUTH PLAIN\n250 STARTTLS", "220 go"] {
+        say(&mut session, line);
+        session.consume_output(Time::ZERO, usize::MAX);
+    }
+    assert!(session.capabilities().has("AUTH") && session.tls().is_none());
+    let facts = pillarbox_core::TlsFacts::new("TLSv1.3", "TLS_AES_128_GCM_SHA256");
+    session.upgraded(Time::ZERO, pillarbox_core::LayerFacts::Tls(facts)).unwrap();
+    assert!(!session.capabilities().has("AUTH") && session.tls().is_some());
+    // Nor is it behind HELO.
+    session.consume_output(Time::ZERO, usize::MAX);
+    say(&mut session, "502 no EHLO over TLS");
+    assert_eq!(session.output(), b"HELO c.example\r\n");
+}

@@ -335,9 +335,8 @@ impl ClientSession {
 
     /// Reads a reply. `None`: something happened.
     fn read(&mut self, input: &mut &[u8]) -> Option<Step<Event>> {
-        if !input.is_empty() && !(self.state.awaits_reply() && self.output().is_empty()) {
-            self.is_early = true;
-        }
+        let is_due = self.state.awaits_reply() && self.output().is_empty();
+        self.is_early |= !is_due && !input.is_empty();
         match self.parser.parse(input) {
             Ok(Some(reply)) => {
                 let is_early = core::mem::take(&mut self.is_early);
@@ -383,7 +382,7 @@ impl Machine for ClientSession {
     type Event<'b> = Event;
     type Answer<'a> = Answer<'a>;
 
-    fn poll<'b>(&mut self, now: Time, input: &mut &'b [u8]) -> Step<Event> {
+    fn poll(&mut self, now: Time, input: &mut &[u8]) -> Step<Event> {
         ClientSession::poll(self, now, input)
     }
     fn answer(&mut self, now: Time, answer: Answer<'_>) -> Result<(), Misuse> {

@@ -44,7 +44,7 @@ impl Subject for Client {
         })
     }
 
-    fn describe<'b>(&mut self, _connection: usize, event: Event) -> Seen<'b> {
+    fn describe(&mut self, _connection: usize, event: Event) -> Seen {
         match event {
             Event::Ready => Seen::Question("Ready".into()),
             Event::NeedBody => Seen::Question("NeedBody".into()),
