@@ -70,7 +70,7 @@ impl ServerSession {
                     _ => replies::ehlo(&self.config, self.tls.is_some()),
                 };
                 self.hello = Some(hello);
-                return self.write_counted(reply);
+                return self.write_in_time(reply);
             }
             Question::StartTls => {
                 self.state = State::Upgrading;
@@ -104,7 +104,7 @@ impl ServerSession {
                 // RFC 5321 §3.5.3
                 let reply =
                     reply.unwrap_or_else(|| Reply::enhanced(252, 2, 5, 0, "Cannot say, but will try to deliver"));
-                return self.write_counted(replies::with_code(reply));
+                return self.write_in_time(replies::with_code(reply));
             }
             Question::Login => unreachable!("checked before: a login is answered with LoggedIn"),
         };

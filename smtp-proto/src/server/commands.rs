@@ -42,13 +42,13 @@ impl ServerSession {
                 if verb.is_some_and(Verb::is_idle) {
                     self.counts.idle = self.counts.idle.saturating_add(1);
                     if self.counts.idle > self.config.limits.junk_commands_max {
-                        self.counts.errors = self.counts.errors.saturating_add(1);
+                        self.count_error();
                     }
                 }
                 match next {
                     Decision::Ask(question, event) => self.ask(question, event),
                     Decision::Reply(reply) => {
-                        self.write_counted(reply);
+                        self.write_in_time(reply);
                         None
                     }
                     Decision::Exchange(progress, login) => self.progress(progress, login),

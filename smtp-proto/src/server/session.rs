@@ -72,6 +72,8 @@ pub struct ServerSession {
     held: Option<Held>,
     /// The reply to come must not wait in the output.
     prompt: bool,
+    /// The command that is being served counts as an error.
+    counted: bool,
     /// The largest time that was heard of.
     now: Time,
     /// Since when the peer is waited for.
@@ -195,6 +197,7 @@ impl ServerSession {
             output: Output::default(),
             held: None,
             prompt: true,
+            counted: false,
             now: Time::ZERO,
             waiting_since: Time::ZERO,
             heard: Heard::default(),
@@ -572,8 +575,10 @@ impl ServerSession {
         Some(Step::Event(event))
     }
 
-    /// Reads a line that the client has to wait on (or not) as the last one.
+    /// A line was taken off the input: whether the client has to wait for its reply, whether that reply must not be held
+    /// back, and whether the line was the last that was shown.
     pub(super) fn begin_reply(&mut self, waits: bool, prompt: bool, last: bool) {
+        self.counted = false;
         self.prompt = prompt;
         if waits {
             self.turn = if last { Turn::Ours } else { Turn::Broken };
@@ -598,16 +603,25 @@ impl ServerSession {
         }
     }
 
-    /// Writes the reply to a refused command, and counts it; late if there were many, and with an end if there were too many.
-    pub(super) fn refuse(&mut self, reply: Reply) {
+    /// The command that is being served counts as an error.
+    pub(super) fn count_error(&mut self) {
+        self.counted = true;
         self.counts.errors = self.counts.errors.saturating_add(1);
-        self.write_counted(reply);
     }
 
-    /// Writes a reply after the errors were counted.
-    pub(super) fn write_counted(&mut self, reply: Reply) {
+    /// Writes the reply to a refused command, and counts it.
+    pub(super) fn refuse(&mut self, reply: Reply) {
+        self.count_error();
+        self.write_in_time(reply);
+    }
+
+    /// Writes a reply; if its command counts as an error, late where there were many, and with an end where there were too
+    /// many.
+    pub(super) fn write_in_time(&mut self, reply: Reply) {
         let limits = &self.config.limits;
-        if self.counts.errors >= limits.errors_hard {
+        if !self.counted {
+            self.write(&reply);
+        } else if self.counts.errors >= limits.errors_hard {
             self.write(&reply);
             let goodbye = replies::too_many_errors(&self.config);
             self.close(CloseReason::TooManyErrors, Some(&goodbye));
