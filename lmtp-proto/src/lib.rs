@@ -1,1 +1,4 @@
-//! Crate page.
+//! Sans-IO LMTP server and client sessions: one true reply per recipient.
+#![cfg_attr(not(feature = "std"), no_std)]
+
+pub mod client;
