@@ -46,17 +46,19 @@ impl Output {
     }
 }
 
-/// Takes from the output what a line expects; the error says what stands there instead.
-pub(super) fn take_expected(expect: &Expect, output: &mut Output, bindings: &mut Bindings) -> Result<(), String> {
+/// Takes from the output what a line expects; the error says what stands there instead, if anything.
+pub(super) fn take_expected(
+    expect: &Expect,
+    output: &mut Output,
+    bindings: &mut Bindings,
+) -> Result<(), Option<String>> {
     let taken = match expect {
         Expect::Piece(piece) => {
-            piece_length(piece, output.left(), bindings).ok_or_else(|| match output.first_line() {
-                Some(line) => format!("this came instead: {line}"),
-                None => "nothing came".into(),
-            })?
+            let instead = || output.first_line().map(|line| format!("this came instead: {line}"));
+            piece_length(piece, output.left(), bindings).ok_or_else(instead)?
         }
         Expect::Group => group(output.left()).0,
-        Expect::Block { items, open } => block_length(items, *open, output.left(), bindings)?,
+        Expect::Block { items, open } => block_length(items, *open, output.left(), bindings).map_err(Some)?,
     };
     output.taken += taken;
     Ok(())
@@ -135,10 +137,13 @@ fn group(output: &[u8]) -> (usize, bool) {
     while let Some(next) = response_length(&output[length..]) {
         let line = &output[length..length + next];
         let is_reply = line.len() >= 4 && line[..3].iter().all(u8::is_ascii_digit);
-        if is_reply && line[3] == b' ' {
+        if output.starts_with(b"* ") {
+            if !line.starts_with(b"* ") {
+                return (length, true);
+            }
+        } else if is_reply && line[3] == b' ' {
             return (length + next, true);
-        }
-        if !line.starts_with(b"* ") && !(is_reply && line[3] == b'-') {
+        } else if !(is_reply && line[3] == b'-') {
             return (length, true);
         }
         length += next;

@@ -509,7 +509,11 @@ impl<'d, S: Subject> Player<'d, S> {
                     (*events > reached)
                         .then(|| format!("this event did not come; the machine waits for {}", connection.rest.name()))
                 }
-                Kind::Expect(expect) => take_expected(expect, &mut connection.output, &mut self.bindings).err(),
+                Kind::Expect(expect) => {
+                    let taken = take_expected(expect, &mut connection.output, &mut self.bindings);
+                    let waits = connection.rest.name();
+                    taken.err().map(|why| why.unwrap_or_else(|| format!("nothing came; the machine waits for {waits}")))
+                }
                 Kind::Never(pattern) if !overtaken => {
                     connection.output.finds(pattern).map(|line| format!("this line came all the same: {line}"))
                 }

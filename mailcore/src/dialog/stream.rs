@@ -161,7 +161,9 @@ impl Play {
             Kind::Expect(expect) => {
                 self.read_until(number, |output| is_decided(expect, output, followed))?;
                 let wire = self.wires.get_mut(&number).ok_or("the connection is not open")?;
-                take_expected(expect, &mut wire.output, &mut self.bindings)
+                let ended = if wire.ended { "nothing came; the connection is closed" } else { "nothing came" };
+                let taken = take_expected(expect, &mut wire.output, &mut self.bindings);
+                taken.map_err(|why| why.unwrap_or_else(|| ended.into()))
             }
             Kind::Never(pattern) => match self.wire(number)?.output.finds(pattern) {
                 Some(line) => Err(format!("this line came all the same: {line}")),

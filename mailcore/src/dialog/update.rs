@@ -6,7 +6,7 @@ use super::expect::says;
 use super::file::{Expect, Kind, Line, parse};
 use super::log::{Happening, written};
 use super::pattern::{Bindings, escape};
-use super::plan::{Group, groups};
+use super::plan::{Group, Stimulus, groups};
 use super::play::Player;
 use super::report::Failure;
 
@@ -63,9 +63,18 @@ fn rewritten<S: Subject>(player: &mut Player<'_, S>, group: &Group<'_>) -> Vec<S
         if wants_body && !happenings.iter().any(heard_body) {
             updated.extend(written(&Happening::Body(player.body(number, 0)), number));
         }
+        // Answers that begin the group stand in front of the lines that are rewritten.
+        let mut in_front = match &group.stimulus {
+            Stimulus::Answer(lines) if number == group.connection => lines.len(),
+            _ => 0,
+        };
         for (_, happening) in happenings.iter().filter(|(of, _)| *of == number) {
             let happening = match happening {
                 Happening::Sent(_) | Happening::Line(_) => continue,
+                Happening::Answered(_) if in_front > 0 => {
+                    in_front -= 1;
+                    continue;
+                }
                 Happening::Body(_) if !wants_body => continue,
                 Happening::Body(_) => Happening::Body(player.body(number, event)),
                 Happening::Event(_) => {
