@@ -72,8 +72,6 @@ pub struct Limits {
     pub bad_before_login: u32,
     /// Refused commands after login, the last of which ends the connection. Default: 20.
     pub bad_after_login: u32,
-    /// How deep parentheses, NOT and OR may nest in SEARCH. Default: 50.
-    pub depth_max: usize,
     /// Flag changes that wait to be told to a client. More of them are forgotten and asked for again, as a FETCH of the
     /// flags of those messages. Default: 10,000.
     pub pending_flags_max: usize,
@@ -98,7 +96,6 @@ impl Default for Limits {
             append_size_max: 52_428_800,
             bad_before_login: 3,
             bad_after_login: 20,
-            depth_max: 50,
             pending_flags_max: 10_000,
             output_high_water: 65_536,
             login_timeout: Duration::from_secs(180),

@@ -236,6 +236,15 @@ impl SequenceSet {
         Some(SequenceSet { items: items.collect::<Option<_>>()? })
     }
 
+    /// The largest number that stands for itself alone, not as an end of a range to `*`; 0 if there is none.
+    pub fn largest_number(&self) -> u32 {
+        let numbers = self.items.iter().filter_map(|&(_, last)| match last {
+            SetNumber::Number(number) => Some(number.get()),
+            SetNumber::Star => None,
+        });
+        numbers.max().unwrap_or(0)
+    }
+
     /// The set as numbers, with `largest` for `*`: rising ranges with a gap between each and the next. The cost follows
     /// from the text, not from the numbers it spans.
     ///

@@ -73,8 +73,12 @@ pub enum Framed {
         /// Bytes of the command up to and with the announcement's line end.
         len: usize,
     },
-    /// The command's text is longer than the limit.
-    TooLong,
+    /// The command's text is longer than the limit, which the first `len` bytes show. Drop them, and what follows with
+    /// [`Skipper::behind`].
+    TooLong {
+        /// Bytes of the command that were looked at.
+        len: usize,
+    },
 }
 
 /// Finds the end of the command at the front of the unread input. Remembers how far it looked: bytes that come one by
@@ -110,11 +114,13 @@ impl Framer {
     /// [`Framed::TooLong`] the framer is at a start again.
     pub fn frame(&mut self, input: &[u8], limits: &FrameLimits) -> Framed {
         let Some(text) = input.get(self.start..) else { return Framed::Incomplete };
-        match self.scanner.scan(text, limits.line_max.saturating_sub(self.text)) {
+        let max = limits.line_max.saturating_sub(self.text);
+        match self.scanner.scan(text, max) {
             Scan::Incomplete => Framed::Incomplete,
             Scan::TooLong => {
+                let len = self.start + max;
                 self.reset();
-                Framed::TooLong
+                Framed::TooLong { len }
             }
             Scan::Line { len } => match literal_header(&text[..len]) {
                 Some(header) => Framed::Literal { header, len: self.start + len },
@@ -210,6 +216,13 @@ impl Skipper {
         Skipper { literal_left: size, tail: [0; TAIL], tail_len: 0, budget }
     }
 
+    /// Eats what follows a line without an end, which begins with `text`: at most `budget` octets more.
+    pub fn behind(text: &[u8], budget: u64) -> Self {
+        let mut skipper = Skipper::new(0, budget);
+        skipper.remember(text);
+        skipper
+    }
+
     /// Eats what is there.
     pub fn skip(&mut self, input: &mut &[u8]) -> Skipped {
         loop {
@@ -298,9 +311,10 @@ mod tests {
                         }
                     }
                     Framed::Literal { .. } => seen.push(("literal", Vec::new())),
-                    Framed::TooLong => {
+                    Framed::TooLong { len } => {
                         seen.push(("too long", Vec::new()));
-                        skipper = Some(Skipper::new(0, SMALL.skip_max));
+                        skipper = Some(Skipper::behind(&input[..len], SMALL.skip_max));
+                        input = &input[len..];
                     }
                 }
             }

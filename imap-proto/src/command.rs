@@ -1,0 +1,119 @@
+//! The commands as a table: where each may be given, and what it may do to sequence numbers.
+
+use crate::wire::parse::{self, Command, Parsed};
+
+/// In which states of the connection a command may be given (RFC 9051 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum States {
+    /// In each.
+    Any,
+    /// Before login.
+    NotAuthenticated,
+    /// After login, with a mailbox or without.
+    Authenticated,
+    /// While a mailbox is selected.
+    Selected,
+}
+
+/// One row of [`COMMANDS`].
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct CommandRow {
+    /// The name, in capitals.
+    pub name: &'static str,
+    /// Where it may be given.
+    pub states: States,
+    /// It takes or gives sequence numbers.
+    pub uses_seqs: bool,
+    /// EXPUNGE may be told before its tagged answer (RFC 9051 §7.5.1). Where it uses sequence numbers the answer is no,
+    /// for the client may already have sent the next command with the old numbers.
+    pub may_expunge: bool,
+    /// It selects another mailbox, or none.
+    pub changes_selection: bool,
+    pub(crate) arguments: for<'b> fn(&'b [u8]) -> Parsed<'b, Command<'b>>,
+}
+
+impl core::fmt::Debug for CommandRow {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("CommandRow")
+            .field("name", &self.name)
+            .field("states", &self.states)
+            .field("uses_seqs", &self.uses_seqs)
+            .field("may_expunge", &self.may_expunge)
+            .field("changes_selection", &self.changes_selection)
+            .finish_non_exhaustive()
+    }
+}
+
+const fn row(
+    name: &'static str,
+    states: States,
+    [uses_seqs, may_expunge, changes_selection]: [bool; 3],
+    arguments: for<'b> fn(&'b [u8]) -> Parsed<'b, Command<'b>>,
+) -> CommandRow {
+    CommandRow { name, states, uses_seqs, may_expunge, changes_selection, arguments }
+}
+
+use States::{Any, Authenticated, NotAuthenticated, Selected};
+
+const NONE: [bool; 3] = [false, false, false];
+const EXPUNGES: [bool; 3] = [false, true, false];
+const SELECTS: [bool; 3] = [false, false, true];
+const USES: [bool; 3] = [true, false, false];
+/// A command that takes sequence numbers, and after which numbers may change nevertheless.
+const USES_AND_EXPUNGES: [bool; 3] = [true, true, false];
+
+/// Every command there is, in alphabetical order.
+///
+/// FETCH, STORE and SEARCH withhold EXPUNGE; their UID forms do not (RFC 9051 §7.5.1). COPY takes sequence numbers but
+/// may tell EXPUNGE: RFC 9051 forbids it for the three only, and a pipelined command after COPY is the client's risk
+/// (RFC 9051 §5.5).
+pub const COMMANDS: &[CommandRow] = &[
+    row("APPEND", Authenticated, EXPUNGES, parse::append),
+    row("AUTHENTICATE", NotAuthenticated, NONE, parse::authenticate),
+    row("CAPABILITY", Any, EXPUNGES, parse::capability),
+    row("CHECK", Selected, EXPUNGES, parse::check),
+    row("CLOSE", Selected, SELECTS, parse::close),
+    row("COPY", Selected, USES_AND_EXPUNGES, |input| parse::copy(false, input)),
+    row("CREATE", Authenticated, EXPUNGES, parse::create),
+    row("DELETE", Authenticated, EXPUNGES, parse::delete),
+    row("ENABLE", Authenticated, EXPUNGES, parse::enable),
+    row("EXAMINE", Authenticated, SELECTS, parse::examine),
+    row("EXPUNGE", Selected, EXPUNGES, parse::expunge),
+    row("FETCH", Selected, USES, |input| parse::fetch(false, input)),
+    row("ID", Any, EXPUNGES, parse::id),
+    row("IDLE", Authenticated, EXPUNGES, parse::idle),
+    row("LIST", Authenticated, EXPUNGES, parse::list),
+    row("LOGIN", NotAuthenticated, NONE, parse::login),
+    row("LOGOUT", Any, NONE, parse::logout),
+    row("LSUB", Authenticated, EXPUNGES, parse::lsub),
+    row("NAMESPACE", Authenticated, EXPUNGES, parse::namespace),
+    row("NOOP", Any, EXPUNGES, parse::noop),
+    row("RENAME", Authenticated, EXPUNGES, parse::rename),
+    row("SEARCH", Selected, USES, |input| parse::search(false, input)),
+    row("SELECT", Authenticated, SELECTS, parse::select),
+    row("STARTTLS", NotAuthenticated, NONE, parse::starttls),
+    row("STATUS", Authenticated, EXPUNGES, parse::status),
+    row("STORE", Selected, USES, |input| parse::store(false, input)),
+    row("SUBSCRIBE", Authenticated, EXPUNGES, parse::subscribe),
+    row("UID COPY", Selected, EXPUNGES, |input| parse::copy(true, input)),
+    row("UID EXPUNGE", Selected, EXPUNGES, parse::uid_expunge),
+    row("UID FETCH", Selected, EXPUNGES, |input| parse::fetch(true, input)),
+    row("UID SEARCH", Selected, EXPUNGES, |input| parse::search(true, input)),
+    row("UID STORE", Selected, EXPUNGES, |input| parse::store(true, input)),
+    row("UNSELECT", Selected, SELECTS, parse::unselect),
+    row("UNSUBSCRIBE", Authenticated, EXPUNGES, parse::unsubscribe),
+];
+
+/// The row of a command, by its name in any case.
+///
+/// ```
+/// use pillarbox_imap::command::row_of;
+///
+/// assert!(!row_of(b"fetch").unwrap().may_expunge);
+/// assert!(row_of(b"uid fetch").unwrap().may_expunge);
+/// assert!(row_of(b"frob").is_none());
+/// ```
+pub fn row_of(name: &[u8]) -> Option<&'static CommandRow> {
+    COMMANDS.iter().find(|row| row.name.as_bytes().eq_ignore_ascii_case(name))
+}

@@ -1,0 +1,203 @@
+//! What the embedder says to a question.
+
+use alloc::borrow::Cow;
+
+use pillarbox_core::Misuse;
+
+use super::reply::{End, Verdict};
+use super::session::{Asked, Doing, Standing};
+use super::{Answer, CloseReason, ServerSession};
+use crate::types::ResponseCode;
+
+impl ServerSession {
+    pub(super) fn take_answer(&mut self, answer: Answer<'_>) -> Result<(), Misuse> {
+        if !self.queue.is_empty() {
+            // The question itself may still be in the queue.
+            return Err(Misuse::NoOpenQuestion);
+        }
+        match (&mut self.doing, answer) {
+            (Doing::Appending { .. } | Doing::AppendTail, Answer::No { code, text }) => {
+                self.append_broken_off(no(code, text));
+                Ok(())
+            }
+            (Doing::Appending { .. } | Doing::AppendTail | Doing::Asked(_), Answer::Bye(text)) => {
+                self.hang_up(&text);
+                Ok(())
+            }
+            (Doing::Asked(_), Answer::No { code, text }) => self.refused(code, text),
+            (Doing::Asked(_), answer) => self.answered(answer),
+            _ => Err(Misuse::NoOpenQuestion),
+        }
+    }
+
+    /// The connection ends by the embedder's wish.
+    fn hang_up(&mut self, text: &str) {
+        if self.break_off() {
+            self.bye(CloseReason::Refused, None, text);
+        } else {
+            self.close(CloseReason::Broken);
+        }
+    }
+
+    /// Ends an answer that has begun; false if that cannot be done in a way that the client understands.
+    fn break_off(&mut self) -> bool {
+        match &mut self.doing {
+            Doing::Asked(Asked::Fetch(fetching) | Asked::Refresh { fetching, .. }) => fetching.break_off(&mut self.out),
+            Doing::Asked(Asked::Search { open: true, .. }) => {
+                self.out.end().extend_from_slice(b"\r\n");
+                true
+            }
+            _ => true,
+        }
+    }
+
+    fn refused(&mut self, code: Option<ResponseCode>, text: Cow<'_, str>) -> Result<(), Misuse> {
+        if !self.break_off() {
+            // Octets of a literal are missing: whatever follows would be taken for them.
+            self.close(CloseReason::Broken);
+            return Ok(());
+        }
+        let Doing::Asked(asked) = core::mem::replace(&mut self.doing, Doing::Reading) else {
+            return Err(Misuse::NoOpenQuestion);
+        };
+        match asked {
+            Asked::Connect => {
+                self.doing = Doing::Asked(Asked::Connect);
+                return Err(Misuse::WrongAnswer { question: "Connect", answer: "No" });
+            }
+            Asked::Login => self.login_refused(code, text),
+            Asked::AppendStart(incoming) => self.append_refused(incoming, no(code, text)),
+            // RFC 9051 §6.4.1: CLOSE knows no NO, and a client that hears one would not know where it is.
+            Asked::Expunge { close: true } => {
+                let code = code.map(|code| alloc::format!("{code}"));
+                self.untagged("NO", code.as_deref(), &text);
+                self.leave_mailbox();
+            }
+            Asked::Refresh { uids, end, .. } => {
+                if let Standing::Selected { mailbox, .. } = &mut self.standing {
+                    mailbox.view.forget(&uids);
+                }
+                self.finish_now(end);
+            }
+            _ => self.finish(no(code, text)),
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, answer: Answer<'_>) -> Result<(), Misuse> {
+        let room = self.room();
+        let Doing::Asked(asked) = &mut self.doing else { return Err(Misuse::NoOpenQuestion) };
+        let wrong = Misuse::WrongAnswer { question: asked.name(), answer: name(&answer) };
+        match (asked, answer) {
+            (Asked::Connect, Answer::Done) => self.greet(),
+            (Asked::StartTls, Answer::Done) => self.doing = Doing::Upgrading { announced: None },
+            (Asked::Login, Answer::LoggedIn(identity)) => self.logged_in(identity.into_owned()),
+            (Asked::List, Answer::Listed(listed)) => return self.listed(&listed),
+            (Asked::List | Asked::Simple | Asked::Copy, Answer::Done) => self.finish(End::ok("Done")),
+            (Asked::Status { .. }, Answer::Status(status)) => self.status_told(&status),
+            (Asked::Select { read_only }, Answer::Selected(snapshot)) => {
+                let read_only = *read_only;
+                self.selected(snapshot, read_only);
+            }
+            (Asked::AppendStart(incoming), Answer::Done) => {
+                let incoming = *incoming;
+                self.append_started(incoming);
+            }
+            (Asked::AppendEnd, Answer::Appended { uid_validity, uid }) => {
+                // RFC 4315 §3
+                let code = alloc::format!("APPENDUID {uid_validity} {uid}");
+                self.finish(End::ok_with(code, "Stored"));
+            }
+            (Asked::Sync { idle: false }, Answer::Done) => self.finish(End::ok("Done")),
+            (Asked::Sync { idle: true }, Answer::Done) => self.begin_idle(),
+            (Asked::Fetch(fetching), Answer::Done) if !fetching.is_open() => self.finish(End::ok("Fetched")),
+            (Asked::Refresh { fetching, .. }, Answer::Done) if !fetching.is_open() => {
+                if let Doing::Asked(Asked::Refresh { end, .. }) = core::mem::replace(&mut self.doing, Doing::Reading) {
+                    self.finish(end);
+                }
+            }
+            (Asked::Fetch(fetching) | Asked::Refresh { fetching, .. }, answer) => {
+                // Written out, for the question is borrowed from one field while the others are written to.
+                let Standing::Selected { mailbox, .. } = &mut self.standing else { return Err(wrong) };
+                return fetching.part(&answer, &mut mailbox.view, &mut self.out, room);
+            }
+            (Asked::Store { silent, waiting }, Answer::Flags { uid, flags }) => {
+                // RFC 9051 §6.4.6: .SILENT says nothing of what only this command changed.
+                let tell = !*silent || waiting.contains(uid);
+                self.flags_stored(uid, &flags, tell);
+            }
+            (Asked::Store { .. }, Answer::Done) => self.finish(End::ok("Stored")),
+            (Asked::Search { uid, open }, Answer::Found(uids)) => {
+                let (uid, was_open) = (*uid, core::mem::replace(open, true));
+                self.found(uids, uid, was_open);
+            }
+            (Asked::Search { uid, open }, Answer::Done) => {
+                let (uid, open) = (*uid, *open);
+                self.found(&[], uid, open);
+                self.out.end().extend_from_slice(b"\r\n");
+                self.finish(End::ok("Searched"));
+            }
+            (Asked::Copy, Answer::Copied { uid_validity, uids }) => self.copied(uid_validity, uids),
+            (Asked::Expunge { close }, Answer::Expunged(uids)) => {
+                if !*close {
+                    self.expunged(uids);
+                }
+            }
+            (Asked::Expunge { close: false }, Answer::Done) => self.finish(End::ok("Expunged")),
+            (Asked::Expunge { close: true }, Answer::Done) => self.leave_mailbox(),
+            _ => return Err(wrong),
+        }
+        Ok(())
+    }
+}
+
+/// The tagged NO that the embedder wants. Its text is made harmless where it is written.
+fn no(code: Option<ResponseCode>, text: Cow<'_, str>) -> End {
+    End { verdict: Verdict::No, code: code.map(|code| alloc::format!("{code}").into()), text: text.into_owned().into() }
+}
+
+impl Asked {
+    fn name(&self) -> &'static str {
+        match self {
+            Asked::Connect => "Connect",
+            Asked::StartTls => "StartTls",
+            Asked::Login => "Login",
+            Asked::List => "List",
+            Asked::Status { .. } => "Status",
+            Asked::Select { .. } => "Select",
+            Asked::Simple => "Create, Delete, Rename, Subscribe or Unsubscribe",
+            Asked::AppendStart(_) => "AppendStart",
+            Asked::AppendEnd => "AppendEnd",
+            Asked::Sync { .. } => "Sync",
+            Asked::Fetch(_) | Asked::Refresh { .. } => "Fetch",
+            Asked::Store { .. } => "Store",
+            Asked::Search { .. } => "Search",
+            Asked::Copy => "Copy",
+            Asked::Expunge { .. } => "Expunge",
+        }
+    }
+}
+
+/// The name of an answer, for [`Misuse`].
+pub(super) fn name(answer: &Answer<'_>) -> &'static str {
+    match answer {
+        Answer::Done => "Done",
+        Answer::No { .. } => "No",
+        Answer::Bye(_) => "Bye",
+        Answer::LoggedIn(_) => "LoggedIn",
+        Answer::Listed(_) => "Listed",
+        Answer::Status(_) => "Status",
+        Answer::Selected(_) => "Selected",
+        Answer::Appended { .. } => "Appended",
+        Answer::Message(_) => "Message",
+        Answer::Data(_) => "Data",
+        Answer::Literal { .. } => "Literal",
+        Answer::NoSection { .. } => "NoSection",
+        Answer::Chunk(_) => "Chunk",
+        Answer::MessageEnd => "MessageEnd",
+        Answer::Flags { .. } => "Flags",
+        Answer::Found(_) => "Found",
+        Answer::Copied { .. } => "Copied",
+        Answer::Expunged(_) => "Expunged",
+    }
+}

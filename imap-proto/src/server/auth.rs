@@ -1,0 +1,205 @@
+//! STARTTLS, LOGIN, AUTHENTICATE, and the commands of any state.
+
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
+
+use pillarbox_core::Layer;
+use pillarbox_core::line::{LineScanner, Scan};
+use pillarbox_core::sasl::{self, Credentials, Mechanism, Progress, SaslError, ServerExchange};
+
+use super::read::Served;
+use super::reply::End;
+use super::session::{Asked, Doing, Next, Standing};
+use super::{CloseReason, Event, ServerSession};
+use crate::types::ResponseCode;
+use crate::wire::encode::{push, string};
+
+impl ServerSession {
+    /// RFC 9051 §6.1.1
+    pub(super) fn capability<'b>(&mut self) -> Served<'b> {
+        let capabilities = self.capabilities();
+        push(self.out.end(), format_args!("* {capabilities}\r\n"));
+        self.finish(End::ok("Capabilities told"));
+        Ok(None)
+    }
+
+    /// RFC 2971 §3.1: we tell nothing about ourselves, and believe nothing of what we are told.
+    pub(super) fn id<'b>(&mut self) -> Served<'b> {
+        push(self.out.end(), format_args!("* ID NIL\r\n"));
+        self.finish(End::ok("No more to tell"));
+        Ok(None)
+    }
+
+    /// RFC 5161 §3.1: there is nothing here that has to be enabled.
+    pub(super) fn enable<'b>(&mut self) -> Served<'b> {
+        push(self.out.end(), format_args!("* ENABLED\r\n"));
+        self.finish(End::ok("Nothing to enable"));
+        Ok(None)
+    }
+
+    /// RFC 9051 §6.1.3
+    pub(super) fn logout<'b>(&mut self) -> Served<'b> {
+        self.untagged("BYE", None, "Goodbye");
+        let tag = core::mem::take(&mut self.running.tag);
+        push(self.out.end(), format_args!("{tag} OK Logged out\r\n"));
+        self.close(CloseReason::Logout);
+        Ok(None)
+    }
+
+    /// RFC 9051 §6.2.1
+    pub(super) fn starttls<'b>(&mut self) -> Served<'b> {
+        if self.tls.is_some() {
+            return Err(End::bad("TLS is there already"));
+        }
+        if !self.config.starttls {
+            return Err(End::bad("TLS is not on offer"));
+        }
+        Ok(self.ask(Asked::StartTls, Event::StartTls))
+    }
+
+    /// STARTTLS was granted: tells the client, unless it went on talking.
+    pub(super) fn upgrade(&mut self, input: &[u8]) -> Option<Layer> {
+        let Doing::Upgrading { announced } = self.doing else { return None };
+        if !input.is_empty() {
+            // RFC 9051 §11.1, CVE-2011-0411: what was sent in clear text must have no effect after the handshake. The
+            // go-ahead is taken back where it did not leave yet, so that both orders of arrival look the same.
+            if let Some(position) = announced {
+                self.out.take_back(position);
+            }
+            self.bye(CloseReason::Synchronisation, None, "Nothing may follow STARTTLS");
+            return None;
+        }
+        if announced.is_none() {
+            self.doing = Doing::Upgrading { announced: Some(self.out.position()) };
+            push(self.out.end(), format_args!("{} OK Begin TLS now\r\n", self.running.tag));
+        }
+        Some(Layer::Tls)
+    }
+
+    fn refuse_clear_text(&self) -> Result<(), End> {
+        if self.takes_passwords() {
+            return Ok(());
+        }
+        // RFC 5530 §3
+        Err(End::no(&ResponseCode::PrivacyRequired, "Use TLS before you tell a password"))
+    }
+
+    /// RFC 9051 §6.2.3
+    pub(super) fn login<'b>(&mut self, user: &[u8], password: &[u8]) -> Served<'b> {
+        self.refuse_clear_text().inspect_err(|_| self.bad = self.bad.saturating_add(1))?;
+        let (Ok(user), Ok(password)) = (core::str::from_utf8(user), core::str::from_utf8(password)) else {
+            return self.login_failed();
+        };
+        if user.is_empty() || password.is_empty() {
+            return self.login_failed();
+        }
+        Ok(self.ask_login(Mechanism::Plain, Credentials::plain("", user, password)))
+    }
+
+    /// Credentials that nobody needs to judge. The client is told no more than if somebody had.
+    fn login_failed<'b>(&mut self) -> Served<'b> {
+        self.login_refused(None, Cow::Borrowed("Wrong name or password"));
+        Ok(None)
+    }
+
+    fn ask_login<'b>(&mut self, mechanism: Mechanism, credentials: Credentials) -> Option<Event<'b>> {
+        self.ask(Asked::Login, Event::Login { mechanism, credentials })
+    }
+
+    /// RFC 9051 §6.2.2
+    pub(super) fn authenticate<'b>(&mut self, mechanism: &str, initial_response: Option<&[u8]>) -> Served<'b> {
+        let unknown = || End::no(&ResponseCode::Cannot, "This mechanism is not on offer");
+        let mechanism = Mechanism::parse(mechanism).ok_or_else(unknown)?;
+        self.refuse_clear_text().inspect_err(|_| self.bad = self.bad.saturating_add(1))?;
+        if !self.mechanisms().any(|offered| *offered == mechanism) {
+            return Err(unknown());
+        }
+        let mut exchange = ServerExchange::new(&mechanism).map_err(|_| unknown())?;
+        let progress = match initial_response.map(sasl::decode_initial_response).transpose() {
+            Ok(response) => exchange.start(response.as_deref()),
+            Err(error) => Progress::Failed(error),
+        };
+        Ok(self.progress(mechanism, exchange, progress))
+    }
+
+    /// A line within AUTHENTICATE, whatever it looks like, is a response.
+    pub(super) fn read_sasl<'b>(&mut self, input: &mut &'b [u8]) -> Next<'b> {
+        let Doing::Sasl { scanner, .. } = &mut self.doing else { return Next::Again };
+        let len = match scanner.scan(input, sasl::LINE_MAX) {
+            Scan::Incomplete => return Next::NeedInput,
+            Scan::TooLong => {
+                self.bye(CloseReason::TooManyErrors, Some("TOOBIG"), "This response is too long");
+                return Next::Again;
+            }
+            Scan::Line { len } => len,
+        };
+        let (line, rest) = input.split_at(len);
+        *input = rest;
+        let Doing::Sasl { mechanism, mut exchange, .. } = core::mem::replace(&mut self.doing, Doing::Reading) else {
+            return Next::Again;
+        };
+        let progress = match sasl::decode_response(&line[..len - 2]) {
+            Ok(response) => exchange.respond(&response),
+            Err(error) => Progress::Failed(error),
+        };
+        match self.progress(mechanism, exchange, progress) {
+            Some(event) => Next::Event(event),
+            None => Next::Again,
+        }
+    }
+
+    fn progress<'b>(
+        &mut self,
+        mechanism: Mechanism,
+        exchange: ServerExchange,
+        progress: Progress,
+    ) -> Option<Event<'b>> {
+        match progress {
+            Progress::Challenge(challenge) => {
+                push(self.out.end(), format_args!("+ {}\r\n", sasl::encode(&challenge)));
+                self.doing = Doing::Sasl { mechanism, exchange, scanner: LineScanner::new() };
+                None
+            }
+            Progress::Credentials(credentials) => self.ask_login(mechanism, credentials),
+            // RFC 9051 §6.2.2: a client that gives up, or sends no base64, is told BAD.
+            Progress::Failed(error @ (SaslError::Cancelled | SaslError::BadBase64)) => {
+                self.finish(End::bad(error.to_string()));
+                None
+            }
+            Progress::Failed(error) => {
+                self.login_refused(None, error.to_string().into());
+                None
+            }
+            // A kind of progress from a later version has no words in this one.
+            _ => {
+                self.login_refused(None, "Not supported".into());
+                None
+            }
+        }
+    }
+
+    /// The credentials are good.
+    pub(super) fn logged_in(&mut self, identity: String) {
+        self.standing = Standing::Authenticated { identity };
+        self.bad = 0;
+        let capabilities = self.capabilities();
+        self.finish(End::ok_with(capabilities, "Logged in"));
+    }
+
+    /// The credentials are not good. A failed login counts as a refused command: three guesses a connection.
+    pub(super) fn login_refused(&mut self, code: Option<ResponseCode>, text: Cow<'_, str>) {
+        let code = code.unwrap_or(ResponseCode::AuthenticationFailed);
+        self.finish(End::no(&code, text.into_owned()));
+        self.count_bad();
+    }
+
+    /// RFC 2342 §5: one namespace of the user's own, none of others.
+    pub(super) fn namespace<'b>(&mut self) -> Served<'b> {
+        let out = self.out.end();
+        push(out, format_args!("* NAMESPACE (("));
+        string(out, self.config.namespace_prefix.as_bytes());
+        push(out, format_args!(" \"{}\")) NIL NIL\r\n", self.config.separator.as_char()));
+        self.finish(End::ok("Namespaces told"));
+        Ok(None)
+    }
+}

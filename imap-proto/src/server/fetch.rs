@@ -1,0 +1,227 @@
+//! FETCH: the answer streams, message by message and piece by piece.
+
+use alloc::vec::Vec;
+
+use memchr::memchr;
+use pillarbox_core::Misuse;
+
+use super::read::Served;
+use super::reply::{End, Output};
+use super::session::Asked;
+use super::{Answer, Event, FetchData, FetchItem, SectionName, ServerSession};
+use crate::message::Section;
+use crate::types::{Seq, SequenceSet, Uid};
+use crate::view::View;
+use crate::wire::encode::{date_time, push};
+
+/// A FETCH that is being answered.
+#[derive(Debug)]
+pub(super) struct Fetching {
+    wanted: Vec<FetchItem>,
+    /// UID is told of each message.
+    uid: bool,
+    open: Option<Open>,
+}
+
+/// A message whose answer has begun.
+#[derive(Debug)]
+struct Open {
+    uid: Uid,
+    /// None: the client does not know the message, and hears nothing of it.
+    seq: Option<Seq>,
+    /// `* 5 FETCH (` was written.
+    begun: bool,
+    /// Octets of an announced literal that did not come yet.
+    left: u64,
+}
+
+impl ServerSession {
+    /// RFC 9051 §6.4.5
+    pub(super) fn fetch<'b>(&mut self, set: &SequenceSet, mut wanted: Vec<FetchItem>, uid: bool) -> Served<'b> {
+        let uids = self.resolve(set, uid)?;
+        if uids.is_empty() {
+            self.finish(End::ok("No such messages"));
+            return Ok(None);
+        }
+        // RFC 9051 §6.4.9: answers to UID FETCH always tell the UID. The session writes it, so nobody is asked for it.
+        let uid = uid || wanted.contains(&FetchItem::Uid);
+        wanted.retain(|item| *item != FetchItem::Uid);
+        // RFC 9051 §6.3.3: EXAMINE changes nothing.
+        let mark_seen = !self.mailbox()?.read_only && wanted.iter().any(FetchItem::sets_seen);
+        let event = Event::Fetch { uids, wanted: wanted.clone(), mark_seen };
+        Ok(self.ask(Asked::Fetch(Fetching::new(wanted, uid)), event))
+    }
+}
+
+impl Fetching {
+    pub(super) fn new(wanted: Vec<FetchItem>, uid: bool) -> Self {
+        Fetching { wanted, uid, open: None }
+    }
+
+    pub(super) fn wanted(&self) -> &[FetchItem] {
+        &self.wanted
+    }
+
+    /// Whether a message is under way, so that the answer cannot end.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Ends what is open before its time; false if the client waits for octets that will not come.
+    pub(super) fn break_off(&mut self, out: &mut Output) -> bool {
+        match self.open.take() {
+            Some(Open { seq: Some(_), left, .. }) if left > 0 => false,
+            Some(Open { begun: true, .. }) => {
+                out.end().extend_from_slice(b")\r\n");
+                true
+            }
+            _ => true,
+        }
+    }
+
+    /// Takes a part of the answer. `room`: how many octets of a chunk are taken.
+    pub(super) fn part(
+        &mut self,
+        answer: &Answer<'_>,
+        view: &mut View,
+        out: &mut Output,
+        room: usize,
+    ) -> Result<(), Misuse> {
+        let wrong = || Misuse::WrongAnswer { question: "Fetch", answer: super::answer::name(answer) };
+        match (&mut self.open, answer) {
+            (None, Answer::Message(uid)) => {
+                let mut open = Open { uid: *uid, seq: view.seq(*uid), begun: false, left: 0 };
+                if self.uid {
+                    open.item(out, |out| push(out, format_args!("UID {uid}")));
+                }
+                self.open = Some(open);
+                Ok(())
+            }
+            (Some(open), Answer::Chunk(chunk)) => {
+                if chunk.len() as u64 > open.left || chunk.len() > room {
+                    return Err(Misuse::TooLong { what: "a chunk" });
+                }
+                open.left -= chunk.len() as u64;
+                if open.seq.is_some() {
+                    append_without_nul(out.end(), chunk);
+                }
+                Ok(())
+            }
+            // Everything else has to wait for the rest of the literal.
+            (Some(open), _) if open.left > 0 => Err(wrong()),
+            (Some(open), Answer::MessageEnd) => {
+                if open.begun {
+                    out.end().extend_from_slice(b")\r\n");
+                }
+                self.open = None;
+                Ok(())
+            }
+            (Some(open), Answer::Data(data)) => {
+                let item = match data {
+                    FetchData::Flags(_) => &FetchItem::Flags,
+                    FetchData::InternalDate(_) => &FetchItem::InternalDate,
+                    FetchData::Rfc822Size(_) => &FetchItem::Rfc822Size,
+                    FetchData::Written { item, .. } => item,
+                };
+                if !self.wanted.contains(item) {
+                    return Err(wrong());
+                }
+                open.data(data, view, out).ok_or_else(wrong)
+            }
+            (Some(open), Answer::Literal { section, name, origin, len })
+                if is_wanted(&self.wanted, section, *name, *origin) =>
+            {
+                open.item(out, |out| {
+                    section_name(out, section, *name, *origin);
+                    push(out, format_args!(" {{{len}}}\r\n"));
+                });
+                open.left = *len;
+                Ok(())
+            }
+            (Some(open), Answer::NoSection { section, name, origin })
+                if is_wanted(&self.wanted, section, *name, *origin) =>
+            {
+                open.item(out, |out| {
+                    section_name(out, section, *name, *origin);
+                    push(out, format_args!(" NIL"));
+                });
+                Ok(())
+            }
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl Open {
+    /// Writes an item behind the others.
+    fn item(&mut self, out: &mut Output, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(seq) = self.seq else { return };
+        if self.begun {
+            out.end().push(b' ');
+        } else {
+            push(out.end(), format_args!("* {seq} FETCH ("));
+            self.begun = true;
+        }
+        write(out.end());
+    }
+
+    fn data(&mut self, data: &FetchData<'_>, view: &mut View, out: &mut Output) -> Option<()> {
+        match data {
+            FetchData::Flags(flags) => {
+                view.drop_same_flags(self.uid, flags);
+                self.item(out, |out| push(out, format_args!("FLAGS {flags}")));
+            }
+            FetchData::InternalDate(date) => self.item(out, |out| {
+                push(out, format_args!("INTERNALDATE "));
+                date_time(out, *date);
+            }),
+            FetchData::Rfc822Size(size) => self.item(out, |out| push(out, format_args!("RFC822.SIZE {size}"))),
+            FetchData::Written { item, text } => {
+                let name = match item {
+                    FetchItem::Body => "BODY ",
+                    FetchItem::BodyStructure => "BODYSTRUCTURE ",
+                    FetchItem::Envelope => "ENVELOPE ",
+                    _ => return None,
+                };
+                self.item(out, |out| {
+                    push(out, format_args!("{name}"));
+                    out.extend_from_slice(text);
+                });
+            }
+        }
+        Some(())
+    }
+}
+
+/// Whether exactly this was asked for.
+fn is_wanted(wanted: &[FetchItem], told: &Section, told_name: SectionName, told_origin: Option<u32>) -> bool {
+    wanted.iter().any(|item| match item {
+        FetchItem::Section { section, partial, name, .. } => {
+            section == told && *name == told_name && partial.map(|(origin, _)| origin) == told_origin
+        }
+        _ => false,
+    })
+}
+
+/// RFC 9051 §7.5.2: the answer's name is the question's, `.PEEK` and the number of octets left out.
+fn section_name(out: &mut Vec<u8>, section: &Section, name: SectionName, origin: Option<u32>) {
+    match name {
+        SectionName::Body => push(out, format_args!("BODY[{section}]")),
+        SectionName::Rfc822 => push(out, format_args!("RFC822")),
+        SectionName::Rfc822Header => push(out, format_args!("RFC822.HEADER")),
+        SectionName::Rfc822Text => push(out, format_args!("RFC822.TEXT")),
+    }
+    if let Some(origin) = origin {
+        push(out, format_args!("<{origin}>"));
+    }
+}
+
+/// RFC 9051 §9: a literal holds no NUL. A stored message may; it is shown with 0x80 instead, so that lengths stay.
+fn append_without_nul(out: &mut Vec<u8>, mut chunk: &[u8]) {
+    while let Some(at) = memchr(0, chunk) {
+        out.extend_from_slice(&chunk[..at]);
+        out.push(0x80);
+        chunk = &chunk[at + 1..];
+    }
+    out.extend_from_slice(chunk);
+}

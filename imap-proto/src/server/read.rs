@@ -1,0 +1,294 @@
+//! Reading commands: framing, the table, the state, the parser; then the family that serves it.
+
+use alloc::borrow::Cow;
+
+use super::reply::End;
+use super::session::{Doing, Next, Standing};
+use super::{CloseReason, Event, ServerSession};
+use crate::command::{CommandRow, States, row_of};
+use crate::types::{MailboxName, MailboxNameError, ResponseCode};
+use crate::wire::frame::{Framed, LiteralHeader, Skipper};
+use crate::wire::parse::{self, Command};
+
+/// What serving a command came to: an event, nothing more to say, or a refusal.
+pub(super) type Served<'b> = Result<Option<Event<'b>>, End>;
+
+/// The most octets of a line that a log is shown.
+const SHOWN_MAX: usize = 512;
+
+/// First words of other protocols, which a browser or a mail program on the wrong port sends.
+const FOREIGN: [&str; 16] = [
+    "GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE", "PATCH", "TRACE", "PRI", "EHLO", "HELO", "LHLO",
+    "USER", "PROXY", "RSET",
+];
+
+impl ServerSession {
+    pub(super) fn read_command<'b>(&mut self, input: &mut &'b [u8]) -> Next<'b> {
+        let bytes: &'b [u8] = input;
+        let stranger = matches!(self.standing, Standing::NotAuthenticated);
+        if stranger && bytes.first().is_some_and(|&b| !matches!(b, b'\r' | b'\n' | b' '..=b'~')) {
+            // A TLS ClientHello, a remote desktop, anything binary: no line will ever come.
+            self.close(CloseReason::Synchronisation);
+            return Next::Again;
+        }
+        let limits = *self.frame_limits();
+        match self.framer.frame(bytes, &limits) {
+            Framed::Incomplete => Next::NeedInput,
+            Framed::Command { len } => {
+                *input = &bytes[len..];
+                self.begin(&bytes[..len]);
+                if stranger && is_foreign(bytes) {
+                    // ALPACA: another protocol's request may carry commands of ours further down.
+                    let event = self.show(&bytes[..len], "BYE this is an IMAP server".into());
+                    self.bye(CloseReason::Synchronisation, None, "This is an IMAP server");
+                    return Next::Event(event);
+                }
+                let served = self.serve(&bytes[..len - 2]);
+                let hides = matches!(served, Err(_)) && self.hides_next_line();
+                let next = self.served(served, &bytes[..len]);
+                self.next_line_is_secret = hides;
+                next
+            }
+            Framed::Literal { header, len } => self.literal(input, header, len),
+            Framed::TooLong { len } => {
+                let text = &bytes[..len];
+                *input = &bytes[len..];
+                self.begin(text);
+                let end = End::bad_with("TOOBIG", "The command is too long");
+                let event = self.show(text, end.told());
+                self.doing = Doing::Skipping { skipper: Skipper::behind(text, limits.skip_max), end };
+                Next::Event(event)
+            }
+        }
+    }
+
+    /// Whether the refused command was an AUTHENTICATE, behind which a client that does not wait sends its password.
+    fn hides_next_line(&self) -> bool {
+        self.running.row.is_some_and(|row| row.name == "AUTHENTICATE")
+    }
+
+    /// A command begins: its tag is known from here on.
+    fn begin(&mut self, line: &[u8]) {
+        self.running.tag.clear();
+        self.running.tag.push_str(parse::tag(line).map_or("*", |(tag, _)| tag));
+        self.running.row = None;
+    }
+
+    /// Turns what serving came to into the next step; `line` is shown where it was refused.
+    pub(super) fn served<'b>(&mut self, served: Served<'b>, line: &'b [u8]) -> Next<'b> {
+        match served {
+            Ok(Some(event)) => Next::Event(event),
+            Ok(None) => Next::Again,
+            Err(end) => {
+                let event = self.show(line, end.told());
+                self.finish(end);
+                Next::Event(event)
+            }
+        }
+    }
+
+    /// The event for the log. Nobody's password is in it.
+    fn show<'b>(&self, line: &'b [u8], told: Cow<'static, str>) -> Event<'b> {
+        let line = if self.next_line_is_secret { &[][..] } else { shown(line) };
+        Event::Refused { line, told }
+    }
+
+    /// The row of a command, if it may be given now.
+    fn row(&mut self, rest: &[u8]) -> Result<(&'static CommandRow, usize), End> {
+        let (name, arguments) = parse::name(rest);
+        let row = row_of(name).ok_or_else(|| End::bad("Unknown command"))?;
+        let allowed = match (&self.standing, row.states) {
+            (_, States::Any)
+            | (Standing::NotAuthenticated, States::NotAuthenticated)
+            | (Standing::Authenticated { .. }, States::Authenticated)
+            | (Standing::Selected { .. }, States::Authenticated | States::Selected) => true,
+            (Standing::NotAuthenticated, _) => return Err(End::bad("Log in first")),
+            (_, States::NotAuthenticated) => return Err(End::bad("Already logged in")),
+            (Standing::Authenticated { .. }, States::Selected) => return Err(End::bad("No mailbox is selected")),
+        };
+        debug_assert!(allowed, "every other pair was refused above");
+        self.running.row = Some(row);
+        Ok((row, rest.len() - arguments.len()))
+    }
+
+    /// Serves a whole command, its last line end excluded.
+    fn serve<'b>(&mut self, line: &'b [u8]) -> Served<'b> {
+        let (_, rest) = parse::tag(line).ok_or_else(|| End::bad("A command begins with a tag"))?;
+        let (row, at) = self.row(rest)?;
+        match (row.arguments)(&rest[at..]) {
+            Ok((b"", command)) => self.run(command),
+            _ => Err(End::bad(alloc::format!("Syntax error in the arguments of {}", row.name))),
+        }
+    }
+
+    fn run<'b>(&mut self, command: Command<'b>) -> Served<'b> {
+        match command {
+            Command::Append => Err(End::bad("APPEND needs a message as a literal")),
+            Command::Authenticate { mechanism, initial_response } => self.authenticate(mechanism, initial_response),
+            Command::Capability => self.capability(),
+            Command::Check | Command::Noop => self.noop(),
+            Command::Close => self.close_mailbox(),
+            Command::Copy { set, mailbox, uid } => self.copy(&set, &mailbox, uid),
+            Command::Create(mailbox) => self.create(&mailbox),
+            Command::Delete(mailbox) => self.delete(&mailbox),
+            Command::Enable => self.enable(),
+            Command::Examine(mailbox) => self.select(&mailbox, true),
+            Command::Expunge { only } => self.expunge(only.as_ref()),
+            Command::Fetch { set, wanted, uid } => self.fetch(&set, wanted, uid),
+            Command::Id => self.id(),
+            Command::Idle => self.idle(),
+            Command::List { reference, pattern, subscribed } => self.list(&reference, &pattern, subscribed),
+            Command::Login { user, password } => self.login(&user, &password),
+            Command::Logout => self.logout(),
+            Command::Namespace => self.namespace(),
+            Command::Rename { from, to } => self.rename(&from, &to),
+            Command::Search { key, uid } => self.search(key, uid),
+            Command::Select(mailbox) => self.select(&mailbox, false),
+            Command::StartTls => self.starttls(),
+            Command::Status { mailbox, items } => self.status(&mailbox, items),
+            Command::Store { set, change, flags, silent, uid } => self.store(&set, change, flags, silent, uid),
+            Command::Subscribe(mailbox) => self.subscribe(&mailbox, true),
+            Command::Unselect => self.unselect(),
+            Command::Unsubscribe(mailbox) => self.subscribe(&mailbox, false),
+        }
+    }
+
+    /// A literal was announced at the end of the first `len` bytes.
+    fn literal<'b>(&mut self, input: &mut &'b [u8], header: LiteralHeader, len: usize) -> Next<'b> {
+        let bytes: &'b [u8] = input;
+        let so_far = &bytes[..len];
+        if let Some(append) = self.append_command(so_far, header) {
+            self.framer.reset();
+            *input = &bytes[len..];
+            return match append {
+                Ok(event) => Next::Event(event),
+                Err(end) => self.refuse_literal(so_far, header, end, self.config.limits.after_login.skip_max),
+            };
+        }
+        let limits = *self.frame_limits();
+        if self.framer.accept(header, len, &limits) {
+            if header.synchronising {
+                self.go_ahead();
+            }
+            return Next::Again;
+        }
+        self.framer.reset();
+        *input = &bytes[len..];
+        self.begin(so_far);
+        // RFC 7888 §5
+        let end = End::bad_with("TOOBIG", "The literals of this command are too large");
+        self.refuse_literal(so_far, header, end, limits.skip_max)
+    }
+
+    /// RFC 9051 §7.6
+    pub(super) fn go_ahead(&mut self) {
+        self.out.end().extend_from_slice(b"+ Go ahead\r\n");
+    }
+
+    /// If the command is an APPEND and the literal its message: the question, or the refusal.
+    fn append_command<'b>(&mut self, so_far: &'b [u8], header: LiteralHeader) -> Option<Result<Event<'b>, End>> {
+        let (_, rest) = parse::tag(so_far)?;
+        let (name, _) = parse::name(rest);
+        if !name.eq_ignore_ascii_case(b"APPEND") {
+            return None;
+        }
+        self.begin(so_far);
+        let at = match self.row(rest) {
+            Ok((_, at)) => at,
+            Err(end) => return Some(Err(end)),
+        };
+        let announced = rest.iter().rposition(|&b| b == b'{').unwrap_or(rest.len());
+        let announced = if header.binary { announced - 1 } else { announced };
+        match parse::append_head(&rest[at..announced]) {
+            Ok(None) => None,
+            Ok(Some(head)) => Some(self.append(head, header)),
+            Err(()) => Some(Err(End::bad("Syntax error in the arguments of APPEND"))),
+        }
+    }
+
+    /// Refuses a command whose literal will not be taken. Octets that come unasked are eaten first, so that they are never
+    /// read as commands; more than `skip_max` of them are not worth it.
+    pub(super) fn refuse_literal<'b>(
+        &mut self,
+        line: &'b [u8],
+        header: LiteralHeader,
+        end: End,
+        skip_max: u64,
+    ) -> Next<'b> {
+        if header.synchronising {
+            return self.served(Err(end), line);
+        }
+        let event = self.show(line, end.told());
+        if header.size > skip_max {
+            // RFC 7888 §4, the second choice
+            self.bye(CloseReason::TooManyErrors, Some("TOOBIG"), "This literal is too large");
+        } else {
+            self.skip_literal(header.size, end);
+        }
+        Next::Event(event)
+    }
+
+    /// Eats a literal that comes unasked and the rest of its command, then ends the command.
+    pub(super) fn skip_literal(&mut self, size: u64, end: End) {
+        let budget = self.frame_limits().skip_max;
+        self.doing = Doing::Skipping { skipper: Skipper::new(size, budget), end };
+    }
+
+    /// The mailbox that a client named.
+    pub(super) fn mailbox_name(&self, octets: &[u8]) -> Result<MailboxName, End> {
+        MailboxName::from_wire(octets, self.config.separator).map_err(|error| {
+            let code = match error {
+                MailboxNameError::TooLong => ResponseCode::Limit,
+                _ => ResponseCode::Cannot,
+            };
+            End::no(&code, alloc::format!("{error}"))
+        })
+    }
+}
+
+/// Whether this is the first line of another protocol: a word of its own where the tag belongs, and no command behind it.
+fn is_foreign(line: &[u8]) -> bool {
+    let mut words = line.split(|&b| b == b' ' || b == b'\r');
+    let first = words.next().unwrap_or_default();
+    let second = words.next().unwrap_or_default();
+    let foreign = FOREIGN.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(first)) || first.starts_with(b"SSH-");
+    foreign && row_of(second).is_none()
+}
+
+/// What a log may show of a line: its beginning, up to where a password could stand.
+fn shown(line: &[u8]) -> &[u8] {
+    let line = &line[..line.len().min(SHOWN_MAX)];
+    let end_of =
+        |word: &[u8]| line.windows(word.len()).position(|w| w.eq_ignore_ascii_case(word)).map(|at| at + word.len());
+    let end = [end_of(b"LOGIN"), end_of(b"AUTHENTICATE")].into_iter().flatten().min();
+    line[..end.unwrap_or(line.len())].trim_ascii_end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_shown() {
+        for (line, seen) in [
+            (&b"a LOGIN joe hunter2\r\n"[..], &b"a LOGIN"[..]),
+            (b"a  login joe hunter2\r\n", b"a  login"),
+            (b"LOGIN joe hunter2\r\n", b"LOGIN"),
+            (b"a AUTHENTICATE LOGIN aHVudGVyMg==\r\n", b"a AUTHENTICATE"),
+            (b"a FETCH 1 x\r\n", b"a FETCH 1 x"),
+        ] {
+            assert_eq!(shown(line), seen);
+        }
+        assert_eq!(shown(&[b'x'; 1000]).len(), SHOWN_MAX);
+    }
+
+    #[test]
+    fn other_protocols() {
+        for foreign in ["GET / HTTP/1.1\r\n", "post /x HTTP/1.0\r\n", "EHLO x\r\n", "SSH-2.0-x\r\n", "GET\r\n"] {
+            assert!(is_foreign(foreign.as_bytes()), "{foreign:?}");
+        }
+        for own in ["a NOOP\r\n", "get noop\r\n", "POST LOGIN a b\r\n", "\r\n", "getx / y\r\n"] {
+            assert!(!is_foreign(own.as_bytes()), "{own:?}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! What the session says by itself: greeting, capabilities, the end of a command, goodbye.
+
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use pillarbox_core::sasl::{Mechanism, ServerExchange};
+
+use super::fetch::Fetching;
+use super::session::{Asked, Doing, Selected, Standing};
+use super::{CloseReason, Event, FetchItem, ServerSession};
+use crate::types::ResponseCode;
+use crate::wire::encode::{push, text};
+
+/// The bytes to send. What left is dropped from the front now and then, not each time.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// Octets that left since the connection began.
+    total_sent: u64,
+}
+
+impl Output {
+    pub(super) fn unsent(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Where to write.
+    pub(super) fn end(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    pub(super) fn consume(&mut self, n: usize) {
+        let n = n.min(self.len());
+        self.sent += n;
+        self.total_sent += n as u64;
+        if self.is_empty() {
+            self.sent = 0;
+            self.bytes.clear();
+            // A session that waits holds no more than a page.
+            self.bytes.shrink_to(4096);
+        } else if self.sent > self.bytes.len() / 2 {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
+    /// How many octets were written since the connection began.
+    pub(super) fn position(&self) -> u64 {
+        self.total_sent + self.len() as u64
+    }
+
+    /// Takes back what was written from `position` on; false if some of it left already.
+    pub(super) fn take_back(&mut self, position: u64) -> bool {
+        let Some(keep) = position.checked_sub(self.total_sent) else { return false };
+        // What was not sent fits in memory, so this number does.
+        self.bytes.truncate(self.sent.saturating_add(keep as usize));
+        true
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Ok,
+    No,
+    Bad,
+}
+
+impl Verdict {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Ok => "OK",
+            Verdict::No => "NO",
+            Verdict::Bad => "BAD",
+        }
+    }
+}
+
+/// The tagged answer that ends a command.
+#[derive(Clone, Debug)]
+pub(super) struct End {
+    pub(super) verdict: Verdict,
+    /// The response code, without brackets. Never holds what a peer sent.
+    pub(super) code: Option<Cow<'static, str>>,
+    pub(super) text: Cow<'static, str>,
+}
+
+impl End {
+    pub(super) fn ok(text: &'static str) -> End {
+        End { verdict: Verdict::Ok, code: None, text: text.into() }
+    }
+
+    pub(super) fn ok_with(code: String, text: &'static str) -> End {
+        End { verdict: Verdict::Ok, code: Some(code.into()), text: text.into() }
+    }
+
+    pub(super) fn no(code: &ResponseCode, text: impl Into<Cow<'static, str>>) -> End {
+        End { verdict: Verdict::No, code: Some(code.to_string().into()), text: text.into() }
+    }
+
+    /// NO, with a code that is added by the caller.
+    pub(super) fn no_such(text: &'static str) -> End {
+        End { verdict: Verdict::No, code: None, text: text.into() }
+    }
+
+    pub(super) fn bad(text: impl Into<Cow<'static, str>>) -> End {
+        End { verdict: Verdict::Bad, code: None, text: text.into() }
+    }
+
+    pub(super) fn bad_with(code: &'static str, text: &'static str) -> End {
+        End { verdict: Verdict::Bad, code: Some(code.into()), text: text.into() }
+    }
+
+    /// What [`Event::Refused`] shows of it.
+    pub(super) fn told(&self) -> Cow<'static, str> {
+        alloc::format!("{} {}", self.verdict.as_str(), self.text).into()
+    }
+}
+
+impl ServerSession {
+    /// Writes `status [code] text`, whatever stands before it being written.
+    fn write_status(&mut self, status: &str, code: Option<&str>, words: &str) {
+        let out = self.out.end();
+        match code {
+            Some(code) => push(out, format_args!("{status} [{code}] ")),
+            None => push(out, format_args!("{status} ")),
+        }
+        text(out, words);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    pub(super) fn untagged(&mut self, status: &str, code: Option<&str>, words: &str) {
+        push(self.out.end(), format_args!("* "));
+        self.write_status(status, code, words);
+    }
+
+    pub(super) fn greet(&mut self) {
+        let capabilities = self.capabilities();
+        let greeting = self.config.greeting.clone();
+        self.untagged("OK", Some(&capabilities), &greeting);
+        self.doing = Doing::Reading;
+        self.timer.active();
+        self.leave_if_due();
+    }
+
+    /// `CAPABILITY ..` as it stands in answers and in codes: only what is really there, now.
+    pub(super) fn capabilities(&self) -> String {
+        let mut all = String::from("CAPABILITY IMAP4rev1");
+        let mut add = |name: &str| {
+            all.push(' ');
+            all.push_str(name);
+        };
+        if matches!(self.standing, Standing::NotAuthenticated) {
+            // RFC 7888 §5: what a stranger sends unasked stays small.
+            add("LITERAL-");
+            add("SASL-IR");
+            add("ID");
+            if self.config.starttls && self.tls.is_none() {
+                add("STARTTLS");
+            }
+            if self.takes_passwords() {
+                for mechanism in self.mechanisms() {
+                    add(&alloc::format!("AUTH={mechanism}"));
+                }
+            } else {
+                // RFC 9051 §6.2.3
+                add("LOGINDISABLED");
+            }
+        } else {
+            for name in ["LITERAL+", "ENABLE", "ID", "IDLE", "NAMESPACE", "UIDPLUS", "UNSELECT"] {
+                add(name);
+            }
+            if self.config.children {
+                add("CHILDREN");
+            }
+        }
+        all
+    }
+
+    /// RFC 9051 §11.1: passwords only where nobody listens, unless the operator says otherwise.
+    pub(super) fn takes_passwords(&self) -> bool {
+        self.tls.is_some() || self.config.login_without_tls
+    }
+
+    /// The mechanisms that there is an exchange for.
+    pub(super) fn mechanisms(&self) -> impl Iterator<Item = &Mechanism> {
+        self.config.mechanisms.iter().filter(|mechanism| ServerExchange::new(mechanism).is_ok())
+    }
+
+    /// Ends the running command: tells what may be told, then the tagged answer.
+    pub(super) fn finish(&mut self, end: End) {
+        if let Standing::Selected { mailbox: Selected { view, .. }, .. } = &mut self.standing {
+            let uids = view.take_forgotten();
+            if !uids.is_empty() && !self.stopping && !self.gone {
+                let fetching = Fetching::new(alloc::vec![FetchItem::Flags], true);
+                let event = Event::Fetch { uids: uids.clone(), wanted: fetching.wanted().to_vec(), mark_seen: false };
+                self.queue.push_back(event);
+                self.doing = Doing::Asked(Asked::Refresh { fetching, uids, end });
+                return;
+            }
+        }
+        self.finish_now(end);
+    }
+
+    /// As [`finish`](Self::finish), without asking for what was forgotten.
+    pub(super) fn finish_now(&mut self, end: End) {
+        // Where the command is not known, neither is what it does to numbers.
+        let may_expunge = self.running.row.is_some_and(|row| row.may_expunge);
+        if let Standing::Selected { mailbox, .. } = &mut self.standing {
+            mailbox.view.tell(may_expunge, self.out.end());
+        }
+        self.doing = Doing::Reading;
+        self.timer.active();
+        push(self.out.end(), format_args!("{} ", self.running.tag));
+        self.write_status(end.verdict.as_str(), end.code.as_deref(), &end.text);
+        if end.verdict == Verdict::Bad {
+            self.count_bad();
+        }
+        self.leave_if_due();
+    }
+
+    /// Another command was refused; too many end the connection.
+    pub(super) fn count_bad(&mut self) {
+        self.bad = self.bad.saturating_add(1);
+        let limits = &self.config.limits;
+        let max = match self.standing {
+            Standing::NotAuthenticated => limits.bad_before_login,
+            _ => limits.bad_after_login,
+        };
+        if self.bad >= max {
+            self.bye(CloseReason::TooManyErrors, None, "Too many errors");
+        }
+    }
+
+    /// Says goodbye and ends the session; nothing if it is over already.
+    pub(super) fn bye(&mut self, why: CloseReason, code: Option<&str>, words: &str) {
+        if !matches!(self.doing, Doing::Closed(_)) {
+            self.untagged("BYE", code, words);
+            self.close(why);
+        }
+    }
+
+    /// Ends the session between commands if the server stops or the mailbox is gone.
+    pub(super) fn leave_if_due(&mut self) {
+        if matches!(self.doing, Doing::Asked(_) | Doing::Connecting | Doing::Upgrading { .. }) {
+            return;
+        }
+        if self.stopping {
+            self.bye(CloseReason::ShutDown, Some("UNAVAILABLE"), "The server is going down");
+        } else if self.gone {
+            self.bye(CloseReason::MailboxGone, None, "The selected mailbox is gone");
+        }
+    }
+}

@@ -1,0 +1,472 @@
+//! The session: its state, and what happens next.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use pillarbox_core::line::LineScanner;
+use pillarbox_core::sasl::{self, Mechanism, ServerExchange};
+use pillarbox_core::{LayerFacts, Machine, Misuse, Step, Time, TlsFacts, UpgradeError};
+
+use super::append::Incoming;
+use super::fetch::Fetching;
+use super::reply::{End, Output};
+use super::timer::Timer;
+use super::{Answer, Change, CloseReason, Event, Peer, ServerConfig};
+use crate::command::CommandRow;
+use crate::server::StatusItem;
+use crate::types::{MailboxName, UidSet};
+use crate::view::View;
+use crate::wire::frame::{FrameLimits, Framer, Skipped, Skipper};
+
+/// The server's side of one IMAP connection: bytes and answers in, events and bytes out.
+///
+/// The loop that drives it, and a whole conversation, are on the [crate's page](crate). What happens is an [`Event`], what
+/// the embedder says is an [`Answer`], what changed in the selected mailbox meanwhile is told to
+/// [`learn`](ServerSession::learn).
+#[derive(Debug)]
+pub struct ServerSession {
+    pub(super) config: Arc<ServerConfig>,
+    pub(super) peer: Peer,
+    pub(super) tls: Option<TlsFacts>,
+    pub(super) standing: Standing,
+    pub(super) doing: Doing,
+    /// The command that is being served, or was last.
+    pub(super) running: Running,
+    /// Events that lend nothing and go out before anything else happens.
+    pub(super) queue: VecDeque<Event<'static>>,
+    pub(super) out: Output,
+    pub(super) framer: Framer,
+    pub(super) timer: Timer,
+    /// Commands that were refused.
+    pub(super) bad: u32,
+    /// The next line may be the second half of a login that was refused.
+    pub(super) next_line_is_secret: bool,
+    pub(super) eof: bool,
+    pub(super) stopping: bool,
+    /// The selected mailbox is no more.
+    pub(super) gone: bool,
+}
+
+/// Who the client is, and where (RFC 9051 §3).
+#[derive(Debug)]
+pub(super) enum Standing {
+    NotAuthenticated,
+    Authenticated { identity: String },
+    Selected { identity: String, mailbox: Selected },
+}
+
+#[derive(Debug)]
+pub(super) struct Selected {
+    pub(super) view: View,
+    pub(super) read_only: bool,
+}
+
+/// What the session is at.
+#[derive(Debug)]
+pub(super) enum Doing {
+    /// Nothing was said yet.
+    Connecting,
+    /// Waiting for a command, or for the rest of one.
+    Reading,
+    /// Eating a refused command; then comes the refusal.
+    Skipping {
+        skipper: Skipper,
+        end: End,
+    },
+    /// Inside AUTHENTICATE, waiting for a response.
+    Sasl {
+        mechanism: Mechanism,
+        exchange: ServerExchange,
+        scanner: LineScanner,
+    },
+    /// The message of APPEND arrives.
+    Appending {
+        left: u64,
+    },
+    /// The message of APPEND is there, the line's end is not.
+    AppendTail,
+    /// Inside IDLE.
+    Idling {
+        scanner: LineScanner,
+    },
+    /// A question is open.
+    Asked(Asked),
+    /// TLS is to be started. `announced`: where in the output the go-ahead is.
+    Upgrading {
+        announced: Option<u64>,
+    },
+    Closed(CloseReason),
+}
+
+/// The open question, with what its answer needs.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Connect,
+    StartTls,
+    Login,
+    List,
+    Status {
+        mailbox: MailboxName,
+        items: alloc::vec::Vec<StatusItem>,
+    },
+    Select {
+        read_only: bool,
+    },
+    /// CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE.
+    Simple,
+    AppendStart(Incoming),
+    AppendEnd,
+    Sync {
+        idle: bool,
+    },
+    Fetch(Fetching),
+    /// Flags that were forgotten are asked for before a command ends.
+    Refresh {
+        fetching: Fetching,
+        uids: UidSet,
+        end: End,
+    },
+    /// `waiting`: messages whose flags somebody else changed before.
+    Store {
+        silent: bool,
+        waiting: UidSet,
+    },
+    /// `open`: the answer's line has begun.
+    Search {
+        uid: bool,
+        open: bool,
+    },
+    Copy,
+    Expunge {
+        close: bool,
+    },
+}
+
+/// The command that is being served.
+#[derive(Debug)]
+pub(super) struct Running {
+    /// `*` where none could be read.
+    pub(super) tag: String,
+    pub(super) row: Option<&'static CommandRow>,
+}
+
+impl ServerSession {
+    /// A session for a connection that was just accepted.
+    pub fn new(config: Arc<ServerConfig>, peer: Peer) -> Self {
+        ServerSession {
+            tls: peer.tls.clone(),
+            config,
+            peer,
+            standing: Standing::NotAuthenticated,
+            doing: Doing::Connecting,
+            running: Running { tag: "*".into(), row: None },
+            queue: VecDeque::new(),
+            out: Output::default(),
+            framer: Framer::new(),
+            timer: Timer::default(),
+            bad: 0,
+            next_line_is_secret: false,
+            eof: false,
+            stopping: false,
+            gone: false,
+        }
+    }
+
+    /// Why the session ended; `None` while it goes on.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        match self.doing {
+            Doing::Closed(why) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// Who is logged in, in the embedder's own spelling.
+    pub fn identity(&self) -> Option<&str> {
+        match &self.standing {
+            Standing::NotAuthenticated => None,
+            Standing::Authenticated { identity } | Standing::Selected { identity, .. } => Some(identity),
+        }
+    }
+
+    /// What the client knows of the selected mailbox; `None` if none is selected.
+    pub fn view(&self) -> Option<&View> {
+        match &self.standing {
+            Standing::Selected { mailbox, .. } => Some(&mailbox.view),
+            _ => None,
+        }
+    }
+
+    /// Whether the client waits in IDLE and hears of changes at once.
+    pub fn is_idling(&self) -> bool {
+        matches!(self.doing, Doing::Idling { .. })
+    }
+
+    /// What is known about the client.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// What is known about TLS, if the connection has it.
+    pub fn tls(&self) -> Option<&TlsFacts> {
+        self.tls.as_ref()
+    }
+
+    /// Takes note of a change in the selected mailbox; legal in every state, and without effect where no mailbox is
+    /// selected. Changes come in commit order, those that this session's own commands made too. The client hears of them
+    /// where the protocol allows it: at the end of a command, or within IDLE at once.
+    pub fn learn(&mut self, now: Time, change: Change) {
+        self.timer.advance(now);
+        let Standing::Selected { mailbox, .. } = &mut self.standing else { return };
+        if change == Change::Gone {
+            self.gone = true;
+            self.leave_if_due();
+        } else {
+            mailbox.view.learn(change);
+            self.tell_idle();
+        }
+        self.timer.output(!self.out.is_empty());
+    }
+
+    /// [`Machine::poll`]
+    pub fn poll<'b>(&mut self, now: Time, input: &mut &'b [u8]) -> Step<Event<'b>> {
+        self.timer.advance(now);
+        let step = self.step(input);
+        self.timer.output(!self.out.is_empty());
+        step
+    }
+
+    fn step<'b>(&mut self, input: &mut &'b [u8]) -> Step<Event<'b>> {
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                return Step::Event(event);
+            }
+            let next = match &mut self.doing {
+                Doing::Closed(_) => return Step::Closed,
+                Doing::Asked(_) => return Step::NeedAnswer,
+                Doing::Connecting => {
+                    self.doing = Doing::Asked(Asked::Connect);
+                    Next::Event(Event::Connect)
+                }
+                Doing::Reading => self.read_command(input),
+                Doing::Skipping { skipper, .. } => match skipper.skip(input) {
+                    Skipped::More => Next::NeedInput,
+                    Skipped::Done => self.skipped(),
+                    Skipped::TooMuch => {
+                        self.bye(CloseReason::TooManyErrors, Some("TOOBIG"), "This is too long");
+                        Next::Again
+                    }
+                },
+                Doing::Sasl { .. } => self.read_sasl(input),
+                Doing::Appending { .. } => self.read_message(input),
+                Doing::AppendTail => self.read_append_tail(input),
+                Doing::Idling { .. } => self.read_done(input),
+                Doing::Upgrading { .. } => match self.upgrade(input) {
+                    Some(layer) => return Step::Upgrade(layer),
+                    None => Next::Again,
+                },
+            };
+            match next {
+                Next::Event(event) => return Step::Event(event),
+                Next::Again => {}
+                Next::NeedInput if self.eof => self.close(CloseReason::EndOfInput),
+                Next::NeedInput => return Step::NeedInput,
+            }
+        }
+    }
+
+    /// The refused command is eaten.
+    fn skipped<'b>(&mut self) -> Next<'b> {
+        if let Doing::Skipping { end, .. } = core::mem::replace(&mut self.doing, Doing::Reading) {
+            self.finish(end);
+        }
+        Next::Again
+    }
+
+    /// [`Machine::answer`]
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn answer(&mut self, now: Time, answer: Answer<'_>) -> Result<(), Misuse> {
+        self.timer.advance(now);
+        let result = self.take_answer(answer);
+        self.timer.output(!self.out.is_empty());
+        result
+    }
+
+    /// [`Machine::output`]
+    pub fn output(&self) -> &[u8] {
+        self.out.unsent()
+    }
+
+    /// [`Machine::consume_output`]
+    pub fn consume_output(&mut self, now: Time, n: usize) {
+        self.timer.advance(now);
+        if n > 0 {
+            self.out.consume(n);
+            self.timer.progress();
+        }
+        self.tell_idle();
+        self.timer.output(!self.out.is_empty());
+    }
+
+    /// [`Machine::room`]
+    pub fn room(&self) -> usize {
+        self.config.limits.output_high_water.saturating_sub(self.out.len())
+    }
+
+    /// [`Machine::handle_eof`]
+    pub fn handle_eof(&mut self, now: Time) {
+        self.timer.advance(now);
+        self.eof = true;
+    }
+
+    /// [`Machine::upgraded`]
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn upgraded(&mut self, now: Time, facts: LayerFacts) -> Result<(), Misuse> {
+        self.timer.advance(now);
+        match (&self.doing, facts) {
+            (Doing::Upgrading { announced: Some(_) }, LayerFacts::Tls(facts)) => {
+                // RFC 9051 §6.2.1: what the client learned before is void; we remember nothing of it either.
+                self.tls = Some(facts);
+                self.framer.reset();
+                self.doing = Doing::Reading;
+                self.leave_if_due();
+                Ok(())
+            }
+            _ => Err(Misuse::NoUpgrade),
+        }
+    }
+
+    /// [`Machine::upgrade_failed`]
+    pub fn upgrade_failed(&mut self, now: Time, _why: UpgradeError) {
+        self.timer.advance(now);
+        // RFC 3207 §4.1, RFC 9051 §6.2.1: nothing that could be said in clear text now can be trusted.
+        self.close(CloseReason::Tls);
+    }
+
+    /// [`Machine::shut_down`]
+    pub fn shut_down(&mut self, now: Time) {
+        self.timer.advance(now);
+        self.stopping = true;
+        match self.doing {
+            // The running command is answered first: stored mail must not look refused.
+            Doing::Asked(_) | Doing::Closed(_) => {}
+            // The client waits for a handshake and would not understand a text.
+            Doing::Upgrading { .. } => self.close(CloseReason::ShutDown),
+            _ => self.leave_if_due(),
+        }
+        self.timer.output(!self.out.is_empty());
+    }
+
+    /// [`Machine::max_unread`]
+    pub fn max_unread(&self) -> usize {
+        match self.doing {
+            Doing::Sasl { .. } => sasl::LINE_MAX,
+            Doing::Idling { .. } => self.config.limits.before_login.line_max,
+            _ => self.framer.max_unread(self.frame_limits()),
+        }
+    }
+
+    pub(super) fn frame_limits(&self) -> &FrameLimits {
+        match self.standing {
+            Standing::NotAuthenticated => &self.config.limits.before_login,
+            _ => &self.config.limits.after_login,
+        }
+    }
+
+    /// Ends the session.
+    pub(super) fn close(&mut self, why: CloseReason) {
+        match self.doing {
+            Doing::Closed(_) => return,
+            Doing::Appending { .. } | Doing::AppendTail => self.queue.push_back(Event::Abandoned),
+            _ => {}
+        }
+        self.doing = Doing::Closed(why);
+    }
+
+    /// Leaves the selected mailbox; false if there is none.
+    pub(super) fn deselect(&mut self) -> bool {
+        self.gone = false;
+        match core::mem::replace(&mut self.standing, Standing::NotAuthenticated) {
+            Standing::Selected { identity, .. } => {
+                self.standing = Standing::Authenticated { identity };
+                true
+            }
+            other => {
+                self.standing = other;
+                false
+            }
+        }
+    }
+
+    /// Asks the embedder.
+    pub(super) fn ask<'b>(&mut self, asked: Asked, event: Event<'b>) -> Option<Event<'b>> {
+        self.doing = Doing::Asked(asked);
+        Some(event)
+    }
+}
+
+/// What a part of `poll` came to.
+pub(super) enum Next<'b> {
+    Event(Event<'b>),
+    NeedInput,
+    Again,
+}
+
+impl Machine for ServerSession {
+    type Event<'b> = Event<'b>;
+    type Answer<'a> = Answer<'a>;
+
+    fn poll<'b>(&mut self, now: Time, input: &mut &'b [u8]) -> Step<Event<'b>> {
+        self.poll(now, input)
+    }
+
+    fn answer(&mut self, now: Time, answer: Answer<'_>) -> Result<(), Misuse> {
+        self.answer(now, answer)
+    }
+
+    fn output(&self) -> &[u8] {
+        self.output()
+    }
+
+    fn consume_output(&mut self, now: Time, n: usize) {
+        self.consume_output(now, n);
+    }
+
+    fn room(&self) -> usize {
+        self.room()
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.deadline()
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.handle_timeout(now);
+    }
+
+    fn handle_eof(&mut self, now: Time) {
+        self.handle_eof(now);
+    }
+
+    fn upgraded(&mut self, now: Time, facts: LayerFacts) -> Result<(), Misuse> {
+        self.upgraded(now, facts)
+    }
+
+    fn upgrade_failed(&mut self, now: Time, why: UpgradeError) {
+        self.upgrade_failed(now, why);
+    }
+
+    fn shut_down(&mut self, now: Time) {
+        self.shut_down(now);
+    }
+
+    fn max_unread(&self) -> usize {
+        self.max_unread()
+    }
+}

@@ -1,0 +1,185 @@
+//! The arguments of SEARCH.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use encoding_rs::Encoding;
+use nom::Parser;
+use nom::branch::alt;
+use nom::bytes::complete::{tag_no_case, take_while1};
+use nom::character::complete::char;
+use nom::combinator::{map, map_opt, opt};
+use nom::error::{Error, ErrorKind};
+use nom::sequence::{delimited, preceded, terminated};
+
+use super::token::{astring, atom, digits, month, number, sequence_set, sp};
+use super::{Command, Parsed};
+use crate::search::{Date, Query};
+use crate::types::{Flag, SequenceSet};
+
+/// How deep parentheses, NOT and OR may nest: a limit for the stack of whoever walks the query.
+pub const DEPTH_MAX: usize = 50;
+
+/// A search key whose numbers are not resolved yet.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SearchKey {
+    /// A key without numbers.
+    Query(Query),
+    /// Sequence numbers.
+    Seqs(SequenceSet),
+    /// UIDs.
+    Uids(SequenceSet),
+    /// All of these.
+    And(Vec<SearchKey>),
+    /// One or both.
+    Or(Box<SearchKey>, Box<SearchKey>),
+    /// Not this.
+    Not(Box<SearchKey>),
+}
+
+/// `search = "SEARCH" [SP "CHARSET" SP charset] 1*(SP search-key)`
+pub(crate) fn search(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
+    let (input, label) = opt(preceded((sp, tag_no_case("CHARSET"), sp), astring)).parse(input)?;
+    // What is valid UTF-8 is taken for it where nothing else is said: RFC 9051 has no other character set.
+    let decoder = match &label {
+        None => Some(encoding_rs::UTF_8),
+        Some(label) => Encoding::for_label(label),
+    };
+    let keys = Keys { decoder };
+    let (rest, key) = preceded(sp, |input| keys.all(input, 0)).parse(input)?;
+    Ok((rest, Command::Search { key: decoder.map(|_| key), uid }))
+}
+
+struct Keys {
+    decoder: Option<&'static Encoding>,
+}
+
+impl Keys {
+    /// `search-key *(SP search-key)`
+    fn all<'b>(&self, input: &'b [u8], depth: usize) -> Parsed<'b, SearchKey> {
+        let (mut rest, first) = self.key(input, depth)?;
+        let mut keys = alloc::vec![first];
+        while let Some(more) = rest.strip_prefix(b" ") {
+            let (after, key) = self.key(more, depth)?;
+            keys.push(key);
+            rest = after;
+        }
+        let key = if keys.len() == 1 { keys.remove(0) } else { SearchKey::And(keys) };
+        Ok((rest, key))
+    }
+
+    /// `search-key`
+    fn key<'b>(&self, input: &'b [u8], depth: usize) -> Parsed<'b, SearchKey> {
+        if depth > DEPTH_MAX {
+            return Err(nom::Err::Failure(Error::new(input, ErrorKind::TooLarge)));
+        }
+        if let Some(inner) = input.strip_prefix(b"(") {
+            return terminated(|input| self.all(input, depth + 1), char(')')).parse(inner);
+        }
+        if input.first().is_some_and(|b| b.is_ascii_digit() || *b == b'*') {
+            return map(sequence_set, SearchKey::Seqs).parse(input);
+        }
+        let (rest, name) = take_while1(|b: u8| b.is_ascii_alphanumeric()).parse(input)?;
+        let name = name.to_ascii_uppercase();
+        let mut deeper = preceded(sp, |input| self.key(input, depth + 1));
+        match &name[..] {
+            b"NOT" => map(deeper, not).parse(rest),
+            b"OR" => {
+                let (rest, one) = deeper.parse(rest)?;
+                let (rest, other) = deeper.parse(rest)?;
+                Ok((rest, SearchKey::Or(Box::new(one), Box::new(other))))
+            }
+            b"UID" => map(preceded(sp, sequence_set), SearchKey::Uids).parse(rest),
+            _ => match flag_key(&name) {
+                Some(key) => Ok((rest, key)),
+                None => self.leaf(&name, rest),
+            },
+        }
+    }
+
+    /// The keys with an argument that is no key.
+    fn leaf<'b>(&self, name: &[u8], input: &'b [u8]) -> Parsed<'b, SearchKey> {
+        let text = preceded(sp, |input| self.text(input));
+        let day = preceded(sp, date);
+        let size = preceded(sp, number);
+        let header = |field: &'static str| move |text| Query::Header { name: field.into(), text };
+        let keyword = map_opt(preceded(sp, atom), |word| match Flag::parse(word) {
+            Some(Flag::Keyword(keyword)) => Some(Query::Flag(Flag::Keyword(keyword))),
+            _ => None,
+        });
+        let (rest, query) = match name {
+            b"BCC" => map(text, header("Bcc")).parse(input),
+            b"BEFORE" => map(day, Query::Before).parse(input),
+            b"BODY" => map(text, Query::Body).parse(input),
+            b"CC" => map(text, header("Cc")).parse(input),
+            b"FROM" => map(text, header("From")).parse(input),
+            b"HEADER" => {
+                let both = (preceded(sp, |input| self.text(input)), text);
+                map(both, |(name, text)| Query::Header { name, text }).parse(input)
+            }
+            b"KEYWORD" => map(keyword, |query| query).parse(input),
+            b"LARGER" => map(size, |size| Query::Larger(size.into())).parse(input),
+            b"ON" => map(day, Query::On).parse(input),
+            b"SENTBEFORE" => map(day, Query::SentBefore).parse(input),
+            b"SENTON" => map(day, Query::SentOn).parse(input),
+            b"SENTSINCE" => map(day, Query::SentSince).parse(input),
+            b"SINCE" => map(day, Query::Since).parse(input),
+            b"SMALLER" => map(size, |size| Query::Smaller(size.into())).parse(input),
+            b"SUBJECT" => map(text, header("Subject")).parse(input),
+            b"TEXT" => map(text, Query::Text).parse(input),
+            b"TO" => map(text, header("To")).parse(input),
+            b"UNKEYWORD" => return map(keyword, |query| not(SearchKey::Query(query))).parse(input),
+            _ => Err(nom::Err::Error(Error::new(input, ErrorKind::Alt))),
+        }?;
+        Ok((rest, SearchKey::Query(query)))
+    }
+
+    /// An `astring`, converted to UTF-8. An unknown character set gives any text: the search is refused anyway.
+    fn text<'b>(&self, input: &'b [u8]) -> Parsed<'b, String> {
+        map_opt(astring, |octets: Cow<'b, [u8]>| match self.decoder {
+            Some(decoder) => {
+                decoder.decode_without_bom_handling_and_without_replacement(&octets).map(|text| text.to_string())
+            }
+            None => Some(String::new()),
+        })
+        .parse(input)
+    }
+}
+
+fn not(key: SearchKey) -> SearchKey {
+    SearchKey::Not(Box::new(key))
+}
+
+/// The keys without arguments.
+fn flag_key(name: &[u8]) -> Option<SearchKey> {
+    let flag = |flag: Flag| SearchKey::Query(Query::Flag(flag));
+    Some(match name {
+        b"ALL" => SearchKey::Query(Query::All),
+        b"ANSWERED" => flag(Flag::Answered),
+        b"DELETED" => flag(Flag::Deleted),
+        b"DRAFT" => flag(Flag::Draft),
+        b"FLAGGED" => flag(Flag::Flagged),
+        b"NEW" => SearchKey::And(alloc::vec![flag(Flag::Recent), not(flag(Flag::Seen))]),
+        b"OLD" => not(flag(Flag::Recent)),
+        b"RECENT" => flag(Flag::Recent),
+        b"SEEN" => flag(Flag::Seen),
+        b"UNANSWERED" => not(flag(Flag::Answered)),
+        b"UNDELETED" => not(flag(Flag::Deleted)),
+        b"UNDRAFT" => not(flag(Flag::Draft)),
+        b"UNFLAGGED" => not(flag(Flag::Flagged)),
+        b"UNSEEN" => not(flag(Flag::Seen)),
+        _ => return None,
+    })
+}
+
+/// `date = date-text / DQUOTE date-text DQUOTE`
+fn date(input: &[u8]) -> Parsed<'_, Date> {
+    let text = || {
+        let parts = (digits(1, 2), delimited(char('-'), month, char('-')), digits(4, 4));
+        map_opt(parts, |(day, month, year)| Date::new(year, month, u8::try_from(day).ok()?))
+    };
+    alt((delimited(char('"'), text(), char('"')), text())).parse(input)
+}

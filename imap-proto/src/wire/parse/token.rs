@@ -1,0 +1,156 @@
+//! The smallest pieces: atoms, strings, numbers, sets, flags, dates.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use nom::Parser;
+use nom::branch::alt;
+use nom::bytes::complete::{tag, tag_no_case, take, take_while, take_while_m_n, take_while1};
+use nom::character::complete::char;
+use nom::combinator::{map, map_opt, opt, recognize, value, verify};
+use nom::multi::{fold_many0, separated_list0};
+use nom::sequence::{delimited, preceded, terminated};
+use pillarbox_core::WallTime;
+
+use super::Parsed;
+use crate::types::{Flag, Flags, SequenceSet};
+use crate::wire::encode::is_astring_char;
+
+/// The most flags in one command: a mailbox has a few dozen, and sorting many is work.
+const FLAGS_MAX: usize = 100;
+
+pub(crate) fn sp(input: &[u8]) -> Parsed<'_, ()> {
+    value((), char(' ')).parse(input)
+}
+
+/// `atom`: as `astring` without `]`.
+pub(crate) fn atom(input: &[u8]) -> Parsed<'_, &str> {
+    ascii(take_while1(|b| is_astring_char(b) && b != b']'), input)
+}
+
+fn ascii<'b>(
+    parser: impl Parser<&'b [u8], Output = &'b [u8], Error = nom::error::Error<&'b [u8]>>,
+    input: &'b [u8],
+) -> Parsed<'b, &'b str> {
+    map_opt(parser, |octets: &[u8]| core::str::from_utf8(octets).ok()).parse(input)
+}
+
+/// `astring = 1*ASTRING-CHAR / string`
+pub(crate) fn astring(input: &[u8]) -> Parsed<'_, Cow<'_, [u8]>> {
+    alt((map(take_while1(is_astring_char), Cow::Borrowed), string)).parse(input)
+}
+
+/// `string = quoted / literal`
+pub(crate) fn string(input: &[u8]) -> Parsed<'_, Cow<'_, [u8]>> {
+    alt((quoted, map(literal, Cow::Borrowed))).parse(input)
+}
+
+/// `nstring = string / nil`
+pub(crate) fn nstring(input: &[u8]) -> Parsed<'_, Option<Cow<'_, [u8]>>> {
+    alt((value(None, tag_no_case("NIL")), map(string, Some))).parse(input)
+}
+
+/// `quoted = DQUOTE *QUOTED-CHAR DQUOTE`, with octets above 127 as RFC 9051 has them.
+fn quoted(input: &[u8]) -> Parsed<'_, Cow<'_, [u8]>> {
+    let plain = |input| take_while(|b| !matches!(b, b'"' | b'\\' | b'\r' | b'\n' | 0)).parse(input);
+    let (rest, first) = preceded(char('"'), plain).parse(input)?;
+    if let Some(rest) = rest.strip_prefix(b"\"") {
+        return Ok((rest, Cow::Borrowed(first)));
+    }
+    let escaped = preceded(char('\\'), verify(take(1usize), |c: &[u8]| matches!(c, b"\"" | b"\\")));
+    let more = fold_many0(
+        (escaped, plain),
+        || first.to_vec(),
+        |mut text: Vec<u8>, (c, plain): (&[u8], &[u8])| {
+            text.extend_from_slice(c);
+            text.extend_from_slice(plain);
+            text
+        },
+    );
+    terminated(map(more, Cow::Owned), char('"')).parse(rest)
+}
+
+/// `literal = "{" number64 ["+"] "}" CRLF *CHAR8`. The framer saw to it that the octets are there.
+fn literal(input: &[u8]) -> Parsed<'_, &[u8]> {
+    let mut header = delimited(char('{'), nom::character::complete::u32, (opt(char('+')), tag("}\r\n")));
+    let (rest, size) = header.parse(input)?;
+    // RFC 9051 §9: CHAR8 is any octet but NUL.
+    verify(take(size), |octets: &[u8]| memchr::memchr(0, octets).is_none()).parse(rest)
+}
+
+/// `list-mailbox = 1*list-char / string`
+pub(crate) fn list_mailbox(input: &[u8]) -> Parsed<'_, Cow<'_, [u8]>> {
+    let list_char = |b| is_astring_char(b) || b == b'*' || b == b'%';
+    alt((map(take_while1(list_char), Cow::Borrowed), string)).parse(input)
+}
+
+/// `number`: at most 32 bits.
+pub(crate) fn number(input: &[u8]) -> Parsed<'_, u32> {
+    nom::character::complete::u32(input)
+}
+
+/// `nz-number`
+pub(crate) fn nz_number(input: &[u8]) -> Parsed<'_, u32> {
+    verify(number, |&n| n != 0).parse(input)
+}
+
+pub(crate) fn sequence_set(input: &[u8]) -> Parsed<'_, SequenceSet> {
+    let text = take_while1(|b: u8| b.is_ascii_digit() || matches!(b, b'*' | b':' | b','));
+    map_opt(text, SequenceSet::parse).parse(input)
+}
+
+/// `flag`, of which a client may set every one but `\Recent`.
+fn flag(input: &[u8]) -> Parsed<'_, Flag> {
+    let text = |input| ascii(recognize((opt(char('\\')), atom)), input);
+    map_opt(text, |text: &str| Flag::parse(text).filter(|flag| *flag != Flag::Recent)).parse(input)
+}
+
+pub(crate) fn flag_list(input: &[u8]) -> Parsed<'_, Flags> {
+    delimited(char('('), flags(0), char(')')).parse(input)
+}
+
+/// Flags parted by spaces, at least `min` of them.
+pub(crate) fn flags<'b>(min: usize) -> impl Parser<&'b [u8], Output = Flags, Error = nom::error::Error<&'b [u8]>> {
+    let some = verify(separated_list0(sp, flag), move |all: &Vec<Flag>| (min..=FLAGS_MAX).contains(&all.len()));
+    map(some, |all| all.into_iter().collect())
+}
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// `date-month`, 1 to 12.
+pub(crate) fn month(input: &[u8]) -> Parsed<'_, u8> {
+    map_opt(take(3usize), |name: &[u8]| {
+        let index = MONTHS.iter().position(|month| month.as_bytes().eq_ignore_ascii_case(name))?;
+        u8::try_from(index + 1).ok()
+    })
+    .parse(input)
+}
+
+pub(crate) fn digits<'b>(
+    min: usize,
+    max: usize,
+) -> impl Parser<&'b [u8], Output = u16, Error = nom::error::Error<&'b [u8]>> {
+    // Never more than four digits are asked for, so the sum fits.
+    map(take_while_m_n(min, max, |b: u8| b.is_ascii_digit()), |digits: &[u8]| {
+        digits.iter().fold(0u16, |sum, b| sum.wrapping_mul(10).wrapping_add(u16::from(b - b'0')))
+    })
+}
+
+/// `date-time = DQUOTE date-day-fixed "-" date-month "-" date-year SP time SP zone DQUOTE`
+pub(crate) fn date_time(input: &[u8]) -> Parsed<'_, WallTime> {
+    let two = || digits(2, 2);
+    let day = alt((preceded(char(' '), digits(1, 1)), two()));
+    let date = (day, delimited(char('-'), month, char('-')), digits(4, 4));
+    let time = (two(), preceded(char(':'), two()), preceded(char(':'), two()));
+    let zone = (alt((value(1i32, char('+')), value(-1, char('-')))), two(), verify(two(), |&minutes| minutes < 60));
+    let all = (date, preceded(sp, time), preceded(sp, zone));
+    map_opt(
+        delimited(char('"'), all, char('"')),
+        |((day, month, year), (hour, minute, second), (sign, hours, minutes))| {
+            let offset = sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60);
+            let small = |number: u16| u8::try_from(number).ok();
+            WallTime::from_civil(year.into(), month, small(day)?, small(hour)?, small(minute)?, small(second)?, offset)
+        },
+    )
+    .parse(input)
+}
