@@ -7,3 +7,4 @@ pub mod client;
 pub mod command;
 pub mod reply_parser;
 pub mod server;
+pub mod trace;

@@ -1,0 +1,299 @@
+//! The fields that a server puts in front of a message, and those of others that it takes out (RFC 5321 §4.4).
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt;
+use core::net::IpAddr;
+
+use pillarbox_core::address::{Domain, ForwardPath, ReversePath};
+use pillarbox_core::{TlsFacts, WallTime};
+
+/// A Received field. It prints as the whole field with its CRLF, folded before 78 octets.
+///
+/// What the client claims (its EHLO name) stands right behind `from` and nowhere else; everything behind it is what this
+/// server knows by itself. A text that would not fit the grammar is left out or replaced, never written, so nothing that a
+/// peer sends can end a clause, a comment or the field.
+///
+/// ```
+/// use pillarbox_core::WallTime;
+/// use pillarbox_smtp::trace::Received;
+///
+/// let date = WallTime::new(1_234_567_890, 3600);
+/// let mut received = Received::new("mx.example", "ESMTP", date);
+/// received.from = "client.example";
+/// received.ip = Some([192, 0, 2, 1].into());
+/// received.id = "4711";
+/// assert_eq!(
+///     received.to_string(),
+///     "Received: from client.example ([192.0.2.1]) by mx.example with ESMTP id 4711;\r\n \
+///      Sat, 14 Feb 2009 00:31:30 +0100\r\n"
+/// );
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Received<'a> {
+    /// What the client called itself in EHLO, HELO or LHLO.
+    pub from: &'a str,
+    /// The name of its address, if it was looked up and leads back to the address.
+    pub reverse_name: Option<&'a str>,
+    /// Its address; `None` on a unix socket.
+    pub ip: Option<IpAddr>,
+    /// Our name.
+    pub by: &'a str,
+    /// The protocol by RFC 3848; see [`protocol_word`](crate::server::ServerSession::protocol_word).
+    pub with: &'a str,
+    /// What TLS agreed on.
+    pub tls: Option<&'a TlsFacts>,
+    /// Our name of the transaction: an atom. Empty: none.
+    pub id: &'a str,
+    /// The recipients. They are named only if there is one: a message to several must not tell them of each other
+    /// (RFC 5321 §7.2).
+    pub recipients: &'a [ForwardPath<'a>],
+    /// When.
+    pub date: WallTime,
+}
+
+impl<'a> Received<'a> {
+    /// A field with what every one has; fill in what is known beside it.
+    pub const fn new(by: &'a str, with: &'a str, date: WallTime) -> Self {
+        Received { from: "", reverse_name: None, ip: None, by, with, tls: None, id: "", recipients: &[], date }
+    }
+
+    /// `From-domain`: the client's claim, and in parentheses what TCP and DNS say.
+    fn from_clause(&self) -> String {
+        let ip = self.ip.map(|ip| Domain::from_ip(ip).to_string());
+        let reverse = self.reverse_name.filter(|name| is_domain(name));
+        let known = match (reverse, &ip) {
+            (Some(name), Some(ip)) => format!(" ({name} {ip})"),
+            (None, Some(ip)) => format!(" ({ip})"),
+            // RFC 5321 §4.4: TCP-info has no form for a name without an address.
+            (_, None) => String::new(),
+        };
+        let claim = if is_extended_domain(self.from) { self.from } else { ip.as_deref().unwrap_or("unknown") };
+        format!("{claim}{known}")
+    }
+}
+
+impl fmt::Display for Received<'_> {
+    // RFC 5321 §4.4: Stamp = From-domain By-domain Opt-info [CFWS] ";" FWS date-time
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = Folded { f, column: 0 };
+        line.clause("Received:", "")?;
+        line.clause("from ", &self.from_clause())?;
+        line.clause("by ", if is_extended_domain(self.by) { self.by } else { "unknown" })?;
+        // It is always there: a comment directly behind the name would count as its TCP-info.
+        line.clause("with ", if is_atom(self.with) { self.with } else { "SMTP" })?;
+        if let Some(tls) = self.tls.filter(|tls| is_comment(&tls.version) && is_comment(&tls.cipher)) {
+            line.clause("", &format!("({tls})"))?;
+        }
+        if is_atom(self.id) {
+            line.clause("id ", self.id)?;
+        }
+        // `<Postmaster>` without a domain is no Path of the grammar, and a sloppy domain is none either.
+        if let [ForwardPath::Address(only)] = self.recipients
+            && is_extended_domain(only.domain().as_str())
+            && only.local().as_str().is_ascii()
+        {
+            line.clause("for ", &format!("<{only}>"))?;
+        }
+        line.f.write_str(";")?;
+        line.column += 1;
+        line.clause("", &self.date.to_string())?;
+        line.f.write_str("\r\n")
+    }
+}
+
+/// A Return-Path field, which goes in front of all others on final delivery. It prints with its CRLF.
+///
+/// ```
+/// use pillarbox_core::address::ReversePath;
+/// use pillarbox_smtp::trace::ReturnPath;
+///
+/// let (from, _) = ReversePath::take(b"<joe@client.example>", false)?;
+/// assert_eq!(ReturnPath(&from).to_string(), "Return-Path: <joe@client.example>\r\n");
+/// assert_eq!(ReturnPath(&ReversePath::Null).to_string(), "Return-Path: <>\r\n");
+/// # Ok::<(), pillarbox_core::address::AddressError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct ReturnPath<'a>(pub &'a ReversePath<'a>);
+
+impl fmt::Display for ReturnPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Return-Path: {}\r\n", self.0)
+    }
+}
+
+/// Takes the Return-Path and Delivered-To fields out of a message that is delivered, so that those of this delivery are the
+/// only ones (RFC 5321 §4.4): a sender could otherwise choose where errors go, or stop the mail by a feigned loop.
+///
+/// It works on the pieces of a message as they come and keeps no more of it than a field name.
+///
+/// ```
+/// use pillarbox_smtp::trace::StripTrace;
+///
+/// let (mut strip, mut kept) = (StripTrace::new(), Vec::new());
+/// for piece in [&b"Return-Pa"[..], b"th: <a@b.example>\r\n folded\r\nSubject: hi\r\n\r\nReturn-Path: text\r\n"] {
+///     strip.write(piece, &mut |octets| kept.extend_from_slice(octets));
+/// }
+/// strip.finish(&mut |octets| kept.extend_from_slice(octets));
+/// assert_eq!(kept, b"Subject: hi\r\n\r\nReturn-Path: text\r\n");
+/// ```
+#[derive(Clone, Debug)]
+pub struct StripTrace {
+    state: Strip,
+    /// What may be the beginning of a field that goes.
+    held: [u8; HELD_MAX],
+    held_len: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strip {
+    /// At the start of a line of the header; the line before it was kept, or not.
+    LineStart { kept: bool },
+    /// In what may be a name that goes; it is held.
+    Name,
+    /// In a line of the header.
+    Line { kept: bool },
+    /// Behind a CR at the start of a line: an LF ends the header.
+    EmptyLine,
+    /// Behind the header.
+    Body,
+}
+
+/// The fields that go.
+const NAMES: [&[u8]; 2] = [b"return-path", b"delivered-to"];
+/// A name, and the blanks that old programs put before the colon (RFC 5322 §4.5.8).
+const HELD_MAX: usize = 32;
+
+impl Default for StripTrace {
+    fn default() -> Self {
+        StripTrace::new()
+    }
+}
+
+impl StripTrace {
+    /// At the start of a message.
+    pub const fn new() -> Self {
+        StripTrace { state: Strip::LineStart { kept: true }, held: [0; HELD_MAX], held_len: 0 }
+    }
+
+    /// Takes the next piece of the message and gives what stays of it, in order, to `keep`.
+    pub fn write(&mut self, piece: &[u8], keep: &mut dyn FnMut(&[u8])) {
+        let mut rest = piece;
+        while let Some(&octet) = rest.first() {
+            match self.state {
+                Strip::Body => return keep(rest),
+                Strip::LineStart { kept } if octet == b' ' || octet == b'\t' => self.state = Strip::Line { kept },
+                Strip::LineStart { .. } if octet == b'\r' => {
+                    keep(b"\r");
+                    self.state = Strip::EmptyLine;
+                    rest = &rest[1..];
+                }
+                Strip::LineStart { .. } | Strip::EmptyLine if octet == b'\n' => self.state = Strip::Body,
+                Strip::LineStart { .. } => {
+                    self.held_len = 0;
+                    self.state = Strip::Name;
+                }
+                Strip::EmptyLine => self.state = Strip::Line { kept: true },
+                Strip::Name => rest = self.name(octet, rest, keep),
+                Strip::Line { kept } => {
+                    let end = rest.iter().position(|octet| *octet == b'\n').map_or(rest.len(), |at| at + 1);
+                    let (line, behind) = rest.split_at(end);
+                    if kept {
+                        keep(line);
+                    }
+                    if line.ends_with(b"\n") {
+                        self.state = Strip::LineStart { kept };
+                    }
+                    rest = behind;
+                }
+            }
+        }
+    }
+
+    /// The message ends: gives what was held back.
+    pub fn finish(&mut self, keep: &mut dyn FnMut(&[u8])) {
+        if self.state == Strip::Name && self.held_len > 0 {
+            keep(&self.held[..self.held_len]);
+        }
+        *self = StripTrace::new();
+    }
+
+    /// One octet of what may be a name; gives what is left of the piece.
+    fn name<'p>(&mut self, octet: u8, rest: &'p [u8], keep: &mut dyn FnMut(&[u8])) -> &'p [u8] {
+        let held = &self.held[..self.held_len];
+        let name = held.trim_ascii_end();
+        let is_whole = NAMES.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let goes_on = match octet {
+            b':' if is_whole => {
+                self.state = Strip::Line { kept: false };
+                return rest;
+            }
+            b' ' | b'\t' => is_whole && held.len() < HELD_MAX,
+            _ => NAMES.iter().any(|known| {
+                let start = known.get(..held.len()).is_some_and(|start| start.eq_ignore_ascii_case(held));
+                start && known.get(held.len()).is_some_and(|next| next.eq_ignore_ascii_case(&octet))
+            }),
+        };
+        if !goes_on {
+            if !held.is_empty() {
+                keep(held);
+            }
+            self.state = Strip::Line { kept: true };
+            return rest;
+        }
+        self.held[self.held_len] = octet;
+        self.held_len += 1;
+        &rest[1..]
+    }
+}
+
+/// Writes clauses with a space between them, or a line end where the line would get longer than 77 octets.
+struct Folded<'f, 'g> {
+    f: &'f mut fmt::Formatter<'g>,
+    column: usize,
+}
+
+impl Folded<'_, '_> {
+    fn clause(&mut self, word: &str, value: &str) -> fmt::Result {
+        let length = word.len() + value.len();
+        // One octet is left for the semicolon.
+        if self.column + 1 + length > 76 && self.column > 0 {
+            self.f.write_str("\r\n ")?;
+            self.column = 1;
+        } else if self.column > 0 {
+            self.f.write_str(" ")?;
+            self.column += 1;
+        }
+        self.column += length;
+        self.f.write_str(word)?;
+        self.f.write_str(value)
+    }
+}
+
+/// `Domain` of RFC 5321 §4.1.2, to the letter.
+fn is_domain(text: &str) -> bool {
+    text.len() <= 255
+        && text.split('.').all(|label| {
+            !label.is_empty()
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+        })
+}
+
+/// `Domain / address-literal`
+fn is_extended_domain(text: &str) -> bool {
+    is_domain(text) || text.starts_with('[') && Domain::parse(text).is_ok()
+}
+
+/// `Atom` of RFC 5322 §3.2.3 without the space around it.
+fn is_atom(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&octet))
+}
+
+/// What can stand in a comment and needs no backslash (`ctext` of RFC 5322 §3.2.2).
+fn is_comment(text: &str) -> bool {
+    text.bytes().all(|octet| octet.is_ascii_graphic() && !b"()\\".contains(&octet))
+}
