@@ -210,6 +210,7 @@ fn shut_down_waits_for_nothing_but_the_final_reply() {
     // Before anything was said.
     let mut session = ClientSession::new(config());
     session.shut_down(Time::ZERO);
+    assert_eq!(session.deadline(), Some(Time::from_origin(Duration::from_secs(20))));
     assert_eq!(say(&mut session, "220 mx.example"), []);
     assert_eq!(session.output(), b"QUIT\r\n");
     // A question is taken back.
@@ -224,6 +225,11 @@ fn shut_down_waits_for_nothing_but_the_final_reply() {
     session.shut_down(Time::ZERO);
     assert_eq!(session.deadline(), Some(Time::from_origin(Duration::from_secs(20))));
     assert_eq!(say(&mut session, "250 ok"), [Event::Sent(vec![RecipientOutcome::Later(None)])]);
+    assert_eq!(session.output(), b"QUIT\r\n");
+    // While the handshake is made.
+    let mut session = upgrading();
+    session.shut_down(Time::ZERO);
+    session.upgraded(Time::ZERO, tls()).unwrap();
     assert_eq!(session.output(), b"QUIT\r\n");
     // Half a message is never ended.
     let mut session = in_body(config());
@@ -270,18 +276,26 @@ fn no_injected_byte_survives_the_handshake() {
     }
 }
 
-#[test]
-fn nothing_learned_in_clear_is_known_over_tls() {
+/// A session that has the go-ahead for the handshake.
+fn upgrading() -> ClientSession {
     let mut session = ClientSession::new(config());
     for line in ["220 mx.example", "250-mx.example\n250-AUTH PLAIN\n250 STARTTLS", "220 go"] {
         say(&mut session, line);
         session.consume_output(Time::ZERO, usize::MAX);
     }
+    session
+}
+
+fn tls() -> pillarbox_core::LayerFacts {
+    pillarbox_core::LayerFacts::Tls(pillarbox_core::TlsFacts::new("TLSv1.3", "TLS_AES_128_GCM_SHA256"))
+}
+
+#[test]
+fn nothing_learned_in_clear_is_known_over_tls() {
+    let mut session = upgrading();
     assert!(session.capabilities().has("AUTH") && session.tls().is_none());
-    let facts = pillarbox_core::TlsFacts::new("TLSv1.3", "TLS_AES_128_GCM_SHA256");
-    session.upgraded(Time::ZERO, pillarbox_core::LayerFacts::Tls(facts)).unwrap();
+    session.upgraded(Time::ZERO, tls()).unwrap();
     assert!(!session.capabilities().has("AUTH") && session.tls().is_some());
-    // Nor is it behind HELO.
     session.consume_output(Time::ZERO, usize::MAX);
     say(&mut session, "502 no EHLO over TLS");
     assert_eq!(session.output(), b"HELO c.example\r\n");

@@ -191,9 +191,10 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Whether another try at the same server can go better. Only a server that says 5yz to us as a client is hopeless.
+    /// Whether another try at the same server can go better. Only one that greets us with 5yz is hopeless.
     pub fn is_temporary(&self) -> bool {
-        self.cause != FailureCause::Refused || self.reply.as_ref().is_none_or(|reply| !reply.is_permanent())
+        let is_final = self.reply.as_ref().is_some_and(Reply::is_permanent);
+        !(is_final && self.cause == FailureCause::Refused && matches!(self.phase, Phase::Greeting | Phase::Hello))
     }
 }
 

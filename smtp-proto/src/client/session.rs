@@ -78,7 +78,7 @@ use crate::reply_parser::ReplyParser;
 /// assert!(sent.ends_with(b"DATA\r\nSubject: hi\r\n\r\n..\r\n.\r\nQUIT\r\n"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ClientSession {
     pub(super) config: ClientConfig,
     pub(super) state: State,
@@ -297,7 +297,7 @@ impl ClientSession {
         self.tls = Some(facts);
         // RFC 3207 §4.2: nothing that was learned before TLS counts.
         self.capabilities = Capabilities::default();
-        self.state = self.hello();
+        self.state = if self.is_stopping { self.quit(CloseReason::ShutDown) } else { self.hello() };
         Ok(())
     }
 
@@ -319,8 +319,12 @@ impl ClientSession {
                 let state = take(&mut self.state);
                 self.state = self.stop(state);
             }
+            State::EndOfData(_) | State::Quitting(_) | State::Closed(_) => {}
             // The reply that is due has to come before QUIT can go, but nobody waits for it as long as he would for mail.
-            State::Connecting | State::EndOfData(_) | State::Quitting(_) | State::Closed(_) => {}
+            State::Connecting => {
+                self.state = State::Greeting;
+                self.timer = Some(self.now + self.config.timeouts.quit);
+            }
             _ => {
                 let patience = self.now + self.config.timeouts.quit;
                 self.timer = self.timer.map(|timer| timer.min(patience));

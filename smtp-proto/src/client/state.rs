@@ -12,6 +12,8 @@ use super::{Capabilities, ClientSession, CloseReason, Event, Failure, FailureCau
 use crate::reply_parser::RawReply;
 use crate::server::{BodyKind, HelloVerb, Protocol};
 
+/// Where a session is, and what a reply makes of it:
+///
 /// | state | a reply | next |
 /// |---|---|---|
 /// | Greeting | 2yz | EHLO or LHLO |
@@ -30,7 +32,7 @@ use crate::server::{BodyKind, HelloVerb, Protocol};
 /// | Quitting | any | Closed |
 /// | every other | 421 | `Sent` for an open message, `Failed`, Closed |
 /// | | anything else | the same |
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum State {
     /// Nothing was polled yet.
     Connecting,

@@ -9,7 +9,7 @@ use super::{Capabilities, Envelope, Lack, RecipientOutcome};
 use crate::server::BodyKind;
 
 /// One message between [`Answer::Send`](super::Answer::Send) and [`Event::Sent`](super::Event::Sent).
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Transaction {
     envelope: Envelope,
     /// What is known, one for each recipient of the envelope.
@@ -20,7 +20,7 @@ pub(super) struct Transaction {
     cursor: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Fate {
     /// RCPT was not answered.
     Unknown,
