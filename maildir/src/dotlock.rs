@@ -71,9 +71,11 @@ impl DotLock {
 
 impl Drop for DotLock {
     fn drop(&mut self) {
-        if self.verify().is_ok() {
-            // If this fails the lock gets stale, and others wait two minutes.
-            let _ = self.store.fs().unlink(&self.path);
+        // If this fails twice the lock gets stale, and others wait two minutes.
+        for _ in 0..2 {
+            if self.verify().is_err() || self.store.fs().unlink(&self.path).is_ok() {
+                break;
+            }
         }
     }
 }

@@ -14,6 +14,8 @@ mod mailbox;
 mod mailbox_name;
 mod reader;
 mod store;
+mod subscriptions;
+mod tree;
 mod uid_list;
 mod uid_validity;
 
@@ -27,6 +29,7 @@ pub use mailbox::{Access, Changes, Info, Mailbox, Message};
 pub use mailbox_name::{MailboxName, NameError};
 pub use reader::MessageReader;
 pub use store::{Clock, LineEnds, Options, Store, SystemClock};
+pub use tree::{Listed, Tree};
 
 /// A message's unique identifier (RFC 9051 §2.3.1.1): 1 to 4,294,967,295.
 pub type Uid = std::num::NonZeroU32;

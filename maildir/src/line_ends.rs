@@ -155,7 +155,8 @@ mod tests {
             cuts.sort_unstable();
             let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &message[pair[0]..pair[1]]).collect();
             let (file, verbatim, sizes) = store(&chunks);
-            prop_assert_eq!((&file, verbatim, sizes), { let (f, v, s) = &store(&[&message]); (f, *v, *s) });
+            let whole = store(&[&message]);
+            prop_assert_eq!((&file, verbatim, sizes), (&whole.0, whole.1, whole.2));
             prop_assert_eq!(sizes, Sizes { file: file.len() as u64, message: message.len() as u64 });
             let mut read = Vec::new();
             if verbatim { read = file } else { expand(&file, &mut false, &mut read) }

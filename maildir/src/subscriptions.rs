@@ -1,0 +1,146 @@
+//! The file `subscriptions`: which mailboxes the user wants to see. A subscribed mailbox need not exist.
+//!
+//! Two forms are read, and the one found is kept: one name a line with `.` between levels, or behind a line `V<TAB>2` and an
+//! empty line, one name a line with TAB between levels. Names are in modified UTF-7.
+
+use pillarbox_fs::ErrorKind;
+
+use crate::dotlock::DotLock;
+use crate::error::NotFound;
+use crate::{MailboxName, Result, Tree};
+
+const FILE: &str = "subscriptions";
+const V2: &str = "V\t2\n\n";
+/// A hundred thousand mailboxes.
+const SIZE_MAX: usize = 32 << 20;
+
+impl Tree {
+    /// The subscribed mailboxes, in the order of the file.
+    pub fn subscriptions(&self) -> Result<Vec<MailboxName>> {
+        let file = self.read_subscriptions()?;
+        Ok(file.lines.iter().filter_map(|line| file.name(line)).collect())
+    }
+
+    /// Subscribes to a mailbox; true if it was not subscribed. Durable.
+    pub fn subscribe(&self, name: &MailboxName) -> Result<bool> {
+        self.change_subscriptions(name, true)
+    }
+
+    /// Ends the subscription to a mailbox; true if it was subscribed. Durable.
+    pub fn unsubscribe(&self, name: &MailboxName) -> Result<bool> {
+        self.change_subscriptions(name, false)
+    }
+
+    fn change_subscriptions(&self, name: &MailboxName, wanted: bool) -> Result<bool> {
+        let fs = self.store.fs();
+        // The lock file of Dovecot's name keeps other writers out; the new contents go to a file of their own, so that the
+        // lock is empty and known by its inode.
+        let lock = DotLock::acquire(&self.store, self.root.join("subscriptions.lock"))?;
+        let mut file = self.read_subscriptions()?;
+        let subscribed = file.lines.iter().any(|line| file.name(line).as_ref() == Some(name));
+        if subscribed == wanted {
+            return Ok(false);
+        }
+        if wanted {
+            file.lines.push(name.on_disk(file.separator()));
+        } else {
+            let keep: Vec<bool> = file.lines.iter().map(|line| file.name(line).as_ref() != Some(name)).collect();
+            let mut keep = keep.into_iter();
+            file.lines.retain(|_| keep.next() == Some(true));
+        }
+        let written = self.root.join("subscriptions.tmp");
+        fs.unlink(&written).if_found()?;
+        let mut out = fs.create(&written)?;
+        let replaced = out
+            .write(&file.encode())
+            .and_then(|()| out.sync())
+            .and_then(|()| out.close())
+            .map_err(Into::into)
+            .and_then(|()| lock.verify())
+            .and_then(|()| Ok(fs.rename(&written, &self.root.join(FILE))?));
+        if replaced.is_err() {
+            let _ = fs.unlink(&written);
+        }
+        replaced?;
+        self.store.sync_dir(&self.root)?;
+        Ok(true)
+    }
+
+    fn read_subscriptions(&self) -> Result<Subscriptions> {
+        match self.store.fs().read(&self.root.join(FILE), SIZE_MAX) {
+            Ok(bytes) => Ok(Subscriptions::parse(&bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Subscriptions { v2: true, lines: Vec::new() }),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Lines stay as they are, also those that name nothing.
+#[derive(Debug, PartialEq, Eq)]
+struct Subscriptions {
+    v2: bool,
+    lines: Vec<String>,
+}
+
+impl Subscriptions {
+    fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let (v2, lines) = match text.strip_prefix(V2) {
+            Some(lines) => (true, lines),
+            None => (false, &text[..]),
+        };
+        Subscriptions { v2, lines: lines.lines().map(str::to_owned).collect() }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = if self.v2 { V2.to_owned() } else { String::new() };
+        for line in &self.lines {
+            out.push_str(line);
+            out.push('\n');
+        }
+        out.into_bytes()
+    }
+
+    fn separator(&self) -> &'static str {
+        if self.v2 { "\t" } else { "." }
+    }
+
+    fn name(&self, line: &str) -> Option<MailboxName> {
+        MailboxName::from_disk(line, if self.v2 { '\t' } else { '.' })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Options, Store};
+    use pillarbox_fs::RealFs;
+
+    #[test]
+    fn both_forms_are_read_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::create(&Store::new(RealFs, Options::from_system()), dir.path()).unwrap();
+        let path = dir.path().join(FILE);
+        let names = |tree: &Tree| tree.subscriptions().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let sub = MailboxName::parse("Neu/Ä", '/').unwrap();
+        let sent = MailboxName::parse("Sent Mail", '/').unwrap();
+        for (before, after) in [
+            ("INBOX\nSent Mail\nArchive.2024\n&bad\n", "INBOX\nArchive.2024\n&bad\nNeu.&AMQ-\n"),
+            ("V\t2\n\nINBOX\nSent Mail\nArchive\t2024\n..\n", "V\t2\n\nINBOX\nArchive\t2024\n..\nNeu\t&AMQ-\n"),
+        ] {
+            std::fs::write(&path, before).unwrap();
+            assert_eq!(names(&tree), ["INBOX", "Sent Mail", "Archive/2024"]);
+            assert!(tree.subscribe(&sub).unwrap());
+            assert!(!tree.subscribe(&sub).unwrap());
+            assert!(tree.unsubscribe(&sent).unwrap());
+            assert!(!tree.unsubscribe(&sent).unwrap());
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
+            assert_eq!(names(&tree), ["INBOX", "Archive/2024", "Neu/Ä"]);
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(names(&tree), [""; 0]);
+        assert!(tree.subscribe(&sub).unwrap());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "V\t2\n\nNeu\t&AMQ-\n");
+        assert!(!dir.path().join("subscriptions.lock").exists());
+    }
+}

@@ -1,0 +1,274 @@
+//! Every operation fails once: an error, nothing left behind, and the next attempt works.
+
+mod support;
+
+use pillarbox_maildir::{
+    Access, FlagChange, Flags, Full, Mailbox, MailboxName, Maildir, MaildirError, Tree, publish_all,
+};
+use support::{Bench, deliver, files, prepare, text, uids};
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+const EROFS: i32 = 30;
+const EDQUOT: i32 = 122;
+
+/// Runs `attempt` with the first operation failing, then the second, until none does; `check` sees each result.
+fn each_fault<T>(
+    errno: i32,
+    mut start: impl FnMut() -> Bench,
+    attempt: impl Fn(&Bench) -> Result<T, MaildirError>,
+    check: impl Fn(&Bench, Result<T, MaildirError>),
+) -> usize {
+    for n in 0.. {
+        let bench = start();
+        bench.fs.fail_at(n, errno);
+        let result = attempt(&bench);
+        if bench.fs.heal() {
+            result.unwrap_or_else(|error| panic!("no fault struck, and yet: {error}"));
+            return n;
+        }
+        if let Err(error) = &result {
+            assert!(error.is_temporary(), "{error}");
+            let full = match errno {
+                ENOSPC => Some(Full::Disk),
+                EDQUOT => Some(Full::Quota),
+                _ => None,
+            };
+            assert_eq!(error.full(), full, "{error}");
+        }
+        check(&bench, result);
+    }
+    unreachable!("the loop ends when no fault strikes")
+}
+
+fn with_folder() -> Bench {
+    let bench = Bench::new();
+    bench.folder("m");
+    bench
+}
+
+fn open(bench: &Bench, name: &str) -> Maildir {
+    Maildir::open(&bench.store, bench.path(name)).unwrap()
+}
+
+// DSK-01, DSK-02, DSK-05, DSK-06
+#[test]
+fn a_failed_delivery_leaves_nothing() {
+    for errno in [EIO, ENOSPC, EROFS, EDQUOT] {
+        let struck = each_fault(
+            errno,
+            with_folder,
+            |bench| deliver(&open(bench, "m"), "x\r\n"),
+            |bench, result| {
+                result.unwrap_err();
+                assert_eq!(files(&bench.path("m")), [""; 0]);
+                deliver(&open(bench, "m"), "y\r\n").unwrap();
+                assert_eq!(files(&bench.path("m")).len(), 1);
+            },
+        );
+        assert_eq!(struck, 6, "create, write, sync, close, rename, sync directory");
+    }
+}
+
+#[test]
+fn a_message_that_turns_verbatim_leaves_nothing_either() {
+    each_fault(
+        EIO,
+        with_folder,
+        |bench| {
+            let mut message = open(bench, "m").begin()?;
+            for _ in 0..3 {
+                message.write(&[&[b'x'; 50_000][..], b"\r\n"].concat())?;
+            }
+            message.write(b"bare\nend")?;
+            message.commit(Flags::NONE, None)
+        },
+        |bench, result| match result {
+            Err(_) => assert_eq!(files(&bench.path("m")), [""; 0]),
+            // The first file could not be removed, and waits in tmp/ until it is old.
+            Ok(_) => {
+                let files = files(&bench.path("m"));
+                assert!(files.len() == 2 && files[0].starts_with("new/") && files[1].starts_with("tmp/"), "{files:?}");
+            }
+        },
+    );
+}
+
+#[test]
+fn for_several_mailboxes_all_or_none() {
+    let start = || {
+        let bench = Bench::new();
+        for name in ["a", "b", "c"] {
+            bench.folder(name);
+        }
+        bench
+    };
+    let struck = each_fault(
+        EIO,
+        start,
+        |bench| {
+            let folders = ["a", "b", "c"].map(|name| open(bench, name));
+            let prepared: Result<Vec<_>, _> =
+                folders.iter().map(|folder| prepare(folder, "x\r\n", Flags::NONE)).collect();
+            publish_all(prepared?)
+        },
+        |bench, result| {
+            result.unwrap_err();
+            for name in ["a", "b", "c"] {
+                assert_eq!(files(&bench.path(name)), [""; 0]);
+            }
+        },
+    );
+    assert_eq!(struck, 18);
+}
+
+// MDR-04
+#[test]
+fn a_failed_append_leaves_no_message_and_its_uid_is_never_given_again() {
+    for errno in [EIO, ENOSPC] {
+        let start = || {
+            let bench = with_folder();
+            let folder = open(&bench, "m");
+            folder.append(vec![prepare(&folder, "first\r\n", Flags::NONE).unwrap()]).unwrap();
+            bench
+        };
+        each_fault(
+            errno,
+            start,
+            |bench| {
+                let folder = open(bench, "m");
+                folder.append(vec![prepare(&folder, "x\r\n", Flags::NONE)?, prepare(&folder, "y\r\n", Flags::SEEN)?])
+            },
+            |bench, result| {
+                // The one fault that is no matter: letting go of the lock is tried twice.
+                let expected = if result.is_ok() { vec![1, 2, 3] } else { vec![1] };
+                let folder = open(bench, "m");
+                assert_eq!(files(folder.path()).len(), expected.len());
+                let mailbox = Mailbox::open(&folder, Access::ReadOnly).unwrap();
+                assert_eq!(uids(&mailbox), expected);
+                let next = folder.append(vec![prepare(&folder, "z\r\n", Flags::NONE).unwrap()]).unwrap();
+                assert!(next.uids[0].get() > expected.len() as u32);
+                // And so another process has it.
+                let other = Maildir::open(&bench.other_process(), folder.path()).unwrap();
+                let mut mailbox = Mailbox::open(&other, Access::ReadOnly).unwrap();
+                assert_eq!(mailbox.uid_validity(), next.uid_validity);
+                assert_eq!(text(&mut mailbox, next.uids[0]), "z\r\n");
+            },
+        );
+    }
+}
+
+#[test]
+fn a_failed_copy_leaves_nothing_and_a_failed_move_loses_nothing() {
+    let start = || {
+        let bench = with_folder();
+        bench.folder("t");
+        for n in 0..3 {
+            deliver(&open(&bench, "m"), &format!("{n}\r\n")).unwrap();
+        }
+        Mailbox::open(&open(&bench, "m"), Access::ReadWrite).unwrap();
+        bench
+    };
+    for moving in [false, true] {
+        each_fault(
+            EIO,
+            start,
+            |bench| {
+                let mut mailbox = Mailbox::open(&open(bench, "m"), Access::ReadWrite)?;
+                let all: Vec<_> = mailbox.messages().map(|message| message.uid).collect();
+                let target = open(bench, "t");
+                if moving { mailbox.move_to(&all, &target) } else { mailbox.copy(&all, &target) }
+            },
+            |bench, result| {
+                let (here, there) = (files(&bench.path("m")).len(), files(&bench.path("t")).len());
+                match (moving, result) {
+                    (false, Ok(_)) => assert_eq!((here, there), (3, 3)),
+                    (false, Err(_)) => assert_eq!((here, there), (3, 0)),
+                    (true, Ok(_)) => assert_eq!((here, there), (0, 3)),
+                    (true, Err(_)) => assert!(here == 3 && there == 0 || there == 3, "{here} {there}"),
+                }
+            },
+        );
+    }
+}
+
+#[test]
+fn after_failed_changes_the_view_is_what_the_folder_is() {
+    let start = || {
+        let bench = with_folder();
+        for n in 0..3 {
+            deliver(&open(&bench, "m"), &format!("{n}\r\n")).unwrap();
+        }
+        bench
+    };
+    each_fault(
+        EIO,
+        start,
+        |bench| {
+            let mut mailbox = Mailbox::open(&open(bench, "m"), Access::ReadWrite)?;
+            let all: Vec<_> = mailbox.messages().map(|message| message.uid).collect();
+            let result =
+                mailbox.set_flags(&all, FlagChange::Add, Flags::FLAGGED).and_then(|_| mailbox.expunge(&all[1..]));
+            let view: Vec<_> = mailbox.messages().map(|m| (m.uid, m.flags)).collect();
+            let other = Maildir::open(&bench.other_process(), bench.path("m")).unwrap();
+            let fresh = Mailbox::open(&other, Access::ReadOnly).unwrap();
+            let there: Vec<_> = fresh.messages().map(|m| (m.uid, m.flags)).collect();
+            if mailbox.refresh()?.held_back.is_none() {
+                assert!(view.is_empty() || view == there, "{view:?} {there:?}");
+            }
+            result.map(drop)
+        },
+        |bench, _| {
+            let mut mailbox = Mailbox::open(&open(bench, "m"), Access::ReadWrite).unwrap();
+            assert!(mailbox.refresh().unwrap().is_empty());
+            assert!((1..=3).contains(&mailbox.messages().count()));
+        },
+    );
+}
+
+// DSK-07
+#[test]
+fn a_full_disk_keeps_new_messages_back_and_the_old_ones_readable() {
+    let bench = with_folder();
+    let folder = open(&bench, "m");
+    deliver(&folder, "old\r\n").unwrap();
+    let mut mailbox = Mailbox::open(&folder, Access::ReadOnly).unwrap();
+    deliver(&folder, "new\r\n").unwrap();
+    bench.fs.fail_at(0, ENOSPC);
+    let changes = mailbox.refresh().unwrap();
+    assert_eq!(changes.held_back.unwrap().full(), Some(Full::Disk));
+    assert_eq!((uids(&mailbox), changes.added), (vec![1], vec![]));
+    assert_eq!(text(&mut mailbox, pillarbox_maildir::Uid::MIN), "old\r\n");
+    let changes = mailbox.refresh().unwrap();
+    assert!(changes.held_back.is_none());
+    assert_eq!(uids(&mailbox), [1, 2]);
+}
+
+#[test]
+fn a_failed_creation_can_be_repeated() {
+    let name = MailboxName::parse("a/b", '/').unwrap();
+    let start = || {
+        let bench = Bench::new();
+        Tree::create(&bench.store, bench.path("m")).unwrap();
+        bench
+    };
+    each_fault(
+        EIO,
+        start,
+        |bench| {
+            let tree = Tree::open(&bench.store, bench.path("m"))?;
+            tree.create_mailbox(&name)?;
+            tree.subscribe(&name).map(drop)
+        },
+        |bench, _| {
+            let tree = Tree::open(&bench.store, bench.path("m")).unwrap();
+            match tree.create_mailbox(&name) {
+                Ok(_) | Err(MaildirError::MailboxExists(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+            tree.subscribe(&name).unwrap();
+            assert_eq!(tree.subscriptions().unwrap(), std::slice::from_ref(&name));
+            deliver(&tree.mailbox(&name).unwrap(), "x\r\n").unwrap();
+        },
+    );
+}

@@ -1,0 +1,455 @@
+//! What a mailbox shows of a folder in which others work too.
+
+mod support;
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use pillarbox_maildir::{
+    Access, FlagChange, Flags, Mailbox, MailboxName, Maildir, MaildirError, Options, Store, Tree, Uid,
+};
+use support::{Bench, deliver, files, prepare, text, uids};
+
+fn uid(n: u32) -> Uid {
+    Uid::new(n).unwrap()
+}
+
+#[test]
+fn uids_follow_arrival_and_changes_are_told_once() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    for (name, content) in [("9.M20P1.h", "b\n"), ("10.M1P1.h", "c\n"), ("9.M3P1.h", "a\n")] {
+        fs::write(bench.path("m/new").join(name), content).unwrap();
+    }
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    assert_eq!([1, 2, 3].map(|n| text(&mut mailbox, uid(n))), ["a\r\n", "b\r\n", "c\r\n"]);
+    assert!(mailbox.messages().all(|message| message.recent));
+    assert_eq!(files(folder.path()), ["cur/10.M1P1.h:2,", "cur/9.M20P1.h:2,", "cur/9.M3P1.h:2,"]);
+    assert!(mailbox.refresh().unwrap().is_empty());
+
+    fs::rename(bench.path("m/cur/9.M3P1.h:2,"), bench.path("m/cur/9.M3P1.h:2,FS")).unwrap();
+    fs::remove_file(bench.path("m/cur/9.M20P1.h:2,")).unwrap();
+    deliver(&folder, "d\r\n").unwrap();
+    let changes = mailbox.refresh().unwrap();
+    assert_eq!((changes.added, changes.removed, changes.flags), (vec![uid(4)], vec![uid(2)], vec![uid(1)]));
+    assert_eq!(mailbox.message(uid(1)).unwrap().flags, Flags::FLAGGED | Flags::SEEN);
+    assert!(mailbox.refresh().unwrap().is_empty());
+    assert_eq!(mailbox.uid_next(), 5);
+    assert!(matches!(mailbox.read(uid(2)), Err(MaildirError::NoSuchMessage(_))));
+}
+
+#[test]
+fn an_examined_mailbox_keeps_its_new_messages_new() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    deliver(&folder, "x\r\n").unwrap();
+    let mailbox = Mailbox::open(&folder, Access::ReadOnly).unwrap();
+    assert!(mailbox.messages().next().unwrap().recent);
+    assert!(files(folder.path())[0].starts_with("new/"));
+    let mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    assert!(mailbox.messages().next().unwrap().recent);
+    let mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    assert!(!mailbox.messages().next().unwrap().recent);
+}
+
+// A quiet folder is not read again, and one that has just changed is.
+#[test]
+fn a_change_within_one_tick_of_the_disks_clock_is_seen() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    for n in 1..50 {
+        deliver(&folder, "x\r\n").unwrap();
+        mailbox.refresh().unwrap();
+        assert_eq!(mailbox.messages().count(), n);
+    }
+    bench.clock.advance(Duration::from_secs(10));
+    mailbox.refresh().unwrap();
+    assert!(mailbox.refresh().unwrap().is_empty());
+    deliver(&folder, "x\r\n").unwrap();
+    assert_eq!(mailbox.refresh().unwrap().added, [uid(50)]);
+}
+
+// MDR-11
+#[test]
+fn only_regular_files_are_messages() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    fs::write(bench.path("secret"), "secret\n").unwrap();
+    for dir in ["new", "cur"] {
+        symlink(bench.path("secret"), bench.path("m").join(dir).join("1.link")).unwrap();
+        fs::create_dir(bench.path("m").join(dir).join("2.dir")).unwrap();
+        let status = std::process::Command::new("mkfifo").arg(bench.path("m").join(dir).join("3.pipe")).status();
+        assert!(status.unwrap().success());
+        fs::write(bench.path("m").join(dir).join(".hidden"), "x").unwrap();
+    }
+    deliver(&folder, "x\r\n").unwrap();
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    assert_eq!(uids(&mailbox), [1]);
+    assert_eq!(text(&mut mailbox, uid(1)), "x\r\n");
+    assert_eq!(mailbox.ignored().len(), 6);
+}
+
+// MDR-03
+#[test]
+fn leftovers_in_tmp_go_when_they_are_old() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    for (name, age) in [("old", 37), ("young", 35)] {
+        let file = fs::File::create(bench.path("m/tmp").join(name)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(age * 3600)).unwrap();
+    }
+    Mailbox::open(&folder, Access::ReadOnly).unwrap();
+    assert_eq!(files(folder.path()), ["tmp/old", "tmp/young"]);
+    let mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    assert_eq!(files(folder.path()), ["tmp/young"]);
+    assert_eq!(mailbox.messages().count(), 0);
+}
+
+// MDR-05, MDR-06
+#[test]
+fn a_lost_list_gets_a_greater_uidvalidity() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    deliver(&folder, "a\r\n").unwrap();
+    deliver(&folder, "b\r\n").unwrap();
+    let list = bench.path("m/dovecot-uidlist");
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    let mut last = mailbox.uid_validity();
+    let contents: [Option<&[u8]>; 6] = [
+        None,
+        Some(b""),
+        Some(b"\0\xff\0\0"),
+        Some(b"3 V1 N1\nx\n"),
+        Some(b"3 V4000000000 N9\n2 :a\n1 :b\n"),
+        Some(b"1 2 3\n"),
+    ];
+    for content in contents {
+        match content {
+            None => fs::remove_file(&list).unwrap(),
+            Some(bytes) => fs::write(&list, bytes).unwrap(),
+        }
+        let changes = mailbox.refresh().unwrap();
+        assert!(changes.reset, "{content:?}");
+        assert_eq!(changes.added, [uid(1), uid(2)]);
+        assert!(mailbox.uid_validity() > last, "{content:?}");
+        last = mailbox.uid_validity();
+        // A process that remembers nothing agrees.
+        let other = Maildir::open(&bench.other_process(), folder.path()).unwrap();
+        assert_eq!(Mailbox::open(&other, Access::ReadOnly).unwrap().uid_validity(), last);
+    }
+    assert!(last > 4_000_000_000, "a damaged list's own claim counts");
+    // And so does one to which nobody has told the old value.
+    fs::remove_file(&list).unwrap();
+    let other = Maildir::open(&bench.other_process(), folder.path()).unwrap();
+    assert!(Mailbox::open(&other, Access::ReadOnly).unwrap().uid_validity() > last);
+}
+
+#[test]
+fn a_torn_line_costs_its_number_and_nothing_else() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    deliver(&folder, "a\r\n").unwrap();
+    let validity = Mailbox::open(&folder, Access::ReadWrite).unwrap().uid_validity();
+    let list = bench.path("m/dovecot-uidlist");
+    fs::write(&list, [&fs::read(&list).unwrap()[..], b"2 :torn.na"].concat()).unwrap();
+    deliver(&folder, "b\r\n").unwrap();
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    assert_eq!((mailbox.uid_validity(), uids(&mailbox)), (validity, vec![1, 3]));
+    assert_eq!(text(&mut mailbox, uid(3)), "b\r\n");
+    assert!(!fs::read_to_string(&list).unwrap().contains("torn"));
+}
+
+// RFC 9051 §2.3.1.1: a UID below UIDNEXT must not turn up in a mailbox where it was not.
+#[test]
+fn a_message_that_comes_back_gets_a_new_uid() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    deliver(&folder, "a\r\n").unwrap();
+    deliver(&folder, "b\r\n").unwrap();
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    let names = files(folder.path());
+    let (path, aside) = (bench.path("m").join(&names[0]), bench.path("aside"));
+    fs::rename(&path, &aside).unwrap();
+    assert_eq!(mailbox.refresh().unwrap().removed, [uid(1)]);
+    fs::rename(&aside, &path).unwrap();
+    assert_eq!(mailbox.refresh().unwrap().added, [uid(3)]);
+    assert_eq!(text(&mut mailbox, uid(3)), "a\r\n");
+    let other = Maildir::open(&bench.other_process(), folder.path()).unwrap();
+    assert_eq!(uids(&Mailbox::open(&other, Access::ReadOnly).unwrap()), [2, 3]);
+}
+
+#[test]
+fn two_files_of_one_name_are_two_messages_and_two_names_of_one_file_are_one() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    fs::write(bench.path("m/cur/1.x.h:2,"), "one\n").unwrap();
+    fs::write(bench.path("m/cur/1.x.h:2,S"), "two\n").unwrap();
+    fs::write(bench.path("m/cur/2.x.h:2,S"), "three\n").unwrap();
+    fs::hard_link(bench.path("m/cur/2.x.h:2,S"), bench.path("m/new/2.x.h")).unwrap();
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    mailbox.refresh().unwrap();
+    let mut texts: Vec<String> = uids(&mailbox).into_iter().map(|n| text(&mut mailbox, uid(n))).collect();
+    texts.sort();
+    assert_eq!(texts, ["one\r\n", "three\r\n", "two\r\n"]);
+    assert_eq!(files(folder.path()).len(), 3);
+}
+
+#[test]
+fn lines_of_removed_messages_go_when_they_are_many() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    for _ in 0..300 {
+        let message = prepare(&folder, "x\r\n", Flags::NONE).unwrap();
+        folder.append(vec![message]).unwrap();
+    }
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    let all: Vec<Uid> = mailbox.messages().map(|message| message.uid).collect();
+    mailbox.expunge(&all[10..]).unwrap();
+    let lines = || fs::read_to_string(bench.path("m/dovecot-uidlist")).unwrap().lines().count();
+    assert_eq!(lines(), 301);
+    deliver(&folder, "y\r\n").unwrap();
+    mailbox.refresh().unwrap();
+    assert_eq!((lines(), mailbox.uid_next()), (12, 302));
+}
+
+#[test]
+fn keywords_have_letters_and_go_along_with_copies() {
+    let bench = Bench::new();
+    let (folder, target) = (bench.folder("m"), bench.folder("t"));
+    deliver(&folder, "x\r\n").unwrap();
+    target.keyword_flags(&["other", "another"]).unwrap();
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    let (flags, left) = folder.keyword_flags(&["$Junk", "Work", "not an atom"]).unwrap();
+    assert_eq!((flags.to_string(), left), ("ab".into(), vec!["not an atom".into()]));
+    mailbox.set_flags(&[uid(1)], FlagChange::Add, flags | Flags::SEEN).unwrap();
+    assert!(mailbox.refresh().unwrap().keywords);
+    assert_eq!(mailbox.keyword_names(mailbox.message(uid(1)).unwrap().flags), ["$Junk", "Work"]);
+    mailbox.copy(&[uid(1)], &target).unwrap();
+    let there = Mailbox::open(&target, Access::ReadOnly).unwrap();
+    let message = there.messages().next().unwrap();
+    assert_eq!(message.flags.to_string(), "Scd");
+    assert_eq!(there.keyword_names(message.flags), ["$Junk", "Work"]);
+    assert_eq!(fs::read_to_string(bench.path("t/dovecot-keywords")).unwrap(), "0 other\n1 another\n2 $Junk\n3 Work\n");
+}
+
+#[test]
+fn a_copy_of_what_is_not_there_copies_nothing() {
+    let bench = Bench::new();
+    let (folder, target) = (bench.folder("m"), bench.folder("t"));
+    deliver(&folder, "x\r\n").unwrap();
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    assert!(matches!(mailbox.copy(&[uid(1), uid(7)], &target), Err(MaildirError::NoSuchMessage(_))));
+    assert_eq!(files(target.path()), [""; 0]);
+}
+
+#[test]
+fn a_reader_reads_on_when_the_message_is_gone() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    deliver(&folder, "still here\r\n").unwrap();
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    let mut reader = mailbox.read(uid(1)).unwrap();
+    mailbox.expunge(&[uid(1)]).unwrap();
+    let mut bytes = [0; 12];
+    assert_eq!(reader.read_at(0, &mut bytes).unwrap(), 12);
+    assert_eq!(&bytes, b"still here\r\n");
+}
+
+#[test]
+fn bytes_come_back_as_they_came() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    let large = ["line\r\n".repeat(30_000), "bare\nlf\r\n".into(), "line\r\n".repeat(30_000)].concat();
+    let messages = ["", "\r\n", "a\nb\r\nc\r\n", "a\rb\r\n", "a\r\r\nb", "no end", "a\r", "\n", &large];
+    for message in messages {
+        folder.append(vec![prepare(&folder, message, Flags::NONE).unwrap()]).unwrap();
+    }
+    let mut mailbox = Mailbox::open(&folder, Access::ReadOnly).unwrap();
+    for (n, message) in messages.iter().enumerate() {
+        let uid = uid(n as u32 + 1);
+        assert!(text(&mut mailbox, uid) == *message, "message {n}");
+        assert_eq!(mailbox.info(uid).unwrap().size, message.len() as u64);
+        assert_eq!(mailbox.message(uid).unwrap().size, Some(message.len() as u64));
+    }
+}
+
+#[test]
+fn a_lock_is_waited_for_and_broken_when_stale() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    deliver(&folder, "x\r\n").unwrap();
+    let lock = bench.path("m/dovecot-uidlist.lock");
+    fs::write(&lock, "").unwrap();
+    assert!(matches!(Mailbox::open(&folder, Access::ReadOnly), Err(MaildirError::Locked(_))), "patience is shorter");
+    assert!(lock.exists());
+    // The test's clock moved on while it waited; two minutes after the lock was made it belongs to nobody.
+    bench.clock.advance(Duration::from_secs(120));
+    assert_eq!(uids(&Mailbox::open(&folder, Access::ReadOnly).unwrap()), [1]);
+    assert!(!lock.exists());
+}
+
+// MDR-14
+#[test]
+fn trees_are_renamed_and_deleted() {
+    let bench = Bench::new();
+    let tree = Tree::create(&bench.store, bench.path("m")).unwrap();
+    let name = |name: &str| MailboxName::parse(name, '/').unwrap();
+    let listed = |tree: &Tree| {
+        let show = |l: pillarbox_maildir::Listed| format!("{}{}", l.name, if l.exists { "" } else { " (level)" });
+        tree.list().unwrap().into_iter().map(show).collect::<Vec<_>>()
+    };
+    let mut validities = Vec::new();
+    for mailbox in ["a", "a/b/c", "ab", "Täst"] {
+        let maildir = tree.create_mailbox(&name(mailbox)).unwrap();
+        validities.push(Mailbox::open(&maildir, Access::ReadOnly).unwrap().uid_validity());
+        assert!(matches!(tree.create_mailbox(&name(mailbox)), Err(MaildirError::MailboxExists(_))));
+    }
+    assert!(validities.is_sorted_by(|a, b| a < b), "{validities:?}");
+    deliver(&tree.mailbox(&name("a/b/c")).unwrap(), "deep\r\n").unwrap();
+    assert_eq!(listed(&tree), ["INBOX", "Täst", "a", "a/b (level)", "a/b/c", "ab"]);
+    assert!(matches!(tree.rename_mailbox(&name("a"), &name("ab")), Err(MaildirError::MailboxExists(_))));
+    assert!(matches!(tree.rename_mailbox(&name("x"), &name("y")), Err(MaildirError::NoSuchMailbox(_))));
+
+    let mut open = Mailbox::open(&tree.mailbox(&name("a/b/c")).unwrap(), Access::ReadWrite).unwrap();
+    tree.rename_mailbox(&name("a"), &name("z/y")).unwrap();
+    assert_eq!(listed(&tree), ["INBOX", "Täst", "ab", "z (level)", "z/y", "z/y/b (level)", "z/y/b/c"]);
+    assert!(open.refresh().is_err(), "the folder that was open is not there any more");
+    let mut there = Mailbox::open(&tree.mailbox(&name("z/y/b/c")).unwrap(), Access::ReadWrite).unwrap();
+    assert_eq!(text(&mut there, uid(1)), "deep\r\n");
+
+    tree.delete_mailbox(&name("z/y")).unwrap();
+    assert!(matches!(tree.delete_mailbox(&name("z/y")), Err(MaildirError::NoSuchMailbox(_))));
+    assert!(matches!(tree.delete_mailbox(&name("inbox")), Err(MaildirError::Inbox)));
+    assert_eq!(listed(&tree), ["INBOX", "Täst", "ab", "z (level)", "z/y (level)", "z/y/b (level)", "z/y/b/c"]);
+    let again = tree.create_mailbox(&name("z/y")).unwrap();
+    assert!(Mailbox::open(&again, Access::ReadOnly).unwrap().uid_validity() > *validities.last().unwrap());
+
+    // RFC 9051 §6.3.6
+    let inbox = tree.mailbox(&MailboxName::inbox()).unwrap();
+    deliver(&inbox, "in the inbox\r\n").unwrap();
+    tree.rename_mailbox(&name("INBOX"), &name("old")).unwrap();
+    assert_eq!(Mailbox::open(&inbox, Access::ReadWrite).unwrap().messages().count(), 0);
+    let mut old = Mailbox::open(&tree.mailbox(&name("old")).unwrap(), Access::ReadWrite).unwrap();
+    assert_eq!(text(&mut old, uid(1)), "in the inbox\r\n");
+}
+
+#[test]
+fn what_a_crash_left_of_a_deletion_is_removed_and_links_lead_nowhere() {
+    let bench = Bench::new();
+    let tree = Tree::create(&bench.store, bench.path("m")).unwrap();
+    tree.create_mailbox(&MailboxName::parse("a", '/').unwrap()).unwrap();
+    fs::rename(bench.path("m/.a"), bench.path("m/..pillarbox-deleted.1")).unwrap();
+    Maildir::create(&bench.store, bench.path("elsewhere")).unwrap();
+    symlink(bench.path("elsewhere"), bench.path("m/.link")).unwrap();
+    symlink(bench.path("elsewhere"), bench.path("m/..pillarbox-deleted.2")).unwrap();
+    let tree = Tree::open(&bench.store, bench.path("m")).unwrap();
+    assert_eq!(tree.list().unwrap().len(), 1);
+    assert!(!bench.path("m/..pillarbox-deleted.1").exists());
+    assert!(bench.path("elsewhere/cur").exists());
+    assert!(tree.mailbox(&MailboxName::parse("link", '/').unwrap()).is_err());
+}
+
+/// One process: a store of its own, whose waiting does not sleep.
+fn process() -> Store {
+    struct Yielding;
+    impl pillarbox_maildir::Clock for Yielding {
+        fn now(&self) -> SystemTime {
+            SystemTime::now()
+        }
+        fn sleep(&self, _: Duration) {
+            std::thread::yield_now();
+        }
+    }
+    let mut options = Options::from_system();
+    options.clock = std::sync::Arc::new(Yielding);
+    options.lock_patience = Duration::from_secs(1 << 40);
+    Store::new(pillarbox_fs::RealFs, options)
+}
+
+// MDR-09, MDR-10, MDR-12
+#[test]
+fn writers_and_readers_of_several_processes_agree() {
+    const EACH: usize = 150;
+    let bench = Bench::new();
+    let path = bench.folder("m").path().to_path_buf();
+    let done = AtomicBool::new(false);
+    let open = || Maildir::open(&process(), &path).unwrap();
+    let (appended, views) = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..2)
+            .map(|writer| {
+                let folder = open();
+                scope.spawn(move || {
+                    let mut appended = Vec::new();
+                    for n in 0..EACH {
+                        let content = format!("{writer} {n}\r\n");
+                        if n % 3 == 0 {
+                            let message = prepare(&folder, &content, Flags::FLAGGED).unwrap();
+                            appended.push((folder.append(vec![message]).unwrap().uids[0], content));
+                        } else {
+                            deliver(&folder, &content).unwrap();
+                        }
+                    }
+                    appended
+                })
+            })
+            .collect();
+        let readers: Vec<_> = (0..2)
+            .map(|reader| {
+                let folder = open();
+                let done = &done;
+                scope.spawn(move || {
+                    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+                    let mut names: HashMap<Uid, Vec<u8>> = HashMap::new();
+                    let mut newest = 0;
+                    let mut last_round = false;
+                    loop {
+                        let changes = mailbox.refresh().unwrap();
+                        assert!(!changes.reset);
+                        assert_eq!(changes.removed, [], "nobody removes anything");
+                        for uid in &changes.added {
+                            assert!(uid.get() > newest, "{uid} came after {newest}");
+                        }
+                        newest = changes.added.last().map_or(newest, |uid| uid.get());
+                        for message in mailbox.messages() {
+                            let name = names.entry(message.uid).or_insert_with(|| message.name.to_vec());
+                            assert_eq!(name, message.name, "a UID names one message");
+                            newest = newest.max(message.uid.get());
+                        }
+                        // Renames all the time, under the other reader's eyes.
+                        let some: Vec<Uid> = mailbox.messages().map(|message| message.uid).step_by(2).collect();
+                        let flag = if reader == 0 { Flags::SEEN } else { Flags::ANSWERED };
+                        let how = if newest % 2 == 0 { FlagChange::Add } else { FlagChange::Remove };
+                        mailbox.set_flags(&some, how, flag).unwrap();
+                        if last_round {
+                            mailbox.refresh().unwrap();
+                            return names;
+                        }
+                        last_round = done.load(Ordering::SeqCst);
+                    }
+                })
+            })
+            .collect();
+        let appended: Vec<_> = writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect();
+        done.store(true, Ordering::SeqCst);
+        (appended, readers.into_iter().map(|reader| reader.join().unwrap()).collect::<Vec<_>>())
+    });
+    let mut mailbox = Mailbox::open(&open(), Access::ReadWrite).unwrap();
+    assert_eq!(mailbox.messages().count(), 2 * EACH);
+    for (uid, content) in &appended {
+        assert_eq!(text(&mut mailbox, *uid), *content);
+    }
+    let mut texts: Vec<String> = uids(&mailbox).into_iter().map(|n| text(&mut mailbox, uid(n))).collect();
+    texts.sort();
+    texts.dedup();
+    assert_eq!(texts.len(), 2 * EACH);
+    for view in views {
+        assert_eq!(view.len(), 2 * EACH);
+        for (uid, name) in view {
+            assert_eq!(mailbox.message(uid).unwrap().name, name);
+        }
+    }
+}
