@@ -293,7 +293,7 @@ fn is_atom(text: &str) -> bool {
         && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&octet))
 }
 
-/// What can stand in a comment and needs no backslash (`ctext` of RFC 5322 §3.2.2).
+/// A short word that can stand in a comment and needs no backslash (`ctext` of RFC 5322 §3.2.2).
 fn is_comment(text: &str) -> bool {
-    text.bytes().all(|octet| octet.is_ascii_graphic() && !b"()\\".contains(&octet))
+    text.len() <= 40 && text.bytes().all(|octet| octet.is_ascii_graphic() && !b"()\\".contains(&octet))
 }
