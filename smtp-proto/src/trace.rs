@@ -59,18 +59,20 @@ impl<'a> Received<'a> {
         Received { from: "", reverse_name: None, ip: None, by, with, tls: None, id: "", recipients: &[], date }
     }
 
-    /// `From-domain`: the client's claim, and in parentheses what TCP and DNS say.
-    fn from_clause(&self) -> String {
+    /// What the client claims to be, if that is the name of a host, and what TCP and DNS say.
+    fn client(&self) -> (String, Option<String>) {
         let ip = self.ip.map(|ip| Domain::from_ip(ip).to_string());
-        let reverse = self.reverse_name.filter(|name| is_domain(name));
-        let known = match (reverse, &ip) {
-            (Some(name), Some(ip)) => format!(" ({name} {ip})"),
-            (None, Some(ip)) => format!(" ({ip})"),
-            // RFC 5321 §4.4: TCP-info has no form for a name without an address.
-            (_, None) => String::new(),
+        // RFC 5321 §4.4: TCP-info has no form for a name without an address.
+        let known = ip.as_ref().map(|ip| match self.reverse_name.filter(|name| is_domain(name)) {
+            Some(name) => format!("({name} {ip})"),
+            None => format!("({ip})"),
+        });
+        let claim = match ip {
+            _ if is_extended_domain(self.from) => self.from.into(),
+            Some(ip) => ip,
+            None => "unknown".into(),
         };
-        let claim = if is_extended_domain(self.from) { self.from } else { ip.as_deref().unwrap_or("unknown") };
-        format!("{claim}{known}")
+        (claim, known)
     }
 }
 
@@ -79,7 +81,11 @@ impl fmt::Display for Received<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = Folded { f, column: 0 };
         line.clause("Received:", "")?;
-        line.clause("from ", &self.from_clause())?;
+        let (claim, known) = self.client();
+        line.clause("from ", &claim)?;
+        if let Some(known) = known {
+            line.clause("", &known)?;
+        }
         line.clause("by ", if is_extended_domain(self.by) { self.by } else { "unknown" })?;
         // It is always there: a comment directly behind the name would count as its TCP-info.
         line.clause("with ", if is_atom(self.with) { self.with } else { "SMTP" })?;
