@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use pillarbox_core::header::Fields;
 
 use super::content_type::{Parameter, parse_parameters};
-use super::lex::{Lexer, is_token};
+use super::lex::{Lexer, is_token, only_token};
 use super::string::{write_nstring, write_number_in, write_string};
 use super::{ContentType, Limits, PartKind, Structure, write_envelope};
 
@@ -133,7 +133,7 @@ impl Writer<'_> {
         write_nstring(mime.description, self.out);
         self.out.push(b' ');
         // RFC 2045 §6.1: the default is 7bit.
-        write_string(only_token(mime.encoding).unwrap_or(b"7bit"), self.out);
+        write_string(mime.encoding.and_then(only_token).unwrap_or(b"7bit"), self.out);
         write_number_in(b" ", part.body().len(), b"", self.out);
         match kind {
             PartKind::Text => write_number_in(b" ", part.lines(), b"", self.out),
@@ -207,13 +207,4 @@ fn parse_disposition<'b>(value: &'b [u8], limits: &Limits) -> Option<(&'b [u8], 
     lexer.skip_cfws();
     let kind = lexer.run(is_token);
     (!kind.is_empty()).then(|| (kind, parse_parameters(&mut lexer, limits)))
-}
-
-/// The token that a field's value is; `None` if it is anything else.
-pub(super) fn only_token(value: Option<&[u8]>) -> Option<&[u8]> {
-    let mut lexer = Lexer::new(value?);
-    lexer.skip_cfws();
-    let token = lexer.run(is_token);
-    lexer.skip_cfws();
-    (!token.is_empty() && lexer.peek().is_none()).then_some(token)
 }

@@ -37,10 +37,6 @@ impl Boundaries {
         self.sorted.is_empty()
     }
 
-    pub(super) fn clear(&mut self) {
-        self.sorted.clear();
-    }
-
     /// Adds the boundary of a multipart. The level is above all levels that are held.
     pub(super) fn open(&mut self, level: usize, value: Vec<u8>) {
         // Behind its equals, so that of two equal ones the inner is found first.

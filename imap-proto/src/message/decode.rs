@@ -17,9 +17,10 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// The encoding that a Content-Transfer-Encoding field names; without one the body is not encoded (RFC 2045 §6.1).
+    /// The encoding of this name. `None`, for a field that names none, is unknown too; a part without the field is not
+    /// encoded (RFC 2045 §6.1).
     pub fn named(token: Option<&[u8]>) -> Self {
-        let Some(token) = token else { return Encoding::Identity };
+        let Some(token) = token else { return Encoding::Unknown };
         let is = |name: &str| token.eq_ignore_ascii_case(name.as_bytes());
         match () {
             () if is("7bit") || is("8bit") || is("binary") => Encoding::Identity,

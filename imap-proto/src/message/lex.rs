@@ -127,3 +127,12 @@ pub(crate) fn is_atext(octet: u8) -> bool {
 pub(crate) fn is_token(octet: u8) -> bool {
     octet > b' ' && octet != 0x7f && !b"()<>@,;:\\\"/[]?=".contains(&octet)
 }
+
+/// The token that a field's value is; `None` if it is anything else.
+pub(crate) fn only_token(value: &[u8]) -> Option<&[u8]> {
+    let mut lexer = Lexer::new(value);
+    lexer.skip_cfws();
+    let token = lexer.run(is_token);
+    lexer.skip_cfws();
+    (!token.is_empty() && lexer.peek().is_none()).then_some(token)
+}

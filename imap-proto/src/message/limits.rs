@@ -8,7 +8,8 @@ pub struct Limits {
     /// How deep multiparts and messages may stand in each other. A container beyond is shown as one
     /// application/octet-stream part. Values above 200 count as 200, which bounds the stack that a writer needs.
     pub depth_max: usize,
-    /// How many parts are told apart, all levels together. What follows the last one belongs to it.
+    /// How many parts are told apart, all levels together. What follows the last one belongs to it, up to a boundary that
+    /// ends a multipart.
     pub parts_max: usize,
     /// The longest boundary, in octets, that separates parts (RFC 2046 §5.1.1 allows 70, some senders take more).
     pub boundary_size_max: usize,

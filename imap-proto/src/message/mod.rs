@@ -13,6 +13,7 @@ mod locate;
 mod section;
 mod string;
 mod structure;
+mod word;
 
 pub use address::{Address, addresses};
 pub use body::write_body;
@@ -24,3 +25,5 @@ pub use limits::Limits;
 pub use locate::SectionData;
 pub use section::{Section, SectionText};
 pub use structure::{Part, PartKind, Structure};
+pub(crate) use word::charset;
+pub use word::decode_words;

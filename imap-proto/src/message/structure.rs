@@ -5,9 +5,12 @@ use core::ops::Range;
 
 use memchr::{memchr, memchr_iter, memmem};
 
-use super::Limits;
+use pillarbox_core::header::Fields;
+
 use super::boundary::{Boundaries, Delimiter};
 use super::content_type::ContentType;
+use super::lex::only_token;
+use super::{Encoding, Limits};
 
 /// The tree of a message's parts as ranges of its octets.
 ///
@@ -88,6 +91,13 @@ impl Part {
     /// The type the part declares, or the one that holds where it declares none or an unreadable one.
     pub fn content_type(&self, raw: &[u8], limits: &Limits) -> ContentType {
         ContentType::of_header(raw.get(self.header()).unwrap_or_default(), self.in_digest, limits)
+    }
+
+    /// How the body is encoded for transfer.
+    pub fn encoding(&self, raw: &[u8]) -> Encoding {
+        let mut fields = Fields::new(raw.get(self.header()).unwrap_or_default());
+        let field = fields.find(|field| field.name_is("content-transfer-encoding"));
+        field.map_or(Encoding::Identity, |field| Encoding::named(only_token(field.value)))
     }
 }
 
@@ -172,7 +182,6 @@ impl<'b> Scanner<'b> {
     fn part(&mut self, in_digest: bool) -> Next {
         let start = self.position;
         let index = self.parts.len();
-        let full = index + 1 >= self.limits.parts_max;
         let mut cut = None;
         loop {
             let (line_start, line_feeds) = (self.position, self.line_feeds);
@@ -193,7 +202,7 @@ impl<'b> Scanner<'b> {
         let mut kind = content_type.kind();
         let is_container = matches!(kind, PartKind::Multipart | PartKind::Message);
         // Every open part but a leaf, of which none is open here, is a container.
-        if is_container && (full || self.open.len() >= self.limits.depth_max.min(200)) {
+        if is_container && (self.is_full(1) || self.open.len() >= self.limits.depth_max.min(200)) {
             kind = PartKind::Opaque;
         }
         self.parts.push(Part {
@@ -204,9 +213,6 @@ impl<'b> Scanner<'b> {
             in_digest,
             end: index + 1,
         });
-        if full {
-            self.boundaries.clear();
-        }
         self.open.push(Open { index, line_feeds, is_digest: content_type.is("multipart", "digest") });
         if let Some((delimiter, ..)) = cut {
             return self.delimited(delimiter, header_end, line_feeds);
@@ -297,7 +303,14 @@ impl<'b> Scanner<'b> {
         // Longer lines only differ behind any boundary, but for the two dashes.
         let line = &line[..line.len().min(self.limits.boundary_size_max + 4)];
         let line = line.strip_suffix(b"\n").unwrap_or(line);
-        self.boundaries.find(line.strip_suffix(b"\r").unwrap_or(line))
+        let delimiter = self.boundaries.find(line.strip_suffix(b"\r").unwrap_or(line))?;
+        // No more parts are told apart, but those that are open still end.
+        (delimiter.closes || !self.is_full(0)).then_some(delimiter)
+    }
+
+    /// Whether there is no room for a part behind so many that are on their way.
+    fn is_full(&self, coming: usize) -> bool {
+        self.parts.len() + coming >= self.limits.parts_max
     }
 
     /// Reads a line with its end; nothing at the end of the message.

@@ -1,0 +1,160 @@
+//! Encoded words (RFC 2047) and charsets.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use encoding_rs::{Encoding as Charset, UTF_8};
+use memchr::memmem;
+
+use super::{Decoder, Encoding};
+
+/// The charset of this name. Unknown and missing ones, and US-ASCII, count as UTF-8: text that is not what it says is
+/// UTF-8 more often than anything else.
+pub(crate) fn charset(label: Option<&[u8]>) -> &'static Charset {
+    let label = label.unwrap_or_default().trim_ascii();
+    if label.eq_ignore_ascii_case(b"us-ascii") { UTF_8 } else { Charset::for_label(label).unwrap_or(UTF_8) }
+}
+
+/// Appends the value of an unstructured field in Unicode: folds and encoded words are undone. What is no text in its
+/// charset becomes U+FFFD.
+///
+/// ```
+/// use pillarbox_imap::message::decode_words;
+///
+/// let mut text = String::new();
+/// decode_words(b" =?utf-8?q?caf=C3?=\r\n =?utf-8?q?=A9_au?= lait", &mut text);
+/// assert_eq!(text, " café au lait");
+/// ```
+pub fn decode_words(value: &[u8], out: &mut String) {
+    let mut rest = value;
+    // Octets of the encoded words so far: a character may be split between two of one charset (RFC 2047 §5 forbids it,
+    // senders do it).
+    let mut pending: Option<(&'static Charset, Vec<u8>)> = None;
+    while let Some(at) = memmem::find(rest, b"=?") {
+        let (before, word) = rest.split_at(at);
+        let Some((word, behind)) = Word::parse(word) else {
+            flush(&mut pending, out);
+            push_text(&rest[..at + 2], out);
+            rest = &rest[at + 2..];
+            continue;
+        };
+        // RFC 2047 §6.2: white space between encoded words is not shown.
+        if pending.is_none() || !before.trim_ascii().is_empty() {
+            flush(&mut pending, out);
+            push_text(before, out);
+        }
+        if pending.as_ref().is_some_and(|(charset, _)| *charset != word.charset) {
+            flush(&mut pending, out);
+        }
+        word.decode(&mut pending.get_or_insert_with(|| (word.charset, Vec::new())).1);
+        rest = behind;
+    }
+    flush(&mut pending, out);
+    push_text(rest, out);
+}
+
+struct Word<'b> {
+    charset: &'static Charset,
+    is_base64: bool,
+    text: &'b [u8],
+}
+
+impl<'b> Word<'b> {
+    /// Parses `=?charset?encoding?text?=` and gives what follows. Whatever fails ends at the next question mark or space,
+    /// so that no octet is looked at again and again.
+    fn parse(input: &'b [u8]) -> Option<(Self, &'b [u8])> {
+        let (charset_label, rest) = until_mark(input.strip_prefix(b"=?")?)?;
+        let (encoding, rest) = until_mark(rest)?;
+        let (text, rest) = until_mark(rest)?;
+        let rest = rest.strip_prefix(b"=")?;
+        let is_base64 = match encoding {
+            b"q" | b"Q" => false,
+            b"b" | b"B" => true,
+            _ => return None,
+        };
+        // RFC 2231 §5: a language may follow the charset.
+        let label = charset_label.split(|&b| b == b'*').next();
+        Some((Word { charset: charset(label), is_base64, text }, rest))
+    }
+
+    fn decode(&self, out: &mut Vec<u8>) {
+        if self.is_base64 {
+            let mut decoder = Decoder::new(Encoding::Base64);
+            decoder.decode(self.text, out);
+            return decoder.finish(out);
+        }
+        // RFC 2047 §4.2: like quoted-printable, but white space does not end a line here and underscores are spaces.
+        let mut rest = self.text;
+        while let Some((&octet, behind)) = rest.split_first() {
+            rest = behind;
+            match (octet, behind) {
+                (b'_', _) => out.push(b' '),
+                (b'=', [high, low, behind @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                    let digit = |b: u8| (b as char).to_digit(16).unwrap_or_default() as u8;
+                    out.push(digit(*high) << 4 | digit(*low));
+                    rest = behind;
+                }
+                _ => out.push(octet),
+            }
+        }
+    }
+}
+
+/// What is before the next question mark, and what is behind it. Nothing if white space comes first.
+fn until_mark(input: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = input.iter().position(|b| *b == b'?' || b.is_ascii_whitespace())?;
+    (input[end] == b'?').then(|| (&input[..end], &input[end + 1..]))
+}
+
+fn flush(pending: &mut Option<(&'static Charset, Vec<u8>)>, out: &mut String) {
+    if let Some((charset, octets)) = pending.take() {
+        out.push_str(&charset.decode_without_bom_handling(&octets).0);
+    }
+}
+
+/// Text outside of encoded words: UTF-8 (RFC 6532), with folds.
+fn push_text(text: &[u8], out: &mut String) {
+    for line in text.split(|b| matches!(b, b'\r' | b'\n')) {
+        out.push_str(&String::from_utf8_lossy(line));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn words() {
+        for (value, expected) in [
+            (&b"plain"[..], "plain"),
+            (b"=?ISO-8859-1?Q?a_=E4?= b", "a ä b"),
+            (b"=?iso-8859-1*de?q?=E4?=", "ä"),
+            (b"=?utf-8?b?w6Q=?==?utf-8?q?_x?=", "ä x"),
+            (b"=?utf-8?b?w6Q=?= \t=?iso-8859-1?q?=E4?=  =?utf-8?q?a?=", "ääa"),
+            (b"a =?utf-8?q?b?= c", "a b c"),
+            (b"=?utf-8?q?no end", "=?utf-8?q?no end"),
+            (b"=?utf-8?x?a?= =?utf-8?q?", "=?utf-8?x?a?= =?utf-8?q?"),
+            (b"=?=?utf-8?q?a?=", "=?a"),
+            (b"=?utf-8?q?=C3?= x", "\u{fffd} x"),
+            (b"=?utf-8?q?=01=_=zz=?=", "\u{1}= =zz="),
+            (b"raw \xe4 \xc3\xa4", "raw \u{fffd} ä"),
+            (b"folded\r\n text", "folded text"),
+            (b"=?nonsense?q?=C3=A4?=", "ä"),
+        ] {
+            let mut out = String::new();
+            decode_words(value, &mut out);
+            assert_eq!(out, expected, "{}", value.escape_ascii());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_without_words_stays(text in "[a-z ?=]{0,40}") {
+            prop_assume!(!text.contains("=?"));
+            let mut out = String::new();
+            decode_words(text.as_bytes(), &mut out);
+            prop_assert_eq!(out, text);
+        }
+    }
+}

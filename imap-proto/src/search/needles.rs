@@ -1,0 +1,125 @@
+//! Looking for several texts at once in text that comes in pieces, without regard to case.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use memchr::memmem::Finder;
+
+/// The texts to look for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Needles {
+    finders: Vec<Finder<'static>>,
+}
+
+impl Needles {
+    /// Adds a text; its number is how many were added before.
+    pub(super) fn add(&mut self, text: &str) -> usize {
+        let mut folded = String::new();
+        fold(text, &mut folded);
+        self.finders.push(Finder::new(folded.as_bytes()).into_owned());
+        self.finders.len() - 1
+    }
+
+    /// Whether the folded text contains one of them.
+    fn is_in(&self, number: usize, folded: &str) -> bool {
+        self.finders[number].find(folded.as_bytes()).is_some()
+    }
+
+    fn len(&self, number: usize) -> usize {
+        self.finders[number].needle().len()
+    }
+}
+
+/// One text, in pieces, and the needles that have not been found in it.
+pub(super) struct Haystack<'n> {
+    needles: &'n Needles,
+    wanted: Vec<usize>,
+    found: Vec<usize>,
+    folded: String,
+    /// How much of the text before a piece a needle may begin in.
+    overlap: usize,
+}
+
+impl<'n> Haystack<'n> {
+    /// An empty text in which these needles are looked for.
+    pub(super) fn new(needles: &'n Needles, wanted: Vec<usize>) -> Self {
+        let overlap = wanted.iter().map(|&number| needles.len(number).saturating_sub(1)).max().unwrap_or(0);
+        let mut haystack = Haystack { needles, wanted, found: Vec::new(), folded: String::new(), overlap };
+        // Even the empty text contains the empty needle.
+        haystack.add("");
+        haystack
+    }
+
+    /// Adds the next piece of the text; false when there is nothing left to find.
+    pub(super) fn add(&mut self, piece: &str) -> bool {
+        fold(piece, &mut self.folded);
+        let (needles, folded, found) = (self.needles, &self.folded, &mut self.found);
+        self.wanted.retain(|&number| {
+            let is_in = needles.is_in(number, folded);
+            if is_in {
+                found.push(number);
+            }
+            !is_in
+        });
+        let mut keep_from = self.folded.len().saturating_sub(self.overlap);
+        while !self.folded.is_char_boundary(keep_from) {
+            keep_from -= 1;
+        }
+        self.folded.drain(..keep_from);
+        !self.wanted.is_empty()
+    }
+
+    /// The needles that were found.
+    pub(super) fn found(&self) -> &[usize] {
+        &self.found
+    }
+}
+
+/// Appends the text in lower case.
+// RFC 9051 §6.4.4 wants i;unicode-casemap where it can be had. Deviates from RFC 5051 §2: because characters are compared as
+// they are composed; mail is composed (NFC) nearly without exception, and decomposing would make "a" find "ä".
+fn fold(text: &str, out: &mut String) {
+    if text.is_ascii() {
+        let start = out.len();
+        out.push_str(text);
+        out[start..].make_ascii_lowercase();
+    } else {
+        out.extend(text.chars().flat_map(char::to_lowercase));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn case_does_not_matter() {
+        let mut needles = Needles::default();
+        for text in ["STRASSE", "Über", "", "x"] {
+            needles.add(text);
+        }
+        let mut haystack = Haystack::new(&needles, alloc::vec![0, 1, 2, 3]);
+        assert_eq!(haystack.found(), [2]);
+        assert!(haystack.add("ÜB"));
+        assert!(haystack.add("ER die Stra"));
+        assert!(haystack.add("sse"));
+        assert_eq!(haystack.found(), [2, 1, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn cutting_changes_nothing(text in "[abÄ]{0,30}", needle in "[abä]{0,4}", cut in 0usize..30) {
+            let mut needles = Needles::default();
+            needles.add(&needle);
+            let mut at = cut.min(text.len());
+            while !text.is_char_boundary(at) {
+                at -= 1;
+            }
+            let mut haystack = Haystack::new(&needles, alloc::vec![0]);
+            haystack.add(&text[..at]);
+            haystack.add(&text[at..]);
+            prop_assert_eq!(!haystack.found().is_empty(), text.to_lowercase().contains(&needle));
+        }
+    }
+}

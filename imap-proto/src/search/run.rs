@@ -1,0 +1,411 @@
+//! Putting a query to messages.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use pillarbox_core::WallTime;
+use pillarbox_core::header::Fields;
+
+use super::needles::{Haystack, Needles};
+use super::{Date, Query};
+use crate::message::{Decoder, Limits, Part, PartKind, Structure, charset, decode_words, parse_date};
+use crate::types::{Flags, Uid, UidSet};
+
+/// A query that is ready to be put to messages.
+///
+/// ```
+/// use pillarbox_core::WallTime;
+/// use pillarbox_imap::search::{MessageFacts, Needs, Query, Search};
+/// use pillarbox_imap::types::{Flag, Flags, Uid};
+///
+/// // UNSEEN SUBJECT "größe"
+/// let query = Query::And(vec![
+///     Query::Not(Box::new(Query::Flag(Flag::Seen))),
+///     Query::Header { name: "Subject".into(), text: "größe".into() },
+/// ]);
+/// let search = Search::new(&query, WallTime::default()).unwrap();
+/// assert_eq!(search.needs(), Needs::Header);
+///
+/// let raw = b"Subject: =?utf-8?q?Gr=C3=B6=C3=9Fe?=\r\n\r\n";
+/// let unseen = Flags::new();
+/// let facts = MessageFacts::new(Uid::new(1).unwrap(), &unseen, WallTime::default(), raw.len() as u64);
+/// assert_eq!(search.decide(&facts), None);
+/// assert!(search.matches(&facts, raw));
+///
+/// // A message that was seen need not be opened.
+/// let seen = [Flag::Seen].into_iter().collect();
+/// assert_eq!(search.decide(&MessageFacts { flags: &seen, ..facts }), Some(false));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Search {
+    root: Node,
+    keys: Vec<Key>,
+    needles: Needles,
+    limits: Limits,
+}
+
+/// What a mailbox knows of a message without opening it.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageFacts<'a> {
+    /// Its UID.
+    pub uid: Uid,
+    /// Its flags, with `\Recent` where the session says so.
+    pub flags: &'a Flags,
+    /// Its INTERNALDATE.
+    pub internal_date: WallTime,
+    /// Its size in octets.
+    pub size: u64,
+    /// Its mod-sequence; 0 if the store keeps none.
+    pub mod_seq: u64,
+}
+
+impl<'a> MessageFacts<'a> {
+    /// The facts of a message without a mod-sequence.
+    pub fn new(uid: Uid, flags: &'a Flags, internal_date: WallTime, size: u64) -> Self {
+        MessageFacts { uid, flags, internal_date, size, mod_seq: 0 }
+    }
+}
+
+/// What of a message a search has to see at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Needs {
+    /// Nothing: [`Search::decide`] always settles it.
+    Nothing,
+    /// The header with its empty line.
+    Header,
+    /// All of it.
+    Body,
+}
+
+/// A query is nested too deeply, or asks for too many texts, each of which is looked for in each message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the search is too complex")]
+pub struct TooComplex;
+
+/// How deep keys may be nested; evaluating them uses the stack.
+const DEPTH_MAX: usize = 100;
+/// How many texts one search may look for.
+const TEXTS_MAX: usize = 100;
+/// How many octets of a body are decoded at a time.
+const PIECE: usize = 16 * 1024;
+
+#[derive(Clone, Debug)]
+enum Node {
+    Known(bool),
+    And(Vec<Node>),
+    Or(Box<(Node, Node)>),
+    Not(Box<Node>),
+    Fact(Fact),
+    /// What only the message tells: the number of a [`Key`].
+    Key(usize),
+}
+
+#[derive(Clone, Debug)]
+enum Fact {
+    Uids(UidSet),
+    Flag(crate::types::Flag),
+    Date(Compare, Date),
+    /// INTERNALDATE at this second or before.
+    Until(i64),
+    /// INTERNALDATE at this second or after.
+    From(i64),
+    Larger(u64),
+    Smaller(u64),
+    ModSeq(u64),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Compare {
+    Before,
+    On,
+    Since,
+}
+
+impl Compare {
+    fn holds(self, date: Date, key: Date) -> bool {
+        match self {
+            Compare::Before => date < key,
+            Compare::On => date == key,
+            Compare::Since => date >= key,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Key {
+    Sent(Compare, Date),
+    Header { name: String, needle: usize },
+    Body { needle: usize },
+    Text { needle: usize },
+}
+
+impl Search {
+    /// Makes a query ready. `now` is the present, which OLDER and YOUNGER count from.
+    ///
+    /// # Errors
+    ///
+    /// [`TooComplex`] if it is nested deeper than 100 levels or has more than 100 texts.
+    pub fn new(query: &Query, now: WallTime) -> Result<Self, TooComplex> {
+        let mut search = Search {
+            root: Node::Known(true),
+            keys: Vec::new(),
+            needles: Needles::default(),
+            limits: Limits::default(),
+        };
+        search.root = search.compile(query, now, 0)?;
+        Ok(search)
+    }
+
+    /// What of a message [`matches`](Search::matches) has to be given at most.
+    pub fn needs(&self) -> Needs {
+        let needs = self.keys.iter().map(|key| match key {
+            Key::Sent(..) | Key::Header { .. } => Needs::Header,
+            Key::Body { .. } | Key::Text { .. } => Needs::Body,
+        });
+        needs.max().unwrap_or(Needs::Nothing)
+    }
+
+    /// Whether a message matches, if that can be said without opening it.
+    pub fn decide(&self, facts: &MessageFacts<'_>) -> Option<bool> {
+        self.root.evaluate(facts, &[])
+    }
+
+    /// Whether a message matches. `raw` is the message; its header is enough if the search [`needs`](Search::needs) no
+    /// more.
+    ///
+    /// Texts are found without regard to case in the decoded header fields and text parts. The text of a message within
+    /// the message counts as body, its header and those of parts only for TEXT.
+    pub fn matches(&self, facts: &MessageFacts<'_>, raw: &[u8]) -> bool {
+        let mut found = alloc::vec![None; self.keys.len()];
+        let mut settled = self.root.evaluate(facts, &found);
+        if settled.is_none() {
+            self.read_header(raw, &mut found);
+            settled = self.root.evaluate(facts, &found);
+        }
+        if settled.is_none() {
+            self.read_body(raw, &mut found);
+            for answer in &mut found {
+                answer.get_or_insert(false);
+            }
+            settled = self.root.evaluate(facts, &found);
+        }
+        settled.unwrap_or(false)
+    }
+
+    fn compile(&mut self, query: &Query, now: WallTime, depth: usize) -> Result<Node, TooComplex> {
+        if depth > DEPTH_MAX {
+            return Err(TooComplex);
+        }
+        let ago = |seconds: &u32| now.unix_seconds() - i64::from(*seconds);
+        Ok(match query {
+            Query::All => Node::Known(true),
+            Query::And(all) => {
+                Node::And(all.iter().map(|query| self.compile(query, now, depth + 1)).collect::<Result<_, _>>()?)
+            }
+            Query::Or(a, b) => Node::Or(Box::new((self.compile(a, now, depth + 1)?, self.compile(b, now, depth + 1)?))),
+            Query::Not(query) => Node::Not(Box::new(self.compile(query, now, depth + 1)?)),
+            Query::Uids(uids) => Node::Fact(Fact::Uids(uids.clone())),
+            Query::Flag(flag) => Node::Fact(Fact::Flag(flag.clone())),
+            Query::Before(date) => Node::Fact(Fact::Date(Compare::Before, *date)),
+            Query::On(date) => Node::Fact(Fact::Date(Compare::On, *date)),
+            Query::Since(date) => Node::Fact(Fact::Date(Compare::Since, *date)),
+            Query::Older(seconds) => Node::Fact(Fact::Until(ago(seconds))),
+            Query::Younger(seconds) => Node::Fact(Fact::From(ago(seconds))),
+            Query::Larger(size) => Node::Fact(Fact::Larger(*size)),
+            Query::Smaller(size) => Node::Fact(Fact::Smaller(*size)),
+            Query::ModSeq(mod_seq) => Node::Fact(Fact::ModSeq(*mod_seq)),
+            Query::SentBefore(date) => self.key(Key::Sent(Compare::Before, *date))?,
+            Query::SentOn(date) => self.key(Key::Sent(Compare::On, *date))?,
+            Query::SentSince(date) => self.key(Key::Sent(Compare::Since, *date))?,
+            Query::Header { name, text } => {
+                let needle = self.needles.add(text);
+                self.key(Key::Header { name: name.clone(), needle })?
+            }
+            Query::Body(text) => {
+                let needle = self.needles.add(text);
+                self.key(Key::Body { needle })?
+            }
+            Query::Text(text) => {
+                let needle = self.needles.add(text);
+                self.key(Key::Text { needle })?
+            }
+        })
+    }
+
+    fn key(&mut self, key: Key) -> Result<Node, TooComplex> {
+        if self.keys.len() == TEXTS_MAX {
+            return Err(TooComplex);
+        }
+        self.keys.push(key);
+        Ok(Node::Key(self.keys.len() - 1))
+    }
+
+    /// Settles what the header settles.
+    fn read_header(&self, raw: &[u8], found: &mut [Option<bool>]) {
+        let mut sent = None;
+        for field in Fields::new(raw) {
+            if sent.is_none() && field.name_is("date") {
+                sent = Some(parse_date(field.value));
+            }
+            self.search_field("", field.value, found, |key| match key {
+                Key::Header { name, needle } => field.name_is(name).then_some(*needle),
+                _ => None,
+            });
+        }
+        self.search_header(raw, found);
+        // As Dovecot has it: what was sent at no known time was sent long ago.
+        let sent = Date::of(sent.flatten().unwrap_or_default());
+        for (key, answer) in self.keys.iter().zip(found) {
+            match key {
+                Key::Sent(compare, date) => *answer = Some(compare.holds(sent, *date)),
+                Key::Header { .. } => *answer = answer.or(Some(false)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Looks for what TEXT wants in each field of a header.
+    fn search_header(&self, header: &[u8], found: &mut [Option<bool>]) {
+        for field in Fields::new(header) {
+            // RFC 9051 §6.4.4: TEXT finds what stands in the header, names included.
+            let name = alloc::format!("{}: ", String::from_utf8_lossy(field.name));
+            self.search_field(&name, field.value, found, |key| match key {
+                Key::Text { needle } => Some(*needle),
+                _ => None,
+            });
+        }
+    }
+
+    fn read_body(&self, raw: &[u8], found: &mut [Option<bool>]) {
+        let structure = Structure::parse(raw, &self.limits);
+        for (index, part) in structure.parts().iter().enumerate() {
+            if index > 0 {
+                self.search_header(&raw[part.header()], found);
+            }
+            self.search_part(raw, part, found);
+        }
+    }
+
+    fn search_part(&self, raw: &[u8], part: &Part, found: &mut [Option<bool>]) {
+        let content_type = part.content_type(raw, &self.limits);
+        let is_text = match part.kind() {
+            PartKind::Text => true,
+            // Delivery reports and the like.
+            PartKind::Other => content_type.main().eq_ignore_ascii_case(b"message"),
+            _ => false,
+        };
+        let wanted = self.wanted(found, |key| match key {
+            Key::Body { needle } | Key::Text { needle } => Some(*needle),
+            _ => None,
+        });
+        if !is_text || wanted.is_empty() {
+            return;
+        }
+        let mut haystack = Haystack::new(&self.needles, wanted);
+        let mut transfer = Decoder::new(part.encoding(raw));
+        let mut text = charset(content_type.parameter("charset")).new_decoder();
+        let (mut octets, mut piece) = (Vec::new(), String::new());
+        let mut pieces = raw[part.body()].chunks(PIECE).peekable();
+        let mut more = true;
+        while more {
+            octets.clear();
+            piece.clear();
+            let last = match pieces.next() {
+                Some(raw) => {
+                    transfer.decode(raw, &mut octets);
+                    pieces.peek().is_none()
+                }
+                None => true,
+            };
+            if last {
+                transfer.finish(&mut octets);
+            }
+            piece.reserve(text.max_utf8_buffer_length(octets.len()).unwrap_or(4 * PIECE));
+            // The buffer holds all that can come of the input, so one call takes all of it.
+            let _ = text.decode_to_string(&octets, &mut piece, last);
+            more = haystack.add(&piece) && !last;
+        }
+        self.mark(&haystack, found);
+    }
+
+    /// Looks for the needles of the keys that `pick` picks in a text and a field's value behind it.
+    fn search_field(
+        &self,
+        before: &str,
+        value: &[u8],
+        found: &mut [Option<bool>],
+        pick: impl Fn(&Key) -> Option<usize>,
+    ) {
+        let wanted = self.wanted(found, pick);
+        if wanted.is_empty() {
+            return;
+        }
+        let mut haystack = Haystack::new(&self.needles, wanted);
+        let mut text = String::from(before);
+        decode_words(value.trim_ascii(), &mut text);
+        haystack.add(&text);
+        self.mark(&haystack, found);
+    }
+
+    /// The needles that `pick` picks of the keys that are not settled.
+    fn wanted(&self, found: &[Option<bool>], pick: impl Fn(&Key) -> Option<usize>) -> Vec<usize> {
+        let open = self.keys.iter().zip(found).filter(|(_, answer)| answer.is_none());
+        open.filter_map(|(key, _)| pick(key)).collect()
+    }
+
+    fn mark(&self, haystack: &Haystack<'_>, found: &mut [Option<bool>]) {
+        for (key, answer) in self.keys.iter().zip(found) {
+            if let Key::Header { needle, .. } | Key::Body { needle } | Key::Text { needle } = key {
+                if haystack.found().contains(needle) {
+                    *answer = Some(true);
+                }
+            }
+        }
+    }
+}
+
+impl Node {
+    /// The answer, as far as it follows from the facts and from the keys that are settled.
+    fn evaluate(&self, facts: &MessageFacts<'_>, found: &[Option<bool>]) -> Option<bool> {
+        match self {
+            Node::Known(answer) => Some(*answer),
+            Node::And(nodes) => {
+                let mut answer = Some(true);
+                for node in nodes {
+                    match node.evaluate(facts, found) {
+                        Some(true) => {}
+                        Some(false) => return Some(false),
+                        None => answer = None,
+                    }
+                }
+                answer
+            }
+            Node::Or(both) => match (both.0.evaluate(facts, found), both.1.evaluate(facts, found)) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (Some(false), Some(false)) => Some(false),
+                _ => None,
+            },
+            Node::Not(node) => node.evaluate(facts, found).map(|answer| !answer),
+            Node::Fact(fact) => Some(fact.holds(facts)),
+            Node::Key(number) => found.get(*number).copied().flatten(),
+        }
+    }
+}
+
+impl Fact {
+    fn holds(&self, facts: &MessageFacts<'_>) -> bool {
+        match self {
+            Fact::Uids(uids) => uids.contains(facts.uid),
+            Fact::Flag(flag) => facts.flags.contains(flag),
+            // RFC 9051 §6.4.4: time and zone are disregarded, so the day is the one that the date itself shows.
+            Fact::Date(compare, date) => compare.holds(Date::of(facts.internal_date), *date),
+            Fact::Until(second) => facts.internal_date.unix_seconds() <= *second,
+            Fact::From(second) => facts.internal_date.unix_seconds() >= *second,
+            Fact::Larger(size) => facts.size > *size,
+            Fact::Smaller(size) => facts.size < *size,
+            Fact::ModSeq(mod_seq) => facts.mod_seq >= *mod_seq,
+        }
+    }
+}
