@@ -5,8 +5,15 @@ mod login;
 #[cfg(feature = "tokio")]
 mod net;
 pub mod parts;
+#[cfg(feature = "passwd")]
+pub mod passwd;
 #[cfg(feature = "tokio")]
 mod shutdown;
+#[cfg(feature = "tokio")]
+pub mod smtp;
+pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "tls")]
 mod tls;
 

@@ -74,8 +74,7 @@ pub(crate) struct Incoming {
     /// Numbers the connections of this process.
     pub(crate) session: u64,
     /// Held as long as the connection counts.
-    #[expect(dead_code, reason = "what matters is when it is dropped")]
-    seat: Seat,
+    pub(crate) seat: Seat,
 }
 
 /// Who is let in to the listeners of one server.
@@ -91,7 +90,7 @@ struct Seats {
     by_address: HashMap<IpAddr, usize>,
 }
 
-struct Seat {
+pub(crate) struct Seat {
     seats: Arc<Mutex<Seats>>,
     address: Option<IpAddr>,
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use pillarbox_core::{Machine, Step, Time};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-pub(crate) use accept::{Doorway, Incoming};
+pub(crate) use accept::{Doorway, Incoming, contain};
 pub use accept::{Listener, PeerLimits};
 use input::Input;
 pub(crate) use transcript::{Dialect, Transcript};
@@ -32,21 +32,18 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_secs(10);
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 const LINGER_OCTETS: usize = 256 * 1024;
 
-/// Why a connection is of no more use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lost {
-    /// The socket failed or the peer stopped reading it for good.
-    Broken,
-    /// The peer did not read our output in time.
-    Stalled,
-}
+/// The connection is of no more use: the socket failed, or nothing can happen on it any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the connection was lost")]
+pub(crate) struct Lost;
 
-/// What [`Wire::fill`] came to.
+/// What [`Wire::flush`] came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Filled {
-    /// There are more unread octets, or the machine was told that none will come.
-    Input,
-    /// The machine's deadline passed, and it was told.
+#[must_use]
+pub(crate) enum Flushed {
+    /// All output left.
+    All,
+    /// The machine's deadline passed first, and it was told: poll it.
     Deadline,
 }
 
@@ -100,11 +97,11 @@ impl<M: Machine> Wire<M> {
     /// Writes all output. While the peer does not take it, input is read as far as the machine's buffer allows: a client
     /// that sends a flight of commands before it reads replies would otherwise wait for us while we wait for it
     /// (RFC 2920 §3.1).
-    pub(crate) async fn flush(&mut self) -> Result<(), Lost> {
+    pub(crate) async fn flush(&mut self) -> Result<Flushed, Lost> {
         self.flush_until(None).await
     }
 
-    async fn flush_until(&mut self, limit: Option<Time>) -> Result<(), Lost> {
+    async fn flush_until(&mut self, limit: Option<Time>) -> Result<Flushed, Lost> {
         self.transcript.sending(self.machine.output());
         loop {
             let deadline = earlier(self.machine.deadline(), limit);
@@ -140,23 +137,21 @@ impl<M: Machine> Wire<M> {
             drop(timer);
             let now = self.clock.now();
             match moved {
-                Moved::Flushed => return Ok(()),
+                Moved::Flushed => return Ok(Flushed::All),
                 Moved::Written(n) => {
                     self.transcript.sent(n);
                     self.machine.consume_output(now, n);
                 }
                 Moved::Read => {}
-                // The peer closed its side only; it may still read. The machine hears of it when it asks for input.
-                Moved::Ended => self.ended = true,
-                Moved::Broken => return Err(Lost::Broken),
+                // The peer closed its side only; it may still read.
+                Moved::Ended => {
+                    self.ended = true;
+                    self.machine.handle_eof(now);
+                }
+                Moved::Broken => return Err(Lost),
                 Moved::Deadline => {
                     self.machine.handle_timeout(now);
-                    // No later deadline: it was the one for reading our output.
-                    let passed = |moment: Option<Time>| moment.is_some_and(|moment| moment <= now);
-                    if passed(limit) || self.machine.deadline().is_none() || passed(self.machine.deadline()) {
-                        return Err(Lost::Stalled);
-                    }
-                    self.transcript.sending(self.machine.output());
+                    return Ok(Flushed::Deadline);
                 }
             }
         }
@@ -164,9 +159,9 @@ impl<M: Machine> Wire<M> {
 
     /// Brings more input, or the end of input, or the deadline to the machine. Cancel-safe, so that a driver can wait for
     /// other news at the same time. Flush first.
-    pub(crate) async fn fill(&mut self) -> Result<Filled, Lost> {
+    pub(crate) async fn fill(&mut self) -> Result<(), Lost> {
         if self.ended {
-            // Told again and again it would not hurt, but a machine that still waits then waits for its deadline.
+            // The machine knows; what it still waits for is its deadline.
             return self.rest().await;
         }
         let room = self.input.room(self.machine.max_unread());
@@ -180,34 +175,39 @@ impl<M: Machine> Wire<M> {
         drop(timer);
         let now = self.clock.now();
         match read {
-            Some(Ok(0)) => {
-                self.ended = true;
-                self.machine.handle_eof(now);
-                Ok(Filled::Input)
-            }
-            Some(Ok(_)) => Ok(Filled::Input),
+            Some(Ok(octets)) if octets > 0 => {}
             // A reset ends the input like a close; the next flush fails and ends the session.
-            Some(Err(_)) => {
+            Some(_) => {
                 self.ended = true;
                 self.machine.handle_eof(now);
-                Ok(Filled::Input)
             }
-            None => {
-                self.machine.handle_timeout(now);
-                Ok(Filled::Deadline)
-            }
+            None => self.machine.handle_timeout(now),
+        }
+        Ok(())
+    }
+
+    /// Our side stops.
+    pub(crate) fn shut_down(&mut self) {
+        self.machine.shut_down(self.clock.now());
+    }
+
+    /// [`rest`](Self::rest) while the machine serves a delay, [`fill`](Self::fill) otherwise.
+    pub(crate) async fn wait(&mut self, delayed: bool) -> Result<(), Lost> {
+        match delayed {
+            true => self.rest().await,
+            false => self.fill().await,
         }
     }
 
-    /// Waits for the machine's deadline and nothing else. Cancel-safe.
-    pub(crate) async fn rest(&mut self) -> Result<Filled, Lost> {
+    /// Waits for the machine's deadline and reads nothing. Cancel-safe.
+    pub(crate) async fn rest(&mut self) -> Result<(), Lost> {
         match self.machine.deadline() {
             Some(deadline) => self.clock.sleep_until(deadline).await,
             // Nothing will ever happen to this machine again.
-            None => return Err(Lost::Broken),
+            None => return Err(Lost),
         }
         self.machine.handle_timeout(self.clock.now());
-        Ok(Filled::Deadline)
+        Ok(())
     }
 
     /// Waits for an answer. One that is there at once costs no flush, so that the replies to a flight of commands leave
@@ -228,7 +228,9 @@ impl<M: Machine> Wire<M> {
     pub(crate) async fn start_tls(&mut self, config: Arc<rustls::ServerConfig>) -> Result<(), Lost> {
         use pillarbox_core::{LayerFacts, UpgradeError};
 
-        self.flush().await?;
+        if self.flush().await? == Flushed::Deadline {
+            return Ok(());
+        }
         // Octets that came in clear text must never count as said under TLS (RFC 3207 §4.2, CVE-2011-0411).
         if self.has_unread() || self.ended {
             self.machine.upgrade_failed(self.clock.now(), UpgradeError::Handshake);
@@ -249,7 +251,7 @@ impl<M: Machine> Wire<M> {
     /// Sends what is left, says goodbye to the layers below, and closes.
     pub(crate) async fn close(mut self) {
         let limit = self.clock.now() + FAREWELL_TIMEOUT;
-        if self.flush_until(Some(limit)).await.is_ok() {
+        if self.flush_until(Some(limit)).await == Ok(Flushed::All) {
             farewell(&mut *self.transport, &*self.clock, self.ended).await;
         }
     }

@@ -72,7 +72,12 @@ impl Transcript {
             if *literal > 0 {
                 let len = octets.len().min(usize::try_from(*literal).unwrap_or(usize::MAX));
                 *literal -= len as u64;
-                self.observer.line(self.session, direction, format!("<{len} octets>").as_bytes());
+                if self.hiding && direction == Direction::Received {
+                    // Its length would tell how long a password is.
+                    self.observer.line(self.session, direction, HIDDEN);
+                } else {
+                    self.observer.line(self.session, direction, format!("<{len} octets>").as_bytes());
+                }
                 octets = &octets[len..];
                 continue;
             }
@@ -144,7 +149,6 @@ impl Transcript {
                 Shown::All
             }
         };
-        // In a hidden command a literal is the secret, but it is counted, not shown, in any case.
         self.literal[usize::from(direction == Direction::Sent)] = literal_at_end(line).unwrap_or(0);
         shown
     }
@@ -268,10 +272,11 @@ mod tests {
         let expected = [
             "> a LOGIN <hidden>",
             "< + go",
-            "> <4 octets>",
+            // The name, what stands behind it, the password, the end of the line.
             "> <hidden>",
-            "> <4 octets>",
             "> <hidden>",
+            "> <hidden>",
+            "> ",
             "< a OK",
             "> b AUTHENTICATE PLAIN",
             "< + ",
@@ -286,12 +291,7 @@ mod tests {
             "< )",
             "< c OK",
         ];
-        // The name and password literals are counted, whatever the client put around them.
-        assert_eq!(lines.len(), 20);
-        for line in expected {
-            assert!(lines.iter().any(|shown| shown == line), "{line} is not in {lines:#?}");
-        }
-        assert!(!lines.iter().any(|line| line.contains("secret") || line.contains("user")));
+        assert_eq!(lines, expected);
     }
 
     #[test]

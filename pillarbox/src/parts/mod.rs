@@ -22,16 +22,20 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use pillarbox_core::dns::FixedZone;
+
 pub use authenticator::{Authenticator, Identity, LoginAttempt, LoginOutcome, MemoryAuthenticator};
 pub use clock::{Clock, SystemClock};
 pub use observer::{Direction, Observer, Silent};
 pub use policy::{AllowList, Policy, Session, Verdict};
 pub use resolver::{Resolver, resolve};
-pub use sink::{Envelope, IncomingMessage, MemorySink, MessageSink, Outcome, SinkError};
+pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Outcome, SinkError};
 pub use store::{
     Append, AppendedMessage, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageReader, StoreCapabilities,
     StoreError, StoreErrorKind,
 };
+
+use crate::store::MemoryStore;
 
 /// A future that a plug-in trait returns. Boxed, so that the traits can be used as trait objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -53,4 +57,20 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Who is told what happens, for logs and metrics.
     pub observer: Arc<dyn Observer>,
+}
+
+impl Parts {
+    /// All parts in memory: no accounts, no recipients, nothing stored, an empty DNS; the clock of the system. Override what
+    /// you need.
+    pub fn in_memory() -> Self {
+        Parts {
+            authenticator: Arc::new(MemoryAuthenticator::new()),
+            policy: Arc::new(AllowList::default()),
+            sink: Arc::new(MemorySink::new()),
+            store: Arc::new(MemoryStore::new()),
+            resolver: Arc::new(FixedZone::new()),
+            clock: Arc::new(SystemClock::new()),
+            observer: Arc::new(Silent),
+        }
+    }
 }

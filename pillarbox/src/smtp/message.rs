@@ -1,0 +1,132 @@
+//! One transaction: its envelope, the message on its way into the sink, and what became of it.
+
+use std::sync::Arc;
+
+use pillarbox_core::Reply;
+use pillarbox_core::address::{ForwardPath, ReversePath};
+use pillarbox_smtp::server::Answer;
+use tokio::task::JoinHandle;
+
+use super::session::local_error;
+use crate::parts::{Envelope, IncomingMessage, Outcome, Parts, SinkError};
+
+/// The transaction that a session is in.
+pub(super) struct Transaction {
+    pub(super) id: String,
+    pub(super) from: ReversePath<'static>,
+    pub(super) recipients: Vec<ForwardPath<'static>>,
+    announced: Option<u64>,
+    /// Octets of the message that came so far.
+    size: u64,
+    incoming: Option<Box<dyn IncomingMessage>>,
+    /// What the sink said, one for each recipient, once it was asked.
+    outcomes: Option<Vec<Outcome>>,
+}
+
+impl Transaction {
+    pub(super) fn new(id: String, from: ReversePath<'static>, announced: Option<u64>) -> Self {
+        Transaction { id, from, recipients: Vec::new(), announced, size: 0, incoming: None, outcomes: None }
+    }
+
+    /// Opens the sink.
+    pub(super) async fn begin(&mut self, parts: &Parts, trace: Vec<u8>) -> Result<(), SinkError> {
+        let mut envelope = Envelope::new(self.id.clone(), self.from.clone(), self.recipients.clone());
+        envelope.trace = trace;
+        envelope.size = self.announced;
+        self.incoming = Some(parts.sink.begin(envelope).await?);
+        Ok(())
+    }
+
+    /// Hands octets on. After an error the message is given up.
+    pub(super) async fn write(&mut self, octets: &[u8]) -> Result<(), SinkError> {
+        self.size += octets.len() as u64;
+        let Some(incoming) = &mut self.incoming else { return Ok(()) };
+        let written = incoming.write(octets).await;
+        if written.is_err() {
+            self.incoming = None;
+        }
+        written
+    }
+
+    /// Commits the message if that was not done yet, and says what the client hears: about one recipient (LMTP), or about
+    /// all (`None`).
+    ///
+    /// The commit is a task of its own: when the session is cut off meanwhile, because its client went or the server
+    /// stops, the message is still wholly stored or wholly not (RFC 5321 §6.1, RFC 1047).
+    pub(super) async fn outcome(&mut self, parts: &Parts, session: u64, recipient: Option<usize>) -> Answer<'static> {
+        if self.outcomes.is_none() {
+            let outcomes =
+                match self.incoming.take().map(|incoming| self.commit(parts, session, incoming, recipient.is_none())) {
+                    Some(commit) => commit.await,
+                    None => Ok(Vec::new()),
+                };
+            self.outcomes = Some(outcomes.unwrap_or_else(|panic| {
+                parts.observer.failed(session, &format!("message {}", self.id), &panic);
+                Vec::new()
+            }));
+        }
+        let outcomes = self.outcomes.as_deref().unwrap_or_default();
+        let verdict = match recipient {
+            Some(index) => outcomes.get(index).cloned(),
+            None => together(outcomes),
+        };
+        match verdict {
+            Some(Outcome::Delivered) => {
+                Answer::AcceptWith(Reply::enhanced(250, 2, 0, 0, format!("accepted as {}", self.id)))
+            }
+            Some(Outcome::Refused(reply)) => {
+                parts.observer.refused(session, &format!("message {}", self.id), &reply.to_string());
+                Answer::Refuse(reply)
+            }
+            None => Answer::Refuse(local_error()),
+        }
+    }
+
+    fn commit(
+        &self,
+        parts: &Parts,
+        session: u64,
+        incoming: Box<dyn IncomingMessage>,
+        all_or_nothing: bool,
+    ) -> JoinHandle<Vec<Outcome>> {
+        let observer = Arc::clone(&parts.observer);
+        let (id, from, recipients, size) = (self.id.clone(), self.from.to_string(), self.recipients.clone(), self.size);
+        tokio::spawn(async move {
+            let mut outcomes = incoming.commit(all_or_nothing).await;
+            if outcomes.len() != recipients.len() {
+                let what = format!("the sink gave {} outcomes for {} recipients", outcomes.len(), recipients.len());
+                observer.failed(session, &format!("message {id}"), &what);
+                outcomes.resize(recipients.len(), Outcome::Refused(local_error()));
+            }
+            for (to, outcome) in recipients.iter().zip(&outcomes) {
+                if *outcome == Outcome::Delivered {
+                    observer.delivered(session, &id, &from, &to.to_string(), size);
+                }
+            }
+            outcomes
+        })
+    }
+}
+
+/// One verdict for all recipients: delivered if all were. Otherwise nothing was stored, and a temporary refusal of one wins,
+/// because the client may then try all of them again.
+fn together(outcomes: &[Outcome]) -> Option<Outcome> {
+    let mut refused = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Refused(_)));
+    let temporary = refused.clone().find(|outcome| matches!(outcome, Outcome::Refused(reply) if reply.is_temporary()));
+    temporary.or_else(|| refused.next()).or_else(|| outcomes.first()).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_verdict_for_all() {
+        let refused = |code, class| Outcome::Refused(Reply::enhanced(code, class, 2, 2, "full"));
+        let (later, never) = (refused(452, 4), refused(552, 5));
+        assert_eq!(together(&[]), None);
+        assert_eq!(together(&[Outcome::Delivered, Outcome::Delivered]), Some(Outcome::Delivered));
+        assert_eq!(together(&[Outcome::Delivered, never.clone()]), Some(never.clone()));
+        assert_eq!(together(&[never.clone(), Outcome::Delivered, later.clone()]), Some(later));
+    }
+}

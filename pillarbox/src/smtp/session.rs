@@ -1,0 +1,327 @@
+//! One connection: the loop between the protocol machine and the parts.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use pillarbox_core::sasl::{Credentials, Mechanism};
+use pillarbox_core::{Layer, Reply, Step, UpgradeError};
+use pillarbox_smtp::server::{Answer, Event, Hello, Identity, Mail, Peer, Rcpt, ServerSession};
+use pillarbox_smtp::trace::Received;
+
+use super::Shared;
+use super::message::Transaction;
+use crate::login::log_in;
+use crate::net::{Dialect, Flushed, Lost, Transcript, Transport, Wire, early_input};
+use crate::parts::{LoginOutcome, Session, Verdict};
+use crate::shutdown::Shutdown;
+
+/// So much output is sent before more input is looked at, so that a long flight of commands cannot pile up replies.
+const OUTPUT_MAX: usize = 16 * 1024;
+
+/// A session and its connection.
+pub(super) struct Connection {
+    wire: Wire<ServerSession>,
+    shared: Arc<Shared>,
+    /// What the parts are told about the session.
+    facts: Session,
+    transaction: Option<Transaction>,
+}
+
+/// An event whose octets are its own, because its answer may take time in which more input is read.
+enum Question {
+    Connect,
+    Hello(Hello<'static>),
+    StartTls,
+    Login(Mechanism, Credentials),
+    Mail(Mail<'static>),
+    Rcpt(Rcpt<'static>),
+    Data,
+    Outcome(Option<usize>),
+    Verify,
+}
+
+impl Question {
+    fn of(event: Event<'_>) -> Option<Question> {
+        Some(match event {
+            Event::Connect => Question::Connect,
+            Event::Hello(hello) => Question::Hello(hello.into_owned()),
+            Event::StartTls => Question::StartTls,
+            Event::Login { mechanism, credentials } => Question::Login(mechanism, credentials),
+            Event::Mail(mail) => Question::Mail(mail.into_owned()),
+            Event::Rcpt(rcpt) => Question::Rcpt(rcpt.into_owned()),
+            Event::Data => Question::Data,
+            Event::Outcome { recipient } => Question::Outcome(recipient),
+            Event::Verify(_) => Question::Verify,
+            _ => return None,
+        })
+    }
+}
+
+/// Begins a session on a fresh connection; with implicit TLS that is after the handshake.
+pub(super) async fn start(
+    shared: &Arc<Shared>,
+    transport: Box<dyn Transport>,
+    ip: Option<IpAddr>,
+    number: u64,
+) -> Result<Connection, UpgradeError> {
+    let mut peer = Peer::default();
+    peer.ip = ip;
+    #[cfg(feature = "tls")]
+    let mut transport = transport;
+    #[cfg(feature = "tls")]
+    if shared.implicit_tls {
+        let config = shared.tls.clone().ok_or(UpgradeError::Handshake)?;
+        let (secured, facts) = crate::tls::accept(config, transport, &*shared.parts.clock).await?;
+        transport = secured;
+        peer.tls = Some(facts);
+    }
+    let early = early_input(&mut *transport).await;
+    peer.early_talk = early.unread().len();
+    let facts = Session {
+        number,
+        service: shared.service,
+        ip,
+        tls: peer.tls.clone(),
+        early_talk: peer.early_talk,
+        ..Session::default()
+    };
+    let machine = ServerSession::new(Arc::clone(&shared.config), peer);
+    let transcript = Transcript::new(Arc::clone(&shared.parts.observer), number, Dialect::Smtp);
+    let wire = Wire::new(machine, transport, early, Arc::clone(&shared.parts.clock), transcript);
+    Ok(Connection { wire, shared: Arc::clone(shared), facts, transaction: None })
+}
+
+impl Connection {
+    /// Runs the session until its machine is closed; then call [`close`](Self::close).
+    pub(super) async fn run(&mut self, shutdown: &Shutdown) -> Result<(), Lost> {
+        let mut stopping = false;
+        loop {
+            let (step, used) = self.wire.poll();
+            let rest = match step {
+                Step::Event(Event::Body(octets)) => {
+                    let written = match &mut self.transaction {
+                        Some(transaction) => transaction.write(octets).await,
+                        None => Ok(()),
+                    };
+                    self.wire.used(used);
+                    if let Err(error) = written {
+                        self.failed("message", &error);
+                        self.answer(Answer::Refuse(error.reply));
+                    }
+                    continue;
+                }
+                Step::Event(Event::Abandoned(_)) => {
+                    // Dropping what arrived leaves nothing behind.
+                    self.transaction = None;
+                    self.wire.used(used);
+                    continue;
+                }
+                Step::Event(Event::Refused { line, reply }) => {
+                    let (number, line) = (self.facts.number, String::from_utf8_lossy(line));
+                    self.shared.parts.observer.refused(number, &line, &reply.to_string());
+                    self.wire.used(used);
+                    continue;
+                }
+                Step::Event(event) => {
+                    let question = Question::of(event);
+                    self.wire.used(used);
+                    if let Some(question) = question {
+                        let answer = self.ask(question).await;
+                        self.answer(answer);
+                    }
+                    if self.wire.machine.must_flush() || self.wire.machine.output().len() >= OUTPUT_MAX {
+                        let _ = self.wire.flush().await?;
+                    }
+                    continue;
+                }
+                rest => rest.map(|_| ()),
+            };
+            self.wire.used(used);
+            match rest {
+                Step::Event(()) => unreachable!("events were served above"),
+                Step::NeedInput | Step::NeedTime => {
+                    if self.wire.flush().await? == Flushed::Deadline {
+                        continue;
+                    }
+                    let delayed = rest == Step::NeedTime;
+                    tokio::select! {
+                        biased;
+                        () = shutdown.begun(), if !stopping => {
+                            stopping = true;
+                            self.wire.shut_down();
+                        }
+                        ended = self.wire.wait(delayed) => ended?,
+                    }
+                }
+                // Only a question that this driver does not know is still open here.
+                Step::NeedAnswer => self.answer(Answer::Refuse(not_implemented())),
+                Step::Upgrade(layer) => self.upgrade(layer).await?,
+                Step::Closed => return Ok(()),
+            }
+        }
+    }
+
+    /// Why the session ended, in words for logs.
+    pub(super) fn close_reason(&self) -> String {
+        self.wire.machine.close_reason().map_or_else(String::new, |reason| format!("{reason:?}"))
+    }
+
+    /// Sends the last reply and closes.
+    pub(super) async fn close(self) {
+        self.wire.close().await;
+    }
+
+    /// Closes a session that broke in the middle.
+    pub(super) async fn abort(self) {
+        self.wire.abort(b"421 4.3.0 local trouble, closing\r\n").await;
+    }
+
+    /// Asks the part that knows.
+    async fn ask(&mut self, question: Question) -> Answer<'static> {
+        let shared = Arc::clone(&self.shared);
+        let (parts, policy) = (&shared.parts, &*shared.parts.policy);
+        match question {
+            Question::Connect => {
+                let verdict = self.wire.answer(policy.connect(&self.facts)).await;
+                self.verdict("connection", verdict)
+            }
+            Question::Hello(hello) => {
+                // RFC 5321 §4.1.4: as if RSET had been said.
+                self.transaction = None;
+                self.facts.hello = Some(hello.name.into_owned());
+                Answer::Accept
+            }
+            Question::StartTls | Question::Verify => Answer::Accept,
+            Question::Login(mechanism, credentials) => {
+                let (number, ip) = (self.facts.number, self.facts.ip);
+                let login = log_in(parts, number, shared.service, ip, mechanism, credentials);
+                match self.wire.answer(Box::pin(login)).await {
+                    LoginOutcome::Accepted(identity) => {
+                        let name = Identity(Cow::Owned(identity.user().to_owned()));
+                        self.facts.identity = Some(identity);
+                        Answer::LoggedIn(name)
+                    }
+                    // RFC 4954 §6
+                    LoginOutcome::Refused => {
+                        Answer::Refuse(Reply::enhanced(535, 5, 7, 8, "the name or the password is wrong"))
+                    }
+                    LoginOutcome::TryLater(_) => {
+                        Answer::Refuse(Reply::enhanced(454, 4, 7, 0, "cannot check passwords now, try again later"))
+                    }
+                }
+            }
+            Question::Mail(mail) => {
+                let verdict = self.wire.answer(policy.sender(&self.facts, &mail)).await;
+                if verdict == Verdict::Accept {
+                    let id = shared.ids.next(parts.clock.wall().unix_seconds());
+                    self.transaction = Some(Transaction::new(id, mail.from.clone(), mail.size));
+                }
+                self.verdict(&format!("sender {}", mail.from), verdict)
+            }
+            Question::Rcpt(rcpt) => {
+                let verdict = self.wire.answer(policy.recipient(&self.facts, &rcpt)).await;
+                let what = format!("recipient {}", rcpt.to);
+                if let (Verdict::Accept, Some(transaction)) = (&verdict, &mut self.transaction) {
+                    transaction.recipients.push(rcpt.to);
+                }
+                self.verdict(&what, verdict)
+            }
+            Question::Data => {
+                let trace = self.trace_fields();
+                let Some(transaction) = &mut self.transaction else { return Answer::Refuse(local_error()) };
+                match self.wire.answer(Box::pin(transaction.begin(parts, trace))).await {
+                    Ok(()) => Answer::Accept,
+                    Err(error) => {
+                        self.failed("message", &error);
+                        Answer::Refuse(error.reply)
+                    }
+                }
+            }
+            Question::Outcome(recipient) => {
+                let Some(transaction) = &mut self.transaction else { return Answer::Refuse(local_error()) };
+                let outcome = transaction.outcome(parts, self.facts.number, recipient);
+                let answer = self.wire.answer(Box::pin(outcome)).await;
+                if recipient.is_none_or(|index| index + 1 >= transaction.recipients.len()) {
+                    self.transaction = None;
+                }
+                answer
+            }
+        }
+    }
+
+    /// Gives the machine its answer. One that a part made up and that does not fit (a "refusal" with 250) becomes a
+    /// temporary no.
+    fn answer(&mut self, answer: Answer<'_>) {
+        let now = self.wire.now();
+        if let Err(misuse) = self.wire.machine.answer(now, answer) {
+            self.failed("answer", &misuse);
+            // An early no that comes when the machine itself has refused the message has no question to answer.
+            let _ = self.wire.machine.answer(now, Answer::Refuse(local_error()));
+        }
+    }
+
+    async fn upgrade(&mut self, layer: Layer) -> Result<(), Lost> {
+        #[cfg(feature = "tls")]
+        if let (Layer::Tls, Some(config)) = (layer, self.shared.tls.clone()) {
+            self.wire.start_tls(config).await?;
+            // RFC 3207 §4.2: what the client said before is forgotten.
+            self.facts.tls = self.wire.machine.tls().cloned();
+            self.facts.hello = None;
+            self.facts.identity = None;
+            self.transaction = None;
+            return Ok(());
+        }
+        // Not on offer, so never asked for.
+        let _ = layer;
+        let now = self.wire.now();
+        self.wire.machine.upgrade_failed(now, UpgradeError::Handshake);
+        Ok(())
+    }
+
+    /// The Received field of the transaction (RFC 5321 §4.4).
+    fn trace_fields(&self) -> Vec<u8> {
+        let machine = &self.wire.machine;
+        let hostname = &self.shared.config.hostname;
+        let mut received = Received::new(hostname, machine.protocol_word(), self.shared.parts.clock.wall());
+        received.from = self.facts.hello.as_deref().unwrap_or_default();
+        received.ip = self.facts.ip;
+        received.tls = machine.tls();
+        if let Some(transaction) = &self.transaction {
+            received.id = &transaction.id;
+            received.recipients = &transaction.recipients;
+        }
+        received.to_string().into_bytes()
+    }
+
+    fn verdict(&self, what: &str, verdict: Verdict) -> Answer<'static> {
+        match verdict {
+            Verdict::Accept => Answer::Accept,
+            Verdict::Refuse(reply) => {
+                self.refused(what, &reply);
+                Answer::Refuse(reply)
+            }
+            Verdict::Hangup(reply) => {
+                self.refused(what, &reply);
+                Answer::Hangup(reply)
+            }
+        }
+    }
+
+    fn refused(&self, what: &str, reply: &Reply) {
+        self.shared.parts.observer.refused(self.facts.number, what, &reply.to_string());
+    }
+
+    fn failed(&self, what: &str, cause: &dyn std::fmt::Display) {
+        self.shared.parts.observer.failed(self.facts.number, what, cause);
+    }
+}
+
+/// What a client hears when it was our fault (RFC 3463 §3.4).
+pub(super) fn local_error() -> Reply {
+    Reply::enhanced(451, 4, 3, 0, "local trouble, try again later")
+}
+
+fn not_implemented() -> Reply {
+    Reply::enhanced(502, 5, 5, 1, "not implemented here")
+}

@@ -1,0 +1,149 @@
+//! A clock that stands still.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use pillarbox_core::{Time, WallTime};
+
+use crate::parts::{BoxFuture, Clock};
+
+/// A clock that only moves when it is told to. All clones are one clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use pillarbox::parts::Clock;
+/// use pillarbox::testing::SteppedClock;
+///
+/// let clock = SteppedClock::new();
+/// let before = clock.now();
+/// clock.advance(Duration::from_secs(300));
+/// assert_eq!(clock.now() - before, Duration::from_secs(300));
+/// assert_eq!(clock.wall().to_string(), "Sat, 14 Feb 2009 00:36:30 +0000");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct SteppedClock {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    now: Duration,
+    /// Who waits for which moment; a place is empty once it is left.
+    sleepers: Vec<Option<Time>>,
+    wakers: Vec<Waker>,
+}
+
+/// The date when a stepped clock begins: a second chosen to be told from zero in a Received field.
+const WALL_ORIGIN: i64 = 1_234_571_490;
+
+impl SteppedClock {
+    /// A clock at its origin; its date is 14 February 2009, 00:31:30 UTC.
+    pub fn new() -> Self {
+        SteppedClock::default()
+    }
+
+    /// Lets so much time pass, and wakes whoever waited for it.
+    pub fn advance(&self, duration: Duration) {
+        self.change(|state| state.now += duration);
+    }
+
+    /// Waits until somebody sleeps until the moment that is so far from now: then the code under test has come to the place
+    /// where only time can bring it on.
+    pub async fn sleeper(&self, from_now: Duration) {
+        let moment = self.now() + from_now;
+        poll_fn(|cx| {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.sleepers.contains(&Some(moment)) {
+                return Poll::Ready(());
+            }
+            state.wakers.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut state);
+        let wakers = std::mem::take(&mut state.wakers);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        result
+    }
+}
+
+impl Clock for SteppedClock {
+    fn now(&self) -> Time {
+        Time::from_origin(self.state.lock().unwrap_or_else(PoisonError::into_inner).now)
+    }
+
+    fn wall(&self) -> WallTime {
+        let seconds = self.now().since_origin().as_secs();
+        WallTime::new(WALL_ORIGIN + i64::try_from(seconds).unwrap_or(i64::MAX / 2), 0)
+    }
+
+    fn sleep_until(&self, moment: Time) -> BoxFuture<'_, ()> {
+        let place = self.change(|state| {
+            let free = state.sleepers.iter().position(Option::is_none);
+            let place = free.unwrap_or(state.sleepers.len());
+            if free.is_none() {
+                state.sleepers.push(None);
+            }
+            state.sleepers[place] = Some(moment);
+            place
+        });
+        let sleeper = Sleeper { clock: self.clone(), place };
+        Box::pin(async move {
+            poll_fn(|cx| {
+                let mut state = sleeper.clock.state.lock().unwrap_or_else(PoisonError::into_inner);
+                if Time::from_origin(state.now) >= moment {
+                    return Poll::Ready(());
+                }
+                state.wakers.push(cx.waker().clone());
+                Poll::Pending
+            })
+            .await;
+        })
+    }
+}
+
+/// A place among the sleepers; leaves it when dropped.
+struct Sleeper {
+    clock: SteppedClock,
+    place: usize,
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        let mut state = self.clock.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.sleepers[self.place] = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sleepers_wake_in_their_order() {
+        let clock = SteppedClock::new();
+        let nap = |seconds| {
+            let clock = clock.clone();
+            tokio::spawn(async move {
+                clock.sleep_until(Time::ZERO + Duration::from_secs(seconds)).await;
+                clock.now()
+            })
+        };
+        let (short, long) = (nap(1), nap(5));
+        clock.sleeper(Duration::from_secs(1)).await;
+        clock.sleeper(Duration::from_secs(5)).await;
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(short.await.unwrap(), Time::ZERO + Duration::from_secs(1));
+        assert!(!long.is_finished());
+        clock.advance(Duration::from_secs(4));
+        assert_eq!(long.await.unwrap(), Time::ZERO + Duration::from_secs(5));
+        assert!(clock.state.lock().unwrap().sleepers.iter().all(Option::is_none));
+    }
+}
