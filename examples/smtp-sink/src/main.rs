@@ -63,10 +63,10 @@ fn serve(mut stream: TcpStream, config: Arc<ServerConfig>, told: &mpsc::Sender<M
                 match stream.read(&mut buffer[filled..]) {
                     Ok(0) => session.handle_eof(now()),
                     Ok(read) => filled += read,
-                    Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                        session.handle_timeout(now());
+                    Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                        return Err(error);
                     }
-                    Err(error) => return Err(error),
+                    Err(_) => session.handle_timeout(now()),
                 }
             }
             Step::NeedTime => {
