@@ -36,8 +36,7 @@ fn serve(mut stream: TcpStream, config: Arc<ServerConfig>, told: &mpsc::Sender<M
     let mut session = ServerSession::new(config, Peer::default());
     let start = Instant::now();
     let now = || Time::from_origin(start.elapsed());
-    let (mut buffer, mut filled) = (Vec::new(), 0);
-    let (mut message, mut taken) = (Message::default(), Vec::new());
+    let (mut buffer, mut filled, mut message, mut taken) = (Vec::new(), 0, Message::default(), Vec::new());
     loop {
         let mut unread = &buffer[..filled];
         let step = session.poll(now(), &mut unread).map(|event| message.hear(event, &mut taken));
@@ -63,10 +62,8 @@ fn serve(mut stream: TcpStream, config: Arc<ServerConfig>, told: &mpsc::Sender<M
                 match stream.read(&mut buffer[filled..]) {
                     Ok(0) => session.handle_eof(now()),
                     Ok(read) => filled += read,
-                    Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                        return Err(error);
-                    }
-                    Err(_) => session.handle_timeout(now()),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => session.handle_timeout(now()),
+                    Err(error) => return Err(error),
                 }
             }
             Step::NeedTime => {
