@@ -160,6 +160,9 @@ fn long_and_alike_boundaries() {
     assert_eq!(bodies[2..], [&b"one"[..], b"two", b"three"]);
 }
 
+/// Makes a message of a size.
+type Make = Box<dyn Fn(usize) -> Vec<u8>>;
+
 /// How long it takes, at best of three.
 fn time(work: impl Fn()) -> Duration {
     let once = || {
@@ -195,7 +198,7 @@ fn the_time_grows_with_the_input_and_no_faster() {
     let repeat = |start: &'static str, unit: &'static str, count: usize| {
         move |n: usize| [start.as_bytes(), &unit.as_bytes().repeat(n * count), b"\r\n\r\n"].concat()
     };
-    let cases: Vec<(&str, Box<dyn Fn(usize) -> Vec<u8>>)> = vec![
+    let cases: Vec<(&str, Make)> = vec![
         ("boundaries", Box::new(boundaries)),
         ("almost boundaries", Box::new(almost_boundaries)),
         ("dashes", Box::new(repeat("Content-Type: multipart/mixed; boundary=x\r\n\r\n", "--\r\n", 50))),

@@ -174,20 +174,19 @@ impl Reader<'_> {
         let mut dotted = true;
         loop {
             let start = words.joined.len();
-            let ends_with_dot;
-            match self.lexer.peek() {
+            let ends_with_dot = match self.lexer.peek() {
                 Some(b'"') => {
                     self.lexer.quoted_string(&mut words.joined);
-                    ends_with_dot = false;
+                    false
                 }
                 Some(b) if is_atext(b) || b == b'.' => {
                     let atom = self.lexer.run(|b| is_atext(b) || b == b'.');
                     words.joined.extend_from_slice(atom);
                     dotted |= b == b'.';
-                    ends_with_dot = atom.ends_with(b".");
+                    atom.ends_with(b".")
                 }
                 _ => return words,
-            }
+            };
             words.is_local_part = dotted && (words.is_local_part || !words.any);
             dotted = ends_with_dot;
             if !words.phrase.is_empty() {
@@ -250,5 +249,64 @@ impl Reader<'_> {
                 Some(_) => self.lexer.bump(),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+
+    /// `name|route|mailbox|host`, `name:` and `;`, with commas between.
+    fn written(value: &str) -> String {
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        let or_dash = |octets: &Option<Vec<u8>>| octets.as_deref().map_or("-".into(), text);
+        let list = addresses(value.as_bytes(), 100).into_iter().map(|address| match address {
+            Address::Mailbox { name, route, mailbox, host } => {
+                [or_dash(&name), or_dash(&route), text(&mailbox), text(&host)].join("|")
+            }
+            Address::GroupStart(name) => text(&name) + ":",
+            Address::GroupEnd => ";".into(),
+        });
+        list.collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn forms() {
+        for (value, expected) in [
+            ("", ""),
+            (" , ,", ""),
+            ("a@b", "-|-|a|b"),
+            ("a@b (Ann \\(A\\))", "Ann (A)|-|a|b"),
+            ("(not a name) a@b", "-|-|a|b"),
+            ("Ann B. <a@b>, \"C \\\"D\\\"\" <c@d>", "Ann B.|-|a|b, C \"D\"|-|c|d"),
+            ("\"\" <a@b>", "-|-|a|b"),
+            ("\"a b\"@c", "-|-|a b|c"),
+            ("a . b @ c . d", "-|-|a.b|c.d"),
+            ("Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>", "Pete|-|pete|silly.test"),
+            ("<@x,@y:a@b>", "-|@x,@y|a|b"),
+            ("<a@[192.0.2.1]>", "-|-|a|[192.0.2.1]"),
+            ("Group: a@b, c@d;", "Group:, -|-|a|b, -|-|c|d, ;"),
+            ("Undisclosed recipients:;", "Undisclosed recipients:, ;"),
+            ("one: a@b; two: c@d", "one:, -|-|a|b, ;, two:, -|-|c|d, ;"),
+            ("postmaster", "-|-|postmaster|MISSING_DOMAIN"),
+            ("Mailer Daemon", "Mailer Daemon|-|MISSING_MAILBOX|MISSING_DOMAIN"),
+            ("Mailer Daemon <>", "Mailer Daemon|-|MISSING_MAILBOX|MISSING_DOMAIN"),
+            ("<two words@b>", "-|-|two words|SYNTAX_ERROR"),
+            ("<a@b", "-|-|a|SYNTAX_ERROR"),
+            ("a@b junk, c@d", "-|-|a|b, -|-|c|d"),
+            ("\"never closed, a@b", "-|-|never closed, a@b|MISSING_DOMAIN"),
+            ("a@b (never closed, c@d", "never closed, c@d|-|a|b"),
+            ("a\\", "-|-|a|MISSING_DOMAIN"),
+            ("folded\r\n name <a@b>,\r\n\tc@d", "folded name|-|a|b, -|-|c|d"),
+        ] {
+            assert_eq!(written(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_beyond_the_limit_is_left_out() {
+        assert_eq!(addresses(b"a@b, c@d, e@f", 2).len(), 2);
+        assert_eq!(addresses(b"g: a@b, c@d;", 2).last(), Some(&Address::GroupEnd));
     }
 }

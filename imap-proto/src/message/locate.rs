@@ -167,3 +167,75 @@ fn select_fields(raw: &[u8], header: Range<usize>, names: &[alloc::string::Strin
 fn compare_names(a: &[u8], b: &[u8]) -> Ordering {
     a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Limits;
+    use alloc::string::String;
+
+    /// The message of RFC 9051 §6.4.5.1's example, with the part number in each text.
+    const MAIL: &str = "Subject: top\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\npreamble\r\n--x\r\n\r\n1\r\n\
+        --x\r\nContent-Type: message/rfc822\r\n\r\nSubject: two\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n\
+        --y\r\nX: 2.1\r\n\r\n2.1\r\n--y--\r\n--x\r\nContent-Type: message/rfc822\r\n\r\nSubject: three\r\n\r\n3.1\r\n\r\n--x--\r\n";
+
+    fn fetch(raw: &str, path: &[u32], text: SectionText) -> Option<String> {
+        let structure = Structure::parse(raw.as_bytes(), &Limits::default());
+        let data = structure.section(raw.as_bytes(), &Section { path: path.to_vec(), text })?;
+        Some(String::from_utf8(data.chunks(raw.as_bytes()).collect::<Vec<_>>().concat()).unwrap())
+    }
+
+    #[test]
+    fn parts_of_parts() {
+        use SectionText::{Full, Header, Mime, Text};
+        let cases: [(&[u32], SectionText, Option<&str>); 18] = [
+            (&[], Full, Some(MAIL)),
+            (&[], Mime, None),
+            (&[1], Full, Some("1")),
+            (&[1], Mime, Some("\r\n")),
+            (&[1], Header, None),
+            (&[1], Text, None),
+            (&[1, 1], Full, None),
+            (&[2], Mime, Some("Content-Type: message/rfc822\r\n\r\n")),
+            (&[2], Text, Some("--y\r\nX: 2.1\r\n\r\n2.1\r\n--y--")),
+            (&[2, 1], Full, Some("2.1")),
+            (&[2, 1], Mime, Some("X: 2.1\r\n\r\n")),
+            (&[2, 2], Full, None),
+            (&[3], Full, Some("Subject: three\r\n\r\n3.1\r\n")),
+            (&[3], Header, Some("Subject: three\r\n\r\n")),
+            (&[3, 1], Full, Some("3.1\r\n")),
+            (&[3, 2], Full, None),
+            (&[4], Full, None),
+            (&[0], Full, None),
+        ];
+        for (path, text, expected) in cases {
+            assert_eq!(fetch(MAIL, path, text.clone()).as_deref(), expected, "{path:?} {text:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_no_multipart_has_one_part() {
+        let raw = "Subject: x\r\n\r\nbody";
+        assert_eq!(fetch(raw, &[1], SectionText::Full).as_deref(), Some("body"));
+        assert_eq!(fetch(raw, &[1], SectionText::Mime).as_deref(), Some("Subject: x\r\n\r\n"));
+        assert_eq!(fetch(raw, &[2], SectionText::Full), None);
+        let forwarded = "Content-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\nbody";
+        assert_eq!(fetch(forwarded, &[1], SectionText::Header).as_deref(), Some("Subject: x\r\n\r\n"));
+        assert_eq!(fetch(forwarded, &[1, 1], SectionText::Full).as_deref(), Some("body"));
+    }
+
+    #[test]
+    fn selected_fields() {
+        let fields = |raw: &str, names: &[&str], not| {
+            let names = names.iter().map(|&name| name.into()).collect();
+            fetch(raw, &[], SectionText::HeaderFields { names, not }).unwrap()
+        };
+        let raw = "A: 1\r\nB: 2\r\n folded\r\na : 3\r\njunk\r\n\r\nA: body";
+        assert_eq!(fields(raw, &["a"], false), "A: 1\r\na : 3\r\n\r\n");
+        assert_eq!(fields(raw, &["b", "none"], true), "A: 1\r\na : 3\r\njunk\r\n\r\n");
+        assert_eq!(fields(raw, &["none"], false), "\r\n");
+        // Without an empty line of its own.
+        assert_eq!(fields("A: 1\r\n", &["a"], false), "A: 1\r\n\r\n");
+        assert_eq!(fields("", &["a"], true), "\r\n");
+    }
+}

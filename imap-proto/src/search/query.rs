@@ -41,7 +41,7 @@ pub enum Query {
     On(Date),
     /// INTERNALDATE within the day or later.
     Since(Date),
-    /// Date field before the day. A message without a readable Date field matches none of the SENT keys.
+    /// Date field before the day. A message without a readable Date field counts as sent in 1970, as Dovecot has it.
     SentBefore(Date),
     /// Date field within the day.
     SentOn(Date),

@@ -357,10 +357,10 @@ impl Search {
 
     fn mark(&self, haystack: &Haystack<'_>, found: &mut [Option<bool>]) {
         for (key, answer) in self.keys.iter().zip(found) {
-            if let Key::Header { needle, .. } | Key::Body { needle } | Key::Text { needle } = key {
-                if haystack.found().contains(needle) {
-                    *answer = Some(true);
-                }
+            if let Key::Header { needle, .. } | Key::Body { needle } | Key::Text { needle } = key
+                && haystack.found().contains(needle)
+            {
+                *answer = Some(true);
             }
         }
     }
@@ -407,5 +407,114 @@ impl Fact {
             Fact::Smaller(size) => facts.size < *size,
             Fact::ModSeq(mod_seq) => facts.mod_seq >= *mod_seq,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    fn search(query: &Query) -> Search {
+        Search::new(query, WallTime::new(1_000_000, 0)).unwrap()
+    }
+
+    fn matches(query: Query, raw: &[u8]) -> bool {
+        let flags = Flags::new();
+        let facts = MessageFacts::new(Uid::new(5).unwrap(), &flags, WallTime::new(999_000, 0), raw.len() as u64);
+        search(&query).matches(&facts, raw)
+    }
+
+    fn header(name: &str, text: &str) -> Query {
+        Query::Header { name: name.into(), text: text.into() }
+    }
+
+    #[test]
+    fn header_texts() {
+        let raw =
+            "Subject: =?utf-8?q?=C3=84pfel?=\r\n und Birnen\r\nX:\r\nSUBJECT: second\r\n\r\nSubject: body".as_bytes();
+        for (query, expected) in [
+            (header("subject", "äpfel UND birnen"), true),
+            (header("subject", "second"), true),
+            (header("subject", "body"), false),
+            (header("subject", "subject"), false),
+            (header("x", ""), true),
+            (header("y", ""), false),
+            (Query::Text("Subject: ä".into()), true),
+            (Query::Text("body".into()), true),
+            (Query::Body("äpfel".into()), false),
+        ] {
+            assert_eq!(matches(query.clone(), raw), expected, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn body_texts() {
+        let raw =
+            b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Type: text/plain; charset=iso-8859-1\r\n\
+            Content-Transfer-Encoding: quoted-printable\r\n\r\nein sch=F6ner La=\r\nng\r\n--x\r\n\
+            Content-Type: text/html; charset=utf-16le\r\nContent-Transfer-Encoding: base64\r\n\r\naABpAA==\r\n--x\r\n\
+            Content-Type: application/pdf\r\n\r\nbinary\r\n--x\r\nContent-Type: message/rfc822\r\n\r\n\
+            Subject: within\r\n\r\nforwarded\r\n--x--\r\n";
+        for (text, in_body, in_text) in [
+            ("SCHÖNER LANG", true, true),
+            ("hi", true, true),
+            ("binary", false, false),
+            ("forwarded", true, true),
+            ("within", false, true),
+            ("application/pdf", false, true),
+            ("", true, true),
+        ] {
+            assert_eq!(matches(Query::Body(text.into()), raw), in_body, "{text}");
+            assert_eq!(matches(Query::Text(text.into()), raw), in_text, "{text}");
+        }
+        // Across the pieces that are decoded at a time.
+        for before in PIECE - 3..PIECE + 2 {
+            let raw = [b"\r\n".to_vec(), vec![b'x'; before], b"needle".to_vec()].concat();
+            assert!(matches(Query::Body("NEEDLE".into()), &raw), "{before}");
+        }
+    }
+
+    #[test]
+    fn what_is_known_without_the_message_is_not_read() {
+        let flags = Flags::new();
+        let facts = MessageFacts::new(Uid::new(5).unwrap(), &flags, WallTime::new(999_000, 0), 10);
+        let text = || Query::Text("x".into());
+        let decide = |query: &Query| search(query).decide(&facts);
+        assert_eq!(decide(&Query::And(vec![text(), Query::Larger(10)])), Some(false));
+        assert_eq!(decide(&Query::And(vec![text(), Query::Larger(9)])), None);
+        assert_eq!(decide(&Query::Or(Box::new(text()), Box::new(Query::Younger(1_000)))), Some(true));
+        assert_eq!(decide(&Query::Or(Box::new(text()), Box::new(Query::Younger(999)))), None);
+        assert_eq!(decide(&Query::Not(Box::new(Query::Older(1_000)))), Some(false));
+        assert_eq!(decide(&Query::Older(1_001)), Some(false));
+        assert_eq!(decide(&Query::ModSeq(1)), Some(false));
+        let date = Date::new(1970, 1, 12).unwrap();
+        assert_eq!((decide(&Query::On(date)), decide(&Query::Before(date))), (Some(true), Some(false)));
+        assert_eq!(search(&Query::All).needs(), Needs::Nothing);
+        assert_eq!(search(&Query::SentOn(date)).needs(), Needs::Header);
+        assert_eq!(search(&Query::Not(Box::new(text()))).needs(), Needs::Body);
+    }
+
+    #[test]
+    fn sent_dates_disregard_time_and_zone() {
+        let date = |day| Date::new(1997, 11, day).unwrap();
+        let raw = b"Date: Fri, 21 Nov 1997 23:55:06 -0600\r\nDate: 1 Jan 2000 00:00 Z\r\n\r\n";
+        assert!(matches(Query::SentOn(date(21)), raw) && !matches(Query::SentOn(date(22)), raw));
+        assert!(matches(Query::SentBefore(date(22)), raw) && matches(Query::SentSince(date(21)), raw));
+        // Unreadable or missing: long ago.
+        assert!(
+            matches(Query::SentBefore(date(1)), b"Date: Friday\r\n\r\n") && !matches(Query::SentSince(date(1)), b"")
+        );
+    }
+
+    #[test]
+    fn what_is_too_complex_is_refused() {
+        let nested = |depth| (0..depth).fold(Query::All, |query, _| Query::Not(Box::new(query)));
+        let now = WallTime::default();
+        assert!(Search::new(&nested(100), now).is_ok());
+        assert!(Search::new(&nested(101), now).is_err());
+        let texts = |count| Query::And(vec![Query::Body("x".into()); count]);
+        assert!(Search::new(&texts(100), now).is_ok());
+        assert!(Search::new(&texts(101), now).is_err());
     }
 }
