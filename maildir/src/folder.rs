@@ -88,11 +88,11 @@ impl Maildir {
     /// Makes the folder's directories where they are missing, and opens it as the root of its account. Durable.
     pub fn create(store: &Store, path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        if make_dir(store, &path)? {
-            if let Some(parent) = path.parent() {
-                let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-                store.sync_dir(parent)?;
-            }
+        if make_dir(store, &path)?
+            && let Some(parent) = path.parent()
+        {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            store.sync_dir(parent)?;
         }
         Self::make_dirs(store, &path)?;
         Self::open(store, path)
@@ -222,24 +222,26 @@ impl Maildir {
         // hears it. Where nothing is pending this costs next to nothing, and on a read-only disk nothing can be.
         let mut file = file;
         let synced = file.sync().and_then(|()| self.store.sync_dir(&self.path));
-        if let Err(error) = synced {
-            if error.kind() != ErrorKind::ReadOnly {
-                return Err(error.into());
-            }
+        if let Err(error) = synced
+            && error.kind() != ErrorKind::ReadOnly
+        {
+            return Err(error.into());
         }
-        if let Some(mut known) = old {
-            if known.stamp.id == stamp.id && known.stamp.len < stamp.len && !known.value.torn {
-                let start = known.stamp.len - known.last_line.len() as u64;
-                let tail = read_from(&file, start, len - start as usize)?;
-                if let Some(lines) = tail.strip_prefix(&known.last_line[..]) {
-                    if known.value.extend(lines).is_err() {
-                        return Ok(Loaded::Lost { validity: floor, damaged: true });
-                    }
-                    known.last_line = last_line(&tail);
-                    known.stamp = Stamp { len: start + tail.len() as u64, ..stamp };
-                    state.uids = Some(known);
-                    return Ok(Loaded::Known);
+        if let Some(mut known) = old
+            && known.stamp.id == stamp.id
+            && known.stamp.len < stamp.len
+            && !known.value.torn
+        {
+            let start = known.stamp.len - known.last_line.len() as u64;
+            let tail = read_from(&file, start, len - start as usize)?;
+            if let Some(lines) = tail.strip_prefix(&known.last_line[..]) {
+                if known.value.extend(lines).is_err() {
+                    return Ok(Loaded::Lost { validity: floor, damaged: true });
                 }
+                known.last_line = last_line(&tail);
+                known.stamp = Stamp { len: start + tail.len() as u64, ..stamp };
+                state.uids = Some(known);
+                return Ok(Loaded::Known);
             }
         }
         let bytes = read_from(&file, 0, len)?;

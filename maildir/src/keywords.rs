@@ -50,10 +50,12 @@ impl Keywords {
         let mut keywords = Keywords::default();
         for line in String::from_utf8_lossy(bytes).lines() {
             let Some((number, name)) = line.split_once(' ') else { continue };
-            if let Ok(number @ 0..=25) = number.parse::<usize>() {
-                if is_keyword(name) && keywords.0[number].is_none() && keywords.find(name).is_none() {
-                    keywords.0[number] = Some(name.to_owned());
-                }
+            if let Ok(number @ 0..=25) = number.parse::<usize>()
+                && is_keyword(name)
+                && keywords.0[number].is_none()
+                && keywords.find(name).is_none()
+            {
+                keywords.0[number] = Some(name.to_owned());
             }
         }
         keywords

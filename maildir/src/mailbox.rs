@@ -261,10 +261,11 @@ impl Mailbox {
             self.keywords = keywords;
             self.untold.keywords = true;
         }
-        if let Some(seen) = &self.seen {
-            if seen.uids == self.maildir.uids_stamp()? && seen.dirs == DirStamps::read(&self.maildir)? {
-                return Ok(());
-            }
+        if let Some(seen) = &self.seen
+            && seen.uids == self.maildir.uids_stamp()?
+            && seen.dirs == DirStamps::read(&self.maildir)?
+        {
+            return Ok(());
         }
         if self.access == Access::ReadWrite {
             self.take_new()?;
@@ -276,7 +277,8 @@ impl Mailbox {
         if let Some((uid_next, expected)) = &listed {
             let listing = self.list(expected)?;
             let complete = self.maildir.with_uids(|uids| {
-                listing.files.keys().all(|base| uids.uid(base).is_some_and(|uid| self.is_in_order(uids, uid, base)))
+                let is_known = |uid: Uid, base| uid.get() < *uid_next && self.is_in_order(uids, uid, base);
+                listing.files.keys().all(|base| uids.uid(base).is_some_and(|uid| is_known(uid, base)))
             })?;
             outcome = Some((listing, *uid_next)).filter(|_| complete == Some(true));
             if outcome.is_some() {
@@ -319,14 +321,13 @@ impl Mailbox {
     /// Lists the folder until it is certain that what is missing is gone.
     fn list(&self, expected: &[Base]) -> Result<Listing> {
         let mut listing = self.list_once()?;
-        // A file that is renamed while its directory is read may be missed. One that was here before is gone when it is
-        // missed twice, the second time with nothing going on; for one that was not, a single quiet listing will do.
+        // A file that is renamed while its directory is read may be missed, so a listing is believed if nothing went on
+        // meanwhile. One that was here before is gone when it is missed twice, the second time by such a listing.
         let absent = |base: &&Base, listing: &Listing| !listing.files.contains_key(*base);
         let mut missing: Vec<&Base> =
             self.messages.values().map(|entry| &entry.base).filter(|base| absent(base, &listing)).collect();
         let mut certain = missing.is_empty() && listing.quiet.is_some();
         missing.extend(expected.iter().filter(|base| absent(base, &listing)));
-        certain |= missing.is_empty();
         for _ in 1..LISTINGS_MAX {
             if certain {
                 break;
@@ -334,8 +335,9 @@ impl Mailbox {
             let mut again = self.list_once()?;
             missing.retain(|base| absent(base, &again));
             certain = missing.is_empty() || again.quiet.is_some();
-            if !certain {
-                // Seen by one of two listings in a busy folder: more likely missed by the other than gone.
+            if again.quiet.is_none() {
+                // Seen by one of two listings in a busy folder: more likely missed by the other than gone. What was
+                // there before the first began is in one of the two.
                 for (base, found) in listing.files {
                     again.files.entry(base).or_insert(found);
                 }
@@ -423,10 +425,10 @@ impl Mailbox {
         let looked = self.maildir.with_uids(|uids| {
             let mut found = Vec::with_capacity(listing.files.len());
             for (base, file) in listing.files.drain() {
-                if let Some(uid) = uids.uid(&base).filter(|uid| uid.get() < uid_next) {
-                    if self.is_in_order(uids, uid, &base) {
-                        found.push((uid, base, file));
-                    }
+                if let Some(uid) = uids.uid(&base).filter(|uid| uid.get() < uid_next)
+                    && self.is_in_order(uids, uid, &base)
+                {
+                    found.push((uid, base, file));
                 }
             }
             (uids.validity, found)
