@@ -35,8 +35,15 @@ fn index(root: &Path) -> Vec<Row> {
             crates: crates.split(' ').filter(|c| !c.is_empty()).map(str::to_owned).collect(),
             remark: remark.to_owned(),
         };
-        assert!(matches!(status, "yes" | "partial" | "no"), "{place}: the status is yes, partial or no, not `{status}`");
-        assert_eq!(row.crates.is_empty(), status == "no", "{place}: a crate stands there exactly if the status is not no");
+        assert!(
+            matches!(status, "yes" | "partial" | "no"),
+            "{place}: the status is yes, partial or no, not `{status}`"
+        );
+        assert_eq!(
+            row.crates.is_empty(),
+            status == "no",
+            "{place}: a crate stands there exactly if the status is not no"
+        );
         assert!(rows.last().is_none_or(|last| last.number < row.number), "{place}: the numbers must rise");
         rows.push(row);
     }
@@ -128,9 +135,13 @@ fn the_tables_in_the_readmes_say_what_the_index_says() {
         }
         if text[start..end] != table {
             if std::env::var_os("UPDATE_TABLES").is_some() {
-                std::fs::write(&path, format!("{}{table}{}", &text[..start], &text[end..])).expect("the README is writable");
+                std::fs::write(&path, format!("{}{table}{}", &text[..start], &text[end..]))
+                    .expect("the README is writable");
             } else {
-                wrong.push(format!("{}: the table differs from the index (UPDATE_TABLES=1 writes it anew)", path.display()));
+                wrong.push(format!(
+                    "{}: the table differs from the index (UPDATE_TABLES=1 writes it anew)",
+                    path.display()
+                ));
             }
         }
     }

@@ -1,0 +1,171 @@
+//! Changes of one mailbox, told in order to everyone who has it open.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use pillarbox_imap::server::Change;
+
+/// Changes that a reader may fall behind before it is cut off. Each costs some tens of octets.
+const BEHIND_MAX: usize = 65_536;
+
+/// An ordered log of changes with any number of readers. What every reader has read is forgotten.
+#[derive(Default)]
+pub(crate) struct Feed {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    log: VecDeque<Change>,
+    /// The number of the log's first change.
+    first: u64,
+    readers: Vec<Slot>,
+    next_reader: u64,
+}
+
+struct Slot {
+    reader: u64,
+    /// The number of the next change to read.
+    next: u64,
+    waker: Option<Waker>,
+}
+
+impl State {
+    fn slot(&mut self, reader: u64) -> Option<&mut Slot> {
+        self.readers.iter_mut().find(|slot| slot.reader == reader)
+    }
+
+    fn forget_what_all_have_read(&mut self) {
+        let end = self.first + self.log.len() as u64;
+        let oldest = self.readers.iter().map(|slot| slot.next).min().unwrap_or(end);
+        let read = oldest.saturating_sub(self.first) as usize;
+        self.log.drain(..read.min(self.log.len()));
+        self.first = self.first.max(oldest);
+    }
+}
+
+impl Feed {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells a change to all readers.
+    pub(crate) fn tell(&self, change: Change) {
+        let mut state = self.state();
+        if state.readers.is_empty() {
+            return;
+        }
+        state.log.push_back(change);
+        let end = state.first + state.log.len() as u64;
+        // A reader that is too far behind is cut off, and its session ends: memory is worth more than its patience.
+        state.readers.retain(|slot| end - slot.next <= BEHIND_MAX as u64);
+        state.forget_what_all_have_read();
+        let wakers: Vec<Waker> = state.readers.iter_mut().filter_map(|slot| slot.waker.take()).collect();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// A reader of everything that is told from now on.
+    pub(crate) fn reader(self: &Arc<Self>) -> FeedReader {
+        let mut state = self.state();
+        let reader = state.next_reader;
+        state.next_reader += 1;
+        let next = state.first + state.log.len() as u64;
+        state.readers.push(Slot { reader, next, waker: None });
+        FeedReader { feed: self.clone(), reader }
+    }
+}
+
+/// One reader of a [`Feed`].
+pub(crate) struct FeedReader {
+    feed: Arc<Feed>,
+    reader: u64,
+}
+
+impl FeedReader {
+    /// What was told since the last call. [`Change::Gone`] if this reader was cut off.
+    pub(crate) fn take(&self) -> Vec<Change> {
+        let mut state = self.feed.state();
+        let (first, end) = (state.first, state.first + state.log.len() as u64);
+        let Some(slot) = state.slot(self.reader) else { return vec![Change::Gone] };
+        let unread = (slot.next - first) as usize;
+        slot.next = end;
+        let changes = state.log.iter().skip(unread).cloned().collect();
+        state.forget_what_all_have_read();
+        changes
+    }
+
+    /// Waits until something was told. Cancel-safe: what was not returned comes with the next call.
+    pub(crate) async fn next(&self) -> Vec<Change> {
+        poll_fn(|context| {
+            let changes = self.take();
+            if !changes.is_empty() {
+                return Poll::Ready(changes);
+            }
+            let mut state = self.feed.state();
+            let end = state.first + state.log.len() as u64;
+            match state.slot(self.reader) {
+                // Told between the look above and here.
+                Some(slot) if slot.next < end => context.waker().wake_by_ref(),
+                Some(slot) => slot.waker = Some(context.waker().clone()),
+                None => context.waker().wake_by_ref(),
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl Drop for FeedReader {
+    fn drop(&mut self) {
+        let mut state = self.feed.state();
+        state.readers.retain(|slot| slot.reader != self.reader);
+        state.forget_what_all_have_read();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pillarbox_imap::types::Uid;
+
+    fn added(uid: u32) -> Change {
+        Change::Added(vec![Uid::new(uid).expect("not 0")])
+    }
+
+    #[test]
+    fn every_reader_gets_every_change_once_and_nothing_is_kept() {
+        let feed = Arc::new(Feed::default());
+        feed.tell(added(1));
+        let a = feed.reader();
+        feed.tell(added(2));
+        let b = feed.reader();
+        feed.tell(added(3));
+        assert_eq!(a.take(), [added(2), added(3)]);
+        assert_eq!(feed.state().log.len(), 1, "b has not read 3");
+        assert_eq!(b.take(), [added(3)]);
+        assert_eq!(a.take(), []);
+        assert_eq!(feed.state().log.len(), 0);
+        feed.tell(added(4));
+        drop(b);
+        assert_eq!(a.take(), [added(4)]);
+        assert_eq!(feed.state().log.len(), 0);
+    }
+
+    #[test]
+    fn a_reader_that_is_too_far_behind_is_cut_off() {
+        let feed = Arc::new(Feed::default());
+        let slow = feed.reader();
+        let quick = feed.reader();
+        for uid in 1..=BEHIND_MAX as u32 + 1 {
+            feed.tell(added(uid));
+            quick.take();
+        }
+        assert_eq!(slow.take(), [Change::Gone]);
+        assert_eq!(feed.state().log.len(), 0);
+        feed.tell(added(7));
+        assert_eq!(quick.take(), [added(7)]);
+    }
+}

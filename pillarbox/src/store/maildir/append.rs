@@ -1,0 +1,148 @@
+//! A message on its way into a folder.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use pillarbox_core::WallTime;
+use pillarbox_imap::types::{Keyword, Uid, UidValidity};
+use pillarbox_maildir::{self as maildir, Maildir, Prepared};
+
+use super::shared::system;
+use super::{Inner, Result, blocking, number, told, uid, uid_validity};
+use crate::parts::{Append, AppendedMessage, BoxFuture, IncomingAppend, StoreError, StoreErrorKind};
+
+/// So much of a message is held before it is written. A message that fits costs one visit to the pool.
+const BUFFER: usize = 64 * 1024;
+
+pub(super) struct Incoming {
+    inner: Arc<Inner>,
+    folder: Maildir,
+    append: Append,
+    buffer: Vec<u8>,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Nothing is on disk.
+    Held,
+    Writing(maildir::Incoming),
+    Prepared(Prepared),
+    /// It has this UID.
+    Appended(Uid),
+    /// It has this name and will get its UID from whoever looks next.
+    Delivered(String),
+    /// An operation failed or was not waited for; what it had on disk is gone.
+    Broken,
+}
+
+impl Incoming {
+    pub(super) fn new(inner: Arc<Inner>, folder: Maildir, append: Append) -> Self {
+        Incoming { inner, folder, append, buffer: Vec::new(), stage: Stage::Held }
+    }
+
+    /// Takes the message one stage on, on the pool.
+    fn step<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Inner, &Maildir, &Append, Stage, &[u8]) -> Result<(Stage, T)> + Send + 'static,
+    ) -> BoxFuture<'_, Result<T>> {
+        let stage = std::mem::replace(&mut self.stage, Stage::Broken);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let (inner, folder, append) = (Arc::clone(&self.inner), self.folder.clone(), self.append.clone());
+        Box::pin(async move {
+            let pool = Arc::clone(&inner.pool);
+            let (stage, buffer, done) = blocking(&pool, move || {
+                let (stage, done) = work(&inner, &folder, &append, stage, &buffer)?;
+                buffer.clear();
+                Ok((stage, buffer, done))
+            })
+            .await?;
+            self.stage = stage;
+            self.buffer = buffer;
+            Ok(done)
+        })
+    }
+}
+
+fn out_of_order() -> StoreError {
+    StoreError::new(StoreErrorKind::Unavailable, "an earlier step of this message failed")
+}
+
+/// Writes what is held to the message's file, which comes to be now if it is not there.
+fn write(folder: &Maildir, stage: Stage, held: &[u8]) -> Result<maildir::Incoming> {
+    let mut incoming = match stage {
+        Stage::Held => folder.begin().map_err(told)?,
+        Stage::Writing(incoming) => incoming,
+        _ => return Err(out_of_order()),
+    };
+    incoming.write(held).map_err(told)?;
+    Ok(incoming)
+}
+
+fn prepare(folder: &Maildir, append: &Append, stage: Stage, held: &[u8]) -> Result<Prepared> {
+    if let Stage::Prepared(prepared) = stage {
+        return Ok(prepared);
+    }
+    let incoming = write(folder, stage, held)?;
+    let names: Vec<&str> = append.flags.keywords().iter().map(Keyword::as_str).collect();
+    // Keywords for which no letter is left are lost: a message counts more than its marks.
+    let (letters, _) = folder.keyword_flags(&names).map_err(told)?;
+    incoming.prepare(system(&append.flags) | letters, append.date.map(system_time)).map_err(told)
+}
+
+fn system_time(date: WallTime) -> SystemTime {
+    let seconds = Duration::from_secs(date.unix_seconds().unsigned_abs());
+    let time = if date.unix_seconds() < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
+    time.unwrap_or(UNIX_EPOCH)
+}
+
+impl IncomingAppend for Incoming {
+    fn write<'a>(&'a mut self, octets: &'a [u8]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            for piece in octets.chunks(BUFFER) {
+                if self.buffer.len() + piece.len() > BUFFER {
+                    let written = |_: &Inner, folder: &Maildir, _: &Append, stage, held: &[u8]| {
+                        Ok((Stage::Writing(write(folder, stage, held)?), ()))
+                    };
+                    self.step(written).await?;
+                }
+                self.buffer.extend_from_slice(piece);
+            }
+            Ok(())
+        })
+    }
+
+    fn prepare(&mut self) -> BoxFuture<'_, Result<()>> {
+        self.step(|_, folder, append, stage, held| Ok((Stage::Prepared(prepare(folder, append, stage, held)?), ())))
+    }
+
+    fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessage>> {
+        self.step(|inner, folder, append, stage, held| {
+            let prepared = prepare(folder, append, stage, held)?;
+            let published = match append.wants_uid {
+                true => {
+                    let appended = folder.append(vec![prepared]).map_err(told)?;
+                    let uid = appended.uids.first().map(|number| uid(*number)).expect("one message has one UID");
+                    let known: (UidValidity, Uid) = (uid_validity(appended.uid_validity)?, uid);
+                    (Stage::Appended(uid), AppendedMessage::new(Some(known)))
+                }
+                false => (Stage::Delivered(prepared.publish().map_err(told)?.name), AppendedMessage::new(None)),
+            };
+            inner.look_again(folder.path());
+            Ok(published)
+        })
+    }
+
+    fn undo(&mut self) -> BoxFuture<'_, Result<()>> {
+        self.step(|inner, folder, _, stage, _| {
+            let shared = inner.shared(folder, true)?;
+            match stage {
+                Stage::Appended(uid) => shared.take_back(|message| message.uid == number(uid))?,
+                Stage::Delivered(name) => shared.take_back(|message| message.name == name.as_bytes())?,
+                // Not published: dropping it takes it away.
+                _ => {}
+            }
+            inner.look_again(folder.path());
+            Ok((Stage::Broken, ()))
+        })
+    }
+}

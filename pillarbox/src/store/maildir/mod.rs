@@ -1,0 +1,362 @@
+//! Mailboxes in Maildirs.
+
+mod append;
+mod open;
+mod shared;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use pillarbox_fs::{ErrorKind, Fs, RealFs};
+use pillarbox_imap::server::{Listed, Status};
+use pillarbox_imap::types::{MailboxName, Uid, UidValidity, list_matches};
+use pillarbox_maildir::{self as maildir, Access, Full, Maildir, MaildirError, Options, Tree};
+use tokio::sync::Semaphore;
+
+use self::append::Incoming;
+use self::open::Open;
+use self::shared::Shared;
+use crate::parts::{
+    Append, BoxFuture, Identity, IncomingAppend, Mailbox, MailboxStore, StoreCapabilities, StoreError, StoreErrorKind,
+};
+
+/// File operations under way at a time. Most of them wait for a disk to sync, and those that wait together are synced
+/// together, so this is far more than there are processors.
+const OPERATIONS_MAX: usize = 128;
+
+/// Mailboxes in Maildir++ folders, one tree of folders for each account, on a bounded pool of threads.
+///
+/// The folders may be used by other programs at the same time; what they change is noticed at the next look, and in IDLE
+/// within some seconds. What this process changes, its other sessions hear at once.
+///
+/// An account's tree is made, with an empty INBOX, when it is first used.
+///
+/// ```
+/// use std::sync::Arc;
+/// use pillarbox::parts::Parts;
+/// use pillarbox::store::MaildirStore;
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let root = dir.path().to_owned();
+/// // The names of accounts are checked by whoever makes paths of them.
+/// let store = MaildirStore::new(move |account| match account.user() {
+///     "you@localhost" => Some(root.join("you/Maildir")),
+///     _ => None,
+/// });
+/// let parts = Parts { store: Arc::new(store), ..Parts::in_memory() };
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct MaildirStore {
+    inner: Arc<Inner>,
+}
+
+type Locate = dyn Fn(&Identity) -> Option<PathBuf> + Send + Sync;
+
+struct Inner {
+    locate: Box<Locate>,
+    files: maildir::Store,
+    /// The mailboxes that somebody has open.
+    open: Mutex<HashMap<(PathBuf, bool), Weak<Shared>>>,
+    pool: Arc<Semaphore>,
+}
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+impl MaildirStore {
+    /// A store that keeps each account's mail in the folder that `locate` says; `None` is an account that has none.
+    pub fn new(locate: impl Fn(&Identity) -> Option<PathBuf> + Send + Sync + 'static) -> Self {
+        MaildirStore {
+            inner: Arc::new(Inner {
+                locate: Box::new(locate),
+                files: maildir::Store::new(RealFs, Options::from_system()),
+                open: Mutex::default(),
+                pool: Arc::new(Semaphore::new(OPERATIONS_MAX)),
+            }),
+        }
+    }
+
+    /// Work on an account's tree.
+    fn on_tree<T: Send + 'static>(
+        &self,
+        user: &Identity,
+        work: impl FnOnce(&Inner, &Tree) -> Result<T> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T>> {
+        let (inner, user) = (Arc::clone(&self.inner), user.clone());
+        Box::pin(async move {
+            let pool = Arc::clone(&inner.pool);
+            blocking(&pool, move || work(&inner, &inner.tree(&user)?)).await
+        })
+    }
+}
+
+/// Runs file work on a thread that may wait. A panic in it is our own mistake and becomes trouble of this one operation.
+async fn blocking<T: Send + 'static>(
+    pool: &Arc<Semaphore>,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let permit = Arc::clone(pool).acquire_owned().await.expect("the pool is never closed");
+    let done = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(permit);
+        done
+    });
+    done.await.unwrap_or_else(|error| Err(StoreError::new(StoreErrorKind::Unavailable, error.to_string())))
+}
+
+impl Inner {
+    fn tree(&self, user: &Identity) -> Result<Tree> {
+        let root = (self.locate)(user).ok_or_else(|| {
+            StoreError::new(StoreErrorKind::NoSuchMailbox, format!("the account {user} has no folder"))
+        })?;
+        match Tree::open(&self.files, &root) {
+            Err(MaildirError::NoSuchMailbox(_)) => {
+                make_folders_above(&root)?;
+                Tree::create(&self.files, &root).map_err(told)
+            }
+            opened => opened.map_err(told),
+        }
+    }
+
+    /// The view of a folder that all sessions of this process share. Looking at a folder for reading only changes nothing
+    /// in it, so such sessions share a view of their own.
+    fn shared(&self, maildir: &Maildir, read_only: bool) -> Result<Arc<Shared>> {
+        let key = (maildir.path().to_owned(), read_only);
+        if let Some(shared) = self.find_open(&key) {
+            return Ok(shared);
+        }
+        let access = if read_only { Access::ReadOnly } else { Access::ReadWrite };
+        let opened = maildir::Mailbox::open(maildir, access).map_err(told)?;
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody may have been quicker: two views of one folder would tell each other's changes twice.
+        if let Some(shared) = open.get(&key).and_then(Weak::upgrade).filter(|shared| !shared.is_gone()) {
+            return Ok(shared);
+        }
+        let shared = Arc::new(Shared::new(opened));
+        open.retain(|_, shared| shared.strong_count() > 0);
+        open.insert(key, Arc::downgrade(&shared));
+        Ok(shared)
+    }
+
+    fn find_open(&self, key: &(PathBuf, bool)) -> Option<Arc<Shared>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.get(key).and_then(Weak::upgrade).filter(|shared| !shared.is_gone())
+    }
+
+    /// Tells the sessions that have a folder open that something in it changed.
+    fn look_again(&self, folder: &Path) {
+        for read_only in [false, true] {
+            if let Some(shared) = self.find_open(&(folder.to_owned(), read_only)) {
+                // Trouble meets the sessions again when they look themselves.
+                let _ = shared.refresh();
+            }
+        }
+    }
+
+    /// A folder was deleted or renamed: who has it open cannot go on.
+    fn let_go(&self, folder: &Path) {
+        for read_only in [false, true] {
+            let key = (folder.to_owned(), read_only);
+            if let Some(shared) = self.find_open(&key) {
+                shared.gone();
+            }
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        }
+    }
+}
+
+/// Makes the folders that an account's tree stands in, durably. Maildirs themselves are made by their crate.
+fn make_folders_above(root: &Path) -> Result<()> {
+    let missing: Vec<&Path> = root
+        .ancestors()
+        .skip(1)
+        .take_while(|folder| !folder.as_os_str().is_empty() && RealFs.metadata(folder).is_err())
+        .collect();
+    for folder in missing.into_iter().rev() {
+        match RealFs.make_dir(folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(told(error.into())),
+            _ => {}
+        }
+        if let Some(parent) = folder.parent() {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            RealFs.sync_dir(parent).map_err(|error| told(error.into()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The checked name that paths are made of.
+fn on_disk(name: &MailboxName) -> Result<maildir::MailboxName> {
+    maildir::MailboxName::parse(name.as_str(), '/').map_err(|error| told(error.into()))
+}
+
+/// Which kind of trouble it is; the text is for our own logs.
+fn told(error: MaildirError) -> StoreError {
+    let kind = match &error {
+        MaildirError::NoSuchMailbox(_) => StoreErrorKind::NoSuchMailbox,
+        MaildirError::MailboxExists(_) => StoreErrorKind::AlreadyExists,
+        MaildirError::Name(maildir::NameError::TooLong) | MaildirError::NumbersExhausted => StoreErrorKind::Limit,
+        MaildirError::Name(_) | MaildirError::Inbox => StoreErrorKind::Cannot,
+        MaildirError::NoSuchMessage(_) => StoreErrorKind::Expunged,
+        _ => match error.full() {
+            Some(Full::Quota) => StoreErrorKind::OverQuota,
+            Some(Full::Disk) => StoreErrorKind::NoSpace,
+            None => StoreErrorKind::Unavailable,
+        },
+    };
+    StoreError::new(kind, error.to_string())
+}
+
+fn uid_validity(number: u32) -> Result<UidValidity> {
+    UidValidity::new(number).ok_or_else(|| StoreError::new(StoreErrorKind::Unavailable, "a UIDVALIDITY of 0"))
+}
+
+/// The UID of the next message; the last of all numbers once they are used up.
+fn uid_next(number: u32) -> Uid {
+    Uid::new(number).unwrap_or_else(|| Uid::new(u32::MAX).expect("it is not 0"))
+}
+
+fn uid(number: maildir::Uid) -> Uid {
+    Uid::new(number.get()).expect("it is not 0")
+}
+
+fn number(uid: Uid) -> maildir::Uid {
+    maildir::Uid::new(uid.get()).expect("a UID is not 0")
+}
+
+impl MailboxStore for MaildirStore {
+    fn capabilities(&self) -> StoreCapabilities {
+        let mut capabilities = StoreCapabilities::default();
+        capabilities.hierarchy = true;
+        capabilities.keywords = true;
+        capabilities
+    }
+
+    fn list<'a>(
+        &'a self,
+        user: &'a Identity,
+        pattern: &'a str,
+        subscribed: bool,
+    ) -> BoxFuture<'a, Result<Vec<Listed>>> {
+        let pattern = pattern.to_owned();
+        self.on_tree(user, move |_, tree| {
+            let mailboxes = tree.list().map_err(told)?;
+            let listed = |name: &maildir::MailboxName, attributes: &[&'static str]| {
+                let name = name.joined('/');
+                // A name on disk that is no name in IMAP is another program's business.
+                let name = MailboxName::new(&name).ok().filter(|name| list_matches(&pattern, name.as_str()))?;
+                Some(Listed::new(name, attributes.iter().map(|&attribute| attribute.into()).collect()))
+            };
+            if subscribed {
+                let names = tree.subscriptions().map_err(told)?;
+                return Ok(names.iter().filter_map(|name| listed(name, &[])).collect());
+            }
+            let listed = mailboxes.iter().filter_map(|mailbox| {
+                let children = if mailbox.has_children { "\\HasChildren" } else { "\\HasNoChildren" };
+                match mailbox.exists {
+                    true => listed(&mailbox.name, &[children]),
+                    false => listed(&mailbox.name, &["\\Noselect", children]),
+                }
+            });
+            Ok(listed.collect())
+        })
+    }
+
+    fn status<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Status>> {
+        let name = mailbox.clone();
+        self.on_tree(user, move |inner, tree| {
+            let maildir = tree.mailbox(&on_disk(&name)?).map_err(told)?;
+            let shared = inner.shared(&maildir, true)?;
+            shared.refresh()?;
+            shared.status()
+        })
+    }
+
+    fn create<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
+        let name = mailbox.clone();
+        self.on_tree(user, move |_, tree| tree.create_mailbox(&on_disk(&name)?).map(drop).map_err(told))
+    }
+
+    fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
+        let name = mailbox.clone();
+        self.on_tree(user, move |inner, tree| {
+            let name = on_disk(&name)?;
+            let folder = tree.mailbox(&name).map_err(told)?;
+            tree.delete_mailbox(&name).map_err(told)?;
+            inner.let_go(folder.path());
+            Ok(())
+        })
+    }
+
+    fn rename<'a>(
+        &'a self,
+        user: &'a Identity,
+        from: &'a MailboxName,
+        to: &'a MailboxName,
+    ) -> BoxFuture<'a, Result<()>> {
+        let (from, to) = (from.clone(), to.clone());
+        self.on_tree(user, move |inner, tree| {
+            let (from, to) = (on_disk(&from)?, on_disk(&to)?);
+            if to.is_below(&from) {
+                return Err(StoreError::new(StoreErrorKind::Cannot, "a mailbox cannot be put below itself"));
+            }
+            let moved: Vec<PathBuf> = match from.is_inbox() {
+                true => Vec::new(),
+                false => {
+                    let all = tree.list().map_err(told)?;
+                    let moved = all.iter().filter(|mailbox| mailbox.name == from || mailbox.name.is_below(&from));
+                    moved
+                        .filter_map(|mailbox| tree.mailbox(&mailbox.name).ok())
+                        .map(|folder| folder.path().to_owned())
+                        .collect()
+                }
+            };
+            tree.rename_mailbox(&from, &to).map_err(told)?;
+            moved.iter().for_each(|folder| inner.let_go(folder));
+            if from.is_inbox() {
+                inner.look_again(tree.mailbox(&from).map_err(told)?.path());
+            }
+            Ok(())
+        })
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        subscribed: bool,
+    ) -> BoxFuture<'a, Result<()>> {
+        let name = mailbox.clone();
+        self.on_tree(user, move |_, tree| {
+            let name = on_disk(&name)?;
+            let changed = if subscribed { tree.subscribe(&name) } else { tree.unsubscribe(&name) };
+            changed.map(drop).map_err(told)
+        })
+    }
+
+    fn open<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        read_only: bool,
+    ) -> BoxFuture<'a, Result<Box<dyn Mailbox>>> {
+        let (name, store, user) = (mailbox.clone(), self.clone(), user.clone());
+        let opened = self.on_tree(&user, move |inner, tree| {
+            let maildir = tree.mailbox(&on_disk(&name)?).map_err(told)?;
+            inner.shared(&maildir, read_only)
+        });
+        Box::pin(async move { Ok(Box::new(Open::new(store, user, opened.await?, read_only)) as Box<dyn Mailbox>) })
+    }
+
+    fn append<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        append: Append,
+    ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>>> {
+        let (name, inner) = (mailbox.clone(), Arc::clone(&self.inner));
+        let folder = self.on_tree(user, move |_, tree| tree.mailbox(&on_disk(&name)?).map_err(told));
+        Box::pin(async move { Ok(Box::new(Incoming::new(inner, folder.await?, append)) as Box<dyn IncomingAppend>) })
+    }
+}

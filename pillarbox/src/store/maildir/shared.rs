@@ -1,0 +1,222 @@
+//! One folder as all sessions of this process see it, and the news about it.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pillarbox_core::WallTime;
+use pillarbox_imap::server::{Change, FlagChange, Snapshot, Status};
+use pillarbox_imap::types::{Flag, Flags, Keyword, Uid, UidSet};
+use pillarbox_maildir::{self as maildir, Mailbox, Maildir};
+
+use super::{Result, number, told, uid, uid_next, uid_validity};
+use crate::parts::{MessageData, StoreError, StoreErrorKind};
+use crate::store::feed::{Feed, FeedReader};
+
+/// A folder's view and its feed. Whoever changes the view tells the feed before letting go of the lock, so that everyone
+/// hears of changes in the order in which they were made.
+pub(super) struct Shared {
+    view: Mutex<Mailbox>,
+    feed: Arc<Feed>,
+    gone: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new(view: Mailbox) -> Self {
+        Shared { view: Mutex::new(view), feed: Arc::default(), gone: AtomicBool::new(false) }
+    }
+
+    fn view(&self) -> MutexGuard<'_, Mailbox> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn reader(&self) -> FeedReader {
+        self.feed.reader()
+    }
+
+    /// Whether the folder was deleted, or its UIDs are no longer those that sessions know.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    pub(super) fn gone(&self) {
+        self.gone.store(true, Ordering::Release);
+        self.feed.tell(Change::Gone);
+    }
+
+    /// Looks at the folder and tells what others changed in it.
+    pub(super) fn refresh(&self) -> Result<()> {
+        let mut view = self.view();
+        match view.refresh() {
+            Ok(changes) => self.tell(&view, changes),
+            Err(error) => {
+                if matches!(error, maildir::MaildirError::NoSuchMailbox(_)) {
+                    self.gone();
+                }
+                return Err(told(error));
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, view: &Mailbox, changes: maildir::Changes) {
+        if changes.reset {
+            return self.gone();
+        }
+        let removed: UidSet = changes.removed.into_iter().map(uid).collect();
+        if !removed.is_empty() {
+            self.feed.tell(Change::Removed(removed));
+        }
+        if !changes.added.is_empty() {
+            self.feed.tell(Change::Added(changes.added.into_iter().map(uid).collect()));
+        }
+        for message in changes.flags.into_iter().filter_map(|uid| view.message(uid)) {
+            self.feed.tell(Change::Flags { uid: uid(message.uid), flags: flags(view, message.flags) });
+        }
+    }
+
+    /// The folder as it is now, and a reader of what happens to it from now on.
+    pub(super) fn snapshot(&self, read_only: bool) -> Result<(Snapshot, FeedReader)> {
+        self.refresh()?;
+        let view = self.view();
+        let reader = self.feed.reader();
+        let mut snapshot = Snapshot::new(uid_validity(view.uid_validity())?, uid_next(view.uid_next()));
+        snapshot.uids = view.messages().map(|message| uid(message.uid)).collect();
+        let unseen = view.messages().find(|message| !message.flags.contains(maildir::Flags::SEEN));
+        snapshot.first_unseen = unseen.map(|message| uid(message.uid));
+        let names: BTreeSet<Keyword> = view.keywords().iter().filter_map(|(_, name)| Keyword::new(name)).collect();
+        snapshot.keywords_can_be_made = view.keywords().iter().count() < 26;
+        snapshot.keywords = names.into_iter().map(Flag::Keyword).collect();
+        snapshot.read_only = read_only;
+        Ok((snapshot, reader))
+    }
+
+    pub(super) fn status(&self) -> Result<Status> {
+        let view = self.view();
+        let mut status = Status::new(uid_validity(view.uid_validity())?, uid_next(view.uid_next()));
+        status.messages = u32::try_from(view.messages().len()).unwrap_or(u32::MAX);
+        let unseen = view.messages().filter(|message| !message.flags.contains(maildir::Flags::SEEN)).count();
+        status.unseen = u32::try_from(unseen).unwrap_or(u32::MAX);
+        Ok(status)
+    }
+
+    /// Those of these messages that are there, in the order of their UIDs.
+    fn those(view: &Mailbox, uids: &UidSet) -> Vec<maildir::Uid> {
+        // Sets may name billions of numbers; the folder holds what it holds.
+        view.messages().map(|message| message.uid).filter(|number| uids.contains(uid(*number))).collect()
+    }
+
+    pub(super) fn messages(&self, uids: &UidSet) -> Result<Vec<MessageData>> {
+        let mut view = self.view();
+        let mut data = Vec::new();
+        for found in Shared::those(&view, uids) {
+            let info = match view.info(found) {
+                // Another program was quicker.
+                Err(maildir::MaildirError::NoSuchMessage(_)) => continue,
+                info => info.map_err(told)?,
+            };
+            let Some(message) = view.message(found) else { continue };
+            data.push(MessageData::new(uid(found), flags(&view, message.flags), wall_time(info.date), info.size));
+        }
+        Ok(data)
+    }
+
+    pub(super) fn read(&self, message: Uid) -> Result<maildir::MessageReader> {
+        self.view().read(number(message)).map_err(told)
+    }
+
+    pub(super) fn set_flags(&self, uids: &UidSet, change: FlagChange, wanted: &Flags) -> Result<Vec<(Uid, Flags)>> {
+        let mut view = self.view();
+        let names: Vec<&str> = wanted.keywords().iter().map(Keyword::as_str).collect();
+        let (mut letters, without) = view.maildir().keyword_flags(&names).map_err(told)?;
+        if !without.is_empty() && change != FlagChange::Remove {
+            return Err(StoreError::new(
+                StoreErrorKind::Limit,
+                format!("no letters are left for {}", without.join(" ")),
+            ));
+        }
+        letters |= system(wanted);
+        let how = match change {
+            FlagChange::Replace => maildir::FlagChange::Replace,
+            FlagChange::Add => maildir::FlagChange::Add,
+            FlagChange::Remove => maildir::FlagChange::Remove,
+        };
+        let those = Shared::those(&view, uids);
+        let changed = view.set_flags(&those, how, letters);
+        // New keywords are in the view only after a look.
+        let seen = view.refresh().map_err(told)?;
+        self.tell(&view, seen);
+        for message in changed.map_err(told)?.into_iter().filter_map(|uid| view.message(uid)) {
+            self.feed.tell(Change::Flags { uid: uid(message.uid), flags: flags(&view, message.flags) });
+        }
+        let now = those.into_iter().filter_map(|uid| view.message(uid));
+        Ok(now.map(|message| (uid(message.uid), flags(&view, message.flags))).collect())
+    }
+
+    pub(super) fn copy(&self, uids: &UidSet, target: &Maildir) -> Result<maildir::Copied> {
+        let mut view = self.view();
+        let those = Shared::those(&view, uids);
+        if those.is_empty() {
+            return Err(StoreError::new(StoreErrorKind::Expunged, "none of these messages is there"));
+        }
+        view.copy(&those, target).map_err(told)
+    }
+
+    pub(super) fn expunge(&self, only: Option<&UidSet>) -> Result<Vec<Uid>> {
+        let mut view = self.view();
+        let chosen = view.messages().filter(|message| {
+            message.flags.contains(maildir::Flags::DELETED) && only.is_none_or(|only| only.contains(uid(message.uid)))
+        });
+        let chosen: Vec<maildir::Uid> = chosen.map(|message| message.uid).collect();
+        self.remove(&mut view, &chosen)
+    }
+
+    /// Removes one message, by UID or by the name of its file.
+    pub(super) fn take_back(&self, named: impl Fn(&maildir::Message<'_>) -> bool) -> Result<()> {
+        self.refresh()?;
+        let mut view = self.view();
+        let chosen: Vec<maildir::Uid> =
+            view.messages().filter(|message| named(message)).map(|message| message.uid).collect();
+        self.remove(&mut view, &chosen).map(drop)
+    }
+
+    fn remove(&self, view: &mut Mailbox, chosen: &[maildir::Uid]) -> Result<Vec<Uid>> {
+        let removed = view.expunge(chosen);
+        // After an error some may be gone; the next look finds that out.
+        let gone: Vec<Uid> = removed.map_err(told)?.into_iter().map(uid).collect();
+        if !gone.is_empty() {
+            self.feed.tell(Change::Removed(gone.iter().copied().collect()));
+        }
+        Ok(gone)
+    }
+}
+
+/// The flags of a message as IMAP writes them.
+fn flags(view: &Mailbox, letters: maildir::Flags) -> Flags {
+    let system = SYSTEM.iter().filter(|(letter, _)| letters.contains(*letter)).map(|(_, flag)| flag.clone());
+    let keywords = view.keyword_names(letters).into_iter().filter_map(Keyword::new).map(Flag::Keyword);
+    system.chain(keywords).collect()
+}
+
+/// The letters of the system's flags.
+pub(super) fn system(flags: &Flags) -> maildir::Flags {
+    let set = SYSTEM.iter().filter(|(_, flag)| flags.contains(flag));
+    set.fold(maildir::Flags::NONE, |all, (letter, _)| all | *letter)
+}
+
+const SYSTEM: [(maildir::Flags, Flag); 5] = [
+    (maildir::Flags::ANSWERED, Flag::Answered),
+    (maildir::Flags::FLAGGED, Flag::Flagged),
+    (maildir::Flags::DELETED, Flag::Deleted),
+    (maildir::Flags::SEEN, Flag::Seen),
+    (maildir::Flags::DRAFT, Flag::Draft),
+];
+
+fn wall_time(time: SystemTime) -> WallTime {
+    let seconds = match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
+    };
+    WallTime::new(seconds, 0)
+}

@@ -1,0 +1,10 @@
+//! Mailbox stores: in memory, and Maildir (feature `maildir`).
+
+mod feed;
+#[cfg(feature = "maildir")]
+mod maildir;
+mod memory;
+
+#[cfg(feature = "maildir")]
+pub use maildir::MaildirStore;
+pub use memory::MemoryStore;

@@ -1,0 +1,243 @@
+//! What every mailbox store must do, whatever it is made of.
+
+use pillarbox_core::WallTime;
+use pillarbox_imap::server::{Change, FlagChange};
+use pillarbox_imap::types::{Flag, Flags, MailboxName, Uid, UidSet};
+
+use crate::parts::{Append, AppendedMessage, Identity, Mailbox, MailboxStore, MessageReader, StoreErrorKind};
+
+fn name(text: &str) -> MailboxName {
+    MailboxName::new(text).expect("the suite's names are good")
+}
+
+fn flags(list: &[Flag]) -> Flags {
+    list.iter().cloned().collect()
+}
+
+async fn add(store: &dyn MailboxStore, user: &Identity, mailbox: &str, octets: &[u8], with: &[Flag]) -> Uid {
+    let mailbox = name(mailbox);
+    let append =
+        Append { flags: flags(with), date: Some(WallTime::new(1_234_567_890, 0)), size: None, wants_uid: true };
+    let mut incoming = store.append(user, &mailbox, append).await.expect("an append begins");
+    for piece in octets.chunks(7) {
+        incoming.write(piece).await.expect("octets are taken");
+    }
+    incoming.prepare().await.expect("a message is prepared");
+    let AppendedMessage { uid, .. } = incoming.publish().await.expect("a message is published");
+    uid.expect("the UID was wanted").1
+}
+
+async fn read_all(reader: &mut dyn MessageReader) -> Vec<u8> {
+    let mut octets = Vec::new();
+    let mut buffer = [0; 11];
+    loop {
+        match reader.read_at(octets.len() as u64, &mut buffer).await.expect("a message is readable") {
+            0 => return octets,
+            count => octets.extend_from_slice(&buffer[..count]),
+        }
+    }
+}
+
+fn all() -> UidSet {
+    let mut set = UidSet::new();
+    set.insert_range(Uid::new(1).expect("not 0")..=Uid::new(u32::MAX).expect("not 0"));
+    set
+}
+
+async fn uids(mailbox: &mut dyn Mailbox) -> Vec<Uid> {
+    mailbox.messages(&all()).await.expect("messages are told").iter().map(|message| message.uid).collect()
+}
+
+/// Runs the suite against a store, as a user who has nothing in it yet.
+///
+/// # Panics
+///
+/// If the store does not do what [`MailboxStore`] promises; the message says what was expected.
+pub async fn store_suite(store: &dyn MailboxStore, user: &Identity) {
+    names(store, user).await;
+    messages(store, user).await;
+    several_sessions(store, user).await;
+    renaming(store, user).await;
+}
+
+async fn listed(store: &dyn MailboxStore, user: &Identity, pattern: &str, subscribed: bool) -> Vec<String> {
+    let listed = store.list(user, pattern, subscribed).await.expect("names are listed");
+    let mut names: Vec<String> = listed.iter().map(|item| item.name.as_str().to_owned()).collect();
+    names.sort();
+    names
+}
+
+async fn names(store: &dyn MailboxStore, user: &Identity) {
+    assert_eq!(listed(store, user, "*", false).await, ["INBOX"], "a new account has an INBOX and nothing else");
+    store.create(user, &name("Suite/Täst/Deep")).await.expect("a deep name can be made");
+    let error = store.create(user, &name("Suite/Täst/Deep")).await.expect_err("a name is made twice");
+    assert_eq!(error.kind, StoreErrorKind::AlreadyExists);
+    assert!(listed(store, user, "*", false).await.contains(&"Suite/Täst/Deep".into()), "what was made is listed");
+    assert!(listed(store, user, "Suite/%/Deep", false).await.contains(&"Suite/Täst/Deep".into()));
+    assert_eq!(listed(store, user, "%", false).await.iter().filter(|name| name.contains('/')).count(), 0);
+
+    for missing in ["Missing", "Suite/Missing"] {
+        let error = store.status(user, &name(missing)).await.expect_err("the status of nothing");
+        assert_eq!(error.kind, StoreErrorKind::NoSuchMailbox);
+        assert!(store.open(user, &name(missing), true).await.is_err(), "nothing cannot be opened");
+        assert!(store.delete(user, &name(missing)).await.is_err(), "nothing cannot be deleted");
+        assert!(store.append(user, &name(missing), Append::default()).await.is_err(), "nothing takes no message");
+    }
+    assert!(store.delete(user, &MailboxName::inbox()).await.is_err(), "INBOX stays");
+
+    // RFC 9051 §6.3.7: a subscription outlives its mailbox.
+    store.subscribe(user, &name("Suite/Täst/Deep"), true).await.expect("a name can be subscribed");
+    assert_eq!(listed(store, user, "*", true).await, ["Suite/Täst/Deep"]);
+    let first = store.status(user, &name("Suite/Täst/Deep")).await.expect("it has a status").uid_validity;
+    store.delete(user, &name("Suite/Täst/Deep")).await.expect("it can be deleted");
+    assert!(store.status(user, &name("Suite/Täst/Deep")).await.is_err());
+    assert_eq!(listed(store, user, "*", true).await, ["Suite/Täst/Deep"]);
+    store.create(user, &name("Suite/Täst/Deep")).await.expect("the name is free again");
+    let second = store.status(user, &name("Suite/Täst/Deep")).await.expect("it has a status").uid_validity;
+    assert!(second > first, "a name that was used before gets a greater UIDVALIDITY: {second} after {first}");
+    store.subscribe(user, &name("Suite/Täst/Deep"), false).await.expect("and taken off");
+    assert_eq!(listed(store, user, "*", true).await, [] as [&str; 0]);
+}
+
+async fn messages(store: &dyn MailboxStore, user: &Identity) {
+    let octets = b"Subject: one\r\n\r\nHello\r\n..\r\nbare \n and \r stay\r\n";
+    let one = add(store, user, "INBOX", octets, &[Flag::Flagged]).await;
+    let keyword = Flag::parse("$Forwarded").expect("a keyword");
+    let two = add(store, user, "INBOX", b"Subject: two\r\n\r\nno line end", &[Flag::Seen, keyword.clone()]).await;
+    let three = add(store, user, "INBOX", b"", &[]).await;
+    assert!(one < two && two < three, "UIDs rise");
+
+    let status = store.status(user, &MailboxName::inbox()).await.expect("INBOX has a status");
+    assert_eq!((status.messages, status.unseen), (3, 2));
+    assert!(status.uid_next > three);
+
+    let mut inbox = store.open(user, &MailboxName::inbox(), false).await.expect("INBOX opens");
+    let snapshot = inbox.snapshot().await.expect("a snapshot");
+    assert_eq!(snapshot.uids, [one, two, three]);
+    assert_eq!(snapshot.first_unseen, Some(one));
+    assert_eq!(snapshot.uid_validity, status.uid_validity);
+    let data = inbox.messages(&all()).await.expect("messages are told");
+    assert_eq!(data[0].flags, flags(&[Flag::Flagged]));
+    assert_eq!(data[0].size, octets.len() as u64);
+    assert_eq!(data[0].internal_date.unix_seconds(), 1_234_567_890);
+    assert_eq!(data[1].flags, flags(&[Flag::Seen, keyword]));
+    let mut reader = inbox.read(one).await.expect("a message opens");
+    assert_eq!(reader.size(), octets.len() as u64);
+    assert_eq!(read_all(&mut *reader).await, octets, "a message reads back octet for octet");
+    let mut part = [0; 5];
+    assert_eq!(reader.read_at(16, &mut part).await.expect("a part is readable"), 5);
+    assert_eq!(&part, b"Hello");
+    assert_eq!(reader.read_at(9999, &mut part).await.expect("there is nothing behind the end"), 0);
+
+    let set = |uid| UidSet::one(uid);
+    let now = inbox.set_flags(&set(one), FlagChange::Add, &flags(&[Flag::Seen])).await.expect("flags are added");
+    assert_eq!(now, [(one, flags(&[Flag::Flagged, Flag::Seen]))]);
+    let now = inbox.set_flags(&set(one), FlagChange::Remove, &flags(&[Flag::Flagged])).await.expect("and removed");
+    assert_eq!(now, [(one, flags(&[Flag::Seen]))]);
+    let now = inbox.set_flags(&set(one), FlagChange::Replace, &flags(&[Flag::Draft])).await.expect("and replaced");
+    assert_eq!(now, [(one, flags(&[Flag::Draft]))]);
+
+    store.create(user, &name("Copies")).await.expect("a target");
+    let (validity, pairs) = inbox.copy(&all(), &name("Copies")).await.expect("messages are copied");
+    assert_eq!(pairs.iter().map(|pair| pair.0).collect::<Vec<_>>(), [one, two, three]);
+    let mut copies = store.open(user, &name("Copies"), true).await.expect("the target opens");
+    assert_eq!(copies.snapshot().await.expect("a snapshot").uid_validity, validity);
+    let copied = copies.messages(&all()).await.expect("copies are told");
+    assert_eq!(
+        copied.iter().map(|message| message.uid).collect::<Vec<_>>(),
+        pairs.iter().map(|pair| pair.1).collect::<Vec<_>>()
+    );
+    assert_eq!(copied[0].flags, flags(&[Flag::Draft]), "flags are copied");
+    assert_eq!(copied[0].internal_date.unix_seconds(), 1_234_567_890, "dates are copied");
+    assert!(
+        copies.set_flags(&all(), FlagChange::Add, &flags(&[Flag::Deleted])).await.is_err(),
+        "it is open for reading"
+    );
+    assert!(inbox.copy(&all(), &name("Missing")).await.is_err(), "nothing takes no copies");
+
+    inbox.set_flags(&set(one), FlagChange::Add, &flags(&[Flag::Deleted])).await.expect("a message is marked");
+    inbox.set_flags(&set(three), FlagChange::Add, &flags(&[Flag::Deleted])).await.expect("a message is marked");
+    assert_eq!(inbox.expunge(Some(&set(two))).await.expect("nothing of these is marked"), []);
+    let mut held = inbox.read(one).await.expect("a message opens");
+    assert_eq!(inbox.expunge(Some(&set(one))).await.expect("one is expunged"), [one]);
+    assert_eq!(read_all(&mut *held).await, octets, "a reader stays readable while it is held");
+    assert_eq!(inbox.expunge(None).await.expect("the rest is expunged"), [three]);
+    assert_eq!(uids(&mut *inbox).await, [two]);
+    match inbox.read(one).await {
+        Err(error) => assert_eq!(error.kind, StoreErrorKind::Expunged),
+        Ok(_) => panic!("an expunged message opens"),
+    }
+    let four = add(store, user, "INBOX", b"x", &[]).await;
+    assert!(four > three, "UIDs are not used again");
+
+    // What is dropped or undone leaves nothing.
+    let mut dropped = store.append(user, &MailboxName::inbox(), Append::default()).await.expect("an append begins");
+    dropped.write(b"never").await.expect("octets are taken");
+    dropped.prepare().await.expect("a message is prepared");
+    drop(dropped);
+    let mut undone = store.append(user, &MailboxName::inbox(), Append::default()).await.expect("an append begins");
+    undone.publish().await.expect("a message is published");
+    undone.undo().await.expect("and taken back");
+    assert_eq!(uids(&mut *inbox).await, [two, four]);
+}
+
+async fn several_sessions(store: &dyn MailboxStore, user: &Identity) {
+    store.create(user, &name("Shared")).await.expect("a mailbox");
+    let mut a = store.open(user, &name("Shared"), false).await.expect("it opens");
+    let mut b = store.open(user, &name("Shared"), false).await.expect("it opens twice");
+    assert_eq!(a.snapshot().await.expect("a snapshot").uids, []);
+    assert_eq!(b.snapshot().await.expect("a snapshot").uids, []);
+
+    let one = add(store, user, "Shared", b"one", &[]).await;
+    let two = add(store, user, "Shared", b"two", &[]).await;
+    let mut added = Vec::new();
+    for change in b.changes().await.expect("waiting ends").into_iter().chain(b.refresh().await.expect("a look")) {
+        match change {
+            Change::Added(uids) => added.extend(uids),
+            // A store may tell the first flags of a message.
+            Change::Flags { .. } => {}
+            other => panic!("only additions were made: {other:?}"),
+        }
+    }
+    assert_eq!(added, [one, two], "a session hears of new messages in order");
+
+    a.refresh().await.expect("a look");
+    a.set_flags(&UidSet::one(one), FlagChange::Add, &flags(&[Flag::Deleted])).await.expect("a flag is set");
+    a.expunge(None).await.expect("and expunged");
+    let told = b.refresh().await.expect("a look");
+    assert!(
+        told.iter().any(|change| matches!(change, Change::Removed(uids) if uids.contains(one))),
+        "a session hears of what another expunged: {told:?}"
+    );
+    assert_eq!(b.refresh().await.expect("a look"), [], "and hears it once");
+
+    a.refresh().await.expect("a look");
+    b.set_flags(&UidSet::one(two), FlagChange::Replace, &flags(&[Flag::Answered])).await.expect("a flag is set");
+    let told = a.refresh().await.expect("a look");
+    let expected = Change::Flags { uid: two, flags: flags(&[Flag::Answered]) };
+    assert!(told.contains(&expected), "a session hears of flags: {told:?}");
+
+    drop(a);
+    store.delete(user, &name("Shared")).await.expect("it is deleted");
+    let told = b.refresh().await;
+    assert!(
+        told.is_err() || told.is_ok_and(|told| told.contains(&Change::Gone)),
+        "a session hears that its mailbox is gone"
+    );
+}
+
+async fn renaming(store: &dyn MailboxStore, user: &Identity) {
+    store.create(user, &name("Old/Child")).await.expect("a mailbox with a parent");
+    let uid = add(store, user, "Old/Child", b"kept", &[]).await;
+    store.rename(user, &name("Old"), &name("New")).await.expect("a name with children is renamed");
+    assert!(store.status(user, &name("Old/Child")).await.is_err());
+    let mut child = store.open(user, &name("New/Child"), true).await.expect("the child came along");
+    assert_eq!(uids(&mut *child).await, [uid], "with its messages");
+    assert!(store.rename(user, &name("New"), &name("New/Below")).await.is_err(), "not below itself");
+    assert!(store.rename(user, &name("New"), &name("Copies")).await.is_err(), "not over another");
+
+    let before = store.status(user, &MailboxName::inbox()).await.expect("INBOX has a status").messages;
+    store.rename(user, &MailboxName::inbox(), &name("Was inbox")).await.expect("INBOX gives its messages away");
+    assert_eq!(store.status(user, &MailboxName::inbox()).await.expect("and stays").messages, 0);
+    assert_eq!(store.status(user, &name("Was inbox")).await.expect("they are there").messages, before);
+}
