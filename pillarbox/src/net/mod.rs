@@ -37,22 +37,15 @@ const LINGER_OCTETS: usize = 256 * 1024;
 #[error("the connection was lost")]
 pub(crate) struct Lost;
 
-/// What [`Wire::flush`] came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Flushed {
-    /// All output left.
-    All,
-    /// The machine's deadline passed first, and it was told: poll it.
-    Deadline,
-}
-
 /// A machine on a connection: everything between `poll` and the socket that is the same in all protocols.
 pub(crate) struct Wire<M> {
     pub(crate) machine: M,
     transport: Box<dyn Transport>,
     input: Input,
+    /// The peer sends no more.
     ended: bool,
+    /// Something happened that the machine was not polled for yet.
+    news: bool,
     clock: Arc<dyn Clock>,
     transcript: Transcript,
 }
@@ -65,7 +58,7 @@ impl<M: Machine> Wire<M> {
         clock: Arc<dyn Clock>,
         transcript: Transcript,
     ) -> Self {
-        Wire { machine, transport, input: early, ended: false, clock, transcript }
+        Wire { machine, transport, input: early, ended: false, news: false, clock, transcript }
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -76,6 +69,7 @@ impl<M: Machine> Wire<M> {
     /// event is done with.
     pub(crate) fn poll(&mut self) -> (Step<M::Event<'_>>, usize) {
         self.transcript.sending(self.machine.output());
+        self.news = false;
         let shown = self.input.unread();
         let mut rest = shown;
         let step = self.machine.poll(self.clock.now(), &mut rest);
@@ -96,12 +90,12 @@ impl<M: Machine> Wire<M> {
 
     /// Writes all output. While the peer does not take it, input is read as far as the machine's buffer allows: a client
     /// that sends a flight of commands before it reads replies would otherwise wait for us while we wait for it
-    /// (RFC 2920 §3.1).
-    pub(crate) async fn flush(&mut self) -> Result<Flushed, Lost> {
+    /// (RFC 2920 §3.1). Ends early when the machine's deadline passes.
+    pub(crate) async fn flush(&mut self) -> Result<(), Lost> {
         self.flush_until(None).await
     }
 
-    async fn flush_until(&mut self, limit: Option<Time>) -> Result<Flushed, Lost> {
+    async fn flush_until(&mut self, limit: Option<Time>) -> Result<(), Lost> {
         self.transcript.sending(self.machine.output());
         loop {
             let deadline = earlier(self.machine.deadline(), limit);
@@ -137,29 +131,34 @@ impl<M: Machine> Wire<M> {
             drop(timer);
             let now = self.clock.now();
             match moved {
-                Moved::Flushed => return Ok(Flushed::All),
+                Moved::Flushed => return Ok(()),
                 Moved::Written(n) => {
                     self.transcript.sent(n);
                     self.machine.consume_output(now, n);
                 }
-                Moved::Read => {}
+                Moved::Read => self.news = true,
                 // The peer closed its side only; it may still read.
                 Moved::Ended => {
                     self.ended = true;
+                    self.news = true;
                     self.machine.handle_eof(now);
                 }
                 Moved::Broken => return Err(Lost),
                 Moved::Deadline => {
                     self.machine.handle_timeout(now);
-                    return Ok(Flushed::Deadline);
+                    self.news = true;
+                    return Ok(());
                 }
             }
         }
     }
 
-    /// Brings more input, or the end of input, or the deadline to the machine. Cancel-safe, so that a driver can wait for
-    /// other news at the same time. Flush first.
+    /// Brings more input, or the end of input, or the deadline to the machine; nothing, if a flush has brought some already.
+    /// Cancel-safe, so that a driver can wait for other news at the same time. Flush first.
     pub(crate) async fn fill(&mut self) -> Result<(), Lost> {
+        if self.news {
+            return Ok(());
+        }
         if self.ended {
             // The machine knows; what it still waits for is its deadline.
             return self.rest().await;
@@ -201,6 +200,9 @@ impl<M: Machine> Wire<M> {
 
     /// Waits for the machine's deadline and reads nothing. Cancel-safe.
     pub(crate) async fn rest(&mut self) -> Result<(), Lost> {
+        if self.news {
+            return Ok(());
+        }
         match self.machine.deadline() {
             Some(deadline) => self.clock.sleep_until(deadline).await,
             // Nothing will ever happen to this machine again.
@@ -228,7 +230,8 @@ impl<M: Machine> Wire<M> {
     pub(crate) async fn start_tls(&mut self, config: Arc<rustls::ServerConfig>) -> Result<(), Lost> {
         use pillarbox_core::{LayerFacts, UpgradeError};
 
-        if self.flush().await? == Flushed::Deadline {
+        self.flush().await?;
+        if !self.machine.output().is_empty() {
             return Ok(());
         }
         // Octets that came in clear text must never count as said under TLS (RFC 3207 §4.2, CVE-2011-0411).
@@ -251,7 +254,7 @@ impl<M: Machine> Wire<M> {
     /// Sends what is left, says goodbye to the layers below, and closes.
     pub(crate) async fn close(mut self) {
         let limit = self.clock.now() + FAREWELL_TIMEOUT;
-        if self.flush_until(Some(limit)).await == Ok(Flushed::All) {
+        if self.flush_until(Some(limit)).await.is_ok() && self.machine.output().is_empty() {
             farewell(&mut *self.transport, &*self.clock, self.ended).await;
         }
     }

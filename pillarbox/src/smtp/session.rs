@@ -12,7 +12,7 @@ use pillarbox_smtp::trace::Received;
 use super::Shared;
 use super::message::Transaction;
 use crate::login::log_in;
-use crate::net::{Dialect, Flushed, Lost, Transcript, Transport, Wire, early_input};
+use crate::net::{Dialect, Lost, Transcript, Transport, Wire, early_input};
 use crate::parts::{LoginOutcome, Session, Verdict};
 use crate::shutdown::Shutdown;
 
@@ -131,7 +131,7 @@ impl Connection {
                         self.answer(answer);
                     }
                     if self.wire.machine.must_flush() || self.wire.machine.output().len() >= OUTPUT_MAX {
-                        let _ = self.wire.flush().await?;
+                        self.wire.flush().await?;
                     }
                     continue;
                 }
@@ -141,9 +141,7 @@ impl Connection {
             match rest {
                 Step::Event(()) => unreachable!("events were served above"),
                 Step::NeedInput | Step::NeedTime => {
-                    if self.wire.flush().await? == Flushed::Deadline {
-                        continue;
-                    }
+                    self.wire.flush().await?;
                     let delayed = rest == Step::NeedTime;
                     tokio::select! {
                         biased;
