@@ -62,7 +62,9 @@ fn serve(mut stream: TcpStream, config: Arc<ServerConfig>, told: &mpsc::Sender<M
                 match stream.read(&mut buffer[filled..]) {
                     Ok(0) => session.handle_eof(now()),
                     Ok(read) => filled += read,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => session.handle_timeout(now()),
+                    Err(error) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) => {
+                        session.handle_timeout(now())
+                    }
                     Err(error) => return Err(error),
                 }
             }
