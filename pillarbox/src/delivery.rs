@@ -1,0 +1,217 @@
+//! Delivery into mailboxes: a message sink over a mailbox store.
+
+use std::sync::Arc;
+
+use pillarbox_core::Reply;
+use pillarbox_core::address::ForwardPath;
+use pillarbox_imap::types::MailboxName;
+use pillarbox_smtp::trace::{ReturnPath, StripTrace};
+
+use crate::parts::{
+    Append, BoxFuture, Envelope, Identity, IncomingAppend, IncomingMessage, MailboxStore, MessageSink, Outcome,
+    SinkError, StoreError, StoreErrorKind,
+};
+
+/// Which account gets the mail of an address; `None`: nobody's.
+type Accounts = dyn Fn(&ForwardPath<'_>) -> Option<Identity> + Send + Sync;
+
+/// Delivers messages into the INBOX of each recipient's account.
+///
+/// A message is streamed into all mailboxes at once, each copy with a `Return-Path` and a `Delivered-To` field of its own in
+/// front; fields of these names that it brought along are taken out (RFC 5321 §4.4). Recipients that lead to one account get
+/// one copy. All copies are brought to stable storage before the first is made visible.
+///
+/// ```
+/// use std::sync::Arc;
+/// use pillarbox::delivery::MailboxSink;
+/// use pillarbox::parts::{Identity, Parts};
+/// use pillarbox::store::MemoryStore;
+///
+/// let store = Arc::new(MemoryStore::new());
+/// let accounts = |to: &pillarbox_core::address::ForwardPath<'_>| {
+///     let address = to.address()?;
+///     (address.domain().eq_ignore_ascii_case("localhost")).then(|| Identity::new(address.to_string()))
+/// };
+/// let sink = Arc::new(MailboxSink::new(store.clone(), accounts));
+/// let parts = Parts { store, sink, ..Parts::in_memory() };
+/// ```
+#[derive(Clone)]
+pub struct MailboxSink {
+    store: Arc<dyn MailboxStore>,
+    accounts: Arc<Accounts>,
+}
+
+impl MailboxSink {
+    /// A sink that delivers into `store` and asks `accounts` whose mail it is.
+    pub fn new(
+        store: Arc<dyn MailboxStore>,
+        accounts: impl Fn(&ForwardPath<'_>) -> Option<Identity> + Send + Sync + 'static,
+    ) -> Self {
+        MailboxSink { store, accounts: Arc::new(accounts) }
+    }
+}
+
+impl MessageSink for MailboxSink {
+    fn begin(&self, envelope: Envelope) -> BoxFuture<'_, Result<Box<dyn IncomingMessage>, SinkError>> {
+        Box::pin(async move {
+            let mut delivery = Delivery { copies: Vec::new(), copy_of: Vec::new(), strip: StripTrace::new() };
+            let mut accounts: Vec<Identity> = Vec::new();
+            for to in &envelope.recipients {
+                let Some(account) = (self.accounts)(to) else {
+                    delivery.copy_of.push(None);
+                    continue;
+                };
+                let known = accounts.iter().position(|known| *known == account);
+                let index = known.unwrap_or(accounts.len());
+                delivery.copy_of.push(Some(index));
+                if known.is_none() {
+                    delivery.copies.push(self.open(&envelope, &account, to).await);
+                    accounts.push(account);
+                }
+            }
+            delivery.check_hope()?;
+            Ok(Box::new(delivery) as Box<dyn IncomingMessage>)
+        })
+    }
+}
+
+impl MailboxSink {
+    /// Begins one copy and writes what stands in front of it.
+    async fn open(&self, envelope: &Envelope, account: &Identity, to: &ForwardPath<'_>) -> Copy {
+        // The size is not that of the envelope: fields are put in front and taken out.
+        let mut incoming = self.store.append(account, &MailboxName::inbox(), Append::default()).await?;
+        let delivered_to = match to {
+            ForwardPath::Postmaster => account.user().to_owned(),
+            ForwardPath::Address(address) => address.to_string(),
+        };
+        let mut front = format!("{}Delivered-To: {delivered_to}\r\n", ReturnPath(&envelope.from)).into_bytes();
+        front.extend_from_slice(&envelope.trace);
+        incoming.write(&front).await?;
+        Ok(incoming)
+    }
+}
+
+/// One copy, or why there is none.
+type Copy = Result<Box<dyn IncomingAppend>, StoreError>;
+
+/// A message on its way into mailboxes.
+struct Delivery {
+    copies: Vec<Copy>,
+    /// The copy of each recipient; none if it leads to no account.
+    copy_of: Vec<Option<usize>>,
+    strip: StripTrace,
+}
+
+impl Delivery {
+    /// An error if no copy is left to write to.
+    fn check_hope(&self) -> Result<(), SinkError> {
+        if self.copies.iter().any(Result::is_ok) {
+            return Ok(());
+        }
+        let error = self.copies.iter().find_map(|copy| copy.as_ref().err());
+        Err(error.map_or_else(
+            || SinkError::new(no_such_mailbox(), "no recipient has an account"),
+            |error| SinkError::new(reply(error.kind), error.cause.clone()),
+        ))
+    }
+
+    async fn write_kept(&mut self, kept: &[u8]) {
+        for copy in &mut self.copies {
+            if let Ok(incoming) = copy
+                && let Err(error) = incoming.write(kept).await
+            {
+                *copy = Err(error);
+            }
+        }
+    }
+
+    /// Brings every copy to stable storage under a private name. With `all` the first failure spares the rest.
+    async fn prepare(&mut self, all: bool) {
+        for index in 0..self.copies.len() {
+            if let Ok(incoming) = &mut self.copies[index]
+                && let Err(error) = incoming.prepare().await
+            {
+                self.copies[index] = Err(error);
+            }
+            if all && self.copies[index].is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Makes the copies visible; with `all`, takes them back when one fails.
+    async fn publish(&mut self, all: bool) {
+        for index in 0..self.copies.len() {
+            let Ok(incoming) = &mut self.copies[index] else { continue };
+            let Err(error) = incoming.publish().await else { continue };
+            self.copies[index] = Err(error);
+            if all {
+                for published in self.copies[..index].iter_mut().flatten() {
+                    // A copy that cannot be taken back stays: the client hears "later" and sends it again, so somebody
+                    // gets the message twice, which is better than never.
+                    let _ = published.undo().await;
+                }
+                return;
+            }
+        }
+    }
+
+    fn outcomes(&self, all: bool) -> Vec<Outcome> {
+        let stored = |index: &Option<usize>| index.is_some_and(|index| self.copies[index].is_ok());
+        let nothing = all && !self.copy_of.iter().all(stored);
+        let outcome = |index: &Option<usize>| match index.map(|index| &self.copies[index]) {
+            None => Outcome::Refused(no_such_mailbox()),
+            Some(Err(error)) => Outcome::Refused(reply(error.kind)),
+            Some(Ok(_)) if nothing => Outcome::Refused(with_others()),
+            Some(Ok(_)) => Outcome::Delivered,
+        };
+        self.copy_of.iter().map(outcome).collect()
+    }
+}
+
+impl IncomingMessage for Delivery {
+    fn write<'a>(&'a mut self, octets: &'a [u8]) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move {
+            let mut kept = Vec::with_capacity(octets.len());
+            self.strip.write(octets, &mut |piece| kept.extend_from_slice(piece));
+            self.write_kept(&kept).await;
+            self.check_hope()
+        })
+    }
+
+    fn commit(mut self: Box<Self>, all_or_nothing: bool) -> BoxFuture<'static, Vec<Outcome>> {
+        Box::pin(async move {
+            let mut kept = Vec::new();
+            self.strip.finish(&mut |piece| kept.extend_from_slice(piece));
+            self.write_kept(&kept).await;
+            self.prepare(all_or_nothing).await;
+            let complete = self.copies.iter().all(Result::is_ok) && self.copy_of.iter().all(Option::is_some);
+            if complete || !all_or_nothing {
+                self.publish(all_or_nothing).await;
+            }
+            self.outcomes(all_or_nothing)
+        })
+    }
+}
+
+/// What a client hears of a store's trouble (RFC 3463).
+fn reply(kind: StoreErrorKind) -> Reply {
+    match kind {
+        StoreErrorKind::NoSuchMailbox => no_such_mailbox(),
+        StoreErrorKind::OverQuota => Reply::enhanced(452, 4, 2, 2, "the mailbox is full, try again later"),
+        StoreErrorKind::NoSpace => Reply::enhanced(452, 4, 3, 1, "no room for the message now, try again later"),
+        _ => Reply::enhanced(451, 4, 3, 0, "local trouble, try again later"),
+    }
+}
+
+fn no_such_mailbox() -> Reply {
+    Reply::enhanced(550, 5, 1, 1, "no such mailbox here")
+}
+
+/// Said of a recipient whose copy was fine, where another's was not and the client gets one reply for all.
+fn with_others() -> Reply {
+    Reply::enhanced(451, 4, 3, 0, "another recipient could not be served, try again later")
+}
+
+#[cfg(test)]
+mod tests;
