@@ -86,7 +86,7 @@ impl ServerSession {
 
     /// RFC 9051 §6.2.3
     pub(super) fn login<'b>(&mut self, user: &[u8], password: &[u8]) -> Served<'b> {
-        self.refuse_clear_text().inspect_err(|_| self.bad = self.bad.saturating_add(1))?;
+        self.refuse_clear_text()?;
         let (Ok(user), Ok(password)) = (core::str::from_utf8(user), core::str::from_utf8(password)) else {
             return self.login_failed();
         };
@@ -110,7 +110,7 @@ impl ServerSession {
     pub(super) fn authenticate<'b>(&mut self, mechanism: &str, initial_response: Option<&[u8]>) -> Served<'b> {
         let unknown = || End::no(&ResponseCode::Cannot, "This mechanism is not on offer");
         let mechanism = Mechanism::parse(mechanism).ok_or_else(unknown)?;
-        self.refuse_clear_text().inspect_err(|_| self.bad = self.bad.saturating_add(1))?;
+        self.refuse_clear_text()?;
         if !self.mechanisms().any(|offered| *offered == mechanism) {
             return Err(unknown());
         }

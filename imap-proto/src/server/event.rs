@@ -148,6 +148,41 @@ pub enum Event<'b> {
     },
 }
 
+impl Event<'_> {
+    /// The same event with nothing borrowed, for an answer that takes time. `None` for the two that lend octets and ask
+    /// nothing, [`AppendBody`](Event::AppendBody) and [`Refused`](Event::Refused): they are done with at once.
+    pub fn into_owned(self) -> Option<Event<'static>> {
+        Some(match self {
+            Event::AppendBody(_) | Event::Refused { .. } => return None,
+            Event::List(List { pattern, subscribed }) => {
+                Event::List(List { pattern: Cow::Owned(pattern.into_owned()), subscribed })
+            }
+            Event::Connect => Event::Connect,
+            Event::StartTls => Event::StartTls,
+            Event::Login { mechanism, credentials } => Event::Login { mechanism, credentials },
+            Event::Status { mailbox, items } => Event::Status { mailbox, items },
+            Event::Select { mailbox, read_only } => Event::Select { mailbox, read_only },
+            Event::Create(mailbox) => Event::Create(mailbox),
+            Event::Delete(mailbox) => Event::Delete(mailbox),
+            Event::Rename { from, to } => Event::Rename { from, to },
+            Event::Subscribe(mailbox) => Event::Subscribe(mailbox),
+            Event::Unsubscribe(mailbox) => Event::Unsubscribe(mailbox),
+            Event::AppendStart { mailbox, flags, date, size } => Event::AppendStart { mailbox, flags, date, size },
+            Event::AppendEnd => Event::AppendEnd,
+            Event::Sync => Event::Sync,
+            Event::Fetch { uids, wanted, mark_seen } => Event::Fetch { uids, wanted, mark_seen },
+            Event::Store { uids, change, flags, silent } => Event::Store { uids, change, flags, silent },
+            Event::Search(query) => Event::Search(query),
+            Event::Copy { uids, mailbox } => Event::Copy { uids, mailbox },
+            Event::Expunge { only } => Event::Expunge { only },
+            Event::Idle => Event::Idle,
+            Event::IdleEnd => Event::IdleEnd,
+            Event::Deselected => Event::Deselected,
+            Event::Abandoned => Event::Abandoned,
+        })
+    }
+}
+
 /// LIST or LSUB with its pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

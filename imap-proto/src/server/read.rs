@@ -2,7 +2,7 @@
 
 use alloc::borrow::Cow;
 
-use super::reply::End;
+use super::reply::{End, Verdict};
 use super::session::{Doing, Next, Standing};
 use super::{CloseReason, Event, ServerSession};
 use crate::command::{CommandRow, States, row_of};
@@ -44,7 +44,7 @@ impl ServerSession {
                     return Next::Event(event);
                 }
                 let served = self.serve(&bytes[..len - 2]);
-                let hides = matches!(served, Err(_)) && self.hides_next_line();
+                let hides = served.is_err() && self.hides_next_line();
                 let next = self.served(served, &bytes[..len]);
                 self.next_line_is_secret = hides;
                 next
@@ -81,7 +81,12 @@ impl ServerSession {
             Ok(None) => Next::Again,
             Err(end) => {
                 let event = self.show(line, end.told());
+                // A stranger is refused a few times, in whatever words.
+                let counts = end.verdict == Verdict::No && matches!(self.standing, Standing::NotAuthenticated);
                 self.finish(end);
+                if counts {
+                    self.count_bad();
+                }
                 Next::Event(event)
             }
         }

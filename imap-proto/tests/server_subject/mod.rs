@@ -1,0 +1,399 @@
+//! How dialog files drive an IMAP session: their settings, events and answers. Shared by every test that plays them.
+
+mod words;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pillarbox_core::dialog::{Config, Seen, Subject, Turn};
+use pillarbox_core::sasl::Mechanism;
+use pillarbox_core::{Misuse, TlsFacts, WallTime};
+use pillarbox_imap::message::Section;
+use pillarbox_imap::server::{
+    Answer, Change, CloseReason, Event, FetchData, FetchItem, FlagChange, Listed, Peer, SectionName, ServerConfig,
+    ServerSession, Snapshot, Status,
+};
+use pillarbox_imap::types::{Flags, MailboxName, Separator, Uid, UidSet};
+use words::{flags, no, query, quoted, uid, uid_validity, uids, value};
+
+/// Settings: `starttls`, `tls` (from the start), `auth=PLAIN,LOGIN`, `clear` (passwords without TLS; on unless `clear=no`),
+/// `separator=.`, `prefix=..`, `children=no`, `messages=n` (UIDs 1 to n in every mailbox, default 3), limits by their
+/// names (times in seconds), `line_max` for both states.
+///
+/// The answers are those of [`Answer`] in lower case; parts of a streamed answer stand one to a line:
+///
+/// ```text
+/// done | no [CODE] text | bye text | login joe
+/// listed "a name" \HasNoChildren | status messages=3 unseen=1 | appended 7 12 | copied 7 1:101 2:102
+/// selected uids=1,5,9 validity=7 next=10 unseen=5 recent=1 keywords=$a,$b fixed readonly
+/// message 5 | data flags \Seen | data size 10 | data date 0 | data envelope (..) | end
+/// section 0 "octets" | literal 0 6 | chunk "octets" | nosection 0      (0: the first section that was asked for)
+/// flags 5 \Seen | found 1,2,3 | expunged 1,2
+/// ```
+///
+/// `N:` brings `added 4,5`, `flags 3 \Seen`, `removed 1,2` or `gone`; `N: no ..` refuses a message while it arrives.
+///
+/// A question without an answer is answered as by a store that has those messages and knows the password `secret`.
+#[derive(Debug, Default)]
+pub(crate) struct ImapSubject {
+    messages: u32,
+    question: Option<Asked>,
+    /// What the last FETCH wanted.
+    wanted: Vec<FetchItem>,
+}
+
+/// The open question, for its default answer.
+#[derive(Clone, Debug)]
+enum Asked {
+    Login(Option<String>),
+    Status,
+    Select,
+    AppendEnd,
+    Fetch(Vec<Uid>),
+    Store { uids: Vec<Uid>, change: FlagChange, flags: Flags },
+    Search,
+    Copy(UidSet),
+    Other,
+}
+
+impl Subject for ImapSubject {
+    type Machine = ServerSession;
+
+    fn connect(&mut self, _: usize, config: &Config) -> Result<ServerSession, String> {
+        self.messages = config.parsed("messages", 3)?;
+        let mut peer = Peer::default();
+        if config.flag("tls")? {
+            peer.tls = Some(TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384"));
+        }
+        Ok(ServerSession::new(Arc::new(server_config(config)?), peer))
+    }
+
+    fn describe(&mut self, _: usize, event: Event<'_>) -> Seen {
+        let mut asked = Asked::Other;
+        let text = match event {
+            Event::Connect => "Connect".into(),
+            Event::StartTls => "StartTls".into(),
+            Event::Login { mechanism, credentials } => {
+                let name = credentials.authorization_id().unwrap_or(credentials.authentication_id()).to_string();
+                let good = credentials.password().is_some_and(|password| password.same_as(b"secret"));
+                asked = Asked::Login(good.then_some(name));
+                let acting = credentials.authorization_id().map(|name| format!(" as {name}")).unwrap_or_default();
+                format!("Login {mechanism} {}{acting}", credentials.authentication_id())
+            }
+            Event::List(list) => format!("{} {}", if list.subscribed { "Lsub" } else { "List" }, list.pattern),
+            Event::Status { mailbox, items } => {
+                asked = Asked::Status;
+                format!("Status {mailbox} {items:?}")
+            }
+            Event::Select { mailbox, read_only } => {
+                asked = Asked::Select;
+                format!("{} {mailbox}", if read_only { "Examine" } else { "Select" })
+            }
+            Event::Create(mailbox) => format!("Create {mailbox}"),
+            Event::Delete(mailbox) => format!("Delete {mailbox}"),
+            Event::Rename { from, to } => format!("Rename {from} to {to}"),
+            Event::Subscribe(mailbox) => format!("Subscribe {mailbox}"),
+            Event::Unsubscribe(mailbox) => format!("Unsubscribe {mailbox}"),
+            Event::AppendStart { mailbox, flags, date, size } => {
+                let date = date.map(|date| format!(" {date}")).unwrap_or_default();
+                format!("AppendStart {mailbox} {flags}{date} size={size}")
+            }
+            Event::AppendBody(octets) => return Seen::Body(octets.to_vec()),
+            Event::AppendEnd => {
+                asked = Asked::AppendEnd;
+                "AppendEnd".into()
+            }
+            Event::Sync => "Sync".into(),
+            Event::Fetch { uids, wanted, mark_seen } => {
+                asked = Asked::Fetch(uids.iter().rev().collect());
+                let items: Vec<String> = wanted.iter().map(words::item).collect();
+                self.wanted = wanted;
+                format!("Fetch {uids} [{}]{}", items.join(", "), if mark_seen { " and mark seen" } else { "" })
+            }
+            Event::Store { uids, change, flags, silent } => {
+                let sign = match change {
+                    FlagChange::Add => "+",
+                    FlagChange::Remove => "-",
+                    FlagChange::Replace => "",
+                };
+                let text = format!("Store {uids} {sign}{flags}{}", if silent { " silent" } else { "" });
+                asked = Asked::Store { uids: uids.iter().rev().collect(), change, flags };
+                text
+            }
+            Event::Search(key) => {
+                asked = Asked::Search;
+                format!("Search {}", query(&key))
+            }
+            Event::Copy { uids, mailbox } => {
+                let text = format!("Copy {uids} to {mailbox}");
+                asked = Asked::Copy(uids);
+                text
+            }
+            Event::Expunge { only: None } => "Expunge".into(),
+            Event::Expunge { only: Some(uids) } => format!("Expunge only {uids}"),
+            Event::Idle => return Seen::Note("Idle".into()),
+            Event::IdleEnd => return Seen::Note("IdleEnd".into()),
+            Event::Deselected => return Seen::Note("Deselected".into()),
+            Event::Abandoned => return Seen::Note("Abandoned".into()),
+            Event::Refused { line, told } => return Seen::Note(format!("Refused {told} \"{}\"", line.escape_ascii())),
+            other => return Seen::Note(format!("{other:?}")),
+        };
+        self.question = Some(asked);
+        Seen::Question(text)
+    }
+
+    fn answer(&mut self, turn: Turn<'_, ServerSession>, text: &str) -> Result<(), String> {
+        self.question = None;
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let (now, machine) = (turn.now, turn.machine);
+        let mut give = |answer: Answer<'_>| machine.answer(now, answer);
+        let given = match word {
+            "done" => give(Answer::Done),
+            "no" => give(no(rest)?),
+            "bye" => give(Answer::Bye(rest.into())),
+            "login" => give(Answer::LoggedIn(rest.into())),
+            "listed" => {
+                let (name, attributes) = quoted(rest)?;
+                let attributes = attributes.split_whitespace().map(|word| word.to_string().into()).collect();
+                let name = MailboxName::new(&String::from_utf8_lossy(&name)).map_err(|error| error.to_string())?;
+                give(Answer::Listed(Listed::new(name, attributes)))
+            }
+            "status" => {
+                let mut status = Status::new(
+                    uid_validity(value(rest, "validity").unwrap_or("1"))?,
+                    uid(value(rest, "next").unwrap_or("4"))?,
+                );
+                let number = |key| value(rest, key).map_or(Ok(0), str::parse).map_err(|_| format!("{text}: no number"));
+                (status.messages, status.recent, status.unseen) =
+                    (number("messages")?, number("recent")?, number("unseen")?);
+                give(Answer::Status(status))
+            }
+            "selected" => give(Answer::Selected(words::snapshot(rest)?)),
+            "appended" => {
+                let (validity, number) = rest.split_once(' ').ok_or("appended <validity> <uid>")?;
+                give(Answer::Appended { uid_validity: uid_validity(validity)?, uid: uid(number)? })
+            }
+            "message" => give(Answer::Message(uid(rest)?)),
+            "data" => {
+                let (what, value) = rest.split_once(' ').unwrap_or((rest, ""));
+                let written = |item| FetchData::Written { item, text: value.as_bytes() };
+                give(Answer::Data(match what {
+                    "flags" => FetchData::Flags(flags(value)?),
+                    "size" => FetchData::Rfc822Size(value.parse().map_err(|_| "data size <number>")?),
+                    "date" => {
+                        FetchData::InternalDate(WallTime::new(value.parse().map_err(|_| "data date <seconds>")?, 0))
+                    }
+                    "envelope" => written(FetchItem::Envelope),
+                    "body" => written(FetchItem::Body),
+                    "bodystructure" => written(FetchItem::BodyStructure),
+                    _ => return Err(format!("no data: {rest}")),
+                }))
+            }
+            "section" => {
+                let (section, name, origin, rest) = self.section(rest)?;
+                let (octets, _) = quoted(rest)?;
+                give(Answer::Literal { section: &section, name, origin, len: octets.len() as u64 })
+                    .and_then(|()| give(Answer::Chunk(&octets)))
+            }
+            "literal" => {
+                let (section, name, origin, rest) = self.section(rest)?;
+                let len = rest.parse().map_err(|_| "literal <index> <octets>")?;
+                give(Answer::Literal { section: &section, name, origin, len })
+            }
+            "nosection" => {
+                let (section, name, origin, _) = self.section(rest)?;
+                give(Answer::NoSection { section: &section, name, origin })
+            }
+            "chunk" => give(Answer::Chunk(&quoted(rest)?.0)),
+            "end" => give(Answer::MessageEnd),
+            "flags" => {
+                let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+                give(Answer::Flags { uid: uid(number)?, flags: flags(rest)? })
+            }
+            "found" => give(Answer::Found(&uids(rest)?)),
+            "expunged" => give(Answer::Expunged(&uids(rest)?)),
+            "copied" => {
+                let (validity, pairs) = rest.split_once(' ').ok_or("copied <validity> <uid>:<uid> ..")?;
+                let pair = |pair: &str| {
+                    let (from, to) = pair.split_once(':').ok_or("<uid>:<uid>")?;
+                    Ok::<_, String>((uid(from)?, uid(to)?))
+                };
+                let pairs: Vec<_> = pairs.split_whitespace().map(pair).collect::<Result<_, _>>()?;
+                give(Answer::Copied { uid_validity: uid_validity(validity)?, uids: &pairs })
+            }
+            _ => return Err(format!("no such answer: {text}")),
+        };
+        given.map_err(|misuse| misuse.to_string())
+    }
+
+    fn answer_by_default(&mut self, turn: Turn<'_, ServerSession>, _: &str) -> Result<bool, String> {
+        let Some(mut question) = self.question.take() else { return Ok(false) };
+        let (now, machine) = (turn.now, turn.machine);
+        let number = |number: u32| Uid::new(number).expect("numbers here are not 0");
+        let ended = match &mut question {
+            Asked::Login(Some(name)) => machine.answer(now, Answer::LoggedIn(name.as_str().into())).map(|()| true),
+            Asked::Login(None) => {
+                machine.answer(now, Answer::No { code: None, text: "Wrong name or password".into() }).map(|()| true)
+            }
+            Asked::Status => {
+                let mut status = Status::new(uid_validity("1")?, number(self.messages + 1));
+                status.messages = self.messages;
+                machine.answer(now, Answer::Status(status)).map(|()| true)
+            }
+            Asked::Select => {
+                let mut snapshot = Snapshot::new(uid_validity("1")?, number(self.messages + 1));
+                snapshot.uids = (1..=self.messages).map(number).collect();
+                machine.answer(now, Answer::Selected(snapshot)).map(|()| true)
+            }
+            Asked::AppendEnd => {
+                let (uid_validity, uid) = (uid_validity("1")?, number(self.messages + 1));
+                machine.answer(now, Answer::Appended { uid_validity, uid }).map(|()| true)
+            }
+            Asked::Fetch(uids) => match uids.pop() {
+                Some(uid) => self.message(machine, now, uid).map(|()| false),
+                None => machine.answer(now, Answer::Done).map(|()| true),
+            },
+            Asked::Store { uids, change, flags } => match uids.pop() {
+                Some(uid) => {
+                    let flags = if *change == FlagChange::Remove { Flags::new() } else { flags.clone() };
+                    machine.answer(now, Answer::Flags { uid, flags }).map(|()| false)
+                }
+                None => machine.answer(now, Answer::Done).map(|()| true),
+            },
+            Asked::Search => {
+                let all: Vec<Uid> = (1..=self.messages).map(number).collect();
+                machine.answer(now, Answer::Found(&all)).and_then(|()| machine.answer(now, Answer::Done)).map(|()| true)
+            }
+            Asked::Copy(uids) => {
+                let pairs: Vec<_> = uids.iter().map(|uid| (uid, number(uid.get().saturating_add(100)))).collect();
+                machine.answer(now, Answer::Copied { uid_validity: uid_validity("9")?, uids: &pairs }).map(|()| true)
+            }
+            Asked::Other => machine.answer(now, Answer::Done).map(|()| true),
+        };
+        if !ended.map_err(|misuse| misuse.to_string())? {
+            self.question = Some(question);
+        }
+        Ok(true)
+    }
+
+    fn news(&mut self, turn: Turn<'_, ServerSession>, text: &str) -> Result<(), String> {
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let change = match word {
+            "added" => Change::Added(uids(rest)?),
+            "removed" => Change::Removed(uids(rest)?.into_iter().collect()),
+            "flags" => {
+                let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+                Change::Flags { uid: uid(number)?, flags: flags(rest)? }
+            }
+            "gone" => Change::Gone,
+            "no" => return turn.machine.answer(turn.now, no(rest)?).map_err(|misuse| misuse.to_string()),
+            _ => return Err(format!("no such news: {text}")),
+        };
+        turn.machine.learn(turn.now, change);
+        Ok(())
+    }
+
+    fn is_sync_point(&mut self, _: usize, sent: &[u8], expected: &str) -> bool {
+        // A response within AUTHENTICATE looks like nothing else; what was sent before tells, and it ends in one of these.
+        let line = sent.trim_ascii_end().to_ascii_uppercase();
+        let has = |word: &[u8]| line.windows(word.len()).any(|w| w == word);
+        has(b" STARTTLS") || has(b" AUTHENTICATE") || expected.starts_with("+ ") && line.ends_with(b"}")
+    }
+
+    fn close_reason(&self, machine: &ServerSession) -> String {
+        match machine.close_reason() {
+            None => "open",
+            Some(CloseReason::Logout) => "logout",
+            Some(CloseReason::EndOfInput) => "eof",
+            Some(CloseReason::Refused) => "refused",
+            Some(CloseReason::Timeout) => "timeout",
+            Some(CloseReason::TooManyErrors) => "too many errors",
+            Some(CloseReason::Synchronisation) => "synchronisation",
+            Some(CloseReason::Tls) => "tls",
+            Some(CloseReason::Broken) => "broken",
+            Some(CloseReason::MailboxGone) => "mailbox gone",
+            Some(CloseReason::ShutDown) => "shut down",
+            Some(_) => "another reason",
+        }
+        .into()
+    }
+}
+
+impl ImapSubject {
+    /// The section that `<index> rest` names, and the rest.
+    fn section<'t>(&self, text: &'t str) -> Result<(Section, SectionName, Option<u32>, &'t str), String> {
+        let (index, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let index: usize = index.parse().map_err(|_| format!("{text}: an index first"))?;
+        let sections = self.wanted.iter().filter_map(|item| match item {
+            FetchItem::Section { section, partial, name, .. } => Some((section, partial, *name)),
+            _ => None,
+        });
+        let (section, partial, name) =
+            sections.clone().nth(index).ok_or(format!("no section {index} was asked for"))?;
+        Ok((section.clone(), name, partial.map(|(origin, _)| origin), rest))
+    }
+
+    /// A message as it comes by default: no flags, 5 octets, 1970.
+    fn message(&self, machine: &mut ServerSession, now: pillarbox_core::Time, uid: Uid) -> Result<(), Misuse> {
+        machine.answer(now, Answer::Message(uid))?;
+        for item in &self.wanted {
+            let written = |text| Answer::Data(FetchData::Written { item: item.clone(), text });
+            match item {
+                FetchItem::Flags => machine.answer(now, Answer::Data(FetchData::Flags(Flags::new())))?,
+                FetchItem::InternalDate => {
+                    machine.answer(now, Answer::Data(FetchData::InternalDate(WallTime::new(0, 0))))?;
+                }
+                FetchItem::Rfc822Size => machine.answer(now, Answer::Data(FetchData::Rfc822Size(5)))?,
+                FetchItem::Envelope => machine.answer(now, written(b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"))?,
+                FetchItem::Body | FetchItem::BodyStructure => {
+                    machine.answer(now, written(b"(\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 5 1)"))?;
+                }
+                FetchItem::Section { section, partial, name, .. } => {
+                    let origin = partial.map(|(origin, _)| origin);
+                    machine.answer(now, Answer::Literal { section, name: *name, origin, len: 5 })?;
+                    machine.answer(now, Answer::Chunk(b"hel"))?;
+                    machine.answer(now, Answer::Chunk(b"lo"))?;
+                }
+                _ => {}
+            }
+        }
+        machine.answer(now, Answer::MessageEnd)
+    }
+}
+
+/// The configuration that the `cfg:` lines of a file describe.
+pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
+    let mut server = ServerConfig::default();
+    server.starttls = config.flag("starttls")?;
+    if let Some(names) = config.value("auth") {
+        let mechanism = |name: &str| Mechanism::parse(name).ok_or(format!("{name} is no mechanism"));
+        server.mechanisms = names.split(',').map(mechanism).collect::<Result<_, _>>()?;
+    }
+    server.login_without_tls = config.value("clear") != Some("no");
+    server.children = config.value("children") != Some("no");
+    server.separator = match config.value("separator") {
+        None | Some("/") => Separator::Slash,
+        Some(".") => Separator::Dot,
+        Some(other) => return Err(format!("separator={other} is neither / nor .")),
+    };
+    server.namespace_prefix = config.value("prefix").unwrap_or_default().into();
+    let limits = &mut server.limits;
+    limits.before_login.line_max = config.parsed("line_max", limits.before_login.line_max)?;
+    limits.after_login.line_max = config.parsed("line_max", limits.after_login.line_max)?;
+    limits.after_login.literal_max = config.parsed("literal_max", limits.after_login.literal_max)?;
+    limits.after_login.literals_max = config.parsed("literals_max", limits.after_login.literals_max)?;
+    limits.after_login.literals_size_max = config.parsed("literals_size_max", limits.after_login.literals_size_max)?;
+    limits.after_login.skip_max = config.parsed("skip_max", limits.after_login.skip_max)?;
+    limits.before_login.skip_max = config.parsed("skip_max", limits.before_login.skip_max)?;
+    limits.append_size_max = config.parsed("append_size_max", limits.append_size_max)?;
+    limits.bad_before_login = config.parsed("bad_before_login", limits.bad_before_login)?;
+    limits.bad_after_login = config.parsed("bad_after_login", limits.bad_after_login)?;
+    limits.pending_flags_max = config.parsed("pending_flags_max", limits.pending_flags_max)?;
+    limits.output_high_water = config.parsed("output_high_water", limits.output_high_water)?;
+    let seconds = |key, default: Duration| config.parsed(key, default.as_secs()).map(Duration::from_secs);
+    limits.login_timeout = seconds("login_timeout", limits.login_timeout)?;
+    limits.idle_timeout = seconds("idle_timeout", limits.idle_timeout)?;
+    limits.output_timeout = seconds("output_timeout", limits.output_timeout)?;
+    limits.keep_alive = seconds("keep_alive", limits.keep_alive)?;
+    Ok(server)
+}

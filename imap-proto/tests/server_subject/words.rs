@@ -1,0 +1,126 @@
+//! How values read in a dialog file.
+
+use pillarbox_imap::search::Query;
+use pillarbox_imap::server::{Answer, FetchItem, SectionName, Snapshot};
+use pillarbox_imap::types::{Flag, Flags, ResponseCode, Uid, UidValidity};
+
+pub(crate) fn uid(text: &str) -> Result<Uid, String> {
+    text.parse().ok().and_then(Uid::new).ok_or(format!("{text} is no UID"))
+}
+
+pub(crate) fn uid_validity(text: &str) -> Result<UidValidity, String> {
+    text.parse().ok().and_then(UidValidity::new).ok_or(format!("{text} is no UIDVALIDITY"))
+}
+
+/// `1,2,5`
+pub(crate) fn uids(text: &str) -> Result<Vec<Uid>, String> {
+    text.split(',').filter(|number| !number.is_empty()).map(uid).collect()
+}
+
+/// `\Seen $x`
+pub(crate) fn flags(text: &str) -> Result<Flags, String> {
+    text.split_whitespace().map(|word| Flag::parse(word).ok_or(format!("{word} is no flag"))).collect()
+}
+
+/// `[CODE] text`, with the text in quotes where it holds what a line cannot.
+pub(crate) fn no(text: &str) -> Result<Answer<'_>, String> {
+    let (code, text) = match text.strip_prefix('[').and_then(|text| text.split_once("] ")) {
+        None => (None, text),
+        Some((code, text)) => (Some(code), text),
+    };
+    let code = match code {
+        None => None,
+        Some("EXPUNGEISSUED") => Some(ResponseCode::ExpungeIssued),
+        Some("TRYCREATE") => Some(ResponseCode::TryCreate),
+        Some("OVERQUOTA") => Some(ResponseCode::OverQuota),
+        Some(other) => Some(ResponseCode::other(other.to_string()).ok_or(format!("{other} is no code"))?),
+    };
+    let text = match text.strip_prefix('"') {
+        Some(_) => String::from_utf8_lossy(&quoted(text)?.0).into_owned().into(),
+        None => text.into(),
+    };
+    Ok(Answer::No { code, text })
+}
+
+/// The value of `key=value` among words.
+pub(crate) fn value<'t>(text: &'t str, key: &str) -> Option<&'t str> {
+    text.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+}
+
+pub(crate) fn snapshot(text: &str) -> Result<Snapshot, String> {
+    let validity = uid_validity(value(text, "validity").unwrap_or("1"))?;
+    let mut snapshot = Snapshot::new(validity, uid(value(text, "next").unwrap_or("1"))?);
+    snapshot.uids = uids(value(text, "uids").unwrap_or_default())?;
+    snapshot.first_unseen = value(text, "unseen").map(uid).transpose()?;
+    snapshot.recent = value(text, "recent").unwrap_or("0").parse().map_err(|_| "recent=<number>")?;
+    for keyword in value(text, "keywords").unwrap_or_default().split(',').filter(|word| !word.is_empty()) {
+        snapshot.keywords.push(Flag::parse(keyword).ok_or(format!("{keyword} is no flag"))?);
+    }
+    snapshot.keywords_can_be_made = !text.split_whitespace().any(|word| word == "fixed");
+    snapshot.read_only = text.split_whitespace().any(|word| word == "readonly");
+    Ok(snapshot)
+}
+
+/// A text in double quotes with the escapes of Rust, or a word; and what follows.
+pub(crate) fn quoted(text: &str) -> Result<(Vec<u8>, &str), String> {
+    let Some(inner) = text.strip_prefix('"') else {
+        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+        return Ok((word.as_bytes().to_vec(), rest));
+    };
+    let mut octets = Vec::new();
+    let mut chars = inner.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Ok((octets, inner[at + 1..].trim_start())),
+            '\\' => match chars.next().map(|(_, c)| c) {
+                Some('r') => octets.push(b'\r'),
+                Some('n') => octets.push(b'\n'),
+                Some('0') => octets.push(0),
+                Some(c @ ('"' | '\\')) => octets.push(c as u8),
+                _ => return Err(format!("{text}: an escape that is not known")),
+            },
+            c => octets.extend(c.to_string().bytes()),
+        }
+    }
+    Err(format!("{text}: no end of the quotes"))
+}
+
+/// A FETCH item, as it was asked for.
+pub(crate) fn item(item: &FetchItem) -> String {
+    match item {
+        FetchItem::Section { section, partial, peek, name } => {
+            let partial = partial.map(|(origin, len)| format!("<{origin}.{len}>")).unwrap_or_default();
+            let peek = if *peek { ".PEEK" } else { "" };
+            match name {
+                SectionName::Body => format!("BODY{peek}[{section}]{partial}"),
+                other => format!("{other:?}"),
+            }
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// A search query in as few words as it has.
+pub(crate) fn query(key: &Query) -> String {
+    let list = |keys: &[Query]| keys.iter().map(query).collect::<Vec<_>>().join(" ");
+    match key {
+        Query::All => "all".into(),
+        Query::And(keys) => format!("(and {})", list(keys)),
+        Query::Or(one, other) => format!("(or {} {})", query(one), query(other)),
+        Query::Not(key) => format!("(not {})", query(key)),
+        Query::Uids(uids) => format!("uids<{uids}>"),
+        Query::Flag(flag) => flag.to_string(),
+        Query::Before(date) => format!("before {date}"),
+        Query::On(date) => format!("on {date}"),
+        Query::Since(date) => format!("since {date}"),
+        Query::SentBefore(date) => format!("sent-before {date}"),
+        Query::SentOn(date) => format!("sent-on {date}"),
+        Query::SentSince(date) => format!("sent-since {date}"),
+        Query::Larger(size) => format!("larger {size}"),
+        Query::Smaller(size) => format!("smaller {size}"),
+        Query::Header { name, text } => format!("header {name} {text:?}"),
+        Query::Body(text) => format!("body {text:?}"),
+        Query::Text(text) => format!("text {text:?}"),
+        other => format!("{other:?}"),
+    }
+}
