@@ -1,0 +1,115 @@
+//! What a session costs, counted by the allocator.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use peak_alloc::PeakAlloc;
+use pillarbox_core::{Step, Time};
+use pillarbox_smtp::server::{Answer, Event, Peer, ServerConfig, ServerSession};
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+const MIB: usize = 1024 * 1024;
+
+/// What a driver would do: shows bytes, answers, and sends the output. Gives how many octets of a body came, and how the last
+/// poll ended.
+fn show(session: &mut ServerSession, mut unread: &[u8]) -> (usize, bool) {
+    let mut body = 0;
+    loop {
+        match session.poll(Time::ZERO, &mut unread) {
+            Step::Event(Event::Body(octets)) => body += black_box(octets).len(),
+            Step::Event(Event::Abandoned(_) | Event::Refused { .. }) => {}
+            Step::Event(_) => session.answer(Time::ZERO, Answer::Accept).unwrap(),
+            step => {
+                session.consume_output(Time::ZERO, usize::MAX);
+                return (body, matches!(step, Step::Closed));
+            }
+        }
+    }
+}
+
+fn session(config: ServerConfig) -> ServerSession {
+    let mut session = ServerSession::new(Arc::new(config), Peer::default());
+    for flight in ["", "EHLO c.example\r\n", "MAIL FROM:<a@c.example>\r\nRCPT TO:<joe@mx.example>\r\nDATA\r\n"] {
+        show(&mut session, flight.as_bytes());
+    }
+    session
+}
+
+/// One test, because what the others allocate would be counted.
+#[test]
+fn memory_is_flat() {
+    let line = [&b"x"[..].repeat(70)[..], b"\r\n"].concat();
+    let mut piece = line.repeat(64 * 1024 / line.len());
+    piece.extend_from_slice(b"..stuffed\r\n");
+
+    // A message of a GiB.
+    let mut config = ServerConfig::new("mx.example");
+    config.limits.message_size_max = 2 << 30;
+    let mut big = session(config);
+    ALLOCATOR.reset_peak_usage();
+    let before = ALLOCATOR.current_usage();
+    let mut came = 0;
+    while came < 1 << 30 {
+        came += show(&mut big, &piece).0;
+    }
+    show(&mut big, b".\r\n");
+    let used = ALLOCATOR.peak_usage() - before;
+    assert!(used < 256 * 1024, "{used} bytes for a message of {came}");
+    assert_eq!(show(&mut big, b"QUIT\r\n"), (0, true));
+
+    // One that is far too large is eaten in the same way.
+    let mut refused = session(ServerConfig::new("mx.example"));
+    ALLOCATOR.reset_peak_usage();
+    let before = ALLOCATOR.current_usage();
+    let mut shown = 0;
+    for _ in 0..(100 * MIB).div_ceil(piece.len()) {
+        shown += show(&mut refused, &piece).0;
+    }
+    assert_eq!(shown, 52_428_800);
+    let used = ALLOCATOR.peak_usage() - before;
+    assert!(used < 16 * 1024, "{used} bytes for a message that is too large");
+
+    // A line without an end, until the session loses patience.
+    let mut endless = ServerSession::new(Arc::new(ServerConfig::new("mx.example")), Peer::default());
+    show(&mut endless, b"");
+    ALLOCATOR.reset_peak_usage();
+    let before = ALLOCATOR.current_usage();
+    let mut eaten = 0;
+    while !show(&mut endless, &[b'x'; 2048]).1 {
+        eaten += 2048;
+        assert!(eaten <= 64 * 1024, "{eaten} octets of a line were taken");
+    }
+    let used = ALLOCATOR.peak_usage() - before;
+    assert!(used < 16 * 1024, "{used} bytes for a line without an end");
+
+    // Very many recipients: they are counted, not kept.
+    let mut config = ServerConfig::new("mx.example");
+    config.limits.recipients_max = 1000;
+    let mut many = ServerSession::new(Arc::new(config), Peer::default());
+    for flight in ["", "EHLO c.example\r\n", "MAIL FROM:<a@c.example>\r\n"] {
+        show(&mut many, flight.as_bytes());
+    }
+    ALLOCATOR.reset_peak_usage();
+    let before = ALLOCATOR.current_usage();
+    for _ in 0..100_000 {
+        show(&mut many, b"RCPT TO:<joe@mx.example>\r\n");
+    }
+    let used = ALLOCATOR.peak_usage() - before;
+    assert!(used < 16 * 1024, "{used} bytes for recipients");
+
+    // An idle session.
+    let config = Arc::new(ServerConfig::new("mx.example"));
+    let before = ALLOCATOR.current_usage();
+    let idle: Vec<ServerSession> = (0..1000)
+        .map(|_| {
+            let mut session = ServerSession::new(config.clone(), Peer::default());
+            show(&mut session, b"");
+            show(&mut session, b"EHLO c.example\r\n");
+            session
+        })
+        .collect();
+    let each = (ALLOCATOR.current_usage() - before) / idle.len();
+    assert!(each < 2048, "{each} bytes for an idle session");
+}
