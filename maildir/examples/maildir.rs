@@ -20,7 +20,9 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use pillarbox_fs::RealFs;
-use pillarbox_maildir::{Access, FlagChange, Flags, Mailbox, MailboxName, Maildir, Options, Prepared, Store, Tree, Uid};
+use pillarbox_maildir::{
+    Access, FlagChange, Flags, Mailbox, MailboxName, Maildir, Options, Prepared, Store, Tree, Uid,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -84,7 +86,11 @@ fn main() -> Result<(), Box<dyn Error>> {
                 writeln!(out, "{}{}", listed.name, if listed.exists { "" } else { " (no mailbox)" })?;
             }
         }
-        _ => return Err("usage: maildir <dir> deliver|append|list|read|flag|keyword|expunge|copy|create|mailboxes".into()),
+        _ => {
+            return Err(
+                "usage: maildir <dir> deliver|append|list|read|flag|keyword|expunge|copy|create|mailboxes".into()
+            );
+        }
     }
     Ok(())
 }

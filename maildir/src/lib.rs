@@ -1,4 +1,4 @@
-//! Crate page.
+#![doc = include_str!("../README.md")]
 
 mod change;
 mod delivery;

@@ -19,7 +19,7 @@ use pillarbox_core::mutf7;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MailboxName(Vec<String>);
 
-/// Why a name is refused. IMAP answers NO [CANNOT], and NO [LIMIT] to what is too long.
+/// Why a name is refused. IMAP answers `NO [CANNOT]`, and `NO [LIMIT]` to what is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {

@@ -178,7 +178,7 @@ struct WatchedFile {
 impl WatchedFile {
     fn change(&mut self, op: Op, run: impl FnOnce(&mut File) -> Result<()>) -> io::Result<()> {
         self.shared.step()?;
-        run(&mut self.file).map_err(io::Error::other)?;
+        run(&mut self.file).map_err(again)?;
         self.shared.log().changes.push((op, self.path.clone()));
         Ok(())
     }
@@ -190,7 +190,7 @@ impl RawFile for WatchedFile {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read_at(offset, buffer).map_err(io::Error::other)
+        self.file.read_at(offset, buffer).map_err(again)
     }
 
     fn set_modified(&mut self, time: SystemTime) -> io::Result<()> {
@@ -206,15 +206,22 @@ impl RawFile for WatchedFile {
     }
 
     fn metadata(&self) -> io::Result<Metadata> {
-        self.file.metadata().map_err(io::Error::other)
+        self.file.metadata().map_err(again)
     }
 
     fn close(self: Box<Self>) -> io::Result<()> {
         self.shared.step()?;
-        self.file.close().map_err(io::Error::other)?;
+        self.file.close().map_err(again)?;
         self.shared.log().changes.push((Op::Close, self.path));
         Ok(())
     }
+}
+
+/// The system's error once more, so that it is of the same kind on the outside.
+fn again(error: FsError) -> io::Error {
+    use std::error::Error;
+    let number = error.source().and_then(|source| source.downcast_ref()).and_then(io::Error::raw_os_error);
+    number.map_or_else(|| io::Error::other(error), io::Error::from_raw_os_error)
 }
 
 #[cfg(test)]
