@@ -1,4 +1,16 @@
 //! What IMAP shows of a message, computed from its octets.
+//!
+//! [`Structure`] is the tree of a message's parts as ranges. From it come BODYSTRUCTURE ([`write_body`]), the octets of a
+//! section ([`Structure::section`]) and, through a [`Decoder`], of BINARY; ENVELOPE needs only the header
+//! ([`write_envelope`]). Nothing here fails: whatever a message is, it can be shown, within [`Limits`].
+//!
+//! A message is read from front to back and line by line, once for the tree; each header is read again when it is written.
+//! Headers are split by [`pillarbox_core::header`], so that what IMAP shows is what DKIM, DMARC and filters saw.
+//!
+//! Answers are those of Dovecot 2.3 but where an RFC says otherwise; the test `message_oracle` lists these cases.
+//!
+//! message/global (RFC 6532) is opened like message/rfc822, as RFC 9051 §7.5.2 wants. The grammar of IMAP4rev1 knows only
+//! the latter, so a client that spoke it to the letter would stumble over the ENVELOPE of the former.
 
 mod address;
 mod body;

@@ -268,6 +268,9 @@ impl Search {
 
     /// Looks for what TEXT wants in each field of a header.
     fn search_header(&self, header: &[u8], found: &mut [Option<bool>]) {
+        if !self.keys.iter().any(|key| matches!(key, Key::Text { .. })) {
+            return;
+        }
         for field in Fields::new(header) {
             // RFC 9051 §6.4.4: TEXT finds what stands in the header, names included.
             let name = alloc::format!("{}: ", String::from_utf8_lossy(field.name));
