@@ -33,3 +33,16 @@ pub use tree::{Listed, Tree};
 
 /// A message's unique identifier (RFC 9051 §2.3.1.1): 1 to 4,294,967,295.
 pub type Uid = std::num::NonZeroU32;
+
+// Handles go from thread to thread; what only reads an open file need not be shared.
+const _: () = {
+    const fn send<T: Send>() {}
+    const fn send_and_sync<T: Send + Sync>() {}
+    send_and_sync::<Store>();
+    send_and_sync::<Maildir>();
+    send_and_sync::<Tree>();
+    send_and_sync::<Mailbox>();
+    send::<MessageReader>();
+    send::<Incoming>();
+    send::<Prepared>();
+};

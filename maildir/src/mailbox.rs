@@ -55,7 +55,7 @@ pub struct Mailbox {
     seen: Option<Seen>,
 }
 
-/// What opening a mailbox may change in it.
+/// What opening and refreshing a mailbox may change in it. Whether its user may change more is the caller's to decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// New messages stay in `new/`, for whoever comes next. They get UIDs, without which nobody can name them.

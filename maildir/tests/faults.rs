@@ -193,6 +193,28 @@ fn a_failed_copy_leaves_nothing_and_a_failed_move_loses_nothing() {
 }
 
 #[test]
+fn where_no_link_is_possible_the_bytes_are_copied() {
+    const EXDEV: i32 = 18;
+    let bench = with_folder();
+    let (source, target) = (open(&bench, "m"), bench.folder("t"));
+    let date = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    let mut message = source.begin().unwrap();
+    message.write("line\r\n".repeat(20_000).as_bytes()).unwrap();
+    message.commit(Flags::SEEN, Some(date)).unwrap();
+    let mut mailbox = Mailbox::open(&source, Access::ReadWrite).unwrap();
+    let uid = mailbox.messages().next().unwrap().uid;
+    // After the sync of the source comes the link.
+    bench.fs.fail_at(1, EXDEV);
+    let copied = mailbox.copy(&[uid], &target).unwrap();
+    assert!(!bench.fs.heal(), "the link was refused");
+    let mut there = Mailbox::open(&target, Access::ReadWrite).unwrap();
+    let new = copied.uids[0].1;
+    assert_eq!(text(&mut there, new), "line\r\n".repeat(20_000));
+    assert_eq!((there.info(new).unwrap().date, there.message(new).unwrap().flags), (date, Flags::SEEN));
+    assert_eq!(files(target.path()).len(), 1);
+}
+
+#[test]
 fn after_failed_changes_the_view_is_what_the_folder_is() {
     let start = || {
         let bench = with_folder();
