@@ -1,4 +1,5 @@
 //! The shared conformance material, where the environment variable `PILLARBOX_SHARED` says where it is.
+#![allow(clippy::print_stderr)]
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -63,7 +63,7 @@ fn serve(mut stream: TcpStream, config: Arc<ServerConfig>, told: &mpsc::Sender<M
                     Ok(0) => session.handle_eof(now()),
                     Ok(read) => filled += read,
                     Err(error) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) => {
-                        session.handle_timeout(now())
+                        session.handle_timeout(now());
                     }
                     Err(error) => return Err(error),
                 }

@@ -54,11 +54,6 @@ impl ServerSession {
                     Decision::Exchange(progress, login) => self.progress(progress, login),
                 }
             }
-            // RFC 5321 §4.5.3.1.10: a client that is told to come back with the rest has done nothing wrong.
-            Err(reply) if reply.is_temporary() => {
-                self.write(&reply);
-                Some(Step::Event(Event::Refused { line, reply }))
-            }
             Err(reply) => self.refuse_line(command::without_secrets(line), reply),
         }
     }

@@ -641,7 +641,12 @@ impl ServerSession {
 
     /// Refuses a line without asking.
     pub(super) fn refuse_line<'b>(&mut self, line: &'b [u8], reply: Reply) -> Option<Step<Event<'b>>> {
-        self.refuse(reply.clone());
+        if reply.is_permanent() {
+            self.refuse(reply.clone());
+        } else {
+            // RFC 5321 §4.5.3.1.10: a client that is told to come back with the rest has done nothing wrong.
+            self.write(&reply);
+        }
         Some(Step::Event(Event::Refused { line: cut(line), reply }))
     }
 
