@@ -1,5 +1,8 @@
 //! Embeddable mail: plug-in traits, their in-memory versions, and drivers.
 
+pub mod delivery;
+#[cfg(feature = "tokio")]
+pub mod imap;
 #[cfg(feature = "tokio")]
 mod login;
 #[cfg(feature = "tokio")]
@@ -21,3 +24,8 @@ mod tls;
 pub use net::{Listener, PeerLimits, Transport};
 #[cfg(feature = "tokio")]
 pub use shutdown::Shutdown;
+
+pub use pillarbox_core as mailcore;
+pub use pillarbox_imap as imap_proto;
+pub use pillarbox_lmtp as lmtp_proto;
+pub use pillarbox_smtp as smtp_proto;

@@ -31,8 +31,8 @@ pub use policy::{AllowList, Policy, Session, Verdict};
 pub use resolver::{Resolver, resolve};
 pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Outcome, SinkError};
 pub use store::{
-    Append, AppendedMessage, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageReader, StoreCapabilities,
-    StoreError, StoreErrorKind,
+    Append, AppendedMessage, Copied, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageReader,
+    StoreCapabilities, StoreError, StoreErrorKind,
 };
 
 use crate::store::MemoryStore;

@@ -117,6 +117,9 @@ impl AppendedMessage {
     }
 }
 
+/// What [`Mailbox::copy`] made: the target's UIDVALIDITY, and the UIDs of each message here and there.
+pub type Copied = (UidValidity, Vec<(Uid, Uid)>);
+
 /// One open selection of a mailbox.
 pub trait Mailbox: Send {
     /// The mailbox as it is now; changes are counted from here.
@@ -136,12 +139,8 @@ pub trait Mailbox: Send {
         change: FlagChange,
         flags: &'a Flags,
     ) -> BoxFuture<'a, Result<Vec<(Uid, Flags)>, StoreError>>;
-    /// Copies messages, all or none; returns the target's UIDVALIDITY and the UIDs pair by pair.
-    fn copy<'a>(
-        &'a mut self,
-        uids: &'a UidSet,
-        target: &'a MailboxName,
-    ) -> BoxFuture<'a, Result<(UidValidity, Vec<(Uid, Uid)>), StoreError>>;
+    /// Copies messages, all or none.
+    fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied, StoreError>>;
     /// Removes messages that have `\Deleted`, of these or of all; returns which.
     fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>, StoreError>>;
     /// Searches with an index of its own. `None`: it has none, and the caller reads the messages itself.

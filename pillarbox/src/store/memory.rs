@@ -31,7 +31,6 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
 }
 
-#[derive(Default)]
 struct Account {
     mailboxes: BTreeMap<MailboxName, Arc<Shared>>,
     subscribed: BTreeSet<MailboxName>,
@@ -70,13 +69,15 @@ fn no_such(mailbox: &MailboxName) -> StoreError {
     StoreError::new(StoreErrorKind::NoSuchMailbox, format!("no mailbox {}", mailbox.as_str()))
 }
 
-impl Account {
-    fn new() -> Self {
-        let mut account = Account::default();
+impl Default for Account {
+    fn default() -> Self {
+        let mut account = Account { mailboxes: BTreeMap::new(), subscribed: BTreeSet::new(), last_uid_validity: 0 };
         account.make(MailboxName::inbox());
         account
     }
+}
 
+impl Account {
     /// Makes a mailbox under a UIDVALIDITY that no mailbox of the account had (RFC 9051 §2.3.1.1).
     fn make(&mut self, name: MailboxName) {
         self.last_uid_validity += 1;
@@ -140,7 +141,7 @@ impl MemoryStore {
     }
 
     fn account<T>(&self, user: &Identity, act: impl FnOnce(&mut Account) -> T) -> T {
-        act(lock(&self.accounts).entry(user.clone()).or_insert_with(Account::new))
+        act(lock(&self.accounts).entry(user.clone()).or_default())
     }
 }
 
@@ -152,10 +153,7 @@ impl Default for MemoryStore {
 
 impl MailboxStore for MemoryStore {
     fn capabilities(&self) -> StoreCapabilities {
-        let mut capabilities = StoreCapabilities::default();
-        capabilities.hierarchy = true;
-        capabilities.keywords = true;
-        capabilities
+        StoreCapabilities { hierarchy: true, keywords: true }
     }
 
     fn list<'a>(
@@ -405,8 +403,12 @@ impl Mailbox for Open {
                 let before = message.flags.clone();
                 match change {
                     FlagChange::Replace => message.flags = flags.clone(),
-                    FlagChange::Add => flags.iter().for_each(|flag| drop(message.flags.insert(flag))),
-                    FlagChange::Remove => flags.iter().for_each(|flag| drop(message.flags.remove(&flag))),
+                    FlagChange::Add => flags.iter().for_each(|flag| {
+                        message.flags.insert(flag);
+                    }),
+                    FlagChange::Remove => flags.iter().for_each(|flag| {
+                        message.flags.remove(&flag);
+                    }),
                 }
                 if message.flags != before {
                     self.shared.feed.tell(Change::Flags { uid: *uid, flags: message.flags.clone() });

@@ -148,6 +148,12 @@ impl MailLocation {
         Ok(MailLocation(template.to_owned()))
     }
 
+    /// The folder that the mail of all accounts is under.
+    pub fn root(&self) -> &Path {
+        let fixed = self.0.split('{').next().unwrap_or_default();
+        Path::new(fixed.rsplit_once('/').map_or(fixed, |(folder, _)| if folder.is_empty() { "/" } else { folder }))
+    }
+
     /// The folder of an account. `None` if its name cannot safely be a part of a path.
     pub fn folder(&self, user: &str, domain: &str) -> Option<PathBuf> {
         let safe = |part: &str| {

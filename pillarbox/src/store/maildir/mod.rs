@@ -227,10 +227,7 @@ fn number(uid: Uid) -> maildir::Uid {
 
 impl MailboxStore for MaildirStore {
     fn capabilities(&self) -> StoreCapabilities {
-        let mut capabilities = StoreCapabilities::default();
-        capabilities.hierarchy = true;
-        capabilities.keywords = true;
-        capabilities
+        StoreCapabilities { hierarchy: true, keywords: true }
     }
 
     fn list<'a>(

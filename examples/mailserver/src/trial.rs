@@ -1,0 +1,119 @@
+//! `try`: a server on loopback that needs no configuration, no root and no network.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use pillarbox::mailcore::Secret;
+use pillarbox::passwd;
+use ring::rand::SecureRandom;
+
+use crate::certificate;
+use crate::config::{Address, Config, Limits, Listener, MailLocation, Protocol, TlsFiles, TlsMode};
+
+/// The only account.
+const USER: &str = "you@localhost";
+
+/// What `try` made or found.
+pub struct Trial {
+    pub config: Config,
+    dir: PathBuf,
+    offset: u16,
+    /// The password, if it is known: just made, or given on the command line.
+    password: Option<String>,
+}
+
+/// Makes the data folder, or opens the one that an earlier try made.
+pub fn prepare(dir: &Path, offset: u16, password: Option<String>) -> Result<Trial, String> {
+    let told = |error: std::io::Error| format!("cannot make the data folder {}: {error}", dir.display());
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join("tls")).map_err(told)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.join("mail")).map_err(told)?;
+    let dir = dir.canonicalize().map_err(told)?;
+    let tls = TlsFiles { certificate: dir.join("tls/certificate.pem"), key: dir.join("tls/key.pem") };
+    certificate::make_self_signed(&tls)?;
+
+    let accounts = dir.join("passwd");
+    let password = match password {
+        None if accounts.exists() => None,
+        given => {
+            let password = given.unwrap_or_else(random_password);
+            let hash = passwd::hash(&Secret::new(password.clone()))
+                .map_err(|error| format!("cannot hash the password: {error}"))?;
+            certificate::write_new(&accounts, format!("{USER}:{hash}\n").as_bytes(), 0o600)?;
+            Some(password)
+        }
+    };
+
+    let port = |well_known: u16| {
+        let port = well_known.checked_add(offset).ok_or_else(|| format!("--port-base {offset} is too large"))?;
+        Ok::<_, String>(Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
+    };
+    let listener = |protocol, address, tls| Listener { protocol, address, tls };
+    let listeners = vec![
+        listener(Protocol::Smtp, port(25)?, TlsMode::StartTls),
+        listener(Protocol::Submission, port(587)?, TlsMode::StartTls),
+        listener(Protocol::Submission, port(465)?, TlsMode::Implicit),
+        listener(Protocol::Imap, port(143)?, TlsMode::StartTls),
+        listener(Protocol::Imap, port(993)?, TlsMode::Implicit),
+        listener(Protocol::Lmtp, Address::Unix(dir.join("lmtp")), TlsMode::None),
+    ];
+    let mail = format!("{}/mail/{{domain}}/{{user}}/Maildir", dir.display());
+    let config = Config {
+        hostname: "localhost".into(),
+        domains: vec!["localhost".into()],
+        postmaster: USER.into(),
+        accounts,
+        mail: MailLocation::parse(&mail)?,
+        tls: Some(tls),
+        listeners,
+        limits: Limits::default(),
+    };
+    Ok(Trial { config, dir, offset, password })
+}
+
+/// Sixteen letters and digits, which is 80 bits, without those that are taken for each other.
+fn random_password() -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut random = [0; 16];
+    ring::rand::SystemRandom::new().fill(&mut random).expect("the system gives random octets");
+    random.iter().map(|octet| char::from(ALPHABET[usize::from(octet % 32)])).collect()
+}
+
+impl Trial {
+    /// Tells what is listened on and how to try it.
+    pub fn greet(&self) {
+        let [smtp, submission, submissions, imap, imaps] = [25, 587, 465, 143, 993].map(|port: u16| port + self.offset);
+        for listener in &self.config.listeners {
+            let tls = match listener.tls {
+                TlsMode::None => "",
+                TlsMode::StartTls => ", STARTTLS",
+                TlsMode::Implicit => ", TLS",
+            };
+            println!("listening on {} for {}{tls}", listener.address, listener.protocol.name());
+        }
+        let dir = self.dir.display();
+        println!("data folder  {dir}");
+        println!("account      {USER}");
+        match &self.password {
+            Some(password) => println!("password     {password}"),
+            None => println!("password     as at the first try (--password PW sets another)"),
+        }
+        let password = self.password.as_deref().unwrap_or("PASSWORD");
+        println!(
+            "
+Send yourself a message:
+  swaks --server 127.0.0.1 --port {smtp} --to {USER} --from me@example.org
+  swaks --server 127.0.0.1 --port {submission} --tls --auth PLAIN --auth-user {USER} --auth-password '{password}' --to {USER} --from {USER}
+  swaks --server 127.0.0.1 --port {submissions} --tls-on-connect --auth PLAIN --auth-user {USER} --auth-password '{password}' --to {USER} --from {USER}
+Read it:
+  curl --insecure --user '{USER}:{password}' 'imaps://127.0.0.1:{imaps}/INBOX;MAILINDEX=1'
+  mutt -f {dir}/mail/localhost/you/Maildir
+Talk to it yourself:
+  openssl s_client -quiet -crlf -starttls smtp -connect 127.0.0.1:{submission}
+  openssl s_client -quiet -crlf -starttls imap -connect 127.0.0.1:{imap}
+Stop with Ctrl-C.
+"
+        );
+    }
+}

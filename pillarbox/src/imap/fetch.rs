@@ -1,0 +1,227 @@
+//! FETCH: octets out of the store, data computed from them, in pieces that the session has room for.
+
+use pillarbox_imap::message::{self, Section, SectionText, Structure};
+use pillarbox_imap::server::{Answer, FetchData, FetchItem, FlagChange, SectionName};
+use pillarbox_imap::types::{Flag, Flags, UidSet};
+
+use super::session::{Connection, Trouble, no_mailbox};
+use crate::parts::{MessageData, MessageReader, StoreError, StoreErrorKind};
+
+/// Octets read from the store at a time.
+const PIECE: usize = 32 * 1024;
+
+/// How much of a message an item needs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Needs {
+    Nothing,
+    Header,
+    Everything,
+}
+
+impl Connection {
+    pub(super) async fn fetch(&mut self, uids: UidSet, wanted: &[FetchItem], mark_seen: bool) -> Result<(), Trouble> {
+        let messages = {
+            let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
+            if mark_seen {
+                let seen: Flags = [Flag::Seen].into_iter().collect();
+                self.wire.answer(mailbox.set_flags(&uids, FlagChange::Add, &seen)).await?;
+            }
+            self.wire.answer(mailbox.messages(&uids)).await?
+        };
+        self.catch_up().await?;
+        let mut expunged = false;
+        for data in &messages {
+            match self.fetch_one(data, wanted).await {
+                Ok(()) => {}
+                // RFC 2180 §4.1.2: the rest is answered, and the end says that something was missing.
+                Err(Trouble::Store(error)) if error.kind == StoreErrorKind::Expunged => expunged = true,
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        // The client's numbers may name messages that went since; those that the store left out are some of them.
+        if expunged || (messages.len() as u64) < uids.len() {
+            return Err(StoreError::new(StoreErrorKind::Expunged, "some messages are gone").into());
+        }
+        self.answer(Answer::Done);
+        Ok(())
+    }
+
+    async fn fetch_one(&mut self, data: &MessageData, wanted: &[FetchItem]) -> Result<(), Trouble> {
+        let needs = wanted.iter().map(needs).max().unwrap_or(Needs::Nothing);
+        let streams = wanted.iter().any(is_whole);
+        let mut reader = match (needs, streams) {
+            (Needs::Nothing, false) => None,
+            _ => {
+                let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
+                Some(self.wire.answer(mailbox.read(data.uid)).await?)
+            }
+        };
+        let octets = match &mut reader {
+            Some(reader) => read_up_to(&mut **reader, needs).await?,
+            None => Vec::new(),
+        };
+        let limits = message::Limits::default();
+        let structure = (needs == Needs::Everything).then(|| Structure::parse(&octets, &limits));
+
+        self.answer(Answer::Message(data.uid));
+        let mut written = Vec::new();
+        for item in wanted {
+            written.clear();
+            match item {
+                FetchItem::Uid => {}
+                FetchItem::Flags => self.answer(Answer::Data(FetchData::Flags(data.flags.clone()))),
+                FetchItem::InternalDate => self.answer(Answer::Data(FetchData::InternalDate(data.internal_date))),
+                FetchItem::Rfc822Size => self.answer(Answer::Data(FetchData::Rfc822Size(data.size))),
+                FetchItem::Envelope => {
+                    let (header, _) = pillarbox_core::header::split(&octets);
+                    message::write_envelope(header, &limits, &mut written);
+                    self.answer(Answer::Data(FetchData::Written { item: FetchItem::Envelope, text: &written }));
+                }
+                FetchItem::Body | FetchItem::BodyStructure => {
+                    let structure = structure.as_ref().expect("a structure was needed");
+                    let extended = *item == FetchItem::BodyStructure;
+                    message::write_body(structure, &octets, &limits, extended, &mut written);
+                    self.answer(Answer::Data(FetchData::Written { item: item.clone(), text: &written }));
+                }
+                FetchItem::Section { section, partial, name, .. } => {
+                    if is_whole(item) {
+                        let reader = reader.as_mut().expect("a reader was opened");
+                        self.stream(&mut **reader, section, *name, *partial).await?;
+                    } else {
+                        let header_only;
+                        let structure = match &structure {
+                            Some(structure) => structure,
+                            None => {
+                                header_only = Structure::parse(&octets, &limits);
+                                &header_only
+                            }
+                        };
+                        self.section(&octets, structure, section, *name, *partial).await?;
+                    }
+                }
+                // An item of a later version of the protocol crate.
+                _ => {}
+            }
+            self.flush_if_full().await?;
+        }
+        self.answer(Answer::MessageEnd);
+        self.flush_if_full().await?;
+        Ok(())
+    }
+
+    /// A section out of octets that are in memory.
+    async fn section(
+        &mut self,
+        octets: &[u8],
+        structure: &Structure,
+        section: &Section,
+        name: SectionName,
+        partial: Option<(u32, u32)>,
+    ) -> Result<(), Trouble> {
+        let origin = partial.map(|(origin, _)| origin);
+        let Some(found) = structure.section(octets, section) else {
+            self.answer(Answer::NoSection { section, name, origin });
+            return Ok(());
+        };
+        let found = match partial {
+            Some((origin, count)) => found.partial(origin.into(), count.into()),
+            None => found,
+        };
+        self.answer(Answer::Literal { section, name, origin, len: found.len() as u64 });
+        for chunk in found.chunks(octets) {
+            self.send(chunk).await?;
+        }
+        Ok(())
+    }
+
+    /// The whole message, straight from the store.
+    async fn stream(
+        &mut self,
+        reader: &mut dyn MessageReader,
+        section: &Section,
+        name: SectionName,
+        partial: Option<(u32, u32)>,
+    ) -> Result<(), Trouble> {
+        let (start, count) = partial.map_or((0, u64::MAX), |(start, count)| (u64::from(start), u64::from(count)));
+        let len = reader.size().saturating_sub(start).min(count);
+        self.answer(Answer::Literal { section, name, origin: partial.map(|(origin, _)| origin), len });
+        let mut buffer = vec![0; PIECE.min(usize::try_from(len).unwrap_or(PIECE))];
+        let mut sent = 0;
+        while sent < len {
+            let piece = buffer.len().min(usize::try_from(len - sent).unwrap_or(usize::MAX));
+            let read = self.wire.answer(reader.read_at(start + sent, &mut buffer[..piece])).await?;
+            if read == 0 {
+                return Err(StoreError::new(StoreErrorKind::Unavailable, "a message is shorter than it was").into());
+            }
+            self.send(&buffer[..read]).await?;
+            sent += read as u64;
+        }
+        Ok(())
+    }
+
+    /// Octets of an announced literal, as fast as the client takes them.
+    async fn send(&mut self, mut octets: &[u8]) -> Result<(), Trouble> {
+        while !octets.is_empty() {
+            let room = match self.wire.machine.room() {
+                0 => {
+                    self.wire.flush().await?;
+                    continue;
+                }
+                room => room.min(octets.len()),
+            };
+            let (chunk, rest) = octets.split_at(room);
+            self.answer(Answer::Chunk(chunk));
+            octets = rest;
+        }
+        Ok(())
+    }
+}
+
+/// A section that is the message itself and can be streamed.
+fn is_whole(item: &FetchItem) -> bool {
+    matches!(item, FetchItem::Section { section, .. } if section.path.is_empty() && section.text == SectionText::Full)
+}
+
+fn needs(item: &FetchItem) -> Needs {
+    match item {
+        FetchItem::Envelope => Needs::Header,
+        FetchItem::Body | FetchItem::BodyStructure => Needs::Everything,
+        FetchItem::Section { section, .. } if is_whole(item) || section.path.is_empty() => match section.text {
+            SectionText::Header | SectionText::HeaderFields { .. } => Needs::Header,
+            SectionText::Full => Needs::Nothing,
+            _ => Needs::Everything,
+        },
+        FetchItem::Section { .. } => Needs::Everything,
+        _ => Needs::Nothing,
+    }
+}
+
+/// Reads as much of a message as is needed: nothing, at least its header, or all of it.
+async fn read_up_to(reader: &mut dyn MessageReader, needs: Needs) -> Result<Vec<u8>, StoreError> {
+    let mut octets = Vec::new();
+    let size = usize::try_from(reader.size()).map_err(|_| StoreError::new(StoreErrorKind::Limit, "too large"))?;
+    let mut step = if needs == Needs::Header { 8 * 1024 } else { size };
+    while needs != Needs::Nothing && octets.len() < size {
+        let start = octets.len();
+        octets.resize((start + step.max(1)).min(size), 0);
+        let mut filled = start;
+        while filled < octets.len() {
+            match reader.read_at(filled as u64, &mut octets[filled..]).await? {
+                0 => return Err(StoreError::new(StoreErrorKind::Unavailable, "a message is shorter than it was")),
+                read => filled += read,
+            }
+        }
+        // Three octets back: the end of the header may stand across two pieces.
+        let look = &octets[start.saturating_sub(3)..];
+        if needs == Needs::Header && (look.windows(4).any(|four| four == b"\r\n\r\n") || octets.starts_with(b"\r\n")) {
+            break;
+        }
+        step = step.saturating_mul(2);
+    }
+    Ok(octets)
+}
+
+/// A whole message in memory, for searching.
+pub(super) async fn read_message(reader: &mut dyn MessageReader, header_only: bool) -> Result<Vec<u8>, StoreError> {
+    read_up_to(reader, if header_only { Needs::Header } else { Needs::Everything }).await
+}

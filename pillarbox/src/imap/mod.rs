@@ -1,0 +1,151 @@
+//! IMAP on tokio sockets.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use pillarbox::imap::{ImapServer, ServerConfig};
+//! use pillarbox::parts::{MemoryAuthenticator, Parts};
+//! use pillarbox::Shutdown;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let accounts = MemoryAuthenticator::new().with("you@localhost", "secret");
+//! let parts = Parts { authenticator: Arc::new(accounts), ..Parts::in_memory() };
+//! let server = ImapServer::new(ServerConfig::default(), parts);
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let shutdown = Shutdown::new();
+//! # shutdown.begin();
+//! server.serve(listener, &shutdown).await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod fetch;
+mod search;
+mod session;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub use pillarbox_imap::server::{Limits, ServerConfig};
+
+use crate::net::{Doorway, Incoming, Listener, PeerLimits, Transport, contain};
+use crate::parts::Parts;
+use crate::shutdown::Shutdown;
+
+const FULL: &[u8] = b"* BYE [LIMIT] too many connections, try again later\r\n";
+
+/// A server for IMAP: configuration, parts, and what belongs to a socket. One server may serve several listeners; they
+/// share its limits.
+#[derive(Clone)]
+pub struct ImapServer {
+    shared: Arc<Shared>,
+    doorway: Arc<Doorway>,
+}
+
+/// What all sessions of a server share.
+#[derive(Clone)]
+struct Shared {
+    config: Arc<ServerConfig>,
+    parts: Parts,
+    service: &'static str,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<rustls::ServerConfig>>,
+    implicit_tls: bool,
+}
+
+impl ImapServer {
+    /// A server with this configuration and these parts.
+    ///
+    /// STARTTLS is offered when [`tls`](Self::tls) was called and not otherwise, whatever the configuration says: what
+    /// cannot be honoured is not offered. The same holds for CHILDREN, which a flat store has no use for.
+    pub fn new(mut config: ServerConfig, parts: Parts) -> Self {
+        config.starttls = false;
+        config.children &= parts.store.capabilities().hierarchy;
+        ImapServer {
+            shared: Arc::new(Shared {
+                config: Arc::new(config),
+                parts,
+                service: "imap",
+                #[cfg(feature = "tls")]
+                tls: None,
+                implicit_tls: false,
+            }),
+            doorway: Arc::new(Doorway::new(PeerLimits::default())),
+        }
+    }
+
+    /// Offers STARTTLS with this configuration.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: Arc<rustls::ServerConfig>) -> Self {
+        let shared = Arc::make_mut(&mut self.shared);
+        shared.tls = Some(tls);
+        Arc::make_mut(&mut shared.config).starttls = !shared.implicit_tls;
+        self
+    }
+
+    /// Begins every connection with TLS (RFC 8314 §3) instead of offering STARTTLS. Without [`tls`](Self::tls) every
+    /// connection is then closed at once.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn implicit_tls(mut self, implicit: bool) -> Self {
+        let shared = Arc::make_mut(&mut self.shared);
+        shared.implicit_tls = implicit;
+        Arc::make_mut(&mut shared.config).starttls = !implicit && shared.tls.is_some();
+        self
+    }
+
+    /// How many clients are served at a time.
+    #[must_use]
+    pub fn peer_limits(mut self, limits: PeerLimits) -> Self {
+        self.doorway = Arc::new(Doorway::new(limits));
+        self
+    }
+
+    /// Serves connections until `shutdown` begins; returns when the sessions have ended or its patience has.
+    ///
+    /// Trouble with single connections goes to the observer and ends nothing else; so does a panic in a part.
+    pub async fn serve<L: Listener>(&self, listener: L, shutdown: &Shutdown) {
+        let full: &[u8] = if self.shared.implicit_tls { b"" } else { FULL };
+        let session = |incoming| run(Arc::clone(&self.shared), incoming, shutdown.clone());
+        self.doorway.serve(listener, shutdown, &self.shared.parts, full, session).await;
+    }
+
+    /// Serves one connection that you accepted yourself.
+    pub async fn serve_connection(&self, transport: impl Transport + 'static, ip: Option<IpAddr>, shutdown: &Shutdown) {
+        // A caller that accepts by itself also counts by itself: no seat, no work.
+        if let Ok(incoming) = self.doorway.let_in(Box::new(transport), ip) {
+            run(Arc::clone(&self.shared), incoming, shutdown.clone()).await;
+        }
+    }
+}
+
+/// One connection from its first octet to its last.
+async fn run(shared: Arc<Shared>, incoming: Incoming, shutdown: Shutdown) {
+    let observer = Arc::clone(&shared.parts.observer);
+    let Incoming { transport, ip, session: number, seat } = incoming;
+    observer.connected(number, shared.service, ip);
+    let reason = match contain(session::start(&shared, transport, ip, number)).await {
+        Ok(Ok(mut session)) => match contain(session.run(&shutdown)).await {
+            Ok(Ok(())) => {
+                let reason = session.close_reason();
+                session.close().await;
+                reason
+            }
+            Ok(Err(lost)) => format!("{lost:?}"),
+            Err(panic) => {
+                observer.failed(number, "session", &panic);
+                session.abort().await;
+                "panic".into()
+            }
+        },
+        Ok(Err(why)) => why.to_string(),
+        Err(panic) => {
+            observer.failed(number, "session", &panic);
+            "panic".into()
+        }
+    };
+    drop(seat);
+    observer.disconnected(number, &reason);
+}

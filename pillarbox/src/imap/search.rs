@@ -1,0 +1,60 @@
+//! SEARCH for stores that have no index of their own.
+
+use pillarbox_imap::search::{MessageFacts, Needs, Query, Search};
+use pillarbox_imap::server::Answer;
+use pillarbox_imap::types::{Uid, UidSet};
+
+use super::fetch::read_message;
+use super::session::{Connection, Trouble, no_mailbox};
+use crate::parts::{StoreError, StoreErrorKind};
+
+impl Connection {
+    pub(super) async fn search(&mut self, query: Query) -> Result<(), Trouble> {
+        self.catch_up().await?;
+        let found = {
+            let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
+            self.wire.answer(mailbox.search(&query)).await?
+        };
+        let found = match found {
+            Some(found) => found,
+            None => self.search_one_by_one(&query).await?,
+        };
+        self.answer(Answer::Found(&found));
+        self.answer(Answer::Done);
+        Ok(())
+    }
+
+    /// Asks the query of every message. What can be said without opening a message is.
+    async fn search_one_by_one(&mut self, query: &Query) -> Result<Vec<Uid>, Trouble> {
+        let search = Search::new(query, self.shared.parts.clock.wall())
+            .map_err(|error| StoreError::new(StoreErrorKind::Limit, error.to_string()))?;
+        let header_only = search.needs() <= Needs::Header;
+        let mut all = UidSet::new();
+        all.insert_range(Uid::new(1).expect("1 is not 0")..=Uid::new(u32::MAX).expect("it is not 0"));
+        let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
+        let messages = self.wire.answer(mailbox.messages(&all)).await?;
+        let mut found = Vec::new();
+        for message in messages {
+            let facts = MessageFacts::new(message.uid, &message.flags, message.internal_date, message.size);
+            let matches = match search.decide(&facts) {
+                Some(matches) => matches,
+                None => {
+                    let reading = async {
+                        let mut reader = mailbox.read(message.uid).await?;
+                        read_message(&mut *reader, header_only).await
+                    };
+                    match self.wire.answer(Box::pin(reading)).await {
+                        Ok(octets) => search.matches(&facts, &octets),
+                        // It went while we looked.
+                        Err(error) if error.kind == StoreErrorKind::Expunged => false,
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+            };
+            if matches {
+                found.push(message.uid);
+            }
+        }
+        Ok(found)
+    }
+}

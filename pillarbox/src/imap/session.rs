@@ -1,0 +1,423 @@
+//! One connection: the loop between the protocol machine, the accounts and the store.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use pillarbox_core::sasl::{Credentials, Mechanism};
+use pillarbox_core::{Layer, Step, UpgradeError};
+use pillarbox_imap::server::{Answer, Event, List, Peer, ServerSession};
+use pillarbox_imap::types::ResponseCode;
+
+use super::Shared;
+use crate::login::log_in;
+use crate::net::{Dialect, Lost, Transcript, Transport, Wire};
+use crate::parts::{Append, Identity, IncomingAppend, LoginOutcome, Mailbox, StoreError, StoreErrorKind};
+use crate::shutdown::Shutdown;
+
+/// So much output is sent before more input is looked at, so that a long flight of commands cannot pile up replies.
+const OUTPUT_MAX: usize = 16 * 1024;
+
+/// A session and its connection.
+pub(super) struct Connection {
+    pub(super) wire: Wire<ServerSession>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) number: u64,
+    ip: Option<IpAddr>,
+    identity: Option<Identity>,
+    /// The selected mailbox.
+    pub(super) selected: Option<Box<dyn Mailbox>>,
+    /// The message of an APPEND under way.
+    append: Option<Box<dyn IncomingAppend>>,
+    /// The client waits for news.
+    idle: bool,
+}
+
+/// Why a question could not be answered as it was asked.
+pub(super) enum Trouble {
+    /// The store says no.
+    Store(StoreError),
+    /// The connection is of no more use.
+    Lost(Lost),
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Trouble::Store(error)
+    }
+}
+
+impl From<Lost> for Trouble {
+    fn from(lost: Lost) -> Self {
+        Trouble::Lost(lost)
+    }
+}
+
+/// Begins a session on a fresh connection; with implicit TLS that is after the handshake.
+pub(super) async fn start(
+    shared: &Arc<Shared>,
+    transport: Box<dyn Transport>,
+    ip: Option<IpAddr>,
+    number: u64,
+) -> Result<Connection, UpgradeError> {
+    let mut peer = Peer::default();
+    peer.ip = ip;
+    #[cfg(feature = "tls")]
+    let mut transport = transport;
+    #[cfg(feature = "tls")]
+    if shared.implicit_tls {
+        let config = shared.tls.clone().ok_or(UpgradeError::Handshake)?;
+        let (secured, facts) = crate::tls::accept(config, transport, &*shared.parts.clock).await?;
+        transport = secured;
+        peer.tls = Some(facts);
+    }
+    let machine = ServerSession::new(Arc::clone(&shared.config), peer);
+    let transcript = Transcript::new(Arc::clone(&shared.parts.observer), number, Dialect::Imap);
+    let wire = Wire::new(machine, transport, Default::default(), Arc::clone(&shared.parts.clock), transcript);
+    let shared = Arc::clone(shared);
+    Ok(Connection { wire, shared, number, ip, identity: None, selected: None, append: None, idle: false })
+}
+
+impl Connection {
+    /// Runs the session until its machine is closed; then call [`close`](Self::close).
+    pub(super) async fn run(&mut self, shutdown: &Shutdown) -> Result<(), Lost> {
+        let mut stopping = false;
+        loop {
+            let (step, used) = self.wire.poll();
+            let event = match step {
+                Step::Event(Event::AppendBody(octets)) => {
+                    let written = match &mut self.append {
+                        Some(append) => append.write(octets).await,
+                        None => Ok(()),
+                    };
+                    self.wire.used(used);
+                    if let Err(error) = written {
+                        self.append = None;
+                        self.refuse(&error, None);
+                    }
+                    continue;
+                }
+                Step::Event(Event::Refused { line, told }) => {
+                    self.shared.parts.observer.refused(self.number, &String::from_utf8_lossy(line), &told);
+                    self.wire.used(used);
+                    continue;
+                }
+                Step::Event(event) => {
+                    let event = event.into_owned();
+                    self.wire.used(used);
+                    event.expect("the events that lend octets are handled above")
+                }
+                Step::NeedInput => {
+                    self.wire.used(used);
+                    self.wire.flush().await?;
+                    self.wait(shutdown, &mut stopping, false).await?;
+                    continue;
+                }
+                Step::NeedTime => {
+                    self.wire.used(used);
+                    self.wire.flush().await?;
+                    self.wait(shutdown, &mut stopping, true).await?;
+                    continue;
+                }
+                Step::NeedAnswer => unreachable!("every question was answered when it was asked"),
+                Step::Upgrade(layer) => {
+                    self.wire.used(used);
+                    self.upgrade(layer).await?;
+                    continue;
+                }
+                Step::Closed => {
+                    self.wire.used(used);
+                    return Ok(());
+                }
+            };
+            match self.serve(event).await {
+                Ok(()) => {}
+                Err(Trouble::Store(error)) => self.refuse(&error, None),
+                Err(Trouble::Lost(lost)) => return Err(lost),
+            }
+            if self.wire.machine.output().len() >= OUTPUT_MAX {
+                self.wire.flush().await?;
+            }
+        }
+    }
+
+    /// Waits for input, the deadline, the end of the server, and, in IDLE, for news of the mailbox.
+    async fn wait(&mut self, shutdown: &Shutdown, stopping: &mut bool, delayed: bool) -> Result<(), Lost> {
+        let news = async {
+            match &mut self.selected {
+                Some(mailbox) if self.idle => mailbox.changes().await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shutdown.begun(), if !*stopping => {
+                *stopping = true;
+                self.wire.shut_down();
+            }
+            ended = self.wire.wait(delayed) => ended?,
+            changes = news => match changes {
+                Ok(changes) => {
+                    let now = self.wire.now();
+                    changes.into_iter().for_each(|change| self.wire.machine.learn(now, change));
+                }
+                Err(error) => {
+                    // Without news IDLE still ends when the client says so; the next command meets the trouble again.
+                    self.failed("mailbox", &error);
+                    self.idle = false;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "tls")]
+    async fn upgrade(&mut self, layer: Layer) -> Result<(), Lost> {
+        match (layer, self.shared.tls.clone()) {
+            (Layer::Tls, Some(config)) => self.wire.start_tls(config).await,
+            _ => self.no_layer().await,
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    async fn upgrade(&mut self, _layer: Layer) -> Result<(), Lost> {
+        self.no_layer().await
+    }
+
+    async fn no_layer(&mut self) -> Result<(), Lost> {
+        self.wire.flush().await?;
+        let now = self.wire.now();
+        self.wire.machine.upgrade_failed(now, UpgradeError::Handshake);
+        Ok(())
+    }
+
+    /// Answers one event, if it is a question.
+    async fn serve(&mut self, event: Event<'static>) -> Result<(), Trouble> {
+        let store = Arc::clone(&self.shared.parts.store);
+        match event {
+            Event::Connect | Event::StartTls => self.answer(Answer::Done),
+            Event::Login { mechanism, credentials } => self.log_in(mechanism, credentials).await,
+            Event::List(List { pattern, subscribed, .. }) => {
+                let user = self.user()?;
+                let listed = self.wire.answer(store.list(&user, &pattern, subscribed)).await?;
+                for item in listed {
+                    self.answer(Answer::Listed(item));
+                    self.flush_if_full().await?;
+                }
+                self.answer(Answer::Done);
+            }
+            Event::Status { mailbox, .. } => {
+                let user = self.user()?;
+                let status = self.wire.answer(store.status(&user, &mailbox)).await?;
+                self.answer(Answer::Status(status));
+            }
+            Event::Select { mailbox, read_only } => {
+                let user = self.user()?;
+                self.selected = None;
+                let mut opened = self.wire.answer(store.open(&user, &mailbox, read_only)).await?;
+                let snapshot = self.wire.answer(opened.snapshot()).await?;
+                self.selected = Some(opened);
+                self.answer(Answer::Selected(snapshot));
+            }
+            Event::Create(mailbox) => {
+                let user = self.user()?;
+                self.wire.answer(store.create(&user, &mailbox)).await?;
+                self.answer(Answer::Done);
+            }
+            Event::Delete(mailbox) => {
+                let user = self.user()?;
+                self.wire.answer(store.delete(&user, &mailbox)).await?;
+                self.answer(Answer::Done);
+            }
+            Event::Rename { from, to } => {
+                let user = self.user()?;
+                self.wire.answer(store.rename(&user, &from, &to)).await?;
+                self.answer(Answer::Done);
+            }
+            Event::Subscribe(mailbox) => {
+                let user = self.user()?;
+                self.wire.answer(store.subscribe(&user, &mailbox, true)).await?;
+                self.answer(Answer::Done);
+            }
+            Event::Unsubscribe(mailbox) => {
+                let user = self.user()?;
+                self.wire.answer(store.subscribe(&user, &mailbox, false)).await?;
+                self.answer(Answer::Done);
+            }
+            Event::AppendStart { mailbox, flags, date, size } => {
+                let user = self.user()?;
+                let append = Append { flags, date, size: Some(size), wants_uid: true };
+                match self.wire.answer(store.append(&user, &mailbox, append)).await {
+                    Ok(append) => {
+                        self.append = Some(append);
+                        self.answer(Answer::Done);
+                    }
+                    Err(error) => self.refuse(&error, try_create(&error)),
+                }
+            }
+            Event::AppendEnd => self.append_end().await?,
+            Event::Abandoned => self.append = None,
+            Event::Sync => {
+                self.catch_up().await?;
+                self.answer(Answer::Done);
+            }
+            Event::Fetch { uids, wanted, mark_seen } => self.fetch(uids, &wanted, mark_seen).await?,
+            Event::Store { uids, change, flags, .. } => {
+                let now = {
+                    let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
+                    self.wire.answer(mailbox.set_flags(&uids, change, &flags)).await?
+                };
+                // First what everybody is told, then the answer: the session then knows that this client was told.
+                self.catch_up().await?;
+                for (uid, flags) in now {
+                    self.answer(Answer::Flags { uid, flags });
+                    self.flush_if_full().await?;
+                }
+                self.answer(Answer::Done);
+            }
+            Event::Search(query) => self.search(query).await?,
+            Event::Copy { uids, mailbox: target } => {
+                let copied = {
+                    let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
+                    self.wire.answer(mailbox.copy(&uids, &target)).await
+                };
+                match copied {
+                    Ok((uid_validity, uids)) => self.answer(Answer::Copied { uid_validity, uids: &uids }),
+                    Err(error) => self.refuse(&error, try_create(&error)),
+                }
+            }
+            Event::Expunge { only } => {
+                let gone = {
+                    let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
+                    self.wire.answer(mailbox.expunge(only.as_ref())).await?
+                };
+                self.catch_up().await?;
+                self.answer(Answer::Expunged(&gone));
+                self.answer(Answer::Done);
+            }
+            Event::Idle => self.idle = true,
+            Event::IdleEnd => self.idle = false,
+            Event::Deselected => self.selected = None,
+            // A question of a later version of the protocol crate.
+            _ => self.answer(Answer::No { code: None, text: "not supported here".into() }),
+        }
+        Ok(())
+    }
+
+    async fn log_in(&mut self, mechanism: Mechanism, credentials: Credentials) {
+        let shared = Arc::clone(&self.shared);
+        let trying = log_in(&shared.parts, self.number, shared.service, self.ip, mechanism, credentials);
+        let outcome = self.wire.answer(Box::pin(trying)).await;
+        match outcome {
+            LoginOutcome::Accepted(identity) => {
+                self.answer(Answer::LoggedIn(Cow::Owned(identity.user().to_owned())));
+                self.identity = Some(identity);
+            }
+            LoginOutcome::TryLater(_) => self.answer(Answer::No {
+                code: Some(ResponseCode::Unavailable),
+                text: "logins cannot be checked now, try again later".into(),
+            }),
+            _ => self.answer(Answer::No {
+                code: Some(ResponseCode::AuthenticationFailed),
+                text: "wrong name or password".into(),
+            }),
+        }
+    }
+
+    async fn append_end(&mut self) -> Result<(), Trouble> {
+        let Some(mut append) = self.append.take() else { return Err(no_mailbox().into()) };
+        let appended = self.wire.answer(append.publish()).await?;
+        // What the selected mailbox learns of the message may go out with the answer.
+        self.catch_up().await?;
+        match appended.uid {
+            Some((uid_validity, uid)) => self.answer(Answer::Appended { uid_validity, uid }),
+            None => self.answer(Answer::Done),
+        }
+        Ok(())
+    }
+
+    /// Tells the session what happened in the selected mailbox.
+    pub(super) async fn catch_up(&mut self) -> Result<(), StoreError> {
+        if let Some(mailbox) = &mut self.selected {
+            let changes = self.wire.answer(mailbox.refresh()).await?;
+            let now = self.wire.now();
+            changes.into_iter().for_each(|change| self.wire.machine.learn(now, change));
+        }
+        Ok(())
+    }
+
+    /// Sends what there is once the session has no room for more.
+    pub(super) async fn flush_if_full(&mut self) -> Result<(), Lost> {
+        match self.wire.machine.room() {
+            0 => self.wire.flush().await,
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn answer(&mut self, answer: Answer<'_>) {
+        let now = self.wire.now();
+        if let Err(misuse) = self.wire.machine.answer(now, answer) {
+            // Only an error of this driver leads here; the session is of no use then, but others are.
+            unreachable!("the driver gave an answer that does not fit: {misuse}");
+        }
+    }
+
+    fn user(&self) -> Result<Identity, StoreError> {
+        self.identity.clone().ok_or_else(|| StoreError::new(StoreErrorKind::Cannot, "nobody is logged in"))
+    }
+
+    pub(super) fn failed(&self, what: &str, error: &StoreError) {
+        self.shared.parts.observer.failed(self.number, what, error);
+    }
+
+    /// Answers with the store's no.
+    fn refuse(&mut self, error: &StoreError, code: Option<ResponseCode>) {
+        if matches!(error.kind, StoreErrorKind::NoSpace | StoreErrorKind::Unavailable) {
+            self.failed("mailbox", error);
+        }
+        let (usual, text) = told(error.kind);
+        self.answer(Answer::No { code: code.or(usual), text: text.into() });
+    }
+
+    /// Why the session ended.
+    pub(super) fn close_reason(&self) -> String {
+        self.wire.machine.close_reason().map_or_else(|| "open".into(), |reason| format!("{reason:?}"))
+    }
+
+    pub(super) async fn close(self) {
+        self.wire.close().await;
+    }
+
+    /// Ends a session that broke.
+    pub(super) async fn abort(self) {
+        self.wire.abort(b"* BYE internal error\r\n").await;
+    }
+}
+
+/// The answer to a question about the selected mailbox when there is none: the store took it away.
+pub(super) fn no_mailbox() -> StoreError {
+    StoreError::new(StoreErrorKind::NoSuchMailbox, "no mailbox is selected")
+}
+
+/// RFC 9051 §6.3.12, §6.4.7: a missing target is said to be one that the client may create.
+fn try_create(error: &StoreError) -> Option<ResponseCode> {
+    (error.kind == StoreErrorKind::NoSuchMailbox).then_some(ResponseCode::TryCreate)
+}
+
+/// The response code (RFC 5530) and the words for each kind of error. The private cause stays with us.
+fn told(kind: StoreErrorKind) -> (Option<ResponseCode>, &'static str) {
+    match kind {
+        StoreErrorKind::NoSuchMailbox => (Some(ResponseCode::NonExistent), "no such mailbox"),
+        StoreErrorKind::AlreadyExists => (Some(ResponseCode::AlreadyExists), "that name is taken"),
+        StoreErrorKind::Cannot => (Some(ResponseCode::Cannot), "that is not possible here"),
+        StoreErrorKind::Limit => (Some(ResponseCode::Limit), "a limit is reached"),
+        StoreErrorKind::OverQuota => (Some(ResponseCode::OverQuota), "the quota is used up"),
+        StoreErrorKind::Expunged => {
+            (Some(ResponseCode::ExpungeIssued), "some of these messages were expunged meanwhile")
+        }
+        StoreErrorKind::NoSpace => (Some(ResponseCode::Unavailable), "the disk is full, try again later"),
+        StoreErrorKind::Unavailable => {
+            (Some(ResponseCode::Unavailable), "the mailbox cannot be used now, try again later")
+        }
+    }
+}
