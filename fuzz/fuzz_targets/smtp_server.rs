@@ -1,0 +1,31 @@
+//! The SMTP and LMTP server: any client, any cuts, all laws.
+#![no_main]
+
+#[path = "../../smtp-proto/tests/server_subject/mod.rs"]
+mod server_subject;
+
+use libfuzzer_sys::fuzz_target;
+use pillarbox_core::{dialog, laws};
+use server_subject::ServerSubject;
+
+const CONFIGURATIONS: [&str; 5] = [
+    "protocol=smtp",
+    "starttls auth=PLAIN,LOGIN auth_without_tls message_size_max=100 recipients_max=2",
+    "tls auth=PLAIN,LOGIN auth_required sasl_line_max=512",
+    "bare_newlines=reject errors_soft=2 errors_hard=5 junk_commands_max=3",
+    "protocol=lmtp",
+];
+
+fuzz_target!(|data: &[u8]| {
+    let Some((choice, commands)) = data.split_first() else { return };
+    let chosen = CONFIGURATIONS[usize::from(*choice) % CONFIGURATIONS.len()];
+    let mut options = laws::Options::default();
+    options.config = dialog::parse("fuzz", &format!("cfg: {chosen}\n")).expect("it is a dialog").config(1);
+    options.max_unread = 64 * 1024;
+    // A command takes at least two octets, and its reply less than 100.
+    options.max_output = 1024 + 50 * data.len();
+    options.cuts = 2;
+    if let Err(broken) = laws::check_bytes(ServerSubject::default, commands, &options) {
+        panic!("{broken}");
+    }
+});
