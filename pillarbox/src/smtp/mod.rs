@@ -99,7 +99,7 @@ impl SmtpServer {
     pub fn tls(mut self, tls: Arc<rustls::ServerConfig>) -> Self {
         let shared = Arc::make_mut(&mut self.shared);
         shared.tls = Some(tls);
-        Arc::make_mut(&mut shared.config).starttls = !shared.implicit_tls;
+        Arc::make_mut(&mut shared.config).starttls = true;
         self
     }
 
@@ -108,9 +108,7 @@ impl SmtpServer {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn implicit_tls(mut self, implicit: bool) -> Self {
-        let shared = Arc::make_mut(&mut self.shared);
-        shared.implicit_tls = implicit;
-        Arc::make_mut(&mut shared.config).starttls = !implicit && shared.tls.is_some();
+        Arc::make_mut(&mut self.shared).implicit_tls = implicit;
         self
     }
 

@@ -56,6 +56,11 @@ impl Question {
             _ => return None,
         })
     }
+
+    /// Whether a client has to read the reply before it says more (RFC 2920 §3.1, RFC 3207 §4.2).
+    const fn must_be_waited_for(&self) -> bool {
+        matches!(self, Question::Hello(_) | Question::StartTls | Question::Login(..) | Question::Data)
+    }
 }
 
 /// Begins a session on a fresh connection; with implicit TLS that is after the handshake.
@@ -126,9 +131,15 @@ impl Connection {
                 Step::Event(event) => {
                     let question = Question::of(event);
                     self.wire.used(used);
+                    let mut out_of_turn = false;
                     if let Some(question) = question {
+                        // Judged by what came before the reply, so the machine must see it before the reply is sent.
+                        out_of_turn = question.must_be_waited_for() && self.wire.has_unread();
                         let answer = self.ask(question).await;
                         self.answer(answer);
+                    }
+                    if out_of_turn {
+                        continue;
                     }
                     if self.wire.machine.must_flush() || self.wire.machine.output().len() >= OUTPUT_MAX {
                         self.wire.flush().await?;
@@ -185,8 +196,6 @@ impl Connection {
                 self.verdict("connection", verdict)
             }
             Question::Hello(hello) => {
-                // RFC 5321 §4.1.4: as if RSET had been said.
-                self.transaction = None;
                 self.facts.hello = Some(hello.name.into_owned());
                 Answer::Accept
             }

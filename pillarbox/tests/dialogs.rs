@@ -1,0 +1,333 @@
+//! The dialog files of the SMTP server session, played against the assembled server over loopback, its parts scripted from
+//! the answers in the file.
+#![cfg(all(feature = "tokio", feature = "tls"))]
+
+#[path = "../../smtp-proto/tests/server_subject/mod.rs"]
+mod server_subject;
+#[path = "support/tls.rs"]
+#[allow(unreachable_pub, reason = "shared with other test files")]
+mod tls;
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use pillarbox::Shutdown;
+use pillarbox::parts::{
+    Authenticator, BoxFuture, Envelope, Identity, IncomingMessage, LoginAttempt, LoginOutcome, MessageSink, Outcome,
+    Parts, Policy, Session, SinkError, Verdict,
+};
+use pillarbox::smtp::SmtpServer;
+use pillarbox::testing::SteppedClock;
+use pillarbox_core::Reply;
+use pillarbox_core::dialog::{self, Dialog, Stream};
+use pillarbox_smtp::server::{Mail, Rcpt};
+use server_subject::{parse_reply, server_config};
+
+/// What the file answers to the questions that parts answer, in its order.
+#[derive(Clone)]
+struct Script(Arc<Mutex<VecDeque<(String, Said)>>>);
+
+#[derive(Clone, Debug)]
+enum Said {
+    Default,
+    Refuse(Reply),
+    Hangup(Reply),
+    Login(String),
+}
+
+/// The script of a file; `None` if it has an answer that no part can give (the words of an acceptance, for instance).
+fn script(dialog: &Dialog) -> Option<Script> {
+    let mut said = VecDeque::new();
+    for question in dialog.answers() {
+        let kind = question.event.split(' ').next().unwrap_or_default().to_owned();
+        let mut answers = question.answers.iter();
+        let answer = match answers.next().map(|text| text.split_once(' ').unwrap_or((text, ""))) {
+            None | Some(("accept", "")) => Said::Default,
+            Some(("refuse", reply)) => Said::Refuse(parse_reply(reply).ok()?),
+            Some(("hangup", reply)) => Said::Hangup(parse_reply(reply).ok()?),
+            Some(("login", name)) => Said::Login(name.into()),
+            _ => return None,
+        };
+        let fits = match (&*kind, &answer) {
+            ("Connect" | "Mail" | "Rcpt", _) | ("Data" | "Outcome", Said::Refuse(_)) | (_, Said::Default) => true,
+            ("Login", Said::Login(_)) => true,
+            _ => false,
+        };
+        if !fits || answers.next().is_some() {
+            return None;
+        }
+        if ["Connect", "Mail", "Rcpt", "Login", "Data", "Outcome"].contains(&&*kind) {
+            said.push_back((kind, answer));
+        }
+    }
+    Some(Script(Arc::new(Mutex::new(said))))
+}
+
+impl Script {
+    fn next(&self, kind: &str) -> Said {
+        let mut said = self.0.lock().unwrap();
+        match said.front() {
+            Some((front, _)) if front == kind => said.pop_front().map_or(Said::Default, |(_, said)| said),
+            _ => Said::Default,
+        }
+    }
+
+    fn verdict(&self, kind: &str) -> BoxFuture<'static, Verdict> {
+        Box::pin(std::future::ready(match self.next(kind) {
+            Said::Refuse(reply) => Verdict::Refuse(reply),
+            Said::Hangup(reply) => Verdict::Hangup(reply),
+            _ => Verdict::Accept,
+        }))
+    }
+}
+
+impl Policy for Script {
+    fn connect<'a>(&'a self, _: &'a Session) -> BoxFuture<'a, Verdict> {
+        self.verdict("Connect")
+    }
+    fn sender<'a>(&'a self, _: &'a Session, _: &'a Mail<'a>) -> BoxFuture<'a, Verdict> {
+        self.verdict("Mail")
+    }
+    fn recipient<'a>(&'a self, _: &'a Session, _: &'a Rcpt<'a>) -> BoxFuture<'a, Verdict> {
+        self.verdict("Rcpt")
+    }
+}
+
+impl Authenticator for Script {
+    fn login<'a>(&'a self, attempt: &'a LoginAttempt) -> BoxFuture<'a, LoginOutcome> {
+        let credentials = &attempt.credentials;
+        let name = credentials.authorization_id().unwrap_or(credentials.authentication_id());
+        let good = credentials.password().is_some_and(|password| password.same_as(b"secret"));
+        Box::pin(std::future::ready(match self.next("Login") {
+            Said::Login(name) => LoginOutcome::Accepted(Identity::new(name)),
+            Said::Default if good => LoginOutcome::Accepted(Identity::new(name)),
+            _ => LoginOutcome::Refused,
+        }))
+    }
+    fn knows<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<bool>> {
+        Box::pin(std::future::ready(None))
+    }
+}
+
+impl MessageSink for Script {
+    fn begin(&self, envelope: Envelope) -> BoxFuture<'_, Result<Box<dyn IncomingMessage>, SinkError>> {
+        Box::pin(std::future::ready(match self.next("Data") {
+            Said::Refuse(reply) => Err(SinkError::new(reply, "as the file says")),
+            _ => Ok(Box::new(Scripted(self.clone(), envelope.recipients.len())) as Box<dyn IncomingMessage>),
+        }))
+    }
+}
+
+struct Scripted(Script, usize);
+
+impl IncomingMessage for Scripted {
+    fn write<'a>(&'a mut self, _: &'a [u8]) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+    fn commit(self: Box<Self>, all_or_nothing: bool) -> BoxFuture<'static, Vec<Outcome>> {
+        let next = || match self.0.next("Outcome") {
+            Said::Refuse(reply) => Outcome::Refused(reply),
+            _ => Outcome::Delivered,
+        };
+        let outcomes = match all_or_nothing {
+            true => vec![next(); self.1],
+            false => (0..self.1).map(|_| next()).collect(),
+        };
+        Box::pin(std::future::ready(outcomes))
+    }
+}
+
+/// TLS on a client's socket.
+struct TlsStream(rustls::StreamOwned<rustls::ClientConnection, TcpStream>);
+
+impl Read for TlsStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for TlsStream {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.write(octets)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Stream for TlsStream {
+    fn end(&mut self) -> io::Result<()> {
+        self.0.conn.send_close_notify();
+        self.0.flush()?;
+        self.0.sock.shutdown(std::net::Shutdown::Write)
+    }
+}
+
+/// A client's socket that can be put under TLS.
+struct Plain(TcpStream, Client);
+
+/// What a client needs beside its socket.
+#[derive(Clone)]
+struct Client {
+    tls: Arc<rustls::ClientConfig>,
+    clock: SteppedClock,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Read for Plain {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Plain {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.write(octets)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Stream for Plain {
+    fn end(&mut self) -> io::Result<()> {
+        self.0.end()
+    }
+    fn start_layer(mut self: Box<Self>, layer: &str) -> io::Result<Box<dyn Stream>> {
+        let patience = Duration::from_secs(30);
+        match layer.split_once("failed ") {
+            None => return Ok(Box::new(start_tls(self.0, self.1.tls))),
+            Some((_, "timeout")) => {
+                self.1.runtime.block_on(self.1.clock.sleeper(patience));
+                self.1.clock.advance(patience);
+            }
+            Some(_) => self.0.write_all(b"this is no handshake\r\n")?,
+        }
+        Ok(Box::new(Failed(self.0)))
+    }
+}
+
+/// A connection after a handshake that failed: what still comes is an alert for the layer, and then the end.
+struct Failed(TcpStream);
+
+impl Read for Failed {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        let mut alert = Vec::new();
+        self.0.read_to_end(&mut alert)?;
+        // Nothing in clear text.
+        assert!(alert.is_empty() || alert[0] == 21, "{}", alert.escape_ascii());
+        Ok(0)
+    }
+}
+
+impl Write for Failed {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.write(octets)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Stream for Failed {
+    fn end(&mut self) -> io::Result<()> {
+        self.0.end()
+    }
+}
+
+fn start_tls(socket: TcpStream, config: Arc<rustls::ClientConfig>) -> TlsStream {
+    let connection = rustls::ClientConnection::new(config, tls::name()).unwrap();
+    TlsStream(rustls::StreamOwned::new(connection, socket))
+}
+
+fn connect(address: SocketAddr, client: Client, implicit: bool) -> io::Result<Box<dyn Stream>> {
+    let socket = TcpStream::connect(address)?;
+    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+    Ok(match implicit {
+        true => Box::new(start_tls(socket, client.tls)),
+        false => Box::new(Plain(socket, client)),
+    })
+}
+
+/// Plays one file; `Ok(false)` if it is not for a server with parts.
+fn play(runtime: &tokio::runtime::Runtime, pair: &tls::Pair, path: &Path) -> Result<bool, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let dialog = dialog::parse(&path.display().to_string(), &text).map_err(|failure| failure.to_string())?;
+    if !dialog.runs_on_a_stream() || dialog.connections() != 1 {
+        return Ok(false);
+    }
+    let Some(script) = script(&dialog) else { return Ok(false) };
+    let settings = dialog.config(1);
+    let config = server_config(&settings)?;
+    let (starttls, implicit) = (config.starttls, settings.flag("tls")?);
+    let clock = SteppedClock::new();
+    let parts = Parts {
+        authenticator: Arc::new(script.clone()),
+        policy: Arc::new(script.clone()),
+        sink: Arc::new(script.clone()),
+        clock: Arc::new(clock.clone()),
+        ..Parts::in_memory()
+    };
+    let mut server = SmtpServer::new(config, parts).implicit_tls(implicit);
+    if starttls || implicit {
+        server = server.tls(Arc::clone(&pair.server));
+    }
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = Shutdown::new();
+    let serving = runtime.spawn({
+        let shutdown = shutdown.clone();
+        async move { server.serve(listener, &shutdown).await }
+    });
+    let client = Client { tls: Arc::clone(&pair.client), clock: clock.clone(), runtime: runtime.handle().clone() };
+    // What is held back for two seconds (the no to a wrong password) comes at once.
+    let hurry = runtime.spawn(async move {
+        loop {
+            clock.sleeper(Duration::from_secs(2)).await;
+            clock.advance(Duration::from_secs(2));
+        }
+    });
+    let mut open = |_| connect(address, client.clone(), implicit);
+    let played = dialog::play_stream(&dialog, &mut open).map_err(|failure| failure.to_string());
+    shutdown.begin();
+    runtime.block_on(serving).unwrap();
+    hurry.abort();
+    if played? && !script.0.lock().unwrap().is_empty() {
+        return Err(format!("{}: questions that nobody asked: {:?}", path.display(), script.0.lock().unwrap()));
+    }
+    Ok(true)
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => files(&path, found),
+            false if path.extension().is_some_and(|extension| extension == "dialog") => found.push(path),
+            false => {}
+        }
+    }
+}
+
+#[test]
+fn dialogs_over_loopback() {
+    let mut paths = Vec::new();
+    files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../smtp-proto/tests/dialogs")), &mut paths);
+    paths.sort();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let pair = tls::pair();
+    let (mut played, mut skipped, mut failures) = (0, 0, Vec::new());
+    for path in &paths {
+        match play(&runtime, &pair, path) {
+            Ok(true) => played += 1,
+            Ok(false) => skipped += 1,
+            Err(failure) => failures.push(failure),
+        }
+    }
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n\n"));
+    assert!(played > 3 * skipped, "{played} files played, {skipped} are not for a server with parts");
+}

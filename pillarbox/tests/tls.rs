@@ -1,0 +1,154 @@
+//! TLS under the SMTP server.
+#![cfg(feature = "tls")]
+
+mod support;
+#[path = "support/tls.rs"]
+#[allow(unreachable_pub, reason = "shared with other test files")]
+mod tls;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use pillarbox::parts::{BoxFuture, MemorySink, Parts, Policy, Session, Verdict};
+use pillarbox::smtp::{ServerConfig, SmtpServer};
+use pillarbox::testing::SteppedClock;
+use pillarbox_core::TlsFacts;
+use pillarbox_smtp::server::Rcpt;
+use support::{Client, Running, start};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// Accepts everything and keeps what it heard of TLS.
+#[derive(Clone, Default)]
+struct Facts(Arc<Mutex<Option<TlsFacts>>>);
+
+impl Policy for Facts {
+    fn recipient<'a>(&'a self, session: &'a Session, _: &'a Rcpt<'a>) -> BoxFuture<'a, Verdict> {
+        self.0.lock().unwrap().clone_from(&session.tls);
+        Box::pin(std::future::ready(Verdict::Accept))
+    }
+}
+
+async fn server(pair: &tls::Pair, implicit: bool) -> (Running, Facts, MemorySink, SteppedClock) {
+    let (facts, sink, clock) = (Facts::default(), MemorySink::new(), SteppedClock::new());
+    let parts = Parts {
+        policy: Arc::new(facts.clone()),
+        sink: Arc::new(sink.clone()),
+        clock: Arc::new(clock.clone()),
+        ..Parts::in_memory()
+    };
+    let server =
+        SmtpServer::new(ServerConfig::new("mx.localhost"), parts).tls(pair.server.clone()).implicit_tls(implicit);
+    (start(server).await, facts, sink, clock)
+}
+
+async fn handshake(pair: &tls::Pair, stream: TcpStream) -> Client<TlsStream<TcpStream>> {
+    Client::new(TlsConnector::from(pair.client.clone()).connect(tls::name(), stream).await.unwrap())
+}
+
+/// Delivers a message, and compares what the two sides know of the layer.
+async fn deliver(mut client: Client<TlsStream<TcpStream>>, facts: &Facts, sink: &MemorySink) {
+    client.up_to_data("you@localhost").await;
+    client.send("Subject: x\r\n\r\nsecret\r\n.\r\n").await;
+    client.expect("250 ").await;
+    let connection = client.stream.get_ref().get_ref().1;
+    let exporter = connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(&[])).unwrap();
+    let seen = facts.0.lock().unwrap().clone().unwrap();
+    assert_eq!(seen.exporter, Some(exporter));
+    assert_eq!((&*seen.version, seen.sni.as_deref()), ("TLSv1.3", Some("localhost")));
+    assert!(seen.cipher.starts_with("TLS_"), "{}", seen.cipher);
+    let trace = String::from_utf8(sink.messages()[0].envelope.trace.clone()).unwrap();
+    assert!(
+        trace.contains("with ESMTPS") && trace.contains(&format!("TLSv1.3 with cipher {}", seen.cipher)),
+        "{trace}"
+    );
+    client.say("QUIT", "221 ").await;
+    client.expect_end().await;
+}
+
+#[tokio::test]
+async fn starttls() {
+    let pair = tls::pair();
+    let (server, facts, sink, _) = server(&pair, false).await;
+    let mut client = server.client().await;
+    assert!(client.say("EHLO client.example", "250-").await.contains("STARTTLS"));
+    client.say("STARTTLS", "220 ").await;
+    let mut client = handshake(&pair, client.stream.into_inner()).await;
+    client.say("MAIL FROM:<>", "503 ").await;
+    assert!(!client.say("EHLO client.example", "250-").await.contains("STARTTLS"));
+    deliver(client, &facts, &sink).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn implicit_tls() {
+    let pair = tls::pair();
+    let (server, facts, sink, _) = server(&pair, true).await;
+    let mut client = handshake(&pair, TcpStream::connect(server.address).await.unwrap()).await;
+    client.expect("220 ").await;
+    deliver(client, &facts, &sink).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn clear_text_does_not_cross_into_tls() {
+    let pair = tls::pair();
+    let (server, _, sink, _) = server(&pair, false).await;
+    let mut client = server.client().await;
+    client.say("EHLO client.example", "250-").await;
+    client.send("STARTTLS\r\nMAIL FROM:<x@client.example>\r\n").await;
+    client.expect("220 ").await;
+    client.expect("554 5.5.0").await;
+    client.expect_end().await;
+    assert!(sink.messages().is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn clear_text_on_the_port_of_tls_gets_no_clear_answer() {
+    let pair = tls::pair();
+    let (server, ..) = server(&pair, true).await;
+    let mut client = server.silent_client().await;
+    client.send("EHLO client.example\r\n").await;
+    let mut answer = Vec::new();
+    client.stream.read_to_end(&mut answer).await.unwrap();
+    // A TLS alert (content type 21) or nothing.
+    assert!(answer.is_empty() || answer[0] == 21, "{}", answer.escape_ascii());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_handshake_takes_thirty_seconds_at_most() {
+    let pair = tls::pair();
+    let (server, _, _, clock) = server(&pair, true).await;
+    let client = server.silent_client().await;
+    clock.sleeper(Duration::from_secs(30)).await;
+    clock.advance(Duration::from_secs(30));
+    client.expect_end().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn fifty_clients_under_tls_at_once() {
+    let pair = Arc::new(tls::pair());
+    let (server, _, sink, _) = server(&pair, false).await;
+    let mut sessions = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let mut client = server.client().await;
+        let pair = pair.clone();
+        sessions.spawn(async move {
+            client.say("EHLO client.example", "250-").await;
+            client.say("STARTTLS", "220 ").await;
+            let mut client = handshake(&pair, client.stream.into_inner()).await;
+            client.up_to_data("you@localhost").await;
+            client.send(format!("{}.\r\n", "0123456789\r\n".repeat(20_000))).await;
+            client.expect("250 ").await;
+        });
+    }
+    sessions.join_all().await;
+    assert!(sink.messages().iter().all(|message| message.octets.ends_with(b"0123456789\r\n")));
+    assert_eq!(sink.messages().len(), 50);
+    server.stop().await;
+}
