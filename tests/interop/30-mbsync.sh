@@ -24,11 +24,14 @@ User $user
 Pass $password
 SSLType IMAPS
 CertificateFile $data/tls/certificate.pem
+
 IMAPStore far
 Account far
+
 MaildirStore near
 Path $work/near/
 Inbox $work/near/INBOX
+
 Channel all
 Far :far:
 Near :near:
@@ -37,7 +40,7 @@ Create Both
 Expunge Both
 SyncState *
 RC
-sync() { mbsync -c "$work/mbsyncrc" all 2>&1 | tr '\r' '\n' | tail -n 3; }
+sync() { mbsync -c "$work/mbsyncrc" all >"$work/mbsync.log" 2>&1 || { tail -n 5 "$work/mbsync.log" | tr "\r" "\n" | tail -n 5; fail "mbsync ended with an error"; }; }
 sync
 expect "messages that came near" "$count" "$(find "$work/near/INBOX/cur" "$work/near/INBOX/new" -type f | wc -l)"
 expect "messages that went far" "$count" "$(find "$maildir/.Archive/cur" "$maildir/.Archive/new" -type f | wc -l)"
@@ -50,9 +53,9 @@ diff "$work/before" "$work/after" || fail "the second run changed something: $ag
 echo "ok: the second run has nothing to do"
 
 # Flags and deletions go both ways.
-one=$(find "$work/near/INBOX/cur" "$work/near/INBOX/new" -type f | head -n 1)
+one=$(find "$work/near/INBOX/cur" "$work/near/INBOX/new" -type f -print -quit)
 mv "$one" "$work/near/INBOX/cur/$(basename "${one%%:2,*}"):2,FS"
-gone=$(find "$work/near/Archive/cur" -type f | head -n 1)
+gone=$(find "$work/near/Archive/cur" -type f -print -quit)
 rm "$gone"
 sync
 expect "flagged far" 1 "$(find "$maildir/cur" -name '*:2,FS*' | wc -l)"

@@ -14,7 +14,7 @@ set ssl_verify_dates=no
 set ssl_starttls=yes
 set ssl_force_tls=yes
 set certificate_file="$data/tls/certificate.pem"
-set header_cache="" message_cachedir="" record="" tmpdir="$work"
+set folder="$work" spoolfile="$work" header_cache="" message_cachedir="" record="" tmpdir="$work"
 set sort=date-received delete=yes quit=yes confirmappend=no wait_key=no pager_stop=yes mark_old=no collapse_unread=yes
 set timeout=5 imap_keepalive=60
 RC

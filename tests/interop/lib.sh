@@ -12,9 +12,19 @@ user=you@localhost password=correct-horse
 data=$work/data
 maildir=$data/mail/localhost/you/Maildir
 server=
+: >"$work/server.log"
+export HOME=$work
+
+# The server needs no root, and Dovecot opens no mail as root.
+as=()
+if [ "$(id -u)" = 0 ]; then
+    as=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    chown 65534:65534 "$work"
+fi
+cp "$mailserver" "$work/mailserver"
 
 start() {
-    "$mailserver" try --dir "$data" --port-base "$offset" --password "$password" "$@" >>"$work/server.log" 2>&1 &
+    "${as[@]}" "$work/mailserver" try --dir "$data" --port-base "$offset" --password "$password" "$@" >>"$work/server.log" 2>&1 &
     server=$!
     for _ in $(seq 200); do
         if grep -q '^listening' "$work/server.log"; then return; fi
@@ -36,10 +46,13 @@ stop() {
 
 cleanup() {
     status=$?
-    [ -z "$server" ] || kill -KILL "$server" 2>/dev/null || true
+    if [ -n "$server" ]; then
+        kill -KILL "$server" 2>/dev/null || true
+        wait "$server" 2>/dev/null || true
+    fi
     if [ $status -ne 0 ]; then
         echo "--- the last lines of the server's log:" >&2
-        tail -n 30 "$work/server.log" >&2 || true
+        tail -n 15 "$work/server.log" >&2 || true
     fi
     rm -rf "$work"
 }
