@@ -5,8 +5,10 @@ mod body;
 mod commands;
 mod config;
 mod event;
+mod machine;
 mod output;
 mod replies;
+mod replying;
 mod session;
 
 pub use config::{Limits, Protocol, ServerConfig};

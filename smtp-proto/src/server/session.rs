@@ -1,15 +1,15 @@
 //! The session: what it knows, and the one place that decides what happens next.
 
 use alloc::sync::Arc;
-use core::mem;
 
 use pillarbox_core::line::{LineScanner, LineSkipper, Scan};
 use pillarbox_core::sasl::{Mechanism, SaslError, ServerExchange};
-use pillarbox_core::{Layer, LayerFacts, Machine, Misuse, Reply, Step, Time, TlsFacts, UpgradeError};
+use pillarbox_core::{Layer, LayerFacts, Misuse, Reply, Step, Time, TlsFacts, UpgradeError};
 
 use super::body::{Arrived, Body};
 use super::output::Output;
-use super::{Answer, CloseReason, Event, Hello, HelloVerb, Identity, Peer, Protocol, ServerConfig, Why, replies};
+use super::replying::{Held, cut};
+use super::{CloseReason, Event, Hello, HelloVerb, Identity, Peer, Protocol, ServerConfig, Why, replies};
 use crate::command;
 
 /// The server's side of one SMTP, submission or LMTP connection.
@@ -65,17 +65,17 @@ pub struct ServerSession {
     pub(super) counts: Counts,
     /// The transaction that is gone and of which the embedder was not told yet.
     pub(super) abandoned: Option<Why>,
-    turn: Turn,
+    pub(super) turn: Turn,
     framing: Framing,
-    output: Output,
+    pub(super) output: Output,
     /// A reply that is held back.
-    held: Option<Held>,
+    pub(super) held: Option<Held>,
     /// The reply to come must not wait in the output.
-    prompt: bool,
+    pub(super) prompt: bool,
     /// The command that is being served counts as an error.
-    counted: bool,
+    pub(super) counted: bool,
     /// The largest time that was heard of.
-    now: Time,
+    pub(super) now: Time,
     /// Since when the peer is waited for.
     waiting_since: Time,
     /// What was heard while it could not be acted upon.
@@ -130,7 +130,7 @@ pub(super) enum Question {
 /// sides (commands hidden in another protocol's request, a second message behind a first, clear text in front of TLS), or a
 /// client that does not look at replies. They meet the same refusal however they were cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
+pub(super) enum Turn {
     /// The client may send.
     Peer,
     /// A line that has to be waited on was read, and its reply is not written.
@@ -146,12 +146,6 @@ enum Framing {
     Line(LineScanner),
     /// In a line that is too long.
     Skip(LineSkipper),
-}
-
-#[derive(Debug)]
-struct Held {
-    until: Time,
-    reply: Reply,
 }
 
 /// What was heard while it could not be acted upon.
@@ -175,8 +169,6 @@ pub(super) struct Counts {
 const LINE_PATIENCE: u64 = 64 * 1024;
 /// What the caller's buffer should hold while a body arrives.
 const BODY_READ: usize = 64 * 1024;
-/// How much of a refused line is shown.
-const SHOWN: usize = 512;
 /// Below this no limit on a line is taken seriously (RFC 5321 §4.5.3.1.4).
 const LINE_MIN: usize = 512;
 
@@ -204,7 +196,7 @@ impl ServerSession {
         }
     }
 
-    /// Makes one step; see [`Machine::poll`].
+    /// Makes one step; see [`Machine::poll`](pillarbox_core::Machine::poll).
     pub fn poll<'b>(&mut self, now: Time, input: &mut &'b [u8]) -> Step<Event<'b>> {
         let now = self.advance(now);
         if matches!(self.turn, Turn::Ours | Turn::Flush) && !input.is_empty() {
@@ -573,168 +565,5 @@ impl ServerSession {
     pub(super) fn ask<'b>(&mut self, question: Question, event: Event<'b>) -> Option<Step<Event<'b>>> {
         self.question = Some(question);
         Some(Step::Event(event))
-    }
-
-    /// A line was taken off the input: whether the client has to wait for its reply, whether that reply must not be held
-    /// back, and whether the line was the last that was shown.
-    pub(super) fn begin_reply(&mut self, waits: bool, prompt: bool, last: bool) {
-        self.counted = false;
-        self.prompt = prompt;
-        if waits {
-            self.turn = if last { Turn::Ours } else { Turn::Broken };
-        }
-    }
-
-    /// Writes a reply.
-    pub(super) fn write(&mut self, reply: &Reply) {
-        self.output.add(self.now, reply, self.prompt);
-        self.wrote();
-    }
-
-    /// Writes a challenge (RFC 4954 §4), which is longer than a reply may be.
-    pub(super) fn write_challenge(&mut self, challenge: &str) {
-        self.output.add_line(self.now, ["334 ", challenge]);
-        self.wrote();
-    }
-
-    fn wrote(&mut self) {
-        if self.turn == Turn::Ours {
-            self.turn = Turn::Flush;
-        }
-    }
-
-    /// The command that is being served counts as an error.
-    pub(super) fn count_error(&mut self) {
-        self.counted = true;
-        self.counts.errors = self.counts.errors.saturating_add(1);
-    }
-
-    /// Writes the reply to a refused command, and counts it.
-    pub(super) fn refuse(&mut self, reply: Reply) {
-        self.count_error();
-        self.write_in_time(reply);
-    }
-
-    /// Writes a reply; if its command counts as an error, late where there were many, and with an end where there were too
-    /// many.
-    pub(super) fn write_in_time(&mut self, reply: Reply) {
-        let limits = &self.config.limits;
-        if !self.counted {
-            self.write(&reply);
-        } else if self.counts.errors >= limits.errors_hard {
-            self.write(&reply);
-            let goodbye = replies::too_many_errors(&self.config);
-            self.close(CloseReason::TooManyErrors, Some(&goodbye));
-        } else if self.counts.errors > limits.errors_soft && !limits.error_delay.is_zero() {
-            self.held = Some(Held { until: self.now + limits.error_delay, reply });
-        } else {
-            self.write(&reply);
-        }
-    }
-
-    /// Refuses something that is no SMTP at all.
-    pub(super) fn refuse_foreign<'b>(&mut self, line: &'b [u8]) -> Step<Event<'b>> {
-        let reply = replies::foreign();
-        self.close(CloseReason::Synchronisation, Some(&reply));
-        Step::Event(Event::Refused { line: cut(line), reply })
-    }
-
-    /// Refuses a line without asking.
-    pub(super) fn refuse_line<'b>(&mut self, line: &'b [u8], reply: Reply) -> Option<Step<Event<'b>>> {
-        if reply.is_permanent() {
-            self.refuse(reply.clone());
-        } else {
-            // RFC 5321 §4.5.3.1.10: a client that is told to come back with the rest has done nothing wrong.
-            self.write(&reply);
-        }
-        Some(Step::Event(Event::Refused { line: cut(line), reply }))
-    }
-
-    /// Ends the session, with a last reply where the peer can still be told.
-    pub(super) fn close(&mut self, reason: CloseReason, reply: Option<&Reply>) {
-        if let Some(held) = self.held.take() {
-            self.write(&held.reply);
-        }
-        if let Some(reply) = reply {
-            self.prompt = true;
-            self.write(reply);
-        }
-        let why = if reason == CloseReason::Quit { Why::Quit } else { Why::Closed };
-        match mem::replace(&mut self.state, State::Closed(reason)) {
-            State::Transaction { .. } | State::Stored { .. } => self.abandoned = Some(why),
-            State::Body(body) if body.is_wanted() => self.abandoned = Some(why),
-            _ => {}
-        }
-    }
-
-    /// Says 421 and ends, unless something must be finished first.
-    fn say_goodbye(&mut self) -> bool {
-        match self.state {
-            // The peer's promise is being made, or the handshake is under way, or all is over.
-            State::Stored { .. } | State::Upgrading | State::Closed(_) => false,
-            _ => {
-                let reply = replies::shutting_down(&self.config);
-                self.close(CloseReason::ShutDown, Some(&reply));
-                true
-            }
-        }
-    }
-}
-
-/// As much of a line as is shown.
-fn cut(line: &[u8]) -> &[u8] {
-    &line[..line.len().min(SHOWN)]
-}
-
-impl Machine for ServerSession {
-    type Event<'b> = Event<'b>;
-    type Answer<'a> = Answer<'a>;
-
-    fn poll<'b>(&mut self, now: Time, input: &mut &'b [u8]) -> Step<Event<'b>> {
-        self.poll(now, input)
-    }
-
-    fn answer(&mut self, now: Time, answer: Answer<'_>) -> Result<(), Misuse> {
-        self.answer(now, answer)
-    }
-
-    fn output(&self) -> &[u8] {
-        self.output()
-    }
-
-    fn consume_output(&mut self, now: Time, n: usize) {
-        self.consume_output(now, n);
-    }
-
-    fn room(&self) -> usize {
-        self.room()
-    }
-
-    fn deadline(&self) -> Option<Time> {
-        self.deadline()
-    }
-
-    fn handle_timeout(&mut self, now: Time) {
-        self.handle_timeout(now);
-    }
-
-    fn handle_eof(&mut self, now: Time) {
-        self.handle_eof(now);
-    }
-
-    fn upgraded(&mut self, now: Time, facts: LayerFacts) -> Result<(), Misuse> {
-        self.upgraded(now, facts)
-    }
-
-    fn upgrade_failed(&mut self, now: Time, why: UpgradeError) {
-        self.upgrade_failed(now, why);
-    }
-
-    fn shut_down(&mut self, now: Time) {
-        self.shut_down(now);
-    }
-
-    fn max_unread(&self) -> usize {
-        self.max_unread()
     }
 }
