@@ -56,8 +56,10 @@ pub struct NoSuchMessage;
 
 impl View {
     /// The view of a client that was told these messages by SELECT. `uids` rise. `flags_max` changes of flags may wait.
-    pub fn new(uids: Vec<Uid>, flags_max: usize) -> Self {
+    pub fn new(mut uids: Vec<Uid>, flags_max: usize) -> Self {
         debug_assert!(uids.is_sorted_by(|a, b| a < b), "the UIDs of a mailbox rise");
+        // A view lives as long as its selection, which may be days of IDLE.
+        uids.shrink_to_fit();
         View { uids, flags_max, ..View::default() }
     }
 
@@ -214,6 +216,8 @@ impl View {
         if !self.added.is_empty() {
             self.uids.append(&mut self.added);
             // RFC 9051 §7.4.1
+            // Deviates from RFC 3501 §7.3.2: because stores do not say who is the first to see a new message, RECENT does
+            // not follow; IMAP4rev2 dropped it.
             push(out, format_args!("* {} EXISTS\r\n", self.uids.len()));
         }
         for (uid, flags) in core::mem::take(&mut self.flags) {

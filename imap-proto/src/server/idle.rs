@@ -41,12 +41,12 @@ impl ServerSession {
         if !self.is_idling() || self.room() == 0 {
             return;
         }
-        if let Standing::Selected { mailbox, .. } = &mut self.standing {
-            if mailbox.view.has_news() {
-                // RFC 2177 §3: IDLE is a command in progress, so EXPUNGE may be told.
-                mailbox.view.tell(true, self.out.end());
-                self.timer.alive();
-            }
+        if let Standing::Selected { mailbox, .. } = &mut self.standing
+            && mailbox.view.has_news()
+        {
+            // RFC 2177 §3: IDLE is a command in progress, so EXPUNGE may be told.
+            mailbox.view.tell(true, self.out.end());
+            self.timer.alive();
         }
     }
 

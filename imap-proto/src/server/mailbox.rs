@@ -100,7 +100,7 @@ impl ServerSession {
         }
         let mailbox = self.mailbox_name(name)?;
         let event = self.ask(Asked::Select { read_only }, Event::Select { mailbox, read_only });
-        self.queue.extend(event.map(owned));
+        self.queue.extend(event.and_then(Event::into_owned));
         Ok(None)
     }
 
@@ -199,13 +199,5 @@ impl ServerSession {
     pub(super) fn subscribe<'b>(&mut self, name: &[u8], subscribe: bool) -> Served<'b> {
         let name = self.mailbox_name(name)?;
         Ok(self.ask(Asked::Simple, if subscribe { Event::Subscribe(name) } else { Event::Unsubscribe(name) }))
-    }
-}
-
-/// The event of SELECT lends nothing.
-fn owned(event: Event<'_>) -> Event<'static> {
-    match event {
-        Event::Select { mailbox, read_only } => Event::Select { mailbox, read_only },
-        _ => unreachable!("only the event of SELECT is queued behind the end of another selection"),
     }
 }

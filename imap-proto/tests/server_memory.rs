@@ -1,0 +1,171 @@
+//! What a session costs, counted by the allocator and by the clock.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use peak_alloc::PeakAlloc;
+use pillarbox_core::{Step, Time};
+use pillarbox_imap::server::{Answer, CloseReason, Event, Peer, ServerConfig, ServerSession, Snapshot};
+use pillarbox_imap::types::{Uid, UidValidity};
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+const KIB: usize = 1024;
+
+/// What a driver would do: shows bytes, answers, and sends the output. Gives how many octets of a message came.
+fn show(session: &mut ServerSession, unread: &mut &[u8]) -> u64 {
+    let mut body = 0;
+    loop {
+        let answer = match session.poll(Time::ZERO, unread) {
+            Step::Event(Event::AppendBody(octets)) => {
+                body += black_box(octets).len() as u64;
+                continue;
+            }
+            Step::Event(Event::Login { .. }) => Answer::LoggedIn("joe".into()),
+            Step::Event(Event::Select { .. }) => {
+                let mut snapshot = Snapshot::new(UidValidity::MIN, Uid::MAX);
+                snapshot.uids = (1..=100_000).filter_map(Uid::new).collect();
+                Answer::Selected(snapshot)
+            }
+            Step::Event(Event::AppendEnd) => Answer::Appended { uid_validity: UidValidity::MIN, uid: Uid::MIN },
+            Step::Event(Event::Refused { .. } | Event::Abandoned | Event::Idle | Event::Deselected) => continue,
+            Step::Event(_) => Answer::Done,
+            _ => {
+                session.consume_output(Time::ZERO, usize::MAX);
+                return body;
+            }
+        };
+        session.answer(Time::ZERO, answer).unwrap();
+    }
+}
+
+fn session(first: &[u8]) -> ServerSession {
+    let mut config = ServerConfig::default();
+    config.login_without_tls = true;
+    config.limits.append_size_max = 2 << 30;
+    let mut session = ServerSession::new(Arc::new(config), Peer::default());
+    show(&mut session, &mut &[b"a LOGIN joe secret\r\n", first].concat()[..]);
+    session
+}
+
+/// How much more than before is in use at most while `work` runs.
+fn peak(work: impl FnOnce()) -> usize {
+    ALLOCATOR.reset_peak_usage();
+    let before = ALLOCATOR.current_usage();
+    work();
+    ALLOCATOR.peak_usage().saturating_sub(before)
+}
+
+/// One test, because what the others allocate would be counted.
+#[test]
+fn memory_is_flat_and_time_is_linear() {
+    a_message_of_a_gib();
+    an_idle_session();
+    a_stranger();
+    literals_one_by_one();
+    a_line_byte_by_byte();
+}
+
+fn a_message_of_a_gib() {
+    for line in ["b APPEND INBOX {1073741824}\r\n", "b APPEND INBOX {1073741824+}\r\n"] {
+        let mut big = session(line.as_bytes());
+        let piece = vec![b'x'; 64 * KIB];
+        let mut came = 0;
+        let used = peak(|| {
+            while came < 1 << 30 {
+                let mut unread = &piece[..];
+                came += show(&mut big, &mut unread);
+                assert!(unread.is_empty() && big.max_unread() <= 64 * KIB);
+            }
+            show(&mut big, &mut &b"\r\n"[..]);
+        });
+        assert_eq!(came, 1 << 30);
+        assert!(used < 256 * KIB, "{used} bytes for a message of {came}");
+    }
+}
+
+fn an_idle_session() {
+    // 4 octets a message, and what the session itself is.
+    let selected = session(b"b SELECT INBOX\r\nc IDLE\r\n");
+    let held = ALLOCATOR.current_usage();
+    drop(selected);
+    let held = held - ALLOCATOR.current_usage();
+    assert!(held < 400_000 + 16 * KIB, "{held} bytes for 100,000 messages");
+    let idle = peak(|| {
+        black_box(ServerSession::new(Arc::new(ServerConfig::default()), Peer::default()));
+    });
+    assert!(idle < 8 * KIB, "{idle} bytes for a session without a mailbox");
+}
+
+fn a_stranger() {
+    // Announcements, parentheses and lines without an end, until patience ends: nothing is set aside for them.
+    for line in ["a LOGIN {2147483648}\r\n", "a LOGIN {4096}\r\n", "a ((((((((((", "a FROB {4097+}\r\n"] {
+        let mut session = ServerSession::new(Arc::new(ServerConfig::default()), Peer::default());
+        show(&mut session, &mut &b""[..]);
+        let bytes = line.repeat(4096 / line.len());
+        let used = peak(|| {
+            for _ in 0..1000 {
+                show(&mut session, &mut bytes.as_bytes());
+            }
+        });
+        assert!(used < 64 * KIB, "{used} bytes for {line:?}");
+    }
+    let mut session = ServerSession::new(Arc::new(ServerConfig::default()), Peer::default());
+    show(&mut session, &mut &vec![b'a'; 200_000][..]);
+    assert_eq!(session.close_reason(), Some(CloseReason::TooManyErrors));
+}
+
+/// The least time of a few tries.
+fn time(mut work: impl FnMut()) -> Duration {
+    let tries = (0..5).map(|_| {
+        let start = Instant::now();
+        work();
+        start.elapsed()
+    });
+    tries.min().unwrap_or_default()
+}
+
+/// Doubling the input at most multiplies the time by 2.3; quadratic work would show as 16 for the factor of 4 here.
+fn linear(what: &str, mut work: impl FnMut(usize)) {
+    let (short, long) = (time(|| work(1)), time(|| work(4)));
+    assert!(long < short * 8, "{what}: {short:?} becomes {long:?} for four times the input");
+}
+
+fn literals_one_by_one() {
+    linear("small literals", |factor| {
+        let mut config = ServerConfig::default();
+        config.login_without_tls = true;
+        config.limits.after_login.literals_max = 100_000;
+        config.limits.bad_after_login = 1000;
+        let mut session = ServerSession::new(Arc::new(config), Peer::default());
+        let command = ["b SEARCH", &" SUBJECT {1+}\r\nx".repeat(1000 * factor), "\r\n"].concat();
+        let mut unread = &b"a LOGIN joe secret\r\n"[..];
+        show(&mut session, &mut unread);
+        // Whoever reads a packet at a time shows all of it again and again.
+        for end in (0..command.len()).step_by(100) {
+            let mut unread = &command.as_bytes()[..end];
+            show(&mut session, &mut unread);
+            assert_eq!(unread.len(), end, "nothing is used before the command is whole");
+        }
+        let mut unread = command.as_bytes();
+        show(&mut session, &mut unread);
+        assert!(unread.is_empty());
+    });
+}
+
+fn a_line_byte_by_byte() {
+    linear("one byte at a time", |factor| {
+        let mut session = session(b"");
+        let line = ["b SEARCH SUBJECT ", &"x".repeat(15_000 * factor), "\r\n"].concat();
+        for end in 0..line.len() {
+            let mut unread = &line.as_bytes()[..end];
+            show(&mut session, &mut unread);
+            assert_eq!(unread.len(), end);
+        }
+        let mut unread = line.as_bytes();
+        show(&mut session, &mut unread);
+        assert!(unread.is_empty());
+    });
+}
