@@ -3,6 +3,7 @@
 #![cfg(all(feature = "tokio", feature = "tls"))]
 
 #[path = "../../smtp-proto/tests/server_subject/mod.rs"]
+#[allow(dead_code, reason = "what plays files against a bare session is not needed here")]
 mod server_subject;
 #[path = "support/tls.rs"]
 #[allow(unreachable_pub, reason = "shared with other test files")]
@@ -52,11 +53,13 @@ fn script(dialog: &Dialog) -> Option<Script> {
             Some(("login", name)) => Said::Login(name.into()),
             _ => return None,
         };
-        let fits = match (&*kind, &answer) {
-            ("Connect" | "Mail" | "Rcpt", _) | ("Data" | "Outcome", Said::Refuse(_)) | (_, Said::Default) => true,
-            ("Login", Said::Login(_)) => true,
-            _ => false,
-        };
+        let fits = matches!(
+            (&*kind, &answer),
+            ("Connect" | "Mail" | "Rcpt", _)
+                | ("Data" | "Outcome", Said::Refuse(_))
+                | ("Login", Said::Login(_))
+                | (_, Said::Default)
+        );
         if !fits || answers.next().is_some() {
             return None;
         }

@@ -439,6 +439,43 @@ async fn a_client_that_writes_without_reading_is_not_waited_for_with_deaf_ears()
     );
 }
 
+/// Fails twice, then has one connection.
+struct Shaky(std::sync::Mutex<Vec<std::io::Result<pillarbox::Accepted>>>);
+
+impl pillarbox::Listener for Shaky {
+    fn accept(&self) -> BoxFuture<'_, std::io::Result<pillarbox::Accepted>> {
+        match self.0.lock().unwrap().pop() {
+            Some(accepted) => Box::pin(std::future::ready(accepted)),
+            None => Box::pin(std::future::pending()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_listener_that_fails_is_tried_again() {
+    let f = fixture();
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let (no_descriptors, gone) = (std::io::Error::other("none left"), std::io::ErrorKind::ConnectionAborted.into());
+    let listener = Shaky(std::sync::Mutex::new(vec![Ok((Box::new(ours), None)), Err(no_descriptors), Err(gone)]));
+    let server = SmtpServer::new(config(), f.parts);
+    let shutdown = pillarbox::Shutdown::new();
+    tokio::join!(
+        async {
+            // Only the trouble of our own is waited out.
+            f.clock.sleeper(Duration::from_millis(100)).await;
+            f.clock.advance(Duration::from_millis(100));
+            let mut client = support::Client::new(theirs);
+            client.expect("220 ").await;
+            client.say("QUIT", "221 ").await;
+            client.expect_end().await;
+            shutdown.begin();
+        },
+        server.serve(listener, &shutdown)
+    );
+    let failures = f.log.lines().into_iter().filter(|line| line.starts_with("failed"));
+    assert_eq!(failures.collect::<Vec<_>>(), ["failed accept: none left"]);
+}
+
 #[tokio::test]
 async fn lmtp_tells_each_recipient_its_own_outcome_over_a_unix_socket() {
     struct Choosy;

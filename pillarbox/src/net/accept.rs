@@ -41,25 +41,29 @@ impl Default for PeerLimits {
     }
 }
 
+/// A connection, and the address of the client if it has one.
+pub type Accepted = (Box<dyn Transport>, Option<IpAddr>);
+
 /// Where connections come from: a TCP or unix listener of tokio, or your own.
 pub trait Listener: Send + 'static {
-    /// Waits for the next connection: the stream and the address of the client, if it has one. Cancel-safe.
-    fn accept(&self) -> BoxFuture<'_, io::Result<(Box<dyn Transport>, Option<IpAddr>)>>;
+    /// Waits for the next connection. Cancel-safe.
+    fn accept(&self) -> BoxFuture<'_, io::Result<Accepted>>;
 }
 
 impl Listener for TcpListener {
-    fn accept(&self) -> BoxFuture<'_, io::Result<(Box<dyn Transport>, Option<IpAddr>)>> {
+    fn accept(&self) -> BoxFuture<'_, io::Result<Accepted>> {
         Box::pin(async {
             let (stream, peer) = TcpListener::accept(self).await?;
-            // Output is written in whole flights, so waiting for more of it only costs time.
-            stream.set_nodelay(true)?;
+            // Output is written in whole flights, so waiting for more of it only costs time. A connection that is gone
+            // already shows that at its first read.
+            let _ = stream.set_nodelay(true);
             Ok((Box::new(stream) as Box<dyn Transport>, Some(peer.ip().to_canonical())))
         })
     }
 }
 
 impl Listener for UnixListener {
-    fn accept(&self) -> BoxFuture<'_, io::Result<(Box<dyn Transport>, Option<IpAddr>)>> {
+    fn accept(&self) -> BoxFuture<'_, io::Result<Accepted>> {
         Box::pin(async {
             let (stream, _) = UnixListener::accept(self).await?;
             Ok((Box::new(stream) as Box<dyn Transport>, None))
@@ -160,6 +164,7 @@ impl Doorway {
             tokio::select! {
                 biased;
                 () = shutdown.begun() => break,
+                Some(_) = sessions.join_next() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((transport, ip)) => match self.let_in(transport, ip) {
                         Ok(incoming) => {
@@ -168,12 +173,13 @@ impl Doorway {
                         }
                         Err(mut transport) => turn_away(&mut *transport, full).await,
                     },
+                    // The client was gone before we came to it, which is its business.
+                    Err(error) if is_of_the_client(&error) => {}
                     Err(error) => {
                         parts.observer.failed(0, "accept", &error);
                         parts.clock.sleep_until(parts.clock.now() + ACCEPT_PAUSE).await;
                     }
                 },
-                Some(_) = sessions.join_next() => {}
             }
         }
         drop(listener);
@@ -185,6 +191,11 @@ impl Doorway {
             () = parts.clock.sleep_until(limit) => {}
         }
     }
+}
+
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
 /// Which addresses count as one client.

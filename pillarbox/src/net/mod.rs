@@ -13,8 +13,8 @@ use std::time::Duration;
 use pillarbox_core::{Machine, Step, Time};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
+pub use accept::{Accepted, Listener, PeerLimits};
 pub(crate) use accept::{Doorway, Incoming, contain};
-pub use accept::{Listener, PeerLimits};
 use input::Input;
 pub(crate) use transcript::{Dialect, Transcript};
 

@@ -127,6 +127,6 @@ mod tests {
         assert_eq!(together(&[]), None);
         assert_eq!(together(&[Outcome::Delivered, Outcome::Delivered]), Some(Outcome::Delivered));
         assert_eq!(together(&[Outcome::Delivered, never.clone()]), Some(never.clone()));
-        assert_eq!(together(&[never.clone(), Outcome::Delivered, later.clone()]), Some(later));
+        assert_eq!(together(&[never, Outcome::Delivered, later.clone()]), Some(later));
     }
 }

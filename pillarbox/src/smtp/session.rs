@@ -66,14 +66,12 @@ impl Question {
 /// Begins a session on a fresh connection; with implicit TLS that is after the handshake.
 pub(super) async fn start(
     shared: &Arc<Shared>,
-    transport: Box<dyn Transport>,
+    mut transport: Box<dyn Transport>,
     ip: Option<IpAddr>,
     number: u64,
 ) -> Result<Connection, UpgradeError> {
     let mut peer = Peer::default();
     peer.ip = ip;
-    #[cfg(feature = "tls")]
-    let mut transport = transport;
     #[cfg(feature = "tls")]
     if shared.implicit_tls {
         let config = shared.tls.clone().ok_or(UpgradeError::Handshake)?;
