@@ -11,6 +11,9 @@ use crate::types::ResponseCode;
 
 impl ServerSession {
     pub(super) fn take_answer(&mut self, answer: Answer<'_>) -> Result<(), Misuse> {
+        if let Doing::Closed(_) = self.doing {
+            return Ok(());
+        }
         if !self.queue.is_empty() {
             // The question itself may still be in the queue.
             return Err(Misuse::NoOpenQuestion);

@@ -83,7 +83,7 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How long the client may take nothing of what waits for it. Default: 5 min.
     pub output_timeout: Duration,
-    /// How often a client in IDLE hears that the server is still there. Default: 2 min, below the patience of the
+    /// How often a client in IDLE hears that the server is still there; zero: never. Default: 2 min, below the patience of the
     /// usual address translators.
     pub keep_alive: Duration,
 }

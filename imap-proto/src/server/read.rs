@@ -44,10 +44,8 @@ impl ServerSession {
                     return Next::Event(event);
                 }
                 let served = self.serve(&bytes[..len - 2]);
-                let hides = served.is_err() && self.hides_next_line();
-                let next = self.served(served, &bytes[..len]);
-                self.next_line_is_secret = hides;
-                next
+                self.next_line_is_secret &= served.is_err();
+                self.served(served, &bytes[..len])
             }
             Framed::Literal { header, len } => self.literal(input, header, len),
             Framed::TooLong { len } => {
@@ -60,11 +58,6 @@ impl ServerSession {
                 Next::Event(event)
             }
         }
-    }
-
-    /// Whether the refused command was an AUTHENTICATE, behind which a client that does not wait sends its password.
-    fn hides_next_line(&self) -> bool {
-        self.running.row.is_some_and(|row| row.name == "AUTHENTICATE")
     }
 
     /// A command begins: its tag is known from here on.
@@ -92,9 +85,12 @@ impl ServerSession {
         }
     }
 
-    /// The event for the log. Nobody's password is in it.
-    fn show<'b>(&self, line: &'b [u8], told: Cow<'static, str>) -> Event<'b> {
-        let line = if self.next_line_is_secret { &[][..] } else { shown(line) };
+    /// The event for the log. Nobody's password is in it: a client that does not wait sends it behind a refused LOGIN or
+    /// AUTHENTICATE, so the lines behind one are not shown until a command is served.
+    fn show<'b>(&mut self, line: &'b [u8], told: Cow<'static, str>) -> Event<'b> {
+        let (seen, of_login) = shown(line);
+        let line = if self.next_line_is_secret { &[][..] } else { seen };
+        self.next_line_is_secret |= of_login;
         Event::Refused { line, told }
     }
 
@@ -260,13 +256,13 @@ fn is_foreign(line: &[u8]) -> bool {
     foreign && row_of(second).is_none()
 }
 
-/// What a log may show of a line: its beginning, up to where a password could stand.
-fn shown(line: &[u8]) -> &[u8] {
+/// What a log may show of a line: its beginning, up to where a password could stand; and whether it could.
+fn shown(line: &[u8]) -> (&[u8], bool) {
     let line = &line[..line.len().min(SHOWN_MAX)];
     let end_of =
         |word: &[u8]| line.windows(word.len()).position(|w| w.eq_ignore_ascii_case(word)).map(|at| at + word.len());
     let end = [end_of(b"LOGIN"), end_of(b"AUTHENTICATE")].into_iter().flatten().min();
-    line[..end.unwrap_or(line.len())].trim_ascii_end()
+    (line[..end.unwrap_or(line.len())].trim_ascii_end(), end.is_some())
 }
 
 #[cfg(test)]
@@ -282,9 +278,9 @@ mod tests {
             (b"a AUTHENTICATE LOGIN aHVudGVyMg==\r\n", b"a AUTHENTICATE"),
             (b"a FETCH 1 x\r\n", b"a FETCH 1 x"),
         ] {
-            assert_eq!(shown(line), seen);
+            assert_eq!(shown(line).0, seen);
         }
-        assert_eq!(shown(&[b'x'; 1000]).len(), SHOWN_MAX);
+        assert_eq!(shown(&[b'x'; 1000]).0.len(), SHOWN_MAX);
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub struct ServerSession {
     pub(super) timer: Timer,
     /// Commands that were refused.
     pub(super) bad: u32,
-    /// The next line may be the second half of a login that was refused.
+    /// The next line may be part of a login that was refused.
     pub(super) next_line_is_secret: bool,
     pub(super) eof: bool,
     pub(super) stopping: bool,
@@ -283,7 +283,8 @@ impl ServerSession {
         Next::Again
     }
 
-    /// [`Machine::answer`]
+    /// [`Machine::answer`]. An answer that comes when the session is over, because its client took nothing of what was sent
+    /// meanwhile, is dropped.
     ///
     /// # Errors
     ///
@@ -381,12 +382,13 @@ impl ServerSession {
 
     /// Ends the session.
     pub(super) fn close(&mut self, why: CloseReason) {
-        match self.doing {
-            Doing::Closed(_) => return,
-            Doing::Appending { .. } | Doing::AppendTail => self.queue.push_back(Event::Abandoned),
-            _ => {}
+        let abandoned = matches!(self.doing, Doing::Appending { .. } | Doing::AppendTail);
+        if !matches!(self.doing, Doing::Closed(_)) {
+            // No question outlives the connection.
+            self.queue.clear();
+            self.queue.extend(abandoned.then_some(Event::Abandoned));
+            self.doing = Doing::Closed(why);
         }
-        self.doing = Doing::Closed(why);
     }
 
     /// Leaves the selected mailbox; false if there is none.

@@ -77,7 +77,8 @@ impl ServerSession {
             _ => None,
         };
         let idle = waits_for_client.then(|| (self.timer.active + limits.idle_timeout, Due::Idle));
-        let keep_alive = self.is_idling().then(|| (self.timer.alive + limits.keep_alive, Due::KeepAlive));
+        let keeps_alive = self.is_idling() && !limits.keep_alive.is_zero();
+        let keep_alive = keeps_alive.then(|| (self.timer.alive + limits.keep_alive, Due::KeepAlive));
         [stalled, login, idle, keep_alive].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
