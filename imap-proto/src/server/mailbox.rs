@@ -150,6 +150,7 @@ impl ServerSession {
     }
 
     /// RFC 9051 §6.4.2
+    // RFC 3691 §2: like CLOSE, but nothing is expunged.
     pub(super) fn unselect<'b>(&mut self) -> Served<'b> {
         self.leave_mailbox();
         Ok(None)

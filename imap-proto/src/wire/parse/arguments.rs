@@ -64,7 +64,7 @@ pub(crate) fn login(input: &[u8]) -> Parsed<'_, Command<'_>> {
     map(both, |(user, password)| Command::Login { user, password }).parse(input)
 }
 
-/// `authenticate = "AUTHENTICATE" SP auth-type [SP initial-resp]`
+/// `authenticate = "AUTHENTICATE" SP auth-type [SP initial-resp]` (RFC 4959 §7)
 pub(crate) fn authenticate(input: &[u8]) -> Parsed<'_, Command<'_>> {
     let response = preceded(sp, take_while1(|b: u8| b.is_ascii_graphic()));
     let both = (preceded(sp, atom), opt(response));
