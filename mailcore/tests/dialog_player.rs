@@ -82,7 +82,7 @@ const START: &str = "E: Connect\nS: 220 *\n";
 /// The line and the reason of the failure of a file that starts with two lines of greeting.
 fn failure(rest: &str) -> (usize, String) {
     let failure = play(&format!("{START}{rest}")).expect_err(rest);
-    (failure.line, failure.why.clone())
+    (failure.line, failure.why)
 }
 
 #[test]
@@ -336,10 +336,7 @@ impl Wire {
             let step = self.machine.poll(Time::ZERO, &mut rest);
             let left = rest.len();
             let question = match step {
-                Step::Event(event @ Event::Body(_)) => {
-                    drop(event);
-                    None
-                }
+                Step::Event(Event::Body(_)) => None,
                 Step::Event(event) => match self.subject.describe(1, event) {
                     Seen::Question(text) => Some(text),
                     _ => None,

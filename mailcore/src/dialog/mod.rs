@@ -117,9 +117,9 @@ pub trait Subject {
     }
 
     /// Whether a client has to wait for our output before it sends anything behind these bytes (the table of
-    /// synchronisation points of the protocol). It is asked once for every line that the peer sends, in their order,
-    /// when the file is played pipelined; `expected` is the text of the next line that the file expects from the
-    /// machine, such as `334 *` (empty if there is none before the peer sends again).
+    /// synchronisation points of the protocol). It is asked when a file is played pipelined, about the line behind which
+    /// more could be sent along; `expected` is the text of the next line that the file expects from the machine, such as
+    /// `334 *` (empty if there is none before the peer sends again).
     fn is_sync_point(&mut self, connection: usize, sent: &[u8], expected: &str) -> bool;
 
     /// Why the machine is closed, as it reads in a `closed:` line.

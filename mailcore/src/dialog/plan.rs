@@ -122,7 +122,8 @@ fn mark_holds(groups: &mut [Group<'_>]) {
 impl<'d> Group<'d> {
     /// What the file expects from the machine first, after the last line that was sent.
     pub(super) fn expected_output(&self) -> &'d str {
-        let lines = self.lines.iter().filter(|(line, _)| line.connection == self.connection);
+        let ours = |line: &Line, part: usize| line.connection == self.connection && !self.is_overtaken(part);
+        let lines = self.lines.iter().filter(|(line, part)| ours(line, *part));
         let mut outputs = lines.filter(|(line, _)| matches!(line.kind, Kind::Expect(_)));
         outputs.next().and_then(|(line, _)| line.text.split_once(':')).map_or("", |(_, text)| text.trim_start())
     }

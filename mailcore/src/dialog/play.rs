@@ -1,16 +1,17 @@
 //! Playing a file against a machine.
 
+mod compare;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::expect::{Output, take_expected};
+use super::expect::Output;
 use super::file::{Dialog, Kind, Line, Rest, Send, parse};
 use super::log::{Happening, Log, written};
 use super::pattern::Bindings;
 use super::plan::{Group, Stimulus, groups};
 use super::port::{Port, Reached};
 use super::report::{Details, Failure};
-use super::text::quote;
 use super::{Mode, Seen, Subject, Turn};
 use crate::{Layer, Machine, Random, SeededRandom, Time, UpgradeError};
 
@@ -66,6 +67,8 @@ struct Connection<M> {
     in_body: bool,
     /// The question that is being answered by default.
     by_default: Option<String>,
+    /// The file leaves the open question open.
+    held: bool,
     /// The wire ends behind what is on it.
     ends: bool,
     /// The bodies of the group: before its first event, then after each event that the file lists.
@@ -217,6 +220,7 @@ impl<'d, S: Subject> Player<'d, S> {
             output: Output::default(),
             in_body: false,
             by_default: None,
+            held: false,
             ends: false,
             bodies: vec![Vec::new()],
         };
@@ -340,6 +344,7 @@ impl<'d, S: Subject> Player<'d, S> {
                 Ok(Reached::Closed) => Rest::Closed,
             };
             connection.rest = rest;
+            connection.held &= rest == Rest::Answer;
             let waiting = connection.port.on_wire() > 0;
             // A client session reads while it is asked for more: a server may refuse a message that is half sent.
             let reads = rest == Rest::Input || rest == Rest::Answer && client_side;
@@ -351,7 +356,8 @@ impl<'d, S: Subject> Player<'d, S> {
                     self.answer_by_default(group, number)?;
                     continue;
                 }
-                Rest::Answer if !has_input && !group.holds.contains(&number) => {
+                Rest::Answer if group.holds.contains(&number) => connection.held = true,
+                Rest::Answer if !has_input && !connection.held => {
                     let why = "the question is still open: its last A: line does not finish the answer";
                     return Err(self.failure(group, group.first, why.into()));
                 }
@@ -365,7 +371,9 @@ impl<'d, S: Subject> Player<'d, S> {
             self.flush(number, true);
             let connection = self.connection(number);
             if has_input && waiting {
-                self.read_more(number);
+                if self.read_more(number) == 0 {
+                    return Ok(());
+                }
             } else if has_input {
                 connection.ends = false;
                 connection.port.end(now);
@@ -375,7 +383,8 @@ impl<'d, S: Subject> Player<'d, S> {
         }
     }
 
-    fn read_more(&mut self, number: usize) {
+    /// Gives how many bytes there was room for.
+    fn read_more(&mut self, number: usize) -> usize {
         let on_wire = self.connection(number).port.on_wire();
         let n = match self.mode {
             Mode::Bytes => 1,
@@ -384,7 +393,7 @@ impl<'d, S: Subject> Player<'d, S> {
             Mode::Cuts(_) => 1 + self.cuts.below(on_wire as u64) as usize,
             _ => on_wire,
         };
-        self.connection(number).port.read(n);
+        self.connection(number).port.read(n)
     }
 
     /// Takes output as if it were sent: all of it where the contract wants that, otherwise as the mode likes.
@@ -463,6 +472,7 @@ impl<'d, S: Subject> Player<'d, S> {
     }
 
     fn give_answers(&mut self, group: &Group<'d>, number: usize, lines: &[&'d Line]) -> Result<(), Failure> {
+        self.connection(number).held = false;
         for line in lines {
             let Kind::Answer(text) = &line.kind else { continue };
             let text = self.bindings.substitute(text).map_err(|why| self.plain_failure(line.number, why))?;
@@ -488,88 +498,6 @@ impl<'d, S: Subject> Player<'d, S> {
             }
             Err(why) => Err(self.failure(group, group.first, format!("the default answer to {question}: {why}"))),
         }
-    }
-
-    /// Compares what a group says with what came of it.
-    pub(super) fn compare(&mut self, group: &Group<'d>) -> Result<(), Failure> {
-        // Per connection: how many events of the group were passed.
-        let mut passed: BTreeMap<usize, usize> = BTreeMap::new();
-        for (index, (line, part)) in group.lines.iter().enumerate() {
-            let number = line.connection;
-            let overtaken = group.is_overtaken(*part);
-            if !self.connections.contains_key(&number) {
-                return Err(self.failure(group, line.number, format!("connection {number} is not open yet")));
-            }
-            let connection = self.connections.get_mut(&number).expect("looked for above");
-            let why = match &line.kind {
-                Kind::Event(_) => {
-                    let events = passed.entry(number).or_default();
-                    *events += 1;
-                    let reached = connection.bodies.len() - 1;
-                    (*events > reached)
-                        .then(|| format!("this event did not come; the machine waits for {}", connection.rest.name()))
-                }
-                Kind::Expect(expect) => {
-                    let taken = take_expected(expect, &mut connection.output, &mut self.bindings);
-                    let waits = connection.rest.name();
-                    taken.err().map(|why| why.unwrap_or_else(|| format!("nothing came; the machine waits for {waits}")))
-                }
-                Kind::Never(pattern) if !overtaken => {
-                    connection.output.finds(pattern).map(|line| format!("this line came all the same: {line}"))
-                }
-                Kind::Body(expected) => {
-                    let events = passed.get(&number).copied().unwrap_or_default();
-                    let body = connection.bodies.get(events).map_or(&[][..], Vec::as_slice);
-                    let mut behind = group.lines[index + 1..].iter().take_while(|(_, later)| later == part);
-                    let complete = !overtaken
-                        || behind.any(|(line, _)| line.connection == number && matches!(line.kind, Kind::Event(_)));
-                    let fits = if complete { body == expected } else { body.starts_with(expected) };
-                    (!fits).then(|| format!("the body is {}", quote(body)))
-                }
-                Kind::Wait(rest) if !overtaken => {
-                    let actual = connection.rest;
-                    (actual != *rest).then(|| format!("the machine waits for {}", actual.name()))
-                }
-                Kind::Closed(pattern) => {
-                    if connection.rest == Rest::Closed {
-                        let reason = self.subject.close_reason(&connection.port.machine);
-                        let fits = pattern.fits(reason.as_bytes(), &mut self.bindings);
-                        (!fits).then(|| format!("the connection is closed because: {reason}"))
-                    } else {
-                        Some(format!("the connection is not closed, the machine waits for {}", connection.rest.name()))
-                    }
-                }
-                _ => None,
-            };
-            if let Some(why) = why {
-                return Err(self.failure(group, line.number, why));
-            }
-        }
-        let surplus = self.connections.values().find_map(|connection| connection.output.first_line());
-        match surplus {
-            Some(line) => {
-                Err(self.failure(group, group.end - 1, format!("output that the file does not list: {line}")))
-            }
-            None => {
-                for connection in self.connections.values_mut() {
-                    connection.output.forget();
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// What must hold at the end of the file.
-    pub(super) fn finish(&mut self) -> Result<(), Failure> {
-        for (number, connection) in &self.connections {
-            let says = |line: &&Line| line.connection == *number && matches!(line.kind, Kind::Closed(_));
-            if connection.rest == Rest::Closed && !self.dialog.lines.iter().any(|line| says(&line)) {
-                let reason = self.subject.close_reason(&connection.port.machine);
-                let why = format!("connection {number} is closed ({reason}), and no closed: line says so");
-                return Err(self.plain_failure(self.dialog.length, why));
-            }
-        }
-        Ok(())
     }
 
     /// The numbers of the connections that were opened.

@@ -64,9 +64,12 @@ impl<M: Machine> Port<M> {
         self.unread.len() - self.unread_start
     }
 
-    /// Reads at most `n` bytes from the wire into the buffer, and no more than the buffer must hold.
-    pub(crate) fn read(&mut self, n: usize) {
-        let n = n.min(self.on_wire()).min(self.machine.max_unread().saturating_sub(self.unread()));
+    /// Reads at most `n` bytes from the wire into the buffer, and no more than the buffer must hold; gives how many.
+    pub(crate) fn read(&mut self, n: usize) -> usize {
+        let room = self.machine.max_unread().saturating_sub(self.unread());
+        // A byte that comes where none is wanted has to be shown all the same.
+        let room = if self.unread() == 0 { room.max(1) } else { room };
+        let n = n.min(self.on_wire()).min(room);
         // What was used is dropped only when it is the larger part, so that reading byte by byte stays linear.
         if self.unread_start > self.unread.len() / 2 {
             self.unread.drain(..self.unread_start);
@@ -74,6 +77,7 @@ impl<M: Machine> Port<M> {
         }
         self.unread.extend_from_slice(&self.wire[self.wire_start..self.wire_start + n]);
         self.wire_start += n;
+        n
     }
 
     /// Reads everything on the wire, as a caller with a larger buffer than needed does.

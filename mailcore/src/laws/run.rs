@@ -235,7 +235,9 @@ impl<S: Subject> Runner<'_, S> {
         let on_wire = self.port.on_wire();
         match self.cut {
             Cut::Whole => self.port.read_all(),
-            Cut::Bytes => self.port.read(1),
+            Cut::Bytes => {
+                self.port.read(1);
+            }
             Cut::Random(_) => {
                 let most = if self.random.below(2) == 0 { on_wire.min(4) } else { on_wire };
                 self.port.read(1 + self.random.below(most as u64) as usize);
