@@ -1,5 +1,5 @@
 //! The suite for mailbox stores, run on those that ship.
-#![cfg(feature = "testing")]
+#![cfg(all(feature = "testing", feature = "maildir"))]
 
 use pillarbox::parts::Identity;
 use pillarbox::store::{MaildirStore, MemoryStore};
