@@ -133,7 +133,7 @@ impl View {
             }
             Change::Flags { uid, flags } => {
                 // A client asks for the flags of a new message when it hears of it.
-                if self.seq(uid).is_some() && !self.removed.contains(uid) && !self.forgotten.contains(uid) {
+                if self.seq(uid).is_some() && !self.forgotten.contains(uid) {
                     self.flags.insert(uid, flags);
                     self.forget_some();
                 }
@@ -146,7 +146,6 @@ impl View {
                         removed.insert(uid);
                     }
                 }
-                self.flags.retain(|uid, _| !removed.contains(*uid));
                 self.removed.add(&removed);
             }
             // The session ends; there is nothing left to tell.

@@ -49,8 +49,17 @@ enum Asked {
     Status,
     Select,
     AppendEnd,
-    Fetch(Vec<Uid>),
-    Store { uids: Vec<Uid>, change: FlagChange, flags: Flags },
+    /// The messages still to come, the last of them first; how far the answer about the last is; octets of its literal.
+    Fetch {
+        uids: Vec<Uid>,
+        step: usize,
+        left: usize,
+    },
+    Store {
+        uids: Vec<Uid>,
+        change: FlagChange,
+        flags: Flags,
+    },
     Search,
     Copy(UidSet),
     Other,
@@ -105,7 +114,7 @@ impl Subject for ImapSubject {
             }
             Event::Sync => "Sync".into(),
             Event::Fetch { uids, wanted, mark_seen } => {
-                asked = Asked::Fetch(uids.iter().rev().collect());
+                asked = Asked::Fetch { uids: uids.iter().rev().collect(), step: 0, left: 0 };
                 let items: Vec<String> = wanted.iter().map(words::item).collect();
                 self.wanted = wanted;
                 format!("Fetch {uids} [{}]{}", items.join(", "), if mark_seen { " and mark seen" } else { "" })
@@ -249,8 +258,14 @@ impl Subject for ImapSubject {
                 let (uid_validity, uid) = (uid_validity("1")?, number(self.messages + 1));
                 machine.answer(now, Answer::Appended { uid_validity, uid }).map(|()| true)
             }
-            Asked::Fetch(uids) => match uids.pop() {
-                Some(uid) => self.message(machine, now, uid).map(|()| false),
+            Asked::Fetch { uids, step, left } => match uids.last() {
+                Some(uid) => self.fetch_step(machine, now, *uid, *step, left).map(|ends| {
+                    *step = if ends { 0 } else { *step + usize::from(*left == 0) };
+                    if ends {
+                        uids.pop();
+                    }
+                    false
+                }),
                 None => machine.answer(now, Answer::Done).map(|()| true),
             },
             Asked::Store { uids, change, flags } => match uids.pop() {
@@ -333,31 +348,37 @@ impl ImapSubject {
         Ok((section.clone(), name, partial.map(|(origin, _)| origin), rest))
     }
 
-    /// A message as it comes by default: no flags, 5 octets, 1970.
-    fn message(&self, machine: &mut ServerSession, now: pillarbox_core::Time, uid: Uid) -> Result<(), Misuse> {
-        machine.answer(now, Answer::Message(uid))?;
-        for item in &self.wanted {
-            let written = |text| Answer::Data(FetchData::Written { item: item.clone(), text });
-            match item {
-                FetchItem::Flags => machine.answer(now, Answer::Data(FetchData::Flags(Flags::new())))?,
-                FetchItem::InternalDate => {
-                    machine.answer(now, Answer::Data(FetchData::InternalDate(WallTime::new(0, 0))))?;
-                }
-                FetchItem::Rfc822Size => machine.answer(now, Answer::Data(FetchData::Rfc822Size(5)))?,
-                FetchItem::Envelope => machine.answer(now, written(b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"))?,
-                FetchItem::Body | FetchItem::BodyStructure => {
-                    machine.answer(now, written(b"(\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 5 1)"))?;
-                }
-                FetchItem::Section { section, partial, name, .. } => {
-                    let origin = partial.map(|(origin, _)| origin);
-                    machine.answer(now, Answer::Literal { section, name: *name, origin, len: 5 })?;
-                    machine.answer(now, Answer::Chunk(b"hel"))?;
-                    machine.answer(now, Answer::Chunk(b"lo"))?;
-                }
-                _ => {}
-            }
+    /// One part of a message as it comes by default: no flags, 5 octets, 1970. True at its end. The octets of a literal wait
+    /// for room, which the player makes between the calls.
+    fn fetch_step(
+        &self,
+        machine: &mut ServerSession,
+        now: pillarbox_core::Time,
+        uid: Uid,
+        step: usize,
+        left: &mut usize,
+    ) -> Result<bool, Misuse> {
+        if *left > 0 {
+            let octets = &b"hello"[5 - *left..][..machine.room().min(*left).min(3)];
+            *left -= octets.len();
+            return machine.answer(now, Answer::Chunk(octets)).map(|()| false);
         }
-        machine.answer(now, Answer::MessageEnd)
+        let Some(index) = step.checked_sub(1) else { return machine.answer(now, Answer::Message(uid)).map(|()| false) };
+        let Some(item) = self.wanted.get(index) else { return machine.answer(now, Answer::MessageEnd).map(|()| true) };
+        let written = |text| Answer::Data(FetchData::Written { item: item.clone(), text });
+        let answer = match item {
+            FetchItem::Flags => Answer::Data(FetchData::Flags(Flags::new())),
+            FetchItem::InternalDate => Answer::Data(FetchData::InternalDate(WallTime::new(0, 0))),
+            FetchItem::Rfc822Size => Answer::Data(FetchData::Rfc822Size(5)),
+            FetchItem::Envelope => written(b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"),
+            FetchItem::Body | FetchItem::BodyStructure => written(b"(\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 5 1)"),
+            FetchItem::Section { section, partial, name, .. } => {
+                *left = 5;
+                Answer::Literal { section, name: *name, origin: partial.map(|(origin, _)| origin), len: 5 }
+            }
+            _ => return Ok(false),
+        };
+        machine.answer(now, answer).map(|()| false)
     }
 }
 
