@@ -1,71 +1,127 @@
-//! Which recipients are ours, and where their mail is.
+//! The accounts: who may log in, which recipients are ours, and where their mail is.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pillarbox::mailcore::Reply;
-use pillarbox::mailcore::address::{Address, ForwardPath};
-use pillarbox::parts::{Authenticator, BoxFuture, Identity, Policy, Session, Verdict};
+use pillarbox::mailcore::address::ForwardPath;
+use pillarbox::parts::{
+    Authenticator, BoxFuture, Identity, LoginAttempt, LoginOutcome, Observer, Policy, Session, Verdict,
+};
+use pillarbox::passwd::PasswdFile;
 use pillarbox::smtp_proto::server::Rcpt;
 
-use crate::config::Config;
+use crate::config::{Config, MailLocation};
+use crate::secret_file;
 
-/// The names of a configuration: domains and who gets mail for `postmaster`.
-#[derive(Clone, Debug)]
-pub struct Names {
+/// The accounts of a passwd-file that have a place here: their domain is ours and their name can be a part of a path. The
+/// file may change while the server runs, so that is asked each time and not only at the start.
+pub struct Accounts {
+    file: PasswdFile,
     domains: HashSet<String>,
     postmaster: Identity,
+    location: MailLocation,
+    observer: Arc<dyn Observer>,
+    /// What was told last about a file that cannot be used.
+    told: Mutex<Option<String>>,
 }
 
-impl Names {
-    pub fn new(config: &Config) -> Self {
-        let domains = config.domains.iter().cloned().collect();
-        Names { domains, postmaster: Identity::new(config.postmaster.clone()) }
-    }
-
-    fn is_local(&self, address: &Address<'_>) -> bool {
-        self.domains.contains(&address.domain().as_str().to_ascii_lowercase())
+impl Accounts {
+    pub fn load(config: &Config, observer: Arc<dyn Observer>) -> Result<Self, String> {
+        secret_file::check_rights(&config.accounts)?;
+        Ok(Accounts {
+            file: PasswdFile::load(&config.accounts).map_err(|error| error.to_string())?,
+            domains: config.domains.iter().cloned().collect(),
+            postmaster: Identity::new(config.postmaster.clone()),
+            location: config.mail.clone(),
+            observer,
+            told: Mutex::default(),
+        })
     }
 
     /// The account that a recipient means; `None` if it is not ours. Whether there is such an account is another question.
     ///
-    /// Local parts are compared without case: only the server that an address belongs to may decide that (RFC 5321
-    /// §2.4), and people expect it.
-    pub fn account(&self, path: &ForwardPath<'_>) -> Option<Identity> {
+    /// Local parts are compared without regard to the case of ASCII letters, as the passwd-file's names are: only the server
+    /// that an address belongs to may decide that (RFC 5321 §2.4), and people expect it.
+    pub fn of_recipient(&self, path: &ForwardPath<'_>) -> Option<Identity> {
         let ForwardPath::Address(address) = path else { return Some(self.postmaster.clone()) };
-        if !self.is_local(address) {
+        let domain = address.domain().as_str().to_ascii_lowercase();
+        if !self.domains.contains(&domain) {
             return None;
         }
-        let local = address.local().unquoted().to_lowercase();
+        let local = address.local().unquoted().to_ascii_lowercase();
         // RFC 5321 §4.5.1
         if local == "postmaster" {
             return Some(self.postmaster.clone());
         }
-        Some(Identity::new(format!("{local}@{}", address.domain().as_str().to_ascii_lowercase())))
+        Some(Identity::new(format!("{local}@{domain}")))
+    }
+
+    /// The folder of an account's mail; `None` if it can have none. A name has one folder in whatever case it is written.
+    pub fn folder(&self, user: &str) -> Option<PathBuf> {
+        let user = user.to_ascii_lowercase();
+        let (local, domain) = user.rsplit_once('@')?;
+        self.location.folder(local, domain).filter(|_| self.domains.contains(domain))
+    }
+
+    /// Why the file as it is now cannot be used, if so; the accounts that it held before are used on. Told once for each
+    /// reason, so that whoever broke the file hears of it.
+    pub fn trouble(&self) -> Option<String> {
+        let trouble = self.file.error().map(|error| error.to_string());
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != trouble {
+            if let Some(trouble) = &trouble {
+                self.observer.failed(0, "the accounts (those from before are used on)", trouble);
+            }
+            told.clone_from(&trouble);
+        }
+        trouble
     }
 }
 
-/// Accepts mail for the accounts of our domains, and for nobody else.
-pub struct LocalOnly {
-    pub names: Names,
-    pub accounts: Arc<dyn Authenticator>,
+impl Authenticator for Accounts {
+    fn login<'a>(&'a self, attempt: &'a LoginAttempt) -> BoxFuture<'a, LoginOutcome> {
+        Box::pin(async move {
+            self.trouble();
+            match self.file.login(attempt).await {
+                LoginOutcome::Accepted(identity) if self.folder(identity.user()).is_none() => {
+                    self.observer.failed(0, "login", &format_args!("the account {identity} can have no folder here"));
+                    LoginOutcome::Refused
+                }
+                outcome => outcome,
+            }
+        })
+    }
+
+    fn knows<'a>(&'a self, user: &'a str) -> BoxFuture<'a, Option<bool>> {
+        self.trouble();
+        match self.folder(user) {
+            Some(_) => self.file.knows(user),
+            None => Box::pin(std::future::ready(Some(false))),
+        }
+    }
 }
+
+/// Accepts mail for the accounts, and for nobody else.
+pub struct LocalOnly(pub Arc<Accounts>);
 
 impl Policy for LocalOnly {
     fn recipient<'a>(&'a self, session: &'a Session, rcpt: &'a Rcpt<'a>) -> BoxFuture<'a, Verdict> {
         Box::pin(async move {
-            let Some(account) = self.names.account(&rcpt.to) else {
-                return Verdict::Refuse(match session.identity {
-                    Some(_) => {
-                        Reply::enhanced(550, 5, 7, 1, "this server has no queue yet: it cannot send mail elsewhere")
-                    }
-                    None => Reply::enhanced(550, 5, 7, 1, "this server does not relay: that domain is not served here"),
-                });
+            let refuse = |code, class, subject, detail, text| {
+                Verdict::Refuse(Reply::enhanced(code, class, subject, detail, text))
             };
-            match self.accounts.knows(account.user()).await {
+            let Some(account) = self.0.of_recipient(&rcpt.to) else {
+                return match session.identity {
+                    Some(_) => refuse(550, 5, 7, 1, "this server has no queue yet: it cannot send mail elsewhere"),
+                    None => refuse(550, 5, 7, 1, "this server does not relay: that domain is not served here"),
+                };
+            };
+            match self.0.knows(account.user()).await {
                 Some(true) => Verdict::Accept,
-                Some(false) => Verdict::Refuse(Reply::enhanced(550, 5, 1, 1, "no such mailbox here")),
-                None => Verdict::Refuse(Reply::enhanced(451, 4, 3, 0, "the list of mailboxes cannot be read now")),
+                Some(false) => refuse(550, 5, 1, 1, "no such mailbox here"),
+                None => refuse(451, 4, 3, 0, "the list of mailboxes cannot be read now"),
             }
         })
     }

@@ -1,23 +1,64 @@
-//! Certificates: read from PEM files, or made for a first try.
+//! Certificates: read from PEM files, read again while the server runs, or made for a first try.
 
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::TlsFiles;
+use crate::secret_file;
 
-/// Reads a certificate with its chain and its key, and checks that they belong together.
-///
-/// `alpn` names the protocols of the listener: a client that asks for others only is refused, so that a browser cannot be
-/// made to talk to a mail server (the attack known as ALPACA).
-pub fn load(files: &TlsFiles, alpn: &[&[u8]]) -> Result<Arc<ServerConfig>, String> {
-    let certificate = files.certificate.display();
+/// A certificate with its key, as the files were when they were last read.
+#[derive(Debug)]
+pub struct Certificate {
+    files: TlsFiles,
+    current: RwLock<Arc<CertifiedKey>>,
+}
+
+impl Certificate {
+    /// Reads the files and checks that they belong together.
+    pub fn load(files: &TlsFiles) -> Result<Self, String> {
+        Ok(Certificate { files: files.clone(), current: RwLock::new(read(files)?) })
+    }
+
+    /// Reads the files again, for the handshakes to come. If they are not good, what was there before stays.
+    pub fn reload(&self) -> Result<(), String> {
+        let fresh = read(&self.files)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    /// TLS for one listener. Each has its own, so that a session of one service cannot be resumed at another.
+    ///
+    /// `alpn` names the listener's protocol: a client that asks for others only is refused, so that a browser cannot be made
+    /// to talk to a mail server (the attack known as ALPACA).
+    pub fn server_config(self: &Arc<Self>, alpn: &[u8]) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("the provider supports its own versions")
+            .with_no_client_auth()
+            .with_cert_resolver(self.clone());
+        config.alpn_protocols = vec![alpn.to_vec()];
+        Arc::new(config)
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+fn read(files: &TlsFiles) -> Result<Arc<CertifiedKey>, String> {
+    let (certificate, key_file) = (files.certificate.display(), files.key.display());
+    secret_file::check_rights(&files.key)?;
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect)
         .map_err(|error| format!("cannot read the certificate {certificate}: {error}"))?;
@@ -25,15 +66,10 @@ pub fn load(files: &TlsFiles, alpn: &[&[u8]]) -> Result<Arc<ServerConfig>, Strin
         return Err(format!("there is no certificate in {certificate}"));
     }
     let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|error| format!("cannot read the private key {}: {error}", files.key.display()))?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("the provider supports its own versions")
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| format!("{certificate} and {} do not fit together: {error}", files.key.display()))?;
-    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-    Ok(Arc::new(config))
+        .map_err(|error| format!("cannot read the private key {key_file}: {error}"))?;
+    CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider())
+        .map(Arc::new)
+        .map_err(|error| format!("the certificate {certificate} and the key {key_file} do not fit together: {error}"))
 }
 
 /// Makes a self-signed certificate for this machine, unless there is one already.
@@ -48,7 +84,7 @@ pub fn make_self_signed(files: &TlsFiles) -> Result<(), String> {
     write_new(&files.certificate, made.cert.pem().as_bytes(), 0o644)
 }
 
-/// Writes a file with these rights from its first octet on.
+/// Writes a file with these rights from its first octet on. What was there before is removed, not written through.
 pub fn write_new(path: &Path, contents: &[u8], mode: u32) -> Result<(), String> {
     let told = |error: std::io::Error| format!("cannot write {}: {error}", path.display());
     match fs::remove_file(path) {

@@ -1,27 +1,32 @@
 //! A mail server made of Pillarbox's crates: SMTP and LMTP in, Maildir on disk, IMAP out.
 //!
 //! `mailserver try` needs nothing; `mailserver serve --config mail.toml` runs for real; `mailserver check` only checks.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to the person who started it")]
+#![allow(unreachable_pub, reason = "in a program, `pub` means: for the other modules")]
 
 mod accounts;
 mod certificate;
 mod config;
+mod notes;
+mod secret_file;
 mod serve;
 mod show;
 mod trial;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use pillarbox::Shutdown;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::Config;
+use crate::config::{Config, Listener};
 use crate::serve::Assembly;
-use crate::show::Show;
+use crate::show::{Show, complain, say};
 
 /// A mail server: SMTP and LMTP in, Maildir on disk, IMAP out.
+///
+/// It ends with status 0 when it was told to stop, 1 when something was wrong, and 2 when the command line was.
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
@@ -32,6 +37,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run on loopback with one account, without configuration, root or network
+    ///
+    /// Makes a data folder with a self-signed certificate and the account you@localhost, listens on 127.0.0.1, and prints
+    /// how to try it. Ctrl-C or SIGTERM stop it: sessions are told goodbye, and what was acknowledged is finished.
     Try {
         /// The data folder; made if it is not there
         #[arg(long, default_value = "./mailserver-data")]
@@ -40,13 +48,16 @@ enum Command {
         #[arg(long, value_name = "PW", value_parser = password)]
         password: Option<String>,
         /// What is added to the well-known ports: 2000 makes SMTP 2025 and IMAPS 2993
-        #[arg(long, value_name = "N", default_value_t = 2000)]
+        #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u16).range(..=64_542))]
         port_base: u16,
         /// Print every line of every conversation, secrets hidden, with a few words of explanation
         #[arg(long)]
         show_dialog: bool,
     },
     /// Run as a configuration file says
+    ///
+    /// Ctrl-C or SIGTERM stop it: sessions are told goodbye, and what was acknowledged is finished. SIGHUP makes it read
+    /// the certificate again; accounts are read again whenever their file has changed.
     Serve {
         /// The configuration file
         #[arg(long, value_name = "FILE")]
@@ -56,6 +67,8 @@ enum Command {
         show_dialog: bool,
     },
     /// Check a configuration file and all that it names, and do nothing
+    ///
+    /// Finds what would keep `serve` from starting, all at once. Whether the ports are free and permitted is not tried.
     Check {
         /// The configuration file
         #[arg(long, value_name = "FILE")]
@@ -74,7 +87,7 @@ fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            complain(error);
             ExitCode::FAILURE
         }
     }
@@ -84,62 +97,69 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     match command {
         Command::Try { dir, password, port_base, show_dialog } => {
             let trial = trial::prepare(&dir, port_base, password)?;
-            let assembly = Assembly::new(&trial.config, Show::new(show_dialog))?;
-            serve_until_told(assembly, || trial.greet())
+            let assembly = Assembly::new(&trial.config, Arc::new(Show::new(show_dialog)))?;
+            serve_until_told(assembly, OnHangup::Stop, |listeners| trial.greet(listeners))
+                .map_err(|error| format!("{error}\n(--port-base picks other ports, --dir another data folder)").into())
         }
         Command::Serve { config, show_dialog } => {
             let config = Config::load(&config)?;
-            let assembly = Assembly::new(&config, Show::new(show_dialog))?;
-            serve_until_told(assembly, || {
-                for listener in &config.listeners {
-                    println!("listening on {} for {}", listener.address, listener.protocol.name());
-                }
-            })
+            let assembly = Assembly::new(&config, Arc::new(Show::new(show_dialog)))?;
+            Ok(serve_until_told(assembly, OnHangup::ReadAgain, |listeners| listeners.iter().for_each(say))?)
         }
         Command::Check { config: path } => {
-            let config = Config::load(&path)?;
-            Assembly::new(&config, Show::new(false))?;
-            check_mail_location(&config)?;
-            println!("{}: fine", path.display());
+            Config::load(&path)?;
+            say(format_args!("{}: fine", path.display()));
             Ok(())
         }
     }
 }
 
-/// The folder that all mail is under must be there and be ours, or the first delivery fails.
-fn check_mail_location(config: &Config) -> Result<(), String> {
-    let root: &Path = config.mail.root();
-    match std::fs::metadata(root) {
-        Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(format!("{} (in `mail`) is not a folder", root.display())),
-        Err(error) => Err(format!("cannot use {} (in `mail`): {error}", root.display())),
-    }
+/// What SIGHUP means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OnHangup {
+    /// The terminal was closed, so nobody is there to try any more.
+    Stop,
+    /// As for every daemon.
+    ReadAgain,
 }
 
 /// Runs until Ctrl-C or SIGTERM; a second one ends the process at once.
-fn serve_until_told(assembly: Assembly, listening: impl FnOnce()) -> Result<(), Box<dyn std::error::Error>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+fn serve_until_told(
+    assembly: Assembly,
+    on_hangup: OnHangup,
+    listening: impl FnOnce(&[Listener]),
+) -> Result<(), String> {
+    let no_runtime = |error: std::io::Error| format!("cannot start: {error}");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(no_runtime)?;
     runtime.block_on(async {
+        let on = |kind| signal(kind).map_err(no_runtime);
+        let (mut interrupt, mut terminate) = (on(SignalKind::interrupt())?, on(SignalKind::terminate())?);
+        let mut hangup = on(SignalKind::hangup())?;
         let shutdown = Shutdown::new();
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        let stop = shutdown.clone();
+        let (stop, files) = (shutdown.clone(), assembly.files.clone());
         tokio::spawn(async move {
-            let mut stopping = false;
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
+                    _ = hangup.recv() => if on_hangup == OnHangup::ReadAgain {
+                        match files.read_again() {
+                            Ok(()) => say("read the certificate and the accounts again"),
+                            Err(error) => complain(format_args!("{error}\nwhat was read before is used on")),
+                        }
+                        continue;
+                    }
                 }
-                if std::mem::replace(&mut stopping, true) {
-                    eprintln!("stopping at once");
+                if stop.has_begun() {
+                    complain("stopping at once");
                     std::process::exit(1);
                 }
-                println!("stopping: saying goodbye to the sessions");
+                say("stopping: saying goodbye to the sessions");
                 stop.begin();
             }
         });
         assembly.run(shutdown, listening).await?;
-        println!("stopped");
+        say("stopped");
         Ok(())
     })
 }

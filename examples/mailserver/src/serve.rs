@@ -1,24 +1,23 @@
 //! From a configuration to running servers.
 
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::Path;
+use std::io::{Error, ErrorKind};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pillarbox::delivery::MailboxSink;
 use pillarbox::imap::ImapServer;
-use pillarbox::parts::{Authenticator, Parts};
-use pillarbox::passwd::PasswdFile;
+use pillarbox::parts::{Observer, Parts};
 use pillarbox::smtp::SmtpServer;
 use pillarbox::store::MaildirStore;
 use pillarbox::{PeerLimits, Shutdown};
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::accounts::{LocalOnly, Names};
-use crate::certificate;
+use crate::accounts::{Accounts, LocalOnly};
+use crate::certificate::Certificate;
 use crate::config::{Address, Config, Listener, Protocol, TlsMode};
-use crate::show::Show;
 
-/// A server and what it listens on.
+/// A server for one listener.
 enum Server {
     Smtp(SmtpServer),
     Imap(ImapServer),
@@ -26,56 +25,89 @@ enum Server {
 
 enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    Unix(UnixListener, SocketFile),
 }
 
-/// All servers of a configuration, checked and ready to listen.
+/// The file of a unix socket; removed when we stop.
+struct SocketFile {
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // A server that was started while we ended has put its own there.
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
+            // Nothing is lost if it stays: the next start finds that nobody listens there.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The files that may change while the servers run.
+pub struct Files {
+    certificate: Option<Arc<Certificate>>,
+    accounts: Arc<Accounts>,
+}
+
+impl Files {
+    /// Reads the certificate and the accounts again. What cannot be used is told, and what was there before stays.
+    pub fn read_again(&self) -> Result<(), String> {
+        let certificate = self.certificate.as_ref().map_or(Ok(()), |certificate| certificate.reload());
+        let troubles = [certificate.err(), self.accounts.trouble()];
+        match troubles.into_iter().flatten().collect::<Vec<_>>() {
+            troubles if troubles.is_empty() => Ok(()),
+            troubles => Err(troubles.join("\n")),
+        }
+    }
+}
+
+/// All servers of a configuration, ready to listen.
 pub struct Assembly {
     servers: Vec<(Server, Listener)>,
+    pub files: Arc<Files>,
 }
 
 impl Assembly {
-    /// Reads everything that the configuration names and puts the servers together. Changes nothing and listens to nothing.
-    pub fn new(config: &Config, show: Show) -> Result<Self, String> {
-        let accounts = PasswdFile::load(&config.accounts).map_err(|error| error.to_string())?;
-        let accounts: Arc<dyn Authenticator> = Arc::new(accounts);
-        let names = Names::new(config);
-        let location = config.mail.clone();
-        let store = Arc::new(MaildirStore::new(move |account| {
-            let (user, domain) = account.user().rsplit_once('@')?;
-            location.folder(user, domain)
-        }));
-        let recipients = names.clone();
+    /// Reads the files that the configuration names and puts the servers together. Changes nothing and listens to nothing.
+    pub fn new(config: &Config, observer: Arc<dyn Observer>) -> Result<Self, String> {
+        let accounts = Arc::new(Accounts::load(config, observer.clone())?);
+        let certificate = config.tls.as_ref().map(Certificate::load).transpose()?.map(Arc::new);
+        let folders = accounts.clone();
+        let store = Arc::new(MaildirStore::new(move |account| folders.folder(account.user())));
+        let recipients = accounts.clone();
         let parts = Parts {
             authenticator: accounts.clone(),
-            policy: Arc::new(LocalOnly { names, accounts }),
-            sink: Arc::new(MailboxSink::new(store.clone(), move |path| recipients.account(path))),
+            policy: Arc::new(LocalOnly(accounts.clone())),
+            sink: Arc::new(MailboxSink::new(store.clone(), move |path| recipients.of_recipient(path))),
             store,
-            observer: Arc::new(show),
+            observer,
             ..Parts::in_memory()
         };
-        let servers =
-            config.listeners.iter().map(|listener| Ok((server(config, listener, parts.clone())?, listener.clone())));
-        Ok(Assembly { servers: servers.collect::<Result<_, String>>()? })
+        let server = |listener| server(config, listener, certificate.as_ref(), parts.clone());
+        let servers = config.listeners.iter().map(|listener| (server(listener), listener.clone())).collect();
+        Ok(Assembly { servers, files: Arc::new(Files { certificate, accounts }) })
     }
 
-    /// Listens and serves until `shutdown` begins and the sessions have ended. `listening` is called once all sockets are open.
-    pub async fn run(self, shutdown: Shutdown, listening: impl FnOnce()) -> Result<(), String> {
-        let mut running = tokio::task::JoinSet::new();
-        let mut open = Vec::new();
-        for (server, listener) in self.servers {
-            let socket = bind(&listener.address).await?;
+    /// Listens and serves until `shutdown` begins and the sessions have ended. `listening` is told of each listener, with the
+    /// port that the system picked where the configuration says 0, once all are open.
+    pub async fn run(self, shutdown: Shutdown, listening: impl FnOnce(&[Listener])) -> Result<(), String> {
+        let (mut open, mut listeners) = (Vec::new(), Vec::new());
+        for (server, mut listener) in self.servers {
+            let socket = bind(&mut listener.address).await?;
             open.push((server, socket));
+            listeners.push(listener);
         }
-        listening();
+        listening(&listeners);
+        let mut running = tokio::task::JoinSet::new();
         for (server, socket) in open {
             let shutdown = shutdown.clone();
             running.spawn(async move {
                 match (server, socket) {
                     (Server::Smtp(server), Socket::Tcp(socket)) => server.serve(socket, &shutdown).await,
-                    (Server::Smtp(server), Socket::Unix(socket)) => server.serve(socket, &shutdown).await,
+                    (Server::Smtp(server), Socket::Unix(socket, _file)) => server.serve(socket, &shutdown).await,
                     (Server::Imap(server), Socket::Tcp(socket)) => server.serve(socket, &shutdown).await,
-                    (Server::Imap(server), Socket::Unix(socket)) => server.serve(socket, &shutdown).await,
+                    (Server::Imap(server), Socket::Unix(socket, _file)) => server.serve(socket, &shutdown).await,
                 }
             });
         }
@@ -86,23 +118,20 @@ impl Assembly {
     }
 }
 
-fn server(config: &Config, listener: &Listener, parts: Parts) -> Result<Server, String> {
+fn server(config: &Config, listener: &Listener, certificate: Option<&Arc<Certificate>>, parts: Parts) -> Server {
     let mut clients = PeerLimits::default();
     clients.connections_max = config.limits.connections;
     clients.connections_per_address_max = config.limits.connections_per_address;
-    let tls = |alpn: &[&[u8]]| match (&config.tls, listener.tls) {
-        (_, TlsMode::None) | (None, _) => Ok(None),
-        (Some(files), _) => certificate::load(files, alpn).map(Some),
-    };
+    let tls = |alpn| certificate.filter(|_| listener.tls != TlsMode::None).map(|found| found.server_config(alpn));
     let implicit = listener.tls == TlsMode::Implicit;
     if listener.protocol == Protocol::Imap {
         let mut imap = pillarbox::imap::ServerConfig::default();
         imap.limits.append_size_max = config.limits.message_size;
         let mut server = ImapServer::new(imap, parts).peer_limits(clients);
-        if let Some(tls) = tls(&[b"imap"])? {
+        if let Some(tls) = tls(b"imap") {
             server = server.tls(tls).implicit_tls(implicit);
         }
-        return Ok(Server::Imap(server));
+        return Server::Imap(server);
     }
     let mut smtp = pillarbox::smtp::ServerConfig::new(config.hostname.clone());
     smtp.limits.message_size_max = config.limits.message_size;
@@ -117,39 +146,71 @@ fn server(config: &Config, listener: &Listener, parts: Parts) -> Result<Server, 
         Protocol::Smtp | Protocol::Imap => {}
     }
     let mut server = SmtpServer::new(smtp, parts).service(listener.protocol.name()).peer_limits(clients);
-    if let Some(tls) = tls(&[b"smtp"])? {
+    if let Some(tls) = tls(b"smtp") {
         server = server.tls(tls).implicit_tls(implicit);
     }
-    Ok(Server::Smtp(server))
+    Server::Smtp(server)
 }
 
-async fn bind(address: &Address) -> Result<Socket, String> {
-    let told = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => format!("cannot listen on {address}: another program does"),
-        std::io::ErrorKind::PermissionDenied => {
-            format!("cannot listen on {address}: not permitted (ports below 1024 need root)")
-        }
-        _ => format!("cannot listen on {address}: {error}"),
+/// Opens a listener, and puts the port that the system picked in the place of port 0.
+async fn bind(address: &mut Address) -> Result<Socket, String> {
+    let opened = match address {
+        Address::Tcp(at) => TcpListener::bind(*at).await.and_then(|socket| {
+            *at = socket.local_addr()?;
+            Ok(Socket::Tcp(socket))
+        }),
+        Address::Unix(path) => bind_unix(path).await,
     };
-    match address {
-        Address::Tcp(at) => TcpListener::bind(at).await.map(Socket::Tcp).map_err(told),
-        Address::Unix(path) => {
-            remove_dead_socket(path).await.map_err(told)?;
-            let socket = UnixListener::bind(path).map_err(told)?;
-            // Whoever may write there can send mail to our users as anybody.
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(told)?;
-            Ok(Socket::Unix(socket))
-        }
-    }
+    opened.map_err(|error| cannot_listen(address, &error))
+}
+
+async fn bind_unix(path: &Path) -> Result<Socket, Error> {
+    remove_dead_socket(path).await?;
+    let socket = UnixListener::bind(path)?;
+    // Whoever may write there can send mail to our users as anybody.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    let inode = std::fs::symlink_metadata(path)?.ino();
+    Ok(Socket::Unix(socket, SocketFile { path: path.to_owned(), inode }))
 }
 
 /// A socket that nobody listens on is left over from a server that was killed. Anything else at that path stays.
-async fn remove_dead_socket(path: &Path) -> std::io::Result<()> {
+async fn remove_dead_socket(path: &Path) -> Result<(), Error> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => match tokio::net::UnixStream::connect(path).await {
-            Ok(_) => Err(std::io::ErrorKind::AddrInUse.into()),
-            Err(_) => std::fs::remove_file(path),
+            Ok(_) => Err(ErrorKind::AddrInUse.into()),
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+            Err(error) => Err(error),
         },
         _ => Ok(()),
+    }
+}
+
+fn cannot_listen(address: &Address, error: &Error) -> String {
+    match (error.kind(), address) {
+        (ErrorKind::AddrInUse, Address::Unix(_)) => {
+            format!("cannot listen on {address}: another program does, or the file is no socket")
+        }
+        (ErrorKind::AddrInUse, _) => format!("cannot listen on {address}: another program does"),
+        (ErrorKind::PermissionDenied, Address::Tcp(at)) if at.port() < 1024 => format!(
+            "cannot listen on {address}: not permitted; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE \
+             (with systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE)"
+        ),
+        _ => format!("cannot listen on {address}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_port_cannot_be_had() {
+        let told = |address: &str, kind| cannot_listen(&Address::Tcp(address.parse().unwrap()), &Error::from(kind));
+        let denied = told("0.0.0.0:25", ErrorKind::PermissionDenied);
+        assert!(
+            denied.starts_with("cannot listen on 0.0.0.0:25: not permitted; ports below 1024 need root"),
+            "{denied}"
+        );
+        assert_eq!(told("[::]:25", ErrorKind::AddrInUse), "cannot listen on [::]:25: another program does");
     }
 }

@@ -11,6 +11,7 @@ use ring::rand::SecureRandom;
 
 use crate::certificate;
 use crate::config::{Address, Config, Limits, Listener, MailLocation, Protocol, TlsFiles, TlsMode};
+use crate::show::say;
 
 /// The only account.
 const USER: &str = "you@localhost";
@@ -45,26 +46,22 @@ pub fn prepare(dir: &Path, offset: u16, password: Option<String>) -> Result<Tria
         }
     };
 
-    let port = |well_known: u16| {
-        let port = well_known.checked_add(offset).ok_or_else(|| format!("--port-base {offset} is too large"))?;
-        Ok::<_, String>(Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
-    };
+    let port = |well_known: u16| Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, well_known + offset)));
     let listener = |protocol, address, tls| Listener { protocol, address, tls };
     let listeners = vec![
-        listener(Protocol::Smtp, port(25)?, TlsMode::StartTls),
-        listener(Protocol::Submission, port(587)?, TlsMode::StartTls),
-        listener(Protocol::Submission, port(465)?, TlsMode::Implicit),
-        listener(Protocol::Imap, port(143)?, TlsMode::StartTls),
-        listener(Protocol::Imap, port(993)?, TlsMode::Implicit),
+        listener(Protocol::Smtp, port(25), TlsMode::StartTls),
+        listener(Protocol::Submission, port(587), TlsMode::StartTls),
+        listener(Protocol::Submission, port(465), TlsMode::Implicit),
+        listener(Protocol::Imap, port(143), TlsMode::StartTls),
+        listener(Protocol::Imap, port(993), TlsMode::Implicit),
         listener(Protocol::Lmtp, Address::Unix(dir.join("lmtp")), TlsMode::None),
     ];
-    let mail = format!("{}/mail/{{domain}}/{{user}}/Maildir", dir.display());
     let config = Config {
         hostname: "localhost".into(),
         domains: vec!["localhost".into()],
         postmaster: USER.into(),
         accounts,
-        mail: MailLocation::parse(&mail)?,
+        mail: MailLocation::parse(&dir, "mail/{domain}/{user}/Maildir")?,
         tls: Some(tls),
         listeners,
         limits: Limits::default(),
@@ -82,38 +79,54 @@ fn random_password() -> String {
 
 impl Trial {
     /// Tells what is listened on and how to try it.
-    pub fn greet(&self) {
+    pub fn greet(&self, listeners: &[Listener]) {
         let [smtp, submission, submissions, imap, imaps] = [25, 587, 465, 143, 993].map(|port: u16| port + self.offset);
-        for listener in &self.config.listeners {
-            let tls = match listener.tls {
-                TlsMode::None => "",
-                TlsMode::StartTls => ", STARTTLS",
-                TlsMode::Implicit => ", TLS",
-            };
-            println!("listening on {} for {}{tls}", listener.address, listener.protocol.name());
-        }
+        listeners.iter().for_each(say);
         let dir = self.dir.display();
-        println!("data folder  {dir}");
-        println!("account      {USER}");
-        match &self.password {
-            Some(password) => println!("password     {password}"),
-            None => println!("password     as at the first try (--password PW sets another)"),
-        }
-        let password = self.password.as_deref().unwrap_or("PASSWORD");
-        println!(
-            "
+        let (told, password) = match &self.password {
+            Some(password) => (password.as_str(), in_quotes(password)),
+            None => ("as before (--password PW sets another)", "PASSWORD".into()),
+        };
+        let maildir = in_quotes(&format!("{dir}/mail/localhost/you/Maildir"));
+        let login = format!("--auth-user {USER} --auth-password {password} --from {USER} --to {USER}");
+        say(format_args!(
+            "\
+data folder  {dir}
+account      {USER}
+password     {told}
+
 Send yourself a message:
-  swaks --server 127.0.0.1 --port {smtp} --to {USER} --from me@example.org
-  swaks --server 127.0.0.1 --port {submission} --tls --auth PLAIN --auth-user {USER} --auth-password '{password}' --to {USER} --from {USER}
-  swaks --server 127.0.0.1 --port {submissions} --tls-on-connect --auth PLAIN --auth-user {USER} --auth-password '{password}' --to {USER} --from {USER}
+  swaks --server 127.0.0.1:{smtp} --from me@example.org --to {USER}
+  swaks --server 127.0.0.1:{submission} --tls {login}
+  swaks --server 127.0.0.1:{submissions} --tls-on-connect {login}
 Read it:
-  curl --insecure --user '{USER}:{password}' 'imaps://127.0.0.1:{imaps}/INBOX;MAILINDEX=1'
-  mutt -f {dir}/mail/localhost/you/Maildir
+  curl --insecure --user {USER}:{password} 'imaps://127.0.0.1:{imaps}/INBOX;MAILINDEX=1'
+  mutt -f {maildir}
 Talk to it yourself:
   openssl s_client -quiet -crlf -starttls smtp -connect 127.0.0.1:{submission}
   openssl s_client -quiet -crlf -starttls imap -connect 127.0.0.1:{imap}
 Stop with Ctrl-C.
 "
-        );
+        ));
+    }
+}
+
+/// A text as one word of a shell's line.
+fn in_quotes(text: &str) -> String {
+    match text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./@+,".contains(&b)) && !text.is_empty() {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_one_word() {
+        assert_eq!(in_quotes("plain-word_1"), "plain-word_1");
+        assert_eq!(in_quotes("two words"), "'two words'");
+        assert_eq!(in_quotes("it's $HOME"), r"'it'\''s $HOME'");
     }
 }

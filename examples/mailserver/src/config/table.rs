@@ -106,15 +106,6 @@ pub fn word<T: Copy>(value: &Value<'_>, words: &[(&'static str, T)], mistakes: &
     })
 }
 
-/// The value as true or false.
-pub fn boolean(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<bool> {
-    let DeValue::Boolean(boolean) = value.get_ref() else {
-        wrong_kind(value, "true or false", mistakes);
-        return None;
-    };
-    Some(*boolean)
-}
-
 /// The value as a whole number in a range. 0 never means "unlimited": where it is not in the range it is refused.
 pub fn number(value: &Value<'_>, range: std::ops::RangeInclusive<u64>, mistakes: &mut Vec<Mistake>) -> Option<u64> {
     let DeValue::Integer(integer) = value.get_ref() else {

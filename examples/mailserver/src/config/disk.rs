@@ -1,0 +1,119 @@
+//! What a configuration names on this machine: accounts, certificate, folders, addresses. Looks, and changes nothing.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use pillarbox::passwd::PasswdFile;
+
+use super::Address;
+use super::error::Mistake;
+use super::read::Draft;
+use crate::certificate::Certificate;
+use crate::secret_file;
+
+/// What a path of a unix socket can hold on Linux, without the NUL at its end.
+const SOCKET_PATH_MAX: usize = 107;
+
+/// Finds all that a start would find wrong, except that a port is taken or not permitted.
+pub fn examine(draft: &Draft, mistakes: &mut Vec<Mistake>) {
+    if let Some(accounts) = &draft.accounts {
+        let told = match examine_accounts(accounts.get_ref(), draft) {
+            Ok(told) => told,
+            Err(message) => vec![message],
+        };
+        mistakes.extend(told.into_iter().map(|message| Mistake::new(accounts.span(), message)));
+    }
+    if let (Some(postmaster), Some(domains)) = (&draft.postmaster, &draft.domains)
+        && let Some((_, domain)) = postmaster.get_ref().rsplit_once('@')
+        && !domains.iter().any(|served| served == domain)
+    {
+        let message = format!("the domain of the postmaster, `{domain}`, is not in `domains`");
+        mistakes.push(Mistake::new(postmaster.span(), message));
+    }
+    if let Some(Some(tls)) = &draft.tls
+        && let Err(message) = Certificate::load(tls.get_ref())
+    {
+        mistakes.push(Mistake::new(tls.span(), message));
+    }
+    if let Some(mail) = &draft.mail {
+        mistakes.extend(examine_folder(&mail.get_ref().root()).map(|message| Mistake::new(mail.span(), message)));
+    }
+    for listener in &draft.listeners {
+        let told = match &listener.get_ref().address {
+            Address::Tcp(at) => match TcpListener::bind((at.ip(), 0)) {
+                Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
+                    Some(format!("this machine does not have the address {}", at.ip()))
+                }
+                _ => None,
+            },
+            Address::Unix(path) => examine_socket(path),
+        };
+        mistakes.extend(told.map(|message| Mistake::new(listener.span(), message)));
+    }
+}
+
+/// What is wrong with the passwd-file as a whole, or with single accounts in it.
+fn examine_accounts(path: &Path, draft: &Draft) -> Result<Vec<String>, String> {
+    let file = path.display();
+    secret_file::check_rights(path)?;
+    let text = fs::read_to_string(path).map_err(|error| format!("cannot read the accounts {file}: {error}"))?;
+    let accounts = PasswdFile::parse(&text).map_err(|error| format!("{file}: {error}"))?;
+
+    let mut told = Vec::new();
+    let mut folders = HashMap::new();
+    for user in accounts.users() {
+        // No account stands twice, so this is its line.
+        let line = text.lines().position(|line| line.split(':').next() == Some(&*user)).map_or(0, |line| line + 1);
+        let mut tell = |message: String| told.push(format!("{file}: line {line}: {message}"));
+        let name = user.to_ascii_lowercase();
+        let Some((local, domain)) = name.rsplit_once('@') else {
+            tell(format!("the account `{user}` needs its domain, as in `{user}@example.org`"));
+            continue;
+        };
+        if draft.domains.as_ref().is_some_and(|domains| !domains.iter().any(|served| served == domain)) {
+            tell(format!("the domain of the account `{user}` is not in `domains`"));
+            continue;
+        }
+        let Some(mail) = draft.mail.as_ref().map(toml::Spanned::get_ref) else { continue };
+        match mail.folder(local, domain) {
+            None => tell(format!("the account `{user}` has a name that cannot be the name of a folder")),
+            Some(folder) => {
+                if let Some(other) = folders.insert(folder, user.clone()) {
+                    tell(format!("the mail of `{user}` would be in the same folder as that of `{other}`"));
+                }
+            }
+        }
+    }
+    if let Some(postmaster) = &draft.postmaster
+        && !accounts.users().any(|user| user.eq_ignore_ascii_case(postmaster.get_ref()))
+    {
+        told.push(format!("there is no account for the postmaster, `{}`, in {file}", postmaster.get_ref()));
+    }
+    Ok(told)
+}
+
+/// The folder that all mail is under must be there, or the first delivery fails.
+fn examine_folder(folder: &Path) -> Option<String> {
+    match fs::metadata(folder) {
+        Ok(found) if found.is_dir() => None,
+        Ok(_) => Some(format!("{} is not a folder", folder.display())),
+        Err(error) => Some(format!("cannot use the folder {}: {error}", folder.display())),
+    }
+}
+
+fn examine_socket(path: &Path) -> Option<String> {
+    if path.as_os_str().len() > SOCKET_PATH_MAX {
+        return Some(format!("the path of a socket has at most {SOCKET_PATH_MAX} octets: {}", path.display()));
+    }
+    if let Some(message) = path.parent().and_then(examine_folder) {
+        return Some(message);
+    }
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => Some(format!("{} is there and is no socket", path.display())),
+        _ => None,
+    }
+}

@@ -1,0 +1,246 @@
+//! From a TOML table to a configuration.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::error::Mistake;
+use super::location::MailLocation;
+use super::table::{self, Table, Value};
+use super::{Address, Config, Limits, Listener, Protocol, TlsFiles, TlsMode};
+
+/// What could be read of a file, with the places that later checks will want to name. Whatever is missing was noted as a
+/// mistake.
+pub struct Draft {
+    pub hostname: Option<String>,
+    pub domains: Option<Vec<String>>,
+    pub postmaster: Option<Spanned<String>>,
+    pub accounts: Option<Spanned<PathBuf>>,
+    pub mail: Option<Spanned<MailLocation>>,
+    /// `Some(None)`: there is no `[tls]`, and that is no mistake.
+    pub tls: Option<Option<Spanned<TlsFiles>>>,
+    pub listeners: Vec<Spanned<Listener>>,
+    pub limits: Option<Limits>,
+}
+
+impl Draft {
+    /// The configuration, if nothing is missing.
+    pub fn finish(self) -> Option<Config> {
+        Some(Config {
+            hostname: self.hostname?,
+            domains: self.domains?,
+            postmaster: self.postmaster?.into_inner(),
+            accounts: self.accounts?.into_inner(),
+            mail: self.mail?.into_inner(),
+            tls: self.tls?.map(Spanned::into_inner),
+            listeners: self.listeners.into_iter().map(Spanned::into_inner).collect(),
+            limits: self.limits?,
+        })
+    }
+}
+
+/// Reads the whole file. Paths in it begin at the folder `base`.
+pub fn draft(table: &DeTable<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> Draft {
+    let mut file = Table::new(table, 0..0);
+    let hostname = file.required("hostname", mistakes).and_then(|v| table::parsed(v, mistakes, host_name));
+    let domains = file.required("domains", mistakes).and_then(|v| read_domains(v, mistakes));
+    let postmaster = file.required("postmaster", mistakes).and_then(|value| {
+        placed(value, mistakes, |text| match text.rsplit_once('@') {
+            Some((user, domain)) if !user.is_empty() && host_name(domain).is_ok() => Ok(text.to_ascii_lowercase()),
+            _ => Err(format!("`{text}` is not an account such as `you@example.org`")),
+        })
+    });
+    let accounts = file.required("accounts", mistakes).and_then(|v| placed(v, mistakes, |text| Ok(base.join(text))));
+    let mail =
+        file.required("mail", mistakes).and_then(|v| placed(v, mistakes, |text| MailLocation::parse(base, text)));
+    let tls = match file.optional("tls") {
+        Some(value) => read_tls(value, base, mistakes).map(Some),
+        None => Some(None),
+    };
+    // A [tls] table that is wrong is told once, not again for each listener.
+    let have_tls = !matches!(tls, Some(None));
+    let listeners = file.required("listener", mistakes);
+    let listeners = listeners.map(|v| read_listeners(v, base, have_tls, mistakes)).unwrap_or_default();
+    let limits = file.optional("limits").map_or_else(|| Some(Limits::default()), |v| read_limits(v, mistakes));
+    file.finish(mistakes);
+    Draft { hostname, domains, postmaster, accounts, mail, tls, listeners, limits }
+}
+
+/// What a text says, with its place.
+fn placed<T>(
+    value: &Value<'_>,
+    mistakes: &mut Vec<Mistake>,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Option<Spanned<T>> {
+    table::parsed(value, mistakes, parse).map(|parsed| Spanned::new(value.span(), parsed))
+}
+
+/// A host or domain name: letters, digits and hyphens between dots (RFC 5321 §2.3.5), in lower case.
+fn host_name(text: &str) -> Result<String, String> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    match text.len() <= 255 && text.split('.').all(label) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err(format!("`{text}` is not a host name (international names are written in their xn-- form)")),
+    }
+}
+
+fn read_domains(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Vec<String>> {
+    let before = mistakes.len();
+    let mut domains = Vec::new();
+    for item in table::list(value, mistakes)? {
+        if let Some(domain) = table::parsed(item, mistakes, host_name) {
+            if domains.contains(&domain) {
+                mistakes.push(Mistake::new(item.span(), format!("the domain `{domain}` stands here twice")));
+            }
+            domains.push(domain);
+        }
+    }
+    if domains.is_empty() && mistakes.len() == before {
+        mistakes.push(Mistake::new(value.span(), "at least one domain is needed"));
+    }
+    (mistakes.len() == before).then_some(domains)
+}
+
+fn read_tls(value: &Value<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> Option<Spanned<TlsFiles>> {
+    let mut tls = table::table(value, mistakes)?;
+    let mut path = |key| tls.required(key, mistakes).and_then(|v| placed(v, mistakes, |text| Ok(base.join(text))));
+    let (certificate, key) = (path("certificate"), path("key"));
+    tls.finish(mistakes);
+    let certificate = certificate?;
+    let place = certificate.span();
+    Some(Spanned::new(place, TlsFiles { certificate: certificate.into_inner(), key: key?.into_inner() }))
+}
+
+fn read_listeners(
+    value: &Value<'_>,
+    base: &Path,
+    have_tls: bool,
+    mistakes: &mut Vec<Mistake>,
+) -> Vec<Spanned<Listener>> {
+    let before = mistakes.len();
+    let mut listeners: Vec<Spanned<Listener>> = Vec::new();
+    for item in table::list(value, mistakes).unwrap_or_default() {
+        let Some(listener) = read_listener(item, base, have_tls, mistakes) else { continue };
+        let address = &listener.get_ref().address;
+        if let Some(other) = listeners.iter().map(|other| &other.get_ref().address).find(|other| clash(address, other))
+        {
+            let message = match address == other {
+                true => format!("two listeners have the address {address}"),
+                false => format!(
+                    "{address} and {other} cannot both be listened on: one of them takes the other's clients as well"
+                ),
+            };
+            mistakes.push(Mistake::new(listener.span(), message));
+        }
+        listeners.push(listener);
+    }
+    if listeners.is_empty() && mistakes.len() == before {
+        mistakes.push(Mistake::new(value.span(), "at least one [[listener]] is needed"));
+    }
+    listeners
+}
+
+/// Whether the system would refuse the second of two addresses. `[::]` takes clients of IPv4 as well.
+fn clash(a: &Address, b: &Address) -> bool {
+    const EVERYWHERE: [std::net::IpAddr; 2] =
+        [std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), std::net::IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+    match (a, b) {
+        // The system picks a free one.
+        (Address::Tcp(a), Address::Tcp(_)) if a.port() == 0 => false,
+        (Address::Tcp(a), Address::Tcp(b)) if a.port() == b.port() => {
+            let takes =
+                |a: &SocketAddr, b: &SocketAddr| a.ip() == EVERYWHERE[1] || a.ip() == EVERYWHERE[0] && b.is_ipv4();
+            a.ip() == b.ip() || takes(a, b) || takes(b, a)
+        }
+        _ => a == b,
+    }
+}
+
+/// A listener, with the place of its address.
+fn read_listener(
+    value: &Value<'_>,
+    base: &Path,
+    have_tls: bool,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Spanned<Listener>> {
+    const PROTOCOLS: [(&str, Protocol); 4] = [
+        ("smtp", Protocol::Smtp),
+        ("submission", Protocol::Submission),
+        ("lmtp", Protocol::Lmtp),
+        ("imap", Protocol::Imap),
+    ];
+    const MODES: [(&str, TlsMode); 3] =
+        [("none", TlsMode::None), ("starttls", TlsMode::StartTls), ("implicit", TlsMode::Implicit)];
+    let mut listener = table::table(value, mistakes)?;
+    let protocol = listener.required("protocol", mistakes).and_then(|v| table::word(v, &PROTOCOLS, mistakes));
+    let address = listener.required("address", mistakes);
+    let address = address.and_then(|v| placed(v, mistakes, |text| parse_address(base, text)));
+    let tls = listener.optional("tls");
+    let tls_at = tls.map_or(value.span(), |v| v.span());
+    let tls = tls.map_or(Some(TlsMode::None), |v| table::word(v, &MODES, mistakes));
+    listener.finish(mistakes);
+    let address = address?;
+    let address_at: Range<usize> = address.span();
+    let listener = Listener { protocol: protocol?, address: address.into_inner(), tls: tls? };
+
+    if listener.tls != TlsMode::None && !have_tls {
+        mistakes.push(Mistake::new(
+            tls_at.clone(),
+            "TLS needs a certificate: add a [tls] table with `certificate` and `key`",
+        ));
+    }
+    match (listener.protocol, &listener.address) {
+        // RFC 2033 §5: a server that speaks SMTP there would be taken for one that queues.
+        (Protocol::Lmtp, Address::Tcp(at)) if at.port() == 25 => {
+            mistakes.push(Mistake::new(address_at.clone(), "LMTP must not be spoken on port 25 (RFC 2033 §5)"));
+        }
+        // Passwords would cross the network in the clear (RFC 8314 §3), or nobody could log in.
+        (Protocol::Submission | Protocol::Imap, _) if listener.tls == TlsMode::None => {
+            let name = listener.protocol.name();
+            let message =
+                format!("a listener for {name} needs TLS, since users log in there: `starttls` or `implicit`");
+            mistakes.push(Mistake::new(tls_at, message));
+        }
+        _ => {}
+    }
+    Some(Spanned::new(address_at, listener))
+}
+
+fn parse_address(base: &Path, text: &str) -> Result<Address, String> {
+    match text.strip_prefix("unix:") {
+        Some("") => Err("after `unix:` the path of the socket is missing".into()),
+        Some(path) => Ok(Address::Unix(base.join(path))),
+        None => text.parse().map(Address::Tcp).map_err(|_| {
+            format!("`{text}` is not an address such as `0.0.0.0:25`, `[::]:25` or `unix:/run/mailserver/lmtp`")
+        }),
+    }
+}
+
+fn read_limits(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Limits> {
+    let mut limits = table::table(value, mistakes)?;
+    let mut number = |key, default, range| match limits.optional(key) {
+        Some(value) => table::number(value, range, mistakes),
+        None => Some(default),
+    };
+    let default = Limits::default();
+    let message_size = number("message_size", default.message_size, 1024..=1 << 40);
+    // RFC 5321 §4.5.3.1.8 asks for at least 100.
+    let recipients = number("recipients", default.recipients as u64, 100..=1_000_000);
+    let connections = number("connections", default.connections as u64, 1..=10_000_000);
+    let per_address = number("connections_per_address", default.connections_per_address as u64, 1..=10_000_000);
+    limits.finish(mistakes);
+    Some(Limits {
+        message_size: message_size?,
+        recipients: recipients? as usize,
+        connections: connections? as usize,
+        connections_per_address: per_address? as usize,
+    })
+}
