@@ -1,0 +1,11 @@
+//! The program as its users meet it: the real binary, talked to over loopback and signals.
+
+#![allow(unreachable_pub, reason = "in a test, `pub` means: for the other modules")]
+
+mod check;
+mod client;
+mod dialog;
+mod process;
+mod serve;
+mod tls;
+mod trial;
