@@ -171,13 +171,16 @@ impl HeaderScanner {
     ///
     /// As [`feed`](HeaderScanner::feed).
     pub fn finish(&mut self) -> Result<(), HeaderLimit> {
+        if let Some(limit) = self.passed {
+            return Err(limit);
+        }
         if self.state == State::Cr {
             self.begin_field();
             self.field_size = 1;
+            self.check();
         }
         if self.state != State::Complete {
             self.end_field();
-            self.check();
             self.state = State::Complete;
         }
         self.passed.map_or(Ok(()), Err)
@@ -307,6 +310,9 @@ mod tests {
         assert_eq!(scanner.feed(b"A: 1\r\nB"), Err(HeaderLimit::Fields));
         assert_eq!(scanner.feed(b": 2\r\n\r\n"), Err(HeaderLimit::Fields));
         assert_eq!(scanner.finish(), Err(HeaderLimit::Fields));
+        let mut scanner = HeaderScanner::new(HeaderLimits { field_size_max: 4, ..HeaderLimits::default() });
+        assert_eq!(scanner.feed(b"A: 12"), Err(HeaderLimit::FieldSize));
+        assert_eq!(scanner.finish(), Err(HeaderLimit::FieldSize));
     }
 
     proptest! {
