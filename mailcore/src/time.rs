@@ -94,17 +94,17 @@ const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 /// Seconds from 0000-01-01 to 9999-12-31, the years that the protocols can write, around 1970.
 const SECONDS_MIN: i64 = -62_167_219_200;
 const SECONDS_MAX: i64 = 253_402_300_799;
+/// The zone furthest from Greenwich that four digits can write: 99:59 hours.
+const OFFSET_MAX: i32 = 359_940;
 
 impl WallTime {
-    /// A date from UTC seconds since 1970 and the zone's offset in seconds east of Greenwich. Years outside 0 to 9999
-    /// and offsets beyond ±99:59 hours, which no mail date can hold, are pulled to the nearest one that it can.
+    /// A date from UTC seconds since 1970 and the zone's offset in seconds east of Greenwich. Years that are outside 0 to
+    /// 9999 there and offsets beyond ±99:59 hours, which no mail date can hold, are pulled to the nearest one that it can.
+    /// Offsets lose what is no whole minute, as zones before 1900 have it; the moment stays the same.
     pub fn new(unix_seconds: i64, offset_seconds: i32) -> Self {
-        let offset_seconds = offset_seconds.clamp(-359_940, 359_940);
+        let offset_seconds = offset_seconds.clamp(-OFFSET_MAX, OFFSET_MAX) / 60 * 60;
         let shift = i64::from(offset_seconds);
-        WallTime {
-            unix_seconds: unix_seconds.clamp(SECONDS_MIN - shift.min(0), SECONDS_MAX - shift.max(0)),
-            offset_seconds,
-        }
+        WallTime { unix_seconds: unix_seconds.clamp(SECONDS_MIN - shift, SECONDS_MAX - shift), offset_seconds }
     }
 
     /// Seconds since 1970-01-01T00:00:00Z, leap seconds not counted.
@@ -112,7 +112,7 @@ impl WallTime {
         self.unix_seconds
     }
 
-    /// The zone's offset in seconds, positive east of Greenwich.
+    /// The zone's offset in seconds, whole minutes, positive east of Greenwich.
     pub const fn offset_seconds(self) -> i32 {
         self.offset_seconds
     }
@@ -139,7 +139,7 @@ impl WallTime {
         if !(0..=9999).contains(&year) || day == 0 || day > days_in_month || hour > 23 || minute > 59 || second > 60 {
             return None;
         }
-        if offset_seconds.abs() > 359_940 {
+        if !(-OFFSET_MAX..=OFFSET_MAX).contains(&offset_seconds) {
             return None;
         }
         // Days since 1970-01-01 with March as the first month, so that the leap day is the last of its year.
@@ -229,6 +229,7 @@ impl fmt::Display for WallTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
 
     #[test]
     fn civil_and_back_over_the_whole_range() {
@@ -249,6 +250,28 @@ mod tests {
             assert_eq!(WallTime::from_civil(year, month, day, 0, 0, 0, 0), None, "{year}-{month}-{day}");
         }
         assert!(WallTime::from_civil(2000, 2, 29, 23, 59, 60, 0).is_some());
+    }
+
+    #[test]
+    fn offsets_that_no_date_can_hold() {
+        for offset in [i32::MIN, -360_000, 360_000, i32::MAX] {
+            assert_eq!(WallTime::from_civil(2000, 1, 1, 0, 0, 0, offset), None, "{offset}");
+        }
+        // Zones of before 1900 have seconds. The moment stays the same.
+        let date = WallTime::new(0, 3629);
+        assert_eq!((date.unix_seconds(), date.to_string()), (0, "Thu, 1 Jan 1970 01:00:00 +0100".to_string()));
+        let date = WallTime::new(0, -3629);
+        assert_eq!((date.unix_seconds(), date.to_string()), (0, "Wed, 31 Dec 1969 23:00:00 -0100".to_string()));
+    }
+
+    #[test]
+    fn the_first_and_the_last_hour_in_any_zone() {
+        for (year, month, day, hour) in [(0, 1, 1, 0), (9999, 12, 31, 23)] {
+            for offset in [-359_940, -3600, 0, 3600, 359_940] {
+                let c = WallTime::from_civil(year, month, day, hour, 0, 0, offset).unwrap().civil();
+                assert_eq!((c.year, c.month, c.day, c.hour), (year, month, day, hour), "{offset}");
+            }
+        }
     }
 
     #[test]
