@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pillarbox_fs::{ErrorKind, Metadata};
+use pillarbox_fs::{ErrorKind, File, Metadata};
 
 use crate::error::NotFound;
 use crate::{MaildirError, Result, Store};
@@ -16,6 +16,9 @@ pub(crate) struct DotLock {
     store: Store,
     path: PathBuf,
     id: (u64, u64),
+    /// Held open, because a file system gives the number of a file that nobody holds to the next one: a successor's lock
+    /// would look like this one.
+    _file: File,
 }
 
 impl DotLock {
@@ -36,7 +39,7 @@ impl DotLock {
                             return Err(error.into());
                         }
                     };
-                    return Ok(DotLock { store: store.clone(), path, id });
+                    return Ok(DotLock { store: store.clone(), path, id, _file: file });
                 }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error.into()),
@@ -95,4 +98,25 @@ fn break_stale(store: &Store, path: &Path, stale: &Metadata) -> Result<()> {
         }
     }
     store.fs().unlink(&aside).if_found().map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Options;
+    use pillarbox_fs::RealFs;
+
+    #[test]
+    fn a_successors_lock_is_not_taken_for_ones_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(RealFs, Options::from_system());
+        let path = dir.path().join("x.lock");
+        let slow = DotLock::acquire(&store, path.clone()).unwrap();
+        // Somebody takes it for stale. The file system likes to give the number of the file just removed to the next.
+        std::fs::remove_file(&path).unwrap();
+        let quick = DotLock::acquire(&store, path.clone()).unwrap();
+        assert!(matches!(slow.verify(), Err(MaildirError::LockLost(_))));
+        drop(slow);
+        quick.verify().unwrap();
+    }
 }
