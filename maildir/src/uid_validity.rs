@@ -59,6 +59,7 @@ fn suffix(name: &str) -> Option<u32> {
 }
 
 fn parse(hex: &str) -> Option<u32> {
-    let digits = hex.len() == 8 && hex.bytes().all(|octet| octet.is_ascii_hexdigit());
+    // Small letters only, as they are written: a name that is read in another way than it is written is never found.
+    let digits = hex.len() == 8 && hex.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'));
     u32::from_str_radix(hex, 16).ok().filter(|_| digits)
 }
