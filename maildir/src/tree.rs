@@ -7,6 +7,7 @@ use pillarbox_fs::{ErrorKind, Kind};
 
 use crate::error::NotFound;
 use crate::file_name::bytes;
+use crate::folder::make_dir;
 use crate::{Access, Mailbox, MailboxName, Maildir, MaildirError, Result, Store, Uid};
 
 /// The mailboxes of one account.
@@ -101,12 +102,8 @@ impl Tree {
         }
         let fs = self.store.fs();
         let path = self.path(name);
-        match fs.make_dir(&path) {
-            Ok(()) => {}
-            // Left by a crash in the middle of this, and never a mailbox.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error.into()),
-        }
+        // It may be there: left by a crash in the middle of this, and never a mailbox.
+        make_dir(&self.store, &path)?;
         match fs.create(&path.join("maildirfolder")) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
             _ => {}
