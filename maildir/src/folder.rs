@@ -48,8 +48,9 @@ pub(crate) struct Folder(Mutex<State>);
 struct State {
     uids: Option<Known<UidList>>,
     keywords: Option<Known<Keywords>>,
-    /// A write to the list failed half-way: what the file holds is not what the disk holds, so it is written anew.
-    doubtful: bool,
+    /// Appending to this file failed half-way, or its sync did: what can be read of it is not what the disk holds, and no later
+    /// sync helps. Until the list is written anew, `uids` is what was known before.
+    doubtful: Option<(u64, u64)>,
 }
 
 /// What a file held, and how to see that it holds it still.
@@ -210,7 +211,11 @@ impl Maildir {
             Err(error) => return Err(error.into()),
         };
         let stamp = Stamp::from(file.metadata()?);
-        if state.uids.as_ref().is_some_and(|known| known.stamp == stamp) {
+        if state.doubtful.is_some_and(|id| id != stamp.id) {
+            // Another program has written the list anew.
+            state.doubtful = None;
+        }
+        if state.uids.as_ref().is_some_and(|known| known.stamp == stamp || state.doubtful.is_some()) {
             return Ok(Loaded::Known);
         }
         let old = state.uids.take();
@@ -293,6 +298,13 @@ pub(crate) struct Locked<'a> {
 impl Locked<'_> {
     /// The list as it is now; a new one with a greater UIDVALIDITY if it is lost.
     pub(crate) fn uids(&mut self) -> Result<&UidList> {
+        if self.state.doubtful.is_some() {
+            let before = self.state.uids.take();
+            if let Err(error) = self.write_doubtful_anew() {
+                self.state.uids = before;
+                return Err(error);
+            }
+        }
         if let Loaded::Lost { validity, damaged } = self.maildir.load_uids(&mut self.state)? {
             let store = &self.maildir.store;
             let path = self.maildir.dir("dovecot-uidlist");
@@ -317,7 +329,7 @@ impl Locked<'_> {
         // Until the lines are synced nobody may take the list in memory for true.
         let mut known = self.state.uids.take().expect("loaded above");
         let (uids, lines) = known.value.assign(bases)?;
-        if known.value.torn || self.state.doubtful {
+        if known.value.torn {
             self.write_uids(known.value)?;
             return Ok((validity, uids));
         }
@@ -332,8 +344,24 @@ impl Locked<'_> {
                 Ok((validity, uids))
             }
             Err(error) => {
-                self.state.doubtful = true;
+                let first = uids[0];
+                known.value.retain(|uid, _| uid < first);
+                self.state.doubtful = Some(known.stamp.id);
+                self.state.uids = Some(known);
                 Err(error.into())
+            }
+        }
+    }
+
+    fn write_doubtful_anew(&mut self) -> Result<()> {
+        match self.maildir.load_uids(&mut self.state)? {
+            Loaded::Known => {
+                let known = self.state.uids.take().expect("a list was loaded just now");
+                self.write_uids(known.value)
+            }
+            Loaded::Lost { .. } => {
+                self.state.doubtful = None;
+                Ok(())
             }
         }
     }
@@ -363,7 +391,7 @@ impl Locked<'_> {
         let bytes = list.encode();
         let metadata = self.replace("dovecot-uidlist.tmp", "dovecot-uidlist", &bytes)?;
         self.state.uids = Some(Known { value: list, stamp: metadata.into(), last_line: last_line(&bytes) });
-        self.state.doubtful = false;
+        self.state.doubtful = None;
         Ok(())
     }
 
@@ -395,7 +423,7 @@ fn numbers(numbers: impl Iterator<Item = u8>) -> Flags {
 }
 
 /// True if it was not there.
-fn make_dir(store: &Store, path: &Path) -> Result<bool> {
+pub(crate) fn make_dir(store: &Store, path: &Path) -> Result<bool> {
     match store.fs().make_dir(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => match store.fs().metadata(path)?.kind {
