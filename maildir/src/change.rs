@@ -21,17 +21,33 @@ impl Mailbox {
     /// After an error some may be changed; the view tells which.
     pub fn set_flags(&mut self, uids: &[Uid], how: FlagChange, flags: Flags) -> Result<Vec<Uid>> {
         let mut changed = Vec::new();
+        let result = self.rename_each(uids, how, flags, &mut changed).and_then(|()| self.sync(Dir::Cur));
+        match result {
+            Ok(()) => Ok(changed),
+            Err(error) => {
+                self.tell_of(changed, Vec::new());
+                Err(error)
+            }
+        }
+    }
+
+    fn rename_each(&mut self, uids: &[Uid], how: FlagChange, flags: Flags, changed: &mut Vec<Uid>) -> Result<()> {
         for uid in uids {
+            let mut tried = false;
             let renamed = self.with_file(*uid, |maildir, entry| {
                 let wanted = entry.flags.changed(how, flags);
                 if wanted == entry.flags {
                     return Ok(None);
                 }
+                tried = true;
                 let info = file_name::with_flags(&entry.found.info, wanted).into_boxed_slice();
                 let found = Found { dir: Dir::Cur, info };
                 maildir.fs().rename(&path(maildir, &entry.base, &entry.found), &path(maildir, &entry.base, &found))?;
                 Ok(Some((found, wanted)))
             });
+            if tried {
+                self.unsynced(Dir::Cur);
+            }
             match renamed {
                 Ok(Some((found, wanted))) => {
                     if let Some(entry) = self.messages.get_mut(uid) {
@@ -44,10 +60,7 @@ impl Mailbox {
                 Err(error) => return Err(error),
             }
         }
-        if !changed.is_empty() {
-            self.maildir.store().sync_dir(&self.maildir.dir("cur"))?;
-        }
-        Ok(changed)
+        Ok(())
     }
 
     /// Removes messages, and returns those that are gone from the view now. UIDs that name no message are passed over.
@@ -55,15 +68,30 @@ impl Mailbox {
     /// After an error some may be removed; the view tells which.
     pub fn expunge(&mut self, uids: &[Uid]) -> Result<Vec<Uid>> {
         let mut gone = Vec::new();
-        let mut dirs = [None, None];
+        // Both: the name in new/ that a message had may come back in a crash just as the one in cur/.
+        let result =
+            self.unlink_each(uids, &mut gone).and_then(|()| self.sync(Dir::New)).and_then(|()| self.sync(Dir::Cur));
+        match result {
+            Ok(()) => Ok(gone),
+            Err(error) => {
+                self.tell_of(Vec::new(), gone);
+                Err(error)
+            }
+        }
+    }
+
+    fn unlink_each(&mut self, uids: &[Uid], gone: &mut Vec<Uid>) -> Result<()> {
         for uid in uids {
+            let mut tried = None;
             let removed = self.with_file(*uid, |maildir, entry| {
-                maildir.fs().unlink(&path(maildir, &entry.base, &entry.found))?;
-                Ok(entry.found.dir)
+                tried = Some(entry.found.dir);
+                Ok(maildir.fs().unlink(&path(maildir, &entry.base, &entry.found))?)
             });
+            if let Some(dir) = tried {
+                self.unsynced(dir);
+            }
             match removed {
-                Ok(dir) => {
-                    dirs[dir as usize] = Some(dir);
+                Ok(()) => {
                     self.messages.remove(uid);
                     gone.push(*uid);
                 }
@@ -71,10 +99,7 @@ impl Mailbox {
                 Err(error) => return Err(error),
             }
         }
-        for dir in dirs.into_iter().flatten() {
-            self.maildir.store().sync_dir(&self.maildir.dir(dir.name()))?;
-        }
-        Ok(gone)
+        Ok(())
     }
 
     /// Copies messages to a folder, all or none, with their flags, keywords and dates. A UID that names no message

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use pillarbox_fs::{ErrorKind, Kind};
 
+use crate::error::NotFound;
 use crate::file_name::{self, Base};
 use crate::folder::Stamp;
 use crate::listing::{Dir, DirStamps, Found, Listing, path};
@@ -53,6 +54,8 @@ pub struct Mailbox {
     /// Found while looking for something else, and not yet told.
     untold: Changes,
     seen: Option<Seen>,
+    /// For `new/` and `cur/`: something happened there since they were last synced, through us or somebody else.
+    unsynced: [bool; 2],
 }
 
 /// What opening and refreshing a mailbox may change in it. Whether its user may change more is the caller's to decide.
@@ -145,6 +148,7 @@ impl Mailbox {
             fresh: HashSet::new(),
             untold: Changes::default(),
             seen: None,
+            unsynced: [true; 2],
         };
         if access == Access::ReadWrite {
             mailbox.clean_tmp();
@@ -248,6 +252,27 @@ impl Mailbox {
             }
         }
         Err(MaildirError::NoSuchMessage(uid))
+    }
+
+    /// Makes what happened in a directory durable, if anything did. A sync that failed, of ours or before us, is made up for.
+    pub(crate) fn sync(&mut self, dir: Dir) -> Result<()> {
+        if self.unsynced[dir as usize] {
+            self.maildir.store().sync_dir(&self.maildir.dir(dir.name()))?;
+            self.unsynced[dir as usize] = false;
+        }
+        Ok(())
+    }
+
+    /// Something is about to happen in a directory.
+    pub(crate) fn unsynced(&mut self, dir: Dir) {
+        self.unsynced[dir as usize] = true;
+    }
+
+    /// After an error half-way: what was done is news.
+    pub(crate) fn tell_of(&mut self, flags: Vec<Uid>, removed: Vec<Uid>) {
+        self.untold.flags.extend(flags);
+        self.untold.removed.extend(removed);
+        self.untold.settle();
     }
 
     fn look_again(&mut self) -> Result<()> {
@@ -372,7 +397,13 @@ impl Mailbox {
             }
             let base: Base = base.into();
             let taken = Found { dir: Dir::Cur, info: if info.is_empty() { b":2,"[..].into() } else { info.into() } };
-            match fs.rename(&self.maildir.dir("new").join(&entry.name), &path(&self.maildir, &base, &taken)) {
+            let target = path(&self.maildir, &base, &taken);
+            // A file that has that name already would be lost. Two files of one name are told apart when they are listed.
+            if fs.metadata(&target).if_found()?.is_some() {
+                continue;
+            }
+            self.unsynced = [true; 2];
+            match fs.rename(&self.maildir.dir("new").join(&entry.name), &target) {
                 Ok(()) => {
                     self.fresh.insert(base);
                 }
@@ -469,6 +500,9 @@ impl Mailbox {
         }
         self.uid_next = self.uid_next.max(uid_next);
         self.untold.settle();
+        if !self.untold.is_empty() {
+            self.unsynced = [true; 2];
+        }
         Ok(())
     }
 
@@ -480,8 +514,11 @@ impl Mailbox {
         let now = store.options().clock.now();
         for entry in store.fs().list(&tmp).unwrap_or_default() {
             let path = tmp.join(&entry.name);
-            let old = |modified| now.duration_since(modified).is_ok_and(|age| age > store.options().tmp_age_max);
-            if store.fs().metadata(&path).is_ok_and(|metadata| old(metadata.modified)) {
+            let old = |time| now.duration_since(time).is_ok_and(|age| age > store.options().tmp_age_max);
+            // A copy, or a message with a date of its own, is young by its name alone.
+            let (seconds, ..) = file_name::arrival(file_name::bytes(&entry.name));
+            let named = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+            if named.is_none_or(old) && store.fs().metadata(&path).is_ok_and(|metadata| old(metadata.modified)) {
                 let _ = store.fs().unlink(&path);
             }
         }

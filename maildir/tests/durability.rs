@@ -171,6 +171,10 @@ fn flags_and_removals_are_durable() {
     assert_eq!(mailbox.set_flags(&all, FlagChange::Add, Flags::SEEN).unwrap(), []);
     assert_eq!(bench.ops(), []);
     assert_eq!(mailbox.expunge(&all[..1]).unwrap(), &all[..1]);
+    // The message was taken out of new/ by this view, and its name there must not come back either.
+    let once = [(Op::Unlink, "m/cur/*"), (Op::SyncDir, "m/new"), (Op::SyncDir, "m/cur")];
+    assert_eq!(bench.ops(), steps(&once));
+    assert_eq!(mailbox.expunge(&all[1..]).unwrap(), &all[1..]);
     assert_eq!(bench.ops(), steps(&[(Op::Unlink, "m/cur/*"), (Op::SyncDir, "m/cur")]));
     assert_eq!(mailbox.expunge(&all[..1]).unwrap(), []);
     assert!(mailbox.refresh().unwrap().is_empty(), "its own changes are not news");
@@ -199,6 +203,7 @@ fn a_copy_is_durable_before_its_source_goes() {
         (Op::Close, "t/dovecot-uidlist"),
         (Op::Unlink, "t/dovecot-uidlist.lock"),
         (Op::Unlink, "m/cur/*"),
+        (Op::SyncDir, "m/new"),
         (Op::SyncDir, "m/cur"),
     ]);
     assert_eq!(bench.ops(), expected);

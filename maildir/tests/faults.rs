@@ -2,6 +2,7 @@
 
 mod support;
 
+use pillarbox_fs::Op;
 use pillarbox_maildir::{
     Access, FlagChange, Flags, Full, Mailbox, MailboxName, Maildir, MaildirError, Tree, publish_all,
 };
@@ -293,4 +294,73 @@ fn a_failed_creation_can_be_repeated() {
             deliver(&tree.mailbox(&name).unwrap(), "x\r\n").unwrap();
         },
     );
+}
+
+// MDR-08
+#[test]
+fn what_a_failed_change_did_is_told() {
+    let bench = with_folder();
+    for n in 0..3 {
+        deliver(&open(&bench, "m"), &format!("{n}\r\n")).unwrap();
+    }
+    let mut mailbox = Mailbox::open(&open(&bench, "m"), Access::ReadWrite).unwrap();
+    let all: Vec<_> = mailbox.messages().map(|message| message.uid).collect();
+    bench.fs.fail_at(1, EIO);
+    mailbox.set_flags(&all, FlagChange::Add, Flags::SEEN).unwrap_err();
+    assert_eq!(mailbox.refresh().unwrap().flags, &all[..1]);
+    bench.fs.fail_at(1, EIO);
+    mailbox.expunge(&all).unwrap_err();
+    assert_eq!(mailbox.refresh().unwrap().removed, &all[..1]);
+    assert!(mailbox.refresh().unwrap().is_empty());
+}
+
+// MDR-07, MDR-08, DSK-06
+#[test]
+fn what_a_failed_sync_left_is_synced_before_the_next_success() {
+    let bench = with_folder();
+    for n in 0..2 {
+        deliver(&open(&bench, "m"), &format!("{n}\r\n")).unwrap();
+    }
+    let mut mailbox = Mailbox::open(&open(&bench, "m"), Access::ReadWrite).unwrap();
+    let all: Vec<_> = mailbox.messages().map(|message| message.uid).collect();
+    let synced = |bench: &Bench| bench.ops().contains(&(Op::SyncDir, "m/cur".to_owned()));
+    bench.fs.fail_at(2, EIO);
+    mailbox.set_flags(&all, FlagChange::Add, Flags::SEEN).unwrap_err();
+    bench.ops();
+    mailbox.set_flags(&all, FlagChange::Add, Flags::SEEN).unwrap();
+    assert!(synced(&bench), "the flags are as wanted, but not on stable storage");
+    bench.fs.fail_at(2, EIO);
+    mailbox.expunge(&all).unwrap_err();
+    bench.ops();
+    mailbox.expunge(&all).unwrap();
+    assert!(synced(&bench), "the files are gone, but not from stable storage");
+}
+
+// DSK-06
+#[test]
+fn uids_of_a_failed_sync_are_not_told_before_the_list_is_written_anew() {
+    let bench = with_folder();
+    let folder = open(&bench, "m");
+    deliver(&folder, "old\r\n").unwrap();
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    deliver(&folder, "new\r\n").unwrap();
+    bench.ops();
+    // Rename to cur/, the lock, opening the list, writing, syncing.
+    bench.fs.fail_at(4, EIO);
+    assert!(mailbox.refresh().unwrap().held_back.is_some());
+    assert_eq!(bench.ops().last(), Some(&(Op::Unlink, "m/dovecot-uidlist.lock".to_owned())));
+    // The line is in the file and can be read, but the disk may never have got it.
+    assert!(std::fs::read_to_string(bench.path("m/dovecot-uidlist")).unwrap().contains("\n2 :"));
+    for n in 0..30 {
+        bench.fs.fail_at(n, ENOSPC);
+        let changes = mailbox.refresh().unwrap();
+        if bench.fs.heal() {
+            assert!(bench.ops().contains(&(Op::Rename, "m/dovecot-uidlist".to_owned())), "{changes:?}");
+            assert_eq!(uids(&mailbox).len(), 2);
+            return;
+        }
+        bench.ops();
+        assert_eq!((uids(&mailbox), changes.held_back.is_some()), (vec![1], true), "{n}");
+    }
+    panic!("never healed");
 }

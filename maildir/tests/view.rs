@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pillarbox_maildir::{
     Access, FlagChange, Flags, Mailbox, MailboxName, Maildir, MaildirError, Options, Store, Tree, Uid,
@@ -456,4 +456,47 @@ fn writers_and_readers_of_several_processes_agree() {
             assert_eq!(mailbox.message(uid).unwrap().name, name);
         }
     }
+}
+
+// MDR-03
+#[test]
+fn a_message_of_an_old_date_is_no_leftover() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    let mut message = folder.begin().unwrap();
+    message.write(b"x\r\n").unwrap();
+    let prepared = message.prepare(Flags::NONE, Some(UNIX_EPOCH)).unwrap();
+    Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    prepared.publish().unwrap();
+}
+
+#[test]
+fn a_message_taken_out_of_new_takes_the_place_of_none() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    fs::write(bench.path("m/cur/1.x.h:2,"), "one\n").unwrap();
+    fs::write(bench.path("m/new/1.x.h"), "two\n").unwrap();
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    let mut texts: Vec<String> = uids(&mailbox).into_iter().map(|n| text(&mut mailbox, uid(n))).collect();
+    texts.sort();
+    assert_eq!(texts, ["one\r\n", "two\r\n"]);
+}
+
+#[test]
+fn a_number_in_capitals_is_none() {
+    let bench = Bench::new();
+    let tree = Tree::create(&bench.store, bench.path("a")).unwrap();
+    fs::write(bench.path("a/dovecot-uidvalidity.FFFF0000"), "").unwrap();
+    tree.create_mailbox(&MailboxName::parse("x", '/').unwrap()).unwrap();
+}
+
+// MBX-01
+#[test]
+fn nothing_is_made_behind_a_link() {
+    let bench = Bench::new();
+    let tree = Tree::create(&bench.store, bench.path("a")).unwrap();
+    fs::create_dir(bench.path("elsewhere")).unwrap();
+    symlink(bench.path("elsewhere"), bench.path("a/.x")).unwrap();
+    tree.create_mailbox(&MailboxName::parse("x", '/').unwrap()).unwrap_err();
+    assert_eq!(fs::read_dir(bench.path("elsewhere")).unwrap().count(), 0);
 }
