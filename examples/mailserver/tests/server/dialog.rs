@@ -29,6 +29,8 @@ fn use_secrets(server: &Server) {
     submission(&[&format!("AUTH CRAM-MD5 {plain}")]);
     submission(&[&format!("AUTH PLAIN {plain} more")]);
     submission(&[&format!(" AUTH PLAIN {plain}")]);
+    submission(&[&format!("AUTH\tPLAIN {plain}")]);
+    submission(&[&format!("AUTH={plain}")]);
     submission(&["AUTH LOGIN", &user, "*"]);
     // Without waiting for the prompts.
     let mut client = Client::over_tls(&submissions);
@@ -53,6 +55,11 @@ fn use_secrets(server: &Server) {
     imap().command("a", &format!("LOGIN you@localhost {PASSWORD}"));
     imap().command("a", &format!("login \"you@localhost\" \"{PASSWORD}x\""));
     imap().command("a", &format!("LOGIN {PASSWORD}"));
+    for wrong in [" a LOGIN u", "a  LOGIN u", "a\tLOGIN u", "LOGIN u", "AUTHENTICATE PLAIN"] {
+        let mut client = imap();
+        client.send(&format!("{wrong} {PASSWORD}"));
+        client.line();
+    }
     imap().command("a", &format!("AUTHENTICATE PLAIN {plain}"));
     imap().command("a", &format!("AUTHENTICATE CRAM-MD5 {plain}"));
     imap().command("a", &format!("LOGIN {{13+}}\r\nyou@localhost {{{}+}}\r\n{PASSWORD}", PASSWORD.len()));
@@ -83,7 +90,7 @@ fn no_secret_is_printed() {
         let server = Server::trial(&dir, args);
         use_secrets(&server);
         let output = server.stop();
-        assert_eq!(output.contains("<hidden>"), !args.is_empty(), "{output}");
+        assert_eq!(output.contains("C: AUTH PLAIN <hidden>"), !args.is_empty(), "{output}");
         assert!(output.contains("you@localhost logged in"));
         for canary in [PASSWORD, &base64(PASSWORD), &base64(&format!("\0you@localhost\0{PASSWORD}"))[..20]] {
             let found = output.lines().find(|line| line.contains(canary));

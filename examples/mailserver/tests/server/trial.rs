@@ -145,7 +145,10 @@ fn a_message_lands_and_is_read() {
     // At once: the reply means that it is there.
     let found = new_messages(&maildir);
     assert_eq!(found.len(), 1);
-    assert!(found[0].starts_with("Return-Path: <me@example.org>\n") || found[0].starts_with("Return-Path: <me@example.org>\r\n"));
+    assert!(
+        found[0].starts_with("Return-Path: <me@example.org>\n")
+            || found[0].starts_with("Return-Path: <me@example.org>\r\n")
+    );
     assert!(found[0].contains("the canary sings"));
     assert!(server.prints("from <me@example.org> to <you@localhost>"), "it tells of the message");
 
