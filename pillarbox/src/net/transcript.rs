@@ -109,20 +109,20 @@ impl Transcript {
         if self.hiding {
             return Shown::First(0);
         }
-        let line_start = line.trim_ascii_start();
-        if line_start.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH")) {
-            self.hiding = true;
-            // The mechanism may be seen, an initial response behind it may not.
-            return Shown::First(words(line, 2));
+        match secret_in(Dialect::Smtp, line) {
+            Some(start) => {
+                self.hiding = true;
+                Shown::First(start)
+            }
+            None => Shown::All,
         }
-        Shown::All
     }
 
     fn smtp_sent(&mut self, line: &[u8]) -> Shown {
         self.body = line.starts_with(b"354");
         if line.starts_with(b"334") {
             self.hiding = true;
-            return Shown::First(words(line, 1));
+            return Shown::First(line.len().min(4));
         }
         self.hiding = false;
         Shown::All
@@ -131,16 +131,13 @@ impl Transcript {
     fn imap(&mut self, direction: Direction, line: &[u8]) -> Shown {
         let shown = match direction {
             Direction::Received if self.hiding => Shown::First(0),
-            Direction::Received => {
-                let second = line.split(|&octet| octet == b' ').nth(1).unwrap_or_default();
-                if second.eq_ignore_ascii_case(b"LOGIN") || second.eq_ignore_ascii_case(b"AUTHENTICATE") {
+            Direction::Received => match secret_in(Dialect::Imap, line) {
+                Some(start) => {
                     self.hiding = true;
-                    let authenticate = second.len() > b"LOGIN".len();
-                    Shown::First(words(line, if authenticate { 3 } else { 2 }))
-                } else {
-                    Shown::All
+                    Shown::First(start)
                 }
-            }
+                None => Shown::All,
+            },
             Direction::Sent => {
                 // A tagged response ends the command that held the secret; "+" and "*" do not.
                 if !line.starts_with(b"+") && !line.starts_with(b"*") {
@@ -160,10 +157,34 @@ enum Shown {
     First(usize),
 }
 
-/// Where the first words of a line end, the space behind the last one included.
-fn words(line: &[u8], count: usize) -> usize {
-    let mut spaces = line.iter().enumerate().filter(|(_, octet)| **octet == b' ');
-    spaces.nth(count - 1).map_or(line.len(), |(index, _)| index + 1)
+/// Where the secret begins in a line of a client's that may hold one: behind AUTH, LOGIN and AUTHENTICATE, and behind the
+/// mechanism where one stands there. Commands that are written wrongly (without a tag, with a tab) hold secrets all the same.
+fn secret_in(dialect: Dialect, line: &[u8]) -> Option<usize> {
+    let is_space = |octet: &u8| octet.is_ascii_whitespace();
+    let (mut at, mut position) = (0, 0);
+    let (end, names_mechanism) = loop {
+        at += line[at..].iter().take_while(|octet| is_space(octet)).count();
+        let word = line[at..].split(is_space).next().unwrap_or_default();
+        let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
+        match dialect {
+            Dialect::Smtp if word.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH")) => {
+                break (at + 4, true);
+            }
+            Dialect::Imap if is(b"LOGIN") => break (at + word.len(), false),
+            Dialect::Imap if is(b"AUTHENTICATE") => break (at + word.len(), true),
+            Dialect::Imap if position == 0 && !word.is_empty() => {}
+            _ => return None,
+        }
+        at += word.len();
+        position += 1;
+    };
+    let mechanism = line[end..].strip_prefix(b" ").filter(|_| names_mechanism).unwrap_or_default();
+    let len = mechanism.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')).count();
+    match mechanism.get(len) {
+        // RFC 4422 §3.1: at most 20 characters; what is longer is none.
+        None | Some(b' ') if (1..=20).contains(&len) => Some(end + 1 + len + usize::from(mechanism.len() > len)),
+        _ => Some(end + usize::from(line.get(end).is_some_and(is_space))),
+    }
 }
 
 /// The length of the literal that a line announces: `{5}`, `{5+}` (RFC 9051 §4.3).
@@ -292,6 +313,31 @@ mod tests {
             "< c OK",
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn commands_that_are_written_wrongly_hold_secrets_too() {
+        let smtp = |line| play(Dialect::Smtp, &[(IN, line)]).concat();
+        assert_eq!(smtp("AUTH PLAIN secret more"), "> AUTH PLAIN <hidden>");
+        assert_eq!(smtp("AUTH PLAIN"), "> AUTH PLAIN");
+        assert_eq!(smtp("RCPT TO:<auth@login.example>"), "> RCPT TO:<auth@login.example>");
+        for line in ["AUTH  PLAIN secret", "AUTH\tsecret", "AUTH=secret", " auth PLAIN=secret", "AUTHsecret"] {
+            let shown = smtp(line);
+            assert!(shown.ends_with("<hidden>") && !shown.contains("secret"), "{line}: {shown}");
+        }
+        let imap = |line| play(Dialect::Imap, &[(IN, line)]).concat();
+        assert_eq!(imap("a AUTHENTICATE PLAIN secret"), "> a AUTHENTICATE PLAIN <hidden>");
+        assert_eq!(imap("a SELECT LOGIN"), "> a SELECT LOGIN");
+        for line in [
+            "a LOGIN u secret",
+            "LOGIN u secret",
+            " a  login u secret",
+            "a\tLOGIN\tu\tsecret",
+            "a AUTHENTICATE  secret",
+        ] {
+            let shown = imap(line);
+            assert!(shown.ends_with("<hidden>") && !shown.contains("secret"), "{line}: {shown}");
+        }
     }
 
     #[test]

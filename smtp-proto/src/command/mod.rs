@@ -257,14 +257,21 @@ pub fn is_foreign(line: &[u8]) -> bool {
     WORDS.iter().any(|foreign| foreign.as_bytes().eq_ignore_ascii_case(word)) || word.starts_with(b"SSH-")
 }
 
-/// How much of a line may be shown in a log: all of it, but of AUTH only the mechanism.
+/// How much of a line may be shown in a log: all of it, but of AUTH only the mechanism. Where AUTH is written wrongly
+/// (behind a space, with a tab), a secret may stand there all the same.
 pub(crate) fn without_secrets(line: &[u8]) -> &[u8] {
-    if Verb::of(line) != Some(Verb::Auth) {
+    let verb_start = line.len() - line.trim_ascii_start().len();
+    let verb_end = verb_start + Verb::Auth.as_str().len();
+    if !line.get(verb_start..verb_end).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH")) {
         return line;
     }
-    let argument = line[Verb::Auth.as_str().len()..].trim_ascii_start();
+    if Verb::of(line) != Some(Verb::Auth) {
+        return &line[..verb_end];
+    }
+    let argument = line[verb_end..].trim_ascii_start();
     let start = line.len() - argument.len();
-    &line[..start + first_word(argument).len()]
+    let of_mechanism = |octet: &&u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+    &line[..start + argument.iter().take_while(of_mechanism).count()]
 }
 
 fn first_word(line: &[u8]) -> &[u8] {
@@ -447,6 +454,9 @@ mod tests {
         assert_eq!(without_secrets(b"AUTH PLAIN AGEAYg=="), b"AUTH PLAIN");
         assert_eq!(without_secrets(b"auth  LOGIN  YQ== YQ=="), b"auth  LOGIN");
         assert_eq!(without_secrets(b"AUTH"), b"AUTH");
+        assert_eq!(without_secrets(b"AUTH PLAIN=AGEAYg=="), b"AUTH PLAIN");
+        assert_eq!(without_secrets(b" AUTH PLAIN AGEAYg=="), b" AUTH");
+        assert_eq!(without_secrets(b"auth\tPLAIN AGEAYg=="), b"auth");
         assert_eq!(without_secrets(b"NOOP x y"), b"NOOP x y");
     }
 
