@@ -253,6 +253,36 @@ fn shut_down_waits_for_nothing_but_the_final_reply() {
 }
 
 #[test]
+fn nothing_is_timed_behind_the_end() {
+    // The goodbye was answered, or our side stopped while a piece of the message waited.
+    let (mut session, _) = ready(config());
+    session.answer(Time::ZERO, Answer::Quit).unwrap();
+    session.consume_output(Time::ZERO, usize::MAX);
+    say(&mut session, "221 bye");
+    assert!(session.close_reason().is_some() && session.deadline().is_none());
+    let mut session = in_body(config());
+    session.answer(Time::ZERO, Answer::Body(b"half\r\n")).unwrap();
+    session.shut_down(Time::ZERO);
+    assert!(session.close_reason().is_some() && session.deadline().is_none());
+}
+
+#[test]
+fn the_end_mark_has_its_place_in_the_output() {
+    let mut small = config();
+    small.limits.output_max = 1024;
+    for (fill, end) in [(b'\n', b'\n'), (b'\n', b'x'), (b'\n', b'\r'), (b'.', b'.'), (b'\r', b'\r')] {
+        let mut session = in_body(small.clone());
+        while session.room() > 0 {
+            let mut body = vec![fill; session.room()];
+            *body.last_mut().unwrap() = end;
+            session.answer(Time::ZERO, Answer::Body(&body)).unwrap();
+        }
+        session.answer(Time::ZERO, Answer::BodyEnd).unwrap();
+        assert!(session.output().len() <= 1024, "{fill} {end}: {}", session.output().len());
+    }
+}
+
+#[test]
 fn no_injected_byte_survives_the_handshake() {
     // The bytes come with the reply, or before the handshake begins.
     for later in [false, true] {

@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use pillarbox_core::dot::DotEncoder;
 use pillarbox_core::{LayerFacts, Machine, Misuse, Step, Time, TlsFacts, UpgradeError};
 
 use super::state::{State, take};
@@ -217,9 +218,7 @@ impl ClientSession {
                 if let Some(transaction) = state.into_transaction() {
                     self.events.push_back(Event::Sent(transaction.end(None)));
                 }
-                self.clear_output();
-                self.timer = None;
-                self.state = State::Closed(CloseReason::Aborted);
+                self.state = self.close(CloseReason::Aborted);
             }
             (state, answer) => {
                 let question = state.question().ok_or(Misuse::NoOpenQuestion)?;
@@ -256,12 +255,13 @@ impl ClientSession {
         }
     }
 
-    /// How long a piece of the message may be. See [`Machine::room`].
+    /// How many octets the next piece of the message may have. See [`Machine::room`].
     pub fn room(&self) -> usize {
         match self.state {
-            // An octet becomes two at most (a dot, a bare LF), and one may have been held back before.
+            // An octet becomes two at most (a dot, a bare LF); what is held back leaves at the end, for which there is room.
             State::Body { asked: true, .. } => {
-                self.config.limits.output_max.max(1024).saturating_sub(self.output.len() + 1) / 2
+                let max = self.config.limits.output_max.max(1024);
+                max.saturating_sub(self.output.len() + DotEncoder::FINISH_MAX) / 2
             }
             _ => 0,
         }
@@ -368,7 +368,6 @@ impl ClientSession {
     fn give_up(&mut self, cause: FailureCause) {
         let state = take(&mut self.state);
         self.state = self.fail(state, cause, None);
-        self.timer = None;
     }
 
     pub(super) fn clear_output(&mut self) {

@@ -112,8 +112,7 @@ impl ClientSession {
         let reply = raw.to_reply();
         let class = reply.code() / 100;
         match (state, class) {
-            (State::Quitting(reason), _) => State::Closed(reason),
-            (State::Closed(reason), _) => State::Closed(reason),
+            (State::Quitting(reason) | State::Closed(reason), _) => self.close(reason),
             // RFC 5321 §3.8: 421 may answer any command, and may come when nothing was asked.
             (state, _) if reply.code() == 421 => self.fail(state, FailureCause::Closing, Some(reply)),
             (state @ State::Body { .. }, 4 | 5) => self.fail(state, FailureCause::BodyRefused, Some(reply)),
@@ -262,7 +261,7 @@ impl ClientSession {
     /// An open message is settled first.
     pub(super) fn fail(&mut self, state: State, cause: FailureCause, reply: Option<Reply>) -> State {
         if let State::Quitting(reason) | State::Closed(reason) = state {
-            return State::Closed(reason);
+            return self.close(reason);
         }
         let phase = state.phase();
         let verdict = match cause {
@@ -273,8 +272,7 @@ impl ClientSession {
         };
         self.settle(state, reply.clone(), verdict);
         self.failed(phase, cause, reply);
-        self.clear_output();
-        State::Closed(CloseReason::Failed)
+        self.close(CloseReason::Failed)
     }
 
     /// Takes back an open question for the message and tells the outcome.
@@ -294,8 +292,7 @@ impl ClientSession {
             // QUIT would be a line of the message, and the end mark would deliver it.
             State::Body { .. } => {
                 self.settle(state, None, None);
-                self.clear_output();
-                State::Closed(CloseReason::ShutDown)
+                self.close(CloseReason::ShutDown)
             }
             state => {
                 self.settle(state, None, None);
@@ -304,8 +301,14 @@ impl ClientSession {
         }
     }
 
-    fn failed(&mut self, phase: Phase, cause: FailureCause, reply: Option<Reply>) {
+    /// The end: nothing is sent any more, and nothing is waited for.
+    pub(super) fn close(&mut self, reason: CloseReason) -> State {
+        self.clear_output();
         self.timer = None;
+        State::Closed(reason)
+    }
+
+    fn failed(&mut self, phase: Phase, cause: FailureCause, reply: Option<Reply>) {
         self.events.push_back(Event::Failed(Failure { phase, cause, reply }));
     }
 
