@@ -130,6 +130,8 @@ impl std::error::Error for Broken {}
 /// # Errors
 ///
 /// The first law found [`Broken`].
+///
+/// The page of [`dialog`](crate::dialog) has an example.
 pub fn check<S: Subject>(mut subject: impl FnMut() -> S, flights: &[&[u8]], options: &Options) -> Result<(), Broken> {
     let mut go = |cut: Cut, ending: Ending| run(&mut subject, flights, cut, ending, options);
     let whole = go(Cut::Whole, Ending::Eof)?;

@@ -132,6 +132,27 @@ fn a_missing_answer_fails() {
     assert!(why.contains("still open"), "{why}");
 }
 
+/// A question that the file leaves open may stay so over the steps that follow, but not beyond its answer.
+#[test]
+fn a_question_stays_open_as_long_as_the_file_says() {
+    let open = "C: ASK me\nE: Ask me\nwait: answer\nT: +1h\nC: ECHO a\n";
+    play(&format!("{START}{open}stop\nS: 421 stopping\nclosed: stopped\n")).unwrap();
+    play(&format!("{START}{open}A: yes\nS: 250 yes\nE: Echo a\nS: 250 a\n")).unwrap();
+    let (line, why) = failure("C: LIST\nE: List\nT: +1h\nA: item a\nS: * a\nC: ECHO a\n");
+    assert_eq!(line, 6);
+    assert!(why.contains("still open"), "{why}");
+}
+
+/// With `side=client` the letters change places: the machine's output is expected by `C:` lines.
+#[test]
+fn the_machine_can_be_the_client() {
+    let text = "cfg: side=client\nE: Connect\nC: 220 *\nS: ECHO a\nE: Echo a\nC: 250 a\n";
+    play(text).unwrap();
+    let failure = play(&text.replace("C: 250 a", "C: 250 b")).unwrap_err();
+    assert_eq!((failure.line, failure.why.as_str()), (6, "this came instead: 250 a"));
+    assert!(failure.to_string().contains("| C: 250 a"), "{failure}");
+}
+
 #[test]
 fn an_answer_to_nothing_fails() {
     let late = play("E: Connect\nA: yes\nS: 220 *\nC: FOO\nS: 500 *\nA: yes\n").unwrap_err();

@@ -18,6 +18,97 @@
 //! S: 250 2.1.0 *
 //! ```
 //!
+//! A whole machine with its subject, played and put through the [law kit](crate::laws):
+//!
+//! ```
+//! use pillarbox_core::dialog::{Config, Mode, Seen, Subject, Turn, play_text};
+//! use pillarbox_core::{LayerFacts, Machine, Misuse, Step, Time, UpgradeError, laws};
+//!
+//! /// Sends every octet back, and ends with the wire.
+//! #[derive(Default)]
+//! struct Echo {
+//!     output: Vec<u8>,
+//!     ended: bool,
+//! }
+//!
+//! impl Machine for Echo {
+//!     type Event<'b> = &'b [u8];
+//!     type Answer<'a> = ();
+//!
+//!     fn poll<'b>(&mut self, _: Time, input: &mut &'b [u8]) -> Step<&'b [u8]> {
+//!         match (std::mem::take(input), self.ended) {
+//!             ([], false) => Step::NeedInput,
+//!             ([], true) => Step::Closed,
+//!             (_, true) if self.output.is_empty() => Step::Closed,
+//!             (octets, _) => {
+//!                 self.output.extend_from_slice(octets);
+//!                 Step::Event(octets)
+//!             }
+//!         }
+//!     }
+//!     fn output(&self) -> &[u8] {
+//!         &self.output
+//!     }
+//!     fn consume_output(&mut self, _: Time, n: usize) {
+//!         self.output.drain(..n.min(self.output.len()));
+//!     }
+//!     fn handle_eof(&mut self, _: Time) {
+//!         self.ended = true;
+//!     }
+//!     fn max_unread(&self) -> usize {
+//!         64
+//!     }
+//!     // It asks nothing, measures no time and needs no layer.
+//!     fn answer(&mut self, _: Time, (): ()) -> Result<(), Misuse> {
+//!         Err(Misuse::NoOpenQuestion)
+//!     }
+//!     fn room(&self) -> usize {
+//!         0
+//!     }
+//!     fn deadline(&self) -> Option<Time> {
+//!         None
+//!     }
+//!     fn handle_timeout(&mut self, _: Time) {}
+//!     fn upgraded(&mut self, _: Time, _: LayerFacts) -> Result<(), Misuse> {
+//!         Err(Misuse::NoUpgrade)
+//!     }
+//!     fn upgrade_failed(&mut self, _: Time, _: UpgradeError) {}
+//!     fn shut_down(&mut self, _: Time) {
+//!         self.ended = true;
+//!     }
+//! }
+//!
+//! struct EchoSubject;
+//!
+//! impl Subject for EchoSubject {
+//!     type Machine = Echo;
+//!
+//!     fn connect(&mut self, _: usize, _: &Config) -> Result<Echo, String> {
+//!         Ok(Echo::default())
+//!     }
+//!     fn describe(&mut self, _: usize, octets: &[u8]) -> Seen {
+//!         Seen::Body(octets.to_vec())
+//!     }
+//!     fn answer(&mut self, _: Turn<'_, Echo>, text: &str) -> Result<(), String> {
+//!         Err(format!("nothing was asked: {text}"))
+//!     }
+//!     fn is_sync_point(&mut self, _: usize, _: &[u8], _: &str) -> bool {
+//!         false
+//!     }
+//!     fn close_reason(&self, _: &Echo) -> String {
+//!         "eof".into()
+//!     }
+//! }
+//!
+//! let dialog = "C: hello\nB: \"hello\\r\\n\"\nS: hello\nEOF\nclosed: eof\n";
+//! play_text("echo.dialog", dialog, || EchoSubject, &Mode::all()).unwrap();
+//!
+//! let failure = play_text("wrong.dialog", "C: one\nS: two\n", || EchoSubject, &Mode::all()).unwrap_err();
+//! assert_eq!((failure.line, failure.why.as_str()), (2, "this came instead: one"));
+//!
+//! laws::check(|| EchoSubject, &[b"one\r\n", b"two"], &laws::Options::default()).unwrap();
+//! ```
+//!
 //! The grammar is in `docs/dialogs.md`. Environment variables of a test run: `DIALOG=substring` plays only the files
 //! with that in their path, `DIALOG_SEED=number` repeats the random cuts of an earlier run, and `UPDATE_DIALOGS=1`
 //! rewrites what the files expect (`S:`, `E:`, `B:`, `closed:`) to what the machine does.

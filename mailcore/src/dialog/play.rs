@@ -21,6 +21,8 @@ use crate::{Layer, Machine, Random, SeededRandom, Time, UpgradeError};
 /// # Errors
 ///
 /// The [`Failure`] of the first play that did not go as the file says.
+///
+/// The [module page](super) has an example.
 pub fn play_text<S: Subject>(
     name: &str,
     text: &str,
