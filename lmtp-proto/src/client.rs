@@ -40,7 +40,6 @@
 //! ```
 
 use pillarbox_core::address::AddressError;
-use pillarbox_smtp::server::Protocol;
 
 pub use pillarbox_smtp::client::*;
 

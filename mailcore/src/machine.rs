@@ -60,7 +60,7 @@ pub trait Machine {
     /// [`Misuse`] if no upgrade was asked for, or the facts are of another layer.
     fn upgraded(&mut self, now: Time, facts: LayerFacts) -> Result<(), Misuse>;
     /// The layer asked for with [`Step::Upgrade`] could not be started. The connection ends: a machine never goes back
-    /// to clear text on the same socket (RFC 3207 §4.1).
+    /// to clear text on the same socket (RFC 3207 §4).
     fn upgrade_failed(&mut self, now: Time, why: UpgradeError);
     /// Our side stops: say goodbye (421, BYE) as soon as the protocol allows and finish what was acknowledged.
     fn shut_down(&mut self, now: Time);
@@ -74,9 +74,10 @@ pub trait Machine {
 pub enum Step<E> {
     /// Something happened. Some events are questions; each protocol has a table that says which.
     Event(E),
-    /// Nothing complete is left: flush, then bring bytes, EOF, the timeout, or news from the store.
+    /// Nothing complete is left and no question is open: flush, then bring bytes, EOF, the timeout, or news from the store.
     NeedInput,
-    /// The last question is still open; nothing is read before its answer.
+    /// The last question is still open. A server reads nothing before the answer. A client has read what it was shown, as
+    /// its server may refuse the rest of a message or close the connection: show it more when bytes come, flush, and answer.
     NeedAnswer,
     /// A delay is being served: do not read; wait for [`Machine::deadline`].
     NeedTime,

@@ -71,7 +71,7 @@ pub enum ReplyError {
 }
 
 /// A reply with the text as it came. [`to_reply`](RawReply::to_reply) makes it fit for logs and for other peers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawReply {
     code: u16,
     /// The lines without their codes, each behind an LF.
@@ -81,7 +81,7 @@ pub struct RawReply {
 impl ReplyParser {
     /// A parser at the start of a reply.
     pub fn new(limits: ReplyLimits) -> Self {
-        ReplyParser { limits, scanner: LineScanner::new(), cut: None, reply: RawReply::default(), lines: 0, octets: 0 }
+        ReplyParser { limits, scanner: LineScanner::new(), cut: None, reply: RawReply::EMPTY, lines: 0, octets: 0 }
     }
 
     /// Takes whole lines off the front of `input`, up to the end of a reply. `None`: more input is needed; what is left is
@@ -124,7 +124,7 @@ impl ReplyParser {
                 Some(false) => {}
                 Some(true) => {
                     (self.lines, self.octets) = (0, 0);
-                    return Ok(Some(mem::take(&mut self.reply)));
+                    return Ok(Some(mem::replace(&mut self.reply, RawReply::EMPTY)));
                 }
             }
         }
@@ -166,6 +166,9 @@ impl ReplyParser {
 }
 
 impl RawReply {
+    /// What a parser begins with. Never shown: it has no code.
+    const EMPTY: RawReply = RawReply { code: 0, text: Vec::new() };
+
     /// The code of three digits, 200 to 599.
     pub const fn code(&self) -> u16 {
         self.code

@@ -56,12 +56,14 @@ impl ClientConfig {
 
 /// What a client does about STARTTLS (RFC 3207).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StartTls {
     /// Not even if it is offered.
     Never,
     /// If it is offered. A server that then says no gets the mail in clear; a handshake that fails ends the connection.
     IfOffered,
-    /// No mail and no secret crosses the connection without it (RFC 3207 §4.1, last paragraph of §6).
+    /// No mail and no secret crosses the connection without it. Shuts out whoever takes STARTTLS out of the server's
+    /// replies (RFC 3207 §6).
     Required,
 }
 
@@ -83,7 +85,8 @@ impl Default for ClientLimits {
 }
 
 /// How long a server may take (RFC 5321 §4.5.3.2). Each is a deadline for the whole reply, not a gap between octets, so
-/// that a drip does not hold the connection. No time runs while a question to the embedder is open.
+/// that a drip does not hold the connection. While a question to the embedder is open no time runs, unless octets of a
+/// message wait for the server to take them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientTimeouts {

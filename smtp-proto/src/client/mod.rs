@@ -1,4 +1,4 @@
-//! The client's side of SMTP and LMTP.
+//! The client's side of SMTP and LMTP: a [`ClientSession`] is told what to send, and says what became of it for each recipient.
 
 mod capabilities;
 mod config;
@@ -13,3 +13,5 @@ pub use event::{
     Answer, CloseReason, Envelope, Event, Failure, FailureCause, Lack, Phase, Recipient, RecipientOutcome,
 };
 pub use session::ClientSession;
+
+pub use crate::server::{BodyKind, Protocol};
