@@ -129,14 +129,12 @@ impl HeaderScanner {
                 (State::Complete, _) => break,
                 (State::LineStart | State::Cr, b'\n') => {
                     self.end_field();
-                    self.size += 1;
+                    self.take_of_empty_line(State::Complete);
                     rest = &rest[1..];
-                    self.state = State::Complete;
                 }
                 (State::LineStart, b'\r') => {
+                    self.take_of_empty_line(State::Cr);
                     rest = &rest[1..];
-                    self.size += 1;
-                    self.state = State::Cr;
                 }
                 (State::LineStart, b' ' | b'\t') if self.fields > 0 => {
                     self.state = State::InLine;
@@ -156,7 +154,6 @@ impl HeaderScanner {
                     rest = &rest[end..];
                 }
             }
-            self.check();
         }
         match (self.passed, self.state) {
             (Some(limit), _) => Err(limit),
@@ -177,7 +174,6 @@ impl HeaderScanner {
         if self.state == State::Cr {
             self.begin_field();
             self.field_size = 1;
-            self.check();
         }
         if self.state != State::Complete {
             self.end_field();
@@ -196,7 +192,8 @@ impl HeaderScanner {
         self.received
     }
 
-    /// Octets of the header so far, with the empty line.
+    /// Octets of the header so far, with the empty line. After an error: how many octets stand in front of the one that
+    /// passed the limit, so that the place does not depend on how the message was cut.
     pub const fn size(&self) -> usize {
         self.size
     }
@@ -216,6 +213,19 @@ impl HeaderScanner {
         self.fields += 1;
         self.name = Name::Equal(0);
         self.state = State::InLine;
+        if self.fields > self.limits.fields_max {
+            self.passed = Some(HeaderLimit::Fields);
+        }
+    }
+
+    /// Takes one octet of what may be the empty line.
+    const fn take_of_empty_line(&mut self, next: State) {
+        if self.size < self.limits.size_max {
+            self.size += 1;
+            self.state = next;
+        } else {
+            self.passed = Some(HeaderLimit::Size);
+        }
     }
 
     fn end_field(&mut self) {
@@ -224,16 +234,27 @@ impl HeaderScanner {
         self.name = Name::Settled;
     }
 
-    /// Takes octets of one line, with its LF if that is there.
+    /// Takes octets of one line, with its LF if that is there, up to the one that passes a limit.
     fn take(&mut self, octets: &[u8]) {
-        self.size = self.size.saturating_add(octets.len());
-        self.field_size = self.field_size.saturating_add(octets.len());
-        for octet in octets {
+        let field_room = self.limits.field_size_max.saturating_sub(self.field_size);
+        let room = self.limits.size_max.saturating_sub(self.size);
+        let mut fits = octets.len().min(field_room).min(room);
+        if fits < octets.len() {
+            self.passed = Some(if field_room <= room { HeaderLimit::FieldSize } else { HeaderLimit::Size });
+        }
+        for (at, octet) in octets[..fits].iter().enumerate() {
             if self.name == Name::Settled {
                 break;
             }
             self.compare(*octet);
+            if self.received > self.limits.received_max {
+                self.passed = Some(HeaderLimit::Hops);
+                fits = at;
+                break;
+            }
         }
+        self.size += fits;
+        self.field_size += fits;
         if octets.ends_with(b"\n") {
             self.state = State::LineStart;
         }
@@ -251,21 +272,6 @@ impl HeaderScanner {
                 Name::Settled
             }
             _ => Name::Settled,
-        };
-    }
-
-    fn check(&mut self) {
-        let limits = &self.limits;
-        self.passed = if self.received > limits.received_max {
-            Some(HeaderLimit::Hops)
-        } else if self.fields > limits.fields_max {
-            Some(HeaderLimit::Fields)
-        } else if self.field_size > limits.field_size_max {
-            Some(HeaderLimit::FieldSize)
-        } else if self.size > limits.size_max {
-            Some(HeaderLimit::Size)
-        } else {
-            None
         };
     }
 }
@@ -313,6 +319,36 @@ mod tests {
         let mut scanner = HeaderScanner::new(HeaderLimits { field_size_max: 4, ..HeaderLimits::default() });
         assert_eq!(scanner.feed(b"A: 12"), Err(HeaderLimit::FieldSize));
         assert_eq!(scanner.finish(), Err(HeaderLimit::FieldSize));
+    }
+
+    /// What a scanner says of a message in pieces of so many octets: its limit, and how many octets stood within all limits.
+    fn passed(message: &[u8], limits: HeaderLimits, piece: usize) -> (Result<(), HeaderLimit>, usize) {
+        let mut scanner = HeaderScanner::new(limits);
+        let result = message.chunks(piece).try_for_each(|piece| scanner.feed(piece).map(drop));
+        (result, scanner.size())
+    }
+
+    #[test]
+    fn where_a_limit_is_passed_does_not_depend_on_the_cut() {
+        let limits = HeaderLimits { field_size_max: 14, size_max: 40, fields_max: 3, received_max: 1 };
+        for (message, limit, within) in [
+            // The colon counts, and the octets before it are within all limits.
+            (&b"Received: a\r\nReceived: bb\r\nReceived: cccccccccccccc\r\n\r\n"[..], HeaderLimit::Hops, 21),
+            (b"A: 1\r\nReceived: bbbbbb\r\nReceived: c\r\n\r\n", HeaderLimit::FieldSize, 20),
+            (b"A: 1\r\nB: 2\r\nC: 3\r\nD: 456789012345\r\n\r\n", HeaderLimit::Fields, 18),
+            (b"A: 1\r\n 2\r\n 3\r\n 4\r\nB: 2\r\n\r\n", HeaderLimit::FieldSize, 14),
+        ] {
+            for piece in 1..=message.len() {
+                assert_eq!(passed(message, limits, piece), (Err(limit), within), "{piece}");
+            }
+        }
+        let limits = HeaderLimits { size_max: 9, ..HeaderLimits::default() };
+        for (message, within) in [(&b"A: 1\r\nB: 2\r\n\r\n"[..], 9), (b"A: 56\r\n\r\nx", 9), (b"A: 567\r\n\r\nx", 9)] {
+            for piece in 1..=message.len() {
+                let expected = if within == 9 && message.len() < 11 { Ok(()) } else { Err(HeaderLimit::Size) };
+                assert_eq!(passed(message, limits, piece), (expected, within), "{message:?} {piece}");
+            }
+        }
     }
 
     proptest! {
