@@ -263,7 +263,8 @@ impl DotEncoder {
                     self.state = State::InLine;
                 }
                 _ => {
-                    let mut run = clean_run(rest, b'.');
+                    // No further than there is room for, and one octet that tells whether a CR there is half of a CRLF.
+                    let mut run = clean_run(&rest[..rest.len().min(room.saturating_add(1))], b'.');
                     if run == 0 {
                         used += 1;
                         self.state = State::Cr;

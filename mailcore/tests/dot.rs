@@ -200,6 +200,19 @@ fn wire() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(octets, 0..40).prop_map(|pieces| pieces.concat())
 }
 
+#[test]
+fn little_room_costs_no_more_than_much() {
+    // Each call may look at what it can write, not at all that is left: that would be minutes here.
+    let body = b"x".repeat(1 << 19);
+    let (mut encoder, mut out) = (DotEncoder::new(), Vec::new());
+    let (start, mut used) = (std::time::Instant::now(), 0);
+    while used < body.len() {
+        used += encoder.encode(&body[used..], &mut out, 16);
+        assert!(start.elapsed().as_secs() < 10, "{used} octets in 10 seconds");
+    }
+    assert_eq!(out, body);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
