@@ -117,7 +117,7 @@ impl Mailbox {
                 Prepared::of_file(target, &path(maildir, &entry.base, &entry.found), &entry.base, flags)
             })?);
         }
-        let Appended { uid_validity, uids } = target.append(copies)?;
+        let Appended { uid_validity, uids, .. } = target.append(copies)?;
         Ok(Copied { uid_validity, uids: sources.into_iter().zip(uids).collect() })
     }
 

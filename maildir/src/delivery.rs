@@ -47,6 +47,8 @@ pub struct Appended {
     pub uid_validity: u32,
     /// One UID a message, in the order given.
     pub uids: Vec<Uid>,
+    /// The messages, in the order given.
+    pub delivered: Vec<Delivered>,
 }
 
 const BUFFER: usize = 64 << 10;
@@ -76,8 +78,35 @@ impl Maildir {
         let published = Published::publish(messages)?;
         let bases: Vec<Base> = published.0.iter().map(|file| file.base.clone()).collect();
         let (uid_validity, uids) = locked.assign(&bases)?;
-        published.keep();
-        Ok(Appended { uid_validity, uids })
+        Ok(Appended { uid_validity, uids, delivered: published.keep() })
+    }
+
+    /// Removes a message that was put here, wherever its readers have moved it; true if it was still there. Durable. It needs no
+    /// room, no lock and no UID, so that a delivery can be undone whatever made another copy of it fail.
+    pub fn take_back(&self, delivered: &Delivered) -> Result<bool> {
+        let found = self.take_away(delivered.name.as_bytes())?;
+        for dir in ["new", "cur"] {
+            self.store().sync_dir(&self.dir(dir))?;
+        }
+        Ok(found)
+    }
+
+    fn take_away(&self, base: &[u8]) -> Result<bool> {
+        if self.fs().unlink(&self.dir("new").join(file_name::join(base, b""))).if_found()?.is_some() {
+            return Ok(true);
+        }
+        let cur = self.dir("cur");
+        // Who renames it meanwhile may hide it from one listing; a few are enough for all but the most unlucky.
+        for _ in 0..4 {
+            for entry in self.fs().list(&cur)? {
+                if file_name::split(file_name::bytes(&entry.name)).0 == base
+                    && self.fs().unlink(&cur.join(&entry.name)).if_found()?.is_some()
+                {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -229,11 +258,7 @@ impl Prepared {
 /// Makes messages visible, in one folder or several, all or none: first every file gets its place, then each directory is synced.
 /// After an error all are gone again, unless a reader took one meanwhile.
 pub fn publish_all(messages: Vec<Prepared>) -> Result<Vec<Delivered>> {
-    let published = Published::publish(messages)?;
-    let name = |file: &PublishedFile| Delivered { name: String::from_utf8_lossy(&file.base).into_owned() };
-    let delivered = published.0.iter().map(name).collect();
-    published.keep();
-    Ok(delivered)
+    Ok(Published::publish(messages)?.keep())
 }
 
 /// Files that are in their place; dropping it takes them away again.
@@ -249,6 +274,9 @@ struct PublishedFile {
 impl Published {
     fn publish(messages: Vec<Prepared>) -> Result<Published> {
         let mut published = Published(Vec::with_capacity(messages.len()));
+        for message in &messages {
+            message.tmp.maildir.make_sure()?;
+        }
         for mut message in messages {
             let maildir = message.tmp.maildir.clone();
             // A new message without flags goes to new/, where names have no second part.
@@ -270,27 +298,35 @@ impl Published {
         for (dir, maildir) in dirs {
             maildir.store().sync_dir(&dir)?;
         }
+        published.follow()?;
         Ok(published)
     }
 
-    fn keep(mut self) {
-        self.0.clear();
+    /// A reader may have moved a file from new/ to cur/ before its name in new/ was durable. Then the name in cur/ has to be.
+    fn follow(&self) -> Result<()> {
+        let mut synced: Vec<&std::path::Path> = Vec::new();
+        for file in self.0.iter().filter(|file| file.dir == "new") {
+            let folder = file.maildir.path();
+            if !synced.contains(&folder) && file.maildir.fs().metadata(&file.path).if_found()?.is_none() {
+                file.maildir.store().sync_dir(&file.maildir.dir("cur"))?;
+                synced.push(folder);
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(mut self) -> Vec<Delivered> {
+        let name = |file: PublishedFile| Delivered { name: String::from_utf8_lossy(&file.base).into_owned() };
+        self.0.drain(..).map(name).collect()
     }
 }
 
 impl Drop for Published {
     fn drop(&mut self) {
         for file in &self.0 {
-            let fs = file.maildir.fs();
-            if !matches!(fs.unlink(&file.path).if_found(), Ok(None)) {
-                continue;
-            }
-            // A reader may have moved it from new/ to cur/ in the meantime.
-            let cur = file.maildir.dir("cur");
-            for entry in fs.list(&cur).unwrap_or_default() {
-                if file_name::split(file_name::bytes(&entry.name)).0 == &file.base[..] {
-                    let _ = fs.unlink(&cur.join(&entry.name));
-                }
+            // A reader may have moved it in the meantime.
+            if matches!(file.maildir.fs().unlink(&file.path).if_found(), Ok(None)) {
+                let _ = file.maildir.take_away(&file.base);
             }
         }
     }

@@ -89,14 +89,26 @@ impl Maildir {
     /// Makes the folder's directories where they are missing, and opens it as the root of its account. Durable.
     pub fn create(store: &Store, path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
-        if make_dir(store, &path)?
-            && let Some(parent) = path.parent()
-        {
-            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-            store.sync_dir(parent)?;
+        let made = make_dir(store, &path)?;
+        if made {
+            store.sync_dir(parent(&path))?;
         }
-        Self::make_dirs(store, &path)?;
+        // Of what was there before, nobody knows how it came there.
+        if Self::make_dirs(store, &path)? && made {
+            store.set_durable(&path, true);
+        }
         Self::open(store, path)
+    }
+
+    /// Makes the folder itself durable, once in the life of this process: who made it may not have come to that, being killed, or
+    /// another thread that is about to. A message in it would be gone with it.
+    pub(crate) fn make_sure(&self) -> Result<()> {
+        if !self.store.is_durable(&self.path) {
+            self.store.sync_dir(&self.path)?;
+            self.store.sync_dir(parent(&self.path))?;
+            self.store.set_durable(&self.path, true);
+        }
+        Ok(())
     }
 
     /// Where the folder is.
@@ -155,7 +167,8 @@ impl Maildir {
     }
 
     /// `cur` comes last: it is what makes the directory a mailbox.
-    pub(crate) fn make_dirs(store: &Store, path: &Path) -> Result<()> {
+    /// True if any of them was not there.
+    pub(crate) fn make_dirs(store: &Store, path: &Path) -> Result<bool> {
         let mut made = false;
         for name in ["tmp", "new", "cur"] {
             made |= make_dir(store, &path.join(name))?;
@@ -163,7 +176,7 @@ impl Maildir {
         if made {
             store.sync_dir(path)?;
         }
-        Ok(())
+        Ok(made)
     }
 
     pub(crate) fn fs(&self) -> &dyn Fs {
@@ -420,6 +433,13 @@ impl Locked<'_> {
 
 fn numbers(numbers: impl Iterator<Item = u8>) -> Flags {
     numbers.filter_map(Flags::keyword).fold(Flags::NONE, |all, flag| all | flag)
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// True if it was not there.

@@ -1,6 +1,6 @@
 //! What all mailboxes of a process share: file system, clock, names, groups of syncs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
@@ -97,6 +97,7 @@ impl Store {
             host: escape_host(&options.host),
             count: AtomicU64::new(0),
             folders: Mutex::default(),
+            durable: Mutex::default(),
             random: Mutex::new(SeededRandom::new(options.seed)),
             options,
         }))
@@ -127,6 +128,24 @@ impl Store {
         lock(&self.0.random).next_u64()
     }
 
+    /// Whether this process has seen to it that a folder is on stable storage.
+    pub(crate) fn is_durable(&self, path: &Path) -> bool {
+        lock(&self.0.durable).contains(path)
+    }
+
+    pub(crate) fn set_durable(&self, path: &Path, durable: bool) {
+        let mut known = lock(&self.0.durable);
+        if !durable {
+            known.remove(path);
+            return;
+        }
+        // To forget costs two syncs.
+        if known.len() >= DURABLE_MAX {
+            known.clear();
+        }
+        known.insert(path.to_path_buf());
+    }
+
     /// What the handles on one mailbox in this process share.
     pub(crate) fn folder(&self, path: &Path) -> Arc<Folder> {
         let mut folders = lock(&self.0.folders);
@@ -150,8 +169,12 @@ struct Shared {
     count: AtomicU64,
     random: Mutex<SeededRandom>,
     folders: Mutex<HashMap<PathBuf, Weak<Folder>>>,
+    durable: Mutex<HashSet<PathBuf>>,
     options: Options,
 }
+
+/// Folders whose own durability is remembered.
+const DURABLE_MAX: usize = 16 * 1024;
 
 impl Clock for SystemClock {
     fn now(&self) -> SystemTime {

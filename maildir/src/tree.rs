@@ -126,6 +126,7 @@ impl Tree {
         // Gone at once and whole, whenever the removal of its thousand files may end.
         let trash = self.root.join(format!("{TRASH}{}", self.store.unique_name()));
         self.store.fs().rename(&self.path(name), &trash)?;
+        self.store.set_durable(&self.path(name), false);
         self.store.sync_dir(&self.root)?;
         self.remove_trash(&trash);
         Ok(())
@@ -158,6 +159,7 @@ impl Tree {
         let mut result = Ok(());
         for (old, new) in &moves {
             result = self.store.fs().rename(old, new);
+            self.store.set_durable(old, false);
             if result.is_err() {
                 break;
             }

@@ -2,10 +2,12 @@
 
 mod support;
 
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use pillarbox_fs::Op;
-use pillarbox_maildir::{Access, FlagChange, Flags, Mailbox, publish_all};
+use pillarbox_fs::testing::Watched;
+use pillarbox_fs::{Op, RealFs};
+use pillarbox_maildir::{Access, FlagChange, Flags, Mailbox, Maildir, Options, Store, publish_all};
 use support::{Bench, deliver, prepare, text, uids};
 
 fn steps(steps: &[(Op, &str)]) -> Vec<(Op, String)> {
@@ -210,4 +212,40 @@ fn a_copy_is_durable_before_its_source_goes() {
     let mut there = Mailbox::open(&target, Access::ReadWrite).unwrap();
     assert_eq!(text(&mut there, moved.uids[0].1), "1\r\n");
     assert_eq!(mailbox.messages().count(), 0);
+}
+
+/// A reader in another process takes the message out of `new/` before its name there is durable.
+#[test]
+fn a_message_that_a_reader_moved_is_durable_where_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (new, cur) = (dir.path().join("m/new"), dir.path().join("m/cur"));
+    let there = cur.clone();
+    let taken = move |synced: &Path| {
+        if synced == new {
+            for entry in std::fs::read_dir(synced).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                std::fs::rename(synced.join(&name), there.join(name + ":2,")).unwrap();
+            }
+        }
+        Ok(())
+    };
+    let fs = Watched::new(RealFs).on_sync_dir(Box::new(taken));
+    let folder = Maildir::create(&Store::new(fs.clone(), Options::from_system()), dir.path().join("m")).unwrap();
+    deliver(&folder, "x\r\n").unwrap();
+    assert_eq!(fs.changes().last(), Some(&(Op::SyncDir, cur)));
+}
+
+// DUR-02
+#[test]
+fn a_folder_that_somebody_else_made_is_synced_before_the_first_message_in_it() {
+    let bench = Bench::new();
+    for dir in ["", "tmp", "new", "cur"] {
+        std::fs::create_dir(bench.path("m").join(dir)).unwrap();
+    }
+    let folder = Maildir::open(&bench.store, bench.path("m")).unwrap();
+    deliver(&folder, "1\r\n").unwrap();
+    let dirs = |bench: &Bench| bench.ops().into_iter().filter(|(op, _)| *op == Op::SyncDir).collect::<Vec<_>>();
+    assert_eq!(dirs(&bench), steps(&[(Op::SyncDir, "m"), (Op::SyncDir, ""), (Op::SyncDir, "m/new")]));
+    deliver(&folder, "2\r\n").unwrap();
+    assert_eq!(dirs(&bench), steps(&[(Op::SyncDir, "m/new")]));
 }

@@ -364,3 +364,24 @@ fn uids_of_a_failed_sync_are_not_told_before_the_list_is_written_anew() {
     }
     panic!("never healed");
 }
+
+// DSK-02
+#[test]
+fn a_message_is_taken_back_from_a_full_disk() {
+    let bench = with_folder();
+    let folder = open(&bench, "m");
+    let delivered = prepare(&folder, "x\r\n", Flags::NONE).unwrap().publish().unwrap();
+    bench.ops();
+    assert!(folder.take_back(&delivered).unwrap());
+    // Nothing is made or written.
+    let new = |op, name: &str| (op, name.to_owned());
+    assert_eq!(bench.ops(), [new(Op::Unlink, "m/new/*"), new(Op::SyncDir, "m/new"), new(Op::SyncDir, "m/cur")]);
+    assert!(!folder.take_back(&delivered).unwrap());
+    let delivered = prepare(&folder, "y\r\n", Flags::NONE).unwrap().publish().unwrap();
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    let all: Vec<_> = mailbox.messages().map(|message| message.uid).collect();
+    mailbox.set_flags(&all, FlagChange::Add, Flags::SEEN).unwrap();
+    assert!(folder.take_back(&delivered).unwrap());
+    assert_eq!(files(folder.path()), [""; 0]);
+    assert_eq!(mailbox.refresh().unwrap().removed, all);
+}
