@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::config::TlsFiles;
@@ -57,19 +57,44 @@ impl ResolvesServerCert for Certificate {
 }
 
 fn read(files: &TlsFiles) -> Result<Arc<CertifiedKey>, String> {
-    let (certificate, key_file) = (files.certificate.display(), files.key.display());
-    secret_file::check_rights(&files.key)?;
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.certificate)
+    let pair = pair(read_chain(&files.certificate)?, read_key(&files.key)?);
+    pair.map(Arc::new).map_err(|error| format!("{}: {error}", files.key.display()))
+}
+
+/// Reads a certificate with its chain.
+pub fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let chain: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
-        .map_err(|error| format!("cannot read the certificate {certificate}: {error}"))?;
-    if chain.is_empty() {
-        return Err(format!("there is no certificate in {certificate}"));
+        .map_err(|error| format!("cannot read the certificate {}: {}", path.display(), cause(error)))?;
+    match chain.is_empty() {
+        true => Err(format!("there is no certificate in {}", path.display())),
+        false => Ok(chain),
     }
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|error| format!("cannot read the private key {key_file}: {error}"))?;
-    CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider())
-        .map(Arc::new)
-        .map_err(|error| format!("the certificate {certificate} and the key {key_file} do not fit together: {error}"))
+}
+
+/// Reads a private key that not everybody can read.
+pub fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    let key = PrivateKeyDer::from_pem_file(path).map_err(|error| match error {
+        pem::Error::NoItemsFound => format!("there is no private key in {}", path.display()),
+        error => format!("cannot read the private key {}: {}", path.display(), cause(error)),
+    })?;
+    secret_file::check_rights(path)?;
+    Ok(key)
+}
+
+fn cause(error: pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => error.to_string(),
+        error => error.to_string(),
+    }
+}
+
+/// Puts a certificate and its key together, if they belong together.
+pub fn pair(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<CertifiedKey, String> {
+    CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => "the key is not that of the certificate".into(),
+        error => format!("the certificate and its key cannot be used: {error}"),
+    })
 }
 
 /// Makes a self-signed certificate for this machine, unless there is one already.

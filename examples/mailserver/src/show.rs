@@ -13,21 +13,25 @@ use crate::notes::note;
 /// Prints what happens, a line each.
 pub struct Show {
     dialog: bool,
-    services: Mutex<HashMap<u64, &'static str>>,
+    sessions: Mutex<HashMap<u64, (&'static str, Option<IpAddr>)>>,
 }
+
+/// How much of the name in a refused login is shown. Real names are shorter; a stranger's may be as long as a line.
+const NAME_MAX: usize = 64;
 
 impl Show {
     pub fn new(dialog: bool) -> Self {
-        Show { dialog, services: Mutex::default() }
+        Show { dialog, sessions: Mutex::default() }
     }
 
-    fn service(&self, session: u64) -> Option<&'static str> {
-        self.services.lock().unwrap_or_else(PoisonError::into_inner).get(&session).copied()
+    /// The service that a session uses, and where its client is.
+    fn session(&self, session: u64) -> Option<(&'static str, Option<IpAddr>)> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).get(&session).copied()
     }
 
     fn print(&self, session: u64, text: impl Display) {
-        let name = match self.service(session) {
-            Some(service) => format!("{service}[{session}]"),
+        let name = match self.session(session) {
+            Some((service, _)) => format!("{service}[{session}]"),
             None => "server".into(),
         };
         say(format_args!("{name:<15} {text}"));
@@ -74,7 +78,7 @@ fn address(ip: Option<IpAddr>) -> String {
 
 impl Observer for Show {
     fn connected(&self, session: u64, service: &'static str, ip: Option<IpAddr>) {
-        self.services.lock().unwrap_or_else(PoisonError::into_inner).insert(session, service);
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).insert(session, (service, ip));
         if self.dialog {
             self.print(session, format_args!("connection from {}", address(ip)));
         }
@@ -84,7 +88,7 @@ impl Observer for Show {
         if self.dialog {
             self.print(session, format_args!("closed: {reason}"));
         }
-        self.services.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
     }
 
     fn wants_lines(&self) -> bool {
@@ -96,7 +100,8 @@ impl Observer for Show {
             Direction::Received => "C:",
             Direction::Sent => "S:",
         };
-        match note(self.service(session) == Some("imap"), direction, line) {
+        let imap = self.session(session).is_some_and(|(service, _)| service == "imap");
+        match note(imap, direction, line) {
             None => self.print(session, format_args!("{who} {}", Escaped(line))),
             Some(note) => self.print(session, format_args!("{who} {:<48}  # {note}", Escaped(line).to_string())),
         }
@@ -106,8 +111,10 @@ impl Observer for Show {
         self.print(session, format_args!("{} logged in", Escaped(user.as_bytes())));
     }
 
+    // What we know comes before what the peer says, so that nobody puts another's address in its place.
     fn login_refused(&self, session: u64, ip: Option<IpAddr>, user: &str) {
-        self.print(session, format_args!("login refused for \"{}\" from {}", Escaped(user.as_bytes()), address(ip)));
+        let user = user.chars().take(NAME_MAX).collect::<String>();
+        self.print(session, format_args!("login refused from {} for {}", address(ip), Escaped(user.as_bytes())));
     }
 
     fn delivered(&self, session: u64, id: &str, from: &str, to: &str, size: u64) {
@@ -118,7 +125,9 @@ impl Observer for Show {
     fn refused(&self, session: u64, what: &str, reply: &str) {
         // A line that may hold a secret comes empty.
         let what = if what.is_empty() { "a line" } else { what };
-        self.print(session, format_args!("refused {}: {}", Escaped(what.as_bytes()), Escaped(reply.as_bytes())));
+        let (what, reply) = (Escaped(what.as_bytes()), Escaped(reply.as_bytes()));
+        let ip = self.session(session).and_then(|(_, ip)| ip);
+        self.print(session, format_args!("refused to {}: {what}: {reply}", address(ip)));
     }
 
     fn failed(&self, session: u64, what: &str, cause: &dyn Display) {

@@ -8,12 +8,12 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use pillarbox::passwd::PasswdFile;
+use toml::Spanned;
 
-use super::Address;
 use super::error::Mistake;
 use super::read::Draft;
-use crate::certificate::Certificate;
-use crate::secret_file;
+use super::{Address, TlsFiles};
+use crate::{certificate, secret_file};
 
 /// What a path of a unix socket can hold on Linux, without the NUL at its end.
 const SOCKET_PATH_MAX: usize = 107;
@@ -34,10 +34,15 @@ pub fn examine(draft: &Draft, mistakes: &mut Vec<Mistake>) {
         let message = format!("the domain of the postmaster, `{domain}`, is not in `domains`");
         mistakes.push(Mistake::new(postmaster.span(), message));
     }
-    if let Some(Some(tls)) = &draft.tls
-        && let Err(message) = Certificate::load(tls.get_ref())
-    {
-        mistakes.push(Mistake::new(tls.span(), message));
+    if let Some(Some(TlsFiles { certificate, key })) = &draft.tls {
+        let mut tell = |place: &Spanned<_>, message| mistakes.push(Mistake::new(place.span(), message));
+        let chain = certificate::read_chain(certificate.get_ref()).map_err(|message| tell(certificate, message));
+        let private = certificate::read_key(key.get_ref()).map_err(|message| tell(key, message));
+        if let (Ok(chain), Ok(private)) = (chain, private)
+            && let Err(message) = certificate::pair(chain, private)
+        {
+            tell(key, message);
+        }
     }
     if let Some(mail) = &draft.mail {
         mistakes.extend(examine_folder(&mail.get_ref().root()).map(|message| Mistake::new(mail.span(), message)));
@@ -78,7 +83,7 @@ fn examine_accounts(path: &Path, draft: &Draft) -> Result<Vec<String>, String> {
             tell(format!("the domain of the account `{user}` is not in `domains`"));
             continue;
         }
-        let Some(mail) = draft.mail.as_ref().map(toml::Spanned::get_ref) else { continue };
+        let Some(mail) = draft.mail.as_ref().map(Spanned::get_ref) else { continue };
         match mail.folder(local, domain) {
             None => tell(format!("the account `{user}` has a name that cannot be the name of a folder")),
             Some(folder) => {

@@ -38,11 +38,11 @@ pub struct Config {
 
 /// Certificate and key files in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
+pub struct TlsFiles<P = PathBuf> {
     /// The certificate with its chain.
-    pub certificate: PathBuf,
+    pub certificate: P,
     /// Its private key.
-    pub key: PathBuf,
+    pub key: P,
 }
 
 /// One place that is listened on.
@@ -148,11 +148,11 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(told)?;
         // Paths in the file begin at its folder, wherever the server is started.
         let base = std::path::absolute(path).map_err(told)?.parent().map(Path::to_owned).unwrap_or_default();
-        Ok(Config::check(path, &text, &base, disk::examine)?)
+        Ok(Config::parse(path, &text, &base, disk::examine)?)
     }
 
     /// Checks a text, and what `examine` finds about what could be read of it; `path` is for messages.
-    fn check(
+    fn parse(
         path: &Path,
         text: &str,
         base: &Path,

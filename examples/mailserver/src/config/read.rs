@@ -21,7 +21,7 @@ pub struct Draft {
     pub accounts: Option<Spanned<PathBuf>>,
     pub mail: Option<Spanned<MailLocation>>,
     /// `Some(None)`: there is no `[tls]`, and that is no mistake.
-    pub tls: Option<Option<Spanned<TlsFiles>>>,
+    pub tls: Option<Option<TlsFiles<Spanned<PathBuf>>>>,
     pub listeners: Vec<Spanned<Listener>>,
     pub limits: Option<Limits>,
 }
@@ -35,7 +35,10 @@ impl Draft {
             postmaster: self.postmaster?.into_inner(),
             accounts: self.accounts?.into_inner(),
             mail: self.mail?.into_inner(),
-            tls: self.tls?.map(Spanned::into_inner),
+            tls: self.tls?.map(|TlsFiles { certificate, key }| TlsFiles {
+                certificate: certificate.into_inner(),
+                key: key.into_inner(),
+            }),
             listeners: self.listeners.into_iter().map(Spanned::into_inner).collect(),
             limits: self.limits?,
         })
@@ -45,24 +48,23 @@ impl Draft {
 /// Reads the whole file. Paths in it begin at the folder `base`.
 pub fn draft(table: &DeTable<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> Draft {
     let mut file = Table::new(table, 0..0);
-    let hostname = file.required("hostname", mistakes).and_then(|v| table::parsed(v, mistakes, host_name));
-    let domains = file.required("domains", mistakes).and_then(|v| read_domains(v, mistakes));
-    let postmaster = file.required("postmaster", mistakes).and_then(|value| {
+    let hostname = file.required("hostname").and_then(|v| table::parsed(v, mistakes, host_name));
+    let domains = file.required("domains").and_then(|v| read_domains(v, mistakes));
+    let postmaster = file.required("postmaster").and_then(|value| {
         placed(value, mistakes, |text| match text.rsplit_once('@') {
             Some((user, domain)) if !user.is_empty() && host_name(domain).is_ok() => Ok(text.to_ascii_lowercase()),
             _ => Err(format!("`{text}` is not an account such as `you@example.org`")),
         })
     });
-    let accounts = file.required("accounts", mistakes).and_then(|v| placed(v, mistakes, |text| Ok(base.join(text))));
-    let mail =
-        file.required("mail", mistakes).and_then(|v| placed(v, mistakes, |text| MailLocation::parse(base, text)));
+    let accounts = file.required("accounts").and_then(|v| placed(v, mistakes, |text| Ok(base.join(text))));
+    let mail = file.required("mail").and_then(|v| placed(v, mistakes, |text| MailLocation::parse(base, text)));
     let tls = match file.optional("tls") {
         Some(value) => read_tls(value, base, mistakes).map(Some),
         None => Some(None),
     };
     // A [tls] table that is wrong is told once, not again for each listener.
     let have_tls = !matches!(tls, Some(None));
-    let listeners = file.required("listener", mistakes);
+    let listeners = file.required("listener");
     let listeners = listeners.map(|v| read_listeners(v, base, have_tls, mistakes)).unwrap_or_default();
     let limits = file.optional("limits").map_or_else(|| Some(Limits::default()), |v| read_limits(v, mistakes));
     file.finish(mistakes);
@@ -109,14 +111,12 @@ fn read_domains(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Vec<St
     (mistakes.len() == before).then_some(domains)
 }
 
-fn read_tls(value: &Value<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> Option<Spanned<TlsFiles>> {
+fn read_tls(value: &Value<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> Option<TlsFiles<Spanned<PathBuf>>> {
     let mut tls = table::table(value, mistakes)?;
-    let mut path = |key| tls.required(key, mistakes).and_then(|v| placed(v, mistakes, |text| Ok(base.join(text))));
+    let mut path = |key| tls.required(key).and_then(|v| placed(v, mistakes, |text| Ok(base.join(text))));
     let (certificate, key) = (path("certificate"), path("key"));
     tls.finish(mistakes);
-    let certificate = certificate?;
-    let place = certificate.span();
-    Some(Spanned::new(place, TlsFiles { certificate: certificate.into_inner(), key: key?.into_inner() }))
+    Some(TlsFiles { certificate: certificate?, key: key? })
 }
 
 fn read_listeners(
@@ -180,8 +180,8 @@ fn read_listener(
     const MODES: [(&str, TlsMode); 3] =
         [("none", TlsMode::None), ("starttls", TlsMode::StartTls), ("implicit", TlsMode::Implicit)];
     let mut listener = table::table(value, mistakes)?;
-    let protocol = listener.required("protocol", mistakes).and_then(|v| table::word(v, &PROTOCOLS, mistakes));
-    let address = listener.required("address", mistakes);
+    let protocol = listener.required("protocol").and_then(|v| table::word(v, &PROTOCOLS, mistakes));
+    let address = listener.required("address");
     let address = address.and_then(|v| placed(v, mistakes, |text| parse_address(base, text)));
     let tls = listener.optional("tls");
     let tls_at = tls.map_or(value.span(), |v| v.span());

@@ -15,11 +15,12 @@ pub struct Table<'t, 'i> {
     table: &'t DeTable<'i>,
     span: Range<usize>,
     known: Vec<&'static str>,
+    missing: Vec<&'static str>,
 }
 
 impl<'t, 'i> Table<'t, 'i> {
     pub fn new(table: &'t DeTable<'i>, span: Range<usize>) -> Self {
-        Table { table, span, known: Vec::new() }
+        Table { table, span, known: Vec::new(), missing: Vec::new() }
     }
 
     /// The value of a key, if the key is there.
@@ -29,26 +30,33 @@ impl<'t, 'i> Table<'t, 'i> {
     }
 
     /// The value of a key that must be there.
-    pub fn required(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<&'t Value<'i>> {
+    pub fn required(&mut self, key: &'static str) -> Option<&'t Value<'i>> {
         let value = self.optional(key);
         if value.is_none() {
-            mistakes.push(Mistake::new(self.span.clone(), format!("the key `{key}` is missing")));
+            self.missing.push(key);
         }
         value
     }
 
-    /// Says of every key that was not asked for that it is unknown. To be called last.
-    pub fn finish(self, mistakes: &mut Vec<Mistake>) {
+    /// Says of every key that was not asked for that it is unknown, and of every one that must be there that it is not.
+    /// To be called last.
+    pub fn finish(mut self, mistakes: &mut Vec<Mistake>) {
         for (key, _) in self.table {
             let name: &str = key.get_ref();
-            if !self.known.contains(&name) {
-                let hint = match nearest(name, self.known.iter().copied()) {
-                    Some(near) => format!("; did you mean `{near}`?"),
-                    None => format!("; known here: {}", self.known.join(", ")),
-                };
-                mistakes.push(Mistake::new(key.span(), format!("unknown key `{name}`{hint}")));
+            if self.known.contains(&name) {
+                continue;
             }
+            // A key that is missing is the likelier one to be meant, and then that it is missing need not be told.
+            let missing = nearest(name, self.missing.iter().copied());
+            self.missing.retain(|key| Some(*key) != missing);
+            let hint = match missing.or_else(|| nearest(name, self.known.iter().copied())) {
+                Some(near) => format!("; did you mean `{near}`?"),
+                None => format!("; known here: {}", self.known.join(", ")),
+            };
+            mistakes.push(Mistake::new(key.span(), format!("unknown key `{name}`{hint}")));
         }
+        let missing = self.missing.iter().map(|key| format!("the key `{key}` is missing"));
+        mistakes.extend(missing.map(|message| Mistake::new(self.span.clone(), message)));
     }
 }
 

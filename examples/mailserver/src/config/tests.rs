@@ -30,7 +30,7 @@ address = "unix:/run/mailserver/lmtp"
 "#;
 
 fn parse(text: &str) -> Result<Config, String> {
-    Config::check(Path::new("mail.toml"), text, Path::new("/etc"), |_, _| {}).map_err(|error| error.to_string())
+    Config::parse(Path::new("mail.toml"), text, Path::new("/etc"), |_, _| {}).map_err(|error| error.to_string())
 }
 
 #[test]

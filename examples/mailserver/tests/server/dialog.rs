@@ -142,7 +142,11 @@ fn a_peer_cannot_write_into_the_log() {
     let mut imap = Client::over_tls(&server.address("imap, TLS"));
     imap.line();
     imap.command("a", "LOGIN \"x\x1b]0;faked\x07\u{202e}\" pw");
+    imap.command("b", &format!("LOGIN \"x from 192.0.2.1 for y{}\" pw", "z".repeat(1000)));
     let output = server.stop();
     assert!(output.contains(r"\u{1b}[2J\rsmtp[9] faked"), "{output}");
+    // OPS-09: the address is ours, whatever the name looks like.
+    assert!(output.contains("login refused from 127.0.0.1 for x from 192.0.2.1 for yzz"), "{output}");
+    assert!(output.lines().all(|line| !line.contains("login refused") || line.len() < 150), "{output}");
     assert!(!output.contains(['\x1b', '\r', '\0', '\u{202e}', '\u{7}']), "{output:?}");
 }
