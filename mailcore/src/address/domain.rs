@@ -7,7 +7,7 @@ use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::error::sharpen;
-use super::{AddressError, AddressFault, AddressOptions};
+use super::{AddressError, AddressFault};
 
 /// The part of an address behind the `@`, or the name in EHLO: a domain name or an address literal, in the form it came in
 /// (`Domain` and `address-literal` of RFC 5321 §4.1.2 and §4.1.3).
@@ -58,7 +58,7 @@ impl<'a> Domain<'a> {
     ///
     /// [`AddressError`] says what is wrong and at which octet.
     pub fn parse(text: &'a str) -> Result<Self, AddressError> {
-        Domain::parse_with(text, AddressOptions::ASCII)
+        Domain::parse_with(text, false)
     }
 
     /// Parses a domain whose labels may be U-labels (RFC 6531 §3.3). Whether they are permitted by IDNA, and not too long
@@ -68,22 +68,17 @@ impl<'a> Domain<'a> {
     ///
     /// As [`Domain::parse`].
     pub fn parse_utf8(text: &'a str) -> Result<Self, AddressError> {
-        Domain::parse_with(text, AddressOptions::UTF8)
+        Domain::parse_with(text, true)
     }
 
-    /// Parses a domain with the given options.
-    ///
-    /// # Errors
-    ///
-    /// As [`Domain::parse`].
-    pub fn parse_with(text: &'a str, options: AddressOptions) -> Result<Self, AddressError> {
+    pub(super) fn parse_with(text: &'a str, utf8: bool) -> Result<Self, AddressError> {
         if text.is_empty() {
             return Err(AddressError::new(AddressFault::EmptyDomain, 0));
         }
         let ip = if text.starts_with('[') {
-            Some(parse_literal(text, options.utf8)?)
+            Some(parse_literal(text, utf8)?)
         } else {
-            check_name(text, options.utf8)?;
+            check_name(text, utf8)?;
             None
         };
         Ok(Domain { text: Cow::Borrowed(text), ip })

@@ -45,7 +45,7 @@ pub enum AddressFault {
     /// A quote was opened and not closed.
     #[error("a quoted string is not closed")]
     UnclosedQuote,
-    /// The local part is longer than allowed.
+    /// The local part is longer than 252 octets, so that no path can hold it.
     #[error("the local part is too long")]
     LocalPartTooLong,
     /// There is no `@`.

@@ -7,7 +7,7 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 
 use super::error::sharpen;
-use super::{AddressError, AddressFault, AddressOptions};
+use super::{AddressError, AddressFault, LOCAL_PART_MAX};
 
 /// The part of an address before the `@`, in the form it came in (`Local-part` of RFC 5321 §4.1.2).
 ///
@@ -34,7 +34,7 @@ impl<'a> LocalPart<'a> {
     ///
     /// [`AddressError`] says what is wrong and at which octet.
     pub fn parse(text: &'a str) -> Result<Self, AddressError> {
-        LocalPart::parse_with(text, AddressOptions::ASCII)
+        LocalPart::parse_with(text, false)
     }
 
     /// Parses a local part that may hold any UTF-8 (RFC 6531 §3.3).
@@ -43,21 +43,16 @@ impl<'a> LocalPart<'a> {
     ///
     /// As [`LocalPart::parse`].
     pub fn parse_utf8(text: &'a str) -> Result<Self, AddressError> {
-        LocalPart::parse_with(text, AddressOptions::UTF8)
+        LocalPart::parse_with(text, true)
     }
 
-    /// Parses a local part with the given options.
-    ///
-    /// # Errors
-    ///
-    /// As [`LocalPart::parse`].
-    pub fn parse_with(text: &'a str, options: AddressOptions) -> Result<Self, AddressError> {
-        let end = scan(text, options)?;
+    fn parse_with(text: &'a str, utf8: bool) -> Result<Self, AddressError> {
+        let end = scan(text, utf8)?;
         if text.is_empty() {
             return Err(AddressError::new(AddressFault::EmptyLocalPart, 0));
         }
         if end < text.len() {
-            return Err(sharpen(AddressFault::UnexpectedOctet, text, end, options.utf8));
+            return Err(sharpen(AddressFault::UnexpectedOctet, text, end, utf8));
         }
         Ok(LocalPart(Cow::Borrowed(text)))
     }
@@ -66,15 +61,14 @@ impl<'a> LocalPart<'a> {
     ///
     /// # Errors
     ///
-    /// [`AddressError`] if the name holds a control octet, or is longer than 64 octets when quoted.
+    /// [`AddressError`] if the name holds a control octet, or is longer than 252 octets when quoted.
     pub fn from_unquoted(name: &str) -> Result<LocalPart<'static>, AddressError> {
         if let Some((at, _)) = name.char_indices().find(|(_, c)| c.is_control()) {
             return Err(AddressError::new(AddressFault::Control, at));
         }
         let wire = quote(name);
-        let local_part_max = AddressOptions::UTF8.local_part_max;
-        if wire.len() > local_part_max {
-            return Err(AddressError::new(AddressFault::LocalPartTooLong, local_part_max));
+        if wire.len() > LOCAL_PART_MAX {
+            return Err(AddressError::new(AddressFault::LocalPartTooLong, LOCAL_PART_MAX));
         }
         Ok(LocalPart(Cow::Owned(wire.into_owned())))
     }
@@ -175,12 +169,10 @@ impl Ord for LocalPart<'_> {
 
 /// The end of the local part that `text` begins with: 0 if there is none, and at most the place of an octet that cannot
 /// belong to it.
-pub(super) fn scan(text: &str, options: AddressOptions) -> Result<usize, AddressError> {
-    let end =
-        if text.starts_with('"') { scan_quoted(text, options.utf8)? } else { scan_dot_string(text, options.utf8)? };
-    // RFC 5321 §4.5.3.1.1
-    if end > options.local_part_max {
-        return Err(AddressError::new(AddressFault::LocalPartTooLong, options.local_part_max));
+pub(super) fn scan(text: &str, utf8: bool) -> Result<usize, AddressError> {
+    let end = if text.starts_with('"') { scan_quoted(text, utf8)? } else { scan_dot_string(text, utf8)? };
+    if end > LOCAL_PART_MAX {
+        return Err(AddressError::new(AddressFault::LocalPartTooLong, LOCAL_PART_MAX));
     }
     Ok(end)
 }

@@ -17,42 +17,13 @@ pub use error::{AddressError, AddressFault};
 pub use local::LocalPart;
 pub use path::{ForwardPath, ReversePath};
 
-/// What an address may be made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct AddressOptions {
-    /// Whether characters beyond ASCII are allowed, as they are in a transaction with SMTPUTF8 (RFC 6531 §3.3).
-    pub utf8: bool,
-    /// The longest local part in octets, its quotes counted. 64 by RFC 5321 §4.5.3.1.1, which asks servers to take longer
-    /// ones where they can: some mailing lists write the recipient into the sender and come out longer.
-    pub local_part_max: usize,
-}
-
-impl Default for AddressOptions {
-    fn default() -> Self {
-        AddressOptions { utf8: false, local_part_max: 64 }
-    }
-}
-
-impl AddressOptions {
-    /// ASCII only, with the RFC's lengths.
-    pub const ASCII: AddressOptions = AddressOptions { utf8: false, local_part_max: 64 };
-    /// All of UTF-8, with the RFC's lengths.
-    pub const UTF8: AddressOptions = AddressOptions { utf8: true, local_part_max: 64 };
-
-    /// The same with another longest local part.
-    #[must_use]
-    pub const fn with_local_part_max(self, local_part_max: usize) -> Self {
-        AddressOptions { local_part_max, ..self }
-    }
-
-    const fn new(utf8: bool) -> Self {
-        if utf8 { AddressOptions::UTF8 } else { AddressOptions::ASCII }
-    }
-}
-
 /// The longest path in octets, `<` and `>` counted (RFC 5321 §4.5.3.1.3).
 const PATH_MAX: usize = 256;
+
+/// The longest local part: what a path has room for beside `<`, `@`, a domain of one octet and `>`.
+// RFC 5321 §4.5.3.1.1 has 64, but §4.5.3.1 asks to receive more where possible, and mailing lists and forwarders (VERP, SRS)
+// write the addresses of others into local parts of their own. Nothing here holds less than a path.
+const LOCAL_PART_MAX: usize = PATH_MAX - 4;
 
 /// A mailbox: local part, `@`, domain (`Mailbox` of RFC 5321 §4.1.2).
 ///
@@ -93,7 +64,7 @@ impl<'a> Address<'a> {
     ///
     /// [`AddressError`] says what is wrong and at which octet.
     pub fn parse(text: &'a str) -> Result<Self, AddressError> {
-        Address::parse_with(text, AddressOptions::ASCII)
+        Address::parse_with(text, false)
     }
 
     /// Parses an address that may hold any UTF-8 (RFC 6531 §3.3).
@@ -102,27 +73,22 @@ impl<'a> Address<'a> {
     ///
     /// As [`Address::parse`].
     pub fn parse_utf8(text: &'a str) -> Result<Self, AddressError> {
-        Address::parse_with(text, AddressOptions::UTF8)
+        Address::parse_with(text, true)
     }
 
-    /// Parses an address with the given options.
-    ///
-    /// # Errors
-    ///
-    /// As [`Address::parse`].
-    pub fn parse_with(text: &'a str, options: AddressOptions) -> Result<Self, AddressError> {
-        let local_end = local::scan(text, options)?;
+    fn parse_with(text: &'a str, utf8: bool) -> Result<Self, AddressError> {
+        let local_end = local::scan(text, utf8)?;
         if local_end == text.len() {
             return Err(AddressError::new(AddressFault::MissingAt, local_end));
         }
         if text.as_bytes()[local_end] != b'@' {
             let fault = if local_end == 0 { AddressFault::EmptyLocalPart } else { AddressFault::UnexpectedOctet };
-            return Err(error::sharpen(fault, text, local_end, options.utf8));
+            return Err(error::sharpen(fault, text, local_end, utf8));
         }
         if local_end == 0 {
             return Err(AddressError::new(AddressFault::EmptyLocalPart, 0));
         }
-        let domain = Domain::parse_with(&text[local_end + 1..], options).map_err(|e| e.moved(local_end + 1))?;
+        let domain = Domain::parse_with(&text[local_end + 1..], utf8).map_err(|e| e.moved(local_end + 1))?;
         check_length(text.len())?;
         Ok(Address { local: LocalPart::from_checked(Cow::Borrowed(&text[..local_end])), domain })
     }

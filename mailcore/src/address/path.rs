@@ -4,7 +4,7 @@ use core::fmt;
 
 use memchr::memchr3;
 
-use super::{Address, AddressError, AddressFault, AddressOptions, Domain, PATH_MAX};
+use super::{Address, AddressError, AddressFault, Domain, PATH_MAX};
 
 /// Who a message is from, as MAIL says it (`Reverse-path` of RFC 5321 §4.1.2).
 ///
@@ -45,26 +45,18 @@ pub enum ForwardPath<'a> {
 }
 
 impl<'a> ReversePath<'a> {
-    /// Takes a path off the front of `input` and gives what follows it. A source route is checked and dropped.
+    /// Takes a path off the front of `input` and gives what follows it. A source route is checked and dropped. `utf8` says
+    /// whether characters beyond ASCII are allowed, as they are in a transaction with SMTPUTF8 (RFC 6531 §3.3).
     ///
     /// # Errors
     ///
     /// [`AddressError`] says what is wrong and at which octet of `input`.
     pub fn take(input: &'a [u8], utf8: bool) -> Result<(Self, &'a [u8]), AddressError> {
-        ReversePath::take_with(input, AddressOptions::new(utf8))
-    }
-
-    /// The same with the given options.
-    ///
-    /// # Errors
-    ///
-    /// As [`ReversePath::take`].
-    pub fn take_with(input: &'a [u8], options: AddressOptions) -> Result<(Self, &'a [u8]), AddressError> {
-        let (content, rest) = split(input, options.utf8)?;
+        let (content, rest) = split(input, utf8)?;
         if content.is_empty() {
             return Ok((ReversePath::Null, rest));
         }
-        Ok((ReversePath::Address(parse(content, options)?), rest))
+        Ok((ReversePath::Address(parse(content, utf8)?), rest))
     }
 
     /// The mailbox, if the path is not null.
@@ -90,22 +82,14 @@ impl<'a> ReversePath<'a> {
 }
 
 impl<'a> ForwardPath<'a> {
-    /// Takes a path off the front of `input` and gives what follows it. A source route is checked and dropped.
+    /// Takes a path off the front of `input` and gives what follows it. A source route is checked and dropped. `utf8` says
+    /// whether characters beyond ASCII are allowed, as they are in a transaction with SMTPUTF8 (RFC 6531 §3.3).
     ///
     /// # Errors
     ///
     /// [`AddressError`] says what is wrong and at which octet of `input`.
     pub fn take(input: &'a [u8], utf8: bool) -> Result<(Self, &'a [u8]), AddressError> {
-        ForwardPath::take_with(input, AddressOptions::new(utf8))
-    }
-
-    /// The same with the given options.
-    ///
-    /// # Errors
-    ///
-    /// As [`ForwardPath::take`].
-    pub fn take_with(input: &'a [u8], options: AddressOptions) -> Result<(Self, &'a [u8]), AddressError> {
-        let (content, rest) = split(input, options.utf8)?;
+        let (content, rest) = split(input, utf8)?;
         if content.is_empty() {
             return Err(AddressError::new(AddressFault::EmptyPath, 1));
         }
@@ -113,7 +97,7 @@ impl<'a> ForwardPath<'a> {
         if content.eq_ignore_ascii_case("postmaster") {
             return Ok((ForwardPath::Postmaster, rest));
         }
-        Ok((ForwardPath::Address(parse(content, options)?), rest))
+        Ok((ForwardPath::Address(parse(content, utf8)?), rest))
     }
 
     /// The mailbox, if the path has a domain.
@@ -201,15 +185,15 @@ fn find_close(input: &[u8]) -> Result<usize, AddressError> {
 }
 
 /// Parses what stands between `<` and `>`.
-fn parse(content: &str, options: AddressOptions) -> Result<Address<'_>, AddressError> {
-    let mailbox = skip_source_route(content, options)?;
+fn parse(content: &str, utf8: bool) -> Result<Address<'_>, AddressError> {
+    let mailbox = skip_source_route(content, utf8)?;
     let start = 1 + content.len() - mailbox.len();
-    Address::parse_with(mailbox, options).map_err(|error| error.moved(start))
+    Address::parse_with(mailbox, utf8).map_err(|error| error.moved(start))
 }
 
 /// RFC 5321 §4.1.2: `A-d-l = At-domain *("," At-domain)`, ended by a colon. §4.1.1.3 and appendix C: servers take it and
 /// ignore it, so that nobody is relayed for on its account.
-fn skip_source_route(content: &str, options: AddressOptions) -> Result<&str, AddressError> {
+fn skip_source_route(content: &str, utf8: bool) -> Result<&str, AddressError> {
     if !content.starts_with('@') {
         return Ok(content);
     }
@@ -221,7 +205,7 @@ fn skip_source_route(content: &str, options: AddressOptions) -> Result<&str, Add
         // A literal holds colons of its own.
         let literal = if hop.starts_with('[') { hop.find(']').ok_or(wrong)? } else { 0 };
         let end = literal + hop[literal..].find([',', ':']).ok_or(wrong)?;
-        Domain::parse_with(&hop[..end], options).map_err(|error| error.moved(at + 1))?;
+        Domain::parse_with(&hop[..end], utf8).map_err(|error| error.moved(at + 1))?;
         rest = &hop[end + 1..];
         if hop.as_bytes()[end] == b':' {
             return Ok(rest);
