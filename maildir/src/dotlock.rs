@@ -114,7 +114,7 @@ mod tests {
         let slow = DotLock::acquire(&store, path.clone()).unwrap();
         // Somebody takes it for stale. The file system likes to give the number of the file just removed to the next.
         std::fs::remove_file(&path).unwrap();
-        let quick = DotLock::acquire(&store, path.clone()).unwrap();
+        let quick = DotLock::acquire(&store, path).unwrap();
         assert!(matches!(slow.verify(), Err(MaildirError::LockLost(_))));
         drop(slow);
         quick.verify().unwrap();

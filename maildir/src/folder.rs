@@ -91,7 +91,7 @@ impl Maildir {
         let path = path.into();
         let made = make_dir(store, &path)?;
         if made {
-            store.sync_dir(parent(&path))?;
+            store.sync_dir(&parent(&path))?;
         }
         // Of what was there before, nobody knows how it came there.
         if Self::make_dirs(store, &path)? && made {
@@ -105,7 +105,7 @@ impl Maildir {
     pub(crate) fn make_sure(&self) -> Result<()> {
         if !self.store.is_durable(&self.path) {
             self.store.sync_dir(&self.path)?;
-            self.store.sync_dir(parent(&self.path))?;
+            self.store.sync_dir(&parent(&self.path))?;
             self.store.set_durable(&self.path, true);
         }
         Ok(())
@@ -435,11 +435,9 @@ fn numbers(numbers: impl Iterator<Item = u8>) -> Flags {
     numbers.filter_map(Flags::keyword).fold(Flags::NONE, |all, flag| all | flag)
 }
 
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
+/// What holds the folder. The dot leads through a link: what stands above the mail is the installation's choice.
+fn parent(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(path).join(".")
 }
 
 /// True if it was not there.

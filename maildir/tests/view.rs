@@ -500,3 +500,13 @@ fn nothing_is_made_behind_a_link() {
     tree.create_mailbox(&MailboxName::parse("x", '/').unwrap()).unwrap_err();
     assert_eq!(fs::read_dir(bench.path("elsewhere")).unwrap().count(), 0);
 }
+
+#[test]
+fn the_mail_may_stand_behind_a_link() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("disk")).unwrap();
+    symlink(bench.path("disk"), bench.path("mail")).unwrap();
+    deliver(&Maildir::create(&bench.store, bench.path("mail/joe")).unwrap(), "x\r\n").unwrap();
+    let other = Maildir::open(&bench.other_process(), bench.path("mail/joe")).unwrap();
+    deliver(&other, "x\r\n").unwrap();
+}
