@@ -1,9 +1,10 @@
 //! The suite for mailbox stores, run on those that ship.
 #![cfg(all(feature = "testing", feature = "maildir"))]
 
-use pillarbox::parts::Identity;
+use pillarbox::parts::{Append, Identity, MailboxStore};
 use pillarbox::store::{MaildirStore, MemoryStore};
 use pillarbox::testing::store_suite;
+use pillarbox_imap::types::MailboxName;
 
 #[tokio::test]
 async fn memory() {
@@ -16,4 +17,36 @@ async fn maildir() {
     let root = dir.path().to_owned();
     let store = MaildirStore::new(move |account| Some(root.join("mail").join(account.user()).join("Maildir")));
     store_suite(&store, &Identity::new("you@localhost")).await;
+}
+
+/// Another program holds the lock on a mailbox that somebody has open: mail comes in all the same.
+#[tokio::test]
+async fn delivery_waits_for_no_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().to_owned();
+    let store = MaildirStore::new(move |_| Some(root.join("Maildir")));
+    let (user, inbox) = (Identity::new("you@localhost"), MailboxName::inbox());
+    let mut open = store.open(&user, &inbox, false).await.unwrap();
+    open.snapshot().await.unwrap();
+    let lock = dir.path().join("Maildir/dovecot-uidlist.lock");
+    std::fs::write(&lock, "").unwrap();
+    let mut incoming = store.append(&user, &inbox, Append::default()).await.unwrap();
+    incoming.write(b"Subject: x\r\n\r\n").await.unwrap();
+    incoming.publish().await.unwrap();
+    // Nor does taking it back.
+    incoming.undo().await.unwrap();
+    assert!(lock.exists(), "all this time");
+    let left = |folder| std::fs::read_dir(dir.path().join("Maildir").join(folder)).unwrap().count();
+    assert_eq!((left("tmp"), left("new"), left("cur")), (0, 0, 0));
+    std::fs::remove_file(&lock).unwrap();
+}
+
+#[tokio::test]
+async fn mail_may_stand_behind_a_link() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("disk")).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("disk"), dir.path().join("mail")).unwrap();
+    let root = dir.path().join("mail");
+    let store = MaildirStore::new(move |account| Some(root.join(account.user()).join("Maildir")));
+    store.open(&Identity::new("you@localhost"), &MailboxName::inbox(), true).await.unwrap();
 }

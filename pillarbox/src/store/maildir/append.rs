@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pillarbox_core::WallTime;
 use pillarbox_imap::types::{Keyword, Uid, UidValidity};
-use pillarbox_maildir::{self as maildir, Maildir, Prepared};
+use pillarbox_maildir::{self as maildir, Delivered, Maildir, Prepared};
 
 use super::shared::system;
-use super::{Inner, Result, blocking, number, told, uid, uid_validity};
+use super::{Inner, Result, blocking, told, uid, uid_validity};
 use crate::parts::{Append, AppendedMessage, BoxFuture, IncomingAppend, StoreError, StoreErrorKind};
 
 /// So much of a message is held before it is written. A message that fits costs one visit to the pool.
@@ -27,10 +27,7 @@ enum Stage {
     Held,
     Writing(maildir::Incoming),
     Prepared(Prepared),
-    /// It has this UID.
-    Appended(Uid),
-    /// It has this name and will get its UID from whoever looks next.
-    Delivered(String),
+    Published(Delivered),
     /// An operation failed or was not waited for; what it had on disk is gone.
     Broken,
 }
@@ -43,7 +40,7 @@ impl Incoming {
     /// Takes the message one stage on, on the pool.
     fn step<T: Send + 'static>(
         &mut self,
-        work: impl FnOnce(&Inner, &Maildir, &Append, Stage, &[u8]) -> Result<(Stage, T)> + Send + 'static,
+        work: impl FnOnce(&Arc<Inner>, &Maildir, &Append, Stage, &[u8]) -> Result<(Stage, T)> + Send + 'static,
     ) -> BoxFuture<'_, Result<T>> {
         let stage = std::mem::replace(&mut self.stage, Stage::Broken);
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -100,7 +97,7 @@ impl IncomingAppend for Incoming {
         Box::pin(async move {
             for piece in octets.chunks(BUFFER) {
                 if self.buffer.len() + piece.len() > BUFFER {
-                    let written = |_: &Inner, folder: &Maildir, _: &Append, stage, held: &[u8]| {
+                    let written = |_: &Arc<Inner>, folder: &Maildir, _: &Append, stage, held: &[u8]| {
                         Ok((Stage::Writing(write(folder, stage, held)?), ()))
                     };
                     self.step(written).await?;
@@ -123,9 +120,10 @@ impl IncomingAppend for Incoming {
                     let appended = folder.append(vec![prepared]).map_err(told)?;
                     let uid = appended.uids.first().map(|number| uid(*number)).expect("one message has one UID");
                     let known: (UidValidity, Uid) = (uid_validity(appended.uid_validity)?, uid);
-                    (Stage::Appended(uid), AppendedMessage::new(Some(known)))
+                    let delivered = appended.delivered.into_iter().next().expect("one message has one name");
+                    (Stage::Published(delivered), AppendedMessage::new(Some(known)))
                 }
-                false => (Stage::Delivered(prepared.publish().map_err(told)?.name), AppendedMessage::new(None)),
+                false => (Stage::Published(prepared.publish().map_err(told)?), AppendedMessage::new(None)),
             };
             inner.look_again(folder.path());
             Ok(published)
@@ -134,14 +132,11 @@ impl IncomingAppend for Incoming {
 
     fn undo(&mut self) -> BoxFuture<'_, Result<()>> {
         self.step(|inner, folder, _, stage, _| {
-            let shared = inner.shared(folder, true)?;
-            match stage {
-                Stage::Appended(uid) => shared.take_back(|message| message.uid == number(uid))?,
-                Stage::Delivered(name) => shared.take_back(|message| message.name == name.as_bytes())?,
-                // Not published: dropping it takes it away.
-                _ => {}
+            // What is not published goes away with the value.
+            if let Stage::Published(delivered) = stage {
+                folder.take_back(&delivered).map_err(told)?;
+                inner.look_again(folder.path());
             }
-            inner.look_again(folder.path());
             Ok((Stage::Broken, ()))
         })
     }

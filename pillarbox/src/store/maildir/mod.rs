@@ -4,7 +4,7 @@ mod append;
 mod open;
 mod shared;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -59,6 +59,10 @@ struct Inner {
     files: maildir::Store,
     /// The mailboxes that somebody has open.
     open: Mutex<HashMap<(PathBuf, bool), Weak<Shared>>>,
+    /// Those of them that somebody is on the way to look at.
+    stale: Mutex<HashSet<(PathBuf, bool)>>,
+    /// Folders above the accounts' trees that this process has seen to be on stable storage.
+    durable: Mutex<HashSet<PathBuf>>,
     pool: Arc<Semaphore>,
 }
 
@@ -72,6 +76,8 @@ impl MaildirStore {
                 locate: Box::new(locate),
                 files: maildir::Store::new(RealFs, Options::from_system()),
                 open: Mutex::default(),
+                stale: Mutex::default(),
+                durable: Mutex::default(),
                 pool: Arc::new(Semaphore::new(OPERATIONS_MAX)),
             }),
         }
@@ -81,7 +87,7 @@ impl MaildirStore {
     fn on_tree<T: Send + 'static>(
         &self,
         user: &Identity,
-        work: impl FnOnce(&Inner, &Tree) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&Arc<Inner>, &Tree) -> Result<T> + Send + 'static,
     ) -> BoxFuture<'static, Result<T>> {
         let (inner, user) = (Arc::clone(&self.inner), user.clone());
         Box::pin(async move {
@@ -110,13 +116,33 @@ impl Inner {
         let root = (self.locate)(user).ok_or_else(|| {
             StoreError::new(StoreErrorKind::NoSuchMailbox, format!("the account {user} has no folder"))
         })?;
-        match Tree::open(&self.files, &root) {
+        let tree = match Tree::open(&self.files, &root) {
             Err(MaildirError::NoSuchMailbox(_)) => {
                 make_folders_above(&root)?;
-                Tree::create(&self.files, &root).map_err(told)
+                Tree::create(&self.files, &root)
             }
-            opened => opened.map_err(told),
+            opened => opened,
+        };
+        let tree = tree.map_err(told)?;
+        self.make_sure(&root)?;
+        Ok(tree)
+    }
+
+    /// Makes the folders that an account's tree stands in durable, once in the life of this process. Who made them may have
+    /// been killed before it came to that, or be another thread that is about to.
+    fn make_sure(&self, root: &Path) -> Result<()> {
+        let durable = || self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |folder: &&Path| durable().contains(*folder);
+        let folders: Vec<&Path> = root.ancestors().take_while(|folder| !known(folder)).collect();
+        for folder in &folders {
+            match RealFs.sync_dir(&itself(folder)) {
+                // Not ours to read or write, and so not made by us. A read-only disk holds nothing that is pending.
+                Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnly) => {}
+                synced => synced.map_err(|error| told(error.into()))?,
+            }
         }
+        durable().extend(folders.into_iter().map(Path::to_owned));
+        Ok(())
     }
 
     /// The view of a folder that all sessions of this process share. Looking at a folder for reading only changes nothing
@@ -144,13 +170,25 @@ impl Inner {
         open.get(key).and_then(Weak::upgrade).filter(|shared| !shared.is_gone())
     }
 
-    /// Tells the sessions that have a folder open that something in it changed.
-    fn look_again(&self, folder: &Path) {
+    /// Tells the sessions that have a folder open that something in it changed. Nobody waits for it: to look can take as
+    /// long as another program holds the lock. All who ask before a look begins share it.
+    fn look_again(self: &Arc<Self>, folder: &Path) {
         for read_only in [false, true] {
-            if let Some(shared) = self.find_open(&(folder.to_owned(), read_only)) {
-                // Trouble meets the sessions again when they look themselves.
-                let _ = shared.refresh();
+            let key = (folder.to_owned(), read_only);
+            let Some(shared) = self.find_open(&key) else { continue };
+            if !self.stale.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone()) {
+                continue;
             }
+            let inner = Arc::clone(self);
+            tokio::spawn(async move {
+                let pool = Arc::clone(&inner.pool);
+                let looked = blocking(&pool, move || {
+                    inner.stale.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+                    shared.refresh()
+                });
+                // Trouble meets the sessions again when they look themselves.
+                let _ = looked.await;
+            });
         }
     }
 
@@ -179,11 +217,15 @@ fn make_folders_above(root: &Path) -> Result<()> {
             _ => {}
         }
         if let Some(parent) = folder.parent() {
-            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-            RealFs.sync_dir(parent).map_err(|error| told(error.into()))?;
+            RealFs.sync_dir(&itself(parent)).map_err(|error| told(error.into()))?;
         }
     }
     Ok(())
+}
+
+/// The folder that a path leads to, whatever links the installation put above the mail.
+fn itself(folder: &Path) -> PathBuf {
+    folder.join(".")
 }
 
 /// The checked name that paths are made of.
