@@ -181,7 +181,8 @@
 //! | 3501 §5.1.3 | modified UTF-7 | [`mutf7`] |
 //!
 //! Deviations are marked in the source with `Deviates from RFC`: an underscore in a domain is taken, zeros before a number of
-//! an IPv4 literal are not, bare newlines in bodies are repaired, and AUTH LOGIN may bring the name along.
+//! an IPv4 literal are not, bare newlines in bodies are repaired, replies keep characters beyond ASCII, and AUTH LOGIN may
+//! bring the name along.
 //!
 //! # Features
 //!

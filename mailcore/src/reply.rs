@@ -3,7 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 /// An enhanced status code, such as 5.1.1 (RFC 3463 §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,8 +94,10 @@ impl Reply {
     ///
     /// # Panics
     ///
-    /// As [`Reply::new`].
+    /// As [`Reply::new`], and if a number has more digits than RFC 2034 §4 allows: one for the class, three for the others.
     pub fn enhanced(code: u16, class: u8, subject: u16, detail: u16, text: impl Into<Cow<'static, str>>) -> Self {
+        let fits = class < 10 && subject < 1000 && detail < 1000;
+        assert!(fits, "enhanced code {class}.{subject}.{detail} has too many digits");
         Reply { enhanced: Some(EnhancedCode::new(class, subject, detail)), ..Reply::new(code, text) }
     }
 
@@ -137,16 +139,15 @@ impl Reply {
     /// Appends the reply as it goes over the wire: every line with the code, all but the last with a hyphen, every line
     /// with the enhanced code (RFC 2034 §4), each ended by CRLF.
     pub fn write(&self, out: &mut Vec<u8>) {
-        use alloc::format;
+        let mut out = Octets(out);
         let mut lines = self.lines().peekable();
         while let Some(line) = lines.next() {
             let separator = if lines.peek().is_some() { '-' } else { ' ' };
-            out.extend_from_slice(format!("{}{separator}", self.code).as_bytes());
-            if let Some(enhanced) = self.enhanced {
-                out.extend_from_slice(format!("{enhanced} ").as_bytes());
-            }
-            out.extend_from_slice(line.as_bytes());
-            out.extend_from_slice(b"\r\n");
+            // Appending octets cannot fail.
+            let _ = match self.enhanced {
+                Some(enhanced) => write!(out, "{}{separator}{enhanced} {line}\r\n", self.code),
+                None => write!(out, "{}{separator}{line}\r\n", self.code),
+            };
         }
     }
 }
@@ -165,7 +166,19 @@ impl fmt::Display for Reply {
     }
 }
 
+/// Lets `write!` append to octets.
+struct Octets<'v>(&'v mut Vec<u8>);
+
+impl fmt::Write for Octets<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
 /// Makes text fit to stand in a reply: no control but LF between lines, lines cut at [`TEXT_MAX`] on a character border.
+// Deviates from RFC 5321 §4.2: because characters beyond ASCII stay, as people read what a server says in their language, and
+// programs only the codes.
 fn clean(text: Cow<'static, str>) -> Cow<'static, str> {
     let fits = |line: &str| line.len() <= TEXT_MAX && !line.chars().any(char::is_control);
     if text.split('\n').all(fits) {
@@ -200,6 +213,20 @@ mod tests {
         let mut wire = Vec::new();
         Reply::enhanced(550, 5, 0, 0, "é".repeat(1000)).write(&mut wire);
         assert!(wire.len() <= 512 && wire.ends_with("é\r\n".as_bytes()));
+    }
+
+    #[test]
+    fn the_longest_line_has_512_octets() {
+        for enhanced in [(5, 0, 0), (5, 999, 999)] {
+            let (class, subject, detail) = enhanced;
+            let mut wire = Vec::new();
+            Reply::enhanced(550, class, subject, detail, "x".repeat(1000)).write(&mut wire);
+            assert!(wire.len() <= 512 && wire.ends_with(b"x\r\n"));
+        }
+        for (class, subject, detail) in [(5, 1000, 0), (5, 0, 1000), (10, 0, 0)] {
+            let made = std::panic::catch_unwind(|| Reply::enhanced(550, class, subject, detail, ""));
+            assert!(made.is_err(), "{class}.{subject}.{detail}");
+        }
     }
 
     #[test]
