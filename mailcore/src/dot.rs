@@ -200,6 +200,10 @@ impl DotDecoder {
 ///
 /// The output holds no bare CR or LF whatever the body holds, so nothing in a stored message can end it early.
 ///
+/// Lines keep their length, those of more than 998 octets too: RFC 5321 §4.5.3.1 lets a client try them, and a server that
+/// cannot take them says so to the sender. Broken ones would be another message, with signatures (RFC 6376) that fail and
+/// nobody to tell why.
+///
 /// ```
 /// use pillarbox_core::dot::DotEncoder;
 ///

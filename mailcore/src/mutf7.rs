@@ -78,6 +78,10 @@ pub fn encode(name: &str) -> String {
 /// assert_eq!(decode(b"&Jjo!"), Err(Mutf7Error::BadShift));
 /// assert_eq!(decode(b"&U,BTFw-&ZeVnLIqe-"), Err(Mutf7Error::Superfluous));
 /// ```
+///
+/// # Errors
+///
+/// [`Mutf7Error`] says what is wrong.
 pub fn decode(text: &[u8]) -> Result<String, Mutf7Error> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

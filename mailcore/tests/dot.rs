@@ -201,6 +201,16 @@ fn wire() -> impl Strategy<Value = Vec<u8>> {
 }
 
 #[test]
+fn long_lines_stay_whole() {
+    // RFC 5321 §4.5.3.1.6 has 998 octets and CRLF, §4.5.3.1 lets a client try more.
+    for length in [998, 999, 100_000] {
+        let line = [&b"x".repeat(length)[..], b"\r\n"].concat();
+        assert_eq!(encode(&line, &[], usize::MAX), [&line[..], b".\r\n"].concat());
+        assert_eq!(decode(&[&line[..], b".\r\n"].concat()).body, line);
+    }
+}
+
+#[test]
 fn little_room_costs_no_more_than_much() {
     // Each call may look at what it can write, not at all that is left: that would be minutes here.
     let body = b"x".repeat(1 << 19);

@@ -59,7 +59,8 @@ pub enum Answer<'a> {
     /// There is no more to send: say goodbye.
     Quit,
     /// The next octets of the message, at most [`room`](pillarbox_core::Machine::room) of them. They are put on the wire
-    /// with dots stuffed and bare CR and LF repaired.
+    /// with dots stuffed and bare CR and LF repaired. Lines of more than 998 octets go as they are (RFC 5321 §4.5.3.1); a
+    /// server that takes none refuses the message.
     Body(&'a [u8]),
     /// The message is complete.
     BodyEnd,
