@@ -5,6 +5,9 @@ use pillarbox::parts::Direction;
 /// What a line is for, if there is anything to say about it.
 pub fn note(imap: bool, direction: Direction, line: &[u8]) -> Option<&'static str> {
     let text = std::str::from_utf8(line).ok()?;
+    if text.starts_with('<') && text.ends_with(" octets>") {
+        return Some("counted, not shown");
+    }
     match (imap, direction) {
         (false, Direction::Received) => find(&SMTP_COMMANDS, text.split([' ', ':']).next()?),
         (false, Direction::Sent) => smtp_reply(text),
@@ -19,8 +22,8 @@ fn find(notes: &[(&str, &'static str)], word: &str) -> Option<&'static str> {
 
 /// A line of the list that answers EHLO, or a reply that asks for more.
 fn smtp_reply(text: &str) -> Option<&'static str> {
-    if let Some(note) = find(&SMTP_REPLIES, text.get(..3)?) {
-        return Some(note);
+    if text.starts_with("334") {
+        return Some("the next step of the login, please");
     }
     let extension = text.strip_prefix("250-").or_else(|| text.strip_prefix("250 "))?;
     find(&SMTP_EXTENSIONS, extension.split(' ').next()?)
@@ -64,9 +67,6 @@ const SMTP_COMMANDS: [(&str, &str); 13] = [
     ("HELP", "what commands are there?"),
     ("QUIT", "goodbye"),
 ];
-
-const SMTP_REPLIES: [(&str, &str); 3] =
-    [("220", "ready"), ("334", "the next step of the login, please"), ("354", "send it")];
 
 const SMTP_EXTENSIONS: [(&str, &str); 11] = [
     ("PIPELINING", "commands may be sent without waiting"),

@@ -121,7 +121,7 @@ fn a_conversation_is_explained() {
     explained("C: EHLO client.example", "who the client is; what can you do?");
     explained("S: 250-PIPELINING", "commands may be sent without waiting");
     explained("C: MAIL FROM:<me@example.org>", "a message begins; if it fails, tell this address");
-    explained("S: 354", "send it");
+    explained("octets>", "counted, not shown");
     explained("C: a LOGIN <hidden>", "log in");
     explained("S: * 1 EXISTS", "messages in the mailbox");
     explained("C: c UID FETCH 1 (FLAGS)", "show me this of these messages (by lasting numbers)");
