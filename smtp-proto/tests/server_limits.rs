@@ -38,9 +38,14 @@ impl Played {
 
     /// Shows bytes that all fit, waiting out what is held back, and gives the code of the last reply (0: none).
     fn show(&mut self, mut unread: &[u8]) -> u16 {
+        self.show_part(&mut unread)
+    }
+
+    /// The same, and tells what was not used.
+    fn show_part(&mut self, unread: &mut &[u8]) -> u16 {
         self.said.clear();
         loop {
-            match self.session.poll(self.now, &mut unread) {
+            match self.session.poll(self.now, unread) {
                 Step::Event(Event::Body(octets)) => self.body.extend_from_slice(octets),
                 Step::Event(Event::Abandoned(why)) => self.abandoned = Some(why),
                 Step::Event(Event::Refused { .. }) => {}
@@ -158,6 +163,65 @@ fn message_size() {
 }
 
 #[test]
+fn headers() {
+    let field = |length: usize| format!("A: {}\r\n", "x".repeat(length - 5));
+    let received = "Received: from a.example by b.example\r\n";
+    for (header, code) in [
+        (received.repeat(100), 250),
+        (received.repeat(101), 554),
+        (received.repeat(100_000), 554),
+        ("A: b\r\n".repeat(1000), 250),
+        ("A: b\r\n".repeat(1001), 554),
+        ("A: b\r\n".repeat(1_000_000), 554),
+        (field(102_400), 250),
+        (field(102_401), 552),
+        (field(20_000_000), 552),
+        // With the empty line.
+        (field(1024).repeat(999) + &field(25_600 - 2), 250),
+        (field(1024).repeat(999) + &field(25_600 - 1), 552),
+    ] {
+        let mut played = Played::with_limits(|_| {});
+        played.show(b"MAIL FROM:<a@c.example>\r\nRCPT TO:<joe@mx.example>\r\nDATA\r\n");
+        assert_eq!(played.show(format!("{header}\r\ntext\r\n.\r\n").as_bytes()), code, "{} octets", header.len());
+        let enhanced = match header.as_bytes()[0] {
+            _ if code == 250 => &b"250 2.0.0"[..],
+            b'R' => b"554 5.4.6",
+            _ if code == 554 => b"554 5.6.0",
+            _ => b"552 5.3.4",
+        };
+        assert!(played.said.starts_with(enhanced), "{}", played.said.escape_ascii());
+        assert_eq!(played.abandoned, (code != 250).then_some(Why::Refused));
+        assert_eq!(played.show(b"NOOP\r\n"), 250);
+    }
+}
+
+#[test]
+fn refused_messages_are_not_eaten_for_ever() {
+    for (change, most) in [
+        ((|_| {}) as fn(&mut Limits), 104_857_600),
+        (|limits| limits.message_size_max = 100_000_000, 150_001_024),
+        (|limits| (limits.message_size_max, limits.refused_size_max) = (1000, 1_000_000), 1_000_000),
+    ] {
+        let mut played = Played::with_limits(change);
+        played.show(b"MAIL FROM:<a@c.example>\r\nRCPT TO:<joe@mx.example>\r\nDATA\r\n");
+        let piece = [b'x'; 64 * 1024];
+        let mut taken = 0;
+        let code = loop {
+            let mut unread = &piece[..];
+            let code = played.show_part(&mut unread);
+            played.body.clear();
+            taken += piece.len() - unread.len();
+            if code != 0 {
+                break code;
+            }
+        };
+        assert_eq!((code, taken), (552, most));
+        assert_eq!(played.session.close_reason(), Some(CloseReason::Overrun));
+        assert_eq!(played.abandoned, Some(Why::Refused));
+    }
+}
+
+#[test]
 fn recipients() {
     let mut played = Played::with_limits(|_| {});
     played.show(b"MAIL FROM:<a@c.example>\r\n");
@@ -234,6 +298,7 @@ fn the_rate_of_a_body() {
     for (octets_a_second, kept) in [(500, true), (499, false), (1, false)] {
         let mut played = Played::with_limits(|_| {});
         played.show(b"MAIL FROM:<a@c.example>\r\nRCPT TO:<joe@mx.example>\r\nDATA\r\n");
+        played.show(b"\r\n");
         for _ in 0..600 {
             played.show(&vec![b'x'; octets_a_second]);
             played.pass(1);

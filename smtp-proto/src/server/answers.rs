@@ -88,8 +88,7 @@ impl ServerSession {
             }
             Question::Data => {
                 if let State::Transaction { recipients } = self.state {
-                    let size_max = self.config.limits.message_size_max;
-                    self.state = State::Body(Body::new(now, recipients, size_max, self.config.bare_newlines));
+                    self.state = State::Body(Body::new(now, recipients, &self.config));
                 }
                 return self.write(&Reply::new(354, "Send the message, and a line with a dot behind it"));
             }
@@ -125,13 +124,7 @@ impl ServerSession {
             }
             _ => {}
         }
-        // A client that asks what we do not have may be guessing. That of LMTP is our own queue: it asks for every recipient of
-        // a message, and would ask again.
-        if reply.is_permanent() && self.config.protocol == Protocol::Smtp {
-            self.refuse(reply);
-        } else {
-            self.write(&reply);
-        }
+        self.write_refusal(reply);
     }
 
     /// One recipient (LMTP) or all of them (SMTP) have their outcome.

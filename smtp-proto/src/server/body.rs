@@ -2,10 +2,11 @@
 
 use core::time::Duration;
 
-use pillarbox_core::dot::{BareNewlines, DotDecoder, Piece};
+use pillarbox_core::dot::{DotDecoder, Piece};
+use pillarbox_core::header::HeaderScanner;
 use pillarbox_core::{Reply, Time};
 
-use super::replies;
+use super::{ServerConfig, replies};
 
 /// The message that is arriving.
 #[derive(Debug)]
@@ -13,8 +14,11 @@ pub(super) struct Body {
     decoder: DotDecoder,
     /// How many recipients it has.
     pub(super) recipients: usize,
+    header: HeaderScanner,
     /// Octets that the message may still have.
     room: u64,
+    /// Octets that may still come on the wire, dots and all.
+    patience: u64,
     fate: Fate,
     rate: Rate,
 }
@@ -33,14 +37,21 @@ pub(super) enum Arrived<'b> {
     NeedInput,
     /// The end; the reply if the message was refused.
     End(Option<Reply>),
+    /// The message was refused, and its end is not worth waiting for.
+    Overrun(Reply),
 }
 
 impl Body {
-    pub(super) fn new(now: Time, recipients: usize, size_max: u64, bare_newlines: BareNewlines) -> Self {
+    pub(super) fn new(now: Time, recipients: usize, config: &ServerConfig) -> Self {
+        let limits = &config.limits;
+        // Stuffed dots make a message longer by a third at most: one that is wanted never comes to the end of this.
+        let least = limits.message_size_max.saturating_add(limits.message_size_max / 2).saturating_add(1024);
         Body {
-            decoder: DotDecoder::new(bare_newlines),
+            decoder: DotDecoder::new(config.bare_newlines),
             recipients,
-            room: size_max,
+            header: HeaderScanner::new(limits.header),
+            room: limits.message_size_max,
+            patience: limits.refused_size_max.max(least),
             fate: Fate::Wanted,
             rate: Rate { since: now, octets: 0 },
         }
@@ -58,20 +69,29 @@ impl Body {
     /// Takes what comes next off the input.
     pub(super) fn next<'b>(&mut self, now: Time, window: Duration, input: &mut &'b [u8]) -> Arrived<'b> {
         loop {
-            let shown = input.len();
-            let piece = self.decoder.decode(input);
-            self.rate.count(now, window, shown - input.len());
+            let shown = usize::try_from(self.patience).unwrap_or(usize::MAX).min(input.len());
+            let mut unread = &input[..shown];
+            let piece = self.decoder.decode(&mut unread);
+            let used = shown - unread.len();
+            *input = &input[used..];
+            self.patience -= used as u64;
+            self.rate.count(now, window, used);
             if self.is_wanted() && self.decoder.is_refused() {
                 self.refuse(replies::bare_newline());
             }
             match piece {
                 Piece::Body(octets) => {
-                    let octets = self.within_limit(octets);
+                    let octets = self.within_limits(octets);
                     if !octets.is_empty() {
                         return Arrived::Piece(octets);
                     }
                 }
-                Piece::NeedInput => return Arrived::NeedInput,
+                Piece::NeedInput => {
+                    return match &self.fate {
+                        Fate::Refused(reply) if self.patience == 0 => Arrived::Overrun(reply.clone()),
+                        _ => Arrived::NeedInput,
+                    };
+                }
                 Piece::End => {
                     return Arrived::End(match &self.fate {
                         Fate::Wanted => None,
@@ -95,17 +115,22 @@ impl Body {
         enough
     }
 
-    /// As much of the octets as is wanted. A message that is too large is shown up to the limit, so that what is shown does
-    /// not depend on how it was cut.
-    fn within_limit<'b>(&mut self, octets: &'b [u8]) -> &'b [u8] {
+    /// As much of the octets as is wanted. A message that passes a limit is shown up to there, so that what is shown does not
+    /// depend on how it was cut.
+    fn within_limits<'b>(&mut self, octets: &'b [u8]) -> &'b [u8] {
         if !self.is_wanted() {
             return &[];
         }
-        let fits = usize::try_from(self.room).unwrap_or(usize::MAX).min(octets.len());
-        self.room -= fits as u64;
+        let mut fits = usize::try_from(self.room).unwrap_or(usize::MAX).min(octets.len());
         if fits < octets.len() {
             self.refuse(replies::too_large());
         }
+        let before = self.header.size();
+        if let Err(limit) = self.header.feed(&octets[..fits]) {
+            fits = self.header.size() - before;
+            self.refuse(replies::header_limit(limit));
+        }
+        self.room -= fits as u64;
         &octets[..fits]
     }
 }

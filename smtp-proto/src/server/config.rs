@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use pillarbox_core::dot::BareNewlines;
+use pillarbox_core::header::HeaderLimits;
 use pillarbox_core::sasl::Mechanism;
 
 /// How a server session behaves. Shared by all sessions of a listener.
@@ -64,6 +65,13 @@ pub struct Limits {
     pub sasl_line_max: usize,
     /// Octets of a message, announced by SIZE (RFC 1870).
     pub message_size_max: u64,
+    /// What the header of a message may come to. Beyond it the message is refused: 552 5.3.4 for octets, 554 5.6.0 for fields,
+    /// and 554 5.4.6 for hops, so that mail which goes in a circle comes to an end (RFC 5321 §6.3).
+    pub header: HeaderLimits,
+    /// Octets on the wire up to which a message that was refused is eaten, so that the client hears the reply at its end and
+    /// not a broken connection, which it would take for trouble of the net and try again. Behind them the reply is sent at
+    /// once and the connection closed. Less than one and a half of `message_size_max` and a KiB counts as that.
+    pub refused_size_max: u64,
     /// Recipients of a message; more get 452 4.5.3 (RFC 5321 §4.5.3.1.10 asks for at least 100).
     pub recipients_max: usize,
     /// Refused commands (5yz) since the last delivery before the reply to each further one is delayed.
@@ -94,6 +102,8 @@ impl Default for Limits {
             command_line_max: 2048,
             sasl_line_max: 12_288,
             message_size_max: 52_428_800,
+            header: HeaderLimits::default(),
+            refused_size_max: 104_857_600,
             recipients_max: 1000,
             errors_soft: 10,
             errors_hard: 20,

@@ -158,7 +158,8 @@ pub enum Why {
     Hello,
     /// QUIT.
     Quit,
-    /// The embedder refused the message (early, or at [`Event::Data`]), or the session did for its size.
+    /// The embedder refused the message (early, or at [`Event::Data`]), or the session did: for its size, its header, or bare
+    /// newlines.
     Refused,
     /// The client went away, was too slow, or the connection was closed for another reason.
     Closed,
@@ -210,6 +211,9 @@ pub enum CloseReason {
     Timeout,
     /// Too many errors, logins or useless commands.
     TooManyErrors,
+    /// The peer went on with a message that was refused, beyond
+    /// [`refused_size_max`](super::Limits::refused_size_max).
+    Overrun,
     /// Something else than SMTP was spoken (RFC 5321 clients never say GET), or bytes stood behind a synchronisation point.
     Synchronisation,
     /// The TLS handshake failed.

@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt::Write as _;
 
+use pillarbox_core::header::HeaderLimit;
 use pillarbox_core::{EnhancedCode, Reply};
 
 use super::{Protocol, ServerConfig};
@@ -115,6 +116,17 @@ pub(super) fn login_required(starttls: bool) -> Reply {
 pub(super) fn too_large() -> Reply {
     // RFC 1870 §6.1
     Reply::enhanced(552, 5, 3, 4, "The message is larger than this server takes")
+}
+
+pub(super) fn header_limit(limit: HeaderLimit) -> Reply {
+    match limit {
+        // RFC 5321 §6.3, RFC 3463 §3.5
+        HeaderLimit::Hops => {
+            Reply::enhanced(554, 5, 4, 6, "The message has passed too many hosts: it goes in a circle")
+        }
+        HeaderLimit::Fields => Reply::enhanced(554, 5, 6, 0, "The header has too many fields"),
+        _ => Reply::enhanced(552, 5, 3, 4, "The header is larger than this server takes"),
+    }
 }
 
 pub(super) fn too_many_recipients() -> Reply {

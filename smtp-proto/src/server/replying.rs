@@ -5,7 +5,7 @@ use core::mem;
 use pillarbox_core::{Reply, Step, Time};
 
 use super::session::{ServerSession, State, Turn};
-use super::{CloseReason, Event, Why, replies};
+use super::{CloseReason, Event, Protocol, Why, replies};
 
 /// A reply that is held back.
 #[derive(Debug)]
@@ -70,6 +70,17 @@ impl ServerSession {
             self.close(CloseReason::TooManyErrors, Some(&goodbye));
         } else if self.counts.errors > limits.errors_soft && !limits.error_delay.is_zero() {
             self.held = Some(Held { until: self.now + limits.error_delay, reply });
+        } else {
+            self.write(&reply);
+        }
+    }
+
+    /// Writes the refusal of something that was said as it should be: an embedder's, or that of a message beyond a limit.
+    pub(super) fn write_refusal(&mut self, reply: Reply) {
+        // A client that asks what we do not have may be guessing. That of LMTP is our own queue: it asks for every recipient of
+        // a message, and would ask again.
+        if reply.is_permanent() && self.config.protocol == Protocol::Smtp {
+            self.refuse(reply);
         } else {
             self.write(&reply);
         }

@@ -535,15 +535,25 @@ impl ServerSession {
             Arrived::End(Some(reply)) => {
                 self.state = State::Ready;
                 self.waiting_since = now;
-                // RFC 2033 §4.2: one reply for each recipient, also when all are the same.
-                let copies = if self.config.protocol == Protocol::Lmtp { recipients } else { 1 };
-                for _ in 1..copies {
-                    self.write(&reply);
-                }
-                self.refuse(reply);
+                self.write_refusals(recipients, reply);
+                None
+            }
+            Arrived::Overrun(reply) => {
+                self.write_refusals(recipients, reply);
+                self.close(CloseReason::Overrun, None);
                 None
             }
         }
+    }
+
+    /// Says to the client what became of a message that was refused before its end.
+    fn write_refusals(&mut self, recipients: usize, reply: Reply) {
+        // RFC 2033 §4.2: one reply for each recipient, also when all are the same.
+        let copies = if self.config.protocol == Protocol::Lmtp { recipients } else { 1 };
+        for _ in 1..copies {
+            self.write(&reply);
+        }
+        self.write_refusal(reply);
     }
 
     /// Nothing complete is left.

@@ -124,6 +124,7 @@ impl Subject for ServerSubject {
             Some(CloseReason::Refused) => "refused",
             Some(CloseReason::Timeout) => "timeout",
             Some(CloseReason::TooManyErrors) => "too many errors",
+            Some(CloseReason::Overrun) => "overrun",
             Some(CloseReason::Synchronisation) => "synchronisation",
             Some(CloseReason::Tls) => "tls",
             Some(CloseReason::ShutDown) => "shut down",
@@ -156,6 +157,11 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
     limits.command_line_max = config.parsed("command_line_max", limits.command_line_max)?;
     limits.sasl_line_max = config.parsed("sasl_line_max", limits.sasl_line_max)?;
     limits.message_size_max = config.parsed("message_size_max", limits.message_size_max)?;
+    limits.header.field_size_max = config.parsed("field_size_max", limits.header.field_size_max)?;
+    limits.header.size_max = config.parsed("header_size_max", limits.header.size_max)?;
+    limits.header.fields_max = config.parsed("fields_max", limits.header.fields_max)?;
+    limits.header.received_max = config.parsed("received_max", limits.header.received_max)?;
+    limits.refused_size_max = config.parsed("refused_size_max", limits.refused_size_max)?;
     limits.recipients_max = config.parsed("recipients_max", limits.recipients_max)?;
     limits.errors_soft = config.parsed("errors_soft", limits.errors_soft)?;
     limits.errors_hard = config.parsed("errors_hard", limits.errors_hard)?;
