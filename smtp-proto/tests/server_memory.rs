@@ -100,6 +100,25 @@ fn memory_is_flat() {
     let used = ALLOCATOR.peak_usage() - before;
     assert!(used < 16 * 1024, "{used} bytes for recipients");
 
+    // A caller that never gets rid of the last octet, as one whose socket is always full.
+    let mut clogged = ServerSession::new(Arc::new(ServerConfig::new("mx.example")), Peer::default());
+    for flight in ["", "EHLO c.example\r\n", "MAIL FROM:<a@c.example>\r\n"] {
+        show(&mut clogged, flight.as_bytes());
+    }
+    ALLOCATOR.reset_peak_usage();
+    let before = ALLOCATOR.current_usage();
+    for _ in 0..100_000 {
+        let mut unread = &b"RCPT TO:<joe@mx.example>\r\n"[..];
+        while let Step::Event(event) = clogged.poll(Time::ZERO, &mut unread) {
+            if let Event::Rcpt(_) = event {
+                clogged.answer(Time::ZERO, Answer::Accept).unwrap();
+            }
+        }
+        clogged.consume_output(Time::ZERO, clogged.output().len() - 1);
+    }
+    let used = ALLOCATOR.peak_usage() - before;
+    assert!(used < 16 * 1024, "{used} bytes for output that was sent");
+
     // An idle session.
     let config = Arc::new(ServerConfig::new("mx.example"));
     let before = ALLOCATOR.current_usage();

@@ -73,6 +73,11 @@ impl Output {
             self.moved = now;
         }
         self.must_flush |= prompt;
+        // What was sent goes when it is most of what is kept, so that each octet is moved once at most on average.
+        if self.sent >= KEPT && self.sent >= self.bytes.len() / 2 {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
     }
 }
 
