@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pillarbox_core::Reply;
 use pillarbox_core::address::ForwardPath;
 use pillarbox_imap::types::MailboxName;
-use pillarbox_smtp::trace::{ReturnPath, StripTrace};
+use pillarbox_smtp::trace::{ReturnPath, StripReturnPath};
 
 use crate::parts::{
     Append, BoxFuture, Envelope, Identity, IncomingAppend, IncomingMessage, MailboxStore, MessageSink, Outcome,
@@ -18,8 +18,9 @@ type Accounts = dyn Fn(&ForwardPath<'_>) -> Option<Identity> + Send + Sync;
 /// Delivers messages into the INBOX of each recipient's account.
 ///
 /// A message is streamed into all mailboxes at once, each copy with a `Return-Path` and a `Delivered-To` field of its own in
-/// front; fields of these names that it brought along are taken out (RFC 5321 §4.4). Recipients that lead to one account get
-/// one copy. All copies are brought to stable storage before the first is made visible.
+/// front. A `Return-Path` that it brought along is taken out (RFC 5321 §4.4); its `Delivered-To` fields stay, below ours
+/// (RFC 9228 §4), and mean nothing here: a mailbox is where mail ends, so nobody can stop it by feigning that it has been
+/// there. Recipients that lead to one account get one copy. All copies are brought to stable storage before the first is made visible.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -54,7 +55,7 @@ impl MailboxSink {
 impl MessageSink for MailboxSink {
     fn begin(&self, envelope: Envelope) -> BoxFuture<'_, Result<Box<dyn IncomingMessage>, SinkError>> {
         Box::pin(async move {
-            let mut delivery = Delivery { copies: Vec::new(), copy_of: Vec::new(), strip: StripTrace::new() };
+            let mut delivery = Delivery { copies: Vec::new(), copy_of: Vec::new(), strip: StripReturnPath::new() };
             let mut accounts: Vec<Identity> = Vec::new();
             for to in &envelope.recipients {
                 let Some(account) = (self.accounts)(to) else {
@@ -99,7 +100,7 @@ struct Delivery {
     copies: Vec<Copy>,
     /// The copy of each recipient; none if it leads to no account.
     copy_of: Vec<Option<usize>>,
-    strip: StripTrace,
+    strip: StripReturnPath,
 }
 
 impl Delivery {

@@ -1,4 +1,4 @@
-//! The fields that a server puts in front of a message, and those of others that it takes out (RFC 5321 §4.4).
+//! The fields that a server puts in front of a message, and the one of others that it takes out (RFC 5321 §4.4).
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -129,15 +129,18 @@ impl fmt::Display for ReturnPath<'_> {
     }
 }
 
-/// Takes the Return-Path and Delivered-To fields out of a message that is delivered, so that those of this delivery are the
-/// only ones (RFC 5321 §4.4): a sender could otherwise choose where errors go, or stop the mail by a feigned loop.
+/// Takes the Return-Path fields out of a message that is delivered, so that the one of this delivery is the only one
+/// (RFC 5321 §4.4): a sender could otherwise choose where errors go.
+///
+/// Delivered-To fields stay, below the one of this delivery: RFC 9228 §4 keeps them in order, and one with the same address
+/// is how a delivery agent that forwards notices a circle. As anybody can write them, nothing but that follows from them.
 ///
 /// It works on the pieces of a message as they come and keeps no more of it than a field name.
 ///
 /// ```
-/// use pillarbox_smtp::trace::StripTrace;
+/// use pillarbox_smtp::trace::StripReturnPath;
 ///
-/// let (mut strip, mut kept) = (StripTrace::new(), Vec::new());
+/// let (mut strip, mut kept) = (StripReturnPath::new(), Vec::new());
 /// for piece in [&b"Return-Pa"[..], b"th: <a@b.example>\r\n folded\r\nSubject: hi\r\n\r\nReturn-Path: text\r\n"] {
 ///     strip.write(piece, &mut |octets| kept.extend_from_slice(octets));
 /// }
@@ -145,7 +148,7 @@ impl fmt::Display for ReturnPath<'_> {
 /// assert_eq!(kept, b"Subject: hi\r\n\r\nReturn-Path: text\r\n");
 /// ```
 #[derive(Clone, Debug)]
-pub struct StripTrace {
+pub struct StripReturnPath {
     state: Strip,
     /// What may be the beginning of a field that goes.
     held: [u8; HELD_MAX],
@@ -166,21 +169,22 @@ enum Strip {
     Body,
 }
 
-/// The fields that go.
-const NAMES: [&[u8]; 2] = [b"return-path", b"delivered-to"];
-/// A name, and the blanks that old programs put before the colon (RFC 5322 §4.5.8).
+/// The field that goes.
+const NAME: &[u8] = b"return-path";
+/// The name, and white space and folds that old programs put before the colon (RFC 5322 §4.5.8). Where more of it stands
+/// there, the line goes without a look at the colon: only who wants to hide a field writes so.
 const HELD_MAX: usize = 32;
 
-impl Default for StripTrace {
+impl Default for StripReturnPath {
     fn default() -> Self {
-        StripTrace::new()
+        StripReturnPath::new()
     }
 }
 
-impl StripTrace {
+impl StripReturnPath {
     /// At the start of a message.
     pub const fn new() -> Self {
-        StripTrace { state: Strip::LineStart { kept: true }, held: [0; HELD_MAX], held_len: 0 }
+        StripReturnPath { state: Strip::LineStart { kept: true }, held: [0; HELD_MAX], held_len: 0 }
     }
 
     /// Takes the next piece of the message and gives what stays of it, in order, to `keep`.
@@ -222,30 +226,33 @@ impl StripTrace {
         if self.state == Strip::Name && self.held_len > 0 {
             keep(&self.held[..self.held_len]);
         }
-        *self = StripTrace::new();
+        *self = StripReturnPath::new();
     }
 
     /// One octet of what may be a name; gives what is left of the piece.
     fn name<'p>(&mut self, octet: u8, rest: &'p [u8], keep: &mut dyn FnMut(&[u8])) -> &'p [u8] {
         let held = &self.held[..self.held_len];
-        let name = held.trim_ascii_end();
-        let is_whole = NAMES.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let is_whole = held.len() >= NAME.len();
+        let at_line_start = held.ends_with(b"\n");
         let goes_on = match octet {
             b':' if is_whole => {
                 self.state = Strip::Line { kept: false };
                 return rest;
             }
-            b' ' | b'\t' => is_whole && held.len() < HELD_MAX,
-            _ => NAMES.iter().any(|known| {
-                let start = known.get(..held.len()).is_some_and(|start| start.eq_ignore_ascii_case(held));
-                start && known.get(held.len()).is_some_and(|next| next.eq_ignore_ascii_case(&octet))
-            }),
+            b' ' | b'\t' => is_whole,
+            // A line without a colon so far; the next may go on with it.
+            b'\r' | b'\n' => is_whole && !at_line_start,
+            _ => NAME.get(held.len()) == Some(&octet.to_ascii_lowercase()),
         };
         if !goes_on {
             if !held.is_empty() {
                 keep(held);
             }
-            self.state = Strip::Line { kept: true };
+            self.state = if at_line_start { Strip::LineStart { kept: true } } else { Strip::Line { kept: true } };
+            return rest;
+        }
+        if held.len() == HELD_MAX {
+            self.state = Strip::Line { kept: false };
             return rest;
         }
         self.held[self.held_len] = octet;

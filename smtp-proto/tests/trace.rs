@@ -2,7 +2,7 @@
 
 use pillarbox_core::address::{ForwardPath, ReversePath};
 use pillarbox_core::{Random, SeededRandom, TlsFacts, WallTime};
-use pillarbox_smtp::trace::{Received, ReturnPath, StripTrace};
+use pillarbox_smtp::trace::{Received, ReturnPath, StripReturnPath};
 
 /// A reader of the grammar: each method takes what it names off the front, or fails.
 struct Reader<'t>(&'t str);
@@ -301,7 +301,7 @@ fn return_path_quotes_again() {
 }
 
 fn strip(pieces: &[&[u8]]) -> Vec<u8> {
-    let (mut strip, mut kept) = (StripTrace::new(), Vec::new());
+    let (mut strip, mut kept) = (StripReturnPath::new(), Vec::new());
     for piece in pieces {
         strip.write(piece, &mut |octets| kept.extend_from_slice(octets));
     }
@@ -310,12 +310,23 @@ fn strip(pieces: &[&[u8]]) -> Vec<u8> {
 }
 
 #[test]
-fn trace_of_others_is_taken_out_of_the_header_only() {
-    let long = format!("Return-Path{}x\r\n\r\n", " ".repeat(40));
+fn return_path_of_others_is_taken_out_of_the_header_only() {
+    let hidden = format!("Return-Path{}: x\r\n y\r\nA: 1\r\n\r\n", " \t".repeat(20));
+    let long = format!("Return-Path{}x\r\n\r\n", " ".repeat(21));
     for (message, kept) in [
         ("Return-Path: <a@b.example>\r\nSubject: x\r\n\r\nbody\r\n", "Subject: x\r\n\r\nbody\r\n"),
-        ("A: 1\r\nDELIVERED-TO : joe\r\n folded\r\n\tmore\r\nB: 2\r\n\r\n", "A: 1\r\nB: 2\r\n\r\n"),
+        ("A: 1\r\nRETURN-PATH : <>\r\n folded\r\n\tmore\r\nB: 2\r\n\r\n", "A: 1\r\nB: 2\r\n\r\n"),
         ("Return-Path:\r\nReturn-path:x\r\n\r\nReturn-Path: stays\r\n", "\r\nReturn-Path: stays\r\n"),
+        // However much white space stands before the colon, and on how many lines.
+        (&hidden, "A: 1\r\n\r\n"),
+        ("Return-Path \r\n \r\n\t: x\r\n y\r\nA: 1\r\n\r\n", "A: 1\r\n\r\n"),
+        ("Return-Path\n : x\nA: 1\n\n", "A: 1\n\n"),
+        ("Return-Path\r\n\r\nReturn-Path: x\r\n", "Return-Path\r\n\r\nReturn-Path: x\r\n"),
+        ("Return-Path\r\nReturn-Path: x\r\n\r\n", "Return-Path\r\n\r\n"),
+        ("Return-Path\r\nA: x\r\n\r\n", "Return-Path\r\nA: x\r\n\r\n"),
+        ("Return-Path\r\n", "Return-Path\r\n"),
+        ("Return-Path\rx: y\r\n\r\n", "Return-Path\rx: y\r\n\r\n"),
+        ("Delivered-To: joe\r\n\r\n", "Delivered-To: joe\r\n\r\n"),
         ("Return-Pathology: x\r\nX-Return-Path: y\r\n\r\n", "Return-Pathology: x\r\nX-Return-Path: y\r\n\r\n"),
         ("Return-Path  no colon\r\n\r\n", "Return-Path  no colon\r\n\r\n"),
         ("Return-Path", "Return-Path"),

@@ -60,7 +60,7 @@ async fn each_account_gets_one_copy_with_fields_of_its_own() {
     assert_eq!(outcomes, vec![Outcome::Delivered; 3]);
     for user in ["joe", "ann"] {
         let expected = format!(
-            "Return-Path: <from@client.example>\r\nDelivered-To: {user}@localhost\r\nReceived: by test\r\nSubject: x\r\n\r\nbody\r\n"
+            "Return-Path: <from@client.example>\r\nDelivered-To: {user}@localhost\r\nReceived: by test\r\nSubject: x\r\nDelivered-To: ann@localhost\r\n\r\nbody\r\n"
         );
         assert_eq!(inbox(&*store, user).await, [expected]);
     }
