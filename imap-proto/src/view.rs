@@ -165,14 +165,18 @@ impl View {
         }
     }
 
-    /// The messages among `uids` whose flags wait to be told.
+    /// The messages among `uids`, which the client knows, whose flags wait to be told or were forgotten.
     pub fn waiting_flags(&self, uids: &UidSet) -> UidSet {
-        self.flags.keys().copied().filter(|uid| uids.contains(*uid)).collect()
+        if self.flags.is_empty() && self.forgotten.is_empty() {
+            return UidSet::new();
+        }
+        uids.iter().filter(|uid| self.flags.contains_key(uid) || self.forgotten.contains(*uid)).collect()
     }
 
     /// The client was told these flags by other means, or does not want to hear of them: what waited is dropped.
     pub fn drop_flags(&mut self, uid: Uid) {
         self.flags.remove(&uid);
+        self.forgotten.remove(uid);
     }
 
     /// As [`drop_flags`](View::drop_flags) if exactly these flags wait.

@@ -76,6 +76,13 @@ impl ServerSession {
                 self.untagged("NO", code.as_deref(), &text);
                 self.leave_mailbox();
             }
+            // RFC 9051 §6.4.9: to a UID command a message that is gone is one that never was, which is no error.
+            Asked::Fetch(_) | Asked::Store { .. } | Asked::Copy
+                if code == Some(ResponseCode::ExpungeIssued)
+                    && self.running.row.is_some_and(|row| row.name.starts_with("UID ")) =>
+            {
+                self.finish(End::ok("Done, for the messages that are there"));
+            }
             Asked::Refresh { uids, end, .. } => {
                 if let Standing::Selected { mailbox, .. } = &mut self.standing {
                     mailbox.view.forget(&uids);

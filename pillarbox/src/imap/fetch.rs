@@ -1,11 +1,12 @@
 //! FETCH: octets out of the store, data computed from them, in pieces that the session has room for.
 
+use pillarbox_core::WallTime;
 use pillarbox_imap::message::{self, Section, SectionText, Structure};
 use pillarbox_imap::server::{Answer, FetchData, FetchItem, FlagChange, SectionName};
-use pillarbox_imap::types::{Flag, Flags, UidSet};
+use pillarbox_imap::types::{Flag, Flags, Uid, UidSet};
 
 use super::session::{Connection, Trouble, no_mailbox};
-use crate::parts::{MessageData, MessageReader, StoreError, StoreErrorKind};
+use crate::parts::{MessageReader, StoreError, StoreErrorKind};
 
 /// Octets read from the store at a time.
 const PIECE: usize = 32 * 1024;
@@ -18,60 +19,126 @@ enum Needs {
     Everything,
 }
 
+/// A message that is to be told about.
+struct Found {
+    uid: Uid,
+    flags: Flags,
+    /// Its date and its size, where somebody asked for one of them.
+    facts: Option<(WallTime, u64)>,
+}
+
+/// A message that is open, and the octets of it that are in memory.
+struct Opened {
+    reader: Option<Box<dyn MessageReader>>,
+    octets: Vec<u8>,
+}
+
 impl Connection {
     pub(super) async fn fetch(&mut self, uids: UidSet, wanted: &[FetchItem], mark_seen: bool) -> Result<(), Trouble> {
-        let messages = {
-            let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
-            if mark_seen {
-                let seen: Flags = [Flag::Seen].into_iter().collect();
-                self.wire.answer(mailbox.set_flags(&uids, FlagChange::Add, &seen)).await?;
-            }
-            self.wire.answer(mailbox.messages(&uids)).await?
-        };
-        self.catch_up().await?;
-        let mut expunged = false;
-        for data in &messages {
-            match self.fetch_one(data, wanted).await {
-                Ok(()) => {}
-                // RFC 2180 §4.1.2: the rest is answered, and the end says that something was missing.
-                Err(Trouble::Store(error)) if error.kind == StoreErrorKind::Expunged => expunged = true,
-                Err(trouble) => return Err(trouble),
-            }
+        let mut found = self.find(&uids, wanted).await?;
+        if mark_seen {
+            self.mark_seen(&mut found).await?;
         }
-        // The client's numbers may name messages that went since; those that the store left out are some of them.
-        if expunged || (messages.len() as u64) < uids.len() {
+        self.catch_up().await?;
+        // The set names only messages that the client was told of, so those that the store left out are gone.
+        let mut expunged = (found.len() as u64) < uids.len();
+        for message in &found {
+            let opened = match self.open(message.uid, wanted).await {
+                Ok(opened) => opened,
+                // RFC 2180 §4.1.2: the rest is answered, and the end says that something was missing.
+                Err(Trouble::Store(error)) if error.kind == StoreErrorKind::Expunged => {
+                    expunged = true;
+                    continue;
+                }
+                Err(trouble) => return Err(trouble),
+            };
+            self.tell(message, opened, wanted).await?;
+        }
+        if expunged {
             return Err(StoreError::new(StoreErrorKind::Expunged, "some messages are gone").into());
         }
         self.answer(Answer::Done);
         Ok(())
     }
 
-    async fn fetch_one(&mut self, data: &MessageData, wanted: &[FetchItem]) -> Result<(), Trouble> {
-        let needs = wanted.iter().map(needs).max().unwrap_or(Needs::Nothing);
-        let streams = wanted.iter().any(is_whole);
-        let mut reader = match (needs, streams) {
-            (Needs::Nothing, false) => None,
-            _ => {
-                let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
-                Some(self.wire.answer(mailbox.read(data.uid)).await?)
-            }
-        };
-        let octets = match &mut reader {
-            Some(reader) => read_up_to(&mut **reader, needs).await?,
-            None => Vec::new(),
-        };
-        let limits = message::Limits::default();
-        let structure = (needs == Needs::Everything).then(|| Structure::parse(&octets, &limits));
+    /// The messages that are still there. Dates and sizes can cost a look at every file, so they are asked for only where
+    /// the client did.
+    async fn find(&mut self, uids: &UidSet, wanted: &[FetchItem]) -> Result<Vec<Found>, Trouble> {
+        let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
+        if wanted.iter().any(|item| matches!(item, FetchItem::InternalDate | FetchItem::Rfc822Size)) {
+            let messages = self.wire.answer(mailbox.messages(uids)).await?.into_iter();
+            let found = messages.map(|message| Found {
+                uid: message.uid,
+                flags: message.flags,
+                facts: Some((message.internal_date, message.size)),
+            });
+            return Ok(found.collect());
+        }
+        let messages = self.wire.answer(mailbox.flags(uids)).await?.into_iter();
+        Ok(messages.map(|(uid, flags)| Found { uid, flags, facts: None }).collect())
+    }
 
-        self.answer(Answer::Message(data.uid));
+    /// Sets `\Seen` where it is not set yet.
+    async fn mark_seen(&mut self, found: &mut [Found]) -> Result<(), Trouble> {
+        let unseen: UidSet =
+            found.iter().filter(|message| !message.flags.contains(&Flag::Seen)).map(|message| message.uid).collect();
+        if unseen.is_empty() {
+            return Ok(());
+        }
+        let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
+        let seen: Flags = [Flag::Seen].into_iter().collect();
+        match self.wire.answer(mailbox.set_flags(&unseen, FlagChange::Add, &seen)).await {
+            // Both lists rise.
+            Ok(now) => {
+                let mut now = now.into_iter().peekable();
+                for message in found {
+                    while now.next_if(|(uid, _)| *uid < message.uid).is_some() {}
+                    if let Some((_, flags)) = now.next_if(|(uid, _)| *uid == message.uid) {
+                        message.flags = flags;
+                    }
+                }
+            }
+            // A full disk is no reason to withhold a message.
+            Err(error) => self.failed("marking messages as seen", &error),
+        }
+        Ok(())
+    }
+
+    /// Opens a message, as far as the wanted items need it.
+    async fn open(&mut self, uid: Uid, wanted: &[FetchItem]) -> Result<Opened, Trouble> {
+        let needs = wanted.iter().map(needs).max().unwrap_or(Needs::Nothing);
+        if needs == Needs::Nothing && !wanted.iter().any(is_whole) {
+            return Ok(Opened { reader: None, octets: Vec::new() });
+        }
+        let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
+        let mut reader = self.wire.answer(mailbox.read(uid)).await?;
+        let octets = self.wire.answer(Box::pin(read_up_to(&mut *reader, needs))).await?;
+        Ok(Opened { reader: Some(reader), octets })
+    }
+
+    /// Answers for one message.
+    async fn tell(&mut self, message: &Found, opened: Opened, wanted: &[FetchItem]) -> Result<(), Trouble> {
+        let Opened { mut reader, octets } = opened;
+        let limits = message::Limits::default();
+        // Where only the header was read, this is the structure of a message that ends behind it.
+        let in_memory = wanted.iter().any(|item| needs(item) > Needs::Nothing);
+        let structure = in_memory.then(|| Structure::parse(&octets, &limits));
+
+        self.answer(Answer::Message(message.uid));
         let mut written = Vec::new();
         for item in wanted {
             written.clear();
             match item {
                 FetchItem::Uid => {}
-                FetchItem::Flags => self.answer(Answer::Data(FetchData::Flags(data.flags.clone()))),
-                FetchItem::InternalDate => self.answer(Answer::Data(FetchData::InternalDate(data.internal_date))),
-                FetchItem::Rfc822Size => self.answer(Answer::Data(FetchData::Rfc822Size(data.size))),
+                FetchItem::Flags => self.answer(Answer::Data(FetchData::Flags(message.flags.clone()))),
+                FetchItem::InternalDate => {
+                    let (date, _) = message.facts.expect("the date was asked for");
+                    self.answer(Answer::Data(FetchData::InternalDate(date)));
+                }
+                FetchItem::Rfc822Size => {
+                    let (_, size) = message.facts.expect("the size was asked for");
+                    self.answer(Answer::Data(FetchData::Rfc822Size(size)));
+                }
                 FetchItem::Envelope => {
                     let (header, _) = pillarbox_core::header::split(&octets);
                     message::write_envelope(header, &limits, &mut written);
@@ -88,14 +155,7 @@ impl Connection {
                         let reader = reader.as_mut().expect("a reader was opened");
                         self.stream(&mut **reader, section, *name, *partial).await?;
                     } else {
-                        let header_only;
-                        let structure = match &structure {
-                            Some(structure) => structure,
-                            None => {
-                                header_only = Structure::parse(&octets, &limits);
-                                &header_only
-                            }
-                        };
+                        let structure = structure.as_ref().expect("a structure was needed");
                         self.section(&octets, structure, section, *name, *partial).await?;
                     }
                 }
@@ -164,7 +224,7 @@ impl Connection {
         while !octets.is_empty() {
             let room = match self.wire.machine.room() {
                 0 => {
-                    self.wire.flush().await?;
+                    self.flush().await?;
                     continue;
                 }
                 room => room.min(octets.len()),

@@ -22,6 +22,7 @@
 
 mod fetch;
 mod search;
+mod seats;
 mod session;
 
 use std::net::IpAddr;
@@ -32,6 +33,10 @@ pub use pillarbox_imap::server::{Limits, ServerConfig};
 use crate::net::{Doorway, Incoming, Listener, PeerLimits, Transport, contain};
 use crate::parts::Parts;
 use crate::shutdown::Shutdown;
+use seats::UserSeats;
+
+/// Sessions of one user from one address, unless the embedder says otherwise: some programs keep one for each mailbox.
+const USER_SESSIONS_MAX: usize = 10;
 
 const FULL: &[u8] = b"* BYE [LIMIT] too many connections, try again later\r\n";
 
@@ -48,6 +53,7 @@ pub struct ImapServer {
 struct Shared {
     config: Arc<ServerConfig>,
     parts: Parts,
+    users: Arc<UserSeats>,
     service: &'static str,
     #[cfg(feature = "tls")]
     tls: Option<Arc<rustls::ServerConfig>>,
@@ -66,6 +72,7 @@ impl ImapServer {
             shared: Arc::new(Shared {
                 config: Arc::new(config),
                 parts,
+                users: Arc::new(UserSeats::new(USER_SESSIONS_MAX)),
                 service: "imap",
                 #[cfg(feature = "tls")]
                 tls: None,
@@ -103,6 +110,15 @@ impl ImapServer {
         self
     }
 
+    /// How many sessions one user may have from one address; a login beyond them is refused with `[LIMIT]`. Default: 10.
+    ///
+    /// Addresses count as for [`peer_limits`](Self::peer_limits): not those that are trusted, and none on a unix socket.
+    #[must_use]
+    pub fn user_sessions_max(mut self, max: usize) -> Self {
+        Arc::make_mut(&mut self.shared).users = Arc::new(UserSeats::new(max));
+        self
+    }
+
     /// Serves connections until `shutdown` begins; returns when the sessions have ended or its patience has.
     ///
     /// Trouble with single connections goes to the observer and ends nothing else; so does a panic in a part.
@@ -126,14 +142,14 @@ async fn run(shared: Arc<Shared>, incoming: Incoming, shutdown: Shutdown) {
     let observer = Arc::clone(&shared.parts.observer);
     let Incoming { transport, ip, session: number, seat } = incoming;
     observer.connected(number, shared.service, ip);
-    let reason = match contain(session::start(&shared, transport, ip, number)).await {
+    let reason = match contain(session::start(&shared, transport, ip, seat.address, number)).await {
         Ok(Ok(mut session)) => match contain(session.run(&shutdown)).await {
             Ok(Ok(())) => {
-                let reason = session.close_reason();
+                let reason = session.close_reason().unwrap_or_else(|| "open".into());
                 session.close().await;
                 reason
             }
-            Ok(Err(lost)) => format!("{lost:?}"),
+            Ok(Err(lost)) => session.close_reason().unwrap_or_else(|| format!("{lost:?}")),
             Err(panic) => {
                 observer.failed(number, "session", &panic);
                 session.abort().await;

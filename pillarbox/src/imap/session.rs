@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pillarbox_core::sasl::{Credentials, Mechanism};
-use pillarbox_core::{Layer, Step, UpgradeError};
+use pillarbox_core::{Layer, Step, Time, UpgradeError};
 use pillarbox_imap::server::{Answer, Event, List, Peer, ServerSession};
 use pillarbox_imap::types::ResponseCode;
 
 use super::Shared;
+use super::seats::UserSeat;
 use crate::login::log_in;
 use crate::net::{Dialect, Lost, Transcript, Transport, Wire};
 use crate::parts::{Append, Identity, IncomingAppend, LoginOutcome, Mailbox, StoreError, StoreErrorKind};
@@ -18,19 +20,28 @@ use crate::shutdown::Shutdown;
 /// So much output is sent before more input is looked at, so that a long flight of commands cannot pile up replies.
 const OUTPUT_MAX: usize = 16 * 1024;
 
+/// How long a mailbox in trouble is left alone before a session in IDLE asks it for news again.
+const NEWS_RETRY: Duration = Duration::from_secs(10);
+
 /// A session and its connection.
 pub(super) struct Connection {
     pub(super) wire: Wire<ServerSession>,
     pub(super) shared: Arc<Shared>,
     pub(super) number: u64,
     ip: Option<IpAddr>,
+    /// The network that the connection counts for; none if it does not count.
+    address: Option<IpAddr>,
     identity: Option<Identity>,
+    /// Held while somebody is logged in from an address that counts.
+    seat: Option<UserSeat>,
     /// The selected mailbox.
     pub(super) selected: Option<Box<dyn Mailbox>>,
     /// The message of an APPEND under way.
     append: Option<Box<dyn IncomingAppend>>,
     /// The client waits for news.
     idle: bool,
+    /// The mailbox could not be asked for news; it is asked again then.
+    quiet_until: Option<Time>,
 }
 
 /// Why a question could not be answered as it was asked.
@@ -58,6 +69,7 @@ pub(super) async fn start(
     shared: &Arc<Shared>,
     transport: Box<dyn Transport>,
     ip: Option<IpAddr>,
+    address: Option<IpAddr>,
     number: u64,
 ) -> Result<Connection, UpgradeError> {
     let mut peer = Peer::default();
@@ -75,7 +87,19 @@ pub(super) async fn start(
     let transcript = Transcript::new(Arc::clone(&shared.parts.observer), number, Dialect::Imap);
     let wire = Wire::new(machine, transport, Default::default(), Arc::clone(&shared.parts.clock), transcript);
     let shared = Arc::clone(shared);
-    Ok(Connection { wire, shared, number, ip, identity: None, selected: None, append: None, idle: false })
+    Ok(Connection {
+        wire,
+        shared,
+        number,
+        ip,
+        address,
+        identity: None,
+        seat: None,
+        selected: None,
+        append: None,
+        idle: false,
+        quiet_until: None,
+    })
 }
 
 impl Connection {
@@ -145,7 +169,12 @@ impl Connection {
     async fn wait(&mut self, shutdown: &Shutdown, stopping: &mut bool, delayed: bool) -> Result<(), Lost> {
         let news = async {
             match &mut self.selected {
-                Some(mailbox) if self.idle => mailbox.changes().await,
+                Some(mailbox) if self.idle => {
+                    if let Some(moment) = self.quiet_until {
+                        self.shared.parts.clock.sleep_until(moment).await;
+                    }
+                    mailbox.changes().await
+                }
                 _ => std::future::pending().await,
             }
         };
@@ -158,13 +187,13 @@ impl Connection {
             ended = self.wire.wait(delayed) => ended?,
             changes = news => match changes {
                 Ok(changes) => {
+                    self.quiet_until = None;
                     let now = self.wire.now();
                     changes.into_iter().for_each(|change| self.wire.machine.learn(now, change));
                 }
                 Err(error) => {
-                    // Without news IDLE still ends when the client says so; the next command meets the trouble again.
                     self.failed("mailbox", &error);
-                    self.idle = false;
+                    self.quiet_until = Some(self.wire.now() + NEWS_RETRY);
                 }
             }
         }
@@ -262,16 +291,21 @@ impl Connection {
                 self.answer(Answer::Done);
             }
             Event::Fetch { uids, wanted, mark_seen } => self.fetch(uids, &wanted, mark_seen).await?,
-            Event::Store { uids, change, flags, .. } => {
+            Event::Store { uids, change, flags, silent } => {
                 let now = {
                     let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
                     self.wire.answer(mailbox.set_flags(&uids, change, &flags)).await?
                 };
                 // First what everybody is told, then the answer: the session then knows that this client was told.
                 self.catch_up().await?;
+                // RFC 2180 §4.2: .SILENT asks for nothing that could be missing.
+                let expunged = !silent && (now.len() as u64) < uids.len();
                 for (uid, flags) in now {
                     self.answer(Answer::Flags { uid, flags });
                     self.flush_if_full().await?;
+                }
+                if expunged {
+                    return Err(StoreError::new(StoreErrorKind::Expunged, "some messages are gone").into());
                 }
                 self.answer(Answer::Done);
             }
@@ -310,6 +344,12 @@ impl Connection {
         let outcome = self.wire.answer(Box::pin(trying)).await;
         match outcome {
             LoginOutcome::Accepted(identity) => {
+                self.seat = self.address.and_then(|address| self.shared.users.take(&identity, address));
+                if self.address.is_some() && self.seat.is_none() {
+                    let text = "too many sessions of this user from this address";
+                    self.shared.parts.observer.refused(self.number, "LOGIN", text);
+                    return self.answer(Answer::No { code: Some(ResponseCode::Limit), text: text.into() });
+                }
                 self.answer(Answer::LoggedIn(Cow::Owned(identity.user().to_owned())));
                 self.identity = Some(identity);
             }
@@ -349,8 +389,20 @@ impl Connection {
     /// Sends what there is once the session has no room for more.
     pub(super) async fn flush_if_full(&mut self) -> Result<(), Lost> {
         match self.wire.machine.room() {
-            0 => self.wire.flush().await,
+            0 => self.flush().await,
             _ => Ok(()),
+        }
+    }
+
+    /// Sends what there is, while a question is open. Whoever takes nothing for so long that the session is over is lost:
+    /// what the answer still has to say is said to nobody, and waiting for room would not end.
+    pub(super) async fn flush(&mut self) -> Result<(), Lost> {
+        if self.wire.machine.close_reason().is_none() {
+            self.wire.flush().await?;
+        }
+        match self.wire.machine.close_reason() {
+            None => Ok(()),
+            Some(_) => Err(Lost),
         }
     }
 
@@ -379,9 +431,9 @@ impl Connection {
         self.answer(Answer::No { code: code.or(usual), text: text.into() });
     }
 
-    /// Why the session ended.
-    pub(super) fn close_reason(&self) -> String {
-        self.wire.machine.close_reason().map_or_else(|| "open".into(), |reason| format!("{reason:?}"))
+    /// Why the session ended; `None` if it did not come to an end.
+    pub(super) fn close_reason(&self) -> Option<String> {
+        self.wire.machine.close_reason().map(|reason| format!("{reason:?}"))
     }
 
     pub(super) async fn close(self) {

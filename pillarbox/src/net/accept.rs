@@ -96,7 +96,8 @@ struct Seats {
 
 pub(crate) struct Seat {
     seats: Arc<Mutex<Seats>>,
-    address: Option<IpAddr>,
+    /// The network that the connection is counted for; none if it only counts in all.
+    pub(crate) address: Option<IpAddr>,
 }
 
 impl Drop for Seat {

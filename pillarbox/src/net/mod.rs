@@ -46,6 +46,9 @@ pub(crate) struct Wire<M> {
     ended: bool,
     /// Something happened that the machine was not polled for yet.
     news: bool,
+    /// A deadline passed while output waited. The machine may be closed by it, so nothing waits for that output again before
+    /// the machine was polled.
+    overdue: bool,
     clock: Arc<dyn Clock>,
     transcript: Transcript,
 }
@@ -58,7 +61,7 @@ impl<M: Machine> Wire<M> {
         clock: Arc<dyn Clock>,
         transcript: Transcript,
     ) -> Self {
-        Wire { machine, transport, input: early, ended: false, news: false, clock, transcript }
+        Wire { machine, transport, input: early, ended: false, news: false, overdue: false, clock, transcript }
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -70,6 +73,7 @@ impl<M: Machine> Wire<M> {
     pub(crate) fn poll(&mut self) -> (Step<M::Event<'_>>, usize) {
         self.transcript.sending(self.machine.output());
         self.news = false;
+        self.overdue = false;
         let shown = self.input.unread();
         let mut rest = shown;
         let step = self.machine.poll(self.clock.now(), &mut rest);
@@ -147,6 +151,7 @@ impl<M: Machine> Wire<M> {
                 Moved::Deadline => {
                     self.machine.handle_timeout(now);
                     self.news = true;
+                    self.overdue = true;
                     return Ok(());
                 }
             }
@@ -218,7 +223,7 @@ impl<M: Machine> Wire<M> {
         if let Poll::Ready(answer) = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await {
             return answer;
         }
-        if !self.machine.output().is_empty() {
+        if !self.machine.output().is_empty() && !self.overdue {
             // A connection that is lost shows again at the next flush; the answer may be a message on its way to disk.
             let _ = self.flush().await;
         }

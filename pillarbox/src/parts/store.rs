@@ -128,18 +128,26 @@ pub trait Mailbox: Send {
     fn refresh(&mut self) -> BoxFuture<'_, Result<Vec<Change>, StoreError>>;
     /// Waits until something changed. Cancel-safe: what was not returned comes with the next call.
     fn changes(&mut self) -> BoxFuture<'_, Result<Vec<Change>, StoreError>>;
-    /// What is known of these messages; ones that are gone are left out.
+    /// What is known of these messages, rising by UID; ones that are gone are left out.
     fn messages<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageData>, StoreError>>;
+    /// The flags of these messages, rising by UID; ones that are gone are left out. For stores to which dates and sizes cost
+    /// more than flags.
+    fn flags<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<(Uid, Flags)>, StoreError>> {
+        let messages = self.messages(uids);
+        Box::pin(async {
+            Ok(messages.await?.into_iter().map(|message| (message.uid, message.flags)).collect())
+        })
+    }
     /// Opens a message's octets.
     fn read(&mut self, uid: Uid) -> BoxFuture<'_, Result<Box<dyn MessageReader>, StoreError>>;
-    /// Changes flags; returns all flags of each message that is still there.
+    /// Changes flags; returns all flags of each message that is still there, rising by UID.
     fn set_flags<'a>(
         &'a mut self,
         uids: &'a UidSet,
         change: FlagChange,
         flags: &'a Flags,
     ) -> BoxFuture<'a, Result<Vec<(Uid, Flags)>, StoreError>>;
-    /// Copies messages, all or none.
+    /// Copies those of these messages that are still there, all or none; [`StoreErrorKind::Expunged`] if none is there.
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied, StoreError>>;
     /// Removes messages that have `\Deleted`, of these or of all; returns which.
     fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>, StoreError>>;

@@ -53,15 +53,24 @@ impl Feed {
 
     /// Tells a change to all readers.
     pub(crate) fn tell(&self, change: Change) {
+        self.tell_all(vec![change]);
+    }
+
+    /// Tells changes that were made at once. They are as many as a mailbox has messages, which may be more than a reader
+    /// may fall behind: it is cut off only if it was behind before.
+    pub(crate) fn tell_all(&self, changes: Vec<Change>) {
         let mut state = self.state();
+        if state.readers.is_empty() || changes.is_empty() {
+            return;
+        }
+        let end = state.first + state.log.len() as u64;
+        // A reader that is too far behind is cut off, and its session ends: memory is worth more than its patience.
+        state.readers.retain(|slot| end - slot.next < BEHIND_MAX as u64);
+        state.forget_what_all_have_read();
         if state.readers.is_empty() {
             return;
         }
-        state.log.push_back(change);
-        let end = state.first + state.log.len() as u64;
-        // A reader that is too far behind is cut off, and its session ends: memory is worth more than its patience.
-        state.readers.retain(|slot| end - slot.next <= BEHIND_MAX as u64);
-        state.forget_what_all_have_read();
+        state.log.extend(changes);
         let wakers: Vec<Waker> = state.readers.iter_mut().filter_map(|slot| slot.waker.take()).collect();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
@@ -167,5 +176,17 @@ mod tests {
         assert_eq!(feed.state().log.len(), 0);
         feed.tell(added(7));
         assert_eq!(quick.take(), [added(7)]);
+    }
+
+    #[test]
+    fn who_has_read_everything_can_take_any_number_of_changes_at_once() {
+        let feed = Arc::new(Feed::default());
+        let reader = feed.reader();
+        let many: Vec<Change> = (1..=BEHIND_MAX as u32 + 1).map(added).collect();
+        feed.tell_all(many.clone());
+        assert_eq!(reader.take(), many);
+        feed.tell_all(many);
+        feed.tell(added(1));
+        assert_eq!(reader.take(), [Change::Gone], "but not leave them lying");
     }
 }

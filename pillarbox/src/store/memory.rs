@@ -397,7 +397,7 @@ impl Mailbox for Open {
             return ready(Err(error));
         }
         let mut contents = lock(&self.shared.contents);
-        let mut now = Vec::new();
+        let (mut now, mut changes) = (Vec::new(), Vec::new());
         for range in uids.ranges() {
             for (uid, message) in contents.messages.range_mut(range) {
                 let before = message.flags.clone();
@@ -411,11 +411,12 @@ impl Mailbox for Open {
                     }),
                 }
                 if message.flags != before {
-                    self.shared.feed.tell(Change::Flags { uid: *uid, flags: message.flags.clone() });
+                    changes.push(Change::Flags { uid: *uid, flags: message.flags.clone() });
                 }
                 now.push((*uid, message.flags.clone()));
             }
         }
+        self.shared.feed.tell_all(changes);
         ready(Ok(now))
     }
 
@@ -429,6 +430,9 @@ impl Mailbox for Open {
             let found = uids.ranges().flat_map(|range| contents.messages.range(range));
             found.map(|(uid, message)| (*uid, message.clone())).collect()
         };
+        if messages.is_empty() {
+            return ready(Err(StoreError::new(StoreErrorKind::Expunged, "none of these messages is there")));
+        }
         let (sources, copies): (Vec<Uid>, Vec<Message>) = messages.into_iter().unzip();
         ready(self.store.account(&self.user, |account| account.find(target)).and_then(|target| {
             let added = target.add(copies)?;

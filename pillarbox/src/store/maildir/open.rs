@@ -14,6 +14,9 @@ use crate::store::feed::FeedReader;
 /// How often a folder is looked at for what other programs did, while somebody waits for news of it.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// So much of a message is read when it is opened: most messages, and the headers of the others, cost one visit to the pool.
+const HEAD: usize = 32 * 1024;
+
 pub(super) struct Open {
     store: MaildirStore,
     user: Identity,
@@ -74,7 +77,14 @@ impl Mailbox for Open {
                 tokio::select! {
                     biased;
                     changes = self.reader.next() => return Ok(changes),
-                    () = tokio::time::sleep(LOOK_EVERY) => self.on_folder(Shared::refresh).await?,
+                    () = tokio::time::sleep(LOOK_EVERY) => match self.on_folder(Shared::refresh).await {
+                        Ok(()) => {}
+                        Err(error) => {
+                            // What is known is told first; the trouble comes again.
+                            let changes = self.reader.take();
+                            return if changes.is_empty() { Err(error) } else { Ok(changes) };
+                        }
+                    },
                 }
             }
         })
@@ -85,12 +95,23 @@ impl Mailbox for Open {
         self.on_folder(move |folder| folder.messages(&uids))
     }
 
+    fn flags<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<(Uid, Flags)>>> {
+        let uids = uids.clone();
+        self.on_folder(move |folder| folder.flags(&uids))
+    }
+
     fn read(&mut self, uid: Uid) -> BoxFuture<'_, Result<Box<dyn MessageReader>>> {
         let pool = Arc::clone(&self.store.inner.pool);
-        let opened = self.on_folder(move |folder| folder.read(uid));
+        let opened = self.on_folder(move |folder| {
+            let mut reader = folder.read(uid)?;
+            let mut head = vec![0; HEAD.min(usize::try_from(reader.len()).unwrap_or(HEAD))];
+            let read = reader.read_at(0, &mut head).map_err(told)?;
+            head.truncate(read);
+            Ok((reader, head))
+        });
         Box::pin(async move {
-            let reader = opened.await?;
-            Ok(Box::new(Reader { size: reader.len(), reader: Some(reader), pool }) as Box<dyn MessageReader>)
+            let (reader, head) = opened.await?;
+            Ok(Box::new(Reader { size: reader.len(), head, reader: Some(reader), pool }) as Box<dyn MessageReader>)
         })
     }
 
@@ -134,6 +155,8 @@ impl Mailbox for Open {
 /// A message's file, read on the pool.
 struct Reader {
     size: u64,
+    /// Its first octets.
+    head: Vec<u8>,
     /// Away while a thread reads; lost if that panicked or was not waited for.
     reader: Option<pillarbox_maildir::MessageReader>,
     pool: Arc<tokio::sync::Semaphore>,
@@ -145,6 +168,12 @@ impl MessageReader for Reader {
     }
 
     fn read_at<'a>(&'a mut self, offset: u64, buffer: &'a mut [u8]) -> BoxFuture<'a, Result<usize>> {
+        let from_head = usize::try_from(offset).ok().and_then(|offset| self.head.get(offset..)).unwrap_or_default();
+        if !from_head.is_empty() {
+            let read = from_head.len().min(buffer.len());
+            buffer[..read].copy_from_slice(&from_head[..read]);
+            return Box::pin(std::future::ready(Ok(read)));
+        }
         Box::pin(async move {
             let lost = || StoreError::new(StoreErrorKind::Unavailable, "an earlier read was broken off");
             let mut reader = self.reader.take().ok_or_else(lost)?;

@@ -71,9 +71,13 @@ impl Shared {
         if !changes.added.is_empty() {
             self.feed.tell(Change::Added(changes.added.into_iter().map(uid).collect()));
         }
-        for message in changes.flags.into_iter().filter_map(|uid| view.message(uid)) {
-            self.feed.tell(Change::Flags { uid: uid(message.uid), flags: flags(view, message.flags) });
-        }
+        self.tell_flags(view, changes.flags);
+    }
+
+    fn tell_flags(&self, view: &Mailbox, changed: Vec<maildir::Uid>) {
+        let changed = changed.into_iter().filter_map(|uid| view.message(uid));
+        let changes = changed.map(|message| Change::Flags { uid: uid(message.uid), flags: flags(view, message.flags) });
+        self.feed.tell_all(changes.collect());
     }
 
     /// The folder as it is now, and a reader of what happens to it from now on.
@@ -122,6 +126,12 @@ impl Shared {
         Ok(data)
     }
 
+    pub(super) fn flags(&self, uids: &UidSet) -> Result<Vec<(Uid, Flags)>> {
+        let view = self.view();
+        let those = view.messages().filter(|message| uids.contains(uid(message.uid)));
+        Ok(those.map(|message| (uid(message.uid), flags(&view, message.flags))).collect())
+    }
+
     pub(super) fn read(&self, message: Uid) -> Result<maildir::MessageReader> {
         self.view().read(number(message)).map_err(told)
     }
@@ -147,9 +157,7 @@ impl Shared {
         // New keywords are in the view only after a look.
         let seen = view.refresh().map_err(told)?;
         self.tell(&view, seen);
-        for message in changed.map_err(told)?.into_iter().filter_map(|uid| view.message(uid)) {
-            self.feed.tell(Change::Flags { uid: uid(message.uid), flags: flags(&view, message.flags) });
-        }
+        self.tell_flags(&view, changed.map_err(told)?);
         let now = those.into_iter().filter_map(|uid| view.message(uid));
         Ok(now.map(|message| (uid(message.uid), flags(&view, message.flags))).collect())
     }
@@ -170,15 +178,6 @@ impl Shared {
         });
         let chosen: Vec<maildir::Uid> = chosen.map(|message| message.uid).collect();
         self.remove(&mut view, &chosen)
-    }
-
-    /// Removes one message, by UID or by the name of its file.
-    pub(super) fn take_back(&self, named: impl Fn(&maildir::Message<'_>) -> bool) -> Result<()> {
-        self.refresh()?;
-        let mut view = self.view();
-        let chosen: Vec<maildir::Uid> =
-            view.messages().filter(|message| named(message)).map(|message| message.uid).collect();
-        self.remove(&mut view, &chosen).map(drop)
     }
 
     fn remove(&self, view: &mut Mailbox, chosen: &[maildir::Uid]) -> Result<Vec<Uid>> {
