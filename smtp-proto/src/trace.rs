@@ -61,7 +61,7 @@ impl<'a> Received<'a> {
 
     /// What the client claims to be, if that is the name of a host, and what TCP and DNS say.
     fn client(&self) -> (String, Option<String>) {
-        let ip = self.ip.map(|ip| Domain::from_ip(ip).to_string());
+        let ip = self.ip.map(|ip| Domain::from_ip(ip.to_canonical()).to_string());
         // RFC 5321 §4.4: TCP-info has no form for a name without an address.
         let known = ip.as_ref().map(|ip| match self.reverse_name.filter(|name| is_domain(name)) {
             Some(name) => format!("({name} {ip})"),

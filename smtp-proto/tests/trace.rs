@@ -55,7 +55,9 @@ impl<'t> Reader<'t> {
         self.literal("[")?;
         let content = self.run("dcontent", |c| c.is_ascii_graphic() && !"[]\\".contains(c))?;
         self.literal("]")?;
-        let good = match content.strip_prefix("IPv6:") {
+        // ABNF looks at no case.
+        let tagged = content.split_at_checked(5).filter(|(tag, _)| tag.eq_ignore_ascii_case("IPv6:"));
+        let good = match tagged.map(|(_, ip)| ip) {
             Some(ip) => ip.parse::<std::net::Ipv6Addr>().is_ok(),
             None => content.parse::<std::net::Ipv4Addr>().is_ok(),
         };
@@ -292,6 +294,30 @@ fn claims_that_are_no_host_names_are_replaced() {
     }
     received.ip = None;
     assert!(received.to_string().starts_with("Received: from unknown by mx.example"));
+}
+
+#[test]
+fn clients_of_every_kind_of_address() {
+    let v6 = "2001:db8::1".parse().unwrap();
+    for (from, ip, expected) in [
+        ("[IPv6:2001:db8::1]", Some(v6), "from [IPv6:2001:db8::1] ([IPv6:2001:db8::1]) by"),
+        ("[ipv6:2001:DB8::1]", Some(v6), "from [ipv6:2001:DB8::1] ([IPv6:2001:db8::1]) by"),
+        ("[192.0.2.1]", Some([192, 0, 2, 1].into()), "from [192.0.2.1] ([192.0.2.1]) by"),
+        ("[2001:db8::1]", Some(v6), "from [IPv6:2001:db8::1] ([IPv6:2001:db8::1]) by"),
+        ("client.example", Some(v6), "from client.example ([IPv6:2001:db8::1]) by"),
+        // As a socket that takes both kinds shows a client of the old one.
+        ("client.example", Some("::ffff:192.0.2.1".parse().unwrap()), "from client.example ([192.0.2.1]) by"),
+        // A unix socket.
+        ("client.example", None, "from client.example by"),
+        ("[IPv6:::1]", None, "from [IPv6:::1] by"),
+        ("a_b", None, "from unknown by"),
+    ] {
+        let mut received = Received::new("mx.example", "LMTP", WallTime::new(0, 0));
+        received.from = from;
+        received.ip = ip;
+        let field = read(&received.to_string()).unwrap();
+        assert!(field.starts_with(&format!("Received: {expected} mx.example with LMTP;")), "{from}: {field}");
+    }
 }
 
 #[test]
