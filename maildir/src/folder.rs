@@ -189,6 +189,7 @@ impl Maildir {
 
     /// Takes the lock on the UID list, waiting for other threads and programs.
     pub(crate) fn lock(&self) -> Result<Locked<'_>> {
+        self.store.keep(&self.folder);
         let state = lock(&self.folder.0);
         let dotlock = DotLock::acquire(&self.store, self.dir("dovecot-uidlist.lock"))?;
         Ok(Locked { maildir: self, dotlock, state })

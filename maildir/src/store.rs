@@ -1,6 +1,6 @@
 //! What all mailboxes of a process share: file system, clock, names, groups of syncs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
@@ -98,6 +98,7 @@ impl Store {
             count: AtomicU64::new(0),
             folders: Mutex::default(),
             durable: Mutex::default(),
+            recent: Mutex::default(),
             random: Mutex::new(SeededRandom::new(options.seed)),
             options,
         }))
@@ -146,6 +147,15 @@ impl Store {
         known.insert(path.to_path_buf());
     }
 
+    /// Keeps what is known of a folder for its next handle: a hundred thousand messages uploaded one by one would cost as many
+    /// readings of a list that long.
+    pub(crate) fn keep(&self, folder: &Arc<Folder>) {
+        let mut recent = lock(&self.0.recent);
+        recent.retain(|kept| !Arc::ptr_eq(kept, folder));
+        recent.truncate(RECENT_MAX - 1);
+        recent.push_front(Arc::clone(folder));
+    }
+
     /// What the handles on one mailbox in this process share.
     pub(crate) fn folder(&self, path: &Path) -> Arc<Folder> {
         let mut folders = lock(&self.0.folders);
@@ -170,8 +180,12 @@ struct Shared {
     random: Mutex<SeededRandom>,
     folders: Mutex<HashMap<PathBuf, Weak<Folder>>>,
     durable: Mutex<HashSet<PathBuf>>,
+    recent: Mutex<VecDeque<Arc<Folder>>>,
     options: Options,
 }
+
+/// Folders whose UID lists stay in memory after their last handle is gone.
+const RECENT_MAX: usize = 4;
 
 /// Folders whose own durability is remembered.
 const DURABLE_MAX: usize = 16 * 1024;

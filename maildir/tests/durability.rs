@@ -249,3 +249,18 @@ fn a_folder_that_somebody_else_made_is_synced_before_the_first_message_in_it() {
     deliver(&folder, "2\r\n").unwrap();
     assert_eq!(dirs(&bench), steps(&[(Op::SyncDir, "m/new")]));
 }
+
+#[test]
+fn a_list_is_not_read_again_for_each_message_appended() {
+    let bench = Bench::new();
+    let append = || {
+        let folder = Maildir::open(&bench.store, bench.path("m")).unwrap();
+        folder.append(vec![prepare(&folder, "x\r\n", Flags::NONE).unwrap()]).unwrap();
+        // A list that is read is synced, and then written.
+        let of_list = |(_, path): &(Op, String)| path == "m/dovecot-uidlist";
+        bench.ops().into_iter().filter(of_list).map(|(op, _)| op).collect::<Vec<_>>()
+    };
+    bench.folder("m");
+    append();
+    assert_eq!(append(), [Op::Open, Op::Write, Op::Sync, Op::Close]);
+}
