@@ -5,14 +5,15 @@
 #[path = "../../smtp-proto/tests/server_subject/mod.rs"]
 #[allow(dead_code, reason = "what plays files against a bare session is not needed here")]
 mod server_subject;
+#[path = "support/stream.rs"]
+#[allow(unreachable_pub, reason = "shared with other test files")]
+mod stream;
 #[path = "support/tls.rs"]
 #[allow(unreachable_pub, reason = "shared with other test files")]
 mod tls;
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,9 +25,10 @@ use pillarbox::parts::{
 use pillarbox::smtp::SmtpServer;
 use pillarbox::testing::SteppedClock;
 use pillarbox_core::Reply;
-use pillarbox_core::dialog::{self, Dialog, Stream};
+use pillarbox_core::dialog::{self, Dialog};
 use pillarbox_smtp::server::{Mail, Rcpt};
 use server_subject::{parse_reply, server_config};
+use stream::{Client, connect, files};
 
 /// What the file answers to the questions that parts answer, in its order.
 #[derive(Clone)]
@@ -144,118 +146,6 @@ impl IncomingMessage for Scripted {
     }
 }
 
-/// TLS on a client's socket.
-struct TlsStream(rustls::StreamOwned<rustls::ClientConnection, TcpStream>);
-
-impl Read for TlsStream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-impl Write for TlsStream {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.write(octets)
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl Stream for TlsStream {
-    fn end(&mut self) -> io::Result<()> {
-        self.0.conn.send_close_notify();
-        self.0.flush()?;
-        self.0.sock.shutdown(std::net::Shutdown::Write)
-    }
-}
-
-/// A client's socket that can be put under TLS.
-struct Plain(TcpStream, Client);
-
-/// What a client needs beside its socket.
-#[derive(Clone)]
-struct Client {
-    tls: Arc<rustls::ClientConfig>,
-    clock: SteppedClock,
-    runtime: tokio::runtime::Handle,
-}
-
-impl Read for Plain {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-impl Write for Plain {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.write(octets)
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl Stream for Plain {
-    fn end(&mut self) -> io::Result<()> {
-        self.0.end()
-    }
-    fn start_layer(mut self: Box<Self>, layer: &str) -> io::Result<Box<dyn Stream>> {
-        let patience = Duration::from_secs(30);
-        match layer.split_once("failed ") {
-            None => return Ok(Box::new(start_tls(self.0, self.1.tls))),
-            Some((_, "timeout")) => {
-                self.1.runtime.block_on(self.1.clock.sleeper(patience));
-                self.1.clock.advance(patience);
-            }
-            Some(_) => self.0.write_all(b"this is no handshake\r\n")?,
-        }
-        Ok(Box::new(Failed(self.0)))
-    }
-}
-
-/// A connection after a handshake that failed: what still comes is an alert for the layer, and then the end.
-struct Failed(TcpStream);
-
-impl Read for Failed {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        let mut alert = Vec::new();
-        self.0.read_to_end(&mut alert)?;
-        // Nothing in clear text.
-        assert!(alert.is_empty() || alert[0] == 21, "{}", alert.escape_ascii());
-        Ok(0)
-    }
-}
-
-impl Write for Failed {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.write(octets)
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl Stream for Failed {
-    fn end(&mut self) -> io::Result<()> {
-        self.0.end()
-    }
-}
-
-fn start_tls(socket: TcpStream, config: Arc<rustls::ClientConfig>) -> TlsStream {
-    let connection = rustls::ClientConnection::new(config, tls::name()).unwrap();
-    TlsStream(rustls::StreamOwned::new(connection, socket))
-}
-
-fn connect(address: SocketAddr, client: Client, implicit: bool) -> io::Result<Box<dyn Stream>> {
-    let socket = TcpStream::connect(address)?;
-    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
-    Ok(match implicit {
-        true => Box::new(start_tls(socket, client.tls)),
-        false => Box::new(Plain(socket, client)),
-    })
-}
-
 /// Plays one file; `Ok(false)` if it is not for a server with parts.
 fn play(runtime: &tokio::runtime::Runtime, pair: &tls::Pair, path: &Path) -> Result<bool, String> {
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
@@ -303,17 +193,6 @@ fn play(runtime: &tokio::runtime::Runtime, pair: &tls::Pair, path: &Path) -> Res
         return Err(format!("{}: questions that nobody asked: {:?}", path.display(), script.0.lock().unwrap()));
     }
     Ok(true)
-}
-
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => files(&path, found),
-            false if path.extension().is_some_and(|extension| extension == "dialog") => found.push(path),
-            false => {}
-        }
-    }
 }
 
 #[test]

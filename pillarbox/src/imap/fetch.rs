@@ -222,13 +222,8 @@ impl Connection {
     /// Octets of an announced literal, as fast as the client takes them.
     async fn send(&mut self, mut octets: &[u8]) -> Result<(), Trouble> {
         while !octets.is_empty() {
-            let room = match self.wire.machine.room() {
-                0 => {
-                    self.flush().await?;
-                    continue;
-                }
-                room => room.min(octets.len()),
-            };
+            self.flush_if_full().await?;
+            let room = self.wire.machine.room().min(octets.len());
             let (chunk, rest) = octets.split_at(room);
             self.answer(Answer::Chunk(chunk));
             octets = rest;

@@ -159,6 +159,9 @@ impl Connection {
                 Err(Trouble::Store(error)) => self.refuse(&error, None),
                 Err(Trouble::Lost(lost)) => return Err(lost),
             }
+            if self.wire.is_overdue() && self.is_over() {
+                return Err(Lost);
+            }
             if self.wire.machine.output().len() >= OUTPUT_MAX {
                 self.wire.flush().await?;
             }
@@ -357,9 +360,10 @@ impl Connection {
                 code: Some(ResponseCode::Unavailable),
                 text: "logins cannot be checked now, try again later".into(),
             }),
+            // The words of the session for credentials that nobody needs to judge: a stranger learns no more.
             _ => self.answer(Answer::No {
                 code: Some(ResponseCode::AuthenticationFailed),
-                text: "wrong name or password".into(),
+                text: "Wrong name or password".into(),
             }),
         }
     }
@@ -386,24 +390,20 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends what there is once the session has no room for more.
+    /// Sends what there is once the session has no room for more, while a question is open. Whoever takes nothing for so
+    /// long that the session is over is lost: the rest of the answer would be said to nobody.
     pub(super) async fn flush_if_full(&mut self) -> Result<(), Lost> {
-        match self.wire.machine.room() {
-            0 => self.flush().await,
-            _ => Ok(()),
+        if self.wire.machine.room() == 0 && !self.is_over() {
+            self.wire.flush().await?;
+        }
+        match self.is_over() {
+            true => Err(Lost),
+            false => Ok(()),
         }
     }
 
-    /// Sends what there is, while a question is open. Whoever takes nothing for so long that the session is over is lost:
-    /// what the answer still has to say is said to nobody, and waiting for room would not end.
-    pub(super) async fn flush(&mut self) -> Result<(), Lost> {
-        if self.wire.machine.close_reason().is_none() {
-            self.wire.flush().await?;
-        }
-        match self.wire.machine.close_reason() {
-            None => Ok(()),
-            Some(_) => Err(Lost),
-        }
+    fn is_over(&self) -> bool {
+        self.wire.machine.close_reason().is_some()
     }
 
     pub(super) fn answer(&mut self, answer: Answer<'_>) {

@@ -87,6 +87,11 @@ impl<M: Machine> Wire<M> {
         self.input.consume(octets);
     }
 
+    /// Whether a deadline passed while output waited, since the last poll.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.overdue
+    }
+
     /// Whether octets are unread.
     pub(crate) fn has_unread(&self) -> bool {
         !self.input.unread().is_empty()

@@ -134,9 +134,7 @@ pub trait Mailbox: Send {
     /// more than flags.
     fn flags<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<(Uid, Flags)>, StoreError>> {
         let messages = self.messages(uids);
-        Box::pin(async {
-            Ok(messages.await?.into_iter().map(|message| (message.uid, message.flags)).collect())
-        })
+        Box::pin(async { Ok(messages.await?.into_iter().map(|message| (message.uid, message.flags)).collect()) })
     }
     /// Opens a message's octets.
     fn read(&mut self, uid: Uid) -> BoxFuture<'_, Result<Box<dyn MessageReader>, StoreError>>;

@@ -1,0 +1,404 @@
+//! Parts that answer what a dialog file says, and what its subject answers by default.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use pillarbox::parts::{
+    Append, AppendedMessage, Authenticator, BoxFuture, Copied, Identity, IncomingAppend, LoginAttempt, LoginOutcome,
+    Mailbox, MailboxStore, MessageData, MessageReader, StoreCapabilities, StoreError, StoreErrorKind,
+};
+use pillarbox_core::WallTime;
+use pillarbox_core::dialog::Dialog;
+use pillarbox_imap::search::Query;
+use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status};
+use pillarbox_imap::types::{Flags, MailboxName, Uid, UidSet, UidValidity};
+
+use crate::words::{flags, quoted, snapshot, uid, uid_validity, uids, value};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// What the file answers to the questions that parts answer, in its order.
+#[derive(Clone)]
+pub struct Script {
+    said: Arc<Mutex<VecDeque<(String, Said)>>>,
+    /// UIDs 1 to this are in every mailbox.
+    messages: u32,
+}
+
+#[derive(Clone, Debug)]
+pub enum Said {
+    Default,
+    No,
+    Login(String),
+    Listed(Vec<Listed>),
+    Status(Status),
+    Selected(Snapshot),
+    Appended(UidValidity, Uid),
+    Fetched(Vec<Message>),
+    Flags(Vec<(Uid, Flags)>),
+    Uids(Vec<Uid>),
+    Copied(Copied),
+}
+
+/// A message of a FETCH.
+#[derive(Clone, Debug)]
+pub struct Message {
+    uid: Uid,
+    flags: Flags,
+    date: i64,
+    size: u64,
+    octets: Vec<u8>,
+}
+
+impl Message {
+    /// As it is where the file says nothing.
+    fn usual(uid: Uid) -> Message {
+        Message { uid, flags: Flags::new(), date: 0, size: 5, octets: b"hello".to_vec() }
+    }
+}
+
+/// Those questions.
+const QUESTIONS: [&str; 18] = [
+    "Login",
+    "List",
+    "Lsub",
+    "Status",
+    "Select",
+    "Examine",
+    "Create",
+    "Delete",
+    "Rename",
+    "Subscribe",
+    "Unsubscribe",
+    "AppendStart",
+    "AppendEnd",
+    "Fetch",
+    "Store",
+    "Search",
+    "Copy",
+    "Expunge",
+];
+
+fn number(number: u32) -> Uid {
+    Uid::new(number).expect("numbers here are not 0")
+}
+
+fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
+    Box::pin(std::future::ready(value))
+}
+
+impl Script {
+    /// The script of a file, or why parts cannot give its answers.
+    pub fn of(dialog: &Dialog, messages: u32) -> std::result::Result<Script, &'static str> {
+        let mut said = VecDeque::new();
+        for question in dialog.answers() {
+            let kind = question.event.split(' ').next().unwrap_or_default().to_owned();
+            let answer = Said::read(&question.answers)?;
+            if kind == "Copy" && matches!(answer, Said::Uids(_)) {
+                return Err("a mailbox that does not know what it copied");
+            }
+            if QUESTIONS.contains(&&*kind) {
+                said.push_back((kind, answer));
+            } else if !matches!(answer, Said::Default) {
+                return Err("the server itself answers this question");
+            }
+        }
+        Ok(Script { said: Arc::new(Mutex::new(said)), messages })
+    }
+
+    /// The questions that were not asked.
+    pub fn left(&self) -> VecDeque<(String, Said)> {
+        self.said.lock().unwrap().clone()
+    }
+
+    fn next(&self, kind: &str) -> Said {
+        let mut said = self.said.lock().unwrap();
+        match said.front() {
+            Some((front, _)) if front == kind => said.pop_front().map_or(Said::Default, |(_, said)| said),
+            _ => Said::Default,
+        }
+    }
+
+    fn is_next(&self, kind: &str) -> bool {
+        self.said.lock().unwrap().front().is_some_and(|(front, _)| front == kind)
+    }
+
+    /// For questions that are answered with yes or no.
+    fn simple(&self, kind: &str) -> BoxFuture<'static, Result<()>> {
+        ready(match self.next(kind) {
+            Said::No => Err(no()),
+            _ => Ok(()),
+        })
+    }
+
+    fn all(&self) -> Vec<Uid> {
+        (1..=self.messages).map(number).collect()
+    }
+}
+
+fn no() -> StoreError {
+    StoreError::new(StoreErrorKind::NoSuchMailbox, "as the file says")
+}
+
+impl Said {
+    fn read(answers: &[String]) -> std::result::Result<Said, &'static str> {
+        let strange = |_: String| "an answer that no part can give";
+        let (mut listed, mut stored, mut numbers, mut fetched) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for text in answers {
+            let text = text.replace("$$", "$");
+            let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
+            match word {
+                "no" if ["[NONEXISTENT] no such mailbox", "[TRYCREATE] no such mailbox"].contains(&rest) => {
+                    return Ok(Said::No);
+                }
+                "no" => return Err("a refusal in words that are not the server's"),
+                "bye" => return Err("a part cannot hang up"),
+                "login" => return Ok(Said::Login(rest.into())),
+                "status" => {
+                    let mut status = Status::new(
+                        uid_validity(value(rest, "validity").unwrap_or("1")).map_err(strange)?,
+                        uid(value(rest, "next").unwrap_or("4")).map_err(strange)?,
+                    );
+                    let number = |key| value(rest, key).and_then(|text| text.parse().ok()).unwrap_or(0);
+                    (status.messages, status.recent, status.unseen) =
+                        (number("messages"), number("recent"), number("unseen"));
+                    return Ok(Said::Status(status));
+                }
+                "selected" => return Ok(Said::Selected(snapshot(rest).map_err(strange)?)),
+                "appended" => {
+                    let (validity, number) = rest.split_once(' ').unwrap_or((rest, ""));
+                    return Ok(Said::Appended(uid_validity(validity).map_err(strange)?, uid(number).map_err(strange)?));
+                }
+                "copied" => {
+                    let (validity, pairs) = rest.split_once(' ').unwrap_or((rest, ""));
+                    let pairs = pairs.split(' ').map(|pair| {
+                        let (from, to) = pair.split_once(':').unwrap_or((pair, ""));
+                        Ok((uid(from).map_err(strange)?, uid(to).map_err(strange)?))
+                    });
+                    let pairs = pairs.collect::<std::result::Result<_, &'static str>>()?;
+                    return Ok(Said::Copied((uid_validity(validity).map_err(strange)?, pairs)));
+                }
+                "listed" => {
+                    let (name, attributes) = quoted(rest).map_err(strange)?;
+                    let name = MailboxName::new(&String::from_utf8_lossy(&name)).map_err(|_| "a name")?;
+                    let attributes = attributes.split_whitespace().map(|word| word.to_string().into()).collect();
+                    listed.push(Listed::new(name, attributes));
+                }
+                "flags" => {
+                    let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+                    stored.push((uid(number).map_err(strange)?, flags(rest).map_err(strange)?));
+                }
+                "found" | "expunged" => numbers.extend(uids(rest).map_err(strange)?),
+                "message" => fetched.push(Message::usual(uid(rest).map_err(strange)?)),
+                "data" | "section" => {
+                    let message = fetched.last_mut().ok_or("data of no message")?;
+                    let (what, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+                    match (word, what) {
+                        ("data", "flags") => message.flags = flags(rest).map_err(strange)?,
+                        ("data", "date") => message.date = rest.parse().map_err(|_| "a date")?,
+                        ("data", "size") => message.size = rest.parse().map_err(|_| "a size")?,
+                        ("section", "0") => message.octets = quoted(rest).map_err(strange)?.0,
+                        _ => return Err("the server computes this from messages"),
+                    }
+                }
+                "nosection" | "end" | "done" => {}
+                _ => return Err("an answer in smaller pieces than parts give"),
+            }
+        }
+        Ok(match (listed.is_empty(), stored.is_empty(), numbers.is_empty(), fetched.is_empty()) {
+            (false, ..) => Said::Listed(listed),
+            (_, false, ..) => Said::Flags(stored),
+            (_, _, false, _) => Said::Uids(numbers),
+            (.., false) => Said::Fetched(fetched),
+            _ if answers.is_empty() => Said::Default,
+            _ => Said::Uids(Vec::new()),
+        })
+    }
+}
+
+impl Authenticator for Script {
+    fn login<'a>(&'a self, attempt: &'a LoginAttempt) -> BoxFuture<'a, LoginOutcome> {
+        let credentials = &attempt.credentials;
+        let name = credentials.authorization_id().unwrap_or(credentials.authentication_id());
+        let good = credentials.password().is_some_and(|password| password.same_as(b"secret"));
+        ready(match self.next("Login") {
+            Said::Login(name) => LoginOutcome::Accepted(Identity::new(name)),
+            Said::Default if good => LoginOutcome::Accepted(Identity::new(name)),
+            _ => LoginOutcome::Refused,
+        })
+    }
+    fn knows<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<bool>> {
+        ready(None)
+    }
+}
+
+impl MailboxStore for Script {
+    fn capabilities(&self) -> StoreCapabilities {
+        let mut can = StoreCapabilities::default();
+        (can.hierarchy, can.keywords) = (true, true);
+        can
+    }
+    fn list<'a>(&'a self, _: &'a Identity, _: &'a str, subscribed: bool) -> BoxFuture<'a, Result<Vec<Listed>>> {
+        ready(match self.next(if subscribed { "Lsub" } else { "List" }) {
+            Said::Listed(listed) => Ok(listed),
+            Said::No => Err(no()),
+            _ => Ok(Vec::new()),
+        })
+    }
+    fn status<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<Status>> {
+        let mut usual = Status::new(UidValidity::new(1).unwrap(), number(self.messages + 1));
+        usual.messages = self.messages;
+        ready(match self.next("Status") {
+            Said::Status(status) => Ok(status),
+            Said::No => Err(no()),
+            _ => Ok(usual),
+        })
+    }
+    fn create<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
+        self.simple("Create")
+    }
+    fn delete<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
+        self.simple("Delete")
+    }
+    fn rename<'a>(&'a self, _: &'a Identity, _: &'a MailboxName, _: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
+        self.simple("Rename")
+    }
+    fn subscribe<'a>(&'a self, _: &'a Identity, _: &'a MailboxName, on: bool) -> BoxFuture<'a, Result<()>> {
+        self.simple(if on { "Subscribe" } else { "Unsubscribe" })
+    }
+    fn open<'a>(
+        &'a self,
+        _: &'a Identity,
+        _: &'a MailboxName,
+        read_only: bool,
+    ) -> BoxFuture<'a, Result<Box<dyn Mailbox>>> {
+        let mut usual = Snapshot::new(UidValidity::new(1).unwrap(), number(self.messages + 1));
+        usual.uids = self.all();
+        ready(match self.next(if read_only { "Examine" } else { "Select" }) {
+            Said::No => Err(no()),
+            Said::Selected(snapshot) => Ok(Box::new(Open::new(self, snapshot)) as Box<dyn Mailbox>),
+            _ => Ok(Box::new(Open::new(self, usual)) as Box<dyn Mailbox>),
+        })
+    }
+    fn append<'a>(
+        &'a self,
+        _: &'a Identity,
+        _: &'a MailboxName,
+        _: Append,
+    ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>>> {
+        ready(match self.next("AppendStart") {
+            Said::No => Err(no()),
+            _ => Ok(Box::new(self.clone()) as Box<dyn IncomingAppend>),
+        })
+    }
+}
+
+impl IncomingAppend for Script {
+    fn write<'a>(&'a mut self, _: &'a [u8]) -> BoxFuture<'a, Result<()>> {
+        ready(Ok(()))
+    }
+    fn prepare(&mut self) -> BoxFuture<'_, Result<()>> {
+        ready(Ok(()))
+    }
+    fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessage>> {
+        ready(Ok(AppendedMessage::new(Some(match self.next("AppendEnd") {
+            Said::Appended(validity, uid) => (validity, uid),
+            _ => (UidValidity::new(1).unwrap(), number(self.messages + 1)),
+        }))))
+    }
+    fn undo(&mut self) -> BoxFuture<'_, Result<()>> {
+        ready(Ok(()))
+    }
+}
+
+struct Open {
+    script: Script,
+    snapshot: Snapshot,
+    /// What the FETCH that is answered tells.
+    fetched: Vec<Message>,
+}
+
+impl Open {
+    fn new(script: &Script, snapshot: Snapshot) -> Open {
+        Open { script: script.clone(), snapshot, fetched: Vec::new() }
+    }
+}
+
+impl Mailbox for Open {
+    fn snapshot(&mut self) -> BoxFuture<'_, Result<Snapshot>> {
+        ready(Ok(self.snapshot.clone()))
+    }
+    fn refresh(&mut self) -> BoxFuture<'_, Result<Vec<Change>>> {
+        ready(Ok(Vec::new()))
+    }
+    fn changes(&mut self) -> BoxFuture<'_, Result<Vec<Change>>> {
+        Box::pin(std::future::pending())
+    }
+    fn messages<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageData>>> {
+        self.fetched = match self.script.next("Fetch") {
+            Said::Fetched(messages) => messages,
+            _ => uids.iter().map(Message::usual).collect(),
+        };
+        let data = self.fetched.iter().map(|message| {
+            MessageData::new(message.uid, message.flags.clone(), WallTime::new(message.date, 0), message.size)
+        });
+        ready(Ok(data.collect()))
+    }
+    fn read(&mut self, uid: Uid) -> BoxFuture<'_, Result<Box<dyn MessageReader>>> {
+        let message = self.fetched.iter().find(|message| message.uid == uid).expect("it was just told of");
+        ready(Ok(Box::new(Octets(message.octets.clone())) as Box<dyn MessageReader>))
+    }
+    fn set_flags<'a>(
+        &'a mut self,
+        uids: &'a UidSet,
+        change: FlagChange,
+        flags: &'a Flags,
+    ) -> BoxFuture<'a, Result<Vec<(Uid, Flags)>>> {
+        if !self.script.is_next("Store") {
+            // A FETCH marks messages as seen; files say nothing of that.
+            return ready(Ok(Vec::new()));
+        }
+        let flags = if change == FlagChange::Remove { Flags::new() } else { flags.clone() };
+        ready(Ok(match self.script.next("Store") {
+            Said::Flags(now) => now,
+            _ => uids.iter().map(|uid| (uid, flags.clone())).collect(),
+        }))
+    }
+    fn copy<'a>(&'a mut self, uids: &'a UidSet, _: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
+        ready(match self.script.next("Copy") {
+            Said::No => Err(no()),
+            Said::Copied(copied) => Ok(copied),
+            Said::Default => {
+                let pairs = uids.iter().map(|uid| (uid, number(uid.get().saturating_add(100))));
+                Ok((UidValidity::new(9).unwrap(), pairs.collect()))
+            }
+            other => unreachable!("no answer to COPY: {other:?}"),
+        })
+    }
+    fn expunge<'a>(&'a mut self, _: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>>> {
+        ready(Ok(match self.script.next("Expunge") {
+            Said::Uids(uids) => uids,
+            _ => Vec::new(),
+        }))
+    }
+    fn search<'a>(&'a mut self, _: &'a Query) -> BoxFuture<'a, Result<Option<Vec<Uid>>>> {
+        ready(Ok(Some(match self.script.next("Search") {
+            Said::Uids(uids) => uids,
+            _ => self.script.all(),
+        })))
+    }
+}
+
+struct Octets(Vec<u8>);
+
+impl MessageReader for Octets {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+    fn read_at<'a>(&'a mut self, offset: u64, buffer: &'a mut [u8]) -> BoxFuture<'a, Result<usize>> {
+        let rest = self.0.get(usize::try_from(offset).unwrap()..).unwrap_or_default();
+        let read = rest.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&rest[..read]);
+        ready(Ok(read))
+    }
+}
