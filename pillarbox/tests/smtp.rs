@@ -123,6 +123,7 @@ async fn a_message_of_many_packets_arrives_whole() {
     client.up_to_data(YOU).await;
     let line = format!("{}\r\n", "0123456789".repeat(7));
     let body = line.repeat(50_000);
+    client.send("\r\n").await;
     client.send(&body).await;
     client.send(".\r\n").await;
     client.expect("250 ").await;

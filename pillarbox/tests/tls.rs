@@ -143,7 +143,7 @@ async fn fifty_clients_under_tls_at_once() {
             client.say("STARTTLS", "220 ").await;
             let mut client = handshake(&pair, client.stream.into_inner()).await;
             client.up_to_data("you@localhost").await;
-            client.send(format!("{}.\r\n", "0123456789\r\n".repeat(20_000))).await;
+            client.send(format!("\r\n{}.\r\n", "0123456789\r\n".repeat(20_000))).await;
             client.expect("250 ").await;
         });
     }
