@@ -354,6 +354,7 @@ fn answers_that_do_not_fit() {
     assert_eq!(session.answer(now, Answer::Accept), Err(Misuse::NoOpenQuestion));
     assert!(matches!(session.poll(now, &mut &b""[..]), Step::Event(Event::Connect)));
     refused(session.answer(now, Answer::AcceptWith(Reply::new(354, "x"))));
+    refused(session.answer(now, Answer::AcceptWith(Reply::new(250, "x"))));
     refused(session.answer(now, Answer::Refuse(Reply::new(220, "x"))));
     refused(session.answer(now, Answer::Hangup(Reply::new(220, "x"))));
     refused(session.answer(now, Answer::LoggedIn(Identity("joe".into()))));
@@ -364,6 +365,20 @@ fn answers_that_do_not_fit() {
     refused(session.answer(now, Answer::AcceptWith(Reply::new(250, "x"))));
     session.answer(now, Answer::Accept).unwrap();
     assert_eq!(session.answer(now, Answer::Accept), Err(Misuse::NoOpenQuestion));
+    // RFC 5321 §4.3.2: which code says yes to what.
+    for (line, fits) in [
+        ("VRFY joe\r\n", &[250, 251, 252][..]),
+        ("MAIL FROM:<a@c.example>\r\n", &[250]),
+        ("RCPT TO:<joe@mx.example>\r\n", &[250, 251]),
+    ] {
+        session.consume_output(now, usize::MAX);
+        let mut unread = line.as_bytes();
+        assert!(matches!(session.poll(now, &mut unread), Step::Event(_)), "{line}");
+        for code in (200..300).filter(|code| !fits.contains(code)) {
+            refused(session.answer(now, Answer::AcceptWith(Reply::new(code, "x"))));
+        }
+        session.answer(now, Answer::AcceptWith(Reply::new(*fits.last().unwrap(), "x"))).unwrap();
+    }
     let facts = pillarbox_core::LayerFacts::Tls(TlsFacts::default());
     assert_eq!(session.upgraded(now, facts), Err(Misuse::NoUpgrade));
 }

@@ -160,11 +160,14 @@ fn check(question: &'static str, answer: &Answer<'_>) -> Result<(), Misuse> {
     match (answer, question) {
         (Answer::Accept, "Login" | "Body") => wrong("Accept"),
         (Answer::Accept, _) => Ok(()),
+        // RFC 5321 §4.3.2: 221, for one, would make the client hang up.
         (Answer::AcceptWith(reply), "Connect" | "Mail" | "Rcpt" | "Outcome" | "Verify") => {
-            if reply.code() < 300 {
-                Ok(())
-            } else {
-                wrong("AcceptWith a reply that is not 2yz")
+            match (reply.code(), question) {
+                (220, "Connect")
+                | (250, "Mail" | "Rcpt" | "Outcome" | "Verify")
+                | (251, "Rcpt" | "Verify")
+                | (252, "Verify") => Ok(()),
+                _ => wrong("AcceptWith a code that means something else"),
             }
         }
         (Answer::AcceptWith(_), _) => wrong("AcceptWith"),

@@ -15,12 +15,12 @@ use pillarbox_core::sasl::{Credentials, Mechanism};
 /// | [`Hello`](Event::Hello) | ? | `Accept`, `Refuse`, `Hangup` | `Accept` |
 /// | [`StartTls`](Event::StartTls) | ? | `Accept`, `Refuse` (454), `Hangup` | `Accept` |
 /// | [`Login`](Event::Login) | ? | `LoggedIn`, `Refuse` (535, 454), `Hangup` | `Refuse` |
-/// | [`Mail`](Event::Mail) | ? | `Accept`, `AcceptWith`, `Refuse`, `Hangup` | by policy |
-/// | [`Rcpt`](Event::Rcpt) | ? | `Accept`, `AcceptWith`, `Refuse`, `Hangup` | by policy |
+/// | [`Mail`](Event::Mail) | ? | `Accept`, `AcceptWith` (250), `Refuse`, `Hangup` | by policy |
+/// | [`Rcpt`](Event::Rcpt) | ? | `Accept`, `AcceptWith` (250, 251), `Refuse`, `Hangup` | by policy |
 /// | [`Data`](Event::Data) | ? | `Accept`, `Refuse`, `Hangup` | `Accept` |
 /// | [`Body`](Event::Body) | | an early `Refuse` or `Hangup` is allowed while bodies arrive | |
-/// | [`Outcome`](Event::Outcome) | ? | `Accept`, `AcceptWith`, `Refuse`, `Hangup` | after the message is safe: `Accept` |
-/// | [`Verify`](Event::Verify) | ? | `Accept` (252), `AcceptWith` (250/251), `Refuse`, `Hangup` | `Accept` says 252 |
+/// | [`Outcome`](Event::Outcome) | ? | `Accept`, `AcceptWith` (250), `Refuse`, `Hangup` | after the message is safe: `Accept` |
+/// | [`Verify`](Event::Verify) | ? | `Accept` (252), `AcceptWith` (250, 251, 252), `Refuse`, `Hangup` | `Accept` says 252 |
 /// | [`Abandoned`](Event::Abandoned), [`Refused`](Event::Refused) | | | |
 ///
 /// A `Refuse` with 421 closes like `Hangup` (RFC 5321 §4.2.2 gives that code no other meaning). A reply without an enhanced
@@ -171,7 +171,7 @@ pub enum Why {
 pub enum Answer<'a> {
     /// Yes, with the session's own words.
     Accept,
-    /// Yes, with this reply (2yz).
+    /// Yes, with this reply; its code is one that RFC 5321 §4.3.2 has for it.
     AcceptWith(Reply),
     /// No, with this reply (4yz or 5yz; 421 closes the connection).
     Refuse(Reply),
