@@ -181,13 +181,27 @@ fn huge_sets_cost_no_more_than_their_text() {
 fn what_waits_has_a_limit() {
     let mut view = View::new(uids(1..=100_000), 100);
     let flags: Flags = [Flag::Seen].into_iter().collect();
-    let all: UidSet = uids(1..=100_000).into_iter().collect();
     // Every second message, so that nothing can be drawn together.
     for uid in uids((1..=4000).step_by(2)) {
         view.learn(Change::Flags { uid, flags: flags.clone() });
     }
-    assert!(view.waiting_flags(&all).len() <= 100);
+    let mut out = Vec::new();
+    view.tell(false, &mut out);
+    assert!(out.iter().filter(|octet| **octet == b'\n').count() <= 100);
     let forgotten = view.take_forgotten();
     assert!(forgotten.contains(Uid::MIN) && forgotten.len() >= 1000, "{}", forgotten.len());
     assert!(view.take_forgotten().is_empty());
+}
+
+#[test]
+fn what_was_forgotten_still_waits_until_it_is_dropped() {
+    let mut view = View::new(uids(1..=10), 2);
+    let flags: Flags = [Flag::Seen].into_iter().collect();
+    for uid in uids(1..=3) {
+        view.learn(Change::Flags { uid, flags: flags.clone() });
+    }
+    let some: UidSet = uids([1, 5]).into_iter().collect();
+    assert_eq!(view.waiting_flags(&some).to_string(), "1");
+    view.drop_flags(Uid::MIN);
+    assert_eq!(view.take_forgotten().to_string(), "2:3", "a client that was told is not told again");
 }

@@ -1,6 +1,6 @@
 //! How dialog files drive an IMAP session: their settings, events and answers. Shared by every test that plays them.
 
-mod words;
+pub(crate) mod words;
 
 use std::sync::Arc;
 use std::time::Duration;

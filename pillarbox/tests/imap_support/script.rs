@@ -13,7 +13,7 @@ use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status};
 use pillarbox_imap::types::{Flags, MailboxName, Uid, UidSet, UidValidity};
 
-use crate::words::{flags, quoted, snapshot, uid, uid_validity, uids, value};
+use crate::server_subject::words::{flags, quoted, snapshot, uid, uid_validity, uids, value};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
