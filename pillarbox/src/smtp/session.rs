@@ -56,11 +56,6 @@ impl Question {
             _ => return None,
         })
     }
-
-    /// Whether a client has to read the reply before it says more (RFC 2920 §3.1, RFC 3207 §4.2).
-    const fn must_be_waited_for(&self) -> bool {
-        matches!(self, Question::Hello(_) | Question::StartTls | Question::Login(..) | Question::Data)
-    }
 }
 
 /// Begins a session on a fresh connection; with implicit TLS that is after the handshake.
@@ -124,24 +119,17 @@ impl Connection {
                     let (number, line) = (self.facts.number, String::from_utf8_lossy(line));
                     self.shared.parts.observer.refused(number, &line, &reply.to_string());
                     self.wire.used(used);
+                    self.flush_if_due().await?;
                     continue;
                 }
                 Step::Event(event) => {
                     let question = Question::of(event);
                     self.wire.used(used);
-                    let mut out_of_turn = false;
                     if let Some(question) = question {
-                        // Judged by what came before the reply, so the machine must see it before the reply is sent.
-                        out_of_turn = question.must_be_waited_for() && self.wire.has_unread();
                         let answer = self.ask(question).await;
                         self.answer(answer);
                     }
-                    if out_of_turn {
-                        continue;
-                    }
-                    if self.wire.machine.must_flush() || self.wire.machine.output().len() >= OUTPUT_MAX {
-                        self.wire.flush().await?;
-                    }
+                    self.flush_if_due().await?;
                     continue;
                 }
                 rest => rest.map(|_| ()),
@@ -167,6 +155,14 @@ impl Connection {
                 Step::Closed => return Ok(()),
             }
         }
+    }
+
+    /// Sends replies that must not wait, or that have become many.
+    async fn flush_if_due(&mut self) -> Result<(), Lost> {
+        if self.wire.machine.must_flush() || self.wire.machine.output().len() >= OUTPUT_MAX {
+            self.wire.flush().await?;
+        }
+        Ok(())
     }
 
     /// Why the session ended, in words for logs.
