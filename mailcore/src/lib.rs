@@ -160,6 +160,7 @@
 //! | [`dot`] | bodies of DATA and BDAT, in and out; nothing but CRLF `.` CRLF ends one |
 //! | [`header`] | the one reading of message headers, whole or while they arrive |
 //! | [`sasl`] | login exchanges of both sides |
+//! | [`crypto`] | the hashes that those need, as a trait |
 //! | [`dns`] | questions and answers, machines that ask, a fixed zone for tests |
 //! | [`mutf7`] | names of mailboxes in IMAP4rev1 and Maildir++ |
 #![cfg_attr(
@@ -176,7 +177,10 @@
 //! | 3030 | bare newlines in BDAT chunks (§2) | [`dot`] |
 //! | 5322 | fields, folding, dates; the obsolete space before a colon (§2.2, §3.3, §4.5) | [`header`], [`WallTime`] |
 //! | 2034, 3463 | enhanced status codes | [`EnhancedCode`] |
-//! | 4422, 4616, 4954 §4 | SASL exchanges, PLAIN, and the lines that carry them | [`sasl`] |
+//! | 4422, 4616, 4954 §4 | SASL exchanges, PLAIN, EXTERNAL, and the lines that carry them | [`sasl`] |
+//! | 5802, 7677, 9266 | SCRAM with SHA-1 and SHA-256, bound to TLS by its exporter; no `tls-unique` | [`sasl`] |
+//! | 4013 | one form of names and passwords, as stored strings | [`sasl`] |
+//! | 7628, 4505 | OAUTHBEARER, ANONYMOUS | [`sasl`] |
 //! | 1035, 3596, 4343, 6698, 7505 | names and record data; no wire format | [`dns`] |
 //! | 3501 §5.1.3 | modified UTF-7 | [`mutf7`] |
 //!
@@ -186,13 +190,14 @@
 //!
 //! # Features
 //!
-//! `std` (on by default) lets searches use what the processor has; without it the crate needs `alloc` only. `dialog` adds the
-//! test player. No feature changes a type or a behaviour.
+//! `std` (on by default) lets searches use what the processor has, and SCRAM take names and passwords that are not ASCII; without
+//! it the crate needs `alloc` only. `dialog` adds the test player. No feature changes a type.
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 
 extern crate alloc;
 
 pub mod address;
+pub mod crypto;
 #[cfg(feature = "dialog")]
 pub mod dialog;
 pub mod dns;
@@ -208,6 +213,13 @@ mod reply;
 pub mod sasl;
 mod secret;
 mod time;
+
+/// So that the tests of this crate and those in `tests/` share what they stand on.
+#[cfg(test)]
+extern crate self as pillarbox_core;
+#[cfg(test)]
+#[path = "../tests/ring_crypto/mod.rs"]
+mod tests_crypto;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,9 +1,19 @@
 //! The client's side of an exchange.
 
+use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Credentials, Mechanism, SaslError};
-use crate::Secret;
+use super::scram::Client as Scram;
+use super::{Choice, Credentials, Mechanism, SaslError, simple};
+use crate::crypto::Crypto;
+use crate::{Random, Secret};
+
+/// The fewest iterations that a client of SCRAM makes a proof with (RFC 7677 §4): with fewer, a server that is not the right
+/// one could guess the password from the proof.
+pub const ITERATIONS_MIN: u32 = 4096;
+/// The most iterations that a client of SCRAM makes: with more, a server could keep it busy for long.
+pub const ITERATIONS_MAX: u32 = 1_000_000;
 
 /// The client's side of one exchange.
 ///
@@ -25,44 +35,68 @@ pub struct ClientExchange {
     state: State,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum State {
-    Plain,
+    /// There is one message, which the server may have to ask for.
+    Single(Mechanism),
     LoginName,
     LoginPassword,
+    Scram(Scram),
+    /// The token was told. A challenge now is the error, and wants this answer.
+    Token(&'static [u8]),
     Over,
 }
 
 impl ClientExchange {
-    /// An exchange by this mechanism.
+    /// An exchange by this mechanism, if it does without cryptography: any but SCRAM, for which there is
+    /// [`with_crypto`](ClientExchange::with_crypto).
     ///
     /// # Errors
     ///
     /// [`SaslError::UnknownMechanism`] if there is none; [`SaslError::Malformed`] or [`SaslError::Empty`] if the mechanism
     /// cannot carry the credentials: a NUL, an empty name or password, or an authorization identity with LOGIN.
     pub fn new(mechanism: &Mechanism, credentials: Credentials) -> Result<Self, SaslError> {
-        let Credentials::Plain { authorization_id, authentication_id, password } = &credentials;
-        let parts = [authorization_id, authentication_id, password.expose()];
-        if parts.iter().any(|part| part.contains('\0')) {
-            return Err(SaslError::Malformed);
-        }
-        if authentication_id.is_empty() || password.expose().is_empty() {
-            return Err(SaslError::Empty);
-        }
+        check(&credentials)?;
         let state = match mechanism {
-            Mechanism::Plain => State::Plain,
-            Mechanism::Login if !authorization_id.is_empty() => return Err(SaslError::Malformed),
-            Mechanism::Login => State::LoginName,
             Mechanism::Other(_) => return Err(SaslError::UnknownMechanism),
+            mechanism if mechanism.scram_hash().is_some() => return Err(SaslError::UnknownMechanism),
+            mechanism if !mechanism.carries(&credentials) => return Err(SaslError::Malformed),
+            Mechanism::Login => State::LoginName,
+            _ => State::Single(mechanism.clone()),
         };
+        Ok(ClientExchange { credentials, state })
+    }
+
+    /// An exchange by the mechanism that [`ClientPolicy::choose`](super::ClientPolicy::choose) took, whichever it is.
+    /// `random` is a source that nobody can foresee.
+    ///
+    /// # Errors
+    ///
+    /// As with [`new`](ClientExchange::new); and [`SaslError::Unprepared`] if SCRAM cannot carry the name or the password.
+    pub fn with_crypto(
+        choice: &Choice,
+        credentials: Credentials,
+        crypto: Arc<dyn Crypto>,
+        random: &mut dyn Random,
+    ) -> Result<Self, SaslError> {
+        let Some(hash) = choice.mechanism.scram_hash() else {
+            return ClientExchange::new(&choice.mechanism, credentials);
+        };
+        check(&credentials)?;
+        let Credentials::Plain { authorization_id, authentication_id, password } = &credentials else {
+            return Err(SaslError::Malformed);
+        };
+        let identity = (&**authorization_id, &**authentication_id, password);
+        let state = State::Scram(Scram::new(hash, &choice.channel, identity, crypto, random)?);
         Ok(ClientExchange { credentials, state })
     }
 
     /// What to send with the command, if the mechanism has the client speak first. A client that does not send it there
     /// does not call this, and answers the empty challenge.
     pub fn initial_response(&mut self) -> Option<Secret<Vec<u8>>> {
-        match self.state {
-            State::Plain => Some(self.step()),
+        match &mut self.state {
+            State::Single(_) => Some(self.step()),
+            State::Scram(scram) => scram.initial_response().map(Secret::new),
             _ => None,
         }
     }
@@ -71,32 +105,97 @@ impl ClientExchange {
     ///
     /// # Errors
     ///
-    /// [`SaslError::OutOfOrder`] if the exchange is over and the server asks for more; cancel it with `*` then.
+    /// [`SaslError::OutOfOrder`] if the exchange is over and the server asks for more, and with SCRAM what is wrong with the
+    /// server: cancel the exchange with `*` then, and do not trust the connection.
     pub fn respond(&mut self, challenge: &[u8]) -> Result<Secret<Vec<u8>>, SaslError> {
-        match self.state {
+        match &mut self.state {
             State::Over => Err(SaslError::OutOfOrder),
             // RFC 4422 §5.1: a server that expects the client to speak first asks with nothing.
-            State::Plain if !challenge.is_empty() => Err(SaslError::Malformed),
+            State::Single(_) if !challenge.is_empty() => Err(SaslError::Malformed),
+            State::Scram(scram) => scram.respond(challenge).map(Secret::new),
             _ => Ok(self.step()),
+        }
+    }
+
+    /// The server says that we are logged in: whether to believe it. After SCRAM a server that has not proved that it knows
+    /// the keys is not the one that we wanted to speak with.
+    ///
+    /// # Errors
+    ///
+    /// [`SaslError::ServerProof`] then; [`SaslError::OutOfOrder`] if the exchange is not at its end.
+    pub const fn finish(&self) -> Result<(), SaslError> {
+        match &self.state {
+            State::Scram(scram) if !scram.is_proven() => Err(SaslError::ServerProof),
+            State::Scram(_) | State::Token(_) | State::Over => Ok(()),
+            State::Single(_) | State::LoginName | State::LoginPassword => Err(SaslError::OutOfOrder),
         }
     }
 
     /// The next message.
     fn step(&mut self) -> Secret<Vec<u8>> {
-        let Credentials::Plain { authorization_id, authentication_id, password } = &self.credentials;
-        let (message, next) = match self.state {
+        let (message, next) = match (&self.state, &self.credentials) {
             // RFC 4616 §2
-            State::Plain => {
+            (State::Single(_), Credentials::Plain { authorization_id, authentication_id, password }) => {
                 let parts = [authorization_id.as_bytes(), authentication_id.as_bytes(), password.expose().as_bytes()];
-                (parts.join(&0), State::Over)
+                (Secret::new(parts.join(&0)), State::Over)
             }
-            State::LoginName => (authentication_id.as_bytes().to_vec(), State::LoginPassword),
-            State::LoginPassword => (password.expose().as_bytes().to_vec(), State::Over),
-            State::Over => unreachable!("the callers step only an exchange that goes on"),
+            (State::Single(mechanism), Credentials::Bearer { authorization_id, token, host, port }) => {
+                if *mechanism == Mechanism::XOAuth2 {
+                    (simple::write_xoauth2(authorization_id, token), State::Token(b""))
+                } else {
+                    let message = simple::write_oauthbearer(authorization_id, token, host.as_deref(), *port);
+                    // RFC 7628 §3.2.3
+                    (message, State::Token(b"\x01"))
+                }
+            }
+            (
+                State::Single(_),
+                Credentials::External { authorization_id: text } | Credentials::Anonymous { trace: text },
+            ) => (text.as_bytes().into(), State::Over),
+            (State::LoginName, credentials) => {
+                (credentials.authentication_id().as_bytes().into(), State::LoginPassword)
+            }
+            (State::LoginPassword, Credentials::Plain { password, .. }) => {
+                (password.expose().as_bytes().into(), State::Over)
+            }
+            (State::Token(answer), _) => ((*answer).into(), State::Over),
+            (State::Scram(_) | State::Over | State::Single(_) | State::LoginPassword, _) => {
+                unreachable!("the callers step only an exchange that goes on, and new() knows what it carries")
+            }
         };
         self.state = next;
-        Secret::new(message)
+        message
     }
+}
+
+/// What no mechanism can carry.
+fn check(credentials: &Credentials) -> Result<(), SaslError> {
+    let is_control = |text: &String| text.contains(char::is_control);
+    match credentials {
+        Credentials::Plain { authorization_id, authentication_id, password } => {
+            if [authorization_id, authentication_id, password.expose()].iter().any(|part| part.contains('\0')) {
+                return Err(SaslError::Malformed);
+            }
+            if authentication_id.is_empty() || password.expose().is_empty() {
+                return Err(SaslError::Empty);
+            }
+        }
+        Credentials::Bearer { authorization_id, token, host, .. } => {
+            if is_control(authorization_id) || is_control(token.expose()) || host.as_ref().is_some_and(is_control) {
+                return Err(SaslError::Malformed);
+            }
+            if token.expose().is_empty() {
+                return Err(SaslError::Empty);
+            }
+        }
+        Credentials::External { authorization_id: text } | Credentials::Anonymous { trace: text } => {
+            if is_control(text) {
+                return Err(SaslError::Malformed);
+            }
+        }
+        Credentials::Proven { .. } => return Err(SaslError::Malformed),
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -119,7 +218,7 @@ mod tests {
                     assert_eq!(client.respond(b"").unwrap_err(), SaslError::OutOfOrder);
                     return credentials;
                 }
-                Progress::Failed(error) => panic!("{error}"),
+                other => panic!("{other:?}"),
             }
         }
     }

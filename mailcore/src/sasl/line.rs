@@ -63,3 +63,16 @@ pub fn decode_initial_response(argument: &[u8]) -> Result<Vec<u8>, SaslError> {
 pub fn encode(message: &[u8]) -> String {
     STANDARD.encode(message)
 }
+
+/// Encodes what a client sends behind the mechanism in its command, where a response without octets is `=` (RFC 4954 §4,
+/// RFC 9051 §6.2.2).
+///
+/// ```
+/// assert_eq!(pillarbox_core::sasl::encode_initial_response(b""), "=");
+/// ```
+pub fn encode_initial_response(message: &[u8]) -> String {
+    match message {
+        b"" => "=".into(),
+        _ => encode(message),
+    }
+}

@@ -3,18 +3,39 @@
 //! A session decodes a client's line with [`decode_response`], shows the bytes to a [`ServerExchange`], and sends its
 //! challenges encoded with [`encode`]. The exchange ends in [`Credentials`], which whoever knows the users judges, or in a
 //! [`SaslError`].
+//!
+//! | mechanism | what the other side learns | ends in |
+//! |---|---|---|
+//! | SCRAM-SHA-256, SCRAM-SHA-1 (RFC 7677, RFC 5802) | that both know the password, not what it is | [`Credentials::Proven`] |
+//! | the same with -PLUS (RFC 9266) | and that both speak over the same TLS connection | [`Credentials::Proven`] |
+//! | PLAIN (RFC 4616), LOGIN | the password | [`Credentials::Plain`] |
+//! | OAUTHBEARER (RFC 7628), XOAUTH2 | a token | [`Credentials::Bearer`] |
+//! | EXTERNAL (RFC 4422 appendix A) | nothing that TLS did not tell | [`Credentials::External`] |
+//! | ANONYMOUS (RFC 4505) | nothing; for tests | [`Credentials::Anonymous`] |
+//!
+//! There is no CRAM-MD5 and no DIGEST-MD5 (RFC 6331): both need the password itself, or what is as good, on the server, and
+//! CRAM-MD5 proves nothing of the server.
 
+mod choice;
 mod client;
+mod credentials;
 mod line;
+mod prep;
+mod scram;
 mod server;
+mod simple;
 
 use alloc::string::String;
 use core::fmt;
 
-use crate::{Reply, Secret};
+use crate::crypto::{CryptoError, HashAlgorithm};
+use crate::{Reply, TlsFacts};
 
-pub use client::ClientExchange;
-pub use line::{LINE_MAX, decode_initial_response, decode_response, encode};
+pub use choice::{Choice, ClientPolicy};
+pub use client::{ClientExchange, ITERATIONS_MAX, ITERATIONS_MIN};
+pub use credentials::Credentials;
+pub use line::{LINE_MAX, decode_initial_response, decode_response, encode, encode_initial_response};
+pub use scram::{ScramAnswer, ScramKeys};
 pub use server::{Progress, ServerExchange};
 
 /// A SASL mechanism. The set is open: a name that this crate has no exchange for is [`Mechanism::Other`].
@@ -23,7 +44,7 @@ pub use server::{Progress, ServerExchange};
 /// use pillarbox_core::sasl::Mechanism;
 ///
 /// assert_eq!(Mechanism::parse("plain"), Some(Mechanism::Plain));
-/// assert_eq!(Mechanism::parse("XOAUTH2").unwrap().to_string(), "XOAUTH2");
+/// assert_eq!(Mechanism::parse("Gssapi").unwrap().to_string(), "GSSAPI");
 /// assert_eq!(Mechanism::parse("PLAIN "), None);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +54,22 @@ pub enum Mechanism {
     Plain,
     /// Identity and password, each asked for. Obsolete and never a standard, but what some clients still need.
     Login,
+    /// A proof of the password, with SHA-1 (RFC 5802).
+    ScramSha1,
+    /// The same, bound to the TLS connection (RFC 9266).
+    ScramSha1Plus,
+    /// A proof of the password, with SHA-256 (RFC 7677).
+    ScramSha256,
+    /// The same, bound to the TLS connection (RFC 9266).
+    ScramSha256Plus,
+    /// What TLS has proved (RFC 4422 appendix A).
+    External,
+    /// A token of OAuth 2.0 (RFC 7628).
+    OAuthBearer,
+    /// The same, in the older form that some providers have instead.
+    XOAuth2,
+    /// A visitor (RFC 4505).
+    Anonymous,
     /// Any other, by its name in capitals.
     Other(String),
 }
@@ -51,6 +88,14 @@ impl Mechanism {
         Some(match &*name {
             "PLAIN" => Mechanism::Plain,
             "LOGIN" => Mechanism::Login,
+            "SCRAM-SHA-1" => Mechanism::ScramSha1,
+            "SCRAM-SHA-1-PLUS" => Mechanism::ScramSha1Plus,
+            "SCRAM-SHA-256" => Mechanism::ScramSha256,
+            "SCRAM-SHA-256-PLUS" => Mechanism::ScramSha256Plus,
+            "EXTERNAL" => Mechanism::External,
+            "OAUTHBEARER" => Mechanism::OAuthBearer,
+            "XOAUTH2" => Mechanism::XOAuth2,
+            "ANONYMOUS" => Mechanism::Anonymous,
             _ => Mechanism::Other(name),
         })
     }
@@ -60,7 +105,63 @@ impl Mechanism {
         match self {
             Mechanism::Plain => "PLAIN",
             Mechanism::Login => "LOGIN",
+            Mechanism::ScramSha1 => "SCRAM-SHA-1",
+            Mechanism::ScramSha1Plus => "SCRAM-SHA-1-PLUS",
+            Mechanism::ScramSha256 => "SCRAM-SHA-256",
+            Mechanism::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
+            Mechanism::External => "EXTERNAL",
+            Mechanism::OAuthBearer => "OAUTHBEARER",
+            Mechanism::XOAuth2 => "XOAUTH2",
+            Mechanism::Anonymous => "ANONYMOUS",
             Mechanism::Other(name) => name,
+        }
+    }
+
+    /// Whether it is a form of SCRAM that is bound to the TLS connection.
+    pub const fn is_plus(&self) -> bool {
+        matches!(self, Mechanism::ScramSha1Plus | Mechanism::ScramSha256Plus)
+    }
+
+    /// The hash of SCRAM, if it is that.
+    pub const fn scram_hash(&self) -> Option<HashAlgorithm> {
+        match self {
+            Mechanism::ScramSha1 | Mechanism::ScramSha1Plus => Some(HashAlgorithm::Sha1),
+            Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => Some(HashAlgorithm::Sha256),
+            _ => None,
+        }
+    }
+
+    /// Whether it tells the other side something that can be used again: a password, a token. Such a mechanism belongs under
+    /// TLS.
+    pub const fn tells_secret(&self) -> bool {
+        matches!(self, Mechanism::Plain | Mechanism::Login | Mechanism::OAuthBearer | Mechanism::XOAuth2)
+    }
+
+    /// Whether a server can serve it here: there is an exchange, and TLS has what that needs, an exporter for a PLUS and the
+    /// client's certificate for EXTERNAL.
+    pub fn is_possible(&self, tls: Option<&TlsFacts>) -> bool {
+        match self {
+            Mechanism::Other(_) => false,
+            Mechanism::External => tls.is_some_and(|tls| tls.peer_certificate.is_some()),
+            _ => !self.is_plus() || tls.is_some_and(|tls| tls.exporter.is_some()),
+        }
+    }
+
+    /// Whether a client can show these credentials by it.
+    fn carries(&self, credentials: &Credentials) -> bool {
+        match credentials {
+            Credentials::Plain { authorization_id, .. } => match self {
+                Mechanism::Plain => true,
+                Mechanism::Login => authorization_id.is_empty(),
+                _ => self.scram_hash().is_some(),
+            },
+            Credentials::Bearer { authorization_id, .. } => match self {
+                Mechanism::OAuthBearer => true,
+                _ => *self == Mechanism::XOAuth2 && !authorization_id.is_empty(),
+            },
+            Credentials::External { .. } => *self == Mechanism::External,
+            Credentials::Anonymous { .. } => *self == Mechanism::Anonymous,
+            Credentials::Proven { .. } => false,
         }
     }
 }
@@ -68,72 +169,6 @@ impl Mechanism {
 impl fmt::Display for Mechanism {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// Who somebody says to be, and the proof.
-///
-/// Names and passwords are compared as they came: no SASLprep is applied, as RFC 4616 §2 leaves it to the comparing side and
-/// password files of other servers hold unprepared ones.
-///
-/// ```
-/// use pillarbox_core::sasl::Credentials;
-///
-/// let credentials = Credentials::plain("", "joe", "hunter2");
-/// assert_eq!(credentials.authentication_id(), "joe");
-/// assert_eq!(credentials.authorization_id(), None);
-/// assert!(credentials.password().unwrap().same_as(b"hunter2"));
-/// assert!(!format!("{credentials:?}").contains("hunter2"));
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Credentials {
-    /// A password in clear text: PLAIN, LOGIN, and the LOGIN command of IMAP.
-    #[non_exhaustive]
-    Plain {
-        /// Whom to act as; empty if nobody was named, which means the same person.
-        authorization_id: String,
-        /// Whose password it is.
-        authentication_id: String,
-        /// The password.
-        password: Secret<String>,
-    },
-}
-
-impl Credentials {
-    /// A password in clear text; `authorization_id` is empty to act as oneself.
-    pub fn plain(
-        authorization_id: impl Into<String>,
-        authentication_id: impl Into<String>,
-        password: impl Into<String>,
-    ) -> Self {
-        Credentials::Plain {
-            authorization_id: authorization_id.into(),
-            authentication_id: authentication_id.into(),
-            password: Secret::new(password.into()),
-        }
-    }
-
-    /// Whom to act as, if somebody was named. Somebody other than the
-    /// [`authentication_id`](Credentials::authentication_id) needs a right to be.
-    pub fn authorization_id(&self) -> Option<&str> {
-        match self {
-            Credentials::Plain { authorization_id, .. } => Some(&**authorization_id).filter(|id| !id.is_empty()),
-        }
-    }
-
-    /// Whose proof it is.
-    pub fn authentication_id(&self) -> &str {
-        match self {
-            Credentials::Plain { authentication_id, .. } => authentication_id,
-        }
-    }
-
-    /// The password, if that is the proof.
-    pub const fn password(&self) -> Option<&Secret<String>> {
-        match self {
-            Credentials::Plain { password, .. } => Some(password),
-        }
     }
 }
 
@@ -165,6 +200,32 @@ pub enum SaslError {
     /// A message came after the exchange had ended, or was not asked for.
     #[error("authentication message out of order")]
     OutOfOrder,
+    /// A name or a password has no form that can be compared (RFC 4013): it holds characters that nobody can see, or mixes
+    /// the directions of writing.
+    #[error("the name or the password holds forbidden characters")]
+    Unprepared,
+    /// The exchange is bound to another connection, or to none where it has to be: somebody may stand between the two sides
+    /// (RFC 5802 §6).
+    #[error("the channel binding does not fit")]
+    ChannelBinding,
+    /// A client's finding: the server wants fewer iterations than [`ITERATIONS_MIN`] or more than [`ITERATIONS_MAX`].
+    #[error("the number of iterations is out of range")]
+    Iterations,
+    /// A client's finding: the server refuses the proof.
+    #[error("the server refused the proof")]
+    Denied,
+    /// A client's finding: the server does not know the keys itself. It may be somebody else.
+    #[error("the server did not prove who it is")]
+    ServerProof,
+    /// There is no such hash here.
+    #[error("the hash is not supported here")]
+    Unsupported,
+}
+
+impl From<CryptoError> for SaslError {
+    fn from(_: CryptoError) -> Self {
+        SaslError::Unsupported
+    }
 }
 
 impl SaslError {
@@ -180,7 +241,13 @@ impl SaslError {
             SaslError::Cancelled => (501, 5, 7, 0),
             SaslError::BadBase64 | SaslError::Malformed | SaslError::InvalidUtf8 => (501, 5, 5, 2),
             SaslError::TooLong => (500, 5, 5, 6),
-            SaslError::Empty => (535, 5, 7, 8),
+            SaslError::Empty
+            | SaslError::Unprepared
+            | SaslError::ChannelBinding
+            | SaslError::Iterations
+            | SaslError::Denied
+            | SaslError::ServerProof => (535, 5, 7, 8),
+            SaslError::Unsupported => (454, 4, 7, 0),
             SaslError::UnknownMechanism => (504, 5, 5, 4),
             SaslError::OutOfOrder => (503, 5, 5, 1),
         };

@@ -3,8 +3,10 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Credentials, Mechanism, SaslError};
-use crate::Secret;
+use super::scram::{Server as Scram, Stage};
+use super::{Credentials, Mechanism, SaslError, ScramAnswer, simple};
+use crate::crypto::HashAlgorithm;
+use crate::{Secret, TlsFacts};
 
 /// The server's side of one exchange.
 ///
@@ -21,6 +23,27 @@ use crate::Secret;
 /// assert!(matches!(exchange.respond(b"hunter2"), Progress::Credentials(_)));
 /// # Ok::<(), pillarbox_core::sasl::SaslError>(())
 /// ```
+///
+/// SCRAM asks for the keys of a name, and proves to the client that the server has them:
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ring_crypto/mod.rs"));
+/// # use std::{num::NonZeroU32, sync::Arc};
+/// # use pillarbox_core::{SeededRandom, Secret};
+/// # fn main() -> Result<(), pillarbox_core::sasl::SaslError> {
+/// use pillarbox_core::sasl::{Mechanism, Progress, ScramAnswer, ScramKeys, ServerExchange};
+///
+/// let mut exchange = ServerExchange::new(&Mechanism::ScramSha256)?;
+/// let Progress::NeedsKeys { user, hash } = exchange.start(Some(b"n,,n=joe,r=clientnonce")) else { panic!("refused") };
+/// assert_eq!(user, "joe");
+/// let iterations = NonZeroU32::new(4096).unwrap();
+/// let keys = ScramKeys::derive(&RingCrypto, hash, iterations, b"salt", &Secret::from("hunter2"))?;
+/// // The random octets are those of a test here.
+/// let answer = ScramAnswer::new(keys, Arc::new(RingCrypto), &mut SeededRandom::new(1));
+/// assert!(matches!(exchange.keys(answer), Progress::Challenge(text) if text.starts_with(b"r=clientnonce")));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ServerExchange {
     state: State,
@@ -35,6 +58,19 @@ pub enum Progress {
     Challenge(Vec<u8>),
     /// The exchange is over; judge these.
     Credentials(Credentials),
+    /// Whose keys are needed: bring them with [`keys`](ServerExchange::keys), and for a name that there is not those of
+    /// [`ScramKeys::decoy`](super::ScramKeys::decoy).
+    NeedsKeys {
+        /// The name that the client says to be, prepared (RFC 4013).
+        user: String,
+        /// The hash that the keys are for.
+        hash: HashAlgorithm,
+    },
+    /// The exchange is over: the proof is wrong, or there is nobody of that name. It counts as a wrong password does.
+    Refused {
+        /// Who the client said to be.
+        authentication_id: String,
+    },
     /// The exchange is over and failed.
     Failed(SaslError),
 }
@@ -43,23 +79,66 @@ pub enum Progress {
 enum State {
     Plain,
     LoginName,
-    LoginPassword { name: String },
+    LoginPassword {
+        name: String,
+    },
+    Scram(Scram),
+    External,
+    OAuthBearer,
+    XOAuth2,
+    Anonymous,
+    /// A token was told; this is what follows if it is no good.
+    Token(&'static [u8]),
     Over,
 }
+
+/// What tells a client of OAUTHBEARER, before it is refused, that its token is no good (RFC 7628 §3.2.2).
+const OAUTHBEARER_ERROR: &[u8] = br#"{"status":"invalid_token"}"#;
+/// The same with XOAUTH2.
+const XOAUTH2_ERROR: &[u8] = br#"{"status":"401","schemes":"bearer"}"#;
 
 impl ServerExchange {
     /// An exchange by this mechanism.
     ///
     /// # Errors
     ///
-    /// [`SaslError::UnknownMechanism`] if there is none. Which of the others are on offer is the caller's to check.
+    /// [`SaslError::UnknownMechanism`] if there is none. Which of the others are on offer is the caller's to check, or
+    /// [`among`](ServerExchange::among)'s, without which a PLUS has nothing to bind to.
     pub const fn new(mechanism: &Mechanism) -> Result<Self, SaslError> {
         let state = match mechanism {
             Mechanism::Plain => State::Plain,
             Mechanism::Login => State::LoginName,
+            Mechanism::External => State::External,
+            Mechanism::OAuthBearer => State::OAuthBearer,
+            Mechanism::XOAuth2 => State::XOAuth2,
+            Mechanism::Anonymous => State::Anonymous,
+            Mechanism::ScramSha1 | Mechanism::ScramSha1Plus | Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => {
+                let Some(hash) = mechanism.scram_hash() else { return Err(SaslError::UnknownMechanism) };
+                State::Scram(Scram { hash, plus: mechanism.is_plus(), exporter: None, stage: Stage::First })
+            }
             Mechanism::Other(_) => return Err(SaslError::UnknownMechanism),
         };
         Ok(ServerExchange { state })
+    }
+
+    /// An exchange by this mechanism, if it is among those that a server has and is
+    /// [possible](Mechanism::is_possible) on this connection. Knows what else is on offer, and so notices where somebody
+    /// between the two sides took a PLUS out of the offer (RFC 5802 §6).
+    ///
+    /// # Errors
+    ///
+    /// [`SaslError::UnknownMechanism`] if it is not.
+    pub fn among(mechanisms: &[Mechanism], mechanism: &Mechanism, tls: Option<&TlsFacts>) -> Result<Self, SaslError> {
+        if !mechanisms.contains(mechanism) || !mechanism.is_possible(tls) {
+            return Err(SaslError::UnknownMechanism);
+        }
+        let mut exchange = ServerExchange::new(mechanism)?;
+        if let State::Scram(scram) = &mut exchange.state
+            && mechanisms.iter().any(Mechanism::is_plus)
+        {
+            scram.exporter = tls.and_then(|tls| tls.exporter);
+        }
+        Ok(exchange)
     }
 
     /// Begins, with the initial response if the command had one.
@@ -68,7 +147,15 @@ impl ServerExchange {
             // Deviates from RFC 4954 §4: because clients send the name with AUTH LOGIN, though the server speaks first there.
             (Some(response), _) => self.respond(response),
             // RFC 4422 §5.1: an empty challenge asks for the initial response.
-            (None, State::Plain) => Progress::Challenge(Vec::new()),
+            (
+                None,
+                State::Plain
+                | State::Scram(Scram { stage: Stage::First, .. })
+                | State::External
+                | State::OAuthBearer
+                | State::XOAuth2
+                | State::Anonymous,
+            ) => Progress::Challenge(Vec::new()),
             (None, State::LoginName) => Progress::Challenge(b"Username:".to_vec()),
             (None, _) => self.over(Err(SaslError::OutOfOrder)),
         }
@@ -88,7 +175,57 @@ impl ServerExchange {
             State::LoginPassword { name } => {
                 self.over(text(response).map(|password| Credentials::plain("", name, password)))
             }
-            State::Over => self.over(Err(SaslError::OutOfOrder)),
+            State::Scram(mut scram) => {
+                let stage = core::mem::replace(&mut scram.stage, Stage::First);
+                let result = scram.respond(stage, response);
+                self.scram(scram, result)
+            }
+            State::External => self.over(simple::parse_external(response)),
+            State::Anonymous => self.over(simple::parse_anonymous(response)),
+            State::OAuthBearer => self.token(simple::parse_oauthbearer(response), OAUTHBEARER_ERROR),
+            State::XOAuth2 => self.token(simple::parse_xoauth2(response), XOAUTH2_ERROR),
+            State::Token(_) | State::Over => self.over(Err(SaslError::OutOfOrder)),
+        }
+    }
+
+    /// Goes on with the keys that [`Progress::NeedsKeys`] asked for.
+    pub fn keys(&mut self, answer: ScramAnswer) -> Progress {
+        match core::mem::replace(&mut self.state, State::Over) {
+            State::Scram(mut scram) => {
+                let stage = core::mem::replace(&mut scram.stage, Stage::First);
+                let result = scram.keys(stage, answer);
+                self.scram(scram, result)
+            }
+            _ => self.over(Err(SaslError::OutOfOrder)),
+        }
+    }
+
+    /// The credentials were judged, and are no good: what the client has to be told before it is refused. Send it as a
+    /// challenge; whatever the client answers, or `*`, the refusal follows (RFC 7628 §3.2.3).
+    pub fn refuse(self) -> Option<&'static [u8]> {
+        match self.state {
+            State::Token(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    fn token(&mut self, result: Result<Credentials, SaslError>, error: &'static [u8]) -> Progress {
+        let progress = self.over(result);
+        if let Progress::Credentials(_) = progress {
+            self.state = State::Token(error);
+        }
+        progress
+    }
+
+    fn scram(&mut self, mut scram: Scram, result: Result<(Progress, Option<Stage>), SaslError>) -> Progress {
+        match result {
+            Ok((progress, Some(stage))) => {
+                scram.stage = stage;
+                self.state = State::Scram(scram);
+                progress
+            }
+            Ok((progress, None)) => progress,
+            Err(error) => Progress::Failed(error),
         }
     }
 
