@@ -36,13 +36,13 @@ fn serve(mut stream: TcpStream, config: Arc<ServerConfig>, told: &mpsc::Sender<M
     let mut session = ServerSession::new(config, Peer::default());
     let start = Instant::now();
     let now = || Time::from_origin(start.elapsed());
-    let (mut buffer, mut filled, mut message, mut taken) = (Vec::new(), 0, Message::default(), Vec::new());
+    let (mut buffer, mut message, mut taken) = (Vec::new(), Message::default(), Vec::new());
+    // Where the unread octets begin and end.
+    let (mut start, mut end) = (0, 0);
     loop {
-        let mut unread = &buffer[..filled];
+        let mut unread = &buffer[start..end];
         let step = session.poll(now(), &mut unread).map(|event| message.hear(event, &mut taken));
-        let used = filled - unread.len();
-        buffer.copy_within(used..filled, 0);
-        filled -= used;
+        start = end - unread.len();
         if let Step::Event(is_question) = step {
             if is_question {
                 session.answer(now(), Answer::Accept).map_err(io::Error::other)?;
@@ -57,11 +57,14 @@ fn serve(mut stream: TcpStream, config: Arc<ServerConfig>, told: &mpsc::Sender<M
         let wait = session.deadline().map(|deadline| (deadline - now()).max(Duration::from_millis(1)));
         match step {
             Step::NeedInput => {
-                buffer.resize(session.max_unread().max(filled), 0);
+                // Once for each read, not for each step: a body may come in as many pieces as it has dots.
+                buffer.copy_within(start..end, 0);
+                (start, end) = (0, end - start);
+                buffer.resize(session.max_unread().max(end), 0);
                 stream.set_read_timeout(wait)?;
-                match stream.read(&mut buffer[filled..]) {
+                match stream.read(&mut buffer[end..]) {
                     Ok(0) => session.handle_eof(now()),
-                    Ok(read) => filled += read,
+                    Ok(read) => end += read,
                     Err(error) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) => {
                         session.handle_timeout(now());
                     }
