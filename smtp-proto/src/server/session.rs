@@ -128,7 +128,9 @@ pub(super) enum Question {
 
 /// Whose turn it is. Bytes that a client sends before it read the reply it has to wait for are an attack on one of the two
 /// sides (commands hidden in another protocol's request, a second message behind a first, clear text in front of TLS), or a
-/// client that does not look at replies. They meet the same refusal however they were cut.
+/// client that does not look at replies. They meet the same refusal however they were cut: the reply, for it may have left
+/// already, then 554 and the end. Behind STARTTLS that is 220 and 554, both in clear text: the session closes instead of
+/// asking for a handshake, so nothing that was said in front of one can count behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     /// The client may send.
