@@ -42,7 +42,7 @@ const COMMANDS: [(&str, &[u8]); 5] = [
 
 /// A whole turn of a session: what a command says is not public without one.
 fn command(name: &'static str, line: &'static [u8]) -> Case {
-    let mut session = if name == "LOGIN" { stranger() } else { selected() };
+    let mut session = if name == "LOGIN" { stranger(&config()) } else { selected(&config()) };
     let ours = move || {
         let mut unread = black_box(line);
         while let Step::Event(event) = session.poll(Time::ZERO, &mut unread) {
@@ -73,19 +73,28 @@ fn command(name: &'static str, line: &'static [u8]) -> Case {
     }
 }
 
-fn stranger() -> ServerSession {
+pub fn config() -> Arc<ServerConfig> {
     let mut config = ServerConfig::default();
     config.login_without_tls = true;
     config.limits.bad_before_login = u32::MAX;
-    let mut session = ServerSession::new(Arc::new(config), Peer::default());
+    Arc::new(config)
+}
+
+fn stranger(config: &Arc<ServerConfig>) -> ServerSession {
+    let mut session = ServerSession::new(config.clone(), Peer::default());
     turn(&mut session, b"");
     session
 }
 
-/// With a mailbox of 1,000 messages.
-pub fn selected() -> ServerSession {
-    let mut session = stranger();
+pub fn logged_in(config: &Arc<ServerConfig>) -> ServerSession {
+    let mut session = stranger(config);
     turn(&mut session, b"a LOGIN joe secret\r\n");
+    session
+}
+
+/// With a mailbox of 1,000 messages.
+pub fn selected(config: &Arc<ServerConfig>) -> ServerSession {
+    let mut session = logged_in(config);
     turn(&mut session, b"b SELECT INBOX\r\n");
     session
 }
@@ -124,7 +133,7 @@ fn fetch(name: &'static str, raw: &[u8], written: bool) -> Case {
     let (mut envelope, mut structure) = (Vec::new(), Vec::new());
     write(&mut envelope, &mut structure);
     let uid = Uid::new(17).expect("it is not 0");
-    let mut session = selected();
+    let mut session = selected(&config());
     let mut answer = move || {
         let mut unread = COMMAND;
         let Step::Event(Event::Fetch { .. }) = session.poll(Time::ZERO, &mut unread) else { unreachable!("it asks") };

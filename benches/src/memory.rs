@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pillarbox_core::{Step, Time};
+use pillarbox_imap::server::{ServerConfig, ServerSession};
 use pillarbox_smtp::server as smtp;
 
 use crate::allocation::counted;
@@ -11,10 +12,12 @@ use crate::report::{Goal, Quantity, Row, Spread, Unit};
 
 pub fn rows() -> Vec<Row> {
     let config = Arc::new(smtp::ServerConfig::new("mx.example"));
+    let imap_config = imap::config();
     vec![
         row("SMTP session after EHLO", || greeted(&config), vec![Goal::AtMost(1024.0)]),
         row("SMTP session after a message", || after_a_message(&config), vec![Goal::AtMost(1024.0)]),
-        row("IMAP session in IDLE, 1,000 messages", idling, vec![]),
+        row("IMAP session after LOGIN", || imap::logged_in(&imap_config), vec![]),
+        row("IMAP session in IDLE, 1,000 messages", || idling(&imap_config), vec![]),
     ]
 }
 
@@ -45,14 +48,14 @@ fn accept_all(session: &mut smtp::ServerSession, mut unread: &[u8]) {
 }
 
 /// The view holds four octets a message.
-fn idling() -> pillarbox_imap::server::ServerSession {
-    let mut session = imap::selected();
+fn idling(config: &Arc<ServerConfig>) -> ServerSession {
+    let mut session = imap::selected(config);
     imap::turn(&mut session, b"c IDLE\r\n");
     assert!(session.is_idling());
     session
 }
 
-/// The struct and what it holds on the heap, as the mean of many; a configuration that each makes for itself is in it.
+/// The struct and what it holds on the heap, as the mean of many. The configuration is shared and not counted.
 fn row<T>(name: &str, make: impl Fn() -> T, goals: Vec<Goal>) -> Row {
     const SESSIONS: usize = 1000;
     let (sessions, _, live) = counted(|| (0..SESSIONS).map(|_| make()).collect::<Vec<T>>());

@@ -91,6 +91,8 @@ fn in_data() -> ServerSession {
     for flight in ["", "EHLO c.example\r\n", "MAIL FROM:<a@c.example>\r\nRCPT TO:<joe@mx.example>\r\nDATA\r\n"] {
         show(&mut session, flight.as_bytes(), |_| {});
     }
+    // The header ends at once: its limits are not what is measured.
+    show(&mut session, b"\r\n", |_| {});
     assert!(session.output().is_empty());
     session
 }
@@ -129,6 +131,14 @@ fn copied_body(name: &'static str, slice: Vec<u8>) -> Case {
     let len = slice.len();
     let (mut ours, mut theirs) = (Vec::with_capacity(2 * SLICE), Vec::with_capacity(2 * SLICE));
     let same = slice.clone();
+    // The peer takes no dot away at the very start of a body; from the second slice on both do the same.
+    for _ in 0..2 {
+        ours.clear();
+        theirs.clear();
+        show(&mut session, &slice, |octets| ours.extend_from_slice(octets));
+        receiver.ingest(&mut slice.iter(), &mut theirs);
+    }
+    assert!(ours == theirs, "both find the same body");
     Case {
         section: 2,
         name,
@@ -148,7 +158,7 @@ fn copied_body(name: &'static str, slice: Vec<u8>) -> Case {
             }),
         )),
         goals: vec![],
-        note: "both end with the body in a `Vec`",
+        note: "both end with the body in a `Vec`; ours repairs bare CR and LF, the peer lets them pass",
     }
 }
 

@@ -94,7 +94,7 @@ fn open(dir: &Path, count: usize, rounds: usize) -> Vec<Row> {
     };
     let mut open = || Mailbox::open(&maildir, Access::ReadWrite).expect("it opens").messages().len();
     let first = millis(&mut open);
-    let peer = maildir::Maildir::from(path.clone());
+    let peer = maildir::Maildir::from(path);
     let mut list = || peer.list_cur().filter(|entry| entry.is_ok()).count();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
