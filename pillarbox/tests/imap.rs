@@ -163,6 +163,7 @@ async fn the_flags_of_more_messages_than_changes_may_wait() {
     let mut client = server.in_inbox().await;
     assert_eq!(client.ok("STORE 1:* +FLAGS.SILENT (\\Seen)").await, "OK Stored\r\n");
     assert!(client.ok("SEARCH UNSEEN").await.starts_with("* SEARCH\r\n"));
+    assert_eq!(client.ok("SEARCH ALL").await.lines().next().unwrap().split(' ').count(), 66_002);
     let told = client.ok("STORE 1:* +FLAGS (\\Flagged)").await;
     assert_eq!(told.lines().count(), 66_001, "each message once, and the end");
 }
@@ -326,6 +327,20 @@ async fn a_message_that_is_refused_is_eaten() {
     let answer = client.append("INBOX", vec![b'x'; 1 << 20]).await;
     assert!(answer.starts_with("NO [UNAVAILABLE]"), "{answer}");
     assert!(client.ok("STATUS INBOX (MESSAGES)").await.starts_with("* STATUS INBOX (MESSAGES 0)"));
+}
+
+#[tokio::test]
+async fn what_was_done_is_not_called_refused() {
+    let (server, store) = bent();
+    server.add("INBOX", MESSAGE).await;
+    let mut client = server.in_inbox().await;
+    store.bend.blind.store(true, SeqCst);
+    client.fails("NOOP", "NO [UNAVAILABLE]").await;
+    assert!(client.append("INBOX", MESSAGE).await.starts_with("OK [APPENDUID"));
+    assert!(client.ok("STORE 1 +FLAGS (\\Deleted)").await.starts_with("* 1 FETCH"));
+    assert_eq!(client.ok("EXPUNGE").await, "* 1 EXPUNGE\r\nOK Expunged\r\n");
+    store.bend.blind.store(false, SeqCst);
+    assert_eq!(client.ok("NOOP").await, "* 1 EXISTS\r\nOK Done\r\n");
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ impl Connection {
         if mark_seen {
             self.mark_seen(&mut found).await?;
         }
-        self.catch_up().await?;
+        self.look().await;
         // The set names only messages that the client was told of, so those that the store left out are gone.
         let mut expunged = (found.len() as u64) < uids.len();
         for message in &found {

@@ -8,9 +8,12 @@ use super::fetch::read_message;
 use super::session::{Connection, Trouble, no_mailbox};
 use crate::parts::{StoreError, StoreErrorKind};
 
+/// So many messages are told at a time, so that a client that does not read holds up no more.
+const FOUND_MAX: usize = 1024;
+
 impl Connection {
     pub(super) async fn search(&mut self, query: Query) -> Result<(), Trouble> {
-        self.catch_up().await?;
+        self.look().await;
         let found = {
             let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
             self.wire.answer(mailbox.search(&query)).await?
@@ -19,7 +22,10 @@ impl Connection {
             Some(found) => found,
             None => self.search_one_by_one(&query).await?,
         };
-        self.answer(Answer::Found(&found));
+        for some in found.chunks(FOUND_MAX) {
+            self.answer(Answer::Found(some));
+            self.flush_if_full().await?;
+        }
         self.answer(Answer::Done);
         Ok(())
     }

@@ -300,7 +300,7 @@ impl Connection {
                     self.wire.answer(mailbox.set_flags(&uids, change, &flags)).await?
                 };
                 // First what everybody is told, then the answer: the session then knows that this client was told.
-                self.catch_up().await?;
+                self.look().await;
                 // RFC 2180 §4.2: .SILENT asks for nothing that could be missing.
                 let expunged = !silent && (now.len() as u64) < uids.len();
                 for (uid, flags) in now {
@@ -328,7 +328,7 @@ impl Connection {
                     let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
                     self.wire.answer(mailbox.expunge(only.as_ref())).await?
                 };
-                self.catch_up().await?;
+                self.look().await;
                 self.answer(Answer::Expunged(&gone));
                 self.answer(Answer::Done);
             }
@@ -372,7 +372,7 @@ impl Connection {
         let Some(mut append) = self.append.take() else { return Err(no_mailbox().into()) };
         let appended = self.wire.answer(append.publish()).await?;
         // What the selected mailbox learns of the message may go out with the answer.
-        self.catch_up().await?;
+        self.look().await;
         match appended.uid {
             Some((uid_validity, uid)) => self.answer(Answer::Appended { uid_validity, uid }),
             None => self.answer(Answer::Done),
@@ -380,8 +380,16 @@ impl Connection {
         Ok(())
     }
 
+    /// Tells the session what happened in the selected mailbox, if that can be found out. What was done before was done: a
+    /// message that is stored must not be called refused because of another mailbox.
+    pub(super) async fn look(&mut self) {
+        if let Err(error) = self.catch_up().await {
+            self.failed("mailbox", &error);
+        }
+    }
+
     /// Tells the session what happened in the selected mailbox.
-    pub(super) async fn catch_up(&mut self) -> Result<(), StoreError> {
+    async fn catch_up(&mut self) -> Result<(), StoreError> {
         if let Some(mailbox) = &mut self.selected {
             let changes = self.wire.answer(mailbox.refresh()).await?;
             let now = self.wire.now();

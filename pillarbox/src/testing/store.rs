@@ -121,6 +121,9 @@ async fn messages(store: &dyn MailboxStore, user: &Identity) {
     assert_eq!(data[0].size, octets.len() as u64);
     assert_eq!(data[0].internal_date.unix_seconds(), 1_234_567_890);
     assert_eq!(data[1].flags, flags(&[Flag::Seen, keyword]));
+    let told = inbox.flags(&all()).await.expect("flags are told");
+    let known: Vec<_> = data.iter().map(|message| (message.uid, message.flags.clone())).collect();
+    assert_eq!(told, known, "flags alone are the same flags");
     let mut reader = inbox.read(one).await.expect("a message opens");
     assert_eq!(reader.size(), octets.len() as u64);
     assert_eq!(read_all(&mut *reader).await, octets, "a message reads back octet for octet");
@@ -128,6 +131,9 @@ async fn messages(store: &dyn MailboxStore, user: &Identity) {
     assert_eq!(reader.read_at(16, &mut part).await.expect("a part is readable"), 5);
     assert_eq!(&part, b"Hello");
     assert_eq!(reader.read_at(9999, &mut part).await.expect("there is nothing behind the end"), 0);
+    let mut most = vec![0; octets.len() + 100];
+    let read = reader.read_at(7, &mut most).await.expect("as much as there is is readable");
+    assert!(read > 0 && octets[7..].starts_with(&most[..read]), "octets come from where they were asked for");
 
     let set = |uid| UidSet::one(uid);
     let now = inbox.set_flags(&set(one), FlagChange::Add, &flags(&[Flag::Seen])).await.expect("flags are added");
@@ -167,6 +173,15 @@ async fn messages(store: &dyn MailboxStore, user: &Identity) {
         Err(error) => assert_eq!(error.kind, StoreErrorKind::Expunged),
         Ok(_) => panic!("an expunged message opens"),
     }
+    let error = inbox.copy(&set(one), &name("Copies")).await.expect_err("what is gone is copied");
+    assert_eq!(error.kind, StoreErrorKind::Expunged);
+    let copies_before = uids(&mut *copies).await.len();
+    let (_, pairs) = inbox.copy(&[one, two].into_iter().collect(), &name("Copies")).await.expect("the rest is copied");
+    assert_eq!(pairs.iter().map(|pair| pair.0).collect::<Vec<_>>(), [two], "what is gone is left out");
+    copies.refresh().await.expect("a look");
+    assert_eq!(uids(&mut *copies).await.len(), copies_before + 1);
+    assert_eq!(inbox.messages(&set(one)).await.expect("nothing is told of what is gone"), []);
+    assert_eq!(inbox.set_flags(&set(one), FlagChange::Add, &flags(&[Flag::Seen])).await.expect("nor changed"), []);
     let four = add(store, user, "INBOX", b"x", &[]).await;
     assert!(four > three, "UIDs are not used again");
 

@@ -39,6 +39,8 @@ pub struct Bend {
     pub permits: Semaphore,
     /// Somebody waits for one.
     pub publishing: Semaphore,
+    /// Looking for changes fails.
+    pub blind: AtomicBool,
     /// Waiting for news fails so often.
     pub no_news: AtomicUsize,
 }
@@ -57,6 +59,7 @@ impl Bent {
                 largest_piece: AtomicUsize::new(0),
                 permits: Semaphore::new(1000),
                 publishing: Semaphore::new(0),
+                blind: AtomicBool::new(false),
                 no_news: AtomicUsize::new(0),
             }),
         }
@@ -159,6 +162,9 @@ impl Mailbox for Open {
         self.inner.snapshot()
     }
     fn refresh(&mut self) -> BoxFuture<'_, Result<Vec<Change>>> {
+        if self.bend.blind.load(SeqCst) {
+            return Box::pin(std::future::ready(Err(trouble(StoreErrorKind::Unavailable))));
+        }
         self.inner.refresh()
     }
     fn changes(&mut self) -> BoxFuture<'_, Result<Vec<Change>>> {
