@@ -38,11 +38,13 @@ strace -f -yy -s 100 -o "$work/trace" -e "trace=$calls" \
 tracer=$!
 server=
 for _ in $(seq 200); do
-    server=$(head -n 1 "$work/trace" 2>/dev/null | cut -d ' ' -f 1)
+    # The trace may not be there yet.
+    server=$(head -n 1 "$work/trace" 2>/dev/null | cut -d ' ' -f 1) || server=
     if [ "$(grep -c '^listening' "$work/server.log")" = 3 ]; then break; fi
     kill -0 "$tracer" 2>/dev/null || fail "the server did not come up"
     sleep 0.05
 done
+[ -n "$server" ] || fail "the trace says nothing"
 send() { # port, protocol, recipients
     swaks --server "127.0.0.1:$1" --protocol "$2" --from tester@example.net --to "$3" --header "Subject: $2 to $3" \
         --silent 3 || fail "$2 to $3"
