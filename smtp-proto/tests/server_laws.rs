@@ -23,6 +23,8 @@ fn options(settings: &str) -> Options {
     options
 }
 
+const SMALL: &str =
+    "message_size_max=20 refused_size_max=0 field_size_max=12 header_size_max=16 fields_max=2 received_max=1";
 const SUBMISSION: &str = "starttls auth=PLAIN,LOGIN auth_without_tls message_size_max=2000 recipients_max=3";
 
 #[test]
@@ -41,6 +43,19 @@ fn whole_sessions() {
     check(ServerSubject::default, &flights, &options(SUBMISSION)).unwrap();
     check(ServerSubject::default, &flights[..4], &options("bare_newlines=reject")).unwrap();
     check(ServerSubject::default, &flights, &options("protocol=lmtp")).unwrap();
+    // Whichever of its limits a header passes, where it does so does not depend on the cuts.
+    for limits in [
+        "received_max=0",
+        "field_size_max=12 fields_max=2",
+        "field_size_max=11 header_size_max=11",
+        "header_size_max=12 fields_max=1",
+        "message_size_max=14 header_size_max=13",
+        "message_size_max=3",
+    ] {
+        let header = b"Received: x\r\nSubject: y\r\n z\r\n\r\n..\r\n.\r\nRSET\r\n";
+        let flights = [flights[0], flights[1], header];
+        check(ServerSubject::default, &flights, &options(limits)).unwrap();
+    }
     let lmtp: [&[u8]; 3] = [
         b"LHLO c.example\r\n",
         b"MAIL FROM:<>\r\nRCPT TO:<a@mx.example>\r\nRCPT TO:<b@mx.example>\r\nDATA\r\n",
@@ -78,7 +93,7 @@ fn final_replies(output: &[u8]) -> usize {
 fn mutated_dialogs() {
     let seeds = seeds(DIALOGS);
     for (settings, iterations) in
-        [(SUBMISSION, 600), ("tls auth=PLAIN,LOGIN auth_required", 300), ("protocol=lmtp", 300)]
+        [(SUBMISSION, 600), ("tls auth=PLAIN,LOGIN auth_required", 300), ("protocol=lmtp", 300), (SMALL, 300)]
     {
         torture(ServerSubject::default, &seeds, iterations, &options(settings)).unwrap();
     }
