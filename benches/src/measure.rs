@@ -1,6 +1,8 @@
 //! Two pieces of work beside each other: taken in turns, so that whatever else the machine does falls on both.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::allocation::counted;
 use crate::report::{Goal, Peer, Quantity, Row, Spread, Unit};
@@ -97,22 +99,25 @@ impl Scale {
 
 /// Nanoseconds for a call.
 fn time(work: &mut Work, calls: u64) -> f64 {
-    let start = Instant::now();
-    for _ in 0..calls {
-        work();
-    }
-    start.elapsed().as_nanos() as f64 / calls as f64
+    cpu_time(|| (0..calls).for_each(|_| work())).as_nanos() as f64 / calls as f64
+}
+
+/// What a piece of work that waits for nothing took of the processor. Time in which other programs ran is not in it.
+pub fn cpu_time(work: impl FnOnce()) -> Duration {
+    let now = || {
+        let now = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+    };
+    let start = now();
+    work();
+    now() - start
 }
 
 /// How many calls fill a sample. Warms up on the way.
 fn calls_for(work: &mut Work, sample: Duration) -> u64 {
     let mut calls = 1;
     loop {
-        let start = Instant::now();
-        for _ in 0..calls {
-            work();
-        }
-        let elapsed = start.elapsed();
+        let elapsed = cpu_time(|| (0..calls).for_each(|_| work()));
         if elapsed * 2 >= sample {
             return ((calls as f64 * sample.as_secs_f64() / elapsed.as_secs_f64()) as u64).max(1);
         }

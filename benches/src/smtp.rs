@@ -13,7 +13,7 @@ use smtp_proto::request::receiver::DataReceiver;
 use smtp_proto::response::parser::ResponseReceiver;
 use smtp_proto::{EhloResponse, Request};
 
-use crate::measure::{Case, Scale};
+use crate::measure::{Case, Scale, cpu_time};
 use crate::report::{Goal, Quantity, Row, Spread, Unit};
 
 const PEER: &str = "smtp-proto 0.2.5";
@@ -167,26 +167,23 @@ pub fn drips(rounds: usize) -> Vec<Row> {
     let of_body = |octets: usize| {
         let slice = few_dots();
         let mut session = in_data();
-        let start = std::time::Instant::now();
-        for at in 0..octets {
-            show(&mut session, &slice[at % slice.len()..][..1], |octets| _ = black_box(octets));
-        }
-        start.elapsed().as_secs_f64()
+        let drip = |at: usize| show(&mut session, &slice[at % slice.len()..][..1], |octets| _ = black_box(octets));
+        cpu_time(|| (0..octets).for_each(drip)).as_secs_f64()
     };
     // The driver shows the whole line so far each time.
     let of_line = |octets: usize| {
         let line = [&b"NOOP "[..], &vec![b'x'; octets], b"\r\n"].concat();
-        let start = std::time::Instant::now();
-        for _ in 0..200 {
-            let mut config = ServerConfig::new("mx.example");
-            config.limits.command_line_max = 1 << 20;
-            let mut session = ServerSession::new(Arc::new(config), Peer::default());
+        let mut config = ServerConfig::new("mx.example");
+        config.limits.command_line_max = 1 << 20;
+        let config = Arc::new(config);
+        let once = |_| {
+            let mut session = ServerSession::new(config.clone(), Peer::default());
             show(&mut session, b"", |_| {});
             for at in 1..=line.len() {
                 show(&mut session, &line[..at], |_| {});
             }
-        }
-        start.elapsed().as_secs_f64()
+        };
+        cpu_time(|| (0..200).for_each(once)).as_secs_f64()
     };
     let row = |name: &str, run: &dyn Fn(usize) -> f64, octets: usize| Row {
         section: 2,
