@@ -172,7 +172,7 @@ fn fetch(name: &'static str, raw: &[u8], written: bool) -> Case {
         note: if written {
             "ours: a whole turn of a session; peer: a tree to octets"
         } else {
-            "ours reads the message (1.9 KB) and serves the command; peer: a tree to octets"
+            "ours reads the message (2 KB) and serves the command; peer: a tree to octets"
         },
     }
 }
