@@ -25,15 +25,17 @@ mod search;
 mod seats;
 mod session;
 
+use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use pillarbox_imap::server::{Limits, ServerConfig};
 
-use crate::net::{Doorway, Incoming, Listener, PeerLimits, Transport, contain};
+use crate::net::{Caller, Conversation, Doorway, Incoming, Listener, Lost, PeerLimits, Transport, converse};
 use crate::parts::Parts;
 use crate::shutdown::Shutdown;
 use seats::UserSeats;
+use session::Connection;
 
 /// Sessions of one user from one address, unless the embedder says otherwise: some programs keep one for each mailbox.
 const USER_SESSIONS_MAX: usize = 10;
@@ -139,29 +141,26 @@ impl ImapServer {
 
 /// One connection from its first octet to its last.
 async fn run(shared: Arc<Shared>, incoming: Incoming, shutdown: Shutdown) {
-    let observer = Arc::clone(&shared.parts.observer);
     let Incoming { transport, ip, session: number, seat } = incoming;
-    observer.connected(number, shared.service, ip);
-    let reason = match contain(session::start(&shared, transport, ip, seat.address, number)).await {
-        Ok(Ok(mut session)) => match contain(session.run(&shutdown)).await {
-            Ok(Ok(())) => {
-                let reason = session.close_reason().unwrap_or_else(|| "open".into());
-                session.close().await;
-                reason
-            }
-            Ok(Err(lost)) => session.close_reason().unwrap_or_else(|| format!("{lost:?}")),
-            Err(panic) => {
-                observer.failed(number, "session", &panic);
-                session.abort().await;
-                "panic".into()
-            }
-        },
-        Ok(Err(why)) => why.to_string(),
-        Err(panic) => {
-            observer.failed(number, "session", &panic);
-            "panic".into()
-        }
-    };
-    drop(seat);
-    observer.disconnected(number, &reason);
+    let start = session::start(&shared, transport, ip, seat.address, number);
+    let caller = Caller { observer: &*shared.parts.observer, service: shared.service, number, ip, seat };
+    converse(caller, start, &shutdown).await;
+}
+
+impl Conversation for Connection {
+    fn run(&mut self, shutdown: &Shutdown) -> impl Future<Output = Result<(), Lost>> + Send {
+        self.run(shutdown)
+    }
+
+    fn close_reason(&self) -> Option<String> {
+        self.close_reason()
+    }
+
+    fn close(self) -> impl Future<Output = ()> + Send {
+        self.close()
+    }
+
+    fn abort(self) -> impl Future<Output = ()> + Send {
+        self.abort()
+    }
 }

@@ -1,6 +1,7 @@
 //! One connection's bytes, for the drivers of all protocols: unread input, flushing, deadlines, the switch to TLS.
 
 mod accept;
+mod converse;
 mod input;
 mod transcript;
 
@@ -14,7 +15,8 @@ use pillarbox_core::{Machine, Step, Time};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 pub use accept::{Accepted, Listener, PeerLimits};
-pub(crate) use accept::{Doorway, Incoming, contain};
+pub(crate) use accept::{Doorway, Incoming};
+pub(crate) use converse::{Caller, Conversation, converse};
 use input::Input;
 pub(crate) use transcript::{Dialect, Transcript};
 

@@ -27,15 +27,17 @@
 mod message;
 mod session;
 
+use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use pillarbox_smtp::server::{Limits, Protocol, ServerConfig};
 
-use crate::net::{Doorway, Incoming, Listener, PeerLimits, Transport, contain};
+use crate::net::{Caller, Conversation, Doorway, Incoming, Listener, Lost, PeerLimits, Transport, converse};
 use crate::parts::Parts;
 use crate::shutdown::Shutdown;
+use session::Connection;
 
 const FULL: &[u8] = b"421 4.7.0 too many connections, try again later\r\n";
 
@@ -139,31 +141,28 @@ impl SmtpServer {
 
 /// One connection from its first octet to its last.
 async fn run(shared: Arc<Shared>, incoming: Incoming, shutdown: Shutdown) {
-    let observer = Arc::clone(&shared.parts.observer);
     let Incoming { transport, ip, session: number, seat } = incoming;
-    observer.connected(number, shared.service, ip);
-    let reason = match contain(session::start(&shared, transport, ip, number)).await {
-        Ok(Ok(mut session)) => match contain(session.run(&shutdown)).await {
-            Ok(Ok(())) => {
-                let reason = session.close_reason();
-                session.close().await;
-                reason
-            }
-            Ok(Err(lost)) => lost.to_string(),
-            Err(panic) => {
-                observer.failed(number, "session", &panic);
-                session.abort().await;
-                "panic".into()
-            }
-        },
-        Ok(Err(why)) => why.to_string(),
-        Err(panic) => {
-            observer.failed(number, "session", &panic);
-            "panic".into()
-        }
-    };
-    drop(seat);
-    observer.disconnected(number, &reason);
+    let start = session::start(&shared, transport, ip, number);
+    let caller = Caller { observer: &*shared.parts.observer, service: shared.service, number, ip, seat };
+    converse(caller, start, &shutdown).await;
+}
+
+impl Conversation for Connection {
+    fn run(&mut self, shutdown: &Shutdown) -> impl Future<Output = Result<(), Lost>> + Send {
+        self.run(shutdown)
+    }
+
+    fn close_reason(&self) -> Option<String> {
+        self.close_reason()
+    }
+
+    fn close(self) -> impl Future<Output = ()> + Send {
+        self.close()
+    }
+
+    fn abort(self) -> impl Future<Output = ()> + Send {
+        self.abort()
+    }
 }
 
 /// Names for messages: the second in which one came, a salt of the process, and a count.

@@ -166,8 +166,8 @@ impl Connection {
     }
 
     /// Why the session ended, in words for logs.
-    pub(super) fn close_reason(&self) -> String {
-        self.wire.machine.close_reason().map_or_else(String::new, |reason| format!("{reason:?}"))
+    pub(super) fn close_reason(&self) -> Option<String> {
+        self.wire.machine.close_reason().map(|reason| format!("{reason:?}"))
     }
 
     /// Sends the last reply and closes.
