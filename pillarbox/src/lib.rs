@@ -86,6 +86,7 @@
 //! | sessions are waited for at shutdown | 30 s | [`Shutdown::with_patience`] |
 //! | everything in the conversation | | `smtp::Limits`, `imap::Limits` |
 
+pub mod crypto;
 pub mod delivery;
 #[cfg(feature = "tokio")]
 pub mod imap;

@@ -26,6 +26,7 @@ use pillarbox::smtp::SmtpServer;
 use pillarbox::testing::SteppedClock;
 use pillarbox_core::Reply;
 use pillarbox_core::dialog::{self, Dialog};
+use pillarbox_core::sasl::Mechanism;
 use pillarbox_smtp::server::{Mail, Rcpt};
 use server_subject::{parse_reply, server_config};
 use stream::{Client, connect, files};
@@ -103,6 +104,10 @@ impl Policy for Script {
 }
 
 impl Authenticator for Script {
+    fn can_judge(&self, _: &Mechanism) -> bool {
+        true
+    }
+
     fn login<'a>(&'a self, attempt: &'a LoginAttempt) -> BoxFuture<'a, LoginOutcome> {
         let credentials = &attempt.credentials;
         let name = credentials.authorization_id().unwrap_or(credentials.authentication_id());

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pillarbox::mailcore::Reply;
 use pillarbox::mailcore::address::ForwardPath;
+use pillarbox::mailcore::crypto::HashAlgorithm;
+use pillarbox::mailcore::sasl::{Mechanism, ScramKeys};
 use pillarbox::parts::{
     Authenticator, BoxFuture, Identity, LoginAttempt, LoginOutcome, Observer, Policy, Session, Verdict,
 };
@@ -92,6 +94,15 @@ impl Authenticator for Accounts {
                 outcome => outcome,
             }
         })
+    }
+
+    fn can_judge(&self, mechanism: &Mechanism) -> bool {
+        self.file.can_judge(mechanism)
+    }
+
+    fn scram_keys<'a>(&'a self, user: &'a str, hash: HashAlgorithm) -> BoxFuture<'a, Result<ScramKeys, String>> {
+        self.trouble();
+        self.file.scram_keys(user, hash)
     }
 
     fn knows<'a>(&'a self, user: &'a str) -> BoxFuture<'a, Option<bool>> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use pillarbox::delivery::MailboxSink;
 use pillarbox::imap::ImapServer;
+use pillarbox::mailcore::sasl::Mechanism;
 use pillarbox::parts::{Observer, Parts};
 use pillarbox::smtp::SmtpServer;
 use pillarbox::store::MaildirStore;
@@ -127,6 +128,7 @@ fn server(config: &Config, listener: &Listener, certificate: Option<&Arc<Certifi
     if listener.protocol == Protocol::Imap {
         let mut imap = pillarbox::imap::ServerConfig::default();
         imap.limits.append_size_max = config.limits.message_size;
+        imap.mechanisms = mechanisms();
         let mut server = ImapServer::new(imap, parts).peer_limits(clients);
         if let Some(tls) = tls(b"imap") {
             server = server.tls(tls).implicit_tls(implicit);
@@ -138,8 +140,8 @@ fn server(config: &Config, listener: &Listener, certificate: Option<&Arc<Certifi
     smtp.limits.recipients_max = config.limits.recipients;
     match listener.protocol {
         Protocol::Submission => {
-            use pillarbox::mailcore::sasl::Mechanism;
-            smtp.mechanisms = vec![Mechanism::Plain, Mechanism::Login];
+            smtp.mechanisms = mechanisms();
+            smtp.mechanisms.push(Mechanism::Login);
             smtp.auth_required = true;
         }
         Protocol::Lmtp => smtp.protocol = pillarbox::smtp::Protocol::Lmtp,
@@ -150,6 +152,11 @@ fn server(config: &Config, listener: &Listener, certificate: Option<&Arc<Certifi
         server = server.tls(tls).implicit_tls(implicit);
     }
     Server::Smtp(server)
+}
+
+/// What a client can log in with, if the accounts have what it takes.
+fn mechanisms() -> Vec<Mechanism> {
+    vec![Mechanism::ScramSha256Plus, Mechanism::ScramSha256, Mechanism::Plain]
 }
 
 /// Opens a listener, and puts the port that the system picked in the place of port 0.

@@ -68,7 +68,8 @@ impl ServerSession {
                 self.doing = Doing::Asked(Asked::Connect);
                 return Err(Misuse::WrongAnswer { question: "Connect", answer: "No" });
             }
-            Asked::Login => self.login_refused(code, text),
+            Asked::Login(login) => self.login_refused(login, code, text),
+            Asked::ScramKeys(_) | Asked::WrongProof => self.login_refused(None, code, text),
             Asked::AppendStart(incoming) => self.append_refused(incoming, no(code, text)),
             // RFC 9051 §6.4.1: CLOSE knows no NO, and a client that hears one would not know where it is.
             Asked::Expunge { close: true } => {
@@ -101,7 +102,12 @@ impl ServerSession {
         match (asked, answer) {
             (Asked::Connect, Answer::Done) => self.greet(),
             (Asked::StartTls, Answer::Done) => self.doing = Doing::Upgrading { announced: None },
-            (Asked::Login, Answer::LoggedIn(identity)) => self.logged_in(identity.into_owned()),
+            (Asked::ScramKeys(_), Answer::ScramKeys(keys)) => {
+                if let Doing::Asked(Asked::ScramKeys(login)) = core::mem::replace(&mut self.doing, Doing::Reading) {
+                    self.keys(login, keys);
+                }
+            }
+            (Asked::Login(_), Answer::LoggedIn(identity)) => self.logged_in(identity.into_owned()),
             (Asked::List, Answer::Listed(listed)) => return self.listed(&listed),
             (Asked::List | Asked::Simple | Asked::Copy, Answer::Done) => self.finish(End::ok("Done")),
             (Asked::Status { .. }, Answer::Status(status)) => self.status_told(&status),
@@ -171,7 +177,9 @@ impl Asked {
         match self {
             Asked::Connect => "Connect",
             Asked::StartTls => "StartTls",
-            Asked::Login => "Login",
+            Asked::ScramKeys(_) => "ScramKeys",
+            Asked::Login(_) => "Login",
+            Asked::WrongProof => "WrongProof",
             Asked::List => "List",
             Asked::Status { .. } => "Status",
             Asked::Select { .. } => "Select",
@@ -195,6 +203,7 @@ pub(super) fn name(answer: &Answer<'_>) -> &'static str {
         Answer::No { .. } => "No",
         Answer::Bye(_) => "Bye",
         Answer::LoggedIn(_) => "LoggedIn",
+        Answer::ScramKeys(_) => "ScramKeys",
         Answer::Listed(_) => "Listed",
         Answer::Status(_) => "Status",
         Answer::Selected(_) => "Selected",

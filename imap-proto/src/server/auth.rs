@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 
 use pillarbox_core::Layer;
 use pillarbox_core::line::{LineScanner, Scan};
-use pillarbox_core::sasl::{self, Credentials, Mechanism, Progress, SaslError, ServerExchange};
+use pillarbox_core::sasl::{self, Credentials, Mechanism, Progress, SaslError, ScramAnswer, ServerExchange};
 
 use super::read::Served;
 use super::reply::End;
@@ -13,6 +13,15 @@ use super::session::{Asked, Doing, Next, Standing};
 use super::{CloseReason, Event, ServerSession};
 use crate::types::ResponseCode;
 use crate::wire::encode::{push, string};
+
+/// A SASL exchange that is under way.
+#[derive(Debug)]
+pub(super) struct Login {
+    mechanism: Mechanism,
+    exchange: ServerExchange,
+    /// The exchange has failed, and the client was told why. It gets this once it has said that it heard (RFC 7628 §3.2.3).
+    refusal: Option<End>,
+}
 
 impl ServerSession {
     /// RFC 9051 §6.1.1
@@ -93,17 +102,14 @@ impl ServerSession {
         if user.is_empty() || password.is_empty() {
             return self.login_failed();
         }
-        Ok(self.ask_login(Mechanism::Plain, Credentials::plain("", user, password)))
+        let credentials = Credentials::plain("", user, password);
+        Ok(self.ask(Asked::Login(None), Event::Login { mechanism: Mechanism::Plain, credentials }))
     }
 
     /// Credentials that nobody needs to judge. The client is told no more than if somebody had.
     fn login_failed<'b>(&mut self) -> Served<'b> {
-        self.login_refused(None, Cow::Borrowed("Wrong name or password"));
+        self.login_refused(None, None, Cow::Borrowed("Wrong name or password"));
         Ok(None)
-    }
-
-    fn ask_login<'b>(&mut self, mechanism: Mechanism, credentials: Credentials) -> Option<Event<'b>> {
-        self.ask(Asked::Login, Event::Login { mechanism, credentials })
     }
 
     /// RFC 9051 §6.2.2
@@ -111,15 +117,13 @@ impl ServerSession {
         let unknown = || End::no(&ResponseCode::Cannot, "This mechanism is not on offer");
         let mechanism = Mechanism::parse(mechanism).ok_or_else(unknown)?;
         self.refuse_clear_text()?;
-        if !self.mechanisms().any(|offered| *offered == mechanism) {
-            return Err(unknown());
-        }
-        let mut exchange = ServerExchange::new(&mechanism).map_err(|_| unknown())?;
+        let exchange = ServerExchange::among(&self.config.mechanisms, &mechanism, self.tls.as_ref());
+        let mut exchange = exchange.map_err(|_| unknown())?;
         let progress = match initial_response.map(sasl::decode_initial_response).transpose() {
             Ok(response) => exchange.start(response.as_deref()),
             Err(error) => Progress::Failed(error),
         };
-        Ok(self.progress(mechanism, exchange, progress))
+        Ok(self.progress(Login { mechanism, exchange, refusal: None }, progress))
     }
 
     /// A line within AUTHENTICATE, whatever it looks like, is a response.
@@ -135,46 +139,69 @@ impl ServerSession {
         };
         let (line, rest) = input.split_at(len);
         *input = rest;
-        let Doing::Sasl { mechanism, mut exchange, .. } = core::mem::replace(&mut self.doing, Doing::Reading) else {
+        let Doing::Sasl { mut login, .. } = core::mem::replace(&mut self.doing, Doing::Reading) else {
             return Next::Again;
         };
+        if let Some(end) = login.refusal {
+            // RFC 7628 §3.2.3: whatever was answered, and if it is `*`.
+            self.finish_refused(end);
+            return Next::Again;
+        }
         let progress = match sasl::decode_response(&line[..len - 2]) {
-            Ok(response) => exchange.respond(&response),
+            Ok(response) => login.exchange.respond(&response),
             Err(error) => Progress::Failed(error),
         };
-        match self.progress(mechanism, exchange, progress) {
+        match self.progress(login, progress) {
             Some(event) => Next::Event(event),
             None => Next::Again,
         }
     }
 
-    fn progress<'b>(
-        &mut self,
-        mechanism: Mechanism,
-        exchange: ServerExchange,
-        progress: Progress,
-    ) -> Option<Event<'b>> {
+    /// What an exchange came to.
+    fn progress<'b>(&mut self, login: Login, progress: Progress) -> Option<Event<'b>> {
+        let mechanism = login.mechanism.clone();
         match progress {
             Progress::Challenge(challenge) => {
-                push(self.out.end(), format_args!("+ {}\r\n", sasl::encode(&challenge)));
-                self.doing = Doing::Sasl { mechanism, exchange, scanner: LineScanner::new() };
+                self.challenge(login, &challenge);
                 None
             }
-            Progress::Credentials(credentials) => self.ask_login(mechanism, credentials),
+            Progress::Credentials(credentials) => {
+                self.ask(Asked::Login(Some(login)), Event::Login { mechanism, credentials })
+            }
+            Progress::NeedsKeys { user, hash } => {
+                self.ask(Asked::ScramKeys(login), Event::ScramKeys { mechanism, user, hash })
+            }
+            Progress::Refused { authentication_id } => {
+                self.ask(Asked::WrongProof, Event::WrongProof { mechanism, authentication_id })
+            }
             // RFC 9051 §6.2.2: a client that gives up, or sends no base64, is told BAD.
             Progress::Failed(error @ (SaslError::Cancelled | SaslError::BadBase64)) => {
                 self.finish(End::bad(error.to_string()));
                 None
             }
             Progress::Failed(error) => {
-                self.login_refused(None, error.to_string().into());
+                self.login_refused(None, None, error.to_string().into());
                 None
             }
             // A kind of progress from a later version has no words in this one.
             _ => {
-                self.login_refused(None, "Not supported".into());
+                self.login_refused(None, None, "Not supported".into());
                 None
             }
+        }
+    }
+
+    fn challenge(&mut self, login: Login, challenge: &[u8]) {
+        push(self.out.end(), format_args!("+ {}\r\n", sasl::encode(challenge)));
+        self.doing = Doing::Sasl { login, scanner: LineScanner::new() };
+    }
+
+    /// The keys that were asked for.
+    pub(super) fn keys(&mut self, mut login: Login, answer: ScramAnswer) {
+        match login.exchange.keys(answer) {
+            Progress::Challenge(challenge) => self.challenge(login, &challenge),
+            Progress::Failed(error) => self.login_refused(None, None, error.to_string().into()),
+            _ => self.login_refused(None, None, "Not supported".into()),
         }
     }
 
@@ -187,9 +214,20 @@ impl ServerSession {
     }
 
     /// The credentials are not good. A failed login counts as a refused command: three guesses a connection.
-    pub(super) fn login_refused(&mut self, code: Option<ResponseCode>, text: Cow<'_, str>) {
+    pub(super) fn login_refused(&mut self, login: Option<Login>, code: Option<ResponseCode>, text: Cow<'_, str>) {
         let code = code.unwrap_or(ResponseCode::AuthenticationFailed);
-        self.finish(End::no(&code, text.into_owned()));
+        let end = End::no(&code, text.into_owned());
+        if let Some(Login { mechanism, exchange, .. }) = login
+            && code != ResponseCode::Unavailable
+            && let Some(challenge) = exchange.clone().refuse()
+        {
+            return self.challenge(Login { mechanism, exchange, refusal: Some(end) }, challenge);
+        }
+        self.finish_refused(end);
+    }
+
+    fn finish_refused(&mut self, end: End) {
+        self.finish(end);
         self.count_bad();
     }
 

@@ -1,9 +1,11 @@
 //! What the server session tells and asks, and what it takes for an answer. UIDs only: sequence numbers stay inside.
 
 use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 
-use pillarbox_core::sasl::{Credentials, Mechanism};
+use pillarbox_core::crypto::HashAlgorithm;
+use pillarbox_core::sasl::{Credentials, Mechanism, ScramAnswer};
 use pillarbox_core::{TlsFacts, WallTime};
 
 use crate::message::Section;
@@ -16,7 +18,9 @@ use crate::types::{Flag, Flags, MailboxName, ResponseCode, Uid, UidSet, UidValid
 /// |---|---|---|
 /// | [`Connect`](Event::Connect) | ? | `Done` greets, `Bye` refuses |
 /// | [`StartTls`](Event::StartTls) | ? | `Done`, `No` |
+/// | [`ScramKeys`](Event::ScramKeys) | ? | `ScramKeys`, `No`, `Bye` |
 /// | [`Login`](Event::Login) | ? | `LoggedIn`, `No`, `Bye` |
+/// | [`WrongProof`](Event::WrongProof) | ? | `No`, `Bye` |
 /// | [`List`](Event::List) | ? | `Listed`* then `Done`; `No` |
 /// | [`Status`](Event::Status) | ? | `Status`, `No` |
 /// | [`Select`](Event::Select) | ? | `Selected`, `No` |
@@ -40,6 +44,24 @@ pub enum Event<'b> {
     Connect,
     /// ? STARTTLS; after `Done` the next step is [`Upgrade`](pillarbox_core::Step::Upgrade).
     StartTls,
+    /// ? A SCRAM exchange needs the keys of an account (RFC 5802). For a name that there is not, answer with those of
+    /// [`ScramKeys::decoy`](pillarbox_core::sasl::ScramKeys::decoy): a refusal here would tell strangers which there are.
+    ScramKeys {
+        /// The mechanism.
+        mechanism: Mechanism,
+        /// Whose keys.
+        user: String,
+        /// The hash that they are for.
+        hash: HashAlgorithm,
+    },
+    /// ? A SCRAM exchange has failed: the proof is wrong, or the keys were a decoy's. It is a wrong password like any other:
+    /// refuse it in the same words, and as slowly.
+    WrongProof {
+        /// The mechanism.
+        mechanism: Mechanism,
+        /// Who the client said to be.
+        authentication_id: String,
+    },
     /// ? LOGIN, or an AUTHENTICATE exchange that came to its credentials.
     Login {
         /// The mechanism; LOGIN counts as PLAIN.
@@ -159,7 +181,9 @@ impl Event<'_> {
             }
             Event::Connect => Event::Connect,
             Event::StartTls => Event::StartTls,
+            Event::ScramKeys { mechanism, user, hash } => Event::ScramKeys { mechanism, user, hash },
             Event::Login { mechanism, credentials } => Event::Login { mechanism, credentials },
+            Event::WrongProof { mechanism, authentication_id } => Event::WrongProof { mechanism, authentication_id },
             Event::Status { mailbox, items } => Event::Status { mailbox, items },
             Event::Select { mailbox, read_only } => Event::Select { mailbox, read_only },
             Event::Create(mailbox) => Event::Create(mailbox),
@@ -296,6 +320,8 @@ pub enum Answer<'a> {
     Bye(Cow<'a, str>),
     /// The credentials are good; who it is, in the embedder's own spelling.
     LoggedIn(Cow<'a, str>),
+    /// The keys that a SCRAM exchange needs.
+    ScramKeys(ScramAnswer),
     /// One name of a list.
     Listed(Listed),
     /// The status of a mailbox.

@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use pillarbox_core::sasl::{Mechanism, ServerExchange};
+use pillarbox_core::sasl::Mechanism;
 
 use super::fetch::Fetching;
 use super::session::{Asked, Doing, Selected, Standing};
@@ -192,9 +192,9 @@ impl ServerSession {
         self.tls.is_some() || self.config.login_without_tls
     }
 
-    /// The mechanisms that there is an exchange for.
-    pub(super) fn mechanisms(&self) -> impl Iterator<Item = &Mechanism> {
-        self.config.mechanisms.iter().filter(|mechanism| ServerExchange::new(mechanism).is_ok())
+    /// The mechanisms that can be served on this connection.
+    fn mechanisms(&self) -> impl Iterator<Item = &Mechanism> {
+        self.config.mechanisms.iter().filter(|mechanism| mechanism.is_possible(self.tls.as_ref()))
     }
 
     /// Ends the running command: tells what may be told, then the tagged answer.

@@ -5,10 +5,11 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use pillarbox_core::line::LineScanner;
-use pillarbox_core::sasl::{self, Mechanism, ServerExchange};
+use pillarbox_core::sasl;
 use pillarbox_core::{LayerFacts, Machine, Misuse, Step, Time, TlsFacts, UpgradeError};
 
 use super::append::Incoming;
+use super::auth::Login;
 use super::fetch::Fetching;
 use super::reply::{End, Output};
 use super::timer::Timer;
@@ -76,8 +77,7 @@ pub(super) enum Doing {
     },
     /// Inside AUTHENTICATE, waiting for a response.
     Sasl {
-        mechanism: Mechanism,
-        exchange: ServerExchange,
+        login: Login,
         scanner: LineScanner,
     },
     /// The message of APPEND arrives.
@@ -104,7 +104,10 @@ pub(super) enum Doing {
 pub(super) enum Asked {
     Connect,
     StartTls,
-    Login,
+    ScramKeys(Login),
+    /// None with LOGIN, which is no exchange.
+    Login(Option<Login>),
+    WrongProof,
     List,
     Status {
         mailbox: MailboxName,

@@ -82,6 +82,7 @@ impl Subject for ImapSubject {
         let text = match event {
             Event::Connect => "Connect".into(),
             Event::StartTls => "StartTls".into(),
+            Event::ScramKeys { mechanism, user, .. } => format!("ScramKeys {mechanism} {user}"),
             Event::Login { mechanism, credentials } => {
                 let name = credentials.authorization_id().unwrap_or(credentials.authentication_id()).to_string();
                 let good = credentials.password().is_some_and(|password| password.same_as(b"secret"));

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pillarbox_core::crypto::HashAlgorithm;
 use pillarbox_core::sasl::{Credentials, Mechanism};
 use pillarbox_core::{Layer, Step, Time, UpgradeError};
 use pillarbox_imap::server::{Answer, Event, List, Peer, ServerSession};
@@ -12,9 +13,9 @@ use pillarbox_imap::types::ResponseCode;
 
 use super::Shared;
 use super::seats::UserSeat;
-use crate::login::log_in;
+use crate::login::{log_in, refused, scram_keys, without_unjudged};
 use crate::net::{Dialect, Lost, Transcript, Transport, Wire};
-use crate::parts::{Append, Identity, IncomingAppend, LoginOutcome, Mailbox, StoreError, StoreErrorKind};
+use crate::parts::{Append, Identity, IncomingAppend, LoginAttempt, LoginOutcome, Mailbox, StoreError, StoreErrorKind};
 use crate::shutdown::Shutdown;
 
 /// So much output is sent before more input is looked at, so that a long flight of commands cannot pile up replies.
@@ -83,7 +84,11 @@ pub(super) async fn start(
         transport = secured;
         peer.tls = Some(facts);
     }
-    let machine = ServerSession::new(Arc::clone(&shared.config), peer);
+    let mut config = Arc::clone(&shared.config);
+    if let Some(judged) = without_unjudged(&config.mechanisms, &*shared.parts.authenticator) {
+        Arc::make_mut(&mut config).mechanisms = judged;
+    }
+    let machine = ServerSession::new(config, peer);
     let transcript = Transcript::new(Arc::clone(&shared.parts.observer), number, Dialect::Imap);
     let wire = Wire::new(machine, transport, Default::default(), Arc::clone(&shared.parts.clock), transcript);
     let shared = Arc::clone(shared);
@@ -228,7 +233,14 @@ impl Connection {
         let store = Arc::clone(&self.shared.parts.store);
         match event {
             Event::Connect | Event::StartTls => self.answer(Answer::Done),
+            Event::ScramKeys { user, hash, .. } => self.scram_keys(&user, hash).await,
             Event::Login { mechanism, credentials } => self.log_in(mechanism, credentials).await,
+            Event::WrongProof { authentication_id, .. } => {
+                let shared = Arc::clone(&self.shared);
+                let refused = refused(&shared.parts, self.number, self.ip, &authentication_id);
+                self.wire.answer(Box::pin(refused)).await;
+                self.answer(wrong_password());
+            }
             Event::List(List { pattern, subscribed, .. }) => {
                 let user = self.user()?;
                 let listed = self.wire.answer(store.list(&user, &pattern, subscribed)).await?;
@@ -343,7 +355,9 @@ impl Connection {
 
     async fn log_in(&mut self, mechanism: Mechanism, credentials: Credentials) {
         let shared = Arc::clone(&self.shared);
-        let trying = log_in(&shared.parts, self.number, shared.service, self.ip, mechanism, credentials);
+        let mut attempt = LoginAttempt::new(shared.service, mechanism, credentials, self.ip);
+        attempt.tls = self.wire.machine.tls().cloned();
+        let trying = log_in(&shared.parts, self.number, attempt);
         let outcome = self.wire.answer(Box::pin(trying)).await;
         match outcome {
             LoginOutcome::Accepted(identity) => {
@@ -356,15 +370,17 @@ impl Connection {
                 self.answer(Answer::LoggedIn(Cow::Owned(identity.user().to_owned())));
                 self.identity = Some(identity);
             }
-            LoginOutcome::TryLater(_) => self.answer(Answer::No {
-                code: Some(ResponseCode::Unavailable),
-                text: "logins cannot be checked now, try again later".into(),
-            }),
-            // The words of the session for credentials that nobody needs to judge: a stranger learns no more.
-            _ => self.answer(Answer::No {
-                code: Some(ResponseCode::AuthenticationFailed),
-                text: "Wrong name or password".into(),
-            }),
+            LoginOutcome::TryLater(_) => self.answer(no_check_now()),
+            _ => self.answer(wrong_password()),
+        }
+    }
+
+    async fn scram_keys(&mut self, user: &str, hash: HashAlgorithm) {
+        let shared = Arc::clone(&self.shared);
+        let keys = scram_keys(&shared.parts, self.number, user, hash);
+        match self.wire.answer(Box::pin(keys)).await {
+            Some(keys) => self.answer(Answer::ScramKeys(keys)),
+            None => self.answer(no_check_now()),
         }
     }
 
@@ -452,6 +468,15 @@ impl Connection {
     pub(super) async fn abort(self) {
         self.wire.abort(b"* BYE internal error\r\n").await;
     }
+}
+
+/// The words of the session for credentials that nobody needs to judge: a stranger learns no more.
+fn wrong_password() -> Answer<'static> {
+    Answer::No { code: Some(ResponseCode::AuthenticationFailed), text: "Wrong name or password".into() }
+}
+
+fn no_check_now() -> Answer<'static> {
+    Answer::No { code: Some(ResponseCode::Unavailable), text: "logins cannot be checked now, try again later".into() }
 }
 
 /// The answer to a question about the selected mailbox when there is none: the store took it away.

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use pillarbox_core::Secret;
-use pillarbox_core::sasl::{Credentials, Mechanism};
+use pillarbox_core::crypto::HashAlgorithm;
+use pillarbox_core::sasl::{Credentials, Mechanism, ScramKeys};
+use pillarbox_core::{Random, Secret, TlsFacts};
 
 use super::BoxFuture;
+use crate::crypto::{SystemRandom, keys_of_clear_text};
 
 /// Who someone is once the credentials were good: the account's own spelling of its name, such as `you@localhost`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,6 +44,8 @@ pub struct LoginAttempt {
     pub ip: Option<IpAddr>,
     /// The protocol: `smtp`, `submission`, `imap`.
     pub service: &'static str,
+    /// What is known about TLS, such as the certificate of EXTERNAL.
+    pub tls: Option<TlsFacts>,
 }
 
 impl LoginAttempt {
@@ -52,7 +56,7 @@ impl LoginAttempt {
         credentials: Credentials,
         ip: Option<IpAddr>,
     ) -> Self {
-        LoginAttempt { mechanism, credentials, ip, service }
+        LoginAttempt { mechanism, credentials, ip, service, tls: None }
     }
 
     /// Whether the client wants to act for somebody else than the one whose proof it shows (RFC 4616 §2). Refuse that
@@ -79,6 +83,21 @@ pub trait Authenticator: Send + Sync {
     /// Checks credentials. Takes the same time for unknown accounts as for wrong passwords.
     fn login<'a>(&'a self, attempt: &'a LoginAttempt) -> BoxFuture<'a, LoginOutcome>;
 
+    /// Whether this can judge what the mechanism brings. Of the mechanisms in its configuration a server offers those for which
+    /// this is so; it asks at the beginning of each connection. By default passwords in clear text: PLAIN and LOGIN.
+    fn can_judge(&self, mechanism: &Mechanism) -> bool {
+        matches!(mechanism, Mechanism::Plain | Mechanism::Login)
+    }
+
+    /// The keys of an account for SCRAM, whose proof is then checked without this; what was proved comes to
+    /// [`login`](Authenticator::login) as [`Credentials::Proven`]. For an account that there is not, or that cannot log in,
+    /// those of [`ScramKeys::decoy`], so that a stranger does not learn of it. An error is for our own logs: the keys cannot
+    /// be told now.
+    fn scram_keys<'a>(&'a self, user: &'a str, hash: HashAlgorithm) -> BoxFuture<'a, Result<ScramKeys, String>> {
+        let _ = (user, hash);
+        Box::pin(std::future::ready(Err("there are no SCRAM keys here".into())))
+    }
+
     /// Whether there is such an account. `None`: it cannot be told now.
     fn knows<'a>(&'a self, user: &'a str) -> BoxFuture<'a, Option<bool>>;
 }
@@ -90,9 +109,19 @@ pub trait Authenticator: Send + Sync {
 ///
 /// let accounts = MemoryAuthenticator::new().with("you@localhost", "secret");
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemoryAuthenticator {
     passwords: HashMap<String, Secret<String>>,
+    /// What salts are made of.
+    secret: Secret<Vec<u8>>,
+}
+
+impl Default for MemoryAuthenticator {
+    fn default() -> Self {
+        let mut secret = vec![0; 32];
+        SystemRandom::default().fill(&mut secret);
+        MemoryAuthenticator { passwords: HashMap::new(), secret: Secret::new(secret) }
+    }
 }
 
 impl MemoryAuthenticator {
@@ -113,14 +142,25 @@ impl Authenticator for MemoryAuthenticator {
     fn login<'a>(&'a self, attempt: &'a LoginAttempt) -> BoxFuture<'a, LoginOutcome> {
         Box::pin(async move {
             let name = attempt.credentials.authentication_id();
-            let known = self.passwords.get(name).zip(attempt.credentials.password());
-            match known {
-                Some((known, given)) if known.same_as(given.expose().as_bytes()) && !attempt.acts_for_another() => {
-                    LoginOutcome::Accepted(Identity::new(name))
-                }
-                _ => LoginOutcome::Refused,
+            let good = self.passwords.get(name).is_some_and(|known| match &attempt.credentials {
+                Credentials::Plain { password, .. } => known.same_as(password.expose().as_bytes()),
+                Credentials::Proven { .. } => true,
+                _ => false,
+            });
+            match good && !attempt.acts_for_another() {
+                true => LoginOutcome::Accepted(Identity::new(name)),
+                false => LoginOutcome::Refused,
             }
         })
+    }
+
+    fn can_judge(&self, mechanism: &Mechanism) -> bool {
+        matches!(mechanism, Mechanism::Plain | Mechanism::Login) || mechanism.scram_hash().is_some()
+    }
+
+    fn scram_keys<'a>(&'a self, user: &'a str, hash: HashAlgorithm) -> BoxFuture<'a, Result<ScramKeys, String>> {
+        let keys = keys_of_clear_text(hash, &self.secret, user, self.passwords.get(user));
+        Box::pin(std::future::ready(keys.map_err(|error| error.to_string())))
     }
 
     fn knows<'a>(&'a self, user: &'a str) -> BoxFuture<'a, Option<bool>> {

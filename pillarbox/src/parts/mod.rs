@@ -22,6 +22,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use pillarbox_core::crypto::Crypto;
 use pillarbox_core::dns::FixedZone;
 
 pub use authenticator::{Authenticator, Identity, LoginAttempt, LoginOutcome, MemoryAuthenticator};
@@ -35,6 +36,7 @@ pub use store::{
     StoreCapabilities, StoreError, StoreErrorKind,
 };
 
+use crate::crypto::RingCrypto;
 use crate::store::MemoryStore;
 
 /// A future that a plug-in trait returns. Boxed, so that the traits can be used as trait objects.
@@ -53,6 +55,8 @@ pub struct Parts {
     pub store: Arc<dyn MailboxStore>,
     /// Who answers DNS questions.
     pub resolver: Arc<dyn Resolver>,
+    /// What hashes and proofs are computed with.
+    pub crypto: Arc<dyn Crypto>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Who is told what happens, for logs and metrics.
@@ -60,8 +64,8 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// All parts in memory: no accounts, no recipients, nothing stored, an empty DNS; the clock of the system. Override what
-    /// you need.
+    /// All parts in memory: no accounts, no recipients, nothing stored, an empty DNS; the clock of the system, and *ring*.
+    /// Override what you need.
     pub fn in_memory() -> Self {
         Parts {
             authenticator: Arc::new(MemoryAuthenticator::new()),
@@ -69,6 +73,7 @@ impl Parts {
             sink: Arc::new(MemorySink::new()),
             store: Arc::new(MemoryStore::new()),
             resolver: Arc::new(FixedZone::new()),
+            crypto: Arc::new(RingCrypto),
             clock: Arc::new(SystemClock::new()),
             observer: Arc::new(Silent),
         }

@@ -9,7 +9,11 @@
 //! | `{ARGON2ID}` | [`hash`], or `doveadm pw -s ARGON2ID` |
 //! | `{BLF-CRYPT}` | `doveadm pw -s BLF-CRYPT` |
 //! | `{SHA512-CRYPT}` | `doveadm pw -s SHA512-CRYPT`, `mkpasswd -m sha-512` |
+//! | `{SCRAM-SHA-256}`, `{SCRAM-SHA-1}` | `doveadm pw -s SCRAM-SHA-256` |
 //! | `{PLAIN}` | the password itself: for tests |
+//!
+//! SCRAM is offered for a hash if every account that can log in has keys for it, or its password in clear text; a client takes
+//! the best that is on offer, and the others could not log in any more. An account with SCRAM keys can log in with PLAIN too.
 
 mod parse;
 mod scheme;
@@ -21,13 +25,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use pillarbox_core::Secret;
+use pillarbox_core::crypto::HashAlgorithm;
+use pillarbox_core::sasl::{Credentials, Mechanism, ScramKeys};
+use pillarbox_core::{Random, Secret};
 use tokio::sync::Semaphore;
 
 pub use parse::{ParseError, ParseFault};
 use scheme::Hash;
 pub use scheme::{HashError, hash};
 
+use crate::crypto::{RingCrypto, SystemRandom, keys_of_clear_text};
 use crate::parts::{Authenticator, BoxFuture, Identity, LoginAttempt, LoginOutcome};
 
 /// Passwords that are checked at the same time. A hash of Argon2 takes 64 MiB, so this is a limit on memory: 256 MiB.
@@ -58,6 +65,9 @@ pub struct PasswdFile {
     source: Option<PathBuf>,
     state: Mutex<State>,
     checks: Arc<Semaphore>,
+    /// What the salts are made of that are not kept: of names that there are not, and of passwords in clear text. Nothing of
+    /// the file: everybody may ask for salts, and could try passwords on what they are made of.
+    salt_secret: Secret<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -76,6 +86,8 @@ struct Accounts {
     names: Vec<String>,
     /// What is checked in place of an account that there is not: the hash of one that there is, of the commonest scheme.
     decoy: Option<Arc<Hash>>,
+    /// The hashes for which every account that can log in has SCRAM keys.
+    scram_hashes: Vec<HashAlgorithm>,
 }
 
 #[derive(Debug)]
@@ -139,11 +151,22 @@ impl PasswdFile {
     }
 
     fn new(source: Option<PathBuf>, accounts: Accounts, stamp: Option<Stamp>) -> Self {
+        let mut salt_secret = vec![0; 32];
+        SystemRandom::default().fill(&mut salt_secret);
         PasswdFile {
+            salt_secret: Secret::new(salt_secret),
             source,
             state: Mutex::new(State { accounts: Arc::new(accounts), stamp, error: None }),
             checks: Arc::new(Semaphore::new(CHECKS_MAX)),
         }
+    }
+
+    /// Sets what SCRAM's salts for unknown names are made of: 32 random octets that you keep. By default they are other ones
+    /// with each start, and a stranger who asks before and after a restart learns which names there are.
+    #[must_use]
+    pub fn with_salt_secret(mut self, secret: Secret<Vec<u8>>) -> Self {
+        self.salt_secret = secret;
+        self
     }
 
     /// The names of the accounts as the file spells them, in its order.
@@ -181,28 +204,67 @@ impl PasswdFile {
 
     async fn check(&self, attempt: &LoginAttempt) -> LoginOutcome {
         let name = attempt.credentials.authentication_id();
-        let Some(password) = attempt.credentials.password() else { return LoginOutcome::Refused };
         let accounts = self.accounts();
         let account = accounts.by_name.get(&name.to_ascii_lowercase());
         let known = account.and_then(|account| account.hash.clone());
+        let password = match (&attempt.credentials, account) {
+            (Credentials::Plain { password, .. }, _) => password,
+            // The keys were ours.
+            (Credentials::Proven { .. }, Some(account)) if known.is_some() && !attempt.acts_for_another() => {
+                return LoginOutcome::Accepted(Identity::new(account.name.clone()));
+            }
+            _ => return LoginOutcome::Refused,
+        };
         let may_pass = known.is_some() && !attempt.acts_for_another();
         // A stranger must not learn by the clock which accounts there are.
         let Some(hash) = known.or_else(|| accounts.decoy.clone()) else { return LoginOutcome::Refused };
         let password = Secret::clone(password);
-        // Whoever waits or checks holds a clone.
-        if Arc::strong_count(&self.checks) > WAITING_MAX {
-            return LoginOutcome::TryLater("too many logins wait for their password check".into());
-        }
-        let Ok(permit) = Arc::clone(&self.checks).acquire_owned().await else { return LoginOutcome::Refused };
-        let matches = tokio::task::spawn_blocking(move || {
-            let matches = hash.matches(&password);
-            drop(permit);
-            matches
-        });
-        match (matches.await, account) {
+        match (self.compute(move || hash.matches(&password)).await, account) {
             (Ok(true), Some(account)) if may_pass => LoginOutcome::Accepted(Identity::new(account.name.clone())),
             (Ok(_), _) => LoginOutcome::Refused,
-            (Err(error), _) => LoginOutcome::TryLater(error.to_string()),
+            (Err(cause), _) => LoginOutcome::TryLater(cause),
+        }
+    }
+
+    /// Computes something that takes long, when its turn has come.
+    async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+        // Whoever waits or checks holds a clone.
+        if Arc::strong_count(&self.checks) > WAITING_MAX {
+            return Err("too many logins wait for their password check".into());
+        }
+        let permit = Arc::clone(&self.checks).acquire_owned().await.map_err(|error| error.to_string())?;
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(permit);
+            done
+        });
+        done.await.map_err(|error| error.to_string())
+    }
+
+    async fn keys(&self, user: &str, algorithm: HashAlgorithm) -> Result<ScramKeys, String> {
+        let accounts = self.accounts();
+        let name = user.to_ascii_lowercase();
+        let known = accounts.by_name.get(&name).and_then(|account| account.hash.clone());
+        let known = known.filter(|hash| hash.has_scram_keys(algorithm));
+        let secret = self.salt_secret.clone();
+        // A stranger must learn neither by the clock nor by what is said which accounts there are.
+        match known.as_deref().or(accounts.decoy.as_deref()) {
+            Some(Hash::Scram { keys, .. }) => {
+                let (iterations, salt_len) = (keys.iterations(), keys.salt().len());
+                let decoy = ScramKeys::decoy(&RingCrypto, algorithm, iterations, salt_len, &secret, &name);
+                match known.as_deref() {
+                    Some(Hash::Scram { keys, .. }) => Ok(keys.clone()),
+                    _ => decoy.map_err(|error| error.to_string()),
+                }
+            }
+            _ => {
+                let password = match known.as_deref() {
+                    Some(Hash::Plain(password)) => Some(password.clone()),
+                    _ => None,
+                };
+                let keys = move || keys_of_clear_text(algorithm, &secret, &name, password.as_ref());
+                self.compute(keys).await?.map_err(|error| error.to_string())
+            }
         }
     }
 }
@@ -210,6 +272,17 @@ impl PasswdFile {
 impl Authenticator for PasswdFile {
     fn login<'a>(&'a self, attempt: &'a LoginAttempt) -> BoxFuture<'a, LoginOutcome> {
         Box::pin(self.check(attempt))
+    }
+
+    fn can_judge(&self, mechanism: &Mechanism) -> bool {
+        match mechanism.scram_hash() {
+            Some(hash) => self.accounts().scram_hashes.contains(&hash),
+            None => matches!(mechanism, Mechanism::Plain | Mechanism::Login),
+        }
+    }
+
+    fn scram_keys<'a>(&'a self, user: &'a str, hash: HashAlgorithm) -> BoxFuture<'a, Result<ScramKeys, String>> {
+        Box::pin(self.keys(user, hash))
     }
 
     fn knows<'a>(&'a self, user: &'a str) -> BoxFuture<'a, Option<bool>> {

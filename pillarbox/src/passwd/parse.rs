@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use pillarbox_core::crypto::HashAlgorithm;
+
 use super::scheme::{Hash, HashFault};
 use super::{Account, Accounts};
 
@@ -68,6 +70,10 @@ pub(super) fn accounts(text: &str) -> Result<Accounts, ParseError> {
         accounts.by_name.insert(key, account);
     }
     accounts.decoy = decoy(&accounts);
+    let hashes = || accounts.by_name.values().filter_map(|account| account.hash.as_ref());
+    let has_keys = |algorithm: &_| hashes().next().is_some() && hashes().all(|hash| hash.has_scram_keys(*algorithm));
+    let algorithms = [HashAlgorithm::Sha1, HashAlgorithm::Sha256];
+    accounts.scram_hashes = algorithms.into_iter().filter(has_keys).collect();
     Ok(accounts)
 }
 

@@ -3,7 +3,11 @@
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use pillarbox_core::Secret;
+use pillarbox_core::crypto::HashAlgorithm;
+use pillarbox_core::sasl::{ITERATIONS_MAX, ScramKeys};
 use sha_crypt::ShaCrypt;
+
+use crate::crypto::RingCrypto;
 
 /// A stored password.
 #[derive(Debug)]
@@ -12,6 +16,11 @@ pub(super) enum Hash {
     Sha512Crypt(String),
     Bcrypt(String),
     Argon2id(String),
+    Scram {
+        keys: ScramKeys,
+        /// The iterations, as they are written.
+        cost: String,
+    },
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -32,13 +41,15 @@ impl Hash {
             "SHA512-CRYPT" => checked(is_sha512_crypt(hash), "SHA512-CRYPT", Hash::Sha512Crypt, hash),
             "BLF-CRYPT" => checked(is_bcrypt(hash), "BLF-CRYPT", Hash::Bcrypt, hash),
             "ARGON2ID" => checked(is_argon2id(hash), "ARGON2ID", Hash::Argon2id, hash),
+            "SCRAM-SHA-1" => scram(HashAlgorithm::Sha1, "SCRAM-SHA-1", hash),
+            "SCRAM-SHA-256" => scram(HashAlgorithm::Sha256, "SCRAM-SHA-256", hash),
             _ => Err(HashFault::UnknownScheme),
         }
     }
 
     /// Whether this is the password. Takes as long as the scheme wants: call it where blocking is allowed.
-    pub(super) fn matches(&self, password: &Secret<String>) -> bool {
-        let password = password.expose().as_bytes();
+    pub(super) fn matches(&self, given: &Secret<String>) -> bool {
+        let password = given.expose().as_bytes();
         match self {
             Hash::Plain(known) => known.same_as(password),
             Hash::Sha512Crypt(hash) => ShaCrypt::default().verify_password(password, hash.as_str()).is_ok(),
@@ -47,6 +58,7 @@ impl Hash {
             Hash::Argon2id(hash) => {
                 PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok())
             }
+            Hash::Scram { keys, .. } => keys.matches(&RingCrypto, given),
         }
     }
 
@@ -59,8 +71,24 @@ impl Hash {
             }
             Hash::Bcrypt(hash) => hash.get(..7).unwrap_or_default(),
             Hash::Argon2id(hash) => hash.rsplitn(3, '$').nth(2).unwrap_or_default(),
+            Hash::Scram { cost, .. } => cost,
         }
     }
+
+    /// Whether keys for SCRAM are there, or can be made.
+    pub(super) fn has_scram_keys(&self, hash: HashAlgorithm) -> bool {
+        match self {
+            Hash::Plain(_) => true,
+            Hash::Scram { keys, .. } => keys.hash() == hash,
+            _ => false,
+        }
+    }
+}
+
+fn scram(hash: HashAlgorithm, name: &'static str, text: &str) -> Result<Hash, HashFault> {
+    let keys = ScramKeys::parse(hash, text).filter(|keys| keys.iterations().get() <= ITERATIONS_MAX);
+    let cost = text.split(',').next().unwrap_or_default().into();
+    keys.map(|keys| Hash::Scram { keys, cost }).ok_or(HashFault::InvalidHash(name))
 }
 
 fn is_sha512_crypt(hash: &str) -> bool {

@@ -131,3 +131,76 @@ async fn a_changed_file_is_read_again_and_a_broken_one_changes_nothing() {
     assert_eq!(login(&file, "ann", "z").await, accepted("ann"));
     assert!(file.error().is_none() && file.users().eq(["ann"]));
 }
+
+// Made by `doveadm pw -p pencil` of Dovecot 2.3.19.
+const SCRAM_256: &str = "{SCRAM-SHA-256}4096,Y0oxOuC0gd561s1pY1DnjQ==,SnRVIVnohuSC2XR0LWCKdtA649MwRDiELfS7HcM8JJ0=,oeIH9Xgn0KxCi358fndd0OOtvrKB3TuLrZg4RIqxDqg=";
+const SCRAM_1: &str =
+    "{SCRAM-SHA-1}4096,8k2gtBP6A6wfpkkvKJC8Mw==,i4swl3a/Gsp4YeJBYxyES/cY8VE=,qDZJPxq2c2a0a8CG24nb27SKYuE=";
+
+#[tokio::test]
+async fn scram_keys_of_dovecot() {
+    for (stored, algorithm) in [(SCRAM_256, HashAlgorithm::Sha256), (SCRAM_1, HashAlgorithm::Sha1)] {
+        let file = PasswdFile::parse(&format!("Joe:{stored}\nout:{stored}::::::nologin\n")).unwrap();
+        assert_eq!(login(&file, "joe", "pencil").await, accepted("Joe"));
+        assert_eq!(login(&file, "joe", "pencils").await, LoginOutcome::Refused);
+        let keys = file.scram_keys("JOE", algorithm).await.unwrap();
+        assert!(stored.ends_with(keys.to_text().expose().as_str()));
+        assert!(keys.matches(&RingCrypto, &"pencil".into()));
+        // Whoever cannot log in has keys that look the same and fit no password.
+        for name in ["ann", "out"] {
+            let decoy = file.scram_keys(name, algorithm).await.unwrap();
+            assert_eq!((decoy.iterations(), decoy.salt().len()), (keys.iterations(), keys.salt().len()), "{name}");
+            assert!(!decoy.matches(&RingCrypto, &"pencil".into()), "{name}");
+            let again = file.scram_keys(&name.to_uppercase(), algorithm).await.unwrap();
+            assert_eq!(decoy.salt(), again.salt(), "{name}");
+        }
+        let proven = |authorization, name| {
+            LoginAttempt::new("imap", Mechanism::ScramSha256, Credentials::proven(authorization, name), None)
+        };
+        assert_eq!(file.login(&proven("", "joe")).await, accepted("Joe"));
+        assert_eq!(file.login(&proven("ann", "joe")).await, LoginOutcome::Refused);
+        assert_eq!(file.login(&proven("", "out")).await, LoginOutcome::Refused);
+        assert_eq!(file.login(&proven("", "ann")).await, LoginOutcome::Refused);
+        let bearer = Credentials::bearer("joe", "pencil");
+        let attempt = LoginAttempt::new("imap", Mechanism::OAuthBearer, bearer, None);
+        assert_eq!(file.login(&attempt).await, LoginOutcome::Refused);
+    }
+}
+
+#[tokio::test]
+async fn scram_keys_of_passwords_in_clear_text() {
+    let file = PasswdFile::parse("joe:{PLAIN}pencil\n").unwrap().with_salt_secret(b"secret"[..].into());
+    let keys = file.scram_keys("Joe", HashAlgorithm::Sha256).await.unwrap();
+    assert!(keys.matches(&RingCrypto, &"pencil".into()));
+    let stranger = file.scram_keys("ann", HashAlgorithm::Sha256).await.unwrap();
+    assert!(!stranger.matches(&RingCrypto, &"pencil".into()) && !stranger.matches(&RingCrypto, &"x".into()));
+    assert_eq!((stranger.iterations(), stranger.salt().len()), (keys.iterations(), keys.salt().len()));
+    // Salts are the same after a restart with the same secret, and follow from nothing else.
+    let again = PasswdFile::parse("joe:{PLAIN}pencils\n").unwrap().with_salt_secret(b"secret"[..].into());
+    assert_eq!(again.scram_keys("joe", HashAlgorithm::Sha256).await.unwrap().salt(), keys.salt());
+    let other = PasswdFile::parse("joe:{PLAIN}pencil\n").unwrap();
+    assert_ne!(other.scram_keys("joe", HashAlgorithm::Sha256).await.unwrap().salt(), keys.salt());
+}
+
+#[test]
+fn scram_is_offered_where_everybody_has_keys() {
+    for (text, sha_1, sha_256) in [
+        ("".to_owned(), false, false),
+        (format!("a:{SCRAM_256}\n"), false, true),
+        (format!("a:{SCRAM_256}\nb:{{PLAIN}}x\n"), false, true),
+        (format!("a:{SCRAM_1}\nb:{{PLAIN}}x\n"), true, false),
+        (format!("a:{SCRAM_1}\nb:{SCRAM_256}\n"), false, false),
+        (format!("a:{SCRAM_256}\nb:{BCRYPT}\n"), false, false),
+        (format!("a:{SCRAM_256}\nb:{BCRYPT}::::::nologin\nc::\n"), false, true),
+        ("a:{PLAIN}x\n".to_owned(), true, true),
+    ] {
+        let file = PasswdFile::parse(&text).unwrap();
+        assert_eq!(file.can_judge(&Mechanism::ScramSha1), sha_1, "{text}");
+        assert_eq!(file.can_judge(&Mechanism::ScramSha256Plus), sha_256, "{text}");
+        assert!(file.can_judge(&Mechanism::Plain) && !file.can_judge(&Mechanism::OAuthBearer));
+    }
+    for wrong in ["{SCRAM-SHA-256}4096,AAAA", "{SCRAM-SHA-256}", &SCRAM_256.replace("4096", "1000001")] {
+        let error = PasswdFile::parse(&format!("a:{wrong}\n")).unwrap_err();
+        assert_eq!(error.fault, ParseFault::InvalidHash("SCRAM-SHA-256"), "{wrong}");
+    }
+}

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use pillarbox_core::crypto::HashAlgorithm;
 use pillarbox_core::sasl::{Credentials, Mechanism};
 use pillarbox_core::{Layer, Reply, Step, UpgradeError};
 use pillarbox_smtp::server::{Answer, Event, Hello, Identity, Mail, Peer, Rcpt, ServerSession};
@@ -11,9 +12,9 @@ use pillarbox_smtp::trace::Received;
 
 use super::Shared;
 use super::message::Transaction;
-use crate::login::log_in;
+use crate::login::{log_in, refused, scram_keys, without_unjudged};
 use crate::net::{Dialect, Lost, Transcript, Transport, Wire, early_input};
-use crate::parts::{LoginOutcome, Session, Verdict};
+use crate::parts::{LoginAttempt, LoginOutcome, Session, Verdict};
 use crate::shutdown::Shutdown;
 
 /// So much output is sent before more input is looked at, so that a long flight of commands cannot pile up replies.
@@ -33,7 +34,9 @@ enum Question {
     Connect,
     Hello(Hello<'static>),
     StartTls,
+    ScramKeys(String, HashAlgorithm),
     Login(Mechanism, Credentials),
+    WrongProof(String),
     Mail(Mail<'static>),
     Rcpt(Rcpt<'static>),
     Data,
@@ -47,7 +50,9 @@ impl Question {
             Event::Connect => Question::Connect,
             Event::Hello(hello) => Question::Hello(hello.into_owned()),
             Event::StartTls => Question::StartTls,
+            Event::ScramKeys { user, hash, .. } => Question::ScramKeys(user, hash),
             Event::Login { mechanism, credentials } => Question::Login(mechanism, credentials),
+            Event::WrongProof { authentication_id, .. } => Question::WrongProof(authentication_id),
             Event::Mail(mail) => Question::Mail(mail.into_owned()),
             Event::Rcpt(rcpt) => Question::Rcpt(rcpt.into_owned()),
             Event::Data => Question::Data,
@@ -84,7 +89,11 @@ pub(super) async fn start(
         early_talk: peer.early_talk,
         ..Session::default()
     };
-    let machine = ServerSession::new(Arc::clone(&shared.config), peer);
+    let mut config = Arc::clone(&shared.config);
+    if let Some(judged) = without_unjudged(&config.mechanisms, &*shared.parts.authenticator) {
+        Arc::make_mut(&mut config).mechanisms = judged;
+    }
+    let machine = ServerSession::new(config, peer);
     let transcript = Transcript::new(Arc::clone(&shared.parts.observer), number, Dialect::Smtp);
     let wire = Wire::new(machine, transport, early, Arc::clone(&shared.parts.clock), transcript);
     Ok(Connection { wire, shared: Arc::clone(shared), facts, transaction: None })
@@ -195,8 +204,9 @@ impl Connection {
             }
             Question::StartTls | Question::Verify => Answer::Accept,
             Question::Login(mechanism, credentials) => {
-                let (number, ip) = (self.facts.number, self.facts.ip);
-                let login = log_in(parts, number, shared.service, ip, mechanism, credentials);
+                let mut attempt = LoginAttempt::new(shared.service, mechanism, credentials, self.facts.ip);
+                attempt.tls = self.facts.tls.clone();
+                let login = log_in(parts, self.facts.number, attempt);
                 match self.wire.answer(Box::pin(login)).await {
                     LoginOutcome::Accepted(identity) => {
                         let name = Identity(Cow::Owned(identity.user().to_owned()));
@@ -204,13 +214,20 @@ impl Connection {
                         Answer::LoggedIn(name)
                     }
                     // RFC 4954 §6
-                    LoginOutcome::Refused => {
-                        Answer::Refuse(Reply::enhanced(535, 5, 7, 8, "the name or the password is wrong"))
-                    }
-                    LoginOutcome::TryLater(_) => {
-                        Answer::Refuse(Reply::enhanced(454, 4, 7, 0, "cannot check passwords now, try again later"))
-                    }
+                    LoginOutcome::Refused => Answer::Refuse(wrong_password()),
+                    LoginOutcome::TryLater(_) => Answer::Refuse(no_check_now()),
                 }
+            }
+            Question::ScramKeys(user, hash) => {
+                let keys = scram_keys(parts, self.facts.number, &user, hash);
+                match self.wire.answer(Box::pin(keys)).await {
+                    Some(keys) => Answer::ScramKeys(keys),
+                    None => Answer::Refuse(no_check_now()),
+                }
+            }
+            Question::WrongProof(user) => {
+                self.wire.answer(Box::pin(refused(parts, self.facts.number, self.facts.ip, &user))).await;
+                Answer::Refuse(wrong_password())
             }
             Question::Mail(mail) => {
                 let verdict = self.wire.answer(policy.sender(&self.facts, &mail)).await;
@@ -321,6 +338,14 @@ impl Connection {
 /// What a client hears when it was our fault (RFC 3463 §3.4).
 pub(super) fn local_error() -> Reply {
     Reply::enhanced(451, 4, 3, 0, "local trouble, try again later")
+}
+
+fn wrong_password() -> Reply {
+    Reply::enhanced(535, 5, 7, 8, "the name or the password is wrong")
+}
+
+fn no_check_now() -> Reply {
+    Reply::enhanced(454, 4, 7, 0, "cannot check passwords now, try again later")
 }
 
 fn not_implemented() -> Reply {

@@ -9,6 +9,7 @@ use pillarbox::parts::{
 };
 use pillarbox_core::WallTime;
 use pillarbox_core::dialog::Dialog;
+use pillarbox_core::sasl::Mechanism;
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status};
 use pillarbox_imap::types::{Flags, MailboxName, Uid, UidSet, UidValidity};
@@ -217,6 +218,10 @@ impl Said {
 }
 
 impl Authenticator for Script {
+    fn can_judge(&self, _: &Mechanism) -> bool {
+        true
+    }
+
     fn login<'a>(&'a self, attempt: &'a LoginAttempt) -> BoxFuture<'a, LoginOutcome> {
         let credentials = &attempt.credentials;
         let name = credentials.authorization_id().unwrap_or(credentials.authentication_id());

@@ -1,12 +1,10 @@
 //! What becomes of the embedder's answers.
 
-use alloc::borrow::Cow;
-
 use pillarbox_core::{Misuse, Reply, Time};
 
 use super::body::Body;
 use super::session::{Question, ServerSession, State};
-use super::{Answer, CloseReason, HelloVerb, Identity, Protocol, Why, replies};
+use super::{Answer, CloseReason, HelloVerb, Protocol, Why, replies};
 
 impl ServerSession {
     /// Answers the open question. While a message arrives `Refuse` and `Hangup` are legal without one: the rest of the message
@@ -44,10 +42,8 @@ impl ServerSession {
                 self.write(&reply);
             }
             (Some(question), Answer::Refuse(reply)) => self.refused(question, replies::with_code(reply)),
-            (Some(Question::Login), Answer::LoggedIn(Identity(name))) => {
-                self.identity = Some(Identity(Cow::Owned(name.into_owned())));
-                self.write(&Reply::enhanced(235, 2, 7, 0, "You are logged in"));
-            }
+            (Some(Question::Login(_)), Answer::LoggedIn(identity)) => self.logged_in(identity),
+            (Some(Question::ScramKeys(login)), Answer::ScramKeys(keys)) => self.keys(login, keys),
             (Some(question), Answer::AcceptWith(reply)) => self.accepted(now, question, Some(reply)),
             (Some(question), _) => self.accepted(now, question, None),
             (None, _) => unreachable!("checked above: only Refuse and Hangup come without a question"),
@@ -67,7 +63,7 @@ impl ServerSession {
                 self.abandon(Why::Hello);
                 let reply = match hello.verb {
                     HelloVerb::Helo => replies::helo(&self.config),
-                    _ => replies::ehlo(&self.config, self.tls.is_some()),
+                    _ => replies::ehlo(&self.config, self.tls.as_ref()),
                 };
                 self.hello = Some(hello);
                 return self.write_in_time(reply);
@@ -105,7 +101,9 @@ impl ServerSession {
                     reply.unwrap_or_else(|| Reply::enhanced(252, 2, 5, 0, "Cannot say, but will try to deliver"));
                 return self.write_in_time(replies::with_code(reply));
             }
-            Question::Login => unreachable!("checked before: a login is answered with LoggedIn"),
+            Question::ScramKeys(_) | Question::Login(_) | Question::WrongProof => {
+                unreachable!("checked before: these are never answered with Accept")
+            }
         };
         self.write(&reply.map_or(own, replies::with_code));
     }
@@ -114,14 +112,8 @@ impl ServerSession {
         match question {
             Question::Outcome => self.count_outcome(),
             Question::Data => self.abandon(Why::Refused),
-            Question::Login if reply.is_permanent() => {
-                self.counts.logins = self.counts.logins.saturating_add(1);
-                if self.counts.logins >= self.config.limits.logins_max {
-                    self.write(&reply);
-                    let goodbye = replies::too_many_logins(&self.config);
-                    return self.close(CloseReason::TooManyErrors, Some(&goodbye));
-                }
-            }
+            Question::Login(login) => return self.login_refused(Some(login), reply),
+            Question::ScramKeys(_) | Question::WrongProof => return self.login_refused(None, reply),
             _ => {}
         }
         self.write_refusal(reply);
@@ -144,7 +136,9 @@ impl Question {
             Question::Connect => "Connect",
             Question::Hello(_) => "Hello",
             Question::StartTls => "StartTls",
-            Question::Login => "Login",
+            Question::ScramKeys(_) => "ScramKeys",
+            Question::Login(_) => "Login",
+            Question::WrongProof => "WrongProof",
             Question::Mail => "Mail",
             Question::Rcpt => "Rcpt",
             Question::Data => "Data",
@@ -158,7 +152,7 @@ impl Question {
 fn check(question: &'static str, answer: &Answer<'_>) -> Result<(), Misuse> {
     let wrong = |answer| Err(Misuse::WrongAnswer { question, answer });
     match (answer, question) {
-        (Answer::Accept, "Login" | "Body") => wrong("Accept"),
+        (Answer::Accept, "ScramKeys" | "Login" | "WrongProof" | "Body") => wrong("Accept"),
         (Answer::Accept, _) => Ok(()),
         // RFC 5321 §4.3.2: 221, for one, would make the client hang up.
         (Answer::AcceptWith(reply), "Connect" | "Mail" | "Rcpt" | "Outcome" | "Verify") => {
@@ -173,6 +167,8 @@ fn check(question: &'static str, answer: &Answer<'_>) -> Result<(), Misuse> {
         (Answer::AcceptWith(_), _) => wrong("AcceptWith"),
         (Answer::LoggedIn(_), "Login") => Ok(()),
         (Answer::LoggedIn(_), _) => wrong("LoggedIn"),
+        (Answer::ScramKeys(_), "ScramKeys") => Ok(()),
+        (Answer::ScramKeys(_), _) => wrong("ScramKeys"),
         (Answer::Refuse(reply), _) if reply.is_positive() => wrong("Refuse with a reply that is not 4yz or 5yz"),
         (Answer::Hangup(reply), _) if reply.is_positive() => wrong("Hangup with a reply that is not 4yz or 5yz"),
         (Answer::Refuse(_) | Answer::Hangup(_), _) => Ok(()),

@@ -1,16 +1,15 @@
 //! What becomes of a line: which commands are asked about, answered, or refused.
 
-use pillarbox_core::sasl::{
-    Mechanism, Progress, SaslError, ServerExchange, decode_initial_response, decode_response, encode,
-};
+use pillarbox_core::sasl::Progress;
 use pillarbox_core::{Reply, Step};
 
-use super::session::{Login, Question, ServerSession, State};
+use super::login::Login;
+use super::session::{Question, ServerSession, State};
 use super::{CloseReason, Event, HelloVerb, Protocol, Rcpt, Why, replies};
 use crate::command::{self, Command, CommandError, Verb};
 
 /// The step that a line leads to; `None` if the session is to go on by itself.
-type Next<'b> = Option<Step<Event<'b>>>;
+pub(super) type Next<'b> = Option<Step<Event<'b>>>;
 
 impl ServerSession {
     /// Serves a command line without its CRLF; `last` if nothing was sent behind it.
@@ -152,45 +151,10 @@ impl ServerSession {
                 if in_transaction {
                     return Err(replies::sequence("Not while a transaction is open"));
                 }
-                let mechanism = Mechanism::parse(mechanism).ok_or_else(replies::unknown_mechanism)?;
-                if !self.config.mechanisms.contains(&mechanism) {
-                    return Err(replies::unknown_mechanism());
-                }
-                let mut exchange = ServerExchange::new(&mechanism).map_err(SaslError::reply)?;
-                let initial = initial.map(|text| decode_initial_response(text.as_bytes())).transpose();
-                let initial = initial.map_err(SaslError::reply)?;
-                let progress = exchange.start(initial.as_deref());
-                Ok(Decision::Exchange(progress, Login { mechanism, exchange }))
+                let (progress, login) = self.begin_login(mechanism, initial)?;
+                Ok(Decision::Exchange(progress, login))
             }
             Command::Quit => unreachable!("QUIT is served before this is called"),
-        }
-    }
-
-    /// Serves a line of a SASL exchange. Whatever it holds, it is a response: a command hidden in it is none.
-    pub(super) fn response<'b>(&mut self, line: &'b [u8], last: bool) -> Next<'b> {
-        self.begin_reply(true, true, last);
-        let State::Login(mut login) = core::mem::replace(&mut self.state, State::Ready) else {
-            unreachable!("called in that state only")
-        };
-        let progress = match decode_response(line) {
-            Ok(response) => login.exchange.respond(&response),
-            Err(error) => Progress::Failed(error),
-        };
-        self.progress(progress, login)
-    }
-
-    fn progress<'b>(&mut self, progress: Progress, login: Login) -> Next<'b> {
-        match progress {
-            Progress::Challenge(challenge) => {
-                self.state = State::Login(login);
-                self.write_challenge(&encode(&challenge));
-                None
-            }
-            Progress::Credentials(credentials) => {
-                self.ask(Question::Login, Event::Login { mechanism: login.mechanism, credentials })
-            }
-            Progress::Failed(error) => self.refuse_line(b"", error.reply()),
-            _ => self.refuse_line(b"", SaslError::Malformed.reply()),
         }
     }
 

@@ -5,7 +5,8 @@ use alloc::string::String;
 
 use pillarbox_core::Reply;
 use pillarbox_core::address::{ForwardPath, ReversePath};
-use pillarbox_core::sasl::{Credentials, Mechanism};
+use pillarbox_core::crypto::HashAlgorithm;
+use pillarbox_core::sasl::{Credentials, Mechanism, ScramAnswer};
 
 /// What happened. Events marked with a question mark must be answered before anything else is read:
 ///
@@ -14,7 +15,9 @@ use pillarbox_core::sasl::{Credentials, Mechanism};
 /// | [`Connect`](Event::Connect) | ? | `Accept`, `AcceptWith` (220), `Refuse` (554 waits for QUIT, 4yz closes), `Hangup` | `Accept` greets |
 /// | [`Hello`](Event::Hello) | ? | `Accept`, `Refuse`, `Hangup` | `Accept` |
 /// | [`StartTls`](Event::StartTls) | ? | `Accept`, `Refuse` (454), `Hangup` | `Accept` |
+/// | [`ScramKeys`](Event::ScramKeys) | ? | `ScramKeys`, `Refuse` (454), `Hangup` | `Refuse` |
 /// | [`Login`](Event::Login) | ? | `LoggedIn`, `Refuse` (535, 454), `Hangup` | `Refuse` |
+/// | [`WrongProof`](Event::WrongProof) | ? | `Refuse` (535), `Hangup` | `Refuse` |
 /// | [`Mail`](Event::Mail) | ? | `Accept`, `AcceptWith` (250), `Refuse`, `Hangup` | by policy |
 /// | [`Rcpt`](Event::Rcpt) | ? | `Accept`, `AcceptWith` (250, 251), `Refuse`, `Hangup` | by policy |
 /// | [`Data`](Event::Data) | ? | `Accept`, `Refuse`, `Hangup` | `Accept` |
@@ -34,12 +37,30 @@ pub enum Event<'b> {
     Hello(Hello<'b>),
     /// ? STARTTLS; after `Accept` the next step is [`Upgrade`](pillarbox_core::Step::Upgrade).
     StartTls,
+    /// ? A SCRAM exchange needs the keys of an account (RFC 5802). For a name that there is not, answer with those of
+    /// [`ScramKeys::decoy`](pillarbox_core::sasl::ScramKeys::decoy): a refusal here would tell strangers which there are.
+    ScramKeys {
+        /// The mechanism.
+        mechanism: Mechanism,
+        /// Whose keys.
+        user: String,
+        /// The hash that they are for.
+        hash: HashAlgorithm,
+    },
     /// ? A SASL exchange came to its credentials (RFC 4954).
     Login {
         /// The mechanism that carried them.
         mechanism: Mechanism,
         /// Who says to be who.
         credentials: Credentials,
+    },
+    /// ? A SCRAM exchange has failed: the proof is wrong, or the keys were a decoy's. It is a wrong password like any other:
+    /// refuse it in the same words, and as slowly.
+    WrongProof {
+        /// The mechanism.
+        mechanism: Mechanism,
+        /// Who the client said to be.
+        authentication_id: String,
     },
     /// ? MAIL FROM: a transaction wants to begin.
     Mail(Mail<'b>),
@@ -177,6 +198,8 @@ pub enum Answer<'a> {
     Refuse(Reply),
     /// The credentials are good.
     LoggedIn(Identity<'a>),
+    /// The keys that a SCRAM exchange needs.
+    ScramKeys(ScramAnswer),
     /// No, and close the connection after this reply (usually 421).
     Hangup(Reply),
 }

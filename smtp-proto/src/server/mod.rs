@@ -5,6 +5,7 @@ mod body;
 mod commands;
 mod config;
 mod event;
+mod login;
 mod machine;
 mod output;
 mod replies;

@@ -5,7 +5,7 @@ use alloc::string::String;
 use core::fmt::Write as _;
 
 use pillarbox_core::header::HeaderLimit;
-use pillarbox_core::{EnhancedCode, Reply};
+use pillarbox_core::{EnhancedCode, Reply, TlsFacts};
 
 use super::{Protocol, ServerConfig};
 
@@ -22,21 +22,21 @@ pub(super) fn helo(config: &ServerConfig) -> Reply {
 }
 
 /// What is on offer, in the order of the table on the crate page.
-pub(super) fn ehlo(config: &ServerConfig, tls: bool) -> Reply {
+pub(super) fn ehlo(config: &ServerConfig, tls: Option<&TlsFacts>) -> Reply {
     let mut text = config.hostname.clone();
     text.push_str("\nPIPELINING");
     // Writing to a String does not fail.
     let _ = write!(text, "\nSIZE {}", config.limits.message_size_max);
     text.push_str("\n8BITMIME\nENHANCEDSTATUSCODES");
     // RFC 3207 §4.2: not a second time.
-    if config.starttls && !tls {
+    if config.starttls && tls.is_none() {
         text.push_str("\nSTARTTLS");
     }
     // RFC 4954 §6: what the lack of encryption forbids is not advertised.
-    if !config.mechanisms.is_empty() && (tls || config.auth_without_tls) {
-        text.push_str("\nAUTH");
-        for mechanism in &config.mechanisms {
-            text.push(' ');
+    if tls.is_some() || config.auth_without_tls {
+        let possible = config.mechanisms.iter().filter(|mechanism| mechanism.is_possible(tls));
+        for (index, mechanism) in possible.enumerate() {
+            text.push_str(if index == 0 { "\nAUTH " } else { " " });
             text.push_str(mechanism.name());
         }
     }

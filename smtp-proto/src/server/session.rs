@@ -3,10 +3,11 @@
 use alloc::sync::Arc;
 
 use pillarbox_core::line::{LineScanner, LineSkipper, Scan};
-use pillarbox_core::sasl::{Mechanism, SaslError, ServerExchange};
+use pillarbox_core::sasl::SaslError;
 use pillarbox_core::{Layer, LayerFacts, Misuse, Reply, Step, Time, TlsFacts, UpgradeError};
 
 use super::body::{Arrived, Body};
+use super::login::Login;
 use super::output::Output;
 use super::replying::{Held, cut};
 use super::{CloseReason, Event, Hello, HelloVerb, Identity, Peer, Protocol, ServerConfig, Why, replies};
@@ -105,20 +106,15 @@ pub(super) enum State {
     Closed(CloseReason),
 }
 
-/// A SASL exchange that is under way.
-#[derive(Debug)]
-pub(super) struct Login {
-    pub(super) mechanism: Mechanism,
-    pub(super) exchange: ServerExchange,
-}
-
 /// What the embedder was asked.
 #[derive(Debug)]
 pub(super) enum Question {
     Connect,
     Hello(Hello<'static>),
     StartTls,
-    Login,
+    ScramKeys(Login),
+    Login(Login),
+    WrongProof,
     Mail,
     Rcpt,
     Data,

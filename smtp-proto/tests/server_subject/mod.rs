@@ -45,6 +45,7 @@ impl Subject for ServerSubject {
                 format!("Hello {verb} {}", hello.name)
             }
             Event::StartTls => "StartTls".into(),
+            Event::ScramKeys { mechanism, user, .. } => format!("ScramKeys {mechanism} {user}"),
             Event::Login { mechanism, credentials } => {
                 let name = credentials.authorization_id().unwrap_or(credentials.authentication_id());
                 let good = credentials.password().is_some_and(|password| password.same_as(b"secret"));
