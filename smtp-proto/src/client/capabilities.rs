@@ -56,6 +56,34 @@ impl Capabilities {
         self.parameters("SIZE")?.next()?.parse().ok().filter(|size| *size > 0)
     }
 
+    /// How many RCPT commands the server takes in one transaction (RFC 9422, `RCPTMAX`). `None` if it says none.
+    ///
+    /// ```
+    /// use pillarbox_smtp::client::Capabilities;
+    /// use pillarbox_smtp::reply_parser::{ReplyLimits, ReplyParser};
+    ///
+    /// let mut wire = &b"250-mx.example\r\n250 LIMITS MAILMAX=5 RCPTMAX=100\r\n"[..];
+    /// let reply = ReplyParser::new(ReplyLimits::default()).parse(&mut wire).unwrap().unwrap();
+    /// let capabilities = Capabilities::from_reply(&reply);
+    /// assert_eq!((capabilities.rcpt_max(), capabilities.mail_max()), (Some(100), Some(5)));
+    /// ```
+    pub fn rcpt_max(&self) -> Option<u64> {
+        self.limit("RCPTMAX")
+    }
+
+    /// How many MAIL commands the server takes in one session (RFC 9422, `MAILMAX`). `None` if it says none.
+    pub fn mail_max(&self) -> Option<u64> {
+        self.limit("MAILMAX")
+    }
+
+    fn limit(&self, name: &str) -> Option<u64> {
+        let mut limits = self.parameters("LIMITS")?.filter_map(|limit| limit.split_once('='));
+        let (_, number) = limits.find(|(limit, _)| limit.eq_ignore_ascii_case(name))?;
+        // RFC 9422: 1 to 6 digits, the first of which is not 0. What is something else is no limit.
+        let is_number = number.len() <= 6 && number.bytes().all(|b| b.is_ascii_digit()) && !number.starts_with('0');
+        number.parse().ok().filter(|_| is_number)
+    }
+
     fn find(&self, keyword: &str) -> Option<&str> {
         let found = self.keywords.iter().find(|(name, _)| name.eq_ignore_ascii_case(keyword));
         found.map(|(_, parameters)| parameters.as_str())

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use pillarbox_core::address::{AddressError, Domain};
+use pillarbox_core::sasl::{ClientPolicy, Credentials};
 
 use crate::reply_parser::ReplyLimits;
 use crate::server::Protocol;
@@ -25,6 +26,11 @@ pub struct ClientConfig {
     pub protocol: Protocol,
     /// What is done about STARTTLS. Over a connection that has TLS from its start this is of no account.
     pub starttls: StartTls,
+    /// Who logs in. Without it nobody does.
+    pub login: Option<Login>,
+    /// Whether MAIL, RCPT and DATA go out together where the server offers that (RFC 2920). Off is for servers that offer
+    /// it and cannot do it.
+    pub pipelining: bool,
     /// How much is held.
     pub limits: ClientLimits,
     /// How long is waited.
@@ -43,6 +49,8 @@ impl ClientConfig {
             hello_name: Domain::parse(hello_name)?.into_owned(),
             protocol: Protocol::Smtp,
             starttls: StartTls::IfOffered,
+            login: None,
+            pipelining: true,
             limits: ClientLimits::default(),
             timeouts: ClientTimeouts::default(),
         })
@@ -51,6 +59,33 @@ impl ClientConfig {
     /// What EHLO says we are.
     pub const fn hello_name(&self) -> &Domain<'static> {
         &self.hello_name
+    }
+}
+
+/// A login (RFC 4954). If it cannot be made or is refused, no mail is sent.
+///
+/// ```
+/// use pillarbox_core::sasl::Credentials;
+/// use pillarbox_smtp::client::{ClientConfig, Login};
+///
+/// let mut config = ClientConfig::new("c.example").unwrap();
+/// config.login = Some(Login::new(Credentials::plain("", "joe", "hunter2")));
+/// assert!(!format!("{config:?}").contains("hunter2"));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Login {
+    /// Who, and the proof.
+    pub credentials: Credentials,
+    /// Which mechanisms, the best one first; SCRAM is passed over. What tells a secret is used under TLS only, unless it is
+    /// said here.
+    pub policy: ClientPolicy,
+}
+
+impl Login {
+    /// A login by the best mechanism that the server offers.
+    pub fn new(credentials: Credentials) -> Self {
+        Login { credentials, policy: ClientPolicy::default() }
     }
 }
 
@@ -94,6 +129,8 @@ pub struct ClientTimeouts {
     pub greeting: Duration,
     /// For the replies to EHLO, HELO, LHLO and STARTTLS.
     pub hello: Duration,
+    /// For each reply within a login.
+    pub auth: Duration,
     /// For the reply to MAIL (RFC 5321 §4.5.3.2.2).
     pub mail: Duration,
     /// For the reply to each RCPT (RFC 5321 §4.5.3.2.3).
@@ -113,6 +150,7 @@ impl Default for ClientTimeouts {
         ClientTimeouts {
             greeting: Duration::from_secs(300),
             hello: Duration::from_secs(300),
+            auth: Duration::from_secs(300),
             mail: Duration::from_secs(300),
             rcpt: Duration::from_secs(300),
             data_start: Duration::from_secs(120),

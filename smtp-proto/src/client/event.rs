@@ -161,6 +161,12 @@ pub enum Lack {
         /// What the server takes, in octets.
         max: u64,
     },
+    /// The envelope has more recipients than the server takes at once (RFC 9422). They can have the message with another
+    /// [`Send`](Answer::Send).
+    Recipients {
+        /// How many the server takes.
+        max: u64,
+    },
 }
 
 impl Lack {
@@ -174,6 +180,10 @@ impl Lack {
             // RFC 1870 §6.3, RFC 3463 §3.4
             Lack::Size { max } => {
                 Reply::enhanced(552, 5, 3, 4, alloc::format!("the next server takes no more than {max} octets"))
+            }
+            // RFC 5321 §4.5.3.1.10, RFC 3463 §3.6
+            Lack::Recipients { max } => {
+                Reply::enhanced(452, 4, 5, 3, alloc::format!("the next server takes no more than {max} recipients"))
             }
         }
     }
@@ -192,9 +202,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Whether another try at the same server can go better. Only one that greets us with 5yz is hopeless.
+    /// Whether another try at the same server can go better. Only one that greets us or answers a login with 5yz is hopeless.
     pub fn is_temporary(&self) -> bool {
         let is_final = self.reply.as_ref().is_some_and(Reply::is_permanent);
+        if is_final && self.cause == FailureCause::AuthRefused {
+            return false;
+        }
         !(is_final && self.cause == FailureCause::Refused && matches!(self.phase, Phase::Greeting | Phase::Hello))
     }
 }
@@ -223,6 +236,8 @@ pub enum Phase {
     StartTls,
     /// Between messages.
     Idle,
+    /// AUTH.
+    Auth,
     /// MAIL.
     Mail,
     /// RCPT.
@@ -246,6 +261,7 @@ impl fmt::Display for Phase {
             Phase::Hello => "EHLO",
             Phase::StartTls => "STARTTLS",
             Phase::Idle => "between messages",
+            Phase::Auth => "AUTH",
             Phase::Mail => "MAIL",
             Phase::Rcpt => "RCPT",
             Phase::Data => "DATA",
@@ -291,6 +307,12 @@ pub enum FailureCause {
     /// TLS is required and the server said no to STARTTLS.
     #[error("TLS is required and was refused")]
     TlsRefused,
+    /// The server offers no mechanism that fits the login, or none that may be used without TLS.
+    #[error("no mechanism for the login is offered")]
+    AuthNotOffered,
+    /// The login was refused, or we gave it up because the server asked for something odd.
+    #[error("the login was refused")]
+    AuthRefused,
     /// Bytes stood behind the reply to STARTTLS: somebody wants them to be taken for ones that came over TLS.
     #[error("bytes stood behind the reply to STARTTLS")]
     StartTlsInjection,
@@ -307,6 +329,8 @@ pub enum CloseReason {
     Quit,
     /// [`Answer::Abort`].
     Aborted,
+    /// The server takes no more messages in this session (RFC 9422); a new one may go on.
+    MailMax,
     /// [`Event::Failed`] said why.
     Failed,
     /// Our side stopped.

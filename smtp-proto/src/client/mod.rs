@@ -8,10 +8,12 @@ mod state;
 mod transaction;
 
 pub use capabilities::Capabilities;
-pub use config::{ClientConfig, ClientLimits, ClientTimeouts, StartTls};
+pub use config::{ClientConfig, ClientLimits, ClientTimeouts, Login, StartTls};
 pub use event::{
     Answer, CloseReason, Envelope, Event, Failure, FailureCause, Lack, Phase, Recipient, RecipientOutcome,
 };
 pub use session::ClientSession;
+
+pub use pillarbox_core::sasl::{ClientPolicy, Credentials};
 
 pub use crate::server::{BodyKind, Protocol};

@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::fmt;
 
 use pillarbox_core::dot::DotEncoder;
 use pillarbox_core::{LayerFacts, Machine, Misuse, Step, Time, TlsFacts, UpgradeError};
@@ -79,7 +80,6 @@ use crate::reply_parser::ReplyParser;
 /// assert!(sent.ends_with(b"DATA\r\nSubject: hi\r\n\r\n..\r\n.\r\nQUIT\r\n"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct ClientSession {
     pub(super) config: ClientConfig,
     pub(super) state: State,
@@ -89,6 +89,12 @@ pub struct ClientSession {
     pub(super) output: Vec<u8>,
     /// Octets at the front of `output` that have left.
     gone: usize,
+    /// How many octets have left in all.
+    pub(super) left: u64,
+    /// Where in all that is sent the commands end whose replies are not there. Each counts once it has left as a whole.
+    pub(super) due: VecDeque<u64>,
+    /// MAIL commands so far.
+    pub(super) mails: u64,
     /// What was decided and not told yet.
     pub(super) events: VecDeque<Event>,
     pub(super) timer: Option<Time>,
@@ -110,6 +116,9 @@ impl ClientSession {
             tls: None,
             output: Vec::new(),
             gone: 0,
+            left: 0,
+            due: VecDeque::new(),
+            mails: 0,
             events: VecDeque::new(),
             timer: None,
             now: Time::ZERO,
@@ -241,6 +250,7 @@ impl ClientSession {
             return;
         }
         self.gone += n;
+        self.left += n as u64;
         let is_flushed = self.gone == self.output.len();
         if is_flushed {
             self.clear_output();
@@ -339,11 +349,17 @@ impl ClientSession {
 
     /// Reads a reply. `None`: something happened.
     fn read(&mut self, input: &mut &[u8]) -> Option<Step<Event>> {
-        let is_due = self.state.awaits_reply() && self.output().is_empty();
+        let is_due = self.state.awaits_reply()
+            && match self.due.front() {
+                Some(end) => *end <= self.left,
+                // The greeting and the end of data answer no command.
+                None => self.output().is_empty(),
+            };
         self.is_early |= !is_due && !input.is_empty();
         match self.parser.parse(input) {
             Ok(Some(reply)) => {
                 let is_early = core::mem::take(&mut self.is_early);
+                self.due.pop_front();
                 let state = take(&mut self.state);
                 self.state = self.on_reply(state, &reply, is_early);
                 if self.is_stopping {
@@ -373,11 +389,24 @@ impl ClientSession {
     pub(super) fn clear_output(&mut self) {
         self.output.clear();
         self.gone = 0;
+        while self.due.back().is_some_and(|end| *end > self.left) {
+            self.due.pop_back();
+        }
     }
 
     /// Time only moves forward.
     fn advance(&mut self, now: Time) {
         self.now = self.now.max(now);
+    }
+}
+
+impl fmt::Debug for ClientSession {
+    /// Without the output, as that may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSession")
+            .field("config", &self.config)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
     }
 }
 

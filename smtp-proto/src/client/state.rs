@@ -1,16 +1,22 @@
 //! What happens next: the states of a client session, and what each reply makes of them.
 
 use alloc::format;
+use alloc::vec::Vec;
 use core::time::Duration;
 use core::{fmt, mem};
 
 use pillarbox_core::Reply;
 use pillarbox_core::dot::DotEncoder;
+use pillarbox_core::sasl::{self, ClientExchange, Mechanism};
 
 use super::transaction::Transaction;
 use super::{Capabilities, ClientSession, CloseReason, Event, Failure, FailureCause, Phase, StartTls};
 use crate::reply_parser::RawReply;
 use crate::server::{BodyKind, HelloVerb, Protocol};
+
+/// How many commands may wait for their replies. More would gain nothing, and a driver that reads nothing before all is
+/// written might wait for a server that does the same (RFC 2920 §3.1).
+const FLIGHT_MAX: usize = 100;
 
 /// Where a session is, and what a reply makes of it:
 ///
@@ -21,11 +27,14 @@ use crate::server::{BodyKind, HelloVerb, Protocol};
 /// | Hello(EHLO) | 5yz | HELO |
 /// | StartTls | 220 | Upgrading; then EHLO again |
 /// | StartTls | 4yz, 5yz | Ready, if TLS is not required |
+/// | Auth | 334 | the next response |
+/// | Auth | 2yz | Ready |
 /// | Mail | 2yz | RCPT |
-/// | Mail | 4yz, 5yz | `Sent`, Ready |
-/// | Rcpt | any | RCPT; DATA if one was accepted; else `Sent`, RSET |
-/// | Data | 3yz | Body |
+/// | Mail | 4yz, 5yz | `Sent`, Ready; in a flight the replies to the rest of it first |
+/// | Rcpt | any | RCPT; DATA if one was accepted or it has gone; else `Sent`, RSET |
+/// | Data | 3yz | Body; `Sent`, Discard if nobody was accepted |
 /// | Data | 4yz, 5yz | `Sent`, RSET |
+/// | Discard | 2yz, 4yz, 5yz | Ready |
 /// | Body | 4yz, 5yz | `BodyRefused`, `Sent`, `Failed` |
 /// | EndOfData | 2yz, 4yz, 5yz | `Sent` when each recipient has its reply, Ready |
 /// | Reset | 2yz | Ready |
@@ -40,6 +49,9 @@ pub(super) enum State {
     Hello(HelloVerb),
     StartTls,
     Upgrading,
+    Auth(ClientExchange),
+    /// We have cancelled the exchange.
+    AuthCancelled,
     Ready {
         asked: bool,
     },
@@ -52,6 +64,8 @@ pub(super) enum State {
         asked: bool,
     },
     EndOfData(Transaction),
+    /// A message without content is with the server, for nobody.
+    Discard,
     Reset,
     Quitting(CloseReason),
     Closed(CloseReason),
@@ -77,12 +91,13 @@ impl State {
             State::Connecting | State::Greeting => Phase::Greeting,
             State::Hello(_) => Phase::Hello,
             State::StartTls | State::Upgrading => Phase::StartTls,
+            State::Auth(_) | State::AuthCancelled => Phase::Auth,
             State::Ready { .. } => Phase::Idle,
             State::Mail(_) => Phase::Mail,
             State::Rcpt(_) => Phase::Rcpt,
             State::Data(_) => Phase::Data,
             State::Body { .. } => Phase::Body,
-            State::EndOfData(_) => Phase::EndOfData,
+            State::EndOfData(_) | State::Discard => Phase::EndOfData,
             State::Reset => Phase::Reset,
             State::Quitting(_) | State::Closed(_) => Phase::Quit,
         }
@@ -140,26 +155,47 @@ impl ClientSession {
             (State::StartTls, 4 | 5) if self.needs_tls() => {
                 self.refuse(State::StartTls, FailureCause::TlsRefused, reply)
             }
-            (State::StartTls, 4 | 5) => self.ready(),
+            (State::StartTls, 4 | 5) => self.authenticate(),
+            (State::Auth(exchange), 3) if reply.code() == 334 => self.respond(exchange, raw),
+            (State::Auth(exchange), 2) if exchange.finish().is_ok() => self.ready(),
+            (state @ (State::Auth(_) | State::AuthCancelled), 4 | 5) => {
+                self.refuse(state, FailureCause::AuthRefused, reply)
+            }
             (state @ (State::Connecting | State::Greeting | State::Hello(_) | State::Reset), 4 | 5) => {
                 self.refuse(state, FailureCause::Refused, reply)
             }
 
             (State::Mail(transaction), 2) => self.next_rcpt(transaction),
-            (State::Mail(transaction), 4 | 5) => {
-                self.events.push_back(Event::Sent(transaction.end(Some(&reply))));
-                self.ready()
+            (State::Mail(mut transaction), 4 | 5) => {
+                transaction.mail_refused(reply);
+                self.next_rcpt(transaction)
+            }
+            // Somebody was accepted though nobody sends: whatever goes on there, it is not our message.
+            (state @ State::Rcpt(Transaction { mail_refused: Some(_), .. }), 2) => {
+                self.fail(state, FailureCause::UnexpectedReply, Some(reply))
             }
             (State::Rcpt(mut transaction), 2 | 4 | 5) => {
                 let index = transaction.rcpt_replied(reply.clone());
-                self.events.push_back(Event::RcptReply { index, reply });
+                if transaction.mail_refused.is_none() {
+                    self.events.push_back(Event::RcptReply { index, reply });
+                }
                 self.next_rcpt(transaction)
             }
-            (State::Data(transaction), 3) => {
+            (State::Data(transaction), 3) if transaction.has_accepted() => {
                 self.timer = None;
                 State::Body { transaction, encoder: DotEncoder::new(), asked: false }
             }
-            (State::Data(transaction), 4 | 5) => self.reset(transaction, Some(&reply)),
+            // RFC 2920 §3.1: DATA went along and was accepted though no recipient was; a single dot ends that. In LMTP such
+            // a message has no final reply that could be waited for, and RFC 2033 §4.2 forbids it.
+            (State::Data(transaction), 3) if self.config.protocol == Protocol::Smtp => {
+                self.events.push_back(Event::Sent(transaction.end(None)));
+                self.command(".", self.config.timeouts.data_end);
+                State::Discard
+            }
+            (State::Data(transaction), 4 | 5) if transaction.has_accepted() => self.reset(transaction, Some(&reply)),
+            // It was refused for want of recipients, each of which has its own reply.
+            (State::Data(transaction), 4 | 5) => self.unwanted(transaction),
+            (State::Discard, 2 | 4 | 5) => self.ready(),
             (State::EndOfData(mut transaction), 2 | 4 | 5) => {
                 match self.config.protocol {
                     Protocol::Smtp => transaction.all_replied(&reply),
@@ -178,7 +214,7 @@ impl ClientSession {
 
     /// Begins a message, or is through with it if there is nobody whom this server could take.
     pub(super) fn begin(&mut self, mut transaction: Transaction) -> State {
-        if transaction.next_rcpt().is_none() {
+        if !transaction.has_hope() {
             self.events.push_back(Event::Sent(transaction.end(None)));
             return self.ready();
         }
@@ -188,19 +224,58 @@ impl ClientSession {
         let eight_bit = envelope.body == BodyKind::EightBitMime;
         let parameters = MailParameters { size, eight_bit, utf8: transaction.needs_utf8() };
         self.command(&format!("MAIL FROM:{}{parameters}", envelope.from), self.config.timeouts.mail);
+        self.mails += 1;
+        self.send_ahead(&mut transaction);
         State::Mail(transaction)
     }
 
+    /// Sends what may go before the replies to what has gone (RFC 2920 §3.1): RCPT and DATA behind MAIL. The message itself
+    /// may not, as the reply to DATA has to be seen first.
+    fn send_ahead(&mut self, transaction: &mut Transaction) {
+        if !self.config.pipelining || !self.capabilities.has("PIPELINING") || transaction.mail_refused.is_some() {
+            return;
+        }
+        while self.due.len() < FLIGHT_MAX && !transaction.data_asked {
+            if let Some(to) = transaction.ask_rcpt() {
+                let line = format!("RCPT TO:{to}");
+                self.write(&line);
+            } else {
+                transaction.data_asked = true;
+                self.write("DATA");
+            }
+        }
+    }
+
+    /// Goes on behind the reply to MAIL or RCPT.
     fn next_rcpt(&mut self, mut transaction: Transaction) -> State {
-        if let Some((_, to)) = transaction.next_rcpt() {
-            self.command(&format!("RCPT TO:{to}"), self.config.timeouts.rcpt);
+        self.send_ahead(&mut transaction);
+        if transaction.awaits_rcpt() {
+            self.timer = Some(self.now + self.config.timeouts.rcpt);
+            State::Rcpt(transaction)
+        } else if transaction.data_asked {
+            self.timer = Some(self.now + self.config.timeouts.data_start);
+            State::Data(transaction)
+        } else if transaction.mail_refused.is_some() {
+            self.unwanted(transaction)
+        } else if let Some(to) = transaction.ask_rcpt() {
+            let line = format!("RCPT TO:{to}");
+            self.command(&line, self.config.timeouts.rcpt);
             State::Rcpt(transaction)
         } else if transaction.has_accepted() {
             self.command("DATA", self.config.timeouts.data_start);
             State::Data(transaction)
         } else {
-            self.reset(transaction, None)
+            self.unwanted(transaction)
         }
+    }
+
+    /// Ends a message that has no recipients, or that the server refused with its sender.
+    fn unwanted(&mut self, transaction: Transaction) -> State {
+        if transaction.mail_refused.is_none() {
+            return self.reset(transaction, None);
+        }
+        self.events.push_back(Event::Sent(transaction.end(None)));
+        self.ready()
     }
 
     /// Ends a message that the server has heard of and does not take.
@@ -231,7 +306,51 @@ impl ClientSession {
                 self.failed(Phase::StartTls, FailureCause::TlsNotOffered, None);
                 self.quit(CloseReason::Failed)
             }
-            _ => self.ready(),
+            _ => self.authenticate(),
+        }
+    }
+
+    /// Logs in, if that is wanted; behind TLS, if there is TLS.
+    fn authenticate(&mut self) -> State {
+        let Some(login) = &self.config.login else { return self.ready() };
+        let offered = self.capabilities.parameters("AUTH").into_iter().flatten();
+        // SCRAM needs a source of random numbers and cryptography, which a session does not have.
+        let offered = offered.filter_map(Mechanism::parse).filter(|mechanism| mechanism.scram_hash().is_none());
+        let offered: Vec<Mechanism> = offered.collect();
+        let chosen = login.policy.choose(&offered, &login.credentials, self.tls.as_ref());
+        let begun = chosen.and_then(|choice| {
+            let exchange = ClientExchange::new(choice.mechanism(), login.credentials.clone()).ok()?;
+            Some((choice.mechanism().clone(), exchange))
+        });
+        let Some((mechanism, mut exchange)) = begun else {
+            self.failed(Phase::Auth, FailureCause::AuthNotOffered, None);
+            return self.quit(CloseReason::Failed);
+        };
+        let mut line = format!("AUTH {mechanism}");
+        // RFC 4954 §4: the whole command has to fit into 512 octets; else the server asks for the response.
+        let mut ahead = exchange.clone();
+        if let Some(response) = ahead.initial_response() {
+            let response = sasl::encode_initial_response(response.expose());
+            if line.len() + 1 + response.len() + 2 <= 512 {
+                exchange = ahead;
+                line = format!("{line} {response}");
+            }
+        }
+        self.command(&line, self.config.timeouts.auth);
+        State::Auth(exchange)
+    }
+
+    /// Answers a challenge, or gives the exchange up.
+    fn respond(&mut self, mut exchange: ClientExchange, raw: &RawReply) -> State {
+        let text = raw.lines().next().unwrap_or_default();
+        let response = sasl::decode_response(text.trim_ascii().as_bytes()).and_then(|it| exchange.respond(&it));
+        if let Ok(response) = response {
+            self.command(&sasl::encode(response.expose()), self.config.timeouts.auth);
+            State::Auth(exchange)
+        } else {
+            // RFC 4954 §4
+            self.command("*", self.config.timeouts.auth);
+            State::AuthCancelled
         }
     }
 
@@ -240,6 +359,10 @@ impl ClientSession {
     }
 
     fn ready(&mut self) -> State {
+        // RFC 9422: MAILMAX counts the MAIL commands of a session.
+        if self.capabilities.mail_max().is_some_and(|max| self.mails >= max) {
+            return self.quit(CloseReason::MailMax);
+        }
         self.timer = None;
         State::Ready { asked: false }
     }
@@ -290,7 +413,10 @@ impl ClientSession {
         match state {
             State::EndOfData(_) | State::Quitting(_) | State::Closed(_) | State::Upgrading => state,
             // QUIT would be a line of the message, and the end mark would deliver it.
-            State::Body { .. } => {
+            State::Mail(Transaction { data_asked: true, .. })
+            | State::Rcpt(Transaction { data_asked: true, .. })
+            | State::Data(Transaction { data_asked: true, .. })
+            | State::Body { .. } => {
                 self.settle(state, None, None);
                 self.close(CloseReason::ShutDown)
             }
@@ -314,9 +440,15 @@ impl ClientSession {
 
     /// Writes a command and starts the clock for its reply.
     fn command(&mut self, line: &str, timeout: Duration) {
+        self.write(line);
+        self.timer = Some(self.now + timeout);
+    }
+
+    /// Writes a command, whose reply becomes due once it has left.
+    fn write(&mut self, line: &str) {
         self.output.extend_from_slice(line.as_bytes());
         self.output.extend_from_slice(b"\r\n");
-        self.timer = Some(self.now + timeout);
+        self.due.push_back(self.left + self.output().len() as u64);
     }
 }
 

@@ -1,12 +1,15 @@
 //! How a client session is made and told what to do by dialog files and by the law kit.
 //!
-//! `cfg:` keys: `protocol=lmtp`, `starttls=never|offered|required`, `implicit-tls`, `output=octets`.
+//! `cfg:` keys: `protocol=lmtp`, `starttls=never|offered|required`, `implicit-tls`, `output=octets`,
+//! `login` (joe with the password hunter2), `login-name=name`, `login-in-clear`, `no-pipelining`.
 //! Answers: `send <from> <to>... [size=n] [8bit]`, `quit`, `body "text"`, `end`, `abort`.
 
 use pillarbox_core::TlsFacts;
 use pillarbox_core::address::{ForwardPath, ReversePath};
 use pillarbox_core::dialog::{Config, Seen, Subject, Turn};
-use pillarbox_smtp::client::{Answer, ClientConfig, ClientSession, Envelope, Event, RecipientOutcome, StartTls};
+use pillarbox_smtp::client::{
+    Answer, ClientConfig, ClientSession, Credentials, Envelope, Event, Login, RecipientOutcome, StartTls,
+};
 use pillarbox_smtp::server::{BodyKind, Protocol};
 
 /// One client per connection. By default it sends one message to two recipients and says goodbye.
@@ -37,6 +40,13 @@ impl Subject for Client {
             Some("required") => StartTls::Required,
             Some(other) => return Err(format!("starttls={other}")),
         };
+        if config.flag("login")? {
+            let name = config.value("login-name").unwrap_or("joe");
+            let mut login = Login::new(Credentials::plain("", name, "hunter2"));
+            login.policy.clear_text_without_tls = config.flag("login-in-clear")?;
+            made.login = Some(login);
+        }
+        made.pipelining = !config.flag("no-pipelining")?;
         made.limits.output_max = config.parsed("output", made.limits.output_max)?;
         Ok(match config.flag("implicit-tls")? {
             false => ClientSession::new(made),
