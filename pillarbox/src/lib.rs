@@ -62,7 +62,7 @@
 //! # What it does not do
 //!
 //! It opens no listener, reads no configuration and logs nothing: you bind the sockets, fill the structs, and hear everything
-//! through [`parts::Observer`]. It relays nothing to other hosts yet: there is a client session in [`smtp_proto`], but no queue.
+//! through [`parts::Observer`]. It relays nothing to other hosts by itself yet: there is a client, `smtp::SmtpClient`, but no queue.
 //! It judges no spam. A ready server with a configuration file is the example `mailserver`.
 //!
 //! # Features

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox_core::{TlsFacts, UpgradeError};
-use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
-use tokio_rustls::TlsAcceptor;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ConnectionCommon, ProtocolVersion, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::net::Transport;
 use crate::parts::Clock;
@@ -13,27 +14,55 @@ use crate::parts::Clock;
 /// How long a handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Makes the server's handshake on a connection. On failure the connection is gone: nobody goes back to clear text.
-pub(crate) async fn accept(
-    config: Arc<ServerConfig>,
+/// Whose part of the handshake is ours.
+pub(crate) enum Side {
+    Server(Arc<ServerConfig>),
+    Client(Arc<ClientConfig>, ServerName<'static>),
+}
+
+impl From<Arc<ServerConfig>> for Side {
+    fn from(config: Arc<ServerConfig>) -> Self {
+        Side::Server(config)
+    }
+}
+
+/// Makes our side of the handshake on a connection. On failure the connection is gone: nobody goes back to clear text.
+pub(crate) async fn handshake(
+    side: impl Into<Side>,
     transport: Box<dyn Transport>,
     clock: &dyn Clock,
 ) -> Result<(Box<dyn Transport>, TlsFacts), UpgradeError> {
-    let ems_required = config.require_ems;
     let deadline = clock.now() + HANDSHAKE_TIMEOUT;
-    let stream = tokio::select! {
-        stream = TlsAcceptor::from(config).accept(transport) => stream.map_err(|error| match error.kind() {
+    tokio::select! {
+        made = shake(side.into(), transport) => made.map_err(|error| match error.kind() {
             // The library reports every fault in the records themselves as invalid data.
             std::io::ErrorKind::InvalidData => UpgradeError::Handshake,
             _ => UpgradeError::ConnectionLost,
-        })?,
-        () = clock.sleep_until(deadline) => return Err(UpgradeError::Timeout),
-    };
-    let facts = facts(stream.get_ref().1, ems_required);
-    Ok((Box::new(stream), facts))
+        }),
+        () = clock.sleep_until(deadline) => Err(UpgradeError::Timeout),
+    }
 }
 
-fn facts(connection: &ServerConnection, ems_required: bool) -> TlsFacts {
+async fn shake(side: Side, transport: Box<dyn Transport>) -> std::io::Result<(Box<dyn Transport>, TlsFacts)> {
+    match side {
+        Side::Server(config) => {
+            let ems_required = config.require_ems;
+            let stream = TlsAcceptor::from(config).accept(transport).await?;
+            let connection = stream.get_ref().1;
+            let mut facts = facts(connection, ems_required);
+            facts.sni = connection.server_name().map(str::to_owned);
+            Ok((Box::new(stream), facts))
+        }
+        Side::Client(config, name) => {
+            let ems_required = config.require_ems;
+            let stream = TlsConnector::from(config).connect(name, transport).await?;
+            let facts = facts(stream.get_ref().1, ems_required);
+            Ok((Box::new(stream), facts))
+        }
+    }
+}
+
+fn facts<Data>(connection: &ConnectionCommon<Data>, ems_required: bool) -> TlsFacts {
     let version = connection.protocol_version();
     let version_name = match version {
         Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
@@ -44,7 +73,6 @@ fn facts(connection: &ServerConnection, ems_required: bool) -> TlsFacts {
     let suite = suite.as_ref().and_then(|suite| suite.as_str()).unwrap_or("unknown");
     let mut facts = TlsFacts::new(version_name, iana_name(suite));
     facts.alpn = connection.alpn_protocol().map(<[u8]>::to_vec);
-    facts.sni = connection.server_name().map(str::to_owned);
     facts.peer_certificate =
         connection.peer_certificates().and_then(|chain| chain.first()).map(|certificate| certificate.to_vec());
     // RFC 9266 §2: with TLS 1.2 the binding is only sound with the extended master secret, and the library does not tell

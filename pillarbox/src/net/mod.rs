@@ -239,7 +239,7 @@ impl<M: Machine> Wire<M> {
 
     /// Puts TLS under the machine.
     #[cfg(feature = "tls")]
-    pub(crate) async fn start_tls(&mut self, config: Arc<rustls::ServerConfig>) -> Result<(), Lost> {
+    pub(crate) async fn start_tls(&mut self, side: impl Into<crate::tls::Side>) -> Result<(), Lost> {
         use pillarbox_core::{LayerFacts, UpgradeError};
 
         self.flush().await?;
@@ -252,7 +252,7 @@ impl<M: Machine> Wire<M> {
             return Ok(());
         }
         let clear = std::mem::replace(&mut self.transport, Box::new(tokio::io::empty()));
-        match crate::tls::accept(config, clear, &*self.clock).await {
+        match crate::tls::handshake(side, clear, &*self.clock).await {
             Ok((transport, facts)) => {
                 self.transport = transport;
                 let told = self.machine.upgraded(self.clock.now(), LayerFacts::Tls(facts));

@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+mod client;
 mod message;
 mod session;
 
@@ -32,6 +33,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use client::{ClientTls, ConnectError, SendError, SmtpClient};
+pub use pillarbox_smtp::client::{ClientConfig, Credentials, Envelope, Login, RecipientOutcome, StartTls};
 pub use pillarbox_smtp::server::{Limits, Protocol, ServerConfig};
 
 use crate::net::{Caller, Conversation, Doorway, Incoming, Listener, Lost, PeerLimits, Transport, converse};

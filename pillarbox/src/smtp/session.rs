@@ -75,7 +75,7 @@ pub(super) async fn start(
     #[cfg(feature = "tls")]
     if shared.implicit_tls {
         let config = shared.tls.clone().ok_or(UpgradeError::Handshake)?;
-        let (secured, facts) = crate::tls::accept(config, transport, &*shared.parts.clock).await?;
+        let (secured, facts) = crate::tls::handshake(config, transport, &*shared.parts.clock).await?;
         transport = secured;
         peer.tls = Some(facts);
     }

@@ -1,0 +1,212 @@
+//! The SMTP client on loopback against our server with parts in memory, and against servers played by hand.
+#![cfg(feature = "tokio")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pillarbox::parts::{AllowList, MemoryAuthenticator, MemorySink, Parts};
+use pillarbox::smtp::{
+    ClientConfig, ConnectError, Credentials, Envelope, Login, Protocol, RecipientOutcome, SendError, ServerConfig,
+    SmtpClient, SmtpServer,
+};
+use pillarbox::testing::SteppedClock;
+use pillarbox_core::address::Address;
+use support::{Running, start};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+
+const YOU: &str = "you@localhost";
+
+async fn server(config: ServerConfig) -> (Running, MemorySink) {
+    let sink = MemorySink::new();
+    let parts = Parts {
+        policy: Arc::new(AllowList::new([YOU, "me@localhost"])),
+        sink: Arc::new(sink.clone()),
+        authenticator: Arc::new(MemoryAuthenticator::new().with(YOU, "secret")),
+        ..Parts::in_memory()
+    };
+    (start(SmtpServer::new(config, parts)).await, sink)
+}
+
+fn config() -> ClientConfig {
+    ClientConfig::new("c.example").unwrap()
+}
+
+fn envelope(recipients: &[&'static str]) -> Envelope {
+    let address = |text: &'static str| Address::parse(text).unwrap();
+    Envelope::new(address("joe@c.example").into(), recipients.iter().map(|to| address(to)))
+}
+
+fn words(outcomes: &[RecipientOutcome]) -> Vec<String> {
+    let word = |outcome: &RecipientOutcome| match outcome {
+        RecipientOutcome::Delivered(_) => "delivered".into(),
+        RecipientOutcome::Refused(reply) => format!("refused {}", reply.code()),
+        RecipientOutcome::Later(reply) => format!("later {}", reply.as_ref().map_or(0, pillarbox_core::Reply::code)),
+        other => format!("{other:?}"),
+    };
+    outcomes.iter().map(word).collect()
+}
+
+#[tokio::test]
+async fn several_messages_go_over_one_connection() {
+    let (running, sink) = server(ServerConfig::new("mx.localhost")).await;
+    let mut client = SmtpClient::connect(running.address, config(), None).await.unwrap();
+    assert!(client.capabilities().has("PIPELINING"));
+    let sent = client.send(envelope(&[YOU, "no@localhost"]), &b"Subject: 1\r\n\r\n.\nx"[..]).await.unwrap();
+    assert_eq!(words(&sent), ["delivered", "refused 550"]);
+    let sent = client.send(envelope(&["no@localhost"]), &b"never"[..]).await.unwrap();
+    assert_eq!(words(&sent), ["refused 550"]);
+    // More than the socket and the session hold.
+    let large = b"Subject: 2\r\n\r\n".iter().copied().chain(b"0123456789\r\n".repeat(300_000)).collect::<Vec<u8>>();
+    let sent = client.send(envelope(&["me@localhost"]), &large[..]).await.unwrap();
+    assert_eq!(words(&sent), ["delivered"]);
+    assert!(matches!(client.send(envelope(&[]), &b""[..]).await, Err(SendError::NoRecipients)));
+    client.quit().await;
+    let messages = sink.messages();
+    assert_eq!(messages.len(), 2);
+    assert!(messages[0].octets.ends_with(b"Subject: 1\r\n\r\n.\r\nx\r\n"));
+    assert!(messages[1].octets.ends_with(&large));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_login_is_made_or_nothing_is_sent() {
+    let mut wanted = ServerConfig::new("mx.localhost");
+    wanted.auth_required = true;
+    wanted.mechanisms = vec![pillarbox_core::sasl::Mechanism::Plain, pillarbox_core::sasl::Mechanism::Login];
+    wanted.auth_without_tls = true;
+    let (running, sink) = server(wanted).await;
+    for mechanism in [pillarbox_core::sasl::Mechanism::Plain, pillarbox_core::sasl::Mechanism::Login] {
+        let mut login = Login::new(Credentials::plain("", YOU, "secret"));
+        login.policy.clear_text_without_tls = true;
+        login.policy.mechanisms = vec![mechanism];
+        let mut config = config();
+        config.login = Some(login);
+        let mut client = SmtpClient::connect(running.address, config, None).await.unwrap();
+        let sent = client.send(envelope(&[YOU]), &b"Subject: x\r\n\r\n"[..]).await.unwrap();
+        assert_eq!(words(&sent), ["delivered"]);
+        client.quit().await;
+    }
+    let mut config = config();
+    config.login = Some(Login::new(Credentials::plain("", YOU, "secret")));
+    let refused = SmtpClient::connect(running.address, config, None).await.err().expect("no password in the clear");
+    assert!(refused.to_string().contains("no mechanism"), "{refused}");
+    assert_eq!(sink.messages().len(), 2);
+    running.stop().await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn lmtp_over_a_unix_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lmtp");
+    let sink = MemorySink::new();
+    let parts = Parts {
+        policy: Arc::new(AllowList::new([YOU, "me@localhost"])),
+        sink: Arc::new(sink.clone()),
+        ..Parts::in_memory()
+    };
+    let mut wanted = ServerConfig::new("mx.localhost");
+    wanted.protocol = Protocol::Lmtp;
+    let shutdown = pillarbox::Shutdown::new();
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let serving = tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move { SmtpServer::new(wanted, parts).serve(listener, &shutdown).await }
+    });
+    let mut config = config();
+    config.protocol = Protocol::Lmtp;
+    let mut client = SmtpClient::connect_unix(&path, config).await.unwrap();
+    let sent = client.send(envelope(&[YOU, "no@localhost", "me@localhost"]), &b"Subject: x\r\n\r\n"[..]).await.unwrap();
+    assert_eq!(words(&sent), ["delivered", "refused 550", "delivered"]);
+    client.quit().await;
+    shutdown.begin();
+    serving.await.unwrap();
+}
+
+/// A client at the end of a pipe whose other end is the test.
+async fn by_hand(greeting: &str) -> (SmtpClient, BufReader<tokio::io::DuplexStream>, SteppedClock) {
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let mut theirs = BufReader::new(theirs);
+    theirs.get_mut().write_all(greeting.as_bytes()).await.unwrap();
+    let clock = SteppedClock::new();
+    let connect = SmtpClient::over(ours, config(), None, Arc::new(clock.clone()));
+    let server = async {
+        let mut line = String::new();
+        theirs.read_line(&mut line).await.unwrap();
+        assert_eq!(line, "EHLO c.example\r\n");
+        theirs.get_mut().write_all(b"250-mx.example\r\n250 PIPELINING\r\n").await.unwrap();
+    };
+    let (client, ()) = tokio::join!(connect, server);
+    (client.unwrap(), theirs, clock)
+}
+
+#[tokio::test]
+async fn a_lost_connection_leaves_what_was_said_before() {
+    let (mut client, mut theirs, _) = by_hand("220 mx.example\r\n").await;
+    let server = async {
+        let mut line = String::new();
+        while line != "DATA\r\n" {
+            line.clear();
+            theirs.read_line(&mut line).await.unwrap();
+        }
+        theirs.get_mut().write_all(b"250 ok\r\n250 ok\r\n550 no\r\n354 go\r\n").await.unwrap();
+        let mut some = [0; 100];
+        theirs.read_exact(&mut some).await.unwrap();
+        drop(theirs);
+    };
+    let large = vec![b'x'; 1 << 20];
+    let (sent, ()) = tokio::join!(client.send(envelope(&[YOU, "me@localhost"]), &large[..]), server);
+    assert_eq!(words(&sent.unwrap()), ["later 0", "refused 550"]);
+    assert!(!client.is_open() && client.failure().is_some());
+    assert!(matches!(client.send(envelope(&[YOU]), &b""[..]).await, Err(SendError::Ended)));
+    client.quit().await;
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_waited_for_as_long_as_is_said() {
+    let (mut client, _theirs, clock) = by_hand("220 mx.example\r\n").await;
+    let (sent, ()) = tokio::join!(client.send(envelope(&[YOU]), &b""[..]), async {
+        clock.sleeper(Duration::from_secs(300)).await;
+        clock.advance(Duration::from_secs(300));
+    });
+    assert_eq!(words(&sent.unwrap()), ["later 0"]);
+    assert_eq!(client.failure().unwrap().to_string(), "MAIL: timed out");
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_is_not_delivered_by_half() {
+    let (running, sink) = server(ServerConfig::new("mx.localhost")).await;
+    let mut client = SmtpClient::connect(running.address, config(), None).await.unwrap();
+    let broken = half_a_message();
+    let error = client.send(envelope(&[YOU]), broken).await.unwrap_err();
+    assert!(matches!(error, SendError::Body(_)) && !client.is_open());
+    client.quit().await;
+    running.stop().await;
+    assert!(sink.messages().is_empty());
+}
+
+/// A message that ends with an error.
+fn half_a_message() -> impl tokio::io::AsyncRead + Unpin {
+    struct Broken;
+    impl tokio::io::AsyncRead for Broken {
+        fn poll_read(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+            _: &mut tokio::io::ReadBuf<'_>,
+        ) -> std::task::Poll<std::io::Result<()>> {
+            std::task::Poll::Ready(Err(std::io::Error::other("the disk is gone")))
+        }
+    }
+    (&b"Subject: half\r\n\r\n"[..]).chain(Broken)
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let error = SmtpClient::connect(address, config(), None).await.err().unwrap();
+    assert!(matches!(error, ConnectError::Connect(_)));
+}
