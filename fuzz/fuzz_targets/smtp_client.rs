@@ -8,7 +8,8 @@ use client_subject::Client;
 use libfuzzer_sys::fuzz_target;
 use pillarbox_core::{dialog, laws};
 
-const CONFIGURATIONS: [&str; 4] = ["starttls=never", "starttls=offered", "starttls=required", "protocol=lmtp"];
+const CONFIGURATIONS: [&str; 5] =
+    ["starttls=never", "starttls=offered", "starttls=required", "protocol=lmtp", "login login-in-clear"];
 
 fuzz_target!(|data: &[u8]| {
     let Some((choice, replies)) = data.split_first() else { return };

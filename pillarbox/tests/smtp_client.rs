@@ -2,6 +2,10 @@
 #![cfg(feature = "tokio")]
 
 mod support;
+#[cfg(feature = "tls")]
+#[path = "support/tls.rs"]
+#[allow(unreachable_pub, reason = "shared with other test files")]
+mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +17,18 @@ use pillarbox::smtp::{
 };
 use pillarbox::testing::SteppedClock;
 use pillarbox_core::address::Address;
+use pillarbox_core::sasl::Mechanism;
 use support::{Running, start};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 const YOU: &str = "you@localhost";
 
 async fn server(config: ServerConfig) -> (Running, MemorySink) {
+    let (server, sink) = stopped_server(config);
+    (start(server).await, sink)
+}
+
+fn stopped_server(config: ServerConfig) -> (SmtpServer, MemorySink) {
     let sink = MemorySink::new();
     let parts = Parts {
         policy: Arc::new(AllowList::new([YOU, "me@localhost"])),
@@ -26,7 +36,7 @@ async fn server(config: ServerConfig) -> (Running, MemorySink) {
         authenticator: Arc::new(MemoryAuthenticator::new().with(YOU, "secret")),
         ..Parts::in_memory()
     };
-    (start(SmtpServer::new(config, parts)).await, sink)
+    (SmtpServer::new(config, parts), sink)
 }
 
 fn config() -> ClientConfig {
@@ -74,10 +84,10 @@ async fn several_messages_go_over_one_connection() {
 async fn a_login_is_made_or_nothing_is_sent() {
     let mut wanted = ServerConfig::new("mx.localhost");
     wanted.auth_required = true;
-    wanted.mechanisms = vec![pillarbox_core::sasl::Mechanism::Plain, pillarbox_core::sasl::Mechanism::Login];
+    wanted.mechanisms = vec![Mechanism::Plain, Mechanism::Login];
     wanted.auth_without_tls = true;
     let (running, sink) = server(wanted).await;
-    for mechanism in [pillarbox_core::sasl::Mechanism::Plain, pillarbox_core::sasl::Mechanism::Login] {
+    for mechanism in [Mechanism::Plain, Mechanism::Login] {
         let mut login = Login::new(Credentials::plain("", YOU, "secret"));
         login.policy.clear_text_without_tls = true;
         login.policy.mechanisms = vec![mechanism];
@@ -94,6 +104,40 @@ async fn a_login_is_made_or_nothing_is_sent() {
     assert!(refused.to_string().contains("no mechanism"), "{refused}");
     assert_eq!(sink.messages().len(), 2);
     running.stop().await;
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn a_login_under_tls() {
+    use pillarbox::smtp::{ClientTls, StartTls};
+
+    let (pair, stranger) = (tls::pair(), tls::pair());
+    for is_implicit in [false, true] {
+        let mut wanted = ServerConfig::new("mx.localhost");
+        wanted.auth_required = true;
+        wanted.mechanisms = vec![Mechanism::Plain];
+        let (server, sink) = stopped_server(wanted);
+        let running = start(server.tls(pair.server.clone()).implicit_tls(is_implicit)).await;
+        let make = if is_implicit { ClientTls::implicit } else { ClientTls::starttls };
+        let mut config = config();
+        config.starttls = StartTls::Required;
+        config.login = Some(Login::new(Credentials::plain("", YOU, "secret")));
+        let tls = Some(make(pair.client.clone(), tls::name()));
+        let mut client = SmtpClient::connect(running.address, config.clone(), tls).await.unwrap();
+        let sent = client.send(envelope(&[YOU]), &b"Subject: x\r\n\r\n"[..]).await.unwrap();
+        assert_eq!(words(&sent), ["delivered"]);
+        client.quit().await;
+        // Whose certificate is not trusted hears no password.
+        let tls = Some(make(stranger.client.clone(), tls::name()));
+        let error = SmtpClient::connect(running.address, config.clone(), tls).await.err().unwrap();
+        assert!(error.to_string().contains("the handshake failed"), "{error}");
+        if !is_implicit {
+            let error = SmtpClient::connect(running.address, config, None).await.err().unwrap();
+            assert!(matches!(error, ConnectError::Session(_)), "{error}");
+        }
+        running.stop().await;
+        assert_eq!(sink.messages().len(), 1);
+    }
 }
 
 #[cfg(unix)]

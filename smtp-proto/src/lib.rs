@@ -114,6 +114,7 @@
 //! | 3030 | CHUNKING, BINARYMIME | no | |
 //! | 3461 | DSN | no | |
 //! | 6531 | SMTPUTF8 | no | |
+//! | 9422 | LIMITS | no | the client obeys RCPTMAX and MAILMAX |
 //!
 //! # Limits
 //!

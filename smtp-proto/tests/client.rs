@@ -7,7 +7,9 @@ use std::time::Duration;
 use client_subject::Client;
 use pillarbox_core::address::Address;
 use pillarbox_core::{Misuse, Step, Time, dialog, laws};
-use pillarbox_smtp::client::{Answer, ClientConfig, ClientSession, Envelope, Event, RecipientOutcome, StartTls};
+use pillarbox_smtp::client::{
+    Answer, ClientConfig, ClientSession, Credentials, Envelope, Event, Login, RecipientOutcome, StartTls,
+};
 
 const DIALOGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/client-dialogs");
 
@@ -38,6 +40,58 @@ fn laws_of_a_whole_delivery() {
     for end in 0..=flights.len() {
         laws::check(Client::default, &flights[..end], &law_options()).unwrap();
     }
+}
+
+#[test]
+fn laws_of_a_flight() {
+    let flights: [&[u8]; 4] = [
+        b"220 mx.example\r\n",
+        b"250-mx.example\r\n250 PIPELINING\r\n",
+        b"250 2.1.0 ok\r\n550 5.1.1 who\r\n250 2.1.5 ok\r\n354 go\r\n",
+        b"250 2.0.0 kept\r\n",
+    ];
+    for end in 0..=flights.len() {
+        laws::check(Client::default, &flights[..end], &law_options()).unwrap();
+    }
+}
+
+#[test]
+fn no_password_is_shown() {
+    let mut config = config();
+    let mut login = Login::new(Credentials::plain("", "joe", "hunter2"));
+    login.policy.clear_text_without_tls = true;
+    config.login = Some(login);
+    let mut session = ClientSession::new(config);
+    say(&mut session, "220 mx.example");
+    session.consume_output(Time::ZERO, usize::MAX);
+    say(&mut session, "250-mx.example\n250 AUTH PLAIN");
+    let told = "AUTH PLAIN AGpvZQBodW50ZXIy\r\n";
+    assert_eq!(session.output(), told.as_bytes());
+    let shown = format!("{session:?}");
+    assert!(!shown.contains("hunter2") && !shown.contains(&format!("{:?}", told.as_bytes())[1..40]), "{shown}");
+}
+
+#[test]
+fn a_flight_has_an_end() {
+    let mut session = ClientSession::new(config());
+    say(&mut session, "220 mx.example");
+    session.consume_output(Time::ZERO, usize::MAX);
+    say(&mut session, "250-mx.example\n250 PIPELINING");
+    let to = Address::parse("u@own.example").unwrap();
+    let from = Address::parse("a@c.example").unwrap();
+    session.answer(Time::ZERO, Answer::Send(Envelope::new(from.into(), vec![to; 1000]))).unwrap();
+    let (mut sent, mut replied) = (0, 0);
+    while replied < 1001 {
+        sent += session.output().iter().filter(|octet| **octet == b'\n').count();
+        session.consume_output(Time::ZERO, usize::MAX);
+        assert!(sent - replied <= 100, "{sent} {replied}");
+        say(&mut session, "250 ok");
+        replied += 1;
+    }
+    // MAIL, all recipients, DATA.
+    assert_eq!(sent, 1002);
+    let events = say(&mut session, "354 go");
+    assert_eq!(events, [Event::NeedBody]);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use pillarbox_smtp::server::{self, Peer, Protocol, ServerConfig, ServerSession};
 struct Link {
     protocol: Protocol,
     starttls: bool,
+    pipelining: bool,
     /// How many octets arrive at once.
     piece: usize,
     /// How long each piece takes.
@@ -35,7 +36,14 @@ enum Fault {
 
 impl Link {
     const fn new(protocol: Protocol) -> Self {
-        Link { protocol, starttls: false, piece: 1000, delay: Duration::from_millis(10), fault: Fault::None }
+        Link {
+            protocol,
+            starttls: false,
+            pipelining: true,
+            piece: 1000,
+            delay: Duration::from_millis(10),
+            fault: Fault::None,
+        }
     }
 }
 
@@ -127,6 +135,7 @@ impl Pair {
     fn new(link: Link) -> Self {
         let mut config = ClientConfig::new("c.example").unwrap();
         config.protocol = link.protocol;
+        config.pipelining = link.pipelining;
         let mut server = ServerConfig::new("own.example");
         server.protocol = link.protocol;
         server.starttls = link.starttls;
@@ -388,9 +397,9 @@ const PROTOCOLS: [Protocol; 2] = [Protocol::Smtp, Protocol::Lmtp];
 #[test]
 fn a_link_that_works_in_pieces_of_any_size() {
     for protocol in PROTOCOLS {
-        for starttls in [false, true] {
+        for (starttls, pipelining) in [(false, true), (true, true), (false, false), (true, false)] {
             for piece in [1, 2, 3, 7, 50, 1000] {
-                let report = check(Link { starttls, piece, ..Link::new(protocol) });
+                let report = check(Link { starttls, pipelining, piece, ..Link::new(protocol) });
                 assert!(!report.failed && report.begun == MESSAGES.len(), "{report:?}");
                 assert_eq!(report.delivered(), report.kept);
                 let kept: &[(usize, usize)] = match protocol {
@@ -420,8 +429,8 @@ fn a_link_with_delay() {
 #[test]
 fn a_link_that_fails_after_any_octet() {
     for protocol in PROTOCOLS {
-        for starttls in [false, true] {
-            let link = Link { starttls, ..Link::new(protocol) };
+        for (starttls, pipelining) in [(false, true), (true, true), (false, false), (true, false)] {
+            let link = Link { starttls, pipelining, ..Link::new(protocol) };
             let whole = check(link);
             let (mut unsure, mut settled) = (0, 0);
             for piece in [1, 1000] {

@@ -1,15 +1,13 @@
 #!/usr/bin/env bash
-# Our client: against our own server over every port, against Postfix's smtp-sink, and against a Postfix of its own on loopback;
-# and LMTP into a Maildir with lmtp-to-maildir.
+# Our client: against our own server over every port, and against Postfix's smtp-sink; and LMTP into a Maildir with lmtp-to-maildir.
 # Needs: cargo build --release --bin mailserver --bin smtp-send --bin lmtp-to-maildir
 source "$(dirname "$0")/lib.sh"
 cp "${SMTP_SEND:-$root/target/release/smtp-send}" "$work/smtp-send"
 cp "${LMTP_TO_MAILDIR:-$root/target/release/lmtp-to-maildir}" "$work/lmtp-to-maildir"
-started=() postfix=
+started=()
 cleanup_peers() {
     status=$?
     for peer in ${started[@]+"${started[@]}"}; do kill -TERM "$peer" 2>/dev/null || true; done
-    [ -z "$postfix" ] || "${postfix_command[@]}" stop >/dev/null 2>&1 || true
     (exit $status)
     cleanup
 }
@@ -51,7 +49,7 @@ file=$(find "$maildir/new" -type f | head -n 1)
 echo "ok: the body is the same"
 stop
 
-# A server that accepts no recipient and DATA all the same, and one that closes in the flight.
+# smtp-sink with and without PIPELINING, one that refuses, and one that closes in the flight.
 sink() { # port, arguments
     local port=$1
     shift
