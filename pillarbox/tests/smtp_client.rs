@@ -209,6 +209,36 @@ async fn a_lost_connection_leaves_what_was_said_before() {
 }
 
 #[tokio::test]
+async fn a_message_that_was_left_half_sent_is_given_up() {
+    let (mut client, mut theirs, _) = by_hand("220 mx.example\r\n").await;
+    let (endless, mut source) = tokio::io::duplex(4);
+    let server = async {
+        let mut line = String::new();
+        while line != "DATA\r\n" {
+            line.clear();
+            theirs.read_line(&mut line).await.unwrap();
+        }
+        theirs.get_mut().write_all(b"250 ok\r\n250 ok\r\n354 go\r\n").await.unwrap();
+        // It is read from once the replies have come.
+        source.write_all(b"half").await.unwrap();
+        source.write_all(b"a message").await.unwrap();
+    };
+    tokio::select! {
+        sent = client.send(envelope(&[YOU]), endless) => panic!("{sent:?}"),
+        () = server => {}
+    }
+    assert!(matches!(client.send(envelope(&[YOU]), &b""[..]).await, Err(SendError::Ended)));
+    let server = async {
+        let mut rest = Vec::new();
+        theirs.read_to_end(&mut rest).await.unwrap();
+        drop(theirs);
+        rest
+    };
+    let (rest, ()) = tokio::join!(server, client.quit());
+    assert!(!rest.ends_with(b".\r\n") && !rest.ends_with(b"QUIT\r\n"), "{}", rest.escape_ascii());
+}
+
+#[tokio::test]
 async fn a_server_that_says_nothing_is_waited_for_as_long_as_is_said() {
     let (mut client, _theirs, clock) = by_hand("220 mx.example\r\n").await;
     let (sent, ()) = tokio::join!(client.send(envelope(&[YOU]), &b""[..]), async {

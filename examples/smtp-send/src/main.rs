@@ -50,8 +50,7 @@ struct Args {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match send(&Args::parse()).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(everybody) => ExitCode::from(u8::from(!everybody)),
         Err(error) => {
             eprintln!("smtp-send: {error}");
             ExitCode::FAILURE

@@ -14,7 +14,7 @@ use tokio::net::ToSocketAddrs;
 use crate::net::{Dialect, Lost, Transcript, Transport, Wire, early_input};
 use crate::parts::{Clock, Silent, SystemClock};
 
-/// How long one address may take to accept a connection, and all addresses of a host together.
+/// How long it may take to connect, over all addresses of a host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// What is read of a message at a time.
 const PIECE: usize = 16 * 1024;
@@ -176,6 +176,8 @@ impl SmtpClient {
                 let (transport, facts) = made.map_err(ConnectError::Tls)?;
                 (ClientSession::over_tls(config, facts), transport)
             }
+            #[cfg(not(feature = "tls"))]
+            Some(tls) => match tls.never {},
             _ => (ClientSession::new(config), transport),
         };
         let early = early_input(&mut *transport).await;
@@ -201,7 +203,8 @@ impl SmtpClient {
     /// if the server wants it; line ends are repaired and dots stuffed on the way.
     ///
     /// A connection that is lost is no error here: those of whom the server had said nothing final are to be tried later.
-    /// Dropping the future before its end leaves the connection in the middle of a message: drop the client as well.
+    /// Dropping the future before its end leaves the connection in the middle of a message: only [`quit`](SmtpClient::quit) is
+    /// of use then, or dropping the client as well.
     ///
     /// # Errors
     ///
@@ -250,11 +253,13 @@ impl SmtpClient {
         self.failure.as_ref()
     }
 
-    /// Says goodbye and closes.
+    /// Says goodbye and closes. A message that was left half sent is given up.
     pub async fn quit(mut self) {
         let now = self.wire.now();
-        // Refused where the session has ended already, and then there is nothing to say.
-        let _ = self.wire.machine.answer(now, Answer::Quit);
+        // Refused where the session has ended, or where a `send` was dropped half-way: then it is given up.
+        if self.wire.machine.answer(now, Answer::Quit).is_err() {
+            self.wire.shut_down();
+        }
         while self.next().await.is_some() {}
         self.wire.close().await;
     }

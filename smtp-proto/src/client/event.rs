@@ -182,9 +182,13 @@ impl Lack {
                 Reply::enhanced(552, 5, 3, 4, alloc::format!("the next server takes no more than {max} octets"))
             }
             // RFC 5321 §4.5.3.1.10, RFC 3463 §3.6
-            Lack::Recipients { max } => {
-                Reply::enhanced(452, 4, 5, 3, alloc::format!("the next server takes no more than {max} recipients"))
-            }
+            Lack::Recipients { max } => Reply::enhanced(
+                452,
+                4,
+                5,
+                3,
+                alloc::format!("too many recipients for the next server, which takes {max}"),
+            ),
         }
     }
 }
