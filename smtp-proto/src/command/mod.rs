@@ -24,6 +24,13 @@ pub enum Command<'b> {
     Rcpt(ForwardPath<'b>),
     /// DATA.
     Data,
+    /// BDAT (RFC 3030 §2): its octets follow the line.
+    Bdat {
+        /// How many octets follow. More than 64 bits can say is the largest number that they can.
+        size: u64,
+        /// They are the last of the message.
+        last: bool,
+    },
     /// RSET.
     Rset,
     /// NOOP; what stands behind it means nothing (RFC 5321 §4.1.1.9).
@@ -63,6 +70,8 @@ pub enum Verb {
     Rcpt,
     /// RFC 5321 §4.1.1.4.
     Data,
+    /// RFC 3030 §2.
+    Bdat,
     /// RFC 5321 §4.1.1.5.
     Rset,
     /// RFC 5321 §4.1.1.6.
@@ -95,13 +104,14 @@ struct Row {
 }
 
 #[rustfmt::skip]
-const VERBS: [Row; 14] = [
+const VERBS: [Row; 15] = [
     Row { verb: Verb::Ehlo,     text: "EHLO",     waits: true,  prompt: true,  idle: true  },
     Row { verb: Verb::Helo,     text: "HELO",     waits: true,  prompt: true,  idle: true  },
     Row { verb: Verb::Lhlo,     text: "LHLO",     waits: true,  prompt: true,  idle: true  },
     Row { verb: Verb::Mail,     text: "MAIL",     waits: false, prompt: false, idle: false },
     Row { verb: Verb::Rcpt,     text: "RCPT",     waits: false, prompt: false, idle: false },
     Row { verb: Verb::Data,     text: "DATA",     waits: true,  prompt: true,  idle: false },
+    Row { verb: Verb::Bdat,     text: "BDAT",     waits: false, prompt: false, idle: false },
     Row { verb: Verb::Rset,     text: "RSET",     waits: false, prompt: false, idle: true  },
     Row { verb: Verb::Vrfy,     text: "VRFY",     waits: false, prompt: true,  idle: true  },
     Row { verb: Verb::Expn,     text: "EXPN",     waits: false, prompt: true,  idle: true  },
@@ -157,6 +167,9 @@ pub enum CommandError {
     /// There is an argument too many, one is missing, or it is not what the verb takes.
     #[error("the arguments do not fit the command")]
     Argument,
+    /// The size behind BDAT is none, so nobody knows where its octets end and commands begin again.
+    #[error("the size of the chunk is wrong")]
+    ChunkSize,
     /// The name behind EHLO, HELO or LHLO is neither a domain nor an address literal.
     #[error("the host name is wrong")]
     HostName,
@@ -182,6 +195,7 @@ impl CommandError {
             // RFC 5321 §4.1.2
             CommandError::Octet => Reply::enhanced(501, 5, 5, 2, "The line holds an octet that no command may hold"),
             CommandError::Argument => Reply::enhanced(501, 5, 5, 4, "The arguments do not fit this command"),
+            CommandError::ChunkSize => Reply::enhanced(501, 5, 5, 4, "BDAT takes a size, and LAST if nothing follows"),
             CommandError::HostName => Reply::enhanced(501, 5, 5, 4, "This is neither a domain nor an address literal"),
             CommandError::Sender(error) | CommandError::Recipient(error) if error.fault == AddressFault::NonAscii => {
                 // RFC 6531 §3.5
@@ -233,6 +247,7 @@ pub fn parse(line: &[u8]) -> Result<Command<'_>, CommandError> {
         Verb::Helo => hello(HelloVerb::Helo, argument),
         Verb::Lhlo => hello(HelloVerb::Lhlo, argument),
         Verb::Data => alone(Command::Data),
+        Verb::Bdat => bdat(argument),
         Verb::Rset => alone(Command::Rset),
         Verb::Quit => alone(Command::Quit),
         Verb::StartTls => alone(Command::StartTls),
@@ -333,6 +348,18 @@ fn after_keyword<'b>(argument: &'b [u8], keyword: &str) -> Result<&'b [u8], Comm
     Ok(path.trim_ascii_start())
 }
 
+/// `"BDAT" SP chunk-size [SP end-marker]` (RFC 3030 §2)
+fn bdat(argument: &str) -> Result<Command<'_>, CommandError> {
+    let (size, marker) =
+        argument.split_once(' ').map_or((argument, None), |(size, rest)| (size, Some(rest.trim_ascii())));
+    let last = marker.is_some_and(|marker| marker.eq_ignore_ascii_case("LAST"));
+    if size.is_empty() || !size.bytes().all(|octet| octet.is_ascii_digit()) || last != marker.is_some() {
+        return Err(CommandError::ChunkSize);
+    }
+    // All are digits, so the only thing wrong with the number can be that it is too large.
+    Ok(Command::Bdat { size: size.parse().unwrap_or(u64::MAX), last })
+}
+
 /// `"AUTH" SP sasl-mech [SP initial-response]`
 fn auth(argument: &str) -> Result<Command<'_>, CommandError> {
     let mut words = argument.split(' ').filter(|word| !word.is_empty());
@@ -365,7 +392,7 @@ mod tests {
 
     #[test]
     fn verbs_are_whole_words() {
-        for line in ["", "MAILFROM:<a@b.example>", "QUITX", "RSET\u{e9}", "X", "BDAT 3", ".", "DATA\t"] {
+        for line in ["", "MAILFROM:<a@b.example>", "QUITX", "RSET\u{e9}", "X", "BDAT3", ".", "DATA\t"] {
             assert!(matches!(parse(line.as_bytes()), Err(CommandError::Unknown | CommandError::Octet)), "{line}");
         }
     }
@@ -380,6 +407,33 @@ mod tests {
         assert_eq!(parse(b"RCPT TO:<a\x7f@b.example>"), Err(CommandError::Octet));
         assert_eq!(parse(b"NOOP \xff"), Err(CommandError::Octet));
         assert_eq!(parse(b"RCPT TO:<a\xff@b.example>").unwrap_err().reply().code(), 553);
+    }
+
+    #[test]
+    fn sizes_of_chunks() {
+        for (line, size, last) in [
+            ("BDAT 0", 0, false),
+            ("bdat 7 last", 7, true),
+            ("BDAT 007  LAST ", 7, true),
+            ("BDAT 18446744073709551615", u64::MAX, false),
+            ("BDAT 18446744073709551617 LAST", u64::MAX, true),
+            ("BDAT 999999999999999999999990", u64::MAX, false),
+        ] {
+            assert_eq!(parse(line.as_bytes()), Ok(Command::Bdat { size, last }), "{line}");
+        }
+        for line in [
+            "BDAT",
+            "BDAT x",
+            "BDAT -1",
+            "BDAT +1",
+            "BDAT 0x10",
+            "BDAT 1.0",
+            "BDAT LAST",
+            "BDAT 5 FIRST",
+            "BDAT 5 LAST 6",
+        ] {
+            assert_eq!(parse(line.as_bytes()), Err(CommandError::ChunkSize), "{line}");
+        }
     }
 
     #[test]
@@ -418,7 +472,6 @@ mod tests {
             "BODY",
             "BODY=9BIT",
             "BODY=7BIT BODY=7BIT",
-            "BODY=BINARYMIME",
             "AUTH",
             "AUTH=a",
             "AUTH=a+zz@b.example",

@@ -62,11 +62,12 @@ pub(super) fn size(value: Option<&str>) -> Result<u64, CommandError> {
     Ok(digits.parse().unwrap_or(u64::MAX))
 }
 
-/// RFC 6152 §2
+/// RFC 6152 §2, RFC 3030 §3
 pub(super) fn body(value: Option<&str>) -> Result<BodyKind, CommandError> {
     match value.ok_or(CommandError::Parameter)? {
         kind if kind.eq_ignore_ascii_case("7BIT") => Ok(BodyKind::SevenBit),
         kind if kind.eq_ignore_ascii_case("8BITMIME") => Ok(BodyKind::EightBitMime),
+        kind if kind.eq_ignore_ascii_case("BINARYMIME") => Ok(BodyKind::BinaryMime),
         _ => Err(CommandError::Parameter),
     }
 }

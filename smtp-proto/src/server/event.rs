@@ -66,9 +66,10 @@ pub enum Event<'b> {
     Mail(Mail<'b>),
     /// ? RCPT TO: one more recipient.
     Rcpt(Rcpt<'b>),
-    /// ? DATA: the message wants to follow.
+    /// ? DATA or the first BDAT: the message wants to follow.
     Data,
-    /// A piece of the message, dots removed and line ends repaired; a slice of the caller's buffer.
+    /// A piece of the message, dots removed and line ends repaired (with BINARYMIME: every octet as it came); a slice of the
+    /// caller's buffer.
     Body(&'b [u8]),
     /// ? The message is complete. SMTP asks once (`None`), LMTP once for each accepted recipient, in order (RFC 2033 §4.2).
     ///
@@ -120,7 +121,7 @@ pub enum HelloVerb {
     Lhlo,
 }
 
-/// The kind of body that MAIL announced (RFC 6152).
+/// The kind of body that MAIL announced (RFC 6152, RFC 3030).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyKind {
@@ -129,6 +130,8 @@ pub enum BodyKind {
     SevenBit,
     /// `BODY=8BITMIME`.
     EightBitMime,
+    /// `BODY=BINARYMIME`: it comes by BDAT and holds any octets (RFC 3030 §3).
+    BinaryMime,
 }
 
 /// MAIL FROM with its parameters.

@@ -2,6 +2,7 @@
 
 mod answers;
 mod body;
+mod chunks;
 mod commands;
 mod config;
 mod event;

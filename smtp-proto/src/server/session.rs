@@ -6,7 +6,7 @@ use pillarbox_core::line::{LineScanner, LineSkipper, Scan};
 use pillarbox_core::sasl::SaslError;
 use pillarbox_core::{Layer, LayerFacts, Misuse, Reply, Step, Time, TlsFacts, UpgradeError};
 
-use super::body::{Arrived, Body};
+use super::body::{Arrived, Body, Stray};
 use super::login::Login;
 use super::output::Output;
 use super::replying::{Held, cut};
@@ -63,6 +63,8 @@ pub struct ServerSession {
     pub(super) hello: Option<Hello<'static>>,
     pub(super) identity: Option<Identity<'static>>,
     pub(super) tls: Option<TlsFacts>,
+    /// What the last MAIL announced.
+    pub(super) kind: Kind,
     pub(super) counts: Counts,
     /// The transaction that is gone and of which the embedder was not told yet.
     pub(super) abandoned: Option<Why>,
@@ -78,7 +80,7 @@ pub struct ServerSession {
     /// The largest time that was heard of.
     pub(super) now: Time,
     /// Since when the peer is waited for.
-    waiting_since: Time,
+    pub(super) waiting_since: Time,
     /// What was heard while it could not be acted upon.
     heard: Heard,
 }
@@ -96,8 +98,14 @@ pub(super) enum State {
     Login(Login),
     /// MAIL was accepted, and so many recipients.
     Transaction { recipients: usize },
-    /// The message arrives.
+    /// The message arrives: what stands behind DATA, or a chunk of it.
     Body(Body),
+    /// A chunk of the message was taken, and more are to come.
+    Chunks(Body),
+    /// A chunk arrives that nobody wants.
+    Stray(Stray),
+    /// A chunk was refused, and with it the message; a client that did not wait may send more of it.
+    Spoilt { recipients: usize },
     /// The message is complete; recipients from `next` on wait for their outcome.
     Stored { recipients: usize, next: usize },
     /// 220 to STARTTLS was written.
@@ -115,11 +123,19 @@ pub(super) enum Question {
     ScramKeys(Login),
     Login(Login),
     WrongProof,
-    Mail,
+    Mail(Kind),
     Rcpt,
     Data,
+    Chunk { size: u64, last: bool },
     Outcome,
     Verify,
+}
+
+/// What MAIL announced and later commands depend on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Kind {
+    /// BODY=BINARYMIME.
+    pub(super) binary: bool,
 }
 
 /// Whose turn it is. Bytes that a client sends before it read the reply it has to wait for are an attack on one of the two
@@ -180,6 +196,7 @@ impl ServerSession {
             hello: None,
             identity: None,
             tls: peer.tls,
+            kind: Kind::default(),
             counts: Counts::default(),
             abandoned: None,
             turn: Turn::Peer,
@@ -228,10 +245,14 @@ impl ServerSession {
             }
             let step = match &mut self.state {
                 State::Fresh => self.ask(Question::Connect, Event::Connect),
-                State::TurnedAway | State::Ready | State::Transaction { .. } | State::Login(_) => {
-                    self.poll_line(now, input)
-                }
+                State::TurnedAway
+                | State::Ready
+                | State::Transaction { .. }
+                | State::Chunks(_)
+                | State::Spoilt { .. }
+                | State::Login(_) => self.poll_line(now, input),
                 State::Body(_) => self.poll_body(now, input),
+                State::Stray(_) => self.poll_stray(now, input),
                 State::Stored { next, .. } => {
                     let recipient = (self.config.protocol == Protocol::Lmtp).then_some(*next);
                     self.ask(Question::Outcome, Event::Outcome { recipient })
@@ -281,6 +302,7 @@ impl ServerSession {
             (Some(held), _) => Some(held.until),
             (_, State::Fresh | State::Stored { .. } | State::Upgrading | State::Closed(_)) => None,
             (None, State::Body(body)) => Some(body.deadline(self.config.limits.data_window)),
+            (None, State::Stray(stray)) => Some(stray.deadline(self.config.limits.data_window)),
             (None, _) => Some(self.waiting_since + self.config.limits.command_timeout),
         };
         match (stalls, waits) {
@@ -304,9 +326,12 @@ impl ServerSession {
             return;
         }
         let limits = &self.config.limits;
-        if let State::Body(body) = &mut self.state
-            && body.is_fast_enough(now, limits.data_window, limits.data_rate_min)
-        {
+        let rate = match &mut self.state {
+            State::Body(body) => Some(body.rate()),
+            State::Stray(stray) => Some(stray.rate()),
+            _ => None,
+        };
+        if rate.is_some_and(|rate| rate.is_enough(now, limits.data_window, limits.data_rate_min)) {
             return;
         }
         let reply = replies::timeout(&self.config);
@@ -363,7 +388,7 @@ impl ServerSession {
     /// How many unread bytes the caller's buffer must be able to hold now: a line, or what a body is read in.
     pub fn max_unread(&self) -> usize {
         match self.state {
-            State::Body(_) => BODY_READ,
+            State::Body(_) | State::Stray(_) => BODY_READ,
             _ => self.line_max(),
         }
     }
@@ -526,6 +551,10 @@ impl ServerSession {
             }
             Arrived::NeedInput if self.abandoned.is_some() => None,
             Arrived::NeedInput => self.need_input(),
+            Arrived::ChunkEnd => {
+                self.end_chunk(now);
+                None
+            }
             Arrived::End(None) => {
                 self.state = State::Stored { recipients, next: 0 };
                 None
@@ -555,7 +584,7 @@ impl ServerSession {
     }
 
     /// Nothing complete is left.
-    fn need_input<'b>(&mut self) -> Option<Step<Event<'b>>> {
+    pub(super) fn need_input<'b>(&mut self) -> Option<Step<Event<'b>>> {
         if !self.heard.end_of_input {
             return Some(Step::NeedInput);
         }

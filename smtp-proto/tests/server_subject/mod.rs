@@ -13,7 +13,7 @@ use pillarbox_smtp::server::{
 };
 
 /// Settings: `protocol=lmtp`, `starttls`, `tls` (from the start), `auth=PLAIN,LOGIN`, `auth_without_tls`, `auth_required`,
-/// `bare_newlines=reject`, and the limits by their names (times in seconds).
+/// `bare_newlines=reject`, `no_chunking`, `binary_mime`, and the limits by their names (times in seconds).
 ///
 /// Questions are answered with `accept [reply]`, `refuse <reply>`, `hangup <reply>` or `login <identity>`; the default is
 /// `accept`, and for a login whose password is `secret` its identity. `N: refuse <reply>` gives the message up early.
@@ -55,7 +55,11 @@ impl Subject for ServerSubject {
             }
             Event::Mail(mail) => {
                 let size = mail.size.map(|size| format!(" size={size}")).unwrap_or_default();
-                let body = if mail.body == BodyKind::EightBitMime { " body=8BITMIME" } else { "" };
+                let body = match mail.body {
+                    BodyKind::EightBitMime => " body=8BITMIME",
+                    BodyKind::BinaryMime => " body=BINARYMIME",
+                    _ => "",
+                };
                 let auth = mail.auth.map(|auth| format!(" auth=<{auth}>")).unwrap_or_default();
                 format!("Mail {}{size}{body}{auth}", mail.from)
             }
@@ -154,6 +158,8 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
         Some("reject") => BareNewlines::Reject,
         Some(other) => return Err(format!("bare_newlines={other} is neither repair nor reject")),
     };
+    server.chunking = !config.flag("no_chunking")?;
+    server.binary_mime = config.flag("binary_mime")?;
     let limits: &mut Limits = &mut server.limits;
     limits.command_line_max = config.parsed("command_line_max", limits.command_line_max)?;
     limits.sasl_line_max = config.parsed("sasl_line_max", limits.sasl_line_max)?;
