@@ -32,7 +32,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use pillarbox_smtp::server::{Limits, Protocol, ServerConfig};
+pub use pillarbox_smtp::server::{BodyKind, Limits, Notify, Orcpt, Protocol, Ret, ServerConfig};
 
 use crate::net::{Caller, Conversation, Doorway, Incoming, Listener, Lost, PeerLimits, Transport, converse};
 use crate::parts::Parts;

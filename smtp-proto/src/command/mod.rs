@@ -2,6 +2,7 @@
 //!
 //! Parsing knows no state: what a session makes of a command is decided elsewhere.
 
+mod dsn;
 mod parameters;
 
 use alloc::borrow::Cow;
@@ -9,7 +10,7 @@ use alloc::borrow::Cow;
 use pillarbox_core::Reply;
 use pillarbox_core::address::{AddressError, AddressFault, ForwardPath, ReversePath};
 
-use crate::server::{BodyKind, Hello, HelloVerb, Mail};
+use crate::server::{Hello, HelloVerb, Mail, Rcpt};
 use parameters::Parameters;
 
 /// A command with its arguments, borrowed from its line.
@@ -20,8 +21,8 @@ pub enum Command<'b> {
     Hello(Hello<'b>),
     /// MAIL FROM.
     Mail(Mail<'b>),
-    /// RCPT TO.
-    Rcpt(ForwardPath<'b>),
+    /// RCPT TO; the session knows the index.
+    Rcpt(Rcpt<'b>),
     /// DATA.
     Data,
     /// BDAT (RFC 3030 §2): its octets follow the line.
@@ -35,8 +36,13 @@ pub enum Command<'b> {
     Rset,
     /// NOOP; what stands behind it means nothing (RFC 5321 §4.1.1.9).
     Noop,
-    /// VRFY with what to look for.
-    Vrfy(&'b str),
+    /// VRFY.
+    Vrfy {
+        /// What to look for.
+        name: &'b str,
+        /// The client can read UTF-8, and the name may hold it (RFC 6531 §3.7.4.2).
+        smtputf8: bool,
+    },
     /// EXPN.
     Expn,
     /// HELP.
@@ -227,6 +233,24 @@ impl CommandError {
 ///
 /// [`CommandError`] says what is wrong, and which reply that implies.
 pub fn parse(line: &[u8]) -> Result<Command<'_>, CommandError> {
+    parse_in(line, false)
+}
+
+/// The same within a transaction; in one with SMTPUTF8 (`utf8`), RCPT and its parameters may hold UTF-8 (RFC 6531 §3.3). MAIL
+/// and VRFY say so themselves.
+///
+/// ```
+/// use pillarbox_smtp::command::{Command, parse, parse_in};
+///
+/// let line = "RCPT TO:<zoë@example.org>".as_bytes();
+/// assert_eq!(parse(line).unwrap_err().reply().code(), 553);
+/// assert!(matches!(parse_in(line, true), Ok(Command::Rcpt(_))));
+/// ```
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_in(line: &[u8], utf8: bool) -> Result<Command<'_>, CommandError> {
     // RFC 5321 §4.1.2: a control octet inside a line is how one program is made to see two lines where another sees one.
     if line.iter().any(|octet| octet.is_ascii_control()) {
         return Err(CommandError::Octet);
@@ -235,7 +259,8 @@ pub fn parse(line: &[u8]) -> Result<Command<'_>, CommandError> {
     let argument = line[verb.as_str().len()..].trim_ascii();
     match verb {
         Verb::Mail => return mail(argument).map(Command::Mail),
-        Verb::Rcpt => return rcpt(argument).map(Command::Rcpt),
+        Verb::Rcpt => return rcpt(argument, utf8).map(Command::Rcpt),
+        Verb::Vrfy => return vrfy(argument),
         _ => {}
     }
     // The paths tell addresses beyond ASCII apart from other mistakes; everywhere else they are just wrong.
@@ -253,12 +278,10 @@ pub fn parse(line: &[u8]) -> Result<Command<'_>, CommandError> {
         Verb::StartTls => alone(Command::StartTls),
         Verb::Noop => Ok(Command::Noop),
         Verb::Help => Ok(Command::Help),
-        Verb::Vrfy if argument.is_empty() => Err(CommandError::Argument),
-        Verb::Vrfy => Ok(Command::Vrfy(argument)),
         Verb::Expn if argument.is_empty() => Err(CommandError::Argument),
         Verb::Expn => Ok(Command::Expn),
         Verb::Auth => auth(argument),
-        Verb::Mail | Verb::Rcpt => unreachable!("returned above"),
+        Verb::Mail | Verb::Rcpt | Verb::Vrfy => unreachable!("returned above"),
     }
 }
 
@@ -309,9 +332,18 @@ fn hello(verb: HelloVerb, argument: &str) -> Result<Command<'_>, CommandError> {
 /// `"FROM:" Reverse-path [SP Mail-parameters]`
 fn mail(argument: &[u8]) -> Result<Mail<'_>, CommandError> {
     let path = after_keyword(argument, "FROM:")?;
-    let (from, rest) = ReversePath::take(path, false).map_err(CommandError::Sender)?;
-    let mut parameters = Parameters::of(rest)?;
-    let mut mail = Mail { from, size: None, body: BodyKind::SevenBit, auth: None };
+    // The parameter that allows UTF-8 in the path stands behind it.
+    let (from, rest, needs_utf8) = match ReversePath::take(path, false) {
+        Ok((from, rest)) => (from, rest, None),
+        Err(error) if error.fault == AddressFault::NonAscii => match ReversePath::take(path, true) {
+            Ok((from, rest)) => (from, rest, Some(error)),
+            Err(invalid) if has_last_word(path, "SMTPUTF8") => return Err(CommandError::Sender(invalid)),
+            Err(_) => return Err(CommandError::Sender(error)),
+        },
+        Err(error) => return Err(CommandError::Sender(error)),
+    };
+    let mut parameters = Parameters::of(rest, false)?;
+    let mut mail = Mail::new(from);
     let mut body = None;
     while let Some((keyword, value)) = parameters.next()? {
         if keyword.eq_ignore_ascii_case("SIZE") {
@@ -320,22 +352,61 @@ fn mail(argument: &[u8]) -> Result<Mail<'_>, CommandError> {
             parameters::once(&mut body, parameters::body(value)?)?;
         } else if keyword.eq_ignore_ascii_case("AUTH") {
             parameters::once(&mut mail.auth, parameters::auth(value)?)?;
+        } else if keyword.eq_ignore_ascii_case("SMTPUTF8") {
+            // RFC 6531 §3.4: it takes no value.
+            if value.is_some() || mail.smtputf8 {
+                return Err(CommandError::Parameter);
+            }
+            mail.smtputf8 = true;
+        } else if keyword.eq_ignore_ascii_case("RET") {
+            parameters::once(&mut mail.ret, dsn::ret(value)?)?;
+        } else if keyword.eq_ignore_ascii_case("ENVID") {
+            parameters::once(&mut mail.envid, dsn::envid(value)?)?;
         } else {
             return Err(CommandError::UnknownParameter);
         }
     }
     mail.body = body.unwrap_or_default();
-    Ok(mail)
+    match needs_utf8 {
+        Some(error) if !mail.smtputf8 => Err(CommandError::Sender(error)),
+        _ => Ok(mail),
+    }
 }
 
 /// `"TO:" Forward-path [SP Rcpt-parameters]`
-fn rcpt(argument: &[u8]) -> Result<ForwardPath<'_>, CommandError> {
+fn rcpt(argument: &[u8], utf8: bool) -> Result<Rcpt<'_>, CommandError> {
     let path = after_keyword(argument, "TO:")?;
-    let (to, rest) = ForwardPath::take(path, false).map_err(CommandError::Recipient)?;
-    match Parameters::of(rest)?.next()? {
-        None => Ok(to),
-        Some(_) => Err(CommandError::UnknownParameter),
+    let (to, rest) = ForwardPath::take(path, utf8).map_err(CommandError::Recipient)?;
+    let mut parameters = Parameters::of(rest, utf8)?;
+    let mut rcpt = Rcpt::new(to, 0);
+    while let Some((keyword, value)) = parameters.next()? {
+        if keyword.eq_ignore_ascii_case("NOTIFY") {
+            parameters::once(&mut rcpt.notify, dsn::notify(value)?)?;
+        } else if keyword.eq_ignore_ascii_case("ORCPT") {
+            parameters::once(&mut rcpt.orcpt, dsn::orcpt(value)?)?;
+        } else {
+            return Err(CommandError::UnknownParameter);
+        }
     }
+    Ok(rcpt)
+}
+
+/// `"VRFY" SP String [SP "SMTPUTF8"]` (RFC 6531 §3.7.4.2)
+fn vrfy(argument: &[u8]) -> Result<Command<'_>, CommandError> {
+    let smtputf8 = has_last_word(argument, "SMTPUTF8");
+    let name = if smtputf8 { argument[..argument.len() - "SMTPUTF8".len()].trim_ascii_end() } else { argument };
+    let name = core::str::from_utf8(name).ok().filter(|name| smtputf8 || name.is_ascii()).ok_or(CommandError::Octet)?;
+    if name.is_empty() {
+        return Err(CommandError::Argument);
+    }
+    Ok(Command::Vrfy { name, smtputf8 })
+}
+
+/// Whether the text ends in this word, with another in front of it.
+fn has_last_word(text: &[u8], word: &str) -> bool {
+    text.len()
+        .checked_sub(word.len() + 1)
+        .is_some_and(|at| text[at] == b' ' && text[at + 1..].eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// What stands behind `FROM:` or `TO:`.
@@ -374,6 +445,7 @@ fn auth(argument: &str) -> Result<Command<'_>, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::BodyKind;
     use alloc::format;
     use alloc::string::ToString;
 
@@ -486,9 +558,36 @@ mod tests {
             assert_eq!(code(&format!("MAIL FROM:<a@b.example> {parameter}")), 501, "{parameter}");
         }
         assert_eq!(code("MAIL FROM:<a@b.example>SIZE=1"), 501);
-        assert_eq!(code("MAIL FROM:<a@b.example> SMTPUTF8"), 555);
-        assert_eq!(code("RCPT TO:<a@b.example> NOTIFY=NEVER"), 555);
+        assert_eq!(code("MAIL FROM:<a@b.example> X-OTHER=1"), 555);
+        assert_eq!(code("MAIL FROM:<a@b.example> NOTIFY=NEVER"), 555);
+        assert_eq!(code("RCPT TO:<a@b.example> RET=FULL"), 555);
         assert_eq!(code("RCPT TO:<a@b.example> NOTIFY==NEVER"), 501);
+    }
+
+    #[test]
+    fn utf8_only_where_it_was_announced() {
+        let Ok(Command::Mail(mail)) = parse("MAIL FROM:<zoë@b.example> smtputf8".as_bytes()) else { panic!() };
+        assert!(mail.smtputf8);
+        assert_eq!(mail.from.to_string(), "<zoë@b.example>");
+        for (line, expected) in [
+            ("MAIL FROM:<zoë@b.example>", 553),
+            ("MAIL FROM:<zoë@b.example> SIZE=1", 553),
+            ("MAIL FROM:<a@b.example> SMTPUTF8=yes", 501),
+            ("MAIL FROM:<a@b.example> SMTPUTF8 SMTPUTF8", 501),
+            ("MAIL FROM:<a@b.example> SMTPUTF8 X=é", 501),
+            ("RCPT TO:<zoë@b.example>", 553),
+            ("RCPT TO:<a@b.example> SMTPUTF8", 555),
+            ("VRFY zoë", 501),
+            ("VRFY SMTPUTF8", 0),
+            ("VRFY zoë smtputf8", 0),
+        ] {
+            assert_eq!(parse(line.as_bytes()).map_or_else(|error| error.reply().code(), |_| 0), expected, "{line}");
+        }
+        assert_eq!(parse(b"MAIL FROM:<a\xff@b.example> SMTPUTF8").unwrap_err().reply().code(), 501);
+        assert_eq!(parse_in(b"RCPT TO:<a\xff@b.example>", true).unwrap_err().reply().code(), 501);
+        assert_eq!(parse(b"VRFY a\xff SMTPUTF8"), Err(CommandError::Octet));
+        let Ok(Command::Rcpt(rcpt)) = parse_in("RCPT TO:<zoë@b.example>".as_bytes(), true) else { panic!() };
+        assert_eq!(rcpt.to.to_string(), "<zoë@b.example>");
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl ServerSession {
         let parsed = match verb {
             // RFC 3030 §2: as any word that EHLO did not offer.
             Some(Verb::Bdat) if !self.config.chunking => Err(CommandError::Unknown),
-            _ => command::parse(line),
+            _ => command::parse_in(line, self.is_utf8()),
         };
         let waits = verb.is_some_and(Verb::waits) && !is_complete_login(&parsed);
         // RFC 2920 §3.2 (6)
@@ -98,17 +98,24 @@ impl ServerSession {
                 if mail.size.is_some_and(|size| size > self.config.limits.message_size_max) {
                     return Err(replies::too_large());
                 }
-                let kind = Kind { binary: mail.body == BodyKind::BinaryMime };
+                let notices = mail.ret.is_some() || mail.envid.is_some();
+                if (mail.smtputf8 && !self.config.smtputf8) || (notices && !self.config.dsn) {
+                    return Err(CommandError::UnknownParameter.reply());
+                }
+                let kind = Kind { binary: mail.body == BodyKind::BinaryMime, utf8: mail.smtputf8 };
                 if kind.binary && !(self.config.chunking && self.config.binary_mime) {
                     return Err(CommandError::Parameter.reply());
                 }
                 Ok(Decision::Ask(Question::Mail(kind), Event::Mail(mail)))
             }
-            Command::Rcpt(to) => {
+            Command::Rcpt(rcpt) => {
                 self.check_login()?;
+                if (rcpt.notify.is_some() || rcpt.orcpt.is_some()) && !self.config.dsn {
+                    return Err(CommandError::UnknownParameter.reply());
+                }
                 match self.state {
                     State::Transaction { recipients } if recipients < self.config.limits.recipients_max => {
-                        Ok(Decision::Ask(Question::Rcpt, Event::Rcpt(Rcpt { to, index: recipients })))
+                        Ok(Decision::Ask(Question::Rcpt, Event::Rcpt(Rcpt { index: recipients, ..rcpt })))
                     }
                     State::Transaction { .. } => Err(replies::too_many_recipients()),
                     State::Chunks(_) => Err(replies::sequence("The message has begun: say BDAT or RSET")),
@@ -136,8 +143,11 @@ impl ServerSession {
             }
             Command::Noop => Ok(Decision::Reply(Reply::enhanced(250, 2, 0, 0, "Here"))),
             Command::Help => Ok(Decision::Reply(Reply::enhanced(214, 2, 0, 0, "The commands are those of RFC 5321"))),
-            Command::Vrfy(name) => {
+            Command::Vrfy { name, smtputf8 } => {
                 self.check_login()?;
+                if smtputf8 && !self.config.smtputf8 {
+                    return Err(CommandError::UnknownParameter.reply());
+                }
                 Ok(Decision::Ask(Question::Verify, Event::Verify(name)))
             }
             // RFC 5321 §7.3: who is on a list is the list's business.

@@ -30,6 +30,12 @@ pub struct ServerConfig {
     /// BINARYMIME is offered (RFC 3030 §3), if `chunking` is: bodies of any octets. Off by default: storage must keep every
     /// octet, and what relays must send such a message by BDAT or give it back.
     pub binary_mime: bool,
+    /// SMTPUTF8 is offered (RFC 6531): addresses and headers beyond ASCII. Off by default: storage, lookups and what relays
+    /// must be able to work with them.
+    pub smtputf8: bool,
+    /// DSN is offered (RFC 3461). Off by default: offering it is a promise that what stands behind sends the notices that are
+    /// asked for, and none that are not.
+    pub dsn: bool,
     /// What becomes of bare CR and LF in a body, BINARYMIME excepted.
     pub bare_newlines: BareNewlines,
     /// The limits.
@@ -57,6 +63,8 @@ impl ServerConfig {
             auth_required: false,
             chunking: true,
             binary_mime: false,
+            smtputf8: false,
+            dsn: false,
             bare_newlines: BareNewlines::Repair,
             limits: Limits::default(),
         }

@@ -35,6 +35,12 @@ pub(super) fn ehlo(config: &ServerConfig, tls: Option<&TlsFacts>) -> Reply {
             text.push_str("\nBINARYMIME");
         }
     }
+    if config.smtputf8 {
+        text.push_str("\nSMTPUTF8");
+    }
+    if config.dsn {
+        text.push_str("\nDSN");
+    }
     // RFC 3207 §4.2: not a second time.
     if config.starttls && tls.is_none() {
         text.push_str("\nSTARTTLS");

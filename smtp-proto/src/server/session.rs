@@ -31,14 +31,29 @@ use crate::command;
 /// | | the last response: 235 or 535; `*` or a wrong one: 501 | Ready |
 /// | Transaction | RCPT: 250 or 550 | Transaction |
 /// | | RSET, EHLO, HELO, LHLO accepted: 250 | Ready |
+/// | | the first BDAT accepted | Body |
+/// | | BDAT refused | Stray |
 /// | | DATA accepted: 354 | Body |
 /// | | DATA refused: 451, 554 | Ready |
-/// | Body | the end mark | Stored |
+/// | Body | the end mark, or the end of the last chunk | Stored |
+/// | | the end of another chunk: 250 | Chunks |
+/// | | the end of a refused chunk: its reply | Spoilt |
 /// | | the end mark of a refused message: its reply | Ready |
+/// | Chunks | BDAT | Body |
+/// | | RSET, EHLO, HELO, LHLO accepted: 250 | Ready |
+/// | Stray | the end of the chunk: its reply | Ready; Spoilt if more of the message may come |
+/// | Spoilt | BDAT | Stray |
+/// | | RSET, EHLO, HELO, LHLO accepted: 250 | Ready |
+/// | | MAIL accepted: 250 | Transaction |
 /// | Stored | the outcome (LMTP: the last one): 250, 451, 554 | Ready |
 /// | Upgrading | `upgraded`: all is forgotten | Ready |
 /// | | `upgrade_failed` | Closed |
 /// | any | QUIT: 221; timeout, shutdown, too many errors: 421; end of input | Closed |
+///
+/// What each state in which lines are read says to each command, where the embedder says yes to everything and STARTTLS and
+/// AUTH are on offer:
+///
+#[doc = include_str!("commands.md")]
 ///
 /// ```
 /// use std::sync::Arc;
@@ -136,6 +151,8 @@ pub(super) enum Question {
 pub(super) struct Kind {
     /// BODY=BINARYMIME.
     pub(super) binary: bool,
+    /// SMTPUTF8.
+    pub(super) utf8: bool,
 }
 
 /// Whose turn it is. Bytes that a client sends before it read the reply it has to wait for are an attack on one of the two
@@ -417,10 +434,22 @@ impl ServerSession {
     }
 
     /// The word for this connection in a Received field (RFC 3848): SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA or the same with
-    /// LMTP.
+    /// LMTP; in a transaction with SMTPUTF8 those of RFC 6531 §4.3, which begin with UTF8.
     pub fn protocol_word(&self) -> &'static str {
         if self.config.protocol == Protocol::Smtp && !self.is_extended() {
             return "SMTP";
+        }
+        if self.is_utf8() {
+            return match (self.config.protocol, self.tls.is_some(), self.identity.is_some()) {
+                (Protocol::Smtp, false, false) => "UTF8SMTP",
+                (Protocol::Smtp, false, true) => "UTF8SMTPA",
+                (Protocol::Smtp, true, false) => "UTF8SMTPS",
+                (Protocol::Smtp, true, true) => "UTF8SMTPSA",
+                (Protocol::Lmtp, false, false) => "UTF8LMTP",
+                (Protocol::Lmtp, false, true) => "UTF8LMTPA",
+                (Protocol::Lmtp, true, false) => "UTF8LMTPS",
+                (Protocol::Lmtp, true, true) => "UTF8LMTPSA",
+            };
         }
         match (self.config.protocol, self.tls.is_some(), self.identity.is_some()) {
             (Protocol::Smtp, false, false) => "ESMTP",
@@ -432,6 +461,13 @@ impl ServerSession {
             (Protocol::Lmtp, true, false) => "LMTPS",
             (Protocol::Lmtp, true, true) => "LMTPSA",
         }
+    }
+
+    /// Whether a transaction with SMTPUTF8 is open.
+    pub(super) const fn is_utf8(&self) -> bool {
+        let open =
+            matches!(self.state, State::Transaction { .. } | State::Body(_) | State::Chunks(_) | State::Stored { .. });
+        open && self.kind.utf8
     }
 
     /// Whether the client said EHLO or LHLO.
