@@ -100,9 +100,13 @@ fn final_replies(output: &[u8]) -> usize {
 #[test]
 fn mutated_dialogs() {
     let seeds = seeds(DIALOGS);
-    for (settings, iterations) in
-        [(SUBMISSION, 600), ("tls auth=PLAIN,LOGIN auth_required", 300), ("protocol=lmtp", 300), (SMALL, 300), ("binary_mime", 300)]
-    {
+    for (settings, iterations) in [
+        (SUBMISSION, 600),
+        ("tls auth=PLAIN,LOGIN auth_required", 300),
+        ("protocol=lmtp", 300),
+        (SMALL, 300),
+        ("binary_mime", 300),
+    ] {
         torture(ServerSubject::default, &seeds, iterations, &options(settings)).unwrap();
     }
 }
