@@ -8,13 +8,14 @@ use libfuzzer_sys::fuzz_target;
 use pillarbox_core::{dialog, laws};
 use server_subject::ServerSubject;
 
-const CONFIGURATIONS: [&str; 6] = [
+const CONFIGURATIONS: [&str; 7] = [
     "protocol=smtp",
     "starttls auth=PLAIN,LOGIN auth_without_tls message_size_max=100 recipients_max=2",
     "tls auth=PLAIN,LOGIN auth_required sasl_line_max=512",
     "bare_newlines=reject errors_soft=2 errors_hard=5 junk_commands_max=3",
     "protocol=lmtp",
     "message_size_max=60 refused_size_max=0 field_size_max=30 header_size_max=50 fields_max=3 received_max=1",
+    "binary_mime smtputf8 dsn message_size_max=100",
 ];
 
 fuzz_target!(|data: &[u8]| {

@@ -19,7 +19,7 @@
 //! |---|---|---|
 //! | 2033 §4.1 | LHLO; EHLO and HELO are refused with 500 | yes |
 //! | 2033 §4.2 | one reply per recipient, 503 to DATA without one | yes |
-//! | 2033 §4.3 | BDAT | no |
+//! | 2033 §4.3 | BDAT | yes |
 //! | 2033 §5 | PIPELINING, ENHANCEDSTATUSCODES, 8BITMIME | yes |
 #![cfg_attr(not(feature = "std"), no_std)]
 

@@ -42,8 +42,8 @@ extern crate alloc;
 use alloc::string::String;
 
 pub use pillarbox_smtp::server::{
-    Answer, BodyKind, CloseReason, Event, Hello, HelloVerb, Identity, Limits, Mail, Peer, Protocol, Rcpt, ServerConfig,
-    ServerSession, Why,
+    Answer, BodyKind, CloseReason, Event, Hello, HelloVerb, Identity, Limits, Mail, Notify, Orcpt, Peer, Protocol,
+    Rcpt, Ret, ServerConfig, ServerSession, Why,
 };
 
 /// A configuration for an LMTP server: no STARTTLS and no AUTH; change what you need.

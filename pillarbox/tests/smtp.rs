@@ -12,7 +12,7 @@ use pillarbox::parts::{
     AllowList, BoxFuture, Envelope, IncomingMessage, MemoryAuthenticator, MemorySink, MessageSink, Outcome, Parts,
     Policy, Session, SinkError, Verdict,
 };
-use pillarbox::smtp::{Protocol, ServerConfig, SmtpServer};
+use pillarbox::smtp::{BodyKind, Protocol, Ret, ServerConfig, SmtpServer};
 use pillarbox::testing::SteppedClock;
 use pillarbox_core::Reply;
 use pillarbox_core::sasl::Mechanism;
@@ -71,6 +71,34 @@ async fn a_message_arrives() {
     let log = f.log.text();
     assert!(log.contains("delivered <sender@client.example> <you@localhost> 24"), "{log}");
     assert!(log.ends_with("disconnected Quit"), "{log}");
+}
+
+#[tokio::test]
+async fn a_message_in_chunks_with_all_that_its_envelope_can_say() {
+    let f = fixture();
+    let mut config = config();
+    (config.binary_mime, config.smtputf8, config.dsn) = (true, true, true);
+    let server = start(SmtpServer::new(config, f.parts)).await;
+    let mut client = server.client().await;
+    client.say("EHLO client.example", "250").await;
+    client.say("MAIL FROM:<zo\u{eb}@client.example> SMTPUTF8 BODY=BINARYMIME RET=HDRS ENVID=a+2Bb", "250 ").await;
+    client.say(&format!("RCPT TO:<{YOU}> NOTIFY=NEVER ORCPT=rfc822;me@localhost"), "250 ").await;
+    client.send("BDAT 6\r\na\n\r.\r\nBDAT 1 LAST\r\n\nQUIT\r\n").await;
+    client.expect("250 2.0.0 The chunk").await;
+    client.expect("250 2.0.0 accepted as ").await;
+    client.expect("221 ").await;
+    client.expect_end().await;
+    let messages = f.sink.messages();
+    let envelope = &messages[0].envelope;
+    assert!(messages[0].octets.ends_with(b"\r\na\n\r.\r\n\n"), "{}", messages[0].octets.escape_ascii());
+    assert!(envelope.trace.escape_ascii().to_string().contains("with UTF8SMTP"));
+    assert!(envelope.smtputf8);
+    assert_eq!((envelope.body, envelope.ret), (BodyKind::BinaryMime, Some(Ret::Hdrs)));
+    assert_eq!(envelope.envid.as_deref(), Some("a+b"));
+    let [notices] = &envelope.notices[..] else { panic!("one for each recipient") };
+    assert!(notices.notify.unwrap().is_never());
+    assert_eq!(notices.orcpt.as_ref().unwrap().address, "me@localhost");
+    server.stop().await;
 }
 
 #[tokio::test]

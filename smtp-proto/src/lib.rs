@@ -111,9 +111,10 @@
 //! | 6409 | submission | yes | §4.3 and §8.1: `auth_required` |
 //! | 2033 | LMTP | yes | see `pillarbox-lmtp` |
 //! | 3848 | words in Received | yes | |
-//! | 3030 | CHUNKING, BINARYMIME | no | |
-//! | 3461 | DSN | no | |
-//! | 6531 | SMTPUTF8 | no | |
+//! | 3030 | CHUNKING | yes | on by default |
+//! | 3030 | BINARYMIME | yes | off by default: what stands behind must keep every octet |
+//! | 3461, 6533 | DSN | yes | the parameters; off by default: what stands behind must send the notices |
+//! | 6531 | SMTPUTF8 | yes | off by default: what stands behind must work with such addresses |
 //! | 9422 | LIMITS | no | the client obeys RCPTMAX and MAILMAX |
 //!
 //! # Limits

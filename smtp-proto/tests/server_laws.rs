@@ -43,6 +43,11 @@ fn whole_sessions() {
     check(ServerSubject::default, &flights, &options(SUBMISSION)).unwrap();
     check(ServerSubject::default, &flights[..4], &options("bare_newlines=reject")).unwrap();
     check(ServerSubject::default, &flights, &options("protocol=lmtp")).unwrap();
+    let chunks: [&[u8]; 3] = [
+        b"EHLO c.example\r\n",
+        b"BDAT 6\r\nQUIT\r\nMAIL FROM:<> BODY=BINARYMIME\r\nRCPT TO:<joe@mx.example>\r\nBDAT 4\r\na\n.\rBDAT 2 LAST\r\n\r\nRSET\r\n",
+        b"MAIL FROM:<>\r\nRCPT TO:<joe@mx.example>\r\nBDAT 4\r\na\n.\rBDAT 3\r\n\n\rbBDAT 1 LAST\r\n\rBDAT 2\r\n\r\nNOOP\r\nQUIT\r\n",
+    ];
     // Whichever of its limits a header passes, where it does so does not depend on the cuts.
     for limits in [
         "received_max=0",
@@ -55,6 +60,9 @@ fn whole_sessions() {
         let header = b"Received: x\r\nSubject: y\r\n z\r\n\r\n..\r\n.\r\nRSET\r\n";
         let flights = [flights[0], flights[1], header];
         check(ServerSubject::default, &flights, &options(limits)).unwrap();
+    }
+    for settings in ["binary_mime", "bare_newlines=reject", "no_chunking", "protocol=lmtp", "message_size_max=5"] {
+        check(ServerSubject::default, &chunks, &options(settings)).unwrap();
     }
     let lmtp: [&[u8]; 3] = [
         b"LHLO c.example\r\n",
@@ -92,9 +100,13 @@ fn final_replies(output: &[u8]) -> usize {
 #[test]
 fn mutated_dialogs() {
     let seeds = seeds(DIALOGS);
-    for (settings, iterations) in
-        [(SUBMISSION, 600), ("tls auth=PLAIN,LOGIN auth_required", 300), ("protocol=lmtp", 300), (SMALL, 300)]
-    {
+    for (settings, iterations) in [
+        (SUBMISSION, 600),
+        ("tls auth=PLAIN,LOGIN auth_required", 300),
+        ("protocol=lmtp", 300),
+        (SMALL, 300),
+        ("binary_mime", 300),
+    ] {
         torture(ServerSubject::default, &seeds, iterations, &options(settings)).unwrap();
     }
 }

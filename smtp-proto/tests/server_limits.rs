@@ -398,3 +398,72 @@ fn words_for_received_fields() {
     assert_eq!(over_tls.session.tls().unwrap().version, "TLSv1.3");
     assert_eq!(over_tls.session.identity(), None);
 }
+
+#[test]
+fn words_in_a_transaction_with_smtputf8() {
+    let mut config = ServerConfig::new("mx.example");
+    config.smtputf8 = true;
+    let mut played = Played::new(config);
+    assert_eq!(played.show(b"MAIL FROM:<> SMTPUTF8\r\n"), 250);
+    assert_eq!(played.session.protocol_word(), "UTF8SMTPS");
+    assert_eq!(played.show(b"RSET\r\n"), 250);
+    assert_eq!(played.session.protocol_word(), "ESMTPS");
+    assert_eq!(played.show(b"MAIL FROM:<>\r\n"), 250);
+    assert_eq!(played.session.protocol_word(), "ESMTPS");
+}
+
+#[test]
+fn chunks_that_belong_to_nothing() {
+    let limits = |limits: &mut Limits| {
+        limits.message_size_max = 10;
+        limits.refused_size_max = 2000;
+    };
+    // As much as is eaten of a refused message, and one octet more.
+    let mut played = Played::with_limits(limits);
+    assert_eq!(played.show(b"BDAT 2000\r\n"), 0);
+    assert_eq!(played.show(&[b'x'; 1999]), 0);
+    assert_eq!(played.show(b"x"), 503);
+    assert_eq!(played.show(b"NOOP\r\n"), 250);
+    assert_eq!(played.show(b"BDAT 2001\r\n"), 503);
+    assert_eq!(played.session.close_reason(), Some(CloseReason::Overrun));
+    // They count as errors.
+    let mut played = Played::with_limits(limits);
+    for _ in 0..19 {
+        assert_eq!(played.show(b"BDAT 1\r\nx"), 503);
+    }
+    assert_eq!(played.show(b"BDAT 1\r\nx"), 421);
+    assert_eq!(played.session.close_reason(), Some(CloseReason::TooManyErrors));
+}
+
+#[test]
+fn empty_chunks_are_idle_talk() {
+    let mut played = Played::with_limits(|limits| {
+        limits.junk_commands_max = 3;
+        limits.errors_soft = 0;
+        limits.errors_hard = 2;
+    });
+    assert_eq!(played.show(b"MAIL FROM:<>\r\nRCPT TO:<joe@mx.example>\r\n"), 250);
+    let mut said = 0;
+    while played.session.close_reason().is_none() {
+        played.show(b"BDAT 0\r\nNOOP\r\n");
+        said += 1;
+        assert!(said < 10, "empty chunks are counted");
+    }
+    assert_eq!(played.session.close_reason(), Some(CloseReason::TooManyErrors));
+}
+
+#[test]
+fn refused_between_two_chunks() {
+    let mut played = Played::with_limits(|_| {});
+    played.show(b"MAIL FROM:<>\r\nRCPT TO:<joe@mx.example>\r\n");
+    assert_eq!(played.show(b"BDAT 3\r\nabc"), 250);
+    assert_eq!(played.body, b"abc");
+    played.session.answer(played.now, Answer::Refuse(Reply::enhanced(452, 4, 3, 1, "full"))).unwrap();
+    assert_eq!(played.show(b"NOOP\r\n"), 250);
+    assert_eq!(played.abandoned, Some(Why::Refused));
+    // The next chunk is eaten, and hears it.
+    assert_eq!(played.show(b"BDAT 6\r\nQUIT\r\n"), 452);
+    assert_eq!(played.show(b"BDAT 6 LAST\r\nQUIT\r\n"), 503);
+    assert_eq!(played.body, b"abc");
+    assert_eq!(played.session.close_reason(), None);
+}

@@ -60,6 +60,28 @@ fn memory_is_flat() {
     assert!(used < 256 * 1024, "{used} bytes for a message of {came}");
     assert_eq!(show(&mut big, b"QUIT\r\n"), (0, true));
 
+    // The same in chunks of a MiB.
+    let mut config = ServerConfig::new("mx.example");
+    config.limits.message_size_max = 2 << 30;
+    let mut chunked = ServerSession::new(Arc::new(config), Peer::default());
+    for flight in ["", "EHLO c.example\r\n", "MAIL FROM:<a@c.example>\r\nRCPT TO:<joe@mx.example>\r\n"] {
+        show(&mut chunked, flight.as_bytes());
+    }
+    let mut octets = vec![b'x'; 64 * 1024];
+    octets[70..72].copy_from_slice(b"\r\n");
+    show(&mut chunked, b"BDAT 2\r\n\r\n");
+    ALLOCATOR.reset_peak_usage();
+    let before = ALLOCATOR.current_usage();
+    let mut came = 0;
+    for _ in 0..1024 {
+        show(&mut chunked, b"BDAT 1048576\r\n");
+        came += (0..16).map(|_| show(&mut chunked, &octets).0).sum::<usize>();
+    }
+    assert_eq!(came, 1 << 30);
+    assert_eq!(show(&mut chunked, b"BDAT 0 LAST\r\nQUIT\r\n"), (0, true));
+    let used = ALLOCATOR.peak_usage() - before;
+    assert!(used < 256 * 1024, "{used} bytes for a message in chunks");
+
     // One that is far too large is eaten in the same way.
     let mut refused = session(ServerConfig::new("mx.example"));
     let (mut shown, _) = show(&mut refused, b"\r\n");

@@ -30,7 +30,7 @@ pub use clock::{Clock, SystemClock};
 pub use observer::{Direction, Observer, Silent};
 pub use policy::{AllowList, Policy, Session, Verdict};
 pub use resolver::{Resolver, resolve};
-pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Outcome, SinkError};
+pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Notices, Outcome, SinkError};
 pub use store::{
     Append, AppendedMessage, Copied, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageReader,
     StoreCapabilities, StoreError, StoreErrorKind,

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use pillarbox_core::Reply;
 use pillarbox_core::address::{ForwardPath, ReversePath};
+use pillarbox_smtp::server::{BodyKind, Notify, Orcpt, Ret};
 
 use super::BoxFuture;
 
@@ -21,12 +22,51 @@ pub struct Envelope {
     pub trace: Vec<u8>,
     /// The size that the client announced.
     pub size: Option<u64>,
+    /// What kind of body the client announced. [`BodyKind::BinaryMime`] comes only where the configuration offers it: its
+    /// octets have to be kept as they are.
+    pub body: BodyKind,
+    /// Addresses and header may hold UTF-8 (RFC 6531).
+    pub smtputf8: bool,
+    /// How much of the message a notice of its failure should hold (RFC 3461 §4.3).
+    pub ret: Option<Ret>,
+    /// The sender's name for this message, to be repeated in notices (RFC 3461 §4.4).
+    pub envid: Option<String>,
+    /// What notices are wanted about each of the recipients, in their order. Empty: nobody said.
+    pub notices: Vec<Notices>,
+}
+
+/// What the sender said about notices on one recipient (RFC 3461 §4.1, §4.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Notices {
+    /// When to send one; `None` leaves it to the server.
+    pub notify: Option<Notify>,
+    /// The recipient as the sender named it.
+    pub orcpt: Option<Orcpt<'static>>,
+}
+
+impl Notices {
+    /// What RCPT said.
+    pub const fn new(notify: Option<Notify>, orcpt: Option<Orcpt<'static>>) -> Self {
+        Notices { notify, orcpt }
+    }
 }
 
 impl Envelope {
     /// An envelope with a name, a sender and recipients.
     pub fn new(id: impl Into<String>, from: ReversePath<'static>, recipients: Vec<ForwardPath<'static>>) -> Self {
-        Envelope { id: id.into(), from, recipients, trace: Vec::new(), size: None }
+        Envelope {
+            id: id.into(),
+            from,
+            recipients,
+            trace: Vec::new(),
+            size: None,
+            body: BodyKind::SevenBit,
+            smtputf8: false,
+            ret: None,
+            envid: None,
+            notices: Vec::new(),
+        }
     }
 }
 

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use pillarbox_core::Reply;
-use pillarbox_core::address::{ForwardPath, ReversePath};
-use pillarbox_smtp::server::Answer;
+use pillarbox_core::address::ForwardPath;
+use pillarbox_smtp::server::{Answer, Mail, Rcpt};
 use tokio::task::JoinHandle;
 
 use super::session::local_error;
-use crate::parts::{Envelope, IncomingMessage, Outcome, Parts, SinkError};
+use crate::parts::{Envelope, IncomingMessage, Notices, Outcome, Parts, SinkError};
 
 /// The transaction that a session is in.
 pub(super) struct Transaction {
     pub(super) id: String,
-    pub(super) from: ReversePath<'static>,
     pub(super) recipients: Vec<ForwardPath<'static>>,
-    announced: Option<u64>,
+    /// What MAIL said beside the sender.
+    mail: Mail<'static>,
+    notices: Vec<Notices>,
     /// Octets of the message that came so far.
     size: u64,
     incoming: Option<Box<dyn IncomingMessage>>,
@@ -24,15 +25,27 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    pub(super) fn new(id: String, from: ReversePath<'static>, announced: Option<u64>) -> Self {
-        Transaction { id, from, recipients: Vec::new(), announced, size: 0, incoming: None, outcomes: None }
+    pub(super) fn new(id: String, mail: Mail<'static>) -> Self {
+        let (recipients, notices) = (Vec::new(), Vec::new());
+        Transaction { id, recipients, mail, notices, size: 0, incoming: None, outcomes: None }
+    }
+
+    /// One more recipient.
+    pub(super) fn add(&mut self, rcpt: Rcpt<'static>) {
+        self.recipients.push(rcpt.to);
+        self.notices.push(Notices::new(rcpt.notify, rcpt.orcpt));
     }
 
     /// Opens the sink.
     pub(super) async fn begin(&mut self, parts: &Parts, trace: Vec<u8>) -> Result<(), SinkError> {
-        let mut envelope = Envelope::new(self.id.clone(), self.from.clone(), self.recipients.clone());
+        let mut envelope = Envelope::new(self.id.clone(), self.mail.from.clone(), self.recipients.clone());
         envelope.trace = trace;
-        envelope.size = self.announced;
+        envelope.size = self.mail.size;
+        envelope.body = self.mail.body;
+        envelope.smtputf8 = self.mail.smtputf8;
+        envelope.ret = self.mail.ret;
+        envelope.envid = self.mail.envid.as_deref().map(String::from);
+        envelope.notices = self.notices.clone();
         self.incoming = Some(parts.sink.begin(envelope).await?);
         Ok(())
     }
@@ -90,7 +103,8 @@ impl Transaction {
         all_or_nothing: bool,
     ) -> JoinHandle<Vec<Outcome>> {
         let observer = Arc::clone(&parts.observer);
-        let (id, from, recipients, size) = (self.id.clone(), self.from.to_string(), self.recipients.clone(), self.size);
+        let (id, from, recipients, size) =
+            (self.id.clone(), self.mail.from.to_string(), self.recipients.clone(), self.size);
         tokio::spawn(async move {
             let mut outcomes = incoming.commit(all_or_nothing).await;
             if outcomes.len() != recipients.len() {

@@ -231,17 +231,18 @@ impl Connection {
             }
             Question::Mail(mail) => {
                 let verdict = self.wire.answer(policy.sender(&self.facts, &mail)).await;
+                let what = format!("sender {}", mail.from);
                 if verdict == Verdict::Accept {
                     let id = shared.ids.next(parts.clock.wall().unix_seconds());
-                    self.transaction = Some(Transaction::new(id, mail.from.clone(), mail.size));
+                    self.transaction = Some(Transaction::new(id, mail));
                 }
-                self.verdict(&format!("sender {}", mail.from), verdict)
+                self.verdict(&what, verdict)
             }
             Question::Rcpt(rcpt) => {
                 let verdict = self.wire.answer(policy.recipient(&self.facts, &rcpt)).await;
                 let what = format!("recipient {}", rcpt.to);
                 if let (Verdict::Accept, Some(transaction)) = (&verdict, &mut self.transaction) {
-                    transaction.recipients.push(rcpt.to);
+                    transaction.add(rcpt);
                 }
                 self.verdict(&what, verdict)
             }

@@ -2,6 +2,7 @@
 //!
 //! Parsing knows no state: what a session makes of a command is decided elsewhere.
 
+mod dsn;
 mod parameters;
 
 use alloc::borrow::Cow;
@@ -9,7 +10,7 @@ use alloc::borrow::Cow;
 use pillarbox_core::Reply;
 use pillarbox_core::address::{AddressError, AddressFault, ForwardPath, ReversePath};
 
-use crate::server::{BodyKind, Hello, HelloVerb, Mail};
+use crate::server::{Hello, HelloVerb, Mail, Rcpt};
 use parameters::Parameters;
 
 /// A command with its arguments, borrowed from its line.
@@ -20,16 +21,28 @@ pub enum Command<'b> {
     Hello(Hello<'b>),
     /// MAIL FROM.
     Mail(Mail<'b>),
-    /// RCPT TO.
-    Rcpt(ForwardPath<'b>),
+    /// RCPT TO; the session knows the index.
+    Rcpt(Rcpt<'b>),
     /// DATA.
     Data,
+    /// BDAT (RFC 3030 §2): its octets follow the line.
+    Bdat {
+        /// How many octets follow. More than 64 bits can say is the largest number that they can.
+        size: u64,
+        /// They are the last of the message.
+        last: bool,
+    },
     /// RSET.
     Rset,
     /// NOOP; what stands behind it means nothing (RFC 5321 §4.1.1.9).
     Noop,
-    /// VRFY with what to look for.
-    Vrfy(&'b str),
+    /// VRFY.
+    Vrfy {
+        /// What to look for.
+        name: &'b str,
+        /// The client can read UTF-8, and the name may hold it (RFC 6531 §3.7.4.2).
+        smtputf8: bool,
+    },
     /// EXPN.
     Expn,
     /// HELP.
@@ -63,6 +76,8 @@ pub enum Verb {
     Rcpt,
     /// RFC 5321 §4.1.1.4.
     Data,
+    /// RFC 3030 §2.
+    Bdat,
     /// RFC 5321 §4.1.1.5.
     Rset,
     /// RFC 5321 §4.1.1.6.
@@ -95,13 +110,14 @@ struct Row {
 }
 
 #[rustfmt::skip]
-const VERBS: [Row; 14] = [
+const VERBS: [Row; 15] = [
     Row { verb: Verb::Ehlo,     text: "EHLO",     waits: true,  prompt: true,  idle: true  },
     Row { verb: Verb::Helo,     text: "HELO",     waits: true,  prompt: true,  idle: true  },
     Row { verb: Verb::Lhlo,     text: "LHLO",     waits: true,  prompt: true,  idle: true  },
     Row { verb: Verb::Mail,     text: "MAIL",     waits: false, prompt: false, idle: false },
     Row { verb: Verb::Rcpt,     text: "RCPT",     waits: false, prompt: false, idle: false },
     Row { verb: Verb::Data,     text: "DATA",     waits: true,  prompt: true,  idle: false },
+    Row { verb: Verb::Bdat,     text: "BDAT",     waits: false, prompt: false, idle: false },
     Row { verb: Verb::Rset,     text: "RSET",     waits: false, prompt: false, idle: true  },
     Row { verb: Verb::Vrfy,     text: "VRFY",     waits: false, prompt: true,  idle: true  },
     Row { verb: Verb::Expn,     text: "EXPN",     waits: false, prompt: true,  idle: true  },
@@ -157,6 +173,9 @@ pub enum CommandError {
     /// There is an argument too many, one is missing, or it is not what the verb takes.
     #[error("the arguments do not fit the command")]
     Argument,
+    /// The size behind BDAT is none, so nobody knows where its octets end and commands begin again.
+    #[error("the size of the chunk is wrong")]
+    ChunkSize,
     /// The name behind EHLO, HELO or LHLO is neither a domain nor an address literal.
     #[error("the host name is wrong")]
     HostName,
@@ -182,6 +201,7 @@ impl CommandError {
             // RFC 5321 §4.1.2
             CommandError::Octet => Reply::enhanced(501, 5, 5, 2, "The line holds an octet that no command may hold"),
             CommandError::Argument => Reply::enhanced(501, 5, 5, 4, "The arguments do not fit this command"),
+            CommandError::ChunkSize => Reply::enhanced(501, 5, 5, 4, "BDAT takes a size, and LAST if nothing follows"),
             CommandError::HostName => Reply::enhanced(501, 5, 5, 4, "This is neither a domain nor an address literal"),
             CommandError::Sender(error) | CommandError::Recipient(error) if error.fault == AddressFault::NonAscii => {
                 // RFC 6531 §3.5
@@ -213,6 +233,24 @@ impl CommandError {
 ///
 /// [`CommandError`] says what is wrong, and which reply that implies.
 pub fn parse(line: &[u8]) -> Result<Command<'_>, CommandError> {
+    parse_in(line, false)
+}
+
+/// The same within a transaction; in one with SMTPUTF8 (`utf8`), RCPT and its parameters may hold UTF-8 (RFC 6531 §3.3). MAIL
+/// and VRFY say so themselves.
+///
+/// ```
+/// use pillarbox_smtp::command::{Command, parse, parse_in};
+///
+/// let line = "RCPT TO:<zoë@example.org>".as_bytes();
+/// assert_eq!(parse(line).unwrap_err().reply().code(), 553);
+/// assert!(matches!(parse_in(line, true), Ok(Command::Rcpt(_))));
+/// ```
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_in(line: &[u8], utf8: bool) -> Result<Command<'_>, CommandError> {
     // RFC 5321 §4.1.2: a control octet inside a line is how one program is made to see two lines where another sees one.
     if line.iter().any(|octet| octet.is_ascii_control()) {
         return Err(CommandError::Octet);
@@ -221,7 +259,8 @@ pub fn parse(line: &[u8]) -> Result<Command<'_>, CommandError> {
     let argument = line[verb.as_str().len()..].trim_ascii();
     match verb {
         Verb::Mail => return mail(argument).map(Command::Mail),
-        Verb::Rcpt => return rcpt(argument).map(Command::Rcpt),
+        Verb::Rcpt => return rcpt(argument, utf8).map(Command::Rcpt),
+        Verb::Vrfy => return vrfy(argument),
         _ => {}
     }
     // The paths tell addresses beyond ASCII apart from other mistakes; everywhere else they are just wrong.
@@ -233,17 +272,16 @@ pub fn parse(line: &[u8]) -> Result<Command<'_>, CommandError> {
         Verb::Helo => hello(HelloVerb::Helo, argument),
         Verb::Lhlo => hello(HelloVerb::Lhlo, argument),
         Verb::Data => alone(Command::Data),
+        Verb::Bdat => bdat(argument),
         Verb::Rset => alone(Command::Rset),
         Verb::Quit => alone(Command::Quit),
         Verb::StartTls => alone(Command::StartTls),
         Verb::Noop => Ok(Command::Noop),
         Verb::Help => Ok(Command::Help),
-        Verb::Vrfy if argument.is_empty() => Err(CommandError::Argument),
-        Verb::Vrfy => Ok(Command::Vrfy(argument)),
         Verb::Expn if argument.is_empty() => Err(CommandError::Argument),
         Verb::Expn => Ok(Command::Expn),
         Verb::Auth => auth(argument),
-        Verb::Mail | Verb::Rcpt => unreachable!("returned above"),
+        Verb::Mail | Verb::Rcpt | Verb::Vrfy => unreachable!("returned above"),
     }
 }
 
@@ -294,9 +332,18 @@ fn hello(verb: HelloVerb, argument: &str) -> Result<Command<'_>, CommandError> {
 /// `"FROM:" Reverse-path [SP Mail-parameters]`
 fn mail(argument: &[u8]) -> Result<Mail<'_>, CommandError> {
     let path = after_keyword(argument, "FROM:")?;
-    let (from, rest) = ReversePath::take(path, false).map_err(CommandError::Sender)?;
-    let mut parameters = Parameters::of(rest)?;
-    let mut mail = Mail { from, size: None, body: BodyKind::SevenBit, auth: None };
+    // The parameter that allows UTF-8 in the path stands behind it.
+    let (from, rest, needs_utf8) = match ReversePath::take(path, false) {
+        Ok((from, rest)) => (from, rest, None),
+        Err(error) if error.fault == AddressFault::NonAscii => match ReversePath::take(path, true) {
+            Ok((from, rest)) => (from, rest, Some(error)),
+            Err(invalid) if has_last_word(path, "SMTPUTF8") => return Err(CommandError::Sender(invalid)),
+            Err(_) => return Err(CommandError::Sender(error)),
+        },
+        Err(error) => return Err(CommandError::Sender(error)),
+    };
+    let mut parameters = Parameters::of(rest, false)?;
+    let mut mail = Mail::new(from);
     let mut body = None;
     while let Some((keyword, value)) = parameters.next()? {
         if keyword.eq_ignore_ascii_case("SIZE") {
@@ -305,22 +352,61 @@ fn mail(argument: &[u8]) -> Result<Mail<'_>, CommandError> {
             parameters::once(&mut body, parameters::body(value)?)?;
         } else if keyword.eq_ignore_ascii_case("AUTH") {
             parameters::once(&mut mail.auth, parameters::auth(value)?)?;
+        } else if keyword.eq_ignore_ascii_case("SMTPUTF8") {
+            // RFC 6531 §3.4: it takes no value.
+            if value.is_some() || mail.smtputf8 {
+                return Err(CommandError::Parameter);
+            }
+            mail.smtputf8 = true;
+        } else if keyword.eq_ignore_ascii_case("RET") {
+            parameters::once(&mut mail.ret, dsn::ret(value)?)?;
+        } else if keyword.eq_ignore_ascii_case("ENVID") {
+            parameters::once(&mut mail.envid, dsn::envid(value)?)?;
         } else {
             return Err(CommandError::UnknownParameter);
         }
     }
     mail.body = body.unwrap_or_default();
-    Ok(mail)
+    match needs_utf8 {
+        Some(error) if !mail.smtputf8 => Err(CommandError::Sender(error)),
+        _ => Ok(mail),
+    }
 }
 
 /// `"TO:" Forward-path [SP Rcpt-parameters]`
-fn rcpt(argument: &[u8]) -> Result<ForwardPath<'_>, CommandError> {
+fn rcpt(argument: &[u8], utf8: bool) -> Result<Rcpt<'_>, CommandError> {
     let path = after_keyword(argument, "TO:")?;
-    let (to, rest) = ForwardPath::take(path, false).map_err(CommandError::Recipient)?;
-    match Parameters::of(rest)?.next()? {
-        None => Ok(to),
-        Some(_) => Err(CommandError::UnknownParameter),
+    let (to, rest) = ForwardPath::take(path, utf8).map_err(CommandError::Recipient)?;
+    let mut parameters = Parameters::of(rest, utf8)?;
+    let mut rcpt = Rcpt::new(to, 0);
+    while let Some((keyword, value)) = parameters.next()? {
+        if keyword.eq_ignore_ascii_case("NOTIFY") {
+            parameters::once(&mut rcpt.notify, dsn::notify(value)?)?;
+        } else if keyword.eq_ignore_ascii_case("ORCPT") {
+            parameters::once(&mut rcpt.orcpt, dsn::orcpt(value)?)?;
+        } else {
+            return Err(CommandError::UnknownParameter);
+        }
     }
+    Ok(rcpt)
+}
+
+/// `"VRFY" SP String [SP "SMTPUTF8"]` (RFC 6531 §3.7.4.2)
+fn vrfy(argument: &[u8]) -> Result<Command<'_>, CommandError> {
+    let smtputf8 = has_last_word(argument, "SMTPUTF8");
+    let name = if smtputf8 { argument[..argument.len() - "SMTPUTF8".len()].trim_ascii_end() } else { argument };
+    let name = core::str::from_utf8(name).ok().filter(|name| smtputf8 || name.is_ascii()).ok_or(CommandError::Octet)?;
+    if name.is_empty() {
+        return Err(CommandError::Argument);
+    }
+    Ok(Command::Vrfy { name, smtputf8 })
+}
+
+/// Whether the text ends in this word, with another in front of it.
+fn has_last_word(text: &[u8], word: &str) -> bool {
+    text.len()
+        .checked_sub(word.len() + 1)
+        .is_some_and(|at| text[at] == b' ' && text[at + 1..].eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// What stands behind `FROM:` or `TO:`.
@@ -331,6 +417,18 @@ fn after_keyword<'b>(argument: &'b [u8], keyword: &str) -> Result<&'b [u8], Comm
         return Err(CommandError::Argument);
     }
     Ok(path.trim_ascii_start())
+}
+
+/// `"BDAT" SP chunk-size [SP end-marker]` (RFC 3030 §2)
+fn bdat(argument: &str) -> Result<Command<'_>, CommandError> {
+    let (size, marker) =
+        argument.split_once(' ').map_or((argument, None), |(size, rest)| (size, Some(rest.trim_ascii())));
+    let last = marker.is_some_and(|marker| marker.eq_ignore_ascii_case("LAST"));
+    if size.is_empty() || !size.bytes().all(|octet| octet.is_ascii_digit()) || last != marker.is_some() {
+        return Err(CommandError::ChunkSize);
+    }
+    // All are digits, so the only thing wrong with the number can be that it is too large.
+    Ok(Command::Bdat { size: size.parse().unwrap_or(u64::MAX), last })
 }
 
 /// `"AUTH" SP sasl-mech [SP initial-response]`
@@ -347,6 +445,7 @@ fn auth(argument: &str) -> Result<Command<'_>, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::BodyKind;
     use alloc::format;
     use alloc::string::ToString;
 
@@ -365,7 +464,7 @@ mod tests {
 
     #[test]
     fn verbs_are_whole_words() {
-        for line in ["", "MAILFROM:<a@b.example>", "QUITX", "RSET\u{e9}", "X", "BDAT 3", ".", "DATA\t"] {
+        for line in ["", "MAILFROM:<a@b.example>", "QUITX", "RSET\u{e9}", "X", "BDAT3", ".", "DATA\t"] {
             assert!(matches!(parse(line.as_bytes()), Err(CommandError::Unknown | CommandError::Octet)), "{line}");
         }
     }
@@ -380,6 +479,33 @@ mod tests {
         assert_eq!(parse(b"RCPT TO:<a\x7f@b.example>"), Err(CommandError::Octet));
         assert_eq!(parse(b"NOOP \xff"), Err(CommandError::Octet));
         assert_eq!(parse(b"RCPT TO:<a\xff@b.example>").unwrap_err().reply().code(), 553);
+    }
+
+    #[test]
+    fn sizes_of_chunks() {
+        for (line, size, last) in [
+            ("BDAT 0", 0, false),
+            ("bdat 7 last", 7, true),
+            ("BDAT 007  LAST ", 7, true),
+            ("BDAT 18446744073709551615", u64::MAX, false),
+            ("BDAT 18446744073709551617 LAST", u64::MAX, true),
+            ("BDAT 999999999999999999999990", u64::MAX, false),
+        ] {
+            assert_eq!(parse(line.as_bytes()), Ok(Command::Bdat { size, last }), "{line}");
+        }
+        for line in [
+            "BDAT",
+            "BDAT x",
+            "BDAT -1",
+            "BDAT +1",
+            "BDAT 0x10",
+            "BDAT 1.0",
+            "BDAT LAST",
+            "BDAT 5 FIRST",
+            "BDAT 5 LAST 6",
+        ] {
+            assert_eq!(parse(line.as_bytes()), Err(CommandError::ChunkSize), "{line}");
+        }
     }
 
     #[test]
@@ -418,7 +544,6 @@ mod tests {
             "BODY",
             "BODY=9BIT",
             "BODY=7BIT BODY=7BIT",
-            "BODY=BINARYMIME",
             "AUTH",
             "AUTH=a",
             "AUTH=a+zz@b.example",
@@ -433,9 +558,36 @@ mod tests {
             assert_eq!(code(&format!("MAIL FROM:<a@b.example> {parameter}")), 501, "{parameter}");
         }
         assert_eq!(code("MAIL FROM:<a@b.example>SIZE=1"), 501);
-        assert_eq!(code("MAIL FROM:<a@b.example> SMTPUTF8"), 555);
-        assert_eq!(code("RCPT TO:<a@b.example> NOTIFY=NEVER"), 555);
+        assert_eq!(code("MAIL FROM:<a@b.example> X-OTHER=1"), 555);
+        assert_eq!(code("MAIL FROM:<a@b.example> NOTIFY=NEVER"), 555);
+        assert_eq!(code("RCPT TO:<a@b.example> RET=FULL"), 555);
         assert_eq!(code("RCPT TO:<a@b.example> NOTIFY==NEVER"), 501);
+    }
+
+    #[test]
+    fn utf8_only_where_it_was_announced() {
+        let Ok(Command::Mail(mail)) = parse("MAIL FROM:<zoë@b.example> smtputf8".as_bytes()) else { panic!() };
+        assert!(mail.smtputf8);
+        assert_eq!(mail.from.to_string(), "<zoë@b.example>");
+        for (line, expected) in [
+            ("MAIL FROM:<zoë@b.example>", 553),
+            ("MAIL FROM:<zoë@b.example> SIZE=1", 553),
+            ("MAIL FROM:<a@b.example> SMTPUTF8=yes", 501),
+            ("MAIL FROM:<a@b.example> SMTPUTF8 SMTPUTF8", 501),
+            ("MAIL FROM:<a@b.example> SMTPUTF8 X=é", 501),
+            ("RCPT TO:<zoë@b.example>", 553),
+            ("RCPT TO:<a@b.example> SMTPUTF8", 555),
+            ("VRFY zoë", 501),
+            ("VRFY SMTPUTF8", 0),
+            ("VRFY zoë smtputf8", 0),
+        ] {
+            assert_eq!(parse(line.as_bytes()).map_or_else(|error| error.reply().code(), |_| 0), expected, "{line}");
+        }
+        assert_eq!(parse(b"MAIL FROM:<a\xff@b.example> SMTPUTF8").unwrap_err().reply().code(), 501);
+        assert_eq!(parse_in(b"RCPT TO:<a\xff@b.example>", true).unwrap_err().reply().code(), 501);
+        assert_eq!(parse(b"VRFY a\xff SMTPUTF8"), Err(CommandError::Octet));
+        let Ok(Command::Rcpt(rcpt)) = parse_in("RCPT TO:<zoë@b.example>".as_bytes(), true) else { panic!() };
+        assert_eq!(rcpt.to.to_string(), "<zoë@b.example>");
     }
 
     #[test]

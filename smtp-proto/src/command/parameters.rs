@@ -11,16 +11,18 @@ use crate::server::BodyKind;
 /// Goes over the parameters of MAIL or RCPT.
 pub(super) struct Parameters<'b> {
     rest: &'b str,
+    /// Values may hold UTF-8 (RFC 6531 §3.3).
+    utf8: bool,
 }
 
 impl<'b> Parameters<'b> {
     /// What stands behind the path: nothing, or a space and parameters.
-    pub(super) fn of(rest: &'b [u8]) -> Result<Self, CommandError> {
+    pub(super) fn of(rest: &'b [u8], utf8: bool) -> Result<Self, CommandError> {
         if !rest.is_empty() && rest[0] != b' ' {
             return Err(CommandError::Argument);
         }
         let rest = core::str::from_utf8(rest).map_err(|_| CommandError::Parameter)?;
-        Ok(Parameters { rest })
+        Ok(Parameters { rest, utf8 })
     }
 
     /// The next keyword and its value, both with the octets that the RFC allows.
@@ -39,7 +41,8 @@ impl<'b> Parameters<'b> {
         let keyword_fits = keyword.starts_with(|c: char| c.is_ascii_alphanumeric())
             && keyword.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
         let value_fits = value.is_none_or(|value| {
-            !value.is_empty() && value.bytes().all(|octet| octet.is_ascii_graphic() && octet != b'=')
+            let fits = |octet: u8| (octet.is_ascii_graphic() && octet != b'=') || (self.utf8 && !octet.is_ascii());
+            !value.is_empty() && value.bytes().all(fits)
         });
         if keyword_fits && value_fits { Ok(Some((keyword, value))) } else { Err(CommandError::Parameter) }
     }
@@ -62,11 +65,12 @@ pub(super) fn size(value: Option<&str>) -> Result<u64, CommandError> {
     Ok(digits.parse().unwrap_or(u64::MAX))
 }
 
-/// RFC 6152 §2
+/// RFC 6152 §2, RFC 3030 §3
 pub(super) fn body(value: Option<&str>) -> Result<BodyKind, CommandError> {
     match value.ok_or(CommandError::Parameter)? {
         kind if kind.eq_ignore_ascii_case("7BIT") => Ok(BodyKind::SevenBit),
         kind if kind.eq_ignore_ascii_case("8BITMIME") => Ok(BodyKind::EightBitMime),
+        kind if kind.eq_ignore_ascii_case("BINARYMIME") => Ok(BodyKind::BinaryMime),
         _ => Err(CommandError::Parameter),
     }
 }
@@ -83,7 +87,7 @@ pub(super) fn auth(value: Option<&str>) -> Result<String, CommandError> {
 }
 
 /// RFC 3461 §4: `+` and two capital hexadecimal digits stand for an octet.
-fn xtext(value: &str) -> Option<String> {
+pub(super) fn xtext(value: &str) -> Option<String> {
     let mut octets = Vec::with_capacity(value.len());
     let mut rest = value.bytes();
     while let Some(octet) = rest.next() {

@@ -16,7 +16,7 @@ impl ServerSession {
     pub fn answer(&mut self, now: Time, answer: Answer<'_>) -> Result<(), Misuse> {
         let name = match (&self.question, &self.state) {
             (Some(question), _) => question.name(),
-            (None, State::Body(body)) if body.is_wanted() => "Body",
+            (None, State::Body(body) | State::Chunks(body)) if body.is_wanted() => "Body",
             _ => return Err(Misuse::NoOpenQuestion),
         };
         check(name, &answer)?;
@@ -31,7 +31,7 @@ impl ServerSession {
         }
         match (question, answer) {
             (None, Answer::Refuse(reply)) => {
-                if let State::Body(body) = &mut self.state {
+                if let State::Body(body) | State::Chunks(body) = &mut self.state {
                     body.refuse(replies::with_code(reply));
                     self.abandoned = Some(Why::Refused);
                 }
@@ -72,7 +72,8 @@ impl ServerSession {
                 self.state = State::Upgrading;
                 Reply::enhanced(220, 2, 0, 0, "Go ahead with TLS")
             }
-            Question::Mail => {
+            Question::Mail(kind) => {
+                self.kind = kind;
                 self.state = State::Transaction { recipients: 0 };
                 Reply::enhanced(250, 2, 1, 0, "The sender is fine")
             }
@@ -88,6 +89,7 @@ impl ServerSession {
                 }
                 return self.write(&Reply::new(354, "Send the message, and a line with a dot behind it"));
             }
+            Question::Chunk { size, last } => return self.begin_chunks(now, size, last),
             Question::Outcome => {
                 // A client that delivers mail may make new mistakes.
                 self.counts.errors = 0;
@@ -114,6 +116,8 @@ impl ServerSession {
             Question::Data => self.abandon(Why::Refused),
             Question::Login(login) => return self.login_refused(Some(login), reply),
             Question::ScramKeys(_) | Question::WrongProof => return self.login_refused(None, reply),
+            // RFC 3030 §2: its octets come all the same.
+            Question::Chunk { size, last } => return self.begin_stray(size, last, reply, false),
             _ => {}
         }
         self.write_refusal(reply);
@@ -139,9 +143,9 @@ impl Question {
             Question::ScramKeys(_) => "ScramKeys",
             Question::Login(_) => "Login",
             Question::WrongProof => "WrongProof",
-            Question::Mail => "Mail",
+            Question::Mail(_) => "Mail",
             Question::Rcpt => "Rcpt",
-            Question::Data => "Data",
+            Question::Data | Question::Chunk { .. } => "Data",
             Question::Outcome => "Outcome",
             Question::Verify => "Verify",
         }

@@ -1,4 +1,4 @@
-//! The message between 354 and its end mark.
+//! The message between 354 and its end mark, or in the chunks of BDAT.
 
 use core::time::Duration;
 
@@ -6,12 +6,15 @@ use pillarbox_core::dot::{DotDecoder, Piece};
 use pillarbox_core::header::HeaderScanner;
 use pillarbox_core::{Reply, Time};
 
-use super::{ServerConfig, replies};
+use super::{Limits, ServerConfig, replies};
 
 /// The message that is arriving.
 #[derive(Debug)]
 pub(super) struct Body {
-    decoder: DotDecoder,
+    /// `None` where every octet is wanted as it is (BINARYMIME).
+    decoder: Option<DotDecoder>,
+    /// The chunk that is arriving (RFC 3030 §2); `None` after DATA.
+    chunk: Option<Chunk>,
     /// How many recipients it has.
     pub(super) recipients: usize,
     header: HeaderScanner,
@@ -21,6 +24,13 @@ pub(super) struct Body {
     patience: u64,
     fate: Fate,
     rate: Rate,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    /// Octets of it that are still to come.
+    left: u64,
+    last: bool,
 }
 
 #[derive(Debug)]
@@ -35,6 +45,8 @@ enum Fate {
 pub(super) enum Arrived<'b> {
     Piece(&'b [u8]),
     NeedInput,
+    /// The end of a chunk that is not the last one.
+    ChunkEnd,
     /// The end; the reply if the message was refused.
     End(Option<Reply>),
     /// The message was refused, and its end is not worth waiting for.
@@ -42,19 +54,36 @@ pub(super) enum Arrived<'b> {
 }
 
 impl Body {
+    /// The message behind DATA.
     pub(super) fn new(now: Time, recipients: usize, config: &ServerConfig) -> Self {
         let limits = &config.limits;
-        // Stuffed dots make a message longer by a third at most: one that is wanted never comes to the end of this.
-        let least = limits.message_size_max.saturating_add(limits.message_size_max / 2).saturating_add(1024);
         Body {
-            decoder: DotDecoder::new(config.bare_newlines),
+            decoder: Some(DotDecoder::new(config.bare_newlines)),
+            chunk: None,
             recipients,
             header: HeaderScanner::new(limits.header),
             room: limits.message_size_max,
-            patience: limits.refused_size_max.max(least),
+            patience: patience(limits),
             fate: Fate::Wanted,
             rate: Rate { since: now, octets: 0 },
         }
+    }
+
+    /// A message that comes in chunks; [`begin_chunk`](Body::begin_chunk) announces each.
+    pub(super) fn in_chunks(now: Time, recipients: usize, binary: bool, config: &ServerConfig) -> Self {
+        let decoder = (!binary).then(|| DotDecoder::for_chunks(config.bare_newlines));
+        Body { decoder, ..Body::new(now, recipients, config) }
+    }
+
+    /// The next octets are a chunk.
+    pub(super) fn begin_chunk(&mut self, now: Time, size: u64, last: bool) {
+        self.chunk = Some(Chunk { left: size, last });
+        self.rate = Rate { since: now, octets: 0 };
+    }
+
+    /// Whether so many octets on the wire can still fit. They never get fewer: a repair only adds some.
+    pub(super) const fn has_room(&self, octets: u64) -> bool {
+        octets <= self.room
     }
 
     pub(super) const fn is_wanted(&self) -> bool {
@@ -69,14 +98,18 @@ impl Body {
     /// Takes what comes next off the input.
     pub(super) fn next<'b>(&mut self, now: Time, window: Duration, input: &mut &'b [u8]) -> Arrived<'b> {
         loop {
-            let shown = usize::try_from(self.patience).unwrap_or(usize::MAX).min(input.len());
+            let allowed = self.chunk.as_ref().map_or(self.patience, |chunk| chunk.left.min(self.patience));
+            let shown = usize::try_from(allowed).unwrap_or(usize::MAX).min(input.len());
             let mut unread = &input[..shown];
-            let piece = self.decoder.decode(&mut unread);
+            let piece = self.take(&mut unread);
             let used = shown - unread.len();
             *input = &input[used..];
             self.patience -= used as u64;
+            if let Some(chunk) = &mut self.chunk {
+                chunk.left -= used as u64;
+            }
             self.rate.count(now, window, used);
-            if self.is_wanted() && self.decoder.is_refused() {
+            if self.is_wanted() && self.decoder.as_ref().is_some_and(DotDecoder::is_refused) {
                 self.refuse(replies::bare_newline());
             }
             match piece {
@@ -86,19 +119,43 @@ impl Body {
                         return Arrived::Piece(octets);
                     }
                 }
+                Piece::NeedInput if matches!(self.chunk, Some(Chunk { left: 0, .. })) => {
+                    if let Some(Chunk { last: false, .. }) = self.chunk {
+                        return Arrived::ChunkEnd;
+                    }
+                }
                 Piece::NeedInput => {
                     return match &self.fate {
                         Fate::Refused(reply) if self.patience == 0 => Arrived::Overrun(reply.clone()),
                         _ => Arrived::NeedInput,
                     };
                 }
-                Piece::End => {
-                    return Arrived::End(match &self.fate {
-                        Fate::Wanted => None,
-                        Fate::Refused(reply) => Some(reply.clone()),
-                    });
-                }
+                Piece::End => return Arrived::End(self.refusal()),
             }
+        }
+    }
+
+    /// The next piece of what is shown, which ends where the chunk does.
+    fn take<'b>(&mut self, shown: &mut &'b [u8]) -> Piece<'b> {
+        let piece = match &mut self.decoder {
+            Some(decoder) => decoder.decode(shown),
+            None if shown.is_empty() => Piece::NeedInput,
+            None => Piece::Body(core::mem::take(shown)),
+        };
+        match (&self.chunk, &mut self.decoder) {
+            (Some(Chunk { left, last: true }), decoder) if piece == Piece::NeedInput && *left == 0 => {
+                // The end is not in the octets: what was held back may come first.
+                decoder.as_mut().map_or(Piece::End, DotDecoder::finish)
+            }
+            _ => piece,
+        }
+    }
+
+    /// The reply to the message, if it was refused.
+    pub(super) fn refusal(&self) -> Option<Reply> {
+        match &self.fate {
+            Fate::Wanted => None,
+            Fate::Refused(reply) => Some(reply.clone()),
         }
     }
 
@@ -107,12 +164,8 @@ impl Body {
         self.rate.since + window
     }
 
-    /// The window is over: whether enough came in it. The next one begins.
-    pub(super) fn is_fast_enough(&mut self, now: Time, window: Duration, rate_min: u64) -> bool {
-        let needed = rate_min.saturating_mul(window.as_secs());
-        let enough = self.rate.octets >= needed;
-        self.rate = Rate { since: now, octets: 0 };
-        enough
+    pub(super) fn rate(&mut self) -> &mut Rate {
+        &mut self.rate
     }
 
     /// As much of the octets as is wanted. A message that passes a limit is shown up to there, so that what is shown does not
@@ -135,14 +188,83 @@ impl Body {
     }
 }
 
+/// A chunk that belongs to no message that is wanted: its octets are eaten, and then it gets its reply (RFC 3030 §2).
+#[derive(Debug)]
+pub(super) struct Stray {
+    left: u64,
+    pub(super) reply: Reply,
+    /// How often the reply is said: once, but LMTP has one for each recipient behind the last chunk.
+    pub(super) copies: usize,
+    /// Whether it counts as an error of the client whatever protocol is spoken.
+    pub(super) mistake: bool,
+    pub(super) next: AfterStray,
+    rate: Rate,
+}
+
+/// The state behind a stray chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterStray {
+    Ready,
+    TurnedAway,
+    /// The message was refused and more chunks of it may come.
+    Spoilt {
+        recipients: usize,
+    },
+}
+
+impl Stray {
+    pub(super) const fn new(
+        now: Time,
+        size: u64,
+        reply: Reply,
+        copies: usize,
+        mistake: bool,
+        next: AfterStray,
+    ) -> Self {
+        Stray { left: size, reply, copies, mistake, next, rate: Rate { since: now, octets: 0 } }
+    }
+
+    /// Eats what is there; whether that was all.
+    pub(super) fn eat(&mut self, now: Time, window: Duration, input: &mut &[u8]) -> bool {
+        let used = usize::try_from(self.left).unwrap_or(usize::MAX).min(input.len());
+        *input = &input[used..];
+        self.left -= used as u64;
+        self.rate.count(now, window, used);
+        self.left == 0
+    }
+
+    pub(super) fn rate(&mut self) -> &mut Rate {
+        &mut self.rate
+    }
+
+    pub(super) fn deadline(&self, window: Duration) -> Time {
+        self.rate.since + window
+    }
+}
+
+/// Octets on the wire up to which a refused message is eaten.
+pub(super) fn patience(limits: &Limits) -> u64 {
+    // Stuffed dots make a message longer by a third at most: one that is wanted never comes to the end of this.
+    let least = limits.message_size_max.saturating_add(limits.message_size_max / 2).saturating_add(1024);
+    limits.refused_size_max.max(least)
+}
+
 /// How much of a body came in the present window.
 #[derive(Debug)]
-struct Rate {
+pub(super) struct Rate {
     since: Time,
     octets: u64,
 }
 
 impl Rate {
+    /// The window is over: whether enough came in it. The next one begins.
+    pub(super) fn is_enough(&mut self, now: Time, window: Duration, rate_min: u64) -> bool {
+        let needed = rate_min.saturating_mul(window.as_secs());
+        let enough = self.octets >= needed;
+        *self = Rate { since: now, octets: 0 };
+        enough
+    }
+
     fn count(&mut self, now: Time, window: Duration, octets: usize) {
         // Octets that are shown when the window is over were waiting for us: it was our side that was slow.
         if octets > 0 && now >= self.since + window {

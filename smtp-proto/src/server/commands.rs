@@ -4,8 +4,9 @@ use pillarbox_core::sasl::Progress;
 use pillarbox_core::{Reply, Step};
 
 use super::login::Login;
-use super::session::{Question, ServerSession, State};
-use super::{CloseReason, Event, HelloVerb, Protocol, Rcpt, Why, replies};
+use super::replying::cut;
+use super::session::{Kind, Question, ServerSession, State};
+use super::{BodyKind, CloseReason, Event, HelloVerb, Protocol, Rcpt, Why, replies};
 use crate::command::{self, Command, CommandError, Verb};
 
 /// The step that a line leads to; `None` if the session is to go on by itself.
@@ -18,7 +19,11 @@ impl ServerSession {
             return Some(self.refuse_foreign(line));
         }
         let verb = Verb::of(line);
-        let parsed = command::parse(line);
+        let parsed = match verb {
+            // RFC 3030 §2: as any word that EHLO did not offer.
+            Some(Verb::Bdat) if !self.config.chunking => Err(CommandError::Unknown),
+            _ => command::parse_in(line, self.is_utf8()),
+        };
         let waits = verb.is_some_and(Verb::waits) && !is_complete_login(&parsed);
         // RFC 2920 §3.2 (6)
         self.begin_reply(waits, verb.is_none_or(Verb::is_prompt), last);
@@ -28,6 +33,13 @@ impl ServerSession {
                 let turned_away = matches!(self.state, State::TurnedAway);
                 self.close(if turned_away { CloseReason::Refused } else { CloseReason::Quit }, Some(&reply));
                 return None;
+            }
+            Ok(Command::Bdat { size, last }) => return self.chunk(line, size, last),
+            Err(error @ CommandError::ChunkSize) => {
+                // Octets follow, and where commands begin again is not known.
+                let reply = error.reply();
+                self.close(CloseReason::Synchronisation, Some(&reply));
+                return Some(Step::Event(Event::Refused { line: cut(line), reply }));
             }
             // RFC 5321 §3.1
             _ if matches!(self.state, State::TurnedAway) => {
@@ -39,10 +51,7 @@ impl ServerSession {
         match decided {
             Ok(next) => {
                 if verb.is_some_and(Verb::is_idle) {
-                    self.counts.idle = self.counts.idle.saturating_add(1);
-                    if self.counts.idle > self.config.limits.junk_commands_max {
-                        self.count_error();
-                    }
+                    self.count_idle();
                 }
                 match next {
                     Decision::Ask(question, event) => self.ask(question, event),
@@ -59,7 +68,7 @@ impl ServerSession {
 
     /// What the state makes of a command. RFC 5321 §4.1.4 has the order of commands.
     fn decide<'b>(&mut self, command: Command<'b>) -> Result<Decision<'b>, Reply> {
-        let in_transaction = matches!(self.state, State::Transaction { .. });
+        let in_transaction = matches!(self.state, State::Transaction { .. } | State::Chunks(_));
         match command {
             Command::Hello(hello) => {
                 // RFC 2033 §4.1: so that a mistaken port is noticed.
@@ -89,15 +98,27 @@ impl ServerSession {
                 if mail.size.is_some_and(|size| size > self.config.limits.message_size_max) {
                     return Err(replies::too_large());
                 }
-                Ok(Decision::Ask(Question::Mail, Event::Mail(mail)))
+                let notices = mail.ret.is_some() || mail.envid.is_some();
+                if (mail.smtputf8 && !self.config.smtputf8) || (notices && !self.config.dsn) {
+                    return Err(CommandError::UnknownParameter.reply());
+                }
+                let kind = Kind { binary: mail.body == BodyKind::BinaryMime, utf8: mail.smtputf8 };
+                if kind.binary && !(self.config.chunking && self.config.binary_mime) {
+                    return Err(CommandError::Parameter.reply());
+                }
+                Ok(Decision::Ask(Question::Mail(kind), Event::Mail(mail)))
             }
-            Command::Rcpt(to) => {
+            Command::Rcpt(rcpt) => {
                 self.check_login()?;
+                if (rcpt.notify.is_some() || rcpt.orcpt.is_some()) && !self.config.dsn {
+                    return Err(CommandError::UnknownParameter.reply());
+                }
                 match self.state {
                     State::Transaction { recipients } if recipients < self.config.limits.recipients_max => {
-                        Ok(Decision::Ask(Question::Rcpt, Event::Rcpt(Rcpt { to, index: recipients })))
+                        Ok(Decision::Ask(Question::Rcpt, Event::Rcpt(Rcpt { index: recipients, ..rcpt })))
                     }
                     State::Transaction { .. } => Err(replies::too_many_recipients()),
+                    State::Chunks(_) => Err(replies::sequence("The message has begun: say BDAT or RSET")),
                     _ => Err(replies::sequence("Say MAIL first")),
                 }
             }
@@ -106,7 +127,13 @@ impl ServerSession {
                 match self.state {
                     // RFC 2033 §4.2 and RFC 2920 §3.2 (3): never 354 without a recipient.
                     State::Transaction { recipients: 0 } => Err(replies::sequence("No recipient was accepted")),
+                    // RFC 3030 §3
+                    State::Transaction { .. } if self.kind.binary => {
+                        Err(replies::sequence("A message of BINARYMIME comes by BDAT"))
+                    }
                     State::Transaction { .. } => Ok(Decision::Ask(Question::Data, Event::Data)),
+                    // RFC 3030 §2
+                    State::Chunks(_) => Err(replies::sequence("The message has begun: say BDAT or RSET")),
                     _ => Err(replies::sequence("Say MAIL and RCPT first")),
                 }
             }
@@ -116,8 +143,11 @@ impl ServerSession {
             }
             Command::Noop => Ok(Decision::Reply(Reply::enhanced(250, 2, 0, 0, "Here"))),
             Command::Help => Ok(Decision::Reply(Reply::enhanced(214, 2, 0, 0, "The commands are those of RFC 5321"))),
-            Command::Vrfy(name) => {
+            Command::Vrfy { name, smtputf8 } => {
                 self.check_login()?;
+                if smtputf8 && !self.config.smtputf8 {
+                    return Err(CommandError::UnknownParameter.reply());
+                }
                 Ok(Decision::Ask(Question::Verify, Event::Verify(name)))
             }
             // RFC 5321 §7.3: who is on a list is the list's business.
@@ -154,12 +184,12 @@ impl ServerSession {
                 let (progress, login) = self.begin_login(mechanism, initial)?;
                 Ok(Decision::Exchange(progress, login))
             }
-            Command::Quit => unreachable!("QUIT is served before this is called"),
+            Command::Quit | Command::Bdat { .. } => unreachable!("served before this is called"),
         }
     }
 
     /// RFC 4954 §6: what needs a login where one is asked for.
-    fn check_login(&self) -> Result<(), Reply> {
+    pub(super) fn check_login(&self) -> Result<(), Reply> {
         if self.config.auth_required && self.identity.is_none() {
             return Err(replies::login_required(!self.may_log_in()));
         }
@@ -168,10 +198,13 @@ impl ServerSession {
 
     /// Ends the transaction, if one is open.
     pub(super) fn abandon(&mut self, why: Why) {
-        if let State::Transaction { .. } = self.state {
-            self.state = State::Ready;
-            self.abandoned = Some(why);
+        match &self.state {
+            State::Transaction { .. } => self.abandoned = Some(why),
+            State::Chunks(body) if body.is_wanted() => self.abandoned = Some(why),
+            State::Chunks(_) | State::Spoilt { .. } => {}
+            _ => return,
         }
+        self.state = State::Ready;
     }
 }
 

@@ -24,7 +24,19 @@ pub struct ServerConfig {
     pub auth_without_tls: bool,
     /// MAIL is refused with 530 before a login (submission, RFC 6409 §4.3).
     pub auth_required: bool,
-    /// What becomes of bare CR and LF in a body.
+    /// CHUNKING is offered (RFC 3030): messages may come by BDAT. On by default, because it asks nothing of the parts behind a
+    /// session: a message is the same pieces, however it came.
+    pub chunking: bool,
+    /// BINARYMIME is offered (RFC 3030 §3), if `chunking` is: bodies of any octets. Off by default: storage must keep every
+    /// octet, and what relays must send such a message by BDAT or give it back.
+    pub binary_mime: bool,
+    /// SMTPUTF8 is offered (RFC 6531): addresses and headers beyond ASCII. Off by default: storage, lookups and what relays
+    /// must be able to work with them.
+    pub smtputf8: bool,
+    /// DSN is offered (RFC 3461). Off by default: offering it is a promise that what stands behind sends the notices that are
+    /// asked for, and none that are not.
+    pub dsn: bool,
+    /// What becomes of bare CR and LF in a body, BINARYMIME excepted.
     pub bare_newlines: BareNewlines,
     /// The limits.
     pub limits: Limits,
@@ -49,6 +61,10 @@ impl ServerConfig {
             mechanisms: Vec::new(),
             auth_without_tls: false,
             auth_required: false,
+            chunking: true,
+            binary_mime: false,
+            smtputf8: false,
+            dsn: false,
             bare_newlines: BareNewlines::Repair,
             limits: Limits::default(),
         }

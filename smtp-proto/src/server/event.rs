@@ -66,9 +66,10 @@ pub enum Event<'b> {
     Mail(Mail<'b>),
     /// ? RCPT TO: one more recipient.
     Rcpt(Rcpt<'b>),
-    /// ? DATA: the message wants to follow.
+    /// ? DATA or the first BDAT: the message wants to follow.
     Data,
-    /// A piece of the message, dots removed and line ends repaired; a slice of the caller's buffer.
+    /// A piece of the message, dots removed and line ends repaired (with BINARYMIME: every octet as it came); a slice of the
+    /// caller's buffer.
     Body(&'b [u8]),
     /// ? The message is complete. SMTP asks once (`None`), LMTP once for each accepted recipient, in order (RFC 2033 §4.2).
     ///
@@ -120,7 +121,7 @@ pub enum HelloVerb {
     Lhlo,
 }
 
-/// The kind of body that MAIL announced (RFC 6152).
+/// The kind of body that MAIL announced (RFC 6152, RFC 3030).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyKind {
@@ -129,6 +130,8 @@ pub enum BodyKind {
     SevenBit,
     /// `BODY=8BITMIME`.
     EightBitMime,
+    /// `BODY=BINARYMIME`: it comes by BDAT and holds any octets (RFC 3030 §3).
+    BinaryMime,
 }
 
 /// MAIL FROM with its parameters.
@@ -143,12 +146,33 @@ pub struct Mail<'b> {
     pub body: BodyKind,
     /// The AUTH parameter, decoded (RFC 4954 §5); `<>` is an empty text.
     pub auth: Option<String>,
+    /// The SMTPUTF8 parameter: addresses, and the header of the message, may hold UTF-8 (RFC 6531 §3.4).
+    pub smtputf8: bool,
+    /// How much of the message a notice of failure should hold (RFC 3461 §4.3).
+    pub ret: Option<Ret>,
+    /// The ENVID parameter, decoded: printable ASCII, at most 100 octets (RFC 3461 §4.4).
+    pub envid: Option<Cow<'b, str>>,
+}
+
+impl<'b> Mail<'b> {
+    /// A sender without parameters.
+    pub const fn new(from: ReversePath<'b>) -> Self {
+        Mail { from, size: None, body: BodyKind::SevenBit, auth: None, smtputf8: false, ret: None, envid: None }
+    }
 }
 
 impl Mail<'_> {
     /// The same with bytes of its own, to be answered later.
     pub fn into_owned(self) -> Mail<'static> {
-        Mail { from: self.from.into_owned(), size: self.size, body: self.body, auth: self.auth }
+        Mail {
+            from: self.from.into_owned(),
+            size: self.size,
+            body: self.body,
+            auth: self.auth,
+            smtputf8: self.smtputf8,
+            ret: self.ret,
+            envid: self.envid.map(owned),
+        }
     }
 }
 
@@ -160,13 +184,78 @@ pub struct Rcpt<'b> {
     pub to: ForwardPath<'b>,
     /// The index that this recipient gets if it is accepted, counted from 0.
     pub index: usize,
+    /// When the sender wants to be told; `None` leaves it to the server (RFC 3461 §4.1).
+    pub notify: Option<Notify>,
+    /// The recipient as the sender named it (RFC 3461 §4.2).
+    pub orcpt: Option<Orcpt<'b>>,
+}
+
+impl<'b> Rcpt<'b> {
+    /// A recipient without parameters.
+    pub const fn new(to: ForwardPath<'b>, index: usize) -> Self {
+        Rcpt { to, index, notify: None, orcpt: None }
+    }
 }
 
 impl Rcpt<'_> {
     /// The same with bytes of its own, to be answered later.
     pub fn into_owned(self) -> Rcpt<'static> {
-        Rcpt { to: self.to.into_owned(), index: self.index }
+        Rcpt {
+            to: self.to.into_owned(),
+            index: self.index,
+            notify: self.notify,
+            orcpt: self.orcpt.map(Orcpt::into_owned),
+        }
     }
+}
+
+/// How much of a message a notice of its failure should hold (RFC 3461 §4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ret {
+    /// `RET=FULL`: all of it.
+    Full,
+    /// `RET=HDRS`: its header.
+    Hdrs,
+}
+
+/// When a sender wants a notice about a recipient (RFC 3461 §4.1). None of the three is `NOTIFY=NEVER`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Notify {
+    /// When it was delivered.
+    pub success: bool,
+    /// When it could not be.
+    pub failure: bool,
+    /// When it is late.
+    pub delay: bool,
+}
+
+impl Notify {
+    /// `NOTIFY=NEVER`: no notice of any kind.
+    pub const fn is_never(self) -> bool {
+        !self.success && !self.failure && !self.delay
+    }
+}
+
+/// The ORCPT parameter: the recipient that the sender named, whatever became of the address on its way (RFC 3461 §4.2).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Orcpt<'b> {
+    /// The type of the address, usually `rfc822` or `utf-8` (RFC 6533 §3).
+    pub addr_type: Cow<'b, str>,
+    /// The address, decoded: printable, and ASCII unless the type is `utf-8`. It need not fit the type's own grammar.
+    pub address: Cow<'b, str>,
+}
+
+impl Orcpt<'_> {
+    /// The same with bytes of its own.
+    pub fn into_owned(self) -> Orcpt<'static> {
+        Orcpt { addr_type: owned(self.addr_type), address: owned(self.address) }
+    }
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
 }
 
 /// Why a transaction was abandoned.

@@ -2,6 +2,7 @@
 
 mod answers;
 mod body;
+mod chunks;
 mod commands;
 mod config;
 mod event;
@@ -13,5 +14,7 @@ mod replying;
 mod session;
 
 pub use config::{Limits, Protocol, ServerConfig};
-pub use event::{Answer, BodyKind, CloseReason, Event, Hello, HelloVerb, Identity, Mail, Peer, Rcpt, Why};
+pub use event::{
+    Answer, BodyKind, CloseReason, Event, Hello, HelloVerb, Identity, Mail, Notify, Orcpt, Peer, Rcpt, Ret, Why,
+};
 pub use session::ServerSession;

@@ -28,6 +28,19 @@ pub(super) fn ehlo(config: &ServerConfig, tls: Option<&TlsFacts>) -> Reply {
     // Writing to a String does not fail.
     let _ = write!(text, "\nSIZE {}", config.limits.message_size_max);
     text.push_str("\n8BITMIME\nENHANCEDSTATUSCODES");
+    if config.chunking {
+        text.push_str("\nCHUNKING");
+        // RFC 3030 §3: it cannot come but in chunks.
+        if config.binary_mime {
+            text.push_str("\nBINARYMIME");
+        }
+    }
+    if config.smtputf8 {
+        text.push_str("\nSMTPUTF8");
+    }
+    if config.dsn {
+        text.push_str("\nDSN");
+    }
     // RFC 3207 §4.2: not a second time.
     if config.starttls && tls.is_none() {
         text.push_str("\nSTARTTLS");

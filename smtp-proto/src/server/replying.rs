@@ -52,6 +52,14 @@ impl ServerSession {
         self.counts.errors = self.counts.errors.saturating_add(1);
     }
 
+    /// The command that is being served moves no mail: too many of these count as errors.
+    pub(super) fn count_idle(&mut self) {
+        self.counts.idle = self.counts.idle.saturating_add(1);
+        if self.counts.idle > self.config.limits.junk_commands_max {
+            self.count_error();
+        }
+    }
+
     /// Writes the reply to a refused command, and counts it.
     pub(super) fn refuse(&mut self, reply: Reply) {
         self.count_error();
@@ -116,7 +124,7 @@ impl ServerSession {
         let why = if reason == CloseReason::Quit { Why::Quit } else { Why::Closed };
         match mem::replace(&mut self.state, State::Closed(reason)) {
             State::Transaction { .. } | State::Stored { .. } => self.abandoned = Some(why),
-            State::Body(body) if body.is_wanted() => self.abandoned = Some(why),
+            State::Body(body) | State::Chunks(body) if body.is_wanted() => self.abandoned = Some(why),
             _ => {}
         }
     }

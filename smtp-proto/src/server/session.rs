@@ -6,7 +6,7 @@ use pillarbox_core::line::{LineScanner, LineSkipper, Scan};
 use pillarbox_core::sasl::SaslError;
 use pillarbox_core::{Layer, LayerFacts, Misuse, Reply, Step, Time, TlsFacts, UpgradeError};
 
-use super::body::{Arrived, Body};
+use super::body::{Arrived, Body, Stray};
 use super::login::Login;
 use super::output::Output;
 use super::replying::{Held, cut};
@@ -31,14 +31,29 @@ use crate::command;
 /// | | the last response: 235 or 535; `*` or a wrong one: 501 | Ready |
 /// | Transaction | RCPT: 250 or 550 | Transaction |
 /// | | RSET, EHLO, HELO, LHLO accepted: 250 | Ready |
+/// | | the first BDAT accepted | Body |
+/// | | BDAT refused | Stray |
 /// | | DATA accepted: 354 | Body |
 /// | | DATA refused: 451, 554 | Ready |
-/// | Body | the end mark | Stored |
+/// | Body | the end mark, or the end of the last chunk | Stored |
+/// | | the end of another chunk: 250 | Chunks |
+/// | | the end of a refused chunk: its reply | Spoilt |
 /// | | the end mark of a refused message: its reply | Ready |
+/// | Chunks | BDAT | Body |
+/// | | RSET, EHLO, HELO, LHLO accepted: 250 | Ready |
+/// | Stray | the end of the chunk: its reply | Ready; Spoilt if more of the message may come |
+/// | Spoilt | BDAT | Stray |
+/// | | RSET, EHLO, HELO, LHLO accepted: 250 | Ready |
+/// | | MAIL accepted: 250 | Transaction |
 /// | Stored | the outcome (LMTP: the last one): 250, 451, 554 | Ready |
 /// | Upgrading | `upgraded`: all is forgotten | Ready |
 /// | | `upgrade_failed` | Closed |
 /// | any | QUIT: 221; timeout, shutdown, too many errors: 421; end of input | Closed |
+///
+/// What each state in which lines are read says to each command, where the embedder says yes to everything and STARTTLS and
+/// AUTH are on offer:
+///
+#[doc = include_str!("commands.md")]
 ///
 /// ```
 /// use std::sync::Arc;
@@ -63,6 +78,8 @@ pub struct ServerSession {
     pub(super) hello: Option<Hello<'static>>,
     pub(super) identity: Option<Identity<'static>>,
     pub(super) tls: Option<TlsFacts>,
+    /// What the last MAIL announced.
+    pub(super) kind: Kind,
     pub(super) counts: Counts,
     /// The transaction that is gone and of which the embedder was not told yet.
     pub(super) abandoned: Option<Why>,
@@ -78,7 +95,7 @@ pub struct ServerSession {
     /// The largest time that was heard of.
     pub(super) now: Time,
     /// Since when the peer is waited for.
-    waiting_since: Time,
+    pub(super) waiting_since: Time,
     /// What was heard while it could not be acted upon.
     heard: Heard,
 }
@@ -96,8 +113,14 @@ pub(super) enum State {
     Login(Login),
     /// MAIL was accepted, and so many recipients.
     Transaction { recipients: usize },
-    /// The message arrives.
+    /// The message arrives: what stands behind DATA, or a chunk of it.
     Body(Body),
+    /// A chunk of the message was taken, and more are to come.
+    Chunks(Body),
+    /// A chunk arrives that nobody wants.
+    Stray(Stray),
+    /// A chunk was refused, and with it the message; a client that did not wait may send more of it.
+    Spoilt { recipients: usize },
     /// The message is complete; recipients from `next` on wait for their outcome.
     Stored { recipients: usize, next: usize },
     /// 220 to STARTTLS was written.
@@ -115,11 +138,21 @@ pub(super) enum Question {
     ScramKeys(Login),
     Login(Login),
     WrongProof,
-    Mail,
+    Mail(Kind),
     Rcpt,
     Data,
+    Chunk { size: u64, last: bool },
     Outcome,
     Verify,
+}
+
+/// What MAIL announced and later commands depend on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Kind {
+    /// BODY=BINARYMIME.
+    pub(super) binary: bool,
+    /// SMTPUTF8.
+    pub(super) utf8: bool,
 }
 
 /// Whose turn it is. Bytes that a client sends before it read the reply it has to wait for are an attack on one of the two
@@ -180,6 +213,7 @@ impl ServerSession {
             hello: None,
             identity: None,
             tls: peer.tls,
+            kind: Kind::default(),
             counts: Counts::default(),
             abandoned: None,
             turn: Turn::Peer,
@@ -228,10 +262,14 @@ impl ServerSession {
             }
             let step = match &mut self.state {
                 State::Fresh => self.ask(Question::Connect, Event::Connect),
-                State::TurnedAway | State::Ready | State::Transaction { .. } | State::Login(_) => {
-                    self.poll_line(now, input)
-                }
+                State::TurnedAway
+                | State::Ready
+                | State::Transaction { .. }
+                | State::Chunks(_)
+                | State::Spoilt { .. }
+                | State::Login(_) => self.poll_line(now, input),
                 State::Body(_) => self.poll_body(now, input),
+                State::Stray(_) => self.poll_stray(now, input),
                 State::Stored { next, .. } => {
                     let recipient = (self.config.protocol == Protocol::Lmtp).then_some(*next);
                     self.ask(Question::Outcome, Event::Outcome { recipient })
@@ -281,6 +319,7 @@ impl ServerSession {
             (Some(held), _) => Some(held.until),
             (_, State::Fresh | State::Stored { .. } | State::Upgrading | State::Closed(_)) => None,
             (None, State::Body(body)) => Some(body.deadline(self.config.limits.data_window)),
+            (None, State::Stray(stray)) => Some(stray.deadline(self.config.limits.data_window)),
             (None, _) => Some(self.waiting_since + self.config.limits.command_timeout),
         };
         match (stalls, waits) {
@@ -304,9 +343,12 @@ impl ServerSession {
             return;
         }
         let limits = &self.config.limits;
-        if let State::Body(body) = &mut self.state
-            && body.is_fast_enough(now, limits.data_window, limits.data_rate_min)
-        {
+        let rate = match &mut self.state {
+            State::Body(body) => Some(body.rate()),
+            State::Stray(stray) => Some(stray.rate()),
+            _ => None,
+        };
+        if rate.is_some_and(|rate| rate.is_enough(now, limits.data_window, limits.data_rate_min)) {
             return;
         }
         let reply = replies::timeout(&self.config);
@@ -363,7 +405,7 @@ impl ServerSession {
     /// How many unread bytes the caller's buffer must be able to hold now: a line, or what a body is read in.
     pub fn max_unread(&self) -> usize {
         match self.state {
-            State::Body(_) => BODY_READ,
+            State::Body(_) | State::Stray(_) => BODY_READ,
             _ => self.line_max(),
         }
     }
@@ -392,10 +434,22 @@ impl ServerSession {
     }
 
     /// The word for this connection in a Received field (RFC 3848): SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA or the same with
-    /// LMTP.
+    /// LMTP; in a transaction with SMTPUTF8 those of RFC 6531 §4.3, which begin with UTF8.
     pub fn protocol_word(&self) -> &'static str {
         if self.config.protocol == Protocol::Smtp && !self.is_extended() {
             return "SMTP";
+        }
+        if self.is_utf8() {
+            return match (self.config.protocol, self.tls.is_some(), self.identity.is_some()) {
+                (Protocol::Smtp, false, false) => "UTF8SMTP",
+                (Protocol::Smtp, false, true) => "UTF8SMTPA",
+                (Protocol::Smtp, true, false) => "UTF8SMTPS",
+                (Protocol::Smtp, true, true) => "UTF8SMTPSA",
+                (Protocol::Lmtp, false, false) => "UTF8LMTP",
+                (Protocol::Lmtp, false, true) => "UTF8LMTPA",
+                (Protocol::Lmtp, true, false) => "UTF8LMTPS",
+                (Protocol::Lmtp, true, true) => "UTF8LMTPSA",
+            };
         }
         match (self.config.protocol, self.tls.is_some(), self.identity.is_some()) {
             (Protocol::Smtp, false, false) => "ESMTP",
@@ -407,6 +461,13 @@ impl ServerSession {
             (Protocol::Lmtp, true, false) => "LMTPS",
             (Protocol::Lmtp, true, true) => "LMTPSA",
         }
+    }
+
+    /// Whether a transaction with SMTPUTF8 is open.
+    pub(super) const fn is_utf8(&self) -> bool {
+        let open =
+            matches!(self.state, State::Transaction { .. } | State::Body(_) | State::Chunks(_) | State::Stored { .. });
+        open && self.kind.utf8
     }
 
     /// Whether the client said EHLO or LHLO.
@@ -526,6 +587,10 @@ impl ServerSession {
             }
             Arrived::NeedInput if self.abandoned.is_some() => None,
             Arrived::NeedInput => self.need_input(),
+            Arrived::ChunkEnd => {
+                self.end_chunk(now);
+                None
+            }
             Arrived::End(None) => {
                 self.state = State::Stored { recipients, next: 0 };
                 None
@@ -555,7 +620,7 @@ impl ServerSession {
     }
 
     /// Nothing complete is left.
-    fn need_input<'b>(&mut self) -> Option<Step<Event<'b>>> {
+    pub(super) fn need_input<'b>(&mut self) -> Option<Step<Event<'b>>> {
         if !self.heard.end_of_input {
             return Some(Step::NeedInput);
         }

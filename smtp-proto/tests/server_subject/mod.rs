@@ -13,7 +13,7 @@ use pillarbox_smtp::server::{
 };
 
 /// Settings: `protocol=lmtp`, `starttls`, `tls` (from the start), `auth=PLAIN,LOGIN`, `auth_without_tls`, `auth_required`,
-/// `bare_newlines=reject`, and the limits by their names (times in seconds).
+/// `bare_newlines=reject`, `no_chunking`, `binary_mime`, `smtputf8`, `dsn`, and the limits by their names (times in seconds).
 ///
 /// Questions are answered with `accept [reply]`, `refuse <reply>`, `hangup <reply>` or `login <identity>`; the default is
 /// `accept`, and for a login whose password is `secret` its identity. `N: refuse <reply>` gives the message up early.
@@ -55,11 +55,27 @@ impl Subject for ServerSubject {
             }
             Event::Mail(mail) => {
                 let size = mail.size.map(|size| format!(" size={size}")).unwrap_or_default();
-                let body = if mail.body == BodyKind::EightBitMime { " body=8BITMIME" } else { "" };
+                let body = match mail.body {
+                    BodyKind::EightBitMime => " body=8BITMIME",
+                    BodyKind::BinaryMime => " body=BINARYMIME",
+                    _ => "",
+                };
                 let auth = mail.auth.map(|auth| format!(" auth=<{auth}>")).unwrap_or_default();
-                format!("Mail {}{size}{body}{auth}", mail.from)
+                let utf8 = if mail.smtputf8 { " SMTPUTF8" } else { "" };
+                let ret = mail.ret.map(|ret| format!(" ret={ret:?}")).unwrap_or_default();
+                let envid = mail.envid.map(|envid| format!(" envid=<{envid}>")).unwrap_or_default();
+                format!("Mail {}{size}{body}{auth}{utf8}{ret}{envid}", mail.from)
             }
-            Event::Rcpt(rcpt) => format!("Rcpt {} {}", rcpt.index, rcpt.to),
+            Event::Rcpt(rcpt) => {
+                let notify = rcpt.notify.map(|notify| {
+                    let words = [(notify.success, " success"), (notify.failure, " failure"), (notify.delay, " delay")];
+                    let asked: String = words.iter().filter(|(asked, _)| *asked).map(|(_, word)| *word).collect();
+                    format!(" notify:{}", if notify.is_never() { " never" } else { &asked })
+                });
+                let orcpt = rcpt.orcpt.map(|orcpt| format!(" orcpt={}<{}>", orcpt.addr_type, orcpt.address));
+                let (notify, orcpt) = (notify.unwrap_or_default(), orcpt.unwrap_or_default());
+                format!("Rcpt {} {}{notify}{orcpt}", rcpt.index, rcpt.to)
+            }
             Event::Data => "Data".into(),
             Event::Body(octets) => return Seen::Body(octets.to_vec()),
             Event::Outcome { recipient: None } => "Outcome".into(),
@@ -154,6 +170,10 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
         Some("reject") => BareNewlines::Reject,
         Some(other) => return Err(format!("bare_newlines={other} is neither repair nor reject")),
     };
+    server.chunking = !config.flag("no_chunking")?;
+    server.binary_mime = config.flag("binary_mime")?;
+    server.smtputf8 = config.flag("smtputf8")?;
+    server.dsn = config.flag("dsn")?;
     let limits: &mut Limits = &mut server.limits;
     limits.command_line_max = config.parsed("command_line_max", limits.command_line_max)?;
     limits.sasl_line_max = config.parsed("sasl_line_max", limits.sasl_line_max)?;

@@ -1,0 +1,182 @@
+//! The parameters that ask for notices: RET and ENVID, NOTIFY and ORCPT (RFC 3461 §4, RFC 6533 §3).
+
+use alloc::borrow::Cow;
+use alloc::string::String;
+
+use super::CommandError;
+use super::parameters::xtext;
+use crate::server::{Notify, Orcpt, Ret};
+
+/// Octets of ENVID (RFC 3461 §4.4).
+const ENVID_MAX: usize = 100;
+/// Octets of ORCPT (RFC 3461 §4.2).
+const ORCPT_MAX: usize = 500;
+
+/// RFC 3461 §4.3
+pub(super) fn ret(value: Option<&str>) -> Result<Ret, CommandError> {
+    match value.ok_or(CommandError::Parameter)? {
+        word if word.eq_ignore_ascii_case("FULL") => Ok(Ret::Full),
+        word if word.eq_ignore_ascii_case("HDRS") => Ok(Ret::Hdrs),
+        _ => Err(CommandError::Parameter),
+    }
+}
+
+/// RFC 3461 §4.4
+pub(super) fn envid(value: Option<&str>) -> Result<Cow<'_, str>, CommandError> {
+    let value = value.filter(|value| value.len() <= ENVID_MAX).ok_or(CommandError::Parameter)?;
+    printable(value).ok_or(CommandError::Parameter)
+}
+
+/// RFC 3461 §4.1: `"NEVER" / 1#("SUCCESS" / "FAILURE" / "DELAY")`
+pub(super) fn notify(value: Option<&str>) -> Result<Notify, CommandError> {
+    let value = value.ok_or(CommandError::Parameter)?;
+    let mut notify = Notify::default();
+    if value.eq_ignore_ascii_case("NEVER") {
+        return Ok(notify);
+    }
+    for word in value.split(',') {
+        let asked = match word {
+            word if word.eq_ignore_ascii_case("SUCCESS") => &mut notify.success,
+            word if word.eq_ignore_ascii_case("FAILURE") => &mut notify.failure,
+            word if word.eq_ignore_ascii_case("DELAY") => &mut notify.delay,
+            _ => return Err(CommandError::Parameter),
+        };
+        if core::mem::replace(asked, true) {
+            return Err(CommandError::Parameter);
+        }
+    }
+    Ok(notify)
+}
+
+/// RFC 3461 §4.2: `addr-type ";" xtext`
+pub(super) fn orcpt(value: Option<&str>) -> Result<Orcpt<'_>, CommandError> {
+    let value = value.filter(|value| value.len() <= ORCPT_MAX).ok_or(CommandError::Parameter)?;
+    let (addr_type, encoded) = value.split_once(';').ok_or(CommandError::Parameter)?;
+    let is_atom = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&octet);
+    if addr_type.is_empty() || encoded.is_empty() || !addr_type.bytes().all(is_atom) {
+        return Err(CommandError::Parameter);
+    }
+    let address = if addr_type.eq_ignore_ascii_case("utf-8") { unitext(encoded) } else { printable(encoded) };
+    Ok(Orcpt { addr_type: Cow::Borrowed(addr_type), address: address.ok_or(CommandError::Parameter)? })
+}
+
+/// Decodes xtext. RFC 3461 §4.2, §4.4: what was encoded is printable ASCII. A control in it could only be there to break the
+/// line or the header that it is written into one day.
+fn printable(value: &str) -> Option<Cow<'_, str>> {
+    let text = if value.contains('+') { Cow::Owned(xtext(value)?) } else { Cow::Borrowed(value) };
+    text.bytes().all(|octet| octet == b' ' || octet.is_ascii_graphic()).then_some(text)
+}
+
+/// Decodes `utf-8-addr-unitext` of RFC 6533 §3, of which `utf-8-addr-xtext` is the part in ASCII: `\x{...}` stands for a
+/// character. The parameter as such was checked to hold UTF-8 only where SMTPUTF8 allows it.
+fn unitext(value: &str) -> Option<Cow<'_, str>> {
+    // QCHAR leaves out what would need the other encoding.
+    if value.contains('+') {
+        return None;
+    }
+    let mut parts = value.split('\\');
+    let first = parts.next()?;
+    let mut text = Cow::Borrowed(first);
+    for part in parts {
+        let (digits, rest) = part.strip_prefix("x{")?.split_once('}')?;
+        let character = code_point(digits)?;
+        let text: &mut String = text.to_mut();
+        text.push(character);
+        text.push_str(rest);
+    }
+    // Deviates from RFC 6533 §3: because its grammar has codes of controls, which have no place in an address.
+    (!text.is_empty() && !text.chars().any(char::is_control)).then_some(text)
+}
+
+/// `HEXPOINT`: the character that these digits stand for, if it is one that needs them.
+fn code_point(digits: &str) -> Option<char> {
+    let of_hex = |octet: u8| octet.is_ascii_digit() || (b'A'..=b'F').contains(&octet);
+    // Two digits at least, and no more than are needed.
+    let fits = (2..=6).contains(&digits.len()) && digits.bytes().all(of_hex);
+    if !fits || (digits.len() > 2 && digits.starts_with('0')) {
+        return None;
+    }
+    let character = char::from_u32(u32::from_str_radix(digits, 16).ok()?)?;
+    (!character.is_ascii() || matches!(character, ' ' | '+' | '=' | '\\')).then_some(character)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    #[test]
+    fn envelope_ids() {
+        assert_eq!(envid(Some("QQ314159")).unwrap(), "QQ314159");
+        assert!(matches!(envid(Some("QQ314159")), Ok(Cow::Borrowed(_))));
+        assert_eq!(envid(Some("a+2Bb+20c+3D")).unwrap(), "a+b c=");
+        assert!(envid(Some(&"x".repeat(100))).is_ok());
+        let long = "x".repeat(101);
+        for wrong in
+            ["+00", "a+0D+0A", "+", "a+", "a+2", "+2b", "+7F", "+C3+A9", "+09", "+GG", "+-1", "++1", &long].map(Some)
+        {
+            assert_eq!(envid(wrong), Err(CommandError::Parameter), "{wrong:?}");
+        }
+        assert_eq!(envid(None), Err(CommandError::Parameter));
+    }
+
+    #[test]
+    fn notices() {
+        let all = Notify { success: true, failure: true, delay: true };
+        assert_eq!(notify(Some("delay,Success,FAILURE")), Ok(all));
+        assert_eq!(notify(Some("FAILURE")), Ok(Notify { failure: true, ..Notify::default() }));
+        assert!(notify(Some("never")).unwrap().is_never());
+        for wrong in ["NEVER,SUCCESS", "SUCCESS,NEVER", "NEVER,NEVER", "SUCCESS,SUCCESS", "SUCCESS,", ",", "", "ALWAYS"]
+        {
+            assert_eq!(notify(Some(wrong)), Err(CommandError::Parameter), "{wrong}");
+        }
+        assert_eq!(notify(None), Err(CommandError::Parameter));
+        assert_eq!((ret(Some("full")), ret(Some("HDRS"))), (Ok(Ret::Full), Ok(Ret::Hdrs)));
+        assert_eq!((ret(Some("")), ret(None)), (Err(CommandError::Parameter), Err(CommandError::Parameter)));
+    }
+
+    #[test]
+    fn original_recipients() {
+        for (value, addr_type, address) in [
+            ("rfc822;joe@b.example", "rfc822", "joe@b.example"),
+            ("RFC822;joe+2Bmail@b.example", "RFC822", "joe+mail@b.example"),
+            ("x400;/C=us".replace('=', "+3D").as_str(), "x400", "/C=us"),
+            ("utf-8;zo\\x{EB}@b.example", "utf-8", "zoë@b.example"),
+            ("utf-8;zoë\\x{20}\\x{5C}\\x{2B}\\x{3D}\\x{1F600}@b.example", "utf-8", "zoë \\+=\u{1F600}@b.example"),
+        ] {
+            let orcpt = orcpt(Some(value)).expect(value);
+            assert_eq!((&*orcpt.addr_type, &*orcpt.address), (addr_type, address));
+            assert_eq!(orcpt.clone().into_owned(), orcpt);
+        }
+        let long = format!("rfc822;{}", "x".repeat(494));
+        for wrong in [
+            "rfc822",
+            "rfc822;",
+            ";joe@b.example",
+            "r fc;x",
+            "rfc822;+00",
+            "rfc822;a+0D+0Ab",
+            "rfc822;+",
+            "rfc822;+2b",
+            "rfc822;zoë",
+            "utf-8;a+2Bb",
+            "utf-8;\\",
+            "utf-8;\\x",
+            "utf-8;\\x{}",
+            "utf-8;\\x{2}",
+            "utf-8;\\x{41}",
+            "utf-8;\\x{eb}",
+            "utf-8;\\x{0EB}",
+            "utf-8;\\x{D800}",
+            "utf-8;\\x{110000}",
+            "utf-8;\\x{0D}",
+            "utf-8;\\x{7F}",
+            "utf-8;\\x{85}",
+            "utf-8;\\x{2B",
+            &long,
+        ] {
+            assert_eq!(orcpt(Some(wrong)), Err(CommandError::Parameter), "{wrong}");
+        }
+        assert_eq!(orcpt(None), Err(CommandError::Parameter));
+    }
+}

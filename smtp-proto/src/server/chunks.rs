@@ -1,0 +1,131 @@
+//! What becomes of BDAT (RFC 3030 §2): chunks that belong to a message, and those that do not.
+
+use core::mem;
+
+use pillarbox_core::{Reply, Step, Time};
+
+use super::body::{AfterStray, Body, Stray, patience};
+use super::replying::cut;
+use super::session::{Question, ServerSession, State};
+use super::{CloseReason, Event, Protocol, Why, replies};
+
+impl ServerSession {
+    /// Serves BDAT. Whatever is wrong with it, its octets are octets of a message and never read as commands.
+    pub(super) fn chunk<'b>(&mut self, line: &'b [u8], size: u64, last: bool) -> Option<Step<Event<'b>>> {
+        if size == 0 && !last {
+            self.count_idle();
+        }
+        if let Err(reply) = self.check_chunk(size) {
+            self.begin_stray(size, last, reply.clone(), true);
+            return Some(Step::Event(Event::Refused { line: cut(line), reply }));
+        }
+        match mem::replace(&mut self.state, State::Ready) {
+            State::Chunks(mut body) => {
+                body.begin_chunk(self.now, size, last);
+                self.state = State::Body(body);
+                None
+            }
+            transaction => {
+                self.state = transaction;
+                self.ask(Question::Chunk { size, last }, Event::Data)
+            }
+        }
+    }
+
+    fn check_chunk(&self, size: u64) -> Result<(), Reply> {
+        match &self.state {
+            // RFC 5321 §3.1
+            State::TurnedAway => return Err(replies::sequence("The connection was refused: say QUIT")),
+            _ => self.check_login()?,
+        }
+        match &self.state {
+            State::Transaction { recipients: 0 } => Err(replies::sequence("No recipient was accepted")),
+            // What is known to become too large is not begun.
+            State::Transaction { .. } if size > self.config.limits.message_size_max => Err(replies::too_large()),
+            State::Chunks(body) if body.is_wanted() && !body.has_room(size) => Err(replies::too_large()),
+            State::Transaction { .. } | State::Chunks(_) => Ok(()),
+            State::Spoilt { .. } => Err(replies::sequence("A chunk of this message was refused")),
+            _ => Err(replies::sequence("Say MAIL and RCPT first")),
+        }
+    }
+
+    /// The octets of this chunk are eaten, and then it gets its reply (RFC 3030 §2). The transaction, if there is one, is over.
+    pub(super) fn begin_stray(&mut self, size: u64, last: bool, reply: Reply, mistake: bool) {
+        let recipients = match &self.state {
+            State::Transaction { recipients } | State::Spoilt { recipients } => Some(*recipients),
+            State::Chunks(body) => Some(body.recipients),
+            _ => None,
+        };
+        let copies = match recipients {
+            // RFC 2033 §4.3: one for each recipient, and none if there is no recipient.
+            Some(recipients) if last && self.config.protocol == Protocol::Lmtp => recipients,
+            _ => 1,
+        };
+        let next = match (&self.state, recipients) {
+            (State::TurnedAway, _) => AfterStray::TurnedAway,
+            (_, Some(recipients)) if !last => AfterStray::Spoilt { recipients },
+            _ => AfterStray::Ready,
+        };
+        self.abandon(Why::Refused);
+        if size > patience(&self.config.limits) {
+            // So much is not worth waiting for.
+            for _ in 0..copies {
+                self.write(&reply);
+            }
+            return self.close(CloseReason::Overrun, None);
+        }
+        self.state = State::Stray(Stray::new(self.now, size, reply, copies, mistake, next));
+    }
+
+    /// Eats a chunk that nobody wants.
+    pub(super) fn poll_stray<'b>(&mut self, now: Time, input: &mut &'b [u8]) -> Option<Step<Event<'b>>> {
+        let State::Stray(stray) = &mut self.state else { unreachable!("called in that state only") };
+        if !stray.eat(now, self.config.limits.data_window, input) {
+            return self.need_input();
+        }
+        let (reply, copies, mistake) = (stray.reply.clone(), stray.copies, stray.mistake);
+        self.state = match stray.next {
+            AfterStray::Ready => State::Ready,
+            AfterStray::TurnedAway => State::TurnedAway,
+            AfterStray::Spoilt { recipients } => State::Spoilt { recipients },
+        };
+        self.waiting_since = now;
+        for _ in 1..copies {
+            self.write(&reply);
+        }
+        match (copies, mistake && reply.is_permanent()) {
+            (0, true) => self.count_error(),
+            (0, false) => {}
+            (_, true) => self.refuse(reply),
+            (_, false) => self.write_refusal(reply),
+        }
+        None
+    }
+
+    /// A chunk that is not the last one has ended.
+    pub(super) fn end_chunk(&mut self, now: Time) {
+        let State::Body(body) = mem::replace(&mut self.state, State::Ready) else {
+            unreachable!("called in that state only")
+        };
+        self.waiting_since = now;
+        match body.refusal() {
+            Some(reply) => {
+                self.state = State::Spoilt { recipients: body.recipients };
+                self.write_refusal(reply);
+            }
+            None => {
+                self.state = State::Chunks(body);
+                self.write(&Reply::enhanced(250, 2, 0, 0, "The chunk is here"));
+            }
+        }
+    }
+
+    /// The embedder wants the message whose first chunk this is.
+    pub(super) fn begin_chunks(&mut self, now: Time, size: u64, last: bool) {
+        if let State::Transaction { recipients } = self.state {
+            let mut body = Body::in_chunks(now, recipients, self.kind.binary, &self.config);
+            body.begin_chunk(now, size, last);
+            self.state = State::Body(body);
+        }
+    }
+}
