@@ -106,7 +106,7 @@
 //! | 2034, 3463 | enhanced status codes | yes | added where an answer has none |
 //! | 2920 | PIPELINING | yes | sending behind EHLO, DATA, STARTTLS or an AUTH line too early ends the connection |
 //! | 3207 | STARTTLS | yes | |
-//! | 4954 | AUTH | yes | PLAIN and LOGIN |
+//! | 4954 | AUTH | yes | SCRAM with and without -PLUS, PLAIN, LOGIN, OAUTHBEARER, XOAUTH2, EXTERNAL |
 //! | 6152 | 8BITMIME | yes | |
 //! | 6409 | submission | yes | §4.3 and §8.1: `auth_required` |
 //! | 2033 | LMTP | yes | see `pillarbox-lmtp` |
