@@ -68,6 +68,70 @@ pub trait Machine {
     fn max_unread(&self) -> usize;
 }
 
+/// Implements [`Machine`] for a type by its inherent methods of the same names, which an embedder calls without importing
+/// the trait.
+///
+/// ```text
+/// machine_by_inherent_methods!(ServerSession, Event<'b> = Event<'b>, Answer<'a> = Answer<'a>);
+/// ```
+#[macro_export]
+macro_rules! machine_by_inherent_methods {
+    ($machine:ty, Event<$b:lifetime> = $event:ty, Answer<$a:lifetime> = $answer:ty) => {
+        impl $crate::Machine for $machine {
+            type Event<$b> = $event;
+            type Answer<$a> = $answer;
+
+            fn poll<$b>(&mut self, now: $crate::Time, input: &mut &$b [u8]) -> $crate::Step<$event> {
+                self.poll(now, input)
+            }
+
+            fn answer(&mut self, now: $crate::Time, answer: Self::Answer<'_>) -> Result<(), $crate::Misuse> {
+                self.answer(now, answer)
+            }
+
+            fn output(&self) -> &[u8] {
+                self.output()
+            }
+
+            fn consume_output(&mut self, now: $crate::Time, n: usize) {
+                self.consume_output(now, n);
+            }
+
+            fn room(&self) -> usize {
+                self.room()
+            }
+
+            fn deadline(&self) -> Option<$crate::Time> {
+                self.deadline()
+            }
+
+            fn handle_timeout(&mut self, now: $crate::Time) {
+                self.handle_timeout(now);
+            }
+
+            fn handle_eof(&mut self, now: $crate::Time) {
+                self.handle_eof(now);
+            }
+
+            fn upgraded(&mut self, now: $crate::Time, facts: $crate::LayerFacts) -> Result<(), $crate::Misuse> {
+                self.upgraded(now, facts)
+            }
+
+            fn upgrade_failed(&mut self, now: $crate::Time, why: $crate::UpgradeError) {
+                self.upgrade_failed(now, why);
+            }
+
+            fn shut_down(&mut self, now: $crate::Time) {
+                self.shut_down(now);
+            }
+
+            fn max_unread(&self) -> usize {
+                self.max_unread()
+            }
+        }
+    };
+}
+
 /// What [`Machine::poll`] came to. Exhaustive on purpose: a driver that misses one does not compile.
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]

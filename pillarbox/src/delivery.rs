@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pillarbox_core::Reply;
 use pillarbox_core::address::ForwardPath;
 use pillarbox_imap::types::MailboxName;
-use pillarbox_smtp::trace::{ReturnPath, StripReturnPath};
+use pillarbox_smtp::trace::{DeliveredTo, ReturnPath, StripReturnPath};
 
 use crate::parts::{
     Append, BoxFuture, Envelope, Identity, IncomingAppend, IncomingMessage, MailboxStore, MessageSink, Outcome,
@@ -85,7 +85,7 @@ impl MailboxSink {
             ForwardPath::Postmaster => account.user().to_owned(),
             ForwardPath::Address(address) => address.to_string(),
         };
-        let mut front = format!("{}Delivered-To: {delivered_to}\r\n", ReturnPath(&envelope.from)).into_bytes();
+        let mut front = format!("{}{}", ReturnPath(&envelope.from), DeliveredTo(&delivered_to)).into_bytes();
         front.extend_from_slice(&envelope.trace);
         incoming.write(&front).await?;
         Ok(incoming)

@@ -2,7 +2,7 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
-use core::fmt;
+use core::fmt::{self, Write as _};
 use core::net::IpAddr;
 
 use pillarbox_core::address::{Domain, ForwardPath, ReversePath};
@@ -126,6 +126,26 @@ pub struct ReturnPath<'a>(pub &'a ReversePath<'a>);
 impl fmt::Display for ReturnPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Return-Path: {}\r\n", self.0)
+    }
+}
+
+/// A Delivered-To field (RFC 9228), which says to which address a copy was delivered. It prints with its CRLF; controls are
+/// left out, so that no name can add a line.
+///
+/// ```
+/// use pillarbox_smtp::trace::DeliveredTo;
+///
+/// assert_eq!(DeliveredTo("joe@example.org").to_string(), "Delivered-To: joe@example.org\r\n");
+/// assert_eq!(DeliveredTo("joe\r\nX: y").to_string(), "Delivered-To: joeX: y\r\n");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct DeliveredTo<'a>(pub &'a str);
+
+impl fmt::Display for DeliveredTo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Delivered-To: ")?;
+        self.0.chars().filter(|c| !c.is_control()).try_for_each(|c| f.write_char(c))?;
+        f.write_str("\r\n")
     }
 }
 

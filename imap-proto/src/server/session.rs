@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 
 use pillarbox_core::line::LineScanner;
 use pillarbox_core::sasl;
-use pillarbox_core::{LayerFacts, Machine, Misuse, Step, Time, TlsFacts, UpgradeError};
+use pillarbox_core::{LayerFacts, Misuse, Step, Time, TlsFacts, UpgradeError};
 
 use super::append::Incoming;
 use super::auth::Login;
@@ -231,7 +231,7 @@ impl ServerSession {
         self.timer.output(!self.out.is_empty());
     }
 
-    /// [`Machine::poll`]
+    /// [`Machine::poll`](pillarbox_core::Machine::poll)
     pub fn poll<'b>(&mut self, now: Time, input: &mut &'b [u8]) -> Step<Event<'b>> {
         self.timer.advance(now);
         let step = self.step(input);
@@ -286,7 +286,7 @@ impl ServerSession {
         Next::Again
     }
 
-    /// [`Machine::answer`]. An answer that comes when the session is over, because its client took nothing of what was sent
+    /// [`Machine::answer`](pillarbox_core::Machine::answer). An answer that comes when the session is over, because its client took nothing of what was sent
     /// meanwhile, is dropped.
     ///
     /// # Errors
@@ -299,12 +299,12 @@ impl ServerSession {
         result
     }
 
-    /// [`Machine::output`]
+    /// [`Machine::output`](pillarbox_core::Machine::output)
     pub fn output(&self) -> &[u8] {
         self.out.unsent()
     }
 
-    /// [`Machine::consume_output`]
+    /// [`Machine::consume_output`](pillarbox_core::Machine::consume_output)
     pub fn consume_output(&mut self, now: Time, n: usize) {
         self.timer.advance(now);
         if n > 0 {
@@ -315,18 +315,18 @@ impl ServerSession {
         self.timer.output(!self.out.is_empty());
     }
 
-    /// [`Machine::room`]
+    /// [`Machine::room`](pillarbox_core::Machine::room)
     pub fn room(&self) -> usize {
         self.config.limits.output_high_water.saturating_sub(self.out.len())
     }
 
-    /// [`Machine::handle_eof`]
+    /// [`Machine::handle_eof`](pillarbox_core::Machine::handle_eof)
     pub fn handle_eof(&mut self, now: Time) {
         self.timer.advance(now);
         self.eof = true;
     }
 
-    /// [`Machine::upgraded`]
+    /// [`Machine::upgraded`](pillarbox_core::Machine::upgraded)
     ///
     /// # Errors
     ///
@@ -346,14 +346,14 @@ impl ServerSession {
         }
     }
 
-    /// [`Machine::upgrade_failed`]
+    /// [`Machine::upgrade_failed`](pillarbox_core::Machine::upgrade_failed)
     pub fn upgrade_failed(&mut self, now: Time, _why: UpgradeError) {
         self.timer.advance(now);
         // RFC 3207 §4.1, RFC 9051 §6.2.1: nothing that could be said in clear text now can be trusted.
         self.close(CloseReason::Tls);
     }
 
-    /// [`Machine::shut_down`]
+    /// [`Machine::shut_down`](pillarbox_core::Machine::shut_down)
     pub fn shut_down(&mut self, now: Time) {
         self.timer.advance(now);
         self.stopping = true;
@@ -367,7 +367,7 @@ impl ServerSession {
         self.timer.output(!self.out.is_empty());
     }
 
-    /// [`Machine::max_unread`]
+    /// [`Machine::max_unread`](pillarbox_core::Machine::max_unread)
     pub fn max_unread(&self) -> usize {
         match self.doing {
             Doing::Sasl { .. } => sasl::LINE_MAX,
@@ -423,55 +423,4 @@ pub(super) enum Next<'b> {
     Again,
 }
 
-impl Machine for ServerSession {
-    type Event<'b> = Event<'b>;
-    type Answer<'a> = Answer<'a>;
-
-    fn poll<'b>(&mut self, now: Time, input: &mut &'b [u8]) -> Step<Event<'b>> {
-        self.poll(now, input)
-    }
-
-    fn answer(&mut self, now: Time, answer: Answer<'_>) -> Result<(), Misuse> {
-        self.answer(now, answer)
-    }
-
-    fn output(&self) -> &[u8] {
-        self.output()
-    }
-
-    fn consume_output(&mut self, now: Time, n: usize) {
-        self.consume_output(now, n);
-    }
-
-    fn room(&self) -> usize {
-        self.room()
-    }
-
-    fn deadline(&self) -> Option<Time> {
-        self.deadline()
-    }
-
-    fn handle_timeout(&mut self, now: Time) {
-        self.handle_timeout(now);
-    }
-
-    fn handle_eof(&mut self, now: Time) {
-        self.handle_eof(now);
-    }
-
-    fn upgraded(&mut self, now: Time, facts: LayerFacts) -> Result<(), Misuse> {
-        self.upgraded(now, facts)
-    }
-
-    fn upgrade_failed(&mut self, now: Time, why: UpgradeError) {
-        self.upgrade_failed(now, why);
-    }
-
-    fn shut_down(&mut self, now: Time) {
-        self.shut_down(now);
-    }
-
-    fn max_unread(&self) -> usize {
-        self.max_unread()
-    }
-}
+pillarbox_core::machine_by_inherent_methods!(ServerSession, Event<'b> = Event<'b>, Answer<'a> = Answer<'a>);

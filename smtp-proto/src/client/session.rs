@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use pillarbox_core::dot::DotEncoder;
-use pillarbox_core::{LayerFacts, Machine, Misuse, Step, Time, TlsFacts, UpgradeError};
+use pillarbox_core::{LayerFacts, Misuse, Step, Time, TlsFacts, UpgradeError};
 
 use super::state::{State, take};
 use super::transaction::Transaction;
@@ -151,7 +151,7 @@ impl ClientSession {
         }
     }
 
-    /// See [`Machine::poll`].
+    /// See [`Machine::poll`](pillarbox_core::Machine::poll).
     pub fn poll(&mut self, now: Time, input: &mut &[u8]) -> Step<Event> {
         self.advance(now);
         loop {
@@ -185,7 +185,7 @@ impl ClientSession {
         }
     }
 
-    /// See [`Machine::answer`].
+    /// See [`Machine::answer`](pillarbox_core::Machine::answer).
     ///
     /// # Errors
     ///
@@ -237,12 +237,12 @@ impl ClientSession {
         Ok(())
     }
 
-    /// See [`Machine::output`].
+    /// See [`Machine::output`](pillarbox_core::Machine::output).
     pub fn output(&self) -> &[u8] {
         &self.output[self.gone..]
     }
 
-    /// See [`Machine::consume_output`].
+    /// See [`Machine::consume_output`](pillarbox_core::Machine::consume_output).
     pub fn consume_output(&mut self, now: Time, n: usize) {
         self.advance(now);
         let n = n.min(self.output().len());
@@ -265,7 +265,7 @@ impl ClientSession {
         }
     }
 
-    /// How many octets the next piece of the message may have. See [`Machine::room`].
+    /// How many octets the next piece of the message may have. See [`Machine::room`](pillarbox_core::Machine::room).
     pub fn room(&self) -> usize {
         match self.state {
             // An octet becomes two at most (a dot, a bare LF); what is held back leaves at the end, for which there is room.
@@ -277,12 +277,12 @@ impl ClientSession {
         }
     }
 
-    /// See [`Machine::deadline`].
+    /// See [`Machine::deadline`](pillarbox_core::Machine::deadline).
     pub const fn deadline(&self) -> Option<Time> {
         self.timer
     }
 
-    /// See [`Machine::handle_timeout`].
+    /// See [`Machine::handle_timeout`](pillarbox_core::Machine::handle_timeout).
     pub fn handle_timeout(&mut self, now: Time) {
         self.advance(now);
         if self.timer.is_some_and(|timer| timer <= self.now) {
@@ -290,13 +290,13 @@ impl ClientSession {
         }
     }
 
-    /// See [`Machine::handle_eof`]. Whole replies that are still unread count.
+    /// See [`Machine::handle_eof`](pillarbox_core::Machine::handle_eof). Whole replies that are still unread count.
     pub fn handle_eof(&mut self, now: Time) {
         self.advance(now);
         self.is_input_ended = true;
     }
 
-    /// See [`Machine::upgraded`].
+    /// See [`Machine::upgraded`](pillarbox_core::Machine::upgraded).
     ///
     /// # Errors
     ///
@@ -311,7 +311,7 @@ impl ClientSession {
         Ok(())
     }
 
-    /// See [`Machine::upgrade_failed`].
+    /// See [`Machine::upgrade_failed`](pillarbox_core::Machine::upgrade_failed).
     pub fn upgrade_failed(&mut self, now: Time, why: UpgradeError) {
         self.advance(now);
         if matches!(self.state, State::Upgrading) {
@@ -319,7 +319,7 @@ impl ClientSession {
         }
     }
 
-    /// See [`Machine::shut_down`]. A message whose end mark is written waits for its final reply; any other is given up and
+    /// See [`Machine::shut_down`](pillarbox_core::Machine::shut_down). A message whose end mark is written waits for its final reply; any other is given up and
     /// its recipients are to be tried later.
     pub fn shut_down(&mut self, now: Time) {
         self.advance(now);
@@ -342,7 +342,7 @@ impl ClientSession {
         }
     }
 
-    /// See [`Machine::max_unread`]: a line of a reply.
+    /// See [`Machine::max_unread`](pillarbox_core::Machine::max_unread): a line of a reply.
     pub const fn max_unread(&self) -> usize {
         self.config.limits.reply.line_max
     }
@@ -410,44 +410,4 @@ impl fmt::Debug for ClientSession {
     }
 }
 
-impl Machine for ClientSession {
-    type Event<'b> = Event;
-    type Answer<'a> = Answer<'a>;
-
-    fn poll(&mut self, now: Time, input: &mut &[u8]) -> Step<Event> {
-        ClientSession::poll(self, now, input)
-    }
-    fn answer(&mut self, now: Time, answer: Answer<'_>) -> Result<(), Misuse> {
-        ClientSession::answer(self, now, answer)
-    }
-    fn output(&self) -> &[u8] {
-        ClientSession::output(self)
-    }
-    fn consume_output(&mut self, now: Time, n: usize) {
-        ClientSession::consume_output(self, now, n);
-    }
-    fn room(&self) -> usize {
-        ClientSession::room(self)
-    }
-    fn deadline(&self) -> Option<Time> {
-        ClientSession::deadline(self)
-    }
-    fn handle_timeout(&mut self, now: Time) {
-        ClientSession::handle_timeout(self, now);
-    }
-    fn handle_eof(&mut self, now: Time) {
-        ClientSession::handle_eof(self, now);
-    }
-    fn upgraded(&mut self, now: Time, facts: LayerFacts) -> Result<(), Misuse> {
-        ClientSession::upgraded(self, now, facts)
-    }
-    fn upgrade_failed(&mut self, now: Time, why: UpgradeError) {
-        ClientSession::upgrade_failed(self, now, why);
-    }
-    fn shut_down(&mut self, now: Time) {
-        ClientSession::shut_down(self, now);
-    }
-    fn max_unread(&self) -> usize {
-        ClientSession::max_unread(self)
-    }
-}
+pillarbox_core::machine_by_inherent_methods!(ClientSession, Event<'b> = Event, Answer<'a> = Answer<'a>);

@@ -7,7 +7,6 @@ mod commands;
 mod config;
 mod event;
 mod login;
-mod machine;
 mod output;
 mod replies;
 mod replying;

@@ -640,3 +640,5 @@ impl ServerSession {
         Some(Step::Event(event))
     }
 }
+
+pillarbox_core::machine_by_inherent_methods!(ServerSession, Event<'b> = Event<'b>, Answer<'a> = super::Answer<'a>);
