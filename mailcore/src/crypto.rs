@@ -46,6 +46,8 @@ pub enum HashAlgorithm {
     Sha1,
     /// SHA-256.
     Sha256,
+    /// SHA-512. TLSA records may hold it (RFC 6698 §2.1.3).
+    Sha512,
 }
 
 impl HashAlgorithm {
@@ -55,6 +57,7 @@ impl HashAlgorithm {
         match self {
             HashAlgorithm::Sha1 => 20,
             HashAlgorithm::Sha256 => 32,
+            HashAlgorithm::Sha512 => 64,
         }
     }
 }

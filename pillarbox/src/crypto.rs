@@ -2,66 +2,17 @@
 
 use std::num::NonZeroU32;
 
-use pillarbox_core::crypto::{Crypto, CryptoError, HashAlgorithm};
+pub use pillarbox_auth::RingCrypto;
+use pillarbox_core::crypto::HashAlgorithm;
 use pillarbox_core::sasl::{SaslError, ScramKeys};
 use pillarbox_core::{Random, Secret};
+use ring::rand;
 use ring::rand::SecureRandom as _;
-use ring::{digest, hmac, pbkdf2, rand};
 
 /// How often passwords that are kept in clear text are hashed for SCRAM: what RFC 7677 §4 asks for at least.
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).expect("it is not 0");
 /// Octets of a salt, as many as Dovecot's have.
 const SALT_LEN: usize = 16;
-
-/// Hashes by *ring*.
-///
-/// ```
-/// use pillarbox::crypto::RingCrypto;
-/// use pillarbox::mailcore::crypto::{Crypto, HashAlgorithm};
-///
-/// let digest = RingCrypto.digest(HashAlgorithm::Sha256, b"abc")?;
-/// assert_eq!(digest[..4], [0xba, 0x78, 0x16, 0xbf]);
-/// # Ok::<(), pillarbox::mailcore::crypto::CryptoError>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RingCrypto;
-
-impl Crypto for RingCrypto {
-    fn digest(&self, hash: HashAlgorithm, data: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        let algorithm = match hash {
-            HashAlgorithm::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
-            HashAlgorithm::Sha256 => &digest::SHA256,
-            _ => return Err(CryptoError::Unsupported),
-        };
-        Ok(digest::digest(algorithm, data).as_ref().into())
-    }
-
-    fn hmac(&self, hash: HashAlgorithm, key: &[u8], data: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        let algorithm = match hash {
-            HashAlgorithm::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-            HashAlgorithm::Sha256 => hmac::HMAC_SHA256,
-            _ => return Err(CryptoError::Unsupported),
-        };
-        Ok(hmac::sign(&hmac::Key::new(algorithm, key), data).as_ref().into())
-    }
-
-    fn pbkdf2(
-        &self,
-        hash: HashAlgorithm,
-        iterations: NonZeroU32,
-        salt: &[u8],
-        password: &[u8],
-    ) -> Result<Vec<u8>, CryptoError> {
-        let algorithm = match hash {
-            HashAlgorithm::Sha1 => pbkdf2::PBKDF2_HMAC_SHA1,
-            HashAlgorithm::Sha256 => pbkdf2::PBKDF2_HMAC_SHA256,
-            _ => return Err(CryptoError::Unsupported),
-        };
-        let mut key = vec![0; hash.len()];
-        pbkdf2::derive(algorithm, iterations, salt, password, &mut key);
-        Ok(key)
-    }
-}
 
 /// Random octets of the system, fit for nonces and keys.
 ///

@@ -116,6 +116,7 @@ pub use net::{Accepted, Listener, PeerLimits, Transport};
 #[cfg(feature = "tokio")]
 pub use shutdown::Shutdown;
 
+pub use pillarbox_auth as mailauth;
 pub use pillarbox_core as mailcore;
 pub use pillarbox_imap as imap_proto;
 pub use pillarbox_lmtp as lmtp_proto;

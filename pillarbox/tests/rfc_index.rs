@@ -53,11 +53,12 @@ fn index(root: &Path) -> Vec<Row> {
 }
 
 /// The folder of each package of the family.
-const FOLDERS: [(&str, &str); 7] = [
+const FOLDERS: [(&str, &str); 8] = [
     ("pillarbox-core", "mailcore"),
     ("pillarbox-smtp", "smtp-proto"),
     ("pillarbox-lmtp", "lmtp-proto"),
     ("pillarbox-imap", "imap-proto"),
+    ("pillarbox-auth", "mailauth"),
     ("pillarbox-fs", "mailfs"),
     ("pillarbox-maildir", "maildir"),
     ("pillarbox", "pillarbox"),

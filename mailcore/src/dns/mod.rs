@@ -4,6 +4,8 @@
 //! wherever it likes. So it can be replayed from a list of answers, and tested against a [`FixedZone`].
 
 mod name;
+#[cfg(feature = "dialog")]
+mod orders;
 mod zone;
 
 use alloc::vec::Vec;
@@ -11,6 +13,8 @@ use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 pub use name::{Name, NameError};
+#[cfg(feature = "dialog")]
+pub use orders::run_in_orders;
 pub use zone::{FixedZone, run};
 
 /// Something that comes to a result by asking the DNS.
