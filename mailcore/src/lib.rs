@@ -154,6 +154,7 @@
 //! |---|---|
 //! | [`Machine`], [`Step`], [`Misuse`], [`LayerFacts`] | the contract, and its laws |
 //! | [`Time`], [`WallTime`], [`Random`], [`Secret`] | what machines are given instead of a clock, a random source, a plain password |
+//! | [`Text`] | text out of a command, checked and not yet a `str` |
 //! | [`Reply`], [`EnhancedCode`] | replies of SMTP and LMTP |
 //! | [`address`] | envelope addresses and paths |
 //! | [`line`](mod@line) | command lines: CRLF and nothing else, in linear time however slowly they come |
@@ -212,6 +213,7 @@ mod random;
 mod reply;
 pub mod sasl;
 mod secret;
+mod text;
 mod time;
 
 /// So that the tests of this crate and those in `tests/` share what they stand on.
@@ -229,4 +231,5 @@ pub use machine::{Layer, LayerFacts, Machine, Misuse, Step, TlsFacts, UpgradeErr
 pub use random::{Random, SeededRandom};
 pub use reply::{EnhancedCode, Reply};
 pub use secret::Secret;
+pub use text::Text;
 pub use time::{Civil, Time, WallTime, Zone};

@@ -6,78 +6,159 @@ use alloc::vec::Vec;
 use pillarbox_core::address::Address;
 
 use super::CommandError;
+use super::octets::{self, Folded, Front, front, is_end, run, take};
 use crate::server::BodyKind;
 
-/// Goes over the parameters of MAIL or RCPT.
+/// Goes over the parameters of MAIL or RCPT. [`next`](Parameters::next) begins one, [`is`](Parameters::is) takes its keyword,
+/// and the method that reads its kind of value takes that and sees that the parameter ends behind it.
 pub(super) struct Parameters<'b> {
-    rest: &'b str,
+    /// What was not taken yet.
+    rest: &'b [u8],
+    /// The parameter that was begun.
+    begun: Folded,
     /// Values may hold UTF-8 (RFC 6531 §3.3).
     utf8: bool,
 }
 
 impl<'b> Parameters<'b> {
     /// What stands behind the path: nothing, or a space and parameters.
+    #[inline(always)]
     pub(super) fn of(rest: &'b [u8], utf8: bool) -> Result<Self, CommandError> {
-        if !rest.is_empty() && rest[0] != b' ' {
+        if !is_end(rest) {
             return Err(CommandError::Argument);
         }
-        let rest = core::str::from_utf8(rest).map_err(|_| CommandError::Parameter)?;
-        Ok(Parameters { rest, utf8 })
+        if !rest.is_ascii() && core::str::from_utf8(rest).is_err() {
+            return Err(CommandError::Parameter);
+        }
+        Ok(Parameters { rest, begun: Folded::of(b""), utf8 })
     }
 
-    /// The next keyword and its value, both with the octets that the RFC allows.
-    pub(super) fn next(&mut self) -> Result<Option<(&'b str, Option<&'b str>)>, CommandError> {
-        let rest = self.rest.trim_start_matches(' ');
-        if rest.is_empty() {
-            return Ok(None);
+    /// Begins the next parameter, if there is one.
+    #[inline(always)]
+    pub(super) fn next(&mut self) -> bool {
+        while take(&mut self.rest, b' ') {}
+        self.begun = Folded::of(self.rest);
+        !self.rest.is_empty()
+    }
+
+    /// Whether the parameter that was begun is this one, which is then taken up to its value.
+    #[inline(always)]
+    pub(super) fn is(&mut self, front: Front) -> bool {
+        front.take(&mut self.rest, self.begun)
+    }
+
+    /// The same for one without a value: it is taken whole.
+    #[inline(always)]
+    pub(super) fn is_bare(&mut self, keyword: Front) -> bool {
+        let mut rest = self.rest;
+        let is = keyword.take(&mut rest, self.begun) && is_end(rest);
+        if is {
+            self.rest = rest;
         }
-        let (parameter, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+        is
+    }
+
+    /// RFC 1870 §4: `size-value = 1*20DIGIT`. Twenty digits can say more than 64 bits hold; that much is too much anyway.
+    #[inline(always)]
+    pub(super) fn size(&mut self) -> Result<u64, CommandError> {
+        let (mut size, digits) = (0_u64, self.rest);
+        let mut rest = digits;
+        while let [digit @ b'0'..=b'9', behind @ ..] = rest {
+            size = size.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
+            rest = behind;
+        }
         self.rest = rest;
-        let (keyword, value) = match parameter.split_once('=') {
-            Some((keyword, value)) => (keyword, Some(value)),
-            None => (parameter, None),
+        self.end()?;
+        match digits.len() - rest.len() {
+            1..=20 => Ok(size),
+            _ => Err(CommandError::Parameter),
+        }
+    }
+
+    /// RFC 6152 §2, RFC 3030 §3
+    #[inline(always)]
+    pub(super) fn body(&mut self) -> Result<BodyKind, CommandError> {
+        const SEVEN_BIT: Front = front("7BIT");
+        const EIGHT_BIT_MIME: Front = front("8BITMIME");
+        let folded = Folded::of(self.rest);
+        let kind = if EIGHT_BIT_MIME.take(&mut self.rest, folded) {
+            BodyKind::EightBitMime
+        } else if SEVEN_BIT.take(&mut self.rest, folded) {
+            BodyKind::SevenBit
+        } else if self.text()?.eq_ignore_ascii_case("BINARYMIME") {
+            BodyKind::BinaryMime
+        } else {
+            return Err(CommandError::Parameter);
         };
-        // esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-"), esmtp-value = 1*(%d33-60 / %d62-126)
-        let keyword_fits = keyword.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && keyword.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
-        let value_fits = value.is_none_or(|value| {
-            let fits = |octet: u8| (octet.is_ascii_graphic() && octet != b'=') || (self.utf8 && !octet.is_ascii());
-            !value.is_empty() && value.bytes().all(fits)
-        });
-        if keyword_fits && value_fits { Ok(Some((keyword, value))) } else { Err(CommandError::Parameter) }
+        self.end()?;
+        Ok(kind)
+    }
+
+    /// A word out of a few, or a list of such with commas: `each` takes one, and the first that it does not take is an error.
+    #[inline(always)]
+    pub(super) fn words(&mut self, mut each: impl FnMut(&mut &'b [u8]) -> bool) -> Result<(), CommandError> {
+        loop {
+            if !each(&mut self.rest) {
+                return Err(CommandError::Parameter);
+            }
+            if !take(&mut self.rest, b',') {
+                return self.end();
+            }
+        }
+    }
+
+    /// A value, with the octets that the RFC allows.
+    #[inline]
+    pub(super) fn text(&mut self) -> Result<&'b str, CommandError> {
+        let value = self.rest;
+        // esmtp-value = 1*(%d33-60 / %d62-126)
+        let utf8 = |octets| octets::value(octets) | octets::beyond_ascii(octets);
+        let len = if self.utf8 { run(value, utf8) } else { run(value, octets::value) };
+        let (text, rest) = value.split_at(len);
+        self.rest = rest;
+        self.end()?;
+        if text.is_empty() {
+            return Err(CommandError::Parameter);
+        }
+        core::str::from_utf8(text).map_err(|_| CommandError::Parameter)
+    }
+
+    /// A keyword and its value, both with the octets that the RFC allows.
+    #[cold]
+    pub(super) fn whole(&mut self) -> Result<(&'b str, Option<&'b str>), CommandError> {
+        // esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
+        let (keyword, rest) = self.rest.split_at(run(self.rest, octets::keyword));
+        if keyword.is_empty() || keyword.starts_with(b"-") {
+            return Err(CommandError::Parameter);
+        }
+        let keyword = core::str::from_utf8(keyword).map_err(|_| CommandError::Parameter)?;
+        self.rest = rest;
+        if take(&mut self.rest, b'=') {
+            return Ok((keyword, Some(self.text()?)));
+        }
+        self.end()?;
+        Ok((keyword, None))
+    }
+
+    /// Behind the parameter is a space, or nothing.
+    #[inline(always)]
+    fn end(&self) -> Result<(), CommandError> {
+        if is_end(self.rest) { Ok(()) } else { Err(CommandError::Parameter) }
     }
 }
 
 /// Keeps a value; a second one is an error (RFC 1870 §6 says so for SIZE).
+#[inline(always)]
 pub(super) fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), CommandError> {
-    match slot.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(CommandError::Parameter),
-    }
-}
-
-/// RFC 1870 §4: `size-value = 1*20DIGIT`. Twenty digits can say more than 64 bits hold; that much is too much anyway.
-pub(super) fn size(value: Option<&str>) -> Result<u64, CommandError> {
-    let digits = value.ok_or(CommandError::Parameter)?;
-    if digits.len() > 20 || !digits.bytes().all(|octet| octet.is_ascii_digit()) {
+    if slot.is_some() {
         return Err(CommandError::Parameter);
     }
-    Ok(digits.parse().unwrap_or(u64::MAX))
-}
-
-/// RFC 6152 §2, RFC 3030 §3
-pub(super) fn body(value: Option<&str>) -> Result<BodyKind, CommandError> {
-    match value.ok_or(CommandError::Parameter)? {
-        kind if kind.eq_ignore_ascii_case("7BIT") => Ok(BodyKind::SevenBit),
-        kind if kind.eq_ignore_ascii_case("8BITMIME") => Ok(BodyKind::EightBitMime),
-        kind if kind.eq_ignore_ascii_case("BINARYMIME") => Ok(BodyKind::BinaryMime),
-        _ => Err(CommandError::Parameter),
-    }
+    *slot = Some(value);
+    Ok(())
 }
 
 /// RFC 4954 §5: a mailbox as xtext, or `<>`, which is given as an empty text.
-pub(super) fn auth(value: Option<&str>) -> Result<String, CommandError> {
-    let value = value.ok_or(CommandError::Parameter)?;
+pub(super) fn auth(value: &str) -> Result<String, CommandError> {
     if value == "<>" {
         return Ok(String::new());
     }

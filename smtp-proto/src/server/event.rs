@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use pillarbox_core::address::{ForwardPath, ReversePath};
 use pillarbox_core::crypto::HashAlgorithm;
 use pillarbox_core::sasl::{Credentials, Mechanism, ScramAnswer};
-use pillarbox_core::{Reply, WallTime};
+use pillarbox_core::{Reply, Text, WallTime};
 
 use crate::command::{ClientAttributes, DeliverBy, FutureRelease, MtPriority, Parameter};
 
@@ -119,13 +119,13 @@ pub struct Hello<'b> {
     pub verb: HelloVerb,
     /// What the client calls itself: a domain or an address literal, checked to hold nothing but printable ASCII (or
     /// UTF-8 letters) without parentheses, so that it can stand in a Received field.
-    pub name: Cow<'b, str>,
+    pub name: Text<'b>,
 }
 
 impl Hello<'_> {
     /// The same with bytes of its own.
     pub fn into_owned(self) -> Hello<'static> {
-        Hello { verb: self.verb, name: Cow::Owned(self.name.into_owned()) }
+        Hello { verb: self.verb, name: self.name.into_owned() }
     }
 }
 
