@@ -30,9 +30,9 @@ impl<'a> Text<'a> {
         if octets.is_ascii() { Some(Text(Cow::Borrowed(octets))) } else { None }
     }
 
-    /// For octets that a parser knows to be ASCII.
+    /// For octets that a parser has found to be UTF-8. With others, [`as_str`](Text::as_str) and what needs it panic.
     #[inline]
-    pub(crate) const fn from_checked(octets: &'a [u8]) -> Self {
+    pub const fn from_checked(octets: &'a [u8]) -> Self {
         Text(Cow::Borrowed(octets))
     }
 

@@ -51,6 +51,7 @@ impl<'a> ReversePath<'a> {
     /// # Errors
     ///
     /// [`AddressError`] says what is wrong and at which octet of `input`.
+    #[inline]
     pub fn take(input: &'a [u8], utf8: bool) -> Result<(Self, &'a [u8]), AddressError> {
         if let Some((address, rest)) = plain::take(input) {
             return Ok((ReversePath::Address(address), rest));
@@ -88,6 +89,7 @@ impl<'a> ForwardPath<'a> {
     /// # Errors
     ///
     /// [`AddressError`] says what is wrong and at which octet of `input`.
+    #[inline]
     pub fn take(input: &'a [u8], utf8: bool) -> Result<(Self, &'a [u8]), AddressError> {
         if let Some((address, rest)) = plain::take(input) {
             return Ok((ForwardPath::Address(address), rest));

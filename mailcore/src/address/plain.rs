@@ -32,6 +32,7 @@ static CLASSES: [u8; 256] = {
 /// Takes `<local@domain>` off the front of `input`, if the local part is a dot-string and the domain a name, all in ASCII and
 /// nothing wrong with them. `None` leaves the path to the careful reading, which knows quotes, literals, routes and UTF-8,
 /// and says what is wrong.
+#[inline]
 pub(super) fn take(input: &[u8]) -> Option<(Address<'_>, &[u8])> {
     let (b'<', content) = input.split_first()? else { return None };
     let local_len = dotted(content, ATOM, |_| true)?;

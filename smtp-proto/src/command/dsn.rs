@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 
 use super::CommandError;
-use super::octets::{Folded, Front, all, atext, front, run, xchar};
+use super::octets::{Begin, Front, atext, front, is_xchars, run};
 use super::parameters::{Parameters, xtext};
 use crate::server::{Notify, Orcpt, Ret};
 
@@ -38,14 +38,14 @@ pub(super) fn notify(parameters: &mut Parameters<'_>) -> Result<Notify, CommandE
     const NEVER: Front = front("NEVER");
     let (mut notify, mut never, mut words) = (Notify::default(), false, 0);
     parameters.words(|rest| {
-        let folded = Folded::of(rest);
-        let asked = if SUCCESS.take(rest, folded) {
+        let begin = Begin::of(rest);
+        let asked = if SUCCESS.take(rest, begin) {
             &mut notify.success
-        } else if FAILURE.take(rest, folded) {
+        } else if FAILURE.take(rest, begin) {
             &mut notify.failure
-        } else if DELAY.take(rest, folded) {
+        } else if DELAY.take(rest, begin) {
             &mut notify.delay
-        } else if NEVER.take(rest, folded) {
+        } else if NEVER.take(rest, begin) {
             &mut never
         } else {
             return false;
@@ -62,7 +62,9 @@ pub(super) fn orcpt(value: &str) -> Result<Orcpt<'_>, CommandError> {
     if value.len() > ORCPT_MAX {
         return Err(CommandError::Parameter);
     }
-    let (addr_type, encoded) = value.split_at(run(value.as_bytes(), atext));
+    let is_usual = Begin::of(value.as_bytes()).is(const { front("RFC822;") });
+    let type_len = if is_usual { "RFC822".len() } else { run(value.as_bytes(), atext) };
+    let (addr_type, encoded) = value.split_at(type_len);
     let encoded = encoded.strip_prefix(';').ok_or(CommandError::Parameter)?;
     if addr_type.is_empty() || encoded.is_empty() {
         return Err(CommandError::Parameter);
@@ -74,7 +76,7 @@ pub(super) fn orcpt(value: &str) -> Result<Orcpt<'_>, CommandError> {
 /// Decodes xtext. RFC 3461 §4.2, §4.4: what was encoded is printable ASCII. A control in it could only be there to break the
 /// line or the header that it is written into one day.
 fn printable(value: &str) -> Option<Cow<'_, str>> {
-    if all(value.as_bytes(), xchar) {
+    if is_xchars(value.as_bytes()) {
         return Some(Cow::Borrowed(value));
     }
     let text = xtext(value)?;

@@ -25,7 +25,7 @@ pub(crate) use forwarded::{XCLIENT, XFORWARD};
 pub use future_release::FutureRelease;
 pub(crate) use future_release::Utc;
 pub use mt_priority::MtPriority;
-use octets::{Folded, Front, all, alphanumeric, front, is_end, look, only};
+use octets::{Begin, Front, front, is_end, is_host_name, is_uncontrolled, take};
 
 /// A command with its arguments, borrowed from its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,7 +156,7 @@ struct Row {
 }
 
 #[rustfmt::skip]
-const VERBS: [Row; 24] = [
+static VERBS: [Row; 24] = [
     Row { verb: Verb::Ehlo,     text: "EHLO",     waits: true,  prompt: true,  idle: true  },
     Row { verb: Verb::Helo,     text: "HELO",     waits: true,  prompt: true,  idle: true  },
     Row { verb: Verb::Lhlo,     text: "LHLO",     waits: true,  prompt: true,  idle: true  },
@@ -185,7 +185,7 @@ const VERBS: [Row; 24] = [
 ];
 
 /// The verbs as they are looked for.
-const FRONTS: [Front; VERBS.len()] = {
+static FRONTS: [Front; VERBS.len()] = {
     let mut fronts = [front(""); VERBS.len()];
     let mut at = 0;
     while at < VERBS.len() {
@@ -198,9 +198,9 @@ const FRONTS: [Front; VERBS.len()] = {
 impl Verb {
     /// The verb at the front of a line, in any case of letters; `None` if it is not known.
     pub fn of(line: &[u8]) -> Option<Verb> {
-        let (folded, mut rest) = (Folded::of(line), line);
-        let at = FRONTS.iter().position(|verb| folded.is(*verb))?;
-        (FRONTS[at].take(&mut rest, folded) && is_end(rest)).then_some(VERBS[at].verb)
+        let (begin, mut rest) = (Begin::of(line), line);
+        let at = FRONTS.iter().position(|verb| begin.is(*verb))?;
+        (FRONTS[at].take(&mut rest, begin) && is_end(rest)).then_some(VERBS[at].verb)
     }
 
     /// The verb in capitals.
@@ -301,6 +301,7 @@ impl CommandError {
 /// # Errors
 ///
 /// [`CommandError`] says what is wrong, and which reply that implies.
+#[inline]
 pub fn parse(line: &[u8]) -> Result<Command<'_>, CommandError> {
     parse_in(line, false)
 }
@@ -319,6 +320,7 @@ pub fn parse(line: &[u8]) -> Result<Command<'_>, CommandError> {
 /// # Errors
 ///
 /// As [`parse`].
+#[inline]
 pub fn parse_in(line: &[u8], utf8: bool) -> Result<Command<'_>, CommandError> {
     parse_with(line, utf8, Understood::default())
 }
@@ -341,24 +343,34 @@ pub fn parse_in(line: &[u8], utf8: bool) -> Result<Command<'_>, CommandError> {
 ///
 /// As [`parse`].
 pub fn parse_with<'b>(line: &'b [u8], utf8: bool, understood: Understood<'_>) -> Result<Command<'b>, CommandError> {
-    // RFC 5321 §4.1.2: a control octet inside a line is how one program is made to see two lines where another sees one.
-    let seen = look(line);
-    if seen.control {
-        return Err(CommandError::Octet);
-    }
-    let verb = Verb::of(line).ok_or(CommandError::Unknown)?;
-    let argument = line[verb.as_str().len()..].trim_ascii();
+    let verb = Verb::of(line).ok_or_else(|| worst(line, CommandError::Unknown))?;
+    let argument = trim_spaces(&line[verb.as_str().len()..]);
     match verb {
-        Verb::Mail => return envelope::mail(argument, understood.mail),
-        Verb::Rcpt => return envelope::rcpt(argument, utf8, understood.rcpt),
-        Verb::Vrfy => return vrfy(argument),
-        Verb::Ehlo => return hello(HelloVerb::Ehlo, argument),
-        Verb::Helo => return hello(HelloVerb::Helo, argument),
-        Verb::Lhlo => return hello(HelloVerb::Lhlo, argument),
-        _ => {}
+        Verb::Mail => envelope::mail(line, argument, understood.mail),
+        Verb::Rcpt => envelope::rcpt(line, argument, utf8, understood.rcpt),
+        Verb::Ehlo => hello(line, HelloVerb::Ehlo, argument),
+        Verb::Helo => hello(line, HelloVerb::Helo, argument),
+        Verb::Lhlo => hello(line, HelloVerb::Lhlo, argument),
+        verb if is_uncontrolled(line) => other(verb, argument),
+        _ => Err(CommandError::Octet),
+    }
+}
+
+/// What to say about a line that is refused.
+// RFC 5321 §4.1.2: a control octet inside a line is how one program is made to see two lines where another sees one. No command
+// is read with one in it, so only lines that are wrong need a look, and then nothing else that is wrong with them counts.
+#[cold]
+fn worst(line: &[u8], error: CommandError) -> CommandError {
+    if is_uncontrolled(line) { error } else { CommandError::Octet }
+}
+
+/// The commands whose argument is no path and no name of a host; without a control in it.
+fn other(verb: Verb, argument: &[u8]) -> Result<Command<'_>, CommandError> {
+    if verb == Verb::Vrfy {
+        return vrfy(argument);
     }
     // The paths tell addresses beyond ASCII apart from other mistakes; everywhere else they are just wrong.
-    let argument = core::str::from_utf8(argument).ok().filter(|_| !seen.beyond_ascii).ok_or(CommandError::Octet)?;
+    let argument = core::str::from_utf8(argument).ok().filter(|text| text.is_ascii()).ok_or(CommandError::Octet)?;
     // RFC 5321 §4.3.2: an argument where none belongs is a 501.
     let alone = |command| if argument.is_empty() { Ok(command) } else { Err(CommandError::Argument) };
     match verb {
@@ -376,7 +388,7 @@ pub fn parse_with<'b>(line: &'b [u8], utf8: bool, understood: Understood<'_>) ->
         Verb::XClient => forwarded::attributes(argument, XCLIENT).map(|told| Command::XClient(Box::new(told))),
         Verb::XForward => forwarded::attributes(argument, XFORWARD).map(|told| Command::XForward(Box::new(told))),
         Verb::Turn | Verb::Send | Verb::Soml | Verb::Saml | Verb::Verbose | Verb::Onex => Ok(Command::Obsolete),
-        Verb::Ehlo | Verb::Helo | Verb::Lhlo | Verb::Mail | Verb::Rcpt | Verb::Vrfy => unreachable!("returned above"),
+        Verb::Ehlo | Verb::Helo | Verb::Lhlo | Verb::Mail | Verb::Rcpt | Verb::Vrfy => unreachable!("read elsewhere"),
     }
 }
 
@@ -407,23 +419,33 @@ pub(crate) fn without_secrets(line: &[u8]) -> &[u8] {
     &line[..start + argument.iter().take_while(of_mechanism).count()]
 }
 
+/// The argument without the spaces around it.
+#[inline(always)]
+fn trim_spaces(mut argument: &[u8]) -> &[u8] {
+    while take(&mut argument, b' ') {}
+    while let [rest @ .., b' '] = argument {
+        argument = rest;
+    }
+    argument
+}
+
 fn first_word(line: &[u8]) -> &[u8] {
     line.split(|octet| *octet == b' ').next().unwrap_or_default()
 }
 
-fn hello(verb: HelloVerb, argument: &[u8]) -> Result<Command<'_>, CommandError> {
-    let name = Text::ascii(argument).ok_or(CommandError::Octet)?;
-    if argument.is_empty() {
-        return Err(CommandError::Argument);
-    }
+#[inline(never)]
+fn hello<'b>(line: &[u8], verb: HelloVerb, argument: &'b [u8]) -> Result<Command<'b>, CommandError> {
     // Deviates from RFC 5321 §4.1.1.1: because many clients call themselves by a name that is no domain (an underscore, a
     // bare address in brackets that lack their tag). What could end the clause of a Received field stays out.
-    let marks = |octets| only(octets, b'-') | only(octets, b'.') | only(octets, b'_') | only(octets, b':');
-    let fits = |octets| alphanumeric(octets) | marks(octets) | only(octets, b'[') | only(octets, b']');
-    if argument.len() > 255 || !all(argument, fits) {
-        return Err(CommandError::HostName);
+    if (1..=255).contains(&argument.len()) && is_host_name(argument) {
+        return Ok(Command::Hello(Hello { verb, name: Text::from_checked(argument) }));
     }
-    Ok(Command::Hello(Hello { verb, name }))
+    let error = match argument {
+        [] => CommandError::Argument,
+        name if !name.is_ascii() => CommandError::Octet,
+        _ => CommandError::HostName,
+    };
+    Err(worst(line, error))
 }
 
 /// `"VRFY" SP String [SP "SMTPUTF8"]` (RFC 6531 §3.7.4.2)

@@ -11,44 +11,53 @@ const fn each(octet: u8) -> u64 {
     0x0101_0101_0101_0101 * octet as u64
 }
 
-/// What the octets of a line are, seen in one pass.
-pub(super) struct Seen {
-    /// One is a control of ASCII.
-    pub(super) control: bool,
-    /// One is beyond ASCII.
-    pub(super) beyond_ascii: bool,
-}
-
-/// Looks at all octets of a line.
-#[inline]
-pub(super) fn look(line: &[u8]) -> Seen {
-    let (blocks, rest) = line.as_chunks::<16>();
-    let mut seen = Seen { control: false, beyond_ascii: false };
-    for block in blocks {
-        look_at(block, &mut seen);
-    }
-    match line.last_chunk::<16>() {
-        // It may have octets in common with the block before it.
-        Some(block) => look_at(block, &mut seen),
-        None => look_at(rest, &mut seen),
-    }
-    seen
-}
-
-/// Without branches, so that the compiler makes vector code of it.
+/// Whether all octets fit. `fits` has no branches, so that the compiler makes vector code of a block.
 #[inline(always)]
-fn look_at(octets: &[u8], seen: &mut Seen) {
-    let (control, all) = octets
-        .iter()
-        .fold((false, 0), |(control, all), octet| (control | (*octet < b' ') | (*octet == 0x7f), all | *octet));
-    seen.control |= control;
-    seen.beyond_ascii |= !all.is_ascii();
+pub(super) fn all(octets: &[u8], fits: impl Fn(u8) -> bool) -> bool {
+    // The last block may have octets in common with the one before it.
+    match octets.last_chunk::<16>() {
+        Some(last) => octets.as_chunks::<16>().0.iter().all(|block| all_of(block, &fits)) && all_of(last, fits),
+        None => match (octets.first_chunk::<8>(), octets.last_chunk::<8>()) {
+            (Some(first), Some(last)) => all_of(first, &fits) & all_of(last, fits),
+            _ => octets.iter().all(|octet| fits(*octet)),
+        },
+    }
 }
 
-/// Whether all octets are in a set.
 #[inline(always)]
-pub(super) fn all(octets: &[u8], set: impl Fn(u64) -> u64) -> bool {
-    run(octets, set) == octets.len()
+fn all_of<const N: usize>(octets: &[u8; N], fits: impl Fn(u8) -> bool) -> bool {
+    octets.iter().fold(true, |all, octet| all & fits(*octet))
+}
+
+/// Whether an octet is in a range, with one comparison.
+#[inline(always)]
+const fn is_in(octet: u8, first: u8, last: u8) -> bool {
+    octet.wrapping_sub(first) <= last.wrapping_sub(first)
+}
+
+/// No octet is a control of ASCII.
+#[inline(never)]
+pub(super) fn is_uncontrolled(octets: &[u8]) -> bool {
+    all(octets, |octet| is_in(octet, b' ', b'~') | !octet.is_ascii())
+}
+
+/// All octets can stand in the name of a host, or in an address literal.
+#[inline(never)]
+pub(super) fn is_host_name(octets: &[u8]) -> bool {
+    let is_mark = |octet| (octet == b'[') | (octet == b']') | (octet == b'_');
+    all(octets, |octet| is_in(octet | 0x20, b'a', b'z') | (is_in(octet, b'-', b':') & (octet != b'/')) | is_mark(octet))
+}
+
+/// All octets are such as can stand in an `esmtp-value` (RFC 5321 §4.1.2): graphic but no `=`.
+#[inline(never)]
+pub(super) fn is_value(octets: &[u8]) -> bool {
+    all(octets, |octet| is_in(octet, b'!', b'~') & (octet != b'='))
+}
+
+/// The same of xtext that stands for itself (RFC 3461 §4).
+#[inline(never)]
+pub(super) fn is_xchars(octets: &[u8]) -> bool {
+    all(octets, |octet| is_in(octet, b'!', b'~') & (octet != b'=') & (octet != b'+'))
 }
 
 /// How many octets at the front are in a set, of which NUL is no part.
@@ -67,9 +76,14 @@ pub(super) fn run(octets: &[u8], set: impl Fn(u64) -> u64) -> usize {
 /// The first eight octets, with NUL in place of those that are not there.
 #[inline(always)]
 fn eight(octets: &[u8]) -> u64 {
-    match octets.first_chunk() {
-        Some(octets) => u64::from_le_bytes(*octets),
-        None => octets.iter().rev().fold(0, |eight, octet| eight << 8 | u64::from(*octet)),
+    if let Some(octets) = octets.first_chunk() {
+        u64::from_le_bytes(*octets)
+    } else if let (Some(first), Some(last)) = (octets.first_chunk(), octets.last_chunk()) {
+        // They may have octets in common.
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        u64::from(first) | u64::from(last) << (8 * (octets.len() - 4))
+    } else {
+        octets.iter().rev().fold(0, |eight, octet| eight << 8 | u64::from(*octet))
     }
 }
 
@@ -85,19 +99,13 @@ const fn range(octets: u64, first: u8, last: u8) -> u64 {
 
 /// One octet of ASCII.
 #[inline(always)]
-pub(super) const fn only(octets: u64, octet: u8) -> u64 {
+const fn only(octets: u64, octet: u8) -> u64 {
     range(octets, octet, octet)
-}
-
-/// Octets beyond ASCII.
-#[inline(always)]
-pub(super) const fn beyond_ascii(octets: u64) -> u64 {
-    octets & HIGH
 }
 
 /// ASCII letters and digits.
 #[inline(always)]
-pub(super) const fn alphanumeric(octets: u64) -> u64 {
+const fn alphanumeric(octets: u64) -> u64 {
     // The bit of case turns nothing into a letter that was none.
     range(octets | each(0x20), b'a', b'z') | range(octets, b'0', b'9')
 }
@@ -108,18 +116,6 @@ pub(super) const fn keyword(octets: u64) -> u64 {
     alphanumeric(octets) | only(octets, b'-')
 }
 
-/// RFC 5321 §4.1.2: the octets of `esmtp-value`, graphic but no `=`.
-#[inline(always)]
-pub(super) const fn value(octets: u64) -> u64 {
-    range(octets, b'!', b'<') | range(octets, b'>', b'~')
-}
-
-/// RFC 3461 §4: the octets of xtext that stand for themselves.
-#[inline(always)]
-pub(super) const fn xchar(octets: u64) -> u64 {
-    value(octets) & !only(octets, b'+')
-}
-
 /// RFC 5322 §3.2.3: the octets of `atom`.
 #[inline(always)]
 pub(super) const fn atext(octets: u64) -> u64 {
@@ -128,57 +124,54 @@ pub(super) const fn atext(octets: u64) -> u64 {
     range(octets, b'!', b'~') & !brackets & !others
 }
 
-/// The bit that letters in lower case have. Digits and most marks have it as well; printable octets become letters, digits or
-/// the marks of a [`Front`] by it only if they are those already, but for the case of letters. The end of a text becomes a
-/// space.
-const CASE: u64 = each(0x20);
-
-/// The first eight octets of a text without the case of its letters, and with spaces behind its end: to be compared with
-/// [`Front`]s, which costs hardly more than a look.
+/// The first eight octets of a text, to be compared with [`Front`]s, which costs hardly more than a look.
 #[derive(Clone, Copy)]
-pub(super) struct Folded(u64);
+pub(super) struct Begin(u64);
 
-/// What a text may begin with: at most eight letters, digits, hyphens, equals signs, colons, semicolons, and a space that stands
-/// for the end of the text as well.
+/// What a text may begin with: at most eight octets, letters in any case.
 #[derive(Clone, Copy)]
 pub(super) struct Front {
     octets: u64,
+    /// The bit of case of each letter. It turns nothing into a letter that was none.
+    case: u64,
     mask: u64,
     len: usize,
-}
-
-impl Folded {
-    #[inline(always)]
-    pub(super) fn of(text: &[u8]) -> Self {
-        Folded(eight(text) | CASE)
-    }
-
-    /// Whether the text begins so.
-    #[inline(always)]
-    pub(super) const fn is(self, front: Front) -> bool {
-        self.0 & front.mask == front.octets
-    }
 }
 
 /// A [`Front`] of the program.
 pub(super) const fn front(text: &str) -> Front {
     let text = text.as_bytes();
     assert!(text.len() <= 8, "no more than eight octets are looked at");
-    let (mut octets, mut mask, mut at) = (0, 0, 0);
+    let mut front = Front { octets: 0, case: 0, mask: 0, len: text.len() };
+    let mut at = 0;
     while at < text.len() {
-        assert!(text[at] & 0x20 != 0 || text[at].is_ascii_alphabetic(), "no such octet comes out of folding");
-        octets |= ((text[at] | 0x20) as u64) << (8 * at);
-        mask |= 0xff << (8 * at);
+        let case = if text[at].is_ascii_alphabetic() { 0x20 } else { 0 };
+        front.octets |= ((text[at] | case) as u64) << (8 * at);
+        front.case |= (case as u64) << (8 * at);
+        front.mask |= 0xff << (8 * at);
         at += 1;
     }
-    Front { octets, mask, len: text.len() }
+    front
+}
+
+impl Begin {
+    #[inline(always)]
+    pub(super) fn of(text: &[u8]) -> Self {
+        Begin(eight(text))
+    }
+
+    /// Whether the text begins so.
+    #[inline(always)]
+    pub(super) const fn is(self, front: Front) -> bool {
+        (self.0 | front.case) & front.mask == front.octets
+    }
 }
 
 impl Front {
-    /// Takes it off a text that begins with it, `folded` being the text.
+    /// Takes it off a text that begins with it; `begin` is that of the text.
     #[inline(always)]
-    pub(super) fn take(self, text: &mut &[u8], folded: Folded) -> bool {
-        let is = folded.is(self);
+    pub(super) fn take(self, text: &mut &[u8], begin: Begin) -> bool {
+        let is = begin.is(self);
         if is {
             *text = text.get(self.len..).unwrap_or_default();
         }
@@ -211,47 +204,42 @@ mod tests {
 
     #[test]
     fn fronts_are_equal_whatever_their_case_and_nothing_else_is() {
-        for text in ["a", "BY=", "MAIL ", "SIZE=", "NOTIFY=", "SMTPUTF8", "8BITMIME", "RFC822;", "x-y:"] {
-            let folded = |octets: &[u8]| Folded::of(octets).is(front(text));
+        for text in ["a", "BY=", "MAIL", "SIZE=", "NOTIFY=", "SMTPUTF8", "8BITMIME", "RFC822;", "x-y:", "[]^_`{|}"] {
+            let is = |octets: &[u8]| Begin::of(octets).is(front(text));
             // Alone and with something behind it.
             for behind in ["", " ", "x", "xxxxxxxxx"] {
                 let whole = [text, behind].concat();
                 for at in 0..text.len() {
-                    // Controls never come here.
-                    for octet in (b' '..=0x7e).chain(0x80..=0xff) {
+                    for octet in 0..=255 {
                         let mut other = whole.clone().into_bytes();
                         other[at] = octet;
                         let equal = other[..text.len()].eq_ignore_ascii_case(text.as_bytes());
-                        assert_eq!(folded(&other), equal, "{text} {}", other.escape_ascii());
+                        assert_eq!(is(&other), equal, "{text} {}", other.escape_ascii());
                     }
-                    let is_space_only = text[at..].trim().is_empty();
-                    assert_eq!(folded(&whole.as_bytes()[..at]), is_space_only, "{text} cut at {at}");
+                    assert!(!is(&whole.as_bytes()[..at]), "{text} cut at {at}");
                 }
             }
         }
         let mut rest = &b"siZe=1"[..];
-        let folded = Folded::of(rest);
-        assert!(front("SIZE=").take(&mut rest, folded));
+        let begin = Begin::of(rest);
+        assert!(front("SIZE=").take(&mut rest, begin));
         assert_eq!(rest, b"1");
-        let folded = Folded::of(rest);
-        assert!(!front("SIZE=").take(&mut rest, folded));
+        let begin = Begin::of(rest);
+        assert!(!front("SIZE=").take(&mut rest, begin));
         assert_eq!(rest, b"1");
-        assert_eq!([&b""[..], b" ", b" x", b"x"].map(is_end), [true, true, true, false]);
+        assert_eq!([&b""[..], b" ", b" x", b"x", b"\0", b"\t"].map(is_end), [true, true, true, false, false, false]);
     }
 
     #[test]
     fn an_octet_is_seen_wherever_it_stands() {
-        let x = |octets| only(octets, b'x');
-        for len in 0..40 {
-            assert!(all(&vec![b'x'; len], x));
+        for len in 0..70 {
+            assert!(all(&vec![b'x'; len], |octet| octet == b'x'));
             for at in 0..len {
-                for other in [b'w', b'y', 0, 0x1f, b' ', 0x7f, 0x80, 0x80 | b'x', 0xff] {
+                for other in [b'/', b'{', 0, 0x80 | b'x', 0xff] {
                     let mut octets = vec![b'x'; len];
                     octets[at] = other;
-                    assert!(!all(&octets, x), "{at} of {len}");
-                    assert_eq!(run(&octets, x), at);
-                    let seen = look(&octets);
-                    assert_eq!((seen.control, seen.beyond_ascii), (other.is_ascii_control(), !other.is_ascii()));
+                    assert!(!all(&octets, |octet| octet == b'x'), "{at} of {len}");
+                    assert_eq!(run(&octets, keyword), at);
                 }
             }
         }
@@ -262,7 +250,7 @@ mod tests {
         for octet in 0..=255_u8 {
             // Alone, and in each place among neighbours that could carry into it.
             let is = |set: fn(u64) -> u64| {
-                let alone = all(&[octet], set);
+                let alone = run(&[octet], set) == 1;
                 for neighbour in [0, 0x7f, 0x80, 0xff] {
                     for at in 0..8 {
                         let mut octets = [neighbour; 8];
@@ -273,12 +261,14 @@ mod tests {
                 }
                 alone
             };
-            assert_eq!(is(beyond_ascii), !octet.is_ascii());
-            assert_eq!(is(alphanumeric), octet.is_ascii_alphanumeric());
+            let is_value_octet = (33..=60).contains(&octet) || (62..=126).contains(&octet);
             assert_eq!(is(keyword), octet.is_ascii_alphanumeric() || octet == b'-');
-            assert_eq!(is(value), (33..=60).contains(&octet) || (62..=126).contains(&octet));
-            assert_eq!(is(xchar), (33..=126).contains(&octet) && octet != b'+' && octet != b'=');
             assert_eq!(is(atext), octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&octet));
+            assert_eq!(is_uncontrolled(&[octet; 20]), !octet.is_ascii_control());
+            assert_eq!(is_value(&[octet; 20]), is_value_octet);
+            assert_eq!(is_xchars(&[octet; 20]), is_value_octet && octet != b'+');
+            let is_of_host = octet.is_ascii_alphanumeric() || b"-._:[]".contains(&octet);
+            assert_eq!(is_host_name(&[octet; 20]), is_of_host);
         }
     }
 }

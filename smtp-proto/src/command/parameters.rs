@@ -3,10 +3,11 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use memchr::memchr;
 use pillarbox_core::address::Address;
 
 use super::CommandError;
-use super::octets::{self, Folded, Front, front, is_end, run, take};
+use super::octets::{self, Begin, Front, front, is_end, is_value, run, take};
 use crate::server::BodyKind;
 
 /// Goes over the parameters of MAIL or RCPT. [`next`](Parameters::next) begins one, [`is`](Parameters::is) takes its keyword,
@@ -15,7 +16,7 @@ pub(super) struct Parameters<'b> {
     /// What was not taken yet.
     rest: &'b [u8],
     /// The parameter that was begun.
-    begun: Folded,
+    begun: Begin,
     /// Values may hold UTF-8 (RFC 6531 §3.3).
     utf8: bool,
 }
@@ -27,17 +28,14 @@ impl<'b> Parameters<'b> {
         if !is_end(rest) {
             return Err(CommandError::Argument);
         }
-        if !rest.is_ascii() && core::str::from_utf8(rest).is_err() {
-            return Err(CommandError::Parameter);
-        }
-        Ok(Parameters { rest, begun: Folded::of(b""), utf8 })
+        Ok(Parameters { rest, begun: Begin::of(b""), utf8 })
     }
 
     /// Begins the next parameter, if there is one.
     #[inline(always)]
     pub(super) fn next(&mut self) -> bool {
         while take(&mut self.rest, b' ') {}
-        self.begun = Folded::of(self.rest);
+        self.begun = Begin::of(self.rest);
         !self.rest.is_empty()
     }
 
@@ -80,10 +78,10 @@ impl<'b> Parameters<'b> {
     pub(super) fn body(&mut self) -> Result<BodyKind, CommandError> {
         const SEVEN_BIT: Front = front("7BIT");
         const EIGHT_BIT_MIME: Front = front("8BITMIME");
-        let folded = Folded::of(self.rest);
-        let kind = if EIGHT_BIT_MIME.take(&mut self.rest, folded) {
+        let begin = Begin::of(self.rest);
+        let kind = if EIGHT_BIT_MIME.take(&mut self.rest, begin) {
             BodyKind::EightBitMime
-        } else if SEVEN_BIT.take(&mut self.rest, folded) {
+        } else if SEVEN_BIT.take(&mut self.rest, begin) {
             BodyKind::SevenBit
         } else if self.text()?.eq_ignore_ascii_case("BINARYMIME") {
             BodyKind::BinaryMime
@@ -110,22 +108,23 @@ impl<'b> Parameters<'b> {
     /// A value, with the octets that the RFC allows.
     #[inline]
     pub(super) fn text(&mut self) -> Result<&'b str, CommandError> {
-        let value = self.rest;
-        // esmtp-value = 1*(%d33-60 / %d62-126)
-        let utf8 = |octets| octets::value(octets) | octets::beyond_ascii(octets);
-        let len = if self.utf8 { run(value, utf8) } else { run(value, octets::value) };
-        let (text, rest) = value.split_at(len);
+        let (value, rest) = self.rest.split_at(memchr(b' ', self.rest).unwrap_or(self.rest.len()));
         self.rest = rest;
-        self.end()?;
-        if text.is_empty() {
+        // esmtp-value = 1*(%d33-60 / %d62-126)
+        let fits = |octet: &u8| is_value(&[*octet]) || !octet.is_ascii();
+        if value.is_empty() || !(is_value(value) || (self.utf8 && value.iter().all(fits))) {
             return Err(CommandError::Parameter);
         }
-        core::str::from_utf8(text).map_err(|_| CommandError::Parameter)
+        core::str::from_utf8(value).map_err(|_| CommandError::Parameter)
     }
 
     /// A keyword and its value, both with the octets that the RFC allows.
     #[cold]
     pub(super) fn whole(&mut self) -> Result<(&'b str, Option<&'b str>), CommandError> {
+        // Whatever is wrong with a parameter that nobody knows: octets that are no text are worse.
+        if core::str::from_utf8(self.rest).is_err() {
+            return Err(CommandError::Parameter);
+        }
         // esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
         let (keyword, rest) = self.rest.split_at(run(self.rest, octets::keyword));
         if keyword.is_empty() || keyword.starts_with(b"-") {
