@@ -51,13 +51,19 @@ impl<'a> ReversePath<'a> {
     /// # Errors
     ///
     /// [`AddressError`] says what is wrong and at which octet of `input`.
-    #[inline]
     pub fn take(input: &'a [u8], utf8: bool) -> Result<(Self, &'a [u8]), AddressError> {
-        if let Some((address, rest)) = plain::take(input) {
-            return Ok((ReversePath::Address(address), rest));
+        if let Some(plain) = ReversePath::take_plain(input) {
+            return Ok(plain);
         }
         let (address, rest) = take_carefully(input, utf8)?;
         Ok((address.map_or(ReversePath::Null, ReversePath::Address), rest))
+    }
+
+    /// The same for the form that nearly all paths have: a dot-string at a name, all of it ASCII. `None` says nothing about others
+    /// but that [`take`](ReversePath::take) has to look at them.
+    #[inline(always)]
+    pub fn take_plain(input: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        plain::take(input).map(|(address, rest)| (ReversePath::Address(address), rest))
     }
 
     /// The mailbox, if the path is not null.
@@ -89,10 +95,9 @@ impl<'a> ForwardPath<'a> {
     /// # Errors
     ///
     /// [`AddressError`] says what is wrong and at which octet of `input`.
-    #[inline]
     pub fn take(input: &'a [u8], utf8: bool) -> Result<(Self, &'a [u8]), AddressError> {
-        if let Some((address, rest)) = plain::take(input) {
-            return Ok((ForwardPath::Address(address), rest));
+        if let Some(plain) = ForwardPath::take_plain(input) {
+            return Ok(plain);
         }
         // RFC 5321 §4.1.1.3
         if let Some((path, rest)) = input.split_at_checked("<postmaster>".len())
@@ -104,6 +109,13 @@ impl<'a> ForwardPath<'a> {
             (Some(address), rest) => Ok((ForwardPath::Address(address), rest)),
             (None, _) => Err(AddressError::new(AddressFault::EmptyPath, 1)),
         }
+    }
+
+    /// The same for the form that nearly all paths have: a dot-string at a name, all of it ASCII. `None` says nothing about others
+    /// but that [`take`](ForwardPath::take) has to look at them.
+    #[inline(always)]
+    pub fn take_plain(input: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        plain::take(input).map(|(address, rest)| (ForwardPath::Address(address), rest))
     }
 
     /// The mailbox, if the path has a domain.

@@ -32,23 +32,28 @@ static CLASSES: [u8; 256] = {
 /// Takes `<local@domain>` off the front of `input`, if the local part is a dot-string and the domain a name, all in ASCII and
 /// nothing wrong with them. `None` leaves the path to the careful reading, which knows quotes, literals, routes and UTF-8,
 /// and says what is wrong.
-#[inline]
+#[inline(always)]
 pub(super) fn take(input: &[u8]) -> Option<(Address<'_>, &[u8])> {
+    let (local_len, domain_len) = lengths(input)?;
+    let (local, behind) = input.get(1..)?.split_at_checked(local_len)?;
+    let (domain, rest) = behind.get(1..)?.split_at_checked(domain_len)?;
+    // All octets of both classes are ASCII.
+    let local = LocalPart::from_checked(Text::from_checked(local));
+    Some((Address { local, domain: Domain::from_checked_name(domain) }, rest.get(1..)?))
+}
+
+/// The lengths of both parts. A function of its own, as the address is best put together where it is wanted.
+#[inline(never)]
+fn lengths(input: &[u8]) -> Option<(usize, usize)> {
     let (b'<', content) = input.split_first()? else { return None };
     let local_len = dotted(content, ATOM, |_| true)?;
     let (b'@', behind) = content[local_len..].split_first()? else { return None };
     let domain_len = dotted(behind, LABEL, |label| {
         label.len() <= LABEL_MAX && label.first() != Some(&b'-') && label.last() != Some(&b'-')
     })?;
-    let (b'>', rest) = behind[domain_len..].split_first()? else { return None };
-    let length = local_len + 1 + domain_len;
-    // Shorter than that, no part of it is too long.
-    if length > PATH_MAX - 2 {
-        return None;
-    }
-    // All octets of both classes are ASCII.
-    let local = LocalPart::from_checked(Text::from_checked(&content[..local_len]));
-    Some((Address { local, domain: Domain::from_checked_name(&behind[..domain_len]) }, rest))
+    let (b'>', _) = behind[domain_len..].split_first()? else { return None };
+    // Where all is shorter than that, no part is too long.
+    (local_len + 1 + domain_len <= PATH_MAX - 2).then_some((local_len, domain_len))
 }
 
 /// The length of the words at the front that are parted by single dots and made of octets of a class.

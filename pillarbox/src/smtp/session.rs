@@ -199,7 +199,7 @@ impl Connection {
                 self.verdict("connection", verdict)
             }
             Question::Hello(hello) => {
-                self.facts.hello = Some(hello.name.into_owned());
+                self.facts.hello = Some(hello.name.into_string());
                 Answer::Accept
             }
             Question::StartTls | Question::Verify => Answer::Accept,

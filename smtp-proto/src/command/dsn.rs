@@ -3,6 +3,8 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 
+use pillarbox_core::Text;
+
 use super::CommandError;
 use super::octets::{Begin, Front, atext, front, is_xchars, run};
 use super::parameters::{Parameters, xtext};
@@ -58,19 +60,28 @@ pub(super) fn notify(parameters: &mut Parameters<'_>) -> Result<Notify, CommandE
 }
 
 /// RFC 3461 §4.2: `addr-type ";" xtext`
-pub(super) fn orcpt(value: &str) -> Result<Orcpt<'_>, CommandError> {
+pub(super) fn orcpt<'b>(parameters: &mut Parameters<'b>) -> Result<Orcpt<'b>, CommandError> {
+    let value = parameters.octets();
     if value.len() > ORCPT_MAX {
         return Err(CommandError::Parameter);
     }
-    let is_usual = Begin::of(value.as_bytes()).is(const { front("RFC822;") });
-    let type_len = if is_usual { "RFC822".len() } else { run(value.as_bytes(), atext) };
-    let (addr_type, encoded) = value.split_at(type_len);
+    // Nearly all are of this form.
+    if let Some((addr_type, [b';', address @ ..])) = value.split_at_checked("rfc822".len())
+        && addr_type.eq_ignore_ascii_case(b"rfc822")
+        && !address.is_empty()
+        && is_xchars(address)
+    {
+        return Ok(Orcpt { addr_type: Text::from_checked(addr_type), address: Text::from_checked(address) });
+    }
+    let value = parameters.checked(value)?;
+    let (addr_type, encoded) = value.split_at(run(value.as_bytes(), atext));
     let encoded = encoded.strip_prefix(';').ok_or(CommandError::Parameter)?;
     if addr_type.is_empty() || encoded.is_empty() {
         return Err(CommandError::Parameter);
     }
     let address = if addr_type.eq_ignore_ascii_case("utf-8") { unitext(encoded) } else { printable(encoded) };
-    Ok(Orcpt { addr_type: Cow::Borrowed(addr_type), address: address.ok_or(CommandError::Parameter)? })
+    let address = address.ok_or(CommandError::Parameter)?;
+    Ok(Orcpt { addr_type: addr_type.into(), address: address.into() })
 }
 
 /// Decodes xtext. RFC 3461 §4.2, §4.4: what was encoded is printable ASCII. A control in it could only be there to break the
@@ -181,7 +192,10 @@ mod tests {
             ("utf-8;zo\\x{EB}@b.example", "utf-8", "zoë@b.example"),
             ("utf-8;zoë\\x{20}\\x{5C}\\x{2B}\\x{3D}\\x{1F600}@b.example", "utf-8", "zoë \\+=\u{1F600}@b.example"),
         ] {
-            let orcpt = orcpt(value).expect(value);
+            let (text, utf8) = (format!(" X={value}"), !value.is_ascii());
+            let mut parameters = Parameters::of(text.as_bytes(), utf8).unwrap();
+            assert!(parameters.next() && parameters.is(front("X=")));
+            let orcpt = orcpt(&mut parameters).expect(value);
             assert_eq!((&*orcpt.addr_type, &*orcpt.address), (addr_type, address));
             assert_eq!(orcpt.clone().into_owned(), orcpt);
         }
@@ -212,7 +226,8 @@ mod tests {
             "utf-8;\\x{2B",
             &long,
         ] {
-            assert_eq!(orcpt(wrong), Err(CommandError::Parameter), "{wrong}");
+            let read = read(wrong, |parameters| orcpt(parameters).map(Orcpt::into_owned));
+            assert_eq!(read, Err(CommandError::Parameter), "{wrong}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use pillarbox_core::address::{AddressFault, ForwardPath, ReversePath};
+use pillarbox_core::address::{AddressError, AddressFault, ForwardPath, ReversePath};
 
 use super::extensions::{self, Extensions};
 use super::octets::{Begin, Front, front, take};
@@ -11,16 +11,42 @@ use super::parameters::{self, Parameters, once};
 use super::{Command, CommandError, dsn, has_last_word, worst};
 use crate::server::{Mail, Rcpt};
 
-/// MAIL with its argument.
+// A command is large. So that it is written once, where the caller wants it, what makes it is inlined into the two functions
+// that return it; senders and recipients of a rare form go another way.
+
+/// `"FROM:" Reverse-path [SP Mail-parameters]`
 #[inline(never)]
 pub(super) fn mail<'b>(line: &[u8], argument: &'b [u8], understood: &[String]) -> Result<Command<'b>, CommandError> {
-    match read_mail(argument, understood) {
+    let Some(path) = after_keyword(argument, const { front("FROM:") }) else {
+        return Err(worst(line, CommandError::Argument));
+    };
+    let Some((from, rest)) = ReversePath::take_plain(path) else { return any_mail(line, path, understood) };
+    match mail_parameters(from, rest, None, understood) {
         Ok(mail) => Ok(Command::Mail(mail)),
         Err(error) => Err(worst(line, error)),
     }
 }
 
-/// RCPT with its argument; in a transaction with SMTPUTF8 or in another.
+/// MAIL with a sender of any form.
+#[cold]
+fn any_mail<'b>(line: &[u8], path: &'b [u8], understood: &[String]) -> Result<Command<'b>, CommandError> {
+    // The parameter that allows UTF-8 in the path stands behind it.
+    let read = match ReversePath::take(path, false) {
+        Ok((from, rest)) => Ok((from, rest, None)),
+        Err(error) if error.fault == AddressFault::NonAscii => match ReversePath::take(path, true) {
+            Ok((from, rest)) => Ok((from, rest, Some(error))),
+            Err(invalid) if has_last_word(path, "SMTPUTF8") => Err(invalid),
+            Err(_) => Err(error),
+        },
+        Err(error) => Err(error),
+    };
+    let mail = read
+        .map_err(CommandError::Sender)
+        .and_then(|(from, rest, needs_utf8)| mail_parameters(from, rest, needs_utf8, understood));
+    mail.map(Command::Mail).map_err(|error| worst(line, error))
+}
+
+/// `"TO:" Forward-path [SP Rcpt-parameters]`, in a transaction with SMTPUTF8 or in another.
 #[inline(never)]
 pub(super) fn rcpt<'b>(
     line: &[u8],
@@ -28,17 +54,32 @@ pub(super) fn rcpt<'b>(
     utf8: bool,
     understood: &[String],
 ) -> Result<Command<'b>, CommandError> {
-    match read_rcpt(argument, utf8, understood) {
+    let Some(path) = after_keyword(argument, const { front("TO:") }) else {
+        return Err(worst(line, CommandError::Argument));
+    };
+    let Some((to, rest)) = ForwardPath::take_plain(path) else { return any_rcpt(line, path, utf8, understood) };
+    match rcpt_parameters(to, rest, utf8, understood) {
         Ok(rcpt) => Ok(Command::Rcpt(rcpt)),
         Err(error) => Err(worst(line, error)),
     }
 }
 
-/// `"FROM:" Reverse-path [SP Mail-parameters]`
-// Inlined, as its caller's result is large and should be written once.
+/// RCPT with a recipient of any form.
+#[cold]
+fn any_rcpt<'b>(line: &[u8], path: &'b [u8], utf8: bool, understood: &[String]) -> Result<Command<'b>, CommandError> {
+    let read = ForwardPath::take(path, utf8).map_err(CommandError::Recipient);
+    let rcpt = read.and_then(|(to, rest)| rcpt_parameters(to, rest, utf8, understood));
+    rcpt.map(Command::Rcpt).map_err(|error| worst(line, error))
+}
+
+/// Reads what stands behind the sender. `needs_utf8` is what is wrong with the sender where SMTPUTF8 is not among it.
 #[inline(always)]
-fn read_mail<'b>(argument: &'b [u8], understood: &[String]) -> Result<Mail<'b>, CommandError> {
-    const FROM: Front = front("FROM:");
+fn mail_parameters<'b>(
+    from: ReversePath<'b>,
+    rest: &'b [u8],
+    needs_utf8: Option<AddressError>,
+    understood: &[String],
+) -> Result<Mail<'b>, CommandError> {
     const SIZE: Front = front("SIZE=");
     const BODY: Front = front("BODY=");
     const AUTH: Front = front("AUTH=");
@@ -46,17 +87,6 @@ fn read_mail<'b>(argument: &'b [u8], understood: &[String]) -> Result<Mail<'b>, 
     const RET: Front = front("RET=");
     const ENVID: Front = front("ENVID=");
 
-    let path = after_keyword(argument, FROM)?;
-    // The parameter that allows UTF-8 in the path stands behind it.
-    let (from, rest, needs_utf8) = match ReversePath::take(path, false) {
-        Ok((from, rest)) => (from, rest, None),
-        Err(error) if error.fault == AddressFault::NonAscii => match ReversePath::take(path, true) {
-            Ok((from, rest)) => (from, rest, Some(error)),
-            Err(invalid) if has_last_word(path, "SMTPUTF8") => return Err(CommandError::Sender(invalid)),
-            Err(_) => return Err(CommandError::Sender(error)),
-        },
-        Err(error) => return Err(CommandError::Sender(error)),
-    };
     let mut parameters = Parameters::of(rest, false)?;
     let (mut size, mut body, mut smtputf8, mut auth, mut ret, mut envid) = (None, None, None, None, None, None);
     let mut rare = Extensions::default();
@@ -98,22 +128,24 @@ fn read_mail<'b>(argument: &'b [u8], understood: &[String]) -> Result<Mail<'b>, 
     })
 }
 
-/// `"TO:" Forward-path [SP Rcpt-parameters]`
+/// Reads what stands behind the recipient.
 #[inline(always)]
-fn read_rcpt<'b>(argument: &'b [u8], utf8: bool, understood: &[String]) -> Result<Rcpt<'b>, CommandError> {
-    const TO: Front = front("TO:");
+fn rcpt_parameters<'b>(
+    to: ForwardPath<'b>,
+    rest: &'b [u8],
+    utf8: bool,
+    understood: &[String],
+) -> Result<Rcpt<'b>, CommandError> {
     const NOTIFY: Front = front("NOTIFY=");
     const ORCPT: Front = front("ORCPT=");
 
-    let path = after_keyword(argument, TO)?;
-    let (to, rest) = ForwardPath::take(path, utf8).map_err(CommandError::Recipient)?;
     let mut parameters = Parameters::of(rest, utf8)?;
     let (mut notify, mut orcpt, mut others) = (None, None, Vec::new());
     while parameters.next() {
         if parameters.is(NOTIFY) {
             once(&mut notify, dsn::notify(&mut parameters)?)?;
         } else if parameters.is(ORCPT) {
-            once(&mut orcpt, dsn::orcpt(parameters.text()?)?)?;
+            once(&mut orcpt, dsn::orcpt(&mut parameters)?)?;
         } else {
             let (keyword, value) = other(&mut parameters, &["NOTIFY", "ORCPT"])?;
             extensions::keep(&mut others, keyword, value, understood)?;
@@ -136,11 +168,11 @@ fn other<'b>(parameters: &mut Parameters<'b>, known: &[&str]) -> Result<(&'b str
 /// What stands behind `FROM:` or `TO:`.
 // Deviates from RFC 5321 §3.3: because clients put a space behind the colon, and nothing else can be meant by it.
 #[inline(always)]
-fn after_keyword(argument: &[u8], keyword: Front) -> Result<&[u8], CommandError> {
+fn after_keyword(argument: &[u8], keyword: Front) -> Option<&[u8]> {
     let mut path = argument;
     if !keyword.take(&mut path, Begin::of(argument)) {
-        return Err(CommandError::Argument);
+        return None;
     }
     while take(&mut path, b' ') {}
-    Ok(path)
+    Some(path)
 }

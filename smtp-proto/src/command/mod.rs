@@ -198,9 +198,16 @@ static FRONTS: [Front; VERBS.len()] = {
 impl Verb {
     /// The verb at the front of a line, in any case of letters; `None` if it is not known.
     pub fn of(line: &[u8]) -> Option<Verb> {
-        let (begin, mut rest) = (Begin::of(line), line);
-        let at = FRONTS.iter().position(|verb| begin.is(*verb))?;
-        (FRONTS[at].take(&mut rest, begin) && is_end(rest)).then_some(VERBS[at].verb)
+        Verb::take(line).map(|(verb, _)| verb)
+    }
+
+    /// The verb at the front of a line, and what stands behind it.
+    #[inline(always)]
+    fn take(line: &[u8]) -> Option<(Verb, &[u8])> {
+        let begin = Begin::of(line);
+        let (row, front) = VERBS.iter().zip(&FRONTS).find(|(_, front)| begin.is(**front))?;
+        let mut rest = line;
+        (front.take(&mut rest, begin) && is_end(rest)).then_some((row.verb, rest))
     }
 
     /// The verb in capitals.
@@ -343,8 +350,8 @@ pub fn parse_in(line: &[u8], utf8: bool) -> Result<Command<'_>, CommandError> {
 ///
 /// As [`parse`].
 pub fn parse_with<'b>(line: &'b [u8], utf8: bool, understood: Understood<'_>) -> Result<Command<'b>, CommandError> {
-    let verb = Verb::of(line).ok_or_else(|| worst(line, CommandError::Unknown))?;
-    let argument = trim_spaces(&line[verb.as_str().len()..]);
+    let (verb, argument) = Verb::take(line).ok_or_else(|| worst(line, CommandError::Unknown))?;
+    let argument = trim_spaces(argument);
     match verb {
         Verb::Mail => envelope::mail(line, argument, understood.mail),
         Verb::Rcpt => envelope::rcpt(line, argument, utf8, understood.rcpt),

@@ -14,14 +14,19 @@ const fn each(octet: u8) -> u64 {
 /// Whether all octets fit. `fits` has no branches, so that the compiler makes vector code of a block.
 #[inline(always)]
 pub(super) fn all(octets: &[u8], fits: impl Fn(u8) -> bool) -> bool {
-    // The last block may have octets in common with the one before it.
-    match octets.last_chunk::<16>() {
-        Some(last) => octets.as_chunks::<16>().0.iter().all(|block| all_of(block, &fits)) && all_of(last, fits),
-        None => match (octets.first_chunk::<8>(), octets.last_chunk::<8>()) {
+    let Some(last) = octets.last_chunk::<16>() else {
+        return match (octets.first_chunk::<8>(), octets.last_chunk::<8>()) {
             (Some(first), Some(last)) => all_of(first, &fits) & all_of(last, fits),
             _ => octets.iter().all(|octet| fits(*octet)),
-        },
+        };
+    };
+    for block in octets.as_chunks::<16>().0 {
+        if !all_of(block, &fits) {
+            return false;
+        }
     }
+    // It may have octets in common with the block before it.
+    all_of(last, fits)
 }
 
 #[inline(always)]
@@ -42,7 +47,7 @@ pub(super) fn is_uncontrolled(octets: &[u8]) -> bool {
 }
 
 /// All octets can stand in the name of a host, or in an address literal.
-#[inline(never)]
+#[inline]
 pub(super) fn is_host_name(octets: &[u8]) -> bool {
     let is_mark = |octet| (octet == b'[') | (octet == b']') | (octet == b'_');
     all(octets, |octet| is_in(octet | 0x20, b'a', b'z') | (is_in(octet, b'-', b':') & (octet != b'/')) | is_mark(octet))
@@ -55,7 +60,7 @@ pub(super) fn is_value(octets: &[u8]) -> bool {
 }
 
 /// The same of xtext that stands for itself (RFC 3461 §4).
-#[inline(never)]
+#[inline]
 pub(super) fn is_xchars(octets: &[u8]) -> bool {
     all(octets, |octet| is_in(octet, b'!', b'~') & (octet != b'=') & (octet != b'+'))
 }

@@ -61,14 +61,20 @@ impl<'b> Parameters<'b> {
     pub(super) fn size(&mut self) -> Result<u64, CommandError> {
         let (mut size, digits) = (0_u64, self.rest);
         let mut rest = digits;
-        while let [digit @ b'0'..=b'9', behind @ ..] = rest {
-            size = size.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
+        while let [octet, behind @ ..] = rest {
+            let digit = octet.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            size = size.wrapping_mul(10).wrapping_add(u64::from(digit));
             rest = behind;
         }
         self.rest = rest;
         self.end()?;
         match digits.len() - rest.len() {
-            1..=20 => Ok(size),
+            // So few do not wrap.
+            1..=19 => Ok(size),
+            20 => Ok(saturated(&digits[..20])),
             _ => Err(CommandError::Parameter),
         }
     }
@@ -108,8 +114,20 @@ impl<'b> Parameters<'b> {
     /// A value, with the octets that the RFC allows.
     #[inline]
     pub(super) fn text(&mut self) -> Result<&'b str, CommandError> {
+        let value = self.octets();
+        self.checked(value)
+    }
+
+    /// All up to the end of the parameter, whatever it is.
+    #[inline(always)]
+    pub(super) fn octets(&mut self) -> &'b [u8] {
         let (value, rest) = self.rest.split_at(memchr(b' ', self.rest).unwrap_or(self.rest.len()));
         self.rest = rest;
+        value
+    }
+
+    /// A value of [`octets`](Parameters::octets), if it has those that the RFC allows.
+    pub(super) fn checked(&self, value: &'b [u8]) -> Result<&'b str, CommandError> {
         // esmtp-value = 1*(%d33-60 / %d62-126)
         let fits = |octet: &u8| is_value(&[*octet]) || !octet.is_ascii();
         if value.is_empty() || !(is_value(value) || (self.utf8 && value.iter().all(fits))) {
@@ -144,6 +162,12 @@ impl<'b> Parameters<'b> {
     fn end(&self) -> Result<(), CommandError> {
         if is_end(self.rest) { Ok(()) } else { Err(CommandError::Parameter) }
     }
+}
+
+/// The number that digits make, or the largest one.
+#[cold]
+fn saturated(digits: &[u8]) -> u64 {
+    digits.iter().fold(0_u64, |size, digit| size.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
 }
 
 /// Keeps a value; a second one is an error (RFC 1870 §6 says so for SIZE).

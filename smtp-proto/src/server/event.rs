@@ -292,15 +292,15 @@ impl Notify {
 #[non_exhaustive]
 pub struct Orcpt<'b> {
     /// The type of the address, usually `rfc822` or `utf-8` (RFC 6533 §3).
-    pub addr_type: Cow<'b, str>,
+    pub addr_type: Text<'b>,
     /// The address, decoded: printable, and ASCII unless the type is `utf-8`. It need not fit the type's own grammar.
-    pub address: Cow<'b, str>,
+    pub address: Text<'b>,
 }
 
 impl Orcpt<'_> {
     /// The same with bytes of its own.
     pub fn into_owned(self) -> Orcpt<'static> {
-        Orcpt { addr_type: owned(self.addr_type), address: owned(self.address) }
+        Orcpt { addr_type: self.addr_type.into_owned(), address: self.address.into_owned() }
     }
 }
 
