@@ -8,8 +8,7 @@ started=()
 cleanup_peers() {
     status=$?
     for peer in ${started[@]+"${started[@]}"}; do kill -TERM "$peer" 2>/dev/null || true; done
-    (exit $status)
-    cleanup
+    cleanup $status
 }
 trap cleanup_peers EXIT
 
