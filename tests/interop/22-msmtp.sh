@@ -2,6 +2,8 @@
 # msmtp as a client of our server: STARTTLS and implicit TLS with the certificate checked, and each login that it knows and we offer.
 source "$(dirname "$0")/lib.sh"
 start
+# The accounts are read again when the file changes: now they have SCRAM keys.
+echo "$user:$(doveadm pw -s SCRAM-SHA-256 -p "$password")" >"$data/passwd"
 ca=$data/tls/certificate.pem
 printf 'From: you@localhost\nTo: you@localhost\nSubject: msmtp\n\n.\n..two dots\nend\n' >"$work/message"
 send() { # arguments
