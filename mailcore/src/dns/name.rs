@@ -134,6 +134,25 @@ impl Name {
         Some(self.0.split_once('.').map_or(Name::root(), |(_, parent)| Name(parent.to_owned())))
     }
 
+    /// The name of its last `labels` labels; itself if it has no more.
+    ///
+    /// ```
+    /// use pillarbox_core::dns::Name;
+    ///
+    /// let name = "a.mail.example.com".parse::<Name>()?;
+    /// assert_eq!(name.suffix(2).as_str(), "example.com");
+    /// assert_eq!(name.suffix(9), name);
+    /// # Ok::<(), pillarbox_core::dns::NameError>(())
+    /// ```
+    #[must_use]
+    pub fn suffix(&self, labels: usize) -> Name {
+        match labels.checked_sub(1).map(|before| self.0.rmatch_indices('.').nth(before)) {
+            None => Name::root(),
+            Some(None) => self.clone(),
+            Some(Some((dot, _))) => Name(self.0[dot + 1..].to_owned()),
+        }
+    }
+
     /// Whether it is `other` or below it, label by label: `evilexample.com` is not within `example.com`.
     pub fn is_within(&self, other: &Name) -> bool {
         match self.0.strip_suffix(other.as_str()) {
@@ -217,6 +236,9 @@ mod tests {
         assert_eq!(Name::root().parent(), None);
         assert_eq!(Name::root().to_string(), ".");
         assert_eq!(Name::root().labels().count(), 0);
+        assert_eq!(name("a.b").suffix(0), Name::root());
+        assert_eq!(name("a.b").suffix(1), name("b"));
+        assert_eq!(Name::root().suffix(1), Name::root());
         assert_eq!(name("b").with_prefix("_dmarc"), Ok(name("_dmarc.b")));
     }
 
