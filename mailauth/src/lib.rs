@@ -3,6 +3,7 @@
 
 extern crate alloc;
 
+pub mod dmarc;
 pub mod from;
 pub mod idn;
 #[cfg(feature = "ring")]
