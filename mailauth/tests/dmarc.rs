@@ -263,6 +263,8 @@ fn a_walk_has_eight_steps() {
     assert_eq!(questions(&from("b.example"), &dkim("b.example"), &zone).len(), 1);
     assert_eq!(questions(&from("b.example"), &dkim("other.test"), &zone).len(), 1);
     assert_eq!(questions(&from("b.example"), &dkim("x.b.example"), &zone).len(), 3);
+    // Once the author's organization is known, nothing needs to be asked about a stranger.
+    assert_eq!(questions(&from("b.example"), &dkim("x.c.example"), &zone).len(), 2);
 }
 
 /// RFC 9989 §4.10.1, §4.10.2, and the examples of Appendix B.4.
@@ -422,6 +424,9 @@ fn which_policy_applies() {
     // A record of the author's own domain speaks by "p" alone.
     let own = zone(&[("x.a.example", "v=DMARC1; p=none; sp=reject"), ("a.example", "v=DMARC1; p=reject")]);
     assert_eq!(check(&from("x.a.example"), &Evidence::default(), &own).applied_policy, Some(None));
+    let own =
+        FixedZone::new().with("_dmarc.a.example", Record::txt("v=DMARC1; p=reject; np=none")).failing("a.example");
+    assert_eq!(questions(&from("a.example"), &Evidence::default(), &own).len(), 1);
 }
 
 /// RFC 9989 §4.7 (`t`), RFC 7489 §6.6.4 (`pct`)

@@ -178,25 +178,21 @@ impl<'n> Walk<'n> {
         Some(walk)
     }
 
-    /// RFC 9989 §4.10.2
+    /// RFC 9989 §4.10.2. A record that says what its domain is ends the way, so that only the last one matters: of the
+    /// others it is the one with the fewest labels.
     pub(super) fn organizational_domain(&self) -> Name {
-        for (domain, record) in &self.records {
-            match record.public_suffix_domain {
-                PublicSuffixDomain::No => return domain.clone(),
-                PublicSuffixDomain::Yes if domain != self.start => {
-                    return self.start.suffix(domain.labels().count() + 1);
-                }
-                PublicSuffixDomain::Yes | PublicSuffixDomain::Unknown => {}
+        match self.records.last() {
+            None => self.start.clone(),
+            // At the start this is the start itself.
+            Some((domain, record)) if record.public_suffix_domain == PublicSuffixDomain::Yes => {
+                self.start.suffix(domain.labels().count() + 1)
             }
+            Some((domain, _)) => domain.clone(),
         }
-        self.records.last().map_or(self.start, |(domain, _)| domain).clone()
     }
 
-    /// The record of the organizational domain, or else of the public suffix.
+    /// The record of the organizational domain, or else of the public suffix, which then is the last.
     fn policy_record_above(&self, organization: &Name) -> Option<PolicyRecord> {
-        let is_public_suffix = |domain: &Name, record: &Record| {
-            record.public_suffix_domain == PublicSuffixDomain::Yes && domain != self.start
-        };
         let found = |place| {
             move |(domain, record): &(Name, Record)| PolicyRecord {
                 domain: domain.clone(),
@@ -205,8 +201,8 @@ impl<'n> Walk<'n> {
             }
         };
         let of_organization = self.records.iter().find(|(domain, _)| domain == organization);
-        let of_public_suffix = || self.records.iter().find(|(domain, record)| is_public_suffix(domain, record));
-        of_organization.map(found(Place::Organization)).or_else(|| of_public_suffix().map(found(Place::PublicSuffix)))
+        let of_organization = of_organization.map(found(Place::Organization));
+        of_organization.or_else(|| self.records.last().map(found(Place::PublicSuffix)))
     }
 }
 

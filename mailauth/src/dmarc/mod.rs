@@ -1,6 +1,8 @@
 //! DMARC (RFC 9989, and the ways of RFC 7489 that differ): does the domain that a message shows as its author's stand behind
 //! it, and what does that domain want done if not?
 //!
+//! RFC 9989 was read in its last draft, draft-ietf-dmarc-dmarcbis-41; section numbers are those of the draft.
+//!
 //! ```text
 //!   header --> Authors ------------------------> Check <---- Evidence <-- SPF, DKIM
 //!                        _dmarc.* questions  <--   |
