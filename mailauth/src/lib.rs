@@ -4,6 +4,7 @@
 extern crate alloc;
 
 pub mod idn;
+pub mod reports;
 #[cfg(feature = "ring")]
 mod ring_crypto;
 mod tag_list;

@@ -1,0 +1,3 @@
+//! Reports as a whole: published ones, hostile ones, and ours read again.
+
+mod destinations;
