@@ -23,18 +23,26 @@ mod destination;
 mod due;
 pub mod failure;
 mod fault;
+#[cfg(feature = "reports")]
+mod mail_parts;
 mod mime;
 mod period;
 mod rate_limit;
 mod report_id;
 mod text;
+#[cfg(feature = "reports")]
+mod unpack;
 mod uri;
 mod words;
 
 pub use destination::{Decision, Destination, DestinationLimits, Destinations, ReportKind, VerifyDestinations};
 pub use due::{DueReports, FailedMessage, FailureOptions};
 pub use fault::{Fault, FaultKind, Faults};
+#[cfg(feature = "reports")]
+pub use mail_parts::MailLimits;
 pub use period::Period;
 pub use rate_limit::{RateLimit, RateLimits};
 pub use report_id::ReportId;
+#[cfg(feature = "reports")]
+pub use unpack::{UnpackError, UnpackLimits, gzip, unpack};
 pub use uri::{ReportUri, UriError, UriList};

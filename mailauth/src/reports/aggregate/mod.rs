@@ -7,6 +7,10 @@
 mod collect;
 mod mail;
 mod name;
+#[cfg(feature = "reports")]
+mod parse;
+#[cfg(feature = "reports")]
+mod read;
 mod write;
 
 use alloc::string::String;
@@ -17,6 +21,10 @@ pub use super::period::Period;
 pub use collect::{Added, CollectLimits, Collected, Collector, DkimSeen, Observation, PublishedPolicy, SpfSeen};
 pub use mail::{AggregateMail, Attachment};
 pub use name::{Packing, ReportName};
+#[cfg(feature = "reports")]
+pub use parse::{ParseError, ParseLimits, Parsed};
+#[cfg(feature = "reports")]
+pub use read::{ReadError, ReadLimits};
 
 use super::words::words;
 

@@ -7,6 +7,8 @@
 
 mod fields;
 mod mail;
+#[cfg(feature = "reports")]
+mod read;
 mod redact;
 
 use alloc::string::String;
@@ -20,6 +22,8 @@ use pillarbox_core::dns::Name;
 
 pub use fields::FeedbackLimits;
 pub use mail::{FailureMail, Include};
+#[cfg(feature = "reports")]
+pub use read::{FailureReadError, FailureReport, Original};
 pub use redact::Redactor;
 
 use super::words::words;
