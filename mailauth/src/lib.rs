@@ -6,6 +6,7 @@ extern crate alloc;
 pub mod dmarc;
 pub mod from;
 pub mod idn;
+pub mod reports;
 #[cfg(feature = "ring")]
 mod ring_crypto;
 mod tag_list;

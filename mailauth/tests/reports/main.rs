@@ -1,0 +1,9 @@
+//! Reports as a whole: published ones, hostile ones, and ours read again.
+
+mod destinations;
+mod forms;
+mod hostile;
+mod mails;
+mod round_trip;
+mod schema;
+mod suites;
