@@ -3,13 +3,18 @@
 
 extern crate alloc;
 
+pub mod authres;
+pub mod dane;
 pub mod dmarc;
 pub mod from;
 pub mod idn;
+pub mod mta_sts;
 pub mod reports;
 #[cfg(feature = "ring")]
 mod ring_crypto;
 mod tag_list;
+mod text_record;
+pub mod tls_rpt;
 
 #[cfg(feature = "ring")]
 pub use ring_crypto::RingCrypto;

@@ -73,6 +73,7 @@
 //! | `tls` | yes | STARTTLS and implicit TLS through rustls; you bring the configuration |
 //! | `maildir` | yes | `store::MaildirStore`, compatible on disk with Dovecot's |
 //! | `passwd` | yes | `passwd`: accounts in a file of Dovecot's format |
+//! | `hickory` | | `dns`: a resolver that asks name servers |
 //! | `testing` | | `testing`: a stepped clock, conformance suites for parts |
 //!
 //! # Limits
@@ -88,6 +89,8 @@
 
 pub mod crypto;
 pub mod delivery;
+#[cfg(feature = "hickory")]
+pub mod dns;
 #[cfg(feature = "tokio")]
 pub mod imap;
 #[cfg(feature = "tokio")]
