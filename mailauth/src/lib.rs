@@ -4,8 +4,10 @@
 extern crate alloc;
 
 pub mod idn;
+pub mod iprev;
 #[cfg(feature = "ring")]
 mod ring_crypto;
+pub mod spf;
 mod tag_list;
 
 #[cfg(feature = "ring")]

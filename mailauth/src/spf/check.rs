@@ -1,0 +1,599 @@
+//! The check itself (`check_host()` of RFC 7208 §4).
+
+use alloc::collections::VecDeque;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::mem;
+use core::net::IpAddr;
+
+use pillarbox_core::address::ReversePath;
+use pillarbox_core::dns::{self, DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name, Question, QuestionId, RecordKind};
+
+use super::macros::{self, Values};
+use super::outcome::{Subject, Visited};
+use super::record::{Prefixes, Record, RecordError};
+use super::trace::{Answered, Trace, What};
+use super::{Broad, Client, Counters, Identity, Limits, Outcome, Problem, SpfResult};
+use crate::idn;
+
+/// A check of one identity. The [module](super) has an example.
+#[derive(Debug)]
+pub struct Check {
+    pub(super) limits: Limits,
+    pub(super) identity: Identity,
+    pub(super) subject: Subject,
+    /// Records that were gone through; frames and steps refer to them.
+    pub(super) visited: Vec<Visited>,
+    /// The record that is gone through, and those whose `include`s led there.
+    pub(super) frames: Vec<Frame>,
+    pub(super) state: State,
+    pub(super) phase: Phase,
+    /// The names of the client that lead back to it, once somebody has asked (RFC 7208 §5.5).
+    pub(super) validated: Option<Vec<Name>>,
+    pending: VecDeque<Question>,
+    open: Vec<QuestionId>,
+    next_id: u32,
+    pub(super) counters: Counters,
+    pub(super) broad: Option<Broad>,
+    pub(super) matched: Option<(usize, usize)>,
+    trace: Trace,
+    outcome: Option<Outcome>,
+}
+
+/// A record that is gone through.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) visited: usize,
+    /// The term that is looked at.
+    pub(super) term: usize,
+    /// Whether that term is counted already: it is looked at again when the names of the client are known.
+    pub(super) counted: bool,
+}
+
+/// Which answer is waited for.
+#[derive(Debug)]
+pub(super) enum State {
+    /// None: the check is finished.
+    Done,
+    Record(Asked, Via),
+    Addresses(Asked, Prefixes),
+    /// Of `exists`.
+    Existence(Asked),
+    Exchangers(Asked, Prefixes),
+    ExchangerHosts(Hosts),
+    Pointers(Asked),
+    PointerHosts(Hosts),
+    Explanation(Asked),
+}
+
+/// What is to be gone on with when the names of the client are known.
+#[derive(Debug)]
+pub(super) enum Phase {
+    Terms,
+    /// Of the record with this number.
+    Explain(usize),
+    Explanation(usize, String),
+}
+
+/// How a record came to be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Via {
+    Root,
+    Include,
+    Redirect,
+}
+
+#[derive(Debug)]
+pub(super) struct Asked {
+    id: QuestionId,
+    name: Name,
+    kind: RecordKind,
+}
+
+/// Names whose addresses are asked for at once, and looked at in their order.
+#[derive(Debug)]
+pub(super) struct Hosts {
+    first: QuestionId,
+    kind: RecordKind,
+    prefixes: Prefixes,
+    hosts: Vec<(Name, Option<(Answered, bool)>)>,
+    /// The first that was not looked at.
+    next: usize,
+    /// The domain whose exchangers they are, if it has more than are looked at.
+    too_many: Option<Name>,
+}
+
+impl Check {
+    /// Checks the name in HELO or EHLO (RFC 7208 §2.3).
+    pub fn helo(client: &Client, limits: Limits) -> Self {
+        Check::sender(client, Identity::Helo, "", &client.helo, limits)
+    }
+
+    /// Checks the path of MAIL (RFC 7208 §2.4).
+    pub fn mail_from(client: &Client, path: &ReversePath<'_>, limits: Limits) -> Self {
+        match path.address() {
+            Some(address) => {
+                let (local, domain) = (address.local().unquoted(), address.domain().as_str());
+                Check::sender(client, Identity::MailFrom, &local, domain, limits)
+            }
+            None => {
+                let mut check = Check::sender(client, Identity::MailFrom, "", &client.helo, limits);
+                check.subject.null_path = true;
+                check
+            }
+        }
+    }
+
+    /// Checks an identity that comes in parts: a local part without quotes, `postmaster` if it is empty, and a domain. What
+    /// is no domain name of two labels or more comes to [`SpfResult::None`], without a question.
+    pub fn sender(client: &Client, identity: Identity, local: &str, domain: &str, limits: Limits) -> Self {
+        let helo = idn::to_ascii(&client.helo).map_or_else(|_| client.helo.clone(), |helo| helo.into_owned());
+        let domain = parse_domain(domain);
+        let mut check = Check {
+            limits,
+            identity,
+            subject: Subject {
+                // RFC 7208 §5: a client with a mapped address is an IPv4 client.
+                ip: client.ip.to_canonical(),
+                helo,
+                // RFC 7208 §4.3
+                local: if local.is_empty() { "postmaster" } else { local }.into(),
+                domain,
+                receiver: client.receiver.clone(),
+                now: client.now,
+                null_path: false,
+            },
+            visited: Vec::with_capacity(4),
+            frames: Vec::with_capacity(4),
+            state: State::Done,
+            phase: Phase::Terms,
+            validated: None,
+            pending: VecDeque::new(),
+            open: Vec::new(),
+            next_id: 0,
+            counters: Counters::default(),
+            broad: None,
+            matched: None,
+            trace: Trace::default(),
+            outcome: None,
+        };
+        match &check.subject.domain {
+            Ok(domain) => {
+                let domain = domain.clone();
+                check.ask_record(domain, Via::Root);
+            }
+            Err(_) => check.finish(SpfResult::None, Some(Problem::NoDomain)),
+        }
+        check
+    }
+
+    pub(super) fn ask(&mut self, name: Name, kind: RecordKind) -> Asked {
+        let id = QuestionId(self.next_id);
+        self.next_id += 1;
+        self.pending.push_back(Question::new(id, name.clone(), kind));
+        Asked { id, name, kind }
+    }
+
+    pub(super) fn ask_record(&mut self, domain: Name, via: Via) {
+        self.state = State::Record(self.ask(domain, RecordKind::Txt), via);
+    }
+
+    fn ask_hosts(&mut self, names: Vec<Name>, prefixes: Prefixes, too_many: Option<Name>) -> Hosts {
+        let (first, kind) = (QuestionId(self.next_id), self.address_kind());
+        let ask = |name| (self.ask(name, kind).name, None);
+        Hosts { first, kind, prefixes, hosts: names.into_iter().map(ask).collect(), next: 0, too_many }
+    }
+
+    /// RFC 7208 §5: "when <ip> is an IPv4, "A" records are fetched; when <ip> is an IPv6 address, "AAAA" records are fetched".
+    pub(super) const fn address_kind(&self) -> RecordKind {
+        if self.subject.ip.is_ipv4() { RecordKind::A } else { RecordKind::Aaaa }
+    }
+
+    pub(super) fn step(&mut self, what: What) {
+        let depth = self.frames.len().saturating_sub(1);
+        self.trace.push(self.limits.steps_max, depth, what);
+    }
+
+    fn answered(&mut self, asked: Asked, answer: Answered) {
+        self.step(What::Answer { name: asked.name, kind: asked.kind, answer });
+    }
+
+    // RFC 7208 §4.4, §4.5
+    fn take_record(&mut self, asked: Asked, via: Via, answer: DnsAnswer) {
+        let records = match answer.outcome {
+            DnsOutcome::Found { records, .. } => records,
+            DnsOutcome::NoData | DnsOutcome::NoSuchName => {
+                let (name, answered) = (asked.name.clone(), Answered::of(&answer, asked.kind));
+                self.answered(asked, answered);
+                return self.no_record(name, via);
+            }
+            _ => return self.try_later(asked),
+        };
+        let mut texts = records.into_iter().filter_map(|(_, record)| match record {
+            dns::Record::Txt(strings) if is_record(&strings) => Some(strings),
+            _ => None,
+        });
+        let Some(mut strings) = texts.next() else { return self.no_record(asked.name, via) };
+        if texts.next().is_some() {
+            return self.finish(SpfResult::PermError, Some(Problem::SeveralRecords(asked.name)));
+        }
+        if strings.iter().map(Vec::len).sum::<usize>() > self.limits.record_size_max.min(u16::MAX.into()) {
+            return self.finish(SpfResult::PermError, Some(Problem::RecordSize(asked.name)));
+        }
+        // RFC 7208 §3.3: strings are joined without a space.
+        let text = if strings.len() == 1 { strings.swap_remove(0) } else { strings.concat() };
+        let record = match Record::from_text(text) {
+            Ok(record) => record,
+            Err((error, text)) => {
+                let problem = Problem::Syntax { domain: asked.name, error, term: excerpt(&text, error) };
+                return self.finish(SpfResult::PermError, Some(problem));
+            }
+        };
+        let visited = self.visited.len();
+        self.visited.push(Visited { domain: asked.name, record });
+        if via == Via::Redirect {
+            self.frames.pop();
+        }
+        self.frames.push(Frame { visited, term: 0, counted: false });
+        self.step(What::Record { visited });
+        self.evaluate();
+    }
+
+    fn no_record(&mut self, domain: Name, via: Via) {
+        // RFC 7208 §5.2, §6.1: who leads elsewhere must lead to a record.
+        let result = if via == Via::Root { SpfResult::None } else { SpfResult::PermError };
+        self.finish(result, Some(Problem::NoRecord(domain)));
+    }
+
+    fn try_later(&mut self, asked: Asked) {
+        let problem = Problem::Dns(asked.name.clone(), asked.kind);
+        self.answered(asked, Answered::TryLater);
+        self.finish(SpfResult::TempError, Some(problem));
+    }
+
+    fn take_addresses(&mut self, asked: Asked, prefixes: Prefixes, answer: &DnsAnswer) {
+        let answered = Answered::of(answer, asked.kind);
+        if answered == Answered::TryLater {
+            return self.try_later(asked);
+        }
+        let is_client = self.is_client(answer, prefixes);
+        self.answered(asked, answered);
+        self.go_on(answered, is_client);
+    }
+
+    // RFC 7208 §5.7: "If any A record is returned, this mechanism matches."
+    fn take_existence(&mut self, asked: Asked, answer: &DnsAnswer) {
+        let answered = Answered::of(answer, asked.kind);
+        if answered == Answered::TryLater {
+            return self.try_later(asked);
+        }
+        self.answered(asked, answered);
+        self.go_on(answered, matches!(answered, Answered::Records(_)));
+    }
+
+    /// The answer to the question of a mechanism is known.
+    fn go_on(&mut self, answered: Answered, matches: bool) {
+        if answered.is_void() && !self.count_void() {
+            return;
+        }
+        self.mechanism_done(matches);
+    }
+
+    // RFC 7208 §5.4
+    fn take_exchangers(&mut self, asked: Asked, prefixes: Prefixes, answer: &DnsAnswer) {
+        let answered = Answered::of(answer, asked.kind);
+        if answered == Answered::TryLater {
+            return self.try_later(asked);
+        }
+        let exchangers = answer.records().filter_map(|record| match record {
+            // RFC 7505 §3: the root says that there is no exchanger.
+            dns::Record::Mx { preference, exchange } if !exchange.is_root() => Some((*preference, exchange)),
+            _ => None,
+        });
+        let mut exchangers = exchangers.collect::<Vec<_>>();
+        // So that the result does not depend on how a server mixes them.
+        exchangers.sort_unstable();
+        // RFC 7208 §4.6.4: no more than 10 names are asked for; to need more is an error.
+        let too_many = (exchangers.len() > self.limits.names_max).then(|| asked.name.clone());
+        let names =
+            exchangers.into_iter().take(self.limits.names_max).map(|(_, name)| name.clone()).collect::<Vec<_>>();
+        self.answered(asked, answered);
+        if answered.is_void() && !self.count_void() {
+            return;
+        }
+        let hosts = self.ask_hosts(names, prefixes, too_many);
+        self.state = State::ExchangerHosts(hosts);
+        self.look_at_exchangers();
+    }
+
+    /// Looks at the exchangers in their order, as far as their addresses are known: the result must not depend on which
+    /// answer came first.
+    fn look_at_exchangers(&mut self) {
+        loop {
+            let State::ExchangerHosts(hosts) = &mut self.state else { return };
+            let kind = hosts.kind;
+            let Some((name, found)) = hosts.hosts.get(hosts.next) else {
+                if let Some(domain) = hosts.too_many.take() {
+                    return self.finish(SpfResult::PermError, Some(Problem::Exchangers(domain)));
+                }
+                return self.mechanism_done(false);
+            };
+            let Some((answered, is_client)) = *found else { return };
+            let asked = Asked { id: hosts.first, name: name.clone(), kind };
+            hosts.next += 1;
+            if answered == Answered::TryLater {
+                return self.try_later(asked);
+            }
+            self.answered(asked, answered);
+            if answered.is_void() && !self.count_void() {
+                return;
+            }
+            if is_client {
+                // The others need not be asked for.
+                self.pending.clear();
+                return self.mechanism_done(true);
+            }
+        }
+    }
+
+    /// Finds the names of the client that lead back to it (RFC 7208 §5.5), once in a check.
+    pub(super) fn validate(&mut self) {
+        self.state = State::Pointers(self.ask(Name::reverse(self.subject.ip), RecordKind::Ptr));
+    }
+
+    fn take_pointers(&mut self, asked: Asked, answer: &DnsAnswer) {
+        let answered = Answered::of(answer, asked.kind);
+        // RFC 7208 §4.6.4: "all records other than the first 10 MUST be ignored".
+        let names = answer.records().filter_map(|record| match record {
+            dns::Record::Ptr(name) if !name.is_root() => Some(name.clone()),
+            _ => None,
+        });
+        let names = names.take(self.limits.names_max).collect::<Vec<_>>();
+        self.answered(asked, answered);
+        let hosts = self.ask_hosts(names, Prefixes::WHOLE, None);
+        self.state = State::PointerHosts(hosts);
+        self.look_at_pointers();
+    }
+
+    fn look_at_pointers(&mut self) {
+        let State::PointerHosts(hosts) = &mut self.state else { return };
+        if hosts.hosts.iter().any(|(_, found)| found.is_none()) {
+            return;
+        }
+        let kind = hosts.kind;
+        let mut validated = Vec::new();
+        for (name, found) in mem::take(&mut hosts.hosts) {
+            // RFC 7208 §5.5: what cannot be looked up is skipped.
+            let (answered, is_client) = found.unwrap_or((Answered::TryLater, false));
+            if is_client {
+                validated.push(name.clone());
+            }
+            self.step(What::Answer { name, kind, answer: answered });
+        }
+        self.step(What::Validated { names: validated.len() });
+        self.validated = Some(validated);
+        self.resume();
+    }
+
+    fn resume(&mut self) {
+        match mem::replace(&mut self.phase, Phase::Terms) {
+            Phase::Terms => self.evaluate(),
+            Phase::Explain(visited) => self.explain(visited),
+            Phase::Explanation(visited, text) => self.expand_explanation(visited, &text),
+        }
+    }
+
+    // RFC 7208 §6.2
+    pub(super) fn explain(&mut self, visited: usize) {
+        let Some(Visited { domain, record }) = self.visited.get(visited) else { return };
+        let name = match record.explanation() {
+            Some(target) if self.validated.is_none() && target.uses(b"p") => {
+                self.phase = Phase::Explain(visited);
+                return self.validate();
+            }
+            Some(target) => target.expand(&self.values(domain)).ok(),
+            None => None,
+        };
+        // "If there are any DNS processing errors ... proceed as if no "exp" modifier was given."
+        let Some(name) = name else { return self.finish(SpfResult::Fail, None) };
+        self.phase = Phase::Explain(visited);
+        self.state = State::Explanation(self.ask(name, RecordKind::Txt));
+    }
+
+    fn take_explanation(&mut self, asked: Asked, answer: &DnsAnswer) {
+        let mut texts = answer.records().filter_map(|record| match record {
+            dns::Record::Txt(strings) => Some(strings),
+            _ => None,
+        });
+        // "if more than one record is returned": which of them was meant cannot be known.
+        let strings = texts.next().filter(|_| texts.next().is_none());
+        let size = strings.map_or(0, |strings| strings.iter().map(Vec::len).sum());
+        let text = strings.filter(|_| size <= self.limits.record_size_max);
+        let text = text.and_then(|strings| String::from_utf8(strings.concat()).ok());
+        let answered = Answered::of(answer, asked.kind);
+        self.answered(asked, answered);
+        let (Phase::Explain(visited), Some(text)) = (&self.phase, text) else {
+            return self.finish(SpfResult::Fail, None);
+        };
+        let visited = *visited;
+        if self.validated.is_none() && macros::explanation_uses_validated(&text) {
+            self.phase = Phase::Explanation(visited, text);
+            return self.validate();
+        }
+        self.expand_explanation(visited, &text);
+    }
+
+    fn expand_explanation(&mut self, visited: usize, text: &str) {
+        let domain = self.visited.get(visited).map(|visited| &visited.domain);
+        let size_max = self.limits.explanation_size_max;
+        let explanation = domain.and_then(|domain| macros::explain(text, &self.values(domain), size_max));
+        self.finish(SpfResult::Fail, None);
+        if let Some(outcome) = &mut self.outcome {
+            outcome.explanation = explanation;
+        }
+    }
+
+    /// What macros stand for in the record of `domain`.
+    pub(super) fn values<'a>(&'a self, domain: &'a Name) -> Values<'a> {
+        let validated = self.validated.as_deref().unwrap_or_default();
+        // RFC 7208 §7.3: the domain itself, else a name below it, else any.
+        let best = validated.iter().find(|name| *name == domain);
+        let best = best.or_else(|| validated.iter().find(|name| name.is_within(domain))).or(validated.first());
+        Values {
+            local: &self.subject.local,
+            sender_domain: self.subject.domain.as_ref().map_or("unknown", Name::as_str),
+            domain: domain.as_str(),
+            ip: self.subject.ip,
+            validated: best.map_or("unknown", Name::as_str),
+            helo: &self.subject.helo,
+            receiver: self.subject.receiver.as_ref().map_or("unknown", Name::as_str),
+            now: self.subject.now,
+        }
+    }
+
+    fn is_client(&self, answer: &DnsAnswer, prefixes: Prefixes) -> bool {
+        answer.records().any(|record| match (record, self.subject.ip) {
+            (dns::Record::A(ip), IpAddr::V4(client)) => prefixes.cover_ip4(*ip, client),
+            (dns::Record::Aaaa(ip), IpAddr::V6(client)) => prefixes.cover_ip6(*ip, client),
+            _ => false,
+        })
+    }
+
+    // RFC 7208 §4.6.4
+    fn count_void(&mut self) -> bool {
+        self.counters.void_lookups += 1;
+        let within = self.counters.void_lookups <= self.limits.void_lookups_max;
+        if !within {
+            self.finish(SpfResult::PermError, Some(Problem::VoidLookups));
+        }
+        within
+    }
+
+    pub(super) fn finish(&mut self, result: SpfResult, problem: Option<Problem>) {
+        self.state = State::Done;
+        self.pending.clear();
+        let is_match = problem.is_none();
+        let subject = Subject {
+            ip: self.subject.ip,
+            helo: mem::take(&mut self.subject.helo),
+            local: mem::take(&mut self.subject.local),
+            domain: mem::replace(&mut self.subject.domain, Err(String::new())),
+            receiver: self.subject.receiver.take(),
+            now: self.subject.now,
+            null_path: self.subject.null_path,
+        };
+        self.outcome = Some(Outcome {
+            identity: self.identity,
+            result,
+            problem,
+            explanation: None,
+            broad: self.broad.filter(|_| result == SpfResult::Pass),
+            counters: self.counters,
+            subject,
+            visited: mem::take(&mut self.visited),
+            trace: mem::take(&mut self.trace),
+            matched: self.matched.filter(|_| is_match),
+        });
+    }
+}
+
+impl DnsMachine for Check {
+    type Output = Outcome;
+
+    fn poll(&mut self) -> DnsStep<Outcome> {
+        if let Some(mut outcome) = self.outcome.take() {
+            outcome.counters = self.counters;
+            return DnsStep::Done(outcome);
+        }
+        if self.open.len() < self.limits.open_questions_max.max(1)
+            && let Some(question) = self.pending.pop_front()
+        {
+            self.open.push(question.id);
+            self.counters.questions += 1;
+            return DnsStep::Ask(question);
+        }
+        DnsStep::Wait
+    }
+
+    fn answer(&mut self, id: QuestionId, answer: DnsAnswer) {
+        let Some(at) = self.open.iter().position(|open| *open == id) else { return };
+        self.open.swap_remove(at);
+        match mem::replace(&mut self.state, State::Done) {
+            State::Record(asked, via) if asked.id == id => self.take_record(asked, via, answer),
+            State::Addresses(asked, prefixes) if asked.id == id => self.take_addresses(asked, prefixes, &answer),
+            State::Existence(asked) if asked.id == id => self.take_existence(asked, &answer),
+            State::Exchangers(asked, prefixes) if asked.id == id => self.take_exchangers(asked, prefixes, &answer),
+            State::Pointers(asked) if asked.id == id => self.take_pointers(asked, &answer),
+            State::Explanation(asked) if asked.id == id => self.take_explanation(asked, &answer),
+            State::ExchangerHosts(mut hosts) => {
+                let is_client = self.is_client(&answer, hosts.prefixes);
+                hosts.take(id, &answer, is_client);
+                self.state = State::ExchangerHosts(hosts);
+                self.look_at_exchangers();
+            }
+            State::PointerHosts(mut hosts) => {
+                let is_client = self.is_client(&answer, hosts.prefixes);
+                hosts.take(id, &answer, is_client);
+                self.state = State::PointerHosts(hosts);
+                self.look_at_pointers();
+            }
+            // An exchanger that is not needed any more.
+            state => self.state = state,
+        }
+    }
+
+    fn give_up(&mut self) {
+        if matches!(self.state, State::Done) {
+            return;
+        }
+        match mem::replace(&mut self.phase, Phase::Terms) {
+            // RFC 7208 §4.6.4: "the result of authorization SHOULD be "temperror"."
+            Phase::Terms => self.finish(SpfResult::TempError, Some(Problem::GaveUp)),
+            Phase::Explain(_) => self.finish(SpfResult::Fail, None),
+            Phase::Explanation(visited, text) => self.expand_explanation(visited, &text),
+        }
+    }
+}
+
+impl Hosts {
+    fn take(&mut self, id: QuestionId, answer: &DnsAnswer, is_client: bool) {
+        let index = id.0.checked_sub(self.first.0).and_then(|index| usize::try_from(index).ok());
+        if let Some((_, found)) = index.and_then(|index| self.hosts.get_mut(index)) {
+            *found = Some((Answered::of(answer, self.kind), is_client));
+        }
+    }
+}
+
+/// RFC 7208 §4.3: the domain of an identity, or the text that is none. RFC 8616 §4: U-labels are made A-labels.
+fn parse_domain(text: &str) -> Result<Name, String> {
+    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
+    let ascii = idn::to_ascii(text).ok().filter(|ascii| ascii.bytes().all(is_plain));
+    match ascii.and_then(|ascii| Name::parse(&ascii).ok()) {
+        Some(name) if is_domain(&name) => Ok(name),
+        _ => Err(text.chars().take(SHOWN_MAX).collect()),
+    }
+}
+
+/// RFC 7208 §4.3: "a multi-label domain name".
+pub(super) fn is_domain(name: &Name) -> bool {
+    name.as_str().contains('.')
+}
+
+/// How much of a text that is wrong is kept to be shown.
+const SHOWN_MAX: usize = 80;
+
+fn is_record(strings: &[Vec<u8>]) -> bool {
+    // The seven octets that decide may stand in several strings.
+    let mut start = strings.iter().flatten().copied();
+    let mut octets = [0; 7];
+    let len = octets.iter_mut().zip(start.by_ref()).map(|(to, from)| *to = from).count();
+    Record::is_record(&octets[..len])
+}
+
+/// The term of a wrong record that is wrong.
+fn excerpt(text: &[u8], error: RecordError) -> String {
+    let at = error.at.min(text.len());
+    let start = text[..at].iter().rposition(|octet| *octet == b' ').map_or(0, |space| space + 1);
+    let end = text[at..].iter().position(|octet| *octet == b' ').map_or(text.len(), |space| at + space);
+    text[start..end.min(start + SHOWN_MAX)].escape_ascii().to_string()
+}
