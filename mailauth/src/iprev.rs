@@ -141,6 +141,7 @@ impl ReverseCheck {
         };
     }
 
+    /// The answer for the name with that number.
     fn take_addresses(&mut self, index: usize, answer: &DnsAnswer) {
         let (Some(host), Some(answered)) = (self.hosts.get_mut(index), self.answered.get_mut(index)) else { return };
         if core::mem::replace(answered, true) {
@@ -198,12 +199,11 @@ impl DnsMachine for ReverseCheck {
     }
 
     fn answer(&mut self, id: QuestionId, answer: DnsAnswer) {
-        match (self.state, id.0.checked_sub(1)) {
+        let index = id.0.checked_sub(1).map(|index| usize::try_from(index).unwrap_or(usize::MAX));
+        match (self.state, index) {
             _ if id.0 >= self.asked => {}
             (State::Names, None) => self.take_names(&answer),
-            (State::Addresses, Some(index)) => {
-                self.take_addresses(usize::try_from(index).unwrap_or(usize::MAX), &answer)
-            }
+            (State::Addresses, Some(index)) => self.take_addresses(index, &answer),
             _ => {}
         }
     }

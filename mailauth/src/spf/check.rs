@@ -9,6 +9,7 @@ use core::net::IpAddr;
 use pillarbox_core::address::ReversePath;
 use pillarbox_core::dns::{self, DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name, Question, QuestionId, RecordKind};
 
+use super::hosts::Hosts;
 use super::macros::{self, Values};
 use super::outcome::{Subject, Visited};
 use super::record::{Prefixes, Record, RecordError};
@@ -30,9 +31,11 @@ pub struct Check {
     pub(super) phase: Phase,
     /// The names of the client that lead back to it, once somebody has asked (RFC 7208 §5.5).
     pub(super) validated: Option<Vec<Name>>,
-    pending: VecDeque<Question>,
+    /// Questions that were not given out yet.
+    pub(super) pending: VecDeque<Question>,
+    /// Questions that were not answered yet.
     open: Vec<QuestionId>,
-    next_id: u32,
+    pub(super) next_id: u32,
     pub(super) counters: Counters,
     pub(super) broad: Option<Broad>,
     pub(super) matched: Option<(usize, usize)>,
@@ -83,24 +86,12 @@ pub(super) enum Via {
     Redirect,
 }
 
+/// A question that is open.
 #[derive(Debug)]
 pub(super) struct Asked {
-    id: QuestionId,
-    name: Name,
-    kind: RecordKind,
-}
-
-/// Names whose addresses are asked for at once, and looked at in their order.
-#[derive(Debug)]
-pub(super) struct Hosts {
-    first: QuestionId,
-    kind: RecordKind,
-    prefixes: Prefixes,
-    hosts: Vec<(Name, Option<(Answered, bool)>)>,
-    /// The first that was not looked at.
-    next: usize,
-    /// The domain whose exchangers they are, if it has more than are looked at.
-    too_many: Option<Name>,
+    pub(super) id: QuestionId,
+    pub(super) name: Name,
+    pub(super) kind: RecordKind,
 }
 
 impl Check {
@@ -127,7 +118,8 @@ impl Check {
     /// Checks an identity that comes in parts: a local part without quotes, `postmaster` if it is empty, and a domain. What
     /// is no domain name of two labels or more comes to [`SpfResult::None`], without a question.
     pub fn sender(client: &Client, identity: Identity, local: &str, domain: &str, limits: Limits) -> Self {
-        let helo = idn::to_ascii(&client.helo).map_or_else(|_| client.helo.clone(), |helo| helo.into_owned());
+        let helo = if client.helo.is_ascii() { None } else { parse_domain(&client.helo).ok() };
+        let helo = helo.map_or_else(|| client.helo.clone(), |name| name.to_string());
         let domain = parse_domain(domain);
         let mut check = Check {
             limits,
@@ -178,12 +170,6 @@ impl Check {
         self.state = State::Record(self.ask(domain, RecordKind::Txt), via);
     }
 
-    fn ask_hosts(&mut self, names: Vec<Name>, prefixes: Prefixes, too_many: Option<Name>) -> Hosts {
-        let (first, kind) = (QuestionId(self.next_id), self.address_kind());
-        let ask = |name| (self.ask(name, kind).name, None);
-        Hosts { first, kind, prefixes, hosts: names.into_iter().map(ask).collect(), next: 0, too_many }
-    }
-
     /// RFC 7208 §5: "when <ip> is an IPv4, "A" records are fetched; when <ip> is an IPv6 address, "AAAA" records are fetched".
     pub(super) const fn address_kind(&self) -> RecordKind {
         if self.subject.ip.is_ipv4() { RecordKind::A } else { RecordKind::Aaaa }
@@ -194,7 +180,7 @@ impl Check {
         self.trace.push(self.limits.steps_max, depth, what);
     }
 
-    fn answered(&mut self, asked: Asked, answer: Answered) {
+    pub(super) fn answered(&mut self, asked: Asked, answer: Answered) {
         self.step(What::Answer { name: asked.name, kind: asked.kind, answer });
     }
 
@@ -245,7 +231,7 @@ impl Check {
         self.finish(result, Some(Problem::NoRecord(domain)));
     }
 
-    fn try_later(&mut self, asked: Asked) {
+    pub(super) fn try_later(&mut self, asked: Asked) {
         let problem = Problem::Dns(asked.name.clone(), asked.kind);
         self.answered(asked, Answered::TryLater);
         self.finish(SpfResult::TempError, Some(problem));
@@ -279,103 +265,7 @@ impl Check {
         self.mechanism_done(matches);
     }
 
-    // RFC 7208 §5.4
-    fn take_exchangers(&mut self, asked: Asked, prefixes: Prefixes, answer: &DnsAnswer) {
-        let answered = Answered::of(answer, asked.kind);
-        if answered == Answered::TryLater {
-            return self.try_later(asked);
-        }
-        let exchangers = answer.records().filter_map(|record| match record {
-            // RFC 7505 §3: the root says that there is no exchanger.
-            dns::Record::Mx { preference, exchange } if !exchange.is_root() => Some((*preference, exchange)),
-            _ => None,
-        });
-        let mut exchangers = exchangers.collect::<Vec<_>>();
-        // So that the result does not depend on how a server mixes them.
-        exchangers.sort_unstable();
-        // RFC 7208 §4.6.4: no more than 10 names are asked for; to need more is an error.
-        let too_many = (exchangers.len() > self.limits.names_max).then(|| asked.name.clone());
-        let names =
-            exchangers.into_iter().take(self.limits.names_max).map(|(_, name)| name.clone()).collect::<Vec<_>>();
-        self.answered(asked, answered);
-        if answered.is_void() && !self.count_void() {
-            return;
-        }
-        let hosts = self.ask_hosts(names, prefixes, too_many);
-        self.state = State::ExchangerHosts(hosts);
-        self.look_at_exchangers();
-    }
-
-    /// Looks at the exchangers in their order, as far as their addresses are known: the result must not depend on which
-    /// answer came first.
-    fn look_at_exchangers(&mut self) {
-        loop {
-            let State::ExchangerHosts(hosts) = &mut self.state else { return };
-            let kind = hosts.kind;
-            let Some((name, found)) = hosts.hosts.get(hosts.next) else {
-                if let Some(domain) = hosts.too_many.take() {
-                    return self.finish(SpfResult::PermError, Some(Problem::Exchangers(domain)));
-                }
-                return self.mechanism_done(false);
-            };
-            let Some((answered, is_client)) = *found else { return };
-            let asked = Asked { id: hosts.first, name: name.clone(), kind };
-            hosts.next += 1;
-            if answered == Answered::TryLater {
-                return self.try_later(asked);
-            }
-            self.answered(asked, answered);
-            if answered.is_void() && !self.count_void() {
-                return;
-            }
-            if is_client {
-                // The others need not be asked for.
-                self.pending.clear();
-                return self.mechanism_done(true);
-            }
-        }
-    }
-
-    /// Finds the names of the client that lead back to it (RFC 7208 §5.5), once in a check.
-    pub(super) fn validate(&mut self) {
-        self.state = State::Pointers(self.ask(Name::reverse(self.subject.ip), RecordKind::Ptr));
-    }
-
-    fn take_pointers(&mut self, asked: Asked, answer: &DnsAnswer) {
-        let answered = Answered::of(answer, asked.kind);
-        // RFC 7208 §4.6.4: "all records other than the first 10 MUST be ignored".
-        let names = answer.records().filter_map(|record| match record {
-            dns::Record::Ptr(name) if !name.is_root() => Some(name.clone()),
-            _ => None,
-        });
-        let names = names.take(self.limits.names_max).collect::<Vec<_>>();
-        self.answered(asked, answered);
-        let hosts = self.ask_hosts(names, Prefixes::WHOLE, None);
-        self.state = State::PointerHosts(hosts);
-        self.look_at_pointers();
-    }
-
-    fn look_at_pointers(&mut self) {
-        let State::PointerHosts(hosts) = &mut self.state else { return };
-        if hosts.hosts.iter().any(|(_, found)| found.is_none()) {
-            return;
-        }
-        let kind = hosts.kind;
-        let mut validated = Vec::new();
-        for (name, found) in mem::take(&mut hosts.hosts) {
-            // RFC 7208 §5.5: what cannot be looked up is skipped.
-            let (answered, is_client) = found.unwrap_or((Answered::TryLater, false));
-            if is_client {
-                validated.push(name.clone());
-            }
-            self.step(What::Answer { name, kind, answer: answered });
-        }
-        self.step(What::Validated { names: validated.len() });
-        self.validated = Some(validated);
-        self.resume();
-    }
-
-    fn resume(&mut self) {
+    pub(super) fn resume(&mut self) {
         match mem::replace(&mut self.phase, Phase::Terms) {
             Phase::Terms => self.evaluate(),
             Phase::Explain(visited) => self.explain(visited),
@@ -385,7 +275,9 @@ impl Check {
 
     // RFC 7208 §6.2
     pub(super) fn explain(&mut self, visited: usize) {
-        let Some(Visited { domain, record }) = self.visited.get(visited) else { return };
+        let Some(Visited { domain, record }) = self.visited.get(visited) else {
+            return self.finish(SpfResult::Fail, None);
+        };
         let name = match record.explanation() {
             Some(target) if self.validated.is_none() && target.uses(b"p") => {
                 self.phase = Phase::Explain(visited);
@@ -451,7 +343,7 @@ impl Check {
         }
     }
 
-    fn is_client(&self, answer: &DnsAnswer, prefixes: Prefixes) -> bool {
+    pub(super) fn is_client(&self, answer: &DnsAnswer, prefixes: Prefixes) -> bool {
         answer.records().any(|record| match (record, self.subject.ip) {
             (dns::Record::A(ip), IpAddr::V4(client)) => prefixes.cover_ip4(*ip, client),
             (dns::Record::Aaaa(ip), IpAddr::V6(client)) => prefixes.cover_ip6(*ip, client),
@@ -460,7 +352,7 @@ impl Check {
     }
 
     // RFC 7208 §4.6.4
-    fn count_void(&mut self) -> bool {
+    pub(super) fn count_void(&mut self) -> bool {
         self.counters.void_lookups += 1;
         let within = self.counters.void_lookups <= self.limits.void_lookups_max;
         if !within {
@@ -501,8 +393,7 @@ impl DnsMachine for Check {
     type Output = Outcome;
 
     fn poll(&mut self) -> DnsStep<Outcome> {
-        if let Some(mut outcome) = self.outcome.take() {
-            outcome.counters = self.counters;
+        if let Some(outcome) = self.outcome.take() {
             return DnsStep::Done(outcome);
         }
         if self.open.len() < self.limits.open_questions_max.max(1)
@@ -555,15 +446,6 @@ impl DnsMachine for Check {
     }
 }
 
-impl Hosts {
-    fn take(&mut self, id: QuestionId, answer: &DnsAnswer, is_client: bool) {
-        let index = id.0.checked_sub(self.first.0).and_then(|index| usize::try_from(index).ok());
-        if let Some((_, found)) = index.and_then(|index| self.hosts.get_mut(index)) {
-            *found = Some((Answered::of(answer, self.kind), is_client));
-        }
-    }
-}
-
 /// RFC 7208 §4.3: the domain of an identity, or the text that is none. RFC 8616 §4: U-labels are made A-labels.
 fn parse_domain(text: &str) -> Result<Name, String> {
     let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
@@ -576,18 +458,19 @@ fn parse_domain(text: &str) -> Result<Name, String> {
 
 /// RFC 7208 §4.3: "a multi-label domain name".
 pub(super) fn is_domain(name: &Name) -> bool {
-    name.as_str().contains('.')
+    memchr::memchr(b'.', name.as_str().as_bytes()).is_some()
 }
 
 /// How much of a text that is wrong is kept to be shown.
 const SHOWN_MAX: usize = 80;
 
+/// Whether texts joined are a record: the seven octets that decide may stand in several.
 fn is_record(strings: &[Vec<u8>]) -> bool {
-    // The seven octets that decide may stand in several strings.
-    let mut start = strings.iter().flatten().copied();
-    let mut octets = [0; 7];
-    let len = octets.iter_mut().zip(start.by_ref()).map(|(to, from)| *to = from).count();
-    Record::is_record(&octets[..len])
+    match strings {
+        [] => false,
+        [first, ..] if first.len() >= 7 => Record::is_record(first),
+        _ => Record::is_record(&strings.iter().flatten().copied().take(7).collect::<Vec<_>>()),
+    }
 }
 
 /// The term of a wrong record that is wrong.

@@ -143,7 +143,9 @@ pub(super) fn check(text: &str, purpose: Use) -> Result<(), RecordError> {
 }
 
 fn ends_in_top_label(tail: &str) -> bool {
-    let Some((_, label)) = tail.strip_suffix('.').unwrap_or(tail).rsplit_once('.') else { return false };
+    let tail = tail.strip_suffix('.').unwrap_or(tail);
+    let Some(dot) = memchr::memrchr(b'.', tail.as_bytes()) else { return false };
+    let label = &tail[dot + 1..];
     // RFC 7208 §7.1: letters, digits and hyphens, the latter not at the ends, and not digits alone.
     !label.starts_with('-')
         && !label.ends_with('-')
@@ -169,9 +171,6 @@ impl<'a> MacroString<'a> {
     /// Whether a macro of one of these small letters is used, written small or as a capital.
     pub(super) fn uses(&self, letters: &[u8]) -> bool {
         let mut rest = self.0;
-        if !rest.contains('%') {
-            return false;
-        }
         while let Ok(Some(piece)) = take(&mut rest) {
             if matches!(piece, Piece::Macro(found) if letters.contains(&found.letter)) {
                 return true;
@@ -188,7 +187,7 @@ impl<'a> MacroString<'a> {
         if (!values.local.is_ascii() && self.uses(b"sl")) || (!values.helo.is_ascii() && self.uses(b"h")) {
             return Err(Unusable::NonAscii);
         }
-        if !self.0.contains('%') && self.0.len() <= NAME_MAX {
+        if self.0.len() <= NAME_MAX && memchr::memchr(b'%', self.0.as_bytes()).is_none() {
             return Name::parse(self.0).map_err(Unusable::Name);
         }
         let mut name = String::with_capacity(self.0.len() + 64);

@@ -40,11 +40,13 @@
 //! it is for, and nobody may take one for the other: DMARC looks at that of MAIL alone.
 
 mod check;
+mod evaluate;
+mod hosts;
 mod macros;
 mod outcome;
 mod received;
 mod record;
-mod terms;
+mod term;
 mod trace;
 
 use alloc::string::String;

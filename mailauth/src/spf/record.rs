@@ -3,12 +3,12 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::{Ipv4Addr, Ipv6Addr};
-use core::ops::Range;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 
 use super::SpfResult;
-use super::macros::{self, MacroString, Use};
+use super::macros::MacroString;
+use super::term;
 
 /// A record whose syntax was checked from end to end: `v=spf1` and terms.
 ///
@@ -212,7 +212,7 @@ struct Span {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+pub(super) enum Kind {
     All(Qualifier),
     Include(Qualifier),
     A(Qualifier, Prefixes),
@@ -251,14 +251,19 @@ impl Record {
         } else if text.len() > usize::from(u16::MAX) {
             Some((RecordFault::TooLong, usize::from(u16::MAX)))
         } else {
-            let at = text.iter().position(|octet| !matches!(octet, b' '..=b'~'));
+            // All of them at once first, which takes a tenth of the time of one after another.
+            let is_wrong = |octet: &u8| !matches!(octet, b' '..=b'~');
+            let any_wrong = text.iter().fold(false, |wrong, octet| wrong | is_wrong(octet));
+            let at = if any_wrong { text.iter().position(is_wrong) } else { None };
             at.map(|at| (RecordFault::UnexpectedOctet, at))
         };
         if let Some((fault, at)) = fault {
             return Err((RecordError { fault, at }, text));
         }
         let text = String::from_utf8(text).expect("visible octets are UTF-8");
-        let mut record = Record { text, terms: Vec::with_capacity(8), redirect: None, explanation: None };
+        // A term has 18 octets on the average.
+        let terms = Vec::with_capacity(text.len() / 16 + 4);
+        let mut record = Record { text, terms, redirect: None, explanation: None };
         match record.parse_terms() {
             Ok(()) => Ok(record),
             Err(error) => Err((error, record.text.into_bytes())),
@@ -272,7 +277,7 @@ impl Record {
             let rest = &self.text[at..];
             let len = memchr::memchr(b' ', rest.as_bytes()).unwrap_or(rest.len());
             if len > 0 {
-                let term = parse_term(&rest[..len]).map_err(|error| error.moved(at))?;
+                let term = term::parse(&rest[..len]).map_err(|error| error.moved(at))?;
                 self.push(term, at)?;
             }
             at += len + 1;
@@ -280,7 +285,7 @@ impl Record {
         Ok(())
     }
 
-    fn push(&mut self, term: Parsed, at: usize) -> Result<(), RecordError> {
+    fn push(&mut self, term: term::Parsed, at: usize) -> Result<(), RecordError> {
         let index = short(self.terms.len());
         let known = match term.kind {
             Kind::Redirect => Some(&mut self.redirect),
@@ -320,6 +325,18 @@ impl Record {
     /// The domain of `exp=`.
     pub fn explanation(&self) -> Option<MacroString<'_>> {
         self.explanation.map(|index| self.argument(&self.terms[usize::from(index)]))
+    }
+
+    /// The first term from `from` on that is not a network without the address in it.
+    pub(super) fn skip_networks(&self, from: usize, ip: IpAddr) -> usize {
+        let others = self.terms.get(from..).unwrap_or_default().iter();
+        let is_other = |span: &Span| match (span.kind, ip) {
+            (Kind::Ip4(_, network, prefix), IpAddr::V4(ip)) => !covers_ip4(network, prefix, ip),
+            (Kind::Ip6(_, network, prefix), IpAddr::V6(ip)) => !covers_ip6(network, prefix, ip),
+            (Kind::Ip4(..) | Kind::Ip6(..), _) => true,
+            _ => false,
+        };
+        from + others.take_while(|span| is_other(span)).count()
     }
 
     /// Whether a macro asks for the local part of the sender or the HELO name.
@@ -362,144 +379,27 @@ fn short(number: usize) -> u16 {
     u16::try_from(number).expect("the record has at most 65535 octets")
 }
 
-/// What a term is, and where in it its argument stands.
-struct Parsed {
-    kind: Kind,
-    argument: Range<usize>,
+impl Prefixes {
+    pub(super) const WHOLE: Prefixes = Prefixes { ip4: 32, ip6: 128 };
+
+    pub(super) fn cover_ip4(self, network: Ipv4Addr, ip: Ipv4Addr) -> bool {
+        covers_ip4(network, self.ip4, ip)
+    }
+
+    pub(super) fn cover_ip6(self, network: Ipv6Addr, ip: Ipv6Addr) -> bool {
+        covers_ip6(network, self.ip6, ip)
+    }
 }
 
-fn parse_term(term: &str) -> Result<Parsed, RecordError> {
-    // RFC 7208 §4.6.1: a modifier has its `=` before any `:` or `/`.
-    match term.bytes().position(|octet| matches!(octet, b'=' | b':' | b'/')) {
-        Some(end) if term.as_bytes()[end] == b'=' => parse_modifier(term, end),
-        end => parse_directive(term, end.unwrap_or(term.len())),
-    }
+/// RFC 7208 §5: the high-order bits that count are equal.
+fn covers_ip4(network: Ipv4Addr, prefix: u8, ip: Ipv4Addr) -> bool {
+    let different = u32::from(network) ^ u32::from(ip);
+    different.leading_zeros() >= u32::from(prefix)
 }
 
-fn parse_modifier(term: &str, equals: usize) -> Result<Parsed, RecordError> {
-    let name = &term[..equals];
-    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.'));
-    if !is_name {
-        return Err(RecordError { fault: RecordFault::ModifierName, at: 0 });
-    }
-    // The grammar would take a wrong `redirect` for an unknown modifier; RFC 7208 §12: "where name is not any known modifier".
-    let kind = match name {
-        _ if name.eq_ignore_ascii_case("redirect") => Kind::Redirect,
-        _ if name.eq_ignore_ascii_case("exp") => Kind::Explanation,
-        _ => {
-            macros::check(&term[equals + 1..], Use::Modifier).map_err(|e| e.moved(equals + 1))?;
-            return Ok(Parsed { kind: Kind::Unknown, argument: 0..term.len() });
-        }
-    };
-    Ok(Parsed { kind, argument: domain_spec(term, equals + 1..term.len())? })
-}
-
-fn parse_directive(term: &str, name_end: usize) -> Result<Parsed, RecordError> {
-    let error = |fault, at| Err(RecordError { fault, at });
-    let (qualifier, start) = match term.as_bytes()[0] {
-        b'+' => (Qualifier::Pass, 1),
-        b'-' => (Qualifier::Fail, 1),
-        b'~' => (Qualifier::SoftFail, 1),
-        b'?' => (Qualifier::Neutral, 1),
-        _ => (Qualifier::Pass, 0),
-    };
-    let name = term.get(start..name_end).unwrap_or_default();
-    let is = |word: &str| name.eq_ignore_ascii_case(word);
-    let has_colon = term[name_end..].starts_with(':');
-    let argument = if has_colon { name_end + 1..term.len() } else { name_end..term.len() };
-
-    if is("all") {
-        if name_end < term.len() {
-            return error(RecordFault::Trailing, name_end);
-        }
-        return Ok(Parsed { kind: Kind::All(qualifier), argument: 0..0 });
-    }
-    if is("ip4") || is("ip6") {
-        if !has_colon {
-            return error(RecordFault::Missing, name_end);
-        }
-        let text = &term[argument.clone()];
-        let (network, prefix) = match text.split_once('/') {
-            Some((network, prefix)) => (network, Some((prefix, argument.start + network.len()))),
-            None => (text, None),
-        };
-        let kind = if is("ip4") {
-            let network = parse_ip(network, RecordFault::Ipv4, argument.start)?;
-            Kind::Ip4(qualifier, network, prefix.map_or(Ok(32), |(text, at)| parse_prefix(text, 32, at))?)
-        } else {
-            let network = parse_ip(network, RecordFault::Ipv6, argument.start)?;
-            Kind::Ip6(qualifier, network, prefix.map_or(Ok(128), |(text, at)| parse_prefix(text, 128, at))?)
-        };
-        return Ok(Parsed { kind, argument: 0..0 });
-    }
-    if is("include") || is("exists") {
-        if !has_colon {
-            return error(RecordFault::Missing, name_end);
-        }
-        let kind = if is("include") { Kind::Include(qualifier) } else { Kind::Exists(qualifier) };
-        return Ok(Parsed { kind, argument: domain_spec(term, argument)? });
-    }
-    if is("ptr") {
-        if !has_colon && name_end < term.len() {
-            return error(RecordFault::Trailing, name_end);
-        }
-        let argument = if has_colon { domain_spec(term, argument)? } else { 0..0 };
-        return Ok(Parsed { kind: Kind::Ptr(qualifier), argument });
-    }
-    if is("a") || is("mx") {
-        let (prefixes, end) = parse_prefixes(term, argument.start)?;
-        let kind = if is("a") { Kind::A(qualifier, prefixes) } else { Kind::Mx(qualifier, prefixes) };
-        if has_colon {
-            return Ok(Parsed { kind, argument: domain_spec(term, argument.start..end)? });
-        }
-        if end > name_end {
-            return error(RecordFault::Prefix, name_end);
-        }
-        return Ok(Parsed { kind, argument: 0..0 });
-    }
-    error(RecordFault::UnknownMechanism, 0)
-}
-
-fn parse_ip<T: FromStr>(text: &str, fault: RecordFault, at: usize) -> Result<T, RecordError> {
-    text.parse().map_err(|_| RecordError { fault: if text.is_empty() { RecordFault::Missing } else { fault }, at })
-}
-
-/// The range, if what stands there is a domain-spec.
-fn domain_spec(term: &str, range: Range<usize>) -> Result<Range<usize>, RecordError> {
-    if range.is_empty() {
-        return Err(RecordError { fault: RecordFault::Missing, at: range.start });
-    }
-    macros::check(&term[range.clone()], Use::Domain).map_err(|e| e.moved(range.start))?;
-    Ok(range)
-}
-
-/// RFC 7208 §12: a number from 0 to `max` without zeros before it.
-fn parse_prefix(text: &str, max: u8, at: usize) -> Result<u8, RecordError> {
-    let digits = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
-    let number = if digits && (text == "0" || !text.starts_with('0')) { text.parse::<u8>().ok() } else { None };
-    number.filter(|number| *number <= max).ok_or(RecordError { fault: RecordFault::Prefix, at })
-}
-
-/// `[ "/" ip4 ] [ "//" ip6 ]` at the end of a term, and where that begins. A domain may hold slashes, but its last label may
-/// not, so that there is one reading.
-fn parse_prefixes(term: &str, from: usize) -> Result<(Prefixes, usize), RecordError> {
-    let slash = |text: &str| {
-        let digits = text.bytes().rev().take_while(u8::is_ascii_digit).count();
-        let slash = (text.len() - digits).checked_sub(1)?;
-        (text.as_bytes()[slash] == b'/' && slash >= from).then_some(slash)
-    };
-    let mut prefixes = Prefixes { ip4: 32, ip6: 128 };
-    let mut end = term.len();
-    if let Some(at) = slash(term).filter(|at| *at > from && term.as_bytes()[at - 1] == b'/') {
-        prefixes.ip6 = parse_prefix(&term[at + 1..], 128, at)?;
-        end = at - 1;
-    }
-    if let Some(at) = slash(&term[..end]) {
-        prefixes.ip4 = parse_prefix(&term[at + 1..end], 32, at)?;
-        end = at;
-    }
-    Ok((prefixes, end))
+fn covers_ip6(network: Ipv6Addr, prefix: u8, ip: Ipv6Addr) -> bool {
+    let different = u128::from(network) ^ u128::from(ip);
+    different.leading_zeros() >= u32::from(prefix)
 }
 
 impl RecordError {

@@ -152,16 +152,10 @@ pub(super) struct Trace {
 
 impl Trace {
     pub(super) fn push(&mut self, max: usize, depth: usize, what: What) {
-        // Terms that do not match stand together: a record can be a long list of networks.
-        if let (
-            What::NoMatch { visited, first, .. },
-            Some(Event { what: What::NoMatch { visited: before, last, .. }, .. }),
-        ) = (&what, self.events.last_mut())
-            && visited == before
-            && *first == *last + 1
-        {
-            *last = *first;
-        } else if self.events.len() < max {
+        if self.events.len() < max {
+            if self.events.is_empty() {
+                self.events.reserve(16);
+            }
             self.events.push(Event { depth, what });
         } else {
             self.cut = true;
@@ -241,6 +235,8 @@ impl fmt::Display for Step<'_> {
             }
             Step::Redirect { domain, .. } => write!(f, "nothing matches, so {domain} decides"),
             Step::Default { .. } => f.write_str("nothing matches: neutral"),
+            Step::Validated { names: 0 } => f.write_str("the client has no validated names"),
+            Step::Validated { names: 1 } => f.write_str("the client has 1 validated name"),
             Step::Validated { names } => write!(f, "the client has {names} validated names"),
             Step::Cut => f.write_str("more steps are not kept"),
         }

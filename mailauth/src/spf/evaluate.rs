@@ -1,7 +1,7 @@
 //! Going through the terms of a record (RFC 7208 §4.6, §5, §6.1).
 
 use alloc::string::{String, ToString};
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 
 use pillarbox_core::dns::{Name, RecordKind};
 
@@ -16,7 +16,8 @@ use super::{Broad, Limits, Problem, SpfResult};
 enum Action {
     /// A modifier, which is none of the terms that match.
     Skip,
-    NoMatch,
+    /// Terms before this one, that do not match.
+    NoMatch(usize),
     Match(Qualifier),
     /// Something is to be asked for, or refused: a term that counts.
     Lookup(Lookup),
@@ -49,7 +50,7 @@ impl Check {
     fn evaluate_term(&mut self) -> bool {
         match self.look() {
             Action::Skip => self.next_term(),
-            Action::NoMatch => self.no_match(),
+            Action::NoMatch(end) => self.no_match(end),
             Action::Match(qualifier) => return self.matched(qualifier),
             Action::Validate => {
                 self.validate();
@@ -73,7 +74,7 @@ impl Check {
             // RFC 7208 §5.7: A, whatever the client's address is.
             Lookup::Existence(name) => self.state = State::Existence(self.ask(name, RecordKind::A)),
             Lookup::Exchangers(name, prefixes) => {
-                self.state = State::Exchangers(self.ask(name, RecordKind::Mx), prefixes)
+                self.state = State::Exchangers(self.ask(name, RecordKind::Mx), prefixes);
             }
             Lookup::Include(domain) => self.ask_record(domain, Via::Include),
             Lookup::Redirect(domain) => {
@@ -86,7 +87,7 @@ impl Check {
                 // name" says it the wrong way round; the examples and the paragraph before have it right.
                 Some(names) if names.iter().any(|name| name.is_within(&target)) => return self.matched(qualifier),
                 Some(_) => {
-                    self.no_match();
+                    self.term_does_not_match();
                     return true;
                 }
             },
@@ -106,6 +107,10 @@ impl Check {
     fn look(&self) -> Action {
         let Some(frame) = self.frames.last() else { return Action::Default };
         let Some(Visited { domain, record }) = self.visited.get(frame.visited) else { return Action::Default };
+        let end = record.skip_networks(frame.term, self.subject.ip);
+        if end > frame.term {
+            return Action::NoMatch(end);
+        }
         match record.term(frame.term) {
             Some(Term::Directive(qualifier, mechanism)) => self.look_at(qualifier, mechanism, domain),
             Some(_) => Action::Skip,
@@ -123,15 +128,8 @@ impl Check {
 
     fn look_at(&self, qualifier: Qualifier, mechanism: Mechanism<'_>, domain: &Name) -> Action {
         let target = match mechanism {
-            Mechanism::All => return Action::Match(qualifier),
-            Mechanism::Ip4 { network, prefix } => {
-                let matches = matches!(self.subject.ip, IpAddr::V4(ip) if covers_ip4(network, prefix, ip));
-                return if matches { Action::Match(qualifier) } else { Action::NoMatch };
-            }
-            Mechanism::Ip6 { network, prefix } => {
-                let matches = matches!(self.subject.ip, IpAddr::V6(ip) if covers_ip6(network, prefix, ip));
-                return if matches { Action::Match(qualifier) } else { Action::NoMatch };
-            }
+            // Networks without the client were skipped.
+            Mechanism::All | Mechanism::Ip4 { .. } | Mechanism::Ip6 { .. } => return Action::Match(qualifier),
             Mechanism::A { domain, .. } | Mechanism::Mx { domain, .. } | Mechanism::Ptr(domain) => domain,
             Mechanism::Include(target) | Mechanism::Exists(target) => Some(target),
         };
@@ -153,7 +151,7 @@ impl Check {
             (Mechanism::Mx { prefixes, .. }, Ok(name)) => Lookup::Exchangers(name, prefixes),
             (Mechanism::Ptr(_), Ok(name)) => Lookup::Ptr(qualifier, name),
             (Mechanism::A { prefixes, .. }, Ok(name)) => Lookup::Addresses(self.address_kind(), name, prefixes),
-            (Mechanism::All | Mechanism::Ip4 { .. } | Mechanism::Ip6 { .. }, Ok(_)) => Lookup::Unusable,
+            (Mechanism::All | Mechanism::Ip4 { .. } | Mechanism::Ip6 { .. }, Ok(_)) => return Action::Match(qualifier),
         })
     }
 
@@ -182,7 +180,7 @@ impl Check {
         let goes_on = match self.qualifier() {
             Some(qualifier) if matches => self.matched(qualifier),
             _ => {
-                self.no_match();
+                self.term_does_not_match();
                 true
             }
         };
@@ -192,17 +190,30 @@ impl Check {
     }
 
     fn next_term(&mut self) {
-        if let Some(frame) = self.frames.last_mut() {
-            frame.term += 1;
-            frame.counted = false;
+        if let Some(&Frame { term, .. }) = self.frames.last() {
+            self.go_to(term + 1);
         }
     }
 
-    fn no_match(&mut self) {
-        if let Some(&Frame { visited, term, .. }) = self.frames.last() {
-            self.step(What::NoMatch { visited, first: term, last: term });
+    fn go_to(&mut self, term: usize) {
+        if let Some(frame) = self.frames.last_mut() {
+            (frame.term, frame.counted) = (term, false);
         }
-        self.next_term();
+    }
+
+    /// The terms before `end` do not match.
+    fn no_match(&mut self, end: usize) {
+        if let Some(&Frame { visited, term, .. }) = self.frames.last() {
+            self.step(What::NoMatch { visited, first: term, last: end - 1 });
+        }
+        self.go_to(end);
+    }
+
+    /// The term that was looked at does not match.
+    fn term_does_not_match(&mut self) {
+        if let Some(&Frame { term, .. }) = self.frames.last() {
+            self.no_match(term + 1);
+        }
     }
 
     fn term(&self) -> Option<Term<'_>> {
@@ -269,27 +280,4 @@ fn broad(term: Term<'_>, ip: IpAddr, limits: &Limits) -> Option<Broad> {
         },
         _ => None,
     }
-}
-
-impl Prefixes {
-    pub(super) const WHOLE: Prefixes = Prefixes { ip4: 32, ip6: 128 };
-
-    pub(super) fn cover_ip4(self, network: Ipv4Addr, ip: Ipv4Addr) -> bool {
-        covers_ip4(network, self.ip4, ip)
-    }
-
-    pub(super) fn cover_ip6(self, network: Ipv6Addr, ip: Ipv6Addr) -> bool {
-        covers_ip6(network, self.ip6, ip)
-    }
-}
-
-/// RFC 7208 §5: the high-order bits that count are equal.
-fn covers_ip4(network: Ipv4Addr, prefix: u8, ip: Ipv4Addr) -> bool {
-    let different = u32::from(network) ^ u32::from(ip);
-    different.leading_zeros() >= u32::from(prefix)
-}
-
-fn covers_ip6(network: Ipv6Addr, prefix: u8, ip: Ipv6Addr) -> bool {
-    let different = u128::from(network) ^ u128::from(ip);
-    different.leading_zeros() >= u32::from(prefix)
 }
