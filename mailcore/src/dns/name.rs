@@ -69,16 +69,18 @@ impl Name {
         if text.len() > TEXT_MAX {
             return Err(NameError::TooLong);
         }
-        for label in text.split('.') {
-            if label.is_empty() {
-                return Err(NameError::EmptyLabel);
+        let mut label = 0;
+        for octet in text.bytes() {
+            match octet {
+                b'.' if label == 0 => return Err(NameError::EmptyLabel),
+                b'.' => label = 0,
+                _ if label == 63 => return Err(NameError::LabelTooLong),
+                octet if is_allowed(octet) => label += 1,
+                _ => return Err(NameError::ForbiddenOctet),
             }
-            if label.len() > 63 {
-                return Err(NameError::LabelTooLong);
-            }
-            if !label.bytes().all(is_allowed) {
-                return Err(NameError::ForbiddenOctet);
-            }
+        }
+        if label == 0 {
+            return Err(NameError::EmptyLabel);
         }
         Ok(Name(text.to_ascii_lowercase()))
     }
