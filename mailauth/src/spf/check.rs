@@ -1,6 +1,5 @@
 //! The check itself (`check_host()` of RFC 7208 §4).
 
-use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::mem;
@@ -31,8 +30,8 @@ pub struct Check {
     pub(super) phase: Phase,
     /// The names of the client that lead back to it, once somebody has asked (RFC 7208 §5.5).
     pub(super) validated: Option<Vec<Name>>,
-    /// Questions that were not given out yet.
-    pub(super) pending: VecDeque<Question>,
+    /// A question that was not given out yet. Those for the addresses of hosts are made when there is room for them.
+    pending: Option<Question>,
     /// Questions that were not answered yet.
     open: Vec<QuestionId>,
     pub(super) next_id: u32,
@@ -140,7 +139,7 @@ impl Check {
             state: State::Done,
             phase: Phase::Terms,
             validated: None,
-            pending: VecDeque::new(),
+            pending: None,
             open: Vec::new(),
             next_id: 0,
             counters: Counters::default(),
@@ -162,7 +161,7 @@ impl Check {
     pub(super) fn ask(&mut self, name: Name, kind: RecordKind) -> Asked {
         let id = QuestionId(self.next_id);
         self.next_id += 1;
-        self.pending.push_back(Question::new(id, name.clone(), kind));
+        self.pending = Some(Question::new(id, name.clone(), kind));
         Asked { id, name, kind }
     }
 
@@ -363,7 +362,7 @@ impl Check {
 
     pub(super) fn finish(&mut self, result: SpfResult, problem: Option<Problem>) {
         self.state = State::Done;
-        self.pending.clear();
+        self.pending = None;
         let is_match = problem.is_none();
         let subject = Subject {
             ip: self.subject.ip,
@@ -397,7 +396,7 @@ impl DnsMachine for Check {
             return DnsStep::Done(outcome);
         }
         if self.open.len() < self.limits.open_questions_max.max(1)
-            && let Some(question) = self.pending.pop_front()
+            && let Some(question) = self.pending.take().or_else(|| self.next_host())
         {
             self.open.push(question.id);
             self.counters.questions += 1;

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::mem;
 
-use pillarbox_core::dns::{self, DnsAnswer, Name, QuestionId, RecordKind};
+use pillarbox_core::dns::{self, DnsAnswer, Name, Question, QuestionId, RecordKind};
 
 use super::check::{Asked, Check, State};
 use super::record::Prefixes;
@@ -13,21 +13,35 @@ use super::{Problem, SpfResult};
 /// Names whose addresses are asked for at once, and looked at in their order.
 #[derive(Debug)]
 pub(super) struct Hosts {
-    first: QuestionId,
+    /// The number of the question for the first.
+    first: u32,
     kind: RecordKind,
     pub(super) prefixes: Prefixes,
+    /// The names, and what is known of each: whether one of its addresses is the client's.
     hosts: Vec<(Name, Option<(Answered, bool)>)>,
-    /// The first that was not looked at.
-    next: usize,
+    /// How many were asked for.
+    asked: usize,
+    /// How many were looked at.
+    seen: usize,
     /// The domain whose exchangers they are, if it has more than are looked at.
     too_many: Option<Name>,
 }
 
 impl Check {
-    fn ask_hosts(&mut self, names: Vec<Name>, prefixes: Prefixes, too_many: Option<Name>) -> Hosts {
-        let (first, kind) = (QuestionId(self.next_id), self.address_kind());
-        let ask = |name| (self.ask(name, kind).name, None);
-        Hosts { first, kind, prefixes, hosts: names.into_iter().map(ask).collect(), next: 0, too_many }
+    fn hosts(&mut self, names: impl Iterator<Item = Name>, prefixes: Prefixes, too_many: Option<Name>) -> Hosts {
+        let hosts = names.map(|name| (name, None)).collect::<Vec<_>>();
+        let first = self.next_id;
+        self.next_id += u32::try_from(hosts.len()).expect("an answer has at most 65535 records");
+        Hosts { first, kind: self.address_kind(), prefixes, hosts, asked: 0, seen: 0, too_many }
+    }
+
+    /// The question for the next host, if hosts are asked for.
+    pub(super) fn next_host(&mut self) -> Option<Question> {
+        let (State::ExchangerHosts(hosts) | State::PointerHosts(hosts)) = &mut self.state else { return None };
+        let (name, _) = hosts.hosts.get(hosts.asked)?;
+        let id = QuestionId(hosts.first + u32::try_from(hosts.asked).ok()?);
+        hosts.asked += 1;
+        Some(Question::new(id, name.clone(), hosts.kind))
     }
 
     // RFC 7208 §5.4
@@ -46,13 +60,12 @@ impl Check {
         exchangers.sort_unstable();
         // RFC 7208 §4.6.4: no more than 10 names are asked for; to need more is an error.
         let too_many = (exchangers.len() > self.limits.names_max).then(|| asked.name.clone());
-        let names =
-            exchangers.into_iter().take(self.limits.names_max).map(|(_, name)| name.clone()).collect::<Vec<_>>();
         self.answered(asked, answered);
         if answered.is_void() && !self.count_void() {
             return;
         }
-        let hosts = self.ask_hosts(names, prefixes, too_many);
+        let names = exchangers.into_iter().take(self.limits.names_max).map(|(_, name)| name.clone());
+        let hosts = self.hosts(names, prefixes, too_many);
         self.state = State::ExchangerHosts(hosts);
         self.look_at_exchangers();
     }
@@ -63,15 +76,15 @@ impl Check {
         loop {
             let State::ExchangerHosts(hosts) = &mut self.state else { return };
             let kind = hosts.kind;
-            let Some((name, found)) = hosts.hosts.get(hosts.next) else {
+            let Some((name, found)) = hosts.hosts.get_mut(hosts.seen) else {
                 if let Some(domain) = hosts.too_many.take() {
                     return self.finish(SpfResult::PermError, Some(Problem::Exchangers(domain)));
                 }
                 return self.mechanism_done(false);
             };
             let Some((answered, is_client)) = *found else { return };
-            let asked = Asked { id: hosts.first, name: name.clone(), kind };
-            hosts.next += 1;
+            let asked = Asked { id: QuestionId(hosts.first), name: mem::replace(name, Name::root()), kind };
+            hosts.seen += 1;
             if answered == Answered::TryLater {
                 return self.try_later(asked);
             }
@@ -81,7 +94,6 @@ impl Check {
             }
             if is_client {
                 // The others need not be asked for.
-                self.pending.clear();
                 return self.mechanism_done(true);
             }
         }
@@ -99,9 +111,8 @@ impl Check {
             dns::Record::Ptr(name) if !name.is_root() => Some(name.clone()),
             _ => None,
         });
-        let names = names.take(self.limits.names_max).collect::<Vec<_>>();
+        let hosts = self.hosts(names.take(self.limits.names_max), Prefixes::WHOLE, None);
         self.answered(asked, answered);
-        let hosts = self.ask_hosts(names, Prefixes::WHOLE, None);
         self.state = State::PointerHosts(hosts);
         self.look_at_pointers();
     }
@@ -129,7 +140,7 @@ impl Check {
 
 impl Hosts {
     pub(super) fn take(&mut self, id: QuestionId, answer: &DnsAnswer, is_client: bool) {
-        let index = id.0.checked_sub(self.first.0).and_then(|index| usize::try_from(index).ok());
+        let index = id.0.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
         if let Some((_, found)) = index.and_then(|index| self.hosts.get_mut(index)) {
             *found = Some((Answered::of(answer, self.kind), is_client));
         }

@@ -36,12 +36,16 @@
 //! # Ok::<(), pillarbox_core::address::AddressError>(())
 //! ```
 //!
+//! Time is the caller's, too: RFC 7208 §4.6.4 asks to allow 20 seconds at least before
+//! [`give_up`](pillarbox_core::dns::DnsMachine::give_up), which makes a temporary error of what is still open.
+//!
 //! Which identities are checked is the caller's choice; RFC 7208 §2.3 recommends HELO first. Each [`Outcome`] says which one
 //! it is for, and nobody may take one for the other: DMARC looks at that of MAIL alone.
 
 mod check;
 mod evaluate;
 mod hosts;
+mod ip;
 mod macros;
 mod outcome;
 mod received;

@@ -204,11 +204,11 @@ pub enum RecordFault {
 
 /// A term, as places in the text of the record: so a record is two allocations, whatever is in it.
 #[derive(Clone, Copy, Debug)]
-struct Span {
-    kind: Kind,
+pub(super) struct Span {
+    pub(super) kind: Kind,
     /// The domain, or name and value of an unknown modifier; nothing where start and end are equal.
-    start: u16,
-    end: u16,
+    pub(super) start: u16,
+    pub(super) end: u16,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -277,31 +277,27 @@ impl Record {
             let rest = &self.text[at..];
             let len = memchr::memchr(b' ', rest.as_bytes()).unwrap_or(rest.len());
             if len > 0 {
-                let term = term::parse(&rest[..len]).map_err(|error| error.moved(at))?;
-                self.push(term, at)?;
+                term::parse(&rest[..len], at, &mut self.terms).map_err(|error| error.moved(at))?;
+                self.note_modifier(at)?;
             }
             at += len + 1;
         }
         Ok(())
     }
 
-    fn push(&mut self, term: term::Parsed, at: usize) -> Result<(), RecordError> {
-        let index = short(self.terms.len());
-        let known = match term.kind {
-            Kind::Redirect => Some(&mut self.redirect),
-            Kind::Explanation => Some(&mut self.explanation),
-            _ => None,
+    /// Notes where `redirect` and `exp` are, if the last term is one.
+    fn note_modifier(&mut self, at: usize) -> Result<(), RecordError> {
+        let index = self.terms.len() - 1;
+        let known = match self.terms[index].kind {
+            Kind::Redirect => &mut self.redirect,
+            Kind::Explanation => &mut self.explanation,
+            _ => return Ok(()),
         };
         // RFC 7208 §6: "These two modifiers MUST NOT appear in a record more than once each."
-        if known.is_some_and(|known| known.replace(index).is_some()) {
-            return Err(RecordError { fault: RecordFault::Repeated, at });
+        match known.replace(short(index)) {
+            Some(_) => Err(RecordError { fault: RecordFault::Repeated, at }),
+            None => Ok(()),
         }
-        self.terms.push(Span {
-            kind: term.kind,
-            start: short(at + term.argument.start),
-            end: short(at + term.argument.end),
-        });
-        Ok(())
     }
 
     /// The terms, as they stand.
@@ -375,7 +371,7 @@ impl Record {
 const VERSION: &str = "v=spf1";
 
 /// A place in a record, or the number of a term.
-fn short(number: usize) -> u16 {
+pub(super) fn short(number: usize) -> u16 {
     u16::try_from(number).expect("the record has at most 65535 octets")
 }
 
