@@ -8,10 +8,12 @@ pub mod dane;
 pub mod dmarc;
 pub mod from;
 pub mod idn;
+pub mod iprev;
 pub mod mta_sts;
 pub mod reports;
 #[cfg(feature = "ring")]
 mod ring_crypto;
+pub mod spf;
 mod tag_list;
 mod text_record;
 pub mod tls_rpt;
