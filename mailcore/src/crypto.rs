@@ -164,7 +164,7 @@ impl HashAlgorithm {
 }
 
 /// Why there is no result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum CryptoError {
     /// This [`Crypto`] does not have the algorithm.
