@@ -230,6 +230,10 @@ pub enum Reason {
     /// The header is not what was signed, or not by this key.
     #[error("the signature does not match the header")]
     Signature,
+    /// The signature matches, but there is a From field that it does not cover: the author that readers see may be another
+    /// one than the author who was signed.
+    #[error("a From field is not signed")]
+    UnsignedFrom,
     /// It was given up before the message was complete.
     #[error("the message is not complete")]
     Incomplete,
@@ -248,7 +252,7 @@ impl Reason {
     /// The result that follows.
     pub const fn result(self) -> DkimResult {
         match self {
-            Reason::Signature | Reason::BodyHash => DkimResult::Fail,
+            Reason::Signature | Reason::BodyHash | Reason::UnsignedFrom => DkimResult::Fail,
             Reason::KeyUnavailable | Reason::Incomplete => DkimResult::TempError,
             Reason::TooManySignatures
             | Reason::TooManyLookups

@@ -286,6 +286,8 @@ impl Verifier {
             };
             let is_partial = signature.length.is_some_and(|length| length < size);
             outcome.reason = match result {
+                // RFC 6376 §3.8, §8.15: by the letter such a signature is valid, over a message that is not.
+                Ok(()) if outcome.notes.contains(&Note::Unsigned("From")) => Some(Reason::UnsignedFrom),
                 Ok(()) if is_partial && policy.partial_body == PartialBody::Refused => Some(Reason::PartialBody),
                 result => result.err(),
             };
