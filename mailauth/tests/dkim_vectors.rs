@@ -193,8 +193,10 @@ fn dkimpy_keys() {
     // One key in two forms.
     let parse = |file: &str| KeyRecord::parse(&read(&folder, file)).unwrap();
     for bits in [1024, 2048] {
-        let (with, without) =
-            (parse(&format!("{bits}_testkey_wo_markers.pub.txt")), parse(&format!("{bits}_testkey_wo_markers.pub.rsa.txt")));
+        let (with, without) = (
+            parse(&format!("{bits}_testkey_wo_markers.pub.txt")),
+            parse(&format!("{bits}_testkey_wo_markers.pub.rsa.txt")),
+        );
         assert_eq!((with.bits(), &with), (bits, &without));
     }
     assert_eq!(KeyRecord::parse(&read(&folder, "badk.txt")), Err(KeyError::UnknownType));

@@ -113,7 +113,11 @@ mod tests {
     fn canonical(form: Canonicalization, field: &[u8], signature: bool) -> Vec<u8> {
         let field = Fields::new(field).next().unwrap();
         let mut data = Vec::new();
-        if signature { form.push_signature(&field, &mut data) } else { form.push_field(&field, &mut data) }
+        if signature {
+            form.push_signature(&field, &mut data);
+        } else {
+            form.push_field(&field, &mut data);
+        }
         data
     }
 

@@ -111,6 +111,7 @@ impl Header {
         header
     }
 
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.names.len()
     }

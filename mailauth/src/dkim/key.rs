@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use pillarbox_core::crypto::{Crypto, CryptoError, HashAlgorithm, PublicKey};
+use pillarbox_core::crypto::{Crypto, CryptoError, HashAlgorithm, PublicKey, SignatureAlgorithm, SigningKey};
 use pillarbox_core::dns::Name;
 
 use super::signature::base64;
@@ -80,10 +80,10 @@ impl KeyRecord {
         }
         let list = TagList::parse(record).map_err(|_| KeyError::NoTagList)?;
         // RFC 6376 §3.6.1: if it is there, it is the first, and says this.
-        if let Some(version) = list.find("v") {
-            if version != b"DKIM1" || list.first().is_some_and(|first| first.name != b"v") {
-                return Err(KeyError::Version);
-            }
+        if let Some(version) = list.find("v")
+            && (version != b"DKIM1" || list.first().is_some_and(|first| first.name != b"v"))
+        {
+            return Err(KeyError::Version);
         }
         let public = list.find("p").ok_or(KeyError::NoKey)?;
         let key_type = list.find("k").unwrap_or(b"rsa");
@@ -221,6 +221,15 @@ impl KeyRecord {
     }
 }
 
+/// Signs the data of a header.
+pub(crate) fn sign(crypto: &dyn Crypto, key: &dyn SigningKey, data: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    match key.algorithm() {
+        // RFC 8463 §3
+        SignatureAlgorithm::Ed25519 => key.sign(&crypto.digest(HashAlgorithm::Sha256, data)?),
+        _ => key.sign(data),
+    }
+}
+
 /// Octets of an exponent: 33 bits are the most that is in use, and what *ring* takes.
 const EXPONENT_MAX: usize = 5;
 
@@ -254,10 +263,7 @@ mod tests {
         ] {
             let record = parse(&record).unwrap();
             assert_eq!(record.bits(), 1024);
-            assert_eq!(
-                (record.sha256, record.email, record.testing, record.strict),
-                (sha256, email, testing, strict)
-            );
+            assert_eq!((record.sha256, record.email, record.testing, record.strict), (sha256, email, testing, strict));
         }
     }
 

@@ -357,11 +357,14 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::Read { algorithm, header, body } => write!(f, "signed by {algorithm} in the form {header}/{body}"),
+            Step::Keys { name, count: 1 } => write!(f, "one key at {name}"),
             Step::Keys { name, count } => write!(f, "{count} keys at {name}"),
             Step::Key { bits, reason: None } => write!(f, "the key of {bits} bits verifies the header"),
             Step::Key { bits, reason: Some(reason) } => write!(f, "the key of {bits} bits: {reason}"),
             Step::Header { fields, octets } => write!(f, "{fields} fields selected, {octets} octets signed"),
-            Step::Body { size, matches: true } => write!(f, "the hash of the body ({size} octets) is that of the signature"),
+            Step::Body { size, matches: true } => {
+                write!(f, "the hash of the body ({size} octets) is that of the signature")
+            }
             Step::Body { size, matches: false } => write!(f, "the hash of the body ({size} octets) is another one"),
         }
     }

@@ -106,8 +106,6 @@ pub(crate) struct Signature {
     pub(crate) body_form: Canonicalization,
     /// `d=`
     pub(crate) domain: Name,
-    /// `s=`
-    pub(crate) selector: Name,
     /// Where the key is (RFC 6376 §3.6.2.1).
     pub(crate) key_name: Name,
     /// `h=`, without white space.
@@ -160,10 +158,6 @@ impl Signature {
     /// The names in `h=`, as they are written.
     pub(crate) fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.names.split(|octet| *octet == b':')
-    }
-
-    pub(crate) fn covers(&self, name: &str) -> bool {
-        self.names().any(|other| other.eq_ignore_ascii_case(name.as_bytes()))
     }
 }
 
@@ -233,7 +227,9 @@ fn read(list: &TagList<'_>, facts: &Facts, kind: Kind) -> Result<Signature, Reas
     if kind == Kind::Dkim && !names.split(|octet| *octet == b':').any(|name| name.eq_ignore_ascii_case(b"from")) {
         return Err(Reason::FromNotSigned);
     }
-    if kind == Kind::ArcMessage && names.split(|octet| *octet == b':').any(|name| name.eq_ignore_ascii_case(b"arc-seal")) {
+    if kind == Kind::ArcMessage
+        && names.split(|octet| *octet == b':').any(|name| name.eq_ignore_ascii_case(b"arc-seal"))
+    {
         return Err(Reason::SealSigned);
     }
     if kind == Kind::Dkim {
@@ -253,7 +249,6 @@ fn read(list: &TagList<'_>, facts: &Facts, kind: Kind) -> Result<Signature, Reas
         header_form,
         body_form,
         domain,
-        selector,
         key_name,
         names,
         identity,
@@ -272,9 +267,8 @@ fn algorithm(value: &[u8]) -> Option<Algorithm> {
 
 /// RFC 6376 §3.5, `sig-a-tag-alg`: whether it is an algorithm at all.
 fn is_algorithm(value: &[u8]) -> bool {
-    let is_word = |word: &[u8]| {
-        word.first().is_some_and(u8::is_ascii_alphabetic) && word.iter().all(u8::is_ascii_alphanumeric)
-    };
+    let is_word =
+        |word: &[u8]| word.first().is_some_and(u8::is_ascii_alphabetic) && word.iter().all(u8::is_ascii_alphanumeric);
     let mut parts = value.splitn(2, |octet| *octet == b'-');
     parts.next().is_some_and(is_word) && parts.next().is_some_and(is_word)
 }
@@ -418,7 +412,7 @@ mod tests {
         assert_eq!(signature.names().collect::<Vec<_>>(), [&b"from"[..], b"to", b"x"]);
         assert_eq!((signature.time, signature.expires, signature.length), (Some(1), Some(2), Some(5)));
         assert_eq!(format!("{}", signature.identity.unwrap()), "a+b@c.example.org");
-        assert_eq!(signature.selector.as_str(), "a.b");
+        assert_eq!(signature.key_name.as_str(), "a.b._domainkey.example.org");
     }
 
     #[test]
@@ -469,10 +463,23 @@ mod tests {
         let long = format!("{}.example", "a".repeat(64));
         let longer = ["a".repeat(60).as_str(); 5].join(".");
         for name in [
-            "legit.example(.attack.example", "legit.example'a.attack.example", "a\"b.example", "a b.example",
-            "a\r\n b.example", ".example.org", "example..org", "example.org.", "a@b.example", "a/b.example", &long, &longer,
+            "legit.example(.attack.example",
+            "legit.example'a.attack.example",
+            "a\"b.example",
+            "a b.example",
+            "a\r\n b.example",
+            ".example.org",
+            "example..org",
+            "example.org.",
+            "a@b.example",
+            "a/b.example",
+            &long,
+            &longer,
         ] {
-            assert_eq!(parse(&GOOD.replace("d=example.org", &format!("d={name}"))).unwrap_err(), Reason::InvalidTag("d"));
+            assert_eq!(
+                parse(&GOOD.replace("d=example.org", &format!("d={name}"))).unwrap_err(),
+                Reason::InvalidTag("d")
+            );
             assert_eq!(parse(&GOOD.replace("s=sel", &format!("s={name}"))).unwrap_err(), Reason::InvalidTag("s"));
         }
         assert_eq!(parse(&GOOD.replace("d=example.org", "d=org")).unwrap_err(), Reason::InvalidTag("d"));
@@ -485,7 +492,8 @@ mod tests {
 
     #[test]
     fn what_was_read_names_the_signature() {
-        let refused = Signature::parse(b"v=2; d=example.org; s=a(; a=rsa-sha1; b=abcd efgh ijkl", Kind::Dkim).unwrap_err();
+        let refused =
+            Signature::parse(b"v=2; d=example.org; s=a(; a=rsa-sha1; b=abcd efgh ijkl", Kind::Dkim).unwrap_err();
         assert_eq!(refused.facts.domain.as_ref().map(Name::as_str), Some("example.org"));
         assert_eq!(refused.facts.selector, None);
         assert_eq!(refused.facts.algorithm, Some(Algorithm::RsaSha1));

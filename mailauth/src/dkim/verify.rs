@@ -247,7 +247,7 @@ impl Verifier {
             }
             job.verdict = Some(check(&**crypto, policy, answer, &job.signature, &data, trace));
         }
-        if self.lookups.are_answered() {
+        if self.jobs.iter().all(|job| job.verdict.is_some()) {
             self.header = None;
         }
     }
@@ -257,7 +257,7 @@ impl Verifier {
         for Job { index, signature, body, verdict, .. } in core::mem::take(&mut self.jobs) {
             let (hash, size) = self.bodies.result(body);
             let outcome = &mut self.verification.signatures[index];
-            let verdict = verdict.expect("every lookup was answered or given up");
+            let verdict = verdict.expect("every lookup was answered or given up, and its jobs judged");
             outcome.key_bits = verdict.bits;
             if let Some(bits) = verdict.bits.filter(|bits| verdict.is_rsa && *bits < 2048) {
                 outcome.notes.push(Note::WeakKey { bits });
@@ -320,7 +320,8 @@ impl DnsMachine for Verifier {
     /// Keys that were not answered yet are not available. If the message is not complete either, no signature passes.
     fn give_up(&mut self) {
         self.given_up = true;
-        let open = (0..self.lookups.len()).filter(|lookup| self.lookups.answer_of(*lookup).is_none()).collect::<Vec<_>>();
+        let open =
+            (0..self.lookups.len()).filter(|lookup| self.lookups.answer_of(*lookup).is_none()).collect::<Vec<_>>();
         self.lookups.give_up();
         for lookup in open {
             self.verify_headers(lookup);
@@ -329,17 +330,8 @@ impl DnsMachine for Verifier {
 }
 
 /// What readers are shown, and what decides how a body is shown.
-const SHOWN: [&str; 9] = [
-    "From",
-    "Subject",
-    "Date",
-    "To",
-    "Cc",
-    "Reply-To",
-    "MIME-Version",
-    "Content-Type",
-    "Content-Transfer-Encoding",
-];
+const SHOWN: [&str; 9] =
+    ["From", "Subject", "Date", "To", "Cc", "Reply-To", "MIME-Version", "Content-Type", "Content-Transfer-Encoding"];
 
 fn outcome(facts: Facts) -> Outcome {
     Outcome {
