@@ -34,14 +34,15 @@ pub struct BodyCanonicalizer {
     empty: bool,
 }
 
-/// So many line ends are passed on in one run.
-const LINE_ENDS: [u8; 128] = {
-    let mut octets = [b'\r'; 128];
+/// Line ends that are passed on in one run, and the space that may follow them.
+const HELD_BACK: [u8; 129] = {
+    let mut octets = [b'\r'; 129];
     let mut at = 1;
     while at < octets.len() {
         octets[at] = b'\n';
         at += 2;
     }
+    octets[128] = b' ';
     octets
 };
 
@@ -53,31 +54,32 @@ impl BodyCanonicalizer {
 
     /// Takes the next octets of the body and gives what is certain by now.
     pub fn write(&mut self, slice: &[u8], mut run: impl FnMut(&[u8])) {
-        let mut rest = slice;
-        while let Some((&first, behind)) = rest.split_first() {
+        let mut blocks = Blocks::new(slice);
+        let mut at = 0;
+        while let Some(&first) = slice.get(at) {
             if self.cr {
                 self.cr = false;
                 if first == b'\n' {
                     self.space = false;
                     self.line_ends += 1;
-                    rest = behind;
+                    at += 1;
                 } else {
                     self.flush(&mut run);
                     run(b"\r");
                 }
             } else if self.form == Canonicalization::Relaxed && is_space(first) {
                 self.space = true;
-                rest = &rest[rest.iter().position(|octet| !is_space(*octet)).unwrap_or(rest.len())..];
+                at += slice[at..].iter().position(|octet| !is_space(*octet)).unwrap_or(slice.len() - at);
             } else if self.space && first == b'\r' {
                 self.cr = true;
-                rest = behind;
+                at += 1;
             } else {
-                let length = match self.form {
-                    Canonicalization::Simple => rest.len(),
-                    Canonicalization::Relaxed => regular(rest),
+                let end = match self.form {
+                    Canonicalization::Simple => slice.len(),
+                    Canonicalization::Relaxed => blocks.next_irregular(at),
                 };
-                self.pass_on(&rest[..length], &mut run);
-                rest = &rest[length..];
+                self.pass_on(&slice[at..end], &mut run);
+                at = end;
             }
         }
     }
@@ -117,15 +119,18 @@ impl BodyCanonicalizer {
     /// Passes on what was held back, as something follows it.
     fn flush(&mut self, run: &mut impl FnMut(&[u8])) {
         self.empty = false;
-        while self.line_ends > 0 {
-            let length = usize::try_from(self.line_ends).unwrap_or(usize::MAX).min(LINE_ENDS.len() / 2);
-            run(&LINE_ENDS[..length * 2]);
-            self.line_ends -= length as u64;
+        const LINE_ENDS_MAX: u64 = 64;
+        while self.line_ends > LINE_ENDS_MAX {
+            run(&HELD_BACK[..128]);
+            self.line_ends -= LINE_ENDS_MAX;
         }
-        if self.space {
-            self.space = false;
-            run(b" ");
+        let start = 128 - 2 * usize::try_from(self.line_ends).expect("they are no more than 64");
+        let end = 128 + usize::from(self.space);
+        if start < end {
+            run(&HELD_BACK[start..end]);
         }
+        self.line_ends = 0;
+        self.space = false;
     }
 }
 
@@ -133,31 +138,77 @@ const fn is_space(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t')
 }
 
-/// The length of what the relaxed form leaves as it is: up to a tab, or a space with another one, a line end, or nothing
-/// behind it. Not 0, as `octets` begin with neither.
-fn regular(octets: &[u8]) -> usize {
-    // Octets are looked at in blocks without a branch, which compilers turn into the wide instructions of the processor: this
-    // loop, and not the hash, is what a body full of words would wait for.
-    const BLOCK: usize = 64;
-    let mut at = 0;
-    while let Some(window) = octets.get(at..).and_then(<[u8]>::first_chunk::<{ BLOCK + 1 }>) {
-        let mut irregular = 0;
-        for index in 0..BLOCK {
-            let (octet, next) = (window[index], window[index + 1]);
-            irregular |= u8::from(octet == b'\t') | (u8::from(octet == b' ') & u8::from(next <= b' '));
-        }
-        if irregular != 0 {
-            break;
-        }
-        at += BLOCK;
+/// Finds what the relaxed form does not leave as it is: a tab, or a space with another one, a line end, or nothing behind it.
+///
+/// A slice is looked at in blocks without a branch, which compilers turn into the wide instructions of the processor: not the
+/// hash but this is what a body full of words would wait for. What is found in a block is kept until the block is done.
+struct Blocks<'s> {
+    slice: &'s [u8],
+    /// Where the block begins, and a bit for each octet in it.
+    start: usize,
+    irregular: u64,
+}
+
+/// Octets of a block: as many as a mask has bits.
+const BLOCK: usize = 64;
+
+impl<'s> Blocks<'s> {
+    fn new(slice: &'s [u8]) -> Self {
+        let mut blocks = Blocks { slice, start: 0, irregular: 0 };
+        blocks.look_at(0);
+        blocks
     }
-    for (index, &octet) in octets.iter().enumerate().skip(at) {
-        let next = octets.get(index + 1).copied();
-        if octet == b'\t' || octet == b' ' && next.is_none_or(|next| is_space(next) || next == b'\r') {
-            return index;
+
+    /// The place of the first such octet from `at` on, or the end.
+    fn next_irregular(&mut self, at: usize) -> usize {
+        if at - self.start >= BLOCK {
+            self.look_at(at);
+        } else {
+            self.irregular &= u64::MAX << (at - self.start);
         }
+        while self.irregular == 0 {
+            let next = self.start + BLOCK;
+            if next >= self.slice.len() {
+                return self.slice.len();
+            }
+            self.look_at(next);
+        }
+        self.start + self.irregular.trailing_zeros() as usize
     }
-    octets.len()
+
+    fn look_at(&mut self, start: usize) {
+        self.start = start;
+        let rest = &self.slice[start..];
+        self.irregular = match rest.first_chunk() {
+            Some(window) => irregular(window),
+            None => {
+                let mut window = [0; BLOCK + 1];
+                window[..rest.len()].copy_from_slice(rest);
+                irregular(&window)
+            }
+        };
+    }
+}
+
+fn irregular(window: &[u8; BLOCK + 1]) -> u64 {
+    let mut found = [0_u8; BLOCK];
+    let mut any = 0;
+    for index in 0..BLOCK {
+        let (octet, next) = (window[index], window[index + 1]);
+        let is_irregular = u8::from(octet == b'\t') | (u8::from(octet == b' ') & u8::from(next <= b' '));
+        found[index] = is_irregular.wrapping_neg() & (1 << (index % 8));
+        any |= is_irregular;
+    }
+    if any == 0 {
+        return 0;
+    }
+    // Each octet has a bit of its own in its group of eight: their sum is the mask of the group.
+    let mut mask = 0;
+    for (group, bits) in found.as_chunks().0.iter().enumerate() {
+        let sum = u64::from_le_bytes(*bits).wrapping_mul(0x0101_0101_0101_0101) >> 56;
+        mask |= sum << (8 * group);
+    }
+    mask
 }
 
 /// The hashes of one body: each canonicalisation is made once, each distinct (canonicalisation, length) is hashed once.
@@ -170,10 +221,23 @@ pub(crate) struct BodyHashes {
 struct Form {
     form: Canonicalization,
     canonicalizer: Option<BodyCanonicalizer>,
-    /// Octets of the body in this form.
+    hashed: Hashed,
+}
+
+/// A body in one form, on its way into hashes.
+#[derive(Debug)]
+struct Hashed {
+    /// Octets of the body.
     size: u64,
+    /// Short runs are put together: a hash takes one long piece in less time than many short ones.
+    short: Vec<u8>,
     hashes: Vec<Hash>,
 }
+
+/// Longer runs are hashed where they are.
+const SHORT_MAX: usize = 256;
+/// Octets of short runs that are put together.
+const SHORTS_MAX: usize = 1024;
 
 #[derive(Debug)]
 struct Hash {
@@ -205,10 +269,11 @@ impl BodyHashes {
     ) -> Result<BodyHashId, CryptoError> {
         let at = self.forms.iter().position(|other| other.form == form).unwrap_or_else(|| {
             let canonicalizer = Some(BodyCanonicalizer::new(form));
-            self.forms.push(Form { form, canonicalizer, size: 0, hashes: Vec::new() });
+            let hashed = Hashed { size: 0, short: Vec::with_capacity(SHORTS_MAX), hashes: Vec::new() };
+            self.forms.push(Form { form, canonicalizer, hashed });
             self.forms.len() - 1
         });
-        let hashes = &mut self.forms[at].hashes;
+        let hashes = &mut self.forms[at].hashed.hashes;
         let length = length.unwrap_or(u64::MAX);
         let hash = match hashes.iter().position(|other| other.length == length) {
             Some(hash) => hash,
@@ -222,50 +287,71 @@ impl BodyHashes {
 
     /// Takes the next octets of the body.
     pub(crate) fn write(&mut self, slice: &[u8]) {
-        for Form { canonicalizer, size, hashes, .. } in &mut self.forms {
+        for Form { canonicalizer, hashed, .. } in &mut self.forms {
             if let Some(canonicalizer) = canonicalizer {
-                canonicalizer.write(slice, |run| feed(hashes, size, run));
+                canonicalizer.write(slice, |run| hashed.take(run));
             }
         }
     }
 
     /// The body has ended.
     pub(crate) fn finish(&mut self) {
-        for Form { canonicalizer, size, hashes, .. } in &mut self.forms {
+        for Form { canonicalizer, hashed, .. } in &mut self.forms {
             if let Some(canonicalizer) = canonicalizer.take() {
-                canonicalizer.finish(|run| feed(hashes, size, run));
-            }
-            for hash in hashes {
-                if let State::Open(_) = hash.state {
-                    let State::Open(digest) = core::mem::replace(&mut hash.state, State::Finished(Vec::new())) else {
-                        unreachable!("it was open")
-                    };
-                    hash.state = State::Finished(digest.finish());
-                }
+                canonicalizer.finish(|run| hashed.take(run));
+                hashed.finish();
             }
         }
     }
 
     /// A hash, and how many octets the whole body has in its form. After [`finish`](BodyHashes::finish); before it, no hash.
     pub(crate) fn result(&self, id: BodyHashId) -> (&[u8], u64) {
-        let form = &self.forms[id.form];
-        match &form.hashes[id.hash].state {
-            State::Finished(hash) => (hash, form.size),
-            State::Open(_) => (&[], form.size),
+        let Hashed { size, hashes, .. } = &self.forms[id.form].hashed;
+        match &hashes[id.hash].state {
+            State::Finished(hash) => (hash, *size),
+            State::Open(_) => (&[], *size),
         }
     }
 }
 
-fn feed(hashes: &mut [Hash], size: &mut u64, run: &[u8]) {
-    for Hash { length, state } in hashes {
-        if let State::Open(digest) = state {
-            let room = usize::try_from(length.saturating_sub(*size)).unwrap_or(usize::MAX);
-            if room > 0 {
-                digest.update(&run[..run.len().min(room)]);
+impl Hashed {
+    fn take(&mut self, run: &[u8]) {
+        if run.len() > SHORT_MAX {
+            self.hash_short();
+            update(&mut self.hashes, self.size, run);
+            self.size = self.size.saturating_add(run.len() as u64);
+        } else {
+            if self.short.len() + run.len() > SHORTS_MAX {
+                self.hash_short();
+            }
+            self.short.extend_from_slice(run);
+        }
+    }
+
+    fn hash_short(&mut self) {
+        update(&mut self.hashes, self.size, &self.short);
+        self.size = self.size.saturating_add(self.short.len() as u64);
+        self.short.clear();
+    }
+
+    fn finish(&mut self) {
+        self.hash_short();
+        for hash in &mut self.hashes {
+            if let State::Open(digest) = core::mem::replace(&mut hash.state, State::Finished(Vec::new())) {
+                hash.state = State::Finished(digest.finish());
             }
         }
     }
-    *size = size.saturating_add(run.len() as u64);
+}
+
+/// Hashes octets in front of which there are `size` others.
+fn update(hashes: &mut [Hash], size: u64, octets: &[u8]) {
+    for Hash { length, state } in hashes {
+        let room = usize::try_from(length.saturating_sub(size)).unwrap_or(usize::MAX).min(octets.len());
+        if let (State::Open(digest), 1..) = (state, room) {
+            digest.update(&octets[..room]);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ where
     let expected = dns::run(&mut fed(&[message]), zone);
     let octets = message.chunks(1).collect::<Vec<_>>();
     assert_eq!(dns::run(&mut fed(&octets), zone), expected, "octet by octet");
-    let cuts = if message.len() <= 2000 {
+    let cuts = if message.len() <= 1000 {
         (0..message.len()).collect::<Vec<_>>()
     } else {
         let mut random = SeededRandom::new(message.len() as u64);
