@@ -3,6 +3,7 @@
 
 extern crate alloc;
 
+pub mod arc;
 pub mod dkim;
 pub mod idn;
 #[cfg(feature = "ring")]

@@ -12,8 +12,8 @@ use keys::{domain_key, ed25519, record, rsa, sign_with_tags};
 use messages::{Streamed, in_all_ways};
 use pillarbox_auth::RingCrypto;
 use pillarbox_auth::dkim::{
-    Canonicalization, DkimResult, Future, KeyError, KeyRecord, Note, Outcome, PartialBody, Policy, Reason, SignError,
-    SignOptions, Signer, Verification, Verifier,
+    Atps, AtpsResult, Canonicalization, DkimResult, Future, KeyError, KeyRecord, Note, Outcome, PartialBody, Policy,
+    Reason, SignError, SignOptions, Signer, Verification, Verifier,
 };
 use pillarbox_core::crypto::PublicKey;
 use pillarbox_core::dns::{self, DnsAnswer, DnsMachine as _, DnsStep, FixedZone, QuestionId, Record};
@@ -419,6 +419,36 @@ fn giving_up() {
     let mut nothing = verifier();
     nothing.give_up();
     assert!(matches!(nothing.poll(), DnsStep::Done(verification) if verification.result() == DkimResult::None));
+}
+
+#[test]
+fn third_parties_that_an_author_authorises() {
+    let author = "author.example".parse().unwrap();
+    let atps = |tags: &str, zone: &FixedZone| {
+        let message = sign_with_tags(&format!("{TAGS}; {tags}"), "from:to:subject", MESSAGE);
+        let verification =
+            verify(&message, &zone.clone().with("sel._domainkey.example.org", Record::txt(record(&*ed25519()))));
+        let mut results = dns::run_in_orders(|| Atps::new(&RingCrypto, &verification, &author), zone);
+        results.dedup();
+        assert_eq!(results.len(), 1);
+        (results[0].result, results[0].signer.as_ref().map(ToString::to_string))
+    };
+    let name = "example.org._atps.author.example";
+    let with = |text: &str| FixedZone::new().with(name, Record::txt(text));
+    let claim = "atps=Author.Example; atpsh=none";
+    let pass = (AtpsResult::Pass, Some("example.org".to_owned()));
+    let fail = (AtpsResult::Fail, None);
+    assert_eq!(atps(claim, &with("v=ATPS1")), pass);
+    assert_eq!(atps(claim, &with("v=ATPS1; d=example.org")), pass);
+    assert_eq!(atps(claim, &with("v=ATPS1; d=other.example")), fail);
+    assert_eq!(atps(claim, &with("v=ATPS2")), fail);
+    assert_eq!(atps(claim, &FixedZone::new()), fail);
+    assert_eq!(atps(claim, &FixedZone::new().failing(name)), (AtpsResult::TempError, None));
+    assert_eq!(atps("atps=other.example; atpsh=none", &with("v=ATPS1")), fail);
+    assert_eq!(atps("x=1800000000", &with("v=ATPS1")), (AtpsResult::None, None));
+    // Without a known hash it is no claim.
+    assert_eq!(atps("atps=author.example; atpsh=md5", &with("v=ATPS1")), (AtpsResult::None, None));
+    assert_eq!(atps("atps=author.example", &with("v=ATPS1")), (AtpsResult::None, None));
 }
 
 fn sign(message: &str, options: SignOptions) -> Result<String, SignError> {

@@ -41,7 +41,7 @@ impl Verification {
         self.signatures.iter().map(|outcome| outcome.result).min_by_key(rank).unwrap_or(DkimResult::None)
     }
 
-    /// The domains that DMARC may hold against the author's (RFC 7489 §3.1.1): those of signatures that pass without a
+    /// The domains that DMARC may hold against the author's: those of signatures that pass without a
     /// reservation.
     pub fn proven_domains(&self) -> impl Iterator<Item = &Name> {
         self.signatures.iter().filter_map(Outcome::proven_domain)

@@ -209,6 +209,9 @@ fn read(list: &TagList<'_>, facts: &Facts, kind: Kind) -> Result<Signature, Reas
     let (header_form, body_form) = match (kind, list.find("c")) {
         // RFC 8617 §4.1.3
         (Kind::ArcSeal, _) => (Canonicalization::Relaxed, Canonicalization::Relaxed),
+        // Deviates from RFC 8617 §4.1.2, which has the default of DKIM: because the validation suite of its authors reads the
+        // absence of c= so, and so do others.
+        (Kind::ArcMessage, None) => (Canonicalization::Relaxed, Canonicalization::Relaxed),
         (_, None) => (Canonicalization::Simple, Canonicalization::Simple),
         (_, Some(value)) => canonicalizations(value).ok_or(Reason::InvalidTag("c"))?,
     };
