@@ -514,9 +514,13 @@ fn options_of_the_signer() {
     options.signed = vec!["subject".into(), "a:b".into(), "x;y".into(), "".into(), "SUBJECT".into()];
     options.oversigned = Vec::new();
     let fields = sign(MESSAGE, options).unwrap();
-    assert!(fields.contains("x=1700003600;") && fields.contains("h=From:From:subject;"), "{fields}");
+    assert!(fields.contains("x=1700003600;") && fields.contains("h=subject:From:From;"), "{fields}");
     let message = format!("{fields}{MESSAGE}");
     assert_eq!(dns_run(message.as_bytes()).result(), DkimResult::Pass);
+    let mut options = SignOptions::default();
+    options.oversigned = Vec::new();
+    let unfolded = sign(MESSAGE, options).unwrap().replace("\r\n\t", "");
+    assert!(unfolded.contains("h=From:From:Subject:To;"), "{unfolded}");
     // The signature itself cannot be changed.
     let verification = dns_run(message.replace("x=1700003600", "x=1700003601").as_bytes());
     assert!(verification.signatures.iter().all(|outcome| outcome.reason == Some(Reason::Signature)));

@@ -13,7 +13,7 @@ use super::outcome::{ArcResult, FieldKind};
 use super::set::Chain;
 use crate::dkim::body::{BodyHashId, BodyHashes};
 use crate::dkim::intake::{Header, HeaderReader, Intake};
-use crate::dkim::sign::{names_to_sign, selected_data, sign_field};
+use crate::dkim::sign::{TIME_MAX, names_to_sign, selected_data, sign_field};
 use crate::dkim::tag_writer::TagWriter;
 use crate::dkim::{Algorithm, Canonicalization, DomainKey, SignError, SignOptions};
 
@@ -179,7 +179,7 @@ impl Sealer {
         message.tag("c", format_args!("{}/{}", self.options.header, self.options.body));
         message.tag("d", domain);
         message.tag("s", selector);
-        message.tag("t", self.now);
+        message.tag("t", self.now.min(TIME_MAX));
         message.list("h", &names);
         message.base64("bh", self.bodies.result(body).0);
         let message = sign_field(crypto, &**key, message, data, self.options.header)?;
@@ -198,7 +198,7 @@ impl Sealer {
         let mut seal = TagWriter::new(FieldKind::Seal.name());
         seal.tag("i", instance);
         seal.tag("a", algorithm.as_str());
-        seal.tag("t", self.now);
+        seal.tag("t", self.now.min(TIME_MAX));
         seal.tag("cv", cv);
         seal.tag("d", domain);
         seal.tag("s", selector);

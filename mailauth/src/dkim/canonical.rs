@@ -108,7 +108,9 @@ fn without_signature(value: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::{String, ToString as _};
     use pillarbox_core::header::Fields;
+    use proptest::prelude::*;
 
     fn canonical(form: Canonicalization, field: &[u8], signature: bool) -> Vec<u8> {
         let field = Fields::new(field).next().unwrap();
@@ -145,5 +147,31 @@ mod tests {
         let relaxed = canonical(Canonicalization::Relaxed, field, true);
         assert_eq!(relaxed, b"dkim-signature:bh=b=; b =; d=b; x");
         assert_eq!(canonical(Canonicalization::Relaxed, b"A: b=c \r\n", true), b"a:b=");
+    }
+
+    /// The words of RFC 6376 §3.4.2, one after another.
+    fn model(field: &str) -> String {
+        let (name, value) = field.split_once(':').unwrap();
+        let unfolded = value.replace("\r\n", "");
+        let mut value = unfolded.replace('\t', " ");
+        while value.contains("  ") {
+            value = value.replace("  ", " ");
+        }
+        alloc::format!("{}:{}", name.trim_end_matches([' ', '\t']).to_lowercase(), value.trim_matches(' '))
+    }
+
+    proptest! {
+        #[test]
+        fn the_obvious_reading(
+            name in "[A-Za-z-]{1,8}[ \t]{0,2}",
+            value in "([ -~]|\t|\r\n |\r\n\t|\r){0,30}",
+            end in "(\r\n)?",
+        ) {
+            let field = alloc::format!("{name}:{value}");
+            let relaxed = canonical(Canonicalization::Relaxed, (field.to_string() + &end).as_bytes(), false);
+            prop_assert_eq!(String::from_utf8(relaxed).unwrap(), model(&field));
+            let simple = canonical(Canonicalization::Simple, (field.to_string() + &end).as_bytes(), false);
+            prop_assert_eq!(String::from_utf8(simple).unwrap(), field);
+        }
     }
 }

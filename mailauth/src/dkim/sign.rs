@@ -211,10 +211,9 @@ impl Signer {
             1 => {}
             _ => return Err(SignError::SeveralFrom),
         }
-        let mut names = names_to_sign(header, &self.options.signed, &self.options.oversigned);
-        if !names.iter().any(|name| name.eq_ignore_ascii_case("from")) {
-            names.splice(0..0, ["From"; 2]);
-        }
+        let mut oversigned = self.options.oversigned.clone();
+        oversigned.push(Cow::Borrowed("From"));
+        let names = names_to_sign(header, &self.options.signed, &oversigned);
         let data = selected_data(header, &names, self.options.header);
         let body = self.bodies.want(&*self.crypto, self.options.body, None)?;
         Ok(Prepared { names: names.join(":"), data, body })
@@ -240,9 +239,9 @@ impl Signer {
             field.tag("c", format_args!("{}/{}", self.options.header, self.options.body));
             field.tag("d", domain);
             field.tag("s", selector);
-            field.tag("t", self.now);
+            field.tag("t", self.now.min(TIME_MAX));
             if let Some(lifetime) = self.options.lifetime {
-                field.tag("x", self.now.saturating_add(lifetime.max(1)));
+                field.tag("x", self.now.saturating_add(lifetime.max(1)).min(TIME_MAX));
             }
             field.list("h", &names);
             field.base64("bh", body_hash);
@@ -251,6 +250,9 @@ impl Signer {
         Ok(fields)
     }
 }
+
+/// The latest time that has the twelve digits of RFC 6376 §3.5.
+pub(crate) const TIME_MAX: u64 = 999_999_999_999;
 
 /// The names for `h=`: each as often as it is there, and once more if it is oversigned.
 pub(crate) fn names_to_sign<'n>(

@@ -222,8 +222,9 @@ impl Verifier {
         }
         let selected = header.select(signature.names(), Some(field));
         for name in SHOWN {
-            let there = header.named(name.as_bytes());
-            if there.iter().any(|field| !selected.contains(field)) {
+            // They are selected from the bottom, so that the top one is selected if all are.
+            let top = header.named(name.as_bytes()).first();
+            if top.is_some_and(|top| !selected.contains(top)) {
                 outcome.notes.push(Note::Unsigned(name));
             }
         }
