@@ -3,8 +3,10 @@
 
 extern crate alloc;
 
+pub mod arc;
 pub mod authres;
 pub mod dane;
+pub mod dkim;
 pub mod dmarc;
 pub mod from;
 pub mod idn;
