@@ -3,11 +3,10 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use pillarbox_core::address::{ForwardPath, ReversePath};
 use pillarbox_core::{Reply, UpgradeError};
 
+use super::{Envelope, RecipientOutcome};
 use crate::reply_parser::ReplyError;
-use crate::server::BodyKind;
 
 /// What happened. Events marked with a question mark are questions; they stay open until they are answered, or until the
 /// session takes them back:
@@ -77,118 +76,6 @@ impl Answer<'_> {
             Answer::Body(_) => "Body",
             Answer::BodyEnd => "BodyEnd",
             Answer::Abort => "Abort",
-        }
-    }
-}
-
-/// From whom, to whom, and what the server has to know of the message.
-///
-/// Paths are parsed ones, so nothing in them can end a command: text with CR, LF, NUL or a stray `>` does not become a path.
-///
-/// ```
-/// use pillarbox_core::address::Address;
-/// use pillarbox_smtp::client::Envelope;
-///
-/// let from = Address::parse("joe@c.example")?;
-/// let mut envelope = Envelope::new(from.into_owned().into(), [Address::parse("u@own.example")?.into_owned()]);
-/// envelope.size = Some(1234);
-/// assert!(Address::parse("u@own.example>\r\nRSET").is_err());
-/// # Ok::<(), pillarbox_core::address::AddressError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Envelope {
-    /// Where notices about the message go; may be null.
-    pub from: ReversePath<'static>,
-    /// To whom. A server need not take more than 100 at once (RFC 5321 §4.5.3.1.8).
-    pub recipients: Vec<Recipient>,
-    /// The size of the message in octets with CRLF line ends and without stuffed dots (RFC 1870 §3), if it is known.
-    pub size: Option<u64>,
-    /// Whether the message holds octets beyond ASCII.
-    pub body: BodyKind,
-}
-
-impl Envelope {
-    /// An envelope for a message of 7 bits and unknown size.
-    pub fn new<R: Into<Recipient>>(from: ReversePath<'static>, recipients: impl IntoIterator<Item = R>) -> Self {
-        Envelope {
-            from,
-            recipients: recipients.into_iter().map(Into::into).collect(),
-            size: None,
-            body: BodyKind::SevenBit,
-        }
-    }
-}
-
-/// One recipient of an [`Envelope`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Recipient {
-    /// Where to.
-    pub to: ForwardPath<'static>,
-}
-
-impl<P: Into<ForwardPath<'static>>> From<P> for Recipient {
-    fn from(to: P) -> Self {
-        Recipient { to: to.into() }
-    }
-}
-
-/// What became of a message for one recipient.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RecipientOutcome {
-    /// The server took it over (2yz to the end of data, in LMTP for this recipient). From now on it is the server's.
-    Delivered(Reply),
-    /// The server will never take it (5yz).
-    Refused(Reply),
-    /// Try again: the server said so (4yz), or the connection ended before it said anything about this recipient.
-    Later(Option<Reply>),
-    /// This server cannot take it, and nothing was sent.
-    Impossible(Lack),
-}
-
-/// What a message needs and a server does not offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Lack {
-    /// An address holds characters beyond ASCII, and there is no SMTPUTF8 (RFC 6531 §3.2).
-    SmtpUtf8,
-    /// The message holds octets beyond ASCII, and there is no 8BITMIME (RFC 6152 §3).
-    EightBitMime,
-    /// The message is larger than the server's SIZE (RFC 1870 §5).
-    Size {
-        /// What the server takes, in octets.
-        max: u64,
-    },
-    /// The envelope has more recipients than the server takes at once (RFC 9422). They can have the message with another
-    /// [`Send`](Answer::Send).
-    Recipients {
-        /// How many the server takes.
-        max: u64,
-    },
-}
-
-impl Lack {
-    /// The reply that the server would have given; for a notice to the sender.
-    pub fn reply(&self) -> Reply {
-        match self {
-            // RFC 6531 §3.5
-            Lack::SmtpUtf8 => Reply::enhanced(553, 5, 6, 7, "the next server does not offer SMTPUTF8"),
-            // RFC 3463 §3.7
-            Lack::EightBitMime => Reply::enhanced(554, 5, 6, 3, "the next server does not offer 8BITMIME"),
-            // RFC 1870 §6.3, RFC 3463 §3.4
-            Lack::Size { max } => {
-                Reply::enhanced(552, 5, 3, 4, alloc::format!("the next server takes no more than {max} octets"))
-            }
-            // RFC 5321 §4.5.3.1.10, RFC 3463 §3.6
-            Lack::Recipients { max } => Reply::enhanced(
-                452,
-                4,
-                5,
-                3,
-                alloc::format!("too many recipients for the next server, which takes {max}"),
-            ),
         }
     }
 }
