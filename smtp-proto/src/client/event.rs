@@ -21,8 +21,9 @@ use crate::reply_parser::ReplyError;
 /// No question has a default answer: the session cannot invent mail.
 ///
 /// While a question is open `poll` still reads, because the server may close the connection or refuse a message that is
-/// half sent; it says [`NeedAnswer`](pillarbox_core::Step::NeedAnswer) when there was nothing of that kind. Each
-/// [`Send`](Answer::Send) is settled by exactly one [`Sent`](Event::Sent), whatever happens to the connection.
+/// half sent; it says [`NeedAnswer`](pillarbox_core::Step::NeedAnswer) when there was nothing of that kind. It says
+/// [`NeedInput`](pillarbox_core::Step::NeedInput) while `NeedBody` is open if the next piece has no room before the server's reply to
+/// the last chunk of BDAT; the question stays open, and only more input helps. Each [`Send`](Answer::Send) is settled by exactly one [`Sent`](Event::Sent), whatever happens to the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -35,7 +36,8 @@ pub enum Event {
         /// What the server said.
         reply: Reply,
     },
-    /// ? At least one recipient was accepted: the message is wanted.
+    /// ? The message is wanted: at least one recipient was accepted, or the message goes by BDAT in one flight with its
+    /// envelope.
     NeedBody,
     /// The question [`NeedBody`](Event::NeedBody) is taken back: the server refused the message before its end, the
     /// connection was lost, or our side stops. The outcomes follow with [`Sent`](Event::Sent).
@@ -52,19 +54,21 @@ pub enum Event {
 /// What the embedder says to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "an answer is made and taken, and lies nowhere")]
 pub enum Answer<'a> {
     /// Send a message to these recipients. It is a [`Misuse`](pillarbox_core::Misuse) if there are none.
     Send(Envelope),
     /// There is no more to send: say goodbye.
     Quit,
     /// The next octets of the message, at most [`room`](pillarbox_core::Machine::room) of them. They are put on the wire
-    /// with dots stuffed and bare CR and LF repaired. Lines of more than 998 octets go as they are (RFC 5321 §4.5.3.1); a
+    /// with bare CR and LF repaired, behind DATA also with dots stuffed; those of a binary message go as they are. It is a
+    /// [`Misuse`](pillarbox_core::Misuse) if the envelope says 7 bits and they hold others. Lines of more than 998 octets go as they are (RFC 5321 §4.5.3.1); a
     /// server that takes none refuses the message.
     Body(&'a [u8]),
     /// The message is complete.
     BodyEnd,
-    /// The message cannot be completed. The connection is closed without an end mark, as there is no other way to keep
-    /// half a message from being delivered; the recipients are to be tried later.
+    /// The message cannot be completed. Behind DATA the connection is closed without an end mark, as there is no other way to keep
+    /// half a message from being delivered; behind BDAT it goes on with RSET. The recipients are to be tried later.
     Abort,
 }
 

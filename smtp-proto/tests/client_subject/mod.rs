@@ -1,16 +1,18 @@
 //! How a client session is made and told what to do by dialog files and by the law kit.
 //!
-//! `cfg:` keys: `protocol=lmtp`, `starttls=never|offered|required`, `implicit-tls`, `output=octets`,
+//! `cfg:` keys: `protocol=lmtp`, `starttls=never|offered|required`, `implicit-tls`, `output=octets`, `chunking`, `chunk=octets`,
 //! `login` (joe with the password hunter2), `login-name=name`, `login-in-clear`, `no-pipelining`.
-//! Answers: `send <from> <to>... [size=n] [8bit]`, `quit`, `body "text"`, `end`, `abort`.
+//! Answers: `send <from> <to>...`, `quit`, `body "text"`, `end`, `abort`. Words of `send` for the message: `size=n`, `8bit`,
+//! `binary`, `utf8` (in its header), `ret=`, `envid=`, `auth=`, `requiretls`; for the path before them: `ascii=domain`,
+//! `notify=`, `orcpt=type;address`.
 
 use pillarbox_core::TlsFacts;
-use pillarbox_core::address::{ForwardPath, ReversePath};
+use pillarbox_core::address::{Address, Domain, ForwardPath, ReversePath};
 use pillarbox_core::dialog::{Config, Seen, Subject, Turn};
 use pillarbox_smtp::client::{
-    Answer, ClientConfig, ClientSession, Credentials, Envelope, Event, Login, RecipientOutcome, StartTls,
+    Answer, BodyKind, ClientConfig, ClientSession, Credentials, Envelope, EnvelopeId, Event, Login, Notify,
+    OriginalRecipient, Protocol, RecipientOutcome, Ret, StartTls, Submitter,
 };
-use pillarbox_smtp::server::{BodyKind, Protocol};
 
 /// One client per connection. By default it sends one message to two recipients and says goodbye.
 #[derive(Debug, Default)]
@@ -47,6 +49,8 @@ impl Subject for Client {
             made.login = Some(login);
         }
         made.pipelining = !config.flag("no-pipelining")?;
+        made.chunking = config.flag("chunking")?;
+        made.limits.chunk_max = config.parsed("chunk", made.limits.chunk_max)?;
         made.limits.output_max = config.parsed("output", made.limits.output_max)?;
         Ok(match config.flag("implicit-tls")? {
             false => ClientSession::new(made),
@@ -123,7 +127,8 @@ impl Subject for Client {
 
 fn outcome(outcome: &RecipientOutcome) -> String {
     match outcome {
-        RecipientOutcome::Delivered(reply) => format!("delivered {reply}"),
+        RecipientOutcome::Delivered(yes) if yes.notice_due => format!("delivered {yes} (notice due)"),
+        RecipientOutcome::Delivered(yes) => format!("delivered {yes}"),
         RecipientOutcome::Refused(reply) => format!("refused {reply}"),
         RecipientOutcome::Later(Some(reply)) => format!("later {reply}"),
         RecipientOutcome::Later(None) => "later".into(),
@@ -138,13 +143,44 @@ fn envelope(text: &str) -> Result<Envelope, String> {
     let (from, _) = ReversePath::take(from.as_bytes(), true).map_err(|error| error.to_string())?;
     let mut envelope = Envelope::new(from.into_owned(), [] as [ForwardPath<'static>; 0]);
     for word in words {
-        if let Some(size) = word.strip_prefix("size=") {
-            envelope.size = Some(size.parse().map_err(|_| format!("size={size}"))?);
-        } else if word == "8bit" {
-            envelope.body = BodyKind::EightBitMime;
-        } else {
-            let (to, _) = ForwardPath::take(word.as_bytes(), true).map_err(|error| error.to_string())?;
-            envelope.recipients.push(to.into_owned().into());
+        let (key, value) = word.split_once('=').filter(|_| !word.starts_with('<')).unwrap_or((word, ""));
+        let wrong = || word.to_string();
+        match key {
+            "size" => envelope.size = Some(value.parse().map_err(|_| wrong())?),
+            "8bit" => envelope.body = BodyKind::EightBitMime,
+            "binary" => envelope.body = BodyKind::BinaryMime,
+            "utf8" => envelope.smtputf8 = true,
+            "ret" => envelope.ret = Some(if value == "FULL" { Ret::Full } else { Ret::Hdrs }),
+            "envid" => envelope.envid = Some(EnvelopeId::new(value).map_err(|error| error.to_string())?),
+            "auth" if value == "<>" => envelope.submitter = Some(Submitter::Unknown),
+            "auth" => {
+                let address = Address::parse_utf8(value).map_err(|error| error.to_string())?;
+                envelope.submitter = Some(Submitter::Mailbox(address.into_owned()));
+            }
+            "requiretls" => envelope.require_tls = true,
+            "ascii" => {
+                let domain = Domain::parse(value).map_err(|error| error.to_string())?.into_owned();
+                match envelope.recipients.last_mut() {
+                    Some(recipient) => recipient.ascii_domain = Some(domain),
+                    None => envelope.from_ascii_domain = Some(domain),
+                }
+            }
+            "notify" => {
+                let mut notify = Notify::default();
+                notify.success = value.contains("SUCCESS");
+                notify.failure = value.contains("FAILURE");
+                notify.delay = value.contains("DELAY");
+                envelope.recipients.last_mut().ok_or_else(wrong)?.notify = Some(notify);
+            }
+            "orcpt" => {
+                let (addr_type, address) = value.split_once(';').ok_or_else(wrong)?;
+                let original = OriginalRecipient::new(addr_type, address).map_err(|error| error.to_string())?;
+                envelope.recipients.last_mut().ok_or_else(wrong)?.orcpt = Some(original);
+            }
+            _ => {
+                let (to, _) = ForwardPath::take(word.as_bytes(), true).map_err(|error| error.to_string())?;
+                envelope.recipients.push(to.into_owned().into());
+            }
         }
     }
     Ok(envelope)
