@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use pillarbox_core::address::{Address, Domain, ForwardPath, ReversePath};
 
 use super::{EnvelopeId, OriginalRecipient};
+use crate::command::{DeliverBy, FutureRelease, MtPriority};
 use crate::server::{BodyKind, Notify, Ret};
 
 /// From whom, to whom, and what the server has to know of the message. The message itself is no part of it, nor is the
@@ -21,6 +22,9 @@ use crate::server::{BodyKind, Notify, Ret};
 /// | `ret`, `envid`, `notify`, `orcpt` | not told; see [`notice_due`](super::Acceptance::notice_due) |
 /// | `submitter` | not told |
 /// | `require_tls` | `Impossible` |
+/// | `future_release` | `Impossible`: a message that is to wait would not |
+/// | `deliver_by` | `Impossible` if the message is to come back when it is late; else not told, see `notice_due` |
+/// | `mt_priority` | not told |
 ///
 /// ```
 /// use pillarbox_core::address::Address;
@@ -58,6 +62,12 @@ pub struct Envelope {
     /// The message must go over TLS all the way (RFC 8689). It is sent only under TLS, to a server that promises the same; that
     /// the certificate fits the name of the server is for whoever starts TLS to see to (RFC 8689 §4.2.1).
     pub require_tls: bool,
+    /// When the server is to release the message, if it is to wait there (RFC 4865). Not for notices (§5.1.1).
+    pub future_release: Option<FutureRelease>,
+    /// How soon the message has to be delivered, counted from now: what is left of the time that its sender gave (RFC 2852 §4.1.4).
+    pub deliver_by: Option<DeliverBy>,
+    /// Which message goes first (RFC 6710).
+    pub mt_priority: Option<MtPriority>,
 }
 
 impl Envelope {
@@ -74,6 +84,9 @@ impl Envelope {
             envid: None,
             submitter: None,
             require_tls: false,
+            future_release: None,
+            deliver_by: None,
+            mt_priority: None,
         }
     }
 

@@ -23,4 +23,5 @@ pub use session::ClientSession;
 
 pub use pillarbox_core::sasl::{ClientPolicy, Credentials};
 
+pub use crate::command::{ByMode, DeliverBy, FutureRelease, MtPriority};
 pub use crate::server::{BodyKind, Notify, Orcpt, Protocol, Ret};

@@ -46,6 +46,13 @@ pub enum Lack {
     BinaryMime,
     /// The message must go over TLS all the way, and there is no TLS, or no REQUIRETLS (RFC 8689 §4.2.1).
     RequireTls,
+    /// The message is to wait at the server, and that does not offer to hold it, or not for so long (RFC 4865 §4.1).
+    FutureRelease,
+    /// The message is to come back if it is late, and the server does not keep such a time, or not so short a one (RFC 2852
+    /// §4.1.4.1).
+    DeliverBy,
+    /// The message is to come back, as its time has passed (RFC 2852 §4.1.3).
+    TimePassed,
     /// The message is larger than the server's SIZE (RFC 1870 §5).
     Size {
         /// What the server takes, in octets.
@@ -77,6 +84,11 @@ impl Lack {
             Lack::BinaryMime => Reply::enhanced(554, 5, 6, 3, "the next server does not offer BINARYMIME"),
             // RFC 8689 §4.2.1
             Lack::RequireTls => Reply::enhanced(550, 5, 7, 30, "the next server does not offer REQUIRETLS"),
+            // RFC 3463 §3.4
+            Lack::FutureRelease => Reply::enhanced(554, 5, 3, 3, "the next server does not hold messages for so long"),
+            Lack::DeliverBy => Reply::enhanced(554, 5, 3, 3, "the next server does not deliver in so short a time"),
+            // RFC 2852 §4.1.3
+            Lack::TimePassed => Reply::enhanced(554, 5, 4, 7, "the time for the delivery has passed"),
             // RFC 1870 §6.3, RFC 3463 §3.4
             Lack::Size { max } => {
                 Reply::enhanced(552, 5, 3, 4, alloc::format!("the next server takes no more than {max} octets"))

@@ -7,7 +7,8 @@ use pillarbox_core::address::{Address, Domain, ForwardPath, ReversePath};
 
 use super::dsn::{NotifyWords, Xtext, ret_word};
 use super::{Capabilities, Envelope, Lack, Recipient, Submitter};
-use crate::server::BodyKind;
+use crate::command::{ByMode, DeliverBy, FutureRelease};
+use crate::server::{BodyKind, Notify};
 
 /// What a message and a server have agreed on.
 #[derive(Clone, Debug)]
@@ -22,6 +23,10 @@ pub(super) struct Terms {
     dsn: bool,
     /// RFC 4954
     auth: bool,
+    /// RFC 6710
+    mt_priority: bool,
+    /// How soon the message has to be delivered, and whether the server was told (RFC 2852).
+    deliver_by: Option<(DeliverBy, bool)>,
 }
 
 impl Terms {
@@ -31,6 +36,13 @@ impl Terms {
         if envelope.require_tls && !(is_tls && server.has("REQUIRETLS")) {
             return Err(Lack::RequireTls);
         }
+        if envelope.future_release.is_some_and(|release| !holds(server, release)) {
+            return Err(Lack::FutureRelease);
+        }
+        let deliver_by = match envelope.deliver_by {
+            Some(by) => Some((by, keeps(server, by)?)),
+            None => None,
+        };
         if let (Some(size), Some(max)) = (envelope.size, server.size_max())
             && size > max
         {
@@ -56,7 +68,15 @@ impl Terms {
             envelope.from = in_ascii(from, envelope.from_ascii_domain.as_ref()).ok_or(Lack::SmtpUtf8)?.into();
         }
         let utf8 = envelope.smtputf8 || envelope.from.address().is_some_and(|from| !from.is_ascii());
-        Ok(Terms { size: server.has("SIZE"), utf8_offered, utf8, dsn: server.has("DSN"), auth: server.has("AUTH") })
+        Ok(Terms {
+            size: server.has("SIZE"),
+            utf8_offered,
+            utf8,
+            dsn: server.has("DSN"),
+            auth: server.has("AUTH"),
+            mt_priority: server.has("MT-PRIORITY"),
+            deliver_by,
+        })
     }
 
     /// The same for a recipient, who is going to be asked about if this is no error.
@@ -75,7 +95,20 @@ impl Terms {
     /// Whether a notice that the sender asked for is ours to send once the server took the message for this recipient.
     pub(super) fn notice_due(&self, recipient: &Recipient) -> bool {
         // RFC 3461 §5.2.2 (b)
-        !self.dsn && recipient.notify.is_some_and(|notify| notify.success)
+        let success = !self.dsn && recipient.notify.is_some_and(|notify| notify.success);
+        // RFC 2852 §4.1.4, §4.1.4.2
+        let handed_on = self.deliver_by.is_some_and(|(by, is_told)| by.trace || !is_told);
+        success || (handed_on && !recipient.notify.is_some_and(Notify::is_never))
+    }
+
+    /// What the server is asked to tell the sender of this recipient.
+    fn notify(&self, recipient: &Recipient) -> Option<Notify> {
+        match (recipient.notify, self.deliver_by) {
+            // RFC 2852 §4.1.4.2: the next server does not know that the message can be late, but can tell of its delay.
+            (None, Some((_, false))) => Some(Notify { failure: true, delay: true, success: false }),
+            (Some(notify), Some((_, false))) if !notify.is_never() => Some(Notify { delay: true, ..notify }),
+            (notify, _) => notify,
+        }
     }
 
     /// MAIL with its parameters.
@@ -100,6 +133,15 @@ impl Terms {
         }
         if envelope.require_tls {
             line.push_str(" REQUIRETLS");
+        }
+        if let Some(release) = envelope.future_release {
+            write!(line, " {release}")?;
+        }
+        if let Some((by, true)) = self.deliver_by {
+            write!(line, " {by}")?;
+        }
+        if let Some(priority) = envelope.mt_priority.filter(|_| self.mt_priority) {
+            write!(line, " MT-PRIORITY={priority}")?;
         }
         if let Some(ret) = envelope.ret.filter(|_| self.dsn) {
             write!(line, " RET={}", ret_word(ret))?;
@@ -130,7 +172,7 @@ impl Terms {
     fn write_rcpt(&self, line: &mut String, recipient: &Recipient) -> core::fmt::Result {
         write!(line, "{}", recipient.to)?;
         if self.dsn {
-            if let Some(notify) = recipient.notify {
+            if let Some(notify) = self.notify(recipient) {
                 write!(line, " NOTIFY={}", NotifyWords(notify))?;
             }
             if let Some(orcpt) = &recipient.orcpt {
@@ -139,6 +181,36 @@ impl Terms {
             }
         }
         Ok(())
+    }
+}
+
+/// RFC 4865 §4.1: whether the server holds a message for so long.
+fn holds(server: &Capabilities, release: FutureRelease) -> bool {
+    let Some(mut limits) = server.parameters("FUTURERELEASE") else { return false };
+    let (seconds_max, date_max) = (limits.next(), limits.next());
+    match release {
+        FutureRelease::For(seconds) => {
+            seconds_max.and_then(|max| max.parse().ok()).is_some_and(|max: u32| seconds <= max)
+        }
+        FutureRelease::Until(date) => {
+            let max = date_max.and_then(|max| FutureRelease::parse("HOLDUNTIL", max).ok());
+            matches!(max, Some(FutureRelease::Until(max)) if date.unix_seconds() <= max.unix_seconds())
+        }
+    }
+}
+
+/// RFC 2852 §4.1.4: whether the server keeps the time of a message, which one that comes back has to.
+fn keeps(server: &Capabilities, by: DeliverBy) -> Result<bool, Lack> {
+    if by.mode == ByMode::Return && by.seconds <= 0 {
+        return Err(Lack::TimePassed);
+    }
+    // RFC 2852 §2: the shortest time that a message can ask for that comes back.
+    let seconds_min = server.parameters("DELIVERBY").map(|mut minimum| minimum.next().map(str::parse::<i32>));
+    match (by.mode, seconds_min) {
+        (ByMode::Notify, offer) => Ok(offer.is_some()),
+        (ByMode::Return, Some(None)) => Ok(true),
+        (ByMode::Return, Some(Some(Ok(min)))) if min <= by.seconds => Ok(true),
+        (ByMode::Return, _) => Err(Lack::DeliverBy),
     }
 }
 

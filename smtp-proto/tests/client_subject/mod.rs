@@ -3,15 +3,16 @@
 //! `cfg:` keys: `protocol=lmtp`, `starttls=never|offered|required`, `implicit-tls`, `output=octets`, `chunking`, `chunk=octets`,
 //! `login` (joe with the password hunter2), `login-name=name`, `login-in-clear`, `no-pipelining`.
 //! Answers: `send <from> <to>...`, `quit`, `body "text"`, `end`, `abort`. Words of `send` for the message: `size=n`, `8bit`,
-//! `binary`, `utf8` (in its header), `ret=`, `envid=`, `auth=`, `requiretls`; for the path before them: `ascii=domain`,
+//! `binary`, `utf8` (in its header), `ret=`, `envid=`, `auth=`, `requiretls`, `holdfor=`, `holduntil=`, `by=`,
+//! `priority=`; for the path before them: `ascii=domain`,
 //! `notify=`, `orcpt=type;address`.
 
 use pillarbox_core::TlsFacts;
 use pillarbox_core::address::{Address, Domain, ForwardPath, ReversePath};
 use pillarbox_core::dialog::{Config, Seen, Subject, Turn};
 use pillarbox_smtp::client::{
-    Answer, BodyKind, ClientConfig, ClientSession, Credentials, Envelope, EnvelopeId, Event, Login, Notify,
-    OriginalRecipient, Protocol, RecipientOutcome, Ret, StartTls, Submitter,
+    Answer, BodyKind, ClientConfig, ClientSession, Credentials, DeliverBy, Envelope, EnvelopeId, Event, FutureRelease,
+    Login, MtPriority, Notify, OriginalRecipient, Protocol, RecipientOutcome, Ret, StartTls, Submitter,
 };
 
 /// One client per connection. By default it sends one message to two recipients and says goodbye.
@@ -158,6 +159,11 @@ fn envelope(text: &str) -> Result<Envelope, String> {
                 envelope.submitter = Some(Submitter::Mailbox(address.into_owned()));
             }
             "requiretls" => envelope.require_tls = true,
+            "holdfor" | "holduntil" => {
+                envelope.future_release = Some(FutureRelease::parse(key, value).map_err(|error| error.to_string())?);
+            }
+            "by" => envelope.deliver_by = Some(DeliverBy::parse(value).map_err(|error| error.to_string())?),
+            "priority" => envelope.mt_priority = Some(MtPriority::parse(value).map_err(|error| error.to_string())?),
             "ascii" => {
                 let domain = Domain::parse(value).map_err(|error| error.to_string())?.into_owned();
                 match envelope.recipients.last_mut() {
