@@ -82,7 +82,7 @@ impl ClientConfig {
 pub struct Login {
     /// Who, and the proof.
     pub credentials: Credentials,
-    /// Which mechanisms, the best one first; SCRAM is passed over. What tells a secret is used under TLS only, unless it is
+    /// Which mechanisms, the best one first; SCRAM needs [`with_crypto`](super::ClientSession::with_crypto). What tells a secret is used under TLS only, unless it is
     /// said here.
     pub policy: ClientPolicy,
 }

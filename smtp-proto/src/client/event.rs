@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use pillarbox_core::sasl::SaslError;
 use pillarbox_core::{Reply, UpgradeError};
 
 use super::{Envelope, RecipientOutcome};
@@ -97,8 +98,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Whether another try at the same server can go better. Only one that greets us or answers a login with 5yz is hopeless.
+    /// Whether another try at the same server can go better. Only one that greets us or answers a login with 5yz is hopeless, and
+    /// credentials that no proof can be made of.
     pub fn is_temporary(&self) -> bool {
+        if let FailureCause::AuthFailed(error) = self.cause {
+            return !matches!(error, SaslError::Unprepared | SaslError::Empty | SaslError::Unsupported);
+        }
         let is_final = self.reply.as_ref().is_some_and(Reply::is_permanent);
         if is_final && self.cause == FailureCause::AuthRefused {
             return false;
@@ -205,9 +210,13 @@ pub enum FailureCause {
     /// The server offers no mechanism that fits the login, or none that may be used without TLS.
     #[error("no mechanism for the login is offered")]
     AuthNotOffered,
-    /// The login was refused, or we gave it up because the server asked for something odd.
+    /// The login was refused.
     #[error("the login was refused")]
     AuthRefused,
+    /// We gave the login up: the server asked for something odd or did not prove who it is, or the mechanism cannot carry the
+    /// credentials.
+    #[error("the login was given up: {0}")]
+    AuthFailed(SaslError),
     /// Bytes stood behind the reply to STARTTLS: somebody wants them to be taken for ones that came over TLS.
     #[error("bytes stood behind the reply to STARTTLS")]
     StartTlsInjection,

@@ -1,13 +1,17 @@
 //! The client session: bytes, answers and time in, events and bytes out.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use pillarbox_core::crypto::Crypto;
 use pillarbox_core::dot::DotEncoder;
-use pillarbox_core::{LayerFacts, Misuse, Step, Time, TlsFacts, UpgradeError};
+use pillarbox_core::{LayerFacts, Misuse, Random, Step, Time, TlsFacts, UpgradeError};
 
 use super::chunks::Chunks;
+use super::login::Proofs;
 use super::state::{State, take};
 use super::transaction::Transaction;
 use super::{Answer, Capabilities, ClientConfig, CloseReason, Event, FailureCause};
@@ -87,6 +91,7 @@ pub struct ClientSession {
     parser: ReplyParser,
     pub(super) capabilities: Capabilities,
     pub(super) tls: Option<TlsFacts>,
+    pub(super) proofs: Option<Proofs>,
     pub(super) output: Vec<u8>,
     /// Octets at the front of `output` that have left.
     gone: usize,
@@ -115,6 +120,7 @@ impl ClientSession {
             state: State::Connecting,
             capabilities: Capabilities::default(),
             tls: None,
+            proofs: None,
             output: Vec::new(),
             gone: 0,
             left: 0,
@@ -132,6 +138,17 @@ impl ClientSession {
     /// A session over a connection that began with TLS (implicit TLS, RFC 8314 §3.3): STARTTLS is not asked for.
     pub fn over_tls(config: ClientConfig, facts: TlsFacts) -> Self {
         ClientSession { tls: Some(facts), ..ClientSession::new(config) }
+    }
+
+    /// The same session, able to log in by SCRAM, bound to the TLS connection where the server offers that and TLS has an exporter (RFC 9266),
+    /// and by CRAM-MD5 where the policy of the login names it. `random` is a source that nobody can foresee. A proof takes the time of
+    /// [`Crypto::pbkdf2`] within [`poll`](ClientSession::poll): milliseconds, and with as many iterations as a server may ask for
+    /// less than a second.
+    ///
+    /// Without this a login passes those mechanisms over.
+    #[must_use]
+    pub fn with_crypto(self, crypto: Arc<dyn Crypto>, random: impl Random + Send + Sync + 'static) -> Self {
+        ClientSession { proofs: Some(Proofs { crypto, random: Box::new(random) }), ..self }
     }
 
     /// What the server said it can do, in its last reply to EHLO or LHLO. Empty before it, and behind HELO.

@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use pillarbox_core::Reply;
 use pillarbox_core::dot::DotEncoder;
-use pillarbox_core::sasl::ClientExchange;
+use pillarbox_core::sasl::{ClientExchange, SaslError};
 
 use super::chunks::Chunks;
 use super::transaction::Transaction;
@@ -30,7 +30,7 @@ const NEED_BODY: &str = "NeedBody";
 /// | StartTls | 220 | Upgrading; then EHLO again |
 /// | StartTls | 4yz, 5yz | Ready, if TLS is not required |
 /// | Auth | 334 | the next response |
-/// | Auth | 2yz | Ready |
+/// | Auth | 2yz | Ready, if the server has proved what the mechanism makes it prove; else `Failed`, Quitting |
 /// | Mail | 2yz | RCPT |
 /// | Mail | 4yz, 5yz | `Sent`, Ready; in a flight the replies to the rest of it first |
 /// | Rcpt | any | RCPT; DATA if one was accepted or it has gone; else `Sent`, RSET |
@@ -56,7 +56,7 @@ pub(super) enum State {
     Upgrading,
     Auth(ClientExchange),
     /// We have cancelled the exchange.
-    AuthCancelled,
+    AuthCancelled(SaslError),
     Ready {
         asked: bool,
     },
@@ -103,7 +103,7 @@ impl State {
             State::Connecting | State::Greeting => Phase::Greeting,
             State::Hello(_) => Phase::Hello,
             State::StartTls | State::Upgrading => Phase::StartTls,
-            State::Auth(_) | State::AuthCancelled => Phase::Auth,
+            State::Auth(_) | State::AuthCancelled(_) => Phase::Auth,
             State::Ready { .. } => Phase::Idle,
             State::Mail(_) => Phase::Mail,
             State::Rcpt(_) => Phase::Rcpt,
@@ -174,10 +174,9 @@ impl ClientSession {
             }
             (State::StartTls, 4 | 5) => self.authenticate(),
             (State::Auth(exchange), 3) if reply.code() == 334 => self.respond(exchange, raw),
-            (State::Auth(exchange), 2) if exchange.finish().is_ok() => self.ready(),
-            (state @ (State::Auth(_) | State::AuthCancelled), 4 | 5) => {
-                self.refuse(state, FailureCause::AuthRefused, reply)
-            }
+            (State::Auth(exchange), 2) => self.logged_in(&exchange),
+            (state @ State::Auth(_), 4 | 5) => self.refuse(state, FailureCause::AuthRefused, reply),
+            (state @ State::AuthCancelled(error), 4 | 5) => self.refuse(state, FailureCause::AuthFailed(error), reply),
             (state @ (State::Connecting | State::Greeting | State::Hello(_) | State::Reset), 4 | 5) => {
                 self.refuse(state, FailureCause::Refused, reply)
             }

@@ -1,19 +1,29 @@
 //! How a client session is made and told what to do by dialog files and by the law kit.
 //!
 //! `cfg:` keys: `protocol=lmtp`, `starttls=never|offered|required`, `implicit-tls`, `output=octets`, `chunking`, `chunk=octets`,
-//! `login` (joe with the password hunter2), `login-name=name`, `login-in-clear`, `no-pipelining`.
+//! `login` (joe with the password hunter2; `login=token`: a bearer token; `login=certificate`), `login-name=name`,
+//! `login-in-clear`, `mechanisms=A,B`, `crypto` (with random octets that are the same each time), `exporter` (of TLS, 32 times 7),
+//! `no-pipelining`.
 //! Answers: `send <from> <to>...`, `quit`, `body "text"`, `end`, `abort`. Words of `send` for the message: `size=n`, `8bit`,
 //! `binary`, `utf8` (in its header), `ret=`, `envid=`, `auth=`, `requiretls`, `holdfor=`, `holduntil=`, `by=`,
 //! `priority=`; for the path before them: `ascii=domain`,
 //! `notify=`, `orcpt=type;address`.
 
-use pillarbox_core::TlsFacts;
+#[path = "../../../mailcore/tests/ring_crypto/mod.rs"]
+mod ring_crypto;
+
+use std::sync::Arc;
+
 use pillarbox_core::address::{Address, Domain, ForwardPath, ReversePath};
 use pillarbox_core::dialog::{Config, Seen, Subject, Turn};
+use pillarbox_core::sasl::Mechanism;
+use pillarbox_core::{SeededRandom, TlsFacts};
 use pillarbox_smtp::client::{
     Answer, BodyKind, ClientConfig, ClientSession, Credentials, DeliverBy, Envelope, EnvelopeId, Event, FutureRelease,
     Login, MtPriority, Notify, OriginalRecipient, Protocol, RecipientOutcome, Ret, StartTls, Submitter,
 };
+
+use ring_crypto::RingCrypto;
 
 /// One client per connection. By default it sends one message to two recipients and says goodbye.
 #[derive(Debug, Default)]
@@ -43,19 +53,33 @@ impl Subject for Client {
             Some("required") => StartTls::Required,
             Some(other) => return Err(format!("starttls={other}")),
         };
-        if config.flag("login")? {
+        if let Some(kind) = config.value("login") {
             let name = config.value("login-name").unwrap_or("joe");
-            let mut login = Login::new(Credentials::plain("", name, "hunter2"));
+            let mut login = Login::new(match kind {
+                "token" => Credentials::bearer(name, "vF9dft4qmT"),
+                "certificate" => Credentials::external(""),
+                _ => Credentials::plain("", name, "hunter2"),
+            });
             login.policy.clear_text_without_tls = config.flag("login-in-clear")?;
+            if let Some(names) = config.value("mechanisms") {
+                login.policy.mechanisms = names.split(',').filter_map(Mechanism::parse).collect();
+            }
             made.login = Some(login);
         }
         made.pipelining = !config.flag("no-pipelining")?;
         made.chunking = config.flag("chunking")?;
         made.limits.chunk_max = config.parsed("chunk", made.limits.chunk_max)?;
         made.limits.output_max = config.parsed("output", made.limits.output_max)?;
-        Ok(match config.flag("implicit-tls")? {
-            false => ClientSession::new(made),
-            true => ClientSession::over_tls(made, TlsFacts::new("TLSv1.3", "TLS_AES_128_GCM_SHA256")),
+        let session = if config.flag("implicit-tls")? {
+            let mut facts = TlsFacts::new("TLSv1.3", "TLS_AES_128_GCM_SHA256");
+            facts.exporter = config.flag("exporter")?.then_some([7; 32]);
+            ClientSession::over_tls(made, facts)
+        } else {
+            ClientSession::new(made)
+        };
+        Ok(match config.flag("crypto")? {
+            true => session.with_crypto(Arc::new(RingCrypto), SeededRandom::new(1)),
+            false => session,
         })
     }
 
