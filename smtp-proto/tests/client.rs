@@ -55,6 +55,47 @@ fn laws_of_a_flight() {
     }
 }
 
+/// The options for a session that sends by BDAT.
+fn chunking(settings: &str) -> laws::Options {
+    let mut options = law_options();
+    let text = format!("cfg: side=client chunking {settings}\nEOF\n");
+    options.config = dialog::parse("laws", &text).unwrap().config(1);
+    options
+}
+
+#[test]
+fn laws_of_chunks() {
+    const HELLO: [&str; 2] = ["220 mx.example", "250-mx.example|250-PIPELINING|250 CHUNKING"];
+    // In one flight all replies may come at once; else what is not asked yet must not be answered.
+    let envelope = ["250 2.1.0 ok", "550 5.1.1 who", "250 2.1.5 ok"];
+    for (settings, is_one_flight) in
+        [("chunk=512", true), ("chunk=512 protocol=lmtp", false), ("chunk=512 no-pipelining", false)]
+    {
+        for last in ["250 2.0.0 kept", "552 5.3.4 no"] {
+            let mut flights: Vec<String> = HELLO.map(String::from).to_vec();
+            if is_one_flight {
+                flights.push(format!("{}|{last}", envelope.join("|")));
+            } else {
+                flights.extend(envelope.into_iter().chain([last]).map(String::from));
+            }
+            flights.push("221 2.0.0 bye".into());
+            let flights: Vec<Vec<u8>> =
+                flights.iter().map(|flight| format!("{}\r\n", flight.replace('|', "\r\n")).into_bytes()).collect();
+            let flights: Vec<&[u8]> = flights.iter().map(Vec::as_slice).collect();
+            for end in 0..=flights.len() {
+                laws::check(Client::default, &flights[..end], &chunking(settings)).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn laws_of_chunks_under_torture() {
+    for settings in ["chunk=512", "protocol=lmtp", "crypto login login-in-clear"] {
+        laws::torture(Client::default, &laws::seeds(DIALOGS), 700, &chunking(settings)).unwrap();
+    }
+}
+
 #[test]
 fn no_password_is_shown() {
     let mut config = config();
