@@ -34,7 +34,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use client::{ClientTls, ConnectError, SendError, SmtpClient};
-pub use pillarbox_smtp::client::{ClientConfig, Credentials, Envelope, Login, RecipientOutcome, StartTls};
+pub use pillarbox_smtp::client::{
+    Acceptance, ClientConfig, Credentials, Envelope, Login, Recipient, RecipientOutcome, StartTls,
+};
 pub use pillarbox_smtp::server::{BodyKind, Limits, Notify, Orcpt, Protocol, Ret, ServerConfig};
 
 use crate::net::{Caller, Conversation, Doorway, Incoming, Listener, Lost, PeerLimits, Transport, converse};
