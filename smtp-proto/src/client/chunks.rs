@@ -160,12 +160,14 @@ impl ClientSession {
             Flow::Ended | Flow::Stopped { .. } => false,
         };
         let is_last = chunks.flow == Flow::Complete;
-        let in_advance = chunks.awaits_reply();
-        // RFC 2033 §4.3: how many replies the last chunk gets, and be it none, is known behind those to RCPT.
-        let is_known = !(is_last && self.config.protocol == Protocol::Lmtp)
-            || !(chunks.mail_due || chunks.transaction.awaits_rcpt());
-        let is_free = !in_advance || (is_pipelined && self.due.len() < FLIGHT_MAX);
-        if has_chunk && is_known && is_free && chunks.octets.len() + COMMAND_MAX <= room {
+        let may_go = if chunks.mail_due || chunks.transaction.awaits_rcpt() {
+            // Nobody may want it, so one chunk goes ahead and no more. RFC 2033 §4.3: how many replies the last one gets, and be
+            // it none, hangs on those to RCPT.
+            is_pipelined && chunks.chunks_due == 0 && !(is_last && self.config.protocol == Protocol::Lmtp)
+        } else {
+            !chunks.awaits_reply() || (is_pipelined && self.due.len() < FLIGHT_MAX)
+        };
+        if has_chunk && may_go && chunks.octets.len() + COMMAND_MAX <= room {
             if is_last {
                 chunks.flow = Flow::Ended;
                 chunks.finals_due = match self.config.protocol {
