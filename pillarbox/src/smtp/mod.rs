@@ -35,7 +35,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use client::{ClientTls, ConnectError, SendError, SmtpClient};
 pub use pillarbox_smtp::client::{
-    Acceptance, ClientConfig, Credentials, Envelope, Login, Recipient, RecipientOutcome, StartTls,
+    Acceptance, ClientConfig, Credentials, Envelope, EnvelopeId, Login, OriginalRecipient, Recipient, RecipientOutcome,
+    StartTls,
 };
 pub use pillarbox_smtp::server::{BodyKind, Limits, Notify, Orcpt, Protocol, Ret, ServerConfig};
 

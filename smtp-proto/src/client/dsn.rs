@@ -3,6 +3,7 @@
 use alloc::borrow::{Cow, ToOwned as _};
 use alloc::string::String;
 use core::fmt::{self, Write as _};
+use core::str::FromStr;
 
 use crate::server::{Notify, Orcpt, Ret};
 
@@ -134,7 +135,7 @@ impl TryFrom<&Orcpt<'_>> for OriginalRecipient {
     }
 }
 
-/// Why a text cannot be the value of ENVID or ORCPT.
+/// Why a text cannot be the value of ENVID, ORCPT or NOTIFY.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DsnError {
@@ -147,20 +148,21 @@ pub enum DsnError {
     /// The type of an address is no atom.
     #[error("the type of the address is no atom")]
     Type,
+    /// A word of NOTIFY is none, or one that has to stand alone.
+    #[error("the words are NEVER, or of SUCCESS, FAILURE and DELAY")]
+    Word,
     /// It is longer than a server has to take.
     #[error("the text is too long")]
     TooLong,
 }
 
-/// The words of NOTIFY (RFC 3461 §4.1).
-pub(super) struct NotifyWords(pub(super) Notify);
-
-impl fmt::Display for NotifyWords {
+/// Prints as the value of NOTIFY (RFC 3461 §4.1).
+impl fmt::Display for Notify {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_never() {
+        if self.is_never() {
             return f.write_str("NEVER");
         }
-        let asked = [(self.0.success, "SUCCESS"), (self.0.failure, "FAILURE"), (self.0.delay, "DELAY")];
+        let asked = [(self.success, "SUCCESS"), (self.failure, "FAILURE"), (self.delay, "DELAY")];
         for (number, (_, word)) in asked.iter().filter(|(is_asked, _)| *is_asked).enumerate() {
             if number > 0 {
                 f.write_str(",")?;
@@ -168,6 +170,37 @@ impl fmt::Display for NotifyWords {
             f.write_str(word)?;
         }
         Ok(())
+    }
+}
+
+/// Reads the value of NOTIFY (RFC 3461 §4.1), in any case of letters.
+///
+/// ```
+/// use pillarbox_smtp::client::Notify;
+///
+/// let notify: Notify = "success,Delay".parse().unwrap();
+/// assert_eq!(notify.to_string(), "SUCCESS,DELAY");
+/// assert!("NEVER".parse::<Notify>().unwrap().is_never());
+/// assert!("NEVER,SUCCESS".parse::<Notify>().is_err());
+/// ```
+impl FromStr for Notify {
+    type Err = DsnError;
+
+    fn from_str(words: &str) -> Result<Self, DsnError> {
+        let mut notify = Notify::default();
+        if words.eq_ignore_ascii_case("NEVER") {
+            return Ok(notify);
+        }
+        for word in words.split(',') {
+            let asked = match word {
+                word if word.eq_ignore_ascii_case("SUCCESS") => &mut notify.success,
+                word if word.eq_ignore_ascii_case("FAILURE") => &mut notify.failure,
+                word if word.eq_ignore_ascii_case("DELAY") => &mut notify.delay,
+                _ => return Err(DsnError::Word),
+            };
+            *asked = true;
+        }
+        Ok(notify)
     }
 }
 
@@ -282,10 +315,10 @@ mod tests {
     #[test]
     fn words() {
         let mut notify = Notify::default();
-        assert_eq!(NotifyWords(notify).to_string(), "NEVER");
+        assert_eq!(notify.to_string(), "NEVER");
         notify.delay = true;
         notify.success = true;
-        assert_eq!(NotifyWords(notify).to_string(), "SUCCESS,DELAY");
+        assert_eq!(notify.to_string(), "SUCCESS,DELAY");
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use pillarbox_core::address::{Address, Domain, ForwardPath, ReversePath};
+use pillarbox_core::header;
 
 use super::{EnvelopeId, OriginalRecipient};
 use crate::command::{DeliverBy, FutureRelease, MtPriority};
@@ -107,27 +108,20 @@ impl Envelope {
         message: &[u8],
     ) -> Self {
         let mut envelope = Envelope::new(from, recipients);
-        let mut line_ends = 0;
-        let mut header_end = None;
-        let mut line_start = 0;
-        for (at, octet) in message.iter().enumerate() {
-            if *octet == b'\n' {
-                let is_bare = at == 0 || message[at - 1] != b'\r';
-                line_ends += usize::from(is_bare);
-                let line_end = if is_bare { at } else { at - 1 };
-                if line_end == line_start && header_end.is_none() {
-                    header_end = Some(at);
-                }
-                line_start = at + 1;
-            }
+        // Every line has two octets at its end on the wire, and the last one has an end.
+        let mut size = message.len();
+        let mut last = b'\n';
+        for octet in message {
+            size = size.saturating_add(usize::from(*octet == b'\n' && last != b'\r'));
+            last = *octet;
         }
-        if line_start < message.len() {
-            line_ends += 2;
+        if last != b'\n' {
+            size = size.saturating_add(2);
         }
-        envelope.size = u64::try_from(message.len().saturating_add(line_ends)).ok();
+        envelope.size = u64::try_from(size).ok();
         if !message.is_ascii() {
             envelope.body = BodyKind::EightBitMime;
-            envelope.smtputf8 = !message[..header_end.unwrap_or(message.len())].is_ascii();
+            envelope.smtputf8 = !header::split(message).0.is_ascii();
         }
         envelope
     }
@@ -161,4 +155,32 @@ pub enum Submitter {
     Unknown,
     /// Whoever logged in with this address. One beyond ASCII has no form in the parameter, and goes as unknown.
     Mailbox(Address<'static>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pillarbox_core::dot::DotEncoder;
+
+    #[test]
+    fn what_is_true_of_a_message() {
+        for (message, body, smtputf8) in [
+            (&b""[..], BodyKind::SevenBit, false),
+            (b"A: 1\r\n\r\nx\r\n", BodyKind::SevenBit, false),
+            (b"A: 1\n\nx\ny", BodyKind::SevenBit, false),
+            (b"\n\n\r\r\n\r", BodyKind::SevenBit, false),
+            ("A: ë\n\nx\n".as_bytes(), BodyKind::EightBitMime, true),
+            ("A: ë".as_bytes(), BodyKind::EightBitMime, true),
+            ("A: e\n\në\n".as_bytes(), BodyKind::EightBitMime, false),
+            ("\nA: ë\n".as_bytes(), BodyKind::EightBitMime, false),
+        ] {
+            let envelope = Envelope::of_message(ReversePath::Null, [] as [Recipient; 0], message);
+            assert_eq!((envelope.body, envelope.smtputf8), (body, smtputf8), "{}", message.escape_ascii());
+            // No line begins with a dot here, so the wire holds the message and the end mark.
+            let (mut encoder, mut wire) = (DotEncoder::new(), Vec::new());
+            encoder.encode(message, &mut wire, usize::MAX);
+            encoder.finish(&mut wire);
+            assert_eq!(envelope.size, Some(wire.len() as u64 - 3), "{}", message.escape_ascii());
+        }
+    }
 }

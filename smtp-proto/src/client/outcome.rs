@@ -1,5 +1,7 @@
 //! What became of a message.
 
+use core::fmt;
+
 use pillarbox_core::Reply;
 
 /// What became of a message for one recipient.
@@ -16,6 +18,29 @@ pub enum RecipientOutcome {
     Impossible(Lack),
 }
 
+impl RecipientOutcome {
+    /// Whether the server took the message over.
+    pub const fn is_delivered(&self) -> bool {
+        matches!(self, RecipientOutcome::Delivered(_))
+    }
+}
+
+/// For people: what became of it, and in whose words.
+impl fmt::Display for RecipientOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecipientOutcome::Delivered(yes) if yes.notice_due => {
+                write!(f, "delivered, without a notice: {}", yes.reply)
+            }
+            RecipientOutcome::Delivered(yes) => write!(f, "delivered: {}", yes.reply),
+            RecipientOutcome::Refused(reply) => write!(f, "refused: {reply}"),
+            RecipientOutcome::Later(Some(reply)) => write!(f, "later: {reply}"),
+            RecipientOutcome::Later(None) => f.write_str("later: the connection was lost"),
+            RecipientOutcome::Impossible(lack) => write!(f, "impossible: {}", lack.reply()),
+        }
+    }
+}
+
 /// A server's yes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -27,8 +52,8 @@ pub struct Acceptance {
     pub notice_due: bool,
 }
 
-impl core::fmt::Display for Acceptance {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for Acceptance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.reply.fmt(f)
     }
 }

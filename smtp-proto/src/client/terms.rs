@@ -5,7 +5,7 @@ use core::fmt::Write as _;
 
 use pillarbox_core::address::{Address, Domain, ForwardPath, ReversePath};
 
-use super::dsn::{NotifyWords, Xtext, ret_word};
+use super::dsn::{Xtext, ret_word};
 use super::{Capabilities, Envelope, Lack, Recipient, Submitter};
 use crate::command::{ByMode, DeliverBy, FutureRelease};
 use crate::server::{BodyKind, Notify};
@@ -173,7 +173,7 @@ impl Terms {
         write!(line, "{}", recipient.to)?;
         if self.dsn {
             if let Some(notify) = self.notify(recipient) {
-                write!(line, " NOTIFY={}", NotifyWords(notify))?;
+                write!(line, " NOTIFY={notify}")?;
             }
             if let Some(orcpt) = &recipient.orcpt {
                 line.push_str(" ORCPT=");
