@@ -35,7 +35,7 @@
 //!     session.consume_output(Time::ZERO, usize::MAX);
 //! }
 //! let [RecipientOutcome::Delivered(kept), RecipientOutcome::Later(Some(full))] = &outcomes[..] else { panic!() };
-//! assert_eq!((kept.text(), full.text()), ("kept for u", "v is over quota"));
+//! assert_eq!((kept.reply.text(), full.text()), ("kept for u", "v is over quota"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
