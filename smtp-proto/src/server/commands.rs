@@ -9,7 +9,7 @@ use pillarbox_core::{Reply, Step};
 
 use super::login::Login;
 use super::replying::cut;
-use super::session::{Question, ServerSession, State};
+use super::session::{Counts, Question, ServerSession, State};
 use super::{CloseReason, Event, HelloVerb, Identity, Protocol, Rcpt, Why, replies};
 use crate::command::{self, ClientAttributes, Command, CommandError, Told, Understood, Verb};
 
@@ -248,6 +248,7 @@ impl ServerSession {
             }
         }
         self.hello = None;
+        self.counts = Counts::default();
         self.state = State::Fresh;
     }
 

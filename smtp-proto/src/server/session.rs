@@ -278,7 +278,8 @@ impl ServerSession {
                 self.output.clear();
                 continue;
             }
-            if self.turn == Turn::Broken {
+            // Behind XCLIENT the greeting comes first, as the reply does behind any other command.
+            if self.turn == Turn::Broken && !matches!(self.state, State::Fresh) {
                 let reply = replies::out_of_turn();
                 self.close(CloseReason::Synchronisation, Some(&reply));
                 return Step::Event(Event::Refused { line: b"", reply });
