@@ -294,6 +294,39 @@ async fn lmtp_over_tcp_and_never_on_port_25() {
     assert!(matches!(error, ConnectError::LmtpOnSmtpPort), "{error}");
 }
 
+/// The example of RFC 2195 §2, with a server that has nothing better and a login that names it.
+#[cfg(feature = "cram-md5")]
+#[tokio::test]
+async fn a_login_by_cram_md5() {
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let mut login = Login::new(Credentials::plain("", "tim", "tanstaaftanstaaf"));
+    login.policy.mechanisms.push(Mechanism::CramMd5);
+    let mut config = config();
+    config.login = Some(login);
+    let connect = SmtpClient::over(ours, config, None, Arc::new(SteppedClock::new()));
+    let server = async {
+        let mut theirs = BufReader::new(theirs);
+        let said = [
+            ("220 mx.example\r\n", "EHLO c.example\r\n"),
+            ("250-mx.example\r\n250 AUTH CRAM-MD5\r\n", "AUTH CRAM-MD5\r\n"),
+            (
+                "334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+\r\n",
+                "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw\r\n",
+            ),
+        ];
+        for (reply, command) in said {
+            theirs.get_mut().write_all(reply.as_bytes()).await.unwrap();
+            let mut line = String::new();
+            theirs.read_line(&mut line).await.unwrap();
+            assert_eq!(line, command);
+        }
+        theirs.get_mut().write_all(b"235 2.7.0 welcome\r\n").await.unwrap();
+        theirs
+    };
+    let (client, _theirs) = tokio::join!(connect, server);
+    assert!(client.is_ok());
+}
+
 /// A client at the end of a pipe whose other end is the test.
 async fn by_hand(greeting: &str) -> (SmtpClient, BufReader<tokio::io::DuplexStream>, SteppedClock) {
     let (ours, theirs) = tokio::io::duplex(1024);

@@ -14,8 +14,8 @@ use pillarbox_core::crypto::HashAlgorithm;
 use pillarbox_core::sasl::{Mechanism, ScramAnswer, ScramKeys};
 use pillarbox_core::{Layer, LayerFacts, Reply, SeededRandom, Step, Time, TlsFacts, UpgradeError};
 use pillarbox_smtp::client::{
-    self, BodyKind, ClientConfig, ClientSession, Credentials, Envelope, EnvelopeId, Login, Notify, OriginalRecipient,
-    RecipientOutcome, Ret,
+    self, BodyKind, ByMode, ClientConfig, ClientSession, Credentials, DeliverBy, Envelope, EnvelopeId, Login,
+    MtPriority, Notify, OriginalRecipient, RecipientOutcome, Ret,
 };
 use pillarbox_smtp::server::{self, Identity, Peer, Protocol, ServerConfig, ServerSession};
 use ring_crypto::RingCrypto;
@@ -45,7 +45,7 @@ pub(crate) struct Message {
     pub kind: BodyKind,
     /// Its addresses hold characters beyond ASCII.
     pub utf8: bool,
-    /// It asks for notices.
+    /// It asks for notices, and has a time and a priority.
     pub dsn: bool,
     /// Said to MAIL.
     pub mail: Verdict,
@@ -108,6 +108,7 @@ impl Message {
         if self.dsn {
             envelope.ret = Some(Ret::Hdrs);
             envelope.envid = Some(EnvelopeId::new(&format!("id+{number}")).unwrap());
+            (envelope.deliver_by, envelope.mt_priority) = (Some(DELIVER_BY), MtPriority::new(-2));
             for (index, recipient) in envelope.recipients.iter_mut().enumerate() {
                 recipient.notify = Some(notify());
                 recipient.orcpt = Some(OriginalRecipient::new("rfc822", &self.original(index)).unwrap());
@@ -140,6 +141,8 @@ impl Message {
         arrived
     }
 }
+
+const DELIVER_BY: DeliverBy = DeliverBy { seconds: 60, mode: ByMode::Notify, trace: false };
 
 fn notify() -> Notify {
     let mut notify = Notify::default();
@@ -311,7 +314,10 @@ impl<'a> Pair<'a> {
         let mut server = ServerConfig::new("own.example");
         server.protocol = plan.protocol;
         server.starttls = plan.starttls;
-        (server.binary_mime, server.smtputf8, server.dsn) = (!plan.bare, !plan.bare, !plan.bare);
+        if !plan.bare {
+            (server.binary_mime, server.smtputf8, server.dsn) = (true, true, true);
+            (server.deliver_by, server.mt_priority) = (Some(0), Some("MIXER".into()));
+        }
         if plan.login {
             server.mechanisms = [Mechanism::ScramSha256, Mechanism::ScramSha256Plus].into();
             server.auth_without_tls = true;
@@ -581,6 +587,8 @@ impl<'a> Pair<'a> {
         let is_told = message.dsn && !self.plan.bare;
         let envid = format!("id+{}", self.message);
         assert_eq!((mail.ret, mail.envid.as_deref()), (is_told.then_some(Ret::Hdrs), is_told.then_some(&*envid)));
+        assert_eq!(mail.deliver_by, is_told.then_some(DELIVER_BY));
+        assert_eq!(mail.mt_priority.map(MtPriority::level), is_told.then_some(-2));
         message.mail.refusal().map_or(server::Answer::Accept, |reply| {
             if reply.is_permanent() {
                 let all = 0..message.recipients.len();
