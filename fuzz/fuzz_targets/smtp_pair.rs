@@ -1,5 +1,6 @@
-//! The SMTP and LMTP client against the server: any messages, any answers, over a link that cuts and breaks anywhere. Nothing is
-//! called delivered that the server has not kept, nothing is kept twice or by half, and each message is settled once.
+//! The SMTP and LMTP client against the server: any messages, any answers, over a link that cuts and breaks anywhere.
+//! Nothing is called delivered that the server has not kept, nothing is kept twice or by half, and each message is settled
+//! once.
 #![no_main]
 
 #[path = "../../smtp-proto/tests/pair_link/mod.rs"]

@@ -1,6 +1,8 @@
 //! The client's side of LMTP: the SMTP client session that says LHLO and reads one final reply per recipient.
 //!
-//! Everything else is as in SMTP, so the words are those of [`pillarbox_smtp::client`]; [`config`] makes the difference.
+//! So it is behind DATA and behind the last BDAT (RFC 2033 §4.2, §4.3). Everything else is as in SMTP, so the words are those of
+//! [`pillarbox_smtp::client`]; [`config`] makes the difference. Which port is connected to is for whoever opens the socket to
+//! see to: not 25 (§5).
 //!
 //! Two recipients, one of them over quota (RFC 2033 §4.2); the server is played by hand:
 //!

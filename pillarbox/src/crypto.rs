@@ -41,8 +41,8 @@ impl Random for SystemRandom {
     }
 }
 
-/// A [`Crypto`](pillarbox_core::crypto::Crypto) with MD5 added, which CRAM-MD5 (RFC 2195) needs and nothing else. Made with the feature
-/// `cram-md5`.
+/// A [`Crypto`](pillarbox_core::crypto::Crypto) with MD5 added, which CRAM-MD5 (RFC 2195) needs and nothing else. Made with
+/// the feature `cram-md5`.
 ///
 /// ```
 /// use pillarbox::crypto::{RingCrypto, WithMd5};

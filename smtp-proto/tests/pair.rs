@@ -13,8 +13,8 @@ use proptest::prelude::*;
 
 use Verdict::{Accept, Later, Refuse};
 
-/// The first message is a trap for a server that takes a bare newline for a line end, and for a client that sends one; of its
-/// recipients LMTP keeps one. The second one is nobody's, and the third one is empty.
+/// The first message is a trap for a server that takes a bare newline for a line end, and for a client that sends one; of
+/// its recipients LMTP keeps one. The second one is nobody's, and the third one is empty.
 fn texts() -> Vec<Message> {
     let mut first = Message::text(b"a\r\n.\r\nb\n.\nQUIT\r.\r", 3);
     first.recipients = vec![(Accept, Accept), (Refuse, Accept), (Accept, Later)];
@@ -151,8 +151,8 @@ fn a_link_with_delay() {
     }
 }
 
-/// Breaks and silences the link behind each octet in each direction; gives how often the client could not know what the server
-/// has kept, and how often something was delivered.
+/// Breaks and silences the link behind each octet in each direction; gives how often the client could not know what the
+/// server has kept, and how often something was delivered.
 fn fail_after_each_octet(plan: &Plan, pieces: &[usize]) -> (usize, usize) {
     let whole = plan.check();
     let (mut unsure, mut settled) = (0, 0);

@@ -14,8 +14,8 @@ use pillarbox::smtp::{
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 
-/// Sends a message, without its Bcc fields, and prints for each recipient what the server said. 8BITMIME and SMTPUTF8 are asked
-/// for where the message or an address needs them.
+/// Sends a message, without its Bcc fields, and prints for each recipient what the server said. 8BITMIME and SMTPUTF8 are
+/// asked for where the message or an address needs them.
 #[derive(Parser)]
 struct Args {
     /// `host:port`, or with --lmtp the path of a socket

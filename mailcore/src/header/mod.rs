@@ -38,8 +38,8 @@ pub fn split(message: &[u8]) -> (&[u8], &[u8]) {
     message.split_at(find_body(message))
 }
 
-/// The message without all fields of this name, whatever the case. So who submits a message takes `Bcc` out of it (RFC 5322 §3.6.3): whom
-/// it names is nobody else's business.
+/// The message without all fields of this name, whatever the case. So who submits a message takes `Bcc` out of it (RFC 5322
+/// §3.6.3): whom it names is nobody else's business.
 ///
 /// ```
 /// use pillarbox_core::header;

@@ -12,7 +12,8 @@ use crate::{Random, Secret, WallTime};
 /// Octets of a digest.
 const DIGEST_LEN: usize = HashAlgorithm::Md5.len();
 
-/// RFC 2195 §2: random digits, a time stamp and the name of the server, in the form of a Message-ID. `hostname` is one of ours.
+/// RFC 2195 §2: random digits, a time stamp and the name of the server, in the form of a Message-ID. `hostname` is one of
+/// ours.
 pub(super) fn challenge(hostname: &str, now: WallTime, random: &mut dyn Random) -> Vec<u8> {
     let (one, two) = (random.next_u64(), random.next_u64());
     alloc::format!("<{one}{two}.{}@{hostname}>", now.unix_seconds()).into_bytes()

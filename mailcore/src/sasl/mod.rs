@@ -14,8 +14,8 @@
 //! | ANONYMOUS (RFC 4505) | nothing; for tests | [`Credentials::Anonymous`] |
 //! | CRAM-MD5 (RFC 2195) | that the client knows the password; off by default | [`Credentials::Challenged`] |
 //!
-//! CRAM-MD5 needs the password itself on the server, and proves nothing of the server; it is there for what cannot be changed, and
-//! used by no policy that does not name it. There is no DIGEST-MD5 (RFC 6331).
+//! CRAM-MD5 needs the password itself on the server, and proves nothing of the server; it is there for what cannot be
+//! changed, and used by no policy that does not name it. There is no DIGEST-MD5 (RFC 6331).
 
 mod choice;
 mod client;
@@ -65,8 +65,8 @@ pub enum Mechanism {
     ScramSha256,
     /// The same, bound to the TLS connection (RFC 9266).
     ScramSha256Plus,
-    /// A digest of the password and a challenge (RFC 2195). Off by default: whoever hears it can guess the password, and a server
-    /// proves nothing.
+    /// A digest of the password and a challenge (RFC 2195). Off by default: whoever hears it can guess the password, and a
+    /// server proves nothing.
     CramMd5,
     /// What TLS has proved (RFC 4422 appendix A).
     External,
@@ -150,8 +150,8 @@ impl Mechanism {
         matches!(self, Mechanism::Plain | Mechanism::Login | Mechanism::OAuthBearer | Mechanism::XOAuth2)
     }
 
-    /// Whether a server can serve it here: there is an exchange that needs nothing but what TLS has, an exporter for a PLUS and the
-    /// client's certificate for EXTERNAL. (CRAM-MD5 needs a challenge, for which there is
+    /// Whether a server can serve it here: there is an exchange that needs nothing but what TLS has, an exporter for a PLUS
+    /// and the client's certificate for EXTERNAL. (CRAM-MD5 needs a challenge, for which there is
     /// [`ServerExchange::cram_md5`].)
     pub fn is_possible(&self, tls: Option<&TlsFacts>) -> bool {
         match self {

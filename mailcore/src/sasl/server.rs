@@ -146,8 +146,9 @@ impl ServerExchange {
         Ok(exchange)
     }
 
-    /// An exchange by CRAM-MD5 (RFC 2195), whose challenge holds our `hostname`, the date and random digits. `random` is a source that
-    /// nobody can foresee. It ends in [`Credentials::Challenged`], which whoever knows the password itself can judge.
+    /// An exchange by CRAM-MD5 (RFC 2195), whose challenge holds our `hostname`, the date and random digits. `random` is a
+    /// source that nobody can foresee. It ends in [`Credentials::Challenged`], which whoever knows the password itself can
+    /// judge.
     pub fn cram_md5(hostname: &str, now: WallTime, random: &mut dyn Random) -> Self {
         ServerExchange { state: State::Cram { challenge: cram::challenge(hostname, now, random), told: false } }
     }

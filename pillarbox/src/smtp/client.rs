@@ -84,12 +84,12 @@ impl ClientTls {
 /// # }
 /// ```
 ///
-/// All that a session can do is done here as its [`ClientConfig`] and each [`Envelope`] say: logins by SCRAM bound to TLS, BDAT, notices,
-/// addresses beyond ASCII. Where a server without SMTPUTF8 meets a domain beyond ASCII, and nothing else is, the domain goes in
-/// its A-labels.
+/// All that a session can do is done here as its [`ClientConfig`] and each [`Envelope`] say: logins by SCRAM bound to TLS,
+/// BDAT, notices, addresses beyond ASCII. Where a server without SMTPUTF8 meets a domain beyond ASCII, and nothing else is,
+/// the domain goes in its A-labels.
 ///
-/// A login belongs to one host. TLS is made with the name that [`ClientTls`] was given, whatever address or MX record led to it, and
-/// without a certificate for that name nobody is told a password.
+/// A login belongs to one host. TLS is made with the name that [`ClientTls`] was given, whatever address or MX record led
+/// to it, and without a certificate for that name nobody is told a password.
 ///
 /// Messages go one after the other. Nothing is said to the server while no message is on its way, so a connection that is kept
 /// for later may be gone by then: [`send`](SmtpClient::send) then says [`Later`](RecipientOutcome::Later) for everybody.
@@ -132,8 +132,8 @@ pub enum SendError {
     /// The envelope has no recipients.
     #[error("the envelope has no recipients")]
     NoRecipients,
-    /// The message could not be read to its end. It was given up before the server could take what it had for a whole message; where
-    /// that took closing the connection, [`is_open`](SmtpClient::is_open) says so.
+    /// The message could not be read to its end. It was given up before the server could take what it had for a whole
+    /// message; where that took closing the connection, [`is_open`](SmtpClient::is_open) says so.
     #[error("the message cannot be read: {0}")]
     Body(#[source] std::io::Error),
     /// The message holds octets beyond ASCII, and its envelope says 7 bits. It was given up in the same way.
@@ -403,8 +403,8 @@ impl SmtpClient {
         self.wire.machine.handle_eof(now);
     }
 
-    /// Sends what is there and lets the server object to a message that is half sent, or take so much that there is room again;
-    /// `false` once no more is wanted.
+    /// Sends what is there and lets the server object to a message that is half sent, or take so much that there is room
+    /// again; `false` once no more is wanted.
     async fn is_wanted(&mut self) -> bool {
         if self.wire.flush().await.is_err() {
             self.lose();

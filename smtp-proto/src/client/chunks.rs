@@ -17,8 +17,8 @@ const COMMAND_MAX: usize = 32;
 /// What the end of a text may add: an octet that was held back, and a CRLF.
 const FINISH_MAX: usize = 3;
 
-/// A message that goes by BDAT. With PIPELINING its chunks leave before the replies to MAIL and RCPT are there, so all of them are
-/// counted here; they come in this order.
+/// A message that goes by BDAT. With PIPELINING its chunks leave before the replies to MAIL and RCPT are there, so all of
+/// them are counted here; they come in this order.
 #[derive(Debug)]
 pub(super) struct Chunks {
     pub(super) transaction: Transaction,
@@ -50,8 +50,8 @@ enum Flow {
     Complete,
     /// The last chunk is written.
     Ended,
-    /// The rest is not sent: there is nobody to have it, the server refused it, or our side cannot go on. What was sent before is
-    /// still replied to.
+    /// The rest is not sent: there is nobody to have it, the server refused it, or our side cannot go on. What was sent
+    /// before is still replied to.
     Stopped { refused: bool },
 }
 
@@ -161,8 +161,8 @@ impl ClientSession {
         };
         let is_last = chunks.flow == Flow::Complete;
         let may_go = if chunks.mail_due || chunks.transaction.awaits_rcpt() {
-            // Nobody may want it, so one chunk goes ahead and no more. RFC 2033 §4.3: how many replies the last one gets, and be
-            // it none, hangs on those to RCPT.
+            // Nobody may want it, so one chunk goes ahead and no more. RFC 2033 §4.3: how many replies the last one gets,
+            // and be it none, hangs on those to RCPT.
             is_pipelined && chunks.chunks_due == 0 && !(is_last && self.config.protocol == Protocol::Lmtp)
         } else {
             !chunks.awaits_reply() || (is_pipelined && self.due.len() < FLIGHT_MAX)

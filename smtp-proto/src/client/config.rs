@@ -32,8 +32,8 @@ pub struct ClientConfig {
     /// it and cannot do it.
     pub pipelining: bool,
     /// Whether every message goes by BDAT where the server offers that (RFC 3030): with PIPELINING in one flight with its
-    /// envelope, and a refusal before its end costs no connection. Default: no, as DATA is what servers know best. Binary messages go by
-    /// BDAT in any case.
+    /// envelope, and a refusal before its end costs no connection. Default: no, as DATA is what servers know best. Binary
+    /// messages go by BDAT in any case.
     pub chunking: bool,
     /// How much is held.
     pub limits: ClientLimits,
@@ -82,8 +82,8 @@ impl ClientConfig {
 pub struct Login {
     /// Who, and the proof.
     pub credentials: Credentials,
-    /// Which mechanisms, the best one first; SCRAM needs [`with_crypto`](super::ClientSession::with_crypto). What tells a secret is used under TLS only, unless it is
-    /// said here.
+    /// Which mechanisms, the best one first; SCRAM needs [`with_crypto`](super::ClientSession::with_crypto). What tells a
+    /// secret is used under TLS only, unless it is said here.
     pub policy: ClientPolicy,
 }
 
@@ -116,8 +116,8 @@ pub struct ClientLimits {
     /// Octets of a message that may wait in the output before [`room`](pillarbox_core::Machine::room) is 0; less than
     /// 1024 counts as that.
     pub output_max: usize,
-    /// Octets of a chunk of BDAT; less than 512 counts as that, and one always fits into the output. As much of a message is held
-    /// besides the output until it is a chunk: a server can refuse a message only behind a chunk (RFC 3030 §2).
+    /// Octets of a chunk of BDAT; less than 512 counts as that, and one always fits into the output. As much of a message
+    /// is held besides the output until it is a chunk: a server can refuse a message only behind a chunk (RFC 3030 §2).
     pub chunk_max: usize,
 }
 

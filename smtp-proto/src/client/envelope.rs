@@ -12,8 +12,8 @@ use crate::server::{BodyKind, Notify, Ret};
 /// From whom, to whom, and what the server has to know of the message. The message itself is no part of it, nor is the
 /// envelope one of the message: who is named in its header (`Bcc` among them) does not count here.
 ///
-/// Every text in it is a parsed one, so nothing can end a command: what holds CR, LF, NUL or a stray `>` becomes neither a path nor
-/// another value.
+/// Every text in it is a parsed one, so nothing can end a command: what holds CR, LF, NUL or a stray `>` becomes neither a
+/// path nor another value.
 ///
 /// | field | where the server does not offer it |
 /// |---|---|
@@ -42,8 +42,8 @@ use crate::server::{BodyKind, Notify, Ret};
 pub struct Envelope {
     /// Where notices about the message go; may be null.
     pub from: ReversePath<'static>,
-    /// The domain of `from` in A-labels (RFC 5890 §2.3.2.1), for servers without SMTPUTF8. Looked at if nothing but the domain
-    /// is beyond ASCII.
+    /// The domain of `from` in A-labels (RFC 5890 §2.3.2.1), for servers without SMTPUTF8. Looked at if nothing but the
+    /// domain is beyond ASCII.
     pub from_ascii_domain: Option<Domain<'static>>,
     /// To whom. A server need not take more than 100 at once (RFC 5321 §4.5.3.1.8).
     pub recipients: Vec<Recipient>,
@@ -60,12 +60,13 @@ pub struct Envelope {
     pub envid: Option<EnvelopeId>,
     /// Who gave the message to the first server, told to servers that ask for logins (RFC 4954 §5).
     pub submitter: Option<Submitter>,
-    /// The message must go over TLS all the way (RFC 8689). It is sent only under TLS, to a server that promises the same; that
-    /// the certificate fits the name of the server is for whoever starts TLS to see to (RFC 8689 §4.2.1).
+    /// The message must go over TLS all the way (RFC 8689). It is sent only under TLS, to a server that promises the same;
+    /// that the certificate fits the name of the server is for whoever starts TLS to see to (RFC 8689 §4.2.1).
     pub require_tls: bool,
     /// When the server is to release the message, if it is to wait there (RFC 4865). Not for notices (§5.1.1).
     pub future_release: Option<FutureRelease>,
-    /// How soon the message has to be delivered, counted from now: what is left of the time that its sender gave (RFC 2852 §4.1.4).
+    /// How soon the message has to be delivered, counted from now: what is left of the time that its sender gave (RFC 2852
+    /// §4.1.4).
     pub deliver_by: Option<DeliverBy>,
     /// Which message goes first (RFC 6710).
     pub mt_priority: Option<MtPriority>,
@@ -91,8 +92,8 @@ impl Envelope {
         }
     }
 
-    /// An envelope that says of a message in memory what is true of it: its size on the wire, whether it holds octets beyond ASCII, and
-    /// whether its header does. (The headers of parts are not looked for.)
+    /// An envelope that says of a message in memory what is true of it: its size on the wire, whether it holds octets
+    /// beyond ASCII, and whether its header does. (The headers of parts are not looked for.)
     ///
     /// ```
     /// use pillarbox_core::address::ReversePath;

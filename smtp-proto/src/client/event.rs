@@ -23,8 +23,9 @@ use crate::reply_parser::ReplyError;
 ///
 /// While a question is open `poll` still reads, because the server may close the connection or refuse a message that is
 /// half sent; it says [`NeedAnswer`](pillarbox_core::Step::NeedAnswer) when there was nothing of that kind. It says
-/// [`NeedInput`](pillarbox_core::Step::NeedInput) while `NeedBody` is open if the next piece has no room before the server's reply to
-/// the last chunk of BDAT; the question stays open, and only more input helps. Each [`Send`](Answer::Send) is settled by exactly one [`Sent`](Event::Sent), whatever happens to the connection.
+/// [`NeedInput`](pillarbox_core::Step::NeedInput) while `NeedBody` is open if the next piece has no room before the
+/// server's reply to the last chunk of BDAT; the question stays open, and only more input helps. Each
+/// [`Send`](Answer::Send) is settled by exactly one [`Sent`](Event::Sent), whatever happens to the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -63,13 +64,13 @@ pub enum Answer<'a> {
     Quit,
     /// The next octets of the message, at most [`room`](pillarbox_core::Machine::room) of them. They are put on the wire
     /// with bare CR and LF repaired, behind DATA also with dots stuffed; those of a binary message go as they are. It is a
-    /// [`Misuse`](pillarbox_core::Misuse) if the envelope says 7 bits and they hold others. Lines of more than 998 octets go as they are (RFC 5321 §4.5.3.1); a
-    /// server that takes none refuses the message.
+    /// [`Misuse`](pillarbox_core::Misuse) if the envelope says 7 bits and they hold others. Lines of more than 998 octets
+    /// go as they are (RFC 5321 §4.5.3.1); a server that takes none refuses the message.
     Body(&'a [u8]),
     /// The message is complete.
     BodyEnd,
-    /// The message cannot be completed. Behind DATA the connection is closed without an end mark, as there is no other way to keep
-    /// half a message from being delivered; behind BDAT it goes on with RSET. The recipients are to be tried later.
+    /// The message cannot be completed. Behind DATA the connection is closed without an end mark, as there is no other way
+    /// to keep half a message from being delivered; behind BDAT it goes on with RSET. The recipients are to be tried later.
     Abort,
 }
 
@@ -98,8 +99,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Whether another try at the same server can go better. Only one that greets us or answers a login with 5yz is hopeless, and
-    /// credentials that no proof can be made of.
+    /// Whether another try at the same server can go better. Only one that greets us or answers a login with 5yz is
+    /// hopeless, and credentials that no proof can be made of.
     pub fn is_temporary(&self) -> bool {
         if let FailureCause::AuthFailed(error) = self.cause {
             return !matches!(error, SaslError::Unprepared | SaslError::Empty | SaslError::Unsupported);
@@ -213,8 +214,8 @@ pub enum FailureCause {
     /// The login was refused.
     #[error("the login was refused")]
     AuthRefused,
-    /// We gave the login up: the server asked for something odd or did not prove who it is, or the mechanism cannot carry the
-    /// credentials.
+    /// We gave the login up: the server asked for something odd or did not prove who it is, or the mechanism cannot carry
+    /// the credentials.
     #[error("the login was given up: {0}")]
     AuthFailed(SaslError),
     /// Bytes stood behind the reply to STARTTLS: somebody wants them to be taken for ones that came over TLS.

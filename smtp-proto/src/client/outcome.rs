@@ -47,8 +47,9 @@ impl fmt::Display for RecipientOutcome {
 pub struct Acceptance {
     /// What the server said.
     pub reply: Reply,
-    /// The sender asked for a notice that this server will not send: to send it is now ours. It says `relayed` if the server
-    /// relays, as an SMTP server may (RFC 3461 §5.2.2), and `delivered` if it keeps what it takes, as an LMTP server does.
+    /// The sender asked for a notice that this server will not send: to send it is now ours. It says `relayed` if the
+    /// server relays, as an SMTP server may (RFC 3461 §5.2.2, RFC 2852 §4.1.4), and `delivered` if it keeps what it takes,
+    /// as an LMTP server does.
     pub notice_due: bool,
 }
 
@@ -62,8 +63,8 @@ impl fmt::Display for Acceptance {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lack {
-    /// The message, or an address that this recipient's delivery needs, holds characters beyond ASCII, and there is no SMTPUTF8 (RFC 6531
-    /// §3.5).
+    /// The message, or an address that this recipient's delivery needs, holds characters beyond ASCII, and there is no
+    /// SMTPUTF8 (RFC 6531 §3.5).
     SmtpUtf8,
     /// The message holds octets beyond ASCII, and there is no 8BITMIME (RFC 6152 §3).
     EightBitMime,

@@ -19,10 +19,10 @@ use crate::reply_parser::ReplyParser;
 
 /// The client's side of one connection: SMTP, or LMTP with a reply per recipient.
 ///
-/// What is sent next is decided by the embedder ([`Answer`]); how it is said, and what the server's replies mean, is decided
-/// here. [`Event`] has the table of questions. Commands go out in flights where the server offers that, and a reply counts for a command only if that
-/// had left when the reply began; a surplus or early one ends the session, and nothing is called delivered that has no
-/// final reply of its own.
+/// What is sent next is decided by the embedder ([`Answer`]); how it is said, and what the server's replies mean, is
+/// decided here. [`Event`] has the table of questions. Commands go out in flights where the server offers that, and a reply
+/// counts for a command only if that had left when the reply began; a surplus or early one ends the session, and nothing is
+/// called delivered that has no final reply of its own.
 ///
 /// A whole delivery, with a server played by hand; a driver does the same with a socket:
 ///
@@ -140,10 +140,10 @@ impl ClientSession {
         ClientSession { tls: Some(facts), ..ClientSession::new(config) }
     }
 
-    /// The same session, able to log in by SCRAM, bound to the TLS connection where the server offers that and TLS has an exporter (RFC 9266),
-    /// and by CRAM-MD5 where the policy of the login names it. `random` is a source that nobody can foresee. A proof takes the time of
-    /// [`Crypto::pbkdf2`] within [`poll`](ClientSession::poll): milliseconds, and with as many iterations as a server may ask for
-    /// less than a second.
+    /// The same session, able to log in by SCRAM, bound to the TLS connection where the server offers that and TLS has an
+    /// exporter (RFC 9266), and by CRAM-MD5 where the policy of the login names it. `random` is a source that nobody can
+    /// foresee. A proof takes the time of [`Crypto::pbkdf2`] within [`poll`](ClientSession::poll): milliseconds, and with
+    /// as many iterations as a server may ask for less than a second.
     ///
     /// Without this a login passes those mechanisms over.
     #[must_use]

@@ -248,8 +248,8 @@ impl ClientSession {
         self.config.pipelining && self.capabilities.has("PIPELINING")
     }
 
-    /// Sends what may go before the replies to what has gone (RFC 2920 §3.1): RCPT and DATA behind MAIL. A message behind DATA
-    /// may not, as the reply to that has to be seen first.
+    /// Sends what may go before the replies to what has gone (RFC 2920 §3.1): RCPT and DATA behind MAIL. A message behind
+    /// DATA may not, as the reply to that has to be seen first.
     fn send_ahead(&mut self, transaction: &mut Transaction) {
         if !self.is_pipelined() || transaction.mail_refused.is_some() {
             return;

@@ -4,10 +4,9 @@
 //! `login` (joe with the password hunter2; `login=token`: a bearer token; `login=certificate`), `login-name=name`,
 //! `login-in-clear`, `mechanisms=A,B`, `crypto` (with random octets that are the same each time), `exporter` (of TLS, 32 times 7),
 //! `no-pipelining`.
-//! Answers: `send <from> <to>...`, `quit`, `body "text"`, `end`, `abort`. Words of `send` for the message: `size=n`, `8bit`,
-//! `binary`, `utf8` (in its header), `ret=`, `envid=`, `auth=`, `requiretls`, `holdfor=`, `holduntil=`, `by=`,
-//! `priority=`; for the path before them: `ascii=domain`,
-//! `notify=`, `orcpt=type;address`.
+//! Answers: `send <from> <to>...`, `quit`, `body "text"`, `end`, `abort`. Words of `send` for the message: `size=n`,
+//! `8bit`, `binary`, `utf8` (in its header), `ret=`, `envid=`, `auth=`, `requiretls`, `holdfor=`, `holduntil=`, `by=`,
+//! `priority=`; for the path before them: `ascii=domain`, `notify=`, `orcpt=type;address`.
 
 #[path = "../../../mailcore/tests/ring_crypto/mod.rs"]
 mod ring_crypto;

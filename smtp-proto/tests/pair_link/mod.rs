@@ -1,5 +1,5 @@
-//! Our client and our server with a link in memory between them that splits, delays, breaks and goes silent, a clock that is
-//! moved by hand, and what must hold at the end whatever happened.
+//! Our client and our server with a link in memory between them that splits, delays, breaks and goes silent, a clock that
+//! is moved by hand, and what must hold at the end whatever happened.
 
 #[path = "../../../mailcore/tests/ring_crypto/mod.rs"]
 mod ring_crypto;
