@@ -163,6 +163,7 @@
 //! | [`crypto`] | the hashes that those need, as a trait |
 //! | [`dns`] | questions and answers, machines that ask, a fixed zone for tests, zone files |
 //! | [`mutf7`] | names of mailboxes in IMAP4rev1 and Maildir++ |
+//! | [`proxy`] | the PROXY protocol of load balancers, in front of a session |
 #![cfg_attr(
     feature = "dialog",
     doc = "| [`dialog`], [`laws`] | the player of dialog files and the kit that checks the laws (feature `dialog`) |"
@@ -208,6 +209,7 @@ pub mod laws;
 pub mod line;
 mod machine;
 pub mod mutf7;
+pub mod proxy;
 mod random;
 mod reply;
 pub mod sasl;

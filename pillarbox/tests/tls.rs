@@ -152,3 +152,61 @@ async fn fifty_clients_under_tls_at_once() {
     assert_eq!(sink.messages().len(), 50);
     server.stop().await;
 }
+
+/// Shakes hands with a client that names these protocols; the connection, or the error that the client saw.
+async fn offer(pair: &tls::Pair, server: &Running, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut config = (*pair.client).clone();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    TlsConnector::from(Arc::new(config)).connect(tls::name(), stream).await
+}
+
+#[tokio::test]
+async fn a_browser_is_refused_in_the_handshake() {
+    let pair = tls::pair();
+    let (server, ..) = server(&pair, true).await;
+    let refused = offer(&pair, &server, &[b"h2", b"http/1.1"]).await.unwrap_err().to_string();
+    assert!(refused.contains("NoApplicationProtocol"), "{refused}");
+    let offers: [&[&[u8]]; 3] = [&[], &[b"smtp"], &[b"h2", b"smtp"]];
+    for alpn in offers {
+        let mut client = Client::new(offer(&pair, &server, alpn).await.unwrap());
+        client.expect("220 ").await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_of_one_service_is_not_resumed_at_another() {
+    let mut pair = tls::pair();
+    // With tickets that the server keeps, and with such that it seals.
+    for sealed in [false, true] {
+        if sealed {
+            let mut config = (*pair.server).clone();
+            config.ticketer = rustls::crypto::ring::Ticketer::new().unwrap();
+            pair.server = Arc::new(config);
+        }
+        let run = async |service| {
+            let parts = Parts { policy: Arc::new(Facts::default()), ..Parts::in_memory() };
+            let server = SmtpServer::new(ServerConfig::new("mx.localhost"), parts).tls(pair.server.clone());
+            start(server.service(service).implicit_tls(true)).await
+        };
+        let (port_25, submission) = (run("smtp").await, run("submission").await);
+        // One client for all, with its tickets.
+        let client = Arc::new((*pair.client).clone());
+        let kind = async |server: &Running| {
+            let stream = TcpStream::connect(server.address).await.unwrap();
+            let mut client =
+                Client::new(TlsConnector::from(client.clone()).connect(tls::name(), stream).await.unwrap());
+            // Tickets come behind the handshake.
+            client.expect("220 ").await;
+            client.stream.get_ref().get_ref().1.handshake_kind().unwrap()
+        };
+        use rustls::HandshakeKind::{Full, Resumed};
+        assert_eq!(kind(&port_25).await, Full);
+        assert_eq!(kind(&port_25).await, Resumed, "sealed: {sealed}");
+        assert_eq!(kind(&submission).await, Full, "sealed: {sealed}");
+        assert_eq!(kind(&submission).await, Resumed, "sealed: {sealed}");
+        port_25.stop().await;
+        submission.stop().await;
+    }
+}

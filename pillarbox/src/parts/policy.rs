@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use pillarbox_core::address::{Address, ForwardPath};
 use pillarbox_core::{Reply, TlsFacts};
+use pillarbox_smtp::command::ClientAttributes;
 use pillarbox_smtp::server::{Mail, Rcpt};
 
 use super::{BoxFuture, Identity};
@@ -17,7 +18,7 @@ pub struct Session {
     pub number: u64,
     /// What the listener is for: `smtp`, `submission`, `lmtp`.
     pub service: &'static str,
-    /// The client's address; `None` on a unix socket.
+    /// The client's address, or the one that a proxy of ours told; `None` on a unix socket, or where the proxy knows none.
     pub ip: Option<IpAddr>,
     /// What the client called itself.
     pub hello: Option<String>,
@@ -27,6 +28,10 @@ pub struct Session {
     pub identity: Option<Identity>,
     /// Octets that the client sent before the greeting.
     pub early_talk: usize,
+    /// What a proxy of ours said of its client by XCLIENT; `ip`, `hello` and `identity` follow from it.
+    pub xclient: Option<ClientAttributes>,
+    /// What a filter of ours said by XFORWARD of where the message came from. It changes nothing else.
+    pub xforward: Option<ClientAttributes>,
 }
 
 /// What a policy says.
@@ -43,7 +48,7 @@ pub enum Verdict {
 
 /// Which connections, senders, recipients and messages are accepted.
 pub trait Policy: Send + Sync {
-    /// A client connected.
+    /// A client connected; with XCLIENT, a proxy said who the client is, and this is asked again.
     fn connect<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Verdict> {
         let _ = session;
         Box::pin(std::future::ready(Verdict::Accept))
