@@ -108,7 +108,7 @@ impl PublicSuffixList {
             };
             let wrong = PublicSuffixError::Rule { line: index + 1 };
             let name = idn::to_ascii(name).ok().and_then(|name| Name::parse(&name).ok()).ok_or(wrong)?;
-            if name.is_root() || name.as_str().contains(['*', '!']) {
+            if name.is_root() || name.as_str().contains(['*', '!', '@', ':']) {
                 return Err(wrong);
             }
             let start = u32::try_from(text.len()).map_err(|_| PublicSuffixError::TooLarge)?;
