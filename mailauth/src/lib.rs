@@ -10,6 +10,7 @@ pub mod reports;
 #[cfg(feature = "ring")]
 mod ring_crypto;
 mod tag_list;
+mod words;
 
 #[cfg(feature = "ring")]
 pub use ring_crypto::RingCrypto;

@@ -6,9 +6,9 @@ use std::sync::Mutex;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use peak_alloc::PeakAlloc;
+use pillarbox_auth::dmarc::Policy;
 use pillarbox_auth::reports::aggregate::{
-    CollectLimits, Collector, Disposition, Observation, ParseLimits, Policy, PublishedPolicy, Report, SpfResult,
-    SpfSeen,
+    ActionDisposition, CollectLimits, Collector, Observation, ParseLimits, PublishedPolicy, Report, SpfResult, SpfSeen,
 };
 use pillarbox_auth::reports::{UnpackLimits, unpack};
 use pillarbox_core::dns::Name;
@@ -98,7 +98,8 @@ fn a_collector_costs_what_it_says() {
                 let policy = PublishedPolicy::new(domain, Policy::None);
                 let human_result = Some("x".repeat(text_len));
                 let spf = SpfSeen { domain: author.clone(), result: SpfResult::Fail, human_result };
-                let mut message = Observation::new(&policy, number.to_be_bytes().into(), &author, Disposition::None);
+                let mut message =
+                    Observation::new(&policy, number.to_be_bytes().into(), &author, ActionDisposition::None);
                 message.spf = Some(&spf);
                 collector.add(&message);
             }

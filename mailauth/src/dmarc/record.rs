@@ -7,26 +7,30 @@ use core::fmt;
 
 use super::ReportUri;
 use crate::tag_list::{Tag, TagList, TagListError, Tags, trim};
+use crate::words::words;
 
-/// What a domain asks to be done with mail in its name that fails (`p`, `sp`, `np`). The greater is the stricter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Policy {
-    /// Nothing.
-    None,
-    /// Such mail is suspicious.
-    Quarantine,
-    /// Such mail is not from there.
-    Reject,
+words! {
+    /// What a domain asks to be done with mail in its name that fails (`p`, `sp`, `np`). The greater is the stricter.
+    pub enum Policy {
+        /// Nothing.
+        None = "none",
+        /// Such mail is suspicious.
+        Quarantine = "quarantine",
+        /// Such mail is not from there.
+        Reject = "reject",
+    }
 }
 
-/// How much of a domain must be the author's (`adkim`, `aspf`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum AlignmentMode {
-    /// The organizational domain.
-    #[default]
-    Relaxed,
-    /// All of it.
-    Strict,
+words! {
+    /// How much of a domain must be the author's (`adkim`, `aspf`).
+    #[derive(Default)]
+    pub enum AlignmentMode {
+        /// The organizational domain.
+        #[default]
+        Relaxed = "r",
+        /// All of it.
+        Strict = "s",
+    }
 }
 
 /// Whether independent organizations have domains below this one (`psd`).
@@ -177,6 +181,8 @@ impl Record {
             TagListError::Duplicate | TagListError::Malformed => RecordError::DuplicateTag,
         })?;
         let find = |name| tags.find(name);
+        // Octets that are no text are no word either.
+        let word = |name| find(name).map(|value| core::str::from_utf8(value).unwrap_or_default());
         let mut record = Record::empty();
         record.aggregate_reports = parse_uris(find("rua"));
         record.failure_reports = parse_uris(find("ruf"));
@@ -184,14 +190,14 @@ impl Record {
         if !record.failure_reports.is_empty() {
             record.failure_options = find("fo").and_then(parse_failure_options).unwrap_or_default();
         }
-        record.dkim_alignment = find("adkim").and_then(parse_mode).unwrap_or_default();
-        record.spf_alignment = find("aspf").and_then(parse_mode).unwrap_or_default();
+        record.dkim_alignment = word("adkim").and_then(AlignmentMode::from_word).unwrap_or_default();
+        record.spf_alignment = word("aspf").and_then(AlignmentMode::from_word).unwrap_or_default();
         record.public_suffix_domain = find("psd").and_then(parse_psd).unwrap_or_default();
         record.is_testing = find("t").is_some_and(|value| value.eq_ignore_ascii_case(b"y"));
         record.percent = find("pct").and_then(parse_number).filter(|percent| *percent <= 100).unwrap_or(100);
         record.report_interval = find("ri").and_then(parse_number).unwrap_or(REPORT_INTERVAL);
 
-        let policies = ["p", "sp", "np"].map(|name| find(name).map(Policy::parse));
+        let policies = ["p", "sp", "np"].map(|name| word(name).map(Policy::from_word));
         match policies {
             [Some(Some(policy)), subdomain @ (None | Some(Some(_))), nonexistent @ (None | Some(Some(_)))] => {
                 record.policy = Some(policy);
@@ -212,15 +218,6 @@ impl Record {
 }
 
 impl Policy {
-    /// The word in records, reports and Authentication-Results.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Policy::None => "none",
-            Policy::Quarantine => "quarantine",
-            Policy::Reject => "reject",
-        }
-    }
-
     /// One step less: what `t=y` leaves of it (RFC 9989 §4.7), and `pct` for messages that are not drawn (RFC 7489 §6.6.4).
     #[must_use]
     pub const fn lowered(self) -> Self {
@@ -228,26 +225,6 @@ impl Policy {
             Policy::None | Policy::Quarantine => Policy::None,
             Policy::Reject => Policy::Quarantine,
         }
-    }
-
-    fn parse(value: &[u8]) -> Option<Self> {
-        [Policy::None, Policy::Quarantine, Policy::Reject]
-            .into_iter()
-            .find(|policy| value.eq_ignore_ascii_case(policy.as_str().as_bytes()))
-    }
-}
-
-impl fmt::Display for Policy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-fn parse_mode(value: &[u8]) -> Option<AlignmentMode> {
-    match value {
-        b"r" | b"R" => Some(AlignmentMode::Relaxed),
-        b"s" | b"S" => Some(AlignmentMode::Strict),
-        _ => None,
     }
 }
 

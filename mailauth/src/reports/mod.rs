@@ -33,7 +33,6 @@ mod text;
 #[cfg(feature = "reports")]
 mod unpack;
 mod uri;
-mod words;
 
 pub use destination::{Decision, Destination, DestinationLimits, Destinations, ReportKind, VerifyDestinations};
 pub use due::{DueReports, FailedMessage, FailureOptions};

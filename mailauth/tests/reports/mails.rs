@@ -1,9 +1,10 @@
 //! The mails that bring reports, as a domain owner gets them.
 
 use pillarbox_auth::RingCrypto;
+use pillarbox_auth::dmarc::Policy;
 use pillarbox_auth::reports::aggregate::{
-    AggregateMail, Attachment, CollectLimits, Collector, Disposition, DkimResult, DkimSeen, Metadata, Observation,
-    Period, Policy, PublishedPolicy, ReadError, ReadLimits, Report, ReportName, SpfResult, SpfSeen,
+    ActionDisposition, AggregateMail, Attachment, CollectLimits, Collector, DkimResult, DkimSeen, Metadata,
+    Observation, Period, PublishedPolicy, ReadError, ReadLimits, Report, ReportName, SpfResult, SpfSeen,
 };
 use pillarbox_auth::reports::failure::{
     AuthFailure, DeliveryResult, FailureMail, FailureReport, Feedback, FeedbackLimits, IdentityAlignment, Include,
@@ -38,7 +39,7 @@ fn an_aggregate_report_goes_all_the_way() {
     let spf = SpfSeen { domain: name("bounce.example.org"), result: SpfResult::SoftFail, human_result: None };
     let mut collector = Collector::new(CollectLimits::default());
     for _ in 0..3 {
-        let message = Observation::new(&policy, "2001:db8::1".parse().unwrap(), &author, Disposition::Pass);
+        let message = Observation::new(&policy, "2001:db8::1".parse().unwrap(), &author, ActionDisposition::Pass);
         let mut message = message;
         message.envelope_from = Some(&spf.domain);
         message.dkim_aligned = true;

@@ -9,9 +9,10 @@ use core::net::IpAddr;
 use pillarbox_core::dns::Name;
 
 use super::{
-    Alignment, Discovery, Disposition, DkimAuthResult, DkimResult, DmarcResult, Identifiers, Metadata, OverrideReason,
-    Policy, PolicyEvaluated, PolicyPublished, Record, Report, SpfAuthResult, SpfResult, SpfScope, Text,
+    ActionDisposition, DkimAuthResult, DkimResult, Identifiers, Metadata, PolicyEvaluated, PolicyPublished, Reason,
+    Record, Report, SpfAuthResult, SpfResult, SpfScope, Text,
 };
+use crate::dmarc::{AlignmentMode, Method, Policy};
 use crate::reports::{FailureOptions, ReportUri};
 
 /// What a collector keeps at most.
@@ -53,7 +54,7 @@ pub struct PublishedPolicy {
     /// The domain at which the record was found.
     pub domain: Name,
     /// How it was found.
-    pub discovery: Discovery,
+    pub discovery: Method,
     /// `p`
     pub p: Policy,
     /// `sp`
@@ -61,9 +62,9 @@ pub struct PublishedPolicy {
     /// `np`
     pub np: Option<Policy>,
     /// `adkim`
-    pub adkim: Alignment,
+    pub adkim: AlignmentMode,
     /// `aspf`
-    pub aspf: Alignment,
+    pub aspf: AlignmentMode,
     /// `fo`
     pub fo: FailureOptions,
     /// `t=y`
@@ -79,12 +80,12 @@ impl PublishedPolicy {
     pub const fn new(domain: Name, p: Policy) -> Self {
         PublishedPolicy {
             domain,
-            discovery: Discovery::TreeWalk,
+            discovery: Method::TreeWalk,
             p,
             sp: None,
             np: None,
-            adkim: Alignment::Relaxed,
-            aspf: Alignment::Relaxed,
+            adkim: AlignmentMode::Relaxed,
+            aspf: AlignmentMode::Relaxed,
             fo: FailureOptions { all: true, any: false, dkim: false, spf: false },
             testing: false,
             pct: None,
@@ -126,13 +127,13 @@ pub struct Observation<'a> {
     /// where mail was forwarded to.
     pub envelope_to: Option<&'a Name>,
     /// What was done with the message.
-    pub disposition: Disposition,
+    pub disposition: ActionDisposition,
     /// Whether an aligned domain passed DKIM.
     pub dkim_aligned: bool,
     /// Whether an aligned domain passed SPF.
     pub spf_aligned: bool,
     /// Why something else was done than the policy says.
-    pub reasons: &'a [OverrideReason],
+    pub reasons: &'a [Reason],
     /// The signatures.
     pub dkim: &'a [DkimSeen],
     /// The result of SPF for MAIL FROM.
@@ -145,7 +146,7 @@ impl<'a> Observation<'a> {
         policy: &'a PublishedPolicy,
         source_ip: IpAddr,
         header_from: &'a Name,
-        disposition: Disposition,
+        disposition: ActionDisposition,
     ) -> Self {
         Observation {
             policy,
@@ -206,15 +207,16 @@ pub enum Added {
 /// Messages counted by policy domain, client, identifiers and results. It reads no clock: empty it when a period is over.
 ///
 /// ```
+/// use pillarbox_auth::dmarc::Policy;
 /// use pillarbox_auth::reports::aggregate::{
-///     Collector, CollectLimits, Disposition, Metadata, Observation, Period, Policy, PublishedPolicy,
+///     ActionDisposition, CollectLimits, Collector, Metadata, Observation, Period, PublishedPolicy,
 /// };
 ///
 /// let policy = PublishedPolicy::new("example.org".parse()?, Policy::Reject);
 /// let author = "news.example.org".parse()?;
 /// let mut collector = Collector::new(CollectLimits::default());
 /// for client in [1, 2, 1] {
-///     collector.add(&Observation::new(&policy, [192, 0, 2, client].into(), &author, Disposition::Reject));
+///     collector.add(&Observation::new(&policy, [192, 0, 2, client].into(), &author, ActionDisposition::Reject));
 /// }
 ///
 /// let [collected] = &collector.take_all()[..] else { panic!("one domain") };
@@ -323,16 +325,15 @@ impl Collected {
 
 /// The record that a message belongs to, without a count.
 fn record_of(message: &Observation<'_>, limits: &CollectLimits) -> Record {
-    let word = |is_aligned| Some(if is_aligned { DmarcResult::Pass } else { DmarcResult::Fail });
     let text = |text: &Option<String>| text.as_deref().map(|text| Text::from(cut(text, limits.text_len_max)));
-    let shorten = |reason: &OverrideReason| {
+    let shorten = |reason: &Reason| {
         let shorter = |comment: &Text| Text { text: cut(&comment.text, limits.text_len_max).into(), ..comment.clone() };
-        OverrideReason { kind: reason.kind, comment: reason.comment.as_ref().map(shorter) }
+        Reason { kind: reason.kind, comment: reason.comment.as_ref().map(shorter) }
     };
     let evaluated = PolicyEvaluated {
         disposition: Some(message.disposition),
-        dkim: word(message.dkim_aligned),
-        spf: word(message.spf_aligned),
+        dkim_aligned: Some(message.dkim_aligned),
+        spf_aligned: Some(message.spf_aligned),
         reasons: message.reasons.iter().take(limits.reasons_max).map(shorten).collect(),
     };
     let identifiers = Identifiers {
@@ -401,7 +402,7 @@ fn record_octets(record: &Record) -> usize {
         .spf
         .iter()
         .map(|result| size_of::<SpfAuthResult>() + string(&result.domain) + text(&result.human_result));
-    let reasons = record.evaluated.reasons.iter().map(|reason| size_of::<OverrideReason>() + text(&reason.comment));
+    let reasons = record.evaluated.reasons.iter().map(|reason| size_of::<Reason>() + text(&reason.comment));
     // A tree keeps its nodes at least half full.
     2 * (size_of::<Record>() + size_of::<u64>())
         + string(&identifiers.header_from)
@@ -412,8 +413,8 @@ fn record_octets(record: &Record) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Override;
     use super::*;
+    use crate::dmarc::OverrideReason;
     use core::net::Ipv6Addr;
 
     fn name(text: &str) -> Name {
@@ -428,8 +429,8 @@ mod tests {
     fn equal_messages_share_a_record_and_others_do_not() {
         let policy = PublishedPolicy::new(name("example.org"), Policy::None);
         let (author, other) = (name("example.org"), name("a.example.org"));
-        let base = Observation::new(&policy, [192, 0, 2, 1].into(), &author, Disposition::None);
-        let reasons = [OverrideReason::new(Override::MailingList, Some("list".into()))];
+        let base = Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None);
+        let reasons = [Reason::new(OverrideReason::MailingList, Some("list".into()))];
         let signatures = [signature("example.org", DkimResult::Fail, true)];
         let spf = SpfSeen { domain: name("example.org"), result: SpfResult::Pass, human_result: None };
         let mut collector = Collector::new(CollectLimits::default());
@@ -439,7 +440,7 @@ mod tests {
             Observation { header_from: &other, ..base },
             Observation { envelope_from: Some(&other), ..base },
             Observation { envelope_to: Some(&other), ..base },
-            Observation { disposition: Disposition::Quarantine, ..base },
+            Observation { disposition: ActionDisposition::Quarantine, ..base },
             Observation { dkim_aligned: true, ..base },
             Observation { spf_aligned: true, ..base },
             Observation { reasons: &reasons, ..base },
@@ -465,11 +466,11 @@ mod tests {
         let mut policy = PublishedPolicy::new(name("example.org"), Policy::None);
         let author = name("example.org");
         let mut collector = Collector::new(CollectLimits::default());
-        collector.add(&Observation::new(&policy, [192, 0, 2, 1].into(), &author, Disposition::None));
+        collector.add(&Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None));
         policy.p = Policy::Reject;
         policy.sp = Some(Policy::Quarantine);
         policy.rua = ReportUri::parse_list("mailto:a@example.org", 10).uris;
-        collector.add(&Observation::new(&policy, [192, 0, 2, 1].into(), &author, Disposition::None));
+        collector.add(&Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None));
         let all = collector.take_all();
         assert_eq!(all[0].policy(), &policy);
         let published = all[0].to_report(Metadata::default()).policy;
@@ -489,7 +490,7 @@ mod tests {
         ];
         let limits = CollectLimits { signatures_max: 4, ..CollectLimits::default() };
         let mut collector = Collector::new(limits);
-        let message = Observation::new(&policy, [192, 0, 2, 1].into(), &author, Disposition::None);
+        let message = Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None);
         collector.add(&Observation { dkim: &signatures, ..message });
         let report = collector.take_all()[0].to_report(Metadata::default());
         let domains = report.records[0].dkim.iter().map(|result| &*result.domain).collect::<Vec<_>>();
@@ -504,7 +505,7 @@ mod tests {
         for domain in 0..10 {
             let policy = PublishedPolicy::new(name(&alloc::format!("d{domain}.example")), Policy::None);
             for client in 0..20 {
-                let message = Observation::new(&policy, [192, 0, 2, client].into(), &author, Disposition::None);
+                let message = Observation::new(&policy, [192, 0, 2, client].into(), &author, ActionDisposition::None);
                 let added = collector.add(&message);
                 let expected = match (domain, client) {
                     (3.., _) => Added::Lost,
@@ -523,7 +524,7 @@ mod tests {
         for number in 0..2000_u32 {
             let human_result = Some(alloc::format!("{number} {}", "x".repeat(5000)));
             let spf = SpfSeen { domain: author.clone(), result: SpfResult::Fail, human_result };
-            let message = Observation::new(&policy, [192, 0, 2, 1].into(), &author, Disposition::None);
+            let message = Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None);
             collector.add(&Observation { spf: Some(&spf), ..message });
         }
         assert!(collector.octets <= 100_000);
