@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use peak_alloc::PeakAlloc;
-use pillarbox_auth::dmarc::Policy;
+use pillarbox_auth::dmarc::{self, Policy};
 use pillarbox_auth::reports::aggregate::{
     ActionDisposition, CollectLimits, Collector, Observation, ParseLimits, PublishedPolicy, Report, SpfResult, SpfSeen,
 };
@@ -95,7 +95,7 @@ fn a_collector_costs_what_it_says() {
             let mut collector = Collector::new(limits.clone());
             for number in 0..40_000_u32 {
                 let domain = format!("d{}.example", number % 100).parse().unwrap();
-                let policy = PublishedPolicy::new(domain, Policy::None);
+                let policy = PublishedPolicy::new(domain, dmarc::Record::new(Policy::None));
                 let human_result = Some("x".repeat(text_len));
                 let spf = SpfSeen { domain: author.clone(), result: SpfResult::Fail, human_result };
                 let mut message =

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use pillarbox_auth::dmarc::{OverrideReason, Policy};
+use pillarbox_auth::dmarc::{self, OverrideReason};
 use pillarbox_auth::reports::aggregate::{
     ActionDisposition, CollectLimits, Collector, Dialect, DkimResult, DkimSeen, Metadata, Observation, Period,
     PublishedPolicy, Reason, Report, SpfResult, SpfSeen, Text,
@@ -44,8 +44,8 @@ fn shared(path: &str) -> Option<PathBuf> {
 /// A report with all that a collector can put into one.
 fn report() -> Report {
     let name = |text: &str| text.parse().unwrap();
-    let mut policy = PublishedPolicy::new(name("example.org"), Policy::Reject);
-    policy.testing = true;
+    let record = dmarc::Record::parse(b"v=DMARC1; p=reject; t=y").unwrap();
+    let policy = PublishedPolicy::new(name("example.org"), record);
     let author = name("a.example.org");
     let dkim = [DkimResult::Pass, DkimResult::PermError, DkimResult::Neutral].map(|result| DkimSeen {
         domain: name("example.org"),

@@ -12,8 +12,7 @@ use super::{
     ActionDisposition, DkimAuthResult, DkimResult, Identifiers, Metadata, PolicyEvaluated, PolicyPublished, Reason,
     Record, Report, SpfAuthResult, SpfResult, SpfScope, Text,
 };
-use crate::dmarc::{AlignmentMode, Method, Policy};
-use crate::reports::{FailureOptions, ReportUri};
+use crate::dmarc::{self, Method, Policy, ReportUri};
 
 /// What a collector keeps at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,58 +54,32 @@ pub struct PublishedPolicy {
     pub domain: Name,
     /// How it was found.
     pub discovery: Method,
-    /// `p`
-    pub p: Policy,
-    /// `sp`
-    pub sp: Option<Policy>,
-    /// `np`
-    pub np: Option<Policy>,
-    /// `adkim`
-    pub adkim: AlignmentMode,
-    /// `aspf`
-    pub aspf: AlignmentMode,
-    /// `fo`
-    pub fo: FailureOptions,
-    /// `t=y`
-    pub testing: bool,
-    /// `pct`, if records are read by RFC 7489.
-    pub pct: Option<u8>,
-    /// Where the domain wants its reports: `rua`.
-    pub rua: Vec<ReportUri>,
+    /// The record, with where the domain wants its reports.
+    pub record: dmarc::Record,
 }
 
 impl PublishedPolicy {
-    /// A policy with the defaults of RFC 9989 §4.7 for all else.
-    pub const fn new(domain: Name, p: Policy) -> Self {
-        PublishedPolicy {
-            domain,
-            discovery: Method::TreeWalk,
-            p,
-            sp: None,
-            np: None,
-            adkim: AlignmentMode::Relaxed,
-            aspf: AlignmentMode::Relaxed,
-            fo: FailureOptions { all: true, any: false, dkim: false, spf: false },
-            testing: false,
-            pct: None,
-            rua: Vec::new(),
-        }
+    /// A policy that was found by walking up the DNS.
+    pub const fn new(domain: Name, record: dmarc::Record) -> Self {
+        PublishedPolicy { domain, discovery: Method::TreeWalk, record }
     }
 
     /// As it stands in a report: every tag with its value or its default (RFC 9990 §3.1.1.5).
     pub fn to_published(&self) -> PolicyPublished {
+        let record = &self.record;
+        // RFC 9989 §4.10.1: a record without a policy that could be used counts as one of none.
+        let p = record.policy.unwrap_or(Policy::None);
         PolicyPublished {
             domain: self.domain.to_string(),
             discovery: Some(self.discovery),
-            p: Some(self.p),
-            sp: Some(self.sp.unwrap_or(self.p)),
-            // RFC 9989 §4.7: np falls back to sp, and that to p.
-            np: Some(self.np.or(self.sp).unwrap_or(self.p)),
-            adkim: Some(self.adkim),
-            aspf: Some(self.aspf),
-            fo: Some(self.fo.to_string()),
-            testing: Some(self.testing),
-            pct: Some(self.pct.unwrap_or(100)),
+            p: Some(p),
+            sp: Some(record.policy_below(true).unwrap_or(p)),
+            np: Some(record.policy_below(false).unwrap_or(p)),
+            adkim: Some(record.dkim_alignment),
+            aspf: Some(record.spf_alignment),
+            fo: Some(record.failure_options.to_string()),
+            testing: Some(record.is_testing),
+            pct: Some(record.percent),
         }
     }
 }
@@ -207,12 +180,12 @@ pub enum Added {
 /// Messages counted by policy domain, client, identifiers and results. It reads no clock: empty it when a period is over.
 ///
 /// ```
-/// use pillarbox_auth::dmarc::Policy;
+/// use pillarbox_auth::dmarc::{Policy, Record};
 /// use pillarbox_auth::reports::aggregate::{
 ///     ActionDisposition, CollectLimits, Collector, Metadata, Observation, Period, PublishedPolicy,
 /// };
 ///
-/// let policy = PublishedPolicy::new("example.org".parse()?, Policy::Reject);
+/// let policy = PublishedPolicy::new("example.org".parse()?, Record::new(Policy::Reject));
 /// let author = "news.example.org".parse()?;
 /// let mut collector = Collector::new(CollectLimits::default());
 /// for client in [1, 2, 1] {
@@ -384,8 +357,17 @@ fn cut(text: &str, len_max: usize) -> &str {
 const ALLOCATION: usize = 16;
 
 fn policy_octets(policy: &PublishedPolicy) -> usize {
-    let uris =
-        policy.rua.iter().map(|uri| size_of::<ReportUri>() + 4 * ALLOCATION + 2 * uri.host().as_str().len() + 64);
+    let uris = policy.record.aggregate_reports.iter().chain(&policy.record.failure_reports);
+    let uris = uris.map(|uri| {
+        size_of::<ReportUri>()
+            + match uri {
+                // The domain stands there as it was written, too.
+                ReportUri::Mailto(mailbox) => {
+                    mailbox.address().local().as_str().len() + 2 * mailbox.host().as_str().len() + 3 * ALLOCATION
+                }
+                ReportUri::Other(text) => text.len() + ALLOCATION,
+            }
+    });
     // The domain stands there twice: as a key, too.
     size_of::<Collected>() + 2 * (size_of::<Name>() + policy.domain.as_str().len() + ALLOCATION) + uris.sum::<usize>()
 }
@@ -427,7 +409,7 @@ mod tests {
 
     #[test]
     fn equal_messages_share_a_record_and_others_do_not() {
-        let policy = PublishedPolicy::new(name("example.org"), Policy::None);
+        let policy = PublishedPolicy::new(name("example.org"), dmarc::Record::new(Policy::None));
         let (author, other) = (name("example.org"), name("a.example.org"));
         let base = Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None);
         let reasons = [Reason::new(OverrideReason::MailingList, Some("list".into()))];
@@ -463,13 +445,11 @@ mod tests {
 
     #[test]
     fn a_policy_that_changes_counts_in_its_last_form() {
-        let mut policy = PublishedPolicy::new(name("example.org"), Policy::None);
+        let mut policy = PublishedPolicy::new(name("example.org"), dmarc::Record::new(Policy::None));
         let author = name("example.org");
         let mut collector = Collector::new(CollectLimits::default());
         collector.add(&Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None));
-        policy.p = Policy::Reject;
-        policy.sp = Some(Policy::Quarantine);
-        policy.rua = ReportUri::parse_list("mailto:a@example.org", 10).uris;
+        policy.record = dmarc::Record::parse(b"v=DMARC1; p=reject; sp=quarantine; rua=mailto:a@example.org").unwrap();
         collector.add(&Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None));
         let all = collector.take_all();
         assert_eq!(all[0].policy(), &policy);
@@ -479,7 +459,7 @@ mod tests {
 
     #[test]
     fn the_signatures_that_say_most_come_first() {
-        let policy = PublishedPolicy::new(name("example.org"), Policy::None);
+        let policy = PublishedPolicy::new(name("example.org"), dmarc::Record::new(Policy::None));
         let author = name("a.example.org");
         let signatures = [
             signature("w.example", DkimResult::Fail, false),
@@ -503,7 +483,8 @@ mod tests {
         let mut collector = Collector::new(limits.clone());
         let author = name("example.org");
         for domain in 0..10 {
-            let policy = PublishedPolicy::new(name(&alloc::format!("d{domain}.example")), Policy::None);
+            let policy =
+                PublishedPolicy::new(name(&alloc::format!("d{domain}.example")), dmarc::Record::new(Policy::None));
             for client in 0..20 {
                 let message = Observation::new(&policy, [192, 0, 2, client].into(), &author, ActionDisposition::None);
                 let added = collector.add(&message);
@@ -520,7 +501,7 @@ mod tests {
 
         // Long texts count by their length, and the sum stays what it is whatever comes.
         let mut collector = Collector::new(CollectLimits { records_max: 1_000_000, ..limits });
-        let policy = PublishedPolicy::new(name("example.org"), Policy::None);
+        let policy = PublishedPolicy::new(name("example.org"), dmarc::Record::new(Policy::None));
         for number in 0..2000_u32 {
             let human_result = Some(alloc::format!("{number} {}", "x".repeat(5000)));
             let spf = SpfSeen { domain: author.clone(), result: SpfResult::Fail, human_result };

@@ -1,7 +1,7 @@
 //! Failure reports: what was wrong with one message (RFC 9991, RFC 6591), in the format for abuse reports (RFC 5965).
 //!
 //! A report has three parts: text for people, fields for machines ([`Feedback`]), and the message or its header. Before
-//! any is sent the receiver asks [`FailureOptions`](super::FailureOptions) whether it is due,
+//! any is sent the receiver asks [`FailedMessage`](super::FailedMessage) whether it is due,
 //! [`VerifyDestinations`](super::VerifyDestinations) whether it is wanted and [`RateLimit`](super::RateLimit) whether it is one
 //! too many, and takes the names of people out of it with a [`Redactor`].
 
