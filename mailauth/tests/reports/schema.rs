@@ -68,7 +68,7 @@ fn report() -> Report {
         message.spf = Some(&spf);
         collector.add(&message);
         message.dkim = &dkim;
-        message.reasons = &reasons;
+        message.reasons = reasons.to_vec();
         message.envelope_from = Some(&author);
         message.envelope_to = Some(&author);
         collector.add(&message);

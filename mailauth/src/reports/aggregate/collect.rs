@@ -4,15 +4,14 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::mem::size_of;
-use core::net::IpAddr;
 
 use pillarbox_core::dns::Name;
 
 use super::{
-    ActionDisposition, DkimAuthResult, DkimResult, Identifiers, Metadata, PolicyEvaluated, PolicyPublished, Reason,
-    Record, Report, SpfAuthResult, SpfResult, SpfScope, Text,
+    DkimAuthResult, DkimResult, Identifiers, Metadata, Observation, PolicyEvaluated, PublishedPolicy, Reason, Record,
+    Report, SpfAuthResult, SpfScope, Text,
 };
-use crate::dmarc::{self, Method, Policy, ReportUri};
+use crate::dmarc::ReportUri;
 
 /// What a collector keeps at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,123 +43,6 @@ impl Default for CollectLimits {
             text_len_max: 255,
         }
     }
-}
-
-/// The policy of a domain as the evaluation of a message found it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PublishedPolicy {
-    /// The domain at which the record was found.
-    pub domain: Name,
-    /// How it was found.
-    pub discovery: Method,
-    /// The record, with where the domain wants its reports.
-    pub record: dmarc::Record,
-}
-
-impl PublishedPolicy {
-    /// A policy that was found by walking up the DNS.
-    pub const fn new(domain: Name, record: dmarc::Record) -> Self {
-        PublishedPolicy { domain, discovery: Method::TreeWalk, record }
-    }
-
-    /// As it stands in a report: every tag with its value or its default (RFC 9990 §3.1.1.5).
-    pub fn to_published(&self) -> PolicyPublished {
-        let record = &self.record;
-        // RFC 9989 §4.10.1: a record without a policy that could be used counts as one of none.
-        let p = record.policy.unwrap_or(Policy::None);
-        PolicyPublished {
-            domain: self.domain.to_string(),
-            discovery: Some(self.discovery),
-            p: Some(p),
-            sp: Some(record.policy_below(true).unwrap_or(p)),
-            np: Some(record.policy_below(false).unwrap_or(p)),
-            adkim: Some(record.dkim_alignment),
-            aspf: Some(record.spf_alignment),
-            fo: Some(record.failure_options.to_string()),
-            testing: Some(record.is_testing),
-            pct: Some(record.percent),
-        }
-    }
-}
-
-/// A message that was evaluated.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Observation<'a> {
-    /// The policy that was found.
-    pub policy: &'a PublishedPolicy,
-    /// The address of the client; an IPv4 address in its IPv6 form is written as the former.
-    pub source_ip: IpAddr,
-    /// The author's domain.
-    pub header_from: &'a Name,
-    /// The domain of MAIL FROM; `None` for the null path.
-    pub envelope_from: Option<&'a Name>,
-    /// The domain of a recipient. `None` keeps it out of the report: RFC 9990 §3.1.1.10 does not ask for it, and it tells
-    /// where mail was forwarded to.
-    pub envelope_to: Option<&'a Name>,
-    /// What was done with the message.
-    pub disposition: ActionDisposition,
-    /// Whether an aligned domain passed DKIM.
-    pub dkim_aligned: bool,
-    /// Whether an aligned domain passed SPF.
-    pub spf_aligned: bool,
-    /// Why something else was done than the policy says.
-    pub reasons: &'a [Reason],
-    /// The signatures.
-    pub dkim: &'a [DkimSeen],
-    /// The result of SPF for MAIL FROM.
-    pub spf: Option<&'a SpfSeen>,
-}
-
-impl<'a> Observation<'a> {
-    /// A message of which no result is known yet.
-    pub const fn new(
-        policy: &'a PublishedPolicy,
-        source_ip: IpAddr,
-        header_from: &'a Name,
-        disposition: ActionDisposition,
-    ) -> Self {
-        Observation {
-            policy,
-            source_ip,
-            header_from,
-            envelope_from: None,
-            envelope_to: None,
-            disposition,
-            dkim_aligned: false,
-            spf_aligned: false,
-            reasons: &[],
-            dkim: &[],
-            spf: None,
-        }
-    }
-}
-
-/// What came of a signature.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DkimSeen {
-    /// `d=`
-    pub domain: Name,
-    /// `s=`
-    pub selector: Name,
-    /// The result.
-    pub result: DkimResult,
-    /// Whether the domain is of the author's organisation.
-    pub is_aligned: bool,
-    /// Details for people. Each different text makes a record of its own.
-    pub human_result: Option<String>,
-}
-
-/// What came of SPF.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpfSeen {
-    /// The domain that was checked.
-    pub domain: Name,
-    /// The result.
-    pub result: SpfResult,
-    /// Details for people. Each different text makes a record of its own.
-    pub human_result: Option<String>,
 }
 
 /// What became of a message in a [`Collector`].
@@ -395,9 +277,10 @@ fn record_octets(record: &Record) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{ActionDisposition, DkimSeen, SpfResult, SpfSeen};
     use super::*;
-    use crate::dmarc::OverrideReason;
-    use core::net::Ipv6Addr;
+    use crate::dmarc::{self, OverrideReason, Policy};
+    use core::net::{IpAddr, Ipv6Addr};
 
     fn name(text: &str) -> Name {
         text.parse().unwrap()
@@ -412,22 +295,22 @@ mod tests {
         let policy = PublishedPolicy::new(name("example.org"), dmarc::Record::new(Policy::None));
         let (author, other) = (name("example.org"), name("a.example.org"));
         let base = Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None);
-        let reasons = [Reason::new(OverrideReason::MailingList, Some("list".into()))];
+        let reasons = [Reason::new(OverrideReason::MailingList, Some("list".into()))].to_vec();
         let signatures = [signature("example.org", DkimResult::Fail, true)];
         let spf = SpfSeen { domain: name("example.org"), result: SpfResult::Pass, human_result: None };
         let mut collector = Collector::new(CollectLimits::default());
         let all = [
-            base,
-            Observation { source_ip: [192, 0, 2, 2].into(), ..base },
-            Observation { header_from: &other, ..base },
-            Observation { envelope_from: Some(&other), ..base },
-            Observation { envelope_to: Some(&other), ..base },
-            Observation { disposition: ActionDisposition::Quarantine, ..base },
-            Observation { dkim_aligned: true, ..base },
-            Observation { spf_aligned: true, ..base },
-            Observation { reasons: &reasons, ..base },
-            Observation { dkim: &signatures, ..base },
-            Observation { spf: Some(&spf), ..base },
+            base.clone(),
+            Observation { source_ip: [192, 0, 2, 2].into(), ..base.clone() },
+            Observation { header_from: &other, ..base.clone() },
+            Observation { envelope_from: Some(&other), ..base.clone() },
+            Observation { envelope_to: Some(&other), ..base.clone() },
+            Observation { disposition: ActionDisposition::Quarantine, ..base.clone() },
+            Observation { dkim_aligned: true, ..base.clone() },
+            Observation { spf_aligned: true, ..base.clone() },
+            Observation { reasons, ..base.clone() },
+            Observation { dkim: &signatures, ..base.clone() },
+            Observation { spf: Some(&spf), ..base.clone() },
         ];
         for message in &all {
             assert_eq!(collector.add(message), Added::New);
@@ -436,7 +319,7 @@ mod tests {
             assert_eq!(collector.add(message), Added::Counted);
         }
         let mapped = IpAddr::V6(Ipv6Addr::from([0, 0, 0, 0, 0, 0xffff, 0xc000, 0x0201]));
-        assert_eq!(collector.add(&Observation { source_ip: mapped, ..base }), Added::Counted);
+        assert_eq!(collector.add(&Observation { source_ip: mapped, ..base.clone() }), Added::Counted);
         let collected = collector.take(&name("EXAMPLE.org")).unwrap();
         let report = collected.to_report(Metadata::default());
         assert_eq!((report.records.len(), report.messages()), (11, 23));

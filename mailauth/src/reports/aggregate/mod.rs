@@ -7,6 +7,7 @@
 mod collect;
 mod mail;
 mod name;
+mod observe;
 #[cfg(feature = "reports")]
 mod parse;
 #[cfg(feature = "reports")]
@@ -18,9 +19,10 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 pub use super::period::Period;
-pub use collect::{Added, CollectLimits, Collected, Collector, DkimSeen, Observation, PublishedPolicy, SpfSeen};
+pub use collect::{Added, CollectLimits, Collected, Collector};
 pub use mail::{AggregateMail, Attachment};
 pub use name::{Packing, ReportName};
+pub use observe::{DkimSeen, Observation, PublishedPolicy, SpfSeen};
 #[cfg(feature = "reports")]
 pub use parse::{ParseError, ParseLimits, Parsed};
 #[cfg(feature = "reports")]
