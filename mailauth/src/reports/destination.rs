@@ -5,7 +5,7 @@ use core::{fmt, slice};
 
 use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name, Question, QuestionId, RecordKind};
 
-use crate::dmarc::{Record, ReportMailbox, ReportUri};
+use crate::dmarc::{PublicSuffixDomain, Record, ReportMailbox, ReportUri};
 
 /// Which reports the destinations are for: the tag that may name another mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +55,8 @@ pub enum Decision {
     TryLater,
     /// It is of a scheme by which no reports are sent, and ignored (RFC 9989 §4.7).
     Unsupported,
+    /// It is that of a public suffix (`psd=y`), which gets no failure reports about those who registered with it.
+    PublicSuffix,
 }
 
 impl fmt::Display for Decision {
@@ -68,6 +70,7 @@ impl fmt::Display for Decision {
             Decision::OtherHost => "wants reports sent to another host, which is not allowed",
             Decision::TryLater => "could not be asked: the DNS had no certain answer",
             Decision::Unsupported => "is ignored: reports are sent by mail",
+            Decision::PublicSuffix => "is ignored: a public suffix gets no failure reports",
         })
     }
 }
@@ -189,6 +192,10 @@ impl VerifyDestinations {
             let Some(host) = uri.mailbox().map(ReportMailbox::host) else {
                 return Choice::Decided(Decision::Unsupported);
             };
+            // RFC 9991 §2
+            if kind == ReportKind::Failure && record.public_suffix_domain == PublicSuffixDomain::Yes {
+                return Choice::Decided(Decision::PublicSuffix);
+            }
             if host == domain || is_internal(host) {
                 return Choice::Decided(Decision::Internal);
             }

@@ -213,3 +213,17 @@ fn other_schemes_are_ignored() {
     let first = destinations.iter().next().unwrap().to_string();
     assert_eq!(first, "https://red.example.net/report: is ignored: reports are sent by mail");
 }
+
+/// RFC 9991 §2: a registry does not get the mail of those who registered with it.
+#[test]
+fn a_public_suffix_gets_no_failure_reports() {
+    let record = b"v=DMARC1; p=none; psd=y; rua=mailto:a@bank; ruf=mailto:f@bank,https://bank/";
+    let (domain, record) = ("bank".parse().unwrap(), Record::parse(record).unwrap());
+    let run = |kind| {
+        let mut machine = VerifyDestinations::new(&domain, &record, kind, |_| false);
+        dns::run(&mut machine, &FixedZone::new())
+    };
+    assert_eq!(accepted(&run(ReportKind::Aggregate)), "mailto:a@bank");
+    assert_eq!(accepted(&run(ReportKind::Failure)), "");
+    assert_eq!(decisions(&run(ReportKind::Failure)), [Decision::PublicSuffix, Decision::Unsupported]);
+}
