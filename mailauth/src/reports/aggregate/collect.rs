@@ -55,7 +55,7 @@ pub enum Added {
     New,
     /// It made no record, as there are too many. The report will say how many messages are missing.
     LeftOut,
-    /// There are too many domains: no report will tell of it.
+    /// It is the first of its domain, and there is no room for another one: no report will tell of it.
     Lost,
 }
 
@@ -104,27 +104,30 @@ impl Collector {
         Collector { limits, domains: BTreeMap::new(), octets: 0 }
     }
 
-    /// Counts a message. Of a policy that changed meanwhile the last form counts (RFC 9990 §3.1).
+    /// Counts a message. Of a policy that changed meanwhile the last form counts (RFC 9990 §3.1) that there was room for.
     pub fn add(&mut self, message: &Observation<'_>) -> Added {
         let policy = message.policy;
-        if !self.domains.contains_key(&policy.domain) {
-            let octets = policy_octets(policy);
-            if self.domains.len() >= self.limits.domains_max || self.octets + octets > self.limits.octets_max {
+        let room = self.limits.octets_max.saturating_sub(self.octets);
+        let record = record_of(message, &self.limits);
+        let Some(collected) = self.domains.get_mut(&policy.domain) else {
+            let octets = policy_octets(policy) + record_octets(&record);
+            if self.domains.len() >= self.limits.domains_max || self.limits.records_max == 0 || octets > room {
                 return Added::Lost;
             }
             self.octets += octets;
-            let records = BTreeMap::new();
+            let records = BTreeMap::from([(record, 1)]);
             let collected = Collected { policy: policy.clone(), records, octets, left_out: 0 };
             self.domains.insert(policy.domain.clone(), collected);
-        }
-        let collected = self.domains.get_mut(&policy.domain).expect("it was put there if it was not");
+            return Added::New;
+        };
         if collected.policy != *policy {
             let (before, after) = (policy_octets(&collected.policy), policy_octets(policy));
-            collected.octets = collected.octets - before + after;
-            self.octets = self.octets - before + after;
-            collected.policy = policy.clone();
+            if after <= before + room {
+                collected.octets = collected.octets - before + after;
+                self.octets = self.octets - before + after;
+                collected.policy = policy.clone();
+            }
         }
-        let record = record_of(message, &self.limits);
         if let Some(count) = collected.records.get_mut(&record) {
             *count = count.saturating_add(1);
             return Added::Counted;
@@ -338,6 +341,41 @@ mod tests {
         assert_eq!(all[0].policy(), &policy);
         let published = all[0].to_report(Metadata::default()).policy;
         assert_eq!((published.p, published.np), (Some(Policy::Reject), Some(Policy::Quarantine)));
+    }
+
+    #[test]
+    fn a_policy_that_grows_stays_within_the_limits() {
+        let small = dmarc::Record::new(Policy::None);
+        let large = alloc::format!("v=DMARC1; p=reject; rua=https://example.org/{}", "x".repeat(60_000));
+        let large = dmarc::Record::parse(large.as_bytes()).unwrap();
+        let limits = CollectLimits { octets_max: 100_000, ..CollectLimits::default() };
+        let mut collector = Collector::new(limits.clone());
+        let author = name("example.org");
+        for record in [small, large] {
+            for domain in 0..10 {
+                let policy = PublishedPolicy::new(name(&alloc::format!("d{domain}.example")), record.clone());
+                collector.add(&Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None));
+                assert!(collector.octets <= limits.octets_max, "{}", collector.octets);
+            }
+        }
+        // The first one that grew had room, the others keep the form that they had.
+        let grown =
+            collector.take_all().into_iter().map(|collected| collected.policy.record.policy == Some(Policy::Reject));
+        assert_eq!(grown.collect::<Vec<_>>(), [[true].as_slice(), &[false; 9]].concat());
+        assert_eq!(collector.octets, 0);
+    }
+
+    #[test]
+    fn a_report_has_at_least_one_record() {
+        let policy = PublishedPolicy::new(name("example.org"), dmarc::Record::new(Policy::None));
+        let author = name("example.org");
+        let message = Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None);
+        for octets_max in (0..3000).step_by(8) {
+            let mut collector = Collector::new(CollectLimits { octets_max, ..CollectLimits::default() });
+            let added = collector.add(&message);
+            assert!(matches!(added, Added::New | Added::Lost), "{octets_max}: {added:?}");
+            assert!(collector.take_all().iter().all(|collected| !collected.records.is_empty()), "{octets_max}");
+        }
     }
 
     #[test]
