@@ -19,6 +19,7 @@ pub mod spf;
 mod tag_list;
 mod text_record;
 pub mod tls_rpt;
+mod words;
 
 #[cfg(feature = "ring")]
 pub use ring_crypto::RingCrypto;

@@ -1,20 +1,19 @@
-//! Enumerations whose values are words of a report.
+//! Enumerations whose values are words of a record, a report or a header field.
 
 /// Defines an enumeration with a word for each value: written in small letters as the RFC has them, read in any case, and
-/// under the other names that reports use for the same.
+/// under the other names that are used for the same.
 macro_rules! words {
     ($(#[$meta:meta])* pub enum $name:ident {
         $($(#[$variant_meta:meta])* $variant:ident = $word:literal $(| $other:literal)*,)+
     }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[non_exhaustive]
         pub enum $name {
             $($(#[$variant_meta])* $variant,)+
         }
 
         impl $name {
-            /// The word in a report.
+            /// The word.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $($name::$variant => $word,)+
@@ -38,4 +37,4 @@ macro_rules! words {
     };
 }
 
-pub(super) use words;
+pub(crate) use words;
