@@ -134,6 +134,8 @@ impl Connection {
                     if let Err(error) = written {
                         self.failed("message", &error);
                         self.answer(Answer::Refuse(error.reply));
+                    } else if let Some(no) = self.judge_header(false).await {
+                        self.answer(no);
                     }
                     continue;
                 }
@@ -299,6 +301,11 @@ impl Connection {
             }
             Question::Data => {
                 let trace = self.trace_fields();
+                if let Some(transaction) = &mut self.transaction
+                    && policy.wants_header(&self.facts)
+                {
+                    transaction.collect_header(shared.config.limits.header);
+                }
                 let Some(transaction) = &mut self.transaction else { return Answer::Refuse(local_error()) };
                 match self.wire.answer(Box::pin(transaction.begin(parts, trace))).await {
                     Ok(()) => Answer::Accept,
@@ -309,7 +316,13 @@ impl Connection {
                 }
             }
             Question::Outcome(recipient) => {
+                let judged = self.judge_header(true).await;
                 let Some(transaction) = &mut self.transaction else { return Answer::Refuse(local_error()) };
+                match judged {
+                    Some(Answer::Refuse(reply)) => transaction.refuse(&reply),
+                    Some(hangup) => return hangup,
+                    None => {}
+                }
                 let outcome = transaction.outcome(parts, self.facts.number, recipient);
                 let answer = self.wire.answer(Box::pin(outcome)).await;
                 if recipient.is_none_or(|index| index + 1 >= transaction.recipients.len()) {
@@ -318,6 +331,17 @@ impl Connection {
                 }
                 answer
             }
+        }
+    }
+
+    /// Asks the policy about the header, if it wants to be and all of it is there; gives a no.
+    async fn judge_header(&mut self, ended: bool) -> Option<Answer<'static>> {
+        let header = self.transaction.as_mut()?.header(ended)?;
+        let shared = Arc::clone(&self.shared);
+        let verdict = self.wire.answer(shared.parts.policy.header(&self.facts, &header)).await;
+        match self.verdict("header", verdict) {
+            Answer::Accept => None,
+            no => Some(no),
         }
     }
 
