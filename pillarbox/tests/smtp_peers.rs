@@ -263,7 +263,12 @@ async fn a_proxy_says_who_its_client_is() {
     let trace = String::from_utf8(f.sink.messages()[0].envelope.trace.clone()).unwrap();
     assert!(trace.contains("from client.example (client.example [192.0.2.7])"), "{trace}");
     assert!(trace.contains("with ESMTPA"), "{trace}");
-    // Another client of the same proxy, who is not welcome.
+    // What the client itself says is not believed.
+    client.say("XCLIENT ADDR=127.0.0.1", "550 5.7.0").await;
+    client.say("XFORWARD ADDR=127.0.0.1", "550 5.7.0").await;
+    drop(client);
+    // Another client, who is not welcome.
+    let mut client = server.client().await;
     client.say("XCLIENT ADDR=192.0.2.66", "554 5.7.1 not you").await;
     client.say("EHLO client.example", "503 ").await;
     client.say("QUIT", "221 ").await;

@@ -30,8 +30,6 @@ pub(super) struct Connection {
     shared: Arc<Shared>,
     /// What the parts are told about the session.
     facts: Session,
-    /// Where the connection itself comes from, whomever a proxy speaks for.
-    peer_ip: Option<IpAddr>,
     transaction: Option<Transaction>,
     /// Whether connections have become many.
     stress: watch::Receiver<bool>,
@@ -115,7 +113,7 @@ pub(super) async fn start(
     machine.under_stress(*stress.borrow());
     let transcript = Transcript::new(Arc::clone(&shared.parts.observer), number, Dialect::Smtp);
     let wire = Wire::new(machine, transport, early, Arc::clone(clock), transcript);
-    Ok(Connection { wire, shared: Arc::clone(shared), facts, peer_ip: ip, transaction: None, stress })
+    Ok(Connection { wire, shared: Arc::clone(shared), facts, transaction: None, stress })
 }
 
 impl Connection {
@@ -226,15 +224,12 @@ impl Connection {
 
     /// A proxy of ours said who its client is: that is who the parts hear of from here on.
     fn begin_anew(&mut self, told: ClientAttributes) {
-        let xclient = self.facts.xclient.get_or_insert_default();
-        merge(xclient, told);
-        self.facts.ip = match &xclient.addr {
-            Some(told) => told.value().copied(),
-            None => self.peer_ip,
-        };
-        self.facts.hello = xclient.hello.as_ref().and_then(|told| told.value().cloned());
-        // The session knows whose login still holds.
-        self.facts.identity = self.wire.machine.identity().map(|Identity(name)| parts::Identity::new(name.as_ref()));
+        if let Some(addr) = &told.addr {
+            self.facts.ip = addr.value().copied();
+        }
+        self.facts.hello = told.hello.as_ref().and_then(|told| told.value().cloned());
+        self.facts.identity = told.login.as_ref().and_then(|told| told.value()).map(parts::Identity::new);
+        self.facts.xclient = Some(told);
         self.facts.xforward = None;
     }
 
@@ -364,8 +359,7 @@ impl Connection {
             self.facts.tls = self.wire.machine.tls().cloned();
             self.facts.hello = None;
             self.facts.identity = None;
-            self.facts.ip = self.peer_ip;
-            (self.facts.xclient, self.facts.xforward) = (None, None);
+            self.facts.xforward = None;
             self.transaction = None;
             return Ok(());
         }
