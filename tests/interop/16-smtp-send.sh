@@ -8,6 +8,7 @@ started=()
 cleanup_peers() {
     status=$?
     for peer in ${started[@]+"${started[@]}"}; do kill -TERM "$peer" 2>/dev/null || true; done
+    set +e # or the next line would end this one
     (exit $status)
     cleanup
 }

@@ -11,6 +11,7 @@ postfix=$work/postfix
 cleanup_postfix() {
     status=$?
     /usr/sbin/postfix -c "$postfix/etc" stop >/dev/null 2>&1 || true
+    set +e # or the next line would end this one
     (exit $status)
     cleanup
 }
@@ -75,6 +76,7 @@ for _ in $(seq 100); do if (: <"/dev/tcp/127.0.0.1/$filter") 2>/dev/null; then b
 swaks --silent 2 --server 127.0.0.1 --port "$filter" --from a@elsewhere.example --to "$user" --ehlo client.example \
     --xclient-addr 192.0.2.7 --xclient-name client.example --header 'Subject: filtered'
 for _ in $(seq 100); do [ "$(messages)" = 0 ] || break; sleep 0.05; done
+[ "$(messages)" = 1 ] || tail -n 5 "$postfix/log" "$work/server.log" >&2
 expect "messages through the filter" 1 "$(messages)"
 grep -q 'XFORWARD .*ADDR=192.0.2.7' "$work/server.log" || fail "no XFORWARD: $(cat "$work/server.log")"
 echo "ok: Postfix says by XFORWARD where it came from"
@@ -84,7 +86,7 @@ codes() { # port
     exec 3<>"/dev/tcp/127.0.0.1/$1"
     local line reply codes=
     for line in "" "EHLO proxy.example" "XCLIENT ADDR=192.0.2.7 NAME=[UNAVAILABLE] LOGIN=joe" "EHLO client.example" \
-        "XCLIENT ADDR=127.0.0.1" "MAIL FROM:<a@elsewhere.example>" "RSET" "QUIT"; do
+        "XCLIENT ADDR=127.0.0.1" "MAIL FROM:<>" "RSET" "QUIT"; do
         [ -z "$line" ] || printf '%s\r\n' "$line" >&3
         while IFS= read -r -t 5 reply <&3; do [ "${reply:3:1}" = - ] || break; done
         codes+="${reply:0:3} "
