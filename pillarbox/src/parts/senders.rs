@@ -24,15 +24,15 @@ use super::{BoxFuture, Identity, Policy, Session, Verdict};
 /// // An account is called by its address here.
 /// let policy = OwnSenders::new(others, |identity, address| address.to_string() == identity.user());
 /// ```
-pub struct OwnSenders {
+pub struct OwnSenders<F> {
     inner: Arc<dyn Policy>,
-    owns: Box<dyn Fn(&Identity, &Address<'_>) -> bool + Send + Sync>,
+    owns: F,
 }
 
-impl OwnSenders {
+impl<F: Fn(&Identity, &Address<'_>) -> bool + Send + Sync> OwnSenders<F> {
     /// Asks `owns` whether an address is a user's, and `inner` everything else.
-    pub fn new(inner: Arc<dyn Policy>, owns: impl Fn(&Identity, &Address<'_>) -> bool + Send + Sync + 'static) -> Self {
-        OwnSenders { inner, owns: Box::new(owns) }
+    pub const fn new(inner: Arc<dyn Policy>, owns: F) -> Self {
+        OwnSenders { inner, owns }
     }
 
     fn judge_header(&self, session: &Session, header: &[u8]) -> Verdict {
@@ -46,7 +46,7 @@ impl OwnSenders {
     }
 }
 
-impl Policy for OwnSenders {
+impl<F: Fn(&Identity, &Address<'_>) -> bool + Send + Sync> Policy for OwnSenders<F> {
     fn connect<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Verdict> {
         self.inner.connect(session)
     }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use pillarbox_core::Reply;
 use pillarbox_core::address::ForwardPath;
 use pillarbox_core::header::{HeaderLimits, HeaderScanner};
+use pillarbox_core::{Reply, WallTime};
+use pillarbox_smtp::command::MtPriority;
 use pillarbox_smtp::server::{Answer, Mail, Rcpt};
 use tokio::task::JoinHandle;
 
@@ -18,6 +19,8 @@ pub(super) struct Transaction {
     /// What MAIL said beside the sender.
     mail: Mail<'static>,
     notices: Vec<Notices>,
+    /// When MAIL came.
+    arrived: WallTime,
     /// Octets of the message that came so far.
     size: u64,
     incoming: Option<Box<dyn IncomingMessage>>,
@@ -28,9 +31,14 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    pub(super) fn new(id: String, mail: Mail<'static>) -> Self {
+    pub(super) fn new(id: String, mail: Mail<'static>, arrived: WallTime) -> Self {
         let (recipients, notices) = (Vec::new(), Vec::new());
-        Transaction { id, recipients, mail, notices, size: 0, incoming: None, header: None, outcomes: None }
+        Transaction { id, recipients, mail, arrived, notices, size: 0, incoming: None, header: None, outcomes: None }
+    }
+
+    /// The priority that MAIL asked for.
+    pub(super) const fn mt_priority(&self) -> Option<MtPriority> {
+        self.mail.mt_priority
     }
 
     /// One more recipient.
@@ -49,6 +57,11 @@ impl Transaction {
         envelope.ret = self.mail.ret;
         envelope.envid = self.mail.envid.as_deref().map(String::from);
         envelope.notices = self.notices.clone();
+        envelope.require_tls = self.mail.require_tls;
+        envelope.future_release = self.mail.future_release;
+        envelope.deliver_by = self.mail.deliver_by;
+        envelope.mt_priority = self.mail.mt_priority;
+        envelope.arrived = Some(self.arrived);
         self.incoming = Some(parts.sink.begin(envelope).await?);
         Ok(())
     }

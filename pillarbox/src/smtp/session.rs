@@ -281,8 +281,9 @@ impl Connection {
                 let verdict = self.wire.answer(policy.sender(&self.facts, &mail)).await;
                 let what = format!("sender {}", mail.from);
                 if verdict == Verdict::Accept {
-                    let id = shared.ids.next(parts.clock.wall().unix_seconds());
-                    self.transaction = Some(Transaction::new(id, mail));
+                    let arrived = parts.clock.wall();
+                    let id = shared.ids.next(arrived.unix_seconds());
+                    self.transaction = Some(Transaction::new(id, mail, arrived));
                 }
                 self.verdict(&what, verdict)
             }
@@ -382,6 +383,7 @@ impl Connection {
         received.tls = machine.tls();
         if let Some(transaction) = &self.transaction {
             received.id = &transaction.id;
+            received.priority = transaction.mt_priority();
             received.recipients = &transaction.recipients;
         }
         received.to_string().into_bytes()
