@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pillarbox::imap::{self, ImapServer};
-use pillarbox::parts::{AllowList, BoxFuture, Clock, MemoryAuthenticator, MemorySink, Parts, Policy, Session, Verdict};
+use pillarbox::parts::{
+    AllowList, BoxFuture, Clock, MemoryAuthenticator, MemorySink, OwnSenders, Parts, Policy, Session, Verdict,
+};
 use pillarbox::smtp::{Protocol, ServerConfig, SmtpServer};
 use pillarbox::testing::SteppedClock;
 use pillarbox::{Network, PeerLimits, Shutdown};
@@ -261,7 +263,12 @@ async fn a_proxy_says_who_its_client_is() {
     let trace = String::from_utf8(f.sink.messages()[0].envelope.trace.clone()).unwrap();
     assert!(trace.contains("from client.example (client.example [192.0.2.7])"), "{trace}");
     assert!(trace.contains("with ESMTPA"), "{trace}");
-    // Another client of the same proxy, who is not welcome.
+    // What the client itself says is not believed.
+    client.say("XCLIENT ADDR=127.0.0.1", "550 5.7.0").await;
+    client.say("XFORWARD ADDR=127.0.0.1", "550 5.7.0").await;
+    drop(client);
+    // Another client, who is not welcome.
+    let mut client = server.client().await;
     client.say("XCLIENT ADDR=192.0.2.66", "554 5.7.1 not you").await;
     client.say("EHLO client.example", "503 ").await;
     client.say("QUIT", "221 ").await;
@@ -503,4 +510,41 @@ async fn foreign_protocols_are_closed_on_every_listener() {
         server.stop().await;
     }
     assert!(f.sink.messages().is_empty());
+}
+
+#[tokio::test]
+async fn users_send_as_themselves() {
+    let f = fixture();
+    let own = OwnSenders::new(f.parts.policy.clone(), |identity, address| address.to_string() == identity.user());
+    let mut config = ServerConfig::submission("mx.localhost");
+    config.mechanisms = vec![Mechanism::Plain];
+    config.auth_without_tls = true;
+    let server = start(SmtpServer::new(config, Parts { policy: Arc::new(own), ..f.parts })).await;
+    let mut client = server.client().await;
+    client.say("EHLO client.example", "250-").await;
+    client.say("MAIL FROM:<you@localhost>", "530 5.7.0").await;
+    client.say(&auth("secret"), "235 ").await;
+    client.say("MAIL FROM:<boss@localhost>", "553 5.7.1").await;
+    client.say("MAIL FROM:<you@sales>", "554 5.1.8").await;
+    for (message, reply) in [
+        ("From: you@localhost\r\n\r\nx\r\n", "250 2.0.0"),
+        ("Subject: hi\r\nFrom: You <you@localhost>\r\n\r\nx\r\n", "250 2.0.0"),
+        ("From: boss@localhost\r\n\r\nx\r\n", "550 5.7.1 the address"),
+        ("From: you@localhost\r\nFrom: boss@localhost\r\n\r\nx\r\n", "550 5.7.1 the message"),
+        ("From: boss@localhost\r\n", "550 5.7.1 the address"),
+        ("Subject: nobody\r\n\r\nFrom: you@localhost\r\n", "550 5.7.1 the message"),
+    ] {
+        client.say("MAIL FROM:<you@localhost>", "250 ").await;
+        client.say(&format!("RCPT TO:<{YOU}>"), "250 ").await;
+        client.say("DATA", "354 ").await;
+        // One octet more at a time: the header is whole whenever it is.
+        for octet in message.bytes() {
+            client.send([octet]).await;
+        }
+        client.send(".\r\n").await;
+        client.expect(reply).await;
+    }
+    assert_eq!(f.sink.messages().len(), 2);
+    drop(client);
+    server.stop().await;
 }

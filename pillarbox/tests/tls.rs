@@ -210,3 +210,40 @@ async fn a_session_of_one_service_is_not_resumed_at_another() {
         submission.stop().await;
     }
 }
+
+#[tokio::test]
+async fn a_handshake_that_fails_leaves_no_way_back() {
+    let pair = tls::pair();
+    let (server, _, sink, _) = server(&pair, false).await;
+    // No TLS at all; TLS 1.0 and nothing newer, with one old suite.
+    let old: &[u8] =
+        b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\
+        \x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x04\x00\x2f\x00\x0a\x01\x00";
+    for hello in [&b"MAIL FROM:<a@client.example>\r\nRCPT TO:<you@localhost>\r\nDATA\r\n"[..], old] {
+        let mut client = server.client().await;
+        client.say("EHLO client.example", "250-").await;
+        client.say("STARTTLS", "220 ").await;
+        client.send(hello).await;
+        let mut answer = Vec::new();
+        // A reset is an end as well.
+        let _ = client.stream.read_to_end(&mut answer).await;
+        // A TLS alert (content type 21) or nothing.
+        assert!(answer.is_empty() || answer[0] == 21, "{}", answer.escape_ascii());
+    }
+    assert!(sink.messages().is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_cut_off_under_tls_is_not_taken() {
+    let pair = tls::pair();
+    let (server, _, sink, _) = server(&pair, true).await;
+    let mut client = handshake(&pair, TcpStream::connect(server.address).await.unwrap()).await;
+    client.expect("220 ").await;
+    client.up_to_data("you@localhost").await;
+    client.send("Subject: x\r\n\r\nQUIT\r\n").await;
+    // The connection ends without the goodbye of TLS, as when somebody in between cuts it.
+    drop(client);
+    server.stop().await;
+    assert!(sink.messages().is_empty());
+}

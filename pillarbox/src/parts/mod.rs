@@ -16,6 +16,7 @@ mod logins;
 mod observer;
 mod policy;
 mod resolver;
+mod senders;
 mod sink;
 mod store;
 
@@ -32,6 +33,7 @@ pub use logins::{LoginGuard, LoginLimits};
 pub use observer::{Direction, Observer, Silent};
 pub use policy::{AllowList, Policy, Session, Verdict};
 pub use resolver::{Resolver, resolve};
+pub use senders::OwnSenders;
 pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Notices, Outcome, SinkError};
 pub use store::{
     Append, AppendedMessage, Copied, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageReader,

@@ -60,6 +60,17 @@ pub trait Policy: Send + Sync {
     }
     /// RCPT TO. There is no default: whoever answers for recipients answers for being an open relay.
     fn recipient<'a>(&'a self, session: &'a Session, rcpt: &'a Rcpt<'a>) -> BoxFuture<'a, Verdict>;
+    /// Whether [`header`](Policy::header) is to be asked about the messages of this session, at each of them. The header is
+    /// collected for it, as long as the session's limits allow.
+    fn wants_header(&self, session: &Session) -> bool {
+        let _ = session;
+        false
+    }
+    /// The header of a message is complete, with the empty line behind it if there is one; the body may not have come yet.
+    fn header<'a>(&'a self, session: &'a Session, header: &'a [u8]) -> BoxFuture<'a, Verdict> {
+        let _ = (session, header);
+        Box::pin(std::future::ready(Verdict::Accept))
+    }
 }
 
 /// Accepts recipients out of a list, for tests and first tries. `postmaster` is accepted bare and at every domain of the
