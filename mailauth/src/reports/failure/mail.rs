@@ -145,14 +145,14 @@ impl<'a> FailureMail<'a> {
         let header = header::split(self.original).0;
         let mut fields = Vec::new();
         for field in Fields::new(header) {
-            if fields.len() + field.raw.len() > HEADER_MAX {
+            let raw = self.redactor.map_or(Cow::Borrowed(field.raw), |redactor| Cow::Owned(redactor.header(field.raw)));
+            if fields.len() + raw.len() > HEADER_MAX {
                 break;
             }
-            if lines_fit(field.raw) {
-                fields.extend_from_slice(field.raw);
+            if lines_fit(&raw) {
+                fields.extend_from_slice(&raw);
             }
         }
-        let fields = self.redactor.map_or(fields.clone(), |redactor| redactor.header(&fields));
         // RFC 6533 §4.3
         OriginalPart::new(sendable(&fields), ["text/rfc822-headers", "message/global-headers"])
     }
@@ -311,6 +311,21 @@ mod tests {
         let (from, to) = (Address::parse("a@mx.example").unwrap(), Address::parse("b@example.org").unwrap());
         let mail = FailureMail::new(&feedback, b"Subject: x\r\n\r\n", &from, &to, WallTime::new(0, 0), "1@mx.example");
         assert_eq!(parts(&String::from_utf8(mail.write(&mut SeededRandom::new(5))).unwrap()), 2);
+    }
+
+    /// What stands for a name may be longer than the name.
+    #[cfg(feature = "ring")]
+    #[test]
+    fn redaction_makes_no_line_too_long() {
+        let original = alloc::format!("To: {}x@y\r\nSubject: kept\r\n\r\n", "a@b,".repeat(240));
+        assert!(lines_fit(original.as_bytes()));
+        let feedback = Feedback::auth_failure(AuthFailure::Dmarc, "Test/1");
+        let (from, to) = (Address::parse("a@mx.example").unwrap(), Address::parse("b@example.org").unwrap());
+        let redactor = Redactor::new(&crate::RingCrypto, pillarbox_core::Secret::from(&b"key"[..]));
+        let mail = FailureMail::new(&feedback, original.as_bytes(), &from, &to, WallTime::new(0, 0), "1@mx.example");
+        let octets = FailureMail { redactor: Some(&redactor), ..mail }.write(&mut SeededRandom::new(5));
+        assert!(lines_fit(&octets));
+        assert!(String::from_utf8(octets).unwrap().contains("\r\n\r\nSubject: kept\r\n"));
     }
 
     #[test]
