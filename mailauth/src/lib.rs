@@ -114,13 +114,22 @@
 
 extern crate alloc;
 
+pub mod arc;
+pub mod authres;
+pub mod dane;
+pub mod dkim;
 pub mod dmarc;
 pub mod from;
 pub mod idn;
+pub mod iprev;
+pub mod mta_sts;
 pub mod reports;
 #[cfg(feature = "ring")]
 mod ring_crypto;
+pub mod spf;
 mod tag_list;
+mod text_record;
+pub mod tls_rpt;
 mod words;
 
 #[cfg(feature = "ring")]

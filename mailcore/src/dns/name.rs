@@ -11,9 +11,9 @@ use core::str::FromStr;
 /// (RFC 1035 §2.3.4).
 ///
 /// It is kept in small letters and without the dot at the end, so that names that differ in case alone are equal
-/// (RFC 4343). Letters, digits and the printable octets that mail puts into names (as `_dmarc`, or a local part in an SPF
-/// macro) are allowed; controls, spaces, quotes, backslashes, brackets and everything beyond ASCII are refused before a
-/// resolver sees them, as resolvers disagree about them.
+/// (RFC 4343). Letters, digits and the printable octets that mail puts into names (as `_dmarc`, or a whole address in an SPF
+/// macro) are allowed; controls, spaces, quotes, backslashes, brackets, commas, semicolons and everything beyond ASCII are
+/// refused before a resolver sees them, as resolvers disagree about them.
 ///
 /// ```
 /// use pillarbox_core::dns::Name;
@@ -69,16 +69,18 @@ impl Name {
         if text.len() > TEXT_MAX {
             return Err(NameError::TooLong);
         }
-        for label in text.split('.') {
-            if label.is_empty() {
-                return Err(NameError::EmptyLabel);
+        let mut label = 0;
+        for octet in text.bytes() {
+            match octet {
+                b'.' if label == 0 => return Err(NameError::EmptyLabel),
+                b'.' => label = 0,
+                _ if label == 63 => return Err(NameError::LabelTooLong),
+                octet if is_allowed(octet) => label += 1,
+                _ => return Err(NameError::ForbiddenOctet),
             }
-            if label.len() > 63 {
-                return Err(NameError::LabelTooLong);
-            }
-            if !label.bytes().all(is_allowed) {
-                return Err(NameError::ForbiddenOctet);
-            }
+        }
+        if label == 0 {
+            return Err(NameError::EmptyLabel);
         }
         Ok(Name(text.to_ascii_lowercase()))
     }
@@ -168,8 +170,7 @@ impl Name {
 }
 
 const fn is_allowed(octet: u8) -> bool {
-    octet.is_ascii_graphic()
-        && !matches!(octet, b'"' | b'\\' | b'(' | b')' | b'<' | b'>' | b'[' | b']' | b',' | b';' | b':' | b'@')
+    octet.is_ascii_graphic() && !matches!(octet, b'"' | b'\\' | b'(' | b')' | b'<' | b'>' | b'[' | b']' | b',' | b';')
 }
 
 impl fmt::Display for Name {
@@ -215,13 +216,17 @@ mod tests {
     #[test]
     fn what_no_resolver_shall_see() {
         // Composition Kills A3, A4: parts that read such names differently were played against each other.
-        for text in ["a\0b", "a b", "a(b", "a\"b", "a\\b", "é.example", "a\r\nb", "a@b", "\u{7f}"] {
+        for text in ["a\0b", "a b", "a(b", "a\"b", "a\\b", "é.example", "a\r\nb", "a,b", "\u{7f}"] {
             assert_eq!(Name::parse(text), Err(NameError::ForbiddenOctet), "{text:?}");
         }
         for text in [".a", "a..b", "..", "a.."] {
             assert_eq!(Name::parse(text), Err(NameError::EmptyLabel), "{text:?}");
         }
         assert_eq!(Name::parse(""), Err(NameError::Empty));
+        // RFC 7208 §7.1: a name may be made of any visible character, and `exists:%{s}.example` holds an address.
+        for text in ["a@b.example", "foo:bar/baz.example"] {
+            assert!(Name::parse(text).is_ok(), "{text:?}");
+        }
     }
 
     #[test]

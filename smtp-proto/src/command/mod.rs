@@ -2,15 +2,29 @@
 //!
 //! Parsing knows no state: what a session makes of a command is decided elsewhere.
 
+mod deliver_by;
 mod dsn;
+mod extensions;
+mod forwarded;
+mod future_release;
+mod mt_priority;
 mod parameters;
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
 
 use pillarbox_core::Reply;
 use pillarbox_core::address::{AddressError, AddressFault, ForwardPath, ReversePath};
 
 use crate::server::{Hello, HelloVerb, Mail, Rcpt};
+pub use deliver_by::{ByMode, DeliverBy};
+pub use extensions::{Parameter, Understood};
+pub use forwarded::{ClientAttributes, Source, Told};
+pub(crate) use forwarded::{XCLIENT, XFORWARD};
+pub use future_release::FutureRelease;
+pub(crate) use future_release::Utc;
+pub use mt_priority::MtPriority;
 use parameters::Parameters;
 
 /// A command with its arguments, borrowed from its line.
@@ -44,7 +58,10 @@ pub enum Command<'b> {
         smtputf8: bool,
     },
     /// EXPN.
-    Expn,
+    Expn {
+        /// The list.
+        name: &'b str,
+    },
     /// HELP.
     Help,
     /// QUIT.
@@ -58,6 +75,17 @@ pub enum Command<'b> {
         /// The initial response, still in base64; `=` stands for an empty one.
         initial: Option<&'b str>,
     },
+    /// ETRN (RFC 1985 §5).
+    Etrn {
+        /// Whose queue is to be run: a domain, behind `@` one with those below it, behind `#` a name of the server's own.
+        node: &'b str,
+    },
+    /// XCLIENT of Postfix: who the client behind a proxy is.
+    XClient(Box<ClientAttributes>),
+    /// XFORWARD of Postfix: who the client behind a filter was.
+    XForward(Box<ClientAttributes>),
+    /// A verb of times past, or of programs past: TURN, SEND, SOML, SAML (RFC 5321 appendix F), VERB, ONEX.
+    Obsolete,
 }
 
 /// The verbs that are known, with what they mean for the flow of a session.
@@ -94,6 +122,24 @@ pub enum Verb {
     StartTls,
     /// RFC 4954 §4.
     Auth,
+    /// RFC 1985 §5.
+    Etrn,
+    /// Postfix's.
+    XClient,
+    /// Postfix's.
+    XForward,
+    /// RFC 5321 appendix F.2.
+    Turn,
+    /// RFC 5321 appendix F.6.
+    Send,
+    /// RFC 5321 appendix F.6.
+    Soml,
+    /// RFC 5321 appendix F.6.
+    Saml,
+    /// `VERB` of Sendmail: tell more.
+    Verbose,
+    /// `ONEX` of Sendmail: one transaction only.
+    Onex,
 }
 
 /// What a verb means for the flow of a session.
@@ -110,7 +156,7 @@ struct Row {
 }
 
 #[rustfmt::skip]
-const VERBS: [Row; 15] = [
+const VERBS: [Row; 24] = [
     Row { verb: Verb::Ehlo,     text: "EHLO",     waits: true,  prompt: true,  idle: true  },
     Row { verb: Verb::Helo,     text: "HELO",     waits: true,  prompt: true,  idle: true  },
     Row { verb: Verb::Lhlo,     text: "LHLO",     waits: true,  prompt: true,  idle: true  },
@@ -126,6 +172,16 @@ const VERBS: [Row; 15] = [
     Row { verb: Verb::Quit,     text: "QUIT",     waits: false, prompt: true,  idle: false },
     Row { verb: Verb::StartTls, text: "STARTTLS", waits: true,  prompt: true,  idle: false },
     Row { verb: Verb::Auth,     text: "AUTH",     waits: true,  prompt: true,  idle: false },
+    Row { verb: Verb::Etrn,     text: "ETRN",     waits: false, prompt: true,  idle: true  },
+    // The session begins anew behind it.
+    Row { verb: Verb::XClient,  text: "XCLIENT",  waits: true,  prompt: true,  idle: true  },
+    Row { verb: Verb::XForward, text: "XFORWARD", waits: false, prompt: false, idle: false },
+    Row { verb: Verb::Turn,     text: "TURN",     waits: false, prompt: true,  idle: true  },
+    Row { verb: Verb::Send,     text: "SEND",     waits: false, prompt: true,  idle: true  },
+    Row { verb: Verb::Soml,     text: "SOML",     waits: false, prompt: true,  idle: true  },
+    Row { verb: Verb::Saml,     text: "SAML",     waits: false, prompt: true,  idle: true  },
+    Row { verb: Verb::Verbose,  text: "VERB",     waits: false, prompt: true,  idle: true  },
+    Row { verb: Verb::Onex,     text: "ONEX",     waits: false, prompt: true,  idle: true  },
 ];
 
 impl Verb {
@@ -251,6 +307,27 @@ pub fn parse(line: &[u8]) -> Result<Command<'_>, CommandError> {
 ///
 /// As [`parse`].
 pub fn parse_in(line: &[u8], utf8: bool) -> Result<Command<'_>, CommandError> {
+    parse_with(line, utf8, Understood::default())
+}
+
+/// The same for a caller that understands more parameters of MAIL and RCPT than this crate knows: they are kept in
+/// [`Mail::others`] and [`Rcpt::others`] instead of refused.
+///
+/// ```
+/// use pillarbox_smtp::command::{Command, Understood, parse, parse_with};
+///
+/// let line = b"MAIL FROM:<joe@example.org> X-COLOUR=blue";
+/// assert_eq!(parse(line).unwrap_err().reply().code(), 555);
+/// let mail = ["X-COLOUR".to_owned()];
+/// let understood = Understood { mail: &mail, ..Understood::default() };
+/// let Ok(Command::Mail(mail)) = parse_with(line, false, understood) else { panic!() };
+/// assert_eq!(mail.others[0].value.as_deref(), Some("blue"));
+/// ```
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_with<'b>(line: &'b [u8], utf8: bool, understood: Understood<'_>) -> Result<Command<'b>, CommandError> {
     // RFC 5321 §4.1.2: a control octet inside a line is how one program is made to see two lines where another sees one.
     if line.iter().any(|octet| octet.is_ascii_control()) {
         return Err(CommandError::Octet);
@@ -258,8 +335,8 @@ pub fn parse_in(line: &[u8], utf8: bool) -> Result<Command<'_>, CommandError> {
     let verb = Verb::of(line).ok_or(CommandError::Unknown)?;
     let argument = line[verb.as_str().len()..].trim_ascii();
     match verb {
-        Verb::Mail => return mail(argument).map(Command::Mail),
-        Verb::Rcpt => return rcpt(argument, utf8).map(Command::Rcpt),
+        Verb::Mail => return mail(argument, understood.mail).map(Command::Mail),
+        Verb::Rcpt => return rcpt(argument, utf8, understood.rcpt).map(Command::Rcpt),
         Verb::Vrfy => return vrfy(argument),
         _ => {}
     }
@@ -279,8 +356,12 @@ pub fn parse_in(line: &[u8], utf8: bool) -> Result<Command<'_>, CommandError> {
         Verb::Noop => Ok(Command::Noop),
         Verb::Help => Ok(Command::Help),
         Verb::Expn if argument.is_empty() => Err(CommandError::Argument),
-        Verb::Expn => Ok(Command::Expn),
+        Verb::Expn => Ok(Command::Expn { name: argument }),
         Verb::Auth => auth(argument),
+        Verb::Etrn => etrn(argument),
+        Verb::XClient => forwarded::attributes(argument, XCLIENT).map(|told| Command::XClient(Box::new(told))),
+        Verb::XForward => forwarded::attributes(argument, XFORWARD).map(|told| Command::XForward(Box::new(told))),
+        Verb::Turn | Verb::Send | Verb::Soml | Verb::Saml | Verb::Verbose | Verb::Onex => Ok(Command::Obsolete),
         Verb::Mail | Verb::Rcpt | Verb::Vrfy => unreachable!("returned above"),
     }
 }
@@ -330,7 +411,7 @@ fn hello(verb: HelloVerb, argument: &str) -> Result<Command<'_>, CommandError> {
 }
 
 /// `"FROM:" Reverse-path [SP Mail-parameters]`
-fn mail(argument: &[u8]) -> Result<Mail<'_>, CommandError> {
+fn mail<'b>(argument: &'b [u8], understood: &[String]) -> Result<Mail<'b>, CommandError> {
     let path = after_keyword(argument, "FROM:")?;
     // The parameter that allows UTF-8 in the path stands behind it.
     let (from, rest, needs_utf8) = match ReversePath::take(path, false) {
@@ -363,7 +444,7 @@ fn mail(argument: &[u8]) -> Result<Mail<'_>, CommandError> {
         } else if keyword.eq_ignore_ascii_case("ENVID") {
             parameters::once(&mut mail.envid, dsn::envid(value)?)?;
         } else {
-            return Err(CommandError::UnknownParameter);
+            extensions::of_mail(&mut mail, keyword, value, understood)?;
         }
     }
     mail.body = body.unwrap_or_default();
@@ -374,7 +455,7 @@ fn mail(argument: &[u8]) -> Result<Mail<'_>, CommandError> {
 }
 
 /// `"TO:" Forward-path [SP Rcpt-parameters]`
-fn rcpt(argument: &[u8], utf8: bool) -> Result<Rcpt<'_>, CommandError> {
+fn rcpt<'b>(argument: &'b [u8], utf8: bool, understood: &[String]) -> Result<Rcpt<'b>, CommandError> {
     let path = after_keyword(argument, "TO:")?;
     let (to, rest) = ForwardPath::take(path, utf8).map_err(CommandError::Recipient)?;
     let mut parameters = Parameters::of(rest, utf8)?;
@@ -385,7 +466,7 @@ fn rcpt(argument: &[u8], utf8: bool) -> Result<Rcpt<'_>, CommandError> {
         } else if keyword.eq_ignore_ascii_case("ORCPT") {
             parameters::once(&mut rcpt.orcpt, dsn::orcpt(value)?)?;
         } else {
-            return Err(CommandError::UnknownParameter);
+            extensions::keep(&mut rcpt.others, keyword, value, understood)?;
         }
     }
     Ok(rcpt)
@@ -429,6 +510,17 @@ fn bdat(argument: &str) -> Result<Command<'_>, CommandError> {
     }
     // All are digits, so the only thing wrong with the number can be that it is too large.
     Ok(Command::Bdat { size: size.parse().unwrap_or(u64::MAX), last })
+}
+
+/// `"ETRN" SP ["@" / "#"] node-name` (RFC 1985 §5)
+fn etrn(argument: &str) -> Result<Command<'_>, CommandError> {
+    let name = argument.strip_prefix(['@', '#']).unwrap_or(argument);
+    let of_name = |octet: u8| octet.is_ascii_alphanumeric() || b"-._".contains(&octet);
+    match name {
+        "" => Err(CommandError::Argument),
+        name if name.len() <= 255 && name.bytes().all(of_name) => Ok(Command::Etrn { node: argument }),
+        _ => Err(CommandError::Argument),
+    }
 }
 
 /// `"AUTH" SP sasl-mech [SP initial-response]`

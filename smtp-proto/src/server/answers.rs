@@ -63,7 +63,7 @@ impl ServerSession {
                 self.abandon(Why::Hello);
                 let reply = match hello.verb {
                     HelloVerb::Helo => replies::helo(&self.config),
-                    _ => replies::ehlo(&self.config, self.tls.as_ref()),
+                    _ => self.offers(),
                 };
                 self.hello = Some(hello);
                 return self.write_in_time(reply);
@@ -77,10 +77,11 @@ impl ServerSession {
                 self.state = State::Transaction { recipients: 0 };
                 Reply::enhanced(250, 2, 1, 0, "The sender is fine")
             }
-            Question::Rcpt => {
+            Question::Rcpt(domain) => {
                 if let State::Transaction { recipients } = &mut self.state {
                     *recipients += 1;
                 }
+                self.counts.domains.extend(domain);
                 Reply::enhanced(250, 2, 1, 5, "The recipient is fine")
             }
             Question::Data => {
@@ -97,10 +98,12 @@ impl ServerSession {
                 self.count_outcome();
                 Reply::enhanced(250, 2, 0, 0, "The message is safe here")
             }
-            Question::Verify => {
-                // RFC 5321 §3.5.3
-                let reply =
-                    reply.unwrap_or_else(|| Reply::enhanced(252, 2, 5, 0, "Cannot say, but will try to deliver"));
+            Question::Verify | Question::Expand | Question::Etrn => {
+                let reply = reply.unwrap_or_else(|| match question {
+                    Question::Etrn => Reply::enhanced(250, 2, 0, 0, "The queue is run"),
+                    // RFC 5321 §3.5.3
+                    _ => Reply::enhanced(252, 2, 5, 0, "Cannot say, but will try to deliver"),
+                });
                 return self.write_in_time(replies::with_code(reply));
             }
             Question::ScramKeys(_) | Question::Login(_) | Question::WrongProof => {
@@ -144,10 +147,12 @@ impl Question {
             Question::Login(_) => "Login",
             Question::WrongProof => "WrongProof",
             Question::Mail(_) => "Mail",
-            Question::Rcpt => "Rcpt",
+            Question::Rcpt(_) => "Rcpt",
             Question::Data | Question::Chunk { .. } => "Data",
             Question::Outcome => "Outcome",
             Question::Verify => "Verify",
+            Question::Expand => "Expand",
+            Question::Etrn => "Etrn",
         }
     }
 }
@@ -156,15 +161,17 @@ impl Question {
 fn check(question: &'static str, answer: &Answer<'_>) -> Result<(), Misuse> {
     let wrong = |answer| Err(Misuse::WrongAnswer { question, answer });
     match (answer, question) {
-        (Answer::Accept, "ScramKeys" | "Login" | "WrongProof" | "Body") => wrong("Accept"),
+        (Answer::Accept, "ScramKeys" | "Login" | "WrongProof" | "Body" | "Expand") => wrong("Accept"),
         (Answer::Accept, _) => Ok(()),
         // RFC 5321 §4.3.2: 221, for one, would make the client hang up.
-        (Answer::AcceptWith(reply), "Connect" | "Mail" | "Rcpt" | "Outcome" | "Verify") => {
+        (Answer::AcceptWith(reply), "Connect" | "Mail" | "Rcpt" | "Outcome" | "Verify" | "Expand" | "Etrn") => {
             match (reply.code(), question) {
                 (220, "Connect")
-                | (250, "Mail" | "Rcpt" | "Outcome" | "Verify")
-                | (251, "Rcpt" | "Verify")
-                | (252, "Verify") => Ok(()),
+                | (250, "Mail" | "Rcpt" | "Outcome" | "Verify" | "Expand" | "Etrn")
+                | (251, "Rcpt" | "Verify" | "Etrn")
+                | (252, "Verify" | "Expand" | "Etrn")
+                // RFC 1985 §5.1
+                | (253, "Etrn") => Ok(()),
                 _ => wrong("AcceptWith a code that means something else"),
             }
         }

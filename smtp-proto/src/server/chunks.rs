@@ -79,8 +79,9 @@ impl ServerSession {
 
     /// Eats a chunk that nobody wants.
     pub(super) fn poll_stray<'b>(&mut self, now: Time, input: &mut &'b [u8]) -> Option<Step<Event<'b>>> {
+        let window = self.data_window();
         let State::Stray(stray) = &mut self.state else { unreachable!("called in that state only") };
-        if !stray.eat(now, self.config.limits.data_window, input) {
+        if !stray.eat(now, window, input) {
             return self.need_input();
         }
         let (reply, copies, mistake) = (stray.reply.clone(), stray.copies, stray.mistake);

@@ -1,12 +1,16 @@
 //! What the server session tells and asks, and what it takes for an answer.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 
-use pillarbox_core::Reply;
 use pillarbox_core::address::{ForwardPath, ReversePath};
 use pillarbox_core::crypto::HashAlgorithm;
 use pillarbox_core::sasl::{Credentials, Mechanism, ScramAnswer};
+use pillarbox_core::{Reply, WallTime};
+
+use crate::command::{ClientAttributes, DeliverBy, FutureRelease, MtPriority, Parameter};
 
 /// What happened. Events marked with a question mark must be answered before anything else is read:
 ///
@@ -24,6 +28,9 @@ use pillarbox_core::sasl::{Credentials, Mechanism, ScramAnswer};
 /// | [`Body`](Event::Body) | | an early `Refuse` or `Hangup` is allowed while bodies arrive | |
 /// | [`Outcome`](Event::Outcome) | ? | `Accept`, `AcceptWith` (250), `Refuse`, `Hangup` | after the message is safe: `Accept` |
 /// | [`Verify`](Event::Verify) | ? | `Accept` (252), `AcceptWith` (250, 251, 252), `Refuse`, `Hangup` | `Accept` says 252 |
+/// | [`Expand`](Event::Expand) | ? | `AcceptWith` (250, 252), `Refuse`, `Hangup` | `Refuse` (550) |
+/// | [`Etrn`](Event::Etrn) | ? | `Accept`, `AcceptWith` (250 to 253), `Refuse` (458, 459), `Hangup` | `Refuse` (459) |
+/// | [`XClient`](Event::XClient), [`XForward`](Event::XForward) | | | |
 /// | [`Abandoned`](Event::Abandoned), [`Refused`](Event::Refused) | | | |
 ///
 /// A `Refuse` with 421 closes like `Hangup` (RFC 5321 §4.2.2 gives that code no other meaning). A reply without an enhanced
@@ -80,6 +87,19 @@ pub enum Event<'b> {
     },
     /// ? VRFY with its argument.
     Verify(&'b str),
+    /// ? EXPN with its argument, where [`expn`](super::ServerConfig::expn) is on.
+    Expand(&'b str),
+    /// ? ETRN, where [`etrn`](super::ServerConfig::etrn) is on: whose queue is to be run (RFC 1985 §5). Where a message waits
+    /// is not for everybody to know, nor is who may have it sent.
+    Etrn(&'b str),
+    /// A proxy whom [`Peer::may_xclient`] trusts says who its client is. All that was said before is forgotten, and
+    /// [`Connect`](Event::Connect) is asked again, to be answered for this client. A `LOGIN` among the attributes is who is
+    /// logged in from here on; EHLO comes again and counts more than `HELO`. It comes once: what follows may be the client's own
+    /// octets, so that no more is believed, and STARTTLS is no way back.
+    XClient(Box<ClientAttributes>),
+    /// A filter whom [`Peer::may_xforward`] trusts says where the next message came from. It changes nothing, and holds until
+    /// the end of that transaction, RSET or EHLO.
+    XForward(Box<ClientAttributes>),
     /// The transaction is gone: forget it.
     Abandoned(Why),
     /// The session refused this line without asking (for logs; SASL lines are not shown).
@@ -152,12 +172,35 @@ pub struct Mail<'b> {
     pub ret: Option<Ret>,
     /// The ENVID parameter, decoded: printable ASCII, at most 100 octets (RFC 3461 §4.4).
     pub envid: Option<Cow<'b, str>>,
+    /// The REQUIRETLS parameter: from here on the message may only go where TLS protects it, or back (RFC 8689 §4).
+    pub require_tls: bool,
+    /// When the message may be released (RFC 4865).
+    pub future_release: Option<FutureRelease>,
+    /// How soon it has to be delivered (RFC 2852).
+    pub deliver_by: Option<DeliverBy>,
+    /// Its priority (RFC 6710). Who may raise one above 0 is for the embedder to say (§4.1).
+    pub mt_priority: Option<MtPriority>,
+    /// Parameters of the embedder's own: those in [`mail_parameters`](super::ServerConfig::mail_parameters), as they came.
+    pub others: Vec<Parameter<'b>>,
 }
 
 impl<'b> Mail<'b> {
     /// A sender without parameters.
     pub const fn new(from: ReversePath<'b>) -> Self {
-        Mail { from, size: None, body: BodyKind::SevenBit, auth: None, smtputf8: false, ret: None, envid: None }
+        Mail {
+            from,
+            size: None,
+            body: BodyKind::SevenBit,
+            auth: None,
+            smtputf8: false,
+            ret: None,
+            envid: None,
+            require_tls: false,
+            future_release: None,
+            deliver_by: None,
+            mt_priority: None,
+            others: Vec::new(),
+        }
     }
 }
 
@@ -172,6 +215,11 @@ impl Mail<'_> {
             smtputf8: self.smtputf8,
             ret: self.ret,
             envid: self.envid.map(owned),
+            require_tls: self.require_tls,
+            future_release: self.future_release,
+            deliver_by: self.deliver_by,
+            mt_priority: self.mt_priority,
+            others: self.others.into_iter().map(Parameter::into_owned).collect(),
         }
     }
 }
@@ -188,12 +236,14 @@ pub struct Rcpt<'b> {
     pub notify: Option<Notify>,
     /// The recipient as the sender named it (RFC 3461 §4.2).
     pub orcpt: Option<Orcpt<'b>>,
+    /// Parameters of the embedder's own: those in [`rcpt_parameters`](super::ServerConfig::rcpt_parameters), as they came.
+    pub others: Vec<Parameter<'b>>,
 }
 
 impl<'b> Rcpt<'b> {
     /// A recipient without parameters.
     pub const fn new(to: ForwardPath<'b>, index: usize) -> Self {
-        Rcpt { to, index, notify: None, orcpt: None }
+        Rcpt { to, index, notify: None, orcpt: None, others: Vec::new() }
     }
 }
 
@@ -205,6 +255,7 @@ impl Rcpt<'_> {
             index: self.index,
             notify: self.notify,
             orcpt: self.orcpt.map(Orcpt::into_owned),
+            others: self.others.into_iter().map(Parameter::into_owned).collect(),
         }
     }
 }
@@ -307,6 +358,13 @@ pub struct Peer {
     pub tls: Option<pillarbox_core::TlsFacts>,
     /// The client talked before the greeting: how many octets were seen.
     pub early_talk: usize,
+    /// What date it is at [`Time::ZERO`](pillarbox_core::Time::ZERO) of the caller's clock. `None`: FUTURERELEASE is not
+    /// offered, for it speaks of dates.
+    pub origin: Option<WallTime>,
+    /// It is a proxy of ours: XCLIENT is offered, and what it says is believed, once.
+    pub may_xclient: bool,
+    /// It is a filter of ours: XFORWARD is offered.
+    pub may_xforward: bool,
 }
 
 /// Why a session ended.
@@ -321,7 +379,7 @@ pub enum CloseReason {
     Refused,
     /// A deadline passed.
     Timeout,
-    /// Too many errors, logins or useless commands.
+    /// Too many errors, logins, messages or useless commands.
     TooManyErrors,
     /// The peer went on with a message that was refused, beyond
     /// [`refused_size_max`](super::Limits::refused_size_max).

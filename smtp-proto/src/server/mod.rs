@@ -7,6 +7,7 @@ mod commands;
 mod config;
 mod event;
 mod login;
+mod offers;
 mod output;
 mod replies;
 mod replying;

@@ -72,7 +72,7 @@ impl ServerSession {
         let limits = &self.config.limits;
         if !self.counted {
             self.write(&reply);
-        } else if self.counts.errors >= limits.errors_hard {
+        } else if self.counts.errors >= self.errors_hard() {
             self.write(&reply);
             let goodbye = replies::too_many_errors(&self.config);
             self.close(CloseReason::TooManyErrors, Some(&goodbye));

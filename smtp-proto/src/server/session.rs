@@ -1,10 +1,13 @@
 //! The session: what it knows, and the one place that decides what happens next.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use pillarbox_core::line::{LineScanner, LineSkipper, Scan};
 use pillarbox_core::sasl::SaslError;
-use pillarbox_core::{Layer, LayerFacts, Misuse, Reply, Step, Time, TlsFacts, UpgradeError};
+use pillarbox_core::{Layer, LayerFacts, Misuse, Reply, Step, Time, TlsFacts, UpgradeError, WallTime};
 
 use super::body::{Arrived, Body, Stray};
 use super::login::Login;
@@ -27,6 +30,7 @@ use crate::command;
 /// | | AUTH: 334 | Login |
 /// | | AUTH with credentials: 235 or 535 | Ready |
 /// | | MAIL accepted: 250 | Transaction |
+/// | | XCLIENT of a proxy that is trusted: all is forgotten | Fresh |
 /// | Login | a response: 334 | Login |
 /// | | the last response: 235 or 535; `*` or a wrong one: 501 | Ready |
 /// | Transaction | RCPT: 250 or 550 | Transaction |
@@ -78,6 +82,14 @@ pub struct ServerSession {
     pub(super) hello: Option<Hello<'static>>,
     pub(super) identity: Option<Identity<'static>>,
     pub(super) tls: Option<TlsFacts>,
+    /// The date at the origin of time.
+    origin: Option<WallTime>,
+    pub(super) may_xclient: bool,
+    pub(super) may_xforward: bool,
+    /// XCLIENT was said: it is the client of a proxy that speaks.
+    pub(super) proxied: bool,
+    /// Sessions are many: see [`under_stress`](ServerSession::under_stress).
+    stress: bool,
     /// What the last MAIL announced.
     pub(super) kind: Kind,
     pub(super) counts: Counts,
@@ -139,11 +151,17 @@ pub(super) enum Question {
     Login(Login),
     WrongProof,
     Mail(Kind),
-    Rcpt,
+    /// The domain of the recipient, if it is one more.
+    Rcpt(Option<Box<str>>),
     Data,
-    Chunk { size: u64, last: bool },
+    Chunk {
+        size: u64,
+        last: bool,
+    },
     Outcome,
     Verify,
+    Expand,
+    Etrn,
 }
 
 /// What MAIL announced and later commands depend on.
@@ -194,6 +212,9 @@ pub(super) struct Counts {
     pub(super) errors: u32,
     pub(super) idle: u32,
     pub(super) logins: u32,
+    pub(super) mails: u32,
+    /// Domains of accepted recipients, where they are counted.
+    pub(super) domains: Vec<Box<str>>,
 }
 
 /// A line that does not end within so many octets ends the connection.
@@ -213,6 +234,11 @@ impl ServerSession {
             hello: None,
             identity: None,
             tls: peer.tls,
+            origin: peer.origin,
+            may_xclient: peer.may_xclient,
+            may_xforward: peer.may_xforward,
+            proxied: false,
+            stress: false,
             kind: Kind::default(),
             counts: Counts::default(),
             abandoned: None,
@@ -252,7 +278,8 @@ impl ServerSession {
                 self.output.clear();
                 continue;
             }
-            if self.turn == Turn::Broken {
+            // Behind XCLIENT the greeting comes first, as the reply does behind any other command.
+            if self.turn == Turn::Broken && !matches!(self.state, State::Fresh) {
                 let reply = replies::out_of_turn();
                 self.close(CloseReason::Synchronisation, Some(&reply));
                 return Step::Event(Event::Refused { line: b"", reply });
@@ -313,14 +340,14 @@ impl ServerSession {
     /// While a question is open nothing is expected of the client but that it takes what was sent.
     pub fn deadline(&self) -> Option<Time> {
         let stalls = (!self.output.is_empty() && !self.heard.stalled)
-            .then(|| self.output.moved() + self.config.limits.output_timeout);
+            .then(|| self.output.moved() + self.patience(self.config.limits.output_timeout));
         let waits = match (&self.held, &self.state) {
             _ if self.question.is_some() => None,
             (Some(held), _) => Some(held.until),
             (_, State::Fresh | State::Stored { .. } | State::Upgrading | State::Closed(_)) => None,
-            (None, State::Body(body)) => Some(body.deadline(self.config.limits.data_window)),
-            (None, State::Stray(stray)) => Some(stray.deadline(self.config.limits.data_window)),
-            (None, _) => Some(self.waiting_since + self.config.limits.command_timeout),
+            (None, State::Body(body)) => Some(body.deadline(self.data_window())),
+            (None, State::Stray(stray)) => Some(stray.deadline(self.data_window())),
+            (None, _) => Some(self.waiting_since + self.patience(self.config.limits.command_timeout)),
         };
         match (stalls, waits) {
             (Some(stalls), Some(waits)) => Some(stalls.min(waits)),
@@ -335,20 +362,20 @@ impl ServerSession {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return;
         }
-        if !self.output.is_empty() && now >= self.output.moved() + self.config.limits.output_timeout {
+        if !self.output.is_empty() && now >= self.output.moved() + self.patience(self.config.limits.output_timeout) {
             self.heard.stalled = true;
             if let State::Closed(_) = self.state {
                 self.output.clear();
             }
             return;
         }
-        let limits = &self.config.limits;
+        let (window, rate_min) = (self.data_window(), self.config.limits.data_rate_min);
         let rate = match &mut self.state {
             State::Body(body) => Some(body.rate()),
             State::Stray(stray) => Some(stray.rate()),
             _ => None,
         };
-        if rate.is_some_and(|rate| rate.is_enough(now, limits.data_window, limits.data_rate_min)) {
+        if rate.is_some_and(|rate| rate.is_enough(now, window, rate_min)) {
             return;
         }
         let reply = replies::timeout(&self.config);
@@ -400,6 +427,15 @@ impl ServerSession {
         if self.question.is_none() {
             self.say_goodbye();
         }
+    }
+
+    /// Sessions are so many that the next client may find no room (or no longer so many): a client that holds one must hurry,
+    /// and makes fewer mistakes before it has to go. Legal in every state; [`deadline`](ServerSession::deadline) may change.
+    ///
+    /// Under stress no wait is longer than [`stress_timeout`](super::Limits::stress_timeout), and
+    /// [`stress_errors_hard`](super::Limits::stress_errors_hard) mistakes end the connection.
+    pub const fn under_stress(&mut self, stress: bool) {
+        self.stress = stress;
     }
 
     /// How many unread bytes the caller's buffer must be able to hold now: a line, or what a body is read in.
@@ -478,6 +514,27 @@ impl ServerSession {
     /// Whether AUTH is on offer here and now.
     pub(super) fn may_log_in(&self) -> bool {
         self.tls.is_some() || self.config.auth_without_tls
+    }
+
+    /// What date it is, if that can be told.
+    pub(super) fn date(&self) -> Option<WallTime> {
+        let seconds = i64::try_from(self.now.since_origin().as_secs()).unwrap_or(i64::MAX);
+        self.origin.map(|origin| WallTime::new(origin.unix_seconds().saturating_add(seconds), 0))
+    }
+
+    /// How long a peer is waited for.
+    fn patience(&self, usual: Duration) -> Duration {
+        if self.stress { usual.min(self.config.limits.stress_timeout) } else { usual }
+    }
+
+    pub(super) fn data_window(&self) -> Duration {
+        self.patience(self.config.limits.data_window)
+    }
+
+    /// Mistakes that end the connection.
+    pub(super) fn errors_hard(&self) -> u32 {
+        let limits = &self.config.limits;
+        if self.stress { limits.errors_hard.min(limits.stress_errors_hard) } else { limits.errors_hard }
     }
 
     /// Takes note of the time, and lets go of a reply that was held back until then.
@@ -573,9 +630,10 @@ impl ServerSession {
     }
 
     fn poll_body<'b>(&mut self, now: Time, input: &mut &'b [u8]) -> Option<Step<Event<'b>>> {
+        let window = self.data_window();
         let State::Body(body) = &mut self.state else { unreachable!("called in that state only") };
         let was_wanted = body.is_wanted();
-        let arrived = body.next(now, self.config.limits.data_window, input);
+        let arrived = body.next(now, window, input);
         let recipients = body.recipients;
         if was_wanted && !body.is_wanted() {
             self.abandoned = Some(Why::Refused);
