@@ -1,5 +1,6 @@
 //! Mail authentication without a resolver, a clock or a runtime: whether the domain that a message shows as its author's
-//! stands behind it, what that domain wants done if not, and the reports that tell it.
+//! stands behind it, what that domain wants done if not, and the reports that tell it; and whether the next hop has to show
+//! who it is.
 //!
 //! ```text
 //!    header ──▶ from::Authors ────┐
@@ -69,8 +70,15 @@
 //!
 //! | module | what | how |
 //! |---|---|---|
+//! | [`spf`] | whether a client may send for the domain of HELO or MAIL FROM | [`spf::Check`] is a `DnsMachine` |
+//! | [`iprev`] | whether the name of a client leads back to it | [`iprev::ReverseCheck`] is a `DnsMachine` |
+//! | [`dkim`] | signatures, verified and made while the message streams | [`dkim::Verifier`] and [`dkim::Signer`] take slices |
+//! | [`arc`] | chains of those who handed a message on, verified and sealed | [`arc::Verifier`] and [`arc::Sealer`] take slices |
 //! | [`from`] | the authors of a message: one strict reading of From, or none | a value made of the header |
 //! | [`dmarc`] | policy records, organizational domains, alignment, policies | [`dmarc::Check`] is a `DnsMachine` |
+//! | [`authres`] | Authentication-Results: written, read, and found where it is forged | values |
+//! | [`mta_sts`], [`dane`] | whether a next hop has to have TLS, and which certificate | values; look-ups are `DnsMachine`s |
+//! | [`tls_rpt`] | reports about TLS: record, counting, JSON | values; the look-up is a `DnsMachine` |
 //! | [`reports`] | aggregate and failure reports: counted, written, read, and whether they are wanted | values; [`reports::VerifyDestinations`] is a `DnsMachine` |
 //! | [`idn`] | names beyond ASCII, in the form that the DNS knows | functions |
 //!
@@ -78,6 +86,12 @@
 //!
 //! | RFC | what | status | remark |
 //! |---|---|---|---|
+//! | 7208 | SPF | yes | explanations and Received-SPF, too |
+//! | 6376, 8301, 8463, 6541 | DKIM | yes | SHA-1 and short keys prove nothing |
+//! | 8617 | ARC | yes | |
+//! | 8601 | Authentication-Results, iprev | yes | |
+//! | 8616 | internationalized mail | partial | SPF and lists of tags |
+//! | 8461, 7672, 8460 | MTA-STS, DANE for SMTP, TLS-RPT | yes | fetching, and verifying below an authority, are the caller's |
 //! | 9989 | DMARC | yes | read in its last draft |
 //! | 7489 | DMARC, as it was | partial | organizational domains by a public suffix list, `pct`, `ri`, its form of reports |
 //! | 9990 | aggregate reports | yes | read in its last draft; extensions are passed over |
@@ -93,6 +107,7 @@
 //!
 //! | what | limit | default |
 //! |---|---|---|
+//! | what SPF, DKIM and ARC ask, hash and keep | [`spf::Limits`], [`dkim::Policy`] | see there |
 //! | words and marks in From | [`from::Limits::tokens_max`] | 10,000 |
 //! | questions about an author's domain | RFC 9989 §4.10 | 8, and 1 whether it exists |
 //! | questions about domains of SPF and DKIM | [`dmarc::Limits::alignment_questions_max`] | 8 |
@@ -109,7 +124,8 @@
 //! |---|---|---|
 //! | `std` | yes | faster searching by the libraries below; without it the crate is `no_std` with `alloc` |
 //! | `ring` | yes | `RingCrypto`: digests and signatures by *ring* |
-//! | `reports` | no | reading of reports: XML, gzip, zip, and the mails that carry them; writing needs no feature |
+//! | `reports` | no | reading of reports: XML, gzip, zip, and the mails that carry them; the JSON of TLS reports both ways |
+//! | `rsa-keygen` | no | making of RSA keys for DKIM |
 #![cfg_attr(not(any(feature = "std", test)), no_std)]
 
 extern crate alloc;
