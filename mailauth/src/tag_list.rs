@@ -98,9 +98,18 @@ const TAGS_MAX: usize = 100;
 
 impl<'a> TagList<'a> {
     pub(crate) fn parse(list: &'a [u8]) -> Result<Self, TagListError> {
+        TagList::collect(Tags::new(list).map(|tag| tag.map_err(|MalformedTag| TagListError::Malformed)))
+    }
+
+    /// Reads over specs that are no `name=value`, as DMARC does (RFC 7489 §6.3).
+    pub(crate) fn parse_what_is_well_formed(list: &'a [u8]) -> Result<Self, TagListError> {
+        TagList::collect(Tags::new(list).filter_map(Result::ok).map(Ok))
+    }
+
+    fn collect(specs: impl Iterator<Item = Result<Tag<'a>, TagListError>>) -> Result<Self, TagListError> {
         let mut tags = Vec::<Tag<'a>>::new();
-        for tag in Tags::new(list) {
-            let tag = tag.map_err(|MalformedTag| TagListError::Malformed)?;
+        for tag in specs {
+            let tag = tag?;
             if tags.len() == TAGS_MAX {
                 return Err(TagListError::TooMany);
             }
@@ -162,5 +171,8 @@ mod tests {
         assert_eq!(tags.len(), 3);
         assert_eq!(tags[1], Err(MalformedTag));
         assert_eq!(tags[2], Ok(Tag { name: b"p", value: b"none" }));
+        let list = TagList::parse_what_is_well_formed(b"v=DMARC1;; =; p=none").unwrap();
+        assert_eq!(list.find("p"), Some(&b"none"[..]));
+        assert_eq!(TagList::parse_what_is_well_formed(b"p=none;; p=none"), Err(TagListError::Duplicate));
     }
 }

@@ -162,8 +162,9 @@
 //! | [`header`] | the one reading of message headers, whole or while they arrive |
 //! | [`sasl`] | login exchanges of both sides |
 //! | [`crypto`] | the hashes that those need, as a trait |
-//! | [`dns`] | questions and answers, machines that ask, a fixed zone for tests |
+//! | [`dns`] | questions and answers, machines that ask, a fixed zone for tests, zone files |
 //! | [`mutf7`] | names of mailboxes in IMAP4rev1 and Maildir++ |
+//! | [`proxy`] | the PROXY protocol of load balancers, in front of a session |
 #![cfg_attr(
     feature = "dialog",
     doc = "| [`dialog`], [`laws`] | the player of dialog files and the kit that checks the laws (feature `dialog`) |"
@@ -182,7 +183,7 @@
 //! | 5802, 7677, 9266 | SCRAM with SHA-1 and SHA-256, bound to TLS by its exporter; no `tls-unique` | [`sasl`] |
 //! | 4013 | one form of names and passwords, as stored strings | [`sasl`] |
 //! | 7628, 4505 | OAUTHBEARER, ANONYMOUS | [`sasl`] |
-//! | 1035, 3596, 4343, 6698, 7505 | names and record data; no wire format | [`dns`] |
+//! | 1034, 1035, 2181, 2308, 3596, 3597, 4343, 4592, 6698, 7505 | names, record data, zone files, wildcards; no wire format | [`dns`] |
 //! | 3501 §5.1.3 | modified UTF-7 | [`mutf7`] |
 //!
 //! Deviations are marked in the source with `Deviates from RFC`: an underscore in a domain is taken, zeros before a number of
@@ -209,6 +210,7 @@ pub mod laws;
 pub mod line;
 mod machine;
 pub mod mutf7;
+pub mod proxy;
 mod random;
 mod reply;
 pub mod sasl;

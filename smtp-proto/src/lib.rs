@@ -119,7 +119,7 @@
 //! | 4865 | FUTURERELEASE | yes | submission only; off by default: what stands behind must hold messages |
 //! | 2852 | DELIVERBY | yes | off by default: what stands behind must keep the time |
 //! | 6710 | MT-PRIORITY | yes | off by default; who may raise a priority is the embedder's (§4.1) |
-//! | 9422 | LIMITS | partial | RCPTMAX, MAILMAX and RCPTDOMAINMAX are told where `tell_limits` is on, and always enforced; the client obeys RCPTMAX and MAILMAX |
+//! | 9422 | LIMITS | partial | RCPTMAX, MAILMAX and RCPTDOMAINMAX are told where `tell_limits` is on, and always enforced; the client obeys all three |
 //! | 1985 | ETRN | yes | off by default: 502; never for submission or LMTP |
 //!
 //! XCLIENT and XFORWARD are Postfix's and have no RFC; they are for peers that [`server::Peer`] calls trusted.

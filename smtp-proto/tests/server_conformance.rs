@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pillarbox_core::sasl::Mechanism;
 use pillarbox_core::{Reply, Step, Time};
-use pillarbox_smtp::server::{Answer, Event, Peer, Protocol, ServerConfig, ServerSession};
+use pillarbox_smtp::server::{Answer, Event, Identity, Peer, Protocol, ServerConfig, ServerSession};
 use serde_json::Value;
 
 /// A file of the material; `None` (with a word on why) if there is none here.
@@ -37,6 +37,10 @@ impl Server {
         config.starttls = true;
         config.mechanisms = vec![Mechanism::Plain];
         config.binary_mime = true;
+        Server::with(config)
+    }
+
+    fn with(config: ServerConfig) -> Self {
         let session = ServerSession::new(Arc::new(config), Peer::default());
         let (unread, replies, messages, body) = Default::default();
         let mut server = Server { session, unread, replies, messages, body, closed: false };
@@ -65,6 +69,7 @@ impl Server {
                         Some(Answer::Accept)
                     }
                     Event::Refused { .. } | Event::Abandoned(_) => None,
+                    Event::Login { .. } => Some(Answer::LoggedIn(Identity("bob@own.example".into()))),
                     _ => Some(Answer::Accept),
                 },
                 step => {
@@ -170,4 +175,72 @@ fn dots() {
             assert_eq!(server.messages, [message.as_bytes()], "{wire:?} cut at {at}");
         }
     }
+}
+
+/// What another server's scripts want otherwise than we do: script, its code, ours, and why.
+const OTHERWISE: [(&str, &str, u16, &str); 3] = [
+    ("authplain", "334", 503, "RFC 4954 §4: AUTH needs an EHLO before it; the script sends none"),
+    (
+        "starttls_session_fixation",
+        "501",
+        503,
+        "a command out of order (RFC 5321 §4.2.4), not an argument that is wrong",
+    ),
+    (
+        "starttls_with_injection",
+        "451",
+        220,
+        "the reply may have left already when the rest comes; 554 and the end follow",
+    ),
+];
+
+/// Scripts of Apache James: our replies have the codes that they expect. Their texts are James's own.
+#[test]
+fn scripts_of_james() {
+    if material("dot-stuffing.json").is_none() {
+        return;
+    }
+    let folder = PathBuf::from(std::env::var_os("PILLARBOX_SHARED").unwrap()).join("conformance/smtp/james-mpt");
+    let mut differences = Vec::new();
+    let mut played = 0;
+    for entry in std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "test") {
+            continue;
+        }
+        played += 1;
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut config = ServerConfig::new("mydomain.tld");
+        config.starttls = true;
+        config.mechanisms = vec![Mechanism::Plain, Mechanism::Login];
+        config.auth_without_tls = true;
+        let mut server = Server::with(config);
+        let mut wanted = Vec::new();
+        for line in text.lines() {
+            if let Some(command) = line.strip_prefix("C:") {
+                let command = command.strip_prefix(' ').unwrap_or(command).replace("\\r\\n", "\r\n");
+                server.show(format!("{}\r\n", command.trim_end_matches("\r\n")).as_bytes());
+            } else if let Some(reply) = line.strip_prefix("S: ") {
+                // The last line of each reply; a pattern instead of a space is the greeting of an EHLO reply.
+                if reply.as_bytes().get(3) == Some(&b' ') {
+                    wanted.push(reply[..3].to_owned());
+                }
+            }
+        }
+        let got = server.replies.iter().take(wanted.len());
+        if let Some((wanted, got)) = wanted.iter().zip(got).find(|(wanted, got)| **wanted != got.to_string()) {
+            differences.push((name.clone(), wanted.clone(), *got));
+        } else {
+            assert!(server.replies.len() >= wanted.len(), "{name}: {:?} instead of {wanted:?}", server.replies);
+        }
+        eprintln!(
+            "{name}: {}",
+            if differences.iter().any(|(other, ..)| *other == name) { "differs" } else { "passes" }
+        );
+    }
+    assert_eq!(played, 8);
+    differences.sort();
+    let listed = OTHERWISE.map(|(name, wanted, got, _)| (name.to_owned(), wanted.to_owned(), got));
+    assert_eq!(differences, listed);
 }

@@ -45,7 +45,7 @@ stop() {
 }
 
 cleanup() {
-    status=$?
+    status=${1:-$?}
     if [ -n "$server" ]; then
         kill -KILL "$server" 2>/dev/null || true
         wait "$server" 2>/dev/null || true

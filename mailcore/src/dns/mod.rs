@@ -7,6 +7,7 @@ mod name;
 #[cfg(feature = "dialog")]
 mod orders;
 mod zone;
+mod zone_file;
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -16,6 +17,7 @@ pub use name::{Name, NameError};
 #[cfg(feature = "dialog")]
 pub use orders::run_in_orders;
 pub use zone::{FixedZone, run};
+pub use zone_file::{Skipped, ZoneError, ZoneFault, ZoneFile};
 
 /// Something that comes to a result by asking the DNS.
 ///

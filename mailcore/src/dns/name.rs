@@ -11,9 +11,9 @@ use core::str::FromStr;
 /// (RFC 1035 §2.3.4).
 ///
 /// It is kept in small letters and without the dot at the end, so that names that differ in case alone are equal
-/// (RFC 4343). Letters, digits and the printable octets that mail puts into names (as `_dmarc`, or a local part in an SPF
-/// macro) are allowed; controls, spaces, quotes, backslashes, brackets and everything beyond ASCII are refused before a
-/// resolver sees them, as resolvers disagree about them.
+/// (RFC 4343). Letters, digits and the printable octets that mail puts into names (as `_dmarc`, or a whole address in an SPF
+/// macro) are allowed; controls, spaces, quotes, backslashes, brackets, commas, semicolons and everything beyond ASCII are
+/// refused before a resolver sees them, as resolvers disagree about them.
 ///
 /// ```
 /// use pillarbox_core::dns::Name;
@@ -69,16 +69,18 @@ impl Name {
         if text.len() > TEXT_MAX {
             return Err(NameError::TooLong);
         }
-        for label in text.split('.') {
-            if label.is_empty() {
-                return Err(NameError::EmptyLabel);
+        let mut label = 0;
+        for octet in text.bytes() {
+            match octet {
+                b'.' if label == 0 => return Err(NameError::EmptyLabel),
+                b'.' => label = 0,
+                _ if label == 63 => return Err(NameError::LabelTooLong),
+                octet if is_allowed(octet) => label += 1,
+                _ => return Err(NameError::ForbiddenOctet),
             }
-            if label.len() > 63 {
-                return Err(NameError::LabelTooLong);
-            }
-            if !label.bytes().all(is_allowed) {
-                return Err(NameError::ForbiddenOctet);
-            }
+        }
+        if label == 0 {
+            return Err(NameError::EmptyLabel);
         }
         Ok(Name(text.to_ascii_lowercase()))
     }
@@ -134,6 +136,25 @@ impl Name {
         Some(self.0.split_once('.').map_or(Name::root(), |(_, parent)| Name(parent.to_owned())))
     }
 
+    /// The name of its last `labels` labels; itself if it has no more.
+    ///
+    /// ```
+    /// use pillarbox_core::dns::Name;
+    ///
+    /// let name = "a.mail.example.com".parse::<Name>()?;
+    /// assert_eq!(name.suffix(2).as_str(), "example.com");
+    /// assert_eq!(name.suffix(9), name);
+    /// # Ok::<(), pillarbox_core::dns::NameError>(())
+    /// ```
+    #[must_use]
+    pub fn suffix(&self, labels: usize) -> Name {
+        match labels.checked_sub(1).map(|before| self.0.rmatch_indices('.').nth(before)) {
+            None => Name::root(),
+            Some(None) => self.clone(),
+            Some(Some((dot, _))) => Name(self.0[dot + 1..].to_owned()),
+        }
+    }
+
     /// Whether it is `other` or below it, label by label: `evilexample.com` is not within `example.com`.
     pub fn is_within(&self, other: &Name) -> bool {
         match self.0.strip_suffix(other.as_str()) {
@@ -149,8 +170,7 @@ impl Name {
 }
 
 const fn is_allowed(octet: u8) -> bool {
-    octet.is_ascii_graphic()
-        && !matches!(octet, b'"' | b'\\' | b'(' | b')' | b'<' | b'>' | b'[' | b']' | b',' | b';' | b':' | b'@')
+    octet.is_ascii_graphic() && !matches!(octet, b'"' | b'\\' | b'(' | b')' | b'<' | b'>' | b'[' | b']' | b',' | b';')
 }
 
 impl fmt::Display for Name {
@@ -196,13 +216,17 @@ mod tests {
     #[test]
     fn what_no_resolver_shall_see() {
         // Composition Kills A3, A4: parts that read such names differently were played against each other.
-        for text in ["a\0b", "a b", "a(b", "a\"b", "a\\b", "é.example", "a\r\nb", "a@b", "\u{7f}"] {
+        for text in ["a\0b", "a b", "a(b", "a\"b", "a\\b", "é.example", "a\r\nb", "a,b", "\u{7f}"] {
             assert_eq!(Name::parse(text), Err(NameError::ForbiddenOctet), "{text:?}");
         }
         for text in [".a", "a..b", "..", "a.."] {
             assert_eq!(Name::parse(text), Err(NameError::EmptyLabel), "{text:?}");
         }
         assert_eq!(Name::parse(""), Err(NameError::Empty));
+        // RFC 7208 §7.1: a name may be made of any visible character, and `exists:%{s}.example` holds an address.
+        for text in ["a@b.example", "foo:bar/baz.example"] {
+            assert!(Name::parse(text).is_ok(), "{text:?}");
+        }
     }
 
     #[test]
@@ -217,6 +241,9 @@ mod tests {
         assert_eq!(Name::root().parent(), None);
         assert_eq!(Name::root().to_string(), ".");
         assert_eq!(Name::root().labels().count(), 0);
+        assert_eq!(name("a.b").suffix(0), Name::root());
+        assert_eq!(name("a.b").suffix(1), name("b"));
+        assert_eq!(Name::root().suffix(1), Name::root());
         assert_eq!(name("b").with_prefix("_dmarc"), Ok(name("_dmarc.b")));
     }
 

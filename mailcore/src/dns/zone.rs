@@ -31,6 +31,8 @@ pub struct FixedZone {
     records: BTreeMap<Name, Vec<(u32, Record)>>,
     failing: BTreeSet<Name>,
     validation: Validation,
+    /// Whether a name begins with `*`.
+    wildcards: bool,
 }
 
 impl FixedZone {
@@ -67,9 +69,24 @@ impl FixedZone {
         FixedZone { validation, ..self }
     }
 
+    /// Changes what all answers say about their truth.
+    pub const fn set_validation(&mut self, validation: Validation) {
+        self.validation = validation;
+    }
+
+    /// Makes a name exist, with or without records.
+    pub fn add_name(&mut self, name: Name) {
+        self.entry(name);
+    }
+
     /// Adds a record that may be kept for `ttl` seconds.
     pub fn add(&mut self, name: Name, ttl: u32, record: Record) {
-        self.records.entry(name).or_default().push((ttl, record));
+        self.entry(name).push((ttl, record));
+    }
+
+    fn entry(&mut self, name: Name) -> &mut Vec<(u32, Record)> {
+        self.wildcards |= name.as_str().starts_with("*.");
+        self.records.entry(name).or_default()
     }
 
     /// Makes a name fail, as [`failing`](FixedZone::failing) does.
@@ -85,7 +102,8 @@ impl FixedZone {
     fn look_up(&self, question: &Question) -> DnsOutcome {
         let mut owner = question.name.clone();
         for _ in 0..=CNAME_CHAIN_MAX {
-            let here = self.records.get(&owner).map(Vec::as_slice).unwrap_or_default();
+            let own = self.records.get(&owner).or_else(|| self.wildcard(&owner));
+            let here = own.map(Vec::as_slice).unwrap_or_default();
             let wanted = here.iter().filter(|(_, record)| record.kind() == question.kind).cloned().collect::<Vec<_>>();
             if !wanted.is_empty() {
                 return DnsOutcome::Found { owner, records: wanted };
@@ -97,11 +115,23 @@ impl FixedZone {
             match alias {
                 Some(target) => owner = target.clone(),
                 None if self.failing.contains(&owner) => return DnsOutcome::TryLater,
-                None if self.exists(&owner) => return DnsOutcome::NoData,
+                None if own.is_some() || self.exists(&owner) => return DnsOutcome::NoData,
                 None => return DnsOutcome::NoSuchName,
             }
         }
         DnsOutcome::TryLater
+    }
+
+    /// RFC 1034 §4.3.3: the records of `*` below the closest name above that exists, for a name that does not.
+    fn wildcard(&self, name: &Name) -> Option<&Vec<(u32, Record)>> {
+        if !self.wildcards || self.exists(name) {
+            return None;
+        }
+        let mut encloser = name.parent()?;
+        while !self.exists(&encloser) {
+            encloser = encloser.parent()?;
+        }
+        self.records.get(&encloser.with_prefix("*").ok()?)
     }
 
     /// A name exists if it or a name below it has a record.
@@ -179,6 +209,26 @@ mod tests {
         assert_eq!(ask(&zone, "B.example", RecordKind::Txt), DnsOutcome::NoData);
         assert_eq!(ask(&zone, "c.example", RecordKind::Txt), DnsOutcome::NoSuchName);
         assert_eq!(ask(&zone, "slow.example", RecordKind::Txt), DnsOutcome::TryLater);
+    }
+
+    #[test]
+    fn wildcards_stand_for_names_without_anything() {
+        let zone = FixedZone::new()
+            .with("*.example", Record::txt("any"))
+            .with("b.a.example", Record::A([192, 0, 2, 1].into()))
+            .with("*.c.example", Record::Cname(parse("*.example")));
+        assert!(
+            matches!(ask(&zone, "x.y.example", RecordKind::Txt), DnsOutcome::Found { owner, .. } if owner == parse("x.y.example"))
+        );
+        assert_eq!(ask(&zone, "x.example", RecordKind::A), DnsOutcome::NoData);
+        // RFC 4592 §2.2.1: a name that exists, if only for what is below it, is not covered, nor is what is below it.
+        assert_eq!(ask(&zone, "a.example", RecordKind::Txt), DnsOutcome::NoData);
+        assert_eq!(ask(&zone, "b.a.example", RecordKind::Txt), DnsOutcome::NoData);
+        assert_eq!(ask(&zone, "z.a.example", RecordKind::Txt), DnsOutcome::NoSuchName);
+        assert!(
+            matches!(ask(&zone, "x.c.example", RecordKind::Txt), DnsOutcome::Found { owner, .. } if owner == parse("*.example"))
+        );
+        assert_eq!(ask(&zone, "example.org", RecordKind::Txt), DnsOutcome::NoSuchName);
     }
 
     #[test]

@@ -84,12 +84,16 @@ impl ImapServer {
         }
     }
 
-    /// Offers STARTTLS with this configuration.
+    /// Offers STARTTLS with this configuration. Several servers may have the same: what a client began at one of them it cannot
+    /// resume at another with a different name.
+    ///
+    /// A client that names application protocols (RFC 7301), and among them none of the configuration's (if it has none:
+    /// `imap`), is refused in the handshake: it is a browser. One that names none is served.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: Arc<rustls::ServerConfig>) -> Self {
         let shared = Arc::make_mut(&mut self.shared);
-        shared.tls = Some(tls);
+        shared.tls = Some(crate::tls::of_service(&tls, shared.service, b"imap"));
         Arc::make_mut(&mut shared.config).starttls = !shared.implicit_tls;
         self
     }
@@ -105,7 +109,7 @@ impl ImapServer {
         self
     }
 
-    /// How many clients are served at a time.
+    /// How many clients are served at a time, and from where they come.
     #[must_use]
     pub fn peer_limits(mut self, limits: PeerLimits) -> Self {
         self.doorway = Arc::new(Doorway::new(limits));
@@ -125,17 +129,27 @@ impl ImapServer {
     ///
     /// Trouble with single connections goes to the observer and ends nothing else; so does a panic in a part.
     pub async fn serve<L: Listener>(&self, listener: L, shutdown: &Shutdown) {
-        let full: &[u8] = if self.shared.implicit_tls { b"" } else { FULL };
-        let session = |incoming| run(Arc::clone(&self.shared), incoming, shutdown.clone());
-        self.doorway.serve(listener, shutdown, &self.shared.parts, full, session).await;
+        let session = |incoming| self.clone().run(incoming, shutdown.clone());
+        self.doorway.serve(listener, shutdown, &self.shared.parts, self.full(), session).await;
     }
 
     /// Serves one connection that you accepted yourself.
     pub async fn serve_connection(&self, transport: impl Transport + 'static, ip: Option<IpAddr>, shutdown: &Shutdown) {
         // A caller that accepts by itself also counts by itself: no seat, no work.
-        if let Ok(incoming) = self.doorway.let_in(Box::new(transport), ip) {
-            run(Arc::clone(&self.shared), incoming, shutdown.clone()).await;
+        if let Ok(incoming) = self.doorway.let_in(Box::new(transport), ip, self.shared.parts.clock.now()) {
+            self.clone().run(incoming, shutdown.clone()).await;
         }
+    }
+
+    /// What those hear who find no seat; nothing where only TLS is spoken.
+    fn full(&self) -> &'static [u8] {
+        if self.shared.implicit_tls { b"" } else { FULL }
+    }
+
+    async fn run(self, incoming: Incoming, shutdown: Shutdown) {
+        let shared = Arc::clone(&self.shared);
+        let session = |incoming| run(Arc::clone(&shared), incoming, shutdown);
+        self.doorway.run(incoming, shared.service, &shared.parts, self.full(), session).await;
     }
 }
 

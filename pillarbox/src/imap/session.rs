@@ -13,7 +13,7 @@ use pillarbox_imap::types::ResponseCode;
 
 use super::Shared;
 use super::seats::UserSeat;
-use crate::login::{log_in, refused, scram_keys, without_unjudged};
+use crate::login::{Tried, log_in, refused, scram_keys, without_unjudged};
 use crate::net::{Dialect, Lost, Transcript, Transport, Wire};
 use crate::parts::{Append, Identity, IncomingAppend, LoginAttempt, LoginOutcome, Mailbox, StoreError, StoreErrorKind};
 use crate::shutdown::Shutdown;
@@ -237,7 +237,7 @@ impl Connection {
             Event::Login { mechanism, credentials } => self.log_in(mechanism, credentials).await,
             Event::WrongProof { authentication_id, .. } => {
                 let shared = Arc::clone(&self.shared);
-                let refused = refused(&shared.parts, self.number, self.ip, &authentication_id);
+                let refused = refused(&shared.parts, self.number, self.ip, &authentication_id, None);
                 self.wire.answer(Box::pin(refused)).await;
                 self.answer(wrong_password());
             }
@@ -358,7 +358,10 @@ impl Connection {
         let mut attempt = LoginAttempt::new(shared.service, mechanism, credentials, self.ip);
         attempt.tls = self.wire.machine.tls().cloned();
         let trying = log_in(&shared.parts, self.number, attempt);
-        let outcome = self.wire.answer(Box::pin(trying)).await;
+        let outcome = match self.wire.answer(Box::pin(trying)).await {
+            Tried::Yes(outcome) => outcome,
+            Tried::TooMany => return self.answer(no_check_now()),
+        };
         match outcome {
             LoginOutcome::Accepted(identity) => {
                 self.seat = self.address.and_then(|address| self.shared.users.take(&identity, address));
@@ -377,10 +380,10 @@ impl Connection {
 
     async fn scram_keys(&mut self, user: &str, hash: HashAlgorithm) {
         let shared = Arc::clone(&self.shared);
-        let keys = scram_keys(&shared.parts, self.number, user, hash);
+        let keys = scram_keys(&shared.parts, self.number, self.ip, user, hash);
         match self.wire.answer(Box::pin(keys)).await {
-            Some(keys) => self.answer(Answer::ScramKeys(keys)),
-            None => self.answer(no_check_now()),
+            Tried::Yes(Some(keys)) => self.answer(Answer::ScramKeys(keys)),
+            Tried::Yes(None) | Tried::TooMany => self.answer(no_check_now()),
         }
     }
 

@@ -3,18 +3,22 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pillarbox_core::crypto::HashAlgorithm;
 use pillarbox_core::sasl::{Credentials, Mechanism};
-use pillarbox_core::{Layer, Reply, Step, UpgradeError};
+use pillarbox_core::{Layer, Reply, Step, UpgradeError, WallTime};
+use pillarbox_smtp::command::ClientAttributes;
 use pillarbox_smtp::server::{Answer, Event, Hello, Identity, Mail, Peer, Rcpt, ServerSession};
 use pillarbox_smtp::trace::Received;
+use tokio::sync::watch;
 
 use super::Shared;
 use super::message::Transaction;
-use crate::login::{log_in, refused, scram_keys, without_unjudged};
-use crate::net::{Dialect, Lost, Transcript, Transport, Wire, early_input};
-use crate::parts::{LoginAttempt, LoginOutcome, Session, Verdict};
+use crate::login::{Tried, log_in, refused, scram_keys, without_unjudged};
+use crate::net::{Dialect, Lost, Transcript, Transport, Wire, early_input, early_talk};
+use crate::network::Network;
+use crate::parts::{self, LoginAttempt, LoginOutcome, Session, Verdict};
 use crate::shutdown::Shutdown;
 
 /// So much output is sent before more input is looked at, so that a long flight of commands cannot pile up replies.
@@ -26,7 +30,11 @@ pub(super) struct Connection {
     shared: Arc<Shared>,
     /// What the parts are told about the session.
     facts: Session,
+    /// Where the connection itself comes from, whomever a proxy speaks for.
+    peer_ip: Option<IpAddr>,
     transaction: Option<Transaction>,
+    /// Whether connections have become many.
+    stress: watch::Receiver<bool>,
 }
 
 /// An event whose octets are its own, because its answer may take time in which more input is read.
@@ -69,9 +77,16 @@ pub(super) async fn start(
     mut transport: Box<dyn Transport>,
     ip: Option<IpAddr>,
     number: u64,
+    stress: watch::Receiver<bool>,
 ) -> Result<Connection, UpgradeError> {
+    let clock = &shared.parts.clock;
+    let is_among = |hosts: &[Network]| ip.is_some_and(|ip| hosts.iter().any(|host| host.contains(ip)));
     let mut peer = Peer::default();
     peer.ip = ip;
+    peer.may_xclient = is_among(&shared.xclient_hosts);
+    peer.may_xforward = is_among(&shared.xforward_hosts);
+    let uptime = i64::try_from(clock.now().since_origin().as_secs()).unwrap_or(i64::MAX);
+    peer.origin = Some(WallTime::new(clock.wall().unix_seconds().saturating_sub(uptime), 0));
     #[cfg(feature = "tls")]
     if shared.implicit_tls {
         let config = shared.tls.clone().ok_or(UpgradeError::Handshake)?;
@@ -79,7 +94,10 @@ pub(super) async fn start(
         transport = secured;
         peer.tls = Some(facts);
     }
-    let early = early_input(&mut *transport).await;
+    let early = match shared.greet_wait {
+        Duration::ZERO => early_input(&mut *transport).await,
+        wait => early_talk(&mut *transport, &**clock, wait).await,
+    };
     peer.early_talk = early.unread().len();
     let facts = Session {
         number,
@@ -93,10 +111,11 @@ pub(super) async fn start(
     if let Some(judged) = without_unjudged(&config.mechanisms, &*shared.parts.authenticator) {
         Arc::make_mut(&mut config).mechanisms = judged;
     }
-    let machine = ServerSession::new(config, peer);
+    let mut machine = ServerSession::new(config, peer);
+    machine.under_stress(*stress.borrow());
     let transcript = Transcript::new(Arc::clone(&shared.parts.observer), number, Dialect::Smtp);
-    let wire = Wire::new(machine, transport, early, Arc::clone(&shared.parts.clock), transcript);
-    Ok(Connection { wire, shared: Arc::clone(shared), facts, transaction: None })
+    let wire = Wire::new(machine, transport, early, Arc::clone(clock), transcript);
+    Ok(Connection { wire, shared: Arc::clone(shared), facts, peer_ip: ip, transaction: None, stress })
 }
 
 impl Connection {
@@ -121,6 +140,7 @@ impl Connection {
                 Step::Event(Event::Abandoned(_)) => {
                     // Dropping what arrived leaves nothing behind.
                     self.transaction = None;
+                    self.facts.xforward = None;
                     self.wire.used(used);
                     continue;
                 }
@@ -129,6 +149,16 @@ impl Connection {
                     self.shared.parts.observer.refused(number, &line, &reply.to_string());
                     self.wire.used(used);
                     self.flush_if_due().await?;
+                    continue;
+                }
+                Step::Event(Event::XClient(told)) => {
+                    self.wire.used(used);
+                    self.begin_anew(*told);
+                    continue;
+                }
+                Step::Event(Event::XForward(told)) => {
+                    self.wire.used(used);
+                    merge(self.facts.xforward.get_or_insert_default(), *told);
                     continue;
                 }
                 Step::Event(event) => {
@@ -154,6 +184,9 @@ impl Connection {
                         () = shutdown.begun(), if !stopping => {
                             stopping = true;
                             self.wire.shut_down();
+                        }
+                        Ok(()) = self.stress.changed() => {
+                            self.wire.machine.under_stress(*self.stress.borrow_and_update());
                         }
                         ended = self.wire.wait(delayed) => ended?,
                     }
@@ -189,6 +222,20 @@ impl Connection {
         self.wire.abort(b"421 4.3.0 local trouble, closing\r\n").await;
     }
 
+    /// A proxy of ours said who its client is: that is who the parts hear of from here on.
+    fn begin_anew(&mut self, told: ClientAttributes) {
+        let xclient = self.facts.xclient.get_or_insert_default();
+        merge(xclient, told);
+        self.facts.ip = match &xclient.addr {
+            Some(told) => told.value().copied(),
+            None => self.peer_ip,
+        };
+        self.facts.hello = xclient.hello.as_ref().and_then(|told| told.value().cloned());
+        // The session knows whose login still holds.
+        self.facts.identity = self.wire.machine.identity().map(|Identity(name)| parts::Identity::new(name.as_ref()));
+        self.facts.xforward = None;
+    }
+
     /// Asks the part that knows.
     async fn ask(&mut self, question: Question) -> Answer<'static> {
         let shared = Arc::clone(&self.shared);
@@ -199,6 +246,7 @@ impl Connection {
                 self.verdict("connection", verdict)
             }
             Question::Hello(hello) => {
+                self.facts.xforward = None;
                 self.facts.hello = Some(hello.name.into_string());
                 Answer::Accept
             }
@@ -208,25 +256,28 @@ impl Connection {
                 attempt.tls = self.facts.tls.clone();
                 let login = log_in(parts, self.facts.number, attempt);
                 match self.wire.answer(Box::pin(login)).await {
-                    LoginOutcome::Accepted(identity) => {
+                    Tried::Yes(LoginOutcome::Accepted(identity)) => {
                         let name = Identity(Cow::Owned(identity.user().to_owned()));
                         self.facts.identity = Some(identity);
                         Answer::LoggedIn(name)
                     }
                     // RFC 4954 §6
-                    LoginOutcome::Refused => Answer::Refuse(wrong_password()),
-                    LoginOutcome::TryLater(_) => Answer::Refuse(no_check_now()),
+                    Tried::Yes(LoginOutcome::Refused) => Answer::Refuse(wrong_password()),
+                    Tried::Yes(LoginOutcome::TryLater(_)) => Answer::Refuse(no_check_now()),
+                    Tried::TooMany => Answer::Hangup(too_many_failures()),
                 }
             }
             Question::ScramKeys(user, hash) => {
-                let keys = scram_keys(parts, self.facts.number, &user, hash);
+                let keys = scram_keys(parts, self.facts.number, self.facts.ip, &user, hash);
                 match self.wire.answer(Box::pin(keys)).await {
-                    Some(keys) => Answer::ScramKeys(keys),
-                    None => Answer::Refuse(no_check_now()),
+                    Tried::Yes(Some(keys)) => Answer::ScramKeys(keys),
+                    Tried::Yes(None) => Answer::Refuse(no_check_now()),
+                    Tried::TooMany => Answer::Hangup(too_many_failures()),
                 }
             }
             Question::WrongProof(user) => {
-                self.wire.answer(Box::pin(refused(parts, self.facts.number, self.facts.ip, &user))).await;
+                let refused = refused(parts, self.facts.number, self.facts.ip, &user, None);
+                self.wire.answer(Box::pin(refused)).await;
                 Answer::Refuse(wrong_password())
             }
             Question::Mail(mail) => {
@@ -263,6 +314,7 @@ impl Connection {
                 let answer = self.wire.answer(Box::pin(outcome)).await;
                 if recipient.is_none_or(|index| index + 1 >= transaction.recipients.len()) {
                     self.transaction = None;
+                    self.facts.xforward = None;
                 }
                 answer
             }
@@ -288,6 +340,8 @@ impl Connection {
             self.facts.tls = self.wire.machine.tls().cloned();
             self.facts.hello = None;
             self.facts.identity = None;
+            self.facts.ip = self.peer_ip;
+            (self.facts.xclient, self.facts.xforward) = (None, None);
             self.transaction = None;
             return Ok(());
         }
@@ -305,6 +359,8 @@ impl Connection {
         let mut received = Received::new(hostname, machine.protocol_word(), self.shared.parts.clock.wall());
         received.from = self.facts.hello.as_deref().unwrap_or_default();
         received.ip = self.facts.ip;
+        received.reverse_name =
+            self.facts.xclient.as_ref().and_then(|told| told.name.as_ref()?.value()).map(|name| &**name);
         received.tls = machine.tls();
         if let Some(transaction) = &self.transaction {
             received.id = &transaction.id;
@@ -343,6 +399,29 @@ pub(super) fn local_error() -> Reply {
 
 fn wrong_password() -> Reply {
     Reply::enhanced(535, 5, 7, 8, "the name or the password is wrong")
+}
+
+fn too_many_failures() -> Reply {
+    Reply::enhanced(421, 4, 7, 0, "too many failed logins from your address, try again later")
+}
+
+/// What is told anew counts; what is not, holds.
+fn merge(known: &mut ClientAttributes, told: ClientAttributes) {
+    fn replace<T>(known: &mut Option<T>, told: Option<T>) {
+        if told.is_some() {
+            *known = told;
+        }
+    }
+    replace(&mut known.name, told.name);
+    replace(&mut known.addr, told.addr);
+    replace(&mut known.port, told.port);
+    replace(&mut known.proto, told.proto);
+    replace(&mut known.hello, told.hello);
+    replace(&mut known.login, told.login);
+    replace(&mut known.dest_addr, told.dest_addr);
+    replace(&mut known.dest_port, told.dest_port);
+    replace(&mut known.ident, told.ident);
+    replace(&mut known.source, told.source);
 }
 
 fn no_check_now() -> Reply {

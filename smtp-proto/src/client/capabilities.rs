@@ -76,6 +76,11 @@ impl Capabilities {
         self.limit("MAILMAX")
     }
 
+    /// Of how many domains the recipients of one transaction may be (RFC 9422, `RCPTDOMAINMAX`). `None` if it says none.
+    pub fn rcpt_domain_max(&self) -> Option<u64> {
+        self.limit("RCPTDOMAINMAX")
+    }
+
     fn limit(&self, name: &str) -> Option<u64> {
         let mut limits = self.parameters("LIMITS")?.filter_map(|limit| limit.split_once('='));
         let (_, number) = limits.find(|(limit, _)| limit.eq_ignore_ascii_case(name))?;

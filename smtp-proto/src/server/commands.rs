@@ -193,6 +193,9 @@ impl ServerSession {
                 if self.tls.is_some() {
                     return Err(replies::sequence("TLS is in use already"));
                 }
+                if self.proxied {
+                    return Err(replies::sequence("TLS comes before XCLIENT"));
+                }
                 if !self.config.starttls {
                     return Err(replies::not_offered("STARTTLS is not offered"));
                 }
@@ -235,18 +238,13 @@ impl ServerSession {
 
     /// A proxy named its client: as if that had connected just now. TLS stays, because there is no way back from it.
     fn begin_anew(&mut self, told: &ClientAttributes) {
-        match &told.login {
-            Some(Told::Value(login)) => {
-                self.identity = Some(Identity(Cow::Owned(login.clone())));
-                self.identity_by_proxy = true;
-            }
-            // What one XCLIENT said holds until another says something else.
-            None if self.identity_by_proxy => {}
-            _ => {
-                self.identity = None;
-                self.identity_by_proxy = false;
-            }
-        }
+        // The login of the proxy itself is not that of its client.
+        let login = told.login.as_ref().and_then(Told::value);
+        self.identity = login.map(|login| Identity(Cow::Owned(login.clone())));
+        // From here on it may be the client's own octets that the proxy hands on: it is trusted no further, and neither what
+        // was said of it nor the proxy's address is to be had by starting anew.
+        self.proxied = true;
+        (self.may_xclient, self.may_xforward) = (false, false);
         self.hello = None;
         self.counts = Counts::default();
         self.state = State::Fresh;

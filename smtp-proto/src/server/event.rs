@@ -94,7 +94,8 @@ pub enum Event<'b> {
     Etrn(&'b str),
     /// A proxy whom [`Peer::may_xclient`] trusts says who its client is. All that was said before is forgotten, and
     /// [`Connect`](Event::Connect) is asked again, to be answered for this client. A `LOGIN` among the attributes is who is
-    /// logged in from here on; EHLO comes again and counts more than `HELO`.
+    /// logged in from here on; EHLO comes again and counts more than `HELO`. It comes once: what follows may be the client's own
+    /// octets, so that no more is believed, and STARTTLS is no way back.
     XClient(Box<ClientAttributes>),
     /// A filter whom [`Peer::may_xforward`] trusts says where the next message came from. It changes nothing, and holds until
     /// the end of that transaction, RSET or EHLO.
@@ -360,7 +361,7 @@ pub struct Peer {
     /// What date it is at [`Time::ZERO`](pillarbox_core::Time::ZERO) of the caller's clock. `None`: FUTURERELEASE is not
     /// offered, for it speaks of dates.
     pub origin: Option<WallTime>,
-    /// It is a proxy of ours: XCLIENT is offered, and what it says is believed.
+    /// It is a proxy of ours: XCLIENT is offered, and what it says is believed, once.
     pub may_xclient: bool,
     /// It is a filter of ours: XFORWARD is offered.
     pub may_xforward: bool,

@@ -52,7 +52,7 @@ impl ServerSession {
             offer_limits(&mut text, config);
         }
         // RFC 3207 §4.2: not a second time.
-        if config.starttls && self.tls.is_none() {
+        if config.starttls && self.tls.is_none() && !self.proxied {
             text.push_str("\nSTARTTLS");
         }
         // RFC 4954 §6: what the lack of encryption forbids is not advertised.

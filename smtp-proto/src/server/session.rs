@@ -86,8 +86,8 @@ pub struct ServerSession {
     origin: Option<WallTime>,
     pub(super) may_xclient: bool,
     pub(super) may_xforward: bool,
-    /// The identity is what a proxy said by XCLIENT.
-    pub(super) identity_by_proxy: bool,
+    /// XCLIENT was said: it is the client of a proxy that speaks.
+    pub(super) proxied: bool,
     /// Sessions are many: see [`under_stress`](ServerSession::under_stress).
     stress: bool,
     /// What the last MAIL announced.
@@ -237,7 +237,7 @@ impl ServerSession {
             origin: peer.origin,
             may_xclient: peer.may_xclient,
             may_xforward: peer.may_xforward,
-            identity_by_proxy: false,
+            proxied: false,
             stress: false,
             kind: Kind::default(),
             counts: Counts::default(),
@@ -399,7 +399,6 @@ impl ServerSession {
         self.tls = Some(facts);
         self.hello = None;
         self.identity = None;
-        self.identity_by_proxy = false;
         self.state = State::Ready;
         self.turn = Turn::Peer;
         self.framing = Framing::Line(LineScanner::new());

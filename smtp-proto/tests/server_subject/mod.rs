@@ -16,7 +16,7 @@ use pillarbox_smtp::server::{
 /// `bare_newlines=reject`, `no_chunking`, `binary_mime`, `smtputf8`, `dsn`, `submission`, `require_tls`, `future_release=3600`,
 /// `deliver_by=60`, `mt_priority=profile`, `tell_limits`, `expn`, `etrn`, `ehlo_keywords="X-A 1,X-B"`, `mail_parameters=X-A`,
 /// `rcpt_parameters=X-B`, `xclient`, `xforward`, `stress`, and the limits by their names (times in seconds). The clock begins
-/// at 2009-02-13T23:31:30Z.
+/// at 2009-02-14T00:31:30Z.
 ///
 /// Questions are answered with `accept [reply]`, `refuse <reply>`, `hangup <reply>` or `login <identity>`; the default is
 /// `accept`, and for a login whose password is `secret` its identity. `N: refuse <reply>` gives the message up early.
@@ -33,7 +33,7 @@ impl Subject for ServerSubject {
         if config.flag("tls")? {
             peer.tls = Some(TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384"));
         }
-        peer.origin = Some(WallTime::new(1_234_567_890, 0));
+        peer.origin = Some(WallTime::new(1_234_571_490, 0));
         peer.may_xclient = config.flag("xclient")?;
         peer.may_xforward = config.flag("xforward")?;
         let mut session = ServerSession::new(Arc::new(server_config(config)?), peer);

@@ -1,0 +1,464 @@
+//! Bodies in the form that is signed, while they arrive (RFC 6376 §3.4.3, §3.4.4), and the hashes over them.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use pillarbox_core::crypto::{Crypto, CryptoError, Digest, HashAlgorithm};
+
+use super::Canonicalization;
+
+/// Brings a body into a form, in slices of any cut. What does not change is lent on without a copy, in runs as long as they
+/// can be.
+///
+/// Line ends are CRLF; a bare CR or LF is an octet as any other.
+///
+/// ```
+/// use pillarbox_auth::dkim::{BodyCanonicalizer, Canonicalization};
+///
+/// let mut canonicalizer = BodyCanonicalizer::new(Canonicalization::Relaxed);
+/// let mut body = Vec::new();
+/// canonicalizer.write(b" C \r\nD \t", |run| body.extend_from_slice(run));
+/// canonicalizer.write(b" E\r\n\r\n \r\n", |run| body.extend_from_slice(run));
+/// canonicalizer.finish(|run| body.extend_from_slice(run));
+/// assert_eq!(body, b" C\r\nD E\r\n");
+/// ```
+#[derive(Clone, Debug)]
+pub struct BodyCanonicalizer {
+    form: Canonicalization,
+    /// Line ends that were not passed on yet, as they may be the empty lines at the end.
+    line_ends: u64,
+    /// White space that was not passed on yet, as a line may end behind it.
+    space: bool,
+    /// A CR that may belong to a line end.
+    cr: bool,
+    empty: bool,
+}
+
+/// Line ends that are passed on in one run, and the space that may follow them.
+const HELD_BACK: [u8; 129] = {
+    let mut octets = [b'\r'; 129];
+    let mut at = 1;
+    while at < octets.len() {
+        octets[at] = b'\n';
+        at += 2;
+    }
+    octets[128] = b' ';
+    octets
+};
+
+impl BodyCanonicalizer {
+    /// At the start of a body.
+    pub const fn new(form: Canonicalization) -> Self {
+        BodyCanonicalizer { form, line_ends: 0, space: false, cr: false, empty: true }
+    }
+
+    /// Takes the next octets of the body and gives what is certain by now.
+    pub fn write(&mut self, slice: &[u8], mut run: impl FnMut(&[u8])) {
+        let mut blocks = Blocks::new(slice);
+        let mut at = 0;
+        while let Some(&first) = slice.get(at) {
+            if self.cr {
+                self.cr = false;
+                if first == b'\n' {
+                    self.space = false;
+                    self.line_ends += 1;
+                    at += 1;
+                } else {
+                    self.flush(&mut run);
+                    run(b"\r");
+                }
+            } else if self.form == Canonicalization::Relaxed && is_space(first) {
+                self.space = true;
+                at += slice[at..].iter().position(|octet| !is_space(*octet)).unwrap_or(slice.len() - at);
+            } else if self.space && first == b'\r' {
+                self.cr = true;
+                at += 1;
+            } else {
+                let end = match self.form {
+                    Canonicalization::Simple => slice.len(),
+                    Canonicalization::Relaxed => blocks.next_irregular(at),
+                };
+                self.pass_on(&slice[at..end], &mut run);
+                at = end;
+            }
+        }
+    }
+
+    /// The body has ended.
+    pub fn finish(mut self, mut run: impl FnMut(&[u8])) {
+        if self.cr {
+            self.flush(&mut run);
+            run(b"\r");
+        }
+        // RFC 6376 §3.4.3, §3.4.4: one line end at the end, whether there was none or many. An empty body is one in the
+        // simple form, and nothing in the relaxed one.
+        if !self.empty || self.form == Canonicalization::Simple {
+            run(b"\r\n");
+        }
+    }
+
+    /// Passes on octets that need no change, but for the line ends behind them.
+    fn pass_on(&mut self, octets: &[u8], run: &mut impl FnMut(&[u8])) {
+        let mut octets = octets;
+        if let Some(before) = octets.strip_suffix(b"\r") {
+            self.cr = true;
+            octets = before;
+        }
+        let mut line_ends = 0;
+        while let Some(before) = octets.strip_suffix(b"\r\n") {
+            line_ends += 1;
+            octets = before;
+        }
+        if !octets.is_empty() {
+            self.flush(run);
+            run(octets);
+        }
+        self.line_ends += line_ends;
+    }
+
+    /// Passes on what was held back, as something follows it.
+    fn flush(&mut self, run: &mut impl FnMut(&[u8])) {
+        self.empty = false;
+        const LINE_ENDS_MAX: u64 = 64;
+        while self.line_ends > LINE_ENDS_MAX {
+            run(&HELD_BACK[..128]);
+            self.line_ends -= LINE_ENDS_MAX;
+        }
+        let start = 128 - 2 * usize::try_from(self.line_ends).expect("they are no more than 64");
+        let end = 128 + usize::from(self.space);
+        if start < end {
+            run(&HELD_BACK[start..end]);
+        }
+        self.line_ends = 0;
+        self.space = false;
+    }
+}
+
+const fn is_space(octet: u8) -> bool {
+    matches!(octet, b' ' | b'\t')
+}
+
+/// Finds what the relaxed form does not leave as it is: a tab, or a space with another one, a line end, or nothing behind it.
+///
+/// A slice is looked at in blocks without a branch, which compilers turn into the wide instructions of the processor: not the
+/// hash but this is what a body full of words would wait for. What is found in a block is kept until the block is done.
+struct Blocks<'s> {
+    slice: &'s [u8],
+    /// Where the block begins, and a bit for each octet in it.
+    start: usize,
+    irregular: u64,
+}
+
+/// Octets of a block: as many as a mask has bits.
+const BLOCK: usize = 64;
+
+impl<'s> Blocks<'s> {
+    fn new(slice: &'s [u8]) -> Self {
+        let mut blocks = Blocks { slice, start: 0, irregular: 0 };
+        blocks.look_at(0);
+        blocks
+    }
+
+    /// The place of the first such octet from `at` on, or the end.
+    fn next_irregular(&mut self, at: usize) -> usize {
+        if at - self.start >= BLOCK {
+            self.look_at(at);
+        } else {
+            self.irregular &= u64::MAX << (at - self.start);
+        }
+        while self.irregular == 0 {
+            let next = self.start + BLOCK;
+            if next >= self.slice.len() {
+                return self.slice.len();
+            }
+            self.look_at(next);
+        }
+        self.start + self.irregular.trailing_zeros() as usize
+    }
+
+    fn look_at(&mut self, start: usize) {
+        self.start = start;
+        let rest = &self.slice[start..];
+        self.irregular = match rest.first_chunk() {
+            Some(window) => irregular(window),
+            None => {
+                let mut window = [0; BLOCK + 1];
+                window[..rest.len()].copy_from_slice(rest);
+                irregular(&window)
+            }
+        };
+    }
+}
+
+fn irregular(window: &[u8; BLOCK + 1]) -> u64 {
+    let mut found = [0_u8; BLOCK];
+    let mut any = 0;
+    for index in 0..BLOCK {
+        let (octet, next) = (window[index], window[index + 1]);
+        let is_irregular = u8::from(octet == b'\t') | (u8::from(octet == b' ') & u8::from(next <= b' '));
+        found[index] = is_irregular.wrapping_neg() & (1 << (index % 8));
+        any |= is_irregular;
+    }
+    if any == 0 {
+        return 0;
+    }
+    // Each octet has a bit of its own in its group of eight: their sum is the mask of the group.
+    let mut mask = 0;
+    for (group, bits) in found.as_chunks().0.iter().enumerate() {
+        let sum = u64::from_le_bytes(*bits).wrapping_mul(0x0101_0101_0101_0101) >> 56;
+        mask |= sum << (8 * group);
+    }
+    mask
+}
+
+/// The hashes of one body: each canonicalisation is made once, each distinct (canonicalisation, length) is hashed once.
+#[derive(Debug, Default)]
+pub(crate) struct BodyHashes {
+    forms: Vec<Form>,
+}
+
+#[derive(Debug)]
+struct Form {
+    form: Canonicalization,
+    canonicalizer: Option<BodyCanonicalizer>,
+    hashed: Hashed,
+}
+
+/// A body in one form, on its way into hashes.
+#[derive(Debug)]
+struct Hashed {
+    /// Octets of the body.
+    size: u64,
+    /// Short runs are put together: a hash takes one long piece in less time than many short ones.
+    short: Vec<u8>,
+    hashes: Vec<Hash>,
+}
+
+/// Longer runs are hashed where they are.
+const SHORT_MAX: usize = 256;
+/// Octets of short runs that are put together.
+const SHORTS_MAX: usize = 1024;
+
+#[derive(Debug)]
+struct Hash {
+    /// Octets that are hashed; `u64::MAX` stands for all.
+    length: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Open(Box<dyn Digest>),
+    Finished(Vec<u8>),
+}
+
+/// Names a hash among those of a body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyHashId {
+    form: usize,
+    hash: usize,
+}
+
+impl BodyHashes {
+    /// Asks for a SHA-256 over the body in a form, or over its first `length` octets. Before the first octet.
+    pub(crate) fn want(
+        &mut self,
+        crypto: &dyn Crypto,
+        form: Canonicalization,
+        length: Option<u64>,
+    ) -> Result<BodyHashId, CryptoError> {
+        let at = self.forms.iter().position(|other| other.form == form).unwrap_or_else(|| {
+            let canonicalizer = Some(BodyCanonicalizer::new(form));
+            let hashed = Hashed { size: 0, short: Vec::with_capacity(SHORTS_MAX), hashes: Vec::new() };
+            self.forms.push(Form { form, canonicalizer, hashed });
+            self.forms.len() - 1
+        });
+        let hashes = &mut self.forms[at].hashed.hashes;
+        let length = length.unwrap_or(u64::MAX);
+        let hash = match hashes.iter().position(|other| other.length == length) {
+            Some(hash) => hash,
+            None => {
+                hashes.push(Hash { length, state: State::Open(crypto.start_digest(HashAlgorithm::Sha256)?) });
+                hashes.len() - 1
+            }
+        };
+        Ok(BodyHashId { form: at, hash })
+    }
+
+    /// Takes the next octets of the body.
+    pub(crate) fn write(&mut self, slice: &[u8]) {
+        for Form { canonicalizer, hashed, .. } in &mut self.forms {
+            if let Some(canonicalizer) = canonicalizer {
+                canonicalizer.write(slice, |run| hashed.take(run));
+            }
+        }
+    }
+
+    /// The body has ended.
+    pub(crate) fn finish(&mut self) {
+        for Form { canonicalizer, hashed, .. } in &mut self.forms {
+            if let Some(canonicalizer) = canonicalizer.take() {
+                canonicalizer.finish(|run| hashed.take(run));
+                hashed.finish();
+            }
+        }
+    }
+
+    /// A hash, and how many octets the whole body has in its form. After [`finish`](BodyHashes::finish); before it, no hash.
+    pub(crate) fn result(&self, id: BodyHashId) -> (&[u8], u64) {
+        let Hashed { size, hashes, .. } = &self.forms[id.form].hashed;
+        match &hashes[id.hash].state {
+            State::Finished(hash) => (hash, *size),
+            State::Open(_) => (&[], *size),
+        }
+    }
+}
+
+impl Hashed {
+    fn take(&mut self, run: &[u8]) {
+        if run.len() > SHORT_MAX {
+            self.hash_short();
+            update(&mut self.hashes, self.size, run);
+            self.size = self.size.saturating_add(run.len() as u64);
+        } else {
+            if self.short.len() + run.len() > SHORTS_MAX {
+                self.hash_short();
+            }
+            self.short.extend_from_slice(run);
+        }
+    }
+
+    fn hash_short(&mut self) {
+        update(&mut self.hashes, self.size, &self.short);
+        self.size = self.size.saturating_add(self.short.len() as u64);
+        self.short.clear();
+    }
+
+    fn finish(&mut self) {
+        self.hash_short();
+        for hash in &mut self.hashes {
+            if let State::Open(digest) = core::mem::replace(&mut hash.state, State::Finished(Vec::new())) {
+                hash.state = State::Finished(digest.finish());
+            }
+        }
+    }
+}
+
+/// Hashes octets in front of which there are `size` others.
+fn update(hashes: &mut [Hash], size: u64, octets: &[u8]) {
+    for Hash { length, state } in hashes {
+        let room = usize::try_from(length.saturating_sub(size)).unwrap_or(usize::MAX).min(octets.len());
+        if let (State::Open(digest), 1..) = (state, room) {
+            digest.update(&octets[..room]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn canonical<'a>(form: Canonicalization, slices: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+        let mut body = Vec::new();
+        let mut canonicalizer = BodyCanonicalizer::new(form);
+        for slice in slices {
+            canonicalizer.write(slice, |run| body.extend_from_slice(run));
+        }
+        canonicalizer.finish(|run| body.extend_from_slice(run));
+        body
+    }
+
+    /// The words of RFC 6376 §3.4.3 and §3.4.4, one after another.
+    fn model(form: Canonicalization, body: &[u8]) -> Vec<u8> {
+        let mut lines = vec![Vec::new()];
+        let mut at = 0;
+        while at < body.len() {
+            if body[at..].starts_with(b"\r\n") {
+                lines.push(Vec::new());
+                at += 2;
+            } else {
+                lines.last_mut().unwrap().push(body[at]);
+                at += 1;
+            }
+        }
+        if form == Canonicalization::Relaxed {
+            for line in &mut lines {
+                while line.last().is_some_and(|octet| is_space(*octet)) {
+                    line.pop();
+                }
+                for octet in line.iter_mut().filter(|octet| **octet == b'\t') {
+                    *octet = b' ';
+                }
+                line.dedup_by(|a, b| *a == b' ' && *b == b' ');
+            }
+        }
+        while lines.last().is_some_and(Vec::is_empty) {
+            lines.pop();
+        }
+        if lines.is_empty() && form == Canonicalization::Simple {
+            return b"\r\n".to_vec();
+        }
+        lines.into_iter().flat_map(|line| [line, b"\r\n".to_vec()].concat()).collect()
+    }
+
+    #[test]
+    fn bodies_of_the_rfc() {
+        // RFC 6376 §3.4.5
+        let body = b" C \r\nD \t E\r\n\r\n\r\n";
+        assert_eq!(canonical(Canonicalization::Simple, [&body[..]]), b" C \r\nD \t E\r\n");
+        assert_eq!(canonical(Canonicalization::Relaxed, [&body[..]]), b" C\r\nD E\r\n");
+        for (body, simple, relaxed) in [
+            (&b""[..], &b"\r\n"[..], &b""[..]),
+            (b"\r\n\r\n", b"\r\n", b""),
+            (b" \r\n\t\r\n", b" \r\n\t\r\n", b""),
+            (b"a", b"a\r\n", b"a\r\n"),
+            (b"a \t", b"a \t\r\n", b"a\r\n"),
+            (b"a\r\n ", b"a\r\n \r\n", b"a\r\n"),
+            (b"a\r\n \r\nb", b"a\r\n \r\nb\r\n", b"a\r\n\r\nb\r\n"),
+            (b"a\n", b"a\n\r\n", b"a\n\r\n"),
+            (b"a \n", b"a \n\r\n", b"a \n\r\n"),
+            (b"a\r", b"a\r\r\n", b"a\r\r\n"),
+            (b"a \r\r\n", b"a \r\r\n", b"a \r\r\n"),
+        ] {
+            assert_eq!(canonical(Canonicalization::Simple, [body]), simple, "{body:?}");
+            assert_eq!(canonical(Canonicalization::Relaxed, [body]), relaxed, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn many_line_ends_are_passed_on_when_something_follows() {
+        let body = [b"a".to_vec(), b"\r\n".repeat(1000), b"b\r\n".to_vec()].concat();
+        for form in [Canonicalization::Simple, Canonicalization::Relaxed] {
+            assert_eq!(canonical(form, [&body[..]]), body);
+            assert_eq!(canonical(form, body.chunks(1)), body);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// Any body in any cut comes out as the model says.
+        #[test]
+        fn the_obvious_reading(
+            body in prop_oneof![
+                prop::collection::vec(prop::sample::select(&b"\r\n \ta"[..]), 0..40),
+                // Long enough for blocks, with something to find in few of them.
+                prop::collection::vec(prop_oneof![
+                    30 => Just(&b"words and "[..]), 1 => Just(&b"  "[..]), 1 => Just(&b"\t"[..]), 2 => Just(&b"\r\n"[..]),
+                    1 => Just(&b" \r\n"[..]), 1 => Just(&b"\r"[..]), 1 => Just(&b"\n"[..]),
+                ], 0..60).prop_map(|parts| parts.concat()),
+            ],
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..5),
+        ) {
+            let mut cuts = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect::<Vec<_>>();
+            cuts.extend([0, body.len()]);
+            cuts.sort_unstable();
+            for form in [Canonicalization::Simple, Canonicalization::Relaxed] {
+                let slices = cuts.windows(2).map(|cut| &body[cut[0]..cut[1]]);
+                prop_assert_eq!(canonical(form, slices), model(form, &body));
+                prop_assert_eq!(canonical(form, body.chunks(1)), model(form, &body));
+            }
+        }
+    }
+}

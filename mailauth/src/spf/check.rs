@@ -1,0 +1,481 @@
+//! The check itself (`check_host()` of RFC 7208 §4).
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::mem;
+use core::net::IpAddr;
+
+use pillarbox_core::address::ReversePath;
+use pillarbox_core::dns::{self, DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name, Question, QuestionId, RecordKind};
+
+use super::hosts::Hosts;
+use super::macros::{self, Values};
+use super::outcome::{Subject, Visited};
+use super::record::{Prefixes, Record, RecordError};
+use super::trace::{Answered, Trace, What};
+use super::{Broad, Client, Counters, Identity, Limits, Outcome, Problem, SpfResult};
+use crate::idn;
+
+/// A check of one identity. The [module](super) has an example.
+#[derive(Debug)]
+pub struct Check {
+    pub(super) limits: Limits,
+    pub(super) identity: Identity,
+    pub(super) subject: Subject,
+    /// Records that were gone through; frames and steps refer to them.
+    pub(super) visited: Vec<Visited>,
+    /// The record that is gone through, and those whose `include`s led there.
+    pub(super) frames: Vec<Frame>,
+    pub(super) state: State,
+    pub(super) phase: Phase,
+    /// The names of the client that lead back to it, once somebody has asked (RFC 7208 §5.5).
+    pub(super) validated: Option<Vec<Name>>,
+    /// A question that was not given out yet. Those for the addresses of hosts are made when there is room for them.
+    pending: Option<Question>,
+    /// Questions that were not answered yet.
+    open: Vec<QuestionId>,
+    pub(super) next_id: u32,
+    pub(super) counters: Counters,
+    pub(super) broad: Option<Broad>,
+    pub(super) matched: Option<(usize, usize)>,
+    trace: Trace,
+    outcome: Option<Outcome>,
+}
+
+/// A record that is gone through.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) visited: usize,
+    /// The term that is looked at.
+    pub(super) term: usize,
+    /// Whether that term is counted already: it is looked at again when the names of the client are known.
+    pub(super) counted: bool,
+}
+
+/// Which answer is waited for.
+#[derive(Debug)]
+pub(super) enum State {
+    /// None: the check is finished.
+    Done,
+    Record(Asked, Via),
+    Addresses(Asked, Prefixes),
+    /// Of `exists`.
+    Existence(Asked),
+    Exchangers(Asked, Prefixes),
+    ExchangerHosts(Hosts),
+    Pointers(Asked),
+    PointerHosts(Hosts),
+    Explanation(Asked),
+}
+
+/// What is to be gone on with when the names of the client are known.
+#[derive(Debug)]
+pub(super) enum Phase {
+    Terms,
+    /// Of the record with this number.
+    Explain(usize),
+    Explanation(usize, String),
+}
+
+/// How a record came to be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Via {
+    Root,
+    Include,
+    Redirect,
+}
+
+/// A question that is open.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) id: QuestionId,
+    pub(super) name: Name,
+    pub(super) kind: RecordKind,
+}
+
+impl Check {
+    /// Checks the name in HELO or EHLO (RFC 7208 §2.3).
+    pub fn helo(client: &Client, limits: Limits) -> Self {
+        Check::sender(client, Identity::Helo, "", &client.helo, limits)
+    }
+
+    /// Checks the path of MAIL (RFC 7208 §2.4).
+    pub fn mail_from(client: &Client, path: &ReversePath<'_>, limits: Limits) -> Self {
+        match path.address() {
+            Some(address) => {
+                let (local, domain) = (address.local().unquoted(), address.domain().as_str());
+                Check::sender(client, Identity::MailFrom, &local, domain, limits)
+            }
+            None => {
+                let mut check = Check::sender(client, Identity::MailFrom, "", &client.helo, limits);
+                check.subject.null_path = true;
+                check
+            }
+        }
+    }
+
+    /// Checks an identity that comes in parts: a local part without quotes, `postmaster` if it is empty, and a domain. What
+    /// is no domain name of two labels or more comes to [`SpfResult::None`], without a question.
+    pub fn sender(client: &Client, identity: Identity, local: &str, domain: &str, limits: Limits) -> Self {
+        let helo = if client.helo.is_ascii() { None } else { parse_domain(&client.helo).ok() };
+        let helo = helo.map_or_else(|| client.helo.clone(), |name| name.to_string());
+        let domain = parse_domain(domain);
+        let mut check = Check {
+            limits,
+            identity,
+            subject: Subject {
+                // RFC 7208 §5: a client with a mapped address is an IPv4 client.
+                ip: client.ip.to_canonical(),
+                helo,
+                // RFC 7208 §4.3
+                local: if local.is_empty() { "postmaster" } else { local }.into(),
+                domain,
+                receiver: client.receiver.clone(),
+                now: client.now,
+                null_path: false,
+            },
+            visited: Vec::with_capacity(4),
+            frames: Vec::with_capacity(4),
+            state: State::Done,
+            phase: Phase::Terms,
+            validated: None,
+            pending: None,
+            open: Vec::new(),
+            next_id: 0,
+            counters: Counters::default(),
+            broad: None,
+            matched: None,
+            trace: Trace::default(),
+            outcome: None,
+        };
+        match &check.subject.domain {
+            Ok(domain) => {
+                let domain = domain.clone();
+                check.ask_record(domain, Via::Root);
+            }
+            Err(_) => check.finish(SpfResult::None, Some(Problem::NoDomain)),
+        }
+        check
+    }
+
+    pub(super) fn ask(&mut self, name: Name, kind: RecordKind) -> Asked {
+        let id = QuestionId(self.next_id);
+        self.next_id += 1;
+        self.pending = Some(Question::new(id, name.clone(), kind));
+        Asked { id, name, kind }
+    }
+
+    pub(super) fn ask_record(&mut self, domain: Name, via: Via) {
+        self.state = State::Record(self.ask(domain, RecordKind::Txt), via);
+    }
+
+    /// RFC 7208 §5: "when <ip> is an IPv4, "A" records are fetched; when <ip> is an IPv6 address, "AAAA" records are fetched".
+    pub(super) const fn address_kind(&self) -> RecordKind {
+        if self.subject.ip.is_ipv4() { RecordKind::A } else { RecordKind::Aaaa }
+    }
+
+    pub(super) fn step(&mut self, what: What) {
+        let depth = self.frames.len().saturating_sub(1);
+        self.trace.push(self.limits.steps_max, depth, what);
+    }
+
+    pub(super) fn answered(&mut self, asked: Asked, answer: Answered) {
+        self.step(What::Answer { name: asked.name, kind: asked.kind, answer });
+    }
+
+    // RFC 7208 §4.4, §4.5
+    fn take_record(&mut self, asked: Asked, via: Via, answer: DnsAnswer) {
+        let records = match answer.outcome {
+            DnsOutcome::Found { records, .. } => records,
+            DnsOutcome::NoData | DnsOutcome::NoSuchName => {
+                let (name, answered) = (asked.name.clone(), Answered::of(&answer, asked.kind));
+                self.answered(asked, answered);
+                return self.no_record(name, via);
+            }
+            _ => return self.try_later(asked),
+        };
+        let mut texts = records.into_iter().filter_map(|(_, record)| match record {
+            dns::Record::Txt(strings) if is_record(&strings) => Some(strings),
+            _ => None,
+        });
+        let Some(mut strings) = texts.next() else { return self.no_record(asked.name, via) };
+        if texts.next().is_some() {
+            return self.finish(SpfResult::PermError, Some(Problem::SeveralRecords(asked.name)));
+        }
+        if strings.iter().map(Vec::len).sum::<usize>() > self.limits.record_size_max.min(u16::MAX.into()) {
+            return self.finish(SpfResult::PermError, Some(Problem::RecordSize(asked.name)));
+        }
+        // RFC 7208 §3.3: strings are joined without a space.
+        let text = if strings.len() == 1 { strings.swap_remove(0) } else { strings.concat() };
+        let record = match Record::from_text(text) {
+            Ok(record) => record,
+            Err((error, text)) => {
+                let problem = Problem::Syntax { domain: asked.name, error, term: excerpt(&text, error) };
+                return self.finish(SpfResult::PermError, Some(problem));
+            }
+        };
+        let visited = self.visited.len();
+        self.visited.push(Visited { domain: asked.name, record });
+        if via == Via::Redirect {
+            self.frames.pop();
+        }
+        self.frames.push(Frame { visited, term: 0, counted: false });
+        self.step(What::Record { visited });
+        self.evaluate();
+    }
+
+    fn no_record(&mut self, domain: Name, via: Via) {
+        // RFC 7208 §5.2, §6.1: who leads elsewhere must lead to a record.
+        let result = if via == Via::Root { SpfResult::None } else { SpfResult::PermError };
+        self.finish(result, Some(Problem::NoRecord(domain)));
+    }
+
+    pub(super) fn try_later(&mut self, asked: Asked) {
+        let problem = Problem::Dns(asked.name.clone(), asked.kind);
+        self.answered(asked, Answered::TryLater);
+        self.finish(SpfResult::TempError, Some(problem));
+    }
+
+    fn take_addresses(&mut self, asked: Asked, prefixes: Prefixes, answer: &DnsAnswer) {
+        let answered = Answered::of(answer, asked.kind);
+        if answered == Answered::TryLater {
+            return self.try_later(asked);
+        }
+        let is_client = self.is_client(answer, prefixes);
+        self.answered(asked, answered);
+        self.go_on(answered, is_client);
+    }
+
+    // RFC 7208 §5.7: "If any A record is returned, this mechanism matches."
+    fn take_existence(&mut self, asked: Asked, answer: &DnsAnswer) {
+        let answered = Answered::of(answer, asked.kind);
+        if answered == Answered::TryLater {
+            return self.try_later(asked);
+        }
+        self.answered(asked, answered);
+        self.go_on(answered, matches!(answered, Answered::Records(_)));
+    }
+
+    /// The answer to the question of a mechanism is known.
+    fn go_on(&mut self, answered: Answered, matches: bool) {
+        if answered.is_void() && !self.count_void() {
+            return;
+        }
+        self.mechanism_done(matches);
+    }
+
+    pub(super) fn resume(&mut self) {
+        match mem::replace(&mut self.phase, Phase::Terms) {
+            Phase::Terms => self.evaluate(),
+            Phase::Explain(visited) => self.explain(visited),
+            Phase::Explanation(visited, text) => self.expand_explanation(visited, &text),
+        }
+    }
+
+    // RFC 7208 §6.2
+    pub(super) fn explain(&mut self, visited: usize) {
+        let Some(Visited { domain, record }) = self.visited.get(visited) else {
+            return self.finish(SpfResult::Fail, None);
+        };
+        let name = match record.explanation() {
+            Some(target) if self.validated.is_none() && target.uses(b"p") => {
+                self.phase = Phase::Explain(visited);
+                return self.validate();
+            }
+            Some(target) => target.expand(&self.values(domain)).ok(),
+            None => None,
+        };
+        // "If there are any DNS processing errors ... proceed as if no "exp" modifier was given."
+        let Some(name) = name else { return self.finish(SpfResult::Fail, None) };
+        self.phase = Phase::Explain(visited);
+        self.state = State::Explanation(self.ask(name, RecordKind::Txt));
+    }
+
+    fn take_explanation(&mut self, asked: Asked, answer: &DnsAnswer) {
+        let mut texts = answer.records().filter_map(|record| match record {
+            dns::Record::Txt(strings) => Some(strings),
+            _ => None,
+        });
+        // "if more than one record is returned": which of them was meant cannot be known.
+        let strings = texts.next().filter(|_| texts.next().is_none());
+        let size = strings.map_or(0, |strings| strings.iter().map(Vec::len).sum());
+        let text = strings.filter(|_| size <= self.limits.record_size_max);
+        let text = text.and_then(|strings| String::from_utf8(strings.concat()).ok());
+        let answered = Answered::of(answer, asked.kind);
+        self.answered(asked, answered);
+        let (Phase::Explain(visited), Some(text)) = (&self.phase, text) else {
+            return self.finish(SpfResult::Fail, None);
+        };
+        let visited = *visited;
+        if self.validated.is_none() && macros::explanation_uses_validated(&text) {
+            self.phase = Phase::Explanation(visited, text);
+            return self.validate();
+        }
+        self.expand_explanation(visited, &text);
+    }
+
+    fn expand_explanation(&mut self, visited: usize, text: &str) {
+        let domain = self.visited.get(visited).map(|visited| &visited.domain);
+        let size_max = self.limits.explanation_size_max;
+        let explanation = domain.and_then(|domain| macros::explain(text, &self.values(domain), size_max));
+        self.finish(SpfResult::Fail, None);
+        if let Some(outcome) = &mut self.outcome {
+            outcome.explanation = explanation;
+        }
+    }
+
+    /// What macros stand for in the record of `domain`.
+    pub(super) fn values<'a>(&'a self, domain: &'a Name) -> Values<'a> {
+        let validated = self.validated.as_deref().unwrap_or_default();
+        // RFC 7208 §7.3: the domain itself, else a name below it, else any.
+        let best = validated.iter().find(|name| *name == domain);
+        let best = best.or_else(|| validated.iter().find(|name| name.is_within(domain))).or(validated.first());
+        Values {
+            local: &self.subject.local,
+            sender_domain: self.subject.domain.as_ref().map_or("unknown", Name::as_str),
+            domain: domain.as_str(),
+            ip: self.subject.ip,
+            validated: best.map_or("unknown", Name::as_str),
+            helo: &self.subject.helo,
+            receiver: self.subject.receiver.as_ref().map_or("unknown", Name::as_str),
+            now: self.subject.now,
+        }
+    }
+
+    pub(super) fn is_client(&self, answer: &DnsAnswer, prefixes: Prefixes) -> bool {
+        answer.records().any(|record| match (record, self.subject.ip) {
+            (dns::Record::A(ip), IpAddr::V4(client)) => prefixes.cover_ip4(*ip, client),
+            (dns::Record::Aaaa(ip), IpAddr::V6(client)) => prefixes.cover_ip6(*ip, client),
+            _ => false,
+        })
+    }
+
+    // RFC 7208 §4.6.4
+    pub(super) fn count_void(&mut self) -> bool {
+        self.counters.void_lookups += 1;
+        let within = self.counters.void_lookups <= self.limits.void_lookups_max;
+        if !within {
+            self.finish(SpfResult::PermError, Some(Problem::VoidLookups));
+        }
+        within
+    }
+
+    pub(super) fn finish(&mut self, result: SpfResult, problem: Option<Problem>) {
+        self.state = State::Done;
+        self.pending = None;
+        let is_match = problem.is_none();
+        let subject = Subject {
+            ip: self.subject.ip,
+            helo: mem::take(&mut self.subject.helo),
+            local: mem::take(&mut self.subject.local),
+            domain: mem::replace(&mut self.subject.domain, Err(String::new())),
+            receiver: self.subject.receiver.take(),
+            now: self.subject.now,
+            null_path: self.subject.null_path,
+        };
+        self.outcome = Some(Outcome {
+            identity: self.identity,
+            result,
+            problem,
+            explanation: None,
+            broad: self.broad.filter(|_| result == SpfResult::Pass),
+            counters: self.counters,
+            subject,
+            visited: mem::take(&mut self.visited),
+            trace: mem::take(&mut self.trace),
+            matched: self.matched.filter(|_| is_match),
+        });
+    }
+}
+
+impl DnsMachine for Check {
+    type Output = Outcome;
+
+    fn poll(&mut self) -> DnsStep<Outcome> {
+        if let Some(outcome) = self.outcome.take() {
+            return DnsStep::Done(outcome);
+        }
+        if self.open.len() < self.limits.open_questions_max.max(1)
+            && let Some(question) = self.pending.take().or_else(|| self.next_host())
+        {
+            self.open.push(question.id);
+            self.counters.questions += 1;
+            return DnsStep::Ask(question);
+        }
+        DnsStep::Wait
+    }
+
+    fn answer(&mut self, id: QuestionId, answer: DnsAnswer) {
+        let Some(at) = self.open.iter().position(|open| *open == id) else { return };
+        self.open.swap_remove(at);
+        match mem::replace(&mut self.state, State::Done) {
+            State::Record(asked, via) if asked.id == id => self.take_record(asked, via, answer),
+            State::Addresses(asked, prefixes) if asked.id == id => self.take_addresses(asked, prefixes, &answer),
+            State::Existence(asked) if asked.id == id => self.take_existence(asked, &answer),
+            State::Exchangers(asked, prefixes) if asked.id == id => self.take_exchangers(asked, prefixes, &answer),
+            State::Pointers(asked) if asked.id == id => self.take_pointers(asked, &answer),
+            State::Explanation(asked) if asked.id == id => self.take_explanation(asked, &answer),
+            State::ExchangerHosts(mut hosts) => {
+                let is_client = self.is_client(&answer, hosts.prefixes);
+                hosts.take(id, &answer, is_client);
+                self.state = State::ExchangerHosts(hosts);
+                self.look_at_exchangers();
+            }
+            State::PointerHosts(mut hosts) => {
+                let is_client = self.is_client(&answer, hosts.prefixes);
+                hosts.take(id, &answer, is_client);
+                self.state = State::PointerHosts(hosts);
+                self.look_at_pointers();
+            }
+            // An exchanger that is not needed any more.
+            state => self.state = state,
+        }
+    }
+
+    fn give_up(&mut self) {
+        if matches!(self.state, State::Done) {
+            return;
+        }
+        match mem::replace(&mut self.phase, Phase::Terms) {
+            // RFC 7208 §4.6.4: "the result of authorization SHOULD be "temperror"."
+            Phase::Terms => self.finish(SpfResult::TempError, Some(Problem::GaveUp)),
+            Phase::Explain(_) => self.finish(SpfResult::Fail, None),
+            Phase::Explanation(visited, text) => self.expand_explanation(visited, &text),
+        }
+    }
+}
+
+/// RFC 7208 §4.3: the domain of an identity, or the text that is none. RFC 8616 §4: U-labels are made A-labels.
+fn parse_domain(text: &str) -> Result<Name, String> {
+    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
+    let ascii = idn::to_ascii(text).ok().filter(|ascii| ascii.bytes().all(is_plain));
+    match ascii.and_then(|ascii| Name::parse(&ascii).ok()) {
+        Some(name) if is_domain(&name) => Ok(name),
+        _ => Err(text.chars().take(SHOWN_MAX).collect()),
+    }
+}
+
+/// RFC 7208 §4.3: "a multi-label domain name".
+pub(super) fn is_domain(name: &Name) -> bool {
+    memchr::memchr(b'.', name.as_str().as_bytes()).is_some()
+}
+
+/// How much of a text that is wrong is kept to be shown.
+const SHOWN_MAX: usize = 80;
+
+/// Whether texts joined are a record: the seven octets that decide may stand in several.
+fn is_record(strings: &[Vec<u8>]) -> bool {
+    match strings {
+        [] => false,
+        [first, ..] if first.len() >= 7 => Record::is_record(first),
+        _ => Record::is_record(&strings.iter().flatten().copied().take(7).collect::<Vec<_>>()),
+    }
+}
+
+/// The term of a wrong record that is wrong.
+fn excerpt(text: &[u8], error: RecordError) -> String {
+    let at = error.at.min(text.len());
+    let start = text[..at].iter().rposition(|octet| *octet == b' ').map_or(0, |space| space + 1);
+    let end = text[at..].iter().position(|octet| *octet == b' ').map_or(text.len(), |space| at + space);
+    text[start..end.min(start + SHOWN_MAX)].escape_ascii().to_string()
+}

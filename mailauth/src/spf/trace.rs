@@ -1,0 +1,256 @@
+//! What a check did, step by step, for people.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use pillarbox_core::dns::{DnsAnswer, DnsOutcome, Name, RecordKind};
+
+use super::outcome::Visited;
+use super::{Record, SpfResult, Term};
+
+/// One step of a check. It prints as one line, indented by how many `include`s it is inside of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step<'a> {
+    /// A record was found and is gone through.
+    Record {
+        /// How many `include`s are around.
+        depth: usize,
+        /// The domain that publishes it.
+        domain: &'a Name,
+        /// The record.
+        record: &'a Record,
+    },
+    /// A question was answered, other than by a record that is gone through.
+    Answer {
+        /// How many `include`s are around.
+        depth: usize,
+        /// The name.
+        name: &'a Name,
+        /// What was asked for.
+        kind: RecordKind,
+        /// What came.
+        answer: Answered,
+    },
+    /// Terms that do not match, from the `first` to the `last`, as they stand in the record.
+    NoMatch {
+        /// How many `include`s are around.
+        depth: usize,
+        /// The record.
+        record: &'a Record,
+        /// The first of the terms, counted from 0.
+        first: usize,
+        /// The last.
+        last: usize,
+    },
+    /// A term that matches.
+    Match {
+        /// How many `include`s are around.
+        depth: usize,
+        /// The term.
+        term: Term<'a>,
+        /// What the record comes to.
+        result: SpfResult,
+    },
+    /// The name that a term stands for cannot be asked for, so it does not match.
+    Unusable {
+        /// How many `include`s are around.
+        depth: usize,
+        /// The term.
+        term: Term<'a>,
+    },
+    /// What the record of an `include` came to: the include matches on pass.
+    Included {
+        /// How many `include`s are around this one.
+        depth: usize,
+        /// The term.
+        term: Term<'a>,
+        /// The result.
+        result: SpfResult,
+    },
+    /// Nothing matched, and the record of another domain decides.
+    Redirect {
+        /// How many `include`s are around.
+        depth: usize,
+        /// The domain.
+        domain: &'a Name,
+    },
+    /// Nothing matched: neutral.
+    Default {
+        /// How many `include`s are around.
+        depth: usize,
+    },
+    /// How many names of the client lead back to its address.
+    Validated {
+        /// How many.
+        names: usize,
+    },
+    /// More steps than are kept came behind this one.
+    Cut,
+}
+
+/// What came back from the DNS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Answered {
+    /// That many records.
+    Records(usize),
+    /// The name has no such record.
+    NoData,
+    /// The name does not exist.
+    NoSuchName,
+    /// Nothing certain.
+    TryLater,
+}
+
+impl Answered {
+    pub(super) fn of(answer: &DnsAnswer, kind: RecordKind) -> Self {
+        match &answer.outcome {
+            DnsOutcome::Found { .. } => match answer.records().filter(|record| record.kind() == kind).count() {
+                0 => Answered::NoData,
+                count => Answered::Records(count),
+            },
+            DnsOutcome::NoData => Answered::NoData,
+            DnsOutcome::NoSuchName => Answered::NoSuchName,
+            // What is not known yet is not known to be absent.
+            _ => Answered::TryLater,
+        }
+    }
+
+    /// RFC 7208 §4.6.4: an answer without records.
+    pub(super) const fn is_void(self) -> bool {
+        matches!(self, Answered::NoData | Answered::NoSuchName)
+    }
+}
+
+/// A step, with places for references: it is kept by the thousand and seldom looked at.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub(super) depth: usize,
+    pub(super) what: What,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    Record { visited: usize },
+    Answer { name: Name, kind: RecordKind, answer: Answered },
+    NoMatch { visited: usize, first: usize, last: usize },
+    Match { visited: usize, term: usize },
+    Unusable { visited: usize, term: usize },
+    Included { visited: usize, term: usize, result: SpfResult },
+    Redirect { domain: Name },
+    Default,
+    Validated { names: usize },
+}
+
+/// The steps so far, up to a number.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trace {
+    events: Vec<Event>,
+    cut: bool,
+}
+
+impl Trace {
+    pub(super) fn push(&mut self, max: usize, depth: usize, what: What) {
+        if self.events.len() < max {
+            if self.events.is_empty() {
+                self.events.reserve(16);
+            }
+            self.events.push(Event { depth, what });
+        } else {
+            self.cut = true;
+        }
+    }
+
+    pub(super) fn steps<'a>(&'a self, visited: &'a [Visited]) -> impl Iterator<Item = Step<'a>> {
+        let steps = self.events.iter().filter_map(|event| step(event, visited));
+        steps.chain(self.cut.then_some(Step::Cut))
+    }
+}
+
+/// `None` never comes: an event is about a record that was visited.
+fn step<'a>(event: &'a Event, all: &'a [Visited]) -> Option<Step<'a>> {
+    let depth = event.depth;
+    let term = |visited: usize, term: usize| all.get(visited).and_then(|visited| visited.record.term(term));
+    Some(match &event.what {
+        What::Record { visited } => {
+            let visited = all.get(*visited)?;
+            Step::Record { depth, domain: &visited.domain, record: &visited.record }
+        }
+        What::Answer { name, kind, answer } => Step::Answer { depth, name, kind: *kind, answer: *answer },
+        What::NoMatch { visited, first, last } => {
+            Step::NoMatch { depth, record: &all.get(*visited)?.record, first: *first, last: *last }
+        }
+        What::Match { visited, term: index } => {
+            let term = term(*visited, *index)?;
+            let Term::Directive(qualifier, _) = term else { return None };
+            Step::Match { depth, term, result: qualifier.result() }
+        }
+        What::Unusable { visited, term: index } => Step::Unusable { depth, term: term(*visited, *index)? },
+        What::Included { visited, term: index, result } => {
+            Step::Included { depth, term: term(*visited, *index)?, result: *result }
+        }
+        What::Redirect { domain } => Step::Redirect { depth, domain },
+        What::Default => Step::Default { depth },
+        What::Validated { names } => Step::Validated { names: *names },
+    })
+}
+
+impl Step<'_> {
+    const fn depth(&self) -> usize {
+        match self {
+            Step::Record { depth, .. }
+            | Step::Answer { depth, .. }
+            | Step::NoMatch { depth, .. }
+            | Step::Match { depth, .. }
+            | Step::Unusable { depth, .. }
+            | Step::Included { depth, .. }
+            | Step::Redirect { depth, .. }
+            | Step::Default { depth } => *depth,
+            Step::Validated { .. } | Step::Cut => 0,
+        }
+    }
+}
+
+impl fmt::Display for Step<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:1$}", "", 2 * self.depth())?;
+        match self {
+            Step::Record { domain, record, .. } => write!(f, "{domain}: {record}"),
+            Step::Answer { name, kind, answer, .. } => write!(f, "{name} {kind}: {answer}"),
+            Step::NoMatch { record, first, last, .. } => {
+                for term in record.terms().skip(*first).take(last + 1 - first) {
+                    write!(f, "{term} ")?;
+                }
+                f.write_str(if first == last { "does not match" } else { "do not match" })
+            }
+            Step::Match { term, result, .. } => write!(f, "{term} matches: {result}"),
+            Step::Unusable { term, .. } => write!(f, "{term} stands for no name that can be asked for"),
+            Step::Included { term, result, .. } => {
+                write!(
+                    f,
+                    "{term} came to {result}, so it {}",
+                    if *result == SpfResult::Pass { "matches" } else { "does not match" }
+                )
+            }
+            Step::Redirect { domain, .. } => write!(f, "nothing matches, so {domain} decides"),
+            Step::Default { .. } => f.write_str("nothing matches: neutral"),
+            Step::Validated { names: 0 } => f.write_str("the client has no validated names"),
+            Step::Validated { names: 1 } => f.write_str("the client has 1 validated name"),
+            Step::Validated { names } => write!(f, "the client has {names} validated names"),
+            Step::Cut => f.write_str("more steps are not kept"),
+        }
+    }
+}
+
+impl fmt::Display for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answered::Records(1) => f.write_str("1 record"),
+            Answered::Records(count) => write!(f, "{count} records"),
+            Answered::NoData => f.write_str("no such record"),
+            Answered::NoSuchName => f.write_str("no such name"),
+            Answered::TryLater => f.write_str("no certain answer"),
+        }
+    }
+}

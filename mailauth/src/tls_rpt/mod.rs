@@ -1,0 +1,111 @@
+//! TLS-RPT (RFC 8460): what became of TLS with a domain's hosts is counted, and reported to the domain.
+//!
+//! ```text
+//!   Discovery   asks for the TXT record      -> Destinations  where reports shall go
+//!   Counters    counts sessions of a day     -> PolicyReport  for each domain and policy
+//!   Report      with who reports and when    -> JSON          (feature `reports`), and back
+//!   ReportMail  the fields of the mail that carries it
+//! ```
+//!
+//! ```
+//! use pillarbox_auth::tls_rpt::{AppliedPolicy, Counters, CountersLimits, Failure, FailureType, Report};
+//! use pillarbox_core::dns::Name;
+//!
+//! let mut counters = Counters::new(CountersLimits::default());
+//! let domain = Name::parse("example.org")?;
+//! let failure = Failure::new(FailureType::CertificateExpired).with_host("mx.example.org".parse()?);
+//! counters.count(&domain, &AppliedPolicy::none(), &[]);
+//! counters.count(&domain, &AppliedPolicy::none(), &[failure]);
+//!
+//! let (domain, policies) = counters.take().next().expect("one domain was counted");
+//! let report = Report::new("Example", "tls@example.net", "2026-01-01.1", 1_767_225_600, 1_767_311_999, policies);
+//! assert_eq!((report.policies[0].successful, report.policies[0].failed), (1, 1));
+//! # Ok::<(), pillarbox_core::dns::NameError>(())
+//! ```
+
+mod counters;
+#[cfg(feature = "reports")]
+mod json;
+mod record;
+mod report;
+
+use core::fmt;
+
+pub use counters::{Counters, CountersLimits, Failure};
+#[cfg(feature = "reports")]
+pub use json::{ReadLimits, ReportError};
+pub use record::{Destination, Destinations, Discovery, HttpsUrl, RecordError};
+pub use report::{AppliedPolicy, FailureDetail, PolicyReport, PolicyType, Report, ReportMail, ResultType};
+
+/// Why TLS with a host did not come to what its policy asks for (RFC 8460 §4.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum FailureType {
+    /// The host does not offer STARTTLS.
+    StartTlsNotSupported,
+    /// The certificate is for another name.
+    CertificateHostMismatch,
+    /// The certificate has expired.
+    CertificateExpired,
+    /// The certificate does not come from an authority that is trusted.
+    CertificateNotTrusted,
+    /// Anything else; a reason code tells more.
+    ValidationFailure,
+    /// None of the TLSA records could be used.
+    TlsaInvalid,
+    /// The resolver gave no valid records.
+    DnssecInvalid,
+    /// DANE is required, and the host has no TLSA records.
+    DaneRequired,
+    /// The policy of MTA-STS could not be fetched.
+    StsPolicyFetchError,
+    /// The policy of MTA-STS is none.
+    StsPolicyInvalid,
+    /// The web server with the policy of MTA-STS has no valid certificate.
+    StsWebPkiInvalid,
+}
+
+impl FailureType {
+    /// All of them.
+    const ALL: [FailureType; 11] = [
+        FailureType::StartTlsNotSupported,
+        FailureType::CertificateHostMismatch,
+        FailureType::CertificateExpired,
+        FailureType::CertificateNotTrusted,
+        FailureType::ValidationFailure,
+        FailureType::TlsaInvalid,
+        FailureType::DnssecInvalid,
+        FailureType::DaneRequired,
+        FailureType::StsPolicyFetchError,
+        FailureType::StsPolicyInvalid,
+        FailureType::StsWebPkiInvalid,
+    ];
+
+    /// The word of the report.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            FailureType::StartTlsNotSupported => "starttls-not-supported",
+            FailureType::CertificateHostMismatch => "certificate-host-mismatch",
+            FailureType::CertificateExpired => "certificate-expired",
+            FailureType::CertificateNotTrusted => "certificate-not-trusted",
+            FailureType::ValidationFailure => "validation-failure",
+            FailureType::TlsaInvalid => "tlsa-invalid",
+            FailureType::DnssecInvalid => "dnssec-invalid",
+            FailureType::DaneRequired => "dane-required",
+            FailureType::StsPolicyFetchError => "sts-policy-fetch-error",
+            FailureType::StsPolicyInvalid => "sts-policy-invalid",
+            FailureType::StsWebPkiInvalid => "sts-webpki-invalid",
+        }
+    }
+
+    /// The failure that a word stands for.
+    pub fn from_word(word: &str) -> Option<Self> {
+        FailureType::ALL.into_iter().find(|failure| failure.as_str() == word)
+    }
+}
+
+impl fmt::Display for FailureType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,104 @@
+# Shared by the scripts that try the server and the client with other mail servers. Each peer is set up in the script's own
+# folder, on loopback and high ports; Debian's packages of these servers exclude each other, so all but one are unpacked
+# instead of installed.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+if [ "$(id -u)" != 0 ]; then
+    echo "skipped: mail servers start as root only"
+    exit 0
+fi
+cp "${SMTP_SEND:-$root/target/release/smtp-send}" "$work/smtp-send"
+chmod 755 "$work"
+started=() at_exit=()
+cleanup_peers() {
+    status=$?
+    for command in ${at_exit[@]+"${at_exit[@]}"}; do $command || true; done
+    for peer in ${started[@]+"${started[@]}"}; do
+        kill -TERM "$peer" 2>/dev/null || true
+        wait "$peer" 2>/dev/null || true
+    done
+    [ $status -eq 0 ] || tail -n 30 "$work"/peer*.log >&2 2>/dev/null || true
+    cleanup $status
+}
+trap cleanup_peers EXIT
+
+# Where a package's files are, unpacked and not installed.
+unpack() { # package
+    local cache=$root/target/peers
+    if [ ! -d "$cache/$1" ]; then
+        mkdir -p "$cache/download"
+        (cd "$cache/download" && apt-get download -qq "$1" 2>/dev/null) || fail "$1 cannot be fetched"
+        dpkg -x "$cache/download/$1"_*.deb "$cache/$1.new"
+        mv "$cache/$1.new" "$cache/$1"
+    fi
+    echo "$cache/$1"
+}
+
+listens() { # port
+    for _ in $(seq 200); do
+        if (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then return; fi
+        sleep 0.05
+    done
+    fail "nothing listens on $1"
+}
+
+# A certificate for `localhost`.
+make_certificate() { # folder
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE -keyout "$1/key.pem" -out "$1/certificate.pem" 2>/dev/null
+}
+
+# Runs a program where the accounts that it was built to run under exist: in a mount namespace with its own list of them.
+with_accounts() { # "name name", program, arguments
+    local id=64101 name
+    cp /etc/passwd /etc/group "$work/"
+    for name in $1; do
+        grep -q "^$name:" "$work/passwd" || echo "$name:x:$id:$id::/nonexistent:/usr/sbin/nologin" >>"$work/passwd"
+        grep -q "^$name:" "$work/group" || echo "$name:x:$id:" >>"$work/group"
+        id=$((id + 1))
+    done
+    shift
+    exec unshare -m bash -c 'mount --bind "$0/passwd" /etc/passwd && mount --bind "$0/group" /etc/group && exec "$@"' "$work" "$@"
+}
+
+# A message with what is easily lost: dots, 8-bit octets, a long line, spaces and empty lines at the end.
+make_message() { # subject
+    printf 'From: =?utf-8?q?J=C3=B6rg?= <a@elsewhere.example>\r\nTo: b@peer.example\r\nSubject: %s\r\nMIME-Version: 1.0\r\n' "$1"
+    printf 'Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\nDate: Thu, 26 Nov 2026 12:00:00 +0000\r\n'
+    printf 'Message-ID: <%s@elsewhere.example>\r\n\r\n' "$1"
+    printf '.\r\n..two dots\r\n.a\r\nGrüße, 世界\r\nblanks  \r\n%0900d\r\n\r\n\r\nend\r\n' 7
+}
+
+send() { "$work/smtp-send" --from a@elsewhere.example "$@" >"$work/sent" 2>&1; }
+delivered() { # what, arguments
+    local what=$1
+    shift
+    send "$@" || fail "$what: $(cat "$work/sent")"
+    echo "ok: $what: $(tail -n 1 "$work/sent")"
+}
+refused() { # what, wanted words, arguments
+    local what=$1 wanted=$2
+    shift 2
+    if send "$@"; then fail "$what was delivered"; fi
+    grep -q -- "$wanted" "$work/sent" || fail "$what: no '$wanted' in $(cat "$work/sent")"
+    echo "ok: $what: $wanted"
+}
+
+# Waits until as many files are in a folder's new/ and says which is the newest.
+arrived() { # folder, number
+    for _ in $(seq 400); do
+        if [ "$(find "$1/new" -type f 2>/dev/null | wc -l)" -ge "$2" ]; then
+            newest=$(find "$1/new" -type f -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d' ' -f2-)
+            return
+        fi
+        sleep 0.05
+    done
+    fail "only $(find "$1/new" -type f 2>/dev/null | wc -l) of $2 messages arrived in $1"
+}
+
+# The body is what was sent, whatever the line ends on disk.
+same_body() { # what, message as sent, file
+    diff <(sed -e '1,/^\r*$/d' "$2" | tr -d '\r') <(sed -e '1,/^\r*$/d' "$3" | tr -d '\r') >"$work/diff" ||
+        fail "$1: the body changed: $(head -n 5 "$work/diff")"
+    echo "ok: $1: the body is the same"
+}
