@@ -163,6 +163,7 @@
 //! | [`sasl`] | login exchanges of both sides |
 //! | [`crypto`] | the hashes that those need, as a trait |
 //! | [`dns`] | questions and answers, machines that ask, a fixed zone for tests, zone files |
+//! | [`octets`] | looking at many octets at once |
 //! | [`mutf7`] | names of mailboxes in IMAP4rev1 and Maildir++ |
 //! | [`proxy`] | the PROXY protocol of load balancers, in front of a session |
 #![cfg_attr(
@@ -210,6 +211,7 @@ pub mod laws;
 pub mod line;
 mod machine;
 pub mod mutf7;
+pub mod octets;
 pub mod proxy;
 mod random;
 mod reply;

@@ -2,6 +2,7 @@
 
 use alloc::borrow::Cow;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::ops::Deref;
@@ -20,7 +21,7 @@ use core::ops::Deref;
 /// assert_eq!(Text::ascii(b"\xff"), None);
 /// assert_eq!(Text::from("zo\u{eb}").into_owned().as_str(), "zo\u{eb}");
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Text<'a>(Cow<'a, [u8]>);
 
 impl<'a> Text<'a> {
@@ -34,6 +35,12 @@ impl<'a> Text<'a> {
     #[inline]
     pub const fn from_checked(octets: &'a [u8]) -> Self {
         Text(Cow::Borrowed(octets))
+    }
+
+    /// The same for octets of its own.
+    #[inline]
+    pub const fn from_checked_vec(octets: Vec<u8>) -> Self {
+        Text(Cow::Owned(octets))
     }
 
     /// The text. It takes time in proportion to its length: keep what you need more than once.
@@ -63,6 +70,12 @@ impl Deref for Text<'_> {
 
     fn deref(&self) -> &str {
         self.as_str()
+    }
+}
+
+impl AsRef<[u8]> for Text<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
     }
 }
 
