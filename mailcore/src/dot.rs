@@ -354,12 +354,34 @@ fn clean_run(bytes: &[u8], special: u8) -> usize {
     while bytes.len() > at + 17 && is_clean(&bytes[at..at + 17], special) {
         at += 16;
     }
-    let pairs = bytes[at..].iter().zip(&bytes[at + 1..]);
-    for (offset, (first, second)) in pairs.enumerate() {
-        if is_trouble(*first, *second, special) {
-            // A bare CR is not part of the run; what stands before a bare LF or behind a CRLF is.
-            return at + offset + usize::from(*first != b'\r');
+    let place = at + first_trouble(&bytes[at..], special);
+    // A bare CR is not part of the run; what stands before a bare LF or behind a CRLF is.
+    place + usize::from(bytes[place] != b'\r')
+}
+
+/// The place of the first of two neighbours in `bytes` that are trouble; there are such.
+fn first_trouble(bytes: &[u8], special: u8) -> usize {
+    let mut at = 0;
+    while let (Some(first), Some(second)) = (bytes[at..].first_chunk(), bytes[at + 1..].first_chunk()) {
+        // Eight pairs at once, each in the highest bit of its octet, the first pair lowest.
+        let (first, second) = (u64::from_le_bytes(*first), u64::from_le_bytes(*second));
+        let unpaired = equal(first, b'\r') ^ equal(second, b'\n');
+        let trouble = unpaired | (equal(first, b'\n') & equal(second, special));
+        if trouble != 0 {
+            return at + (trouble.trailing_zeros() / 8) as usize;
         }
+        at += 8;
     }
-    unreachable!("a block that is not clean holds a pair that is trouble")
+    let mut pairs = bytes[at..].windows(2);
+    let found = pairs.position(|pair| is_trouble(pair[0], pair[1], special));
+    at + found.expect("a block that is not clean holds a pair that is trouble")
+}
+
+/// The highest bit of each octet in eight that has this value.
+const fn equal(eight: u64, octet: u8) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const LOW: u64 = 0x7f * EACH;
+    let others = eight ^ (EACH * octet as u64);
+    // Seven bits of each, so that no sum carries into the next octet.
+    !((others & LOW).wrapping_add(LOW) | others) & !LOW
 }
