@@ -29,7 +29,7 @@ fn show(session: &mut ServerSession, unread: &mut &[u8]) -> u64 {
                 snapshot.uids = (1..=100_000).filter_map(Uid::new).collect();
                 Answer::Selected(snapshot)
             }
-            Step::Event(Event::AppendEnd) => Answer::Appended { uid_validity: UidValidity::MIN, uid: Uid::MIN },
+            Step::Event(Event::AppendEnd) => Answer::Appended { uid_validity: UidValidity::MIN, uids: &[Uid::MIN] },
             Step::Event(Event::Refused { .. } | Event::Abandoned | Event::Idle | Event::Deselected) => continue,
             Step::Event(_) => Answer::Done,
             _ => {

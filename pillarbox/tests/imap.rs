@@ -562,7 +562,7 @@ async fn a_server_that_stops_says_goodbye() {
         for client in [stranger, quiet, idle, sending] {
             assert_eq!(client.rest().await, bye);
         }
-        let status = server.store.status(&Identity::new(YOU), &MailboxName::inbox()).await.unwrap();
+        let status = server.store.status(&Identity::new(YOU), &MailboxName::inbox(), &[]).await.unwrap();
         assert_eq!(status.messages, 0);
     }
 }

@@ -32,7 +32,7 @@ pub use policy::{AllowList, Policy, Session, Verdict};
 pub use resolver::{Resolver, resolve};
 pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Notices, Outcome, SinkError};
 pub use store::{
-    Append, AppendedMessage, Copied, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageReader,
+    Append, AppendedMessages, Copied, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageReader,
     StoreCapabilities, StoreError, StoreErrorKind,
 };
 

@@ -1,4 +1,4 @@
-//! The arguments of STORE and COPY.
+//! The arguments of STORE, COPY and MOVE.
 
 use nom::Parser;
 use nom::branch::alt;
@@ -20,7 +20,7 @@ pub(crate) fn store(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
         nom::combinator::success(FlagChange::Replace),
     ));
     let silent = map(opt(tag_no_case(".SILENT")), |silent: Option<&[u8]>| silent.is_some());
-    let what = (change, preceded(tag_no_case("FLAGS"), silent), preceded(sp, alt((flag_list, flags(1)))));
+    let what = (change, preceded(tag_no_case("FLAGS"), silent), preceded(sp, alt((flag_list, flags))));
     map((preceded(sp, sequence_set), preceded(sp, what)), move |(set, (change, silent, flags))| Command::Store {
         set,
         change,
@@ -35,4 +35,10 @@ pub(crate) fn store(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
 pub(crate) fn copy(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
     let both = preceded(sp, separated_pair(sequence_set, sp, astring));
     map(both, move |(set, mailbox)| Command::Copy { set, mailbox, uid }).parse(input)
+}
+
+/// `move = "MOVE" SP sequence-set SP mailbox` (RFC 6851 §5)
+pub(crate) fn move_messages(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
+    let both = preceded(sp, separated_pair(sequence_set, sp, astring));
+    map(both, move |(set, mailbox)| Command::Move { set, mailbox, uid }).parse(input)
 }
