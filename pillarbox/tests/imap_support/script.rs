@@ -269,7 +269,7 @@ impl MailboxStore for Script {
         _: &'a [StatusItem],
     ) -> BoxFuture<'a, Result<Status>> {
         // What the file says of a mailbox that is listed.
-        let told = self.told.lock().unwrap().iter().find(|(told, _)| told == name).map(|(_, status)| *status);
+        let told = self.told.lock().unwrap().iter().rev().find(|(told, _)| told == name).map(|(_, status)| *status);
         let mut usual = Status::new(UidValidity::new(1).unwrap(), number(self.messages + 1));
         usual.messages = self.messages;
         ready(match self.next("Status") {
