@@ -168,7 +168,10 @@ impl ServerSession {
             // RFC 7888 §5: what a stranger sends unasked stays small.
             add("LITERAL-");
             add("SASL-IR");
-            add("ID");
+            // Two that are for later: programs are known that look at the capabilities only once, before they log in.
+            for name in ["ENABLE", "ID", "IDLE"] {
+                add(name);
+            }
             if self.config.starttls && self.tls.is_none() {
                 add("STARTTLS");
             }
