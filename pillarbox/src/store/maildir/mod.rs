@@ -313,12 +313,12 @@ impl MailboxStore for MaildirStore {
         self.on_tree(user, move |_, tree| {
             // A name on disk that is no name in IMAP is another program's business.
             let in_imap = |name: &maildir::MailboxName| MailboxName::new(&name.joined('/')).ok();
-            let mut known = Vec::new();
+            let (patterns, mut known) = (list.ready_patterns(), Vec::new());
             for mailbox in tree.list().map_err(told)?.into_iter().filter(|mailbox| mailbox.exists) {
                 let Some(name) = in_imap(&mailbox.name) else { continue };
                 let mut name = KnownName::existing(name);
                 // Its file need not be read where nobody is told.
-                if list.matches(&name.name) || list.recursive {
+                if list.recursive || patterns.iter().any(|pattern| pattern.matches(name.name.as_str())) {
                     name.uses = special_uses(tree, &mailbox.name)?;
                 }
                 known.push(name);
