@@ -7,10 +7,13 @@ use super::reply::{End, Output};
 use super::session::{Asked, Standing};
 use super::{Event, ServerSession};
 use crate::search::Query;
-use crate::types::{Flag, Uid, UidSet};
+use crate::types::{Flag, ResponseCode, SequenceSet, Uid, UidSet};
 use crate::view::View;
 use crate::wire::encode::push;
 use crate::wire::parse::{SearchKey, SearchReturns};
+
+/// The most ranges of all sets in one SEARCH, beside two for each message: eight octets each.
+const RANGES_MAX: usize = 100_000;
 
 /// A SEARCH that is being answered. The answer streams: what was found is told as it comes and kept only to be saved.
 #[derive(Debug)]
@@ -67,27 +70,45 @@ impl ServerSession {
         Ok(self.ask(Asked::Search(searching), Event::Search(query)))
     }
 
+    /// The query of a key.
     fn query_of(&mut self, key: Option<SearchKey>) -> Result<Query, End> {
         // RFC 3501 §6.4.4
         let unknown =
             || End { code: Some("BADCHARSET (US-ASCII UTF-8)".into()), ..End::no_such("Unknown character set") };
-        self.query(key.ok_or_else(unknown)?)
+        let mut ranges_left = 2 * self.mailbox()?.view.len() + RANGES_MAX;
+        self.query(key.ok_or_else(unknown)?, &mut ranges_left)
     }
 
     /// The key with its numbers resolved. The parser limited the depth.
-    fn query(&mut self, key: SearchKey) -> Result<Query, End> {
+    fn query(&mut self, key: SearchKey, ranges_left: &mut usize) -> Result<Query, End> {
         Ok(match key {
             // RFC 9051 Appendix E, 12
             SearchKey::Query(Query::Flag(Flag::Recent)) if self.enabled.rev2 => {
                 return Err(End::bad("Nothing is recent in IMAP4rev2"));
             }
             SearchKey::Query(query) => query,
-            SearchKey::Seqs(set) => Query::Uids(self.resolve(&set, false)?),
-            SearchKey::Uids(set) => Query::Uids(self.resolve(&set, true)?),
-            SearchKey::And(keys) => Query::And(keys.into_iter().map(|key| self.query(key)).collect::<Result<_, _>>()?),
-            SearchKey::Or(one, other) => Query::Or(Box::new(self.query(*one)?), Box::new(self.query(*other)?)),
-            SearchKey::Not(key) => Query::Not(Box::new(self.query(*key)?)),
+            SearchKey::Seqs(set) => self.uids_of(&set, false, ranges_left)?,
+            SearchKey::Uids(set) => self.uids_of(&set, true, ranges_left)?,
+            SearchKey::And(keys) => {
+                let keys = keys.into_iter().map(|key| self.query(key, ranges_left));
+                Query::And(keys.collect::<Result<_, _>>()?)
+            }
+            SearchKey::Or(one, other) => {
+                let (one, other) = (self.query(*one, ranges_left)?, self.query(*other, ranges_left)?);
+                Query::Or(Box::new(one), Box::new(other))
+            }
+            SearchKey::Not(key) => Query::Not(Box::new(self.query(*key, ranges_left)?)),
         })
+    }
+
+    /// Two octets of a command can stand for a set as large as the mailbox, so what they come to is counted.
+    fn uids_of(&mut self, set: &SequenceSet, uid: bool, ranges_left: &mut usize) -> Result<Query, End> {
+        let uids = self.resolve(set, uid)?;
+        match ranges_left.checked_sub(uids.ranges().len()) {
+            Some(left) => *ranges_left = left,
+            None => return Err(End::no(&ResponseCode::Limit, "The sets of this search are too large")),
+        }
+        Ok(Query::Uids(uids))
     }
 
     /// What `$` means from now on (RFC 5182).
