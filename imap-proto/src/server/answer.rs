@@ -133,6 +133,8 @@ impl ServerSession {
                 self.append_started(incoming);
             }
             (Asked::AppendEnd, Answer::Appended { uid_validity, uids }) => self.appended(uid_validity, uids),
+            // RFC 4315 §3: a store need not know the UIDs.
+            (Asked::AppendEnd, Answer::Done) => self.finish(End::ok("Stored")),
             (Asked::Sync { idle: false }, Answer::Done) => self.finish(End::ok("Done")),
             (Asked::Sync { idle: true }, Answer::Done) => self.begin_idle(),
             (Asked::Fetch(fetching), Answer::Done) if !fetching.is_open() => self.finish(End::ok("Fetched")),

@@ -29,7 +29,7 @@ use crate::types::{Flags, MailboxName, ResponseCode, SpecialUse, Uid, UidSet, Ui
 /// | [`Create`](Event::Create), [`Delete`](Event::Delete), [`Rename`](Event::Rename), [`Subscribe`](Event::Subscribe), [`Unsubscribe`](Event::Unsubscribe) | ? | `Done`, `No` |
 /// | [`AppendStart`](Event::AppendStart) | ? | `Done` (bring the bytes), `No` (to any message of several: to all of them) |
 /// | [`AppendBody`](Event::AppendBody) | | an early `No` is allowed |
-/// | [`AppendEnd`](Event::AppendEnd) | ? | `Appended`, `No` |
+/// | [`AppendEnd`](Event::AppendEnd) | ? | `Appended`, or `Done` where the UIDs are not known; `No` |
 /// | [`Sync`](Event::Sync) | ? | `Done`, after every change was given to `learn()` |
 /// | [`Fetch`](Event::Fetch) | ? | (`Message`, `Data`*, `Literal` or `BinaryLiteral` with its `Chunk`s*, `MessageEnd`)* then `Done` or `No` |
 /// | [`Store`](Event::Store) | ? | `Flags`* then `Done` or `No` |
@@ -113,7 +113,7 @@ pub enum Event<'b> {
     AppendStart(AppendStart),
     /// A piece of the message; a slice of the caller's buffer.
     AppendBody(&'b [u8]),
-    /// ? All messages of APPEND are complete. `Appended` is a promise: they are on stable storage.
+    /// ? All messages of APPEND are complete. `Appended` and `Done` are a promise: they are on stable storage.
     AppendEnd,
     /// ? NOOP, CHECK and the start of IDLE want to know what is new in the selected mailbox: bring every change since the
     /// last one to `learn()`, then answer `Done`.
