@@ -9,7 +9,7 @@ use super::{CloseReason, Event, ServerSession};
 use crate::command::{CommandRow, States, row_of};
 use crate::types::{MailboxName, MailboxNameError, NameEncoding, ResponseCode};
 use crate::wire::frame::{Framed, LiteralHeader, Skipper};
-use crate::wire::parse::{self, Command};
+use crate::wire::parse::{self, Command, Modifier};
 
 /// What serving a command came to: an event, nothing more to say, or a refusal.
 pub(super) type Served<'b> = Result<Option<Event<'b>>, End>;
@@ -139,9 +139,11 @@ impl ServerSession {
             Command::Create { mailbox, uses } => self.create(&mailbox, uses),
             Command::Delete(mailbox) => self.delete(&mailbox),
             Command::Enable(names) => self.enable(&names),
-            Command::Examine(mailbox) => self.select(&mailbox, true),
             Command::Expunge { only } => self.expunge(only.as_ref()),
-            Command::Fetch { set, wanted, uid } => self.fetch(&set, wanted, uid),
+            Command::Fetch { set, wanted, modifiers, uid } => {
+                refuse_modifiers(&modifiers)?;
+                self.fetch(&set, wanted, uid)
+            }
             Command::Id => self.id(),
             Command::Idle => self.idle(),
             // RFC 9051 Appendix E, 19
@@ -153,10 +155,16 @@ impl ServerSession {
             Command::Namespace => self.namespace(),
             Command::Rename { from, to } => self.rename(&from, &to),
             Command::Search { key, returns, charset, uid } => self.search(key, returns, charset, uid),
-            Command::Select(mailbox) => self.select(&mailbox, false),
+            Command::Select { mailbox, parameters, read_only } => {
+                refuse_modifiers(&parameters)?;
+                self.select(&mailbox, read_only)
+            }
             Command::StartTls => self.starttls(),
             Command::Status { mailbox, items } => self.status(&mailbox, items),
-            Command::Store { set, change, flags, silent, uid } => self.store(&set, change, flags, silent, uid),
+            Command::Store { set, modifiers, change, flags, silent, uid } => {
+                refuse_modifiers(&modifiers)?;
+                self.store(&set, change, flags, silent, uid)
+            }
             Command::Subscribe(mailbox) => self.subscribe(&mailbox, true),
             Command::Unauthenticate => self.unauthenticate(),
             Command::Unselect => self.unselect(),
@@ -284,6 +292,14 @@ impl ServerSession {
             };
             End::no(&code, alloc::format!("{error}"))
         })
+    }
+}
+
+/// RFC 4466 §2: what was not offered is an error. Nothing that takes a modifier is on offer yet.
+fn refuse_modifiers(modifiers: &[Modifier<'_>]) -> Result<(), End> {
+    match modifiers.is_empty() {
+        true => Ok(()),
+        false => Err(End::bad("There is no such modifier")),
     }
 }
 

@@ -9,6 +9,7 @@ use nom::character::complete::char;
 use nom::combinator::{map, map_opt, opt, recognize, value};
 use nom::sequence::{preceded, separated_pair};
 
+use super::modifier::modifiers;
 use super::token::{astring, atom, list_of, nstring, sequence_set, sp, spaced, string};
 use super::{Command, Parsed};
 use crate::server::StatusItem;
@@ -53,8 +54,6 @@ macro_rules! with_mailbox {
 
 with_mailbox! {
     delete => Delete,
-    examine => Examine,
-    select => Select,
     subscribe => Subscribe,
     unsubscribe => Unsubscribe,
 }
@@ -76,6 +75,12 @@ pub(crate) fn authenticate(input: &[u8]) -> Parsed<'_, Command<'_>> {
     let response = preceded(sp, take_while1(|b: u8| b.is_ascii_graphic()));
     let both = (preceded(sp, atom), opt(response));
     map(both, |(mechanism, initial_response)| Command::Authenticate { mechanism, initial_response }).parse(input)
+}
+
+/// `select = "SELECT" SP mailbox [select-params]` (RFC 4466 §2.1)
+pub(crate) fn select(read_only: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
+    map((preceded(sp, astring), modifiers), |(mailbox, parameters)| Command::Select { mailbox, parameters, read_only })
+        .parse(input)
 }
 
 /// `create = "CREATE" SP mailbox [SP "(" create-param *(SP create-param) ")"]` (RFC 4466 §2.2), of which RFC 6154 §6 has

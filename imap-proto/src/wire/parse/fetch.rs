@@ -12,6 +12,7 @@ use nom::combinator::{map, map_opt, opt, peek, value, verify};
 use nom::error::{Error, ErrorKind};
 use nom::sequence::{delimited, preceded, separated_pair, terminated};
 
+use super::modifier::modifiers;
 use super::token::{astring, list_of, number64, nz_number, sequence_set, sp};
 use super::{Command, Parsed};
 use crate::message::{Section, SectionText};
@@ -24,11 +25,16 @@ const NAMES_MAX: usize = 200;
 /// The most part numbers in a section: as deep as messages are read.
 const PATH_MAX: usize = 100;
 
-/// `fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")")`
+/// `fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")") [fetch-modifiers]`
 pub(crate) fn fetch(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
     let wanted = alt((items, all_full_fast, map(item, |item| alloc::vec![item])));
-    map((preceded(sp, sequence_set), preceded(sp, wanted)), move |(set, wanted)| Command::Fetch { set, wanted, uid })
-        .parse(input)
+    map((preceded(sp, sequence_set), preceded(sp, wanted), modifiers), move |(set, wanted, modifiers)| Command::Fetch {
+        set,
+        wanted,
+        modifiers,
+        uid,
+    })
+    .parse(input)
 }
 
 /// `"(" fetch-att *(SP fetch-att) ")"`, each item once: asking for the whole message a thousand times over gives it once.

@@ -6,6 +6,7 @@ mod append;
 mod arguments;
 mod fetch;
 mod list;
+mod modifier;
 mod search;
 mod store;
 mod token;
@@ -23,6 +24,7 @@ pub(crate) use arguments::*;
 pub(crate) use fetch::fetch;
 pub use list::ListArguments;
 pub(crate) use list::{list, lsub};
+pub use modifier::Modifier;
 pub(crate) use search::search;
 pub use search::{DEPTH_MAX, SearchKey, SearchReturns};
 pub(crate) use store::{copy, move_messages, store};
@@ -56,13 +58,13 @@ pub enum Command<'b> {
     },
     Delete(Cow<'b, [u8]>),
     Enable(Vec<&'b str>),
-    Examine(Cow<'b, [u8]>),
     Expunge {
         only: Option<SequenceSet>,
     },
     Fetch {
         set: SequenceSet,
         wanted: Vec<FetchItem>,
+        modifiers: Vec<Modifier<'b>>,
         uid: bool,
     },
     Id,
@@ -93,7 +95,12 @@ pub enum Command<'b> {
         charset: bool,
         uid: bool,
     },
-    Select(Cow<'b, [u8]>),
+    Select {
+        mailbox: Cow<'b, [u8]>,
+        parameters: Vec<Modifier<'b>>,
+        /// EXAMINE.
+        read_only: bool,
+    },
     StartTls,
     Status {
         mailbox: Cow<'b, [u8]>,
@@ -101,6 +108,7 @@ pub enum Command<'b> {
     },
     Store {
         set: SequenceSet,
+        modifiers: Vec<Modifier<'b>>,
         change: FlagChange,
         flags: Flags,
         silent: bool,

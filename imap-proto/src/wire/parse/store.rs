@@ -7,11 +7,12 @@ use nom::character::complete::char;
 use nom::combinator::{map, opt, value};
 use nom::sequence::{preceded, separated_pair};
 
+use super::modifier::modifiers;
 use super::token::{astring, flag_list, flags, sequence_set, sp};
 use super::{Command, Parsed};
 use crate::server::FlagChange;
 
-/// `store = "STORE" SP sequence-set SP store-att-flags`, where
+/// `store = "STORE" SP sequence-set [store-modifiers] SP store-att-flags`, where
 /// `store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag)))`
 pub(crate) fn store(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
     let change = alt((
@@ -21,8 +22,10 @@ pub(crate) fn store(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
     ));
     let silent = map(opt(tag_no_case(".SILENT")), |silent: Option<&[u8]>| silent.is_some());
     let what = (change, preceded(tag_no_case("FLAGS"), silent), preceded(sp, alt((flag_list, flags))));
-    map((preceded(sp, sequence_set), preceded(sp, what)), move |(set, (change, silent, flags))| Command::Store {
+    let all = (preceded(sp, sequence_set), modifiers, preceded(sp, what));
+    map(all, move |(set, modifiers, (change, silent, flags))| Command::Store {
         set,
+        modifiers,
         change,
         flags,
         silent,
