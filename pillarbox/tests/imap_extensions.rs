@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use imap_support::bent::Bent;
 use imap_support::{Client, Server, YOU};
 use pillarbox::imap::{ImapServer, ServerConfig};
-use pillarbox::parts::{MemoryAuthenticator, Parts};
+use pillarbox::parts::{MemoryAuthenticator, Parts, StoreErrorKind};
 use pillarbox::store::MemoryStore;
 
 const MESSAGE: &[u8] = b"Subject: hi\r\n\r\nHello\r\n";
@@ -183,6 +183,39 @@ async fn one_mailbox_under_both_encodings() {
         // An atom holds no UTF-8 (RFC 9051 §9).
         new.fails("SELECT ä", "BAD").await;
     }
+}
+
+/// Each kind of trouble has its code (RFC 5530), and the private cause stays with us.
+#[tokio::test]
+async fn why_a_store_refuses() {
+    let store = Bent::over(MemoryStore::new());
+    let server = Server::over(Arc::new(store.clone()));
+    let mut client = server.client().await;
+    for (kind, code) in [
+        (StoreErrorKind::NoSuchMailbox, "NONEXISTENT"),
+        (StoreErrorKind::AlreadyExists, "ALREADYEXISTS"),
+        (StoreErrorKind::Cannot, "CANNOT"),
+        (StoreErrorKind::Limit, "LIMIT"),
+        (StoreErrorKind::OverQuota, "OVERQUOTA"),
+        (StoreErrorKind::HasChildren, "HASCHILDREN"),
+        (StoreErrorKind::NoPermission, "NOPERM"),
+        (StoreErrorKind::NotForThatUse, "USEATTR"),
+        (StoreErrorKind::NoSpace, "UNAVAILABLE"),
+        (StoreErrorKind::Unavailable, "UNAVAILABLE"),
+    ] {
+        *store.bend.refusal.lock().unwrap() = Some(kind);
+        let answer = client.fails("CREATE x", &format!("NO [{code}] ")).await;
+        assert!(!answer.contains("as the test wants it"), "{answer}");
+    }
+}
+
+/// A store that has children and keeps them.
+#[tokio::test]
+async fn what_has_children_stays() {
+    let mut client = Server::memory().client().await;
+    client.ok("CREATE a/b").await;
+    client.fails("DELETE a", "NO [HASCHILDREN]").await;
+    client.fails("DELETE INBOX", "NO [CANNOT]").await;
 }
 
 // ---- searching

@@ -498,7 +498,7 @@ impl Connection {
 
     /// Ends a session that broke.
     pub(super) async fn abort(self) {
-        self.wire.abort(b"* BYE internal error\r\n").await;
+        self.wire.abort(b"* BYE [SERVERBUG] internal error\r\n").await;
     }
 }
 
@@ -532,6 +532,8 @@ fn told(kind: StoreErrorKind) -> (Option<ResponseCode>, &'static str) {
         StoreErrorKind::Expunged => {
             (Some(ResponseCode::ExpungeIssued), "some of these messages were expunged meanwhile")
         }
+        StoreErrorKind::HasChildren => (Some(ResponseCode::HasChildren), "there are mailboxes below it"),
+        StoreErrorKind::NoPermission => (Some(ResponseCode::NoPerm), "you may not do that"),
         StoreErrorKind::NotForThatUse => (Some(ResponseCode::UseAttr), "no mailbox can be made for that use"),
         StoreErrorKind::NoSpace => (Some(ResponseCode::Unavailable), "the disk is full, try again later"),
         StoreErrorKind::Unavailable => {

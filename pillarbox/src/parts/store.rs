@@ -260,6 +260,11 @@ pub enum StoreErrorKind {
     OverQuota,
     /// The message was expunged by somebody else.
     Expunged,
+    /// The mailbox has others below it, and so cannot be deleted (RFC 9051 §6.3.5).
+    HasChildren,
+    /// The user may not do this; where they may not even know of the mailbox it is
+    /// [`NoSuchMailbox`](StoreErrorKind::NoSuchMailbox).
+    NoPermission,
     /// A mailbox cannot be made for that use (RFC 6154 §3).
     NotForThatUse,
     /// The disk is full.

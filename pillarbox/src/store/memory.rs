@@ -228,8 +228,11 @@ impl MailboxStore for MemoryStore {
     fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<(), StoreError>> {
         ready(self.account(user, |account| {
             // RFC 9051 §6.3.5: neither INBOX, nor (here) a name that has children.
-            if mailbox.is_inbox() || account.mailboxes.keys().any(|name| name.is_below(mailbox)) {
-                return Err(StoreError::new(StoreErrorKind::Cannot, format!("{} cannot be deleted", mailbox.as_str())));
+            if mailbox.is_inbox() {
+                return Err(StoreError::new(StoreErrorKind::Cannot, "INBOX cannot be deleted"));
+            }
+            if account.mailboxes.keys().any(|name| name.is_below(mailbox)) {
+                return Err(StoreError::new(StoreErrorKind::HasChildren, format!("{mailbox} has children")));
             }
             let shared = account.mailboxes.remove(mailbox).ok_or_else(|| no_such(mailbox))?;
             shared.feed.tell(Change::Gone);

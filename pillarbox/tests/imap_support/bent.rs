@@ -28,6 +28,8 @@ pub struct Bend {
     pub octets_read: AtomicU64,
     /// Messages that are expunged just before they are opened.
     pub expunged: Mutex<UidSet>,
+    /// Mailboxes are not made, for this reason.
+    pub refusal: Mutex<Option<StoreErrorKind>>,
     /// STATUS panics.
     pub panics: AtomicBool,
     /// Flags cannot be written.
@@ -54,6 +56,7 @@ impl Bent {
                 unreadable_from: AtomicU64::new(u64::MAX),
                 octets_read: AtomicU64::new(0),
                 expunged: Mutex::default(),
+                refusal: Mutex::default(),
                 panics: AtomicBool::new(false),
                 full: AtomicBool::new(false),
                 unwritable_from: AtomicU64::new(u64::MAX),
@@ -93,6 +96,9 @@ impl MailboxStore for Bent {
         mailbox: &'a MailboxName,
         uses: &'a [SpecialUse],
     ) -> BoxFuture<'a, Result<()>> {
+        if let Some(kind) = *self.bend.refusal.lock().unwrap() {
+            return Box::pin(std::future::ready(Err(trouble(kind))));
+        }
         self.inner.create(user, mailbox, uses)
     }
     fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
