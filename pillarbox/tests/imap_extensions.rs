@@ -185,6 +185,38 @@ async fn one_mailbox_under_both_encodings() {
     }
 }
 
+/// No name of a mailbox is one of the files and folders that a mailbox is made of, or leads out of the account.
+#[tokio::test]
+async fn names_that_mean_something_on_disk() {
+    let server = Server::maildir();
+    server.add("INBOX", MESSAGE).await;
+    let mut client = server.in_inbox().await;
+    for name in ["cur", "new", "tmp", "subscriptions", "dovecot-uidlist", "maildirfolder", "special-use"] {
+        client.ok(&format!("CREATE {name}")).await;
+        client.ok(&format!("SUBSCRIBE {name}")).await;
+        client.ok(&format!("COPY 1 {name}")).await;
+        client.ok(&format!("DELETE {name}")).await;
+    }
+    for name in ["a.b", ".a", "a.", "a..b", ".", "..", "../x", "a/../../b", "/abs", "~root", "a//b", "\"\""] {
+        for command in ["CREATE", "SELECT", "DELETE", "SUBSCRIBE", "RENAME INBOX", "COPY 1"] {
+            let answer = client.say(&format!("{command} {name}")).await;
+            assert!(
+                answer.contains("NO [CANNOT]") || answer.contains("NO [NONEXISTENT]"),
+                "{command} {name}: {answer}"
+            );
+            client.say("SELECT INBOX").await;
+        }
+    }
+    assert!(client.ok("FETCH 1 UID").await.contains("UID 1"), "INBOX is what it was");
+    let account = server.folder().join(YOU);
+    let names = |folder: &std::path::Path| {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        entries.map(|name| name.into_string().unwrap()).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(names(server.folder()), [YOU.to_owned()].into(), "nothing beside the account");
+    assert_eq!(names(&account), ["Maildir".to_owned()].into(), "nothing beside its mail");
+}
+
 /// Each kind of trouble has its code (RFC 5530), and the private cause stays with us.
 #[tokio::test]
 async fn why_a_store_refuses() {
