@@ -36,6 +36,8 @@ impl ServerSession {
 
     /// Whether a message of this kind and size can be taken.
     fn refuse_message(&self, message: &AppendMessage, header: LiteralHeader) -> Result<(), End> {
+        // Deviates from RFC 6855 §4: because mail with 8-bit header fields is older than that RFC, and a client that moves it from
+        // another server would lose it, such a message is taken from a client that did not enable UTF8=ACCEPT too.
         if message.utf8 && !(self.enabled.utf8 && header.binary) {
             // RFC 6855 §4
             return Err(End::bad("UTF8 needs ENABLE UTF8=ACCEPT and a literal8"));
