@@ -36,7 +36,7 @@ pub use resolver::{Resolver, resolve};
 pub use senders::OwnSenders;
 pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Notices, Outcome, SinkError};
 pub use store::{
-    Append, AppendedMessage, Copied, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageReader,
+    Append, AppendedMessages, Copied, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageReader,
     StoreCapabilities, StoreError, StoreErrorKind,
 };
 
