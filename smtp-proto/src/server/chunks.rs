@@ -32,6 +32,22 @@ impl ServerSession {
         }
     }
 
+    /// Whether a line that cannot be read is a BDAT to somebody: octets may follow, and where commands begin again is not known.
+    /// A control in the line, a space in front or a size of very many digits is for others to pass over, and a message that
+    /// they let through would be commands here.
+    pub(super) fn announces_octets(&self, line: &[u8]) -> bool {
+        const VERB: &[u8] = b"BDAT";
+        let line = line.trim_ascii_start();
+        let verb = line.get(..VERB.len()).is_some_and(|verb| verb.eq_ignore_ascii_case(VERB));
+        self.config.chunking && verb && line.get(VERB.len()).is_none_or(|behind| !behind.is_ascii_alphanumeric())
+    }
+
+    /// Ends the session at such a line.
+    pub(super) fn lose_track<'b>(&mut self, line: &'b [u8], reply: Reply) -> Step<Event<'b>> {
+        self.close(CloseReason::Synchronisation, Some(&reply));
+        Step::Event(Event::Refused { line: cut(line), reply })
+    }
+
     fn check_chunk(&self, size: u64) -> Result<(), Reply> {
         match &self.state {
             // RFC 5321 §3.1

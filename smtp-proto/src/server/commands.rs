@@ -42,12 +42,7 @@ impl ServerSession {
                 return None;
             }
             Ok(Command::Bdat { size, last }) => return self.chunk(line, size, last),
-            Err(error @ CommandError::ChunkSize) => {
-                // Octets follow, and where commands begin again is not known.
-                let reply = error.reply();
-                self.close(CloseReason::Synchronisation, Some(&reply));
-                return Some(Step::Event(Event::Refused { line: cut(line), reply }));
-            }
+            Err(error) if self.announces_octets(line) => return Some(self.lose_track(line, error.reply())),
             // RFC 5321 §3.1
             _ if matches!(self.state, State::TurnedAway) => {
                 Err(replies::sequence("The connection was refused: say QUIT"))

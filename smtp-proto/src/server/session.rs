@@ -575,6 +575,9 @@ impl ServerSession {
                 }
             }
             Scan::TooLong if expects_command && command::is_foreign(shown) => Some(self.refuse_foreign(cut(shown))),
+            Scan::TooLong if expects_command && self.announces_octets(shown) => {
+                Some(self.lose_track(shown, replies::line_too_long()))
+            }
             Scan::TooLong => {
                 self.framing = Framing::Skip(LineSkipper::new());
                 let line = if expects_command { command::without_secrets(cut(shown)) } else { b"" };
