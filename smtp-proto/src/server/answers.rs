@@ -2,7 +2,7 @@
 
 use pillarbox_core::{Misuse, Reply, Time};
 
-use super::body::Body;
+use super::body::{Body, Fault};
 use super::session::{Question, ServerSession, State};
 use super::{Answer, CloseReason, HelloVerb, Protocol, Why, replies};
 
@@ -116,11 +116,12 @@ impl ServerSession {
     fn refused(&mut self, question: Question, reply: Reply) {
         match question {
             Question::Outcome => self.count_outcome(),
+            Question::Mail(_) => self.spoil(),
             Question::Data => self.abandon(Why::Refused),
             Question::Login(login) => return self.login_refused(Some(login), reply),
             Question::ScramKeys(_) | Question::WrongProof => return self.login_refused(None, reply),
             // RFC 3030 §2: its octets come all the same.
-            Question::Chunk { size, last } => return self.begin_stray(size, last, reply, false),
+            Question::Chunk { size, last } => return self.begin_stray(size, last, reply, Fault::Refusal),
             _ => {}
         }
         self.write_refusal(reply);

@@ -90,6 +90,11 @@ impl Body {
         matches!(self.fate, Fate::Wanted)
     }
 
+    /// Octets that may still come on the wire.
+    pub(super) const fn patience(&self) -> u64 {
+        self.patience
+    }
+
     /// From here on the message is eaten; `reply` comes at its end.
     pub(super) fn refuse(&mut self, reply: Reply) {
         self.fate = Fate::Refused(reply);
@@ -195,10 +200,20 @@ pub(super) struct Stray {
     pub(super) reply: Reply,
     /// How often the reply is said: once, but LMTP has one for each recipient behind the last chunk.
     pub(super) copies: usize,
-    /// Whether it counts as an error of the client whatever protocol is spoken.
-    pub(super) mistake: bool,
+    pub(super) fault: Fault,
     pub(super) next: AfterStray,
     rate: Rate,
+}
+
+/// Whose fault a stray chunk is, if its reply is a permanent one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The client's: it counts as an error whatever protocol is spoken.
+    Mistake,
+    /// The embedder does not want it, which counts as any other refusal does.
+    Refusal,
+    /// Nobody's: it was under way when the message was refused.
+    InFlight,
 }
 
 /// The state behind a stray chunk.
@@ -209,6 +224,7 @@ pub(super) enum AfterStray {
     /// The message was refused and more chunks of it may come.
     Spoilt {
         recipients: usize,
+        left: u64,
     },
 }
 
@@ -218,10 +234,10 @@ impl Stray {
         size: u64,
         reply: Reply,
         copies: usize,
-        mistake: bool,
+        fault: Fault,
         next: AfterStray,
     ) -> Self {
-        Stray { left: size, reply, copies, mistake, next, rate: Rate { since: now, octets: 0 } }
+        Stray { left: size, reply, copies, fault, next, rate: Rate { since: now, octets: 0 } }
     }
 
     /// Eats what is there; whether that was all.

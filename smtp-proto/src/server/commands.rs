@@ -75,7 +75,17 @@ impl ServerSession {
                     }
                 }
             }
-            Err(reply) => self.refuse_line(command::without_secrets(line), reply),
+            Err(reply) if self.was_in_flight(verb) => {
+                self.write(&reply);
+                Some(Step::Event(Event::Refused { line: cut(line), reply }))
+            }
+            Err(reply) => {
+                // A client that says MAIL between chunks takes the message for complete, and its next chunk for another's.
+                if verb == Some(Verb::Mail) {
+                    self.spoil();
+                }
+                self.refuse_line(command::without_secrets(line), reply)
+            }
         }
     }
 

@@ -145,7 +145,8 @@ pub struct Limits {
     pub header: HeaderLimits,
     /// Octets on the wire up to which a message that was refused is eaten, so that the client hears the reply at its end and
     /// not a broken connection, which it would take for trouble of the net and try again. Behind them the reply is sent at
-    /// once and the connection closed. Less than one and a half of `message_size_max` and a KiB counts as that.
+    /// once and the connection closed. Less than one and a half of `message_size_max` and a KiB counts as that. Chunks and
+    /// commands that are in flight behind a refusal are part of it, each with 16 KiB at least, and are no errors.
     pub refused_size_max: u64,
     /// Recipients of a message; more get 452 4.5.3 (RFC 5321 §4.5.3.1.10 asks for at least 100).
     pub recipients_max: usize,

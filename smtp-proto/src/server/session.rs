@@ -30,6 +30,7 @@ use crate::command;
 /// | | AUTH: 334 | Login |
 /// | | AUTH with credentials: 235 or 535 | Ready |
 /// | | MAIL accepted: 250 | Transaction |
+/// | | MAIL refused | Spoilt |
 /// | | XCLIENT of a proxy that is trusted: all is forgotten | Fresh |
 /// | Login | a response: 334 | Login |
 /// | | the last response: 235 or 535; `*` or a wrong one: 501 | Ready |
@@ -44,9 +45,11 @@ use crate::command;
 /// | | the end of a refused chunk: its reply | Spoilt |
 /// | | the end mark of a refused message: its reply | Ready |
 /// | Chunks | BDAT | Body |
+/// | | MAIL: 503 | Spoilt |
 /// | | RSET, EHLO, HELO, LHLO accepted: 250 | Ready |
 /// | Stray | the end of the chunk: its reply | Ready; Spoilt if more of the message may come |
 /// | Spoilt | BDAT | Stray |
+/// | | RCPT, DATA: 503, and no mistake where many are in flight | Spoilt |
 /// | | RSET, EHLO, HELO, LHLO accepted: 250 | Ready |
 /// | | MAIL accepted: 250 | Transaction |
 /// | Stored | the outcome (LMTP: the last one): 250, 451, 554 | Ready |
@@ -131,8 +134,9 @@ pub(super) enum State {
     Chunks(Body),
     /// A chunk arrives that nobody wants.
     Stray(Stray),
-    /// A chunk was refused, and with it the message; a client that did not wait may send more of it.
-    Spoilt { recipients: usize },
+    /// The message was refused, with MAIL or with a chunk; a client that did not wait may send more of it: so much is eaten
+    /// and is no mistake.
+    Spoilt { recipients: usize, left: u64 },
     /// The message is complete; recipients from `next` on wait for their outcome.
     Stored { recipients: usize, next: usize },
     /// 220 to STARTTLS was written.
