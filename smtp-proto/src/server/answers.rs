@@ -61,6 +61,7 @@ impl ServerSession {
             Question::Hello(hello) => {
                 // RFC 5321 §4.1.4: as if RSET had been said.
                 self.abandon(Why::Hello);
+                self.forwarded = false;
                 let reply = match hello.verb {
                     HelloVerb::Helo => replies::helo(&self.config),
                     _ => self.offers(),
@@ -74,6 +75,7 @@ impl ServerSession {
             }
             Question::Mail(kind) => {
                 self.kind = kind;
+                self.forwarded = false;
                 self.state = State::Transaction { recipients: 0 };
                 Reply::enhanced(250, 2, 1, 0, "The sender is fine")
             }

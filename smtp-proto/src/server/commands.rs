@@ -151,6 +151,9 @@ impl ServerSession {
             }
             Command::Rset => {
                 self.abandon(Why::Reset);
+                if core::mem::take(&mut self.forwarded) {
+                    self.abandoned = Some(Why::Reset);
+                }
                 Ok(Decision::Reply(Reply::enhanced(250, 2, 0, 0, "Forgotten")))
             }
             Command::Noop => Ok(Decision::Reply(Reply::enhanced(250, 2, 0, 0, "Here"))),
@@ -191,6 +194,7 @@ impl ServerSession {
                 if in_transaction {
                     return Err(replies::sequence("Not while a transaction is open"));
                 }
+                self.forwarded = true;
                 self.write(&Reply::enhanced(250, 2, 0, 0, "Noted"));
                 Ok(Decision::Tell(Event::XForward(told)))
             }
@@ -251,6 +255,7 @@ impl ServerSession {
         self.proxied = true;
         (self.may_xclient, self.may_xforward) = (false, false);
         self.hello = None;
+        self.forwarded = false;
         self.counts = Counts::default();
         self.state = State::Fresh;
     }

@@ -100,7 +100,7 @@ pub enum Event<'b> {
     /// A filter whom [`Peer::may_xforward`] trusts says where the next message came from. It changes nothing, and holds until
     /// the end of that transaction, RSET or EHLO.
     XForward(Box<ClientAttributes>),
-    /// The transaction is gone: forget it.
+    /// The transaction is gone: forget it, and with it what XFORWARD told, which RSET takes back before MAIL as well.
     Abandoned(Why),
     /// The session refused this line without asking (for logs; SASL lines are not shown).
     Refused {

@@ -91,6 +91,8 @@ pub struct ServerSession {
     pub(super) may_xforward: bool,
     /// XCLIENT was said: it is the client of a proxy that speaks.
     pub(super) proxied: bool,
+    /// XFORWARD was said of a message that has not begun.
+    pub(super) forwarded: bool,
     /// Sessions are many: see [`under_stress`](ServerSession::under_stress).
     stress: bool,
     /// What the last MAIL announced.
@@ -242,6 +244,7 @@ impl ServerSession {
             may_xclient: peer.may_xclient,
             may_xforward: peer.may_xforward,
             proxied: false,
+            forwarded: false,
             stress: false,
             kind: Kind::default(),
             counts: Counts::default(),
@@ -403,6 +406,7 @@ impl ServerSession {
         self.tls = Some(facts);
         self.hello = None;
         self.identity = None;
+        self.forwarded = false;
         self.state = State::Ready;
         self.turn = Turn::Peer;
         self.framing = Framing::Line(LineScanner::new());
