@@ -1,5 +1,7 @@
 //! What becomes of the embedder's answers.
 
+use alloc::string::String;
+
 use pillarbox_core::{Misuse, Reply, Time};
 
 use super::body::{Body, Fault};
@@ -20,6 +22,12 @@ impl ServerSession {
             _ => return Err(Misuse::NoOpenQuestion),
         };
         check(name, &answer)?;
+        let answer = match (&self.question, answer) {
+            (Some(Question::Outcome), Answer::Refuse(reply)) if self.config.protocol == Protocol::Lmtp => {
+                Answer::Refuse(without_closing(reply))
+            }
+            (_, answer) => answer,
+        };
         let now = self.begin_answer(now);
         let question = self.question.take();
         if let Some(reply) = as_hangup(&question, &answer) {
@@ -186,6 +194,18 @@ fn check(question: &'static str, answer: &Answer<'_>) -> Result<(), Misuse> {
         (Answer::Refuse(reply), _) if reply.is_positive() => wrong("Refuse with a reply that is not 4yz or 5yz"),
         (Answer::Hangup(reply), _) if reply.is_positive() => wrong("Hangup with a reply that is not 4yz or 5yz"),
         (Answer::Refuse(_) | Answer::Hangup(_), _) => Ok(()),
+    }
+}
+
+/// The refusal of one recipient of several (RFC 2033 §4.2). To a client 421 is the end of the session (RFC 5321 §3.8): it would
+/// not look for the replies behind it, and send the message to those once more who have it.
+fn without_closing(reply: Reply) -> Reply {
+    match (reply.code(), reply.enhanced_code()) {
+        (421, Some(code)) => {
+            Reply::enhanced(451, code.class, code.subject, code.detail, String::from(reply.text()))
+        }
+        (421, None) => Reply::new(451, String::from(reply.text())),
+        _ => reply,
     }
 }
 

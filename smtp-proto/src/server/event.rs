@@ -33,7 +33,8 @@ use crate::command::{ClientAttributes, DeliverBy, FutureRelease, MtPriority, Par
 /// | [`XClient`](Event::XClient), [`XForward`](Event::XForward) | | | |
 /// | [`Abandoned`](Event::Abandoned), [`Refused`](Event::Refused) | | | |
 ///
-/// A `Refuse` with 421 closes like `Hangup` (RFC 5321 §4.2.2 gives that code no other meaning). A reply without an enhanced
+/// A `Refuse` with 421 closes like `Hangup` (RFC 5321 §4.2.2 gives that code no other meaning); of an outcome in LMTP it becomes
+/// 451, because the other recipients have to hear of theirs. A reply without an enhanced
 /// code gets `x.0.0` where RFC 2034 wants one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
