@@ -316,12 +316,17 @@ fn a_peer_that_does_not_read() {
     assert!(played.session.must_flush());
     let waited = |session: &ServerSession| session.deadline().map(|deadline| deadline.since_origin().as_secs());
     assert_eq!(waited(&played.session), Some(300));
-    // Each octet that it takes gives it more time, but not for the next command.
+    // An octet that it takes gives it no more time, nor does another command.
     let later = Time::from_origin(Duration::from_secs(200));
     played.session.consume_output(later, 1);
-    assert_eq!(waited(&played.session), Some(300));
     let mut unread = &b"RCPT TO:<x@mx.example>\r\n"[..];
     let _ = played.session.poll(later, &mut unread);
+    assert_eq!(waited(&played.session), Some(300));
+    // What was there at first is taken, so there is time for the rest.
+    played.session.consume_output(later, "250 2.0.0 Here\r\n".len());
+    assert_eq!(waited(&played.session), Some(500));
+    let again = Time::from_origin(Duration::from_secs(499));
+    played.session.consume_output(again, 1);
     assert_eq!(waited(&played.session), Some(500));
     let end = Time::from_origin(Duration::from_secs(500));
     played.session.handle_timeout(end);

@@ -174,7 +174,7 @@ pub struct Limits {
     pub data_rate_min: u64,
     /// The window over which the rate of a body is measured.
     pub data_window: Duration,
-    /// How long a peer may take to read our replies before it is given up.
+    /// How long a peer may take to read what waits for it, all of it, before it is given up.
     pub output_timeout: Duration,
     /// What the three times above are under stress, where they are longer: see
     /// [`ServerSession::under_stress`](super::ServerSession::under_stress).

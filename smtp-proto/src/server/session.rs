@@ -347,7 +347,7 @@ impl ServerSession {
     /// While a question is open nothing is expected of the client but that it takes what was sent.
     pub fn deadline(&self) -> Option<Time> {
         let stalls = (!self.output.is_empty() && !self.heard.stalled)
-            .then(|| self.output.moved() + self.patience(self.config.limits.output_timeout));
+            .then(|| self.output.since() + self.patience(self.config.limits.output_timeout));
         let waits = match (&self.held, &self.state) {
             _ if self.question.is_some() => None,
             (Some(held), _) => Some(held.until),
@@ -369,7 +369,7 @@ impl ServerSession {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return;
         }
-        if !self.output.is_empty() && now >= self.output.moved() + self.patience(self.config.limits.output_timeout) {
+        if !self.output.is_empty() && now >= self.output.since() + self.patience(self.config.limits.output_timeout) {
             self.heard.stalled = true;
             if let State::Closed(_) = self.state {
                 self.output.clear();
