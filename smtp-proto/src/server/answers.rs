@@ -201,9 +201,7 @@ fn check(question: &'static str, answer: &Answer<'_>) -> Result<(), Misuse> {
 /// not look for the replies behind it, and send the message to those once more who have it.
 fn without_closing(reply: Reply) -> Reply {
     match (reply.code(), reply.enhanced_code()) {
-        (421, Some(code)) => {
-            Reply::enhanced(451, code.class, code.subject, code.detail, String::from(reply.text()))
-        }
+        (421, Some(code)) => Reply::enhanced(451, code.class, code.subject, code.detail, String::from(reply.text())),
         (421, None) => Reply::new(451, String::from(reply.text())),
         _ => reply,
     }

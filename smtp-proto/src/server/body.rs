@@ -75,6 +75,12 @@ impl Body {
         Body { decoder, ..Body::new(now, recipients, config) }
     }
 
+    /// Whether a chunk that comes now ends a wait in which too little came. Between chunks a client may take its time, as between
+    /// commands, but octets that drip in as chunks must not hold a message open for ever.
+    pub(super) fn has_dripped(&self, now: Time, window: Duration, rate_min: u64) -> bool {
+        now >= self.rate.since + window && !self.rate.has_enough(window, rate_min)
+    }
+
     /// The next octets are a chunk.
     pub(super) fn begin_chunk(&mut self, now: Time, size: u64, last: bool) {
         self.chunk = Some(Chunk { left: size, last });
@@ -229,14 +235,7 @@ pub(super) enum AfterStray {
 }
 
 impl Stray {
-    pub(super) const fn new(
-        now: Time,
-        size: u64,
-        reply: Reply,
-        copies: usize,
-        fault: Fault,
-        next: AfterStray,
-    ) -> Self {
+    pub(super) const fn new(now: Time, size: u64, reply: Reply, copies: usize, fault: Fault, next: AfterStray) -> Self {
         Stray { left: size, reply, copies, fault, next, rate: Rate { since: now, octets: 0 } }
     }
 
@@ -275,10 +274,13 @@ pub(super) struct Rate {
 impl Rate {
     /// The window is over: whether enough came in it. The next one begins.
     pub(super) fn is_enough(&mut self, now: Time, window: Duration, rate_min: u64) -> bool {
-        let needed = rate_min.saturating_mul(window.as_secs());
-        let enough = self.octets >= needed;
+        let enough = self.has_enough(window, rate_min);
         *self = Rate { since: now, octets: 0 };
         enough
+    }
+
+    const fn has_enough(&self, window: Duration, rate_min: u64) -> bool {
+        self.octets >= rate_min.saturating_mul(window.as_secs())
     }
 
     fn count(&mut self, now: Time, window: Duration, octets: usize) {

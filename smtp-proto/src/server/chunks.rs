@@ -16,7 +16,10 @@ const IN_FLIGHT_COST: u64 = 16 * 1024;
 impl ServerSession {
     /// Serves BDAT. Whatever is wrong with it, its octets are octets of a message and never read as commands.
     pub(super) fn chunk<'b>(&mut self, line: &'b [u8], size: u64, last: bool) -> Option<Step<Event<'b>>> {
-        if size == 0 && !last {
+        let rate_min = self.config.limits.data_rate_min;
+        let drips =
+            matches!(&self.state, State::Chunks(body) if body.has_dripped(self.now, self.data_window(), rate_min));
+        if drips || (size == 0 && !last) {
             self.count_idle();
         }
         if let Err(reply) = self.check_chunk(size) {
@@ -163,7 +166,7 @@ impl ServerSession {
             }
             None => {
                 self.state = State::Chunks(body);
-                self.write(&Reply::enhanced(250, 2, 0, 0, "The chunk is here"));
+                self.write_in_time(Reply::enhanced(250, 2, 0, 0, "The chunk is here"));
             }
         }
     }

@@ -162,7 +162,8 @@ pub struct Limits {
     pub errors_hard: u32,
     /// How long a reply is held back once `errors_soft` is passed.
     pub error_delay: Duration,
-    /// NOOP, RSET, VRFY, HELP and the like without mail between them, before they count as errors.
+    /// NOOP, RSET, VRFY, HELP and the like without mail between them, before they count as errors. So do chunks of BDAT without
+    /// octets, and those behind a wait in which less came than `data_rate_min` asks for.
     pub junk_commands_max: u32,
     /// Failed logins with which the connection is closed.
     pub logins_max: u32,
