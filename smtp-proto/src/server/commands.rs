@@ -23,6 +23,9 @@ impl ServerSession {
             return Some(self.refuse_foreign(line));
         }
         let verb = Verb::of(line);
+        if let Some(verb) = verb {
+            self.after_auth = verb == Verb::Auth;
+        }
         let parsed = match verb {
             // RFC 3030 §2: as any word that EHLO did not offer.
             Some(Verb::Bdat) if !self.config.chunking => Err(CommandError::Unknown),
@@ -84,7 +87,7 @@ impl ServerSession {
                 if verb == Some(Verb::Mail) {
                     self.spoil();
                 }
-                self.refuse_line(command::without_secrets(line), reply)
+                self.refuse_line(self.shown(line), reply)
             }
         }
     }

@@ -105,7 +105,8 @@ pub enum Event<'b> {
     Abandoned(Why),
     /// The session refused this line without asking (for logs; SASL lines are not shown).
     Refused {
-        /// The line without its CRLF, cut at 512 octets; empty for a SASL response and where the peer spoke out of turn.
+        /// The line without its CRLF, cut at 512 octets; empty for a SASL response, for what is said behind AUTH and is no
+        /// command, and where the peer spoke out of turn.
         /// The octets are the peer's: escape them before they are shown.
         line: &'b [u8],
         /// What it was told.

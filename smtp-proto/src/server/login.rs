@@ -10,6 +10,7 @@ use pillarbox_core::sasl::{
 use super::commands::Next;
 use super::session::{Question, ServerSession, State};
 use super::{CloseReason, Event, Identity, replies};
+use crate::command::{self, Verb};
 
 /// A SASL exchange that is under way.
 #[derive(Debug)]
@@ -30,6 +31,12 @@ impl ServerSession {
         let initial = initial.map_err(SaslError::reply)?;
         let progress = exchange.start(initial.as_deref());
         Ok((progress, Login { mechanism, exchange, refusal: None }))
+    }
+
+    /// How much of a refused line may be shown in a log. A client that does not look at replies sends its name and its password
+    /// behind an AUTH that was refused, too.
+    pub(super) fn shown<'b>(&self, line: &'b [u8]) -> &'b [u8] {
+        if self.after_auth && Verb::of(line).is_none() { b"" } else { command::without_secrets(line) }
     }
 
     /// Serves a line of a SASL exchange. Whatever it holds, it is a response: a command hidden in it is none.

@@ -91,6 +91,8 @@ pub struct ServerSession {
     pub(super) may_xforward: bool,
     /// XCLIENT was said: it is the client of a proxy that speaks.
     pub(super) proxied: bool,
+    /// The last command that is known was AUTH.
+    pub(super) after_auth: bool,
     /// XFORWARD was said of a message that has not begun.
     pub(super) forwarded: bool,
     /// Sessions are many: see [`under_stress`](ServerSession::under_stress).
@@ -244,6 +246,7 @@ impl ServerSession {
             may_xclient: peer.may_xclient,
             may_xforward: peer.may_xforward,
             proxied: false,
+            after_auth: false,
             forwarded: false,
             stress: false,
             kind: Kind::default(),
@@ -588,7 +591,7 @@ impl ServerSession {
             }
             Scan::TooLong => {
                 self.framing = Framing::Skip(LineSkipper::new());
-                let line = if expects_command { command::without_secrets(cut(shown)) } else { b"" };
+                let line = if expects_command { self.shown(cut(shown)) } else { b"" };
                 Some(Step::Event(Event::Refused { line, reply: self.long_line_reply() }))
             }
             Scan::Incomplete => self.need_input(),
