@@ -5,7 +5,8 @@ use alloc::string::String;
 use pillarbox_core::{Misuse, Reply, Time};
 
 use super::body::{Body, Fault};
-use super::session::{Question, ServerSession, State};
+use super::session::ServerSession;
+use super::state::{Question, State};
 use super::{Answer, CloseReason, HelloVerb, Protocol, Why, replies};
 
 impl ServerSession {

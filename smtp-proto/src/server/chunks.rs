@@ -6,7 +6,8 @@ use pillarbox_core::{Reply, Step, Time};
 
 use super::body::{AfterStray, Body, Fault, Stray, patience};
 use super::replying::cut;
-use super::session::{Question, ServerSession, State};
+use super::session::ServerSession;
+use super::state::{Question, State};
 use super::{CloseReason, Event, Protocol, Why, replies};
 use crate::command::Verb;
 

@@ -9,7 +9,8 @@ use pillarbox_core::{Reply, Step};
 
 use super::login::Login;
 use super::replying::cut;
-use super::session::{Counts, Question, ServerSession, State};
+use super::session::ServerSession;
+use super::state::{Counts, Question, State};
 use super::{CloseReason, Event, HelloVerb, Identity, Protocol, Rcpt, Why, replies};
 use crate::command::{self, ClientAttributes, Command, CommandError, Told, Understood, Verb};
 

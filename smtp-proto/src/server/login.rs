@@ -8,7 +8,8 @@ use pillarbox_core::sasl::{
 };
 
 use super::commands::Next;
-use super::session::{Question, ServerSession, State};
+use super::session::ServerSession;
+use super::state::{Question, State};
 use super::{CloseReason, Event, Identity, replies};
 use crate::command::{self, Verb};
 
