@@ -19,14 +19,15 @@ use crate::report::{Goal, Quantity, Row, Spread, Unit};
 const PEER: &str = "smtp-proto 0.2.5";
 
 const EHLO: &[u8] = b"EHLO client.example.com\r\n";
-const MAIL: &[u8] = b"MAIL FROM:<joe.smith@client.example.com> SIZE=12345 BODY=8BITMIME\r\n";
-const RCPT: &[u8] = b"RCPT TO:<ann.jones@mx.example.org>\r\n";
+const MAIL: &[u8] = b"MAIL FROM:<joe.smith@client.example.com> SIZE=12345 BODY=8BITMIME SMTPUTF8\r\n";
+const RCPT: &[u8] =
+    b"RCPT TO:<ann.jones@mx.example.org> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;ann.jones@mx.example.org\r\n";
 
 pub fn cases() -> Vec<Case> {
     let mut cases = vec![
         commands("EHLO", &[EHLO]),
-        commands("MAIL with SIZE and BODY", &[MAIL]),
-        commands("RCPT", &[RCPT]),
+        commands("MAIL with SIZE, BODY, SMTPUTF8", &[MAIL]),
+        commands("RCPT with NOTIFY, ORCPT", &[RCPT]),
         commands("the three in turn", &[EHLO, MAIL, RCPT]),
     ];
     cases.push(body("body, few dots", few_dots(), 10e9));

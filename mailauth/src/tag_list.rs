@@ -69,7 +69,6 @@ pub(crate) fn trim(octets: &[u8]) -> &[u8] {
 }
 
 /// All octets that are no white space.
-#[allow(dead_code, reason = "for the values of DKIM and ARC")]
 pub(crate) fn without_space(value: &[u8]) -> Vec<u8> {
     value.iter().copied().filter(|octet| !matches!(octet, b' ' | b'\t' | b'\r' | b'\n')).collect()
 }
@@ -81,7 +80,6 @@ pub(crate) struct TagList<'a> {
 }
 
 /// Why octets are no tag list.
-#[allow(dead_code, reason = "DMARC reads over what is malformed, DKIM and ARC do not")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TagListError {
     /// A spec is no `name=value`.
@@ -98,7 +96,6 @@ pub(crate) enum TagListError {
 /// More specs than this are an attack: the largest list in use has about 15.
 const TAGS_MAX: usize = 100;
 
-#[allow(dead_code, reason = "DMARC reads over what is malformed, DKIM and ARC do not")]
 impl<'a> TagList<'a> {
     pub(crate) fn parse(list: &'a [u8]) -> Result<Self, TagListError> {
         TagList::collect(Tags::new(list).map(|tag| tag.map_err(|MalformedTag| TagListError::Malformed)))

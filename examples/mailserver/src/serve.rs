@@ -145,6 +145,8 @@ fn server(config: &Config, listener: &Listener, certificate: Option<&Arc<Certifi
     let mut smtp = pillarbox::smtp::ServerConfig::new(config.hostname.clone());
     smtp.limits.message_size_max = config.limits.message_size;
     smtp.limits.recipients_max = config.limits.recipients;
+    // Mailboxes keep every octet, IMAP shows them, and nothing goes on to a server that might not take them.
+    smtp.smtputf8 = true;
     match listener.protocol {
         Protocol::Submission => {
             smtp.mechanisms = mechanisms();

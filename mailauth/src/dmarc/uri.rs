@@ -175,12 +175,13 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.'))
 }
 
-/// RFC 3986 §2: reserved, unreserved and percent-encoded octets.
+/// RFC 3986 §2: reserved, unreserved and percent-encoded octets, but for those that have to be encoded in a record
+/// (RFC 9989 §4.8).
 fn is_uri(text: &str) -> bool {
     let octets = text.as_bytes();
     octets.iter().enumerate().all(|(at, octet)| match octet {
         b'%' => octets.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
-        b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => false,
+        b',' | b';' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => false,
         octet => octet.is_ascii_graphic(),
     })
 }
@@ -288,6 +289,9 @@ mod tests {
             Some(ReportUri::Other("https://example.org/dmarc!5k".into()))
         );
         assert_eq!(ReportUri::parse("https://example.org/dmarc!x"), None);
+        // It would end its entry, or its tag.
+        assert_eq!(ReportUri::parse("https://example.org/a,mailto:b@example.org"), None);
+        assert_eq!(ReportUri::parse("https://example.org/a;p=none"), None);
         assert_eq!(ReportUri::parse("1https://example.org"), None);
     }
 

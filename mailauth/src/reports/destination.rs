@@ -138,7 +138,8 @@ impl Destinations {
 ///
 /// Destinations within the organisation are not asked. Which those are is the caller's to know, as it depends on how
 /// organisations are found: for a policy that was found at (or below) an organisational domain `org`,
-/// `|host| host.is_within(&org)` is right unless `org` is a public suffix.
+/// `|host| host.is_within(&org)` is right, unless `org` is a public suffix of a list. Below a domain whose record says that
+/// it is one (`psd=y`) nobody is of its organisation, whatever the caller says.
 ///
 /// ```
 /// use pillarbox_auth::dmarc::Record;
@@ -187,16 +188,17 @@ impl VerifyDestinations {
     /// Starts with the record that rules, and the domain where it was found. `is_internal` says which hosts are of the same
     /// organisation. Each host is asked once, so that a record as it was read costs at most ten questions.
     pub fn new(domain: &Name, record: &Record, kind: ReportKind, mut is_internal: impl FnMut(&Name) -> bool) -> Self {
+        let is_public_suffix = record.public_suffix_domain == PublicSuffixDomain::Yes;
         let mut asked = Vec::<Asked>::new();
         let mut choose = |uri: &ReportUri| {
             let Some(host) = uri.mailbox().map(ReportMailbox::host) else {
                 return Choice::Decided(Decision::Unsupported);
             };
             // RFC 9991 §2
-            if kind == ReportKind::Failure && record.public_suffix_domain == PublicSuffixDomain::Yes {
+            if kind == ReportKind::Failure && is_public_suffix {
                 return Choice::Decided(Decision::PublicSuffix);
             }
-            if host == domain || is_internal(host) {
+            if host == domain || (!is_public_suffix && is_internal(host)) {
                 return Choice::Decided(Decision::Internal);
             }
             if let Some(place) = asked.iter().position(|asked| asked.host == *host) {

@@ -227,3 +227,13 @@ fn a_public_suffix_gets_no_failure_reports() {
     assert_eq!(accepted(&run(ReportKind::Failure)), "");
     assert_eq!(decisions(&run(ReportKind::Failure)), [Decision::PublicSuffix, Decision::Unsupported]);
 }
+
+/// RFC 9990 §4: those below a public suffix are other organisations, so that it cannot have them flooded.
+#[test]
+fn nobody_below_a_public_suffix_is_within_it() {
+    let record = Record::parse(b"v=DMARC1; p=none; psd=y; rua=mailto:a@bank,mailto:v@victim.bank").unwrap();
+    let domain = "bank".parse::<Name>().unwrap();
+    let mut machine = VerifyDestinations::new(&domain, &record, ReportKind::Aggregate, |host| host.is_within(&domain));
+    let destinations = dns::run(&mut machine, &FixedZone::new());
+    assert_eq!(decisions(&destinations), [Decision::Internal, Decision::NotConfirmed]);
+}

@@ -2,7 +2,8 @@
 
 use pillarbox_auth::dmarc::{Check, Config, Disposition, DkimInput, Evidence, Outcome, OverrideReason, Verification};
 use pillarbox_auth::from::Authors;
-use pillarbox_auth::reports::aggregate::{Observation, PublishedPolicy};
+use pillarbox_auth::reports::aggregate::{Observation, PublishedPolicy, SpfResult};
+use pillarbox_auth::spf;
 use pillarbox_core::dns::{self, FixedZone, Record};
 
 fn outcome(record: &str, dkim: Option<(&str, Verification)>) -> Outcome {
@@ -48,4 +49,12 @@ fn what_was_done_in_the_words_of_a_report() {
     let mut forwarded = outcome(&format!("v=DMARC1; p=reject; {rua}"), None);
     forwarded.override_disposition(OverrideReason::TrustedForwarder, Disposition::None);
     assert_eq!(observed(&forwarded).as_deref(), Some("none false trusted_forwarder"));
+}
+
+#[test]
+fn results_of_spf_keep_their_words() {
+    use spf::SpfResult::{Fail, Neutral, None, Pass, PermError, SoftFail, TempError};
+    for result in [None, Neutral, Pass, Fail, SoftFail, TempError, PermError] {
+        assert_eq!(SpfResult::from(result).as_str(), result.as_str());
+    }
 }

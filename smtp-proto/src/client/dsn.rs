@@ -1,6 +1,6 @@
 //! What asks for notices, in the form that can stand in a command (RFC 3461, RFC 6533).
 
-use alloc::borrow::{Cow, ToOwned as _};
+use alloc::borrow::ToOwned as _;
 use alloc::string::String;
 use core::fmt::{self, Write as _};
 use core::str::FromStr;
@@ -90,7 +90,7 @@ impl OriginalRecipient {
         } else {
             check_printable(address)?;
         }
-        let own = |text: &str| Cow::Owned(text.to_owned());
+        let own = |text: &str| text.to_owned().into();
         let original = OriginalRecipient(Orcpt { addr_type: own(addr_type), address: own(address) });
         // The form in ASCII is the longest one.
         let mut length = Length(0);

@@ -74,7 +74,7 @@ impl ClientSession {
     }
 
     /// Answers a challenge, or gives the exchange up.
-    pub(super) fn respond(&mut self, mut exchange: ClientExchange, raw: &RawReply) -> State {
+    pub(super) fn respond(&mut self, mut exchange: ClientExchange, raw: &RawReply<'_>) -> State {
         let text = raw.lines().next().unwrap_or_default();
         match sasl::decode_response(text.trim_ascii().as_bytes()).and_then(|it| exchange.respond(&it)) {
             Ok(response) => {

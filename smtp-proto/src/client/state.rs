@@ -137,7 +137,7 @@ pub(super) const fn take(state: &mut State) -> State {
 
 impl ClientSession {
     /// Takes a whole reply. `early`: it began before all of what it should answer had left.
-    pub(super) fn on_reply(&mut self, state: State, raw: &RawReply, early: bool) -> State {
+    pub(super) fn on_reply(&mut self, state: State, raw: &RawReply<'_>, early: bool) -> State {
         let reply = raw.to_reply();
         let class = reply.code() / 100;
         match (state, class) {

@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 
 use super::parameters::once;
 use super::{CommandError, DeliverBy, FutureRelease, MtPriority};
-use crate::server::Mail;
 
 /// A parameter as it came: `keyword[=value]` (RFC 5321 §4.1.2).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,31 +35,43 @@ pub struct Understood<'a> {
     pub rcpt: &'a [String],
 }
 
-/// Reads a parameter of MAIL that is none of the common ones.
-pub(super) fn of_mail<'b>(
-    mail: &mut Mail<'b>,
-    keyword: &'b str,
-    value: Option<&'b str>,
-    understood: &[String],
-) -> Result<(), CommandError> {
-    let is = |word| keyword.eq_ignore_ascii_case(word);
-    let needed = || value.ok_or(CommandError::Parameter);
-    if is("REQUIRETLS") {
-        // RFC 8689 §2: it takes no value.
-        if value.is_some() || mail.require_tls {
-            return Err(CommandError::Parameter);
+/// The parameters of MAIL that are none of the common ones.
+#[derive(Default)]
+pub(super) struct Extensions<'b> {
+    pub(super) require_tls: bool,
+    pub(super) future_release: Option<FutureRelease>,
+    pub(super) deliver_by: Option<DeliverBy>,
+    pub(super) mt_priority: Option<MtPriority>,
+    pub(super) others: Vec<Parameter<'b>>,
+}
+
+impl<'b> Extensions<'b> {
+    /// Reads one of them.
+    pub(super) fn read(
+        &mut self,
+        keyword: &'b str,
+        value: Option<&'b str>,
+        understood: &[String],
+    ) -> Result<(), CommandError> {
+        let is = |word| keyword.eq_ignore_ascii_case(word);
+        let needed = || value.ok_or(CommandError::Parameter);
+        if is("REQUIRETLS") {
+            // RFC 8689 §2: it takes no value.
+            if value.is_some() || self.require_tls {
+                return Err(CommandError::Parameter);
+            }
+            self.require_tls = true;
+            Ok(())
+        } else if is("HOLDFOR") || is("HOLDUNTIL") {
+            // RFC 4865 §4.2 (9): one of them, once.
+            once(&mut self.future_release, FutureRelease::parse(keyword, needed()?)?)
+        } else if is("BY") {
+            once(&mut self.deliver_by, DeliverBy::parse(needed()?)?)
+        } else if is("MT-PRIORITY") {
+            once(&mut self.mt_priority, MtPriority::parse(needed()?)?)
+        } else {
+            keep(&mut self.others, keyword, value, understood)
         }
-        mail.require_tls = true;
-        Ok(())
-    } else if is("HOLDFOR") || is("HOLDUNTIL") {
-        // RFC 4865 §4.2 (9): one of them, once.
-        once(&mut mail.future_release, FutureRelease::parse(keyword, needed()?)?)
-    } else if is("BY") {
-        once(&mut mail.deliver_by, DeliverBy::parse(needed()?)?)
-    } else if is("MT-PRIORITY") {
-        once(&mut mail.mt_priority, MtPriority::parse(needed()?)?)
-    } else {
-        keep(&mut mail.others, keyword, value, understood)
     }
 }
 

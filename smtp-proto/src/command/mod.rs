@@ -4,18 +4,18 @@
 
 mod deliver_by;
 mod dsn;
+mod envelope;
 mod extensions;
 mod forwarded;
 mod future_release;
 mod mt_priority;
+mod octets;
 mod parameters;
 
-use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::string::String;
 
-use pillarbox_core::Reply;
-use pillarbox_core::address::{AddressError, AddressFault, ForwardPath, ReversePath};
+use pillarbox_core::address::{AddressError, AddressFault};
+use pillarbox_core::{Reply, Text};
 
 use crate::server::{Hello, HelloVerb, Mail, Rcpt};
 pub use deliver_by::{ByMode, DeliverBy};
@@ -25,7 +25,7 @@ pub(crate) use forwarded::{XCLIENT, XFORWARD};
 pub use future_release::FutureRelease;
 pub(crate) use future_release::Utc;
 pub use mt_priority::MtPriority;
-use parameters::Parameters;
+use octets::{Begin, Front, front, is_end, is_host_name, is_uncontrolled, take};
 
 /// A command with its arguments, borrowed from its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,7 +156,7 @@ struct Row {
 }
 
 #[rustfmt::skip]
-const VERBS: [Row; 24] = [
+static VERBS: [Row; 24] = [
     Row { verb: Verb::Ehlo,     text: "EHLO",     waits: true,  prompt: true,  idle: true  },
     Row { verb: Verb::Helo,     text: "HELO",     waits: true,  prompt: true,  idle: true  },
     Row { verb: Verb::Lhlo,     text: "LHLO",     waits: true,  prompt: true,  idle: true  },
@@ -184,11 +184,30 @@ const VERBS: [Row; 24] = [
     Row { verb: Verb::Onex,     text: "ONEX",     waits: false, prompt: true,  idle: true  },
 ];
 
+/// The verbs as they are looked for.
+static FRONTS: [Front; VERBS.len()] = {
+    let mut fronts = [front(""); VERBS.len()];
+    let mut at = 0;
+    while at < VERBS.len() {
+        fronts[at] = front(VERBS[at].text);
+        at += 1;
+    }
+    fronts
+};
+
 impl Verb {
     /// The verb at the front of a line, in any case of letters; `None` if it is not known.
     pub fn of(line: &[u8]) -> Option<Verb> {
-        let word = first_word(line);
-        VERBS.iter().find(|row| row.text.as_bytes().eq_ignore_ascii_case(word)).map(|row| row.verb)
+        Verb::take(line).map(|(verb, _)| verb)
+    }
+
+    /// The verb at the front of a line, and what stands behind it.
+    #[inline(always)]
+    fn take(line: &[u8]) -> Option<(Verb, &[u8])> {
+        let begin = Begin::of(line);
+        let (row, front) = VERBS.iter().zip(&FRONTS).find(|(_, front)| begin.is(**front))?;
+        let mut rest = line;
+        (front.take(&mut rest, begin) && is_end(rest)).then_some((row.verb, rest))
     }
 
     /// The verb in capitals.
@@ -211,8 +230,9 @@ impl Verb {
         self.row().idle
     }
 
-    fn row(self) -> &'static Row {
-        VERBS.iter().find(|row| row.verb == self).expect("every verb has a row")
+    /// The rows stand in the order of the verbs.
+    const fn row(self) -> &'static Row {
+        &VERBS[self as usize]
     }
 }
 
@@ -288,6 +308,7 @@ impl CommandError {
 /// # Errors
 ///
 /// [`CommandError`] says what is wrong, and which reply that implies.
+#[inline]
 pub fn parse(line: &[u8]) -> Result<Command<'_>, CommandError> {
     parse_in(line, false)
 }
@@ -306,6 +327,7 @@ pub fn parse(line: &[u8]) -> Result<Command<'_>, CommandError> {
 /// # Errors
 ///
 /// As [`parse`].
+#[inline]
 pub fn parse_in(line: &[u8], utf8: bool) -> Result<Command<'_>, CommandError> {
     parse_with(line, utf8, Understood::default())
 }
@@ -328,26 +350,37 @@ pub fn parse_in(line: &[u8], utf8: bool) -> Result<Command<'_>, CommandError> {
 ///
 /// As [`parse`].
 pub fn parse_with<'b>(line: &'b [u8], utf8: bool, understood: Understood<'_>) -> Result<Command<'b>, CommandError> {
-    // RFC 5321 §4.1.2: a control octet inside a line is how one program is made to see two lines where another sees one.
-    if line.iter().any(|octet| octet.is_ascii_control()) {
-        return Err(CommandError::Octet);
-    }
-    let verb = Verb::of(line).ok_or(CommandError::Unknown)?;
-    let argument = line[verb.as_str().len()..].trim_ascii();
+    let (verb, argument) = Verb::take(line).ok_or_else(|| worst(line, CommandError::Unknown))?;
+    let argument = trim_spaces(argument);
     match verb {
-        Verb::Mail => return mail(argument, understood.mail).map(Command::Mail),
-        Verb::Rcpt => return rcpt(argument, utf8, understood.rcpt).map(Command::Rcpt),
-        Verb::Vrfy => return vrfy(argument),
-        _ => {}
+        Verb::Mail => envelope::mail(line, argument, understood.mail),
+        Verb::Rcpt => envelope::rcpt(line, argument, utf8, understood.rcpt),
+        Verb::Ehlo => hello(line, HelloVerb::Ehlo, argument),
+        Verb::Helo => hello(line, HelloVerb::Helo, argument),
+        Verb::Lhlo => hello(line, HelloVerb::Lhlo, argument),
+        verb if is_uncontrolled(line) => other(verb, argument),
+        _ => Err(CommandError::Octet),
+    }
+}
+
+/// What to say about a line that is refused.
+// RFC 5321 §4.1.2: a control octet inside a line is how one program is made to see two lines where another sees one. No command
+// is read with one in it, so only lines that are wrong need a look, and then nothing else that is wrong with them counts.
+#[cold]
+fn worst(line: &[u8], error: CommandError) -> CommandError {
+    if is_uncontrolled(line) { error } else { CommandError::Octet }
+}
+
+/// The commands whose argument is no path and no name of a host; without a control in it.
+fn other(verb: Verb, argument: &[u8]) -> Result<Command<'_>, CommandError> {
+    if verb == Verb::Vrfy {
+        return vrfy(argument);
     }
     // The paths tell addresses beyond ASCII apart from other mistakes; everywhere else they are just wrong.
     let argument = core::str::from_utf8(argument).ok().filter(|text| text.is_ascii()).ok_or(CommandError::Octet)?;
     // RFC 5321 §4.3.2: an argument where none belongs is a 501.
     let alone = |command| if argument.is_empty() { Ok(command) } else { Err(CommandError::Argument) };
     match verb {
-        Verb::Ehlo => hello(HelloVerb::Ehlo, argument),
-        Verb::Helo => hello(HelloVerb::Helo, argument),
-        Verb::Lhlo => hello(HelloVerb::Lhlo, argument),
         Verb::Data => alone(Command::Data),
         Verb::Bdat => bdat(argument),
         Verb::Rset => alone(Command::Rset),
@@ -362,7 +395,7 @@ pub fn parse_with<'b>(line: &'b [u8], utf8: bool, understood: Understood<'_>) ->
         Verb::XClient => forwarded::attributes(argument, XCLIENT).map(|told| Command::XClient(Box::new(told))),
         Verb::XForward => forwarded::attributes(argument, XFORWARD).map(|told| Command::XForward(Box::new(told))),
         Verb::Turn | Verb::Send | Verb::Soml | Verb::Saml | Verb::Verbose | Verb::Onex => Ok(Command::Obsolete),
-        Verb::Mail | Verb::Rcpt | Verb::Vrfy => unreachable!("returned above"),
+        Verb::Ehlo | Verb::Helo | Verb::Lhlo | Verb::Mail | Verb::Rcpt | Verb::Vrfy => unreachable!("read elsewhere"),
     }
 }
 
@@ -393,83 +426,33 @@ pub(crate) fn without_secrets(line: &[u8]) -> &[u8] {
     &line[..start + argument.iter().take_while(of_mechanism).count()]
 }
 
+/// The argument without the spaces around it.
+#[inline(always)]
+fn trim_spaces(mut argument: &[u8]) -> &[u8] {
+    while take(&mut argument, b' ') {}
+    while let [rest @ .., b' '] = argument {
+        argument = rest;
+    }
+    argument
+}
+
 fn first_word(line: &[u8]) -> &[u8] {
     line.split(|octet| *octet == b' ').next().unwrap_or_default()
 }
 
-fn hello(verb: HelloVerb, argument: &str) -> Result<Command<'_>, CommandError> {
-    if argument.is_empty() {
-        return Err(CommandError::Argument);
-    }
+#[inline(never)]
+fn hello<'b>(line: &[u8], verb: HelloVerb, argument: &'b [u8]) -> Result<Command<'b>, CommandError> {
     // Deviates from RFC 5321 §4.1.1.1: because many clients call themselves by a name that is no domain (an underscore, a
     // bare address in brackets that lack their tag). What could end the clause of a Received field stays out.
-    let fits = |octet: u8| octet.is_ascii_alphanumeric() || b"-._:[]".contains(&octet);
-    if argument.len() > 255 || !argument.bytes().all(fits) {
-        return Err(CommandError::HostName);
+    if (1..=255).contains(&argument.len()) && is_host_name(argument) {
+        return Ok(Command::Hello(Hello { verb, name: Text::from_checked(argument) }));
     }
-    Ok(Command::Hello(Hello { verb, name: Cow::Borrowed(argument) }))
-}
-
-/// `"FROM:" Reverse-path [SP Mail-parameters]`
-fn mail<'b>(argument: &'b [u8], understood: &[String]) -> Result<Mail<'b>, CommandError> {
-    let path = after_keyword(argument, "FROM:")?;
-    // The parameter that allows UTF-8 in the path stands behind it.
-    let (from, rest, needs_utf8) = match ReversePath::take(path, false) {
-        Ok((from, rest)) => (from, rest, None),
-        Err(error) if error.fault == AddressFault::NonAscii => match ReversePath::take(path, true) {
-            Ok((from, rest)) => (from, rest, Some(error)),
-            Err(invalid) if has_last_word(path, "SMTPUTF8") => return Err(CommandError::Sender(invalid)),
-            Err(_) => return Err(CommandError::Sender(error)),
-        },
-        Err(error) => return Err(CommandError::Sender(error)),
+    let error = match argument {
+        [] => CommandError::Argument,
+        name if !name.is_ascii() => CommandError::Octet,
+        _ => CommandError::HostName,
     };
-    let mut parameters = Parameters::of(rest, false)?;
-    let mut mail = Mail::new(from);
-    let mut body = None;
-    while let Some((keyword, value)) = parameters.next()? {
-        if keyword.eq_ignore_ascii_case("SIZE") {
-            parameters::once(&mut mail.size, parameters::size(value)?)?;
-        } else if keyword.eq_ignore_ascii_case("BODY") {
-            parameters::once(&mut body, parameters::body(value)?)?;
-        } else if keyword.eq_ignore_ascii_case("AUTH") {
-            parameters::once(&mut mail.auth, parameters::auth(value)?)?;
-        } else if keyword.eq_ignore_ascii_case("SMTPUTF8") {
-            // RFC 6531 §3.4: it takes no value.
-            if value.is_some() || mail.smtputf8 {
-                return Err(CommandError::Parameter);
-            }
-            mail.smtputf8 = true;
-        } else if keyword.eq_ignore_ascii_case("RET") {
-            parameters::once(&mut mail.ret, dsn::ret(value)?)?;
-        } else if keyword.eq_ignore_ascii_case("ENVID") {
-            parameters::once(&mut mail.envid, dsn::envid(value)?)?;
-        } else {
-            extensions::of_mail(&mut mail, keyword, value, understood)?;
-        }
-    }
-    mail.body = body.unwrap_or_default();
-    match needs_utf8 {
-        Some(error) if !mail.smtputf8 => Err(CommandError::Sender(error)),
-        _ => Ok(mail),
-    }
-}
-
-/// `"TO:" Forward-path [SP Rcpt-parameters]`
-fn rcpt<'b>(argument: &'b [u8], utf8: bool, understood: &[String]) -> Result<Rcpt<'b>, CommandError> {
-    let path = after_keyword(argument, "TO:")?;
-    let (to, rest) = ForwardPath::take(path, utf8).map_err(CommandError::Recipient)?;
-    let mut parameters = Parameters::of(rest, utf8)?;
-    let mut rcpt = Rcpt::new(to, 0);
-    while let Some((keyword, value)) = parameters.next()? {
-        if keyword.eq_ignore_ascii_case("NOTIFY") {
-            parameters::once(&mut rcpt.notify, dsn::notify(value)?)?;
-        } else if keyword.eq_ignore_ascii_case("ORCPT") {
-            parameters::once(&mut rcpt.orcpt, dsn::orcpt(value)?)?;
-        } else {
-            extensions::keep(&mut rcpt.others, keyword, value, understood)?;
-        }
-    }
-    Ok(rcpt)
+    Err(worst(line, error))
 }
 
 /// `"VRFY" SP String [SP "SMTPUTF8"]` (RFC 6531 §3.7.4.2)
@@ -488,16 +471,6 @@ fn has_last_word(text: &[u8], word: &str) -> bool {
     text.len()
         .checked_sub(word.len() + 1)
         .is_some_and(|at| text[at] == b' ' && text[at + 1..].eq_ignore_ascii_case(word.as_bytes()))
-}
-
-/// What stands behind `FROM:` or `TO:`.
-// Deviates from RFC 5321 §3.3: because clients put a space behind the colon, and nothing else can be meant by it.
-fn after_keyword<'b>(argument: &'b [u8], keyword: &str) -> Result<&'b [u8], CommandError> {
-    let (word, path) = argument.split_at_checked(keyword.len()).ok_or(CommandError::Argument)?;
-    if !word.eq_ignore_ascii_case(keyword.as_bytes()) {
-        return Err(CommandError::Argument);
-    }
-    Ok(path.trim_ascii_start())
 }
 
 /// `"BDAT" SP chunk-size [SP end-marker]` (RFC 3030 §2)

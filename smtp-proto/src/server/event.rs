@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use pillarbox_core::address::{ForwardPath, ReversePath};
 use pillarbox_core::crypto::HashAlgorithm;
 use pillarbox_core::sasl::{Credentials, Mechanism, ScramAnswer};
-use pillarbox_core::{Reply, WallTime};
+use pillarbox_core::{Reply, Text, WallTime};
 
 use crate::command::{ClientAttributes, DeliverBy, FutureRelease, MtPriority, Parameter};
 
@@ -122,13 +122,13 @@ pub struct Hello<'b> {
     pub verb: HelloVerb,
     /// What the client calls itself: a domain or an address literal, checked to hold nothing but printable ASCII (or
     /// UTF-8 letters) without parentheses, so that it can stand in a Received field.
-    pub name: Cow<'b, str>,
+    pub name: Text<'b>,
 }
 
 impl Hello<'_> {
     /// The same with bytes of its own.
     pub fn into_owned(self) -> Hello<'static> {
-        Hello { verb: self.verb, name: Cow::Owned(self.name.into_owned()) }
+        Hello { verb: self.verb, name: self.name.into_owned() }
     }
 }
 
@@ -295,15 +295,15 @@ impl Notify {
 #[non_exhaustive]
 pub struct Orcpt<'b> {
     /// The type of the address, usually `rfc822` or `utf-8` (RFC 6533 §3).
-    pub addr_type: Cow<'b, str>,
+    pub addr_type: Text<'b>,
     /// The address, decoded: printable, and ASCII unless the type is `utf-8`. It need not fit the type's own grammar.
-    pub address: Cow<'b, str>,
+    pub address: Text<'b>,
 }
 
 impl Orcpt<'_> {
     /// The same with bytes of its own.
     pub fn into_owned(self) -> Orcpt<'static> {
-        Orcpt { addr_type: owned(self.addr_type), address: owned(self.address) }
+        Orcpt { addr_type: self.addr_type.into_owned(), address: self.address.into_owned() }
     }
 }
 

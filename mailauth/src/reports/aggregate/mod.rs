@@ -19,6 +19,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 pub use super::period::Period;
+pub use crate::dkim::DkimResult;
 pub use collect::{Added, CollectLimits, Collected, Collector};
 pub use mail::{AggregateMail, Attachment};
 pub use name::{Packing, ReportName};
@@ -29,6 +30,7 @@ pub use parse::{ParseError, ParseLimits, Parsed};
 pub use read::{ReadError, ReadLimits};
 
 use crate::dmarc::{AlignmentMode, Method, OverrideReason, Policy};
+use crate::spf;
 use crate::words::words;
 
 /// An aggregate report as a value: of one domain, one period, one receiver.
@@ -291,28 +293,7 @@ words! {
 }
 
 words! {
-    /// Results of DKIM (RFC 8601 §2.7.1).
-    #[non_exhaustive]
-    pub enum DkimResult {
-        /// The message is not signed.
-        None = "none",
-        /// The signature is right.
-        Pass = "pass",
-        /// The signature is wrong.
-        Fail = "fail",
-        /// The signature is right, and not acceptable.
-        Policy = "policy",
-        /// The signature could not be worked on.
-        Neutral = "neutral",
-        /// A passing error.
-        TempError = "temperror",
-        /// A lasting error.
-        PermError = "permerror",
-    }
-}
-
-words! {
-    /// Results of SPF (RFC 8601 §2.7.2).
+    /// Results of SPF as reports have them (RFC 8601 §2.7.2): those of [`spf::SpfResult`], and one that is no result of a check.
     #[non_exhaustive]
     pub enum SpfResult {
         /// The domain has no record.
@@ -342,5 +323,19 @@ words! {
         MailFrom = "mfrom" | "mailfrom",
         /// HELO. RFC 7489 alone.
         Helo = "helo",
+    }
+}
+
+impl From<spf::SpfResult> for SpfResult {
+    fn from(result: spf::SpfResult) -> Self {
+        match result {
+            spf::SpfResult::None => SpfResult::None,
+            spf::SpfResult::Neutral => SpfResult::Neutral,
+            spf::SpfResult::Pass => SpfResult::Pass,
+            spf::SpfResult::Fail => SpfResult::Fail,
+            spf::SpfResult::SoftFail => SpfResult::SoftFail,
+            spf::SpfResult::TempError => SpfResult::TempError,
+            spf::SpfResult::PermError => SpfResult::PermError,
+        }
     }
 }

@@ -130,8 +130,8 @@ struct Quotes {
 impl Quotes {
     /// Reads on to an octet that is neither a quote nor a backslash.
     fn read(&mut self, text: &[u8], to: usize) {
-        for at in self.read..to {
-            match text[at] {
+        for (at, octet) in text.iter().enumerate().take(to).skip(self.read) {
+            match octet {
                 b'\\' => self.is_escaped = !self.is_escaped,
                 b'"' if !self.is_escaped => self.last = [self.last[1], Some(at)],
                 _ => self.is_escaped = false,
