@@ -234,7 +234,7 @@ impl ServerSession {
                 if in_transaction {
                     return Err(replies::sequence("Not while a transaction is open"));
                 }
-                let (progress, login) = self.begin_login(mechanism, initial)?;
+                let (progress, login) = self.begin_login(mechanism, initial.as_ref())?;
                 Ok(Decision::Exchange(progress, login))
             }
             Command::Quit | Command::Bdat { .. } => unreachable!("served before this is called"),

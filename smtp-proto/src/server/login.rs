@@ -11,7 +11,7 @@ use super::commands::Next;
 use super::session::ServerSession;
 use super::state::{Question, State};
 use super::{CloseReason, Event, Identity, replies};
-use crate::command::{self, Verb};
+use crate::command::{self, InitialResponse, Verb};
 
 /// A SASL exchange that is under way.
 #[derive(Debug)]
@@ -24,11 +24,15 @@ pub(super) struct Login {
 
 impl ServerSession {
     /// AUTH where it may be said: begins an exchange by a mechanism that is on offer.
-    pub(super) fn begin_login(&self, mechanism: &str, initial: Option<&str>) -> Result<(Progress, Login), Reply> {
+    pub(super) fn begin_login(
+        &self,
+        mechanism: &str,
+        initial: Option<&InitialResponse<'_>>,
+    ) -> Result<(Progress, Login), Reply> {
         let mechanism = Mechanism::parse(mechanism).ok_or_else(replies::unknown_mechanism)?;
         let exchange = ServerExchange::among(&self.config.mechanisms, &mechanism, self.tls.as_ref());
         let mut exchange = exchange.map_err(|_| replies::unknown_mechanism())?;
-        let initial = initial.map(|text| decode_initial_response(text.as_bytes())).transpose();
+        let initial = initial.map(|text| decode_initial_response(text.expose().as_bytes())).transpose();
         let initial = initial.map_err(SaslError::reply)?;
         let progress = exchange.start(initial.as_deref());
         Ok((progress, Login { mechanism, exchange, refusal: None }))
