@@ -91,11 +91,7 @@ const MESSAGES: [(&str, &[&str]); 21] = [
     ("fakePayPal.eml", &["example.net; dkim=pass (good signature) header.d=unrelated.com"]),
     (
         "multiple_arh-newest_no_authserv.eml",
-        &[
-            "! no value",
-            "unrelated.com; dkim=pass header.d=unrelated.com",
-            "! no value",
-        ],
+        &["! no value", "unrelated.com; dkim=pass header.d=unrelated.com", "! no value"],
     ),
     (
         "multiple_arh-newest_no_result.eml",
