@@ -123,7 +123,7 @@ fn arc(verification: &arc::Verification) -> MethodResult {
     let mut result = MethodResult::new(Keyword::ARC, word(verification.result.as_str()));
     result.reason = verification.reason.map(crate::authres::Text::new);
     match verification.sets.last() {
-        Some(last) => result.comment(format!("{} sets, the last by {}", last.instance, last.sealer)),
+        Some(last) => result.comment(format!("set {} by {}", last.instance, last.sealer)),
         None => result,
     }
 }
