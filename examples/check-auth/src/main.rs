@@ -41,7 +41,7 @@ enum Command {
     /// Writes the message with a DKIM signature for each key.
     Sign(sign::SignArgs),
     /// Checks the message as `check-auth` does, and writes it with an ARC set that tells the result.
-    Seal(sign::SealArgs),
+    Seal(Box<sign::SealArgs>),
     /// Makes a key. The private half is printed, or written to --out; then comes the record for the DNS.
     Keygen(keys::KeygenArgs),
 }
