@@ -74,6 +74,8 @@ impl HeaderReader {
 
     fn complete<'b>(&mut self, body: &'b [u8]) -> Intake<'b> {
         self.state = State::Body;
+        // It may be kept for long, and has grown by doubling.
+        self.header.shrink_to_fit();
         Intake::Complete(Arc::new(Header::new(core::mem::take(&mut self.header))), body)
     }
 
