@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "the tables of the suites are printed")]
 
+#[path = "../../mailcore/tests/shared/mod.rs"]
 mod shared;
 
 use pillarbox_auth::authres::{
@@ -91,11 +92,7 @@ const MESSAGES: [(&str, &[&str]); 21] = [
     ("fakePayPal.eml", &["example.net; dkim=pass (good signature) header.d=unrelated.com"]),
     (
         "multiple_arh-newest_no_authserv.eml",
-        &[
-            "! no value",
-            "unrelated.com; dkim=pass header.d=unrelated.com",
-            "! no value",
-        ],
+        &["! no value", "unrelated.com; dkim=pass header.d=unrelated.com", "! no value"],
     ),
     (
         "multiple_arh-newest_no_result.eml",
