@@ -10,6 +10,7 @@ pub mod dkim;
 pub mod dmarc;
 pub mod from;
 pub mod idn;
+pub mod inbound;
 pub mod iprev;
 pub mod mta_sts;
 pub mod reports;

@@ -61,7 +61,7 @@ pub struct Verifier {
     now: u64,
     reader: HeaderReader,
     /// Until all keys were tried.
-    header: Option<Header>,
+    header: Option<Arc<Header>>,
     bodies: BodyHashes,
     lookups: KeyLookups,
     jobs: Vec<Job>,
@@ -113,13 +113,19 @@ impl Verifier {
     pub fn finish(&mut self) {
         if !self.finished {
             let intake = self.reader.finish();
-            self.take(intake);
-            self.bodies.finish();
-            self.finished = true;
+            self.end(intake);
         }
     }
 
-    fn take(&mut self, intake: Intake<'_>) {
+    /// The message is complete, and this is what is left of it.
+    pub(crate) fn end(&mut self, intake: Intake<'_>) {
+        self.take(intake);
+        self.bodies.finish();
+        self.finished = true;
+    }
+
+    /// Takes a part of the message from the reader of somebody else, or from its own.
+    pub(crate) fn take(&mut self, intake: Intake<'_>) {
         match intake {
             Intake::Header | Intake::Refused => {}
             Intake::Complete(header, body) => {
@@ -132,7 +138,7 @@ impl Verifier {
     }
 
     /// Reads all signatures and takes up those that can be verified.
-    fn begin(&mut self, header: Header) {
+    fn begin(&mut self, header: Arc<Header>) {
         self.verification.from_fields = header.named(b"from").len();
         let authors = author_domains(&header);
         // Those that can be verified, and whether they are of an author's domain.

@@ -29,7 +29,7 @@ pub use authenticator::{Authenticator, Identity, LoginAttempt, LoginOutcome, Mem
 pub use clock::{Clock, SystemClock};
 pub use observer::{Direction, Observer, Silent};
 pub use policy::{AllowList, Policy, Session, Verdict};
-pub use resolver::{Resolver, resolve};
+pub use resolver::{Resolver, resolve, resolve_within};
 pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Notices, Outcome, SinkError};
 pub use store::{
     Append, AppendedMessage, Copied, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageReader,
