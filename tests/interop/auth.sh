@@ -43,7 +43,7 @@ fail() {
 }
 
 listens() { # address, port
-    for _ in $(seq 400); do
+    for _ in $(seq 1200); do
         if (: <"/dev/tcp/$1/$2") 2>/dev/null; then return; fi
         sleep 0.05
     done
