@@ -6,7 +6,7 @@ use pillarbox_core::Reply;
 use pillarbox_core::address::{ForwardPath, ReversePath};
 use pillarbox_smtp::server::{BodyKind, Notify, Orcpt, Ret};
 
-use super::BoxFuture;
+use super::{BoxFuture, Session};
 
 /// Who a message is from and for, with what the sink needs to write about its way here.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct Envelope {
     pub envid: Option<String>,
     /// What notices are wanted about each of the recipients, in their order. Empty: nobody said.
     pub notices: Vec<Notices>,
+    /// The session that brings it.
+    pub session: Session,
 }
 
 /// What the sender said about notices on one recipient (RFC 3461 §4.1, §4.2).
@@ -66,6 +68,7 @@ impl Envelope {
             ret: None,
             envid: None,
             notices: Vec::new(),
+            session: Session::default(),
         }
     }
 }
