@@ -43,10 +43,10 @@ fn aggregate(data: &[u8]) {
 }
 
 fn feedback(data: &[u8]) {
-    let (feedback, _) = Feedback::parse(data, &FeedbackLimits::default());
-    let text = feedback.to_text();
-    let (again, _) = Feedback::parse(text.as_bytes(), &FeedbackLimits::default());
-    assert_eq!(again, feedback, "{text}");
+    let read = |octets: &[u8]| Feedback::parse(octets, &FeedbackLimits::default()).0;
+    // What no field can hold is taken out when it is written; from then on nothing changes.
+    let once = read(read(data).to_text().as_bytes());
+    assert_eq!(read(once.to_text().as_bytes()), once);
 }
 
 fn tls(data: &[u8]) {
