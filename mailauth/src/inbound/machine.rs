@@ -1,5 +1,6 @@
 //! The machine: what a session says goes in, and all methods run beside each other.
 
+use alloc::borrow::ToOwned as _;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -296,14 +296,14 @@ impl Connection {
                 self.verdict(&what, verdict)
             }
             Question::Data => {
-                let trace = self.trace_fields();
+                let (trace, session) = (self.trace_fields(), self.facts.clone());
                 if let Some(transaction) = &mut self.transaction
                     && policy.wants_header(&self.facts)
                 {
                     transaction.collect_header(shared.config.limits.header);
                 }
                 let Some(transaction) = &mut self.transaction else { return Answer::Refuse(local_error()) };
-                match self.wire.answer(Box::pin(transaction.begin(parts, trace))).await {
+                match self.wire.answer(Box::pin(transaction.begin(parts, session, trace))).await {
                     Ok(()) => Answer::Accept,
                     Err(error) => {
                         self.failed("message", &error);
