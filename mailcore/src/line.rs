@@ -51,7 +51,7 @@ impl LineScanner {
     pub fn scan(&mut self, input: &[u8], max: usize) -> Scan {
         let window = &input[..input.len().min(max)];
         let mut rest = window.get(self.scanned..).unwrap_or_default();
-        while let Some(found) = memchr(b'\n', rest) {
+        while let Some(found) = find_lf(rest) {
             rest = &rest[found + 1..];
             let len = window.len() - rest.len();
             if let [.., b'\r', b'\n'] = window[..len] {
@@ -143,6 +143,29 @@ pub fn forbidden_octet(line: &[u8]) -> Option<(usize, u8)> {
     memchr3(0, b'\r', b'\n', content).map(|at| (at, content[at]))
 }
 
+/// The place of the first LF.
+#[inline(always)]
+fn find_lf(octets: &[u8]) -> Option<usize> {
+    // Many commands are shorter, and a search that is fast in long texts takes longer to begin.
+    if octets.len() > 32 {
+        return memchr(b'\n', octets);
+    }
+    match (octets.first_chunk(), octets.last_chunk()) {
+        // Both blocks may have octets in common.
+        (Some(first), Some(last)) => find_lf_in(first).or_else(|| find_lf_in(last).map(|at| octets.len() - 16 + at)),
+        _ => memchr(b'\n', octets),
+    }
+}
+
+#[inline(always)]
+fn find_lf_in(block: &[u8; 16]) -> Option<usize> {
+    const EACH: u128 = 0x0101_0101_0101_0101_0101_0101_0101_0101;
+    let others = u128::from_le_bytes(*block) ^ (EACH * b'\n' as u128);
+    // The highest bit of the first LF; bits of later octets may be wrong, as the subtraction carries.
+    let found = others.wrapping_sub(EACH) & !others & (0x80 * EACH);
+    (found != 0).then(|| (found.trailing_zeros() / 8) as usize)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,6 +178,22 @@ mod tests {
         assert_eq!(scanner.scan(b"a\nb\rc\r\r\n", 512), Scan::Line { len: 8 });
         assert_eq!(scanner.scan(b"\n\r", 512), Scan::Incomplete);
         assert_eq!(scanner.scan(b"\n\r\n", 512), Scan::Line { len: 3 });
+    }
+
+    #[test]
+    fn the_first_lf_is_found() {
+        for len in 0..70 {
+            assert_eq!(find_lf(&vec![b'x'; len]), None);
+            for first in 0..len {
+                let mut octets = vec![b'x'; len];
+                octets[first] = b'\n';
+                // Neighbours that a carry could take for it.
+                octets[first + 1..].fill(0x0b);
+                assert_eq!(find_lf(&octets), Some(first), "{first} of {len}");
+                octets[first] = 0x8a;
+                assert_eq!(find_lf(&octets), None);
+            }
+        }
     }
 
     #[test]

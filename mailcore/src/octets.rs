@@ -11,19 +11,26 @@
 /// ```
 #[inline(always)]
 pub fn all(octets: &[u8], fits: impl Fn(u8) -> bool) -> bool {
-    let Some(last) = octets.last_chunk::<16>() else {
+    let Some((first, rest)) = octets.split_first_chunk::<16>() else {
         return match (octets.first_chunk::<8>(), octets.last_chunk::<8>()) {
             (Some(first), Some(last)) => all_of(first, &fits) & all_of(last, fits),
             _ => octets.iter().all(|octet| fits(*octet)),
         };
     };
-    for block in octets.as_chunks::<16>().0 {
+    // The last block may have octets in common with the one before it.
+    let last = octets.last_chunk::<16>().unwrap_or(first);
+    if !all_of(first, &fits) || !all_of(last, &fits) {
+        return false;
+    }
+    if rest.len() <= 16 {
+        return true;
+    }
+    for block in rest.as_chunks::<16>().0 {
         if !all_of(block, &fits) {
             return false;
         }
     }
-    // It may have octets in common with the block before it.
-    all_of(last, fits)
+    true
 }
 
 #[inline(always)]

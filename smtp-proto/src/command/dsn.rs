@@ -60,23 +60,28 @@ pub(super) fn notify(parameters: &mut Parameters<'_>) -> Result<Notify, CommandE
 }
 
 /// RFC 3461 §4.2: `addr-type ";" xtext`
+#[inline(always)]
 pub(super) fn orcpt<'b>(parameters: &mut Parameters<'b>) -> Result<Orcpt<'b>, CommandError> {
+    const RFC822: Front = front("RFC822;");
     let value = parameters.octets();
-    if value.len() > ORCPT_MAX {
-        return Err(CommandError::Parameter);
-    }
+    let mut address = value;
     // Nearly all are of this form.
-    if let Some((addr_type, [b';', address @ ..])) = value.split_at_checked("rfc822".len())
-        && addr_type.eq_ignore_ascii_case(b"rfc822")
-        && !address.is_empty()
+    if RFC822.take(&mut address, Begin::of(value))
+        && (1..=ORCPT_MAX - "RFC822;".len()).contains(&address.len())
         && is_xchars(address)
     {
+        let addr_type = &value[.."RFC822".len()];
         return Ok(Orcpt { addr_type: Text::from_checked(addr_type), address: Text::from_checked(address) });
     }
-    let value = parameters.checked(value)?;
+    any_orcpt(parameters.checked(value)?)
+}
+
+/// The same with an address of any type.
+#[cold]
+fn any_orcpt(value: &str) -> Result<Orcpt<'_>, CommandError> {
     let (addr_type, encoded) = value.split_at(run(value.as_bytes(), atext));
     let encoded = encoded.strip_prefix(';').ok_or(CommandError::Parameter)?;
-    if addr_type.is_empty() || encoded.is_empty() {
+    if value.len() > ORCPT_MAX || addr_type.is_empty() || encoded.is_empty() {
         return Err(CommandError::Parameter);
     }
     let address = if addr_type.eq_ignore_ascii_case("utf-8") { unitext(encoded) } else { printable(encoded) };

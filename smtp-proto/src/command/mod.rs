@@ -374,6 +374,7 @@ fn worst(line: &[u8], error: CommandError) -> CommandError {
 }
 
 /// The commands whose argument is no path and no name of a host; without a control in it.
+#[inline(never)]
 fn other(verb: Verb, argument: &[u8]) -> Result<Command<'_>, CommandError> {
     if verb == Verb::Vrfy {
         return vrfy(argument);

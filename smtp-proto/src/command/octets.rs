@@ -39,7 +39,7 @@ pub(super) fn is_value(octets: &[u8]) -> bool {
 }
 
 /// The same of xtext that stands for itself (RFC 3461 §4).
-#[inline]
+#[inline(never)]
 pub(super) fn is_xchars(octets: &[u8]) -> bool {
     all(octets, |octet| is_in(octet, b'!', b'~') & (octet != b'=') & (octet != b'+'))
 }
