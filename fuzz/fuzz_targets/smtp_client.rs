@@ -8,8 +8,19 @@ use client_subject::Client;
 use libfuzzer_sys::fuzz_target;
 use pillarbox_core::{dialog, laws};
 
-const CONFIGURATIONS: [&str; 5] =
-    ["starttls=never", "starttls=offered", "starttls=required", "protocol=lmtp", "login login-in-clear"];
+const CONFIGURATIONS: [&str; 11] = [
+    "starttls=never",
+    "starttls=offered",
+    "starttls=required",
+    "protocol=lmtp",
+    "login login-in-clear",
+    "login crypto",
+    "login crypto implicit-tls exporter",
+    "login=token implicit-tls",
+    "chunking chunk=512",
+    "chunking chunk=512 protocol=lmtp",
+    "chunking no-pipelining output=1024",
+];
 
 fuzz_target!(|data: &[u8]| {
     let Some((choice, replies)) = data.split_first() else { return };

@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use pillarbox_core::{dialog, laws};
 use server_subject::ServerSubject;
 
-const CONFIGURATIONS: [&str; 7] = [
+const CONFIGURATIONS: [&str; 9] = [
     "protocol=smtp",
     "starttls auth=PLAIN,LOGIN auth_without_tls message_size_max=100 recipients_max=2",
     "tls auth=PLAIN,LOGIN auth_required sasl_line_max=512",
@@ -16,6 +16,8 @@ const CONFIGURATIONS: [&str; 7] = [
     "protocol=lmtp",
     "message_size_max=60 refused_size_max=0 field_size_max=30 header_size_max=50 fields_max=3 received_max=1",
     "binary_mime smtputf8 dsn message_size_max=100",
+    "tls xclient xforward etrn expn require_tls deliver_by=60 mt_priority=p tell_limits mails_max=4 recipient_domains_max=2 mail_parameters=X-A",
+    "submission future_release=60 deliver_by=0 stress xclient",
 ];
 
 fuzz_target!(|data: &[u8]| {

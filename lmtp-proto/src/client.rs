@@ -1,6 +1,8 @@
 //! The client's side of LMTP: the SMTP client session that says LHLO and reads one final reply per recipient.
 //!
-//! Everything else is as in SMTP, so the words are those of [`pillarbox_smtp::client`]; [`config`] makes the difference.
+//! So it is behind DATA and behind the last BDAT (RFC 2033 §4.2, §4.3). Everything else is as in SMTP, so the words are those of
+//! [`pillarbox_smtp::client`]; [`config`] makes the difference. Which port is connected to is for whoever opens the socket to
+//! see to: not 25 (§5).
 //!
 //! Two recipients, one of them over quota (RFC 2033 §4.2); the server is played by hand:
 //!
@@ -35,7 +37,7 @@
 //!     session.consume_output(Time::ZERO, usize::MAX);
 //! }
 //! let [RecipientOutcome::Delivered(kept), RecipientOutcome::Later(Some(full))] = &outcomes[..] else { panic!() };
-//! assert_eq!((kept.text(), full.text()), ("kept for u", "v is over quota"));
+//! assert_eq!((kept.reply.text(), full.text()), ("kept for u", "v is over quota"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

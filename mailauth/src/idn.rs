@@ -1,5 +1,5 @@
-//! Internationalised domain names (RFC 5890) by punycode (RFC 3492), without any mapping: what is not in its normal form is
-//! another name, and gets no help here to look like one that exists.
+//! Internationalised domain names (RFC 5890) by punycode (RFC 3492), without any mapping. A name that is not in its normal
+//! form is refused: programs that map names take it for another one, so that what is checked and what is shown could differ.
 
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -16,7 +16,9 @@ pub struct IdnError;
 ///
 /// # Errors
 ///
-/// [`IdnError`] if a label has no A-label of at most 63 octets.
+/// [`IdnError`] if a label has no A-label of at most 63 octets, or holds a character that no U-label has because programs
+/// change it or leave it out (RFC 5892 §2): a capital letter beyond ASCII, one of another width or style, one that is not
+/// shown, or a mark that could be part of the letter before it.
 ///
 /// ```
 /// use pillarbox_auth::idn;
@@ -38,6 +40,9 @@ pub fn to_ascii(domain: &str) -> Result<Cow<'_, str>, IdnError> {
         if label.is_ascii() {
             ascii.push_str(label);
         } else {
+            if label.chars().any(is_unstable) {
+                return Err(IdnError);
+            }
             ascii.push_str("xn--");
             let start = ascii.len();
             encode(label, &mut ascii)?;
@@ -75,8 +80,76 @@ pub fn to_unicode(domain: &str) -> Cow<'_, str> {
 
 fn is_shown(label: &str) -> bool {
     !label.is_ascii()
+        && !label.chars().any(is_unstable)
         && !label.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '.' | '@' | '<' | '>'))
 }
+
+/// Whether a character may stand for others, or for nothing, in programs that map names. All that RFC 5892 leaves out would
+/// take large tables; these are the capitals, and the blocks by which a name in a common script could be imitated: of what
+/// is ignored, composed, or of another width or style. Some of their characters would be allowed, and stand in hardly any
+/// name.
+fn is_unstable(c: char) -> bool {
+    let is_capital = || !c.is_ascii() && c.to_lowercase().ne([c]);
+    UNSTABLE.iter().any(|(first, last)| (*first..=*last).contains(&u32::from(c))) || is_capital()
+}
+
+const UNSTABLE: [(u32, u32); 46] = [
+    // Signs and small figures of Latin-1, but for the middle dot, which Catalan has.
+    (0xa0, 0xb6),
+    (0xb8, 0xbf),
+    // Letters that stand for two, and the long s.
+    (0x132, 0x133),
+    (0x13f, 0x140),
+    (0x149, 0x149),
+    (0x17f, 0x17f),
+    (0x1c4, 0x1cc),
+    (0x1f1, 0x1f3),
+    // Small letters above the line, spacing marks.
+    (0x2b0, 0x2b8),
+    (0x2d8, 0x2dd),
+    (0x2e0, 0x2e4),
+    // Combining marks, and what joins or is not shown.
+    (0x300, 0x36f),
+    (0x37a, 0x37a),
+    (0x37e, 0x37e),
+    (0x61c, 0x61c),
+    (0x653, 0x655),
+    // Parts of Korean syllables.
+    (0x1100, 0x11ff),
+    (0x17b4, 0x17b5),
+    (0x180b, 0x180f),
+    (0x1ab0, 0x1aff),
+    (0x1d2c, 0x1dff),
+    (0x1e9a, 0x1e9b),
+    // Punctuation, letters above and below the line, signs made of letters, figures in circles.
+    (0x2000, 0x218f),
+    (0x2460, 0x24ff),
+    (0x2a74, 0x2a76),
+    (0x2c7c, 0x2c7d),
+    // The ideographic space, radicals, Japanese marks that join the letter before them, signs in squares.
+    (0x2e80, 0x2fff),
+    (0x3000, 0x3000),
+    (0x3099, 0x309c),
+    (0x3131, 0x318f),
+    (0x3192, 0x319f),
+    (0x3200, 0x33ff),
+    (0xa7f2, 0xa7f9),
+    (0xa960, 0xa97f),
+    (0xd7b0, 0xd7ff),
+    // Forms kept for other encodings, selectors of forms, letters of another width.
+    (0xf900, 0xfdff),
+    (0xfe00, 0xfeff),
+    (0xff00, 0xfff8),
+    (0x10780, 0x107bf),
+    // Letters of mathematics, in circles and in squares; what is never shown.
+    (0x1bca0, 0x1bca3),
+    (0x1d100, 0x1d1ff),
+    (0x1d400, 0x1d7ff),
+    (0x1ee00, 0x1eeff),
+    (0x1f100, 0x1f1ff),
+    (0x1fbf0, 0x1fbf9),
+    (0xe0000, 0xe0fff),
+];
 
 fn encodes_to(label: &str, encoded: &str) -> bool {
     let mut again = String::new();
@@ -227,6 +300,9 @@ mod tests {
         assert_eq!(to_unicode("a.XN--bcher-kva.example"), "a.bücher.example");
         // Not what it would be encoded to, and one that would hide an `@`.
         for name in ["xn--.example", "xn--abc-.example", "xn--a@-\u{80}", "xn--99999999999.example"] {
+            assert_eq!(to_unicode(name), name);
+        }
+        for name in ["xn--legit-4ha.example", "xn--legit-mt3b.example", "xn--BCHER-2pa.example"] {
             assert_eq!(to_unicode(name), name);
         }
         assert_eq!(to_ascii(&"ü".repeat(64)), Err(IdnError));

@@ -48,6 +48,42 @@ fn what_is_read() {
     }
 }
 
+/// A program that maps names as older IDNA has it takes each of these for another domain than the one whose policy would be
+/// looked up, and shows the same as for that one.
+#[test]
+fn names_that_look_like_others_are_none() {
+    for domain in [
+        "B\u{dc}CHER.example",
+        "bu\u{308}cher.example",
+        "legit\u{ad}.example",
+        "le\u{200b}git.example",
+        "le\u{200d}git.example",
+        "legit.example\u{2060}",
+        "\u{202e}legit.example",
+        "\u{feff}legit.example",
+        "\u{ff4c}egit.example",
+        "\u{1d425}egit.example",
+        "le\u{fe0f}git.example",
+        "e\u{fb03}cient.example",
+        "legit\u{2024}example",
+        "\u{304b}\u{3099}.example",
+        "\u{1100}\u{1161}.example",
+        "\u{212a}.example",
+    ] {
+        assert_eq!(read_value(&format!(" <a@{domain}>")).fault(), Some(FromFault::NotAName), "{domain:?}");
+    }
+    for (domain, ascii) in [
+        ("B\u{fc}cher.EXAMPLE", "xn--bcher-kva.example"),
+        ("stra\u{df}e.example", "xn--strae-oqa.example"),
+        ("l\u{b7}l.example", "xn--ll-0ea.example"),
+        ("\u{98df}\u{72ee}.example", "xn--85x722f.example"),
+        ("\u{ac00}.example", "xn--o39a.example"),
+        ("\u{304c}.example", "xn--v8j.example"),
+    ] {
+        assert_eq!(self::domain(&read_value(&format!(" <a@{domain}>"))), Ok(ascii), "{domain}");
+    }
+}
+
 #[test]
 fn what_is_no_address() {
     for value in ["", " ", " (only a comment)", " undisclosed recipients:;", " a:; , b: , ;", ","] {

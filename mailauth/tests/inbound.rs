@@ -357,7 +357,7 @@ fn replies_and_dispositions() {
     verdicts.override_disposition(OverrideReason::LocalPolicy, Disposition::Quarantine);
     assert_eq!((reply(&verdicts), verdicts.disposition()), (String::new(), Disposition::Quarantine));
 
-    let down = zone.clone().failing("_dmarc.example.net");
+    let down = zone.failing("_dmarc.example.net");
     let other = MESSAGE.replace("joe@example.org", "joe@example.net");
     let verdicts = verdicts_of(config(), AWAY, other.as_bytes(), &down);
     assert_eq!(reply(&verdicts), "451 4.7.1 DMARC cannot be checked for now, try again later");

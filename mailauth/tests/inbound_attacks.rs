@@ -10,13 +10,11 @@
 #[path = "messages/keys.rs"]
 mod keys;
 mod messages;
-#[path = "../../mailcore/tests/shared/mod.rs"]
-mod shared;
 
 use std::sync::Arc;
 
 use keys::{ed25519, record, sign_with_tags};
-use messages::{Streamed, in_all_ways};
+use messages::{Streamed, in_all_ways, suite_json, text};
 use pillarbox_auth::RingCrypto;
 use pillarbox_auth::arc::ArcResult;
 use pillarbox_auth::authres::AuthenticationResults;
@@ -27,7 +25,6 @@ use pillarbox_auth::spf::SpfResult;
 use pillarbox_core::address::ReversePath;
 use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsStep, FixedZone, QuestionId, Record};
 use serde_json::Value;
-use shared::{suite, text};
 
 const NOW: u64 = 1_700_000_000;
 
@@ -197,7 +194,7 @@ fn check_methods(id: u64, verdicts: &Verdicts, names: &[String]) {
 
 #[test]
 fn no_attack_gets_through() {
-    let Some(suite) = suite("attacks/composition.json") else { return };
+    let Some(suite) = suite_json("attacks/composition.json") else { return };
     let cases = suite["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 35);
     let (mut at_mail, mut refused, mut taken) = (0, 0, Vec::new());

@@ -6,9 +6,9 @@ use std::sync::Mutex;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use peak_alloc::PeakAlloc;
+use pillarbox_auth::dmarc::{self, Policy};
 use pillarbox_auth::reports::aggregate::{
-    CollectLimits, Collector, Disposition, Observation, ParseLimits, Policy, PublishedPolicy, Report, SpfResult,
-    SpfSeen,
+    ActionDisposition, CollectLimits, Collector, Observation, ParseLimits, PublishedPolicy, Report, SpfResult, SpfSeen,
 };
 use pillarbox_auth::reports::{UnpackLimits, unpack};
 use pillarbox_core::dns::Name;
@@ -95,10 +95,11 @@ fn a_collector_costs_what_it_says() {
             let mut collector = Collector::new(limits.clone());
             for number in 0..40_000_u32 {
                 let domain = format!("d{}.example", number % 100).parse().unwrap();
-                let policy = PublishedPolicy::new(domain, Policy::None);
+                let policy = PublishedPolicy::new(domain, dmarc::Record::new(Policy::None));
                 let human_result = Some("x".repeat(text_len));
                 let spf = SpfSeen { domain: author.clone(), result: SpfResult::Fail, human_result };
-                let mut message = Observation::new(&policy, number.to_be_bytes().into(), &author, Disposition::None);
+                let mut message =
+                    Observation::new(&policy, number.to_be_bytes().into(), &author, ActionDisposition::None);
                 message.spf = Some(&spf);
                 collector.add(&message);
             }

@@ -143,6 +143,8 @@ pub enum PrivateKeyDer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HashAlgorithm {
+    /// MD5. Broken; nothing but CRAM-MD5 (RFC 2195) asks for it, and only where somebody wants that.
+    Md5,
     /// SHA-1. Broken for signatures, sound in HMAC and PBKDF2 (RFC 6194 §2), where SCRAM-SHA-1 needs it.
     Sha1,
     /// SHA-256.
@@ -156,6 +158,7 @@ impl HashAlgorithm {
     #[expect(clippy::len_without_is_empty, reason = "no digest is empty")]
     pub const fn len(self) -> usize {
         match self {
+            HashAlgorithm::Md5 => 16,
             HashAlgorithm::Sha1 => 20,
             HashAlgorithm::Sha256 => 32,
             HashAlgorithm::Sha512 => 64,

@@ -154,6 +154,7 @@
 //! |---|---|
 //! | [`Machine`], [`Step`], [`Misuse`], [`LayerFacts`] | the contract, and its laws |
 //! | [`Time`], [`WallTime`], [`Random`], [`Secret`] | what machines are given instead of a clock, a random source, a plain password |
+//! | [`Text`] | text out of a command, checked and not yet a `str` |
 //! | [`Reply`], [`EnhancedCode`] | replies of SMTP and LMTP |
 //! | [`address`] | envelope addresses and paths |
 //! | [`line`](mod@line) | command lines: CRLF and nothing else, in linear time however slowly they come |
@@ -162,7 +163,9 @@
 //! | [`sasl`] | login exchanges of both sides |
 //! | [`crypto`] | the hashes that those need, as a trait |
 //! | [`dns`] | questions and answers, machines that ask, a fixed zone for tests, zone files |
+//! | [`octets`] | looking at many octets at once |
 //! | [`mutf7`] | names of mailboxes in IMAP4rev1 and Maildir++ |
+//! | [`proxy`] | the PROXY protocol of load balancers, in front of a session |
 #![cfg_attr(
     feature = "dialog",
     doc = "| [`dialog`], [`laws`] | the player of dialog files and the kit that checks the laws (feature `dialog`) |"
@@ -208,10 +211,13 @@ pub mod laws;
 pub mod line;
 mod machine;
 pub mod mutf7;
+pub mod octets;
+pub mod proxy;
 mod random;
 mod reply;
 pub mod sasl;
 mod secret;
+mod text;
 mod time;
 
 /// So that the tests of this crate and those in `tests/` share what they stand on.
@@ -229,4 +235,5 @@ pub use machine::{Layer, LayerFacts, Machine, Misuse, Step, TlsFacts, UpgradeErr
 pub use random::{Random, SeededRandom};
 pub use reply::{EnhancedCode, Reply};
 pub use secret::Secret;
+pub use text::Text;
 pub use time::{Civil, Time, WallTime, Zone};

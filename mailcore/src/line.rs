@@ -47,16 +47,17 @@ impl LineScanner {
     ///
     /// After [`Scan::Line`] and [`Scan::TooLong`] the scanner starts anew. The answer depends on the bytes alone, never on
     /// how they were cut.
+    #[inline]
     pub fn scan(&mut self, input: &[u8], max: usize) -> Scan {
         let window = &input[..input.len().min(max)];
-        let mut at = self.scanned.min(window.len());
-        while let Some(found) = memchr(b'\n', &window[at..]) {
-            let lf = at + found;
-            if lf > 0 && window[lf - 1] == b'\r' {
+        let mut rest = window.get(self.scanned..).unwrap_or_default();
+        while let Some(found) = memchr(b'\n', rest) {
+            rest = &rest[found + 1..];
+            let len = window.len() - rest.len();
+            if let [.., b'\r', b'\n'] = window[..len] {
                 self.scanned = 0;
-                return Scan::Line { len: lf + 1 };
+                return Scan::Line { len };
             }
-            at = lf + 1;
         }
         if input.len() >= max {
             self.scanned = 0;

@@ -139,6 +139,7 @@ pub enum Step<E> {
     /// Something happened. Some events are questions; each protocol has a table that says which.
     Event(E),
     /// Nothing complete is left and no question is open: flush, then bring bytes, EOF, the timeout, or news from the store.
+    /// A client says so, too, while it asks for a message of which no more has room before the server's next reply.
     NeedInput,
     /// The last question is still open. A server reads nothing before the answer. A client has read what it was shown, as
     /// its server may refuse the rest of a message or close the connection: show it more when bytes come, flush, and answer.

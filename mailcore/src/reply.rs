@@ -5,6 +5,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
+use crate::Text;
+use crate::octets::are_printable;
+
 /// An enhanced status code, such as 5.1.1 (RFC 3463 §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EnhancedCode {
@@ -25,25 +28,41 @@ impl EnhancedCode {
     /// Takes a code from the start of a reply text; gives the rest after one space. `None` if there is none
     /// (RFC 2034 §4: class 2, 4 or 5, then two numbers of at most three digits).
     pub fn take(text: &str) -> Option<(Self, &str)> {
-        let end = text.find(' ').unwrap_or(text.len());
-        let mut numbers = text[..end].split('.');
-        let class = match numbers.next()? {
-            "2" => 2,
-            "4" => 4,
-            "5" => 5,
+        let (code, rest) = EnhancedCode::take_octets(text.as_bytes())?;
+        // It is the end of the text, behind an octet of ASCII.
+        Some((code, &text[text.len() - rest.len()..]))
+    }
+
+    /// The same for a text that need not be UTF-8.
+    #[inline]
+    pub fn take_octets(text: &[u8]) -> Option<(Self, &[u8])> {
+        let [class @ (b'2' | b'4' | b'5'), b'.', rest @ ..] = text else { return None };
+        if let [subject @ b'0'..=b'9', b'.', detail @ b'0'..=b'9', b' ', rest @ ..] = rest {
+            let code = EnhancedCode::new(class - b'0', u16::from(subject - b'0'), u16::from(detail - b'0'));
+            return Some((code, rest));
+        }
+        let (subject, rest) = take_number(rest)?;
+        let (detail, rest) = take_number(rest.strip_prefix(b".")?)?;
+        let rest = match rest {
+            [] => rest,
+            [b' ', rest @ ..] => rest,
             _ => return None,
         };
-        let mut number = || {
-            let digits = numbers.next()?;
-            let valid = (1..=3).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-            valid.then(|| digits.parse().ok()).flatten()
-        };
-        let code = EnhancedCode { class, subject: number()?, detail: number()? };
-        if numbers.next().is_some() {
-            return None;
-        }
-        Some((code, text[end..].strip_prefix(' ').unwrap_or_default()))
+        Some((EnhancedCode { class: class - b'0', subject, detail }, rest))
     }
+}
+
+/// Takes a number of one to three digits.
+#[inline]
+fn take_number(text: &[u8]) -> Option<(u16, &[u8])> {
+    let (mut number, mut rest) = (0, text);
+    while let [digit @ b'0'..=b'9', behind @ ..] = rest
+        && text.len() - rest.len() < 3
+    {
+        number = number * 10 + u16::from(digit - b'0');
+        rest = behind;
+    }
+    (rest.len() < text.len()).then_some((number, rest))
 }
 
 impl fmt::Display for EnhancedCode {
@@ -73,7 +92,7 @@ pub struct Reply {
     code: u16,
     enhanced: Option<EnhancedCode>,
     /// Lines parted by LF; no other control octet.
-    text: Cow<'static, str>,
+    text: Text<'static>,
 }
 
 /// What a line may still hold behind code, separator and enhanced code (RFC 5321 §4.5.3.1.5: 512 with CRLF).
@@ -86,8 +105,7 @@ impl Reply {
     ///
     /// If `code` is not in 200..=599: codes are written in the program, never taken from a peer.
     pub fn new(code: u16, text: impl Into<Cow<'static, str>>) -> Self {
-        assert!((200..=599).contains(&code), "reply code {code} is not in 200..=599");
-        Reply { code, enhanced: None, text: clean(text.into()) }
+        Reply::with(code, None, text.into())
     }
 
     /// A reply with an enhanced code `class.subject.detail`.
@@ -96,9 +114,41 @@ impl Reply {
     ///
     /// As [`Reply::new`], and if a number has more digits than RFC 2034 §4 allows: one for the class, three for the others.
     pub fn enhanced(code: u16, class: u8, subject: u16, detail: u16, text: impl Into<Cow<'static, str>>) -> Self {
-        let fits = class < 10 && subject < 1000 && detail < 1000;
-        assert!(fits, "enhanced code {class}.{subject}.{detail} has too many digits");
-        Reply { enhanced: Some(EnhancedCode::new(class, subject, detail)), ..Reply::new(code, text) }
+        Reply::with(code, Some(EnhancedCode::new(class, subject, detail)), text.into())
+    }
+
+    /// A reply with the text that a peer sent, which may hold anything. What is not UTF-8 is replaced.
+    ///
+    /// ```
+    /// use pillarbox_core::Reply;
+    ///
+    /// assert_eq!(Reply::from_octets(250, None, b"ok \xff\x1b[2J".to_vec()).text(), "ok \u{fffd}?[2J");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`Reply::enhanced`]: the codes have to be checked.
+    pub fn from_octets(code: u16, enhanced: Option<EnhancedCode>, text: Vec<u8>) -> Self {
+        if is_plain(&text) {
+            return Reply::checked(code, enhanced, Text::from_checked_vec(text));
+        }
+        let text =
+            String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        Reply::with(code, enhanced, text.into())
+    }
+
+    fn with(code: u16, enhanced: Option<EnhancedCode>, text: Cow<'static, str>) -> Self {
+        let text = if is_plain(text.as_bytes()) { text } else { clean(text) };
+        Reply::checked(code, enhanced, text.into())
+    }
+
+    fn checked(code: u16, enhanced: Option<EnhancedCode>, text: Text<'static>) -> Self {
+        assert!((200..=599).contains(&code), "reply code {code} is not in 200..=599");
+        if let Some(EnhancedCode { class, subject, detail }) = enhanced {
+            let fits = class < 10 && subject < 1000 && detail < 1000;
+            assert!(fits, "enhanced code {class}.{subject}.{detail} has too many digits");
+        }
+        Reply { code, enhanced, text }
     }
 
     /// The code of three digits.
@@ -113,12 +163,12 @@ impl Reply {
 
     /// The lines of text, without code and enhanced code.
     pub fn lines(&self) -> impl Iterator<Item = &str> {
-        self.text.split('\n')
+        self.text().split('\n')
     }
 
     /// The text of all lines, parted by LF.
     pub fn text(&self) -> &str {
-        &self.text
+        self.text.as_str()
     }
 
     /// 2yz and 3yz.
@@ -174,6 +224,11 @@ impl fmt::Write for Octets<'_> {
         self.0.extend_from_slice(text.as_bytes());
         Ok(())
     }
+}
+
+/// Whether a text is one line of ASCII, not too long and without controls, as most are.
+fn is_plain(text: &[u8]) -> bool {
+    text.len() <= TEXT_MAX && are_printable(text)
 }
 
 /// Makes text fit to stand in a reply: no control but LF between lines, lines cut at [`TEXT_MAX`] on a character border.

@@ -2,8 +2,12 @@
 
 use std::num::NonZeroU32;
 
+#[cfg(feature = "cram-md5")]
+use md5::Digest as _;
 pub use pillarbox_auth::RingCrypto;
 use pillarbox_core::crypto::HashAlgorithm;
+#[cfg(feature = "cram-md5")]
+use pillarbox_core::crypto::{Crypto, CryptoError};
 use pillarbox_core::sasl::{SaslError, ScramKeys};
 use pillarbox_core::{Random, Secret};
 use ring::rand;
@@ -37,6 +41,61 @@ impl Random for SystemRandom {
     }
 }
 
+/// A [`Crypto`](pillarbox_core::crypto::Crypto) with MD5 added, which CRAM-MD5 (RFC 2195) needs and nothing else. Made with
+/// the feature `cram-md5`.
+///
+/// ```
+/// use pillarbox::crypto::{RingCrypto, WithMd5};
+/// use pillarbox::mailcore::crypto::{Crypto, CryptoError, HashAlgorithm};
+///
+/// assert_eq!(RingCrypto.digest(HashAlgorithm::Md5, b"abc"), Err(CryptoError::Unsupported));
+/// let digest = WithMd5(RingCrypto).digest(HashAlgorithm::Md5, b"abc")?;
+/// assert_eq!(digest[..4], [0x90, 0x01, 0x50, 0x98]);
+/// # Ok::<(), CryptoError>(())
+/// ```
+#[cfg(feature = "cram-md5")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WithMd5<C>(pub C);
+
+#[cfg(feature = "cram-md5")]
+impl<C: Crypto> Crypto for WithMd5<C> {
+    fn digest(&self, hash: HashAlgorithm, data: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        match hash {
+            HashAlgorithm::Md5 => Ok(md5::Md5::digest(data).to_vec()),
+            hash => self.0.digest(hash, data),
+        }
+    }
+
+    // RFC 2104 §2
+    fn hmac(&self, hash: HashAlgorithm, key: &[u8], data: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        if hash != HashAlgorithm::Md5 {
+            return self.0.hmac(hash, key, data);
+        }
+        let mut block = [0; 64];
+        let hashed;
+        let key = if key.len() > block.len() {
+            hashed = self.digest(hash, key)?;
+            &hashed
+        } else {
+            key
+        };
+        block[..key.len()].copy_from_slice(key);
+        let padded = |pad: u8| block.map(|octet| octet ^ pad);
+        let inner = self.digest(hash, &[&padded(0x36)[..], data].concat())?;
+        self.digest(hash, &[&padded(0x5c)[..], &inner].concat())
+    }
+
+    fn pbkdf2(
+        &self,
+        hash: HashAlgorithm,
+        iterations: NonZeroU32,
+        salt: &[u8],
+        password: &[u8],
+    ) -> Result<Vec<u8>, CryptoError> {
+        self.0.pbkdf2(hash, iterations, salt, password)
+    }
+}
+
 /// SCRAM keys of a password that is kept in clear text, or a decoy where there is none; both take the same time. The salt
 /// follows from the name and a secret, so that it stays the same without being kept.
 pub(crate) fn keys_of_clear_text(
@@ -52,5 +111,23 @@ pub(crate) fn keys_of_clear_text(
         (Ok(keys), Some(_)) => Ok(keys),
         // A password that cannot be prepared (RFC 4013) is nobody's either.
         _ => Ok(decoy),
+    }
+}
+
+#[cfg(all(test, feature = "cram-md5"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hmac_md5() {
+        let hmac = |key: &[u8], data: &[u8]| {
+            let digest = WithMd5(RingCrypto).hmac(HashAlgorithm::Md5, key, data).unwrap();
+            digest.iter().map(|octet| format!("{octet:02x}")).collect::<String>()
+        };
+        // RFC 2202 §2, test cases 1, 2 and 6: the key of the last one is longer than a block.
+        assert_eq!(hmac(&[0x0b; 16], b"Hi There"), "9294727a3638bb1c13f48ef8158bfc9d");
+        assert_eq!(hmac(b"Jefe", b"what do ya want for nothing?"), "750c783e6ab0b503eaa86e310a5db738");
+        let text = b"Test Using Larger Than Block-Size Key - Hash Key First";
+        assert_eq!(hmac(&[0xaa; 80], text), "6b1ab7fe4bd7bf8f0b62e6ce61b9d0cd");
     }
 }

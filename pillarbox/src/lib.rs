@@ -82,7 +82,12 @@
 //! |---|---|---|
 //! | connections in all, from one address (IPv6: from one /64) | 10,000, 50 | [`PeerLimits`] |
 //! | a TLS handshake | 30 s | |
-//! | a wrong password is answered after | 2 s | |
+//! | connections from one address within a minute | 300 | [`PeerLimits`] |
+//! | the PROXY header of a load balancer | 3 s, 536 octets | `mailcore::proxy` |
+//! | a wrong password is answered after | 2 s | [`parts::LoginLimits`] |
+//! | the next try from the same address (IPv6: from the same /48) waits | 2, 4, 8, 15 s | [`parts::LoginLimits`] |
+//! | wrong passwords from one address within a minute | 10 | [`parts::LoginLimits`] |
+//! | waits and errors of SMTP while nine tenths of the connections are taken | 10 s, 1 | `smtp::Limits` |
 //! | passwords checked at a time (64 MiB each with Argon2) | 4 | |
 //! | sessions are waited for at shutdown | 30 s | [`Shutdown::with_patience`] |
 //! | everything in the conversation | | `smtp::Limits`, `imap::Limits` |
@@ -99,9 +104,11 @@ pub mod imap;
 mod login;
 #[cfg(feature = "tokio")]
 mod net;
+mod network;
 pub mod parts;
 #[cfg(feature = "passwd")]
 pub mod passwd;
+mod rate;
 #[cfg(feature = "tokio")]
 mod shutdown;
 #[cfg(feature = "tokio")]
@@ -118,6 +125,7 @@ mod readme {}
 
 #[cfg(feature = "tokio")]
 pub use net::{Accepted, Listener, PeerLimits, Transport};
+pub use network::{Network, NetworkError};
 #[cfg(feature = "tokio")]
 pub use shutdown::Shutdown;
 

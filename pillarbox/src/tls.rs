@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pillarbox_core::{TlsFacts, UpgradeError};
 use rustls::pki_types::ServerName;
+use rustls::server::{ProducesTickets, StoresServerSessions};
 use rustls::{ClientConfig, ConnectionCommon, ProtocolVersion, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -23,6 +24,75 @@ pub(crate) enum Side {
 impl From<Arc<ServerConfig>> for Side {
     fn from(config: Arc<ServerConfig>) -> Self {
         Side::Server(config)
+    }
+}
+
+/// The configuration of one service: what a browser speaks is refused, and no other service resumes its sessions.
+pub(crate) fn of_service(config: &ServerConfig, service: &'static str, alpn: &[u8]) -> Arc<ServerConfig> {
+    let mut config = config.clone();
+    // RFC 7301 §3.2: a client that names protocols, and not ours, is sent away in the handshake, before it can be made to say
+    // anything in another protocol's name. One that names none is served.
+    if config.alpn_protocols.is_empty() {
+        config.alpn_protocols = vec![alpn.to_vec()];
+    }
+    config.session_storage = Arc::new(OfService { service, inner: Arc::clone(&config.session_storage) });
+    config.ticketer = Arc::new(OfService { service, inner: Arc::clone(&config.ticketer) });
+    Arc::new(config)
+}
+
+/// What resumes sessions, for one service only. One certificate and one configuration may serve several; a session that began
+/// at one of them must not go on at another, which may ask more of its clients, or be told other things by them.
+#[derive(Debug)]
+struct OfService<T: ?Sized> {
+    service: &'static str,
+    inner: Arc<T>,
+}
+
+impl<T: ?Sized> OfService<T> {
+    /// The octets with the name of the service in front.
+    fn marked(&self, octets: &[u8]) -> Vec<u8> {
+        [self.service.as_bytes(), b"\0", octets].concat()
+    }
+
+    /// The octets behind the name of the service, if it is this one.
+    fn unmarked(&self, octets: Vec<u8>) -> Option<Vec<u8>> {
+        octets.strip_prefix(self.service.as_bytes())?.strip_prefix(b"\0").map(<[u8]>::to_vec)
+    }
+}
+
+impl StoresServerSessions for OfService<dyn StoresServerSessions> {
+    fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
+        self.inner.put(self.marked(&key), value)
+    }
+
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.inner.get(&self.marked(key))
+    }
+
+    fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.inner.take(&self.marked(key))
+    }
+
+    fn can_cache(&self) -> bool {
+        self.inner.can_cache()
+    }
+}
+
+impl ProducesTickets for OfService<dyn ProducesTickets> {
+    fn enabled(&self) -> bool {
+        self.inner.enabled()
+    }
+
+    fn lifetime(&self) -> u32 {
+        self.inner.lifetime()
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        self.inner.encrypt(&self.marked(plain))
+    }
+
+    fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
+        self.unmarked(self.inner.decrypt(cipher)?)
     }
 }
 

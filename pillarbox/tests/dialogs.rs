@@ -170,7 +170,10 @@ fn play(runtime: &tokio::runtime::Runtime, pair: &tls::Pair, path: &Path) -> Res
         clock: Arc::new(clock.clone()),
         ..Parts::in_memory()
     };
+    let loopback = [pillarbox::Network::from(std::net::IpAddr::from([127, 0, 0, 1]))];
+    let hosts = |key| settings.flag(key).map(|trusted| loopback.into_iter().filter(move |_| trusted));
     let mut server = SmtpServer::new(config, parts).implicit_tls(implicit);
+    server = server.xclient_hosts(hosts("xclient")?).xforward_hosts(hosts("xforward")?);
     if starttls || implicit {
         server = server.tls(Arc::clone(&pair.server));
     }
@@ -182,13 +185,8 @@ fn play(runtime: &tokio::runtime::Runtime, pair: &tls::Pair, path: &Path) -> Res
         async move { server.serve(listener, &shutdown).await }
     });
     let client = Client { tls: Arc::clone(&pair.client), clock: clock.clone(), runtime: runtime.handle().clone() };
-    // What is held back for two seconds (the no to a wrong password) comes at once.
-    let hurry = runtime.spawn(async move {
-        loop {
-            clock.sleeper(Duration::from_secs(2)).await;
-            clock.advance(Duration::from_secs(2));
-        }
-    });
+    // What waits because of a wrong password goes on at once.
+    let hurry = runtime.spawn(async move { clock.pass_over(&[2, 4, 8, 15].map(Duration::from_secs)).await });
     let mut open = |_| connect(address, client.clone(), implicit);
     let played = dialog::play_stream(&dialog, &mut open).map_err(|failure| failure.to_string());
     shutdown.begin();

@@ -36,7 +36,7 @@ type Unfit = &'static str;
 fn asks_for_computed_data(dialog: &Dialog) -> bool {
     let sent = dialog.sent(1).concat().to_ascii_uppercase();
     let sent = String::from_utf8_lossy(&sent).into_owned();
-    let words = ["BODY[", "BODY.PEEK["];
+    let words = ["BODY[", "BODY.PEEK[", "BINARY[", "BINARY.PEEK[", "BINARY.SIZE["];
     let parts = words.iter().flat_map(|word| sent.match_indices(word).map(|(at, word)| &sent[at + word.len()..]));
     parts.into_iter().any(|rest| !rest.starts_with([']', '9']))
         || sent.lines().filter(|line| line.contains(" FETCH ")).any(|line| {
@@ -90,13 +90,8 @@ fn play(runtime: &tokio::runtime::Runtime, pair: &tls::Pair, path: &Path) -> Res
         async move { server.serve(listener, &shutdown).await }
     });
     let client = Client { tls: Arc::clone(&pair.client), clock: clock.clone(), runtime: runtime.handle().clone() };
-    // What is held back for two seconds (the no to a wrong password) comes at once.
-    let hurry = runtime.spawn(async move {
-        loop {
-            clock.sleeper(Duration::from_secs(2)).await;
-            clock.advance(Duration::from_secs(2));
-        }
-    });
+    // What waits because of a wrong password goes on at once.
+    let hurry = runtime.spawn(async move { clock.pass_over(&[2, 4, 8, 15].map(Duration::from_secs)).await });
     let mut open = |_| connect(address, client.clone(), implicit);
     let played = dialog::play_stream(&dialog, &mut open).map_err(|failure| failure.to_string());
     shutdown.begin();

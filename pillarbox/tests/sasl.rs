@@ -52,13 +52,8 @@ async fn serve(protocol: Protocol, accounts: &str) -> Server {
         clock: Arc::new(clock.clone()),
         ..Parts::in_memory()
     };
-    // What is held back for two seconds (the no to a wrong password) comes at once.
-    tokio::spawn(async move {
-        loop {
-            clock.sleeper(Duration::from_secs(2)).await;
-            clock.advance(Duration::from_secs(2));
-        }
-    });
+    // What waits because of a wrong password goes on at once.
+    tokio::spawn(async move { clock.pass_over(&[2, 4, 8, 15].map(Duration::from_secs)).await });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = Shutdown::new();

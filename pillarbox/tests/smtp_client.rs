@@ -15,6 +15,7 @@ use pillarbox::smtp::{
     ClientConfig, ConnectError, Credentials, Envelope, Login, Protocol, RecipientOutcome, SendError, ServerConfig,
     SmtpClient, SmtpServer,
 };
+use pillarbox::smtp_proto::client::{BodyKind, EnvelopeId};
 use pillarbox::testing::SteppedClock;
 use pillarbox_core::address::Address;
 use pillarbox_core::sasl::Mechanism;
@@ -140,6 +141,43 @@ async fn a_login_under_tls() {
     }
 }
 
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn a_login_that_tells_no_password() {
+    use pillarbox::smtp::{ClientTls, StartTls};
+
+    let pair = tls::pair();
+    let mut wanted = ServerConfig::new("mx.localhost");
+    wanted.auth_required = true;
+    wanted.mechanisms =
+        vec![Mechanism::ScramSha256Plus, Mechanism::ScramSha256, Mechanism::ScramSha1, Mechanism::Plain];
+    let (server, sink) = stopped_server(wanted);
+    let running = start(server.tls(pair.server.clone())).await;
+    let mut config = config();
+    config.starttls = StartTls::Required;
+    let connect = |config: ClientConfig, name| {
+        let tls = Some(ClientTls::starttls(pair.client.clone(), name));
+        SmtpClient::connect(running.address, config, tls)
+    };
+    // The best one that is offered, and each by itself.
+    for mechanism in [None, Some(Mechanism::ScramSha256Plus), Some(Mechanism::ScramSha256), Some(Mechanism::ScramSha1)]
+    {
+        let mut login = Login::new(Credentials::plain("", YOU, "secret"));
+        login.policy.mechanisms.retain(|known| mechanism.as_ref().is_none_or(|wanted| known == wanted));
+        config.login = Some(login);
+        let mut client = connect(config.clone(), tls::name()).await.unwrap();
+        let sent = client.send(envelope(&[YOU]), &b"Subject: x\r\n\r\n"[..]).await.unwrap();
+        assert_eq!(words(&sent), ["delivered"]);
+        client.quit().await;
+    }
+    assert_eq!(sink.messages().len(), 4);
+    // Credentials are for one name: whoever has a certificate for another one gets neither them nor a proof.
+    let name = rustls::pki_types::ServerName::try_from("mx.example").unwrap();
+    let error = connect(config, name).await.err().unwrap();
+    assert!(error.to_string().contains("the handshake failed"), "{error}");
+    running.stop().await;
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn lmtp_over_a_unix_socket() {
@@ -167,6 +205,126 @@ async fn lmtp_over_a_unix_socket() {
     client.quit().await;
     shutdown.begin();
     serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn messages_in_chunks() {
+    let mut offers = ServerConfig::new("mx.localhost");
+    offers.binary_mime = true;
+    let (running, sink) = server(offers).await;
+    let mut wanted = config();
+    wanted.chunking = true;
+    // Many chunks, in one flight and one by one, and more than the sockets hold.
+    let large = b"Subject: 1\r\n\r\n".iter().copied().chain(b"0123456789\r\n".repeat(300_000)).collect::<Vec<u8>>();
+    for pipelining in [true, false] {
+        wanted.pipelining = pipelining;
+        let mut client = SmtpClient::connect(running.address, wanted.clone(), None).await.unwrap();
+        let sent = client.send(envelope(&[YOU, "no@localhost"]), &large[..]).await.unwrap();
+        assert_eq!(words(&sent), ["delivered", "refused 550"]);
+        let sent = client.send(envelope(&["no@localhost"]), &large[..]).await.unwrap();
+        assert_eq!(words(&sent), ["refused 550"]);
+        let mut binary = envelope(&[YOU]);
+        binary.body = BodyKind::BinaryMime;
+        let sent = client.send(binary, &b"Subject: 2\r\n\r\n\0\n\r"[..]).await.unwrap();
+        assert_eq!(words(&sent), ["delivered"]);
+        // A message that breaks off costs no connection here.
+        let error = client.send(envelope(&[YOU]), half_a_message()).await.unwrap_err();
+        assert!(matches!(error, SendError::Body(_)) && client.is_open(), "{error}");
+        let error = client.send(envelope(&[YOU]), &b"Subject: z\xc3\xab\r\n\r\n"[..]).await.unwrap_err();
+        assert!(matches!(error, SendError::NotAsAnnounced) && client.is_open(), "{error}");
+        let sent = client.send(envelope(&[YOU]), &b"Subject: 3\r\n\r\n"[..]).await.unwrap();
+        assert_eq!(words(&sent), ["delivered"]);
+        client.quit().await;
+    }
+    running.stop().await;
+    let messages = sink.messages();
+    assert_eq!(messages.len(), 6);
+    assert!(messages[0].octets.ends_with(&large) && messages[3].octets.ends_with(&large));
+    assert!(messages[1].octets.ends_with(b"Subject: 2\r\n\r\n\0\n\r"));
+}
+
+#[tokio::test]
+async fn notices_and_addresses_beyond_ascii() {
+    let mut offers = ServerConfig::new("mx.localhost");
+    (offers.dsn, offers.smtputf8) = (true, true);
+    let (running, sink) = server(offers).await;
+    let mut client = SmtpClient::connect(running.address, config(), None).await.unwrap();
+    let mut sent = envelope(&[YOU]);
+    sent.from = Address::parse_utf8("zoë@bücher.example").unwrap().into();
+    sent.envid = Some(EnvelopeId::new("one two").unwrap());
+    assert_eq!(words(&client.send(sent, &b"Subject: x\r\n\r\n"[..]).await.unwrap()), ["delivered"]);
+    client.quit().await;
+    running.stop().await;
+    let stored = &sink.messages()[0].envelope;
+    assert_eq!((stored.from.to_string(), stored.smtputf8), ("<zoë@bücher.example>".into(), true));
+    assert_eq!(stored.envid.as_deref(), Some("one two"));
+
+    // A server without SMTPUTF8 gets the A-labels of domains, and nothing of what has no such form.
+    let (running, sink) = server(ServerConfig::new("mx.localhost")).await;
+    let mut client = SmtpClient::connect(running.address, config(), None).await.unwrap();
+    let mut sent = envelope(&[YOU]);
+    sent.from = Address::parse_utf8("joe@bücher.example").unwrap().into();
+    assert_eq!(words(&client.send(sent.clone(), &b"Subject: x\r\n\r\n"[..]).await.unwrap()), ["delivered"]);
+    sent.from = Address::parse_utf8("zoë@bücher.example").unwrap().into();
+    assert_eq!(words(&client.send(sent, &b""[..]).await.unwrap()), ["Impossible(SmtpUtf8)"]);
+    client.quit().await;
+    running.stop().await;
+    assert_eq!(sink.messages()[0].envelope.from.to_string(), "<joe@xn--bcher-kva.example>");
+}
+
+#[tokio::test]
+async fn lmtp_over_tcp_and_never_on_port_25() {
+    let mut offers = ServerConfig::new("mx.localhost");
+    offers.protocol = Protocol::Lmtp;
+    let (running, sink) = server(offers).await;
+    let mut wanted = config();
+    wanted.protocol = Protocol::Lmtp;
+    for chunking in [false, true] {
+        wanted.chunking = chunking;
+        let mut client = SmtpClient::connect(running.address, wanted.clone(), None).await.unwrap();
+        let to = [YOU, "no@localhost", "me@localhost"];
+        let sent = client.send(envelope(&to), &b"Subject: x\r\n\r\n"[..]).await.unwrap();
+        assert_eq!(words(&sent), ["delivered", "refused 550", "delivered"]);
+        client.quit().await;
+    }
+    running.stop().await;
+    assert_eq!(sink.messages().len(), 2);
+    // RFC 2033 §5. There is no need for a server: none is asked.
+    let error = SmtpClient::connect("127.0.0.1:25", wanted, None).await.err().unwrap();
+    assert!(matches!(error, ConnectError::LmtpOnSmtpPort), "{error}");
+}
+
+/// The example of RFC 2195 §2, with a server that has nothing better and a login that names it.
+#[cfg(feature = "cram-md5")]
+#[tokio::test]
+async fn a_login_by_cram_md5() {
+    let (ours, theirs) = tokio::io::duplex(1024);
+    let mut login = Login::new(Credentials::plain("", "tim", "tanstaaftanstaaf"));
+    login.policy.mechanisms.push(Mechanism::CramMd5);
+    let mut config = config();
+    config.login = Some(login);
+    let connect = SmtpClient::over(ours, config, None, Arc::new(SteppedClock::new()));
+    let server = async {
+        let mut theirs = BufReader::new(theirs);
+        let said = [
+            ("220 mx.example\r\n", "EHLO c.example\r\n"),
+            ("250-mx.example\r\n250 AUTH CRAM-MD5\r\n", "AUTH CRAM-MD5\r\n"),
+            (
+                "334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+\r\n",
+                "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw\r\n",
+            ),
+        ];
+        for (reply, command) in said {
+            theirs.get_mut().write_all(reply.as_bytes()).await.unwrap();
+            let mut line = String::new();
+            theirs.read_line(&mut line).await.unwrap();
+            assert_eq!(line, command);
+        }
+        theirs.get_mut().write_all(b"235 2.7.0 welcome\r\n").await.unwrap();
+        theirs
+    };
+    let (client, _theirs) = tokio::join!(connect, server);
+    assert!(client.is_ok());
 }
 
 /// A client at the end of a pipe whose other end is the test.

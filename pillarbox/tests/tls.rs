@@ -152,3 +152,98 @@ async fn fifty_clients_under_tls_at_once() {
     assert_eq!(sink.messages().len(), 50);
     server.stop().await;
 }
+
+/// Shakes hands with a client that names these protocols; the connection, or the error that the client saw.
+async fn offer(pair: &tls::Pair, server: &Running, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut config = (*pair.client).clone();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    TlsConnector::from(Arc::new(config)).connect(tls::name(), stream).await
+}
+
+#[tokio::test]
+async fn a_browser_is_refused_in_the_handshake() {
+    let pair = tls::pair();
+    let (server, ..) = server(&pair, true).await;
+    let refused = offer(&pair, &server, &[b"h2", b"http/1.1"]).await.unwrap_err().to_string();
+    assert!(refused.contains("NoApplicationProtocol"), "{refused}");
+    let offers: [&[&[u8]]; 3] = [&[], &[b"smtp"], &[b"h2", b"smtp"]];
+    for alpn in offers {
+        let mut client = Client::new(offer(&pair, &server, alpn).await.unwrap());
+        client.expect("220 ").await;
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_of_one_service_is_not_resumed_at_another() {
+    let mut pair = tls::pair();
+    // With tickets that the server keeps, and with such that it seals.
+    for sealed in [false, true] {
+        if sealed {
+            let mut config = (*pair.server).clone();
+            config.ticketer = rustls::crypto::ring::Ticketer::new().unwrap();
+            pair.server = Arc::new(config);
+        }
+        let run = async |service| {
+            let parts = Parts { policy: Arc::new(Facts::default()), ..Parts::in_memory() };
+            let server = SmtpServer::new(ServerConfig::new("mx.localhost"), parts).tls(pair.server.clone());
+            start(server.service(service).implicit_tls(true)).await
+        };
+        let (port_25, submission) = (run("smtp").await, run("submission").await);
+        // One client for all, with its tickets.
+        let client = Arc::new((*pair.client).clone());
+        let kind = async |server: &Running| {
+            let stream = TcpStream::connect(server.address).await.unwrap();
+            let mut client =
+                Client::new(TlsConnector::from(client.clone()).connect(tls::name(), stream).await.unwrap());
+            // Tickets come behind the handshake.
+            client.expect("220 ").await;
+            client.stream.get_ref().get_ref().1.handshake_kind().unwrap()
+        };
+        use rustls::HandshakeKind::{Full, Resumed};
+        assert_eq!(kind(&port_25).await, Full);
+        assert_eq!(kind(&port_25).await, Resumed, "sealed: {sealed}");
+        assert_eq!(kind(&submission).await, Full, "sealed: {sealed}");
+        assert_eq!(kind(&submission).await, Resumed, "sealed: {sealed}");
+        port_25.stop().await;
+        submission.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_fails_leaves_no_way_back() {
+    let pair = tls::pair();
+    let (server, _, sink, _) = server(&pair, false).await;
+    // No TLS at all; TLS 1.0 and nothing newer, with one old suite.
+    let old: &[u8] =
+        b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\
+        \x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x04\x00\x2f\x00\x0a\x01\x00";
+    for hello in [&b"MAIL FROM:<a@client.example>\r\nRCPT TO:<you@localhost>\r\nDATA\r\n"[..], old] {
+        let mut client = server.client().await;
+        client.say("EHLO client.example", "250-").await;
+        client.say("STARTTLS", "220 ").await;
+        client.send(hello).await;
+        let mut answer = Vec::new();
+        // A reset is an end as well.
+        let _ = client.stream.read_to_end(&mut answer).await;
+        // A TLS alert (content type 21) or nothing.
+        assert!(answer.is_empty() || answer[0] == 21, "{}", answer.escape_ascii());
+    }
+    assert!(sink.messages().is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_cut_off_under_tls_is_not_taken() {
+    let pair = tls::pair();
+    let (server, _, sink, _) = server(&pair, true).await;
+    let mut client = handshake(&pair, TcpStream::connect(server.address).await.unwrap()).await;
+    client.expect("220 ").await;
+    client.up_to_data("you@localhost").await;
+    client.send("Subject: x\r\n\r\nQUIT\r\n").await;
+    // The connection ends without the goodbye of TLS, as when somebody in between cuts it.
+    drop(client);
+    server.stop().await;
+    assert!(sink.messages().is_empty());
+}

@@ -108,19 +108,27 @@
 //! | 3207 | STARTTLS | yes | |
 //! | 4954 | AUTH | yes | SCRAM with and without -PLUS, PLAIN, LOGIN, OAUTHBEARER, XOAUTH2, EXTERNAL |
 //! | 6152 | 8BITMIME | yes | |
-//! | 6409 | submission | yes | §4.3 and §8.1: `auth_required` |
+//! | 6409 | submission | yes | a login (§4.3), whole domains (§4.2), no ETRN (§7); messages are not changed (§8): what lacks a Date or a Message-ID keeps lacking it |
 //! | 2033 | LMTP | yes | see `pillarbox-lmtp` |
 //! | 3848 | words in Received | yes | |
 //! | 3030 | CHUNKING | yes | on by default |
 //! | 3030 | BINARYMIME | yes | off by default: what stands behind must keep every octet |
 //! | 3461, 6533 | DSN | yes | the parameters; off by default: what stands behind must send the notices |
 //! | 6531 | SMTPUTF8 | yes | off by default: what stands behind must work with such addresses |
-//! | 9422 | LIMITS | no | the client obeys RCPTMAX and MAILMAX |
+//! | 8689 | REQUIRETLS | yes | under TLS; off by default: what stands behind must keep the promise |
+//! | 8689 §3 | TLS-Required | read | [`tls_required`] says whether a message waives TLS; acting on it is for who sends it on |
+//! | 4865 | FUTURERELEASE | yes | submission only; off by default: what stands behind must hold messages |
+//! | 2852 | DELIVERBY | yes | off by default: what stands behind must keep the time |
+//! | 6710 | MT-PRIORITY | yes | off by default; who may raise a priority is the embedder's (§4.1) |
+//! | 9422 | LIMITS | partial | RCPTMAX, MAILMAX and RCPTDOMAINMAX are told where `tell_limits` is on, and always enforced; the client obeys all three |
+//! | 1985 | ETRN | yes | off by default: 502; never for submission or LMTP |
+//!
+//! XCLIENT and XFORWARD are Postfix's and have no RFC; they are for peers that [`server::Peer`] calls trusted.
 //!
 //! # Limits
 //!
 //! Everything that a peer could make grow has a limit with a default and a reason: [`server::Limits`], and that of the client.
-//! Memory of a session follows from them: an idle one takes less than 2 KiB, and nothing that arrives makes it more but a SASL
+//! Memory of a session follows from them: an idle one takes at most 1 KiB beside its buffers, and nothing that arrives makes it more but a SASL
 //! exchange (its line). The caller's buffer needs [`max_unread`](server::ServerSession::max_unread) bytes: a line of 2 KiB, or
 //! 64 KiB while a body arrives.
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -131,6 +139,7 @@ pub mod client;
 pub mod command;
 pub mod reply_parser;
 pub mod server;
+pub mod tls_required;
 pub mod trace;
 
 #[cfg(doctest)]

@@ -8,6 +8,8 @@ use core::net::IpAddr;
 use pillarbox_core::address::{Domain, ForwardPath, ReversePath};
 use pillarbox_core::{TlsFacts, WallTime};
 
+use crate::command::MtPriority;
+
 /// A Received field. It prints as the whole field with its CRLF, folded before 78 octets.
 ///
 /// What the client claims (its EHLO name) stands right behind `from` and nowhere else; everything behind it is what this
@@ -49,6 +51,8 @@ pub struct Received<'a> {
     /// The recipients. They are named only if there is one: a message to several must not tell them of each other
     /// (RFC 5321 §7.2).
     pub recipients: &'a [ForwardPath<'a>],
+    /// The priority that MAIL asked for (RFC 6710 §4.1).
+    pub priority: Option<MtPriority>,
     /// When.
     pub date: WallTime,
 }
@@ -56,7 +60,18 @@ pub struct Received<'a> {
 impl<'a> Received<'a> {
     /// A field with what every one has; fill in what is known beside it.
     pub const fn new(by: &'a str, with: &'a str, date: WallTime) -> Self {
-        Received { from: "", reverse_name: None, ip: None, by, with, tls: None, id: "", recipients: &[], date }
+        Received {
+            from: "",
+            reverse_name: None,
+            ip: None,
+            by,
+            with,
+            tls: None,
+            id: "",
+            recipients: &[],
+            priority: None,
+            date,
+        }
     }
 
     /// What the client claims to be, if that is the name of a host, and what TCP and DNS say.
@@ -101,6 +116,10 @@ impl fmt::Display for Received<'_> {
             && only.local().as_str().is_ascii()
         {
             line.clause("for ", &format!("<{only}>"))?;
+        }
+        // RFC 6710 §7, behind the clauses of RFC 5321.
+        if let Some(priority) = self.priority {
+            line.clause("PRIORITY ", &priority.to_string())?;
         }
         line.f.write_str(";")?;
         line.column += 1;

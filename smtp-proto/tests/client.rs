@@ -8,7 +8,8 @@ use client_subject::Client;
 use pillarbox_core::address::Address;
 use pillarbox_core::{Misuse, Step, Time, dialog, laws};
 use pillarbox_smtp::client::{
-    Answer, ClientConfig, ClientSession, Credentials, Envelope, Event, Login, RecipientOutcome, StartTls,
+    Answer, BodyKind, ClientConfig, ClientSession, Credentials, Envelope, EnvelopeId, Event, Login, Notify,
+    OriginalRecipient, RecipientOutcome, StartTls, Submitter,
 };
 
 const DIALOGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/client-dialogs");
@@ -52,6 +53,47 @@ fn laws_of_a_flight() {
     ];
     for end in 0..=flights.len() {
         laws::check(Client::default, &flights[..end], &law_options()).unwrap();
+    }
+}
+
+/// The options for a session that sends by BDAT.
+fn chunking(settings: &str) -> laws::Options {
+    let mut options = law_options();
+    let text = format!("cfg: side=client chunking {settings}\nEOF\n");
+    options.config = dialog::parse("laws", &text).unwrap().config(1);
+    options
+}
+
+#[test]
+fn laws_of_chunks() {
+    const HELLO: [&str; 2] = ["220 mx.example", "250-mx.example|250-PIPELINING|250 CHUNKING"];
+    // In one flight all replies may come at once; else what is not asked yet must not be answered.
+    let envelope = ["250 2.1.0 ok", "550 5.1.1 who", "250 2.1.5 ok"];
+    for (settings, is_one_flight) in
+        [("chunk=512", true), ("chunk=512 protocol=lmtp", false), ("chunk=512 no-pipelining", false)]
+    {
+        for last in ["250 2.0.0 kept", "552 5.3.4 no"] {
+            let mut flights: Vec<String> = HELLO.map(String::from).to_vec();
+            if is_one_flight {
+                flights.push(format!("{}|{last}", envelope.join("|")));
+            } else {
+                flights.extend(envelope.into_iter().chain([last]).map(String::from));
+            }
+            flights.push("221 2.0.0 bye".into());
+            let flights: Vec<Vec<u8>> =
+                flights.iter().map(|flight| format!("{}\r\n", flight.replace('|', "\r\n")).into_bytes()).collect();
+            let flights: Vec<&[u8]> = flights.iter().map(Vec::as_slice).collect();
+            for end in 0..=flights.len() {
+                laws::check(Client::default, &flights[..end], &chunking(settings)).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn laws_of_chunks_under_torture() {
+    for settings in ["chunk=512", "protocol=lmtp", "crypto login login-in-clear"] {
+        laws::torture(Client::default, &laws::seeds(DIALOGS), 700, &chunking(settings)).unwrap();
     }
 }
 
@@ -101,9 +143,14 @@ fn laws_under_torture() {
 
 /// A session that a server has greeted and that was asked what to send, and the bytes it wrote.
 fn ready(config: ClientConfig) -> (ClientSession, Vec<u8>) {
+    ready_at("250 mx.example", config)
+}
+
+/// The same with a server's reply to EHLO.
+fn ready_at(offers: &str, config: ClientConfig) -> (ClientSession, Vec<u8>) {
     let mut session = ClientSession::new(config);
     let mut sent = Vec::new();
-    for line in ["220 mx.example", "250 mx.example"] {
+    for line in ["220 mx.example", offers] {
         say(&mut session, line);
         sent.extend_from_slice(session.output());
         session.consume_output(Time::ZERO, usize::MAX);
@@ -139,6 +186,21 @@ fn nothing_the_application_says_can_add_a_line() {
     for address in ["a@c.example>\r\nRSET", "a\r\n@c.example", "a\0@c.example", "a b@c.example", "a>@c.example"] {
         assert!(Address::parse_utf8(address).is_err(), "{address:?}");
     }
+    for text in ["a\r\nRSET", "a\nb", "a\0b", "a\rb", "\x1b", ""] {
+        assert!(EnvelopeId::new(text).is_err(), "{text:?}");
+        for addr_type in ["rfc822", "utf-8", text] {
+            assert!(OriginalRecipient::new(addr_type, text).is_err(), "{addr_type:?} {text:?}");
+        }
+        assert!(text.parse::<Notify>().is_err() && Address::parse_utf8(text).is_err(), "{text:?}");
+    }
+    // What could end the parameter is encoded.
+    let (mut session, _) = ready_at("250-mx.example\n250-AUTH PLAIN\n250 DSN", config());
+    let mut with_parameters = envelope();
+    with_parameters.envid = Some(EnvelopeId::new("a b=c+> RET=FULL").unwrap());
+    with_parameters.submitter = Some(Submitter::Mailbox(Address::parse(r#""x SIZE=1>"@c.example"#).unwrap()));
+    session.answer(Time::ZERO, Answer::Send(with_parameters)).unwrap();
+    let line = b"MAIL FROM:<a@c.example> ENVID=a+20b+3Dc+2B>+20RET+3DFULL AUTH=\"x+20SIZE+3D1>\"@c.example\r\n";
+    assert_eq!(session.output(), line, "{}", session.output().escape_ascii());
     // What can be quoted goes through with its quotes.
     let (mut session, _) = ready(config());
     let from = Address::parse(r#""x> RCPT TO:<y"@c.example"#).unwrap();
@@ -383,4 +445,62 @@ fn nothing_learned_in_clear_is_known_over_tls() {
     session.consume_output(Time::ZERO, usize::MAX);
     say(&mut session, "502 no EHLO over TLS");
     assert_eq!(session.output(), b"HELO c.example\r\n");
+}
+
+#[test]
+fn a_message_is_what_its_envelope_says() {
+    for (body, piece, is_taken) in [
+        (BodyKind::SevenBit, &b"zo\xc3\xab"[..], false),
+        (BodyKind::SevenBit, b"zoe", true),
+        (BodyKind::EightBitMime, b"zo\xc3\xab", true),
+    ] {
+        for chunking in [false, true] {
+            let mut config = config();
+            config.chunking = chunking;
+            let (mut session, _) = ready_at("250-mx.example\n250-8BITMIME\n250 CHUNKING", config);
+            let mut envelope = envelope();
+            envelope.body = body;
+            session.answer(Time::ZERO, Answer::Send(envelope)).unwrap();
+            for line in ["250 ok", "250 ok", "354 go"] {
+                session.consume_output(Time::ZERO, usize::MAX);
+                if !matches!(session.poll(Time::ZERO, &mut &b""[..]), Step::Event(Event::NeedBody) | Step::NeedAnswer) {
+                    say(&mut session, line);
+                }
+            }
+            let answered = session.answer(Time::ZERO, Answer::Body(piece));
+            let wrong = Misuse::ForbiddenOctet { what: "a message of 7 bits" };
+            assert_eq!(answered, if is_taken { Ok(()) } else { Err(wrong) }, "{body:?} {chunking}");
+        }
+    }
+}
+
+/// A chunk enters the output whole or not at all, and what is held besides is a chunk at most.
+#[test]
+fn chunks_have_their_place_in_the_output() {
+    for (chunk_max, output_max) in [(512, 1024), (100_000, 1024), (600, 5000), (0, 0)] {
+        let mut config = config();
+        (config.chunking, config.limits.chunk_max, config.limits.output_max) = (true, chunk_max, output_max);
+        let (mut session, _) = ready_at("250-mx.example\n250-PIPELINING\n250 CHUNKING", config);
+        session.answer(Time::ZERO, Answer::Send(envelope())).unwrap();
+        say(&mut session, "");
+        session.consume_output(Time::ZERO, usize::MAX);
+        assert_eq!(say(&mut session, "250 ok\n250 ok").len(), 1);
+        let mut taken = 0;
+        // Nobody reads: it comes to an end, whatever a line end becomes.
+        while session.room() > 0 {
+            let piece = vec![b'\n'; session.room()];
+            session.answer(Time::ZERO, Answer::Body(&piece)).unwrap();
+            taken += piece.len();
+            assert!(session.output().len() <= output_max.max(1024), "{}", session.output().len());
+        }
+        assert!(2 * taken <= output_max.max(1024) + chunk_max.max(512), "{taken} {chunk_max} {output_max}");
+        session.answer(Time::ZERO, Answer::BodyEnd).unwrap();
+        let mut sent = 0;
+        for _ in 0..10 {
+            sent += session.output().iter().filter(|octet| **octet == b'\n').count();
+            session.consume_output(Time::ZERO, usize::MAX);
+        }
+        // Every line end, and that of each command.
+        assert!(sent > taken && sent < taken + 20, "{sent} {taken}");
+    }
 }

@@ -6,7 +6,7 @@ mod shared;
 use pillarbox_smtp::client::Capabilities;
 use pillarbox_smtp::reply_parser::{RawReply, ReplyError, ReplyLimits, ReplyParser};
 
-fn parse(wire: &[u8]) -> Result<Vec<RawReply>, ReplyError> {
+fn parse(wire: &[u8]) -> Result<Vec<RawReply<'_>>, ReplyError> {
     let mut parser = ReplyParser::new(ReplyLimits::default());
     let (mut input, mut replies) = (wire, Vec::new());
     while let Some(reply) = parser.parse(&mut input)? {

@@ -1,449 +1,254 @@
 //! Our client against our server over a link in memory that splits, delays, breaks and goes silent, with a clock that is
 //! moved by hand.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
+#[allow(unreachable_pub, reason = "shared with the fuzz target of the same name")]
+mod pair_link;
+
 use std::time::Duration;
 
-use pillarbox_core::address::{ForwardPath, ReversePath};
-use pillarbox_core::{Layer, LayerFacts, Reply, Step, Time, TlsFacts, UpgradeError};
-use pillarbox_smtp::client::{self, ClientConfig, ClientSession, Envelope, RecipientOutcome};
-use pillarbox_smtp::server::{self, Peer, Protocol, ServerConfig, ServerSession};
+use pair_link::{Fault, Link, Message, Plan, Verdict};
+use pillarbox_smtp::client::{BodyKind, RecipientOutcome};
+use pillarbox_smtp::server::Protocol;
+use proptest::prelude::*;
 
-/// What the link does to a conversation.
-#[derive(Clone, Copy, Debug)]
-struct Link {
-    protocol: Protocol,
-    starttls: bool,
-    pipelining: bool,
-    /// How many octets arrive at once.
-    piece: usize,
-    /// How long each piece takes.
-    delay: Duration,
-    fault: Fault,
+use Verdict::{Accept, Later, Refuse};
+
+/// The first message is a trap for a server that takes a bare newline for a line end, and for a client that sends one; of
+/// its recipients LMTP keeps one. The second one is nobody's, and the third one is empty.
+fn texts() -> Vec<Message> {
+    let mut first = Message::text(b"a\r\n.\r\nb\n.\nQUIT\r.\r", 3);
+    first.recipients = vec![(Accept, Accept), (Refuse, Accept), (Accept, Later)];
+    let mut second = Message::text(b"never", 1);
+    second.recipients = vec![(Refuse, Accept)];
+    let mut third = Message::text(b"", 2);
+    third.recipients = vec![(Later, Accept), (Accept, Accept)];
+    vec![first, second, third]
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    None,
-    /// Both sides see the end of the connection once the server was shown so many octets.
-    BreakToServer(usize),
-    BreakToClient(usize),
-    /// Nothing arrives any more, on either side, and nobody is told.
-    SilenceToServer(usize),
-    SilenceToClient(usize),
+/// Messages that need extensions, and one that needs none; longer than a chunk.
+fn extended() -> Vec<Message> {
+    let mut notices = Message::text(b"Subject: hi\r\n\r\n.\r\n..\r\n", 2);
+    notices.dsn = true;
+    notices.recipients[1] = (Accept, Refuse);
+    let mut utf8 = Message::text("zoë\n".repeat(60).as_bytes(), 1);
+    utf8.utf8 = true;
+    let mut binary = Message::text(b"\n.\r\n\0\r.\xff\n", 1);
+    binary.kind = BodyKind::BinaryMime;
+    vec![notices, utf8, binary]
 }
 
-impl Link {
-    const fn new(protocol: Protocol) -> Self {
-        Link {
-            protocol,
-            starttls: false,
-            pipelining: true,
-            piece: 1000,
-            delay: Duration::from_millis(10),
-            fault: Fault::None,
-        }
-    }
-}
-
-/// The messages that the client sends: senders tell them apart, and each has its body. The first one is a trap for a server
-/// that takes a bare newline for a line end, and for a client that sends one.
-const MESSAGES: [(&str, &[&str], &str); 3] = [
-    ("<m0@c.example>", &["<u@own.example>", "<nobody@own.example>", "<full@own.example>"], "a\r\n.\r\nb\n.\nQUIT\r.\r"),
-    ("<m1@c.example>", &["<nobody@own.example>"], "never"),
-    ("<m2@c.example>", &["<slow@own.example>", "<Postmaster>"], ""),
-];
-
-/// What the bodies of the first and the last message are once they arrived.
-const ARRIVED: [&str; 3] = ["a\r\n.\r\nb\r\n.\r\nQUIT . \r\n", "", ""];
-
-/// Who has what at the end. Pairs are (message, recipient).
-#[derive(Debug, Default)]
-struct Report {
-    /// What the client was told, by message.
-    sent: Vec<Vec<RecipientOutcome>>,
-    begun: usize,
-    failed: bool,
-    /// What the server has promised to keep.
-    kept: BTreeSet<(usize, usize)>,
-    to_server: usize,
-    to_client: usize,
-}
-
-impl Report {
-    fn delivered(&self) -> BTreeSet<(usize, usize)> {
-        let mut delivered = BTreeSet::new();
-        for (message, outcomes) in self.sent.iter().enumerate() {
-            for (recipient, outcome) in outcomes.iter().enumerate() {
-                if matches!(outcome, RecipientOutcome::Delivered(_)) {
-                    delivered.insert((message, recipient));
-                }
-            }
-        }
-        delivered
-    }
-}
-
-/// One direction.
-#[derive(Default)]
-struct Pipe {
-    wire: VecDeque<u8>,
-    arrived: usize,
-    unread: Vec<u8>,
-}
-
-impl Pipe {
-    /// Takes what was written, and brings a piece of what is under way; tells whether anything moved.
-    fn carry(&mut self, written: &[u8], piece: usize, limit: usize, max_unread: usize) -> bool {
-        self.wire.extend(written);
-        let room = max_unread.saturating_sub(self.unread.len());
-        let n = piece.min(self.wire.len()).min(limit - self.arrived).min(room);
-        self.unread.extend(self.wire.drain(..n));
-        self.arrived += n;
-        n > 0 || !written.is_empty()
-    }
-
-    fn used(&mut self, left: usize) -> bool {
-        let used = self.unread.len() - left;
-        self.unread.drain(..used);
-        used > 0
-    }
-}
-
-struct Pair {
-    link: Link,
-    now: Time,
-    client: ClientSession,
-    server: ServerSession,
-    to_server: Pipe,
-    to_client: Pipe,
-    report: Report,
-    /// The message that the client sends, as far as it was not handed over.
-    body: &'static [u8],
-    /// The transaction at the server: which message, its accepted recipients, the body.
-    message: usize,
-    accepted: Vec<(usize, bool)>,
-    stored: Vec<u8>,
-    client_upgrades: bool,
-    server_upgrades: bool,
-    client_closed: bool,
-    server_closed: bool,
-}
-
-impl Pair {
-    fn new(link: Link) -> Self {
-        let mut config = ClientConfig::new("c.example").unwrap();
-        config.protocol = link.protocol;
-        config.pipelining = link.pipelining;
-        let mut server = ServerConfig::new("own.example");
-        server.protocol = link.protocol;
-        server.starttls = link.starttls;
-        Pair {
-            link,
-            now: Time::ZERO,
-            client: ClientSession::new(config),
-            server: ServerSession::new(Arc::new(server), Peer::default()),
-            to_server: Pipe::default(),
-            to_client: Pipe::default(),
-            report: Report::default(),
-            body: b"",
-            message: 0,
-            accepted: Vec::new(),
-            stored: Vec::new(),
-            client_upgrades: false,
-            server_upgrades: false,
-            client_closed: false,
-            server_closed: false,
-        }
-    }
-
-    fn run(mut self) -> Report {
-        let (mut broken, mut server_eof, mut client_eof) = (false, false, false);
-        for _ in 0..100_000 {
-            let mut moved = self.client_turn();
-            moved |= self.server_turn();
-            moved |= self.carry();
-            if self.client_upgrades && self.server_upgrades {
-                self.upgrade(true);
-                moved = true;
-            }
-            if self.client_closed && self.server_closed {
-                self.report.to_server = self.to_server.arrived;
-                self.report.to_client = self.to_client.arrived;
-                return self.report;
-            }
-            if moved {
-                self.now = self.now + self.link.delay;
-                continue;
-            }
-            // Nothing moves: the connection is broken, or one side has closed it, or time has to pass.
-            let is_broken = match self.link.fault {
-                Fault::BreakToServer(n) => self.to_server.arrived == n,
-                Fault::BreakToClient(n) => self.to_client.arrived == n,
-                _ => false,
-            };
-            if is_broken && !broken {
-                broken = true;
-                self.upgrade(false);
-                self.client.handle_eof(self.now);
-                self.server.handle_eof(self.now);
-            } else if self.client_closed && !server_eof {
-                server_eof = true;
-                self.server.handle_eof(self.now);
-            } else if self.server_closed && !client_eof {
-                client_eof = true;
-                self.client.handle_eof(self.now);
-            } else {
-                // Over a silent link a handshake times out by the driver's clock.
-                self.upgrade(false);
-                let deadlines = [self.client.deadline(), self.server.deadline()];
-                if let Some(deadline) = deadlines.into_iter().flatten().min() {
-                    self.now = self.now.max(deadline);
-                }
-                self.client.handle_timeout(self.now);
-                self.server.handle_timeout(self.now);
-            }
-        }
-        panic!("no end: {:?}", self.link);
-    }
-
-    fn limits(&self) -> (usize, usize) {
-        let (mut server, mut client) = (usize::MAX, usize::MAX);
-        match self.link.fault {
-            Fault::None => {}
-            Fault::BreakToServer(n) | Fault::SilenceToServer(n) => server = n,
-            Fault::BreakToClient(n) | Fault::SilenceToClient(n) => client = n,
-        }
-        // Silence in one direction is silence in the other, too.
-        if self.to_server.arrived == server || self.to_client.arrived == client {
-            (server, client) = (self.to_server.arrived, self.to_client.arrived);
-        }
-        (server, client)
-    }
-
-    fn carry(&mut self) -> bool {
-        let (server_limit, client_limit) = self.limits();
-        let written = self.client.output().to_vec();
-        self.client.consume_output(self.now, written.len());
-        let mut moved = self.to_server.carry(&written, self.link.piece, server_limit, self.server.max_unread());
-        let written = self.server.output().to_vec();
-        self.server.consume_output(self.now, written.len());
-        let (_, client_limit) = if moved { self.limits() } else { (0, client_limit) };
-        moved |= self.to_client.carry(&written, self.link.piece, client_limit, self.client.max_unread());
-        moved
-    }
-
-    fn upgrade(&mut self, works: bool) {
-        let facts = || LayerFacts::Tls(TlsFacts::new("TLSv1.3", "TLS_AES_128_GCM_SHA256"));
-        if std::mem::take(&mut self.client_upgrades) {
-            match works {
-                true => self.client.upgraded(self.now, facts()).unwrap(),
-                false => self.client.upgrade_failed(self.now, UpgradeError::ConnectionLost),
-            }
-        }
-        if std::mem::take(&mut self.server_upgrades) {
-            match works {
-                true => self.server.upgraded(self.now, facts()).unwrap(),
-                false => self.server.upgrade_failed(self.now, UpgradeError::ConnectionLost),
-            }
-        }
-    }
-
-    fn client_turn(&mut self) -> bool {
-        let mut unread = &self.to_client.unread[..];
-        let step = self.client.poll(self.now, &mut unread);
-        let left = unread.len();
-        let mut moved = self.to_client.used(left);
-        match step {
-            Step::Event(event) => {
-                self.heard(event);
-                moved = true;
-            }
-            Step::NeedAnswer => {
-                // Small pieces, so that many of them are under way when the link breaks.
-                let n = self.body.len().min(5).min(self.client.room());
-                let answer =
-                    if self.body.is_empty() { client::Answer::BodyEnd } else { client::Answer::Body(&self.body[..n]) };
-                self.client.answer(self.now, answer).unwrap();
-                self.body = &self.body[n..];
-                moved = true;
-            }
-            Step::Upgrade(layer) => {
-                assert_eq!(layer, Layer::Tls);
-                self.client_upgrades = true;
-            }
-            Step::Closed => self.client_closed = true,
-            Step::NeedInput => {}
-            Step::NeedTime => unreachable!("a client delays nothing"),
-        }
-        moved
-    }
-
-    fn heard(&mut self, event: client::Event) {
-        match event {
-            client::Event::Ready => {
-                let answer = match MESSAGES.get(self.report.begun) {
-                    Some((from, to, body)) => {
-                        self.report.begun += 1;
-                        self.body = body.as_bytes();
-                        let path = |text: &'static &str| ForwardPath::take(text.as_bytes(), false).unwrap().0;
-                        let from = ReversePath::take(from.as_bytes(), false).unwrap().0;
-                        client::Answer::Send(Envelope::new(from, to.iter().map(path)))
-                    }
-                    None => client::Answer::Quit,
-                };
-                self.client.answer(self.now, answer).unwrap();
-            }
-            client::Event::Sent(outcomes) => self.report.sent.push(outcomes),
-            client::Event::Failed(failure) => {
-                assert!(failure.is_temporary(), "{failure}");
-                self.report.failed = true;
-            }
-            _ => {}
-        }
-    }
-
-    fn server_turn(&mut self) -> bool {
-        use server::{Answer, Event};
-        let mut unread = &self.to_server.unread[..];
-        let step = self.server.poll(self.now, &mut unread);
-        let left = unread.len();
-        let mut moved = true;
-        let mut answer = None;
-        match step {
-            Step::Event(Event::Mail(mail)) => {
-                let from = mail.from.to_string();
-                self.message = MESSAGES.iter().position(|(sender, ..)| *sender == from).expect("a sender of ours");
-                self.accepted.clear();
-                self.stored.clear();
-                answer = Some(Answer::Accept);
-            }
-            Step::Event(Event::Rcpt(rcpt)) => {
-                let to = rcpt.to.to_string();
-                let index = MESSAGES[self.message].1.iter().position(|recipient| *recipient == to);
-                answer = Some(match to.as_str() {
-                    "<nobody@own.example>" => Answer::Refuse(Reply::enhanced(550, 5, 1, 1, "nobody")),
-                    "<slow@own.example>" => Answer::Refuse(Reply::enhanced(451, 4, 3, 0, "not now")),
-                    _ => {
-                        let is_full = to.starts_with("<full@") && self.link.protocol == Protocol::Lmtp;
-                        self.accepted.push((index.expect("a recipient of ours"), is_full));
-                        Answer::Accept
-                    }
-                });
-            }
-            Step::Event(Event::Body(bytes)) => self.stored.extend_from_slice(bytes),
-            Step::Event(Event::Outcome { recipient }) => {
-                assert_eq!(self.stored, ARRIVED[self.message].as_bytes(), "whole or not at all");
-                let (accepted, now): (&[_], _) = match recipient {
-                    None => (&self.accepted, false),
-                    Some(at) => (&self.accepted[at..=at], self.accepted[at].1),
-                };
-                answer = Some(if now {
-                    Answer::Refuse(Reply::enhanced(452, 4, 2, 2, "over quota"))
-                } else {
-                    self.report.kept.extend(accepted.iter().map(|(recipient, _)| (self.message, *recipient)));
-                    Answer::Accept
-                });
-            }
-            Step::Event(Event::Connect | Event::Hello(_) | Event::StartTls | Event::Data) => {
-                answer = Some(Answer::Accept);
-            }
-            // RFC 2920 §3.1: DATA goes along before anybody knows that nobody was accepted.
-            Step::Event(Event::Refused { line: b"DATA", .. }) if self.accepted.is_empty() => {}
-            Step::Event(Event::Refused { line, reply }) => {
-                panic!("our client is refused: {} {reply}", line.escape_ascii());
-            }
-            Step::Event(_) => {}
-            other => {
-                moved = false;
-                match other {
-                    Step::Upgrade(_) => self.server_upgrades = true,
-                    Step::Closed => self.server_closed = true,
-                    _ => {}
-                }
-            }
-        }
-        moved |= self.to_server.used(left);
-        if let Some(answer) = answer {
-            self.server.answer(self.now, answer).unwrap();
-        }
-        moved
-    }
-}
-
-/// What holds whatever the link does.
-fn check(link: Link) -> Report {
-    let report = Pair::new(link).run();
-    let delivered = report.delivered();
-    assert!(delivered.is_subset(&report.kept), "called delivered and not kept: {link:?} {report:?}");
-    assert_eq!(report.sent.len(), report.begun, "each message is settled once: {link:?}");
-    for (outcomes, (_, to, _)) in report.sent.iter().zip(MESSAGES) {
-        assert_eq!(outcomes.len(), to.len());
-    }
-    // Refusals are believed only when they were said.
-    for (message, outcomes) in report.sent.iter().enumerate() {
-        for (recipient, outcome) in outcomes.iter().enumerate() {
-            if matches!(outcome, RecipientOutcome::Refused(_)) {
-                assert_eq!(MESSAGES[message].1[recipient], "<nobody@own.example>", "{link:?}");
-            }
-        }
-    }
-    report
+/// Messages that the server refuses at one point or another.
+fn refused() -> Vec<Message> {
+    let long = [b'x'; 600];
+    let mut at_mail = Message::text(&long, 2);
+    at_mail.mail = Later;
+    let mut at_data = Message::text(&long, 2);
+    at_data.data = Refuse;
+    let mut at_the_end = Message::text(&long, 1);
+    (at_the_end.end, at_the_end.recipients[0].1) = (Later, Later);
+    let mut early = Message::text(&long, 2);
+    early.early = Some((10, Refuse));
+    // Behind DATA the session has to give the connection up at an early refusal, so it comes last.
+    vec![at_mail, at_data, at_the_end, Message::text(b"fine\r\n", 1), early]
 }
 
 const PROTOCOLS: [Protocol; 2] = [Protocol::Smtp, Protocol::Lmtp];
 
+/// The plans of all tests: with what both sides do differently.
+fn plans() -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for protocol in PROTOCOLS {
+        for pipelining in [true, false] {
+            let plain = Plan { pipelining, ..Plan::new(protocol, texts()) };
+            plans.push(Plan { starttls: true, ..plain.clone() });
+            plans.push(Plan { chunking: true, ..plain.clone() });
+            plans.push(plain);
+            for chunking in [true, false] {
+                plans.push(Plan { pipelining, chunking, ..Plan::new(protocol, extended()) });
+            }
+        }
+    }
+    plans
+}
+
 #[test]
 fn a_link_that_works_in_pieces_of_any_size() {
+    for plan in plans() {
+        for piece in [1, 2, 3, 7, 50, 1000] {
+            let report = plan.with(piece, Fault::None).check();
+            assert!(!report.failed && report.begun == plan.messages.len(), "{report:?}");
+            assert_eq!(report.delivered(), report.kept);
+        }
+    }
+}
+
+#[test]
+fn everybody_gets_what_was_said() {
     for protocol in PROTOCOLS {
-        for (starttls, pipelining) in [(false, true), (true, true), (false, false), (true, false)] {
-            for piece in [1, 2, 3, 7, 50, 1000] {
-                let report = check(Link { starttls, pipelining, piece, ..Link::new(protocol) });
-                assert!(!report.failed && report.begun == MESSAGES.len(), "{report:?}");
-                assert_eq!(report.delivered(), report.kept);
-                let kept: &[(usize, usize)] = match protocol {
-                    Protocol::Smtp => &[(0, 0), (0, 2), (2, 1)],
-                    Protocol::Lmtp => &[(0, 0), (2, 1)],
-                };
-                assert_eq!(report.kept, kept.iter().copied().collect());
-                assert!(matches!(&report.sent[1][..], [RecipientOutcome::Refused(_)]));
-                assert!(matches!(&report.sent[2][0], RecipientOutcome::Later(Some(reply)) if reply.code() == 451));
-            }
+        let report = Plan::new(protocol, texts()).check();
+        let kept: &[(usize, usize)] = match protocol {
+            Protocol::Smtp => &[(0, 0), (0, 2), (2, 1)],
+            Protocol::Lmtp => &[(0, 0), (2, 1)],
+        };
+        assert_eq!(report.kept, kept.iter().copied().collect());
+        assert!(matches!(&report.sent[1][..], [RecipientOutcome::Refused(_)]));
+        assert!(matches!(&report.sent[2][0], RecipientOutcome::Later(Some(reply)) if reply.code() == 451));
+
+        let report = Plan::new(protocol, extended()).check();
+        let is_kept = protocol == Protocol::Smtp;
+        assert_eq!(report.kept.contains(&(0, 1)), is_kept);
+        assert_eq!(report.kept.len(), 3 + usize::from(is_kept), "{report:?}");
+    }
+}
+
+#[test]
+fn a_server_without_extensions() {
+    for protocol in PROTOCOLS {
+        let report = Plan { bare: true, ..Plan::new(protocol, extended()) }.check();
+        // The notices are ours, and what needs SMTPUTF8 or BINARYMIME does not leave.
+        assert!(report.kept.contains(&(0, 0)));
+        for message in [1, 2] {
+            assert!(matches!(report.sent[message][..], [RecipientOutcome::Impossible(_)]), "{report:?}");
+        }
+    }
+}
+
+#[test]
+fn refusals_at_each_point() {
+    for protocol in PROTOCOLS {
+        for (chunking, pipelining) in [(true, true), (true, false), (false, true), (false, false)] {
+            let report = Plan { chunking, pipelining, ..Plan::new(protocol, refused()) }.check();
+            assert_eq!(report.kept, [(3, 0)].into(), "{report:?}");
+            assert_eq!(report.begun, 5);
+            assert!(report.sent[1].iter().all(|outcome| matches!(outcome, RecipientOutcome::Refused(_))), "{report:?}");
+            assert!(report.sent[4].iter().all(|outcome| matches!(outcome, RecipientOutcome::Refused(_))), "{report:?}");
+            // No refusal costs the connection here: our server eats what it does not want.
+            assert!(!report.failed, "{report:?}");
+        }
+    }
+}
+
+#[test]
+fn logins() {
+    for protocol in PROTOCOLS {
+        for starttls in [true, false] {
+            let report = Plan { login: true, starttls, ..Plan::new(protocol, texts()) }.check();
+            assert!(!report.failed && report.begun == 3, "{report:?}");
+            assert_eq!(report.delivered(), report.kept);
         }
     }
 }
 
 #[test]
 fn a_link_with_delay() {
-    for protocol in PROTOCOLS {
+    for plan in plans() {
+        let slow = |delay| Plan { link: Link { delay, ..plan.link }, ..plan.clone() };
         // Each piece takes a while, but each reply comes in time.
-        let report = check(Link { delay: Duration::from_secs(20), ..Link::new(protocol) });
-        assert!(!report.failed);
+        assert!(!slow(Duration::from_secs(20)).check().failed);
         // Each takes longer than anybody waits.
-        let report = check(Link { delay: Duration::from_secs(700), ..Link::new(protocol) });
+        let report = slow(Duration::from_secs(700)).check();
         assert_eq!(report.delivered(), report.kept);
     }
 }
 
+/// Breaks and silences the link behind each octet in each direction; gives how often the client could not know what the
+/// server has kept, and how often something was delivered.
+fn fail_after_each_octet(plan: &Plan, pieces: &[usize]) -> (usize, usize) {
+    let whole = plan.check();
+    let (mut unsure, mut settled) = (0, 0);
+    for piece in pieces {
+        let to_server = (0..whole.to_server).map(Fault::BreakToServer);
+        let to_client = (0..whole.to_client).map(Fault::BreakToClient);
+        // Silence is a break that only the clock tells of: here and there will do.
+        let silence = (0..whole.to_server).step_by(5).map(Fault::SilenceToServer);
+        let silence = silence.chain((0..whole.to_client).step_by(5).map(Fault::SilenceToClient));
+        for fault in to_server.chain(to_client).chain(silence) {
+            let report = plan.with(*piece, fault).check();
+            unsure += usize::from(report.delivered() != report.kept);
+            settled += usize::from(!report.delivered().is_empty());
+        }
+    }
+    (unsure, settled)
+}
+
 #[test]
 fn a_link_that_fails_after_any_octet() {
+    for plan in plans() {
+        let (unsure, settled) = fail_after_each_octet(&plan, &[1000]);
+        // The test sees both: the window in which the server has kept what the client cannot know, and deliveries.
+        assert!(unsure > 10 && settled > 100, "{unsure} {settled} {plan:?}");
+    }
+}
+
+#[test]
+fn a_link_that_fails_after_any_octet_of_a_drip() {
     for protocol in PROTOCOLS {
-        for (starttls, pipelining) in [(false, true), (true, true), (false, false), (true, false)] {
-            let link = Link { starttls, pipelining, ..Link::new(protocol) };
-            let whole = check(link);
-            let (mut unsure, mut settled) = (0, 0);
-            for piece in [1, 1000] {
-                let to_server = (0..whole.to_server).flat_map(|n| [Fault::BreakToServer(n), Fault::SilenceToServer(n)]);
-                let to_client = (0..whole.to_client).flat_map(|n| [Fault::BreakToClient(n), Fault::SilenceToClient(n)]);
-                for fault in to_server.chain(to_client) {
-                    let report = check(Link { piece, fault, ..link });
-                    unsure += usize::from(report.delivered() != report.kept);
-                    settled += usize::from(!report.delivered().is_empty());
-                }
-            }
-            // The test sees both: the window in which the server has kept what the client cannot know, and deliveries.
+        for messages in [texts(), extended()] {
+            let (unsure, settled) = fail_after_each_octet(&Plan::new(protocol, messages), &[1]);
             assert!(unsure > 10 && settled > 100, "{unsure} {settled}");
         }
+    }
+}
+
+#[test]
+fn a_link_that_fails_in_a_login() {
+    for starttls in [true, false] {
+        let plan = Plan { login: true, starttls, ..Plan::new(Protocol::Smtp, vec![Message::text(b"hi\r\n", 1)]) };
+        let (unsure, settled) = fail_after_each_octet(&plan, &[1000]);
+        assert!(unsure > 10 && settled > 10, "{unsure} {settled}");
+    }
+}
+
+#[test]
+fn a_link_that_fails_while_messages_are_refused() {
+    for protocol in PROTOCOLS {
+        for chunking in [true, false] {
+            let plan = Plan { chunking, ..Plan::new(protocol, refused()) };
+            fail_after_each_octet(&plan, &[1000]);
+        }
+    }
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    prop_oneof![8 => Just(Accept), 1 => Just(Refuse), 1 => Just(Later)]
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    let octet = prop_oneof![3 => prop::sample::select(&b"\r\n.a"[..]), 1 => any::<u8>()];
+    (
+        prop::collection::vec(octet, 0..1500),
+        any::<(bool, bool, bool)>(),
+        prop::collection::vec((verdict(), verdict()), 1..4),
+        (verdict(), verdict(), verdict()),
+        prop::option::weighted(0.1, (0..1500_usize, verdict())),
+    )
+        .prop_map(|(body, (binary, utf8, dsn), recipients, (mail, data, end), early)| {
+            let text = Message::text(&body, 0);
+            let kind = if binary { BodyKind::BinaryMime } else { text.kind };
+            Message { kind, utf8, dsn, mail, recipients, data, early, end, ..text }
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    /// What arrives is what was sent, with clean lines if it is a text, or it does not arrive.
+    #[test]
+    fn any_messages_over_any_link(
+        messages in prop::collection::vec(message(), 1..4),
+        (lmtp, starttls, pipelining, chunking, bare) in any::<(bool, bool, bool, bool, bool)>(),
+        chunk_max in 500..2000_usize,
+        output_max in 1000..3000_usize,
+        piece in prop_oneof![Just(1_usize), 2..50_usize, Just(5000)],
+        fault in prop_oneof![
+            Just(Fault::None),
+            (0..6000_usize).prop_map(Fault::BreakToServer),
+            (0..900_usize).prop_map(Fault::BreakToClient),
+            (0..6000_usize).prop_map(Fault::SilenceToServer),
+        ],
+    ) {
+        let protocol = PROTOCOLS[usize::from(lmtp)];
+        let plan = Plan { starttls, pipelining, chunking, bare, chunk_max, output_max, ..Plan::new(protocol, messages) };
+        plan.with(piece, fault).check();
     }
 }

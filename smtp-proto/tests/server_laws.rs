@@ -25,6 +25,8 @@ fn options(settings: &str) -> Options {
 
 const SMALL: &str =
     "message_size_max=20 refused_size_max=0 field_size_max=12 header_size_max=16 fields_max=2 received_max=1";
+const EVERYTHING: &str = "tls xclient xforward etrn expn smtputf8 dsn binary_mime require_tls deliver_by=60 mt_priority=p \
+    tell_limits mails_max=4 recipient_domains_max=2 mail_parameters=X-A rcpt_parameters=X-B";
 const SUBMISSION: &str = "starttls auth=PLAIN,LOGIN auth_without_tls message_size_max=2000 recipients_max=3";
 
 #[test]
@@ -64,6 +66,17 @@ fn whole_sessions() {
     for settings in ["binary_mime", "bare_newlines=reject", "no_chunking", "protocol=lmtp", "message_size_max=5"] {
         check(ServerSubject::default, &chunks, &options(settings)).unwrap();
     }
+    let rare: [&[u8]; 6] = [
+        b"ETRN c.example\r\nXFORWARD ADDR=192.0.2.7\r\nVERB\r\nXCLIENT ADDR=IPV6:2001:db8::7 LOGIN=joe\r\n",
+        b"MAIL FROM:<>\r\nXCLIENT ADDR\r\n",
+        b"EHLO c.example\r\n",
+        b"EXPN staff\r\nXFORWARD SOURCE=LOCAL\r\nMAIL FROM:<a@c.example> REQUIRETLS BY=60;R MT-PRIORITY=2 X-A=1\r\n\
+            RCPT TO:<a@one.example> X-B\r\nRCPT TO:<a@two.example>\r\nRCPT TO:<a@three.example>\r\nXCLIENT ADDR=192.0.2.7\r\n",
+        b"RSET\r\nMAIL FROM:<>\r\nRSET\r\nMAIL FROM:<>\r\nRSET\r\nMAIL FROM:<>\r\nRSET\r\n",
+        b"MAIL FROM:<>\r\nNOOP\r\n",
+    ];
+    check(ServerSubject::default, &rare, &options(EVERYTHING)).unwrap();
+    check(ServerSubject::default, &rare, &options("submission future_release=60 stress")).unwrap();
     let lmtp: [&[u8]; 3] = [
         b"LHLO c.example\r\n",
         b"MAIL FROM:<>\r\nRCPT TO:<a@mx.example>\r\nRCPT TO:<b@mx.example>\r\nDATA\r\n",
@@ -106,6 +119,8 @@ fn mutated_dialogs() {
         ("protocol=lmtp", 300),
         (SMALL, 300),
         ("binary_mime", 300),
+        (EVERYTHING, 300),
+        ("submission future_release=60 deliver_by=0 stress", 300),
     ] {
         torture(ServerSubject::default, &seeds, iterations, &options(settings)).unwrap();
     }
@@ -120,9 +135,10 @@ fn what_came_too_early_is_refused_however_it_is_cut() {
         (b"STARTTLS\r\n", b"\x16\x03\x01"),
         (b"DATA\r\n", b".\r\n"),
         (b"AUTH LOGIN\r\n", b"am9l\r\n"),
+        (b"XCLIENT ADDR=192.0.2.7\r\n", b"EHLO c.example\r\n"),
     ] {
         let together = [before, early].concat();
-        check_bytes(ServerSubject::default, &together, &options(SUBMISSION)).unwrap();
+        check_bytes(ServerSubject::default, &together, &options(&format!("{SUBMISSION} xclient"))).unwrap();
         let (apart, reason) = play(&[before, early]);
         assert_eq!((apart.clone(), reason), play(&[&together]), "{}", together.escape_ascii());
         assert!(
@@ -136,10 +152,12 @@ fn what_came_too_early_is_refused_however_it_is_cut() {
 /// Shows pieces to a session whose output nobody takes; gives that output.
 fn play(pieces: &[&[u8]]) -> (String, Option<CloseReason>) {
     let config = server_config(&options(SUBMISSION).config).unwrap();
-    let mut session = ServerSession::new(Arc::new(config), Peer::default());
+    let mut peer = Peer::default();
+    peer.may_xclient = true;
+    let mut session = ServerSession::new(Arc::new(config), peer);
     for mut unread in pieces.iter().copied() {
         while let Step::Event(event) = session.poll(Time::ZERO, &mut unread) {
-            if !matches!(event, Event::Refused { .. }) {
+            if !matches!(event, Event::Refused { .. } | Event::XClient(_)) {
                 session.answer(Time::ZERO, Answer::Accept).unwrap();
             }
         }

@@ -27,7 +27,7 @@ const BIG: &str = concat!(
 );
 
 /// The commands. What stands behind a `|` follows its line.
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 21] = [
     "EHLO c.example",
     "HELO c.example",
     "LHLO c.example",
@@ -43,6 +43,10 @@ const COMMANDS: [&str; 17] = [
     "HELP",
     "STARTTLS",
     "AUTH PLAIN AGEAYg==",
+    "ETRN c.example",
+    "XCLIENT ADDR=192.0.2.7",
+    "XFORWARD ADDR=192.0.2.7",
+    "TURN",
     "QUIT",
     "XFOO",
 ];
@@ -54,9 +58,12 @@ fn show(session: &mut ServerSession, flight: &str, turn_away: bool) -> Vec<Strin
     let mut unread = flight.as_bytes();
     while let Step::Event(event) = session.poll(Time::ZERO, &mut unread) {
         let answer = match event {
-            Event::Body(_) | Event::Abandoned(_) | Event::Refused { .. } => continue,
+            Event::Body(_) | Event::XClient(_) | Event::XForward(_) | Event::Abandoned(_) | Event::Refused { .. } => {
+                continue;
+            }
             Event::Connect if turn_away => Answer::Refuse(Reply::new(554, "no")),
             Event::Login { .. } => Answer::LoggedIn(Identity("joe".into())),
+            Event::Expand(_) => Answer::Refuse(Reply::enhanced(550, 5, 7, 1, "no")),
             _ => Answer::Accept,
         };
         session.answer(Time::ZERO, answer).unwrap();
@@ -72,8 +79,11 @@ fn cell(state: &(&str, &[&str]), command: &str) -> String {
     config.starttls = true;
     config.mechanisms = vec![Mechanism::Plain, Mechanism::Login];
     config.auth_without_tls = true;
+    config.etrn = true;
     config.limits.message_size_max = 100;
-    let mut session = ServerSession::new(Arc::new(config), Peer::default());
+    let mut peer = Peer::default();
+    (peer.may_xclient, peer.may_xforward) = (true, true);
+    let mut session = ServerSession::new(Arc::new(config), peer);
     show(&mut session, "", state.0 == "TurnedAway");
     for flight in state.1 {
         show(&mut session, flight, false);

@@ -2,6 +2,7 @@
 
 use pillarbox_core::address::{ForwardPath, ReversePath};
 use pillarbox_core::{Random, SeededRandom, TlsFacts, WallTime};
+use pillarbox_smtp::command::MtPriority;
 use pillarbox_smtp::trace::{Received, ReturnPath, StripReturnPath};
 
 /// A reader of the grammar: each method takes what it names off the front, or fails.
@@ -141,7 +142,7 @@ impl<'t> Reader<'t> {
         self.literal("by")?;
         self.fws()?;
         self.extended_domain()?;
-        for (word, path) in [("with", false), ("id", false), ("for", true)] {
+        for (word, path) in [("with", false), ("id", false), ("for", true), ("PRIORITY", false)] {
             let before = self.0;
             if self.0.starts_with(' ') {
                 self.cfws()?;
@@ -274,11 +275,13 @@ fn a_received_field_with_everything() {
     received.tls = Some(&tls);
     received.id = "4711";
     received.recipients = &recipients;
+    received.priority = MtPriority::new(-4);
+    read(&received.to_string()).unwrap();
     assert_eq!(
         received.to_string(),
         "Received: from client.example (host.client.example [192.0.2.1])\r\n \
          by mx.example with ESMTPSA (TLSv1.3 with cipher TLS_AES_256_GCM_SHA384)\r\n \
-         id 4711 for <joe@mx.example>; Sat, 14 Feb 2009 00:31:30 +0100\r\n"
+         id 4711 for <joe@mx.example> PRIORITY -4; Sat, 14 Feb 2009 00:31:30 +0100\r\n"
     );
 }
 

@@ -12,8 +12,8 @@ cleanup_peers() {
 }
 trap cleanup_peers EXIT
 
-printf 'Subject: smtp-send\n\n.\n..two dots\nthe end' >"$work/message"
-send() { "$work/smtp-send" --from someone@elsewhere.example "$@" >"$work/sent" 2>&1; }
+printf 'From: %s\nSubject: smtp-send\n\n.\n..two dots\nthe end' "$user" >"$work/message"
+send() { "$work/smtp-send" --from "${from:-someone@elsewhere.example}" "$@" >"$work/sent" 2>&1; }
 delivered() { # what, arguments
     local what=$1
     shift
@@ -34,8 +34,8 @@ ca=(--ca "$data/tls/certificate.pem")
 export SMTP_PASSWORD=$password
 delivered "our server, plain" "localhost:$smtp" "$work/message" "$user"
 delivered "our server, STARTTLS" --starttls "${ca[@]}" "localhost:$smtp" "$work/message" "$user"
-delivered "our server, submission" --starttls "${ca[@]}" --auth "$user" "localhost:$submission" "$work/message" "$user"
-delivered "our server, submissions" --tls "${ca[@]}" --auth "$user" "localhost:$submissions" "$work/message" "$user"
+from=$user delivered "our server, submission" --starttls "${ca[@]}" --auth "$user" "localhost:$submission" "$work/message" "$user"
+from=$user delivered "our server, submissions" --tls "${ca[@]}" --auth "$user" "localhost:$submissions" "$work/message" "$user"
 delivered "our server, LMTP" --lmtp "$data/lmtp" "$work/message" "$user"
 refused "an unknown recipient beside a known one" "nobody@localhost: refused: 550 5.1.1" "localhost:$smtp" "$work/message" nobody@localhost "$user"
 grep -q "^$user: delivered" "$work/sent" || fail "the known one got nothing: $(cat "$work/sent")"

@@ -107,13 +107,19 @@ for n in $(seq 40); do submit "many-$n" "$user"; done
 arrived "$maildir" 41
 echo "ok: 40 more messages"
 
+make_message utf8 | sed -e 's/\r$//' -e 's/^From: .*/From: Jörg <jörg@elsewhere.example>/' | sendmail -C "$p/etc" -i -f jörg@elsewhere.example "$user"
+arrived "$maildir" 42
+grep -q 'with UTF8SMTPS' "$newest" || fail "Postfix did not use our SMTPUTF8: $(head -n 20 "$newest")"
+grep -q '^From: Jörg <jörg@elsewhere.example>' "$newest" || fail "the header changed: $(cat "$newest")"
+echo "ok: a sender and a header beyond ASCII: by SMTPUTF8"
+
 echo "-- Postfix to our LMTP listener"
 printf 'localhost lmtp:unix:%s/lmtp\nelsewhere.example virtual:\n' "$data" >"$p/etc/transport"
 chmod 755 "$data"
 chmod 666 "$data/lmtp"
 postfix -c "$p/etc" reload >/dev/null 2>&1
 submit lmtp "$user" nobody@localhost
-arrived "$maildir" 42
+arrived "$maildir" 43
 same_body "over LMTP" "$work/message" "$newest"
 arrived "$p/mail/a" 2
 grep -q 'nobody@localhost' "$newest" || fail "the notice is about somebody else: $(cat "$newest")"

@@ -3,7 +3,7 @@
 source "$(dirname "$0")/lib.sh"
 start
 
-printf 'From: a@elsewhere.example\r\nTo: %s\r\nSubject: by curl\r\n\r\nHello\r\n.dot\r\n..two dots\r\n' "$user" >"$work/mail"
+printf 'From: %s\r\nTo: %s\r\nSubject: by curl\r\n\r\nHello\r\n.dot\r\n..two dots\r\n' "$user" "$user" >"$work/mail"
 curl -sS --insecure --url "smtps://127.0.0.1:$submissions" --user "$user:$password" --mail-from "$user" --mail-rcpt "$user" --upload-file "$work/mail"
 expect "messages that curl delivered" 1 "$(messages)"
 

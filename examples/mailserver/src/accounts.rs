@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pillarbox::mailcore::Reply;
-use pillarbox::mailcore::address::ForwardPath;
+use pillarbox::mailcore::address::{Address, ForwardPath};
 use pillarbox::mailcore::crypto::HashAlgorithm;
 use pillarbox::mailcore::sasl::{Mechanism, ScramKeys};
 use pillarbox::parts::{
@@ -58,6 +58,12 @@ impl Accounts {
             return Some(self.postmaster.clone());
         }
         Some(Identity::new(format!("{local}@{domain}")))
+    }
+
+    /// Whether mail to this address is this user's, so that they may also send from it.
+    pub fn owns(&self, user: &Identity, address: &Address<'_>) -> bool {
+        let account = self.of_recipient(&ForwardPath::Address(address.clone()));
+        account.is_some_and(|account| account.user().eq_ignore_ascii_case(user.user()))
     }
 
     /// The folder of an account's mail; `None` if it can have none. A name has one folder in whatever case it is written.

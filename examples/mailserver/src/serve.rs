@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pillarbox::delivery::MailboxSink;
 use pillarbox::imap::ImapServer;
 use pillarbox::mailcore::sasl::Mechanism;
-use pillarbox::parts::{Observer, Parts};
+use pillarbox::parts::{LoginGuard, LoginLimits, Observer, OwnSenders, Parts};
 use pillarbox::smtp::SmtpServer;
 use pillarbox::store::MaildirStore;
 use pillarbox::{PeerLimits, Shutdown};
@@ -76,10 +76,14 @@ impl Assembly {
         let certificate = config.tls.as_ref().map(Certificate::load).transpose()?.map(Arc::new);
         let folders = accounts.clone();
         let store = Arc::new(MaildirStore::new(move |account| folders.folder(account.user())));
-        let recipients = accounts.clone();
+        let (recipients, senders) = (accounts.clone(), accounts.clone());
+        let own = OwnSenders::new(Arc::new(LocalOnly(accounts.clone())), move |user, from| senders.owns(user, from));
+        let mut logins = LoginLimits::default();
+        logins.trusted.clone_from(&config.limits.trusted);
         let parts = Parts {
             authenticator: accounts.clone(),
-            policy: Arc::new(LocalOnly(accounts.clone())),
+            logins: Arc::new(LoginGuard::new(logins)),
+            policy: Arc::new(own),
             sink: Arc::new(MailboxSink::new(store.clone(), move |path| recipients.of_recipient(path))),
             store,
             observer,
@@ -123,6 +127,9 @@ fn server(config: &Config, listener: &Listener, certificate: Option<&Arc<Certifi
     let mut clients = PeerLimits::default();
     clients.connections_max = config.limits.connections;
     clients.connections_per_address_max = config.limits.connections_per_address;
+    clients.connections_per_minute_max = config.limits.connections_per_minute;
+    clients.trusted = [&*config.limits.trusted, &listener.xclient].concat();
+    clients.proxies.clone_from(&listener.proxies);
     let tls = |alpn| certificate.filter(|_| listener.tls != TlsMode::None).map(|found| found.server_config(alpn));
     let implicit = listener.tls == TlsMode::Implicit;
     if listener.protocol == Protocol::Imap {
@@ -138,16 +145,19 @@ fn server(config: &Config, listener: &Listener, certificate: Option<&Arc<Certifi
     let mut smtp = pillarbox::smtp::ServerConfig::new(config.hostname.clone());
     smtp.limits.message_size_max = config.limits.message_size;
     smtp.limits.recipients_max = config.limits.recipients;
+    // Mailboxes keep every octet, IMAP shows them, and nothing goes on to a server that might not take them.
+    smtp.smtputf8 = true;
     match listener.protocol {
         Protocol::Submission => {
             smtp.mechanisms = mechanisms();
             smtp.mechanisms.push(Mechanism::Login);
-            smtp.auth_required = true;
+            (smtp.submission, smtp.auth_required) = (true, true);
         }
         Protocol::Lmtp => smtp.protocol = pillarbox::smtp::Protocol::Lmtp,
         Protocol::Smtp | Protocol::Imap => {}
     }
     let mut server = SmtpServer::new(smtp, parts).service(listener.protocol.name()).peer_limits(clients);
+    server = server.xclient_hosts(listener.xclient.clone()).xforward_hosts(listener.xforward.clone());
     if let Some(tls) = tls(b"smtp") {
         server = server.tls(tls).implicit_tls(implicit);
     }

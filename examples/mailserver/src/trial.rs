@@ -47,7 +47,14 @@ pub fn prepare(dir: &Path, offset: u16, password: Option<String>) -> Result<Tria
     };
 
     let port = |well_known: u16| Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, well_known + offset)));
-    let listener = |protocol, address, tls| Listener { protocol, address, tls };
+    let listener = |protocol, address, tls| Listener {
+        protocol,
+        address,
+        tls,
+        proxies: Vec::new(),
+        xclient: Vec::new(),
+        xforward: Vec::new(),
+    };
     let listeners = vec![
         listener(Protocol::Smtp, port(25), TlsMode::StartTls),
         listener(Protocol::Submission, port(587), TlsMode::StartTls),

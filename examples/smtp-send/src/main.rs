@@ -7,67 +7,78 @@ use std::sync::Arc;
 
 use clap::Parser;
 use pillarbox::mailcore::address::{Address, ReversePath};
+use pillarbox::mailcore::{header, sasl::Mechanism};
 use pillarbox::smtp::{
-    ClientConfig, ClientTls, Credentials, Envelope, Login, Protocol, RecipientOutcome, SmtpClient, StartTls,
+    ClientConfig, ClientTls, Credentials, Envelope, EnvelopeId, Login, Notify, Protocol, SmtpClient, StartTls,
 };
-use pillarbox::smtp_proto::client::BodyKind;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 
-/// Sends a message.
+/// Sends a message, without its Bcc fields, and prints for each recipient what the server said. 8BITMIME and SMTPUTF8 are
+/// asked for where the message or an address needs them.
 #[derive(Parser)]
 struct Args {
-    /// `host:port`, or with --lmtp the path of a socket.
+    /// `host:port`, or with --lmtp the path of a socket
     server: String,
-    /// The message, header and body.
+    /// The message, header and body
     file: PathBuf,
-    /// To whom.
+    /// To whom, whatever the header says
     #[arg(required = true)]
     recipients: Vec<String>,
-    /// Where notices go; nowhere if it is not given.
+    /// Where notices go; nowhere if it is not given
     #[arg(long)]
     from: Option<String>,
-    /// What we are called.
+    /// What we are called
     #[arg(long, default_value = "localhost")]
     hello: String,
-    /// Speaks LMTP.
+    /// Speaks LMTP
     #[arg(long)]
     lmtp: bool,
-    /// Sends nothing without STARTTLS.
+    /// Sends nothing without STARTTLS
     #[arg(long, conflicts_with = "tls")]
     starttls: bool,
-    /// Begins with TLS.
+    /// Begins with TLS
     #[arg(long)]
     tls: bool,
-    /// The certificates that are trusted, in PEM.
+    /// The certificates that are trusted, in PEM
     #[arg(long, default_value = "/etc/ssl/certs/ca-certificates.crt")]
     ca: PathBuf,
-    /// Logs in; the password is read from SMTP_PASSWORD in the environment, where no other user sees it.
+    /// Logs in; the password is read from SMTP_PASSWORD in the environment, where no other user sees it
     #[arg(long, value_name = "USER")]
     auth: Option<String>,
+    /// Logs in by this mechanism alone, such as SCRAM-SHA-256-PLUS; else by the best one on offer
+    #[arg(long, requires = "auth", value_parser = |name: &str| Mechanism::parse(name).ok_or("no mechanism"))]
+    mechanism: Option<Mechanism>,
+    /// Sends by BDAT where the server offers CHUNKING
+    #[arg(long)]
+    bdat: bool,
+    /// When to be told: never, or any of success, failure and delay with commas
+    #[arg(long, value_name = "WHEN")]
+    notify: Option<Notify>,
+    /// What notices call the message
+    #[arg(long, value_name = "ID", value_parser = EnvelopeId::new)]
+    envid: Option<EnvelopeId>,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match send(&Args::parse()).await {
-        Ok(everybody) => ExitCode::from(u8::from(!everybody)),
-        Err(error) => {
-            eprintln!("smtp-send: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    send(&Args::parse()).await.unwrap_or_else(|error| {
+        eprintln!("smtp-send: {error}");
+        ExitCode::FAILURE
+    })
 }
 
-/// Whether everybody got it.
-async fn send(args: &Args) -> Result<bool, Box<dyn std::error::Error>> {
+/// Fails unless everybody got it.
+async fn send(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut config = ClientConfig::new(&args.hello)?;
     config.protocol = if args.lmtp { Protocol::Lmtp } else { Protocol::Smtp };
-    if args.starttls {
-        config.starttls = StartTls::Required;
-    }
+    config.starttls = if args.starttls { StartTls::Required } else { StartTls::IfOffered };
+    config.chunking = args.bdat;
     if let Some(user) = &args.auth {
         let password = std::env::var("SMTP_PASSWORD").map_err(|error| format!("SMTP_PASSWORD: {error}"))?;
-        config.login = Some(Login::new(Credentials::plain("", user, password)));
+        let mut login = Login::new(Credentials::plain("", user, password));
+        login.policy.mechanisms = args.mechanism.clone().map_or(login.policy.mechanisms, |only| vec![only]);
+        config.login = Some(login);
     }
     let mut client = if args.lmtp && args.server.contains('/') {
         SmtpClient::connect_unix(&args.server, config).await?
@@ -75,45 +86,30 @@ async fn send(args: &Args) -> Result<bool, Box<dyn std::error::Error>> {
         let tls = if args.tls || args.starttls { Some(tls(args)?) } else { None };
         SmtpClient::connect(&*args.server, config, tls).await?
     };
-
     let message = tokio::fs::read(&args.file).await.map_err(|error| format!("{}: {error}", args.file.display()))?;
-    let from = match args.from.as_deref() {
-        Some(from) => Address::parse_utf8(from)?.into_owned().into(),
-        None => ReversePath::Null,
-    };
-    let recipients = args.recipients.iter().map(|to| Ok(Address::parse_utf8(to)?.into_owned()));
-    let recipients = recipients.collect::<Result<Vec<_>, Box<dyn std::error::Error>>>()?;
-    let mut envelope = Envelope::new(from, recipients);
-    // The size on the wire, where every line ends in two octets (RFC 1870 §3).
-    let line_ends =
-        (0..message.len()).filter(|at| message[*at] == b'\n' && (*at == 0 || message[at - 1] != b'\r')).count();
-    envelope.size = Some((message.len() + line_ends) as u64);
-    if !message.is_ascii() {
-        envelope.body = BodyKind::EightBitMime;
-    }
-
+    let message = header::without(&message, "Bcc");
+    let from = args.from.as_deref().map(Address::parse_utf8).transpose()?;
+    let from = from.map_or(ReversePath::Null, |from| from.into_owned().into());
+    let recipients = args.recipients.iter().map(|to| Address::parse_utf8(to).map(Address::into_owned));
+    let mut envelope = Envelope::of_message(from, recipients.collect::<Result<Vec<_>, _>>()?, &message);
+    envelope.envid.clone_from(&args.envid);
+    envelope.recipients.iter_mut().for_each(|recipient| recipient.notify = args.notify);
     let outcomes = client.send(envelope, &message[..]).await?;
     for (to, outcome) in args.recipients.iter().zip(&outcomes) {
-        match outcome {
-            RecipientOutcome::Delivered(reply) => println!("{to}: delivered: {reply}"),
-            RecipientOutcome::Refused(reply) => println!("{to}: refused: {reply}"),
-            RecipientOutcome::Later(Some(reply)) => println!("{to}: later: {reply}"),
-            RecipientOutcome::Impossible(lack) => println!("{to}: impossible: {}", lack.reply()),
-            _ => println!("{to}: later: the connection was lost"),
-        }
+        println!("{to}: {outcome}");
     }
     client.quit().await;
-    Ok(outcomes.iter().all(|outcome| matches!(outcome, RecipientOutcome::Delivered(_))))
+    let everybody = outcomes.iter().all(|outcome| outcome.is_delivered());
+    Ok(if everybody { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn tls(args: &Args) -> Result<ClientTls, Box<dyn std::error::Error>> {
     let host = args.server.rsplit_once(':').map_or(&*args.server, |(host, _)| host).trim_matches(['[', ']']);
-    let name = ServerName::try_from(host.to_owned())?;
     let mut trusted = rustls::RootCertStore::empty();
     let certificates = CertificateDer::pem_file_iter(&args.ca);
     let certificates = certificates.map_err(|error| format!("{}: {error}", args.ca.display()))?;
     trusted.add_parsable_certificates(certificates.filter_map(Result::ok));
     let config = rustls::ClientConfig::builder().with_root_certificates(trusted).with_no_client_auth();
     let make = if args.tls { ClientTls::implicit } else { ClientTls::starttls };
-    Ok(make(Arc::new(config), name))
+    Ok(make(Arc::new(config), ServerName::try_from(host.to_owned())?))
 }

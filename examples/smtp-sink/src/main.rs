@@ -1,4 +1,4 @@
-//! Takes mail and throws it away, telling the envelope and size of each message: `smtp-sink [address [how many]]`.
+//! Takes mail and throws it away, telling the envelope with its parameters and the size of each message: `smtp-sink [address [how many]]`.
 //!
 //! The server session needs no runtime and none of this family's drivers: blocking sockets and a loop do.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -17,7 +17,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let count = args.next().map_or(Ok(usize::MAX), |count| count.parse())?;
     let listener = TcpListener::bind(&address)?;
     eprintln!("listening on {}", listener.local_addr()?);
-    let config = Arc::new(ServerConfig::new("sink.localhost"));
+    let mut config = ServerConfig::new("sink.localhost");
+    // Nothing is kept, so nothing can be damaged on its way out; who asks for a notice hears none.
+    (config.smtputf8, config.binary_mime, config.dsn) = (true, true, true);
+    let config = Arc::new(config);
     let (told, messages) = mpsc::channel();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -92,8 +95,18 @@ impl Message {
     /// Takes note of an event; `true` if it is a question.
     fn hear(&mut self, event: Event<'_>, taken: &mut Vec<Message>) -> bool {
         match event {
-            Event::Mail(ref mail) => *self = Message { from: mail.from.to_string(), ..Message::default() },
-            Event::Rcpt(ref rcpt) => self.to.push(rcpt.to.to_string()),
+            Event::Mail(ref mail) => {
+                let mut from = format!("{} {:?}", mail.from, mail.body);
+                from.push_str(if mail.smtputf8 { " SMTPUTF8" } else { "" });
+                from.extend(mail.ret.map(|ret| format!(" RET={ret:?}")));
+                from.extend(mail.envid.as_ref().map(|envid| format!(" ENVID={envid}")));
+                *self = Message { from, ..Message::default() };
+            }
+            Event::Rcpt(ref rcpt) => {
+                let notify = rcpt.notify.map(|notify| format!(" NOTIFY={notify}"));
+                let orcpt = rcpt.orcpt.as_ref().map(|orcpt| format!(" ORCPT={};{}", orcpt.addr_type, orcpt.address));
+                self.to.push(format!("{}{}{}", rcpt.to, notify.unwrap_or_default(), orcpt.unwrap_or_default()));
+            }
             Event::Body(octets) => self.size += octets.len(),
             Event::Outcome { .. } => taken.push(std::mem::take(self)),
             _ => {}

@@ -162,8 +162,10 @@ impl Header {
     }
 }
 
+/// Any order in which names are equal whatever their case: most differ in length, which is seen at once.
 fn compare(a: &[u8], b: &[u8]) -> core::cmp::Ordering {
-    a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
+    let octets = || a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase));
+    a.len().cmp(&b.len()).then_with(octets)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use pillarbox_core::header::HeaderLimit;
 
 use super::signature::AtpsClaim;
 use super::{Algorithm, Canonicalization, Identity, KeyError};
+use crate::words::words;
 
 /// All that DKIM says about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,44 +94,24 @@ impl Outcome {
     }
 }
 
-/// A result of DKIM in the words of RFC 8601 §2.7.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DkimResult {
-    /// The message is not signed.
-    None,
-    /// The signature is valid.
-    Pass,
-    /// The signature is not, or the body is not what was signed.
-    Fail,
-    /// The signature is not acceptable to the receiver.
-    Policy,
-    /// The signature cannot be processed, and nothing says that it is wrong.
-    Neutral,
-    /// There is no answer now, and there may be one later.
-    TempError,
-    /// There will be none.
-    PermError,
-}
-
-impl DkimResult {
-    /// The word of RFC 8601.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            DkimResult::None => "none",
-            DkimResult::Pass => "pass",
-            DkimResult::Fail => "fail",
-            DkimResult::Policy => "policy",
-            DkimResult::Neutral => "neutral",
-            DkimResult::TempError => "temperror",
-            DkimResult::PermError => "permerror",
-        }
-    }
-}
-
-impl fmt::Display for DkimResult {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+words! {
+    /// A result of DKIM in the words of RFC 8601 §2.7.1.
+    #[non_exhaustive]
+    pub enum DkimResult {
+        /// The message is not signed.
+        None = "none",
+        /// The signature is valid.
+        Pass = "pass",
+        /// The signature is not, or the body is not what was signed.
+        Fail = "fail",
+        /// The signature is not acceptable to the receiver.
+        Policy = "policy",
+        /// The signature cannot be processed, and nothing says that it is wrong.
+        Neutral = "neutral",
+        /// There is no answer now, and there may be one later.
+        TempError = "temperror",
+        /// There will be none.
+        PermError = "permerror",
     }
 }
 

@@ -38,4 +38,4 @@ pub use outcome::{Cause, Disposition, DmarcResult, Method, Outcome, Override, Ov
 pub use public_suffix::{PublicSuffixError, PublicSuffixList, Sections};
 pub use record::{AlignmentMode, FailureOptions, FailureTrigger, Policy, PublicSuffixDomain, Record, RecordError};
 pub use trace::{Finding, Identifier, Source, Step, Verdict};
-pub use uri::ReportUri;
+pub use uri::{ReportMailbox, ReportUri};

@@ -9,6 +9,7 @@ use pillarbox_core::dns::Name;
 
 use super::{Identifier, Policy, Record, Source, Step, Verdict};
 use crate::from::FromFault;
+use crate::words::words;
 
 /// What a check comes to.
 ///
@@ -45,20 +46,21 @@ pub struct Outcome {
     pub trace: Vec<Step>,
 }
 
-/// The result (RFC 9989 §9.2). It prints as the word in Authentication-Results.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DmarcResult {
-    /// The author's domain does not take part.
-    None,
-    /// The author's domain stands behind the message.
-    Pass,
-    /// It does not.
-    Fail,
-    /// It cannot be told for now.
-    TempError,
-    /// It cannot be told.
-    PermError,
+words! {
+    /// The result (RFC 9989 §9.2), in the words of Authentication-Results.
+    #[non_exhaustive]
+    pub enum DmarcResult {
+        /// The author's domain does not take part.
+        None = "none",
+        /// The author's domain stands behind the message.
+        Pass = "pass",
+        /// It does not.
+        Fail = "fail",
+        /// It cannot be told for now.
+        TempError = "temperror",
+        /// It cannot be told.
+        PermError = "permerror",
+    }
 }
 
 /// Why a result is what it is. It prints as a reason for Authentication-Results: constant texts, numbers and domain names.
@@ -83,14 +85,15 @@ pub enum Cause {
     Author(FromFault),
 }
 
-/// How organizational domains were found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Method {
-    /// `treewalk`
-    TreeWalk,
-    /// `psl`
-    PublicSuffixList,
+words! {
+    /// How organizational domains were found, in the words of aggregate reports.
+    #[non_exhaustive]
+    pub enum Method {
+        /// By walking up the DNS (RFC 9989 §4.10).
+        TreeWalk = "treewalk",
+        /// By a public suffix list (RFC 7489 §3.2).
+        PublicSuffixList = "psl",
+    }
 }
 
 /// A record, and where it stands.
@@ -117,18 +120,19 @@ pub enum Place {
     PublicSuffix,
 }
 
-/// What to do with a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Disposition {
-    /// What would be done without DMARC.
-    None,
-    /// Treat it as suspicious.
-    Quarantine,
-    /// Refuse it.
-    Reject,
-    /// Put it off: the sender shall try again.
-    Defer,
+words! {
+    /// What to do with a message.
+    #[non_exhaustive]
+    pub enum Disposition {
+        /// What would be done without DMARC.
+        None = "none",
+        /// Treat it as suspicious.
+        Quarantine = "quarantine",
+        /// Refuse it.
+        Reject = "reject",
+        /// Put it off: the sender shall try again.
+        Defer = "defer",
+    }
 }
 
 /// Something else is done than what the record asks for (RFC 9989 §5.4).
@@ -143,23 +147,26 @@ pub struct Override {
     pub after: Disposition,
 }
 
-/// Why something else is done than what the record asks for: the words of aggregate reports (RFC 7489 Appendix C).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum OverrideReason {
-    /// `local_policy`: a rule of this server.
-    LocalPolicy,
-    /// `mailing_list`: it seems to come from a mailing list.
-    MailingList,
-    /// `trusted_forwarder`: it came over somebody on the list of this server, for instance with an ARC chain that
-    /// such a one sealed.
-    TrustedForwarder,
-    /// `policy_test_mode`: the record has `t=y`.
-    PolicyTestMode,
-    /// `sampled_out`: the record has `pct`, and the message was not drawn.
-    SampledOut,
-    /// `other`
-    Other,
+words! {
+    /// Why something else is done than what the record asks for, in the words of aggregate reports (RFC 9990 §3.1.6,
+    /// RFC 7489 Appendix C).
+    #[non_exhaustive]
+    pub enum OverrideReason {
+        /// A rule of this server.
+        LocalPolicy = "local_policy",
+        /// It seems to come from a mailing list.
+        MailingList = "mailing_list",
+        /// Something else.
+        Other = "other",
+        /// The record has `t=y`. Written as `other` in reports of RFC 7489.
+        PolicyTestMode = "policy_test_mode",
+        /// It came over somebody on the list of this server, for instance with an ARC chain that such a one sealed.
+        TrustedForwarder = "trusted_forwarder",
+        /// It was forwarded. RFC 7489 alone; written as `other` in reports of RFC 9990.
+        Forwarded = "forwarded",
+        /// The record has `pct`, and the message was not drawn. RFC 7489 alone; written as `other` in reports of RFC 9990.
+        SampledOut = "sampled_out",
+    }
 }
 
 impl Outcome {
@@ -224,25 +231,6 @@ impl Outcome {
     }
 }
 
-impl DmarcResult {
-    /// The word in Authentication-Results (RFC 9989 §9.2).
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            DmarcResult::None => "none",
-            DmarcResult::Pass => "pass",
-            DmarcResult::Fail => "fail",
-            DmarcResult::TempError => "temperror",
-            DmarcResult::PermError => "permerror",
-        }
-    }
-}
-
-impl fmt::Display for DmarcResult {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -258,27 +246,6 @@ impl fmt::Display for Cause {
     }
 }
 
-impl Method {
-    /// The word in aggregate reports.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Method::TreeWalk => "treewalk",
-            Method::PublicSuffixList => "psl",
-        }
-    }
-}
-
-impl Disposition {
-    /// The word in aggregate reports; a message that is put off has `none`, as it is not done with.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Disposition::None | Disposition::Defer => "none",
-            Disposition::Quarantine => "quarantine",
-            Disposition::Reject => "reject",
-        }
-    }
-}
-
 impl From<Policy> for Disposition {
     fn from(policy: Policy) -> Self {
         match policy {
@@ -289,27 +256,9 @@ impl From<Policy> for Disposition {
     }
 }
 
-impl OverrideReason {
-    /// The word in aggregate reports.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            OverrideReason::LocalPolicy => "local_policy",
-            OverrideReason::MailingList => "mailing_list",
-            OverrideReason::TrustedForwarder => "trusted_forwarder",
-            OverrideReason::PolicyTestMode => "policy_test_mode",
-            OverrideReason::SampledOut => "sampled_out",
-            OverrideReason::Other => "other",
-        }
-    }
-}
-
 impl fmt::Display for Override {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = |disposition| match disposition {
-            Disposition::Defer => "defer",
-            disposition => disposition.as_str(),
-        };
-        write!(f, "{} makes {} of {}", self.reason.as_str(), word(self.after), word(self.before))
+        write!(f, "{} makes {} of {}", self.reason, self.after, self.before)
     }
 }
 

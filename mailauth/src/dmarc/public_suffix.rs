@@ -108,7 +108,9 @@ impl PublicSuffixList {
             };
             let wrong = PublicSuffixError::Rule { line: index + 1 };
             let name = idn::to_ascii(name).ok().and_then(|name| Name::parse(&name).ok()).ok_or(wrong)?;
-            if name.is_root() || name.as_str().contains(['*', '!']) {
+            // Names of hosts, and nothing else that a name could hold.
+            let is_plain = name.as_str().bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet));
+            if name.is_root() || !is_plain {
                 return Err(wrong);
             }
             let start = u32::try_from(text.len()).map_err(|_| PublicSuffixError::TooLarge)?;

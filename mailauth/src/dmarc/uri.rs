@@ -1,4 +1,4 @@
-//! Where reports go (RFC 9989 §4.6, RFC 7489 §6.2).
+//! Where reports go: the URIs of `rua` and `ruf` (RFC 9989 §4.6, §4.8; RFC 7489 §6.2).
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -6,39 +6,55 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use pillarbox_core::address::{Address, Domain, LocalPart};
+use pillarbox_core::dns::Name;
 
-/// A URI that takes reports.
+use crate::idn;
+use crate::tag_list::trim;
+
+/// A URI that a domain wants its reports sent to.
+///
+/// ```
+/// use pillarbox_auth::dmarc::ReportUri;
+///
+/// let uri = ReportUri::parse("mailto:dmarc@reports.example.org!10m").unwrap();
+/// let mailbox = uri.mailbox().unwrap();
+/// assert_eq!(mailbox.address().to_string(), "dmarc@reports.example.org");
+/// assert!(mailbox.takes(10 * 1024 * 1024) && !mailbox.takes(10 * 1024 * 1024 + 1));
+/// assert_eq!(uri.to_string(), "mailto:dmarc@reports.example.org!10485760");
+///
+/// let uri = ReportUri::parse("https://example.org/report").unwrap();
+/// assert_eq!(uri.mailbox(), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ReportUri {
-    /// The URI as it stands in the record, without the size.
-    pub text: String,
-    /// The mailbox, if it is a `mailto:` URI of one. Other URIs are ignored by who sends reports (RFC 9989 §4.7).
-    pub mailbox: Option<Address<'static>>,
-    /// The largest report that is wanted there, in octets. RFC 9989 has this no more, and lets who sends ignore it.
-    pub size_max: Option<u64>,
+pub enum ReportUri {
+    /// `mailto:`, the one scheme that reports are sent by (RFC 6068).
+    Mailto(ReportMailbox),
+    /// A URI of another scheme, as it stands in the record. Who sends reports ignores it (RFC 9989 §4.7); it still is a URI
+    /// that wants some.
+    Other(String),
+}
+
+/// A mailbox that wants reports, with the size that RFC 7489 let it ask for.
+///
+/// ```
+/// use pillarbox_auth::dmarc::ReportMailbox;
+///
+/// let mailbox = ReportMailbox::new("\"a,b\"@Example.org".parse()?).unwrap();
+/// assert_eq!(mailbox.to_string(), "mailto:%22a%2Cb%22@Example.org");
+/// assert_eq!(mailbox.host().as_str(), "example.org");
+/// # Ok::<(), pillarbox_core::address::AddressError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReportMailbox {
+    address: Address<'static>,
+    host: Name,
+    size_max: Option<u64>,
 }
 
 impl ReportUri {
-    /// A URI that sends reports to a mailbox.
-    ///
-    /// ```
-    /// use pillarbox_auth::dmarc::ReportUri;
-    ///
-    /// let uri = ReportUri::mailto("\"a,b\"@example.org".parse()?);
-    /// assert_eq!(uri.to_string(), "mailto:%22a%2Cb%22@example.org");
-    /// # Ok::<(), pillarbox_core::address::AddressError>(())
-    /// ```
-    pub fn mailto(mailbox: Address<'static>) -> Self {
-        let mut text = "mailto:".to_owned();
-        encode(mailbox.local().as_str(), &mut text);
-        text.push('@');
-        encode(mailbox.domain().as_str(), &mut text);
-        ReportUri { text, mailbox: Some(mailbox), size_max: None }
-    }
-
-    /// One entry of a list; `None` if it is no URI.
-    pub(super) fn parse(entry: &str) -> Option<Self> {
+    /// Parses one entry of a list; `None` if it is no URI, or a `mailto:` URI of anything but one mailbox in the DNS.
+    pub fn parse(entry: &str) -> Option<Self> {
         // RFC 9989 §4.8: an exclamation mark in the URI itself would be encoded.
         let (text, size_max) = match entry.split_once('!') {
             Some((text, size)) => (text, Some(parse_size(size)?)),
@@ -48,21 +64,91 @@ impl ReportUri {
         if !is_scheme(scheme) || rest.is_empty() || !is_uri(rest) {
             return None;
         }
-        let is_mailto = scheme.eq_ignore_ascii_case("mailto");
-        let mailbox = is_mailto.then(|| parse_mailbox(rest)).flatten();
-        // A mailto without a mailbox is broken, not foreign.
-        (mailbox.is_some() || !is_mailto).then(|| ReportUri { text: text.to_owned(), mailbox, size_max })
+        if !scheme.eq_ignore_ascii_case("mailto") {
+            return Some(ReportUri::Other(entry.to_owned()));
+        }
+        let mailbox = ReportMailbox::new(parse_mailbox(rest)?)?;
+        Some(ReportUri::Mailto(ReportMailbox { size_max, ..mailbox }))
+    }
+
+    /// The mailbox, if it is one.
+    pub const fn mailbox(&self) -> Option<&ReportMailbox> {
+        match self {
+            ReportUri::Mailto(mailbox) => Some(mailbox),
+            ReportUri::Other(_) => None,
+        }
+    }
+}
+
+/// URIs of a list that are kept. RFC 9990 §3.5 leaves the number to who sends reports, RFC 7489 §6.2 asks for two at least.
+pub(super) const URIS_MAX: usize = 10;
+
+/// The value of `rua` or `ruf`: the first URIs that are valid, each mailbox once.
+pub(super) fn parse_list(value: &[u8]) -> Vec<ReportUri> {
+    let mut uris = Vec::<ReportUri>::new();
+    let entries = value.split(|octet| *octet == b',').filter_map(|entry| core::str::from_utf8(trim(entry)).ok());
+    for uri in entries.filter_map(ReportUri::parse) {
+        let is_same = |other: &ReportUri| match (other.mailbox(), uri.mailbox()) {
+            (Some(other), Some(mailbox)) => other.address == mailbox.address,
+            _ => *other == uri,
+        };
+        if uris.len() == URIS_MAX {
+            break;
+        }
+        if !uris.iter().any(is_same) {
+            uris.push(uri);
+        }
+    }
+    uris
+}
+
+impl ReportMailbox {
+    /// A mailbox, without a limit of size; `None` if its domain is no name in the DNS.
+    pub fn new(address: Address<'static>) -> Option<Self> {
+        let host = Name::parse(&idn::to_ascii(address.domain().name()?).ok()?).ok()?;
+        Some(ReportMailbox { address, host, size_max: None })
+    }
+
+    /// The address.
+    pub const fn address(&self) -> &Address<'static> {
+        &self.address
+    }
+
+    /// Its domain as the DNS knows it: what RFC 9990 §4 calls the destination host.
+    pub const fn host(&self) -> &Name {
+        &self.host
+    }
+
+    /// The most octets that a report may have, as sent (RFC 7489 §6.4). RFC 9989 made this obsolete and advises to ignore
+    /// it; a sender that honours it does no harm.
+    pub const fn size_max(&self) -> Option<u64> {
+        self.size_max
+    }
+
+    /// Whether a report of this many octets, as sent, is within [`size_max`](ReportMailbox::size_max).
+    pub fn takes(&self, octets: u64) -> bool {
+        self.size_max.is_none_or(|size_max| octets <= size_max)
     }
 }
 
 impl fmt::Display for ReportUri {
     /// As in a record.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)?;
-        match self.size_max {
-            Some(size) => write!(f, "!{size}"),
-            None => Ok(()),
+        match self {
+            ReportUri::Mailto(mailbox) => write!(f, "{mailbox}"),
+            ReportUri::Other(text) => f.write_str(text),
         }
+    }
+}
+
+impl fmt::Display for ReportMailbox {
+    /// The URI.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("mailto:")?;
+        encode(self.address.local().as_str(), f)?;
+        f.write_str("@")?;
+        encode(self.address.domain().as_str(), f)?;
+        self.size_max.map_or(Ok(()), |size_max| write!(f, "!{size_max}"))
     }
 }
 
@@ -89,12 +175,13 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.'))
 }
 
-/// RFC 3986 §2: reserved, unreserved and percent-encoded octets.
+/// RFC 3986 §2: reserved, unreserved and percent-encoded octets, but for those that have to be encoded in a record
+/// (RFC 9989 §4.8).
 fn is_uri(text: &str) -> bool {
     let octets = text.as_bytes();
     octets.iter().enumerate().all(|(at, octet)| match octet {
         b'%' => octets.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
-        b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => false,
+        b',' | b';' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => false,
         octet => octet.is_ascii_graphic(),
     })
 }
@@ -104,8 +191,12 @@ fn parse_mailbox(encoded: &str) -> Option<Address<'static>> {
     let encoded = encoded.split_once('?').map_or(encoded, |(to, _)| to);
     let text = decode(encoded)?;
     let (local, domain) = text.rsplit_once('@')?;
-    // `a%2Cb@example.org` is written by people who know that the comma needs something, and mean `"a,b"@example.org`.
-    let local = LocalPart::parse_utf8(local).or_else(|_| LocalPart::from_unquoted(local)).ok()?;
+    let local = match LocalPart::parse_utf8(local) {
+        Ok(local) => local,
+        // `a%2Cb@example.org` is written by people who know that the comma needs something, and mean `"a,b"@example.org`.
+        // With another `@` it rather is two addresses.
+        Err(_) => LocalPart::from_unquoted(local).ok().filter(|_| !local.contains('@'))?,
+    };
     let domain = Domain::parse_utf8(domain).ok()?;
     Some(Address::new(local, domain).ok()?.into_owned())
 }
@@ -125,18 +216,16 @@ fn decode(encoded: &str) -> Option<String> {
     String::from_utf8(octets).ok()
 }
 
-fn encode(text: &str, into: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+fn encode(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for octet in text.bytes() {
         // RFC 6068 §2: what may stand in an address without being encoded.
-        let is_plain = octet.is_ascii_alphanumeric() || b"-._~$'*+:".contains(&octet);
-        if is_plain {
-            into.push(char::from(octet));
+        if octet.is_ascii_alphanumeric() || b"-._~$'*+:".contains(&octet) {
+            write!(f, "{}", char::from(octet))?;
         } else {
-            into.push('%');
-            into.extend([octet >> 4, octet & 15].map(|digit| char::from(HEX[usize::from(digit)])));
+            write!(f, "%{octet:02X}")?;
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -145,7 +234,7 @@ mod tests {
     use alloc::string::ToString;
 
     fn mailbox(entry: &str) -> Option<String> {
-        Some(ReportUri::parse(entry)?.mailbox?.to_string())
+        Some(ReportUri::parse(entry)?.mailbox()?.address.to_string())
     }
 
     #[test]
@@ -153,29 +242,63 @@ mod tests {
         for (entry, expected) in [
             ("mailto:a@example.org", Some("a@example.org")),
             ("MAILTO:a@example.org?subject=x", Some("a@example.org")),
+            ("mailto:a%2Bb@example.org", Some("a+b@example.org")),
             ("mailto:a%2Cb@example.org", Some("\"a,b\"@example.org")),
             ("mailto:%22a@b%22@example.org", Some("\"a@b\"@example.org")),
+            ("mailto:%22a%2C%21%22@example.org!1k", Some("\"a,!\"@example.org")),
             ("mailto:%C3%BC@b%C3%BCcher.example", Some("ü@bücher.example")),
-            ("mailto:a", None),
-            ("mailto:a@", None),
-            ("mailto:a%0d%0ax@example.org", None),
-            ("mailto:a%00@example.org", None),
-            ("mailto:%ff@example.org", None),
-            ("mailto:a@ex%2", None),
-            ("mailto:a@example.org, b@example.org", None),
-            ("a@example.org", None),
-            ("mailto:", None),
-            ("", None),
         ] {
             assert_eq!(mailbox(entry).as_deref(), expected, "{entry}");
+            let uri = ReportUri::parse(entry).unwrap();
+            assert_eq!(ReportUri::parse(&uri.to_string()), Some(uri), "{entry}");
         }
-        assert_eq!(ReportUri::parse("https://example.org/dmarc").unwrap().mailbox, None);
+        let uri = ReportUri::parse("mailto:a@b%C3%BCcher.example").unwrap();
+        assert_eq!(uri.mailbox().unwrap().host().as_str(), "xn--bcher-kva.example");
+    }
+
+    #[test]
+    fn what_no_report_is_sent_to() {
+        for entry in [
+            "",
+            "mailto:",
+            "a@example.org",
+            "mailto:a",
+            "mailto:a@",
+            "mailto:a%40",
+            "mailto:a@b.example,c@d.example",
+            "mailto:a@example.org, b@example.org",
+            "mailto:a@b\u{fc}cher.example",
+            // Nobody can be asked whether it is wanted there.
+            "mailto:a@[192.0.2.1]",
+            "mailto:a@%5B192.0.2.1%5D",
+            "mailto:a@example.org%0d%0aBcc:%20v@example.net",
+            "mailto:a@example.org\r\nBcc: v",
+            "mailto:a%0d%0ax@example.org",
+            "mailto:a%00@example.org",
+            "mailto:a%4",
+            "mailto:a%zz@example.org",
+            "mailto:a@ex%2",
+            "mailto:%ff@example.org",
+            // The first exclamation mark begins a size.
+            "mailto:%22a%20!b%22@example.org!5k",
+        ] {
+            assert_eq!(ReportUri::parse(entry), None, "{entry:?}");
+        }
+        assert_eq!(
+            ReportUri::parse("https://example.org/dmarc!5k"),
+            Some(ReportUri::Other("https://example.org/dmarc!5k".into()))
+        );
+        assert_eq!(ReportUri::parse("https://example.org/dmarc!x"), None);
+        // It would end its entry, or its tag.
+        assert_eq!(ReportUri::parse("https://example.org/a,mailto:b@example.org"), None);
+        assert_eq!(ReportUri::parse("https://example.org/a;p=none"), None);
         assert_eq!(ReportUri::parse("1https://example.org"), None);
     }
 
     #[test]
     fn sizes() {
         for (size, expected) in [
+            ("0", Some(0)),
             ("10", Some(10)),
             ("10k", Some(10 << 10)),
             ("10M", Some(10 << 20)),
@@ -187,12 +310,25 @@ mod tests {
             ("", None),
             ("k", None),
             ("+1", None),
+            ("-1", None),
             ("1 k", None),
             ("1kk", None),
             ("1!2", None),
         ] {
-            let entry = alloc::format!("mailto:a@example.org!{size}");
-            assert_eq!(ReportUri::parse(&entry).map(|uri| uri.size_max), expected.map(Some), "{size}");
+            let uri = ReportUri::parse(&alloc::format!("mailto:a@example.org!{size}"));
+            assert_eq!(uri.and_then(|uri| uri.mailbox().unwrap().size_max()), expected, "{size}");
         }
+    }
+
+    #[test]
+    fn lists_are_bounded_and_hold_nobody_twice() {
+        let list = |value: &str| parse_list(value.as_bytes()).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            list(" mailto:a@x.example,,mailto:a@X.example!1k, https://x.example/ ,nowhere,mailto:b@x.example"),
+            ["mailto:a@x.example", "https://x.example/", "mailto:b@x.example"]
+        );
+        assert_eq!(list(&"mailto:a@x.example,".repeat(1000)), ["mailto:a@x.example"]);
+        let many = (0..1000).map(|n| alloc::format!("mailto:m{n}@x.example,")).collect::<String>();
+        assert_eq!(list(&many).len(), URIS_MAX);
     }
 }

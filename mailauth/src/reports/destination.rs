@@ -1,14 +1,11 @@
 //! Whether those who are named as receivers of reports want them (RFC 9990 §4).
 
-use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
+use core::{fmt, slice};
 
 use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name, Question, QuestionId, RecordKind};
 
-use super::ReportUri;
-use crate::tag_list::{TagList, without_space};
+use crate::dmarc::{PublicSuffixDomain, Record, ReportMailbox, ReportUri};
 
 /// Which reports the destinations are for: the tag that may name another mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,26 +25,13 @@ impl ReportKind {
             ReportKind::Failure => "ruf",
         }
     }
-}
 
-/// What a verification does at most.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DestinationLimits {
-    /// How many hosts are asked about: a record can name dozens, and each costs a question. 10, as SPF has it for its
-    /// lookups.
-    pub hosts_max: usize,
-    /// How many records of an answer are looked at. 10: a destination publishes one.
-    pub records_max: usize,
-    /// How many octets a record may have; a longer one is not looked at. 4096, many times what the tags need.
-    pub record_len_max: usize,
-    /// How many mailboxes a destination may name instead. 10.
-    pub replacements_max: usize,
-}
-
-impl Default for DestinationLimits {
-    fn default() -> Self {
-        DestinationLimits { hosts_max: 10, records_max: 10, record_len_max: 4096, replacements_max: 10 }
+    /// The destinations that a record names.
+    pub fn uris(self, record: &Record) -> &[ReportUri] {
+        match self {
+            ReportKind::Aggregate => &record.aggregate_reports,
+            ReportKind::Failure => &record.failure_reports,
+        }
     }
 }
 
@@ -60,7 +44,7 @@ pub enum Decision {
     /// The host says that it takes reports about the domain.
     Confirmed,
     /// The host says so, and names other mailboxes within itself.
-    Replaced(Vec<ReportUri>),
+    Replaced(Vec<ReportMailbox>),
     /// The host does not say so: no report is sent to it.
     NotConfirmed,
     /// The name that would say so is longer than the DNS allows, so nobody can say it (RFC 9990 §4 step 4).
@@ -69,8 +53,10 @@ pub enum Decision {
     OtherHost,
     /// The DNS gave no certain answer: no report is sent now, and the question may be asked again later.
     TryLater,
-    /// Too many hosts are named: this one was not asked.
-    TooMany,
+    /// It is of a scheme by which no reports are sent, and ignored (RFC 9989 §4.7).
+    Unsupported,
+    /// It is that of a public suffix (`psd=y`), which gets no failure reports about those who registered with it.
+    PublicSuffix,
 }
 
 impl fmt::Display for Decision {
@@ -83,10 +69,14 @@ impl fmt::Display for Decision {
             Decision::NameTooLong => "could not say that it takes reports: the name would be too long",
             Decision::OtherHost => "wants reports sent to another host, which is not allowed",
             Decision::TryLater => "could not be asked: the DNS had no certain answer",
-            Decision::TooMany => "was not asked: too many hosts are named",
+            Decision::Unsupported => "is ignored: reports are sent by mail",
+            Decision::PublicSuffix => "is ignored: a public suffix gets no failure reports",
         })
     }
 }
+
+/// Mailboxes that a host may name instead, whatever the number of its records.
+const REPLACEMENTS_MAX: usize = 10;
 
 /// A URI with what came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +90,11 @@ pub struct Destination {
 
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} {}", self.uri, self.uri.host(), self.decision)
+        write!(f, "{}: ", self.uri)?;
+        if let Some(mailbox) = self.uri.mailbox() {
+            write!(f, "{} ", mailbox.host())?;
+        }
+        write!(f, "{}", self.decision)
     }
 }
 
@@ -116,17 +110,17 @@ impl Destinations {
     }
 
     /// Where reports may be sent, each mailbox once.
-    pub fn accepted(&self) -> Vec<&ReportUri> {
-        let mut accepted = Vec::<&ReportUri>::new();
+    pub fn accepted(&self) -> Vec<&ReportMailbox> {
+        let mut accepted = Vec::<&ReportMailbox>::new();
         for destination in &self.0 {
-            let uris = match &destination.decision {
-                Decision::Internal | Decision::Confirmed => core::slice::from_ref(&destination.uri),
-                Decision::Replaced(uris) => uris,
+            let mailboxes = match &destination.decision {
+                Decision::Internal | Decision::Confirmed => destination.uri.mailbox().map_or(&[][..], slice::from_ref),
+                Decision::Replaced(mailboxes) => mailboxes,
                 _ => &[],
             };
-            for uri in uris {
-                if !accepted.iter().any(|other| other.address() == uri.address()) {
-                    accepted.push(uri);
+            for mailbox in mailboxes {
+                if !accepted.iter().any(|other| other.address() == mailbox.address()) {
+                    accepted.push(mailbox);
                 }
             }
         }
@@ -144,28 +138,31 @@ impl Destinations {
 ///
 /// Destinations within the organisation are not asked. Which those are is the caller's to know, as it depends on how
 /// organisations are found: for a policy that was found at (or below) an organisational domain `org`,
-/// `|host| host.is_within(&org)` is right unless `org` is a public suffix.
+/// `|host| host.is_within(&org)` is right, unless `org` is a public suffix of a list. Below a domain whose record says that
+/// it is one (`psd=y`) nobody is of its organisation, whatever the caller says.
 ///
 /// ```
-/// use pillarbox_auth::reports::{ReportKind, ReportUri, VerifyDestinations};
-/// use pillarbox_core::dns::{self, FixedZone, Name, Record};
+/// use pillarbox_auth::dmarc::Record;
+/// use pillarbox_auth::reports::{ReportKind, VerifyDestinations};
+/// use pillarbox_core::dns::{self, FixedZone, Name};
 ///
 /// let domain = "blue.example.com".parse::<Name>()?;
-/// let uris = ReportUri::parse_list("mailto:a@example.com,mailto:b@red.example.net,mailto:v@victim.example", 10).uris;
-/// let zone = FixedZone::new().with("blue.example.com._report._dmarc.red.example.net", Record::txt("v=DMARC1"));
+/// let record = b"v=DMARC1; p=none; rua=mailto:a@example.com,mailto:b@red.example.net,mailto:v@victim.example";
+/// let record = Record::parse(record)?;
+/// let zone = FixedZone::new()
+///     .with("blue.example.com._report._dmarc.red.example.net", dns::Record::txt("v=DMARC1"));
 ///
 /// let organisation = "example.com".parse::<Name>()?;
 /// let mut verify =
-///     VerifyDestinations::new(&domain, ReportKind::Aggregate, uris, |host| host.is_within(&organisation));
+///     VerifyDestinations::new(&domain, &record, ReportKind::Aggregate, |host| host.is_within(&organisation));
 /// let destinations = dns::run(&mut verify, &zone);
-/// let accepted = destinations.accepted().iter().map(|uri| uri.to_string()).collect::<Vec<_>>();
+/// let accepted = destinations.accepted().iter().map(|mailbox| mailbox.to_string()).collect::<Vec<_>>();
 /// assert_eq!(accepted, ["mailto:a@example.com", "mailto:b@red.example.net"]);
-/// # Ok::<(), pillarbox_core::dns::NameError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct VerifyDestinations {
     kind: ReportKind,
-    limits: DestinationLimits,
     uris: Vec<(ReportUri, Choice)>,
     /// The hosts that are asked, a question for each; ids are places in this list.
     asked: Vec<Asked>,
@@ -188,47 +185,33 @@ struct Asked {
 }
 
 impl VerifyDestinations {
-    /// Starts with the domain where the policy was found, and the URIs of its tag. `is_internal` says which hosts are of
-    /// the same organisation.
-    pub fn new(
-        policy_domain: &Name,
-        kind: ReportKind,
-        uris: Vec<ReportUri>,
-        is_internal: impl FnMut(&Name) -> bool,
-    ) -> Self {
-        VerifyDestinations::with_limits(policy_domain, kind, uris, is_internal, DestinationLimits::default())
-    }
-
-    /// The same with other limits.
-    pub fn with_limits(
-        policy_domain: &Name,
-        kind: ReportKind,
-        uris: Vec<ReportUri>,
-        mut is_internal: impl FnMut(&Name) -> bool,
-        limits: DestinationLimits,
-    ) -> Self {
+    /// Starts with the record that rules, and the domain where it was found. `is_internal` says which hosts are of the same
+    /// organisation. Each host is asked once, so that a record as it was read costs at most ten questions.
+    pub fn new(domain: &Name, record: &Record, kind: ReportKind, mut is_internal: impl FnMut(&Name) -> bool) -> Self {
+        let is_public_suffix = record.public_suffix_domain == PublicSuffixDomain::Yes;
         let mut asked = Vec::<Asked>::new();
-        let mut places = BTreeMap::<Name, usize>::new();
         let mut choose = |uri: &ReportUri| {
-            let host = uri.host();
-            if host == policy_domain || is_internal(host) {
+            let Some(host) = uri.mailbox().map(ReportMailbox::host) else {
+                return Choice::Decided(Decision::Unsupported);
+            };
+            // RFC 9991 §2
+            if kind == ReportKind::Failure && is_public_suffix {
+                return Choice::Decided(Decision::PublicSuffix);
+            }
+            if host == domain || (!is_public_suffix && is_internal(host)) {
                 return Choice::Decided(Decision::Internal);
             }
-            if let Some(place) = places.get(host) {
-                return Choice::Asked(*place);
+            if let Some(place) = asked.iter().position(|asked| asked.host == *host) {
+                return Choice::Asked(place);
             }
             // RFC 9990 §4 steps 2 to 4
-            let prefix = alloc::format!("{policy_domain}._report._dmarc");
+            let prefix = alloc::format!("{domain}._report._dmarc");
             let Ok(question) = host.with_prefix(&prefix) else { return Choice::Decided(Decision::NameTooLong) };
-            if asked.len() >= limits.hosts_max {
-                return Choice::Decided(Decision::TooMany);
-            }
-            places.insert(host.clone(), asked.len());
             asked.push(Asked { host: host.clone(), question, decision: None });
             Choice::Asked(asked.len() - 1)
         };
-        let uris = uris.into_iter().map(|uri| (choose(&uri), uri)).map(|(choice, uri)| (uri, choice)).collect();
-        VerifyDestinations { kind, limits, uris, asked, next: 0, given_up: false }
+        let uris = kind.uris(record).iter().map(|uri| (uri.clone(), choose(uri))).collect();
+        VerifyDestinations { kind, uris, asked, next: 0, given_up: false }
     }
 
     fn finish(&mut self) -> Destinations {
@@ -262,7 +245,7 @@ impl DnsMachine for VerifyDestinations {
         let place = usize::try_from(id.0).unwrap_or(usize::MAX);
         let was_asked = place < self.next;
         if let Some(asked) = self.asked.get_mut(place).filter(|asked| was_asked && asked.decision.is_none()) {
-            asked.decision = Some(decide(self.kind, &self.limits, &asked.host, &answer));
+            asked.decision = Some(decide(self.kind, &asked.host, &answer));
         }
     }
 
@@ -272,31 +255,21 @@ impl DnsMachine for VerifyDestinations {
 }
 
 /// RFC 9990 §4 steps 5 to 9
-fn decide(kind: ReportKind, limits: &DestinationLimits, host: &Name, answer: &DnsAnswer) -> Decision {
+fn decide(kind: ReportKind, host: &Name, answer: &DnsAnswer) -> Decision {
     if answer.outcome == DnsOutcome::TryLater {
         return Decision::TryLater;
     }
-    let mut confirmed = false;
-    let mut replacements = Vec::<ReportUri>::new();
-    for record in answer.records().take(limits.records_max).filter_map(|record| record.joined_txt()) {
-        let Some(tags) = TagList::parse(&record).ok().filter(|_| record.len() <= limits.record_len_max) else {
-            continue;
-        };
-        // RFC 9989 §4.8: the version stands first, and its case counts.
-        if !tags.first().is_some_and(|tag| tag.name == b"v" && tag.value == b"DMARC1") {
-            continue;
-        }
-        confirmed = true;
-        let named = tags.find(kind.tag()).map(without_space).and_then(|tag| String::from_utf8(tag).ok());
-        let named = ReportUri::parse_list(&named.unwrap_or_default(), limits.replacements_max).uris;
-        // A host that could send the reports on would make every check of another host worthless.
-        if named.iter().any(|uri| uri.host() != host) {
-            return Decision::OtherHost;
-        }
-        replacements.extend(named);
-    }
-    if !confirmed {
+    // Step 6: the format is that of a policy record.
+    let texts = answer.records().filter_map(|record| record.joined_txt());
+    let records = texts.filter_map(|text| Record::parse(&text).ok()).collect::<Vec<_>>();
+    if records.is_empty() {
         return Decision::NotConfirmed;
+    }
+    let mailboxes = records.iter().flat_map(|record| kind.uris(record)).filter_map(ReportUri::mailbox);
+    let mut replacements = mailboxes.cloned().collect::<Vec<_>>();
+    // A host that could send the reports on would make every check of another host worthless.
+    if replacements.iter().any(|mailbox| mailbox.host() != host) {
+        return Decision::OtherHost;
     }
     // A tag without a mailbox that could be used replaces nothing: the version alone confirms.
     if replacements.is_empty() {
@@ -305,6 +278,6 @@ fn decide(kind: ReportKind, limits: &DestinationLimits, host: &Name, answer: &Dn
     // The order of records in an answer means nothing, and must not change the result.
     replacements.sort();
     replacements.dedup_by(|a, b| a.address() == b.address());
-    replacements.truncate(limits.replacements_max);
+    replacements.truncate(REPLACEMENTS_MAX);
     Decision::Replaced(replacements)
 }

@@ -4,10 +4,10 @@
 //! | a receiver of mail | |
 //! |---|---|
 //! | counts what it evaluated | [`aggregate::Collector`] |
-//! | reads where a domain wants its reports | [`ReportUri`] |
+//! | reads where a domain wants its reports | [`dmarc::Record`](crate::dmarc::Record) |
 //! | asks those hosts whether they want them | [`VerifyDestinations`] |
 //! | knows when an aggregate report is due | [`Period`] |
-//! | knows which failure reports are due, and when they are too many | [`FailureOptions`], [`RateLimit`] |
+//! | knows which failure reports are due, and when they are too many | [`FailedMessage::due`], [`RateLimit`] |
 //! | writes the reports and their mails | [`aggregate::Report::to_xml`], [`aggregate::AggregateMail`], [`failure::FailureMail`] |
 //!
 //! | a domain owner | |
@@ -32,11 +32,9 @@ mod report_id;
 mod text;
 #[cfg(feature = "reports")]
 mod unpack;
-mod uri;
-mod words;
 
-pub use destination::{Decision, Destination, DestinationLimits, Destinations, ReportKind, VerifyDestinations};
-pub use due::{DueReports, FailedMessage, FailureOptions};
+pub use destination::{Decision, Destination, Destinations, ReportKind, VerifyDestinations};
+pub use due::{DueReports, FailedMessage};
 pub use fault::{Fault, FaultKind, Faults};
 #[cfg(feature = "reports")]
 pub use mail_parts::MailLimits;
@@ -45,4 +43,3 @@ pub use rate_limit::{RateLimit, RateLimits};
 pub use report_id::ReportId;
 #[cfg(feature = "reports")]
 pub use unpack::{UnpackError, UnpackLimits, gzip, unpack};
-pub use uri::{ReportUri, UriError, UriList};

@@ -17,7 +17,8 @@ pub struct UnpackLimits {
     /// How many times longer than its packed form a document may be, once it has more than 1 MiB. 200: reports get 10 to
     /// 100 times shorter, bombs 1000 times.
     pub ratio_max: usize,
-    /// Entries of a zip file that are looked at. 16: reports come alone.
+    /// Entries of a zip file that are looked at, and members that a gzip file may have. 16: reports come alone, and each
+    /// member costs as much as some kilobytes do, but has only twenty octets.
     pub entries_max: usize,
 }
 
@@ -88,7 +89,12 @@ pub fn gzip(document: &[u8]) -> Vec<u8> {
 fn unpack_gzip(mut packed: &[u8], limits: &UnpackLimits) -> Result<Vec<u8>, UnpackError> {
     let packed_len = packed.len();
     let mut document = Vec::new();
+    let mut members = 0;
     while packed.starts_with(&[0x1f, 0x8b]) {
+        members += 1;
+        if members > limits.entries_max {
+            return Err(UnpackError::Unsupported);
+        }
         let mut decoder = GzDecoder::new(packed);
         read_within(&mut decoder, &mut document, packed_len, limits)?;
         packed = decoder.into_inner();

@@ -1,6 +1,6 @@
 //! The forms in which the same report may come.
 
-use pillarbox_auth::reports::aggregate::{Dialect, Disposition, ParseLimits, Parsed, Report, SpfResult};
+use pillarbox_auth::reports::aggregate::{ActionDisposition, Dialect, ParseLimits, Parsed, Report, SpfResult};
 
 const REPORT: &str = "<feedback><version>1.0</version><report_metadata><org_name>x</org_name><email>x</email>\
     <report_id>x</report_id><date_range><begin>0</begin><end>9</end></date_range></report_metadata>\
@@ -109,7 +109,7 @@ fn words_of_one_form_are_written_in_the_other() {
         .replace("</policy_evaluated>", "<reason><type>sampled_out</type></reason><reason><type>policy_test_mode</type></reason></policy_evaluated>")
         .replace("</spf></auth_results>", "</spf><spf><domain>h.example</domain><scope>helo</scope><result>pass</result></spf></auth_results>");
     let mut report = parse(&xml).report;
-    assert_eq!(report.records[0].evaluated.disposition, Some(Disposition::Pass));
+    assert_eq!(report.records[0].evaluated.disposition, Some(ActionDisposition::Pass));
     let written = report.to_xml();
     assert!(written.contains("<disposition>none</disposition>") && written.contains("<type>sampled_out</type>"));
     assert!(written.contains("<type>other</type>") && written.contains("<scope>helo</scope>"));

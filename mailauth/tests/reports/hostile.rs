@@ -237,3 +237,12 @@ fn mails_of_countless_parts_are_bounded() {
     limits.mail.octets_max = 100;
     assert_eq!(Report::from_mail(mail.as_bytes(), &limits), Err(ReadError::Mail));
 }
+
+/// Each member costs a decoder of its own, and twenty octets make one.
+#[test]
+fn gzip_files_of_countless_members_are_refused() {
+    let limits = UnpackLimits::default();
+    let members = |count: usize| [gzip(b"").repeat(count - 1), gzip(b"<feedback/>")].concat();
+    assert_eq!(&*unpack(&members(limits.entries_max), &limits).unwrap(), b"<feedback/>");
+    assert_eq!(unpack(&members(limits.entries_max + 1), &limits), Err(UnpackError::Unsupported));
+}

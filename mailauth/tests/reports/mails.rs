@@ -1,15 +1,16 @@
 //! The mails that bring reports, as a domain owner gets them.
 
 use pillarbox_auth::RingCrypto;
+use pillarbox_auth::dmarc;
 use pillarbox_auth::reports::aggregate::{
-    AggregateMail, Attachment, CollectLimits, Collector, Disposition, DkimResult, DkimSeen, Metadata, Observation,
-    Period, Policy, PublishedPolicy, ReadError, ReadLimits, Report, ReportName, SpfResult, SpfSeen,
+    ActionDisposition, AggregateMail, Attachment, CollectLimits, Collector, DkimResult, DkimSeen, Metadata,
+    Observation, Period, PublishedPolicy, ReadError, ReadLimits, Report, ReportName, SpfResult, SpfSeen,
 };
 use pillarbox_auth::reports::failure::{
     AuthFailure, DeliveryResult, FailureMail, FailureReport, Feedback, FeedbackLimits, IdentityAlignment, Include,
     Original, Redactor,
 };
-use pillarbox_auth::reports::{MailLimits, ReportId, ReportUri, gzip};
+use pillarbox_auth::reports::{MailLimits, ReportId, gzip};
 use pillarbox_core::address::{Address, ReversePath};
 use pillarbox_core::dns::Name;
 use pillarbox_core::{Secret, SeededRandom, WallTime};
@@ -25,8 +26,8 @@ fn address(text: &str) -> Address<'_> {
 /// From messages to the report that their domain's owner reads.
 #[test]
 fn an_aggregate_report_goes_all_the_way() {
-    let mut policy = PublishedPolicy::new(name("example.org"), Policy::Quarantine);
-    policy.rua = ReportUri::parse_list("mailto:reports@example.org!10k", 10).uris;
+    let record = dmarc::Record::parse(b"v=DMARC1; p=quarantine; rua=mailto:reports@example.org!10k").unwrap();
+    let policy = PublishedPolicy::new(name("example.org"), record);
     let author = name("news.example.org");
     let dkim = [DkimSeen {
         domain: name("example.org"),
@@ -38,7 +39,7 @@ fn an_aggregate_report_goes_all_the_way() {
     let spf = SpfSeen { domain: name("bounce.example.org"), result: SpfResult::SoftFail, human_result: None };
     let mut collector = Collector::new(CollectLimits::default());
     for _ in 0..3 {
-        let message = Observation::new(&policy, "2001:db8::1".parse().unwrap(), &author, Disposition::Pass);
+        let message = Observation::new(&policy, "2001:db8::1".parse().unwrap(), &author, ActionDisposition::Pass);
         let mut message = message;
         message.envelope_from = Some(&spf.domain);
         message.dkim_aligned = true;
@@ -54,11 +55,12 @@ fn an_aggregate_report_goes_all_the_way() {
     let id = ReportId::generate(period, &policy.domain, &submitter, &mut random);
     let report = collected.to_report(Metadata::new("Example", "dmarc@example.net", id.as_str(), period));
     let report_name = ReportName::new(submitter, policy.domain.clone(), period).unwrap().with_unique_id("a1").unwrap();
-    let (from, to) = (address("dmarc@mx.example.net"), collected.policy().rua[0].address());
+    let mailbox = collected.policy().record.aggregate_reports[0].mailbox().unwrap();
+    let (from, to) = (address("dmarc@mx.example.net"), mailbox.address());
     let mail = AggregateMail::new(&report_name, &id, &from, to, WallTime::new(1_633_140_000, 0));
     let xml = report.to_xml();
     let packed = gzip(xml.as_bytes());
-    assert!(collected.policy().rua[0].takes(packed.len() as u64));
+    assert!(mailbox.takes(packed.len() as u64));
 
     for attachment in [Attachment::Xml(&xml), Attachment::Gzip(&packed)] {
         let mail = mail.write(attachment, &mut random);

@@ -4,6 +4,7 @@ mod destinations;
 mod forms;
 mod hostile;
 mod mails;
+mod observed;
 mod round_trip;
 mod schema;
 mod suites;

@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
+use pillarbox_auth::dmarc::{AlignmentMode, Method, OverrideReason, Policy};
 use pillarbox_auth::reports::aggregate::{
-    Alignment, Dialect, Discovery, Disposition, DkimAuthResult, DkimResult, DmarcResult, Identifiers, Metadata,
-    Override, OverrideReason, ParseLimits, Period, Policy, PolicyEvaluated, PolicyPublished, Record, Report,
-    SpfAuthResult, SpfResult, SpfScope, Text,
+    ActionDisposition, Dialect, DkimAuthResult, DkimResult, Identifiers, Metadata, ParseLimits, Period,
+    PolicyEvaluated, PolicyPublished, Reason, Record, Report, SpfAuthResult, SpfResult, SpfScope, Text,
 };
 use pillarbox_auth::reports::failure::{
     AuthFailure, DeliveryResult, Feedback, FeedbackLimits, FeedbackType, IdentityAlignment, SpfDns,
@@ -33,7 +33,7 @@ fn spoken() -> impl Strategy<Value = Text> {
 }
 
 const POLICIES: [Policy; 3] = [Policy::None, Policy::Quarantine, Policy::Reject];
-const ALIGNMENTS: [Alignment; 2] = [Alignment::Relaxed, Alignment::Strict];
+const ALIGNMENTS: [AlignmentMode; 2] = [AlignmentMode::Relaxed, AlignmentMode::Strict];
 
 prop_compose! {
     fn metadata()(
@@ -57,7 +57,7 @@ prop_compose! {
 prop_compose! {
     fn policy()(
         domain in some_text(),
-        discovery in of(select(&[Discovery::PublicSuffixList, Discovery::TreeWalk][..])),
+        discovery in of(select(&[Method::PublicSuffixList, Method::TreeWalk][..])),
         p in of(select(&POLICIES[..])),
         sp in of(select(&POLICIES[..])),
         np in of(select(&POLICIES[..])),
@@ -108,18 +108,19 @@ prop_compose! {
 prop_compose! {
     fn evaluated()(
         disposition in of(select(&[
-            Disposition::None, Disposition::Pass, Disposition::Quarantine, Disposition::Reject,
+            ActionDisposition::None, ActionDisposition::Pass, ActionDisposition::Quarantine, ActionDisposition::Reject,
         ][..])),
-        dkim in of(select(&[DmarcResult::Pass, DmarcResult::Fail][..])),
-        spf in of(select(&[DmarcResult::Pass, DmarcResult::Fail][..])),
+        dkim_aligned in of(any::<bool>()),
+        spf_aligned in of(any::<bool>()),
         reasons in vec((select(&[
-            Override::LocalPolicy, Override::MailingList, Override::Other, Override::PolicyTestMode,
-            Override::TrustedForwarder,
+            OverrideReason::LocalPolicy, OverrideReason::MailingList, OverrideReason::Other,
+            OverrideReason::PolicyTestMode, OverrideReason::TrustedForwarder,
         ][..]), of(spoken())), 0..3),
     ) -> PolicyEvaluated {
         let mut evaluated = PolicyEvaluated::default();
-        (evaluated.disposition, evaluated.dkim, evaluated.spf) = (disposition, dkim, spf);
-        evaluated.reasons = reasons.into_iter().map(|(kind, comment)| OverrideReason::new(kind, comment)).collect();
+        evaluated.disposition = disposition;
+        (evaluated.dkim_aligned, evaluated.spf_aligned) = (dkim_aligned, spf_aligned);
+        evaluated.reasons = reasons.into_iter().map(|(kind, comment)| Reason::new(kind, comment)).collect();
         evaluated
     }
 }

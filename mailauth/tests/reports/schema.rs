@@ -6,9 +6,10 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use pillarbox_auth::dmarc::{self, OverrideReason};
 use pillarbox_auth::reports::aggregate::{
-    CollectLimits, Collector, Dialect, Disposition, DkimResult, DkimSeen, Metadata, Observation, Override,
-    OverrideReason, Period, Policy, PublishedPolicy, Report, SpfResult, SpfSeen, Text,
+    ActionDisposition, CollectLimits, Collector, Dialect, DkimResult, DkimSeen, Metadata, Observation, Period,
+    PublishedPolicy, Reason, Report, SpfResult, SpfSeen, Text,
 };
 
 /// Reads a schema and documents, and says what is wrong with the first that does not obey.
@@ -43,8 +44,8 @@ fn shared(path: &str) -> Option<PathBuf> {
 /// A report with all that a collector can put into one.
 fn report() -> Report {
     let name = |text: &str| text.parse().unwrap();
-    let mut policy = PublishedPolicy::new(name("example.org"), Policy::Reject);
-    policy.testing = true;
+    let record = dmarc::Record::parse(b"v=DMARC1; p=reject; t=y").unwrap();
+    let policy = PublishedPolicy::new(name("example.org"), record);
     let author = name("a.example.org");
     let dkim = [DkimResult::Pass, DkimResult::PermError, DkimResult::Neutral].map(|result| DkimSeen {
         domain: name("example.org"),
@@ -55,17 +56,19 @@ fn report() -> Report {
     });
     let spf = SpfSeen { domain: name("example.org"), result: SpfResult::SoftFail, human_result: Some("x".into()) };
     let reasons = [
-        OverrideReason::new(Override::PolicyTestMode, None),
-        OverrideReason::new(Override::LocalPolicy, Some("a rule".into())),
-        OverrideReason::new(Override::SampledOut, None),
+        Reason::new(OverrideReason::PolicyTestMode, None),
+        Reason::new(OverrideReason::LocalPolicy, Some("a rule".into())),
+        Reason::new(OverrideReason::SampledOut, None),
     ];
     let mut collector = Collector::new(CollectLimits::default());
-    for disposition in [Disposition::None, Disposition::Pass, Disposition::Quarantine, Disposition::Reject] {
+    for disposition in
+        [ActionDisposition::None, ActionDisposition::Pass, ActionDisposition::Quarantine, ActionDisposition::Reject]
+    {
         let mut message = Observation::new(&policy, [192, 0, 2, 1].into(), &author, disposition);
         message.spf = Some(&spf);
         collector.add(&message);
         message.dkim = &dkim;
-        message.reasons = &reasons;
+        message.reasons = reasons.to_vec();
         message.envelope_from = Some(&author);
         message.envelope_to = Some(&author);
         collector.add(&message);

@@ -115,8 +115,9 @@ impl Comparison {
         self.same("count", ours.count, &theirs["row"]["count"]);
         let evaluated = &theirs["row"]["policy_evaluated"];
         self.word("disposition", ours.evaluated.disposition, &evaluated["disposition"]);
-        self.word("dkim", ours.evaluated.dkim, &evaluated["dkim"]);
-        self.word("spf", ours.evaluated.spf, &evaluated["spf"]);
+        let word = |is_aligned| if is_aligned { "pass" } else { "fail" };
+        self.word("dkim", ours.evaluated.dkim_aligned.map(word), &evaluated["dkim"]);
+        self.word("spf", ours.evaluated.spf_aligned.map(word), &evaluated["spf"]);
         let reasons = evaluated["reason"].as_array().unwrap();
         self.same("reasons", ours.evaluated.reasons.len(), reasons.len());
         for (ours, theirs) in ours.evaluated.reasons.iter().zip(reasons) {

@@ -1,6 +1,5 @@
 //! The domain: a name or an address literal.
 
-use alloc::borrow::Cow;
 use core::cmp::Ordering;
 use core::fmt;
 use core::hash::{Hash, Hasher};
@@ -8,6 +7,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::error::sharpen;
 use super::{AddressError, AddressFault};
+use crate::Text;
 
 /// The part of an address behind the `@`, or the name in EHLO: a domain name or an address literal, in the form it came in
 /// (`Domain` and `address-literal` of RFC 5321 §4.1.2 and §4.1.3).
@@ -28,7 +28,7 @@ use super::{AddressError, AddressFault};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Domain<'a> {
-    text: Cow<'a, str>,
+    text: Text<'a>,
     ip: Option<IpAddr>,
 }
 
@@ -45,7 +45,7 @@ pub enum DomainKind<'a> {
 }
 
 /// RFC 1035 §2.3.4, RFC 5321 §4.5.3.1.2
-const LABEL_MAX: usize = 63;
+pub(super) const LABEL_MAX: usize = 63;
 const DOMAIN_MAX: usize = 255;
 
 impl<'a> Domain<'a> {
@@ -81,7 +81,12 @@ impl<'a> Domain<'a> {
             check_name(text, utf8)?;
             None
         };
-        Ok(Domain { text: Cow::Borrowed(text), ip })
+        Ok(Domain { text: text.into(), ip })
+    }
+
+    /// For a name that was gone through.
+    pub(super) const fn from_checked_name(octets: &'a [u8]) -> Self {
+        Domain { text: Text::from_checked(octets), ip: None }
     }
 
     /// The literal of an address.
@@ -90,18 +95,23 @@ impl<'a> Domain<'a> {
             IpAddr::V4(ip) => alloc::format!("[{ip}]"),
             IpAddr::V6(ip) => alloc::format!("[IPv6:{ip}]"),
         };
-        Domain { text: Cow::Owned(text), ip: Some(ip) }
+        Domain { text: text.into(), ip: Some(ip) }
     }
 
     /// The form it came in, a literal with its brackets.
     pub fn as_str(&self) -> &str {
-        &self.text
+        self.text.as_str()
+    }
+
+    /// The octets of that form.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.as_bytes()
     }
 
     /// A name, or which literal.
     pub fn kind(&self) -> DomainKind<'_> {
         match self.ip {
-            None => DomainKind::Name(&self.text),
+            None => DomainKind::Name(self.as_str()),
             Some(IpAddr::V4(ip)) => DomainKind::Ipv4(ip),
             Some(IpAddr::V6(ip)) => DomainKind::Ipv6(ip),
         }
@@ -109,7 +119,7 @@ impl<'a> Domain<'a> {
 
     /// The name, if it is one.
     pub fn name(&self) -> Option<&str> {
-        self.ip.is_none().then_some(&*self.text)
+        self.ip.is_none().then(|| self.as_str())
     }
 
     /// Whether it is an address literal.
@@ -124,30 +134,31 @@ impl<'a> Domain<'a> {
 
     /// Whether it is this name, whatever the case of ASCII letters.
     pub fn eq_ignore_ascii_case(&self, name: &str) -> bool {
-        self.text.eq_ignore_ascii_case(name)
+        self.as_bytes().eq_ignore_ascii_case(name.as_bytes())
     }
 
     /// The same with bytes of its own.
     pub fn into_owned(self) -> Domain<'static> {
-        Domain { text: Cow::Owned(self.text.into_owned()), ip: self.ip }
+        Domain { text: self.text.into_owned(), ip: self.ip }
     }
 
     /// The octets that a name is compared by; of a literal only its address counts.
     fn folded(&self) -> impl Iterator<Item = u8> + '_ {
-        self.name().unwrap_or_default().bytes().map(|octet| octet.to_ascii_lowercase())
+        let name = if self.ip.is_none() { self.as_bytes() } else { b"" };
+        name.iter().map(u8::to_ascii_lowercase)
     }
 }
 
 impl fmt::Display for Domain<'_> {
     /// The form it came in.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 
 impl PartialEq for Domain<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.ip == other.ip && (self.ip.is_some() || self.text.eq_ignore_ascii_case(&other.text))
+        self.ip == other.ip && (self.ip.is_some() || self.as_bytes().eq_ignore_ascii_case(other.as_bytes()))
     }
 }
 

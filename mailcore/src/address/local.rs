@@ -8,6 +8,7 @@ use core::hash::{Hash, Hasher};
 
 use super::error::sharpen;
 use super::{AddressError, AddressFault, LOCAL_PART_MAX};
+use crate::Text;
 
 /// The part of an address before the `@`, in the form it came in (`Local-part` of RFC 5321 §4.1.2).
 ///
@@ -25,7 +26,7 @@ use super::{AddressError, AddressFault, LOCAL_PART_MAX};
 /// # Ok::<(), pillarbox_core::address::AddressError>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct LocalPart<'a>(Cow<'a, str>);
+pub struct LocalPart<'a>(Text<'a>);
 
 impl<'a> LocalPart<'a> {
     /// Parses a local part of ASCII characters: a dot-string or a quoted string.
@@ -54,7 +55,7 @@ impl<'a> LocalPart<'a> {
         if end < text.len() {
             return Err(sharpen(AddressFault::UnexpectedOctet, text, end, utf8));
         }
-        Ok(LocalPart(Cow::Borrowed(text)))
+        Ok(LocalPart(text.into()))
     }
 
     /// Makes a local part from the name it means, quoted if it has to be.
@@ -70,23 +71,28 @@ impl<'a> LocalPart<'a> {
         if wire.len() > LOCAL_PART_MAX {
             return Err(AddressError::new(AddressFault::LocalPartTooLong, LOCAL_PART_MAX));
         }
-        Ok(LocalPart(Cow::Owned(wire.into_owned())))
+        Ok(LocalPart(wire.into_owned().into()))
     }
 
     /// For text that [`scan`] has gone through.
-    pub(super) const fn from_checked(text: Cow<'a, str>) -> Self {
+    pub(super) const fn from_checked(text: Text<'a>) -> Self {
         LocalPart(text)
     }
 
     /// The form it came in, quotes and backslashes included.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
+    }
+
+    /// The octets of that form.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 
     /// The name it means: without quotes and backslashes. **Not for the wire**: an address put together from this is
     /// another address, or none.
     pub fn unquoted(&self) -> Cow<'_, str> {
-        let Some(inner) = self.inner() else { return Cow::Borrowed(&self.0) };
+        let Some(inner) = self.inner() else { return Cow::Borrowed(self.as_str()) };
         if !inner.contains('\\') {
             return Cow::Borrowed(inner);
         }
@@ -96,7 +102,7 @@ impl<'a> LocalPart<'a> {
     /// The form with the fewest quotes and backslashes that means the same.
     pub fn canonical(&self) -> Cow<'_, str> {
         if !self.is_quoted() {
-            return Cow::Borrowed(&self.0);
+            return Cow::Borrowed(self.as_str());
         }
         match self.unquoted() {
             Cow::Borrowed(name) => quote(name),
@@ -106,23 +112,23 @@ impl<'a> LocalPart<'a> {
 
     /// Whether it came as a quoted string.
     pub fn is_quoted(&self) -> bool {
-        self.0.starts_with('"')
+        self.as_bytes().starts_with(b"\"")
     }
 
     /// The same with bytes of its own.
     pub fn into_owned(self) -> LocalPart<'static> {
-        LocalPart(Cow::Owned(self.0.into_owned()))
+        LocalPart(self.0.into_owned())
     }
 
     /// What stands between the quotes, if there are any.
     fn inner(&self) -> Option<&str> {
-        self.0.strip_prefix('"')?.strip_suffix('"')
+        self.is_quoted().then(|| self.as_str())?.strip_prefix('"')?.strip_suffix('"')
     }
 
     /// The characters of the name it means.
     fn meaning(&self) -> impl Iterator<Item = char> + '_ {
         let quoted = self.inner();
-        let mut chars = quoted.unwrap_or(&self.0).chars();
+        let mut chars = quoted.unwrap_or_else(|| self.as_str()).chars();
         core::iter::from_fn(move || match chars.next() {
             Some('\\') if quoted.is_some() => chars.next(),
             c => c,
@@ -133,7 +139,7 @@ impl<'a> LocalPart<'a> {
 impl fmt::Display for LocalPart<'_> {
     /// The form it came in.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 

@@ -7,8 +7,8 @@ mod domain;
 mod error;
 mod local;
 mod path;
+mod plain;
 
-use alloc::borrow::Cow;
 use core::fmt;
 use core::str::FromStr;
 
@@ -53,7 +53,7 @@ impl<'a> Address<'a> {
     ///
     /// [`AddressFault::PathTooLong`] if it would be longer than 254 octets.
     pub fn new(local: LocalPart<'a>, domain: Domain<'a>) -> Result<Self, AddressError> {
-        let length = local.as_str().len() + 1 + domain.as_str().len();
+        let length = local.as_bytes().len() + 1 + domain.as_bytes().len();
         check_length(length)?;
         Ok(Address { local, domain })
     }
@@ -90,7 +90,7 @@ impl<'a> Address<'a> {
         }
         let domain = Domain::parse_with(&text[local_end + 1..], utf8).map_err(|e| e.moved(local_end + 1))?;
         check_length(text.len())?;
-        Ok(Address { local: LocalPart::from_checked(Cow::Borrowed(&text[..local_end])), domain })
+        Ok(Address { local: LocalPart::from_checked(text[..local_end].into()), domain })
     }
 
     /// The part before the last `@` that is not quoted.
@@ -105,7 +105,7 @@ impl<'a> Address<'a> {
 
     /// Whether the address can be used without SMTPUTF8.
     pub fn is_ascii(&self) -> bool {
-        self.local.as_str().is_ascii() && self.domain.as_str().is_ascii()
+        self.local.as_bytes().is_ascii() && self.domain.as_bytes().is_ascii()
     }
 
     /// The same address with bytes of its own.

@@ -4,7 +4,7 @@ use core::fmt;
 
 use memchr::memchr3;
 
-use super::{Address, AddressError, AddressFault, Domain, PATH_MAX};
+use super::{Address, AddressError, AddressFault, Domain, PATH_MAX, plain};
 
 /// Who a message is from, as MAIL says it (`Reverse-path` of RFC 5321 §4.1.2).
 ///
@@ -52,11 +52,18 @@ impl<'a> ReversePath<'a> {
     ///
     /// [`AddressError`] says what is wrong and at which octet of `input`.
     pub fn take(input: &'a [u8], utf8: bool) -> Result<(Self, &'a [u8]), AddressError> {
-        let (content, rest) = split(input, utf8)?;
-        if content.is_empty() {
-            return Ok((ReversePath::Null, rest));
+        if let Some(plain) = ReversePath::take_plain(input) {
+            return Ok(plain);
         }
-        Ok((ReversePath::Address(parse(content, utf8)?), rest))
+        let (address, rest) = take_carefully(input, utf8)?;
+        Ok((address.map_or(ReversePath::Null, ReversePath::Address), rest))
+    }
+
+    /// The same for the form that nearly all paths have: a dot-string at a name, all of it ASCII. `None` says nothing about others
+    /// but that [`take`](ReversePath::take) has to look at them.
+    #[inline(always)]
+    pub fn take_plain(input: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        plain::take(input).map(|(address, rest)| (ReversePath::Address(address), rest))
     }
 
     /// The mailbox, if the path is not null.
@@ -89,15 +96,26 @@ impl<'a> ForwardPath<'a> {
     ///
     /// [`AddressError`] says what is wrong and at which octet of `input`.
     pub fn take(input: &'a [u8], utf8: bool) -> Result<(Self, &'a [u8]), AddressError> {
-        let (content, rest) = split(input, utf8)?;
-        if content.is_empty() {
-            return Err(AddressError::new(AddressFault::EmptyPath, 1));
+        if let Some(plain) = ForwardPath::take_plain(input) {
+            return Ok(plain);
         }
         // RFC 5321 §4.1.1.3
-        if content.eq_ignore_ascii_case("postmaster") {
+        if let Some((path, rest)) = input.split_at_checked("<postmaster>".len())
+            && path.eq_ignore_ascii_case(b"<postmaster>")
+        {
             return Ok((ForwardPath::Postmaster, rest));
         }
-        Ok((ForwardPath::Address(parse(content, utf8)?), rest))
+        match take_carefully(input, utf8)? {
+            (Some(address), rest) => Ok((ForwardPath::Address(address), rest)),
+            (None, _) => Err(AddressError::new(AddressFault::EmptyPath, 1)),
+        }
+    }
+
+    /// The same for the form that nearly all paths have: a dot-string at a name, all of it ASCII. `None` says nothing about others
+    /// but that [`take`](ForwardPath::take) has to look at them.
+    #[inline(always)]
+    pub fn take_plain(input: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        plain::take(input).map(|(address, rest)| (ForwardPath::Address(address), rest))
     }
 
     /// The mailbox, if the path has a domain.
@@ -145,6 +163,16 @@ impl<'a> From<Address<'a>> for ForwardPath<'a> {
     fn from(address: Address<'a>) -> Self {
         ForwardPath::Address(address)
     }
+}
+
+/// Takes any path off the front, `None` for an empty one.
+#[cold]
+pub(super) fn take_carefully(input: &[u8], utf8: bool) -> Result<(Option<Address<'_>>, &[u8]), AddressError> {
+    let (content, rest) = split(input, utf8)?;
+    if content.is_empty() {
+        return Ok((None, rest));
+    }
+    Ok((Some(parse(content, utf8)?), rest))
 }
 
 /// Splits `<content>` off the front. A `>` between quotes does not close the path.

@@ -38,6 +38,28 @@ pub fn split(message: &[u8]) -> (&[u8], &[u8]) {
     message.split_at(find_body(message))
 }
 
+/// The message without all fields of this name, whatever the case. So who submits a message takes `Bcc` out of it (RFC 5322
+/// §3.6.3): whom it names is nobody else's business.
+///
+/// ```
+/// use pillarbox_core::header;
+///
+/// let message = b"To: joe@example.org\r\nbcc: ann@example.org,\r\n eve@example.org\r\n\r\nBcc: body\r\n";
+/// assert_eq!(header::without(message, "Bcc"), b"To: joe@example.org\r\n\r\nBcc: body\r\n");
+/// ```
+pub fn without(message: &[u8], name: &str) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(message.len());
+    let mut fields_end = 0;
+    for field in Fields::new(message) {
+        fields_end += field.raw.len();
+        if !field.name_is(name) {
+            kept.extend_from_slice(field.raw);
+        }
+    }
+    kept.extend_from_slice(&message[fields_end..]);
+    kept
+}
+
 /// Where the body begins: the length of the header with the empty line that ends it.
 pub fn find_body(message: &[u8]) -> usize {
     let mut at = 0;

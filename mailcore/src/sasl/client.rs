@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::cram::{self, Client as Cram};
 use super::scram::Client as Scram;
 use super::{Choice, Credentials, Mechanism, SaslError, simple};
 use crate::crypto::Crypto;
@@ -42,13 +43,14 @@ enum State {
     LoginName,
     LoginPassword,
     Scram(Scram),
+    Cram(Cram),
     /// The token was told. A challenge now is the error, and wants this answer.
     Token(&'static [u8]),
     Over,
 }
 
 impl ClientExchange {
-    /// An exchange by this mechanism, if it does without cryptography: any but SCRAM, for which there is
+    /// An exchange by this mechanism, if it does without cryptography: any but SCRAM and CRAM-MD5, for which there is
     /// [`with_crypto`](ClientExchange::with_crypto).
     ///
     /// # Errors
@@ -59,7 +61,7 @@ impl ClientExchange {
         check(&credentials)?;
         let state = match mechanism {
             Mechanism::Other(_) => return Err(SaslError::UnknownMechanism),
-            mechanism if mechanism.scram_hash().is_some() => return Err(SaslError::UnknownMechanism),
+            mechanism if mechanism.needs_crypto() => return Err(SaslError::UnknownMechanism),
             mechanism if !mechanism.carries(&credentials) => return Err(SaslError::Malformed),
             Mechanism::Login => State::LoginName,
             _ => State::Single(mechanism.clone()),
@@ -79,6 +81,10 @@ impl ClientExchange {
         crypto: Arc<dyn Crypto>,
         random: &mut dyn Random,
     ) -> Result<Self, SaslError> {
+        if choice.mechanism == Mechanism::CramMd5 && choice.mechanism.carries(&credentials) {
+            check(&credentials)?;
+            return Ok(ClientExchange { credentials, state: State::Cram(Cram(crypto)) });
+        }
         let Some(hash) = choice.mechanism.scram_hash() else {
             return ClientExchange::new(&choice.mechanism, credentials);
         };
@@ -113,6 +119,14 @@ impl ClientExchange {
             // RFC 4422 §5.1: a server that expects the client to speak first asks with nothing.
             State::Single(_) if !challenge.is_empty() => Err(SaslError::Malformed),
             State::Scram(scram) => scram.respond(challenge).map(Secret::new),
+            State::Cram(_) if challenge.is_empty() => Err(SaslError::Malformed),
+            State::Cram(Cram(crypto)) => {
+                let Some(password) = self.credentials.password() else { return Err(SaslError::Malformed) };
+                let name = self.credentials.authentication_id();
+                let answer = cram::answer(&**crypto, name, password, challenge)?;
+                self.state = State::Over;
+                Ok(Secret::new(answer))
+            }
             _ => Ok(self.step()),
         }
     }
@@ -127,7 +141,7 @@ impl ClientExchange {
         match &self.state {
             State::Scram(scram) if !scram.is_proven() => Err(SaslError::ServerProof),
             State::Scram(_) | State::Token(_) | State::Over => Ok(()),
-            State::Single(_) | State::LoginName | State::LoginPassword => Err(SaslError::OutOfOrder),
+            State::Single(_) | State::LoginName | State::LoginPassword | State::Cram(_) => Err(SaslError::OutOfOrder),
         }
     }
 
@@ -159,7 +173,7 @@ impl ClientExchange {
                 (password.expose().as_bytes().into(), State::Over)
             }
             (State::Token(answer), _) => ((*answer).into(), State::Over),
-            (State::Scram(_) | State::Over | State::Single(_) | State::LoginPassword, _) => {
+            (State::Scram(_) | State::Cram(_) | State::Over | State::Single(_) | State::LoginPassword, _) => {
                 unreachable!("the callers step only an exchange that goes on, and new() knows what it carries")
             }
         };
@@ -193,7 +207,7 @@ fn check(credentials: &Credentials) -> Result<(), SaslError> {
                 return Err(SaslError::Malformed);
             }
         }
-        Credentials::Proven { .. } => return Err(SaslError::Malformed),
+        Credentials::Proven { .. } | Credentials::Challenged { .. } => return Err(SaslError::Malformed),
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use super::Challenged;
 use crate::Secret;
 
 /// Who somebody says to be, and the proof.
@@ -38,6 +39,14 @@ pub enum Credentials {
         authorization_id: String,
         /// Who it is.
         authentication_id: String,
+    },
+    /// A digest that takes the password to be judged: CRAM-MD5 (RFC 2195). Only a server sees these.
+    #[non_exhaustive]
+    Challenged {
+        /// Who the client says to be.
+        authentication_id: String,
+        /// What it made of the challenge.
+        proof: Challenged,
     },
     /// A token that somebody else gave out: OAUTHBEARER (RFC 7628) and XOAUTH2. Whose it is stands in the token.
     #[non_exhaustive]
@@ -113,7 +122,7 @@ impl Credentials {
             | Credentials::Proven { authorization_id, .. }
             | Credentials::Bearer { authorization_id, .. }
             | Credentials::External { authorization_id } => authorization_id,
-            Credentials::Anonymous { .. } => "",
+            Credentials::Challenged { .. } | Credentials::Anonymous { .. } => "",
         };
         Some(id).filter(|id| !id.is_empty())
     }
@@ -121,9 +130,9 @@ impl Credentials {
     /// Whose proof it is; empty where the proof itself tells that: a token, a certificate, a visitor's none.
     pub fn authentication_id(&self) -> &str {
         match self {
-            Credentials::Plain { authentication_id, .. } | Credentials::Proven { authentication_id, .. } => {
-                authentication_id
-            }
+            Credentials::Plain { authentication_id, .. }
+            | Credentials::Proven { authentication_id, .. }
+            | Credentials::Challenged { authentication_id, .. } => authentication_id,
             Credentials::Bearer { .. } | Credentials::External { .. } | Credentials::Anonymous { .. } => "",
         }
     }

@@ -12,12 +12,14 @@
 //! | OAUTHBEARER (RFC 7628), XOAUTH2 | a token | [`Credentials::Bearer`] |
 //! | EXTERNAL (RFC 4422 appendix A) | nothing that TLS did not tell | [`Credentials::External`] |
 //! | ANONYMOUS (RFC 4505) | nothing; for tests | [`Credentials::Anonymous`] |
+//! | CRAM-MD5 (RFC 2195) | that the client knows the password; off by default | [`Credentials::Challenged`] |
 //!
-//! There is no CRAM-MD5 and no DIGEST-MD5 (RFC 6331): both need the password itself, or what is as good, on the server, and
-//! CRAM-MD5 proves nothing of the server.
+//! CRAM-MD5 needs the password itself on the server, and proves nothing of the server; it is there for what cannot be
+//! changed, and used by no policy that does not name it. There is no DIGEST-MD5 (RFC 6331).
 
 mod choice;
 mod client;
+mod cram;
 mod credentials;
 mod line;
 mod prep;
@@ -33,6 +35,7 @@ use crate::{Reply, TlsFacts};
 
 pub use choice::{Choice, ClientPolicy};
 pub use client::{ClientExchange, ITERATIONS_MAX, ITERATIONS_MIN};
+pub use cram::Challenged;
 pub use credentials::Credentials;
 pub use line::{LINE_MAX, decode_initial_response, decode_response, encode, encode_initial_response};
 pub use scram::{ScramAnswer, ScramKeys};
@@ -62,6 +65,9 @@ pub enum Mechanism {
     ScramSha256,
     /// The same, bound to the TLS connection (RFC 9266).
     ScramSha256Plus,
+    /// A digest of the password and a challenge (RFC 2195). Off by default: whoever hears it can guess the password, and a
+    /// server proves nothing.
+    CramMd5,
     /// What TLS has proved (RFC 4422 appendix A).
     External,
     /// A token of OAuth 2.0 (RFC 7628).
@@ -92,6 +98,7 @@ impl Mechanism {
             "SCRAM-SHA-1-PLUS" => Mechanism::ScramSha1Plus,
             "SCRAM-SHA-256" => Mechanism::ScramSha256,
             "SCRAM-SHA-256-PLUS" => Mechanism::ScramSha256Plus,
+            "CRAM-MD5" => Mechanism::CramMd5,
             "EXTERNAL" => Mechanism::External,
             "OAUTHBEARER" => Mechanism::OAuthBearer,
             "XOAUTH2" => Mechanism::XOAuth2,
@@ -109,6 +116,7 @@ impl Mechanism {
             Mechanism::ScramSha1Plus => "SCRAM-SHA-1-PLUS",
             Mechanism::ScramSha256 => "SCRAM-SHA-256",
             Mechanism::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
+            Mechanism::CramMd5 => "CRAM-MD5",
             Mechanism::External => "EXTERNAL",
             Mechanism::OAuthBearer => "OAUTHBEARER",
             Mechanism::XOAuth2 => "XOAUTH2",
@@ -131,17 +139,23 @@ impl Mechanism {
         }
     }
 
+    /// Whether an exchange of it takes a [`Crypto`](crate::crypto::Crypto).
+    pub const fn needs_crypto(&self) -> bool {
+        self.scram_hash().is_some() || matches!(self, Mechanism::CramMd5)
+    }
+
     /// Whether it tells the other side something that can be used again: a password, a token. Such a mechanism belongs under
     /// TLS.
     pub const fn tells_secret(&self) -> bool {
         matches!(self, Mechanism::Plain | Mechanism::Login | Mechanism::OAuthBearer | Mechanism::XOAuth2)
     }
 
-    /// Whether a server can serve it here: there is an exchange, and TLS has what that needs, an exporter for a PLUS and the
-    /// client's certificate for EXTERNAL.
+    /// Whether a server can serve it here: there is an exchange that needs nothing but what TLS has, an exporter for a PLUS
+    /// and the client's certificate for EXTERNAL. (CRAM-MD5 needs a challenge, for which there is
+    /// [`ServerExchange::cram_md5`].)
     pub fn is_possible(&self, tls: Option<&TlsFacts>) -> bool {
         match self {
-            Mechanism::Other(_) => false,
+            Mechanism::CramMd5 | Mechanism::Other(_) => false,
             Mechanism::External => tls.is_some_and(|tls| tls.peer_certificate.is_some()),
             _ => !self.is_plus() || tls.is_some_and(|tls| tls.exporter.is_some()),
         }
@@ -152,7 +166,7 @@ impl Mechanism {
         match credentials {
             Credentials::Plain { authorization_id, .. } => match self {
                 Mechanism::Plain => true,
-                Mechanism::Login => authorization_id.is_empty(),
+                Mechanism::Login | Mechanism::CramMd5 => authorization_id.is_empty(),
                 _ => self.scram_hash().is_some(),
             },
             Credentials::Bearer { authorization_id, .. } => match self {
@@ -161,7 +175,7 @@ impl Mechanism {
             },
             Credentials::External { .. } => *self == Mechanism::External,
             Credentials::Anonymous { .. } => *self == Mechanism::Anonymous,
-            Credentials::Proven { .. } => false,
+            Credentials::Proven { .. } | Credentials::Challenged { .. } => false,
         }
     }
 }

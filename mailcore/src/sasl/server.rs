@@ -4,9 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::scram::{Server as Scram, Stage};
-use super::{Credentials, Mechanism, SaslError, ScramAnswer, simple};
+use super::{Credentials, Mechanism, SaslError, ScramAnswer, cram, simple};
 use crate::crypto::HashAlgorithm;
-use crate::{Secret, TlsFacts};
+use crate::{Random, Secret, TlsFacts, WallTime};
 
 /// The server's side of one exchange.
 ///
@@ -83,6 +83,11 @@ enum State {
         name: String,
     },
     Scram(Scram),
+    /// The challenge, and whether it was told.
+    Cram {
+        challenge: Vec<u8>,
+        told: bool,
+    },
     External,
     OAuthBearer,
     XOAuth2,
@@ -116,7 +121,7 @@ impl ServerExchange {
                 let Some(hash) = mechanism.scram_hash() else { return Err(SaslError::UnknownMechanism) };
                 State::Scram(Scram { hash, plus: mechanism.is_plus(), exporter: None, stage: Stage::First })
             }
-            Mechanism::Other(_) => return Err(SaslError::UnknownMechanism),
+            Mechanism::CramMd5 | Mechanism::Other(_) => return Err(SaslError::UnknownMechanism),
         };
         Ok(ServerExchange { state })
     }
@@ -141,6 +146,13 @@ impl ServerExchange {
         Ok(exchange)
     }
 
+    /// An exchange by CRAM-MD5 (RFC 2195), whose challenge holds our `hostname`, the date and random digits. `random` is a
+    /// source that nobody can foresee. It ends in [`Credentials::Challenged`], which whoever knows the password itself can
+    /// judge.
+    pub fn cram_md5(hostname: &str, now: WallTime, random: &mut dyn Random) -> Self {
+        ServerExchange { state: State::Cram { challenge: cram::challenge(hostname, now, random), told: false } }
+    }
+
     /// Begins, with the initial response if the command had one.
     pub fn start(&mut self, initial_response: Option<&[u8]>) -> Progress {
         match (initial_response, &self.state) {
@@ -156,6 +168,11 @@ impl ServerExchange {
                 | State::XOAuth2
                 | State::Anonymous,
             ) => Progress::Challenge(Vec::new()),
+            (None, State::Cram { challenge, told: false }) => {
+                let challenge = challenge.clone();
+                self.state = State::Cram { challenge: challenge.clone(), told: true };
+                Progress::Challenge(challenge)
+            }
             (None, State::LoginName) => Progress::Challenge(b"Username:".to_vec()),
             (None, _) => self.over(Err(SaslError::OutOfOrder)),
         }
@@ -180,6 +197,12 @@ impl ServerExchange {
                 let result = scram.respond(stage, response);
                 self.scram(scram, result)
             }
+            State::Cram { challenge, told: true } => self.over(
+                cram::parse(challenge, response)
+                    .map(|(authentication_id, proof)| Credentials::Challenged { authentication_id, proof }),
+            ),
+            // RFC 4422 §3: the client has no first word here.
+            State::Cram { told: false, .. } => self.over(Err(SaslError::OutOfOrder)),
             State::External => self.over(simple::parse_external(response)),
             State::Anonymous => self.over(simple::parse_anonymous(response)),
             State::OAuthBearer => self.token(simple::parse_oauthbearer(response), OAUTHBEARER_ERROR),

@@ -29,7 +29,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use pillarbox_imap::server::{Limits, ServerConfig};
+pub use pillarbox_imap::server::{Extensions, Limits, ServerConfig};
 
 use crate::net::{Caller, Conversation, Doorway, Incoming, Listener, Lost, PeerLimits, Transport, converse};
 use crate::parts::Parts;
@@ -66,10 +66,18 @@ impl ImapServer {
     /// A server with this configuration and these parts.
     ///
     /// STARTTLS is offered when [`tls`](Self::tls) was called and not otherwise, whatever the configuration says: what
-    /// cannot be honoured is not offered. The same holds for CHILDREN, which a flat store has no use for.
+    /// cannot be honoured is not offered. The same holds for each extension that the store has to answer for
+    /// ([`StoreCapabilities`](crate::parts::StoreCapabilities)).
     pub fn new(mut config: ServerConfig, parts: Parts) -> Self {
         config.starttls = false;
-        config.children &= parts.store.capabilities().hierarchy;
+        let (offered, can) = (&mut config.extensions, parts.store.capabilities());
+        offered.children &= can.hierarchy;
+        offered.binary &= can.binary;
+        offered.moves &= can.moves;
+        offered.multiappend &= can.multiappend;
+        offered.status_size &= can.sizes;
+        offered.special_use &= can.special_use;
+        offered.create_special_use &= can.create_special_use;
         ImapServer {
             shared: Arc::new(Shared {
                 config: Arc::new(config),
@@ -84,12 +92,16 @@ impl ImapServer {
         }
     }
 
-    /// Offers STARTTLS with this configuration.
+    /// Offers STARTTLS with this configuration. Several servers may have the same: what a client began at one of them it cannot
+    /// resume at another with a different name.
+    ///
+    /// A client that names application protocols (RFC 7301), and among them none of the configuration's (if it has none:
+    /// `imap`), is refused in the handshake: it is a browser. One that names none is served.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: Arc<rustls::ServerConfig>) -> Self {
         let shared = Arc::make_mut(&mut self.shared);
-        shared.tls = Some(tls);
+        shared.tls = Some(crate::tls::of_service(&tls, shared.service, b"imap"));
         Arc::make_mut(&mut shared.config).starttls = !shared.implicit_tls;
         self
     }
@@ -105,7 +117,7 @@ impl ImapServer {
         self
     }
 
-    /// How many clients are served at a time.
+    /// How many clients are served at a time, and from where they come.
     #[must_use]
     pub fn peer_limits(mut self, limits: PeerLimits) -> Self {
         self.doorway = Arc::new(Doorway::new(limits));
@@ -125,17 +137,27 @@ impl ImapServer {
     ///
     /// Trouble with single connections goes to the observer and ends nothing else; so does a panic in a part.
     pub async fn serve<L: Listener>(&self, listener: L, shutdown: &Shutdown) {
-        let full: &[u8] = if self.shared.implicit_tls { b"" } else { FULL };
-        let session = |incoming| run(Arc::clone(&self.shared), incoming, shutdown.clone());
-        self.doorway.serve(listener, shutdown, &self.shared.parts, full, session).await;
+        let session = |incoming| self.clone().run(incoming, shutdown.clone());
+        self.doorway.serve(listener, shutdown, &self.shared.parts, self.full(), session).await;
     }
 
     /// Serves one connection that you accepted yourself.
     pub async fn serve_connection(&self, transport: impl Transport + 'static, ip: Option<IpAddr>, shutdown: &Shutdown) {
         // A caller that accepts by itself also counts by itself: no seat, no work.
-        if let Ok(incoming) = self.doorway.let_in(Box::new(transport), ip) {
-            run(Arc::clone(&self.shared), incoming, shutdown.clone()).await;
+        if let Ok(incoming) = self.doorway.let_in(Box::new(transport), ip, self.shared.parts.clock.now()) {
+            self.clone().run(incoming, shutdown.clone()).await;
         }
+    }
+
+    /// What those hear who find no seat; nothing where only TLS is spoken.
+    fn full(&self) -> &'static [u8] {
+        if self.shared.implicit_tls { b"" } else { FULL }
+    }
+
+    async fn run(self, incoming: Incoming, shutdown: Shutdown) {
+        let shared = Arc::clone(&self.shared);
+        let session = |incoming| run(Arc::clone(&shared), incoming, shutdown);
+        self.doorway.run(incoming, shared.service, &shared.parts, self.full(), session).await;
     }
 }
 

@@ -7,15 +7,20 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use pillarbox_core::Time;
+use pillarbox_core::proxy::ProxyError;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::Transport;
-use crate::parts::{BoxFuture, Parts};
+use super::{Transport, proxied};
+use crate::network::Network;
+use crate::parts::{BoxFuture, Clock, Parts};
+use crate::rate::{Rate, Table};
 use crate::shutdown::Shutdown;
 
 /// How long a listener waits when the process has no more descriptors. Trying again at once would burn a processor.
@@ -30,16 +35,32 @@ pub struct PeerLimits {
     /// Connections from one address. Addresses of IPv6 count by their /64 network, all of which one client may hold.
     /// Connections over a unix socket have no address and are only counted in all.
     pub connections_per_address_max: usize,
-    /// Addresses that are only counted in all: a gateway, or a web mailer that logs in for its users.
-    pub trusted: Vec<IpAddr>,
+    /// Connections from one address (counted as above) that are taken within a minute.
+    pub connections_per_minute_max: u32,
+    /// Networks that are only counted in all: a gateway, or a web mailer that logs in for its users.
+    pub trusted: Vec<Network>,
+    /// The load balancers through which all connections come. Where there are any, every connection has to begin with a PROXY
+    /// header, and has to come from one of them; others are closed without a word. The client that the header names is the one
+    /// that everything else here is counted for, and that the session is told of.
+    pub proxies: Vec<Network>,
 }
 
 impl Default for PeerLimits {
-    /// 10,000 in all and 50 from one address; nobody is trusted.
+    /// 10,000 in all, 50 from one address, and 300 from one address within a minute; nobody is trusted, and there are no
+    /// proxies.
     fn default() -> Self {
-        PeerLimits { connections_max: 10_000, connections_per_address_max: 50, trusted: Vec::new() }
+        PeerLimits {
+            connections_max: 10_000,
+            connections_per_address_max: 50,
+            connections_per_minute_max: 300,
+            trusted: Vec::new(),
+            proxies: Vec::new(),
+        }
     }
 }
+
+/// Networks whose connections are counted by the minute.
+const RATES_MAX: usize = 100_000;
 
 /// A connection, and the address of the client if it has one.
 pub type Accepted = (Box<dyn Transport>, Option<IpAddr>);
@@ -48,6 +69,11 @@ pub type Accepted = (Box<dyn Transport>, Option<IpAddr>);
 pub trait Listener: Send + 'static {
     /// Waits for the next connection. Cancel-safe.
     fn accept(&self) -> BoxFuture<'_, io::Result<Accepted>>;
+
+    /// The TCP port, if it has one and knows it.
+    fn port(&self) -> Option<u16> {
+        None
+    }
 }
 
 impl Listener for TcpListener {
@@ -59,6 +85,10 @@ impl Listener for TcpListener {
             let _ = stream.set_nodelay(true);
             Ok((Box::new(stream) as Box<dyn Transport>, Some(peer.ip().to_canonical())))
         })
+    }
+
+    fn port(&self) -> Option<u16> {
+        self.local_addr().ok().map(|address| address.port())
     }
 }
 
@@ -84,25 +114,40 @@ pub(crate) struct Incoming {
 /// Who is let in to the listeners of one server.
 pub(crate) struct Doorway {
     limits: PeerLimits,
-    seats: Arc<Mutex<Seats>>,
+    room: Arc<Room>,
 }
 
-#[derive(Default)]
+/// The seats of one server, and who is told when they become few.
+struct Room {
+    seats: Mutex<Seats>,
+    /// From so many taken seats on, sessions are under stress.
+    stress_from: usize,
+    stress: watch::Sender<bool>,
+}
+
 struct Seats {
     taken: usize,
     /// The standard map's hash is seeded, so that addresses cannot be picked to collide.
     by_address: HashMap<IpAddr, usize>,
+    rates: Table<IpAddr, Rate>,
 }
 
 pub(crate) struct Seat {
-    seats: Arc<Mutex<Seats>>,
+    room: Arc<Room>,
     /// The network that the connection is counted for; none if it only counts in all.
     pub(crate) address: Option<IpAddr>,
 }
 
+impl Seat {
+    /// Whether sessions are under stress, now and whenever that changes.
+    pub(crate) fn stress(&self) -> watch::Receiver<bool> {
+        self.room.stress.subscribe()
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seats = self.room.seats();
         seats.taken -= 1;
         if let Some(address) = self.address
             && let Some(count) = seats.by_address.get_mut(&address)
@@ -112,41 +157,128 @@ impl Drop for Seat {
                 seats.by_address.remove(&address);
             }
         }
+        self.room.tell(seats.taken);
     }
+}
+
+impl Room {
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells sessions if it has become crowded, or no longer is.
+    fn tell(&self, taken: usize) {
+        self.stress.send_if_modified(|stress| {
+            let crowded = taken >= self.stress_from;
+            std::mem::replace(stress, crowded) != crowded
+        });
+    }
+}
+
+/// Why somebody is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TurnedAway {
+    #[error("there are too many connections")]
+    Full,
+    #[error("the connection did not come through a proxy that is trusted")]
+    NoProxy,
+    #[error("{0}")]
+    Proxy(ProxyError),
 }
 
 impl Doorway {
     pub(crate) fn new(limits: PeerLimits) -> Self {
-        Doorway { limits, seats: Arc::default() }
+        let seats = Seats { taken: 0, by_address: HashMap::new(), rates: Table::new(RATES_MAX) };
+        // Nine tenths, rounded up.
+        let stress_from = limits.connections_max - limits.connections_max / 10;
+        let room = Room { seats: Mutex::new(seats), stress_from, stress: watch::Sender::new(false) };
+        Doorway { limits, room: Arc::new(room) }
     }
 
-    fn take_seat(&self, ip: Option<IpAddr>) -> Option<Seat> {
-        let address = ip.filter(|ip| !self.limits.trusted.contains(ip)).map(network);
-        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+    /// A seat that counts in all, and for nobody yet.
+    fn take_seat(&self) -> Option<Seat> {
+        let mut seats = self.room.seats();
         if seats.taken >= self.limits.connections_max {
             return None;
         }
-        if let Some(address) = address {
-            let count = seats.by_address.entry(address).or_default();
-            if *count >= self.limits.connections_per_address_max {
-                return None;
-            }
-            *count += 1;
-        }
         seats.taken += 1;
-        Some(Seat { seats: Arc::clone(&self.seats), address })
+        self.room.tell(seats.taken);
+        Some(Seat { room: Arc::clone(&self.room), address: None })
     }
 
-    /// A seat for a connection that came by another way than a listener.
+    /// Whether somebody from there may have this seat; it counts for them from here on.
+    fn seat_client(&self, seat: &mut Seat, ip: Option<IpAddr>, now: Time) -> bool {
+        let is_trusted = |ip: &IpAddr| self.limits.trusted.iter().any(|network| network.contains(*ip));
+        let Some(address) = ip.filter(|ip| !is_trusted(ip)).map(network) else { return true };
+        let mut seats = self.room.seats();
+        let per_minute = self.limits.connections_per_minute_max;
+        let count = seats.by_address.get(&address).copied().unwrap_or_default();
+        if count >= self.limits.connections_per_address_max || !seats.rates.has_room(now, &address, per_minute) {
+            return false;
+        }
+        seats.rates.count(now, address, per_minute);
+        seats.by_address.insert(address, count + 1);
+        seat.address = Some(address);
+        true
+    }
+
+    /// A seat for a connection, if it comes from where connections may come from. Behind a proxy it counts for nobody before
+    /// [`enter`](Doorway::enter).
     pub(crate) fn let_in(
         &self,
         transport: Box<dyn Transport>,
         ip: Option<IpAddr>,
-    ) -> Result<Incoming, Box<dyn Transport>> {
+        now: Time,
+    ) -> Result<Incoming, (TurnedAway, Box<dyn Transport>)> {
         static SESSIONS: AtomicU64 = AtomicU64::new(1);
-        match self.take_seat(ip) {
-            Some(seat) => Ok(Incoming { transport, ip, session: SESSIONS.fetch_add(1, Ordering::Relaxed), seat }),
-            None => Err(transport),
+        let proxies = &self.limits.proxies;
+        // A unix socket has no address; whoever may write there is of our machine.
+        if !proxies.is_empty() && ip.is_some_and(|ip| !proxies.iter().any(|proxy| proxy.contains(ip))) {
+            return Err((TurnedAway::NoProxy, transport));
+        }
+        let Some(mut seat) = self.take_seat() else { return Err((TurnedAway::Full, transport)) };
+        if proxies.is_empty() && !self.seat_client(&mut seat, ip, now) {
+            return Err((TurnedAway::Full, transport));
+        }
+        Ok(Incoming { transport, ip, session: SESSIONS.fetch_add(1, Ordering::Relaxed), seat })
+    }
+
+    /// Reads the header of the proxy, if connections come through one, and counts the connection for its client.
+    async fn enter(&self, incoming: Incoming, clock: &dyn Clock) -> Result<Incoming, (TurnedAway, Box<dyn Transport>)> {
+        if self.limits.proxies.is_empty() {
+            return Ok(incoming);
+        }
+        let Incoming { transport, ip, session, mut seat } = incoming;
+        let none = || -> Box<dyn Transport> { Box::new(tokio::io::empty()) };
+        let header = proxied::read_header(transport, clock).await.map_err(|why| (TurnedAway::Proxy(why), none()));
+        let (header, transport) = header?;
+        // Without an address it is the proxy itself that asks.
+        let client = header.source.map(|source| source.ip());
+        if client.is_some() && !self.seat_client(&mut seat, client, clock.now()) {
+            return Err((TurnedAway::Full, transport));
+        }
+        Ok(Incoming { transport, ip: client.or(ip), session, seat })
+    }
+
+    /// Lets a connection in that has a seat, and runs its session. The observer hears of those that do not come so far.
+    pub(crate) async fn run<S: Future<Output = ()>>(
+        &self,
+        incoming: Incoming,
+        service: &'static str,
+        parts: &Parts,
+        full: &'static [u8],
+        session: impl FnOnce(Incoming) -> S,
+    ) {
+        let (number, ip) = (incoming.session, incoming.ip);
+        match self.enter(incoming, &*parts.clock).await {
+            Ok(incoming) => session(incoming).await,
+            Err((why, mut transport)) => {
+                parts.observer.connected(number, service, ip);
+                if why == TurnedAway::Full {
+                    turn_away(&mut *transport, full).await;
+                }
+                parts.observer.disconnected(number, &why.to_string());
+            }
         }
     }
 
@@ -167,12 +299,14 @@ impl Doorway {
                 () = shutdown.begun() => break,
                 Some(_) = sessions.join_next() => {}
                 accepted = listener.accept() => match accepted {
-                    Ok((transport, ip)) => match self.let_in(transport, ip) {
+                    Ok((transport, ip)) => match self.let_in(transport, ip, parts.clock.now()) {
                         Ok(incoming) => {
                             let running = session(incoming);
                             sessions.spawn(running);
                         }
-                        Err(mut transport) => turn_away(&mut *transport, full).await,
+                        Err((TurnedAway::Full, mut transport)) => turn_away(&mut *transport, full).await,
+                        // Whoever comes past the proxies hears nothing.
+                        Err(_) => {}
                     },
                     // The client was gone before we came to it, which is its business.
                     Err(error) if is_of_the_client(&error) => {}
@@ -237,15 +371,21 @@ pub(crate) async fn contain<T>(future: impl Future<Output = T>) -> Result<T, Str
 mod tests {
     use super::*;
 
+    fn seat(door: &Doorway, ip: &str, now: Time) -> Option<Seat> {
+        let mut seat = door.take_seat()?;
+        door.seat_client(&mut seat, Some(ip.parse().unwrap()), now).then_some(seat)
+    }
+
     #[test]
     fn seats_are_counted_per_network_and_given_back() {
         let limits = PeerLimits {
             connections_max: 4,
             connections_per_address_max: 2,
-            trusted: vec!["192.0.2.9".parse().unwrap()],
+            trusted: vec!["192.0.2.8/30".parse().unwrap()],
+            ..PeerLimits::default()
         };
         let door = Doorway::new(limits);
-        let seat = |ip: &str| door.take_seat(Some(ip.parse().unwrap()));
+        let seat = |ip| seat(&door, ip, Time::ZERO);
         let first = seat("2001:db8::1");
         let second = seat("2001:db8::ffff");
         assert!(first.is_some() && second.is_some() && seat("2001:db8::2").is_none());
@@ -257,8 +397,40 @@ mod tests {
         drop(first);
         assert!(seat("2001:db8::3").is_some());
         drop((second, third, fourth));
-        assert!(door.seats.lock().unwrap().by_address.is_empty());
-        assert_eq!(door.seats.lock().unwrap().taken, 0);
+        assert!(door.room.seats().by_address.is_empty());
+        assert_eq!(door.room.seats().taken, 0);
+    }
+
+    #[test]
+    fn connections_of_a_minute() {
+        let limits = PeerLimits {
+            connections_per_minute_max: 3,
+            trusted: vec!["192.0.2.9".parse().unwrap()],
+            ..PeerLimits::default()
+        };
+        let door = Doorway::new(limits);
+        let mut now = Time::ZERO;
+        let come = |ip: &str, now| seat(&door, ip, now).is_some();
+        for _ in 0..3 {
+            assert!(come("192.0.2.1", now) && come("192.0.2.9", now));
+        }
+        assert!(!come("192.0.2.1", now) && come("192.0.2.2", now));
+        assert!(come("192.0.2.9", now), "trusted ones come as often as they like");
+        now = now + Duration::from_secs(20);
+        assert!(come("192.0.2.1", now) && !come("192.0.2.1", now));
+    }
+
+    #[test]
+    fn stress_begins_at_nine_tenths() {
+        let limits = PeerLimits { connections_max: 20, connections_per_address_max: 100, ..PeerLimits::default() };
+        let door = Doorway::new(limits);
+        let mut taken: Vec<_> = (0..17).map(|_| seat(&door, "192.0.2.1", Time::ZERO).unwrap()).collect();
+        let stress = taken[0].stress();
+        assert!(!*stress.borrow());
+        taken.push(seat(&door, "192.0.2.1", Time::ZERO).unwrap());
+        assert!(*stress.borrow());
+        taken.pop();
+        assert!(!*stress.borrow());
     }
 
     #[tokio::test]

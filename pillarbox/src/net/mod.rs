@@ -3,6 +3,7 @@
 mod accept;
 mod converse;
 mod input;
+mod proxied;
 mod transcript;
 
 use std::future::poll_fn;
@@ -351,5 +352,19 @@ pub(crate) async fn early_input(transport: &mut dyn Transport) -> Input {
         Poll::Ready(())
     })
     .await;
+    input
+}
+
+/// Waits so long for what a peer says before anything was said to it, which nobody does who waits for a greeting.
+pub(crate) async fn early_talk(transport: &mut dyn Transport, clock: &dyn Clock, wait: Duration) -> Input {
+    let mut input = Input::default();
+    let mut timer = Timer::new(clock, Some(clock.now() + wait));
+    poll_fn(|cx| match input.poll_read(cx, transport, usize::MAX) {
+        Poll::Pending => timer.poll(cx),
+        // An error or the end shows again at the first read of the session.
+        _ => Poll::Ready(()),
+    })
+    .await;
+    drop(timer);
     input
 }

@@ -12,9 +12,11 @@
 
 mod authenticator;
 mod clock;
+mod logins;
 mod observer;
 mod policy;
 mod resolver;
+mod senders;
 mod sink;
 mod store;
 
@@ -27,12 +29,14 @@ use pillarbox_core::dns::FixedZone;
 
 pub use authenticator::{Authenticator, Identity, LoginAttempt, LoginOutcome, MemoryAuthenticator};
 pub use clock::{Clock, SystemClock};
+pub use logins::{LoginGuard, LoginLimits};
 pub use observer::{Direction, Observer, Silent};
 pub use policy::{AllowList, Policy, Session, Verdict};
 pub use resolver::{Resolver, resolve, resolve_within};
+pub use senders::OwnSenders;
 pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Notices, Outcome, SinkError};
 pub use store::{
-    Append, AppendedMessage, Copied, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageReader,
+    Append, AppendedMessages, Copied, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageReader,
     StoreCapabilities, StoreError, StoreErrorKind,
 };
 
@@ -47,6 +51,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct Parts {
     /// Who may log in.
     pub authenticator: Arc<dyn Authenticator>,
+    /// How slow a wrong password is, and for whom.
+    pub logins: Arc<LoginGuard>,
     /// Which connections, senders, recipients and messages are accepted.
     pub policy: Arc<dyn Policy>,
     /// Where accepted messages go.
@@ -69,6 +75,7 @@ impl Parts {
     pub fn in_memory() -> Self {
         Parts {
             authenticator: Arc::new(MemoryAuthenticator::new()),
+            logins: Arc::new(LoginGuard::default()),
             policy: Arc::new(AllowList::default()),
             sink: Arc::new(MemorySink::new()),
             store: Arc::new(MemoryStore::new()),

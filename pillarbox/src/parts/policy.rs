@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use pillarbox_core::address::{Address, ForwardPath};
 use pillarbox_core::{Reply, TlsFacts};
+use pillarbox_smtp::command::ClientAttributes;
 use pillarbox_smtp::server::{Mail, Rcpt};
 
 use super::{BoxFuture, Identity};
@@ -17,7 +18,7 @@ pub struct Session {
     pub number: u64,
     /// What the listener is for: `smtp`, `submission`, `lmtp`.
     pub service: &'static str,
-    /// The client's address; `None` on a unix socket.
+    /// The client's address, or the one that a proxy of ours told; `None` on a unix socket, or where the proxy knows none.
     pub ip: Option<IpAddr>,
     /// What the client called itself.
     pub hello: Option<String>,
@@ -27,6 +28,10 @@ pub struct Session {
     pub identity: Option<Identity>,
     /// Octets that the client sent before the greeting.
     pub early_talk: usize,
+    /// What a proxy of ours said of its client by XCLIENT; `ip`, `hello` and `identity` follow from it.
+    pub xclient: Option<ClientAttributes>,
+    /// What a filter of ours said by XFORWARD of where the message came from. It changes nothing else.
+    pub xforward: Option<ClientAttributes>,
 }
 
 /// What a policy says.
@@ -43,7 +48,7 @@ pub enum Verdict {
 
 /// Which connections, senders, recipients and messages are accepted.
 pub trait Policy: Send + Sync {
-    /// A client connected.
+    /// A client connected; with XCLIENT, a proxy said who the client is, and this is asked again.
     fn connect<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Verdict> {
         let _ = session;
         Box::pin(std::future::ready(Verdict::Accept))
@@ -55,6 +60,17 @@ pub trait Policy: Send + Sync {
     }
     /// RCPT TO. There is no default: whoever answers for recipients answers for being an open relay.
     fn recipient<'a>(&'a self, session: &'a Session, rcpt: &'a Rcpt<'a>) -> BoxFuture<'a, Verdict>;
+    /// Whether [`header`](Policy::header) is to be asked about the messages of this session, at each of them. The header is
+    /// collected for it, as long as the session's limits allow.
+    fn wants_header(&self, session: &Session) -> bool {
+        let _ = session;
+        false
+    }
+    /// The header of a message is complete, with the empty line behind it if there is one; the body may not have come yet.
+    fn header<'a>(&'a self, session: &'a Session, header: &'a [u8]) -> BoxFuture<'a, Verdict> {
+        let _ = (session, header);
+        Box::pin(std::future::ready(Verdict::Accept))
+    }
 }
 
 /// Accepts recipients out of a list, for tests and first tries. `postmaster` is accepted bare and at every domain of the

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use pillarbox_core::Reply;
 use pillarbox_core::address::{ForwardPath, ReversePath};
+use pillarbox_core::{Reply, WallTime};
+use pillarbox_smtp::command::{DeliverBy, FutureRelease, MtPriority};
 use pillarbox_smtp::server::{BodyKind, Notify, Orcpt, Ret};
 
 use super::{BoxFuture, Session};
@@ -33,6 +34,17 @@ pub struct Envelope {
     pub envid: Option<String>,
     /// What notices are wanted about each of the recipients, in their order. Empty: nobody said.
     pub notices: Vec<Notices>,
+    /// From here on it may only go where TLS protects it, or back (RFC 8689 §4). This and what follows comes only where the
+    /// configuration offers it, which is a promise of yours.
+    pub require_tls: bool,
+    /// When it may be released; a hold begins at [`arrived`](Self::arrived) (RFC 4865).
+    pub future_release: Option<FutureRelease>,
+    /// How soon it has to be delivered, from [`arrived`](Self::arrived) on (RFC 2852).
+    pub deliver_by: Option<DeliverBy>,
+    /// Its priority (RFC 6710).
+    pub mt_priority: Option<MtPriority>,
+    /// When MAIL came; of use with the times above.
+    pub arrived: Option<WallTime>,
     /// The session that brings it.
     pub session: Session,
 }
@@ -68,6 +80,11 @@ impl Envelope {
             ret: None,
             envid: None,
             notices: Vec::new(),
+            require_tls: false,
+            future_release: None,
+            deliver_by: None,
+            mt_priority: None,
+            arrived: None,
             session: Session::default(),
         }
     }

@@ -1,21 +1,29 @@
 //! Sending messages over one connection to a server of SMTP or LMTP.
 
 use std::collections::VecDeque;
+use std::future::{Future as _, poll_fn};
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use pillarbox_core::{Layer, Step, UpgradeError};
+use pillarbox_core::address::{Address, Domain, ForwardPath, ReversePath};
+use pillarbox_core::{Layer, Misuse, Step, UpgradeError};
 use pillarbox_smtp::client::{
-    Answer, Capabilities, ClientConfig, ClientSession, Envelope, Event, Failure, RecipientOutcome, StartTls,
+    Answer, Capabilities, ClientConfig, ClientSession, Envelope, Event, Failure, Protocol, RecipientOutcome, StartTls,
 };
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::net::ToSocketAddrs;
+use tokio::net::{TcpStream, ToSocketAddrs, lookup_host};
 
+use crate::crypto::SystemRandom;
 use crate::net::{Dialect, Lost, Transcript, Transport, Wire, early_input};
 use crate::parts::{Clock, Silent, SystemClock};
 
 /// How long it may take to connect, over all addresses of a host.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The port of SMTP.
+const SMTP_PORT: u16 = 25;
 /// What is read of a message at a time.
 const PIECE: usize = 16 * 1024;
 
@@ -76,6 +84,13 @@ impl ClientTls {
 /// # }
 /// ```
 ///
+/// All that a session can do is done here as its [`ClientConfig`] and each [`Envelope`] say: logins by SCRAM bound to TLS,
+/// BDAT, notices, addresses beyond ASCII. Where a server without SMTPUTF8 meets a domain beyond ASCII, and nothing else is,
+/// the domain goes in its A-labels.
+///
+/// A login belongs to one host. TLS is made with the name that [`ClientTls`] was given, whatever address or MX record led
+/// to it, and without a certificate for that name nobody is told a password.
+///
 /// Messages go one after the other. Nothing is said to the server while no message is on its way, so a connection that is kept
 /// for later may be gone by then: [`send`](SmtpClient::send) then says [`Later`](RecipientOutcome::Later) for everybody.
 pub struct SmtpClient {
@@ -95,6 +110,9 @@ pub enum ConnectError {
     /// No address of the server accepted a connection.
     #[error("cannot connect: {0}")]
     Connect(#[source] std::io::Error),
+    /// LMTP is not spoken on the port of SMTP, where a server could take it for that (RFC 2033 §5).
+    #[error("LMTP must not be spoken on port 25")]
+    LmtpOnSmtpPort,
     /// TLS from the start failed.
     #[error("{0}")]
     Tls(#[source] UpgradeError),
@@ -114,10 +132,13 @@ pub enum SendError {
     /// The envelope has no recipients.
     #[error("the envelope has no recipients")]
     NoRecipients,
-    /// The message could not be read to its end. The connection was closed before the server could take what it had for a
-    /// whole message.
+    /// The message could not be read to its end. It was given up before the server could take what it had for a whole
+    /// message; where that took closing the connection, [`is_open`](SmtpClient::is_open) says so.
     #[error("the message cannot be read: {0}")]
     Body(#[source] std::io::Error),
+    /// The message holds octets beyond ASCII, and its envelope says 7 bits. It was given up in the same way.
+    #[error("the message holds octets beyond ASCII, and its envelope says 7 bits")]
+    NotAsAnnounced,
 }
 
 impl SmtpClient {
@@ -133,8 +154,17 @@ impl SmtpClient {
     ) -> Result<Self, ConnectError> {
         let clock = Arc::new(SystemClock::new());
         let deadline = clock.now() + CONNECT_TIMEOUT;
+        let is_lmtp = config.protocol == Protocol::Lmtp;
+        let connected = async {
+            let addresses: Vec<SocketAddr> = lookup_host(address).await.map_err(ConnectError::Connect)?.collect();
+            // RFC 2033 §5
+            if is_lmtp && addresses.iter().any(|address| address.port() == SMTP_PORT) {
+                return Err(ConnectError::LmtpOnSmtpPort);
+            }
+            TcpStream::connect(&addresses[..]).await.map_err(ConnectError::Connect)
+        };
         let stream = tokio::select! {
-            stream = tokio::net::TcpStream::connect(address) => stream.map_err(ConnectError::Connect)?,
+            stream = connected => stream?,
             () = clock.sleep_until(deadline) => return Err(ConnectError::Connect(std::io::ErrorKind::TimedOut.into())),
         };
         // Flights are written at once; waiting for more would only delay them.
@@ -180,6 +210,7 @@ impl SmtpClient {
             Some(tls) => match tls.never {},
             _ => (ClientSession::new(config), transport),
         };
+        let session = session.with_crypto(proofs(), SystemRandom::default());
         let early = early_input(&mut *transport).await;
         // No observer: a session of ours is in nobody's count, and its lines hold our own passwords.
         let transcript = Transcript::new(Arc::new(Silent), 0, Dialect::Smtp);
@@ -211,29 +242,32 @@ impl SmtpClient {
     /// [`SendError`].
     pub async fn send(
         &mut self,
-        envelope: Envelope,
+        mut envelope: Envelope,
         mut body: impl AsyncRead + Unpin,
     ) -> Result<Vec<RecipientOutcome>, SendError> {
         if envelope.recipients.is_empty() {
             return Err(SendError::NoRecipients);
+        }
+        if !self.capabilities().has("SMTPUTF8") {
+            add_a_labels(&mut envelope);
         }
         let now = self.wire.now();
         if self.wire.machine.answer(now, Answer::Send(envelope)).is_err() {
             return Err(SendError::Ended);
         }
         let mut outcomes = None;
-        let mut unreadable = None;
+        let mut broken = None;
         // What happens behind `Sent` belongs to this message too: the connection is ready for the next one or it ends.
         loop {
             match self.next().await {
-                Some(Event::NeedBody) => unreadable = self.body(&mut body).await.err(),
+                Some(Event::NeedBody) => broken = self.body(&mut body).await.err(),
                 Some(Event::Sent(sent)) => outcomes = Some(sent),
                 Some(Event::Ready) | None => break,
                 Some(_) => {}
             }
         }
-        if let Some(error) = unreadable {
-            return Err(SendError::Body(error));
+        if let Some(error) = broken {
+            return Err(error);
         }
         Ok(outcomes.unwrap_or_else(|| unreachable!("a session settles each message")))
     }
@@ -266,43 +300,60 @@ impl SmtpClient {
 
     /// Hands the message over, piece by piece, as fast as the server takes it. The server may refuse it meanwhile; the
     /// event that says so is still to come then.
-    async fn body(&mut self, body: &mut (impl AsyncRead + Unpin)) -> Result<(), std::io::Error> {
+    async fn body(&mut self, body: &mut (impl AsyncRead + Unpin)) -> Result<(), SendError> {
         let mut piece = vec![0; PIECE];
         loop {
             let room = self.wire.machine.room().min(PIECE);
             if room > 0 {
+                let read = self.read(body, &mut piece[..room]).await;
                 let now = self.wire.now();
-                let answer = match body.read(&mut piece[..room]).await {
+                let answer = match read {
                     Ok(0) => Answer::BodyEnd,
                     Ok(read) => Answer::Body(&piece[..read]),
                     Err(error) => {
-                        // An end mark now would have half a message delivered.
+                        // An end now would have half a message delivered.
                         let _ = self.wire.machine.answer(now, Answer::Abort);
-                        return Err(error);
+                        return Err(SendError::Body(error));
                     }
                 };
                 let is_end = matches!(answer, Answer::BodyEnd);
-                // Refused if the question was taken back: the server has said no, or time is up.
-                if self.wire.machine.answer(now, answer).is_err() || is_end {
-                    return Ok(());
+                match self.wire.machine.answer(now, answer) {
+                    Ok(()) if is_end => return Ok(()),
+                    Ok(()) => {}
+                    Err(Misuse::ForbiddenOctet { .. }) => {
+                        let _ = self.wire.machine.answer(now, Answer::Abort);
+                        return Err(SendError::NotAsAnnounced);
+                    }
+                    // The question was taken back: the server has said no, or time is up.
+                    Err(_) => return Ok(()),
                 }
             }
-            if self.wire.flush().await.is_err() {
-                self.lose();
-            }
-            if !self.is_wanted() {
+            if !self.is_wanted().await {
                 return Ok(());
             }
         }
     }
 
+    /// Reads a piece of a message. If that takes time, what was said before leaves first.
+    async fn read(&mut self, body: &mut (impl AsyncRead + Unpin), piece: &mut [u8]) -> std::io::Result<usize> {
+        let mut read = pin!(body.read(piece));
+        if let Poll::Ready(read) = poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx))).await {
+            return read;
+        }
+        if self.wire.flush().await.is_err() {
+            self.lose();
+        }
+        read.await
+    }
+
     /// The next event; `None` once the session is closed.
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some(event) = self.told.pop_front() {
-                return Some(event);
-            }
-            let (step, used) = self.wire.poll();
+            let told = self.told.pop_front();
+            let (step, used) = match told {
+                Some(event) => (Step::Event(event), 0),
+                None => self.wire.poll(),
+            };
             self.wire.used(used);
             let moved = match step {
                 Step::Event(event) => {
@@ -352,19 +403,67 @@ impl SmtpClient {
         self.wire.machine.handle_eof(now);
     }
 
-    /// Lets the server object to a message that is half sent; `false` once it is not wanted any more.
-    fn is_wanted(&mut self) -> bool {
-        let (step, used) = self.wire.poll();
-        let is_wanted = match step {
-            Step::NeedAnswer => true,
-            Step::Event(event) => {
-                // The refusal of the message; more follows, and nothing of it is asked for here.
-                self.told.push_back(event);
-                false
+    /// Sends what is there and lets the server object to a message that is half sent, or take so much that there is room
+    /// again; `false` once no more is wanted.
+    async fn is_wanted(&mut self) -> bool {
+        if self.wire.flush().await.is_err() {
+            self.lose();
+        }
+        loop {
+            let (step, used) = self.wire.poll();
+            self.wire.used(used);
+            match step {
+                Step::NeedAnswer => return true,
+                // Early news of a recipient is no end; a refusal of the message is, and more follows it.
+                Step::Event(event) => {
+                    let is_news = matches!(event, Event::RcptReply { .. });
+                    self.told.push_back(event);
+                    if !is_news {
+                        return false;
+                    }
+                }
+                // The server's reply to a chunk has to be there before the next one.
+                Step::NeedInput if !self.is_lost => {
+                    let moved = match self.wire.flush().await {
+                        Ok(()) => self.wire.fill().await,
+                        lost => lost,
+                    };
+                    if moved.is_err() {
+                        self.lose();
+                    }
+                }
+                _ => return false,
             }
-            _ => false,
-        };
-        self.wire.used(used);
-        is_wanted
+        }
+    }
+}
+
+/// What a login is proved with.
+fn proofs() -> Arc<dyn pillarbox_core::crypto::Crypto> {
+    #[cfg(feature = "cram-md5")]
+    let crypto = crate::crypto::WithMd5(crate::crypto::RingCrypto);
+    #[cfg(not(feature = "cram-md5"))]
+    let crypto = crate::crypto::RingCrypto;
+    Arc::new(crypto)
+}
+
+/// Gives domains beyond ASCII their A-labels, where the envelope has none.
+fn add_a_labels(envelope: &mut Envelope) {
+    if let ReversePath::Address(from) = &envelope.from {
+        add_a_label(&mut envelope.from_ascii_domain, from);
+    }
+    for recipient in &mut envelope.recipients {
+        if let ForwardPath::Address(to) = &recipient.to {
+            add_a_label(&mut recipient.ascii_domain, to);
+        }
+    }
+}
+
+fn add_a_label(ascii: &mut Option<Domain<'static>>, address: &Address<'_>) {
+    let name = address.domain().name().filter(|name| !name.is_ascii());
+    if let (None, Some(name)) = (&ascii, name) {
+        // A name without a form in ASCII stays as it is, and the session says what is lacking.
+        let label = pillarbox_auth::idn::to_ascii(name).ok();
+        *ascii = label.and_then(|label| Domain::parse(&label).ok().map(Domain::into_owned));
     }
 }

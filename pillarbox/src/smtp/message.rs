@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use pillarbox_core::Reply;
 use pillarbox_core::address::ForwardPath;
+use pillarbox_core::header::{HeaderLimits, HeaderScanner};
+use pillarbox_core::{Reply, WallTime};
+use pillarbox_smtp::command::MtPriority;
 use pillarbox_smtp::server::{Answer, Mail, Rcpt};
 use tokio::task::JoinHandle;
 
@@ -17,17 +19,26 @@ pub(super) struct Transaction {
     /// What MAIL said beside the sender.
     mail: Mail<'static>,
     notices: Vec<Notices>,
+    /// When MAIL came.
+    arrived: WallTime,
     /// Octets of the message that came so far.
     size: u64,
     incoming: Option<Box<dyn IncomingMessage>>,
+    /// The header, while the policy waits for it.
+    header: Option<Header>,
     /// What the sink said, one for each recipient, once it was asked.
     outcomes: Option<Vec<Outcome>>,
 }
 
 impl Transaction {
-    pub(super) fn new(id: String, mail: Mail<'static>) -> Self {
+    pub(super) fn new(id: String, mail: Mail<'static>, arrived: WallTime) -> Self {
         let (recipients, notices) = (Vec::new(), Vec::new());
-        Transaction { id, recipients, mail, notices, size: 0, incoming: None, outcomes: None }
+        Transaction { id, recipients, mail, arrived, notices, size: 0, incoming: None, header: None, outcomes: None }
+    }
+
+    /// The priority that MAIL asked for.
+    pub(super) const fn mt_priority(&self) -> Option<MtPriority> {
+        self.mail.mt_priority
     }
 
     /// One more recipient.
@@ -47,13 +58,41 @@ impl Transaction {
         envelope.ret = self.mail.ret;
         envelope.envid = self.mail.envid.as_deref().map(String::from);
         envelope.notices = self.notices.clone();
+        envelope.require_tls = self.mail.require_tls;
+        envelope.future_release = self.mail.future_release;
+        envelope.deliver_by = self.mail.deliver_by;
+        envelope.mt_priority = self.mail.mt_priority;
+        envelope.arrived = Some(self.arrived);
         self.incoming = Some(parts.sink.begin(envelope).await?);
         Ok(())
+    }
+
+    /// Collects the header from here on, for [`header`](Self::header).
+    pub(super) fn collect_header(&mut self, limits: HeaderLimits) {
+        self.header = Some(Header { octets: Vec::new(), scanner: HeaderScanner::new(limits) });
+    }
+
+    /// The header, once it is complete; given once. `ended`: no more of the message comes.
+    pub(super) fn header(&mut self, ended: bool) -> Option<Vec<u8>> {
+        let complete = |header: &mut Header| ended || header.scanner.is_complete();
+        self.header.take_if(complete).map(|header| header.octets)
+    }
+
+    /// None of the recipients gets it.
+    pub(super) fn refuse(&mut self, reply: &Reply) {
+        self.incoming = None;
+        self.outcomes = Some(vec![Outcome::Refused(reply.clone()); self.recipients.len()]);
     }
 
     /// Hands octets on. After an error the message is given up.
     pub(super) async fn write(&mut self, octets: &[u8]) -> Result<(), SinkError> {
         self.size += octets.len() as u64;
+        if let Some(Header { octets: collected, scanner }) = &mut self.header {
+            let before = scanner.size();
+            // What passes a limit was refused by the session, which has the same.
+            let _ = scanner.feed(octets);
+            collected.extend_from_slice(&octets[..scanner.size() - before]);
+        }
         let Some(incoming) = &mut self.incoming else { return Ok(()) };
         let written = incoming.write(octets).await;
         if written.is_err() {
@@ -121,6 +160,12 @@ impl Transaction {
             outcomes
         })
     }
+}
+
+/// A header that is arriving.
+struct Header {
+    octets: Vec<u8>,
+    scanner: HeaderScanner,
 }
 
 /// One verdict for all recipients: delivered if all were. Otherwise nothing was stored, and a temporary refusal of one wins,

@@ -32,12 +32,17 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 pub use client::{ClientTls, ConnectError, SendError, SmtpClient};
-pub use pillarbox_smtp::client::{ClientConfig, Credentials, Envelope, Login, RecipientOutcome, StartTls};
+pub use pillarbox_smtp::client::{
+    Acceptance, ClientConfig, Credentials, Envelope, EnvelopeId, Login, OriginalRecipient, Recipient, RecipientOutcome,
+    StartTls,
+};
 pub use pillarbox_smtp::server::{BodyKind, Limits, Notify, Orcpt, Protocol, Ret, ServerConfig};
 
 use crate::net::{Caller, Conversation, Doorway, Incoming, Listener, Lost, PeerLimits, Transport, converse};
+use crate::network::Network;
 use crate::parts::Parts;
 use crate::shutdown::Shutdown;
 use session::Connection;
@@ -60,9 +65,18 @@ struct Shared {
     service: &'static str,
     #[cfg(feature = "tls")]
     tls: Option<Arc<rustls::ServerConfig>>,
+    /// The same as it was given, for all services that have it.
+    #[cfg(feature = "tls")]
+    tls_of_all: Option<Arc<rustls::ServerConfig>>,
     implicit_tls: bool,
+    greet_wait: Duration,
+    xclient_hosts: Vec<Network>,
+    xforward_hosts: Vec<Network>,
     ids: Arc<MessageIds>,
 }
+
+/// The longest wait before the greeting: clients lose patience after minutes, and a seat is taken meanwhile.
+const GREET_WAIT_MAX: Duration = Duration::from_secs(30);
 
 impl SmtpServer {
     /// A server with this configuration and these parts.
@@ -71,6 +85,8 @@ impl SmtpServer {
     /// cannot be honoured is not offered.
     pub fn new(mut config: ServerConfig, parts: Parts) -> Self {
         config.starttls = false;
+        // No part answers for lists or has a queue to be run.
+        (config.expn, config.etrn) = (false, false);
         let service = match config.protocol {
             Protocol::Lmtp => "lmtp",
             _ if config.auth_required => "submission",
@@ -83,7 +99,12 @@ impl SmtpServer {
                 service,
                 #[cfg(feature = "tls")]
                 tls: None,
+                #[cfg(feature = "tls")]
+                tls_of_all: None,
                 implicit_tls: false,
+                greet_wait: Duration::ZERO,
+                xclient_hosts: Vec::new(),
+                xforward_hosts: Vec::new(),
                 ids: Arc::new(MessageIds::new()),
             }),
             doorway: Arc::new(Doorway::new(PeerLimits::default())),
@@ -95,15 +116,25 @@ impl SmtpServer {
     #[must_use]
     pub fn service(mut self, name: &'static str) -> Self {
         Arc::make_mut(&mut self.shared).service = name;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.shared.tls_of_all.clone() {
+            return self.tls(tls);
+        }
         self
     }
 
-    /// Offers STARTTLS with this configuration.
+    /// Offers STARTTLS with this configuration. Several servers may have the same: what a client began at one of them it cannot
+    /// resume at another with a different name ([`service`](Self::service)).
+    ///
+    /// A client that names application protocols (RFC 7301), and among them none of the configuration's (if it has none:
+    /// `smtp` or `lmtp`), is refused in the handshake: it is a browser. One that names none is served.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: Arc<rustls::ServerConfig>) -> Self {
         let shared = Arc::make_mut(&mut self.shared);
-        shared.tls = Some(tls);
+        let alpn: &[u8] = if shared.config.protocol == Protocol::Lmtp { b"lmtp" } else { b"smtp" };
+        shared.tls = Some(crate::tls::of_service(&tls, shared.service, alpn));
+        shared.tls_of_all = Some(tls);
         Arc::make_mut(&mut shared.config).starttls = true;
         self
     }
@@ -117,7 +148,30 @@ impl SmtpServer {
         self
     }
 
-    /// How many clients are served at a time.
+    /// Waits so long before the greeting, at most 30 seconds, for clients that do not wait for it: the policy hears of what they
+    /// said in [`Session::early_talk`](crate::parts::Session::early_talk). By default it hears of what has come by itself.
+    #[must_use]
+    pub fn greet_wait(mut self, wait: Duration) -> Self {
+        Arc::make_mut(&mut self.shared).greet_wait = wait.min(GREET_WAIT_MAX);
+        self
+    }
+
+    /// Proxies that may say by XCLIENT who their client is. Whoever is named here can be anybody, logged in as anybody. Name
+    /// them in [`PeerLimits::trusted`] as well, since they come for many.
+    #[must_use]
+    pub fn xclient_hosts(mut self, hosts: impl IntoIterator<Item = Network>) -> Self {
+        Arc::make_mut(&mut self.shared).xclient_hosts = hosts.into_iter().collect();
+        self
+    }
+
+    /// Filters that may say by XFORWARD where a message came from.
+    #[must_use]
+    pub fn xforward_hosts(mut self, hosts: impl IntoIterator<Item = Network>) -> Self {
+        Arc::make_mut(&mut self.shared).xforward_hosts = hosts.into_iter().collect();
+        self
+    }
+
+    /// How many clients are served at a time, and from where they come.
     #[must_use]
     pub fn peer_limits(mut self, limits: PeerLimits) -> Self {
         self.doorway = Arc::new(Doorway::new(limits));
@@ -126,26 +180,41 @@ impl SmtpServer {
 
     /// Serves connections until `shutdown` begins; returns when the sessions have ended or its patience has.
     ///
-    /// Trouble with single connections goes to the observer and ends nothing else; so does a panic in a part.
+    /// Trouble with single connections goes to the observer and ends nothing else; so does a panic in a part. LMTP is not served
+    /// on port 25, where it would be taken for SMTP (RFC 2033 §5): the observer hears of that, and this returns.
     pub async fn serve<L: Listener>(&self, listener: L, shutdown: &Shutdown) {
-        let full: &[u8] = if self.shared.implicit_tls { b"" } else { FULL };
-        let session = |incoming| run(Arc::clone(&self.shared), incoming, shutdown.clone());
-        self.doorway.serve(listener, shutdown, &self.shared.parts, full, session).await;
+        let parts = &self.shared.parts;
+        if self.shared.config.protocol == Protocol::Lmtp && listener.port() == Some(25) {
+            return parts.observer.failed(0, "listen", &"LMTP must not be spoken on port 25 (RFC 2033 §5)");
+        }
+        let session = |incoming| self.clone().run(incoming, shutdown.clone());
+        self.doorway.serve(listener, shutdown, parts, self.full(), session).await;
     }
 
     /// Serves one connection that you accepted yourself.
     pub async fn serve_connection(&self, transport: impl Transport + 'static, ip: Option<IpAddr>, shutdown: &Shutdown) {
         // A caller that accepts by itself also counts by itself: no seat, no work.
-        if let Ok(incoming) = self.doorway.let_in(Box::new(transport), ip) {
-            run(Arc::clone(&self.shared), incoming, shutdown.clone()).await;
+        if let Ok(incoming) = self.doorway.let_in(Box::new(transport), ip, self.shared.parts.clock.now()) {
+            self.clone().run(incoming, shutdown.clone()).await;
         }
+    }
+
+    /// What those hear who find no seat; nothing where only TLS is spoken.
+    fn full(&self) -> &'static [u8] {
+        if self.shared.implicit_tls { b"" } else { FULL }
+    }
+
+    async fn run(self, incoming: Incoming, shutdown: Shutdown) {
+        let shared = Arc::clone(&self.shared);
+        let session = |incoming| run(Arc::clone(&shared), incoming, shutdown);
+        self.doorway.run(incoming, shared.service, &shared.parts, self.full(), session).await;
     }
 }
 
 /// One connection from its first octet to its last.
 async fn run(shared: Arc<Shared>, incoming: Incoming, shutdown: Shutdown) {
     let Incoming { transport, ip, session: number, seat } = incoming;
-    let start = session::start(&shared, transport, ip, number);
+    let start = session::start(&shared, transport, ip, number, seat.stress());
     let caller = Caller { observer: &*shared.parts.observer, service: shared.service, number, ip, seat };
     converse(caller, start, &shutdown).await;
 }

@@ -3,18 +3,22 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pillarbox_core::crypto::HashAlgorithm;
 use pillarbox_core::sasl::{Credentials, Mechanism};
-use pillarbox_core::{Layer, Reply, Step, UpgradeError};
+use pillarbox_core::{Layer, Reply, Step, UpgradeError, WallTime};
+use pillarbox_smtp::command::ClientAttributes;
 use pillarbox_smtp::server::{Answer, Event, Hello, Identity, Mail, Peer, Rcpt, ServerSession};
 use pillarbox_smtp::trace::Received;
+use tokio::sync::watch;
 
 use super::Shared;
 use super::message::Transaction;
-use crate::login::{log_in, refused, scram_keys, without_unjudged};
-use crate::net::{Dialect, Lost, Transcript, Transport, Wire, early_input};
-use crate::parts::{LoginAttempt, LoginOutcome, Session, Verdict};
+use crate::login::{Tried, log_in, refused, scram_keys, without_unjudged};
+use crate::net::{Dialect, Lost, Transcript, Transport, Wire, early_input, early_talk};
+use crate::network::Network;
+use crate::parts::{self, LoginAttempt, LoginOutcome, Session, Verdict};
 use crate::shutdown::Shutdown;
 
 /// So much output is sent before more input is looked at, so that a long flight of commands cannot pile up replies.
@@ -27,6 +31,8 @@ pub(super) struct Connection {
     /// What the parts are told about the session.
     facts: Session,
     transaction: Option<Transaction>,
+    /// Whether connections have become many.
+    stress: watch::Receiver<bool>,
 }
 
 /// An event whose octets are its own, because its answer may take time in which more input is read.
@@ -69,9 +75,16 @@ pub(super) async fn start(
     mut transport: Box<dyn Transport>,
     ip: Option<IpAddr>,
     number: u64,
+    stress: watch::Receiver<bool>,
 ) -> Result<Connection, UpgradeError> {
+    let clock = &shared.parts.clock;
+    let is_among = |hosts: &[Network]| ip.is_some_and(|ip| hosts.iter().any(|host| host.contains(ip)));
     let mut peer = Peer::default();
     peer.ip = ip;
+    peer.may_xclient = is_among(&shared.xclient_hosts);
+    peer.may_xforward = is_among(&shared.xforward_hosts);
+    let uptime = i64::try_from(clock.now().since_origin().as_secs()).unwrap_or(i64::MAX);
+    peer.origin = Some(WallTime::new(clock.wall().unix_seconds().saturating_sub(uptime), 0));
     #[cfg(feature = "tls")]
     if shared.implicit_tls {
         let config = shared.tls.clone().ok_or(UpgradeError::Handshake)?;
@@ -79,7 +92,10 @@ pub(super) async fn start(
         transport = secured;
         peer.tls = Some(facts);
     }
-    let early = early_input(&mut *transport).await;
+    let early = match shared.greet_wait {
+        Duration::ZERO => early_input(&mut *transport).await,
+        wait => early_talk(&mut *transport, &**clock, wait).await,
+    };
     peer.early_talk = early.unread().len();
     let facts = Session {
         number,
@@ -93,10 +109,11 @@ pub(super) async fn start(
     if let Some(judged) = without_unjudged(&config.mechanisms, &*shared.parts.authenticator) {
         Arc::make_mut(&mut config).mechanisms = judged;
     }
-    let machine = ServerSession::new(config, peer);
+    let mut machine = ServerSession::new(config, peer);
+    machine.under_stress(*stress.borrow());
     let transcript = Transcript::new(Arc::clone(&shared.parts.observer), number, Dialect::Smtp);
-    let wire = Wire::new(machine, transport, early, Arc::clone(&shared.parts.clock), transcript);
-    Ok(Connection { wire, shared: Arc::clone(shared), facts, transaction: None })
+    let wire = Wire::new(machine, transport, early, Arc::clone(clock), transcript);
+    Ok(Connection { wire, shared: Arc::clone(shared), facts, transaction: None, stress })
 }
 
 impl Connection {
@@ -115,12 +132,15 @@ impl Connection {
                     if let Err(error) = written {
                         self.failed("message", &error);
                         self.answer(Answer::Refuse(error.reply));
+                    } else if let Some(no) = self.judge_header(false).await {
+                        self.answer(no);
                     }
                     continue;
                 }
                 Step::Event(Event::Abandoned(_)) => {
                     // Dropping what arrived leaves nothing behind.
                     self.transaction = None;
+                    self.facts.xforward = None;
                     self.wire.used(used);
                     continue;
                 }
@@ -129,6 +149,16 @@ impl Connection {
                     self.shared.parts.observer.refused(number, &line, &reply.to_string());
                     self.wire.used(used);
                     self.flush_if_due().await?;
+                    continue;
+                }
+                Step::Event(Event::XClient(told)) => {
+                    self.wire.used(used);
+                    self.begin_anew(*told);
+                    continue;
+                }
+                Step::Event(Event::XForward(told)) => {
+                    self.wire.used(used);
+                    merge(self.facts.xforward.get_or_insert_default(), *told);
                     continue;
                 }
                 Step::Event(event) => {
@@ -154,6 +184,9 @@ impl Connection {
                         () = shutdown.begun(), if !stopping => {
                             stopping = true;
                             self.wire.shut_down();
+                        }
+                        Ok(()) = self.stress.changed() => {
+                            self.wire.machine.under_stress(*self.stress.borrow_and_update());
                         }
                         ended = self.wire.wait(delayed) => ended?,
                     }
@@ -189,6 +222,17 @@ impl Connection {
         self.wire.abort(b"421 4.3.0 local trouble, closing\r\n").await;
     }
 
+    /// A proxy of ours said who its client is: that is who the parts hear of from here on.
+    fn begin_anew(&mut self, told: ClientAttributes) {
+        if let Some(addr) = &told.addr {
+            self.facts.ip = addr.value().copied();
+        }
+        self.facts.hello = told.hello.as_ref().and_then(|told| told.value().cloned());
+        self.facts.identity = told.login.as_ref().and_then(|told| told.value()).map(parts::Identity::new);
+        self.facts.xclient = Some(told);
+        self.facts.xforward = None;
+    }
+
     /// Asks the part that knows.
     async fn ask(&mut self, question: Question) -> Answer<'static> {
         let shared = Arc::clone(&self.shared);
@@ -199,7 +243,8 @@ impl Connection {
                 self.verdict("connection", verdict)
             }
             Question::Hello(hello) => {
-                self.facts.hello = Some(hello.name.into_owned());
+                self.facts.xforward = None;
+                self.facts.hello = Some(hello.name.into_string());
                 Answer::Accept
             }
             Question::StartTls | Question::Verify => Answer::Accept,
@@ -208,33 +253,37 @@ impl Connection {
                 attempt.tls = self.facts.tls.clone();
                 let login = log_in(parts, self.facts.number, attempt);
                 match self.wire.answer(Box::pin(login)).await {
-                    LoginOutcome::Accepted(identity) => {
+                    Tried::Yes(LoginOutcome::Accepted(identity)) => {
                         let name = Identity(Cow::Owned(identity.user().to_owned()));
                         self.facts.identity = Some(identity);
                         Answer::LoggedIn(name)
                     }
                     // RFC 4954 §6
-                    LoginOutcome::Refused => Answer::Refuse(wrong_password()),
-                    LoginOutcome::TryLater(_) => Answer::Refuse(no_check_now()),
+                    Tried::Yes(LoginOutcome::Refused) => Answer::Refuse(wrong_password()),
+                    Tried::Yes(LoginOutcome::TryLater(_)) => Answer::Refuse(no_check_now()),
+                    Tried::TooMany => Answer::Hangup(too_many_failures()),
                 }
             }
             Question::ScramKeys(user, hash) => {
-                let keys = scram_keys(parts, self.facts.number, &user, hash);
+                let keys = scram_keys(parts, self.facts.number, self.facts.ip, &user, hash);
                 match self.wire.answer(Box::pin(keys)).await {
-                    Some(keys) => Answer::ScramKeys(keys),
-                    None => Answer::Refuse(no_check_now()),
+                    Tried::Yes(Some(keys)) => Answer::ScramKeys(keys),
+                    Tried::Yes(None) => Answer::Refuse(no_check_now()),
+                    Tried::TooMany => Answer::Hangup(too_many_failures()),
                 }
             }
             Question::WrongProof(user) => {
-                self.wire.answer(Box::pin(refused(parts, self.facts.number, self.facts.ip, &user))).await;
+                let refused = refused(parts, self.facts.number, self.facts.ip, &user, None);
+                self.wire.answer(Box::pin(refused)).await;
                 Answer::Refuse(wrong_password())
             }
             Question::Mail(mail) => {
                 let verdict = self.wire.answer(policy.sender(&self.facts, &mail)).await;
                 let what = format!("sender {}", mail.from);
                 if verdict == Verdict::Accept {
-                    let id = shared.ids.next(parts.clock.wall().unix_seconds());
-                    self.transaction = Some(Transaction::new(id, mail));
+                    let arrived = parts.clock.wall();
+                    let id = shared.ids.next(arrived.unix_seconds());
+                    self.transaction = Some(Transaction::new(id, mail, arrived));
                 }
                 self.verdict(&what, verdict)
             }
@@ -248,6 +297,11 @@ impl Connection {
             }
             Question::Data => {
                 let (trace, session) = (self.trace_fields(), self.facts.clone());
+                if let Some(transaction) = &mut self.transaction
+                    && policy.wants_header(&self.facts)
+                {
+                    transaction.collect_header(shared.config.limits.header);
+                }
                 let Some(transaction) = &mut self.transaction else { return Answer::Refuse(local_error()) };
                 match self.wire.answer(Box::pin(transaction.begin(parts, session, trace))).await {
                     Ok(()) => Answer::Accept,
@@ -258,14 +312,32 @@ impl Connection {
                 }
             }
             Question::Outcome(recipient) => {
+                let judged = self.judge_header(true).await;
                 let Some(transaction) = &mut self.transaction else { return Answer::Refuse(local_error()) };
+                match judged {
+                    Some(Answer::Refuse(reply)) => transaction.refuse(&reply),
+                    Some(hangup) => return hangup,
+                    None => {}
+                }
                 let outcome = transaction.outcome(parts, self.facts.number, recipient);
                 let answer = self.wire.answer(Box::pin(outcome)).await;
                 if recipient.is_none_or(|index| index + 1 >= transaction.recipients.len()) {
                     self.transaction = None;
+                    self.facts.xforward = None;
                 }
                 answer
             }
+        }
+    }
+
+    /// Asks the policy about the header, if it wants to be and all of it is there; gives a no.
+    async fn judge_header(&mut self, ended: bool) -> Option<Answer<'static>> {
+        let header = self.transaction.as_mut()?.header(ended)?;
+        let shared = Arc::clone(&self.shared);
+        let verdict = self.wire.answer(shared.parts.policy.header(&self.facts, &header)).await;
+        match self.verdict("header", verdict) {
+            Answer::Accept => None,
+            no => Some(no),
         }
     }
 
@@ -288,6 +360,7 @@ impl Connection {
             self.facts.tls = self.wire.machine.tls().cloned();
             self.facts.hello = None;
             self.facts.identity = None;
+            self.facts.xforward = None;
             self.transaction = None;
             return Ok(());
         }
@@ -305,9 +378,12 @@ impl Connection {
         let mut received = Received::new(hostname, machine.protocol_word(), self.shared.parts.clock.wall());
         received.from = self.facts.hello.as_deref().unwrap_or_default();
         received.ip = self.facts.ip;
+        received.reverse_name =
+            self.facts.xclient.as_ref().and_then(|told| told.name.as_ref()?.value()).map(|name| &**name);
         received.tls = machine.tls();
         if let Some(transaction) = &self.transaction {
             received.id = &transaction.id;
+            received.priority = transaction.mt_priority();
             received.recipients = &transaction.recipients;
         }
         received.to_string().into_bytes()
@@ -343,6 +419,29 @@ pub(super) fn local_error() -> Reply {
 
 fn wrong_password() -> Reply {
     Reply::enhanced(535, 5, 7, 8, "the name or the password is wrong")
+}
+
+fn too_many_failures() -> Reply {
+    Reply::enhanced(421, 4, 7, 0, "too many failed logins from your address, try again later")
+}
+
+/// What is told anew counts; what is not, holds.
+fn merge(known: &mut ClientAttributes, told: ClientAttributes) {
+    fn replace<T>(known: &mut Option<T>, told: Option<T>) {
+        if told.is_some() {
+            *known = told;
+        }
+    }
+    replace(&mut known.name, told.name);
+    replace(&mut known.addr, told.addr);
+    replace(&mut known.port, told.port);
+    replace(&mut known.proto, told.proto);
+    replace(&mut known.hello, told.hello);
+    replace(&mut known.login, told.login);
+    replace(&mut known.dest_addr, told.dest_addr);
+    replace(&mut known.dest_port, told.dest_port);
+    replace(&mut known.ident, told.ident);
+    replace(&mut known.source, told.source);
 }
 
 fn no_check_now() -> Reply {

@@ -52,16 +52,30 @@ impl SteppedClock {
     /// Waits until somebody sleeps until the moment that is so far from now: then the code under test has come to the place
     /// where only time can bring it on.
     pub async fn sleeper(&self, from_now: Duration) {
-        let moment = self.now() + from_now;
+        self.sleeper_of(&[from_now]).await;
+    }
+
+    /// Lets time pass whenever somebody sleeps for just so long, one of these, again and again: whoever waits because of a
+    /// wrong password goes on at once, and a timeout of minutes does not come. Never ends.
+    pub async fn pass_over(&self, waits: &[Duration]) {
+        loop {
+            let wait = self.sleeper_of(waits).await;
+            self.advance(wait);
+        }
+    }
+
+    /// Waits for a sleeper that is so far from waking, and says how far.
+    async fn sleeper_of(&self, waits: &[Duration]) -> Duration {
+        let now = self.now();
         poll_fn(|cx| {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            if state.sleepers.contains(&Some(moment)) {
-                return Poll::Ready(());
+            if let Some(wait) = waits.iter().find(|wait| state.sleepers.contains(&Some(now + **wait))) {
+                return Poll::Ready(*wait);
             }
             state.wakers.push(cx.waker().clone());
             Poll::Pending
         })
-        .await;
+        .await
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {

@@ -1,16 +1,26 @@
 //! What a server said it can do.
 
-use alloc::string::String;
-use alloc::vec::Vec;
+use pillarbox_core::Text;
 
-use crate::reply_parser::RawReply;
+use crate::reply_parser::{self, Ends, RawReply};
 
 /// The keywords of an EHLO or LHLO reply with their parameters (RFC 5321 §4.1.1.1). Empty behind HELO.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// The reply is kept as it came, and looked through when something is asked: a client asks for few things, and once.
+#[derive(Clone, Debug, Default)]
 pub struct Capabilities {
-    /// Keywords in upper case, and their parameters as they came.
-    keywords: Vec<(String, String)>,
+    /// The lines of the reply, codes and all.
+    wire: Text<'static>,
+    ends: Ends,
 }
+
+impl PartialEq for Capabilities {
+    fn eq(&self, other: &Self) -> bool {
+        self.wire == other.wire
+    }
+}
+
+impl Eq for Capabilities {}
 
 impl Capabilities {
     /// Reads the reply to EHLO or LHLO. The first line is the server's name; lines that hold no keyword are left out.
@@ -26,18 +36,9 @@ impl Capabilities {
     /// assert_eq!(capabilities.parameters("auth").unwrap().collect::<Vec<_>>(), ["PLAIN", "LOGIN"]);
     /// assert!(!capabilities.has("STARTTLS"));
     /// ```
-    pub fn from_reply(reply: &RawReply) -> Self {
-        let mut keywords = Vec::new();
-        for line in reply.lines().skip(1) {
-            let line = line.trim_ascii();
-            let (keyword, parameters) = line.split_once(' ').unwrap_or((line, ""));
-            // RFC 5321 §4.1.1.1: ehlo-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
-            let valid = keyword.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-            if valid && keyword.bytes().next().is_some_and(|b| b != b'-') {
-                keywords.push((keyword.to_ascii_uppercase(), parameters.trim_ascii().into()));
-            }
-        }
-        Capabilities { keywords }
+    pub fn from_reply(reply: &RawReply<'_>) -> Self {
+        let (wire, ends) = reply.to_text();
+        Capabilities { wire, ends }
     }
 
     /// Whether the server offers this extension. Case does not count.
@@ -76,6 +77,11 @@ impl Capabilities {
         self.limit("MAILMAX")
     }
 
+    /// Of how many domains the recipients of one transaction may be (RFC 9422, `RCPTDOMAINMAX`). `None` if it says none.
+    pub fn rcpt_domain_max(&self) -> Option<u64> {
+        self.limit("RCPTDOMAINMAX")
+    }
+
     fn limit(&self, name: &str) -> Option<u64> {
         let mut limits = self.parameters("LIMITS")?.filter_map(|limit| limit.split_once('='));
         let (_, number) = limits.find(|(limit, _)| limit.eq_ignore_ascii_case(name))?;
@@ -84,8 +90,23 @@ impl Capabilities {
         number.parse().ok().filter(|_| is_number)
     }
 
+    /// What stands behind a keyword.
     fn find(&self, keyword: &str) -> Option<&str> {
-        let found = self.keywords.iter().find(|(name, _)| name.eq_ignore_ascii_case(keyword));
-        found.map(|(_, parameters)| parameters.as_str())
+        // RFC 5321 §4.1.1.1: ehlo-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
+        let first = keyword.bytes().next().filter(u8::is_ascii_alphanumeric)?;
+        // The first line is the server's name.
+        let parameters = reply_parser::lines(self.wire.as_bytes(), &self.ends).skip(1).find_map(|line| {
+            // Most lines are another's, and one octet tells.
+            let is_other = line.first().is_none_or(|octet| !octet.eq_ignore_ascii_case(&first) && *octet > b' ');
+            if is_other { None } else { behind_keyword(line, keyword) }
+        })?;
+        Some(str::from_utf8(parameters).expect("a text, cut at octets of ASCII"))
     }
+}
+
+/// What stands behind the keyword of a line, if it is this one.
+fn behind_keyword<'b>(line: &'b [u8], keyword: &str) -> Option<&'b [u8]> {
+    let (name, parameters) = line.trim_ascii().split_at_checked(keyword.len())?;
+    let is = name.eq_ignore_ascii_case(keyword.as_bytes()) && matches!(parameters, [] | [b' ', ..]);
+    is.then(|| parameters.trim_ascii())
 }

@@ -31,6 +31,10 @@ pub struct ClientConfig {
     /// Whether MAIL, RCPT and DATA go out together where the server offers that (RFC 2920). Off is for servers that offer
     /// it and cannot do it.
     pub pipelining: bool,
+    /// Whether every message goes by BDAT where the server offers that (RFC 3030): with PIPELINING in one flight with its
+    /// envelope, and a refusal before its end costs no connection. Default: no, as DATA is what servers know best. Binary
+    /// messages go by BDAT in any case.
+    pub chunking: bool,
     /// How much is held.
     pub limits: ClientLimits,
     /// How long is waited.
@@ -51,6 +55,7 @@ impl ClientConfig {
             starttls: StartTls::IfOffered,
             login: None,
             pipelining: true,
+            chunking: false,
             limits: ClientLimits::default(),
             timeouts: ClientTimeouts::default(),
         })
@@ -77,8 +82,8 @@ impl ClientConfig {
 pub struct Login {
     /// Who, and the proof.
     pub credentials: Credentials,
-    /// Which mechanisms, the best one first; SCRAM is passed over. What tells a secret is used under TLS only, unless it is
-    /// said here.
+    /// Which mechanisms, the best one first; SCRAM needs [`with_crypto`](super::ClientSession::with_crypto). What tells a
+    /// secret is used under TLS only, unless it is said here.
     pub policy: ClientPolicy,
 }
 
@@ -111,11 +116,14 @@ pub struct ClientLimits {
     /// Octets of a message that may wait in the output before [`room`](pillarbox_core::Machine::room) is 0; less than
     /// 1024 counts as that.
     pub output_max: usize,
+    /// Octets of a chunk of BDAT; less than 512 counts as that, and one always fits into the output. As much of a message
+    /// is held besides the output until it is a chunk: a server can refuse a message only behind a chunk (RFC 3030 §2).
+    pub chunk_max: usize,
 }
 
 impl Default for ClientLimits {
     fn default() -> Self {
-        ClientLimits { reply: ReplyLimits::default(), output_max: 65_536 }
+        ClientLimits { reply: ReplyLimits::default(), output_max: 65_536, chunk_max: 65_536 }
     }
 }
 
@@ -137,7 +145,8 @@ pub struct ClientTimeouts {
     pub rcpt: Duration,
     /// For the reply to DATA (RFC 5321 §4.5.3.2.4).
     pub data_start: Duration,
-    /// For the server to take some of what waits in the output (RFC 5321 §4.5.3.2.5).
+    /// For the server to take some of what waits in the output (RFC 5321 §4.5.3.2.5), and for its reply to a chunk that is
+    /// not the last one.
     pub data_block: Duration,
     /// For the final reply, LMTP: for all of them, from when the end mark left (RFC 5321 §4.5.3.2.6).
     pub data_end: Duration,

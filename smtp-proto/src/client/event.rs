@@ -3,11 +3,11 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use pillarbox_core::address::{ForwardPath, ReversePath};
+use pillarbox_core::sasl::SaslError;
 use pillarbox_core::{Reply, UpgradeError};
 
+use super::{Envelope, RecipientOutcome};
 use crate::reply_parser::ReplyError;
-use crate::server::BodyKind;
 
 /// What happened. Events marked with a question mark are questions; they stay open until they are answered, or until the
 /// session takes them back:
@@ -22,7 +22,9 @@ use crate::server::BodyKind;
 /// No question has a default answer: the session cannot invent mail.
 ///
 /// While a question is open `poll` still reads, because the server may close the connection or refuse a message that is
-/// half sent; it says [`NeedAnswer`](pillarbox_core::Step::NeedAnswer) when there was nothing of that kind. Each
+/// half sent; it says [`NeedAnswer`](pillarbox_core::Step::NeedAnswer) when there was nothing of that kind. It says
+/// [`NeedInput`](pillarbox_core::Step::NeedInput) while `NeedBody` is open if the next piece has no room before the
+/// server's reply to the last chunk of BDAT; the question stays open, and only more input helps. Each
 /// [`Send`](Answer::Send) is settled by exactly one [`Sent`](Event::Sent), whatever happens to the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -36,7 +38,8 @@ pub enum Event {
         /// What the server said.
         reply: Reply,
     },
-    /// ? At least one recipient was accepted: the message is wanted.
+    /// ? The message is wanted: at least one recipient was accepted, or the message goes by BDAT in one flight with its
+    /// envelope.
     NeedBody,
     /// The question [`NeedBody`](Event::NeedBody) is taken back: the server refused the message before its end, the
     /// connection was lost, or our side stops. The outcomes follow with [`Sent`](Event::Sent).
@@ -53,19 +56,21 @@ pub enum Event {
 /// What the embedder says to a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "an answer is made and taken, and lies nowhere")]
 pub enum Answer<'a> {
     /// Send a message to these recipients. It is a [`Misuse`](pillarbox_core::Misuse) if there are none.
     Send(Envelope),
     /// There is no more to send: say goodbye.
     Quit,
     /// The next octets of the message, at most [`room`](pillarbox_core::Machine::room) of them. They are put on the wire
-    /// with dots stuffed and bare CR and LF repaired. Lines of more than 998 octets go as they are (RFC 5321 §4.5.3.1); a
-    /// server that takes none refuses the message.
+    /// with bare CR and LF repaired, behind DATA also with dots stuffed; those of a binary message go as they are. It is a
+    /// [`Misuse`](pillarbox_core::Misuse) if the envelope says 7 bits and they hold others. Lines of more than 998 octets
+    /// go as they are (RFC 5321 §4.5.3.1); a server that takes none refuses the message.
     Body(&'a [u8]),
     /// The message is complete.
     BodyEnd,
-    /// The message cannot be completed. The connection is closed without an end mark, as there is no other way to keep
-    /// half a message from being delivered; the recipients are to be tried later.
+    /// The message cannot be completed. Behind DATA the connection is closed without an end mark, as there is no other way
+    /// to keep half a message from being delivered; behind BDAT it goes on with RSET. The recipients are to be tried later.
     Abort,
 }
 
@@ -77,118 +82,6 @@ impl Answer<'_> {
             Answer::Body(_) => "Body",
             Answer::BodyEnd => "BodyEnd",
             Answer::Abort => "Abort",
-        }
-    }
-}
-
-/// From whom, to whom, and what the server has to know of the message.
-///
-/// Paths are parsed ones, so nothing in them can end a command: text with CR, LF, NUL or a stray `>` does not become a path.
-///
-/// ```
-/// use pillarbox_core::address::Address;
-/// use pillarbox_smtp::client::Envelope;
-///
-/// let from = Address::parse("joe@c.example")?;
-/// let mut envelope = Envelope::new(from.into_owned().into(), [Address::parse("u@own.example")?.into_owned()]);
-/// envelope.size = Some(1234);
-/// assert!(Address::parse("u@own.example>\r\nRSET").is_err());
-/// # Ok::<(), pillarbox_core::address::AddressError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Envelope {
-    /// Where notices about the message go; may be null.
-    pub from: ReversePath<'static>,
-    /// To whom. A server need not take more than 100 at once (RFC 5321 §4.5.3.1.8).
-    pub recipients: Vec<Recipient>,
-    /// The size of the message in octets with CRLF line ends and without stuffed dots (RFC 1870 §3), if it is known.
-    pub size: Option<u64>,
-    /// Whether the message holds octets beyond ASCII.
-    pub body: BodyKind,
-}
-
-impl Envelope {
-    /// An envelope for a message of 7 bits and unknown size.
-    pub fn new<R: Into<Recipient>>(from: ReversePath<'static>, recipients: impl IntoIterator<Item = R>) -> Self {
-        Envelope {
-            from,
-            recipients: recipients.into_iter().map(Into::into).collect(),
-            size: None,
-            body: BodyKind::SevenBit,
-        }
-    }
-}
-
-/// One recipient of an [`Envelope`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Recipient {
-    /// Where to.
-    pub to: ForwardPath<'static>,
-}
-
-impl<P: Into<ForwardPath<'static>>> From<P> for Recipient {
-    fn from(to: P) -> Self {
-        Recipient { to: to.into() }
-    }
-}
-
-/// What became of a message for one recipient.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RecipientOutcome {
-    /// The server took it over (2yz to the end of data, in LMTP for this recipient). From now on it is the server's.
-    Delivered(Reply),
-    /// The server will never take it (5yz).
-    Refused(Reply),
-    /// Try again: the server said so (4yz), or the connection ended before it said anything about this recipient.
-    Later(Option<Reply>),
-    /// This server cannot take it, and nothing was sent.
-    Impossible(Lack),
-}
-
-/// What a message needs and a server does not offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Lack {
-    /// An address holds characters beyond ASCII, and there is no SMTPUTF8 (RFC 6531 §3.2).
-    SmtpUtf8,
-    /// The message holds octets beyond ASCII, and there is no 8BITMIME (RFC 6152 §3).
-    EightBitMime,
-    /// The message is larger than the server's SIZE (RFC 1870 §5).
-    Size {
-        /// What the server takes, in octets.
-        max: u64,
-    },
-    /// The envelope has more recipients than the server takes at once (RFC 9422). They can have the message with another
-    /// [`Send`](Answer::Send).
-    Recipients {
-        /// How many the server takes.
-        max: u64,
-    },
-}
-
-impl Lack {
-    /// The reply that the server would have given; for a notice to the sender.
-    pub fn reply(&self) -> Reply {
-        match self {
-            // RFC 6531 §3.5
-            Lack::SmtpUtf8 => Reply::enhanced(553, 5, 6, 7, "the next server does not offer SMTPUTF8"),
-            // RFC 3463 §3.7
-            Lack::EightBitMime => Reply::enhanced(554, 5, 6, 3, "the next server does not offer 8BITMIME"),
-            // RFC 1870 §6.3, RFC 3463 §3.4
-            Lack::Size { max } => {
-                Reply::enhanced(552, 5, 3, 4, alloc::format!("the next server takes no more than {max} octets"))
-            }
-            // RFC 5321 §4.5.3.1.10, RFC 3463 §3.6
-            Lack::Recipients { max } => Reply::enhanced(
-                452,
-                4,
-                5,
-                3,
-                alloc::format!("too many recipients for the next server, which takes {max}"),
-            ),
         }
     }
 }
@@ -206,8 +99,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Whether another try at the same server can go better. Only one that greets us or answers a login with 5yz is hopeless.
+    /// Whether another try at the same server can go better. Only one that greets us or answers a login with 5yz is
+    /// hopeless, and credentials that no proof can be made of.
     pub fn is_temporary(&self) -> bool {
+        if let FailureCause::AuthFailed(error) = self.cause {
+            return !matches!(error, SaslError::Unprepared | SaslError::Empty | SaslError::Unsupported);
+        }
         let is_final = self.reply.as_ref().is_some_and(Reply::is_permanent);
         if is_final && self.cause == FailureCause::AuthRefused {
             return false;
@@ -314,9 +211,13 @@ pub enum FailureCause {
     /// The server offers no mechanism that fits the login, or none that may be used without TLS.
     #[error("no mechanism for the login is offered")]
     AuthNotOffered,
-    /// The login was refused, or we gave it up because the server asked for something odd.
+    /// The login was refused.
     #[error("the login was refused")]
     AuthRefused,
+    /// We gave the login up: the server asked for something odd or did not prove who it is, or the mechanism cannot carry
+    /// the credentials.
+    #[error("the login was given up: {0}")]
+    AuthFailed(SaslError),
     /// Bytes stood behind the reply to STARTTLS: somebody wants them to be taken for ones that came over TLS.
     #[error("bytes stood behind the reply to STARTTLS")]
     StartTlsInjection,

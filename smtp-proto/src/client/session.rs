@@ -1,12 +1,17 @@
 //! The client session: bytes, answers and time in, events and bytes out.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use pillarbox_core::crypto::Crypto;
 use pillarbox_core::dot::DotEncoder;
-use pillarbox_core::{LayerFacts, Misuse, Step, Time, TlsFacts, UpgradeError};
+use pillarbox_core::{LayerFacts, Misuse, Random, Step, Time, TlsFacts, UpgradeError};
 
+use super::chunks::Chunks;
+use super::login::Proofs;
 use super::state::{State, take};
 use super::transaction::Transaction;
 use super::{Answer, Capabilities, ClientConfig, CloseReason, Event, FailureCause};
@@ -14,10 +19,10 @@ use crate::reply_parser::ReplyParser;
 
 /// The client's side of one connection: SMTP, or LMTP with a reply per recipient.
 ///
-/// What is sent next is decided by the embedder ([`Answer`]); how it is said, and what the server's replies mean, is decided
-/// here. [`Event`] has the table of questions. Commands go out one at a time, and a reply counts for a command only if that
-/// had left when the reply began; a surplus or early one ends the session, and nothing is called delivered that has no
-/// final reply of its own.
+/// What is sent next is decided by the embedder ([`Answer`]); how it is said, and what the server's replies mean, is
+/// decided here. [`Event`] has the table of questions. Commands go out in flights where the server offers that, and a reply
+/// counts for a command only if that had left when the reply began; a surplus or early one ends the session, and nothing is
+/// called delivered that has no final reply of its own.
 ///
 /// A whole delivery, with a server played by hand; a driver does the same with a socket:
 ///
@@ -86,6 +91,7 @@ pub struct ClientSession {
     parser: ReplyParser,
     pub(super) capabilities: Capabilities,
     pub(super) tls: Option<TlsFacts>,
+    pub(super) proofs: Option<Proofs>,
     pub(super) output: Vec<u8>,
     /// Octets at the front of `output` that have left.
     gone: usize,
@@ -114,6 +120,7 @@ impl ClientSession {
             state: State::Connecting,
             capabilities: Capabilities::default(),
             tls: None,
+            proofs: None,
             output: Vec::new(),
             gone: 0,
             left: 0,
@@ -131,6 +138,17 @@ impl ClientSession {
     /// A session over a connection that began with TLS (implicit TLS, RFC 8314 §3.3): STARTTLS is not asked for.
     pub fn over_tls(config: ClientConfig, facts: TlsFacts) -> Self {
         ClientSession { tls: Some(facts), ..ClientSession::new(config) }
+    }
+
+    /// The same session, able to log in by SCRAM, bound to the TLS connection where the server offers that and TLS has an
+    /// exporter (RFC 9266), and by CRAM-MD5 where the policy of the login names it. `random` is a source that nobody can
+    /// foresee. A proof takes the time of [`Crypto::pbkdf2`] within [`poll`](ClientSession::poll): milliseconds, and with
+    /// as many iterations as a server may ask for less than a second.
+    ///
+    /// Without this a login passes those mechanisms over.
+    #[must_use]
+    pub fn with_crypto(self, crypto: Arc<dyn Crypto>, random: impl Random + Send + Sync + 'static) -> Self {
+        ClientSession { proofs: Some(Proofs { crypto, random: Box::new(random) }), ..self }
     }
 
     /// What the server said it can do, in its last reply to EHLO or LHLO. Empty before it, and behind HELO.
@@ -172,6 +190,10 @@ impl ClientSession {
                     *asked = true;
                     return Step::Event(Event::NeedBody);
                 }
+                State::Chunks(chunks) if chunks.is_open() && !chunks.asked => {
+                    chunks.asked = true;
+                    return Step::Event(Event::NeedBody);
+                }
                 // RFC 3207 §4: the client starts the handshake, so nothing can be there yet that came over TLS.
                 State::Upgrading if !input.is_empty() => self.give_up(FailureCause::StartTlsInjection),
                 State::Upgrading if self.is_input_ended => self.give_up(FailureCause::ConnectionLost),
@@ -190,23 +212,35 @@ impl ClientSession {
     /// # Errors
     ///
     /// [`Misuse`] if no question is open, the answer does not fit it, an envelope has no recipients, or a piece of a
-    /// message is longer than [`room`](ClientSession::room). The state is then unchanged.
+    /// message is longer than [`room`](ClientSession::room) or holds octets that its envelope denies. The state is then
+    /// unchanged.
     pub fn answer(&mut self, now: Time, answer: Answer<'_>) -> Result<(), Misuse> {
         self.advance(now);
-        let room = self.room();
+        if let (State::Body { transaction, .. } | State::Chunks(Chunks { transaction, .. }), Answer::Body(piece)) =
+            (&self.state, &answer)
+            && self.state.question().is_some()
+        {
+            if piece.len() > self.room() {
+                return Err(Misuse::TooLong { what: "a piece of the message" });
+            }
+            // RFC 6152 §3: the server was told that there are none.
+            if !transaction.may_hold(piece) {
+                return Err(Misuse::ForbiddenOctet { what: "a message of 7 bits" });
+            }
+        }
         let wrong = |question, answer| Err(Misuse::WrongAnswer { question, answer });
         match (&mut self.state, answer) {
             (State::Ready { asked: true }, Answer::Send(envelope)) => {
                 if envelope.recipients.is_empty() {
                     return wrong("Ready", "Send with no recipients");
                 }
-                self.state = self.begin(Transaction::new(envelope, &self.capabilities));
+                let by_chunks = self.config.chunking;
+                let transaction = Transaction::new(envelope, &self.capabilities, self.tls.is_some(), by_chunks);
+                self.state = self.begin(transaction);
+                self.pump(false);
             }
             (State::Ready { asked: true }, Answer::Quit) => self.state = self.quit(CloseReason::Quit),
             (State::Body { asked: true, encoder, .. }, Answer::Body(chunk)) => {
-                if chunk.len() > room {
-                    return Err(Misuse::TooLong { what: "a piece of the message" });
-                }
                 if self.gone == self.output.len() && !chunk.is_empty() {
                     self.timer = Some(self.now + self.config.timeouts.data_block);
                 }
@@ -220,6 +254,20 @@ impl ClientSession {
                 encoder.finish(&mut self.output);
                 if let State::Body { transaction, .. } = take(&mut self.state) {
                     self.state = State::EndOfData(transaction);
+                }
+            }
+            (State::Chunks(chunks), Answer::Body(chunk)) if chunks.asked && chunks.is_open() => {
+                chunks.add(chunk);
+                self.pump(false);
+            }
+            (State::Chunks(chunks), Answer::BodyEnd) if chunks.asked && chunks.is_open() => {
+                chunks.complete();
+                self.pump(false);
+            }
+            (State::Chunks(chunks), Answer::Abort) if chunks.asked && chunks.is_open() => {
+                if let State::Chunks(chunks) = take(&mut self.state) {
+                    self.state = self.abort_chunks(chunks);
+                    self.pump(false);
                 }
             }
             (State::Body { asked: true, .. }, Answer::Abort) => {
@@ -261,13 +309,14 @@ impl ClientSession {
             State::Body { .. } if is_flushed => self.timer = None,
             State::EndOfData(_) if is_flushed => self.timer = Some(self.now + timeouts.data_end),
             State::Body { .. } | State::EndOfData(_) => self.timer = Some(self.now + timeouts.data_block),
-            _ => {}
+            _ => self.pump(true),
         }
     }
 
     /// How many octets the next piece of the message may have. See [`Machine::room`](pillarbox_core::Machine::room).
     pub fn room(&self) -> usize {
-        match self.state {
+        match &self.state {
+            State::Chunks(chunks) if chunks.asked => chunks.room(),
             // An octet becomes two at most (a dot, a bare LF); what is held back leaves at the end, for which there is room.
             State::Body { asked: true, .. } => {
                 let max = self.config.limits.output_max.max(1024);
@@ -324,8 +373,9 @@ impl ClientSession {
     pub fn shut_down(&mut self, now: Time) {
         self.advance(now);
         self.is_stopping = true;
-        match self.state {
-            State::Ready { .. } | State::Body { .. } => {
+        match &self.state {
+            State::Chunks(chunks) if chunks.is_ended() => {}
+            State::Ready { .. } | State::Body { .. } | State::Chunks(_) => {
                 let state = take(&mut self.state);
                 self.state = self.stop(state);
             }
@@ -366,6 +416,7 @@ impl ClientSession {
                     let state = take(&mut self.state);
                     self.state = self.stop(state);
                 }
+                self.pump(true);
                 None
             }
             Err(error) => {
@@ -375,6 +426,10 @@ impl ClientSession {
             Ok(None) if self.is_input_ended => {
                 self.give_up(FailureCause::ConnectionLost);
                 None
+            }
+            // Between chunks the next move can be the server's, though the question for the rest stays open.
+            Ok(None) if matches!(self.state, State::Chunks(_)) && self.room() == 0 && self.output().is_empty() => {
+                Some(Step::NeedInput)
             }
             Ok(None) if self.state.question().is_some() => Some(Step::NeedAnswer),
             Ok(None) => Some(Step::NeedInput),

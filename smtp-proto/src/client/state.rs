@@ -1,22 +1,24 @@
 //! What happens next: the states of a client session, and what each reply makes of them.
 
 use alloc::format;
-use alloc::vec::Vec;
+use core::mem;
 use core::time::Duration;
-use core::{fmt, mem};
 
 use pillarbox_core::Reply;
 use pillarbox_core::dot::DotEncoder;
-use pillarbox_core::sasl::{self, ClientExchange, Mechanism};
+use pillarbox_core::sasl::{ClientExchange, SaslError};
 
+use super::chunks::Chunks;
 use super::transaction::Transaction;
 use super::{Capabilities, ClientSession, CloseReason, Event, Failure, FailureCause, Phase, StartTls};
 use crate::reply_parser::RawReply;
-use crate::server::{BodyKind, HelloVerb, Protocol};
+use crate::server::{HelloVerb, Protocol};
 
 /// How many commands may wait for their replies. More would gain nothing, and a driver that reads nothing before all is
 /// written might wait for a server that does the same (RFC 2920 §3.1).
-const FLIGHT_MAX: usize = 100;
+pub(super) const FLIGHT_MAX: usize = 100;
+
+const NEED_BODY: &str = "NeedBody";
 
 /// Where a session is, and what a reply makes of it:
 ///
@@ -28,7 +30,7 @@ const FLIGHT_MAX: usize = 100;
 /// | StartTls | 220 | Upgrading; then EHLO again |
 /// | StartTls | 4yz, 5yz | Ready, if TLS is not required |
 /// | Auth | 334 | the next response |
-/// | Auth | 2yz | Ready |
+/// | Auth | 2yz | Ready, if the server has proved what the mechanism makes it prove; else `Failed`, Quitting |
 /// | Mail | 2yz | RCPT |
 /// | Mail | 4yz, 5yz | `Sent`, Ready; in a flight the replies to the rest of it first |
 /// | Rcpt | any | RCPT; DATA if one was accepted or it has gone; else `Sent`, RSET |
@@ -37,6 +39,9 @@ const FLIGHT_MAX: usize = 100;
 /// | Discard | 2yz, 4yz, 5yz | Ready |
 /// | Body | 4yz, 5yz | `BodyRefused`, `Sent`, `Failed` |
 /// | EndOfData | 2yz, 4yz, 5yz | `Sent` when each recipient has its reply, Ready |
+/// | Chunks | as to Mail and Rcpt, if they are due | Chunks; if nobody is left, nothing more is sent, and behind all replies `Sent`, RSET |
+/// | Chunks | 2yz to a chunk | Chunks; behind the last one as EndOfData |
+/// | Chunks | 4yz, 5yz to a chunk | `BodyRefused`, and behind all replies `Sent`, RSET |
 /// | Reset | 2yz | Ready |
 /// | Quitting | any | Closed |
 /// | every other | 421 | `Sent` for an open message, `Failed`, Closed |
@@ -51,7 +56,7 @@ pub(super) enum State {
     Upgrading,
     Auth(ClientExchange),
     /// We have cancelled the exchange.
-    AuthCancelled,
+    AuthCancelled(SaslError),
     Ready {
         asked: bool,
     },
@@ -64,6 +69,8 @@ pub(super) enum State {
         asked: bool,
     },
     EndOfData(Transaction),
+    /// The message goes by BDAT.
+    Chunks(Chunks),
     /// A message without content is with the server, for nobody.
     Discard,
     Reset,
@@ -73,31 +80,37 @@ pub(super) enum State {
 
 impl State {
     /// The question that the embedder has to answer.
-    pub(super) const fn question(&self) -> Option<&'static str> {
+    pub(super) fn question(&self) -> Option<&'static str> {
         match self {
             State::Ready { asked: true } => Some("Ready"),
-            State::Body { asked: true, .. } => Some("NeedBody"),
+            State::Body { asked: true, .. } => Some(NEED_BODY),
+            State::Chunks(chunks) if chunks.asked && chunks.is_open() => Some(NEED_BODY),
             _ => None,
         }
     }
 
     /// Whether a reply to something that we sent (or the greeting) is due.
     pub(super) const fn awaits_reply(&self) -> bool {
-        !matches!(self, State::Upgrading | State::Ready { .. } | State::Body { .. } | State::Closed(_))
+        match self {
+            State::Chunks(chunks) => chunks.awaits_reply(),
+            State::Upgrading | State::Ready { .. } | State::Body { .. } | State::Closed(_) => false,
+            _ => true,
+        }
     }
 
-    const fn phase(&self) -> Phase {
+    fn phase(&self) -> Phase {
         match self {
             State::Connecting | State::Greeting => Phase::Greeting,
             State::Hello(_) => Phase::Hello,
             State::StartTls | State::Upgrading => Phase::StartTls,
-            State::Auth(_) | State::AuthCancelled => Phase::Auth,
+            State::Auth(_) | State::AuthCancelled(_) => Phase::Auth,
             State::Ready { .. } => Phase::Idle,
             State::Mail(_) => Phase::Mail,
             State::Rcpt(_) => Phase::Rcpt,
             State::Data(_) => Phase::Data,
             State::Body { .. } => Phase::Body,
             State::EndOfData(_) | State::Discard => Phase::EndOfData,
+            State::Chunks(chunks) => chunks.phase(),
             State::Reset => Phase::Reset,
             State::Quitting(_) | State::Closed(_) => Phase::Quit,
         }
@@ -109,7 +122,8 @@ impl State {
             | State::Rcpt(transaction)
             | State::Data(transaction)
             | State::Body { transaction, .. }
-            | State::EndOfData(transaction) => Some(transaction),
+            | State::EndOfData(transaction)
+            | State::Chunks(Chunks { transaction, .. }) => Some(transaction),
             _ => None,
         }
     }
@@ -123,7 +137,7 @@ pub(super) const fn take(state: &mut State) -> State {
 
 impl ClientSession {
     /// Takes a whole reply. `early`: it began before all of what it should answer had left.
-    pub(super) fn on_reply(&mut self, state: State, raw: &RawReply, early: bool) -> State {
+    pub(super) fn on_reply(&mut self, state: State, raw: &RawReply<'_>, early: bool) -> State {
         let reply = raw.to_reply();
         let class = reply.code() / 100;
         match (state, class) {
@@ -132,6 +146,9 @@ impl ClientSession {
             (state, _) if reply.code() == 421 => self.fail(state, FailureCause::Closing, Some(reply)),
             (state @ State::Body { .. }, 4 | 5) => self.fail(state, FailureCause::BodyRefused, Some(reply)),
             (state @ State::EndOfData(_), 4 | 5) if early => self.fail(state, FailureCause::BodyRefused, Some(reply)),
+            (State::Chunks(chunks), 4 | 5) if early && matches!(chunks.phase(), Phase::Body | Phase::EndOfData) => {
+                self.fail(State::Chunks(chunks), FailureCause::BodyRefused, Some(reply))
+            }
             (state, _) if early => self.fail(state, FailureCause::UnaskedReply, Some(reply)),
 
             (State::Connecting | State::Greeting, 2) => self.hello(),
@@ -157,10 +174,9 @@ impl ClientSession {
             }
             (State::StartTls, 4 | 5) => self.authenticate(),
             (State::Auth(exchange), 3) if reply.code() == 334 => self.respond(exchange, raw),
-            (State::Auth(exchange), 2) if exchange.finish().is_ok() => self.ready(),
-            (state @ (State::Auth(_) | State::AuthCancelled), 4 | 5) => {
-                self.refuse(state, FailureCause::AuthRefused, reply)
-            }
+            (State::Auth(exchange), 2) => self.logged_in(&exchange),
+            (state @ State::Auth(_), 4 | 5) => self.refuse(state, FailureCause::AuthRefused, reply),
+            (state @ State::AuthCancelled(error), 4 | 5) => self.refuse(state, FailureCause::AuthFailed(error), reply),
             (state @ (State::Connecting | State::Greeting | State::Hello(_) | State::Reset), 4 | 5) => {
                 self.refuse(state, FailureCause::Refused, reply)
             }
@@ -207,6 +223,7 @@ impl ClientSession {
                 self.events.push_back(Event::Sent(transaction.end(None)));
                 self.ready()
             }
+            (State::Chunks(chunks), _) => self.on_chunk_reply(chunks, reply),
             (State::Reset, 2) => self.ready(),
             (state, _) => self.fail(state, FailureCause::UnexpectedReply, Some(reply)),
         }
@@ -218,27 +235,30 @@ impl ClientSession {
             self.events.push_back(Event::Sent(transaction.end(None)));
             return self.ready();
         }
-        let envelope = transaction.envelope();
-        // RFC 1870 §5: the size is told to whoever says that it wants to know.
-        let size = envelope.size.filter(|_| self.capabilities.has("SIZE"));
-        let eight_bit = envelope.body == BodyKind::EightBitMime;
-        let parameters = MailParameters { size, eight_bit, utf8: transaction.needs_utf8() };
-        self.command(&format!("MAIL FROM:{}{parameters}", envelope.from), self.config.timeouts.mail);
+        self.command(&transaction.mail(), self.config.timeouts.mail);
         self.mails += 1;
         self.send_ahead(&mut transaction);
+        if self.goes_ahead_by_chunks(&transaction) {
+            return self.begin_chunks(transaction, true);
+        }
         State::Mail(transaction)
     }
 
-    /// Sends what may go before the replies to what has gone (RFC 2920 §3.1): RCPT and DATA behind MAIL. The message itself
-    /// may not, as the reply to DATA has to be seen first.
+    pub(super) fn is_pipelined(&self) -> bool {
+        self.config.pipelining && self.capabilities.has("PIPELINING")
+    }
+
+    /// Sends what may go before the replies to what has gone (RFC 2920 §3.1): RCPT and DATA behind MAIL. A message behind
+    /// DATA may not, as the reply to that has to be seen first.
     fn send_ahead(&mut self, transaction: &mut Transaction) {
-        if !self.config.pipelining || !self.capabilities.has("PIPELINING") || transaction.mail_refused.is_some() {
+        if !self.is_pipelined() || transaction.mail_refused.is_some() {
             return;
         }
         while self.due.len() < FLIGHT_MAX && !transaction.data_asked {
-            if let Some(to) = transaction.ask_rcpt() {
-                let line = format!("RCPT TO:{to}");
+            if let Some(line) = transaction.ask_rcpt() {
                 self.write(&line);
+            } else if transaction.by_chunks {
+                break;
             } else {
                 transaction.data_asked = true;
                 self.write("DATA");
@@ -246,10 +266,17 @@ impl ClientSession {
         }
     }
 
+    /// Whether the message itself may go before the replies: by BDAT, behind the last RCPT (RFC 3030 §4.2).
+    fn goes_ahead_by_chunks(&self, transaction: &Transaction) -> bool {
+        transaction.by_chunks && self.is_pipelined() && transaction.mail_refused.is_none() && transaction.all_asked()
+    }
+
     /// Goes on behind the reply to MAIL or RCPT.
     fn next_rcpt(&mut self, mut transaction: Transaction) -> State {
         self.send_ahead(&mut transaction);
-        if transaction.awaits_rcpt() {
+        if transaction.awaits_rcpt() && self.goes_ahead_by_chunks(&transaction) {
+            self.begin_chunks(transaction, false)
+        } else if transaction.awaits_rcpt() {
             self.timer = Some(self.now + self.config.timeouts.rcpt);
             State::Rcpt(transaction)
         } else if transaction.data_asked {
@@ -257,10 +284,11 @@ impl ClientSession {
             State::Data(transaction)
         } else if transaction.mail_refused.is_some() {
             self.unwanted(transaction)
-        } else if let Some(to) = transaction.ask_rcpt() {
-            let line = format!("RCPT TO:{to}");
+        } else if let Some(line) = transaction.ask_rcpt() {
             self.command(&line, self.config.timeouts.rcpt);
             State::Rcpt(transaction)
+        } else if transaction.has_accepted() && transaction.by_chunks {
+            self.begin_chunks(transaction, false)
         } else if transaction.has_accepted() {
             self.command("DATA", self.config.timeouts.data_start);
             State::Data(transaction)
@@ -270,7 +298,7 @@ impl ClientSession {
     }
 
     /// Ends a message that has no recipients, or that the server refused with its sender.
-    fn unwanted(&mut self, transaction: Transaction) -> State {
+    pub(super) fn unwanted(&mut self, transaction: Transaction) -> State {
         if transaction.mail_refused.is_none() {
             return self.reset(transaction, None);
         }
@@ -310,55 +338,11 @@ impl ClientSession {
         }
     }
 
-    /// Logs in, if that is wanted; behind TLS, if there is TLS.
-    fn authenticate(&mut self) -> State {
-        let Some(login) = &self.config.login else { return self.ready() };
-        let offered = self.capabilities.parameters("AUTH").into_iter().flatten();
-        // SCRAM needs a source of random numbers and cryptography, which a session does not have.
-        let offered = offered.filter_map(Mechanism::parse).filter(|mechanism| mechanism.scram_hash().is_none());
-        let offered: Vec<Mechanism> = offered.collect();
-        let chosen = login.policy.choose(&offered, &login.credentials, self.tls.as_ref());
-        let begun = chosen.and_then(|choice| {
-            let exchange = ClientExchange::new(choice.mechanism(), login.credentials.clone()).ok()?;
-            Some((choice.mechanism().clone(), exchange))
-        });
-        let Some((mechanism, mut exchange)) = begun else {
-            self.failed(Phase::Auth, FailureCause::AuthNotOffered, None);
-            return self.quit(CloseReason::Failed);
-        };
-        let mut line = format!("AUTH {mechanism}");
-        // RFC 4954 §4: the whole command has to fit into 512 octets; else the server asks for the response.
-        let mut ahead = exchange.clone();
-        if let Some(response) = ahead.initial_response() {
-            let response = sasl::encode_initial_response(response.expose());
-            if line.len() + 1 + response.len() + 2 <= 512 {
-                exchange = ahead;
-                line = format!("{line} {response}");
-            }
-        }
-        self.command(&line, self.config.timeouts.auth);
-        State::Auth(exchange)
-    }
-
-    /// Answers a challenge, or gives the exchange up.
-    fn respond(&mut self, mut exchange: ClientExchange, raw: &RawReply) -> State {
-        let text = raw.lines().next().unwrap_or_default();
-        let response = sasl::decode_response(text.trim_ascii().as_bytes()).and_then(|it| exchange.respond(&it));
-        if let Ok(response) = response {
-            self.command(&sasl::encode(response.expose()), self.config.timeouts.auth);
-            State::Auth(exchange)
-        } else {
-            // RFC 4954 §4
-            self.command("*", self.config.timeouts.auth);
-            State::AuthCancelled
-        }
-    }
-
     fn needs_tls(&self) -> bool {
         self.config.starttls == StartTls::Required && self.tls.is_none()
     }
 
-    fn ready(&mut self) -> State {
+    pub(super) fn ready(&mut self) -> State {
         // RFC 9422: MAILMAX counts the MAIL commands of a session.
         if self.capabilities.mail_max().is_some_and(|max| self.mails >= max) {
             return self.quit(CloseReason::MailMax);
@@ -400,7 +384,7 @@ impl ClientSession {
 
     /// Takes back an open question for the message and tells the outcome.
     fn settle(&mut self, state: State, words: Option<Reply>, verdict: Option<&Reply>) {
-        if matches!(state, State::Body { asked: true, .. }) {
+        if state.question() == Some(NEED_BODY) {
             self.events.push_back(Event::BodyRefused { reply: words });
         }
         if let Some(transaction) = state.into_transaction() {
@@ -420,6 +404,12 @@ impl ClientSession {
                 self.settle(state, None, None);
                 self.close(CloseReason::ShutDown)
             }
+            State::Chunks(chunks) if chunks.is_ended() => State::Chunks(chunks),
+            // A line in the middle of a chunk would be a part of it; behind a chunk QUIT ends the message undelivered.
+            State::Chunks(_) if !self.output().is_empty() => {
+                self.settle(state, None, None);
+                self.close(CloseReason::ShutDown)
+            }
             state => {
                 self.settle(state, None, None);
                 self.quit(CloseReason::ShutDown)
@@ -434,12 +424,12 @@ impl ClientSession {
         State::Closed(reason)
     }
 
-    fn failed(&mut self, phase: Phase, cause: FailureCause, reply: Option<Reply>) {
+    pub(super) fn failed(&mut self, phase: Phase, cause: FailureCause, reply: Option<Reply>) {
         self.events.push_back(Event::Failed(Failure { phase, cause, reply }));
     }
 
     /// Writes a command and starts the clock for its reply.
-    fn command(&mut self, line: &str, timeout: Duration) {
+    pub(super) fn command(&mut self, line: &str, timeout: Duration) {
         self.write(line);
         self.timer = Some(self.now + timeout);
     }
@@ -448,27 +438,11 @@ impl ClientSession {
     fn write(&mut self, line: &str) {
         self.output.extend_from_slice(line.as_bytes());
         self.output.extend_from_slice(b"\r\n");
-        self.due.push_back(self.left + self.output().len() as u64);
+        self.written();
     }
-}
 
-struct MailParameters {
-    size: Option<u64>,
-    eight_bit: bool,
-    utf8: bool,
-}
-
-impl fmt::Display for MailParameters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(size) = self.size {
-            write!(f, " SIZE={size}")?;
-        }
-        if self.eight_bit {
-            f.write_str(" BODY=8BITMIME")?;
-        }
-        if self.utf8 {
-            f.write_str(" SMTPUTF8")?;
-        }
-        Ok(())
+    /// A command was written: its reply becomes due once it has left.
+    pub(super) fn written(&mut self) {
+        self.due.push_back(self.left + self.output().len() as u64);
     }
 }

@@ -1,17 +1,20 @@
 //! A message on its way: who has been asked, and what was said.
 
+use alloc::collections::BTreeSet;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use pillarbox_core::Reply;
-use pillarbox_core::address::{ForwardPath, ReversePath};
 
-use super::{Capabilities, Envelope, Lack, RecipientOutcome};
-use crate::server::BodyKind;
+use super::terms::{Terms, domain_of};
+use super::{Acceptance, BodyKind, Capabilities, Envelope, Lack, RecipientOutcome};
 
 /// One message between [`Answer::Send`](super::Answer::Send) and [`Event::Sent`](super::Event::Sent).
 #[derive(Debug)]
 pub(super) struct Transaction {
     envelope: Envelope,
+    /// What was agreed on; `None` if the server cannot take the message for anybody.
+    terms: Option<Terms>,
     /// What is known, one for each recipient of the envelope.
     fates: Vec<Fate>,
     /// How many of them are [`Fate::Accepted`].
@@ -24,6 +27,8 @@ pub(super) struct Transaction {
     asked: usize,
     /// RCPT commands whose replies are not there.
     unreplied: usize,
+    /// The message goes by BDAT, not by DATA.
+    pub(super) by_chunks: bool,
     /// DATA has gone ahead of replies.
     pub(super) data_asked: bool,
     /// What the server said to MAIL, if that was no.
@@ -40,31 +45,41 @@ enum Fate {
 }
 
 impl Transaction {
-    /// Settles at once what this server cannot take.
-    pub(super) fn new(envelope: Envelope, server: &Capabilities) -> Self {
-        let too_large = match (envelope.size, server.size_max()) {
-            (Some(size), Some(max)) if size > max => Some(Lack::Size { max }),
-            _ => None,
-        };
-        // RFC 6152 §3: converted or returned, but not sent as it is. Converting is not ours: it breaks signatures.
-        let eight_bit = envelope.body == BodyKind::EightBitMime && !server.has("8BITMIME");
-        let eight_bit = eight_bit.then_some(Lack::EightBitMime);
-        let lacks_utf8 = |is_ascii: bool| (!is_ascii && !server.has("SMTPUTF8")).then_some(Lack::SmtpUtf8);
-        let lack = too_large.or(eight_bit).or(lacks_utf8(from_is_ascii(&envelope.from)));
-        // RFC 9422: RCPTMAX counts the RCPT commands of a transaction.
-        let max = server.rcpt_max();
+    /// Settles at once what this server cannot take. `by_chunks`: BDAT is used wherever it is offered.
+    pub(super) fn new(mut envelope: Envelope, server: &Capabilities, is_tls: bool, by_chunks: bool) -> Self {
+        let mut terms = Terms::new(&mut envelope, server, is_tls);
+        let (recipients_max, domains_max) = (server.rcpt_max(), server.rcpt_domain_max());
+        // RFC 9422: RCPTMAX counts the RCPT commands of a transaction, RCPTDOMAINMAX the domains in them.
         let mut count = 0;
-        let fates = envelope.recipients.iter().map(|recipient| {
-            let mut lack = lack.or_else(|| lacks_utf8(to_is_ascii(&recipient.to)));
-            if lack.is_none() {
+        let mut domains = BTreeSet::new();
+        let fates = envelope.recipients.iter_mut().map(|recipient| {
+            let mut ask = || {
+                let terms = terms.as_mut().map_err(|lack| *lack)?;
+                if let Some(max) = recipients_max.filter(|max| count >= *max) {
+                    return Err(Lack::Recipients { max });
+                }
+                let domain = domain_of(&recipient.to).cloned();
+                if let (Some(max), Some(domain)) = (domains_max, &domain)
+                    && !domains.contains(domain)
+                    && domains.len() as u64 >= max
+                {
+                    return Err(Lack::Domains { max });
+                }
+                terms.add(recipient)?;
                 count += 1;
-                lack = max.filter(|max| count > *max).map(|max| Lack::Recipients { max });
+                domains.extend(domain);
+                Ok(())
+            };
+            match ask() {
+                Ok(()) => Fate::Unknown,
+                Err(lack) => Fate::Settled(RecipientOutcome::Impossible(lack)),
             }
-            lack.map_or(Fate::Unknown, |lack| Fate::Settled(RecipientOutcome::Impossible(lack)))
         });
         Transaction {
             fates: fates.collect(),
+            by_chunks: envelope.body == BodyKind::BinaryMime || (by_chunks && server.has("CHUNKING")),
             envelope,
+            terms: terms.ok(),
             accepted: 0,
             cursor: 0,
             settled: 0,
@@ -75,15 +90,9 @@ impl Transaction {
         }
     }
 
-    pub(super) const fn envelope(&self) -> &Envelope {
-        &self.envelope
-    }
-
-    /// Whether MAIL has to ask for SMTPUTF8 (RFC 6531 §3.4).
-    pub(super) fn needs_utf8(&self) -> bool {
-        let mut asked = self.envelope.recipients.iter().zip(&self.fates);
-        !from_is_ascii(&self.envelope.from)
-            || asked.any(|(recipient, fate)| matches!(fate, Fate::Unknown) && !to_is_ascii(&recipient.to))
+    /// What kind of octets the message holds.
+    pub(super) const fn body(&self) -> BodyKind {
+        self.envelope.body
     }
 
     /// Whether this server can take the message for anybody.
@@ -91,13 +100,27 @@ impl Transaction {
         self.fates.iter().any(|fate| matches!(fate, Fate::Unknown))
     }
 
-    /// The next recipient that the server is to be told.
-    pub(super) fn ask_rcpt(&mut self) -> Option<&ForwardPath<'static>> {
+    /// Whether these octets are such as the server was told of.
+    pub(super) fn may_hold(&self, octets: &[u8]) -> bool {
+        self.envelope.body != BodyKind::SevenBit || octets.is_ascii()
+    }
+
+    /// The MAIL command.
+    pub(super) fn mail(&self) -> String {
+        self.terms().mail(&self.envelope)
+    }
+
+    /// The RCPT command for the next recipient that the server is to be told.
+    pub(super) fn ask_rcpt(&mut self) -> Option<String> {
         let ahead = self.fates[self.asked..].iter().position(|fate| matches!(fate, Fate::Unknown))?;
         let index = self.asked + ahead;
         self.asked = index + 1;
         self.unreplied += 1;
-        Some(&self.envelope.recipients[index].to)
+        Some(self.terms().rcpt(&self.envelope.recipients[index]))
+    }
+
+    const fn terms(&self) -> &Terms {
+        self.terms.as_ref().expect("nobody is asked about where there is nothing to agree on")
     }
 
     /// Whether a recipient was told and the reply is not there.
@@ -143,6 +166,16 @@ impl Transaction {
         self.accepted > 0
     }
 
+    /// How many recipients were accepted and have no final reply.
+    pub(super) const fn accepted(&self) -> usize {
+        self.accepted
+    }
+
+    /// Whether every recipient whom the server is to be told of was told.
+    pub(super) fn all_asked(&self) -> bool {
+        !self.fates[self.asked..].iter().any(|fate| matches!(fate, Fate::Unknown))
+    }
+
     /// Takes a final reply for all accepted recipients (SMTP).
     pub(super) fn all_replied(&mut self, reply: &Reply) {
         while self.accepted > 0 {
@@ -154,9 +187,19 @@ impl Transaction {
     pub(super) fn one_replied(&mut self, reply: Reply) {
         let ahead = self.fates[self.settled..].iter().position(|fate| matches!(fate, Fate::Accepted));
         self.settled += ahead.expect("callers look at has_accepted(), and none before this one is accepted");
-        self.fates[self.settled] =
-            Fate::Settled(if reply.is_positive() { RecipientOutcome::Delivered(reply) } else { refusal(reply) });
+        self.fates[self.settled] = Fate::Settled(if reply.is_positive() {
+            let notice_due = self.terms().notice_due(&self.envelope.recipients[self.settled]);
+            RecipientOutcome::Delivered(Acceptance { reply, notice_due })
+        } else {
+            refusal(reply)
+        });
         self.accepted -= 1;
+    }
+
+    /// Takes a refusal of the message before its end, for all accepted recipients.
+    pub(super) fn refused(&mut self, reply: &Reply) {
+        debug_assert!(!reply.is_positive(), "callers look at the class");
+        self.all_replied(reply);
     }
 
     /// Ends the message with a refusal (or the loss of the connection, `None`) for all that had no final reply of their own.
@@ -178,12 +221,4 @@ impl Transaction {
 
 fn refusal(reply: Reply) -> RecipientOutcome {
     if reply.is_permanent() { RecipientOutcome::Refused(reply) } else { RecipientOutcome::Later(Some(reply)) }
-}
-
-fn from_is_ascii(path: &ReversePath<'_>) -> bool {
-    path.address().is_none_or(|address| address.is_ascii())
-}
-
-fn to_is_ascii(path: &ForwardPath<'_>) -> bool {
-    path.address().is_none_or(|address| address.is_ascii())
 }

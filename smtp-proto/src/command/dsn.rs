@@ -3,8 +3,11 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 
+use pillarbox_core::Text;
+
 use super::CommandError;
-use super::parameters::xtext;
+use super::octets::{Begin, Front, atext, front, is_xchars, run};
+use super::parameters::{Parameters, xtext};
 use crate::server::{Notify, Orcpt, Ret};
 
 /// Octets of ENVID (RFC 3461 §4.4).
@@ -13,8 +16,8 @@ const ENVID_MAX: usize = 100;
 const ORCPT_MAX: usize = 500;
 
 /// RFC 3461 §4.3
-pub(super) fn ret(value: Option<&str>) -> Result<Ret, CommandError> {
-    match value.ok_or(CommandError::Parameter)? {
+pub(super) fn ret(value: &str) -> Result<Ret, CommandError> {
+    match value {
         word if word.eq_ignore_ascii_case("FULL") => Ok(Ret::Full),
         word if word.eq_ignore_ascii_case("HDRS") => Ok(Ret::Hdrs),
         _ => Err(CommandError::Parameter),
@@ -22,49 +25,73 @@ pub(super) fn ret(value: Option<&str>) -> Result<Ret, CommandError> {
 }
 
 /// RFC 3461 §4.4
-pub(super) fn envid(value: Option<&str>) -> Result<Cow<'_, str>, CommandError> {
-    let value = value.filter(|value| value.len() <= ENVID_MAX).ok_or(CommandError::Parameter)?;
+pub(super) fn envid(value: &str) -> Result<Cow<'_, str>, CommandError> {
+    if value.len() > ENVID_MAX {
+        return Err(CommandError::Parameter);
+    }
     printable(value).ok_or(CommandError::Parameter)
 }
 
 /// RFC 3461 §4.1: `"NEVER" / 1#("SUCCESS" / "FAILURE" / "DELAY")`
-pub(super) fn notify(value: Option<&str>) -> Result<Notify, CommandError> {
-    let value = value.ok_or(CommandError::Parameter)?;
-    let mut notify = Notify::default();
-    if value.eq_ignore_ascii_case("NEVER") {
-        return Ok(notify);
-    }
-    for word in value.split(',') {
-        let asked = match word {
-            word if word.eq_ignore_ascii_case("SUCCESS") => &mut notify.success,
-            word if word.eq_ignore_ascii_case("FAILURE") => &mut notify.failure,
-            word if word.eq_ignore_ascii_case("DELAY") => &mut notify.delay,
-            _ => return Err(CommandError::Parameter),
+pub(super) fn notify(parameters: &mut Parameters<'_>) -> Result<Notify, CommandError> {
+    const SUCCESS: Front = front("SUCCESS");
+    const FAILURE: Front = front("FAILURE");
+    const DELAY: Front = front("DELAY");
+    const NEVER: Front = front("NEVER");
+    let (mut notify, mut never, mut words) = (Notify::default(), false, 0);
+    parameters.words(|rest| {
+        let begin = Begin::of(rest);
+        let asked = if SUCCESS.take(rest, begin) {
+            &mut notify.success
+        } else if FAILURE.take(rest, begin) {
+            &mut notify.failure
+        } else if DELAY.take(rest, begin) {
+            &mut notify.delay
+        } else if NEVER.take(rest, begin) {
+            &mut never
+        } else {
+            return false;
         };
-        if core::mem::replace(asked, true) {
-            return Err(CommandError::Parameter);
-        }
-    }
+        words += 1;
+        // Each of them once, and NEVER alone.
+        !core::mem::replace(asked, true) && (!never || words == 1)
+    })?;
     Ok(notify)
 }
 
 /// RFC 3461 §4.2: `addr-type ";" xtext`
-pub(super) fn orcpt(value: Option<&str>) -> Result<Orcpt<'_>, CommandError> {
-    let value = value.filter(|value| value.len() <= ORCPT_MAX).ok_or(CommandError::Parameter)?;
-    let (addr_type, encoded) = value.split_once(';').ok_or(CommandError::Parameter)?;
-    let is_atom = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&octet);
-    if addr_type.is_empty() || encoded.is_empty() || !addr_type.bytes().all(is_atom) {
+pub(super) fn orcpt<'b>(parameters: &mut Parameters<'b>) -> Result<Orcpt<'b>, CommandError> {
+    let value = parameters.octets();
+    if value.len() > ORCPT_MAX {
+        return Err(CommandError::Parameter);
+    }
+    // Nearly all are of this form.
+    if let Some((addr_type, [b';', address @ ..])) = value.split_at_checked("rfc822".len())
+        && addr_type.eq_ignore_ascii_case(b"rfc822")
+        && !address.is_empty()
+        && is_xchars(address)
+    {
+        return Ok(Orcpt { addr_type: Text::from_checked(addr_type), address: Text::from_checked(address) });
+    }
+    let value = parameters.checked(value)?;
+    let (addr_type, encoded) = value.split_at(run(value.as_bytes(), atext));
+    let encoded = encoded.strip_prefix(';').ok_or(CommandError::Parameter)?;
+    if addr_type.is_empty() || encoded.is_empty() {
         return Err(CommandError::Parameter);
     }
     let address = if addr_type.eq_ignore_ascii_case("utf-8") { unitext(encoded) } else { printable(encoded) };
-    Ok(Orcpt { addr_type: Cow::Borrowed(addr_type), address: address.ok_or(CommandError::Parameter)? })
+    let address = address.ok_or(CommandError::Parameter)?;
+    Ok(Orcpt { addr_type: addr_type.into(), address: address.into() })
 }
 
 /// Decodes xtext. RFC 3461 §4.2, §4.4: what was encoded is printable ASCII. A control in it could only be there to break the
 /// line or the header that it is written into one day.
 fn printable(value: &str) -> Option<Cow<'_, str>> {
-    let text = if value.contains('+') { Cow::Owned(xtext(value)?) } else { Cow::Borrowed(value) };
-    text.bytes().all(|octet| octet == b' ' || octet.is_ascii_graphic()).then_some(text)
+    if is_xchars(value.as_bytes()) {
+        return Some(Cow::Borrowed(value));
+    }
+    let text = xtext(value)?;
+    text.bytes().all(|octet| octet == b' ' || octet.is_ascii_graphic()).then_some(Cow::Owned(text))
 }
 
 /// Decodes `utf-8-addr-unitext` of RFC 6533 §3, of which `utf-8-addr-xtext` is the part in ASCII: `\x{...}` stands for a
@@ -105,34 +132,55 @@ mod tests {
     use super::*;
     use alloc::format;
 
+    /// Reads a parameter with this value.
+    fn read<T>(
+        value: &str,
+        reader: impl FnOnce(&mut Parameters<'_>) -> Result<T, CommandError>,
+    ) -> Result<T, CommandError> {
+        let text = format!(" X={value}");
+        let mut parameters = Parameters::of(text.as_bytes(), false).unwrap();
+        assert!(parameters.next() && parameters.is(front("X=")));
+        reader(&mut parameters)
+    }
+
     #[test]
     fn envelope_ids() {
-        assert_eq!(envid(Some("QQ314159")).unwrap(), "QQ314159");
-        assert!(matches!(envid(Some("QQ314159")), Ok(Cow::Borrowed(_))));
-        assert_eq!(envid(Some("a+2Bb+20c+3D")).unwrap(), "a+b c=");
-        assert!(envid(Some(&"x".repeat(100))).is_ok());
+        assert_eq!(envid("QQ314159").unwrap(), "QQ314159");
+        assert!(matches!(envid("QQ314159"), Ok(Cow::Borrowed(_))));
+        assert_eq!(envid("a+2Bb+20c+3D").unwrap(), "a+b c=");
+        assert!(envid(&"x".repeat(100)).is_ok());
         let long = "x".repeat(101);
-        for wrong in
-            ["+00", "a+0D+0A", "+", "a+", "a+2", "+2b", "+7F", "+C3+A9", "+09", "+GG", "+-1", "++1", &long].map(Some)
-        {
+        for wrong in ["+00", "a+0D+0A", "+", "a+", "a+2", "+2b", "+7F", "+C3+A9", "+09", "+GG", "+-1", "++1", &long] {
             assert_eq!(envid(wrong), Err(CommandError::Parameter), "{wrong:?}");
         }
-        assert_eq!(envid(None), Err(CommandError::Parameter));
     }
 
     #[test]
     fn notices() {
         let all = Notify { success: true, failure: true, delay: true };
-        assert_eq!(notify(Some("delay,Success,FAILURE")), Ok(all));
-        assert_eq!(notify(Some("FAILURE")), Ok(Notify { failure: true, ..Notify::default() }));
-        assert!(notify(Some("never")).unwrap().is_never());
-        for wrong in ["NEVER,SUCCESS", "SUCCESS,NEVER", "NEVER,NEVER", "SUCCESS,SUCCESS", "SUCCESS,", ",", "", "ALWAYS"]
-        {
-            assert_eq!(notify(Some(wrong)), Err(CommandError::Parameter), "{wrong}");
+        assert_eq!(read("delay,Success,FAILURE", notify), Ok(all));
+        assert_eq!(read("FAILURE", notify), Ok(Notify { failure: true, ..Notify::default() }));
+        assert!(read("never", notify).unwrap().is_never());
+        for wrong in [
+            "NEVER,SUCCESS",
+            "SUCCESS,NEVER",
+            "NEVER,NEVER",
+            "NEVER,",
+            "SUCCESS,SUCCESS",
+            "SUCCESS,",
+            "SUCCESS;DELAY",
+            ",",
+            "",
+            "ALWAYS",
+            "SUCCESSES",
+            "SUCCESS=",
+        ] {
+            assert_eq!(read(wrong, notify), Err(CommandError::Parameter), "{wrong}");
         }
-        assert_eq!(notify(None), Err(CommandError::Parameter));
-        assert_eq!((ret(Some("full")), ret(Some("HDRS"))), (Ok(Ret::Full), Ok(Ret::Hdrs)));
-        assert_eq!((ret(Some("")), ret(None)), (Err(CommandError::Parameter), Err(CommandError::Parameter)));
+        assert_eq!((ret("full"), ret("HDRS")), (Ok(Ret::Full), Ok(Ret::Hdrs)));
+        for wrong in ["", "FULLY", "FULL,", "x"] {
+            assert_eq!(ret(wrong), Err(CommandError::Parameter), "{wrong}");
+        }
     }
 
     #[test]
@@ -144,7 +192,10 @@ mod tests {
             ("utf-8;zo\\x{EB}@b.example", "utf-8", "zoë@b.example"),
             ("utf-8;zoë\\x{20}\\x{5C}\\x{2B}\\x{3D}\\x{1F600}@b.example", "utf-8", "zoë \\+=\u{1F600}@b.example"),
         ] {
-            let orcpt = orcpt(Some(value)).expect(value);
+            let (text, utf8) = (format!(" X={value}"), !value.is_ascii());
+            let mut parameters = Parameters::of(text.as_bytes(), utf8).unwrap();
+            assert!(parameters.next() && parameters.is(front("X=")));
+            let orcpt = orcpt(&mut parameters).expect(value);
             assert_eq!((&*orcpt.addr_type, &*orcpt.address), (addr_type, address));
             assert_eq!(orcpt.clone().into_owned(), orcpt);
         }
@@ -175,8 +226,8 @@ mod tests {
             "utf-8;\\x{2B",
             &long,
         ] {
-            assert_eq!(orcpt(Some(wrong)), Err(CommandError::Parameter), "{wrong}");
+            let read = read(wrong, |parameters| orcpt(parameters).map(Orcpt::into_owned));
+            assert_eq!(read, Err(CommandError::Parameter), "{wrong}");
         }
-        assert_eq!(orcpt(None), Err(CommandError::Parameter));
     }
 }

@@ -2,16 +2,32 @@
 //!
 //! Parsing knows no state: what a session makes of a command is decided elsewhere.
 
+mod deliver_by;
 mod dsn;
+mod envelope;
+mod extensions;
+mod forwarded;
+mod future_release;
+mod initial_response;
+mod mt_priority;
+mod octets;
 mod parameters;
 
-use alloc::borrow::Cow;
+use alloc::boxed::Box;
 
-use pillarbox_core::Reply;
-use pillarbox_core::address::{AddressError, AddressFault, ForwardPath, ReversePath};
+use pillarbox_core::address::{AddressError, AddressFault};
+use pillarbox_core::{Reply, Text};
 
 use crate::server::{Hello, HelloVerb, Mail, Rcpt};
-use parameters::Parameters;
+pub use deliver_by::{ByMode, DeliverBy};
+pub use extensions::{Parameter, Understood};
+pub use forwarded::{ClientAttributes, Source, Told};
+pub(crate) use forwarded::{XCLIENT, XFORWARD};
+pub use future_release::FutureRelease;
+pub(crate) use future_release::Utc;
+pub use initial_response::InitialResponse;
+pub use mt_priority::MtPriority;
+use octets::{Begin, Front, front, is_end, is_host_name, is_uncontrolled, take};
 
 /// A command with its arguments, borrowed from its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +60,10 @@ pub enum Command<'b> {
         smtputf8: bool,
     },
     /// EXPN.
-    Expn,
+    Expn {
+        /// The list.
+        name: &'b str,
+    },
     /// HELP.
     Help,
     /// QUIT.
@@ -55,9 +74,20 @@ pub enum Command<'b> {
     Auth {
         /// The name of the mechanism as it came.
         mechanism: &'b str,
-        /// The initial response, still in base64; `=` stands for an empty one.
-        initial: Option<&'b str>,
+        /// The initial response.
+        initial: Option<InitialResponse<'b>>,
     },
+    /// ETRN (RFC 1985 §5).
+    Etrn {
+        /// Whose queue is to be run: a domain, behind `@` one with those below it, behind `#` a name of the server's own.
+        node: &'b str,
+    },
+    /// XCLIENT of Postfix: who the client behind a proxy is.
+    XClient(Box<ClientAttributes>),
+    /// XFORWARD of Postfix: who the client behind a filter was.
+    XForward(Box<ClientAttributes>),
+    /// A verb of times past, or of programs past: TURN, SEND, SOML, SAML (RFC 5321 appendix F), VERB, ONEX.
+    Obsolete,
 }
 
 /// The verbs that are known, with what they mean for the flow of a session.
@@ -94,6 +124,24 @@ pub enum Verb {
     StartTls,
     /// RFC 4954 §4.
     Auth,
+    /// RFC 1985 §5.
+    Etrn,
+    /// Postfix's.
+    XClient,
+    /// Postfix's.
+    XForward,
+    /// RFC 5321 appendix F.2.
+    Turn,
+    /// RFC 5321 appendix F.6.
+    Send,
+    /// RFC 5321 appendix F.6.
+    Soml,
+    /// RFC 5321 appendix F.6.
+    Saml,
+    /// `VERB` of Sendmail: tell more.
+    Verbose,
+    /// `ONEX` of Sendmail: one transaction only.
+    Onex,
 }
 
 /// What a verb means for the flow of a session.
@@ -110,7 +158,7 @@ struct Row {
 }
 
 #[rustfmt::skip]
-const VERBS: [Row; 15] = [
+static VERBS: [Row; 24] = [
     Row { verb: Verb::Ehlo,     text: "EHLO",     waits: true,  prompt: true,  idle: true  },
     Row { verb: Verb::Helo,     text: "HELO",     waits: true,  prompt: true,  idle: true  },
     Row { verb: Verb::Lhlo,     text: "LHLO",     waits: true,  prompt: true,  idle: true  },
@@ -126,13 +174,42 @@ const VERBS: [Row; 15] = [
     Row { verb: Verb::Quit,     text: "QUIT",     waits: false, prompt: true,  idle: false },
     Row { verb: Verb::StartTls, text: "STARTTLS", waits: true,  prompt: true,  idle: false },
     Row { verb: Verb::Auth,     text: "AUTH",     waits: true,  prompt: true,  idle: false },
+    Row { verb: Verb::Etrn,     text: "ETRN",     waits: false, prompt: true,  idle: true  },
+    // The session begins anew behind it.
+    Row { verb: Verb::XClient,  text: "XCLIENT",  waits: true,  prompt: true,  idle: true  },
+    Row { verb: Verb::XForward, text: "XFORWARD", waits: false, prompt: false, idle: false },
+    Row { verb: Verb::Turn,     text: "TURN",     waits: false, prompt: true,  idle: true  },
+    Row { verb: Verb::Send,     text: "SEND",     waits: false, prompt: true,  idle: true  },
+    Row { verb: Verb::Soml,     text: "SOML",     waits: false, prompt: true,  idle: true  },
+    Row { verb: Verb::Saml,     text: "SAML",     waits: false, prompt: true,  idle: true  },
+    Row { verb: Verb::Verbose,  text: "VERB",     waits: false, prompt: true,  idle: true  },
+    Row { verb: Verb::Onex,     text: "ONEX",     waits: false, prompt: true,  idle: true  },
 ];
+
+/// The verbs as they are looked for.
+static FRONTS: [Front; VERBS.len()] = {
+    let mut fronts = [front(""); VERBS.len()];
+    let mut at = 0;
+    while at < VERBS.len() {
+        fronts[at] = front(VERBS[at].text);
+        at += 1;
+    }
+    fronts
+};
 
 impl Verb {
     /// The verb at the front of a line, in any case of letters; `None` if it is not known.
     pub fn of(line: &[u8]) -> Option<Verb> {
-        let word = first_word(line);
-        VERBS.iter().find(|row| row.text.as_bytes().eq_ignore_ascii_case(word)).map(|row| row.verb)
+        Verb::take(line).map(|(verb, _)| verb)
+    }
+
+    /// The verb at the front of a line, and what stands behind it.
+    #[inline(always)]
+    fn take(line: &[u8]) -> Option<(Verb, &[u8])> {
+        let begin = Begin::of(line);
+        let (row, front) = VERBS.iter().zip(&FRONTS).find(|(_, front)| begin.is(**front))?;
+        let mut rest = line;
+        (front.take(&mut rest, begin) && is_end(rest)).then_some((row.verb, rest))
     }
 
     /// The verb in capitals.
@@ -155,8 +232,9 @@ impl Verb {
         self.row().idle
     }
 
-    fn row(self) -> &'static Row {
-        VERBS.iter().find(|row| row.verb == self).expect("every verb has a row")
+    /// The rows stand in the order of the verbs.
+    const fn row(self) -> &'static Row {
+        &VERBS[self as usize]
     }
 }
 
@@ -232,6 +310,7 @@ impl CommandError {
 /// # Errors
 ///
 /// [`CommandError`] says what is wrong, and which reply that implies.
+#[inline]
 pub fn parse(line: &[u8]) -> Result<Command<'_>, CommandError> {
     parse_in(line, false)
 }
@@ -250,27 +329,60 @@ pub fn parse(line: &[u8]) -> Result<Command<'_>, CommandError> {
 /// # Errors
 ///
 /// As [`parse`].
+#[inline]
 pub fn parse_in(line: &[u8], utf8: bool) -> Result<Command<'_>, CommandError> {
-    // RFC 5321 §4.1.2: a control octet inside a line is how one program is made to see two lines where another sees one.
-    if line.iter().any(|octet| octet.is_ascii_control()) {
-        return Err(CommandError::Octet);
-    }
-    let verb = Verb::of(line).ok_or(CommandError::Unknown)?;
-    let argument = line[verb.as_str().len()..].trim_ascii();
+    parse_with(line, utf8, Understood::default())
+}
+
+/// The same for a caller that understands more parameters of MAIL and RCPT than this crate knows: they are kept in
+/// [`Mail::others`] and [`Rcpt::others`] instead of refused.
+///
+/// ```
+/// use pillarbox_smtp::command::{Command, Understood, parse, parse_with};
+///
+/// let line = b"MAIL FROM:<joe@example.org> X-COLOUR=blue";
+/// assert_eq!(parse(line).unwrap_err().reply().code(), 555);
+/// let mail = ["X-COLOUR".to_owned()];
+/// let understood = Understood { mail: &mail, ..Understood::default() };
+/// let Ok(Command::Mail(mail)) = parse_with(line, false, understood) else { panic!() };
+/// assert_eq!(mail.others[0].value.as_deref(), Some("blue"));
+/// ```
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_with<'b>(line: &'b [u8], utf8: bool, understood: Understood<'_>) -> Result<Command<'b>, CommandError> {
+    let (verb, argument) = Verb::take(line).ok_or_else(|| worst(line, CommandError::Unknown))?;
+    let argument = trim_spaces(argument);
     match verb {
-        Verb::Mail => return mail(argument).map(Command::Mail),
-        Verb::Rcpt => return rcpt(argument, utf8).map(Command::Rcpt),
-        Verb::Vrfy => return vrfy(argument),
-        _ => {}
+        Verb::Mail => envelope::mail(line, argument, understood.mail),
+        Verb::Rcpt => envelope::rcpt(line, argument, utf8, understood.rcpt),
+        Verb::Ehlo => hello(line, HelloVerb::Ehlo, argument),
+        Verb::Helo => hello(line, HelloVerb::Helo, argument),
+        Verb::Lhlo => hello(line, HelloVerb::Lhlo, argument),
+        verb if is_uncontrolled(line) => other(verb, argument),
+        _ => Err(CommandError::Octet),
+    }
+}
+
+/// What to say about a line that is refused.
+// RFC 5321 §4.1.2: a control octet inside a line is how one program is made to see two lines where another sees one. No command
+// is read with one in it, so only lines that are wrong need a look, and then nothing else that is wrong with them counts.
+#[cold]
+fn worst(line: &[u8], error: CommandError) -> CommandError {
+    if is_uncontrolled(line) { error } else { CommandError::Octet }
+}
+
+/// The commands whose argument is no path and no name of a host; without a control in it.
+fn other(verb: Verb, argument: &[u8]) -> Result<Command<'_>, CommandError> {
+    if verb == Verb::Vrfy {
+        return vrfy(argument);
     }
     // The paths tell addresses beyond ASCII apart from other mistakes; everywhere else they are just wrong.
     let argument = core::str::from_utf8(argument).ok().filter(|text| text.is_ascii()).ok_or(CommandError::Octet)?;
     // RFC 5321 §4.3.2: an argument where none belongs is a 501.
     let alone = |command| if argument.is_empty() { Ok(command) } else { Err(CommandError::Argument) };
     match verb {
-        Verb::Ehlo => hello(HelloVerb::Ehlo, argument),
-        Verb::Helo => hello(HelloVerb::Helo, argument),
-        Verb::Lhlo => hello(HelloVerb::Lhlo, argument),
         Verb::Data => alone(Command::Data),
         Verb::Bdat => bdat(argument),
         Verb::Rset => alone(Command::Rset),
@@ -279,9 +391,13 @@ pub fn parse_in(line: &[u8], utf8: bool) -> Result<Command<'_>, CommandError> {
         Verb::Noop => Ok(Command::Noop),
         Verb::Help => Ok(Command::Help),
         Verb::Expn if argument.is_empty() => Err(CommandError::Argument),
-        Verb::Expn => Ok(Command::Expn),
+        Verb::Expn => Ok(Command::Expn { name: argument }),
         Verb::Auth => auth(argument),
-        Verb::Mail | Verb::Rcpt | Verb::Vrfy => unreachable!("returned above"),
+        Verb::Etrn => etrn(argument),
+        Verb::XClient => forwarded::attributes(argument, XCLIENT).map(|told| Command::XClient(Box::new(told))),
+        Verb::XForward => forwarded::attributes(argument, XFORWARD).map(|told| Command::XForward(Box::new(told))),
+        Verb::Turn | Verb::Send | Verb::Soml | Verb::Saml | Verb::Verbose | Verb::Onex => Ok(Command::Obsolete),
+        Verb::Ehlo | Verb::Helo | Verb::Lhlo | Verb::Mail | Verb::Rcpt | Verb::Vrfy => unreachable!("read elsewhere"),
     }
 }
 
@@ -312,83 +428,33 @@ pub(crate) fn without_secrets(line: &[u8]) -> &[u8] {
     &line[..start + argument.iter().take_while(of_mechanism).count()]
 }
 
+/// The argument without the spaces around it.
+#[inline(always)]
+fn trim_spaces(mut argument: &[u8]) -> &[u8] {
+    while take(&mut argument, b' ') {}
+    while let [rest @ .., b' '] = argument {
+        argument = rest;
+    }
+    argument
+}
+
 fn first_word(line: &[u8]) -> &[u8] {
     line.split(|octet| *octet == b' ').next().unwrap_or_default()
 }
 
-fn hello(verb: HelloVerb, argument: &str) -> Result<Command<'_>, CommandError> {
-    if argument.is_empty() {
-        return Err(CommandError::Argument);
-    }
+#[inline(never)]
+fn hello<'b>(line: &[u8], verb: HelloVerb, argument: &'b [u8]) -> Result<Command<'b>, CommandError> {
     // Deviates from RFC 5321 §4.1.1.1: because many clients call themselves by a name that is no domain (an underscore, a
     // bare address in brackets that lack their tag). What could end the clause of a Received field stays out.
-    let fits = |octet: u8| octet.is_ascii_alphanumeric() || b"-._:[]".contains(&octet);
-    if argument.len() > 255 || !argument.bytes().all(fits) {
-        return Err(CommandError::HostName);
+    if (1..=255).contains(&argument.len()) && is_host_name(argument) {
+        return Ok(Command::Hello(Hello { verb, name: Text::from_checked(argument) }));
     }
-    Ok(Command::Hello(Hello { verb, name: Cow::Borrowed(argument) }))
-}
-
-/// `"FROM:" Reverse-path [SP Mail-parameters]`
-fn mail(argument: &[u8]) -> Result<Mail<'_>, CommandError> {
-    let path = after_keyword(argument, "FROM:")?;
-    // The parameter that allows UTF-8 in the path stands behind it.
-    let (from, rest, needs_utf8) = match ReversePath::take(path, false) {
-        Ok((from, rest)) => (from, rest, None),
-        Err(error) if error.fault == AddressFault::NonAscii => match ReversePath::take(path, true) {
-            Ok((from, rest)) => (from, rest, Some(error)),
-            Err(invalid) if has_last_word(path, "SMTPUTF8") => return Err(CommandError::Sender(invalid)),
-            Err(_) => return Err(CommandError::Sender(error)),
-        },
-        Err(error) => return Err(CommandError::Sender(error)),
+    let error = match argument {
+        [] => CommandError::Argument,
+        name if !name.is_ascii() => CommandError::Octet,
+        _ => CommandError::HostName,
     };
-    let mut parameters = Parameters::of(rest, false)?;
-    let mut mail = Mail::new(from);
-    let mut body = None;
-    while let Some((keyword, value)) = parameters.next()? {
-        if keyword.eq_ignore_ascii_case("SIZE") {
-            parameters::once(&mut mail.size, parameters::size(value)?)?;
-        } else if keyword.eq_ignore_ascii_case("BODY") {
-            parameters::once(&mut body, parameters::body(value)?)?;
-        } else if keyword.eq_ignore_ascii_case("AUTH") {
-            parameters::once(&mut mail.auth, parameters::auth(value)?)?;
-        } else if keyword.eq_ignore_ascii_case("SMTPUTF8") {
-            // RFC 6531 §3.4: it takes no value.
-            if value.is_some() || mail.smtputf8 {
-                return Err(CommandError::Parameter);
-            }
-            mail.smtputf8 = true;
-        } else if keyword.eq_ignore_ascii_case("RET") {
-            parameters::once(&mut mail.ret, dsn::ret(value)?)?;
-        } else if keyword.eq_ignore_ascii_case("ENVID") {
-            parameters::once(&mut mail.envid, dsn::envid(value)?)?;
-        } else {
-            return Err(CommandError::UnknownParameter);
-        }
-    }
-    mail.body = body.unwrap_or_default();
-    match needs_utf8 {
-        Some(error) if !mail.smtputf8 => Err(CommandError::Sender(error)),
-        _ => Ok(mail),
-    }
-}
-
-/// `"TO:" Forward-path [SP Rcpt-parameters]`
-fn rcpt(argument: &[u8], utf8: bool) -> Result<Rcpt<'_>, CommandError> {
-    let path = after_keyword(argument, "TO:")?;
-    let (to, rest) = ForwardPath::take(path, utf8).map_err(CommandError::Recipient)?;
-    let mut parameters = Parameters::of(rest, utf8)?;
-    let mut rcpt = Rcpt::new(to, 0);
-    while let Some((keyword, value)) = parameters.next()? {
-        if keyword.eq_ignore_ascii_case("NOTIFY") {
-            parameters::once(&mut rcpt.notify, dsn::notify(value)?)?;
-        } else if keyword.eq_ignore_ascii_case("ORCPT") {
-            parameters::once(&mut rcpt.orcpt, dsn::orcpt(value)?)?;
-        } else {
-            return Err(CommandError::UnknownParameter);
-        }
-    }
-    Ok(rcpt)
+    Err(worst(line, error))
 }
 
 /// `"VRFY" SP String [SP "SMTPUTF8"]` (RFC 6531 §3.7.4.2)
@@ -409,16 +475,6 @@ fn has_last_word(text: &[u8], word: &str) -> bool {
         .is_some_and(|at| text[at] == b' ' && text[at + 1..].eq_ignore_ascii_case(word.as_bytes()))
 }
 
-/// What stands behind `FROM:` or `TO:`.
-// Deviates from RFC 5321 §3.3: because clients put a space behind the colon, and nothing else can be meant by it.
-fn after_keyword<'b>(argument: &'b [u8], keyword: &str) -> Result<&'b [u8], CommandError> {
-    let (word, path) = argument.split_at_checked(keyword.len()).ok_or(CommandError::Argument)?;
-    if !word.eq_ignore_ascii_case(keyword.as_bytes()) {
-        return Err(CommandError::Argument);
-    }
-    Ok(path.trim_ascii_start())
-}
-
 /// `"BDAT" SP chunk-size [SP end-marker]` (RFC 3030 §2)
 fn bdat(argument: &str) -> Result<Command<'_>, CommandError> {
     let (size, marker) =
@@ -431,11 +487,22 @@ fn bdat(argument: &str) -> Result<Command<'_>, CommandError> {
     Ok(Command::Bdat { size: size.parse().unwrap_or(u64::MAX), last })
 }
 
+/// `"ETRN" SP ["@" / "#"] node-name` (RFC 1985 §5)
+fn etrn(argument: &str) -> Result<Command<'_>, CommandError> {
+    let name = argument.strip_prefix(['@', '#']).unwrap_or(argument);
+    let of_name = |octet: u8| octet.is_ascii_alphanumeric() || b"-._".contains(&octet);
+    match name {
+        "" => Err(CommandError::Argument),
+        name if name.len() <= 255 && name.bytes().all(of_name) => Ok(Command::Etrn { node: argument }),
+        _ => Err(CommandError::Argument),
+    }
+}
+
 /// `"AUTH" SP sasl-mech [SP initial-response]`
 fn auth(argument: &str) -> Result<Command<'_>, CommandError> {
     let mut words = argument.split(' ').filter(|word| !word.is_empty());
     let mechanism = words.next().ok_or(CommandError::Argument)?;
-    let initial = words.next();
+    let initial = words.next().map(InitialResponse::new);
     if words.next().is_some() {
         return Err(CommandError::Argument);
     }

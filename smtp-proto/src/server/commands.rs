@@ -1,13 +1,18 @@
 //! What becomes of a line: which commands are asked about, answered, or refused.
 
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+
+use pillarbox_core::address::ForwardPath;
 use pillarbox_core::sasl::Progress;
 use pillarbox_core::{Reply, Step};
 
 use super::login::Login;
 use super::replying::cut;
-use super::session::{Kind, Question, ServerSession, State};
-use super::{BodyKind, CloseReason, Event, HelloVerb, Protocol, Rcpt, Why, replies};
-use crate::command::{self, Command, CommandError, Verb};
+use super::session::ServerSession;
+use super::state::{Counts, Question, State};
+use super::{CloseReason, Event, HelloVerb, Identity, Protocol, Rcpt, Why, replies};
+use crate::command::{self, ClientAttributes, Command, CommandError, Told, Understood, Verb};
 
 /// The step that a line leads to; `None` if the session is to go on by itself.
 pub(super) type Next<'b> = Option<Step<Event<'b>>>;
@@ -19,10 +24,16 @@ impl ServerSession {
             return Some(self.refuse_foreign(line));
         }
         let verb = Verb::of(line);
+        if let Some(verb) = verb {
+            self.after_auth = verb == Verb::Auth;
+        }
         let parsed = match verb {
             // RFC 3030 §2: as any word that EHLO did not offer.
             Some(Verb::Bdat) if !self.config.chunking => Err(CommandError::Unknown),
-            _ => command::parse_in(line, self.is_utf8()),
+            _ => {
+                let (mail, rcpt) = (&*self.config.mail_parameters, &*self.config.rcpt_parameters);
+                command::parse_with(line, self.is_utf8(), Understood { mail, rcpt })
+            }
         };
         let waits = verb.is_some_and(Verb::waits) && !is_complete_login(&parsed);
         // RFC 2920 §3.2 (6)
@@ -35,15 +46,16 @@ impl ServerSession {
                 return None;
             }
             Ok(Command::Bdat { size, last }) => return self.chunk(line, size, last),
-            Err(error @ CommandError::ChunkSize) => {
-                // Octets follow, and where commands begin again is not known.
-                let reply = error.reply();
-                self.close(CloseReason::Synchronisation, Some(&reply));
-                return Some(Step::Event(Event::Refused { line: cut(line), reply }));
-            }
+            Err(error) if self.announces_octets(line) => return Some(self.lose_track(line, error.reply())),
             // RFC 5321 §3.1
             _ if matches!(self.state, State::TurnedAway) => {
                 Err(replies::sequence("The connection was refused: say QUIT"))
+            }
+            // Whatever stands behind them: strangers are told nothing about what they take.
+            _ if verb == Some(Verb::XClient) && !self.may_xclient => Err(replies::untrusted()),
+            _ if verb == Some(Verb::XForward) && !self.may_xforward => Err(replies::untrusted()),
+            _ if verb == Some(Verb::Etrn) && !self.config.offers_etrn() => {
+                Err(replies::not_offered("ETRN is not offered"))
             }
             Ok(command) => self.decide(command),
             Err(error) => Err(error.reply()),
@@ -60,9 +72,24 @@ impl ServerSession {
                         None
                     }
                     Decision::Exchange(progress, login) => self.progress(progress, login),
+                    Decision::Tell(event) => Some(Step::Event(event)),
+                    Decision::Hangup(reply) => {
+                        self.close(CloseReason::TooManyErrors, Some(&reply));
+                        Some(Step::Event(Event::Refused { line: cut(line), reply }))
+                    }
                 }
             }
-            Err(reply) => self.refuse_line(command::without_secrets(line), reply),
+            Err(reply) if self.was_in_flight(verb) => {
+                self.write(&reply);
+                Some(Step::Event(Event::Refused { line: cut(line), reply }))
+            }
+            Err(reply) => {
+                // A client that says MAIL between chunks takes the message for complete, and its next chunk for another's.
+                if verb == Some(Verb::Mail) {
+                    self.spoil();
+                }
+                self.refuse_line(self.shown(line), reply)
+            }
         }
     }
 
@@ -90,32 +117,21 @@ impl ServerSession {
                 if in_transaction {
                     return Err(replies::sequence("A transaction is open already"));
                 }
-                // RFC 5321 §4.1.1.11: a parameter of an extension that is not offered.
-                if mail.auth.is_some() && self.config.mechanisms.is_empty() {
-                    return Err(CommandError::UnknownParameter.reply());
+                // RFC 9422: refused ones count as well.
+                self.counts.mails = self.counts.mails.saturating_add(1);
+                if self.config.limits.mails_max.is_some_and(|max| self.counts.mails > max.max(1)) {
+                    return Ok(Decision::Hangup(replies::too_many_mails(&self.config)));
                 }
-                // RFC 1870 §6.1
-                if mail.size.is_some_and(|size| size > self.config.limits.message_size_max) {
-                    return Err(replies::too_large());
-                }
-                let notices = mail.ret.is_some() || mail.envid.is_some();
-                if (mail.smtputf8 && !self.config.smtputf8) || (notices && !self.config.dsn) {
-                    return Err(CommandError::UnknownParameter.reply());
-                }
-                let kind = Kind { binary: mail.body == BodyKind::BinaryMime, utf8: mail.smtputf8 };
-                if kind.binary && !(self.config.chunking && self.config.binary_mime) {
-                    return Err(CommandError::Parameter.reply());
-                }
+                let kind = self.check_mail(&mail)?;
                 Ok(Decision::Ask(Question::Mail(kind), Event::Mail(mail)))
             }
             Command::Rcpt(rcpt) => {
                 self.check_login()?;
-                if (rcpt.notify.is_some() || rcpt.orcpt.is_some()) && !self.config.dsn {
-                    return Err(CommandError::UnknownParameter.reply());
-                }
+                self.check_rcpt(&rcpt)?;
                 match self.state {
                     State::Transaction { recipients } if recipients < self.config.limits.recipients_max => {
-                        Ok(Decision::Ask(Question::Rcpt, Event::Rcpt(Rcpt { index: recipients, ..rcpt })))
+                        let domain = self.one_more_domain(&rcpt.to)?;
+                        Ok(Decision::Ask(Question::Rcpt(domain), Event::Rcpt(Rcpt { index: recipients, ..rcpt })))
                     }
                     State::Transaction { .. } => Err(replies::too_many_recipients()),
                     State::Chunks(_) => Err(replies::sequence("The message has begun: say BDAT or RSET")),
@@ -139,10 +155,14 @@ impl ServerSession {
             }
             Command::Rset => {
                 self.abandon(Why::Reset);
+                if core::mem::take(&mut self.forwarded) {
+                    self.abandoned = Some(Why::Reset);
+                }
                 Ok(Decision::Reply(Reply::enhanced(250, 2, 0, 0, "Forgotten")))
             }
             Command::Noop => Ok(Decision::Reply(Reply::enhanced(250, 2, 0, 0, "Here"))),
             Command::Help => Ok(Decision::Reply(Reply::enhanced(214, 2, 0, 0, "The commands are those of RFC 5321"))),
+            Command::Obsolete => Err(replies::not_offered("This command is not implemented")),
             Command::Vrfy { name, smtputf8 } => {
                 self.check_login()?;
                 if smtputf8 && !self.config.smtputf8 {
@@ -151,10 +171,43 @@ impl ServerSession {
                 Ok(Decision::Ask(Question::Verify, Event::Verify(name)))
             }
             // RFC 5321 §7.3: who is on a list is the list's business.
-            Command::Expn => Err(replies::not_offered("Lists are not shown")),
+            Command::Expn { .. } if !self.config.expn => Err(replies::not_offered("Lists are not shown")),
+            Command::Expn { name } => {
+                self.check_login()?;
+                Ok(Decision::Ask(Question::Expand, Event::Expand(name)))
+            }
+            Command::Etrn { node } => {
+                if !self.is_extended() {
+                    return Err(replies::sequence("Say EHLO first"));
+                }
+                self.check_login()?;
+                // RFC 1985 §5
+                if in_transaction {
+                    return Err(replies::sequence("Not while a transaction is open"));
+                }
+                Ok(Decision::Ask(Question::Etrn, Event::Etrn(node)))
+            }
+            Command::XClient(told) => {
+                if in_transaction {
+                    return Err(replies::sequence("Not while a transaction is open"));
+                }
+                self.begin_anew(&told);
+                Ok(Decision::Tell(Event::XClient(told)))
+            }
+            Command::XForward(told) => {
+                if in_transaction {
+                    return Err(replies::sequence("Not while a transaction is open"));
+                }
+                self.forwarded = true;
+                self.write(&Reply::enhanced(250, 2, 0, 0, "Noted"));
+                Ok(Decision::Tell(Event::XForward(told)))
+            }
             Command::StartTls => {
                 if self.tls.is_some() {
                     return Err(replies::sequence("TLS is in use already"));
+                }
+                if self.proxied {
+                    return Err(replies::sequence("TLS comes before XCLIENT"));
                 }
                 if !self.config.starttls {
                     return Err(replies::not_offered("STARTTLS is not offered"));
@@ -181,7 +234,7 @@ impl ServerSession {
                 if in_transaction {
                     return Err(replies::sequence("Not while a transaction is open"));
                 }
-                let (progress, login) = self.begin_login(mechanism, initial)?;
+                let (progress, login) = self.begin_login(mechanism, initial.as_ref())?;
                 Ok(Decision::Exchange(progress, login))
             }
             Command::Quit | Command::Bdat { .. } => unreachable!("served before this is called"),
@@ -194,6 +247,36 @@ impl ServerSession {
             return Err(replies::login_required(!self.may_log_in()));
         }
         Ok(())
+    }
+
+    /// A proxy named its client: as if that had connected just now. TLS stays, because there is no way back from it.
+    fn begin_anew(&mut self, told: &ClientAttributes) {
+        // The login of the proxy itself is not that of its client.
+        let login = told.login.as_ref().and_then(Told::value);
+        self.identity = login.map(|login| Identity(Cow::Owned(login.clone())));
+        // From here on it may be the client's own octets that the proxy hands on: it is trusted no further, and neither what
+        // was said of it nor the proxy's address is to be had by starting anew.
+        self.proxied = true;
+        (self.may_xclient, self.may_xforward) = (false, false);
+        self.hello = None;
+        self.forwarded = false;
+        self.counts = Counts::default();
+        self.state = State::Fresh;
+    }
+
+    /// The domain of a recipient, if it is to be counted when the recipient is accepted.
+    fn one_more_domain(&self, to: &ForwardPath<'_>) -> Result<Option<Box<str>>, Reply> {
+        let Some(max) = self.config.limits.recipient_domains_max else { return Ok(None) };
+        // `<Postmaster>` is one of ours, wherever the others are.
+        let ForwardPath::Address(to) = to else { return Ok(None) };
+        let domain = to.domain();
+        if self.counts.domains.iter().any(|known| domain.eq_ignore_ascii_case(known)) {
+            return Ok(None);
+        }
+        if self.counts.domains.len() as u64 >= u64::from(max.max(1)) {
+            return Err(replies::too_many_domains());
+        }
+        Ok(Some(domain.as_str().into()))
     }
 
     /// Ends the transaction, if one is open.
@@ -213,6 +296,10 @@ enum Decision<'b> {
     Ask(Question, Event<'b>),
     Reply(Reply),
     Exchange(Progress, Login),
+    /// What was said is told, and needs no answer.
+    Tell(Event<'b>),
+    /// The last reply.
+    Hangup(Reply),
 }
 
 /// RFC 4954 §4: a client may go on behind an AUTH that is complete with its initial response.

@@ -1,12 +1,16 @@
 //! What the server session tells and asks, and what it takes for an answer.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
 
-use pillarbox_core::Reply;
 use pillarbox_core::address::{ForwardPath, ReversePath};
 use pillarbox_core::crypto::HashAlgorithm;
 use pillarbox_core::sasl::{Credentials, Mechanism, ScramAnswer};
+use pillarbox_core::{Reply, Text, WallTime};
+
+use crate::command::{ClientAttributes, DeliverBy, FutureRelease, MtPriority, Parameter};
 
 /// What happened. Events marked with a question mark must be answered before anything else is read:
 ///
@@ -24,9 +28,13 @@ use pillarbox_core::sasl::{Credentials, Mechanism, ScramAnswer};
 /// | [`Body`](Event::Body) | | an early `Refuse` or `Hangup` is allowed while bodies arrive | |
 /// | [`Outcome`](Event::Outcome) | ? | `Accept`, `AcceptWith` (250), `Refuse`, `Hangup` | after the message is safe: `Accept` |
 /// | [`Verify`](Event::Verify) | ? | `Accept` (252), `AcceptWith` (250, 251, 252), `Refuse`, `Hangup` | `Accept` says 252 |
+/// | [`Expand`](Event::Expand) | ? | `AcceptWith` (250, 252), `Refuse`, `Hangup` | `Refuse` (550) |
+/// | [`Etrn`](Event::Etrn) | ? | `Accept`, `AcceptWith` (250 to 253), `Refuse` (458, 459), `Hangup` | `Refuse` (459) |
+/// | [`XClient`](Event::XClient), [`XForward`](Event::XForward) | | | |
 /// | [`Abandoned`](Event::Abandoned), [`Refused`](Event::Refused) | | | |
 ///
-/// A `Refuse` with 421 closes like `Hangup` (RFC 5321 §4.2.2 gives that code no other meaning). A reply without an enhanced
+/// A `Refuse` with 421 closes like `Hangup` (RFC 5321 §4.2.2 gives that code no other meaning); of an outcome in LMTP it becomes
+/// 451, because the other recipients have to hear of theirs. A reply without an enhanced
 /// code gets `x.0.0` where RFC 2034 wants one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -80,11 +88,25 @@ pub enum Event<'b> {
     },
     /// ? VRFY with its argument.
     Verify(&'b str),
-    /// The transaction is gone: forget it.
+    /// ? EXPN with its argument, where [`expn`](super::ServerConfig::expn) is on.
+    Expand(&'b str),
+    /// ? ETRN, where [`etrn`](super::ServerConfig::etrn) is on: whose queue is to be run (RFC 1985 §5). Where a message waits
+    /// is not for everybody to know, nor is who may have it sent.
+    Etrn(&'b str),
+    /// A proxy whom [`Peer::may_xclient`] trusts says who its client is. All that was said before is forgotten, and
+    /// [`Connect`](Event::Connect) is asked again, to be answered for this client. A `LOGIN` among the attributes is who is
+    /// logged in from here on; EHLO comes again and counts more than `HELO`. It comes once: what follows may be the client's own
+    /// octets, so that no more is believed, and STARTTLS is no way back.
+    XClient(Box<ClientAttributes>),
+    /// A filter whom [`Peer::may_xforward`] trusts says where the next message came from. It changes nothing, and holds until
+    /// the end of that transaction, RSET or EHLO.
+    XForward(Box<ClientAttributes>),
+    /// The transaction is gone: forget it, and with it what XFORWARD told, which RSET takes back before MAIL as well.
     Abandoned(Why),
     /// The session refused this line without asking (for logs; SASL lines are not shown).
     Refused {
-        /// The line without its CRLF, cut at 512 octets; empty for a SASL response and where the peer spoke out of turn.
+        /// The line without its CRLF, cut at 512 octets; empty for a SASL response, for what is said behind AUTH and is no
+        /// command, and where the peer spoke out of turn.
         /// The octets are the peer's: escape them before they are shown.
         line: &'b [u8],
         /// What it was told.
@@ -100,13 +122,13 @@ pub struct Hello<'b> {
     pub verb: HelloVerb,
     /// What the client calls itself: a domain or an address literal, checked to hold nothing but printable ASCII (or
     /// UTF-8 letters) without parentheses, so that it can stand in a Received field.
-    pub name: Cow<'b, str>,
+    pub name: Text<'b>,
 }
 
 impl Hello<'_> {
     /// The same with bytes of its own.
     pub fn into_owned(self) -> Hello<'static> {
-        Hello { verb: self.verb, name: Cow::Owned(self.name.into_owned()) }
+        Hello { verb: self.verb, name: self.name.into_owned() }
     }
 }
 
@@ -152,12 +174,35 @@ pub struct Mail<'b> {
     pub ret: Option<Ret>,
     /// The ENVID parameter, decoded: printable ASCII, at most 100 octets (RFC 3461 §4.4).
     pub envid: Option<Cow<'b, str>>,
+    /// The REQUIRETLS parameter: from here on the message may only go where TLS protects it, or back (RFC 8689 §4).
+    pub require_tls: bool,
+    /// When the message may be released (RFC 4865).
+    pub future_release: Option<FutureRelease>,
+    /// How soon it has to be delivered (RFC 2852).
+    pub deliver_by: Option<DeliverBy>,
+    /// Its priority (RFC 6710). Who may raise one above 0 is for the embedder to say (§4.1).
+    pub mt_priority: Option<MtPriority>,
+    /// Parameters of the embedder's own: those in [`mail_parameters`](super::ServerConfig::mail_parameters), as they came.
+    pub others: Vec<Parameter<'b>>,
 }
 
 impl<'b> Mail<'b> {
     /// A sender without parameters.
     pub const fn new(from: ReversePath<'b>) -> Self {
-        Mail { from, size: None, body: BodyKind::SevenBit, auth: None, smtputf8: false, ret: None, envid: None }
+        Mail {
+            from,
+            size: None,
+            body: BodyKind::SevenBit,
+            auth: None,
+            smtputf8: false,
+            ret: None,
+            envid: None,
+            require_tls: false,
+            future_release: None,
+            deliver_by: None,
+            mt_priority: None,
+            others: Vec::new(),
+        }
     }
 }
 
@@ -172,6 +217,11 @@ impl Mail<'_> {
             smtputf8: self.smtputf8,
             ret: self.ret,
             envid: self.envid.map(owned),
+            require_tls: self.require_tls,
+            future_release: self.future_release,
+            deliver_by: self.deliver_by,
+            mt_priority: self.mt_priority,
+            others: self.others.into_iter().map(Parameter::into_owned).collect(),
         }
     }
 }
@@ -188,12 +238,14 @@ pub struct Rcpt<'b> {
     pub notify: Option<Notify>,
     /// The recipient as the sender named it (RFC 3461 §4.2).
     pub orcpt: Option<Orcpt<'b>>,
+    /// Parameters of the embedder's own: those in [`rcpt_parameters`](super::ServerConfig::rcpt_parameters), as they came.
+    pub others: Vec<Parameter<'b>>,
 }
 
 impl<'b> Rcpt<'b> {
     /// A recipient without parameters.
     pub const fn new(to: ForwardPath<'b>, index: usize) -> Self {
-        Rcpt { to, index, notify: None, orcpt: None }
+        Rcpt { to, index, notify: None, orcpt: None, others: Vec::new() }
     }
 }
 
@@ -205,6 +257,7 @@ impl Rcpt<'_> {
             index: self.index,
             notify: self.notify,
             orcpt: self.orcpt.map(Orcpt::into_owned),
+            others: self.others.into_iter().map(Parameter::into_owned).collect(),
         }
     }
 }
@@ -242,15 +295,15 @@ impl Notify {
 #[non_exhaustive]
 pub struct Orcpt<'b> {
     /// The type of the address, usually `rfc822` or `utf-8` (RFC 6533 §3).
-    pub addr_type: Cow<'b, str>,
+    pub addr_type: Text<'b>,
     /// The address, decoded: printable, and ASCII unless the type is `utf-8`. It need not fit the type's own grammar.
-    pub address: Cow<'b, str>,
+    pub address: Text<'b>,
 }
 
 impl Orcpt<'_> {
     /// The same with bytes of its own.
     pub fn into_owned(self) -> Orcpt<'static> {
-        Orcpt { addr_type: owned(self.addr_type), address: owned(self.address) }
+        Orcpt { addr_type: self.addr_type.into_owned(), address: self.address.into_owned() }
     }
 }
 
@@ -307,6 +360,13 @@ pub struct Peer {
     pub tls: Option<pillarbox_core::TlsFacts>,
     /// The client talked before the greeting: how many octets were seen.
     pub early_talk: usize,
+    /// What date it is at [`Time::ZERO`](pillarbox_core::Time::ZERO) of the caller's clock. `None`: FUTURERELEASE is not
+    /// offered, for it speaks of dates.
+    pub origin: Option<WallTime>,
+    /// It is a proxy of ours: XCLIENT is offered, and what it says is believed, once.
+    pub may_xclient: bool,
+    /// It is a filter of ours: XFORWARD is offered.
+    pub may_xforward: bool,
 }
 
 /// Why a session ended.
@@ -321,7 +381,7 @@ pub enum CloseReason {
     Refused,
     /// A deadline passed.
     Timeout,
-    /// Too many errors, logins or useless commands.
+    /// Too many errors, logins, messages or useless commands.
     TooManyErrors,
     /// The peer went on with a message that was refused, beyond
     /// [`refused_size_max`](super::Limits::refused_size_max).

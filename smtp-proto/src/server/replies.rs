@@ -2,12 +2,12 @@
 
 use alloc::format;
 use alloc::string::String;
-use core::fmt::Write as _;
 
 use pillarbox_core::header::HeaderLimit;
-use pillarbox_core::{EnhancedCode, Reply, TlsFacts};
+use pillarbox_core::{EnhancedCode, Reply};
 
 use super::{Protocol, ServerConfig};
+use crate::command::CommandError;
 
 pub(super) fn greeting(config: &ServerConfig) -> Reply {
     let protocol = match config.protocol {
@@ -19,41 +19,6 @@ pub(super) fn greeting(config: &ServerConfig) -> Reply {
 
 pub(super) fn helo(config: &ServerConfig) -> Reply {
     Reply::new(250, config.hostname.clone())
-}
-
-/// What is on offer, in the order of the table on the crate page.
-pub(super) fn ehlo(config: &ServerConfig, tls: Option<&TlsFacts>) -> Reply {
-    let mut text = config.hostname.clone();
-    text.push_str("\nPIPELINING");
-    // Writing to a String does not fail.
-    let _ = write!(text, "\nSIZE {}", config.limits.message_size_max);
-    text.push_str("\n8BITMIME\nENHANCEDSTATUSCODES");
-    if config.chunking {
-        text.push_str("\nCHUNKING");
-        // RFC 3030 §3: it cannot come but in chunks.
-        if config.binary_mime {
-            text.push_str("\nBINARYMIME");
-        }
-    }
-    if config.smtputf8 {
-        text.push_str("\nSMTPUTF8");
-    }
-    if config.dsn {
-        text.push_str("\nDSN");
-    }
-    // RFC 3207 §4.2: not a second time.
-    if config.starttls && tls.is_none() {
-        text.push_str("\nSTARTTLS");
-    }
-    // RFC 4954 §6: what the lack of encryption forbids is not advertised.
-    if tls.is_some() || config.auth_without_tls {
-        let possible = config.mechanisms.iter().filter(|mechanism| mechanism.is_possible(tls));
-        for (index, mechanism) in possible.enumerate() {
-            text.push_str(if index == 0 { "\nAUTH " } else { " " });
-            text.push_str(mechanism.name());
-        }
-    }
-    Reply::new(250, text)
 }
 
 /// A reply that names the host, as RFC 5321 §4.2.2 shows 221 and 421.
@@ -124,6 +89,37 @@ pub(super) fn login_required(starttls: bool) -> Reply {
     // RFC 4954 §6, RFC 3207 §4
     let text = if starttls { "Say STARTTLS and log in first" } else { "Log in first" };
     Reply::enhanced(530, 5, 7, 0, text)
+}
+
+/// RFC 8689 §2, RFC 3207 §4
+pub(super) fn require_tls_without_tls(starttls: bool) -> Reply {
+    match starttls {
+        true => Reply::enhanced(530, 5, 7, 0, "REQUIRETLS needs TLS: say STARTTLS first"),
+        false => CommandError::UnknownParameter.reply(),
+    }
+}
+
+/// RFC 2852 §3: "a permanent failure (55z)".
+pub(super) fn deliver_by_too_soon(least: u32) -> Reply {
+    Reply::enhanced(555, 5, 5, 4, format!("This server needs {least} seconds to deliver a message"))
+}
+
+/// RFC 6409 §4.2; the detail is that of a bad system address of RFC 3463 §3.2: 2 of a recipient, 8 of a sender.
+pub(super) fn unqualified(detail: u16) -> Reply {
+    Reply::enhanced(554, 5, 1, detail, "The domain of the address is not fully qualified")
+}
+
+pub(super) fn untrusted() -> Reply {
+    Reply::enhanced(550, 5, 7, 0, "This command is for hosts that this server knows")
+}
+
+pub(super) fn too_many_mails(config: &ServerConfig) -> Reply {
+    // RFC 5321 §4.2.2: the client may come back with the rest at once.
+    of_host(config, 421, 7, 0, "enough messages for one connection, send the others with another")
+}
+
+pub(super) fn too_many_domains() -> Reply {
+    Reply::enhanced(452, 4, 5, 3, "Recipients at other domains must come over another connection")
 }
 
 pub(super) fn too_large() -> Reply {

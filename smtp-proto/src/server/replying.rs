@@ -4,7 +4,8 @@ use core::mem;
 
 use pillarbox_core::{Reply, Step, Time};
 
-use super::session::{ServerSession, State, Turn};
+use super::session::ServerSession;
+use super::state::{State, Turn};
 use super::{CloseReason, Event, Protocol, Why, replies};
 
 /// A reply that is held back.
@@ -72,7 +73,7 @@ impl ServerSession {
         let limits = &self.config.limits;
         if !self.counted {
             self.write(&reply);
-        } else if self.counts.errors >= limits.errors_hard {
+        } else if self.counts.errors >= self.errors_hard() {
             self.write(&reply);
             let goodbye = replies::too_many_errors(&self.config);
             self.close(CloseReason::TooManyErrors, Some(&goodbye));

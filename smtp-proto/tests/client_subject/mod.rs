@@ -1,16 +1,28 @@
 //! How a client session is made and told what to do by dialog files and by the law kit.
 //!
-//! `cfg:` keys: `protocol=lmtp`, `starttls=never|offered|required`, `implicit-tls`, `output=octets`,
-//! `login` (joe with the password hunter2), `login-name=name`, `login-in-clear`, `no-pipelining`.
-//! Answers: `send <from> <to>... [size=n] [8bit]`, `quit`, `body "text"`, `end`, `abort`.
+//! `cfg:` keys: `protocol=lmtp`, `starttls=never|offered|required`, `implicit-tls`, `output=octets`, `chunking`, `chunk=octets`,
+//! `login` (joe with the password hunter2; `login=token`: a bearer token; `login=certificate`), `login-name=name`,
+//! `login-in-clear`, `mechanisms=A,B`, `crypto` (with random octets that are the same each time), `exporter` (of TLS, 32 times 7),
+//! `no-pipelining`.
+//! Answers: `send <from> <to>...`, `quit`, `body "text"`, `end`, `abort`. Words of `send` for the message: `size=n`,
+//! `8bit`, `binary`, `utf8` (in its header), `ret=`, `envid=`, `auth=`, `requiretls`, `holdfor=`, `holduntil=`, `by=`,
+//! `priority=`; for the path before them: `ascii=domain`, `notify=`, `orcpt=type;address`.
 
-use pillarbox_core::TlsFacts;
-use pillarbox_core::address::{ForwardPath, ReversePath};
+#[path = "../../../mailcore/tests/ring_crypto/mod.rs"]
+mod ring_crypto;
+
+use std::sync::Arc;
+
+use pillarbox_core::address::{Address, Domain, ForwardPath, ReversePath};
 use pillarbox_core::dialog::{Config, Seen, Subject, Turn};
+use pillarbox_core::sasl::Mechanism;
+use pillarbox_core::{SeededRandom, TlsFacts};
 use pillarbox_smtp::client::{
-    Answer, ClientConfig, ClientSession, Credentials, Envelope, Event, Login, RecipientOutcome, StartTls,
+    Answer, BodyKind, ClientConfig, ClientSession, Credentials, DeliverBy, Envelope, EnvelopeId, Event, FutureRelease,
+    Login, MtPriority, Notify, OriginalRecipient, Protocol, RecipientOutcome, Ret, StartTls, Submitter,
 };
-use pillarbox_smtp::server::{BodyKind, Protocol};
+
+use ring_crypto::RingCrypto;
 
 /// One client per connection. By default it sends one message to two recipients and says goodbye.
 #[derive(Debug, Default)]
@@ -40,17 +52,33 @@ impl Subject for Client {
             Some("required") => StartTls::Required,
             Some(other) => return Err(format!("starttls={other}")),
         };
-        if config.flag("login")? {
+        if let Some(kind) = config.value("login") {
             let name = config.value("login-name").unwrap_or("joe");
-            let mut login = Login::new(Credentials::plain("", name, "hunter2"));
+            let mut login = Login::new(match kind {
+                "token" => Credentials::bearer(name, "vF9dft4qmT"),
+                "certificate" => Credentials::external(""),
+                _ => Credentials::plain("", name, "hunter2"),
+            });
             login.policy.clear_text_without_tls = config.flag("login-in-clear")?;
+            if let Some(names) = config.value("mechanisms") {
+                login.policy.mechanisms = names.split(',').filter_map(Mechanism::parse).collect();
+            }
             made.login = Some(login);
         }
         made.pipelining = !config.flag("no-pipelining")?;
+        made.chunking = config.flag("chunking")?;
+        made.limits.chunk_max = config.parsed("chunk", made.limits.chunk_max)?;
         made.limits.output_max = config.parsed("output", made.limits.output_max)?;
-        Ok(match config.flag("implicit-tls")? {
-            false => ClientSession::new(made),
-            true => ClientSession::over_tls(made, TlsFacts::new("TLSv1.3", "TLS_AES_128_GCM_SHA256")),
+        let session = if config.flag("implicit-tls")? {
+            let mut facts = TlsFacts::new("TLSv1.3", "TLS_AES_128_GCM_SHA256");
+            facts.exporter = config.flag("exporter")?.then_some([7; 32]);
+            ClientSession::over_tls(made, facts)
+        } else {
+            ClientSession::new(made)
+        };
+        Ok(match config.flag("crypto")? {
+            true => session.with_crypto(Arc::new(RingCrypto), SeededRandom::new(1)),
+            false => session,
         })
     }
 
@@ -123,7 +151,8 @@ impl Subject for Client {
 
 fn outcome(outcome: &RecipientOutcome) -> String {
     match outcome {
-        RecipientOutcome::Delivered(reply) => format!("delivered {reply}"),
+        RecipientOutcome::Delivered(yes) if yes.notice_due => format!("delivered {yes} (notice due)"),
+        RecipientOutcome::Delivered(yes) => format!("delivered {yes}"),
         RecipientOutcome::Refused(reply) => format!("refused {reply}"),
         RecipientOutcome::Later(Some(reply)) => format!("later {reply}"),
         RecipientOutcome::Later(None) => "later".into(),
@@ -138,13 +167,49 @@ fn envelope(text: &str) -> Result<Envelope, String> {
     let (from, _) = ReversePath::take(from.as_bytes(), true).map_err(|error| error.to_string())?;
     let mut envelope = Envelope::new(from.into_owned(), [] as [ForwardPath<'static>; 0]);
     for word in words {
-        if let Some(size) = word.strip_prefix("size=") {
-            envelope.size = Some(size.parse().map_err(|_| format!("size={size}"))?);
-        } else if word == "8bit" {
-            envelope.body = BodyKind::EightBitMime;
-        } else {
-            let (to, _) = ForwardPath::take(word.as_bytes(), true).map_err(|error| error.to_string())?;
-            envelope.recipients.push(to.into_owned().into());
+        let (key, value) = word.split_once('=').filter(|_| !word.starts_with('<')).unwrap_or((word, ""));
+        let wrong = || word.to_string();
+        match key {
+            "size" => envelope.size = Some(value.parse().map_err(|_| wrong())?),
+            "8bit" => envelope.body = BodyKind::EightBitMime,
+            "binary" => envelope.body = BodyKind::BinaryMime,
+            "utf8" => envelope.smtputf8 = true,
+            "ret" => envelope.ret = Some(if value == "FULL" { Ret::Full } else { Ret::Hdrs }),
+            "envid" => envelope.envid = Some(EnvelopeId::new(value).map_err(|error| error.to_string())?),
+            "auth" if value == "<>" => envelope.submitter = Some(Submitter::Unknown),
+            "auth" => {
+                let address = Address::parse_utf8(value).map_err(|error| error.to_string())?;
+                envelope.submitter = Some(Submitter::Mailbox(address.into_owned()));
+            }
+            "requiretls" => envelope.require_tls = true,
+            "holdfor" | "holduntil" => {
+                envelope.future_release = Some(FutureRelease::parse(key, value).map_err(|error| error.to_string())?);
+            }
+            "by" => envelope.deliver_by = Some(DeliverBy::parse(value).map_err(|error| error.to_string())?),
+            "priority" => envelope.mt_priority = Some(MtPriority::parse(value).map_err(|error| error.to_string())?),
+            "ascii" => {
+                let domain = Domain::parse(value).map_err(|error| error.to_string())?.into_owned();
+                match envelope.recipients.last_mut() {
+                    Some(recipient) => recipient.ascii_domain = Some(domain),
+                    None => envelope.from_ascii_domain = Some(domain),
+                }
+            }
+            "notify" => {
+                let mut notify = Notify::default();
+                notify.success = value.contains("SUCCESS");
+                notify.failure = value.contains("FAILURE");
+                notify.delay = value.contains("DELAY");
+                envelope.recipients.last_mut().ok_or_else(wrong)?.notify = Some(notify);
+            }
+            "orcpt" => {
+                let (addr_type, address) = value.split_once(';').ok_or_else(wrong)?;
+                let original = OriginalRecipient::new(addr_type, address).map_err(|error| error.to_string())?;
+                envelope.recipients.last_mut().ok_or_else(wrong)?.orcpt = Some(original);
+            }
+            _ => {
+                let (to, _) = ForwardPath::take(word.as_bytes(), true).map_err(|error| error.to_string())?;
+                envelope.recipients.push(to.into_owned().into());
+            }
         }
     }
     Ok(envelope)

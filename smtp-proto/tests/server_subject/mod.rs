@@ -6,14 +6,17 @@ use std::time::Duration;
 use pillarbox_core::dialog::{Config, Seen, Subject, Turn};
 use pillarbox_core::dot::BareNewlines;
 use pillarbox_core::sasl::Mechanism;
-use pillarbox_core::{EnhancedCode, Reply, TlsFacts};
-use pillarbox_smtp::command::Verb;
+use pillarbox_core::{EnhancedCode, Reply, TlsFacts, WallTime};
+use pillarbox_smtp::command::{ClientAttributes, Parameter, Told, Verb};
 use pillarbox_smtp::server::{
     Answer, BodyKind, CloseReason, Event, HelloVerb, Identity, Limits, Peer, Protocol, ServerConfig, ServerSession, Why,
 };
 
 /// Settings: `protocol=lmtp`, `starttls`, `tls` (from the start), `auth=PLAIN,LOGIN`, `auth_without_tls`, `auth_required`,
-/// `bare_newlines=reject`, `no_chunking`, `binary_mime`, `smtputf8`, `dsn`, and the limits by their names (times in seconds).
+/// `bare_newlines=reject`, `no_chunking`, `binary_mime`, `smtputf8`, `dsn`, `submission`, `require_tls`, `future_release=3600`,
+/// `deliver_by=60`, `mt_priority=profile`, `tell_limits`, `expn`, `etrn`, `ehlo_keywords="X-A 1,X-B"`, `mail_parameters=X-A`,
+/// `rcpt_parameters=X-B`, `xclient`, `xforward`, `stress`, and the limits by their names (times in seconds). The clock begins
+/// at 2009-02-14T00:31:30Z.
 ///
 /// Questions are answered with `accept [reply]`, `refuse <reply>`, `hangup <reply>` or `login <identity>`; the default is
 /// `accept`, and for a login whose password is `secret` its identity. `N: refuse <reply>` gives the message up early.
@@ -30,7 +33,12 @@ impl Subject for ServerSubject {
         if config.flag("tls")? {
             peer.tls = Some(TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384"));
         }
-        Ok(ServerSession::new(Arc::new(server_config(config)?), peer))
+        peer.origin = Some(WallTime::new(1_234_571_490, 0));
+        peer.may_xclient = config.flag("xclient")?;
+        peer.may_xforward = config.flag("xforward")?;
+        let mut session = ServerSession::new(Arc::new(server_config(config)?), peer);
+        session.under_stress(config.flag("stress")?);
+        Ok(session)
     }
 
     fn describe(&mut self, _: usize, event: Event<'_>) -> Seen {
@@ -64,7 +72,12 @@ impl Subject for ServerSubject {
                 let utf8 = if mail.smtputf8 { " SMTPUTF8" } else { "" };
                 let ret = mail.ret.map(|ret| format!(" ret={ret:?}")).unwrap_or_default();
                 let envid = mail.envid.map(|envid| format!(" envid=<{envid}>")).unwrap_or_default();
-                format!("Mail {}{size}{body}{auth}{utf8}{ret}{envid}", mail.from)
+                let tls = if mail.require_tls { " REQUIRETLS" } else { "" };
+                let release = mail.future_release.map(|release| format!(" {release}")).unwrap_or_default();
+                let by = mail.deliver_by.map(|by| format!(" {by}")).unwrap_or_default();
+                let priority = mail.mt_priority.map(|level| format!(" priority={level}")).unwrap_or_default();
+                let others = others(&mail.others);
+                format!("Mail {}{size}{body}{auth}{utf8}{ret}{envid}{tls}{release}{by}{priority}{others}", mail.from)
             }
             Event::Rcpt(rcpt) => {
                 let notify = rcpt.notify.map(|notify| {
@@ -74,13 +87,17 @@ impl Subject for ServerSubject {
                 });
                 let orcpt = rcpt.orcpt.map(|orcpt| format!(" orcpt={}<{}>", orcpt.addr_type, orcpt.address));
                 let (notify, orcpt) = (notify.unwrap_or_default(), orcpt.unwrap_or_default());
-                format!("Rcpt {} {}{notify}{orcpt}", rcpt.index, rcpt.to)
+                format!("Rcpt {} {}{notify}{orcpt}{}", rcpt.index, rcpt.to, others(&rcpt.others))
             }
             Event::Data => "Data".into(),
             Event::Body(octets) => return Seen::Body(octets.to_vec()),
             Event::Outcome { recipient: None } => "Outcome".into(),
             Event::Outcome { recipient: Some(index) } => format!("Outcome {index}"),
             Event::Verify(name) => format!("Verify {name}"),
+            Event::Expand(name) => format!("Expand {name}"),
+            Event::Etrn(node) => format!("Etrn {node}"),
+            Event::XClient(told) => return Seen::Note(format!("XClient{}", attributes(&told))),
+            Event::XForward(told) => return Seen::Note(format!("XForward{}", attributes(&told))),
             Event::Abandoned(why) => {
                 return Seen::Note(format!(
                     "Abandoned {}",
@@ -114,8 +131,9 @@ impl Subject for ServerSubject {
         turn.machine.answer(turn.now, answer).map_err(|misuse| misuse.to_string())
     }
 
-    fn answer_by_default(&mut self, turn: Turn<'_, ServerSession>, _: &str) -> Result<bool, String> {
+    fn answer_by_default(&mut self, turn: Turn<'_, ServerSession>, event: &str) -> Result<bool, String> {
         match self.login.take() {
+            None if event.starts_with("Expand") => self.answer(turn, "refuse 550 5.7.1 lists are not shown")?,
             None => self.answer(turn, "accept")?,
             Some((name, true)) => self.answer(turn, &format!("login {name}"))?,
             Some((_, false)) => self.answer(turn, "refuse 535 5.7.8 wrong name or password")?,
@@ -151,6 +169,39 @@ impl Subject for ServerSubject {
     }
 }
 
+/// ` keyword=value` for each.
+fn others(parameters: &[Parameter<'_>]) -> String {
+    let text = |parameter: &Parameter<'_>| match &parameter.value {
+        Some(value) => format!(" {}={value}", parameter.keyword),
+        None => format!(" {}", parameter.keyword),
+    };
+    parameters.iter().map(text).collect()
+}
+
+/// ` attribute=value` for each that was told.
+fn attributes(told: &ClientAttributes) -> String {
+    fn text<T: std::fmt::Debug>(name: &str, told: Option<&Told<T>>) -> String {
+        match told {
+            Some(Told::Value(value)) => format!(" {name}={value:?}"),
+            Some(told) => format!(" {name}:{told:?}"),
+            None => String::new(),
+        }
+    }
+    [
+        text("name", told.name.as_ref()),
+        text("addr", told.addr.as_ref()),
+        text("port", told.port.as_ref()),
+        text("proto", told.proto.as_ref()),
+        text("hello", told.hello.as_ref()),
+        text("login", told.login.as_ref()),
+        text("dest_addr", told.dest_addr.as_ref()),
+        text("dest_port", told.dest_port.as_ref()),
+        text("ident", told.ident.as_ref()),
+        text("source", told.source.as_ref()),
+    ]
+    .concat()
+}
+
 /// The configuration that the `cfg:` lines of a file describe.
 pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
     let mut server = ServerConfig::new("mx.example");
@@ -174,6 +225,21 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
     server.binary_mime = config.flag("binary_mime")?;
     server.smtputf8 = config.flag("smtputf8")?;
     server.dsn = config.flag("dsn")?;
+    server.submission = config.flag("submission")?;
+    server.require_tls = config.flag("require_tls")?;
+    let number = |key| config.value(key).map(|text| text.parse().map_err(|_| format!("{key}={text}"))).transpose();
+    server.future_release = number("future_release")?;
+    server.deliver_by = number("deliver_by")?;
+    server.mt_priority = config.value("mt_priority").map(Into::into);
+    server.tell_limits = config.flag("tell_limits")?;
+    server.expn = config.flag("expn")?;
+    server.etrn = config.flag("etrn")?;
+    let list = |key| config.value(key).map(|text| text.split(',').map(Into::into).collect()).unwrap_or_default();
+    server.ehlo_keywords = list("ehlo_keywords");
+    server.mail_parameters = list("mail_parameters");
+    server.rcpt_parameters = list("rcpt_parameters");
+    server.limits.mails_max = number("mails_max")?;
+    server.limits.recipient_domains_max = number("recipient_domains_max")?;
     let limits: &mut Limits = &mut server.limits;
     limits.command_line_max = config.parsed("command_line_max", limits.command_line_max)?;
     limits.sasl_line_max = config.parsed("sasl_line_max", limits.sasl_line_max)?;
@@ -194,6 +260,8 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
     limits.command_timeout = seconds("command_timeout", limits.command_timeout)?;
     limits.data_window = seconds("data_window", limits.data_window)?;
     limits.output_timeout = seconds("output_timeout", limits.output_timeout)?;
+    limits.stress_timeout = seconds("stress_timeout", limits.stress_timeout)?;
+    limits.stress_errors_hard = config.parsed("stress_errors_hard", limits.stress_errors_hard)?;
     Ok(server)
 }
 

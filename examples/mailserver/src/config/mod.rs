@@ -9,6 +9,7 @@ mod table;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use pillarbox::Network;
 use toml::de::DeTable;
 
 pub use error::{ConfigError, Mistake};
@@ -54,6 +55,12 @@ pub struct Listener {
     pub address: Address,
     /// How TLS begins there.
     pub tls: TlsMode,
+    /// The load balancers through which all of its connections come, with a PROXY header; empty: there are none.
+    pub proxies: Vec<Network>,
+    /// The proxies that may say by XCLIENT who their client is.
+    pub xclient: Vec<Network>,
+    /// The filters that may say by XFORWARD where a message came from.
+    pub xforward: Vec<Network>,
 }
 
 impl std::fmt::Display for Listener {
@@ -132,11 +139,22 @@ pub struct Limits {
     pub connections: usize,
     /// Connections from one address, for each listener.
     pub connections_per_address: usize,
+    /// Connections from one address within a minute, for each listener.
+    pub connections_per_minute: u32,
+    /// Networks that are not limited by address, and may guess passwords as fast as they like.
+    pub trusted: Vec<Network>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { message_size: 52_428_800, recipients: 1000, connections: 10_000, connections_per_address: 50 }
+        Limits {
+            message_size: 52_428_800,
+            recipients: 1000,
+            connections: 10_000,
+            connections_per_address: 50,
+            connections_per_minute: 300,
+            trusted: Vec::new(),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use pillarbox::{Network, NetworkError};
 use toml::Spanned;
 use toml::de::DeTable;
 
@@ -186,10 +187,24 @@ fn read_listener(
     let tls = listener.optional("tls");
     let tls_at = tls.map_or(value.span(), |v| v.span());
     let tls = tls.map_or(Some(TlsMode::None), |v| table::word(v, &MODES, mistakes));
+    let mut networks = |key| listener.optional(key).map(|value| (value.span(), read_networks(value, mistakes)));
+    let (proxies, xclient, xforward) = (networks("proxies"), networks("xclient"), networks("xforward"));
     listener.finish(mistakes);
     let address = address?;
     let address_at: Range<usize> = address.span();
-    let listener = Listener { protocol: protocol?, address: address.into_inner(), tls: tls? };
+    let of_smtp = xclient.as_ref().or(xforward.as_ref()).map(|(span, _)| span.clone());
+    let unspanned = |networks: Option<(Range<usize>, Vec<Network>)>| networks.map(|(_, list)| list).unwrap_or_default();
+    let listener = Listener {
+        protocol: protocol?,
+        address: address.into_inner(),
+        tls: tls?,
+        proxies: unspanned(proxies),
+        xclient: unspanned(xclient),
+        xforward: unspanned(xforward),
+    };
+    if let (Protocol::Imap, Some(span)) = (listener.protocol, of_smtp) {
+        mistakes.push(Mistake::new(span, "IMAP has neither XCLIENT nor XFORWARD"));
+    }
 
     if listener.tls != TlsMode::None && !have_tls {
         mistakes.push(Mistake::new(
@@ -214,6 +229,13 @@ fn read_listener(
     Some(Spanned::new(address_at, listener))
 }
 
+/// A list of addresses and networks.
+fn read_networks(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Vec<Network> {
+    let parse = |text: &str| text.parse().map_err(|error: NetworkError| error.to_string());
+    let items = table::list(value, mistakes).unwrap_or_default();
+    items.iter().filter_map(|item| table::parsed(item, mistakes, parse)).collect()
+}
+
 fn parse_address(base: &Path, text: &str) -> Result<Address, String> {
     match text.strip_prefix("unix:") {
         Some("") => Err("after `unix:` the path of the socket is missing".into()),
@@ -236,11 +258,15 @@ fn read_limits(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Limits>
     let recipients = number("recipients", default.recipients as u64, 100..=1_000_000);
     let connections = number("connections", default.connections as u64, 1..=10_000_000);
     let per_address = number("connections_per_address", default.connections_per_address as u64, 1..=10_000_000);
+    let per_minute = number("connections_per_minute", u64::from(default.connections_per_minute), 1..=1_000_000);
+    let trusted = limits.optional("trusted").map(|value| read_networks(value, mistakes)).unwrap_or_default();
     limits.finish(mistakes);
     Some(Limits {
         message_size: message_size?,
         recipients: recipients? as usize,
         connections: connections? as usize,
         connections_per_address: per_address? as usize,
+        connections_per_minute: per_minute? as u32,
+        trusted,
     })
 }

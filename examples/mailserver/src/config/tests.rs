@@ -45,6 +45,19 @@ fn a_good_file() {
 }
 
 #[test]
+fn who_stands_in_front() {
+    let keys =
+        "tls = \"starttls\"\nproxies = [\"192.0.2.10\", \"2001:db8::/64\"]\nxclient = [\"192.0.2.11\"]\nxforward = []";
+    let config = parse(&GOOD.replace("tls = \"starttls\"", keys)).unwrap();
+    let listener = &config.listeners[0];
+    assert_eq!(listener.proxies.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.0.2.10", "2001:db8::/64"]);
+    assert_eq!((listener.xclient.len(), listener.xforward.len()), (1, 0));
+    assert!(config.listeners[1].proxies.is_empty() && config.limits.trusted.is_empty());
+    let config = parse(&GOOD.replace("[limits]", "[limits]\ntrusted = [\"192.0.2.0/28\"]")).unwrap();
+    assert!(config.limits.trusted[0].contains("192.0.2.15".parse().unwrap()));
+}
+
+#[test]
 fn paths_begin_at_the_folder_of_the_file() {
     let config = parse(&GOOD.replace("/etc/mailserver/", "mailserver/").replace("unix:/run/", "unix:")).unwrap();
     assert_eq!(config.accounts, Path::new("/etc/mailserver/passwd"));
@@ -82,6 +95,11 @@ fn every_mistake_is_told_with_its_place() {
         ("unix:/run/mailserver/lmtp", "127.0.0.1:25", "mail.toml:27:11: LMTP must not be spoken on port 25"),
         ("unix:/run/mailserver/lmtp", "unix:", "mail.toml:27:11: after `unix:` the path of the socket is missing"),
         ("[limits]", "[limits", "mail.toml:12:"),
+        ("message_size = 10_000_000", "trusted = [\"192.0.2.1/24\"]", "mail.toml:13:12: `192.0.2.1/24` is neither an"),
+        ("message_size = 10_000_000", "connections_per_minute = 0", "mail.toml:13:26: 0 is not in the range"),
+        ("tls = \"starttls\"", "proxies = \"192.0.2.1\"", "mail.toml:18:11: this is a text, but a list"),
+        ("tls = \"starttls\"", "xclient = [\"proxy\"]", "mail.toml:18:12: `proxy` is neither an address nor"),
+        ("tls = \"implicit\"", "tls = \"implicit\"\nxclient = [\"::1\"]", "mail.toml:24:11: IMAP has neither XCLIENT"),
     ];
     for (piece, instead, told) in rows {
         assert!(GOOD.contains(piece), "{piece}");

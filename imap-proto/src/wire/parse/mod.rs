@@ -5,6 +5,8 @@
 mod append;
 mod arguments;
 mod fetch;
+mod list;
+mod modifier;
 mod search;
 mod store;
 mod token;
@@ -15,14 +17,17 @@ use alloc::vec::Vec;
 use nom::IResult;
 
 use crate::server::{FetchItem, FlagChange, StatusItem};
-use crate::types::{Flags, SequenceSet};
+use crate::types::{Flags, SequenceSet, SpecialUse};
 
-pub use append::{AppendHead, append_head};
+pub use append::{AppendHead, AppendMessage, append_head, append_message};
 pub(crate) use arguments::*;
 pub(crate) use fetch::fetch;
+pub use list::ListArguments;
+pub(crate) use list::{list, lsub};
+pub use modifier::Modifier;
 pub(crate) use search::search;
-pub use search::{DEPTH_MAX, SearchKey};
-pub(crate) use store::{copy, store};
+pub use search::{DEPTH_MAX, SearchKey, SearchReturns};
+pub(crate) use store::{copy, move_messages, store};
 
 /// What a parser gives: the rest and the value, or an error. Which error it was is of no use to a client.
 pub(crate) type Parsed<'b, T> = IResult<&'b [u8], T>;
@@ -46,30 +51,35 @@ pub enum Command<'b> {
         mailbox: Cow<'b, [u8]>,
         uid: bool,
     },
-    Create(Cow<'b, [u8]>),
+    Create {
+        mailbox: Cow<'b, [u8]>,
+        /// None in the list: a use that is not known. None at all: nothing was said of uses.
+        uses: Option<Vec<Option<SpecialUse>>>,
+    },
     Delete(Cow<'b, [u8]>),
-    Enable,
-    Examine(Cow<'b, [u8]>),
+    Enable(Vec<&'b str>),
     Expunge {
         only: Option<SequenceSet>,
     },
     Fetch {
         set: SequenceSet,
         wanted: Vec<FetchItem>,
+        modifiers: Vec<Modifier<'b>>,
         uid: bool,
     },
     Id,
     Idle,
-    List {
-        reference: Cow<'b, [u8]>,
-        pattern: Cow<'b, [u8]>,
-        subscribed: bool,
-    },
+    List(ListArguments<'b>),
     Login {
         user: Cow<'b, [u8]>,
         password: Cow<'b, [u8]>,
     },
     Logout,
+    Move {
+        set: SequenceSet,
+        mailbox: Cow<'b, [u8]>,
+        uid: bool,
+    },
     Namespace,
     Noop,
     Rename {
@@ -79,9 +89,18 @@ pub enum Command<'b> {
     Search {
         /// None: the character set is not known, so the texts could not be read.
         key: Option<SearchKey>,
+        /// `RETURN (..)` (RFC 4731).
+        returns: Option<SearchReturns>,
+        /// `CHARSET ..` was given.
+        charset: bool,
         uid: bool,
     },
-    Select(Cow<'b, [u8]>),
+    Select {
+        mailbox: Cow<'b, [u8]>,
+        parameters: Vec<Modifier<'b>>,
+        /// EXAMINE.
+        read_only: bool,
+    },
     StartTls,
     Status {
         mailbox: Cow<'b, [u8]>,
@@ -89,12 +108,14 @@ pub enum Command<'b> {
     },
     Store {
         set: SequenceSet,
+        modifiers: Vec<Modifier<'b>>,
         change: FlagChange,
         flags: Flags,
         silent: bool,
         uid: bool,
     },
     Subscribe(Cow<'b, [u8]>),
+    Unauthenticate,
     Unselect,
     Unsubscribe(Cow<'b, [u8]>),
 }

@@ -4,15 +4,14 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::mem::size_of;
-use core::net::IpAddr;
 
 use pillarbox_core::dns::Name;
 
 use super::{
-    Alignment, Discovery, Disposition, DkimAuthResult, DkimResult, DmarcResult, Identifiers, Metadata, OverrideReason,
-    Policy, PolicyEvaluated, PolicyPublished, Record, Report, SpfAuthResult, SpfResult, SpfScope, Text,
+    DkimAuthResult, DkimResult, Identifiers, Metadata, Observation, PolicyEvaluated, PublishedPolicy, Reason, Record,
+    Report, SpfAuthResult, SpfScope, Text,
 };
-use crate::reports::{FailureOptions, ReportUri};
+use crate::dmarc::ReportUri;
 
 /// What a collector keeps at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,149 +45,6 @@ impl Default for CollectLimits {
     }
 }
 
-/// The policy of a domain as the evaluation of a message found it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PublishedPolicy {
-    /// The domain at which the record was found.
-    pub domain: Name,
-    /// How it was found.
-    pub discovery: Discovery,
-    /// `p`
-    pub p: Policy,
-    /// `sp`
-    pub sp: Option<Policy>,
-    /// `np`
-    pub np: Option<Policy>,
-    /// `adkim`
-    pub adkim: Alignment,
-    /// `aspf`
-    pub aspf: Alignment,
-    /// `fo`
-    pub fo: FailureOptions,
-    /// `t=y`
-    pub testing: bool,
-    /// `pct`, if records are read by RFC 7489.
-    pub pct: Option<u8>,
-    /// Where the domain wants its reports: `rua`.
-    pub rua: Vec<ReportUri>,
-}
-
-impl PublishedPolicy {
-    /// A policy with the defaults of RFC 9989 §4.7 for all else.
-    pub const fn new(domain: Name, p: Policy) -> Self {
-        PublishedPolicy {
-            domain,
-            discovery: Discovery::TreeWalk,
-            p,
-            sp: None,
-            np: None,
-            adkim: Alignment::Relaxed,
-            aspf: Alignment::Relaxed,
-            fo: FailureOptions { all: true, any: false, dkim: false, spf: false },
-            testing: false,
-            pct: None,
-            rua: Vec::new(),
-        }
-    }
-
-    /// As it stands in a report: every tag with its value or its default (RFC 9990 §3.1.1.5).
-    pub fn to_published(&self) -> PolicyPublished {
-        PolicyPublished {
-            domain: self.domain.to_string(),
-            discovery: Some(self.discovery),
-            p: Some(self.p),
-            sp: Some(self.sp.unwrap_or(self.p)),
-            // RFC 9989 §4.7: np falls back to sp, and that to p.
-            np: Some(self.np.or(self.sp).unwrap_or(self.p)),
-            adkim: Some(self.adkim),
-            aspf: Some(self.aspf),
-            fo: Some(self.fo.to_string()),
-            testing: Some(self.testing),
-            pct: Some(self.pct.unwrap_or(100)),
-        }
-    }
-}
-
-/// A message that was evaluated.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Observation<'a> {
-    /// The policy that was found.
-    pub policy: &'a PublishedPolicy,
-    /// The address of the client; an IPv4 address in its IPv6 form is written as the former.
-    pub source_ip: IpAddr,
-    /// The author's domain.
-    pub header_from: &'a Name,
-    /// The domain of MAIL FROM; `None` for the null path.
-    pub envelope_from: Option<&'a Name>,
-    /// The domain of a recipient. `None` keeps it out of the report: RFC 9990 §3.1.1.10 does not ask for it, and it tells
-    /// where mail was forwarded to.
-    pub envelope_to: Option<&'a Name>,
-    /// What was done with the message.
-    pub disposition: Disposition,
-    /// Whether an aligned domain passed DKIM.
-    pub dkim_aligned: bool,
-    /// Whether an aligned domain passed SPF.
-    pub spf_aligned: bool,
-    /// Why something else was done than the policy says.
-    pub reasons: &'a [OverrideReason],
-    /// The signatures.
-    pub dkim: &'a [DkimSeen],
-    /// The result of SPF for MAIL FROM.
-    pub spf: Option<&'a SpfSeen>,
-}
-
-impl<'a> Observation<'a> {
-    /// A message of which no result is known yet.
-    pub const fn new(
-        policy: &'a PublishedPolicy,
-        source_ip: IpAddr,
-        header_from: &'a Name,
-        disposition: Disposition,
-    ) -> Self {
-        Observation {
-            policy,
-            source_ip,
-            header_from,
-            envelope_from: None,
-            envelope_to: None,
-            disposition,
-            dkim_aligned: false,
-            spf_aligned: false,
-            reasons: &[],
-            dkim: &[],
-            spf: None,
-        }
-    }
-}
-
-/// What came of a signature.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DkimSeen {
-    /// `d=`
-    pub domain: Name,
-    /// `s=`
-    pub selector: Name,
-    /// The result.
-    pub result: DkimResult,
-    /// Whether the domain is of the author's organisation.
-    pub is_aligned: bool,
-    /// Details for people. Each different text makes a record of its own.
-    pub human_result: Option<String>,
-}
-
-/// What came of SPF.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpfSeen {
-    /// The domain that was checked.
-    pub domain: Name,
-    /// The result.
-    pub result: SpfResult,
-    /// Details for people. Each different text makes a record of its own.
-    pub human_result: Option<String>,
-}
-
 /// What became of a message in a [`Collector`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -199,22 +55,23 @@ pub enum Added {
     New,
     /// It made no record, as there are too many. The report will say how many messages are missing.
     LeftOut,
-    /// There are too many domains: no report will tell of it.
+    /// It is the first of its domain, and there is no room for another one: no report will tell of it.
     Lost,
 }
 
 /// Messages counted by policy domain, client, identifiers and results. It reads no clock: empty it when a period is over.
 ///
 /// ```
+/// use pillarbox_auth::dmarc::{Policy, Record};
 /// use pillarbox_auth::reports::aggregate::{
-///     Collector, CollectLimits, Disposition, Metadata, Observation, Period, Policy, PublishedPolicy,
+///     ActionDisposition, CollectLimits, Collector, Metadata, Observation, Period, PublishedPolicy,
 /// };
 ///
-/// let policy = PublishedPolicy::new("example.org".parse()?, Policy::Reject);
+/// let policy = PublishedPolicy::new("example.org".parse()?, Record::new(Policy::Reject));
 /// let author = "news.example.org".parse()?;
 /// let mut collector = Collector::new(CollectLimits::default());
 /// for client in [1, 2, 1] {
-///     collector.add(&Observation::new(&policy, [192, 0, 2, client].into(), &author, Disposition::Reject));
+///     collector.add(&Observation::new(&policy, [192, 0, 2, client].into(), &author, ActionDisposition::Reject));
 /// }
 ///
 /// let [collected] = &collector.take_all()[..] else { panic!("one domain") };
@@ -247,27 +104,30 @@ impl Collector {
         Collector { limits, domains: BTreeMap::new(), octets: 0 }
     }
 
-    /// Counts a message. Of a policy that changed meanwhile the last form counts (RFC 9990 §3.1).
+    /// Counts a message. Of a policy that changed meanwhile the last form counts (RFC 9990 §3.1) that there was room for.
     pub fn add(&mut self, message: &Observation<'_>) -> Added {
         let policy = message.policy;
-        if !self.domains.contains_key(&policy.domain) {
-            let octets = policy_octets(policy);
-            if self.domains.len() >= self.limits.domains_max || self.octets + octets > self.limits.octets_max {
+        let room = self.limits.octets_max.saturating_sub(self.octets);
+        let record = record_of(message, &self.limits);
+        let Some(collected) = self.domains.get_mut(&policy.domain) else {
+            let octets = policy_octets(policy) + record_octets(&record);
+            if self.domains.len() >= self.limits.domains_max || self.limits.records_max == 0 || octets > room {
                 return Added::Lost;
             }
             self.octets += octets;
-            let records = BTreeMap::new();
+            let records = BTreeMap::from([(record, 1)]);
             let collected = Collected { policy: policy.clone(), records, octets, left_out: 0 };
             self.domains.insert(policy.domain.clone(), collected);
-        }
-        let collected = self.domains.get_mut(&policy.domain).expect("it was put there if it was not");
+            return Added::New;
+        };
         if collected.policy != *policy {
             let (before, after) = (policy_octets(&collected.policy), policy_octets(policy));
-            collected.octets = collected.octets - before + after;
-            self.octets = self.octets - before + after;
-            collected.policy = policy.clone();
+            if after <= before + room {
+                collected.octets = collected.octets - before + after;
+                self.octets = self.octets - before + after;
+                collected.policy = policy.clone();
+            }
         }
-        let record = record_of(message, &self.limits);
         if let Some(count) = collected.records.get_mut(&record) {
             *count = count.saturating_add(1);
             return Added::Counted;
@@ -323,16 +183,15 @@ impl Collected {
 
 /// The record that a message belongs to, without a count.
 fn record_of(message: &Observation<'_>, limits: &CollectLimits) -> Record {
-    let word = |is_aligned| Some(if is_aligned { DmarcResult::Pass } else { DmarcResult::Fail });
     let text = |text: &Option<String>| text.as_deref().map(|text| Text::from(cut(text, limits.text_len_max)));
-    let shorten = |reason: &OverrideReason| {
+    let shorten = |reason: &Reason| {
         let shorter = |comment: &Text| Text { text: cut(&comment.text, limits.text_len_max).into(), ..comment.clone() };
-        OverrideReason { kind: reason.kind, comment: reason.comment.as_ref().map(shorter) }
+        Reason { kind: reason.kind, comment: reason.comment.as_ref().map(shorter) }
     };
     let evaluated = PolicyEvaluated {
         disposition: Some(message.disposition),
-        dkim: word(message.dkim_aligned),
-        spf: word(message.spf_aligned),
+        dkim_aligned: Some(message.dkim_aligned),
+        spf_aligned: Some(message.spf_aligned),
         reasons: message.reasons.iter().take(limits.reasons_max).map(shorten).collect(),
     };
     let identifiers = Identifiers {
@@ -383,8 +242,17 @@ fn cut(text: &str, len_max: usize) -> &str {
 const ALLOCATION: usize = 16;
 
 fn policy_octets(policy: &PublishedPolicy) -> usize {
-    let uris =
-        policy.rua.iter().map(|uri| size_of::<ReportUri>() + 4 * ALLOCATION + 2 * uri.host().as_str().len() + 64);
+    let uris = policy.record.aggregate_reports.iter().chain(&policy.record.failure_reports);
+    let uris = uris.map(|uri| {
+        size_of::<ReportUri>()
+            + match uri {
+                // The domain stands there as it was written, too.
+                ReportUri::Mailto(mailbox) => {
+                    mailbox.address().local().as_str().len() + 2 * mailbox.host().as_str().len() + 3 * ALLOCATION
+                }
+                ReportUri::Other(text) => text.len() + ALLOCATION,
+            }
+    });
     // The domain stands there twice: as a key, too.
     size_of::<Collected>() + 2 * (size_of::<Name>() + policy.domain.as_str().len() + ALLOCATION) + uris.sum::<usize>()
 }
@@ -401,7 +269,7 @@ fn record_octets(record: &Record) -> usize {
         .spf
         .iter()
         .map(|result| size_of::<SpfAuthResult>() + string(&result.domain) + text(&result.human_result));
-    let reasons = record.evaluated.reasons.iter().map(|reason| size_of::<OverrideReason>() + text(&reason.comment));
+    let reasons = record.evaluated.reasons.iter().map(|reason| size_of::<Reason>() + text(&reason.comment));
     // A tree keeps its nodes at least half full.
     2 * (size_of::<Record>() + size_of::<u64>())
         + string(&identifiers.header_from)
@@ -412,9 +280,10 @@ fn record_octets(record: &Record) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Override;
+    use super::super::{ActionDisposition, DkimSeen, SpfResult, SpfSeen};
     use super::*;
-    use core::net::Ipv6Addr;
+    use crate::dmarc::{self, OverrideReason, Policy};
+    use core::net::{IpAddr, Ipv6Addr};
 
     fn name(text: &str) -> Name {
         text.parse().unwrap()
@@ -426,25 +295,25 @@ mod tests {
 
     #[test]
     fn equal_messages_share_a_record_and_others_do_not() {
-        let policy = PublishedPolicy::new(name("example.org"), Policy::None);
+        let policy = PublishedPolicy::new(name("example.org"), dmarc::Record::new(Policy::None));
         let (author, other) = (name("example.org"), name("a.example.org"));
-        let base = Observation::new(&policy, [192, 0, 2, 1].into(), &author, Disposition::None);
-        let reasons = [OverrideReason::new(Override::MailingList, Some("list".into()))];
+        let base = Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None);
+        let reasons = [Reason::new(OverrideReason::MailingList, Some("list".into()))].to_vec();
         let signatures = [signature("example.org", DkimResult::Fail, true)];
         let spf = SpfSeen { domain: name("example.org"), result: SpfResult::Pass, human_result: None };
         let mut collector = Collector::new(CollectLimits::default());
         let all = [
-            base,
-            Observation { source_ip: [192, 0, 2, 2].into(), ..base },
-            Observation { header_from: &other, ..base },
-            Observation { envelope_from: Some(&other), ..base },
-            Observation { envelope_to: Some(&other), ..base },
-            Observation { disposition: Disposition::Quarantine, ..base },
-            Observation { dkim_aligned: true, ..base },
-            Observation { spf_aligned: true, ..base },
-            Observation { reasons: &reasons, ..base },
-            Observation { dkim: &signatures, ..base },
-            Observation { spf: Some(&spf), ..base },
+            base.clone(),
+            Observation { source_ip: [192, 0, 2, 2].into(), ..base.clone() },
+            Observation { header_from: &other, ..base.clone() },
+            Observation { envelope_from: Some(&other), ..base.clone() },
+            Observation { envelope_to: Some(&other), ..base.clone() },
+            Observation { disposition: ActionDisposition::Quarantine, ..base.clone() },
+            Observation { dkim_aligned: true, ..base.clone() },
+            Observation { spf_aligned: true, ..base.clone() },
+            Observation { reasons, ..base.clone() },
+            Observation { dkim: &signatures, ..base.clone() },
+            Observation { spf: Some(&spf), ..base.clone() },
         ];
         for message in &all {
             assert_eq!(collector.add(message), Added::New);
@@ -453,7 +322,7 @@ mod tests {
             assert_eq!(collector.add(message), Added::Counted);
         }
         let mapped = IpAddr::V6(Ipv6Addr::from([0, 0, 0, 0, 0, 0xffff, 0xc000, 0x0201]));
-        assert_eq!(collector.add(&Observation { source_ip: mapped, ..base }), Added::Counted);
+        assert_eq!(collector.add(&Observation { source_ip: mapped, ..base.clone() }), Added::Counted);
         let collected = collector.take(&name("EXAMPLE.org")).unwrap();
         let report = collected.to_report(Metadata::default());
         assert_eq!((report.records.len(), report.messages()), (11, 23));
@@ -462,14 +331,12 @@ mod tests {
 
     #[test]
     fn a_policy_that_changes_counts_in_its_last_form() {
-        let mut policy = PublishedPolicy::new(name("example.org"), Policy::None);
+        let mut policy = PublishedPolicy::new(name("example.org"), dmarc::Record::new(Policy::None));
         let author = name("example.org");
         let mut collector = Collector::new(CollectLimits::default());
-        collector.add(&Observation::new(&policy, [192, 0, 2, 1].into(), &author, Disposition::None));
-        policy.p = Policy::Reject;
-        policy.sp = Some(Policy::Quarantine);
-        policy.rua = ReportUri::parse_list("mailto:a@example.org", 10).uris;
-        collector.add(&Observation::new(&policy, [192, 0, 2, 1].into(), &author, Disposition::None));
+        collector.add(&Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None));
+        policy.record = dmarc::Record::parse(b"v=DMARC1; p=reject; sp=quarantine; rua=mailto:a@example.org").unwrap();
+        collector.add(&Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None));
         let all = collector.take_all();
         assert_eq!(all[0].policy(), &policy);
         let published = all[0].to_report(Metadata::default()).policy;
@@ -477,8 +344,43 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_that_grows_stays_within_the_limits() {
+        let small = dmarc::Record::new(Policy::None);
+        let large = alloc::format!("v=DMARC1; p=reject; rua=https://example.org/{}", "x".repeat(60_000));
+        let large = dmarc::Record::parse(large.as_bytes()).unwrap();
+        let limits = CollectLimits { octets_max: 100_000, ..CollectLimits::default() };
+        let mut collector = Collector::new(limits.clone());
+        let author = name("example.org");
+        for record in [small, large] {
+            for domain in 0..10 {
+                let policy = PublishedPolicy::new(name(&alloc::format!("d{domain}.example")), record.clone());
+                collector.add(&Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None));
+                assert!(collector.octets <= limits.octets_max, "{}", collector.octets);
+            }
+        }
+        // The first one that grew had room, the others keep the form that they had.
+        let grown =
+            collector.take_all().into_iter().map(|collected| collected.policy.record.policy == Some(Policy::Reject));
+        assert_eq!(grown.collect::<Vec<_>>(), [[true].as_slice(), &[false; 9]].concat());
+        assert_eq!(collector.octets, 0);
+    }
+
+    #[test]
+    fn a_report_has_at_least_one_record() {
+        let policy = PublishedPolicy::new(name("example.org"), dmarc::Record::new(Policy::None));
+        let author = name("example.org");
+        let message = Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None);
+        for octets_max in (0..3000).step_by(8) {
+            let mut collector = Collector::new(CollectLimits { octets_max, ..CollectLimits::default() });
+            let added = collector.add(&message);
+            assert!(matches!(added, Added::New | Added::Lost), "{octets_max}: {added:?}");
+            assert!(collector.take_all().iter().all(|collected| !collected.records.is_empty()), "{octets_max}");
+        }
+    }
+
+    #[test]
     fn the_signatures_that_say_most_come_first() {
-        let policy = PublishedPolicy::new(name("example.org"), Policy::None);
+        let policy = PublishedPolicy::new(name("example.org"), dmarc::Record::new(Policy::None));
         let author = name("a.example.org");
         let signatures = [
             signature("w.example", DkimResult::Fail, false),
@@ -489,7 +391,7 @@ mod tests {
         ];
         let limits = CollectLimits { signatures_max: 4, ..CollectLimits::default() };
         let mut collector = Collector::new(limits);
-        let message = Observation::new(&policy, [192, 0, 2, 1].into(), &author, Disposition::None);
+        let message = Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None);
         collector.add(&Observation { dkim: &signatures, ..message });
         let report = collector.take_all()[0].to_report(Metadata::default());
         let domains = report.records[0].dkim.iter().map(|result| &*result.domain).collect::<Vec<_>>();
@@ -502,9 +404,10 @@ mod tests {
         let mut collector = Collector::new(limits.clone());
         let author = name("example.org");
         for domain in 0..10 {
-            let policy = PublishedPolicy::new(name(&alloc::format!("d{domain}.example")), Policy::None);
+            let policy =
+                PublishedPolicy::new(name(&alloc::format!("d{domain}.example")), dmarc::Record::new(Policy::None));
             for client in 0..20 {
-                let message = Observation::new(&policy, [192, 0, 2, client].into(), &author, Disposition::None);
+                let message = Observation::new(&policy, [192, 0, 2, client].into(), &author, ActionDisposition::None);
                 let added = collector.add(&message);
                 let expected = match (domain, client) {
                     (3.., _) => Added::Lost,
@@ -519,11 +422,11 @@ mod tests {
 
         // Long texts count by their length, and the sum stays what it is whatever comes.
         let mut collector = Collector::new(CollectLimits { records_max: 1_000_000, ..limits });
-        let policy = PublishedPolicy::new(name("example.org"), Policy::None);
+        let policy = PublishedPolicy::new(name("example.org"), dmarc::Record::new(Policy::None));
         for number in 0..2000_u32 {
             let human_result = Some(alloc::format!("{number} {}", "x".repeat(5000)));
             let spf = SpfSeen { domain: author.clone(), result: SpfResult::Fail, human_result };
-            let message = Observation::new(&policy, [192, 0, 2, 1].into(), &author, Disposition::None);
+            let message = Observation::new(&policy, [192, 0, 2, 1].into(), &author, ActionDisposition::None);
             collector.add(&Observation { spf: Some(&spf), ..message });
         }
         assert!(collector.octets <= 100_000);

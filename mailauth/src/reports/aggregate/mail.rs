@@ -56,7 +56,7 @@ pub enum Attachment<'a> {
 }
 
 impl Attachment<'_> {
-    /// How many octets it has, for [`ReportUri::takes`](crate::reports::ReportUri::takes).
+    /// How many octets it has, for [`ReportMailbox::takes`](crate::dmarc::ReportMailbox::takes).
     pub const fn octets(&self) -> usize {
         match self {
             Attachment::Xml(xml) => xml.len(),

@@ -7,6 +7,7 @@
 mod collect;
 mod mail;
 mod name;
+mod observe;
 #[cfg(feature = "reports")]
 mod parse;
 #[cfg(feature = "reports")]
@@ -18,15 +19,19 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 
 pub use super::period::Period;
-pub use collect::{Added, CollectLimits, Collected, Collector, DkimSeen, Observation, PublishedPolicy, SpfSeen};
+pub use crate::dkim::DkimResult;
+pub use collect::{Added, CollectLimits, Collected, Collector};
 pub use mail::{AggregateMail, Attachment};
 pub use name::{Packing, ReportName};
+pub use observe::{DkimSeen, Observation, PublishedPolicy, SpfSeen};
 #[cfg(feature = "reports")]
 pub use parse::{ParseError, ParseLimits, Parsed};
 #[cfg(feature = "reports")]
 pub use read::{ReadError, ReadLimits};
 
-use super::words::words;
+use crate::dmarc::{AlignmentMode, Method, OverrideReason, Policy};
+use crate::spf;
+use crate::words::words;
 
 /// An aggregate report as a value: of one domain, one period, one receiver.
 ///
@@ -113,7 +118,7 @@ pub struct PolicyPublished {
     /// The domain at which the record was found.
     pub domain: String,
     /// How it was found. Not in RFC 7489.
-    pub discovery: Option<Discovery>,
+    pub discovery: Option<Method>,
     /// The policy for the domain.
     pub p: Option<Policy>,
     /// The policy for domains below it.
@@ -121,9 +126,9 @@ pub struct PolicyPublished {
     /// The policy for domains that do not exist. Not in RFC 7489.
     pub np: Option<Policy>,
     /// How close a DKIM domain must be to the author's.
-    pub adkim: Option<Alignment>,
+    pub adkim: Option<AlignmentMode>,
     /// How close an SPF domain must be to the author's.
-    pub aspf: Option<Alignment>,
+    pub aspf: Option<AlignmentMode>,
     /// The options for failure reports.
     pub fo: Option<String>,
     /// Whether the policy is only tried out. Not in RFC 7489.
@@ -155,21 +160,21 @@ pub struct Record {
 #[non_exhaustive]
 pub struct PolicyEvaluated {
     /// What was done with them.
-    pub disposition: Option<Disposition>,
+    pub disposition: Option<ActionDisposition>,
     /// Whether an aligned domain passed DKIM.
-    pub dkim: Option<DmarcResult>,
+    pub dkim_aligned: Option<bool>,
     /// Whether an aligned domain passed SPF.
-    pub spf: Option<DmarcResult>,
+    pub spf_aligned: Option<bool>,
     /// Why it was not what the policy says.
-    pub reasons: Vec<OverrideReason>,
+    pub reasons: Vec<Reason>,
 }
 
 /// Why something else was done than the policy says (RFC 9990 §3.1.6).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub struct OverrideReason {
+pub struct Reason {
     /// The kind of reason.
-    pub kind: Option<Override>,
+    pub kind: Option<OverrideReason>,
     /// Details for people.
     pub comment: Option<Text>,
 }
@@ -258,10 +263,10 @@ impl Record {
     }
 }
 
-impl OverrideReason {
+impl Reason {
     /// A reason, with details for people if there are any.
-    pub const fn new(kind: Override, comment: Option<Text>) -> Self {
-        OverrideReason { kind: Some(kind), comment }
+    pub const fn new(kind: OverrideReason, comment: Option<Text>) -> Self {
+        Reason { kind: Some(kind), comment }
     }
 }
 
@@ -273,20 +278,9 @@ impl Identifiers {
 }
 
 words! {
-    /// What a domain asks to be done with mail that fails (RFC 9989 §4.7).
-    pub enum Policy {
-        /// Nothing.
-        None = "none",
-        /// Treat it as suspicious.
-        Quarantine = "quarantine",
-        /// Refuse it.
-        Reject = "reject",
-    }
-}
-
-words! {
     /// What was done with a message.
-    pub enum Disposition {
+    #[non_exhaustive]
+    pub enum ActionDisposition {
         /// Nothing.
         None = "none",
         /// Nothing, as it passed under a policy that asks for more. Written as `none` in RFC 7489.
@@ -299,77 +293,8 @@ words! {
 }
 
 words! {
-    /// How close a domain must be to the author's.
-    pub enum Alignment {
-        /// The same organisation.
-        Relaxed = "r" | "relaxed",
-        /// The same domain.
-        Strict = "s" | "strict",
-    }
-}
-
-words! {
-    /// How a policy was found.
-    pub enum Discovery {
-        /// By the list of public suffixes (RFC 7489).
-        PublicSuffixList = "psl",
-        /// By walking up the tree (RFC 9989 §4.10).
-        TreeWalk = "treewalk",
-    }
-}
-
-words! {
-    /// Whether a mechanism passed with an aligned domain.
-    pub enum DmarcResult {
-        /// It did.
-        Pass = "pass",
-        /// It did not.
-        Fail = "fail",
-    }
-}
-
-words! {
-    /// The kinds of reasons for doing something else than the policy says.
-    pub enum Override {
-        /// A rule of the receiver.
-        LocalPolicy = "local_policy",
-        /// The message seems to have come by a mailing list.
-        MailingList = "mailing_list",
-        /// Something else.
-        Other = "other",
-        /// The policy is only tried out. Written as `other` in RFC 7489.
-        PolicyTestMode = "policy_test_mode",
-        /// The message came by a forwarder that the receiver trusts.
-        TrustedForwarder = "trusted_forwarder",
-        /// The message was forwarded. RFC 7489 alone; written as `other` in RFC 9990.
-        Forwarded = "forwarded",
-        /// The message was not in the share that the policy is for. RFC 7489 alone; written as `other` in RFC 9990.
-        SampledOut = "sampled_out",
-    }
-}
-
-words! {
-    /// Results of DKIM (RFC 8601 §2.7.1).
-    pub enum DkimResult {
-        /// The message is not signed.
-        None = "none",
-        /// The signature is right.
-        Pass = "pass",
-        /// The signature is wrong.
-        Fail = "fail",
-        /// The signature is right, and not acceptable.
-        Policy = "policy",
-        /// The signature could not be worked on.
-        Neutral = "neutral",
-        /// A passing error.
-        TempError = "temperror",
-        /// A lasting error.
-        PermError = "permerror",
-    }
-}
-
-words! {
-    /// Results of SPF (RFC 8601 §2.7.2).
+    /// Results of SPF as reports have them (RFC 8601 §2.7.2): those of [`spf::SpfResult`], and one that is no result of a check.
+    #[non_exhaustive]
     pub enum SpfResult {
         /// The domain has no record.
         None = "none",
@@ -392,10 +317,25 @@ words! {
 
 words! {
     /// Where the domain that SPF checked came from.
+    #[non_exhaustive]
     pub enum SpfScope {
         /// MAIL FROM.
         MailFrom = "mfrom" | "mailfrom",
         /// HELO. RFC 7489 alone.
         Helo = "helo",
+    }
+}
+
+impl From<spf::SpfResult> for SpfResult {
+    fn from(result: spf::SpfResult) -> Self {
+        match result {
+            spf::SpfResult::None => SpfResult::None,
+            spf::SpfResult::Neutral => SpfResult::Neutral,
+            spf::SpfResult::Pass => SpfResult::Pass,
+            spf::SpfResult::Fail => SpfResult::Fail,
+            spf::SpfResult::SoftFail => SpfResult::SoftFail,
+            spf::SpfResult::TempError => SpfResult::TempError,
+            spf::SpfResult::PermError => SpfResult::PermError,
+        }
     }
 }

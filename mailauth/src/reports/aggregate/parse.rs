@@ -14,10 +14,10 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::write::NAMESPACE;
 use super::{
-    Alignment, Dialect, Discovery, DkimAuthResult, DkimResult, DmarcResult, Identifiers, Metadata, Override,
-    OverrideReason, Period, Policy, PolicyEvaluated, PolicyPublished, Record, Report, SpfAuthResult, SpfResult,
-    SpfScope, Text,
+    ActionDisposition, Dialect, DkimAuthResult, DkimResult, Identifiers, Metadata, Period, PolicyEvaluated,
+    PolicyPublished, Reason, Record, Report, SpfAuthResult, SpfResult, SpfScope, Text,
 };
+use crate::dmarc::{AlignmentMode, Method, OverrideReason, Policy};
 use crate::reports::fault::{FaultKind, Faults};
 
 /// What is read of a document at most. Its length is limited when it is [unpacked](crate::reports::unpack).
@@ -236,7 +236,7 @@ struct RecordDraft {
     envelope_to: Option<String>,
     dkim: Vec<DkimAuthResult>,
     spf: Vec<SpfAuthResult>,
-    reason_kind: Option<Override>,
+    reason_kind: Option<OverrideReason>,
     reason_comment: Option<Text>,
     result_domain: Option<String>,
     dkim_draft: DkimAuthResult,
@@ -387,7 +387,7 @@ impl<'l> Builder<'l> {
             Node::Record => self.end_record()?,
             Node::Reason => {
                 let draft = &mut self.record;
-                let reason = OverrideReason { kind: draft.reason_kind.take(), comment: draft.reason_comment.take() };
+                let reason = Reason { kind: draft.reason_kind.take(), comment: draft.reason_comment.take() };
                 // Some write the element always, and nothing into it.
                 if reason.kind.is_some() || reason.comment.as_ref().is_some_and(|comment| !comment.text.is_empty()) {
                     push(&mut self.faults, "reason", &mut draft.evaluated.reasons, reason, limits.reasons_max);
@@ -444,7 +444,7 @@ impl<'l> Builder<'l> {
             (Node::DateRange, "end") => once(faults, name, &mut self.end, value.parse().ok()),
             (Node::Policy, "domain") => once(faults, name, &mut self.domain, owned().filter(|text| !text.is_empty())),
             (Node::Policy, "discovery_method") => {
-                once(faults, name, &mut policy.discovery, Discovery::from_word(value));
+                once(faults, name, &mut policy.discovery, Method::from_word(value));
             }
             (Node::Policy, "p") => once(faults, name, &mut policy.p, Policy::from_word(value)),
             // The defaults of these are often written as nothing.
@@ -453,8 +453,8 @@ impl<'l> Builder<'l> {
             (Node::Policy, "np") if value.is_empty() => {}
             (Node::Policy, "np") => once(faults, name, &mut policy.np, Policy::from_word(value)),
             (Node::Policy, "fo") => once(faults, name, &mut policy.fo, owned()),
-            (Node::Policy, "adkim") => once(faults, name, &mut policy.adkim, Alignment::from_word(value)),
-            (Node::Policy, "aspf") => once(faults, name, &mut policy.aspf, Alignment::from_word(value)),
+            (Node::Policy, "adkim") => once(faults, name, &mut policy.adkim, parse_alignment(value)),
+            (Node::Policy, "aspf") => once(faults, name, &mut policy.aspf, parse_alignment(value)),
             (Node::Policy, "testing") => {
                 let testing = match value {
                     "y" | "Y" => Some(true),
@@ -469,12 +469,16 @@ impl<'l> Builder<'l> {
             (Node::Row, "source_ip") => once(faults, name, &mut record.source_ip, value.parse().ok()),
             (Node::Row, "count") => once(faults, name, &mut record.count, value.parse().ok()),
             (Node::Evaluated, "disposition") => {
-                once(faults, name, &mut record.evaluated.disposition, super::Disposition::from_word(value));
+                once(faults, name, &mut record.evaluated.disposition, ActionDisposition::from_word(value));
             }
-            (Node::Evaluated, "dkim") => once(faults, name, &mut record.evaluated.dkim, DmarcResult::from_word(value)),
-            (Node::Evaluated, "spf") => once(faults, name, &mut record.evaluated.spf, DmarcResult::from_word(value)),
+            (Node::Evaluated, "dkim") => {
+                once(faults, name, &mut record.evaluated.dkim_aligned, parse_pass_or_fail(value));
+            }
+            (Node::Evaluated, "spf") => {
+                once(faults, name, &mut record.evaluated.spf_aligned, parse_pass_or_fail(value));
+            }
             (Node::Reason, "type") if value.is_empty() => faults.note("type", FaultKind::Missing),
-            (Node::Reason, "type") => once(faults, name, &mut record.reason_kind, Override::from_word(value)),
+            (Node::Reason, "type") => once(faults, name, &mut record.reason_kind, OverrideReason::from_word(value)),
             (Node::Reason, "comment") => once(faults, name, &mut record.reason_comment, spoken()),
             (Node::Identifiers, "header_from") => once(faults, name, &mut record.header_from, owned()),
             (Node::Identifiers, "envelope_from") => once(faults, name, &mut record.envelope_from, owned()),
@@ -548,6 +552,20 @@ impl<'l> Builder<'l> {
         let has_new_elements = policy.discovery.is_some() || policy.testing.is_some() || metadata.generator.is_some();
         let dialect = if self.is_rfc9990 || has_new_elements { Dialect::Rfc9990 } else { Dialect::Rfc7489 };
         Ok(Parsed { report: Report { dialect, metadata, policy, records }, faults })
+    }
+}
+
+fn parse_pass_or_fail(value: &str) -> Option<bool> {
+    let is_pass = value.eq_ignore_ascii_case("pass");
+    (is_pass || value.eq_ignore_ascii_case("fail")).then_some(is_pass)
+}
+
+/// Some spell the modes out.
+fn parse_alignment(value: &str) -> Option<AlignmentMode> {
+    match value {
+        _ if value.eq_ignore_ascii_case("relaxed") => Some(AlignmentMode::Relaxed),
+        _ if value.eq_ignore_ascii_case("strict") => Some(AlignmentMode::Strict),
+        value => AlignmentMode::from_word(value),
     }
 }
 

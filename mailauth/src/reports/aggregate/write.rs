@@ -4,9 +4,10 @@ use alloc::string::{String, ToString};
 use core::fmt::Display;
 
 use super::{
-    Dialect, Disposition, DkimAuthResult, Metadata, Override, PolicyPublished, Record, Report, SpfAuthResult, SpfScope,
+    ActionDisposition, Dialect, DkimAuthResult, Metadata, PolicyPublished, Record, Report, SpfAuthResult, SpfScope,
     Text,
 };
+use crate::dmarc::OverrideReason;
 
 /// RFC 9990 §6.1
 pub(super) const NAMESPACE: &str = "urn:ietf:params:xml:ns:dmarc-2.0";
@@ -85,12 +86,12 @@ fn write_record(xml: &mut Xml, record: &Record) {
             xml.optional(
                 "disposition",
                 evaluated.disposition.map(|disposition| match (dialect, disposition) {
-                    (Dialect::Rfc7489, Disposition::Pass) => Disposition::None,
+                    (Dialect::Rfc7489, ActionDisposition::Pass) => ActionDisposition::None,
                     (_, disposition) => disposition,
                 }),
             );
-            xml.optional("dkim", evaluated.dkim);
-            xml.optional("spf", evaluated.spf);
+            xml.optional("dkim", evaluated.dkim_aligned.map(pass_or_fail));
+            xml.optional("spf", evaluated.spf_aligned.map(pass_or_fail));
             for reason in &evaluated.reasons {
                 xml.element("reason", None, |xml| {
                     xml.optional("type", reason.kind.map(|kind| in_dialect(dialect, kind)));
@@ -142,10 +143,14 @@ fn write_spf(xml: &mut Xml, result: &SpfAuthResult) {
     }
 }
 
-fn in_dialect(dialect: Dialect, kind: Override) -> Override {
+const fn pass_or_fail(is_aligned: bool) -> &'static str {
+    if is_aligned { "pass" } else { "fail" }
+}
+
+const fn in_dialect(dialect: Dialect, kind: OverrideReason) -> OverrideReason {
     match (dialect, kind) {
-        (Dialect::Rfc9990, Override::Forwarded | Override::SampledOut)
-        | (Dialect::Rfc7489, Override::PolicyTestMode) => Override::Other,
+        (Dialect::Rfc9990, OverrideReason::Forwarded | OverrideReason::SampledOut)
+        | (Dialect::Rfc7489, OverrideReason::PolicyTestMode) => OverrideReason::Other,
         (_, kind) => kind,
     }
 }

@@ -4,6 +4,8 @@ use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use pillarbox_core::address::Address;
 use pillarbox_core::header::{self, Fields};
 use pillarbox_core::{Random, WallTime};
@@ -87,13 +89,14 @@ impl<'a> FailureMail<'a> {
     /// spaces, so that the mail can be sent; a field of its header that no line can hold is left out.
     pub fn write(&self, random: &mut dyn Random) -> Vec<u8> {
         let feedback = self.redactor.map_or(Cow::Borrowed(self.feedback), |r| Cow::Owned(r.feedback(self.feedback)));
+        let fields = feedback.to_text();
         let part = self.original_part();
         let mut mail = MailWriter::new(random);
         mail.addresses("From", &[self.from]);
         mail.addresses("To", &[self.to]);
         mail.field("Date", self.date);
         // RFC 5965 §2 (f)
-        mail.field("Subject", alloc::format!("FW: {}", subject(&part.octets)));
+        mail.field("Subject", alloc::format!("FW: {}", encoded_words(&subject(&part.octets))));
         mail.field("Message-ID", alloc::format!("<{}>", self.message_id));
         // RFC 3834 §5: nobody shall answer it.
         mail.field("Auto-Submitted", "auto-generated");
@@ -101,25 +104,25 @@ impl<'a> FailureMail<'a> {
         let boundary = mail.boundary().to_string();
         let kind = "multipart/report; report-type=feedback-report";
         mail.field("Content-Type", alloc::format!("{kind}; boundary=\"{boundary}\""));
-        if !part.octets.is_ascii() {
+        // RFC 2045 §6.4: as what it holds.
+        if !(fields.is_ascii() && part.octets.is_ascii()) {
             mail.field("Content-Transfer-Encoding", "8bit");
         }
         mail.end_header();
 
         mail.begin_part();
-        mail.field("Content-Type", "text/plain; charset=utf-8");
-        mail.field("Content-Transfer-Encoding", "8bit");
+        mail.field("Content-Type", "text/plain; charset=us-ascii");
         mail.end_header();
         mail.lines(&people(&feedback));
 
-        let feedback = feedback.to_text();
         mail.begin_part();
         mail.field("Content-Type", "message/feedback-report");
-        if !feedback.is_ascii() {
+        // Deviates from RFC 5965 §7.1, which has 7bit only: because addresses may be in UTF-8 since (RFC 6531).
+        if !fields.is_ascii() {
             mail.field("Content-Transfer-Encoding", "8bit");
         }
         mail.end_header();
-        mail.octets(feedback.as_bytes());
+        mail.octets(fields.as_bytes());
 
         mail.begin_part();
         mail.field("Content-Type", part.media_type);
@@ -142,14 +145,14 @@ impl<'a> FailureMail<'a> {
         let header = header::split(self.original).0;
         let mut fields = Vec::new();
         for field in Fields::new(header) {
-            if fields.len() + field.raw.len() > HEADER_MAX {
+            let raw = self.redactor.map_or(Cow::Borrowed(field.raw), |redactor| Cow::Owned(redactor.header(field.raw)));
+            if fields.len() + raw.len() > HEADER_MAX {
                 break;
             }
-            if lines_fit(field.raw) {
-                fields.extend_from_slice(field.raw);
+            if lines_fit(&raw) {
+                fields.extend_from_slice(&raw);
             }
         }
-        let fields = self.redactor.map_or(fields.clone(), |redactor| redactor.header(&fields));
         // RFC 6533 §4.3
         OriginalPart::new(sendable(&fields), ["text/rfc822-headers", "message/global-headers"])
     }
@@ -202,10 +205,31 @@ fn subject(message: &[u8]) -> String {
             error.into_bytes().iter().map(|octet| if octet.is_ascii() { char::from(*octet) } else { '?' }).collect()
         }
     };
+    // What a field would show as spaces an encoded word would hide.
+    let value = value.replace(char::is_control, " ");
     let value = value.trim();
     let end = (0..=SUBJECT_MAX.min(value.len())).rev().find(|end| value.is_char_boundary(*end)).unwrap_or(0);
     if value.is_empty() { "(no subject)".into() } else { value[..end].into() }
 }
+
+/// Text that a header in ASCII can hold (RFC 2047 §4.1), in words that a line can hold. The server that takes the mail need
+/// not know SMTPUTF8 for a stranger's subject.
+fn encoded_words(text: &str) -> String {
+    if text.is_ascii() {
+        return text.into();
+    }
+    let mut words = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = (1..=WORD_OCTETS.min(rest.len())).rev().find(|end| rest.is_char_boundary(*end)).unwrap_or(rest.len());
+        words.push(alloc::format!("=?utf-8?B?{}?=", STANDARD.encode(&rest[..end])));
+        rest = &rest[end..];
+    }
+    words.join(" ")
+}
+
+/// RFC 2047 §2: an encoded word has at most 75 characters.
+const WORD_OCTETS: usize = 45;
 
 /// The part for people.
 fn people(feedback: &Feedback) -> String {
@@ -261,6 +285,47 @@ mod tests {
         assert!(write("Subject: \u{e9}\r\n\r\n".as_bytes(), Include::Header).contains("message/global-headers\r\n"));
         assert!(write(b"Subject: x\r\n\r\n\xff", all).contains("message/rfc822\r\nContent-Transfer-Encoding: 8bit"));
         assert!(write(b"", Include::Header).contains("Subject: FW: (no subject)\r\n"));
+    }
+
+    /// RFC 2045 §6.4: what holds 8bit is 8bit itself; RFC 2047: a header in UTF-8 would need a server that takes one.
+    #[test]
+    fn encodings_are_told_and_the_header_is_ascii() {
+        let mail = |original: &str, include| write(original.as_bytes(), include);
+        let parts = |text: &str| text.matches("\r\nContent-Transfer-Encoding: 8bit\r\n").count();
+        assert_eq!(parts(&mail("Subject: x\r\n\r\n", Include::Header)), 0);
+        assert_eq!(parts(&mail("Subject: \u{e9}\r\n\r\n", Include::Header)), 2);
+        let subject = "\u{e9}\u{20ac}".repeat(60);
+        let text = mail(&alloc::format!("Subject: {subject}\r\n\r\n"), Include::Header);
+        let header = text.split("\r\n\r\n").next().unwrap();
+        assert!(header.is_ascii(), "{header}");
+        let words =
+            header.split_ascii_whitespace().filter_map(|word| word.strip_prefix("=?utf-8?B?")?.strip_suffix("?="));
+        let decoded = words.flat_map(|word| STANDARD.decode(word).unwrap()).collect::<Vec<_>>();
+        let decoded = String::from_utf8(decoded).unwrap();
+        assert!(subject.starts_with(&decoded) && decoded.len() > SUBJECT_MAX - 4, "{decoded}");
+        let text = mail("Subject: \u{e9}\0\u{1b}x\r\n\r\n", Include::Header);
+        assert!(text.contains(&alloc::format!("=?utf-8?B?{}?=\r\n", STANDARD.encode("\u{e9}  x"))), "{text}");
+
+        let mut feedback = Feedback::auth_failure(AuthFailure::Dmarc, "Test/1");
+        feedback.dkim_identity = Some("j\u{f6}e@example.org".into());
+        let (from, to) = (Address::parse("a@mx.example").unwrap(), Address::parse("b@example.org").unwrap());
+        let mail = FailureMail::new(&feedback, b"Subject: x\r\n\r\n", &from, &to, WallTime::new(0, 0), "1@mx.example");
+        assert_eq!(parts(&String::from_utf8(mail.write(&mut SeededRandom::new(5))).unwrap()), 2);
+    }
+
+    /// What stands for a name may be longer than the name.
+    #[cfg(feature = "ring")]
+    #[test]
+    fn redaction_makes_no_line_too_long() {
+        let original = alloc::format!("To: {}x@y\r\nSubject: kept\r\n\r\n", "a@b,".repeat(240));
+        assert!(lines_fit(original.as_bytes()));
+        let feedback = Feedback::auth_failure(AuthFailure::Dmarc, "Test/1");
+        let (from, to) = (Address::parse("a@mx.example").unwrap(), Address::parse("b@example.org").unwrap());
+        let redactor = Redactor::new(&crate::RingCrypto, pillarbox_core::Secret::from(&b"key"[..]));
+        let mail = FailureMail::new(&feedback, original.as_bytes(), &from, &to, WallTime::new(0, 0), "1@mx.example");
+        let octets = FailureMail { redactor: Some(&redactor), ..mail }.write(&mut SeededRandom::new(5));
+        assert!(lines_fit(&octets));
+        assert!(String::from_utf8(octets).unwrap().contains("\r\n\r\nSubject: kept\r\n"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Failure reports: what was wrong with one message (RFC 9991, RFC 6591), in the format for abuse reports (RFC 5965).
 //!
 //! A report has three parts: text for people, fields for machines ([`Feedback`]), and the message or its header. Before
-//! any is sent the receiver asks [`FailureOptions`](super::FailureOptions) whether it is due,
+//! any is sent the receiver asks [`FailedMessage`](super::FailedMessage) whether it is due,
 //! [`VerifyDestinations`](super::VerifyDestinations) whether it is wanted and [`RateLimit`](super::RateLimit) whether it is one
 //! too many, and takes the names of people out of it with a [`Redactor`].
 
@@ -26,7 +26,7 @@ pub use mail::{FailureMail, Include};
 pub use read::{FailureReadError, FailureReport, Original};
 pub use redact::Redactor;
 
-use super::words::words;
+use crate::words::words;
 
 /// The part of a report that is made for machines: `message/feedback-report` (RFC 5965 §3, RFC 6591 §3.2, RFC 9991 §4).
 ///
@@ -176,6 +176,7 @@ impl Feedback {
 
 words! {
     /// What a report is about: the registered types.
+    #[non_exhaustive]
     pub enum FeedbackType {
         /// Mail that is not wanted.
         Abuse = "abuse",
@@ -194,6 +195,7 @@ words! {
 
 words! {
     /// Which check of authentication failed (RFC 6591 §3.3, RFC 9991 §4).
+    #[non_exhaustive]
     pub enum AuthFailure {
         /// The practices of the author's domain; historic.
         Adsp = "adsp",
@@ -212,6 +214,7 @@ words! {
 
 words! {
     /// What became of a message (RFC 6591 §3.2.2).
+    #[non_exhaustive]
     pub enum DeliveryResult {
         /// It was delivered somewhere.
         Delivered = "delivered",

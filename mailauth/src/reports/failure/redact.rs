@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -55,18 +56,18 @@ impl<'c> Redactor<'c> {
     /// A text in which each local part before an `@` is replaced. Linear in its length.
     pub fn text(&self, text: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(text.len());
-        let mut copied = 0;
+        let (mut copied, mut from) = (0, 0);
+        let mut quotes = Quotes::default();
         for at in memchr::memchr_iter(b'@', text) {
-            let start = local_start(text, copied, at);
-            let is_address = start < at
-                && text
-                    .get(at + 1)
-                    .is_some_and(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'[' | 0x80..));
-            if is_address {
-                out.extend_from_slice(&text[copied..start]);
-                out.extend_from_slice(self.local_part(&meaning(&text[start..at])).as_bytes());
-                copied = at;
+            quotes.read(text, at);
+            let local = local_part(text, from, at, &quotes);
+            if !local.is_empty() && is_domain(&text[at + 1..]) {
+                out.extend_from_slice(&text[copied..local.start]);
+                out.extend_from_slice(self.local_part(&meaning(&text[local.clone()])).as_bytes());
+                copied = local.end;
             }
+            // A quoted string that an address was found in may go on behind it.
+            from = at + 1;
         }
         out.extend_from_slice(&text[copied..]);
         out
@@ -118,23 +119,76 @@ impl<'c> Redactor<'c> {
     }
 }
 
-/// Where the local part before an `@` begins, not before `from`; `at` if there is none.
-fn local_start(text: &[u8], from: usize, at: usize) -> usize {
-    let before = &text[from..at];
-    if before.last() == Some(&b'"') {
-        let open = before[..before.len() - 1].iter().rposition(|octet| *octet == b'"');
-        return open.map_or(at, |open| from + open);
+/// The quotes in a text that are not behind a backslash, as far as it was read: the last two.
+#[derive(Default)]
+struct Quotes {
+    read: usize,
+    is_escaped: bool,
+    last: [Option<usize>; 2],
+}
+
+impl Quotes {
+    /// Reads on to an octet that is neither a quote nor a backslash.
+    fn read(&mut self, text: &[u8], to: usize) {
+        for (at, octet) in text.iter().enumerate().take(to).skip(self.read) {
+            match octet {
+                b'\\' => self.is_escaped = !self.is_escaped,
+                b'"' if !self.is_escaped => self.last = [self.last[1], Some(at)],
+                _ => self.is_escaped = false,
+            }
+        }
+        (self.read, self.is_escaped) = (to, false);
     }
-    // RFC 5322 §3.2.3, with dots and what is beyond ASCII; the `=` of a tag is none of it, though atoms may hold it.
+
+    /// Where the quoted string begins that ends with the last octet before `end`.
+    fn start_of_string(&self, end: usize) -> Option<usize> {
+        match self.last {
+            [open, Some(close)] if close + 1 == end => open,
+            _ => None,
+        }
+    }
+}
+
+/// The local part before an `@`, not before `from`; empty if there is none. Rather too much than too little.
+fn local_part(text: &[u8], from: usize, at: usize, quotes: &Quotes) -> Range<usize> {
+    let end = skip_back(text, from, at);
+    if let Some(open) = quotes.start_of_string(end).filter(|open| *open >= from) {
+        return open..end;
+    }
+    // RFC 5322 §3.2.3, with dots, what is beyond ASCII, and quotes that belong to no string; the `=` of a tag is none of it,
+    // though atoms may hold it.
     let is_local = |octet: &u8| {
-        octet.is_ascii_alphanumeric() || b".!#$%&'*+-/?^_`{|}~".contains(octet) || matches!(octet, 0x80.. | b'=')
+        octet.is_ascii_alphanumeric() || b".!#$%&'*+-/?^_`{|}~\"\\".contains(octet) || matches!(octet, 0x80.. | b'=')
     };
-    let start = before.iter().rposition(|octet| !is_local(octet)).map_or(from, |last| from + last + 1);
+    let start = text[from..end].iter().rposition(|octet| !is_local(octet)).map_or(from, |last| from + last + 1);
     // `header.i=joe@example.org`: the name of the property is not part of the address.
-    match text[start..at].iter().position(|octet| *octet == b'=') {
-        Some(equals) if PROPERTIES.contains(&&text[start..start + equals]) => start + equals + 1,
-        _ => start,
+    match text[start..end].iter().position(|octet| *octet == b'=') {
+        Some(equals) if PROPERTIES.contains(&&text[start..start + equals]) => start + equals + 1..end,
+        _ => start..end,
     }
+}
+
+/// The end of what stands before white space and comments.
+fn skip_back(text: &[u8], from: usize, at: usize) -> usize {
+    let mut end = at;
+    let mut depth = 0_usize;
+    while let Some(octet) = text[from..end].last() {
+        match octet {
+            b')' => depth += 1,
+            b'(' if depth > 0 => depth -= 1,
+            b' ' | b'\t' | b'\r' | b'\n' => {}
+            _ if depth > 0 => {}
+            _ => break,
+        }
+        end -= 1;
+    }
+    end
+}
+
+/// Whether a domain may begin here, behind white space or a comment.
+fn is_domain(text: &[u8]) -> bool {
+    let first = text.iter().find(|octet| !matches!(octet, b' ' | b'\t' | b'\r' | b'\n'));
+    first.is_some_and(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'[' | b'(' | 0x80..))
 }
 
 /// What stands before an address in DKIM-Signature, Received-SPF and Authentication-Results.
@@ -175,14 +229,27 @@ mod tests {
             ("i=@example.org", "i=@example.org"),
             ("smtp.mailfrom=joe@example.org", "smtp.mailfrom=***@example.org"),
             ("mailto:joe@example.org?x", "mailto:***@example.org?x"),
-            ("a @ b, @c, joe@", "a @ b, @c, joe@"),
+            ("joe @\r\n example.org", "*** @\r\n example.org"),
+            ("joe(a (b) c) @(d)example.org", "***(a (b) c) @(d)example.org"),
+            ("a, @c, joe@", "a, @c, joe@"),
             ("", ""),
         ] {
             assert_eq!(redacted(text), expected);
         }
         // What a forwarder wrote into a local part goes with it.
         assert!(!redacted("<bounces+1-joe=example.org@example.net>").contains("joe"));
-        assert!(!redacted("\"joe (x) y\"@example.net").contains("joe"));
+        for text in [
+            "\"joe (x) y\"@example.net",
+            "\"joe \\\"x\\\" y\"@example.net",
+            "\"\\\"joe\\\"\"@example.net",
+            "\"joe\\\\\"@example.net",
+            "\"joe@x\"@example.net",
+            "\"joe\".y@example.net",
+            "joe\"@example.net",
+            "joe\\\"@example.net",
+        ] {
+            assert!(!redacted(text).contains("joe"), "{text}: {}", redacted(text));
+        }
         assert!(!redacted("j\u{f6}e@example.net").contains('\u{f6}'));
     }
 
@@ -211,7 +278,7 @@ mod tests {
     #[test]
     fn long_rows_of_marks_cost_linear_time() {
         // Each would look back to the start if what is done were forgotten.
-        for unit in ["\"@a", "@", "x@", "\"", "=@a"] {
+        for unit in ["\"@a", "@", "x@", "\"", "=@a", "\\\"@ ", "\\", "(@a", ")@a", " @", "@ ", "x\"@ "] {
             let text = unit.repeat(200_000);
             assert!(redactor().text(text.as_bytes()).len() >= text.len() / 3);
         }
