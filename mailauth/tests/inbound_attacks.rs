@@ -14,7 +14,7 @@ mod messages;
 use std::sync::Arc;
 
 use keys::{ed25519, record, sign_with_tags};
-use messages::{Streamed, in_all_ways, suite_json, text};
+use messages::{Streamed, in_all_ways, suite_json as suite, suite_text as text};
 use pillarbox_auth::RingCrypto;
 use pillarbox_auth::arc::ArcResult;
 use pillarbox_auth::authres::AuthenticationResults;
@@ -194,7 +194,7 @@ fn check_methods(id: u64, verdicts: &Verdicts, names: &[String]) {
 
 #[test]
 fn no_attack_gets_through() {
-    let Some(suite) = suite_json("attacks/composition.json") else { return };
+    let Some(suite) = suite("attacks/composition.json") else { return };
     let cases = suite["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 35);
     let (mut at_mail, mut refused, mut taken) = (0, 0, Vec::new());

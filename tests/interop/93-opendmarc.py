@@ -2,6 +2,8 @@ import collections
 import re
 import sys
 
+import authres
+
 import auth
 import milter
 
@@ -100,6 +102,13 @@ def compare():
             helo="mail.elsewhere.example")
         ours = found["dmarc"]
         table.row(f"{name}: we", case.expected, (ours["result"], ours["applied_policy"] or "none"))
+        # A library for the field reads what we say in it.
+        field = "Authentication-Results: " + found["authentication_results"].removeprefix("Authentication-Results:").strip()
+        read = authres.AuthenticationResultsHeader.parse(field)
+        # SPF stands there twice, for MAIL FROM and behind it for HELO.
+        methods = {result.method: result.result for result in reversed(read.results)}
+        said = {"spf": found["spf"]["result"], "dmarc": ours["result"], "dkim": found["dkim"][0]["result"] if case.signer else "none"}
+        table.row(f"{name}: authres", said, {method: methods.get(method, "none") for method in said})
         # What we say of SPF and DKIM alone.
         results = found["authentication_results"]
         results = ";".join(part for part in results.split(";") if "dmarc=" not in part and "arc=" not in part)

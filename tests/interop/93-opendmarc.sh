@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# DMARC against opendmarc, which reads what we say of SPF and DKIM in Authentication-Results and comes to a verdict of its own.
+# DMARC against opendmarc, which reads what we say of SPF and DKIM in Authentication-Results and comes to a verdict of its own;
+# authres reads the field, too.
 source "$(dirname "$0")/auth.sh"
 "$python" "$here/93-opendmarc.py" zone
 serve_zones

@@ -2,6 +2,8 @@
 
 use alloc::borrow::Cow;
 
+use pillarbox_core::Secret;
+
 use super::append::before_announcement;
 use super::reply::{End, Verdict};
 use super::session::{Doing, Next, Standing};
@@ -129,7 +131,9 @@ impl ServerSession {
     fn run<'b>(&mut self, command: Command<'b>) -> Served<'b> {
         match command {
             Command::Append => Err(End::bad("APPEND needs a message as a literal")),
-            Command::Authenticate { mechanism, initial_response } => self.authenticate(mechanism, initial_response),
+            Command::Authenticate { mechanism, initial_response } => {
+                self.authenticate(mechanism, initial_response.map(Secret::into_exposed))
+            }
             Command::Capability => self.capability(),
             // RFC 9051 Appendix E, 17
             Command::Check if self.enabled.rev2 => Err(End::bad("There is no CHECK in IMAP4rev2")),
@@ -149,7 +153,7 @@ impl ServerSession {
             // RFC 9051 Appendix E, 19
             Command::List(list) if list.lsub && self.enabled.rev2 => Err(End::bad("There is no LSUB in IMAP4rev2")),
             Command::List(list) => self.list(list),
-            Command::Login { user, password } => self.login(&user, &password),
+            Command::Login { user, password } => self.login(&user, password.expose()),
             Command::Logout => self.logout(),
             Command::Move { set, mailbox, uid } => self.move_messages(&set, &mailbox, uid),
             Command::Namespace => self.namespace(),

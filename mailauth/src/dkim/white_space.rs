@@ -81,7 +81,7 @@ fn mask(found: &[u8; BLOCK]) -> u64 {
 
 /// Puts a body together without the white space that the relaxed form leaves out, block by block.
 pub(super) struct Compactor {
-    buffer: [u8; BUFFER],
+    buffer: [u8; BUFFER + BLOCK],
     len: usize,
     /// Whether there are tabs in the buffer, which are to become spaces.
     tabs: bool,
@@ -90,14 +90,14 @@ pub(super) struct Compactor {
 /// So that a hash is not called for little, and all of it stays in the first cache.
 const BUFFER: usize = 2048;
 /// Octets that are copied at once, whether they are wanted or not: to copy what is not wanted takes less time than to ask.
-const COPY: usize = 32;
+const WORD: usize = 16;
 
 impl Compactor {
     /// Octets that must be there to take a block: those behind it decide about its end.
-    pub(super) const WINDOW: usize = BLOCK + COPY;
+    pub(super) const WINDOW: usize = 2 * BLOCK - WORD;
 
     pub(super) const fn new() -> Self {
-        Compactor { buffer: [0; BUFFER], len: 0, tabs: false }
+        Compactor { buffer: [0; BUFFER + BLOCK], len: 0, tabs: false }
     }
 
     /// Takes the block at the front. Whether it had anything to change.
@@ -118,9 +118,12 @@ impl Compactor {
             // 64 where there is none: at the end of the block.
             let to = edges.trailing_zeros() as usize;
             edges &= edges.wrapping_sub(1);
-            self.buffer[len..][..COPY].copy_from_slice(&window[from..][..COPY]);
-            if to - from > COPY {
-                self.buffer[len + COPY..][..COPY].copy_from_slice(&window[from + COPY..][..COPY]);
+            // The block fits, so that this changes nothing: but the compiler sees it, too, and does not check.
+            let place = len % BUFFER;
+            self.buffer[place..place + WORD].copy_from_slice(&window[from..from + WORD]);
+            if to - from > WORD {
+                let (from, place) = (from + WORD, place + WORD);
+                self.buffer[place..place + BLOCK - WORD].copy_from_slice(&window[from..from + BLOCK - WORD]);
             }
             len += to - from;
         }
@@ -140,7 +143,7 @@ impl Compactor {
 
     /// Whether another block may not fit.
     pub(super) const fn is_full(&self) -> bool {
-        self.len > BUFFER - BLOCK - COPY
+        self.len > BUFFER - BLOCK
     }
 
     /// What was put together since it was cleared.

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use pillarbox_core::dns::{self, DnsMachine, DnsStep, FixedZone, Record};
 use pillarbox_core::{Random as _, SeededRandom};
-pub(crate) use shared::{path as suite, suite as suite_json, text};
+pub(crate) use shared::{path as suite, suite as suite_json, text as suite_text};
 
 pub(crate) fn read(folder: &Path, file: &str) -> Vec<u8> {
     let path = folder.join(file);

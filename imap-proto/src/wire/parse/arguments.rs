@@ -8,6 +8,7 @@ use nom::bytes::complete::{tag_no_case, take_while1};
 use nom::character::complete::char;
 use nom::combinator::{map, map_opt, opt, recognize, value};
 use nom::sequence::{preceded, separated_pair};
+use pillarbox_core::Secret;
 
 use super::modifier::modifiers;
 use super::token::{astring, atom, list_of, nstring, sequence_set, sp, spaced, string};
@@ -67,14 +68,15 @@ pub(crate) fn rename(input: &[u8]) -> Parsed<'_, Command<'_>> {
 /// `login = "LOGIN" SP userid SP password`
 pub(crate) fn login(input: &[u8]) -> Parsed<'_, Command<'_>> {
     let both = preceded(sp, separated_pair(astring, sp, astring));
-    map(both, |(user, password)| Command::Login { user, password }).parse(input)
+    map(both, |(user, password)| Command::Login { user, password: Secret::new(password) }).parse(input)
 }
 
 /// `authenticate = "AUTHENTICATE" SP auth-type [SP initial-resp]` (RFC 4959 §7)
 pub(crate) fn authenticate(input: &[u8]) -> Parsed<'_, Command<'_>> {
     let response = preceded(sp, take_while1(|b: u8| b.is_ascii_graphic()));
     let both = (preceded(sp, atom), opt(response));
-    map(both, |(mechanism, initial_response)| Command::Authenticate { mechanism, initial_response }).parse(input)
+    map(both, |(mechanism, initial)| Command::Authenticate { mechanism, initial_response: initial.map(Secret::new) })
+        .parse(input)
 }
 
 /// `select = "SELECT" SP mailbox [select-params]` (RFC 4466 §2.1)

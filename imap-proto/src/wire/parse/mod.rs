@@ -15,6 +15,7 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use nom::IResult;
+use pillarbox_core::Secret;
 
 use crate::server::{FetchItem, FlagChange, StatusItem};
 use crate::types::{Flags, SequenceSet, SpecialUse};
@@ -32,8 +33,8 @@ pub(crate) use store::{copy, move_messages, store};
 /// What a parser gives: the rest and the value, or an error. Which error it was is of no use to a client.
 pub(crate) type Parsed<'b, T> = IResult<&'b [u8], T>;
 
-/// A command without its tag. `uid` marks the forms that begin with UID.
-#[derive(Clone, Debug, PartialEq)]
+/// A command without its tag. `uid` marks the forms that begin with UID. What logs in is hidden from `Debug`.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are the arguments, under the names that RFC 9051 §6 gives them")]
 pub enum Command<'b> {
@@ -41,7 +42,7 @@ pub enum Command<'b> {
     Append,
     Authenticate {
         mechanism: &'b str,
-        initial_response: Option<&'b [u8]>,
+        initial_response: Option<Secret<&'b [u8]>>,
     },
     Capability,
     Check,
@@ -72,7 +73,7 @@ pub enum Command<'b> {
     List(ListArguments<'b>),
     Login {
         user: Cow<'b, [u8]>,
-        password: Cow<'b, [u8]>,
+        password: Secret<Cow<'b, [u8]>>,
     },
     Logout,
     Move {
