@@ -50,6 +50,11 @@ impl ServerSession {
         self.config.chunking && verb && line.get(VERB.len()).is_none_or(|behind| !behind.is_ascii_alphanumeric())
     }
 
+    /// The same of the beginning of a line that is too long: where it is blank, what stands behind is not looked at.
+    pub(super) fn may_announce_octets(&self, head: &[u8]) -> bool {
+        self.announces_octets(head) || (self.config.chunking && head.trim_ascii_start().len() <= "BDAT".len())
+    }
+
     /// Ends the session at such a line.
     pub(super) fn lose_track<'b>(&mut self, line: &'b [u8], reply: Reply) -> Step<Event<'b>> {
         self.close(CloseReason::Synchronisation, Some(&reply));

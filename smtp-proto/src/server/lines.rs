@@ -44,7 +44,8 @@ impl ServerSession {
                 }
             }
             Scan::TooLong if expects_command && command::is_foreign(shown) => Some(self.refuse_foreign(cut(shown))),
-            Scan::TooLong if expects_command && self.announces_octets(shown) => {
+            // As much as is there however the line was cut.
+            Scan::TooLong if expects_command && self.may_announce_octets(&shown[..line_max]) => {
                 Some(self.lose_track(shown, replies::line_too_long()))
             }
             Scan::TooLong => {
