@@ -1,5 +1,5 @@
 #!/bin/sh
-# Counts the instructions of one operation, ours and the peer's, for the cases of sections 1, 3 and 5 (or those given).
+# Counts the instructions of one operation, ours and the peer's, for the cases of sections 1, 3, 5 and 9 (or those given).
 # Needs valgrind. Unlike times, counts are the same on a busy machine: the difference of two runs that differ only in
 # how often they do the work.
 set -eu
@@ -22,7 +22,7 @@ each() {
     echo $(((many - few) / times))
 }
 
-[ $# -gt 0 ] || set -- 1 3 5
+[ $# -gt 0 ] || set -- 1 3 5 9
 echo "| | case | ours | peer | ratio |"
 echo "|---|---|---|---|---|"
 "$bench" --list | while IFS='	' read -r number section name peer; do

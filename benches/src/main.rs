@@ -1,6 +1,8 @@
 //! Side-by-side benchmarks of the Pillarbox crates against published ones; `docs/benchmarks.md` says what they mean.
 
 mod allocation;
+mod auth;
+mod auth_peer;
 mod imap;
 mod measure;
 mod memory;
@@ -21,7 +23,7 @@ static ALLOCATOR: allocation::Counting = allocation::Counting;
 
 const USAGE: &str = "\
 pillarbox-bench [--quick] [--json] [--dir DIR] [SECTION...]
-    measures the sections (1 to 7; none: all) and prints a table
+    measures the sections (1 to 9; none: all) and prints a table
     --quick  fewer and shorter samples
     --json   JSON instead of a table
     --dir    where the Maildirs of section 7 are made (none: the temporary folder)
@@ -51,7 +53,7 @@ fn main() -> ExitCode {
 }
 
 fn cases() -> Vec<Case> {
-    [smtp::cases(), imap::cases(), mime::cases()].into_iter().flatten().collect()
+    [smtp::cases(), imap::cases(), mime::cases(), auth::cases()].into_iter().flatten().collect()
 }
 
 fn list() {
@@ -82,7 +84,7 @@ fn run(arguments: &[&str]) -> Option<()> {
             "--quick" => quick = true,
             "--json" => json = true,
             "--dir" => dir = PathBuf::from(arguments.next()?),
-            section => sections.push(section.parse::<u8>().ok().filter(|section| (1..=7).contains(section))?),
+            section => sections.push(section.parse::<u8>().ok().filter(|section| (1..=9).contains(section))?),
         }
     }
     let wanted = |section: u8| sections.is_empty() || sections.contains(&section);

@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use pillarbox_imap::command::row_of;
-use pillarbox_imap::types::{Flag, MailboxName, Separator, SequenceSet, Uid, UidSet};
-use pillarbox_imap::wire::parse::{append_head, name, tag};
+use pillarbox_imap::types::{Flag, MailboxName, NameEncoding, Separator, SequenceSet, Uid, UidSet};
+use pillarbox_imap::wire::parse::{append_head, append_message, name, tag};
 
 fuzz_target!(|data: &[u8]| {
     if let Some((tag, rest)) = tag(data) {
@@ -14,7 +14,8 @@ fuzz_target!(|data: &[u8]| {
         let _ = row_of(name);
         let _ = append_head(arguments);
     }
-    if let Some(set) = SequenceSet::parse(data) {
+    let _ = append_message(data);
+    if let Some(set) = SequenceSet::parse(data).filter(|set| !set.names_saved()) {
         let resolved = set.resolve(1000);
         assert!(resolved.windows(2).all(|pair| pair[0].end() + 1 < *pair[1].start()), "{resolved:?}");
         let uids: UidSet =
@@ -23,9 +24,11 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(again.resolve(1000), resolved);
     }
     for separator in [Separator::Slash, Separator::Dot] {
-        if let Ok(name) = MailboxName::from_wire(data, separator) {
-            let wire = name.to_wire(separator).expect("a name that came over the wire can go back");
-            assert_eq!(MailboxName::from_wire(wire.as_bytes(), separator), Ok(name));
+        for encoding in [NameEncoding::ModifiedUtf7, NameEncoding::Utf8] {
+            if let Ok(name) = MailboxName::from_wire(data, separator, encoding) {
+                let wire = name.to_wire(separator, encoding).expect("a name that came over the wire can go back");
+                assert_eq!(MailboxName::from_wire(wire.as_bytes(), separator, encoding), Ok(name));
+            }
         }
     }
     if let Some(flag) = core::str::from_utf8(data).ok().and_then(Flag::parse) {

@@ -8,20 +8,28 @@ use libfuzzer_sys::fuzz_target;
 use pillarbox_core::{dialog, laws};
 use server_subject::ImapSubject;
 
-const CONFIGURATIONS: [&str; 4] = [
+const CONFIGURATIONS: [&str; 5] = [
     "starttls auth=PLAIN,LOGIN",
     "bad_before_login=1000 bad_after_login=1000 append_size_max=1000",
     "line_max=60 literal_max=10 literals_max=3 literals_size_max=20 skip_max=50",
     "separator=. messages=10 output_high_water=100",
+    "with=UNAUTHENTICATE without=LITERAL+ bad_after_login=1000 append_messages_max=3",
 ];
 
 /// Most of a session lies behind a login; what the fuzzer makes up begins there, unless its first byte says otherwise.
 const LOGIN: &[u8] = b"a LOGIN joe secret\r\nb SELECT INBOX\r\n";
 
+/// The same for a client of IMAP4rev2.
+const ENABLED: &[u8] = b"a LOGIN joe secret\r\nb ENABLE IMAP4rev2 UTF8=ACCEPT\r\nc SELECT INBOX\r\n";
+
 fuzz_target!(|data: &[u8]| {
     let Some((choice, commands)) = data.split_first() else { return };
     let chosen = CONFIGURATIONS[usize::from(*choice) % CONFIGURATIONS.len()];
-    let first = if *choice < 128 { LOGIN } else { &[][..] };
+    let first = match *choice {
+        0..96 => LOGIN,
+        96..192 => ENABLED,
+        _ => &[][..],
+    };
     let mut options = laws::Options::default();
     options.config = dialog::Config::of_text(chosen).expect("it is in the grammar");
     options.max_unread = 65_536 + (1 << 20);

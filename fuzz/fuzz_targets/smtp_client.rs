@@ -26,7 +26,8 @@ fuzz_target!(|data: &[u8]| {
     let Some((choice, replies)) = data.split_first() else { return };
     let chosen = CONFIGURATIONS[usize::from(*choice) % CONFIGURATIONS.len()];
     let mut options = laws::Options::default();
-    options.config = dialog::parse("fuzz", &format!("cfg: side=client {chosen}\nEOF\n")).expect("it is a dialog").config(1);
+    options.config =
+        dialog::parse("fuzz", &format!("cfg: side=client {chosen}\nEOF\n")).expect("it is a dialog").config(1);
     options.max_unread = 2048;
     options.max_output = 65_536;
     options.cuts = 2;

@@ -65,8 +65,8 @@ const USES_AND_EXPUNGES: [bool; 3] = [true, true, false];
 
 /// Every command there is, in alphabetical order.
 ///
-/// FETCH, STORE and SEARCH withhold EXPUNGE; their UID forms do not (RFC 9051 §7.5.1). COPY takes sequence numbers but
-/// may tell EXPUNGE: RFC 9051 forbids it for the three only, and a pipelined command after COPY is the client's risk
+/// FETCH, STORE and SEARCH withhold EXPUNGE; their UID forms do not (RFC 9051 §7.5.1). COPY and MOVE take sequence numbers
+/// but may tell EXPUNGE: RFC 9051 forbids it for the three only, and a pipelined command after them is the client's risk
 /// (RFC 9051 §5.5).
 pub const COMMANDS: &[CommandRow] = &[
     row("APPEND", Authenticated, EXPUNGES, parse::append),
@@ -78,7 +78,7 @@ pub const COMMANDS: &[CommandRow] = &[
     row("CREATE", Authenticated, EXPUNGES, parse::create),
     row("DELETE", Authenticated, EXPUNGES, parse::delete),
     row("ENABLE", Authenticated, EXPUNGES, parse::enable),
-    row("EXAMINE", Authenticated, SELECTS, parse::examine),
+    row("EXAMINE", Authenticated, SELECTS, |input| parse::select(true, input)),
     row("EXPUNGE", Selected, EXPUNGES, parse::expunge),
     row("FETCH", Selected, USES, |input| parse::fetch(false, input)),
     row("ID", Any, EXPUNGES, parse::id),
@@ -87,11 +87,12 @@ pub const COMMANDS: &[CommandRow] = &[
     row("LOGIN", NotAuthenticated, NONE, parse::login),
     row("LOGOUT", Any, NONE, parse::logout),
     row("LSUB", Authenticated, EXPUNGES, parse::lsub),
+    row("MOVE", Selected, USES_AND_EXPUNGES, |input| parse::move_messages(false, input)),
     row("NAMESPACE", Authenticated, EXPUNGES, parse::namespace),
     row("NOOP", Any, EXPUNGES, parse::noop),
     row("RENAME", Authenticated, EXPUNGES, parse::rename),
     row("SEARCH", Selected, USES, |input| parse::search(false, input)),
-    row("SELECT", Authenticated, SELECTS, parse::select),
+    row("SELECT", Authenticated, SELECTS, |input| parse::select(false, input)),
     row("STARTTLS", NotAuthenticated, NONE, parse::starttls),
     row("STATUS", Authenticated, EXPUNGES, parse::status),
     row("STORE", Selected, USES, |input| parse::store(false, input)),
@@ -99,8 +100,10 @@ pub const COMMANDS: &[CommandRow] = &[
     row("UID COPY", Selected, EXPUNGES, |input| parse::copy(true, input)),
     row("UID EXPUNGE", Selected, EXPUNGES, parse::uid_expunge),
     row("UID FETCH", Selected, EXPUNGES, |input| parse::fetch(true, input)),
+    row("UID MOVE", Selected, EXPUNGES, |input| parse::move_messages(true, input)),
     row("UID SEARCH", Selected, EXPUNGES, |input| parse::search(true, input)),
     row("UID STORE", Selected, EXPUNGES, |input| parse::store(true, input)),
+    row("UNAUTHENTICATE", Authenticated, NONE, parse::unauthenticate),
     row("UNSELECT", Selected, SELECTS, parse::unselect),
     row("UNSUBSCRIBE", Authenticated, EXPUNGES, parse::unsubscribe),
 ];

@@ -153,6 +153,7 @@
 //! | LOGIN | not authenticated |  |  |  |
 //! | LOGOUT | any |  |  |  |
 //! | LSUB | authenticated |  | yes |  |
+//! | MOVE | selected | yes | yes |  |
 //! | NAMESPACE | authenticated |  | yes |  |
 //! | NOOP | any |  | yes |  |
 //! | RENAME | authenticated |  | yes |  |
@@ -165,8 +166,10 @@
 //! | UID COPY | selected |  | yes |  |
 //! | UID EXPUNGE | selected |  | yes |  |
 //! | UID FETCH | selected |  | yes |  |
+//! | UID MOVE | selected |  | yes |  |
 //! | UID SEARCH | selected |  | yes |  |
 //! | UID STORE | selected |  | yes |  |
+//! | UNAUTHENTICATE | authenticated |  |  |  |
 //! | UNSELECT | selected |  |  | yes |
 //! | UNSUBSCRIBE | authenticated |  | yes |  |
 //!
@@ -178,23 +181,36 @@
 //! | 2177 | IDLE | yes |
 //! | 2342 | NAMESPACE | one personal namespace |
 //! | 2971 | ID | answered with NIL |
-//! | 3348 | CHILDREN | told if [`ServerConfig::children`](server::ServerConfig) says that the store does |
+//! | 3348 | CHILDREN | yes |
+//! | 3502 | MULTIAPPEND | yes |
+//! | 3516 | BINARY | yes |
 //! | 3691 | UNSELECT | yes |
 //! | 4315 | UIDPLUS | yes |
+//! | 4731 | ESEARCH | yes |
 //! | 4959 | SASL-IR | yes |
-//! | 5161 | ENABLE | there is nothing to enable |
+//! | 5032 | WITHIN | yes |
+//! | 5161 | ENABLE | yes |
+//! | 5182 | SEARCHRES | yes |
+//! | 5258 | LIST-EXTENDED | yes; no mailbox is remote |
 //! | 5530 | response codes | those that the store gives |
-//! | 7888 | LITERAL- before login, LITERAL+ after it | yes |
-//! | 9051 | IMAP4rev2 | not offered; its rules are followed where RFC 3501 leaves room |
+//! | 5819 | LIST-STATUS | yes |
+//! | 6154 | SPECIAL-USE, CREATE-SPECIAL-USE | yes |
+//! | 6851 | MOVE | yes |
+//! | 6855 | UTF8=ACCEPT | all but the refusal of 8-bit header fields of clients that did not enable it |
+//! | 7888 | LITERAL- before login, LITERAL+ or LITERAL- after it | yes |
+//! | 7889 | APPENDLIMIT | one for all mailboxes |
+//! | 8437 | UNAUTHENTICATE | off unless [`Extensions`](server::Extensions) says otherwise |
+//! | 8438 | STATUS=SIZE | yes |
+//! | 9051 | IMAP4rev2 | for clients that ENABLE it |
 //!
-//! Not there yet: MOVE (6851), LIST-EXTENDED (5258), CONDSTORE and QRESYNC (7162), ESEARCH (4731), BINARY (3516), UTF8=ACCEPT
-//! (9755), MULTIAPPEND (3502), COMPRESS (4978).
+//! What of these needs the store is offered as [`Extensions`](server::Extensions) says. Not there yet: CONDSTORE and QRESYNC
+//! (7162), COMPRESS (4978).
 //!
 //! # Limits
 //!
 //! All in [`Limits`](server::Limits) and [`FrameLimits`](wire::frame::FrameLimits), with their defaults and reasons, but for
-//! those that the types keep: 50 octets a keyword, 255 a level of a mailbox name, 32 levels, a depth of 50 in SEARCH, 100
-//! items in FETCH, 100 flags in a command. A view takes four octets a message. What one command tells of a mailbox at once
+//! those that the types keep: 50 octets a keyword, 255 a level of a mailbox name, 32 levels, a depth of 50 and 2000 keys in SEARCH,
+//! 100 items in FETCH, 100 flags in a command, 50 patterns in LIST. A view takes four octets a message. What one command tells of a mailbox at once
 //! (EXPUNGE and FETCH lines before its tagged answer) is limited by the number of messages that the client knows and by
 //! [`pending_flags_max`](server::Limits::pending_flags_max).
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -202,6 +218,7 @@
 extern crate alloc;
 
 pub mod command;
+pub mod list;
 pub mod message;
 pub mod search;
 pub mod server;

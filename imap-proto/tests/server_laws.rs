@@ -35,6 +35,16 @@ fn whole_sessions() {
         b"p APPEND x {300}\r\nfewer than that",
         b"",
     ];
+    let enabled: [&[u8]; 4] = [
+        b"a LOGIN joe secret\r\nb ENABLE IMAP4rev2 UTF8=ACCEPT\r\nc SELECT \"\xC3\xBC\"\r\nd UID SEARCH RETURN (SAVE ALL MIN) ALL\r\n\
+          e FETCH $ (BINARY[1] BINARY.SIZE[1])\r\nf MOVE $ x\r\ng SELECT INBOX\r\n",
+        b"h APPEND x {3+}\r\nabc (\\Seen) ~{2+}\r\n\0\0 UTF8 (~{1+}\r\nx)\r\ni APPEND x {1+}\r\na {1+}\r\nb junk\r\nj NOOP\r\n",
+        b"k LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (a {1+}\r\nb) RETURN (STATUS (SIZE DELETED))\r\nl RENAME a b\r\n\
+          m CREATE x (USE (\\Sent))\r\nn UNAUTHENTICATE\r\no NOOP\r\n",
+        b"p LOGIN ann secret\r\nq APPEND x {1+}\r\na {300}\r\n",
+    ];
+    check(ImapSubject::default, &enabled, &options("with=UNAUTHENTICATE")).unwrap();
+    check(ImapSubject::default, &enabled, &options("with=UNAUTHENTICATE output_high_water=50 messages=20")).unwrap();
     check(ImapSubject::default, &flights, &options("starttls")).unwrap();
     check(ImapSubject::default, &flights[1..], &options("line_max=40 literal_max=3")).unwrap();
     check(ImapSubject::default, &flights[1..], &options("output_high_water=1000 messages=50")).unwrap();
@@ -42,7 +52,7 @@ fn whole_sessions() {
 
 #[test]
 fn one_answer_for_each_command() {
-    let commands: [&[u8]; 15] = [
+    let commands: [&[u8]; 22] = [
         b"a NOOP\r\n",
         b"a LOGIN joe secret\r\n",
         b"a XFOO\r\n",
@@ -51,6 +61,13 @@ fn one_answer_for_each_command() {
         b"a UID FETCH 1:* BODY[]\r\n",
         b"a APPEND INBOX {3+}\r\nabc\r\n",
         b"a APPEND INBOX {0+}\r\n\r\n",
+        b"a APPEND INBOX {3+}\r\nabc {2+}\r\nde\r\n",
+        b"a APPEND INBOX {3+}\r\nabc {99999999}\r\n",
+        b"a APPEND INBOX {3+}\r\nabc junk\r\n",
+        b"a SEARCH RETURN (SAVE) ALL\r\n",
+        b"a MOVE $ x\r\n",
+        b"a ENABLE IMAP4rev2\r\n",
+        b"a LIST () \"\" () RETURN ()\r\n",
         b"a LIST {99999999}\r\n",
         b"a SEARCH ALL\r\n",
         b"a IDLE\r\nDONE\r\n",
@@ -70,9 +87,12 @@ fn tagged(output: &[u8]) -> usize {
 #[test]
 fn mutated_dialogs() {
     let seeds = seeds(DIALOGS);
-    for (settings, iterations) in
-        [("starttls auth=PLAIN,LOGIN", 500), ("bad_before_login=1000 bad_after_login=1000", 700), ("line_max=60", 300)]
-    {
+    for (settings, iterations) in [
+        ("starttls auth=PLAIN,LOGIN", 500),
+        ("bad_before_login=1000 bad_after_login=1000", 700),
+        ("line_max=60", 300),
+        ("with=UNAUTHENTICATE without=LITERAL+ bad_after_login=1000 append_messages_max=3", 500),
+    ] {
         torture(ImapSubject::default, &seeds, iterations, &options(settings)).unwrap();
     }
 }

@@ -24,12 +24,13 @@ fn show(session: &mut ServerSession, unread: &mut &[u8]) -> u64 {
                 continue;
             }
             Step::Event(Event::Login { .. }) => Answer::LoggedIn("joe".into()),
-            Step::Event(Event::Select { .. }) => {
+            Step::Event(Event::Select { mailbox, .. }) => {
                 let mut snapshot = Snapshot::new(UidValidity::MIN, Uid::MAX);
-                snapshot.uids = (1..=100_000).filter_map(Uid::new).collect();
+                let apart = if mailbox.as_str() == "GAPS" { 2 } else { 1 };
+                snapshot.uids = (1..=100_000).map(|n| n * apart).filter_map(Uid::new).collect();
                 Answer::Selected(snapshot)
             }
-            Step::Event(Event::AppendEnd) => Answer::Appended { uid_validity: UidValidity::MIN, uid: Uid::MIN },
+            Step::Event(Event::AppendEnd) => Answer::Appended { uid_validity: UidValidity::MIN, uids: &[Uid::MIN] },
             Step::Event(Event::Refused { .. } | Event::Abandoned | Event::Idle | Event::Deselected) => continue,
             Step::Event(_) => Answer::Done,
             _ => {
@@ -64,6 +65,8 @@ fn memory_is_flat_and_time_is_linear() {
     a_message_of_a_gib();
     an_idle_session();
     a_stranger();
+    short_items();
+    sets_as_large_as_the_mailbox();
     literals_one_by_one();
     a_line_byte_by_byte();
 }
@@ -115,6 +118,64 @@ fn a_stranger() {
     let mut session = ServerSession::new(Arc::new(ServerConfig::default()), Peer::default());
     show(&mut session, &mut &vec![b'a'; 200_000][..]);
     assert_eq!(session.close_reason(), Some(CloseReason::TooManyErrors));
+}
+
+/// A command costs no more for being made of the shortest items there are.
+fn short_items() {
+    for (head, item, tail) in [
+        ("b FETCH 1 (", "UID ", "UID)"),
+        ("b FETCH 1 (", "BODY[1] ", "UID)"),
+        ("b FETCH 1 (BODY[HEADER.FIELDS (", "a ", "a)])"),
+        ("b FETCH 1 BODY[1", ".1", "]"),
+        ("b FETCH ", "1,", "1 UID"),
+        ("b SEARCH ", "ALL ", "ALL"),
+        ("b SEARCH ", "1 ", "ALL"),
+        ("b SEARCH ", "(", "ALL"),
+        ("b SEARCH ", "NOT ", "ALL"),
+        ("b SEARCH RETURN (", "ALL ", "ALL) ALL"),
+        ("b STORE 1 FLAGS (", "a ", "a)"),
+        ("b STORE 1 FLAGS ", "a ", "a"),
+        ("b STATUS x (", "SIZE ", "SIZE)"),
+        ("b LIST \"\" (", "a ", "a)"),
+        ("b LIST (", "REMOTE ", "REMOTE) \"\" a"),
+        ("b LIST \"\" a RETURN (", "CHILDREN ", "CHILDREN)"),
+        ("b CREATE x (USE (", "\\Sent ", "\\Sent))"),
+        ("b ENABLE ", "X ", "X"),
+        ("b ID (", "\"\" NIL ", "\"\" NIL)"),
+        ("b APPEND x (", "a ", "a) {1}"),
+    ] {
+        let mut session = session(b"b SELECT INBOX\r\n");
+        let items = item.repeat((65_000 - head.len() - tail.len()) / item.len());
+        let line = [head, &items, tail, "\r\n"].concat();
+        let used = peak(|| {
+            let mut unread = line.as_bytes();
+            show(&mut session, &mut unread);
+            assert!(unread.is_empty());
+        });
+        assert!(used < 1024 * KIB, "{used} bytes for {head}{item}{item}..");
+    }
+}
+
+/// `1:*` may mean as many ranges as there are messages. A search may name a few such sets, not thousands.
+fn sets_as_large_as_the_mailbox() {
+    let mut session = session(b"b SELECT GAPS\r\n");
+    for (keys, told) in [(2, "c OK"), (2000, "c NO [LIMIT]")] {
+        let line = ["c SEARCH", &" 1:*".repeat(keys), "\r\n"].concat();
+        let mut output = Vec::new();
+        let used = peak(|| {
+            let mut unread = line.as_bytes();
+            while let Step::Event(event) = session.poll(Time::ZERO, &mut unread) {
+                if let Event::Search(_) = event {
+                    session.answer(Time::ZERO, Answer::Done).unwrap();
+                }
+            }
+            output.extend_from_slice(session.output());
+        });
+        session.consume_output(Time::ZERO, usize::MAX);
+        let output = String::from_utf8(output).unwrap();
+        assert!(output.lines().last().is_some_and(|line| line.starts_with(told)), "{output}");
+        assert!(used < 8 * 1024 * KIB, "{used} bytes for {keys} sets");
+    }
 }
 
 /// The least time of a few tries.

@@ -80,6 +80,7 @@
 //! | [`mta_sts`], [`dane`] | whether a next hop has to have TLS, and which certificate | values; look-ups are `DnsMachine`s |
 //! | [`tls_rpt`] | reports about TLS: record, counting, JSON | values; the look-up is a `DnsMachine` |
 //! | [`reports`] | aggregate and failure reports: counted, written, read, and whether they are wanted | values; [`reports::VerifyDestinations`] is a `DnsMachine` |
+//! | [`inbound`] | all methods over one message of a session: the reply, the fields, every step | [`inbound::Inbound`] takes events and slices |
 //! | [`idn`] | names beyond ASCII, in the form that the DNS knows | functions |
 //!
 //! # RFCs
@@ -97,6 +98,7 @@
 //! | 9990 | aggregate reports | yes | read in its last draft; extensions are passed over |
 //! | 9991, 6591, 5965 | failure reports | yes | 9991 read in its last draft; addresses beyond ASCII are written in UTF-8 |
 //! | 6590 | redaction | yes | local parts, by a keyed hash |
+//! | 7960 | forwarders and lists | partial | a trusted one is believed by ARC, with the reason kept |
 //! | 6854 | groups in From | yes | obsolete forms of RFC 5322 that are read in two ways are refused |
 //! | 6532 | UTF-8 in headers | partial | in From; octets that are not UTF-8 are refused there |
 //! | 5890, 5892, 3492 | names beyond ASCII | partial | punycode without mapping; names that programs would map are refused |
@@ -108,6 +110,7 @@
 //! | what | limit | default |
 //! |---|---|---|
 //! | what SPF, DKIM and ARC ask, hash and keep | [`spf::Limits`], [`dkim::Policy`] | see there |
+//! | questions of one message that are open at once | [`inbound::Config::open_questions_max`] | 20 |
 //! | words and marks in From | [`from::Limits::tokens_max`] | 10,000 |
 //! | questions about an author's domain | RFC 9989 §4.10 | 8, and 1 whether it exists |
 //! | questions about domains of SPF and DKIM | [`dmarc::Limits::alignment_questions_max`] | 8 |
@@ -137,6 +140,7 @@ pub mod dkim;
 pub mod dmarc;
 pub mod from;
 pub mod idn;
+pub mod inbound;
 pub mod iprev;
 pub mod mta_sts;
 pub mod reports;

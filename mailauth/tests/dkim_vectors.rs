@@ -4,7 +4,6 @@
 
 mod messages;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use messages::{Streamed, Table, crlf, in_all_ways, read, read_json, suite, with_zone_on_top, zone};
@@ -85,10 +84,16 @@ fn dkim_verifier() {
 fn mail_auth() {
     let Some(folder) = suite("dkim/mail-auth") else { return };
     let mut table = Table::new("mail-auth");
-    for case in read_json(&folder, "cases.json").as_array().expect("cases") {
-        let file = case["file"].as_str().expect("file");
+    for (file, expected) in [
+        ("001.txt", "pass pass"),
+        ("002.txt", "pass"),
+        ("003.txt", "pass pass"),
+        ("004.txt", "pass"),
+        ("005.txt", "pass"),
+        ("006.txt", "pass"),
+    ] {
         let (zone, message) = with_zone_on_top(&read(&folder, file));
-        table.row(file, &expected(case), &results(&verify(&message, &zone, NOW)));
+        table.row(file, expected, &results(&verify(&message, &zone, NOW)));
     }
     table.finish(&[]);
 }
@@ -119,17 +124,9 @@ fn gmail(pem: &[u8]) -> Record {
     Record::txt(format!("k=rsa; p={base64}"))
 }
 
-/// The data of dkimpy's tests: as `tests/suites/dkim.sh` fetches it, or from the shared folder.
-fn dkimpy() -> Option<PathBuf> {
-    let suites = std::env::var_os("SUITES")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/suites"), PathBuf::from);
-    let fetched = suites.join("dkim");
-    if fetched.exists() { Some(fetched) } else { suite("dkim/dkimpy") }
-}
-
 #[test]
 fn dkimpy_messages() {
-    let Some(folder) = dkimpy() else { return };
+    let Some(folder) = suite("dkim/dkimpy") else { return };
     let key = |file: &str| Record::txt(String::from_utf8(read(&folder, file)).unwrap().trim());
     let zone = FixedZone::new()
         .with("20120113._domainkey.gmail.com", Record::txt(format!("k=rsa; p={GMAIL}")))
@@ -168,7 +165,7 @@ const GMAIL: &str = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA1Kd87/UeJjenpab
 
 #[test]
 fn dkimpy_keys() {
-    let Some(folder) = dkimpy() else { return };
+    let Some(folder) = suite("dkim/dkimpy") else { return };
     let message = crlf(&read(&folder, "rfc6376.signed.rsa.msg"));
     let mut table = Table::new("dkimpy, keys");
     for (file, expected) in [

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "the tables of the suites are printed")]
 
+#[path = "../../mailcore/tests/shared/mod.rs"]
 mod shared;
 
 use pillarbox_auth::mta_sts::{

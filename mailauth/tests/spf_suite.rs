@@ -1,14 +1,14 @@
 //! The published suites for SPF, each vector with its answers in every order.
 //!
-//! `tests/suites/fetch spf` gets those of openspf and pyspf; `PILLARBOX_SPF_SUITES` names the folder. Where it is not set they
-//! are read from the folder that `PILLARBOX_SHARED` names, which also has those of the crate mail-auth. Run with
-//! `--nocapture` for the table.
+//! `tests/suites/fetch pyspf mail-auth` gets them. Run with `--nocapture` for the table.
 
-#![allow(clippy::print_stdout, reason = "the table of results, and a test that is skipped says so")]
+#![allow(clippy::print_stdout, reason = "the table of results")]
+
+#[path = "../../mailcore/tests/shared/mod.rs"]
+mod shared;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use pillarbox_auth::spf::{Check, Client, Identity, Limits, Outcome, SpfResult};
 use pillarbox_core::address::ReversePath;
@@ -112,23 +112,6 @@ fn run(make: impl Fn() -> Check, zone: &FixedZone, name: &str) -> Outcome {
     outcomes.swap_remove(0)
 }
 
-fn read(file: &str) -> Option<Vec<Value>> {
-    let (folder, file) = match (std::env::var_os("PILLARBOX_SPF_SUITES"), std::env::var_os("PILLARBOX_SHARED")) {
-        (Some(folder), _) => (PathBuf::from(folder), file),
-        (None, Some(folder)) => (
-            PathBuf::from(folder).join("conformance/spf"),
-            if file == "test.json" { "pyspf-extra-tests.json" } else { file },
-        ),
-        (None, None) => {
-            println!("skipped: neither PILLARBOX_SPF_SUITES nor PILLARBOX_SHARED is set, so {file} is not read");
-            return None;
-        }
-    };
-    let path = folder.join(file);
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
-}
-
 /// Characters up to U+00FF stand for octets.
 fn octets(text: &str) -> Vec<u8> {
     text.chars().map(|c| u8::try_from(u32::from(c)).expect("octets are written as characters")).collect()
@@ -179,9 +162,9 @@ fn zone(data: &Value) -> FixedZone {
 }
 
 fn suite(file: &str, name: &str, size: usize, listed: &Differences) {
-    let Some(scenarios) = read(file) else { return };
+    let Some(scenarios) = shared::suite(file) else { return };
     let mut table = Table::default();
-    for scenario in &scenarios {
+    for scenario in scenarios.as_array().unwrap() {
         let zone = zone(&scenario["zonedata"]);
         for (test, case) in scenario["tests"].as_object().unwrap() {
             let text = |key: &str| case[key].as_str().unwrap_or_default();
@@ -204,17 +187,17 @@ fn suite(file: &str, name: &str, size: usize, listed: &Differences) {
 
 #[test]
 fn rfc7208() {
-    suite("rfc7208-tests.json", "openspf RFC 7208", 203, RFC7208);
+    suite("spf/rfc7208-tests.json", "openspf RFC 7208", 203, RFC7208);
 }
 
 #[test]
 fn rfc4408() {
-    suite("rfc4408-tests.json", "openspf RFC 4408", 191, RFC4408);
+    suite("spf/rfc4408-tests.json", "openspf RFC 4408", 191, RFC4408);
 }
 
 #[test]
 fn pyspf() {
-    suite("test.json", "pyspf", 16, PYSPF);
+    suite("spf/pyspf-extra-tests.json", "pyspf", 16, PYSPF);
 }
 
 /// `type: name value` of mail-auth's files. Values of MX are addresses of exchangers, names of PTR are addresses.
@@ -286,10 +269,7 @@ impl<'a> Document<'a> {
 
 #[test]
 fn mail_auth() {
-    let Some(folder) = std::env::var_os("PILLARBOX_SHARED") else {
-        return println!("skipped: PILLARBOX_SHARED is not set, so the suites of mail-auth are not read");
-    };
-    let folder = PathBuf::from(folder).join("conformance/spf/mail-auth");
+    let Some(folder) = shared::path("spf/mail-auth") else { return };
     let mut files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
     files.sort();
     assert_eq!(files.len(), 13);

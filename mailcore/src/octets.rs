@@ -41,7 +41,7 @@ fn all_of<const N: usize>(octets: &[u8; N], fits: impl Fn(u8) -> bool) -> bool {
 /// Whether all octets are printable ASCII: graphic, or a space.
 #[inline(never)]
 pub fn are_printable(octets: &[u8]) -> bool {
-    all(octets, |octet| (octet >= b' ') & (octet < 0x7f))
+    all(octets, |octet| octet.wrapping_sub(b' ') < 0x7f - b' ')
 }
 
 #[cfg(test)]

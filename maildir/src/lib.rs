@@ -13,6 +13,7 @@ mod listing;
 mod mailbox;
 mod mailbox_name;
 mod reader;
+mod special_use;
 mod store;
 mod subscriptions;
 mod tree;

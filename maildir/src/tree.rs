@@ -8,7 +8,7 @@ use pillarbox_fs::{ErrorKind, Kind};
 use crate::error::NotFound;
 use crate::file_name::bytes;
 use crate::folder::make_dir;
-use crate::{Access, Mailbox, MailboxName, Maildir, MaildirError, Result, Store, Uid};
+use crate::{Access, Mailbox, MailboxName, Maildir, MaildirError, Result, Store, Uid, special_use};
 
 /// The mailboxes of one account.
 ///
@@ -97,6 +97,12 @@ impl Tree {
 
     /// Makes a mailbox, with a UIDVALIDITY that no mailbox of the account has had. The levels above need not exist. Durable.
     pub fn create_mailbox(&self, name: &MailboxName) -> Result<Maildir> {
+        self.create_mailbox_for(name, &[])
+    }
+
+    /// Makes a mailbox that is for something: `uses` are attributes of RFC 6154, such as `\Sent`, which
+    /// [`Maildir::special_uses`] tells. Durable.
+    pub fn create_mailbox_for(&self, name: &MailboxName, uses: &[&str]) -> Result<Maildir> {
         if self.exists(name)? {
             return Err(MaildirError::MailboxExists(name.to_string()));
         }
@@ -108,6 +114,7 @@ impl Tree {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
             _ => {}
         }
+        special_use::write(&self.store, &path, uses)?;
         Maildir::make_dirs(&self.store, &path)?;
         self.store.sync_dir(&self.root)?;
         let maildir = self.mailbox(name)?;

@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use pillarbox_fs::testing::Watched;
 use pillarbox_fs::{Op, RealFs};
-use pillarbox_maildir::{Access, FlagChange, Flags, Mailbox, Maildir, Options, Store, publish_all};
+use pillarbox_maildir::{Access, FlagChange, Flags, Mailbox, MailboxName, Maildir, Options, Store, Tree, publish_all};
 use support::{Bench, deliver, prepare, text, uids};
 
 fn steps(steps: &[(Op, &str)]) -> Vec<(Op, String)> {
@@ -72,6 +72,22 @@ fn a_new_mailbox_is_durable_with_its_parent() {
         (Op::SyncDir, "m"),
     ]);
     assert_eq!(bench.ops(), expected);
+}
+
+/// What a mailbox is for is on disk before it is a mailbox: there is no moment at which a crash leaves it without.
+#[test]
+fn a_special_use_is_durable_before_the_mailbox_is_one() {
+    let bench = Bench::new();
+    let tree = Tree::create(&bench.store, bench.path("m")).unwrap();
+    bench.ops();
+    tree.create_mailbox_for(&MailboxName::parse("Sent", '/').unwrap(), &["\\Sent"]).unwrap();
+    let ops = bench.ops();
+    let at = |op: Op, path: &str| {
+        ops.iter().position(|step| *step == (op, path.to_owned())).unwrap_or_else(|| panic!("{op:?} {path}: {ops:?}"))
+    };
+    let written = at(Op::Sync, "m/.Sent/special-use");
+    let named = at(Op::SyncDir, "m/.Sent");
+    assert!(written < named && named < at(Op::MakeDir, "m/.Sent/cur"), "{ops:?}");
 }
 
 #[test]

@@ -296,6 +296,35 @@ fn a_failed_creation_can_be_repeated() {
     );
 }
 
+/// A mailbox that was made for something has that use from its beginning, and what failed half-way leaves none to the next.
+#[test]
+fn a_mailbox_is_never_without_its_uses() {
+    let name = MailboxName::parse("Sent", '/').unwrap();
+    let start = || {
+        let bench = Bench::new();
+        Tree::create(&bench.store, bench.path("m")).unwrap();
+        bench
+    };
+    each_fault(
+        EIO,
+        start,
+        |bench| {
+            let tree = Tree::open(&bench.store, bench.path("m"))?;
+            tree.create_mailbox_for(&name, &["\\Sent", "\\Archive"]).map(drop)
+        },
+        |bench, _| {
+            let tree = Tree::open(&bench.store, bench.path("m")).unwrap();
+            match tree.mailbox(&name) {
+                Ok(sent) => assert_eq!(sent.special_uses().unwrap(), ["\\Sent", "\\Archive"]),
+                Err(_) => {
+                    let plain = tree.create_mailbox(&name).unwrap();
+                    assert_eq!(plain.special_uses().unwrap(), [] as [String; 0]);
+                }
+            }
+        },
+    );
+}
+
 // MDR-08
 #[test]
 fn what_a_failed_change_did_is_told() {

@@ -69,7 +69,7 @@
 //!
 //! | feature | default | what |
 //! |---|---|---|
-//! | `tokio` | yes | the drivers: `smtp`, `imap` |
+//! | `tokio` | yes | the drivers: `smtp`, `imap`; `auth`: mail authentication in front of a sink |
 //! | `tls` | yes | STARTTLS and implicit TLS through rustls; you bring the configuration |
 //! | `maildir` | yes | `store::MaildirStore`, compatible on disk with Dovecot's |
 //! | `passwd` | yes | `passwd`: accounts in a file of Dovecot's format |
@@ -92,6 +92,8 @@
 //! | sessions are waited for at shutdown | 30 s | [`Shutdown::with_patience`] |
 //! | everything in the conversation | | `smtp::Limits`, `imap::Limits` |
 
+#[cfg(feature = "tokio")]
+pub mod auth;
 pub mod crypto;
 pub mod delivery;
 #[cfg(feature = "hickory")]

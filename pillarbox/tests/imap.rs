@@ -562,7 +562,7 @@ async fn a_server_that_stops_says_goodbye() {
         for client in [stranger, quiet, idle, sending] {
             assert_eq!(client.rest().await, bye);
         }
-        let status = server.store.status(&Identity::new(YOU), &MailboxName::inbox()).await.unwrap();
+        let status = server.store.status(&Identity::new(YOU), &MailboxName::inbox(), &[]).await.unwrap();
         assert_eq!(status.messages, 0);
     }
 }
@@ -590,7 +590,7 @@ async fn a_panic_ends_one_session() {
     let (mut a, mut b) = (server.client().await, server.in_inbox().await);
     store.bend.panics.store(true, SeqCst);
     a.begin("STATUS INBOX (MESSAGES)").await;
-    assert_eq!(a.rest().await, "* BYE internal error\r\n");
+    assert_eq!(a.rest().await, "* BYE [SERVERBUG] internal error\r\n");
     b.ok("NOOP").await;
     assert!(server.log.text().contains("failed session: as the test wants it"), "{}", server.log.text());
 }

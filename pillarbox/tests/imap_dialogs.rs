@@ -36,7 +36,7 @@ type Unfit = &'static str;
 fn asks_for_computed_data(dialog: &Dialog) -> bool {
     let sent = dialog.sent(1).concat().to_ascii_uppercase();
     let sent = String::from_utf8_lossy(&sent).into_owned();
-    let words = ["BODY[", "BODY.PEEK["];
+    let words = ["BODY[", "BODY.PEEK[", "BINARY[", "BINARY.PEEK[", "BINARY.SIZE["];
     let parts = words.iter().flat_map(|word| sent.match_indices(word).map(|(at, word)| &sent[at + word.len()..]));
     parts.into_iter().any(|rest| !rest.starts_with([']', '9']))
         || sent.lines().filter(|line| line.contains(" FETCH ")).any(|line| {

@@ -354,6 +354,58 @@ async fn a_guesser_waits_longer_each_time_in_whatever_session() {
 }
 
 #[tokio::test]
+async fn strangers_and_wrong_passwords_hear_the_same_after_the_same_time() {
+    let mut heard = Vec::new();
+    for name in [YOU, "nobody@localhost", "you@localhost'--", "%{user}", "../you@localhost"] {
+        let f = fixture();
+        let server = start(SmtpServer::new(config(), f.parts)).await;
+        let mut client = server.client().await;
+        client.say("EHLO client.example", "250-").await;
+        let response = pillarbox_core::sasl::encode(format!("\0{name}\0wrong").as_bytes());
+        client.send(format!("AUTH PLAIN {response}\r\n")).await;
+        let (before, waits) = (f.clock.now(), [Duration::from_secs(2)]);
+        let reply = tokio::select! {
+            reply = client.reply() => reply,
+            () = f.clock.pass_over(&waits) => unreachable!("never ends"),
+        };
+        heard.push((reply, f.clock.now() - before));
+        drop(client);
+        server.stop().await;
+    }
+    assert!(heard[0].0.starts_with("535 5.7.8") && heard[0].1 == Duration::from_secs(2), "{heard:?}");
+    assert!(heard.iter().all(|other| *other == heard[0]), "{heard:?}");
+}
+
+#[tokio::test]
+async fn logins_that_break_off_leave_nothing() {
+    let f = fixture();
+    let mut config = config();
+    config.mechanisms = vec![Mechanism::Plain, Mechanism::Login, Mechanism::ScramSha256];
+    let server = start(SmtpServer::new(config, f.parts)).await;
+    let steps: [&[&str]; 5] = [
+        &["AUTH PLAIN"],
+        &["AUTH LOGIN"],
+        &["AUTH LOGIN", "am9l"],
+        &["AUTH SCRAM-SHA-256"],
+        &["AUTH SCRAM-SHA-256 biwsbj1qb2Uscj1hYmM="],
+    ];
+    for (number, lines) in steps.iter().cycle().take(100).enumerate() {
+        let mut client = server.client().await;
+        client.say("EHLO client.example", "250-").await;
+        for line in *lines {
+            client.say(line, "334 ").await;
+        }
+        drop(client);
+        // Each session is over before the next begins, though nothing was said.
+        while f.log.lines().iter().filter(|line| line.starts_with("disconnected")).count() <= number {
+            tokio::task::yield_now().await;
+        }
+    }
+    server.stop().await;
+    assert!(!f.log.text().contains("login"), "{}", f.log.text());
+}
+
+#[tokio::test]
 async fn ten_wrong_passwords_in_a_minute_are_enough() {
     let f = fixture();
     let ip = Some("127.0.0.1".parse().unwrap());

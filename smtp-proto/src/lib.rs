@@ -116,6 +116,7 @@
 //! | 3461, 6533 | DSN | yes | the parameters; off by default: what stands behind must send the notices |
 //! | 6531 | SMTPUTF8 | yes | off by default: what stands behind must work with such addresses |
 //! | 8689 | REQUIRETLS | yes | under TLS; off by default: what stands behind must keep the promise |
+//! | 8689 §3 | TLS-Required | read | [`tls_required`] says whether a message waives TLS; acting on it is for who sends it on |
 //! | 4865 | FUTURERELEASE | yes | submission only; off by default: what stands behind must hold messages |
 //! | 2852 | DELIVERBY | yes | off by default: what stands behind must keep the time |
 //! | 6710 | MT-PRIORITY | yes | off by default; who may raise a priority is the embedder's (§4.1) |
@@ -138,6 +139,7 @@ pub mod client;
 pub mod command;
 pub mod reply_parser;
 pub mod server;
+pub mod tls_required;
 pub mod trace;
 
 #[cfg(doctest)]

@@ -294,6 +294,33 @@ fn drips() {
 }
 
 #[test]
+fn drips_of_chunks() {
+    // An octet in two hundred seconds, each a chunk of its own; then chunks of nothing, as fast as they can be said.
+    for (chunk, pause) in [("BDAT 1\r\nx", 200), ("BDAT 0\r\n", 0)] {
+        let mut played = Played::with_limits(|_| {});
+        played.show(b"MAIL FROM:<a@c.example>\r\nRCPT TO:<joe@mx.example>\r\n");
+        let mut chunks = 0;
+        while played.session.close_reason().is_none() {
+            played.show(chunk.as_bytes());
+            played.pass(pause);
+            chunks += 1;
+            assert!(chunks <= 121, "as many as other commands that move no mail");
+        }
+        assert_eq!(played.session.close_reason(), Some(CloseReason::TooManyErrors));
+        assert_eq!(played.abandoned, Some(Why::Closed));
+    }
+    // One that is fast enough goes on for ever, however long it waits between its chunks.
+    let mut played = Played::with_limits(|_| {});
+    played.show(b"MAIL FROM:<a@c.example>\r\nRCPT TO:<joe@mx.example>\r\n");
+    played.show(b"BDAT 2\r\n\r\n");
+    let chunk = [&b"BDAT 30000\r\n"[..], &b"x".repeat(29_998), b"\r\n"].concat();
+    for _ in 0..200 {
+        assert_eq!(played.show(&chunk), 250);
+        played.pass(200);
+    }
+}
+
+#[test]
 fn the_rate_of_a_body() {
     for (octets_a_second, kept) in [(500, true), (499, false), (1, false)] {
         let mut played = Played::with_limits(|_| {});
@@ -316,12 +343,17 @@ fn a_peer_that_does_not_read() {
     assert!(played.session.must_flush());
     let waited = |session: &ServerSession| session.deadline().map(|deadline| deadline.since_origin().as_secs());
     assert_eq!(waited(&played.session), Some(300));
-    // Each octet that it takes gives it more time, but not for the next command.
+    // An octet that it takes gives it no more time, nor does another command.
     let later = Time::from_origin(Duration::from_secs(200));
     played.session.consume_output(later, 1);
-    assert_eq!(waited(&played.session), Some(300));
     let mut unread = &b"RCPT TO:<x@mx.example>\r\n"[..];
     let _ = played.session.poll(later, &mut unread);
+    assert_eq!(waited(&played.session), Some(300));
+    // What was there at first is taken, so there is time for the rest.
+    played.session.consume_output(later, "250 2.0.0 Here\r\n".len());
+    assert_eq!(waited(&played.session), Some(500));
+    let again = Time::from_origin(Duration::from_secs(499));
+    played.session.consume_output(again, 1);
     assert_eq!(waited(&played.session), Some(500));
     let end = Time::from_origin(Duration::from_secs(500));
     played.session.handle_timeout(end);

@@ -4,6 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use peak_alloc::PeakAlloc;
+use pillarbox_core::sasl::Mechanism;
 use pillarbox_core::{Step, Time};
 use pillarbox_smtp::server::{Answer, Event, Peer, ServerConfig, ServerSession};
 
@@ -140,6 +141,44 @@ fn memory_is_flat() {
     }
     let used = ALLOCATOR.peak_usage() - before;
     assert!(used < 16 * 1024, "{used} bytes for output that was sent");
+
+    // Logins that break off at each of their steps, the last ones with the credentials unjudged.
+    let mut config = ServerConfig::new("mx.example");
+    config.auth_without_tls = true;
+    config.mechanisms =
+        ["PLAIN", "LOGIN", "SCRAM-SHA-256", "OAUTHBEARER"].map(|it| Mechanism::parse(it).unwrap()).to_vec();
+    let config = Arc::new(config);
+    let break_off = |flights: &[&str]| {
+        let mut session = ServerSession::new(Arc::clone(&config), Peer::default());
+        for flight in ["", "EHLO c.example\r\n"].iter().chain(flights) {
+            let mut unread = flight.as_bytes();
+            while let Step::Event(event) = session.poll(Time::ZERO, &mut unread) {
+                match event {
+                    Event::Connect | Event::Hello(_) => session.answer(Time::ZERO, Answer::Accept).unwrap(),
+                    Event::Login { .. } | Event::ScramKeys { .. } => return true,
+                    event => panic!("{event:?}"),
+                }
+            }
+            session.consume_output(Time::ZERO, usize::MAX);
+        }
+        false
+    };
+    let steps: [(&[&str], bool); 7] = [
+        (&["AUTH PLAIN\r\n"], false),
+        (&["AUTH PLAIN\r\n", "AGpvZQBodW50ZXIy\r\n"], true),
+        (&["AUTH LOGIN\r\n"], false),
+        (&["AUTH LOGIN\r\n", "am9l\r\n"], false),
+        (&["AUTH LOGIN\r\n", "am9l\r\n", "aHVudGVyMg==\r\n"], true),
+        (&["AUTH SCRAM-SHA-256 biwsbj1qb2Uscj1hYmM=\r\n"], true),
+        (&["AUTH OAUTHBEARER biwsAWF1dGg9QmVhcmVyIHgBAQ==\r\n"], true),
+    ];
+    let before = ALLOCATOR.current_usage();
+    for _ in 0..1000 {
+        for (flights, asked) in steps {
+            assert_eq!(break_off(flights), asked, "{flights:?}");
+        }
+    }
+    assert_eq!(ALLOCATOR.current_usage(), before, "octets are left of logins that broke off");
 
     // An idle session.
     let config = Arc::new(ServerConfig::new("mx.example"));

@@ -82,7 +82,7 @@ const SMTP_EXTENSIONS: [(&str, &str); 11] = [
     ("HELP", "there is help"),
 ];
 
-const IMAP_COMMANDS: [(&str, &str); 30] = [
+const IMAP_COMMANDS: [(&str, &str); 31] = [
     ("CAPABILITY", "what can you do?"),
     ("ID", "which program are you?"),
     ("STARTTLS", "from here on encrypted"),
@@ -105,6 +105,7 @@ const IMAP_COMMANDS: [(&str, &str); 30] = [
     ("FETCH", "show me this of these messages"),
     ("STORE", "change flags"),
     ("COPY", "copy messages to another mailbox"),
+    ("MOVE", "move messages to another mailbox"),
     ("EXPUNGE", "remove the deleted messages"),
     ("CHECK", "write everything down"),
     ("NOOP", "anything new?"),
@@ -115,29 +116,34 @@ const IMAP_COMMANDS: [(&str, &str); 30] = [
     ("LOGOUT", "goodbye"),
 ];
 
-const IMAP_UID_COMMANDS: [(&str, &str); 5] = [
+const IMAP_UID_COMMANDS: [(&str, &str); 6] = [
     ("SEARCH", "which messages are like this? (by lasting numbers)"),
     ("FETCH", "show me this of these messages (by lasting numbers)"),
     ("STORE", "change flags (by lasting numbers)"),
     ("COPY", "copy messages to another mailbox (by lasting numbers)"),
+    ("MOVE", "move messages to another mailbox (by lasting numbers)"),
     ("EXPUNGE", "remove the deleted ones of these (by lasting numbers)"),
 ];
 
-const IMAP_CODES: [(&str, &str); 5] = [
+const IMAP_CODES: [(&str, &str); 7] = [
     ("CAPABILITY", "what the server can do"),
+    ("CLOSED", "from here on it is about the other mailbox"),
+    ("COPYUID", "these messages became those"),
     ("PERMANENTFLAGS", "flags that can be set for good; \\* means new ones too"),
     ("UNSEEN", "the first message that nobody has read"),
     ("UIDVALIDITY", "lasting numbers last as long as this does"),
     ("UIDNEXT", "the lasting number that comes next"),
 ];
 
-const IMAP_DATA: [(&str, &str); 9] = [
+const IMAP_DATA: [(&str, &str); 11] = [
     ("CAPABILITY", "what the server can do"),
     ("LIST", "a mailbox"),
     ("FLAGS", "flags in use here"),
     ("EXISTS", "messages in the mailbox"),
     ("RECENT", "that nobody else has been told of"),
     ("SEARCH", "the messages found"),
+    ("ESEARCH", "what was found"),
+    ("ENABLED", "what is used from here on"),
     ("STATUS", "how it stands with a mailbox"),
     ("EXPUNGE", "this message is gone; those behind it move up"),
     ("BYE", "the server closes"),

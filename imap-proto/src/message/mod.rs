@@ -13,6 +13,7 @@
 //! the latter, so a client that spoke it to the letter would stumble over the ENVELOPE of the former.
 
 mod address;
+mod binary;
 mod body;
 mod boundary;
 mod content_type;
@@ -28,6 +29,7 @@ mod structure;
 mod word;
 
 pub use address::{Address, addresses};
+pub use binary::{Binary, BinaryPieces, UnknownEncoding};
 pub use body::write_body;
 pub use content_type::ContentType;
 pub use date::parse_date;

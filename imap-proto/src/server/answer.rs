@@ -7,7 +7,7 @@ use pillarbox_core::Misuse;
 use super::reply::{End, Verdict};
 use super::session::{Asked, Doing, Standing};
 use super::{Answer, CloseReason, ServerSession};
-use crate::types::ResponseCode;
+use crate::types::{ResponseCode, UidSet};
 
 impl ServerSession {
     pub(super) fn take_answer(&mut self, answer: Answer<'_>) -> Result<(), Misuse> {
@@ -19,11 +19,11 @@ impl ServerSession {
             return Err(Misuse::NoOpenQuestion);
         }
         match (&mut self.doing, answer) {
-            (Doing::Appending { .. } | Doing::AppendTail, Answer::No { code, text }) => {
+            (Doing::Appending { .. } | Doing::AppendTail { .. }, Answer::No { code, text }) => {
                 self.append_broken_off(no(code, text));
                 Ok(())
             }
-            (Doing::Appending { .. } | Doing::AppendTail | Doing::Asked(_), Answer::Bye(text)) => {
+            (Doing::Appending { .. } | Doing::AppendTail { .. } | Doing::Asked(_), Answer::Bye(text)) => {
                 self.hang_up(&text);
                 Ok(())
             }
@@ -46,8 +46,8 @@ impl ServerSession {
     fn break_off(&mut self) -> bool {
         match &mut self.doing {
             Doing::Asked(Asked::Fetch(fetching) | Asked::Refresh { fetching, .. }) => fetching.break_off(&mut self.out),
-            Doing::Asked(Asked::Search { open: true, .. }) => {
-                self.out.end().extend_from_slice(b"\r\n");
+            Doing::Asked(Asked::Search(searching)) => {
+                searching.break_off(&self.running.tag, &mut self.out);
                 true
             }
             _ => true,
@@ -70,7 +70,7 @@ impl ServerSession {
             }
             Asked::Login(login) => self.login_refused(login, code, text),
             Asked::ScramKeys(_) | Asked::WrongProof => self.login_refused(None, code, text),
-            Asked::AppendStart(incoming) => self.append_refused(incoming, no(code, text)),
+            Asked::AppendStart(incoming) => self.append_refused(&incoming, no(code, text)),
             // RFC 9051 §6.4.1: CLOSE knows no NO, and a client that hears one would not know where it is.
             Asked::Expunge { close: true } => {
                 let code = code.map(|code| alloc::format!("{code}"));
@@ -78,7 +78,7 @@ impl ServerSession {
                 self.leave_mailbox();
             }
             // RFC 9051 §6.4.9: to a UID command a message that is gone is one that never was, which is no error.
-            Asked::Fetch(_) | Asked::Store { .. } | Asked::Copy
+            Asked::Fetch(_) | Asked::Store { .. } | Asked::Copy | Asked::Move
                 if code == Some(ResponseCode::ExpungeIssued)
                     && self.running.row.is_some_and(|row| row.name.starts_with("UID ")) =>
             {
@@ -89,6 +89,13 @@ impl ServerSession {
                     mailbox.view.forget(&uids);
                 }
                 self.finish_now(end);
+            }
+            Asked::Search(searching) => {
+                if searching.saves() {
+                    // RFC 5182 §2.1
+                    self.save(UidSet::new());
+                }
+                self.finish(no(code, text));
             }
             _ => self.finish(no(code, text)),
         }
@@ -108,22 +115,26 @@ impl ServerSession {
                 }
             }
             (Asked::Login(_), Answer::LoggedIn(identity)) => self.logged_in(identity.into_owned()),
-            (Asked::List, Answer::Listed(listed)) => return self.listed(&listed),
-            (Asked::List | Asked::Simple | Asked::Copy, Answer::Done) => self.finish(End::ok("Done")),
+            (Asked::List { .. }, Answer::Listed(listed)) => return self.listed(&listed),
+            (Asked::Simple { told }, Answer::Done) => {
+                if let Some((name, old)) = told.take() {
+                    self.tell_name(&name, Some(&old));
+                }
+                self.finish(End::ok("Done"));
+            }
+            (Asked::List { .. } | Asked::Copy, Answer::Done) => self.finish(End::ok("Done")),
             (Asked::Status { .. }, Answer::Status(status)) => self.status_told(&status),
-            (Asked::Select { read_only }, Answer::Selected(snapshot)) => {
-                let read_only = *read_only;
-                self.selected(snapshot, read_only);
+            (Asked::Select { read_only, told }, Answer::Selected(snapshot)) => {
+                let (read_only, told) = (*read_only, told.take());
+                self.selected(snapshot, read_only, &told);
             }
             (Asked::AppendStart(incoming), Answer::Done) => {
-                let incoming = *incoming;
+                let incoming = incoming.clone();
                 self.append_started(incoming);
             }
-            (Asked::AppendEnd, Answer::Appended { uid_validity, uid }) => {
-                // RFC 4315 §3
-                let code = alloc::format!("APPENDUID {uid_validity} {uid}");
-                self.finish(End::ok_with(code, "Stored"));
-            }
+            (Asked::AppendEnd, Answer::Appended { uid_validity, uids }) => self.appended(uid_validity, uids),
+            // RFC 4315 §3: a store need not know the UIDs.
+            (Asked::AppendEnd, Answer::Done) => self.finish(End::ok("Stored")),
             (Asked::Sync { idle: false }, Answer::Done) => self.finish(End::ok("Done")),
             (Asked::Sync { idle: true }, Answer::Done) => self.begin_idle(),
             (Asked::Fetch(fetching), Answer::Done) if !fetching.is_open() => self.finish(End::ok("Fetched")),
@@ -143,17 +154,23 @@ impl ServerSession {
                 self.flags_stored(uid, &flags, tell);
             }
             (Asked::Store { .. }, Answer::Done) => self.finish(End::ok("Stored")),
-            (Asked::Search { uid, open }, Answer::Found(uids)) => {
-                let (uid, was_open) = (*uid, core::mem::replace(open, true));
-                self.found(uids, uid, was_open);
-            }
-            (Asked::Search { uid, open }, Answer::Done) => {
-                let (uid, open) = (*uid, *open);
-                self.found(&[], uid, open);
-                self.out.end().extend_from_slice(b"\r\n");
+            (Asked::Search(searching), answer @ (Answer::Found(_) | Answer::Done)) => {
+                // Written out, for the question is borrowed from one field while the others are written to.
+                let Standing::Selected { mailbox, .. } = &mut self.standing else { return Err(wrong) };
+                if let Answer::Found(uids) = answer {
+                    searching.found(uids, &mailbox.view, &self.running.tag, &mut self.out);
+                    return Ok(());
+                }
+                searching.end(&mailbox.view, &self.running.tag, &mut self.out);
+                if let Doing::Asked(Asked::Search(searching)) = core::mem::replace(&mut self.doing, Doing::Reading)
+                    && let Some(saved) = searching.into_saved()
+                {
+                    mailbox.saved = saved;
+                }
                 self.finish(End::ok("Searched"));
             }
             (Asked::Copy, Answer::Copied { uid_validity, uids }) => self.copied(uid_validity, uids),
+            (Asked::Move, Answer::Copied { uid_validity, uids }) => self.moved(uid_validity, uids),
             (Asked::Expunge { close }, Answer::Expunged(uids)) => {
                 if !*close {
                     self.expunged(uids);
@@ -180,17 +197,18 @@ impl Asked {
             Asked::ScramKeys(_) => "ScramKeys",
             Asked::Login(_) => "Login",
             Asked::WrongProof => "WrongProof",
-            Asked::List => "List",
+            Asked::List { .. } => "List",
             Asked::Status { .. } => "Status",
             Asked::Select { .. } => "Select",
-            Asked::Simple => "Create, Delete, Rename, Subscribe or Unsubscribe",
+            Asked::Simple { .. } => "Create, Delete, Rename, Subscribe or Unsubscribe",
             Asked::AppendStart(_) => "AppendStart",
             Asked::AppendEnd => "AppendEnd",
             Asked::Sync { .. } => "Sync",
             Asked::Fetch(_) | Asked::Refresh { .. } => "Fetch",
             Asked::Store { .. } => "Store",
-            Asked::Search { .. } => "Search",
+            Asked::Search(_) => "Search",
             Asked::Copy => "Copy",
+            Asked::Move => "Move",
             Asked::Expunge { .. } => "Expunge",
         }
     }
@@ -210,6 +228,7 @@ pub(super) fn name(answer: &Answer<'_>) -> &'static str {
         Answer::Appended { .. } => "Appended",
         Answer::Message(_) => "Message",
         Answer::Data(_) => "Data",
+        Answer::BinaryLiteral { .. } => "BinaryLiteral",
         Answer::Literal { .. } => "Literal",
         Answer::NoSection { .. } => "NoSection",
         Answer::Chunk(_) => "Chunk",

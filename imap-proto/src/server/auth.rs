@@ -9,7 +9,7 @@ use pillarbox_core::sasl::{self, Credentials, Mechanism, Progress, SaslError, Sc
 
 use super::read::Served;
 use super::reply::End;
-use super::session::{Asked, Doing, Next, Standing};
+use super::session::{Asked, Doing, Enabled, Next, Standing};
 use super::{CloseReason, Event, ServerSession};
 use crate::types::ResponseCode;
 use crate::wire::encode::{push, string};
@@ -39,10 +39,42 @@ impl ServerSession {
         Ok(None)
     }
 
-    /// RFC 5161 §3.1: there is nothing here that has to be enabled.
-    pub(super) fn enable<'b>(&mut self) -> Served<'b> {
-        push(self.out.end(), format_args!("* ENABLED\r\n"));
-        self.finish(End::ok("Nothing to enable"));
+    /// RFC 5161 §3.1: what is known and was not enabled before is enabled and told; the rest is no error.
+    pub(super) fn enable<'b>(&mut self, names: &[&str]) -> Served<'b> {
+        let extensions = &self.config.extensions;
+        let enabled = &mut self.enabled;
+        let mut told = String::new();
+        for (name, offered, is_on) in [
+            // RFC 9051 Appendix A
+            ("IMAP4rev2", extensions.offers_rev2(), &mut enabled.rev2),
+            // RFC 6855 §3
+            ("UTF8=ACCEPT", extensions.utf8, &mut enabled.utf8),
+        ] {
+            if offered && !*is_on && names.iter().any(|asked| asked.eq_ignore_ascii_case(name)) {
+                *is_on = true;
+                told.push(' ');
+                told.push_str(name);
+            }
+        }
+        push(self.out.end(), format_args!("* ENABLED{told}\r\n"));
+        self.finish(End::ok("Enabled"));
+        Ok(None)
+    }
+
+    /// RFC 8437 §3: everything is as it was before login, but for TLS.
+    pub(super) fn unauthenticate<'b>(&mut self) -> Served<'b> {
+        if !self.config.extensions.unauthenticate {
+            return Err(End::bad("UNAUTHENTICATE is not on offer"));
+        }
+        if self.deselect() {
+            self.queue.push_back(Event::Deselected);
+        }
+        self.queue.push_back(Event::Unauthenticated);
+        self.standing = Standing::NotAuthenticated;
+        self.enabled = Enabled::default();
+        self.timer.begin_again();
+        // RFC 8437 §3: there is no NO.
+        self.finish(End::ok("Who next?"));
         Ok(None)
     }
 

@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use pillarbox_core::sasl::Mechanism;
 
+use super::Extensions;
 use crate::types::Separator;
 use crate::wire::frame::FrameLimits;
 
@@ -37,8 +38,8 @@ pub struct ServerConfig {
     /// The prefix of a user's own mailboxes as NAMESPACE tells it (RFC 2342), written as clients see it, such as `INBOX/`.
     /// The names in events carry it. Default: none.
     pub namespace_prefix: String,
-    /// LIST answers carry `\HasChildren` or `\HasNoChildren` for every name: offers CHILDREN (RFC 3348). Default: yes.
-    pub children: bool,
+    /// What is offered of what the store behind the session has to do. Default: all but UNAUTHENTICATE.
+    pub extensions: Extensions,
     /// How much of everything.
     pub limits: Limits,
 }
@@ -52,7 +53,7 @@ impl Default for ServerConfig {
             login_without_tls: false,
             separator: Separator::Slash,
             namespace_prefix: String::new(),
-            children: true,
+            extensions: Extensions::default(),
             limits: Limits::default(),
         }
     }
@@ -66,8 +67,10 @@ pub struct Limits {
     pub before_login: FrameLimits,
     /// Commands after login.
     pub after_login: FrameLimits,
-    /// Octets of the message of APPEND. Default: 52,428,800, as with mail that comes by SMTP.
+    /// Octets of a message of APPEND, told as APPENDLIMIT (RFC 7889). Default: 52,428,800, as with mail that comes by SMTP.
     pub append_size_max: u64,
+    /// Messages of one APPEND (RFC 3502): each is held until the last has come. Default: 100.
+    pub append_messages_max: usize,
     /// Refused commands before login, the last of which ends the connection. Default: 3.
     pub bad_before_login: u32,
     /// Refused commands after login, the last of which ends the connection. Default: 20.
@@ -94,6 +97,7 @@ impl Default for Limits {
             before_login: FrameLimits::BEFORE_LOGIN,
             after_login: FrameLimits::AFTER_LOGIN,
             append_size_max: 52_428_800,
+            append_messages_max: 100,
             bad_before_login: 3,
             bad_after_login: 20,
             pending_flags_max: 10_000,

@@ -4,13 +4,15 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use pillarbox_core::WallTime;
 use pillarbox_core::crypto::HashAlgorithm;
 use pillarbox_core::sasl::{Credentials, Mechanism, ScramAnswer};
-use pillarbox_core::{TlsFacts, WallTime};
 
+use super::{FetchData, FetchItem, Listed, SectionName, Snapshot, Status};
+use crate::list::List;
 use crate::message::Section;
 use crate::search::Query;
-use crate::types::{Flag, Flags, MailboxName, ResponseCode, Uid, UidSet, UidValidity};
+use crate::types::{Flags, MailboxName, ResponseCode, SpecialUse, Uid, UidSet, UidValidity};
 
 /// What happened. Events marked with a question mark must be answered before anything else is read:
 ///
@@ -25,16 +27,16 @@ use crate::types::{Flag, Flags, MailboxName, ResponseCode, Uid, UidSet, UidValid
 /// | [`Status`](Event::Status) | ? | `Status`, `No` |
 /// | [`Select`](Event::Select) | ? | `Selected`, `No` |
 /// | [`Create`](Event::Create), [`Delete`](Event::Delete), [`Rename`](Event::Rename), [`Subscribe`](Event::Subscribe), [`Unsubscribe`](Event::Unsubscribe) | ? | `Done`, `No` |
-/// | [`AppendStart`](Event::AppendStart) | ? | `Done` (bring the bytes), `No` |
+/// | [`AppendStart`](Event::AppendStart) | ? | `Done` (bring the bytes), `No` (to any message of several: to all of them) |
 /// | [`AppendBody`](Event::AppendBody) | | an early `No` is allowed |
-/// | [`AppendEnd`](Event::AppendEnd) | ? | `Appended`, `No` |
+/// | [`AppendEnd`](Event::AppendEnd) | ? | `Appended`, or `Done` where the UIDs are not known; `No` |
 /// | [`Sync`](Event::Sync) | ? | `Done`, after every change was given to `learn()` |
-/// | [`Fetch`](Event::Fetch) | ? | (`Message`, `Data`* or `Literal` with its `Chunk`s*, `MessageEnd`)* then `Done` or `No` |
+/// | [`Fetch`](Event::Fetch) | ? | (`Message`, `Data`*, `Literal` or `BinaryLiteral` with its `Chunk`s*, `MessageEnd`)* then `Done` or `No` |
 /// | [`Store`](Event::Store) | ? | `Flags`* then `Done` or `No` |
 /// | [`Search`](Event::Search) | ? | `Found`* then `Done`, `No` |
-/// | [`Copy`](Event::Copy) | ? | `Copied`, `No` |
+/// | [`Copy`](Event::Copy), [`Move`](Event::Move) | ? | `Copied`, `No` |
 /// | [`Expunge`](Event::Expunge) | ? | `Expunged`* then `Done`, `No` |
-/// | [`Idle`](Event::Idle), [`IdleEnd`](Event::IdleEnd), [`Deselected`](Event::Deselected), [`Abandoned`](Event::Abandoned), [`Refused`](Event::Refused) | | |
+/// | [`Idle`](Event::Idle), [`IdleEnd`](Event::IdleEnd), [`Deselected`](Event::Deselected), [`Abandoned`](Event::Abandoned), [`Unauthenticated`](Event::Unauthenticated), [`Refused`](Event::Refused) | | |
 ///
 /// Any question may also be answered with `Bye`, which closes the connection.
 #[derive(Clone, Debug)]
@@ -70,7 +72,7 @@ pub enum Event<'b> {
         credentials: Credentials,
     },
     /// ? LIST or LSUB.
-    List(List<'b>),
+    List(List),
     /// ? STATUS.
     Status {
         /// Of which mailbox.
@@ -86,7 +88,13 @@ pub enum Event<'b> {
         read_only: bool,
     },
     /// ? CREATE.
-    Create(MailboxName),
+    Create {
+        /// Which mailbox.
+        mailbox: MailboxName,
+        /// What it is to be for (RFC 6154 §3), each once; if it cannot be made for all of that, it is not made, and the
+        /// answer is `No` with [`ResponseCode::UseAttr`].
+        uses: Vec<SpecialUse>,
+    },
     /// ? DELETE.
     Delete(MailboxName),
     /// ? RENAME.
@@ -100,20 +108,12 @@ pub enum Event<'b> {
     Subscribe(MailboxName),
     /// ? UNSUBSCRIBE.
     Unsubscribe(MailboxName),
-    /// ? APPEND with all but the message; asked before the client is told to send it.
-    AppendStart {
-        /// Where to.
-        mailbox: MailboxName,
-        /// The flags that it gets.
-        flags: Flags,
-        /// The internal date that it gets; none: now.
-        date: Option<WallTime>,
-        /// Octets of the message.
-        size: u64,
-    },
+    /// ? APPEND with all but the message; asked before the client is told to send it. Again for each further message of the
+    /// same command (RFC 3502): they become visible together, or none does.
+    AppendStart(AppendStart),
     /// A piece of the message; a slice of the caller's buffer.
     AppendBody(&'b [u8]),
-    /// ? The message of APPEND is complete. `Appended` is a promise: it is on stable storage.
+    /// ? All messages of APPEND are complete. `Appended` and `Done` are a promise: they are on stable storage.
     AppendEnd,
     /// ? NOOP, CHECK and the start of IDLE want to know what is new in the selected mailbox: bring every change since the
     /// last one to `learn()`, then answer `Done`.
@@ -148,6 +148,13 @@ pub enum Event<'b> {
         /// Where to.
         mailbox: MailboxName,
     },
+    /// ? MOVE and UID MOVE (RFC 6851). `Copied` says that these messages are in the other mailbox and no longer in this one.
+    Move {
+        /// Which messages.
+        uids: UidSet,
+        /// Where to.
+        mailbox: MailboxName,
+    },
     /// ? EXPUNGE, UID EXPUNGE, and CLOSE in a mailbox that may be changed.
     Expunge {
         /// Only these (UID EXPUNGE, RFC 4315 §2.1); none: all that have `\Deleted`.
@@ -159,8 +166,10 @@ pub enum Event<'b> {
     IdleEnd,
     /// The selected mailbox was left: let go of it.
     Deselected,
-    /// An APPEND under way is gone: forget what arrived of it.
+    /// An APPEND under way is gone: forget what arrived of it, all messages of it.
     Abandoned,
+    /// UNAUTHENTICATE (RFC 8437): the client is nobody any more. Forget who it was.
+    Unauthenticated,
     /// The session refused this line without asking (for logs; lines with credentials are not shown).
     Refused {
         /// The line, cut at 512 octets. The octets are the peer's: escape them before they are shown.
@@ -176,9 +185,7 @@ impl Event<'_> {
     pub fn into_owned(self) -> Option<Event<'static>> {
         Some(match self {
             Event::AppendBody(_) | Event::Refused { .. } => return None,
-            Event::List(List { pattern, subscribed }) => {
-                Event::List(List { pattern: Cow::Owned(pattern.into_owned()), subscribed })
-            }
+            Event::List(list) => Event::List(list),
             Event::Connect => Event::Connect,
             Event::StartTls => Event::StartTls,
             Event::ScramKeys { mechanism, user, hash } => Event::ScramKeys { mechanism, user, hash },
@@ -186,110 +193,67 @@ impl Event<'_> {
             Event::WrongProof { mechanism, authentication_id } => Event::WrongProof { mechanism, authentication_id },
             Event::Status { mailbox, items } => Event::Status { mailbox, items },
             Event::Select { mailbox, read_only } => Event::Select { mailbox, read_only },
-            Event::Create(mailbox) => Event::Create(mailbox),
+            Event::Create { mailbox, uses } => Event::Create { mailbox, uses },
             Event::Delete(mailbox) => Event::Delete(mailbox),
             Event::Rename { from, to } => Event::Rename { from, to },
             Event::Subscribe(mailbox) => Event::Subscribe(mailbox),
             Event::Unsubscribe(mailbox) => Event::Unsubscribe(mailbox),
-            Event::AppendStart { mailbox, flags, date, size } => Event::AppendStart { mailbox, flags, date, size },
+            Event::AppendStart(start) => Event::AppendStart(start),
             Event::AppendEnd => Event::AppendEnd,
             Event::Sync => Event::Sync,
             Event::Fetch { uids, wanted, mark_seen } => Event::Fetch { uids, wanted, mark_seen },
             Event::Store { uids, change, flags, silent } => Event::Store { uids, change, flags, silent },
             Event::Search(query) => Event::Search(query),
             Event::Copy { uids, mailbox } => Event::Copy { uids, mailbox },
+            Event::Move { uids, mailbox } => Event::Move { uids, mailbox },
             Event::Expunge { only } => Event::Expunge { only },
             Event::Idle => Event::Idle,
             Event::IdleEnd => Event::IdleEnd,
             Event::Deselected => Event::Deselected,
             Event::Abandoned => Event::Abandoned,
+            Event::Unauthenticated => Event::Unauthenticated,
         })
     }
 }
 
-/// LIST or LSUB with its pattern.
+/// A message of APPEND before it comes (RFC 9051 §6.3.12).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct List<'b> {
-    /// The reference name and the pattern joined, decoded to UTF-8; `*` and `%` are wildcards (RFC 9051 §6.3.9).
-    pub pattern: Cow<'b, str>,
-    /// LSUB: only subscribed names, whether they exist or not.
-    pub subscribed: bool,
+pub struct AppendStart {
+    /// Where to.
+    pub mailbox: MailboxName,
+    /// How many messages of the same command came before (RFC 3502): they and this one are stored all or none.
+    pub index: usize,
+    /// The flags that it gets.
+    pub flags: Flags,
+    /// The internal date that it gets; none: now.
+    pub date: Option<WallTime>,
+    /// Octets of the message.
+    pub size: u64,
+    /// It may hold NUL (RFC 3516 §4.4, RFC 6855 §4).
+    pub binary: bool,
 }
 
 /// One thing that STATUS can ask for (RFC 9051 §6.3.11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StatusItem {
+    /// APPENDLIMIT (RFC 7889 §3.1): told by the session.
+    AppendLimit,
+    /// DELETED.
+    Deleted,
     /// MESSAGES.
     Messages,
     /// RECENT (RFC 3501 §6.3.10).
     Recent,
+    /// SIZE (RFC 8438).
+    Size,
     /// UIDNEXT.
     UidNext,
     /// UIDVALIDITY.
     UidValidity,
     /// UNSEEN.
     Unseen,
-}
-
-/// One thing that FETCH can ask for of a message. The macros ALL, FAST and FULL come taken apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum FetchItem {
-    /// UID.
-    Uid,
-    /// FLAGS.
-    Flags,
-    /// INTERNALDATE.
-    InternalDate,
-    /// RFC822.SIZE.
-    Rfc822Size,
-    /// ENVELOPE.
-    Envelope,
-    /// BODY without a section.
-    Body,
-    /// BODYSTRUCTURE.
-    BodyStructure,
-    /// BODY[...] and BODY.PEEK[...]; RFC822, RFC822.HEADER and RFC822.TEXT under the names that RFC 3501 gave them.
-    Section {
-        /// Which part.
-        section: Section,
-        /// The first octet and the number of octets asked for.
-        partial: Option<(u32, u32)>,
-        /// `.PEEK`: do not set `\Seen`.
-        peek: bool,
-        /// The name under which the answer goes out.
-        name: SectionName,
-    },
-}
-
-impl FetchItem {
-    /// Whether fetching this sets `\Seen` (RFC 9051 §6.4.5).
-    pub const fn sets_seen(&self) -> bool {
-        matches!(
-            self,
-            FetchItem::Section {
-                peek: false,
-                name: SectionName::Body | SectionName::Rfc822 | SectionName::Rfc822Text,
-                ..
-            }
-        )
-    }
-}
-
-/// Under which name a section was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SectionName {
-    /// `BODY[...]`.
-    Body,
-    /// `RFC822` (RFC 3501 §6.4.5).
-    Rfc822,
-    /// `RFC822.HEADER`.
-    Rfc822Header,
-    /// `RFC822.TEXT`.
-    Rfc822Text,
 }
 
 /// What STORE does with the flags.
@@ -328,12 +292,12 @@ pub enum Answer<'a> {
     Status(Status),
     /// The mailbox is selected.
     Selected(Snapshot),
-    /// The appended message got this UID (RFC 4315 §3).
+    /// The appended messages got these UIDs (RFC 4315 §3), in the order in which they came.
     Appended {
         /// The mailbox's UIDVALIDITY.
         uid_validity: UidValidity,
-        /// The message's UID.
-        uid: Uid,
+        /// One UID for each message.
+        uids: &'a [Uid],
     },
     /// A message of FETCH begins.
     Message(Uid),
@@ -346,7 +310,16 @@ pub enum Answer<'a> {
         /// The name under which it was asked for.
         name: SectionName,
         /// The first octet, if a part was asked for.
-        origin: Option<u32>,
+        origin: Option<u64>,
+        /// How many octets follow.
+        len: u64,
+    },
+    /// The octets of a part that holds NUL begin, undone of their encoding: so many `Chunk` octets must follow.
+    BinaryLiteral {
+        /// Which of the parts that were asked for with [`FetchItem::Binary`].
+        section: &'a Section,
+        /// The first octet, if a part was asked for.
+        origin: Option<u64>,
         /// How many octets follow.
         len: u64,
     },
@@ -357,7 +330,7 @@ pub enum Answer<'a> {
         /// The name under which it was asked for.
         name: SectionName,
         /// The first octet, if a part was asked for.
-        origin: Option<u32>,
+        origin: Option<u64>,
     },
     /// Octets of a section, at most [`room`](pillarbox_core::Machine::room) at a time.
     Chunk(&'a [u8]),
@@ -370,9 +343,9 @@ pub enum Answer<'a> {
         /// All its flags.
         flags: Flags,
     },
-    /// Messages that SEARCH found.
+    /// Messages that SEARCH found, rising.
     Found(&'a [Uid]),
-    /// What COPY made: the sources and their copies, pair by pair (RFC 4315 §3).
+    /// What COPY or MOVE made: the sources and their copies, pair by pair (RFC 4315 §3).
     Copied {
         /// The target mailbox's UIDVALIDITY.
         uid_validity: UidValidity,
@@ -381,156 +354,4 @@ pub enum Answer<'a> {
     },
     /// Messages that are gone by this command.
     Expunged(&'a [Uid]),
-}
-
-/// Data about one message.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum FetchData<'a> {
-    /// FLAGS.
-    Flags(Flags),
-    /// INTERNALDATE.
-    InternalDate(WallTime),
-    /// RFC822.SIZE: octets with CRLF line ends.
-    Rfc822Size(u64),
-    /// ENVELOPE, BODY or BODYSTRUCTURE as written by [`message`](crate::message), without its name.
-    Written {
-        /// [`FetchItem::Envelope`], [`FetchItem::Body`] or [`FetchItem::BodyStructure`].
-        item: FetchItem,
-        /// The text in parentheses.
-        text: &'a [u8],
-    },
-}
-
-/// One name of LIST or LSUB.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Listed {
-    /// The name.
-    pub name: MailboxName,
-    /// Its attributes, such as `\HasChildren` (RFC 9051 §7.3.1).
-    pub attributes: Vec<Cow<'static, str>>,
-}
-
-impl Listed {
-    /// A name with attributes.
-    pub fn new(name: MailboxName, attributes: Vec<Cow<'static, str>>) -> Self {
-        Listed { name, attributes }
-    }
-}
-
-/// The numbers of a mailbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Status {
-    /// Messages in it.
-    pub messages: u32,
-    /// Messages that nobody saw arrive yet (RFC 3501 `\Recent`).
-    pub recent: u32,
-    /// The UID that the next message will at least get.
-    pub uid_next: Uid,
-    /// The UIDVALIDITY.
-    pub uid_validity: UidValidity,
-    /// Messages without `\Seen`.
-    pub unseen: u32,
-}
-
-impl Status {
-    /// The numbers of an empty mailbox.
-    pub const fn new(uid_validity: UidValidity, uid_next: Uid) -> Self {
-        Status { messages: 0, recent: 0, uid_next, uid_validity, unseen: 0 }
-    }
-}
-
-/// A mailbox at the moment of its selection.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Snapshot {
-    /// The UIDVALIDITY.
-    pub uid_validity: UidValidity,
-    /// The UID that the next message will at least get.
-    pub uid_next: Uid,
-    /// The UIDs of all messages, rising.
-    pub uids: Vec<Uid>,
-    /// The first message without `\Seen`.
-    pub first_unseen: Option<Uid>,
-    /// How many messages are `\Recent`.
-    pub recent: u32,
-    /// The flags in use, beside the five of the system.
-    pub keywords: Vec<Flag>,
-    /// New keywords can be stored (`\*` in PERMANENTFLAGS).
-    pub keywords_can_be_made: bool,
-    /// The mailbox can only be read, whatever was asked for.
-    pub read_only: bool,
-}
-
-impl Snapshot {
-    /// The snapshot of an empty mailbox that can be changed.
-    pub const fn new(uid_validity: UidValidity, uid_next: Uid) -> Self {
-        Snapshot {
-            uid_validity,
-            uid_next,
-            uids: Vec::new(),
-            first_unseen: None,
-            recent: 0,
-            keywords: Vec::new(),
-            keywords_can_be_made: true,
-            read_only: false,
-        }
-    }
-}
-
-/// What changed in the selected mailbox, as the store's feed tells it (in commit order, after commit).
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Change {
-    /// Messages came; UIDs rise.
-    Added(Vec<Uid>),
-    /// A message has these flags now.
-    Flags {
-        /// The message.
-        uid: Uid,
-        /// All its flags.
-        flags: Flags,
-    },
-    /// Messages are gone.
-    Removed(UidSet),
-    /// The mailbox itself is gone, or its UIDs are no longer valid: the session ends.
-    Gone,
-}
-
-/// What is known about the client when the session begins.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Peer {
-    /// Its address; `None` on a unix socket.
-    pub ip: Option<core::net::IpAddr>,
-    /// Facts about TLS where the listener starts with it.
-    pub tls: Option<TlsFacts>,
-}
-
-/// Why a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// LOGOUT.
-    Logout,
-    /// The peer closed its side.
-    EndOfInput,
-    /// The embedder refused the connection or closed it.
-    Refused,
-    /// A deadline passed.
-    Timeout,
-    /// Too many errors or logins.
-    TooManyErrors,
-    /// Something else than IMAP was spoken, or bytes stood behind a synchronisation point.
-    Synchronisation,
-    /// The TLS handshake failed.
-    Tls,
-    /// A store failed inside octets that were already announced: the client can no longer follow.
-    Broken,
-    /// The selected mailbox is gone.
-    MailboxGone,
-    /// Our side stopped.
-    ShutDown,
 }

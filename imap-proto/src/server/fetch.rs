@@ -33,11 +33,14 @@ struct Open {
     begun: bool,
     /// Octets of an announced literal that did not come yet.
     left: u64,
+    /// That literal may hold NUL.
+    binary: bool,
 }
 
 impl ServerSession {
     /// RFC 9051 §6.4.5
     pub(super) fn fetch<'b>(&mut self, set: &SequenceSet, mut wanted: Vec<FetchItem>, uid: bool) -> Served<'b> {
+        self.refuse_items(&wanted)?;
         let uids = self.resolve(set, uid)?;
         if uids.is_empty() {
             self.finish(End::ok("No such messages"));
@@ -50,6 +53,22 @@ impl ServerSession {
         let mark_seen = !self.mailbox()?.read_only && wanted.iter().any(FetchItem::sets_seen);
         let event = Event::Fetch { uids, wanted: wanted.clone(), mark_seen };
         Ok(self.ask(Asked::Fetch(Fetching::new(wanted, uid)), event))
+    }
+
+    /// Refuses items that are not on offer, as items that are not known.
+    fn refuse_items(&self, wanted: &[FetchItem]) -> Result<(), End> {
+        for item in wanted {
+            let known = match item {
+                FetchItem::Binary { .. } | FetchItem::BinarySize(_) => self.config.extensions.binary,
+                // RFC 9051 Appendix E, 18
+                FetchItem::Section { name, .. } => *name == SectionName::Body || !self.enabled.rev2,
+                _ => true,
+            };
+            if !known {
+                return Err(End::bad("FETCH knows no such item"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -90,7 +109,7 @@ impl Fetching {
         let wrong = || Misuse::WrongAnswer { question: "Fetch", answer: super::answer::name(answer) };
         match (&mut self.open, answer) {
             (None, Answer::Message(uid)) => {
-                let mut open = Open { uid: *uid, seq: view.seq(*uid), begun: false, left: 0 };
+                let mut open = Open { uid: *uid, seq: view.seq(*uid), begun: false, left: 0, binary: false };
                 if self.uid {
                     open.item(out, |out| push(out, format_args!("UID {uid}")));
                 }
@@ -102,8 +121,10 @@ impl Fetching {
                     return Err(Misuse::TooLong { what: "a chunk" });
                 }
                 open.left -= chunk.len() as u64;
-                if open.seq.is_some() {
-                    append_without_nul(out.end(), chunk);
+                match open.seq {
+                    Some(_) if open.binary => out.end().extend_from_slice(chunk),
+                    Some(_) => append_without_nul(out.end(), chunk),
+                    None => {}
                 }
                 Ok(())
             }
@@ -117,13 +138,15 @@ impl Fetching {
                 Ok(())
             }
             (Some(open), Answer::Data(data)) => {
-                let item = match data {
-                    FetchData::Flags(_) => &FetchItem::Flags,
-                    FetchData::InternalDate(_) => &FetchItem::InternalDate,
-                    FetchData::Rfc822Size(_) => &FetchItem::Rfc822Size,
-                    FetchData::Written { item, .. } => item,
-                };
-                if !self.wanted.contains(item) {
+                let was_asked = self.wanted.iter().any(|item| match (item, data) {
+                    (FetchItem::BinarySize(wanted), FetchData::BinarySize { section, .. }) => wanted == *section,
+                    (item, FetchData::Flags(_)) => *item == FetchItem::Flags,
+                    (item, FetchData::InternalDate(_)) => *item == FetchItem::InternalDate,
+                    (item, FetchData::Rfc822Size(_)) => *item == FetchItem::Rfc822Size,
+                    (item, FetchData::Written { item: told, .. }) => item == told,
+                    _ => false,
+                });
+                if !was_asked {
                     return Err(wrong());
                 }
                 open.data(data, view, out).ok_or_else(wrong)
@@ -135,7 +158,18 @@ impl Fetching {
                     section_name(out, section, *name, *origin);
                     push(out, format_args!(" {{{len}}}\r\n"));
                 });
-                open.left = *len;
+                (open.left, open.binary) = (*len, false);
+                Ok(())
+            }
+            (Some(open), Answer::BinaryLiteral { section, origin, len })
+                if is_wanted(&self.wanted, section, SectionName::Binary, *origin) =>
+            {
+                open.item(out, |out| {
+                    section_name(out, section, SectionName::Binary, *origin);
+                    // RFC 3516 §4.3: what holds NUL is a literal8.
+                    push(out, format_args!(" ~{{{len}}}\r\n"));
+                });
+                (open.left, open.binary) = (*len, true);
                 Ok(())
             }
             (Some(open), Answer::NoSection { section, name, origin })
@@ -167,6 +201,9 @@ impl Open {
 
     fn data(&mut self, data: &FetchData<'_>, view: &mut View, out: &mut Output) -> Option<()> {
         match data {
+            FetchData::BinarySize { section, size } => {
+                self.item(out, |out| push(out, format_args!("BINARY.SIZE[{section}] {size}")));
+            }
             FetchData::Flags(flags) => {
                 view.drop_same_flags(self.uid, flags);
                 self.item(out, |out| push(out, format_args!("FLAGS {flags}")));
@@ -194,18 +231,22 @@ impl Open {
 }
 
 /// Whether exactly this was asked for.
-fn is_wanted(wanted: &[FetchItem], told: &Section, told_name: SectionName, told_origin: Option<u32>) -> bool {
+fn is_wanted(wanted: &[FetchItem], told: &Section, told_name: SectionName, told_origin: Option<u64>) -> bool {
     wanted.iter().any(|item| match item {
         FetchItem::Section { section, partial, name, .. } => {
             section == told && *name == told_name && partial.map(|(origin, _)| origin) == told_origin
+        }
+        FetchItem::Binary { section, partial, .. } => {
+            section == told && told_name == SectionName::Binary && partial.map(|(origin, _)| origin) == told_origin
         }
         _ => false,
     })
 }
 
 /// RFC 9051 §7.5.2: the answer's name is the question's, `.PEEK` and the number of octets left out.
-fn section_name(out: &mut Vec<u8>, section: &Section, name: SectionName, origin: Option<u32>) {
+fn section_name(out: &mut Vec<u8>, section: &Section, name: SectionName, origin: Option<u64>) {
     match name {
+        SectionName::Binary => push(out, format_args!("BINARY[{section}]")),
         SectionName::Body => push(out, format_args!("BODY[{section}]")),
         SectionName::Rfc822 => push(out, format_args!("RFC822")),
         SectionName::Rfc822Header => push(out, format_args!("RFC822.HEADER")),

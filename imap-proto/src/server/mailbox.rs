@@ -1,111 +1,41 @@
-//! Commands about mailboxes: SELECT, EXAMINE, LIST, LSUB, STATUS, CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, CLOSE,
-//! UNSELECT.
+//! Commands about mailboxes: SELECT, EXAMINE, CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, CLOSE, UNSELECT.
 
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
-
-use pillarbox_core::{Misuse, mutf7};
 
 use super::read::Served;
 use super::reply::End;
-use super::session::{Asked, Doing, Selected, Standing};
-use super::{Event, List, Listed, ServerSession, Snapshot, Status, StatusItem};
-use crate::types::{Flag, Flags, ResponseCode, Separator};
+use super::session::{Asked, Selected, Standing};
+use super::{Event, ServerSession, Snapshot};
+use crate::types::{Flag, Flags, MailboxName, ResponseCode, SpecialUse, UidSet};
 use crate::view::View;
-use crate::wire::encode::{mailbox, push};
+use crate::wire::encode::push;
 
-/// The most octets of a LIST pattern with its reference: each name is matched with it.
-const PATTERN_MAX: usize = 1000;
+/// A name that a client of IMAP4rev2 is told when its command succeeds, and the spelling that it had (RFC 9051 §6.3.9.7).
+pub(super) type Renamed = Option<(MailboxName, Vec<u8>)>;
 
 impl ServerSession {
-    /// RFC 9051 §6.3.9, RFC 3501 §6.3.9
-    pub(super) fn list<'b>(&mut self, reference: &[u8], pattern: &[u8], subscribed: bool) -> Served<'b> {
-        let separator = self.config.separator;
-        if pattern.is_empty() {
-            // RFC 9051 §6.3.9: an empty pattern asks for the separator and the root of the reference.
-            let (out, word) = (self.out.end(), if subscribed { "LSUB" } else { "LIST" });
-            push(out, format_args!("* {word} (\\Noselect) \"{}\" \"\"\r\n", separator.as_char()));
-            self.finish(End::ok("Separator told"));
-            return Ok(None);
-        }
-        if reference.len() + pattern.len() > PATTERN_MAX {
-            return Err(End::no(&ResponseCode::Limit, "The pattern is too long"));
-        }
-        let pattern = mutf7::decode(&[reference, pattern].concat())
-            .map_err(|_| End::no(&ResponseCode::Cannot, "The pattern is not valid modified UTF-7"))?;
-        let pattern = match separator {
-            Separator::Slash => pattern,
-            // No level holds a `/`, so nothing can match.
-            Separator::Dot if pattern.contains('/') => {
-                self.finish(End::ok("No such mailboxes"));
-                return Ok(None);
-            }
-            Separator::Dot => pattern.replace('.', "/"),
-        };
-        Ok(self.ask(Asked::List, Event::List(List { pattern: pattern.into(), subscribed })))
-    }
-
-    /// RFC 9051 §7.3.1
-    pub(super) fn listed(&mut self, listed: &Listed) -> Result<(), Misuse> {
-        let is_attribute =
-            |a: &str| !a.is_empty() && a.bytes().all(|b| b.is_ascii_graphic() && !b"(){%*\"]".contains(&b));
-        if !listed.attributes.iter().all(|attribute| is_attribute(attribute)) {
-            return Err(Misuse::ForbiddenOctet { what: "an attribute of a mailbox" });
-        }
-        let separator = self.config.separator;
-        // A name that holds the separator in a level cannot be told, and nobody could select it.
-        if let Some(name) = listed.name.to_wire(separator) {
-            let word = if self.running.row.is_some_and(|row| row.name == "LSUB") { "LSUB" } else { "LIST" };
-            let out = self.out.end();
-            push(out, format_args!("* {word} ({}) \"{}\" ", listed.attributes.join(" "), separator.as_char()));
-            crate::wire::encode::astring(out, name.as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
-        Ok(())
-    }
-
-    /// RFC 9051 §6.3.11
-    pub(super) fn status<'b>(&mut self, name: &[u8], items: Vec<StatusItem>) -> Served<'b> {
-        let name = self.mailbox_name(name)?;
-        let asked = Asked::Status { mailbox: name.clone(), items: items.clone() };
-        Ok(self.ask(asked, Event::Status { mailbox: name, items }))
-    }
-
-    /// RFC 9051 §7.3.4
-    pub(super) fn status_told(&mut self, status: &Status) {
-        let Doing::Asked(Asked::Status { mailbox: name, items }) = &self.doing else { return };
-        let told: Vec<String> = items
-            .iter()
-            .map(|item| match item {
-                StatusItem::Messages => alloc::format!("MESSAGES {}", status.messages),
-                StatusItem::Recent => alloc::format!("RECENT {}", status.recent),
-                StatusItem::UidNext => alloc::format!("UIDNEXT {}", status.uid_next),
-                StatusItem::UidValidity => alloc::format!("UIDVALIDITY {}", status.uid_validity),
-                StatusItem::Unseen => alloc::format!("UNSEEN {}", status.unseen),
-            })
-            .collect();
-        let out = self.out.end();
-        out.extend_from_slice(b"* STATUS ");
-        // The name came over the wire, so it can go back.
-        let _ = mailbox(out, name, self.config.separator);
-        push(out, format_args!(" ({})\r\n", told.join(" ")));
-        self.finish(End::ok("Status told"));
-    }
-
     /// RFC 9051 §6.3.2 and §6.3.3: a mailbox that was selected is left first, also where the new one is refused.
     pub(super) fn select<'b>(&mut self, name: &[u8], read_only: bool) -> Served<'b> {
         let left = self.deselect();
         if left {
             self.queue.push_back(Event::Deselected);
+            if self.enabled.rev2 {
+                // RFC 9051 §7.1
+                self.untagged("OK", Some("CLOSED"), "The mailbox before is closed");
+            }
         }
         let mailbox = self.mailbox_name(name)?;
-        let event = self.ask(Asked::Select { read_only }, Event::Select { mailbox, read_only });
+        let told = self.enabled.rev2.then(|| (mailbox.clone(), name.to_vec()));
+        let event = self.ask(Asked::Select { read_only, told }, Event::Select { mailbox, read_only });
         self.queue.extend(event.and_then(Event::into_owned));
         Ok(None)
     }
 
     /// RFC 3501 §6.3.1, §7.1
-    pub(super) fn selected(&mut self, snapshot: Snapshot, read_only: bool) {
+    // RFC 9051 §6.3.2: IMAP4rev2 has no RECENT and no UNSEEN, and a LIST line with the mailbox's own name.
+    pub(super) fn selected(&mut self, snapshot: Snapshot, read_only: bool, told: &Renamed) {
+        let rev2 = self.enabled.rev2;
         let read_only = read_only || snapshot.read_only;
         let system = [Flag::Answered, Flag::Flagged, Flag::Deleted, Flag::Seen, Flag::Draft];
         let mut flags: Flags = system.into_iter().collect();
@@ -125,15 +55,21 @@ impl ServerSession {
         };
         push(out, format_args!("* OK [PERMANENTFLAGS {permanent}] Flags that last\r\n"));
         push(out, format_args!("* {} EXISTS\r\n", view.len()));
-        push(out, format_args!("* {} RECENT\r\n", snapshot.recent));
-        if let Some(seq) = first_unseen {
+        if !rev2 {
+            push(out, format_args!("* {} RECENT\r\n", snapshot.recent));
+        }
+        if let Some(seq) = first_unseen.filter(|_| !rev2) {
             push(out, format_args!("* OK [UNSEEN {seq}] First unseen message\r\n"));
         }
         push(out, format_args!("* OK [UIDVALIDITY {}] UIDs valid\r\n", snapshot.uid_validity));
         push(out, format_args!("* OK [UIDNEXT {}] Predicted next UID\r\n", snapshot.uid_next));
+        if let Some((name, supplied)) = told {
+            self.tell_name(name, Some(supplied));
+        }
         if let Standing::Authenticated { identity } = &mut self.standing {
             let identity = core::mem::take(identity);
-            self.standing = Standing::Selected { identity, mailbox: Selected { view, read_only } };
+            let mailbox = Selected { view, read_only, saved: UidSet::new() };
+            self.standing = Standing::Selected { identity, mailbox };
         }
         let code = if read_only { "READ-ONLY" } else { "READ-WRITE" };
         self.finish(End::ok_with(code.to_string(), "Mailbox selected"));
@@ -164,14 +100,34 @@ impl ServerSession {
     }
 
     /// RFC 9051 §6.3.4
-    pub(super) fn create<'b>(&mut self, name: &[u8]) -> Served<'b> {
+    pub(super) fn create<'b>(&mut self, name: &[u8], uses: Option<Vec<Option<SpecialUse>>>) -> Served<'b> {
+        if uses.is_some() && !self.config.extensions.create_special_use {
+            return Err(End::bad("CREATE takes no uses here"));
+        }
+        let mut known = Vec::new();
+        for special in uses.into_iter().flatten() {
+            match special {
+                // RFC 6154 §3
+                None => return Err(End::no(&ResponseCode::UseAttr, "There is no such use here")),
+                Some(special) if known.contains(&special) => {}
+                Some(special) => known.push(special),
+            }
+        }
         // RFC 9051 §6.3.4: a separator at the end says that names below will follow; the mailbox is without it.
         let separator = self.config.separator.as_char() as u8;
-        let name = self.mailbox_name(name.strip_suffix(&[separator]).unwrap_or(name))?;
+        let octets = name.strip_suffix(&[separator]).unwrap_or(name);
+        let name = self.mailbox_name(octets)?;
         if name.is_inbox() {
             return Err(End::no(&ResponseCode::AlreadyExists, "INBOX is always there"));
         }
-        Ok(self.ask(Asked::Simple, Event::Create(name)))
+        let told = self.respelled(&name, octets);
+        Ok(self.ask(Asked::Simple { told }, Event::Create { mailbox: name, uses: known }))
+    }
+
+    /// What is told of a name that is spelled otherwise than the client did.
+    fn respelled(&self, name: &MailboxName, supplied: &[u8]) -> Renamed {
+        let spelled = name.to_wire(self.config.separator, self.name_encoding())?;
+        (self.enabled.rev2 && spelled.as_bytes() != supplied).then(|| (name.clone(), supplied.to_vec()))
     }
 
     /// RFC 9051 §6.3.5
@@ -180,7 +136,7 @@ impl ServerSession {
         if name.is_inbox() {
             return Err(End::no(&ResponseCode::Cannot, "INBOX cannot be deleted"));
         }
-        Ok(self.ask(Asked::Simple, Event::Delete(name)))
+        Ok(self.ask(Asked::Simple { told: None }, Event::Delete(name)))
     }
 
     /// RFC 9051 §6.3.6
@@ -193,12 +149,16 @@ impl ServerSession {
         if to.is_below(&from) && !from.is_inbox() {
             return Err(End::no(&ResponseCode::Cannot, "A mailbox cannot move below itself"));
         }
-        Ok(self.ask(Asked::Simple, Event::Rename { from, to }))
+        // RFC 9051 §6.3.6: of INBOX nothing is told, for it stays.
+        let old = from.to_wire(self.config.separator, self.name_encoding()).map(|old| old.into_bytes());
+        let told = old.filter(|_| self.enabled.rev2 && !from.is_inbox()).map(|old| (to.clone(), old));
+        Ok(self.ask(Asked::Simple { told }, Event::Rename { from, to }))
     }
 
     /// RFC 9051 §6.3.7 and §6.3.8
     pub(super) fn subscribe<'b>(&mut self, name: &[u8], subscribe: bool) -> Served<'b> {
         let name = self.mailbox_name(name)?;
-        Ok(self.ask(Asked::Simple, if subscribe { Event::Subscribe(name) } else { Event::Unsubscribe(name) }))
+        let event = if subscribe { Event::Subscribe(name) } else { Event::Unsubscribe(name) };
+        Ok(self.ask(Asked::Simple { told: None }, event))
     }
 }

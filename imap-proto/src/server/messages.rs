@@ -1,6 +1,7 @@
-//! Commands that change messages or their number: STORE, COPY, EXPUNGE; and which messages a command means.
+//! Commands that change messages or their number: STORE, COPY, MOVE, EXPUNGE; and which messages a command means.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use super::read::Served;
 use super::reply::End;
@@ -20,11 +21,16 @@ impl ServerSession {
 
     /// The messages that a set means.
     pub(super) fn resolve(&mut self, set: &SequenceSet, uid: bool) -> Result<UidSet, End> {
-        let view = &self.mailbox()?.view;
-        if uid {
-            return Ok(view.resolve_uids(set));
+        let mailbox = self.mailbox()?;
+        let mut uids = match uid {
+            true => mailbox.view.resolve_uids(set),
+            false => mailbox.view.resolve(set).map_err(|_| End::bad("No such message"))?,
+        };
+        if set.names_saved() {
+            // RFC 5182 §2.1: what was expunged is no longer in it.
+            uids.add(&mailbox.saved.iter().filter(|uid| mailbox.view.seq(*uid).is_some()).collect());
         }
-        view.resolve(set).map_err(|_| End::bad("No such message"))
+        Ok(uids)
     }
 
     fn refuse_read_only(&mut self) -> Result<(), End> {
@@ -73,16 +79,36 @@ impl ServerSession {
         Ok(self.ask(Asked::Copy, Event::Copy { uids, mailbox }))
     }
 
-    /// RFC 4315 §3: the n-th source became the n-th copy.
+    /// RFC 6851 §3.1
+    pub(super) fn move_messages<'b>(&mut self, set: &SequenceSet, mailbox: &[u8], uid: bool) -> Served<'b> {
+        if !self.config.extensions.moves {
+            return Err(End::bad("MOVE is not on offer"));
+        }
+        let mailbox = self.mailbox_name(mailbox)?;
+        self.refuse_read_only()?;
+        let uids = self.resolve(set, uid)?;
+        if uids.is_empty() {
+            self.finish(End::ok("No such messages"));
+            return Ok(None);
+        }
+        Ok(self.ask(Asked::Move, Event::Move { uids, mailbox }))
+    }
+
     pub(super) fn copied(&mut self, uid_validity: UidValidity, uids: &[(Uid, Uid)]) {
-        let end = if uids.is_empty() {
-            End::ok("Nothing was copied")
-        } else {
-            let sources = in_order(uids.iter().map(|(source, _)| *source));
-            let copies = in_order(uids.iter().map(|(_, copy)| *copy));
-            End::ok_with(alloc::format!("COPYUID {uid_validity} {sources} {copies}"), "Copied")
+        let end = match copy_uid(uid_validity, uids) {
+            None => End::ok("Nothing was copied"),
+            Some(code) => End::ok_with(code, "Copied"),
         };
         self.finish(end);
+    }
+
+    /// RFC 6851 §4.3: COPYUID comes before the EXPUNGEs, in an answer of its own.
+    pub(super) fn moved(&mut self, uid_validity: UidValidity, uids: &[(Uid, Uid)]) {
+        if let Some(code) = copy_uid(uid_validity, uids) {
+            self.untagged("OK", Some(&code), "These became those");
+            self.expunged(&uids.iter().map(|(source, _)| *source).collect::<Vec<_>>());
+        }
+        self.finish(End::ok(if uids.is_empty() { "Nothing was moved" } else { "Moved" }));
     }
 
     /// RFC 9051 §6.4.3, RFC 4315 §2.1
@@ -104,8 +130,15 @@ impl ServerSession {
     }
 }
 
+/// RFC 4315 §3: the n-th source became the n-th copy.
+fn copy_uid(uid_validity: UidValidity, uids: &[(Uid, Uid)]) -> Option<String> {
+    let sources = in_order(uids.iter().map(|(source, _)| *source));
+    let copies = in_order(uids.iter().map(|(_, copy)| *copy));
+    (!uids.is_empty()).then(|| alloc::format!("COPYUID {uid_validity} {sources} {copies}"))
+}
+
 /// UIDs as a set that keeps their order, runs drawn together.
-fn in_order(uids: impl Iterator<Item = Uid>) -> String {
+pub(super) fn in_order(uids: impl Iterator<Item = Uid>) -> String {
     use core::fmt::Write;
     let mut text = String::new();
     let mut run: Option<(Uid, Uid)> = None;

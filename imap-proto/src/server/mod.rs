@@ -5,8 +5,12 @@ mod append;
 mod auth;
 mod config;
 mod event;
+mod extensions;
+mod facts;
 mod fetch;
 mod idle;
+mod item;
+mod list;
 mod mailbox;
 mod messages;
 mod read;
@@ -16,8 +20,8 @@ mod session;
 mod timer;
 
 pub use config::{Limits, ServerConfig};
-pub use event::{
-    Answer, Change, CloseReason, Event, FetchData, FetchItem, FlagChange, List, Listed, Peer, SectionName, Snapshot,
-    Status, StatusItem,
-};
+pub use event::{Answer, AppendStart, Event, FlagChange, StatusItem};
+pub use extensions::Extensions;
+pub use facts::{Change, CloseReason, Listed, Peer, Snapshot, Status};
+pub use item::{FetchData, FetchItem, SectionName};
 pub use session::ServerSession;

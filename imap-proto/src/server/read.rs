@@ -2,19 +2,25 @@
 
 use alloc::borrow::Cow;
 
+use pillarbox_core::Secret;
+
+use super::append::before_announcement;
 use super::reply::{End, Verdict};
 use super::session::{Doing, Next, Standing};
 use super::{CloseReason, Event, ServerSession};
 use crate::command::{CommandRow, States, row_of};
-use crate::types::{MailboxName, MailboxNameError, ResponseCode};
+use crate::types::{MailboxName, MailboxNameError, NameEncoding, ResponseCode};
 use crate::wire::frame::{Framed, LiteralHeader, Skipper};
-use crate::wire::parse::{self, Command};
+use crate::wire::parse::{self, Command, Modifier};
 
 /// What serving a command came to: an event, nothing more to say, or a refusal.
 pub(super) type Served<'b> = Result<Option<Event<'b>>, End>;
 
 /// The most octets of a line that a log is shown.
 const SHOWN_MAX: usize = 512;
+
+/// The most octets of a literal that comes unasked under LITERAL- (RFC 7888 §5).
+const UNASKED_MAX: u64 = 4096;
 
 /// First words of other protocols, which a browser or a mail program on the wrong port sends.
 const FOREIGN: [&str; 16] = [
@@ -125,30 +131,46 @@ impl ServerSession {
     fn run<'b>(&mut self, command: Command<'b>) -> Served<'b> {
         match command {
             Command::Append => Err(End::bad("APPEND needs a message as a literal")),
-            Command::Authenticate { mechanism, initial_response } => self.authenticate(mechanism, initial_response),
+            Command::Authenticate { mechanism, initial_response } => {
+                self.authenticate(mechanism, initial_response.map(Secret::into_exposed))
+            }
             Command::Capability => self.capability(),
+            // RFC 9051 Appendix E, 17
+            Command::Check if self.enabled.rev2 => Err(End::bad("There is no CHECK in IMAP4rev2")),
             Command::Check | Command::Noop => self.noop(),
             Command::Close => self.close_mailbox(),
             Command::Copy { set, mailbox, uid } => self.copy(&set, &mailbox, uid),
-            Command::Create(mailbox) => self.create(&mailbox),
+            Command::Create { mailbox, uses } => self.create(&mailbox, uses),
             Command::Delete(mailbox) => self.delete(&mailbox),
-            Command::Enable => self.enable(),
-            Command::Examine(mailbox) => self.select(&mailbox, true),
+            Command::Enable(names) => self.enable(&names),
             Command::Expunge { only } => self.expunge(only.as_ref()),
-            Command::Fetch { set, wanted, uid } => self.fetch(&set, wanted, uid),
+            Command::Fetch { set, wanted, modifiers, uid } => {
+                refuse_modifiers(&modifiers)?;
+                self.fetch(&set, wanted, uid)
+            }
             Command::Id => self.id(),
             Command::Idle => self.idle(),
-            Command::List { reference, pattern, subscribed } => self.list(&reference, &pattern, subscribed),
-            Command::Login { user, password } => self.login(&user, &password),
+            // RFC 9051 Appendix E, 19
+            Command::List(list) if list.lsub && self.enabled.rev2 => Err(End::bad("There is no LSUB in IMAP4rev2")),
+            Command::List(list) => self.list(list),
+            Command::Login { user, password } => self.login(&user, password.expose()),
             Command::Logout => self.logout(),
+            Command::Move { set, mailbox, uid } => self.move_messages(&set, &mailbox, uid),
             Command::Namespace => self.namespace(),
             Command::Rename { from, to } => self.rename(&from, &to),
-            Command::Search { key, uid } => self.search(key, uid),
-            Command::Select(mailbox) => self.select(&mailbox, false),
+            Command::Search { key, returns, charset, uid } => self.search(key, returns, charset, uid),
+            Command::Select { mailbox, parameters, read_only } => {
+                refuse_modifiers(&parameters)?;
+                self.select(&mailbox, read_only)
+            }
             Command::StartTls => self.starttls(),
             Command::Status { mailbox, items } => self.status(&mailbox, items),
-            Command::Store { set, change, flags, silent, uid } => self.store(&set, change, flags, silent, uid),
+            Command::Store { set, modifiers, change, flags, silent, uid } => {
+                refuse_modifiers(&modifiers)?;
+                self.store(&set, change, flags, silent, uid)
+            }
             Command::Subscribe(mailbox) => self.subscribe(&mailbox, true),
+            Command::Unauthenticate => self.unauthenticate(),
             Command::Unselect => self.unselect(),
             Command::Unsubscribe(mailbox) => self.subscribe(&mailbox, false),
         }
@@ -158,6 +180,12 @@ impl ServerSession {
     fn literal<'b>(&mut self, input: &mut &'b [u8], header: LiteralHeader, len: usize) -> Next<'b> {
         let bytes: &'b [u8] = input;
         let so_far = &bytes[..len];
+        if let Err(end) = self.refuse_literal_minus(header) {
+            self.framer.reset();
+            *input = &bytes[len..];
+            self.begin(so_far);
+            return self.refuse_literal(so_far, header, end, self.config.limits.after_login.skip_max);
+        }
         if let Some(append) = self.append_command(so_far, header) {
             self.framer.reset();
             *input = &bytes[len..];
@@ -181,6 +209,16 @@ impl ServerSession {
         self.refuse_literal(so_far, header, end, limits.skip_max)
     }
 
+    /// RFC 7888 §5: where only LITERAL- is on offer, a large literal is not sent without being asked for. Before login the limit
+    /// on literals is no larger.
+    pub(super) fn refuse_literal_minus(&self, header: LiteralHeader) -> Result<(), End> {
+        let minus = !self.config.extensions.literal_plus && !matches!(self.standing, Standing::NotAuthenticated);
+        match minus && !header.synchronising && header.size > UNASKED_MAX {
+            true => Err(End::bad_with("TOOBIG", "Ask before you send so much")),
+            false => Ok(()),
+        }
+    }
+
     /// RFC 9051 §7.6
     pub(super) fn go_ahead(&mut self) {
         self.out.end().extend_from_slice(b"+ Go ahead\r\n");
@@ -198,17 +236,15 @@ impl ServerSession {
             Ok((_, at)) => at,
             Err(end) => return Some(Err(end)),
         };
-        let announced = rest.iter().rposition(|&b| b == b'{').unwrap_or(rest.len());
-        let announced = if header.binary { announced - 1 } else { announced };
-        match parse::append_head(&rest[at..announced]) {
+        let announced = before_announcement(rest, header);
+        match parse::append_head(announced.get(at..).unwrap_or_default()) {
             Ok(None) => None,
-            Ok(Some(head)) => Some(self.append(head, header)),
+            Ok(Some(head)) => Some(self.append(&head, header)),
             Err(()) => Some(Err(End::bad("Syntax error in the arguments of APPEND"))),
         }
     }
 
-    /// Refuses a command whose literal will not be taken. Octets that come unasked are eaten first, so that they are never
-    /// read as commands; more than `skip_max` of them are not worth it.
+    /// Refuses a command whose literal will not be taken.
     pub(super) fn refuse_literal<'b>(
         &mut self,
         line: &'b [u8],
@@ -220,13 +256,21 @@ impl ServerSession {
             return self.served(Err(end), line);
         }
         let event = self.show(line, end.told());
-        if header.size > skip_max {
+        self.eat_literal(header, end, skip_max);
+        Next::Event(event)
+    }
+
+    /// Ends a command whose literal will not be taken. Octets that come unasked are eaten first, so that they are never read as
+    /// commands; more than `skip_max` of them are not worth it.
+    pub(super) fn eat_literal(&mut self, header: LiteralHeader, end: End, skip_max: u64) {
+        if header.synchronising {
+            self.finish(end);
+        } else if header.size > skip_max {
             // RFC 7888 §4, the second choice
             self.bye(CloseReason::TooManyErrors, Some("TOOBIG"), "This literal is too large");
         } else {
             self.skip_literal(header.size, end);
         }
-        Next::Event(event)
     }
 
     /// Eats a literal that comes unasked and the rest of its command, then ends the command.
@@ -235,15 +279,31 @@ impl ServerSession {
         self.doing = Doing::Skipping { skipper: Skipper::new(size, budget), end };
     }
 
+    /// How the client writes names, and reads them.
+    pub(super) fn name_encoding(&self) -> NameEncoding {
+        match self.enabled.rev2 || self.enabled.utf8 {
+            true => NameEncoding::Utf8,
+            false => NameEncoding::ModifiedUtf7,
+        }
+    }
+
     /// The mailbox that a client named.
     pub(super) fn mailbox_name(&self, octets: &[u8]) -> Result<MailboxName, End> {
-        MailboxName::from_wire(octets, self.config.separator).map_err(|error| {
+        MailboxName::from_wire(octets, self.config.separator, self.name_encoding()).map_err(|error| {
             let code = match error {
                 MailboxNameError::TooLong => ResponseCode::Limit,
                 _ => ResponseCode::Cannot,
             };
             End::no(&code, alloc::format!("{error}"))
         })
+    }
+}
+
+/// RFC 4466 §2: what was not offered is an error. Nothing that takes a modifier is on offer yet.
+fn refuse_modifiers(modifiers: &[Modifier<'_>]) -> Result<(), End> {
+    match modifiers.is_empty() {
+        true => Ok(()),
+        false => Err(End::bad("There is no such modifier")),
     }
 }
 

@@ -155,16 +155,23 @@ impl ServerSession {
 
     /// `CAPABILITY ..` as it stands in answers and in codes: only what is really there, now.
     pub(super) fn capabilities(&self) -> String {
+        let extensions = &self.config.extensions;
         let mut all = String::from("CAPABILITY IMAP4rev1");
         let mut add = |name: &str| {
             all.push(' ');
             all.push_str(name);
         };
+        if extensions.offers_rev2() {
+            add("IMAP4rev2");
+        }
         if matches!(self.standing, Standing::NotAuthenticated) {
             // RFC 7888 §5: what a stranger sends unasked stays small.
             add("LITERAL-");
             add("SASL-IR");
-            add("ID");
+            // Two that are for later: programs are known that look at the capabilities only once, before they log in.
+            for name in ["ENABLE", "ID", "IDLE"] {
+                add(name);
+            }
             if self.config.starttls && self.tls.is_none() {
                 add("STARTTLS");
             }
@@ -176,12 +183,30 @@ impl ServerSession {
                 // RFC 9051 §6.2.3
                 add("LOGINDISABLED");
             }
-        } else {
-            for name in ["LITERAL+", "ENABLE", "ID", "IDLE", "NAMESPACE", "UIDPLUS", "UNSELECT"] {
+            return all;
+        }
+        add(if extensions.literal_plus { "LITERAL+" } else { "LITERAL-" });
+        for name in ["ENABLE", "ESEARCH", "ID", "IDLE", "NAMESPACE", "SEARCHRES", "UIDPLUS", "UNSELECT", "WITHIN"] {
+            add(name);
+        }
+        // RFC 7889 §2: the same for every mailbox.
+        add(&alloc::format!("APPENDLIMIT={}", self.config.limits.append_size_max));
+        for (name, offered) in [
+            ("BINARY", extensions.binary),
+            ("CHILDREN", extensions.children),
+            ("CREATE-SPECIAL-USE", extensions.create_special_use),
+            ("LIST-EXTENDED", extensions.list_extended),
+            // RFC 5819 §1
+            ("LIST-STATUS", extensions.list_extended),
+            ("MOVE", extensions.moves),
+            ("MULTIAPPEND", extensions.multiappend),
+            ("SPECIAL-USE", extensions.special_use),
+            ("STATUS=SIZE", extensions.status_size),
+            ("UNAUTHENTICATE", extensions.unauthenticate),
+            ("UTF8=ACCEPT", extensions.utf8),
+        ] {
+            if offered {
                 add(name);
-            }
-            if self.config.children {
-                add("CHILDREN");
             }
         }
         all

@@ -11,7 +11,9 @@ use pillarbox_core::{LayerFacts, Misuse, Step, Time, TlsFacts, UpgradeError};
 use super::append::Incoming;
 use super::auth::Login;
 use super::fetch::Fetching;
+use super::mailbox::Renamed;
 use super::reply::{End, Output};
+use super::search::Searching;
 use super::timer::Timer;
 use super::{Answer, Change, CloseReason, Event, Peer, ServerConfig};
 use crate::command::CommandRow;
@@ -31,6 +33,7 @@ pub struct ServerSession {
     pub(super) peer: Peer,
     pub(super) tls: Option<TlsFacts>,
     pub(super) standing: Standing,
+    pub(super) enabled: Enabled,
     pub(super) doing: Doing,
     /// The command that is being served, or was last.
     pub(super) running: Running,
@@ -61,6 +64,15 @@ pub(super) enum Standing {
 pub(super) struct Selected {
     pub(super) view: View,
     pub(super) read_only: bool,
+    /// What `$` means (RFC 5182). May name messages that are gone.
+    pub(super) saved: UidSet,
+}
+
+/// What the client asked for with ENABLE (RFC 5161).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Enabled {
+    pub(super) rev2: bool,
+    pub(super) utf8: bool,
 }
 
 /// What the session is at.
@@ -80,12 +92,15 @@ pub(super) enum Doing {
         login: Login,
         scanner: LineScanner,
     },
-    /// The message of APPEND arrives.
+    /// A message of APPEND arrives.
     Appending {
         left: u64,
+        incoming: Incoming,
     },
-    /// The message of APPEND is there, the line's end is not.
-    AppendTail,
+    /// A message of APPEND is there; what stands behind it is not.
+    AppendTail {
+        incoming: Incoming,
+    },
     /// Inside IDLE.
     Idling {
         scanner: LineScanner,
@@ -108,16 +123,21 @@ pub(super) enum Asked {
     /// None with LOGIN, which is no exchange.
     Login(Option<Login>),
     WrongProof,
-    List,
+    List {
+        status: alloc::vec::Vec<StatusItem>,
+    },
     Status {
         mailbox: MailboxName,
         items: alloc::vec::Vec<StatusItem>,
     },
     Select {
         read_only: bool,
+        told: Renamed,
     },
     /// CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE.
-    Simple,
+    Simple {
+        told: Renamed,
+    },
     AppendStart(Incoming),
     AppendEnd,
     Sync {
@@ -135,12 +155,9 @@ pub(super) enum Asked {
         silent: bool,
         waiting: UidSet,
     },
-    /// `open`: the answer's line has begun.
-    Search {
-        uid: bool,
-        open: bool,
-    },
+    Search(Searching),
     Copy,
+    Move,
     Expunge {
         close: bool,
     },
@@ -162,6 +179,7 @@ impl ServerSession {
             config,
             peer,
             standing: Standing::NotAuthenticated,
+            enabled: Enabled::default(),
             doing: Doing::Connecting,
             running: Running { tag: "*".into(), row: None },
             queue: VecDeque::new(),
@@ -262,7 +280,7 @@ impl ServerSession {
                 },
                 Doing::Sasl { .. } => self.read_sasl(input),
                 Doing::Appending { .. } => self.read_message(input),
-                Doing::AppendTail => self.read_append_tail(input),
+                Doing::AppendTail { .. } => self.read_append_tail(input),
                 Doing::Idling { .. } => self.read_done(input),
                 Doing::Upgrading { .. } => match self.upgrade(input) {
                     Some(layer) => return Step::Upgrade(layer),
@@ -385,7 +403,7 @@ impl ServerSession {
 
     /// Ends the session.
     pub(super) fn close(&mut self, why: CloseReason) {
-        let abandoned = matches!(self.doing, Doing::Appending { .. } | Doing::AppendTail);
+        let abandoned = matches!(self.doing, Doing::Appending { .. } | Doing::AppendTail { .. });
         if !matches!(self.doing, Doing::Closed(_)) {
             // No question outlives the connection.
             self.queue.clear();

@@ -11,7 +11,7 @@ use crate::wire::encode::push;
 pub(super) struct Timer {
     /// The latest time that was told; it never goes back.
     pub(super) now: Time,
-    /// When the connection began: the first time that was told.
+    /// When the connection began, the first time that was told; or when its user was let go.
     started: Option<Time>,
     /// When a command was last read or answered.
     active: Time,
@@ -28,6 +28,11 @@ impl Timer {
             self.started = Some(self.now);
             self.active = self.now;
         }
+    }
+
+    /// The client has to log in anew, and gets as long for it as after it connected.
+    pub(super) fn begin_again(&mut self) {
+        self.started = Some(self.now);
     }
 
     /// The client did something.

@@ -60,6 +60,10 @@ pub enum ResponseCode {
     TryCreate,
     /// A part of the server is away for the moment.
     Unavailable,
+    /// The content of a part cannot be decoded, or that of a message not stored (RFC 3516 §4.3).
+    UnknownCte,
+    /// The mailbox cannot be made for that use (RFC 6154 §3).
+    UseAttr,
     /// Another code; made by [`ResponseCode::other`].
     Other(OtherCode),
 }
@@ -103,6 +107,8 @@ impl fmt::Display for ResponseCode {
             ResponseCode::TooBig => "TOOBIG",
             ResponseCode::TryCreate => "TRYCREATE",
             ResponseCode::Unavailable => "UNAVAILABLE",
+            ResponseCode::UnknownCte => "UNKNOWN-CTE",
+            ResponseCode::UseAttr => "USEATTR",
             ResponseCode::Other(OtherCode(code)) => code,
         })
     }

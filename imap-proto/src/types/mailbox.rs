@@ -5,11 +5,14 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use pillarbox_core::mutf7;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 /// The name of a mailbox: UTF-8, its levels parted by `/` whatever separator the client sees, INBOX in capitals.
 ///
 /// Such a name is safe to make a path of, level by level: none is empty, `.`, `..` or longer than 255 octets, none
-/// begins with `~`, and no control character or `/` is in it. What else a store's own naming forbids, the store refuses.
+/// begins with `~`, and no control character or `/` is in it. Nor are two names told apart by what nobody sees: names are in
+/// normal form C (RFC 5198 §3), and hold no zero-width characters and none that turn the direction of writing. What else a
+/// store's own naming forbids, the store refuses.
 ///
 /// ```
 /// use pillarbox_imap::types::MailboxName;
@@ -43,6 +46,16 @@ impl Separator {
     }
 }
 
+/// How a name is written on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NameEncoding {
+    /// Modified UTF-7 (RFC 3501 §5.1.3): what IMAP4rev1 has.
+    #[default]
+    ModifiedUtf7,
+    /// UTF-8, after ENABLE IMAP4rev2 or UTF8=ACCEPT (RFC 9051 §5.1, RFC 6855 §3).
+    Utf8,
+}
+
 /// Why a text is no mailbox name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -53,15 +66,18 @@ pub enum MailboxNameError {
     /// A level is `.` or `..`, or begins with `~`: a path made of it would lead elsewhere.
     #[error("the mailbox name holds a level that is not allowed")]
     ForbiddenLevel,
-    /// A character is a control, a line or paragraph separator, or `/` where the separator is another.
+    /// A character is a control, a line or paragraph separator, invisible, or `/` where the separator is another.
     #[error("the mailbox name holds a character that is not allowed")]
     ForbiddenCharacter,
     /// A level has more than 255 octets, or there are more than 32 levels.
     #[error("the mailbox name is too long")]
     TooLong,
-    /// The octets are no modified UTF-7 (RFC 3501 §5.1.3).
-    #[error("the mailbox name is not valid modified UTF-7")]
+    /// The octets are no modified UTF-7 (RFC 3501 §5.1.3), or no UTF-8.
+    #[error("the mailbox name is not validly encoded")]
     Encoding,
+    /// The text is not in normal form C.
+    #[error("the mailbox name is not in normal form C")]
+    NotNormal,
 }
 
 impl MailboxName {
@@ -89,21 +105,24 @@ impl MailboxName {
             if level.len() > Self::COMPONENT_MAX {
                 return Err(MailboxNameError::TooLong);
             }
-            // RFC 9051 §5.1 by way of RFC 5198 §2: no C0 and C1 controls; U+2028 and U+2029 end lines for some readers.
-            if level.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+            if !has_visible_characters_only(level) {
                 return Err(MailboxNameError::ForbiddenCharacter);
             }
+        }
+        if !is_nfc(text) {
+            return Err(MailboxNameError::NotNormal);
         }
         Ok(MailboxName(fold_inbox(text)))
     }
 
-    /// Reads a name as clients write it: modified UTF-7 (RFC 3501 §5.1.3), levels parted by `separator`.
+    /// Reads a name as clients write it, levels parted by `separator`. It is brought into normal form C.
     ///
     /// # Errors
     ///
     /// See [`MailboxNameError`].
-    pub fn from_wire(octets: &[u8], separator: Separator) -> Result<Self, MailboxNameError> {
-        let text = mutf7::decode(octets).map_err(|_| MailboxNameError::Encoding)?;
+    pub fn from_wire(octets: &[u8], separator: Separator, encoding: NameEncoding) -> Result<Self, MailboxNameError> {
+        let text = encoding.decode(octets).ok_or(MailboxNameError::Encoding)?;
+        let text: String = if is_nfc(&text) { text } else { text.nfc().collect() };
         match separator {
             Separator::Slash => Self::new(&text),
             Separator::Dot if text.contains('/') => Err(MailboxNameError::ForbiddenCharacter),
@@ -111,21 +130,22 @@ impl MailboxName {
         }
     }
 
-    /// Writes the name for clients: modified UTF-7, levels parted by `separator`. `None` if a level holds the separator:
-    /// such a mailbox cannot be named.
+    /// Writes the name for clients, levels parted by `separator`. `None` if a level holds the separator: such a mailbox
+    /// cannot be named.
     ///
     /// ```
-    /// use pillarbox_imap::types::{MailboxName, Separator};
+    /// use pillarbox_imap::types::{MailboxName, NameEncoding, Separator};
     ///
-    /// let name = MailboxName::from_wire(b"inbox.Entw&APw-rfe", Separator::Dot).unwrap();
+    /// let name = MailboxName::from_wire(b"inbox.Entw&APw-rfe", Separator::Dot, NameEncoding::ModifiedUtf7).unwrap();
     /// assert_eq!(name.as_str(), "INBOX/Entwürfe");
-    /// assert_eq!(name.to_wire(Separator::Slash).unwrap(), "INBOX/Entw&APw-rfe");
+    /// assert_eq!(name.to_wire(Separator::Slash, NameEncoding::ModifiedUtf7).unwrap(), "INBOX/Entw&APw-rfe");
+    /// assert_eq!(name.to_wire(Separator::Slash, NameEncoding::Utf8).unwrap(), "INBOX/Entwürfe");
     /// ```
-    pub fn to_wire(&self, separator: Separator) -> Option<String> {
+    pub fn to_wire(&self, separator: Separator, encoding: NameEncoding) -> Option<String> {
         match separator {
-            Separator::Slash => Some(mutf7::encode(&self.0)),
+            Separator::Slash => Some(encoding.encode(&self.0)),
             Separator::Dot if self.0.contains('.') => None,
-            Separator::Dot => Some(mutf7::encode(&self.0.replace('/', "."))),
+            Separator::Dot => Some(encoding.encode(&self.0.replace('/', "."))),
         }
     }
 
@@ -158,6 +178,52 @@ impl MailboxName {
     pub fn is_below(&self, other: &MailboxName) -> bool {
         self.0.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('/'))
     }
+}
+
+impl NameEncoding {
+    /// The text that these octets are; `None` if they are none.
+    pub fn decode(self, octets: &[u8]) -> Option<String> {
+        match self {
+            NameEncoding::ModifiedUtf7 => mutf7::decode(octets).ok(),
+            NameEncoding::Utf8 => core::str::from_utf8(octets).ok().map(String::from),
+        }
+    }
+
+    fn encode(self, text: &str) -> String {
+        match self {
+            NameEncoding::ModifiedUtf7 => mutf7::encode(text),
+            NameEncoding::Utf8 => text.into(),
+        }
+    }
+}
+
+/// Whether a level can be told from every other level by looking at it, as far as that is a matter of characters.
+fn has_visible_characters_only(level: &str) -> bool {
+    let mut before = None;
+    let mut chars = level.chars().peekable();
+    while let Some(c) = chars.next() {
+        let fine = match c {
+            // RFC 9051 §5.1 by way of RFC 5198 §2: no C0 and C1 controls; U+2028 and U+2029 end lines for some readers.
+            c if c.is_control() => false,
+            '\u{2028}' | '\u{2029}' => false,
+            // Zero width, and marks and overrides of direction: with them `moc.knab` reads as another name.
+            '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' => {
+                false
+            }
+            // Joiners shape letters of scripts that join, and pictures. Beside ASCII they do nothing that could be seen.
+            '\u{200C}' | '\u{200D}' => {
+                let shapes =
+                    |c: Option<char>| c.is_some_and(|c| !c.is_ascii() && !matches!(c, '\u{200C}' | '\u{200D}'));
+                shapes(before) && shapes(chars.peek().copied())
+            }
+            _ => true,
+        };
+        if !fine {
+            return false;
+        }
+        before = Some(c);
+    }
+    true
 }
 
 /// RFC 9051 §5.1: INBOX is one name in any case; so is the level INBOX that others lie below.
@@ -208,9 +274,31 @@ mod tests {
             ("a\u{7f}", ForbiddenCharacter),
             ("a\u{85}", ForbiddenCharacter),
             ("a\u{2028}", ForbiddenCharacter),
+            ("a\u{200b}", ForbiddenCharacter),
+            ("\u{202e}cod", ForbiddenCharacter),
+            ("a\u{feff}", ForbiddenCharacter),
+            ("a\u{200d}", ForbiddenCharacter),
+            ("a\u{200d}b", ForbiddenCharacter),
+            ("ü\u{200d}\u{200d}ü", ForbiddenCharacter),
+            ("u\u{308}", NotNormal),
         ] {
             assert_eq!(MailboxName::new(wrong), Err(why), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn one_name_has_one_form() {
+        let read = |octets: &[u8], encoding| MailboxName::from_wire(octets, Separator::Slash, encoding);
+        for twin in ["ü", "u\u{308}"] {
+            assert_eq!(read(twin.as_bytes(), NameEncoding::Utf8).unwrap().as_str(), "ü");
+        }
+        // U+0075 U+0308 in modified UTF-7
+        assert_eq!(read(b"u&Awg-", NameEncoding::ModifiedUtf7).unwrap().as_str(), "ü");
+        for wrong in [&b"\xFC"[..], b"\xC1\x81", b"\xED\xA0\x80", b"a\xE2\x82"] {
+            assert_eq!(read(wrong, NameEncoding::Utf8), Err(MailboxNameError::Encoding), "{wrong:?}");
+        }
+        assert_eq!(read(b"AT&T", NameEncoding::Utf8).unwrap().as_str(), "AT&T", "no shift here");
+        assert!(MailboxName::new("نامه\u{200c}ها").is_ok(), "joiners have a place");
     }
 
     #[test]

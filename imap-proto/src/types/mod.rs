@@ -7,10 +7,12 @@ mod mailbox;
 mod number;
 mod pattern;
 mod set;
+mod special_use;
 
 pub use code::{OtherCode, ResponseCode};
 pub use flag::{Flag, Flags, Keyword};
-pub use mailbox::{MailboxName, MailboxNameError, Separator};
+pub use mailbox::{MailboxName, MailboxNameError, NameEncoding, Separator};
 pub use number::{Seq, Uid, UidValidity};
-pub use pattern::list_matches;
+pub use pattern::{ListPattern, list_matches};
 pub use set::{SequenceSet, SetNumber, UidSet};
+pub use special_use::SpecialUse;

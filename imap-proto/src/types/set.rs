@@ -217,15 +217,24 @@ pub enum SetNumber {
 /// let set = SequenceSet::parse(b"2,4:7,*:9").unwrap();
 /// assert_eq!(set.resolve(12), [2..=2, 4..=7, 9..=12]);
 /// assert_eq!(SequenceSet::parse(b"0"), None);
+/// assert!(SequenceSet::parse(b"$").unwrap().names_saved());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SequenceSet {
     items: Vec<(SetNumber, SetNumber)>,
+    /// `$`
+    saved: bool,
 }
 
 impl SequenceSet {
     /// Parses the whole of `text`; `None` if it is no set.
     pub fn parse(text: &[u8]) -> Option<Self> {
+        // RFC 5182 §3, RFC 9051 §9: a set may be `$`, and as a set is made of an item and a set, may end with it.
+        let (text, saved) = match text {
+            b"$" => return Some(SequenceSet { items: Vec::new(), saved: true }),
+            [text @ .., b',', b'$'] => (text, true),
+            text => (text, false),
+        };
         let items = text.split(|&b| b == b',').map(|item| {
             let mut ends = item.splitn(2, |&b| b == b':').map(set_number);
             let first = ends.next()??;
@@ -233,7 +242,12 @@ impl SequenceSet {
             // RFC 9051 §9, seq-range: the order of the two does not matter.
             Some((first.min(last), first.max(last)))
         });
-        Some(SequenceSet { items: items.collect::<Option<_>>()? })
+        Some(SequenceSet { items: items.collect::<Option<_>>()?, saved })
+    }
+
+    /// Whether `$` is in the set: what the last SEARCH saved (RFC 5182).
+    pub const fn names_saved(&self) -> bool {
+        self.saved
     }
 
     /// The largest number that stands for itself alone, not as an end of a range to `*`; 0 if there is none.
@@ -245,7 +259,7 @@ impl SequenceSet {
         numbers.max().unwrap_or(0)
     }
 
-    /// The set as numbers, with `largest` for `*`: rising ranges with a gap between each and the next. The cost follows
+    /// The set as numbers, with `largest` for `*` and without `$`: rising ranges with a gap between each and the next. The cost follows
     /// from the text, not from the numbers it spans.
     ///
     /// RFC 9051 §9, seq-range: `*` is one of the two ends, so `9:*` holds `largest` even where that is below 9.
@@ -303,10 +317,29 @@ mod tests {
 
     #[test]
     fn sets_that_are_none() {
-        for wrong in ["", ",", "1,", "1:", ":1", "1:2:3", "01", "+1", "-1", "4294967296", "a", "1 ", "**", "1,,2"] {
+        for wrong in [
+            "",
+            ",",
+            "1,",
+            "1:",
+            ":1",
+            "1:2:3",
+            "01",
+            "+1",
+            "-1",
+            "4294967296",
+            "a",
+            "1 ",
+            "**",
+            "1,,2",
+            "$,1",
+            "$$",
+            "1:$",
+            ",$",
+        ] {
             assert_eq!(SequenceSet::parse(wrong.as_bytes()), None, "{wrong}");
         }
-        for right in ["1", "*", "*:*", "4294967295", "1:4294967295", "5:1"] {
+        for right in ["1", "$", "1,$", "1:2,$", "*", "*:*", "4294967295", "1:4294967295", "5:1"] {
             assert!(SequenceSet::parse(right.as_bytes()).is_some(), "{right}");
         }
     }

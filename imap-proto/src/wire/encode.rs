@@ -5,7 +5,7 @@ use core::fmt;
 
 use pillarbox_core::WallTime;
 
-use crate::types::{MailboxName, Separator};
+use crate::types::{MailboxName, NameEncoding, Separator};
 
 /// The most octets of a text for people.
 const TEXT_MAX: usize = 400;
@@ -77,10 +77,28 @@ pub(crate) fn is_astring_char(b: u8) -> bool {
 }
 
 /// Appends a mailbox name; false, with nothing written, if the separator stands in a level.
-pub fn mailbox(out: &mut Vec<u8>, name: &MailboxName, separator: Separator) -> bool {
-    let Some(name) = name.to_wire(separator) else { return false };
-    astring(out, name.as_bytes());
+pub fn mailbox(out: &mut Vec<u8>, name: &MailboxName, separator: Separator, encoding: NameEncoding) -> bool {
+    let Some(name) = name.to_wire(separator, encoding) else { return false };
+    match encoding {
+        NameEncoding::Utf8 => utf8_astring(out, &name),
+        NameEncoding::ModifiedUtf7 => astring(out, name.as_bytes()),
+    }
     true
+}
+
+/// Appends a text as `astring` for a client that takes UTF-8 in quotes (RFC 9051 §9, RFC 6855 §3).
+pub fn utf8_astring(out: &mut Vec<u8>, text: &str) {
+    if text.is_ascii() || text.contains(char::is_control) {
+        return astring(out, text.as_bytes());
+    }
+    out.push(b'"');
+    for &b in text.as_bytes() {
+        if b == b'"' || b == b'\\' {
+            out.push(b'\\');
+        }
+        out.push(b);
+    }
+    out.push(b'"');
 }
 
 /// Appends a `date-time` (RFC 9051 §9), such as `"17-Jul-1996 02:44:25 -0700"`.

@@ -10,24 +10,27 @@ use pillarbox_core::sasl::Mechanism;
 use pillarbox_core::{Misuse, TlsFacts, WallTime};
 use pillarbox_imap::message::Section;
 use pillarbox_imap::server::{
-    Answer, Change, CloseReason, Event, FetchData, FetchItem, FlagChange, Listed, Peer, SectionName, ServerConfig,
+    Answer, AppendStart, Change, CloseReason, Event, FetchData, FetchItem, FlagChange, Peer, SectionName, ServerConfig,
     ServerSession, Snapshot, Status,
 };
 use pillarbox_imap::types::{Flags, MailboxName, Separator, Uid, UidSet};
-use words::{flags, no, query, quoted, uid, uid_validity, uids, value};
+use words::{flags, no, query, quoted, uid, uid_validity, uids};
 
 /// Settings: `starttls`, `tls` (from the start), `auth=PLAIN,LOGIN`, `clear` (passwords without TLS; on unless `clear=no`),
-/// `separator=.`, `prefix=..`, `children=no`, `messages=n` (UIDs 1 to n in every mailbox, default 3), limits by their
-/// names (times in seconds), `line_max` for both states.
+/// `separator=.`, `prefix=..`, `messages=n` (UIDs 1 to n in every mailbox, default 3), `without=MOVE,BINARY` and
+/// `with=UNAUTHENTICATE` (extensions by their capabilities), limits by their names (times in seconds), `line_max` for both
+/// states.
 ///
 /// The answers are those of [`Answer`] in lower case; parts of a streamed answer stand one to a line:
 ///
 /// ```text
 /// done | no [CODE] text | bye text | login joe
-/// listed "a name" \HasNoChildren | status messages=3 unseen=1 | appended 7 12 | copied 7 1:101 2:102
+/// listed "a name" \HasNoChildren | status messages=3 unseen=1 | appended 7 12,13 | copied 7 1:101 2:102
+/// listed "a name" \HasChildren + messages=3      (+: something below is subscribed; numbers: its status)
 /// selected uids=1,5,9 validity=7 next=10 unseen=5 recent=1 keywords=$a,$b fixed readonly
 /// message 5 | data flags \Seen | data size 10 | data date 0 | data envelope (..) | end
 /// section 0 "octets" | literal 0 6 | chunk "octets" | nosection 0      (0: the first section that was asked for)
+/// binary 0 "oc\0tets" | data binarysize 0 8                             (the octets of a literal8; of the first BINARY.SIZE)
 /// flags 5 \Seen | found 1,2,3 | expunged 1,2
 /// ```
 ///
@@ -40,6 +43,8 @@ pub(crate) struct ImapSubject {
     question: Option<Asked>,
     /// What the last FETCH wanted.
     wanted: Vec<FetchItem>,
+    /// Messages of the APPEND under way.
+    appending: u32,
 }
 
 /// The open question, for its default answer.
@@ -90,7 +95,7 @@ impl Subject for ImapSubject {
                 let acting = credentials.authorization_id().map(|name| format!(" as {name}")).unwrap_or_default();
                 format!("Login {mechanism} {}{acting}", credentials.authentication_id())
             }
-            Event::List(list) => format!("{} {}", if list.subscribed { "Lsub" } else { "List" }, list.pattern),
+            Event::List(list) => words::list(&list),
             Event::Status { mailbox, items } => {
                 asked = Asked::Status;
                 format!("Status {mailbox} {items:?}")
@@ -99,14 +104,20 @@ impl Subject for ImapSubject {
                 asked = Asked::Select;
                 format!("{} {mailbox}", if read_only { "Examine" } else { "Select" })
             }
-            Event::Create(mailbox) => format!("Create {mailbox}"),
+            Event::Create { mailbox, uses } if uses.is_empty() => format!("Create {mailbox}"),
+            Event::Create { mailbox, uses } => {
+                let uses: Vec<&str> = uses.iter().map(|special| special.as_str()).collect();
+                format!("Create {mailbox} for {}", uses.join(" "))
+            }
             Event::Delete(mailbox) => format!("Delete {mailbox}"),
             Event::Rename { from, to } => format!("Rename {from} to {to}"),
             Event::Subscribe(mailbox) => format!("Subscribe {mailbox}"),
             Event::Unsubscribe(mailbox) => format!("Unsubscribe {mailbox}"),
-            Event::AppendStart { mailbox, flags, date, size } => {
+            Event::AppendStart(AppendStart { mailbox, index, flags, date, size, binary, .. }) => {
+                self.appending = u32::try_from(index + 1).expect("few messages");
                 let date = date.map(|date| format!(" {date}")).unwrap_or_default();
-                format!("AppendStart {mailbox} {flags}{date} size={size}")
+                let after = if index > 0 { format!(" after {index}") } else { String::new() };
+                format!("AppendStart {mailbox} {flags}{date} size={size}{}{after}", if binary { " binary" } else { "" })
             }
             Event::AppendBody(octets) => return Seen::Body(octets.to_vec()),
             Event::AppendEnd => {
@@ -139,12 +150,18 @@ impl Subject for ImapSubject {
                 asked = Asked::Copy(uids);
                 text
             }
+            Event::Move { uids, mailbox } => {
+                let text = format!("Move {uids} to {mailbox}");
+                asked = Asked::Copy(uids);
+                text
+            }
             Event::Expunge { only: None } => "Expunge".into(),
             Event::Expunge { only: Some(uids) } => format!("Expunge only {uids}"),
             Event::Idle => return Seen::Note("Idle".into()),
             Event::IdleEnd => return Seen::Note("IdleEnd".into()),
             Event::Deselected => return Seen::Note("Deselected".into()),
             Event::Abandoned => return Seen::Note("Abandoned".into()),
+            Event::Unauthenticated => return Seen::Note("Unauthenticated".into()),
             Event::Refused { line, told } => return Seen::Note(format!("Refused {told} \"{}\"", line.escape_ascii())),
             other => return Seen::Note(format!("{other:?}")),
         };
@@ -164,26 +181,32 @@ impl Subject for ImapSubject {
             "login" => give(Answer::LoggedIn(rest.into())),
             "listed" => {
                 let (name, attributes) = quoted(rest)?;
-                let attributes = attributes.split_whitespace().map(|word| word.to_string().into()).collect();
                 let name = MailboxName::new(&String::from_utf8_lossy(&name)).map_err(|error| error.to_string())?;
-                give(Answer::Listed(Listed::new(name, attributes)))
+                give(Answer::Listed(words::listed(name, attributes)?))
             }
-            "status" => {
-                let mut status = Status::new(
-                    uid_validity(value(rest, "validity").unwrap_or("1"))?,
-                    uid(value(rest, "next").unwrap_or("4"))?,
-                );
-                let number = |key| value(rest, key).map_or(Ok(0), str::parse).map_err(|_| format!("{text}: no number"));
-                (status.messages, status.recent, status.unseen) =
-                    (number("messages")?, number("recent")?, number("unseen")?);
-                give(Answer::Status(status))
-            }
+            "status" => give(Answer::Status(words::status(rest)?)),
             "selected" => give(Answer::Selected(words::snapshot(rest)?)),
             "appended" => {
-                let (validity, number) = rest.split_once(' ').ok_or("appended <validity> <uid>")?;
-                give(Answer::Appended { uid_validity: uid_validity(validity)?, uid: uid(number)? })
+                let (validity, numbers) = rest.split_once(' ').ok_or("appended <validity> <uids>")?;
+                give(Answer::Appended { uid_validity: uid_validity(validity)?, uids: &uids(numbers)? })
             }
             "message" => give(Answer::Message(uid(rest)?)),
+            "data" if rest.starts_with("binarysize ") => {
+                let mut numbers = rest.split(' ').skip(1).map(|word| word.parse::<usize>().unwrap_or(usize::MAX));
+                let (index, size) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+                let mut sections = self.wanted.iter().filter_map(|item| match item {
+                    FetchItem::BinarySize(section) => Some(section),
+                    _ => None,
+                });
+                let section = sections.nth(index).ok_or("data binarysize <index> <size>")?;
+                give(Answer::Data(FetchData::BinarySize { section, size: size as u64 }))
+            }
+            "binary" => {
+                let (section, _, origin, rest) = self.section(rest)?;
+                let (octets, _) = quoted(rest)?;
+                give(Answer::BinaryLiteral { section: &section, origin, len: octets.len() as u64 })
+                    .and_then(|()| give(Answer::Chunk(&octets)))
+            }
             "data" => {
                 let (what, value) = rest.split_once(' ').unwrap_or((rest, ""));
                 let written = |item| FetchData::Written { item, text: value.as_bytes() };
@@ -256,8 +279,8 @@ impl Subject for ImapSubject {
                 machine.answer(now, Answer::Selected(snapshot)).map(|()| true)
             }
             Asked::AppendEnd => {
-                let (uid_validity, uid) = (uid_validity("1")?, number(self.messages + 1));
-                machine.answer(now, Answer::Appended { uid_validity, uid }).map(|()| true)
+                let uids: Vec<Uid> = (1..=self.appending).map(|n| number(self.messages + n)).collect();
+                machine.answer(now, Answer::Appended { uid_validity: uid_validity("1")?, uids: &uids }).map(|()| true)
             }
             Asked::Fetch { uids, step, left } => match uids.last() {
                 Some(uid) => self.fetch_step(machine, now, *uid, *step, left).map(|ends| {
@@ -337,11 +360,12 @@ impl Subject for ImapSubject {
 
 impl ImapSubject {
     /// The section that `<index> rest` names, and the rest.
-    fn section<'t>(&self, text: &'t str) -> Result<(Section, SectionName, Option<u32>, &'t str), String> {
+    fn section<'t>(&self, text: &'t str) -> Result<(Section, SectionName, Option<u64>, &'t str), String> {
         let (index, rest) = text.split_once(' ').unwrap_or((text, ""));
         let index: usize = index.parse().map_err(|_| format!("{text}: an index first"))?;
         let sections = self.wanted.iter().filter_map(|item| match item {
             FetchItem::Section { section, partial, name, .. } => Some((section, partial, *name)),
+            FetchItem::Binary { section, partial, .. } => Some((section, partial, SectionName::Binary)),
             _ => None,
         });
         let (section, partial, name) =
@@ -373,6 +397,12 @@ impl ImapSubject {
             FetchItem::Rfc822Size => Answer::Data(FetchData::Rfc822Size(5)),
             FetchItem::Envelope => written(b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"),
             FetchItem::Body | FetchItem::BodyStructure => written(b"(\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 5 1)"),
+            FetchItem::BinarySize(section) => Answer::Data(FetchData::BinarySize { section, size: 5 }),
+            FetchItem::Binary { section, partial, .. } => {
+                *left = 5;
+                let origin = partial.map(|(origin, _)| origin);
+                Answer::Literal { section, name: SectionName::Binary, origin, len: 5 }
+            }
             FetchItem::Section { section, partial, name, .. } => {
                 *left = 5;
                 Answer::Literal { section, name: *name, origin: partial.map(|(origin, _)| origin), len: 5 }
@@ -392,7 +422,11 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
         server.mechanisms = names.split(',').map(mechanism).collect::<Result<_, _>>()?;
     }
     server.login_without_tls = config.value("clear") != Some("no");
-    server.children = config.value("children") != Some("no");
+    for (words, on) in [(config.value("without"), false), (config.value("with"), true)] {
+        for word in words.unwrap_or_default().split(',').filter(|word| !word.is_empty()) {
+            *words::extension(&mut server.extensions, word)? = on;
+        }
+    }
     server.separator = match config.value("separator") {
         None | Some("/") => Separator::Slash,
         Some(".") => Separator::Dot,
@@ -408,6 +442,7 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
     limits.after_login.skip_max = config.parsed("skip_max", limits.after_login.skip_max)?;
     limits.before_login.skip_max = config.parsed("skip_max", limits.before_login.skip_max)?;
     limits.append_size_max = config.parsed("append_size_max", limits.append_size_max)?;
+    limits.append_messages_max = config.parsed("append_messages_max", limits.append_messages_max)?;
     limits.bad_before_login = config.parsed("bad_before_login", limits.bad_before_login)?;
     limits.bad_after_login = config.parsed("bad_after_login", limits.bad_after_login)?;
     limits.pending_flags_max = config.parsed("pending_flags_max", limits.pending_flags_max)?;

@@ -1,8 +1,69 @@
 //! How values read in a dialog file.
 
+use pillarbox_imap::list::List;
 use pillarbox_imap::search::Query;
-use pillarbox_imap::server::{Answer, FetchItem, SectionName, Snapshot};
-use pillarbox_imap::types::{Flag, Flags, ResponseCode, Uid, UidValidity};
+use pillarbox_imap::server::{Answer, Extensions, FetchItem, Listed, SectionName, Snapshot, Status};
+use pillarbox_imap::types::{Flag, Flags, MailboxName, ResponseCode, Uid, UidValidity};
+
+/// The switch of an extension, by its capability.
+pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Result<&'e mut bool, String> {
+    Ok(match name {
+        "BINARY" => &mut extensions.binary,
+        "CHILDREN" => &mut extensions.children,
+        "CREATE-SPECIAL-USE" => &mut extensions.create_special_use,
+        "IMAP4rev2" => &mut extensions.rev2,
+        "LIST-EXTENDED" => &mut extensions.list_extended,
+        "LITERAL+" => &mut extensions.literal_plus,
+        "MOVE" => &mut extensions.moves,
+        "MULTIAPPEND" => &mut extensions.multiappend,
+        "SPECIAL-USE" => &mut extensions.special_use,
+        "STATUS=SIZE" => &mut extensions.status_size,
+        "UNAUTHENTICATE" => &mut extensions.unauthenticate,
+        "UTF8" => &mut extensions.utf8,
+        _ => return Err(format!("{name} is no extension that can be switched")),
+    })
+}
+
+/// LIST and LSUB: options, patterns, and what is to be told.
+pub(crate) fn list(list: &List) -> String {
+    let on = |options: &[(bool, &'static str)]| {
+        options.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect::<Vec<_>>().join(" ")
+    };
+    let selection =
+        on(&[(list.subscribed, "subscribed"), (list.recursive, "recursive"), (list.special_use, "special-use")]);
+    let mut text = format!("{} ", if list.lsub { "Lsub" } else { "List" });
+    if !selection.is_empty() {
+        text += &format!("({selection}) ");
+    }
+    text += &list.patterns.join(" ");
+    if list.tell_subscribed {
+        text += " telling subscribed";
+    }
+    if !list.status.is_empty() {
+        text += &format!(" with {:?}", list.status);
+    }
+    text
+}
+
+/// `\HasChildren + messages=3`
+pub(crate) fn listed(name: MailboxName, text: &str) -> Result<Listed, String> {
+    let attributes = text.split_whitespace().filter(|word| word.starts_with('\\'));
+    let mut listed = Listed::new(name, attributes.map(|word| word.to_string().into()).collect());
+    listed.subscribed_below = text.split_whitespace().any(|word| word == "+");
+    listed.status = text.contains('=').then(|| status(text)).transpose()?;
+    Ok(listed)
+}
+
+/// `messages=3 unseen=1`
+pub(crate) fn status(text: &str) -> Result<Status, String> {
+    let mut status =
+        Status::new(uid_validity(value(text, "validity").unwrap_or("1"))?, uid(value(text, "next").unwrap_or("4"))?);
+    let number = |key| value(text, key).map_or(Ok(0), str::parse).map_err(|_| format!("{text}: no number"));
+    (status.messages, status.recent, status.unseen) = (number("messages")?, number("recent")?, number("unseen")?);
+    status.deleted = number("deleted")?;
+    status.size = value(text, "size").map_or(Ok(0), str::parse).map_err(|_| format!("{text}: no number"))?;
+    Ok(status)
+}
 
 pub(crate) fn uid(text: &str) -> Result<Uid, String> {
     text.parse().ok().and_then(Uid::new).ok_or(format!("{text} is no UID"))
@@ -96,6 +157,11 @@ pub(crate) fn item(item: &FetchItem) -> String {
                 other => format!("{other:?}"),
             }
         }
+        FetchItem::Binary { section, partial, peek } => {
+            let partial = partial.map(|(origin, len)| format!("<{origin}.{len}>")).unwrap_or_default();
+            format!("BINARY{}[{section}]{partial}", if *peek { ".PEEK" } else { "" })
+        }
+        FetchItem::BinarySize(section) => format!("BINARY.SIZE[{section}]"),
         other => format!("{other:?}"),
     }
 }
@@ -121,6 +187,8 @@ pub(crate) fn query(key: &Query) -> String {
         Query::Header { name, text } => format!("header {name} {text:?}"),
         Query::Body(text) => format!("body {text:?}"),
         Query::Text(text) => format!("text {text:?}"),
+        Query::Older(seconds) => format!("older {seconds}"),
+        Query::Younger(seconds) => format!("younger {seconds}"),
         other => format!("{other:?}"),
     }
 }

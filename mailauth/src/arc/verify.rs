@@ -51,7 +51,7 @@ pub struct Verifier {
 #[derive(Debug)]
 struct Job {
     /// Until all keys were tried.
-    header: Option<Header>,
+    header: Option<Arc<Header>>,
     sets: Vec<Set>,
     message: Signature,
     message_lookup: usize,
@@ -91,13 +91,19 @@ impl Verifier {
     pub fn finish(&mut self) {
         if !self.finished {
             let intake = self.reader.finish();
-            self.take(intake);
-            self.bodies.finish();
-            self.finished = true;
+            self.end(intake);
         }
     }
 
-    fn take(&mut self, intake: Intake<'_>) {
+    /// The message is complete, and this is what is left of it.
+    pub(crate) fn end(&mut self, intake: Intake<'_>) {
+        self.take(intake);
+        self.bodies.finish();
+        self.finished = true;
+    }
+
+    /// Takes a part of the message from the reader of somebody else, or from its own.
+    pub(crate) fn take(&mut self, intake: Intake<'_>) {
         match intake {
             Intake::Header | Intake::Refused => {}
             Intake::Complete(header, body) => {
@@ -118,7 +124,7 @@ impl Verifier {
     }
 
     /// Reads the chain and asks for its keys.
-    fn begin(&mut self, header: Header) -> Result<(), ArcReason> {
+    fn begin(&mut self, header: Arc<Header>) -> Result<(), ArcReason> {
         let chain = Chain::read(&header);
         let sets = chain.sets?;
         let Some(last) = sets.last() else { return Ok(()) };
@@ -130,6 +136,7 @@ impl Verifier {
         if message.expires.is_some_and(|expires| self.now > expires) {
             return Err(in_message(Reason::Expired));
         }
+        self.verification.from_is_signed = message.names().any(|name| name.eq_ignore_ascii_case(b"from"));
         let message_lookup = self.lookups.want(&message.key_name).ok_or(in_message(Reason::TooManyLookups))?;
 
         let mut seals = Vec::new();
@@ -266,5 +273,5 @@ fn instance(count: usize) -> u8 {
 }
 
 fn nothing() -> Verification {
-    Verification { result: ArcResult::None, reason: None, sets: Vec::new(), trace: Vec::new() }
+    Verification { result: ArcResult::None, reason: None, sets: Vec::new(), from_is_signed: false, trace: Vec::new() }
 }

@@ -46,6 +46,11 @@ impl Text {
 
 impl Write for Text {
     fn write_str(&mut self, part: &str) -> fmt::Result {
+        // What nearly all of them are.
+        if part.len() <= TEXT_MAX - self.0.len() && part.bytes().all(|octet| matches!(octet, b' '..=b'~')) {
+            self.0.push_str(part);
+            return Ok(());
+        }
         for c in part.chars() {
             let c = match c {
                 '\t' => ' ',

@@ -15,9 +15,10 @@ const WIDTH_MAX: usize = 998;
 impl AuthenticationResults {
     /// The whole field with its line end, folded at 78 octets where its values have a place for that.
     pub fn to_field(&self) -> String {
-        let mut field = String::from("Authentication-Results:");
-        let payload = self.to_payload(field.len());
-        field.push_str(&payload);
+        const NAME: &str = "Authentication-Results:";
+        let mut field = String::with_capacity(256);
+        field.push_str(NAME);
+        let mut field = self.render(field, NAME.len(), WIDTH);
         field.push_str("\r\n");
         field
     }
@@ -25,11 +26,12 @@ impl AuthenticationResults {
     /// What stands behind the name of the field, from the space on and without the line end (`authres-payload`), for other
     /// fields that hold the same. `column` is how many octets stand on the line before it.
     pub fn to_payload(&self, column: usize) -> String {
-        self.render(column, WIDTH)
+        self.render(String::new(), column, WIDTH)
     }
 
-    fn render(&self, column: usize, width: usize) -> String {
-        let mut line = Folder { out: String::new(), column, width };
+    /// Adds the payload to `out`.
+    fn render(&self, out: String, column: usize, width: usize) -> String {
+        let mut line = Folder { out, word: String::new(), column, width };
         line.word(&format_args!("{};", Quoted(&self.authserv_id)));
         if self.results.is_empty() {
             line.word(&"none");
@@ -48,7 +50,7 @@ impl AuthenticationResults {
 impl fmt::Display for AuthenticationResults {
     /// The value of the field on one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.render(0, usize::MAX).trim_start())
+        f.write_str(self.render(String::new(), 0, usize::MAX).trim_start())
     }
 }
 
@@ -71,6 +73,8 @@ fn write_result(line: &mut Folder, result: &MethodResult) {
 /// Puts words on lines.
 struct Folder {
     out: String,
+    /// The word that is being put on a line: its length must be known first.
+    word: String,
     /// Octets on the line.
     column: usize,
     width: usize,
@@ -87,22 +91,40 @@ impl Folder {
 
     /// Adds a word, after a space unless it begins the line.
     fn word(&mut self, word: &dyn fmt::Display) {
-        let word = alloc::format!("{word}");
+        self.write_word(word);
+        self.place_word();
+    }
+
+    /// Writes a word down, to be placed.
+    fn write_word(&mut self, word: &dyn fmt::Display) {
+        self.word.clear();
+        // Writing to a String cannot fail.
+        let _ = write!(self.word, "{word}");
+    }
+
+    /// Places the word that was written down.
+    fn place_word(&mut self) {
+        let word = core::mem::take(&mut self.word);
+        self.place(&word);
+        self.word = word;
+    }
+
+    fn place(&mut self, word: &str) {
         // One octet is left for a `;`.
         let fits = |column: usize, piece: &str| column.saturating_add(piece.len()) < self.width;
         if !self.out.ends_with('\t') {
-            let (gap, column) = if fits(self.column + 1, &word) { (" ", self.column + 1) } else { ("\r\n\t ", 2) };
+            let (gap, column) = if fits(self.column + 1, word) { (" ", self.column + 1) } else { ("\r\n\t ", 2) };
             self.out.push_str(gap);
             self.column = column;
         }
-        if fits(self.column, &word) {
+        if fits(self.column, word) {
             self.column += word.len();
-            return self.out.push_str(&word);
+            return self.out.push_str(word);
         }
         // It is too long for any line: it may go on behind a space in its quotes or parentheses, and the space stays what it
         // is. A space beside another is no such place, as no line shall end in one or consist of them.
         let mut start = 0;
-        for (at, _) in word.match_indices(' ').filter(|(at, _)| is_alone(&word, *at)) {
+        for (at, _) in word.match_indices(' ').filter(|(at, _)| is_alone(word, *at)) {
             self.piece(&word[start..at]);
             start = at;
         }
@@ -121,9 +143,9 @@ impl Folder {
 
     /// Adds a name that ends in `=`, and its value, in one word if a line has room for that.
     fn pair(&mut self, name: &dyn fmt::Display, value: &dyn fmt::Display) {
-        let pair = alloc::format!("{name}{value}");
-        if pair.len() + 4 <= WIDTH_MAX {
-            return self.word(&pair);
+        self.write_word(&format_args!("{name}{value}"));
+        if self.word.len() + 4 <= WIDTH_MAX {
+            return self.place_word();
         }
         self.word(name);
         self.word(value);
@@ -170,13 +192,13 @@ impl fmt::Display for Comment<'_> {
 }
 
 fn escape(f: &mut fmt::Formatter<'_>, text: &str, special: impl Fn(char) -> bool) -> fmt::Result {
-    for c in text.chars() {
-        if special(c) {
-            f.write_char('\\')?;
-        }
-        f.write_char(c)?;
+    let mut written = 0;
+    for (at, _) in text.match_indices(special) {
+        f.write_str(&text[written..at])?;
+        f.write_char('\\')?;
+        written = at;
     }
-    Ok(())
+    f.write_str(&text[written..])
 }
 
 /// RFC 2045 §5.1

@@ -6,6 +6,10 @@ use alloc::vec::Vec;
 use pillarbox_core::crypto::{Crypto, CryptoError, Digest, HashAlgorithm};
 
 use super::Canonicalization;
+use super::white_space::{BLOCK, Blocks, Compactor, is_space};
+
+/// Octets without a change that are worth a run of their own.
+const LENT_MIN: usize = 128;
 
 /// Brings a body into a form, in slices of any cut. What does not change is lent on without a copy, in runs as long as they
 /// can be.
@@ -55,6 +59,9 @@ impl BodyCanonicalizer {
     /// Takes the next octets of the body and gives what is certain by now.
     pub fn write(&mut self, slice: &[u8], mut run: impl FnMut(&[u8])) {
         let mut blocks = Blocks::new(slice);
+        let mut compactor = None;
+        // Whether the octets before are put together already.
+        let mut compacted = false;
         let mut at = 0;
         while let Some(&first) = slice.get(at) {
             if self.cr {
@@ -67,21 +74,56 @@ impl BodyCanonicalizer {
                     self.flush(&mut run);
                     run(b"\r");
                 }
-            } else if self.form == Canonicalization::Relaxed && is_space(first) {
-                self.space = true;
+                continue;
+            }
+            if self.form == Canonicalization::Simple {
+                return self.pass_on(&slice[at..], &mut run);
+            }
+            if is_space(first) {
                 at += slice[at..].iter().position(|octet| !is_space(*octet)).unwrap_or(slice.len() - at);
+                // A space that is followed by a word is lent with the word.
+                self.space = slice[at - 1] != b' ' || slice.get(at).is_none_or(|next| *next <= b' ');
+                if self.space {
+                    continue;
+                }
+                at -= 1;
             } else if self.space && first == b'\r' {
                 self.cr = true;
                 at += 1;
+                continue;
+            }
+            let end = blocks.next_irregular(at);
+            compacted = !compacted && end - at < LENT_MIN && slice.len() - at >= Compactor::WINDOW;
+            if compacted {
+                let compactor = compactor.get_or_insert_with(Compactor::new);
+                at += self.compact(&slice[at..], compactor, &mut run);
             } else {
-                let end = match self.form {
-                    Canonicalization::Simple => slice.len(),
-                    Canonicalization::Relaxed => blocks.next_irregular(at),
-                };
                 self.pass_on(&slice[at..end], &mut run);
                 at = end;
             }
         }
+    }
+
+    /// Passes on what has much white space in it, put together in a buffer: a hash takes one long piece in less time than many
+    /// short ones. Gives how many octets it took.
+    fn compact(&mut self, slice: &[u8], compactor: &mut Compactor, run: &mut impl FnMut(&[u8])) -> usize {
+        let (mut at, mut unchanged) = (0, 0);
+        while unchanged < LENT_MIN
+            && let Some(window) = slice[at..].first_chunk()
+        {
+            unchanged = if compactor.take(window) { 0 } else { unchanged + BLOCK };
+            at += BLOCK;
+            if compactor.is_full() {
+                self.pass_on(compactor.octets(), run);
+                compactor.clear();
+                if core::mem::take(&mut self.cr) {
+                    compactor.push(b'\r');
+                }
+            }
+        }
+        self.pass_on(compactor.octets(), run);
+        compactor.clear();
+        at
     }
 
     /// The body has ended.
@@ -134,83 +176,6 @@ impl BodyCanonicalizer {
     }
 }
 
-const fn is_space(octet: u8) -> bool {
-    matches!(octet, b' ' | b'\t')
-}
-
-/// Finds what the relaxed form does not leave as it is: a tab, or a space with another one, a line end, or nothing behind it.
-///
-/// A slice is looked at in blocks without a branch, which compilers turn into the wide instructions of the processor: not the
-/// hash but this is what a body full of words would wait for. What is found in a block is kept until the block is done.
-struct Blocks<'s> {
-    slice: &'s [u8],
-    /// Where the block begins, and a bit for each octet in it.
-    start: usize,
-    irregular: u64,
-}
-
-/// Octets of a block: as many as a mask has bits.
-const BLOCK: usize = 64;
-
-impl<'s> Blocks<'s> {
-    fn new(slice: &'s [u8]) -> Self {
-        let mut blocks = Blocks { slice, start: 0, irregular: 0 };
-        blocks.look_at(0);
-        blocks
-    }
-
-    /// The place of the first such octet from `at` on, or the end.
-    fn next_irregular(&mut self, at: usize) -> usize {
-        if at - self.start >= BLOCK {
-            self.look_at(at);
-        } else {
-            self.irregular &= u64::MAX << (at - self.start);
-        }
-        while self.irregular == 0 {
-            let next = self.start + BLOCK;
-            if next >= self.slice.len() {
-                return self.slice.len();
-            }
-            self.look_at(next);
-        }
-        self.start + self.irregular.trailing_zeros() as usize
-    }
-
-    fn look_at(&mut self, start: usize) {
-        self.start = start;
-        let rest = &self.slice[start..];
-        self.irregular = match rest.first_chunk() {
-            Some(window) => irregular(window),
-            None => {
-                let mut window = [0; BLOCK + 1];
-                window[..rest.len()].copy_from_slice(rest);
-                irregular(&window)
-            }
-        };
-    }
-}
-
-fn irregular(window: &[u8; BLOCK + 1]) -> u64 {
-    let mut found = [0_u8; BLOCK];
-    let mut any = 0;
-    for index in 0..BLOCK {
-        let (octet, next) = (window[index], window[index + 1]);
-        let is_irregular = u8::from(octet == b'\t') | (u8::from(octet == b' ') & u8::from(next <= b' '));
-        found[index] = is_irregular.wrapping_neg() & (1 << (index % 8));
-        any |= is_irregular;
-    }
-    if any == 0 {
-        return 0;
-    }
-    // Each octet has a bit of its own in its group of eight: their sum is the mask of the group.
-    let mut mask = 0;
-    for (group, bits) in found.as_chunks().0.iter().enumerate() {
-        let sum = u64::from_le_bytes(*bits).wrapping_mul(0x0101_0101_0101_0101) >> 56;
-        mask |= sum << (8 * group);
-    }
-    mask
-}
-
 /// The hashes of one body: each canonicalisation is made once, each distinct (canonicalisation, length) is hashed once.
 #[derive(Debug, Default)]
 pub(crate) struct BodyHashes {
@@ -229,15 +194,8 @@ struct Form {
 struct Hashed {
     /// Octets of the body.
     size: u64,
-    /// Short runs are put together: a hash takes one long piece in less time than many short ones.
-    short: Vec<u8>,
     hashes: Vec<Hash>,
 }
-
-/// Longer runs are hashed where they are.
-const SHORT_MAX: usize = 256;
-/// Octets of short runs that are put together.
-const SHORTS_MAX: usize = 1024;
 
 #[derive(Debug)]
 struct Hash {
@@ -269,8 +227,7 @@ impl BodyHashes {
     ) -> Result<BodyHashId, CryptoError> {
         let at = self.forms.iter().position(|other| other.form == form).unwrap_or_else(|| {
             let canonicalizer = Some(BodyCanonicalizer::new(form));
-            let hashed = Hashed { size: 0, short: Vec::with_capacity(SHORTS_MAX), hashes: Vec::new() };
-            self.forms.push(Form { form, canonicalizer, hashed });
+            self.forms.push(Form { form, canonicalizer, hashed: Hashed { size: 0, hashes: Vec::new() } });
             self.forms.len() - 1
         });
         let hashes = &mut self.forms[at].hashed.hashes;
@@ -315,41 +272,22 @@ impl BodyHashes {
 }
 
 impl Hashed {
+    /// Hashes the next octets.
     fn take(&mut self, run: &[u8]) {
-        if run.len() > SHORT_MAX {
-            self.hash_short();
-            update(&mut self.hashes, self.size, run);
-            self.size = self.size.saturating_add(run.len() as u64);
-        } else {
-            if self.short.len() + run.len() > SHORTS_MAX {
-                self.hash_short();
+        for Hash { length, state } in &mut self.hashes {
+            let room = usize::try_from(length.saturating_sub(self.size)).unwrap_or(usize::MAX).min(run.len());
+            if let (State::Open(digest), 1..) = (state, room) {
+                digest.update(&run[..room]);
             }
-            self.short.extend_from_slice(run);
         }
-    }
-
-    fn hash_short(&mut self) {
-        update(&mut self.hashes, self.size, &self.short);
-        self.size = self.size.saturating_add(self.short.len() as u64);
-        self.short.clear();
+        self.size = self.size.saturating_add(run.len() as u64);
     }
 
     fn finish(&mut self) {
-        self.hash_short();
         for hash in &mut self.hashes {
             if let State::Open(digest) = core::mem::replace(&mut hash.state, State::Finished(Vec::new())) {
                 hash.state = State::Finished(digest.finish());
             }
-        }
-    }
-}
-
-/// Hashes octets in front of which there are `size` others.
-fn update(hashes: &mut [Hash], size: u64, octets: &[u8]) {
-    for Hash { length, state } in hashes {
-        let room = usize::try_from(length.saturating_sub(size)).unwrap_or(usize::MAX).min(octets.len());
-        if let (State::Open(digest), 1..) = (state, room) {
-            digest.update(&octets[..room]);
         }
     }
 }
@@ -459,6 +397,29 @@ mod tests {
                 prop_assert_eq!(canonical(form, slices), model(form, &body));
                 prop_assert_eq!(canonical(form, body.chunks(1)), model(form, &body));
             }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        /// So much white space that it is put together, buffer after buffer, and runs that are lent between.
+        #[test]
+        fn the_obvious_reading_of_much(
+            parts in prop::collection::vec(prop::sample::select(vec![
+                "  word", "  word", "  word", "\r\n      ", "\r\n      ", "\t\tx \t", " \r\n\r\n", " \rx", "\r", "\n",
+            ]), 0..200),
+            long in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(&b"x \r\n"[..]), 60..600_usize), 0..8),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut body = parts.concat().into_bytes();
+            for (at, octet, count) in long {
+                let at = at.index(body.len() + 1);
+                body.splice(at..at, core::iter::repeat_n(octet, count));
+            }
+            let (first, second) = body.split_at(cut.index(body.len() + 1));
+            let form = Canonicalization::Relaxed;
+            prop_assert_eq!(canonical(form, [first, second]), model(form, &body));
         }
     }
 }

@@ -74,20 +74,25 @@ fn push_relaxed(name: &[u8], value: &[u8], data: &mut Vec<u8>) {
     data.push(b':');
     let start = data.len();
     let mut space = false;
-    for (at, &octet) in value.iter().enumerate() {
-        match octet {
+    let mut rest = value;
+    while let [first, behind @ ..] = rest {
+        let mut word = 1;
+        match first {
             b' ' | b'\t' => space = true,
             // Every LF inside a value ends a folded line.
             b'\n' => {}
-            b'\r' if value.get(at + 1) == Some(&b'\n') => {}
+            b'\r' if behind.first() == Some(&b'\n') => {}
             _ => {
                 if space && data.len() > start {
                     data.push(b' ');
                 }
                 space = false;
-                data.push(octet);
+                // What stands there, and the octets behind it that are no white space for sure.
+                word += behind.iter().position(|octet| *octet <= b' ').unwrap_or(behind.len());
+                data.extend_from_slice(&rest[..word]);
             }
         }
+        rest = &rest[word..];
     }
 }
 

@@ -14,7 +14,8 @@ use super::{KeyError, KeyRecord, Policy, Reason, Step};
 /// number of fields, too.
 pub(crate) fn signed_data(header: &Header, own: usize, signature: &Signature) -> (Vec<u8>, usize) {
     let selected = header.select(signature.names(), Some(own));
-    let mut data = Vec::new();
+    // Most headers that are signed have less.
+    let mut data = Vec::with_capacity(2048);
     for &index in &selected {
         signature.header_form.push_field(&header.field(index), &mut data);
         data.extend_from_slice(b"\r\n");

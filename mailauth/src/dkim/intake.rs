@@ -1,6 +1,7 @@
 //! The header of an arriving message: where it ends, which fields it has, which of them a list of names selects.
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use pillarbox_core::header::{Field, Fields, HeaderLimit, HeaderLimits, HeaderScanner, HeaderStatus};
@@ -20,13 +21,13 @@ enum State {
     Refused,
 }
 
-/// What a slice of a message is.
-#[derive(Debug)]
+/// What a slice of a message is. Several may read one message, whose header is then held once.
+#[derive(Clone, Debug)]
 pub(crate) enum Intake<'b> {
     /// All of it is header.
     Header,
     /// It has the end of the header: this is it, and the start of the body.
-    Complete(Header, &'b [u8]),
+    Complete(Arc<Header>, &'b [u8]),
     /// All of it is body.
     Body(&'b [u8]),
     /// The header passes a limit. Said once.
@@ -73,7 +74,9 @@ impl HeaderReader {
 
     fn complete<'b>(&mut self, body: &'b [u8]) -> Intake<'b> {
         self.state = State::Body;
-        Intake::Complete(Header::new(core::mem::take(&mut self.header)), body)
+        // It may be kept for long, and has grown by doubling.
+        self.header.shrink_to_fit();
+        Intake::Complete(Arc::new(Header::new(core::mem::take(&mut self.header))), body)
     }
 
     fn refuse(&mut self, limit: HeaderLimit) -> Intake<'static> {
@@ -109,6 +112,10 @@ impl Header {
         by_name.sort_by(|a, b| compare(header.name(*a), header.name(*b)));
         header.by_name = by_name;
         header
+    }
+
+    pub(crate) fn octets(&self) -> &[u8] {
+        &self.octets
     }
 
     #[cfg(test)]
@@ -155,8 +162,10 @@ impl Header {
     }
 }
 
+/// Any order in which names are equal whatever their case: most differ in length, which is seen at once.
 fn compare(a: &[u8], b: &[u8]) -> core::cmp::Ordering {
-    a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase))
+    let octets = || a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase));
+    a.len().cmp(&b.len()).then_with(octets)
 }
 
 #[cfg(test)]

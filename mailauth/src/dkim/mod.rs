@@ -53,6 +53,7 @@ pub(crate) mod sign;
 pub(crate) mod signature;
 pub(crate) mod tag_writer;
 mod verify;
+mod white_space;
 
 pub use atps::{Atps, AtpsOutcome, AtpsResult};
 pub use body::BodyCanonicalizer;

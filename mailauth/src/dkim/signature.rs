@@ -167,10 +167,10 @@ impl Facts {
             domain: list.find("d").and_then(domain),
             selector: list.find("s").and_then(selector),
             algorithm: list.find("a").and_then(algorithm),
-            prefix: list.find("b").map(without_space).and_then(|b| {
-                let prefix = b.get(..8).unwrap_or(&b);
+            prefix: list.find("b").and_then(|b| {
                 let is_base64 = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/' | b'=');
-                prefix.iter().all(is_base64).then(|| String::from_utf8_lossy(prefix).into_owned())
+                let octets = b.iter().filter(|octet| !matches!(octet, b' ' | b'\t' | b'\r' | b'\n')).take(8);
+                octets.map(|octet| is_base64(octet).then(|| char::from(*octet))).collect()
             }),
         }
     }

@@ -61,7 +61,7 @@ pub struct Verifier {
     now: u64,
     reader: HeaderReader,
     /// Until all keys were tried.
-    header: Option<Header>,
+    header: Option<Arc<Header>>,
     bodies: BodyHashes,
     lookups: KeyLookups,
     jobs: Vec<Job>,
@@ -113,13 +113,19 @@ impl Verifier {
     pub fn finish(&mut self) {
         if !self.finished {
             let intake = self.reader.finish();
-            self.take(intake);
-            self.bodies.finish();
-            self.finished = true;
+            self.end(intake);
         }
     }
 
-    fn take(&mut self, intake: Intake<'_>) {
+    /// The message is complete, and this is what is left of it.
+    pub(crate) fn end(&mut self, intake: Intake<'_>) {
+        self.take(intake);
+        self.bodies.finish();
+        self.finished = true;
+    }
+
+    /// Takes a part of the message from the reader of somebody else, or from its own.
+    pub(crate) fn take(&mut self, intake: Intake<'_>) {
         match intake {
             Intake::Header | Intake::Refused => {}
             Intake::Complete(header, body) => {
@@ -132,25 +138,28 @@ impl Verifier {
     }
 
     /// Reads all signatures and takes up those that can be verified.
-    fn begin(&mut self, header: Header) {
+    fn begin(&mut self, header: Arc<Header>) {
         self.verification.from_fields = header.named(b"from").len();
         let authors = author_domains(&header);
         // Those that can be verified, and whether they are of an author's domain.
         let mut candidates = Vec::new();
+        let signatures_max = self.policy.signatures_max;
         for (index, &field) in header.named(b"dkim-signature").iter().enumerate() {
             let mut outcome = match Signature::parse(header.field(field).value, Kind::Dkim) {
                 Ok((signature, facts)) => {
                     let mut outcome = outcome(facts);
+                    outcome.identity.clone_from(&signature.identity);
                     match self.check_times(&signature) {
                         Ok(()) => {
                             outcome.reason = Some(Reason::TooManySignatures);
                             let domain = &signature.domain;
                             let aligned = authors.iter().any(|it| it.is_within(domain) || domain.is_within(it));
-                            candidates.push((!aligned, index, field));
+                            // Reading it again costs less than keeping a thousand.
+                            let kept = (candidates.len() < signatures_max).then_some(signature);
+                            candidates.push((!aligned, index, field, kept));
                         }
                         Err(reason) => outcome.reason = Some(reason),
                     }
-                    outcome.identity = signature.identity;
                     outcome
                 }
                 Err(Refused { reason, facts }) => {
@@ -165,13 +174,13 @@ impl Verifier {
             outcome.result = outcome.reason.map_or(DkimResult::Neutral, Reason::result);
             self.verification.signatures.push(outcome);
         }
-        candidates.sort_unstable();
-        candidates.truncate(self.policy.signatures_max);
+        candidates.sort_unstable_by_key(|(other, index, ..)| (*other, *index));
+        candidates.truncate(signatures_max);
         // Questions and outcomes in the order of the message.
-        candidates.sort_unstable_by_key(|(_, index, _)| *index);
-        for (_, index, field) in candidates {
-            // It was read once; reading it again costs less than keeping a thousand.
-            let Ok((signature, _)) = Signature::parse(header.field(field).value, Kind::Dkim) else { continue };
+        candidates.sort_unstable_by_key(|(_, index, ..)| *index);
+        for (_, index, field, kept) in candidates {
+            let again = || Signature::parse(header.field(field).value, Kind::Dkim).ok().map(|(signature, _)| signature);
+            let Some(signature) = kept.or_else(again) else { continue };
             if let Err(reason) = self.take_up(&header, index, field, signature) {
                 let outcome = &mut self.verification.signatures[index];
                 outcome.reason = Some(reason);

@@ -5,26 +5,25 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 
 /// RFC 7208 §12: `ip4-network`, and what stands behind it: nothing, or a slash.
 pub(super) fn take_ip4(text: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
-    let (mut ip, mut number, mut digits, mut dots) = (0_u32, 0_u32, 0, 0);
-    let mut rest = text;
-    while let [octet, behind @ ..] = rest {
-        match octet {
-            // No zero stands before another digit.
-            b'0'..=b'9' if digits == 0 || (digits < 3 && number > 0) => {
-                number = number * 10 + u32::from(octet - b'0');
-                digits += 1;
-            }
-            b'.' if digits > 0 && dots < 3 && number <= 255 => {
-                ip = ip << 8 | number;
-                (number, digits) = (0, 0);
-                dots += 1;
-            }
-            b'/' => break,
-            _ => return None,
+    let (a, rest) = take_number(text)?;
+    let (b, rest) = take_number(rest.strip_prefix(b".")?)?;
+    let (c, rest) = take_number(rest.strip_prefix(b".")?)?;
+    let (d, rest) = take_number(rest.strip_prefix(b".")?)?;
+    matches!(rest, [] | [b'/', ..]).then_some((Ipv4Addr::new(a, b, c, d), rest))
+}
+
+/// A number up to 255 that has no zero in front. Another digit may stand behind it, where nothing takes one.
+fn take_number(text: &[u8]) -> Option<(u8, &[u8])> {
+    let value = |digit: u8| u16::from(digit - b'0');
+    let (number, rest) = match text {
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] => {
+            (value(*a) * 100 + value(*b) * 10 + value(*c), rest)
         }
-        rest = behind;
-    }
-    (digits > 0 && dots == 3 && number <= 255).then(|| (Ipv4Addr::from(ip << 8 | number), rest))
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', rest @ ..] => (value(*a) * 10 + value(*b), rest),
+        [a @ b'0'..=b'9', rest @ ..] => (value(*a), rest),
+        _ => return None,
+    };
+    Some((u8::try_from(number).ok()?, rest))
 }
 
 /// RFC 4291 §2.2, and what stands behind it: nothing, or a slash.

@@ -1,25 +1,16 @@
 //! Messages of published suites, and their way through a machine: in every cut, with answers in every order.
 
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test uses its part")]
+
+#[path = "../../../mailcore/tests/shared/mod.rs"]
+mod shared;
 
 use std::fmt::Debug;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pillarbox_core::dns::{self, DnsMachine, DnsStep, FixedZone, Record};
 use pillarbox_core::{Random as _, SeededRandom};
-
-/// The folder of a suite below that which the variable `PILLARBOX_SHARED` names; `None`, with a line that says so, if it is
-/// unset.
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-pub(crate) fn suite(path: &str) -> Option<PathBuf> {
-    let Some(folder) = std::env::var_os("PILLARBOX_SHARED") else {
-        eprintln!("skipped: PILLARBOX_SHARED is not set, so conformance/{path} is not read");
-        return None;
-    };
-    let suite = PathBuf::from(folder).join("conformance").join(path);
-    assert!(suite.exists(), "{} is not there", suite.display());
-    Some(suite)
-}
+pub(crate) use shared::{path as suite, suite as suite_json, text as suite_text};
 
 pub(crate) fn read(folder: &Path, file: &str) -> Vec<u8> {
     let path = folder.join(file);

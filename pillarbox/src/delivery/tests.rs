@@ -1,10 +1,12 @@
 use std::sync::Mutex;
 
 use pillarbox_core::address::{Address, ReversePath};
-use pillarbox_imap::server::{Listed, Status};
+use pillarbox_imap::list::List;
+use pillarbox_imap::server::{Listed, Status, StatusItem};
+use pillarbox_imap::types::SpecialUse;
 
 use super::*;
-use crate::parts::{AppendedMessage, Mailbox, StoreCapabilities};
+use crate::parts::{AppendedMessages, Mailbox, StoreCapabilities};
 use crate::store::MemoryStore;
 
 fn account(to: &ForwardPath<'_>) -> Option<Identity> {
@@ -131,7 +133,7 @@ impl IncomingAppend for FaultyAppend {
             self.inner.prepare().await
         })
     }
-    fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessage, StoreError>> {
+    fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessages, StoreError>> {
         Box::pin(async move {
             self.check(Fault::Publish)?;
             self.note("publish");
@@ -172,14 +174,19 @@ impl MailboxStore for Faulty {
     fn capabilities(&self) -> StoreCapabilities {
         self.inner.capabilities()
     }
-    fn list<'a>(&'a self, user: &'a Identity, pattern: &'a str, subscribed: bool) -> Answer<'a, Vec<Listed>> {
-        self.inner.list(user, pattern, subscribed)
+    fn list<'a>(&'a self, user: &'a Identity, list: &'a List) -> Answer<'a, Vec<Listed>> {
+        self.inner.list(user, list)
     }
-    fn status<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> Answer<'a, Status> {
-        self.inner.status(user, mailbox)
+    fn status<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        items: &'a [StatusItem],
+    ) -> Answer<'a, Status> {
+        self.inner.status(user, mailbox, items)
     }
-    fn create<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> Answer<'a, ()> {
-        self.inner.create(user, mailbox)
+    fn create<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName, uses: &'a [SpecialUse]) -> Answer<'a, ()> {
+        self.inner.create(user, mailbox, uses)
     }
     fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> Answer<'a, ()> {
         self.inner.delete(user, mailbox)

@@ -1,9 +1,9 @@
 //! FETCH: octets out of the store, data computed from them, in pieces that the session has room for.
 
 use pillarbox_core::WallTime;
-use pillarbox_imap::message::{self, Section, SectionText, Structure};
+use pillarbox_imap::message::{self, Section, SectionText, Structure, UnknownEncoding};
 use pillarbox_imap::server::{Answer, FetchData, FetchItem, FlagChange, SectionName};
-use pillarbox_imap::types::{Flag, Flags, Uid, UidSet};
+use pillarbox_imap::types::{Flag, Flags, ResponseCode, Uid, UidSet};
 
 use super::session::{Connection, Trouble, no_mailbox};
 use crate::parts::{MessageReader, StoreError, StoreErrorKind};
@@ -42,6 +42,7 @@ impl Connection {
         self.look().await;
         // The set names only messages that the client was told of, so those that the store left out are gone.
         let mut expunged = (found.len() as u64) < uids.len();
+        let mut undecoded = false;
         for message in &found {
             let opened = match self.open(message.uid, wanted).await {
                 Ok(opened) => opened,
@@ -52,7 +53,13 @@ impl Connection {
                 }
                 Err(trouble) => return Err(trouble),
             };
-            self.tell(message, opened, wanted).await?;
+            undecoded |= !self.tell(message, opened, wanted).await?;
+        }
+        if undecoded {
+            // RFC 3516 §4.3
+            let text = "a part has an encoding that is not known here".into();
+            self.answer(Answer::No { code: Some(ResponseCode::UnknownCte), text });
+            return Ok(());
         }
         if expunged {
             return Err(StoreError::new(StoreErrorKind::Expunged, "some messages are gone").into());
@@ -116,8 +123,8 @@ impl Connection {
         Ok(Opened { reader: Some(reader), octets })
     }
 
-    /// Answers for one message.
-    async fn tell(&mut self, message: &Found, opened: Opened, wanted: &[FetchItem]) -> Result<(), Trouble> {
+    /// Answers for one message; false if a part of it cannot be decoded.
+    async fn tell(&mut self, message: &Found, opened: Opened, wanted: &[FetchItem]) -> Result<bool, Trouble> {
         let Opened { mut reader, octets } = opened;
         let limits = message::Limits::default();
         // Where only the header was read, this is the structure of a message that ends behind it.
@@ -126,6 +133,7 @@ impl Connection {
 
         self.answer(Answer::Message(message.uid));
         let mut written = Vec::new();
+        let mut decoded = true;
         for item in wanted {
             written.clear();
             match item {
@@ -159,6 +167,21 @@ impl Connection {
                         self.section(&octets, structure, section, *name, *partial).await?;
                     }
                 }
+                FetchItem::Binary { section, partial, .. } => {
+                    let structure = structure.as_ref().expect("a structure was needed");
+                    decoded &= self.binary(&octets, structure, section, *partial).await?;
+                }
+                FetchItem::BinarySize(section) => {
+                    let structure = structure.as_ref().expect("a structure was needed");
+                    match structure.binary(&octets, &section.path) {
+                        Some(Err(UnknownEncoding)) => decoded = false,
+                        // Of a part that there is not BINARY tells nothing.
+                        found => {
+                            let size = found.and_then(Result::ok).map_or(0, |binary| binary.measure(&octets, None).0);
+                            self.answer(Answer::Data(FetchData::BinarySize { section, size }));
+                        }
+                    }
+                }
                 // An item of a later version of the protocol crate.
                 _ => {}
             }
@@ -166,7 +189,35 @@ impl Connection {
         }
         self.answer(Answer::MessageEnd);
         self.flush_if_full().await?;
-        Ok(())
+        Ok(decoded)
+    }
+
+    /// A part undone of its encoding; false if that cannot be done.
+    async fn binary(
+        &mut self,
+        octets: &[u8],
+        structure: &Structure,
+        section: &Section,
+        partial: Option<(u64, u64)>,
+    ) -> Result<bool, Trouble> {
+        let (name, origin) = (SectionName::Binary, partial.map(|(origin, _)| origin));
+        let binary = match structure.binary(octets, &section.path) {
+            None => {
+                self.answer(Answer::NoSection { section, name, origin });
+                return Ok(true);
+            }
+            Some(Err(UnknownEncoding)) => return Ok(false),
+            Some(Ok(binary)) => binary,
+        };
+        match binary.measure(octets, partial) {
+            (len, true) => self.answer(Answer::BinaryLiteral { section, origin, len }),
+            (len, false) => self.answer(Answer::Literal { section, name, origin, len }),
+        }
+        let mut pieces = binary.pieces(octets, partial);
+        while let Some(piece) = pieces.next_piece() {
+            self.send(piece).await?;
+        }
+        Ok(true)
     }
 
     /// A section out of octets that are in memory.
@@ -176,7 +227,7 @@ impl Connection {
         structure: &Structure,
         section: &Section,
         name: SectionName,
-        partial: Option<(u32, u32)>,
+        partial: Option<(u64, u64)>,
     ) -> Result<(), Trouble> {
         let origin = partial.map(|(origin, _)| origin);
         let Some(found) = structure.section(octets, section) else {
@@ -184,7 +235,7 @@ impl Connection {
             return Ok(());
         };
         let found = match partial {
-            Some((origin, count)) => found.partial(origin.into(), count.into()),
+            Some((origin, count)) => found.partial(origin, count),
             None => found,
         };
         self.answer(Answer::Literal { section, name, origin, len: found.len() as u64 });
@@ -200,9 +251,9 @@ impl Connection {
         reader: &mut dyn MessageReader,
         section: &Section,
         name: SectionName,
-        partial: Option<(u32, u32)>,
+        partial: Option<(u64, u64)>,
     ) -> Result<(), Trouble> {
-        let (start, count) = partial.map_or((0, u64::MAX), |(start, count)| (u64::from(start), u64::from(count)));
+        let (start, count) = partial.unwrap_or((0, u64::MAX));
         let len = reader.size().saturating_sub(start).min(count);
         self.answer(Answer::Literal { section, name, origin: partial.map(|(origin, _)| origin), len });
         let mut buffer = vec![0; PIECE.min(usize::try_from(len).unwrap_or(PIECE))];
@@ -246,7 +297,7 @@ fn needs(item: &FetchItem) -> Needs {
             SectionText::Full => Needs::Nothing,
             _ => Needs::Everything,
         },
-        FetchItem::Section { .. } => Needs::Everything,
+        FetchItem::Section { .. } | FetchItem::Binary { .. } | FetchItem::BinarySize(_) => Needs::Everything,
         _ => Needs::Nothing,
     }
 }

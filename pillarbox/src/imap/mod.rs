@@ -29,7 +29,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use pillarbox_imap::server::{Limits, ServerConfig};
+pub use pillarbox_imap::server::{Extensions, Limits, ServerConfig};
 
 use crate::net::{Caller, Conversation, Doorway, Incoming, Listener, Lost, PeerLimits, Transport, converse};
 use crate::parts::Parts;
@@ -66,10 +66,18 @@ impl ImapServer {
     /// A server with this configuration and these parts.
     ///
     /// STARTTLS is offered when [`tls`](Self::tls) was called and not otherwise, whatever the configuration says: what
-    /// cannot be honoured is not offered. The same holds for CHILDREN, which a flat store has no use for.
+    /// cannot be honoured is not offered. The same holds for each extension that the store has to answer for
+    /// ([`StoreCapabilities`](crate::parts::StoreCapabilities)).
     pub fn new(mut config: ServerConfig, parts: Parts) -> Self {
         config.starttls = false;
-        config.children &= parts.store.capabilities().hierarchy;
+        let (offered, can) = (&mut config.extensions, parts.store.capabilities());
+        offered.children &= can.hierarchy;
+        offered.binary &= can.binary;
+        offered.moves &= can.moves;
+        offered.multiappend &= can.multiappend;
+        offered.status_size &= can.sizes;
+        offered.special_use &= can.special_use;
+        offered.create_special_use &= can.create_special_use;
         ImapServer {
             shared: Arc::new(Shared {
                 config: Arc::new(config),

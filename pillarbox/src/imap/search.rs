@@ -45,6 +45,8 @@ impl Connection {
             let matches = match search.decide(&facts) {
                 Some(matches) => matches,
                 None => {
+                    // A store that is always ready would keep every other session waiting for as long as this takes.
+                    tokio::task::yield_now().await;
                     let reading = async {
                         let mut reader = mailbox.read(message.uid).await?;
                         read_message(&mut *reader, header_only).await

@@ -8,14 +8,16 @@ use std::time::Duration;
 use pillarbox_core::crypto::HashAlgorithm;
 use pillarbox_core::sasl::{Credentials, Mechanism};
 use pillarbox_core::{Layer, Step, Time, UpgradeError};
-use pillarbox_imap::server::{Answer, Event, List, Peer, ServerSession};
+use pillarbox_imap::server::{Answer, AppendStart, Event, Peer, ServerSession};
 use pillarbox_imap::types::ResponseCode;
 
 use super::Shared;
 use super::seats::UserSeat;
 use crate::login::{Tried, log_in, refused, scram_keys, without_unjudged};
 use crate::net::{Dialect, Lost, Transcript, Transport, Wire};
-use crate::parts::{Append, Identity, IncomingAppend, LoginAttempt, LoginOutcome, Mailbox, StoreError, StoreErrorKind};
+use crate::parts::{
+    Append, Copied, Identity, IncomingAppend, LoginAttempt, LoginOutcome, Mailbox, StoreError, StoreErrorKind,
+};
 use crate::shutdown::Shutdown;
 
 /// So much output is sent before more input is looked at, so that a long flight of commands cannot pile up replies.
@@ -241,18 +243,22 @@ impl Connection {
                 self.wire.answer(Box::pin(refused)).await;
                 self.answer(wrong_password());
             }
-            Event::List(List { pattern, subscribed, .. }) => {
+            Event::List(list) => {
                 let user = self.user()?;
-                let listed = self.wire.answer(store.list(&user, &pattern, subscribed)).await?;
-                for item in listed {
+                let listed = self.wire.answer(store.list(&user, &list)).await?;
+                for mut item in listed {
+                    if !list.status.is_empty() && item.is_selectable() {
+                        // RFC 5819 §2: numbers that cannot be told now are left out.
+                        item.status = self.wire.answer(store.status(&user, &item.name, &list.status)).await.ok();
+                    }
                     self.answer(Answer::Listed(item));
                     self.flush_if_full().await?;
                 }
                 self.answer(Answer::Done);
             }
-            Event::Status { mailbox, .. } => {
+            Event::Status { mailbox, items } => {
                 let user = self.user()?;
-                let status = self.wire.answer(store.status(&user, &mailbox)).await?;
+                let status = self.wire.answer(store.status(&user, &mailbox, &items)).await?;
                 self.answer(Answer::Status(status));
             }
             Event::Select { mailbox, read_only } => {
@@ -263,9 +269,9 @@ impl Connection {
                 self.selected = Some(opened);
                 self.answer(Answer::Selected(snapshot));
             }
-            Event::Create(mailbox) => {
+            Event::Create { mailbox, uses } => {
                 let user = self.user()?;
-                self.wire.answer(store.create(&user, &mailbox)).await?;
+                self.wire.answer(store.create(&user, &mailbox, &uses)).await?;
                 self.answer(Answer::Done);
             }
             Event::Delete(mailbox) => {
@@ -288,17 +294,7 @@ impl Connection {
                 self.wire.answer(store.subscribe(&user, &mailbox, false)).await?;
                 self.answer(Answer::Done);
             }
-            Event::AppendStart { mailbox, flags, date, size } => {
-                let user = self.user()?;
-                let append = Append { flags, date, size: Some(size), wants_uid: true };
-                match self.wire.answer(store.append(&user, &mailbox, append)).await {
-                    Ok(append) => {
-                        self.append = Some(append);
-                        self.answer(Answer::Done);
-                    }
-                    Err(error) => self.refuse(&error, try_create(&error)),
-                }
-            }
+            Event::AppendStart(start) => self.append_start(start).await?,
             Event::AppendEnd => self.append_end().await?,
             Event::Abandoned => self.append = None,
             Event::Sync => {
@@ -330,10 +326,15 @@ impl Connection {
                     let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
                     self.wire.answer(mailbox.copy(&uids, &target)).await
                 };
-                match copied {
-                    Ok((uid_validity, uids)) => self.answer(Answer::Copied { uid_validity, uids: &uids }),
-                    Err(error) => self.refuse(&error, try_create(&error)),
-                }
+                self.copied(copied);
+            }
+            Event::Move { uids, mailbox: target } => {
+                let moved = {
+                    let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
+                    self.wire.answer(mailbox.move_to(&uids, &target)).await
+                };
+                self.look().await;
+                self.copied(moved);
             }
             Event::Expunge { only } => {
                 let gone = {
@@ -347,6 +348,7 @@ impl Connection {
             Event::Idle => self.idle = true,
             Event::IdleEnd => self.idle = false,
             Event::Deselected => self.selected = None,
+            Event::Unauthenticated => (self.identity, self.seat, self.selected) = (None, None, None),
             // A question of a later version of the protocol crate.
             _ => self.answer(Answer::No { code: None, text: "not supported here".into() }),
         }
@@ -387,13 +389,43 @@ impl Connection {
         }
     }
 
+    /// A message is announced: the first of a command, or another one.
+    async fn append_start(&mut self, start: AppendStart) -> Result<(), Trouble> {
+        let user = self.user()?;
+        let AppendStart { mailbox, index, flags, date, size, .. } = start;
+        let append = Append { flags, date, size: Some(size), wants_uid: true };
+        let begun = match (index, self.append.take()) {
+            (0, _) => {
+                let store = Arc::clone(&self.shared.parts.store);
+                self.wire.answer(store.append(&user, &mailbox, append)).await
+            }
+            (_, Some(mut before)) => self.wire.answer(before.next(append)).await.map(|()| before),
+            (_, None) => Err(no_mailbox()),
+        };
+        match begun {
+            Ok(append) => {
+                self.append = Some(append);
+                self.answer(Answer::Done);
+            }
+            Err(error) => self.refuse(&error, try_create(&error)),
+        }
+        Ok(())
+    }
+
+    fn copied(&mut self, copied: Result<Copied, StoreError>) {
+        match copied {
+            Ok((uid_validity, uids)) => self.answer(Answer::Copied { uid_validity, uids: &uids }),
+            Err(error) => self.refuse(&error, try_create(&error)),
+        }
+    }
+
     async fn append_end(&mut self) -> Result<(), Trouble> {
         let Some(mut append) = self.append.take() else { return Err(no_mailbox().into()) };
         let appended = self.wire.answer(append.publish()).await?;
         // What the selected mailbox learns of the message may go out with the answer.
         self.look().await;
-        match appended.uid {
-            Some((uid_validity, uid)) => self.answer(Answer::Appended { uid_validity, uid }),
+        match appended.uids {
+            Some((uid_validity, uids)) => self.answer(Answer::Appended { uid_validity, uids: &uids }),
             None => self.answer(Answer::Done),
         }
         Ok(())
@@ -469,7 +501,7 @@ impl Connection {
 
     /// Ends a session that broke.
     pub(super) async fn abort(self) {
-        self.wire.abort(b"* BYE internal error\r\n").await;
+        self.wire.abort(b"* BYE [SERVERBUG] internal error\r\n").await;
     }
 }
 
@@ -503,6 +535,9 @@ fn told(kind: StoreErrorKind) -> (Option<ResponseCode>, &'static str) {
         StoreErrorKind::Expunged => {
             (Some(ResponseCode::ExpungeIssued), "some of these messages were expunged meanwhile")
         }
+        StoreErrorKind::HasChildren => (Some(ResponseCode::HasChildren), "there are mailboxes below it"),
+        StoreErrorKind::NoPermission => (Some(ResponseCode::NoPerm), "you may not do that"),
+        StoreErrorKind::NotForThatUse => (Some(ResponseCode::UseAttr), "no mailbox can be made for that use"),
         StoreErrorKind::NoSpace => (Some(ResponseCode::Unavailable), "the disk is full, try again later"),
         StoreErrorKind::Unavailable => {
             (Some(ResponseCode::Unavailable), "the mailbox cannot be used now, try again later")

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use pillarbox_smtp::command::{self, Command, Verb};
+
 use crate::parts::{Direction, Observer};
 
 /// Which protocol's secrets are to be hidden.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// AUTH and what the client sends until a reply other than 334; the message between 354 and the next reply.
+    /// AUTH and what the client sends until a reply other than 334, and what is no command behind that; the message between 354
+    /// and the next reply, and the chunks of BDAT.
     Smtp,
     /// LOGIN, AUTHENTICATE and what the client sends until a tagged response; literals.
     Imap,
@@ -23,9 +26,11 @@ pub(crate) struct Transcript {
     dialect: Dialect,
     wanted: bool,
     hiding: bool,
+    /// The last command that is known was AUTH (SMTP).
+    after_auth: bool,
     /// A message follows (SMTP).
     body: bool,
-    /// Octets of a literal that still come, received and sent (IMAP).
+    /// Octets of a literal (IMAP) or a chunk (SMTP) that still come, received and sent.
     literal: [u64; 2],
     /// How much of the machine's output was shown already.
     shown: usize,
@@ -36,7 +41,17 @@ const HIDDEN: &[u8] = b"<hidden>";
 impl Transcript {
     pub(crate) fn new(observer: Arc<dyn Observer>, session: u64, dialect: Dialect) -> Self {
         let wanted = observer.wants_lines();
-        Transcript { observer, session, dialect, wanted, hiding: false, body: false, literal: [0; 2], shown: 0 }
+        Transcript {
+            observer,
+            session,
+            dialect,
+            wanted,
+            hiding: false,
+            after_auth: false,
+            body: false,
+            literal: [0; 2],
+            shown: 0,
+        }
     }
 
     /// The machine used these octets.
@@ -109,17 +124,25 @@ impl Transcript {
         if self.hiding {
             return Shown::First(0);
         }
-        match secret_in(Dialect::Smtp, line) {
-            Some(start) => {
-                self.hiding = true;
-                Shown::First(start)
-            }
-            None => Shown::All,
+        if let Some(start) = secret_in(Dialect::Smtp, line) {
+            (self.hiding, self.after_auth) = (true, true);
+            return Shown::First(start);
         }
+        if self.after_auth && Verb::of(line).is_none() {
+            // A client that does not look at replies sends its secret behind a refusal, too.
+            return Shown::First(0);
+        }
+        self.after_auth = false;
+        if let Ok(Command::Bdat { size, .. }) = command::parse(line) {
+            self.literal[0] = size;
+        }
+        Shown::All
     }
 
     fn smtp_sent(&mut self, line: &[u8]) -> Shown {
         self.body = line.starts_with(b"354");
+        // A reply that comes before the octets of a chunk says that they are none to the session.
+        self.literal[0] = 0;
         if line.starts_with(b"334") {
             self.hiding = true;
             return Shown::First(line.len().min(4));
@@ -271,6 +294,54 @@ mod tests {
             "> QUIT",
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn chunks_are_counted() {
+        let lines = play(
+            Dialect::Smtp,
+            &[
+                (IN, "BDAT 12\r\n"),
+                (IN, "AUTH x\r\n"),
+                (IN, "QUITBDAT 3 LAST\r\n\r\n."),
+                (OUT, "250 ok\r\n250 ok\r\n"),
+                (IN, "bdat 99999999999999999999\r\n"),
+                (OUT, "552 no\r\n"),
+                (IN, "QUIT\r\n"),
+            ],
+        );
+        let expected = [
+            "> BDAT 12",
+            "> <8 octets>",
+            "> <4 octets>",
+            "> BDAT 3 LAST",
+            "> <3 octets>",
+            "< 250 ok",
+            "< 250 ok",
+            "> bdat 99999999999999999999",
+            "< 552 no",
+            "> QUIT",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn secrets_behind_a_refusal_are_hidden() {
+        let no = (OUT, "538 5.7.11 no\r\n");
+        let lines = play(
+            Dialect::Smtp,
+            &[
+                (IN, "AUTH LOGIN\r\n"),
+                no,
+                (IN, "dXNlcg==\r\n"),
+                no,
+                (IN, "aHVudGVyMg==\r\n"),
+                no,
+                (IN, "NOOP\r\nX\r\n"),
+            ],
+        );
+        let refused = "< 538 5.7.11 no";
+        assert_eq!(lines, ["> AUTH LOGIN", refused, "> <hidden>", refused, "> <hidden>", refused, "> NOOP", "> X"]);
     }
 
     #[test]

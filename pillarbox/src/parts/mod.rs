@@ -32,11 +32,11 @@ pub use clock::{Clock, SystemClock};
 pub use logins::{LoginGuard, LoginLimits};
 pub use observer::{Direction, Observer, Silent};
 pub use policy::{AllowList, Policy, Session, Verdict};
-pub use resolver::{Resolver, resolve};
+pub use resolver::{Resolver, resolve, resolve_within};
 pub use senders::OwnSenders;
 pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Notices, Outcome, SinkError};
 pub use store::{
-    Append, AppendedMessage, Copied, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageReader,
+    Append, AppendedMessages, Copied, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageReader,
     StoreCapabilities, StoreError, StoreErrorKind,
 };
 

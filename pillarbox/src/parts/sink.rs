@@ -7,7 +7,7 @@ use pillarbox_core::{Reply, WallTime};
 use pillarbox_smtp::command::{DeliverBy, FutureRelease, MtPriority};
 use pillarbox_smtp::server::{BodyKind, Notify, Orcpt, Ret};
 
-use super::BoxFuture;
+use super::{BoxFuture, Session};
 
 /// Who a message is from and for, with what the sink needs to write about its way here.
 #[derive(Clone, Debug)]
@@ -45,6 +45,8 @@ pub struct Envelope {
     pub mt_priority: Option<MtPriority>,
     /// When MAIL came; of use with the times above.
     pub arrived: Option<WallTime>,
+    /// The session that brings it.
+    pub session: Session,
 }
 
 /// What the sender said about notices on one recipient (RFC 3461 §4.1, §4.2).
@@ -83,6 +85,7 @@ impl Envelope {
             deliver_by: None,
             mt_priority: None,
             arrived: None,
+            session: Session::default(),
         }
     }
 }

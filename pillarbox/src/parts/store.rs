@@ -1,9 +1,10 @@
 //! Mailboxes, as IMAP shows them and delivery fills them.
 
 use pillarbox_core::WallTime;
+use pillarbox_imap::list::List;
 use pillarbox_imap::search::Query;
-use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status};
-use pillarbox_imap::types::{Flags, MailboxName, Uid, UidSet, UidValidity};
+use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status, StatusItem};
+use pillarbox_imap::types::{Flags, MailboxName, SpecialUse, Uid, UidSet, UidValidity};
 
 use super::{BoxFuture, Identity};
 
@@ -15,6 +16,18 @@ pub struct StoreCapabilities {
     pub hierarchy: bool,
     /// Clients can store keywords of their own.
     pub keywords: bool,
+    /// Messages may hold NUL, and read back octet for octet (RFC 3516).
+    pub binary: bool,
+    /// Messages can be moved ([`Mailbox::move_to`]).
+    pub moves: bool,
+    /// Several messages can be appended all or none ([`IncomingAppend::next`]).
+    pub multiappend: bool,
+    /// The sum of the sizes of a mailbox's messages can be told ([`Status::size`]).
+    pub sizes: bool,
+    /// Names are listed with what they are for ([`SpecialUse`]).
+    pub special_use: bool,
+    /// A mailbox can be made for a special use ([`MailboxStore::create`]).
+    pub create_special_use: bool,
 }
 
 /// The mailboxes of all users. Names come decoded; rights are checked here, not by the caller.
@@ -26,19 +39,25 @@ pub trait MailboxStore: Send + Sync {
     /// What this store can do.
     fn capabilities(&self) -> StoreCapabilities;
 
-    /// The names that match a LIST pattern (`*` and `%`, RFC 9051 §6.3.9) among all or the subscribed ones.
-    fn list<'a>(
+    /// The names that a LIST asks for. A store tells what it knows to [`List::answer`]; [`Listed::status`] is filled in by the
+    /// caller, who asks [`status`](MailboxStore::status).
+    fn list<'a>(&'a self, user: &'a Identity, list: &'a List) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>>;
+
+    /// The numbers of a mailbox, at least those in `items`.
+    fn status<'a>(
         &'a self,
         user: &'a Identity,
-        pattern: &'a str,
-        subscribed: bool,
-    ) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>>;
+        mailbox: &'a MailboxName,
+        items: &'a [StatusItem],
+    ) -> BoxFuture<'a, Result<Status, StoreError>>;
 
-    /// The numbers of a mailbox.
-    fn status<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Status, StoreError>>;
-
-    /// Makes a mailbox.
-    fn create<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Makes a mailbox, for all of these uses or not at all ([`StoreErrorKind::NotForThatUse`]).
+    fn create<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        uses: &'a [SpecialUse],
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Removes a mailbox and its messages.
     fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<(), StoreError>>;
@@ -94,30 +113,41 @@ pub struct Append {
 pub trait IncomingAppend: Send {
     /// The next octets.
     fn write<'a>(&'a mut self, octets: &'a [u8]) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Begins another message in the same mailbox (RFC 3502): what was written is complete, the octets that come are those of
+    /// the new one, and all become visible together or none does. Optional: see [`StoreCapabilities::multiappend`].
+    fn next(&mut self, append: Append) -> BoxFuture<'_, Result<(), StoreError>> {
+        let _ = append;
+        Box::pin(std::future::ready(Err(unsupported("several messages at once"))))
+    }
     /// Brings the octets to stable storage under a private name, so that publishing can hardly fail.
     fn prepare(&mut self) -> BoxFuture<'_, Result<(), StoreError>>;
-    /// Makes the message visible, and durable under its name. Prepares first if that was not done.
-    fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessage, StoreError>>;
-    /// Takes a published message back (another copy of it failed, and the sender will be told "no").
+    /// Makes the message visible, and durable under its name; where there are several, all or none. Prepares first if that
+    /// was not done.
+    fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessages, StoreError>>;
+    /// Takes published messages back (another copy failed, and the sender will be told "no").
     fn undo(&mut self) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
-/// A message that became visible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Messages that became visible.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct AppendedMessage {
-    /// Its mailbox's UIDVALIDITY and its UID, where [`Append::wants_uid`] asked for them.
-    pub uid: Option<(UidValidity, Uid)>,
+pub struct AppendedMessages {
+    /// Their mailbox's UIDVALIDITY and their UIDs in the order in which they came, where [`Append::wants_uid`] asked for them.
+    pub uids: Option<(UidValidity, Vec<Uid>)>,
 }
 
-impl AppendedMessage {
-    /// A message with its UID, if that is known.
-    pub const fn new(uid: Option<(UidValidity, Uid)>) -> Self {
-        AppendedMessage { uid }
+impl AppendedMessages {
+    /// Messages with their UIDs, if those are known.
+    pub const fn new(uids: Option<(UidValidity, Vec<Uid>)>) -> Self {
+        AppendedMessages { uids }
     }
 }
 
-/// What [`Mailbox::copy`] made: the target's UIDVALIDITY, and the UIDs of each message here and there.
+fn unsupported(what: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::Cannot, format!("this store does not do {what}"))
+}
+
+/// What [`Mailbox::copy`] or [`Mailbox::move_to`] made: the target's UIDVALIDITY, and the UIDs of each message here and there.
 pub type Copied = (UidValidity, Vec<(Uid, Uid)>);
 
 /// One open selection of a mailbox.
@@ -147,6 +177,17 @@ pub trait Mailbox: Send {
     ) -> BoxFuture<'a, Result<Vec<(Uid, Flags)>, StoreError>>;
     /// Copies those of these messages that are still there, all or none; [`StoreErrorKind::Expunged`] if none is there.
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied, StoreError>>;
+    /// Moves those of these messages that are still there: at every moment each is in one of the two mailboxes, or in both
+    /// (RFC 6851 §3.3). [`StoreErrorKind::Expunged`] if none is there. After another error none of them is in the target, or
+    /// some are in both. Optional: see [`StoreCapabilities::moves`].
+    fn move_to<'a>(
+        &'a mut self,
+        uids: &'a UidSet,
+        target: &'a MailboxName,
+    ) -> BoxFuture<'a, Result<Copied, StoreError>> {
+        let _ = (uids, target);
+        Box::pin(std::future::ready(Err(unsupported("moves"))))
+    }
     /// Removes messages that have `\Deleted`, of these or of all; returns which.
     fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>, StoreError>>;
     /// Searches with an index of its own. `None`: it has none, and the caller reads the messages itself.
@@ -219,6 +260,13 @@ pub enum StoreErrorKind {
     OverQuota,
     /// The message was expunged by somebody else.
     Expunged,
+    /// The mailbox has others below it, and so cannot be deleted (RFC 9051 §6.3.5).
+    HasChildren,
+    /// The user may not do this; where they may not even know of the mailbox it is
+    /// [`NoSuchMailbox`](StoreErrorKind::NoSuchMailbox).
+    NoPermission,
+    /// A mailbox cannot be made for that use (RFC 6154 §3).
+    NotForThatUse,
     /// The disk is full.
     NoSpace,
     /// Any other trouble; later it may work.

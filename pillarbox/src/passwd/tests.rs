@@ -47,6 +47,20 @@ async fn nobody_acts_for_another() {
 }
 
 #[tokio::test]
+async fn a_token_is_nobodys_password() {
+    let file = PasswdFile::parse("joe:{PLAIN}x\n").unwrap();
+    // Whatever stands in it: nothing here looks.
+    for token in ["x", "eyJhbGciOiJub25lIn0.e30.", "../../etc/passwd", "' OR 1=1"] {
+        let credentials = Credentials::bearer("joe", token);
+        let attempt = LoginAttempt::new("imap", Mechanism::OAuthBearer, credentials, None);
+        assert_eq!(file.login(&attempt).await, LoginOutcome::Refused, "{token}");
+    }
+    for mechanism in [Mechanism::OAuthBearer, Mechanism::XOAuth2, Mechanism::External, Mechanism::Anonymous] {
+        assert!(!file.can_judge(&mechanism), "{mechanism} is not offered");
+    }
+}
+
+#[tokio::test]
 async fn accounts_without_a_password_cannot_log_in() {
     let file = PasswdFile::parse(
         "a::::::\nb:{PLAIN}x::::::nologin\nc:{PLAIN}x:::x:/home/c::userdb_mail=maildir:~/M nologin=y\nd:{PLAIN}x\n",

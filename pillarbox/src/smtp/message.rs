@@ -10,7 +10,7 @@ use pillarbox_smtp::server::{Answer, Mail, Rcpt};
 use tokio::task::JoinHandle;
 
 use super::session::local_error;
-use crate::parts::{Envelope, IncomingMessage, Notices, Outcome, Parts, SinkError};
+use crate::parts::{Envelope, IncomingMessage, Notices, Outcome, Parts, Session, SinkError};
 
 /// The transaction that a session is in.
 pub(super) struct Transaction {
@@ -48,9 +48,10 @@ impl Transaction {
     }
 
     /// Opens the sink.
-    pub(super) async fn begin(&mut self, parts: &Parts, trace: Vec<u8>) -> Result<(), SinkError> {
+    pub(super) async fn begin(&mut self, parts: &Parts, session: Session, trace: Vec<u8>) -> Result<(), SinkError> {
         let mut envelope = Envelope::new(self.id.clone(), self.mail.from.clone(), self.recipients.clone());
         envelope.trace = trace;
+        envelope.session = session;
         envelope.size = self.mail.size;
         envelope.body = self.mail.body;
         envelope.smtputf8 = self.mail.smtputf8;

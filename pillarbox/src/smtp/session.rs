@@ -30,8 +30,6 @@ pub(super) struct Connection {
     shared: Arc<Shared>,
     /// What the parts are told about the session.
     facts: Session,
-    /// Where the connection itself comes from, whomever a proxy speaks for.
-    peer_ip: Option<IpAddr>,
     transaction: Option<Transaction>,
     /// Whether connections have become many.
     stress: watch::Receiver<bool>,
@@ -115,7 +113,7 @@ pub(super) async fn start(
     machine.under_stress(*stress.borrow());
     let transcript = Transcript::new(Arc::clone(&shared.parts.observer), number, Dialect::Smtp);
     let wire = Wire::new(machine, transport, early, Arc::clone(clock), transcript);
-    Ok(Connection { wire, shared: Arc::clone(shared), facts, peer_ip: ip, transaction: None, stress })
+    Ok(Connection { wire, shared: Arc::clone(shared), facts, transaction: None, stress })
 }
 
 impl Connection {
@@ -134,6 +132,8 @@ impl Connection {
                     if let Err(error) = written {
                         self.failed("message", &error);
                         self.answer(Answer::Refuse(error.reply));
+                    } else if let Some(no) = self.judge_header(false).await {
+                        self.answer(no);
                     }
                     continue;
                 }
@@ -224,15 +224,12 @@ impl Connection {
 
     /// A proxy of ours said who its client is: that is who the parts hear of from here on.
     fn begin_anew(&mut self, told: ClientAttributes) {
-        let xclient = self.facts.xclient.get_or_insert_default();
-        merge(xclient, told);
-        self.facts.ip = match &xclient.addr {
-            Some(told) => told.value().copied(),
-            None => self.peer_ip,
-        };
-        self.facts.hello = xclient.hello.as_ref().and_then(|told| told.value().cloned());
-        // The session knows whose login still holds.
-        self.facts.identity = self.wire.machine.identity().map(|Identity(name)| parts::Identity::new(name.as_ref()));
+        if let Some(addr) = &told.addr {
+            self.facts.ip = addr.value().copied();
+        }
+        self.facts.hello = told.hello.as_ref().and_then(|told| told.value().cloned());
+        self.facts.identity = told.login.as_ref().and_then(|told| told.value()).map(parts::Identity::new);
+        self.facts.xclient = Some(told);
         self.facts.xforward = None;
     }
 
@@ -284,8 +281,9 @@ impl Connection {
                 let verdict = self.wire.answer(policy.sender(&self.facts, &mail)).await;
                 let what = format!("sender {}", mail.from);
                 if verdict == Verdict::Accept {
-                    let id = shared.ids.next(parts.clock.wall().unix_seconds());
-                    self.transaction = Some(Transaction::new(id, mail));
+                    let arrived = parts.clock.wall();
+                    let id = shared.ids.next(arrived.unix_seconds());
+                    self.transaction = Some(Transaction::new(id, mail, arrived));
                 }
                 self.verdict(&what, verdict)
             }
@@ -298,9 +296,14 @@ impl Connection {
                 self.verdict(&what, verdict)
             }
             Question::Data => {
-                let trace = self.trace_fields();
+                let (trace, session) = (self.trace_fields(), self.facts.clone());
+                if let Some(transaction) = &mut self.transaction
+                    && policy.wants_header(&self.facts)
+                {
+                    transaction.collect_header(shared.config.limits.header);
+                }
                 let Some(transaction) = &mut self.transaction else { return Answer::Refuse(local_error()) };
-                match self.wire.answer(Box::pin(transaction.begin(parts, trace))).await {
+                match self.wire.answer(Box::pin(transaction.begin(parts, session, trace))).await {
                     Ok(()) => Answer::Accept,
                     Err(error) => {
                         self.failed("message", &error);
@@ -309,7 +312,13 @@ impl Connection {
                 }
             }
             Question::Outcome(recipient) => {
+                let judged = self.judge_header(true).await;
                 let Some(transaction) = &mut self.transaction else { return Answer::Refuse(local_error()) };
+                match judged {
+                    Some(Answer::Refuse(reply)) => transaction.refuse(&reply),
+                    Some(hangup) => return hangup,
+                    None => {}
+                }
                 let outcome = transaction.outcome(parts, self.facts.number, recipient);
                 let answer = self.wire.answer(Box::pin(outcome)).await;
                 if recipient.is_none_or(|index| index + 1 >= transaction.recipients.len()) {
@@ -318,6 +327,17 @@ impl Connection {
                 }
                 answer
             }
+        }
+    }
+
+    /// Asks the policy about the header, if it wants to be and all of it is there; gives a no.
+    async fn judge_header(&mut self, ended: bool) -> Option<Answer<'static>> {
+        let header = self.transaction.as_mut()?.header(ended)?;
+        let shared = Arc::clone(&self.shared);
+        let verdict = self.wire.answer(shared.parts.policy.header(&self.facts, &header)).await;
+        match self.verdict("header", verdict) {
+            Answer::Accept => None,
+            no => Some(no),
         }
     }
 
@@ -340,8 +360,7 @@ impl Connection {
             self.facts.tls = self.wire.machine.tls().cloned();
             self.facts.hello = None;
             self.facts.identity = None;
-            self.facts.ip = self.peer_ip;
-            (self.facts.xclient, self.facts.xforward) = (None, None);
+            self.facts.xforward = None;
             self.transaction = None;
             return Ok(());
         }
@@ -364,6 +383,7 @@ impl Connection {
         received.tls = machine.tls();
         if let Some(transaction) = &self.transaction {
             received.id = &transaction.id;
+            received.priority = transaction.mt_priority();
             received.recipients = &transaction.recipients;
         }
         received.to_string().into_bytes()

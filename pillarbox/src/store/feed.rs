@@ -145,6 +145,20 @@ mod tests {
     }
 
     #[test]
+    fn a_thousand_readers_cost_one_log() {
+        let feed = Arc::new(Feed::default());
+        let readers: Vec<FeedReader> = (0..1000).map(|_| feed.reader()).collect();
+        for n in 1..=1000 {
+            feed.tell(added(n));
+        }
+        assert_eq!(feed.state().log.len(), 1000, "what waits is kept once, not for each");
+        for reader in &readers {
+            assert_eq!(reader.take().len(), 1000, "a burst is one wake-up");
+        }
+        assert_eq!(feed.state().log.len(), 0);
+    }
+
+    #[test]
     fn every_reader_gets_every_change_once_and_nothing_is_kept() {
         let feed = Arc::new(Feed::default());
         feed.tell(added(1));

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pillarbox_core::WallTime;
-use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status};
-use pillarbox_imap::types::{Flag, Flags, MailboxName, Uid, UidSet, UidValidity, list_matches};
+use pillarbox_imap::list::{KnownName, List};
+use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status, StatusItem};
+use pillarbox_imap::types::{Flag, Flags, MailboxName, SpecialUse, Uid, UidSet, UidValidity};
 
 use super::feed::{Feed, FeedReader};
 use crate::parts::{
-    Append, AppendedMessage, BoxFuture, Clock, Identity, IncomingAppend, Mailbox, MailboxStore, MessageData,
+    Append, AppendedMessages, BoxFuture, Clock, Copied, Identity, IncomingAppend, Mailbox, MailboxStore, MessageData,
     MessageReader, StoreCapabilities, StoreError, StoreErrorKind, SystemClock,
 };
 
@@ -40,6 +41,7 @@ struct Account {
 /// One mailbox, shared by all who have it open.
 struct Shared {
     uid_validity: UidValidity,
+    uses: Vec<SpecialUse>,
     contents: Mutex<Contents>,
     feed: Arc<Feed>,
 }
@@ -72,19 +74,20 @@ fn no_such(mailbox: &MailboxName) -> StoreError {
 impl Default for Account {
     fn default() -> Self {
         let mut account = Account { mailboxes: BTreeMap::new(), subscribed: BTreeSet::new(), last_uid_validity: 0 };
-        account.make(MailboxName::inbox());
+        account.make(MailboxName::inbox(), &[]);
         account
     }
 }
 
 impl Account {
     /// Makes a mailbox under a UIDVALIDITY that no mailbox of the account had (RFC 9051 §2.3.1.1).
-    fn make(&mut self, name: MailboxName) {
+    fn make(&mut self, name: MailboxName, uses: &[SpecialUse]) {
         self.last_uid_validity += 1;
         let uid_validity = UidValidity::new(self.last_uid_validity).expect("a count from 1 is not 0");
         let uid_next = Uid::new(1).expect("1 is not 0");
         let shared = Shared {
             uid_validity,
+            uses: uses.to_vec(),
             contents: Mutex::new(Contents { messages: BTreeMap::new(), uid_next }),
             feed: Arc::default(),
         };
@@ -153,45 +156,61 @@ impl Default for MemoryStore {
 
 impl MailboxStore for MemoryStore {
     fn capabilities(&self) -> StoreCapabilities {
-        StoreCapabilities { hierarchy: true, keywords: true }
+        StoreCapabilities {
+            hierarchy: true,
+            keywords: true,
+            binary: true,
+            moves: true,
+            multiappend: true,
+            sizes: true,
+            special_use: true,
+            create_special_use: true,
+        }
     }
 
-    fn list<'a>(
-        &'a self,
-        user: &'a Identity,
-        pattern: &'a str,
-        subscribed: bool,
-    ) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
+    fn list<'a>(&'a self, user: &'a Identity, list: &'a List) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>> {
         ready(Ok(self.account(user, |account| {
-            let names: Vec<&MailboxName> = match subscribed {
-                true => account.subscribed.iter().collect(),
-                false => account.mailboxes.keys().collect(),
-            };
-            let matching = names.iter().filter(|name| list_matches(pattern, name.as_str()));
-            let listed = matching.map(|name| {
-                let parent = account.mailboxes.keys().any(|other| other.is_below(name));
-                let children = if parent { "\\HasChildren" } else { "\\HasNoChildren" };
-                Listed::new((*name).clone(), vec![children.into()])
+            let mailboxes = account.mailboxes.iter().map(|(name, shared)| {
+                let mut known = KnownName::existing(name.clone());
+                known.uses.clone_from(&shared.uses);
+                known
             });
-            listed.collect()
+            list.answer(mailboxes.chain(account.subscribed.iter().cloned().map(KnownName::subscription)))
         })))
     }
 
-    fn status<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Status, StoreError>> {
+    fn status<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        _: &'a [StatusItem],
+    ) -> BoxFuture<'a, Result<Status, StoreError>> {
         ready(self.account(user, |account| account.find(mailbox)).map(|shared| {
             let contents = lock(&shared.contents);
+            let with = |flag| contents.messages.values().filter(|message| message.flags.contains(&flag)).count() as u32;
             let mut status = Status::new(shared.uid_validity, contents.uid_next);
             status.messages = contents.messages.len() as u32;
-            status.unseen =
-                contents.messages.values().filter(|message| !message.flags.contains(&Flag::Seen)).count() as u32;
+            status.unseen = status.messages - with(Flag::Seen);
+            status.deleted = with(Flag::Deleted);
+            status.size = contents.messages.values().map(|message| message.octets.len() as u64).sum();
             status
         }))
     }
 
-    fn create<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn create<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        uses: &'a [SpecialUse],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
         ready(self.account(user, |account| {
             if account.mailboxes.contains_key(mailbox) {
                 return Err(StoreError::new(StoreErrorKind::AlreadyExists, format!("{} exists", mailbox.as_str())));
+            }
+            // RFC 6154 §3: there are no views here, and programs would not know which of two mailboxes to use.
+            let taken = |special| account.mailboxes.values().any(|shared| shared.uses.contains(special));
+            if let Some(special) = uses.iter().find(|special| special.is_view() || taken(special)) {
+                return Err(StoreError::new(StoreErrorKind::NotForThatUse, format!("{special} cannot be had")));
             }
             // RFC 9051 §6.3.4: the names above it come to be as well.
             let mut above = Vec::new();
@@ -200,8 +219,8 @@ impl MailboxStore for MemoryStore {
                 next = name.parent();
                 above.push(name);
             }
-            above.into_iter().rev().for_each(|name| account.make(name));
-            account.make(mailbox.clone());
+            above.into_iter().rev().for_each(|name| account.make(name, &[]));
+            account.make(mailbox.clone(), uses);
             Ok(())
         }))
     }
@@ -209,8 +228,11 @@ impl MailboxStore for MemoryStore {
     fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<(), StoreError>> {
         ready(self.account(user, |account| {
             // RFC 9051 §6.3.5: neither INBOX, nor (here) a name that has children.
-            if mailbox.is_inbox() || account.mailboxes.keys().any(|name| name.is_below(mailbox)) {
-                return Err(StoreError::new(StoreErrorKind::Cannot, format!("{} cannot be deleted", mailbox.as_str())));
+            if mailbox.is_inbox() {
+                return Err(StoreError::new(StoreErrorKind::Cannot, "INBOX cannot be deleted"));
+            }
+            if account.mailboxes.keys().any(|name| name.is_below(mailbox)) {
+                return Err(StoreError::new(StoreErrorKind::HasChildren, format!("{mailbox} has children")));
             }
             let shared = account.mailboxes.remove(mailbox).ok_or_else(|| no_such(mailbox))?;
             shared.feed.tell(Change::Gone);
@@ -234,7 +256,7 @@ impl MailboxStore for MemoryStore {
             }
             if from.is_inbox() {
                 // RFC 9051 §6.3.6: its messages move to a new mailbox; INBOX stays, and so does what is below it.
-                account.make(to.clone());
+                account.make(to.clone(), &[]);
                 let messages = lock(&shared.contents).messages.clone();
                 account.find(to)?.add(messages.values().cloned().collect())?;
                 shared.remove(&messages.keys().copied().collect::<Vec<_>>());
@@ -291,7 +313,9 @@ impl MailboxStore for MemoryStore {
     ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>, StoreError>> {
         ready(self.account(user, |account| account.find(mailbox)).map(|shared| {
             let date = append.date.unwrap_or_else(|| self.clock.wall());
-            Box::new(Incoming { shared, flags: append.flags, date, octets: Vec::new(), published: None })
+            let clock = Arc::clone(&self.clock);
+            let now = Held { flags: append.flags, date, octets: Vec::new() };
+            Box::new(Incoming { shared, clock, complete: Vec::new(), now, published: Vec::new() })
                 as Box<dyn IncomingAppend>
         }))
     }
@@ -299,15 +323,37 @@ impl MailboxStore for MemoryStore {
 
 struct Incoming {
     shared: Arc<Shared>,
+    clock: Arc<dyn Clock>,
+    /// Messages that came before in the same command.
+    complete: Vec<Message>,
+    now: Held,
+    published: Vec<Uid>,
+}
+
+/// A message that is on its way.
+struct Held {
     flags: Flags,
     date: WallTime,
     octets: Vec<u8>,
-    published: Option<Uid>,
+}
+
+impl Incoming {
+    fn complete(&self, held: &Held) -> Message {
+        Message { flags: held.flags.clone(), date: held.date, octets: held.octets.as_slice().into() }
+    }
 }
 
 impl IncomingAppend for Incoming {
     fn write<'a>(&'a mut self, octets: &'a [u8]) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.octets.extend_from_slice(octets);
+        self.now.octets.extend_from_slice(octets);
+        ready(Ok(()))
+    }
+
+    fn next(&mut self, append: Append) -> BoxFuture<'_, Result<(), StoreError>> {
+        let date = append.date.unwrap_or_else(|| self.clock.wall());
+        let next = Held { flags: append.flags, date, octets: Vec::new() };
+        let before = std::mem::replace(&mut self.now, next);
+        self.complete.push(self.complete(&before));
         ready(Ok(()))
     }
 
@@ -315,18 +361,17 @@ impl IncomingAppend for Incoming {
         ready(Ok(()))
     }
 
-    fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessage, StoreError>> {
-        let message = Message { flags: self.flags.clone(), date: self.date, octets: self.octets.as_slice().into() };
-        ready(self.shared.add(vec![message]).map(|uids| {
-            self.published = uids.first().copied();
-            AppendedMessage::new(self.published.map(|uid| (self.shared.uid_validity, uid)))
+    fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessages, StoreError>> {
+        let mut messages = std::mem::take(&mut self.complete);
+        messages.push(self.complete(&self.now));
+        ready(self.shared.add(messages).map(|uids| {
+            self.published.clone_from(&uids);
+            AppendedMessages::new(Some((self.shared.uid_validity, uids)))
         }))
     }
 
     fn undo(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
-        if let Some(uid) = self.published.take() {
-            self.shared.remove(&[uid]);
-        }
+        self.shared.remove(&std::mem::take(&mut self.published));
         ready(Ok(()))
     }
 }
@@ -420,11 +465,7 @@ impl Mailbox for Open {
         ready(Ok(now))
     }
 
-    fn copy<'a>(
-        &'a mut self,
-        uids: &'a UidSet,
-        target: &'a MailboxName,
-    ) -> BoxFuture<'a, Result<(UidValidity, Vec<(Uid, Uid)>), StoreError>> {
+    fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied, StoreError>> {
         let messages: Vec<(Uid, Message)> = {
             let contents = lock(&self.shared.contents);
             let found = uids.ranges().flat_map(|range| contents.messages.range(range));
@@ -438,6 +479,30 @@ impl Mailbox for Open {
             let added = target.add(copies)?;
             Ok((target.uid_validity, sources.into_iter().zip(added).collect()))
         }))
+    }
+
+    fn move_to<'a>(
+        &'a mut self,
+        uids: &'a UidSet,
+        target: &'a MailboxName,
+    ) -> BoxFuture<'a, Result<Copied, StoreError>> {
+        if let Err(error) = self.writable() {
+            return ready(Err(error));
+        }
+        Box::pin(async move {
+            let (uid_validity, mut pairs) = self.copy(uids, target).await?;
+            let gone = self.shared.remove(&pairs.iter().map(|(here, _)| *here).collect::<Vec<_>>());
+            // What somebody else took away meanwhile is theirs; our copies of it would be doubles.
+            let doubles = pairs.extract_if(.., |(here, _)| gone.binary_search(here).is_err());
+            let doubles: Vec<Uid> = doubles.map(|(_, there)| there).collect();
+            if !doubles.is_empty() {
+                self.store.account(&self.user, |account| account.find(target))?.remove(&doubles);
+            }
+            match pairs.is_empty() {
+                true => Err(StoreError::new(StoreErrorKind::Expunged, "none of these messages is there")),
+                false => Ok((uid_validity, pairs)),
+            }
+        })
     }
 
     fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>, StoreError>> {

@@ -38,9 +38,19 @@ pub async fn authenticator_suite(accounts: &dyn Authenticator, user: &str, passw
         ("", &*format!("{user}\0"), password, "a name with NUL"),
         ("", &*format!("{user}*"), password, "a name with a wildcard"),
         (&*stranger, user, password, "acting for somebody else"),
+        (&*format!("{user}%"), user, password, "acting for whoever fits a pattern"),
     ];
     for (authorization, name, password, what) in refused {
         assert_eq!(login(authorization, name, password).await, LoginOutcome::Refused, "{what} is refused");
+    }
+    // What means something to a database, a directory, a template or a file: it is a name like any other, and nobody's.
+    for odd in
+        ["'", "' OR '1'='1", "\"", "\\", "%", "%{user}", "*)(uid=*", ")", ":", "\n", "\t", " ", "/../x", "\u{200b}"]
+    {
+        for name in [format!("{user}{odd}"), format!("{odd}{user}"), odd.to_owned()] {
+            assert_eq!(login("", &name, password).await, LoginOutcome::Refused, "{name:?} is nobody's name");
+            assert_eq!(accounts.knows(&name).await, Some(false), "{name:?} is not known");
+        }
     }
     assert_eq!(accounts.knows(identity.user()).await, Some(true), "the identity is a name that is known");
     assert_eq!(accounts.knows(&stranger).await, Some(false), "a stranger is not known");

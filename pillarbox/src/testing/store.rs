@@ -1,10 +1,14 @@
 //! What every mailbox store must do, whatever it is made of.
 
+mod moving;
+mod names;
+
 use pillarbox_core::WallTime;
+use pillarbox_imap::list::List;
 use pillarbox_imap::server::{Change, FlagChange};
 use pillarbox_imap::types::{Flag, Flags, MailboxName, Uid, UidSet};
 
-use crate::parts::{Append, AppendedMessage, Identity, Mailbox, MailboxStore, MessageReader, StoreErrorKind};
+use crate::parts::{Append, Identity, Mailbox, MailboxStore, MessageReader, StoreErrorKind};
 
 fn name(text: &str) -> MailboxName {
     MailboxName::new(text).expect("the suite's names are good")
@@ -23,8 +27,8 @@ async fn add(store: &dyn MailboxStore, user: &Identity, mailbox: &str, octets: &
         incoming.write(piece).await.expect("octets are taken");
     }
     incoming.prepare().await.expect("a message is prepared");
-    let AppendedMessage { uid, .. } = incoming.publish().await.expect("a message is published");
-    uid.expect("the UID was wanted").1
+    let appended = incoming.publish().await.expect("a message is published");
+    appended.uids.expect("the UID was wanted").1[0]
 }
 
 async fn read_all(reader: &mut dyn MessageReader) -> Vec<u8> {
@@ -54,30 +58,38 @@ async fn uids(mailbox: &mut dyn Mailbox) -> Vec<Uid> {
 ///
 /// If the store does not do what [`MailboxStore`] promises; the message says what was expected.
 pub async fn store_suite(store: &dyn MailboxStore, user: &Identity) {
-    names(store, user).await;
+    first_names(store, user).await;
     messages(store, user).await;
     several_sessions(store, user).await;
     renaming(store, user).await;
+    names::listing(store, user).await;
+    names::special_uses(store, user).await;
+    moving::several_at_once(store, user).await;
+    moving::binary(store, user).await;
+    moving::numbers(store, user).await;
+    moving::moving(store, user).await;
 }
 
 async fn listed(store: &dyn MailboxStore, user: &Identity, pattern: &str, subscribed: bool) -> Vec<String> {
-    let listed = store.list(user, pattern, subscribed).await.expect("names are listed");
+    let mut list = List::new(pattern);
+    list.lsub = subscribed;
+    let listed = store.list(user, &list).await.expect("names are listed");
     let mut names: Vec<String> = listed.iter().map(|item| item.name.as_str().to_owned()).collect();
     names.sort();
     names
 }
 
-async fn names(store: &dyn MailboxStore, user: &Identity) {
+async fn first_names(store: &dyn MailboxStore, user: &Identity) {
     assert_eq!(listed(store, user, "*", false).await, ["INBOX"], "a new account has an INBOX and nothing else");
-    store.create(user, &name("Suite/Täst/Deep")).await.expect("a deep name can be made");
-    let error = store.create(user, &name("Suite/Täst/Deep")).await.expect_err("a name is made twice");
+    store.create(user, &name("Suite/Täst/Deep"), &[]).await.expect("a deep name can be made");
+    let error = store.create(user, &name("Suite/Täst/Deep"), &[]).await.expect_err("a name is made twice");
     assert_eq!(error.kind, StoreErrorKind::AlreadyExists);
     assert!(listed(store, user, "*", false).await.contains(&"Suite/Täst/Deep".into()), "what was made is listed");
     assert!(listed(store, user, "Suite/%/Deep", false).await.contains(&"Suite/Täst/Deep".into()));
     assert_eq!(listed(store, user, "%", false).await.iter().filter(|name| name.contains('/')).count(), 0);
 
     for missing in ["Missing", "Suite/Missing"] {
-        let error = store.status(user, &name(missing)).await.expect_err("the status of nothing");
+        let error = store.status(user, &name(missing), &[]).await.expect_err("the status of nothing");
         assert_eq!(error.kind, StoreErrorKind::NoSuchMailbox);
         assert!(store.open(user, &name(missing), true).await.is_err(), "nothing cannot be opened");
         assert!(store.delete(user, &name(missing)).await.is_err(), "nothing cannot be deleted");
@@ -88,12 +100,12 @@ async fn names(store: &dyn MailboxStore, user: &Identity) {
     // RFC 9051 §6.3.7: a subscription outlives its mailbox.
     store.subscribe(user, &name("Suite/Täst/Deep"), true).await.expect("a name can be subscribed");
     assert_eq!(listed(store, user, "*", true).await, ["Suite/Täst/Deep"]);
-    let first = store.status(user, &name("Suite/Täst/Deep")).await.expect("it has a status").uid_validity;
+    let first = store.status(user, &name("Suite/Täst/Deep"), &[]).await.expect("it has a status").uid_validity;
     store.delete(user, &name("Suite/Täst/Deep")).await.expect("it can be deleted");
-    assert!(store.status(user, &name("Suite/Täst/Deep")).await.is_err());
+    assert!(store.status(user, &name("Suite/Täst/Deep"), &[]).await.is_err());
     assert_eq!(listed(store, user, "*", true).await, ["Suite/Täst/Deep"]);
-    store.create(user, &name("Suite/Täst/Deep")).await.expect("the name is free again");
-    let second = store.status(user, &name("Suite/Täst/Deep")).await.expect("it has a status").uid_validity;
+    store.create(user, &name("Suite/Täst/Deep"), &[]).await.expect("the name is free again");
+    let second = store.status(user, &name("Suite/Täst/Deep"), &[]).await.expect("it has a status").uid_validity;
     assert!(second > first, "a name that was used before gets a greater UIDVALIDITY: {second} after {first}");
     store.subscribe(user, &name("Suite/Täst/Deep"), false).await.expect("and taken off");
     assert_eq!(listed(store, user, "*", true).await, [] as [&str; 0]);
@@ -107,7 +119,7 @@ async fn messages(store: &dyn MailboxStore, user: &Identity) {
     let three = add(store, user, "INBOX", b"", &[]).await;
     assert!(one < two && two < three, "UIDs rise");
 
-    let status = store.status(user, &MailboxName::inbox()).await.expect("INBOX has a status");
+    let status = store.status(user, &MailboxName::inbox(), &[]).await.expect("INBOX has a status");
     assert_eq!((status.messages, status.unseen), (3, 2));
     assert!(status.uid_next > three);
 
@@ -143,7 +155,7 @@ async fn messages(store: &dyn MailboxStore, user: &Identity) {
     let now = inbox.set_flags(&set(one), FlagChange::Replace, &flags(&[Flag::Draft])).await.expect("and replaced");
     assert_eq!(now, [(one, flags(&[Flag::Draft]))]);
 
-    store.create(user, &name("Copies")).await.expect("a target");
+    store.create(user, &name("Copies"), &[]).await.expect("a target");
     let (validity, pairs) = inbox.copy(&all(), &name("Copies")).await.expect("messages are copied");
     assert_eq!(pairs.iter().map(|pair| pair.0).collect::<Vec<_>>(), [one, two, three]);
     let mut copies = store.open(user, &name("Copies"), true).await.expect("the target opens");
@@ -197,7 +209,7 @@ async fn messages(store: &dyn MailboxStore, user: &Identity) {
 }
 
 async fn several_sessions(store: &dyn MailboxStore, user: &Identity) {
-    store.create(user, &name("Shared")).await.expect("a mailbox");
+    store.create(user, &name("Shared"), &[]).await.expect("a mailbox");
     let mut a = store.open(user, &name("Shared"), false).await.expect("it opens");
     let mut b = store.open(user, &name("Shared"), false).await.expect("it opens twice");
     assert_eq!(a.snapshot().await.expect("a snapshot").uids, []);
@@ -242,17 +254,17 @@ async fn several_sessions(store: &dyn MailboxStore, user: &Identity) {
 }
 
 async fn renaming(store: &dyn MailboxStore, user: &Identity) {
-    store.create(user, &name("Old/Child")).await.expect("a mailbox with a parent");
+    store.create(user, &name("Old/Child"), &[]).await.expect("a mailbox with a parent");
     let uid = add(store, user, "Old/Child", b"kept", &[]).await;
     store.rename(user, &name("Old"), &name("New")).await.expect("a name with children is renamed");
-    assert!(store.status(user, &name("Old/Child")).await.is_err());
+    assert!(store.status(user, &name("Old/Child"), &[]).await.is_err());
     let mut child = store.open(user, &name("New/Child"), true).await.expect("the child came along");
     assert_eq!(uids(&mut *child).await, [uid], "with its messages");
     assert!(store.rename(user, &name("New"), &name("New/Below")).await.is_err(), "not below itself");
     assert!(store.rename(user, &name("New"), &name("Copies")).await.is_err(), "not over another");
 
-    let before = store.status(user, &MailboxName::inbox()).await.expect("INBOX has a status").messages;
+    let before = store.status(user, &MailboxName::inbox(), &[]).await.expect("INBOX has a status").messages;
     store.rename(user, &MailboxName::inbox(), &name("Was inbox")).await.expect("INBOX gives its messages away");
-    assert_eq!(store.status(user, &MailboxName::inbox()).await.expect("and stays").messages, 0);
-    assert_eq!(store.status(user, &name("Was inbox")).await.expect("they are there").messages, before);
+    assert_eq!(store.status(user, &MailboxName::inbox(), &[]).await.expect("and stays").messages, 0);
+    assert_eq!(store.status(user, &name("Was inbox"), &[]).await.expect("they are there").messages, before);
 }

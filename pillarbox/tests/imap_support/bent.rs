@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use pillarbox::parts::{
-    Append, AppendedMessage, BoxFuture, Copied, Identity, IncomingAppend, Mailbox, MailboxStore, MessageData,
+    Append, AppendedMessages, BoxFuture, Copied, Identity, IncomingAppend, Mailbox, MailboxStore, MessageData,
     MessageReader, StoreCapabilities, StoreError, StoreErrorKind,
 };
-use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status};
-use pillarbox_imap::types::{Flags, MailboxName, Uid, UidSet};
+use pillarbox_imap::list::List;
+use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status, StatusItem};
+use pillarbox_imap::types::{Flags, MailboxName, SpecialUse, Uid, UidSet};
 use tokio::sync::Semaphore;
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -27,6 +28,8 @@ pub struct Bend {
     pub octets_read: AtomicU64,
     /// Messages that are expunged just before they are opened.
     pub expunged: Mutex<UidSet>,
+    /// Mailboxes are not made, for this reason.
+    pub refusal: Mutex<Option<StoreErrorKind>>,
     /// STATUS panics.
     pub panics: AtomicBool,
     /// Flags cannot be written.
@@ -53,6 +56,7 @@ impl Bent {
                 unreadable_from: AtomicU64::new(u64::MAX),
                 octets_read: AtomicU64::new(0),
                 expunged: Mutex::default(),
+                refusal: Mutex::default(),
                 panics: AtomicBool::new(false),
                 full: AtomicBool::new(false),
                 unwritable_from: AtomicU64::new(u64::MAX),
@@ -74,15 +78,28 @@ impl MailboxStore for Bent {
     fn capabilities(&self) -> StoreCapabilities {
         self.inner.capabilities()
     }
-    fn list<'a>(&'a self, user: &'a Identity, pattern: &'a str, sub: bool) -> BoxFuture<'a, Result<Vec<Listed>>> {
-        self.inner.list(user, pattern, sub)
+    fn list<'a>(&'a self, user: &'a Identity, list: &'a List) -> BoxFuture<'a, Result<Vec<Listed>>> {
+        self.inner.list(user, list)
     }
-    fn status<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Status>> {
+    fn status<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        items: &'a [StatusItem],
+    ) -> BoxFuture<'a, Result<Status>> {
         assert!(!self.bend.panics.load(SeqCst), "as the test wants it");
-        self.inner.status(user, mailbox)
+        self.inner.status(user, mailbox, items)
     }
-    fn create<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
-        self.inner.create(user, mailbox)
+    fn create<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        uses: &'a [SpecialUse],
+    ) -> BoxFuture<'a, Result<()>> {
+        if let Some(kind) = *self.bend.refusal.lock().unwrap() {
+            return Box::pin(std::future::ready(Err(trouble(kind))));
+        }
+        self.inner.create(user, mailbox, uses)
     }
     fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
         self.inner.delete(user, mailbox)
@@ -137,10 +154,14 @@ impl IncomingAppend for Incoming {
         }
         self.inner.write(octets)
     }
+    fn next(&mut self, append: Append) -> BoxFuture<'_, Result<()>> {
+        self.written = 0;
+        self.inner.next(append)
+    }
     fn prepare(&mut self) -> BoxFuture<'_, Result<()>> {
         self.inner.prepare()
     }
-    fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessage>> {
+    fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessages>> {
         Box::pin(async move {
             self.bend.publishing.add_permits(1);
             self.bend.permits.acquire().await.unwrap().forget();
@@ -200,6 +221,9 @@ impl Mailbox for Open {
     }
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
         self.inner.copy(uids, target)
+    }
+    fn move_to<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
+        self.inner.move_to(uids, target)
     }
     fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>>> {
         self.inner.expunge(only)

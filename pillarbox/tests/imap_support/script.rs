@@ -4,17 +4,18 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use pillarbox::parts::{
-    Append, AppendedMessage, Authenticator, BoxFuture, Copied, Identity, IncomingAppend, LoginAttempt, LoginOutcome,
+    Append, AppendedMessages, Authenticator, BoxFuture, Copied, Identity, IncomingAppend, LoginAttempt, LoginOutcome,
     Mailbox, MailboxStore, MessageData, MessageReader, StoreCapabilities, StoreError, StoreErrorKind,
 };
 use pillarbox_core::WallTime;
 use pillarbox_core::dialog::Dialog;
 use pillarbox_core::sasl::Mechanism;
+use pillarbox_imap::list::List;
 use pillarbox_imap::search::Query;
-use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status};
-use pillarbox_imap::types::{Flags, MailboxName, Uid, UidSet, UidValidity};
+use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status, StatusItem};
+use pillarbox_imap::types::{Flags, MailboxName, SpecialUse, Uid, UidSet, UidValidity};
 
-use crate::server_subject::words::{flags, quoted, snapshot, uid, uid_validity, uids, value};
+use crate::server_subject::words::{flags, listed as words_listed, quoted, snapshot, status, uid, uid_validity, uids};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -24,6 +25,8 @@ pub struct Script {
     said: Arc<Mutex<VecDeque<(String, Said)>>>,
     /// UIDs 1 to this are in every mailbox.
     messages: u32,
+    /// Numbers of mailboxes that were listed.
+    told: Arc<Mutex<Vec<(MailboxName, Status)>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,7 +37,7 @@ pub enum Said {
     Listed(Vec<Listed>),
     Status(Status),
     Selected(Snapshot),
-    Appended(UidValidity, Uid),
+    Appended(UidValidity, Vec<Uid>),
     Fetched(Vec<Message>),
     Flags(Vec<(Uid, Flags)>),
     Uids(Vec<Uid>),
@@ -59,7 +62,7 @@ impl Message {
 }
 
 /// Those questions.
-const QUESTIONS: [&str; 18] = [
+const QUESTIONS: [&str; 19] = [
     "Login",
     "List",
     "Lsub",
@@ -77,6 +80,7 @@ const QUESTIONS: [&str; 18] = [
     "Store",
     "Search",
     "Copy",
+    "Move",
     "Expunge",
 ];
 
@@ -95,7 +99,7 @@ impl Script {
         for question in dialog.answers() {
             let kind = question.event.split(' ').next().unwrap_or_default().to_owned();
             let answer = Said::read(&question.answers)?;
-            if kind == "Copy" && matches!(answer, Said::Uids(_)) {
+            if ["Copy", "Move"].contains(&&*kind) && matches!(answer, Said::Uids(_)) {
                 return Err("a mailbox that does not know what it copied");
             }
             if QUESTIONS.contains(&&*kind) {
@@ -104,7 +108,7 @@ impl Script {
                 return Err("the server itself answers this question");
             }
         }
-        Ok(Script { said: Arc::new(Mutex::new(said)), messages })
+        Ok(Script { said: Arc::new(Mutex::new(said)), messages, told: Arc::default() })
     }
 
     /// The questions that were not asked.
@@ -132,6 +136,18 @@ impl Script {
         })
     }
 
+    fn copied(&self, kind: &str, uids: &UidSet) -> Result<Copied> {
+        match self.next(kind) {
+            Said::No => Err(no()),
+            Said::Copied(copied) => Ok(copied),
+            Said::Default => {
+                let pairs = uids.iter().map(|uid| (uid, number(uid.get().saturating_add(100))));
+                Ok((UidValidity::new(9).unwrap(), pairs.collect()))
+            }
+            other => unreachable!("no answer to COPY: {other:?}"),
+        }
+    }
+
     fn all(&self) -> Vec<Uid> {
         (1..=self.messages).map(number).collect()
     }
@@ -155,20 +171,12 @@ impl Said {
                 "no" => return Err("a refusal in words that are not the server's"),
                 "bye" => return Err("a part cannot hang up"),
                 "login" => return Ok(Said::Login(rest.into())),
-                "status" => {
-                    let mut status = Status::new(
-                        uid_validity(value(rest, "validity").unwrap_or("1")).map_err(strange)?,
-                        uid(value(rest, "next").unwrap_or("4")).map_err(strange)?,
-                    );
-                    let number = |key| value(rest, key).and_then(|text| text.parse().ok()).unwrap_or(0);
-                    (status.messages, status.recent, status.unseen) =
-                        (number("messages"), number("recent"), number("unseen"));
-                    return Ok(Said::Status(status));
-                }
+                "status" => return Ok(Said::Status(status(rest).map_err(strange)?)),
                 "selected" => return Ok(Said::Selected(snapshot(rest).map_err(strange)?)),
                 "appended" => {
                     let (validity, number) = rest.split_once(' ').unwrap_or((rest, ""));
-                    return Ok(Said::Appended(uid_validity(validity).map_err(strange)?, uid(number).map_err(strange)?));
+                    let numbers = uids(number).map_err(strange)?;
+                    return Ok(Said::Appended(uid_validity(validity).map_err(strange)?, numbers));
                 }
                 "copied" => {
                     let (validity, pairs) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -182,8 +190,7 @@ impl Said {
                 "listed" => {
                     let (name, attributes) = quoted(rest).map_err(strange)?;
                     let name = MailboxName::new(&String::from_utf8_lossy(&name)).map_err(|_| "a name")?;
-                    let attributes = attributes.split_whitespace().map(|word| word.to_string().into()).collect();
-                    listed.push(Listed::new(name, attributes));
+                    listed.push(words_listed(name, attributes).map_err(strange)?);
                 }
                 "flags" => {
                     let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -240,26 +247,38 @@ impl Authenticator for Script {
 impl MailboxStore for Script {
     fn capabilities(&self) -> StoreCapabilities {
         let mut can = StoreCapabilities::default();
-        (can.hierarchy, can.keywords) = (true, true);
+        (can.hierarchy, can.keywords, can.binary, can.moves) = (true, true, true, true);
+        (can.multiappend, can.sizes, can.special_use, can.create_special_use) = (true, true, true, true);
         can
     }
-    fn list<'a>(&'a self, _: &'a Identity, _: &'a str, subscribed: bool) -> BoxFuture<'a, Result<Vec<Listed>>> {
-        ready(match self.next(if subscribed { "Lsub" } else { "List" }) {
-            Said::Listed(listed) => Ok(listed),
+    fn list<'a>(&'a self, _: &'a Identity, list: &'a List) -> BoxFuture<'a, Result<Vec<Listed>>> {
+        ready(match self.next(if list.lsub { "Lsub" } else { "List" }) {
+            Said::Listed(listed) => {
+                let mut told = self.told.lock().unwrap();
+                told.extend(listed.iter().filter_map(|item| Some((item.name.clone(), item.status?))));
+                Ok(listed)
+            }
             Said::No => Err(no()),
             _ => Ok(Vec::new()),
         })
     }
-    fn status<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<Status>> {
+    fn status<'a>(
+        &'a self,
+        _: &'a Identity,
+        name: &'a MailboxName,
+        _: &'a [StatusItem],
+    ) -> BoxFuture<'a, Result<Status>> {
+        // What the file says of a mailbox that is listed.
+        let told = self.told.lock().unwrap().iter().rev().find(|(told, _)| told == name).map(|(_, status)| *status);
         let mut usual = Status::new(UidValidity::new(1).unwrap(), number(self.messages + 1));
         usual.messages = self.messages;
         ready(match self.next("Status") {
             Said::Status(status) => Ok(status),
             Said::No => Err(no()),
-            _ => Ok(usual),
+            _ => told.map_or(Ok(usual), Ok),
         })
     }
-    fn create<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
+    fn create<'a>(&'a self, _: &'a Identity, _: &'a MailboxName, _: &'a [SpecialUse]) -> BoxFuture<'a, Result<()>> {
         self.simple("Create")
     }
     fn delete<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
@@ -293,23 +312,36 @@ impl MailboxStore for Script {
     ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>>> {
         ready(match self.next("AppendStart") {
             Said::No => Err(no()),
-            _ => Ok(Box::new(self.clone()) as Box<dyn IncomingAppend>),
+            _ => Ok(Box::new(Incoming { script: self.clone(), messages: 1 }) as Box<dyn IncomingAppend>),
         })
     }
 }
 
-impl IncomingAppend for Script {
+struct Incoming {
+    script: Script,
+    messages: u32,
+}
+
+impl IncomingAppend for Incoming {
     fn write<'a>(&'a mut self, _: &'a [u8]) -> BoxFuture<'a, Result<()>> {
         ready(Ok(()))
+    }
+    fn next(&mut self, _: Append) -> BoxFuture<'_, Result<()>> {
+        self.messages += 1;
+        self.script.simple("AppendStart")
     }
     fn prepare(&mut self) -> BoxFuture<'_, Result<()>> {
         ready(Ok(()))
     }
-    fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessage>> {
-        ready(Ok(AppendedMessage::new(Some(match self.next("AppendEnd") {
-            Said::Appended(validity, uid) => (validity, uid),
-            _ => (UidValidity::new(1).unwrap(), number(self.messages + 1)),
-        }))))
+    fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessages>> {
+        ready(match self.script.next("AppendEnd") {
+            Said::No => Err(no()),
+            Said::Appended(validity, uids) => Ok(AppendedMessages::new(Some((validity, uids)))),
+            _ => {
+                let uids = (1..=self.messages).map(|n| number(self.script.messages + n)).collect();
+                Ok(AppendedMessages::new(Some((UidValidity::new(1).unwrap(), uids))))
+            }
+        })
     }
     fn undo(&mut self) -> BoxFuture<'_, Result<()>> {
         ready(Ok(()))
@@ -370,15 +402,10 @@ impl Mailbox for Open {
         }))
     }
     fn copy<'a>(&'a mut self, uids: &'a UidSet, _: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
-        ready(match self.script.next("Copy") {
-            Said::No => Err(no()),
-            Said::Copied(copied) => Ok(copied),
-            Said::Default => {
-                let pairs = uids.iter().map(|uid| (uid, number(uid.get().saturating_add(100))));
-                Ok((UidValidity::new(9).unwrap(), pairs.collect()))
-            }
-            other => unreachable!("no answer to COPY: {other:?}"),
-        })
+        ready(self.script.copied("Copy", uids))
+    }
+    fn move_to<'a>(&'a mut self, uids: &'a UidSet, _: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
+        ready(self.script.copied("Move", uids))
     }
     fn expunge<'a>(&'a mut self, _: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>>> {
         ready(Ok(match self.script.next("Expunge") {

@@ -8,6 +8,7 @@ mod envelope;
 mod extensions;
 mod forwarded;
 mod future_release;
+mod initial_response;
 mod mt_priority;
 mod octets;
 mod parameters;
@@ -24,6 +25,7 @@ pub use forwarded::{ClientAttributes, Source, Told};
 pub(crate) use forwarded::{XCLIENT, XFORWARD};
 pub use future_release::FutureRelease;
 pub(crate) use future_release::Utc;
+pub use initial_response::InitialResponse;
 pub use mt_priority::MtPriority;
 use octets::{Begin, Front, front, is_end, is_host_name, is_uncontrolled, take};
 
@@ -72,8 +74,8 @@ pub enum Command<'b> {
     Auth {
         /// The name of the mechanism as it came.
         mechanism: &'b str,
-        /// The initial response, still in base64; `=` stands for an empty one.
-        initial: Option<&'b str>,
+        /// The initial response.
+        initial: Option<InitialResponse<'b>>,
     },
     /// ETRN (RFC 1985 §5).
     Etrn {
@@ -501,7 +503,7 @@ fn etrn(argument: &str) -> Result<Command<'_>, CommandError> {
 fn auth(argument: &str) -> Result<Command<'_>, CommandError> {
     let mut words = argument.split(' ').filter(|word| !word.is_empty());
     let mechanism = words.next().ok_or(CommandError::Argument)?;
-    let initial = words.next();
+    let initial = words.next().map(InitialResponse::new);
     if words.next().is_some() {
         return Err(CommandError::Argument);
     }

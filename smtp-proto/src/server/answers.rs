@@ -1,9 +1,12 @@
 //! What becomes of the embedder's answers.
 
+use alloc::string::String;
+
 use pillarbox_core::{Misuse, Reply, Time};
 
-use super::body::Body;
-use super::session::{Question, ServerSession, State};
+use super::body::{Body, Fault};
+use super::session::ServerSession;
+use super::state::{Question, State};
 use super::{Answer, CloseReason, HelloVerb, Protocol, Why, replies};
 
 impl ServerSession {
@@ -20,6 +23,12 @@ impl ServerSession {
             _ => return Err(Misuse::NoOpenQuestion),
         };
         check(name, &answer)?;
+        let answer = match (&self.question, answer) {
+            (Some(Question::Outcome), Answer::Refuse(reply)) if self.config.protocol == Protocol::Lmtp => {
+                Answer::Refuse(without_closing(reply))
+            }
+            (_, answer) => answer,
+        };
         let now = self.begin_answer(now);
         let question = self.question.take();
         if let Some(reply) = as_hangup(&question, &answer) {
@@ -61,6 +70,7 @@ impl ServerSession {
             Question::Hello(hello) => {
                 // RFC 5321 §4.1.4: as if RSET had been said.
                 self.abandon(Why::Hello);
+                self.forwarded = false;
                 let reply = match hello.verb {
                     HelloVerb::Helo => replies::helo(&self.config),
                     _ => self.offers(),
@@ -74,6 +84,7 @@ impl ServerSession {
             }
             Question::Mail(kind) => {
                 self.kind = kind;
+                self.forwarded = false;
                 self.state = State::Transaction { recipients: 0 };
                 Reply::enhanced(250, 2, 1, 0, "The sender is fine")
             }
@@ -116,11 +127,12 @@ impl ServerSession {
     fn refused(&mut self, question: Question, reply: Reply) {
         match question {
             Question::Outcome => self.count_outcome(),
+            Question::Mail(_) => self.spoil(),
             Question::Data => self.abandon(Why::Refused),
             Question::Login(login) => return self.login_refused(Some(login), reply),
             Question::ScramKeys(_) | Question::WrongProof => return self.login_refused(None, reply),
             // RFC 3030 §2: its octets come all the same.
-            Question::Chunk { size, last } => return self.begin_stray(size, last, reply, false),
+            Question::Chunk { size, last } => return self.begin_stray(size, last, reply, Fault::Refusal),
             _ => {}
         }
         self.write_refusal(reply);
@@ -183,6 +195,16 @@ fn check(question: &'static str, answer: &Answer<'_>) -> Result<(), Misuse> {
         (Answer::Refuse(reply), _) if reply.is_positive() => wrong("Refuse with a reply that is not 4yz or 5yz"),
         (Answer::Hangup(reply), _) if reply.is_positive() => wrong("Hangup with a reply that is not 4yz or 5yz"),
         (Answer::Refuse(_) | Answer::Hangup(_), _) => Ok(()),
+    }
+}
+
+/// The refusal of one recipient of several (RFC 2033 §4.2). To a client 421 is the end of the session (RFC 5321 §3.8): it would
+/// not look for the replies behind it, and send the message to those once more who have it.
+fn without_closing(reply: Reply) -> Reply {
+    match (reply.code(), reply.enhanced_code()) {
+        (421, Some(code)) => Reply::enhanced(451, code.class, code.subject, code.detail, String::from(reply.text())),
+        (421, None) => Reply::new(451, String::from(reply.text())),
+        _ => reply,
     }
 }
 

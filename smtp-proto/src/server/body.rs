@@ -75,6 +75,12 @@ impl Body {
         Body { decoder, ..Body::new(now, recipients, config) }
     }
 
+    /// Whether a chunk that comes now ends a wait in which too little came. Between chunks a client may take its time, as between
+    /// commands, but octets that drip in as chunks must not hold a message open for ever.
+    pub(super) fn has_dripped(&self, now: Time, window: Duration, rate_min: u64) -> bool {
+        now >= self.rate.since + window && !self.rate.has_enough(window, rate_min)
+    }
+
     /// The next octets are a chunk.
     pub(super) fn begin_chunk(&mut self, now: Time, size: u64, last: bool) {
         self.chunk = Some(Chunk { left: size, last });
@@ -88,6 +94,11 @@ impl Body {
 
     pub(super) const fn is_wanted(&self) -> bool {
         matches!(self.fate, Fate::Wanted)
+    }
+
+    /// Octets that may still come on the wire.
+    pub(super) const fn patience(&self) -> u64 {
+        self.patience
     }
 
     /// From here on the message is eaten; `reply` comes at its end.
@@ -195,10 +206,20 @@ pub(super) struct Stray {
     pub(super) reply: Reply,
     /// How often the reply is said: once, but LMTP has one for each recipient behind the last chunk.
     pub(super) copies: usize,
-    /// Whether it counts as an error of the client whatever protocol is spoken.
-    pub(super) mistake: bool,
+    pub(super) fault: Fault,
     pub(super) next: AfterStray,
     rate: Rate,
+}
+
+/// Whose fault a stray chunk is, if its reply is a permanent one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The client's: it counts as an error whatever protocol is spoken.
+    Mistake,
+    /// The embedder does not want it, which counts as any other refusal does.
+    Refusal,
+    /// Nobody's: it was under way when the message was refused.
+    InFlight,
 }
 
 /// The state behind a stray chunk.
@@ -209,19 +230,13 @@ pub(super) enum AfterStray {
     /// The message was refused and more chunks of it may come.
     Spoilt {
         recipients: usize,
+        left: u64,
     },
 }
 
 impl Stray {
-    pub(super) const fn new(
-        now: Time,
-        size: u64,
-        reply: Reply,
-        copies: usize,
-        mistake: bool,
-        next: AfterStray,
-    ) -> Self {
-        Stray { left: size, reply, copies, mistake, next, rate: Rate { since: now, octets: 0 } }
+    pub(super) const fn new(now: Time, size: u64, reply: Reply, copies: usize, fault: Fault, next: AfterStray) -> Self {
+        Stray { left: size, reply, copies, fault, next, rate: Rate { since: now, octets: 0 } }
     }
 
     /// Eats what is there; whether that was all.
@@ -259,10 +274,13 @@ pub(super) struct Rate {
 impl Rate {
     /// The window is over: whether enough came in it. The next one begins.
     pub(super) fn is_enough(&mut self, now: Time, window: Duration, rate_min: u64) -> bool {
-        let needed = rate_min.saturating_mul(window.as_secs());
-        let enough = self.octets >= needed;
+        let enough = self.has_enough(window, rate_min);
         *self = Rate { since: now, octets: 0 };
         enough
+    }
+
+    const fn has_enough(&self, window: Duration, rate_min: u64) -> bool {
+        self.octets >= rate_min.saturating_mul(window.as_secs())
     }
 
     fn count(&mut self, now: Time, window: Duration, octets: usize) {

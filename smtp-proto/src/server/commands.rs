@@ -9,7 +9,8 @@ use pillarbox_core::{Reply, Step};
 
 use super::login::Login;
 use super::replying::cut;
-use super::session::{Counts, Question, ServerSession, State};
+use super::session::ServerSession;
+use super::state::{Counts, Question, State};
 use super::{CloseReason, Event, HelloVerb, Identity, Protocol, Rcpt, Why, replies};
 use crate::command::{self, ClientAttributes, Command, CommandError, Told, Understood, Verb};
 
@@ -23,6 +24,9 @@ impl ServerSession {
             return Some(self.refuse_foreign(line));
         }
         let verb = Verb::of(line);
+        if let Some(verb) = verb {
+            self.after_auth = verb == Verb::Auth;
+        }
         let parsed = match verb {
             // RFC 3030 §2: as any word that EHLO did not offer.
             Some(Verb::Bdat) if !self.config.chunking => Err(CommandError::Unknown),
@@ -42,12 +46,7 @@ impl ServerSession {
                 return None;
             }
             Ok(Command::Bdat { size, last }) => return self.chunk(line, size, last),
-            Err(error @ CommandError::ChunkSize) => {
-                // Octets follow, and where commands begin again is not known.
-                let reply = error.reply();
-                self.close(CloseReason::Synchronisation, Some(&reply));
-                return Some(Step::Event(Event::Refused { line: cut(line), reply }));
-            }
+            Err(error) if self.announces_octets(line) => return Some(self.lose_track(line, error.reply())),
             // RFC 5321 §3.1
             _ if matches!(self.state, State::TurnedAway) => {
                 Err(replies::sequence("The connection was refused: say QUIT"))
@@ -80,7 +79,17 @@ impl ServerSession {
                     }
                 }
             }
-            Err(reply) => self.refuse_line(command::without_secrets(line), reply),
+            Err(reply) if self.was_in_flight(verb) => {
+                self.write(&reply);
+                Some(Step::Event(Event::Refused { line: cut(line), reply }))
+            }
+            Err(reply) => {
+                // A client that says MAIL between chunks takes the message for complete, and its next chunk for another's.
+                if verb == Some(Verb::Mail) {
+                    self.spoil();
+                }
+                self.refuse_line(self.shown(line), reply)
+            }
         }
     }
 
@@ -146,6 +155,9 @@ impl ServerSession {
             }
             Command::Rset => {
                 self.abandon(Why::Reset);
+                if core::mem::take(&mut self.forwarded) {
+                    self.abandoned = Some(Why::Reset);
+                }
                 Ok(Decision::Reply(Reply::enhanced(250, 2, 0, 0, "Forgotten")))
             }
             Command::Noop => Ok(Decision::Reply(Reply::enhanced(250, 2, 0, 0, "Here"))),
@@ -186,6 +198,7 @@ impl ServerSession {
                 if in_transaction {
                     return Err(replies::sequence("Not while a transaction is open"));
                 }
+                self.forwarded = true;
                 self.write(&Reply::enhanced(250, 2, 0, 0, "Noted"));
                 Ok(Decision::Tell(Event::XForward(told)))
             }
@@ -221,7 +234,7 @@ impl ServerSession {
                 if in_transaction {
                     return Err(replies::sequence("Not while a transaction is open"));
                 }
-                let (progress, login) = self.begin_login(mechanism, initial)?;
+                let (progress, login) = self.begin_login(mechanism, initial.as_ref())?;
                 Ok(Decision::Exchange(progress, login))
             }
             Command::Quit | Command::Bdat { .. } => unreachable!("served before this is called"),
@@ -246,6 +259,7 @@ impl ServerSession {
         self.proxied = true;
         (self.may_xclient, self.may_xforward) = (false, false);
         self.hello = None;
+        self.forwarded = false;
         self.counts = Counts::default();
         self.state = State::Fresh;
     }

@@ -145,7 +145,8 @@ pub struct Limits {
     pub header: HeaderLimits,
     /// Octets on the wire up to which a message that was refused is eaten, so that the client hears the reply at its end and
     /// not a broken connection, which it would take for trouble of the net and try again. Behind them the reply is sent at
-    /// once and the connection closed. Less than one and a half of `message_size_max` and a KiB counts as that.
+    /// once and the connection closed. Less than one and a half of `message_size_max` and a KiB counts as that. Chunks and
+    /// commands that are in flight behind a refusal are part of it, each with 16 KiB at least, and are no errors.
     pub refused_size_max: u64,
     /// Recipients of a message; more get 452 4.5.3 (RFC 5321 §4.5.3.1.10 asks for at least 100).
     pub recipients_max: usize,
@@ -161,7 +162,8 @@ pub struct Limits {
     pub errors_hard: u32,
     /// How long a reply is held back once `errors_soft` is passed.
     pub error_delay: Duration,
-    /// NOOP, RSET, VRFY, HELP and the like without mail between them, before they count as errors.
+    /// NOOP, RSET, VRFY, HELP and the like without mail between them, before they count as errors. So do chunks of BDAT without
+    /// octets, and those behind a wait in which less came than `data_rate_min` asks for.
     pub junk_commands_max: u32,
     /// Failed logins with which the connection is closed.
     pub logins_max: u32,
@@ -173,7 +175,7 @@ pub struct Limits {
     pub data_rate_min: u64,
     /// The window over which the rate of a body is measured.
     pub data_window: Duration,
-    /// How long a peer may take to read our replies before it is given up.
+    /// How long a peer may take to read what waits for it, all of it, before it is given up.
     pub output_timeout: Duration,
     /// What the three times above are under stress, where they are longer: see
     /// [`ServerSession::under_stress`](super::ServerSession::under_stress).

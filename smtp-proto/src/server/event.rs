@@ -33,7 +33,8 @@ use crate::command::{ClientAttributes, DeliverBy, FutureRelease, MtPriority, Par
 /// | [`XClient`](Event::XClient), [`XForward`](Event::XForward) | | | |
 /// | [`Abandoned`](Event::Abandoned), [`Refused`](Event::Refused) | | | |
 ///
-/// A `Refuse` with 421 closes like `Hangup` (RFC 5321 §4.2.2 gives that code no other meaning). A reply without an enhanced
+/// A `Refuse` with 421 closes like `Hangup` (RFC 5321 §4.2.2 gives that code no other meaning); of an outcome in LMTP it becomes
+/// 451, because the other recipients have to hear of theirs. A reply without an enhanced
 /// code gets `x.0.0` where RFC 2034 wants one.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -100,11 +101,12 @@ pub enum Event<'b> {
     /// A filter whom [`Peer::may_xforward`] trusts says where the next message came from. It changes nothing, and holds until
     /// the end of that transaction, RSET or EHLO.
     XForward(Box<ClientAttributes>),
-    /// The transaction is gone: forget it.
+    /// The transaction is gone: forget it, and with it what XFORWARD told, which RSET takes back before MAIL as well.
     Abandoned(Why),
     /// The session refused this line without asking (for logs; SASL lines are not shown).
     Refused {
-        /// The line without its CRLF, cut at 512 octets; empty for a SASL response and where the peer spoke out of turn.
+        /// The line without its CRLF, cut at 512 octets; empty for a SASL response, for what is said behind AUTH and is no
+        /// command, and where the peer spoke out of turn.
         /// The octets are the peer's: escape them before they are shown.
         line: &'b [u8],
         /// What it was told.

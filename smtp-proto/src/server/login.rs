@@ -8,8 +8,10 @@ use pillarbox_core::sasl::{
 };
 
 use super::commands::Next;
-use super::session::{Question, ServerSession, State};
+use super::session::ServerSession;
+use super::state::{Question, State};
 use super::{CloseReason, Event, Identity, replies};
+use crate::command::{self, InitialResponse, Verb};
 
 /// A SASL exchange that is under way.
 #[derive(Debug)]
@@ -22,14 +24,24 @@ pub(super) struct Login {
 
 impl ServerSession {
     /// AUTH where it may be said: begins an exchange by a mechanism that is on offer.
-    pub(super) fn begin_login(&self, mechanism: &str, initial: Option<&str>) -> Result<(Progress, Login), Reply> {
+    pub(super) fn begin_login(
+        &self,
+        mechanism: &str,
+        initial: Option<&InitialResponse<'_>>,
+    ) -> Result<(Progress, Login), Reply> {
         let mechanism = Mechanism::parse(mechanism).ok_or_else(replies::unknown_mechanism)?;
         let exchange = ServerExchange::among(&self.config.mechanisms, &mechanism, self.tls.as_ref());
         let mut exchange = exchange.map_err(|_| replies::unknown_mechanism())?;
-        let initial = initial.map(|text| decode_initial_response(text.as_bytes())).transpose();
+        let initial = initial.map(|text| decode_initial_response(text.expose().as_bytes())).transpose();
         let initial = initial.map_err(SaslError::reply)?;
         let progress = exchange.start(initial.as_deref());
         Ok((progress, Login { mechanism, exchange, refusal: None }))
+    }
+
+    /// How much of a refused line may be shown in a log. A client that does not look at replies sends its name and its password
+    /// behind an AUTH that was refused, too.
+    pub(super) fn shown<'b>(&self, line: &'b [u8]) -> &'b [u8] {
+        if self.after_auth && Verb::of(line).is_none() { b"" } else { command::without_secrets(line) }
     }
 
     /// Serves a line of a SASL exchange. Whatever it holds, it is a response: a command hidden in it is none.

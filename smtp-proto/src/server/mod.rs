@@ -5,13 +5,16 @@ mod body;
 mod chunks;
 mod commands;
 mod config;
+mod deadlines;
 mod event;
+mod lines;
 mod login;
 mod offers;
 mod output;
 mod replies;
 mod replying;
 mod session;
+mod state;
 
 pub use config::{Limits, Protocol, ServerConfig};
 pub use event::{

@@ -7,7 +7,8 @@ use core::fmt::Write as _;
 use pillarbox_core::address::{Domain, ForwardPath, ReversePath};
 use pillarbox_core::{Reply, WallTime};
 
-use super::session::{Kind, ServerSession};
+use super::session::ServerSession;
+use super::state::Kind;
 use super::{BodyKind, Mail, Protocol, Rcpt, ServerConfig, replies};
 use crate::command::{ByMode, CommandError, Utc, XCLIENT, XFORWARD};
 

@@ -11,8 +11,11 @@ pub(super) struct Output {
     /// How many of them were sent.
     sent: usize,
     must_flush: bool,
-    /// When the peer last took something, or the first byte came.
-    moved: Time,
+    /// So many of the unsent octets are waited for together: octets that come later wait for the next turn, and a peer that
+    /// takes one octet from time to time gains nothing.
+    due: usize,
+    /// Since when.
+    since: Time,
 }
 
 impl Output {
@@ -28,24 +31,30 @@ impl Output {
         self.must_flush
     }
 
-    /// When the peer last took something.
-    pub(super) const fn moved(&self) -> Time {
-        self.moved
+    /// Since when the peer is waited for.
+    pub(super) const fn since(&self) -> Time {
+        self.since
     }
 
     /// Adds a reply; a prompt one must not be held back (RFC 2920 §3.2).
     pub(super) fn add(&mut self, now: Time, reply: &Reply, prompt: bool) {
-        self.begin(now, prompt);
+        let is_first = self.begin(prompt);
         reply.write(&mut self.bytes);
+        if is_first {
+            self.wait_anew(now);
+        }
     }
 
     /// Adds a line without CR and LF that no [`Reply`] can hold, and ends it.
     pub(super) fn add_line(&mut self, now: Time, parts: [&str; 2]) {
-        self.begin(now, true);
+        let is_first = self.begin(true);
         for part in parts {
             self.bytes.extend_from_slice(part.as_bytes());
         }
         self.bytes.extend_from_slice(b"\r\n");
+        if is_first {
+            self.wait_anew(now);
+        }
     }
 
     pub(super) fn consume(&mut self, now: Time, n: usize) {
@@ -53,7 +62,10 @@ impl Output {
             return;
         }
         self.sent = self.sent.saturating_add(n).min(self.bytes.len());
-        self.moved = now;
+        self.due = self.due.saturating_sub(n);
+        if self.due == 0 {
+            self.wait_anew(now);
+        }
         if self.is_empty() {
             self.clear();
         }
@@ -64,20 +76,24 @@ impl Output {
         self.bytes.clear();
         // A long answer was rare; what it took is given back.
         self.bytes.shrink_to(KEPT);
-        self.sent = 0;
+        (self.sent, self.due) = (0, 0);
         self.must_flush = false;
     }
 
-    fn begin(&mut self, now: Time, prompt: bool) {
-        if self.is_empty() {
-            self.moved = now;
-        }
+    /// Makes ready for more; whether nothing is unsent.
+    fn begin(&mut self, prompt: bool) -> bool {
         self.must_flush |= prompt;
         // What was sent goes when it is most of what is kept, so that each octet is moved once at most on average.
         if self.sent >= KEPT && self.sent >= self.bytes.len() / 2 {
             self.bytes.drain(..self.sent);
             self.sent = 0;
         }
+        self.is_empty()
+    }
+
+    /// All that is unsent is waited for from now on.
+    fn wait_anew(&mut self, now: Time) {
+        (self.since, self.due) = (now, self.unsent().len());
     }
 }
 

@@ -4,7 +4,8 @@ use core::mem;
 
 use pillarbox_core::{Reply, Step, Time};
 
-use super::session::{ServerSession, State, Turn};
+use super::session::ServerSession;
+use super::state::{State, Turn};
 use super::{CloseReason, Event, Protocol, Why, replies};
 
 /// A reply that is held back.

@@ -1,20 +1,15 @@
 //! The session: what it knows, and the one place that decides what happens next.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
-use core::time::Duration;
 
-use pillarbox_core::line::{LineScanner, LineSkipper, Scan};
-use pillarbox_core::sasl::SaslError;
+use pillarbox_core::line::LineScanner;
 use pillarbox_core::{Layer, LayerFacts, Misuse, Reply, Step, Time, TlsFacts, UpgradeError, WallTime};
 
-use super::body::{Arrived, Body, Stray};
-use super::login::Login;
+use super::body::Arrived;
 use super::output::Output;
-use super::replying::{Held, cut};
+use super::replying::Held;
+use super::state::{Counts, Framing, Heard, Kind, Question, State, Turn};
 use super::{CloseReason, Event, Hello, HelloVerb, Identity, Peer, Protocol, ServerConfig, Why, replies};
-use crate::command;
 
 /// The server's side of one SMTP, submission or LMTP connection.
 ///
@@ -30,6 +25,7 @@ use crate::command;
 /// | | AUTH: 334 | Login |
 /// | | AUTH with credentials: 235 or 535 | Ready |
 /// | | MAIL accepted: 250 | Transaction |
+/// | | MAIL refused | Spoilt |
 /// | | XCLIENT of a proxy that is trusted: all is forgotten | Fresh |
 /// | Login | a response: 334 | Login |
 /// | | the last response: 235 or 535; `*` or a wrong one: 501 | Ready |
@@ -44,9 +40,11 @@ use crate::command;
 /// | | the end of a refused chunk: its reply | Spoilt |
 /// | | the end mark of a refused message: its reply | Ready |
 /// | Chunks | BDAT | Body |
+/// | | MAIL: 503 | Spoilt |
 /// | | RSET, EHLO, HELO, LHLO accepted: 250 | Ready |
 /// | Stray | the end of the chunk: its reply | Ready; Spoilt if more of the message may come |
 /// | Spoilt | BDAT | Stray |
+/// | | RCPT, DATA: 503, and no mistake where many are in flight | Spoilt |
 /// | | RSET, EHLO, HELO, LHLO accepted: 250 | Ready |
 /// | | MAIL accepted: 250 | Transaction |
 /// | Stored | the outcome (LMTP: the last one): 250, 451, 554 | Ready |
@@ -88,15 +86,19 @@ pub struct ServerSession {
     pub(super) may_xforward: bool,
     /// XCLIENT was said: it is the client of a proxy that speaks.
     pub(super) proxied: bool,
+    /// The last command that is known was AUTH.
+    pub(super) after_auth: bool,
+    /// XFORWARD was said of a message that has not begun.
+    pub(super) forwarded: bool,
     /// Sessions are many: see [`under_stress`](ServerSession::under_stress).
-    stress: bool,
+    pub(super) stress: bool,
     /// What the last MAIL announced.
     pub(super) kind: Kind,
     pub(super) counts: Counts,
     /// The transaction that is gone and of which the embedder was not told yet.
     pub(super) abandoned: Option<Why>,
     pub(super) turn: Turn,
-    framing: Framing,
+    pub(super) framing: Framing,
     pub(super) output: Output,
     /// A reply that is held back.
     pub(super) held: Option<Held>,
@@ -109,120 +111,11 @@ pub struct ServerSession {
     /// Since when the peer is waited for.
     pub(super) waiting_since: Time,
     /// What was heard while it could not be acted upon.
-    heard: Heard,
+    pub(super) heard: Heard,
 }
 
-/// What is true only for a while.
-#[derive(Debug)]
-pub(super) enum State {
-    /// Nothing was said yet.
-    Fresh,
-    /// The connection was refused; the client may say QUIT.
-    TurnedAway,
-    /// Commands are read, and no transaction is open.
-    Ready,
-    /// Lines are responses of a SASL exchange.
-    Login(Login),
-    /// MAIL was accepted, and so many recipients.
-    Transaction { recipients: usize },
-    /// The message arrives: what stands behind DATA, or a chunk of it.
-    Body(Body),
-    /// A chunk of the message was taken, and more are to come.
-    Chunks(Body),
-    /// A chunk arrives that nobody wants.
-    Stray(Stray),
-    /// A chunk was refused, and with it the message; a client that did not wait may send more of it.
-    Spoilt { recipients: usize },
-    /// The message is complete; recipients from `next` on wait for their outcome.
-    Stored { recipients: usize, next: usize },
-    /// 220 to STARTTLS was written.
-    Upgrading,
-    /// Over.
-    Closed(CloseReason),
-}
-
-/// What the embedder was asked.
-#[derive(Debug)]
-pub(super) enum Question {
-    Connect,
-    Hello(Hello<'static>),
-    StartTls,
-    ScramKeys(Login),
-    Login(Login),
-    WrongProof,
-    Mail(Kind),
-    /// The domain of the recipient, if it is one more.
-    Rcpt(Option<Box<str>>),
-    Data,
-    Chunk {
-        size: u64,
-        last: bool,
-    },
-    Outcome,
-    Verify,
-    Expand,
-    Etrn,
-}
-
-/// What MAIL announced and later commands depend on.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Kind {
-    /// BODY=BINARYMIME.
-    pub(super) binary: bool,
-    /// SMTPUTF8.
-    pub(super) utf8: bool,
-}
-
-/// Whose turn it is. Bytes that a client sends before it read the reply it has to wait for are an attack on one of the two
-/// sides (commands hidden in another protocol's request, a second message behind a first, clear text in front of TLS), or a
-/// client that does not look at replies. They meet the same refusal however they were cut: the reply, for it may have left
-/// already, then 554 and the end. Behind STARTTLS that is 220 and 554, both in clear text: the session closes instead of
-/// asking for a handshake, so nothing that was said in front of one can count behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// The client may send.
-    Peer,
-    /// A line that has to be waited on was read, and its reply is not written.
-    Ours,
-    /// Its reply is written and not sent.
-    Flush,
-    /// The client did not wait.
-    Broken,
-}
-
-#[derive(Debug)]
-enum Framing {
-    Line(LineScanner),
-    /// In a line that is too long.
-    Skip(LineSkipper),
-}
-
-/// What was heard while it could not be acted upon.
-#[derive(Clone, Copy, Debug, Default)]
-struct Heard {
-    end_of_input: bool,
-    shut_down: bool,
-    /// The peer does not take our replies.
-    stalled: bool,
-}
-
-/// What adds up over a connection.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    pub(super) errors: u32,
-    pub(super) idle: u32,
-    pub(super) logins: u32,
-    pub(super) mails: u32,
-    /// Domains of accepted recipients, where they are counted.
-    pub(super) domains: Vec<Box<str>>,
-}
-
-/// A line that does not end within so many octets ends the connection.
-const LINE_PATIENCE: u64 = 64 * 1024;
 /// What the caller's buffer should hold while a body arrives.
 const BODY_READ: usize = 64 * 1024;
-/// Below this no limit on a line is taken seriously (RFC 5321 §4.5.3.1.4).
-const LINE_MIN: usize = 512;
 
 impl ServerSession {
     /// A session with a client that has just connected. Nothing is sent before [`Event::Connect`] was answered.
@@ -238,6 +131,8 @@ impl ServerSession {
             may_xclient: peer.may_xclient,
             may_xforward: peer.may_xforward,
             proxied: false,
+            after_auth: false,
+            forwarded: false,
             stress: false,
             kind: Kind::default(),
             counts: Counts::default(),
@@ -335,53 +230,6 @@ impl ServerSession {
         BODY_READ.saturating_sub(self.output.unsent().len())
     }
 
-    /// When [`handle_timeout`](ServerSession::handle_timeout) wants to be called.
-    ///
-    /// While a question is open nothing is expected of the client but that it takes what was sent.
-    pub fn deadline(&self) -> Option<Time> {
-        let stalls = (!self.output.is_empty() && !self.heard.stalled)
-            .then(|| self.output.moved() + self.patience(self.config.limits.output_timeout));
-        let waits = match (&self.held, &self.state) {
-            _ if self.question.is_some() => None,
-            (Some(held), _) => Some(held.until),
-            (_, State::Fresh | State::Stored { .. } | State::Upgrading | State::Closed(_)) => None,
-            (None, State::Body(body)) => Some(body.deadline(self.data_window())),
-            (None, State::Stray(stray)) => Some(stray.deadline(self.data_window())),
-            (None, _) => Some(self.waiting_since + self.patience(self.config.limits.command_timeout)),
-        };
-        match (stalls, waits) {
-            (Some(stalls), Some(waits)) => Some(stalls.min(waits)),
-            (stalls, waits) => stalls.or(waits),
-        }
-    }
-
-    /// The time of [`deadline`](ServerSession::deadline) has come.
-    pub fn handle_timeout(&mut self, now: Time) {
-        // Releases a reply that was held back.
-        let now = self.advance(now);
-        if self.deadline().is_none_or(|deadline| now < deadline) {
-            return;
-        }
-        if !self.output.is_empty() && now >= self.output.moved() + self.patience(self.config.limits.output_timeout) {
-            self.heard.stalled = true;
-            if let State::Closed(_) = self.state {
-                self.output.clear();
-            }
-            return;
-        }
-        let (window, rate_min) = (self.data_window(), self.config.limits.data_rate_min);
-        let rate = match &mut self.state {
-            State::Body(body) => Some(body.rate()),
-            State::Stray(stray) => Some(stray.rate()),
-            _ => None,
-        };
-        if rate.is_some_and(|rate| rate.is_enough(now, window, rate_min)) {
-            return;
-        }
-        let reply = replies::timeout(&self.config);
-        self.close(CloseReason::Timeout, Some(&reply));
-    }
-
     /// The peer will send no more bytes. Complete commands that are still unread are served first.
     pub fn handle_eof(&mut self, now: Time) {
         self.advance(now);
@@ -399,6 +247,7 @@ impl ServerSession {
         self.tls = Some(facts);
         self.hello = None;
         self.identity = None;
+        self.forwarded = false;
         self.state = State::Ready;
         self.turn = Turn::Peer;
         self.framing = Framing::Line(LineScanner::new());
@@ -427,15 +276,6 @@ impl ServerSession {
         if self.question.is_none() {
             self.say_goodbye();
         }
-    }
-
-    /// Sessions are so many that the next client may find no room (or no longer so many): a client that holds one must hurry,
-    /// and makes fewer mistakes before it has to go. Legal in every state; [`deadline`](ServerSession::deadline) may change.
-    ///
-    /// Under stress no wait is longer than [`stress_timeout`](super::Limits::stress_timeout), and
-    /// [`stress_errors_hard`](super::Limits::stress_errors_hard) mistakes end the connection.
-    pub const fn under_stress(&mut self, stress: bool) {
-        self.stress = stress;
     }
 
     /// How many unread bytes the caller's buffer must be able to hold now: a line, or what a body is read in.
@@ -522,111 +362,14 @@ impl ServerSession {
         self.origin.map(|origin| WallTime::new(origin.unix_seconds().saturating_add(seconds), 0))
     }
 
-    /// How long a peer is waited for.
-    fn patience(&self, usual: Duration) -> Duration {
-        if self.stress { usual.min(self.config.limits.stress_timeout) } else { usual }
-    }
-
-    pub(super) fn data_window(&self) -> Duration {
-        self.patience(self.config.limits.data_window)
-    }
-
-    /// Mistakes that end the connection.
-    pub(super) fn errors_hard(&self) -> u32 {
-        let limits = &self.config.limits;
-        if self.stress { limits.errors_hard.min(limits.stress_errors_hard) } else { limits.errors_hard }
-    }
-
     /// Takes note of the time, and lets go of a reply that was held back until then.
-    fn advance(&mut self, now: Time) -> Time {
+    pub(super) fn advance(&mut self, now: Time) -> Time {
         self.now = self.now.max(now);
         if let Some(held) = self.held.take_if(|held| held.until <= self.now) {
             self.waiting_since = self.now;
             self.write(&held.reply);
         }
         self.now
-    }
-
-    /// The line at the front of the input, in whatever state reads lines.
-    fn poll_line<'b>(&mut self, now: Time, input: &mut &'b [u8]) -> Option<Step<Event<'b>>> {
-        if let Framing::Skip(_) = self.framing {
-            return self.poll_long_line(input);
-        }
-        let shown: &'b [u8] = input;
-        let expects_command = !matches!(self.state, State::Login(_));
-        if expects_command
-            && self.hello.is_none()
-            && shown.first().is_some_and(|octet| !octet.is_ascii_alphabetic() && *octet != b'\r')
-        {
-            // A TLS handshake, a remote desktop, a game: it may never send a CRLF.
-            return Some(self.refuse_foreign(&shown[..1]));
-        }
-        let line_max = self.line_max();
-        let Framing::Line(scanner) = &mut self.framing else { unreachable!("the other framing was served above") };
-        match scanner.scan(shown, line_max) {
-            Scan::Line { len } => {
-                *input = &shown[len..];
-                let line = &shown[..len - 2];
-                self.waiting_since = now;
-                if expects_command {
-                    self.command(line, input.is_empty())
-                } else {
-                    self.response(line, input.is_empty())
-                }
-            }
-            Scan::TooLong if expects_command && command::is_foreign(shown) => Some(self.refuse_foreign(cut(shown))),
-            Scan::TooLong => {
-                self.framing = Framing::Skip(LineSkipper::new());
-                let line = if expects_command { command::without_secrets(cut(shown)) } else { b"" };
-                Some(Step::Event(Event::Refused { line, reply: self.long_line_reply() }))
-            }
-            Scan::Incomplete => self.need_input(),
-        }
-    }
-
-    /// Eats a line that is too long. Its reply comes at its end, so that it does not get in front of the end.
-    fn poll_long_line<'b>(&mut self, input: &mut &'b [u8]) -> Option<Step<Event<'b>>> {
-        let Framing::Skip(skipper) = &mut self.framing else { unreachable!("called in that framing only") };
-        let ended = skipper.skip(input);
-        let reply = self.long_line_reply();
-        if ended.unwrap_or(self.skipped()) > LINE_PATIENCE {
-            self.close(CloseReason::Synchronisation, Some(&reply));
-            return None;
-        }
-        if ended.is_none() {
-            return self.need_input();
-        }
-        self.framing = Framing::Line(LineScanner::new());
-        self.waiting_since = self.now;
-        self.prompt = true;
-        if let State::Login(_) = self.state {
-            self.state = State::Ready;
-        }
-        self.refuse(reply);
-        None
-    }
-
-    const fn skipped(&self) -> u64 {
-        match &self.framing {
-            Framing::Skip(skipper) => skipper.skipped(),
-            Framing::Line(_) => 0,
-        }
-    }
-
-    fn long_line_reply(&self) -> Reply {
-        match self.state {
-            State::Login(_) => SaslError::TooLong.reply(),
-            _ => replies::line_too_long(),
-        }
-    }
-
-    /// The longest line that is read now.
-    fn line_max(&self) -> usize {
-        let limits = &self.config.limits;
-        match self.state {
-            State::Login(_) => limits.sasl_line_max.max(LINE_MIN),
-            _ => limits.command_line_max.max(LINE_MIN),
-        }
     }
 
     fn poll_body<'b>(&mut self, now: Time, input: &mut &'b [u8]) -> Option<Step<Event<'b>>> {

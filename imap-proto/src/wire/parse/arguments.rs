@@ -1,4 +1,4 @@
-//! The arguments of all commands whose arguments are simple. ABNF: RFC 9051 §9, and RFC 3501 §9 for LSUB.
+//! The arguments of all commands whose arguments are simple. ABNF: RFC 9051 §9.
 
 use alloc::vec::Vec;
 
@@ -6,13 +6,22 @@ use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::{tag_no_case, take_while1};
 use nom::character::complete::char;
-use nom::combinator::{map, map_opt, opt, value, verify};
-use nom::multi::{many1_count, separated_list0, separated_list1};
-use nom::sequence::{delimited, preceded, separated_pair};
+use nom::combinator::{map, map_opt, opt, recognize, value};
+use nom::sequence::{preceded, separated_pair};
+use pillarbox_core::Secret;
 
-use super::token::{astring, atom, list_mailbox, nstring, sequence_set, sp, string};
+use super::modifier::modifiers;
+use super::token::{astring, atom, list_of, nstring, sequence_set, sp, spaced, string};
 use super::{Command, Parsed};
 use crate::server::StatusItem;
+use crate::types::SpecialUse;
+
+/// The most items of STATUS, those that stand twice counted.
+const STATUS_ITEMS_MAX: usize = 30;
+/// The most special uses of a new mailbox.
+const USES_MAX: usize = 16;
+/// The most words of ENABLE.
+const ENABLE_MAX: usize = 50;
 
 macro_rules! without_arguments {
     ($($name:ident => $command:ident),+ $(,)?) => {$(
@@ -32,6 +41,7 @@ without_arguments! {
     namespace => Namespace,
     noop => Noop,
     starttls => StartTls,
+    unauthenticate => Unauthenticate,
     unselect => Unselect,
 }
 
@@ -44,10 +54,7 @@ macro_rules! with_mailbox {
 }
 
 with_mailbox! {
-    create => Create,
     delete => Delete,
-    examine => Examine,
-    select => Select,
     subscribe => Subscribe,
     unsubscribe => Unsubscribe,
 }
@@ -61,49 +68,68 @@ pub(crate) fn rename(input: &[u8]) -> Parsed<'_, Command<'_>> {
 /// `login = "LOGIN" SP userid SP password`
 pub(crate) fn login(input: &[u8]) -> Parsed<'_, Command<'_>> {
     let both = preceded(sp, separated_pair(astring, sp, astring));
-    map(both, |(user, password)| Command::Login { user, password }).parse(input)
+    map(both, |(user, password)| Command::Login { user, password: Secret::new(password) }).parse(input)
 }
 
 /// `authenticate = "AUTHENTICATE" SP auth-type [SP initial-resp]` (RFC 4959 §7)
 pub(crate) fn authenticate(input: &[u8]) -> Parsed<'_, Command<'_>> {
     let response = preceded(sp, take_while1(|b: u8| b.is_ascii_graphic()));
     let both = (preceded(sp, atom), opt(response));
-    map(both, |(mechanism, initial_response)| Command::Authenticate { mechanism, initial_response }).parse(input)
+    map(both, |(mechanism, initial)| Command::Authenticate { mechanism, initial_response: initial.map(Secret::new) })
+        .parse(input)
 }
 
-/// `list = "LIST" SP mailbox SP list-mailbox`
-pub(crate) fn list(input: &[u8]) -> Parsed<'_, Command<'_>> {
-    let both = preceded(sp, separated_pair(astring, sp, list_mailbox));
-    map(both, |(reference, pattern)| Command::List { reference, pattern, subscribed: false }).parse(input)
+/// `select = "SELECT" SP mailbox [select-params]` (RFC 4466 §2.1)
+pub(crate) fn select(read_only: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
+    map((preceded(sp, astring), modifiers), |(mailbox, parameters)| Command::Select { mailbox, parameters, read_only })
+        .parse(input)
 }
 
-/// `lsub = "LSUB" SP mailbox SP list-mailbox`
-pub(crate) fn lsub(input: &[u8]) -> Parsed<'_, Command<'_>> {
-    let both = preceded(sp, separated_pair(astring, sp, list_mailbox));
-    map(both, |(reference, pattern)| Command::List { reference, pattern, subscribed: true }).parse(input)
+/// `create = "CREATE" SP mailbox [SP "(" create-param *(SP create-param) ")"]` (RFC 4466 §2.2), of which RFC 6154 §6 has
+/// `"USE" SP "(" [use-attr *(SP use-attr)] ")"`.
+pub(crate) fn create(input: &[u8]) -> Parsed<'_, Command<'_>> {
+    let known = map(atom_behind_backslash, SpecialUse::parse);
+    let uses = preceded((tag_no_case("USE"), sp), list_of(0, USES_MAX, known));
+    let parameters = list_of(1, 1, uses);
+    let (rest, mailbox) = preceded(sp, astring).parse(input)?;
+    let (rest, uses) = opt(preceded(sp, parameters)).parse(rest)?;
+    Ok((rest, Command::Create { mailbox, uses: uses.map(|uses| uses.into_iter().flatten().collect()) }))
+}
+
+/// `"\" atom`
+fn atom_behind_backslash(input: &[u8]) -> Parsed<'_, &str> {
+    map_opt(recognize(preceded(char('\\'), atom)), |octets: &[u8]| core::str::from_utf8(octets).ok()).parse(input)
 }
 
 /// `status = "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")"`
 pub(crate) fn status(input: &[u8]) -> Parsed<'_, Command<'_>> {
+    let both = (preceded(sp, astring), preceded(sp, status_items));
+    map(both, |(mailbox, items)| Command::Status { mailbox, items }).parse(input)
+}
+
+/// `"(" status-att *(SP status-att) ")"`, each item once.
+pub(crate) fn status_items(input: &[u8]) -> Parsed<'_, Vec<StatusItem>> {
     let item = map_opt(atom, |name| {
         let known = [
+            ("APPENDLIMIT", StatusItem::AppendLimit),
+            ("DELETED", StatusItem::Deleted),
             ("MESSAGES", StatusItem::Messages),
             ("RECENT", StatusItem::Recent),
+            ("SIZE", StatusItem::Size),
             ("UIDNEXT", StatusItem::UidNext),
             ("UIDVALIDITY", StatusItem::UidValidity),
             ("UNSEEN", StatusItem::Unseen),
         ];
         known.into_iter().find_map(|(known, item)| known.eq_ignore_ascii_case(name).then_some(item))
     });
-    let items = delimited(char('('), separated_list1(sp, item), char(')'));
-    map((preceded(sp, astring), preceded(sp, items)), |(mailbox, items)| {
+    map(list_of(1, STATUS_ITEMS_MAX, item), |items| {
         let mut once = Vec::new();
         for item in items {
             if !once.contains(&item) {
                 once.push(item);
             }
         }
-        Command::Status { mailbox, items: once }
+        once
     })
     .parse(input)
 }
@@ -120,13 +146,13 @@ pub(crate) fn uid_expunge(input: &[u8]) -> Parsed<'_, Command<'_>> {
 
 /// `enable = "ENABLE" 1*(SP capability)` (RFC 5161 §5)
 pub(crate) fn enable(input: &[u8]) -> Parsed<'_, Command<'_>> {
-    value(Command::Enable, many1_count((sp, atom))).parse(input)
+    map(preceded(sp, spaced(ENABLE_MAX, atom)), Command::Enable).parse(input)
 }
 
 /// `id = "ID" SP ("(" [string SP nstring *(SP string SP nstring)] ")" / nil)` (RFC 2971 §4)
 pub(crate) fn id(input: &[u8]) -> Parsed<'_, Command<'_>> {
     // RFC 2971 §3.3: at most 30 pairs.
-    let pairs = verify(separated_list0(sp, (string, sp, nstring)), |pairs: &Vec<_>| pairs.len() <= 30);
-    let parameters = alt((value((), delimited(char('('), pairs, char(')'))), value((), tag_no_case("NIL"))));
+    let pairs = list_of(0, 30, (string, sp, nstring));
+    let parameters = alt((value((), pairs), value((), tag_no_case("NIL"))));
     value(Command::Id, preceded(sp, parameters)).parse(input)
 }

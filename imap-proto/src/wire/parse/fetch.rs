@@ -9,10 +9,11 @@ use nom::branch::alt;
 use nom::bytes::complete::{tag_no_case, take_while1};
 use nom::character::complete::char;
 use nom::combinator::{map, map_opt, opt, peek, value, verify};
-use nom::multi::{separated_list0, separated_list1};
+use nom::error::{Error, ErrorKind};
 use nom::sequence::{delimited, preceded, separated_pair, terminated};
 
-use super::token::{astring, number, nz_number, sequence_set, sp};
+use super::modifier::modifiers;
+use super::token::{astring, list_of, number64, nz_number, sequence_set, sp};
 use super::{Command, Parsed};
 use crate::message::{Section, SectionText};
 use crate::server::{FetchItem, SectionName};
@@ -24,26 +25,36 @@ const NAMES_MAX: usize = 200;
 /// The most part numbers in a section: as deep as messages are read.
 const PATH_MAX: usize = 100;
 
-/// `fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")")`
+/// `fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")") [fetch-modifiers]`
 pub(crate) fn fetch(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
-    let list = delimited(char('('), separated_list1(sp, item), char(')'));
-    let wanted = map_opt(alt((list, all_full_fast, map(item, |item| alloc::vec![item]))), once);
-    map((preceded(sp, sequence_set), preceded(sp, wanted)), move |(set, wanted)| Command::Fetch { set, wanted, uid })
-        .parse(input)
+    let wanted = alt((items, all_full_fast, map(item, |item| alloc::vec![item])));
+    map((preceded(sp, sequence_set), preceded(sp, wanted), modifiers), move |(set, wanted, modifiers)| Command::Fetch {
+        set,
+        wanted,
+        modifiers,
+        uid,
+    })
+    .parse(input)
 }
 
-/// Each item once: asking for the whole message a thousand times over gives it once.
-fn once(items: Vec<FetchItem>) -> Option<Vec<FetchItem>> {
+/// `"(" fetch-att *(SP fetch-att) ")"`, each item once: asking for the whole message a thousand times over gives it once.
+fn items(input: &[u8]) -> Parsed<'_, Vec<FetchItem>> {
     let mut once: Vec<FetchItem> = Vec::new();
-    for item in items {
+    let (mut rest, _) = char('(').parse(input)?;
+    loop {
+        let (after, item) = item(rest)?;
         if !once.contains(&item) {
             once.push(item);
         }
         if once.len() > ITEMS_MAX {
-            return None;
+            return Err(nom::Err::Failure(Error::new(rest, ErrorKind::TooLarge)));
+        }
+        match after {
+            [b' ', more @ ..] => rest = more,
+            [b')', after @ ..] => return Ok((after, once)),
+            _ => return Err(nom::Err::Failure(Error::new(after, ErrorKind::Char))),
         }
     }
-    Some(once)
 }
 
 /// RFC 9051 §6.4.5: the macros stand alone.
@@ -80,6 +91,13 @@ fn item(input: &[u8]) -> Parsed<'_, FetchItem> {
         let (rest, (section, partial)) = (section, opt(partial)).parse(rest)?;
         return Ok((rest, FetchItem::Section { section, partial, peek, name: SectionName::Body }));
     }
+    if is("BINARY") || is("BINARY.PEEK") {
+        let (rest, (section, partial)) = (section_binary, opt(partial)).parse(rest)?;
+        return Ok((rest, FetchItem::Binary { section, partial, peek: is("BINARY.PEEK") }));
+    }
+    if is("BINARY.SIZE") {
+        return map(section_binary, FetchItem::BinarySize).parse(rest);
+    }
     let item = match () {
         () if is("BODY") => FetchItem::Body,
         () if is("BODYSTRUCTURE") => FetchItem::BodyStructure,
@@ -91,14 +109,33 @@ fn item(input: &[u8]) -> Parsed<'_, FetchItem> {
         () if is("RFC822.SIZE") => FetchItem::Rfc822Size,
         () if is("RFC822.TEXT") => whole(SectionText::Text, SectionName::Rfc822Text),
         () if is("UID") => FetchItem::Uid,
-        () => return Err(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::Alt))),
+        () => return Err(nom::Err::Error(Error::new(input, ErrorKind::Alt))),
     };
     Ok((rest, item))
 }
 
+/// `section-part = nz-number *("." nz-number)`
+fn path(input: &[u8]) -> Parsed<'_, Vec<u32>> {
+    let (mut rest, first) = nz_number(input)?;
+    let mut path = alloc::vec![first];
+    while let Ok((after, number)) = preceded(char('.'), nz_number).parse(rest) {
+        if path.len() == PATH_MAX {
+            return Err(nom::Err::Failure(Error::new(rest, ErrorKind::TooLarge)));
+        }
+        path.push(number);
+        rest = after;
+    }
+    Ok((rest, path))
+}
+
+/// `section-binary = "[" [section-part] "]"` (RFC 3516 §7)
+fn section_binary(input: &[u8]) -> Parsed<'_, Section> {
+    let path = map(opt(path), |path| Section { path: path.unwrap_or_default(), text: SectionText::Full });
+    delimited(char('['), path, char(']')).parse(input)
+}
+
 /// `section = "[" [section-spec] "]"`
 fn section(input: &[u8]) -> Parsed<'_, Section> {
-    let path = verify(separated_list1(char('.'), nz_number), |path: &Vec<u32>| path.len() <= PATH_MAX);
     let in_part = map((path, opt(preceded(char('.'), part_text))), |(path, text)| Section {
         path,
         text: text.unwrap_or_default(),
@@ -131,11 +168,11 @@ fn message_text(input: &[u8]) -> Parsed<'_, SectionText> {
 /// `header-list = "(" header-fld-name *(SP header-fld-name) ")"`
 fn header_list(input: &[u8]) -> Parsed<'_, Vec<String>> {
     let name = map_opt(astring, |name: Cow<'_, [u8]>| String::from_utf8(name.into_owned()).ok());
-    let names = verify(separated_list0(sp, name), |names: &Vec<String>| (1..=NAMES_MAX).contains(&names.len()));
-    delimited(char('('), names, char(')')).parse(input)
+    list_of(1, NAMES_MAX, name).parse(input)
 }
 
-/// `partial = "<" number64 "." nz-number64 ">"`, of which 32 bits are taken.
-fn partial(input: &[u8]) -> Parsed<'_, (u32, u32)> {
-    delimited(char('<'), (terminated(number, char('.')), nz_number), char('>')).parse(input)
+/// `partial = "<" number64 "." nz-number64 ">"`
+fn partial(input: &[u8]) -> Parsed<'_, (u64, u64)> {
+    let count = verify(number64, |&count| count != 0);
+    delimited(char('<'), (terminated(number64, char('.')), count), char('>')).parse(input)
 }

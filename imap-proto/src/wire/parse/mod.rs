@@ -5,6 +5,8 @@
 mod append;
 mod arguments;
 mod fetch;
+mod list;
+mod modifier;
 mod search;
 mod store;
 mod token;
@@ -13,22 +15,26 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use nom::IResult;
+use pillarbox_core::Secret;
 
 use crate::server::{FetchItem, FlagChange, StatusItem};
-use crate::types::{Flags, SequenceSet};
+use crate::types::{Flags, SequenceSet, SpecialUse};
 
-pub use append::{AppendHead, append_head};
+pub use append::{AppendHead, AppendMessage, append_head, append_message};
 pub(crate) use arguments::*;
 pub(crate) use fetch::fetch;
+pub use list::ListArguments;
+pub(crate) use list::{list, lsub};
+pub use modifier::Modifier;
 pub(crate) use search::search;
-pub use search::{DEPTH_MAX, SearchKey};
-pub(crate) use store::{copy, store};
+pub use search::{DEPTH_MAX, SearchKey, SearchReturns};
+pub(crate) use store::{copy, move_messages, store};
 
 /// What a parser gives: the rest and the value, or an error. Which error it was is of no use to a client.
 pub(crate) type Parsed<'b, T> = IResult<&'b [u8], T>;
 
-/// A command without its tag. `uid` marks the forms that begin with UID.
-#[derive(Clone, Debug, PartialEq)]
+/// A command without its tag. `uid` marks the forms that begin with UID. What logs in is hidden from `Debug`.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are the arguments, under the names that RFC 9051 §6 gives them")]
 pub enum Command<'b> {
@@ -36,7 +42,7 @@ pub enum Command<'b> {
     Append,
     Authenticate {
         mechanism: &'b str,
-        initial_response: Option<&'b [u8]>,
+        initial_response: Option<Secret<&'b [u8]>>,
     },
     Capability,
     Check,
@@ -46,30 +52,35 @@ pub enum Command<'b> {
         mailbox: Cow<'b, [u8]>,
         uid: bool,
     },
-    Create(Cow<'b, [u8]>),
+    Create {
+        mailbox: Cow<'b, [u8]>,
+        /// None in the list: a use that is not known. None at all: nothing was said of uses.
+        uses: Option<Vec<Option<SpecialUse>>>,
+    },
     Delete(Cow<'b, [u8]>),
-    Enable,
-    Examine(Cow<'b, [u8]>),
+    Enable(Vec<&'b str>),
     Expunge {
         only: Option<SequenceSet>,
     },
     Fetch {
         set: SequenceSet,
         wanted: Vec<FetchItem>,
+        modifiers: Vec<Modifier<'b>>,
         uid: bool,
     },
     Id,
     Idle,
-    List {
-        reference: Cow<'b, [u8]>,
-        pattern: Cow<'b, [u8]>,
-        subscribed: bool,
-    },
+    List(ListArguments<'b>),
     Login {
         user: Cow<'b, [u8]>,
-        password: Cow<'b, [u8]>,
+        password: Secret<Cow<'b, [u8]>>,
     },
     Logout,
+    Move {
+        set: SequenceSet,
+        mailbox: Cow<'b, [u8]>,
+        uid: bool,
+    },
     Namespace,
     Noop,
     Rename {
@@ -79,9 +90,18 @@ pub enum Command<'b> {
     Search {
         /// None: the character set is not known, so the texts could not be read.
         key: Option<SearchKey>,
+        /// `RETURN (..)` (RFC 4731).
+        returns: Option<SearchReturns>,
+        /// `CHARSET ..` was given.
+        charset: bool,
         uid: bool,
     },
-    Select(Cow<'b, [u8]>),
+    Select {
+        mailbox: Cow<'b, [u8]>,
+        parameters: Vec<Modifier<'b>>,
+        /// EXAMINE.
+        read_only: bool,
+    },
     StartTls,
     Status {
         mailbox: Cow<'b, [u8]>,
@@ -89,12 +109,14 @@ pub enum Command<'b> {
     },
     Store {
         set: SequenceSet,
+        modifiers: Vec<Modifier<'b>>,
         change: FlagChange,
         flags: Flags,
         silent: bool,
         uid: bool,
     },
     Subscribe(Cow<'b, [u8]>),
+    Unauthenticate,
     Unselect,
     Unsubscribe(Cow<'b, [u8]>),
 }

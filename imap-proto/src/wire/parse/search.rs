@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use encoding_rs::Encoding;
 use nom::Parser;
@@ -14,13 +15,18 @@ use nom::combinator::{map, map_opt, opt};
 use nom::error::{Error, ErrorKind};
 use nom::sequence::{delimited, preceded, terminated};
 
-use super::token::{astring, atom, digits, month, number, sequence_set, sp};
+use super::token::{astring, atom, digits, list_of, month, number64, nz_number, sequence_set, sp};
 use super::{Command, Parsed};
 use crate::search::{Date, Query};
 use crate::types::{Flag, SequenceSet};
 
 /// How deep parentheses, NOT and OR may nest: a limit for the stack of whoever walks the query.
 pub const DEPTH_MAX: usize = 50;
+/// The most keys, each of which takes some tens of octets and a look at each message. A client that has more to say than that
+/// says it with a set of numbers.
+const KEYS_MAX: usize = 2000;
+/// The most return options, those that stand twice counted.
+const RETURNS_MAX: usize = 16;
 
 /// A search key whose numbers are not resolved yet.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,21 +46,57 @@ pub enum SearchKey {
     Not(Box<SearchKey>),
 }
 
-/// `search = "SEARCH" [SP "CHARSET" SP charset] 1*(SP search-key)`
+/// What `RETURN (..)` asks for (RFC 4731 §3.1, RFC 5182 §2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are the options, under their names")]
+pub struct SearchReturns {
+    pub min: bool,
+    pub max: bool,
+    pub all: bool,
+    pub count: bool,
+    pub save: bool,
+}
+
+/// `search = "SEARCH" [search-return-opts] SP ["CHARSET" SP charset SP] search-key *(SP search-key)` (RFC 9051 §9)
 pub(crate) fn search(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
+    let (input, returns) = opt(preceded((sp, tag_no_case("RETURN"), sp), returns)).parse(input)?;
     let (input, label) = opt(preceded((sp, tag_no_case("CHARSET"), sp), astring)).parse(input)?;
     // What is valid UTF-8 is taken for it where nothing else is said: RFC 9051 has no other character set.
     let decoder = match &label {
         None => Some(encoding_rs::UTF_8),
         Some(label) => Encoding::for_label(label),
     };
-    let keys = Keys { decoder };
+    let keys = Keys { decoder, left: Cell::new(KEYS_MAX) };
     let (rest, key) = preceded(sp, |input| keys.all(input, 0)).parse(input)?;
-    Ok((rest, Command::Search { key: decoder.map(|_| key), uid }))
+    Ok((rest, Command::Search { key: decoder.map(|_| key), returns, charset: label.is_some(), uid }))
+}
+
+/// `"(" [search-return-opt *(SP search-return-opt)] ")"`
+fn returns(input: &[u8]) -> Parsed<'_, SearchReturns> {
+    let mut asked = SearchReturns::default();
+    let option = map_opt(atom, |name| {
+        ["MIN", "MAX", "ALL", "COUNT", "SAVE"].iter().position(|known| known.eq_ignore_ascii_case(name))
+    });
+    let (rest, options) = list_of(0, RETURNS_MAX, option).parse(input)?;
+    // RFC 4731 §3.1: `RETURN ()` is `RETURN (ALL)`.
+    asked.all = options.is_empty();
+    for option in options {
+        match option {
+            0 => asked.min = true,
+            1 => asked.max = true,
+            2 => asked.all = true,
+            3 => asked.count = true,
+            _ => asked.save = true,
+        }
+    }
+    Ok((rest, asked))
 }
 
 struct Keys {
     decoder: Option<&'static Encoding>,
+    /// How many more keys there may be.
+    left: Cell<usize>,
 }
 
 impl Keys {
@@ -76,10 +118,14 @@ impl Keys {
         if depth > DEPTH_MAX {
             return Err(nom::Err::Failure(Error::new(input, ErrorKind::TooLarge)));
         }
+        match self.left.get().checked_sub(1) {
+            Some(left) => self.left.set(left),
+            None => return Err(nom::Err::Failure(Error::new(input, ErrorKind::TooLarge))),
+        }
         if let Some(inner) = input.strip_prefix(b"(") {
             return terminated(|input| self.all(input, depth + 1), char(')')).parse(inner);
         }
-        if input.first().is_some_and(|b| b.is_ascii_digit() || *b == b'*') {
+        if input.first().is_some_and(|b| b.is_ascii_digit() || matches!(b, b'*' | b'$')) {
             return map(sequence_set, SearchKey::Seqs).parse(input);
         }
         let (rest, name) = take_while1(|b: u8| b.is_ascii_alphanumeric()).parse(input)?;
@@ -104,7 +150,9 @@ impl Keys {
     fn leaf<'b>(&self, name: &[u8], input: &'b [u8]) -> Parsed<'b, SearchKey> {
         let text = preceded(sp, |input| self.text(input));
         let day = preceded(sp, date);
-        let size = preceded(sp, number);
+        let size = preceded(sp, number64);
+        // RFC 5032 §3: no message is zero seconds old or younger.
+        let seconds = preceded(sp, nz_number);
         let header = |field: &'static str| move |text| Query::Header { name: field.into(), text };
         let keyword = map_opt(preceded(sp, atom), |word| match Flag::parse(word) {
             Some(Flag::Keyword(keyword)) => Some(Query::Flag(Flag::Keyword(keyword))),
@@ -121,16 +169,18 @@ impl Keys {
                 map(both, |(name, text)| Query::Header { name, text }).parse(input)
             }
             b"KEYWORD" => map(keyword, |query| query).parse(input),
-            b"LARGER" => map(size, |size| Query::Larger(size.into())).parse(input),
+            b"LARGER" => map(size, Query::Larger).parse(input),
+            b"OLDER" => map(seconds, Query::Older).parse(input),
             b"ON" => map(day, Query::On).parse(input),
             b"SENTBEFORE" => map(day, Query::SentBefore).parse(input),
             b"SENTON" => map(day, Query::SentOn).parse(input),
             b"SENTSINCE" => map(day, Query::SentSince).parse(input),
             b"SINCE" => map(day, Query::Since).parse(input),
-            b"SMALLER" => map(size, |size| Query::Smaller(size.into())).parse(input),
+            b"SMALLER" => map(size, Query::Smaller).parse(input),
             b"SUBJECT" => map(text, header("Subject")).parse(input),
             b"TEXT" => map(text, Query::Text).parse(input),
             b"TO" => map(text, header("To")).parse(input),
+            b"YOUNGER" => map(seconds, Query::Younger).parse(input),
             b"UNKEYWORD" => return map(keyword, |query| not(SearchKey::Query(query))).parse(input),
             _ => Err(nom::Err::Error(Error::new(input, ErrorKind::Alt))),
         }?;

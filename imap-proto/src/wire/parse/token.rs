@@ -8,7 +8,8 @@ use nom::branch::alt;
 use nom::bytes::complete::{tag, tag_no_case, take, take_while, take_while_m_n, take_while1};
 use nom::character::complete::char;
 use nom::combinator::{map, map_opt, opt, recognize, value, verify};
-use nom::multi::{fold_many0, separated_list0};
+use nom::error::{Error, ErrorKind};
+use nom::multi::fold_many0;
 use nom::sequence::{delimited, preceded, terminated};
 use pillarbox_core::WallTime;
 
@@ -28,8 +29,53 @@ pub(crate) fn atom(input: &[u8]) -> Parsed<'_, &str> {
     ascii(take_while1(|b| is_astring_char(b) && b != b']'), input)
 }
 
+/// Items parted by spaces, at least one and at most `max`: more are refused before they are kept.
+pub(crate) fn spaced<'b, T>(
+    max: usize,
+    mut item: impl Parser<&'b [u8], Output = T, Error = Error<&'b [u8]>>,
+) -> impl FnMut(&'b [u8]) -> Parsed<'b, Vec<T>> {
+    move |input| {
+        let (mut rest, first) = item.parse(input)?;
+        let mut all = alloc::vec![first];
+        while let Some(more) = rest.strip_prefix(b" ") {
+            match item.parse(more) {
+                Ok(_) if all.len() >= max => return Err(nom::Err::Failure(Error::new(more, ErrorKind::TooLarge))),
+                Ok((after, item)) => {
+                    all.push(item);
+                    rest = after;
+                }
+                // What follows the list, not a part of it.
+                Err(nom::Err::Error(_)) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((rest, all))
+    }
+}
+
+/// `"(" [item *(SP item)] ")"` with at least `min` and at most `max` items.
+pub(crate) fn list_of<'b, T>(
+    min: usize,
+    max: usize,
+    item: impl Parser<&'b [u8], Output = T, Error = Error<&'b [u8]>>,
+) -> impl FnMut(&'b [u8]) -> Parsed<'b, Vec<T>> {
+    let mut some = spaced(max, item);
+    move |input| {
+        let (rest, _) = char('(').parse(input)?;
+        let (rest, all) = match rest.first() {
+            Some(b')') if min == 0 => (rest, Vec::new()),
+            _ => some(rest)?,
+        };
+        let (rest, _) = char(')').parse(rest)?;
+        if all.len() < min {
+            return Err(nom::Err::Error(Error::new(input, ErrorKind::Many1)));
+        }
+        Ok((rest, all))
+    }
+}
+
 fn ascii<'b>(
-    parser: impl Parser<&'b [u8], Output = &'b [u8], Error = nom::error::Error<&'b [u8]>>,
+    parser: impl Parser<&'b [u8], Output = &'b [u8], Error = Error<&'b [u8]>>,
     input: &'b [u8],
 ) -> Parsed<'b, &'b str> {
     map_opt(parser, |octets: &[u8]| core::str::from_utf8(octets).ok()).parse(input)
@@ -50,8 +96,12 @@ pub(crate) fn nstring(input: &[u8]) -> Parsed<'_, Option<Cow<'_, [u8]>>> {
     alt((value(None, tag_no_case("NIL")), map(string, Some))).parse(input)
 }
 
-/// `quoted = DQUOTE *QUOTED-CHAR DQUOTE`, with octets above 127 as RFC 9051 has them.
+/// `quoted = DQUOTE *QUOTED-CHAR DQUOTE`, with UTF-8 as RFC 9051 §9 and RFC 6855 §3 have it, and no other octets above 127.
 fn quoted(input: &[u8]) -> Parsed<'_, Cow<'_, [u8]>> {
+    verify(quoted_octets, |octets: &Cow<'_, [u8]>| core::str::from_utf8(octets).is_ok()).parse(input)
+}
+
+fn quoted_octets(input: &[u8]) -> Parsed<'_, Cow<'_, [u8]>> {
     let plain = |input| take_while(|b| !matches!(b, b'"' | b'\\' | b'\r' | b'\n' | 0)).parse(input);
     let (rest, first) = preceded(char('"'), plain).parse(input)?;
     if let Some(rest) = rest.strip_prefix(b"\"") {
@@ -89,13 +139,18 @@ pub(crate) fn number(input: &[u8]) -> Parsed<'_, u32> {
     nom::character::complete::u32(input)
 }
 
+/// `number64`: at most 63 bits.
+pub(crate) fn number64(input: &[u8]) -> Parsed<'_, u64> {
+    verify(nom::character::complete::u64, |&n| n <= i64::MAX as u64).parse(input)
+}
+
 /// `nz-number`
 pub(crate) fn nz_number(input: &[u8]) -> Parsed<'_, u32> {
     verify(number, |&n| n != 0).parse(input)
 }
 
 pub(crate) fn sequence_set(input: &[u8]) -> Parsed<'_, SequenceSet> {
-    let text = take_while1(|b: u8| b.is_ascii_digit() || matches!(b, b'*' | b':' | b','));
+    let text = take_while1(|b: u8| b.is_ascii_digit() || matches!(b, b'*' | b':' | b',' | b'$'));
     map_opt(text, SequenceSet::parse).parse(input)
 }
 
@@ -105,14 +160,14 @@ fn flag(input: &[u8]) -> Parsed<'_, Flag> {
     map_opt(text, |text: &str| Flag::parse(text).filter(|flag| *flag != Flag::Recent)).parse(input)
 }
 
+/// `flag-list = "(" [flag *(SP flag)] ")"`
 pub(crate) fn flag_list(input: &[u8]) -> Parsed<'_, Flags> {
-    delimited(char('('), flags(0), char(')')).parse(input)
+    map(list_of(0, FLAGS_MAX, flag), |all| all.into_iter().collect()).parse(input)
 }
 
-/// Flags parted by spaces, at least `min` of them.
-pub(crate) fn flags<'b>(min: usize) -> impl Parser<&'b [u8], Output = Flags, Error = nom::error::Error<&'b [u8]>> {
-    let some = verify(separated_list0(sp, flag), move |all: &Vec<Flag>| (min..=FLAGS_MAX).contains(&all.len()));
-    map(some, |all| all.into_iter().collect())
+/// `flag *(SP flag)`
+pub(crate) fn flags(input: &[u8]) -> Parsed<'_, Flags> {
+    map(spaced(FLAGS_MAX, flag), |all| all.into_iter().collect()).parse(input)
 }
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -126,10 +181,7 @@ pub(crate) fn month(input: &[u8]) -> Parsed<'_, u8> {
     .parse(input)
 }
 
-pub(crate) fn digits<'b>(
-    min: usize,
-    max: usize,
-) -> impl Parser<&'b [u8], Output = u16, Error = nom::error::Error<&'b [u8]>> {
+pub(crate) fn digits<'b>(min: usize, max: usize) -> impl Parser<&'b [u8], Output = u16, Error = Error<&'b [u8]>> {
     // Never more than four digits are asked for, so the sum fits.
     map(take_while_m_n(min, max, |b: u8| b.is_ascii_digit()), |digits: &[u8]| {
         digits.iter().fold(0u16, |sum, b| sum.wrapping_mul(10).wrapping_add(u16::from(b - b'0')))

@@ -1,4 +1,4 @@
-//! A message on its way into a folder.
+//! Messages on their way into a folder.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use pillarbox_maildir::{self as maildir, Delivered, Maildir, Prepared};
 
 use super::shared::system;
 use super::{Inner, Result, blocking, told, uid, uid_validity};
-use crate::parts::{Append, AppendedMessage, BoxFuture, IncomingAppend, StoreError, StoreErrorKind};
+use crate::parts::{Append, AppendedMessages, BoxFuture, IncomingAppend, StoreError, StoreErrorKind};
 
 /// So much of a message is held before it is written. A message that fits costs one visit to the pool.
 const BUFFER: usize = 64 * 1024;
@@ -19,6 +19,8 @@ pub(super) struct Incoming {
     folder: Maildir,
     append: Append,
     buffer: Vec<u8>,
+    /// Messages that came before in the same command: complete, on disk, and not to be seen.
+    before: Vec<Prepared>,
     stage: Stage,
 }
 
@@ -27,14 +29,14 @@ enum Stage {
     Held,
     Writing(maildir::Incoming),
     Prepared(Prepared),
-    Published(Delivered),
+    Published(Vec<Delivered>),
     /// An operation failed or was not waited for; what it had on disk is gone.
     Broken,
 }
 
 impl Incoming {
     pub(super) fn new(inner: Arc<Inner>, folder: Maildir, append: Append) -> Self {
-        Incoming { inner, folder, append, buffer: Vec::new(), stage: Stage::Held }
+        Incoming { inner, folder, append, buffer: Vec::new(), before: Vec::new(), stage: Stage::Held }
     }
 
     /// Takes the message one stage on, on the pool.
@@ -112,18 +114,33 @@ impl IncomingAppend for Incoming {
         self.step(|_, folder, append, stage, held| Ok((Stage::Prepared(prepare(folder, append, stage, held)?), ())))
     }
 
-    fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessage>> {
-        self.step(|inner, folder, append, stage, held| {
-            let prepared = prepare(folder, append, stage, held)?;
+    fn next(&mut self, append: Append) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.prepare().await?;
+            match std::mem::replace(&mut self.stage, Stage::Held) {
+                Stage::Prepared(prepared) => self.before.push(prepared),
+                _ => return Err(out_of_order()),
+            }
+            self.append = append;
+            Ok(())
+        })
+    }
+
+    fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessages>> {
+        let mut all = std::mem::take(&mut self.before);
+        self.step(move |inner, folder, append, stage, held| {
+            all.push(prepare(folder, append, stage, held)?);
             let published = match append.wants_uid {
                 true => {
-                    let appended = folder.append(vec![prepared]).map_err(told)?;
-                    let uid = appended.uids.first().map(|number| uid(*number)).expect("one message has one UID");
-                    let known: (UidValidity, Uid) = (uid_validity(appended.uid_validity)?, uid);
-                    let delivered = appended.delivered.into_iter().next().expect("one message has one name");
-                    (Stage::Published(delivered), AppendedMessage::new(Some(known)))
+                    let appended = folder.append(all).map_err(told)?;
+                    let uids = appended.uids.into_iter().map(uid).collect();
+                    let known: (UidValidity, Vec<Uid>) = (uid_validity(appended.uid_validity)?, uids);
+                    (Stage::Published(appended.delivered), AppendedMessages::new(Some(known)))
                 }
-                false => (Stage::Published(prepared.publish().map_err(told)?), AppendedMessage::new(None)),
+                false => {
+                    let delivered = maildir::publish_all(all).map_err(told)?;
+                    (Stage::Published(delivered), AppendedMessages::new(None))
+                }
             };
             inner.look_again(folder.path());
             Ok(published)
@@ -131,10 +148,13 @@ impl IncomingAppend for Incoming {
     }
 
     fn undo(&mut self) -> BoxFuture<'_, Result<()>> {
+        self.before.clear();
         self.step(|inner, folder, _, stage, _| {
             // What is not published goes away with the value.
             if let Stage::Published(delivered) = stage {
-                folder.take_back(&delivered).map_err(told)?;
+                for message in &delivered {
+                    folder.take_back(message).map_err(told)?;
+                }
                 inner.look_again(folder.path());
             }
             Ok((Stage::Broken, ()))

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use pillarbox_fs::{ErrorKind, Fs, RealFs};
-use pillarbox_imap::server::{Listed, Status};
-use pillarbox_imap::types::{MailboxName, Uid, UidValidity, list_matches};
+use pillarbox_imap::list::{KnownName, List};
+use pillarbox_imap::server::{Listed, Status, StatusItem};
+use pillarbox_imap::types::{MailboxName, SpecialUse, Uid, UidValidity};
 use pillarbox_maildir::{self as maildir, Access, Full, Maildir, MaildirError, Options, Tree};
 use tokio::sync::Semaphore;
 
@@ -267,54 +268,100 @@ fn number(uid: Uid) -> maildir::Uid {
     maildir::Uid::new(uid.get()).expect("a UID is not 0")
 }
 
+/// What a mailbox is for. One that went away meanwhile is for nothing.
+fn special_uses(tree: &Tree, name: &maildir::MailboxName) -> Result<Vec<SpecialUse>> {
+    match tree.mailbox(name).and_then(|folder| folder.special_uses()) {
+        Ok(words) => Ok(words.iter().filter_map(|word| SpecialUse::parse(word)).collect()),
+        Err(MaildirError::NoSuchMailbox(_)) => Ok(Vec::new()),
+        Err(error) => Err(told(error)),
+    }
+}
+
+/// RFC 6154 §3: there are no views here, and programs would not know which of two mailboxes to use.
+fn refuse_uses(tree: &Tree, uses: &[SpecialUse]) -> Result<()> {
+    let refused = |special: &SpecialUse| {
+        Err(StoreError::new(StoreErrorKind::NotForThatUse, format!("no mailbox can be made for {special}")))
+    };
+    if let Some(view) = uses.iter().find(|special| special.is_view()) {
+        return refused(view);
+    }
+    for mailbox in tree.list().map_err(told)?.iter().filter(|mailbox| mailbox.exists) {
+        let taken = special_uses(tree, &mailbox.name)?;
+        if let Some(special) = uses.iter().find(|special| taken.contains(special)) {
+            return refused(special);
+        }
+    }
+    Ok(())
+}
+
 impl MailboxStore for MaildirStore {
     fn capabilities(&self) -> StoreCapabilities {
-        StoreCapabilities { hierarchy: true, keywords: true }
+        StoreCapabilities {
+            hierarchy: true,
+            keywords: true,
+            binary: true,
+            moves: true,
+            multiappend: true,
+            sizes: true,
+            special_use: true,
+            create_special_use: true,
+        }
     }
 
-    fn list<'a>(
-        &'a self,
-        user: &'a Identity,
-        pattern: &'a str,
-        subscribed: bool,
-    ) -> BoxFuture<'a, Result<Vec<Listed>>> {
-        let pattern = pattern.to_owned();
+    fn list<'a>(&'a self, user: &'a Identity, list: &'a List) -> BoxFuture<'a, Result<Vec<Listed>>> {
+        let list = list.clone();
         self.on_tree(user, move |_, tree| {
-            let mailboxes = tree.list().map_err(told)?;
-            let listed = |name: &maildir::MailboxName, attributes: &[&'static str]| {
-                let name = name.joined('/');
-                // A name on disk that is no name in IMAP is another program's business.
-                let name = MailboxName::new(&name).ok().filter(|name| list_matches(&pattern, name.as_str()))?;
-                Some(Listed::new(name, attributes.iter().map(|&attribute| attribute.into()).collect()))
-            };
-            if subscribed {
-                let names = tree.subscriptions().map_err(told)?;
-                return Ok(names.iter().filter_map(|name| listed(name, &[])).collect());
-            }
-            let listed = mailboxes.iter().filter_map(|mailbox| {
-                let children = if mailbox.has_children { "\\HasChildren" } else { "\\HasNoChildren" };
-                match mailbox.exists {
-                    true => listed(&mailbox.name, &[children]),
-                    false => listed(&mailbox.name, &["\\Noselect", children]),
+            // A name on disk that is no name in IMAP is another program's business.
+            let in_imap = |name: &maildir::MailboxName| MailboxName::new(&name.joined('/')).ok();
+            let (patterns, mut known) = (list.ready_patterns(), Vec::new());
+            for mailbox in tree.list().map_err(told)?.into_iter().filter(|mailbox| mailbox.exists) {
+                let Some(name) = in_imap(&mailbox.name) else { continue };
+                let mut name = KnownName::existing(name);
+                // Its file need not be read where nobody is told.
+                if list.recursive || patterns.iter().any(|pattern| pattern.matches(name.name.as_str())) {
+                    name.uses = special_uses(tree, &mailbox.name)?;
                 }
-            });
-            Ok(listed.collect())
+                known.push(name);
+            }
+            // Without options nobody is told of subscriptions.
+            if list.lsub || list.subscribed || list.tell_subscribed {
+                let names = tree.subscriptions().map_err(told)?;
+                known.extend(names.iter().filter_map(in_imap).map(KnownName::subscription));
+            }
+            Ok(list.answer(known))
         })
     }
 
-    fn status<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Status>> {
-        let name = mailbox.clone();
+    fn status<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        items: &'a [StatusItem],
+    ) -> BoxFuture<'a, Result<Status>> {
+        let (name, with_size) = (mailbox.clone(), items.contains(&StatusItem::Size));
         self.on_tree(user, move |inner, tree| {
             let maildir = tree.mailbox(&on_disk(&name)?).map_err(told)?;
             let shared = inner.shared(&maildir, true)?;
             shared.refresh()?;
-            shared.status()
+            shared.status(with_size)
         })
     }
 
-    fn create<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
-        let name = mailbox.clone();
-        self.on_tree(user, move |_, tree| tree.create_mailbox(&on_disk(&name)?).map(drop).map_err(told))
+    fn create<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        uses: &'a [SpecialUse],
+    ) -> BoxFuture<'a, Result<()>> {
+        let (name, uses) = (mailbox.clone(), uses.to_vec());
+        self.on_tree(user, move |_, tree| {
+            let name = on_disk(&name)?;
+            if !uses.is_empty() && tree.mailbox(&name).is_err() {
+                refuse_uses(tree, &uses)?;
+            }
+            let words: Vec<&str> = uses.iter().map(|special| special.as_str()).collect();
+            tree.create_mailbox_for(&name, &words).map(drop).map_err(told)
+        })
     }
 
     fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<()>> {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox_imap::server::{Change, FlagChange, Snapshot};
-use pillarbox_imap::types::{Flags, MailboxName, Uid, UidSet, UidValidity};
+use pillarbox_imap::types::{Flags, MailboxName, Uid, UidSet};
+use pillarbox_maildir as maildir;
 
 use super::shared::Shared;
 use super::{MaildirStore, Result, blocking, on_disk, told, uid, uid_validity};
-use crate::parts::{BoxFuture, Identity, Mailbox, MessageData, MessageReader, StoreError, StoreErrorKind};
+use crate::parts::{BoxFuture, Copied, Identity, Mailbox, MessageData, MessageReader, StoreError, StoreErrorKind};
 use crate::store::feed::FeedReader;
 
 /// How often a folder is looked at for what other programs did, while somebody waits for news of it.
@@ -37,6 +38,22 @@ impl Open {
     ) -> BoxFuture<'static, Result<T>> {
         let (shared, pool) = (Arc::clone(&self.shared), Arc::clone(&self.store.inner.pool));
         Box::pin(async move { blocking(&pool, move || work(&shared)).await })
+    }
+
+    /// Puts messages into another mailbox, and tells those who have that one open.
+    fn to_another(
+        &self,
+        target: &MailboxName,
+        put: impl FnOnce(&maildir::Maildir) -> Result<maildir::Copied> + Send + 'static,
+    ) -> BoxFuture<'static, Result<Copied>> {
+        let target = target.clone();
+        self.store.on_tree(&self.user, move |inner, tree| {
+            let target = tree.mailbox(&on_disk(&target)?).map_err(told)?;
+            let copied = put(&target)?;
+            inner.look_again(target.path());
+            let pairs = copied.uids.iter().map(|(here, there)| (uid(*here), uid(*there)));
+            Ok((uid_validity(copied.uid_validity)?, pairs.collect()))
+        })
     }
 
     fn writable(&self) -> Result<()> {
@@ -128,19 +145,17 @@ impl Mailbox for Open {
         self.on_folder(move |folder| folder.set_flags(&uids, change, &flags))
     }
 
-    fn copy<'a>(
-        &'a mut self,
-        uids: &'a UidSet,
-        target: &'a MailboxName,
-    ) -> BoxFuture<'a, Result<(UidValidity, Vec<(Uid, Uid)>)>> {
-        let (uids, target, shared) = (uids.clone(), target.clone(), Arc::clone(&self.shared));
-        self.store.on_tree(&self.user, move |inner, tree| {
-            let target = tree.mailbox(&on_disk(&target)?).map_err(told)?;
-            let copied = shared.copy(&uids, &target)?;
-            inner.look_again(target.path());
-            let pairs = copied.uids.iter().map(|(here, there)| (uid(*here), uid(*there)));
-            Ok((uid_validity(copied.uid_validity)?, pairs.collect()))
-        })
+    fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
+        let (uids, shared) = (uids.clone(), Arc::clone(&self.shared));
+        self.to_another(target, move |target| shared.copy(&uids, target))
+    }
+
+    fn move_to<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
+        if let Err(error) = self.writable() {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        let (uids, shared) = (uids.clone(), Arc::clone(&self.shared));
+        self.to_another(target, move |target| shared.move_to(&uids, target))
     }
 
     fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>>> {

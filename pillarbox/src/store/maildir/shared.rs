@@ -96,12 +96,26 @@ impl Shared {
         Ok((snapshot, reader))
     }
 
-    pub(super) fn status(&self) -> Result<Status> {
-        let view = self.view();
+    /// The numbers, and the sum of the sizes if it is wanted: of a message whose name does not tell its size the file is read.
+    pub(super) fn status(&self, with_size: bool) -> Result<Status> {
+        let mut view = self.view();
         let mut status = Status::new(uid_validity(view.uid_validity())?, uid_next(view.uid_next()));
         status.messages = u32::try_from(view.messages().len()).unwrap_or(u32::MAX);
         let unseen = view.messages().filter(|message| !message.flags.contains(maildir::Flags::SEEN)).count();
         status.unseen = u32::try_from(unseen).unwrap_or(u32::MAX);
+        let deleted = view.messages().filter(|message| message.flags.contains(maildir::Flags::DELETED)).count();
+        status.deleted = u32::try_from(deleted).unwrap_or(u32::MAX);
+        if with_size {
+            let sizes: Vec<_> = view.messages().map(|message| (message.uid, message.size)).collect();
+            for (uid, size) in sizes {
+                let size = match size.map_or_else(|| view.info(uid).map(|info| info.size), Ok) {
+                    // Another program was quicker.
+                    Err(maildir::MaildirError::NoSuchMessage(_)) => 0,
+                    size => size.map_err(told)?,
+                };
+                status.size = status.size.saturating_add(size);
+            }
+        }
         Ok(status)
     }
 
@@ -164,11 +178,25 @@ impl Shared {
 
     pub(super) fn copy(&self, uids: &UidSet, target: &Maildir) -> Result<maildir::Copied> {
         let mut view = self.view();
-        let those = Shared::those(&view, uids);
+        Shared::copy_those(&mut view, uids, target)
+    }
+
+    fn copy_those(view: &mut Mailbox, uids: &UidSet, target: &Maildir) -> Result<maildir::Copied> {
+        let those = Shared::those(view, uids);
         if those.is_empty() {
             return Err(StoreError::new(StoreErrorKind::Expunged, "none of these messages is there"));
         }
         view.copy(&those, target).map_err(told)
+    }
+
+    /// Copies messages and then removes them here. The view stays locked meanwhile, so that of two sessions that move the same
+    /// message one comes too late.
+    pub(super) fn move_to(&self, uids: &UidSet, target: &Maildir) -> Result<maildir::Copied> {
+        let mut view = self.view();
+        let copied = Shared::copy_those(&mut view, uids, target)?;
+        let sources: Vec<maildir::Uid> = copied.uids.iter().map(|(here, _)| *here).collect();
+        self.remove(&mut view, &sources)?;
+        Ok(copied)
     }
 
     pub(super) fn expunge(&self, only: Option<&UidSet>) -> Result<Vec<Uid>> {

@@ -1,0 +1,89 @@
+//! What is offered beside what every session has.
+
+/// What a session may offer of what the embedder has to answer. Made with [`Default`], which is everything that needs no
+/// decision, and assignment.
+///
+/// Each field is a promise: a client that is told of an extension uses it, so whoever drives a session turns off what its
+/// store cannot do. The `pillarbox` crate does so by what the store says of itself.
+///
+/// ```
+/// use pillarbox_imap::server::{Extensions, ServerConfig};
+///
+/// let mut config = ServerConfig::default();
+/// assert!(config.extensions.moves);
+/// config.extensions = Extensions::NONE;
+/// config.extensions.children = true;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Extensions {
+    /// BINARY (RFC 3516): messages may come with NUL in them and are kept octet for octet.
+    pub binary: bool,
+    /// CHILDREN (RFC 3348): LIST answers carry `\HasChildren` or `\HasNoChildren` for every name.
+    pub children: bool,
+    /// CREATE-SPECIAL-USE (RFC 6154 §3): CREATE may say what a mailbox is for.
+    pub create_special_use: bool,
+    /// LIST-EXTENDED (RFC 5258) and LIST-STATUS (RFC 5819).
+    pub list_extended: bool,
+    /// LITERAL+ instead of LITERAL- after login (RFC 7888): a literal of any size may come unasked, and is eaten where it is
+    /// not welcome. Without it a client asks before it sends more than 4096 octets.
+    pub literal_plus: bool,
+    /// MOVE (RFC 6851): a message is at every moment in one of the two mailboxes or in both.
+    pub moves: bool,
+    /// MULTIAPPEND (RFC 3502): several messages are stored all or none.
+    pub multiappend: bool,
+    /// IMAP4rev2 (RFC 9051) for clients that ENABLE it. Offered only together with [`binary`](Extensions::binary),
+    /// [`list_extended`](Extensions::list_extended), [`moves`](Extensions::moves),
+    /// [`special_use`](Extensions::special_use) and [`status_size`](Extensions::status_size), which are a part of it.
+    pub rev2: bool,
+    /// SPECIAL-USE (RFC 6154): LIST answers carry what mailboxes are for.
+    pub special_use: bool,
+    /// STATUS=SIZE (RFC 8438): the sum of the sizes of a mailbox's messages can be told.
+    pub status_size: bool,
+    /// UNAUTHENTICATE (RFC 8437): one connection may serve several users in turn, which is for proxies. Off by default.
+    pub unauthenticate: bool,
+    /// UTF8=ACCEPT (RFC 6855) for clients that ENABLE it.
+    pub utf8: bool,
+}
+
+impl Extensions {
+    /// None of them.
+    pub const NONE: Extensions = Extensions {
+        binary: false,
+        children: false,
+        create_special_use: false,
+        list_extended: false,
+        literal_plus: false,
+        moves: false,
+        multiappend: false,
+        rev2: false,
+        special_use: false,
+        status_size: false,
+        unauthenticate: false,
+        utf8: false,
+    };
+
+    /// Whether IMAP4rev2 and all that is a part of it is there.
+    pub const fn offers_rev2(&self) -> bool {
+        self.rev2 && self.binary && self.list_extended && self.moves && self.special_use && self.status_size
+    }
+}
+
+impl Default for Extensions {
+    fn default() -> Self {
+        Extensions {
+            binary: true,
+            children: true,
+            create_special_use: true,
+            list_extended: true,
+            literal_plus: true,
+            moves: true,
+            multiappend: true,
+            rev2: true,
+            special_use: true,
+            status_size: true,
+            unauthenticate: false,
+            utf8: true,
+        }
+    }
+}

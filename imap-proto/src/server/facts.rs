@@ -1,0 +1,157 @@
+//! What the embedder tells of mailboxes and connections.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use pillarbox_core::TlsFacts;
+
+use crate::types::{Flag, Flags, MailboxName, Uid, UidSet, UidValidity};
+
+/// One name of LIST or LSUB.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Listed {
+    /// The name.
+    pub name: MailboxName,
+    /// Its attributes, such as `\HasChildren` (RFC 9051 §7.3.1).
+    pub attributes: Vec<Cow<'static, str>>,
+    /// Something below it is subscribed, which RECURSIVEMATCH asks for (RFC 5258 §3.5, CHILDINFO).
+    pub subscribed_below: bool,
+    /// What [`List::status`](crate::list::List::status) asks for; none for a name that cannot be selected, or whose numbers
+    /// cannot be told now.
+    pub status: Option<Status>,
+}
+
+impl Listed {
+    /// A name with attributes.
+    pub fn new(name: MailboxName, attributes: Vec<Cow<'static, str>>) -> Self {
+        Listed { name, attributes, subscribed_below: false, status: None }
+    }
+
+    /// Whether there is a mailbox of this name that can be selected.
+    pub fn is_selectable(&self) -> bool {
+        !self.attributes.iter().any(|attribute| {
+            attribute.eq_ignore_ascii_case("\\Noselect") || attribute.eq_ignore_ascii_case("\\NonExistent")
+        })
+    }
+}
+
+/// The numbers of a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Messages in it.
+    pub messages: u32,
+    /// Messages that nobody saw arrive yet (RFC 3501 `\Recent`).
+    pub recent: u32,
+    /// The UID that the next message will at least get.
+    pub uid_next: Uid,
+    /// The UIDVALIDITY.
+    pub uid_validity: UidValidity,
+    /// Messages without `\Seen`.
+    pub unseen: u32,
+    /// Messages with `\Deleted`.
+    pub deleted: u32,
+    /// The sum of the sizes of all messages, in octets (RFC 8438); 0 if nobody asked for it.
+    pub size: u64,
+}
+
+impl Status {
+    /// The numbers of an empty mailbox.
+    pub const fn new(uid_validity: UidValidity, uid_next: Uid) -> Self {
+        Status { messages: 0, recent: 0, uid_next, uid_validity, unseen: 0, deleted: 0, size: 0 }
+    }
+}
+
+/// A mailbox at the moment of its selection.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The UIDVALIDITY.
+    pub uid_validity: UidValidity,
+    /// The UID that the next message will at least get.
+    pub uid_next: Uid,
+    /// The UIDs of all messages, rising.
+    pub uids: Vec<Uid>,
+    /// The first message without `\Seen`.
+    pub first_unseen: Option<Uid>,
+    /// How many messages are `\Recent`.
+    pub recent: u32,
+    /// The flags in use, beside the five of the system.
+    pub keywords: Vec<Flag>,
+    /// New keywords can be stored (`\*` in PERMANENTFLAGS).
+    pub keywords_can_be_made: bool,
+    /// The mailbox can only be read, whatever was asked for.
+    pub read_only: bool,
+}
+
+impl Snapshot {
+    /// The snapshot of an empty mailbox that can be changed.
+    pub const fn new(uid_validity: UidValidity, uid_next: Uid) -> Self {
+        Snapshot {
+            uid_validity,
+            uid_next,
+            uids: Vec::new(),
+            first_unseen: None,
+            recent: 0,
+            keywords: Vec::new(),
+            keywords_can_be_made: true,
+            read_only: false,
+        }
+    }
+}
+
+/// What changed in the selected mailbox, as the store's feed tells it (in commit order, after commit).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Change {
+    /// Messages came; UIDs rise.
+    Added(Vec<Uid>),
+    /// A message has these flags now.
+    Flags {
+        /// The message.
+        uid: Uid,
+        /// All its flags.
+        flags: Flags,
+    },
+    /// Messages are gone.
+    Removed(UidSet),
+    /// The mailbox itself is gone, or its UIDs are no longer valid: the session ends.
+    Gone,
+}
+
+/// What is known about the client when the session begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peer {
+    /// Its address; `None` on a unix socket.
+    pub ip: Option<core::net::IpAddr>,
+    /// Facts about TLS where the listener starts with it.
+    pub tls: Option<TlsFacts>,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// LOGOUT.
+    Logout,
+    /// The peer closed its side.
+    EndOfInput,
+    /// The embedder refused the connection or closed it.
+    Refused,
+    /// A deadline passed.
+    Timeout,
+    /// Too many errors or logins.
+    TooManyErrors,
+    /// Something else than IMAP was spoken, or bytes stood behind a synchronisation point.
+    Synchronisation,
+    /// The TLS handshake failed.
+    Tls,
+    /// A store failed inside octets that were already announced: the client can no longer follow.
+    Broken,
+    /// The selected mailbox is gone.
+    MailboxGone,
+    /// Our side stopped.
+    ShutDown,
+}

@@ -1,0 +1,56 @@
+//! The file `special-use` of a mailbox: what it is for, one attribute of RFC 6154 a line, as it was made. It lies in the
+//! mailbox's own directory, so that it goes where the mailbox goes.
+
+use std::path::Path;
+
+use pillarbox_fs::ErrorKind;
+
+use crate::error::NotFound;
+use crate::{Maildir, Result, Store};
+
+const FILE: &str = "special-use";
+/// There are not so many uses.
+const SIZE_MAX: usize = 4096;
+
+impl Maildir {
+    /// What this mailbox was made for, such as `\Sent`. Lines that are no attribute are passed over, and so is a file that is no
+    /// list of them.
+    pub fn special_uses(&self) -> Result<Vec<String>> {
+        let bytes = match self.fs().read(&self.dir(FILE), SIZE_MAX) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_temporary() => return Err(error.into()),
+            Err(_) => return Ok(Vec::new()),
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        Ok(text.lines().filter(|line| is_attribute(line)).map(str::to_owned).collect())
+    }
+}
+
+/// Whether this is an attribute that LIST can tell: a backslash and an atom.
+fn is_attribute(word: &str) -> bool {
+    word.strip_prefix('\\').is_some_and(|atom| {
+        !atom.is_empty() && atom.bytes().all(|b| b.is_ascii_graphic() && !b"(){%*\"\\]".contains(&b))
+    })
+}
+
+/// Writes down what a directory that is no mailbox yet will be for. Durable on return: a mailbox that has a use has had it
+/// from its beginning.
+pub(crate) fn write(store: &Store, path: &Path, uses: &[&str]) -> Result<()> {
+    let file = path.join(FILE);
+    // A crash may have left one, of a mailbox that never was.
+    let there = store.fs().unlink(&file).if_found()?.is_some();
+    if uses.is_empty() {
+        return if there { Ok(store.sync_dir(path)?) } else { Ok(()) };
+    }
+    let mut out = match store.fs().create(&file) {
+        // Somebody makes the same mailbox at the same time; what is there now is theirs.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        created => created?,
+    };
+    let lines: String = uses.iter().flat_map(|special| [special, "\n"]).collect();
+    out.write(lines.as_bytes())?;
+    out.sync()?;
+    out.close()?;
+    store.sync_dir(path)?;
+    Ok(())
+}
