@@ -6,7 +6,7 @@ use alloc::string::String;
 use pillarbox_core::Text;
 
 use super::CommandError;
-use super::octets::{Begin, Front, atext, front, is_xchars, run};
+use super::octets::{Begin, Front, front, is_xchars};
 use super::parameters::{Parameters, xtext};
 use crate::server::{Notify, Orcpt, Ret};
 
@@ -79,9 +79,10 @@ pub(super) fn orcpt<'b>(parameters: &mut Parameters<'b>) -> Result<Orcpt<'b>, Co
 /// The same with an address of any type.
 #[cold]
 fn any_orcpt(value: &str) -> Result<Orcpt<'_>, CommandError> {
-    let (addr_type, encoded) = value.split_at(run(value.as_bytes(), atext));
-    let encoded = encoded.strip_prefix(';').ok_or(CommandError::Parameter)?;
-    if value.len() > ORCPT_MAX || addr_type.is_empty() || encoded.is_empty() {
+    let (addr_type, encoded) = value.split_once(';').ok_or(CommandError::Parameter)?;
+    let is_atom = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&octet);
+    let is_empty = addr_type.is_empty() || encoded.is_empty();
+    if value.len() > ORCPT_MAX || is_empty || !addr_type.bytes().all(is_atom) {
         return Err(CommandError::Parameter);
     }
     let address = if addr_type.eq_ignore_ascii_case("utf-8") { unitext(encoded) } else { printable(encoded) };

@@ -1,17 +1,7 @@
-//! The octets of a line, eight at a time as one number.
-//!
-//! A set of octets is a function: it takes eight octets, the first one lowest, and gives the highest bit of each that is in the
-//! set.
+//! Looking at several octets of a line at once: sixteen, to know whether all are in a set, and eight, to know what a text
+//! begins with.
 
 use pillarbox_core::octets::all;
-
-/// The highest bit of each octet.
-const HIGH: u64 = each(0x80);
-
-/// Eight times the same octet.
-const fn each(octet: u8) -> u64 {
-    0x0101_0101_0101_0101 * octet as u64
-}
 
 /// Whether an octet is in a range, with one comparison.
 #[inline(always)]
@@ -44,19 +34,6 @@ pub(super) fn is_xchars(octets: &[u8]) -> bool {
     all(octets, |octet| is_in(octet, b'!', b'~') & (octet != b'=') & (octet != b'+'))
 }
 
-/// How many octets at the front are in a set, of which NUL is no part.
-#[inline(always)]
-pub(super) fn run(octets: &[u8], set: impl Fn(u64) -> u64) -> usize {
-    let mut rest = octets;
-    loop {
-        let others = !set(eight(rest)) & HIGH;
-        if others != 0 {
-            return octets.len() - rest.len() + (others.trailing_zeros() / 8) as usize;
-        }
-        rest = &rest[8..];
-    }
-}
-
 /// The first eight octets, with NUL in place of those that are not there.
 #[inline(always)]
 fn eight(octets: &[u8]) -> u64 {
@@ -69,43 +46,6 @@ fn eight(octets: &[u8]) -> u64 {
     } else {
         octets.iter().rev().fold(0, |eight, octet| eight << 8 | u64::from(*octet))
     }
-}
-
-/// The octets from `first` to `last`, both of ASCII.
-#[inline(always)]
-const fn range(octets: u64, first: u8, last: u8) -> u64 {
-    // Seven bits of each, so that no sum carries into the next octet.
-    let low = octets & !HIGH;
-    let not_below = low.wrapping_add(each(0x80 - first));
-    let above = low.wrapping_add(each(0x7f - last));
-    not_below & !above & !octets & HIGH
-}
-
-/// One octet of ASCII.
-#[inline(always)]
-const fn only(octets: u64, octet: u8) -> u64 {
-    range(octets, octet, octet)
-}
-
-/// ASCII letters and digits.
-#[inline(always)]
-const fn alphanumeric(octets: u64) -> u64 {
-    // The bit of case turns nothing into a letter that was none.
-    range(octets | each(0x20), b'a', b'z') | range(octets, b'0', b'9')
-}
-
-/// RFC 5321 §4.1.2: the octets of `esmtp-keyword`.
-#[inline(always)]
-pub(super) const fn keyword(octets: u64) -> u64 {
-    alphanumeric(octets) | only(octets, b'-')
-}
-
-/// RFC 5322 §3.2.3: the octets of `atom`.
-#[inline(always)]
-pub(super) const fn atext(octets: u64) -> u64 {
-    let brackets = range(octets, b'(', b')') | range(octets, b'[', b']') | range(octets, b':', b'<');
-    let others = only(octets, b'"') | only(octets, b',') | only(octets, b'.') | only(octets, b'>') | only(octets, b'@');
-    range(octets, b'!', b'~') & !brackets & !others
 }
 
 /// The first eight octets of a text, to be compared with [`Front`]s, which costs hardly more than a look.
@@ -215,43 +155,17 @@ mod tests {
     }
 
     #[test]
-    fn a_run_ends_wherever_it_does() {
-        for len in 0..40 {
-            assert_eq!(run(&vec![b'x'; len], keyword), len);
-            for at in 0..len {
-                for other in [b'/', b'{', 0, 0x80 | b'x', 0xff] {
-                    let mut octets = vec![b'x'; len];
-                    octets[at] = other;
-                    assert_eq!(run(&octets, keyword), at);
-                }
-            }
-        }
-    }
-
-    #[test]
     fn sets_are_those_of_the_grammar() {
         for octet in 0..=255_u8 {
-            // Alone, and in each place among neighbours that could carry into it.
-            let is = |set: fn(u64) -> u64| {
-                let alone = run(&[octet], set) == 1;
-                for neighbour in [0, 0x7f, 0x80, 0xff] {
-                    for at in 0..8 {
-                        let mut octets = [neighbour; 8];
-                        octets[at] = octet;
-                        let bit = set(u64::from_le_bytes(octets)) >> (8 * at + 7) & 1;
-                        assert_eq!(bit == 1, alone, "{octet}");
-                    }
-                }
-                alone
-            };
             let is_value_octet = (33..=60).contains(&octet) || (62..=126).contains(&octet);
-            assert_eq!(is(keyword), octet.is_ascii_alphanumeric() || octet == b'-');
-            assert_eq!(is(atext), octet.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&octet));
-            assert_eq!(is_uncontrolled(&[octet; 20]), !octet.is_ascii_control());
-            assert_eq!(is_value(&[octet; 20]), is_value_octet);
-            assert_eq!(is_xchars(&[octet; 20]), is_value_octet && octet != b'+');
             let is_of_host = octet.is_ascii_alphanumeric() || b"-._:[]".contains(&octet);
-            assert_eq!(is_host_name(&[octet; 20]), is_of_host);
+            for len in [1, 8, 20] {
+                let octets = vec![octet; len];
+                assert_eq!(is_uncontrolled(&octets), !octet.is_ascii_control());
+                assert_eq!(is_value(&octets), is_value_octet);
+                assert_eq!(is_xchars(&octets), is_value_octet && octet != b'+');
+                assert_eq!(is_host_name(&octets), is_of_host);
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use memchr::memchr;
 use pillarbox_core::address::Address;
 
 use super::CommandError;
-use super::octets::{self, Begin, Front, front, is_end, is_value, run, take};
+use super::octets::{Begin, Front, front, is_end, is_value, take};
 use crate::server::BodyKind;
 
 /// Goes over the parameters of MAIL or RCPT. [`next`](Parameters::next) begins one, [`is`](Parameters::is) takes its keyword,
@@ -144,7 +144,8 @@ impl<'b> Parameters<'b> {
             return Err(CommandError::Parameter);
         }
         // esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
-        let (keyword, rest) = self.rest.split_at(run(self.rest, octets::keyword));
+        let fits = |octet: &&u8| octet.is_ascii_alphanumeric() || **octet == b'-';
+        let (keyword, rest) = self.rest.split_at(self.rest.iter().take_while(fits).count());
         if keyword.is_empty() || keyword.starts_with(b"-") {
             return Err(CommandError::Parameter);
         }
