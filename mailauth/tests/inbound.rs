@@ -201,6 +201,29 @@ fn the_last_word_before_the_message_counts() {
     assert_eq!(verdicts.iprev.unwrap().result, IprevResult::Pass);
 }
 
+/// A proxy may say that the client is another one, and a client may greet again: what was found for the first is none of the
+/// other's.
+#[test]
+fn what_was_told_before_is_taken_back() {
+    for (connects, greets) in [(true, false), (false, true), (true, true)] {
+        let mut inbound = inbound(&Arc::new(config()), HOME);
+        if connects {
+            inbound.connect(AWAY.ip.into());
+        }
+        if greets {
+            inbound.helo(AWAY.helo);
+        }
+        inbound.write(MESSAGE.as_bytes());
+        inbound.finish();
+        let verdicts = dns::run(&mut inbound, &zone());
+        assert!(verdicts.spf_mail_from.is_none());
+        assert_eq!(verdicts.spf_helo.map(|outcome| outcome.result), greets.then_some(SpfResult::None));
+        let expected = if connects { IprevResult::PermError } else { IprevResult::Pass };
+        assert_eq!(verdicts.iprev.unwrap().result, expected);
+        assert_eq!(verdicts.dmarc.unwrap().result, DmarcResult::Fail);
+    }
+}
+
 #[test]
 fn a_socket_has_no_address() {
     let mut inbound = Inbound::new(Arc::new(RingCrypto), Arc::new(config()), NOW);

@@ -1,7 +1,6 @@
 //! The machine: what a session says goes in, and all methods run beside each other.
 
 use alloc::borrow::ToOwned as _;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -24,7 +23,8 @@ use crate::{arc, dkim, dmarc, spf};
 /// All methods over one message, fed by what a session says. The [module](super) has an example.
 ///
 /// What is known is told as soon as it is: [`connect`](Inbound::connect), [`helo`](Inbound::helo) and
-/// [`mail_from`](Inbound::mail_from), in this order and each if there is such a thing; then the message by
+/// [`mail_from`](Inbound::mail_from), in this order and each if there is such a thing, and each takes back what was told
+/// behind it before; then the message by
 /// [`write`](Inbound::write) in slices of any cut, as it was sent, without the dots of SMTP and without our own trace
 /// fields; then [`finish`](Inbound::finish). Each brings questions, and between any two of them (and while the body arrives)
 /// may be polled and answered. What is told of the session after the message has begun changes nothing.
@@ -35,7 +35,6 @@ use crate::{arc, dkim, dmarc, spf};
 pub struct Inbound {
     config: Arc<Config>,
     client: Option<Client>,
-    helo: String,
     now: u64,
     reader: HeaderReader,
     is_begun: bool,
@@ -59,7 +58,6 @@ impl Inbound {
     pub fn new(crypto: Arc<dyn Crypto>, config: Arc<Config>, now: u64) -> Self {
         Inbound {
             client: None,
-            helo: String::new(),
             now,
             reader: HeaderReader::new(config.dkim.header),
             is_begun: false,
@@ -85,36 +83,47 @@ impl Inbound {
         if self.is_begun {
             return;
         }
-        let mut client = Client::new(ip, self.helo.as_str());
+        let mut client = Client::new(ip, "");
         client.receiver.clone_from(&self.config.receiver);
         client.now = self.now;
         self.client = Some(client);
+        self.forget_helo();
         if self.config.iprev_names_max > 0 {
             self.questions.forget(Method::Iprev);
             self.iprev = Part::Running(ReverseCheck::new(ip, self.config.iprev_names_max));
         }
     }
 
-    /// The name in HELO or EHLO, whatever it is; the last one counts.
+    fn forget_helo(&mut self) {
+        self.questions.forget(Method::SpfHelo);
+        self.spf_helo = Part::Off;
+        self.forget_path();
+    }
+
+    fn forget_path(&mut self) {
+        self.questions.forget(Method::SpfMailFrom);
+        self.spf_mail_from = Part::Off;
+    }
+
+    /// The name in HELO or EHLO, whatever it is.
     pub fn helo(&mut self, name: &str) {
         if self.is_begun {
             return;
         }
-        name.clone_into(&mut self.helo);
+        self.forget_helo();
         if let Some(client) = &mut self.client {
-            client.helo.clone_from(&self.helo);
-            self.questions.forget(Method::SpfHelo);
+            name.clone_into(&mut client.helo);
             self.spf_helo = Part::Running(spf::Check::helo(client, self.config.spf.clone()));
         }
     }
 
-    /// The path of MAIL; the last one counts.
+    /// The path of MAIL.
     pub fn mail_from(&mut self, path: &ReversePath<'_>) {
         if self.is_begun {
             return;
         }
+        self.forget_path();
         if let Some(client) = &self.client {
-            self.questions.forget(Method::SpfMailFrom);
             self.spf_mail_from = Part::Running(spf::Check::mail_from(client, path, self.config.spf.clone()));
         }
     }

@@ -16,8 +16,8 @@
 //! let server = SmtpServer::new(ServerConfig::new("mx.example.org"), Parts { sink, ..parts });
 //! ```
 //!
-//! Mail comes from somewhere: what brings no address of a client (LMTP over a socket, from a server that has checked it
-//! already) goes through as it is. Who logged in is not checked either, but fields that claim our results are taken out of
+//! It belongs where strangers bring mail: behind another server of yours every message would come from that one. What brings no
+//! address of a client (LMTP over a socket) goes through as it is. Who logged in is not checked either, but fields that claim our results are taken out of
 //! what they send.
 //!
 //! The field with the results stands on top of a message and is known at its end. So a message waits here until then: in
