@@ -71,7 +71,8 @@ pub fn prepare(dir: &Path, offset: u16, password: Option<String>) -> Result<Tria
         mail: MailLocation::parse(&dir, "mail/{domain}/{user}/Maildir")?,
         tls: Some(tls),
         listeners,
-        limits: Limits::default(),
+        // Whoever tries it comes from this one machine, and some make a connection for each message.
+        limits: Limits { connections_per_minute: 1_000_000, ..Limits::default() },
     };
     Ok(Trial { config, dir, offset, password })
 }
