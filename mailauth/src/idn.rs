@@ -46,7 +46,7 @@ pub fn to_ascii(domain: &str) -> Result<Cow<'_, str>, IdnError> {
             ascii.push_str("xn--");
             let start = ascii.len();
             encode(label, &mut ascii)?;
-            if ascii.len() - start > LABEL_MAX - 4 {
+            if ascii.len() - start > ENCODED_MAX {
                 return Err(IdnError);
             }
         }
@@ -158,6 +158,8 @@ fn encodes_to(label: &str, encoded: &str) -> bool {
 
 /// RFC 1035 §2.3.4
 const LABEL_MAX: usize = 63;
+/// Of an A-label, what stands behind `xn--`.
+const ENCODED_MAX: usize = LABEL_MAX - 4;
 
 // RFC 3492 §5
 const BASE: u32 = 36;
@@ -235,7 +237,7 @@ fn encode(label: &str, into: &mut String) -> Result<(), IdnError> {
 
 // RFC 3492 §6.2
 fn decode(encoded: &str) -> Option<String> {
-    if encoded.len() > LABEL_MAX || !encoded.is_ascii() {
+    if encoded.len() > ENCODED_MAX || !encoded.is_ascii() {
         return None;
     }
     let (basic, rest) = encoded.rsplit_once('-').unwrap_or(("", encoded));
@@ -305,6 +307,10 @@ mod tests {
         for name in ["xn--legit-4ha.example", "xn--legit-mt3b.example", "xn--BCHER-2pa.example"] {
             assert_eq!(to_unicode(name), name);
         }
+        // Of 64 octets, so no A-label.
+        let long = "xn--b7ckzximplaqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqaqqqqqqmple";
+        assert_eq!(to_unicode(long), long);
+        assert_ne!(to_unicode(&long[..63]), &long[..63]);
         assert_eq!(to_ascii(&"ü".repeat(64)), Err(IdnError));
         assert_eq!(to_ascii(&format!("{}ü", "a".repeat(62))), Err(IdnError));
     }
