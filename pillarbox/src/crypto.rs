@@ -8,6 +8,8 @@ pub use pillarbox_auth::RingCrypto;
 use pillarbox_core::crypto::HashAlgorithm;
 #[cfg(feature = "cram-md5")]
 use pillarbox_core::crypto::{Crypto, CryptoError};
+#[cfg(feature = "cram-md5")]
+use pillarbox_core::sasl::Challenged;
 use pillarbox_core::sasl::{SaslError, ScramKeys};
 use pillarbox_core::{Random, Secret};
 use ring::rand;
@@ -94,6 +96,12 @@ impl<C: Crypto> Crypto for WithMd5<C> {
     ) -> Result<Vec<u8>, CryptoError> {
         self.0.pbkdf2(hash, iterations, salt, password)
     }
+}
+
+/// Whether a client of CRAM-MD5 knows this password.
+#[cfg(feature = "cram-md5")]
+pub(crate) fn is_proved(proof: &Challenged, password: &Secret<String>) -> bool {
+    proof.is_proof_of(&WithMd5(RingCrypto), password).unwrap_or(false)
 }
 
 /// SCRAM keys of a password that is kept in clear text, or a decoy where there is none; both take the same time. The salt

@@ -12,11 +12,35 @@ use crate::{Random, Secret, WallTime};
 /// Octets of a digest.
 const DIGEST_LEN: usize = HashAlgorithm::Md5.len();
 
-/// RFC 2195 §2: random digits, a time stamp and the name of the server, in the form of a Message-ID. `hostname` is one of
-/// ours.
-pub(super) fn challenge(hostname: &str, now: WallTime, random: &mut dyn Random) -> Vec<u8> {
-    let (one, two) = (random.next_u64(), random.next_u64());
-    alloc::format!("<{one}{two}.{}@{hostname}>", now.unix_seconds()).into_bytes()
+/// What a server of CRAM-MD5 says first, and never twice (RFC 2195 §2): random digits, the date and the name of the server, in the
+/// form of a Message-ID.
+///
+/// ```
+/// use pillarbox_core::sasl::CramChallenge;
+/// use pillarbox_core::{SeededRandom, WallTime};
+///
+/// // The random digits are those of a test here.
+/// let challenge = CramChallenge::new("mx.example", WallTime::new(697_170_952, 0), &mut SeededRandom::new(1));
+/// assert!(challenge.as_bytes().ends_with(b".697170952@mx.example>"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CramChallenge(Vec<u8>);
+
+impl CramChallenge {
+    /// A challenge of the server `hostname`. `random` is a source that nobody can foresee.
+    pub fn new(hostname: &str, now: WallTime, random: &mut dyn Random) -> Self {
+        let (one, two) = (random.next_u64(), random.next_u64());
+        CramChallenge(alloc::format!("<{one}{two}.{}@{hostname}>", now.unix_seconds()).into_bytes())
+    }
+
+    /// What is sent, before it is encoded.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
 }
 
 /// The client's answer: `name SP digest`.
@@ -174,7 +198,8 @@ mod tests {
     fn both_sides_agree() {
         let begin = |seed| {
             let date = WallTime::new(697_170_952, 0);
-            let mut server = ServerExchange::cram_md5("own.example", date, &mut SeededRandom::new(seed));
+            let challenge = CramChallenge::new("own.example", date, &mut SeededRandom::new(seed));
+            let mut server = ServerExchange::cram_md5(challenge);
             let Progress::Challenge(challenge) = server.start(None) else { panic!("challenge") };
             (server, challenge)
         };
@@ -224,7 +249,8 @@ mod tests {
 
     #[test]
     fn an_initial_response_is_none() {
-        let mut server = ServerExchange::cram_md5("own.example", WallTime::new(0, 0), &mut SeededRandom::new(1));
+        let challenge = CramChallenge::new("own.example", WallTime::new(0, 0), &mut SeededRandom::new(1));
+        let mut server = ServerExchange::cram_md5(challenge);
         let Progress::Failed(error) = server.start(Some(ANSWER)) else { panic!("nothing was asked yet") };
         assert_eq!(error, SaslError::OutOfOrder);
     }

@@ -35,7 +35,7 @@ use crate::{Reply, TlsFacts};
 
 pub use choice::{Choice, ClientPolicy};
 pub use client::{ClientExchange, ITERATIONS_MAX, ITERATIONS_MIN};
-pub use cram::Challenged;
+pub use cram::{Challenged, CramChallenge};
 pub use credentials::Credentials;
 pub use line::{LINE_MAX, decode_initial_response, decode_response, encode, encode_initial_response};
 pub use scram::{ScramAnswer, ScramKeys};

@@ -4,9 +4,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::scram::{Server as Scram, Stage};
-use super::{Credentials, Mechanism, SaslError, ScramAnswer, cram, simple};
+use super::{CramChallenge, Credentials, Mechanism, SaslError, ScramAnswer, cram, simple};
 use crate::crypto::HashAlgorithm;
-use crate::{Random, Secret, TlsFacts, WallTime};
+use crate::{Secret, TlsFacts};
 
 /// The server's side of one exchange.
 ///
@@ -146,11 +146,10 @@ impl ServerExchange {
         Ok(exchange)
     }
 
-    /// An exchange by CRAM-MD5 (RFC 2195), whose challenge holds our `hostname`, the date and random digits. `random` is a
-    /// source that nobody can foresee. It ends in [`Credentials::Challenged`], which whoever knows the password itself can
-    /// judge.
-    pub fn cram_md5(hostname: &str, now: WallTime, random: &mut dyn Random) -> Self {
-        ServerExchange { state: State::Cram { challenge: cram::challenge(hostname, now, random), told: false } }
+    /// An exchange by CRAM-MD5 (RFC 2195) with this challenge. It ends in [`Credentials::Challenged`], which whoever knows the
+    /// password itself can judge.
+    pub fn cram_md5(challenge: CramChallenge) -> Self {
+        ServerExchange { state: State::Cram { challenge: challenge.into_bytes(), told: false } }
     }
 
     /// Begins, with the initial response if the command had one.

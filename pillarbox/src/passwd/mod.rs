@@ -14,6 +14,7 @@
 //!
 //! SCRAM is offered for a hash if every account that can log in has keys for it, or its password in clear text; a client takes
 //! the best that is on offer, and the others could not log in any more. An account with SCRAM keys can log in with PLAIN too.
+//! CRAM-MD5 (feature `cram-md5`) needs the passwords of all accounts in clear text.
 
 mod parse;
 mod scheme;
@@ -88,6 +89,8 @@ struct Accounts {
     decoy: Option<Arc<Hash>>,
     /// The hashes for which every account that can log in has SCRAM keys.
     scram_hashes: Vec<HashAlgorithm>,
+    /// Whether there are accounts, and the passwords of all are kept in clear text.
+    in_clear_text: bool,
 }
 
 #[derive(Debug)]
@@ -207,8 +210,16 @@ impl PasswdFile {
         let accounts = self.accounts();
         let account = accounts.by_name.get(&name.to_ascii_lowercase());
         let known = account.and_then(|account| account.hash.clone());
-        let password = match (&attempt.credentials, account) {
-            (Credentials::Plain { password, .. }, _) => password,
+        let check: Box<dyn FnOnce(&Hash) -> bool + Send> = match (&attempt.credentials, account) {
+            (Credentials::Plain { password, .. }, _) => {
+                let password = Secret::clone(password);
+                Box::new(move |hash| hash.matches(&password))
+            }
+            #[cfg(feature = "cram-md5")]
+            (Credentials::Challenged { proof, .. }, _) => {
+                let proof = proof.clone();
+                Box::new(move |hash| hash.is_proved_by(&proof))
+            }
             // The keys were ours.
             (Credentials::Proven { .. }, Some(account)) if known.is_some() && !attempt.acts_for_another() => {
                 return LoginOutcome::Accepted(Identity::new(account.name.clone()));
@@ -218,8 +229,7 @@ impl PasswdFile {
         let may_pass = known.is_some() && !attempt.acts_for_another();
         // A stranger must not learn by the clock which accounts there are.
         let Some(hash) = known.or_else(|| accounts.decoy.clone()) else { return LoginOutcome::Refused };
-        let password = Secret::clone(password);
-        match (self.compute(move || hash.matches(&password)).await, account) {
+        match (self.compute(move || check(&hash)).await, account) {
             (Ok(true), Some(account)) if may_pass => LoginOutcome::Accepted(Identity::new(account.name.clone())),
             (Ok(_), _) => LoginOutcome::Refused,
             (Err(cause), _) => LoginOutcome::TryLater(cause),
@@ -277,6 +287,7 @@ impl Authenticator for PasswdFile {
     fn can_judge(&self, mechanism: &Mechanism) -> bool {
         match mechanism.scram_hash() {
             Some(hash) => self.accounts().scram_hashes.contains(&hash),
+            None if *mechanism == Mechanism::CramMd5 => cfg!(feature = "cram-md5") && self.accounts().in_clear_text,
             None => matches!(mechanism, Mechanism::Plain | Mechanism::Login),
         }
     }

@@ -74,6 +74,7 @@ pub(super) fn accounts(text: &str) -> Result<Accounts, ParseError> {
     let has_keys = |algorithm: &_| hashes().next().is_some() && hashes().all(|hash| hash.has_scram_keys(*algorithm));
     let algorithms = [HashAlgorithm::Sha1, HashAlgorithm::Sha256];
     accounts.scram_hashes = algorithms.into_iter().filter(has_keys).collect();
+    accounts.in_clear_text = hashes().next().is_some() && hashes().all(|hash| matches!(**hash, Hash::Plain(_)));
     Ok(accounts)
 }
 

@@ -4,6 +4,8 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use pillarbox_core::Secret;
 use pillarbox_core::crypto::HashAlgorithm;
+#[cfg(feature = "cram-md5")]
+use pillarbox_core::sasl::Challenged;
 use pillarbox_core::sasl::{ITERATIONS_MAX, ScramKeys};
 use sha_crypt::ShaCrypt;
 
@@ -60,6 +62,12 @@ impl Hash {
             }
             Hash::Scram { keys, .. } => keys.matches(&RingCrypto, given),
         }
+    }
+
+    /// Whether a client of CRAM-MD5 knows the password; only who has it in clear text can tell.
+    #[cfg(feature = "cram-md5")]
+    pub(super) fn is_proved_by(&self, proof: &Challenged) -> bool {
+        matches!(self, Hash::Plain(password) if crate::crypto::is_proved(proof, password))
     }
 
     /// What decides how long checking takes: the scheme and its parameters. Equal for hashes that take equally long.

@@ -53,6 +53,7 @@ impl ServerSession {
             (Some(question), Answer::Refuse(reply)) => self.refused(question, replies::with_code(reply)),
             (Some(Question::Login(_)), Answer::LoggedIn(identity)) => self.logged_in(identity),
             (Some(Question::ScramKeys(login)), Answer::ScramKeys(keys)) => self.keys(login, keys),
+            (Some(Question::CramChallenge), Answer::CramChallenge(challenge)) => self.begin_cram(challenge),
             (Some(question), Answer::AcceptWith(reply)) => self.accepted(now, question, Some(reply)),
             (Some(question), _) => self.accepted(now, question, None),
             (None, _) => unreachable!("checked above: only Refuse and Hangup come without a question"),
@@ -117,7 +118,7 @@ impl ServerSession {
                 });
                 return self.write_in_time(replies::with_code(reply));
             }
-            Question::ScramKeys(_) | Question::Login(_) | Question::WrongProof => {
+            Question::ScramKeys(_) | Question::CramChallenge | Question::Login(_) | Question::WrongProof => {
                 unreachable!("checked before: these are never answered with Accept")
             }
         };
@@ -130,7 +131,9 @@ impl ServerSession {
             Question::Mail(_) => self.spoil(),
             Question::Data => self.abandon(Why::Refused),
             Question::Login(login) => return self.login_refused(Some(login), reply),
-            Question::ScramKeys(_) | Question::WrongProof => return self.login_refused(None, reply),
+            Question::ScramKeys(_) | Question::CramChallenge | Question::WrongProof => {
+                return self.login_refused(None, reply);
+            }
             // RFC 3030 §2: its octets come all the same.
             Question::Chunk { size, last } => return self.begin_stray(size, last, reply, Fault::Refusal),
             _ => {}
@@ -156,6 +159,7 @@ impl Question {
             Question::Hello(_) => "Hello",
             Question::StartTls => "StartTls",
             Question::ScramKeys(_) => "ScramKeys",
+            Question::CramChallenge => "CramChallenge",
             Question::Login(_) => "Login",
             Question::WrongProof => "WrongProof",
             Question::Mail(_) => "Mail",
@@ -173,7 +177,7 @@ impl Question {
 fn check(question: &'static str, answer: &Answer<'_>) -> Result<(), Misuse> {
     let wrong = |answer| Err(Misuse::WrongAnswer { question, answer });
     match (answer, question) {
-        (Answer::Accept, "ScramKeys" | "Login" | "WrongProof" | "Body" | "Expand") => wrong("Accept"),
+        (Answer::Accept, "ScramKeys" | "CramChallenge" | "Login" | "WrongProof" | "Body" | "Expand") => wrong("Accept"),
         (Answer::Accept, _) => Ok(()),
         // RFC 5321 §4.3.2: 221, for one, would make the client hang up.
         (Answer::AcceptWith(reply), "Connect" | "Mail" | "Rcpt" | "Outcome" | "Verify" | "Expand" | "Etrn") => {
@@ -192,6 +196,8 @@ fn check(question: &'static str, answer: &Answer<'_>) -> Result<(), Misuse> {
         (Answer::LoggedIn(_), _) => wrong("LoggedIn"),
         (Answer::ScramKeys(_), "ScramKeys") => Ok(()),
         (Answer::ScramKeys(_), _) => wrong("ScramKeys"),
+        (Answer::CramChallenge(_), "CramChallenge") => Ok(()),
+        (Answer::CramChallenge(_), _) => wrong("CramChallenge"),
         (Answer::Refuse(reply), _) if reply.is_positive() => wrong("Refuse with a reply that is not 4yz or 5yz"),
         (Answer::Hangup(reply), _) if reply.is_positive() => wrong("Hangup with a reply that is not 4yz or 5yz"),
         (Answer::Refuse(_) | Answer::Hangup(_), _) => Ok(()),

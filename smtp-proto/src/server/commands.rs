@@ -20,19 +20,20 @@ pub(super) type Next<'b> = Option<Step<Event<'b>>>;
 impl ServerSession {
     /// Serves a command line without its CRLF; `last` if nothing was sent behind it.
     pub(super) fn command<'b>(&mut self, line: &'b [u8], last: bool) -> Next<'b> {
-        if command::is_foreign(line) {
-            return Some(self.refuse_foreign(line));
-        }
-        let verb = Verb::of(line);
-        if let Some(verb) = verb {
-            self.after_auth = verb == Verb::Auth;
+        let taken = Verb::take(line);
+        let verb = taken.map(|(verb, _)| verb);
+        match verb {
+            Some(verb) => self.after_auth = verb == Verb::Auth,
+            // No verb of ours is the first word of another protocol.
+            None if command::is_foreign(line) => return Some(self.refuse_foreign(line)),
+            None => {}
         }
         let parsed = match verb {
             // RFC 3030 §2: as any word that EHLO did not offer.
             Some(Verb::Bdat) if !self.config.chunking => Err(CommandError::Unknown),
             _ => {
                 let (mail, rcpt) = (&*self.config.mail_parameters, &*self.config.rcpt_parameters);
-                command::parse_with(line, self.is_utf8(), Understood { mail, rcpt })
+                command::parse_taken(line, taken, self.is_utf8(), Understood { mail, rcpt })
             }
         };
         let waits = verb.is_some_and(Verb::waits) && !is_complete_login(&parsed);
@@ -234,8 +235,7 @@ impl ServerSession {
                 if in_transaction {
                     return Err(replies::sequence("Not while a transaction is open"));
                 }
-                let (progress, login) = self.begin_login(mechanism, initial.as_ref())?;
-                Ok(Decision::Exchange(progress, login))
+                self.begin_login(mechanism, initial.as_ref())
             }
             Command::Quit | Command::Bdat { .. } => unreachable!("served before this is called"),
         }
@@ -292,7 +292,7 @@ impl ServerSession {
 }
 
 /// What is done about a command that is not refused.
-enum Decision<'b> {
+pub(super) enum Decision<'b> {
     Ask(Question, Event<'b>),
     Reply(Reply),
     Exchange(Progress, Login),

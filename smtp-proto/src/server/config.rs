@@ -18,7 +18,8 @@ pub struct ServerConfig {
     pub protocol: Protocol,
     /// STARTTLS is offered (the embedder can start TLS).
     pub starttls: bool,
-    /// The mechanisms that AUTH offers; empty: no AUTH.
+    /// The mechanisms that AUTH offers; empty: no AUTH. CRAM-MD5 is offered where it stands here: only where a client that cannot
+    /// be changed has nothing better.
     pub mechanisms: Vec<Mechanism>,
     /// AUTH is offered without TLS too. Passwords then cross the wire in the clear: for loopback and tests.
     pub auth_without_tls: bool,

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use pillarbox_core::address::{ForwardPath, ReversePath};
 use pillarbox_core::crypto::HashAlgorithm;
-use pillarbox_core::sasl::{Credentials, Mechanism, ScramAnswer};
+use pillarbox_core::sasl::{CramChallenge, Credentials, Mechanism, ScramAnswer};
 use pillarbox_core::{Reply, Text, WallTime};
 
 use crate::command::{ClientAttributes, DeliverBy, FutureRelease, MtPriority, Parameter};
@@ -20,6 +20,7 @@ use crate::command::{ClientAttributes, DeliverBy, FutureRelease, MtPriority, Par
 /// | [`Hello`](Event::Hello) | ? | `Accept`, `Refuse`, `Hangup` | `Accept` |
 /// | [`StartTls`](Event::StartTls) | ? | `Accept`, `Refuse` (454), `Hangup` | `Accept` |
 /// | [`ScramKeys`](Event::ScramKeys) | ? | `ScramKeys`, `Refuse` (454), `Hangup` | `Refuse` |
+/// | [`CramChallenge`](Event::CramChallenge) | ? | `CramChallenge`, `Refuse` (454), `Hangup` | `Refuse` |
 /// | [`Login`](Event::Login) | ? | `LoggedIn`, `Refuse` (535, 454), `Hangup` | `Refuse` |
 /// | [`WrongProof`](Event::WrongProof) | ? | `Refuse` (535), `Hangup` | `Refuse` |
 /// | [`Mail`](Event::Mail) | ? | `Accept`, `AcceptWith` (250), `Refuse`, `Hangup` | by policy |
@@ -55,6 +56,10 @@ pub enum Event<'b> {
         /// The hash that they are for.
         hash: HashAlgorithm,
     },
+    /// ? A client wants to log in by CRAM-MD5 (RFC 2195), where [`mechanisms`](super::ServerConfig::mechanisms) names it: what
+    /// to send it first. What it makes of it comes as [`Login`](Event::Login) with
+    /// [`Credentials::Challenged`].
+    CramChallenge,
     /// ? A SASL exchange came to its credentials (RFC 4954).
     Login {
         /// The mechanism that carried them.
@@ -342,6 +347,8 @@ pub enum Answer<'a> {
     LoggedIn(Identity<'a>),
     /// The keys that a SCRAM exchange needs.
     ScramKeys(ScramAnswer),
+    /// What a client of CRAM-MD5 is to answer.
+    CramChallenge(CramChallenge),
     /// No, and close the connection after this reply (usually 421).
     Hangup(Reply),
 }

@@ -4,14 +4,15 @@ use alloc::borrow::Cow;
 
 use pillarbox_core::Reply;
 use pillarbox_core::sasl::{
-    Mechanism, Progress, SaslError, ScramAnswer, ServerExchange, decode_initial_response, decode_response, encode,
+    CramChallenge, Mechanism, Progress, SaslError, ScramAnswer, ServerExchange, decode_initial_response,
+    decode_response, encode,
 };
 
-use super::commands::Next;
+use super::commands::{Decision, Next};
 use super::session::ServerSession;
 use super::state::{Question, State};
 use super::{CloseReason, Event, Identity, replies};
-use crate::command::{self, InitialResponse, Verb};
+use crate::command::{self, CommandError, InitialResponse, Verb};
 
 /// A SASL exchange that is under way.
 #[derive(Debug)]
@@ -24,18 +25,25 @@ pub(super) struct Login {
 
 impl ServerSession {
     /// AUTH where it may be said: begins an exchange by a mechanism that is on offer.
-    pub(super) fn begin_login(
+    pub(super) fn begin_login<'b>(
         &self,
         mechanism: &str,
         initial: Option<&InitialResponse<'_>>,
-    ) -> Result<(Progress, Login), Reply> {
+    ) -> Result<Decision<'b>, Reply> {
         let mechanism = Mechanism::parse(mechanism).ok_or_else(replies::unknown_mechanism)?;
+        if mechanism == Mechanism::CramMd5 && self.config.mechanisms.contains(&mechanism) {
+            // RFC 4954 §4: where the server speaks first, there is no initial response.
+            return match initial {
+                Some(_) => Err(CommandError::Argument.reply()),
+                None => Ok(Decision::Ask(Question::CramChallenge, Event::CramChallenge)),
+            };
+        }
         let exchange = ServerExchange::among(&self.config.mechanisms, &mechanism, self.tls.as_ref());
         let mut exchange = exchange.map_err(|_| replies::unknown_mechanism())?;
         let initial = initial.map(|text| decode_initial_response(text.expose().as_bytes())).transpose();
         let initial = initial.map_err(SaslError::reply)?;
         let progress = exchange.start(initial.as_deref());
-        Ok((progress, Login { mechanism, exchange, refusal: None }))
+        Ok(Decision::Exchange(progress, Login { mechanism, exchange, refusal: None }))
     }
 
     /// How much of a refused line may be shown in a log. A client that does not look at replies sends its name and its password
@@ -87,6 +95,16 @@ impl ServerSession {
     fn challenge(&mut self, challenge: &[u8], login: Login) {
         self.state = State::Login(login);
         self.write_challenge(&encode(challenge));
+    }
+
+    /// The challenge that was asked for.
+    pub(super) fn begin_cram(&mut self, challenge: CramChallenge) {
+        let encoded = encode(challenge.as_bytes());
+        let mut exchange = ServerExchange::cram_md5(challenge);
+        // The challenge is told from here on.
+        let _ = exchange.start(None);
+        self.state = State::Login(Login { mechanism: Mechanism::CramMd5, exchange, refusal: None });
+        self.write_challenge(&encoded);
     }
 
     /// The keys that were asked for.

@@ -5,6 +5,7 @@ use alloc::string::String;
 use core::fmt::Write as _;
 
 use pillarbox_core::address::{Domain, ForwardPath, ReversePath};
+use pillarbox_core::sasl::Mechanism;
 use pillarbox_core::{Reply, WallTime};
 
 use super::session::ServerSession;
@@ -58,7 +59,10 @@ impl ServerSession {
         }
         // RFC 4954 §6: what the lack of encryption forbids is not advertised.
         if self.may_log_in() {
-            let possible = config.mechanisms.iter().filter(|mechanism| mechanism.is_possible(self.tls.as_ref()));
+            let possible = config.mechanisms.iter().filter(|mechanism| {
+                // For CRAM-MD5 the embedder is asked for a challenge.
+                mechanism.is_possible(self.tls.as_ref()) || **mechanism == Mechanism::CramMd5
+            });
             for (index, mechanism) in possible.enumerate() {
                 text.push_str(if index == 0 { "\nAUTH " } else { " " });
                 text.push_str(mechanism.name());

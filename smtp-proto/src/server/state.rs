@@ -47,6 +47,7 @@ pub(super) enum Question {
     Hello(Hello<'static>),
     StartTls,
     ScramKeys(Login),
+    CramChallenge,
     Login(Login),
     WrongProof,
     Mail(Kind),

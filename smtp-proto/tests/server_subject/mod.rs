@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use pillarbox_core::dialog::{Config, Seen, Subject, Turn};
 use pillarbox_core::dot::BareNewlines;
-use pillarbox_core::sasl::Mechanism;
-use pillarbox_core::{EnhancedCode, Reply, TlsFacts, WallTime};
+use pillarbox_core::sasl::{CramChallenge, Mechanism};
+use pillarbox_core::{EnhancedCode, Reply, SeededRandom, TlsFacts, WallTime};
 use pillarbox_smtp::command::{ClientAttributes, Parameter, Told, Verb};
 use pillarbox_smtp::server::{
     Answer, BodyKind, CloseReason, Event, HelloVerb, Identity, Limits, Peer, Protocol, ServerConfig, ServerSession, Why,
@@ -18,8 +18,9 @@ use pillarbox_smtp::server::{
 /// `rcpt_parameters=X-B`, `xclient`, `xforward`, `stress`, and the limits by their names (times in seconds). The clock begins
 /// at 2009-02-14T00:31:30Z.
 ///
-/// Questions are answered with `accept [reply]`, `refuse <reply>`, `hangup <reply>` or `login <identity>`; the default is
-/// `accept`, and for a login whose password is `secret` its identity. `N: refuse <reply>` gives the message up early.
+/// Questions are answered with `accept [reply]`, `refuse <reply>`, `hangup <reply>`, `login <identity>` or `challenge` (always the
+/// same one); the default is `accept`, and for a login whose password is `secret` its identity. `N: refuse <reply>` gives the
+/// message up early.
 #[derive(Debug, Default)]
 pub(crate) struct ServerSubject {
     login: Option<(String, bool)>,
@@ -54,6 +55,7 @@ impl Subject for ServerSubject {
             }
             Event::StartTls => "StartTls".into(),
             Event::ScramKeys { mechanism, user, .. } => format!("ScramKeys {mechanism} {user}"),
+            Event::CramChallenge => "CramChallenge".into(),
             Event::Login { mechanism, credentials } => {
                 let name = credentials.authorization_id().unwrap_or(credentials.authentication_id());
                 let good = credentials.password().is_some_and(|password| password.same_as(b"secret"));
@@ -125,6 +127,7 @@ impl Subject for ServerSubject {
             ("accept", reply) => Answer::AcceptWith(parse_reply(reply)?),
             ("refuse", reply) => Answer::Refuse(parse_reply(reply)?),
             ("hangup", reply) => Answer::Hangup(parse_reply(reply)?),
+            ("challenge", "") => Answer::CramChallenge(challenge()),
             ("login", name) => Answer::LoggedIn(Identity(name.into())),
             _ => return Err(format!("{text}: accept, refuse, hangup or login")),
         };
@@ -132,7 +135,9 @@ impl Subject for ServerSubject {
     }
 
     fn answer_by_default(&mut self, turn: Turn<'_, ServerSession>, event: &str) -> Result<bool, String> {
-        match self.login.take() {
+        // A login that the file answered itself is over.
+        match self.login.take().filter(|_| event.starts_with("Login")) {
+            None if event == "CramChallenge" => self.answer(turn, "challenge")?,
             None if event.starts_with("Expand") => self.answer(turn, "refuse 550 5.7.1 lists are not shown")?,
             None => self.answer(turn, "accept")?,
             Some((name, true)) => self.answer(turn, &format!("login {name}"))?,
@@ -167,6 +172,11 @@ impl Subject for ServerSubject {
         }
         .into()
     }
+}
+
+/// What clients of CRAM-MD5 are to answer.
+fn challenge() -> CramChallenge {
+    CramChallenge::new("mx.example", WallTime::new(1_234_571_490, 0), &mut SeededRandom::new(1))
 }
 
 /// ` keyword=value` for each.
