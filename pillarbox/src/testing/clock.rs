@@ -1,7 +1,8 @@
 //! A clock that stands still.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -30,9 +31,12 @@ pub struct SteppedClock {
 #[derive(Debug, Default)]
 struct State {
     now: Duration,
-    /// Who waits for which moment; a place is empty once it is left.
-    sleepers: Vec<Option<Time>>,
-    wakers: Vec<Waker>,
+    /// Who waits for which moment, until they have left: in that order, so that those whose moment has not come cost nothing.
+    sleepers: BTreeMap<(Time, u64), Option<Waker>>,
+    /// Tells sleepers of one moment apart.
+    next: u64,
+    /// Who waits for a sleeper, or for time to pass.
+    watchers: Vec<Waker>,
 }
 
 /// The date when a stepped clock begins: a second chosen to be told from zero in a Received field.
@@ -46,7 +50,14 @@ impl SteppedClock {
 
     /// Lets so much time pass, and wakes whoever waited for it.
     pub fn advance(&self, duration: Duration) {
-        self.change(|state| state.now += duration);
+        let mut state = self.state();
+        state.now += duration;
+        let now = Time::from_origin(state.now);
+        let due = state.sleepers.range_mut(..=(now, u64::MAX)).filter_map(|(_, waker)| waker.take());
+        let mut wakers: Vec<_> = due.collect();
+        wakers.append(&mut state.watchers);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Waits until somebody sleeps until the moment that is so far from now: then the code under test has come to the place
@@ -68,29 +79,25 @@ impl SteppedClock {
     async fn sleeper_of(&self, waits: &[Duration]) -> Duration {
         let now = self.now();
         poll_fn(|cx| {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(wait) = waits.iter().find(|wait| state.sleepers.contains(&Some(now + **wait))) {
+            let mut state = self.state();
+            let sleeps = |moment| state.sleepers.range((moment, 0)..=(moment, u64::MAX)).next().is_some();
+            if let Some(wait) = waits.iter().find(|wait| sleeps(now + **wait)) {
                 return Poll::Ready(*wait);
             }
-            state.wakers.push(cx.waker().clone());
+            state.watchers.push(cx.waker().clone());
             Poll::Pending
         })
         .await
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let result = change(&mut state);
-        let wakers = std::mem::take(&mut state.wakers);
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
-        result
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Clock for SteppedClock {
     fn now(&self) -> Time {
-        Time::from_origin(self.state.lock().unwrap_or_else(PoisonError::into_inner).now)
+        Time::from_origin(self.state().now)
     }
 
     fn wall(&self) -> WallTime {
@@ -99,23 +106,21 @@ impl Clock for SteppedClock {
     }
 
     fn sleep_until(&self, moment: Time) -> BoxFuture<'_, ()> {
-        let place = self.change(|state| {
-            let free = state.sleepers.iter().position(Option::is_none);
-            let place = free.unwrap_or(state.sleepers.len());
-            if free.is_none() {
-                state.sleepers.push(None);
-            }
-            state.sleepers[place] = Some(moment);
-            place
-        });
+        let mut state = self.state();
+        let place = (moment, state.next);
+        state.next += 1;
+        state.sleepers.insert(place, None);
+        let watchers = std::mem::take(&mut state.watchers);
+        drop(state);
+        watchers.into_iter().for_each(Waker::wake);
         let sleeper = Sleeper { clock: self.clone(), place };
         Box::pin(async move {
             poll_fn(|cx| {
-                let mut state = sleeper.clock.state.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut state = sleeper.clock.state();
                 if Time::from_origin(state.now) >= moment {
                     return Poll::Ready(());
                 }
-                state.wakers.push(cx.waker().clone());
+                state.sleepers.insert(sleeper.place, Some(cx.waker().clone()));
                 Poll::Pending
             })
             .await;
@@ -126,13 +131,12 @@ impl Clock for SteppedClock {
 /// A place among the sleepers; leaves it when dropped.
 struct Sleeper {
     clock: SteppedClock,
-    place: usize,
+    place: (Time, u64),
 }
 
 impl Drop for Sleeper {
     fn drop(&mut self) {
-        let mut state = self.clock.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.sleepers[self.place] = None;
+        self.clock.state().sleepers.remove(&self.place);
     }
 }
 
@@ -158,6 +162,6 @@ mod tests {
         assert!(!long.is_finished());
         clock.advance(Duration::from_secs(4));
         assert_eq!(long.await.unwrap(), Time::ZERO + Duration::from_secs(5));
-        assert!(clock.state.lock().unwrap().sleepers.iter().all(Option::is_none));
+        assert!(clock.state().sleepers.is_empty());
     }
 }
