@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pillarbox::delivery::MailboxSink;
 use pillarbox::imap::ImapServer;
 use pillarbox::mailcore::sasl::Mechanism;
-use pillarbox::parts::{LoginGuard, LoginLimits, Observer, OwnSenders, Parts};
+use pillarbox::parts::{LoginGuard, LoginLimits, Observer, OwnSenders, Parts, UnauthenticatedLimit};
 use pillarbox::smtp::SmtpServer;
 use pillarbox::store::MaildirStore;
 use pillarbox::{PeerLimits, Shutdown};
@@ -83,6 +83,7 @@ impl Assembly {
         let parts = Parts {
             authenticator: accounts.clone(),
             logins: Arc::new(LoginGuard::new(logins)),
+            unauthenticated: Arc::new(UnauthenticatedLimit::new(config.limits.unauthenticated)),
             policy: Arc::new(own),
             sink: Arc::new(MailboxSink::new(store.clone(), move |path| recipients.of_recipient(path))),
             store,

@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 pub use pillarbox_imap::server::{Extensions, Limits, ServerConfig};
 
-use crate::net::{Caller, Conversation, Doorway, Incoming, Listener, Lost, PeerLimits, Transport, converse};
+use crate::net::{Caller, Conversation, Doorway, Excuses, Incoming, Listener, Lost, PeerLimits, Transport, converse};
 use crate::parts::Parts;
 use crate::shutdown::Shutdown;
 use seats::UserSeats;
@@ -40,7 +40,10 @@ use session::Connection;
 /// Sessions of one user from one address, unless the embedder says otherwise: some programs keep one for each mailbox.
 const USER_SESSIONS_MAX: usize = 10;
 
-const FULL: &[u8] = b"* BYE [LIMIT] too many connections, try again later\r\n";
+const EXCUSES: Excuses = Excuses {
+    full: "* BYE [LIMIT] too many connections, try again later\r\n",
+    crowded: "* BYE [LIMIT] too many connections without a login, try again later\r\n",
+};
 
 /// A server for IMAP: configuration, parts, and what belongs to a socket. One server may serve several listeners; they
 /// share its limits.
@@ -138,33 +141,33 @@ impl ImapServer {
     /// Trouble with single connections goes to the observer and ends nothing else; so does a panic in a part.
     pub async fn serve<L: Listener>(&self, listener: L, shutdown: &Shutdown) {
         let session = |incoming| self.clone().run(incoming, shutdown.clone());
-        self.doorway.serve(listener, shutdown, &self.shared.parts, self.full(), session).await;
+        self.doorway.serve(listener, shutdown, self.shared.service, &self.shared.parts, self.excuses(), session).await;
     }
 
     /// Serves one connection that you accepted yourself.
     pub async fn serve_connection(&self, transport: impl Transport + 'static, ip: Option<IpAddr>, shutdown: &Shutdown) {
         // A caller that accepts by itself also counts by itself: no seat, no work.
-        if let Ok(incoming) = self.doorway.let_in(Box::new(transport), ip, self.shared.parts.clock.now()) {
+        if let Ok(incoming) = self.doorway.let_in(Box::new(transport), ip, &self.shared.parts) {
             self.clone().run(incoming, shutdown.clone()).await;
         }
     }
 
     /// What those hear who find no seat; nothing where only TLS is spoken.
-    fn full(&self) -> &'static [u8] {
-        if self.shared.implicit_tls { b"" } else { FULL }
+    fn excuses(&self) -> Excuses {
+        if self.shared.implicit_tls { Excuses::NONE } else { EXCUSES }
     }
 
     async fn run(self, incoming: Incoming, shutdown: Shutdown) {
         let shared = Arc::clone(&self.shared);
         let session = |incoming| run(Arc::clone(&shared), incoming, shutdown);
-        self.doorway.run(incoming, shared.service, &shared.parts, self.full(), session).await;
+        self.doorway.run(incoming, shared.service, &shared.parts, self.excuses(), session).await;
     }
 }
 
 /// One connection from its first octet to its last.
 async fn run(shared: Arc<Shared>, incoming: Incoming, shutdown: Shutdown) {
-    let Incoming { transport, ip, session: number, seat } = incoming;
-    let start = session::start(&shared, transport, ip, seat.address, number);
+    let Incoming { transport, ip, session: number, seat, guest } = incoming;
+    let start = session::start(&shared, transport, ip, seat.address, number, guest);
     let caller = Caller { observer: &*shared.parts.observer, service: shared.service, number, ip, seat };
     converse(caller, start, &shutdown).await;
 }

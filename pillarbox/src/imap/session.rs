@@ -16,7 +16,7 @@ use super::seats::UserSeat;
 use crate::login::{Tried, log_in, refused, scram_keys, without_unjudged};
 use crate::net::{Dialect, Lost, Transcript, Transport, Wire};
 use crate::parts::{
-    Append, Copied, Identity, IncomingAppend, LoginAttempt, LoginOutcome, Mailbox, StoreError, StoreErrorKind,
+    Append, Copied, Guest, Identity, IncomingAppend, LoginAttempt, LoginOutcome, Mailbox, StoreError, StoreErrorKind,
 };
 use crate::shutdown::Shutdown;
 
@@ -37,6 +37,8 @@ pub(super) struct Connection {
     identity: Option<Identity>,
     /// Held while somebody is logged in from an address that counts.
     seat: Option<UserSeat>,
+    /// Held until somebody logs in.
+    guest: Option<Guest>,
     /// The selected mailbox.
     pub(super) selected: Option<Box<dyn Mailbox>>,
     /// The message of an APPEND under way.
@@ -74,6 +76,7 @@ pub(super) async fn start(
     ip: Option<IpAddr>,
     address: Option<IpAddr>,
     number: u64,
+    guest: Option<Guest>,
 ) -> Result<Connection, UpgradeError> {
     let mut peer = Peer::default();
     peer.ip = ip;
@@ -102,6 +105,7 @@ pub(super) async fn start(
         address,
         identity: None,
         seat: None,
+        guest,
         selected: None,
         append: None,
         idle: false,
@@ -348,7 +352,10 @@ impl Connection {
             Event::Idle => self.idle = true,
             Event::IdleEnd => self.idle = false,
             Event::Deselected => self.selected = None,
-            Event::Unauthenticated => (self.identity, self.seat, self.selected) = (None, None, None),
+            Event::Unauthenticated => {
+                (self.identity, self.seat, self.selected) = (None, None, None);
+                self.guest = self.address.and_then(|_| Guest::enter(&self.shared.parts.unauthenticated));
+            }
             // A question of a later version of the protocol crate.
             _ => self.answer(Answer::No { code: None, text: "not supported here".into() }),
         }
@@ -374,6 +381,7 @@ impl Connection {
                 }
                 self.answer(Answer::LoggedIn(Cow::Owned(identity.user().to_owned())));
                 self.identity = Some(identity);
+                self.guest = None;
             }
             LoginOutcome::TryLater(_) => self.answer(no_check_now()),
             _ => self.answer(wrong_password()),

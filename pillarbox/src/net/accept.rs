@@ -5,13 +5,12 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use pillarbox_core::Time;
 use pillarbox_core::proxy::ProxyError;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -19,7 +18,7 @@ use tokio::task::JoinSet;
 
 use super::{Transport, proxied};
 use crate::network::Network;
-use crate::parts::{BoxFuture, Clock, Parts};
+use crate::parts::{BoxFuture, Guest, Parts};
 use crate::rate::{Rate, Table};
 use crate::shutdown::Shutdown;
 
@@ -109,6 +108,8 @@ pub(crate) struct Incoming {
     pub(crate) session: u64,
     /// Held as long as the connection counts.
     pub(crate) seat: Seat,
+    /// Held until somebody logs in; none if the connection does not count among those where nobody has.
+    pub(crate) guest: Option<Guest>,
 }
 
 /// Who is let in to the listeners of one server.
@@ -120,8 +121,10 @@ pub(crate) struct Doorway {
 /// The seats of one server, and who is told when they become few.
 struct Room {
     seats: Mutex<Seats>,
-    /// From so many taken seats on, sessions are under stress.
+    /// From so many taken seats on, sessions are under stress, and until they are fewer than so many. Between the two nothing
+    /// changes: a client that comes and goes at the limit would otherwise wake all sessions each time.
     stress_from: usize,
+    stress_until: usize,
     stress: watch::Sender<bool>,
 }
 
@@ -169,7 +172,7 @@ impl Room {
     /// Tells sessions if it has become crowded, or no longer is.
     fn tell(&self, taken: usize) {
         self.stress.send_if_modified(|stress| {
-            let crowded = taken >= self.stress_from;
+            let crowded = taken >= if *stress { self.stress_until } else { self.stress_from };
             std::mem::replace(stress, crowded) != crowded
         });
     }
@@ -180,18 +183,43 @@ impl Room {
 pub(crate) enum TurnedAway {
     #[error("there are too many connections")]
     Full,
+    #[error("there are too many connections that nobody has logged in to")]
+    Crowded,
     #[error("the connection did not come through a proxy that is trusted")]
     NoProxy,
     #[error("{0}")]
     Proxy(ProxyError),
 }
 
+/// What those hear who are told to come back later; nothing where nothing can be said in clear text.
+#[derive(Clone, Copy)]
+pub(crate) struct Excuses {
+    /// There are too many connections, of all or of theirs.
+    pub(crate) full: &'static str,
+    /// There are too many that nobody has logged in to.
+    pub(crate) crowded: &'static str,
+}
+
+impl Excuses {
+    pub(crate) const NONE: Excuses = Excuses { full: "", crowded: "" };
+
+    const fn of(self, why: TurnedAway) -> Option<&'static str> {
+        match why {
+            TurnedAway::Full => Some(self.full),
+            TurnedAway::Crowded => Some(self.crowded),
+            // Whoever comes past the proxies, or through one that says nothing right, hears nothing.
+            TurnedAway::NoProxy | TurnedAway::Proxy(_) => None,
+        }
+    }
+}
+
 impl Doorway {
     pub(crate) fn new(limits: PeerLimits) -> Self {
         let seats = Seats { taken: 0, by_address: HashMap::new(), rates: Table::new(RATES_MAX) };
-        // Nine tenths, rounded up.
+        // Nine tenths and eight tenths, rounded up.
         let stress_from = limits.connections_max - limits.connections_max / 10;
-        let room = Room { seats: Mutex::new(seats), stress_from, stress: watch::Sender::new(false) };
+        let stress_until = limits.connections_max - limits.connections_max / 5;
+        let room = Room { seats: Mutex::new(seats), stress_from, stress_until, stress: watch::Sender::new(false) };
         Doorway { limits, room: Arc::new(room) }
     }
 
@@ -206,20 +234,22 @@ impl Doorway {
         Some(Seat { room: Arc::clone(&self.room), address: None })
     }
 
-    /// Whether somebody from there may have this seat; it counts for them from here on.
-    fn seat_client(&self, seat: &mut Seat, ip: Option<IpAddr>, now: Time) -> bool {
+    /// Gives somebody from there this seat, if they may have it; it counts for them from here on.
+    fn seat_client(&self, seat: &mut Seat, ip: Option<IpAddr>, parts: &Parts) -> Result<Option<Guest>, TurnedAway> {
         let is_trusted = |ip: &IpAddr| self.limits.trusted.iter().any(|network| network.contains(*ip));
-        let Some(address) = ip.filter(|ip| !is_trusted(ip)).map(network) else { return true };
+        let Some(address) = ip.filter(|ip| !is_trusted(ip)).map(network) else { return Ok(None) };
+        let now = parts.clock.now();
         let mut seats = self.room.seats();
         let per_minute = self.limits.connections_per_minute_max;
         let count = seats.by_address.get(&address).copied().unwrap_or_default();
         if count >= self.limits.connections_per_address_max || !seats.rates.has_room(now, &address, per_minute) {
-            return false;
+            return Err(TurnedAway::Full);
         }
+        let guest = Guest::enter(&parts.unauthenticated).ok_or(TurnedAway::Crowded)?;
         seats.rates.count(now, address, per_minute);
         seats.by_address.insert(address, count + 1);
         seat.address = Some(address);
-        true
+        Ok(Some(guest))
     }
 
     /// A seat for a connection, if it comes from where connections may come from. Behind a proxy it counts for nobody before
@@ -228,36 +258,40 @@ impl Doorway {
         &self,
         transport: Box<dyn Transport>,
         ip: Option<IpAddr>,
-        now: Time,
+        parts: &Parts,
     ) -> Result<Incoming, (TurnedAway, Box<dyn Transport>)> {
-        static SESSIONS: AtomicU64 = AtomicU64::new(1);
         let proxies = &self.limits.proxies;
         // A unix socket has no address; whoever may write there is of our machine.
         if !proxies.is_empty() && ip.is_some_and(|ip| !proxies.iter().any(|proxy| proxy.contains(ip))) {
             return Err((TurnedAway::NoProxy, transport));
         }
         let Some(mut seat) = self.take_seat() else { return Err((TurnedAway::Full, transport)) };
-        if proxies.is_empty() && !self.seat_client(&mut seat, ip, now) {
-            return Err((TurnedAway::Full, transport));
+        let guest = match proxies.is_empty() {
+            true => self.seat_client(&mut seat, ip, parts),
+            false => Ok(None),
+        };
+        match guest {
+            Ok(guest) => Ok(Incoming { transport, ip, session: next_session(), seat, guest }),
+            Err(why) => Err((why, transport)),
         }
-        Ok(Incoming { transport, ip, session: SESSIONS.fetch_add(1, Ordering::Relaxed), seat })
     }
 
     /// Reads the header of the proxy, if connections come through one, and counts the connection for its client.
-    async fn enter(&self, incoming: Incoming, clock: &dyn Clock) -> Result<Incoming, (TurnedAway, Box<dyn Transport>)> {
+    async fn enter(&self, incoming: Incoming, parts: &Parts) -> Result<Incoming, (TurnedAway, Box<dyn Transport>)> {
         if self.limits.proxies.is_empty() {
             return Ok(incoming);
         }
-        let Incoming { transport, ip, session, mut seat } = incoming;
+        let Incoming { transport, ip, session, mut seat, .. } = incoming;
         let none = || -> Box<dyn Transport> { Box::new(tokio::io::empty()) };
-        let header = proxied::read_header(transport, clock).await.map_err(|why| (TurnedAway::Proxy(why), none()));
+        let header =
+            proxied::read_header(transport, &*parts.clock).await.map_err(|why| (TurnedAway::Proxy(why), none()));
         let (header, transport) = header?;
         // Without an address it is the proxy itself that asks.
         let client = header.source.map(|source| source.ip());
-        if client.is_some() && !self.seat_client(&mut seat, client, clock.now()) {
-            return Err((TurnedAway::Full, transport));
+        match self.seat_client(&mut seat, client, parts) {
+            Ok(guest) => Ok(Incoming { transport, ip: client.or(ip), session, seat, guest }),
+            Err(why) => Err((why, transport)),
         }
-        Ok(Incoming { transport, ip: client.or(ip), session, seat })
     }
 
     /// Lets a connection in that has a seat, and runs its session. The observer hears of those that do not come so far.
@@ -266,30 +300,25 @@ impl Doorway {
         incoming: Incoming,
         service: &'static str,
         parts: &Parts,
-        full: &'static [u8],
+        excuses: Excuses,
         session: impl FnOnce(Incoming) -> S,
     ) {
         let (number, ip) = (incoming.session, incoming.ip);
-        match self.enter(incoming, &*parts.clock).await {
+        match self.enter(incoming, parts).await {
             Ok(incoming) => session(incoming).await,
-            Err((why, mut transport)) => {
-                parts.observer.connected(number, service, ip);
-                if why == TurnedAway::Full {
-                    turn_away(&mut *transport, full).await;
-                }
-                parts.observer.disconnected(number, &why.to_string());
-            }
+            Err((why, transport)) => turn_away(transport, ip, number, why, service, parts, excuses).await,
         }
     }
 
     /// Accepts connections and runs a session for each until `shutdown` begins, then waits for the sessions as long as it
-    /// has patience. Those who find no seat get `full` and are closed; it is empty where nothing can be said in clear text.
+    /// has patience. Those who find no seat get an excuse and are closed.
     pub(crate) async fn serve<L: Listener, S: Future<Output = ()> + Send + 'static>(
         &self,
         listener: L,
         shutdown: &Shutdown,
+        service: &'static str,
         parts: &Parts,
-        full: &'static [u8],
+        excuses: Excuses,
         session: impl Fn(Incoming) -> S,
     ) {
         let mut sessions = JoinSet::new();
@@ -299,14 +328,12 @@ impl Doorway {
                 () = shutdown.begun() => break,
                 Some(_) = sessions.join_next() => {}
                 accepted = listener.accept() => match accepted {
-                    Ok((transport, ip)) => match self.let_in(transport, ip, parts.clock.now()) {
+                    Ok((transport, ip)) => match self.let_in(transport, ip, parts) {
                         Ok(incoming) => {
                             let running = session(incoming);
                             sessions.spawn(running);
                         }
-                        Err((TurnedAway::Full, mut transport)) => turn_away(&mut *transport, full).await,
-                        // Whoever comes past the proxies hears nothing.
-                        Err(_) => {}
+                        Err((why, transport)) => turn_away(transport, ip, next_session(), why, service, parts, excuses).await,
                     },
                     // The client was gone before we came to it, which is its business.
                     Err(error) if is_of_the_client(&error) => {}
@@ -342,13 +369,33 @@ fn network(ip: IpAddr) -> IpAddr {
 }
 
 /// Says no without waiting: a fresh socket has room for a line, and whoever does not read it has no claim to our time.
-async fn turn_away(transport: &mut dyn Transport, full: &'static [u8]) {
-    poll_fn(|cx| {
-        let _ = std::pin::Pin::new(&mut *transport).poll_write(cx, full);
-        let _ = std::pin::Pin::new(&mut *transport).poll_shutdown(cx);
-        Poll::Ready(())
-    })
-    .await;
+async fn turn_away(
+    mut transport: Box<dyn Transport>,
+    ip: Option<IpAddr>,
+    session: u64,
+    why: TurnedAway,
+    service: &'static str,
+    parts: &Parts,
+    excuses: Excuses,
+) {
+    let reason = why.to_string();
+    parts.observer.connected(session, service, ip);
+    parts.observer.refused(session, "connection", &reason);
+    if let Some(excuse) = excuses.of(why) {
+        poll_fn(|cx| {
+            let _ = Pin::new(&mut *transport).poll_write(cx, excuse.as_bytes());
+            let _ = Pin::new(&mut *transport).poll_shutdown(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+    parts.observer.disconnected(session, &reason);
+}
+
+/// Numbers the connections of this process.
+fn next_session() -> u64 {
+    static SESSIONS: AtomicU64 = AtomicU64::new(1);
+    SESSIONS.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Runs a future to its end or to its panic. `Err` is the panic's message. Whatever the future holds is dropped by the
@@ -370,10 +417,15 @@ pub(crate) async fn contain<T>(future: impl Future<Output = T>) -> Result<T, Str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::SteppedClock;
 
-    fn seat(door: &Doorway, ip: &str, now: Time) -> Option<Seat> {
+    fn parts(clock: &SteppedClock) -> Parts {
+        Parts { clock: Arc::new(clock.clone()), ..Parts::in_memory() }
+    }
+
+    fn seat(door: &Doorway, ip: &str, parts: &Parts) -> Option<Seat> {
         let mut seat = door.take_seat()?;
-        door.seat_client(&mut seat, Some(ip.parse().unwrap()), now).then_some(seat)
+        door.seat_client(&mut seat, Some(ip.parse().unwrap()), parts).is_ok().then_some(seat)
     }
 
     #[test]
@@ -385,7 +437,8 @@ mod tests {
             ..PeerLimits::default()
         };
         let door = Doorway::new(limits);
-        let seat = |ip| seat(&door, ip, Time::ZERO);
+        let parts = parts(&SteppedClock::new());
+        let seat = |ip| seat(&door, ip, &parts);
         let first = seat("2001:db8::1");
         let second = seat("2001:db8::ffff");
         assert!(first.is_some() && second.is_some() && seat("2001:db8::2").is_none());
@@ -409,25 +462,34 @@ mod tests {
             ..PeerLimits::default()
         };
         let door = Doorway::new(limits);
-        let mut now = Time::ZERO;
-        let come = |ip: &str, now| seat(&door, ip, now).is_some();
+        let clock = SteppedClock::new();
+        let parts = parts(&clock);
+        let come = |ip: &str| seat(&door, ip, &parts).is_some();
         for _ in 0..3 {
-            assert!(come("192.0.2.1", now) && come("192.0.2.9", now));
+            assert!(come("192.0.2.1") && come("192.0.2.9"));
         }
-        assert!(!come("192.0.2.1", now) && come("192.0.2.2", now));
-        assert!(come("192.0.2.9", now), "trusted ones come as often as they like");
-        now = now + Duration::from_secs(20);
-        assert!(come("192.0.2.1", now) && !come("192.0.2.1", now));
+        assert!(!come("192.0.2.1") && come("192.0.2.2"));
+        assert!(come("192.0.2.9"), "trusted ones come as often as they like");
+        clock.advance(Duration::from_secs(20));
+        assert!(come("192.0.2.1") && !come("192.0.2.1"));
     }
 
     #[test]
-    fn stress_begins_at_nine_tenths() {
+    fn stress_begins_at_nine_tenths_and_ends_below_eight() {
         let limits = PeerLimits { connections_max: 20, connections_per_address_max: 100, ..PeerLimits::default() };
         let door = Doorway::new(limits);
-        let mut taken: Vec<_> = (0..17).map(|_| seat(&door, "192.0.2.1", Time::ZERO).unwrap()).collect();
-        let stress = taken[0].stress();
-        assert!(!*stress.borrow());
-        taken.push(seat(&door, "192.0.2.1", Time::ZERO).unwrap());
+        let parts = parts(&SteppedClock::new());
+        let mut taken: Vec<_> = (0..17).map(|_| seat(&door, "192.0.2.1", &parts).unwrap()).collect();
+        let mut stress = taken[0].stress();
+        assert!(!*stress.borrow_and_update());
+        taken.push(seat(&door, "192.0.2.1", &parts).unwrap());
+        assert!(*stress.borrow_and_update());
+        for _ in 0..10 {
+            taken.pop();
+            taken.push(seat(&door, "192.0.2.1", &parts).unwrap());
+        }
+        assert!(!stress.has_changed().unwrap(), "coming and going at the limit wakes nobody");
+        taken.truncate(16);
         assert!(*stress.borrow());
         taken.pop();
         assert!(!*stress.borrow());

@@ -16,7 +16,7 @@ use pillarbox_core::{Machine, Step, Time};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 pub use accept::{Accepted, Listener, PeerLimits};
-pub(crate) use accept::{Doorway, Incoming};
+pub(crate) use accept::{Doorway, Excuses, Incoming};
 pub(crate) use converse::{Caller, Conversation, converse};
 use input::Input;
 pub(crate) use transcript::{Dialect, Transcript};

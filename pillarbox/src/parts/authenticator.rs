@@ -112,6 +112,8 @@ pub trait Authenticator: Send + Sync {
 #[derive(Debug)]
 pub struct MemoryAuthenticator {
     passwords: HashMap<String, Secret<String>>,
+    /// What the passwords of unknown accounts are compared with.
+    nobody: Secret<String>,
     /// What salts are made of.
     secret: Secret<Vec<u8>>,
 }
@@ -120,7 +122,7 @@ impl Default for MemoryAuthenticator {
     fn default() -> Self {
         let mut secret = vec![0; 32];
         SystemRandom::default().fill(&mut secret);
-        MemoryAuthenticator { passwords: HashMap::new(), secret: Secret::new(secret) }
+        MemoryAuthenticator { passwords: HashMap::new(), nobody: "nobody".into(), secret: Secret::new(secret) }
     }
 }
 
@@ -142,12 +144,17 @@ impl Authenticator for MemoryAuthenticator {
     fn login<'a>(&'a self, attempt: &'a LoginAttempt) -> BoxFuture<'a, LoginOutcome> {
         Box::pin(async move {
             let name = attempt.credentials.authentication_id();
-            let good = self.passwords.get(name).is_some_and(|known| match &attempt.credentials {
-                Credentials::Plain { password, .. } => known.same_as(password.expose().as_bytes()),
+            let known = self.passwords.get(name);
+            // A stranger must not learn by the clock which accounts there are.
+            let expected = known.unwrap_or(&self.nobody);
+            let good = match &attempt.credentials {
+                Credentials::Plain { password, .. } => expected.same_as(password.expose().as_bytes()),
                 Credentials::Proven { .. } => true,
+                #[cfg(feature = "cram-md5")]
+                Credentials::Challenged { proof, .. } => crate::crypto::is_proved(proof, expected),
                 _ => false,
-            });
-            match good && !attempt.acts_for_another() {
+            };
+            match known.is_some() && good && !attempt.acts_for_another() {
                 true => LoginOutcome::Accepted(Identity::new(name)),
                 false => LoginOutcome::Refused,
             }
@@ -155,7 +162,9 @@ impl Authenticator for MemoryAuthenticator {
     }
 
     fn can_judge(&self, mechanism: &Mechanism) -> bool {
-        matches!(mechanism, Mechanism::Plain | Mechanism::Login) || mechanism.scram_hash().is_some()
+        matches!(mechanism, Mechanism::Plain | Mechanism::Login)
+            || mechanism.scram_hash().is_some()
+            || cfg!(feature = "cram-md5") && *mechanism == Mechanism::CramMd5
     }
 
     fn scram_keys<'a>(&'a self, user: &'a str, hash: HashAlgorithm) -> BoxFuture<'a, Result<ScramKeys, String>> {

@@ -19,7 +19,7 @@ pub struct LoginLimits {
     pub refusal_delay: Duration,
     /// How long the next try from an address waits after one failure, two, and so on; the last one is for all beyond.
     pub delays: Vec<Duration>,
-    /// Failures from an address within a minute with which further tries are refused unseen.
+    /// Failures from an address within a minute, each with another password, with which further tries are refused unseen.
     pub failures_per_minute_max: u32,
     /// The longest wait. Where so many tries of an address wait already that one more would wait longer, it is refused unseen.
     pub wait_max: Duration,
@@ -47,8 +47,9 @@ impl Default for LoginLimits {
 /// Makes guessing slow for an address, in however many sessions and over whatever protocols it guesses: all servers with the
 /// same [`Parts`](super::Parts) share one.
 ///
-/// A try with a password that was wrong a moment ago makes it no slower: that is a program that was not told of a new
-/// password, and would otherwise lock out its whole office. A success makes the address as good as any other.
+/// A try with a password that was wrong a moment ago makes it no slower, and is not counted among those of the minute: that is
+/// a program that was not told of a new password, and would otherwise lock out its whole office. It still waits as long as the
+/// tries before it made it. A success makes the address as good as any other.
 ///
 /// ```
 /// use std::time::Duration;
@@ -140,7 +141,6 @@ impl LoginGuard {
             *suspect = Suspect::default();
         }
         suspect.last = now;
-        suspect.rate.count(now, limits.failures_per_minute_max);
         if let Some(guess) = guess {
             if suspect.seen.contains(&guess) {
                 return;
@@ -151,6 +151,7 @@ impl LoginGuard {
             suspect.seen.push(guess);
         }
         suspect.failures += 1;
+        suspect.rate.count(now, limits.failures_per_minute_max);
     }
 
     /// Somebody from this address has logged in.
@@ -245,6 +246,18 @@ mod tests {
     }
 
     #[test]
+    fn a_program_with_an_old_password_is_never_refused_unseen() {
+        let guard = LoginGuard::default();
+        let (here, mut now) = (ip("192.0.2.66"), at(0));
+        for number in 0..100 {
+            let moment = guard.admit(now, here).expect("one password is one failure");
+            assert_eq!(moment - now, Duration::from_secs(if number == 0 { 0 } else { 2 }), "try {number}");
+            now = moment;
+            guard.failed(now, here, Some(&guess("old")));
+        }
+    }
+
+    #[test]
     fn networks_of_ipv6_count_as_one() {
         let guard = LoginGuard::default();
         guard.failed(at(0), ip("2001:db8:1:2::3"), None);
@@ -261,8 +274,9 @@ mod tests {
         for number in 0..10 {
             assert!(guard.admit(at(100 * number), here).is_some());
         }
-        for _ in 0..10 {
-            guard.failed(at(1000), here, Some(&guess("old")));
+        for number in 0..10 {
+            assert!(guard.admit(at(1000), ip("192.0.2.67")).is_some());
+            guard.failed(at(1000), here, Some(&guess(&number.to_string())));
         }
         assert_eq!(guard.admit(at(1005), here), None);
         assert!(guard.admit(at(1006), here).is_some());

@@ -19,6 +19,7 @@ mod resolver;
 mod senders;
 mod sink;
 mod store;
+mod unauthenticated;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -39,6 +40,9 @@ pub use store::{
     Append, AppendedMessages, Copied, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageReader,
     StoreCapabilities, StoreError, StoreErrorKind,
 };
+#[cfg(feature = "tokio")]
+pub(crate) use unauthenticated::Guest;
+pub use unauthenticated::UnauthenticatedLimit;
 
 use crate::crypto::RingCrypto;
 use crate::store::MemoryStore;
@@ -53,6 +57,8 @@ pub struct Parts {
     pub authenticator: Arc<dyn Authenticator>,
     /// How slow a wrong password is, and for whom.
     pub logins: Arc<LoginGuard>,
+    /// How many sessions there may be that nobody has logged in to.
+    pub unauthenticated: Arc<UnauthenticatedLimit>,
     /// Which connections, senders, recipients and messages are accepted.
     pub policy: Arc<dyn Policy>,
     /// Where accepted messages go.
@@ -76,6 +82,7 @@ impl Parts {
         Parts {
             authenticator: Arc::new(MemoryAuthenticator::new()),
             logins: Arc::new(LoginGuard::default()),
+            unauthenticated: Arc::new(UnauthenticatedLimit::default()),
             policy: Arc::new(AllowList::default()),
             sink: Arc::new(MemorySink::new()),
             store: Arc::new(MemoryStore::new()),

@@ -41,13 +41,17 @@ pub use pillarbox_smtp::client::{
 };
 pub use pillarbox_smtp::server::{BodyKind, Limits, Notify, Orcpt, Protocol, Ret, ServerConfig};
 
-use crate::net::{Caller, Conversation, Doorway, Incoming, Listener, Lost, PeerLimits, Transport, converse};
+use crate::net::{Caller, Conversation, Doorway, Excuses, Incoming, Listener, Lost, PeerLimits, Transport, converse};
 use crate::network::Network;
 use crate::parts::Parts;
 use crate::shutdown::Shutdown;
 use session::Connection;
 
-const FULL: &[u8] = b"421 4.7.0 too many connections, try again later\r\n";
+/// RFC 3463 §3.4, §3.8
+const EXCUSES: Excuses = Excuses {
+    full: "421 4.7.0 too many connections, try again later\r\n",
+    crowded: "421 4.3.2 too many connections without a login, try again later\r\n",
+};
 
 /// A server for SMTP, submission or LMTP: configuration, parts, and what belongs to a socket. One server may serve several
 /// listeners; they share its limits.
@@ -188,33 +192,33 @@ impl SmtpServer {
             return parts.observer.failed(0, "listen", &"LMTP must not be spoken on port 25 (RFC 2033 §5)");
         }
         let session = |incoming| self.clone().run(incoming, shutdown.clone());
-        self.doorway.serve(listener, shutdown, parts, self.full(), session).await;
+        self.doorway.serve(listener, shutdown, self.shared.service, parts, self.excuses(), session).await;
     }
 
     /// Serves one connection that you accepted yourself.
     pub async fn serve_connection(&self, transport: impl Transport + 'static, ip: Option<IpAddr>, shutdown: &Shutdown) {
         // A caller that accepts by itself also counts by itself: no seat, no work.
-        if let Ok(incoming) = self.doorway.let_in(Box::new(transport), ip, self.shared.parts.clock.now()) {
+        if let Ok(incoming) = self.doorway.let_in(Box::new(transport), ip, &self.shared.parts) {
             self.clone().run(incoming, shutdown.clone()).await;
         }
     }
 
     /// What those hear who find no seat; nothing where only TLS is spoken.
-    fn full(&self) -> &'static [u8] {
-        if self.shared.implicit_tls { b"" } else { FULL }
+    fn excuses(&self) -> Excuses {
+        if self.shared.implicit_tls { Excuses::NONE } else { EXCUSES }
     }
 
     async fn run(self, incoming: Incoming, shutdown: Shutdown) {
         let shared = Arc::clone(&self.shared);
         let session = |incoming| run(Arc::clone(&shared), incoming, shutdown);
-        self.doorway.run(incoming, shared.service, &shared.parts, self.full(), session).await;
+        self.doorway.run(incoming, shared.service, &shared.parts, self.excuses(), session).await;
     }
 }
 
 /// One connection from its first octet to its last.
 async fn run(shared: Arc<Shared>, incoming: Incoming, shutdown: Shutdown) {
-    let Incoming { transport, ip, session: number, seat } = incoming;
-    let start = session::start(&shared, transport, ip, number, seat.stress());
+    let Incoming { transport, ip, session: number, seat, guest } = incoming;
+    let start = session::start(&shared, transport, ip, number, seat.stress(), guest);
     let caller = Caller { observer: &*shared.parts.observer, service: shared.service, number, ip, seat };
     converse(caller, start, &shutdown).await;
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox_core::crypto::HashAlgorithm;
-use pillarbox_core::sasl::{Credentials, Mechanism};
+use pillarbox_core::sasl::{CramChallenge, Credentials, Mechanism};
 use pillarbox_core::{Layer, Reply, Step, UpgradeError, WallTime};
 use pillarbox_smtp::command::ClientAttributes;
 use pillarbox_smtp::server::{Answer, Event, Hello, Identity, Mail, Peer, Rcpt, ServerSession};
@@ -15,10 +15,11 @@ use tokio::sync::watch;
 
 use super::Shared;
 use super::message::Transaction;
+use crate::crypto::SystemRandom;
 use crate::login::{Tried, log_in, refused, scram_keys, without_unjudged};
 use crate::net::{Dialect, Lost, Transcript, Transport, Wire, early_input, early_talk};
 use crate::network::Network;
-use crate::parts::{self, LoginAttempt, LoginOutcome, Session, Verdict};
+use crate::parts::{self, Guest, LoginAttempt, LoginOutcome, Session, Verdict};
 use crate::shutdown::Shutdown;
 
 /// So much output is sent before more input is looked at, so that a long flight of commands cannot pile up replies.
@@ -33,6 +34,8 @@ pub(super) struct Connection {
     transaction: Option<Transaction>,
     /// Whether connections have become many.
     stress: watch::Receiver<bool>,
+    /// Held until somebody logs in.
+    guest: Option<Guest>,
 }
 
 /// An event whose octets are its own, because its answer may take time in which more input is read.
@@ -41,6 +44,7 @@ enum Question {
     Hello(Hello<'static>),
     StartTls,
     ScramKeys(String, HashAlgorithm),
+    CramChallenge,
     Login(Mechanism, Credentials),
     WrongProof(String),
     Mail(Mail<'static>),
@@ -57,6 +61,7 @@ impl Question {
             Event::Hello(hello) => Question::Hello(hello.into_owned()),
             Event::StartTls => Question::StartTls,
             Event::ScramKeys { user, hash, .. } => Question::ScramKeys(user, hash),
+            Event::CramChallenge => Question::CramChallenge,
             Event::Login { mechanism, credentials } => Question::Login(mechanism, credentials),
             Event::WrongProof { authentication_id, .. } => Question::WrongProof(authentication_id),
             Event::Mail(mail) => Question::Mail(mail.into_owned()),
@@ -76,6 +81,7 @@ pub(super) async fn start(
     ip: Option<IpAddr>,
     number: u64,
     stress: watch::Receiver<bool>,
+    guest: Option<Guest>,
 ) -> Result<Connection, UpgradeError> {
     let clock = &shared.parts.clock;
     let is_among = |hosts: &[Network]| ip.is_some_and(|ip| hosts.iter().any(|host| host.contains(ip)));
@@ -113,7 +119,7 @@ pub(super) async fn start(
     machine.under_stress(*stress.borrow());
     let transcript = Transcript::new(Arc::clone(&shared.parts.observer), number, Dialect::Smtp);
     let wire = Wire::new(machine, transport, early, Arc::clone(clock), transcript);
-    Ok(Connection { wire, shared: Arc::clone(shared), facts, transaction: None, stress })
+    Ok(Connection { wire, shared: Arc::clone(shared), facts, transaction: None, stress, guest })
 }
 
 impl Connection {
@@ -229,6 +235,9 @@ impl Connection {
         }
         self.facts.hello = told.hello.as_ref().and_then(|told| told.value().cloned());
         self.facts.identity = told.login.as_ref().and_then(|told| told.value()).map(parts::Identity::new);
+        if self.facts.identity.is_some() {
+            self.guest = None;
+        }
         self.facts.xclient = Some(told);
         self.facts.xforward = None;
     }
@@ -256,6 +265,7 @@ impl Connection {
                     Tried::Yes(LoginOutcome::Accepted(identity)) => {
                         let name = Identity(Cow::Owned(identity.user().to_owned()));
                         self.facts.identity = Some(identity);
+                        self.guest = None;
                         Answer::LoggedIn(name)
                     }
                     // RFC 4954 §6
@@ -271,6 +281,10 @@ impl Connection {
                     Tried::Yes(None) => Answer::Refuse(no_check_now()),
                     Tried::TooMany => Answer::Hangup(too_many_failures()),
                 }
+            }
+            Question::CramChallenge => {
+                let (hostname, random) = (&shared.config.hostname, &mut SystemRandom::default());
+                Answer::CramChallenge(CramChallenge::new(hostname, parts.clock.wall(), random))
             }
             Question::WrongProof(user) => {
                 let refused = refused(parts, self.facts.number, self.facts.ip, &user, None);

@@ -137,6 +137,8 @@ pub struct Limits {
     pub recipients: usize,
     /// Connections in all, for each listener.
     pub connections: usize,
+    /// Connections that nobody has logged in to, for all listeners together.
+    pub unauthenticated: usize,
     /// Connections from one address, for each listener.
     pub connections_per_address: usize,
     /// Connections from one address within a minute, for each listener.
@@ -151,6 +153,7 @@ impl Default for Limits {
             message_size: 52_428_800,
             recipients: 1000,
             connections: 10_000,
+            unauthenticated: 1000,
             connections_per_address: 50,
             connections_per_minute: 300,
             trusted: Vec::new(),

@@ -257,6 +257,7 @@ fn read_limits(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Limits>
     // RFC 5321 §4.5.3.1.8 asks for at least 100.
     let recipients = number("recipients", default.recipients as u64, 100..=1_000_000);
     let connections = number("connections", default.connections as u64, 1..=10_000_000);
+    let unauthenticated = number("unauthenticated", default.unauthenticated as u64, 1..=10_000_000);
     let per_address = number("connections_per_address", default.connections_per_address as u64, 1..=10_000_000);
     let per_minute = number("connections_per_minute", u64::from(default.connections_per_minute), 1..=1_000_000);
     let trusted = limits.optional("trusted").map(|value| read_networks(value, mistakes)).unwrap_or_default();
@@ -265,6 +266,7 @@ fn read_limits(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Limits>
         message_size: message_size?,
         recipients: recipients? as usize,
         connections: connections? as usize,
+        unauthenticated: unauthenticated? as usize,
         connections_per_address: per_address? as usize,
         connections_per_minute: per_minute? as u32,
         trusted,
