@@ -4,9 +4,9 @@ use super::domain::LABEL_MAX;
 use super::{Address, Domain, LocalPart, PATH_MAX};
 use crate::Text;
 
-/// An octet of a dot-atom (RFC 5322 §3.2.3).
+/// An octet of an atom, dots not counted (RFC 5322 §3.2.3).
 const ATOM: u8 = 1;
-/// A dot, or an octet of a label, with the underscore that [`Domain`] takes.
+/// An octet of a label, with the underscore that [`Domain`] takes.
 const LABEL: u8 = 2;
 
 static CLASSES: [u8; 256] = {
@@ -17,7 +17,6 @@ static CLASSES: [u8; 256] = {
         classes[atom[at] as usize] |= ATOM;
         at += 1;
     }
-    classes[b'.' as usize] |= ATOM | LABEL;
     classes[b'-' as usize] |= LABEL;
     classes[b'_' as usize] |= LABEL;
     let mut octet = 0;
@@ -47,87 +46,38 @@ pub(super) fn take(input: &[u8]) -> Option<(Address<'_>, &[u8])> {
 #[inline(never)]
 fn lengths(input: &[u8]) -> Option<(usize, usize)> {
     let (b'<', content) = input.split_first()? else { return None };
-    let (local, behind) = run(content, ATOM);
-    let ([b'@', behind @ ..], false) = (behind, local.is_empty() || has_empty_word(local)) else { return None };
-    let (domain, behind) = run(behind, LABEL);
-    let ([b'>', ..], false) = (behind, domain.is_empty() || has_wrong_label(domain)) else { return None };
+    let local_len = dotted(content, ATOM, |_| true)?;
+    let (b'@', behind) = content[local_len..].split_first()? else { return None };
+    let domain_len = dotted(behind, LABEL, |label| {
+        label.len() <= LABEL_MAX && label.first() != Some(&b'-') && label.last() != Some(&b'-')
+    })?;
+    let (b'>', _) = behind[domain_len..].split_first()? else { return None };
     // Where all is shorter than that, no part is too long.
-    (local.len() + 1 + domain.len() <= PATH_MAX - 2).then_some((local.len(), domain.len()))
+    (local_len + 1 + domain_len <= PATH_MAX - 2).then_some((local_len, domain_len))
 }
 
-/// The octets of a class at the front, and what stands behind them.
+/// The length of the words at the front that are parted by single dots and made of octets of a class.
 #[inline(always)]
-fn run(octets: &[u8], class: u8) -> (&[u8], &[u8]) {
-    let is = |octet: u8| CLASSES[usize::from(octet)] & class;
-    let mut len = 0;
-    // Four at a time: one question for all of them, and the rest is looked at where it ends.
-    while let Some([a, b, c, d]) = octets.get(len..).and_then(<[u8]>::first_chunk) {
-        if is(*a) & is(*b) & is(*c) & is(*d) == 0 {
-            break;
-        }
-        len += 4;
-    }
-    while octets.get(len).is_some_and(|octet| is(*octet) != 0) {
-        len += 1;
-    }
-    octets.split_at_checked(len).unwrap_or_default()
-}
-
-/// Eight octets, the first one lowest.
-type Eight = u64;
-
-const fn each(octet: u8) -> Eight {
-    Eight::from_le_bytes([octet; 8])
-}
-
-/// The highest bit of each octet that is this one; of ASCII.
-#[inline(always)]
-const fn which(octets: Eight, octet: u8) -> Eight {
-    // No difference is above 0x7f, so no octet borrows from the next.
-    (each(0x80) - (octets ^ each(octet))) & each(0x80)
-}
-
-/// Whether any eight octets are wrong. Neighbours are seen together at least once; where there are fewer than eight, NUL stands
-/// behind them.
-#[inline(always)]
-fn any_eight(octets: &[u8], is_wrong: impl Fn(Eight) -> bool) -> bool {
-    let Some(last) = octets.last_chunk() else {
-        let padded = octets.iter().rev().fold(0, |eight, octet| eight << 8 | Eight::from(*octet));
-        return is_wrong(padded);
-    };
+fn dotted(octets: &[u8], class: u8, fits: impl Fn(&[u8]) -> bool) -> Option<usize> {
     let mut rest = octets;
-    while let (Some(eight), true) = (rest.first_chunk(), rest.len() > 8) {
-        if is_wrong(Eight::from_le_bytes(*eight)) {
-            return true;
+    loop {
+        let mut behind = rest;
+        let next = loop {
+            let (octet, tail) = behind.split_first()?;
+            if CLASSES[usize::from(*octet)] & class == 0 {
+                break *octet;
+            }
+            behind = tail;
+        };
+        let word = &rest[..rest.len() - behind.len()];
+        if word.is_empty() || !fits(word) {
+            return None;
         }
-        rest = &rest[7..];
+        if next != b'.' {
+            return Some(octets.len() - behind.len());
+        }
+        rest = &behind[1..];
     }
-    is_wrong(Eight::from_le_bytes(*last))
-}
-
-/// Whether dots stand together, or at an end.
-#[inline(always)]
-fn has_empty_word(local: &[u8]) -> bool {
-    let ends = [local.first(), local.last()];
-    ends.contains(&Some(&b'.'))
-        || any_eight(local, |octets| {
-            let dots = which(octets, b'.');
-            dots & (dots << 8) != 0
-        })
-}
-
-/// Whether a label is empty, begins or ends with a hyphen, or may be too long.
-#[inline(always)]
-fn has_wrong_label(domain: &[u8]) -> bool {
-    let ends = [domain.first(), domain.last()];
-    ends.contains(&Some(&b'.'))
-        || ends.contains(&Some(&b'-'))
-        || any_eight(domain, |octets| {
-            let dots = which(octets, b'.');
-            let marks = dots | which(octets, b'-');
-            (dots & (marks << 8)) | (marks & (dots << 8)) != 0
-        })
-        || (domain.len() > LABEL_MAX && domain.split(|octet| *octet == b'.').any(|label| label.len() > LABEL_MAX))
 }
 
 #[cfg(test)]

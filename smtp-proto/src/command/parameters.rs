@@ -35,8 +35,11 @@ impl<'b> Parameters<'b> {
     #[inline(always)]
     pub(super) fn next(&mut self) -> bool {
         while take(&mut self.rest, b' ') {}
+        if self.rest.is_empty() {
+            return false;
+        }
         self.begun = Begin::of(self.rest);
-        !self.rest.is_empty()
+        true
     }
 
     /// Whether the parameter that was begun is this one, which is then taken up to its value.
