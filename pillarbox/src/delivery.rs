@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pillarbox_core::Reply;
 use pillarbox_core::address::ForwardPath;
 use pillarbox_imap::types::MailboxName;
-use pillarbox_smtp::trace::{DeliveredTo, ReturnPath, StripReturnPath};
+use pillarbox_smtp::trace::{DeliveredTo, ReturnPath, StripField};
 
 use crate::parts::{
     Append, BoxFuture, Envelope, Identity, IncomingAppend, IncomingMessage, MailboxStore, MessageSink, Outcome,
@@ -55,7 +55,7 @@ impl MailboxSink {
 impl MessageSink for MailboxSink {
     fn begin(&self, envelope: Envelope) -> BoxFuture<'_, Result<Box<dyn IncomingMessage>, SinkError>> {
         Box::pin(async move {
-            let mut delivery = Delivery { copies: Vec::new(), copy_of: Vec::new(), strip: StripReturnPath::new() };
+            let mut delivery = Delivery { copies: Vec::new(), copy_of: Vec::new(), strip: StripField::return_path() };
             let mut accounts: Vec<Identity> = Vec::new();
             for to in &envelope.recipients {
                 let Some(account) = (self.accounts)(to) else {
@@ -100,7 +100,7 @@ struct Delivery {
     copies: Vec<Copy>,
     /// The copy of each recipient; none if it leads to no account.
     copy_of: Vec<Option<usize>>,
-    strip: StripReturnPath,
+    strip: StripField,
 }
 
 impl Delivery {

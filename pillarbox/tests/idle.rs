@@ -2,6 +2,7 @@
 //!
 //! Simulated sockets and a clock that stands still, and the real driver between them. `IDLE_CONNECTIONS` says how many.
 #![cfg(feature = "tokio")]
+#![allow(clippy::print_stdout, reason = "tests show what they measured")]
 
 use std::collections::VecDeque;
 use std::io;

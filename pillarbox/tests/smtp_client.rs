@@ -111,6 +111,7 @@ async fn a_login_is_made_or_nothing_is_sent() {
 #[tokio::test]
 async fn a_login_under_tls() {
     use pillarbox::smtp::{ClientTls, StartTls};
+    use rustls::pki_types::ServerName;
 
     let (pair, stranger) = (tls::pair(), tls::pair());
     for is_implicit in [false, true] {
@@ -128,10 +129,14 @@ async fn a_login_under_tls() {
         let sent = client.send(envelope(&[YOU]), &b"Subject: x\r\n\r\n"[..]).await.unwrap();
         assert_eq!(words(&sent), ["delivered"]);
         client.quit().await;
-        // Whose certificate is not trusted hears no password.
-        let tls = Some(make(stranger.client.clone(), tls::name()));
-        let error = SmtpClient::connect(running.address, config.clone(), tls).await.err().unwrap();
-        assert!(error.to_string().contains("the handshake failed"), "{error}");
+        // Whose certificate is not trusted, or is that of another host than the one that was meant, hears no password: where an
+        // MX or a CNAME leads is not who it is.
+        let elsewhere = ServerName::try_from("submission.example").unwrap();
+        for (trust, name) in [(&stranger, tls::name()), (&pair, elsewhere)] {
+            let tls = Some(make(trust.client.clone(), name));
+            let error = SmtpClient::connect(running.address, config.clone(), tls).await.err().unwrap();
+            assert!(error.to_string().contains("the handshake failed"), "{error}");
+        }
         if !is_implicit {
             let error = SmtpClient::connect(running.address, config, None).await.err().unwrap();
             assert!(matches!(error, ConnectError::Session(_)), "{error}");
@@ -325,6 +330,31 @@ async fn a_login_by_cram_md5() {
     };
     let (client, _theirs) = tokio::join!(connect, server);
     assert!(client.is_ok());
+}
+
+/// Our own server, where the embedder wants it. In the clear, where its challenge keeps the password from whoever listens.
+#[cfg(feature = "cram-md5")]
+#[tokio::test]
+async fn a_login_by_cram_md5_at_our_own_server() {
+    for (name, password, is_right) in [(YOU, "secret", true), (YOU, "wrong", false), ("no@localhost", "secret", false)]
+    {
+        let mut offers = ServerConfig::new("mx.localhost");
+        (offers.mechanisms, offers.auth_without_tls) = (vec![Mechanism::CramMd5, Mechanism::Plain], true);
+        let (server, sink) = stopped_server(offers);
+        let running = start(server).await;
+        let mut login = Login::new(Credentials::plain("", name, password));
+        login.policy.mechanisms = vec![Mechanism::CramMd5];
+        let mut config = config();
+        config.login = Some(login);
+        let connected = SmtpClient::connect(running.address, config, None).await;
+        assert_eq!(connected.is_ok(), is_right, "{:?}", connected.err());
+        if let Ok(mut client) = connected {
+            client.send(envelope(&[YOU]), &b"Subject: x\r\n\r\n"[..]).await.unwrap();
+            assert!(String::from_utf8_lossy(&sink.messages()[0].envelope.trace).contains("with ESMTPA"));
+            client.quit().await;
+        }
+        running.stop().await;
+    }
 }
 
 /// A client at the end of a pipe whose other end is the test.

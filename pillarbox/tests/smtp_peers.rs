@@ -495,6 +495,8 @@ async fn who_does_not_wait_for_the_greeting_is_found_out() {
     honest.expect("220 ").await;
     drop((honest, hasty));
     server.stop().await;
+    let log = f.log.text();
+    assert!(log.matches("talked early").count() == 1 && log.contains("talked early EHLO client.example"), "{log}");
 }
 
 #[tokio::test]

@@ -234,6 +234,59 @@ async fn a_handshake_that_fails_leaves_no_way_back() {
     server.stop().await;
 }
 
+/// A ClientHello of an old client: this version at most, and these cipher suites.
+fn old_hello(version: [u8; 2], suites: &[u16]) -> Vec<u8> {
+    let suites: Vec<u8> = suites.iter().flat_map(|suite| suite.to_be_bytes()).collect();
+    let length = |octets: usize, width: usize| octets.to_be_bytes()[size_of::<usize>() - width..].to_vec();
+    let body = [&version[..], &[7; 32], &[0], &length(suites.len(), 2), &suites, &[1, 0]].concat();
+    let message = [&[1][..], &length(body.len(), 3), &body].concat();
+    [&[22, 3, 1][..], &length(message.len(), 2), &message].concat()
+}
+
+#[tokio::test]
+async fn old_versions_and_suites_are_refused_with_an_alert() {
+    // RSA with AES, 3DES and RC4; with export keys; anonymous; without encryption.
+    let suites = [0x002f, 0x000a, 0x0005, 0x0003, 0x0008, 0x0034, 0x001b, 0x0001, 0x003b];
+    let pair = tls::pair();
+    for is_implicit in [false, true] {
+        let (server, _, _, _) = server(&pair, is_implicit).await;
+        for version in [[3, 0], [3, 1], [3, 2], [3, 3]] {
+            let mut client = match is_implicit {
+                true => server.silent_client().await,
+                false => {
+                    let mut client = server.client().await;
+                    client.say("EHLO client.example", "250-").await;
+                    client.say("STARTTLS", "220 ").await;
+                    client
+                }
+            };
+            client.send(old_hello(version, &suites)).await;
+            let mut answer = Vec::new();
+            let _ = client.stream.read_to_end(&mut answer).await;
+            // A fatal alert and nothing else: no hello of a server.
+            assert_eq!((answer.len(), answer[0], answer[5]), (7, 21, 2), "{version:?} {}", answer.escape_ascii());
+        }
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn versions_of_today_are_spoken() {
+    let pair = tls::pair();
+    for (version, name) in [(&rustls::version::TLS12, "TLSv1.2"), (&rustls::version::TLS13, "TLSv1.3")] {
+        let (server, facts, _, _) = server(&pair, true).await;
+        let config = tls::client_of(&pair, &[version]);
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        let mut client = Client::new(TlsConnector::from(config).connect(tls::name(), stream).await.unwrap());
+        client.expect("220 ").await;
+        client.up_to_data("you@localhost").await;
+        let seen = facts.0.lock().unwrap().clone().unwrap();
+        assert_eq!(&*seen.version, name);
+        drop(client);
+        server.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn a_message_that_is_cut_off_under_tls_is_not_taken() {
     let pair = tls::pair();

@@ -168,18 +168,21 @@ impl fmt::Display for DeliveredTo<'_> {
     }
 }
 
-/// Takes the Return-Path fields out of a message that is delivered, so that the one of this delivery is the only one
-/// (RFC 5321 §4.4): a sender could otherwise choose where errors go.
+/// Takes the fields of one name out of a message.
 ///
-/// Delivered-To fields stay, below the one of this delivery: RFC 9228 §4 keeps them in order, and one with the same address
-/// is how a delivery agent that forwards notices a circle. As anybody can write them, nothing but that follows from them.
+/// Those of Return-Path go where a message is delivered, so that the one of this delivery is the only one (RFC 5321 §4.4): a
+/// sender could otherwise choose where errors go. Delivered-To fields stay, below the one of this delivery: RFC 9228 §4 keeps
+/// them in order, and one with the same address is how a delivery agent that forwards notices a circle. As anybody can write
+/// them, nothing but that follows from them.
+///
+/// Those of Bcc and Resent-Bcc go where a message is submitted (RFC 5322 §3.6.3): who stands there is meant to be known to nobody.
 ///
 /// It works on the pieces of a message as they come and keeps no more of it than a field name.
 ///
 /// ```
-/// use pillarbox_smtp::trace::StripReturnPath;
+/// use pillarbox_smtp::trace::StripField;
 ///
-/// let (mut strip, mut kept) = (StripReturnPath::new(), Vec::new());
+/// let (mut strip, mut kept) = (StripField::return_path(), Vec::new());
 /// for piece in [&b"Return-Pa"[..], b"th: <a@b.example>\r\n folded\r\nSubject: hi\r\n\r\nReturn-Path: text\r\n"] {
 ///     strip.write(piece, &mut |octets| kept.extend_from_slice(octets));
 /// }
@@ -187,7 +190,9 @@ impl fmt::Display for DeliveredTo<'_> {
 /// assert_eq!(kept, b"Subject: hi\r\n\r\nReturn-Path: text\r\n");
 /// ```
 #[derive(Clone, Debug)]
-pub struct StripReturnPath {
+pub struct StripField {
+    /// The name in small letters.
+    name: &'static [u8],
     state: Strip,
     /// What may be the beginning of a field that goes.
     held: [u8; HELD_MAX],
@@ -208,22 +213,33 @@ enum Strip {
     Body,
 }
 
-/// The field that goes.
-const NAME: &[u8] = b"return-path";
 /// The name, and white space and folds that old programs put before the colon (RFC 5322 §4.5.8). Where more of it stands
 /// there, the line goes without a look at the colon: only who wants to hide a field writes so.
 const HELD_MAX: usize = 32;
 
-impl Default for StripReturnPath {
-    fn default() -> Self {
-        StripReturnPath::new()
+impl StripField {
+    /// Return-Path goes. At the start of a message, as the others.
+    pub const fn return_path() -> Self {
+        StripField::named(b"return-path")
     }
-}
 
-impl StripReturnPath {
-    /// At the start of a message.
-    pub const fn new() -> Self {
-        StripReturnPath { state: Strip::LineStart { kept: true }, held: [0; HELD_MAX], held_len: 0 }
+    /// Bcc goes.
+    pub const fn bcc() -> Self {
+        StripField::named(b"bcc")
+    }
+
+    /// Resent-Bcc goes.
+    pub const fn resent_bcc() -> Self {
+        StripField::named(b"resent-bcc")
+    }
+
+    const fn named(name: &'static [u8]) -> Self {
+        StripField { name, state: Strip::LineStart { kept: true }, held: [0; HELD_MAX], held_len: 0 }
+    }
+
+    /// Whether the header has ended: from here on everything stays.
+    pub const fn is_done(&self) -> bool {
+        matches!(self.state, Strip::Body)
     }
 
     /// Takes the next piece of the message and gives what stays of it, in order, to `keep`.
@@ -265,13 +281,13 @@ impl StripReturnPath {
         if self.state == Strip::Name && self.held_len > 0 {
             keep(&self.held[..self.held_len]);
         }
-        *self = StripReturnPath::new();
+        *self = StripField::named(self.name);
     }
 
     /// One octet of what may be a name; gives what is left of the piece.
     fn name<'p>(&mut self, octet: u8, rest: &'p [u8], keep: &mut dyn FnMut(&[u8])) -> &'p [u8] {
         let held = &self.held[..self.held_len];
-        let is_whole = held.len() >= NAME.len();
+        let is_whole = held.len() >= self.name.len();
         let at_line_start = held.ends_with(b"\n");
         let goes_on = match octet {
             b':' if is_whole => {
@@ -281,7 +297,7 @@ impl StripReturnPath {
             b' ' | b'\t' => is_whole,
             // A line without a colon so far; the next may go on with it.
             b'\r' | b'\n' => is_whole && !at_line_start,
-            _ => NAME.get(held.len()) == Some(&octet.to_ascii_lowercase()),
+            _ => self.name.get(held.len()) == Some(&octet.to_ascii_lowercase()),
         };
         if !goes_on {
             if !held.is_empty() {

@@ -3,7 +3,7 @@
 use pillarbox_core::address::{ForwardPath, ReversePath};
 use pillarbox_core::{Random, SeededRandom, TlsFacts, WallTime};
 use pillarbox_smtp::command::MtPriority;
-use pillarbox_smtp::trace::{Received, ReturnPath, StripReturnPath};
+use pillarbox_smtp::trace::{Received, ReturnPath, StripField};
 
 /// A reader of the grammar: each method takes what it names off the front, or fails.
 struct Reader<'t>(&'t str);
@@ -330,7 +330,7 @@ fn return_path_quotes_again() {
 }
 
 fn strip(pieces: &[&[u8]]) -> Vec<u8> {
-    let (mut strip, mut kept) = (StripReturnPath::new(), Vec::new());
+    let (mut strip, mut kept) = (StripField::return_path(), Vec::new());
     for piece in pieces {
         strip.write(piece, &mut |octets| kept.extend_from_slice(octets));
     }

@@ -18,6 +18,8 @@ pub struct Show {
 
 /// How much of the name in a refused login is shown. Real names are shorter; a stranger's may be as long as a line.
 const NAME_MAX: usize = 64;
+/// Octets of early talk that are shown.
+const EARLY_MAX: usize = 100;
 
 impl Show {
     pub fn new(dialog: bool) -> Self {
@@ -109,6 +111,13 @@ impl Observer for Show {
 
     fn logged_in(&self, session: u64, user: &str) {
         self.print(session, format_args!("{} logged in", Escaped(user.as_bytes())));
+    }
+
+    // As postscreen says it, but for the port, which nobody is told of.
+    fn talked_early(&self, session: u64, octets: &[u8]) {
+        let ip = self.session(session).and_then(|(_, ip)| ip);
+        let shown = &octets[..octets.len().min(EARLY_MAX)];
+        self.print(session, format_args!("PREGREET {} from [{}]: {}", octets.len(), address(ip), Escaped(shown)));
     }
 
     // What we know comes before what the peer says, so that nobody puts another's address in its place.

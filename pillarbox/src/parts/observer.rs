@@ -19,6 +19,11 @@ pub trait Observer: Send + Sync {
     fn connected(&self, session: u64, service: &'static str, ip: Option<IpAddr>) {
         let _ = (session, service, ip);
     }
+    /// A client of SMTP or LMTP did not wait for the greeting. The octets, at most the first thousand or so, are the peer's:
+    /// escape them before they are shown.
+    fn talked_early(&self, session: u64, octets: &[u8]) {
+        let _ = (session, octets);
+    }
     /// A connection ended, and why.
     fn disconnected(&self, session: u64, reason: &str) {
         let _ = (session, reason);

@@ -69,6 +69,9 @@ pub struct PasswdFile {
     /// What the salts are made of that are not kept: of names that there are not, and of passwords in clear text. Nothing of
     /// the file: everybody may ask for salts, and could try passwords on what they are made of.
     salt_secret: Secret<Vec<u8>>,
+    /// What each check cost, for tests.
+    #[cfg(test)]
+    costs: Mutex<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -161,6 +164,8 @@ impl PasswdFile {
             source,
             state: Mutex::new(State { accounts: Arc::new(accounts), stamp, error: None }),
             checks: Arc::new(Semaphore::new(CHECKS_MAX)),
+            #[cfg(test)]
+            costs: Mutex::default(),
         }
     }
 
@@ -229,6 +234,8 @@ impl PasswdFile {
         let may_pass = known.is_some() && !attempt.acts_for_another();
         // A stranger must not learn by the clock which accounts there are.
         let Some(hash) = known.or_else(|| accounts.decoy.clone()) else { return LoginOutcome::Refused };
+        #[cfg(test)]
+        self.costs.lock().unwrap().push(hash.cost().to_owned());
         match (self.compute(move || check(&hash)).await, account) {
             (Ok(true), Some(account)) if may_pass => LoginOutcome::Accepted(Identity::new(account.name.clone())),
             (Ok(_), _) => LoginOutcome::Refused,

@@ -47,6 +47,48 @@ async fn nobody_acts_for_another() {
 }
 
 #[tokio::test]
+async fn names_that_there_are_not_cost_the_same_work() {
+    for hash in [SHA512, SHA512_ROUNDS, BCRYPT, "{PLAIN}secret", SCRAM_256] {
+        let file = PasswdFile::parse(&format!("joe:{hash}\nann:{hash}\nlocked:\n")).unwrap();
+        for name in ["joe", "ann", "nobody", "locked"] {
+            assert_eq!(login(&file, name, "wrong").await, LoginOutcome::Refused, "{hash} {name}");
+        }
+        // One check each, by the same scheme with as many rounds.
+        let costs = file.costs.lock().unwrap();
+        assert!(costs.len() == 4 && costs.iter().all(|cost| *cost == costs[0]), "{hash}: {costs:?}");
+    }
+}
+
+#[tokio::test]
+async fn names_that_mean_something_elsewhere_mean_nothing_here() {
+    let file = PasswdFile::parse("joe@example.org:{PLAIN}secret\n%u:{PLAIN}secret\n").unwrap();
+    assert_eq!(login(&file, "joe@example.org", "secret").await, accepted("joe@example.org"));
+    for name in [
+        "joe@example.org' OR '1'='1",
+        "joe@example.org\"",
+        "*",
+        "joe*",
+        "*)(uid=*",
+        "joe@example.org\0",
+        "joe@example.org\0x",
+        "%{user}",
+        "%{auth_user}",
+        "\\joe@example.org",
+        "joe@example.org\\",
+        "../joe@example.org",
+        "joe@example.org:{PLAIN}secret",
+        "joe@example.org ",
+        " joe@example.org",
+        "joe@example.org\n",
+        "joe@example.or\u{261}",
+        "",
+    ] {
+        assert_eq!(login(&file, name, "secret").await, LoginOutcome::Refused, "{name:?}");
+        assert_eq!(file.knows(name).await, Some(false), "{name:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_nobodys_password() {
     let file = PasswdFile::parse("joe:{PLAIN}x\n").unwrap();
     // Whatever stands in it: nothing here looks.

@@ -7,6 +7,7 @@ use pillarbox_core::header::{HeaderLimits, HeaderScanner};
 use pillarbox_core::{Reply, WallTime};
 use pillarbox_smtp::command::MtPriority;
 use pillarbox_smtp::server::{Answer, Mail, Rcpt};
+use pillarbox_smtp::trace::StripField;
 use tokio::task::JoinHandle;
 
 use super::session::local_error;
@@ -24,6 +25,8 @@ pub(super) struct Transaction {
     /// Octets of the message that came so far.
     size: u64,
     incoming: Option<Box<dyn IncomingMessage>>,
+    /// What of a message that is submitted goes no further, up to the end of its header.
+    blind: Option<[StripField; 2]>,
     /// The header, while the policy waits for it.
     header: Option<Header>,
     /// What the sink said, one for each recipient, once it was asked.
@@ -31,9 +34,21 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    pub(super) fn new(id: String, mail: Mail<'static>, arrived: WallTime) -> Self {
+    pub(super) fn new(id: String, mail: Mail<'static>, arrived: WallTime, submission: bool) -> Self {
         let (recipients, notices) = (Vec::new(), Vec::new());
-        Transaction { id, recipients, mail, arrived, notices, size: 0, incoming: None, header: None, outcomes: None }
+        let blind = submission.then_some([StripField::bcc(), StripField::resent_bcc()]);
+        Transaction {
+            id,
+            recipients,
+            mail,
+            arrived,
+            notices,
+            size: 0,
+            incoming: None,
+            blind,
+            header: None,
+            outcomes: None,
+        }
     }
 
     /// The priority that MAIL asked for.
@@ -93,12 +108,35 @@ impl Transaction {
             let _ = scanner.feed(octets);
             collected.extend_from_slice(&octets[..scanner.size() - before]);
         }
+        match &mut self.blind {
+            None => self.hand_on(octets).await,
+            Some([bcc, resent_bcc]) => {
+                let mut kept = Vec::with_capacity(octets.len());
+                bcc.write(octets, &mut |octets| resent_bcc.write(octets, &mut |octets| kept.extend_from_slice(octets)));
+                if resent_bcc.is_done() {
+                    self.blind = None;
+                }
+                self.hand_on(&kept).await
+            }
+        }
+    }
+
+    async fn hand_on(&mut self, octets: &[u8]) -> Result<(), SinkError> {
         let Some(incoming) = &mut self.incoming else { return Ok(()) };
         let written = incoming.write(octets).await;
         if written.is_err() {
             self.incoming = None;
         }
         written
+    }
+
+    /// A message whose header has no end: what was held back of it.
+    pub(super) async fn end(&mut self) -> Result<(), SinkError> {
+        let Some([mut bcc, mut resent_bcc]) = self.blind.take() else { return Ok(()) };
+        let mut kept = Vec::new();
+        bcc.finish(&mut |octets| resent_bcc.write(octets, &mut |octets| kept.extend_from_slice(octets)));
+        resent_bcc.finish(&mut |octets| kept.extend_from_slice(octets));
+        self.hand_on(&kept).await
     }
 
     /// Commits the message if that was not done yet, and says what the client hears: about one recipient (LMTP), or about

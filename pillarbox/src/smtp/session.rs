@@ -103,6 +103,9 @@ pub(super) async fn start(
         wait => early_talk(&mut *transport, &**clock, wait).await,
     };
     peer.early_talk = early.unread().len();
+    if peer.early_talk > 0 {
+        shared.parts.observer.talked_early(number, early.unread());
+    }
     let facts = Session {
         number,
         service: shared.service,
@@ -297,7 +300,7 @@ impl Connection {
                 if verdict == Verdict::Accept {
                     let arrived = parts.clock.wall();
                     let id = shared.ids.next(arrived.unix_seconds());
-                    self.transaction = Some(Transaction::new(id, mail, arrived));
+                    self.transaction = Some(Transaction::new(id, mail, arrived, shared.config.submission));
                 }
                 self.verdict(&what, verdict)
             }
@@ -331,7 +334,11 @@ impl Connection {
                 match judged {
                     Some(Answer::Refuse(reply)) => transaction.refuse(&reply),
                     Some(hangup) => return hangup,
-                    None => {}
+                    None => {
+                        if let Err(error) = transaction.end().await {
+                            transaction.refuse(&error.reply);
+                        }
+                    }
                 }
                 let outcome = transaction.outcome(parts, self.facts.number, recipient);
                 let answer = self.wire.answer(Box::pin(outcome)).await;

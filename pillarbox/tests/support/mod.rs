@@ -132,6 +132,9 @@ impl Observer for Log {
     fn connected(&self, _: u64, service: &'static str, ip: Option<std::net::IpAddr>) {
         self.add(format!("connected {service} {ip:?}"));
     }
+    fn talked_early(&self, _: u64, octets: &[u8]) {
+        self.add(format!("talked early {}", octets.escape_ascii()));
+    }
     fn disconnected(&self, _: u64, reason: &str) {
         self.add(format!("disconnected {reason}"));
     }

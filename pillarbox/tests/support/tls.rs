@@ -9,6 +9,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 pub struct Pair {
     pub server: Arc<ServerConfig>,
     pub client: Arc<ClientConfig>,
+    roots: RootCertStore,
 }
 
 pub fn pair() -> Pair {
@@ -19,8 +20,15 @@ pub fn pair() -> Pair {
         ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(certificate).unwrap();
-    let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    Pair { server: Arc::new(server), client: Arc::new(client) }
+    let client = ClientConfig::builder().with_root_certificates(roots.clone()).with_no_client_auth();
+    Pair { server: Arc::new(server), client: Arc::new(client), roots }
+}
+
+/// A client of these versions of TLS only.
+#[allow(dead_code, reason = "not every test file has a use for it")]
+pub fn client_of(pair: &Pair, versions: &[&'static rustls::SupportedProtocolVersion]) -> Arc<ClientConfig> {
+    let builder = ClientConfig::builder_with_protocol_versions(versions);
+    Arc::new(builder.with_root_certificates(pair.roots.clone()).with_no_client_auth())
 }
 
 pub fn name() -> ServerName<'static> {

@@ -295,7 +295,7 @@ impl ServerSession {
 pub(super) enum Decision<'b> {
     Ask(Question, Event<'b>),
     Reply(Reply),
-    Exchange(Progress, Login),
+    Exchange(Progress, Box<Login>),
     /// What was said is told, and needs no answer.
     Tell(Event<'b>),
     /// The last reply.

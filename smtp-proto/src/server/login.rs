@@ -1,6 +1,7 @@
 //! A SASL exchange (RFC 4954): its lines, its questions, and how it ends.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 
 use pillarbox_core::Reply;
 use pillarbox_core::sasl::{
@@ -43,7 +44,7 @@ impl ServerSession {
         let initial = initial.map(|text| decode_initial_response(text.expose().as_bytes())).transpose();
         let initial = initial.map_err(SaslError::reply)?;
         let progress = exchange.start(initial.as_deref());
-        Ok(Decision::Exchange(progress, Login { mechanism, exchange, refusal: None }))
+        Ok(Decision::Exchange(progress, Box::new(Login { mechanism, exchange, refusal: None })))
     }
 
     /// How much of a refused line may be shown in a log. A client that does not look at replies sends its name and its password
@@ -58,7 +59,7 @@ impl ServerSession {
         let State::Login(mut login) = core::mem::replace(&mut self.state, State::Ready) else {
             unreachable!("called in that state only")
         };
-        if let Some(reply) = login.refusal {
+        if let Some(reply) = login.refusal.take() {
             // RFC 7628 §3.2.3: whatever was answered, and if it is `*`.
             self.write_refusal(reply);
             return None;
@@ -71,7 +72,7 @@ impl ServerSession {
     }
 
     /// What an exchange came to.
-    pub(super) fn progress<'b>(&mut self, progress: Progress, login: Login) -> Next<'b> {
+    pub(super) fn progress<'b>(&mut self, progress: Progress, login: Box<Login>) -> Next<'b> {
         let mechanism = login.mechanism.clone();
         match progress {
             Progress::Challenge(challenge) => {
@@ -92,7 +93,7 @@ impl ServerSession {
         }
     }
 
-    fn challenge(&mut self, challenge: &[u8], login: Login) {
+    fn challenge(&mut self, challenge: &[u8], login: Box<Login>) {
         self.state = State::Login(login);
         self.write_challenge(&encode(challenge));
     }
@@ -103,12 +104,12 @@ impl ServerSession {
         let mut exchange = ServerExchange::cram_md5(challenge);
         // The challenge is told from here on.
         let _ = exchange.start(None);
-        self.state = State::Login(Login { mechanism: Mechanism::CramMd5, exchange, refusal: None });
+        self.state = State::Login(Box::new(Login { mechanism: Mechanism::CramMd5, exchange, refusal: None }));
         self.write_challenge(&encoded);
     }
 
     /// The keys that were asked for.
-    pub(super) fn keys(&mut self, mut login: Login, answer: ScramAnswer) {
+    pub(super) fn keys(&mut self, mut login: Box<Login>, answer: ScramAnswer) {
         match login.exchange.keys(answer) {
             Progress::Challenge(challenge) => self.challenge(&challenge, login),
             Progress::Failed(error) => self.write_refusal(error.reply()),
@@ -122,7 +123,7 @@ impl ServerSession {
     }
 
     /// The credentials are no good, or the proof was wrong.
-    pub(super) fn login_refused(&mut self, login: Option<Login>, reply: Reply) {
+    pub(super) fn login_refused(&mut self, login: Option<Box<Login>>, reply: Reply) {
         if reply.is_permanent() {
             self.counts.logins = self.counts.logins.saturating_add(1);
             if self.counts.logins >= self.config.limits.logins_max {
@@ -130,10 +131,11 @@ impl ServerSession {
                 let goodbye = replies::too_many_logins(&self.config);
                 return self.close(CloseReason::TooManyErrors, Some(&goodbye));
             }
-            if let Some(Login { mechanism, exchange, .. }) = login
-                && let Some(challenge) = exchange.clone().refuse()
+            if let Some(mut login) = login
+                && let Some(challenge) = login.exchange.clone().refuse()
             {
-                return self.challenge(challenge, Login { mechanism, exchange, refusal: Some(reply) });
+                login.refusal = Some(reply);
+                return self.challenge(challenge, login);
             }
         }
         self.write_refusal(reply);

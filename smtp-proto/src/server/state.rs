@@ -19,8 +19,8 @@ pub(super) enum State {
     TurnedAway,
     /// Commands are read, and no transaction is open.
     Ready,
-    /// Lines are responses of a SASL exchange.
-    Login(Login),
+    /// Lines are responses of a SASL exchange, which is large and seldom there.
+    Login(Box<Login>),
     /// MAIL was accepted, and so many recipients.
     Transaction { recipients: usize },
     /// The message arrives: what stands behind DATA, or a chunk of it.
@@ -46,9 +46,9 @@ pub(super) enum Question {
     Connect,
     Hello(Hello<'static>),
     StartTls,
-    ScramKeys(Login),
+    ScramKeys(Box<Login>),
     CramChallenge,
-    Login(Login),
+    Login(Box<Login>),
     WrongProof,
     Mail(Kind),
     /// The domain of the recipient, if it is one more.

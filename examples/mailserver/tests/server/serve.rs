@@ -173,6 +173,25 @@ fn wrong_logins_are_refused_alike() {
     client.expect("RCPT TO:<you@elsewhere.example>", "550 5.7.1 ");
 }
 
+#[test]
+fn what_tells_too_much_or_too_little_is_no_way_to_log_in() {
+    let site = Site::new("");
+    let server = Server::serve(&site.config(), site.listeners());
+    let mut client = Client::over_tls(&server.address("submission, TLS"));
+    let offers = client.hello();
+    let offered = offers.lines().find_map(|line| line[4..].strip_prefix("AUTH ")).expect("users log in here");
+    let expected = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN"];
+    assert!(offered.split(' ').all(|mechanism| expected.contains(&mechanism)), "{offered}");
+    for mechanism in ["NTLM", "CRAM-MD5", "DIGEST-MD5", "ANONYMOUS", "GSSAPI", "SPA"] {
+        client.expect(&format!("AUTH {mechanism}"), "504 5.5.4 ");
+    }
+    // Without TLS nobody is asked for a password, and where mail comes from strangers nobody at all.
+    for listener in ["submission, STARTTLS", "smtp, STARTTLS"] {
+        let offers = Client::to(&server.address(listener)).hello();
+        assert!(!offers.contains("AUTH"), "{listener}: {offers}");
+    }
+}
+
 /// ACL-04
 #[test]
 fn strangers_cannot_relay() {
