@@ -81,6 +81,7 @@
 //! | what | value | where |
 //! |---|---|---|
 //! | connections in all, from one address (IPv6: from one /64) | 10,000, 50 | [`PeerLimits`] |
+//! | connections that nobody has logged in to, over all servers with the same parts | 1,000 | [`parts::UnauthenticatedLimit`] |
 //! | a TLS handshake | 30 s | |
 //! | connections from one address within a minute | 300 | [`PeerLimits`] |
 //! | the PROXY header of a load balancer | 3 s, 536 octets | `mailcore::proxy` |
