@@ -103,9 +103,12 @@ fn look(disk: &SimulatedFs, ledger: &Ledger, cut: u64, seed: u64, told: &mut Vec
         );
     }
     messages(ledger, cut, &all)?;
+    let mut latest = BTreeMap::new();
     for told in ledger.uids.until(cut).chain(told.iter().map(|(_, told)| told)) {
         is_kept(told, &all)?;
+        latest.insert((told.validity, &told.marker), told.uid);
     }
+    is_there(ledger, cut, &latest, &all)?;
     numbers(ledger, cut, &all)?;
     for shown in all.values() {
         for (uid, text, _) in &shown.messages {
@@ -171,8 +174,29 @@ fn is_kept(ToldUid { validity, uid, marker }: &ToldUid, all: &BTreeMap<String, S
             return Err(format!("{mailbox}: UIDNEXT {} although {uid} was given", shown.uid_next));
         }
         for (now, text, _) in &shown.messages {
-            if (now == uid) != (marker_of(text) == marker) && marker != USED {
+            if now == uid && marker_of(text) != marker {
                 return Err(format!("{mailbox}: {now} names {}, and {uid} named {marker}", marker_of(text)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A message that nobody touched has the UID that was told last.
+fn is_there(
+    ledger: &Ledger,
+    cut: u64,
+    latest: &BTreeMap<(u32, &String), u32>,
+    all: &BTreeMap<String, Shown>,
+) -> Verdict {
+    for (mailbox, shown) in all {
+        for (now, text, _) in &shown.messages {
+            let marker = marker_of(text).to_owned();
+            let untouched = ledger.messages.get(&marker).and_then(|(_, history)| history.at(cut));
+            if untouched.is_some_and(|possible| possible.iter().all(|places| places.contains_key(mailbox)))
+                && let Some(told) = latest.get(&(shown.validity, &marker)).filter(|told| *told != now)
+            {
+                return Err(format!("{mailbox}: {marker} is {now}, and was {told}"));
             }
         }
     }
