@@ -135,6 +135,10 @@ fn a_lost_list_gets_a_greater_uidvalidity() {
         }
         let changes = mailbox.refresh().unwrap();
         assert!(changes.reset, "{content:?}");
+        if let Some(bytes) = content {
+            let kept = fs::read(bench.path("m/dovecot-uidlist.damaged")).unwrap();
+            assert_eq!(kept, bytes, "nothing is deleted that somebody may want to look at");
+        }
         assert_eq!(changes.added, [uid(1), uid(2)]);
         assert!(mailbox.uid_validity() > last, "{content:?}");
         last = mailbox.uid_validity();
