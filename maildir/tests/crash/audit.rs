@@ -211,10 +211,9 @@ fn numbers(ledger: &Ledger, cut: u64, all: &BTreeMap<String, Shown>) -> Verdict 
         }
     }
     for (validity, uid_next) in ledger.uid_nexts.until(cut) {
-        if let Some((mailbox, shown)) = all.iter().find(|(_, shown)| shown.validity == *validity) {
-            if shown.uid_next < *uid_next {
-                return Err(format!("{mailbox}: UIDNEXT {} after {uid_next}", shown.uid_next));
-            }
+        let fallen = |(_, shown): &(&String, &Shown)| shown.validity == *validity && shown.uid_next < *uid_next;
+        if let Some((mailbox, shown)) = all.iter().find(fallen) {
+            return Err(format!("{mailbox}: UIDNEXT {} after {uid_next}", shown.uid_next));
         }
     }
     let validities: BTreeSet<u32> = all.values().map(|shown| shown.validity).collect();

@@ -6,6 +6,8 @@
 //!
 //! `CRASH_STATES=1000000 cargo test --release -p pillarbox-maildir --test crash` looks at more disks of the mixture.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)] // How many disks, and how far a long run is.
+
 mod audit;
 mod ledger;
 mod mixture;
