@@ -162,6 +162,12 @@ impl Maildir {
         if store.fs().metadata(&path.join("cur")).if_found()?.is_none_or(|metadata| metadata.kind != Kind::Directory) {
             return Err(MaildirError::NoSuchMailbox(path.display().to_string()));
         }
+        // A power cut while it was made may have left one without the other, and so does who restores a backup of files alone.
+        for name in ["tmp", "new"] {
+            if store.fs().metadata(&path.join(name)).if_found()?.is_none() {
+                Self::make_dirs(store, &path)?;
+            }
+        }
         let folder = store.folder(&path);
         Ok(Maildir { store: store.clone(), path, account, folder })
     }
@@ -358,8 +364,7 @@ impl Locked<'_> {
                 Ok((validity, uids))
             }
             Err(error) => {
-                let first = uids[0];
-                known.value.retain(|uid, _| uid < first);
+                known.value.withdraw(uids[0]);
                 self.state.doubtful = Some(known.stamp.id);
                 self.state.uids = Some(known);
                 Err(error.into())
@@ -401,7 +406,7 @@ impl Locked<'_> {
 
     fn write_uids(&mut self, mut list: UidList) -> Result<()> {
         self.state.uids = None;
-        list.torn = false;
+        list.is_durable();
         let bytes = list.encode();
         let metadata = self.replace("dovecot-uidlist.tmp", "dovecot-uidlist", &bytes)?;
         self.state.uids = Some(Known { value: list, stamp: metadata.into(), last_line: last_line(&bytes) });

@@ -25,6 +25,8 @@ pub(crate) struct UidList {
     by_base: HashMap<Base, Uid>,
     /// The last line has no end: it was cut by a crash, so nothing may be appended to the file.
     pub(crate) torn: bool,
+    /// From here on UIDs were given whose lines may not be on the disk: nobody may hear of them, and they are not given again.
+    withdrawn: Option<Uid>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +53,7 @@ impl UidList {
             lines: BTreeMap::new(),
             by_base: HashMap::new(),
             torn: false,
+            withdrawn: None,
         }
     }
 
@@ -106,9 +109,22 @@ impl UidList {
         self.by_base.get(base).copied()
     }
 
-    /// The UID that the next message gets; `u32::MAX` also when none is left.
+    /// The UID that the next message gets at least, as far as that is sure to be so after a crash; `u32::MAX` also when none is
+    /// left.
     pub(crate) fn uid_next(&self) -> u32 {
-        u32::try_from(self.next).unwrap_or(u32::MAX)
+        self.withdrawn.map_or(u32::try_from(self.next).unwrap_or(u32::MAX), Uid::get)
+    }
+
+    /// Takes back the UIDs from `first` on, whose lines could not be made durable.
+    pub(crate) fn withdraw(&mut self, first: Uid) {
+        self.retain(|uid, _| uid < first);
+        self.withdrawn = Some(self.withdrawn.map_or(first, |earlier| earlier.min(first)));
+    }
+
+    /// The list is on the disk as it is.
+    pub(crate) fn is_durable(&mut self) {
+        self.torn = false;
+        self.withdrawn = None;
     }
 
     /// The messages that have a UID from `uid` on.
@@ -158,7 +174,15 @@ impl UidList {
         }
         let validity = validity.filter(|n| *n > 0)?;
         let next = u64::from(next.filter(|n| *n > 0)?);
-        Some(UidList { validity, next, header_rest, lines: BTreeMap::new(), by_base: HashMap::new(), torn: false })
+        Some(UidList {
+            validity,
+            next,
+            header_rest,
+            lines: BTreeMap::new(),
+            by_base: HashMap::new(),
+            torn: false,
+            withdrawn: None,
+        })
     }
 
     fn parse_line(&mut self, line: &[u8]) -> Option<()> {
@@ -266,7 +290,7 @@ mod tests {
                 .prop_map(String::into_bytes),
         ]) {
             if let Ok(mut list) = UidList::parse(&bytes) {
-                list.torn = false;
+                list.is_durable();
                 prop_assert_eq!(UidList::parse(&list.encode()), Ok(list));
             }
         }

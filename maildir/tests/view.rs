@@ -5,12 +5,13 @@ mod support;
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use pillarbox_fs::RealFs;
 use pillarbox_maildir::{
-    Access, FlagChange, Flags, Mailbox, MailboxName, Maildir, MaildirError, Options, Store, Tree, Uid,
+    Access, Clock, FlagChange, Flags, Mailbox, MailboxName, Maildir, MaildirError, Options, Store, Tree, Uid,
 };
 use support::{Bench, deliver, files, prepare, text, uids};
 
@@ -110,6 +111,53 @@ fn leftovers_in_tmp_go_when_they_are_old() {
     assert_eq!(mailbox.messages().count(), 0);
 }
 
+#[test]
+fn a_flag_that_another_program_sets_at_the_same_time_stays() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    deliver(&folder, "a\r\n").unwrap();
+    let mut ours = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    let theirs = Maildir::open(&bench.other_process(), folder.path()).unwrap();
+    let mut theirs = Mailbox::open(&theirs, Access::ReadWrite).unwrap();
+    theirs.set_flags(&[uid(1)], FlagChange::Add, Flags::SEEN).unwrap();
+    assert_eq!(ours.set_flags(&[uid(1)], FlagChange::Add, Flags::FLAGGED).unwrap(), [uid(1)]);
+    theirs.refresh().unwrap();
+    for mailbox in [&ours, &theirs] {
+        assert_eq!(mailbox.message(uid(1)).unwrap().flags, Flags::SEEN | Flags::FLAGGED);
+    }
+}
+
+/// A clock that lets another program work while we wait.
+struct Meanwhile<F>(F);
+
+impl<F: Fn() + Send + Sync> Clock for Meanwhile<F> {
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn sleep(&self, _: Duration) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn a_letter_that_another_program_gave_away_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_path_buf();
+    let mut options = Options::from_system();
+    options.clock = Arc::new(Meanwhile(move || {
+        fs::write(path.join("dovecot-keywords"), "0 mine\n1 theirs\n").unwrap();
+        fs::remove_file(path.join("dovecot-uidlist.lock")).unwrap();
+    }));
+    let folder = Maildir::create(&Store::new(RealFs, options), dir.path()).unwrap();
+    assert_eq!(folder.keyword_flags(&["mine"]).unwrap().0, Flags::keyword(0).unwrap());
+    // They hold the lock when we come.
+    fs::write(dir.path().join("dovecot-uidlist.lock"), "").unwrap();
+    assert_eq!(folder.keyword_flags(&["ours"]).unwrap().0, Flags::keyword(2).unwrap());
+    let keywords: Vec<_> = folder.keywords().unwrap().iter().map(|(n, name)| format!("{n} {name}")).collect();
+    assert_eq!(keywords, ["0 mine", "1 theirs", "2 ours"]);
+}
+
 // MDR-05, MDR-06
 #[test]
 fn a_lost_list_gets_a_greater_uidvalidity() {
@@ -135,6 +183,10 @@ fn a_lost_list_gets_a_greater_uidvalidity() {
         }
         let changes = mailbox.refresh().unwrap();
         assert!(changes.reset, "{content:?}");
+        if let Some(bytes) = content {
+            let kept = fs::read(bench.path("m/dovecot-uidlist.damaged")).unwrap();
+            assert_eq!(kept, bytes, "nothing is deleted that somebody may want to look at");
+        }
         assert_eq!(changes.added, [uid(1), uid(2)]);
         assert!(mailbox.uid_validity() > last, "{content:?}");
         last = mailbox.uid_validity();

@@ -5,6 +5,7 @@ mod file;
 mod fs;
 mod group;
 mod real;
+mod simulated;
 pub mod testing;
 
 pub use error::{ErrorKind, FsError, Op, Result};
@@ -12,3 +13,4 @@ pub use file::{File, RawFile};
 pub use fs::{Entry, Fs, Kind, Metadata, Space};
 pub use group::GroupSync;
 pub use real::RealFs;
+pub use simulated::{Crash, Images, SimulatedFs};

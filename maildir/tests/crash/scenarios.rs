@@ -1,0 +1,236 @@
+//! One kind of work each, with a power cut after every change.
+
+use std::collections::BTreeSet;
+
+use pillarbox_maildir::{Access, FlagChange, Flags, Mailbox};
+
+use crate::audit::{Budget, audit};
+use crate::world::World;
+
+/// Runs the audit, and shows how many disks were looked at.
+fn check(scenario: &str, world: &World, least: usize) {
+    let disks = audit(scenario, world, Budget::default());
+    println!("{scenario}: {disks} disks");
+    assert!(disks >= least, "{scenario}: only {disks} disks");
+}
+
+// MDR-02, MDR-03
+#[test]
+fn deliver() {
+    let mut world = World::new();
+    world.deliver(&["INBOX"], 3);
+    world.deliver(&["INBOX"], 120);
+    world.deliver(&["INBOX"], 0);
+    check("deliver", &world, 300);
+}
+
+#[test]
+fn deliver_to_several() {
+    let mut world = World::new();
+    world.create("a", &[]);
+    world.create("b", &[]);
+    world.now_it_begins();
+    world.deliver(&["INBOX", "a", "b"], 3);
+    check("deliver to several", &world, 500);
+}
+
+// MDR-04
+#[test]
+fn append_with_flags() {
+    let mut world = World::new();
+    world.append("INBOX", Flags::NONE, &[], 1);
+    world.append("INBOX", Flags::SEEN | Flags::FLAGGED, &["work"], 2);
+    world.append("INBOX", Flags::NONE, &["home", "work"], 1);
+    check("append with flags", &world, 1000);
+}
+
+// MDR-07
+#[test]
+fn store_flags() {
+    let mut world = World::new();
+    for _ in 0..3 {
+        world.deliver(&["INBOX"], 1);
+    }
+    world.select("INBOX");
+    world.now_it_begins();
+    world.store_flags("INBOX", &[0, 1, 2], FlagChange::Add, Flags::SEEN, &["one", "two"]);
+    world.store_flags("INBOX", &[1], FlagChange::Remove, Flags::SEEN, &["one"]);
+    world.store_flags("INBOX", &[0, 2], FlagChange::Replace, Flags::FLAGGED, &["three"]);
+    check("store flags", &world, 1000);
+}
+
+// MDR-13
+#[test]
+fn copy() {
+    let mut world = World::new();
+    world.create("a", &[]);
+    world.append("INBOX", Flags::SEEN, &["word"], 3);
+    world.now_it_begins();
+    world.copy("INBOX", &[0, 1, 2], "a", false);
+    check("copy", &world, 1000);
+}
+
+// MDR-13
+#[test]
+fn move_messages() {
+    let mut world = World::new();
+    world.create("a", &[]);
+    world.append("INBOX", Flags::SEEN, &["word"], 3);
+    world.now_it_begins();
+    world.copy("INBOX", &[0, 2], "a", true);
+    check("move", &world, 1000);
+}
+
+// MDR-08
+#[test]
+fn expunge() {
+    let mut world = World::new();
+    for _ in 0..4 {
+        world.deliver(&["INBOX"], 1);
+    }
+    world.now_it_begins();
+    world.expunge("INBOX", &[0, 2, 3]);
+    world.deliver(&["INBOX"], 1);
+    world.select("INBOX");
+    check("expunge", &world, 1000);
+}
+
+#[test]
+fn create() {
+    let mut world = World::new();
+    world.create("a", &[]);
+    world.create("a/b", &["\\Sent"]);
+    world.deliver(&["a/b"], 1);
+    world.append("a", Flags::NONE, &[], 1);
+    check("create", &world, 500);
+}
+
+// MDR-14
+#[test]
+fn rename() {
+    let mut world = World::new();
+    for mailbox in ["a", "a/b", "c"] {
+        world.create(mailbox, &[]);
+        world.append(mailbox, Flags::SEEN, &["word"], 1);
+    }
+    world.now_it_begins();
+    world.rename("a", "d");
+    world.deliver(&["d/b"], 1);
+    world.append("d", Flags::NONE, &[], 1);
+    check("rename", &world, 200);
+}
+
+// MDR-14
+#[test]
+fn rename_inbox() {
+    let mut world = World::new();
+    world.append("INBOX", Flags::SEEN, &["word"], 2);
+    world.now_it_begins();
+    world.rename_inbox("old");
+    world.deliver(&["INBOX"], 1);
+    check("rename INBOX", &world, 1000);
+}
+
+#[test]
+fn delete() {
+    let mut world = World::new();
+    world.create("a", &[]);
+    world.create("a/b", &[]);
+    world.append("a", Flags::SEEN, &["word"], 2);
+    world.append("a/b", Flags::SEEN, &["word"], 1);
+    world.now_it_begins();
+    world.delete("a");
+    world.create("a", &[]);
+    world.append("a", Flags::NONE, &["word"], 1);
+    check("delete", &world, 1000);
+}
+
+#[test]
+fn subscribe() {
+    let mut world = World::new();
+    world.subscribe("INBOX", true);
+    world.subscribe("a/b", true);
+    world.subscribe("INBOX", false);
+    check("subscribe", &world, 20);
+}
+
+/// What came while nobody looked gets its numbers.
+#[test]
+fn the_first_look() {
+    let mut world = World::new();
+    for n in 0..4 {
+        world.deliver(&["INBOX"], n);
+    }
+    world.now_it_begins();
+    world.select("INBOX");
+    world.deliver(&["INBOX"], 1);
+    world.select("INBOX");
+    check("the first look", &world, 1000);
+}
+
+/// A list of which most is dead is written anew.
+#[test]
+fn compaction() {
+    let mut world = World::new();
+    for _ in 0..3 {
+        world.append("INBOX", Flags::NONE, &[], 40);
+    }
+    world.expunge("INBOX", &(2..120).collect::<Vec<_>>());
+    world.deliver(&["INBOX"], 1);
+    world.now_it_begins();
+    world.select("INBOX");
+    let list = world.fs.dump().lines().filter(|line| line.contains("dovecot-uidlist")).collect::<String>();
+    assert!(list.matches(" :").count() < 10, "it was written anew: {list}");
+    world.deliver(&["INBOX"], 1);
+    world.select("INBOX");
+    check("compaction", &world, 200);
+}
+
+/// A reader takes messages out of `new/` while they are delivered.
+// MDR-12
+#[test]
+fn a_reader_between_rename_and_sync() {
+    let mut world = World::new();
+    world.deliver(&["INBOX"], 1);
+    let folder = world.folder("INBOX");
+    let reader = std::thread::spawn(move || {
+        let mut open = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+        for _ in 0..30 {
+            open.refresh().unwrap();
+            std::thread::yield_now();
+        }
+    });
+    for _ in 0..6 {
+        world.deliver(&["INBOX"], 1);
+    }
+    reader.join().unwrap();
+    check("a reader between rename and sync", &world, 1000);
+}
+
+/// Each change fails once, having happened or not; then the power fails.
+// DSK-05
+#[test]
+fn after_an_error() {
+    let mut disks = 0;
+    let mut faults = BTreeSet::new();
+    for carried_out in [false, true] {
+        for n in 0.. {
+            let mut world = World::new();
+            world.create("a", &[]);
+            world.append("INBOX", Flags::SEEN, &[], 1);
+            world.now_it_begins();
+            world.fs.fail_at(n, nix::errno::Errno::EIO as i32, carried_out);
+            world.append("INBOX", Flags::SEEN, &["word"], 1);
+            let _ = world.select("INBOX");
+            world.deliver(&["INBOX", "a"], 1);
+            if world.fs.heal() {
+                break;
+            }
+            faults.insert((n, carried_out));
+            let budget = Budget { per_cut: 6, again_every: 101, ..Budget::default() };
+            disks += audit(&format!("error at change {n}, carried out: {carried_out}"), &world, budget);
+        }
+    }
+    println!("after an error: {} errors, {disks} disks", faults.len());
+    assert!(faults.len() > 60 && disks > 5000, "{} errors, {disks} disks", faults.len());
+}
