@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use pillarbox_core::dns::{DnsAnswer, DnsOutcome, Name, Question, QuestionId, RecordKind};
+use pillarbox_core::dns::{self, DnsAnswer, DnsOutcome, Name, Question, QuestionId, RecordKind};
 
 use super::{Finding, Record, RecordError};
 
@@ -103,7 +103,7 @@ impl Lookups {
         entry.answer = Some(match entry.kind {
             RecordKind::Txt => Answer::Record(read_record(answer)),
             _ => Answer::Existence(match answer.outcome {
-                DnsOutcome::Found { .. } | DnsOutcome::NoData => Existence::Exists,
+                DnsOutcome::Found(_) | DnsOutcome::NoData => Existence::Exists,
                 DnsOutcome::NoSuchName => Existence::Missing,
                 _ => Existence::TryLater,
             }),
@@ -133,12 +133,12 @@ impl Lookups {
 /// RFC 9989 §4.10, steps 2 and 6.
 fn read_record(answer: &DnsAnswer) -> Finding {
     match answer.outcome {
-        DnsOutcome::Found { .. } => {}
+        DnsOutcome::Found(_) => {}
         DnsOutcome::NoData | DnsOutcome::NoSuchName => return Finding::Nothing,
         _ => return Finding::TryLater,
     }
-    let texts = answer.records().filter_map(|record| record.joined_txt());
-    let mut records = texts.map(|text| Record::parse(&text)).filter(|record| *record != Err(RecordError::NotDmarc));
+    let texts = answer.records().filter_map(dns::Record::text);
+    let mut records = texts.map(Record::parse).filter(|record| *record != Err(RecordError::NotDmarc));
     match (records.next(), records.next()) {
         (None, _) => Finding::Nothing,
         (Some(Ok(record)), None) => Finding::Record(record),
