@@ -1,5 +1,6 @@
 //! What was asked and what is known, whatever the order of the answers.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use pillarbox_core::dns::{self, DnsAnswer, DnsOutcome, Name, Question, QuestionId, RecordKind};
@@ -141,7 +142,7 @@ fn read_record(answer: &DnsAnswer) -> Finding {
     let mut records = texts.map(Record::parse).filter(|record| *record != Err(RecordError::NotDmarc));
     match (records.next(), records.next()) {
         (None, _) => Finding::Nothing,
-        (Some(Ok(record)), None) => Finding::Record(record),
+        (Some(Ok(record)), None) => Finding::Record(Arc::new(record)),
         (Some(Err(error)), None) => Finding::Broken(error),
         (Some(_), Some(_)) => Finding::Several,
     }
