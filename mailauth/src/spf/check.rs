@@ -239,8 +239,8 @@ impl Check {
                 return self.finish(SpfResult::PermError, Some(problem));
             }
         };
-        // An answer that is kept must not keep more than a record may have.
-        let is_small = size <= size_max;
+        // An answer that is kept must not hold much more than a record may have.
+        let is_small = size + set.records().len() * size_of::<dns::Record>() <= size_max;
         let record =
             if is_small { Record::of_answer(set, index, marks) } else { Record::of_text(text.to_vec(), marks) };
         let from = self.current.and_then(|current| self.visited.get(current));

@@ -79,9 +79,9 @@ impl ClientIp {
         }
     }
 
-    fn look_at_ip6(self, network: u128, prefix: u8) -> Kind {
+    fn look_at_ip6(self, network: impl FnOnce() -> u128, prefix: u8) -> Kind {
         match self {
-            ClientIp::V6(ip) if (network ^ ip).leading_zeros() >= prefix.into() => Kind::Network(prefix),
+            ClientIp::V6(ip) if (network() ^ ip).leading_zeros() >= prefix.into() => Kind::Network(prefix),
             _ => Kind::Outside,
         }
     }
@@ -208,7 +208,7 @@ fn look_closely(text: &[u8], start: usize, client: ClientIp) -> Result<Stop, Rec
         Term::Directive(_, mechanism) => {
             let kind = match mechanism {
                 Mechanism::Ip4 { network, prefix } => client.look_at_ip4(network.into(), prefix),
-                Mechanism::Ip6 { network, prefix } => client.look_at_ip6(network.into(), prefix),
+                Mechanism::Ip6 { network, prefix } => client.look_at_ip6(|| network.into(), prefix),
                 Mechanism::All => Kind::All,
                 Mechanism::Include(_) => Kind::Include,
                 Mechanism::Exists(_) => Kind::Exists,
@@ -248,7 +248,7 @@ fn look_quickly(term: &[u8], client: ClientIp) -> Option<(Kind, &[u8])> {
         Some((b"ip6:", rest)) => {
             let (network, rest) = ip::take_ip6(rest)?;
             let (prefix, rest) = take_prefix(rest, 128)?;
-            (client.look_at_ip6(network, prefix), rest)
+            (client.look_at_ip6(|| network.address(), prefix), rest)
         }
         Some((b"incl", [b'u', b'd', b'e', b':', rest @ ..])) => (Kind::Include, skip_domain(rest)?),
         Some((b"exis", [b't', b's', b':', rest @ ..])) => (Kind::Exists, skip_domain(rest)?),

@@ -72,7 +72,7 @@ fn directive(term: &str, name_end: usize, check: Check) -> Result<Term<'_>, Reco
         }
         IP6 => {
             let (network, prefix) = network(term, argument, 128, RecordFault::Ipv6, ip::take_ip6)?;
-            Mechanism::Ip6 { network: Ipv6Addr::from(network), prefix }
+            Mechanism::Ip6 { network: Ipv6Addr::from(network.address()), prefix }
         }
         INCLUDE => Mechanism::Include(domain_spec(term, argument, check)?),
         EXISTS => Mechanism::Exists(domain_spec(term, argument, check)?),
