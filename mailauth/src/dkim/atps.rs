@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use pillarbox_core::crypto::{Crypto, CryptoError, HashAlgorithm};

@@ -240,7 +240,7 @@ impl Check {
             }
         };
         // An answer that is kept must not hold much more than a record may have.
-        let is_small = size + set.records().len() * size_of::<dns::Record>() <= size_max;
+        let is_small = size + size_of_val(set.records()) <= size_max;
         let record =
             if is_small { Record::of_answer(set, index, marks) } else { Record::of_text(text.to_vec(), marks) };
         let from = self.current.and_then(|current| self.visited.get(current));
