@@ -362,7 +362,7 @@ fn spf() -> Case {
             }),
         )),
         goals: vec![Goal::AtMost(3000.0), Goal::TimesPeer(3.0)],
-        note: "answers ready, records as text; ours with the making of its answers and with a trace",
+        note: "answers shared, records parsed each time; ours keeps a trace",
     }
 }
 

@@ -1,7 +1,6 @@
 //! What `mail-auth` needs to answer its own questions: it asks a resolver through caches, and these are caches that know all.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::pin;
@@ -15,7 +14,8 @@ use mail_auth::hickory_resolver::config::{ResolverConfig, ResolverOpts};
 use mail_auth::hickory_resolver::proto::op::ResponseCode;
 use mail_auth::{DnsError, DnssecStatus, Error, MX, MessageAuthenticator, Parameters, RecordSet, ResolverCache, Txt};
 
-/// Texts as they stand in the DNS, parsed each time they are asked for, as ours parses them; addresses shared.
+/// Texts as they stand in the DNS, parsed each time they are asked for, as ours parses them; addresses shared, as ours are.
+/// Both sides find them in a short list, so that neither pays for a table.
 #[derive(Default)]
 pub struct Zone {
     texts: Texts,
@@ -23,10 +23,18 @@ pub struct Zone {
 }
 
 #[derive(Default)]
-pub struct Texts(HashMap<Box<str>, &'static str>);
+pub struct Texts(Vec<(Box<str>, &'static str)>);
 
 #[derive(Default)]
-pub struct Addresses(HashMap<Box<str>, RecordSet<Ipv4Addr>>);
+pub struct Addresses(Vec<(Box<str>, RecordSet<Ipv4Addr>)>);
+
+fn find<'a, Q, V>(list: &'a [(Box<str>, V)], name: &Q) -> Option<&'a V>
+where
+    Box<str>: Borrow<Q>,
+    Q: Eq + ?Sized,
+{
+    list.iter().find(|(key, _)| Borrow::<Q>::borrow(key) == name).map(|(_, value)| value)
+}
 
 pub type Asking<'x, P> = Parameters<
     'x,
@@ -40,13 +48,13 @@ pub type Asking<'x, P> = Parameters<
 
 impl Zone {
     pub fn with_text(mut self, name: &str, text: &'static str) -> Self {
-        self.texts.0.insert(format!("{name}.").into(), text);
+        self.texts.0.push((format!("{name}.").into(), text));
         self
     }
 
     pub fn with_address(mut self, name: &str, ip: Ipv4Addr) -> Self {
         let set = RecordSet { rrset: Arc::from([ip]), dnssec_status: DnssecStatus::Indeterminate };
-        self.addresses.0.insert(format!("{name}.").into(), set);
+        self.addresses.0.push((format!("{name}.").into(), set));
         self
     }
 
@@ -65,7 +73,7 @@ impl ResolverCache<Box<str>, Txt> for Texts {
             Arc::new(T::parse(text.as_bytes()).expect("the record is right"))
         }
         // What is not there does not exist: nothing is asked of the network.
-        let Some(text) = self.0.get(name) else {
+        let Some(text) = find(&self.0, name) else {
             let missing = DnsError::RecordNotFound(ResponseCode::NXDomain);
             return Some(Txt::Error(Error::Dns(missing)));
         };
@@ -93,7 +101,7 @@ impl ResolverCache<Box<str>, RecordSet<Ipv4Addr>> for Addresses {
         Box<str>: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.0.get(name).cloned()
+        find(&self.0, name).cloned()
     }
 
     fn remove<Q>(&self, _: &Q) -> Option<RecordSet<Ipv4Addr>>

@@ -133,8 +133,8 @@ impl ReverseCheck {
             names.take(self.names_max).map(|name| Host { name: name.clone(), forward: Forward::Unknown }).collect();
         self.answered = self.hosts.iter().map(|_| false).collect();
         self.state = match answer.outcome {
-            DnsOutcome::Found { .. } if !self.hosts.is_empty() => State::Addresses,
-            DnsOutcome::Found { .. } | DnsOutcome::NoData | DnsOutcome::NoSuchName => {
+            DnsOutcome::Found(_) if !self.hosts.is_empty() => State::Addresses,
+            DnsOutcome::Found(_) | DnsOutcome::NoData | DnsOutcome::NoSuchName => {
                 State::Finished(IprevResult::PermError)
             }
             _ => State::Finished(IprevResult::TempError),
@@ -148,7 +148,7 @@ impl ReverseCheck {
             return;
         }
         host.forward = match answer.outcome {
-            DnsOutcome::Found { .. } | DnsOutcome::NoData | DnsOutcome::NoSuchName => {
+            DnsOutcome::Found(_) | DnsOutcome::NoData | DnsOutcome::NoSuchName => {
                 let leads_back = answer.records().any(|record| match record {
                     Record::A(ip) => self.ip == IpAddr::V4(*ip),
                     Record::Aaaa(ip) => self.ip == IpAddr::V6(*ip),

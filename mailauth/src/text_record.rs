@@ -70,25 +70,17 @@ pub(crate) enum Records {
 impl Records {
     pub(crate) fn of(answer: &DnsAnswer, version: &str) -> Self {
         match answer.outcome {
-            DnsOutcome::Found { .. } => {}
+            DnsOutcome::Found(_) => {}
             DnsOutcome::NoData | DnsOutcome::NoSuchName => return Records::None,
             _ => return Records::TryLater,
         }
-        // The strings of a record belong together, without anything between.
-        let records = answer.records().filter(|record| record_size(record) <= RECORD_MAX);
-        let mut records = records.filter_map(Record::joined_txt).filter(|record| is_version(record, version));
+        let texts = answer.records().filter_map(Record::text).filter(|text| text.len() <= RECORD_MAX);
+        let mut records = texts.filter(|text| is_version(text, version));
         match (records.next(), records.next()) {
             (None, _) => Records::None,
-            (Some(record), None) => Records::One(record),
+            (Some(record), None) => Records::One(record.to_vec()),
             (Some(_), Some(_)) => Records::Several,
         }
-    }
-}
-
-fn record_size(record: &Record) -> usize {
-    match record {
-        Record::Txt(strings) => strings.iter().map(Vec::len).sum(),
-        _ => usize::MAX,
     }
 }
 

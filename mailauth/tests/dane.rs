@@ -42,7 +42,7 @@ impl Zones {
         let answer = self.zone.answer(question);
         let is_signed = |name: &Name| name.labels().last() == Some("signed");
         let is_secure = match &answer.outcome {
-            DnsOutcome::Found { owner, .. } => is_signed(&question.name) && is_signed(owner),
+            DnsOutcome::Found(set) => is_signed(&question.name) && is_signed(set.owner()),
             _ => is_signed(&question.name),
         };
         answer.with_validation(if is_secure { Validation::Validated } else { Validation::NotValidated })

@@ -509,7 +509,7 @@ fn a_crowd_hides_nothing() {
 /// Answers of the DNS that are beyond all measure: an alias without end, a record of 64 KiB, records of the wrong kind.
 #[test]
 fn hostile_answers() {
-    let huge = Record::Txt(vec![vec![b'a'; 255]; 257]);
+    let huge = Record::Txt(vec![b'a'; 255 * 257]);
     for answer in [
         DnsAnswer::found("x.example".parse().unwrap(), vec![(1, huge.clone()); 1000]),
         DnsAnswer::found("x.example".parse().unwrap(), vec![(1, Record::txt("v=spf1 +all")); 1000]),

@@ -124,15 +124,14 @@ fn loops_end() {
 
 #[test]
 fn which_texts_are_records() {
-    let strings = |text: &str| Record::Txt(text.as_bytes().chunks(3).map(<[u8]>::to_vec).collect());
     let zone = FixedZone::new()
         .with("two.example", Record::txt("v=spf1 -all"))
         .with("two.example", Record::txt("V=SPF1 +all"))
         .with("ten.example", Record::txt("v=spf10 +all"))
         .with("ten.example", Record::txt("v=spf1x"))
-        .with("cut.example", strings("v=spf1 ip4:192.0.2.0/24 -all"))
-        .with("cut.example", strings("verification=1"))
-        .with("join.example", Record::Txt(vec![b"v=spf1".to_vec(), b"-all".to_vec()]))
+        .with("cut.example", Record::txt("v=spf1 ip4:192.0.2.0/24 -all"))
+        .with("cut.example", Record::txt("verification=1"))
+        .with("join.example", Record::txt("v=spf1-all"))
         .with("long.example", Record::txt(format!("v=spf1 {} +all", "ip4:198.51.100.1 ".repeat(4000))))
         .with("other.example", Record::txt("x".repeat(64 * 1024)))
         .with("other.example", Record::txt("v=spf1 -all"))
@@ -651,6 +650,44 @@ fn received_spf() {
     );
     let long = field("192.0.2.1", &"\"".repeat(5000), "joe@n.example");
     assert!(long.split("\r\n").all(|line| line.len() < 998));
+}
+
+/// RFC 7208 §7.3, for names without macros too: what does not fit is cut off at the left.
+#[test]
+fn a_name_that_is_too_long_loses_labels_at_its_left() {
+    let label = "x".repeat(62);
+    let fits = format!("{label}.{label}.{label}.example");
+    let zone = FixedZone::new()
+        .with("a.example", Record::txt(format!("v=spf1 a:{label}.{fits} -all")))
+        .with("i.example", Record::txt(format!("v=spf1 include:{label}.{fits} ~all")))
+        .with(&fits, Record::A([192, 0, 2, 1].into()))
+        .with(&fits, Record::txt("v=spf1 ip4:192.0.2.2 -all"));
+    assert_eq!(run("192.0.2.1", "joe@a.example", &zone).result, SpfResult::Pass);
+    assert_eq!(run("192.0.2.2", "joe@i.example", &zone).result, SpfResult::Pass);
+    // A label that is too long cannot be cut, and no name has it.
+    let zone = FixedZone::new()
+        .with("a.example", Record::txt(format!("v=spf1 a:{label}xx.example ~all")))
+        .with("i.example", Record::txt(format!("v=spf1 include:{label}xx.example ~all")));
+    assert_eq!(run("192.0.2.1", "joe@a.example", &zone).result, SpfResult::SoftFail);
+    assert_eq!(run("192.0.2.1", "joe@i.example", &zone).result, SpfResult::PermError);
+}
+
+/// RFC 6532 §3: beyond ASCII stands only what came with SMTPUTF8, which HELO comes before.
+#[test]
+fn a_helo_beyond_ascii_is_not_in_the_field() {
+    for (helo, shown) in
+        [("b\u{fc}cher.example", "xn--bcher-kva.example"), ("\u{fc}", "?"), ("a \u{fc}\u{1f600}.b", "a ??.b")]
+    {
+        let client = Client::new([192, 0, 2, 1].into(), helo);
+        for mut check in [
+            Check::helo(&client, Limits::default()),
+            Check::mail_from(&client, &ReversePath::Null, Limits::default()),
+            Check::mail_from(&client, &ReversePath::Address("joe@a.example".parse().unwrap()), Limits::default()),
+        ] {
+            let field = dns::run(&mut check, &FixedZone::new()).received_spf();
+            assert!(field.is_ascii() && field.contains(&format!("helo=\"{shown}\"")), "{field}");
+        }
+    }
 }
 
 #[test]

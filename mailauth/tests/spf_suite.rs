@@ -119,7 +119,7 @@ fn octets(text: &str) -> Vec<u8> {
 
 fn strings(value: &Value) -> Record {
     match value {
-        Value::Array(parts) => Record::Txt(parts.iter().map(|part| octets(part.as_str().unwrap())).collect()),
+        Value::Array(parts) => Record::Txt(parts.iter().flat_map(|part| octets(part.as_str().unwrap())).collect()),
         _ => Record::txt(octets(value.as_str().unwrap())),
     }
 }

@@ -31,7 +31,7 @@ impl AuthenticationResults {
 
     /// Adds the payload to `out`.
     fn render(&self, out: String, column: usize, width: usize) -> String {
-        let mut line = Folder { out, word: String::new(), column, width };
+        let mut line = Folder { out, word: String::with_capacity(64), column, width };
         line.word(&format_args!("{};", Quoted(&self.authserv_id)));
         if self.results.is_empty() {
             line.word(&"none");
@@ -176,7 +176,9 @@ struct PropertyValue<'a>(&'a Text);
 
 impl fmt::Display for PropertyValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if is_identity(self.0.as_str()) { f.write_str(self.0.as_str()) } else { Quoted(self.0).fmt(f) }
+        let text = self.0.as_str();
+        // Most values are tokens, which is seen sooner.
+        if is_token(text) || is_identity(text) { f.write_str(text) } else { Quoted(self.0).fmt(f) }
     }
 }
 
@@ -203,9 +205,24 @@ fn escape(f: &mut fmt::Formatter<'_>, text: &str, special: impl Fn(char) -> bool
 
 /// RFC 2045 §5.1
 fn is_token(text: &str) -> bool {
-    let special = b"()<>@,;:\\\"/[]?=";
-    !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_graphic() && !special.contains(&octet))
+    !text.is_empty() && text.bytes().all(|octet| TOKEN_OCTETS[usize::from(octet)])
 }
+
+static TOKEN_OCTETS: [bool; 256] = {
+    let mut octets = [false; 256];
+    let mut octet = 0_u8;
+    while octet < 128 {
+        octets[octet as usize] = octet.is_ascii_graphic();
+        octet += 1;
+    }
+    let special = b"()<>@,;:\\\"/[]?=";
+    let mut at = 0;
+    while at < special.len() {
+        octets[special[at] as usize] = false;
+        at += 1;
+    }
+    octets
+};
 
 /// `[[local-part] "@"] domain-name` with the domain of RFC 6376 §3.5: two labels or more.
 fn is_identity(text: &str) -> bool {

@@ -267,13 +267,13 @@ impl HostLookup {
 }
 
 fn is_failure(answer: &DnsAnswer) -> bool {
-    !matches!(answer.outcome, DnsOutcome::Found { .. } | DnsOutcome::NoData | DnsOutcome::NoSuchName)
+    !matches!(answer.outcome, DnsOutcome::Found(_) | DnsOutcome::NoData | DnsOutcome::NoSuchName)
 }
 
 /// Whose the addresses in an answer are, if there are any.
 fn address_owner(answer: &DnsAnswer) -> Option<&Name> {
     match &answer.outcome {
-        DnsOutcome::Found { owner, .. } if answer.records().any(|r| address(r).is_some()) => Some(owner),
+        DnsOutcome::Found(set) if answer.records().any(|r| address(r).is_some()) => Some(set.owner()),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use pillarbox_core::crypto::{Crypto, CryptoError, HashAlgorithm};
-use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name, Question, QuestionId, RecordKind};
+use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name, Question, QuestionId, Record, RecordKind};
 
 use super::Verification;
 use super::signature::{AtpsClaim, AtpsHash, domain};
@@ -161,13 +161,13 @@ fn read(answer: &DnsAnswer, signer: &Name) -> AtpsResult {
     if answer.outcome == DnsOutcome::TryLater {
         return AtpsResult::TempError;
     }
-    let confirms = |text: Vec<u8>| {
-        let list = TagList::parse(&text).ok()?;
+    let confirms = |text: &[u8]| {
+        let list = TagList::parse(text).ok()?;
         // The name tells a collision of hashes from a confirmation.
         let is_signer = list.find("d").is_none_or(|name| domain(name).as_ref() == Some(signer));
         (list.find("v")? == b"ATPS1" && is_signer).then_some(())
     };
-    let mut texts = answer.records().take(RECORDS_MAX).filter_map(|record| record.joined_txt());
+    let mut texts = answer.records().take(RECORDS_MAX).filter_map(Record::text);
     if texts.any(|text| confirms(text).is_some()) { AtpsResult::Pass } else { AtpsResult::Fail }
 }
 

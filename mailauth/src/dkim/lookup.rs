@@ -103,8 +103,8 @@ fn read(answer: &DnsAnswer) -> KeyAnswer {
     }
     let (mut keys, mut error) = (Vec::new(), None);
     for record in answer.records().take(RECORDS_MAX) {
-        let Some(text) = record.joined_txt() else { continue };
-        match KeyRecord::parse(&text) {
+        let Some(text) = record.text() else { continue };
+        match KeyRecord::parse(text) {
             Ok(key) if keys.len() < KEYS_MAX => keys.push(key),
             Ok(_) => {}
             // A revocation says more than a text that is about something else.

@@ -1,5 +1,6 @@
 //! Which record rules, and where the author's organization begins.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use pillarbox_core::dns::Name;
@@ -78,8 +79,10 @@ fn by_tree_walk(
     lookups: &mut Lookups,
     needs_organization: impl Fn(&Record) -> bool,
 ) -> Option<Discovered> {
-    let mut steps = [Step::Author(author.clone())].to_vec();
     let own = lookups.record(author)?.clone();
+    // As many as one question makes.
+    let mut steps = Vec::with_capacity(8);
+    steps.push(Step::Author(author.clone()));
     let of_author = |record| Ruling::Record(PolicyRecord { domain: author.clone(), place: Place::Author, record });
     let own_record = match &own {
         Finding::Record(record) => Some(record.clone()),
@@ -143,7 +146,7 @@ pub(super) fn list_organization(list: &PublicSuffixList, domain: &Name) -> Name 
 pub(super) struct Walk<'n> {
     start: &'n Name,
     /// The valid records, that of the longest name first.
-    records: Vec<(Name, Record)>,
+    records: Vec<(Name, Arc<Record>)>,
     /// The walk came to a domain that could not be looked up.
     pub(super) failed: Option<Name>,
 }
@@ -194,7 +197,7 @@ impl<'n> Walk<'n> {
     /// The record of the organizational domain, or else of the public suffix, which then is the last.
     fn policy_record_above(&self, organization: &Name) -> Option<PolicyRecord> {
         let found = |place| {
-            move |(domain, record): &(Name, Record)| PolicyRecord {
+            move |(domain, record): &(Name, Arc<Record>)| PolicyRecord {
                 domain: domain.clone(),
                 place,
                 record: record.clone(),

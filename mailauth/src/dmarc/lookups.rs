@@ -1,8 +1,9 @@
 //! What was asked and what is known, whatever the order of the answers.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use pillarbox_core::dns::{DnsAnswer, DnsOutcome, Name, Question, QuestionId, RecordKind};
+use pillarbox_core::dns::{self, DnsAnswer, DnsOutcome, Name, Question, QuestionId, RecordKind};
 
 use super::{Finding, Record, RecordError};
 
@@ -103,7 +104,7 @@ impl Lookups {
         entry.answer = Some(match entry.kind {
             RecordKind::Txt => Answer::Record(read_record(answer)),
             _ => Answer::Existence(match answer.outcome {
-                DnsOutcome::Found { .. } | DnsOutcome::NoData => Existence::Exists,
+                DnsOutcome::Found(_) | DnsOutcome::NoData => Existence::Exists,
                 DnsOutcome::NoSuchName => Existence::Missing,
                 _ => Existence::TryLater,
             }),
@@ -133,15 +134,15 @@ impl Lookups {
 /// RFC 9989 §4.10, steps 2 and 6.
 fn read_record(answer: &DnsAnswer) -> Finding {
     match answer.outcome {
-        DnsOutcome::Found { .. } => {}
+        DnsOutcome::Found(_) => {}
         DnsOutcome::NoData | DnsOutcome::NoSuchName => return Finding::Nothing,
         _ => return Finding::TryLater,
     }
-    let texts = answer.records().filter_map(|record| record.joined_txt());
-    let mut records = texts.map(|text| Record::parse(&text)).filter(|record| *record != Err(RecordError::NotDmarc));
+    let texts = answer.records().filter_map(dns::Record::text);
+    let mut records = texts.map(Record::parse).filter(|record| *record != Err(RecordError::NotDmarc));
     match (records.next(), records.next()) {
         (None, _) => Finding::Nothing,
-        (Some(Ok(record)), None) => Finding::Record(record),
+        (Some(Ok(record)), None) => Finding::Record(Arc::new(record)),
         (Some(Err(error)), None) => Finding::Broken(error),
         (Some(_), Some(_)) => Finding::Several,
     }

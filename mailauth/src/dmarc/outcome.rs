@@ -1,6 +1,7 @@
 //! What a check comes to.
 
 use alloc::format;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -105,7 +106,7 @@ pub struct PolicyRecord {
     /// What it is to the author's.
     pub place: Place,
     /// The record.
-    pub record: Record,
+    pub record: Arc<Record>,
 }
 
 /// What the domain of a record is to the author's (RFC 9989 §4.10.1).

@@ -177,24 +177,32 @@ impl Record {
             TagListError::TooMany => RecordError::TooManyTags,
             TagListError::Duplicate | TagListError::Malformed => RecordError::DuplicateTag,
         })?;
-        let find = |name| tags.find(name);
-        // Octets that are no text are no word either.
-        let word = |name| find(name).map(|value| core::str::from_utf8(value).unwrap_or_default());
         let mut record = Record::empty();
-        record.aggregate_reports = uri::parse_list(find("rua").unwrap_or_default());
-        record.failure_reports = uri::parse_list(find("ruf").unwrap_or_default());
+        let mut policies = [None; 3];
+        let mut failure_options = None;
+        for Tag { name, value } in tags.iter() {
+            // Octets that are no text are no word either.
+            let word = || core::str::from_utf8(value).unwrap_or_default();
+            match name {
+                b"p" => policies[0] = Some(Policy::from_word(word())),
+                b"sp" => policies[1] = Some(Policy::from_word(word())),
+                b"np" => policies[2] = Some(Policy::from_word(word())),
+                b"rua" => record.aggregate_reports = uri::parse_list(value),
+                b"ruf" => record.failure_reports = uri::parse_list(value),
+                b"fo" => failure_options = parse_failure_options(value),
+                b"adkim" => record.dkim_alignment = AlignmentMode::from_word(word()).unwrap_or_default(),
+                b"aspf" => record.spf_alignment = AlignmentMode::from_word(word()).unwrap_or_default(),
+                b"psd" => record.public_suffix_domain = parse_psd(value).unwrap_or_default(),
+                b"t" => record.is_testing = value.eq_ignore_ascii_case(b"y"),
+                b"pct" => record.percent = parse_number(value).filter(|percent| *percent <= 100).unwrap_or(100),
+                b"ri" => record.report_interval = parse_number(value).unwrap_or(REPORT_INTERVAL),
+                _ => {}
+            }
+        }
         // RFC 9989 §4.7: "fo" is to be ignored without "ruf".
         if !record.failure_reports.is_empty() {
-            record.failure_options = find("fo").and_then(parse_failure_options).unwrap_or_default();
+            record.failure_options = failure_options.unwrap_or_default();
         }
-        record.dkim_alignment = word("adkim").and_then(AlignmentMode::from_word).unwrap_or_default();
-        record.spf_alignment = word("aspf").and_then(AlignmentMode::from_word).unwrap_or_default();
-        record.public_suffix_domain = find("psd").and_then(parse_psd).unwrap_or_default();
-        record.is_testing = find("t").is_some_and(|value| value.eq_ignore_ascii_case(b"y"));
-        record.percent = find("pct").and_then(parse_number).filter(|percent| *percent <= 100).unwrap_or(100);
-        record.report_interval = find("ri").and_then(parse_number).unwrap_or(REPORT_INTERVAL);
-
-        let policies = ["p", "sp", "np"].map(|name| word(name).map(Policy::from_word));
         match policies {
             [Some(Some(policy)), subdomain @ (None | Some(Some(_))), nonexistent @ (None | Some(Some(_)))] => {
                 record.policy = Some(policy);

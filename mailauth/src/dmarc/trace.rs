@@ -1,5 +1,6 @@
 //! The steps of a check, for people.
 
+use alloc::sync::Arc;
 use core::fmt;
 
 use pillarbox_core::dns::Name;
@@ -50,7 +51,7 @@ pub enum Step {
 #[non_exhaustive]
 pub enum Finding {
     /// A record.
-    Record(Record),
+    Record(Arc<Record>),
     /// None.
     Nothing,
     /// Several, of which none counts (RFC 9989 §4.10).

@@ -1,6 +1,6 @@
 //! Where reports go: the URIs of `rua` and `ruf` (RFC 9989 §4.6, §4.8; RFC 7489 §6.2).
 
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -56,11 +56,12 @@ impl ReportUri {
     /// Parses one entry of a list; `None` if it is no URI, or a `mailto:` URI of anything but one mailbox in the DNS.
     pub fn parse(entry: &str) -> Option<Self> {
         // RFC 9989 §4.8: an exclamation mark in the URI itself would be encoded.
-        let (text, size_max) = match entry.split_once('!') {
-            Some((text, size)) => (text, Some(parse_size(size)?)),
+        let (text, size_max) = match memchr::memchr(b'!', entry.as_bytes()) {
+            Some(at) => (&entry[..at], Some(parse_size(&entry[at + 1..])?)),
             None => (entry, None),
         };
-        let (scheme, rest) = text.split_once(':')?;
+        let colon = memchr::memchr(b':', text.as_bytes())?;
+        let (scheme, rest) = (&text[..colon], &text[colon + 1..]);
         if !is_scheme(scheme) || rest.is_empty() || !is_uri(rest) {
             return None;
         }
@@ -178,19 +179,30 @@ fn is_scheme(text: &str) -> bool {
 /// RFC 3986 §2: reserved, unreserved and percent-encoded octets, but for those that have to be encoded in a record
 /// (RFC 9989 §4.8).
 fn is_uri(text: &str) -> bool {
-    let octets = text.as_bytes();
-    octets.iter().enumerate().all(|(at, octet)| match octet {
-        b'%' => octets.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
-        b',' | b';' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => false,
-        octet => octet.is_ascii_graphic(),
-    })
+    text.bytes().all(|octet| URI_OCTETS[usize::from(octet)])
+        && memchr::memchr_iter(b'%', text.as_bytes()).all(|at| {
+            let digits = text.as_bytes().get(at + 1..at + 3);
+            digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+        })
 }
+
+static URI_OCTETS: [bool; 256] = {
+    let mut octets = [false; 256];
+    let mut octet = 0_u8;
+    while octet < 128 {
+        let is_wrong = matches!(octet, b',' | b';' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
+        octets[octet as usize] = octet.is_ascii_graphic() && !is_wrong;
+        octet += 1;
+    }
+    octets
+};
 
 /// RFC 6068 §2: one mailbox, percent-encoded; fields of a header to come behind `?` are not for reports.
 fn parse_mailbox(encoded: &str) -> Option<Address<'static>> {
-    let encoded = encoded.split_once('?').map_or(encoded, |(to, _)| to);
+    let encoded = memchr::memchr(b'?', encoded.as_bytes()).map_or(encoded, |at| &encoded[..at]);
     let text = decode(encoded)?;
-    let (local, domain) = text.rsplit_once('@')?;
+    let at = memchr::memrchr(b'@', text.as_bytes())?;
+    let (local, domain) = (&text[..at], &text[at + 1..]);
     let local = match LocalPart::parse_utf8(local) {
         Ok(local) => local,
         // `a%2Cb@example.org` is written by people who know that the comma needs something, and mean `"a,b"@example.org`.
@@ -201,7 +213,10 @@ fn parse_mailbox(encoded: &str) -> Option<Address<'static>> {
     Some(Address::new(local, domain).ok()?.into_owned())
 }
 
-fn decode(encoded: &str) -> Option<String> {
+fn decode(encoded: &str) -> Option<Cow<'_, str>> {
+    if memchr::memchr(b'%', encoded.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(encoded));
+    }
     let mut octets = Vec::with_capacity(encoded.len());
     let mut rest = encoded.bytes();
     while let Some(octet) = rest.next() {
@@ -213,7 +228,7 @@ fn decode(encoded: &str) -> Option<String> {
             octet => octet,
         });
     }
-    String::from_utf8(octets).ok()
+    String::from_utf8(octets).ok().map(Cow::Owned)
 }
 
 fn encode(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,5 @@
 //! The machine: what a session says goes in, and all methods run beside each other.
 
-use alloc::borrow::ToOwned as _;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -112,7 +111,7 @@ impl Inbound {
         }
         self.forget_helo();
         if let Some(client) = &mut self.client {
-            name.clone_into(&mut client.helo);
+            client.helo = name.into();
             self.spf_helo = Part::Running(spf::Check::helo(client, self.config.spf.clone()));
         }
     }

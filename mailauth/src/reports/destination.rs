@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::{fmt, slice};
 
-use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name, Question, QuestionId, RecordKind};
+use pillarbox_core::dns::{self, DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name, Question, QuestionId, RecordKind};
 
 use crate::dmarc::{PublicSuffixDomain, Record, ReportMailbox, ReportUri};
 
@@ -260,8 +260,8 @@ fn decide(kind: ReportKind, host: &Name, answer: &DnsAnswer) -> Decision {
         return Decision::TryLater;
     }
     // Step 6: the format is that of a policy record.
-    let texts = answer.records().filter_map(|record| record.joined_txt());
-    let records = texts.filter_map(|text| Record::parse(&text).ok()).collect::<Vec<_>>();
+    let texts = answer.records().filter_map(dns::Record::text);
+    let records = texts.filter_map(|text| Record::parse(text).ok()).collect::<Vec<_>>();
     if records.is_empty() {
         return Decision::NotConfirmed;
     }

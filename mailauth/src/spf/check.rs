@@ -1,5 +1,6 @@
 //! The check itself (`check_host()` of RFC 7208 §4).
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::mem;
@@ -11,8 +12,9 @@ use pillarbox_core::dns::{self, DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name
 use super::hosts::Hosts;
 use super::macros::{self, Values};
 use super::outcome::{Subject, Visited};
-use super::record::{Prefixes, Record, RecordError};
-use super::trace::{Answered, Trace, What};
+use super::record::{self, Prefixes, Record, RecordError};
+use super::scan::ClientIp;
+use super::trace::{Answered, Place, Trace, What};
 use super::{Broad, Client, Counters, Identity, Limits, Outcome, Problem, SpfResult};
 use crate::idn;
 
@@ -22,10 +24,10 @@ pub struct Check {
     pub(super) limits: Limits,
     pub(super) identity: Identity,
     pub(super) subject: Subject,
-    /// Records that were gone through; frames and steps refer to them.
+    /// Records that were gone through; each knows whose `include` led there, and steps refer to them.
     pub(super) visited: Vec<Visited>,
-    /// The record that is gone through, and those whose `include`s led there.
-    pub(super) frames: Vec<Frame>,
+    /// The record that is gone through.
+    pub(super) current: Option<usize>,
     pub(super) state: State,
     pub(super) phase: Phase,
     /// The names of the client that lead back to it, once somebody has asked (RFC 7208 §5.5).
@@ -33,23 +35,45 @@ pub struct Check {
     /// A question that was not given out yet. Those for the addresses of hosts are made when there is room for them.
     pending: Option<Question>,
     /// Questions that were not answered yet.
-    open: Vec<QuestionId>,
+    open: OpenQuestions,
     pub(super) next_id: u32,
     pub(super) counters: Counters,
     pub(super) broad: Option<Broad>,
-    pub(super) matched: Option<(usize, usize)>,
+    pub(super) matched: Option<Place>,
     trace: Trace,
-    outcome: Option<Outcome>,
+    explanation: Option<String>,
+    /// What it came to, until somebody has it.
+    result: Option<(SpfResult, Option<Problem>)>,
 }
 
-/// A record that is gone through.
-#[derive(Debug)]
-pub(super) struct Frame {
-    pub(super) visited: usize,
-    /// The term that is looked at.
-    pub(super) term: usize,
-    /// Whether that term is counted already: it is looked at again when the names of the client are known.
-    pub(super) counted: bool,
+/// Numbers of questions. There seldom is more than one, for which no list is made.
+#[derive(Debug, Default)]
+struct OpenQuestions {
+    one: Option<QuestionId>,
+    others: Vec<QuestionId>,
+}
+
+impl OpenQuestions {
+    fn len(&self) -> usize {
+        usize::from(self.one.is_some()) + self.others.len()
+    }
+
+    fn add(&mut self, id: QuestionId) {
+        match self.one {
+            None => self.one = Some(id),
+            Some(_) => self.others.push(id),
+        }
+    }
+
+    /// Whether the question was open.
+    fn remove(&mut self, id: QuestionId) -> bool {
+        if self.one == Some(id) {
+            self.one = None;
+            return true;
+        }
+        let at = self.others.iter().position(|open| *open == id);
+        at.map(|at| self.others.swap_remove(at)).is_some()
+    }
 }
 
 /// Which answer is waited for.
@@ -62,9 +86,9 @@ pub(super) enum State {
     /// Of `exists`.
     Existence(Asked),
     Exchangers(Asked, Prefixes),
-    ExchangerHosts(Hosts),
+    ExchangerHosts(Box<Hosts>),
     Pointers(Asked),
-    PointerHosts(Hosts),
+    PointerHosts(Box<Hosts>),
     Explanation(Asked),
 }
 
@@ -118,7 +142,7 @@ impl Check {
     /// is no domain name of two labels or more comes to [`SpfResult::None`], without a question.
     pub fn sender(client: &Client, identity: Identity, local: &str, domain: &str, limits: Limits) -> Self {
         let helo = if client.helo.is_ascii() { None } else { parse_domain(&client.helo).ok() };
-        let helo = helo.map_or_else(|| client.helo.clone(), |name| name.to_string());
+        let helo = helo.map_or_else(|| client.helo.clone(), |name| name.as_str().into());
         let domain = parse_domain(domain);
         let mut check = Check {
             limits,
@@ -135,18 +159,19 @@ impl Check {
                 null_path: false,
             },
             visited: Vec::with_capacity(4),
-            frames: Vec::with_capacity(4),
+            current: None,
             state: State::Done,
             phase: Phase::Terms,
             validated: None,
             pending: None,
-            open: Vec::new(),
+            open: OpenQuestions::default(),
             next_id: 0,
             counters: Counters::default(),
             broad: None,
             matched: None,
             trace: Trace::default(),
-            outcome: None,
+            explanation: None,
+            result: None,
         };
         match &check.subject.domain {
             Ok(domain) => {
@@ -175,7 +200,7 @@ impl Check {
     }
 
     pub(super) fn step(&mut self, what: What) {
-        let depth = self.frames.len().saturating_sub(1);
+        let depth = self.current.and_then(|current| self.visited.get(current)).map_or(0, |visited| visited.depth);
         self.trace.push(self.limits.steps_max, depth, what);
     }
 
@@ -185,8 +210,8 @@ impl Check {
 
     // RFC 7208 §4.4, §4.5
     fn take_record(&mut self, asked: Asked, via: Via, answer: DnsAnswer) {
-        let records = match answer.outcome {
-            DnsOutcome::Found { records, .. } => records,
+        let set = match answer.outcome {
+            DnsOutcome::Found(set) => set,
             DnsOutcome::NoData | DnsOutcome::NoSuchName => {
                 let (name, answered) = (asked.name.clone(), Answered::of(&answer, asked.kind));
                 self.answered(asked, answered);
@@ -194,33 +219,42 @@ impl Check {
             }
             _ => return self.try_later(asked),
         };
-        let mut texts = records.into_iter().filter_map(|(_, record)| match record {
-            dns::Record::Txt(strings) if is_record(&strings) => Some(strings),
-            _ => None,
-        });
-        let Some(mut strings) = texts.next() else { return self.no_record(asked.name, via) };
-        if texts.next().is_some() {
-            return self.finish(SpfResult::PermError, Some(Problem::SeveralRecords(asked.name)));
+        let (mut found, mut size) = (None, 0);
+        for (index, record) in set.records().iter().enumerate() {
+            let Some(text) = record.text() else { continue };
+            size += text.len();
+            if Record::is_record(text) && found.replace((index, text)).is_some() {
+                return self.finish(SpfResult::PermError, Some(Problem::SeveralRecords(asked.name)));
+            }
         }
-        if strings.iter().map(Vec::len).sum::<usize>() > self.limits.record_size_max.min(u16::MAX.into()) {
+        let Some((index, text)) = found else { return self.no_record(asked.name, via) };
+        let size_max = self.limits.record_size_max.min(u16::MAX.into());
+        if text.len() > size_max {
             return self.finish(SpfResult::PermError, Some(Problem::RecordSize(asked.name)));
         }
-        // RFC 7208 §3.3: strings are joined without a space.
-        let text = if strings.len() == 1 { strings.swap_remove(0) } else { strings.concat() };
-        let record = match Record::from_text(text) {
-            Ok(record) => record,
-            Err((error, text)) => {
-                let problem = Problem::Syntax { domain: asked.name, error, term: excerpt(&text, error) };
+        let (marks, stretch) = match record::check(text, ClientIp::new(self.subject.ip)) {
+            Ok(checked) => checked,
+            Err(error) => {
+                let problem = Problem::Syntax { domain: asked.name, error, term: excerpt(text, error) };
                 return self.finish(SpfResult::PermError, Some(problem));
             }
         };
+        // An answer that is kept must not hold much more than a record may have.
+        let is_small = size + size_of_val(set.records()) <= size_max;
+        let record =
+            if is_small { Record::of_answer(set, index, marks) } else { Record::of_text(text.to_vec(), marks) };
+        let from = self.current.and_then(|current| self.visited.get(current));
+        let (includer, depth) = match (from, via) {
+            (Some(from), Via::Include) => (self.current, from.depth + 1),
+            (Some(from), Via::Root | Via::Redirect) => (from.includer, from.depth),
+            (None, _) => (None, 0),
+        };
         let visited = self.visited.len();
-        self.visited.push(Visited { domain: asked.name, record });
-        if via == Via::Redirect {
-            self.frames.pop();
-        }
-        self.frames.push(Frame { visited, term: 0, counted: false });
+        let stop = stretch.stop;
+        self.visited.push(Visited { domain: asked.name, record, includer, depth, stop, is_counted: false });
+        self.current = Some(visited);
         self.step(What::Record { visited });
+        self.go_over(&stretch);
         self.evaluate();
     }
 
@@ -274,7 +308,7 @@ impl Check {
 
     // RFC 7208 §6.2
     pub(super) fn explain(&mut self, visited: usize) {
-        let Some(Visited { domain, record }) = self.visited.get(visited) else {
+        let Some(Visited { domain, record, .. }) = self.visited.get(visited) else {
             return self.finish(SpfResult::Fail, None);
         };
         let name = match record.explanation() {
@@ -292,15 +326,11 @@ impl Check {
     }
 
     fn take_explanation(&mut self, asked: Asked, answer: &DnsAnswer) {
-        let mut texts = answer.records().filter_map(|record| match record {
-            dns::Record::Txt(strings) => Some(strings),
-            _ => None,
-        });
+        let mut texts = answer.records().filter_map(dns::Record::text);
         // "if more than one record is returned": which of them was meant cannot be known.
-        let strings = texts.next().filter(|_| texts.next().is_none());
-        let size = strings.map_or(0, |strings| strings.iter().map(Vec::len).sum());
-        let text = strings.filter(|_| size <= self.limits.record_size_max);
-        let text = text.and_then(|strings| String::from_utf8(strings.concat()).ok());
+        let text = texts.next().filter(|_| texts.next().is_none());
+        let text = text.filter(|text| text.len() <= self.limits.record_size_max);
+        let text = text.and_then(|text| String::from_utf8(text.to_vec()).ok());
         let answered = Answered::of(answer, asked.kind);
         self.answered(asked, answered);
         let (Phase::Explain(visited), Some(text)) = (&self.phase, text) else {
@@ -318,10 +348,8 @@ impl Check {
         let domain = self.visited.get(visited).map(|visited| &visited.domain);
         let size_max = self.limits.explanation_size_max;
         let explanation = domain.and_then(|domain| macros::explain(text, &self.values(domain), size_max));
+        self.explanation = explanation;
         self.finish(SpfResult::Fail, None);
-        if let Some(outcome) = &mut self.outcome {
-            outcome.explanation = explanation;
-        }
     }
 
     /// What macros stand for in the record of `domain`.
@@ -363,28 +391,31 @@ impl Check {
     pub(super) fn finish(&mut self, result: SpfResult, problem: Option<Problem>) {
         self.state = State::Done;
         self.pending = None;
-        let is_match = problem.is_none();
-        let subject = Subject {
-            ip: self.subject.ip,
-            helo: mem::take(&mut self.subject.helo),
-            local: mem::take(&mut self.subject.local),
-            domain: mem::replace(&mut self.subject.domain, Err(String::new())),
-            receiver: self.subject.receiver.take(),
-            now: self.subject.now,
-            null_path: self.subject.null_path,
-        };
-        self.outcome = Some(Outcome {
+        self.result = Some((result, problem));
+    }
+
+    /// All that is known, when it is finished.
+    fn outcome(&mut self, result: SpfResult, problem: Option<Problem>) -> Outcome {
+        Outcome {
             identity: self.identity,
             result,
-            problem,
-            explanation: None,
             broad: self.broad.filter(|_| result == SpfResult::Pass),
+            explanation: self.explanation.take(),
             counters: self.counters,
-            subject,
+            subject: Subject {
+                ip: self.subject.ip,
+                helo: mem::take(&mut self.subject.helo),
+                local: mem::take(&mut self.subject.local),
+                domain: mem::replace(&mut self.subject.domain, Err(String::new())),
+                receiver: self.subject.receiver.take(),
+                now: self.subject.now,
+                null_path: self.subject.null_path,
+            },
             visited: mem::take(&mut self.visited),
             trace: mem::take(&mut self.trace),
-            matched: self.matched.filter(|_| is_match),
-        });
+            matched: self.matched.filter(|_| problem.is_none()),
+            problem,
+        }
     }
 }
 
@@ -392,13 +423,13 @@ impl DnsMachine for Check {
     type Output = Outcome;
 
     fn poll(&mut self) -> DnsStep<Outcome> {
-        if let Some(outcome) = self.outcome.take() {
-            return DnsStep::Done(outcome);
+        if let Some((result, problem)) = self.result.take() {
+            return DnsStep::Done(self.outcome(result, problem));
         }
         if self.open.len() < self.limits.open_questions_max.max(1)
             && let Some(question) = self.pending.take().or_else(|| self.next_host())
         {
-            self.open.push(question.id);
+            self.open.add(question.id);
             self.counters.questions += 1;
             return DnsStep::Ask(question);
         }
@@ -406,8 +437,9 @@ impl DnsMachine for Check {
     }
 
     fn answer(&mut self, id: QuestionId, answer: DnsAnswer) {
-        let Some(at) = self.open.iter().position(|open| *open == id) else { return };
-        self.open.swap_remove(at);
+        if !self.open.remove(id) {
+            return;
+        }
         match mem::replace(&mut self.state, State::Done) {
             State::Record(asked, via) if asked.id == id => self.take_record(asked, via, answer),
             State::Addresses(asked, prefixes) if asked.id == id => self.take_addresses(asked, prefixes, &answer),
@@ -462,15 +494,6 @@ pub(super) fn is_domain(name: &Name) -> bool {
 
 /// How much of a text that is wrong is kept to be shown.
 const SHOWN_MAX: usize = 80;
-
-/// Whether texts joined are a record: the seven octets that decide may stand in several.
-fn is_record(strings: &[Vec<u8>]) -> bool {
-    match strings {
-        [] => false,
-        [first, ..] if first.len() >= 7 => Record::is_record(first),
-        _ => Record::is_record(&strings.iter().flatten().copied().take(7).collect::<Vec<_>>()),
-    }
-}
 
 /// The term of a wrong record that is wrong.
 fn excerpt(text: &[u8], error: RecordError) -> String {

@@ -5,19 +5,16 @@ use core::net::IpAddr;
 
 use pillarbox_core::dns::{Name, RecordKind};
 
-use super::check::{Check, Frame, State, Via, is_domain};
+use super::check::{Check, State, Via, is_domain};
 use super::macros::{MacroString, Unusable};
 use super::outcome::Visited;
-use super::record::{Mechanism, Prefixes, Qualifier, Term};
-use super::trace::What;
+use super::record::{Prefixes, Qualifier, Term};
+use super::scan::{self, ClientIp, Kind, Stop, Stretch};
+use super::trace::{Place, What};
 use super::{Broad, Limits, Problem, SpfResult};
 
 /// What the term that is looked at comes to.
 enum Action {
-    /// A modifier, which is none of the terms that match.
-    Skip,
-    /// Terms before this one, that do not match.
-    NoMatch(usize),
     Match(Qualifier),
     /// Something is to be asked for, or refused: a term that counts.
     Lookup(Lookup),
@@ -49,23 +46,18 @@ impl Check {
     /// Looks at one term; `false` if an answer is needed or the check is finished.
     fn evaluate_term(&mut self) -> bool {
         match self.look() {
-            Action::Skip => self.next_term(),
-            Action::NoMatch(end) => self.no_match(end),
-            Action::Match(qualifier) => return self.matched(qualifier),
+            Action::Match(qualifier) => self.matched(qualifier),
             Action::Validate => {
                 self.validate();
-                return false;
+                false
             }
             Action::Default => {
                 self.step(What::Default);
                 self.matched = None;
-                return self.settle(SpfResult::Neutral);
+                self.settle(SpfResult::Neutral)
             }
-            Action::Lookup(lookup) => {
-                return self.count_term() && self.look_up(lookup);
-            }
+            Action::Lookup(lookup) => self.count_term() && self.look_up(lookup),
         }
-        true
     }
 
     fn look_up(&mut self, lookup: Lookup) -> bool {
@@ -92,8 +84,8 @@ impl Check {
                 }
             },
             Lookup::Unusable => {
-                if let Some(&Frame { visited, term, .. }) = self.frames.last() {
-                    self.step(What::Unusable { visited, term });
+                if let Some(place) = self.place() {
+                    self.step(What::Unusable(place));
                 }
                 self.next_term();
                 return true;
@@ -105,53 +97,44 @@ impl Check {
 
     /// What the term that is looked at needs; changes nothing.
     fn look(&self) -> Action {
-        let Some(frame) = self.frames.last() else { return Action::Default };
-        let Some(Visited { domain, record }) = self.visited.get(frame.visited) else { return Action::Default };
-        let end = record.skip_networks(frame.term, self.subject.ip);
-        if end > frame.term {
-            return Action::NoMatch(end);
-        }
-        match record.term(frame.term) {
-            Some(Term::Directive(qualifier, mechanism)) => self.look_at(qualifier, mechanism, domain),
-            Some(_) => Action::Skip,
-            None => match record.redirect() {
-                Some(target) if self.needs_validation(Some(target)) => Action::Validate,
-                Some(target) => match target.expand(&self.values(domain)) {
-                    Ok(name) if is_domain(&name) => Action::Lookup(Lookup::Redirect(name)),
-                    // RFC 7208 §6.1: "if the <target-name> is malformed, the result is a "permerror"".
-                    _ => Action::Lookup(Lookup::Refused(Term::Redirect(target).to_string())),
-                },
-                None => Action::Default,
-            },
-        }
-    }
-
-    fn look_at(&self, qualifier: Qualifier, mechanism: Mechanism<'_>, domain: &Name) -> Action {
-        let target = match mechanism {
-            // Networks without the client were skipped.
-            Mechanism::All | Mechanism::Ip4 { .. } | Mechanism::Ip6 { .. } => return Action::Match(qualifier),
-            Mechanism::A { domain, .. } | Mechanism::Mx { domain, .. } | Mechanism::Ptr(domain) => domain,
-            Mechanism::Include(target) | Mechanism::Exists(target) => Some(target),
+        let Some(Visited { domain, record, stop, .. }) = self.current() else { return Action::Default };
+        let target = match stop.kind {
+            Kind::All | Kind::Network(_) => return Action::Match(record.qualifier_at(stop.start)),
+            Kind::End => record.redirect(),
+            _ => record.domain_of(stop),
         };
-        if self.needs_validation(target) {
+        if !stop.is_plain && self.needs_validation(target) {
             return Action::Validate;
         }
-        // RFC 7208 §4.8: without a domain-spec it is the domain itself.
-        let name = target.map_or_else(|| Ok(domain.clone()), |target| target.expand(&self.values(domain)));
-        Action::Lookup(match (mechanism, name) {
+        let name = match target {
+            Some(target) if stop.is_plain => Name::parse(target.as_str()).map_err(Unusable::Name),
+            Some(target) => target.expand(&self.values(domain)),
+            // RFC 7208 §4.8: without a domain-spec it is the domain itself.
+            None => Ok(domain.clone()),
+        };
+        Action::Lookup(match (stop.kind, name) {
+            (Kind::End, name) => match (target, name) {
+                (None, _) => return Action::Default,
+                (Some(_), Ok(name)) if is_domain(&name) => Lookup::Redirect(name),
+                // RFC 7208 §6.1: "if the <target-name> is malformed, the result is a "permerror"".
+                (Some(target), _) => Lookup::Refused(Term::Redirect(target).to_string()),
+            },
             // RFC 8616 §4: what holds a local part beyond ASCII matches nothing, and is no error.
             (_, Err(Unusable::NonAscii)) => Lookup::Unusable,
             // RFC 7208 §5.2: no domain has no record, and that is an error.
-            (Mechanism::Include(_), Ok(name)) if is_domain(&name) => Lookup::Include(name),
-            (Mechanism::Include(_), _) => Lookup::Refused(Term::Directive(qualifier, mechanism).to_string()),
+            (Kind::Include, Ok(name)) if stop.is_plain || is_domain(&name) => Lookup::Include(name),
+            (Kind::Include, _) => {
+                Lookup::Refused(record.term_at(stop.start).map(|term| term.to_string()).unwrap_or_default())
+            }
             // RFC 7208 §4.8 leaves it open. Composition Kills A3: such a name is not asked for; as it does not exist, it
             // does not match.
             (_, Err(Unusable::Name(_))) => Lookup::Unusable,
-            (Mechanism::Exists(_), Ok(name)) => Lookup::Existence(name),
-            (Mechanism::Mx { prefixes, .. }, Ok(name)) => Lookup::Exchangers(name, prefixes),
-            (Mechanism::Ptr(_), Ok(name)) => Lookup::Ptr(qualifier, name),
-            (Mechanism::A { prefixes, .. }, Ok(name)) => Lookup::Addresses(self.address_kind(), name, prefixes),
-            (Mechanism::All | Mechanism::Ip4 { .. } | Mechanism::Ip6 { .. }, Ok(_)) => return Action::Match(qualifier),
+            (Kind::Exists, Ok(name)) => Lookup::Existence(name),
+            (Kind::Mx(prefixes), Ok(name)) => Lookup::Exchangers(name, prefixes),
+            (Kind::Ptr, Ok(name)) => Lookup::Ptr(record.qualifier_at(stop.start), name),
+            (Kind::A(prefixes), Ok(name)) => Lookup::Addresses(self.address_kind(), name, prefixes),
+            // Nothing else is stopped at.
+            (_, Ok(_)) => Lookup::Unusable,
         })
     }
 
@@ -161,7 +144,7 @@ impl Check {
 
     /// RFC 7208 §4.6.4: counts the term, unless that is done, and finishes if it is one too many.
     fn count_term(&mut self) -> bool {
-        if self.frames.last().is_some_and(|frame| frame.counted) {
+        if self.current().is_some_and(|visited| visited.is_counted) {
             return true;
         }
         if self.counters.terms == self.limits.terms_max {
@@ -169,8 +152,8 @@ impl Check {
             return false;
         }
         self.counters.terms += 1;
-        if let Some(frame) = self.frames.last_mut() {
-            frame.counted = true;
+        if let Some(visited) = self.current_mut() {
+            visited.is_counted = true;
         }
         true
     }
@@ -189,52 +172,59 @@ impl Check {
         }
     }
 
+    /// Goes from the term that is looked at to the next one that may match.
     fn next_term(&mut self) {
-        if let Some(&Frame { term, .. }) = self.frames.last() {
-            self.go_to(term + 1);
+        let client = ClientIp::new(self.subject.ip);
+        if let Some(Visited { record, stop, is_counted, .. }) = self.current_mut() {
+            let stretch = scan::next(record.octets(), stop.end, client);
+            (*stop, *is_counted) = (stretch.stop, false);
+            self.go_over(&stretch);
         }
     }
 
-    fn go_to(&mut self, term: usize) {
-        if let Some(frame) = self.frames.last_mut() {
-            (frame.term, frame.counted) = (term, false);
+    /// Networks in a stretch do not match.
+    pub(super) fn go_over(&mut self, stretch: &Stretch) {
+        if let Some(visited) = self.current.filter(|_| stretch.has_networks) {
+            self.step(What::NoMatch { visited, start: stretch.start, end: stretch.stop.start });
         }
-    }
-
-    /// The terms before `end` do not match.
-    fn no_match(&mut self, end: usize) {
-        if let Some(&Frame { visited, term, .. }) = self.frames.last() {
-            self.step(What::NoMatch { visited, first: term, last: end - 1 });
-        }
-        self.go_to(end);
     }
 
     /// The term that was looked at does not match.
     fn term_does_not_match(&mut self) {
-        if let Some(&Frame { term, .. }) = self.frames.last() {
-            self.no_match(term + 1);
+        if let (Some(visited), Some(Visited { stop, .. })) = (self.current, self.current()) {
+            let &Stop { start, end, .. } = stop;
+            self.step(What::NoMatch { visited, start, end });
         }
+        self.next_term();
     }
 
-    fn term(&self) -> Option<Term<'_>> {
-        let frame = self.frames.last()?;
-        self.visited.get(frame.visited)?.record.term(frame.term)
+    fn current(&self) -> Option<&Visited> {
+        self.visited.get(self.current?)
+    }
+
+    fn current_mut(&mut self) -> Option<&mut Visited> {
+        self.visited.get_mut(self.current?)
+    }
+
+    /// Where the term is that is looked at.
+    fn place(&self) -> Option<Place> {
+        let visited = self.current?;
+        Some(Place { visited, term: self.visited.get(visited)?.stop.start })
     }
 
     fn qualifier(&self) -> Option<Qualifier> {
-        match self.term()? {
-            Term::Directive(qualifier, _) => Some(qualifier),
-            _ => None,
-        }
+        let Visited { record, stop, .. } = self.current()?;
+        Some(record.qualifier_at(stop.start))
     }
 
     /// The term that is looked at matches, so that its record has a result. `true` if an `include` goes on with it.
     fn matched(&mut self, qualifier: Qualifier) -> bool {
-        let Some(&Frame { visited, term, .. }) = self.frames.last() else { return false };
-        self.step(What::Match { visited, term });
-        self.matched = Some((visited, term));
+        let Some(place) = self.place() else { return false };
+        self.step(What::Match(place));
+        self.matched = Some(place);
         if qualifier == Qualifier::Pass {
-            self.broad = self.broad.or(self.term().and_then(|term| broad(term, self.subject.ip, &self.limits)));
+            let kind = self.current().map(|visited| visited.stop.kind);
+            self.broad = self.broad.or(kind.and_then(|kind| broad(kind, self.subject.ip, &self.limits)));
         }
         self.settle(qualifier.result())
     }
@@ -243,41 +233,40 @@ impl Check {
     /// if the terms behind those are to be gone through.
     fn settle(&mut self, mut result: SpfResult) -> bool {
         loop {
-            let frame = self.frames.pop();
-            let Some(&Frame { visited, term, .. }) = self.frames.last() else {
-                match (frame, result, self.matched) {
+            let decided = self.current;
+            self.current = self.current().and_then(|visited| visited.includer);
+            let Some(place) = self.place() else {
+                match (decided, result, self.matched) {
                     // RFC 7208 §6.2: an explanation belongs to a fail by a mechanism, and is that of the record of the domain
                     // or of the last redirect; never that of an include.
-                    (Some(frame), SpfResult::Fail, Some(_)) => self.explain(frame.visited),
+                    (Some(visited), SpfResult::Fail, Some(_)) => self.explain(visited),
                     _ => self.finish(result, None),
                 }
                 return false;
             };
-            self.step(What::Included { visited, term, result });
+            self.step(What::Included(place, result));
             // RFC 7208 §5.2: an include matches on pass, and on nothing else.
-            let qualifier = self.qualifier().filter(|_| result == SpfResult::Pass);
+            let qualifier = if result == SpfResult::Pass { self.qualifier() } else { None };
             let Some(qualifier) = qualifier else {
                 (self.matched, self.broad) = (None, None);
                 self.next_term();
                 return true;
             };
-            self.matched = Some((visited, term));
+            self.matched = Some(place);
             result = qualifier.result();
         }
     }
 }
 
 /// Whether a mechanism that let the client pass lets nearly everybody pass.
-fn broad(term: Term<'_>, ip: IpAddr, limits: &Limits) -> Option<Broad> {
-    let shorter = |prefix: u8, least: u8| (prefix < least).then_some(Broad::Network(prefix));
-    match term {
-        Term::Directive(_, Mechanism::All) => Some(Broad::All),
-        Term::Directive(_, Mechanism::Ip4 { prefix, .. }) => shorter(prefix, limits.broad_ip4_prefix),
-        Term::Directive(_, Mechanism::Ip6 { prefix, .. }) => shorter(prefix, limits.broad_ip6_prefix),
-        Term::Directive(_, Mechanism::A { prefixes, .. } | Mechanism::Mx { prefixes, .. }) => match ip {
-            IpAddr::V4(_) => shorter(prefixes.ip4, limits.broad_ip4_prefix),
-            IpAddr::V6(_) => shorter(prefixes.ip6, limits.broad_ip6_prefix),
-        },
-        _ => None,
-    }
+fn broad(kind: Kind, ip: IpAddr, limits: &Limits) -> Option<Broad> {
+    let (prefix, least) = match (kind, ip) {
+        (Kind::All, _) => return Some(Broad::All),
+        (Kind::Network(prefix), IpAddr::V4(_)) => (prefix, limits.broad_ip4_prefix),
+        (Kind::Network(prefix), IpAddr::V6(_)) => (prefix, limits.broad_ip6_prefix),
+        (Kind::A(prefixes) | Kind::Mx(prefixes), IpAddr::V4(_)) => (prefixes.ip4, limits.broad_ip4_prefix),
+        (Kind::A(prefixes) | Kind::Mx(prefixes), IpAddr::V6(_)) => (prefixes.ip6, limits.broad_ip6_prefix),
+        _ => return None,
+    };
+    (prefix < least).then_some(Broad::Network(prefix))
 }

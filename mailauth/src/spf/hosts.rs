@@ -66,7 +66,7 @@ impl Check {
         }
         let names = exchangers.into_iter().take(self.limits.names_max).map(|(_, name)| name.clone());
         let hosts = self.hosts(names, prefixes, too_many);
-        self.state = State::ExchangerHosts(hosts);
+        self.state = State::ExchangerHosts(hosts.into());
         self.look_at_exchangers();
     }
 
@@ -113,7 +113,7 @@ impl Check {
         });
         let hosts = self.hosts(names.take(self.limits.names_max), Prefixes::WHOLE, None);
         self.answered(asked, answered);
-        self.state = State::PointerHosts(hosts);
+        self.state = State::PointerHosts(hosts.into());
         self.look_at_pointers();
     }
 

@@ -1,110 +1,146 @@
 //! Addresses in text, as the standard library reads them. Records are lists of networks, so that reading these is much of the
 //! work of a check, and the standard library takes half as long again.
 
-use core::net::{Ipv4Addr, Ipv6Addr};
-
-/// RFC 7208 §12: `ip4-network`, and what stands behind it: nothing, or a slash.
-pub(super) fn take_ip4(text: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
+/// RFC 7208 §12: `ip4-network` as a number, and what stands behind it: nothing, a slash or a space.
+#[inline(always)]
+pub(super) fn take_ip4(text: &[u8]) -> Option<(u32, &[u8])> {
     let (a, rest) = take_number(text)?;
     let (b, rest) = take_number(rest.strip_prefix(b".")?)?;
     let (c, rest) = take_number(rest.strip_prefix(b".")?)?;
     let (d, rest) = take_number(rest.strip_prefix(b".")?)?;
-    matches!(rest, [] | [b'/', ..]).then_some((Ipv4Addr::new(a, b, c, d), rest))
+    is_end(rest).then_some((a << 24 | b << 16 | c << 8 | d, rest))
+}
+
+const fn is_end(rest: &[u8]) -> bool {
+    matches!(rest, [] | [b'/' | b' ', ..])
 }
 
 /// A number up to 255 that has no zero in front. Another digit may stand behind it, where nothing takes one.
-fn take_number(text: &[u8]) -> Option<(u8, &[u8])> {
-    let value = |digit: u8| u16::from(digit - b'0');
-    let (number, rest) = match text {
-        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] => {
-            (value(*a) * 100 + value(*b) * 10 + value(*c), rest)
-        }
-        [a @ b'1'..=b'9', b @ b'0'..=b'9', rest @ ..] => (value(*a) * 10 + value(*b), rest),
-        [a @ b'0'..=b'9', rest @ ..] => (value(*a), rest),
-        _ => return None,
-    };
-    Some((u8::try_from(number).ok()?, rest))
+#[inline(always)]
+fn take_number(text: &[u8]) -> Option<(u32, &[u8])> {
+    let [first, rest @ ..] = text else { return None };
+    let mut number = digit(*first)?;
+    let [second, behind @ ..] = rest else { return Some((number, rest)) };
+    let Some(value) = digit(*second).filter(|_| number > 0) else { return Some((number, rest)) };
+    number = number * 10 + value;
+    let [third, last @ ..] = behind else { return Some((number, behind)) };
+    let Some(value) = digit(*third) else { return Some((number, behind)) };
+    number = number * 10 + value;
+    (number <= 255).then_some((number, last))
 }
 
-/// RFC 4291 §2.2, and what stands behind it: nothing, or a slash.
-pub(super) fn take_ip6(text: &[u8]) -> Option<(Ipv6Addr, &[u8])> {
-    let mut groups = [0_u16; 8];
-    let mut count = 0;
-    let mut gap = None;
-    let mut rest = text;
-    if let [b':', b':', behind @ ..] = rest {
-        (gap, rest) = (Some(0), behind);
+const fn digit(octet: u8) -> Option<u32> {
+    let value = octet.wrapping_sub(b'0');
+    if value <= 9 { Some(value as u32) } else { None }
+}
+
+/// An IPv6 address as it is written: put together only where there is something to compare it with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ip6 {
+    groups: u128,
+    count: u32,
+    /// How many groups stand before the gap.
+    gap: Option<u32>,
+}
+
+impl Ip6 {
+    /// The address as a number.
+    pub(super) fn address(self) -> u128 {
+        let Some(before) = self.gap else { return self.groups };
+        let behind = 16 * (self.count - before);
+        // What stands before the gap belongs to the front.
+        let front = (self.groups >> behind).checked_shl(128 - 16 * before).unwrap_or(0);
+        front | self.groups & ((1 << behind) - 1)
     }
-    while !matches!(rest, [] | [b'/', ..]) {
-        let (mut group, mut digits) = (0_u16, 0);
-        while let Some(digit) = rest.get(digits).and_then(|octet| hex_digit(*octet)) {
-            if digits == 4 {
-                return None;
-            }
-            group = group << 4 | digit;
-            digits += 1;
+}
+
+/// RFC 4291 §2.2: an address, and what stands behind it: nothing, a slash or a space.
+pub(super) fn take_ip6(text: &[u8]) -> Option<(Ip6, &[u8])> {
+    let (mut groups, mut count) = (0_u128, 0_u32);
+    let mut gap = None;
+    let mut at = 0;
+    if let [b':', b':', ..] = text {
+        (gap, at) = (Some(0), 2);
+    }
+    // Nothing need stand behind a gap.
+    let mut may_end = gap.is_some();
+    loop {
+        let rest = text.get(at..)?;
+        if may_end && is_end(rest) {
+            break;
         }
+        let (group, digits) = hex_digits(rest);
         // The last two groups may be written as an IPv4 address.
         if rest.get(digits) == Some(&b'.') {
             let (ip4, behind) = take_ip4(rest)?;
-            let [a, b, c, d] = ip4.octets();
-            rest = behind;
-            groups
-                .get_mut(count..count + 2)?
-                .copy_from_slice(&[u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])]);
+            groups = groups << 32 | u128::from(ip4);
             count += 2;
+            at = text.len() - behind.len();
             break;
         }
-        if digits == 0 {
+        if digits == 0 || digits > 4 || count == 8 {
             return None;
         }
-        *groups.get_mut(count)? = group;
+        groups = groups << 16 | u128::from(group);
         count += 1;
-        rest = match &rest[digits..] {
-            behind @ ([] | [b'/', ..]) => behind,
-            [b':', b':', behind @ ..] if gap.is_none() => {
-                gap = Some(count);
-                behind
-            }
-            [b':', behind @ ..] if !matches!(behind, [] | [b'/', ..]) => behind,
-            _ => return None,
-        };
-    }
-    match gap {
-        None if count < 8 => return None,
-        None => {}
-        Some(_) if count == 8 => return None,
-        // What stands behind the gap belongs to the end.
-        Some(gap) => {
-            groups.copy_within(gap..count, 8 - (count - gap));
-            groups[gap..8 - (count - gap)].fill(0);
+        at += digits;
+        match text.get(at) {
+            Some(b':') => at += 1,
+            None | Some(b'/' | b' ') => break,
+            Some(_) => return None,
+        }
+        may_end = false;
+        if gap.is_none() && text.get(at) == Some(&b':') {
+            (gap, may_end) = (Some(count), true);
+            at += 1;
         }
     }
-    Some((Ipv6Addr::from(groups), rest))
+    let is_whole = if gap.is_none() { count == 8 } else { count < 8 };
+    is_whole.then(|| (Ip6 { groups, count, gap }, &text[at..]))
 }
 
-const fn hex_digit(octet: u8) -> Option<u16> {
-    match octet {
-        b'0'..=b'9' => Some((octet - b'0') as u16),
-        b'a'..=b'f' => Some((octet - b'a' + 10) as u16),
-        b'A'..=b'F' => Some((octet - b'A' + 10) as u16),
-        _ => None,
+/// The value of the last four hexadecimal digits at the front, and how many there are.
+#[inline(always)]
+fn hex_digits(text: &[u8]) -> (u16, usize) {
+    let (mut value, mut count) = (0_u32, 0);
+    for octet in text {
+        let digit = HEX_DIGITS[usize::from(*octet)];
+        if digit > 15 {
+            break;
+        }
+        value = value << 4 | u32::from(digit);
+        count += 1;
     }
+    ((value & 0xffff) as u16, count)
 }
+
+/// The values of hexadecimal digits; more than 15 is none.
+static HEX_DIGITS: [u8; 256] = {
+    let mut digits = [u8::MAX; 256];
+    let mut value = 0;
+    while value < 16 {
+        let small = b"0123456789abcdef"[value as usize];
+        digits[small as usize] = value;
+        digits[small.to_ascii_uppercase() as usize] = value;
+        value += 1;
+    }
+    digits
+};
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use alloc::format;
     use alloc::string::ToString;
+    use core::net::{Ipv4Addr, Ipv6Addr};
     use proptest::prelude::*;
 
     fn parse_ip4(text: &str) -> Option<Ipv4Addr> {
-        take_ip4(text.as_bytes()).filter(|(_, rest)| rest.is_empty()).map(|(ip, _)| ip)
+        take_ip4(text.as_bytes()).filter(|(_, rest)| rest.is_empty()).map(|(ip, _)| ip.into())
     }
 
     fn parse_ip6(text: &str) -> Option<Ipv6Addr> {
-        take_ip6(text.as_bytes()).filter(|(_, rest)| rest.is_empty()).map(|(ip, _)| ip)
+        take_ip6(text.as_bytes()).filter(|(_, rest)| rest.is_empty()).map(|(ip, _)| ip.address().into())
     }
 
     #[test]
@@ -168,8 +204,9 @@ mod tests {
             prop_assert_eq!(parse_ip4(&ip4.to_string()), Some(ip4));
             prop_assert_eq!(parse_ip6(&ip6.to_string()), Some(ip6));
             let (with_ip4, with_ip6) = (format!("{ip4}/8"), format!("{ip6}/8"));
-            prop_assert_eq!(take_ip4(with_ip4.as_bytes()), Some((ip4, &b"/8"[..])));
-            prop_assert_eq!(take_ip6(with_ip6.as_bytes()), Some((ip6, &b"/8"[..])));
+            prop_assert_eq!(take_ip4(with_ip4.as_bytes()), Some((ip4.into(), &b"/8"[..])));
+            let read = take_ip6(with_ip6.as_bytes()).map(|(ip, rest)| (ip.address(), rest));
+            prop_assert_eq!(read, Some((ip6.into(), &b"/8"[..])));
         }
     }
 }

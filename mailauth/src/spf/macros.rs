@@ -204,7 +204,7 @@ impl<'a> MacroString<'a> {
 }
 
 /// The longest name in text, without a dot at the end (RFC 7208 §7.3).
-const NAME_MAX: usize = 253;
+pub(super) const NAME_MAX: usize = 253;
 
 /// RFC 7208 §7.3: "the left side is truncated to fit, by removing successive domain labels (and their following dots)".
 fn truncate(name: &str) -> &str {

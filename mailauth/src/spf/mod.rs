@@ -50,10 +50,11 @@ mod macros;
 mod outcome;
 mod received;
 mod record;
+mod scan;
 mod term;
 mod trace;
 
-use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 use core::net::IpAddr;
 
@@ -62,7 +63,7 @@ use pillarbox_core::dns::Name;
 pub use check::Check;
 pub use macros::MacroString;
 pub use outcome::{Broad, Counters, Outcome, Problem};
-pub use record::{Mechanism, Prefixes, Qualifier, Record, RecordError, RecordFault, Term};
+pub use record::{Mechanism, Prefixes, Qualifier, Record, RecordError, RecordFault, Term, Terms};
 pub use trace::{Answered, Step};
 
 /// What a check came to (RFC 7208 §2.6).
@@ -148,7 +149,7 @@ pub struct Client {
     /// Its address. An IPv4 address mapped into IPv6 counts as the IPv4 address (RFC 7208 §5).
     pub ip: IpAddr,
     /// What it said in HELO or EHLO, whatever that was.
-    pub helo: String,
+    pub helo: Arc<str>,
     /// Our name, for `%{r}` (RFC 7208 §7.3) and Received-SPF; `None` is written `unknown`.
     pub receiver: Option<Name>,
     /// Now, in seconds since 1970, for `%{t}`.
@@ -157,7 +158,7 @@ pub struct Client {
 
 impl Client {
     /// A client; the receiver is not named, and the time is 1970 until it is set.
-    pub fn new(ip: IpAddr, helo: impl Into<String>) -> Self {
+    pub fn new(ip: IpAddr, helo: impl Into<Arc<str>>) -> Self {
         Client { ip, helo: helo.into(), receiver: None, now: 0 }
     }
 }

@@ -1,13 +1,15 @@
 //! What a check came to, and why.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
 
 use pillarbox_core::dns::{Name, RecordKind};
 
-use super::trace::Trace;
+use super::scan::Stop;
+use super::trace::{Place, Trace};
 use super::{Identity, Mechanism, Record, RecordError, SpfResult, Step, Term};
 
 /// What a check came to, and all that others may want to know of it.
@@ -31,8 +33,7 @@ pub struct Outcome {
     pub(super) subject: Subject,
     pub(super) visited: Vec<Visited>,
     pub(super) trace: Trace,
-    /// The record and the term of it.
-    pub(super) matched: Option<(usize, usize)>,
+    pub(super) matched: Option<Place>,
 }
 
 /// Why a check came to none, a temporary error or a permanent error.
@@ -97,7 +98,7 @@ pub struct Counters {
 pub(super) struct Subject {
     pub(super) ip: IpAddr,
     /// U-labels as A-labels.
-    pub(super) helo: String,
+    pub(super) helo: Arc<str>,
     pub(super) local: String,
     pub(super) domain: Result<Name, String>,
     pub(super) receiver: Option<Name>,
@@ -110,6 +111,13 @@ pub(super) struct Subject {
 pub(super) struct Visited {
     pub(super) domain: Name,
     pub(super) record: Record,
+    /// The record whose `include` led here, and how many there are around.
+    pub(super) includer: Option<usize>,
+    pub(super) depth: usize,
+    /// The term that is looked at.
+    pub(super) stop: Stop,
+    /// Whether that term is counted already: it is looked at again when the names of the client are known.
+    pub(super) is_counted: bool,
 }
 
 impl Outcome {
@@ -145,8 +153,7 @@ impl Outcome {
 
     /// The mechanism that matched, in the record of the domain itself or of the last `redirect`. `None` if none did.
     pub fn mechanism(&self) -> Option<Mechanism<'_>> {
-        let (visited, term) = self.matched?;
-        match self.visited.get(visited)?.record.term(term)? {
+        match self.matched?.term(&self.visited)? {
             Term::Directive(_, mechanism) => Some(mechanism),
             _ => None,
         }

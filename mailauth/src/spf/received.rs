@@ -13,8 +13,8 @@ use super::{Outcome, SpfResult};
 impl Outcome {
     /// The whole field Received-SPF with its CRLF, to be put above the Received field of the same hop and above all other
     /// Received-SPF fields. What the client sent stands in quotes in it, cut to 255 octets; controls and what is not
-    /// well-formed become question marks. A local part beyond ASCII is written as it is: it came by SMTPUTF8, so the message
-    /// may hold it (RFC 6532 §3).
+    /// well-formed become question marks, and so does all beyond ASCII in HELO. A local part beyond ASCII is written as it is:
+    /// it came by SMTPUTF8, so the message may hold it (RFC 6532 §3).
     ///
     /// ```
     /// use pillarbox_auth::spf::{Check, Client, Limits};
@@ -35,7 +35,14 @@ impl Outcome {
     /// ```
     pub fn received_spf(&self) -> String {
         let receiver = self.subject.receiver.as_ref().map_or("unknown", Name::as_str);
-        let domain = self.subject.domain.as_ref().map_or_else(|text| clean(text), |name| Cow::Borrowed(name.as_str()));
+        let helo = ascii(&self.subject.helo);
+        let domain = match &self.subject.domain {
+            Ok(name) => Cow::Borrowed(name.as_str()),
+            // The text is that of HELO.
+            Err(text) if self.identity == super::Identity::Helo || self.subject.null_path => ascii(text),
+            Err(text) => Cow::Borrowed(&**text),
+        };
+        let domain = clean(&domain);
         let ip = self.subject.ip;
         let meaning = match self.result {
             SpfResult::Pass => format!("{domain} lets {ip} send for it"),
@@ -58,7 +65,7 @@ impl Outcome {
             let local = local.as_ref().map_or(Cow::Borrowed("?"), LocalPart::canonical);
             pair("envelope-from", &format!("{local}@{domain}"), &mut field);
         }
-        pair("helo", &self.subject.helo, &mut field);
+        pair("helo", &helo, &mut field);
         let _ = write!(field, "\r\n receiver={};", if is_dot_atom(receiver) { receiver } else { "unknown" });
         if let Some(problem) = &self.problem {
             pair("problem", &problem.to_string(), &mut field);
@@ -89,6 +96,14 @@ fn clean(text: &str) -> Cow<'_, str> {
         return Cow::Owned(text.chars().map(|c| if c.is_control() { '?' } else { c }).collect());
     }
     Cow::Borrowed(text)
+}
+
+/// RFC 6532 §3: only what came with SMTPUTF8 may stand in a header as it is, and HELO comes before that.
+fn ascii(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect())
 }
 
 /// `key="value";` on a line of its own.

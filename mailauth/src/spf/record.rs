@@ -1,13 +1,16 @@
 //! Records as typed terms (RFC 7208 §4.5, §4.6, §12).
 
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{Ipv4Addr, Ipv6Addr};
+use core::ops::Range;
 use core::str::FromStr;
+
+use pillarbox_core::dns::RecordSet;
 
 use super::SpfResult;
 use super::macros::MacroString;
+use super::scan::{self, ClientIp, Stop, Stretch};
 use super::term;
 
 /// A record whose syntax was checked from end to end: `v=spf1` and terms.
@@ -30,10 +33,24 @@ use super::term;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Record {
-    text: String,
-    terms: Vec<Span>,
-    redirect: Option<u16>,
-    explanation: Option<u16>,
+    text: Text,
+    marks: Marks,
+}
+
+/// The octets of a record.
+#[derive(Clone, Debug)]
+enum Text {
+    Own(Vec<u8>),
+    /// Of the record with this number in an answer, which is shared with whoever brought it.
+    Answer(RecordSet, usize),
+}
+
+/// What the terms of a record do not say one by one. Places are those of the value of a modifier.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Marks {
+    pub(super) has_all: bool,
+    pub(super) redirect: Option<Range<usize>>,
+    pub(super) explanation: Option<Range<usize>>,
 }
 
 /// A term of a record.
@@ -122,6 +139,16 @@ pub enum Qualifier {
 }
 
 impl Qualifier {
+    /// That of a directive that begins with an octet.
+    pub(super) const fn of(octet: u8) -> Self {
+        match octet {
+            b'-' => Qualifier::Fail,
+            b'~' => Qualifier::SoftFail,
+            b'?' => Qualifier::Neutral,
+            _ => Qualifier::Pass,
+        }
+    }
+
     /// The result that it stands for.
     pub const fn result(self) -> SpfResult {
         match self {
@@ -202,30 +229,6 @@ pub enum RecordFault {
     Prefix,
 }
 
-/// A term, as places in the text of the record: so a record is two allocations, whatever is in it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
-    pub(super) kind: Kind,
-    /// The domain, or name and value of an unknown modifier; nothing where start and end are equal.
-    pub(super) start: u16,
-    pub(super) end: u16,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
-    All(Qualifier),
-    Include(Qualifier),
-    A(Qualifier, Prefixes),
-    Mx(Qualifier, Prefixes),
-    Ptr(Qualifier),
-    Ip4(Qualifier, Ipv4Addr, u8),
-    Ip6(Qualifier, Ipv6Addr, u8),
-    Exists(Qualifier),
-    Redirect,
-    Explanation,
-    Unknown,
-}
-
 impl Record {
     /// Parses a record, its strings joined (RFC 7208 §3.3).
     ///
@@ -233,7 +236,11 @@ impl Record {
     ///
     /// [`RecordError`] says what is wrong and at which octet.
     pub fn parse(text: &[u8]) -> Result<Self, RecordError> {
-        Record::from_text(text.to_vec()).map_err(|(error, _)| error)
+        if !Record::is_record(text) {
+            return Err(RecordError { fault: RecordFault::Version, at: 0 });
+        }
+        let (marks, _) = check(text, ClientIp::Nobody)?;
+        Ok(Record::of_text(text.to_vec(), marks))
     }
 
     /// Whether a text means to be a record: all others at a domain are none of our business.
@@ -244,136 +251,118 @@ impl Record {
         })
     }
 
-    /// Parses a text that it keeps, or gives back.
-    pub(super) fn from_text(text: Vec<u8>) -> Result<Self, (RecordError, Vec<u8>)> {
-        let fault = if !Record::is_record(&text) {
-            Some((RecordFault::Version, 0))
-        } else if text.len() > usize::from(u16::MAX) {
-            Some((RecordFault::TooLong, usize::from(u16::MAX)))
-        } else {
-            // All of them at once first, which takes a tenth of the time of one after another.
-            let is_wrong = |octet: &u8| !matches!(octet, b' '..=b'~');
-            let any_wrong = text.iter().fold(false, |wrong, octet| wrong | is_wrong(octet));
-            let at = if any_wrong { text.iter().position(is_wrong) } else { None };
-            at.map(|at| (RecordFault::UnexpectedOctet, at))
-        };
-        if let Some((fault, at)) = fault {
-            return Err((RecordError { fault, at }, text));
-        }
-        let text = String::from_utf8(text).expect("visible octets are UTF-8");
-        // A term has 18 octets on the average.
-        let terms = Vec::with_capacity(text.len() / 16 + 4);
-        let mut record = Record { text, terms, redirect: None, explanation: None };
-        match record.parse_terms() {
-            Ok(()) => Ok(record),
-            Err(error) => Err((error, record.text.into_bytes())),
+    /// One of the records of an answer, which was checked.
+    pub(super) fn of_answer(set: RecordSet, index: usize, marks: Marks) -> Self {
+        Record { text: Text::Answer(set, index), marks }
+    }
+
+    /// A text that was checked.
+    pub(super) fn of_text(text: Vec<u8>, marks: Marks) -> Self {
+        Record { text: Text::Own(text), marks }
+    }
+
+    pub(super) fn octets(&self) -> &[u8] {
+        match &self.text {
+            Text::Own(text) => text,
+            Text::Answer(set, index) => set.records()[*index].text().unwrap_or_default(),
         }
     }
 
-    fn parse_terms(&mut self) -> Result<(), RecordError> {
-        let mut at = VERSION.len();
-        // RFC 7208 §4.6.1: terms are separated by one space or several, and by nothing else.
-        while at < self.text.len() {
-            let rest = &self.text[at..];
-            let len = memchr::memchr(b' ', rest.as_bytes()).unwrap_or(rest.len());
-            if len > 0 {
-                term::parse(&rest[..len], at, &mut self.terms).map_err(|error| error.moved(at))?;
-                self.note_modifier(at)?;
-            }
-            at += len + 1;
-        }
-        Ok(())
-    }
-
-    /// Notes where `redirect` and `exp` are, if the last term is one.
-    fn note_modifier(&mut self, at: usize) -> Result<(), RecordError> {
-        let index = self.terms.len() - 1;
-        let known = match self.terms[index].kind {
-            Kind::Redirect => &mut self.redirect,
-            Kind::Explanation => &mut self.explanation,
-            _ => return Ok(()),
-        };
-        // RFC 7208 §6: "These two modifiers MUST NOT appear in a record more than once each."
-        match known.replace(short(index)) {
-            Some(_) => Err(RecordError { fault: RecordFault::Repeated, at }),
-            None => Ok(()),
-        }
+    fn slice(&self, range: Range<usize>) -> &str {
+        core::str::from_utf8(&self.octets()[range]).expect("the octets of a record are visible ASCII")
     }
 
     /// The terms, as they stand.
-    pub fn terms(&self) -> impl DoubleEndedIterator<Item = Term<'_>> + ExactSizeIterator {
-        self.terms.iter().map(|span| self.view(span))
+    pub fn terms(&self) -> Terms<'_> {
+        Terms(self.slice(VERSION.len()..self.octets().len()))
     }
 
-    /// One of them, counted from 0.
-    pub fn term(&self, index: usize) -> Option<Term<'_>> {
-        self.terms.get(index).map(|span| self.view(span))
+    /// Some of them.
+    pub(super) fn terms_in(&self, range: Range<usize>) -> Terms<'_> {
+        Terms(self.slice(range))
+    }
+
+    /// What the mechanism that begins at an octet makes of a match.
+    pub(super) fn qualifier_at(&self, at: usize) -> Qualifier {
+        Qualifier::of(self.octets().get(at).copied().unwrap_or_default())
+    }
+
+    /// The domain of a term that was looked at, if there is one in it.
+    pub(super) fn domain_of(&self, stop: &Stop) -> Option<MacroString<'_>> {
+        let (start, end) = stop.domain;
+        if start == end { None } else { Some(MacroString::from_checked(self.slice(start..end))) }
+    }
+
+    /// The one that begins at an octet.
+    pub(super) fn term_at(&self, at: usize) -> Option<Term<'_>> {
+        let term = self.slice(at..scan::end_of_term(self.octets(), at));
+        if term.is_empty() { None } else { term::lend(term) }
     }
 
     /// The domain of `redirect=`, unless an `all` stands anywhere in the record and makes it void (RFC 7208 §5.1).
     pub fn redirect(&self) -> Option<MacroString<'_>> {
-        if self.terms.iter().any(|span| matches!(span.kind, Kind::All(_))) {
-            return None;
-        }
-        self.redirect.map(|index| self.argument(&self.terms[usize::from(index)]))
+        let range = self.marks.redirect.clone().filter(|_| !self.marks.has_all)?;
+        Some(MacroString::from_checked(self.slice(range)))
     }
 
     /// The domain of `exp=`.
     pub fn explanation(&self) -> Option<MacroString<'_>> {
-        self.explanation.map(|index| self.argument(&self.terms[usize::from(index)]))
-    }
-
-    /// The first term from `from` on that is not a network without the address in it.
-    pub(super) fn skip_networks(&self, from: usize, ip: IpAddr) -> usize {
-        let others = self.terms.get(from..).unwrap_or_default().iter();
-        let is_other = |span: &Span| match (span.kind, ip) {
-            (Kind::Ip4(_, network, prefix), IpAddr::V4(ip)) => !covers_ip4(network, prefix, ip),
-            (Kind::Ip6(_, network, prefix), IpAddr::V6(ip)) => !covers_ip6(network, prefix, ip),
-            (Kind::Ip4(..) | Kind::Ip6(..), _) => true,
-            _ => false,
-        };
-        from + others.take_while(|span| is_other(span)).count()
+        Some(MacroString::from_checked(self.slice(self.marks.explanation.clone()?)))
     }
 
     /// Whether a macro asks for the local part of the sender or the HELO name.
     pub(super) fn uses_sender(&self) -> bool {
-        let asks = |span: &&Span| !matches!(span.kind, Kind::Unknown | Kind::Explanation);
-        self.terms.iter().filter(asks).any(|span| self.argument(span).uses(b"slh"))
-    }
-
-    fn argument(&self, span: &Span) -> MacroString<'_> {
-        MacroString::from_checked(&self.text[usize::from(span.start)..usize::from(span.end)])
-    }
-
-    fn view(&self, span: &Span) -> Term<'_> {
-        let argument = self.argument(span);
-        let domain = (span.start != span.end).then_some(argument);
-        let (qualifier, mechanism) = match span.kind {
-            Kind::All(qualifier) => (qualifier, Mechanism::All),
-            Kind::Include(qualifier) => (qualifier, Mechanism::Include(argument)),
-            Kind::A(qualifier, prefixes) => (qualifier, Mechanism::A { domain, prefixes }),
-            Kind::Mx(qualifier, prefixes) => (qualifier, Mechanism::Mx { domain, prefixes }),
-            Kind::Ptr(qualifier) => (qualifier, Mechanism::Ptr(domain)),
-            Kind::Ip4(qualifier, network, prefix) => (qualifier, Mechanism::Ip4 { network, prefix }),
-            Kind::Ip6(qualifier, network, prefix) => (qualifier, Mechanism::Ip6 { network, prefix }),
-            Kind::Exists(qualifier) => (qualifier, Mechanism::Exists(argument)),
-            Kind::Redirect => return Term::Redirect(argument),
-            Kind::Explanation => return Term::Explanation(argument),
-            Kind::Unknown => {
-                let (name, value) = argument.as_str().split_once('=').unwrap_or((argument.as_str(), ""));
-                return Term::Unknown { name, value };
-            }
+        let argument = |term: Term<'_>| match term {
+            Term::Directive(_, mechanism) => mechanism.domain().is_some_and(|domain| domain.uses(b"slh")),
+            Term::Redirect(domain) => domain.uses(b"slh"),
+            Term::Explanation(_) | Term::Unknown { .. } => false,
         };
-        Term::Directive(qualifier, mechanism)
+        self.terms().any(argument)
     }
+}
+
+/// Terms of a record, one after another; a clone goes on from the same place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms<'a>(&'a str);
+
+impl<'a> Iterator for Terms<'a> {
+    type Item = Term<'a>;
+
+    fn next(&mut self) -> Option<Term<'a>> {
+        let text = self.0.trim_start_matches(' ');
+        let (term, rest) = text.split_at(scan::end_of_term(text.as_bytes(), 0));
+        self.0 = rest;
+        if term.is_empty() { None } else { term::lend(term) }
+    }
+}
+
+impl<'a> Mechanism<'a> {
+    /// The domain that is written in it.
+    pub(super) const fn domain(&self) -> Option<MacroString<'a>> {
+        match *self {
+            Mechanism::Include(domain) | Mechanism::Exists(domain) => Some(domain),
+            Mechanism::A { domain, .. } | Mechanism::Mx { domain, .. } | Mechanism::Ptr(domain) => domain,
+            Mechanism::All | Mechanism::Ip4 { .. } | Mechanism::Ip6 { .. } => None,
+        }
+    }
+}
+
+/// Checks a text that means to be a record from end to end (RFC 7208 §4.6: an error anywhere in it counts before anything is looked at), and finds
+/// its first term that may match.
+pub(super) fn check(text: &[u8], client: ClientIp) -> Result<(Marks, Stretch), RecordError> {
+    let error = |fault, at| Err(RecordError { fault, at });
+    if text.len() > usize::from(u16::MAX) {
+        return error(RecordFault::TooLong, usize::from(u16::MAX));
+    }
+    // All of them at once first, which takes a tenth of the time of one after another.
+    let is_wrong = |octet: &u8| !matches!(octet, b' '..=b'~');
+    if text.iter().fold(false, |wrong, octet| wrong | is_wrong(octet)) {
+        return error(RecordFault::UnexpectedOctet, text.iter().position(is_wrong).unwrap_or_default());
+    }
+    scan::whole(text, VERSION.len(), client)
 }
 
 const VERSION: &str = "v=spf1";
-
-/// A place in a record, or the number of a term.
-pub(super) fn short(number: usize) -> u16 {
-    u16::try_from(number).expect("the record has at most 65535 octets")
-}
 
 impl Prefixes {
     pub(super) const WHOLE: Prefixes = Prefixes { ip4: 32, ip6: 128 };

@@ -1,23 +1,30 @@
 //! The syntax of one term (RFC 7208 §12).
 
-use alloc::vec::Vec;
+use core::net::{Ipv4Addr, Ipv6Addr};
 use core::ops::Range;
 
 use super::ip;
-use super::macros::{self, Use};
-use super::record::{Kind, Prefixes, Qualifier, RecordError, RecordFault, Span, short};
+use super::macros::{self, MacroString, Use};
+use super::record::{Mechanism, Prefixes, Qualifier, RecordError, RecordFault, Term};
 
-/// Parses a term, which has an octet at least and stands at `at` in its record, and puts it behind the others. (It is written
-/// where it stays: to hand it back and copy it would take a tenth of the time of the whole.)
-pub(super) fn parse(term: &str, at: usize, terms: &mut Vec<Span>) -> Result<(), RecordError> {
-    let mut put = |kind, argument: Range<usize>| {
-        terms.push(Span { kind, start: short(at + argument.start), end: short(at + argument.end) });
-        Ok(())
-    };
+/// Checks a text with macros.
+type Check = fn(&str, Use) -> Result<(), RecordError>;
+
+/// Parses a term, which has an octet at least.
+pub(super) fn parse(term: &str) -> Result<Term<'_>, RecordError> {
+    read(term, macros::check)
+}
+
+/// A term of a record that was checked.
+pub(super) fn lend(term: &str) -> Option<Term<'_>> {
+    read(term, |_, _| Ok(())).ok()
+}
+
+fn read(term: &str, check: Check) -> Result<Term<'_>, RecordError> {
     // RFC 7208 §4.6.1: a modifier has its `=` before any `:` or `/`.
     match term.bytes().position(|octet| matches!(octet, b'=' | b':' | b'/')) {
-        Some(end) if term.as_bytes()[end] == b'=' => modifier(term, end, &mut put),
-        end => directive(term, end.unwrap_or(term.len()), &mut put),
+        Some(end) if term.as_bytes()[end] == b'=' => modifier(term, end, check),
+        end => directive(term, end.unwrap_or(term.len()), check),
     }
 }
 
@@ -25,78 +32,67 @@ fn error<T>(fault: RecordFault, at: usize) -> Result<T, RecordError> {
     Err(RecordError { fault, at })
 }
 
-fn modifier(
-    term: &str,
-    equals: usize,
-    put: &mut impl FnMut(Kind, Range<usize>) -> Result<(), RecordError>,
-) -> Result<(), RecordError> {
+fn modifier(term: &str, equals: usize, check: Check) -> Result<Term<'_>, RecordError> {
     let name = &term[..equals];
     let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.'));
     if !is_name {
         return error(RecordFault::ModifierName, 0);
     }
+    let value = equals + 1..term.len();
     // The grammar would take a wrong `redirect` for an unknown modifier, but RFC 7208 §12 says of that: "where name is not any
     // known modifier".
-    let kind = match name {
-        _ if name.eq_ignore_ascii_case("redirect") => Kind::Redirect,
-        _ if name.eq_ignore_ascii_case("exp") => Kind::Explanation,
-        _ => {
-            macros::check(&term[equals + 1..], Use::Modifier).map_err(|error| error.moved(equals + 1))?;
-            return put(Kind::Unknown, 0..term.len());
-        }
-    };
-    put(kind, domain_spec(term, equals + 1..term.len())?)
+    if name.eq_ignore_ascii_case("redirect") {
+        return Ok(Term::Redirect(domain_spec(term, value, check)?));
+    }
+    if name.eq_ignore_ascii_case("exp") {
+        return Ok(Term::Explanation(domain_spec(term, value, check)?));
+    }
+    let value = &term[value];
+    check(value, Use::Modifier).map_err(|error| error.moved(equals + 1))?;
+    Ok(Term::Unknown { name, value })
 }
 
 /// `[ qualifier ] mechanism`, whose name ends before `name_end`.
-fn directive(
-    term: &str,
-    name_end: usize,
-    put: &mut impl FnMut(Kind, Range<usize>) -> Result<(), RecordError>,
-) -> Result<(), RecordError> {
-    let (qualifier, start) = match term.as_bytes()[0] {
-        b'+' => (Qualifier::Pass, 1),
-        b'-' => (Qualifier::Fail, 1),
-        b'~' => (Qualifier::SoftFail, 1),
-        b'?' => (Qualifier::Neutral, 1),
-        _ => (Qualifier::Pass, 0),
-    };
+fn directive(term: &str, name_end: usize, check: Check) -> Result<Term<'_>, RecordError> {
+    let first = term.as_bytes()[0];
+    let start = usize::from(matches!(first, b'+' | b'-' | b'~' | b'?'));
     let name = term.as_bytes().get(start..name_end).unwrap_or_default();
     let has_colon = term.as_bytes().get(name_end) == Some(&b':');
     let argument = if has_colon { name_end + 1..term.len() } else { name_end..term.len() };
     let missing = || error(RecordFault::Missing, name_end);
     let trailing = || error(RecordFault::Trailing, name_end);
-    match word(name) {
-        ALL if name_end < term.len() => trailing(),
-        ALL => put(Kind::All(qualifier), 0..0),
-        IP4 | IP6 | INCLUDE | EXISTS if !has_colon => missing(),
+    let mechanism = match word(name) {
+        ALL if name_end < term.len() => return trailing(),
+        ALL => Mechanism::All,
+        IP4 | IP6 | INCLUDE | EXISTS if !has_colon => return missing(),
         IP4 => {
             let (network, prefix) = network(term, argument, 32, RecordFault::Ipv4, ip::take_ip4)?;
-            put(Kind::Ip4(qualifier, network, prefix), 0..0)
+            Mechanism::Ip4 { network: Ipv4Addr::from(network), prefix }
         }
         IP6 => {
             let (network, prefix) = network(term, argument, 128, RecordFault::Ipv6, ip::take_ip6)?;
-            put(Kind::Ip6(qualifier, network, prefix), 0..0)
+            Mechanism::Ip6 { network: Ipv6Addr::from(network.address()), prefix }
         }
-        INCLUDE => put(Kind::Include(qualifier), domain_spec(term, argument)?),
-        EXISTS => put(Kind::Exists(qualifier), domain_spec(term, argument)?),
-        PTR if has_colon => put(Kind::Ptr(qualifier), domain_spec(term, argument)?),
-        PTR if name_end < term.len() => trailing(),
-        PTR => put(Kind::Ptr(qualifier), 0..0),
-        A | MX => {
+        INCLUDE => Mechanism::Include(domain_spec(term, argument, check)?),
+        EXISTS => Mechanism::Exists(domain_spec(term, argument, check)?),
+        PTR if has_colon => Mechanism::Ptr(Some(domain_spec(term, argument, check)?)),
+        PTR if name_end < term.len() => return trailing(),
+        PTR => Mechanism::Ptr(None),
+        word @ (A | MX) => {
             let (prefixes, end) = prefixes(term, argument.start)?;
-            let kind = if name.len() == 1 { Kind::A(qualifier, prefixes) } else { Kind::Mx(qualifier, prefixes) };
-            if has_colon {
-                return put(kind, domain_spec(term, argument.start..end)?);
-            }
-            if end > name_end {
+            let domain = if has_colon {
+                Some(domain_spec(term, argument.start..end, check)?)
+            } else if end > name_end {
                 return error(RecordFault::Prefix, name_end);
-            }
-            put(kind, 0..0)
+            } else {
+                None
+            };
+            if word == A { Mechanism::A { domain, prefixes } } else { Mechanism::Mx { domain, prefixes } }
         }
-        _ => error(RecordFault::UnknownMechanism, 0),
-    }
+        _ => return error(RecordFault::UnknownMechanism, 0),
+    };
+    Ok(Term::Directive(Qualifier::of(first), mechanism))
 }
 
 const ALL: u64 = word(b"all");
@@ -123,13 +119,14 @@ const fn word(name: &[u8]) -> u64 {
     word
 }
 
-/// The range, if what stands there is a domain-spec.
-fn domain_spec(term: &str, range: Range<usize>) -> Result<Range<usize>, RecordError> {
+/// What stands there, if it is a domain-spec.
+fn domain_spec(term: &str, range: Range<usize>, check: Check) -> Result<MacroString<'_>, RecordError> {
     if range.is_empty() {
         return error(RecordFault::Missing, range.start);
     }
-    macros::check(&term[range.clone()], Use::Domain).map_err(|error| error.moved(range.start))?;
-    Ok(range)
+    let text = &term[range.clone()];
+    check(text, Use::Domain).map_err(|error| error.moved(range.start))?;
+    Ok(MacroString::from_checked(text))
 }
 
 /// An address and the prefix length behind it, `max` if there is none.

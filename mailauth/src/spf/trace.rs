@@ -6,10 +6,10 @@ use core::fmt;
 use pillarbox_core::dns::{DnsAnswer, DnsOutcome, Name, RecordKind};
 
 use super::outcome::Visited;
-use super::{Record, SpfResult, Term};
+use super::{Record, SpfResult, Term, Terms};
 
 /// One step of a check. It prints as one line, indented by how many `include`s it is inside of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step<'a> {
     /// A record was found and is gone through.
@@ -32,16 +32,12 @@ pub enum Step<'a> {
         /// What came.
         answer: Answered,
     },
-    /// Terms that do not match, from the `first` to the `last`, as they stand in the record.
+    /// Mechanisms that do not match, as they stand in the record. Modifiers may stand between them.
     NoMatch {
         /// How many `include`s are around.
         depth: usize,
-        /// The record.
-        record: &'a Record,
-        /// The first of the terms, counted from 0.
-        first: usize,
-        /// The last.
-        last: usize,
+        /// The terms.
+        terms: Terms<'a>,
     },
     /// A term that matches.
     Match {
@@ -106,7 +102,7 @@ pub enum Answered {
 impl Answered {
     pub(super) fn of(answer: &DnsAnswer, kind: RecordKind) -> Self {
         match &answer.outcome {
-            DnsOutcome::Found { .. } => match answer.records().filter(|record| record.kind() == kind).count() {
+            DnsOutcome::Found(_) => match answer.records().filter(|record| record.kind() == kind).count() {
                 0 => Answered::NoData,
                 count => Answered::Records(count),
             },
@@ -123,24 +119,53 @@ impl Answered {
     }
 }
 
-/// A step, with places for references: it is kept by the thousand and seldom looked at.
+/// A step, with places for references: many are kept, and hardly any is looked at.
 #[derive(Clone, Debug)]
-pub(super) struct Event {
-    pub(super) depth: usize,
-    pub(super) what: What,
+struct Event {
+    depth: usize,
+    what: What,
+}
+
+/// A term of a record that was gone through.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) visited: usize,
+    /// The octet of the record that it begins at.
+    pub(super) term: usize,
+}
+
+impl Place {
+    pub(super) fn term<'a>(&self, all: &'a [Visited]) -> Option<Term<'a>> {
+        all.get(self.visited)?.record.term_at(self.term)
+    }
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum What {
-    Record { visited: usize },
-    Answer { name: Name, kind: RecordKind, answer: Answered },
-    NoMatch { visited: usize, first: usize, last: usize },
-    Match { visited: usize, term: usize },
-    Unusable { visited: usize, term: usize },
-    Included { visited: usize, term: usize, result: SpfResult },
-    Redirect { domain: Name },
+    Record {
+        visited: usize,
+    },
+    Answer {
+        name: Name,
+        kind: RecordKind,
+        answer: Answered,
+    },
+    /// From one octet of the record to another.
+    NoMatch {
+        visited: usize,
+        start: usize,
+        end: usize,
+    },
+    Match(Place),
+    Unusable(Place),
+    Included(Place, SpfResult),
+    Redirect {
+        domain: Name,
+    },
     Default,
-    Validated { names: usize },
+    Validated {
+        names: usize,
+    },
 }
 
 /// The steps so far, up to a number.
@@ -151,6 +176,7 @@ pub(super) struct Trace {
 }
 
 impl Trace {
+    #[inline(always)]
     pub(super) fn push(&mut self, max: usize, depth: usize, what: What) {
         if self.events.len() < max {
             if self.events.is_empty() {
@@ -171,25 +197,22 @@ impl Trace {
 /// `None` never comes: an event is about a record that was visited.
 fn step<'a>(event: &'a Event, all: &'a [Visited]) -> Option<Step<'a>> {
     let depth = event.depth;
-    let term = |visited: usize, term: usize| all.get(visited).and_then(|visited| visited.record.term(term));
     Some(match &event.what {
         What::Record { visited } => {
             let visited = all.get(*visited)?;
             Step::Record { depth, domain: &visited.domain, record: &visited.record }
         }
         What::Answer { name, kind, answer } => Step::Answer { depth, name, kind: *kind, answer: *answer },
-        What::NoMatch { visited, first, last } => {
-            Step::NoMatch { depth, record: &all.get(*visited)?.record, first: *first, last: *last }
+        What::NoMatch { visited, start, end } => {
+            Step::NoMatch { depth, terms: all.get(*visited)?.record.terms_in(*start..*end) }
         }
-        What::Match { visited, term: index } => {
-            let term = term(*visited, *index)?;
+        What::Match(place) => {
+            let term = place.term(all)?;
             let Term::Directive(qualifier, _) = term else { return None };
             Step::Match { depth, term, result: qualifier.result() }
         }
-        What::Unusable { visited, term: index } => Step::Unusable { depth, term: term(*visited, *index)? },
-        What::Included { visited, term: index, result } => {
-            Step::Included { depth, term: term(*visited, *index)?, result: *result }
-        }
+        What::Unusable(place) => Step::Unusable { depth, term: place.term(all)? },
+        What::Included(place, result) => Step::Included { depth, term: place.term(all)?, result: *result },
         What::Redirect { domain } => Step::Redirect { depth, domain },
         What::Default => Step::Default { depth },
         What::Validated { names } => Step::Validated { names: *names },
@@ -218,11 +241,14 @@ impl fmt::Display for Step<'_> {
         match self {
             Step::Record { domain, record, .. } => write!(f, "{domain}: {record}"),
             Step::Answer { name, kind, answer, .. } => write!(f, "{name} {kind}: {answer}"),
-            Step::NoMatch { record, first, last, .. } => {
-                for term in record.terms().skip(*first).take(last + 1 - first) {
+            Step::NoMatch { terms, .. } => {
+                let mechanisms = terms.clone().filter(|term| matches!(term, Term::Directive(..)));
+                let mut count = 0;
+                for term in mechanisms {
                     write!(f, "{term} ")?;
+                    count += 1;
                 }
-                f.write_str(if first == last { "does not match" } else { "do not match" })
+                f.write_str(if count == 1 { "does not match" } else { "do not match" })
             }
             Step::Match { term, result, .. } => write!(f, "{term} matches: {result}"),
             Step::Unusable { term, .. } => write!(f, "{term} stands for no name that can be asked for"),

@@ -6,6 +6,7 @@
 mod name;
 #[cfg(feature = "dialog")]
 mod orders;
+mod record_set;
 mod zone;
 mod zone_file;
 
@@ -16,6 +17,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 pub use name::{Name, NameError};
 #[cfg(feature = "dialog")]
 pub use orders::run_in_orders;
+pub use record_set::RecordSet;
 pub use zone::{FixedZone, run};
 pub use zone_file::{Skipped, ZoneError, ZoneFault, ZoneFile};
 
@@ -160,8 +162,9 @@ pub enum Record {
         /// The host; the root name if the domain takes no mail (RFC 7505).
         exchange: Name,
     },
-    /// The strings of a text, each at most 255 octets of any value. What reads them decides whether to join them.
-    Txt(Vec<Vec<u8>>),
+    /// A text of octets of any value: its strings joined without anything between, as everything in mail reads them
+    /// (RFC 7208 §3.3, RFC 6376 §3.6.2.2, RFC 9989 §4.5).
+    Txt(Vec<u8>),
     /// Pointer to a name.
     Ptr(Name),
     /// Canonical name.
@@ -185,17 +188,15 @@ impl Record {
         Record::Mx { preference, exchange }
     }
 
-    /// A text, cut into strings of 255 octets.
+    /// A text.
     pub fn txt(text: impl AsRef<[u8]>) -> Self {
-        let text = text.as_ref();
-        Record::Txt(if text.is_empty() { [Vec::new()].into() } else { text.chunks(255).map(<[u8]>::to_vec).collect() })
+        Record::Txt(text.as_ref().to_vec())
     }
 
-    /// The strings of a text put together without anything between (RFC 7208 §3.3, RFC 6376 §3.6.2.2); `None` for another
-    /// kind.
-    pub fn joined_txt(&self) -> Option<Vec<u8>> {
+    /// The octets of a text; `None` for another kind.
+    pub fn text(&self) -> Option<&[u8]> {
         match self {
-            Record::Txt(strings) => Some(strings.concat()),
+            Record::Txt(text) => Some(text),
             _ => None,
         }
     }
@@ -239,12 +240,7 @@ pub struct DnsAnswer {
 #[non_exhaustive]
 pub enum DnsOutcome {
     /// Records of the kind that was asked for, at least one.
-    Found {
-        /// The name that they belong to, after all aliases.
-        owner: Name,
-        /// How many seconds each may be kept, and the record.
-        records: Vec<(u32, Record)>,
-    },
+    Found(RecordSet),
     /// The name exists, but has no record of this kind.
     NoData,
     /// The name does not exist (NXDOMAIN).
@@ -273,10 +269,13 @@ impl DnsAnswer {
         DnsAnswer { outcome, validation }
     }
 
-    /// Records, with the seconds that each may be kept; no data if there are none.
+    /// Records, with the seconds that each may be kept, of which the least counts; no data if there are none.
     pub fn found(owner: Name, records: impl IntoIterator<Item = (u32, Record)>) -> Self {
-        let records = records.into_iter().collect::<Vec<_>>();
-        let outcome = if records.is_empty() { DnsOutcome::NoData } else { DnsOutcome::Found { owner, records } };
+        let (ttls, records): (Vec<u32>, Vec<Record>) = records.into_iter().unzip();
+        let outcome = match ttls.into_iter().min() {
+            Some(ttl) => DnsOutcome::Found(RecordSet::new(owner, ttl, records)),
+            None => DnsOutcome::NoData,
+        };
         DnsAnswer::new(outcome, Validation::Unknown)
     }
 
@@ -302,24 +301,23 @@ impl DnsAnswer {
     }
 
     /// The records, none unless some were found.
-    pub fn records(&self) -> impl Iterator<Item = &Record> {
-        let records: &[_] = match &self.outcome {
-            DnsOutcome::Found { records, .. } => records,
-            _ => &[],
-        };
-        records.iter().map(|(_, record)| record)
+    pub fn records(&self) -> core::slice::Iter<'_, Record> {
+        match &self.outcome {
+            DnsOutcome::Found(set) => set.records().iter(),
+            _ => [].iter(),
+        }
     }
 
-    /// The shortest time that one of the records may be kept, in seconds.
-    pub fn ttl(&self) -> Option<u32> {
+    /// How many seconds the records may be kept.
+    pub const fn ttl(&self) -> Option<u32> {
         match &self.outcome {
-            DnsOutcome::Found { records, .. } => records.iter().map(|(ttl, _)| *ttl).min(),
+            DnsOutcome::Found(set) => Some(set.ttl()),
             _ => None,
         }
     }
 
     /// Whether records were found and validated, as DANE asks (RFC 7672 §2.1).
     pub const fn is_secure(&self) -> bool {
-        matches!((&self.outcome, self.validation), (DnsOutcome::Found { .. }, Validation::Validated))
+        matches!((&self.outcome, self.validation), (DnsOutcome::Found(_), Validation::Validated))
     }
 }

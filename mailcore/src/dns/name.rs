@@ -1,8 +1,8 @@
 //! Names of the DNS.
 
-use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt::{self, Write};
 use core::net::IpAddr;
 use core::str::FromStr;
@@ -13,7 +13,7 @@ use core::str::FromStr;
 /// It is kept in small letters and without the dot at the end, so that names that differ in case alone are equal
 /// (RFC 4343). Letters, digits and the printable octets that mail puts into names (as `_dmarc`, or a whole address in an SPF
 /// macro) are allowed; controls, spaces, quotes, backslashes, brackets, commas, semicolons and everything beyond ASCII are
-/// refused before a resolver sees them, as resolvers disagree about them.
+/// refused before a resolver sees them, as resolvers disagree about them. A clone shares the text.
 ///
 /// ```
 /// use pillarbox_core::dns::Name;
@@ -26,7 +26,10 @@ use core::str::FromStr;
 /// # Ok::<(), pillarbox_core::dns::NameError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(String);
+pub struct Name(
+    /// Nothing is the root: a constant, and no name is empty.
+    Option<Arc<str>>,
+);
 
 /// Why a text is no name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -51,6 +54,8 @@ pub enum NameError {
 
 /// RFC 1035 §2.3.4: 255 octets on the wire are 253 of text, as the first length and the root have no dot.
 const TEXT_MAX: usize = 253;
+/// RFC 1035 §2.3.4
+const LABEL_MAX: usize = 63;
 
 impl Name {
     /// Parses a name; one dot at the end is allowed, and the root is one dot alone.
@@ -69,25 +74,21 @@ impl Name {
         if text.len() > TEXT_MAX {
             return Err(NameError::TooLong);
         }
-        let mut label = 0;
-        for octet in text.bytes() {
-            match octet {
-                b'.' if label == 0 => return Err(NameError::EmptyLabel),
-                b'.' => label = 0,
-                _ if label == 63 => return Err(NameError::LabelTooLong),
-                octet if is_allowed(octet) => label += 1,
-                _ => return Err(NameError::ForbiddenOctet),
-            }
+        match look_over(text.as_bytes()) {
+            // Within the length of a label none can be too long.
+            Classes { wrong: false, upper, .. } if text.len() <= LABEL_MAX => Ok(Name::shared(text, upper)),
+            Classes { upper, .. } => check(text.as_bytes()).map(|()| Name::shared(text, upper)),
         }
-        if label == 0 {
-            return Err(NameError::EmptyLabel);
-        }
-        Ok(Name(text.to_ascii_lowercase()))
+    }
+
+    /// A text that was checked.
+    fn shared(text: &str, has_upper: bool) -> Self {
+        Name(Some(if has_upper { text.to_ascii_lowercase().into() } else { text.into() }))
     }
 
     /// The root, which RFC 7505 uses for "no mail here".
     pub const fn root() -> Self {
-        Name(String::new())
+        Name(None)
     }
 
     /// The name that PTR records of an address have (RFC 1035 §3.5, RFC 3596 §2.5).
@@ -95,7 +96,7 @@ impl Name {
         match ip {
             IpAddr::V4(ip) => {
                 let [a, b, c, d] = ip.octets();
-                Name(format!("{d}.{c}.{b}.{a}.in-addr.arpa"))
+                Name(Some(format!("{d}.{c}.{b}.{a}.in-addr.arpa").into()))
             }
             IpAddr::V6(ip) => {
                 let mut name = String::with_capacity(72);
@@ -104,7 +105,7 @@ impl Name {
                     let _ = write!(name, "{:x}.{:x}.", octet & 15, octet >> 4);
                 }
                 name.push_str("ip6.arpa");
-                Name(name)
+                Name(Some(name.into()))
             }
         }
     }
@@ -120,12 +121,12 @@ impl Name {
 
     /// The text in small letters, without a dot at the end; empty for the root.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_deref().unwrap_or_default()
     }
 
     /// The labels, the leftmost first; none for the root.
     pub fn labels(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.0.split('.').filter(|label| !label.is_empty())
+        self.as_str().split('.').filter(|label| !label.is_empty())
     }
 
     /// The name without its leftmost label; `None` for the root.
@@ -133,7 +134,7 @@ impl Name {
         if self.is_root() {
             return None;
         }
-        Some(self.0.split_once('.').map_or(Name::root(), |(_, parent)| Name(parent.to_owned())))
+        Some(self.as_str().split_once('.').map_or(Name::root(), |(_, parent)| Name(Some(parent.into()))))
     }
 
     /// The name of its last `labels` labels; itself if it has no more.
@@ -148,16 +149,16 @@ impl Name {
     /// ```
     #[must_use]
     pub fn suffix(&self, labels: usize) -> Name {
-        match labels.checked_sub(1).map(|before| self.0.rmatch_indices('.').nth(before)) {
+        match labels.checked_sub(1).map(|before| self.as_str().rmatch_indices('.').nth(before)) {
             None => Name::root(),
             Some(None) => self.clone(),
-            Some(Some((dot, _))) => Name(self.0[dot + 1..].to_owned()),
+            Some(Some((dot, _))) => Name(Some(self.as_str()[dot + 1..].into())),
         }
     }
 
     /// Whether it is `other` or below it, label by label: `evilexample.com` is not within `example.com`.
     pub fn is_within(&self, other: &Name) -> bool {
-        match self.0.strip_suffix(other.as_str()) {
+        match self.as_str().strip_suffix(other.as_str()) {
             Some(rest) => other.is_root() || rest.is_empty() || rest.ends_with('.'),
             None => false,
         }
@@ -165,8 +166,62 @@ impl Name {
 
     /// Whether it is the root.
     pub const fn is_root(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
+}
+
+/// What is in a text, found without a branch for each octet: names are read by the thousand.
+struct Classes {
+    /// A forbidden octet, or an empty label.
+    wrong: bool,
+    upper: bool,
+}
+
+fn look_over(text: &[u8]) -> Classes {
+    // What stands before the first label, and behind the last, ends one.
+    let (mut seen, mut twice, mut before) = (0, 0, DOT);
+    for octet in text {
+        let class = CLASSES[usize::from(*octet)];
+        seen |= class;
+        twice |= class & before;
+        before = class;
+    }
+    twice |= before;
+    Classes { wrong: seen & FORBIDDEN != 0 || twice & DOT != 0, upper: seen & UPPER != 0 }
+}
+
+const UPPER: u8 = 1;
+const DOT: u8 = 2;
+const FORBIDDEN: u8 = 4;
+
+static CLASSES: [u8; 256] = {
+    let mut classes = [FORBIDDEN; 256];
+    let mut octet = 0;
+    while octet < 128 {
+        classes[octet as usize] = match octet {
+            b'.' => DOT,
+            b'A'..=b'Z' => UPPER,
+            octet if is_allowed(octet) => 0,
+            _ => FORBIDDEN,
+        };
+        octet += 1;
+    }
+    classes
+};
+
+/// The same one octet after another: what is wrong, and where labels may be too long.
+fn check(text: &[u8]) -> Result<(), NameError> {
+    let mut label = 0;
+    for octet in text {
+        match *octet {
+            b'.' if label == 0 => return Err(NameError::EmptyLabel),
+            b'.' => label = 0,
+            _ if label == LABEL_MAX => return Err(NameError::LabelTooLong),
+            octet if is_allowed(octet) => label += 1,
+            _ => return Err(NameError::ForbiddenOctet),
+        }
+    }
+    if label == 0 { Err(NameError::EmptyLabel) } else { Ok(()) }
 }
 
 const fn is_allowed(octet: u8) -> bool {
@@ -176,7 +231,7 @@ const fn is_allowed(octet: u8) -> bool {
 impl fmt::Display for Name {
     /// Without a dot at the end; the root as one dot.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_root() { "." } else { &self.0 })
+        f.write_str(self.0.as_deref().unwrap_or("."))
     }
 }
 

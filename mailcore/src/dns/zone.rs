@@ -3,7 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
-use super::{DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name, Question, Record, RecordKind, Validation};
+use super::{DnsAnswer, DnsMachine, DnsStep, Name, Question, Record, RecordKind, Validation};
 
 /// Aliases that are followed before the answer is "try later", as a chain can be endless.
 const CNAME_CHAIN_MAX: usize = 8;
@@ -19,9 +19,9 @@ const CNAME_CHAIN_MAX: usize = 8;
 ///     .failing("slow.example.org");
 /// let ask = |name: &str| Ok(zone.answer(&Question::new(QuestionId(0), name.parse()?, RecordKind::A)).outcome);
 ///
-/// let DnsOutcome::Found { owner, records } = ask("www.example.org")? else { panic!("not found") };
-/// assert_eq!(owner.as_str(), "example.org");
-/// assert_eq!(records, [(3600, Record::A([192, 0, 2, 1].into()))]);
+/// let DnsOutcome::Found(set) = ask("www.example.org")? else { panic!("not found") };
+/// assert_eq!(set.owner().as_str(), "example.org");
+/// assert_eq!(set.records(), [Record::A([192, 0, 2, 1].into())]);
 /// assert_eq!(ask("slow.example.org")?, DnsOutcome::TryLater);
 /// assert_eq!(ask("no.example.org")?, DnsOutcome::NoSuchName);
 /// # Ok::<(), pillarbox_core::dns::NameError>(())
@@ -96,17 +96,17 @@ impl FixedZone {
 
     /// Answers a question. Aliases are followed, eight at most; a longer chain and a loop are "try later".
     pub fn answer(&self, question: &Question) -> DnsAnswer {
-        DnsAnswer::new(self.look_up(question), self.validation)
+        self.look_up(question).with_validation(self.validation)
     }
 
-    fn look_up(&self, question: &Question) -> DnsOutcome {
+    fn look_up(&self, question: &Question) -> DnsAnswer {
         let mut owner = question.name.clone();
         for _ in 0..=CNAME_CHAIN_MAX {
             let own = self.records.get(&owner).or_else(|| self.wildcard(&owner));
             let here = own.map(Vec::as_slice).unwrap_or_default();
             let wanted = here.iter().filter(|(_, record)| record.kind() == question.kind).cloned().collect::<Vec<_>>();
             if !wanted.is_empty() {
-                return DnsOutcome::Found { owner, records: wanted };
+                return DnsAnswer::found(owner, wanted);
             }
             let alias = here.iter().find_map(|(_, record)| match record {
                 Record::Cname(target) if question.kind != RecordKind::Cname => Some(target),
@@ -114,12 +114,12 @@ impl FixedZone {
             });
             match alias {
                 Some(target) => owner = target.clone(),
-                None if self.failing.contains(&owner) => return DnsOutcome::TryLater,
-                None if own.is_some() || self.exists(&owner) => return DnsOutcome::NoData,
-                None => return DnsOutcome::NoSuchName,
+                None if self.failing.contains(&owner) => return DnsAnswer::try_later(),
+                None if own.is_some() || self.exists(&owner) => return DnsAnswer::no_data(),
+                None => return DnsAnswer::no_such_name(),
             }
         }
-        DnsOutcome::TryLater
+        DnsAnswer::try_later()
     }
 
     /// RFC 1034 §4.3.3: the records of `*` below the closest name above that exists, for a name that does not.
@@ -174,7 +174,7 @@ pub fn run<M: DnsMachine>(machine: &mut M, zone: &FixedZone) -> M::Output {
 
 #[cfg(test)]
 mod tests {
-    use super::super::QuestionId;
+    use super::super::{DnsOutcome, QuestionId};
     use super::*;
     use alloc::format;
 
@@ -192,14 +192,14 @@ mod tests {
     #[test]
     fn chains_of_aliases_end() {
         assert!(
-            matches!(ask(&chain(8), "n0.example", RecordKind::Txt), DnsOutcome::Found { owner, .. } if owner == parse("n8.example"))
+            matches!(ask(&chain(8), "n0.example", RecordKind::Txt), DnsOutcome::Found(set) if *set.owner() == parse("n8.example"))
         );
         assert_eq!(ask(&chain(9), "n0.example", RecordKind::Txt), DnsOutcome::TryLater);
         let ring = FixedZone::new()
             .with("a.example", Record::Cname(parse("b.example")))
             .with("b.example", Record::Cname(parse("a.example")));
         assert_eq!(ask(&ring, "a.example", RecordKind::A), DnsOutcome::TryLater);
-        assert!(matches!(ask(&ring, "a.example", RecordKind::Cname), DnsOutcome::Found { .. }));
+        assert!(matches!(ask(&ring, "a.example", RecordKind::Cname), DnsOutcome::Found(_)));
     }
 
     #[test]
@@ -218,7 +218,7 @@ mod tests {
             .with("b.a.example", Record::A([192, 0, 2, 1].into()))
             .with("*.c.example", Record::Cname(parse("*.example")));
         assert!(
-            matches!(ask(&zone, "x.y.example", RecordKind::Txt), DnsOutcome::Found { owner, .. } if owner == parse("x.y.example"))
+            matches!(ask(&zone, "x.y.example", RecordKind::Txt), DnsOutcome::Found(set) if *set.owner() == parse("x.y.example"))
         );
         assert_eq!(ask(&zone, "x.example", RecordKind::A), DnsOutcome::NoData);
         // RFC 4592 §2.2.1: a name that exists, if only for what is below it, is not covered, nor is what is below it.
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(ask(&zone, "b.a.example", RecordKind::Txt), DnsOutcome::NoData);
         assert_eq!(ask(&zone, "z.a.example", RecordKind::Txt), DnsOutcome::NoSuchName);
         assert!(
-            matches!(ask(&zone, "x.c.example", RecordKind::Txt), DnsOutcome::Found { owner, .. } if owner == parse("*.example"))
+            matches!(ask(&zone, "x.c.example", RecordKind::Txt), DnsOutcome::Found(set) if *set.owner() == parse("*.example"))
         );
         assert_eq!(ask(&zone, "example.org", RecordKind::Txt), DnsOutcome::NoSuchName);
     }
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn a_failing_name_still_has_its_records() {
         let zone = FixedZone::new().with("a.example", Record::txt("x")).failing("a.example");
-        assert!(matches!(ask(&zone, "a.example", RecordKind::Txt), DnsOutcome::Found { .. }));
+        assert!(matches!(ask(&zone, "a.example", RecordKind::Txt), DnsOutcome::Found(_)));
         assert_eq!(ask(&zone, "a.example", RecordKind::A), DnsOutcome::TryLater);
     }
 

@@ -2,15 +2,15 @@
 
 use hickory_resolver::proto::op::{DnsResponse, ResponseCode};
 use hickory_resolver::proto::rr::{Name as WireName, RData, RecordType};
-use pillarbox_core::dns::{Name, Record, RecordKind};
+use pillarbox_core::dns::{Name, Record, RecordKind, RecordSet};
 
 use super::StubLimits;
 
 /// What a response says of a question.
 #[derive(Debug)]
 pub(super) enum Reading {
-    /// Records, with the seconds that each may be kept.
-    Found { owner: Name, records: Vec<(u32, Record)> },
+    /// Records.
+    Found(RecordSet),
     /// The name exists without such a record; the seconds that this may be kept.
     NoData(u32),
     /// The name does not exist.
@@ -37,16 +37,17 @@ pub(super) fn read(
         let mut text_size = 0;
         for record in here().filter(|record| record.record_type() == record_type(kind)) {
             let data = from_hickory(&record.data)?;
-            if let Record::Txt(strings) = &data {
-                text_size += strings.iter().map(Vec::len).sum::<usize>();
+            if let Record::Txt(text) = &data {
+                text_size += text.len();
             }
             if records.len() == limits.records_max || text_size > limits.text_size_max {
                 return None;
             }
-            records.push((record.ttl.min(*ttl), data));
+            *ttl = record.ttl.min(*ttl);
+            records.push(data);
         }
         if !records.is_empty() {
-            return Some(Reading::Found { owner, records });
+            return Some(Reading::Found(RecordSet::new(owner, *ttl, records)));
         }
         let alias = here().find_map(|record| match &record.data {
             RData::CNAME(target) => Some((record.ttl, from_wire_name(&target.0))),
@@ -112,7 +113,7 @@ fn from_hickory(data: &RData) -> Option<Record> {
         RData::A(ip) => Record::A(ip.0),
         RData::AAAA(ip) => Record::Aaaa(ip.0),
         RData::MX(mx) => Record::mx(mx.preference, from_wire_name(&mx.exchange)?),
-        RData::TXT(text) => Record::Txt(text.txt_data.iter().map(|string| string.to_vec()).collect()),
+        RData::TXT(text) => Record::Txt(text.txt_data.concat()),
         RData::PTR(name) => Record::Ptr(from_wire_name(&name.0)?),
         RData::CNAME(name) => Record::Cname(from_wire_name(&name.0)?),
         RData::TLSA(tlsa) => Record::Tlsa {

@@ -86,12 +86,10 @@ impl Entry {
         if now >= self.until {
             return None;
         }
-        let mut answer = self.answer.clone();
-        if let DnsOutcome::Found { records, .. } = &mut answer.outcome {
-            let age = u32::try_from(now.since(self.since).as_secs()).unwrap_or(u32::MAX);
-            records.iter_mut().for_each(|(ttl, _)| *ttl = ttl.saturating_sub(age));
-        }
-        Some(answer)
+        let DnsOutcome::Found(set) = &self.answer.outcome else { return Some(self.answer.clone()) };
+        let age = u32::try_from(now.since(self.since).as_secs()).unwrap_or(u32::MAX);
+        let set = set.clone().with_ttl(set.ttl().saturating_sub(age));
+        Some(DnsAnswer::new(DnsOutcome::Found(set), self.answer.validation))
     }
 }
 
@@ -100,9 +98,9 @@ fn size_of_entry(name: &Name, answer: &DnsAnswer) -> usize {
     let data: usize = answer
         .records()
         .map(|record| {
-            size_of::<(u32, Record)>()
+            size_of::<Record>()
                 + match record {
-                    Record::Txt(strings) => strings.iter().map(|string| size_of::<Vec<u8>>() + string.len()).sum(),
+                    Record::Txt(text) => text.len(),
                     Record::Mx { exchange: name, .. } | Record::Ptr(name) | Record::Cname(name) => name.as_str().len(),
                     Record::Tlsa { data, .. } => data.len(),
                     _ => 0,

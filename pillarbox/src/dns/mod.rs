@@ -130,9 +130,9 @@ impl StubResolver {
                     owner = target;
                     continue;
                 }
-                Some(Reading::Found { owner, records }) => {
-                    let ttl = records.iter().map(|(ttl, _)| *ttl).min().unwrap_or(0);
-                    (DnsOutcome::Found { owner, records }, ttl)
+                Some(Reading::Found(set)) => {
+                    let ttl = set.ttl();
+                    (DnsOutcome::Found(set), ttl)
                 }
                 Some(Reading::NoData(ttl)) => (DnsOutcome::NoData, ttl),
                 Some(Reading::NoSuchName(ttl)) => (DnsOutcome::NoSuchName, ttl),

@@ -26,7 +26,7 @@ impl PublishedPolicy {
     pub fn of(outcome: &Outcome) -> Option<Self> {
         let PolicyRecord { domain, record, .. } = outcome.policy_record.as_ref()?;
         let is_wanted = record.policy.is_some() && record.aggregate_reports.iter().any(|uri| uri.mailbox().is_some());
-        let (domain, record) = (domain.clone(), record.clone());
+        let (domain, record) = (domain.clone(), dmarc::Record::clone(record));
         is_wanted.then_some(PublishedPolicy { domain, discovery: outcome.method, record })
     }
 

@@ -33,7 +33,7 @@ use super::{FixedZone, Name, NameError, Record, Validation};
 /// ; TEMPFAIL slow
 /// "#)?;
 /// let ask = |name: &str, kind| file.zone.answer(&Question::new(QuestionId(0), name.parse().unwrap(), kind));
-/// assert_eq!(ask("example.org", RecordKind::Txt).records().next().unwrap().joined_txt().unwrap(), b"v=spf1 mx -all");
+/// assert_eq!(ask("example.org", RecordKind::Txt).records().next().unwrap().text().unwrap(), b"v=spf1 mx -all");
 /// assert_eq!(ask("slow.example.org", RecordKind::A).outcome, DnsOutcome::TryLater);
 ///
 /// let error = ZoneFile::parse(b"example.org. A 192.0.2.256").unwrap_err();
@@ -435,13 +435,13 @@ fn parse_ttl(word: &str) -> Option<u32> {
     (seconds <= TTL_MAX && (number.is_none() || total == 0)).then_some(seconds)
 }
 
-fn strings(rest: &mut Rest<'_, '_>) -> Result<Vec<Vec<u8>>, ZoneError> {
-    let mut strings = Vec::with_capacity(1);
-    strings.push(string(rest.next()?)?);
+/// The strings of a text, joined.
+fn strings(rest: &mut Rest<'_, '_>) -> Result<Vec<u8>, ZoneError> {
+    let mut text = string(rest.next()?)?;
     for token in rest.tokens.by_ref() {
-        strings.push(string(*token)?);
+        text.extend(string(*token)?);
     }
-    Ok(strings)
+    Ok(text)
 }
 
 fn string(token: Token<'_>) -> Result<Vec<u8>, ZoneError> {
