@@ -196,8 +196,34 @@ fn a_part_of_a_body_is_not_sealed() {
     assert_eq!(reason("c=relaxed/relaxed; l=3", Some(3)), refused(Reason::PartialBody));
     assert_eq!(reason("c=relaxed/relaxed; l=15", None), refused(Reason::BodyTooShort));
     assert_eq!(reason("c=relaxed/relaxed; x=1699999999", None), refused(Reason::Expired));
+    assert_eq!(reason("c=relaxed/relaxed; t=1700000001; x=1700000001", None), refused(Reason::ExpiresBeforeMade));
     // The version of DKIM means nothing here, and without c= the form is the relaxed one.
     assert_eq!(reason("v=7; x=1700000000", None), None);
+}
+
+/// Who signs From once leaves room for another one on top, which is the one that readers see.
+#[test]
+fn an_author_who_was_added_is_not_sealed() {
+    let sealed = |oversigned: &'static [&'static str], message: &str| {
+        let mut options = SignOptions::default();
+        options.oversigned = oversigned.iter().map(|name| (*name).into()).collect();
+        let mut sealer = Sealer::new(Arc::new(RingCrypto), lists(), options, NOW);
+        sealer.write(message.as_bytes());
+        sealer.finish(ArcResult::None, RESULTS).unwrap() + message
+    };
+    let added = |message: &str| message.replace("From: Joe", "From: Boss <boss@bank.example>\r\nFrom: Joe");
+    let judged = |message: &str| {
+        let verification = verify(message);
+        (verification.result, verification.from_is_signed)
+    };
+    assert_eq!(judged(&sealed(&[], MESSAGE)), (ArcResult::Pass, true));
+    assert_eq!(judged(&added(&sealed(&[], MESSAGE))), (ArcResult::Pass, false));
+    assert_eq!(judged(&added(&sealed(&["From"], MESSAGE))).0, ArcResult::Fail);
+    // Both were there when it was sealed.
+    assert_eq!(judged(&sealed(&[], &added(MESSAGE))), (ArcResult::Pass, true));
+    // In the obsolete form with white space before the colon it is a From field, too.
+    let obsolete = sealed(&[], MESSAGE).replace("From: Joe", "From\t: Boss <boss@bank.example>\r\nFrom: Joe");
+    assert_eq!(judged(&obsolete), (ArcResult::Pass, false));
 }
 
 #[test]

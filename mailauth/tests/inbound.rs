@@ -15,7 +15,7 @@ use pillarbox_auth::RingCrypto;
 use pillarbox_auth::arc::{ArcResult, Sealer};
 use pillarbox_auth::authres::AuthenticationResults;
 use pillarbox_auth::dkim::{DkimResult, Reason, SignOptions, Signer};
-use pillarbox_auth::dmarc::{Disposition, DmarcResult, OverrideReason};
+use pillarbox_auth::dmarc::{Disposition, DmarcResult, OverrideReason, SeveralAuthors};
 use pillarbox_auth::inbound::{Config, Inbound, Verdicts};
 use pillarbox_auth::iprev::IprevResult;
 use pillarbox_auth::spf::SpfResult;
@@ -358,6 +358,28 @@ fn a_seal_that_leaves_out_the_author_counts_for_nothing() {
         let verdicts = verdicts_of(config, AWAY, message.as_bytes(), &zone());
         assert_eq!((verdicts.arc.result, verdicts.arc.from_is_signed), (ArcResult::Pass, is_signed));
         assert_eq!(verdicts.refusal().is_none(), is_signed);
+    }
+}
+
+/// A sealer that signs From once vouches for the author whom it saw, and not for another one whom somebody put on top.
+#[test]
+fn an_author_who_was_added_since_has_no_forwarder() {
+    let mut options = SignOptions::default();
+    options.oversigned = Vec::new();
+    let mut sealer = Sealer::new(Arc::new(RingCrypto), domain_key("lists.example", "s", ed25519()), options, NOW - 30);
+    sealer.write(MESSAGE.as_bytes());
+    let pass = "mx.lists.example; dmarc=pass header.from=example.org";
+    let message = sealer.finish(ArcResult::None, pass).unwrap() + MESSAGE;
+    let added = message.replace("From: Joe", "From: boss@bank.example\r\nFrom: Joe");
+    for (message, is_taken) in [(message, true), (added, false)] {
+        for several in [SeveralAuthors::Refuse, SeveralAuthors::StrictestPolicy] {
+            let mut config = config();
+            config.trusted_sealers.push("lists.example".parse().unwrap());
+            config.dmarc.several_authors = several;
+            let verdicts = verdicts_of(config, AWAY, message.as_bytes(), &zone());
+            assert_eq!(verdicts.arc.result, ArcResult::Pass);
+            assert_eq!(verdicts.refusal().is_none(), is_taken, "{}", verdicts.explanation());
+        }
     }
 }
 

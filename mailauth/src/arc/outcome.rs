@@ -19,8 +19,8 @@ pub struct Verification {
     /// The sets from instance 1 on, if they are a chain in form. What they say is true if the result is pass, *and* each of
     /// the sealers is one that the operator trusts: whoever seals can claim anything (RFC 8617 §9).
     pub sets: Vec<SealedSet>,
-    /// Whether the last message signature covers the From field, which RFC 8617 leaves to the sealer. Without that a pass
-    /// says nothing about the author whom readers see.
+    /// Whether the last message signature covers the From field, and each of them if there are several; RFC 8617 leaves that
+    /// to the sealer. Without it a pass says nothing about the author whom readers see.
     pub from_is_signed: bool,
     /// What was done, step by step.
     pub trace: Vec<Step>,

@@ -9,7 +9,7 @@ use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsStep, QuestionId};
 use super::outcome::{ArcReason, ArcResult, FieldKind, SealedSet, Step, Verification};
 use super::set::{Chain, Set, split_results};
 use crate::dkim::body::{BodyHashId, BodyHashes};
-use crate::dkim::check::{check, check_body, signed_data};
+use crate::dkim::check::{check, check_body, check_times, signed_data};
 use crate::dkim::intake::{Header, HeaderReader, Intake};
 use crate::dkim::lookup::KeyLookups;
 use crate::dkim::signature::{Kind, Signature};
@@ -133,10 +133,10 @@ impl Verifier {
         let in_message = |reason| ArcReason::MessageSignature { instance: chain.highest, reason };
         let (message, _) = Signature::parse(header.field(last.message).value, Kind::ArcMessage)
             .map_err(|refused| in_message(refused.reason))?;
-        if message.expires.is_some_and(|expires| self.now > expires) {
-            return Err(in_message(Reason::Expired));
-        }
-        self.verification.from_is_signed = message.names().any(|name| name.eq_ignore_ascii_case(b"from"));
+        check_times(&message, &self.policy, self.now).map_err(in_message)?;
+        // They are selected from the bottom, so that the top one, which readers see, is selected if all are.
+        let selected = header.select(message.names(), Some(last.message));
+        self.verification.from_is_signed = header.named(b"from").first().is_some_and(|top| selected.contains(top));
         let message_lookup = self.lookups.want(&message.key_name).ok_or(in_message(Reason::TooManyLookups))?;
 
         let mut seals = Vec::new();

@@ -6,7 +6,7 @@ use pillarbox_core::crypto::{Crypto, CryptoError};
 
 use super::intake::Header;
 use super::lookup::KeyAnswer;
-use super::policy::RSA_BITS_MIN;
+use super::policy::{Future, RSA_BITS_MIN};
 use super::signature::Signature;
 use super::{KeyError, KeyRecord, Policy, Reason, Step};
 
@@ -35,8 +35,7 @@ pub(crate) struct Verdict {
     pub(crate) several: bool,
 }
 
-/// Tries the keys. RFC 6376 §6.1.2 leaves open what to do with several: each is tried, in any order, and one that verifies is
-/// enough.
+/// Tries the keys. RFC 6376 §6.1.2 leaves open what to do with several: each is tried, and the first that verifies is enough.
 pub(crate) fn check(
     crypto: &dyn Crypto,
     policy: &Policy,
@@ -108,6 +107,27 @@ fn try_key(
         Err(CryptoError::InvalidKey) => Err(Reason::BadKey(KeyError::Malformed)),
         Err(error) => Err(Reason::Crypto(error)),
     }
+}
+
+/// Whether the signature is in force (RFC 6376 §3.5, `t=` and `x=`).
+pub(crate) fn check_times(signature: &Signature, policy: &Policy, now: u64) -> Result<(), Reason> {
+    if let (Some(time), Some(expires)) = (signature.time, signature.expires)
+        && expires <= time
+    {
+        return Err(Reason::ExpiresBeforeMade);
+    }
+    if signature.expires.is_some_and(|expires| now > expires) {
+        return Err(Reason::Expired);
+    }
+    if policy.future == Future::Refused && is_ahead(signature, policy, now) {
+        return Err(Reason::FutureTimestamp);
+    }
+    Ok(())
+}
+
+/// Whether it says to be made further ahead than clocks differ.
+pub(crate) fn is_ahead(signature: &Signature, policy: &Policy, now: u64) -> bool {
+    signature.time.is_some_and(|time| time > now.saturating_add(policy.clock_skew))
 }
 
 /// Whether the body is the one that was signed (RFC 6376 §6.1.3, steps 2 and 3): its hash and its size in the form of the

@@ -7,11 +7,11 @@ use pillarbox_core::crypto::{Crypto, HashAlgorithm};
 use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsStep, Name, QuestionId};
 
 use super::body::{BodyHashId, BodyHashes};
-use super::check::{Verdict, check, check_body, signed_data};
+use super::check::{Verdict, check, check_body, check_times, is_ahead, signed_data};
 use super::intake::{Header, HeaderReader, Intake};
 use super::lookup::{KeyAnswer, KeyLookups};
 use super::outcome::{DkimResult, Note, Outcome, Reason, Step, Verification};
-use super::policy::{Future, PartialBody, Policy};
+use super::policy::{PartialBody, Policy};
 use super::signature::{Facts, Kind, Refused, Signature, selector};
 
 /// Verifies all signatures of a message in one pass.
@@ -149,7 +149,7 @@ impl Verifier {
                 Ok((signature, facts)) => {
                     let mut outcome = outcome(facts);
                     outcome.identity.clone_from(&signature.identity);
-                    match self.check_times(&signature) {
+                    match check_times(&signature, &self.policy, self.now) {
                         Ok(()) => {
                             outcome.reason = Some(Reason::TooManySignatures);
                             let domain = &signature.domain;
@@ -192,31 +192,11 @@ impl Verifier {
         }
     }
 
-    // RFC 6376 §3.5, `t=` and `x=`
-    fn check_times(&self, signature: &Signature) -> Result<(), Reason> {
-        if let (Some(time), Some(expires)) = (signature.time, signature.expires)
-            && expires <= time
-        {
-            return Err(Reason::ExpiresBeforeMade);
-        }
-        if signature.expires.is_some_and(|expires| self.now > expires) {
-            return Err(Reason::Expired);
-        }
-        if self.policy.future == Future::Refused && self.is_ahead(signature) {
-            return Err(Reason::FutureTimestamp);
-        }
-        Ok(())
-    }
-
-    fn is_ahead(&self, signature: &Signature) -> bool {
-        signature.time.is_some_and(|time| time > self.now.saturating_add(self.policy.clock_skew))
-    }
-
     fn take_up(&mut self, header: &Header, index: usize, field: usize, signature: Signature) -> Result<(), Reason> {
         let lookup = self.lookups.want(&signature.key_name).ok_or(Reason::TooManyLookups)?;
         let crypto = &*self.crypto;
         let body = self.bodies.want(crypto, signature.body_form, signature.length).map_err(Reason::Crypto)?;
-        let ahead = self.is_ahead(&signature);
+        let ahead = is_ahead(&signature, &self.policy, self.now);
         let outcome = &mut self.verification.signatures[index];
         outcome.trace.push(Step::Read {
             algorithm: signature.algorithm,
