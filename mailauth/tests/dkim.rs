@@ -283,6 +283,20 @@ fn what_the_dns_says() {
         let outcome = outcome(&message, &zone);
         assert_eq!((outcome.result, &outcome.notes[..]), (DkimResult::Pass, &[Note::SeveralKeys][..]));
     }
+    // One that verifies and is for tests, and the same without that: as the first of them in any order says.
+    let testing = format!("{key}; t=y");
+    let outcomes = [[&key, &testing], [&testing, &key]].map(|order| {
+        let zone = order.iter().fold(FixedZone::new(), |zone, text| zone.with(name, Record::txt(text)));
+        outcome(&message, &zone)
+    });
+    assert_eq!(outcomes[0], outcomes[1]);
+    // None that can be used: the reason does not depend on the order either.
+    let unusable = [format!("{key}; h=sha1"), format!("{key}; s=tlsrpt"), rsa_record(512, &[1, 0, 1])];
+    let reasons = [[0, 1, 2], [2, 1, 0], [1, 2, 0]].map(|order| {
+        let zone = order.iter().fold(FixedZone::new(), |zone, at| zone.with(name, Record::txt(&unusable[*at])));
+        outcome(&message, &zone).reason
+    });
+    assert_eq!((reasons[0], reasons[0]), (reasons[1], reasons[2]));
     // A domain that is testing asks to be taken for unsigned.
     let testing = outcome(&message, &zone_with(&format!("{key}; t=y")));
     assert_eq!((testing.result, testing.proven_domain()), (DkimResult::Pass, None));
@@ -472,6 +486,30 @@ fn what_is_signed_by_default() {
         "{unfolded}"
     );
     assert!(!unfolded.contains("l=") && !unfolded.contains("x="), "{unfolded}");
+    // RFC 6376 §5.4.1, without those of re-sending.
+    for name in [
+        "From",
+        "Reply-To",
+        "Subject",
+        "Date",
+        "To",
+        "Cc",
+        "In-Reply-To",
+        "References",
+        "List-Id",
+        "List-Help",
+        "List-Unsubscribe",
+        "List-Subscribe",
+        "List-Post",
+        "List-Owner",
+        "List-Archive",
+        "Message-ID",
+        "MIME-Version",
+        "Content-Type",
+        "Content-Transfer-Encoding",
+    ] {
+        assert!(SignOptions::default().signed.iter().any(|signed| signed == name), "{name}");
+    }
     let signed = format!("{fields}{more}");
     let verification = verify(signed.as_bytes(), &both_keys());
     let results = verification.signatures.iter().map(|outcome| outcome.result).collect::<Vec<_>>();
@@ -504,6 +542,10 @@ fn what_is_not_signed() {
     assert_eq!(sign(&format!("From: x@example.org\r\n{MESSAGE}")), Err(SignError::SeveralFrom));
     assert_eq!(sign(&format!("{}{MESSAGE}", "A: b\r\n".repeat(1000))), Err(SignError::Header(HeaderLimit::Fields)));
     assert!(sign("From: x@example.org").is_ok());
+    // Without a key nothing would be signed, and nobody would notice.
+    let mut signer = Signer::new(Arc::new(RingCrypto), Vec::new(), SignOptions::default(), NOW);
+    signer.write(MESSAGE.as_bytes());
+    assert_eq!(signer.finish(), Err(SignError::NoKey));
 }
 
 #[test]

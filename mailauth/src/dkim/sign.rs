@@ -56,7 +56,7 @@ pub struct SignOptions {
     pub header_limits: HeaderLimits,
 }
 
-const SIGNED: [&str; 22] = [
+const SIGNED: [&str; 23] = [
     "From",
     "Sender",
     "Reply-To",
@@ -79,6 +79,7 @@ const SIGNED: [&str; 22] = [
     "List-Unsubscribe-Post",
     "List-Subscribe",
     "List-Post",
+    "List-Owner",
     "List-Archive",
 ];
 const OVERSIGNED: [&str; 7] = ["From", "To", "Cc", "Subject", "Date", "Reply-To", "Content-Type"];
@@ -100,6 +101,9 @@ impl Default for SignOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignError {
+    /// There is no key: what comes of it would be a message that nobody has signed.
+    #[error("there is no key")]
+    NoKey,
     /// It has no From field, which RFC 6376 §5.4 wants signed.
     #[error("the message has no From field")]
     NoFrom,
@@ -230,6 +234,9 @@ impl Signer {
         self.bodies.finish();
         let Prepared { names, data, body } = self.header.take().expect("the header has ended")?;
         let (body_hash, _) = self.bodies.result(body);
+        if self.keys.is_empty() {
+            return Err(SignError::NoKey);
+        }
         let mut fields = String::new();
         for DomainKey { domain, selector, key } in &self.keys {
             let algorithm = Algorithm::of_key(key.algorithm()).ok_or(SignError::KeyKind)?;
