@@ -1,11 +1,13 @@
 //! The machine: what a session says goes in, and all methods run beside each other.
 
 use alloc::borrow::ToOwned as _;
+use alloc::string::ToString as _;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::Range;
 
+use pillarbox_core::Reply;
 use pillarbox_core::address::ReversePath;
 use pillarbox_core::crypto::Crypto;
 use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsStep, Question, QuestionId};
@@ -154,6 +156,12 @@ impl Inbound {
         self.is_finished = true;
     }
 
+    /// The reply to a message that is refused whatever follows, as soon as that is known: 552 5.3.4 if its header passes a
+    /// limit. Nothing in such a header was looked at, so that nothing can be taken out of it either.
+    pub fn early_refusal(&self) -> Option<Reply> {
+        self.header_limit.map(too_long)
+    }
+
     /// Where in the message, as it comes, fields Authentication-Results stand that others wrote in our name: each with its
     /// line end, in order, to be taken out of what is kept (RFC 8601 §5). `None` until the header is complete, which is
     /// before the first octet of the body has been taken.
@@ -291,6 +299,11 @@ impl DnsMachine for Inbound {
         self.arc.give_up();
         self.dmarc.give_up();
     }
+}
+
+/// The reply to a message whose header passes a limit.
+pub(super) fn too_long(limit: HeaderLimit) -> Reply {
+    Reply::enhanced(552, 5, 3, 4, limit.to_string())
 }
 
 /// What DMARC is told of SPF. A domain that is none has no say.
