@@ -116,6 +116,23 @@ fn each_form_is_sealed() {
     }
 }
 
+/// What is sealed can be told to end, as what is signed; the seal has no tag for that (RFC 8617 §4.1.3).
+#[test]
+fn a_message_signature_ends() {
+    let mut options = SignOptions::default();
+    options.lifetime = Some(60);
+    let mut sealer = Sealer::new(Arc::new(RingCrypto), lists(), options, NOW - 60);
+    sealer.write(MESSAGE.as_bytes());
+    let message = sealer.finish(ArcResult::None, RESULTS).unwrap() + MESSAGE;
+    assert_eq!(message.matches("x=1700000000;").count(), 1);
+    assert_eq!(verify(&message).result, ArcResult::Pass);
+    let mut later = Verifier::new(Arc::new(RingCrypto), Policy::default(), NOW + 1);
+    later.write(message.as_bytes());
+    later.finish();
+    let expired = ArcReason::MessageSignature { instance: 1, reason: Reason::Expired };
+    assert_eq!(dns::run(&mut later, &zone()).reason, Some(expired));
+}
+
 #[test]
 fn what_breaks_a_chain() {
     let one = seal(MESSAGE, lists(), ArcResult::None);

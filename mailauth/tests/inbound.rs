@@ -7,7 +7,9 @@ mod keys;
 mod messages;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use keys::{domain_key, ed25519, record, rsa, sign_with_tags};
 use messages::{Streamed, in_all_ways};
@@ -20,6 +22,7 @@ use pillarbox_auth::inbound::{Config, Inbound, Verdicts};
 use pillarbox_auth::iprev::IprevResult;
 use pillarbox_auth::spf::SpfResult;
 use pillarbox_core::address::ReversePath;
+use pillarbox_core::crypto::{Crypto, CryptoError, Digest, HashAlgorithm, PrivateKeyDer, PublicKey, SigningKey};
 use pillarbox_core::dns::{self, DnsAnswer, DnsMachine, DnsStep, FixedZone, Question, QuestionId, Record, RecordKind};
 
 const NOW: u64 = 1_700_000_000;
@@ -144,6 +147,67 @@ fn neither_cuts_nor_orders_matter() {
     ] {
         let told = in_all_ways(&|| Told(inbound(&config, talk)), message.as_bytes(), &zone);
         assert!(told.contains("Authentication-Results: mx.example.net;\r\n"), "{told}");
+    }
+}
+
+/// Counts the bodies that are hashed.
+#[derive(Debug, Default)]
+struct Counting(AtomicUsize);
+
+impl Crypto for Counting {
+    fn start_digest(&self, hash: HashAlgorithm) -> Result<Box<dyn Digest>, CryptoError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        RingCrypto.start_digest(hash)
+    }
+
+    fn digest(&self, hash: HashAlgorithm, data: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        RingCrypto.digest(hash, data)
+    }
+
+    fn hmac(&self, hash: HashAlgorithm, key: &[u8], data: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        RingCrypto.hmac(hash, key, data)
+    }
+
+    fn pbkdf2(
+        &self,
+        hash: HashAlgorithm,
+        iterations: NonZeroU32,
+        salt: &[u8],
+        password: &[u8],
+    ) -> Result<Vec<u8>, CryptoError> {
+        RingCrypto.pbkdf2(hash, iterations, salt, password)
+    }
+
+    fn verify(&self, key: PublicKey<'_>, message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
+        RingCrypto.verify(key, message, signature)
+    }
+
+    fn load_key(&self, key: &PrivateKeyDer) -> Result<Box<dyn SigningKey>, CryptoError> {
+        RingCrypto.load_key(key)
+    }
+}
+
+/// Each form of a body is hashed once for each length, whoever wants it: signatures and chains.
+#[test]
+fn dkim_and_arc_share_the_hashes_of_a_body() {
+    let pass = "mx.lists.example; dmarc=pass header.from=example.org";
+    let partial =
+        String::from_utf8(sign_with_tags("v=1; d=example.org; s=ed; l=5", "from:to:subject", MESSAGE)).unwrap();
+    for (message, hashes) in [
+        (MESSAGE.to_owned(), 0),
+        (signed(MESSAGE), 1),
+        (sealed("lists.example", ArcResult::None, pass, MESSAGE), 1),
+        (sealed("lists.example", ArcResult::None, pass, &signed(MESSAGE)), 1),
+        (sealed("lists.example", ArcResult::None, pass, &partial), 2),
+    ] {
+        let crypto = Arc::new(Counting::default());
+        let mut inbound = Inbound::new(crypto.clone(), Arc::new(config()), NOW);
+        inbound.write(message.as_bytes());
+        inbound.finish();
+        let verdicts = dns::run(&mut inbound, &zone());
+        assert!(verdicts.dkim.signatures.iter().all(|outcome| outcome.result == DkimResult::Pass));
+        assert_ne!(verdicts.arc.result, ArcResult::Fail);
+        assert_eq!(crypto.0.load(Ordering::Relaxed), hashes, "{message}");
     }
 }
 
