@@ -11,23 +11,13 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use keys::{body_hash, domain_key, ed25519, record, rsa};
-use messages::{Streamed, in_all_ways};
+use messages::in_all_ways;
 use pillarbox_auth::RingCrypto;
 use pillarbox_auth::arc::{ArcReason, ArcResult, FieldKind, SealError, Sealer, Verification, Verifier};
 use pillarbox_auth::dkim::{Canonicalization, DomainKey, Policy, Reason, SignOptions};
 use pillarbox_core::crypto::{Crypto as _, HashAlgorithm};
 use pillarbox_core::dns::{self, DnsMachine as _, DnsStep, FixedZone, Record};
 use pillarbox_core::header::{Fields, HeaderLimit};
-
-impl Streamed for Verifier {
-    fn write_slice(&mut self, slice: &[u8]) {
-        self.write(slice);
-    }
-
-    fn end(&mut self) {
-        self.finish();
-    }
-}
 
 const NOW: u64 = 1_700_000_000;
 const MESSAGE: &str =

@@ -9,7 +9,7 @@ mod messages;
 use std::sync::Arc;
 
 use keys::{domain_key, ed25519, record, rsa, sign_with_tags};
-use messages::{Streamed, in_all_ways};
+use messages::in_all_ways;
 use pillarbox_auth::RingCrypto;
 use pillarbox_auth::dkim::{
     Atps, AtpsResult, Canonicalization, DkimResult, Future, KeyError, KeyRecord, Note, Outcome, PartialBody, Policy,
@@ -19,16 +19,6 @@ use pillarbox_core::crypto::PublicKey;
 use pillarbox_core::dns::{self, DnsAnswer, DnsMachine as _, DnsStep, FixedZone, QuestionId, Record};
 use pillarbox_core::header::HeaderLimit;
 use proptest::prelude::*;
-
-impl Streamed for Verifier {
-    fn write_slice(&mut self, slice: &[u8]) {
-        self.write(slice);
-    }
-
-    fn end(&mut self) {
-        self.finish();
-    }
-}
 
 const NOW: u64 = 1_700_000_000;
 const MESSAGE: &str = "From: Joe <joe@example.org>\r\nTo: ann@example.net\r\nSubject: dinner\r\n\r\nIs it ready?\r\n";
