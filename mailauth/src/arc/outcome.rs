@@ -7,6 +7,7 @@ use pillarbox_core::dns::Name;
 use pillarbox_core::header::HeaderLimit;
 
 use crate::dkim::Reason;
+use crate::words::words;
 
 /// What ARC says about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,32 +49,16 @@ impl Verification {
     }
 }
 
-/// The chain validation status (RFC 8617 §4.4), in the words of RFC 8601.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ArcResult {
-    /// There is no chain.
-    None,
-    /// The chain is whole, and the message is as it was last sealed.
-    Pass,
-    /// It is not. RFC 8617 §5.2: the message is treated as one without a chain.
-    Fail,
-}
-
-impl ArcResult {
-    /// The word in `cv=` and in Authentication-Results.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            ArcResult::None => "none",
-            ArcResult::Pass => "pass",
-            ArcResult::Fail => "fail",
-        }
-    }
-}
-
-impl fmt::Display for ArcResult {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+words! {
+    /// The chain validation status (RFC 8617 §4.4): what stands in `cv=` and in Authentication-Results.
+    #[non_exhaustive]
+    pub enum ArcResult {
+        /// There is no chain.
+        None = "none",
+        /// The chain is whole, and the message is as it was last sealed.
+        Pass = "pass",
+        /// It is not. RFC 8617 §5.2: the message is treated as one without a chain.
+        Fail = "fail",
     }
 }
 
