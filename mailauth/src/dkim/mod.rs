@@ -41,13 +41,13 @@ mod atps;
 pub(crate) mod body;
 mod canonical;
 pub(crate) mod check;
-mod der;
 pub(crate) mod intake;
 mod key;
 pub(crate) mod lookup;
 mod outcome;
 pub(crate) mod policy;
 mod private_key;
+mod rsa_der;
 #[cfg(feature = "rsa-keygen")]
 mod rsa_key;
 pub(crate) mod sign;
