@@ -547,6 +547,39 @@ fn hostile_messages_and_records_ask_a_bounded_number_of_questions() {
     assert_eq!(told.results.last().unwrap().method, *"dmarc");
 }
 
+/// A reader of the field sees why a pass does not count, whatever else is to be said of it.
+#[test]
+fn a_reservation_is_told_before_all_else() {
+    let told = |tags: &str, record: &str| {
+        let message = sign_with_tags(&format!("v=1; d=example.org; s=t{tags}"), "from", MESSAGE);
+        let zone = zone().with("t._domainkey.example.org", Record::txt(record));
+        let verdicts = verdicts_of(config(), AWAY, &message, &zone);
+        assert!(verdicts.dkim.signatures[0].notes.len() > 1);
+        let told = verdicts.authentication_results();
+        let dkim = told.results.iter().find(|result| result.method == *"dkim").unwrap();
+        dkim.comment.as_ref().unwrap().to_string()
+    };
+    let key = record(&*ed25519());
+    assert_eq!(told("; l=5", &key), "5 of 14 octets of the body are signed");
+    assert_eq!(told("", &format!("{key}; t=y")), "the domain is testing");
+    assert_eq!(told("", &key), "a field Subject is not signed");
+}
+
+/// However many signatures are to be told: DMARC and ARC have their place in the field.
+#[test]
+fn signatures_leave_room_for_the_rest() {
+    let mut message = MESSAGE.to_owned();
+    for number in 0..150 {
+        message.insert_str(0, &format!("DKIM-Signature: v=1; d=d{number}.attack.example; s=s\r\n"));
+    }
+    let mut config = config();
+    config.dkim_results_max = 1000;
+    let told = verdicts_of(config, AWAY, message.as_bytes(), &zone()).authentication_results();
+    let last = told.results.iter().rev().take(3).map(|result| result.method.as_str()).collect::<Vec<_>>();
+    assert_eq!(last, ["dmarc", "arc", "dkim"]);
+    assert!(told.to_string().contains(" more signatures are not told"));
+}
+
 /// A pass behind a crowd of signatures that fail is among those that count and are told.
 #[test]
 fn a_crowd_hides_nothing() {
