@@ -164,6 +164,14 @@ fn what_breaks_a_chain() {
     verifier.give_up();
     let DnsStep::Done(verification) = verifier.poll() else { panic!("given up") };
     assert_eq!(verification.reason, message(Reason::Incomplete));
+    // Given up before the header was there.
+    let mut verifier = Verifier::new(Arc::new(RingCrypto), Policy::default(), NOW);
+    verifier.write(&two.as_bytes()[..10]);
+    verifier.give_up();
+    verifier.write(&two.as_bytes()[10..]);
+    verifier.finish();
+    let DnsStep::Done(verification) = verifier.poll() else { panic!("given up") };
+    assert_eq!(verification.reason, message(Reason::KeyUnavailable));
     let failing = FixedZone::new().failing("ed._domainkey.lists.example").failing("rsa._domainkey.relay.example");
     let mut verifier = Verifier::new(Arc::new(RingCrypto), Policy::default(), NOW);
     verifier.write(two.as_bytes());

@@ -419,6 +419,14 @@ fn giving_up() {
     let DnsStep::Done(verification) = part.poll() else { panic!("given up") };
     assert_eq!(verification.signatures[0].reason, Some(Reason::Incomplete));
     assert_eq!(verification.result(), DkimResult::TempError);
+    // Before the header was there: what comes of it is not asked for any more.
+    let mut early = verifier();
+    early.write(&message[..10]);
+    early.give_up();
+    early.write(&message[10..]);
+    early.finish();
+    let DnsStep::Done(verification) = early.poll() else { panic!("given up") };
+    assert_eq!(verification.signatures[0].reason, Some(Reason::KeyUnavailable));
     // Without anything.
     let mut nothing = verifier();
     nothing.give_up();

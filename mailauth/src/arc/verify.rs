@@ -137,6 +137,10 @@ impl SealedChain {
             self.verification.sets.clear();
             self.fail(reason);
         }
+        // It was given up before: nothing is asked any more.
+        if self.is_ended {
+            self.give_up();
+        }
     }
 
     /// The message is complete, and so are the hashes.

@@ -156,6 +156,10 @@ impl Signatures {
             Ok(header) => self.take_up_all(header, bodies),
             Err(limit) => self.verification.header_limit = Some(limit),
         }
+        // It was given up before: nothing is asked any more.
+        if self.is_ended {
+            self.give_up();
+        }
     }
 
     /// The message is complete, and so are the hashes.
