@@ -136,6 +136,7 @@ extern crate alloc;
 pub mod arc;
 pub mod authres;
 pub mod dane;
+mod der;
 pub mod dkim;
 pub mod dmarc;
 pub mod from;

@@ -289,6 +289,25 @@ mod tests {
         assert_eq!(RingCrypto.verify(key.public_key(), b"any", &forged), Err(CryptoError::InvalidSignature));
     }
 
+    /// RFC 8032 §8.4: S and S + L would be signatures of the same message, so that copies could not be told by them.
+    #[test]
+    fn a_signature_has_one_form() {
+        const L: [u8; 32] = [
+            0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0,
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+        ];
+        let key = ed25519();
+        let mut signature = key.sign(b"any").unwrap();
+        assert_eq!(RingCrypto.verify(key.public_key(), b"any", &signature), Ok(()));
+        let mut carry = 0;
+        for (octet, of_order) in signature[32..].iter_mut().zip(L) {
+            let sum = u16::from(*octet) + u16::from(of_order) + carry;
+            (*octet, carry) = (sum.to_le_bytes()[0], sum >> 8);
+        }
+        assert_eq!(carry, 0);
+        assert_eq!(RingCrypto.verify(key.public_key(), b"any", &signature), Err(CryptoError::InvalidSignature));
+    }
+
     #[test]
     fn what_is_no_key_is_refused_and_never_shown() {
         for der in [PrivateKeyDer::Pkcs1, PrivateKeyDer::Pkcs8] {

@@ -11,23 +11,13 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use keys::{body_hash, domain_key, ed25519, record, rsa};
-use messages::{Streamed, in_all_ways};
+use messages::in_all_ways;
 use pillarbox_auth::RingCrypto;
 use pillarbox_auth::arc::{ArcReason, ArcResult, FieldKind, SealError, Sealer, Verification, Verifier};
 use pillarbox_auth::dkim::{Canonicalization, DomainKey, Policy, Reason, SignOptions};
 use pillarbox_core::crypto::{Crypto as _, HashAlgorithm};
 use pillarbox_core::dns::{self, DnsMachine as _, DnsStep, FixedZone, Record};
 use pillarbox_core::header::{Fields, HeaderLimit};
-
-impl Streamed for Verifier {
-    fn write_slice(&mut self, slice: &[u8]) {
-        self.write(slice);
-    }
-
-    fn end(&mut self) {
-        self.finish();
-    }
-}
 
 const NOW: u64 = 1_700_000_000;
 const MESSAGE: &str =
@@ -116,6 +106,23 @@ fn each_form_is_sealed() {
     }
 }
 
+/// What is sealed can be told to end, as what is signed; the seal has no tag for that (RFC 8617 §4.1.3).
+#[test]
+fn a_message_signature_ends() {
+    let mut options = SignOptions::default();
+    options.lifetime = Some(60);
+    let mut sealer = Sealer::new(Arc::new(RingCrypto), lists(), options, NOW - 60);
+    sealer.write(MESSAGE.as_bytes());
+    let message = sealer.finish(ArcResult::None, RESULTS).unwrap() + MESSAGE;
+    assert_eq!(message.matches("x=1700000000;").count(), 1);
+    assert_eq!(verify(&message).result, ArcResult::Pass);
+    let mut later = Verifier::new(Arc::new(RingCrypto), Policy::default(), NOW + 1);
+    later.write(message.as_bytes());
+    later.finish();
+    let expired = ArcReason::MessageSignature { instance: 1, reason: Reason::Expired };
+    assert_eq!(dns::run(&mut later, &zone()).reason, Some(expired));
+}
+
 #[test]
 fn what_breaks_a_chain() {
     let one = seal(MESSAGE, lists(), ArcResult::None);
@@ -157,6 +164,14 @@ fn what_breaks_a_chain() {
     verifier.give_up();
     let DnsStep::Done(verification) = verifier.poll() else { panic!("given up") };
     assert_eq!(verification.reason, message(Reason::Incomplete));
+    // Given up before the header was there.
+    let mut verifier = Verifier::new(Arc::new(RingCrypto), Policy::default(), NOW);
+    verifier.write(&two.as_bytes()[..10]);
+    verifier.give_up();
+    verifier.write(&two.as_bytes()[10..]);
+    verifier.finish();
+    let DnsStep::Done(verification) = verifier.poll() else { panic!("given up") };
+    assert_eq!(verification.reason, message(Reason::KeyUnavailable));
     let failing = FixedZone::new().failing("ed._domainkey.lists.example").failing("rsa._domainkey.relay.example");
     let mut verifier = Verifier::new(Arc::new(RingCrypto), Policy::default(), NOW);
     verifier.write(two.as_bytes());
@@ -196,8 +211,34 @@ fn a_part_of_a_body_is_not_sealed() {
     assert_eq!(reason("c=relaxed/relaxed; l=3", Some(3)), refused(Reason::PartialBody));
     assert_eq!(reason("c=relaxed/relaxed; l=15", None), refused(Reason::BodyTooShort));
     assert_eq!(reason("c=relaxed/relaxed; x=1699999999", None), refused(Reason::Expired));
+    assert_eq!(reason("c=relaxed/relaxed; t=1700000001; x=1700000001", None), refused(Reason::ExpiresBeforeMade));
     // The version of DKIM means nothing here, and without c= the form is the relaxed one.
     assert_eq!(reason("v=7; x=1700000000", None), None);
+}
+
+/// Who signs From once leaves room for another one on top, which is the one that readers see.
+#[test]
+fn an_author_who_was_added_is_not_sealed() {
+    let sealed = |oversigned: &'static [&'static str], message: &str| {
+        let mut options = SignOptions::default();
+        options.oversigned = oversigned.iter().map(|name| (*name).into()).collect();
+        let mut sealer = Sealer::new(Arc::new(RingCrypto), lists(), options, NOW);
+        sealer.write(message.as_bytes());
+        sealer.finish(ArcResult::None, RESULTS).unwrap() + message
+    };
+    let added = |message: &str| message.replace("From: Joe", "From: Boss <boss@bank.example>\r\nFrom: Joe");
+    let judged = |message: &str| {
+        let verification = verify(message);
+        (verification.result, verification.from_is_signed)
+    };
+    assert_eq!(judged(&sealed(&[], MESSAGE)), (ArcResult::Pass, true));
+    assert_eq!(judged(&added(&sealed(&[], MESSAGE))), (ArcResult::Pass, false));
+    assert_eq!(judged(&added(&sealed(&["From"], MESSAGE))).0, ArcResult::Fail);
+    // Both were there when it was sealed.
+    assert_eq!(judged(&sealed(&[], &added(MESSAGE))), (ArcResult::Pass, true));
+    // In the obsolete form with white space before the colon it is a From field, too.
+    let obsolete = sealed(&[], MESSAGE).replace("From: Joe", "From\t: Boss <boss@bank.example>\r\nFrom: Joe");
+    assert_eq!(judged(&obsolete), (ArcResult::Pass, false));
 }
 
 #[test]

@@ -7,21 +7,11 @@ mod messages;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use messages::{Streamed, Table, crlf, in_all_ways, read, suite, suite_json, with_zone_on_top};
+use messages::{Table, crlf, in_all_ways, read, suite, suite_json, with_zone_on_top};
 use pillarbox_auth::RingCrypto;
 use pillarbox_auth::arc::{Verification, Verifier};
 use pillarbox_auth::dkim::Policy;
 use pillarbox_core::dns::{FixedZone, Record};
-
-impl Streamed for Verifier {
-    fn write_slice(&mut self, slice: &[u8]) {
-        self.write(slice);
-    }
-
-    fn end(&mut self) {
-        self.finish();
-    }
-}
 
 const NOW: u64 = 1_700_000_000;
 

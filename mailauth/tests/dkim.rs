@@ -9,7 +9,7 @@ mod messages;
 use std::sync::Arc;
 
 use keys::{domain_key, ed25519, record, rsa, sign_with_tags};
-use messages::{Streamed, in_all_ways};
+use messages::in_all_ways;
 use pillarbox_auth::RingCrypto;
 use pillarbox_auth::dkim::{
     Atps, AtpsResult, Canonicalization, DkimResult, Future, KeyError, KeyRecord, Note, Outcome, PartialBody, Policy,
@@ -19,16 +19,6 @@ use pillarbox_core::crypto::PublicKey;
 use pillarbox_core::dns::{self, DnsAnswer, DnsMachine as _, DnsStep, FixedZone, QuestionId, Record};
 use pillarbox_core::header::HeaderLimit;
 use proptest::prelude::*;
-
-impl Streamed for Verifier {
-    fn write_slice(&mut self, slice: &[u8]) {
-        self.write(slice);
-    }
-
-    fn end(&mut self) {
-        self.finish();
-    }
-}
 
 const NOW: u64 = 1_700_000_000;
 const MESSAGE: &str = "From: Joe <joe@example.org>\r\nTo: ann@example.net\r\nSubject: dinner\r\n\r\nIs it ready?\r\n";
@@ -281,6 +271,20 @@ fn what_the_dns_says() {
         let outcome = outcome(&message, &zone);
         assert_eq!((outcome.result, &outcome.notes[..]), (DkimResult::Pass, &[Note::SeveralKeys][..]));
     }
+    // One that verifies and is for tests, and the same without that: as the first of them in any order says.
+    let testing = format!("{key}; t=y");
+    let outcomes = [[&key, &testing], [&testing, &key]].map(|order| {
+        let zone = order.iter().fold(FixedZone::new(), |zone, text| zone.with(name, Record::txt(text)));
+        outcome(&message, &zone)
+    });
+    assert_eq!(outcomes[0], outcomes[1]);
+    // None that can be used: the reason does not depend on the order either.
+    let unusable = [format!("{key}; h=sha1"), format!("{key}; s=tlsrpt"), rsa_record(512, &[1, 0, 1])];
+    let reasons = [[0, 1, 2], [2, 1, 0], [1, 2, 0]].map(|order| {
+        let zone = order.iter().fold(FixedZone::new(), |zone, at| zone.with(name, Record::txt(&unusable[*at])));
+        outcome(&message, &zone).reason
+    });
+    assert_eq!((reasons[0], reasons[0]), (reasons[1], reasons[2]));
     // A domain that is testing asks to be taken for unsigned.
     let testing = outcome(&message, &zone_with(&format!("{key}; t=y")));
     assert_eq!((testing.result, testing.proven_domain()), (DkimResult::Pass, None));
@@ -413,6 +417,14 @@ fn giving_up() {
     let DnsStep::Done(verification) = part.poll() else { panic!("given up") };
     assert_eq!(verification.signatures[0].reason, Some(Reason::Incomplete));
     assert_eq!(verification.result(), DkimResult::TempError);
+    // Before the header was there: what comes of it is not asked for any more.
+    let mut early = verifier();
+    early.write(&message[..10]);
+    early.give_up();
+    early.write(&message[10..]);
+    early.finish();
+    let DnsStep::Done(verification) = early.poll() else { panic!("given up") };
+    assert_eq!(verification.signatures[0].reason, Some(Reason::KeyUnavailable));
     // Without anything.
     let mut nothing = verifier();
     nothing.give_up();
@@ -470,6 +482,30 @@ fn what_is_signed_by_default() {
         "{unfolded}"
     );
     assert!(!unfolded.contains("l=") && !unfolded.contains("x="), "{unfolded}");
+    // RFC 6376 §5.4.1, without those of re-sending.
+    for name in [
+        "From",
+        "Reply-To",
+        "Subject",
+        "Date",
+        "To",
+        "Cc",
+        "In-Reply-To",
+        "References",
+        "List-Id",
+        "List-Help",
+        "List-Unsubscribe",
+        "List-Subscribe",
+        "List-Post",
+        "List-Owner",
+        "List-Archive",
+        "Message-ID",
+        "MIME-Version",
+        "Content-Type",
+        "Content-Transfer-Encoding",
+    ] {
+        assert!(SignOptions::default().signed.iter().any(|signed| signed == name), "{name}");
+    }
     let signed = format!("{fields}{more}");
     let verification = verify(signed.as_bytes(), &both_keys());
     let results = verification.signatures.iter().map(|outcome| outcome.result).collect::<Vec<_>>();
@@ -502,6 +538,10 @@ fn what_is_not_signed() {
     assert_eq!(sign(&format!("From: x@example.org\r\n{MESSAGE}")), Err(SignError::SeveralFrom));
     assert_eq!(sign(&format!("{}{MESSAGE}", "A: b\r\n".repeat(1000))), Err(SignError::Header(HeaderLimit::Fields)));
     assert!(sign("From: x@example.org").is_ok());
+    // Without a key nothing would be signed, and nobody would notice.
+    let mut signer = Signer::new(Arc::new(RingCrypto), Vec::new(), SignOptions::default(), NOW);
+    signer.write(MESSAGE.as_bytes());
+    assert_eq!(signer.finish(), Err(SignError::NoKey));
 }
 
 #[test]

@@ -6,20 +6,10 @@ mod messages;
 
 use std::sync::Arc;
 
-use messages::{Streamed, Table, crlf, in_all_ways, read, read_json, suite, with_zone_on_top, zone};
+use messages::{Table, crlf, in_all_ways, read, read_json, suite, with_zone_on_top, zone};
 use pillarbox_auth::RingCrypto;
 use pillarbox_auth::dkim::{DkimResult, KeyError, KeyRecord, Policy, Reason, Verification, Verifier};
 use pillarbox_core::dns::{FixedZone, Record};
-
-impl Streamed for Verifier {
-    fn write_slice(&mut self, slice: &[u8]) {
-        self.write(slice);
-    }
-
-    fn end(&mut self) {
-        self.finish();
-    }
-}
 
 /// Before all that expires, and after all that was signed by a clock that is ahead.
 const NOW: u64 = 1_667_843_665;

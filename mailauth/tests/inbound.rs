@@ -7,20 +7,23 @@ mod keys;
 mod messages;
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use keys::{domain_key, ed25519, record, rsa, sign_with_tags};
-use messages::{Streamed, in_all_ways};
+use messages::{Told, in_all_ways};
 use pillarbox_auth::RingCrypto;
 use pillarbox_auth::arc::{ArcResult, Sealer};
 use pillarbox_auth::authres::AuthenticationResults;
 use pillarbox_auth::dkim::{DkimResult, Reason, SignOptions, Signer};
-use pillarbox_auth::dmarc::{Disposition, DmarcResult, OverrideReason};
+use pillarbox_auth::dmarc::{Disposition, DmarcResult, OverrideReason, SeveralAuthors};
 use pillarbox_auth::inbound::{Config, Inbound, Verdicts};
 use pillarbox_auth::iprev::IprevResult;
 use pillarbox_auth::spf::SpfResult;
 use pillarbox_core::address::ReversePath;
-use pillarbox_core::dns::{self, DnsAnswer, DnsMachine, DnsStep, FixedZone, Question, QuestionId, Record, RecordKind};
+use pillarbox_core::crypto::{Crypto, CryptoError, Digest, HashAlgorithm, PrivateKeyDer, PublicKey, SigningKey};
+use pillarbox_core::dns::{self, DnsAnswer, DnsMachine, DnsStep, FixedZone, Question, Record, RecordKind};
 
 const NOW: u64 = 1_700_000_000;
 const MESSAGE: &str = "From: Joe <joe@example.org>\r\nTo: ann@example.net\r\nSubject: dinner\r\n\r\nIs it ready?\r\n";
@@ -85,41 +88,11 @@ fn sealed(sealer: &str, chain: ArcResult, results: &str, message: &str) -> Strin
     sealer.finish(chain, results).unwrap() + message
 }
 
-/// A machine whose outcome is all that others may see of it.
-struct Told(Inbound);
-
-impl DnsMachine for Told {
-    type Output = String;
-
-    fn poll(&mut self) -> DnsStep<String> {
-        match self.0.poll() {
-            DnsStep::Ask(question) => DnsStep::Ask(question),
-            DnsStep::Wait => DnsStep::Wait,
-            DnsStep::Done(verdicts) => {
-                // A step counts what was asked, and a host that was not asked for because another one was quicker is none.
-                let told = format!("{:?} {:?} {}", verdicts.refusal(), verdicts.forged, verdicts.header_fields());
-                DnsStep::Done(format!("{told}{:?}{:?}{:?}", verdicts.dkim, verdicts.arc, verdicts.dmarc))
-            }
-        }
-    }
-
-    fn answer(&mut self, id: QuestionId, answer: DnsAnswer) {
-        self.0.answer(id, answer);
-    }
-
-    fn give_up(&mut self) {
-        self.0.give_up();
-    }
-}
-
-impl Streamed for Told {
-    fn write_slice(&mut self, slice: &[u8]) {
-        self.0.write(slice);
-    }
-
-    fn end(&mut self) {
-        self.0.finish();
-    }
+/// All that others may see. A step counts what was asked, and a host that was not asked for because another one was quicker is
+/// none.
+fn told(verdicts: Verdicts) -> String {
+    let told = format!("{:?} {:?} {}", verdicts.refusal(), verdicts.forged, verdicts.header_fields());
+    format!("{told}{:?}{:?}{:?}", verdicts.dkim, verdicts.arc, verdicts.dmarc)
 }
 
 #[test]
@@ -142,8 +115,69 @@ fn neither_cuts_nor_orders_matter() {
         (AWAY, "From: a@b, c@d\r\nno end", zone()),
         (AWAY, "", zone()),
     ] {
-        let told = in_all_ways(&|| Told(inbound(&config, talk)), message.as_bytes(), &zone);
+        let told = in_all_ways(&|| Told(inbound(&config, talk), told), message.as_bytes(), &zone);
         assert!(told.contains("Authentication-Results: mx.example.net;\r\n"), "{told}");
+    }
+}
+
+/// Counts the bodies that are hashed.
+#[derive(Debug, Default)]
+struct Counting(AtomicUsize);
+
+impl Crypto for Counting {
+    fn start_digest(&self, hash: HashAlgorithm) -> Result<Box<dyn Digest>, CryptoError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        RingCrypto.start_digest(hash)
+    }
+
+    fn digest(&self, hash: HashAlgorithm, data: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        RingCrypto.digest(hash, data)
+    }
+
+    fn hmac(&self, hash: HashAlgorithm, key: &[u8], data: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        RingCrypto.hmac(hash, key, data)
+    }
+
+    fn pbkdf2(
+        &self,
+        hash: HashAlgorithm,
+        iterations: NonZeroU32,
+        salt: &[u8],
+        password: &[u8],
+    ) -> Result<Vec<u8>, CryptoError> {
+        RingCrypto.pbkdf2(hash, iterations, salt, password)
+    }
+
+    fn verify(&self, key: PublicKey<'_>, message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
+        RingCrypto.verify(key, message, signature)
+    }
+
+    fn load_key(&self, key: &PrivateKeyDer) -> Result<Box<dyn SigningKey>, CryptoError> {
+        RingCrypto.load_key(key)
+    }
+}
+
+/// Each form of a body is hashed once for each length, whoever wants it: signatures and chains.
+#[test]
+fn dkim_and_arc_share_the_hashes_of_a_body() {
+    let pass = "mx.lists.example; dmarc=pass header.from=example.org";
+    let partial =
+        String::from_utf8(sign_with_tags("v=1; d=example.org; s=ed; l=5", "from:to:subject", MESSAGE)).unwrap();
+    for (message, hashes) in [
+        (MESSAGE.to_owned(), 0),
+        (signed(MESSAGE), 1),
+        (sealed("lists.example", ArcResult::None, pass, MESSAGE), 1),
+        (sealed("lists.example", ArcResult::None, pass, &signed(MESSAGE)), 1),
+        (sealed("lists.example", ArcResult::None, pass, &partial), 2),
+    ] {
+        let crypto = Arc::new(Counting::default());
+        let mut inbound = Inbound::new(crypto.clone(), Arc::new(config()), NOW);
+        inbound.write(message.as_bytes());
+        inbound.finish();
+        let verdicts = dns::run(&mut inbound, &zone());
+        assert!(verdicts.dkim.signatures.iter().all(|outcome| outcome.result == DkimResult::Pass));
+        assert_ne!(verdicts.arc.result, ArcResult::Fail);
+        assert_eq!(crypto.0.load(Ordering::Relaxed), hashes, "{message}");
     }
 }
 
@@ -361,6 +395,28 @@ fn a_seal_that_leaves_out_the_author_counts_for_nothing() {
     }
 }
 
+/// A sealer that signs From once vouches for the author whom it saw, and not for another one whom somebody put on top.
+#[test]
+fn an_author_who_was_added_since_has_no_forwarder() {
+    let mut options = SignOptions::default();
+    options.oversigned = Vec::new();
+    let mut sealer = Sealer::new(Arc::new(RingCrypto), domain_key("lists.example", "s", ed25519()), options, NOW - 30);
+    sealer.write(MESSAGE.as_bytes());
+    let pass = "mx.lists.example; dmarc=pass header.from=example.org";
+    let message = sealer.finish(ArcResult::None, pass).unwrap() + MESSAGE;
+    let added = message.replace("From: Joe", "From: boss@bank.example\r\nFrom: Joe");
+    for (message, is_taken) in [(message, true), (added, false)] {
+        for several in [SeveralAuthors::Refuse, SeveralAuthors::StrictestPolicy] {
+            let mut config = config();
+            config.trusted_sealers.push("lists.example".parse().unwrap());
+            config.dmarc.several_authors = several;
+            let verdicts = verdicts_of(config, AWAY, message.as_bytes(), &zone());
+            assert_eq!(verdicts.arc.result, ArcResult::Pass);
+            assert_eq!(verdicts.refusal().is_none(), is_taken, "{}", verdicts.explanation());
+        }
+    }
+}
+
 #[test]
 fn replies_and_dispositions() {
     let zone = zone();
@@ -489,6 +545,39 @@ fn hostile_messages_and_records_ask_a_bounded_number_of_questions() {
     assert_eq!(told.results.iter().filter(|result| result.method == *"dkim").count(), 17);
     assert!(verdicts.header_fields().contains("dkim=policy reason=\"184 more signatures are not told\""));
     assert_eq!(told.results.last().unwrap().method, *"dmarc");
+}
+
+/// A reader of the field sees why a pass does not count, whatever else is to be said of it.
+#[test]
+fn a_reservation_is_told_before_all_else() {
+    let told = |tags: &str, record: &str| {
+        let message = sign_with_tags(&format!("v=1; d=example.org; s=t{tags}"), "from", MESSAGE);
+        let zone = zone().with("t._domainkey.example.org", Record::txt(record));
+        let verdicts = verdicts_of(config(), AWAY, &message, &zone);
+        assert!(verdicts.dkim.signatures[0].notes.len() > 1);
+        let told = verdicts.authentication_results();
+        let dkim = told.results.iter().find(|result| result.method == *"dkim").unwrap();
+        dkim.comment.as_ref().unwrap().to_string()
+    };
+    let key = record(&*ed25519());
+    assert_eq!(told("; l=5", &key), "5 of 14 octets of the body are signed");
+    assert_eq!(told("", &format!("{key}; t=y")), "the domain is testing");
+    assert_eq!(told("", &key), "a field Subject is not signed");
+}
+
+/// However many signatures are to be told: DMARC and ARC have their place in the field.
+#[test]
+fn signatures_leave_room_for_the_rest() {
+    let mut message = MESSAGE.to_owned();
+    for number in 0..150 {
+        message.insert_str(0, &format!("DKIM-Signature: v=1; d=d{number}.attack.example; s=s\r\n"));
+    }
+    let mut config = config();
+    config.dkim_results_max = 1000;
+    let told = verdicts_of(config, AWAY, message.as_bytes(), &zone()).authentication_results();
+    let last = told.results.iter().rev().take(3).map(|result| result.method.as_str()).collect::<Vec<_>>();
+    assert_eq!(last, ["dmarc", "arc", "dkim"]);
+    assert!(told.to_string().contains(" more signatures are not told"));
 }
 
 /// A pass behind a crowd of signatures that fail is among those that count and are told.

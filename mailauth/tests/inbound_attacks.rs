@@ -14,7 +14,7 @@ mod messages;
 use std::sync::Arc;
 
 use keys::{ed25519, record, sign_with_tags};
-use messages::{Streamed, in_all_ways, suite_json as suite, suite_text as text};
+use messages::{Told, in_all_ways, suite_json as suite, suite_text as text};
 use pillarbox_auth::RingCrypto;
 use pillarbox_auth::arc::ArcResult;
 use pillarbox_auth::authres::AuthenticationResults;
@@ -23,7 +23,7 @@ use pillarbox_auth::dmarc::SeveralAuthors;
 use pillarbox_auth::inbound::{Config, Inbound, Verdicts};
 use pillarbox_auth::spf::SpfResult;
 use pillarbox_core::address::ReversePath;
-use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsStep, FixedZone, QuestionId, Record};
+use pillarbox_core::dns::{DnsMachine, DnsStep, FixedZone, Record};
 use serde_json::Value;
 
 const NOW: u64 = 1_700_000_000;
@@ -59,57 +59,22 @@ fn message(case: &Value) -> Vec<u8> {
     }
 }
 
-/// The machine, with what it asked for; the verdicts come as all that may be seen of them.
-struct Watched(Inbound);
-
-impl Watched {
-    fn new(case: &Value, path: &ReversePath<'_>, config: &Arc<Config>) -> Self {
-        let mut inbound = Inbound::new(Arc::new(RingCrypto), config.clone(), NOW);
-        inbound.connect([203, 0, 113, 1].into());
-        inbound.helo(text(case, "helo"));
-        inbound.mail_from(path);
-        Watched(inbound)
-    }
+/// A machine that knows the session of a case.
+fn inbound(case: &Value, path: &ReversePath<'_>, config: &Arc<Config>) -> Inbound {
+    let mut inbound = Inbound::new(Arc::new(RingCrypto), config.clone(), NOW);
+    inbound.connect([203, 0, 113, 1].into());
+    inbound.helo(text(case, "helo"));
+    inbound.mail_from(path);
+    inbound
 }
 
-impl DnsMachine for Watched {
-    type Output = String;
-
-    fn poll(&mut self) -> DnsStep<String> {
-        match self.0.poll() {
-            DnsStep::Ask(question) => DnsStep::Ask(question),
-            DnsStep::Wait => DnsStep::Wait,
-            DnsStep::Done(verdicts) => DnsStep::Done(format!(
-                "{:?}\n{}\n{}",
-                verdicts.refusal(),
-                verdicts.header_fields(),
-                verdicts.explanation()
-            )),
-        }
-    }
-
-    fn answer(&mut self, id: QuestionId, answer: DnsAnswer) {
-        self.0.answer(id, answer);
-    }
-
-    fn give_up(&mut self) {
-        self.0.give_up();
-    }
-}
-
-impl Streamed for Watched {
-    fn write_slice(&mut self, slice: &[u8]) {
-        self.0.write(slice);
-    }
-
-    fn end(&mut self) {
-        self.0.finish();
-    }
+fn told(verdicts: Verdicts) -> String {
+    format!("{:?}\n{}\n{}", verdicts.refusal(), verdicts.header_fields(), verdicts.explanation())
 }
 
 /// Verdicts, and the names that were asked for.
 fn run(case: &Value, path: &ReversePath<'_>, config: &Arc<Config>, message: &[u8]) -> (Verdicts, Vec<String>) {
-    let mut inbound = Watched::new(case, path, config).0;
+    let mut inbound = inbound(case, path, config);
     inbound.write(message);
     inbound.finish();
     let (zone, mut names) = (zone(), Vec::new());
@@ -219,7 +184,7 @@ fn no_attack_gets_through() {
             check(case, &verdicts, &message);
             check_methods(id, &verdicts, &names);
             // The same in any cut and with answers in any order.
-            in_all_ways(&|| Watched::new(case, &path, &config), &message, &zone());
+            in_all_ways(&|| Told(inbound(case, &path, &config), told), &message, &zone());
             let verdict = verdicts.refusal().map(|reply| reply.to_string());
             if several == SeveralAuthors::Refuse {
                 println!("{id:2} {about}: {}", verdict.as_deref().unwrap_or("taken, in the attacker's own name"));

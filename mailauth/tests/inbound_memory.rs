@@ -5,14 +5,17 @@
 
 #[path = "messages/keys.rs"]
 mod keys;
+#[path = "messages/large.rs"]
+mod large;
 
 use std::sync::Arc;
 
 use keys::{domain_key, ed25519, record, rsa};
+use large::{HEADER, LIMIT, NOW, body, eight_signatures};
 use peak_alloc::PeakAlloc;
 use pillarbox_auth::RingCrypto;
 use pillarbox_auth::arc::{ArcResult, Sealer};
-use pillarbox_auth::dkim::{Canonicalization, DkimResult, SignOptions, Signer};
+use pillarbox_auth::dkim::{DkimResult, SignOptions};
 use pillarbox_auth::dmarc::DmarcResult;
 use pillarbox_auth::inbound::{Config, Inbound};
 use pillarbox_core::address::ReversePath;
@@ -21,49 +24,16 @@ use pillarbox_core::dns::{DnsMachine as _, DnsStep, FixedZone, Record};
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-const NOW: u64 = 1_700_000_000;
-const HEADER: &str = "From: Joe <joe@example.org>\r\nTo: ann@example.net\r\nSubject: dinner\r\n\
-    MIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n";
-const LIMIT: usize = 64 * 1024;
-
-/// A body of so many MiB, in slices of 16 KiB that cost nothing here.
-fn body(mebibytes: usize, mut write: impl FnMut(&[u8])) {
-    static SLICE: [u8; 16 * 1024] = {
-        let line = b"The quick brown fox jumps over the lazy dog, and goes on to do so till.\r\n\r\n";
-        let mut slice = [0; 16 * 1024];
-        let mut at = 0;
-        while at < slice.len() {
-            slice[at] = line[at % line.len()];
-            at += 1;
-        }
-        slice
-    };
-    for _ in 0..mebibytes * 64 {
-        write(&SLICE);
-    }
-}
-
 /// Eight signatures in both forms and a chain of three sets, over a way of twenty hops: what a message may have that is
 /// verified to the end.
 fn fields(mebibytes: usize) -> String {
-    let crypto = Arc::new(RingCrypto);
-    let mut fields = String::new();
-    for form in [Canonicalization::Simple, Canonicalization::Relaxed] {
-        let mut options = SignOptions::default();
-        (options.header, options.body) = (form, form);
-        let keys = [("rsa", rsa()), ("sel", ed25519())];
-        let keys = keys.iter().cycle().take(4).map(|(name, key)| domain_key("example.org", name, key.clone()));
-        let mut signer = Signer::new(crypto.clone(), keys.collect(), options, NOW);
-        signer.write(HEADER.as_bytes());
-        body(mebibytes, |slice| signer.write(slice));
-        fields.push_str(&signer.finish().unwrap());
-    }
+    let mut fields = eight_signatures(mebibytes, |sign| sign());
     let hop =
         "Received: from one.example (one.example [192.0.2.1]) by two.example; Fri, 11 Jul 2003 21:01:54 -0700\r\n";
     fields.insert_str(0, &hop.repeat(20));
     for chain in [ArcResult::None, ArcResult::Pass, ArcResult::Pass] {
         let key = domain_key("example.org", "sel", ed25519());
-        let mut sealer = Sealer::new(crypto.clone(), key, SignOptions::default(), NOW);
+        let mut sealer = Sealer::new(Arc::new(RingCrypto), key, SignOptions::default(), NOW);
         sealer.write(fields.as_bytes());
         sealer.write(HEADER.as_bytes());
         body(mebibytes, |slice| sealer.write(slice));

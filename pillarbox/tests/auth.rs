@@ -11,10 +11,11 @@ use std::time::Duration;
 use pillarbox::auth::{AuthSink, Config, HELD_MAX, Verdicts};
 use pillarbox::mailauth::dmarc::{Disposition, OverrideReason};
 use pillarbox::parts::{
-    AllowList, BoxFuture, Envelope, IncomingMessage, MemoryAuthenticator, MemorySink, MessageSink, Outcome, Parts,
-    Resolver, Session, SinkError,
+    AllowList, BoxFuture, Envelope, Identity, IncomingMessage, MemoryAuthenticator, MemorySink, MessageSink, Outcome,
+    Parts, Resolver, Session, SinkError,
 };
 use pillarbox::smtp::{Protocol, ServerConfig, SmtpServer};
+use pillarbox::smtp_proto::command::ClientAttributes;
 use pillarbox::testing::SteppedClock;
 use pillarbox_core::Reply;
 use pillarbox_core::address::{ForwardPath, ReversePath};
@@ -128,6 +129,37 @@ async fn over_lmtp_each_recipient_hears_the_refusal() {
     assert!(sink.messages().is_empty());
 }
 
+/// A header beyond the limits of the check is not looked at, so that what is forged in it cannot be taken out.
+#[tokio::test]
+async fn who_logs_in_cannot_hide_what_is_forged_in_a_long_header() {
+    let sink = MemorySink::new();
+    let mut config = config();
+    config.dkim.header.fields_max = 10;
+    let checked = AuthSink::new(config, &parts(&sink));
+    for fields in [10, 11] {
+        let mut envelope = envelope(LOOPBACK);
+        envelope.session.identity = Some(Identity::new("you@localhost"));
+        let mut incoming = checked.begin(envelope).await.unwrap();
+        let message = format!("{}{FORGED}\r\nhello\r\n", "A: b\r\n".repeat(fields - 1));
+        let mut written = Ok(());
+        for piece in message.as_bytes().chunks(7) {
+            written = written.and(incoming.write(piece).await);
+        }
+        let outcomes = match written {
+            Ok(()) => incoming.commit(true).await,
+            Err(error) => vec![Outcome::Refused(error.reply); 2],
+        };
+        if fields > 10 {
+            let refused = Reply::enhanced(552, 5, 3, 4, "too many header fields");
+            assert_eq!(outcomes, vec![Outcome::Refused(refused); 2]);
+        } else {
+            assert_eq!(outcomes, [Outcome::Delivered, Outcome::Delivered]);
+        }
+    }
+    assert_eq!(sink.messages().len(), 1);
+    assert!(!String::from_utf8_lossy(&sink.messages()[0].octets).contains("MX.localhost"));
+}
+
 /// An envelope from a client of that address.
 fn envelope(ip: Option<IpAddr>) -> Envelope {
     let to = |to: &str| ForwardPath::from(to.parse::<pillarbox_core::address::Address<'_>>().unwrap().into_owned());
@@ -181,6 +213,20 @@ async fn a_socket_passes_through() {
     assert_eq!(deliver(&checked, None, message.as_bytes(), 10).await, [Outcome::Delivered, Outcome::Delivered]);
     let text = String::from_utf8(sink.messages()[0].octets.clone()).unwrap();
     assert_eq!(text, format!("Received: by mx.localhost\r\n{message}"));
+}
+
+/// A proxy that does not know its client's address brings the mail of strangers all the same.
+#[tokio::test]
+async fn a_client_whose_address_a_proxy_does_not_know_cannot_forge() {
+    let sink = MemorySink::new();
+    let checked = AuthSink::new(config(), &parts(&sink));
+    let mut envelope = envelope(None);
+    envelope.session.xclient = Some(ClientAttributes::default());
+    let mut incoming = checked.begin(envelope).await.unwrap();
+    incoming.write(format!("{FORGED}{OTHERS}From: a@bank.example\r\n\r\n").as_bytes()).await.unwrap();
+    assert_eq!(incoming.commit(true).await, [Outcome::Delivered, Outcome::Delivered]);
+    let text = String::from_utf8(sink.messages()[0].octets.clone()).unwrap();
+    assert_eq!(text, format!("Received: by mx.localhost\r\n{OTHERS}From: a@bank.example\r\n\r\n"));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Keys: made, and read from their files.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -70,10 +70,21 @@ fn create_private(path: &Path) -> std::io::Result<fs::File> {
     options.open(path)
 }
 
-/// Reads a private key.
+/// Reads a private key from a file that not everybody may use. A group may: that is how a key is shared with a server.
 pub fn read(path: &Path) -> Result<Arc<dyn SigningKey>, Trouble> {
     let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let pem = fs::read(path).map_err(|error| wrong(&error))?;
+    let mut file = fs::File::open(path).map_err(|error| wrong(&error))?;
+    #[cfg(unix)]
+    {
+        let permissions = file.metadata().map_err(|error| wrong(&error))?.permissions();
+        let mode = std::os::unix::fs::PermissionsExt::mode(&permissions) & 0o777;
+        if mode & 0o007 != 0 {
+            let file = path.display();
+            return Err(wrong(&format!("everybody may use the key (mode {mode:04o}); mend it with: chmod o= {file}")));
+        }
+    }
+    let mut pem = Vec::new();
+    file.read_to_end(&mut pem).map_err(|error| wrong(&error))?;
     let key = read_private_key(&pem).map_err(|error| wrong(&error))?;
     Ok(RingCrypto.load_key(&key).map_err(|error| wrong(&error))?.into())
 }

@@ -122,6 +122,36 @@ fn what_it_signs_it_verifies() {
     assert!(pair.starts_with("-----BEGIN PRIVATE KEY-----\n") && pair.contains("\nv=DKIM1; k=ed25519; p="), "{pair}");
 }
 
+/// A key that everybody on the machine may use proves nothing, so that nothing is signed with it.
+#[cfg(unix)]
+#[test]
+fn keys_that_everybody_may_read_or_that_are_none_sign_nothing() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder();
+    let folder = folder.path();
+    make_key(folder, "ed25519", "example.org", "s", "s.pem");
+    let sign = ["sign", "--domain", "example.org", "--selector", "s", "--key", "s.pem", "message.eml"];
+    let set_mode = |mode| {
+        std::fs::set_permissions(folder.join("s.pem"), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for mode in [0o604, 0o602, 0o666] {
+        set_mode(mode);
+        let output = run_with(folder, &sign, b"");
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(1), &b""[..]));
+        let expected =
+            format!("check-auth: s.pem: everybody may use the key (mode {mode:04o}); mend it with: chmod o= s.pem\n");
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), expected);
+    }
+    for mode in [0o600, 0o640] {
+        set_mode(mode);
+        assert!(run(folder, &sign).starts_with("DKIM-Signature: "));
+    }
+    std::fs::write(folder.join("s.pem"), "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n").unwrap();
+    assert_eq!(trouble(folder, &sign, 1), "check-auth: s.pem: not an RSA or Ed25519 private key\n");
+    std::fs::remove_file(folder.join("s.pem")).unwrap();
+    assert!(trouble(folder, &sign, 1).starts_with("check-auth: s.pem: No such file"));
+}
+
 #[test]
 fn a_forwarder_seals_and_is_believed_if_it_is_trusted() {
     let folder = folder();

@@ -13,6 +13,7 @@ mod verify;
 
 pub use outcome::{ArcReason, ArcResult, FieldKind, SealedSet, Step, Verification};
 pub use seal::{SealError, Sealer};
+pub(crate) use verify::SealedChain;
 pub use verify::Verifier;
 
 /// Sets of a chain (RFC 8617 §4.2.1).

@@ -7,6 +7,7 @@ use pillarbox_core::dns::Name;
 use pillarbox_core::header::HeaderLimit;
 
 use crate::dkim::Reason;
+use crate::words::words;
 
 /// What ARC says about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +20,8 @@ pub struct Verification {
     /// The sets from instance 1 on, if they are a chain in form. What they say is true if the result is pass, *and* each of
     /// the sealers is one that the operator trusts: whoever seals can claim anything (RFC 8617 §9).
     pub sets: Vec<SealedSet>,
-    /// Whether the last message signature covers the From field, which RFC 8617 leaves to the sealer. Without that a pass
-    /// says nothing about the author whom readers see.
+    /// Whether the last message signature covers the From field, and each of them if there are several; RFC 8617 leaves that
+    /// to the sealer. Without it a pass says nothing about the author whom readers see.
     pub from_is_signed: bool,
     /// What was done, step by step.
     pub trace: Vec<Step>,
@@ -48,32 +49,16 @@ impl Verification {
     }
 }
 
-/// The chain validation status (RFC 8617 §4.4), in the words of RFC 8601.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ArcResult {
-    /// There is no chain.
-    None,
-    /// The chain is whole, and the message is as it was last sealed.
-    Pass,
-    /// It is not. RFC 8617 §5.2: the message is treated as one without a chain.
-    Fail,
-}
-
-impl ArcResult {
-    /// The word in `cv=` and in Authentication-Results.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            ArcResult::None => "none",
-            ArcResult::Pass => "pass",
-            ArcResult::Fail => "fail",
-        }
-    }
-}
-
-impl fmt::Display for ArcResult {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+words! {
+    /// The chain validation status (RFC 8617 §4.4): what stands in `cv=` and in Authentication-Results.
+    #[non_exhaustive]
+    pub enum ArcResult {
+        /// There is no chain.
+        None = "none",
+        /// The chain is whole, and the message is as it was last sealed.
+        Pass = "pass",
+        /// It is not. RFC 8617 §5.2: the message is treated as one without a chain.
+        Fail = "fail",
     }
 }
 

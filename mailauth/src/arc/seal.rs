@@ -11,11 +11,10 @@ use pillarbox_core::header::{Fields, HeaderLimit};
 use super::SETS_MAX;
 use super::outcome::{ArcResult, FieldKind};
 use super::set::Chain;
-use crate::dkim::body::{BodyHashId, BodyHashes};
-use crate::dkim::intake::{Header, HeaderReader, Intake};
-use crate::dkim::sign::{TIME_MAX, names_to_sign, selected_data, sign_field};
+use crate::dkim::intake::{Headed, Header, Message, Reader};
+use crate::dkim::sign::{Prepared, Signing, names_to_sign, sign_field};
 use crate::dkim::tag_writer::TagWriter;
-use crate::dkim::{Algorithm, Canonicalization, DomainKey, SignError, SignOptions};
+use crate::dkim::{Canonicalization, DomainKey, SignError, SignOptions};
 
 /// Why a message is not sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,8 +53,8 @@ impl From<SignError> for SealError {
 /// Seals a message that is passed on: says what was found when it came, and signs it as it goes.
 ///
 /// [`write`](Sealer::write) takes the message as it will be sent, as [`dkim::Signer`](crate::dkim::Signer) does, after every
-/// other change to it. The same options say which fields the message signature covers; those that later hosts take out or
-/// that ARC excludes are left out whatever the lists say, and DKIM-Signature is added (RFC 8617 §4.1.2).
+/// other change to it. The same options say which fields the message signature covers, and when it ends; those that later
+/// hosts take out or that ARC excludes are left out whatever the lists say, and DKIM-Signature is added (RFC 8617 §4.1.2).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -77,21 +76,15 @@ impl From<SignError> for SealError {
 /// ```
 #[derive(Debug)]
 pub struct Sealer {
-    crypto: Arc<dyn Crypto>,
+    signing: Signing,
     key: DomainKey,
-    options: SignOptions,
-    now: u64,
-    reader: HeaderReader,
-    bodies: BodyHashes,
-    header: Option<Result<Prepared, SealError>>,
+    prepared: Option<Result<PreparedSet, SealError>>,
 }
 
-/// What of a header is signed.
+/// What of a header is signed and sealed.
 #[derive(Debug)]
-struct Prepared {
-    names: String,
-    data: Vec<u8>,
-    body: BodyHashId,
+struct PreparedSet {
+    message: Prepared,
     /// The fields of the sets that there are, in the order and form in which seals sign them; `None` if they are no chain.
     sets: Option<Vec<u8>>,
     instance: u8,
@@ -100,29 +93,15 @@ struct Prepared {
 impl Sealer {
     /// A sealer for one message; `now` is the time in seconds since 1970.
     pub fn new(crypto: Arc<dyn Crypto>, key: DomainKey, options: SignOptions, now: u64) -> Self {
-        let reader = HeaderReader::new(options.header_limits);
-        Sealer { crypto, key, options, now, reader, bodies: BodyHashes::default(), header: None }
+        Sealer { signing: Signing::new(crypto, options, now), key, prepared: None }
     }
 
     /// Takes the next octets of the message.
     pub fn write(&mut self, slice: &[u8]) {
-        let intake = self.reader.write(slice);
-        self.take(intake);
+        self.read(slice);
     }
 
-    fn take(&mut self, intake: Intake<'_>) {
-        match intake {
-            Intake::Header | Intake::Refused => {}
-            Intake::Complete(header, body) => {
-                self.header = Some(self.prepare(&header));
-                self.bodies.write(body);
-            }
-            Intake::Body(slice) => self.bodies.write(slice),
-            Intake::TooLong(limit) => self.header = Some(Err(SealError::Header(limit))),
-        }
-    }
-
-    fn prepare(&mut self, header: &Header) -> Result<Prepared, SealError> {
+    fn prepare(&mut self, header: &Header) -> Result<PreparedSet, SealError> {
         let chain = Chain::read(header);
         if chain.declared_failed {
             return Err(SealError::DeclaredFailed);
@@ -134,18 +113,17 @@ impl Sealer {
         let sets = chain.sets.ok().map(|sets| {
             let mut data = Vec::new();
             for field in sets.iter().flat_map(|set| [set.results, set.message, set.seal]) {
-                Canonicalization::Relaxed.push_field(&header.field(field), &mut data);
-                data.extend_from_slice(b"\r\n");
+                Canonicalization::Relaxed.push_line(&header.field(field), &mut data);
             }
             data
         });
-        let mut signed = self.options.signed.clone();
+        let Signing { crypto, options, message, .. } = &mut self.signing;
+        let mut signed = options.signed.clone();
         signed.push(Cow::Borrowed("DKIM-Signature"));
-        let mut names = names_to_sign(header, &signed, &self.options.oversigned);
-        names.retain(|name| !EXCLUDED.iter().any(|excluded| excluded.eq_ignore_ascii_case(name)));
-        let data = selected_data(header, &names, self.options.header);
-        let body = self.bodies.want(&*self.crypto, self.options.body, None).map_err(SealError::Crypto)?;
-        Ok(Prepared { names: names.join(":"), data, body, sets, instance: chain.highest + 1 })
+        let names = names_to_sign(header, &signed, &options.oversigned, &EXCLUDED);
+        let message = Prepared::new(&**crypto, options, header, &names, &mut message.bodies);
+        let message = message.map_err(SealError::Crypto)?;
+        Ok(PreparedSet { message, sets, instance: chain.highest + 1 })
     }
 
     /// The message is complete. `chain` is what the [`Verifier`](super::Verifier) said about the message as it came, and
@@ -158,12 +136,9 @@ impl Sealer {
     ///
     /// [`SealError`] says why there are none.
     pub fn finish(mut self, chain: ArcResult, results: &str) -> Result<String, SealError> {
-        let intake = self.reader.finish();
-        self.take(intake);
-        self.bodies.finish();
-        let Prepared { names, data, body, sets, instance } = self.header.take().expect("the header has ended")?;
-        let (crypto, DomainKey { domain, selector, key }) = (&*self.crypto, &self.key);
-        let algorithm = Algorithm::of_key(key.algorithm()).ok_or(SealError::KeyKind)?;
+        self.read_end();
+        let PreparedSet { message, sets, instance } = self.prepared.take().expect("the header has ended")?;
+        let (signing, key) = (&self.signing, &self.key);
 
         let results = alloc::format!("{}: i={instance}; {}\r\n", FieldKind::Results, results.trim());
         // One field, whatever stands in it.
@@ -173,16 +148,9 @@ impl Sealer {
             return Err(SealError::Results);
         };
 
-        let mut message = TagWriter::new(FieldKind::MessageSignature.name());
-        message.tag("i", instance);
-        message.tag("a", algorithm.as_str());
-        message.tag("c", format_args!("{}/{}", self.options.header, self.options.body));
-        message.tag("d", domain);
-        message.tag("s", selector);
-        message.tag("t", self.now.min(TIME_MAX));
-        message.list("h", &names);
-        message.base64("bh", self.bodies.result(body).0);
-        let message = sign_field(crypto, &**key, message, data, self.options.header)?;
+        let mut field = TagWriter::new(FieldKind::MessageSignature.name());
+        field.tag("i", instance);
+        let message = signing.sign(&message, key, field)?;
 
         // RFC 8617 §5.1.1, §5.1.2: all sets, or this one alone if those before it are broken.
         let (cv, mut data) = match (sets, chain) {
@@ -192,18 +160,30 @@ impl Sealer {
         };
         let message_field = Fields::new(message.as_bytes()).next().expect("it was written above");
         for field in [results_field, message_field] {
-            Canonicalization::Relaxed.push_field(&field, &mut data);
-            data.extend_from_slice(b"\r\n");
+            Canonicalization::Relaxed.push_line(&field, &mut data);
         }
         let mut seal = TagWriter::new(FieldKind::Seal.name());
         seal.tag("i", instance);
-        seal.tag("a", algorithm.as_str());
-        seal.tag("t", self.now.min(TIME_MAX));
+        seal.tag("a", key.algorithm()?);
+        seal.tag("t", signing.now);
         seal.tag("cv", cv);
-        seal.tag("d", domain);
-        seal.tag("s", selector);
-        let seal = sign_field(crypto, &**key, seal, data, Canonicalization::Relaxed)?;
-        Ok([seal, message, results].concat())
+        seal.tag("d", &key.domain);
+        seal.tag("s", &key.selector);
+        let seal = sign_field(&*signing.crypto, &*key.key, seal, data, Canonicalization::Relaxed);
+        Ok([seal.map_err(SealError::Crypto)?, message, results].concat())
+    }
+}
+
+impl Reader for Sealer {
+    fn message(&mut self) -> &mut Message {
+        &mut self.signing.message
+    }
+
+    fn begin(&mut self, header: Headed) {
+        self.prepared = Some(match header {
+            Ok(header) => self.prepare(&header),
+            Err(limit) => Err(SealError::Header(limit)),
+        });
     }
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use pillarbox_core::header::Field;
+use pillarbox_core::header::{Field, skip_cfws};
 
 use super::{ArcReason, FieldKind, SETS_MAX};
 use crate::dkim::intake::Header;
@@ -116,24 +116,6 @@ pub(crate) fn split_results(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let digits = rest.iter().position(|octet| !octet.is_ascii_digit()).unwrap_or(rest.len());
     let (instance, rest) = rest.split_at(digits);
     Some((instance, trim(skip_cfws(rest).strip_prefix(b";")?)))
-}
-
-/// What stands behind white space and comments (RFC 5322 §3.2.2).
-fn skip_cfws(text: &[u8]) -> &[u8] {
-    let mut depth = 0_usize;
-    let mut escaped = false;
-    for (at, octet) in text.iter().enumerate() {
-        match octet {
-            _ if escaped => escaped = false,
-            b'\\' if depth > 0 => escaped = true,
-            b'(' => depth += 1,
-            b')' if depth > 0 => depth -= 1,
-            b' ' | b'\t' | b'\r' | b'\n' => {}
-            _ if depth > 0 => {}
-            _ => return &text[at..],
-        }
-    }
-    &[]
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsStep, QuestionId};
 use super::outcome::{ArcReason, ArcResult, FieldKind, SealedSet, Step, Verification};
 use super::set::{Chain, Set, split_results};
 use crate::dkim::body::{BodyHashId, BodyHashes};
-use crate::dkim::check::{check, check_body, signed_data};
-use crate::dkim::intake::{Header, HeaderReader, Intake};
+use crate::dkim::check::{BodyVerdict, check, check_body, check_times, signed_data};
+use crate::dkim::intake::{Headed, Header, Message, Reader};
 use crate::dkim::lookup::KeyLookups;
 use crate::dkim::signature::{Kind, Signature};
 use crate::dkim::{Canonicalization, Policy, Reason};
@@ -35,16 +35,21 @@ use crate::dkim::{Canonicalization, Policy, Reason};
 /// ```
 #[derive(Debug)]
 pub struct Verifier {
+    message: Message,
+    chain: SealedChain,
+}
+
+/// The chain of a message that somebody else reads, who brings its header and the hashes of its body.
+#[derive(Debug)]
+pub(crate) struct SealedChain {
     crypto: Arc<dyn Crypto>,
     policy: Policy,
     now: u64,
-    reader: HeaderReader,
-    bodies: BodyHashes,
     lookups: KeyLookups,
     job: Option<Job>,
     verification: Verification,
-    finished: bool,
-    given_up: bool,
+    /// Nothing more of the message will come.
+    is_ended: bool,
 }
 
 /// A chain that is being validated.
@@ -60,62 +65,90 @@ struct Job {
     seals: Vec<(Signature, usize)>,
     /// What the signatures come to, without the body.
     verdict: Result<(), ArcReason>,
+    /// Once the message is complete.
+    body_verdict: Option<BodyVerdict>,
 }
 
 impl Verifier {
     /// A validator for one message. `now` is the time in seconds since 1970.
     pub fn new(crypto: Arc<dyn Crypto>, policy: Policy, now: u64) -> Self {
-        Verifier {
-            crypto,
-            policy,
-            now,
-            reader: HeaderReader::new(policy.header),
-            bodies: BodyHashes::default(),
-            lookups: KeyLookups::new(policy.lookups_max),
-            job: None,
-            verification: nothing(),
-            finished: false,
-            given_up: false,
-        }
+        Verifier { message: Message::new(policy.header), chain: SealedChain::new(crypto, policy, now) }
     }
 
     /// Takes the next octets of the message.
     pub fn write(&mut self, slice: &[u8]) {
-        if !self.finished {
-            let intake = self.reader.write(slice);
-            self.take(intake);
-        }
+        self.read(slice);
     }
 
     /// The message is complete.
     pub fn finish(&mut self) {
-        if !self.finished {
-            let intake = self.reader.finish();
-            self.end(intake);
+        self.read_end();
+        self.chain.end(&self.message.bodies);
+    }
+}
+
+impl Reader for Verifier {
+    fn message(&mut self) -> &mut Message {
+        &mut self.message
+    }
+
+    fn begin(&mut self, header: Headed) {
+        self.chain.begin(header, &mut self.message.bodies);
+    }
+}
+
+impl DnsMachine for Verifier {
+    type Output = Verification;
+
+    fn poll(&mut self) -> DnsStep<Verification> {
+        self.chain.poll()
+    }
+
+    fn answer(&mut self, id: QuestionId, answer: DnsAnswer) {
+        self.chain.answer(id, answer);
+    }
+
+    /// Without all keys and all of the message the chain fails.
+    fn give_up(&mut self) {
+        self.chain.give_up();
+    }
+}
+
+impl SealedChain {
+    pub(crate) fn new(crypto: Arc<dyn Crypto>, policy: Policy, now: u64) -> Self {
+        SealedChain {
+            crypto,
+            policy,
+            now,
+            lookups: KeyLookups::new(policy.lookups_max),
+            job: None,
+            verification: nothing(),
+            is_ended: false,
         }
     }
 
-    /// The message is complete, and this is what is left of it.
-    pub(crate) fn end(&mut self, intake: Intake<'_>) {
-        self.take(intake);
-        self.bodies.finish();
-        self.finished = true;
+    /// The header is complete.
+    pub(crate) fn begin(&mut self, header: Headed, bodies: &mut BodyHashes) {
+        let taken_up = match header {
+            Ok(header) => self.take_up(header, bodies),
+            Err(limit) => Err(ArcReason::Header(limit)),
+        };
+        if let Err(reason) = taken_up {
+            self.verification.sets.clear();
+            self.fail(reason);
+        }
+        // It was given up before: nothing is asked any more.
+        if self.is_ended {
+            self.give_up();
+        }
     }
 
-    /// Takes a part of the message from the reader of somebody else, or from its own.
-    pub(crate) fn take(&mut self, intake: Intake<'_>) {
-        match intake {
-            Intake::Header | Intake::Refused => {}
-            Intake::Complete(header, body) => {
-                if let Err(reason) = self.begin(header) {
-                    self.verification.sets.clear();
-                    self.fail(reason);
-                }
-                self.bodies.write(body);
-            }
-            Intake::Body(slice) => self.bodies.write(slice),
-            Intake::TooLong(limit) => self.fail(ArcReason::Header(limit)),
+    /// The message is complete, and so are the hashes.
+    pub(crate) fn end(&mut self, bodies: &BodyHashes) {
+        if let Some(job) = &mut self.job {
+            job.body_verdict = Some(check_body(&job.message, bodies, job.body));
         }
+        self.is_ended = true;
     }
 
     fn fail(&mut self, reason: ArcReason) {
@@ -124,7 +157,7 @@ impl Verifier {
     }
 
     /// Reads the chain and asks for its keys.
-    fn begin(&mut self, header: Arc<Header>) -> Result<(), ArcReason> {
+    fn take_up(&mut self, header: Arc<Header>, bodies: &mut BodyHashes) -> Result<(), ArcReason> {
         let chain = Chain::read(&header);
         let sets = chain.sets?;
         let Some(last) = sets.last() else { return Ok(()) };
@@ -133,10 +166,10 @@ impl Verifier {
         let in_message = |reason| ArcReason::MessageSignature { instance: chain.highest, reason };
         let (message, _) = Signature::parse(header.field(last.message).value, Kind::ArcMessage)
             .map_err(|refused| in_message(refused.reason))?;
-        if message.expires.is_some_and(|expires| self.now > expires) {
-            return Err(in_message(Reason::Expired));
-        }
-        self.verification.from_is_signed = message.names().any(|name| name.eq_ignore_ascii_case(b"from"));
+        check_times(&message, &self.policy, self.now).map_err(in_message)?;
+        // They are selected from the bottom, so that the top one, which readers see, is selected if all are.
+        let selected = header.select(message.names(), Some(last.message));
+        self.verification.from_is_signed = header.named(b"from").first().is_some_and(|top| selected.contains(top));
         let message_lookup = self.lookups.want(&message.key_name).ok_or(in_message(Reason::TooManyLookups))?;
 
         let mut seals = Vec::new();
@@ -154,19 +187,18 @@ impl Verifier {
             });
             seals.push((seal, lookup));
         }
-        let body = self
-            .bodies
+        let body = bodies
             .want(&*self.crypto, message.body_form, message.length)
             .map_err(|error| in_message(Reason::Crypto(error)))?;
-        let verdict = Ok(());
-        self.job = Some(Job { header: Some(header), sets, message, message_lookup, body, seals, verdict });
+        let (verdict, body_verdict, header) = (Ok(()), None, Some(header));
+        self.job = Some(Job { header, sets, message, message_lookup, body, seals, verdict, body_verdict });
         Ok(())
     }
 
     /// All keys are known: the last message signature, then the seals from the last to the first (RFC 8617 §5.2, steps 4
     /// and 6).
     fn verify_headers(&mut self) {
-        let Verifier { crypto, policy, lookups, job, verification, .. } = self;
+        let SealedChain { crypto, policy, lookups, job, verification, .. } = self;
         let Some(job) = job else { return };
         let Some(header) = job.header.take() else { return };
         let mut verify = |kind, instance, signature: &Signature, lookup, data: &[u8]| {
@@ -188,10 +220,10 @@ impl Verifier {
         let mut ends = Vec::new();
         for set in &job.sets {
             for field in [set.results, set.message] {
-                push_line(&header, field, &mut data);
+                Canonicalization::Relaxed.push_line(&header.field(field), &mut data);
             }
             ends.push(data.len());
-            push_line(&header, set.seal, &mut data);
+            Canonicalization::Relaxed.push_line(&header.field(set.seal), &mut data);
         }
         for (at, (seal, lookup)) in job.seals.iter().enumerate().rev() {
             if job.verdict.is_err() {
@@ -208,14 +240,10 @@ impl Verifier {
         if let Some(job) = self.job.take() {
             let last = instance(job.seals.len());
             let in_message = |reason| ArcReason::MessageSignature { instance: last, reason };
-            let verdict = if self.finished {
-                let (hash, size) = self.bodies.result(job.body);
-                let body = check_body(&job.message, hash, size).and(match job.message.length {
-                    // What follows the part that was sealed is nobody's.
-                    Some(length) if length < size => Err(Reason::PartialBody),
-                    _ => Ok(()),
-                });
-                self.verification.trace.push(Step::Body { size, matches: body.is_ok() });
+            let verdict = if let Some(BodyVerdict { size, partial, result }) = job.body_verdict {
+                self.verification.trace.push(Step::Body { size, matches: result.is_ok() && partial.is_none() });
+                // What follows the part that was sealed is nobody's.
+                let body = result.and(partial.map_or(Ok(()), |_| Err(Reason::PartialBody)));
                 // The body belongs to the message signature, which comes before the seals.
                 match (job.verdict, body) {
                     (Err(reason @ ArcReason::MessageSignature { .. }), _) => Err(reason),
@@ -234,17 +262,15 @@ impl Verifier {
     }
 }
 
-impl DnsMachine for Verifier {
+impl DnsMachine for SealedChain {
     type Output = Verification;
 
     fn poll(&mut self) -> DnsStep<Verification> {
-        if let Some(question) = self.lookups.next_question() {
-            return DnsStep::Ask(question);
+        match self.lookups.next_question() {
+            Some(question) => DnsStep::Ask(question),
+            None if self.is_ended && self.lookups.are_answered() => DnsStep::Done(self.conclude()),
+            None => DnsStep::Wait,
         }
-        if (self.finished || self.given_up) && self.lookups.are_answered() {
-            return DnsStep::Done(self.conclude());
-        }
-        DnsStep::Wait
     }
 
     fn answer(&mut self, id: QuestionId, answer: DnsAnswer) {
@@ -253,18 +279,11 @@ impl DnsMachine for Verifier {
         }
     }
 
-    /// Without all keys and all of the message the chain fails.
     fn give_up(&mut self) {
-        self.given_up = true;
+        self.is_ended = true;
         self.lookups.give_up();
         self.verify_headers();
     }
-}
-
-/// Adds a field with its line end.
-fn push_line(header: &Header, field: usize, data: &mut Vec<u8>) {
-    Canonicalization::Relaxed.push_field(&header.field(field), data);
-    data.extend_from_slice(b"\r\n");
 }
 
 /// The instance of the set at so many places from the first.

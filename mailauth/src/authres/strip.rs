@@ -39,8 +39,8 @@ pub enum Claim {
     Ours,
     /// Those of somebody else.
     Other,
-    /// Nobody can say: the identifier does not follow the grammar, or the version is unknown. Some reader may take it for
-    /// ours, so it goes, as RFC 8601 §5 asks for versions.
+    /// Nobody can say: the identifier does not follow the grammar, holds characters that programs change or leave out
+    /// ([`idn`]), or the version is unknown. Some reader may take it for ours, so it goes, as RFC 8601 §5 asks for versions.
     Unreadable,
 }
 
@@ -66,8 +66,16 @@ impl Trusted {
             return None;
         }
         Some(match identifier(&mut Lexer::new(field.value)) {
-            Ok(id) if self.holds(id.as_str()) => Claim::Ours,
-            Ok(_) => Claim::Other,
+            Ok(id) => {
+                let id = folded(id.as_str());
+                if self.holds(&id) {
+                    Claim::Ours
+                } else if idn::to_ascii(&id).is_err() {
+                    Claim::Unreadable
+                } else {
+                    Claim::Other
+                }
+            }
             Err(_) => Claim::Unreadable,
         })
     }
@@ -84,8 +92,8 @@ impl Trusted {
         })
     }
 
+    /// Whether it is a name of ours, in the form in which names are compared.
     fn holds(&self, id: &str) -> bool {
-        let id = folded(id);
         self.ids.iter().any(|ours| match id.strip_suffix(ours.as_str()) {
             Some("") => true,
             Some(below) => self.with_subdomains && below.ends_with('.'),
@@ -149,6 +157,13 @@ mod tests {
             " \"mx.example.org; none",
             " mx.example.org spf=pass",
             " spf=pass smtp.helo=mx.example.org",
+            // Programs that map names take these for ours: with a soft hyphen, with what joins, in letters of another width,
+            // with an accent of its own.
+            " mx.exam\u{ad}ple.org; none",
+            " mx.example\u{200d}.org; none",
+            " mx.\u{ff45}xample.org; none",
+            " bu\u{308}cher.example; none",
+            " \"mx.example.org\u{200b}\"; none",
         ] {
             assert_eq!(claim(&trusted, unreadable), Claim::Unreadable, "{unreadable}");
         }

@@ -47,23 +47,21 @@ pub fn judge_chain(records: &[Tlsa], chain: &[&[u8]], crypto: &dyn Crypto) -> Ch
     if records.iter().any(|record| record.usage == Usage::EndEntity && tells(record, leaf, crypto)) {
         return ChainMatch::EndEntity;
     }
-    let mut anchors = Vec::new();
-    for record in records.iter().filter(|record| record.usage == Usage::TrustAnchor) {
-        let in_chain = chain.iter().enumerate().take(CHAIN_MAX).skip(1);
-        let places = in_chain.filter(|(_, certificate)| tells(record, certificate, crypto));
-        anchors.extend(
-            places.map(|(place, certificate)| Anchor { certificate: certificate.to_vec(), place: Some(place) }),
-        );
-        // RFC 7671 §5.2.2: the only kind of record with which the authority need not be in the chain.
-        if (record.selector, record.matching) == (Selector::Certificate, Matching::Full)
+    let authorities = || records.iter().filter(|record| record.usage == Usage::TrustAnchor);
+    let in_chain = chain.iter().enumerate().take(CHAIN_MAX).skip(1);
+    let told = in_chain.filter(|(_, certificate)| authorities().any(|record| tells(record, certificate, crypto)));
+    let told = told.map(|(place, certificate)| Anchor { certificate: certificate.to_vec(), place: Some(place) });
+    let mut anchors = told.collect::<Vec<_>>();
+    // RFC 7671 §5.2.2: the only kind of record with which the authority need not be in the chain.
+    let is_certificate = |record: &&Tlsa| {
+        (record.selector, record.matching) == (Selector::Certificate, Matching::Full)
             && subject_public_key_info(&record.data).is_ok()
-            && !anchors.iter().any(|anchor| anchor.certificate == record.data)
-        {
-            anchors.push(Anchor { certificate: record.data.clone(), place: None });
+    };
+    for Tlsa { data, .. } in authorities().filter(is_certificate) {
+        if !anchors.iter().any(|anchor| anchor.certificate == *data) {
+            anchors.push(Anchor { certificate: data.clone(), place: None });
         }
     }
-    anchors.sort_by_key(|anchor| (anchor.place.is_none(), anchor.place));
-    anchors.dedup();
     if anchors.is_empty() { ChainMatch::Mismatch } else { ChainMatch::TrustAnchors(anchors) }
 }
 

@@ -208,6 +208,8 @@ impl HostLookup {
         for answer in answers {
             self.addresses.extend(answer.records().filter_map(address).take(ADDRESSES_MAX));
         }
+        // Deviates from RFC 7672 §2.2.2: because servers of zones that are not signed often fail at AAAA, one kind of addresses
+        // is enough. Nobody gains by making the other fail: that cannot make a secure answer an insecure one.
         let found = || answers.iter().filter_map(|answer| address_owner(answer).map(|owner| (answer, owner)));
         if found().next().is_none() {
             let failed = answers.iter().any(is_failure);

@@ -37,13 +37,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod certificate;
 mod chain;
-mod der;
 mod lookup;
 mod tlsa;
 
+pub use certificate::{DerError, subject_public_key_info};
 pub use chain::{Anchor, ChainMatch, judge_chain};
-pub use der::{DerError, subject_public_key_info};
 pub use lookup::{Dane, Host, HostLookup, InsecureMx, NextHop, Security};
 pub use tlsa::{Matching, Selector, Tlsa, Unusable, Usage, usable};
 

@@ -3,7 +3,6 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
 use pillarbox_core::crypto::{Crypto, CryptoError, HashAlgorithm};
 use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name, Question, QuestionId, Record, RecordKind};
@@ -11,6 +10,7 @@ use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name, Ques
 use super::Verification;
 use super::signature::{AtpsClaim, AtpsHash, domain};
 use crate::tag_list::TagList;
+use crate::words::words;
 
 /// Names that are asked for.
 const LOOKUPS_MAX: usize = 8;
@@ -58,35 +58,18 @@ pub struct AtpsOutcome {
     pub signer: Option<Name>,
 }
 
-/// A result in the words of RFC 6541 §8.3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum AtpsResult {
-    /// No valid signature claims to be for somebody else.
-    None,
-    /// One does, and the author's domain confirms it.
-    Pass,
-    /// None is confirmed, or none is for this author.
-    Fail,
-    /// The DNS does not know for now.
-    TempError,
-}
-
-impl AtpsResult {
-    /// The word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            AtpsResult::None => "none",
-            AtpsResult::Pass => "pass",
-            AtpsResult::Fail => "fail",
-            AtpsResult::TempError => "temperror",
-        }
-    }
-}
-
-impl fmt::Display for AtpsResult {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+words! {
+    /// A result in the words of RFC 6541 §8.3.
+    #[non_exhaustive]
+    pub enum AtpsResult {
+        /// No valid signature claims to be for somebody else.
+        None = "none",
+        /// One does, and the author's domain confirms it.
+        Pass = "pass",
+        /// None is confirmed, or none is for this author.
+        Fail = "fail",
+        /// The DNS does not know for now.
+        TempError = "temperror",
     }
 }
 

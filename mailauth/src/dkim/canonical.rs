@@ -43,6 +43,12 @@ impl Canonicalization {
         }
     }
 
+    /// The same with its line end, as fields are signed that others follow.
+    pub(crate) fn push_line(self, field: &Field<'_>, data: &mut Vec<u8>) {
+        self.push_field(field, data);
+        data.extend_from_slice(b"\r\n");
+    }
+
     /// The same for a signature, with the value of its `b=` taken out (RFC 6376 §3.7).
     pub(crate) fn push_signature(self, field: &Field<'_>, data: &mut Vec<u8>) {
         let value = without_signature(field.value);

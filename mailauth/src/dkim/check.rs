@@ -4,9 +4,10 @@ use alloc::vec::Vec;
 
 use pillarbox_core::crypto::{Crypto, CryptoError};
 
+use super::body::{BodyHashId, BodyHashes};
 use super::intake::Header;
 use super::lookup::KeyAnswer;
-use super::policy::RSA_BITS_MIN;
+use super::policy::{Future, RSA_BITS_MIN};
 use super::signature::Signature;
 use super::{KeyError, KeyRecord, Policy, Reason, Step};
 
@@ -17,8 +18,7 @@ pub(crate) fn signed_data(header: &Header, own: usize, signature: &Signature) ->
     // Most headers that are signed have less.
     let mut data = Vec::with_capacity(2048);
     for &index in &selected {
-        signature.header_form.push_field(&header.field(index), &mut data);
-        data.extend_from_slice(b"\r\n");
+        signature.header_form.push_line(&header.field(index), &mut data);
     }
     signature.header_form.push_signature(&header.field(own), &mut data);
     (data, selected.len())
@@ -35,8 +35,7 @@ pub(crate) struct Verdict {
     pub(crate) several: bool,
 }
 
-/// Tries the keys. RFC 6376 §6.1.2 leaves open what to do with several: each is tried, in any order, and one that verifies is
-/// enough.
+/// Tries the keys. RFC 6376 §6.1.2 leaves open what to do with several: each is tried, and the first that verifies is enough.
 pub(crate) fn check(
     crypto: &dyn Crypto,
     policy: &Policy,
@@ -110,11 +109,47 @@ fn try_key(
     }
 }
 
-/// Whether the body is the one that was signed (RFC 6376 §6.1.3, steps 2 and 3): its hash and its size in the form of the
-/// signature are known.
-pub(crate) fn check_body(signature: &Signature, hash: &[u8], size: u64) -> Result<(), Reason> {
-    if signature.length.is_some_and(|length| length > size) {
-        return Err(Reason::BodyTooShort);
+/// Whether the signature is in force (RFC 6376 §3.5, `t=` and `x=`).
+pub(crate) fn check_times(signature: &Signature, policy: &Policy, now: u64) -> Result<(), Reason> {
+    if let (Some(time), Some(expires)) = (signature.time, signature.expires)
+        && expires <= time
+    {
+        return Err(Reason::ExpiresBeforeMade);
     }
-    if hash.is_empty() || hash != signature.body_hash { Err(Reason::BodyHash) } else { Ok(()) }
+    if signature.expires.is_some_and(|expires| now > expires) {
+        return Err(Reason::Expired);
+    }
+    if policy.future == Future::Refused && is_ahead(signature, policy, now) {
+        return Err(Reason::FutureTimestamp);
+    }
+    Ok(())
+}
+
+/// Whether it says to be made further ahead than clocks differ.
+pub(crate) fn is_ahead(signature: &Signature, policy: &Policy, now: u64) -> bool {
+    signature.time.is_some_and(|time| time > now.saturating_add(policy.clock_skew))
+}
+
+/// What a body says about a signature.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyVerdict {
+    /// Octets of all of the body in the form of the signature.
+    pub(crate) size: u64,
+    /// How many of them are signed, if there are more.
+    pub(crate) partial: Option<u64>,
+    /// Whether what is signed is what there is.
+    pub(crate) result: Result<(), Reason>,
+}
+
+/// Compares a body that has ended with what was signed (RFC 6376 §6.1.3, steps 2 and 3).
+pub(crate) fn check_body(signature: &Signature, bodies: &BodyHashes, id: BodyHashId) -> BodyVerdict {
+    let (hash, size) = bodies.result(id);
+    let result = if signature.length.is_some_and(|length| length > size) {
+        Err(Reason::BodyTooShort)
+    } else if hash.is_empty() || hash != signature.body_hash {
+        Err(Reason::BodyHash)
+    } else {
+        Ok(())
+    };
+    BodyVerdict { size, partial: signature.length.filter(|length| *length < size), result }
 }

@@ -1,4 +1,4 @@
-//! The header of an arriving message: where it ends, which fields it has, which of them a list of names selects.
+//! An arriving message: where its header ends, which fields it has, which of them a list of names selects; and who reads it.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -6,83 +6,98 @@ use alloc::vec::Vec;
 
 use pillarbox_core::header::{Field, Fields, HeaderLimit, HeaderLimits, HeaderScanner, HeaderStatus};
 
-/// Collects a header, and lets the body pass.
+use super::body::BodyHashes;
+
+/// A message on its way in. Its header is collected; of its body nothing is kept but hashes, each made once for all who want
+/// it.
 #[derive(Debug)]
-pub(crate) struct HeaderReader {
+pub(crate) struct Message {
     scanner: HeaderScanner,
     header: Vec<u8>,
-    state: State,
+    has_header: bool,
+    /// Those that are wanted have to be asked for before the first octet of the body.
+    pub(crate) bodies: BodyHashes,
 }
 
-#[derive(Debug)]
-enum State {
-    Header,
-    Body,
-    Refused,
+/// A header that is complete; or the limit that it passes, and then the message is not looked at any more.
+pub(crate) type Headed = Result<Arc<Header>, HeaderLimit>;
+
+/// Whoever reads a message: verifiers and signers.
+pub(crate) trait Reader {
+    /// The message that is read.
+    fn message(&mut self) -> &mut Message;
+
+    /// The header has ended. What is wanted of the body is asked for now.
+    fn begin(&mut self, header: Headed);
+
+    /// Takes the next octets.
+    fn read(&mut self, slice: &[u8]) {
+        if let Some((header, body)) = self.message().write(slice) {
+            self.begin(header);
+            self.message().bodies.write(body);
+        }
+    }
+
+    /// The message is complete; without an empty line all of it was header.
+    fn read_end(&mut self) {
+        if let Some(header) = self.message().end_header() {
+            self.begin(header);
+        }
+        self.message().bodies.finish();
+    }
 }
 
-/// What a slice of a message is. Several may read one message, whose header is then held once.
-#[derive(Clone, Debug)]
-pub(crate) enum Intake<'b> {
-    /// All of it is header.
-    Header,
-    /// It has the end of the header: this is it, and the start of the body.
-    Complete(Arc<Header>, &'b [u8]),
-    /// All of it is body.
-    Body(&'b [u8]),
-    /// The header passes a limit. Said once.
-    TooLong(HeaderLimit),
-    /// The header passed a limit.
-    Refused,
-}
-
-impl HeaderReader {
+impl Message {
     pub(crate) fn new(limits: HeaderLimits) -> Self {
-        HeaderReader { scanner: HeaderScanner::new(limits), header: Vec::new(), state: State::Header }
-    }
-
-    pub(crate) fn write<'b>(&mut self, slice: &'b [u8]) -> Intake<'b> {
-        match self.state {
-            State::Body => Intake::Body(slice),
-            State::Refused => Intake::Refused,
-            State::Header => match self.scanner.feed(slice) {
-                Ok(HeaderStatus::Open) => {
-                    self.header.extend_from_slice(slice);
-                    Intake::Header
-                }
-                Ok(HeaderStatus::Complete { body }) => {
-                    let (header, body) = slice.split_at(slice.len() - body);
-                    self.header.extend_from_slice(header);
-                    self.complete(body)
-                }
-                Err(limit) => self.refuse(limit),
-            },
+        Message {
+            scanner: HeaderScanner::new(limits),
+            header: Vec::new(),
+            has_header: false,
+            bodies: BodyHashes::default(),
         }
     }
 
-    /// The message has ended; without an empty line all of it was header.
-    pub(crate) fn finish(&mut self) -> Intake<'static> {
-        match self.state {
-            State::Body => Intake::Body(b""),
-            State::Refused => Intake::Refused,
-            State::Header => match self.scanner.finish() {
-                Ok(()) => self.complete(b""),
-                Err(limit) => self.refuse(limit),
-            },
+    /// Takes the next octets. If the header ends in them, it is given, and the start of the body.
+    fn write<'b>(&mut self, slice: &'b [u8]) -> Option<(Headed, &'b [u8])> {
+        if self.has_header {
+            self.bodies.write(slice);
+            return None;
+        }
+        match self.scanner.feed(slice) {
+            Ok(HeaderStatus::Open) => {
+                self.header.extend_from_slice(slice);
+                None
+            }
+            Ok(HeaderStatus::Complete { body }) => {
+                let (header, body) = slice.split_at(slice.len() - body);
+                self.header.extend_from_slice(header);
+                Some((Ok(self.complete()), body))
+            }
+            Err(limit) => Some((self.refuse(limit), b"")),
         }
     }
 
-    fn complete<'b>(&mut self, body: &'b [u8]) -> Intake<'b> {
-        self.state = State::Body;
+    fn end_header(&mut self) -> Option<Headed> {
+        if self.has_header {
+            return None;
+        }
+        Some(match self.scanner.finish() {
+            Ok(()) => Ok(self.complete()),
+            Err(limit) => self.refuse(limit),
+        })
+    }
+
+    fn complete(&mut self) -> Arc<Header> {
+        self.has_header = true;
         // It may be kept for long, and has grown by doubling.
         self.header.shrink_to_fit();
-        Intake::Complete(Arc::new(Header::new(core::mem::take(&mut self.header))), body)
+        Arc::new(Header::new(core::mem::take(&mut self.header)))
     }
 
-    fn refuse(&mut self, limit: HeaderLimit) -> Intake<'static> {
-        self.state = State::Refused;
+    fn refuse(&mut self, limit: HeaderLimit) -> Headed {
+        self.has_header = true;
         self.header = Vec::new();
-        Intake::TooLong(limit)
+        Err(limit)
     }
 }
 
@@ -185,27 +200,52 @@ mod tests {
         assert_eq!(header.field(2).value, b" 3\r\n\tx");
     }
 
+    /// Keeps the header, and the body as far as hashes tell.
+    struct Kept {
+        message: Message,
+        headed: Option<Headed>,
+    }
+
+    impl Kept {
+        fn new(limits: HeaderLimits) -> Self {
+            Kept { message: Message::new(limits), headed: None }
+        }
+    }
+
+    impl Reader for Kept {
+        fn message(&mut self) -> &mut Message {
+            &mut self.message
+        }
+
+        fn begin(&mut self, header: Headed) {
+            assert!(self.headed.replace(header).is_none(), "a message has one header");
+        }
+    }
+
     #[test]
     fn a_header_is_found_in_any_cut() {
         let message = b"A: 1\r\nB: 2\r\n\r\nbody";
         for cut in 0..message.len() {
-            let mut reader = HeaderReader::new(HeaderLimits::default());
-            let (mut header, mut body) = (None, Vec::new());
-            for slice in [&message[..cut], &message[cut..]] {
-                match reader.write(slice) {
-                    Intake::Complete(complete, start) => {
-                        header = Some(complete);
-                        body.extend_from_slice(start);
-                    }
-                    Intake::Body(slice) => body.extend_from_slice(slice),
-                    Intake::Header => {}
-                    other => panic!("{other:?}"),
-                }
-            }
-            assert_eq!((header.unwrap().len(), &body[..]), (2, &b"body"[..]));
+            let mut kept = Kept::new(HeaderLimits::default());
+            kept.read(&message[..cut]);
+            kept.read(&message[cut..]);
+            assert_eq!(kept.headed.as_ref().unwrap().as_ref().unwrap().octets(), &message[..14]);
+            kept.read_end();
+            kept.read_end();
+            kept.read(b"more");
         }
-        let mut reader = HeaderReader::new(HeaderLimits::default());
-        assert!(matches!(reader.write(b"A: 1"), Intake::Header));
-        assert!(matches!(reader.finish(), Intake::Complete(header, b"") if header.len() == 1));
+        let mut kept = Kept::new(HeaderLimits::default());
+        kept.read(b"A: 1");
+        assert!(kept.headed.is_none());
+        kept.read_end();
+        assert_eq!(kept.headed.unwrap().unwrap().len(), 1);
+        let mut limits = HeaderLimits::default();
+        limits.fields_max = 1;
+        for piece in [1, 100] {
+            let mut kept = Kept::new(limits);
+            message.chunks(piece).for_each(|piece| kept.read(piece));
+            kept.read_end();
+            assert_eq!(kept.headed.unwrap().unwrap_err(), HeaderLimit::Fields);
+        }
     }
 }

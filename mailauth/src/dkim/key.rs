@@ -10,7 +10,7 @@ use pillarbox_core::crypto::{Crypto, CryptoError, HashAlgorithm, PublicKey, Sign
 use pillarbox_core::dns::Name;
 
 use super::signature::base64;
-use super::{Algorithm, der};
+use super::{Algorithm, rsa_der};
 use crate::tag_list::{TagList, trim};
 
 /// What a domain says about one of its keys.
@@ -93,7 +93,7 @@ impl KeyRecord {
         let octets = base64(public).ok_or(KeyError::Malformed);
         let key = if key_type.eq_ignore_ascii_case(b"rsa") {
             let octets = octets?;
-            let (modulus, exponent) = der::read_rsa(&octets).ok_or(KeyError::Malformed)?;
+            let (modulus, exponent) = rsa_der::read_rsa(&octets).ok_or(KeyError::Malformed)?;
             // An even modulus, and an exponent of one or an even one, belong to no key; a long exponent costs time only.
             let is_odd = |number: &[u8]| number.last().is_some_and(|octet| octet & 1 == 1);
             if !is_odd(modulus) || !is_odd(exponent) || exponent == [1] || exponent.len() > EXPONENT_MAX {
@@ -128,7 +128,7 @@ impl KeyRecord {
     /// `None` for a kind of key that DKIM does not know.
     pub fn text(key: PublicKey<'_>) -> Option<String> {
         let (word, octets) = match key {
-            PublicKey::Rsa { modulus, exponent } => ("rsa", der::write_rsa(modulus, exponent)),
+            PublicKey::Rsa { modulus, exponent } => ("rsa", rsa_der::write_rsa(modulus, exponent)),
             PublicKey::Ed25519(point) => ("ed25519", point.to_vec()),
             _ => return None,
         };
@@ -248,7 +248,7 @@ mod tests {
     }
 
     fn rsa(modulus_len: usize, exponent: &[u8]) -> String {
-        format!("p={}", BASE64_STANDARD.encode(der::write_rsa(&vec![0xff; modulus_len], exponent)))
+        format!("p={}", BASE64_STANDARD.encode(rsa_der::write_rsa(&vec![0xff; modulus_len], exponent)))
     }
 
     #[test]

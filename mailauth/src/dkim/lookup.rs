@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use pillarbox_core::dns::{DnsAnswer, DnsOutcome, Name, Question, QuestionId, RecordKind};
+use pillarbox_core::dns::{DnsAnswer, DnsOutcome, Name, Question, QuestionId, Record, RecordKind};
 
 use super::{KeyError, KeyRecord};
 
@@ -28,7 +28,7 @@ struct Lookup {
 /// What the DNS said about the keys of a name.
 #[derive(Debug)]
 pub(crate) enum KeyAnswer {
-    /// At least one. They are in no order that means something.
+    /// At least one, in the order of their texts.
     Keys(Vec<KeyRecord>),
     /// None, and why the first record is none, if there was one.
     None(Option<KeyError>),
@@ -101,9 +101,11 @@ fn read(answer: &DnsAnswer) -> KeyAnswer {
         // What is found is read below, and another outcome has no records.
         _ => {}
     }
+    let mut texts = answer.records().filter_map(Record::text).take(RECORDS_MAX).collect::<Vec<_>>();
+    // Servers turn the order of records about: nothing that follows may depend on it.
+    texts.sort_unstable();
     let (mut keys, mut error) = (Vec::new(), None);
-    for record in answer.records().take(RECORDS_MAX) {
-        let Some(text) = record.text() else { continue };
+    for text in texts {
         match KeyRecord::parse(text) {
             Ok(key) if keys.len() < KEYS_MAX => keys.push(key),
             Ok(_) => {}
@@ -118,7 +120,6 @@ fn read(answer: &DnsAnswer) -> KeyAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pillarbox_core::dns::Record;
 
     const ED25519: &str = "k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
 

@@ -12,6 +12,7 @@
 //!
 //! [`Verifier`] and [`Signer`] take a message while it arrives and hold no body. Keys are asked for when the header is
 //! complete. Each distinct (form, length) of the body is hashed once, however many signatures there are.
+//! [`Inbound`](crate::inbound::Inbound) shares these hashes with ARC.
 //!
 //! # What a pass is worth
 //!
@@ -40,13 +41,13 @@ mod atps;
 pub(crate) mod body;
 mod canonical;
 pub(crate) mod check;
-mod der;
 pub(crate) mod intake;
 mod key;
 pub(crate) mod lookup;
 mod outcome;
 pub(crate) mod policy;
 mod private_key;
+mod rsa_der;
 #[cfg(feature = "rsa-keygen")]
 mod rsa_key;
 pub(crate) mod sign;
@@ -66,4 +67,5 @@ pub use private_key::{PrivateKeyError, ed25519_key, generate_ed25519, read_priva
 pub use rsa_key::generate_rsa;
 pub use sign::{DomainKey, SignError, SignOptions, Signer};
 pub use signature::{Algorithm, Identity};
+pub(crate) use verify::Signatures;
 pub use verify::Verifier;

@@ -277,6 +277,13 @@ pub enum Note {
     SeveralKeys,
 }
 
+impl Note {
+    /// Whether it is why a pass may count for nothing.
+    pub(crate) const fn is_reservation(&self) -> bool {
+        matches!(self, Note::Testing | Note::PartialBody { .. })
+    }
+}
+
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -11,7 +11,7 @@ use pillarbox_core::dns::Name;
 use pillarbox_core::header::{HeaderLimit, HeaderLimits};
 
 use super::body::{BodyHashId, BodyHashes};
-use super::intake::{Header, HeaderReader, Intake};
+use super::intake::{Headed, Header, Message, Reader};
 use super::policy::header_limits;
 use super::tag_writer::TagWriter;
 use super::{Algorithm, Canonicalization};
@@ -56,7 +56,7 @@ pub struct SignOptions {
     pub header_limits: HeaderLimits,
 }
 
-const SIGNED: [&str; 22] = [
+const SIGNED: [&str; 23] = [
     "From",
     "Sender",
     "Reply-To",
@@ -79,6 +79,7 @@ const SIGNED: [&str; 22] = [
     "List-Unsubscribe-Post",
     "List-Subscribe",
     "List-Post",
+    "List-Owner",
     "List-Archive",
 ];
 const OVERSIGNED: [&str; 7] = ["From", "To", "Cc", "Subject", "Date", "Reply-To", "Content-Type"];
@@ -100,6 +101,9 @@ impl Default for SignOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignError {
+    /// There is no key: what comes of it would be a message that nobody has signed.
+    #[error("there is no key")]
+    NoKey,
     /// It has no From field, which RFC 6376 §5.4 wants signed.
     #[error("the message has no From field")]
     NoFrom,
@@ -163,46 +167,20 @@ impl From<CryptoError> for SignError {
 /// ```
 #[derive(Debug)]
 pub struct Signer {
-    crypto: Arc<dyn Crypto>,
+    signing: Signing,
     keys: Vec<DomainKey>,
-    options: SignOptions,
-    now: u64,
-    reader: HeaderReader,
-    bodies: BodyHashes,
-    header: Option<Result<Prepared, SignError>>,
-}
-
-/// What of a header is signed.
-#[derive(Debug)]
-struct Prepared {
-    names: String,
-    data: Vec<u8>,
-    body: BodyHashId,
+    prepared: Option<Result<Prepared, SignError>>,
 }
 
 impl Signer {
     /// A signer for one message; `now` is the time in seconds since 1970. The keys sign in their order, the first one on top.
     pub fn new(crypto: Arc<dyn Crypto>, keys: Vec<DomainKey>, options: SignOptions, now: u64) -> Self {
-        let reader = HeaderReader::new(options.header_limits);
-        Signer { crypto, keys, options, now, reader, bodies: BodyHashes::default(), header: None }
+        Signer { signing: Signing::new(crypto, options, now), keys, prepared: None }
     }
 
     /// Takes the next octets of the message.
     pub fn write(&mut self, slice: &[u8]) {
-        let intake = self.reader.write(slice);
-        self.take(intake);
-    }
-
-    fn take(&mut self, intake: Intake<'_>) {
-        match intake {
-            Intake::Header | Intake::Refused => {}
-            Intake::Complete(header, body) => {
-                self.header = Some(self.prepare(&header));
-                self.bodies.write(body);
-            }
-            Intake::Body(slice) => self.bodies.write(slice),
-            Intake::TooLong(limit) => self.header = Some(Err(SignError::Header(limit))),
-        }
+        self.read(slice);
     }
 
     fn prepare(&mut self, header: &Header) -> Result<Prepared, SignError> {
@@ -211,12 +189,11 @@ impl Signer {
             1 => {}
             _ => return Err(SignError::SeveralFrom),
         }
-        let mut oversigned = self.options.oversigned.clone();
+        let Signing { crypto, options, message, .. } = &mut self.signing;
+        let mut oversigned = options.oversigned.clone();
         oversigned.push(Cow::Borrowed("From"));
-        let names = names_to_sign(header, &self.options.signed, &oversigned);
-        let data = selected_data(header, &names, self.options.header);
-        let body = self.bodies.want(&*self.crypto, self.options.body, None)?;
-        Ok(Prepared { names: names.join(":"), data, body })
+        let names = names_to_sign(header, &options.signed, &oversigned, &[]);
+        Ok(Prepared::new(&**crypto, options, header, &names, &mut message.bodies)?)
     }
 
     /// The message is complete. Gives the signature fields, each with its line end, to be put before the message.
@@ -225,63 +202,123 @@ impl Signer {
     ///
     /// [`SignError`] says why there are none.
     pub fn finish(mut self) -> Result<String, SignError> {
-        let intake = self.reader.finish();
-        self.take(intake);
-        self.bodies.finish();
-        let Prepared { names, data, body } = self.header.take().expect("the header has ended")?;
-        let (body_hash, _) = self.bodies.result(body);
+        self.read_end();
+        let prepared = self.prepared.take().expect("the header has ended")?;
+        if self.keys.is_empty() {
+            return Err(SignError::NoKey);
+        }
         let mut fields = String::new();
-        for DomainKey { domain, selector, key } in &self.keys {
-            let algorithm = Algorithm::of_key(key.algorithm()).ok_or(SignError::KeyKind)?;
+        for key in &self.keys {
             let mut field = TagWriter::new("DKIM-Signature");
             field.tag("v", "1");
-            field.tag("a", algorithm.as_str());
-            field.tag("c", format_args!("{}/{}", self.options.header, self.options.body));
-            field.tag("d", domain);
-            field.tag("s", selector);
-            field.tag("t", self.now.min(TIME_MAX));
-            if let Some(lifetime) = self.options.lifetime {
-                field.tag("x", self.now.saturating_add(lifetime.max(1)).min(TIME_MAX));
-            }
-            field.list("h", &names);
-            field.base64("bh", body_hash);
-            fields.push_str(&sign_field(&*self.crypto, &**key, field, data.clone(), self.options.header)?);
+            fields.push_str(&self.signing.sign(&prepared, key, field)?);
         }
         Ok(fields)
+    }
+}
+
+impl Reader for Signer {
+    fn message(&mut self) -> &mut Message {
+        &mut self.signing.message
+    }
+
+    fn begin(&mut self, header: Headed) {
+        self.prepared = Some(match header {
+            Ok(header) => self.prepare(&header),
+            Err(limit) => Err(SignError::Header(limit)),
+        });
+    }
+}
+
+/// What signers of messages have in common: those of DKIM and those of ARC.
+#[derive(Debug)]
+pub(crate) struct Signing {
+    pub(crate) crypto: Arc<dyn Crypto>,
+    pub(crate) options: SignOptions,
+    /// Seconds since 1970, with no more digits than a tag may have.
+    pub(crate) now: u64,
+    pub(crate) message: Message,
+}
+
+/// What of a header is signed.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    names: String,
+    data: Vec<u8>,
+    body: BodyHashId,
+}
+
+impl Prepared {
+    /// The fields that these names select, in their form; and asks for the hash of the body.
+    pub(crate) fn new(
+        crypto: &dyn Crypto,
+        options: &SignOptions,
+        header: &Header,
+        names: &[&str],
+        bodies: &mut BodyHashes,
+    ) -> Result<Self, CryptoError> {
+        let mut data = Vec::new();
+        for index in header.select(names.iter().map(|name| name.as_bytes()), None) {
+            options.header.push_line(&header.field(index), &mut data);
+        }
+        let body = bodies.want(crypto, options.body, None)?;
+        Ok(Prepared { names: names.join(":"), data, body })
+    }
+}
+
+impl Signing {
+    pub(crate) fn new(crypto: Arc<dyn Crypto>, options: SignOptions, now: u64) -> Self {
+        Signing { crypto, message: Message::new(options.header_limits), options, now: now.min(TIME_MAX) }
+    }
+
+    /// The message is complete: makes a signature of a field that has no more than what comes before `a=`.
+    pub(crate) fn sign(&self, prepared: &Prepared, key: &DomainKey, mut field: TagWriter) -> Result<String, SignError> {
+        let Prepared { names, data, body } = prepared;
+        let options = &self.options;
+        field.tag("a", key.algorithm()?);
+        field.tag("c", format_args!("{}/{}", options.header, options.body));
+        field.tag("d", &key.domain);
+        field.tag("s", &key.selector);
+        field.tag("t", self.now);
+        if let Some(lifetime) = options.lifetime {
+            field.tag("x", self.now.saturating_add(lifetime.max(1)).min(TIME_MAX));
+        }
+        field.list("h", names);
+        field.base64("bh", self.message.bodies.result(*body).0);
+        Ok(sign_field(&*self.crypto, &*key.key, field, data.clone(), options.header)?)
+    }
+}
+
+impl DomainKey {
+    /// The algorithm that it signs with.
+    pub(crate) fn algorithm(&self) -> Result<Algorithm, SignError> {
+        Algorithm::of_key(self.key.algorithm()).ok_or(SignError::KeyKind)
     }
 }
 
 /// The latest time that has the twelve digits of RFC 6376 §3.5.
 pub(crate) const TIME_MAX: u64 = 999_999_999_999;
 
-/// The names for `h=`: each as often as it is there, and once more if it is oversigned.
+/// The names for `h=`: each as often as it is there, and once more if it is oversigned; without those that are excluded.
 pub(crate) fn names_to_sign<'n>(
     header: &Header,
     signed: &'n [Cow<'static, str>],
     oversigned: &'n [Cow<'static, str>],
+    excluded: &[&str],
 ) -> Vec<&'n str> {
     let mut names = Vec::new();
     for (index, name) in signed.iter().chain(oversigned).enumerate() {
         let is_name =
             !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_graphic() && !matches!(octet, b':' | b';'));
         let is_again = signed.iter().chain(oversigned).take(index).any(|other| other.eq_ignore_ascii_case(name));
-        if !is_name || is_again {
+        let is_excluded = excluded.iter().any(|excluded| excluded.eq_ignore_ascii_case(name));
+        if !is_name || is_again || is_excluded {
             continue;
         }
         let more = usize::from(oversigned.iter().any(|other| other.eq_ignore_ascii_case(name)));
         names.extend(core::iter::repeat_n(&**name, header.named(name.as_bytes()).len() + more));
     }
     names
-}
-
-/// The fields that names select, in their form.
-pub(crate) fn selected_data(header: &Header, names: &[&str], form: Canonicalization) -> Vec<u8> {
-    let mut data = Vec::new();
-    for index in header.select(names.iter().map(|name| name.as_bytes()), None) {
-        form.push_field(&header.field(index), &mut data);
-        data.extend_from_slice(b"\r\n");
-    }
-    data
 }
 
 /// Signs `data` and a field that lacks nothing but its `b=`, and completes the field.
@@ -291,7 +328,7 @@ pub(crate) fn sign_field(
     mut field: TagWriter,
     mut data: Vec<u8>,
     form: Canonicalization,
-) -> Result<String, SignError> {
+) -> Result<String, CryptoError> {
     field.base64("b", b"");
     field.with_field(|field| form.push_field(field, &mut data));
     let signature = super::key::sign(crypto, key, &data)?;

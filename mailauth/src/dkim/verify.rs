@@ -7,11 +7,11 @@ use pillarbox_core::crypto::{Crypto, HashAlgorithm};
 use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsStep, Name, QuestionId};
 
 use super::body::{BodyHashId, BodyHashes};
-use super::check::{Verdict, check, check_body, signed_data};
-use super::intake::{Header, HeaderReader, Intake};
+use super::check::{BodyVerdict, Verdict, check, check_body, check_times, is_ahead, signed_data};
+use super::intake::{Headed, Header, Message, Reader};
 use super::lookup::{KeyAnswer, KeyLookups};
 use super::outcome::{DkimResult, Note, Outcome, Reason, Step, Verification};
-use super::policy::{Future, PartialBody, Policy};
+use super::policy::{PartialBody, Policy};
 use super::signature::{Facts, Kind, Refused, Signature, selector};
 
 /// Verifies all signatures of a message in one pass.
@@ -56,18 +56,23 @@ use super::signature::{Facts, Kind, Refused, Signature, selector};
 /// waits for.
 #[derive(Debug)]
 pub struct Verifier {
+    message: Message,
+    signatures: Signatures,
+}
+
+/// The signatures of a message that somebody else reads, who brings its header and the hashes of its body.
+#[derive(Debug)]
+pub(crate) struct Signatures {
     crypto: Arc<dyn Crypto>,
     policy: Policy,
     now: u64,
-    reader: HeaderReader,
     /// Until all keys were tried.
     header: Option<Arc<Header>>,
-    bodies: BodyHashes,
     lookups: KeyLookups,
     jobs: Vec<Job>,
     verification: Verification,
-    finished: bool,
-    given_up: bool,
+    /// Nothing more of the message will come.
+    is_ended: bool,
 }
 
 /// A signature that is being verified.
@@ -80,65 +85,92 @@ struct Job {
     signature: Signature,
     lookup: usize,
     body: BodyHashId,
+    /// Once the keys are known.
     verdict: Option<Verdict>,
+    /// Once the message is complete.
+    body_verdict: Option<BodyVerdict>,
 }
 
 impl Verifier {
     /// A verifier for one message. `now` is the time in seconds since 1970, for signatures that expire.
     pub fn new(crypto: Arc<dyn Crypto>, policy: Policy, now: u64) -> Self {
-        Verifier {
-            crypto,
-            policy,
-            now,
-            reader: HeaderReader::new(policy.header),
-            header: None,
-            bodies: BodyHashes::default(),
-            lookups: KeyLookups::new(policy.lookups_max),
-            jobs: Vec::new(),
-            verification: Verification { signatures: Vec::new(), header_limit: None, from_fields: 0 },
-            finished: false,
-            given_up: false,
-        }
+        Verifier { message: Message::new(policy.header), signatures: Signatures::new(crypto, policy, now) }
     }
 
     /// Takes the next octets of the message.
     pub fn write(&mut self, slice: &[u8]) {
-        if !self.finished {
-            let intake = self.reader.write(slice);
-            self.take(intake);
-        }
+        self.read(slice);
     }
 
     /// The message is complete.
     pub fn finish(&mut self) {
-        if !self.finished {
-            let intake = self.reader.finish();
-            self.end(intake);
+        self.read_end();
+        self.signatures.end(&self.message.bodies);
+    }
+}
+
+impl Reader for Verifier {
+    fn message(&mut self) -> &mut Message {
+        &mut self.message
+    }
+
+    fn begin(&mut self, header: Headed) {
+        self.signatures.begin(header, &mut self.message.bodies);
+    }
+}
+
+impl DnsMachine for Verifier {
+    type Output = Verification;
+
+    fn poll(&mut self) -> DnsStep<Verification> {
+        self.signatures.poll()
+    }
+
+    fn answer(&mut self, id: QuestionId, answer: DnsAnswer) {
+        self.signatures.answer(id, answer);
+    }
+
+    /// Keys that were not answered yet are not available. If the message is not complete either, no signature passes.
+    fn give_up(&mut self) {
+        self.signatures.give_up();
+    }
+}
+
+impl Signatures {
+    pub(crate) fn new(crypto: Arc<dyn Crypto>, policy: Policy, now: u64) -> Self {
+        Signatures {
+            crypto,
+            policy,
+            now,
+            header: None,
+            lookups: KeyLookups::new(policy.lookups_max),
+            jobs: Vec::new(),
+            verification: nothing(),
+            is_ended: false,
         }
     }
 
-    /// The message is complete, and this is what is left of it.
-    pub(crate) fn end(&mut self, intake: Intake<'_>) {
-        self.take(intake);
-        self.bodies.finish();
-        self.finished = true;
-    }
-
-    /// Takes a part of the message from the reader of somebody else, or from its own.
-    pub(crate) fn take(&mut self, intake: Intake<'_>) {
-        match intake {
-            Intake::Header | Intake::Refused => {}
-            Intake::Complete(header, body) => {
-                self.begin(header);
-                self.bodies.write(body);
-            }
-            Intake::Body(slice) => self.bodies.write(slice),
-            Intake::TooLong(limit) => self.verification.header_limit = Some(limit),
+    /// The header is complete: reads all signatures, and takes up those that can be verified.
+    pub(crate) fn begin(&mut self, header: Headed, bodies: &mut BodyHashes) {
+        match header {
+            Ok(header) => self.take_up_all(header, bodies),
+            Err(limit) => self.verification.header_limit = Some(limit),
+        }
+        // It was given up before: nothing is asked any more.
+        if self.is_ended {
+            self.give_up();
         }
     }
 
-    /// Reads all signatures and takes up those that can be verified.
-    fn begin(&mut self, header: Arc<Header>) {
+    /// The message is complete, and so are the hashes.
+    pub(crate) fn end(&mut self, bodies: &BodyHashes) {
+        for job in &mut self.jobs {
+            job.body_verdict = Some(check_body(&job.signature, bodies, job.body));
+        }
+        self.is_ended = true;
+    }
+
+    fn take_up_all(&mut self, header: Arc<Header>, bodies: &mut BodyHashes) {
         self.verification.from_fields = header.named(b"from").len();
         let authors = author_domains(&header);
         // Those that can be verified, and whether they are of an author's domain.
@@ -149,7 +181,7 @@ impl Verifier {
                 Ok((signature, facts)) => {
                     let mut outcome = outcome(facts);
                     outcome.identity.clone_from(&signature.identity);
-                    match self.check_times(&signature) {
+                    match check_times(&signature, &self.policy, self.now) {
                         Ok(()) => {
                             outcome.reason = Some(Reason::TooManySignatures);
                             let domain = &signature.domain;
@@ -181,7 +213,7 @@ impl Verifier {
         for (_, index, field, kept) in candidates {
             let again = || Signature::parse(header.field(field).value, Kind::Dkim).ok().map(|(signature, _)| signature);
             let Some(signature) = kept.or_else(again) else { continue };
-            if let Err(reason) = self.take_up(&header, index, field, signature) {
+            if let Err(reason) = self.take_up(&header, index, field, signature, bodies) {
                 let outcome = &mut self.verification.signatures[index];
                 outcome.reason = Some(reason);
                 outcome.result = reason.result();
@@ -192,31 +224,18 @@ impl Verifier {
         }
     }
 
-    // RFC 6376 §3.5, `t=` and `x=`
-    fn check_times(&self, signature: &Signature) -> Result<(), Reason> {
-        if let (Some(time), Some(expires)) = (signature.time, signature.expires)
-            && expires <= time
-        {
-            return Err(Reason::ExpiresBeforeMade);
-        }
-        if signature.expires.is_some_and(|expires| self.now > expires) {
-            return Err(Reason::Expired);
-        }
-        if self.policy.future == Future::Refused && self.is_ahead(signature) {
-            return Err(Reason::FutureTimestamp);
-        }
-        Ok(())
-    }
-
-    fn is_ahead(&self, signature: &Signature) -> bool {
-        signature.time.is_some_and(|time| time > self.now.saturating_add(self.policy.clock_skew))
-    }
-
-    fn take_up(&mut self, header: &Header, index: usize, field: usize, signature: Signature) -> Result<(), Reason> {
+    fn take_up(
+        &mut self,
+        header: &Header,
+        index: usize,
+        field: usize,
+        signature: Signature,
+        bodies: &mut BodyHashes,
+    ) -> Result<(), Reason> {
         let lookup = self.lookups.want(&signature.key_name).ok_or(Reason::TooManyLookups)?;
         let crypto = &*self.crypto;
-        let body = self.bodies.want(crypto, signature.body_form, signature.length).map_err(Reason::Crypto)?;
-        let ahead = self.is_ahead(&signature);
+        let body = bodies.want(crypto, signature.body_form, signature.length).map_err(Reason::Crypto)?;
+        let ahead = is_ahead(&signature, &self.policy, self.now);
         let outcome = &mut self.verification.signatures[index];
         outcome.trace.push(Step::Read {
             algorithm: signature.algorithm,
@@ -237,13 +256,13 @@ impl Verifier {
                 outcome.notes.push(Note::Unsigned(name));
             }
         }
-        self.jobs.push(Job { index, field, signature, lookup, body, verdict: None });
+        self.jobs.push(Job { index, field, signature, lookup, body, verdict: None, body_verdict: None });
         Ok(())
     }
 
     /// Verifies the headers of all signatures that wait for a lookup.
     fn verify_headers(&mut self, lookup: usize) {
-        let Verifier { crypto, policy, header, lookups, jobs, verification, .. } = self;
+        let Signatures { crypto, policy, header, lookups, jobs, verification, .. } = self;
         let (Some(header), Some(answer)) = (header, lookups.answer_of(lookup)) else { return };
         for job in jobs.iter_mut().filter(|job| job.lookup == lookup) {
             let trace = &mut verification.signatures[job.index].trace;
@@ -264,8 +283,7 @@ impl Verifier {
 
     fn conclude(&mut self) -> Verification {
         let policy = self.policy;
-        for Job { index, signature, body, verdict, .. } in core::mem::take(&mut self.jobs) {
-            let (hash, size) = self.bodies.result(body);
+        for Job { index, verdict, body_verdict, .. } in core::mem::take(&mut self.jobs) {
             let outcome = &mut self.verification.signatures[index];
             let verdict = verdict.expect("every lookup was answered or given up, and its jobs judged");
             outcome.key_bits = verdict.bits;
@@ -279,10 +297,9 @@ impl Verifier {
             if verdict.several {
                 outcome.notes.push(Note::SeveralKeys);
             }
-            let result = if self.finished {
-                let body = check_body(&signature, hash, size);
+            let result = if let Some(BodyVerdict { size, partial, result: body }) = body_verdict {
                 outcome.trace.push(Step::Body { size, matches: body.is_ok() });
-                if let Some(signed) = signature.length.filter(|length| *length < size) {
+                if let Some(signed) = partial {
                     outcome.notes.push(Note::PartialBody { signed, size });
                     outcome.reserved |= policy.partial_body == PartialBody::Reserved;
                 }
@@ -294,7 +311,7 @@ impl Verifier {
             } else {
                 Err(verdict.result.err().unwrap_or(Reason::Incomplete))
             };
-            let is_partial = signature.length.is_some_and(|length| length < size);
+            let is_partial = body_verdict.is_some_and(|body| body.partial.is_some());
             outcome.reason = match result {
                 // RFC 6376 §3.8, §8.15: by the letter such a signature is valid, over a message that is not.
                 Ok(()) if outcome.notes.contains(&Note::Unsigned("From")) => Some(Reason::UnsignedFrom),
@@ -303,22 +320,19 @@ impl Verifier {
             };
             outcome.result = outcome.reason.map_or(DkimResult::Pass, Reason::result);
         }
-        let empty = Verification { signatures: Vec::new(), header_limit: None, from_fields: 0 };
-        core::mem::replace(&mut self.verification, empty)
+        core::mem::replace(&mut self.verification, nothing())
     }
 }
 
-impl DnsMachine for Verifier {
+impl DnsMachine for Signatures {
     type Output = Verification;
 
     fn poll(&mut self) -> DnsStep<Verification> {
-        if let Some(question) = self.lookups.next_question() {
-            return DnsStep::Ask(question);
+        match self.lookups.next_question() {
+            Some(question) => DnsStep::Ask(question),
+            None if self.is_ended && self.lookups.are_answered() => DnsStep::Done(self.conclude()),
+            None => DnsStep::Wait,
         }
-        if (self.finished || self.given_up) && self.lookups.are_answered() {
-            return DnsStep::Done(self.conclude());
-        }
-        DnsStep::Wait
     }
 
     fn answer(&mut self, id: QuestionId, answer: DnsAnswer) {
@@ -327,9 +341,8 @@ impl DnsMachine for Verifier {
         }
     }
 
-    /// Keys that were not answered yet are not available. If the message is not complete either, no signature passes.
     fn give_up(&mut self) {
-        self.given_up = true;
+        self.is_ended = true;
         let open =
             (0..self.lookups.len()).filter(|lookup| self.lookups.answer_of(*lookup).is_none()).collect::<Vec<_>>();
         self.lookups.give_up();
@@ -337,6 +350,10 @@ impl DnsMachine for Verifier {
             self.verify_headers(lookup);
         }
     }
+}
+
+fn nothing() -> Verification {
+    Verification { signatures: Vec::new(), header_limit: None, from_fields: 0 }
 }
 
 /// What readers are shown, and what decides how a body is shown.

@@ -48,8 +48,8 @@ pub struct Config {
     /// Questions of one message that are open at once; others wait. 20, so that those of all methods start together, and a
     /// message makes no burst.
     pub open_questions_max: usize,
-    /// Results of DKIM that are written into Authentication-Results: 16. All passes are among them, then what stands at the
-    /// top.
+    /// Results of DKIM that are written into Authentication-Results: 16, and 94 at most. All passes are among them, then what
+    /// stands at the top.
     pub dkim_results_max: usize,
 }
 

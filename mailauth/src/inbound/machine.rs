@@ -1,10 +1,12 @@
 //! The machine: what a session says goes in, and all methods run beside each other.
 
+use alloc::string::ToString as _;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::Range;
 
+use pillarbox_core::Reply;
 use pillarbox_core::address::ReversePath;
 use pillarbox_core::crypto::Crypto;
 use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsStep, Question, QuestionId};
@@ -12,12 +14,14 @@ use pillarbox_core::header::HeaderLimit;
 
 use super::part::{Method, OpenQuestions, Part};
 use super::{Config, Verdicts, forwarder};
-use crate::dkim::intake::{Header, HeaderReader, Intake};
+use crate::arc::SealedChain;
+use crate::dkim::Signatures;
+use crate::dkim::intake::{Headed, Message, Reader};
 use crate::dmarc::{DkimInput, Evidence, SpfIdentity, SpfInput, Verification, Weakness};
 use crate::from::Authors;
 use crate::iprev::ReverseCheck;
 use crate::spf::{Client, SpfResult};
-use crate::{arc, dkim, dmarc, spf};
+use crate::{dkim, dmarc, spf};
 
 /// All methods over one message, fed by what a session says. The [module](super) has an example.
 ///
@@ -35,7 +39,7 @@ pub struct Inbound {
     config: Arc<Config>,
     client: Option<Client>,
     now: u64,
-    reader: HeaderReader,
+    message: Message,
     is_begun: bool,
     is_finished: bool,
     is_given_up: bool,
@@ -43,8 +47,8 @@ pub struct Inbound {
     iprev: Part<ReverseCheck>,
     spf_helo: Part<spf::Check>,
     spf_mail_from: Part<spf::Check>,
-    dkim: Part<dkim::Verifier>,
-    arc: Part<arc::Verifier>,
+    dkim: Part<Signatures>,
+    arc: Part<SealedChain>,
     dmarc: Part<dmarc::Check>,
     authors: Option<Authors>,
     forged: Option<Vec<Range<usize>>>,
@@ -58,7 +62,7 @@ impl Inbound {
         Inbound {
             client: None,
             now,
-            reader: HeaderReader::new(config.dkim.header),
+            message: Message::new(config.dkim.header),
             is_begun: false,
             is_finished: false,
             is_given_up: false,
@@ -66,8 +70,8 @@ impl Inbound {
             iprev: Part::Off,
             spf_helo: Part::Off,
             spf_mail_from: Part::Off,
-            dkim: Part::Running(dkim::Verifier::new(crypto.clone(), config.dkim, now)),
-            arc: Part::Running(arc::Verifier::new(crypto, config.dkim, now)),
+            dkim: Part::Running(Signatures::new(crypto.clone(), config.dkim, now)),
+            arc: Part::Running(SealedChain::new(crypto, config.dkim, now)),
             dmarc: Part::Off,
             authors: None,
             forged: None,
@@ -130,10 +134,7 @@ impl Inbound {
     /// Takes the next octets of the message.
     pub fn write(&mut self, slice: &[u8]) {
         self.is_begun = true;
-        if !self.is_finished {
-            let intake = self.reader.write(slice);
-            self.take(intake);
-        }
+        self.read(slice);
     }
 
     /// The message is complete.
@@ -142,15 +143,20 @@ impl Inbound {
         if self.is_finished {
             return;
         }
-        let intake = self.reader.finish();
-        self.look_at(&intake);
+        self.read_end();
         if let Some(dkim) = self.dkim.running() {
-            dkim.end(intake.clone());
+            dkim.end(&self.message.bodies);
         }
         if let Some(arc) = self.arc.running() {
-            arc.end(intake);
+            arc.end(&self.message.bodies);
         }
         self.is_finished = true;
+    }
+
+    /// The reply to a message that is refused whatever follows, as soon as that is known: 552 5.3.4 if its header passes a
+    /// limit. Nothing in such a header was looked at, so that nothing can be taken out of it either.
+    pub fn early_refusal(&self) -> Option<Reply> {
+        self.header_limit.map(too_long)
     }
 
     /// Where in the message, as it comes, fields Authentication-Results stand that others wrote in our name: each with its
@@ -158,34 +164,6 @@ impl Inbound {
     /// before the first octet of the body has been taken.
     pub fn forged(&self) -> Option<&[Range<usize>]> {
         self.forged.as_deref()
-    }
-
-    fn take(&mut self, intake: Intake<'_>) {
-        self.look_at(&intake);
-        if let Some(dkim) = self.dkim.running() {
-            dkim.take(intake.clone());
-        }
-        if let Some(arc) = self.arc.running() {
-            arc.take(intake);
-        }
-    }
-
-    fn look_at(&mut self, intake: &Intake<'_>) {
-        match intake {
-            Intake::Complete(header, _) => self.begin(header),
-            Intake::TooLong(limit) => {
-                self.header_limit = Some(*limit);
-                self.forged = Some(Vec::new());
-            }
-            Intake::Header | Intake::Body(_) | Intake::Refused => {}
-        }
-    }
-
-    fn begin(&mut self, header: &Header) {
-        self.forged = Some(self.config.own.forged(header.octets()).collect());
-        let authors = Authors::read(header.octets(), &self.config.from);
-        self.dmarc = Part::Running(dmarc::Check::new(&authors, &self.config.dmarc));
-        self.authors = Some(authors);
     }
 
     /// The next question of any method.
@@ -249,6 +227,33 @@ impl Inbound {
     }
 }
 
+impl Reader for Inbound {
+    fn message(&mut self) -> &mut Message {
+        &mut self.message
+    }
+
+    fn begin(&mut self, header: Headed) {
+        match &header {
+            Ok(header) => {
+                self.forged = Some(self.config.own.forged(header.octets()).collect());
+                let authors = Authors::read(header.octets(), &self.config.from);
+                self.dmarc = Part::Running(dmarc::Check::new(&authors, &self.config.dmarc));
+                self.authors = Some(authors);
+            }
+            Err(limit) => {
+                self.header_limit = Some(*limit);
+                self.forged = Some(Vec::new());
+            }
+        }
+        if let Some(dkim) = self.dkim.running() {
+            dkim.begin(header.clone(), &mut self.message.bodies);
+        }
+        if let Some(arc) = self.arc.running() {
+            arc.begin(header, &mut self.message.bodies);
+        }
+    }
+}
+
 impl DnsMachine for Inbound {
     type Output = Verdicts;
 
@@ -290,6 +295,11 @@ impl DnsMachine for Inbound {
         self.arc.give_up();
         self.dmarc.give_up();
     }
+}
+
+/// The reply to a message whose header passes a limit.
+pub(super) fn too_long(limit: HeaderLimit) -> Reply {
+    Reply::enhanced(552, 5, 3, 4, limit.to_string())
 }
 
 /// What DMARC is told of SPF. A domain that is none has no say.

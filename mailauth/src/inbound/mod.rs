@@ -54,7 +54,7 @@
 //! # What it costs
 //!
 //! The header is held once until the keys are known, within the limits of [`dkim::Policy`](crate::dkim::Policy); of the body
-//! nothing but hashes. Whatever is in a message and in the DNS, these are the questions at most:
+//! nothing but hashes, one for each distinct form and length, which DKIM and ARC share. Whatever is in a message and in the DNS, these are the questions at most:
 //!
 //! | method | questions |
 //! |---|---|

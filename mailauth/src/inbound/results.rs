@@ -6,7 +6,7 @@ use alloc::string::ToString;
 use pillarbox_core::address::LocalPart;
 
 use super::Verdicts;
-use crate::authres::{AuthenticationResults, Keyword, MethodResult, Property};
+use crate::authres::{AuthenticationResults, Keyword, MethodResult, Property, RESULTS_MAX};
 use crate::{arc, dkim, dmarc, iprev, spf};
 
 impl Verdicts {
@@ -41,17 +41,18 @@ impl Verdicts {
         }
         let is_pass = |outcome: &dkim::Outcome| outcome.result == dkim::DkimResult::Pass;
         let passes = signatures.iter().filter(|outcome| is_pass(outcome)).count();
-        let mut others_left = self.config.dkim_results_max.saturating_sub(passes);
+        let mut passes_left = passes.min(SIGNATURES_MAX);
+        let mut others_left = self.config.dkim_results_max.min(SIGNATURES_MAX).saturating_sub(passes_left);
         let mut left_out = 0_usize;
         for outcome in signatures {
-            if !is_pass(outcome) {
-                if others_left == 0 {
-                    left_out += 1;
-                    continue;
+            let left = if is_pass(outcome) { &mut passes_left } else { &mut others_left };
+            match left.checked_sub(1) {
+                Some(less) => {
+                    *left = less;
+                    results = results.with(signature(outcome));
                 }
-                others_left -= 1;
+                None => left_out += 1,
             }
-            results = results.with(signature(outcome));
         }
         if left_out > 0 {
             let result = MethodResult::new(Keyword::DKIM, word("policy"));
@@ -60,6 +61,9 @@ impl Verdicts {
         results
     }
 }
+
+/// Signatures that a field has room for, beside iprev, two results of SPF, what is said of those left out, ARC and DMARC.
+const SIGNATURES_MAX: usize = RESULTS_MAX - 6;
 
 /// A result's word as a keyword. All of ours are some.
 fn word(result: &'static str) -> Keyword {
@@ -99,7 +103,8 @@ fn spf(outcome: &spf::Outcome) -> MethodResult {
 fn signature(outcome: &dkim::Outcome) -> MethodResult {
     let mut result = MethodResult::new(Keyword::DKIM, word(outcome.result.as_str()));
     result.reason = outcome.reason.map(crate::authres::Text::new);
-    result.comment = outcome.notes.first().map(crate::authres::Text::new);
+    let reservation = outcome.notes.iter().find(|note| note.is_reservation());
+    result.comment = reservation.or(outcome.notes.first()).map(crate::authres::Text::new);
     if let Some(domain) = &outcome.domain {
         result = result.with(Property::header(const { Keyword::fixed("d") }, domain));
     }

@@ -1,6 +1,6 @@
 //! What came of a message.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -9,6 +9,7 @@ use pillarbox_core::Reply;
 use pillarbox_core::dns::Name;
 use pillarbox_core::header::HeaderLimit;
 
+use super::machine::too_long;
 use super::{Config, Explanation};
 use crate::dmarc::{self, Disposition, OverrideReason};
 use crate::from::Authors;
@@ -61,7 +62,7 @@ impl Verdicts {
     /// has no single author, 451 4.7.1 for what cannot be told yet, 552 5.3.4 for a header beyond its limits.
     pub fn refusal(&self) -> Option<Reply> {
         match (&self.dmarc, self.header_limit) {
-            (_, Some(limit)) => Some(Reply::enhanced(552, 5, 3, 4, limit.to_string())),
+            (_, Some(limit)) => Some(too_long(limit)),
             (Some(dmarc), None) => dmarc.refusal(),
             (None, None) if self.config.dmarc.defers_on_temp_error => {
                 Some(Reply::enhanced(451, 4, 7, 1, "the message cannot be checked for now, try again later"))

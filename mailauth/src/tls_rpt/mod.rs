@@ -29,83 +29,39 @@ mod json;
 mod record;
 mod report;
 
-use core::fmt;
-
 pub use counters::{Counters, CountersLimits, Failure};
 #[cfg(feature = "reports")]
 pub use json::{ReadLimits, ReportError};
 pub use record::{Destination, Destinations, Discovery, HttpsUrl, RecordError};
 pub use report::{AppliedPolicy, FailureDetail, PolicyReport, PolicyType, Report, ReportMail, ResultType};
 
-/// Why TLS with a host did not come to what its policy asks for (RFC 8460 §4.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum FailureType {
-    /// The host does not offer STARTTLS.
-    StartTlsNotSupported,
-    /// The certificate is for another name.
-    CertificateHostMismatch,
-    /// The certificate has expired.
-    CertificateExpired,
-    /// The certificate does not come from an authority that is trusted.
-    CertificateNotTrusted,
-    /// Anything else; a reason code tells more.
-    ValidationFailure,
-    /// None of the TLSA records could be used.
-    TlsaInvalid,
-    /// The resolver gave no valid records.
-    DnssecInvalid,
-    /// DANE is required, and the host has no TLSA records.
-    DaneRequired,
-    /// The policy of MTA-STS could not be fetched.
-    StsPolicyFetchError,
-    /// The policy of MTA-STS is none.
-    StsPolicyInvalid,
-    /// The web server with the policy of MTA-STS has no valid certificate.
-    StsWebPkiInvalid,
-}
+use crate::words::words;
 
-impl FailureType {
-    /// All of them.
-    const ALL: [FailureType; 11] = [
-        FailureType::StartTlsNotSupported,
-        FailureType::CertificateHostMismatch,
-        FailureType::CertificateExpired,
-        FailureType::CertificateNotTrusted,
-        FailureType::ValidationFailure,
-        FailureType::TlsaInvalid,
-        FailureType::DnssecInvalid,
-        FailureType::DaneRequired,
-        FailureType::StsPolicyFetchError,
-        FailureType::StsPolicyInvalid,
-        FailureType::StsWebPkiInvalid,
-    ];
-
-    /// The word of the report.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            FailureType::StartTlsNotSupported => "starttls-not-supported",
-            FailureType::CertificateHostMismatch => "certificate-host-mismatch",
-            FailureType::CertificateExpired => "certificate-expired",
-            FailureType::CertificateNotTrusted => "certificate-not-trusted",
-            FailureType::ValidationFailure => "validation-failure",
-            FailureType::TlsaInvalid => "tlsa-invalid",
-            FailureType::DnssecInvalid => "dnssec-invalid",
-            FailureType::DaneRequired => "dane-required",
-            FailureType::StsPolicyFetchError => "sts-policy-fetch-error",
-            FailureType::StsPolicyInvalid => "sts-policy-invalid",
-            FailureType::StsWebPkiInvalid => "sts-webpki-invalid",
-        }
-    }
-
-    /// The failure that a word stands for.
-    pub fn from_word(word: &str) -> Option<Self> {
-        FailureType::ALL.into_iter().find(|failure| failure.as_str() == word)
-    }
-}
-
-impl fmt::Display for FailureType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+words! {
+    /// Why TLS with a host did not come to what its policy asks for (RFC 8460 §4.3).
+    #[non_exhaustive]
+    pub enum FailureType {
+        /// The host does not offer STARTTLS.
+        StartTlsNotSupported = "starttls-not-supported",
+        /// The certificate is for another name.
+        CertificateHostMismatch = "certificate-host-mismatch",
+        /// The certificate has expired.
+        CertificateExpired = "certificate-expired",
+        /// The certificate does not come from an authority that is trusted.
+        CertificateNotTrusted = "certificate-not-trusted",
+        /// Anything else; a reason code tells more.
+        ValidationFailure = "validation-failure",
+        /// None of the TLSA records could be used.
+        TlsaInvalid = "tlsa-invalid",
+        /// The resolver gave no valid records.
+        DnssecInvalid = "dnssec-invalid",
+        /// DANE is required, and the host has no TLSA records.
+        DaneRequired = "dane-required",
+        /// The policy of MTA-STS could not be fetched.
+        StsPolicyFetchError = "sts-policy-fetch-error",
+        /// The policy of MTA-STS is none.
+        StsPolicyInvalid = "sts-policy-invalid",
+        /// The web server with the policy of MTA-STS has no valid certificate.
+        StsWebPkiInvalid = "sts-webpki-invalid",
     }
 }

@@ -8,7 +8,8 @@ mod shared;
 use std::fmt::Debug;
 use std::path::Path;
 
-use pillarbox_core::dns::{self, DnsMachine, DnsStep, FixedZone, Record};
+use pillarbox_auth::inbound::{Inbound, Verdicts};
+use pillarbox_core::dns::{self, DnsAnswer, DnsMachine, DnsStep, FixedZone, QuestionId, Record};
 use pillarbox_core::{Random as _, SeededRandom};
 pub(crate) use shared::{path as suite, suite as suite_json, text as suite_text};
 
@@ -62,6 +63,56 @@ pub(crate) fn with_zone_on_top(file: &[u8]) -> (FixedZone, Vec<u8>) {
 pub(crate) trait Streamed: DnsMachine {
     fn write_slice(&mut self, slice: &[u8]);
     fn end(&mut self);
+}
+
+/// The verifiers of signatures and of chains.
+macro_rules! streamed {
+    ($($verifier:ty),*) => {
+        $(impl Streamed for $verifier {
+            fn write_slice(&mut self, slice: &[u8]) {
+                self.write(slice);
+            }
+
+            fn end(&mut self) {
+                self.finish();
+            }
+        })*
+    };
+}
+
+streamed!(pillarbox_auth::dkim::Verifier, pillarbox_auth::arc::Verifier);
+
+/// All methods over a message, whose outcome is a text of what others may see of it.
+pub(crate) struct Told(pub(crate) Inbound, pub(crate) fn(Verdicts) -> String);
+
+impl DnsMachine for Told {
+    type Output = String;
+
+    fn poll(&mut self) -> DnsStep<String> {
+        match self.0.poll() {
+            DnsStep::Ask(question) => DnsStep::Ask(question),
+            DnsStep::Wait => DnsStep::Wait,
+            DnsStep::Done(verdicts) => DnsStep::Done((self.1)(verdicts)),
+        }
+    }
+
+    fn answer(&mut self, id: QuestionId, answer: DnsAnswer) {
+        self.0.answer(id, answer);
+    }
+
+    fn give_up(&mut self) {
+        self.0.give_up();
+    }
+}
+
+impl Streamed for Told {
+    fn write_slice(&mut self, slice: &[u8]) {
+        self.0.write(slice);
+    }
+
+    fn end(&mut self) {
+        self.0.finish();
+    }
 }
 
 /// Runs a message through a machine whole, then in other cuts and orders, all of which must come to the same.

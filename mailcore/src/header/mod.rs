@@ -15,6 +15,7 @@
 //! Sessions repair or refuse bare newlines before a message is stored ([`dot`](crate::dot)), so that the tolerance for LF
 //! serves files from elsewhere.
 
+mod date;
 mod scanner;
 
 use alloc::borrow::Cow;
@@ -22,6 +23,7 @@ use alloc::vec::Vec;
 
 use memchr::memchr;
 
+pub use date::parse_date;
 pub use scanner::{HeaderLimit, HeaderLimits, HeaderScanner, HeaderStatus};
 
 /// Splits a message behind the empty line that ends its header.
@@ -178,6 +180,33 @@ impl<'b> Field<'b> {
         }
         Cow::Owned(unfolded)
     }
+}
+
+/// What stands behind white space, folds and comments (`CFWS`, RFC 5322 §3.2.2). A comment that is not closed takes the rest
+/// with it.
+///
+/// ```
+/// use pillarbox_core::header::skip_cfws;
+///
+/// assert_eq!(skip_cfws(b" (a (nested) \\) one)\r\n\ttext (x)"), b"text (x)");
+/// assert_eq!(skip_cfws(b" (open"), b"");
+/// ```
+pub fn skip_cfws(text: &[u8]) -> &[u8] {
+    // Depth is a number, so that nesting costs nothing.
+    let mut depth = 0_usize;
+    let mut is_escaped = false;
+    for (at, octet) in text.iter().enumerate() {
+        match octet {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if depth > 0 => is_escaped = true,
+            b'(' => depth += 1,
+            b')' if depth > 0 => depth -= 1,
+            b' ' | b'\t' | b'\r' | b'\n' => {}
+            _ if depth > 0 => {}
+            _ => return &text[at..],
+        }
+    }
+    &[]
 }
 
 #[cfg(test)]

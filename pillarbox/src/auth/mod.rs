@@ -16,9 +16,10 @@
 //! let server = SmtpServer::new(ServerConfig::new("mx.example.org"), Parts { sink, ..parts });
 //! ```
 //!
-//! It belongs where strangers bring mail: behind another server of yours every message would come from that one. What brings no
-//! address of a client (LMTP over a socket) goes through as it is. Who logged in is not checked either, but fields that claim our results are taken out of
-//! what they send.
+//! It belongs where strangers bring mail: behind another server of yours every message would come from that one. What brings
+//! no address of a client (LMTP over a socket) goes through as it is. Who logged in is not checked either, nor is a client
+//! whose address a proxy of yours does not know; but fields that claim our results are taken out of what they send, and a
+//! header that is too long to be looked at is refused.
 //!
 //! The field with the results stands on top of a message and is known at its end. So a message waits here until then: in
 //! memory up to [`HELD_MAX`], beyond that in a file without a name in the folder for temporary files, which is gone when the
@@ -102,13 +103,15 @@ impl MessageSink for AuthSink {
     fn begin(&self, mut envelope: Envelope) -> BoxFuture<'_, Result<Box<dyn IncomingMessage>, SinkError>> {
         Box::pin(async move {
             let session = &envelope.session;
-            if session.ip.is_none() && session.identity.is_none() {
+            // A proxy that does not know its client (XCLIENT) brings the mail of strangers all the same.
+            if session.ip.is_none() && session.identity.is_none() && session.xclient.is_none() {
                 return self.behind.begin(envelope).await;
             }
             let now = u64::try_from(self.clock.wall().unix_seconds()).unwrap_or(0);
             let mut inbound = Inbound::new(Arc::clone(&self.crypto), Arc::clone(&self.config), now);
-            let is_checked = session.identity.is_none();
-            if let (Some(ip), true) = (session.ip, is_checked) {
+            let stranger = session.ip.filter(|_| session.identity.is_none());
+            let is_checked = stranger.is_some();
+            if let Some(ip) = stranger {
                 inbound.connect(ip);
                 inbound.helo(session.hello.as_deref().unwrap_or_default());
                 inbound.mail_from(&envelope.from);
@@ -231,6 +234,9 @@ impl Checked {
 
     /// Lets go what is held, once it is known what of it is forged.
     async fn strip(&mut self) -> Result<(), SinkError> {
+        if let Some(reply) = self.inbound.early_refusal() {
+            return Err(SinkError::new(reply, "what is forged in its header cannot be found"));
+        }
         if let Some(forged) = self.inbound.forged() {
             self.held.replay(forged, &mut *self.behind).await?;
             self.stage = Stage::Through;

@@ -5,6 +5,8 @@
 //! the same [`Report`] (feature `reports`).
 
 mod collect;
+#[cfg(feature = "reports")]
+mod element;
 mod mail;
 mod name;
 mod observe;

@@ -11,13 +11,13 @@ use base64::engine::general_purpose::STANDARD;
 use pillarbox_core::WallTime;
 use pillarbox_core::address::{Address, ReversePath};
 use pillarbox_core::dns::Name;
-use pillarbox_core::header::Fields;
+use pillarbox_core::header::{self, Fields};
 
 use super::{AuthFailure, DeliveryResult, Feedback, FeedbackType, IdentityAlignment, SpfDns};
 use crate::idn;
 use crate::reports::fault::{FaultKind, Faults};
 use crate::reports::mime::{decode_base64, write_field};
-use crate::reports::text::{parse_date, quote, unquote, without_comments};
+use crate::reports::text::{quote, unquote, without_comments};
 
 /// What is read of the fields at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -232,7 +232,12 @@ impl FieldReader<'_> {
             }
             // RFC 5965 §3.2: the historic name means the same.
             "arrival-date" | "received-date" => {
-                once::<WallTime>(faults, "Arrival-Date", &mut feedback.arrival_date, parse_date(&bare()));
+                once::<WallTime>(
+                    faults,
+                    "Arrival-Date",
+                    &mut feedback.arrival_date,
+                    header::parse_date(value.as_bytes()),
+                );
             }
             "reporting-mta" => {
                 let mta = bare();

@@ -1,35 +1,33 @@
-//! The Date field (RFC 5322 §3.3, §4.3).
+//! Dates in header fields (RFC 5322 §3.3, §4.3).
 
-use pillarbox_core::WallTime;
+use super::skip_cfws;
+use crate::WallTime;
 
-use super::lex::Lexer;
-
-/// Reads the value of a Date field, in the present and the obsolete forms: two-digit years, named zones, comments, no
+/// Reads a date as header fields have it, in the present and the obsolete forms: two-digit years, named zones, comments, no
 /// seconds. The day of the week is not checked. `None` if there is no such date.
 ///
 /// ```
-/// use pillarbox_imap::message::parse_date;
+/// use pillarbox_core::header::parse_date;
 ///
 /// let date = parse_date(b"Fri, 21 Nov 97 09:55 EST (a comment)").unwrap();
 /// assert_eq!(date.to_string(), "Fri, 21 Nov 1997 09:55:00 -0500");
 /// assert_eq!(parse_date(b"yesterday"), None);
 /// ```
 pub fn parse_date(value: &[u8]) -> Option<WallTime> {
-    let mut lexer = Lexer::new(value);
-    lexer.skip_cfws();
-    if !lexer.peek()?.is_ascii_digit() {
-        lexer.run(|b| b.is_ascii_alphabetic());
-        lexer.skip_cfws();
-        lexer.take(b',');
-        lexer.skip_cfws();
+    let mut rest = skip_cfws(value);
+    if !rest.first()?.is_ascii_digit() {
+        run(&mut rest, u8::is_ascii_alphabetic);
+        rest = skip_cfws(rest);
+        take(&mut rest, b',');
+        rest = skip_cfws(rest);
     }
-    let (day, _) = number(&mut lexer, 2)?;
+    let (day, _) = number(&mut rest, 2)?;
     // A dash is not in any RFC and common all the same.
-    lexer.take(b'-');
-    let month = month(lexer.run(|b| b.is_ascii_alphabetic()))?;
-    lexer.skip_cfws();
-    lexer.take(b'-');
-    let (year, digits) = number(&mut lexer, 4)?;
+    take(&mut rest, b'-');
+    let month = month(run(&mut rest, u8::is_ascii_alphabetic))?;
+    rest = skip_cfws(rest);
+    take(&mut rest, b'-');
+    let (year, digits) = number(&mut rest, 4)?;
     // RFC 5322 §4.3: the centuries of two and three digits.
     let year = match digits {
         4 => year,
@@ -37,26 +35,40 @@ pub fn parse_date(value: &[u8]) -> Option<WallTime> {
         _ if year < 50 => year + 2000,
         _ => year + 1900,
     };
-    let (hour, _) = number(&mut lexer, 2)?;
-    if !lexer.take(b':') {
+    let (hour, _) = number(&mut rest, 2)?;
+    if !take(&mut rest, b':') {
         return None;
     }
-    lexer.skip_cfws();
-    let (minute, _) = number(&mut lexer, 2)?;
+    rest = skip_cfws(rest);
+    let (minute, _) = number(&mut rest, 2)?;
     let mut second = 0;
-    if lexer.take(b':') {
-        lexer.skip_cfws();
-        second = number(&mut lexer, 2)?.0;
+    if take(&mut rest, b':') {
+        rest = skip_cfws(rest);
+        second = number(&mut rest, 2)?.0;
     }
     let octet = |n: u32| u8::try_from(n).ok();
     let (day, hour, minute, second) = (octet(day)?, octet(hour)?, octet(minute)?, octet(second)?);
-    WallTime::from_civil(i64::from(year), month, day, hour, minute, second, zone(&mut lexer))
+    WallTime::from_civil(i64::from(year), month, day, hour, minute, second, zone(rest))
+}
+
+/// Takes the longest run of octets that fit.
+fn run<'v>(rest: &mut &'v [u8], fits: impl Fn(&u8) -> bool) -> &'v [u8] {
+    let (run, behind) = rest.split_at(rest.iter().position(|octet| !fits(octet)).unwrap_or(rest.len()));
+    *rest = behind;
+    run
+}
+
+/// Takes the octet if it comes next.
+fn take(rest: &mut &[u8], octet: u8) -> bool {
+    let behind = rest.strip_prefix(&[octet]);
+    *rest = behind.unwrap_or(rest);
+    behind.is_some()
 }
 
 /// A number and how many digits it has, at least one and at most `digits_max`; then white space is skipped.
-fn number(lexer: &mut Lexer<'_>, digits_max: usize) -> Option<(u32, usize)> {
-    let digits = lexer.run(|b| b.is_ascii_digit());
-    lexer.skip_cfws();
+fn number(rest: &mut &[u8], digits_max: usize) -> Option<(u32, usize)> {
+    let digits = run(rest, u8::is_ascii_digit);
+    *rest = skip_cfws(rest);
     let fits = (1..=digits_max).contains(&digits.len());
     fits.then(|| (digits.iter().fold(0, |n, d| n * 10 + u32::from(d - b'0')), digits.len()))
 }
@@ -68,14 +80,13 @@ fn month(name: &[u8]) -> Option<u8> {
 }
 
 /// The offset of a zone in seconds; 0 if it is missing or unknown.
-fn zone(lexer: &mut Lexer<'_>) -> i32 {
-    let sign = match lexer.peek() {
+fn zone(mut rest: &[u8]) -> i32 {
+    let sign = match rest.first() {
         Some(b'+') => 1,
         Some(b'-') => -1,
         _ => {
-            let name = lexer.run(|b| b.is_ascii_alphabetic()).to_ascii_uppercase();
             // RFC 5322 §4.3: the North American zones; all others are unknown, which means -0000.
-            let hours = match name.as_slice() {
+            let hours = match run(&mut rest, u8::is_ascii_alphabetic).to_ascii_uppercase().as_slice() {
                 b"EDT" => -4,
                 b"EST" | b"CDT" => -5,
                 b"CST" | b"MDT" => -6,
@@ -86,8 +97,8 @@ fn zone(lexer: &mut Lexer<'_>) -> i32 {
             return hours * 3600;
         }
     };
-    lexer.bump();
-    match number(lexer, 4) {
+    rest = &rest[1..];
+    match number(&mut rest, 4) {
         Some((hhmm, 4)) if hhmm % 100 < 60 => sign * (hhmm / 100 * 3600 + hhmm % 100 * 60) as i32,
         _ => 0,
     }
@@ -113,6 +124,10 @@ mod tests {
             ("1 Jan 103 00:00 PST", "Wed, 1 Jan 2003 00:00:00 -0800"),
             ("Sun 06-Nov-94 08:49:37 GMT", "Sun, 6 Nov 1994 08:49:37 +0000"),
             ("Sat, 1 July 2023 10:00:00 +9999", "Sat, 1 Jul 2023 10:00:00 +0000"),
+            ("8 October 11 20:15", "Sat, 8 Oct 2011 20:15:00 +0000"),
+            ("Thu, 8 Mar 2005 14:00:00 EDT", "Tue, 8 Mar 2005 14:00:00 -0400"),
+            ("Wed, 14 Apr 2010 12:15:31 -0700", "Wed, 14 Apr 2010 12:15:31 -0700"),
+            ("8 Oct 2011 20:15:58 +0000", "Sat, 8 Oct 2011 20:15:58 +0000"),
         ] {
             assert_eq!(parse_date(value.as_bytes()).map(|d| d.to_string()).as_deref(), Some(expected), "{value}");
         }
@@ -120,9 +135,19 @@ mod tests {
 
     #[test]
     fn no_dates() {
-        for value in
-            ["", "Fri", "32 Jan 2020 00:00 Z", "29 Feb 2023 00:00 Z", "1 Xyz 2020 00:00", "1 Jan 2020", "1 Jan 2020 1"]
-        {
+        for value in [
+            "",
+            "Fri",
+            "32 Jan 2020 00:00 Z",
+            "29 Feb 2023 00:00 Z",
+            "1 Xyz 2020 00:00",
+            "1 Jan 2020",
+            "1 Jan 2020 1",
+            "31 Feb 2011 20:15:58 +0000",
+            "8 Oct 20111 20:15:58",
+            "8 \u{e9}\u{e9} 2011 20:15:58",
+            "(8 Oct 2011 20:15",
+        ] {
             assert_eq!(parse_date(value.as_bytes()), None, "{value}");
         }
     }

@@ -1,10 +1,9 @@
-//! The little DER (X.690) that public keys are made of, to read and to write.
+//! Public keys of RSA in DER (X.690), to read and to write.
 
 use alloc::vec::Vec;
 
-const INTEGER: u8 = 0x02;
-const BIT_STRING: u8 = 0x03;
-const SEQUENCE: u8 = 0x30;
+use crate::der::{BIT_STRING, INTEGER, SEQUENCE, element, whole};
+
 /// RFC 8017 §A.1: the object identifier of rsaEncryption with its NULL, as one sequence.
 const RSA_ENCRYPTION: &[u8] =
     &[SEQUENCE, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
@@ -18,9 +17,9 @@ pub(crate) fn read_rsa(der: &[u8]) -> Option<(&[u8], &[u8])> {
         Some(bits) => whole(whole(bits, BIT_STRING)?.strip_prefix(&[0])?, SEQUENCE)?,
         None => content,
     };
-    let (modulus, rest) = take(key, INTEGER)?;
+    let (modulus, rest) = element(key, INTEGER)?;
     let exponent = whole(rest, INTEGER)?;
-    Some((positive(modulus)?, positive(exponent)?))
+    Some((positive(modulus.content)?, positive(exponent)?))
 }
 
 /// The `SubjectPublicKeyInfo` of an RSA key.
@@ -32,28 +31,6 @@ pub(crate) fn write_rsa(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
     };
     let key = value(SEQUENCE, &[integer(modulus), integer(exponent)].concat());
     value(SEQUENCE, &[RSA_ENCRYPTION, &value(BIT_STRING, &[&[0], &key[..]].concat())].concat())
-}
-
-/// The content of a value and what follows it.
-fn take(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (&first, rest) = der.strip_prefix(&[tag])?.split_first()?;
-    let (length, rest) = match first {
-        ..=0x7f => (usize::from(first), rest),
-        // Two octets of length are enough for every key that is not refused.
-        0x81 => (usize::from(*rest.first()?), rest.get(1..)?),
-        0x82 => (usize::from(u16::from_be_bytes(*rest.first_chunk()?)), rest.get(2..)?),
-        _ => return None,
-    };
-    // X.690 §10.1: the shortest form.
-    if matches!((first, length), (0x81, ..=0x7f) | (0x82, ..=0xff)) {
-        return None;
-    }
-    rest.split_at_checked(length)
-}
-
-/// The content of a value that nothing follows.
-fn whole(der: &[u8], tag: u8) -> Option<&[u8]> {
-    take(der, tag).filter(|(_, rest)| rest.is_empty()).map(|(content, _)| content)
 }
 
 /// A number above zero in the shortest form, without the zero that keeps its highest bit from being a sign.
