@@ -2,6 +2,7 @@
 //! the protocol cannot be made.
 
 mod code;
+mod few;
 mod flag;
 mod mailbox;
 mod number;
