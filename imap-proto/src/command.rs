@@ -118,5 +118,40 @@ pub const COMMANDS: &[CommandRow] = &[
 /// assert!(row_of(b"frob").is_none());
 /// ```
 pub fn row_of(name: &[u8]) -> Option<&'static CommandRow> {
-    COMMANDS.iter().find(|row| row.name.as_bytes().eq_ignore_ascii_case(name))
+    // Every command is looked up, so no list of strings is walked: most names are at the first place that is looked at.
+    let mut slot = slot_of(name);
+    loop {
+        let row = COMMANDS.get(usize::from(SLOTS[slot]))?;
+        if row.name.as_bytes().eq_ignore_ascii_case(name) {
+            return Some(row);
+        }
+        slot = (slot + 1) % SLOTS.len();
+    }
+}
+
+/// Where in [`COMMANDS`] a row is, at the place of its name's hash or as soon behind it as there was room.
+const SLOTS: [u8; 128] = {
+    // Lookups end at an empty place, so there has to be one, and with many of them they end soon.
+    assert!(COMMANDS.len() <= 64, "the table of places is to be twice as large as that of commands");
+    let mut slots = [NO_ROW; 128];
+    let mut row = 0;
+    while row < COMMANDS.len() {
+        let mut slot = slot_of(COMMANDS[row].name.as_bytes());
+        while slots[slot] != NO_ROW {
+            slot = (slot + 1) % slots.len();
+        }
+        slots[slot] = row as u8;
+        row += 1;
+    }
+    slots
+};
+
+const NO_ROW: u8 = u8::MAX;
+
+/// The place that a name belongs to, in any case.
+const fn slot_of(name: &[u8]) -> usize {
+    let (len, [first, .., last]) = (name.len(), name) else { return 0 };
+    // Two letters and the length tell nearly all of them apart; the bit of case is left out.
+    let letters = (*first as usize & 0x1f) + (*last as usize & 0x1f) * 5;
+    (letters + len * 31) % 128
 }
