@@ -5,6 +5,7 @@ use core::fmt;
 
 use pillarbox_core::WallTime;
 
+use super::octet::ASTRING;
 use crate::types::{MailboxName, NameEncoding, Separator};
 
 /// The most octets of a text for people.
@@ -47,7 +48,7 @@ pub fn text(out: &mut Vec<u8>, text: &str) {
 /// ```
 pub fn astring(out: &mut Vec<u8>, octets: &[u8]) {
     // NIL would be read as an atom of its own.
-    if !octets.is_empty() && octets.iter().all(|&b| is_astring_char(b)) && !octets.eq_ignore_ascii_case(b"NIL") {
+    if !octets.is_empty() && octets.iter().all(|&b| ASTRING.holds(b)) && !octets.eq_ignore_ascii_case(b"NIL") {
         out.extend_from_slice(octets);
     } else {
         string(out, octets);
@@ -69,11 +70,6 @@ pub fn string(out: &mut Vec<u8>, octets: &[u8]) {
         push(out, format_args!("{{{}}}\r\n", octets.len()));
         out.extend_from_slice(octets);
     }
-}
-
-/// `ASTRING-CHAR` in RFC 9051 §9.
-pub(crate) fn is_astring_char(b: u8) -> bool {
-    b.is_ascii_graphic() && !b"(){%*\"\\".contains(&b)
 }
 
 /// Appends a mailbox name; false, with nothing written, if the separator stands in a level.

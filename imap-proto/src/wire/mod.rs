@@ -4,4 +4,5 @@
 
 pub mod encode;
 pub mod frame;
+mod octet;
 pub mod parse;
