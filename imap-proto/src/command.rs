@@ -1,5 +1,6 @@
 //! The commands as a table: where each may be given, and what it may do to sequence numbers.
 
+use crate::octet::capitals;
 use crate::wire::parse::{self, Command, Parsed};
 
 /// In which states of the connection a command may be given (RFC 9051 §3).
@@ -117,41 +118,47 @@ pub const COMMANDS: &[CommandRow] = &[
 /// assert!(row_of(b"uid fetch").unwrap().may_expunge);
 /// assert!(row_of(b"frob").is_none());
 /// ```
+#[inline]
 pub fn row_of(name: &[u8]) -> Option<&'static CommandRow> {
-    // Every command is looked up, so no list of strings is walked: most names are at the first place that is looked at.
-    let mut slot = slot_of(name);
-    loop {
-        let row = COMMANDS.get(usize::from(SLOTS[slot]))?;
-        if row.name.as_bytes().eq_ignore_ascii_case(name) {
-            return Some(row);
-        }
-        slot = (slot + 1) % SLOTS.len();
-    }
+    row_of_number(capitals(name))
 }
 
-/// Where in [`COMMANDS`] a row is, at the place of its name's hash or as soon behind it as there was room.
-const SLOTS: [u8; 128] = {
-    // Lookups end at an empty place, so there has to be one, and with many of them they end soon.
+/// As [`row_of`], for a name that is a number already.
+#[inline]
+pub(crate) fn row_of_number(name: u128) -> Option<&'static CommandRow> {
+    // Every command is looked up, so no list of names is walked: most are at the first place that is looked at.
+    let mut place = place_of(name);
+    while let (known, Some(row)) = PLACES[place] {
+        if known == name {
+            return Some(row);
+        }
+        place = (place + 1) % PLACES.len();
+    }
+    None
+}
+
+/// Names as numbers, and their rows: each at the place of its hash, or as soon behind it as there was room.
+static PLACES: [(u128, Option<&'static CommandRow>); 128] = {
+    // Lookups end at an empty place, so there have to be many.
     assert!(COMMANDS.len() <= 64, "the table of places is to be twice as large as that of commands");
-    let mut slots = [NO_ROW; 128];
+    let mut places = [(0, None); 128];
     let mut row = 0;
     while row < COMMANDS.len() {
-        let mut slot = slot_of(COMMANDS[row].name.as_bytes());
-        while slots[slot] != NO_ROW {
-            slot = (slot + 1) % slots.len();
+        let name = capitals(COMMANDS[row].name.as_bytes());
+        assert!(name != 0, "a longer name is not found");
+        let mut place = place_of(name);
+        while places[place].1.is_some() {
+            place = (place + 1) % places.len();
         }
-        slots[slot] = row as u8;
+        places[place] = (name, Some(&COMMANDS[row]));
         row += 1;
     }
-    slots
+    places
 };
 
-const NO_ROW: u8 = u8::MAX;
-
-/// The place that a name belongs to, in any case.
-const fn slot_of(name: &[u8]) -> usize {
-    let (len, [first, .., last]) = (name.len(), name) else { return 0 };
-    // Two letters and the length tell nearly all of them apart; the bit of case is left out.
-    let letters = (*first as usize & 0x1f) + (*last as usize & 0x1f) * 5;
-    (letters + len * 31) % 128
+/// The place that a name belongs to: seven bits that depend on all octets.
+#[inline(always)]
+const fn place_of(name: u128) -> usize {
+    let folded = name as u64 ^ (name >> 64) as u64;
+    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57) as usize
 }

@@ -220,6 +220,7 @@ extern crate alloc;
 pub mod command;
 pub mod list;
 pub mod message;
+mod octet;
 pub mod search;
 pub mod server;
 pub mod types;

@@ -1,4 +1,4 @@
-//! What an octet may stand in, looked up; and words in capitals, to be compared with those of the program.
+//! What an octet may stand in, looked up; and words as numbers, to be compared with those of the program.
 
 /// A set of octets, as a bit of [`CLASSES`].
 #[derive(Clone, Copy)]
@@ -16,6 +16,8 @@ pub(crate) const TAG: Class = Class(8);
 pub(crate) const WORD: Class = Class(16);
 /// What a `sequence-set` is made of (RFC 9051 §9, RFC 5182 §3).
 pub(crate) const SET: Class = Class(32);
+/// What is no space and no part of a line's end.
+pub(crate) const NAME: Class = Class(128);
 /// What stands for itself between quotes, of ASCII: `TEXT-CHAR` without `quoted-specials` (RFC 9051 §9).
 pub(crate) const QUOTED: Class = Class(64);
 
@@ -33,6 +35,7 @@ const CLASSES: [u8; 256] = {
             (octet.is_ascii_alphanumeric() || octet == b'.', WORD),
             (digit || octet == b'*' || octet == b':' || octet == b',' || octet == b'$', SET),
             (!matches!(octet, 0 | b'\r' | b'\n' | b'"' | b'\\'), QUOTED),
+            (!matches!(octet, b' ' | b'\r' | b'\n'), NAME),
         ];
         let mut at = 0;
         while at < of.len() {
@@ -43,6 +46,11 @@ const CLASSES: [u8; 256] = {
         }
         octet += 1;
     }
+    while octet < u8::MAX {
+        classes[octet as usize] = NAME.0;
+        octet += 1;
+    }
+    classes[octet as usize] = NAME.0;
     classes
 };
 
@@ -61,42 +69,116 @@ impl Class {
     /// As many octets of these as stand at the front, and what is behind them.
     #[inline(always)]
     pub(crate) fn split(self, input: &[u8]) -> (&[u8], &[u8]) {
-        let len = input.iter().position(|&octet| !self.holds(octet)).unwrap_or(input.len());
+        let mut len = 0;
+        while let Some(&octet) = input.get(len)
+            && self.holds(octet)
+        {
+            len += 1;
+        }
         input.split_at(len)
     }
 }
 
-/// A word in capitals. No word of the program is longer than [`Capitals::LEN_MAX`].
-pub(crate) struct Capitals {
-    octets: [u8; Self::LEN_MAX],
-    len: usize,
+/// A word in capitals as one number, so that it is compared at once; 0 if it is longer than 15 octets.
+#[inline(always)]
+pub(crate) const fn capitals(word: &[u8]) -> u128 {
+    match word.len() {
+        0..=8 => in_capitals(eight(word)) as u128,
+        9..=15 => {
+            let (first, rest) = word.split_at(8);
+            in_capitals(eight(first)) as u128 | (in_capitals(eight(rest)) as u128) << 64
+        }
+        _ => 0,
+    }
 }
 
-impl Capitals {
-    pub(crate) const LEN_MAX: usize = 24;
+/// The word at the front as such a number, and what is behind it: letters, digits and `.` are a word. What is longer than 15
+/// octets, or has marks in it that no word of the program has, is a number that no word of the program is.
+#[inline(always)]
+pub(crate) fn word(input: &[u8]) -> (u128, &[u8]) {
+    let (first, behind) = split_eight(input);
+    let (octets, len) = word_in(eight(first));
+    if len < 8 {
+        return (octets as u128, &input[len.min(input.len())..]);
+    }
+    let (more, len) = word_in(eight(split_eight(behind).0));
+    if len < 8 {
+        return (octets as u128 | (more as u128) << 64, &behind[len.min(behind.len())..]);
+    }
+    (0, WORD.split(input).1)
+}
 
-    /// The word in capitals; an empty one if it is longer than any that is known.
-    #[inline(always)]
-    pub(crate) fn of(word: &[u8]) -> Self {
-        let mut capitals = Capitals { octets: [0; Self::LEN_MAX], len: 0 };
-        if let Some(octets) = capitals.octets.get_mut(..word.len()) {
-            for (capital, octet) in octets.iter_mut().zip(word) {
-                *capital = octet.to_ascii_uppercase();
-            }
-            capitals.len = word.len();
+/// How many of eight octets are a word at the front, and those in capitals.
+#[inline(always)]
+const fn word_in(octets: u64) -> (u64, usize) {
+    let octets = in_capitals(octets);
+    // With small letters gone, all that is in a word lies between `.` and `Z`. No sum carries into the next octet.
+    let low = octets & (0x7f * EACH);
+    let from_dot = low.wrapping_add((0x80 - b'.' as u64) * EACH);
+    let behind_z = low.wrapping_add((0x80 - b'Z' as u64 - 1) * EACH);
+    let others = (!from_dot | behind_z | octets) & (0x80 * EACH);
+    let len = others.trailing_zeros() / 8;
+    let mask = match len {
+        8 => u64::MAX,
+        len => (1 << (8 * len)) - 1,
+    };
+    (octets & mask, len as usize)
+}
+
+/// Words of the program as such numbers.
+macro_rules! words {
+    ($($name:ident = $text:literal),+ $(,)?) => {$(
+        const $name: u128 = {
+            let word = crate::octet::capitals($text.as_bytes());
+            assert!(word != 0, "the word is too long to be one number");
+            word
+        };
+    )+};
+}
+pub(crate) use words;
+
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+/// The first eight octets, if there are so many, and the rest.
+#[inline(always)]
+const fn split_eight(octets: &[u8]) -> (&[u8], &[u8]) {
+    octets.split_at(if octets.len() < 8 { octets.len() } else { 8 })
+}
+
+/// The first eight octets, with NUL in place of those that are not there.
+#[inline(always)]
+const fn eight(octets: &[u8]) -> u64 {
+    if let Some(octets) = octets.first_chunk() {
+        u64::from_le_bytes(*octets)
+    } else if let (Some(first), Some(last)) = (octets.first_chunk(), octets.last_chunk()) {
+        // They may have octets in common.
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        first as u64 | (last as u64) << (8 * (octets.len() - 4))
+    } else {
+        match *octets {
+            [a] => a as u64,
+            [a, b] => a as u64 | (b as u64) << 8,
+            [a, b, c] => a as u64 | (b as u64) << 8 | (c as u64) << 16,
+            _ => 0,
         }
-        capitals
     }
+}
 
-    #[inline(always)]
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.octets.get(..self.len).unwrap_or_default()
-    }
+/// Eight octets, with letters of ASCII in capitals.
+#[inline(always)]
+const fn in_capitals(octets: u64) -> u64 {
+    // No octet below 0x80 carries into the next one by either sum; those above are left alone.
+    let low = octets & (0x7f * EACH);
+    let from_a = low.wrapping_add((0x80 - b'a' as u64) * EACH);
+    let behind_z = low.wrapping_add((0x80 - b'z' as u64 - 1) * EACH);
+    let letters = from_a & !behind_z & !octets & (0x80 * EACH);
+    octets ^ letters >> 2
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     #[test]
     fn classes_are_those_of_the_grammar() {
@@ -107,14 +189,49 @@ mod tests {
             assert_eq!(is(ASTRING), !specials || octet == b']', "{octet}");
             assert_eq!(is(LIST), !specials || b"]%*".contains(&octet), "{octet}");
             assert_eq!(is(TAG), (!specials || octet == b']') && octet != b'+', "{octet}");
+            assert_eq!(is(NAME), !b" \r\n".contains(&octet), "{octet}");
             assert_eq!(is(QUOTED), (1..=0x7f).contains(&octet) && !b"\r\n\"\\".contains(&octet), "{octet}");
         }
     }
 
     #[test]
     fn capitals() {
-        assert_eq!(Capitals::of(b"body.Peek").as_bytes(), b"BODY.PEEK");
-        assert_eq!(Capitals::of(&[b'x'; 24]).as_bytes(), [b'X'; 24]);
-        assert_eq!(Capitals::of(&[b'x'; 25]).as_bytes(), b"");
+        for octet in 1..=255u8 {
+            for len in 0..=15 {
+                // Neighbours at both ends of the letters, which a carry would change.
+                let mut word: Vec<u8> = b"@`AZ[az{\xe1\xfa\x7f\x01".iter().copied().cycle().take(len).collect();
+                for at in 0..len {
+                    let before = core::mem::replace(&mut word[at], octet);
+                    let mut expected = word.to_ascii_uppercase();
+                    expected.resize(16, 0);
+                    assert_eq!(super::capitals(&word).to_le_bytes()[..], expected, "{octet} at {at} of {len}");
+                    word[at] = before;
+                }
+            }
+        }
+        assert_eq!(super::capitals(&[b'x'; 16]), 0);
+    }
+
+    #[test]
+    fn words_end_where_they_end() {
+        for octet in 1..=255u8 {
+            for len in 0..=20 {
+                let text = [&b"abcdefghijklmnopqrst"[..len], &[octet], &b"uvw xyz"[..]].concat();
+                let (number, rest) = super::word(&text);
+                let whole = octet.is_ascii_alphanumeric() || octet == b'.';
+                let expected = if whole { text.len() - 4 } else { len };
+                match octet {
+                    // Marks within a word, of which no known word has any.
+                    b'/' | b':'..=b'@' => assert!(number == 0 || number != super::capitals(&text[..len])),
+                    _ => {
+                        assert_eq!(number, super::capitals(&text[..expected]), "{octet} at {len}");
+                        assert_eq!(rest, &text[expected..], "{octet} at {len}");
+                    }
+                }
+            }
+        }
+        assert_eq!(super::word(b""), (0, &b""[..]));
+        assert_eq!(super::word(b"abcdefgh"), (super::capitals(b"ABCDEFGH"), &b""[..]));
+        assert_eq!(super::word(b"abcdefghabcdefgh]"), (0, &b"]"[..]));
     }
 }

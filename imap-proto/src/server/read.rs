@@ -69,7 +69,10 @@ impl ServerSession {
     /// A command begins: its tag is known from here on.
     fn begin(&mut self, line: &[u8]) {
         self.running.tag.clear();
-        self.running.tag.push_str(parse::tag(line).map_or("*", |(tag, _)| tag));
+        match parse::tag(line) {
+            Some((tag, _)) => self.running.tag.push_str(tag.as_str()),
+            None => self.running.tag.push('*'),
+        }
         self.running.row = None;
     }
 

@@ -7,6 +7,8 @@ use core::cmp::Ordering;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
+use crate::octet::{ATOM, capitals, words};
+
 /// A flag: one of the system's, or a keyword.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -42,9 +44,25 @@ impl Flag {
     /// ```
     pub fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix('\\') {
-            Some(name) => SYSTEM.into_iter().find(|flag| flag.as_str()[1..].eq_ignore_ascii_case(name)),
+            Some(name) => Flag::system(name.as_bytes()),
             None => Keyword::new(text).map(Flag::Keyword),
         }
+    }
+
+    /// The system's flag of this name, which is without its backslash.
+    pub(crate) fn system(name: &[u8]) -> Option<Self> {
+        words! {
+            ANSWERED = "ANSWERED", DELETED = "DELETED", DRAFT = "DRAFT", FLAGGED = "FLAGGED", RECENT = "RECENT", SEEN = "SEEN",
+        }
+        Some(match capitals(name) {
+            ANSWERED => Flag::Answered,
+            DELETED => Flag::Deleted,
+            DRAFT => Flag::Draft,
+            FLAGGED => Flag::Flagged,
+            RECENT => Flag::Recent,
+            SEEN => Flag::Seen,
+            _ => return None,
+        })
     }
 
     /// The flag as it is written.
@@ -61,7 +79,15 @@ impl Flag {
     }
 
     fn bit(&self) -> Option<u8> {
-        SYSTEM.iter().position(|flag| flag == self).map(|index| 1 << index)
+        Some(match self {
+            Flag::Answered => 1,
+            Flag::Flagged => 2,
+            Flag::Deleted => 4,
+            Flag::Seen => 8,
+            Flag::Draft => 16,
+            Flag::Recent => 32,
+            Flag::Keyword(_) => return None,
+        })
     }
 }
 
@@ -81,8 +107,7 @@ impl Keyword {
 
     /// The keyword, or `None` if it is empty, too long or no atom (RFC 9051 §9, `flag-keyword`).
     pub fn new(text: &str) -> Option<Self> {
-        let atom = |b: u8| b.is_ascii_graphic() && !b"(){%*\"\\]".contains(&b);
-        let fits = (1..=Self::LEN_MAX).contains(&text.len()) && text.bytes().all(atom);
+        let fits = (1..=Self::LEN_MAX).contains(&text.len()) && text.bytes().all(|octet| ATOM.holds(octet));
         fits.then(|| Keyword(text.into()))
     }
 

@@ -314,25 +314,29 @@ pub struct SequenceSet {
 impl SequenceSet {
     /// Parses the whole of `text`; `None` if it is no set.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        // RFC 5182 §3, RFC 9051 §9: a set may be `$`, and as a set is made of an item and a set, may end with it.
-        let (mut rest, saved) = match text {
-            b"$" => return Some(SequenceSet { items: NO_ITEMS, saved: true }),
-            [text @ .., b',', b'$'] => (text, true),
-            text => (text, false),
-        };
-        let mut items = NO_ITEMS;
+        SequenceSet::take(text).and_then(|(set, rest)| rest.is_empty().then_some(set))
+    }
+
+    /// Takes a set off the front of `text`; `None` if there is none. What follows has to be no part of a set.
+    pub(crate) fn take(text: &[u8]) -> Option<(Self, &[u8])> {
+        let mut set = SequenceSet { items: Few::new((SetNumber::Star, SetNumber::Star)), saved: false };
+        let mut rest = text;
         loop {
+            // RFC 5182 §3, RFC 9051 §9: a set may be `$`, and as a set is made of an item and a set, may end with it.
+            if let [b'$', behind @ ..] = rest {
+                set.saved = true;
+                return Some((set, behind));
+            }
             let (first, behind) = set_number(rest)?;
             let (last, behind) = match behind {
                 [b':', behind @ ..] => set_number(behind)?,
                 _ => (first, behind),
             };
             // RFC 9051 §9, seq-range: the order of the two does not matter.
-            items.push((first.min(last), first.max(last)));
+            set.items.push((first.min(last), first.max(last)));
             match behind {
-                [] => return Some(SequenceSet { items, saved }),
                 [b',', more @ ..] => rest = more,
-                _ => return None,
+                _ => return Some((set, behind)),
             }
         }
     }
@@ -380,8 +384,6 @@ impl SequenceSet {
         ranges
     }
 }
-
-const NO_ITEMS: Few<(SetNumber, SetNumber), FEW_ITEMS> = Few::new((SetNumber::Star, SetNumber::Star));
 
 /// The number at the front, and what is behind it.
 #[inline]

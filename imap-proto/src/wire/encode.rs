@@ -5,7 +5,7 @@ use core::fmt;
 
 use pillarbox_core::WallTime;
 
-use super::octet::ASTRING;
+use crate::octet::ASTRING;
 use crate::types::{MailboxName, NameEncoding, Separator};
 
 /// The most octets of a text for people.

@@ -4,5 +4,4 @@
 
 pub mod encode;
 pub mod frame;
-mod octet;
 pub mod parse;

@@ -1,19 +1,17 @@
 //! The arguments of FETCH.
 
-use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use nom::Parser;
-use nom::combinator::{map, map_opt};
-use nom::sequence::preceded;
+use nom::combinator::map;
 
 use super::modifier::modifiers;
-use super::token::{astring, fails, list_of, number64, nz_number, sequence_set, sp, too_large};
+use super::token::{astring, fails, number64, nz_number, sequence_set, sp, too_large};
 use super::{Command, Parsed};
 use crate::message::{Section, SectionText};
+use crate::octet::{WORD, word, words};
 use crate::server::{FetchItem, SectionName};
-use crate::wire::octet::{Capitals, WORD};
 
 /// The most different items of one FETCH: each is computed for every message.
 const ITEMS_MAX: usize = 100;
@@ -21,6 +19,10 @@ const ITEMS_MAX: usize = 100;
 const NAMES_MAX: usize = 200;
 /// The most part numbers in a section: as deep as messages are read.
 const PATH_MAX: usize = 100;
+
+words! {
+    ALL = "ALL", BINARY = "BINARY", BINARY_PEEK = "BINARY.PEEK", BINARY_SIZE = "BINARY.SIZE", BODY = "BODY", BODYSTRUCTURE = "BODYSTRUCTURE", BODY_PEEK = "BODY.PEEK", ENVELOPE = "ENVELOPE", FAST = "FAST", FLAGS = "FLAGS", FULL = "FULL", HEADER = "HEADER", HEADER_FIELDS = "HEADER.FIELDS", INTERNALDATE = "INTERNALDATE", MIME = "MIME", RFC822 = "RFC822", RFC822_HEADER = "RFC822.HEADER", RFC822_SIZE = "RFC822.SIZE", RFC822_TEXT = "RFC822.TEXT", TEXT = "TEXT", UID = "UID",
+}
 
 /// `fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")") [fetch-modifiers]`
 pub(crate) fn fetch(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
@@ -40,11 +42,26 @@ fn items(input: &[u8]) -> Parsed<'_, Vec<FetchItem>> {
     let Some(mut rest) = input.strip_prefix(b"(") else { return fails(input) };
     // Clients that list items list a few.
     let mut once: Vec<FetchItem> = Vec::with_capacity(8);
+    let mut plain_seen = 0u32;
     loop {
-        let (after, item) = item(rest)?;
-        if !once.contains(&item) {
-            once.push(item);
-        }
+        let (name, behind) = word(rest);
+        let after = match plain(name, behind) {
+            // A bit for each: comparing with all before takes longer than all else.
+            Some((item, bit)) => {
+                if plain_seen & bit == 0 {
+                    plain_seen |= bit;
+                    once.push(item);
+                }
+                behind
+            }
+            None => {
+                let (after, item) = of_part(name, behind)?;
+                if !once.contains(&item) {
+                    once.push(item);
+                }
+                after
+            }
+        };
         if once.len() > ITEMS_MAX {
             return too_large(rest);
         }
@@ -58,42 +75,56 @@ fn items(input: &[u8]) -> Parsed<'_, Vec<FetchItem>> {
 
 /// RFC 9051 §6.4.5: the macros stand alone.
 fn macro_or_item(input: &[u8]) -> Parsed<'_, Vec<FetchItem>> {
-    const FAST: [FetchItem; 3] = [FetchItem::Flags, FetchItem::InternalDate, FetchItem::Rfc822Size];
-    let (name, rest) = WORD.split(input);
-    let more: &[FetchItem] = match Capitals::of(name).as_bytes() {
-        b"FAST" => &[],
-        b"ALL" => &[FetchItem::Envelope],
-        b"FULL" => &[FetchItem::Envelope, FetchItem::Body],
-        _ => return item(input).map(|(rest, item)| (rest, alloc::vec![item])),
+    const FAST_ITEMS: [FetchItem; 3] = [FetchItem::Flags, FetchItem::InternalDate, FetchItem::Rfc822Size];
+    let (name, rest) = word(input);
+    let more: &[FetchItem] = match name {
+        FAST => &[],
+        ALL => &[FetchItem::Envelope],
+        FULL => &[FetchItem::Envelope, FetchItem::Body],
+        _ => {
+            let (rest, item) = match plain(name, rest) {
+                Some((item, _)) => (rest, item),
+                None => of_part(name, rest)?,
+            };
+            return Ok((rest, alloc::vec![item]));
+        }
     };
-    Ok((rest, FAST.iter().chain(more).cloned().collect()))
+    Ok((rest, FAST_ITEMS.iter().chain(more).cloned().collect()))
 }
 
-fn item(input: &[u8]) -> Parsed<'_, FetchItem> {
-    let (name, rest) = WORD.split(input);
+/// The items that are a word and no more, each with a bit of its own.
+#[inline(always)]
+fn plain(name: u128, behind: &[u8]) -> Option<(FetchItem, u32)> {
+    Some(match name {
+        BODY if behind.first() != Some(&b'[') => (FetchItem::Body, 1),
+        BODYSTRUCTURE => (FetchItem::BodyStructure, 2),
+        ENVELOPE => (FetchItem::Envelope, 4),
+        FLAGS => (FetchItem::Flags, 8),
+        INTERNALDATE => (FetchItem::InternalDate, 16),
+        RFC822_SIZE => (FetchItem::Rfc822Size, 32),
+        UID => (FetchItem::Uid, 64),
+        _ => return None,
+    })
+}
+
+/// The items that name a part of the message.
+fn of_part(name: u128, rest: &[u8]) -> Parsed<'_, FetchItem> {
     let whole = |text, name| FetchItem::Section {
         section: Section { path: Vec::new(), text },
         partial: None,
         peek: false,
         name,
     };
-    let item = match Capitals::of(name).as_bytes() {
-        b"BODY" if rest.first() == Some(&b'[') => return body_section(false, rest),
-        b"BODY.PEEK" => return body_section(true, rest),
-        b"BINARY" => return binary(false, rest),
-        b"BINARY.PEEK" => return binary(true, rest),
-        b"BINARY.SIZE" => return map(section_binary, FetchItem::BinarySize).parse(rest),
-        b"BODY" => FetchItem::Body,
-        b"BODYSTRUCTURE" => FetchItem::BodyStructure,
-        b"ENVELOPE" => FetchItem::Envelope,
-        b"FLAGS" => FetchItem::Flags,
-        b"INTERNALDATE" => FetchItem::InternalDate,
-        b"RFC822" => whole(SectionText::Full, SectionName::Rfc822),
-        b"RFC822.HEADER" => whole(SectionText::Header, SectionName::Rfc822Header),
-        b"RFC822.SIZE" => FetchItem::Rfc822Size,
-        b"RFC822.TEXT" => whole(SectionText::Text, SectionName::Rfc822Text),
-        b"UID" => FetchItem::Uid,
-        _ => return fails(input),
+    let item = match name {
+        BODY => return body_section(false, rest),
+        BODY_PEEK => return body_section(true, rest),
+        BINARY => return binary(false, rest),
+        BINARY_PEEK => return binary(true, rest),
+        BINARY_SIZE => return map(section_binary, FetchItem::BinarySize).parse(rest),
+        RFC822 => whole(SectionText::Full, SectionName::Rfc822),
+        RFC822_HEADER => whole(SectionText::Header, SectionName::Rfc822Header),
+        RFC822_TEXT => whole(SectionText::Text, SectionName::Rfc822Text),
+        _ => return fails(rest),
     };
     Ok((rest, item))
 }
@@ -159,26 +190,46 @@ fn section(input: &[u8]) -> Parsed<'_, Section> {
 /// `section-text = section-msgtext / "MIME"`, where
 /// `section-msgtext = "HEADER" / "HEADER.FIELDS" [".NOT"] SP header-list / "TEXT"`. `MIME` is of parts only.
 fn section_text(in_part: bool, input: &[u8]) -> Parsed<'_, SectionText> {
-    let (name, rest) = WORD.split(input);
-    let not = match Capitals::of(name).as_bytes() {
-        b"HEADER" => return Ok((rest, SectionText::Header)),
-        b"TEXT" => return Ok((rest, SectionText::Text)),
-        b"MIME" if in_part => return Ok((rest, SectionText::Mime)),
-        b"HEADER.FIELDS" => false,
-        b"HEADER.FIELDS.NOT" => true,
-        _ => return fails(input),
-    };
-    let (rest, names) = preceded(sp, header_list).parse(rest)?;
+    let (name, rest) = word(input);
+    match name {
+        HEADER => Ok((rest, SectionText::Header)),
+        HEADER_FIELDS => header_fields(false, rest),
+        MIME if in_part => Ok((rest, SectionText::Mime)),
+        TEXT => Ok((rest, SectionText::Text)),
+        // Too long to be one number.
+        _ => match WORD.split(input) {
+            (name, rest) if name.eq_ignore_ascii_case(b"HEADER.FIELDS.NOT") => header_fields(true, rest),
+            _ => fails(input),
+        },
+    }
+}
+
+/// `SP header-list`
+fn header_fields(not: bool, input: &[u8]) -> Parsed<'_, SectionText> {
+    let (rest, ()) = sp(input)?;
+    let (rest, names) = header_list(rest)?;
     Ok((rest, SectionText::HeaderFields { names, not }))
 }
 
 /// `header-list = "(" header-fld-name *(SP header-fld-name) ")"`
 fn header_list(input: &[u8]) -> Parsed<'_, Vec<String>> {
-    let name = map_opt(astring, |name: Cow<'_, [u8]>| match name {
-        Cow::Borrowed(name) => core::str::from_utf8(name).ok().map(String::from),
-        Cow::Owned(name) => String::from_utf8(name).ok(),
-    });
-    list_of(1, NAMES_MAX, name).parse(input)
+    let Some(mut rest) = input.strip_prefix(b"(") else { return fails(input) };
+    let mut names = Vec::with_capacity(4);
+    loop {
+        let (after, name) = astring(rest)?;
+        if names.len() == NAMES_MAX {
+            return too_large(rest);
+        }
+        match core::str::from_utf8(&name) {
+            Ok(name) => names.push(String::from(name)),
+            Err(_) => return fails(rest),
+        }
+        match after {
+            [b' ', more @ ..] => rest = more,
+            [b')', after @ ..] => return Ok((after, names)),
+            _ => return fails(after),
+        }
+    }
 }
 
 /// `["<" number64 "." nz-number64 ">"]`

@@ -8,7 +8,7 @@ use nom::combinator::recognize;
 
 use super::Parsed;
 use super::token::{atom, fails, list_of, some_of, string, too_large};
-use crate::wire::octet::{ASTRING, SET};
+use crate::octet::{ASTRING, SET};
 
 /// The most modifiers of a command.
 const MODIFIERS_MAX: usize = 16;

@@ -13,9 +13,9 @@ use nom::sequence::{delimited, preceded};
 
 use super::token::{astring, atom, digits, fails, list_of, month, number64, nz_number, sequence_set, sp, too_large};
 use super::{Command, Parsed};
+use crate::octet::{word, words};
 use crate::search::{Date, Query};
 use crate::types::{Flag, SequenceSet};
-use crate::wire::octet::{Capitals, WORD};
 
 /// How deep parentheses, NOT and OR may nest: a limit for the stack of whoever walks the query.
 pub const DEPTH_MAX: usize = 50;
@@ -55,13 +55,18 @@ pub struct SearchReturns {
     pub save: bool,
 }
 
+words! {
+    CHARSET = "CHARSET", RETURN = "RETURN",
+    ALL = "ALL", ANSWERED = "ANSWERED", BCC = "BCC", BEFORE = "BEFORE", BODY = "BODY", CC = "CC", DELETED = "DELETED", DRAFT = "DRAFT", FLAGGED = "FLAGGED", FROM = "FROM", HEADER = "HEADER", KEYWORD = "KEYWORD", LARGER = "LARGER", NEW = "NEW", NOT = "NOT", OLD = "OLD", OLDER = "OLDER", ON = "ON", OR = "OR", RECENT = "RECENT", SEEN = "SEEN", SENTBEFORE = "SENTBEFORE", SENTON = "SENTON", SENTSINCE = "SENTSINCE", SINCE = "SINCE", SMALLER = "SMALLER", SUBJECT = "SUBJECT", TEXT = "TEXT", TO = "TO", UID = "UID", UNANSWERED = "UNANSWERED", UNDELETED = "UNDELETED", UNDRAFT = "UNDRAFT", UNFLAGGED = "UNFLAGGED", UNKEYWORD = "UNKEYWORD", UNSEEN = "UNSEEN", YOUNGER = "YOUNGER",
+}
+
 /// `search = "SEARCH" [search-return-opts] SP ["CHARSET" SP charset SP] search-key *(SP search-key)` (RFC 9051 §9)
 pub(crate) fn search(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
-    let (input, returns) = match behind_word(b"RETURN", input) {
+    let (input, returns) = match behind_word(RETURN, input) {
         Some(behind) => returns(behind).map(|(rest, returns)| (rest, Some(returns)))?,
         None => (input, None),
     };
-    let (input, label) = match behind_word(b"CHARSET", input) {
+    let (input, label) = match behind_word(CHARSET, input) {
         Some(behind) => astring(behind).map(|(rest, label)| (rest, Some(label)))?,
         None => (input, None),
     };
@@ -77,9 +82,9 @@ pub(crate) fn search(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
 }
 
 /// What stands behind a space, this word, and another space.
-fn behind_word<'b>(word: &[u8], input: &'b [u8]) -> Option<&'b [u8]> {
-    let (first, rest) = WORD.split(input.strip_prefix(b" ")?);
-    rest.strip_prefix(b" ").filter(|_| first.eq_ignore_ascii_case(word))
+fn behind_word(known: u128, input: &[u8]) -> Option<&[u8]> {
+    let (first, rest) = word(input.strip_prefix(b" ")?);
+    rest.strip_prefix(b" ").filter(|_| first == known)
 }
 
 /// `"(" [search-return-opt *(SP search-return-opt)] ")"`
@@ -146,43 +151,42 @@ impl Keys {
             Some(b'0'..=b'9' | b'*' | b'$') => return map(sequence_set, SearchKey::Seqs).parse(input),
             _ => {}
         }
-        let (name, rest) = WORD.split(input);
-        let capitals = Capitals::of(name);
+        let (name, rest) = word(input);
         let flag = |flag: Flag| Ok((rest, SearchKey::Query(Query::Flag(flag))));
         let no_flag = |flag: Flag| Ok((rest, not(SearchKey::Query(Query::Flag(flag)))));
-        match capitals.as_bytes() {
-            b"ALL" => Ok((rest, SearchKey::Query(Query::All))),
-            b"ANSWERED" => flag(Flag::Answered),
-            b"DELETED" => flag(Flag::Deleted),
-            b"DRAFT" => flag(Flag::Draft),
-            b"FLAGGED" => flag(Flag::Flagged),
-            b"NEW" => {
+        match name {
+            ALL => Ok((rest, SearchKey::Query(Query::All))),
+            ANSWERED => flag(Flag::Answered),
+            DELETED => flag(Flag::Deleted),
+            DRAFT => flag(Flag::Draft),
+            FLAGGED => flag(Flag::Flagged),
+            NEW => {
                 let (recent, seen) = (Query::Flag(Flag::Recent), Query::Flag(Flag::Seen));
                 Ok((rest, SearchKey::And(alloc::vec![SearchKey::Query(recent), not(SearchKey::Query(seen))])))
             }
-            b"NOT" => {
+            NOT => {
                 let (rest, key) = self.deeper(rest, depth)?;
                 Ok((rest, not(key)))
             }
-            b"OLD" => no_flag(Flag::Recent),
-            b"OR" => {
+            OLD => no_flag(Flag::Recent),
+            OR => {
                 let (rest, one) = self.deeper(rest, depth)?;
                 let (rest, other) = self.deeper(rest, depth)?;
                 Ok((rest, SearchKey::Or(Box::new(one), Box::new(other))))
             }
-            b"RECENT" => flag(Flag::Recent),
-            b"SEEN" => flag(Flag::Seen),
-            b"UID" => map(preceded(sp, sequence_set), SearchKey::Uids).parse(rest),
-            b"UNANSWERED" => no_flag(Flag::Answered),
-            b"UNDELETED" => no_flag(Flag::Deleted),
-            b"UNDRAFT" => no_flag(Flag::Draft),
-            b"UNFLAGGED" => no_flag(Flag::Flagged),
-            b"UNKEYWORD" => {
+            RECENT => flag(Flag::Recent),
+            SEEN => flag(Flag::Seen),
+            UID => map(preceded(sp, sequence_set), SearchKey::Uids).parse(rest),
+            UNANSWERED => no_flag(Flag::Answered),
+            UNDELETED => no_flag(Flag::Deleted),
+            UNDRAFT => no_flag(Flag::Draft),
+            UNFLAGGED => no_flag(Flag::Flagged),
+            UNKEYWORD => {
                 let (rest, keyword) = preceded(sp, keyword).parse(rest)?;
                 Ok((rest, not(SearchKey::Query(Query::Flag(keyword)))))
             }
-            b"UNSEEN" => no_flag(Flag::Seen),
-            name => {
+            UNSEEN => no_flag(Flag::Seen),
+            _ => {
                 let (rest, ()) = sp(rest)?;
                 let (rest, query) = self.leaf(name, rest)?;
                 Ok((rest, SearchKey::Query(query)))
@@ -196,34 +200,34 @@ impl Keys {
         self.key(rest, depth + 1)
     }
 
-    /// The keys with an argument that is no key. `name` is in capitals.
-    fn leaf<'b>(&self, name: &[u8], input: &'b [u8]) -> Parsed<'b, Query> {
+    /// The keys with an argument that is no key.
+    fn leaf<'b>(&self, name: u128, input: &'b [u8]) -> Parsed<'b, Query> {
         match name {
-            b"BCC" => self.header("Bcc", input),
-            b"BEFORE" => map(date, Query::Before).parse(input),
-            b"BODY" => self.text(input).map(|(rest, text)| (rest, Query::Body(text))),
-            b"CC" => self.header("Cc", input),
-            b"FROM" => self.header("From", input),
-            b"HEADER" => {
+            BCC => self.header("Bcc", input),
+            BEFORE => map(date, Query::Before).parse(input),
+            BODY => self.text(input).map(|(rest, text)| (rest, Query::Body(text))),
+            CC => self.header("Cc", input),
+            FROM => self.header("From", input),
+            HEADER => {
                 let (rest, name) = self.text(input)?;
                 let (rest, ()) = sp(rest)?;
                 let (rest, text) = self.text(rest)?;
                 Ok((rest, Query::Header { name, text }))
             }
-            b"KEYWORD" => map(keyword, Query::Flag).parse(input),
-            b"LARGER" => map(number64, Query::Larger).parse(input),
+            KEYWORD => map(keyword, Query::Flag).parse(input),
+            LARGER => map(number64, Query::Larger).parse(input),
             // RFC 5032 §3: no message is zero seconds old or younger.
-            b"OLDER" => map(nz_number, Query::Older).parse(input),
-            b"ON" => map(date, Query::On).parse(input),
-            b"SENTBEFORE" => map(date, Query::SentBefore).parse(input),
-            b"SENTON" => map(date, Query::SentOn).parse(input),
-            b"SENTSINCE" => map(date, Query::SentSince).parse(input),
-            b"SINCE" => map(date, Query::Since).parse(input),
-            b"SMALLER" => map(number64, Query::Smaller).parse(input),
-            b"SUBJECT" => self.header("Subject", input),
-            b"TEXT" => self.text(input).map(|(rest, text)| (rest, Query::Text(text))),
-            b"TO" => self.header("To", input),
-            b"YOUNGER" => map(nz_number, Query::Younger).parse(input),
+            OLDER => map(nz_number, Query::Older).parse(input),
+            ON => map(date, Query::On).parse(input),
+            SENTBEFORE => map(date, Query::SentBefore).parse(input),
+            SENTON => map(date, Query::SentOn).parse(input),
+            SENTSINCE => map(date, Query::SentSince).parse(input),
+            SINCE => map(date, Query::Since).parse(input),
+            SMALLER => map(number64, Query::Smaller).parse(input),
+            SUBJECT => self.header("Subject", input),
+            TEXT => self.text(input).map(|(rest, text)| (rest, Query::Text(text))),
+            TO => self.header("To", input),
+            YOUNGER => map(nz_number, Query::Younger).parse(input),
             _ => fails(input),
         }
     }

@@ -7,8 +7,12 @@ use nom::sequence::{preceded, separated_pair};
 use super::modifier::modifiers;
 use super::token::{astring, fails, flag_list, flags, sequence_set, sp};
 use super::{Command, Parsed};
+use crate::octet::{word, words};
 use crate::server::FlagChange;
-use crate::wire::octet::{Capitals, WORD};
+
+words! {
+    FLAGS = "FLAGS", FLAGS_SILENT = "FLAGS.SILENT",
+}
 
 /// `store = "STORE" SP sequence-set [store-modifiers] SP store-att-flags`, where
 /// `store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag)))`
@@ -22,10 +26,10 @@ pub(crate) fn store(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
         [b'-', rest @ ..] => (FlagChange::Remove, rest),
         _ => (FlagChange::Replace, rest),
     };
-    let (name, rest) = WORD.split(rest);
-    let silent = match Capitals::of(name).as_bytes() {
-        b"FLAGS" => false,
-        b"FLAGS.SILENT" => true,
+    let (name, rest) = word(rest);
+    let silent = match name {
+        FLAGS => false,
+        FLAGS_SILENT => true,
         _ => return fails(input),
     };
     let (rest, ()) = sp(rest)?;

@@ -1,15 +1,17 @@
 //! A whole command: its tag, its name, its arguments.
 
+use pillarbox_core::Text;
+
 use super::Command;
-use crate::command::{CommandRow, row_of};
-use crate::wire::octet::TAG;
+use crate::command::{CommandRow, row_of_number};
+use crate::octet::{NAME, TAG, capitals, word, words};
 
 /// A command that was read.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TaggedCommand<'b> {
     /// The client's name for it, which the answer repeats.
-    pub tag: &'b str,
+    pub tag: Text<'b>,
     /// Where it may be given, and what it may do.
     pub row: &'static CommandRow,
     /// What it says.
@@ -50,7 +52,7 @@ pub enum CommandError {
 /// let input = b"a1 UID FETCH 7:* (FLAGS BODY.PEEK[1]<0.512>)\r\na2 LOGIN joe {6+}\r\nsecret\r\n";
 /// let Framed::Command { len } = framer.frame(input, &limits) else { panic!() };
 /// let read = command(&input[..len]).unwrap();
-/// assert_eq!((read.tag, read.row.name), ("a1", "UID FETCH"));
+/// assert!(read.tag == "a1" && read.row.name == "UID FETCH");
 /// let Command::Fetch { set, wanted, uid: true, .. } = read.command else { panic!() };
 /// assert_eq!((set.to_string().as_str(), &wanted[0]), ("7:*", &FetchItem::Flags));
 ///
@@ -68,15 +70,31 @@ pub enum CommandError {
 /// # Errors
 ///
 /// [`CommandError`]. APPEND with a message is one too: see [`append_head`](super::append_head).
+#[inline]
 pub fn command(octets: &[u8]) -> Result<TaggedCommand<'_>, CommandError> {
     let line = octets.strip_suffix(b"\r\n").ok_or(CommandError::Unended)?;
     let (tag, rest) = tag(line).ok_or(CommandError::Untagged)?;
-    let (name, text) = name(rest);
-    let row = row_of(name).ok_or(CommandError::Unknown)?;
-    match (row.arguments)(text) {
+    let (row, arguments) = row(rest).ok_or(CommandError::Unknown)?;
+    match (row.arguments)(arguments) {
         Ok((b"", command)) => Ok(TaggedCommand { tag, row, command }),
         _ => Err(CommandError::Arguments { name: row.name }),
     }
+}
+
+/// The row of the command whose name stands at the front of what follows the tag, and what is behind the name: as [`name`] and
+/// [`row_of`](crate::command::row_of), in one look at it.
+#[inline]
+pub(crate) fn row(rest: &[u8]) -> Option<(&'static CommandRow, &[u8])> {
+    words! { UID = "UID" }
+    let (mut name, mut behind) = word(rest);
+    if name == UID && behind.first() == Some(&b' ') {
+        // `UID `, and the name behind it.
+        let (second, behind_both) = word(&behind[1..]);
+        (name, behind) = (capitals(b"UID ") | second << 32, behind_both);
+    }
+    // A name that goes on with something else is another one.
+    matches!(behind.first(), None | Some(b' ' | b'\r' | b'\n')).then_some(())?;
+    row_of_number(name).map(|row| (row, behind))
 }
 
 /// Takes the tag and the space behind it off the front of a line; `None` if there is none.
@@ -84,17 +102,17 @@ pub fn command(octets: &[u8]) -> Result<TaggedCommand<'_>, CommandError> {
 /// ```
 /// use pillarbox_imap::wire::parse::tag;
 ///
-/// assert_eq!(tag(b"a1 NOOP"), Some(("a1", &b"NOOP"[..])));
+/// let (name, rest) = tag(b"a1 NOOP").unwrap();
+/// assert!(name == "a1" && rest == b"NOOP");
 /// assert_eq!(tag(b"+ NOOP"), None);
 /// ```
 #[inline]
-pub fn tag(line: &[u8]) -> Option<(&str, &[u8])> {
+pub fn tag(line: &[u8]) -> Option<(Text<'_>, &[u8])> {
     // RFC 9051 §9: tag = 1*<any ASTRING-CHAR except "+">
     let (tag, rest) = TAG.split(line);
-    let rest = rest.strip_prefix(b" ")?;
-    // Only ASCII is left by the test above.
-    let tag = core::str::from_utf8(tag).ok().filter(|tag| !tag.is_empty())?;
-    Some((tag, rest))
+    let rest = rest.strip_prefix(b" ").filter(|_| !tag.is_empty())?;
+    // What a tag is made of is ASCII.
+    Some((Text::from_checked(tag), rest))
 }
 
 /// Takes the name of a command off the front of what follows the tag: letters, and for UID the name behind it. What is
@@ -108,10 +126,10 @@ pub fn tag(line: &[u8]) -> Option<(&str, &[u8])> {
 /// ```
 #[inline]
 pub fn name(rest: &[u8]) -> (&[u8], &[u8]) {
-    let word = |text: &[u8]| text.iter().position(|b| matches!(b, b' ' | b'\r' | b'\n')).unwrap_or(text.len());
-    let mut len = word(rest);
-    if rest[..len].eq_ignore_ascii_case(b"UID") && rest.get(len) == Some(&b' ') {
-        len += 1 + word(&rest[len + 1..]);
+    let (name, arguments) = NAME.split(rest);
+    if !name.eq_ignore_ascii_case(b"UID") || arguments.first() != Some(&b' ') {
+        return (name, arguments);
     }
-    rest.split_at(len)
+    let (second, _) = NAME.split(&arguments[1..]);
+    rest.split_at(name.len() + 1 + second.len())
 }

@@ -14,8 +14,8 @@ use nom::sequence::{delimited, preceded, terminated};
 use pillarbox_core::WallTime;
 
 use super::Parsed;
+use crate::octet::{ASTRING, ATOM, Class, LIST, QUOTED};
 use crate::types::{Flag, Flags, SequenceSet};
-use crate::wire::octet::{ASTRING, ATOM, Class, LIST, QUOTED, SET};
 
 /// The most flags in one command: a mailbox has a few dozen, and sorting many is work.
 const FLAGS_MAX: usize = 100;
@@ -65,7 +65,11 @@ pub(crate) fn spaced<'b, T>(
 ) -> impl FnMut(&'b [u8]) -> Parsed<'b, Vec<T>> {
     move |input| {
         let (mut rest, first) = item.parse(input)?;
-        let mut all = alloc::vec![first];
+        if rest.first() != Some(&b' ') {
+            return Ok((rest, alloc::vec![first]));
+        }
+        let mut all = Vec::with_capacity(4);
+        all.push(first);
         while let Some(more) = rest.strip_prefix(b" ") {
             match item.parse(more) {
                 Ok(_) if all.len() >= max => return too_large(more),
@@ -208,21 +212,23 @@ fn digits_of(input: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 pub(crate) fn sequence_set(input: &[u8]) -> Parsed<'_, SequenceSet> {
-    let (text, rest) = SET.split(input);
-    match SequenceSet::parse(text) {
-        Some(set) => Ok((rest, set)),
+    match SequenceSet::take(input) {
+        Some((set, rest)) => Ok((rest, set)),
         None => fails(input),
     }
 }
 
 /// `flag`, of which a client may set every one but `\Recent`.
+#[inline]
 fn flag(input: &[u8]) -> Parsed<'_, Flag> {
-    let name = input.strip_prefix(b"\\").unwrap_or(input);
-    let (name, rest) = ATOM.split(name);
-    let text = &input[..input.len() - rest.len()];
-    match core::str::from_utf8(text).ok().filter(|_| !name.is_empty()).and_then(Flag::parse) {
-        Some(flag) if flag != Flag::Recent => Ok((rest, flag)),
-        _ => fails(input),
+    let (name, rest) = ATOM.split(input.strip_prefix(b"\\").unwrap_or(input));
+    let flag = match input.first() {
+        Some(b'\\') => Flag::system(name).filter(|flag| *flag != Flag::Recent),
+        _ => core::str::from_utf8(name).ok().and_then(Flag::parse),
+    };
+    match flag {
+        Some(flag) => Ok((rest, flag)),
+        None => fails(input),
     }
 }
 
