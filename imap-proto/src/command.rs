@@ -116,49 +116,63 @@ pub const COMMANDS: &[CommandRow] = &[
 ///
 /// assert!(!row_of(b"fetch").unwrap().may_expunge);
 /// assert!(row_of(b"uid fetch").unwrap().may_expunge);
-/// assert!(row_of(b"frob").is_none());
+/// assert!(row_of(b"frob").is_none() && row_of(b"noop\0").is_none());
 /// ```
 #[inline]
 pub fn row_of(name: &[u8]) -> Option<&'static CommandRow> {
-    row_of_number(capitals(name))
+    // NUL behind a name is not in its number.
+    row_of_number(capitals(name)).filter(|row| row.name.len() == name.len())
 }
 
 /// As [`row_of`], for a name that is a number already.
 #[inline]
 pub(crate) fn row_of_number(name: u128) -> Option<&'static CommandRow> {
-    // Every command is looked up, so no list of names is walked: most are at the first place that is looked at.
-    let mut place = place_of(name);
-    while let (known, Some(row)) = PLACES[place] {
-        if known == name {
-            return Some(row);
-        }
-        place = (place + 1) % PLACES.len();
-    }
-    None
+    // Every command is looked up, so no list of names is walked.
+    let (known, row) = PLACES[place_of(name, MULTIPLIER)];
+    row.filter(|_| known == name)
 }
 
-/// Names as numbers, and their rows: each at the place of its hash, or as soon behind it as there was room.
-static PLACES: [(u128, Option<&'static CommandRow>); 128] = {
-    // Lookups end at an empty place, so there have to be many.
-    assert!(COMMANDS.len() <= 64, "the table of places is to be twice as large as that of commands");
-    let mut places = [(0, None); 128];
+/// Names as numbers, and their rows: each at the place of its hash.
+static PLACES: [(u128, Option<&'static CommandRow>); PLACES_LEN] = {
+    let mut places = [(0, None); PLACES_LEN];
     let mut row = 0;
     while row < COMMANDS.len() {
         let name = capitals(COMMANDS[row].name.as_bytes());
         assert!(name != 0, "a longer name is not found");
-        let mut place = place_of(name);
-        while places[place].1.is_some() {
-            place = (place + 1) % places.len();
-        }
-        places[place] = (name, Some(&COMMANDS[row]));
+        places[place_of(name, MULTIPLIER)] = (name, Some(&COMMANDS[row]));
         row += 1;
     }
     places
 };
 
-/// The place that a name belongs to: seven bits that depend on all octets.
+const PLACES_LEN: usize = 256;
+
+/// The place that a name belongs to: eight bits that depend on all octets.
 #[inline(always)]
-const fn place_of(name: u128) -> usize {
+const fn place_of(name: u128, multiplier: u64) -> usize {
     let folded = name as u64 ^ (name >> 64) as u64;
-    (folded.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 57) as usize
+    (folded.wrapping_mul(multiplier) >> 56) as usize
+}
+
+/// With it no two commands have the same place. One in some twenty numbers is such a one.
+const MULTIPLIER: u64 = {
+    let mut multiplier: u64 = 0x9e37_79b9_7f4a_7c15;
+    while !parts_all(multiplier) {
+        multiplier = multiplier.wrapping_add(2);
+    }
+    multiplier
+};
+
+const fn parts_all(multiplier: u64) -> bool {
+    let mut taken = [false; PLACES_LEN];
+    let mut row = 0;
+    while row < COMMANDS.len() {
+        let place = place_of(capitals(COMMANDS[row].name.as_bytes()), multiplier);
+        if taken[place] {
+            return false;
+        }
+        taken[place] = true;
+        row += 1;
+    }
+    true
 }

@@ -7,7 +7,7 @@ use core::cmp::Ordering;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
-use crate::octet::{ATOM, capitals, words};
+use crate::octet::{ATOM, capitals, word, words};
 
 /// A flag: one of the system's, or a keyword.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,17 +44,24 @@ impl Flag {
     /// ```
     pub fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix('\\') {
-            Some(name) => Flag::system(name.as_bytes()),
+            // NUL behind a name is not in its number.
+            Some(name) => Flag::system(capitals(name.as_bytes())).filter(|flag| flag.as_str().len() == text.len()),
             None => Keyword::new(text).map(Flag::Keyword),
         }
     }
 
     /// The system's flag of this name, which is without its backslash.
-    pub(crate) fn system(name: &[u8]) -> Option<Self> {
+    #[inline]
+    fn system(name: u128) -> Option<Self> {
         words! {
-            ANSWERED = "ANSWERED", DELETED = "DELETED", DRAFT = "DRAFT", FLAGGED = "FLAGGED", RECENT = "RECENT", SEEN = "SEEN",
+            ANSWERED = "ANSWERED",
+            DELETED = "DELETED",
+            DRAFT = "DRAFT",
+            FLAGGED = "FLAGGED",
+            RECENT = "RECENT",
+            SEEN = "SEEN",
         }
-        Some(match capitals(name) {
+        Some(match name {
             ANSWERED => Flag::Answered,
             DELETED => Flag::Deleted,
             DRAFT => Flag::Draft,
@@ -195,6 +202,29 @@ impl Flags {
         }
     }
 
+    /// Adds the `flag` at the front of what a client wrote, of which it may set every one but `\Recent`, and gives what is behind
+    /// it; none if there is no such flag.
+    #[inline]
+    pub(crate) fn insert_written<'b>(&mut self, text: &'b [u8]) -> Option<&'b [u8]> {
+        if let Some(name) = text.strip_prefix(b"\\") {
+            let (name, rest) = word(name);
+            let goes_on = rest.first().is_some_and(|octet| ATOM.holds(*octet));
+            let flag = Flag::system(name).filter(|flag| *flag != Flag::Recent && !goes_on)?;
+            self.system |= flag.bit()?;
+            return Some(rest);
+        }
+        let (name, rest) = ATOM.split(text);
+        let keyword = core::str::from_utf8(name).ok().and_then(Keyword::new)?;
+        match self.keywords.is_empty() {
+            // Most often it stays the only one.
+            true => self.keywords = alloc::vec![keyword],
+            false => {
+                self.insert(Flag::Keyword(keyword));
+            }
+        }
+        Some(rest)
+    }
+
     /// Takes a flag away; false if it was not there.
     pub fn remove(&mut self, flag: &Flag) -> bool {
         match (flag.bit(), flag) {
@@ -286,6 +316,20 @@ mod tests {
         for wrong in ["", "a b", "a)", "a]", "é", "a\r", "a*", "\\x", &"k".repeat(51)] {
             assert!(Keyword::new(wrong).is_none(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn nothing_stands_behind_a_system_flag() {
+        for wrong in ["\\Seen\0", "\\Seen.", "\\Seen]", "\\", "\\Seenseenseenseenseenseen"] {
+            assert_eq!(Flag::parse(wrong), None, "{wrong:?}");
+            let mut flags = Flags::new();
+            assert!(flags.insert_written(wrong.as_bytes()).is_none_or(|rest| !rest.is_empty()), "{wrong:?}");
+        }
+        let mut flags = Flags::new();
+        assert_eq!(flags.insert_written(b"\\seen)"), Some(&b")"[..]));
+        assert_eq!(flags.insert_written(b"$Junk \\Draft"), Some(&b" \\Draft"[..]));
+        assert_eq!(flags.insert_written(b"\\Recent"), None);
+        assert_eq!(flags.to_string(), "(\\Seen $Junk)");
     }
 
     #[test]

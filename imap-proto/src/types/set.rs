@@ -328,12 +328,18 @@ impl SequenceSet {
                 return Some((set, behind));
             }
             let (first, behind) = set_number(rest)?;
-            let (last, behind) = match behind {
-                [b':', behind @ ..] => set_number(behind)?,
-                _ => (first, behind),
+            let behind = match behind {
+                [b':', behind @ ..] => {
+                    let (last, behind) = set_number(behind)?;
+                    // RFC 9051 §9, seq-range: the order of the two does not matter.
+                    set.items.push((first.min(last), first.max(last)));
+                    behind
+                }
+                _ => {
+                    set.items.push((first, first));
+                    behind
+                }
             };
-            // RFC 9051 §9, seq-range: the order of the two does not matter.
-            set.items.push((first.min(last), first.max(last)));
             match behind {
                 [b',', more @ ..] => rest = more,
                 _ => return Some((set, behind)),
@@ -391,14 +397,19 @@ fn set_number(text: &[u8]) -> Option<(SetNumber, &[u8])> {
     // RFC 9051 §9, nz-number: no sign, no leading zero.
     let (mut number, mut rest) = match text {
         [b'*', rest @ ..] => return Some((SetNumber::Star, rest)),
-        [digit @ b'1'..=b'9', rest @ ..] => (u32::from(digit - b'0'), rest),
+        [digit @ b'1'..=b'9', rest @ ..] => (u64::from(digit - b'0'), rest),
         _ => return None,
     };
     while let [digit @ b'0'..=b'9', behind @ ..] = rest {
-        number = number.checked_mul(10)?.checked_add(u32::from(digit - b'0'))?;
+        // Stays far below what 64 bits hold.
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        if number > u64::from(u32::MAX) {
+            return None;
+        }
         rest = behind;
     }
-    NonZeroU32::new(number).map(|number| (SetNumber::Number(number), rest))
+    let number = NonZeroU32::new(number as u32)?;
+    Some((SetNumber::Number(number), rest))
 }
 
 impl fmt::Display for SetNumber {

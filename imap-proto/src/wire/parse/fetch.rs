@@ -10,7 +10,7 @@ use super::modifier::modifiers;
 use super::token::{astring, fails, number64, nz_number, sequence_set, sp, too_large};
 use super::{Command, Parsed};
 use crate::message::{Section, SectionText};
-use crate::octet::{WORD, word, words};
+use crate::octet::{ASTRING, WORD, word, words};
 use crate::server::{FetchItem, SectionName};
 
 /// The most different items of one FETCH: each is computed for every message.
@@ -56,7 +56,8 @@ fn items(input: &[u8]) -> Parsed<'_, Vec<FetchItem>> {
             }
             None => {
                 let (after, item) = of_part(name, behind)?;
-                if !once.contains(&item) {
+                let kind = core::mem::discriminant(&item);
+                if !once.iter().any(|other| core::mem::discriminant(other) == kind && *other == item) {
                     once.push(item);
                 }
                 after
@@ -213,17 +214,30 @@ fn header_fields(not: bool, input: &[u8]) -> Parsed<'_, SectionText> {
 
 /// `header-list = "(" header-fld-name *(SP header-fld-name) ")"`
 fn header_list(input: &[u8]) -> Parsed<'_, Vec<String>> {
-    let Some(mut rest) = input.strip_prefix(b"(") else { return fails(input) };
+    let Some(behind) = input.strip_prefix(b"(") else { return fails(input) };
+    // Made a text once and not name by name.
+    let end = memchr::memchr(b')', behind).unwrap_or(behind.len());
+    let text = core::str::from_utf8(&behind[..end]).unwrap_or_default();
     let mut names = Vec::with_capacity(4);
+    let mut rest = behind;
     loop {
-        let (after, name) = astring(rest)?;
         if names.len() == NAMES_MAX {
             return too_large(rest);
         }
-        match core::str::from_utf8(&name) {
-            Ok(name) => names.push(String::from(name)),
-            Err(_) => return fails(rest),
-        }
+        let (bare, after) = ASTRING.split(rest);
+        let at = behind.len() - rest.len();
+        let after = match text.get(at..at + bare.len()) {
+            Some(name) if !name.is_empty() => {
+                names.push(String::from(name));
+                after
+            }
+            _ => {
+                let (after, name) = astring(rest)?;
+                let Ok(name) = core::str::from_utf8(&name) else { return fails(rest) };
+                names.push(String::from(name));
+                after
+            }
+        };
         match after {
             [b' ', more @ ..] => rest = more,
             [b')', after @ ..] => return Ok((after, names)),

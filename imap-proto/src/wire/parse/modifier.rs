@@ -26,6 +26,7 @@ pub struct Modifier<'b> {
 }
 
 /// `[SP "(" modifier *(SP modifier) ")"]`
+#[inline]
 pub(crate) fn modifiers(input: &[u8]) -> Parsed<'_, Vec<Modifier<'_>>> {
     match input {
         [b' ', b'(', ..] => list_of(1, MODIFIERS_MAX, modifier).parse(&input[1..]),

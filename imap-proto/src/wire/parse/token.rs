@@ -15,7 +15,7 @@ use pillarbox_core::WallTime;
 
 use super::Parsed;
 use crate::octet::{ASTRING, ATOM, Class, LIST, QUOTED};
-use crate::types::{Flag, Flags, SequenceSet};
+use crate::types::{Flags, SequenceSet};
 
 /// The most flags in one command: a mailbox has a few dozen, and sorting many is work.
 const FLAGS_MAX: usize = 100;
@@ -205,29 +205,20 @@ fn digits_of(input: &[u8]) -> Option<(u64, &[u8])> {
         _ => return None,
     };
     while let [digit @ b'0'..=b'9', behind @ ..] = rest {
-        number = number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+        // One more digit makes it more than any number of the grammar may be.
+        if number >= u64::MAX / 10 {
+            return None;
+        }
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
         rest = behind;
     }
     Some((number, rest))
 }
 
+#[inline]
 pub(crate) fn sequence_set(input: &[u8]) -> Parsed<'_, SequenceSet> {
     match SequenceSet::take(input) {
         Some((set, rest)) => Ok((rest, set)),
-        None => fails(input),
-    }
-}
-
-/// `flag`, of which a client may set every one but `\Recent`.
-#[inline]
-fn flag(input: &[u8]) -> Parsed<'_, Flag> {
-    let (name, rest) = ATOM.split(input.strip_prefix(b"\\").unwrap_or(input));
-    let flag = match input.first() {
-        Some(b'\\') => Flag::system(name).filter(|flag| *flag != Flag::Recent),
-        _ => core::str::from_utf8(name).ok().and_then(Flag::parse),
-    };
-    match flag {
-        Some(flag) => Ok((rest, flag)),
         None => fails(input),
     }
 }
@@ -247,17 +238,16 @@ pub(crate) fn flag_list(input: &[u8]) -> Parsed<'_, Flags> {
 
 /// `flag *(SP flag)`
 pub(crate) fn flags(input: &[u8]) -> Parsed<'_, Flags> {
-    let (mut rest, first) = flag(input)?;
-    let mut all = Flags::from_iter([first]);
+    let mut all = Flags::new();
+    let Some(mut rest) = all.insert_written(input) else { return fails(input) };
     let mut count = 1;
     while let Some(more) = rest.strip_prefix(b" ") {
-        let Ok((after, flag)) = flag(more) else { break };
         if count == FLAGS_MAX {
             return too_large(more);
         }
+        let Some(behind) = all.insert_written(more) else { break };
         count += 1;
-        all.insert(flag);
-        rest = after;
+        rest = behind;
     }
     Ok((rest, all))
 }
