@@ -98,18 +98,14 @@ impl View {
         }
         let ranges = set.resolve(exists).into_iter();
         let places = ranges.map(|range| (*range.start()).max(1) as usize - 1..(*range.end()).min(exists) as usize);
-        Ok(places.filter_map(|places| self.uids.get(places)).flatten().copied().collect())
+        Ok(places.filter_map(|places| self.uids.get(places)).collect())
     }
 
     /// The messages that a set of UIDs means, of those that the client knows: naming others is no error
     /// (RFC 9051 §6.4.9).
     pub fn resolve_uids(&self, set: &SequenceSet) -> UidSet {
         let Some(&last) = self.uids.last() else { return UidSet::new() };
-        set.resolve(last.get())
-            .into_iter()
-            .flat_map(|range| self.known(*range.start(), *range.end()))
-            .copied()
-            .collect()
+        set.resolve(last.get()).into_iter().map(|range| self.known(*range.start(), *range.end())).collect()
     }
 
     /// The known UIDs from `first` to `last`.

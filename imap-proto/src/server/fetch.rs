@@ -12,7 +12,7 @@ use super::{Answer, Event, FetchData, FetchItem, SectionName, ServerSession};
 use crate::message::Section;
 use crate::types::{Seq, SequenceSet, Uid};
 use crate::view::View;
-use crate::wire::encode::{date_time, push};
+use crate::wire::encode::{date_time, number, push};
 
 /// A FETCH that is being answered.
 #[derive(Debug)]
@@ -111,7 +111,10 @@ impl Fetching {
             (None, Answer::Message(uid)) => {
                 let mut open = Open { uid: *uid, seq: view.seq(*uid), begun: false, left: 0, binary: false };
                 if self.uid {
-                    open.item(out, |out| push(out, format_args!("UID {uid}")));
+                    open.item(out, |out| {
+                        out.extend_from_slice(b"UID ");
+                        number(out, uid.get().into());
+                    });
                 }
                 self.open = Some(open);
                 Ok(())
@@ -193,7 +196,10 @@ impl Open {
         if self.begun {
             out.end().push(b' ');
         } else {
-            push(out.end(), format_args!("* {seq} FETCH ("));
+            let out = out.end();
+            out.extend_from_slice(b"* ");
+            number(out, seq.get().into());
+            out.extend_from_slice(b" FETCH (");
             self.begun = true;
         }
         write(out.end());
@@ -209,10 +215,13 @@ impl Open {
                 self.item(out, |out| push(out, format_args!("FLAGS {flags}")));
             }
             FetchData::InternalDate(date) => self.item(out, |out| {
-                push(out, format_args!("INTERNALDATE "));
+                out.extend_from_slice(b"INTERNALDATE ");
                 date_time(out, *date);
             }),
-            FetchData::Rfc822Size(size) => self.item(out, |out| push(out, format_args!("RFC822.SIZE {size}"))),
+            FetchData::Rfc822Size(size) => self.item(out, |out| {
+                out.extend_from_slice(b"RFC822.SIZE ");
+                number(out, *size);
+            }),
             FetchData::Written { item, text } => {
                 let name = match item {
                     FetchItem::Body => "BODY ",
@@ -221,7 +230,7 @@ impl Open {
                     _ => return None,
                 };
                 self.item(out, |out| {
-                    push(out, format_args!("{name}"));
+                    out.extend_from_slice(name.as_bytes());
                     out.extend_from_slice(text);
                 });
             }

@@ -105,8 +105,7 @@ impl ServerSession {
 
     /// The row of a command, if it may be given now.
     fn row(&mut self, rest: &[u8]) -> Result<(&'static CommandRow, usize), End> {
-        let (name, arguments) = parse::name(rest);
-        let row = row_of(name).ok_or_else(|| End::bad("Unknown command"))?;
+        let (row, arguments) = parse::row(rest).ok_or_else(|| End::bad("Unknown command"))?;
         let allowed = match (&self.standing, row.states) {
             (_, States::Any)
             | (Standing::NotAuthenticated, States::NotAuthenticated)

@@ -10,7 +10,7 @@ use super::fetch::Fetching;
 use super::session::{Asked, Doing, Selected, Standing};
 use super::{CloseReason, Event, FetchItem, ServerSession};
 use crate::types::ResponseCode;
-use crate::wire::encode::{push, text};
+use crate::wire::encode::text;
 
 /// The bytes to send. What left is dropped from the front now and then, not each time.
 #[derive(Debug, Default)]
@@ -131,16 +131,19 @@ impl ServerSession {
     /// Writes `status [code] text`, whatever stands before it being written.
     fn write_status(&mut self, status: &str, code: Option<&str>, words: &str) {
         let out = self.out.end();
-        match code {
-            Some(code) => push(out, format_args!("{status} [{code}] ")),
-            None => push(out, format_args!("{status} ")),
+        out.extend_from_slice(status.as_bytes());
+        out.push(b' ');
+        if let Some(code) = code {
+            out.push(b'[');
+            out.extend_from_slice(code.as_bytes());
+            out.extend_from_slice(b"] ");
         }
         text(out, words);
         out.extend_from_slice(b"\r\n");
     }
 
     pub(super) fn untagged(&mut self, status: &str, code: Option<&str>, words: &str) {
-        push(self.out.end(), format_args!("* "));
+        self.out.end().extend_from_slice(b"* ");
         self.write_status(status, code, words);
     }
 
@@ -246,7 +249,9 @@ impl ServerSession {
         }
         self.doing = Doing::Reading;
         self.timer.active();
-        push(self.out.end(), format_args!("{} ", self.running.tag));
+        let out = self.out.end();
+        out.extend_from_slice(self.running.tag.as_bytes());
+        out.push(b' ');
         self.write_status(end.verdict.as_str(), end.code.as_deref(), &end.text);
         if end.verdict == Verdict::Bad {
             self.count_bad();

@@ -34,6 +34,7 @@ pub use modifier::Modifier;
 pub(crate) use search::search;
 pub use search::{DEPTH_MAX, SearchKey, SearchReturns};
 pub(crate) use store::{copy, move_messages, store};
+pub(crate) use tagged::row;
 pub use tagged::{CommandError, TaggedCommand, command, name, tag};
 
 /// What a parser gives: the rest and the value, or an error. Which error it was is of no use to a client.
