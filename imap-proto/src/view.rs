@@ -11,8 +11,8 @@ use crate::wire::encode::push;
 /// numbers.
 ///
 /// A view costs four octets for each message that the client knows, and as much for each that it will hear of. Changes of
-/// flags wait merged, the last per message; more than a limit of them are forgotten, and [`View::take_forgotten`] says of
-/// which messages the flags have to be asked for anew.
+/// flags wait merged, the last per message; more than a limit of them, or keywords of more than twice the limit in them, are
+/// forgotten, and [`View::take_forgotten`] says of which messages the flags have to be asked for anew.
 ///
 /// ```
 /// use pillarbox_imap::server::Change;
@@ -45,6 +45,8 @@ pub struct View {
     /// Flags of messages that it knows.
     flags: BTreeMap<Uid, Flags>,
     flags_max: usize,
+    /// Keywords in those flags, at most.
+    keywords: usize,
     /// Messages whose flags were forgotten; may name more than there were.
     forgotten: UidSet,
 }
@@ -130,6 +132,11 @@ impl View {
             Change::Flags { uid, flags } => {
                 // A client asks for the flags of a new message when it hears of it.
                 if self.seq(uid).is_some() && !self.forgotten.contains(uid) {
+                    if self.flags.is_empty() {
+                        self.keywords = 0;
+                    }
+                    // Those of flags that were replaced or dropped still count: the last change always counts in full.
+                    self.keywords += flags.keywords().len();
                     self.flags.insert(uid, flags);
                     self.forget_some();
                 }
@@ -150,7 +157,8 @@ impl View {
     }
 
     fn forget_some(&mut self) {
-        if self.flags.len() > self.flags_max {
+        // A message may have a hundred keywords, so their number is limited too.
+        if self.flags.len() > self.flags_max || self.keywords > self.flags_max.saturating_mul(2) {
             let uids: UidSet = core::mem::take(&mut self.flags).into_keys().collect();
             self.forgotten.add(&uids);
             if self.forgotten.ranges().len() > self.flags_max.max(1) {

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
 use pillarbox_core::{Step, Time};
-use pillarbox_imap::server::{Answer, CloseReason, Event, Peer, ServerConfig, ServerSession, Snapshot};
-use pillarbox_imap::types::{Uid, UidValidity};
+use pillarbox_imap::server::{
+    Answer, Change, CloseReason, Event, FetchData, FetchItem, Peer, SectionName, ServerConfig, ServerSession, Snapshot,
+};
+use pillarbox_imap::types::{Flag, Flags, Uid, UidValidity};
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
@@ -64,6 +66,8 @@ fn peak(work: impl FnOnce()) -> usize {
 fn memory_is_flat_and_time_is_linear() {
     a_message_of_a_gib();
     an_idle_session();
+    a_view_with_all_that_can_wait();
+    all_of_a_large_mailbox();
     a_stranger();
     short_items();
     sets_as_large_as_the_mailbox();
@@ -100,6 +104,75 @@ fn an_idle_session() {
         black_box(ServerSession::new(Arc::new(ServerConfig::default()), Peer::default()));
     });
     assert!(idle < 8 * KIB, "{idle} bytes for a session without a mailbox");
+}
+
+/// A mailbox of 100,000 messages costs a session at most 2 MiB, whatever others do in it meanwhile.
+fn a_view_with_all_that_can_wait() {
+    let before = ALLOCATOR.current_usage();
+    let mut selected = session(b"b SELECT INBOX\r\n");
+    let labels: Vec<Flag> = (0..40).filter_map(|n| Flag::parse(&format!("label-{n}"))).collect();
+    for keywords in [0, 1, 5, 40] {
+        let flags: Flags = labels.iter().take(keywords).cloned().chain([Flag::Seen, Flag::Answered]).collect();
+        let held = |selected: &mut ServerSession, what: &str, changes: &mut dyn Iterator<Item = Change>| {
+            for change in changes {
+                selected.learn(Time::ZERO, change);
+                let held = ALLOCATOR.current_usage() - before;
+                assert!(held < 2048 * KIB, "{held} bytes: {what} with {keywords} keywords");
+            }
+        };
+        let uids = |step: u32| (1..=100_000).filter(move |n| n % step == 0).filter_map(Uid::new);
+        // Up to the limit, and beyond it.
+        for step in [10, 1] {
+            let flags = flags.clone();
+            held(&mut selected, "flags", &mut uids(step).map(|uid| Change::Flags { uid, flags: flags.clone() }));
+        }
+        // As many ranges as there can be.
+        let flags = flags.clone();
+        held(&mut selected, "gaps", &mut uids(2).map(|uid| Change::Flags { uid, flags: flags.clone() }));
+        show(&mut selected, &mut &b"d NOOP\r\n"[..]);
+    }
+    let every_second = (1..=100_000).filter(|n| n % 2 == 0).filter_map(Uid::new).collect();
+    selected.learn(Time::ZERO, Change::Removed(every_second));
+    selected.learn(Time::ZERO, Change::Added((100_001..=150_000).filter_map(Uid::new).collect()));
+    let held = ALLOCATOR.current_usage() - before;
+    assert!(held < 2048 * KIB, "{held} bytes: every second gone, and half as many new ones");
+}
+
+/// Output above the mark is never more than the one part of the answer that passed it.
+fn all_of_a_large_mailbox() {
+    const HIGH_WATER: usize = 64 * KIB;
+    const PART_MAX: usize = 128;
+    let mut session = session(b"b SELECT INBOX\r\n");
+    let mut unread = &b"c FETCH 1:* (UID FLAGS RFC822.SIZE BODY.PEEK[TEXT])\r\n"[..];
+    let Step::Event(Event::Fetch { uids, wanted, .. }) = session.poll(Time::ZERO, &mut unread) else { panic!() };
+    let Some(FetchItem::Section { section, .. }) = wanted.last() else { panic!("{wanted:?}") };
+    assert_eq!(uids.len(), 100_000);
+    let (mut sent, mut most) = (0, 0);
+    let used = peak(|| {
+        for uid in uids.iter() {
+            let parts = [
+                Answer::Message(uid),
+                Answer::Data(FetchData::Flags([Flag::Seen].into_iter().collect())),
+                Answer::Data(FetchData::Rfc822Size(5)),
+                Answer::Literal { section, name: SectionName::Body, origin: None, len: 5 },
+                Answer::Chunk(b"Hello"),
+                Answer::MessageEnd,
+            ];
+            for part in parts {
+                if session.room() < PART_MAX {
+                    sent += session.output().len();
+                    session.consume_output(Time::ZERO, usize::MAX);
+                }
+                session.answer(Time::ZERO, part).unwrap();
+                most = most.max(session.output().len());
+            }
+        }
+        session.answer(Time::ZERO, Answer::Done).unwrap();
+    });
+    sent += session.output().len();
+    assert!(most <= HIGH_WATER, "{most} octets waited");
+    assert!(sent > 60 * 100_000, "all was told: {sent}");
+    assert!(used < 256 * KIB, "{used} bytes for an answer of {sent}");
 }
 
 fn a_stranger() {
