@@ -165,7 +165,7 @@ fn sets_as_large_as_the_mailbox() {
         let used = peak(|| {
             let mut unread = line.as_bytes();
             while let Step::Event(event) = session.poll(Time::ZERO, &mut unread) {
-                if let Event::Search(_) = event {
+                if let Event::Search { .. } = event {
                     session.answer(Time::ZERO, Answer::Done).unwrap();
                 }
             }

@@ -101,13 +101,17 @@ fn item(input: &[u8]) -> Parsed<'_, FetchItem> {
     let item = match () {
         () if is("BODY") => FetchItem::Body,
         () if is("BODYSTRUCTURE") => FetchItem::BodyStructure,
+        () if is("EMAILID") => FetchItem::EmailId,
         () if is("ENVELOPE") => FetchItem::Envelope,
         () if is("FLAGS") => FetchItem::Flags,
         () if is("INTERNALDATE") => FetchItem::InternalDate,
+        () if is("MODSEQ") => FetchItem::ModSeq,
         () if is("RFC822") => whole(SectionText::Full, SectionName::Rfc822),
         () if is("RFC822.HEADER") => whole(SectionText::Header, SectionName::Rfc822Header),
         () if is("RFC822.SIZE") => FetchItem::Rfc822Size,
         () if is("RFC822.TEXT") => whole(SectionText::Text, SectionName::Rfc822Text),
+        () if is("SAVEDATE") => FetchItem::SaveDate,
+        () if is("THREADID") => FetchItem::ThreadId,
         () if is("UID") => FetchItem::Uid,
         () => return Err(nom::Err::Error(Error::new(input, ErrorKind::Alt))),
     };

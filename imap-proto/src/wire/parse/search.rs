@@ -11,14 +11,14 @@ use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::{tag_no_case, take_while1};
 use nom::character::complete::char;
-use nom::combinator::{map, map_opt, opt};
+use nom::combinator::{map, map_opt, opt, verify};
 use nom::error::{Error, ErrorKind};
 use nom::sequence::{delimited, preceded, terminated};
 
-use super::token::{astring, atom, digits, list_of, month, number64, nz_number, sequence_set, sp};
+use super::token::{astring, atom, digits, list_of, month, number64, nz_number, sequence_set, sp, string};
 use super::{Command, Parsed};
 use crate::search::{Date, Query};
-use crate::types::{Flag, SequenceSet};
+use crate::types::{Flag, ObjectId, SequenceSet};
 
 /// How deep parentheses, NOT and OR may nest: a limit for the stack of whoever walks the query.
 pub const DEPTH_MAX: usize = 50;
@@ -163,6 +163,7 @@ impl Keys {
             b"BEFORE" => map(day, Query::Before).parse(input),
             b"BODY" => map(text, Query::Body).parse(input),
             b"CC" => map(text, header("Cc")).parse(input),
+            b"EMAILID" => map(preceded(sp, object_id), Query::EmailId).parse(input),
             b"FROM" => map(text, header("From")).parse(input),
             b"HEADER" => {
                 let both = (preceded(sp, |input| self.text(input)), text);
@@ -170,8 +171,12 @@ impl Keys {
             }
             b"KEYWORD" => map(keyword, |query| query).parse(input),
             b"LARGER" => map(size, Query::Larger).parse(input),
+            b"MODSEQ" => map(mod_seq, Query::ModSeq).parse(input),
             b"OLDER" => map(seconds, Query::Older).parse(input),
             b"ON" => map(day, Query::On).parse(input),
+            b"SAVEDBEFORE" => map(day, Query::SavedBefore).parse(input),
+            b"SAVEDON" => map(day, Query::SavedOn).parse(input),
+            b"SAVEDSINCE" => map(day, Query::SavedSince).parse(input),
             b"SENTBEFORE" => map(day, Query::SentBefore).parse(input),
             b"SENTON" => map(day, Query::SentOn).parse(input),
             b"SENTSINCE" => map(day, Query::SentSince).parse(input),
@@ -179,6 +184,7 @@ impl Keys {
             b"SMALLER" => map(size, Query::Smaller).parse(input),
             b"SUBJECT" => map(text, header("Subject")).parse(input),
             b"TEXT" => map(text, Query::Text).parse(input),
+            b"THREADID" => map(preceded(sp, object_id), Query::ThreadId).parse(input),
             b"TO" => map(text, header("To")).parse(input),
             b"YOUNGER" => map(seconds, Query::Younger).parse(input),
             b"UNKEYWORD" => return map(keyword, |query| not(SearchKey::Query(query))).parse(input),
@@ -215,6 +221,7 @@ fn flag_key(name: &[u8]) -> Option<SearchKey> {
         b"NEW" => SearchKey::And(alloc::vec![flag(Flag::Recent), not(flag(Flag::Seen))]),
         b"OLD" => not(flag(Flag::Recent)),
         b"RECENT" => flag(Flag::Recent),
+        b"SAVEDATESUPPORTED" => SearchKey::Query(Query::SaveDateSupported),
         b"SEEN" => flag(Flag::Seen),
         b"UNANSWERED" => not(flag(Flag::Answered)),
         b"UNDELETED" => not(flag(Flag::Deleted)),
@@ -223,6 +230,29 @@ fn flag_key(name: &[u8]) -> Option<SearchKey> {
         b"UNSEEN" => not(flag(Flag::Seen)),
         _ => return None,
     })
+}
+
+/// `search-modsequence = "MODSEQ" [SP entry-name SP entry-type-req] SP mod-sequence-valzer` (RFC 7162 §7), without its first word.
+///
+/// RFC 7162 §3.1.5: where a message has one mod-sequence for all of its flags, the entry is not looked at.
+fn mod_seq(input: &[u8]) -> Parsed<'_, u64> {
+    let name = verify(string, |name: &Cow<'_, [u8]>| is_flag_entry(name));
+    let kind =
+        verify(atom, |kind: &str| ["priv", "shared", "all"].iter().any(|known| known.eq_ignore_ascii_case(kind)));
+    preceded((opt((sp, name, sp, kind)), sp), number64).parse(input)
+}
+
+/// `entry-flag-name = DQUOTE "/flags/" attr-flag DQUOTE`
+fn is_flag_entry(name: &[u8]) -> bool {
+    let Some((path, flag)) = name.split_at_checked(b"/flags/".len()) else { return false };
+    let flag = core::str::from_utf8(flag.strip_prefix(b"\\").unwrap_or(flag));
+    path.eq_ignore_ascii_case(b"/flags/")
+        && flag.is_ok_and(|flag| atom(flag.as_bytes()).is_ok_and(|(rest, _)| rest.is_empty()))
+}
+
+/// `objectid = 1*255(ALPHA / DIGIT / "_" / "-")` (RFC 8474 §7)
+fn object_id(input: &[u8]) -> Parsed<'_, ObjectId> {
+    map_opt(atom, ObjectId::new).parse(input)
 }
 
 /// `date = date-text / DQUOTE date-text DQUOTE`
