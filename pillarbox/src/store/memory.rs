@@ -40,6 +40,9 @@ pub struct MemoryStore {
 
 /// Identifiers that no other store has, whether of this process or of one before.
 struct Ids {
+    /// The first UIDVALIDITY of each account: the time at which the store began. A client that kept what it knew of a process before must
+    /// not take our messages for those that it knows.
+    uid_validity: u32,
     begun: u64,
     next: AtomicU64,
 }
@@ -65,15 +68,16 @@ fn no_such(mailbox: &MailboxName) -> StoreError {
 
 impl Account {
     fn new(store: &MemoryStore) -> Self {
-        let mut account = Account { mailboxes: BTreeMap::new(), subscribed: BTreeSet::new(), last_uid_validity: 0 };
+        let (mailboxes, subscribed) = (BTreeMap::new(), BTreeSet::new());
+        let mut account = Account { mailboxes, subscribed, last_uid_validity: store.ids.uid_validity - 1 };
         account.make(store, MailboxName::inbox(), &[]);
         account
     }
 
     /// Makes a mailbox under a UIDVALIDITY that no mailbox of the account had (RFC 9051 §2.3.1.1).
     fn make(&mut self, store: &MemoryStore, name: MailboxName, uses: &[SpecialUse]) -> ObjectId {
-        self.last_uid_validity += 1;
-        let uid_validity = UidValidity::new(self.last_uid_validity).expect("a count from 1 is not 0");
+        self.last_uid_validity = self.last_uid_validity.saturating_add(1);
+        let uid_validity = UidValidity::new(self.last_uid_validity).expect("a count that rises is not 0");
         let id = store.new_id('F');
         self.mailboxes.insert(name, Arc::new(Shared::new(uid_validity, id.clone(), uses)));
         id
@@ -93,9 +97,11 @@ impl MemoryStore {
     /// No accounts yet; dates come from this clock.
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
         // The time parts this process from others, and its hash keys part one store from another.
+        let now = clock.wall().unix_seconds();
         let mut begun = RandomState::new().build_hasher();
-        begun.write_i64(clock.wall().unix_seconds());
-        let ids = Arc::new(Ids { begun: begun.finish(), next: AtomicU64::new(1) });
+        begun.write_i64(now);
+        let uid_validity = u32::try_from(now).unwrap_or_default().max(1);
+        let ids = Arc::new(Ids { uid_validity, begun: begun.finish(), next: AtomicU64::new(1) });
         MemoryStore { accounts: Arc::default(), clock, ids }
     }
 
@@ -105,7 +111,7 @@ impl MemoryStore {
 
     /// RFC 8474 §5.2: the first letter keeps kinds apart.
     fn new_id(&self, kind: char) -> ObjectId {
-        let Ids { begun, next } = &*self.ids;
+        let Ids { begun, next, .. } = &*self.ids;
         let id = format!("{kind}{begun:x}-{:x}", next.fetch_add(1, Ordering::Relaxed));
         ObjectId::new(&id).expect("letters and digits make an identifier")
     }
