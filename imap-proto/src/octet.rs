@@ -125,14 +125,17 @@ const fn word_in(octets: u64) -> (u64, usize) {
     (octets & mask, len as usize)
 }
 
-/// Words of the program as such numbers.
+/// Words of the program as such numbers, by their own names, or by others where there is a mark in them. They are for patterns:
+/// one that is not defined here would match everything, which the compiler warns of.
 macro_rules! words {
-    ($($name:ident = $text:literal),+ $(,)?) => {$(
-        const $name: u128 = {
-            let word = crate::octet::capitals($text.as_bytes());
-            assert!(word != 0, "the word is too long to be one number");
-            word
-        };
+    (@number $word:expr) => {{
+        let word = crate::octet::capitals($word.as_bytes());
+        assert!(word != 0, "the word is too long to be one number");
+        word
+    }};
+    (@number $name:expr, $word:literal) => { words!(@number $word) };
+    ($($name:ident $(= $word:literal)?),+ $(,)?) => {$(
+        const $name: u128 = words!(@number stringify!($name) $(, $word)?);
     )+};
 }
 pub(crate) use words;

@@ -1,8 +1,10 @@
 //! The parser of commands beside a slow and obvious one for those that all sessions are made of: it takes and refuses the same
 //! octets, and reads the same in them. What any command was read as is written out and read again.
 
+mod command_lines;
 mod command_print;
 
+use command_lines::line;
 use command_print::print;
 use pillarbox_imap::search::Date;
 use pillarbox_imap::wire::encode::string;
@@ -154,8 +156,8 @@ impl<'b> Reading<'b> {
         let name = self.word();
         match name.as_str() {
             "BODY" if !self.0.starts_with(b"[") => Some(name.into_bytes()),
-            "BODYSTRUCTURE" | "ENVELOPE" | "FLAGS" | "INTERNALDATE" | "RFC822" | "RFC822.HEADER" | "RFC822.SIZE"
-            | "RFC822.TEXT" | "UID" => Some(name.into_bytes()),
+            "BODYSTRUCTURE" | "EMAILID" | "ENVELOPE" | "FLAGS" | "INTERNALDATE" | "RFC822" | "RFC822.HEADER"
+            | "RFC822.SIZE" | "RFC822.TEXT" | "MODSEQ" | "SAVEDATE" | "THREADID" | "UID" => Some(name.into_bytes()),
             "BODY" | "BODY.PEEK" | "BINARY" | "BINARY.PEEK" | "BINARY.SIZE" => {
                 let mut item = [name.as_bytes(), &self.section(name.starts_with("BODY"))?].concat();
                 if name != "BINARY.SIZE" && self.eat("<").is_some() {
@@ -326,6 +328,32 @@ impl<'b> Reading<'b> {
                 self.eat(" ")?;
                 plain(&format!("UID {}", self.set()?))
             }
+            "SAVEDATESUPPORTED" => plain(&name),
+            "EMAILID" | "THREADID" => {
+                self.eat(" ")?;
+                let id = self.take(|c| c.is_ascii_graphic() && !"(){%*\"\\]".contains(c));
+                let fits = |id: &str| id.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+                let id = str::from_utf8(id).ok().filter(|id| (1..=255).contains(&id.len()) && fits(id))?;
+                plain(&format!("{name} {id}"))
+            }
+            "MODSEQ" => {
+                self.eat(" ")?;
+                if self.0.starts_with(b"\"") {
+                    let entry = String::from_utf8(self.string()?).ok()?;
+                    let flag =
+                        entry.get(..7).filter(|path| path.eq_ignore_ascii_case("/flags/")).map(|_| &entry[7..])?;
+                    let flag = flag.strip_prefix('\\').unwrap_or(flag);
+                    let of_atom = |c: char| c.is_ascii_graphic() && !"(){%*\"\\]".contains(c);
+                    if flag.is_empty() || !flag.chars().all(of_atom) {
+                        return None;
+                    }
+                    self.eat(" ")?;
+                    let kind = self.take(|c| c.is_ascii_graphic() && !"(){%*\"\\]".contains(c)).to_ascii_lowercase();
+                    ["priv", "shared", "all"].iter().find(|known| known.as_bytes() == kind)?;
+                    self.eat(" ")?;
+                }
+                plain(&format!("MODSEQ {}", self.digits()?))
+            }
             "BODY" | "TEXT" => with_text(&name),
             "FROM" => with_text("HEADER \"From\""),
             "TO" => with_text("HEADER \"To\""),
@@ -347,7 +375,8 @@ impl<'b> Reading<'b> {
                 let not = if name == "KEYWORD" { "" } else { "NOT " };
                 (1..=50).contains(&keyword.len()).then(|| format!("{not}KEYWORD {keyword}").into_bytes())
             }
-            "BEFORE" | "ON" | "SINCE" | "SENTBEFORE" | "SENTON" | "SENTSINCE" => {
+            "BEFORE" | "ON" | "SINCE" | "SENTBEFORE" | "SENTON" | "SENTSINCE" | "SAVEDBEFORE" | "SAVEDON"
+            | "SAVEDSINCE" => {
                 self.eat(" ")?;
                 plain(&format!("{name} {}", self.date()?))
             }
@@ -471,75 +500,6 @@ fn reference(octets: &[u8]) -> Result<Option<Vec<u8>>, ()> {
     }
     out.extend_from_slice(b"\r\n");
     Ok(read.filter(|()| reading.0.is_empty()).map(|()| out))
-}
-
-fn set() -> impl Strategy<Value = String> {
-    prop_oneof![10 => one_of("1|1:*|*|17,25:40,900:*|9:3|$|2,$|4294967295|5:5"), 1 => one_of("4294967296|0|1:2:3|01")]
-}
-
-/// One of those that `|` parts.
-fn one_of(words: &'static str) -> impl Strategy<Value = String> + Clone {
-    prop::sample::select(words.split('|').collect::<Vec<_>>()).prop_map(String::from)
-}
-
-const ITEMS: [&str; 2] = [
-    "UID|flags|FLAGS|INTERNALDATE|RFC822.SIZE|ENVELOPE|BODY|BodyStructure|RFC822|RFC822.HEADER|\
-    RFC822.TEXT|BODY[]|BODY.PEEK[]|BODY[TEXT]<0.2048>|BODY.PEEK[1.2.MIME]|body[1.HEADER]|\
-    BODY[HEADER.FIELDS (From \"To\" {4}\r\nDate)]|BODY.PEEK[2.HEADER.FIELDS.NOT (a b)]<5.1>|\
-    BINARY[1]<3.9>|BINARY.PEEK[]|BINARY.SIZE[2.1]|BODY[HEADER.FIELDS (\"\u{e9}\" x)]",
-    "BODY[MIME]|BODY[1.]|BODY[0]|BODY[1]<0.0>|BODY[HEADER.FIELDS ()]|BODYSTRUCTUREX|ALL|FAST",
-];
-
-const KEYS: [&str; 2] = [
-    "ALL|unseen|NEW|OLD|1:5|$|UID 7:*|SINCE 1-Feb-2026|BEFORE \"31-Dec-1999\"|FROM smith|\
-    SUBJECT \"a \\\"b\\\" c\"|HEADER X-Y {3}\r\na b|NOT SEEN|OR ANSWERED DRAFT|LARGER 100000|\
-    KEYWORD $Junk|UNKEYWORD x|(DELETED TEXT x)|(ALL)|OLDER 3600|TO \"\u{fc}\"|CC a|BCC b|\
-    SENTSINCE 01-jan-2020|NOT (OR 1 2)",
-    "ON 30-Feb-2026|SMALLER 9223372036854775808|YOUNGER 0|BODY \u{fc}|UNANSWEREDX|TEXT",
-];
-
-const FLAGS: [&str; 2] = [
-    "\\Seen|\\answered|\\Flagged|\\Deleted|\\Draft|$Junk|$junk|work",
-    "\\Recent|\\|\\X|a]||kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk",
-];
-
-/// Words of the first list, and now and then one of the second, which are wrong there.
-fn joined([usual, odd]: [&'static str; 2], len: std::ops::Range<usize>) -> impl Strategy<Value = String> {
-    prop::collection::vec(prop_oneof![20 => one_of(usual), 1 => one_of(odd)], len).prop_map(|words| words.join(" "))
-}
-
-fn line() -> impl Strategy<Value = Vec<u8>> {
-    let uid = prop::sample::select(vec!["", "UID ", "uid "]);
-    let modifiers = prop_oneof![
-        4 => Just(String::new()),
-        1 => one_of(" (CHANGEDSINCE 5)| (X (1 (2)) Y)| ()| (X 1| (X \"a b\")| (UNCHANGEDSINCE 0)"),
-    ];
-    let texts = one_of("joe|\"correct horse\"|\"a\\\"b\\\\\"|{3}\r\na\"b|{3+}\r\n\r\n]|a]b|\"\"|a(|{9}\r\nx");
-    let others = one_of(
-        "SELECT INBOX|EXAMINE \"a b\" (CONDSTORE)|LIST \"\" *|\
-    LIST (SUBSCRIBED) \"\" (a% b) RETURN (CHILDREN STATUS (SIZE))|LSUB \"\" %|\
-    STATUS x (MESSAGES UNSEEN messages)|CREATE x (USE (\\Sent \\Odd))|RENAME a b|ENABLE X Y|\
-    AUTHENTICATE PLAIN AGE=|ID (\"a\" NIL)|ID NIL|UID EXPUNGE 1:3|EXPUNGE|MOVE 1 x|UID MOVE 1,3 x|\
-    SEARCH RETURN (MIN COUNT) ALL|SEARCH CHARSET UTF-8 TEXT \u{fc}|SEARCH RETURN () CHARSET X-NONE ALL|\
-    IDLE|SUBSCRIBE {1}\r\nx|LOGOUT|APPEND x|APPEND|NOOPX|UID NOOP|UID|NOOP |NOOP.|",
-    );
-    let listed = |list: bool, text: String| if list { format!("({text})") } else { text };
-    let change =
-        prop_oneof![20 => one_of("FLAGS|+FLAGS|-flags.silent|FLAGS.SILENT"), 1 => one_of("+FLAG|FLAGS.SILENTX")];
-    let body = prop_oneof![
-        1 => one_of("NOOP|noop"),
-        1 => (texts.clone(), texts.clone()).prop_map(|(user, password)| format!("LOGIN {user} {password}")),
-        4 => (uid.clone(), set(), prop::bool::weighted(0.9), joined(ITEMS, 1..5), modifiers.clone())
-            .prop_map(move |(uid, set, list, items, more)| format!("{uid}FETCH {set} {}{more}", listed(list, items))),
-        4 => (uid.clone(), joined(KEYS, 1..5)).prop_map(|(uid, keys)| format!("{uid}search {keys}")),
-        3 => (uid.clone(), set(), modifiers, change, any::<bool>(), joined(FLAGS, 0..4))
-            .prop_map(move |(uid, set, more, change, list, flags)|
-                format!("{uid}Store {set}{more} {change} {}", listed(list, flags))),
-        1 => (uid, set(), texts).prop_map(|(uid, set, mailbox)| format!("{uid}COPY {set} {mailbox}")),
-        2 => others,
-    ];
-    (prop_oneof![20 => one_of("a001|A.1|]"), 1 => one_of("a+||x y")], body)
-        .prop_map(|(tag, body)| format!("{tag} {body}\r\n").into_bytes())
 }
 
 fn text(octets: &[u8]) -> String {

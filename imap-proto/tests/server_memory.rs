@@ -9,7 +9,7 @@ use pillarbox_core::{Step, Time};
 use pillarbox_imap::server::{
     Answer, Change, CloseReason, Event, FetchData, FetchItem, Peer, SectionName, ServerConfig, ServerSession, Snapshot,
 };
-use pillarbox_imap::types::{Flag, Flags, Uid, UidValidity};
+use pillarbox_imap::types::{Flag, Flags, ModSeq, Uid, UidValidity};
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
@@ -124,16 +124,25 @@ fn a_view_with_all_that_can_wait() {
         // Up to the limit, and beyond it.
         for step in [10, 1] {
             let flags = flags.clone();
-            held(&mut selected, "flags", &mut uids(step).map(|uid| Change::Flags { uid, flags: flags.clone() }));
+            held(
+                &mut selected,
+                "flags",
+                &mut uids(step).map(|uid| Change::Flags { uid, flags: flags.clone(), mod_seq: Some(ModSeq::MAX) }),
+            );
         }
         // As many ranges as there can be.
         let flags = flags.clone();
-        held(&mut selected, "gaps", &mut uids(2).map(|uid| Change::Flags { uid, flags: flags.clone() }));
+        held(
+            &mut selected,
+            "gaps",
+            &mut uids(2).map(|uid| Change::Flags { uid, flags: flags.clone(), mod_seq: Some(ModSeq::MAX) }),
+        );
         show(&mut selected, &mut &b"d NOOP\r\n"[..]);
     }
     let every_second = (1..=100_000).filter(|n| n % 2 == 0).filter_map(Uid::new).collect();
-    selected.learn(Time::ZERO, Change::Removed(every_second));
-    selected.learn(Time::ZERO, Change::Added((100_001..=150_000).filter_map(Uid::new).collect()));
+    selected.learn(Time::ZERO, Change::Removed { uids: every_second, mod_seq: None });
+    let uids = (100_001..=150_000).filter_map(Uid::new).collect();
+    selected.learn(Time::ZERO, Change::Added { uids, mod_seq: None });
     let held = ALLOCATOR.current_usage() - before;
     assert!(held < 2048 * KIB, "{held} bytes: every second gone, and half as many new ones");
 }
@@ -238,7 +247,7 @@ fn sets_as_large_as_the_mailbox() {
         let used = peak(|| {
             let mut unread = line.as_bytes();
             while let Step::Event(event) = session.poll(Time::ZERO, &mut unread) {
-                if let Event::Search(_) = event {
+                if let Event::Search { .. } = event {
                     session.answer(Time::ZERO, Answer::Done).unwrap();
                 }
             }

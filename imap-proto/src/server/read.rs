@@ -5,13 +5,14 @@ use alloc::borrow::Cow;
 use pillarbox_core::Secret;
 
 use super::append::before_announcement;
+use super::messages::StoreArguments;
 use super::reply::{End, Verdict};
 use super::session::{Doing, Next, Standing};
 use super::{CloseReason, Event, ServerSession};
 use crate::command::{CommandRow, States, row_of};
 use crate::types::{MailboxName, MailboxNameError, NameEncoding, ResponseCode};
 use crate::wire::frame::{Framed, LiteralHeader, Skipper};
-use crate::wire::parse::{self, Command, Modifier};
+use crate::wire::parse::{self, Command};
 
 /// What serving a command came to: an event, nothing more to say, or a refusal.
 pub(super) type Served<'b> = Result<Option<Event<'b>>, End>;
@@ -74,6 +75,7 @@ impl ServerSession {
             None => self.running.tag.push('*'),
         }
         self.running.row = None;
+        self.running.seqs_in_search = false;
     }
 
     /// Turns what serving came to into the next step; `line` is shown where it was refused.
@@ -147,8 +149,8 @@ impl ServerSession {
             Command::Enable(names) => self.enable(&names),
             Command::Expunge { only } => self.expunge(only.as_ref()),
             Command::Fetch { set, wanted, modifiers, uid } => {
-                refuse_modifiers(&modifiers)?;
-                self.fetch(&set, wanted, uid)
+                let modifiers = self.fetch_modifiers(&modifiers, uid)?;
+                self.fetch(&set, wanted, modifiers, uid)
             }
             Command::Id => self.id(),
             Command::Idle => self.idle(),
@@ -162,14 +164,14 @@ impl ServerSession {
             Command::Rename { from, to } => self.rename(&from, &to),
             Command::Search { key, returns, charset, uid } => self.search(key, returns, charset, uid),
             Command::Select { mailbox, parameters, read_only } => {
-                refuse_modifiers(&parameters)?;
-                self.select(&mailbox, read_only)
+                let parameters = self.select_parameters(&parameters)?;
+                self.select(&mailbox, parameters, read_only)
             }
             Command::StartTls => self.starttls(),
             Command::Status { mailbox, items } => self.status(&mailbox, items),
             Command::Store { set, modifiers, change, flags, silent, uid } => {
-                refuse_modifiers(&modifiers)?;
-                self.store(&set, change, flags, silent, uid)
+                let unchanged_since = self.store_modifiers(&modifiers)?;
+                self.store(&set, StoreArguments { change, flags, silent, unchanged_since }, uid)
             }
             Command::Subscribe(mailbox) => self.subscribe(&mailbox, true),
             Command::Unauthenticate => self.unauthenticate(),
@@ -298,14 +300,6 @@ impl ServerSession {
             };
             End::no(&code, alloc::format!("{error}"))
         })
-    }
-}
-
-/// RFC 4466 §2: what was not offered is an error. Nothing that takes a modifier is on offer yet.
-fn refuse_modifiers(modifiers: &[Modifier<'_>]) -> Result<(), End> {
-    match modifiers.is_empty() {
-        true => Ok(()),
-        false => Err(End::bad("There is no such modifier")),
     }
 }
 

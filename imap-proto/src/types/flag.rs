@@ -54,12 +54,7 @@ impl Flag {
     #[inline]
     fn system(name: u128) -> Option<Self> {
         words! {
-            ANSWERED = "ANSWERED",
-            DELETED = "DELETED",
-            DRAFT = "DRAFT",
-            FLAGGED = "FLAGGED",
-            RECENT = "RECENT",
-            SEEN = "SEEN",
+            ANSWERED, DELETED, DRAFT, FLAGGED, RECENT, SEEN,
         }
         Some(match name {
             ANSWERED => Flag::Answered,

@@ -204,6 +204,34 @@ impl UidSet {
         both
     }
 
+    /// What is in this set and not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &UidSet) -> UidSet {
+        let mut cuts = other.ranges.iter().peekable();
+        let mut left = UidSet::new();
+        for &(first, last) in self.ranges.iter() {
+            let mut start = Some(first);
+            while let (Some(from), Some(&&(cut_first, cut_last))) = (start, cuts.peek()) {
+                if cut_last < from {
+                    cuts.next();
+                    continue;
+                }
+                if cut_first > last {
+                    break;
+                }
+                if from < cut_first {
+                    left.ranges.push((from, before(cut_first)));
+                }
+                // The cut may reach into the next range.
+                start = cut_last.next().filter(|after| *after <= last);
+            }
+            if let Some(from) = start {
+                left.ranges.push((from, last));
+            }
+        }
+        left
+    }
+
     /// Adds everything that is in `other`.
     pub fn add(&mut self, other: &UidSet) {
         if self.last() < other.first() {
@@ -355,6 +383,20 @@ impl SequenceSet {
     /// Whether `$` is in the set: what the last SEARCH saved (RFC 5182).
     pub const fn names_saved(&self) -> bool {
         self.saved
+    }
+
+    /// Whether the set is more than `$` alone.
+    pub fn has_numbers(&self) -> bool {
+        !self.items.is_empty()
+    }
+
+    /// The ranges in the order in which they were written; `None` if `*` or `$` is among them.
+    pub fn as_written(&self) -> Option<Vec<RangeInclusive<NonZeroU32>>> {
+        let plain = |&(first, last): &(SetNumber, SetNumber)| match (first, last) {
+            (SetNumber::Number(first), SetNumber::Number(last)) => Some(first..=last),
+            _ => None,
+        };
+        (!self.saved).then(|| self.items.iter().map(plain).collect())?
     }
 
     /// The largest number that stands for itself alone, not as an end of a range to `*`; 0 if there is none.
@@ -517,6 +559,7 @@ mod tests {
             let set = |numbers: &BTreeSet<u32>| numbers.iter().map(|&n| uid(n)).collect::<UidSet>();
             let both: BTreeSet<u32> = a.intersection(&b).copied().collect();
             prop_assert_eq!(set(&a).intersect(&set(&b)), set(&both));
+            prop_assert_eq!(set(&a).without(&set(&b)), set(&a.difference(&b).copied().collect()));
             let mut sum = set(&a);
             sum.add(&set(&b));
             prop_assert_eq!(sum, set(&a.union(&b).copied().collect()));

@@ -127,16 +127,20 @@ fn item(item: &FetchItem, out: &mut Vec<u8>) -> Option<()> {
         FetchItem::BinarySize(section) => ("BINARY.SIZE", Some(section), None),
         FetchItem::Body => ("BODY", None, None),
         FetchItem::BodyStructure => ("BODYSTRUCTURE", None, None),
+        FetchItem::EmailId => ("EMAILID", None, None),
         FetchItem::Envelope => ("ENVELOPE", None, None),
         FetchItem::Flags => ("FLAGS", None, None),
         FetchItem::InternalDate => ("INTERNALDATE", None, None),
+        FetchItem::ModSeq => ("MODSEQ", None, None),
         FetchItem::Rfc822Size => ("RFC822.SIZE", None, None),
+        FetchItem::SaveDate => ("SAVEDATE", None, None),
         FetchItem::Section { section, partial, peek, name: SectionName::Body } => {
             (if *peek { "BODY.PEEK" } else { "BODY" }, Some(section), *partial)
         }
         FetchItem::Section { name: SectionName::Rfc822, .. } => ("RFC822", None, None),
         FetchItem::Section { name: SectionName::Rfc822Header, .. } => ("RFC822.HEADER", None, None),
         FetchItem::Section { name: SectionName::Rfc822Text, .. } => ("RFC822.TEXT", None, None),
+        FetchItem::ThreadId => ("THREADID", None, None),
         FetchItem::Uid => ("UID", None, None),
         _ => return None,
     };
@@ -219,6 +223,8 @@ fn status(items: &[StatusItem]) -> Option<String> {
         Some(match item {
             StatusItem::AppendLimit => "APPENDLIMIT",
             StatusItem::Deleted => "DELETED",
+            StatusItem::HighestModSeq => "HIGHESTMODSEQ",
+            StatusItem::MailboxId => "MAILBOXID",
             StatusItem::Messages => "MESSAGES",
             StatusItem::Recent => "RECENT",
             StatusItem::Size => "SIZE",
@@ -303,6 +309,13 @@ fn leaf(query: &Query, out: &mut Vec<u8>) -> Option<()> {
                 Query::Smaller(size) => format!("SMALLER {size}"),
                 Query::Older(seconds) => format!("OLDER {seconds}"),
                 Query::Younger(seconds) => format!("YOUNGER {seconds}"),
+                Query::EmailId(id) => format!("EMAILID {id}"),
+                Query::ModSeq(least) => format!("MODSEQ {least}"),
+                Query::SavedBefore(date) => format!("SAVEDBEFORE {date}"),
+                Query::SavedOn(date) => format!("SAVEDON {date}"),
+                Query::SavedSince(date) => format!("SAVEDSINCE {date}"),
+                Query::SaveDateSupported => "SAVEDATESUPPORTED".into(),
+                Query::ThreadId(id) => format!("THREADID {id}"),
                 _ => return None,
             };
             out.extend_from_slice(plain.as_bytes());

@@ -113,6 +113,8 @@ pub(crate) fn status_items(input: &[u8]) -> Parsed<'_, Vec<StatusItem>> {
         let known = [
             ("APPENDLIMIT", StatusItem::AppendLimit),
             ("DELETED", StatusItem::Deleted),
+            ("HIGHESTMODSEQ", StatusItem::HighestModSeq),
+            ("MAILBOXID", StatusItem::MailboxId),
             ("MESSAGES", StatusItem::Messages),
             ("RECENT", StatusItem::Recent),
             ("SIZE", StatusItem::Size),

@@ -21,7 +21,10 @@ const NAMES_MAX: usize = 200;
 const PATH_MAX: usize = 100;
 
 words! {
-    ALL = "ALL", BINARY = "BINARY", BINARY_PEEK = "BINARY.PEEK", BINARY_SIZE = "BINARY.SIZE", BODY = "BODY", BODYSTRUCTURE = "BODYSTRUCTURE", BODY_PEEK = "BODY.PEEK", ENVELOPE = "ENVELOPE", FAST = "FAST", FLAGS = "FLAGS", FULL = "FULL", HEADER = "HEADER", HEADER_FIELDS = "HEADER.FIELDS", INTERNALDATE = "INTERNALDATE", MIME = "MIME", RFC822 = "RFC822", RFC822_HEADER = "RFC822.HEADER", RFC822_SIZE = "RFC822.SIZE", RFC822_TEXT = "RFC822.TEXT", TEXT = "TEXT", UID = "UID",
+    ALL, BINARY, BINARY_PEEK = "BINARY.PEEK", BINARY_SIZE = "BINARY.SIZE", BODY, BODY_PEEK = "BODY.PEEK",
+    BODYSTRUCTURE, EMAILID, ENVELOPE, FAST, FLAGS, FULL, HEADER, HEADER_FIELDS = "HEADER.FIELDS", INTERNALDATE, MIME,
+    MODSEQ, RFC822, RFC822_HEADER = "RFC822.HEADER", RFC822_SIZE = "RFC822.SIZE", RFC822_TEXT = "RFC822.TEXT",
+    SAVEDATE, TEXT, THREADID, UID,
 }
 
 /// `fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")") [fetch-modifiers]`
@@ -99,10 +102,14 @@ fn plain(name: u128, behind: &[u8]) -> Option<(FetchItem, u32)> {
     Some(match name {
         BODY if behind.first() != Some(&b'[') => (FetchItem::Body, 1),
         BODYSTRUCTURE => (FetchItem::BodyStructure, 2),
+        EMAILID => (FetchItem::EmailId, 128),
         ENVELOPE => (FetchItem::Envelope, 4),
         FLAGS => (FetchItem::Flags, 8),
         INTERNALDATE => (FetchItem::InternalDate, 16),
+        MODSEQ => (FetchItem::ModSeq, 256),
         RFC822_SIZE => (FetchItem::Rfc822Size, 32),
+        SAVEDATE => (FetchItem::SaveDate, 512),
+        THREADID => (FetchItem::ThreadId, 1024),
         UID => (FetchItem::Uid, 64),
         _ => return None,
     })

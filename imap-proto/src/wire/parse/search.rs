@@ -1,5 +1,6 @@
 //! The arguments of SEARCH.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -8,14 +9,16 @@ use core::cell::Cell;
 use encoding_rs::Encoding;
 use nom::Parser;
 use nom::character::complete::char;
-use nom::combinator::{map, map_opt};
+use nom::combinator::{map, map_opt, opt, verify};
 use nom::sequence::{delimited, preceded};
 
-use super::token::{astring, atom, digits, fails, list_of, month, number64, nz_number, sequence_set, sp, too_large};
+use super::token::{
+    astring, atom, digits, fails, list_of, month, number64, nz_number, sequence_set, sp, string, too_large,
+};
 use super::{Command, Parsed};
-use crate::octet::{word, words};
+use crate::octet::{WORD, word, words};
 use crate::search::{Date, Query};
-use crate::types::{Flag, SequenceSet};
+use crate::types::{Flag, ObjectId, SequenceSet};
 
 /// How deep parentheses, NOT and OR may nest: a limit for the stack of whoever walks the query.
 pub const DEPTH_MAX: usize = 50;
@@ -56,8 +59,10 @@ pub struct SearchReturns {
 }
 
 words! {
-    CHARSET = "CHARSET", RETURN = "RETURN",
-    ALL = "ALL", ANSWERED = "ANSWERED", BCC = "BCC", BEFORE = "BEFORE", BODY = "BODY", CC = "CC", DELETED = "DELETED", DRAFT = "DRAFT", FLAGGED = "FLAGGED", FROM = "FROM", HEADER = "HEADER", KEYWORD = "KEYWORD", LARGER = "LARGER", NEW = "NEW", NOT = "NOT", OLD = "OLD", OLDER = "OLDER", ON = "ON", OR = "OR", RECENT = "RECENT", SEEN = "SEEN", SENTBEFORE = "SENTBEFORE", SENTON = "SENTON", SENTSINCE = "SENTSINCE", SINCE = "SINCE", SMALLER = "SMALLER", SUBJECT = "SUBJECT", TEXT = "TEXT", TO = "TO", UID = "UID", UNANSWERED = "UNANSWERED", UNDELETED = "UNDELETED", UNDRAFT = "UNDRAFT", UNFLAGGED = "UNFLAGGED", UNKEYWORD = "UNKEYWORD", UNSEEN = "UNSEEN", YOUNGER = "YOUNGER",
+    ALL, ANSWERED, BCC, BEFORE, BODY, CC, CHARSET, DELETED, DRAFT, EMAILID, FLAGGED, FROM, HEADER, KEYWORD, LARGER,
+    MODSEQ, NEW, NOT, OLD, OLDER, ON, OR, RECENT, RETURN, SAVEDBEFORE, SAVEDON, SAVEDSINCE, SEEN, SENTBEFORE, SENTON,
+    SENTSINCE, SINCE, SMALLER, SUBJECT, TEXT, THREADID, TO, UID, UNANSWERED, UNDELETED, UNDRAFT, UNFLAGGED, UNKEYWORD,
+    UNSEEN, YOUNGER,
 }
 
 /// `search = "SEARCH" [search-return-opts] SP ["CHARSET" SP charset SP] search-key *(SP search-key)` (RFC 9051 §9)
@@ -186,6 +191,10 @@ impl Keys {
                 Ok((rest, not(SearchKey::Query(Query::Flag(keyword)))))
             }
             UNSEEN => no_flag(Flag::Seen),
+            // Too long to be one number.
+            _ if WORD.split(input).0.eq_ignore_ascii_case(b"SAVEDATESUPPORTED") => {
+                Ok((rest, SearchKey::Query(Query::SaveDateSupported)))
+            }
             _ => {
                 let (rest, ()) = sp(rest)?;
                 let (rest, query) = self.leaf(name, rest)?;
@@ -207,6 +216,7 @@ impl Keys {
             BEFORE => map(date, Query::Before).parse(input),
             BODY => self.text(input).map(|(rest, text)| (rest, Query::Body(text))),
             CC => self.header("Cc", input),
+            EMAILID => map(object_id, Query::EmailId).parse(input),
             FROM => self.header("From", input),
             HEADER => {
                 let (rest, name) = self.text(input)?;
@@ -216,9 +226,13 @@ impl Keys {
             }
             KEYWORD => map(keyword, Query::Flag).parse(input),
             LARGER => map(number64, Query::Larger).parse(input),
+            MODSEQ => map(mod_seq, Query::ModSeq).parse(input),
             // RFC 5032 §3: no message is zero seconds old or younger.
             OLDER => map(nz_number, Query::Older).parse(input),
             ON => map(date, Query::On).parse(input),
+            SAVEDBEFORE => map(date, Query::SavedBefore).parse(input),
+            SAVEDON => map(date, Query::SavedOn).parse(input),
+            SAVEDSINCE => map(date, Query::SavedSince).parse(input),
             SENTBEFORE => map(date, Query::SentBefore).parse(input),
             SENTON => map(date, Query::SentOn).parse(input),
             SENTSINCE => map(date, Query::SentSince).parse(input),
@@ -226,6 +240,7 @@ impl Keys {
             SMALLER => map(number64, Query::Smaller).parse(input),
             SUBJECT => self.header("Subject", input),
             TEXT => self.text(input).map(|(rest, text)| (rest, Query::Text(text))),
+            THREADID => map(object_id, Query::ThreadId).parse(input),
             TO => self.header("To", input),
             YOUNGER => map(nz_number, Query::Younger).parse(input),
             _ => fails(input),
@@ -265,6 +280,29 @@ fn keyword(input: &[u8]) -> Parsed<'_, Flag> {
         Some(keyword @ Flag::Keyword(_)) => Ok((rest, keyword)),
         _ => fails(input),
     }
+}
+
+/// `search-modsequence = "MODSEQ" [SP entry-name SP entry-type-req] SP mod-sequence-valzer` (RFC 7162 §7), behind the first space.
+///
+/// RFC 7162 §3.1.5: where a message has one mod-sequence for all of its flags, the entry is not looked at.
+fn mod_seq(input: &[u8]) -> Parsed<'_, u64> {
+    let name = verify(string, |name: &Cow<'_, [u8]>| is_flag_entry(name));
+    let kind =
+        verify(atom, |kind: &str| ["priv", "shared", "all"].iter().any(|known| known.eq_ignore_ascii_case(kind)));
+    preceded(opt((name, sp, kind, sp)), number64).parse(input)
+}
+
+/// `entry-flag-name = DQUOTE "/flags/" attr-flag DQUOTE`
+fn is_flag_entry(name: &[u8]) -> bool {
+    let Some((path, flag)) = name.split_at_checked(b"/flags/".len()) else { return false };
+    let flag = core::str::from_utf8(flag.strip_prefix(b"\\").unwrap_or(flag));
+    path.eq_ignore_ascii_case(b"/flags/")
+        && flag.is_ok_and(|flag| atom(flag.as_bytes()).is_ok_and(|(rest, _)| rest.is_empty()))
+}
+
+/// `objectid = 1*255(ALPHA / DIGIT / "_" / "-")` (RFC 8474 §7)
+fn object_id(input: &[u8]) -> Parsed<'_, ObjectId> {
+    map_opt(atom, ObjectId::new).parse(input)
 }
 
 /// `date = date-text / DQUOTE date-text DQUOTE`

@@ -11,7 +11,7 @@ use crate::octet::{word, words};
 use crate::server::FlagChange;
 
 words! {
-    FLAGS = "FLAGS", FLAGS_SILENT = "FLAGS.SILENT",
+    FLAGS, FLAGS_SILENT = "FLAGS.SILENT",
 }
 
 /// `store = "STORE" SP sequence-set [store-modifiers] SP store-att-flags`, where

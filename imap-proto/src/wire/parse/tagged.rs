@@ -85,7 +85,7 @@ pub fn command(octets: &[u8]) -> Result<TaggedCommand<'_>, CommandError> {
 /// [`row_of`](crate::command::row_of), in one look at it.
 #[inline]
 pub(crate) fn row(rest: &[u8]) -> Option<(&'static CommandRow, &[u8])> {
-    words! { UID = "UID" }
+    words! { UID }
     let (mut name, mut behind) = word(rest);
     if name == UID && behind.first() == Some(&b' ') {
         // `UID `, and the name behind it.
