@@ -43,14 +43,14 @@ impl ServerSession {
             Framed::Incomplete => Next::NeedInput,
             Framed::Command { len } => {
                 *input = &bytes[len..];
-                self.begin(&bytes[..len]);
+                let rest = self.begin(&bytes[..len - 2]);
                 if stranger && is_foreign(bytes) {
                     // ALPACA: another protocol's request may carry commands of ours further down.
                     let event = self.show(&bytes[..len], "BYE this is an IMAP server".into());
                     self.bye(CloseReason::Synchronisation, None, "This is an IMAP server");
                     return Next::Event(event);
                 }
-                let served = self.serve(&bytes[..len - 2]);
+                let served = self.serve(rest);
                 self.next_line_is_secret &= served.is_err();
                 self.served(served, &bytes[..len])
             }
@@ -67,15 +67,17 @@ impl ServerSession {
         }
     }
 
-    /// A command begins: its tag is known from here on.
-    fn begin(&mut self, line: &[u8]) {
-        self.running.tag.clear();
-        match parse::tag(line) {
-            Some((tag, _)) => self.running.tag.push_str(tag.as_str()),
-            None => self.running.tag.push('*'),
-        }
+    /// A command begins: its tag is known from here on. Gives what stands behind it; none if there is no tag.
+    fn begin<'b>(&mut self, line: &'b [u8]) -> Option<&'b [u8]> {
         self.running.row = None;
         self.running.seqs_in_search = false;
+        self.running.tag.clear();
+        let Some((tag, rest)) = parse::tag(line) else {
+            self.running.tag.push('*');
+            return None;
+        };
+        self.running.tag.push_str(tag.as_str());
+        Some(rest)
     }
 
     /// Turns what serving came to into the next step; `line` is shown where it was refused.
@@ -122,13 +124,13 @@ impl ServerSession {
         Ok((row, rest.len() - arguments.len()))
     }
 
-    /// Serves a whole command, its last line end excluded.
-    fn serve<'b>(&mut self, line: &'b [u8]) -> Served<'b> {
-        let (_, rest) = parse::tag(line).ok_or_else(|| End::bad("A command begins with a tag"))?;
+    /// Serves a whole command, of which `rest` is what stands between its tag and its last line end.
+    fn serve<'b>(&mut self, rest: Option<&'b [u8]>) -> Served<'b> {
+        let rest = rest.ok_or_else(|| End::bad("A command begins with a tag"))?;
         let (row, at) = self.row(rest)?;
-        match (row.arguments)(&rest[at..]) {
-            Ok((b"", command)) => self.run(command),
-            _ => Err(End::bad(alloc::format!("Syntax error in the arguments of {}", row.name))),
+        match parse::read_arguments(row, &rest[at..]) {
+            Some(command) => self.run(command),
+            None => Err(End::bad(alloc::format!("Syntax error in the arguments of {}", row.name))),
         }
     }
 

@@ -57,8 +57,14 @@ pub struct ServerSession {
 #[derive(Debug)]
 pub(super) enum Standing {
     NotAuthenticated,
-    Authenticated { identity: String },
-    Selected { identity: String, mailbox: Selected },
+    Authenticated {
+        identity: String,
+    },
+    /// In memory of its own: most sessions of a large server have not selected anything.
+    Selected {
+        identity: String,
+        mailbox: alloc::boxed::Box<Selected>,
+    },
 }
 
 #[derive(Debug)]

@@ -36,8 +36,8 @@ pub(crate) use resync::{Resync, Run, mod_sequence, mod_sequence_or_zero, resync}
 pub(crate) use search::search;
 pub use search::{DEPTH_MAX, SearchKey, SearchReturns};
 pub(crate) use store::{copy, move_messages, store};
-pub(crate) use tagged::row;
 pub use tagged::{CommandError, TaggedCommand, command, name, tag};
+pub(crate) use tagged::{read_arguments, row};
 
 /// What a parser gives: the rest and the value, or an error. Which error it was is of no use to a client.
 pub(crate) type Parsed<'b, T> = IResult<&'b [u8], T>;

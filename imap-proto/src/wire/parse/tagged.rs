@@ -3,7 +3,7 @@
 use pillarbox_core::Text;
 
 use super::Command;
-use crate::command::{CommandRow, row_of_number};
+use crate::command::{Arguments, CommandRow, row_of_number};
 use crate::octet::{NAME, TAG, capitals, word, words};
 
 /// A command that was read.
@@ -74,10 +74,22 @@ pub enum CommandError {
 pub fn command(octets: &[u8]) -> Result<TaggedCommand<'_>, CommandError> {
     let line = octets.strip_suffix(b"\r\n").ok_or(CommandError::Unended)?;
     let (tag, rest) = tag(line).ok_or(CommandError::Untagged)?;
-    let (row, arguments) = row(rest).ok_or(CommandError::Unknown)?;
-    match (row.arguments)(arguments) {
-        Ok((b"", command)) => Ok(TaggedCommand { tag, row, command }),
-        _ => Err(CommandError::Arguments { name: row.name }),
+    let (row, text) = row(rest).ok_or(CommandError::Unknown)?;
+    match read_arguments(row, text) {
+        Some(command) => Ok(TaggedCommand { tag, row, command }),
+        None => Err(CommandError::Arguments { name: row.name }),
+    }
+}
+
+/// What a command says, from all that stands behind its name; none if those are no arguments of it.
+#[inline]
+pub(crate) fn read_arguments<'b>(row: &CommandRow, text: &'b [u8]) -> Option<Command<'b>> {
+    match row.arguments {
+        Arguments::Absent(command) => text.is_empty().then(command),
+        Arguments::Parsed(arguments) => match arguments(text) {
+            Ok((b"", command)) => Some(command),
+            _ => None,
+        },
     }
 }
 
