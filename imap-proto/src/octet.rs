@@ -69,12 +69,7 @@ impl Class {
     /// As many octets of these as stand at the front, and what is behind them.
     #[inline(always)]
     pub(crate) fn split(self, input: &[u8]) -> (&[u8], &[u8]) {
-        let mut len = 0;
-        while let Some(&octet) = input.get(len)
-            && self.holds(octet)
-        {
-            len += 1;
-        }
+        let len = input.iter().take_while(|octet| self.holds(**octet)).count();
         input.split_at(len)
     }
 }
