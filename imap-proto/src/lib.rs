@@ -23,6 +23,9 @@
 //! No sockets, TLS, storage, password checks, logs or threads: those are yours, or those of the `pillarbox` crate. It
 //! keeps no mailbox and judges no user.
 //!
+//! Whoever wants the syntax without a session takes [`wire`]: [`Framer`](wire::frame::Framer) finds where a command ends, and
+//! [`command`](wire::parse::command) reads what it says.
+//!
 //! # The loop
 //!
 //! Whatever drives a session (blocking threads, an async runtime, an event loop, a test) does this. `Wire` stands for a
