@@ -70,7 +70,8 @@ impl ServerSession {
 
     /// A message has these flags after STORE.
     pub(super) fn flags_stored(&mut self, uid: Uid, flags: &Flags, mod_seq: Option<ModSeq>, tell: bool) {
-        let Standing::Selected { mailbox: Selected { view, .. }, .. } = &mut self.standing else { return };
+        let Standing::Selected { mailbox, .. } = &mut self.standing else { return };
+        let view = &mut mailbox.view;
         view.drop_flags(uid, mod_seq);
         let Some(seq) = view.seq(uid) else { return };
         let out = self.out.end();
@@ -90,9 +91,10 @@ impl ServerSession {
 
     /// STORE ends: with the messages that it left alone, by sequence numbers or UIDs as the command had them.
     pub(super) fn stored(&mut self, mut end: End, modified: &UidSet, uid: bool) {
-        if let Standing::Selected { mailbox: Selected { view, .. }, .. } = &self.standing
+        if let Standing::Selected { mailbox, .. } = &self.standing
             && !modified.is_empty()
         {
+            let view = &mailbox.view;
             let set = match uid {
                 true => modified.to_string(),
                 false => in_order(modified.iter().filter_map(|uid| view.seq(uid)).map(Seq::get)),

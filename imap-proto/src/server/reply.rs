@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use pillarbox_core::sasl::Mechanism;
 
 use super::fetch::Fetching;
-use super::session::{Asked, Doing, Selected, Standing};
+use super::session::{Asked, Doing, Standing};
 use super::{CloseReason, Event, FetchItem, ServerSession};
 use crate::types::{ModSeq, ResponseCode};
 use crate::wire::encode::{push, text};
@@ -228,7 +228,8 @@ impl ServerSession {
 
     /// Ends the running command: tells what may be told, then the tagged answer.
     pub(super) fn finish(&mut self, end: End) {
-        if let Standing::Selected { mailbox: Selected { view, .. }, .. } = &mut self.standing {
+        if let Standing::Selected { mailbox, .. } = &mut self.standing {
+            let view = &mut mailbox.view;
             let uids = view.take_forgotten();
             if !uids.is_empty() && (self.stopping || self.gone) {
                 view.forget(&uids);
@@ -254,7 +255,8 @@ impl ServerSession {
     pub(super) fn finish_now(&mut self, mut end: End) {
         // Where the command is not known, neither is what it does to numbers.
         let may_expunge = self.running.row.is_some_and(|row| row.may_expunge) && !self.running.seqs_in_search;
-        if let Standing::Selected { mailbox: Selected { view, .. }, .. } = &mut self.standing {
+        if let Standing::Selected { mailbox, .. } = &mut self.standing {
+            let view = &mut mailbox.view;
             let expunged = view.tell(may_expunge, self.out.end());
             match view.settle() {
                 // RFC 7162 §3.2.7: behind expunges in the tagged OK.

@@ -1,5 +1,6 @@
 //! The session: its state, and what happens next.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -58,7 +59,7 @@ pub struct ServerSession {
 pub(super) enum Standing {
     NotAuthenticated,
     Authenticated { identity: String },
-    Selected { identity: String, mailbox: Selected },
+    Selected { identity: String, mailbox: Box<Selected> },
 }
 
 #[derive(Debug)]

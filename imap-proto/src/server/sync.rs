@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::fetch::Fetching;
 use super::reply::End;
-use super::session::{Asked, Doing, Selected, Standing};
+use super::session::{Asked, Doing, Standing};
 use super::{Event, FetchItem, ServerSession};
 use crate::types::{ModSeq, Uid, UidSet, UidValidity};
 use crate::view;
@@ -140,7 +140,8 @@ impl ServerSession {
         uid_next: Uid,
         end: &End,
     ) -> bool {
-        let Standing::Selected { mailbox: Selected { view, .. }, .. } = &mut self.standing else { return false };
+        let Standing::Selected { mailbox, .. } = &mut self.standing else { return false };
+        let view = &mut mailbox.view;
         if resync.uid_validity != uid_validity || !view.has_mod_seqs() {
             return false;
         }
