@@ -29,7 +29,9 @@ fn show(session: &mut ServerSession, unread: &mut &[u8]) -> u64 {
             Step::Event(Event::Select { mailbox, .. }) => {
                 let mut snapshot = Snapshot::new(UidValidity::MIN, Uid::MAX);
                 let apart = if mailbox.as_str() == "GAPS" { 2 } else { 1 };
-                snapshot.uids = (1..=100_000).map(|n| n * apart).filter_map(Uid::new).collect();
+                let count = if mailbox.as_str() == "FEW" { 100 } else { 100_000 };
+                snapshot.uids = (1..=count).map(|n| n * apart).filter_map(Uid::new).collect();
+                snapshot.highest_mod_seq = ModSeq::new(9);
                 Answer::Selected(snapshot)
             }
             Step::Event(Event::AppendEnd) => Answer::Appended { uid_validity: UidValidity::MIN, uids: &[Uid::MIN] },
@@ -70,6 +72,7 @@ fn memory_is_flat_and_time_is_linear() {
     all_of_a_large_mailbox();
     a_stranger();
     short_items();
+    knowledge_of_a_mailbox();
     sets_as_large_as_the_mailbox();
     literals_one_by_one();
     a_line_byte_by_byte();
@@ -225,8 +228,14 @@ fn short_items() {
         ("b ENABLE ", "X ", "X"),
         ("b ID (", "\"\" NIL ", "\"\" NIL)"),
         ("b APPEND x (", "a ", "a) {1}"),
+        ("b SELECT FEW (QRESYNC (1 1 ", "1,", "1))"),
+        ("b SELECT FEW (QRESYNC (1 1 (1 ", "1,", "1)))"),
+        ("b UID FETCH ", "1,", "1 UID (CHANGEDSINCE 1 VANISHED)"),
+        ("b SELECT FEW (", "X ", "X)"),
+        ("b SELECT FEW (QRESYNC (1 1 ", "(", "))"),
+        ("b SEARCH ", "MODSEQ 1 ", "ALL"),
     ] {
-        let mut session = session(b"b SELECT INBOX\r\n");
+        let mut session = session(b"b ENABLE QRESYNC\r\nb SELECT INBOX\r\n");
         let items = item.repeat((65_000 - head.len() - tail.len()) / item.len());
         let line = [head, &items, tail, "\r\n"].concat();
         let used = peak(|| {
@@ -235,6 +244,24 @@ fn short_items() {
             assert!(unread.is_empty());
         });
         assert!(used < 1024 * KIB, "{used} bytes for {head}{item}{item}..");
+    }
+}
+
+/// What a client says it knows costs as much as it says, however it is spread.
+fn knowledge_of_a_mailbox() {
+    let odd = |max: u32| (1..max).step_by(2).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+    for (known, matches) in [(20_000, 0), (0, 10_000), (10_000, 5_000)] {
+        let mut session = session(b"b ENABLE QRESYNC\r\n");
+        let known = if known > 0 { format!(" {}", odd(known)) } else { String::new() };
+        let matches = if matches > 0 { format!(" ({0} {0})", odd(matches)) } else { String::new() };
+        let line = format!("c SELECT FEW (QRESYNC (1 1{known}{matches}))\r\n");
+        assert!((30_000..65_000).contains(&line.len()), "{}", line.len());
+        let used = peak(|| {
+            let mut unread = line.as_bytes();
+            show(&mut session, &mut unread);
+            assert!(unread.is_empty() && session.view().is_some());
+        });
+        assert!(used < 1024 * KIB, "{used} bytes for {}..", &line[..40]);
     }
 }
 

@@ -1,7 +1,6 @@
 //! Clients that come and go, over the whole server: whatever was cut off, who comes back with what it knows knows everything.
 #![cfg(all(feature = "tokio", feature = "maildir", feature = "testing"))]
 
-#[allow(dead_code, reason = "shared with other test files")]
 mod imap_support;
 mod support;
 

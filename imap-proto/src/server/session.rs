@@ -1,5 +1,6 @@
 //! The session: its state, and what happens next.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -57,14 +58,8 @@ pub struct ServerSession {
 #[derive(Debug)]
 pub(super) enum Standing {
     NotAuthenticated,
-    Authenticated {
-        identity: String,
-    },
-    /// In memory of its own: most sessions of a large server have not selected anything.
-    Selected {
-        identity: String,
-        mailbox: alloc::boxed::Box<Selected>,
-    },
+    Authenticated { identity: String },
+    Selected { identity: String, mailbox: Box<Selected> },
 }
 
 #[derive(Debug)]

@@ -391,12 +391,13 @@ impl SequenceSet {
     }
 
     /// The ranges in the order in which they were written; `None` if `*` or `$` is among them.
-    pub fn as_written(&self) -> Option<Vec<RangeInclusive<NonZeroU32>>> {
-        let plain = |&(first, last): &(SetNumber, SetNumber)| match (first, last) {
+    pub fn as_written(&self) -> Option<impl Iterator<Item = RangeInclusive<NonZeroU32>> + '_> {
+        let numbers = |&(first, last): &(SetNumber, SetNumber)| match (first, last) {
             (SetNumber::Number(first), SetNumber::Number(last)) => Some(first..=last),
             _ => None,
         };
-        (!self.saved).then(|| self.items.iter().map(plain).collect())?
+        let plain = !self.saved && self.items.iter().all(|item| numbers(item).is_some());
+        plain.then(|| self.items.iter().filter_map(numbers))
     }
 
     /// The largest number that stands for itself alone, not as an end of a range to `*`; 0 if there is none.

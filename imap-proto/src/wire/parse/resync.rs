@@ -30,7 +30,8 @@ pub(crate) struct Resync {
 /// `"(" uidvalidity SP mod-sequence-value [SP known-uids] [SP seq-match-data] ")"`, the whole of it.
 pub(crate) fn resync(value: &[u8]) -> Option<Resync> {
     let uid_validity = map_opt(nz_number, UidValidity::new);
-    let known = map_opt(sequence_set, |set| Some(plain(&set)?.into_iter().map(uids).collect()));
+    // RFC 7162 §7: `*` is not allowed, and `$` (RFC 5182) means nothing where no mailbox is selected yet.
+    let known = map_opt(sequence_set, |set| Some(set.as_written()?.map(uids).collect()));
     let both = separated_pair(sequence_set, sp, sequence_set);
     let matches = map_opt(delimited(char('('), both, char(')')), |(seqs, uids)| paired(&seqs, &uids));
     let all = (uid_validity, preceded(sp, mod_seq), opt(preceded(sp, known)), opt(preceded(sp, matches)));
@@ -56,11 +57,6 @@ fn mod_seq(input: &[u8]) -> Parsed<'_, ModSeq> {
 
 type Numbers = RangeInclusive<NonZeroU32>;
 
-/// RFC 7162 §7: `*` is not allowed, and `$` (RFC 5182) means nothing where no mailbox is selected yet.
-fn plain(set: &SequenceSet) -> Option<Vec<Numbers>> {
-    set.as_written()
-}
-
 fn uids(range: Numbers) -> RangeInclusive<Uid> {
     Uid::from(*range.start())..=Uid::from(*range.end())
 }
@@ -68,7 +64,7 @@ fn uids(range: Numbers) -> RangeInclusive<Uid> {
 /// RFC 7162 §3.2.5.2: two sets in ascending order, one UID for each sequence number. Ranges are taken apart no further than both
 /// sets are, so that the work follows from the text.
 fn paired(seqs: &SequenceSet, uids: &SequenceSet) -> Option<Vec<Run>> {
-    let (mut seqs, mut uids) = (ascending(seqs)?.into_iter(), ascending(uids)?.into_iter());
+    let (mut seqs, mut uids) = (ascending(seqs)?, ascending(uids)?);
     let mut runs = Vec::new();
     let (mut seq, mut uid) = (seqs.next(), uids.next());
     loop {
@@ -86,13 +82,11 @@ fn paired(seqs: &SequenceSet, uids: &SequenceSet) -> Option<Vec<Run>> {
 }
 
 /// The ranges as their first number and how many there are, if they rise.
-fn ascending(set: &SequenceSet) -> Option<Vec<(u32, u32)>> {
-    let ranges = plain(set)?;
-    let rise = ranges.windows(2).all(|pair| pair[0].end() < pair[1].start());
+fn ascending(set: &SequenceSet) -> Option<impl Iterator<Item = (u32, u32)> + '_> {
+    let rise = set.as_written()?.is_sorted_by(|one, next| one.end() < next.start());
     // No overflow: the least number is 1.
-    rise.then(|| {
-        ranges.iter().map(|range| (range.start().get(), range.end().get() - range.start().get() + 1)).collect()
-    })
+    let count = |range: Numbers| (range.start().get(), range.end().get() - range.start().get() + 1);
+    set.as_written().filter(|_| rise).map(|ranges| ranges.map(count))
 }
 
 #[cfg(test)]
