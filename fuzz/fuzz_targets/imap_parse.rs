@@ -1,10 +1,14 @@
-//! The IMAP parsers: no octets are too odd for a command, and what was parsed of sets and names is what was written.
+//! The IMAP parsers: no octets are too odd for a command, and what was parsed of commands, sets and names is what was written.
 #![no_main]
+
+#[path = "../../imap-proto/tests/command_print/mod.rs"]
+mod command_print;
 
 use libfuzzer_sys::fuzz_target;
 use pillarbox_imap::command::row_of;
 use pillarbox_imap::types::{Flag, MailboxName, NameEncoding, Separator, SequenceSet, Uid, UidSet};
-use pillarbox_imap::wire::parse::{append_head, append_message, name, tag};
+use pillarbox_imap::wire::frame::{FrameLimits, Framed, Framer};
+use pillarbox_imap::wire::parse::{append_head, append_message, command, name, tag};
 
 fuzz_target!(|data: &[u8]| {
     if let Some((tag, rest)) = tag(data) {
@@ -13,6 +17,15 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!([name, arguments].concat(), rest);
         let _ = row_of(name);
         let _ = append_head(arguments);
+    }
+    if let Some(line) = framed(data)
+        && let Ok(read) = command(line)
+        && let Some(written) = command_print::print(&read)
+    {
+        assert_eq!(framed(&written), Some(&written[..]), "what was written is one command");
+        let again = command(&written).expect("what was written can be read");
+        assert_eq!(command_print::print(&again).as_deref(), Some(&written[..]), "{read:?}");
+        assert_eq!(row_of(read.row.name.as_bytes()).map(|row| row.name), Some(again.row.name));
     }
     let _ = append_message(data);
     if let Some(set) = SequenceSet::parse(data).filter(|set| !set.names_saved()) {
@@ -35,3 +48,15 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(Flag::parse(flag.as_str()), Some(flag));
     }
 });
+
+/// The command at the front, with its literals.
+fn framed(octets: &[u8]) -> Option<&[u8]> {
+    let (mut framer, limits) = (Framer::new(), FrameLimits::AFTER_LOGIN);
+    loop {
+        match framer.frame(octets, &limits) {
+            Framed::Command { len } => return octets.get(..len),
+            Framed::Literal { header, len } if framer.accept(header, len, &limits) => {}
+            _ => return None,
+        }
+    }
+}

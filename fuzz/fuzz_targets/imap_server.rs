@@ -8,19 +8,20 @@ use libfuzzer_sys::fuzz_target;
 use pillarbox_core::{dialog, laws};
 use server_subject::ImapSubject;
 
-const CONFIGURATIONS: [&str; 5] = [
+const CONFIGURATIONS: [&str; 6] = [
     "starttls auth=PLAIN,LOGIN",
     "bad_before_login=1000 bad_after_login=1000 append_size_max=1000",
     "line_max=60 literal_max=10 literals_max=3 literals_size_max=20 skip_max=50",
     "separator=. messages=10 output_high_water=100",
     "with=UNAUTHENTICATE without=LITERAL+ bad_after_login=1000 append_messages_max=3",
+    "modseq=10 messages=10 pending_flags_max=2 bad_after_login=1000",
 ];
 
 /// Most of a session lies behind a login; what the fuzzer makes up begins there, unless its first byte says otherwise.
 const LOGIN: &[u8] = b"a LOGIN joe secret\r\nb SELECT INBOX\r\n";
 
-/// The same for a client of IMAP4rev2.
-const ENABLED: &[u8] = b"a LOGIN joe secret\r\nb ENABLE IMAP4rev2 UTF8=ACCEPT\r\nc SELECT INBOX\r\n";
+/// The same for a client of IMAP4rev2 that comes back.
+const ENABLED: &[u8] = b"a LOGIN joe secret\r\nb ENABLE IMAP4rev2 UTF8=ACCEPT QRESYNC\r\nc SELECT INBOX (QRESYNC (1 5))\r\n";
 
 fuzz_target!(|data: &[u8]| {
     let Some((choice, commands)) = data.split_first() else { return };

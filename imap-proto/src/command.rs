@@ -1,5 +1,6 @@
 //! The commands as a table: where each may be given, and what it may do to sequence numbers.
 
+use crate::octet::capitals;
 use crate::wire::parse::{self, Command, Parsed};
 
 /// In which states of the connection a command may be given (RFC 9051 §3).
@@ -30,7 +31,16 @@ pub struct CommandRow {
     pub may_expunge: bool,
     /// It selects another mailbox, or none.
     pub changes_selection: bool,
-    pub(crate) arguments: for<'b> fn(&'b [u8]) -> Parsed<'b, Command<'b>>,
+    pub(crate) arguments: Arguments,
+}
+
+/// What may stand behind the name of a command.
+#[derive(Clone, Copy)]
+pub(crate) enum Arguments {
+    /// Nothing.
+    Absent(fn() -> Command<'static>),
+    /// A space and more.
+    Parsed(for<'b> fn(&'b [u8]) -> Parsed<'b, Command<'b>>),
 }
 
 impl core::fmt::Debug for CommandRow {
@@ -51,6 +61,18 @@ const fn row(
     [uses_seqs, may_expunge, changes_selection]: [bool; 3],
     arguments: for<'b> fn(&'b [u8]) -> Parsed<'b, Command<'b>>,
 ) -> CommandRow {
+    let arguments = Arguments::Parsed(arguments);
+    CommandRow { name, states, uses_seqs, may_expunge, changes_selection, arguments }
+}
+
+/// A command without arguments.
+const fn bare(
+    name: &'static str,
+    states: States,
+    [uses_seqs, may_expunge, changes_selection]: [bool; 3],
+    command: fn() -> Command<'static>,
+) -> CommandRow {
+    let arguments = Arguments::Absent(command);
     CommandRow { name, states, uses_seqs, may_expunge, changes_selection, arguments }
 }
 
@@ -69,31 +91,31 @@ const USES_AND_EXPUNGES: [bool; 3] = [true, true, false];
 /// but may tell EXPUNGE: RFC 9051 forbids it for the three only, and a pipelined command after them is the client's risk
 /// (RFC 9051 §5.5).
 pub const COMMANDS: &[CommandRow] = &[
-    row("APPEND", Authenticated, EXPUNGES, parse::append),
+    bare("APPEND", Authenticated, EXPUNGES, || Command::Append),
     row("AUTHENTICATE", NotAuthenticated, NONE, parse::authenticate),
-    row("CAPABILITY", Any, EXPUNGES, parse::capability),
-    row("CHECK", Selected, EXPUNGES, parse::check),
-    row("CLOSE", Selected, SELECTS, parse::close),
+    bare("CAPABILITY", Any, EXPUNGES, || Command::Capability),
+    bare("CHECK", Selected, EXPUNGES, || Command::Check),
+    bare("CLOSE", Selected, SELECTS, || Command::Close),
     row("COPY", Selected, USES_AND_EXPUNGES, |input| parse::copy(false, input)),
     row("CREATE", Authenticated, EXPUNGES, parse::create),
     row("DELETE", Authenticated, EXPUNGES, parse::delete),
     row("ENABLE", Authenticated, EXPUNGES, parse::enable),
     row("EXAMINE", Authenticated, SELECTS, |input| parse::select(true, input)),
-    row("EXPUNGE", Selected, EXPUNGES, parse::expunge),
+    bare("EXPUNGE", Selected, EXPUNGES, || Command::Expunge { only: None }),
     row("FETCH", Selected, USES, |input| parse::fetch(false, input)),
     row("ID", Any, EXPUNGES, parse::id),
-    row("IDLE", Authenticated, EXPUNGES, parse::idle),
+    bare("IDLE", Authenticated, EXPUNGES, || Command::Idle),
     row("LIST", Authenticated, EXPUNGES, parse::list),
     row("LOGIN", NotAuthenticated, NONE, parse::login),
-    row("LOGOUT", Any, NONE, parse::logout),
+    bare("LOGOUT", Any, NONE, || Command::Logout),
     row("LSUB", Authenticated, EXPUNGES, parse::lsub),
     row("MOVE", Selected, USES_AND_EXPUNGES, |input| parse::move_messages(false, input)),
-    row("NAMESPACE", Authenticated, EXPUNGES, parse::namespace),
-    row("NOOP", Any, EXPUNGES, parse::noop),
+    bare("NAMESPACE", Authenticated, EXPUNGES, || Command::Namespace),
+    bare("NOOP", Any, EXPUNGES, || Command::Noop),
     row("RENAME", Authenticated, EXPUNGES, parse::rename),
     row("SEARCH", Selected, USES, |input| parse::search(false, input)),
     row("SELECT", Authenticated, SELECTS, |input| parse::select(false, input)),
-    row("STARTTLS", NotAuthenticated, NONE, parse::starttls),
+    bare("STARTTLS", NotAuthenticated, NONE, || Command::StartTls),
     row("STATUS", Authenticated, EXPUNGES, parse::status),
     row("STORE", Selected, USES, |input| parse::store(false, input)),
     row("SUBSCRIBE", Authenticated, EXPUNGES, parse::subscribe),
@@ -103,8 +125,8 @@ pub const COMMANDS: &[CommandRow] = &[
     row("UID MOVE", Selected, EXPUNGES, |input| parse::move_messages(true, input)),
     row("UID SEARCH", Selected, EXPUNGES, |input| parse::search(true, input)),
     row("UID STORE", Selected, EXPUNGES, |input| parse::store(true, input)),
-    row("UNAUTHENTICATE", Authenticated, NONE, parse::unauthenticate),
-    row("UNSELECT", Selected, SELECTS, parse::unselect),
+    bare("UNAUTHENTICATE", Authenticated, NONE, || Command::Unauthenticate),
+    bare("UNSELECT", Selected, SELECTS, || Command::Unselect),
     row("UNSUBSCRIBE", Authenticated, EXPUNGES, parse::unsubscribe),
 ];
 
@@ -115,8 +137,63 @@ pub const COMMANDS: &[CommandRow] = &[
 ///
 /// assert!(!row_of(b"fetch").unwrap().may_expunge);
 /// assert!(row_of(b"uid fetch").unwrap().may_expunge);
-/// assert!(row_of(b"frob").is_none());
+/// assert!(row_of(b"frob").is_none() && row_of(b"noop\0").is_none());
 /// ```
+#[inline]
 pub fn row_of(name: &[u8]) -> Option<&'static CommandRow> {
-    COMMANDS.iter().find(|row| row.name.as_bytes().eq_ignore_ascii_case(name))
+    // NUL behind a name is not in its number.
+    row_of_number(capitals(name)).filter(|row| row.name.len() == name.len())
+}
+
+/// As [`row_of`], for a name that is a number already.
+#[inline]
+pub(crate) fn row_of_number(name: u128) -> Option<&'static CommandRow> {
+    // Every command is looked up, so no list of names is walked.
+    let (known, row) = PLACES[place_of(name, MULTIPLIER)];
+    row.filter(|_| known == name)
+}
+
+/// Names as numbers, and their rows: each at the place of its hash.
+static PLACES: [(u128, Option<&'static CommandRow>); PLACES_LEN] = {
+    let mut places = [(0, None); PLACES_LEN];
+    let mut row = 0;
+    while row < COMMANDS.len() {
+        let name = capitals(COMMANDS[row].name.as_bytes());
+        assert!(name != 0, "a longer name is not found");
+        places[place_of(name, MULTIPLIER)] = (name, Some(&COMMANDS[row]));
+        row += 1;
+    }
+    places
+};
+
+const PLACES_LEN: usize = 256;
+
+/// The place that a name belongs to: eight bits that depend on all octets.
+#[inline(always)]
+const fn place_of(name: u128, multiplier: u64) -> usize {
+    let folded = name as u64 ^ (name >> 64) as u64;
+    (folded.wrapping_mul(multiplier) >> 56) as usize
+}
+
+/// With it no two commands have the same place. One in some twenty numbers is such a one.
+const MULTIPLIER: u64 = {
+    let mut multiplier: u64 = 0x9e37_79b9_7f4a_7c15;
+    while !parts_all(multiplier) {
+        multiplier = multiplier.wrapping_add(2);
+    }
+    multiplier
+};
+
+const fn parts_all(multiplier: u64) -> bool {
+    let mut taken = [false; PLACES_LEN];
+    let mut row = 0;
+    while row < COMMANDS.len() {
+        let place = place_of(capitals(COMMANDS[row].name.as_bytes()), multiplier);
+        if taken[place] {
+            return false;
+        }
+        taken[place] = true;
+        row += 1;
+    }
+    true
 }

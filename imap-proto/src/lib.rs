@@ -23,6 +23,9 @@
 //! No sockets, TLS, storage, password checks, logs or threads: those are yours, or those of the `pillarbox` crate. It
 //! keeps no mailbox and judges no user.
 //!
+//! Whoever wants the syntax without a session takes [`wire`]: [`Framer`](wire::frame::Framer) finds where a command ends, and
+//! [`command`](wire::parse::command) reads what it says.
+//!
 //! # The loop
 //!
 //! Whatever drives a session (blocking threads, an async runtime, an event loop, a test) does this. `Wire` stands for a
@@ -129,6 +132,10 @@
 //! **Synchronisation points.** A client waits for our output behind STARTTLS, behind each line of AUTHENTICATE, and behind the
 //! announcement of a synchronising literal. What it sends behind STARTTLS before the handshake ends the connection.
 //!
+//! **Mod-sequences** (RFC 7162) are numbers of changes. Where a mailbox has them, each [`Change`](server::Change) and each answer about flags
+//! carries one, and they rise from commit to commit; the session sees to who is told what, and that no client comes to believe that it
+//! knows more than it was told.
+//!
 //! # Commands
 //!
 //! [`COMMANDS`](command::COMMANDS) as it stands in the code:
@@ -197,14 +204,16 @@
 //! | 6154 | SPECIAL-USE, CREATE-SPECIAL-USE | yes |
 //! | 6851 | MOVE | yes |
 //! | 6855 | UTF8=ACCEPT | all but the refusal of 8-bit header fields of clients that did not enable it |
+//! | 7162 | CONDSTORE, QRESYNC | yes |
 //! | 7888 | LITERAL- before login, LITERAL+ or LITERAL- after it | yes |
 //! | 7889 | APPENDLIMIT | one for all mailboxes |
 //! | 8437 | UNAUTHENTICATE | off unless [`Extensions`](server::Extensions) says otherwise |
 //! | 8438 | STATUS=SIZE | yes |
+//! | 8474 | OBJECTID | yes |
+//! | 8514 | SAVEDATE | yes |
 //! | 9051 | IMAP4rev2 | for clients that ENABLE it |
 //!
-//! What of these needs the store is offered as [`Extensions`](server::Extensions) says. Not there yet: CONDSTORE and QRESYNC
-//! (7162), COMPRESS (4978).
+//! What of these needs the store is offered as [`Extensions`](server::Extensions) says. Not there yet: COMPRESS (4978).
 //!
 //! # Limits
 //!
@@ -220,6 +229,7 @@ extern crate alloc;
 pub mod command;
 pub mod list;
 pub mod message;
+mod octet;
 pub mod search;
 pub mod server;
 pub mod types;

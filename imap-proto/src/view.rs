@@ -1,18 +1,22 @@
 //! What one client knows of its selected mailbox.
 
+mod mod_seqs;
+
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use self::mod_seqs::ModSeqs;
 use crate::server::Change;
-use crate::types::{Flags, Seq, SequenceSet, Uid, UidSet};
+use crate::types::{Flags, ModSeq, Seq, SequenceSet, Uid, UidSet};
 use crate::wire::encode::push;
+use crate::wire::parse::Run;
 
 /// What one client knows of its selected mailbox, and what it was not told yet. The only place that knows sequence
 /// numbers.
 ///
 /// A view costs four octets for each message that the client knows, and as much for each that it will hear of. Changes of
-/// flags wait merged, the last per message; more than a limit of them are forgotten, and [`View::take_forgotten`] says of
-/// which messages the flags have to be asked for anew.
+/// flags wait merged, the last per message; more than a limit of them, or keywords of more than twice the limit in them, are
+/// forgotten, and [`View::take_forgotten`] says of which messages the flags have to be asked for anew.
 ///
 /// ```
 /// use pillarbox_imap::server::Change;
@@ -21,8 +25,8 @@ use crate::wire::encode::push;
 ///
 /// let uid = |n| Uid::new(n).unwrap();
 /// let mut view = View::new(vec![uid(3), uid(5), uid(9)], 100);
-/// view.learn(Change::Removed(UidSet::one(uid(3))));
-/// view.learn(Change::Added(vec![uid(12)]));
+/// view.learn(Change::Removed { uids: UidSet::one(uid(3)), mod_seq: None });
+/// view.learn(Change::Added { uids: vec![uid(12)], mod_seq: None });
 ///
 /// let mut out = Vec::new();
 /// view.tell(false, &mut out);                     // at the end of FETCH: numbers must not change
@@ -42,11 +46,18 @@ pub struct View {
     added: Vec<Uid>,
     /// Messages that it knows and that are gone.
     removed: UidSet,
-    /// Flags of messages that it knows.
-    flags: BTreeMap<Uid, Flags>,
+    /// Flags of messages that it knows, and the mod-sequences at which they became so.
+    flags: BTreeMap<Uid, (Flags, Option<ModSeq>)>,
     flags_max: usize,
+    /// Keywords in those flags, at most.
+    keywords: usize,
     /// Messages whose flags were forgotten; may name more than there were.
     forgotten: UidSet,
+    mod_seqs: ModSeqs,
+    /// It is told mod-sequences.
+    tells_mod_seqs: bool,
+    /// It is told VANISHED instead of EXPUNGE.
+    tells_vanished: bool,
 }
 
 /// A sequence number above the number of messages.
@@ -61,6 +72,30 @@ impl View {
         // A view lives as long as its selection, which may be days of IDLE.
         uids.shrink_to_fit();
         View { uids, flags_max, ..View::default() }
+    }
+
+    /// The same in a mailbox with mod-sequences, of which the client was told the highest (RFC 7162 §3.1.2.1).
+    #[must_use]
+    pub fn with_mod_seqs(self, highest: ModSeq) -> Self {
+        View { mod_seqs: ModSeqs::new(highest), ..self }
+    }
+
+    /// Whether the mailbox has mod-sequences.
+    pub fn has_mod_seqs(&self) -> bool {
+        self.mod_seqs.are_there()
+    }
+
+    /// From now on the client is told mod-sequences where the mailbox has them (RFC 7162 §3.1, CONDSTORE enabling commands). If it
+    /// was not before, [`settle`](View::settle) gives it the highest next.
+    pub fn tell_mod_seqs(&mut self) {
+        if !core::mem::replace(&mut self.tells_mod_seqs, true) {
+            self.mod_seqs.begin();
+        }
+    }
+
+    /// From now on the client is told VANISHED instead of EXPUNGE where the mailbox has mod-sequences (RFC 7162 §3.2.10).
+    pub fn tell_vanished(&mut self) {
+        self.tells_vanished = true;
     }
 
     /// How many messages the client knows: the last EXISTS less the EXPUNGEs since.
@@ -98,18 +133,14 @@ impl View {
         }
         let ranges = set.resolve(exists).into_iter();
         let places = ranges.map(|range| (*range.start()).max(1) as usize - 1..(*range.end()).min(exists) as usize);
-        Ok(places.filter_map(|places| self.uids.get(places)).flatten().copied().collect())
+        Ok(places.filter_map(|places| self.uids.get(places)).collect())
     }
 
     /// The messages that a set of UIDs means, of those that the client knows: naming others is no error
     /// (RFC 9051 §6.4.9).
     pub fn resolve_uids(&self, set: &SequenceSet) -> UidSet {
         let Some(&last) = self.uids.last() else { return UidSet::new() };
-        set.resolve(last.get())
-            .into_iter()
-            .flat_map(|range| self.known(*range.start(), *range.end()))
-            .copied()
-            .collect()
+        set.resolve(last.get()).into_iter().map(|range| self.known(*range.start(), *range.end())).collect()
     }
 
     /// The known UIDs from `first` to `last`.
@@ -123,7 +154,8 @@ impl View {
     /// or knows already is dropped.
     pub fn learn(&mut self, change: Change) {
         match change {
-            Change::Added(uids) => {
+            Change::Added { uids, mod_seq } => {
+                self.mod_seqs.learn(mod_seq);
                 for uid in uids {
                     // UIDs rise, so whatever is not above the last was in the snapshot or came twice.
                     if Some(&uid) > self.added.last().or(self.uids.last()) {
@@ -131,20 +163,27 @@ impl View {
                     }
                 }
             }
-            Change::Flags { uid, flags } => {
+            Change::Flags { uid, flags, mod_seq } => {
+                self.mod_seqs.learn(mod_seq);
                 // A client asks for the flags of a new message when it hears of it.
-                if self.seq(uid).is_some() && !self.forgotten.contains(uid) {
-                    self.flags.insert(uid, flags);
+                if self.forgotten.contains(uid) {
+                    self.mod_seqs.forgot(mod_seq);
+                } else if self.seq(uid).is_some() {
+                    if self.flags.is_empty() {
+                        self.keywords = 0;
+                    }
+                    // Those of flags that were replaced or dropped still count: the last change always counts in full.
+                    self.keywords += flags.keywords().len();
+                    self.flags.insert(uid, (flags, mod_seq));
                     self.forget_some();
                 }
             }
-            Change::Removed(gone) => {
+            Change::Removed { uids: gone, mod_seq } => {
+                self.mod_seqs.learn(mod_seq);
                 self.added.retain(|uid| !gone.contains(*uid));
-                let mut removed = UidSet::new();
-                for range in gone.ranges() {
-                    for &uid in self.known(range.start().get(), range.end().get()) {
-                        removed.insert(uid);
-                    }
+                let removed = self.known_of(&gone);
+                if !removed.is_empty() {
+                    self.mod_seqs.expunge_waits(mod_seq);
                 }
                 self.removed.add(&removed);
             }
@@ -154,9 +193,11 @@ impl View {
     }
 
     fn forget_some(&mut self) {
-        if self.flags.len() > self.flags_max {
-            let uids: UidSet = core::mem::take(&mut self.flags).into_keys().collect();
-            self.forgotten.add(&uids);
+        // A message may have a hundred keywords, so their number is limited too.
+        if self.flags.len() > self.flags_max || self.keywords > self.flags_max.saturating_mul(2) {
+            let flags = core::mem::take(&mut self.flags);
+            flags.values().for_each(|(_, mod_seq)| self.mod_seqs.forgot(*mod_seq));
+            self.forgotten.add(&flags.into_keys().collect());
             if self.forgotten.ranges().len() > self.flags_max.max(1) {
                 // Rather ask for too many than remember without limit.
                 let all = self.forgotten.first().zip(self.forgotten.last()).map(|(first, last)| first..=last);
@@ -173,17 +214,32 @@ impl View {
         uids.iter().filter(|uid| self.flags.contains_key(uid) || self.forgotten.contains(*uid)).collect()
     }
 
-    /// The client was told these flags by other means, or does not want to hear of them: what waited is dropped.
-    pub fn drop_flags(&mut self, uid: Uid) {
-        self.flags.remove(&uid);
-        self.forgotten.remove(uid);
-    }
-
-    /// As [`drop_flags`](View::drop_flags) if exactly these flags wait.
-    pub fn drop_same_flags(&mut self, uid: Uid, flags: &Flags) {
-        if self.flags.get(&uid) == Some(flags) {
+    /// The client was told flags by other means, or does not want to hear of them: what waited is dropped, unless it is of a higher
+    /// mod-sequence than what the client was told.
+    pub fn drop_flags(&mut self, uid: Uid, told: Option<ModSeq>) {
+        let newer = |mod_seq: Option<ModSeq>| told.is_some() && mod_seq > told;
+        if self.flags.get(&uid).is_some_and(|(_, mod_seq)| !newer(*mod_seq)) {
             self.flags.remove(&uid);
         }
+        if !newer(self.mod_seqs.highest_forgotten()) {
+            self.forgotten.remove(uid);
+        }
+    }
+
+    /// As [`drop_flags`](View::drop_flags) if exactly these flags wait and, where the client is told mod-sequences, it was told one
+    /// that is as high.
+    pub fn drop_same_flags(&mut self, uid: Uid, flags: &Flags, told: Option<ModSeq>) {
+        let same = |(waiting, mod_seq): &(Flags, Option<ModSeq>)| {
+            waiting == flags && (!self.tells_mod_seqs || *mod_seq <= told)
+        };
+        if self.flags.get(&uid).is_some_and(same) {
+            self.flags.remove(&uid);
+        }
+    }
+
+    /// The client was told the mod-sequence of a message by other means.
+    pub fn told_mod_seq(&mut self, mod_seq: ModSeq) {
+        self.mod_seqs.fetched(mod_seq);
     }
 
     /// The messages whose flags must be asked for anew, because too many changes waited; empty if there are none. Whoever
@@ -204,15 +260,23 @@ impl View {
         !(self.added.is_empty() && self.removed.is_empty() && self.flags.is_empty())
     }
 
-    /// Appends what the client was not told yet: EXPUNGE (only if `may_expunge`), EXISTS, FETCH with the flags.
+    /// Appends what the client was not told yet: EXPUNGE or VANISHED (only if `may_expunge`), EXISTS, FETCH with the flags. True if
+    /// messages were told to be gone.
     ///
     /// The octets follow from the number of messages that the client knows and from the limit on flags.
-    pub fn tell(&mut self, may_expunge: bool, out: &mut Vec<u8>) {
-        if may_expunge && !self.removed.is_empty() {
+    pub fn tell(&mut self, may_expunge: bool, out: &mut Vec<u8>) -> bool {
+        let expunges = may_expunge && !self.removed.is_empty();
+        if expunges {
             let removed = core::mem::take(&mut self.removed);
-            // From the last to the first, no EXPUNGE changes the number of one that follows (RFC 9051 §7.5.1).
-            for (at, _) in self.uids.iter().enumerate().rev().filter(|(_, uid)| removed.contains(**uid)) {
-                push(out, format_args!("* {} EXPUNGE\r\n", at + 1));
+            self.mod_seqs.expunges_told();
+            if self.tells_vanished && self.has_mod_seqs() {
+                // RFC 7162 §3.2.10.2: only messages that the client knows are in there.
+                vanished(&removed, "", out);
+            } else {
+                // From the last to the first, no EXPUNGE changes the number of one that follows (RFC 9051 §7.5.1).
+                for (at, _) in self.uids.iter().enumerate().rev().filter(|(_, uid)| removed.contains(**uid)) {
+                    push(out, format_args!("* {} EXPUNGE\r\n", at + 1));
+                }
             }
             self.uids.retain(|uid| !removed.contains(*uid));
         }
@@ -223,11 +287,77 @@ impl View {
             // not follow; IMAP4rev2 dropped it.
             push(out, format_args!("* {} EXISTS\r\n", self.uids.len()));
         }
-        for (uid, flags) in core::mem::take(&mut self.flags) {
+        for (uid, (flags, mod_seq)) in core::mem::take(&mut self.flags) {
             if let Some(seq) = self.seq(uid) {
                 // RFC 9051 §7.5.2. The UID may always be told, and clients that think in UIDs need it.
-                push(out, format_args!("* {seq} FETCH (UID {uid} FLAGS {flags})\r\n"));
+                push(out, format_args!("* {seq} FETCH (UID {uid} FLAGS {flags}"));
+                self.mod_seq(mod_seq, out);
+                out.extend_from_slice(b")\r\n");
             }
         }
+        expunges
+    }
+
+    /// Writes a mod-sequence behind other items of a FETCH answer, if the client is told them (RFC 7162 §3.2.4).
+    pub(crate) fn mod_seq(&mut self, mod_seq: Option<ModSeq>, out: &mut Vec<u8>) {
+        if let Some(mod_seq) = mod_seq.filter(|_| self.tells_mod_seqs && self.has_mod_seqs()) {
+            self.mod_seqs.fetched(mod_seq);
+            push(out, format_args!(" MODSEQ ({mod_seq})"));
+        }
+    }
+
+    /// To be called when a command ends, after [`tell`](View::tell): the HIGHESTMODSEQ that the client has to be told, because it would
+    /// otherwise come to another one by what it was told. One that is too high would hide an expunge that waits from a client that comes
+    /// back (RFC 7162 §3.2); one that is too low makes work.
+    pub fn settle(&mut self) -> Option<ModSeq> {
+        self.mod_seqs.settle(!self.forgotten.is_empty()).filter(|_| self.tells_mod_seqs)
+    }
+
+    /// The last of these pairs of sequence numbers and UIDs that is true here (RFC 7162 §3.2.5.2): the client knows of everything that
+    /// went up to there, because it counts as many messages as there are.
+    pub(crate) fn last_match(&self, runs: &[Run]) -> Option<Uid> {
+        runs.iter().rev().find_map(|&(seq, uid, len)| {
+            let from_there = self.uids.get(seq as usize - 1..)?;
+            let places = &from_there[..from_there.len().min(len as usize)];
+            // UIDs rise at least as fast as the places do: what is ahead of its pair stays ahead.
+            let pair = |at: usize| u64::from(uid.get()) + at as u64;
+            let (mut low, mut high) = (0, places.len());
+            while low < high {
+                let middle = low + (high - low) / 2;
+                match u64::from(places[middle].get()) <= pair(middle) {
+                    true => low = middle + 1,
+                    false => high = middle,
+                }
+            }
+            let last = low.checked_sub(1)?;
+            (u64::from(places[last].get()) == pair(last)).then_some(places[last])
+        })
+    }
+
+    /// Which of these messages the client knows.
+    pub fn known_of(&self, uids: &UidSet) -> UidSet {
+        let ranges = uids.ranges();
+        ranges.flat_map(|range| self.known(range.start().get(), range.end().get())).copied().collect()
+    }
+}
+
+/// How many ranges stand in one VANISHED line: some ten thousand octets, which clients take in one piece.
+const RANGES_MAX: usize = 500;
+
+/// Writes VANISHED lines; `tag` is empty or ` (EARLIER)` (RFC 7162 §3.2.10).
+pub(crate) fn vanished(uids: &UidSet, tag: &str, out: &mut Vec<u8>) {
+    for (index, range) in uids.ranges().enumerate() {
+        match index % RANGES_MAX {
+            0 if index == 0 => push(out, format_args!("* VANISHED{tag} ")),
+            0 => push(out, format_args!("\r\n* VANISHED{tag} ")),
+            _ => out.push(b','),
+        }
+        match range.start() == range.end() {
+            true => push(out, format_args!("{}", range.start())),
+            false => push(out, format_args!("{}:{}", range.start(), range.end())),
+        }
+    }
+    if !uids.is_empty() {
+        out.extend_from_slice(b"\r\n");
     }
 }

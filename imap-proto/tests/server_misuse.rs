@@ -158,10 +158,10 @@ fn within_idle_a_slow_client_gets_news_in_portions() {
     ask(&mut session, "c IDLE\r\n");
     session.answer(NOW, Answer::Done).unwrap();
     assert!(matches!(ask(&mut session, ""), Some(Event::Idle)) && session.is_idling());
-    session.learn(NOW, Change::Added(vec![uid(4)]));
-    session.learn(NOW, Change::Added(vec![uid(5)]));
-    session.learn(NOW, Change::Added(vec![uid(6), uid(7)]));
-    session.learn(NOW, Change::Removed(UidSet::one(uid(6))));
+    session.learn(NOW, Change::Added { uids: vec![uid(4)], mod_seq: None });
+    session.learn(NOW, Change::Added { uids: vec![uid(5)], mod_seq: None });
+    session.learn(NOW, Change::Added { uids: vec![uid(6), uid(7)], mod_seq: None });
+    session.learn(NOW, Change::Removed { uids: UidSet::one(uid(6)), mod_seq: None });
     // What comes while the output is full is drawn together until some of it left.
     assert_eq!(session.output(), b"+ Idling\r\n* 4 EXISTS\r\n* 5 EXISTS\r\n");
     session.consume_output(NOW, usize::MAX);

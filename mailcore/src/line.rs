@@ -150,21 +150,31 @@ fn find_lf(octets: &[u8]) -> Option<usize> {
     if octets.len() > 32 {
         return memchr(b'\n', octets);
     }
-    match (octets.first_chunk(), octets.last_chunk()) {
-        // Both blocks may have octets in common.
-        (Some(first), Some(last)) => find_lf_in(first).or_else(|| find_lf_in(last).map(|at| octets.len() - 16 + at)),
-        _ => memchr(b'\n', octets),
+    // Two blocks may have octets in common.
+    if let (Some(first), Some(last)) = (octets.first_chunk(), octets.last_chunk()) {
+        return find_lf_in_16(first).or_else(|| find_lf_in_16(last).map(|at| octets.len() - 16 + at));
     }
+    if let (Some(first), Some(last)) = (octets.first_chunk(), octets.last_chunk()) {
+        return find_lf_in_8(first).or_else(|| find_lf_in_8(last).map(|at| octets.len() - 8 + at));
+    }
+    octets.iter().position(|octet| *octet == b'\n')
 }
 
-#[inline(always)]
-fn find_lf_in(block: &[u8; 16]) -> Option<usize> {
-    const EACH: u128 = 0x0101_0101_0101_0101_0101_0101_0101_0101;
-    let others = u128::from_le_bytes(*block) ^ (EACH * b'\n' as u128);
-    // The highest bit of the first LF; bits of later octets may be wrong, as the subtraction carries.
-    let found = others.wrapping_sub(EACH) & !others & (0x80 * EACH);
-    (found != 0).then(|| (found.trailing_zeros() / 8) as usize)
+macro_rules! find_lf_in {
+    ($name:ident, $number:ty, $len:literal) => {
+        #[inline(always)]
+        fn $name(block: &[u8; $len]) -> Option<usize> {
+            const EACH: $number = <$number>::from_ne_bytes([1; $len]);
+            let others = <$number>::from_le_bytes(*block) ^ (EACH * b'\n' as $number);
+            // The highest bit of the first LF; bits of later octets may be wrong, as the subtraction carries.
+            let found = others.wrapping_sub(EACH) & !others & (0x80 * EACH);
+            (found != 0).then(|| (found.trailing_zeros() / 8) as usize)
+        }
+    };
 }
+
+find_lf_in!(find_lf_in_8, u64, 8);
+find_lf_in!(find_lf_in_16, u128, 16);
 
 #[cfg(test)]
 mod tests {

@@ -25,6 +25,7 @@ use pillarbox::imap::ImapServer;
 use pillarbox::parts::Parts;
 use pillarbox::testing::SteppedClock;
 use pillarbox_core::dialog::{self, Dialog};
+use pillarbox_imap::types::ModSeq;
 use script::Script;
 use server_subject::server_config;
 use stream::{Client, connect, files};
@@ -66,7 +67,8 @@ fn play(runtime: &tokio::runtime::Runtime, pair: &tls::Pair, path: &Path) -> Res
     }
     let settings = dialog.config(1);
     let config = server_config(&settings)?;
-    let script = match Script::of(&dialog, settings.parsed("messages", 3)?) {
+    let mod_seq = ModSeq::new(settings.parsed("modseq", 0)?);
+    let script = match Script::of(&dialog, settings.parsed("messages", 3)?, mod_seq) {
         Ok(script) => script,
         Err(why) => return Ok(Err(why)),
     };

@@ -299,3 +299,102 @@ async fn one_connection_serves_two_users_in_turn() {
     client.ok("LOGIN me@localhost secret").await;
     assert!(!client.ok("LIST \"\" *").await.contains("Mine"), "nothing of the first user is left");
 }
+
+// ---- coming back
+
+#[tokio::test]
+async fn what_the_store_does_not_keep_is_not_on_offer() {
+    for (server, keeps) in Server::each().into_iter().zip([true, false]) {
+        server.add("INBOX", MESSAGE).await;
+        let mut client = server.in_inbox().await;
+        let offered = client.ok("CAPABILITY").await;
+        for name in ["CONDSTORE", "QRESYNC", "OBJECTID"] {
+            assert_eq!(offered.split_whitespace().any(|word| word == name), keeps, "{name}: {offered}");
+        }
+        if !keeps {
+            client.fails("SELECT INBOX (CONDSTORE)", "BAD").await;
+            client.fails("FETCH 1 MODSEQ", "BAD").await;
+            client.fails("FETCH 1 EMAILID", "BAD").await;
+            assert_eq!(client.ok("CREATE Other").await, "OK Done\r\n");
+        }
+        // The file's name knows when it came.
+        assert!(offered.split_whitespace().any(|word| word == "SAVEDATE"), "{offered}");
+        let answer = client.ok("FETCH 1 SAVEDATE").await;
+        assert!(answer.starts_with("* 1 FETCH (SAVEDATE \"") && !answer.contains("-1970 "), "{answer}");
+        assert_eq!(client.ok("SEARCH SAVEDATESUPPORTED SAVEDSINCE 1-Jan-2000").await, "* SEARCH 1\r\nOK Searched\r\n");
+    }
+}
+
+#[tokio::test]
+async fn identifiers_outlive_names_and_places() {
+    let server = Server::memory();
+    server.add("INBOX", MESSAGE).await;
+    let mut client = server.in_inbox().await;
+    let between = |text: &str, before: &str| {
+        let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("{before}: {text}"));
+        rest.split_once(')').expect("it ends").0.to_owned()
+    };
+    let mailbox = between(&client.ok("CREATE Archive").await, "OK [MAILBOXID (");
+    client.ok("RENAME Archive Old").await;
+    assert_eq!(between(&client.ok("STATUS Old (MAILBOXID)").await, "(MAILBOXID ("), mailbox);
+    let message = between(&client.ok("FETCH 1 (EMAILID THREADID)").await, "* 1 FETCH (EMAILID (");
+    client.ok("MOVE 1 Old").await;
+    assert_eq!(between(&client.ok("SELECT Old").await, "* OK [MAILBOXID ("), mailbox);
+    let answer = client.ok("FETCH 1 (EMAILID THREADID)").await;
+    assert_eq!(answer, format!("* 1 FETCH (EMAILID ({message}) THREADID NIL)\r\nOK Fetched\r\n"));
+    assert_eq!(client.ok(&format!("SEARCH EMAILID {message}")).await, "* SEARCH 1\r\nOK Searched\r\n");
+    assert_eq!(client.ok("SEARCH THREADID T1").await, "* SEARCH\r\nOK Searched\r\n");
+}
+
+#[tokio::test]
+async fn many_that_are_gone_are_told_in_lines_of_some_size() {
+    let server = Server::memory();
+    let mut client = server.client().await;
+    let many = " {1+}\r\nx".repeat(100);
+    for _ in 0..40 {
+        client.ok(&format!("APPEND INBOX{many}")).await;
+    }
+    client.ok("ENABLE QRESYNC").await;
+    let answer = client.ok("SELECT INBOX").await;
+    let number = |name: &str| {
+        let (_, rest) = answer.split_once(name).expect("it is told");
+        rest.split_once(']').expect("it ends").0.to_owned()
+    };
+    let (validity, highest) = (number("[UIDVALIDITY "), number("[HIGHESTMODSEQ "));
+    let odd = (1..4000).step_by(2).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+    client.ok(&format!("STORE {odd} +FLAGS.SILENT (\\Deleted)")).await;
+    let lines_of = |answer: &str, what: &str| {
+        let lines: Vec<&str> = answer.lines().filter_map(|line| line.strip_prefix(what)).collect();
+        assert!(lines.iter().all(|line| line.len() < 8192), "{}", answer.len());
+        lines.join(",")
+    };
+    assert_eq!(lines_of(&client.ok("EXPUNGE").await, "* VANISHED "), odd);
+    let answer = client.ok(&format!("UID FETCH 1:4000 (FLAGS) (CHANGEDSINCE {highest} VANISHED)")).await;
+    assert_eq!(lines_of(&answer, "* VANISHED (EARLIER) "), odd);
+    // Who takes what it is told a little at a time is told all of it.
+    let (wire, _) = server.connect(100, None);
+    let mut slow = Client::new(wire);
+    slow.line().await;
+    slow.ok("LOGIN you@localhost secret").await;
+    slow.ok("ENABLE QRESYNC").await;
+    let answer = slow.ok(&format!("SELECT INBOX (QRESYNC ({validity} {highest}))")).await;
+    assert_eq!(lines_of(&answer, "* VANISHED (EARLIER) "), odd);
+}
+
+#[tokio::test]
+async fn a_store_in_trouble_makes_nobody_think_that_nothing_changed() {
+    let store = Bent::over(MemoryStore::new());
+    let server = Server::over(Arc::new(store.clone()));
+    let mut client = server.in_inbox().await;
+    client.ok("ENABLE QRESYNC").await;
+    let answer = client.ok("SELECT INBOX").await;
+    let (_, rest) = answer.split_once("[UIDVALIDITY ").expect("it is told");
+    let select = format!("SELECT INBOX (QRESYNC ({} 1))", rest.split_once(']').expect("it ends").0);
+    client.append("INBOX", MESSAGE).await;
+    store.bend.blind.store(true, SeqCst);
+    client.fails(&select, "NO [UNAVAILABLE]").await;
+    client.fails("FETCH 1 FLAGS", "BAD").await;
+    store.bend.blind.store(false, SeqCst);
+    let answer = client.ok(&select).await;
+    assert!(answer.contains("* 1 FETCH (UID 1 FLAGS () MODSEQ ("), "{answer}");
+}

@@ -1,14 +1,45 @@
 //! The suite for mailbox stores, run on those that ship.
 #![cfg(all(feature = "testing", feature = "maildir"))]
 
-use pillarbox::parts::{Append, Identity, MailboxStore};
+use pillarbox::parts::{Append, Identity, MailboxStore, SetFlags};
 use pillarbox::store::{MaildirStore, MemoryStore};
 use pillarbox::testing::store_suite;
-use pillarbox_imap::types::MailboxName;
+use pillarbox_imap::server::FlagChange;
+use pillarbox_imap::types::{Flag, MailboxName, Uid, UidSet};
 
 #[tokio::test]
 async fn memory() {
     store_suite(&MemoryStore::new(), &Identity::new("you@localhost")).await;
+}
+
+/// What was expunged is remembered within limits; a client that asks for more hears of everything that is not there.
+#[tokio::test]
+async fn a_long_absence() {
+    let (store, user, inbox) = (MemoryStore::new(), Identity::new("you@localhost"), MailboxName::inbox());
+    let add = async |count: u32| {
+        let mut incoming = store.append(&user, &inbox, Append::default()).await.unwrap();
+        for _ in 1..count {
+            incoming.next(Append::default()).await.unwrap();
+        }
+        incoming.publish().await.unwrap();
+    };
+    let mut open = store.open(&user, &inbox, false).await.unwrap();
+    let deleted = SetFlags::new(FlagChange::Add, [Flag::Deleted].into_iter().collect());
+    let uids = |numbers: &mut dyn Iterator<Item = u32>| numbers.filter_map(Uid::new).collect::<UidSet>();
+    let all: UidSet = [Uid::MIN..=Uid::MAX].into_iter().collect();
+    add(20_010).await;
+    let highest = async || store.status(&user, &inbox, &[]).await.unwrap().highest_mod_seq.unwrap();
+    open.set_flags(&uids(&mut [1].into_iter()), &deleted).await.unwrap();
+    open.expunge(None).await.unwrap();
+    let (early, odd) = (highest().await, uids(&mut (3..20_000).step_by(2)));
+    open.set_flags(&odd, &deleted).await.unwrap();
+    open.expunge(None).await.unwrap();
+    assert_eq!(open.vanished(&all, early).await.unwrap(), odd, "so many ranges are remembered");
+    open.set_flags(&uids(&mut [20_005, 20_007].into_iter()), &deleted).await.unwrap();
+    open.expunge(None).await.unwrap();
+    let all_gone = uids(&mut (1..20_000).step_by(2).chain([20_005, 20_007]));
+    assert_eq!(open.vanished(&all, early).await.unwrap(), all_gone, "what went before is told as well");
+    assert_eq!(open.vanished(&all, highest().await).await.unwrap(), UidSet::new());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Python's imaplib uses extensions, most of which it does not know itself. Run by 41-imap-memory.sh."""
 import imaplib
+import re
 import sys
 
 port, user, password = int(sys.argv[1]), sys.argv[2], sys.argv[3]
@@ -35,9 +36,9 @@ def append(c, mailbox, *messages):
 
 
 c = connect()
-wanted = """IMAP4REV1 IMAP4REV2 LITERAL+ APPENDLIMIT=52428800 BINARY CHILDREN CREATE-SPECIAL-USE ENABLE ESEARCH ID IDLE
-    LIST-EXTENDED LIST-STATUS MOVE MULTIAPPEND NAMESPACE SEARCHRES SPECIAL-USE STATUS=SIZE UIDPLUS UNSELECT UTF8=ACCEPT
-    WITHIN""".split()
+wanted = """IMAP4REV1 IMAP4REV2 LITERAL+ APPENDLIMIT=52428800 BINARY CHILDREN CONDSTORE CREATE-SPECIAL-USE ENABLE ESEARCH ID
+    IDLE LIST-EXTENDED LIST-STATUS MOVE MULTIAPPEND NAMESPACE OBJECTID QRESYNC SAVEDATE SEARCHRES SPECIAL-USE STATUS=SIZE
+    UIDPLUS UNSELECT UTF8=ACCEPT WITHIN""".split()
 missing = set(wanted) - set(good(c.capability())[0].decode().upper().split())
 assert not missing, missing
 print("ok: everything is on offer")
@@ -64,6 +65,20 @@ good(answer)
 good(c.noop())
 assert good(c.fetch("5", "(BINARY[])"))[0] is not None
 print("ok: BINARY")
+
+made = good(c._simple_command("CREATE", "Objects"))[0]
+mailbox = re.match(rb"\[MAILBOXID \(([\w-]+)\)\]", made)[1]
+good(c.rename("Objects", "Things"))
+assert mailbox in good(c.status("Things", "(MAILBOXID)"))[0], "the identifier of a mailbox is lost with its name"
+about = good(c.fetch("1", "(EMAILID THREADID SAVEDATE)"))[0]
+message = re.search(rb"EMAILID \(([\w-]+)\) THREADID NIL SAVEDATE \"", about)[1]
+good(c.copy("1", "Things"))
+good(c.select("Things"))
+assert good(c.search(None, "EMAILID", message.decode())) == [b"1"], "a copy is another message"
+assert good(c.search(None, "THREADID", message.decode())) == [b""]
+assert good(c.search(None, "SAVEDATESUPPORTED SAVEDSINCE 1-Jan-2020")) == [b"1"]
+good(c.select("INBOX"))
+print("ok: OBJECTID and SAVEDATE")
 
 made = c._simple_command("CREATE", r"Templates (USE (\Drafts))")
 assert made[0] == "NO" and b"USEATTR" in made[1][0], made

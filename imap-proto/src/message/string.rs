@@ -50,19 +50,8 @@ fn unfolded(value: &[u8]) -> impl Iterator<Item = u8> {
 }
 
 pub(super) fn write_number_in(before: &[u8], number: usize, behind: &[u8], out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
     out.extend_from_slice(before);
-    out.extend_from_slice(&digits[at..]);
+    crate::wire::encode::number(out, number as u64);
     out.extend_from_slice(behind);
 }
 

@@ -7,7 +7,7 @@ use core::fmt;
 
 use pillarbox_core::WallTime;
 
-use crate::types::{Flag, UidSet};
+use crate::types::{Flag, ObjectId, UidSet};
 
 /// A search key (`search-key` in RFC 9051 §9), in the fewest words: what is shorthand in the protocol is spelled out.
 ///
@@ -68,6 +68,19 @@ pub enum Query {
     Younger(u32),
     /// The message's mod-sequence is at least this (RFC 7162 §3.1.5).
     ModSeq(u64),
+    /// The message has this EMAILID (RFC 8474 §6).
+    EmailId(ObjectId),
+    /// The message has this THREADID (RFC 8474 §6).
+    ThreadId(ObjectId),
+    /// The message came into the mailbox before the day. Where that is not known INTERNALDATE counts instead, here and in the
+    /// next two (RFC 8514 §4.3).
+    SavedBefore(Date),
+    /// The message came into the mailbox within the day.
+    SavedOn(Date),
+    /// The message came into the mailbox within the day or later.
+    SavedSince(Date),
+    /// It is known when the message came into the mailbox.
+    SaveDateSupported,
 }
 
 /// A day, such as SEARCH keys take. Days compare by calendar.

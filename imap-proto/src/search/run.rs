@@ -10,7 +10,7 @@ use pillarbox_core::header::Fields;
 use super::needles::{Haystack, Needles};
 use super::{Date, Query};
 use crate::message::{Decoder, Limits, Part, PartKind, Structure, charset, decode_words, parse_date};
-use crate::types::{Flags, Uid, UidSet};
+use crate::types::{Flags, ObjectId, Uid, UidSet};
 
 /// A query that is ready to be put to messages.
 ///
@@ -58,12 +58,18 @@ pub struct MessageFacts<'a> {
     pub size: u64,
     /// Its mod-sequence; 0 if the store keeps none.
     pub mod_seq: u64,
+    /// When it came into the mailbox, if the store knows.
+    pub save_date: Option<WallTime>,
+    /// Its EMAILID, if the store has such.
+    pub email_id: Option<&'a ObjectId>,
+    /// Its THREADID, if the store has such.
+    pub thread_id: Option<&'a ObjectId>,
 }
 
 impl<'a> MessageFacts<'a> {
-    /// The facts of a message without a mod-sequence.
+    /// The facts of a message without a mod-sequence, a save date and identifiers.
     pub fn new(uid: Uid, flags: &'a Flags, internal_date: WallTime, size: u64) -> Self {
-        MessageFacts { uid, flags, internal_date, size, mod_seq: 0 }
+        MessageFacts { uid, flags, internal_date, size, mod_seq: 0, save_date: None, email_id: None, thread_id: None }
     }
 }
 
@@ -114,6 +120,10 @@ enum Fact {
     Larger(u64),
     Smaller(u64),
     ModSeq(u64),
+    EmailId(ObjectId),
+    ThreadId(ObjectId),
+    Saved(Compare, Date),
+    HasSaveDate,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -216,6 +226,12 @@ impl Search {
             Query::Larger(size) => Node::Fact(Fact::Larger(*size)),
             Query::Smaller(size) => Node::Fact(Fact::Smaller(*size)),
             Query::ModSeq(mod_seq) => Node::Fact(Fact::ModSeq(*mod_seq)),
+            Query::EmailId(id) => Node::Fact(Fact::EmailId(id.clone())),
+            Query::ThreadId(id) => Node::Fact(Fact::ThreadId(id.clone())),
+            Query::SavedBefore(date) => Node::Fact(Fact::Saved(Compare::Before, *date)),
+            Query::SavedOn(date) => Node::Fact(Fact::Saved(Compare::On, *date)),
+            Query::SavedSince(date) => Node::Fact(Fact::Saved(Compare::Since, *date)),
+            Query::SaveDateSupported => Node::Fact(Fact::HasSaveDate),
             Query::SentBefore(date) => self.key(Key::Sent(Compare::Before, *date))?,
             Query::SentOn(date) => self.key(Key::Sent(Compare::On, *date))?,
             Query::SentSince(date) => self.key(Key::Sent(Compare::Since, *date))?,
@@ -409,6 +425,12 @@ impl Fact {
             Fact::Larger(size) => facts.size > *size,
             Fact::Smaller(size) => facts.size < *size,
             Fact::ModSeq(mod_seq) => facts.mod_seq >= *mod_seq,
+            Fact::EmailId(id) => facts.email_id == Some(id),
+            Fact::ThreadId(id) => facts.thread_id == Some(id),
+            Fact::Saved(compare, date) => {
+                compare.holds(Date::of(facts.save_date.unwrap_or(facts.internal_date)), *date)
+            }
+            Fact::HasSaveDate => facts.save_date.is_some(),
         }
     }
 }

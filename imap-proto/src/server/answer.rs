@@ -6,7 +6,7 @@ use pillarbox_core::Misuse;
 
 use super::reply::{End, Verdict};
 use super::session::{Asked, Doing, Standing};
-use super::{Answer, CloseReason, ServerSession};
+use super::{Answer, CloseReason, Event, ServerSession};
 use crate::types::{ResponseCode, UidSet};
 
 impl ServerSession {
@@ -77,13 +77,25 @@ impl ServerSession {
                 self.untagged("NO", code.as_deref(), &text);
                 self.leave_mailbox();
             }
+            // What was not told would be taken for unchanged.
+            Asked::Fetch(fetching) | Asked::Vanished { fetching, .. } if fetching.is_selecting() => {
+                if self.deselect() {
+                    self.queue.push_back(Event::Deselected);
+                }
+                self.finish(no(code, text));
+            }
             // RFC 9051 §6.4.9: to a UID command a message that is gone is one that never was, which is no error.
-            Asked::Fetch(_) | Asked::Store { .. } | Asked::Copy | Asked::Move
+            asked @ (Asked::Fetch(_) | Asked::Store { .. } | Asked::Copy | Asked::Move)
                 if code == Some(ResponseCode::ExpungeIssued)
                     && self.running.row.is_some_and(|row| row.name.starts_with("UID ")) =>
             {
-                self.finish(End::ok("Done, for the messages that are there"));
+                let end = End::ok("Done, for the messages that are there");
+                match asked {
+                    Asked::Store { modified, uid, .. } => self.stored(end, &modified, uid),
+                    _ => self.finish(end),
+                }
             }
+            Asked::Store { modified, uid, .. } => self.stored(no(code, text), &modified, uid),
             Asked::Refresh { uids, end, .. } => {
                 if let Standing::Selected { mailbox, .. } = &mut self.standing {
                     mailbox.view.forget(&uids);
@@ -116,6 +128,18 @@ impl ServerSession {
             }
             (Asked::Login(_), Answer::LoggedIn(identity)) => self.logged_in(identity.into_owned()),
             (Asked::List { .. }, Answer::Listed(listed)) => return self.listed(&listed),
+            (Asked::Create { told }, answer @ (Answer::Done | Answer::Created(_))) => {
+                if let Some((name, old)) = told.take() {
+                    self.tell_name(&name, Some(&old));
+                }
+                self.finish(match answer {
+                    // RFC 8474 §4.1
+                    Answer::Created(id) if self.config.extensions.object_id => {
+                        End::ok_with(alloc::format!("MAILBOXID ({id})"), "Done")
+                    }
+                    _ => End::ok("Done"),
+                });
+            }
             (Asked::Simple { told }, Answer::Done) => {
                 if let Some((name, old)) = told.take() {
                     self.tell_name(&name, Some(&old));
@@ -124,9 +148,9 @@ impl ServerSession {
             }
             (Asked::List { .. } | Asked::Copy, Answer::Done) => self.finish(End::ok("Done")),
             (Asked::Status { .. }, Answer::Status(status)) => self.status_told(&status),
-            (Asked::Select { read_only, told }, Answer::Selected(snapshot)) => {
-                let (read_only, told) = (*read_only, told.take());
-                self.selected(snapshot, read_only, &told);
+            (Asked::Select { read_only, told, resync }, Answer::Selected(snapshot)) => {
+                let (read_only, told, resync) = (*read_only, told.take(), resync.take());
+                self.selected(snapshot, read_only, &told, resync.as_ref());
             }
             (Asked::AppendStart(incoming), Answer::Done) => {
                 let incoming = incoming.clone();
@@ -137,7 +161,18 @@ impl ServerSession {
             (Asked::AppendEnd, Answer::Done) => self.finish(End::ok("Stored")),
             (Asked::Sync { idle: false }, Answer::Done) => self.finish(End::ok("Done")),
             (Asked::Sync { idle: true }, Answer::Done) => self.begin_idle(),
-            (Asked::Fetch(fetching), Answer::Done) if !fetching.is_open() => self.finish(End::ok("Fetched")),
+            (Asked::Vanished { .. }, Answer::Vanished(uids)) => self.vanished_earlier(uids),
+            (Asked::Vanished { .. }, Answer::Done) => {
+                if let Doing::Asked(Asked::Vanished { since, fetch, fetching }) =
+                    core::mem::replace(&mut self.doing, Doing::Reading)
+                {
+                    self.fetch_changes(since, fetch, fetching);
+                }
+            }
+            (Asked::Fetch(fetching), Answer::Done) if !fetching.is_open() => {
+                let end = fetching.end();
+                self.finish(end);
+            }
             (Asked::Refresh { fetching, .. }, Answer::Done) if !fetching.is_open() => {
                 if let Doing::Asked(Asked::Refresh { end, .. }) = core::mem::replace(&mut self.doing, Doing::Reading) {
                     self.finish(end);
@@ -148,18 +183,34 @@ impl ServerSession {
                 let Standing::Selected { mailbox, .. } = &mut self.standing else { return Err(wrong) };
                 return fetching.part(&answer, &mut mailbox.view, &mut self.out, room);
             }
-            (Asked::Store { silent, waiting }, Answer::Flags { uid, flags }) => {
+            (Asked::Store { silent, waiting, .. }, Answer::Flags { uid, flags, mod_seq }) => {
                 // RFC 9051 §6.4.6: .SILENT says nothing of what only this command changed.
                 let tell = !*silent || waiting.contains(uid);
-                self.flags_stored(uid, &flags, tell);
+                self.flags_stored(uid, &flags, mod_seq, tell);
             }
-            (Asked::Store { .. }, Answer::Done) => self.finish(End::ok("Stored")),
-            (Asked::Search(searching), answer @ (Answer::Found(_) | Answer::Done)) => {
+            (Asked::Store { modified, .. }, Answer::Modified { uid, flags, mod_seq }) => {
+                modified.insert(uid);
+                // RFC 7162 §3.1.3: the client need not ask what it was that changed.
+                self.flags_stored(uid, &flags, Some(mod_seq), true);
+            }
+            (Asked::Store { modified, uid, .. }, Answer::Done) => {
+                let (modified, uid) = (core::mem::take(modified), *uid);
+                self.stored(End::ok("Stored"), &modified, uid);
+            }
+            (Asked::Search(searching), answer @ (Answer::Found(_) | Answer::FoundWithModSeqs(_) | Answer::Done)) => {
                 // Written out, for the question is borrowed from one field while the others are written to.
                 let Standing::Selected { mailbox, .. } = &mut self.standing else { return Err(wrong) };
-                if let Answer::Found(uids) = answer {
-                    searching.found(uids, &mailbox.view, &self.running.tag, &mut self.out);
-                    return Ok(());
+                let (view, tag, out) = (&mailbox.view, &self.running.tag, &mut self.out);
+                match answer {
+                    Answer::Found(uids) => {
+                        searching.found(uids.iter().map(|uid| (*uid, None)), view, tag, out);
+                        return Ok(());
+                    }
+                    Answer::FoundWithModSeqs(found) => {
+                        searching.found(found.iter().map(|(uid, mod_seq)| (*uid, Some(*mod_seq))), view, tag, out);
+                        return Ok(());
+                    }
+                    _ => {}
                 }
                 searching.end(&mailbox.view, &self.running.tag, &mut self.out);
                 if let Doing::Asked(Asked::Search(searching)) = core::mem::replace(&mut self.doing, Doing::Reading)
@@ -200,11 +251,13 @@ impl Asked {
             Asked::List { .. } => "List",
             Asked::Status { .. } => "Status",
             Asked::Select { .. } => "Select",
-            Asked::Simple { .. } => "Create, Delete, Rename, Subscribe or Unsubscribe",
+            Asked::Create { .. } => "Create",
+            Asked::Simple { .. } => "Delete, Rename, Subscribe or Unsubscribe",
             Asked::AppendStart(_) => "AppendStart",
             Asked::AppendEnd => "AppendEnd",
             Asked::Sync { .. } => "Sync",
             Asked::Fetch(_) | Asked::Refresh { .. } => "Fetch",
+            Asked::Vanished { .. } => "Vanished",
             Asked::Store { .. } => "Store",
             Asked::Search(_) => "Search",
             Asked::Copy => "Copy",
@@ -234,7 +287,11 @@ pub(super) fn name(answer: &Answer<'_>) -> &'static str {
         Answer::Chunk(_) => "Chunk",
         Answer::MessageEnd => "MessageEnd",
         Answer::Flags { .. } => "Flags",
+        Answer::Modified { .. } => "Modified",
         Answer::Found(_) => "Found",
+        Answer::FoundWithModSeqs(_) => "FoundWithModSeqs",
+        Answer::Vanished(_) => "Vanished",
+        Answer::Created(_) => "Created",
         Answer::Copied { .. } => "Copied",
         Answer::Expunged(_) => "Expunged",
     }

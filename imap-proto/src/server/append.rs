@@ -188,7 +188,10 @@ impl ServerSession {
     /// All messages are stored (RFC 4315 §3).
     pub(super) fn appended(&mut self, uid_validity: UidValidity, uids: &[Uid]) {
         let code = (!uids.is_empty()).then(|| {
-            Cow::Owned(alloc::format!("APPENDUID {uid_validity} {}", super::messages::in_order(uids.iter().copied())))
+            Cow::Owned(alloc::format!(
+                "APPENDUID {uid_validity} {}",
+                super::messages::in_order(uids.iter().map(|uid| uid.get()))
+            ))
         });
         self.finish(End { code, ..End::ok("Stored") });
     }

@@ -49,6 +49,9 @@ impl ServerSession {
             ("IMAP4rev2", extensions.offers_rev2(), &mut enabled.rev2),
             // RFC 6855 §3
             ("UTF8=ACCEPT", extensions.utf8, &mut enabled.utf8),
+            // RFC 7162 §3.1, §3.2.3
+            ("CONDSTORE", extensions.condstore, &mut enabled.condstore),
+            ("QRESYNC", extensions.offers_qresync(), &mut enabled.qresync),
         ] {
             if offered && !*is_on && names.iter().any(|asked| asked.eq_ignore_ascii_case(name)) {
                 *is_on = true;
@@ -57,6 +60,14 @@ impl ServerSession {
             }
         }
         push(self.out.end(), format_args!("* ENABLED{told}\r\n"));
+        if self.enabled.condstore || self.enabled.qresync {
+            self.enable_condstore();
+        }
+        if let Standing::Selected { mailbox, .. } = &mut self.standing
+            && self.enabled.qresync
+        {
+            mailbox.view.tell_vanished();
+        }
         self.finish(End::ok("Enabled"));
         Ok(None)
     }

@@ -75,8 +75,8 @@ pub struct Limits {
     pub bad_before_login: u32,
     /// Refused commands after login, the last of which ends the connection. Default: 20.
     pub bad_after_login: u32,
-    /// Flag changes that wait to be told to a client. More of them are forgotten and asked for again, as a FETCH of the
-    /// flags of those messages. Default: 10,000.
+    /// Flag changes that wait to be told to a client, with twice as many keywords in them. More of them are forgotten and asked
+    /// for again, as a FETCH of the flags of those messages. Default: 10,000.
     pub pending_flags_max: usize,
     /// Output above which [`room`](pillarbox_core::Machine::room) is 0, in octets. Default: 65,536.
     pub output_high_water: usize,

@@ -12,7 +12,7 @@ use super::{FetchData, FetchItem, Listed, SectionName, Snapshot, Status};
 use crate::list::List;
 use crate::message::Section;
 use crate::search::Query;
-use crate::types::{Flags, MailboxName, ResponseCode, SpecialUse, Uid, UidSet, UidValidity};
+use crate::types::{Flags, MailboxName, ModSeq, ObjectId, ResponseCode, SpecialUse, Uid, UidSet, UidValidity};
 
 /// What happened. Events marked with a question mark must be answered before anything else is read:
 ///
@@ -26,14 +26,16 @@ use crate::types::{Flags, MailboxName, ResponseCode, SpecialUse, Uid, UidSet, Ui
 /// | [`List`](Event::List) | ? | `Listed`* then `Done`; `No` |
 /// | [`Status`](Event::Status) | ? | `Status`, `No` |
 /// | [`Select`](Event::Select) | ? | `Selected`, `No` |
-/// | [`Create`](Event::Create), [`Delete`](Event::Delete), [`Rename`](Event::Rename), [`Subscribe`](Event::Subscribe), [`Unsubscribe`](Event::Unsubscribe) | ? | `Done`, `No` |
+/// | [`Create`](Event::Create) | ? | `Created`, or `Done` where mailboxes have no identifiers; `No` |
+/// | [`Delete`](Event::Delete), [`Rename`](Event::Rename), [`Subscribe`](Event::Subscribe), [`Unsubscribe`](Event::Unsubscribe) | ? | `Done`, `No` |
 /// | [`AppendStart`](Event::AppendStart) | ? | `Done` (bring the bytes), `No` (to any message of several: to all of them) |
 /// | [`AppendBody`](Event::AppendBody) | | an early `No` is allowed |
 /// | [`AppendEnd`](Event::AppendEnd) | ? | `Appended`, or `Done` where the UIDs are not known; `No` |
 /// | [`Sync`](Event::Sync) | ? | `Done`, after every change was given to `learn()` |
 /// | [`Fetch`](Event::Fetch) | ? | (`Message`, `Data`*, `Literal` or `BinaryLiteral` with its `Chunk`s*, `MessageEnd`)* then `Done` or `No` |
-/// | [`Store`](Event::Store) | ? | `Flags`* then `Done` or `No` |
-/// | [`Search`](Event::Search) | ? | `Found`* then `Done`, `No` |
+/// | [`Vanished`](Event::Vanished) | ? | `Vanished`* then `Done`, `No` |
+/// | [`Store`](Event::Store) | ? | `Flags`* and `Modified`* then `Done` or `No` |
+/// | [`Search`](Event::Search) | ? | `Found`* (or `FoundWithModSeqs`*) then `Done`, `No` |
 /// | [`Copy`](Event::Copy), [`Move`](Event::Move) | ? | `Copied`, `No` |
 /// | [`Expunge`](Event::Expunge) | ? | `Expunged`* then `Done`, `No` |
 /// | [`Idle`](Event::Idle), [`IdleEnd`](Event::IdleEnd), [`Deselected`](Event::Deselected), [`Abandoned`](Event::Abandoned), [`Unauthenticated`](Event::Unauthenticated), [`Refused`](Event::Refused) | | |
@@ -127,6 +129,16 @@ pub enum Event<'b> {
         wanted: Vec<FetchItem>,
         /// `\Seen` is to be set on each (never in a mailbox that was selected read-only).
         mark_seen: bool,
+        /// Only those whose mod-sequence is higher (RFC 7162 §3.1.4.1).
+        changed_since: Option<ModSeq>,
+    },
+    /// ? Which messages were expunged after a mod-sequence (RFC 7162 §3.2.5 and §3.2.6). Where that is not known back to it:
+    /// which of `uids` are not there and are below the next UID, as if each had gone since.
+    Vanished {
+        /// Of these. The set may span all numbers there are.
+        uids: UidSet,
+        /// After this.
+        since: ModSeq,
     },
     /// ? STORE and UID STORE.
     Store {
@@ -138,9 +150,18 @@ pub enum Event<'b> {
         flags: Flags,
         /// `.SILENT`: the new flags of messages that only this command changed are not told; the session drops them.
         silent: bool,
+        /// Only messages whose mod-sequence (or that of the flags in question, where the store knows it) is not higher; the
+        /// others are answered with [`Answer::Modified`] (RFC 7162 §3.1.3). Each message is compared and changed in one step.
+        unchanged_since: Option<u64>,
     },
-    /// ? SEARCH and UID SEARCH; sequence sets were already turned into UID sets.
-    Search(Query),
+    /// ? SEARCH and UID SEARCH.
+    Search {
+        /// What is looked for; sequence sets were already turned into UID sets.
+        query: Query,
+        /// The mod-sequence of each message that is found is wanted (RFC 7162 §3.1.5):
+        /// [`Answer::FoundWithModSeqs`].
+        mod_seqs: bool,
+    },
     /// ? COPY and UID COPY.
     Copy {
         /// Which messages.
@@ -201,9 +222,14 @@ impl Event<'_> {
             Event::AppendStart(start) => Event::AppendStart(start),
             Event::AppendEnd => Event::AppendEnd,
             Event::Sync => Event::Sync,
-            Event::Fetch { uids, wanted, mark_seen } => Event::Fetch { uids, wanted, mark_seen },
-            Event::Store { uids, change, flags, silent } => Event::Store { uids, change, flags, silent },
-            Event::Search(query) => Event::Search(query),
+            Event::Fetch { uids, wanted, mark_seen, changed_since } => {
+                Event::Fetch { uids, wanted, mark_seen, changed_since }
+            }
+            Event::Vanished { uids, since } => Event::Vanished { uids, since },
+            Event::Store { uids, change, flags, silent, unchanged_since } => {
+                Event::Store { uids, change, flags, silent, unchanged_since }
+            }
+            Event::Search { query, mod_seqs } => Event::Search { query, mod_seqs },
             Event::Copy { uids, mailbox } => Event::Copy { uids, mailbox },
             Event::Move { uids, mailbox } => Event::Move { uids, mailbox },
             Event::Expunge { only } => Event::Expunge { only },
@@ -242,6 +268,10 @@ pub enum StatusItem {
     AppendLimit,
     /// DELETED.
     Deleted,
+    /// HIGHESTMODSEQ (RFC 7162 §3.1.7).
+    HighestModSeq,
+    /// MAILBOXID (RFC 8474 §4.3).
+    MailboxId,
     /// MESSAGES.
     Messages,
     /// RECENT (RFC 3501 §6.3.10).
@@ -292,6 +322,8 @@ pub enum Answer<'a> {
     Status(Status),
     /// The mailbox is selected.
     Selected(Snapshot),
+    /// The mailbox is made, and has this identifier (RFC 8474 §4.1).
+    Created(ObjectId),
     /// The appended messages got these UIDs (RFC 4315 §3), in the order in which they came.
     Appended {
         /// The mailbox's UIDVALIDITY.
@@ -342,9 +374,24 @@ pub enum Answer<'a> {
         uid: Uid,
         /// All its flags.
         flags: Flags,
+        /// Its mod-sequence, in a mailbox that has them.
+        mod_seq: Option<ModSeq>,
+    },
+    /// A message that STORE left as it is, because it changed since (RFC 7162 §3.1.3).
+    Modified {
+        /// The message.
+        uid: Uid,
+        /// All its flags.
+        flags: Flags,
+        /// Its mod-sequence.
+        mod_seq: ModSeq,
     },
     /// Messages that SEARCH found, rising.
     Found(&'a [Uid]),
+    /// The same with their mod-sequences.
+    FoundWithModSeqs(&'a [(Uid, ModSeq)]),
+    /// Messages that were expunged, in as many parts as the caller likes; each is a line of its own.
+    Vanished(&'a UidSet),
     /// What COPY or MOVE made: the sources and their copies, pair by pair (RFC 4315 §3).
     Copied {
         /// The target mailbox's UIDVALIDITY.

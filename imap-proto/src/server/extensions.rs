@@ -21,6 +21,9 @@ pub struct Extensions {
     pub binary: bool,
     /// CHILDREN (RFC 3348): LIST answers carry `\HasChildren` or `\HasNoChildren` for every name.
     pub children: bool,
+    /// CONDSTORE (RFC 7162): every change of a mailbox has a mod-sequence, as far as the mailbox says so
+    /// ([`Snapshot::highest_mod_seq`](super::Snapshot::highest_mod_seq)).
+    pub condstore: bool,
     /// CREATE-SPECIAL-USE (RFC 6154 §3): CREATE may say what a mailbox is for.
     pub create_special_use: bool,
     /// LIST-EXTENDED (RFC 5258) and LIST-STATUS (RFC 5819).
@@ -32,10 +35,17 @@ pub struct Extensions {
     pub moves: bool,
     /// MULTIAPPEND (RFC 3502): several messages are stored all or none.
     pub multiappend: bool,
+    /// OBJECTID (RFC 8474): mailboxes and messages have identifiers that outlive a change of name or place.
+    pub object_id: bool,
+    /// QRESYNC (RFC 7162): it is known which messages went since when. Offered only together with
+    /// [`condstore`](Extensions::condstore).
+    pub qresync: bool,
     /// IMAP4rev2 (RFC 9051) for clients that ENABLE it. Offered only together with [`binary`](Extensions::binary),
     /// [`list_extended`](Extensions::list_extended), [`moves`](Extensions::moves),
     /// [`special_use`](Extensions::special_use) and [`status_size`](Extensions::status_size), which are a part of it.
     pub rev2: bool,
+    /// SAVEDATE (RFC 8514): it is known when a message came into its mailbox.
+    pub save_date: bool,
     /// SPECIAL-USE (RFC 6154): LIST answers carry what mailboxes are for.
     pub special_use: bool,
     /// STATUS=SIZE (RFC 8438): the sum of the sizes of a mailbox's messages can be told.
@@ -51,17 +61,26 @@ impl Extensions {
     pub const NONE: Extensions = Extensions {
         binary: false,
         children: false,
+        condstore: false,
         create_special_use: false,
         list_extended: false,
         literal_plus: false,
         moves: false,
         multiappend: false,
+        object_id: false,
+        qresync: false,
         rev2: false,
+        save_date: false,
         special_use: false,
         status_size: false,
         unauthenticate: false,
         utf8: false,
     };
+
+    /// Whether QRESYNC and what it builds on is there.
+    pub const fn offers_qresync(&self) -> bool {
+        self.qresync && self.condstore
+    }
 
     /// Whether IMAP4rev2 and all that is a part of it is there.
     pub const fn offers_rev2(&self) -> bool {
@@ -74,12 +93,16 @@ impl Default for Extensions {
         Extensions {
             binary: true,
             children: true,
+            condstore: true,
             create_special_use: true,
             list_extended: true,
             literal_plus: true,
             moves: true,
             multiappend: true,
+            object_id: true,
+            qresync: true,
             rev2: true,
+            save_date: true,
             special_use: true,
             status_size: true,
             unauthenticate: false,

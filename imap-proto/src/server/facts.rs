@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use pillarbox_core::TlsFacts;
 
-use crate::types::{Flag, Flags, MailboxName, Uid, UidSet, UidValidity};
+use crate::types::{Flag, Flags, MailboxName, ModSeq, ObjectId, Uid, UidSet, UidValidity};
 
 /// One name of LIST or LSUB.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Listed {
 }
 
 /// The numbers of a mailbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
     /// Messages in it.
@@ -54,12 +54,26 @@ pub struct Status {
     pub deleted: u32,
     /// The sum of the sizes of all messages, in octets (RFC 8438); 0 if nobody asked for it.
     pub size: u64,
+    /// The highest mod-sequence in use (RFC 7162 §3.1.7); `None` if the mailbox has none.
+    pub highest_mod_seq: Option<ModSeq>,
+    /// The mailbox's identifier (RFC 8474 §4), there where OBJECTID is offered.
+    pub mailbox_id: Option<ObjectId>,
 }
 
 impl Status {
     /// The numbers of an empty mailbox.
     pub const fn new(uid_validity: UidValidity, uid_next: Uid) -> Self {
-        Status { messages: 0, recent: 0, uid_next, uid_validity, unseen: 0, deleted: 0, size: 0 }
+        Status {
+            messages: 0,
+            recent: 0,
+            uid_next,
+            uid_validity,
+            unseen: 0,
+            deleted: 0,
+            size: 0,
+            highest_mod_seq: None,
+            mailbox_id: None,
+        }
     }
 }
 
@@ -83,6 +97,11 @@ pub struct Snapshot {
     pub keywords_can_be_made: bool,
     /// The mailbox can only be read, whatever was asked for.
     pub read_only: bool,
+    /// The highest mod-sequence in use, of a change that the rest of the snapshot shows (RFC 7162 §3.1.2.1); `None` if the
+    /// mailbox has none that last.
+    pub highest_mod_seq: Option<ModSeq>,
+    /// The mailbox's identifier (RFC 8474 §4), there where OBJECTID is offered.
+    pub mailbox_id: Option<ObjectId>,
 }
 
 impl Snapshot {
@@ -97,25 +116,40 @@ impl Snapshot {
             keywords: Vec::new(),
             keywords_can_be_made: true,
             read_only: false,
+            highest_mod_seq: None,
+            mailbox_id: None,
         }
     }
 }
 
 /// What changed in the selected mailbox, as the store's feed tells it (in commit order, after commit).
+///
+/// `mod_seq` is the mod-sequence of the change; none in a mailbox without. It rises from each commit to the next, so that a
+/// client that was told of a mod-sequence was told of all below it.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "`mod_seq` is said above, once for all")]
 pub enum Change {
-    /// Messages came; UIDs rise.
-    Added(Vec<Uid>),
+    /// Messages came.
+    Added {
+        /// Their UIDs, which rise.
+        uids: Vec<Uid>,
+        mod_seq: Option<ModSeq>,
+    },
     /// A message has these flags now.
     Flags {
         /// The message.
         uid: Uid,
         /// All its flags.
         flags: Flags,
+        mod_seq: Option<ModSeq>,
     },
     /// Messages are gone.
-    Removed(UidSet),
+    Removed {
+        /// Which.
+        uids: UidSet,
+        mod_seq: Option<ModSeq>,
+    },
     /// The mailbox itself is gone, or its UIDs are no longer valid: the session ends.
     Gone,
 }

@@ -8,11 +8,12 @@ use pillarbox_core::Misuse;
 use super::read::Served;
 use super::reply::{End, Output};
 use super::session::Asked;
+use super::sync::FetchModifiers;
 use super::{Answer, Event, FetchData, FetchItem, SectionName, ServerSession};
 use crate::message::Section;
-use crate::types::{Seq, SequenceSet, Uid};
+use crate::types::{Flags, ModSeq, Seq, SequenceSet, Uid};
 use crate::view::View;
-use crate::wire::encode::{date_time, push};
+use crate::wire::encode::{date_time, number, push};
 
 /// A FETCH that is being answered.
 #[derive(Debug)]
@@ -20,6 +21,12 @@ pub(super) struct Fetching {
     wanted: Vec<FetchItem>,
     /// UID is told of each message.
     uid: bool,
+    /// `\Seen` is set.
+    mark_seen: bool,
+    /// The command that this is a part of selects the mailbox: without it, none is selected.
+    selecting: bool,
+    /// How the command ends.
+    end: End,
     open: Option<Open>,
 }
 
@@ -35,24 +42,53 @@ struct Open {
     left: u64,
     /// That literal may hold NUL.
     binary: bool,
+    /// Flags and mod-sequence that were told.
+    flags: Option<Flags>,
+    mod_seq: Option<ModSeq>,
 }
 
 impl ServerSession {
-    /// RFC 9051 §6.4.5
-    pub(super) fn fetch<'b>(&mut self, set: &SequenceSet, mut wanted: Vec<FetchItem>, uid: bool) -> Served<'b> {
+    /// RFC 9051 §6.4.5, RFC 7162 §3.1.4
+    pub(super) fn fetch<'b>(
+        &mut self,
+        set: &SequenceSet,
+        mut wanted: Vec<FetchItem>,
+        modifiers: FetchModifiers,
+        uid: bool,
+    ) -> Served<'b> {
         self.refuse_items(&wanted)?;
+        let FetchModifiers { changed_since, vanished } = modifiers;
+        if changed_since.is_some() && !wanted.contains(&FetchItem::ModSeq) {
+            wanted.push(FetchItem::ModSeq);
+        }
+        let mod_seqs = wanted.contains(&FetchItem::ModSeq);
+        if mod_seqs {
+            self.refuse_without_mod_seqs()?;
+        }
         let uids = self.resolve(set, uid)?;
+        if mod_seqs {
+            self.enable_condstore();
+        }
+        // RFC 9051 §6.4.9: answers to UID FETCH always tell the UID. The session writes it, so nobody is asked for it.
+        let tells_uid = uid || wanted.contains(&FetchItem::Uid);
+        wanted.retain(|item| *item != FetchItem::Uid);
+        // RFC 9051 §6.3.3: EXAMINE changes nothing.
+        let mark_seen = !self.mailbox()?.read_only && wanted.iter().any(FetchItem::sets_seen);
+        let mut fetching = Fetching::new(wanted.clone(), tells_uid, End::ok("Fetched"));
+        fetching.mark_seen = mark_seen;
+        if let Some(since) = changed_since.filter(|_| vanished) {
+            // The largest UID in use may be one that is gone.
+            let unsure = set
+                .resolve(u32::MAX)
+                .into_iter()
+                .filter_map(|range| Some(Uid::new(*range.start())?..=Uid::new(*range.end())?));
+            return Ok(Some(self.ask_vanished(unsure.collect(), since, uids, fetching)));
+        }
         if uids.is_empty() {
             self.finish(End::ok("No such messages"));
             return Ok(None);
         }
-        // RFC 9051 §6.4.9: answers to UID FETCH always tell the UID. The session writes it, so nobody is asked for it.
-        let uid = uid || wanted.contains(&FetchItem::Uid);
-        wanted.retain(|item| *item != FetchItem::Uid);
-        // RFC 9051 §6.3.3: EXAMINE changes nothing.
-        let mark_seen = !self.mailbox()?.read_only && wanted.iter().any(FetchItem::sets_seen);
-        let event = Event::Fetch { uids, wanted: wanted.clone(), mark_seen };
-        Ok(self.ask(Asked::Fetch(Fetching::new(wanted, uid)), event))
+        Ok(self.ask(Asked::Fetch(fetching), Event::Fetch { uids, wanted, mark_seen, changed_since }))
     }
 
     /// Refuses items that are not on offer, as items that are not known.
@@ -60,6 +96,9 @@ impl ServerSession {
         for item in wanted {
             let known = match item {
                 FetchItem::Binary { .. } | FetchItem::BinarySize(_) => self.config.extensions.binary,
+                FetchItem::EmailId | FetchItem::ThreadId => self.config.extensions.object_id,
+                FetchItem::ModSeq => self.config.extensions.condstore,
+                FetchItem::SaveDate => self.config.extensions.save_date,
                 // RFC 9051 Appendix E, 18
                 FetchItem::Section { name, .. } => *name == SectionName::Body || !self.enabled.rev2,
                 _ => true,
@@ -73,8 +112,25 @@ impl ServerSession {
 }
 
 impl Fetching {
-    pub(super) fn new(wanted: Vec<FetchItem>, uid: bool) -> Self {
-        Fetching { wanted, uid, open: None }
+    pub(super) fn new(wanted: Vec<FetchItem>, uid: bool, end: End) -> Self {
+        Fetching { wanted, uid, mark_seen: false, selecting: false, end, open: None }
+    }
+
+    /// The same within SELECT.
+    pub(super) fn selecting(self) -> Self {
+        Fetching { selecting: true, ..self }
+    }
+
+    pub(super) fn is_selecting(&self) -> bool {
+        self.selecting
+    }
+
+    pub(super) fn marks_seen(&self) -> bool {
+        self.mark_seen
+    }
+
+    pub(super) fn end(&self) -> End {
+        self.end.clone()
     }
 
     pub(super) fn wanted(&self) -> &[FetchItem] {
@@ -109,9 +165,20 @@ impl Fetching {
         let wrong = || Misuse::WrongAnswer { question: "Fetch", answer: super::answer::name(answer) };
         match (&mut self.open, answer) {
             (None, Answer::Message(uid)) => {
-                let mut open = Open { uid: *uid, seq: view.seq(*uid), begun: false, left: 0, binary: false };
+                let mut open = Open {
+                    uid: *uid,
+                    seq: view.seq(*uid),
+                    begun: false,
+                    left: 0,
+                    binary: false,
+                    flags: None,
+                    mod_seq: None,
+                };
                 if self.uid {
-                    open.item(out, |out| push(out, format_args!("UID {uid}")));
+                    open.item(out, |out| {
+                        out.extend_from_slice(b"UID ");
+                        number(out, uid.get().into());
+                    });
                 }
                 self.open = Some(open);
                 Ok(())
@@ -134,22 +201,32 @@ impl Fetching {
                 if open.begun {
                     out.end().extend_from_slice(b")\r\n");
                 }
+                if let Some(flags) = &open.flags {
+                    view.drop_same_flags(open.uid, flags, open.mod_seq);
+                }
+                if let Some(mod_seq) = open.mod_seq {
+                    view.told_mod_seq(mod_seq);
+                }
                 self.open = None;
                 Ok(())
             }
             (Some(open), Answer::Data(data)) => {
                 let was_asked = self.wanted.iter().any(|item| match (item, data) {
                     (FetchItem::BinarySize(wanted), FetchData::BinarySize { section, .. }) => wanted == *section,
+                    (item, FetchData::EmailId(_)) => *item == FetchItem::EmailId,
                     (item, FetchData::Flags(_)) => *item == FetchItem::Flags,
                     (item, FetchData::InternalDate(_)) => *item == FetchItem::InternalDate,
+                    (item, FetchData::ModSeq(_)) => *item == FetchItem::ModSeq,
                     (item, FetchData::Rfc822Size(_)) => *item == FetchItem::Rfc822Size,
+                    (item, FetchData::SaveDate(_)) => *item == FetchItem::SaveDate,
+                    (item, FetchData::ThreadId(_)) => *item == FetchItem::ThreadId,
                     (item, FetchData::Written { item: told, .. }) => item == told,
                     _ => false,
                 });
                 if !was_asked {
                     return Err(wrong());
                 }
-                open.data(data, view, out).ok_or_else(wrong)
+                open.data(data, out).ok_or_else(wrong)
             }
             (Some(open), Answer::Literal { section, name, origin, len })
                 if is_wanted(&self.wanted, section, *name, *origin) =>
@@ -193,26 +270,52 @@ impl Open {
         if self.begun {
             out.end().push(b' ');
         } else {
-            push(out.end(), format_args!("* {seq} FETCH ("));
+            let out = out.end();
+            out.extend_from_slice(b"* ");
+            number(out, seq.get().into());
+            out.extend_from_slice(b" FETCH (");
             self.begun = true;
         }
         write(out.end());
     }
 
-    fn data(&mut self, data: &FetchData<'_>, view: &mut View, out: &mut Output) -> Option<()> {
+    fn data(&mut self, data: &FetchData<'_>, out: &mut Output) -> Option<()> {
         match data {
             FetchData::BinarySize { section, size } => {
                 self.item(out, |out| push(out, format_args!("BINARY.SIZE[{section}] {size}")));
             }
+            // RFC 8474 §7
+            FetchData::EmailId(id) => self.item(out, |out| push(out, format_args!("EMAILID ({id})"))),
             FetchData::Flags(flags) => {
-                view.drop_same_flags(self.uid, flags);
+                self.flags = Some(flags.clone());
                 self.item(out, |out| push(out, format_args!("FLAGS {flags}")));
             }
             FetchData::InternalDate(date) => self.item(out, |out| {
-                push(out, format_args!("INTERNALDATE "));
+                out.extend_from_slice(b"INTERNALDATE ");
                 date_time(out, *date);
             }),
-            FetchData::Rfc822Size(size) => self.item(out, |out| push(out, format_args!("RFC822.SIZE {size}"))),
+            FetchData::ModSeq(mod_seq) => {
+                self.mod_seq = Some(*mod_seq);
+                self.item(out, |out| {
+                    out.extend_from_slice(b"MODSEQ (");
+                    number(out, mod_seq.get());
+                    out.push(b')');
+                });
+            }
+            // RFC 8514 §5
+            FetchData::SaveDate(date) => self.item(out, |out| {
+                out.extend_from_slice(b"SAVEDATE ");
+                match date {
+                    Some(date) => date_time(out, *date),
+                    None => out.extend_from_slice(b"NIL"),
+                }
+            }),
+            FetchData::ThreadId(Some(id)) => self.item(out, |out| push(out, format_args!("THREADID ({id})"))),
+            FetchData::ThreadId(None) => self.item(out, |out| push(out, format_args!("THREADID NIL"))),
+            FetchData::Rfc822Size(size) => self.item(out, |out| {
+                out.extend_from_slice(b"RFC822.SIZE ");
+                number(out, *size);
+            }),
             FetchData::Written { item, text } => {
                 let name = match item {
                     FetchItem::Body => "BODY ",
@@ -221,7 +324,7 @@ impl Open {
                     _ => return None,
                 };
                 self.item(out, |out| {
-                    push(out, format_args!("{name}"));
+                    out.extend_from_slice(name.as_bytes());
                     out.extend_from_slice(text);
                 });
             }

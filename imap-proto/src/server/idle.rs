@@ -46,6 +46,9 @@ impl ServerSession {
         {
             // RFC 2177 §3: IDLE is a command in progress, so EXPUNGE may be told.
             mailbox.view.tell(true, self.out.end());
+            if let Some(highest) = mailbox.view.settle() {
+                self.highest_mod_seq(highest);
+            }
             self.timer.alive();
         }
     }

@@ -3,7 +3,7 @@
 use pillarbox_core::WallTime;
 
 use crate::message::Section;
-use crate::types::Flags;
+use crate::types::{Flags, ModSeq, ObjectId};
 
 /// One thing that FETCH can ask for of a message. The macros ALL, FAST and FULL come taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,14 @@ pub enum FetchItem {
     Body,
     /// BODYSTRUCTURE.
     BodyStructure,
+    /// EMAILID (RFC 8474 §5.1).
+    EmailId,
+    /// MODSEQ (RFC 7162 §3.1.4.2).
+    ModSeq,
+    /// SAVEDATE (RFC 8514 §4.2).
+    SaveDate,
+    /// THREADID (RFC 8474 §5.2).
+    ThreadId,
     /// BINARY[...] and BINARY.PEEK[...] (RFC 3516): a part, undone of its encoding.
     Binary {
         /// Which part: a number without more.
@@ -90,12 +98,20 @@ pub enum FetchData<'a> {
         /// Its octets, undone of their encoding.
         size: u64,
     },
+    /// EMAILID.
+    EmailId(ObjectId),
     /// FLAGS.
     Flags(Flags),
     /// INTERNALDATE.
     InternalDate(WallTime),
+    /// MODSEQ, as it was when the flags were those that are told with it.
+    ModSeq(ModSeq),
     /// RFC822.SIZE: octets with CRLF line ends.
     Rfc822Size(u64),
+    /// SAVEDATE; `None` where the mailbox does not know.
+    SaveDate(Option<WallTime>),
+    /// THREADID; `None` where there are no threads.
+    ThreadId(Option<ObjectId>),
     /// ENVELOPE, BODY or BODYSTRUCTURE as written by [`message`](crate::message), without its name.
     Written {
         /// [`FetchItem::Envelope`], [`FetchItem::Body`] or [`FetchItem::BodyStructure`].

@@ -10,7 +10,7 @@ use super::reply::End;
 use super::session::{Asked, Doing};
 use super::{Event, Listed, ServerSession, Status, StatusItem};
 use crate::list::List;
-use crate::types::{MailboxName, ResponseCode, Separator};
+use crate::types::{MailboxName, ModSeq, ResponseCode, Separator};
 use crate::wire::encode::{astring, mailbox, push, utf8_astring};
 use crate::wire::parse::ListArguments;
 
@@ -54,6 +54,9 @@ impl ServerSession {
         if list.patterns.is_empty() {
             self.finish(End::ok("No such mailboxes"));
             return Ok(None);
+        }
+        if asked.return_status.contains(&StatusItem::HighestModSeq) {
+            self.enable_condstore();
         }
         list.lsub = asked.lsub;
         list.subscribed = asked.select_subscribed;
@@ -138,6 +141,10 @@ impl ServerSession {
     pub(super) fn status<'b>(&mut self, name: &[u8], items: Vec<StatusItem>) -> Served<'b> {
         self.refuse_status_items(&items)?;
         let name = self.mailbox_name(name)?;
+        if items.contains(&StatusItem::HighestModSeq) {
+            // RFC 7162 §3.1
+            self.enable_condstore();
+        }
         let asked = Asked::Status { mailbox: name.clone(), items: items.clone() };
         Ok(self.ask(asked, Event::Status { mailbox: name, items }))
     }
@@ -149,6 +156,8 @@ impl ServerSession {
             // RFC 9051 Appendix E, 12
             StatusItem::Recent => !self.enabled.rev2,
             StatusItem::Size => extensions.status_size,
+            StatusItem::HighestModSeq => extensions.condstore,
+            StatusItem::MailboxId => extensions.object_id,
             // RFC 9051 §6.3.11
             StatusItem::Deleted => extensions.offers_rev2(),
             _ => true,
@@ -173,11 +182,24 @@ impl ServerSession {
         let out = self.out.end();
         out.extend_from_slice(b"* STATUS ");
         mailbox(out, name, separator, encoding);
-        for (index, item) in items.iter().enumerate() {
-            out.extend_from_slice(if index == 0 { b" (" } else { b" " });
+        out.extend_from_slice(b" (");
+        let start = out.len();
+        for item in items {
+            if out.len() > start {
+                out.push(b' ');
+            }
             match item {
                 StatusItem::AppendLimit => push(out, format_args!("APPENDLIMIT {append_limit}")),
                 StatusItem::Deleted => push(out, format_args!("DELETED {}", status.deleted)),
+                // RFC 7162 §3.1.7: 0 says that there is none.
+                StatusItem::HighestModSeq => {
+                    push(out, format_args!("HIGHESTMODSEQ {}", status.highest_mod_seq.map_or(0, ModSeq::get)));
+                }
+                StatusItem::MailboxId => match &status.mailbox_id {
+                    Some(id) => push(out, format_args!("MAILBOXID ({id})")),
+                    // Without an identifier there is nothing that could be said; the space goes too.
+                    None => out.truncate(if out.len() > start { out.len() - 1 } else { start }),
+                },
                 StatusItem::Messages => push(out, format_args!("MESSAGES {}", status.messages)),
                 StatusItem::Recent => push(out, format_args!("RECENT {}", status.recent)),
                 StatusItem::Size => push(out, format_args!("SIZE {}", status.size)),

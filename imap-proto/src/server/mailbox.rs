@@ -1,47 +1,63 @@
 //! Commands about mailboxes: SELECT, EXAMINE, CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, CLOSE, UNSELECT.
 
+use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::read::Served;
 use super::reply::End;
 use super::session::{Asked, Selected, Standing};
+use super::sync::SelectParameters;
 use super::{Event, ServerSession, Snapshot};
 use crate::types::{Flag, Flags, MailboxName, ResponseCode, SpecialUse, UidSet};
 use crate::view::View;
 use crate::wire::encode::push;
+use crate::wire::parse::Resync;
 
 /// A name that a client of IMAP4rev2 is told when its command succeeds, and the spelling that it had (RFC 9051 §6.3.9.7).
 pub(super) type Renamed = Option<(MailboxName, Vec<u8>)>;
 
 impl ServerSession {
     /// RFC 9051 §6.3.2 and §6.3.3: a mailbox that was selected is left first, also where the new one is refused.
-    pub(super) fn select<'b>(&mut self, name: &[u8], read_only: bool) -> Served<'b> {
+    pub(super) fn select<'b>(&mut self, name: &[u8], parameters: SelectParameters, read_only: bool) -> Served<'b> {
+        let SelectParameters { condstore, resync } = parameters;
+        // RFC 7162 §3.1: what was selected before is left, so nothing is to be told of it.
+        self.enabled.mod_seqs |= condstore;
         let left = self.deselect();
         if left {
             self.queue.push_back(Event::Deselected);
-            if self.enabled.rev2 {
-                // RFC 9051 §7.1
+            if self.enabled.rev2 || self.config.extensions.condstore {
+                // RFC 9051 §7.1, RFC 7162 §3.2.11
                 self.untagged("OK", Some("CLOSED"), "The mailbox before is closed");
             }
         }
         let mailbox = self.mailbox_name(name)?;
         let told = self.enabled.rev2.then(|| (mailbox.clone(), name.to_vec()));
-        let event = self.ask(Asked::Select { read_only, told }, Event::Select { mailbox, read_only });
+        let event = self.ask(Asked::Select { read_only, told, resync }, Event::Select { mailbox, read_only });
         self.queue.extend(event.and_then(Event::into_owned));
         Ok(None)
     }
 
     /// RFC 3501 §6.3.1, §7.1
     // RFC 9051 §6.3.2: IMAP4rev2 has no RECENT and no UNSEEN, and a LIST line with the mailbox's own name.
-    pub(super) fn selected(&mut self, snapshot: Snapshot, read_only: bool, told: &Renamed) {
+    pub(super) fn selected(&mut self, snapshot: Snapshot, read_only: bool, told: &Renamed, resync: Option<&Resync>) {
         let rev2 = self.enabled.rev2;
         let read_only = read_only || snapshot.read_only;
         let system = [Flag::Answered, Flag::Flagged, Flag::Deleted, Flag::Seen, Flag::Draft];
         let mut flags: Flags = system.into_iter().collect();
         flags.extend(snapshot.keywords);
         flags.remove(&Flag::Recent);
-        let view = View::new(snapshot.uids, self.config.limits.pending_flags_max);
+        let mut view = View::new(snapshot.uids, self.config.limits.pending_flags_max);
+        let highest = snapshot.highest_mod_seq.filter(|_| self.config.extensions.condstore);
+        if self.enabled.mod_seqs {
+            view.tell_mod_seqs();
+        }
+        if self.enabled.qresync {
+            view.tell_vanished();
+        }
+        if let Some(highest) = highest {
+            view = view.with_mod_seqs(highest);
+        }
         let first_unseen = snapshot.first_unseen.and_then(|uid| view.seq(uid));
         let out = self.out.end();
         push(out, format_args!("* FLAGS {flags}\r\n"));
@@ -63,16 +79,31 @@ impl ServerSession {
         }
         push(out, format_args!("* OK [UIDVALIDITY {}] UIDs valid\r\n", snapshot.uid_validity));
         push(out, format_args!("* OK [UIDNEXT {}] Predicted next UID\r\n", snapshot.uid_next));
+        match highest {
+            // RFC 7162 §3.1.2.1. Told also to those who did not ask: some programs look for it first.
+            Some(highest) => push(out, format_args!("* OK [HIGHESTMODSEQ {highest}] Highest\r\n")),
+            None if self.enabled.mod_seqs => self.no_mod_seqs(),
+            None => {}
+        }
+        if let Some(id) = snapshot.mailbox_id.filter(|_| self.config.extensions.object_id) {
+            // RFC 8474 §4.2
+            push(self.out.end(), format_args!("* OK [MAILBOXID ({id})] The mailbox's own\r\n"));
+        }
         if let Some((name, supplied)) = told {
             self.tell_name(name, Some(supplied));
         }
         if let Standing::Authenticated { identity } = &mut self.standing {
             let identity = core::mem::take(identity);
-            let mailbox = Selected { view, read_only, saved: UidSet::new() };
+            let mailbox = Box::new(Selected { view, read_only, saved: UidSet::new() });
             self.standing = Standing::Selected { identity, mailbox };
         }
         let code = if read_only { "READ-ONLY" } else { "READ-WRITE" };
-        self.finish(End::ok_with(code.to_string(), "Mailbox selected"));
+        let end = End::ok_with(code.to_string(), "Mailbox selected");
+        let begun =
+            resync.is_some_and(|resync| self.resynchronise(resync, snapshot.uid_validity, snapshot.uid_next, &end));
+        if !begun {
+            self.finish(end);
+        }
     }
 
     /// RFC 9051 §6.4.1
@@ -121,7 +152,7 @@ impl ServerSession {
             return Err(End::no(&ResponseCode::AlreadyExists, "INBOX is always there"));
         }
         let told = self.respelled(&name, octets);
-        Ok(self.ask(Asked::Simple { told }, Event::Create { mailbox: name, uses: known }))
+        Ok(self.ask(Asked::Create { told }, Event::Create { mailbox: name, uses: known }))
     }
 
     /// What is told of a name that is spelled otherwise than the client did.

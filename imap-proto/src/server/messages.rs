@@ -1,14 +1,22 @@
 //! Commands that change messages or their number: STORE, COPY, MOVE, EXPUNGE; and which messages a command means.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::read::Served;
-use super::reply::End;
+use super::reply::{End, Verdict};
 use super::session::{Asked, Selected, Standing};
 use super::{Change, Event, FlagChange, ServerSession};
-use crate::types::{Flags, SequenceSet, Uid, UidSet, UidValidity};
+use crate::types::{Flags, ModSeq, Seq, SequenceSet, Uid, UidSet, UidValidity};
 use crate::wire::encode::push;
+
+/// What STORE is to do.
+pub(super) struct StoreArguments {
+    pub(super) change: FlagChange,
+    pub(super) flags: Flags,
+    pub(super) silent: bool,
+    pub(super) unchanged_since: Option<u64>,
+}
 
 impl ServerSession {
     /// The selected mailbox. The command table lets nothing through that needs one where there is none.
@@ -40,32 +48,62 @@ impl ServerSession {
         Ok(())
     }
 
-    /// RFC 9051 §6.4.6
-    pub(super) fn store<'b>(
-        &mut self,
-        set: &SequenceSet,
-        change: FlagChange,
-        flags: Flags,
-        silent: bool,
-        uid: bool,
-    ) -> Served<'b> {
+    /// RFC 9051 §6.4.6, RFC 7162 §3.1.3
+    pub(super) fn store<'b>(&mut self, set: &SequenceSet, arguments: StoreArguments, uid: bool) -> Served<'b> {
+        let StoreArguments { change, flags, silent, unchanged_since } = arguments;
         self.refuse_read_only()?;
+        if unchanged_since.is_some() {
+            self.refuse_without_mod_seqs()?;
+        }
         let uids = self.resolve(set, uid)?;
+        if unchanged_since.is_some() {
+            self.enable_condstore();
+        }
         if uids.is_empty() {
             self.finish(End::ok("No such messages"));
             return Ok(None);
         }
         let waiting = self.mailbox()?.view.waiting_flags(&uids);
-        Ok(self.ask(Asked::Store { silent, waiting }, Event::Store { uids, change, flags, silent }))
+        let asked = Asked::Store { silent, uid, waiting, modified: UidSet::new() };
+        Ok(self.ask(asked, Event::Store { uids, change, flags, silent, unchanged_since }))
     }
 
     /// A message has these flags after STORE.
-    pub(super) fn flags_stored(&mut self, uid: Uid, flags: &Flags, tell: bool) {
-        let Standing::Selected { mailbox: Selected { view, .. }, .. } = &mut self.standing else { return };
-        view.drop_flags(uid);
-        if let Some(seq) = view.seq(uid).filter(|_| tell) {
-            push(self.out.end(), format_args!("* {seq} FETCH (UID {uid} FLAGS {flags})\r\n"));
+    pub(super) fn flags_stored(&mut self, uid: Uid, flags: &Flags, mod_seq: Option<ModSeq>, tell: bool) {
+        let Standing::Selected { mailbox, .. } = &mut self.standing else { return };
+        let view = &mut mailbox.view;
+        view.drop_flags(uid, mod_seq);
+        let Some(seq) = view.seq(uid) else { return };
+        let out = self.out.end();
+        let start = out.len();
+        push(out, format_args!("* {seq} FETCH (UID {uid}"));
+        if tell {
+            push(out, format_args!(" FLAGS {flags}"));
         }
+        let before = out.len();
+        view.mod_seq(mod_seq, out);
+        match tell || out.len() > before {
+            true => out.extend_from_slice(b")\r\n"),
+            // .SILENT, and no mod-sequence that RFC 7162 §3.1.3 wants to be told nevertheless.
+            false => out.truncate(start),
+        }
+    }
+
+    /// STORE ends: with the messages that it left alone, by sequence numbers or UIDs as the command had them.
+    pub(super) fn stored(&mut self, mut end: End, modified: &UidSet, uid: bool) {
+        if let Standing::Selected { mailbox, .. } = &self.standing
+            && !modified.is_empty()
+        {
+            let set = match uid {
+                true => modified.to_string(),
+                false => in_order(modified.iter().filter_map(|uid| mailbox.view.seq(uid)).map(Seq::get)),
+            };
+            end.code = Some(alloc::format!("MODIFIED {set}").into());
+            if end.verdict == Verdict::Ok {
+                end.text = "Some messages changed meanwhile".into();
+            }
+        }
+        self.finish(end);
     }
 
     /// RFC 9051 §6.4.7
@@ -125,33 +163,33 @@ impl ServerSession {
     /// Messages are gone by the running command.
     pub(super) fn expunged(&mut self, uids: &[Uid]) {
         if let Standing::Selected { mailbox, .. } = &mut self.standing {
-            mailbox.view.learn(Change::Removed(uids.iter().copied().collect()));
+            mailbox.view.learn(Change::Removed { uids: uids.iter().copied().collect(), mod_seq: None });
         }
     }
 }
 
 /// RFC 4315 §3: the n-th source became the n-th copy.
 fn copy_uid(uid_validity: UidValidity, uids: &[(Uid, Uid)]) -> Option<String> {
-    let sources = in_order(uids.iter().map(|(source, _)| *source));
-    let copies = in_order(uids.iter().map(|(_, copy)| *copy));
+    let sources = in_order(uids.iter().map(|(source, _)| source.get()));
+    let copies = in_order(uids.iter().map(|(_, copy)| copy.get()));
     (!uids.is_empty()).then(|| alloc::format!("COPYUID {uid_validity} {sources} {copies}"))
 }
 
-/// UIDs as a set that keeps their order, runs drawn together.
-pub(super) fn in_order(uids: impl Iterator<Item = Uid>) -> String {
+/// Numbers as a set that keeps their order, runs drawn together.
+pub(super) fn in_order(numbers: impl Iterator<Item = u32>) -> String {
     use core::fmt::Write;
     let mut text = String::new();
-    let mut run: Option<(Uid, Uid)> = None;
-    let mut write = |run: Option<(Uid, Uid)>| {
+    let mut run: Option<(u32, u32)> = None;
+    let mut write = |run: Option<(u32, u32)>| {
         let Some((first, last)) = run else { return };
         let comma = if text.is_empty() { "" } else { "," };
         // Writing to memory cannot fail.
         let _ = if first == last { write!(text, "{comma}{first}") } else { write!(text, "{comma}{first}:{last}") };
     };
-    for uid in uids {
+    for number in numbers {
         match &mut run {
-            Some((_, last)) if last.next() == Some(uid) => *last = uid,
-            _ => write(run.replace((uid, uid))),
+            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
+            _ => write(run.replace((number, number))),
         }
     }
     write(run);
@@ -164,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_order_of_copies_is_kept() {
-        let set = |numbers: &[u32]| in_order(numbers.iter().filter_map(|&n| Uid::new(n)));
+        let set = |numbers: &[u32]| in_order(numbers.iter().copied());
         assert_eq!(set(&[1, 2, 3, 7, 9, 10]), "1:3,7,9:10");
         assert_eq!(set(&[5, 4, 3]), "5,4,3");
         assert_eq!(set(&[u32::MAX]), "4294967295");

@@ -17,6 +17,7 @@ mod read;
 mod reply;
 mod search;
 mod session;
+mod sync;
 mod timer;
 
 pub use config::{Limits, ServerConfig};

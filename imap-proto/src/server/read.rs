@@ -5,13 +5,14 @@ use alloc::borrow::Cow;
 use pillarbox_core::Secret;
 
 use super::append::before_announcement;
+use super::messages::StoreArguments;
 use super::reply::{End, Verdict};
 use super::session::{Doing, Next, Standing};
 use super::{CloseReason, Event, ServerSession};
 use crate::command::{CommandRow, States, row_of};
 use crate::types::{MailboxName, MailboxNameError, NameEncoding, ResponseCode};
 use crate::wire::frame::{Framed, LiteralHeader, Skipper};
-use crate::wire::parse::{self, Command, Modifier};
+use crate::wire::parse::{self, Command};
 
 /// What serving a command came to: an event, nothing more to say, or a refusal.
 pub(super) type Served<'b> = Result<Option<Event<'b>>, End>;
@@ -42,14 +43,14 @@ impl ServerSession {
             Framed::Incomplete => Next::NeedInput,
             Framed::Command { len } => {
                 *input = &bytes[len..];
-                self.begin(&bytes[..len]);
+                let rest = self.begin(&bytes[..len - 2]);
                 if stranger && is_foreign(bytes) {
                     // ALPACA: another protocol's request may carry commands of ours further down.
                     let event = self.show(&bytes[..len], "BYE this is an IMAP server".into());
                     self.bye(CloseReason::Synchronisation, None, "This is an IMAP server");
                     return Next::Event(event);
                 }
-                let served = self.serve(&bytes[..len - 2]);
+                let served = self.serve(rest);
                 self.next_line_is_secret &= served.is_err();
                 self.served(served, &bytes[..len])
             }
@@ -66,11 +67,17 @@ impl ServerSession {
         }
     }
 
-    /// A command begins: its tag is known from here on.
-    fn begin(&mut self, line: &[u8]) {
-        self.running.tag.clear();
-        self.running.tag.push_str(parse::tag(line).map_or("*", |(tag, _)| tag));
+    /// A command begins: its tag is known from here on. Gives what stands behind it; none if there is no tag.
+    fn begin<'b>(&mut self, line: &'b [u8]) -> Option<&'b [u8]> {
         self.running.row = None;
+        self.running.seqs_in_search = false;
+        self.running.tag.clear();
+        let Some((tag, rest)) = parse::tag(line) else {
+            self.running.tag.push('*');
+            return None;
+        };
+        self.running.tag.push_str(tag.as_str());
+        Some(rest)
     }
 
     /// Turns what serving came to into the next step; `line` is shown where it was refused.
@@ -102,8 +109,7 @@ impl ServerSession {
 
     /// The row of a command, if it may be given now.
     fn row(&mut self, rest: &[u8]) -> Result<(&'static CommandRow, usize), End> {
-        let (name, arguments) = parse::name(rest);
-        let row = row_of(name).ok_or_else(|| End::bad("Unknown command"))?;
+        let (row, arguments) = parse::row(rest).ok_or_else(|| End::bad("Unknown command"))?;
         let allowed = match (&self.standing, row.states) {
             (_, States::Any)
             | (Standing::NotAuthenticated, States::NotAuthenticated)
@@ -118,13 +124,13 @@ impl ServerSession {
         Ok((row, rest.len() - arguments.len()))
     }
 
-    /// Serves a whole command, its last line end excluded.
-    fn serve<'b>(&mut self, line: &'b [u8]) -> Served<'b> {
-        let (_, rest) = parse::tag(line).ok_or_else(|| End::bad("A command begins with a tag"))?;
+    /// Serves a whole command, of which `rest` is what stands between its tag and its last line end.
+    fn serve<'b>(&mut self, rest: Option<&'b [u8]>) -> Served<'b> {
+        let rest = rest.ok_or_else(|| End::bad("A command begins with a tag"))?;
         let (row, at) = self.row(rest)?;
-        match (row.arguments)(&rest[at..]) {
-            Ok((b"", command)) => self.run(command),
-            _ => Err(End::bad(alloc::format!("Syntax error in the arguments of {}", row.name))),
+        match parse::read_arguments(row, &rest[at..]) {
+            Some(command) => self.run(command),
+            None => Err(End::bad(alloc::format!("Syntax error in the arguments of {}", row.name))),
         }
     }
 
@@ -145,8 +151,8 @@ impl ServerSession {
             Command::Enable(names) => self.enable(&names),
             Command::Expunge { only } => self.expunge(only.as_ref()),
             Command::Fetch { set, wanted, modifiers, uid } => {
-                refuse_modifiers(&modifiers)?;
-                self.fetch(&set, wanted, uid)
+                let modifiers = self.fetch_modifiers(&modifiers, uid)?;
+                self.fetch(&set, wanted, modifiers, uid)
             }
             Command::Id => self.id(),
             Command::Idle => self.idle(),
@@ -160,14 +166,14 @@ impl ServerSession {
             Command::Rename { from, to } => self.rename(&from, &to),
             Command::Search { key, returns, charset, uid } => self.search(key, returns, charset, uid),
             Command::Select { mailbox, parameters, read_only } => {
-                refuse_modifiers(&parameters)?;
-                self.select(&mailbox, read_only)
+                let parameters = self.select_parameters(&parameters)?;
+                self.select(&mailbox, parameters, read_only)
             }
             Command::StartTls => self.starttls(),
             Command::Status { mailbox, items } => self.status(&mailbox, items),
             Command::Store { set, modifiers, change, flags, silent, uid } => {
-                refuse_modifiers(&modifiers)?;
-                self.store(&set, change, flags, silent, uid)
+                let unchanged_since = self.store_modifiers(&modifiers)?;
+                self.store(&set, StoreArguments { change, flags, silent, unchanged_since }, uid)
             }
             Command::Subscribe(mailbox) => self.subscribe(&mailbox, true),
             Command::Unauthenticate => self.unauthenticate(),
@@ -296,14 +302,6 @@ impl ServerSession {
             };
             End::no(&code, alloc::format!("{error}"))
         })
-    }
-}
-
-/// RFC 4466 §2: what was not offered is an error. Nothing that takes a modifier is on offer yet.
-fn refuse_modifiers(modifiers: &[Modifier<'_>]) -> Result<(), End> {
-    match modifiers.is_empty() {
-        true => Ok(()),
-        false => Err(End::bad("There is no such modifier")),
     }
 }
 

@@ -7,10 +7,10 @@ use alloc::vec::Vec;
 use pillarbox_core::sasl::Mechanism;
 
 use super::fetch::Fetching;
-use super::session::{Asked, Doing, Selected, Standing};
+use super::session::{Asked, Doing, Standing};
 use super::{CloseReason, Event, FetchItem, ServerSession};
-use crate::types::ResponseCode;
-use crate::wire::encode::{push, text};
+use crate::types::{ModSeq, ResponseCode};
+use crate::wire::encode::text;
 
 /// The bytes to send. What left is dropped from the front now and then, not each time.
 #[derive(Debug, Default)]
@@ -131,16 +131,19 @@ impl ServerSession {
     /// Writes `status [code] text`, whatever stands before it being written.
     fn write_status(&mut self, status: &str, code: Option<&str>, words: &str) {
         let out = self.out.end();
-        match code {
-            Some(code) => push(out, format_args!("{status} [{code}] ")),
-            None => push(out, format_args!("{status} ")),
+        out.extend_from_slice(status.as_bytes());
+        out.push(b' ');
+        if let Some(code) = code {
+            out.push(b'[');
+            out.extend_from_slice(code.as_bytes());
+            out.extend_from_slice(b"] ");
         }
         text(out, words);
         out.extend_from_slice(b"\r\n");
     }
 
     pub(super) fn untagged(&mut self, status: &str, code: Option<&str>, words: &str) {
-        push(self.out.end(), format_args!("* "));
+        self.out.end().extend_from_slice(b"* ");
         self.write_status(status, code, words);
     }
 
@@ -194,12 +197,16 @@ impl ServerSession {
         for (name, offered) in [
             ("BINARY", extensions.binary),
             ("CHILDREN", extensions.children),
+            ("CONDSTORE", extensions.condstore),
             ("CREATE-SPECIAL-USE", extensions.create_special_use),
             ("LIST-EXTENDED", extensions.list_extended),
             // RFC 5819 §1
             ("LIST-STATUS", extensions.list_extended),
             ("MOVE", extensions.moves),
             ("MULTIAPPEND", extensions.multiappend),
+            ("OBJECTID", extensions.object_id),
+            ("QRESYNC", extensions.offers_qresync()),
+            ("SAVEDATE", extensions.save_date),
             ("SPECIAL-USE", extensions.special_use),
             ("STATUS=SIZE", extensions.status_size),
             ("UNAUTHENTICATE", extensions.unauthenticate),
@@ -224,12 +231,22 @@ impl ServerSession {
 
     /// Ends the running command: tells what may be told, then the tagged answer.
     pub(super) fn finish(&mut self, end: End) {
-        if let Standing::Selected { mailbox: Selected { view, .. }, .. } = &mut self.standing {
+        if let Standing::Selected { mailbox, .. } = &mut self.standing {
+            let view = &mut mailbox.view;
             let uids = view.take_forgotten();
-            if !uids.is_empty() && !self.stopping && !self.gone {
-                let fetching = Fetching::new(alloc::vec![FetchItem::Flags], true);
-                let event = Event::Fetch { uids: uids.clone(), wanted: fetching.wanted().to_vec(), mark_seen: false };
-                self.queue.push_back(event);
+            if !uids.is_empty() && (self.stopping || self.gone) {
+                view.forget(&uids);
+            } else if !uids.is_empty() {
+                let mut wanted = alloc::vec![FetchItem::Flags];
+                // RFC 7162 §3.2.4
+                wanted.extend((self.enabled.mod_seqs && view.has_mod_seqs()).then_some(FetchItem::ModSeq));
+                let fetching = Fetching::new(wanted.clone(), true, end.clone());
+                self.queue.push_back(Event::Fetch {
+                    uids: uids.clone(),
+                    wanted,
+                    mark_seen: false,
+                    changed_since: None,
+                });
                 self.doing = Doing::Asked(Asked::Refresh { fetching, uids, end });
                 return;
             }
@@ -238,20 +255,36 @@ impl ServerSession {
     }
 
     /// As [`finish`](Self::finish), without asking for what was forgotten.
-    pub(super) fn finish_now(&mut self, end: End) {
+    pub(super) fn finish_now(&mut self, mut end: End) {
         // Where the command is not known, neither is what it does to numbers.
-        let may_expunge = self.running.row.is_some_and(|row| row.may_expunge);
+        let may_expunge = self.running.row.is_some_and(|row| row.may_expunge) && !self.running.seqs_in_search;
         if let Standing::Selected { mailbox, .. } = &mut self.standing {
-            mailbox.view.tell(may_expunge, self.out.end());
+            let view = &mut mailbox.view;
+            let expunged = view.tell(may_expunge, self.out.end());
+            match view.settle() {
+                // RFC 7162 §3.2.7: behind expunges in the tagged OK.
+                Some(highest) if expunged && end.verdict == Verdict::Ok && end.code.is_none() => {
+                    end.code = Some(alloc::format!("HIGHESTMODSEQ {highest}").into());
+                }
+                Some(highest) => self.highest_mod_seq(highest),
+                None => {}
+            }
         }
         self.doing = Doing::Reading;
         self.timer.active();
-        push(self.out.end(), format_args!("{} ", self.running.tag));
+        let out = self.out.end();
+        out.extend_from_slice(self.running.tag.as_bytes());
+        out.push(b' ');
         self.write_status(end.verdict.as_str(), end.code.as_deref(), &end.text);
         if end.verdict == Verdict::Bad {
             self.count_bad();
         }
         self.leave_if_due();
+    }
+
+    /// RFC 7162 §3.1.2.1
+    pub(super) fn highest_mod_seq(&mut self, highest: ModSeq) {
+        self.untagged("OK", Some(&alloc::format!("HIGHESTMODSEQ {highest}")), "Highest");
     }
 
     /// Another command was refused; too many end the connection.

@@ -7,7 +7,7 @@ use super::reply::{End, Output};
 use super::session::{Asked, Standing};
 use super::{Event, ServerSession};
 use crate::search::Query;
-use crate::types::{Flag, ResponseCode, SequenceSet, Uid, UidSet};
+use crate::types::{Flag, ModSeq, ResponseCode, SequenceSet, Uid, UidSet};
 use crate::view::View;
 use crate::wire::encode::push;
 use crate::wire::parse::{SearchKey, SearchReturns};
@@ -29,9 +29,19 @@ pub(super) struct Searching {
     /// The numbers found last, one behind the other: not told yet.
     run: Option<(u32, u32)>,
     found: u32,
-    first: Option<Uid>,
-    last: Option<Uid>,
+    first: Option<(Uid, Option<ModSeq>)>,
+    last: Option<(Uid, Option<ModSeq>)>,
+    /// The highest mod-sequence of all that were found.
+    highest: Option<ModSeq>,
     saved: UidSet,
+}
+
+/// What is learned about a query while its numbers are resolved.
+struct Resolving {
+    /// How many more ranges its sets may come to.
+    ranges_left: usize,
+    /// Mod-sequences are a part of it.
+    mod_seqs: bool,
 }
 
 impl ServerSession {
@@ -48,7 +58,7 @@ impl ServerSession {
             return Err(End::bad("Everything is UTF-8 here"));
         }
         let save = returns.is_some_and(|returns| returns.save);
-        let query = self.query_of(key).inspect_err(|end| {
+        let (query, mod_seqs) = self.query_of(key).inspect_err(|end| {
             // RFC 5182 §2.1: NO empties what was saved, BAD changes nothing.
             if save && end.verdict == super::reply::Verdict::No {
                 self.save(UidSet::new());
@@ -65,47 +75,78 @@ impl ServerSession {
             found: 0,
             first: None,
             last: None,
+            highest: None,
             saved: UidSet::new(),
         };
-        Ok(self.ask(Asked::Search(searching), Event::Search(query)))
+        if mod_seqs {
+            self.enable_condstore();
+        }
+        Ok(self.ask(Asked::Search(searching), Event::Search { query, mod_seqs }))
     }
 
-    /// The query of a key.
-    fn query_of(&mut self, key: Option<SearchKey>) -> Result<Query, End> {
+    /// The query of a key, and whether it speaks of mod-sequences.
+    fn query_of(&mut self, key: Option<SearchKey>) -> Result<(Query, bool), End> {
         // RFC 3501 §6.4.4
         let unknown =
             || End { code: Some("BADCHARSET (US-ASCII UTF-8)".into()), ..End::no_such("Unknown character set") };
-        let mut ranges_left = 2 * self.mailbox()?.view.len() + RANGES_MAX;
-        self.query(key.ok_or_else(unknown)?, &mut ranges_left)
+        let ranges_left = 2 * self.mailbox()?.view.len() + RANGES_MAX;
+        let mut resolving = Resolving { ranges_left, mod_seqs: false };
+        let query = self.query(key.ok_or_else(unknown)?, &mut resolving)?;
+        if resolving.mod_seqs {
+            self.refuse_without_mod_seqs()?;
+        }
+        Ok((query, resolving.mod_seqs))
     }
 
     /// The key with its numbers resolved. The parser limited the depth.
-    fn query(&mut self, key: SearchKey, ranges_left: &mut usize) -> Result<Query, End> {
+    fn query(&mut self, key: SearchKey, resolving: &mut Resolving) -> Result<Query, End> {
         Ok(match key {
             // RFC 9051 Appendix E, 12
             SearchKey::Query(Query::Flag(Flag::Recent)) if self.enabled.rev2 => {
                 return Err(End::bad("Nothing is recent in IMAP4rev2"));
             }
-            SearchKey::Query(query) => query,
-            SearchKey::Seqs(set) => self.uids_of(&set, false, ranges_left)?,
-            SearchKey::Uids(set) => self.uids_of(&set, true, ranges_left)?,
+            SearchKey::Query(query) => {
+                self.refuse_key(&query)?;
+                resolving.mod_seqs |= matches!(query, Query::ModSeq(_));
+                query
+            }
+            SearchKey::Seqs(set) => {
+                // RFC 7162 §3.2.10.2: no VANISHED where numbers stand in the criteria. `$` alone is none.
+                self.running.seqs_in_search |= set.has_numbers();
+                self.uids_of(&set, false, resolving)?
+            }
+            SearchKey::Uids(set) => self.uids_of(&set, true, resolving)?,
             SearchKey::And(keys) => {
-                let keys = keys.into_iter().map(|key| self.query(key, ranges_left));
+                let keys = keys.into_iter().map(|key| self.query(key, resolving));
                 Query::And(keys.collect::<Result<_, _>>()?)
             }
             SearchKey::Or(one, other) => {
-                let (one, other) = (self.query(*one, ranges_left)?, self.query(*other, ranges_left)?);
+                let (one, other) = (self.query(*one, resolving)?, self.query(*other, resolving)?);
                 Query::Or(Box::new(one), Box::new(other))
             }
-            SearchKey::Not(key) => Query::Not(Box::new(self.query(*key, ranges_left)?)),
+            SearchKey::Not(key) => Query::Not(Box::new(self.query(*key, resolving)?)),
         })
     }
 
+    /// Refuses keys of extensions that are not on offer, as keys that are not known.
+    fn refuse_key(&self, query: &Query) -> Result<(), End> {
+        let extensions = &self.config.extensions;
+        let known = match query {
+            Query::ModSeq(_) => extensions.condstore,
+            Query::EmailId(_) | Query::ThreadId(_) => extensions.object_id,
+            Query::SavedBefore(_) | Query::SavedOn(_) | Query::SavedSince(_) | Query::SaveDateSupported => {
+                extensions.save_date
+            }
+            _ => true,
+        };
+        if known { Ok(()) } else { Err(End::bad("SEARCH knows no such key")) }
+    }
+
     /// Two octets of a command can stand for a set as large as the mailbox, so what they come to is counted.
-    fn uids_of(&mut self, set: &SequenceSet, uid: bool, ranges_left: &mut usize) -> Result<Query, End> {
+    fn uids_of(&mut self, set: &SequenceSet, uid: bool, resolving: &mut Resolving) -> Result<Query, End> {
         let uids = self.resolve(set, uid)?;
-        match ranges_left.checked_sub(uids.ranges().len()) {
-            Some(left) => *ranges_left = left,
+        match resolving.ranges_left.checked_sub(uids.ranges().len()) {
+            Some(left) => resolving.ranges_left = left,
             None => return Err(End::no(&ResponseCode::Limit, "The sets of this search are too large")),
         }
         Ok(Query::Uids(uids))
@@ -133,24 +174,35 @@ impl Searching {
             false => {
                 let first = self.first.filter(|_| returns.min);
                 let last = self.last.filter(|_| returns.max);
-                first.into_iter().chain(last).collect()
+                first.into_iter().chain(last).map(|(uid, _)| uid).collect()
             }
         })
     }
 
     /// Messages were found. One that the client was not told of yet is none.
-    pub(super) fn found(&mut self, uids: &[Uid], view: &View, tag: &str, out: &mut Output) {
-        for &uid in uids {
+    pub(super) fn found(
+        &mut self,
+        found: impl Iterator<Item = (Uid, Option<ModSeq>)>,
+        view: &View,
+        tag: &str,
+        out: &mut Output,
+    ) {
+        for (uid, mod_seq) in found {
             let Some(seq) = view.seq(uid) else { continue };
             let number = if self.uid { uid.get() } else { seq.get() };
+            self.highest = self.highest.max(mod_seq);
             let Some(returns) = self.returns else {
                 self.begin(tag, out);
                 push(out.end(), format_args!(" {number}"));
                 continue;
             };
             self.found = self.found.saturating_add(1);
-            self.first = Some(self.first.map_or(uid, |first| first.min(uid)));
-            self.last = self.last.max(Some(uid));
+            if self.first.is_none_or(|(first, _)| uid < first) {
+                self.first = Some((uid, mod_seq));
+            }
+            if self.last.is_none_or(|(last, _)| uid > last) {
+                self.last = Some((uid, mod_seq));
+            }
             if returns.save && keeps_all(returns) {
                 self.saved.insert(uid);
             }
@@ -202,7 +254,7 @@ impl Searching {
             self.begin(tag, out);
             let number = |uid: Uid| if self.uid { Some(uid.get()) } else { view.seq(uid).map(|seq| seq.get()) };
             for (wanted, name, uid) in [(returns.min, "MIN", self.first), (returns.max, "MAX", self.last)] {
-                if let Some(number) = uid.filter(|_| wanted).and_then(number) {
+                if let Some(number) = uid.filter(|_| wanted).and_then(|(uid, _)| number(uid)) {
                     push(out.end(), format_args!(" {name} {number}"));
                 }
             }
@@ -211,7 +263,25 @@ impl Searching {
             }
         }
         self.begin(tag, out);
+        match (self.mod_seq(), self.returns) {
+            // RFC 7162 §3.1.6
+            (Some(mod_seq), None) => push(out.end(), format_args!(" (MODSEQ {mod_seq})")),
+            // RFC 7162 §3.1.10
+            (Some(mod_seq), Some(_)) => push(out.end(), format_args!(" MODSEQ {mod_seq}")),
+            (None, _) => {}
+        }
         out.end().extend_from_slice(b"\r\n");
+    }
+
+    /// RFC 4731 §3.2: of MIN and MAX alone that of the messages that are told, else the highest of all.
+    fn mod_seq(&self) -> Option<ModSeq> {
+        match self.returns {
+            Some(returns) if !keeps_all(returns) => {
+                let told = [(returns.min, self.first), (returns.max, self.last)].into_iter();
+                told.filter_map(|(wanted, found)| found.filter(|_| wanted)?.1).max()
+            }
+            _ => self.highest,
+        }
     }
 
     /// Ends the line before its time.

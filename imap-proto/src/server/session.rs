@@ -1,5 +1,6 @@
 //! The session: its state, and what happens next.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -18,9 +19,10 @@ use super::timer::Timer;
 use super::{Answer, Change, CloseReason, Event, Peer, ServerConfig};
 use crate::command::CommandRow;
 use crate::server::StatusItem;
-use crate::types::{MailboxName, UidSet};
+use crate::types::{MailboxName, ModSeq, UidSet};
 use crate::view::View;
 use crate::wire::frame::{FrameLimits, Framer, Skipped, Skipper};
+use crate::wire::parse::Resync;
 
 /// The server's side of one IMAP connection: bytes and answers in, events and bytes out.
 ///
@@ -57,7 +59,7 @@ pub struct ServerSession {
 pub(super) enum Standing {
     NotAuthenticated,
     Authenticated { identity: String },
-    Selected { identity: String, mailbox: Selected },
+    Selected { identity: String, mailbox: Box<Selected> },
 }
 
 #[derive(Debug)]
@@ -73,6 +75,11 @@ pub(super) struct Selected {
 pub(super) struct Enabled {
     pub(super) rev2: bool,
     pub(super) utf8: bool,
+    /// By that name; what it means is [`mod_seqs`](Self::mod_seqs).
+    pub(super) condstore: bool,
+    pub(super) qresync: bool,
+    /// The client is told mod-sequences, because it gave a command that asks for that (RFC 7162 §3.1).
+    pub(super) mod_seqs: bool,
 }
 
 /// What the session is at.
@@ -133,8 +140,12 @@ pub(super) enum Asked {
     Select {
         read_only: bool,
         told: Renamed,
+        resync: Option<Resync>,
     },
-    /// CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE.
+    Create {
+        told: Renamed,
+    },
+    /// DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE.
     Simple {
         told: Renamed,
     },
@@ -150,10 +161,18 @@ pub(super) enum Asked {
         uids: UidSet,
         end: End,
     },
-    /// `waiting`: messages whose flags somebody else changed before.
+    /// Which messages are gone; then follows a FETCH of what changed since.
+    Vanished {
+        since: ModSeq,
+        fetch: UidSet,
+        fetching: Fetching,
+    },
+    /// `waiting`: messages whose flags somebody else changed before. `modified`: those that were left alone.
     Store {
         silent: bool,
+        uid: bool,
         waiting: UidSet,
+        modified: UidSet,
     },
     Search(Searching),
     Copy,
@@ -169,6 +188,8 @@ pub(super) struct Running {
     /// `*` where none could be read.
     pub(super) tag: String,
     pub(super) row: Option<&'static CommandRow>,
+    /// Sequence numbers stand in the criteria of a UID SEARCH.
+    pub(super) seqs_in_search: bool,
 }
 
 impl ServerSession {
@@ -181,7 +202,7 @@ impl ServerSession {
             standing: Standing::NotAuthenticated,
             enabled: Enabled::default(),
             doing: Doing::Connecting,
-            running: Running { tag: "*".into(), row: None },
+            running: Running { tag: "*".into(), row: None, seqs_in_search: false },
             queue: VecDeque::new(),
             out: Output::default(),
             framer: Framer::new(),

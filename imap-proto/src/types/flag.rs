@@ -7,6 +7,8 @@ use core::cmp::Ordering;
 use core::fmt;
 use core::hash::{Hash, Hasher};
 
+use crate::octet::{ATOM, capitals, word, words};
+
 /// A flag: one of the system's, or a keyword.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -42,9 +44,27 @@ impl Flag {
     /// ```
     pub fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix('\\') {
-            Some(name) => SYSTEM.into_iter().find(|flag| flag.as_str()[1..].eq_ignore_ascii_case(name)),
+            // NUL behind a name is not in its number.
+            Some(name) => Flag::system(capitals(name.as_bytes())).filter(|flag| flag.as_str().len() == text.len()),
             None => Keyword::new(text).map(Flag::Keyword),
         }
+    }
+
+    /// The system's flag of this name, which is without its backslash.
+    #[inline]
+    fn system(name: u128) -> Option<Self> {
+        words! {
+            ANSWERED, DELETED, DRAFT, FLAGGED, RECENT, SEEN,
+        }
+        Some(match name {
+            ANSWERED => Flag::Answered,
+            DELETED => Flag::Deleted,
+            DRAFT => Flag::Draft,
+            FLAGGED => Flag::Flagged,
+            RECENT => Flag::Recent,
+            SEEN => Flag::Seen,
+            _ => return None,
+        })
     }
 
     /// The flag as it is written.
@@ -61,7 +81,15 @@ impl Flag {
     }
 
     fn bit(&self) -> Option<u8> {
-        SYSTEM.iter().position(|flag| flag == self).map(|index| 1 << index)
+        Some(match self {
+            Flag::Answered => 1,
+            Flag::Flagged => 2,
+            Flag::Deleted => 4,
+            Flag::Seen => 8,
+            Flag::Draft => 16,
+            Flag::Recent => 32,
+            Flag::Keyword(_) => return None,
+        })
     }
 }
 
@@ -81,8 +109,7 @@ impl Keyword {
 
     /// The keyword, or `None` if it is empty, too long or no atom (RFC 9051 §9, `flag-keyword`).
     pub fn new(text: &str) -> Option<Self> {
-        let atom = |b: u8| b.is_ascii_graphic() && !b"(){%*\"\\]".contains(&b);
-        let fits = (1..=Self::LEN_MAX).contains(&text.len()) && text.bytes().all(atom);
+        let fits = (1..=Self::LEN_MAX).contains(&text.len()) && text.bytes().all(|octet| ATOM.holds(octet));
         fits.then(|| Keyword(text.into()))
     }
 
@@ -168,6 +195,29 @@ impl Flags {
             },
             (None, _) => false,
         }
+    }
+
+    /// Adds the `flag` at the front of what a client wrote, of which it may set every one but `\Recent`, and gives what is behind
+    /// it; none if there is no such flag.
+    #[inline]
+    pub(crate) fn insert_written<'b>(&mut self, text: &'b [u8]) -> Option<&'b [u8]> {
+        if let Some(name) = text.strip_prefix(b"\\") {
+            let (name, rest) = word(name);
+            let goes_on = rest.first().is_some_and(|octet| ATOM.holds(*octet));
+            let flag = Flag::system(name).filter(|flag| *flag != Flag::Recent && !goes_on)?;
+            self.system |= flag.bit()?;
+            return Some(rest);
+        }
+        let (name, rest) = ATOM.split(text);
+        let keyword = core::str::from_utf8(name).ok().and_then(Keyword::new)?;
+        match self.keywords.is_empty() {
+            // Most often it stays the only one.
+            true => self.keywords = alloc::vec![keyword],
+            false => {
+                self.insert(Flag::Keyword(keyword));
+            }
+        }
+        Some(rest)
     }
 
     /// Takes a flag away; false if it was not there.
@@ -261,6 +311,20 @@ mod tests {
         for wrong in ["", "a b", "a)", "a]", "é", "a\r", "a*", "\\x", &"k".repeat(51)] {
             assert!(Keyword::new(wrong).is_none(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn nothing_stands_behind_a_system_flag() {
+        for wrong in ["\\Seen\0", "\\Seen.", "\\Seen]", "\\", "\\Seenseenseenseenseenseen"] {
+            assert_eq!(Flag::parse(wrong), None, "{wrong:?}");
+            let mut flags = Flags::new();
+            assert!(flags.insert_written(wrong.as_bytes()).is_none_or(|rest| !rest.is_empty()), "{wrong:?}");
+        }
+        let mut flags = Flags::new();
+        assert_eq!(flags.insert_written(b"\\seen)"), Some(&b")"[..]));
+        assert_eq!(flags.insert_written(b"$Junk \\Draft"), Some(&b" \\Draft"[..]));
+        assert_eq!(flags.insert_written(b"\\Recent"), None);
+        assert_eq!(flags.to_string(), "(\\Seen $Junk)");
     }
 
     #[test]

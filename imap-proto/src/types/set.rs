@@ -6,6 +6,13 @@ use core::num::NonZeroU32;
 use core::ops::RangeInclusive;
 
 use super::Uid;
+use super::few::Few;
+
+/// How many ranges of a set of UIDs need no memory of their own. A session holds some such sets all the time, so it is kept
+/// small.
+const FEW_RANGES: usize = 2;
+/// The same for what a client writes, which is gone when its command is.
+const FEW_ITEMS: usize = 4;
 
 /// A set of UIDs, kept as ranges: its size follows from its gaps, not from its members.
 ///
@@ -18,30 +25,83 @@ use super::Uid;
 /// assert_eq!((set.to_string().as_str(), set.len()), ("1:5", 5));
 /// assert!(set.contains(Uid::new(5).unwrap()) && !set.contains(Uid::new(6).unwrap()));
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct UidSet {
     /// Inclusive, rising, with a gap between each and the next.
-    ranges: Vec<(Uid, Uid)>,
+    ranges: Few<(Uid, Uid), FEW_RANGES>,
+}
+
+impl Default for UidSet {
+    fn default() -> Self {
+        UidSet::new()
+    }
 }
 
 impl UidSet {
     /// The empty set.
     pub const fn new() -> Self {
-        UidSet { ranges: Vec::new() }
+        UidSet { ranges: Few::new((Uid::MIN, Uid::MIN)) }
     }
 
     /// The set of one UID.
     pub fn one(uid: Uid) -> Self {
-        UidSet { ranges: alloc::vec![(uid, uid)] }
+        let mut set = UidSet::new();
+        set.ranges.push((uid, uid));
+        set
     }
 
     /// Adds a UID; false if it was in the set. Cheapest in rising order.
     pub fn insert(&mut self, uid: Uid) -> bool {
+        if self.append(uid, uid) {
+            return true;
+        }
         if self.contains(uid) {
             return false;
         }
         self.insert_range(uid..=uid);
         true
+    }
+
+    /// Adds a range that lies above all others; false, with nothing changed, if it does not.
+    #[inline]
+    fn append(&mut self, first: Uid, last: Uid) -> bool {
+        match self.ranges.last_mut() {
+            Some((_, end)) if first <= *end => return false,
+            Some((_, end)) if end.next() == Some(first) => *end = last,
+            _ => self.ranges.push((first, last)),
+        }
+        true
+    }
+
+    /// Adds UIDs that rise and lie above all others. Runs of them cost no more for being long.
+    fn append_rising(&mut self, mut uids: &[Uid]) {
+        while let (Some(&first), Some(&last)) = (uids.first(), uids.last()) {
+            // Of UIDs that rise, as many as their numbers span are a run.
+            let is_run = |len: usize, last: Uid| len as u64 == u64::from(last.get()) - u64::from(first.get()) + 1;
+            let (mut run, mut above) = (uids.len(), uids.len() + 1);
+            if !is_run(run, last) {
+                // Doubling, then halving: a look or two where there are gaps everywhere.
+                (run, above) = (1, 2);
+                while uids.get(above - 1).is_some_and(|&last| is_run(above, last)) {
+                    (run, above) = (above, above.saturating_mul(2));
+                }
+                above = above.min(uids.len() + 1);
+            }
+            while above - run > 1 {
+                let middle = run + (above - run) / 2;
+                match uids.get(middle - 1).is_some_and(|&last| is_run(middle, last)) {
+                    true => run = middle,
+                    false => above = middle,
+                }
+            }
+            let (taken, rest) = uids.split_at(run);
+            if let Some(&last) = taken.last()
+                && !self.append(first, last)
+            {
+                self.insert_range(first..=last);
+            }
+            uids = rest;
+        }
     }
 
     /// Adds all UIDs of a range (nothing if it is empty). Cheapest in rising order.
@@ -66,7 +126,7 @@ impl UidSet {
         } else if end == start + 1 {
             self.ranges[start] = (low, high);
         } else {
-            self.ranges.splice(start..end, [(low, high)]);
+            self.ranges.replace(start..end, &[(low, high)]);
         }
     }
 
@@ -77,9 +137,16 @@ impl UidSet {
         if uid < first {
             return false;
         }
-        let below = (first < uid).then(|| (first, before(uid)));
-        let above = (uid < last).then(|| (uid.next().unwrap_or(last), last));
-        self.ranges.splice(at..=at, below.into_iter().chain(above));
+        let below = (first, before(uid));
+        let above = (uid.next().unwrap_or(last), last);
+        let left = [below, above];
+        let left = match (first < uid, uid < last) {
+            (true, true) => &left[..],
+            (true, false) => &left[..1],
+            (false, true) => &left[1..],
+            (false, false) => &[],
+        };
+        self.ranges.replace(at..at + 1, left);
         true
     }
 
@@ -122,11 +189,11 @@ impl UidSet {
     /// What is in both sets.
     pub fn intersect(&self, other: &UidSet) -> UidSet {
         let (mut a, mut b) = (self.ranges.iter().peekable(), other.ranges.iter().peekable());
-        let mut ranges = Vec::new();
+        let mut both = UidSet::new();
         while let (Some(&&(a_first, a_last)), Some(&&(b_first, b_last))) = (a.peek(), b.peek()) {
             let (first, last) = (a_first.max(b_first), a_last.min(b_last));
             if first <= last {
-                ranges.push((first, last));
+                both.ranges.push((first, last));
             }
             if a_last <= b_last {
                 a.next()
@@ -134,7 +201,35 @@ impl UidSet {
                 b.next()
             };
         }
-        UidSet { ranges }
+        both
+    }
+
+    /// What is in this set and not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &UidSet) -> UidSet {
+        let mut cuts = other.ranges.iter().peekable();
+        let mut left = UidSet::new();
+        for &(first, last) in self.ranges.iter() {
+            let mut start = Some(first);
+            while let (Some(from), Some(&&(cut_first, cut_last))) = (start, cuts.peek()) {
+                if cut_last < from {
+                    cuts.next();
+                    continue;
+                }
+                if cut_first > last {
+                    break;
+                }
+                if from < cut_first {
+                    left.ranges.push((from, before(cut_first)));
+                }
+                // The cut may reach into the next range.
+                start = cut_last.next().filter(|after| *after <= last);
+            }
+            if let Some(from) = start {
+                left.ranges.push((from, last));
+            }
+        }
+        left
     }
 
     /// Adds everything that is in `other`.
@@ -145,7 +240,7 @@ impl UidSet {
             }
         } else {
             // Sorting both together keeps this linear in the number of ranges, however they lie.
-            let mut all: Vec<_> = self.ranges.iter().chain(&other.ranges).copied().collect();
+            let mut all: Vec<_> = self.ranges.iter().chain(&*other.ranges).copied().collect();
             all.sort_unstable();
             *self = from_sorted(all);
         }
@@ -166,11 +261,28 @@ fn from_sorted(sorted: Vec<(Uid, Uid)>) -> UidSet {
 
 impl FromIterator<Uid> for UidSet {
     fn from_iter<I: IntoIterator<Item = Uid>>(uids: I) -> Self {
-        let mut all: Vec<_> = uids.into_iter().map(|uid| (uid, uid)).collect();
-        if !all.is_sorted() {
-            all.sort_unstable();
+        let (mut set, mut uids) = (UidSet::new(), uids.into_iter());
+        while let Some(uid) = uids.next() {
+            if !set.append(uid, uid) && !set.contains(uid) {
+                let mut all = set.ranges.to_vec();
+                all.push((uid, uid));
+                all.extend(uids.map(|uid| (uid, uid)));
+                all.sort_unstable();
+                return from_sorted(all);
+            }
         }
-        from_sorted(all)
+        set
+    }
+}
+
+/// Of slices of UIDs that rise: within each, and from one to the next.
+impl<'a> FromIterator<&'a [Uid]> for UidSet {
+    fn from_iter<I: IntoIterator<Item = &'a [Uid]>>(slices: I) -> Self {
+        let mut set = UidSet::new();
+        for uids in slices {
+            set.append_rising(uids);
+        }
+        set
     }
 }
 
@@ -218,10 +330,11 @@ pub enum SetNumber {
 /// assert_eq!(set.resolve(12), [2..=2, 4..=7, 9..=12]);
 /// assert_eq!(SequenceSet::parse(b"0"), None);
 /// assert!(SequenceSet::parse(b"$").unwrap().names_saved());
+/// assert_eq!(set.to_string(), "2,4:7,9:*");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SequenceSet {
-    items: Vec<(SetNumber, SetNumber)>,
+    items: Few<(SetNumber, SetNumber), FEW_ITEMS>,
     /// `$`
     saved: bool,
 }
@@ -229,25 +342,62 @@ pub struct SequenceSet {
 impl SequenceSet {
     /// Parses the whole of `text`; `None` if it is no set.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        // RFC 5182 §3, RFC 9051 §9: a set may be `$`, and as a set is made of an item and a set, may end with it.
-        let (text, saved) = match text {
-            b"$" => return Some(SequenceSet { items: Vec::new(), saved: true }),
-            [text @ .., b',', b'$'] => (text, true),
-            text => (text, false),
-        };
-        let items = text.split(|&b| b == b',').map(|item| {
-            let mut ends = item.splitn(2, |&b| b == b':').map(set_number);
-            let first = ends.next()??;
-            let last = ends.next().unwrap_or(Some(first))?;
-            // RFC 9051 §9, seq-range: the order of the two does not matter.
-            Some((first.min(last), first.max(last)))
-        });
-        Some(SequenceSet { items: items.collect::<Option<_>>()?, saved })
+        SequenceSet::take(text).and_then(|(set, rest)| rest.is_empty().then_some(set))
+    }
+
+    /// Takes a set off the front of `text`; `None` if there is none. What follows has to be no part of a set.
+    pub(crate) fn take(text: &[u8]) -> Option<(Self, &[u8])> {
+        let mut set = SequenceSet { items: Few::new((SetNumber::Star, SetNumber::Star)), saved: false };
+        let mut rest = text;
+        loop {
+            // RFC 5182 §3, RFC 9051 §9: a set may be `$`, and as a set is made of an item and a set, may end with it.
+            if let [b'$', behind @ ..] = rest {
+                set.saved = true;
+                return Some((set, behind));
+            }
+            let (first, behind) = set_number(rest)?;
+            let behind = match behind {
+                [b':', behind @ ..] => {
+                    let (last, behind) = set_number(behind)?;
+                    // RFC 9051 §9, seq-range: the order of the two does not matter.
+                    set.items.push((first.min(last), first.max(last)));
+                    behind
+                }
+                _ => {
+                    set.items.push((first, first));
+                    behind
+                }
+            };
+            match behind {
+                [b',', more @ ..] => rest = more,
+                _ => return Some((set, behind)),
+            }
+        }
+    }
+
+    /// The ranges of the set as the client wrote them, the smaller end first; a number that stands alone is both ends.
+    pub fn ranges(&self) -> impl ExactSizeIterator<Item = (SetNumber, SetNumber)> + '_ {
+        self.items.iter().copied()
     }
 
     /// Whether `$` is in the set: what the last SEARCH saved (RFC 5182).
     pub const fn names_saved(&self) -> bool {
         self.saved
+    }
+
+    /// Whether the set is more than `$` alone.
+    pub fn has_numbers(&self) -> bool {
+        !self.items.is_empty()
+    }
+
+    /// The ranges in the order in which they were written; `None` if `*` or `$` is among them.
+    pub fn as_written(&self) -> Option<impl Iterator<Item = RangeInclusive<NonZeroU32>> + '_> {
+        let numbers = |&(first, last): &(SetNumber, SetNumber)| match (first, last) {
+            (SetNumber::Number(first), SetNumber::Number(last)) => Some(first..=last),
+            _ => None,
+        };
+        let plain = !self.saved && self.items.iter().all(|item| numbers(item).is_some());
+        plain.then(|| self.items.iter().filter_map(numbers))
     }
 
     /// The largest number that stands for itself alone, not as an end of a range to `*`; 0 if there is none.
@@ -284,15 +434,52 @@ impl SequenceSet {
     }
 }
 
-fn set_number(text: &[u8]) -> Option<SetNumber> {
-    if text == b"*" {
-        return Some(SetNumber::Star);
-    }
+/// The number at the front, and what is behind it.
+#[inline]
+fn set_number(text: &[u8]) -> Option<(SetNumber, &[u8])> {
     // RFC 9051 §9, nz-number: no sign, no leading zero.
-    if !matches!(text.first(), Some(b'1'..=b'9')) || !text.iter().all(u8::is_ascii_digit) {
-        return None;
+    let (mut number, mut rest) = match text {
+        [b'*', rest @ ..] => return Some((SetNumber::Star, rest)),
+        [digit @ b'1'..=b'9', rest @ ..] => (u64::from(digit - b'0'), rest),
+        _ => return None,
+    };
+    while let [digit @ b'0'..=b'9', behind @ ..] = rest {
+        // Stays far below what 64 bits hold.
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        if number > u64::from(u32::MAX) {
+            return None;
+        }
+        rest = behind;
     }
-    core::str::from_utf8(text).ok()?.parse().ok().map(SetNumber::Number)
+    let number = NonZeroU32::new(number as u32)?;
+    Some((SetNumber::Number(number), rest))
+}
+
+impl fmt::Display for SetNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SetNumber::Number(number) => number.fmt(f),
+            SetNumber::Star => f.write_str("*"),
+        }
+    }
+}
+
+impl fmt::Display for SequenceSet {
+    /// As a `sequence-set` (RFC 9051 §9).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, &(first, last)) in self.items.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            match first == last {
+                true => write!(f, "{comma}{first}")?,
+                false => write!(f, "{comma}{first}:{last}")?,
+            }
+        }
+        match self.saved {
+            true if self.items.is_empty() => f.write_str("$"),
+            true => f.write_str(",$"),
+            false => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -361,6 +548,10 @@ mod tests {
                 prop_assert_eq!(set.len(), oracle.len() as u64);
                 let again: UidSet = oracle.iter().rev().map(|&n| uid(n)).collect();
                 prop_assert_eq!(&again, &set);
+                let rising: Vec<Uid> = oracle.iter().map(|&n| uid(n)).collect();
+                for parts in [rising.len().max(1), 1 + rising.len() / 2, 1] {
+                    prop_assert_eq!(&rising.chunks(parts).collect::<UidSet>(), &set);
+                }
             }
         }
 
@@ -369,6 +560,7 @@ mod tests {
             let set = |numbers: &BTreeSet<u32>| numbers.iter().map(|&n| uid(n)).collect::<UidSet>();
             let both: BTreeSet<u32> = a.intersection(&b).copied().collect();
             prop_assert_eq!(set(&a).intersect(&set(&b)), set(&both));
+            prop_assert_eq!(set(&a).without(&set(&b)), set(&a.difference(&b).copied().collect()));
             let mut sum = set(&a);
             sum.add(&set(&b));
             prop_assert_eq!(sum, set(&a.union(&b).copied().collect()));

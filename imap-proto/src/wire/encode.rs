@@ -5,6 +5,7 @@ use core::fmt;
 
 use pillarbox_core::WallTime;
 
+use crate::octet::ASTRING;
 use crate::types::{MailboxName, NameEncoding, Separator};
 
 /// The most octets of a text for people.
@@ -29,7 +30,25 @@ pub fn push(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
 pub fn text(out: &mut Vec<u8>, text: &str) {
     // RFC 9051 §9: the text has at least one character.
     let text = if text.is_empty() { "-" } else { text };
+    if text.len() <= TEXT_MAX && pillarbox_core::octets::are_printable(text.as_bytes()) {
+        // Nearly all are the program's own.
+        return out.extend_from_slice(text.as_bytes());
+    }
     out.extend(text.chars().map(|c| if matches!(c, ' '..='~') { c as u8 } else { b'?' }).take(TEXT_MAX));
+}
+
+/// Appends a number in decimal digits. Answers are full of them, and formatting takes several times as long.
+pub fn number(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return out.extend_from_slice(&digits[at..]);
+        }
+    }
 }
 
 /// Appends octets as `astring` (RFC 9051 §9): bare where that is possible, else quoted, else as a literal.
@@ -47,7 +66,7 @@ pub fn text(out: &mut Vec<u8>, text: &str) {
 /// ```
 pub fn astring(out: &mut Vec<u8>, octets: &[u8]) {
     // NIL would be read as an atom of its own.
-    if !octets.is_empty() && octets.iter().all(|&b| is_astring_char(b)) && !octets.eq_ignore_ascii_case(b"NIL") {
+    if !octets.is_empty() && octets.iter().all(|&b| ASTRING.holds(b)) && !octets.eq_ignore_ascii_case(b"NIL") {
         out.extend_from_slice(octets);
     } else {
         string(out, octets);
@@ -69,11 +88,6 @@ pub fn string(out: &mut Vec<u8>, octets: &[u8]) {
         push(out, format_args!("{{{}}}\r\n", octets.len()));
         out.extend_from_slice(octets);
     }
-}
-
-/// `ASTRING-CHAR` in RFC 9051 §9.
-pub(crate) fn is_astring_char(b: u8) -> bool {
-    b.is_ascii_graphic() && !b"(){%*\"\\".contains(&b)
 }
 
 /// Appends a mailbox name; false, with nothing written, if the separator stands in a level.
@@ -132,6 +146,15 @@ mod tests {
         out.clear();
         text(&mut out, &"é".repeat(1000));
         assert_eq!(out.len(), TEXT_MAX);
+    }
+
+    #[test]
+    fn numbers() {
+        for n in [0, 7, 10, 4_294_967_295, u64::MAX] {
+            let mut out = b"x".to_vec();
+            number(&mut out, n);
+            assert_eq!(String::from_utf8(out).unwrap(), alloc::format!("x{n}"));
+        }
     }
 
     #[test]

@@ -112,6 +112,7 @@ impl Framer {
 
     /// Looks for the end of the command, or for the next literal in it. After [`Framed::Command`] and
     /// [`Framed::TooLong`] the framer is at a start again.
+    #[inline]
     pub fn frame(&mut self, input: &[u8], limits: &FrameLimits) -> Framed {
         let Some(text) = input.get(self.start..) else { return Framed::Incomplete };
         let max = limits.line_max.saturating_sub(self.text);
@@ -167,8 +168,17 @@ impl Framer {
 }
 
 /// The literal that a line (with its CRLF) announces at its end.
+#[inline]
 fn literal_header(line: &[u8]) -> Option<LiteralHeader> {
-    let line = line.strip_suffix(b"}\r\n")?;
+    // Most lines have none, and this is asked of each.
+    match line {
+        [line @ .., b'}', b'\r', b'\n'] => announcement(line),
+        _ => None,
+    }
+}
+
+/// What stands before the closing brace at the end of a line.
+fn announcement(line: &[u8]) -> Option<LiteralHeader> {
     let (line, synchronising) = match line.strip_suffix(b"+") {
         Some(line) => (line, false),
         None => (line, true),

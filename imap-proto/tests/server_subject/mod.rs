@@ -10,14 +10,15 @@ use pillarbox_core::sasl::Mechanism;
 use pillarbox_core::{Misuse, TlsFacts, WallTime};
 use pillarbox_imap::message::Section;
 use pillarbox_imap::server::{
-    Answer, AppendStart, Change, CloseReason, Event, FetchData, FetchItem, FlagChange, Peer, SectionName, ServerConfig,
+    Answer, AppendStart, CloseReason, Event, FetchData, FetchItem, FlagChange, Peer, SectionName, ServerConfig,
     ServerSession, Snapshot, Status,
 };
-use pillarbox_imap::types::{Flags, MailboxName, Separator, Uid, UidSet};
+use pillarbox_imap::types::{Flags, MailboxName, ModSeq, Separator, Uid, UidSet};
 use words::{flags, no, query, quoted, uid, uid_validity, uids};
 
 /// Settings: `starttls`, `tls` (from the start), `auth=PLAIN,LOGIN`, `clear` (passwords without TLS; on unless `clear=no`),
-/// `separator=.`, `prefix=..`, `messages=n` (UIDs 1 to n in every mailbox, default 3), `without=MOVE,BINARY` and
+/// `separator=.`, `prefix=..`, `messages=n` (UIDs 1 to n in every mailbox, default 3), `modseq=n` (the mod-sequence of every
+/// message and mailbox; none by default), `without=MOVE,BINARY` and
 /// `with=UNAUTHENTICATE` (extensions by their capabilities), limits by their names (times in seconds), `line_max` for both
 /// states.
 ///
@@ -32,14 +33,18 @@ use words::{flags, no, query, quoted, uid, uid_validity, uids};
 /// section 0 "octets" | literal 0 6 | chunk "octets" | nosection 0      (0: the first section that was asked for)
 /// binary 0 "oc\0tets" | data binarysize 0 8                             (the octets of a literal8; of the first BINARY.SIZE)
 /// flags 5 \Seen | found 1,2,3 | expunged 1,2
+/// flags 5 \Seen modseq=9 | modified 6 \Seen modseq=8 | found 1@7,2@9 | vanished 3:5 | created F1
+/// data modseq 9 | data emailid M1 | data threadid nil | data savedate 0
 /// ```
 ///
-/// `N:` brings `added 4,5`, `flags 3 \Seen`, `removed 1,2` or `gone`; `N: no ..` refuses a message while it arrives.
+/// `N:` brings `added 4,5`, `flags 3 \Seen`, `removed 1,2` or `gone`, with `modseq=9` behind it in a mailbox that has them;
+/// `N: no ..` refuses a message while it arrives.
 ///
 /// A question without an answer is answered as by a store that has those messages and knows the password `secret`.
 #[derive(Debug, Default)]
 pub(crate) struct ImapSubject {
     messages: u32,
+    mod_seq: Option<ModSeq>,
     question: Option<Asked>,
     /// What the last FETCH wanted.
     wanted: Vec<FetchItem>,
@@ -65,7 +70,9 @@ enum Asked {
         change: FlagChange,
         flags: Flags,
     },
-    Search,
+    Search {
+        mod_seqs: bool,
+    },
     Copy(UidSet),
     Other,
 }
@@ -75,6 +82,7 @@ impl Subject for ImapSubject {
 
     fn connect(&mut self, _: usize, config: &Config) -> Result<ServerSession, String> {
         self.messages = config.parsed("messages", 3)?;
+        self.mod_seq = ModSeq::new(config.parsed("modseq", 0)?);
         let mut peer = Peer::default();
         if config.flag("tls")? {
             peer.tls = Some(TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384"));
@@ -125,25 +133,28 @@ impl Subject for ImapSubject {
                 "AppendEnd".into()
             }
             Event::Sync => "Sync".into(),
-            Event::Fetch { uids, wanted, mark_seen } => {
+            Event::Fetch { uids, wanted, mark_seen, changed_since } => {
                 asked = Asked::Fetch { uids: uids.iter().rev().collect(), step: 0, left: 0 };
                 let items: Vec<String> = wanted.iter().map(words::item).collect();
                 self.wanted = wanted;
-                format!("Fetch {uids} [{}]{}", items.join(", "), if mark_seen { " and mark seen" } else { "" })
+                let since = changed_since.map(|since| format!(" since {since}")).unwrap_or_default();
+                format!("Fetch {uids} [{}]{}{since}", items.join(", "), if mark_seen { " and mark seen" } else { "" })
             }
-            Event::Store { uids, change, flags, silent } => {
+            Event::Vanished { uids, since } => format!("Vanished {uids} since {since}"),
+            Event::Store { uids, change, flags, silent, unchanged_since } => {
                 let sign = match change {
                     FlagChange::Add => "+",
                     FlagChange::Remove => "-",
                     FlagChange::Replace => "",
                 };
-                let text = format!("Store {uids} {sign}{flags}{}", if silent { " silent" } else { "" });
+                let since = unchanged_since.map(|since| format!(" unless since {since}")).unwrap_or_default();
+                let text = format!("Store {uids} {sign}{flags}{}{since}", if silent { " silent" } else { "" });
                 asked = Asked::Store { uids: uids.iter().rev().collect(), change, flags };
                 text
             }
-            Event::Search(key) => {
-                asked = Asked::Search;
-                format!("Search {}", query(&key))
+            Event::Search { query: key, mod_seqs } => {
+                asked = Asked::Search { mod_seqs };
+                format!("Search {}{}", query(&key), if mod_seqs { " with mod-sequences" } else { "" })
             }
             Event::Copy { uids, mailbox } => {
                 let text = format!("Copy {uids} to {mailbox}");
@@ -212,6 +223,17 @@ impl Subject for ImapSubject {
                 let written = |item| FetchData::Written { item, text: value.as_bytes() };
                 give(Answer::Data(match what {
                     "flags" => FetchData::Flags(flags(value)?),
+                    "modseq" => {
+                        FetchData::ModSeq(words::mod_seq(&format!("modseq={value}"))?.ok_or("data modseq <number>")?)
+                    }
+                    "emailid" => FetchData::EmailId(words::object_id(value)?),
+                    "threadid" if value == "nil" => FetchData::ThreadId(None),
+                    "threadid" => FetchData::ThreadId(Some(words::object_id(value)?)),
+                    "savedate" if value == "nil" => FetchData::SaveDate(None),
+                    "savedate" => FetchData::SaveDate(Some(WallTime::new(
+                        value.parse().map_err(|_| "data savedate <seconds>")?,
+                        0,
+                    ))),
                     "size" => FetchData::Rfc822Size(value.parse().map_err(|_| "data size <number>")?),
                     "date" => {
                         FetchData::InternalDate(WallTime::new(value.parse().map_err(|_| "data date <seconds>")?, 0))
@@ -241,8 +263,16 @@ impl Subject for ImapSubject {
             "end" => give(Answer::MessageEnd),
             "flags" => {
                 let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-                give(Answer::Flags { uid: uid(number)?, flags: flags(rest)? })
+                give(Answer::Flags { uid: uid(number)?, flags: flags(rest)?, mod_seq: words::mod_seq(rest)? })
             }
+            "modified" => {
+                let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+                let mod_seq = words::mod_seq(rest)?.ok_or("modified <uid> <flags> modseq=<number>")?;
+                give(Answer::Modified { uid: uid(number)?, flags: flags(rest)?, mod_seq })
+            }
+            "created" => give(Answer::Created(words::object_id(rest)?)),
+            "vanished" => give(Answer::Vanished(&words::uid_set(rest)?)),
+            "found" if rest.contains('@') => give(Answer::FoundWithModSeqs(&words::uids_with_mod_seqs(rest)?)),
             "found" => give(Answer::Found(&uids(rest)?)),
             "expunged" => give(Answer::Expunged(&uids(rest)?)),
             "copied" => {
@@ -271,11 +301,13 @@ impl Subject for ImapSubject {
             Asked::Status => {
                 let mut status = Status::new(uid_validity("1")?, number(self.messages + 1));
                 status.messages = self.messages;
+                status.highest_mod_seq = self.mod_seq;
                 machine.answer(now, Answer::Status(status)).map(|()| true)
             }
             Asked::Select => {
                 let mut snapshot = Snapshot::new(uid_validity("1")?, number(self.messages + 1));
                 snapshot.uids = (1..=self.messages).map(number).collect();
+                snapshot.highest_mod_seq = self.mod_seq;
                 machine.answer(now, Answer::Selected(snapshot)).map(|()| true)
             }
             Asked::AppendEnd => {
@@ -295,13 +327,16 @@ impl Subject for ImapSubject {
             Asked::Store { uids, change, flags } => match uids.pop() {
                 Some(uid) => {
                     let flags = if *change == FlagChange::Remove { Flags::new() } else { flags.clone() };
-                    machine.answer(now, Answer::Flags { uid, flags }).map(|()| false)
+                    machine.answer(now, Answer::Flags { uid, flags, mod_seq: self.mod_seq }).map(|()| false)
                 }
                 None => machine.answer(now, Answer::Done).map(|()| true),
             },
-            Asked::Search => {
+            Asked::Search { mod_seqs } => {
                 let all: Vec<Uid> = (1..=self.messages).map(number).collect();
-                machine.answer(now, Answer::Found(&all)).and_then(|()| machine.answer(now, Answer::Done)).map(|()| true)
+                let with: Vec<_> =
+                    all.iter().filter_map(|uid| Some((*uid, self.mod_seq.filter(|_| *mod_seqs)?))).collect();
+                let found = if with.is_empty() { Answer::Found(&all) } else { Answer::FoundWithModSeqs(&with) };
+                machine.answer(now, found).and_then(|()| machine.answer(now, Answer::Done)).map(|()| true)
             }
             Asked::Copy(uids) => {
                 let pairs: Vec<_> = uids.iter().map(|uid| (uid, number(uid.get().saturating_add(100)))).collect();
@@ -316,18 +351,10 @@ impl Subject for ImapSubject {
     }
 
     fn news(&mut self, turn: Turn<'_, ServerSession>, text: &str) -> Result<(), String> {
-        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
-        let change = match word {
-            "added" => Change::Added(uids(rest)?),
-            "removed" => Change::Removed(uids(rest)?.into_iter().collect()),
-            "flags" => {
-                let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-                Change::Flags { uid: uid(number)?, flags: flags(rest)? }
-            }
-            "gone" => Change::Gone,
-            "no" => return turn.machine.answer(turn.now, no(rest)?).map_err(|misuse| misuse.to_string()),
-            _ => return Err(format!("no such news: {text}")),
-        };
+        if let Some(refusal) = text.strip_prefix("no ") {
+            return turn.machine.answer(turn.now, no(refusal)?).map_err(|misuse| misuse.to_string());
+        }
+        let change = words::news(text)?;
         turn.machine.learn(turn.now, change);
         Ok(())
     }
@@ -394,6 +421,10 @@ impl ImapSubject {
         let answer = match item {
             FetchItem::Flags => Answer::Data(FetchData::Flags(Flags::new())),
             FetchItem::InternalDate => Answer::Data(FetchData::InternalDate(WallTime::new(0, 0))),
+            FetchItem::ModSeq => Answer::Data(FetchData::ModSeq(self.mod_seq.unwrap_or(ModSeq::MIN))),
+            FetchItem::SaveDate => Answer::Data(FetchData::SaveDate(None)),
+            FetchItem::ThreadId => Answer::Data(FetchData::ThreadId(None)),
+            FetchItem::EmailId => Answer::Data(FetchData::EmailId(words::object_id("M1").expect("it is one"))),
             FetchItem::Rfc822Size => Answer::Data(FetchData::Rfc822Size(5)),
             FetchItem::Envelope => written(b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)"),
             FetchItem::Body | FetchItem::BodyStructure => written(b"(\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 5 1)"),

@@ -2,20 +2,24 @@
 
 use pillarbox_imap::list::List;
 use pillarbox_imap::search::Query;
-use pillarbox_imap::server::{Answer, Extensions, FetchItem, Listed, SectionName, Snapshot, Status};
-use pillarbox_imap::types::{Flag, Flags, MailboxName, ResponseCode, Uid, UidValidity};
+use pillarbox_imap::server::{Answer, Change, Extensions, FetchItem, Listed, SectionName, Snapshot, Status};
+use pillarbox_imap::types::{Flag, Flags, MailboxName, ModSeq, ObjectId, ResponseCode, Uid, UidSet, UidValidity};
 
 /// The switch of an extension, by its capability.
 pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Result<&'e mut bool, String> {
     Ok(match name {
         "BINARY" => &mut extensions.binary,
         "CHILDREN" => &mut extensions.children,
+        "CONDSTORE" => &mut extensions.condstore,
         "CREATE-SPECIAL-USE" => &mut extensions.create_special_use,
         "IMAP4rev2" => &mut extensions.rev2,
         "LIST-EXTENDED" => &mut extensions.list_extended,
         "LITERAL+" => &mut extensions.literal_plus,
         "MOVE" => &mut extensions.moves,
         "MULTIAPPEND" => &mut extensions.multiappend,
+        "OBJECTID" => &mut extensions.object_id,
+        "QRESYNC" => &mut extensions.qresync,
+        "SAVEDATE" => &mut extensions.save_date,
         "SPECIAL-USE" => &mut extensions.special_use,
         "STATUS=SIZE" => &mut extensions.status_size,
         "UNAUTHENTICATE" => &mut extensions.unauthenticate,
@@ -61,6 +65,8 @@ pub(crate) fn status(text: &str) -> Result<Status, String> {
     let number = |key| value(text, key).map_or(Ok(0), str::parse).map_err(|_| format!("{text}: no number"));
     (status.messages, status.recent, status.unseen) = (number("messages")?, number("recent")?, number("unseen")?);
     status.deleted = number("deleted")?;
+    status.highest_mod_seq = mod_seq(text)?;
+    status.mailbox_id = value(text, "mailboxid").map(object_id).transpose()?;
     status.size = value(text, "size").map_or(Ok(0), str::parse).map_err(|_| format!("{text}: no number"))?;
     Ok(status)
 }
@@ -78,9 +84,52 @@ pub(crate) fn uids(text: &str) -> Result<Vec<Uid>, String> {
     text.split(',').filter(|number| !number.is_empty()).map(uid).collect()
 }
 
-/// `\Seen $x`
+/// `\Seen $x`, with `modseq=5` among them
 pub(crate) fn flags(text: &str) -> Result<Flags, String> {
-    text.split_whitespace().map(|word| Flag::parse(word).ok_or(format!("{word} is no flag"))).collect()
+    let words = text.split_whitespace().filter(|word| !word.starts_with("modseq="));
+    words.map(|word| Flag::parse(word).ok_or(format!("{word} is no flag"))).collect()
+}
+
+/// `modseq=5` among other words, if it is there.
+pub(crate) fn mod_seq(text: &str) -> Result<Option<ModSeq>, String> {
+    let number = |number: &str| number.parse().ok().and_then(ModSeq::new).ok_or(format!("{number} is no mod-sequence"));
+    value(text, "modseq").map(number).transpose()
+}
+
+pub(crate) fn object_id(text: &str) -> Result<ObjectId, String> {
+    ObjectId::new(text).ok_or(format!("{text} is no identifier"))
+}
+
+/// `1@5,2@7`
+pub(crate) fn uids_with_mod_seqs(text: &str) -> Result<Vec<(Uid, ModSeq)>, String> {
+    let one = |pair: &str| {
+        let (number, at) = pair.split_once('@').ok_or(format!("{pair}: <uid>@<modseq>"))?;
+        Ok((uid(number)?, mod_seq(&format!("modseq={at}"))?.ok_or("a mod-sequence")?))
+    };
+    text.split(',').map(one).collect()
+}
+
+/// `1:3,7`
+pub(crate) fn uid_set(text: &str) -> Result<UidSet, String> {
+    let range = |range: &str| {
+        let (first, last) = range.split_once(':').unwrap_or((range, range));
+        Ok(uid(first)?..=uid(last)?)
+    };
+    text.split(',').filter(|range| !range.is_empty()).map(range).collect()
+}
+
+/// `added 4,5`, `flags 3 \Seen`, `removed 1,2` or `gone`, each but the last with `modseq=9` if there are mod-sequences.
+pub(crate) fn news(text: &str) -> Result<Change, String> {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let (number, flag_list) = rest.split_once(' ').unwrap_or((rest, ""));
+    let mod_seq = mod_seq(flag_list)?;
+    Ok(match word {
+        "added" => Change::Added { uids: uids(number)?, mod_seq },
+        "removed" => Change::Removed { uids: uids(number)?.into_iter().collect(), mod_seq },
+        "flags" => Change::Flags { uid: uid(number)?, flags: flags(flag_list)?, mod_seq },
+        "gone" => Change::Gone,
+        _ => return Err(format!("no such news: {text}")),
+    })
 }
 
 /// `[CODE] text`, with the text in quotes where it holds what a line cannot.
@@ -119,6 +168,8 @@ pub(crate) fn snapshot(text: &str) -> Result<Snapshot, String> {
     }
     snapshot.keywords_can_be_made = !text.split_whitespace().any(|word| word == "fixed");
     snapshot.read_only = text.split_whitespace().any(|word| word == "readonly");
+    snapshot.highest_mod_seq = mod_seq(text)?;
+    snapshot.mailbox_id = value(text, "mailboxid").map(object_id).transpose()?;
     Ok(snapshot)
 }
 
@@ -189,6 +240,12 @@ pub(crate) fn query(key: &Query) -> String {
         Query::Text(text) => format!("text {text:?}"),
         Query::Older(seconds) => format!("older {seconds}"),
         Query::Younger(seconds) => format!("younger {seconds}"),
+        Query::ModSeq(mod_seq) => format!("modseq {mod_seq}"),
+        Query::EmailId(id) => format!("emailid {id}"),
+        Query::ThreadId(id) => format!("threadid {id}"),
+        Query::SavedBefore(date) => format!("saved-before {date}"),
+        Query::SavedOn(date) => format!("saved-on {date}"),
+        Query::SavedSince(date) => format!("saved-since {date}"),
         other => format!("{other:?}"),
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use pillarbox_core::address::{Address, ReversePath};
 use pillarbox_imap::list::List;
 use pillarbox_imap::server::{Listed, Status, StatusItem};
-use pillarbox_imap::types::SpecialUse;
+use pillarbox_imap::types::{ObjectId, SpecialUse};
 
 use super::*;
 use crate::parts::{AppendedMessages, Mailbox, StoreCapabilities};
@@ -185,7 +185,12 @@ impl MailboxStore for Faulty {
     ) -> Answer<'a, Status> {
         self.inner.status(user, mailbox, items)
     }
-    fn create<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName, uses: &'a [SpecialUse]) -> Answer<'a, ()> {
+    fn create<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        uses: &'a [SpecialUse],
+    ) -> Answer<'a, Option<ObjectId>> {
         self.inner.create(user, mailbox, uses)
     }
     fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> Answer<'a, ()> {

@@ -1,12 +1,11 @@
 //! FETCH: octets out of the store, data computed from them, in pieces that the session has room for.
 
-use pillarbox_core::WallTime;
 use pillarbox_imap::message::{self, Section, SectionText, Structure, UnknownEncoding};
 use pillarbox_imap::server::{Answer, FetchData, FetchItem, FlagChange, SectionName};
-use pillarbox_imap::types::{Flag, Flags, ResponseCode, Uid, UidSet};
+use pillarbox_imap::types::{Flag, ModSeq, ResponseCode, Uid, UidSet};
 
 use super::session::{Connection, Trouble, no_mailbox};
-use crate::parts::{MessageReader, StoreError, StoreErrorKind};
+use crate::parts::{MessageData, MessageFlags, MessageReader, SetFlags, StoreError, StoreErrorKind};
 
 /// Octets read from the store at a time.
 const PIECE: usize = 32 * 1024;
@@ -21,10 +20,9 @@ enum Needs {
 
 /// A message that is to be told about.
 struct Found {
-    uid: Uid,
-    flags: Flags,
-    /// Its date and its size, where somebody asked for one of them.
-    facts: Option<(WallTime, u64)>,
+    now: MessageFlags,
+    /// Whatever else is known, where somebody asked for some of it.
+    data: Option<MessageData>,
 }
 
 /// A message that is open, and the octets of it that are in memory.
@@ -34,7 +32,17 @@ struct Opened {
 }
 
 impl Connection {
-    pub(super) async fn fetch(&mut self, uids: UidSet, wanted: &[FetchItem], mark_seen: bool) -> Result<(), Trouble> {
+    pub(super) async fn fetch(
+        &mut self,
+        mut uids: UidSet,
+        wanted: &[FetchItem],
+        mark_seen: bool,
+        changed_since: Option<ModSeq>,
+    ) -> Result<(), Trouble> {
+        if let Some(since) = changed_since {
+            let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
+            uids = self.wire.answer(mailbox.changed(&uids, since)).await?;
+        }
         let mut found = self.find(&uids, wanted).await?;
         if mark_seen {
             self.mark_seen(&mut found).await?;
@@ -44,7 +52,7 @@ impl Connection {
         let mut expunged = (found.len() as u64) < uids.len();
         let mut undecoded = false;
         for message in &found {
-            let opened = match self.open(message.uid, wanted).await {
+            let opened = match self.open(message.now.uid, wanted).await {
                 Ok(opened) => opened,
                 // RFC 2180 §4.1.2: the rest is answered, and the end says that something was missing.
                 Err(Trouble::Store(error)) if error.kind == StoreErrorKind::Expunged => {
@@ -72,36 +80,40 @@ impl Connection {
     /// the client did.
     async fn find(&mut self, uids: &UidSet, wanted: &[FetchItem]) -> Result<Vec<Found>, Trouble> {
         let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
-        if wanted.iter().any(|item| matches!(item, FetchItem::InternalDate | FetchItem::Rfc822Size)) {
+        if wanted.iter().any(is_data) {
             let messages = self.wire.answer(mailbox.messages(uids)).await?.into_iter();
-            let found = messages.map(|message| Found {
-                uid: message.uid,
-                flags: message.flags,
-                facts: Some((message.internal_date, message.size)),
+            let found = messages.map(|data| {
+                let mut now = MessageFlags::new(data.uid, data.flags.clone());
+                now.mod_seq = data.mod_seq;
+                Found { now, data: Some(data) }
             });
             return Ok(found.collect());
         }
         let messages = self.wire.answer(mailbox.flags(uids)).await?.into_iter();
-        Ok(messages.map(|(uid, flags)| Found { uid, flags, facts: None }).collect())
+        Ok(messages.map(|now| Found { now, data: None }).collect())
     }
 
     /// Sets `\Seen` where it is not set yet.
     async fn mark_seen(&mut self, found: &mut [Found]) -> Result<(), Trouble> {
-        let unseen: UidSet =
-            found.iter().filter(|message| !message.flags.contains(&Flag::Seen)).map(|message| message.uid).collect();
+        let unseen: UidSet = found
+            .iter()
+            .map(|message| &message.now)
+            .filter(|now| !now.flags.contains(&Flag::Seen))
+            .map(|now| now.uid)
+            .collect();
         if unseen.is_empty() {
             return Ok(());
         }
         let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
-        let seen: Flags = [Flag::Seen].into_iter().collect();
-        match self.wire.answer(mailbox.set_flags(&unseen, FlagChange::Add, &seen)).await {
+        let seen = SetFlags::new(FlagChange::Add, [Flag::Seen].into_iter().collect());
+        match self.wire.answer(mailbox.set_flags(&unseen, &seen)).await {
             // Both lists rise.
-            Ok(now) => {
-                let mut now = now.into_iter().peekable();
+            Ok(set) => {
+                let mut set = set.into_iter().map(|set| set.now).peekable();
                 for message in found {
-                    while now.next_if(|(uid, _)| *uid < message.uid).is_some() {}
-                    if let Some((_, flags)) = now.next_if(|(uid, _)| *uid == message.uid) {
-                        message.flags = flags;
+                    while set.next_if(|now| now.uid < message.now.uid).is_some() {}
+                    if let Some(now) = set.next_if(|now| now.uid == message.now.uid) {
+                        message.now = now;
                     }
                 }
             }
@@ -131,21 +143,40 @@ impl Connection {
         let in_memory = wanted.iter().any(|item| needs(item) > Needs::Nothing);
         let structure = in_memory.then(|| Structure::parse(&octets, &limits));
 
-        self.answer(Answer::Message(message.uid));
+        self.answer(Answer::Message(message.now.uid));
         let mut written = Vec::new();
         let mut decoded = true;
         for item in wanted {
             written.clear();
             match item {
                 FetchItem::Uid => {}
-                FetchItem::Flags => self.answer(Answer::Data(FetchData::Flags(message.flags.clone()))),
-                FetchItem::InternalDate => {
-                    let (date, _) = message.facts.expect("the date was asked for");
-                    self.answer(Answer::Data(FetchData::InternalDate(date)));
+                FetchItem::Flags => self.answer(Answer::Data(FetchData::Flags(message.now.flags.clone()))),
+                FetchItem::ModSeq => {
+                    // The session asks for it only where there is one.
+                    let mod_seq = message.now.mod_seq.unwrap_or(ModSeq::MIN);
+                    self.answer(Answer::Data(FetchData::ModSeq(mod_seq)));
                 }
-                FetchItem::Rfc822Size => {
-                    let (_, size) = message.facts.expect("the size was asked for");
-                    self.answer(Answer::Data(FetchData::Rfc822Size(size)));
+                FetchItem::InternalDate
+                | FetchItem::Rfc822Size
+                | FetchItem::SaveDate
+                | FetchItem::EmailId
+                | FetchItem::ThreadId => {
+                    let data = message.data.as_ref().expect("it was asked for");
+                    match item {
+                        FetchItem::InternalDate => {
+                            self.answer(Answer::Data(FetchData::InternalDate(data.internal_date)));
+                        }
+                        FetchItem::Rfc822Size => self.answer(Answer::Data(FetchData::Rfc822Size(data.size))),
+                        FetchItem::SaveDate => self.answer(Answer::Data(FetchData::SaveDate(data.save_date))),
+                        FetchItem::ThreadId => {
+                            self.answer(Answer::Data(FetchData::ThreadId(data.thread_id.clone())));
+                        }
+                        _ => {
+                            if let Some(id) = data.email_id.clone() {
+                                self.answer(Answer::Data(FetchData::EmailId(id)));
+                            }
+                        }
+                    }
                 }
                 FetchItem::Envelope => {
                     let (header, _) = pillarbox_core::header::split(&octets);
@@ -286,6 +317,18 @@ impl Connection {
 /// A section that is the message itself and can be streamed.
 fn is_whole(item: &FetchItem) -> bool {
     matches!(item, FetchItem::Section { section, .. } if section.path.is_empty() && section.text == SectionText::Full)
+}
+
+/// What only [`Mailbox::messages`](crate::parts::Mailbox::messages) tells.
+fn is_data(item: &FetchItem) -> bool {
+    matches!(
+        item,
+        FetchItem::InternalDate
+            | FetchItem::Rfc822Size
+            | FetchItem::SaveDate
+            | FetchItem::EmailId
+            | FetchItem::ThreadId
+    )
 }
 
 fn needs(item: &FetchItem) -> Needs {

@@ -81,6 +81,10 @@ impl ImapServer {
         offered.status_size &= can.sizes;
         offered.special_use &= can.special_use;
         offered.create_special_use &= can.create_special_use;
+        offered.condstore &= can.mod_seqs;
+        offered.qresync &= can.vanished;
+        offered.object_id &= can.object_ids;
+        offered.save_date &= can.save_dates;
         ImapServer {
             shared: Arc::new(Shared {
                 config: Arc::new(config),

@@ -9,19 +9,23 @@ use pillarbox_core::crypto::HashAlgorithm;
 use pillarbox_core::sasl::{Credentials, Mechanism};
 use pillarbox_core::{Layer, Step, Time, UpgradeError};
 use pillarbox_imap::server::{Answer, AppendStart, Event, Peer, ServerSession};
-use pillarbox_imap::types::ResponseCode;
+use pillarbox_imap::types::{ModSeq, ResponseCode, UidSet};
 
 use super::Shared;
 use super::seats::UserSeat;
 use crate::login::{Tried, log_in, refused, scram_keys, without_unjudged};
 use crate::net::{Dialect, Lost, Transcript, Transport, Wire};
 use crate::parts::{
-    Append, Copied, Guest, Identity, IncomingAppend, LoginAttempt, LoginOutcome, Mailbox, StoreError, StoreErrorKind,
+    Append, Copied, FlagsSet, Guest, Identity, IncomingAppend, LoginAttempt, LoginOutcome, Mailbox, MessageFlags,
+    SetFlags, StoreError, StoreErrorKind,
 };
 use crate::shutdown::Shutdown;
 
 /// So much output is sent before more input is looked at, so that a long flight of commands cannot pile up replies.
 const OUTPUT_MAX: usize = 16 * 1024;
+
+/// So many ranges of messages that are gone are told at a time, so that a client that does not read holds up no more.
+const VANISHED_MAX: usize = 500;
 
 /// How long a mailbox in trouble is left alone before a session in IDLE asks it for news again.
 const NEWS_RETRY: Duration = Duration::from_secs(10);
@@ -275,8 +279,10 @@ impl Connection {
             }
             Event::Create { mailbox, uses } => {
                 let user = self.user()?;
-                self.wire.answer(store.create(&user, &mailbox, &uses)).await?;
-                self.answer(Answer::Done);
+                match self.wire.answer(store.create(&user, &mailbox, &uses)).await? {
+                    Some(id) => self.answer(Answer::Created(id)),
+                    None => self.answer(Answer::Done),
+                }
             }
             Event::Delete(mailbox) => {
                 let user = self.user()?;
@@ -305,18 +311,26 @@ impl Connection {
                 self.catch_up().await?;
                 self.answer(Answer::Done);
             }
-            Event::Fetch { uids, wanted, mark_seen } => self.fetch(uids, &wanted, mark_seen).await?,
-            Event::Store { uids, change, flags, silent } => {
-                let now = {
+            Event::Fetch { uids, wanted, mark_seen, changed_since } => {
+                self.fetch(uids, &wanted, mark_seen, changed_since).await?;
+            }
+            Event::Vanished { uids, since } => self.vanished(&uids, since).await?,
+            Event::Store { uids, change, flags, silent, unchanged_since } => {
+                let mut what = SetFlags::new(change, flags);
+                what.unchanged_since = unchanged_since;
+                let set = {
                     let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
-                    self.wire.answer(mailbox.set_flags(&uids, change, &flags)).await?
+                    self.wire.answer(mailbox.set_flags(&uids, &what)).await?
                 };
                 // First what everybody is told, then the answer: the session then knows that this client was told.
                 self.look().await;
                 // RFC 2180 §4.2: .SILENT asks for nothing that could be missing.
-                let expunged = !silent && (now.len() as u64) < uids.len();
-                for (uid, flags) in now {
-                    self.answer(Answer::Flags { uid, flags });
+                let expunged = !silent && (set.len() as u64) < uids.len();
+                for FlagsSet { now: MessageFlags { uid, flags, mod_seq }, refused } in set {
+                    match mod_seq.filter(|_| refused) {
+                        Some(mod_seq) => self.answer(Answer::Modified { uid, flags, mod_seq }),
+                        None => self.answer(Answer::Flags { uid, flags, mod_seq }),
+                    }
                     self.flush_if_full().await?;
                 }
                 if expunged {
@@ -324,7 +338,7 @@ impl Connection {
                 }
                 self.answer(Answer::Done);
             }
-            Event::Search(query) => self.search(query).await?,
+            Event::Search { query, mod_seqs } => self.search(query, mod_seqs).await?,
             Event::Copy { uids, mailbox: target } => {
                 let copied = {
                     let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
@@ -417,6 +431,21 @@ impl Connection {
             }
             Err(error) => self.refuse(&error, try_create(&error)),
         }
+        Ok(())
+    }
+
+    /// Which of these messages are gone since.
+    async fn vanished(&mut self, uids: &UidSet, since: ModSeq) -> Result<(), Trouble> {
+        let gone = {
+            let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
+            self.wire.answer(mailbox.vanished(uids, since)).await?
+        };
+        let ranges: Vec<_> = gone.ranges().collect();
+        for some in ranges.chunks(VANISHED_MAX) {
+            self.answer(Answer::Vanished(&some.iter().cloned().collect()));
+            self.flush_if_full().await?;
+        }
+        self.answer(Answer::Done);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use pillarbox_core::WallTime;
 use pillarbox_imap::list::List;
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status, StatusItem};
-use pillarbox_imap::types::{Flags, MailboxName, SpecialUse, Uid, UidSet, UidValidity};
+use pillarbox_imap::types::{Flags, MailboxName, ModSeq, ObjectId, SpecialUse, Uid, UidSet, UidValidity};
 
 use super::{BoxFuture, Identity};
 
@@ -28,6 +28,16 @@ pub struct StoreCapabilities {
     pub special_use: bool,
     /// A mailbox can be made for a special use ([`MailboxStore::create`]).
     pub create_special_use: bool,
+    /// Every change of a mailbox has a mod-sequence (RFC 7162) that lasts as long as its UIDs do: there is one in each [`Change`],
+    /// in [`MessageFlags`], [`MessageData`], [`Snapshot`] and [`Status`], and [`Mailbox::set_flags`] compares it.
+    pub mod_seqs: bool,
+    /// It is known which messages were expunged since when ([`Mailbox::vanished`]).
+    pub vanished: bool,
+    /// Mailboxes and messages have identifiers (RFC 8474): those of mailboxes are in [`Snapshot`], [`Status`] and what
+    /// [`MailboxStore::create`] returns, those of messages in [`MessageData`]. Copies of a message have the same one.
+    pub object_ids: bool,
+    /// It is known when a message came into its mailbox ([`MessageData::save_date`], RFC 8514).
+    pub save_dates: bool,
 }
 
 /// The mailboxes of all users. Names come decoded; rights are checked here, not by the caller.
@@ -51,13 +61,14 @@ pub trait MailboxStore: Send + Sync {
         items: &'a [StatusItem],
     ) -> BoxFuture<'a, Result<Status, StoreError>>;
 
-    /// Makes a mailbox, for all of these uses or not at all ([`StoreErrorKind::NotForThatUse`]).
+    /// Makes a mailbox, for all of these uses or not at all ([`StoreErrorKind::NotForThatUse`]). Returns its identifier, if
+    /// mailboxes have such ([`StoreCapabilities::object_ids`]).
     fn create<'a>(
         &'a self,
         user: &'a Identity,
         mailbox: &'a MailboxName,
         uses: &'a [SpecialUse],
-    ) -> BoxFuture<'a, Result<(), StoreError>>;
+    ) -> BoxFuture<'a, Result<Option<ObjectId>, StoreError>>;
 
     /// Removes a mailbox and its messages.
     fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<(), StoreError>>;
@@ -162,19 +173,33 @@ pub trait Mailbox: Send {
     fn messages<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageData>, StoreError>>;
     /// The flags of these messages, rising by UID; ones that are gone are left out. For stores to which dates and sizes cost
     /// more than flags.
-    fn flags<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<(Uid, Flags)>, StoreError>> {
+    fn flags<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageFlags>, StoreError>> {
         let messages = self.messages(uids);
-        Box::pin(async { Ok(messages.await?.into_iter().map(|message| (message.uid, message.flags)).collect()) })
+        let flags =
+            |message: MessageData| MessageFlags { uid: message.uid, flags: message.flags, mod_seq: message.mod_seq };
+        Box::pin(async move { Ok(messages.await?.into_iter().map(flags).collect()) })
+    }
+    /// Those of these messages that are there and have a higher mod-sequence.
+    fn changed<'a>(&'a mut self, uids: &'a UidSet, since: ModSeq) -> BoxFuture<'a, Result<UidSet, StoreError>> {
+        let flags = self.flags(uids);
+        let changed = move |message: MessageFlags| (message.mod_seq > Some(since)).then_some(message.uid);
+        Box::pin(async move { Ok(flags.await?.into_iter().filter_map(changed).collect()) })
+    }
+    /// Those of these messages that were expunged at a higher mod-sequence (RFC 7162 §3.2.6). A store that does not know it back to
+    /// `since` gives all of them that are not there and below the next UID, as if each had gone since. `uids` may span all numbers
+    /// there are. Optional: see [`StoreCapabilities::vanished`].
+    fn vanished<'a>(&'a mut self, uids: &'a UidSet, since: ModSeq) -> BoxFuture<'a, Result<UidSet, StoreError>> {
+        let _ = (uids, since);
+        Box::pin(std::future::ready(Err(unsupported("a memory of what was expunged"))))
     }
     /// Opens a message's octets.
     fn read(&mut self, uid: Uid) -> BoxFuture<'_, Result<Box<dyn MessageReader>, StoreError>>;
-    /// Changes flags; returns all flags of each message that is still there, rising by UID.
+    /// Changes flags, of each message in one step with the comparison that [`SetFlags::unchanged_since`] asks for.
     fn set_flags<'a>(
         &'a mut self,
         uids: &'a UidSet,
-        change: FlagChange,
-        flags: &'a Flags,
-    ) -> BoxFuture<'a, Result<Vec<(Uid, Flags)>, StoreError>>;
+        what: &'a SetFlags,
+    ) -> BoxFuture<'a, Result<Vec<FlagsSet>, StoreError>>;
     /// Copies those of these messages that are still there, all or none; [`StoreErrorKind::Expunged`] if none is there.
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied, StoreError>>;
     /// Moves those of these messages that are still there: at every moment each is in one of the two mailboxes, or in both
@@ -197,6 +222,63 @@ pub trait Mailbox: Send {
     }
 }
 
+/// What is to be done with flags.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SetFlags {
+    /// Whether they are set, added or removed.
+    pub change: FlagChange,
+    /// Which.
+    pub flags: Flags,
+    /// Leave a message as it is that changed after this mod-sequence (RFC 7162 §3.1.3). For a store that knows when each flag changed,
+    /// a message that changed in other flags only counts as unchanged, unless all flags are replaced; there 0 is before everything but
+    /// the absence of a keyword. Only where there are mod-sequences ([`StoreCapabilities::mod_seqs`]).
+    pub unchanged_since: Option<u64>,
+}
+
+impl SetFlags {
+    /// Without a condition.
+    pub const fn new(change: FlagChange, flags: Flags) -> Self {
+        SetFlags { change, flags, unchanged_since: None }
+    }
+}
+
+/// What [`Mailbox::set_flags`] came to for a message that is still there; they rise by UID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FlagsSet {
+    /// The message as it is now.
+    pub now: MessageFlags,
+    /// It was left as it was, because it had changed.
+    pub refused: bool,
+}
+
+impl FlagsSet {
+    /// What came of a message.
+    pub const fn new(now: MessageFlags, refused: bool) -> Self {
+        FlagsSet { now, refused }
+    }
+}
+
+/// The flags of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MessageFlags {
+    /// Its UID.
+    pub uid: Uid,
+    /// Its flags.
+    pub flags: Flags,
+    /// Its mod-sequence, where there are such ([`StoreCapabilities::mod_seqs`]).
+    pub mod_seq: Option<ModSeq>,
+}
+
+impl MessageFlags {
+    /// The flags of a message without a mod-sequence.
+    pub const fn new(uid: Uid, flags: Flags) -> Self {
+        MessageFlags { uid, flags, mod_seq: None }
+    }
+}
+
 /// What is known of a message without its octets.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -209,12 +291,21 @@ pub struct MessageData {
     pub internal_date: WallTime,
     /// Octets with CRLF line ends.
     pub size: u64,
+    /// Its mod-sequence, where there are such ([`StoreCapabilities::mod_seqs`]).
+    pub mod_seq: Option<ModSeq>,
+    /// When it came into this mailbox, whatever APPEND or a copy said (RFC 8514 §3); none where that is not known.
+    pub save_date: Option<WallTime>,
+    /// Its identifier (RFC 8474 §5.1), the same for all copies; there where the store has such ([`StoreCapabilities::object_ids`]).
+    pub email_id: Option<ObjectId>,
+    /// The identifier of what it is a part of (RFC 8474 §5.2), the same for all with its [`email_id`](Self::email_id), never
+    /// changing, and no message's identifier; none where there are no threads.
+    pub thread_id: Option<ObjectId>,
 }
 
 impl MessageData {
-    /// Data about a message.
+    /// Data about a message without a mod-sequence, a save date and identifiers.
     pub const fn new(uid: Uid, flags: Flags, internal_date: WallTime, size: u64) -> Self {
-        MessageData { uid, flags, internal_date, size }
+        MessageData { uid, flags, internal_date, size, mod_seq: None, save_date: None, email_id: None, thread_id: None }
     }
 }
 

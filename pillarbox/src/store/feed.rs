@@ -141,7 +141,7 @@ mod tests {
     use pillarbox_imap::types::Uid;
 
     fn added(uid: u32) -> Change {
-        Change::Added(vec![Uid::new(uid).expect("not 0")])
+        Change::Added { uids: vec![Uid::new(uid).expect("not 0")], mod_seq: None }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Mailbox stores: in memory, and Maildir (feature `maildir`).
 
+mod expunged;
 mod feed;
 #[cfg(feature = "maildir")]
 mod maildir;

@@ -2,13 +2,14 @@
 
 mod moving;
 mod names;
+mod sync;
 
 use pillarbox_core::WallTime;
 use pillarbox_imap::list::List;
 use pillarbox_imap::server::{Change, FlagChange};
 use pillarbox_imap::types::{Flag, Flags, MailboxName, Uid, UidSet};
 
-use crate::parts::{Append, Identity, Mailbox, MailboxStore, MessageReader, StoreErrorKind};
+use crate::parts::{Append, Identity, Mailbox, MailboxStore, MessageReader, SetFlags, StoreErrorKind};
 
 fn name(text: &str) -> MailboxName {
     MailboxName::new(text).expect("the suite's names are good")
@@ -42,6 +43,13 @@ async fn read_all(reader: &mut dyn MessageReader) -> Vec<u8> {
     }
 }
 
+/// Changes one flag of a message; what flags it has then.
+async fn mark(mailbox: &mut dyn Mailbox, uid: Uid, change: FlagChange, flag: Flag) -> Vec<(Uid, Flags)> {
+    let what = SetFlags::new(change, flags(&[flag]));
+    let set = mailbox.set_flags(&UidSet::one(uid), &what).await.expect("flags are changed");
+    set.into_iter().map(|set| (set.now.uid, set.now.flags)).collect()
+}
+
 fn all() -> UidSet {
     let mut set = UidSet::new();
     set.insert_range(Uid::new(1).expect("not 0")..=Uid::new(u32::MAX).expect("not 0"));
@@ -68,6 +76,11 @@ pub async fn store_suite(store: &dyn MailboxStore, user: &Identity) {
     moving::binary(store, user).await;
     moving::numbers(store, user).await;
     moving::moving(store, user).await;
+    sync::mod_seqs(store, user).await;
+    sync::conditional(store, user).await;
+    sync::vanished(store, user).await;
+    sync::object_ids(store, user).await;
+    sync::save_dates(store, user).await;
 }
 
 async fn listed(store: &dyn MailboxStore, user: &Identity, pattern: &str, subscribed: bool) -> Vec<String> {
@@ -134,7 +147,8 @@ async fn messages(store: &dyn MailboxStore, user: &Identity) {
     assert_eq!(data[0].internal_date.unix_seconds(), 1_234_567_890);
     assert_eq!(data[1].flags, flags(&[Flag::Seen, keyword]));
     let told = inbox.flags(&all()).await.expect("flags are told");
-    let known: Vec<_> = data.iter().map(|message| (message.uid, message.flags.clone())).collect();
+    let told: Vec<_> = told.into_iter().map(|message| (message.uid, message.flags, message.mod_seq)).collect();
+    let known: Vec<_> = data.iter().map(|message| (message.uid, message.flags.clone(), message.mod_seq)).collect();
     assert_eq!(told, known, "flags alone are the same flags");
     let mut reader = inbox.read(one).await.expect("a message opens");
     assert_eq!(reader.size(), octets.len() as u64);
@@ -148,11 +162,11 @@ async fn messages(store: &dyn MailboxStore, user: &Identity) {
     assert!(read > 0 && octets[7..].starts_with(&most[..read]), "octets come from where they were asked for");
 
     let set = |uid| UidSet::one(uid);
-    let now = inbox.set_flags(&set(one), FlagChange::Add, &flags(&[Flag::Seen])).await.expect("flags are added");
+    let now = mark(&mut *inbox, one, FlagChange::Add, Flag::Seen).await;
     assert_eq!(now, [(one, flags(&[Flag::Flagged, Flag::Seen]))]);
-    let now = inbox.set_flags(&set(one), FlagChange::Remove, &flags(&[Flag::Flagged])).await.expect("and removed");
+    let now = mark(&mut *inbox, one, FlagChange::Remove, Flag::Flagged).await;
     assert_eq!(now, [(one, flags(&[Flag::Seen]))]);
-    let now = inbox.set_flags(&set(one), FlagChange::Replace, &flags(&[Flag::Draft])).await.expect("and replaced");
+    let now = mark(&mut *inbox, one, FlagChange::Replace, Flag::Draft).await;
     assert_eq!(now, [(one, flags(&[Flag::Draft]))]);
 
     store.create(user, &name("Copies"), &[]).await.expect("a target");
@@ -168,13 +182,13 @@ async fn messages(store: &dyn MailboxStore, user: &Identity) {
     assert_eq!(copied[0].flags, flags(&[Flag::Draft]), "flags are copied");
     assert_eq!(copied[0].internal_date.unix_seconds(), 1_234_567_890, "dates are copied");
     assert!(
-        copies.set_flags(&all(), FlagChange::Add, &flags(&[Flag::Deleted])).await.is_err(),
+        copies.set_flags(&all(), &SetFlags::new(FlagChange::Add, flags(&[Flag::Deleted]))).await.is_err(),
         "it is open for reading"
     );
     assert!(inbox.copy(&all(), &name("Missing")).await.is_err(), "nothing takes no copies");
 
-    inbox.set_flags(&set(one), FlagChange::Add, &flags(&[Flag::Deleted])).await.expect("a message is marked");
-    inbox.set_flags(&set(three), FlagChange::Add, &flags(&[Flag::Deleted])).await.expect("a message is marked");
+    mark(&mut *inbox, one, FlagChange::Add, Flag::Deleted).await;
+    mark(&mut *inbox, three, FlagChange::Add, Flag::Deleted).await;
     assert_eq!(inbox.expunge(Some(&set(two))).await.expect("nothing of these is marked"), []);
     let mut held = inbox.read(one).await.expect("a message opens");
     assert_eq!(inbox.expunge(Some(&set(one))).await.expect("one is expunged"), [one]);
@@ -193,7 +207,7 @@ async fn messages(store: &dyn MailboxStore, user: &Identity) {
     copies.refresh().await.expect("a look");
     assert_eq!(uids(&mut *copies).await.len(), copies_before + 1);
     assert_eq!(inbox.messages(&set(one)).await.expect("nothing is told of what is gone"), []);
-    assert_eq!(inbox.set_flags(&set(one), FlagChange::Add, &flags(&[Flag::Seen])).await.expect("nor changed"), []);
+    assert_eq!(mark(&mut *inbox, one, FlagChange::Add, Flag::Seen).await, []);
     let four = add(store, user, "INBOX", b"x", &[]).await;
     assert!(four > three, "UIDs are not used again");
 
@@ -220,7 +234,7 @@ async fn several_sessions(store: &dyn MailboxStore, user: &Identity) {
     let mut added = Vec::new();
     for change in b.changes().await.expect("waiting ends").into_iter().chain(b.refresh().await.expect("a look")) {
         match change {
-            Change::Added(uids) => added.extend(uids),
+            Change::Added { uids, .. } => added.extend(uids),
             // A store may tell the first flags of a message.
             Change::Flags { .. } => {}
             other => panic!("only additions were made: {other:?}"),
@@ -229,20 +243,22 @@ async fn several_sessions(store: &dyn MailboxStore, user: &Identity) {
     assert_eq!(added, [one, two], "a session hears of new messages in order");
 
     a.refresh().await.expect("a look");
-    a.set_flags(&UidSet::one(one), FlagChange::Add, &flags(&[Flag::Deleted])).await.expect("a flag is set");
+    mark(&mut *a, one, FlagChange::Add, Flag::Deleted).await;
     a.expunge(None).await.expect("and expunged");
     let told = b.refresh().await.expect("a look");
     assert!(
-        told.iter().any(|change| matches!(change, Change::Removed(uids) if uids.contains(one))),
+        told.iter().any(|change| matches!(change, Change::Removed { uids, .. } if uids.contains(one))),
         "a session hears of what another expunged: {told:?}"
     );
     assert_eq!(b.refresh().await.expect("a look"), [], "and hears it once");
 
     a.refresh().await.expect("a look");
-    b.set_flags(&UidSet::one(two), FlagChange::Replace, &flags(&[Flag::Answered])).await.expect("a flag is set");
+    mark(&mut *b, two, FlagChange::Replace, Flag::Answered).await;
     let told = a.refresh().await.expect("a look");
-    let expected = Change::Flags { uid: two, flags: flags(&[Flag::Answered]) };
-    assert!(told.contains(&expected), "a session hears of flags: {told:?}");
+    let answered = flags(&[Flag::Answered]);
+    let hears =
+        |change: &Change| matches!(change, Change::Flags { uid, flags, .. } if *uid == two && *flags == answered);
+    assert!(told.iter().any(hears), "a session hears of flags: {told:?}");
 
     drop(a);
     store.delete(user, &name("Shared")).await.expect("it is deleted");

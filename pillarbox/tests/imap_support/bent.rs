@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use pillarbox::parts::{
-    Append, AppendedMessages, BoxFuture, Copied, Identity, IncomingAppend, Mailbox, MailboxStore, MessageData,
-    MessageReader, StoreCapabilities, StoreError, StoreErrorKind,
+    Append, AppendedMessages, BoxFuture, Copied, FlagsSet, Identity, IncomingAppend, Mailbox, MailboxStore,
+    MessageData, MessageReader, SetFlags, StoreCapabilities, StoreError, StoreErrorKind,
 };
 use pillarbox_imap::list::List;
-use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status, StatusItem};
-use pillarbox_imap::types::{Flags, MailboxName, SpecialUse, Uid, UidSet};
+use pillarbox_imap::server::{Change, Listed, Snapshot, Status, StatusItem};
+use pillarbox_imap::types::{MailboxName, ModSeq, ObjectId, SpecialUse, Uid, UidSet};
 use tokio::sync::Semaphore;
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -95,7 +95,7 @@ impl MailboxStore for Bent {
         user: &'a Identity,
         mailbox: &'a MailboxName,
         uses: &'a [SpecialUse],
-    ) -> BoxFuture<'a, Result<()>> {
+    ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
         if let Some(kind) = *self.bend.refusal.lock().unwrap() {
             return Box::pin(std::future::ready(Err(trouble(kind))));
         }
@@ -208,16 +208,17 @@ impl Mailbox for Open {
             Ok(Box::new(Reader { inner, bend: Arc::clone(&self.bend) }) as Box<dyn MessageReader>)
         })
     }
-    fn set_flags<'a>(
-        &'a mut self,
-        uids: &'a UidSet,
-        change: FlagChange,
-        flags: &'a Flags,
-    ) -> BoxFuture<'a, Result<Vec<(Uid, Flags)>>> {
+    fn vanished<'a>(&'a mut self, uids: &'a UidSet, since: ModSeq) -> BoxFuture<'a, Result<UidSet>> {
+        if self.bend.blind.load(SeqCst) {
+            return Box::pin(std::future::ready(Err(trouble(StoreErrorKind::Unavailable))));
+        }
+        self.inner.vanished(uids, since)
+    }
+    fn set_flags<'a>(&'a mut self, uids: &'a UidSet, what: &'a SetFlags) -> BoxFuture<'a, Result<Vec<FlagsSet>>> {
         if self.bend.full.load(SeqCst) {
             return Box::pin(std::future::ready(Err(trouble(StoreErrorKind::NoSpace))));
         }
-        self.inner.set_flags(uids, change, flags)
+        self.inner.set_flags(uids, what)
     }
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
         self.inner.copy(uids, target)

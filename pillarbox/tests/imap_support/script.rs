@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use pillarbox::parts::{
-    Append, AppendedMessages, Authenticator, BoxFuture, Copied, Identity, IncomingAppend, LoginAttempt, LoginOutcome,
-    Mailbox, MailboxStore, MessageData, MessageReader, StoreCapabilities, StoreError, StoreErrorKind,
+    Append, AppendedMessages, Authenticator, BoxFuture, Copied, FlagsSet, Identity, IncomingAppend, LoginAttempt,
+    LoginOutcome, Mailbox, MailboxStore, MessageData, MessageFlags, MessageReader, SetFlags, StoreCapabilities,
+    StoreError, StoreErrorKind,
 };
 use pillarbox_core::WallTime;
 use pillarbox_core::dialog::Dialog;
@@ -13,9 +14,12 @@ use pillarbox_core::sasl::Mechanism;
 use pillarbox_imap::list::List;
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status, StatusItem};
-use pillarbox_imap::types::{Flags, MailboxName, SpecialUse, Uid, UidSet, UidValidity};
+use pillarbox_imap::types::{Flags, MailboxName, ModSeq, ObjectId, SpecialUse, Uid, UidSet, UidValidity};
 
-use crate::server_subject::words::{flags, listed as words_listed, quoted, snapshot, status, uid, uid_validity, uids};
+use crate::server_subject::words::{
+    flags, listed as words_listed, mod_seq as words_mod_seq, object_id, quoted, snapshot, status, uid, uid_set,
+    uid_validity, uids, uids_with_mod_seqs,
+};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -25,6 +29,8 @@ pub struct Script {
     said: Arc<Mutex<VecDeque<(String, Said)>>>,
     /// UIDs 1 to this are in every mailbox.
     messages: u32,
+    /// Their mod-sequence, and that of mailboxes.
+    mod_seq: Option<ModSeq>,
     /// Numbers of mailboxes that were listed.
     told: Arc<Mutex<Vec<(MailboxName, Status)>>>,
 }
@@ -39,8 +45,11 @@ pub enum Said {
     Selected(Snapshot),
     Appended(UidValidity, Vec<Uid>),
     Fetched(Vec<Message>),
-    Flags(Vec<(Uid, Flags)>),
+    Flags(Vec<FlagsSet>),
     Uids(Vec<Uid>),
+    UidsWithModSeqs(Vec<(Uid, ModSeq)>),
+    Vanished(UidSet),
+    Created(ObjectId),
     Copied(Copied),
 }
 
@@ -51,18 +60,31 @@ pub struct Message {
     flags: Flags,
     date: i64,
     size: u64,
+    mod_seq: Option<ModSeq>,
+    saved: Option<WallTime>,
+    email_id: Option<ObjectId>,
+    thread_id: Option<ObjectId>,
     octets: Vec<u8>,
 }
 
 impl Message {
     /// As it is where the file says nothing.
-    fn usual(uid: Uid) -> Message {
-        Message { uid, flags: Flags::new(), date: 0, size: 5, octets: b"hello".to_vec() }
+    fn usual(uid: Uid, mod_seq: Option<ModSeq>) -> Message {
+        let octets = b"hello".to_vec();
+        let (saved, email_id, thread_id) = (None, ObjectId::new("M1"), None);
+        Message { uid, flags: Flags::new(), date: 0, size: 5, mod_seq, saved, email_id, thread_id, octets }
+    }
+
+    fn data(&self) -> MessageData {
+        let mut data = MessageData::new(self.uid, self.flags.clone(), WallTime::new(self.date, 0), self.size);
+        (data.mod_seq, data.save_date) = (self.mod_seq, self.saved);
+        (data.email_id, data.thread_id) = (self.email_id.clone(), self.thread_id.clone());
+        data
     }
 }
 
 /// Those questions.
-const QUESTIONS: [&str; 19] = [
+const QUESTIONS: [&str; 20] = [
     "Login",
     "List",
     "Lsub",
@@ -77,6 +99,7 @@ const QUESTIONS: [&str; 19] = [
     "AppendStart",
     "AppendEnd",
     "Fetch",
+    "Vanished",
     "Store",
     "Search",
     "Copy",
@@ -94,11 +117,11 @@ fn ready<'a, T: Send + 'a>(value: T) -> BoxFuture<'a, T> {
 
 impl Script {
     /// The script of a file, or why parts cannot give its answers.
-    pub fn of(dialog: &Dialog, messages: u32) -> std::result::Result<Script, &'static str> {
+    pub fn of(dialog: &Dialog, messages: u32, mod_seq: Option<ModSeq>) -> std::result::Result<Script, &'static str> {
         let mut said = VecDeque::new();
         for question in dialog.answers() {
             let kind = question.event.split(' ').next().unwrap_or_default().to_owned();
-            let answer = Said::read(&question.answers)?;
+            let answer = Said::read(&question.answers, mod_seq)?;
             if ["Copy", "Move"].contains(&&*kind) && matches!(answer, Said::Uids(_)) {
                 return Err("a mailbox that does not know what it copied");
             }
@@ -108,7 +131,7 @@ impl Script {
                 return Err("the server itself answers this question");
             }
         }
-        Ok(Script { said: Arc::new(Mutex::new(said)), messages, told: Arc::default() })
+        Ok(Script { said: Arc::new(Mutex::new(said)), messages, mod_seq, told: Arc::default() })
     }
 
     /// The questions that were not asked.
@@ -158,9 +181,10 @@ fn no() -> StoreError {
 }
 
 impl Said {
-    fn read(answers: &[String]) -> std::result::Result<Said, &'static str> {
+    fn read(answers: &[String], mod_seq: Option<ModSeq>) -> std::result::Result<Said, &'static str> {
         let strange = |_: String| "an answer that no part can give";
         let (mut listed, mut stored, mut numbers, mut fetched) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut found, mut vanished) = (Vec::new(), None);
         for text in answers {
             let text = text.replace("$$", "$");
             let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
@@ -192,18 +216,29 @@ impl Said {
                     let name = MailboxName::new(&String::from_utf8_lossy(&name)).map_err(|_| "a name")?;
                     listed.push(words_listed(name, attributes).map_err(strange)?);
                 }
-                "flags" => {
+                "flags" | "modified" => {
                     let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-                    stored.push((uid(number).map_err(strange)?, flags(rest).map_err(strange)?));
+                    let mut now = MessageFlags::new(uid(number).map_err(strange)?, flags(rest).map_err(strange)?);
+                    now.mod_seq = words_mod_seq(rest).map_err(strange)?;
+                    stored.push(FlagsSet::new(now, word == "modified"));
                 }
+                "created" => return Ok(Said::Created(object_id(rest).map_err(strange)?)),
+                "vanished" => vanished.get_or_insert_with(UidSet::new).add(&uid_set(rest).map_err(strange)?),
+                "found" if rest.contains('@') => found.extend(uids_with_mod_seqs(rest).map_err(strange)?),
                 "found" | "expunged" => numbers.extend(uids(rest).map_err(strange)?),
-                "message" => fetched.push(Message::usual(uid(rest).map_err(strange)?)),
+                "message" => fetched.push(Message::usual(uid(rest).map_err(strange)?, mod_seq)),
                 "data" | "section" => {
                     let message = fetched.last_mut().ok_or("data of no message")?;
                     let (what, rest) = rest.split_once(' ').unwrap_or((rest, ""));
                     match (word, what) {
                         ("data", "flags") => message.flags = flags(rest).map_err(strange)?,
                         ("data", "date") => message.date = rest.parse().map_err(|_| "a date")?,
+                        ("data", "modseq") => {
+                            message.mod_seq = words_mod_seq(&format!("modseq={rest}")).map_err(strange)?;
+                        }
+                        ("data", "emailid") => message.email_id = Some(object_id(rest).map_err(strange)?),
+                        ("data", "threadid") => message.thread_id = object_id(rest).ok().filter(|_| rest != "nil"),
+                        ("data", "savedate") => message.saved = rest.parse().ok().map(|date| WallTime::new(date, 0)),
                         ("data", "size") => message.size = rest.parse().map_err(|_| "a size")?,
                         ("section", "0") => message.octets = quoted(rest).map_err(strange)?.0,
                         _ => return Err("the server computes this from messages"),
@@ -212,6 +247,12 @@ impl Said {
                 "nosection" | "end" | "done" => {}
                 _ => return Err("an answer in smaller pieces than parts give"),
             }
+        }
+        if let Some(vanished) = vanished {
+            return Ok(Said::Vanished(vanished));
+        }
+        if !found.is_empty() {
+            return Ok(Said::UidsWithModSeqs(found));
         }
         Ok(match (listed.is_empty(), stored.is_empty(), numbers.is_empty(), fetched.is_empty()) {
             (false, ..) => Said::Listed(listed),
@@ -249,13 +290,14 @@ impl MailboxStore for Script {
         let mut can = StoreCapabilities::default();
         (can.hierarchy, can.keywords, can.binary, can.moves) = (true, true, true, true);
         (can.multiappend, can.sizes, can.special_use, can.create_special_use) = (true, true, true, true);
+        (can.mod_seqs, can.vanished, can.object_ids, can.save_dates) = (true, true, true, true);
         can
     }
     fn list<'a>(&'a self, _: &'a Identity, list: &'a List) -> BoxFuture<'a, Result<Vec<Listed>>> {
         ready(match self.next(if list.lsub { "Lsub" } else { "List" }) {
             Said::Listed(listed) => {
                 let mut told = self.told.lock().unwrap();
-                told.extend(listed.iter().filter_map(|item| Some((item.name.clone(), item.status?))));
+                told.extend(listed.iter().filter_map(|item| Some((item.name.clone(), item.status.clone()?))));
                 Ok(listed)
             }
             Said::No => Err(no()),
@@ -269,17 +311,28 @@ impl MailboxStore for Script {
         _: &'a [StatusItem],
     ) -> BoxFuture<'a, Result<Status>> {
         // What the file says of a mailbox that is listed.
-        let told = self.told.lock().unwrap().iter().rev().find(|(told, _)| told == name).map(|(_, status)| *status);
+        let listed = self.told.lock().unwrap();
+        let told = listed.iter().rev().find(|(told, _)| told == name).map(|(_, status)| status.clone());
         let mut usual = Status::new(UidValidity::new(1).unwrap(), number(self.messages + 1));
         usual.messages = self.messages;
+        usual.highest_mod_seq = self.mod_seq;
         ready(match self.next("Status") {
             Said::Status(status) => Ok(status),
             Said::No => Err(no()),
             _ => told.map_or(Ok(usual), Ok),
         })
     }
-    fn create<'a>(&'a self, _: &'a Identity, _: &'a MailboxName, _: &'a [SpecialUse]) -> BoxFuture<'a, Result<()>> {
-        self.simple("Create")
+    fn create<'a>(
+        &'a self,
+        _: &'a Identity,
+        _: &'a MailboxName,
+        _: &'a [SpecialUse],
+    ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
+        ready(match self.next("Create") {
+            Said::No => Err(no()),
+            Said::Created(id) => Ok(Some(id)),
+            _ => Ok(None),
+        })
     }
     fn delete<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
         self.simple("Delete")
@@ -298,6 +351,7 @@ impl MailboxStore for Script {
     ) -> BoxFuture<'a, Result<Box<dyn Mailbox>>> {
         let mut usual = Snapshot::new(UidValidity::new(1).unwrap(), number(self.messages + 1));
         usual.uids = self.all();
+        usual.highest_mod_seq = self.mod_seq;
         ready(match self.next(if read_only { "Examine" } else { "Select" }) {
             Said::No => Err(no()),
             Said::Selected(snapshot) => Ok(Box::new(Open::new(self, snapshot)) as Box<dyn Mailbox>),
@@ -353,11 +407,23 @@ struct Open {
     snapshot: Snapshot,
     /// What the FETCH that is answered tells.
     fetched: Vec<Message>,
+    /// It was asked already which of them changed.
+    narrowed: bool,
+    /// What the SEARCH that is answered found.
+    found: Option<Vec<(Uid, ModSeq)>>,
 }
 
 impl Open {
     fn new(script: &Script, snapshot: Snapshot) -> Open {
-        Open { script: script.clone(), snapshot, fetched: Vec::new() }
+        Open { script: script.clone(), snapshot, fetched: Vec::new(), narrowed: false, found: None }
+    }
+
+    fn look(&mut self, uids: &UidSet) {
+        self.fetched = match self.script.next("Fetch") {
+            Said::Fetched(messages) => messages,
+            Said::Uids(_) => Vec::new(),
+            _ => uids.iter().map(|uid| Message::usual(uid, self.script.mod_seq)).collect(),
+        };
     }
 }
 
@@ -372,33 +438,46 @@ impl Mailbox for Open {
         Box::pin(std::future::pending())
     }
     fn messages<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageData>>> {
-        self.fetched = match self.script.next("Fetch") {
-            Said::Fetched(messages) => messages,
-            _ => uids.iter().map(Message::usual).collect(),
-        };
-        let data = self.fetched.iter().map(|message| {
-            MessageData::new(message.uid, message.flags.clone(), WallTime::new(message.date, 0), message.size)
-        });
-        ready(Ok(data.collect()))
+        if let Some(found) = self.found.take() {
+            // What SEARCH found, which it asks of for the mod-sequences.
+            let data = found.into_iter().map(|(uid, mod_seq)| Message::usual(uid, Some(mod_seq)).data());
+            return ready(Ok(data.collect()));
+        }
+        if !std::mem::take(&mut self.narrowed) {
+            self.look(uids);
+        }
+        ready(Ok(self.fetched.iter().map(Message::data).collect()))
+    }
+    fn changed<'a>(&'a mut self, uids: &'a UidSet, since: ModSeq) -> BoxFuture<'a, Result<UidSet>> {
+        self.look(uids);
+        self.fetched.retain(|message| message.mod_seq > Some(since));
+        self.narrowed = true;
+        ready(Ok(self.fetched.iter().map(|message| message.uid).collect()))
+    }
+    fn vanished<'a>(&'a mut self, _: &'a UidSet, _: ModSeq) -> BoxFuture<'a, Result<UidSet>> {
+        ready(Ok(match self.script.next("Vanished") {
+            Said::Vanished(gone) => gone,
+            _ => UidSet::new(),
+        }))
     }
     fn read(&mut self, uid: Uid) -> BoxFuture<'_, Result<Box<dyn MessageReader>>> {
         let message = self.fetched.iter().find(|message| message.uid == uid).expect("it was just told of");
         ready(Ok(Box::new(Octets(message.octets.clone())) as Box<dyn MessageReader>))
     }
-    fn set_flags<'a>(
-        &'a mut self,
-        uids: &'a UidSet,
-        change: FlagChange,
-        flags: &'a Flags,
-    ) -> BoxFuture<'a, Result<Vec<(Uid, Flags)>>> {
+    fn set_flags<'a>(&'a mut self, uids: &'a UidSet, what: &'a SetFlags) -> BoxFuture<'a, Result<Vec<FlagsSet>>> {
         if !self.script.is_next("Store") {
             // A FETCH marks messages as seen; files say nothing of that.
             return ready(Ok(Vec::new()));
         }
-        let flags = if change == FlagChange::Remove { Flags::new() } else { flags.clone() };
+        let flags = if what.change == FlagChange::Remove { Flags::new() } else { what.flags.clone() };
+        let usual = |uid| {
+            let mut now = MessageFlags::new(uid, flags.clone());
+            now.mod_seq = self.script.mod_seq;
+            FlagsSet::new(now, false)
+        };
         ready(Ok(match self.script.next("Store") {
-            Said::Flags(now) => now,
-            _ => uids.iter().map(|uid| (uid, flags.clone())).collect(),
+            Said::Flags(set) => set,
+            _ => uids.iter().map(usual).collect(),
         }))
     }
     fn copy<'a>(&'a mut self, uids: &'a UidSet, _: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
@@ -414,10 +493,16 @@ impl Mailbox for Open {
         }))
     }
     fn search<'a>(&'a mut self, _: &'a Query) -> BoxFuture<'a, Result<Option<Vec<Uid>>>> {
-        ready(Ok(Some(match self.script.next("Search") {
+        let found = match self.script.next("Search") {
             Said::Uids(uids) => uids,
+            Said::UidsWithModSeqs(found) => {
+                let uids = found.iter().map(|(uid, _)| *uid).collect();
+                self.found = Some(found);
+                uids
+            }
             _ => self.script.all(),
-        })))
+        };
+        ready(Ok(Some(found)))
     }
 }
 

@@ -23,28 +23,6 @@ const USES_MAX: usize = 16;
 /// The most words of ENABLE.
 const ENABLE_MAX: usize = 50;
 
-macro_rules! without_arguments {
-    ($($name:ident => $command:ident),+ $(,)?) => {$(
-        pub(crate) fn $name(input: &[u8]) -> Parsed<'_, Command<'_>> {
-            Ok((input, Command::$command))
-        }
-    )+};
-}
-
-without_arguments! {
-    append => Append,
-    capability => Capability,
-    check => Check,
-    close => Close,
-    idle => Idle,
-    logout => Logout,
-    namespace => Namespace,
-    noop => Noop,
-    starttls => StartTls,
-    unauthenticate => Unauthenticate,
-    unselect => Unselect,
-}
-
 macro_rules! with_mailbox {
     ($($name:ident => $command:ident),+ $(,)?) => {$(
         pub(crate) fn $name(input: &[u8]) -> Parsed<'_, Command<'_>> {
@@ -113,6 +91,8 @@ pub(crate) fn status_items(input: &[u8]) -> Parsed<'_, Vec<StatusItem>> {
         let known = [
             ("APPENDLIMIT", StatusItem::AppendLimit),
             ("DELETED", StatusItem::Deleted),
+            ("HIGHESTMODSEQ", StatusItem::HighestModSeq),
+            ("MAILBOXID", StatusItem::MailboxId),
             ("MESSAGES", StatusItem::Messages),
             ("RECENT", StatusItem::Recent),
             ("SIZE", StatusItem::Size),
@@ -132,11 +112,6 @@ pub(crate) fn status_items(input: &[u8]) -> Parsed<'_, Vec<StatusItem>> {
         once
     })
     .parse(input)
-}
-
-/// `EXPUNGE` (RFC 9051 §6.4.3)
-pub(crate) fn expunge(input: &[u8]) -> Parsed<'_, Command<'_>> {
-    Ok((input, Command::Expunge { only: None }))
 }
 
 /// `"UID" SP "EXPUNGE" SP sequence-set` (RFC 4315 §4)

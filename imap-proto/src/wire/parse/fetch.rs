@@ -1,21 +1,16 @@
 //! The arguments of FETCH.
 
-use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use nom::Parser;
-use nom::branch::alt;
-use nom::bytes::complete::{tag_no_case, take_while1};
-use nom::character::complete::char;
-use nom::combinator::{map, map_opt, opt, peek, value, verify};
-use nom::error::{Error, ErrorKind};
-use nom::sequence::{delimited, preceded, separated_pair, terminated};
+use nom::combinator::map;
 
 use super::modifier::modifiers;
-use super::token::{astring, list_of, number64, nz_number, sequence_set, sp};
+use super::token::{astring, fails, number64, nz_number, sequence_set, sp, too_large};
 use super::{Command, Parsed};
 use crate::message::{Section, SectionText};
+use crate::octet::{ASTRING, WORD, word, words};
 use crate::server::{FetchItem, SectionName};
 
 /// The most different items of one FETCH: each is computed for every message.
@@ -25,102 +20,147 @@ const NAMES_MAX: usize = 200;
 /// The most part numbers in a section: as deep as messages are read.
 const PATH_MAX: usize = 100;
 
+words! {
+    ALL, BINARY, BINARY_PEEK = "BINARY.PEEK", BINARY_SIZE = "BINARY.SIZE", BODY, BODY_PEEK = "BODY.PEEK",
+    BODYSTRUCTURE, EMAILID, ENVELOPE, FAST, FLAGS, FULL, HEADER, HEADER_FIELDS = "HEADER.FIELDS", INTERNALDATE, MIME,
+    MODSEQ, RFC822, RFC822_HEADER = "RFC822.HEADER", RFC822_SIZE = "RFC822.SIZE", RFC822_TEXT = "RFC822.TEXT",
+    SAVEDATE, TEXT, THREADID, UID,
+}
+
 /// `fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")") [fetch-modifiers]`
 pub(crate) fn fetch(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
-    let wanted = alt((items, all_full_fast, map(item, |item| alloc::vec![item])));
-    map((preceded(sp, sequence_set), preceded(sp, wanted), modifiers), move |(set, wanted, modifiers)| Command::Fetch {
-        set,
-        wanted,
-        modifiers,
-        uid,
-    })
-    .parse(input)
+    let (rest, ()) = sp(input)?;
+    let (rest, set) = sequence_set(rest)?;
+    let (rest, ()) = sp(rest)?;
+    let (rest, wanted) = match rest.first() {
+        Some(b'(') => items(rest)?,
+        _ => macro_or_item(rest)?,
+    };
+    let (rest, modifiers) = modifiers(rest)?;
+    Ok((rest, Command::Fetch { set, wanted, modifiers, uid }))
 }
 
 /// `"(" fetch-att *(SP fetch-att) ")"`, each item once: asking for the whole message a thousand times over gives it once.
 fn items(input: &[u8]) -> Parsed<'_, Vec<FetchItem>> {
-    let mut once: Vec<FetchItem> = Vec::new();
-    let (mut rest, _) = char('(').parse(input)?;
+    let Some(mut rest) = input.strip_prefix(b"(") else { return fails(input) };
+    // Clients that list items list a few.
+    let mut once: Vec<FetchItem> = Vec::with_capacity(8);
+    let mut plain_seen = 0u32;
     loop {
-        let (after, item) = item(rest)?;
-        if !once.contains(&item) {
-            once.push(item);
-        }
+        let (name, behind) = word(rest);
+        let after = match plain(name, behind) {
+            // A bit for each: comparing with all before takes longer than all else.
+            Some((item, bit)) => {
+                if plain_seen & bit == 0 {
+                    plain_seen |= bit;
+                    once.push(item);
+                }
+                behind
+            }
+            None => {
+                let (after, item) = of_part(name, behind)?;
+                let kind = core::mem::discriminant(&item);
+                if !once.iter().any(|other| core::mem::discriminant(other) == kind && *other == item) {
+                    once.push(item);
+                }
+                after
+            }
+        };
         if once.len() > ITEMS_MAX {
-            return Err(nom::Err::Failure(Error::new(rest, ErrorKind::TooLarge)));
+            return too_large(rest);
         }
         match after {
             [b' ', more @ ..] => rest = more,
             [b')', after @ ..] => return Ok((after, once)),
-            _ => return Err(nom::Err::Failure(Error::new(after, ErrorKind::Char))),
+            _ => return fails(after),
         }
     }
 }
 
 /// RFC 9051 §6.4.5: the macros stand alone.
-fn all_full_fast(input: &[u8]) -> Parsed<'_, Vec<FetchItem>> {
-    let macros = [
-        (&b"ALL"[..], &[FetchItem::Flags, FetchItem::InternalDate, FetchItem::Rfc822Size, FetchItem::Envelope][..]),
-        (b"FAST", &[FetchItem::Flags, FetchItem::InternalDate, FetchItem::Rfc822Size]),
-        (
-            b"FULL",
-            &[FetchItem::Flags, FetchItem::InternalDate, FetchItem::Rfc822Size, FetchItem::Envelope, FetchItem::Body],
-        ),
-    ];
-    map_opt(word, move |word| {
-        macros.iter().find_map(|(name, items)| name.eq_ignore_ascii_case(word).then(|| items.to_vec()))
+fn macro_or_item(input: &[u8]) -> Parsed<'_, Vec<FetchItem>> {
+    const FAST_ITEMS: [FetchItem; 3] = [FetchItem::Flags, FetchItem::InternalDate, FetchItem::Rfc822Size];
+    let (name, rest) = word(input);
+    let more: &[FetchItem] = match name {
+        FAST => &[],
+        ALL => &[FetchItem::Envelope],
+        FULL => &[FetchItem::Envelope, FetchItem::Body],
+        _ => {
+            let (rest, item) = match plain(name, rest) {
+                Some((item, _)) => (rest, item),
+                None => of_part(name, rest)?,
+            };
+            return Ok((rest, alloc::vec![item]));
+        }
+    };
+    Ok((rest, FAST_ITEMS.iter().chain(more).cloned().collect()))
+}
+
+/// The items that are a word and no more, each with a bit of its own.
+#[inline(always)]
+fn plain(name: u128, behind: &[u8]) -> Option<(FetchItem, u32)> {
+    Some(match name {
+        BODY if behind.first() != Some(&b'[') => (FetchItem::Body, 1),
+        BODYSTRUCTURE => (FetchItem::BodyStructure, 2),
+        EMAILID => (FetchItem::EmailId, 128),
+        ENVELOPE => (FetchItem::Envelope, 4),
+        FLAGS => (FetchItem::Flags, 8),
+        INTERNALDATE => (FetchItem::InternalDate, 16),
+        MODSEQ => (FetchItem::ModSeq, 256),
+        RFC822_SIZE => (FetchItem::Rfc822Size, 32),
+        SAVEDATE => (FetchItem::SaveDate, 512),
+        THREADID => (FetchItem::ThreadId, 1024),
+        UID => (FetchItem::Uid, 64),
+        _ => return None,
     })
-    .parse(input)
 }
 
-fn word(input: &[u8]) -> Parsed<'_, &[u8]> {
-    take_while1(|b: u8| b.is_ascii_alphanumeric() || b == b'.').parse(input)
-}
-
-fn item(input: &[u8]) -> Parsed<'_, FetchItem> {
-    let (rest, name) = word(input)?;
+/// The items that name a part of the message.
+fn of_part(name: u128, rest: &[u8]) -> Parsed<'_, FetchItem> {
     let whole = |text, name| FetchItem::Section {
         section: Section { path: Vec::new(), text },
         partial: None,
         peek: false,
         name,
     };
-    let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-    if (is("BODY") || is("BODY.PEEK")) && rest.starts_with(b"[") {
-        let peek = is("BODY.PEEK");
-        let (rest, (section, partial)) = (section, opt(partial)).parse(rest)?;
-        return Ok((rest, FetchItem::Section { section, partial, peek, name: SectionName::Body }));
-    }
-    if is("BINARY") || is("BINARY.PEEK") {
-        let (rest, (section, partial)) = (section_binary, opt(partial)).parse(rest)?;
-        return Ok((rest, FetchItem::Binary { section, partial, peek: is("BINARY.PEEK") }));
-    }
-    if is("BINARY.SIZE") {
-        return map(section_binary, FetchItem::BinarySize).parse(rest);
-    }
-    let item = match () {
-        () if is("BODY") => FetchItem::Body,
-        () if is("BODYSTRUCTURE") => FetchItem::BodyStructure,
-        () if is("ENVELOPE") => FetchItem::Envelope,
-        () if is("FLAGS") => FetchItem::Flags,
-        () if is("INTERNALDATE") => FetchItem::InternalDate,
-        () if is("RFC822") => whole(SectionText::Full, SectionName::Rfc822),
-        () if is("RFC822.HEADER") => whole(SectionText::Header, SectionName::Rfc822Header),
-        () if is("RFC822.SIZE") => FetchItem::Rfc822Size,
-        () if is("RFC822.TEXT") => whole(SectionText::Text, SectionName::Rfc822Text),
-        () if is("UID") => FetchItem::Uid,
-        () => return Err(nom::Err::Error(Error::new(input, ErrorKind::Alt))),
+    let item = match name {
+        BODY => return body_section(false, rest),
+        BODY_PEEK => return body_section(true, rest),
+        BINARY => return binary(false, rest),
+        BINARY_PEEK => return binary(true, rest),
+        BINARY_SIZE => return map(section_binary, FetchItem::BinarySize).parse(rest),
+        RFC822 => whole(SectionText::Full, SectionName::Rfc822),
+        RFC822_HEADER => whole(SectionText::Header, SectionName::Rfc822Header),
+        RFC822_TEXT => whole(SectionText::Text, SectionName::Rfc822Text),
+        _ => return fails(rest),
     };
     Ok((rest, item))
 }
 
-/// `section-part = nz-number *("." nz-number)`
+fn body_section(peek: bool, input: &[u8]) -> Parsed<'_, FetchItem> {
+    let (rest, section) = section(input)?;
+    let (rest, partial) = partial(rest)?;
+    Ok((rest, FetchItem::Section { section, partial, peek, name: SectionName::Body }))
+}
+
+fn binary(peek: bool, input: &[u8]) -> Parsed<'_, FetchItem> {
+    let (rest, section) = section_binary(input)?;
+    let (rest, partial) = partial(rest)?;
+    Ok((rest, FetchItem::Binary { section, partial, peek }))
+}
+
+/// `section-part = nz-number *("." nz-number)`; nothing if no number stands there.
 fn path(input: &[u8]) -> Parsed<'_, Vec<u32>> {
+    if !matches!(input.first(), Some(b'0'..=b'9')) {
+        return Ok((input, Vec::new()));
+    }
     let (mut rest, first) = nz_number(input)?;
-    let mut path = alloc::vec![first];
-    while let Ok((after, number)) = preceded(char('.'), nz_number).parse(rest) {
+    let mut path = Vec::with_capacity(4);
+    path.push(first);
+    while let [b'.', b'0'..=b'9', ..] = rest {
+        let (after, number) = nz_number(&rest[1..])?;
         if path.len() == PATH_MAX {
-            return Err(nom::Err::Failure(Error::new(rest, ErrorKind::TooLarge)));
+            return too_large(rest);
         }
         path.push(number);
         rest = after;
@@ -130,49 +170,97 @@ fn path(input: &[u8]) -> Parsed<'_, Vec<u32>> {
 
 /// `section-binary = "[" [section-part] "]"` (RFC 3516 §7)
 fn section_binary(input: &[u8]) -> Parsed<'_, Section> {
-    let path = map(opt(path), |path| Section { path: path.unwrap_or_default(), text: SectionText::Full });
-    delimited(char('['), path, char(']')).parse(input)
+    let Some(behind) = input.strip_prefix(b"[") else { return fails(input) };
+    let (rest, path) = path(behind)?;
+    match rest.strip_prefix(b"]") {
+        Some(rest) => Ok((rest, Section { path, text: SectionText::Full })),
+        None => fails(rest),
+    }
 }
 
 /// `section = "[" [section-spec] "]"`
 fn section(input: &[u8]) -> Parsed<'_, Section> {
-    let in_part = map((path, opt(preceded(char('.'), part_text))), |(path, text)| Section {
-        path,
-        text: text.unwrap_or_default(),
-    });
-    let spec = alt((
-        in_part,
-        map(message_text, |text| Section { path: Vec::new(), text }),
-        value(Section::default(), peek(char(']'))),
-    ));
-    delimited(char('['), spec, char(']')).parse(input)
+    let Some(behind) = input.strip_prefix(b"[") else { return fails(input) };
+    let (rest, path) = path(behind)?;
+    let in_part = !path.is_empty();
+    let (rest, text) = match rest {
+        [b']', ..] => (rest, SectionText::Full),
+        [b'.', text @ ..] if in_part => section_text(true, text)?,
+        _ if !in_part => section_text(false, rest)?,
+        _ => return fails(rest),
+    };
+    match rest.strip_prefix(b"]") {
+        Some(rest) => Ok((rest, Section { path, text })),
+        None => fails(rest),
+    }
 }
 
-/// `section-text = section-msgtext / "MIME"`
-fn part_text(input: &[u8]) -> Parsed<'_, SectionText> {
-    alt((value(SectionText::Mime, tag_no_case("MIME")), message_text)).parse(input)
+/// `section-text = section-msgtext / "MIME"`, where
+/// `section-msgtext = "HEADER" / "HEADER.FIELDS" [".NOT"] SP header-list / "TEXT"`. `MIME` is of parts only.
+fn section_text(in_part: bool, input: &[u8]) -> Parsed<'_, SectionText> {
+    let (name, rest) = word(input);
+    match name {
+        HEADER => Ok((rest, SectionText::Header)),
+        HEADER_FIELDS => header_fields(false, rest),
+        MIME if in_part => Ok((rest, SectionText::Mime)),
+        TEXT => Ok((rest, SectionText::Text)),
+        // Too long to be one number.
+        _ => match WORD.split(input) {
+            (name, rest) if name.eq_ignore_ascii_case(b"HEADER.FIELDS.NOT") => header_fields(true, rest),
+            _ => fails(input),
+        },
+    }
 }
 
-/// `section-msgtext = "HEADER" / "HEADER.FIELDS" [".NOT"] SP header-list / "TEXT"`
-fn message_text(input: &[u8]) -> Parsed<'_, SectionText> {
-    let not = map(opt(tag_no_case(".NOT")), |not: Option<&[u8]>| not.is_some());
-    let fields = preceded(tag_no_case("HEADER.FIELDS"), separated_pair(not, sp, header_list));
-    alt((
-        map(fields, |(not, names)| SectionText::HeaderFields { names, not }),
-        value(SectionText::Header, tag_no_case("HEADER")),
-        value(SectionText::Text, tag_no_case("TEXT")),
-    ))
-    .parse(input)
+/// `SP header-list`
+fn header_fields(not: bool, input: &[u8]) -> Parsed<'_, SectionText> {
+    let (rest, ()) = sp(input)?;
+    let (rest, names) = header_list(rest)?;
+    Ok((rest, SectionText::HeaderFields { names, not }))
 }
 
 /// `header-list = "(" header-fld-name *(SP header-fld-name) ")"`
 fn header_list(input: &[u8]) -> Parsed<'_, Vec<String>> {
-    let name = map_opt(astring, |name: Cow<'_, [u8]>| String::from_utf8(name.into_owned()).ok());
-    list_of(1, NAMES_MAX, name).parse(input)
+    let Some(behind) = input.strip_prefix(b"(") else { return fails(input) };
+    // Made a text once and not name by name.
+    let end = memchr::memchr(b')', behind).unwrap_or(behind.len());
+    let text = core::str::from_utf8(&behind[..end]).unwrap_or_default();
+    let mut names = Vec::with_capacity(4);
+    let mut rest = behind;
+    loop {
+        if names.len() == NAMES_MAX {
+            return too_large(rest);
+        }
+        let (bare, after) = ASTRING.split(rest);
+        let at = behind.len() - rest.len();
+        let after = match text.get(at..at + bare.len()) {
+            Some(name) if !name.is_empty() => {
+                names.push(String::from(name));
+                after
+            }
+            _ => {
+                let (after, name) = astring(rest)?;
+                let Ok(name) = core::str::from_utf8(&name) else { return fails(rest) };
+                names.push(String::from(name));
+                after
+            }
+        };
+        match after {
+            [b' ', more @ ..] => rest = more,
+            [b')', after @ ..] => return Ok((after, names)),
+            _ => return fails(after),
+        }
+    }
 }
 
-/// `partial = "<" number64 "." nz-number64 ">"`
-fn partial(input: &[u8]) -> Parsed<'_, (u64, u64)> {
-    let count = verify(number64, |&count| count != 0);
-    delimited(char('<'), (terminated(number64, char('.')), count), char('>')).parse(input)
+/// `["<" number64 "." nz-number64 ">"]`
+fn partial(input: &[u8]) -> Parsed<'_, Option<(u64, u64)>> {
+    let Some(behind) = input.strip_prefix(b"<") else { return Ok((input, None)) };
+    let (rest, origin) = number64(behind)?;
+    let Some(rest) = rest.strip_prefix(b".") else { return fails(rest) };
+    let (rest, count) = number64(rest)?;
+    match rest.strip_prefix(b">") {
+        Some(rest) if count != 0 => Ok((rest, Some((origin, count)))),
+        _ => fails(rest),
+    }
 }

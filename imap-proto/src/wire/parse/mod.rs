@@ -1,5 +1,9 @@
 //! What a command says. The parsers work on a whole command in the caller's buffer, borrow from it, and know no state.
 //!
+//! [`command`] is the way in: it reads any command that [`Framer`](super::frame::Framer) found the end of. APPEND is the
+//! exception, because its messages stream and are never in the buffer: [`append_head`] and [`append_message`] read what stands
+//! before each.
+//!
 //! Only SEARCH nests; its depth is limited, so no input exhausts the stack.
 
 mod append;
@@ -7,8 +11,10 @@ mod arguments;
 mod fetch;
 mod list;
 mod modifier;
+mod resync;
 mod search;
 mod store;
+mod tagged;
 mod token;
 
 use alloc::borrow::Cow;
@@ -26,67 +32,110 @@ pub(crate) use fetch::fetch;
 pub use list::ListArguments;
 pub(crate) use list::{list, lsub};
 pub use modifier::Modifier;
+pub(crate) use resync::{Resync, Run, mod_sequence, mod_sequence_or_zero, resync};
 pub(crate) use search::search;
 pub use search::{DEPTH_MAX, SearchKey, SearchReturns};
 pub(crate) use store::{copy, move_messages, store};
+pub use tagged::{CommandError, TaggedCommand, command, name, tag};
+pub(crate) use tagged::{read_arguments, row};
 
 /// What a parser gives: the rest and the value, or an error. Which error it was is of no use to a client.
 pub(crate) type Parsed<'b, T> = IResult<&'b [u8], T>;
 
-/// A command without its tag. `uid` marks the forms that begin with UID. What logs in is hidden from `Debug`.
+/// A command without its tag: what [`command`] read of it. Texts borrow from the line, but for those with a backslash in them.
+///
+/// `uid` marks the forms that begin with UID, whose sets name UIDs, not sequence numbers. Names of mailboxes are as they were
+/// written: [`MailboxName::from_wire`](crate::types::MailboxName::from_wire) reads them. What logs in is hidden from `Debug`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "the fields are the arguments, under the names that RFC 9051 §6 gives them")]
 pub enum Command<'b> {
     /// APPEND without a message; one with a message is taken apart earlier, by [`append_head`].
     Append,
+    /// AUTHENTICATE.
     Authenticate {
+        /// The mechanism, as it was written.
         mechanism: &'b str,
+        /// What SASL-IR sends along (RFC 4959), still in base64.
         initial_response: Option<Secret<&'b [u8]>>,
     },
+    /// CAPABILITY.
     Capability,
+    /// CHECK (RFC 3501 §6.4.1).
     Check,
+    /// CLOSE.
     Close,
+    /// COPY and UID COPY.
     Copy {
+        /// Which messages.
         set: SequenceSet,
+        /// Where to.
         mailbox: Cow<'b, [u8]>,
+        /// UID COPY.
         uid: bool,
     },
+    /// CREATE.
     Create {
+        /// Which mailbox.
         mailbox: Cow<'b, [u8]>,
         /// None in the list: a use that is not known. None at all: nothing was said of uses.
         uses: Option<Vec<Option<SpecialUse>>>,
     },
+    /// DELETE.
     Delete(Cow<'b, [u8]>),
+    /// ENABLE, with the names as they were written.
     Enable(Vec<&'b str>),
+    /// EXPUNGE and UID EXPUNGE.
     Expunge {
+        /// UID EXPUNGE: only these (RFC 4315 §2.1).
         only: Option<SequenceSet>,
     },
+    /// FETCH and UID FETCH.
     Fetch {
+        /// Which messages.
         set: SequenceSet,
+        /// What of each, each item once.
         wanted: Vec<FetchItem>,
+        /// What extensions add (RFC 4466 §2.4).
         modifiers: Vec<Modifier<'b>>,
+        /// UID FETCH.
         uid: bool,
     },
+    /// ID. What the client says of itself is not kept.
     Id,
+    /// IDLE.
     Idle,
+    /// LIST and LSUB.
     List(ListArguments<'b>),
+    /// LOGIN.
     Login {
+        /// Who.
         user: Cow<'b, [u8]>,
+        /// The password.
         password: Secret<Cow<'b, [u8]>>,
     },
+    /// LOGOUT.
     Logout,
+    /// MOVE and UID MOVE.
     Move {
+        /// Which messages.
         set: SequenceSet,
+        /// Where to.
         mailbox: Cow<'b, [u8]>,
+        /// UID MOVE.
         uid: bool,
     },
+    /// NAMESPACE.
     Namespace,
+    /// NOOP.
     Noop,
+    /// RENAME.
     Rename {
+        /// The name that exists.
         from: Cow<'b, [u8]>,
+        /// The name that it is to get.
         to: Cow<'b, [u8]>,
     },
+    /// SEARCH and UID SEARCH.
     Search {
         /// None: the character set is not known, so the texts could not be read.
         key: Option<SearchKey>,
@@ -94,65 +143,48 @@ pub enum Command<'b> {
         returns: Option<SearchReturns>,
         /// `CHARSET ..` was given.
         charset: bool,
+        /// UID SEARCH: UIDs are to be told.
         uid: bool,
     },
+    /// SELECT and EXAMINE.
     Select {
+        /// Which mailbox.
         mailbox: Cow<'b, [u8]>,
+        /// What extensions add (RFC 4466 §2.1).
         parameters: Vec<Modifier<'b>>,
         /// EXAMINE.
         read_only: bool,
     },
+    /// STARTTLS.
     StartTls,
+    /// STATUS.
     Status {
+        /// Of which mailbox.
         mailbox: Cow<'b, [u8]>,
+        /// What is asked for, each item once.
         items: Vec<StatusItem>,
     },
+    /// STORE and UID STORE.
     Store {
+        /// On which messages.
         set: SequenceSet,
+        /// What extensions add (RFC 4466 §2.5).
         modifiers: Vec<Modifier<'b>>,
+        /// What to do with the flags.
         change: FlagChange,
+        /// The flags.
         flags: Flags,
+        /// `.SILENT`: the new flags are not to be told.
         silent: bool,
+        /// UID STORE.
         uid: bool,
     },
+    /// SUBSCRIBE.
     Subscribe(Cow<'b, [u8]>),
+    /// UNAUTHENTICATE.
     Unauthenticate,
+    /// UNSELECT.
     Unselect,
+    /// UNSUBSCRIBE.
     Unsubscribe(Cow<'b, [u8]>),
-}
-
-/// Takes the tag and the space behind it off the front of a line; `None` if there is none.
-///
-/// ```
-/// use pillarbox_imap::wire::parse::tag;
-///
-/// assert_eq!(tag(b"a1 NOOP"), Some(("a1", &b"NOOP"[..])));
-/// assert_eq!(tag(b"+ NOOP"), None);
-/// ```
-pub fn tag(line: &[u8]) -> Option<(&str, &[u8])> {
-    // RFC 9051 §9: tag = 1*<any ASTRING-CHAR except "+">
-    let len = line.iter().take_while(|&&b| super::encode::is_astring_char(b) && b != b'+').count();
-    let (tag, rest) = line.split_at(len);
-    let rest = rest.strip_prefix(b" ")?;
-    // Only ASCII is left by the test above.
-    let tag = core::str::from_utf8(tag).ok().filter(|tag| !tag.is_empty())?;
-    Some((tag, rest))
-}
-
-/// Takes the name of a command off the front of what follows the tag: letters, and for UID the name behind it. What is
-/// left begins with the space before the arguments, if there are any.
-///
-/// ```
-/// use pillarbox_imap::wire::parse::name;
-///
-/// assert_eq!(name(b"UID FETCH 1 FLAGS"), (&b"UID FETCH"[..], &b" 1 FLAGS"[..]));
-/// assert_eq!(name(b"NOOP"), (&b"NOOP"[..], &b""[..]));
-/// ```
-pub fn name(rest: &[u8]) -> (&[u8], &[u8]) {
-    let word = |text: &[u8]| text.iter().take_while(|&&b| b != b' ' && b != b'\r' && b != b'\n').count();
-    let mut len = word(rest);
-    if rest[..len].eq_ignore_ascii_case(b"UID") && rest.get(len) == Some(&b' ') {
-        len += 1 + word(&rest[len + 1..]);
-    }
-    rest.split_at(len)
 }

@@ -3,14 +3,12 @@
 
 use alloc::vec::Vec;
 
-use nom::bytes::complete::take_while1;
+use nom::Parser;
 use nom::combinator::recognize;
-use nom::error::{Error, ErrorKind};
-use nom::sequence::preceded;
-use nom::{Parser, combinator::opt};
 
 use super::Parsed;
-use super::token::{atom, list_of, sp, string};
+use super::token::{atom, fails, list_of, some_of, string, too_large};
+use crate::octet::{ASTRING, SET};
 
 /// The most modifiers of a command.
 const MODIFIERS_MAX: usize = 16;
@@ -28,16 +26,19 @@ pub struct Modifier<'b> {
 }
 
 /// `[SP "(" modifier *(SP modifier) ")"]`
+#[inline]
 pub(crate) fn modifiers(input: &[u8]) -> Parsed<'_, Vec<Modifier<'_>>> {
-    let (rest, all) = opt(preceded(sp, list_of(1, MODIFIERS_MAX, modifier))).parse(input)?;
-    Ok((rest, all.unwrap_or_default()))
+    match input {
+        [b' ', b'(', ..] => list_of(1, MODIFIERS_MAX, modifier).parse(&input[1..]),
+        _ => Ok((input, Vec::new())),
+    }
 }
 
 /// `modifier = name [SP value]`. A name begins with a letter, a value does not (RFC 4466 §6, tagged-ext-val).
 fn modifier(input: &[u8]) -> Parsed<'_, Modifier<'_>> {
     let (rest, name) = atom(input)?;
     if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        return Err(nom::Err::Error(Error::new(input, ErrorKind::Alpha)));
+        return fails(input);
     }
     match rest.strip_prefix(b" ") {
         Some(value @ [b'(' | b'*' | b'$' | b'0'..=b'9', ..]) => {
@@ -51,13 +52,13 @@ fn modifier(input: &[u8]) -> Parsed<'_, Modifier<'_>> {
 /// `tagged-ext-val`: numbers, sets, strings, and lists of them.
 fn skip_value(input: &[u8], depth: usize) -> Parsed<'_, ()> {
     if depth > DEPTH_MAX {
-        return Err(nom::Err::Failure(Error::new(input, ErrorKind::TooLarge)));
+        return too_large(input);
     }
     let Some(mut rest) = input.strip_prefix(b"(") else {
-        let word = |input| take_while1(|b: u8| super::super::encode::is_astring_char(b) || b == b'*').parse(input);
         return match input.first() {
             Some(b'"' | b'{') => string(input).map(|(rest, _)| (rest, ())),
-            _ => word(input).map(|(rest, _)| (rest, ())),
+            // A sequence set may hold `*`.
+            _ => some_of(ASTRING.or(SET), input).map(|(rest, _)| (rest, ())),
         };
     };
     loop {
@@ -70,7 +71,7 @@ fn skip_value(input: &[u8], depth: usize) -> Parsed<'_, ()> {
             rest => rest,
         };
         if !matches!(rest.first(), Some(b')')) && !input[..input.len() - rest.len()].ends_with(b" ") {
-            return Err(nom::Err::Error(Error::new(rest, ErrorKind::Char)));
+            return fails(rest);
         }
     }
 }

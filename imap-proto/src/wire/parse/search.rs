@@ -8,17 +8,17 @@ use core::cell::Cell;
 
 use encoding_rs::Encoding;
 use nom::Parser;
-use nom::branch::alt;
-use nom::bytes::complete::{tag_no_case, take_while1};
 use nom::character::complete::char;
-use nom::combinator::{map, map_opt, opt};
-use nom::error::{Error, ErrorKind};
-use nom::sequence::{delimited, preceded, terminated};
+use nom::combinator::{map, map_opt, opt, verify};
+use nom::sequence::{delimited, preceded};
 
-use super::token::{astring, atom, digits, list_of, month, number64, nz_number, sequence_set, sp};
+use super::token::{
+    astring, atom, digits, fails, list_of, month, number64, nz_number, sequence_set, sp, string, too_large,
+};
 use super::{Command, Parsed};
+use crate::octet::{WORD, word, words};
 use crate::search::{Date, Query};
-use crate::types::{Flag, SequenceSet};
+use crate::types::{Flag, ObjectId, SequenceSet};
 
 /// How deep parentheses, NOT and OR may nest: a limit for the stack of whoever walks the query.
 pub const DEPTH_MAX: usize = 50;
@@ -58,18 +58,38 @@ pub struct SearchReturns {
     pub save: bool,
 }
 
+words! {
+    ALL, ANSWERED, BCC, BEFORE, BODY, CC, CHARSET, DELETED, DRAFT, EMAILID, FLAGGED, FROM, HEADER, KEYWORD, LARGER,
+    MODSEQ, NEW, NOT, OLD, OLDER, ON, OR, RECENT, RETURN, SAVEDBEFORE, SAVEDON, SAVEDSINCE, SEEN, SENTBEFORE, SENTON,
+    SENTSINCE, SINCE, SMALLER, SUBJECT, TEXT, THREADID, TO, UID, UNANSWERED, UNDELETED, UNDRAFT, UNFLAGGED, UNKEYWORD,
+    UNSEEN, YOUNGER,
+}
+
 /// `search = "SEARCH" [search-return-opts] SP ["CHARSET" SP charset SP] search-key *(SP search-key)` (RFC 9051 §9)
 pub(crate) fn search(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
-    let (input, returns) = opt(preceded((sp, tag_no_case("RETURN"), sp), returns)).parse(input)?;
-    let (input, label) = opt(preceded((sp, tag_no_case("CHARSET"), sp), astring)).parse(input)?;
+    let (input, returns) = match behind_word(RETURN, input) {
+        Some(behind) => returns(behind).map(|(rest, returns)| (rest, Some(returns)))?,
+        None => (input, None),
+    };
+    let (input, label) = match behind_word(CHARSET, input) {
+        Some(behind) => astring(behind).map(|(rest, label)| (rest, Some(label)))?,
+        None => (input, None),
+    };
     // What is valid UTF-8 is taken for it where nothing else is said: RFC 9051 has no other character set.
     let decoder = match &label {
         None => Some(encoding_rs::UTF_8),
         Some(label) => Encoding::for_label(label),
     };
     let keys = Keys { decoder, left: Cell::new(KEYS_MAX) };
-    let (rest, key) = preceded(sp, |input| keys.all(input, 0)).parse(input)?;
+    let (input, ()) = sp(input)?;
+    let (rest, key) = keys.all(input, 0)?;
     Ok((rest, Command::Search { key: decoder.map(|_| key), returns, charset: label.is_some(), uid }))
+}
+
+/// What stands behind a space, this word, and another space.
+fn behind_word(known: u128, input: &[u8]) -> Option<&[u8]> {
+    let (first, rest) = word(input.strip_prefix(b" ")?);
+    rest.strip_prefix(b" ").filter(|_| first == known)
 }
 
 /// `"(" [search-return-opt *(SP search-return-opt)] ")"`
@@ -103,99 +123,149 @@ impl Keys {
     /// `search-key *(SP search-key)`
     fn all<'b>(&self, input: &'b [u8], depth: usize) -> Parsed<'b, SearchKey> {
         let (mut rest, first) = self.key(input, depth)?;
-        let mut keys = alloc::vec![first];
+        if rest.first() != Some(&b' ') {
+            return Ok((rest, first));
+        }
+        let mut keys = Vec::with_capacity(4);
+        keys.push(first);
         while let Some(more) = rest.strip_prefix(b" ") {
             let (after, key) = self.key(more, depth)?;
             keys.push(key);
             rest = after;
         }
-        let key = if keys.len() == 1 { keys.remove(0) } else { SearchKey::And(keys) };
-        Ok((rest, key))
+        Ok((rest, SearchKey::And(keys)))
     }
 
     /// `search-key`
     fn key<'b>(&self, input: &'b [u8], depth: usize) -> Parsed<'b, SearchKey> {
         if depth > DEPTH_MAX {
-            return Err(nom::Err::Failure(Error::new(input, ErrorKind::TooLarge)));
+            return too_large(input);
         }
         match self.left.get().checked_sub(1) {
             Some(left) => self.left.set(left),
-            None => return Err(nom::Err::Failure(Error::new(input, ErrorKind::TooLarge))),
+            None => return too_large(input),
         }
-        if let Some(inner) = input.strip_prefix(b"(") {
-            return terminated(|input| self.all(input, depth + 1), char(')')).parse(inner);
+        match input.first() {
+            Some(b'(') => {
+                let (rest, key) = self.all(&input[1..], depth + 1)?;
+                return match rest.strip_prefix(b")") {
+                    Some(rest) => Ok((rest, key)),
+                    None => fails(rest),
+                };
+            }
+            Some(b'0'..=b'9' | b'*' | b'$') => return map(sequence_set, SearchKey::Seqs).parse(input),
+            _ => {}
         }
-        if input.first().is_some_and(|b| b.is_ascii_digit() || matches!(b, b'*' | b'$')) {
-            return map(sequence_set, SearchKey::Seqs).parse(input);
-        }
-        let (rest, name) = take_while1(|b: u8| b.is_ascii_alphanumeric()).parse(input)?;
-        let name = name.to_ascii_uppercase();
-        let mut deeper = preceded(sp, |input| self.key(input, depth + 1));
-        match &name[..] {
-            b"NOT" => map(deeper, not).parse(rest),
-            b"OR" => {
-                let (rest, one) = deeper.parse(rest)?;
-                let (rest, other) = deeper.parse(rest)?;
+        let (name, rest) = word(input);
+        let flag = |flag: Flag| Ok((rest, SearchKey::Query(Query::Flag(flag))));
+        let no_flag = |flag: Flag| Ok((rest, not(SearchKey::Query(Query::Flag(flag)))));
+        match name {
+            ALL => Ok((rest, SearchKey::Query(Query::All))),
+            ANSWERED => flag(Flag::Answered),
+            DELETED => flag(Flag::Deleted),
+            DRAFT => flag(Flag::Draft),
+            FLAGGED => flag(Flag::Flagged),
+            NEW => {
+                let (recent, seen) = (Query::Flag(Flag::Recent), Query::Flag(Flag::Seen));
+                Ok((rest, SearchKey::And(alloc::vec![SearchKey::Query(recent), not(SearchKey::Query(seen))])))
+            }
+            NOT => {
+                let (rest, key) = self.deeper(rest, depth)?;
+                Ok((rest, not(key)))
+            }
+            OLD => no_flag(Flag::Recent),
+            OR => {
+                let (rest, one) = self.deeper(rest, depth)?;
+                let (rest, other) = self.deeper(rest, depth)?;
                 Ok((rest, SearchKey::Or(Box::new(one), Box::new(other))))
             }
-            b"UID" => map(preceded(sp, sequence_set), SearchKey::Uids).parse(rest),
-            _ => match flag_key(&name) {
-                Some(key) => Ok((rest, key)),
-                None => self.leaf(&name, rest),
-            },
+            RECENT => flag(Flag::Recent),
+            SEEN => flag(Flag::Seen),
+            UID => map(preceded(sp, sequence_set), SearchKey::Uids).parse(rest),
+            UNANSWERED => no_flag(Flag::Answered),
+            UNDELETED => no_flag(Flag::Deleted),
+            UNDRAFT => no_flag(Flag::Draft),
+            UNFLAGGED => no_flag(Flag::Flagged),
+            UNKEYWORD => {
+                let (rest, keyword) = preceded(sp, keyword).parse(rest)?;
+                Ok((rest, not(SearchKey::Query(Query::Flag(keyword)))))
+            }
+            UNSEEN => no_flag(Flag::Seen),
+            // Too long to be one number.
+            _ if WORD.split(input).0.eq_ignore_ascii_case(b"SAVEDATESUPPORTED") => {
+                Ok((rest, SearchKey::Query(Query::SaveDateSupported)))
+            }
+            _ => {
+                let (rest, ()) = sp(rest)?;
+                let (rest, query) = self.leaf(name, rest)?;
+                Ok((rest, SearchKey::Query(query)))
+            }
         }
     }
 
+    /// `SP search-key` inside another.
+    fn deeper<'b>(&self, input: &'b [u8], depth: usize) -> Parsed<'b, SearchKey> {
+        let (rest, ()) = sp(input)?;
+        self.key(rest, depth + 1)
+    }
+
     /// The keys with an argument that is no key.
-    fn leaf<'b>(&self, name: &[u8], input: &'b [u8]) -> Parsed<'b, SearchKey> {
-        let text = preceded(sp, |input| self.text(input));
-        let day = preceded(sp, date);
-        let size = preceded(sp, number64);
-        // RFC 5032 §3: no message is zero seconds old or younger.
-        let seconds = preceded(sp, nz_number);
-        let header = |field: &'static str| move |text| Query::Header { name: field.into(), text };
-        let keyword = map_opt(preceded(sp, atom), |word| match Flag::parse(word) {
-            Some(Flag::Keyword(keyword)) => Some(Query::Flag(Flag::Keyword(keyword))),
-            _ => None,
-        });
-        let (rest, query) = match name {
-            b"BCC" => map(text, header("Bcc")).parse(input),
-            b"BEFORE" => map(day, Query::Before).parse(input),
-            b"BODY" => map(text, Query::Body).parse(input),
-            b"CC" => map(text, header("Cc")).parse(input),
-            b"FROM" => map(text, header("From")).parse(input),
-            b"HEADER" => {
-                let both = (preceded(sp, |input| self.text(input)), text);
-                map(both, |(name, text)| Query::Header { name, text }).parse(input)
+    fn leaf<'b>(&self, name: u128, input: &'b [u8]) -> Parsed<'b, Query> {
+        match name {
+            BCC => self.header("Bcc", input),
+            BEFORE => map(date, Query::Before).parse(input),
+            BODY => self.text(input).map(|(rest, text)| (rest, Query::Body(text))),
+            CC => self.header("Cc", input),
+            EMAILID => map(object_id, Query::EmailId).parse(input),
+            FROM => self.header("From", input),
+            HEADER => {
+                let (rest, name) = self.text(input)?;
+                let (rest, ()) = sp(rest)?;
+                let (rest, text) = self.text(rest)?;
+                Ok((rest, Query::Header { name, text }))
             }
-            b"KEYWORD" => map(keyword, |query| query).parse(input),
-            b"LARGER" => map(size, Query::Larger).parse(input),
-            b"OLDER" => map(seconds, Query::Older).parse(input),
-            b"ON" => map(day, Query::On).parse(input),
-            b"SENTBEFORE" => map(day, Query::SentBefore).parse(input),
-            b"SENTON" => map(day, Query::SentOn).parse(input),
-            b"SENTSINCE" => map(day, Query::SentSince).parse(input),
-            b"SINCE" => map(day, Query::Since).parse(input),
-            b"SMALLER" => map(size, Query::Smaller).parse(input),
-            b"SUBJECT" => map(text, header("Subject")).parse(input),
-            b"TEXT" => map(text, Query::Text).parse(input),
-            b"TO" => map(text, header("To")).parse(input),
-            b"YOUNGER" => map(seconds, Query::Younger).parse(input),
-            b"UNKEYWORD" => return map(keyword, |query| not(SearchKey::Query(query))).parse(input),
-            _ => Err(nom::Err::Error(Error::new(input, ErrorKind::Alt))),
-        }?;
-        Ok((rest, SearchKey::Query(query)))
+            KEYWORD => map(keyword, Query::Flag).parse(input),
+            LARGER => map(number64, Query::Larger).parse(input),
+            MODSEQ => map(mod_seq, Query::ModSeq).parse(input),
+            // RFC 5032 §3: no message is zero seconds old or younger.
+            OLDER => map(nz_number, Query::Older).parse(input),
+            ON => map(date, Query::On).parse(input),
+            SAVEDBEFORE => map(date, Query::SavedBefore).parse(input),
+            SAVEDON => map(date, Query::SavedOn).parse(input),
+            SAVEDSINCE => map(date, Query::SavedSince).parse(input),
+            SENTBEFORE => map(date, Query::SentBefore).parse(input),
+            SENTON => map(date, Query::SentOn).parse(input),
+            SENTSINCE => map(date, Query::SentSince).parse(input),
+            SINCE => map(date, Query::Since).parse(input),
+            SMALLER => map(number64, Query::Smaller).parse(input),
+            SUBJECT => self.header("Subject", input),
+            TEXT => self.text(input).map(|(rest, text)| (rest, Query::Text(text))),
+            THREADID => map(object_id, Query::ThreadId).parse(input),
+            TO => self.header("To", input),
+            YOUNGER => map(nz_number, Query::Younger).parse(input),
+            _ => fails(input),
+        }
+    }
+
+    fn header<'b>(&self, field: &str, input: &'b [u8]) -> Parsed<'b, Query> {
+        let (rest, text) = self.text(input)?;
+        Ok((rest, Query::Header { name: field.into(), text }))
     }
 
     /// An `astring`, converted to UTF-8. An unknown character set gives any text: the search is refused anyway.
     fn text<'b>(&self, input: &'b [u8]) -> Parsed<'b, String> {
-        map_opt(astring, |octets: Cow<'b, [u8]>| match self.decoder {
+        let (rest, octets) = astring(input)?;
+        let text = match self.decoder {
+            Some(utf8) if utf8 == encoding_rs::UTF_8 => core::str::from_utf8(&octets).ok().map(String::from),
             Some(decoder) => {
                 decoder.decode_without_bom_handling_and_without_replacement(&octets).map(|text| text.to_string())
             }
             None => Some(String::new()),
-        })
-        .parse(input)
+        };
+        match text {
+            Some(text) => Ok((rest, text)),
+            None => fails(input),
+        }
     }
 }
 
@@ -203,33 +273,50 @@ fn not(key: SearchKey) -> SearchKey {
     SearchKey::Not(Box::new(key))
 }
 
-/// The keys without arguments.
-fn flag_key(name: &[u8]) -> Option<SearchKey> {
-    let flag = |flag: Flag| SearchKey::Query(Query::Flag(flag));
-    Some(match name {
-        b"ALL" => SearchKey::Query(Query::All),
-        b"ANSWERED" => flag(Flag::Answered),
-        b"DELETED" => flag(Flag::Deleted),
-        b"DRAFT" => flag(Flag::Draft),
-        b"FLAGGED" => flag(Flag::Flagged),
-        b"NEW" => SearchKey::And(alloc::vec![flag(Flag::Recent), not(flag(Flag::Seen))]),
-        b"OLD" => not(flag(Flag::Recent)),
-        b"RECENT" => flag(Flag::Recent),
-        b"SEEN" => flag(Flag::Seen),
-        b"UNANSWERED" => not(flag(Flag::Answered)),
-        b"UNDELETED" => not(flag(Flag::Deleted)),
-        b"UNDRAFT" => not(flag(Flag::Draft)),
-        b"UNFLAGGED" => not(flag(Flag::Flagged)),
-        b"UNSEEN" => not(flag(Flag::Seen)),
-        _ => return None,
-    })
+/// `flag-keyword`
+fn keyword(input: &[u8]) -> Parsed<'_, Flag> {
+    let (rest, word) = atom(input)?;
+    match Flag::parse(word) {
+        Some(keyword @ Flag::Keyword(_)) => Ok((rest, keyword)),
+        _ => fails(input),
+    }
+}
+
+/// `search-modsequence = "MODSEQ" [SP entry-name SP entry-type-req] SP mod-sequence-valzer` (RFC 7162 §7), behind the first space.
+///
+/// RFC 7162 §3.1.5: where a message has one mod-sequence for all of its flags, the entry is not looked at.
+fn mod_seq(input: &[u8]) -> Parsed<'_, u64> {
+    let name = verify(string, |name: &Cow<'_, [u8]>| is_flag_entry(name));
+    let kind =
+        verify(atom, |kind: &str| ["priv", "shared", "all"].iter().any(|known| known.eq_ignore_ascii_case(kind)));
+    preceded(opt((name, sp, kind, sp)), number64).parse(input)
+}
+
+/// `entry-flag-name = DQUOTE "/flags/" attr-flag DQUOTE`
+fn is_flag_entry(name: &[u8]) -> bool {
+    let Some((path, flag)) = name.split_at_checked(b"/flags/".len()) else { return false };
+    let flag = core::str::from_utf8(flag.strip_prefix(b"\\").unwrap_or(flag));
+    path.eq_ignore_ascii_case(b"/flags/")
+        && flag.is_ok_and(|flag| atom(flag.as_bytes()).is_ok_and(|(rest, _)| rest.is_empty()))
+}
+
+/// `objectid = 1*255(ALPHA / DIGIT / "_" / "-")` (RFC 8474 §7)
+fn object_id(input: &[u8]) -> Parsed<'_, ObjectId> {
+    map_opt(atom, ObjectId::new).parse(input)
 }
 
 /// `date = date-text / DQUOTE date-text DQUOTE`
 fn date(input: &[u8]) -> Parsed<'_, Date> {
-    let text = || {
-        let parts = (digits(1, 2), delimited(char('-'), month, char('-')), digits(4, 4));
-        map_opt(parts, |(day, month, year)| Date::new(year, month, u8::try_from(day).ok()?))
-    };
-    alt((delimited(char('"'), text(), char('"')), text())).parse(input)
+    let Some(behind) = input.strip_prefix(b"\"") else { return date_text(input) };
+    let (rest, date) = date_text(behind)?;
+    match rest.strip_prefix(b"\"") {
+        Some(rest) => Ok((rest, date)),
+        None => fails(rest),
+    }
+}
+
+/// `date-text = 1*2DIGIT "-" date-month "-" 4DIGIT`
+fn date_text(input: &[u8]) -> Parsed<'_, Date> {
+    let parts = (digits(1, 2), delimited(char('-'), month, char('-')), digits(4, 4));
+    map_opt(parts, |(day, month, year)| Date::new(year, month, u8::try_from(day).ok()?)).parse(input)
 }

@@ -1,37 +1,43 @@
 //! The arguments of STORE, COPY and MOVE.
 
 use nom::Parser;
-use nom::branch::alt;
-use nom::bytes::complete::tag_no_case;
-use nom::character::complete::char;
-use nom::combinator::{map, opt, value};
+use nom::combinator::map;
 use nom::sequence::{preceded, separated_pair};
 
 use super::modifier::modifiers;
-use super::token::{astring, flag_list, flags, sequence_set, sp};
+use super::token::{astring, fails, flag_list, flags, sequence_set, sp};
 use super::{Command, Parsed};
+use crate::octet::{word, words};
 use crate::server::FlagChange;
+
+words! {
+    FLAGS, FLAGS_SILENT = "FLAGS.SILENT",
+}
 
 /// `store = "STORE" SP sequence-set [store-modifiers] SP store-att-flags`, where
 /// `store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag)))`
 pub(crate) fn store(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
-    let change = alt((
-        value(FlagChange::Add, char('+')),
-        value(FlagChange::Remove, char('-')),
-        nom::combinator::success(FlagChange::Replace),
-    ));
-    let silent = map(opt(tag_no_case(".SILENT")), |silent: Option<&[u8]>| silent.is_some());
-    let what = (change, preceded(tag_no_case("FLAGS"), silent), preceded(sp, alt((flag_list, flags))));
-    let all = (preceded(sp, sequence_set), modifiers, preceded(sp, what));
-    map(all, move |(set, modifiers, (change, silent, flags))| Command::Store {
-        set,
-        modifiers,
-        change,
-        flags,
-        silent,
-        uid,
-    })
-    .parse(input)
+    let (rest, ()) = sp(input)?;
+    let (rest, set) = sequence_set(rest)?;
+    let (rest, modifiers) = modifiers(rest)?;
+    let (rest, ()) = sp(rest)?;
+    let (change, rest) = match rest {
+        [b'+', rest @ ..] => (FlagChange::Add, rest),
+        [b'-', rest @ ..] => (FlagChange::Remove, rest),
+        _ => (FlagChange::Replace, rest),
+    };
+    let (name, rest) = word(rest);
+    let silent = match name {
+        FLAGS => false,
+        FLAGS_SILENT => true,
+        _ => return fails(input),
+    };
+    let (rest, ()) = sp(rest)?;
+    let (rest, flags) = match rest.first() {
+        Some(b'(') => flag_list(rest)?,
+        _ => flags(rest)?,
+    };
+    Ok((rest, Command::Store { set, modifiers, change, flags, silent, uid }))
 }
 
 /// `copy = "COPY" SP sequence-set SP mailbox`

@@ -5,28 +5,57 @@ use alloc::vec::Vec;
 
 use nom::Parser;
 use nom::branch::alt;
-use nom::bytes::complete::{tag, tag_no_case, take, take_while, take_while_m_n, take_while1};
+use nom::bytes::complete::{tag, tag_no_case, take, take_while, take_while_m_n};
 use nom::character::complete::char;
-use nom::combinator::{map, map_opt, opt, recognize, value, verify};
+use nom::combinator::{map, map_opt, opt, value, verify};
 use nom::error::{Error, ErrorKind};
 use nom::multi::fold_many0;
 use nom::sequence::{delimited, preceded, terminated};
 use pillarbox_core::WallTime;
 
 use super::Parsed;
-use crate::types::{Flag, Flags, SequenceSet};
-use crate::wire::encode::is_astring_char;
+use crate::octet::{ASTRING, ATOM, Class, LIST, QUOTED};
+use crate::types::{Flags, SequenceSet};
 
 /// The most flags in one command: a mailbox has a few dozen, and sorting many is work.
 const FLAGS_MAX: usize = 100;
 
+/// No parse. Which error it was is of no use to a client.
+#[cold]
+pub(crate) fn fails<T>(input: &[u8]) -> Parsed<'_, T> {
+    Err(nom::Err::Error(Error::new(input, ErrorKind::Verify)))
+}
+
+/// No parse, and no other reading of it is worth a try.
+#[cold]
+pub(crate) fn too_large<T>(input: &[u8]) -> Parsed<'_, T> {
+    Err(nom::Err::Failure(Error::new(input, ErrorKind::TooLarge)))
+}
+
+#[inline]
 pub(crate) fn sp(input: &[u8]) -> Parsed<'_, ()> {
-    value((), char(' ')).parse(input)
+    match input {
+        [b' ', rest @ ..] => Ok((rest, ())),
+        _ => fails(input),
+    }
+}
+
+/// One octet or more of a class.
+#[inline]
+pub(crate) fn some_of(class: Class, input: &[u8]) -> Parsed<'_, &[u8]> {
+    match class.split(input) {
+        ([], _) => fails(input),
+        (octets, rest) => Ok((rest, octets)),
+    }
 }
 
 /// `atom`: as `astring` without `]`.
 pub(crate) fn atom(input: &[u8]) -> Parsed<'_, &str> {
-    ascii(take_while1(|b| is_astring_char(b) && b != b']'), input)
+    let (rest, octets) = some_of(ATOM, input)?;
+    match core::str::from_utf8(octets) {
+        Ok(text) => Ok((rest, text)),
+        Err(_) => fails(input),
+    }
 }
 
 /// Items parted by spaces, at least one and at most `max`: more are refused before they are kept.
@@ -36,10 +65,14 @@ pub(crate) fn spaced<'b, T>(
 ) -> impl FnMut(&'b [u8]) -> Parsed<'b, Vec<T>> {
     move |input| {
         let (mut rest, first) = item.parse(input)?;
-        let mut all = alloc::vec![first];
+        if rest.first() != Some(&b' ') {
+            return Ok((rest, alloc::vec![first]));
+        }
+        let mut all = Vec::with_capacity(4);
+        all.push(first);
         while let Some(more) = rest.strip_prefix(b" ") {
             match item.parse(more) {
-                Ok(_) if all.len() >= max => return Err(nom::Err::Failure(Error::new(more, ErrorKind::TooLarge))),
+                Ok(_) if all.len() >= max => return too_large(more),
                 Ok((after, item)) => {
                     all.push(item);
                     rest = after;
@@ -74,21 +107,33 @@ pub(crate) fn list_of<'b, T>(
     }
 }
 
-fn ascii<'b>(
-    parser: impl Parser<&'b [u8], Output = &'b [u8], Error = Error<&'b [u8]>>,
-    input: &'b [u8],
-) -> Parsed<'b, &'b str> {
-    map_opt(parser, |octets: &[u8]| core::str::from_utf8(octets).ok()).parse(input)
-}
-
 /// `astring = 1*ASTRING-CHAR / string`
 pub(crate) fn astring(input: &[u8]) -> Parsed<'_, Cow<'_, [u8]>> {
-    alt((map(take_while1(is_astring_char), Cow::Borrowed), string)).parse(input)
+    bare_or_string(ASTRING, input)
+}
+
+/// `list-mailbox = 1*list-char / string`
+pub(crate) fn list_mailbox(input: &[u8]) -> Parsed<'_, Cow<'_, [u8]>> {
+    bare_or_string(LIST, input)
+}
+
+#[inline]
+fn bare_or_string(class: Class, input: &[u8]) -> Parsed<'_, Cow<'_, [u8]>> {
+    match class.split(input) {
+        ([], _) => string(input),
+        (octets, rest) => Ok((rest, Cow::Borrowed(octets))),
+    }
 }
 
 /// `string = quoted / literal`
 pub(crate) fn string(input: &[u8]) -> Parsed<'_, Cow<'_, [u8]>> {
-    alt((quoted, map(literal, Cow::Borrowed))).parse(input)
+    match input {
+        [b'"', behind @ ..] => match QUOTED.split(behind) {
+            (octets, [b'"', rest @ ..]) => Ok((rest, Cow::Borrowed(octets))),
+            _ => quoted(input),
+        },
+        _ => map(literal, Cow::Borrowed).parse(input),
+    }
 }
 
 /// `nstring = string / nil`
@@ -128,46 +173,83 @@ fn literal(input: &[u8]) -> Parsed<'_, &[u8]> {
     verify(take(size), |octets: &[u8]| memchr::memchr(0, octets).is_none()).parse(rest)
 }
 
-/// `list-mailbox = 1*list-char / string`
-pub(crate) fn list_mailbox(input: &[u8]) -> Parsed<'_, Cow<'_, [u8]>> {
-    let list_char = |b| is_astring_char(b) || b == b'*' || b == b'%';
-    alt((map(take_while1(list_char), Cow::Borrowed), string)).parse(input)
-}
-
 /// `number`: at most 32 bits.
 pub(crate) fn number(input: &[u8]) -> Parsed<'_, u32> {
-    nom::character::complete::u32(input)
+    match digits_of(input) {
+        Some((number, rest)) if number <= u64::from(u32::MAX) => Ok((rest, number as u32)),
+        _ => fails(input),
+    }
 }
 
 /// `number64`: at most 63 bits.
 pub(crate) fn number64(input: &[u8]) -> Parsed<'_, u64> {
-    verify(nom::character::complete::u64, |&n| n <= i64::MAX as u64).parse(input)
+    match digits_of(input) {
+        Some((number, rest)) if number <= i64::MAX as u64 => Ok((rest, number)),
+        _ => fails(input),
+    }
 }
 
 /// `nz-number`
 pub(crate) fn nz_number(input: &[u8]) -> Parsed<'_, u32> {
-    verify(number, |&n| n != 0).parse(input)
+    match number(input)? {
+        (_, 0) => fails(input),
+        read => Ok(read),
+    }
 }
 
+/// The number that the digits at the front are, if it fits, and what is behind them.
+#[inline]
+fn digits_of(input: &[u8]) -> Option<(u64, &[u8])> {
+    let (mut number, mut rest) = match input {
+        [digit @ b'0'..=b'9', rest @ ..] => (u64::from(digit - b'0'), rest),
+        _ => return None,
+    };
+    while let [digit @ b'0'..=b'9', behind @ ..] = rest {
+        // One more digit makes it more than any number of the grammar may be.
+        if number >= u64::MAX / 10 {
+            return None;
+        }
+        number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+        rest = behind;
+    }
+    Some((number, rest))
+}
+
+#[inline]
 pub(crate) fn sequence_set(input: &[u8]) -> Parsed<'_, SequenceSet> {
-    let text = take_while1(|b: u8| b.is_ascii_digit() || matches!(b, b'*' | b':' | b',' | b'$'));
-    map_opt(text, SequenceSet::parse).parse(input)
-}
-
-/// `flag`, of which a client may set every one but `\Recent`.
-fn flag(input: &[u8]) -> Parsed<'_, Flag> {
-    let text = |input| ascii(recognize((opt(char('\\')), atom)), input);
-    map_opt(text, |text: &str| Flag::parse(text).filter(|flag| *flag != Flag::Recent)).parse(input)
+    match SequenceSet::take(input) {
+        Some((set, rest)) => Ok((rest, set)),
+        None => fails(input),
+    }
 }
 
 /// `flag-list = "(" [flag *(SP flag)] ")"`
 pub(crate) fn flag_list(input: &[u8]) -> Parsed<'_, Flags> {
-    map(list_of(0, FLAGS_MAX, flag), |all| all.into_iter().collect()).parse(input)
+    let Some(behind) = input.strip_prefix(b"(") else { return fails(input) };
+    if let Some(rest) = behind.strip_prefix(b")") {
+        return Ok((rest, Flags::new()));
+    }
+    let (rest, all) = flags(behind)?;
+    match rest.strip_prefix(b")") {
+        Some(rest) => Ok((rest, all)),
+        None => fails(rest),
+    }
 }
 
 /// `flag *(SP flag)`
 pub(crate) fn flags(input: &[u8]) -> Parsed<'_, Flags> {
-    map(spaced(FLAGS_MAX, flag), |all| all.into_iter().collect()).parse(input)
+    let mut all = Flags::new();
+    let Some(mut rest) = all.insert_written(input) else { return fails(input) };
+    let mut count = 1;
+    while let Some(more) = rest.strip_prefix(b" ") {
+        if count == FLAGS_MAX {
+            return too_large(more);
+        }
+        let Some(behind) = all.insert_written(more) else { break };
+        count += 1;
+        rest = behind;
+    }
+    Ok((rest, all))
 }
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

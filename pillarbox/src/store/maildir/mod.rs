@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use pillarbox_fs::{ErrorKind, Fs, RealFs};
 use pillarbox_imap::list::{KnownName, List};
 use pillarbox_imap::server::{Listed, Status, StatusItem};
-use pillarbox_imap::types::{MailboxName, SpecialUse, Uid, UidValidity};
+use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse, Uid, UidValidity};
 use pillarbox_maildir::{self as maildir, Access, Full, Maildir, MaildirError, Options, Tree};
 use tokio::sync::Semaphore;
 
@@ -305,6 +305,11 @@ impl MailboxStore for MaildirStore {
             sizes: true,
             special_use: true,
             create_special_use: true,
+            // What changed when, and which messages are the same, would have to be written down: there is no place for it yet.
+            mod_seqs: false,
+            vanished: false,
+            object_ids: false,
+            save_dates: true,
         }
     }
 
@@ -352,7 +357,7 @@ impl MailboxStore for MaildirStore {
         user: &'a Identity,
         mailbox: &'a MailboxName,
         uses: &'a [SpecialUse],
-    ) -> BoxFuture<'a, Result<()>> {
+    ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
         let (name, uses) = (mailbox.clone(), uses.to_vec());
         self.on_tree(user, move |_, tree| {
             let name = on_disk(&name)?;
@@ -360,7 +365,8 @@ impl MailboxStore for MaildirStore {
                 refuse_uses(tree, &uses)?;
             }
             let words: Vec<&str> = uses.iter().map(|special| special.as_str()).collect();
-            tree.create_mailbox_for(&name, &words).map(drop).map_err(told)
+            tree.create_mailbox_for(&name, &words).map_err(told)?;
+            Ok(None)
         })
     }
 

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pillarbox_imap::server::{Change, FlagChange, Snapshot};
-use pillarbox_imap::types::{Flags, MailboxName, Uid, UidSet};
+use pillarbox_imap::server::{Change, Snapshot};
+use pillarbox_imap::types::{MailboxName, Uid, UidSet};
 use pillarbox_maildir as maildir;
 
 use super::shared::Shared;
 use super::{MaildirStore, Result, blocking, on_disk, told, uid, uid_validity};
-use crate::parts::{BoxFuture, Copied, Identity, Mailbox, MessageData, MessageReader, StoreError, StoreErrorKind};
+use crate::parts::{
+    BoxFuture, Copied, FlagsSet, Identity, Mailbox, MessageData, MessageFlags, MessageReader, SetFlags, StoreError,
+    StoreErrorKind,
+};
 use crate::store::feed::FeedReader;
 
 /// How often a folder is looked at for what other programs did, while somebody waits for news of it.
@@ -112,7 +115,7 @@ impl Mailbox for Open {
         self.on_folder(move |folder| folder.messages(&uids))
     }
 
-    fn flags<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<(Uid, Flags)>>> {
+    fn flags<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageFlags>>> {
         let uids = uids.clone();
         self.on_folder(move |folder| folder.flags(&uids))
     }
@@ -132,17 +135,12 @@ impl Mailbox for Open {
         })
     }
 
-    fn set_flags<'a>(
-        &'a mut self,
-        uids: &'a UidSet,
-        change: FlagChange,
-        flags: &'a Flags,
-    ) -> BoxFuture<'a, Result<Vec<(Uid, Flags)>>> {
+    fn set_flags<'a>(&'a mut self, uids: &'a UidSet, what: &'a SetFlags) -> BoxFuture<'a, Result<Vec<FlagsSet>>> {
         if let Err(error) = self.writable() {
             return Box::pin(std::future::ready(Err(error)));
         }
-        let (uids, flags) = (uids.clone(), flags.clone());
-        self.on_folder(move |folder| folder.set_flags(&uids, change, &flags))
+        let (uids, what) = (uids.clone(), what.clone());
+        self.on_folder(move |folder| folder.set_flags(&uids, &what))
     }
 
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {

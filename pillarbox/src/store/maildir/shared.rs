@@ -11,7 +11,7 @@ use pillarbox_imap::types::{Flag, Flags, Keyword, Uid, UidSet};
 use pillarbox_maildir::{self as maildir, Mailbox, Maildir};
 
 use super::{Result, number, told, uid, uid_next, uid_validity};
-use crate::parts::{MessageData, StoreError, StoreErrorKind};
+use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
 use crate::store::feed::{Feed, FeedReader};
 
 /// A folder's view and its feed. Whoever changes the view tells the feed before letting go of the lock, so that everyone
@@ -66,17 +66,21 @@ impl Shared {
         }
         let removed: UidSet = changes.removed.into_iter().map(uid).collect();
         if !removed.is_empty() {
-            self.feed.tell(Change::Removed(removed));
+            self.feed.tell(Change::Removed { uids: removed, mod_seq: None });
         }
         if !changes.added.is_empty() {
-            self.feed.tell(Change::Added(changes.added.into_iter().map(uid).collect()));
+            let uids = changes.added.into_iter().map(uid).collect();
+            self.feed.tell(Change::Added { uids, mod_seq: None });
         }
         self.tell_flags(view, changes.flags);
     }
 
     fn tell_flags(&self, view: &Mailbox, changed: Vec<maildir::Uid>) {
         let changed = changed.into_iter().filter_map(|uid| view.message(uid));
-        let changes = changed.map(|message| Change::Flags { uid: uid(message.uid), flags: flags(view, message.flags) });
+        let changes = changed.map(|message| {
+            let flags = flags(view, message.flags);
+            Change::Flags { uid: uid(message.uid), flags, mod_seq: None }
+        });
         self.feed.tell_all(changes.collect());
     }
 
@@ -135,22 +139,29 @@ impl Shared {
                 info => info.map_err(told)?,
             };
             let Some(message) = view.message(found) else { continue };
-            data.push(MessageData::new(uid(found), flags(&view, message.flags), wall_time(info.date), info.size));
+            let flags = flags(&view, message.flags);
+            let mut known = MessageData::new(uid(found), flags, wall_time(info.date), info.size);
+            known.save_date = save_date(message.name);
+            data.push(known);
         }
         Ok(data)
     }
 
-    pub(super) fn flags(&self, uids: &UidSet) -> Result<Vec<(Uid, Flags)>> {
+    pub(super) fn flags(&self, uids: &UidSet) -> Result<Vec<MessageFlags>> {
         let view = self.view();
         let those = view.messages().filter(|message| uids.contains(uid(message.uid)));
-        Ok(those.map(|message| (uid(message.uid), flags(&view, message.flags))).collect())
+        Ok(those.map(|message| MessageFlags::new(uid(message.uid), flags(&view, message.flags))).collect())
     }
 
     pub(super) fn read(&self, message: Uid) -> Result<maildir::MessageReader> {
         self.view().read(number(message)).map_err(told)
     }
 
-    pub(super) fn set_flags(&self, uids: &UidSet, change: FlagChange, wanted: &Flags) -> Result<Vec<(Uid, Flags)>> {
+    pub(super) fn set_flags(&self, uids: &UidSet, what: &SetFlags) -> Result<Vec<FlagsSet>> {
+        if what.unchanged_since.is_some() {
+            return Err(StoreError::new(StoreErrorKind::Cannot, "there are no mod-sequences to compare"));
+        }
+        let (change, wanted) = (what.change, &what.flags);
         let mut view = self.view();
         let names: Vec<&str> = wanted.keywords().iter().map(Keyword::as_str).collect();
         let (mut letters, without) = view.maildir().keyword_flags(&names).map_err(told)?;
@@ -173,7 +184,8 @@ impl Shared {
         self.tell(&view, seen);
         self.tell_flags(&view, changed.map_err(told)?);
         let now = those.into_iter().filter_map(|uid| view.message(uid));
-        Ok(now.map(|message| (uid(message.uid), flags(&view, message.flags))).collect())
+        let set = now.map(|message| MessageFlags::new(uid(message.uid), flags(&view, message.flags)));
+        Ok(set.map(|now| FlagsSet::new(now, false)).collect())
     }
 
     pub(super) fn copy(&self, uids: &UidSet, target: &Maildir) -> Result<maildir::Copied> {
@@ -213,7 +225,8 @@ impl Shared {
         // After an error some may be gone; the next look finds that out.
         let gone: Vec<Uid> = removed.map_err(told)?.into_iter().map(uid).collect();
         if !gone.is_empty() {
-            self.feed.tell(Change::Removed(gone.iter().copied().collect()));
+            let uids = gone.iter().copied().collect();
+            self.feed.tell(Change::Removed { uids, mod_seq: None });
         }
         Ok(gone)
     }
@@ -246,4 +259,27 @@ fn wall_time(time: SystemTime) -> WallTime {
         Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
     };
     WallTime::new(seconds, 0)
+}
+
+/// When a message came into its folder (RFC 8514 §3): every program makes a name of its own for a message that it puts into a
+/// folder, be it new or a copy, and begins it with the seconds. The times of the file are no help, for they change with its flags.
+fn save_date(name: &[u8]) -> Option<WallTime> {
+    let dot = name.iter().position(|octet| *octet == b'.')?;
+    // `parse` would take a sign.
+    let digits = name[..dot].iter().all(u8::is_ascii_digit);
+    let seconds = std::str::from_utf8(&name[..dot]).ok().filter(|_| digits)?.parse().ok()?;
+    Some(WallTime::new(seconds, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_begin_with_the_time() {
+        assert_eq!(save_date(b"1700000000.M1P2.host,S=3").map(WallTime::unix_seconds), Some(1_700_000_000));
+        for other in [&b"x.1"[..], b"1700000000", b"+1.x", b"-1.x", b".x", b"", b"99999999999999999999.x", b"\xFF.x"] {
+            assert_eq!(save_date(other), None);
+        }
+    }
 }

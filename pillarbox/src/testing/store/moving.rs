@@ -114,7 +114,8 @@ pub(super) async fn moving(store: &dyn MailboxStore, user: &Identity) {
     assert_eq!(there[0].internal_date.unix_seconds(), 1_234_567_890, "dates go along");
     assert_eq!(uids(&mut *here).await, [two], "what moved is here no more");
     let told = here.refresh().await.expect("a look");
-    let gone = |uid: Uid| told.iter().any(|change| matches!(change, Change::Removed(uids) if uids.contains(uid)));
+    let gone =
+        |uid: Uid| told.iter().any(|change| matches!(change, Change::Removed { uids, .. } if uids.contains(uid)));
     assert!(gone(one) && gone(three) && !gone(two), "and its sessions hear of it: {told:?}");
 
     let error = here.move_to(&both, &name("To there")).await.expect_err("what is gone is moved");

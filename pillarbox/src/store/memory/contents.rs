@@ -1,0 +1,282 @@
+//! What is in a mailbox, and what becomes of it: every change under a mod-sequence of its own, told to all who have it open.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use pillarbox_core::WallTime;
+use pillarbox_imap::server::{Change, FlagChange, Snapshot, Status};
+use pillarbox_imap::types::{Flag, Flags, ModSeq, ObjectId, SpecialUse, Uid, UidSet, UidValidity};
+
+use super::lock;
+use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
+use crate::store::expunged::Expunged;
+use crate::store::feed::Feed;
+
+/// Flags of one message of which it is known when they changed.
+const FLAG_TIMES_MAX: usize = 32;
+
+/// One mailbox, shared by all who have it open.
+pub(super) struct Shared {
+    pub(super) uid_validity: UidValidity,
+    pub(super) id: ObjectId,
+    pub(super) uses: Vec<SpecialUse>,
+    contents: Mutex<Contents>,
+    pub(super) feed: Arc<Feed>,
+}
+
+pub(super) struct Contents {
+    pub(super) messages: BTreeMap<Uid, Message>,
+    uid_next: Uid,
+    highest: ModSeq,
+    expunged: Expunged,
+}
+
+/// What a message is wherever it lies.
+#[derive(Clone)]
+pub(super) struct Letter {
+    pub(super) flags: Flags,
+    pub(super) date: WallTime,
+    pub(super) octets: Arc<[u8]>,
+    pub(super) id: ObjectId,
+}
+
+/// A message in its mailbox.
+pub(super) struct Message {
+    pub(super) letter: Letter,
+    /// When it came here.
+    saved: WallTime,
+    /// At which mod-sequence it came, and at which it changed last.
+    added: ModSeq,
+    mod_seq: ModSeq,
+    /// When its flags changed, the last of them last.
+    flag_times: Vec<(Flag, ModSeq)>,
+    /// The highest mod-sequence of those that are not in the list any more.
+    flags_before: Option<ModSeq>,
+}
+
+impl Message {
+    pub(super) fn data(&self, uid: Uid) -> MessageData {
+        let Letter { flags, date, octets, id } = &self.letter;
+        let mut data = MessageData::new(uid, flags.clone(), *date, octets.len() as u64);
+        data.mod_seq = Some(self.mod_seq);
+        data.save_date = Some(self.saved);
+        data.email_id = Some(id.clone());
+        data
+    }
+
+    fn flags(&self, uid: Uid) -> MessageFlags {
+        let mut now = MessageFlags::new(uid, self.letter.flags.clone());
+        now.mod_seq = Some(self.mod_seq);
+        now
+    }
+
+    /// Whether what STORE is about did not change after a mod-sequence (RFC 7162 §3.1.3, §3.1.12).
+    fn is_unchanged(&self, what: &SetFlags, since: u64) -> bool {
+        let is_old = |mod_seq: ModSeq| mod_seq.get() <= since;
+        if what.change == FlagChange::Replace {
+            return is_old(self.mod_seq);
+        }
+        what.flags.iter().all(|flag| {
+            let known = self.flag_times.iter().find(|(known, _)| *known == flag).map(|(_, at)| *at);
+            match known.or(self.flags_before) {
+                Some(at) => is_old(at),
+                // RFC 7162 §3.1.3: a system flag always exists; a keyword that was never set did not change either.
+                None => is_old(self.added) || matches!(flag, Flag::Keyword(_)) && !self.letter.flags.contains(&flag),
+            }
+        })
+    }
+
+    /// Changes flags; false if they were so before.
+    fn change(&mut self, what: &SetFlags, mod_seq: ModSeq) -> bool {
+        let before = self.letter.flags.clone();
+        match what.change {
+            FlagChange::Replace => self.letter.flags = what.flags.clone(),
+            FlagChange::Add => what.flags.iter().for_each(|flag| {
+                self.letter.flags.insert(flag);
+            }),
+            FlagChange::Remove => what.flags.iter().for_each(|flag| {
+                self.letter.flags.remove(&flag);
+            }),
+        }
+        let now = &self.letter.flags;
+        if *now == before {
+            return false;
+        }
+        let changed: Vec<Flag> =
+            before.iter().chain(now.iter()).filter(|flag| before.contains(flag) != now.contains(flag)).collect();
+        self.flag_times.retain(|(flag, _)| !changed.contains(flag));
+        self.flag_times.extend(changed.into_iter().map(|flag| (flag, mod_seq)));
+        let too_many = self.flag_times.len().saturating_sub(FLAG_TIMES_MAX);
+        for (_, at) in self.flag_times.drain(..too_many) {
+            self.flags_before = self.flags_before.max(Some(at));
+        }
+        self.mod_seq = mod_seq;
+        true
+    }
+}
+
+impl Contents {
+    /// 63 bits outlast every process.
+    fn next_mod_seq(&mut self) -> ModSeq {
+        self.highest = self.highest.next().unwrap_or(self.highest);
+        self.highest
+    }
+
+    fn add(&mut self, letter: Letter, saved: WallTime, mod_seq: ModSeq) -> Result<Uid, StoreError> {
+        let uid = self.uid_next;
+        self.uid_next = uid.next().ok_or_else(|| StoreError::new(StoreErrorKind::Limit, "no UIDs are left"))?;
+        let (flag_times, flags_before) = (Vec::new(), None);
+        let message = Message { letter, saved, added: mod_seq, mod_seq, flag_times, flags_before };
+        self.messages.insert(uid, message);
+        Ok(uid)
+    }
+
+    /// Those of these messages that are there.
+    pub(super) fn those<'a>(&'a self, uids: &'a UidSet) -> impl Iterator<Item = (Uid, &'a Message)> {
+        uids.ranges().flat_map(|range| self.messages.range(range)).map(|(uid, message)| (*uid, message))
+    }
+
+    pub(super) fn flags(&self, uids: &UidSet) -> Vec<MessageFlags> {
+        self.those(uids).map(|(uid, message)| message.flags(uid)).collect()
+    }
+
+    pub(super) fn changed(&self, uids: &UidSet, since: ModSeq) -> UidSet {
+        self.those(uids).filter(|(_, message)| message.mod_seq > since).map(|(uid, _)| uid).collect()
+    }
+
+    /// RFC 7162 §3.2.6
+    pub(super) fn vanished(&self, uids: &UidSet, since: ModSeq) -> UidSet {
+        if let Some(gone) = self.expunged.since(since) {
+            return gone.intersect(uids);
+        }
+        let there_were: UidSet = Uid::new(self.uid_next.get() - 1).map(|last| Uid::MIN..=last).into_iter().collect();
+        uids.intersect(&there_were).without(&self.messages.keys().copied().collect())
+    }
+}
+
+impl Shared {
+    pub(super) fn new(uid_validity: UidValidity, id: ObjectId, uses: &[SpecialUse]) -> Self {
+        let (messages, expunged) = (BTreeMap::new(), Expunged::default());
+        let contents = Contents { messages, uid_next: Uid::MIN, highest: ModSeq::MIN, expunged };
+        Shared { uid_validity, id, uses: uses.to_vec(), contents: Mutex::new(contents), feed: Arc::default() }
+    }
+
+    pub(super) fn contents(&self) -> MutexGuard<'_, Contents> {
+        lock(&self.contents)
+    }
+
+    /// Adds messages all at once. Changes are told while the contents are locked, so that they come in order.
+    pub(super) fn add(&self, letters: Vec<Letter>, saved: WallTime) -> Result<Vec<Uid>, StoreError> {
+        let mut contents = self.contents();
+        let mut uids = Vec::with_capacity(letters.len());
+        if letters.is_empty() {
+            return Ok(uids);
+        }
+        let mod_seq = contents.next_mod_seq();
+        for letter in letters {
+            uids.push(contents.add(letter, saved, mod_seq)?);
+        }
+        self.feed.tell(Change::Added { uids: uids.clone(), mod_seq: Some(mod_seq) });
+        Ok(uids)
+    }
+
+    /// Removes those of these messages that are there, and says which.
+    pub(super) fn remove(&self, uids: &[Uid]) -> Vec<Uid> {
+        let mut contents = self.contents();
+        let gone: Vec<Uid> = uids.iter().copied().filter(|uid| contents.messages.remove(uid).is_some()).collect();
+        if !gone.is_empty() {
+            let (uids, mod_seq): (UidSet, _) = (gone.iter().copied().collect(), contents.next_mod_seq());
+            contents.expunged.remember(&uids, mod_seq);
+            self.feed.tell(Change::Removed { uids, mod_seq: Some(mod_seq) });
+        }
+        gone
+    }
+
+    pub(super) fn set_flags(&self, uids: &UidSet, what: &SetFlags) -> Vec<FlagsSet> {
+        let mut contents = self.contents();
+        let mod_seq = contents.highest.next().unwrap_or(contents.highest);
+        let (mut set, mut changes) = (Vec::new(), Vec::new());
+        for range in uids.ranges() {
+            for (uid, message) in contents.messages.range_mut(range) {
+                let refused = what.unchanged_since.is_some_and(|since| !message.is_unchanged(what, since));
+                if !refused && message.change(what, mod_seq) {
+                    let flags = message.letter.flags.clone();
+                    changes.push(Change::Flags { uid: *uid, flags, mod_seq: Some(mod_seq) });
+                }
+                set.push(FlagsSet::new(message.flags(*uid), refused));
+            }
+        }
+        // RFC 7162 §3.1: a flag that is set already changes nothing.
+        if !changes.is_empty() {
+            contents.highest = mod_seq;
+        }
+        self.feed.tell_all(changes);
+        set
+    }
+
+    /// The mailbox as it is, and something that is to be done before it changes.
+    pub(super) fn snapshot_and<T>(&self, read_only: bool, at_once: impl FnOnce() -> T) -> Snapshot {
+        let contents = self.contents();
+        at_once();
+        let mut snapshot = Snapshot::new(self.uid_validity, contents.uid_next);
+        snapshot.uids = contents.messages.keys().copied().collect();
+        let flags = || contents.messages.iter().map(|(uid, message)| (*uid, &message.letter.flags));
+        snapshot.first_unseen = flags().find(|(_, flags)| !flags.contains(&Flag::Seen)).map(|(uid, _)| uid);
+        let keywords = flags().flat_map(|(_, flags)| flags.keywords().iter().cloned());
+        snapshot.keywords = keywords.collect::<BTreeSet<_>>().into_iter().map(Flag::Keyword).collect();
+        snapshot.read_only = read_only;
+        snapshot.highest_mod_seq = Some(contents.highest);
+        snapshot.mailbox_id = Some(self.id.clone());
+        snapshot
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let contents = self.contents();
+        let messages = || contents.messages.values().map(|message| &message.letter);
+        let with = |flag| messages().filter(|letter| letter.flags.contains(&flag)).count() as u32;
+        let mut status = Status::new(self.uid_validity, contents.uid_next);
+        status.messages = contents.messages.len() as u32;
+        status.unseen = status.messages - with(Flag::Seen);
+        status.deleted = with(Flag::Deleted);
+        status.size = messages().map(|letter| letter.octets.len() as u64).sum();
+        status.highest_mod_seq = Some(contents.highest);
+        status.mailbox_id = Some(self.id.clone());
+        status
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of one message that many flags change on, only the last of them are known apart; the others count as changed with them.
+    #[test]
+    fn times_of_flags_have_a_limit() {
+        let shared = Shared::new(UidValidity::MIN, ObjectId::new("F").unwrap(), &[]);
+        let letter = Letter {
+            flags: Flags::new(),
+            date: WallTime::default(),
+            octets: b"x"[..].into(),
+            id: ObjectId::new("M").unwrap(),
+        };
+        let uid = shared.add(vec![letter], WallTime::default()).unwrap()[0];
+        let one = UidSet::one(uid);
+        let keyword = |number: usize| Flag::parse(&format!("k{number}")).unwrap();
+        let add = |flag: Flag, since: Option<u64>| {
+            let mut what = SetFlags::new(FlagChange::Add, [flag].into_iter().collect());
+            what.unchanged_since = since;
+            shared.set_flags(&one, &what)[0].refused
+        };
+        assert!(!add(keyword(0), Some(0)), "it was never set");
+        assert!(add(keyword(0), Some(0)), "now it is");
+        let between = shared.status().highest_mod_seq.unwrap().get();
+        for number in 1..=FLAG_TIMES_MAX {
+            assert!(!add(keyword(number), None));
+        }
+        assert_eq!(shared.contents().messages[&uid].flag_times.len(), FLAG_TIMES_MAX);
+        assert!(!add(keyword(0), Some(between)), "it did not change since");
+        assert!(add(keyword(1), Some(between)), "it did");
+        add(keyword(99), None);
+        assert!(add(keyword(98), Some(between)), "nobody knows any more that it was never set");
+    }
+}

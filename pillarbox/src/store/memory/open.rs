@@ -1,0 +1,217 @@
+//! One selection of a mailbox in memory, and messages on their way into it.
+
+use std::sync::Arc;
+
+use pillarbox_core::WallTime;
+use pillarbox_imap::server::{Change, Snapshot};
+use pillarbox_imap::types::{Flag, Flags, MailboxName, ModSeq, Uid, UidSet};
+
+use super::contents::{Letter, Shared};
+use super::{MemoryStore, ready};
+use crate::parts::{
+    Append, AppendedMessages, BoxFuture, Copied, FlagsSet, Identity, IncomingAppend, Mailbox, MessageData,
+    MessageFlags, MessageReader, SetFlags, StoreError, StoreErrorKind,
+};
+use crate::store::feed::FeedReader;
+
+pub(super) struct Incoming {
+    store: MemoryStore,
+    shared: Arc<Shared>,
+    /// Messages that came before in the same command.
+    complete: Vec<Letter>,
+    now: Held,
+    published: Vec<Uid>,
+}
+
+/// A message that is on its way.
+struct Held {
+    flags: Flags,
+    date: WallTime,
+    octets: Vec<u8>,
+}
+
+impl Incoming {
+    pub(super) fn new(store: MemoryStore, shared: Arc<Shared>, append: Append) -> Self {
+        let now = Incoming::held(&store, append);
+        Incoming { store, shared, complete: Vec::new(), now, published: Vec::new() }
+    }
+
+    fn held(store: &MemoryStore, append: Append) -> Held {
+        let date = append.date.unwrap_or_else(|| store.clock.wall());
+        Held { flags: append.flags, date, octets: Vec::new() }
+    }
+
+    fn complete(&self, held: &Held) -> Letter {
+        let id = self.store.new_id('M');
+        Letter { flags: held.flags.clone(), date: held.date, octets: held.octets.as_slice().into(), id }
+    }
+}
+
+impl IncomingAppend for Incoming {
+    fn write<'a>(&'a mut self, octets: &'a [u8]) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.now.octets.extend_from_slice(octets);
+        ready(Ok(()))
+    }
+
+    fn next(&mut self, append: Append) -> BoxFuture<'_, Result<(), StoreError>> {
+        let before = std::mem::replace(&mut self.now, Incoming::held(&self.store, append));
+        self.complete.push(self.complete(&before));
+        ready(Ok(()))
+    }
+
+    fn prepare(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+        ready(Ok(()))
+    }
+
+    fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessages, StoreError>> {
+        let mut messages = std::mem::take(&mut self.complete);
+        messages.push(self.complete(&self.now));
+        ready(self.shared.add(messages, self.store.clock.wall()).map(|uids| {
+            self.published.clone_from(&uids);
+            AppendedMessages::new(Some((self.shared.uid_validity, uids)))
+        }))
+    }
+
+    fn undo(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.shared.remove(&std::mem::take(&mut self.published));
+        ready(Ok(()))
+    }
+}
+
+pub(super) struct Open {
+    store: MemoryStore,
+    user: Identity,
+    shared: Arc<Shared>,
+    reader: FeedReader,
+    read_only: bool,
+}
+
+impl Open {
+    pub(super) fn new(store: MemoryStore, user: Identity, shared: Arc<Shared>, read_only: bool) -> Self {
+        let reader = shared.feed.reader();
+        Open { store, user, shared, reader, read_only }
+    }
+
+    fn writable(&self) -> Result<(), StoreError> {
+        match self.read_only {
+            true => Err(StoreError::new(StoreErrorKind::Cannot, "the mailbox is open for reading only")),
+            false => Ok(()),
+        }
+    }
+
+    fn find(&self, target: &MailboxName) -> Result<Arc<Shared>, StoreError> {
+        self.store.account(&self.user, |account| account.find(target))
+    }
+}
+
+impl Mailbox for Open {
+    fn snapshot(&mut self) -> BoxFuture<'_, Result<Snapshot, StoreError>> {
+        let snapshot = self.shared.snapshot_and(self.read_only, || self.reader.take());
+        ready(Ok(snapshot))
+    }
+
+    fn refresh(&mut self) -> BoxFuture<'_, Result<Vec<Change>, StoreError>> {
+        ready(Ok(self.reader.take()))
+    }
+
+    fn changes(&mut self) -> BoxFuture<'_, Result<Vec<Change>, StoreError>> {
+        Box::pin(async { Ok(self.reader.next().await) })
+    }
+
+    fn messages<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageData>, StoreError>> {
+        ready(Ok(self.shared.contents().those(uids).map(|(uid, message)| message.data(uid)).collect()))
+    }
+
+    fn flags<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageFlags>, StoreError>> {
+        ready(Ok(self.shared.contents().flags(uids)))
+    }
+
+    fn changed<'a>(&'a mut self, uids: &'a UidSet, since: ModSeq) -> BoxFuture<'a, Result<UidSet, StoreError>> {
+        ready(Ok(self.shared.contents().changed(uids, since)))
+    }
+
+    fn vanished<'a>(&'a mut self, uids: &'a UidSet, since: ModSeq) -> BoxFuture<'a, Result<UidSet, StoreError>> {
+        ready(Ok(self.shared.contents().vanished(uids, since)))
+    }
+
+    fn read(&mut self, uid: Uid) -> BoxFuture<'_, Result<Box<dyn MessageReader>, StoreError>> {
+        let octets = self.shared.contents().messages.get(&uid).map(|message| message.letter.octets.clone());
+        ready(match octets {
+            Some(octets) => Ok(Box::new(Octets(octets)) as Box<dyn MessageReader>),
+            None => Err(StoreError::new(StoreErrorKind::Expunged, format!("message {uid} is gone"))),
+        })
+    }
+
+    fn set_flags<'a>(
+        &'a mut self,
+        uids: &'a UidSet,
+        what: &'a SetFlags,
+    ) -> BoxFuture<'a, Result<Vec<FlagsSet>, StoreError>> {
+        ready(self.writable().map(|()| self.shared.set_flags(uids, what)))
+    }
+
+    fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied, StoreError>> {
+        let (sources, copies): (Vec<Uid>, Vec<Letter>) =
+            self.shared.contents().those(uids).map(|(uid, message)| (uid, message.letter.clone())).unzip();
+        if sources.is_empty() {
+            return ready(Err(StoreError::new(StoreErrorKind::Expunged, "none of these messages is there")));
+        }
+        ready(self.find(target).and_then(|target| {
+            let added = target.add(copies, self.store.clock.wall())?;
+            Ok((target.uid_validity, sources.into_iter().zip(added).collect()))
+        }))
+    }
+
+    fn move_to<'a>(
+        &'a mut self,
+        uids: &'a UidSet,
+        target: &'a MailboxName,
+    ) -> BoxFuture<'a, Result<Copied, StoreError>> {
+        if let Err(error) = self.writable() {
+            return ready(Err(error));
+        }
+        Box::pin(async move {
+            let (uid_validity, mut pairs) = self.copy(uids, target).await?;
+            let gone = self.shared.remove(&pairs.iter().map(|(here, _)| *here).collect::<Vec<_>>());
+            // What somebody else took away meanwhile is theirs; our copies of it would be doubles.
+            let doubles = pairs.extract_if(.., |(here, _)| gone.binary_search(here).is_err());
+            let doubles: Vec<Uid> = doubles.map(|(_, there)| there).collect();
+            if !doubles.is_empty() {
+                self.find(target)?.remove(&doubles);
+            }
+            match pairs.is_empty() {
+                true => Err(StoreError::new(StoreErrorKind::Expunged, "none of these messages is there")),
+                false => Ok((uid_validity, pairs)),
+            }
+        })
+    }
+
+    fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>, StoreError>> {
+        if let Err(error) = self.writable() {
+            return ready(Err(error));
+        }
+        let deleted: Vec<Uid> = {
+            let contents = self.shared.contents();
+            let chosen = contents.messages.iter().filter(|(uid, message)| {
+                message.letter.flags.contains(&Flag::Deleted) && only.is_none_or(|only| only.contains(**uid))
+            });
+            chosen.map(|(uid, _)| *uid).collect()
+        };
+        ready(Ok(self.shared.remove(&deleted)))
+    }
+}
+
+struct Octets(Arc<[u8]>);
+
+impl MessageReader for Octets {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at<'a>(&'a mut self, offset: u64, buffer: &'a mut [u8]) -> BoxFuture<'a, Result<usize, StoreError>> {
+        let rest = usize::try_from(offset).ok().and_then(|offset| self.0.get(offset..)).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        ready(Ok(count))
+    }
+}
