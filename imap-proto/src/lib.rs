@@ -132,9 +132,9 @@
 //! **Synchronisation points.** A client waits for our output behind STARTTLS, behind each line of AUTHENTICATE, and behind the
 //! announcement of a synchronising literal. What it sends behind STARTTLS before the handshake ends the connection.
 //!
-//! **Mod-sequences** (RFC 7162) are numbers of changes. Where a mailbox has them, each [`Change`](server::Change) and each answer about flags
-//! carries one, and they rise from commit to commit; the session sees to who is told what, and that no client comes to believe that it
-//! knows more than it was told.
+//! **Mod-sequences** (RFC 7162) are numbers of changes. Where a mailbox has them, each [`Change`](server::Change) and
+//! each answer about flags carries one, and they rise from commit to commit; the session sees to who is told what, and
+//! that no client comes to believe that it knows more than it was told.
 //!
 //! # Commands
 //!

@@ -85,8 +85,8 @@ impl View {
         self.mod_seqs.are_there()
     }
 
-    /// From now on the client is told mod-sequences where the mailbox has them (RFC 7162 §3.1, CONDSTORE enabling commands). If it
-    /// was not before, [`settle`](View::settle) gives it the highest next.
+    /// From now on the client is told mod-sequences where the mailbox has them (RFC 7162 §3.1, CONDSTORE enabling
+    /// commands). If it was not before, [`settle`](View::settle) gives it the highest next.
     pub fn tell_mod_seqs(&mut self) {
         if !core::mem::replace(&mut self.tells_mod_seqs, true) {
             self.mod_seqs.begin();
@@ -214,8 +214,8 @@ impl View {
         uids.iter().filter(|uid| self.flags.contains_key(uid) || self.forgotten.contains(*uid)).collect()
     }
 
-    /// The client was told flags by other means, or does not want to hear of them: what waited is dropped, unless it is of a higher
-    /// mod-sequence than what the client was told.
+    /// The client was told flags by other means, or does not want to hear of them: what waited is dropped, unless it is
+    /// of a higher mod-sequence than what the client was told.
     pub fn drop_flags(&mut self, uid: Uid, told: Option<ModSeq>) {
         let newer = |mod_seq: Option<ModSeq>| told.is_some() && mod_seq > told;
         if self.flags.get(&uid).is_some_and(|(_, mod_seq)| !newer(*mod_seq)) {
@@ -226,8 +226,8 @@ impl View {
         }
     }
 
-    /// As [`drop_flags`](View::drop_flags) if exactly these flags wait and, where the client is told mod-sequences, it was told one
-    /// that is as high.
+    /// As [`drop_flags`](View::drop_flags) if exactly these flags wait and, where the client is told mod-sequences, it
+    /// was told one that is as high.
     pub fn drop_same_flags(&mut self, uid: Uid, flags: &Flags, told: Option<ModSeq>) {
         let same = |(waiting, mod_seq): &(Flags, Option<ModSeq>)| {
             waiting == flags && (!self.tells_mod_seqs || *mod_seq <= told)
@@ -260,8 +260,8 @@ impl View {
         !(self.added.is_empty() && self.removed.is_empty() && self.flags.is_empty())
     }
 
-    /// Appends what the client was not told yet: EXPUNGE or VANISHED (only if `may_expunge`), EXISTS, FETCH with the flags. True if
-    /// messages were told to be gone.
+    /// Appends what the client was not told yet: EXPUNGE or VANISHED (only if `may_expunge`), EXISTS, FETCH with the
+    /// flags. True if messages were told to be gone.
     ///
     /// The octets follow from the number of messages that the client knows and from the limit on flags.
     pub fn tell(&mut self, may_expunge: bool, out: &mut Vec<u8>) -> bool {
@@ -306,15 +306,15 @@ impl View {
         }
     }
 
-    /// To be called when a command ends, after [`tell`](View::tell): the HIGHESTMODSEQ that the client has to be told, because it would
-    /// otherwise come to another one by what it was told. One that is too high would hide an expunge that waits from a client that comes
-    /// back (RFC 7162 §3.2); one that is too low makes work.
+    /// To be called when a command ends, after [`tell`](View::tell): the HIGHESTMODSEQ that the client has to be told,
+    /// because it would otherwise come to another one by what it was told. One that is too high would hide an expunge
+    /// that waits from a client that comes back (RFC 7162 §3.2); one that is too low makes work.
     pub fn settle(&mut self) -> Option<ModSeq> {
         self.mod_seqs.settle(!self.forgotten.is_empty()).filter(|_| self.tells_mod_seqs)
     }
 
-    /// The last of these pairs of sequence numbers and UIDs that is true here (RFC 7162 §3.2.5.2): the client knows of everything that
-    /// went up to there, because it counts as many messages as there are.
+    /// The last of these pairs of sequence numbers and UIDs that is true here (RFC 7162 §3.2.5.2): the client knows of
+    /// everything that went up to there, because it counts as many messages as there are.
     pub(crate) fn last_match(&self, runs: &[Run]) -> Option<Uid> {
         runs.iter().rev().find_map(|&(seq, uid, len)| {
             let from_there = self.uids.get(seq as usize - 1..)?;

@@ -11,7 +11,7 @@ use super::session::Asked;
 use super::sync::FetchModifiers;
 use super::{Answer, Event, FetchData, FetchItem, SectionName, ServerSession};
 use crate::message::Section;
-use crate::types::{Flags, ModSeq, Seq, SequenceSet, Uid};
+use crate::types::{Flags, ModSeq, Seq, SequenceSet, Uid, UidSet};
 use crate::view::View;
 use crate::wire::encode::{date_time, number, push};
 
@@ -77,12 +77,13 @@ impl ServerSession {
         let mut fetching = Fetching::new(wanted.clone(), tells_uid, End::ok("Fetched"));
         fetching.mark_seen = mark_seen;
         if let Some(since) = changed_since.filter(|_| vanished) {
-            // The largest UID in use may be one that is gone.
-            let unsure = set
-                .resolve(u32::MAX)
-                .into_iter()
-                .filter_map(|range| Some(Uid::new(*range.start())?..=Uid::new(*range.end())?));
-            return Ok(Some(self.ask_vanished(unsure.collect(), since, uids, fetching)));
+            // The largest UID in use may be one that is gone. Of what `$` names nothing is gone (RFC 5182 §2.1).
+            let ranges = set.resolve(u32::MAX).into_iter();
+            let unsure: UidSet =
+                ranges.filter_map(|range| Some(Uid::new(*range.start())?..=Uid::new(*range.end())?)).collect();
+            if !unsure.is_empty() {
+                return Ok(Some(self.ask_vanished(unsure, since, uids, fetching)));
+            }
         }
         if uids.is_empty() {
             self.finish(End::ok("No such messages"));

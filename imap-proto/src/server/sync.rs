@@ -1,5 +1,5 @@
-//! CONDSTORE and QRESYNC (RFC 7162): how a client comes to hear of mod-sequences, what it may ask with them, and how it is told
-//! what happened while it was away.
+//! CONDSTORE and QRESYNC (RFC 7162): how a client comes to hear of mod-sequences, what it may ask with them, and how it
+//! is told what happened while it was away.
 
 use alloc::vec::Vec;
 
@@ -40,8 +40,8 @@ fn without_value(modifier: &Modifier<'_>) -> Result<bool, End> {
 }
 
 impl ServerSession {
-    /// The modifiers, with what there is of them looked at: those of an extension that is not on offer are unknown, and each may stand
-    /// once (RFC 7162 §7, store-modifier).
+    /// The modifiers, with what there is of them looked at: those of an extension that is not on offer are unknown, and
+    /// each may stand once (RFC 7162 §7, store-modifier).
     fn modifiers<'m, 'b>(&self, all: &'m [Modifier<'b>]) -> Result<&'m [Modifier<'b>], End> {
         if !self.config.extensions.condstore && !all.is_empty() {
             return Err(unknown());
@@ -115,8 +115,8 @@ impl ServerSession {
         }
     }
 
-    /// A CONDSTORE enabling command was given (RFC 7162 §3.1). HIGHESTMODSEQ follows when the command ends, for by then everything up
-    /// to it was told.
+    /// A CONDSTORE enabling command was given (RFC 7162 §3.1). HIGHESTMODSEQ follows when the command ends, for by then
+    /// everything up to it was told.
     pub(super) fn enable_condstore(&mut self) {
         let first = !core::mem::replace(&mut self.enabled.mod_seqs, true);
         let Standing::Selected { mailbox, .. } = &mut self.standing else { return };
@@ -131,8 +131,8 @@ impl ServerSession {
         self.untagged("OK", Some("NOMODSEQ"), "No mod-sequences here");
     }
 
-    /// Begins to tell a client that comes back to a mailbox what happened there since (RFC 7162 §3.2.5). False if there is nothing to
-    /// be told: its knowledge is of another UIDVALIDITY, or the mailbox has no mod-sequences.
+    /// Begins to tell a client that comes back to a mailbox what happened there since (RFC 7162 §3.2.5). False if there
+    /// is nothing to be told: its knowledge is of another UIDVALIDITY, or the mailbox has no mod-sequences.
     pub(super) fn resynchronise(
         &mut self,
         resync: &Resync,

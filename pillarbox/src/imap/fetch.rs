@@ -49,7 +49,8 @@ impl Connection {
         }
         self.look().await;
         // The set names only messages that the client was told of, so those that the store left out are gone.
-        let mut expunged = (found.len() as u64) < uids.len();
+        // Where only changes were asked for, VANISHED or EXPUNGE tells of them.
+        let mut expunged = changed_since.is_none() && (found.len() as u64) < uids.len();
         let mut undecoded = false;
         for message in &found {
             let opened = match self.open(message.now.uid, wanted).await {

@@ -28,8 +28,9 @@ pub struct StoreCapabilities {
     pub special_use: bool,
     /// A mailbox can be made for a special use ([`MailboxStore::create`]).
     pub create_special_use: bool,
-    /// Every change of a mailbox has a mod-sequence (RFC 7162) that lasts as long as its UIDs do: there is one in each [`Change`],
-    /// in [`MessageFlags`], [`MessageData`], [`Snapshot`] and [`Status`], and [`Mailbox::set_flags`] compares it.
+    /// Every change of a mailbox has a mod-sequence (RFC 7162) that lasts as long as its UIDs do: there is one in each
+    /// [`Change`], in [`MessageFlags`], [`MessageData`], [`Snapshot`] and [`Status`], and [`Mailbox::set_flags`] compares
+    /// it.
     pub mod_seqs: bool,
     /// It is known which messages were expunged since when ([`Mailbox::vanished`]).
     pub vanished: bool,
@@ -49,8 +50,8 @@ pub trait MailboxStore: Send + Sync {
     /// What this store can do.
     fn capabilities(&self) -> StoreCapabilities;
 
-    /// The names that a LIST asks for. A store tells what it knows to [`List::answer`]; [`Listed::status`] is filled in by the
-    /// caller, who asks [`status`](MailboxStore::status).
+    /// The names that a LIST asks for. A store tells what it knows to [`List::answer`]; [`Listed::status`] is filled in
+    /// by the caller, who asks [`status`](MailboxStore::status).
     fn list<'a>(&'a self, user: &'a Identity, list: &'a List) -> BoxFuture<'a, Result<Vec<Listed>, StoreError>>;
 
     /// The numbers of a mailbox, at least those in `items`.
@@ -124,8 +125,9 @@ pub struct Append {
 pub trait IncomingAppend: Send {
     /// The next octets.
     fn write<'a>(&'a mut self, octets: &'a [u8]) -> BoxFuture<'a, Result<(), StoreError>>;
-    /// Begins another message in the same mailbox (RFC 3502): what was written is complete, the octets that come are those of
-    /// the new one, and all become visible together or none does. Optional: see [`StoreCapabilities::multiappend`].
+    /// Begins another message in the same mailbox (RFC 3502): what was written is complete, the octets that come are
+    /// those of the new one, and all become visible together or none does. Optional: see
+    /// [`StoreCapabilities::multiappend`].
     fn next(&mut self, append: Append) -> BoxFuture<'_, Result<(), StoreError>> {
         let _ = append;
         Box::pin(std::future::ready(Err(unsupported("several messages at once"))))
@@ -143,7 +145,8 @@ pub trait IncomingAppend: Send {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AppendedMessages {
-    /// Their mailbox's UIDVALIDITY and their UIDs in the order in which they came, where [`Append::wants_uid`] asked for them.
+    /// Their mailbox's UIDVALIDITY and their UIDs in the order in which they came, where [`Append::wants_uid`] asked for
+    /// them.
     pub uids: Option<(UidValidity, Vec<Uid>)>,
 }
 
@@ -158,7 +161,8 @@ fn unsupported(what: &str) -> StoreError {
     StoreError::new(StoreErrorKind::Cannot, format!("this store does not do {what}"))
 }
 
-/// What [`Mailbox::copy`] or [`Mailbox::move_to`] made: the target's UIDVALIDITY, and the UIDs of each message here and there.
+/// What [`Mailbox::copy`] or [`Mailbox::move_to`] made: the target's UIDVALIDITY, and the UIDs of each message here and
+/// there.
 pub type Copied = (UidValidity, Vec<(Uid, Uid)>);
 
 /// One open selection of a mailbox.
@@ -171,8 +175,8 @@ pub trait Mailbox: Send {
     fn changes(&mut self) -> BoxFuture<'_, Result<Vec<Change>, StoreError>>;
     /// What is known of these messages, rising by UID; ones that are gone are left out.
     fn messages<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageData>, StoreError>>;
-    /// The flags of these messages, rising by UID; ones that are gone are left out. For stores to which dates and sizes cost
-    /// more than flags.
+    /// The flags of these messages, rising by UID; ones that are gone are left out. For stores to which dates and sizes
+    /// cost more than flags.
     fn flags<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageFlags>, StoreError>> {
         let messages = self.messages(uids);
         let flags =
@@ -185,9 +189,9 @@ pub trait Mailbox: Send {
         let changed = move |message: MessageFlags| (message.mod_seq > Some(since)).then_some(message.uid);
         Box::pin(async move { Ok(flags.await?.into_iter().filter_map(changed).collect()) })
     }
-    /// Those of these messages that were expunged at a higher mod-sequence (RFC 7162 §3.2.6). A store that does not know it back to
-    /// `since` gives all of them that are not there and below the next UID, as if each had gone since. `uids` may span all numbers
-    /// there are. Optional: see [`StoreCapabilities::vanished`].
+    /// Those of these messages that were expunged at a higher mod-sequence (RFC 7162 §3.2.6). A store that does not know
+    /// it back to `since` gives all of them that are not there and below the next UID, as if each had gone since. `uids`
+    /// may span all numbers there are. Optional: see [`StoreCapabilities::vanished`].
     fn vanished<'a>(&'a mut self, uids: &'a UidSet, since: ModSeq) -> BoxFuture<'a, Result<UidSet, StoreError>> {
         let _ = (uids, since);
         Box::pin(std::future::ready(Err(unsupported("a memory of what was expunged"))))
@@ -202,9 +206,9 @@ pub trait Mailbox: Send {
     ) -> BoxFuture<'a, Result<Vec<FlagsSet>, StoreError>>;
     /// Copies those of these messages that are still there, all or none; [`StoreErrorKind::Expunged`] if none is there.
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied, StoreError>>;
-    /// Moves those of these messages that are still there: at every moment each is in one of the two mailboxes, or in both
-    /// (RFC 6851 §3.3). [`StoreErrorKind::Expunged`] if none is there. After another error none of them is in the target, or
-    /// some are in both. Optional: see [`StoreCapabilities::moves`].
+    /// Moves those of these messages that are still there: at every moment each is in one of the two mailboxes, or in
+    /// both (RFC 6851 §3.3). [`StoreErrorKind::Expunged`] if none is there. After another error none of them is in the
+    /// target, or some are in both. Optional: see [`StoreCapabilities::moves`].
     fn move_to<'a>(
         &'a mut self,
         uids: &'a UidSet,
@@ -230,9 +234,10 @@ pub struct SetFlags {
     pub change: FlagChange,
     /// Which.
     pub flags: Flags,
-    /// Leave a message as it is that changed after this mod-sequence (RFC 7162 §3.1.3). For a store that knows when each flag changed,
-    /// a message that changed in other flags only counts as unchanged, unless all flags are replaced; there 0 is before everything but
-    /// the absence of a keyword. Only where there are mod-sequences ([`StoreCapabilities::mod_seqs`]).
+    /// Leave a message as it is that changed after this mod-sequence (RFC 7162 §3.1.3). For a store that knows when each
+    /// flag changed, a message that changed in other flags only counts as unchanged, unless all flags are replaced; there
+    /// 0 is before everything but the absence of a keyword. Only where there are mod-sequences
+    /// ([`StoreCapabilities::mod_seqs`]).
     pub unchanged_since: Option<u64>,
 }
 
@@ -295,10 +300,11 @@ pub struct MessageData {
     pub mod_seq: Option<ModSeq>,
     /// When it came into this mailbox, whatever APPEND or a copy said (RFC 8514 §3); none where that is not known.
     pub save_date: Option<WallTime>,
-    /// Its identifier (RFC 8474 §5.1), the same for all copies; there where the store has such ([`StoreCapabilities::object_ids`]).
+    /// Its identifier (RFC 8474 §5.1), the same for all copies; there where the store has such
+    /// ([`StoreCapabilities::object_ids`]).
     pub email_id: Option<ObjectId>,
-    /// The identifier of what it is a part of (RFC 8474 §5.2), the same for all with its [`email_id`](Self::email_id), never
-    /// changing, and no message's identifier; none where there are no threads.
+    /// The identifier of what it is a part of (RFC 8474 §5.2), the same for all with its [`email_id`](Self::email_id),
+    /// never changing, and no message's identifier; none where there are no threads.
     pub thread_id: Option<ObjectId>,
 }
 

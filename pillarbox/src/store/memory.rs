@@ -19,7 +19,8 @@ use crate::parts::{
     StoreErrorKind, SystemClock,
 };
 
-/// Mailboxes in memory. An account comes to be, with an empty INBOX, when it is first asked for. Clones share the mailboxes.
+/// Mailboxes in memory. An account comes to be, with an empty INBOX, when it is first asked for. Clones share the
+/// mailboxes.
 ///
 /// Nothing survives the process, so its promise that what returned `Ok` is on stable storage is empty.
 ///
@@ -40,8 +41,8 @@ pub struct MemoryStore {
 
 /// Identifiers that no other store has, whether of this process or of one before.
 struct Ids {
-    /// The first UIDVALIDITY of each account: the time at which the store began. A client that kept what it knew of a process before must
-    /// not take our messages for those that it knows.
+    /// The first UIDVALIDITY of each account: the time at which the store began. A client that kept what it knew of a
+    /// process before must not take our messages for those that it knows.
     uid_validity: u32,
     begun: u64,
     next: AtomicU64,
