@@ -473,7 +473,7 @@ impl Connection {
         }
     }
 
-    fn user(&self) -> Result<Identity, StoreError> {
+    pub(super) fn user(&self) -> Result<Identity, StoreError> {
         self.identity.clone().ok_or_else(|| StoreError::new(StoreErrorKind::Cannot, "nobody is logged in"))
     }
 
