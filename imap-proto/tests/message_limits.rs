@@ -273,6 +273,36 @@ fn continued_parameters_are_joined_whatever_their_order() {
     assert_eq!(parameters("; n*=utf-8''%41; n*x=1; n*99999999999=1"), ["n*=utf-8''%41", "n*x=1", "n*99999999999=1"]);
 }
 
+#[test]
+fn comments_are_no_parameters() {
+    let boundary = |field: &str| {
+        let raw = format!("Content-Type: multipart/mixed{field}\r\n\r\n");
+        let limits = Limits::default();
+        let content_type = Structure::parse(raw.as_bytes(), &limits).parts()[0].content_type(raw.as_bytes(), &limits);
+        content_type.parameter("boundary").map(|value| String::from_utf8(value.to_vec()).unwrap())
+    };
+    // RFC 2045 §5.1 allows comments. Whoever reads one as a parameter sees other parts than a filter that does not.
+    for field in [
+        "; charset=utf-8 (; boundary=within); boundary=real",
+        " (\\); boundary=within); boundary=real",
+        "; a=b(((;boundary=within)));boundary=real",
+        // One that is never closed is junk, and hides nothing.
+        "; name=plan (1.pdf; boundary=real",
+        "; name=5\" disk; boundary=real",
+    ] {
+        assert_eq!(boundary(field).as_deref(), Some("real"), "{field}");
+    }
+}
+
+#[test]
+fn many_languages_are_cut() {
+    let raw = format!("Content-Language: {}\r\n\r\n", "a,".repeat(100_000));
+    let limits = Limits::default();
+    let written = bodystructure(raw.as_bytes(), &limits);
+    assert_value(&written);
+    assert_eq!(written.windows(3).filter(|window| *window == b"\"a\"").count(), limits.parameters_max);
+}
+
 /// A mail of every kind of part, to be cut and changed.
 const MAIL: &[u8] = b"Date: Fri, 21 Nov 1997 09:55:06 -0600\r\nFrom: \"A \\\" b\" <a@example.com> (c (d))\r\n\
     To: Group: x@[192.0.2.1], <@r,@s:y@z>;, =?utf-8?q?=C3=A4?= <q@r>\r\nSubject: folded\r\n\tsubject \xe4\r\n\
