@@ -112,10 +112,13 @@ fn flush(pending: &mut Option<(&'static Charset, Vec<u8>)>, out: &mut String) {
     }
 }
 
-/// Text outside of encoded words: UTF-8 (RFC 6532), with folds.
+/// Text outside of encoded words: UTF-8 (RFC 6532), with folds. A tab behind a fold once was a space, as ENVELOPE shows it.
 fn push_text(text: &[u8], out: &mut String) {
-    for line in text.split(|b| matches!(b, b'\r' | b'\n')) {
-        out.push_str(&String::from_utf8_lossy(line));
+    let mut lines = text.split(|b| matches!(b, b'\r' | b'\n'));
+    out.push_str(&String::from_utf8_lossy(lines.next().unwrap_or_default()));
+    for line in lines {
+        let unfolded = line.strip_prefix(b"\t").inspect(|_| out.push(' '));
+        out.push_str(&String::from_utf8_lossy(unfolded.unwrap_or(line)));
     }
 }
 
