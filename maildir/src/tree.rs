@@ -67,6 +67,23 @@ impl Tree {
         Self::open(store, root)
     }
 
+    /// Makes sure that no two names of mailboxes mean one directory here. Ask once for each account: the answer is that of its
+    /// file system. Nothing is written.
+    ///
+    /// Only case can be taken for nothing: on disk a name is in modified UTF-7, which is ASCII, so that no form of
+    /// Unicode is there to be normalised.
+    ///
+    /// # Errors
+    ///
+    /// [`MaildirError::CaseFolded`] if the file system folds case, and what it refuses.
+    pub fn check_names(&self) -> Result<()> {
+        let id = |name| self.store.fs().metadata(&self.root.join(name)).if_found();
+        match (id("cur")?, id("CUR")?) {
+            (Some(lower), Some(upper)) if lower.id == upper.id => Err(MaildirError::CaseFolded(self.root.clone())),
+            _ => Ok(()),
+        }
+    }
+
     /// All mailboxes and the levels above them, in the order of their names. Directories whose names no mailbox can have are passed over.
     pub fn list(&self) -> Result<Vec<Listed>> {
         let mut names = BTreeMap::from([(MailboxName::inbox(), true)]);
