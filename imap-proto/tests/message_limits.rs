@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use pillarbox_core::{Random, SeededRandom};
 use pillarbox_imap::message::{
     Address, Limits, PartKind, Section, SectionText, Structure, addresses, decode_words, parse_date, write_body,
     write_envelope,
@@ -249,6 +250,31 @@ const MAIL: &[u8] = b"Date: Fri, 21 Nov 1997 09:55:06 -0600\r\nFrom: \"A \\\" b\
     Content-Type: message/rfc822\r\n\r\nSubject: inner\r\nContent-Type: multipart/digest; boundary=one\r\n\r\n--one\r\n\r\n\
     Subject: in the digest\r\n\r\ntext\r\n--one--\r\nepilogue\r\n--one two\r\nContent-Type: image/png\r\n\
     Content-Transfer-Encoding: base64\r\nContent-MD5: x\r\nContent-ID: <2>\r\n\r\nAAAA\r\n--one two--\r\n";
+
+#[test]
+fn ten_thousand_mutations() {
+    let mut random = SeededRandom::new(8);
+    let mut below = |bound: usize| random.below(bound as u64) as usize;
+    for _ in 0..10_000 {
+        let mut raw = MAIL.to_vec();
+        for _ in 0..=below(6) {
+            let at = below(raw.len());
+            match below(5) {
+                0 => raw[at] = below(256) as u8,
+                1 => raw.insert(at, b"\"\\()<>@,;:-\r\n\0\xe4"[below(15)]),
+                2 => drop(raw.drain(at..(at + below(40)).min(raw.len()))),
+                3 => raw.truncate(at + 1),
+                // A piece of it comes once more.
+                _ => {
+                    let piece = raw[at..(at + below(200)).min(raw.len())].to_vec();
+                    let to = below(raw.len());
+                    drop(raw.splice(to..to, piece));
+                }
+            }
+        }
+        examine(&raw);
+    }
+}
 
 #[test]
 fn a_mail_cut_anywhere() {

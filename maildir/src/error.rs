@@ -37,6 +37,9 @@ pub enum MaildirError {
     /// No message has this UID, or not any more.
     #[error("no message with UID {0}")]
     NoSuchMessage(crate::Uid),
+    /// The account has as many mailboxes as it may have.
+    #[error("there are too many mailboxes")]
+    TooManyMailboxes,
     /// The file system takes names that differ in case alone for one, so that two mailboxes would share a directory.
     #[error("the file system does not tell the case of names apart: {}", .0.display())]
     CaseFolded(PathBuf),
@@ -66,6 +69,7 @@ impl MaildirError {
             | MaildirError::Inbox
             | MaildirError::Name(_)
             | MaildirError::NoSuchMessage(_)
+            | MaildirError::TooManyMailboxes
             | MaildirError::NumbersExhausted => false,
         }
     }

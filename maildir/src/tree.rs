@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pillarbox_fs::{ErrorKind, Kind};
+use pillarbox_fs::{Entry, ErrorKind, Kind};
 
 use crate::error::NotFound;
 use crate::file_name::bytes;
@@ -124,6 +124,10 @@ impl Tree {
             return Err(MaildirError::MailboxExists(name.to_string()));
         }
         let fs = self.store.fs();
+        let is_mailbox = |entry: &Entry| entry.name.to_str().and_then(MailboxName::from_directory).is_some();
+        if fs.list(&self.root)?.iter().filter(|entry| is_mailbox(entry)).count() >= self.store.options().mailboxes_max {
+            return Err(MaildirError::TooManyMailboxes);
+        }
         let path = self.path(name);
         // It may be there: left by a crash in the middle of this, and never a mailbox.
         make_dir(&self.store, &path)?;

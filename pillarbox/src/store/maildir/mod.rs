@@ -242,7 +242,9 @@ fn told(error: MaildirError) -> StoreError {
     let kind = match &error {
         MaildirError::NoSuchMailbox(_) => StoreErrorKind::NoSuchMailbox,
         MaildirError::MailboxExists(_) => StoreErrorKind::AlreadyExists,
-        MaildirError::Name(maildir::NameError::TooLong) | MaildirError::NumbersExhausted => StoreErrorKind::Limit,
+        MaildirError::Name(maildir::NameError::TooLong)
+        | MaildirError::NumbersExhausted
+        | MaildirError::TooManyMailboxes => StoreErrorKind::Limit,
         MaildirError::Name(_) | MaildirError::Inbox => StoreErrorKind::Cannot,
         MaildirError::NoSuchMessage(_) => StoreErrorKind::Expunged,
         _ => match error.full() {
