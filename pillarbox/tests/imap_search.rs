@@ -68,7 +68,7 @@ async fn a_search_ends_when_its_client_is_gone() {
     client.line().await;
     client.ok("LOGIN you@localhost secret").await;
     client.ok("SELECT INBOX").await;
-    store.bend.openings.forget_permits(1_000_000);
+    store.bend.openings.forget_permits(100_000_000);
     client.begin("SEARCH TEXT needle").await;
     until_opened(&store, 1).await;
     drop(client);
@@ -98,7 +98,7 @@ async fn commands_behind_a_search_wait_for_it() {
 #[tokio::test]
 async fn ten_searches_of_one_user_take_no_more_than_one_of_another() {
     let (server, store) = server(20 * SLICE).await;
-    store.bend.openings.forget_permits(1_000_000);
+    store.bend.openings.forget_permits(100_000_000);
     let mut greedy = Vec::new();
     for _ in 0..10 {
         let mut client = in_inbox(&server, YOU).await;
@@ -143,4 +143,39 @@ async fn others_are_served_while_twenty_clients_search() {
         assert!(client.answer(&tag).await.ends_with("OK Searched\r\n"));
     }
     assert_eq!(store.bend.opened.lock().unwrap().len(), 20_000);
+}
+
+/// Prints timings; `MESSAGES` says of how many. Run with `--release -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures, and takes a minute"]
+#[allow(clippy::print_stdout, reason = "that is what it is for")]
+async fn timings_of_twenty_clients_that_search() {
+    let messages = std::env::var("MESSAGES").map_or(100_000, |text| text.parse().unwrap());
+    let (server, store) = server(messages).await;
+    let mut searching = Vec::new();
+    let start = std::time::Instant::now();
+    for number in 0..20 {
+        let mut client = in_inbox(&server, if number % 2 == 0 { YOU } else { ME }).await;
+        let tag = client.begin("SEARCH TEXT needle").await;
+        searching.push(tokio::spawn(async move { client.answer(&tag).await }));
+    }
+    let mut other = in_inbox(&server, ME).await;
+    let mut waits = Vec::new();
+    while !searching.iter().all(tokio::task::JoinHandle::is_finished) {
+        let asked = std::time::Instant::now();
+        other.ok("NOOP").await;
+        waits.push(asked.elapsed());
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let opened = store.bend.opened.lock().unwrap().len();
+    println!("20 clients searched {messages} messages each, {opened} in all, in {:?}", start.elapsed());
+    waits.sort();
+    let of = |part: usize| waits[(waits.len() * part / 1000).min(waits.len() - 1)];
+    println!(
+        "{} NOOPs of another: median {:?}, 99 % below {:?}, longest {:?}",
+        waits.len(),
+        of(500),
+        of(990),
+        of(1000)
+    );
 }

@@ -60,7 +60,7 @@ impl Bent {
                 unreadable_from: AtomicU64::new(u64::MAX),
                 octets_read: AtomicU64::new(0),
                 opened: Mutex::default(),
-                openings: Semaphore::new(1_000_000),
+                openings: Semaphore::new(100_000_000),
                 expunged: Mutex::default(),
                 refusal: Mutex::default(),
                 panics: AtomicBool::new(false),
