@@ -54,7 +54,7 @@ fn parse(text: &str) -> Vec<Exchange> {
             // A synchronising literal is announced, answered with `+`, and goes on.
             let goes_on = now.patterns.iter().all(|pattern| pattern.starts_with("\\+"));
             let has_literal = (1..=now.sent.len()).any(|end| announced(&now.sent[..end]).is_some());
-            if !now.patterns.is_empty() && !(goes_on && has_literal) {
+            if !(now.patterns.is_empty() || goes_on && has_literal) {
                 finish(&mut now);
             }
             now.session = session;
@@ -296,8 +296,11 @@ const NOT_OFFERED: &[(&str, &[&str])] = &[
     ("a mailbox that a program made before", &["ListSpecialChar"]),
 ];
 
+/// A script and numbers of its exchanges.
+type Script = (&'static str, &'static [usize]);
+
 /// Answers that are not James's, by the numbers of the exchanges in their scripts, and why.
-const DIFFERENCES: &[(&str, &[(&str, &[usize])])] = &[
+const DIFFERENCES: &[(&str, &[Script])] = &[
     (
         "the order of parameters means nothing (RFC 2045 §5.1); they stand as in the message",
         &[("FetchMultipartBodyStructure", &[26]), ("FetchStructureComplex", &[130])],

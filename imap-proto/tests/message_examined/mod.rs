@@ -139,7 +139,7 @@ fn examine_binary(structure: &Structure, raw: &[u8], path: &[u32]) {
         match binary.measure(raw, partial) {
             Ok(measured) => assert_eq!(measured, (now.len() as u64, now.contains(&0))),
             Err(UnknownEncoding) => {
-                assert!(binary.measure(raw, None).is_err(), "a part of it was broken, so all of it is")
+                assert!(binary.measure(raw, None).is_err(), "a part of it was broken, so all of it is");
             }
         }
     }

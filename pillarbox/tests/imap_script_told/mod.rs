@@ -104,7 +104,7 @@ impl Told {
             // The words behind a response code are anybody's, and so is the number of a mailbox.
             _ if line.starts_with("* OK [UIDVALIDITY") => {}
             _ if line.starts_with("* OK [") => {
-                self.lines.push(line[..line.find(']').unwrap_or(line.len() - 1) + 1].to_owned())
+                self.lines.push(line[..line.find(']').unwrap_or(line.len() - 1) + 1].to_owned());
             }
             _ => self.lines.push(line.to_owned()),
         }
