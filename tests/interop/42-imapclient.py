@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Python's imapclient: folders, append, flags, search, move, copy, expunge, IDLE. Run by 42-imapclient.sh."""
 import datetime
+import random
 import smtplib
 import ssl
 import sys
@@ -91,6 +92,31 @@ appended = c.fetch(c.search(["SUBJECT", "appended"]), ["INTERNALDATE", "FLAGS"])
 assert [one[b"INTERNALDATE"].timestamp() for one in appended.values()] == [date.timestamp()], appended
 refused(lambda: c.add_flags(c.search("ALL"), [DELETED]), IMAPClientError, "READ-ONLY")
 print("ok: APPEND, COPY, MOVE, UID EXPUNGE, EXAMINE")
+
+# Messages that nobody would write: what is told of them can still be read.
+MAIL = b"""Date: Fri, 21 Nov 1997 09:55:06 -0600\r\nFrom: "A \\" b" <a@example.com> (c (d))\r\nTo: Group: x@[192.0.2.1], <@r,@s:y@z>;\r
+Subject: folded\r\n\tsubject \xc3\xa4\r\nContent-Type: multipart/mixed; boundary="one two"\r\n\r\n--one two\r\nContent-Type: text/plain;
+ name*0*=u''%41; name*1=b\r\nContent-Disposition: attachment; filename="x\\"y"\r\nContent-Language: de, en\r\n\r\nhello\r\n--one two\r
+Content-Type: message/rfc822\r\n\r\nSubject: inner\r\nContent-Type: multipart/digest; boundary=one\r\n\r\n--one\r\n\r\nSubject: in\r\n\r\ntext\r
+--one--\r\n--one two\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--one two--\r\n"""
+chance = random.Random(8)
+c.create_folder("Odd")
+for _ in range(200):
+    mail = bytearray(MAIL)
+    for _ in range(chance.randint(1, 6)):
+        at = chance.randrange(len(mail))
+        match chance.randrange(3):
+            case 0:
+                mail[at] = chance.randint(1, 255)
+            case 1:
+                mail[at:at] = chance.choice([b'"', b"\\", b"(", b")", b"<", b"@", b";", b"\r\n", b"\xe4"])
+            case _:
+                del mail[at : at + chance.randrange(40)]
+    c.append("Odd", bytes(mail))
+c.select_folder("Odd", readonly=True)
+told = c.fetch(c.search("ALL"), ["ENVELOPE", "BODY", "BODYSTRUCTURE"])
+assert len(told) == 200 and all(one[b"ENVELOPE"] and one[b"BODYSTRUCTURE"] for one in told.values())
+print("ok: 200 mutated messages")
 
 c.select_folder("INBOX")
 c.idle()
