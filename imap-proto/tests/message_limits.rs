@@ -2,83 +2,21 @@
 
 use std::time::{Duration, Instant};
 
+use pillarbox_core::{Random, SeededRandom};
 use pillarbox_imap::message::{
     Address, Limits, PartKind, Section, SectionText, Structure, addresses, decode_words, parse_date, write_body,
     write_envelope,
 };
 use proptest::prelude::*;
 
+mod message_examined;
+
+use message_examined::{assert_value, examine};
+
 fn bodystructure(raw: &[u8], limits: &Limits) -> Vec<u8> {
     let mut out = Vec::new();
     write_body(&Structure::parse(raw, limits), raw, limits, true, &mut out);
     out
-}
-
-/// Reads one IMAP value and gives how deep its lists are nested; fails on anything else.
-fn depth_of_value(mut rest: &[u8]) -> Result<usize, String> {
-    let (mut depth, mut deepest) = (0usize, 0);
-    // Whether a value may come next, which is not so at once behind another (but for lists: bodies of a multipart follow
-    // each other without a space).
-    let mut behind_value = false;
-    while let Some((&octet, behind)) = rest.split_first() {
-        if behind_value && !matches!(octet, b' ' | b')' | b'(') {
-            return Err(format!("no space before {:?}", rest.escape_ascii().to_string()));
-        }
-        rest = behind;
-        match octet {
-            b'(' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-                behind_value = false;
-                if rest.first() == Some(&b')') {
-                    return Err("an empty list".into());
-                }
-            }
-            b')' => {
-                depth = depth.checked_sub(1).ok_or("too many closed")?;
-                behind_value = true;
-            }
-            b' ' if behind_value && !matches!(rest.first(), None | Some(b' ' | b')')) => behind_value = false,
-            b'"' => {
-                loop {
-                    let (&octet, behind) = rest.split_first().ok_or("an open quote")?;
-                    rest = behind;
-                    match octet {
-                        b'"' => break,
-                        b'\\' if matches!(rest.first(), Some(b'"' | b'\\')) => rest = &rest[1..],
-                        0 | b'\r' | b'\n' | b'\\' | 0x80.. => return Err(format!("{octet:#x} in quotes")),
-                        _ => {}
-                    }
-                }
-                behind_value = true;
-            }
-            b'{' => {
-                let end = rest.iter().position(|&b| b == b'}').ok_or("an open brace")?;
-                let size: usize = std::str::from_utf8(&rest[..end]).unwrap().parse().map_err(|_| "no number")?;
-                rest = rest[end..].strip_prefix(b"}\r\n").ok_or("no line end behind the size")?;
-                if rest.len() < size || rest[..size].contains(&0) {
-                    return Err("a short literal, or NUL in it".into());
-                }
-                rest = &rest[size..];
-                behind_value = true;
-            }
-            b'N' => {
-                rest = rest.strip_prefix(b"IL").ok_or("no NIL")?;
-                behind_value = true;
-            }
-            b'0'..=b'9' => {
-                let end = rest.iter().position(|b| !b.is_ascii_digit()).unwrap_or(rest.len());
-                rest = &rest[end..];
-                behind_value = true;
-            }
-            _ => return Err(format!("{octet:#x} outside of a string")),
-        }
-    }
-    if depth == 0 { Ok(deepest) } else { Err("lists are left open".into()) }
-}
-
-fn assert_value(value: &[u8]) -> usize {
-    depth_of_value(value).unwrap_or_else(|why| panic!("{why}: {}", value.escape_ascii()))
 }
 
 /// Multiparts within each other, with an equal text part in the innermost.
@@ -273,6 +211,36 @@ fn continued_parameters_are_joined_whatever_their_order() {
     assert_eq!(parameters("; n*=utf-8''%41; n*x=1; n*99999999999=1"), ["n*=utf-8''%41", "n*x=1", "n*99999999999=1"]);
 }
 
+#[test]
+fn comments_are_no_parameters() {
+    let boundary = |field: &str| {
+        let raw = format!("Content-Type: multipart/mixed{field}\r\n\r\n");
+        let limits = Limits::default();
+        let content_type = Structure::parse(raw.as_bytes(), &limits).parts()[0].content_type(raw.as_bytes(), &limits);
+        content_type.parameter("boundary").map(|value| String::from_utf8(value.to_vec()).unwrap())
+    };
+    // RFC 2045 §5.1 allows comments. Whoever reads one as a parameter sees other parts than a filter that does not.
+    for field in [
+        "; charset=utf-8 (; boundary=within); boundary=real",
+        " (\\); boundary=within); boundary=real",
+        "; a=b(((;boundary=within)));boundary=real",
+        // One that is never closed is junk, and hides nothing.
+        "; name=plan (1.pdf; boundary=real",
+        "; name=5\" disk; boundary=real",
+    ] {
+        assert_eq!(boundary(field).as_deref(), Some("real"), "{field}");
+    }
+}
+
+#[test]
+fn many_languages_are_cut() {
+    let raw = format!("Content-Language: {}\r\n\r\n", "a,".repeat(100_000));
+    let limits = Limits::default();
+    let written = bodystructure(raw.as_bytes(), &limits);
+    assert_value(&written);
+    assert_eq!(written.windows(3).filter(|window| *window == b"\"a\"").count(), limits.parameters_max);
+}
+
 /// A mail of every kind of part, to be cut and changed.
 const MAIL: &[u8] = b"Date: Fri, 21 Nov 1997 09:55:06 -0600\r\nFrom: \"A \\\" b\" <a@example.com> (c (d))\r\n\
     To: Group: x@[192.0.2.1], <@r,@s:y@z>;, =?utf-8?q?=C3=A4?= <q@r>\r\nSubject: folded\r\n\tsubject \xe4\r\n\
@@ -283,49 +251,28 @@ const MAIL: &[u8] = b"Date: Fri, 21 Nov 1997 09:55:06 -0600\r\nFrom: \"A \\\" b\
     Subject: in the digest\r\n\r\ntext\r\n--one--\r\nepilogue\r\n--one two\r\nContent-Type: image/png\r\n\
     Content-Transfer-Encoding: base64\r\nContent-MD5: x\r\nContent-ID: <2>\r\n\r\nAAAA\r\n--one two--\r\n";
 
-fn examine(raw: &[u8]) {
-    let limits = Limits::default();
-    let structure = Structure::parse(raw, &limits);
-    for extended in [false, true] {
-        let mut out = Vec::new();
-        write_body(&structure, raw, &limits, extended, &mut out);
-        assert_value(&out);
-    }
-    let mut out = Vec::new();
-    write_envelope(raw, &limits, &mut out);
-    assert_value(&out);
-    let parts = structure.parts();
-    assert_eq!(parts[0].whole(), 0..raw.len());
-    for (index, part) in parts.iter().enumerate() {
-        assert!(part.header().end <= part.body().start && part.body().end <= raw.len());
-        assert_eq!(part.lines(), raw[part.body()].iter().filter(|&&b| b == b'\n').count());
-        let mut start = part.body().start;
-        for child in structure.children(index) {
-            // Parts lie within what holds them, one behind the other.
-            assert!(
-                child > index && parts[child].header().start >= start && parts[child].body().end <= part.body().end
-            );
-            start = parts[child].body().end;
-        }
-    }
-    for path in [vec![], vec![1], vec![2], vec![2, 1], vec![2, 1, 1], vec![3]] {
-        for text in [
-            SectionText::Full,
-            SectionText::Header,
-            SectionText::Text,
-            SectionText::Mime,
-            SectionText::HeaderFields { names: vec!["from".into(), "subject".into()], not: false },
-            SectionText::HeaderFields { names: vec!["from".into()], not: true },
-        ] {
-            let Some(data) = structure.section(raw, &Section { path: path.clone(), text }) else { continue };
-            let whole = data.chunks(raw).collect::<Vec<_>>().concat();
-            assert_eq!(whole.len(), data.len());
-            for (offset, count) in [(0, 5), (3, 20), (whole.len() as u64, 1), (u64::MAX, u64::MAX), (1, u64::MAX)] {
-                let from = usize::try_from(offset).unwrap().min(whole.len());
-                let to = from.saturating_add(usize::try_from(count).unwrap()).min(whole.len());
-                assert_eq!(data.partial(offset, count).chunks(raw).collect::<Vec<_>>().concat(), whole[from..to]);
+#[test]
+fn ten_thousand_mutations() {
+    let mut random = SeededRandom::new(8);
+    let mut below = |bound: usize| random.below(bound as u64) as usize;
+    for _ in 0..10_000 {
+        let mut raw = MAIL.to_vec();
+        for _ in 0..=below(6) {
+            let at = below(raw.len());
+            match below(5) {
+                0 => raw[at] = below(256) as u8,
+                1 => raw.insert(at, b"\"\\()<>@,;:-\r\n\0\xe4"[below(15)]),
+                2 => drop(raw.drain(at..(at + below(40)).min(raw.len()))),
+                3 => raw.truncate(at + 1),
+                // A piece of it comes once more.
+                _ => {
+                    let piece = raw[at..(at + below(200)).min(raw.len())].to_vec();
+                    let to = below(raw.len());
+                    drop(raw.splice(to..to, piece));
+                }
             }
         }
+        examine(&raw);
     }
 }
 

@@ -37,6 +37,12 @@ pub enum MaildirError {
     /// No message has this UID, or not any more.
     #[error("no message with UID {0}")]
     NoSuchMessage(crate::Uid),
+    /// The account has as many mailboxes as it may have.
+    #[error("there are too many mailboxes")]
+    TooManyMailboxes,
+    /// The file system takes names that differ in case alone for one, so that two mailboxes would share a directory.
+    #[error("the file system does not tell the case of names apart: {}", .0.display())]
+    CaseFolded(PathBuf),
     /// All UIDs, or all UIDVALIDITY values, have been used.
     #[error("no number is left")]
     NumbersExhausted,
@@ -56,12 +62,14 @@ impl MaildirError {
     pub fn is_temporary(&self) -> bool {
         match self {
             MaildirError::Fs(error) => error.is_temporary(),
-            MaildirError::Locked(_) | MaildirError::LockLost(_) => true,
+            // Whoever runs the server can move the mail elsewhere, and no mail is lost until then.
+            MaildirError::Locked(_) | MaildirError::LockLost(_) | MaildirError::CaseFolded(_) => true,
             MaildirError::NoSuchMailbox(_)
             | MaildirError::MailboxExists(_)
             | MaildirError::Inbox
             | MaildirError::Name(_)
             | MaildirError::NoSuchMessage(_)
+            | MaildirError::TooManyMailboxes
             | MaildirError::NumbersExhausted => false,
         }
     }

@@ -66,6 +66,8 @@ pub struct Options {
     pub line_ends: LineEnds,
     /// How long to wait for another program's lock on a UID list: 30 seconds.
     pub lock_patience: Duration,
+    /// How many mailboxes an account may have beside INBOX: 10,000. Listing them reads all their names.
+    pub mailboxes_max: usize,
     /// Files in `tmp/` older than this are leftovers of a crash: 36 hours, as the Maildir convention says.
     pub tmp_age_max: Duration,
 }
@@ -82,6 +84,7 @@ impl Options {
             seed: RandomState::new().hash_one(std::process::id()),
             line_ends: LineEnds::default(),
             lock_patience: Duration::from_secs(30),
+            mailboxes_max: 10_000,
             tmp_age_max: Duration::from_secs(36 * 3600),
         }
     }
@@ -207,6 +210,7 @@ impl fmt::Debug for Options {
             .field("pid", &self.pid)
             .field("line_ends", &self.line_ends)
             .field("lock_patience", &self.lock_patience)
+            .field("mailboxes_max", &self.mailboxes_max)
             .field("tmp_age_max", &self.tmp_age_max)
             .finish_non_exhaustive()
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pillarbox_fs::{ErrorKind, Kind};
+use pillarbox_fs::{Entry, ErrorKind, Kind};
 
 use crate::error::NotFound;
 use crate::file_name::bytes;
@@ -67,6 +67,23 @@ impl Tree {
         Self::open(store, root)
     }
 
+    /// Makes sure that no two names of mailboxes mean one directory here. Ask once for each account: the answer is that of its
+    /// file system. Nothing is written.
+    ///
+    /// Only case can be taken for nothing: on disk a name is in modified UTF-7, which is ASCII, so that no form of
+    /// Unicode is there to be normalised.
+    ///
+    /// # Errors
+    ///
+    /// [`MaildirError::CaseFolded`] if the file system folds case, and what it refuses.
+    pub fn check_names(&self) -> Result<()> {
+        let id = |name| self.store.fs().metadata(&self.root.join(name)).if_found();
+        match (id("cur")?, id("CUR")?) {
+            (Some(lower), Some(upper)) if lower.id == upper.id => Err(MaildirError::CaseFolded(self.root.clone())),
+            _ => Ok(()),
+        }
+    }
+
     /// All mailboxes and the levels above them, in the order of their names. Directories whose names no mailbox can have are passed over.
     pub fn list(&self) -> Result<Vec<Listed>> {
         let mut names = BTreeMap::from([(MailboxName::inbox(), true)]);
@@ -107,6 +124,10 @@ impl Tree {
             return Err(MaildirError::MailboxExists(name.to_string()));
         }
         let fs = self.store.fs();
+        let is_mailbox = |entry: &Entry| entry.name.to_str().and_then(MailboxName::from_directory).is_some();
+        if fs.list(&self.root)?.iter().filter(|entry| is_mailbox(entry)).count() >= self.store.options().mailboxes_max {
+            return Err(MaildirError::TooManyMailboxes);
+        }
         let path = self.path(name);
         // It may be there: left by a crash in the middle of this, and never a mailbox.
         make_dir(&self.store, &path)?;

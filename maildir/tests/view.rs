@@ -347,6 +347,22 @@ fn a_lock_is_waited_for_and_broken_when_stale() {
 
 // MDR-14
 #[test]
+fn an_account_has_so_many_mailboxes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = pillarbox_maildir::Options::from_system();
+    options.mailboxes_max = 2;
+    let store = pillarbox_maildir::Store::new(pillarbox_fs::RealFs, options);
+    let tree = pillarbox_maildir::Tree::create(&store, folder.path().join("Maildir")).unwrap();
+    let name = |name: &str| pillarbox_maildir::MailboxName::parse(name, '/').unwrap();
+    tree.create_mailbox(&name("a")).unwrap();
+    tree.create_mailbox(&name("b/c")).unwrap();
+    let error = tree.create_mailbox(&name("d")).unwrap_err();
+    assert!(matches!(error, pillarbox_maildir::MaildirError::TooManyMailboxes), "{error}");
+    tree.delete_mailbox(&name("a")).unwrap();
+    tree.create_mailbox(&name("d")).unwrap();
+}
+
+#[test]
 fn trees_are_renamed_and_deleted() {
     let bench = Bench::new();
     let tree = Tree::create(&bench.store, bench.path("m")).unwrap();

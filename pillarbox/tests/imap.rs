@@ -122,6 +122,39 @@ async fn idle_hears_of_a_delivery_at_once() {
     }
 }
 
+/// What comes in a burst is told together, to however many.
+#[tokio::test]
+async fn hundreds_of_sessions_in_idle_hear_of_a_thousand_deliveries() {
+    let server = Server::memory();
+    let mut watching = Vec::new();
+    for _ in 0..300 {
+        let mut client = Client::new(server.connect(1024, None).0);
+        client.line().await;
+        client.ok("LOGIN you@localhost secret").await;
+        client.ok("SELECT INBOX").await;
+        client.begin("IDLE").await;
+        assert_eq!(client.line().await, "+ Idling\r\n");
+        watching.push(client);
+    }
+    for _ in 0..1000 {
+        server.add("INBOX", MESSAGE).await;
+    }
+    // All hear within a second.
+    server.clock.advance(Duration::from_secs(1));
+    let mut told = 0;
+    for client in &mut watching {
+        loop {
+            told += 1;
+            let line = client.line().await;
+            assert!(line.ends_with(" EXISTS\r\n"), "{line}");
+            if line == "* 1000 EXISTS\r\n" {
+                break;
+            }
+        }
+    }
+    assert!(told <= 600, "{told} lines for what one or two each say");
+}
+
 #[tokio::test]
 async fn idle_asks_again_after_trouble() {
     let (server, store) = bent();

@@ -217,6 +217,23 @@ async fn names_that_mean_something_on_disk() {
     assert_eq!(names(&account), ["Maildir".to_owned()].into(), "nothing beside its mail");
 }
 
+/// Who makes mailboxes without end comes to one.
+#[tokio::test]
+async fn ten_thousand_mailboxes_are_enough() {
+    let server = Server::memory();
+    let user = pillarbox::parts::Identity::new(YOU);
+    for number in 1..10_000 {
+        let name = pillarbox_imap::types::MailboxName::new(&format!("box {number}")).unwrap();
+        server.store.create(&user, &name, &[]).await.unwrap();
+    }
+    let mut client = server.client().await;
+    client.fails("CREATE another", "NO [LIMIT]").await;
+    assert_eq!(client.ok("LIST \"\" *").await.lines().count(), 10_001);
+    client.ok("DELETE \"box 7\"").await;
+    client.fails("CREATE a/b", "NO [LIMIT]").await;
+    client.ok("CREATE another").await;
+}
+
 /// Each kind of trouble has its code (RFC 5530), and the private cause stays with us.
 #[tokio::test]
 async fn why_a_store_refuses() {

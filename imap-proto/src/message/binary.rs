@@ -16,7 +16,7 @@ const PIECE: usize = 16 * 1024;
 ///
 /// let raw = b"Content-Transfer-Encoding: base64\r\n\r\naGVsbG8A\r\n";
 /// let part = Structure::parse(raw, &Limits::default()).binary(raw, &[1]).unwrap().unwrap();
-/// assert_eq!(part.measure(raw, None), (6, true), "six octets, with a NUL among them");
+/// assert_eq!(part.measure(raw, None), Ok((6, true)), "six octets, with a NUL among them");
 /// let mut pieces = part.pieces(raw, Some((4, 100)));
 /// assert_eq!(pieces.next_piece(), Some(&b"o\0"[..]));
 /// assert_eq!(pieces.next_piece(), None);
@@ -27,9 +27,10 @@ pub struct Binary {
     encoding: Encoding,
 }
 
-/// A part has an encoding that is not known here, so that its content cannot be told (RFC 3516 §4.3, `UNKNOWN-CTE`).
+/// A part has an encoding that is not known here, or is not written in the one that it names, so that its content cannot be
+/// told (RFC 3516 §4.3, `UNKNOWN-CTE`). `BODY[..]` still gives its octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the content transfer encoding is not known")]
+#[error("the content transfer encoding cannot be undone")]
 pub struct UnknownEncoding;
 
 impl Structure {
@@ -38,7 +39,7 @@ impl Structure {
     ///
     /// # Errors
     ///
-    /// [`UnknownEncoding`] if it cannot be decoded.
+    /// [`UnknownEncoding`] if the encoding is not known.
     pub fn binary(&self, raw: &[u8], path: &[u32]) -> Option<Result<Binary, UnknownEncoding>> {
         let section = Section { path: path.to_vec(), text: SectionText::Full };
         let data = self.section(raw, &section)?;
@@ -56,14 +57,19 @@ impl Structure {
 
 impl Binary {
     /// How many octets [`pieces`](Binary::pieces) gives for the same `partial`, and whether there is a NUL among them.
-    pub fn measure(&self, raw: &[u8], partial: Option<(u64, u64)>) -> (u64, bool) {
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownEncoding`] if the part is not what its encoding allows, up to the end of what was asked for: a guess would pass
+    /// for its content.
+    pub fn measure(&self, raw: &[u8], partial: Option<(u64, u64)>) -> Result<(u64, bool), UnknownEncoding> {
         let (mut size, mut holds_nul) = (0, false);
         let mut pieces = self.pieces(raw, partial);
         while let Some(piece) = pieces.next_piece() {
             size += piece.len() as u64;
             holds_nul |= memchr::memchr(0, piece).is_some();
         }
-        (size, holds_nul)
+        if pieces.broken { Err(UnknownEncoding) } else { Ok((size, holds_nul)) }
     }
 
     /// The decoded octets piece by piece; with `partial` only so many from the first on.
@@ -75,6 +81,7 @@ impl Binary {
             piece: Vec::new(),
             skip,
             left,
+            broken: false,
         }
     }
 }
@@ -88,6 +95,8 @@ pub struct BinaryPieces<'b> {
     piece: Vec<u8>,
     skip: u64,
     left: u64,
+    /// What was decoded so far was not what its encoding allows.
+    broken: bool,
 }
 
 impl BinaryPieces<'_> {
@@ -101,6 +110,9 @@ impl BinaryPieces<'_> {
             decoder.decode(now, &mut self.piece);
             if rest.is_empty() {
                 decoder.finish(&mut self.piece);
+            }
+            self.broken |= decoder.is_broken();
+            if rest.is_empty() {
                 self.decoder = None;
             }
             let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(self.piece.len());
@@ -128,7 +140,7 @@ mod tests {
             assert!(!piece.is_empty());
             all.extend_from_slice(piece);
         }
-        assert_eq!(binary.measure(raw, partial).0, all.len() as u64);
+        assert_eq!(binary.measure(raw, partial).map(|(size, _)| size), Ok(all.len() as u64));
         all
     }
 
@@ -144,6 +156,21 @@ mod tests {
         let structure = Structure::parse(MAIL, &Limits::default());
         assert_eq!(structure.binary(MAIL, &[2]), Some(Err(UnknownEncoding)));
         assert_eq!(structure.binary(MAIL, &[4]), None);
+    }
+
+    #[test]
+    fn what_is_not_in_its_encoding_is_not_told() {
+        let measure = |encoding: &str, text: &str, partial| {
+            let raw = alloc::format!("Content-Transfer-Encoding: {encoding}\r\n\r\n{text}");
+            let structure = Structure::parse(raw.as_bytes(), &Limits::default());
+            structure.binary(raw.as_bytes(), &[1]).unwrap().unwrap().measure(raw.as_bytes(), partial)
+        };
+        assert_eq!(measure("base64", "aGVsbG8=", None), Ok((5, false)));
+        assert_eq!(measure("base64", "aGVs*bG8=", None), Err(UnknownEncoding));
+        assert_eq!(measure("base64", "aGVsbG8=a", None), Err(UnknownEncoding));
+        assert_eq!(measure("quoted-printable", "1+1=2", None), Err(UnknownEncoding));
+        // As far as it was looked at.
+        assert_eq!(measure("quoted-printable", &("x".repeat(3 * PIECE) + "=2"), Some((0, 10))), Ok((10, false)));
     }
 
     #[test]

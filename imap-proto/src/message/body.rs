@@ -188,13 +188,15 @@ impl Writer<'_> {
         // RFC 3282 §2: tags with commas between.
         let mut lexer = Lexer::new(value.unwrap_or_default());
         let start = self.out.len();
-        while lexer.peek().is_some() {
+        let mut left = self.limits.parameters_max;
+        while left > 0 && lexer.peek().is_some() {
             lexer.skip_cfws();
             let tag = lexer.run(is_token);
             if tag.is_empty() {
                 lexer.bump();
                 continue;
             }
+            left -= 1;
             self.out.push(if self.out.len() == start { b'(' } else { b' ' });
             write_string(tag, self.out);
         }

@@ -113,7 +113,15 @@ impl ContentType {
 pub(super) fn parse_parameters(lexer: &mut Lexer<'_>, limits: &Limits) -> Vec<Parameter> {
     let mut plain: Vec<Parameter> = Vec::new();
     let mut pieces: Vec<Piece> = Vec::new();
+    // Once one is not closed none is looked for: it is junk like any other, and looking for the end of each would cost the
+    // square of their number.
+    let mut comments_close = true;
     while plain.len() + pieces.len() < limits.parameters_max {
+        lexer.run(|b| b != b';' && b != b'(');
+        while comments_close && lexer.peek() == Some(b'(') {
+            comments_close = lexer.skip_closed_comment();
+            lexer.run(|b| b != b';' && b != b'(');
+        }
         lexer.run(|b| b != b';');
         if !lexer.take(b';') {
             break;

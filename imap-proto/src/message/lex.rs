@@ -44,14 +44,24 @@ impl<'b> Lexer<'b> {
         loop {
             match self.peek() {
                 Some(b' ' | b'\t' | b'\r' | b'\n') => self.bump(),
-                Some(b'(') => self.skip_comment(),
+                Some(b'(') => drop(self.skip_comment()),
                 _ => return,
             }
         }
     }
 
+    /// Skips the comment at whose parenthesis the reader stands; false, and nothing is skipped, if it is never closed.
+    pub(crate) fn skip_closed_comment(&mut self) -> bool {
+        let before = self.rest;
+        let closed = self.skip_comment();
+        if !closed {
+            self.rest = before;
+        }
+        closed
+    }
+
     // RFC 5322 §3.2.2: comments nest. Counted instead of recursed into, so that depth costs nothing.
-    fn skip_comment(&mut self) {
+    fn skip_comment(&mut self) -> bool {
         let mut depth = 0usize;
         let mut at = 0;
         while let Some(&octet) = self.rest.get(at) {
@@ -65,12 +75,13 @@ impl<'b> Lexer<'b> {
             if depth == 0 {
                 self.comment = Some(&self.rest[1..at - 1]);
                 self.rest = &self.rest[at..];
-                return;
+                return true;
             }
         }
         // Never closed: the rest of the field is the comment.
         self.comment = Some(&self.rest[1..]);
         self.rest = &[];
+        false
     }
 
     /// Takes the longest run of octets that `wanted` accepts.

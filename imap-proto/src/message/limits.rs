@@ -16,7 +16,7 @@ pub struct Limits {
     /// How many mailboxes and groups of one address field are shown; the rest is left out.
     pub addresses_max: usize,
     /// How many parameters of one Content-Type or Content-Disposition field are shown, counting each piece of a value that
-    /// is continued by RFC 2231 §3.
+    /// is continued by RFC 2231 §3; and how many languages of one Content-Language field.
     pub parameters_max: usize,
 }
 

@@ -65,7 +65,9 @@ impl<'b> Word<'b> {
     fn parse(input: &'b [u8]) -> Option<(Self, &'b [u8])> {
         let (charset_label, rest) = until_mark(input.strip_prefix(b"=?")?)?;
         let (encoding, rest) = until_mark(rest)?;
-        let (text, rest) = until_mark(rest)?;
+        // RFC 2047 §2: no white space is in an encoded word. Senders leave spaces as they are, and fold within one.
+        let (text, rest) = rest.split_at_checked(memchr::memchr(b'?', rest)?)?;
+        let rest = rest.get(1..)?;
         let rest = rest.strip_prefix(b"=")?;
         let is_base64 = match encoding {
             b"q" | b"Q" => false,
@@ -89,6 +91,7 @@ impl<'b> Word<'b> {
             rest = behind;
             match (octet, behind) {
                 (b'_', _) => out.push(b' '),
+                (b'\r' | b'\n', _) => rest = behind.trim_ascii_start(),
                 (b'=', [high, low, behind @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                     let digit = |b: u8| (b as char).to_digit(16).unwrap_or_default() as u8;
                     out.push(digit(*high) << 4 | digit(*low));
@@ -112,10 +115,13 @@ fn flush(pending: &mut Option<(&'static Charset, Vec<u8>)>, out: &mut String) {
     }
 }
 
-/// Text outside of encoded words: UTF-8 (RFC 6532), with folds.
+/// Text outside of encoded words: UTF-8 (RFC 6532), with folds. A tab behind a fold once was a space, as ENVELOPE shows it.
 fn push_text(text: &[u8], out: &mut String) {
-    for line in text.split(|b| matches!(b, b'\r' | b'\n')) {
-        out.push_str(&String::from_utf8_lossy(line));
+    let mut lines = text.split(|b| matches!(b, b'\r' | b'\n'));
+    out.push_str(&String::from_utf8_lossy(lines.next().unwrap_or_default()));
+    for line in lines {
+        let unfolded = line.strip_prefix(b"\t").inspect(|_| out.push(' '));
+        out.push_str(&String::from_utf8_lossy(unfolded.unwrap_or(line)));
     }
 }
 
@@ -140,6 +146,9 @@ mod tests {
             (b"=?utf-8?q?=01=_=zz=?=", "\u{1}= =zz="),
             (b"raw \xe4 \xc3\xa4", "raw \u{fffd} ä"),
             (b"folded\r\n text", "folded text"),
+            (b"=?utf-8?q?with spaces?=", "with spaces"),
+            (b"=?utf-8?q?fol\r\n ded?= =?utf-8?b?w6\r\n Q=?=", "folded\u{e4}"),
+            (b"=?utf-8?q?open = b?c", "=?utf-8?q?open = b?c"),
             (b"=?nonsense?q?=C3=A4?=", "ä"),
         ] {
             let mut out = String::new();

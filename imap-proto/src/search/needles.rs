@@ -20,9 +20,10 @@ impl Needles {
         self.finders.len() - 1
     }
 
-    /// Whether the folded text contains one of them.
-    fn is_in(&self, number: usize, folded: &str) -> bool {
-        self.finders[number].find(folded.as_bytes()).is_some()
+    /// Whether the folded text contains one of them that ends at `from` or behind it.
+    fn ends_behind(&self, number: usize, folded: &str, from: usize) -> bool {
+        let start = from.saturating_sub(self.len(number).saturating_sub(1));
+        self.finders[number].find(&folded.as_bytes()[start..]).is_some()
     }
 
     fn len(&self, number: usize) -> usize {
@@ -52,10 +53,12 @@ impl<'n> Haystack<'n> {
 
     /// Adds the next piece of the text; false when there is nothing left to find.
     pub(super) fn add(&mut self, piece: &str) -> bool {
+        // What ends before was looked for with the piece before: a long needle must not make the short ones read it again.
+        let from = self.folded.len();
         fold(piece, &mut self.folded);
         let (needles, folded, found) = (self.needles, &self.folded, &mut self.found);
         self.wanted.retain(|&number| {
-            let is_in = needles.is_in(number, folded);
+            let is_in = needles.ends_behind(number, folded, from);
             if is_in {
                 found.push(number);
             }
@@ -75,7 +78,7 @@ impl<'n> Haystack<'n> {
     }
 }
 
-/// Appends the text in lower case.
+/// Appends the text in one case: that of the capitals, small again, so that letters with two small forms are one.
 // RFC 9051 §6.4.4 wants i;unicode-casemap where it can be had. Deviates from RFC 5051 §2: because characters are compared as
 // they are composed; mail is composed (NFC) nearly without exception, and decomposing would make "a" find "ä".
 fn fold(text: &str, out: &mut String) {
@@ -84,7 +87,12 @@ fn fold(text: &str, out: &mut String) {
         out.push_str(text);
         out[start..].make_ascii_lowercase();
     } else {
-        out.extend(text.chars().flat_map(char::to_lowercase));
+        for letter in text.chars() {
+            match letter.is_ascii() {
+                true => out.push(letter.to_ascii_lowercase()),
+                false => out.extend(letter.to_uppercase().flat_map(char::to_lowercase)),
+            }
+        }
     }
 }
 
@@ -105,6 +113,19 @@ mod tests {
         assert!(haystack.add("ER die Stra"));
         assert!(haystack.add("sse"));
         assert_eq!(haystack.found(), [2, 1, 0]);
+    }
+
+    #[test]
+    fn letters_with_two_small_forms() {
+        for (needle, text) in
+            [("ΟΔΟΣ", "οδος"), ("οδος", "ΟΔΟΣ"), ("μ", "\u{b5}"), ("s", "\u{17f}"), ("straße", "STRASSE")]
+        {
+            let mut needles = Needles::default();
+            needles.add(needle);
+            let mut haystack = Haystack::new(&needles, alloc::vec![0]);
+            haystack.add(text);
+            assert_eq!(haystack.found(), [0], "{needle} in {text}");
+        }
     }
 
     proptest! {

@@ -474,6 +474,15 @@ mod tests {
     }
 
     #[test]
+    fn folds_are_spaces_whatever_they_were_made_with() {
+        // ENVELOPE shows a space where a fold was made with a tab; who types what it shows finds the message.
+        let raw = b"Subject: one\r\n\ttwo =?utf-8?q?three?=\r\n\tfour\tfive\r\n\r\n";
+        for text in ["one two", "three four", "four\tfive"] {
+            assert!(matches(header("subject", text), raw) && matches(Query::Text(text.into()), raw), "{text}");
+        }
+    }
+
+    #[test]
     fn body_texts() {
         let raw =
             b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Type: text/plain; charset=iso-8859-1\r\n\

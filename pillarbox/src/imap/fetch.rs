@@ -205,13 +205,12 @@ impl Connection {
                 }
                 FetchItem::BinarySize(section) => {
                     let structure = structure.as_ref().expect("a structure was needed");
-                    match structure.binary(&octets, &section.path) {
+                    let binary = structure.binary(&octets, &section.path);
+                    match binary.map(|binary| binary?.measure(&octets, None).map(|(size, _)| size)) {
                         Some(Err(UnknownEncoding)) => decoded = false,
                         // Of a part that there is not BINARY tells nothing.
-                        found => {
-                            let size = found.and_then(Result::ok).map_or(0, |binary| binary.measure(&octets, None).0);
-                            self.answer(Answer::Data(FetchData::BinarySize { section, size }));
-                        }
+                        None => self.answer(Answer::Data(FetchData::BinarySize { section, size: 0 })),
+                        Some(Ok(size)) => self.answer(Answer::Data(FetchData::BinarySize { section, size })),
                     }
                 }
                 // An item of a later version of the protocol crate.
@@ -242,8 +241,9 @@ impl Connection {
             Some(Ok(binary)) => binary,
         };
         match binary.measure(octets, partial) {
-            (len, true) => self.answer(Answer::BinaryLiteral { section, origin, len }),
-            (len, false) => self.answer(Answer::Literal { section, name, origin, len }),
+            Err(UnknownEncoding) => return Ok(false),
+            Ok((len, true)) => self.answer(Answer::BinaryLiteral { section, origin, len }),
+            Ok((len, false)) => self.answer(Answer::Literal { section, name, origin, len }),
         }
         let mut pieces = binary.pieces(octets, partial);
         while let Some(piece) = pieces.next_piece() {

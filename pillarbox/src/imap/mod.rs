@@ -22,6 +22,7 @@
 
 mod fetch;
 mod search;
+mod searches;
 mod seats;
 mod session;
 
@@ -34,6 +35,7 @@ pub use pillarbox_imap::server::{Extensions, Limits, ServerConfig};
 use crate::net::{Caller, Conversation, Doorway, Excuses, Incoming, Listener, Lost, PeerLimits, Transport, converse};
 use crate::parts::Parts;
 use crate::shutdown::Shutdown;
+use searches::Searches;
 use seats::UserSeats;
 use session::Connection;
 
@@ -59,6 +61,7 @@ struct Shared {
     config: Arc<ServerConfig>,
     parts: Parts,
     users: Arc<UserSeats>,
+    searches: Arc<Searches>,
     service: &'static str,
     #[cfg(feature = "tls")]
     tls: Option<Arc<rustls::ServerConfig>>,
@@ -90,6 +93,7 @@ impl ImapServer {
                 config: Arc::new(config),
                 parts,
                 users: Arc::new(UserSeats::new(USER_SESSIONS_MAX)),
+                searches: Arc::default(),
                 service: "imap",
                 #[cfg(feature = "tls")]
                 tls: None,
@@ -137,6 +141,16 @@ impl ImapServer {
     #[must_use]
     pub fn user_sessions_max(mut self, max: usize) -> Self {
         Arc::make_mut(&mut self.shared).users = Arc::new(UserSeats::new(max));
+        self
+    }
+
+    /// How many searches of all users look into messages at the same moment, at least one. The others wait, each user for as
+    /// long as every other one. Default: half the number of processors.
+    ///
+    /// Only searches that the store leaves to the server count ([`Mailbox::search`](crate::parts::Mailbox::search)).
+    #[must_use]
+    pub fn searches_max(mut self, max: usize) -> Self {
+        Arc::make_mut(&mut self.shared).searches = Arc::new(Searches::new(max));
         self
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use pillarbox_core::crypto::HashAlgorithm;
 use pillarbox_core::sasl::{Credentials, Mechanism};
 use pillarbox_core::{Layer, Step, Time, UpgradeError};
-use pillarbox_imap::server::{Answer, AppendStart, Event, Peer, ServerSession};
+use pillarbox_imap::server::{Answer, AppendStart, Change, Event, Peer, ServerSession};
 use pillarbox_imap::types::{ModSeq, ResponseCode, UidSet};
 
 use super::Shared;
@@ -26,6 +26,10 @@ const OUTPUT_MAX: usize = 16 * 1024;
 
 /// So many ranges of messages that are gone are told at a time, so that a client that does not read holds up no more.
 const VANISHED_MAX: usize = 500;
+
+/// How long a session in IDLE gathers news before it tells more. What comes first is told at once; of a thousand deliveries in
+/// a burst, told one by one to a thousand sessions, none would hear in time.
+const NEWS_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long a mailbox in trouble is left alone before a session in IDLE asks it for news again.
 const NEWS_RETRY: Duration = Duration::from_secs(10);
@@ -49,7 +53,7 @@ pub(super) struct Connection {
     append: Option<Box<dyn IncomingAppend>>,
     /// The client waits for news.
     idle: bool,
-    /// The mailbox could not be asked for news; it is asked again then.
+    /// The mailbox was asked for news, or could not be; it is asked again then.
     quiet_until: Option<Time>,
 }
 
@@ -205,9 +209,9 @@ impl Connection {
             ended = self.wire.wait(delayed) => ended?,
             changes = news => match changes {
                 Ok(changes) => {
-                    self.quiet_until = None;
                     let now = self.wire.now();
-                    changes.into_iter().for_each(|change| self.wire.machine.learn(now, change));
+                    self.quiet_until = Some(now + NEWS_PAUSE);
+                    joined(changes).into_iter().for_each(|change| self.wire.machine.learn(now, change));
                 }
                 Err(error) => {
                     self.failed("mailbox", &error);
@@ -510,7 +514,7 @@ impl Connection {
         }
     }
 
-    fn user(&self) -> Result<Identity, StoreError> {
+    pub(super) fn user(&self) -> Result<Identity, StoreError> {
         self.identity.clone().ok_or_else(|| StoreError::new(StoreErrorKind::Cannot, "nobody is logged in"))
     }
 
@@ -540,6 +544,26 @@ impl Connection {
     pub(super) async fn abort(self) {
         self.wire.abort(b"* BYE [SERVERBUG] internal error\r\n").await;
     }
+}
+
+/// The same news in fewer words: within IDLE each change is told when it is learned, and arrivals that follow each other are
+/// one EXISTS.
+fn joined(changes: Vec<Change>) -> Vec<Change> {
+    let mut joined: Vec<Change> = Vec::with_capacity(changes.len());
+    for change in changes {
+        match (joined.last_mut(), change) {
+            (Some(Change::Added { uids, mod_seq }), Change::Added { uids: more, mod_seq: latest }) => {
+                uids.extend(more);
+                *mod_seq = latest.max(*mod_seq);
+            }
+            (Some(Change::Removed { uids, mod_seq }), Change::Removed { uids: more, mod_seq: latest }) => {
+                uids.add(&more);
+                *mod_seq = latest.max(*mod_seq);
+            }
+            (_, change) => joined.push(change),
+        }
+    }
+    joined
 }
 
 /// The words of the session for credentials that nobody needs to judge: a stranger learns no more.

@@ -198,6 +198,29 @@ impl<M: Machine> Wire<M> {
         Ok(())
     }
 
+    /// Looks, without waiting, whether the peer is still there: false once it has closed its side. Long work for somebody who
+    /// may be gone asks this now and then. What has come is kept as far as the machine's buffer allows; behind a full
+    /// buffer the end cannot be seen.
+    pub(crate) async fn is_peer_there(&mut self) -> bool {
+        while !self.ended {
+            let room = self.machine.max_unread().saturating_sub(self.input.unread().len());
+            if room == 0 {
+                return true;
+            }
+            let (transport, input) = (&mut self.transport, &mut self.input);
+            match poll_fn(|cx| Poll::Ready(input.poll_read(cx, &mut **transport, room))).await {
+                Poll::Pending => return true,
+                Poll::Ready(Ok(octets)) if octets > 0 => self.news = true,
+                Poll::Ready(_) => {
+                    self.ended = true;
+                    self.news = true;
+                    self.machine.handle_eof(self.clock.now());
+                }
+            }
+        }
+        false
+    }
+
     /// Our side stops.
     pub(crate) fn shut_down(&mut self) {
         self.machine.shut_down(self.clock.now());

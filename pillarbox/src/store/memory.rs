@@ -19,8 +19,10 @@ use crate::parts::{
     StoreErrorKind, SystemClock,
 };
 
-/// Mailboxes in memory. An account comes to be, with an empty INBOX, when it is first asked for. Clones share the
-/// mailboxes.
+/// How many mailboxes an account may have: to list them takes a look at each.
+const MAILBOXES_MAX: usize = 10_000;
+
+/// Mailboxes in memory. An account comes to be, with an empty INBOX, when it is first asked for. Clones share the mailboxes.
 ///
 /// Nothing survives the process, so its promise that what returned `Ok` is on stable storage is empty.
 ///
@@ -183,6 +185,9 @@ impl MailboxStore for MemoryStore {
             while let Some(name) = next.filter(|name| !account.mailboxes.contains_key(name)) {
                 next = name.parent();
                 above.push(name);
+            }
+            if account.mailboxes.len() + above.len() >= MAILBOXES_MAX {
+                return Err(StoreError::new(StoreErrorKind::Limit, "there are too many mailboxes"));
             }
             for name in above.into_iter().rev() {
                 account.make(self, name, &[]);

@@ -26,6 +26,10 @@ pub struct Bend {
     pub unreadable_from: AtomicU64,
     /// Octets that were read.
     pub octets_read: AtomicU64,
+    /// Whose messages were opened, in order.
+    pub opened: Mutex<Vec<Identity>>,
+    /// Opening a message takes one of these.
+    pub openings: Semaphore,
     /// Messages that are expunged just before they are opened.
     pub expunged: Mutex<UidSet>,
     /// Mailboxes are not made, for this reason.
@@ -55,6 +59,8 @@ impl Bent {
             bend: Arc::new(Bend {
                 unreadable_from: AtomicU64::new(u64::MAX),
                 octets_read: AtomicU64::new(0),
+                opened: Mutex::default(),
+                openings: Semaphore::new(100_000_000),
                 expunged: Mutex::default(),
                 refusal: Mutex::default(),
                 panics: AtomicBool::new(false),
@@ -123,7 +129,7 @@ impl MailboxStore for Bent {
     ) -> BoxFuture<'a, Result<Box<dyn Mailbox>>> {
         Box::pin(async move {
             let inner = self.inner.open(user, mailbox, read_only).await?;
-            Ok(Box::new(Open { inner, bend: Arc::clone(&self.bend) }) as Box<dyn Mailbox>)
+            Ok(Box::new(Open { inner, user: user.clone(), bend: Arc::clone(&self.bend) }) as Box<dyn Mailbox>)
         })
     }
     fn append<'a>(
@@ -175,6 +181,7 @@ impl IncomingAppend for Incoming {
 
 struct Open {
     inner: Box<dyn Mailbox>,
+    user: Identity,
     bend: Arc<Bend>,
 }
 
@@ -201,6 +208,8 @@ impl Mailbox for Open {
     }
     fn read(&mut self, uid: Uid) -> BoxFuture<'_, Result<Box<dyn MessageReader>>> {
         Box::pin(async move {
+            self.bend.opened.lock().unwrap().push(self.user.clone());
+            self.bend.openings.acquire().await.unwrap().forget();
             if self.bend.expunged.lock().unwrap().contains(uid) {
                 return Err(trouble(StoreErrorKind::Expunged));
             }

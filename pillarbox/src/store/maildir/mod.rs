@@ -125,16 +125,19 @@ impl Inner {
             opened => opened,
         };
         let tree = tree.map_err(told)?;
-        self.make_sure(&root)?;
+        self.make_sure(&tree, &root)?;
         Ok(tree)
     }
 
     /// Makes the folders that an account's tree stands in durable, once in the life of this process. Who made them may have
-    /// been killed before it came to that, or be another thread that is about to.
-    fn make_sure(&self, root: &Path) -> Result<()> {
+    /// been killed before it came to that, or be another thread that is about to. What the tree stands on is looked at then too.
+    fn make_sure(&self, tree: &Tree, root: &Path) -> Result<()> {
         let durable = || self.durable.lock().unwrap_or_else(PoisonError::into_inner);
         let known = |folder: &&Path| durable().contains(*folder);
         let folders: Vec<&Path> = root.ancestors().take_while(|folder| !known(folder)).collect();
+        if !folders.is_empty() {
+            tree.check_names().map_err(told)?;
+        }
         for folder in &folders {
             match RealFs.sync_dir(&itself(folder)) {
                 // Not ours to read or write, and so not made by us. A read-only disk holds nothing that is pending.
@@ -239,7 +242,9 @@ fn told(error: MaildirError) -> StoreError {
     let kind = match &error {
         MaildirError::NoSuchMailbox(_) => StoreErrorKind::NoSuchMailbox,
         MaildirError::MailboxExists(_) => StoreErrorKind::AlreadyExists,
-        MaildirError::Name(maildir::NameError::TooLong) | MaildirError::NumbersExhausted => StoreErrorKind::Limit,
+        MaildirError::Name(maildir::NameError::TooLong)
+        | MaildirError::NumbersExhausted
+        | MaildirError::TooManyMailboxes => StoreErrorKind::Limit,
         MaildirError::Name(_) | MaildirError::Inbox => StoreErrorKind::Cannot,
         MaildirError::NoSuchMessage(_) => StoreErrorKind::Expunged,
         _ => match error.full() {

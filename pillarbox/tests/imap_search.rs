@@ -1,0 +1,180 @@
+//! Searches that read every message: how the users of a server share it, counted in messages and never in time.
+#![cfg(all(feature = "tokio", feature = "maildir", feature = "testing"))]
+
+mod imap_support;
+mod support;
+
+use std::sync::Arc;
+
+use imap_support::bent::Bent;
+use imap_support::{Client, Server, YOU};
+use pillarbox::parts::{Append, Identity, MailboxStore};
+use pillarbox::store::MemoryStore;
+use pillarbox_imap::types::MailboxName;
+use tokio::io::DuplexStream;
+
+/// The most messages that one slice opens.
+const SLICE: usize = 64;
+
+const ME: &str = "me@localhost";
+
+/// A server with one place for searches, and so many messages in the INBOX of both of its users.
+async fn server(messages: usize) -> (Server, Bent) {
+    let store = Bent::over(MemoryStore::new());
+    store.bend.permits.add_permits(1_000_000);
+    let server = Server::with(Arc::new(store.clone()), |server| server.searches_max(1));
+    for user in [YOU, ME].map(Identity::new) {
+        for _ in 0..messages {
+            let mut append = store.append(&user, &MailboxName::inbox(), Append::default()).await.unwrap();
+            append.write(b"Subject: one of many\r\n\r\nhay\r\n").await.unwrap();
+            append.publish().await.unwrap();
+        }
+    }
+    (server, store)
+}
+
+async fn in_inbox(server: &Server, user: &str) -> Client<DuplexStream> {
+    let mut client = server.stranger().await;
+    client.ok(&format!("LOGIN {user} secret")).await;
+    client.ok("SELECT INBOX").await;
+    client
+}
+
+async fn until_opened(store: &Bent, messages: usize) {
+    while store.bend.opened.lock().unwrap().len() < messages {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_found_comes_in_order_whatever_the_slices() {
+    let (server, store) = server(1100).await;
+    let mut client = in_inbox(&server, YOU).await;
+    client.ok("STORE 3,90,1050 +FLAGS.SILENT (\\Seen)").await;
+    // Some are found by their flags, the others by their text.
+    let answer = client.ok("SEARCH OR SEEN TEXT hay").await;
+    let all = (1..=1100).map(|number| number.to_string()).collect::<Vec<_>>().join(" ");
+    assert_eq!(answer, format!("* SEARCH {all}\r\nOK Searched\r\n"));
+    assert_eq!(store.bend.opened.lock().unwrap().len(), 1097);
+    assert_eq!(client.ok("SEARCH 1050:1060 SEEN TEXT hay").await, "* SEARCH 1050\r\nOK Searched\r\n");
+    assert_eq!(store.bend.opened.lock().unwrap().len(), 1098);
+}
+
+#[tokio::test]
+async fn a_search_ends_when_its_client_is_gone() {
+    let (server, store) = server(1000).await;
+    let (stream, session) = server.connect(1 << 16, None);
+    let mut client = Client::new(stream);
+    client.line().await;
+    client.ok("LOGIN you@localhost secret").await;
+    client.ok("SELECT INBOX").await;
+    store.bend.openings.forget_permits(100_000_000);
+    client.begin("SEARCH TEXT needle").await;
+    until_opened(&store, 1).await;
+    drop(client);
+    store.bend.openings.add_permits(1_000_000);
+    session.await.unwrap();
+    let opened = store.bend.opened.lock().unwrap().len();
+    assert!(opened <= SLICE, "{opened} of 1000 messages were opened for nobody");
+}
+
+#[tokio::test]
+async fn a_client_that_has_said_its_last_word_gets_what_one_slice_finds() {
+    let (server, _) = server(SLICE).await;
+    let mut client = in_inbox(&server, YOU).await;
+    let tag = client.begin("SEARCH TEXT needle").await;
+    tokio::io::AsyncWriteExt::shutdown(client.stream.get_mut()).await.unwrap();
+    assert_eq!(client.answer(&tag).await, format!("* SEARCH\r\n{tag}OK Searched\r\n"));
+}
+
+#[tokio::test]
+async fn commands_behind_a_search_wait_for_it() {
+    let (server, _) = server(1000).await;
+    let mut client = in_inbox(&server, YOU).await;
+    client.send("a SEARCH TEXT needle\r\nb NOOP\r\n").await;
+    assert_eq!(client.answer("b").await, "* SEARCH\r\na OK Searched\r\nb OK Done\r\n");
+}
+
+#[tokio::test]
+async fn ten_searches_of_one_user_take_no_more_than_one_of_another() {
+    let (server, store) = server(20 * SLICE).await;
+    store.bend.openings.forget_permits(100_000_000);
+    let mut greedy = Vec::new();
+    for _ in 0..10 {
+        let mut client = in_inbox(&server, YOU).await;
+        client.begin("SEARCH TEXT needle").await;
+        greedy.push(client);
+    }
+    until_opened(&store, 1).await;
+    let mut modest = in_inbox(&server, ME).await;
+    let tag = modest.begin("SEARCH TEXT needle").await;
+    // Its search waits by now, as all other sessions do.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    store.bend.openings.add_permits(1_000_000);
+    modest.answer(&tag).await;
+    let opened = store.bend.opened.lock().unwrap().clone();
+    let count = |user: &str| opened.iter().filter(|one| **one == Identity::new(user)).count();
+    assert_eq!(count(ME), 20 * SLICE);
+    // A turn that looks at flags may come between two that open messages.
+    assert!(count(YOU) <= 23 * SLICE, "{} messages were opened for the user with ten sessions", count(YOU));
+}
+
+#[tokio::test]
+async fn others_are_served_while_twenty_clients_search() {
+    let (server, store) = server(1000).await;
+    // They cannot be done before the NOOPs are.
+    store.bend.openings.forget_permits(100_000_000 - 10_000);
+    let mut searching = Vec::new();
+    for number in 0..20 {
+        let mut client = in_inbox(&server, if number % 2 == 0 { YOU } else { ME }).await;
+        let tag = client.begin("SEARCH TEXT needle").await;
+        searching.push((client, tag));
+    }
+    let mut other = in_inbox(&server, ME).await;
+    for _ in 0..20 {
+        other.ok("NOOP").await;
+    }
+    assert!(store.bend.opened.lock().unwrap().len() <= 10_001);
+    store.bend.openings.add_permits(1_000_000);
+    for (mut client, tag) in searching {
+        assert!(client.answer(&tag).await.ends_with("OK Searched\r\n"));
+    }
+    assert_eq!(store.bend.opened.lock().unwrap().len(), 20_000);
+}
+
+/// Prints timings; `MESSAGES` says of how many. Run with `--release -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures, and takes a minute"]
+#[allow(clippy::print_stdout, reason = "that is what it is for")]
+async fn timings_of_twenty_clients_that_search() {
+    let messages = std::env::var("MESSAGES").map_or(100_000, |text| text.parse().unwrap());
+    let (server, store) = server(messages).await;
+    let mut searching = Vec::new();
+    let start = std::time::Instant::now();
+    for number in 0..20 {
+        let mut client = in_inbox(&server, if number % 2 == 0 { YOU } else { ME }).await;
+        let tag = client.begin("SEARCH TEXT needle").await;
+        searching.push(tokio::spawn(async move { client.answer(&tag).await }));
+    }
+    let mut other = in_inbox(&server, ME).await;
+    let mut waits = Vec::new();
+    while !searching.iter().all(tokio::task::JoinHandle::is_finished) {
+        let asked = std::time::Instant::now();
+        other.ok("NOOP").await;
+        waits.push(asked.elapsed());
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let opened = store.bend.opened.lock().unwrap().len();
+    println!("20 clients searched {messages} messages each, {opened} in all, in {:?}", start.elapsed());
+    waits.sort();
+    let of = |part: usize| waits[(waits.len() * part / 1000).min(waits.len() - 1)];
+    println!(
+        "{} NOOPs of another: median {:?}, 99 % below {:?}, longest {:?}",
+        waits.len(),
+        of(500),
+        of(990),
+        of(1000)
+    );
+}
