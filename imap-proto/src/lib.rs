@@ -223,6 +223,8 @@
 //! (EXPUNGE and FETCH lines before its tagged answer) is limited by the number of messages that the client knows and by
 //! [`pending_flags_max`](server::Limits::pending_flags_max).
 #![cfg_attr(not(feature = "std"), no_std)]
+// A word that nobody defined would be a pattern that matches everything.
+#![deny(unreachable_patterns)]
 
 extern crate alloc;
 
