@@ -380,15 +380,18 @@ fn uids_of_a_failed_sync_are_not_told_before_the_list_is_written_anew() {
     assert_eq!(bench.ops().last(), Some(&(Op::Unlink, "m/dovecot-uidlist.lock".to_owned())));
     // The line is in the file and can be read, but the disk may never have got it.
     assert!(std::fs::read_to_string(bench.path("m/dovecot-uidlist")).unwrap().contains("\n2 :"));
+    let mut renamed = false;
     for n in 0..30 {
         bench.fs.fail_at(n, ENOSPC);
         let changes = mailbox.refresh().unwrap();
-        if bench.fs.heal() {
-            assert!(bench.ops().contains(&(Op::Rename, "m/dovecot-uidlist".to_owned())), "{changes:?}");
+        let healed = bench.fs.heal();
+        // Where only the sync behind it failed, the next look makes up for that.
+        renamed |= bench.ops().contains(&(Op::Rename, "m/dovecot-uidlist".to_owned()));
+        if healed {
+            assert!(renamed, "{changes:?}");
             assert_eq!(uids(&mailbox).len(), 2);
             return;
         }
-        bench.ops();
         assert_eq!((uids(&mailbox), changes.held_back.is_some()), (vec![1], true), "{n}");
     }
     panic!("never healed");

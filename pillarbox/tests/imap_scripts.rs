@@ -392,11 +392,7 @@ const DIFFERENCES: &[(&str, &[Script])] = &[
     ("items of STATUS stand in the order in which they were asked for", &[("Status", &[9])]),
     (
         "asks for what is not offered: PARTIAL, MYRIGHTS, DELETED-STORAGE",
-        &[
-            ("ListPlus", &[11]),
-            ("SearchAtoms", &[150, 151, 152, 153, 154]),
-            ("Status", &[15, 16, 18, 20]),
-        ],
+        &[("ListPlus", &[11]), ("SearchAtoms", &[150, 151, 152, 153, 154]), ("Status", &[15, 16, 18, 20])],
     ),
 ];
 
