@@ -347,9 +347,11 @@ async fn a_guesser_waits_longer_each_time_in_whatever_session() {
         client.send(format!("a LOGIN {YOU} secret\r\n")).await;
         f.clock.sleeper(Duration::from_secs(15)).await;
         f.clock.advance(Duration::from_secs(15));
+        client.expect("a OK").await;
         drop(client);
     };
     tokio::join!(session, imap.serve_connection(ours, ip, &shutdown));
+    assert_eq!(f.parts.logins.admit(f.clock.now(), ip), Some(f.clock.now()));
     server.stop().await;
 }
 

@@ -108,7 +108,7 @@ pub(crate) struct Incoming {
     pub(crate) session: u64,
     /// Held as long as the connection counts.
     pub(crate) seat: Seat,
-    /// Held until somebody logs in; none if the connection does not count among those where nobody has.
+    /// Counts the connection while nobody has logged in; none if it does not count.
     pub(crate) guest: Option<Guest>,
 }
 
