@@ -397,7 +397,7 @@ async fn lmtp_is_not_served_on_port_25() {
 }
 
 #[tokio::test]
-async fn foreign_protocols_are_closed_on_every_listener() {
+async fn foreign_protocols_are_closed_over_smtp_and_lmtp() {
     let f = fixture();
     for protocol in [Protocol::Smtp, Protocol::Lmtp] {
         let mut config = config();
