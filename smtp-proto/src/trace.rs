@@ -290,7 +290,7 @@ impl StripField {
         let is_whole = held.len() >= self.name.len();
         let at_line_start = held.ends_with(b"\n");
         let goes_on = match octet {
-            b':' if is_whole => {
+            b':' if is_whole && !at_line_start => {
                 self.state = Strip::Line { kept: false };
                 return rest;
             }

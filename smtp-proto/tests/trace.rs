@@ -377,3 +377,41 @@ fn return_path_of_others_is_taken_out_of_the_header_only() {
         }
     }
 }
+
+/// What a reader of whole messages leaves of them: fields with their folds, up to the empty line.
+fn without_bcc(message: &str) -> String {
+    let (mut kept, mut rest) = (String::new(), message);
+    while !rest.is_empty() && !rest.starts_with("\r\n") {
+        let mut end = 0;
+        loop {
+            end = rest[end..].find("\r\n").map_or(rest.len(), |at| end + at + 2);
+            if !rest[end..].starts_with(' ') {
+                break;
+            }
+        }
+        let (field, behind) = rest.split_at(end);
+        let name = field.split_once(':').map(|(name, _)| name.trim_end());
+        if !name.is_some_and(|name| name.eq_ignore_ascii_case("Bcc")) {
+            kept.push_str(field);
+        }
+        rest = behind;
+    }
+    kept + rest
+}
+
+#[test]
+fn a_field_that_goes_is_found_however_it_is_written_and_cut() {
+    const PARTS: [&str; 6] = ["bCc", ":", " ", "\r\n", "x", "c"];
+    for number in 0..PARTS.len().pow(6) {
+        let message: String = (0..6).map(|digit| PARTS[number / PARTS.len().pow(digit) % PARTS.len()]).collect();
+        let expected = without_bcc(&message);
+        for at in 0..message.len() {
+            let (mut strip, mut kept) = (StripField::bcc(), Vec::new());
+            for piece in [&message[..at], &message[at..]] {
+                strip.write(piece.as_bytes(), &mut |octets| kept.extend_from_slice(octets));
+            }
+            strip.finish(&mut |octets| kept.extend_from_slice(octets));
+            assert_eq!(String::from_utf8_lossy(&kept), expected, "{message:?} cut at {at}");
+        }
+    }
+}

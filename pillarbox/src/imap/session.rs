@@ -45,7 +45,7 @@ pub(super) struct Connection {
     identity: Option<Identity>,
     /// Held while somebody is logged in from an address that counts.
     seat: Option<UserSeat>,
-    /// Held until somebody logs in.
+    /// Counts the session while nobody is logged in; none if it does not count.
     guest: Option<Guest>,
     /// The selected mailbox.
     pub(super) selected: Option<Box<dyn Mailbox>>,
@@ -371,13 +371,20 @@ impl Connection {
             Event::IdleEnd => self.idle = false,
             Event::Deselected => self.selected = None,
             Event::Unauthenticated => {
-                (self.identity, self.seat, self.selected) = (None, None, None);
-                self.guest = self.address.and_then(|_| Guest::enter(&self.shared.parts.unauthenticated));
+                (self.seat, self.selected) = (None, None);
+                self.set_identity(None);
             }
             // A question of a later version of the protocol crate.
             _ => self.answer(Answer::No { code: None, text: "not supported here".into() }),
         }
         Ok(())
+    }
+
+    fn set_identity(&mut self, identity: Option<Identity>) {
+        if let Some(guest) = &mut self.guest {
+            guest.set_logged_in(identity.is_some());
+        }
+        self.identity = identity;
     }
 
     async fn log_in(&mut self, mechanism: Mechanism, credentials: Credentials) {
@@ -398,8 +405,7 @@ impl Connection {
                     return self.answer(Answer::No { code: Some(ResponseCode::Limit), text: text.into() });
                 }
                 self.answer(Answer::LoggedIn(Cow::Owned(identity.user().to_owned())));
-                self.identity = Some(identity);
-                self.guest = None;
+                self.set_identity(Some(identity));
             }
             LoginOutcome::TryLater(_) => self.answer(no_check_now()),
             _ => self.answer(wrong_password()),

@@ -82,7 +82,7 @@ impl Listener for TcpListener {
             // Output is written in whole flights, so waiting for more of it only costs time. A connection that is gone
             // already shows that at its first read.
             let _ = stream.set_nodelay(true);
-            Ok((Box::new(stream) as Box<dyn Transport>, Some(peer.ip().to_canonical())))
+            Ok((Box::new(stream) as Box<dyn Transport>, Some(peer.ip())))
         })
     }
 
@@ -108,7 +108,7 @@ pub(crate) struct Incoming {
     pub(crate) session: u64,
     /// Held as long as the connection counts.
     pub(crate) seat: Seat,
-    /// Held until somebody logs in; none if the connection does not count among those where nobody has.
+    /// Counts the connection while nobody has logged in; none if it does not count.
     pub(crate) guest: Option<Guest>,
 }
 
@@ -261,6 +261,8 @@ impl Doorway {
         parts: &Parts,
     ) -> Result<Incoming, (TurnedAway, Box<dyn Transport>)> {
         let proxies = &self.limits.proxies;
+        // All of IPv4 is one /64 of IPv6 otherwise, and would be counted as one client.
+        let ip = ip.map(|ip| ip.to_canonical());
         // A unix socket has no address; whoever may write there is of our machine.
         if !proxies.is_empty() && ip.is_some_and(|ip| !proxies.iter().any(|proxy| proxy.contains(ip))) {
             return Err((TurnedAway::NoProxy, transport));
@@ -452,6 +454,17 @@ mod tests {
         drop((second, third, fourth));
         assert!(door.room.seats().by_address.is_empty());
         assert_eq!(door.room.seats().taken, 0);
+    }
+
+    #[test]
+    fn addresses_of_ipv4_are_no_network_of_ipv6() {
+        let limits = PeerLimits { connections_per_address_max: 1, ..PeerLimits::default() };
+        let (door, parts) = (Doorway::new(limits), parts(&SteppedClock::new()));
+        // As a listener of both gives them, if nobody translates.
+        let come = |ip: &str| door.let_in(Box::new(tokio::io::empty()), Some(ip.parse().unwrap()), &parts).ok();
+        let (one, other) = (come("::ffff:192.0.2.1"), come("::ffff:192.0.2.2"));
+        assert!(one.is_some() && other.is_some() && come("192.0.2.1").is_none());
+        assert_eq!(one.unwrap().ip, Some("192.0.2.1".parse().unwrap()), "and all parts hear the short form");
     }
 
     #[test]

@@ -95,11 +95,6 @@ impl<M: Machine> Wire<M> {
         self.overdue
     }
 
-    /// Whether octets are unread.
-    pub(crate) fn has_unread(&self) -> bool {
-        !self.input.unread().is_empty()
-    }
-
     /// Writes all output. While the peer does not take it, input is read as far as the machine's buffer allows: a client
     /// that sends a flight of commands before it reads replies would otherwise wait for us while we wait for it
     /// (RFC 2920 §3.1). Ends early when the machine's deadline passes.
@@ -271,7 +266,7 @@ impl<M: Machine> Wire<M> {
             return Ok(());
         }
         // Octets that came in clear text must never count as said under TLS (RFC 3207 §4.2, CVE-2011-0411).
-        if self.has_unread() || self.ended {
+        if !self.input.unread().is_empty() || self.ended {
             self.machine.upgrade_failed(self.clock.now(), UpgradeError::Handshake);
             return Ok(());
         }

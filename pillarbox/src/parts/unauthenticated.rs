@@ -41,7 +41,7 @@ impl UnauthenticatedLimit {
         self.max
     }
 
-    /// How many there are.
+    /// How many there are. They can be more than [`max`](Self::max) where sessions went back to nobody being logged in.
     pub fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
@@ -54,22 +54,36 @@ mod guest {
 
     use super::UnauthenticatedLimit;
 
-    /// One session that counts, until this is dropped.
+    /// One session that counts while nobody is logged in, until this is dropped.
     #[derive(Debug)]
-    pub(crate) struct Guest(Arc<UnauthenticatedLimit>);
+    pub(crate) struct Guest {
+        limit: Arc<UnauthenticatedLimit>,
+        counts: bool,
+    }
 
     impl Guest {
         /// One more session; `None` if there are as many as there may be.
         pub(crate) fn enter(limit: &Arc<UnauthenticatedLimit>) -> Option<Self> {
             let one_more = |count| (count < limit.max).then_some(count + 1);
             limit.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
-            Some(Guest(Arc::clone(limit)))
+            Some(Guest { limit: Arc::clone(limit), counts: true })
+        }
+
+        /// Somebody has logged in, or nobody is logged in any more. It is there already, so it counts again even where there is no
+        /// room for it: the next to come have to wait.
+        pub(crate) fn set_logged_in(&mut self, logged_in: bool) {
+            match (self.counts, logged_in) {
+                (true, true) => self.limit.count.fetch_sub(1, Ordering::Relaxed),
+                (false, false) => self.limit.count.fetch_add(1, Ordering::Relaxed),
+                _ => return,
+            };
+            self.counts = !logged_in;
         }
     }
 
     impl Drop for Guest {
         fn drop(&mut self) {
-            self.0.count.fetch_sub(1, Ordering::Relaxed);
+            self.set_logged_in(true);
         }
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct Connection {
     transaction: Option<Transaction>,
     /// Whether connections have become many.
     stress: watch::Receiver<bool>,
-    /// Held until somebody logs in.
+    /// Counts the session while nobody is logged in; none if it does not count.
     guest: Option<Guest>,
 }
 
@@ -237,12 +237,16 @@ impl Connection {
             self.facts.ip = addr.value().copied();
         }
         self.facts.hello = told.hello.as_ref().and_then(|told| told.value().cloned());
-        self.facts.identity = told.login.as_ref().and_then(|told| told.value()).map(parts::Identity::new);
-        if self.facts.identity.is_some() {
-            self.guest = None;
-        }
+        self.set_identity(told.login.as_ref().and_then(|told| told.value()).map(parts::Identity::new));
         self.facts.xclient = Some(told);
         self.facts.xforward = None;
+    }
+
+    fn set_identity(&mut self, identity: Option<parts::Identity>) {
+        if let Some(guest) = &mut self.guest {
+            guest.set_logged_in(identity.is_some());
+        }
+        self.facts.identity = identity;
     }
 
     /// Asks the part that knows.
@@ -267,8 +271,7 @@ impl Connection {
                 match self.wire.answer(Box::pin(login)).await {
                     Tried::Yes(LoginOutcome::Accepted(identity)) => {
                         let name = Identity(Cow::Owned(identity.user().to_owned()));
-                        self.facts.identity = Some(identity);
-                        self.guest = None;
+                        self.set_identity(Some(identity));
                         Answer::LoggedIn(name)
                     }
                     // RFC 4954 §6
@@ -380,7 +383,7 @@ impl Connection {
             // RFC 3207 §4.2: what the client said before is forgotten.
             self.facts.tls = self.wire.machine.tls().cloned();
             self.facts.hello = None;
-            self.facts.identity = None;
+            self.set_identity(None);
             self.facts.xforward = None;
             self.transaction = None;
             return Ok(());

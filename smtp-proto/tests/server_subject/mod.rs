@@ -32,7 +32,9 @@ impl Subject for ServerSubject {
     fn connect(&mut self, _: usize, config: &Config) -> Result<ServerSession, String> {
         let mut peer = Peer::default();
         if config.flag("tls")? {
-            peer.tls = Some(TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384"));
+            let mut facts = TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384");
+            facts.peer_certificate = config.flag("certificate")?.then(|| b"DER".to_vec());
+            peer.tls = Some(facts);
         }
         peer.origin = Some(WallTime::new(1_234_571_490, 0));
         peer.may_xclient = config.flag("xclient")?;

@@ -1,10 +1,11 @@
 //! `mailserver serve`: two domains, three accounts, and whom they are delivered to.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::client::{Client, base64};
+use crate::client::{Client, base64, connect};
 use crate::process::{Server, eventually};
 
 // Made by `doveadm pw -p pässword`.
@@ -190,6 +191,21 @@ fn what_tells_too_much_or_too_little_is_no_way_to_log_in() {
         let offers = Client::to(&server.address(listener)).hello();
         assert!(!offers.contains("AUTH"), "{listener}: {offers}");
     }
+}
+
+#[test]
+fn who_talks_before_the_greeting_is_shown() {
+    let site = Site::new("");
+    let starttls = "tls = \"starttls\"";
+    let config = CONFIG.replacen(starttls, &format!("{starttls}\nproxies = [\"127.0.0.1\"]"), 1);
+    fs::write(site.config(), config).unwrap();
+    let server = Server::serve(&site.config(), site.listeners());
+    let mut socket = connect(&server.address("smtp, STARTTLS"));
+    // What stands behind the header of the proxy was there before the greeting, however fast we are.
+    socket.write_all(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\nEHLO \x1b[2J\r\nQUIT\r\n").unwrap();
+    Client::new(socket).rest();
+    let output = server.stop();
+    assert!(output.contains(r"PREGREET 17 from [192.0.2.7]: EHLO \u{1b}[2J\r\nQUIT\r\n"), "{output}");
 }
 
 /// ACL-04

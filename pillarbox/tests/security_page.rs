@@ -1,0 +1,74 @@
+//! The page about attacks on SMTP and LMTP names dialogs and tests that are there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The dialogs of a crate without their endings, and its sources.
+#[derive(Default)]
+struct Shown {
+    dialogs: Vec<String>,
+    sources: Vec<(PathBuf, String)>,
+}
+
+impl Shown {
+    fn of(folder: &Path) -> Self {
+        let mut shown = Shown::default();
+        ["src", "tests"].iter().for_each(|name| shown.look(&folder.join(name)));
+        shown
+    }
+
+    fn look(&mut self, folder: &Path) {
+        for path in fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()) {
+            match path.extension().and_then(|extension| extension.to_str()) {
+                None => self.look(&path),
+                Some("dialog") => self.dialogs.push(path.with_extension("").to_str().unwrap().to_owned()),
+                Some("rs") => self.sources.push((path.clone(), fs::read_to_string(path).unwrap())),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// A dialog by the end of its name, or several by their folder or by how their names begin.
+    fn has_dialog(&self, name: &str) -> bool {
+        let begin = name.strip_suffix('*');
+        self.dialogs.iter().any(|dialog| match begin {
+            Some(begin) => dialog.contains(&format!("/{begin}")),
+            None => dialog.ends_with(name) || dialog.contains(&format!("/{name}/")),
+        })
+    }
+
+    /// `file::test`, `module::tests`, a test or a file.
+    fn has_test(&self, name: &str) -> bool {
+        let (file, name) = name.rsplit_once("::").unwrap_or(("", name));
+        let file = file.trim_end_matches("::tests").replace("::", "/");
+        self.sources.iter().filter(|(path, _)| path.to_str().unwrap().contains(&file)).any(|(path, text)| {
+            text.contains(&format!("fn {name}("))
+                || text.contains(&format!("mod {name} {{"))
+                || path.ends_with(format!("{name}.rs"))
+        })
+    }
+}
+
+#[test]
+fn everything_that_it_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = fs::read_to_string(root.join("docs/security/smtp.md")).unwrap();
+    let cases = page.split("## Measured").next().unwrap();
+    let smtp = Shown::of(&root.join("smtp-proto"));
+    let mut named = 0;
+    for part in cases.lines().filter(|line| line.starts_with('|')).flat_map(|line| line.split([';', '|'])) {
+        let mut of = None;
+        for name in part.split('`').skip(1).step_by(2) {
+            if let Some(folder) =
+                [root, &root.join("examples")].map(|at| at.join(name)).into_iter().find(|at| at.is_dir())
+            {
+                of = Some(Shown::of(&folder));
+                continue;
+            }
+            let shown = if name.contains("dialogs/") { &smtp } else { of.as_ref().unwrap_or(&smtp) };
+            assert!(shown.has_dialog(name) || shown.has_test(name), "{name} in{part}");
+            named += 1;
+        }
+    }
+    assert!(named > 150, "{named}");
+}
