@@ -14,7 +14,7 @@ use super::macros::{self, Values};
 use super::outcome::{Subject, Visited};
 use super::record::{self, Prefixes, Record, RecordError};
 use super::scan::ClientIp;
-use super::trace::{Answered, Place, Trace, What};
+use super::trace::{self, Answered, Place, Trace, What};
 use super::{Broad, Client, Counters, Identity, Limits, Outcome, Problem, SpfResult};
 use crate::idn;
 
@@ -27,7 +27,7 @@ pub struct Check {
     /// Records that were gone through; each knows whose `include` led there, and steps refer to them.
     pub(super) visited: Vec<Visited>,
     /// The record that is gone through.
-    pub(super) current: Option<usize>,
+    pub(super) current: Option<u32>,
     pub(super) state: State,
     pub(super) phase: Phase,
     /// The names of the client that lead back to it, once somebody has asked (RFC 7208 §5.5).
@@ -97,8 +97,8 @@ pub(super) enum State {
 pub(super) enum Phase {
     Terms,
     /// Of the record with this number.
-    Explain(usize),
-    Explanation(usize, String),
+    Explain(u32),
+    Explanation(u32, String),
 }
 
 /// How a record came to be asked for.
@@ -127,8 +127,9 @@ impl Check {
     pub fn mail_from(client: &Client, path: &ReversePath<'_>, limits: Limits) -> Self {
         match path.address() {
             Some(address) => {
-                let (local, domain) = (address.local().unquoted(), address.domain().as_str());
-                Check::sender(client, Identity::MailFrom, &local, domain, limits)
+                let (local, domain) = (address.local().unquoted(), address.domain());
+                let name = if domain.is_literal() { Err(shown(domain.as_str())) } else { parse_name(domain.as_str()) };
+                Check::new(client, Identity::MailFrom, &local, name, limits)
             }
             None => {
                 let mut check = Check::sender(client, Identity::MailFrom, "", &client.helo, limits);
@@ -141,9 +142,12 @@ impl Check {
     /// Checks an identity that comes in parts: a local part without quotes, `postmaster` if it is empty, and a domain. What
     /// is no domain name of two labels or more comes to [`SpfResult::None`], without a question.
     pub fn sender(client: &Client, identity: Identity, local: &str, domain: &str, limits: Limits) -> Self {
+        Check::new(client, identity, local, parse_domain(domain), limits)
+    }
+
+    fn new(client: &Client, identity: Identity, local: &str, domain: Result<Name, String>, limits: Limits) -> Self {
         let helo = if client.helo.is_ascii() { None } else { parse_domain(&client.helo).ok() };
         let helo = helo.map_or_else(|| client.helo.clone(), |name| name.as_str().into());
-        let domain = parse_domain(domain);
         let mut check = Check {
             limits,
             identity,
@@ -169,7 +173,7 @@ impl Check {
             counters: Counters::default(),
             broad: None,
             matched: None,
-            trace: Trace::default(),
+            trace: Trace::new(),
             explanation: None,
             result: None,
         };
@@ -200,8 +204,7 @@ impl Check {
     }
 
     pub(super) fn step(&mut self, what: What) {
-        let depth = self.current.and_then(|current| self.visited.get(current)).map_or(0, |visited| visited.depth);
-        self.trace.push(self.limits.steps_max, depth, what);
+        self.trace.push(self.limits.steps_max, self.current, what);
     }
 
     pub(super) fn answered(&mut self, asked: Asked, answer: Answered) {
@@ -232,7 +235,7 @@ impl Check {
         if text.len() > size_max {
             return self.finish(SpfResult::PermError, Some(Problem::RecordSize(asked.name)));
         }
-        let (marks, stretch) = match record::check(text, ClientIp::new(self.subject.ip)) {
+        let (marks, mut stops) = match record::check(text, ClientIp::new(self.subject.ip)) {
             Ok(checked) => checked,
             Err(error) => {
                 let problem = Problem::Syntax { domain: asked.name, error, term: excerpt(text, error) };
@@ -243,18 +246,17 @@ impl Check {
         let is_small = size + size_of_val(set.records()) <= size_max;
         let record =
             if is_small { Record::of_answer(set, index, marks) } else { Record::of_text(text.to_vec(), marks) };
-        let from = self.current.and_then(|current| self.visited.get(current));
+        let from = self.current();
         let (includer, depth) = match (from, via) {
             (Some(from), Via::Include) => (self.current, from.depth + 1),
             (Some(from), Via::Root | Via::Redirect) => (from.includer, from.depth),
             (None, _) => (None, 0),
         };
-        let visited = self.visited.len();
-        let stop = stretch.stop;
-        self.visited.push(Visited { domain: asked.name, record, includer, depth, stop, is_counted: false });
-        self.current = Some(visited);
-        self.step(What::Record { visited });
-        self.go_over(&stretch);
+        let Some(stop) = stops.take() else { unreachable!("a record has an end") };
+        self.current = u32::try_from(self.visited.len()).ok();
+        self.visited.push(Visited { domain: asked.name, record, includer, depth, stop, stops, is_counted: false });
+        self.step(What::Record);
+        self.go_over(record::VERSION_END, stop);
         self.evaluate();
     }
 
@@ -307,8 +309,8 @@ impl Check {
     }
 
     // RFC 7208 §6.2
-    pub(super) fn explain(&mut self, visited: usize) {
-        let Some(Visited { domain, record, .. }) = self.visited.get(visited) else {
+    pub(super) fn explain(&mut self, visited: u32) {
+        let Some(Visited { domain, record, .. }) = trace::visited(&self.visited, Some(visited)) else {
             return self.finish(SpfResult::Fail, None);
         };
         let name = match record.explanation() {
@@ -344,8 +346,8 @@ impl Check {
         self.expand_explanation(visited, &text);
     }
 
-    fn expand_explanation(&mut self, visited: usize, text: &str) {
-        let domain = self.visited.get(visited).map(|visited| &visited.domain);
+    fn expand_explanation(&mut self, visited: u32, text: &str) {
+        let domain = trace::visited(&self.visited, Some(visited)).map(|visited| &visited.domain);
         let size_max = self.limits.explanation_size_max;
         let explanation = domain.and_then(|domain| macros::explain(text, &self.values(domain), size_max));
         self.explanation = explanation;
@@ -479,12 +481,20 @@ impl DnsMachine for Check {
 
 /// RFC 7208 §4.3: the domain of an identity, or the text that is none. RFC 8616 §4: U-labels are made A-labels.
 fn parse_domain(text: &str) -> Result<Name, String> {
-    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
-    let ascii = idn::to_ascii(text).ok().filter(|ascii| ascii.bytes().all(is_plain));
-    match ascii.and_then(|ascii| Name::parse(&ascii).ok()) {
+    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.') || octet >= 0x80;
+    if text.bytes().all(is_plain) { parse_name(text) } else { Err(shown(text)) }
+}
+
+/// The same for a text of letters, digits, hyphens, underscores and dots, and of what lies beyond ASCII.
+fn parse_name(text: &str) -> Result<Name, String> {
+    match idn::to_ascii(text).ok().and_then(|ascii| Name::parse(&ascii).ok()) {
         Some(name) if is_domain(&name) => Ok(name),
-        _ => Err(text.chars().take(SHOWN_MAX).collect()),
+        _ => Err(shown(text)),
     }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN_MAX).collect()
 }
 
 /// RFC 7208 §4.3: "a multi-label domain name".

@@ -9,8 +9,8 @@ use super::check::{Check, State, Via, is_domain};
 use super::macros::{MacroString, Unusable};
 use super::outcome::Visited;
 use super::record::{Prefixes, Qualifier, Term};
-use super::scan::{self, ClientIp, Kind, Stop, Stretch};
-use super::trace::{Place, What};
+use super::scan::{self, ClientIp, Kind, Stop};
+use super::trace::{self, Place, What};
 use super::{Broad, Limits, Problem, SpfResult};
 
 /// What the term that is looked at comes to.
@@ -84,8 +84,8 @@ impl Check {
                 }
             },
             Lookup::Unusable => {
-                if let Some(place) = self.place() {
-                    self.step(What::Unusable(place));
+                if let Some(Place { term, .. }) = self.place() {
+                    self.step(What::Unusable { term });
                 }
                 self.next_term();
                 return true;
@@ -175,41 +175,41 @@ impl Check {
     /// Goes from the term that is looked at to the next one that may match.
     fn next_term(&mut self) {
         let client = ClientIp::new(self.subject.ip);
-        if let Some(Visited { record, stop, is_counted, .. }) = self.current_mut() {
-            let stretch = scan::next(record.octets(), stop.end, client);
-            (*stop, *is_counted) = (stretch.stop, false);
-            self.go_over(&stretch);
+        if let Some(Visited { record, stop, stops, is_counted, .. }) = self.current_mut() {
+            let from = stop.end;
+            let next = stops.take().unwrap_or_else(|| scan::next(record.octets(), from.into(), client));
+            (*stop, *is_counted) = (next, false);
+            self.go_over(from, next);
         }
     }
 
-    /// Networks in a stretch do not match.
-    pub(super) fn go_over(&mut self, stretch: &Stretch) {
-        if let Some(visited) = self.current.filter(|_| stretch.has_networks) {
-            self.step(What::NoMatch { visited, start: stretch.start, end: stretch.stop.start });
+    /// Networks between an octet and a stop do not match.
+    pub(super) fn go_over(&mut self, start: u16, stop: Stop) {
+        if stop.is_behind_networks {
+            self.step(What::NoMatch { start, end: stop.start });
         }
     }
 
     /// The term that was looked at does not match.
     fn term_does_not_match(&mut self) {
-        if let (Some(visited), Some(Visited { stop, .. })) = (self.current, self.current()) {
-            let &Stop { start, end, .. } = stop;
-            self.step(What::NoMatch { visited, start, end });
+        if let Some(&Visited { stop: Stop { start, end, .. }, .. }) = self.current() {
+            self.step(What::NoMatch { start, end });
         }
         self.next_term();
     }
 
-    fn current(&self) -> Option<&Visited> {
-        self.visited.get(self.current?)
+    pub(super) fn current(&self) -> Option<&Visited> {
+        trace::visited(&self.visited, self.current)
     }
 
     fn current_mut(&mut self) -> Option<&mut Visited> {
-        self.visited.get_mut(self.current?)
+        self.visited.get_mut(usize::try_from(self.current?).ok()?)
     }
 
     /// Where the term is that is looked at.
     fn place(&self) -> Option<Place> {
         let visited = self.current?;
-        Some(Place { visited, term: self.visited.get(visited)?.stop.start })
+        Some(Place { visited, term: self.current()?.stop.start })
     }
 
     fn qualifier(&self) -> Option<Qualifier> {
@@ -220,7 +220,7 @@ impl Check {
     /// The term that is looked at matches, so that its record has a result. `true` if an `include` goes on with it.
     fn matched(&mut self, qualifier: Qualifier) -> bool {
         let Some(place) = self.place() else { return false };
-        self.step(What::Match(place));
+        self.step(What::Match { term: place.term });
         self.matched = Some(place);
         if qualifier == Qualifier::Pass {
             let kind = self.current().map(|visited| visited.stop.kind);
@@ -244,7 +244,7 @@ impl Check {
                 }
                 return false;
             };
-            self.step(What::Included(place, result));
+            self.step(What::Included { term: place.term, result });
             // RFC 7208 §5.2: an include matches on pass, and on nothing else.
             let qualifier = if result == SpfResult::Pass { self.qualifier() } else { None };
             let Some(qualifier) = qualifier else {

@@ -8,7 +8,7 @@ use core::net::IpAddr;
 
 use pillarbox_core::dns::{Name, RecordKind};
 
-use super::scan::Stop;
+use super::scan::{Stop, Stops};
 use super::trace::{Place, Trace};
 use super::{Identity, Mechanism, Record, RecordError, SpfResult, Step, Term};
 
@@ -112,10 +112,12 @@ pub(super) struct Visited {
     pub(super) domain: Name,
     pub(super) record: Record,
     /// The record whose `include` led here, and how many there are around.
-    pub(super) includer: Option<usize>,
-    pub(super) depth: usize,
+    pub(super) includer: Option<u32>,
+    pub(super) depth: u32,
     /// The term that is looked at.
     pub(super) stop: Stop,
+    /// Those behind it.
+    pub(super) stops: Stops,
     /// Whether that term is counted already: it is looked at again when the names of the client are known.
     pub(super) is_counted: bool,
 }

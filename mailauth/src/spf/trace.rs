@@ -90,7 +90,7 @@ pub enum Step<'a> {
 #[non_exhaustive]
 pub enum Answered {
     /// That many records.
-    Records(usize),
+    Records(u32),
     /// The name has no such record.
     NoData,
     /// The name does not exist.
@@ -102,7 +102,7 @@ pub enum Answered {
 impl Answered {
     pub(super) fn of(answer: &DnsAnswer, kind: RecordKind) -> Self {
         match &answer.outcome {
-            DnsOutcome::Found(_) => match answer.records().filter(|record| record.kind() == kind).count() {
+            DnsOutcome::Found(set) => match set.records().iter().map(|record| u32::from(record.kind() == kind)).sum() {
                 0 => Answered::NoData,
                 count => Answered::Records(count),
             },
@@ -122,29 +122,34 @@ impl Answered {
 /// A step, with places for references: many are kept, and hardly any is looked at.
 #[derive(Clone, Debug)]
 struct Event {
-    depth: usize,
+    /// The record that was gone through, if there was one yet.
+    visited: Option<u32>,
     what: What,
 }
 
 /// A term of a record that was gone through.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
-    pub(super) visited: usize,
+    pub(super) visited: u32,
     /// The octet of the record that it begins at.
-    pub(super) term: usize,
+    pub(super) term: u16,
 }
 
 impl Place {
     pub(super) fn term<'a>(&self, all: &'a [Visited]) -> Option<Term<'a>> {
-        all.get(self.visited)?.record.term_at(self.term)
+        visited(all, Some(self.visited))?.record.term_at(self.term)
     }
 }
 
+/// The record with a number.
+pub(super) fn visited(all: &[Visited], number: Option<u32>) -> Option<&Visited> {
+    all.get(usize::try_from(number?).ok()?)
+}
+
+/// Places are in the record that is gone through.
 #[derive(Clone, Debug)]
 pub(super) enum What {
-    Record {
-        visited: usize,
-    },
+    Record,
     Answer {
         name: Name,
         kind: RecordKind,
@@ -152,13 +157,19 @@ pub(super) enum What {
     },
     /// From one octet of the record to another.
     NoMatch {
-        visited: usize,
-        start: usize,
-        end: usize,
+        start: u16,
+        end: u16,
     },
-    Match(Place),
-    Unusable(Place),
-    Included(Place, SpfResult),
+    Match {
+        term: u16,
+    },
+    Unusable {
+        term: u16,
+    },
+    Included {
+        term: u16,
+        result: SpfResult,
+    },
     Redirect {
         domain: Name,
     },
@@ -176,13 +187,15 @@ pub(super) struct Trace {
 }
 
 impl Trace {
+    /// None, with room for those of most checks.
+    pub(super) fn new() -> Self {
+        Trace { events: Vec::with_capacity(16), cut: false }
+    }
+
     #[inline(always)]
-    pub(super) fn push(&mut self, max: usize, depth: usize, what: What) {
+    pub(super) fn push(&mut self, max: usize, visited: Option<u32>, what: What) {
         if self.events.len() < max {
-            if self.events.is_empty() {
-                self.events.reserve(16);
-            }
-            self.events.push(Event { depth, what });
+            self.events.push(Event { visited, what });
         } else {
             self.cut = true;
         }
@@ -196,23 +209,24 @@ impl Trace {
 
 /// `None` never comes: an event is about a record that was visited.
 fn step<'a>(event: &'a Event, all: &'a [Visited]) -> Option<Step<'a>> {
-    let depth = event.depth;
+    let visited = visited(all, event.visited);
+    let depth = visited.map_or(0, |visited| visited.depth) as usize;
     Some(match &event.what {
-        What::Record { visited } => {
-            let visited = all.get(*visited)?;
-            Step::Record { depth, domain: &visited.domain, record: &visited.record }
+        What::Record => {
+            let Visited { domain, record, .. } = visited?;
+            Step::Record { depth, domain, record }
         }
         What::Answer { name, kind, answer } => Step::Answer { depth, name, kind: *kind, answer: *answer },
-        What::NoMatch { visited, start, end } => {
-            Step::NoMatch { depth, terms: all.get(*visited)?.record.terms_in(*start..*end) }
-        }
-        What::Match(place) => {
-            let term = place.term(all)?;
+        What::NoMatch { start, end } => Step::NoMatch { depth, terms: visited?.record.terms_in(*start, *end) },
+        What::Match { term } => {
+            let term = visited?.record.term_at(*term)?;
             let Term::Directive(qualifier, _) = term else { return None };
             Step::Match { depth, term, result: qualifier.result() }
         }
-        What::Unusable(place) => Step::Unusable { depth, term: place.term(all)? },
-        What::Included(place, result) => Step::Included { depth, term: place.term(all)?, result: *result },
+        What::Unusable { term } => Step::Unusable { depth, term: visited?.record.term_at(*term)? },
+        What::Included { term, result } => {
+            Step::Included { depth, term: visited?.record.term_at(*term)?, result: *result }
+        }
         What::Redirect { domain } => Step::Redirect { depth, domain },
         What::Default => Step::Default { depth },
         What::Validated { names } => Step::Validated { names: *names },
