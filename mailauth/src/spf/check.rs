@@ -154,7 +154,7 @@ impl Check {
             subject: Subject {
                 // RFC 7208 §5: a client with a mapped address is an IPv4 client.
                 ip: client.ip.to_canonical(),
-                helo,
+                helo: Some(helo),
                 // RFC 7208 §4.3
                 local: if local.is_empty() { "postmaster" } else { local }.into(),
                 domain,
@@ -203,6 +203,7 @@ impl Check {
         if self.subject.ip.is_ipv4() { RecordKind::A } else { RecordKind::Aaaa }
     }
 
+    #[inline(always)]
     pub(super) fn step(&mut self, what: What) {
         self.trace.push(self.limits.steps_max, self.current, what);
     }
@@ -235,26 +236,30 @@ impl Check {
         if text.len() > size_max {
             return self.finish(SpfResult::PermError, Some(Problem::RecordSize(asked.name)));
         }
-        let (marks, mut stops) = match record::check(text, ClientIp::new(self.subject.ip)) {
-            Ok(checked) => checked,
-            Err(error) => {
-                let problem = Problem::Syntax { domain: asked.name, error, term: excerpt(text, error) };
-                return self.finish(SpfResult::PermError, Some(problem));
-            }
-        };
         // An answer that is kept must not hold much more than a record may have.
         let is_small = size + size_of_val(set.records()) <= size_max;
-        let record =
-            if is_small { Record::of_answer(set, index, marks) } else { Record::of_text(text.to_vec(), marks) };
+        let record = if is_small { Record::of_answer(set, index) } else { Record::of_text(text.to_vec()) };
         let from = self.current();
         let (includer, depth) = match (from, via) {
             (Some(from), Via::Include) => (self.current, from.depth + 1),
             (Some(from), Via::Root | Via::Redirect) => (from.includer, from.depth),
             (None, _) => (None, 0),
         };
-        let Some(stop) = stops.take() else { unreachable!("a record has an end") };
-        self.current = u32::try_from(self.visited.len()).ok();
-        self.visited.push(Visited { domain: asked.name, record, includer, depth, stop, stops, is_counted: false });
+        let index = self.visited.len();
+        self.visited.push(Visited::new(asked.name, record, includer, depth));
+        // It is gone through where it lies: what was just written by parts is slow to be moved as a whole.
+        let Visited { domain, record, stops, stop, .. } = &mut self.visited[index];
+        if let Err(error) = record.check(ClientIp::new(self.subject.ip), stops) {
+            let term = excerpt(record.octets(), error);
+            let problem = Problem::Syntax { domain: domain.clone(), error, term };
+            self.visited.pop();
+            return self.finish(SpfResult::PermError, Some(problem));
+        }
+        if let Some(first) = stops.take() {
+            *stop = first;
+        }
+        let stop = *stop;
+        self.current = u32::try_from(index).ok();
         self.step(What::Record);
         self.go_over(record::VERSION_END, stop);
         self.evaluate();
@@ -366,7 +371,7 @@ impl Check {
             domain: domain.as_str(),
             ip: self.subject.ip,
             validated: best.map_or("unknown", Name::as_str),
-            helo: &self.subject.helo,
+            helo: self.subject.helo.as_deref().unwrap_or_default(),
             receiver: self.subject.receiver.as_ref().map_or("unknown", Name::as_str),
             now: self.subject.now,
         }
@@ -404,15 +409,7 @@ impl Check {
             broad: self.broad.filter(|_| result == SpfResult::Pass),
             explanation: self.explanation.take(),
             counters: self.counters,
-            subject: Subject {
-                ip: self.subject.ip,
-                helo: mem::take(&mut self.subject.helo),
-                local: mem::take(&mut self.subject.local),
-                domain: mem::replace(&mut self.subject.domain, Err(String::new())),
-                receiver: self.subject.receiver.take(),
-                now: self.subject.now,
-                null_path: self.subject.null_path,
-            },
+            subject: mem::replace(&mut self.subject, Subject::NOBODY),
             visited: mem::take(&mut self.visited),
             trace: mem::take(&mut self.trace),
             matched: self.matched.filter(|_| problem.is_none()),

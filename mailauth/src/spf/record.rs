@@ -6,7 +6,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use core::ops::Range;
 use core::str::FromStr;
 
-use pillarbox_core::dns::RecordSet;
+use pillarbox_core::dns::{self, RecordSet};
 
 use super::SpfResult;
 use super::macros::MacroString;
@@ -43,6 +43,15 @@ enum Text {
     Own(Vec<u8>),
     /// Of the record with this number in an answer, which is shared with whoever brought it.
     Answer(RecordSet, usize),
+}
+
+impl Text {
+    fn octets(&self) -> &[u8] {
+        match self {
+            Text::Own(text) => text,
+            Text::Answer(set, index) => set.records().get(*index).and_then(dns::Record::text).unwrap_or_default(),
+        }
+    }
 }
 
 /// What the terms of a record do not say one by one. Places are those of the value of a modifier.
@@ -239,8 +248,9 @@ impl Record {
         if !Record::is_record(text) {
             return Err(RecordError { fault: RecordFault::Version, at: 0 });
         }
-        let (marks, _) = check(text, ClientIp::Nobody)?;
-        Ok(Record::of_text(text.to_vec(), marks))
+        let mut record = Record::of_text(text.to_vec());
+        record.check(ClientIp::Nobody, &mut Stops::none())?;
+        Ok(record)
     }
 
     /// Whether a text means to be a record: all others at a domain are none of our business.
@@ -253,21 +263,36 @@ impl Record {
         })
     }
 
-    /// One of the records of an answer, which was checked.
-    pub(super) fn of_answer(set: RecordSet, index: usize, marks: Marks) -> Self {
-        Record { text: Text::Answer(set, index), marks }
+    /// One of the records of an answer, to be checked.
+    pub(super) fn of_answer(set: RecordSet, index: usize) -> Self {
+        Record { text: Text::Answer(set, index), marks: Marks::default() }
     }
 
-    /// A text that was checked.
-    pub(super) fn of_text(text: Vec<u8>, marks: Marks) -> Self {
-        Record { text: Text::Own(text), marks }
+    /// A text, to be checked.
+    pub(super) fn of_text(text: Vec<u8>) -> Self {
+        Record { text: Text::Own(text), marks: Marks::default() }
+    }
+
+    /// Checks a text that means to be a record from end to end (RFC 7208 §4.6: an error anywhere in it counts before anything
+    /// is looked at), and finds its first terms that may match.
+    pub(super) fn check(&mut self, client: ClientIp, stops: &mut Stops) -> Result<(), RecordError> {
+        let Record { text, marks } = self;
+        let text = text.octets();
+        let error = |fault, at| Err(RecordError { fault, at });
+        if text.len() > usize::from(u16::MAX) {
+            return error(RecordFault::TooLong, usize::from(u16::MAX));
+        }
+        scan::whole(text, VERSION.len(), client, marks, stops).or_else(|wrong| {
+            // What nobody can read comes before all else.
+            match text.iter().position(|octet| !matches!(octet, b' '..=b'~')) {
+                Some(at) => error(RecordFault::UnexpectedOctet, at),
+                None => Err(wrong),
+            }
+        })
     }
 
     pub(super) fn octets(&self) -> &[u8] {
-        match &self.text {
-            Text::Own(text) => text,
-            Text::Answer(set, index) => set.records()[*index].text().unwrap_or_default(),
-        }
+        self.text.octets()
     }
 
     fn slice(&self, range: Range<usize>) -> &str {
@@ -349,22 +374,6 @@ impl<'a> Mechanism<'a> {
             Mechanism::All | Mechanism::Ip4 { .. } | Mechanism::Ip6 { .. } => None,
         }
     }
-}
-
-/// Checks a text that means to be a record from end to end (RFC 7208 §4.6: an error anywhere in it counts before anything is
-/// looked at), and finds its first terms that may match.
-pub(super) fn check(text: &[u8], client: ClientIp) -> Result<(Marks, Stops), RecordError> {
-    let error = |fault, at| Err(RecordError { fault, at });
-    if text.len() > usize::from(u16::MAX) {
-        return error(RecordFault::TooLong, usize::from(u16::MAX));
-    }
-    scan::whole(text, VERSION.len(), client).or_else(|wrong| {
-        // What nobody can read comes before all else.
-        match text.iter().position(|octet| !matches!(octet, b' '..=b'~')) {
-            Some(at) => error(RecordFault::UnexpectedOctet, at),
-            None => Err(wrong),
-        }
-    })
 }
 
 const VERSION: &str = "v=spf1";

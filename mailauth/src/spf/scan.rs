@@ -50,6 +50,8 @@ const STOPS: usize = 4;
 /// What a term is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// There is none.
+    End,
     /// A network without the client.
     Outside,
     /// One with it, and how many of its bits count.
@@ -63,8 +65,6 @@ pub(super) enum Kind {
     Redirect,
     Explanation,
     Unknown,
-    /// There is none.
-    End,
 }
 
 impl ClientIp {
@@ -92,7 +92,7 @@ impl ClientIp {
 }
 
 impl Stop {
-    const fn end(text: &[u8], is_behind_networks: bool) -> Self {
+    pub(super) const fn end(text: &[u8], is_behind_networks: bool) -> Self {
         let end = place(text.len());
         Stop { start: end, end, kind: Kind::End, domain: (end, end), is_plain: false, is_behind_networks }
     }
@@ -118,7 +118,7 @@ impl Stop {
 }
 
 impl Stops {
-    const fn none() -> Self {
+    pub(super) const fn none() -> Self {
         Stops { first: [Stop::end(b"", false); STOPS], len: 0, taken: 0 }
     }
 
@@ -144,9 +144,13 @@ const fn place(at: usize) -> u16 {
 }
 
 /// Goes through all terms from an octet on.
-pub(super) fn whole(text: &[u8], from: usize, client: ClientIp) -> Result<(Marks, Stops), RecordError> {
-    let mut marks = Marks::default();
-    let mut stops = Stops::none();
+pub(super) fn whole(
+    text: &[u8],
+    from: usize,
+    client: ClientIp,
+    marks: &mut Marks,
+    stops: &mut Stops,
+) -> Result<(), RecordError> {
     let mut is_behind_networks = false;
     let mut rest = &text[from..];
     while let Some(stop) = look_on(text, rest, client, &mut is_behind_networks)? {
@@ -168,7 +172,7 @@ pub(super) fn whole(text: &[u8], from: usize, client: ClientIp) -> Result<(Marks
     if !marks.has_all {
         stops.note(Stop::end(text, is_behind_networks));
     }
-    Ok((marks, stops))
+    Ok(())
 }
 
 /// RFC 7208 §6: "These two modifiers MUST NOT appear in a record more than once each."
@@ -247,6 +251,7 @@ const fn is_end(rest: &[u8]) -> bool {
 }
 
 /// The term that `rest`, the end of `text`, begins with.
+#[inline(always)]
 fn look(text: &[u8], rest: &[u8], client: ClientIp) -> Result<Stop, RecordError> {
     match look_quickly(rest, client) {
         Some((kind, domain, behind)) => Ok(Stop::new(text, rest, behind, kind, domain)),
