@@ -187,6 +187,7 @@ impl Check {
         check
     }
 
+    #[inline(always)]
     pub(super) fn ask(&mut self, name: Name, kind: RecordKind) -> Asked {
         let id = QuestionId(self.next_id);
         self.next_id += 1;
@@ -238,17 +239,19 @@ impl Check {
         }
         // An answer that is kept must not hold much more than a record may have.
         let is_small = size + size_of_val(set.records()) <= size_max;
-        let record = if is_small { Record::of_answer(set, index) } else { Record::of_text(text.to_vec()) };
         let from = self.current();
         let (includer, depth) = match (from, via) {
             (Some(from), Via::Include) => (self.current, from.depth + 1),
             (Some(from), Via::Root | Via::Redirect) => (from.includer, from.depth),
             (None, _) => (None, 0),
         };
-        let index = self.visited.len();
-        self.visited.push(Visited::new(asked.name, record, includer, depth));
+        let number = self.visited.len();
+        self.visited.push(Visited::new(asked.name, Record::of_answer(set, index), includer, depth));
         // It is gone through where it lies: what was just written by parts is slow to be moved as a whole.
-        let Visited { domain, record, stops, stop, .. } = &mut self.visited[index];
+        let Visited { domain, record, stops, stop, .. } = &mut self.visited[number];
+        if !is_small {
+            record.detach();
+        }
         if let Err(error) = record.check(ClientIp::new(self.subject.ip), stops) {
             let term = excerpt(record.octets(), error);
             let problem = Problem::Syntax { domain: domain.clone(), error, term };
@@ -259,7 +262,7 @@ impl Check {
             *stop = first;
         }
         let stop = *stop;
-        self.current = u32::try_from(index).ok();
+        self.current = u32::try_from(number).ok();
         self.step(What::Record);
         self.go_over(record::VERSION_END, stop);
         self.evaluate();

@@ -268,8 +268,14 @@ impl Record {
         Record { text: Text::Answer(set, index), marks: Marks::default() }
     }
 
+    /// Copies its octets out of the answer.
+    #[cold]
+    pub(super) fn detach(&mut self) {
+        self.text = Text::Own(self.octets().to_vec());
+    }
+
     /// A text, to be checked.
-    pub(super) fn of_text(text: Vec<u8>) -> Self {
+    fn of_text(text: Vec<u8>) -> Self {
         Record { text: Text::Own(text), marks: Marks::default() }
     }
 

@@ -38,7 +38,8 @@ pub(super) struct Stop {
 /// The first stops of a record, so that hardly any record is gone through twice.
 #[derive(Clone, Debug)]
 pub(super) struct Stops {
-    first: [Stop; STOPS],
+    /// One more than are kept: what is not kept is written somewhere, too.
+    places: [Stop; STOPS + 1],
     len: u8,
     /// How many were taken.
     taken: u8,
@@ -119,20 +120,24 @@ impl Stop {
 
 impl Stops {
     pub(super) const fn none() -> Self {
-        Stops { first: [Stop::end(b"", false); STOPS], len: 0, taken: 0 }
+        Stops { places: [Stop::end(b"", false); STOPS + 1], len: 0, taken: 0 }
     }
 
-    /// Notes a stop, if there is room.
-    fn note(&mut self, stop: Stop) {
-        if let Some(place) = self.first.get_mut(usize::from(self.len)) {
-            *place = stop;
+    /// Where the next one may be written; it counts when it is kept.
+    fn place(&mut self) -> &mut Stop {
+        &mut self.places[usize::from(self.len).min(STOPS)]
+    }
+
+    /// Keeps the stop that was written, if there is room for it.
+    fn keep(&mut self) {
+        if usize::from(self.len) < STOPS {
             self.len += 1;
         }
     }
 
     /// The stop behind the one that was taken last, if it was noted.
     pub(super) fn take(&mut self) -> Option<Stop> {
-        let stop = self.first.get(usize::from(self.taken)).filter(|_| self.taken < self.len)?;
+        let stop = self.places.get(usize::from(self.taken)).filter(|_| self.taken < self.len)?;
         self.taken += 1;
         Some(*stop)
     }
@@ -153,24 +158,28 @@ pub(super) fn whole(
 ) -> Result<(), RecordError> {
     let mut is_behind_networks = false;
     let mut rest = &text[from..];
-    while let Some(stop) = look_on(text, rest, client, &mut is_behind_networks)? {
+    // Each is written where it may stay: what was just written by parts is slow to be moved as a whole.
+    while look_on(text, rest, client, stops.place(), &mut is_behind_networks)? {
+        let stop = stops.place();
         rest = &text[stop.end.into()..];
         match stop.kind {
             Kind::Outside => is_behind_networks = true,
-            Kind::Redirect => note(&mut marks.redirect, &stop)?,
-            Kind::Explanation => note(&mut marks.explanation, &stop)?,
+            Kind::Redirect => note(&mut marks.redirect, stop)?,
+            Kind::Explanation => note(&mut marks.explanation, stop)?,
             Kind::Unknown | Kind::End => {}
             // RFC 7208 §5.1: "Mechanisms after "all" will never be tested."
             _ if marks.has_all => {}
             kind => {
                 marks.has_all = matches!(kind, Kind::All);
-                stops.note(Stop { is_behind_networks, ..stop });
+                stop.is_behind_networks = is_behind_networks;
+                stops.keep();
                 is_behind_networks = false;
             }
         }
     }
     if !marks.has_all {
-        stops.note(Stop::end(text, is_behind_networks));
+        *stops.place() = Stop::end(text, is_behind_networks);
+        stops.keep();
     }
     Ok(())
 }
@@ -187,8 +196,9 @@ fn note(known: &mut Option<(u16, u16)>, modifier: &Stop) -> Result<(), RecordErr
 pub(super) fn next(text: &[u8], from: usize, client: ClientIp) -> Stop {
     let mut is_behind_networks = false;
     let mut rest = text.get(from..).unwrap_or_default();
+    let mut stop = Stop::end(text, false);
     // What is wrong was found before.
-    while let Ok(Some(stop)) = look_on(text, rest, client, &mut is_behind_networks) {
+    while let Ok(true) = look_on(text, rest, client, &mut stop, &mut is_behind_networks) {
         if stop.kind.may_match() {
             return Stop { is_behind_networks, ..stop };
         }
@@ -198,15 +208,16 @@ pub(super) fn next(text: &[u8], from: usize, client: ClientIp) -> Stop {
     Stop::end(text, is_behind_networks)
 }
 
-/// The next term of `rest`, the end of `text`, other than a network in common form that the client is not in. `None` at the
-/// end.
+/// Finds the next term of `rest`, the end of `text`, other than a network in common form that the client is not in. `false` at
+/// the end.
 #[inline(always)]
 fn look_on(
     text: &[u8],
     mut rest: &[u8],
     client: ClientIp,
+    stop: &mut Stop,
     has_networks: &mut bool,
-) -> Result<Option<Stop>, RecordError> {
+) -> Result<bool, RecordError> {
     // RFC 7208 §4.6.1: terms are separated by one space or several, and by nothing else.
     while let [octet, behind @ ..] = rest {
         if *octet == b' ' {
@@ -218,11 +229,20 @@ fn look_on(
                 *has_networks = true;
                 rest = behind;
             }
-            Some((kind, behind)) => return Ok(Some(Stop::new(text, rest, behind, kind, 0))),
-            None => return look(text, rest, client).map(Some),
+            Some((kind, behind)) => {
+                *stop = Stop::new(text, rest, behind, kind, 0);
+                return Ok(true);
+            }
+            None => {
+                *stop = match look_quickly(rest, client) {
+                    Some((kind, domain, behind)) => Stop::new(text, rest, behind, kind, domain),
+                    None => look_closely(text, text.len() - rest.len(), client)?,
+                };
+                return Ok(true);
+            }
         }
     }
-    Ok(None)
+    Ok(false)
 }
 
 /// A network in common form without a qualifier, and what stands behind it. Those of IPv6 only where they need no comparing.
@@ -248,15 +268,6 @@ const IP6: u32 = u32::from_le_bytes(*b"ip6:");
 
 const fn is_end(rest: &[u8]) -> bool {
     matches!(rest, [] | [b' ', ..])
-}
-
-/// The term that `rest`, the end of `text`, begins with.
-#[inline(always)]
-fn look(text: &[u8], rest: &[u8], client: ClientIp) -> Result<Stop, RecordError> {
-    match look_quickly(rest, client) {
-        Some((kind, domain, behind)) => Ok(Stop::new(text, rest, behind, kind, domain)),
-        None => look_closely(text, text.len() - rest.len(), client),
-    }
 }
 
 impl Kind {
@@ -456,8 +467,8 @@ mod tests {
                 let text = text.as_bytes();
                 let closely = look_closely(text, 0, client);
                 let plain = closely.map(|stop| Stop { is_plain: true, ..stop });
-                if look_quickly(text, client).is_some() {
-                    prop_assert_eq!(plain, look(text, text, client));
+                if let Some((kind, domain, behind)) = look_quickly(text, client) {
+                    prop_assert_eq!(plain, Ok(Stop::new(text, text, behind, kind, domain)));
                 }
                 if let Some((kind, behind)) = look_at_common_network(text, client) {
                     prop_assert_eq!(plain, Ok(Stop::new(text, text, behind, kind, 0)));
