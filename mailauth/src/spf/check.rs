@@ -32,8 +32,10 @@ pub struct Check {
     pub(super) phase: Phase,
     /// The names of the client that lead back to it, once somebody has asked (RFC 7208 §5.5).
     pub(super) validated: Option<Vec<Name>>,
-    /// A question that was not given out yet. Those for the addresses of hosts are made when there is room for them.
-    pending: Option<Question>,
+    /// The question that was asked last, other than those for the addresses of hosts.
+    pub(super) asked: Asked,
+    /// Whether it was not given out yet. Those for the addresses of hosts are made when there is room for them.
+    is_pending: bool,
     /// Questions that were not answered yet.
     open: OpenQuestions,
     pub(super) next_id: u32,
@@ -81,15 +83,15 @@ impl OpenQuestions {
 pub(super) enum State {
     /// None: the check is finished.
     Done,
-    Record(Asked, Via),
-    Addresses(Asked, Prefixes),
+    Record(Via),
+    Addresses(Prefixes),
     /// Of `exists`.
-    Existence(Asked),
-    Exchangers(Asked, Prefixes),
+    Existence,
+    Exchangers(Prefixes),
     ExchangerHosts(Box<Hosts>),
-    Pointers(Asked),
+    Pointers,
     PointerHosts(Box<Hosts>),
-    Explanation(Asked),
+    Explanation,
 }
 
 /// What is to be gone on with when the names of the client are known.
@@ -167,7 +169,8 @@ impl Check {
             state: State::Done,
             phase: Phase::Terms,
             validated: None,
-            pending: None,
+            asked: Asked { id: QuestionId(0), name: Name::root(), kind: RecordKind::Txt },
+            is_pending: false,
             open: OpenQuestions::default(),
             next_id: 0,
             counters: Counters::default(),
@@ -188,15 +191,21 @@ impl Check {
     }
 
     #[inline(always)]
-    pub(super) fn ask(&mut self, name: Name, kind: RecordKind) -> Asked {
-        let id = QuestionId(self.next_id);
+    pub(super) fn ask(&mut self, name: Name, kind: RecordKind, state: State) {
+        self.asked = Asked { id: QuestionId(self.next_id), name, kind };
         self.next_id += 1;
-        self.pending = Some(Question::new(id, name.clone(), kind));
-        Asked { id, name, kind }
+        self.is_pending = true;
+        self.state = state;
+    }
+
+    /// The question that was answered.
+    pub(super) fn take_asked(&mut self) -> Asked {
+        let Asked { id, name, kind } = &mut self.asked;
+        Asked { id: *id, name: mem::replace(name, Name::root()), kind: *kind }
     }
 
     pub(super) fn ask_record(&mut self, domain: Name, via: Via) {
-        self.state = State::Record(self.ask(domain, RecordKind::Txt), via);
+        self.ask(domain, RecordKind::Txt, State::Record(via));
     }
 
     /// RFC 7208 §5: "when <ip> is an IPv4, "A" records are fetched; when <ip> is an IPv6 address, "AAAA" records are fetched".
@@ -214,7 +223,8 @@ impl Check {
     }
 
     // RFC 7208 §4.4, §4.5
-    fn take_record(&mut self, asked: Asked, via: Via, answer: DnsAnswer) {
+    fn take_record(&mut self, via: Via, answer: DnsAnswer) {
+        let asked = self.take_asked();
         let set = match answer.outcome {
             DnsOutcome::Found(set) => set,
             DnsOutcome::NoData | DnsOutcome::NoSuchName => {
@@ -280,7 +290,8 @@ impl Check {
         self.finish(SpfResult::TempError, Some(problem));
     }
 
-    fn take_addresses(&mut self, asked: Asked, prefixes: Prefixes, answer: &DnsAnswer) {
+    fn take_addresses(&mut self, prefixes: Prefixes, answer: &DnsAnswer) {
+        let asked = self.take_asked();
         let answered = Answered::of(answer, asked.kind);
         if answered == Answered::TryLater {
             return self.try_later(asked);
@@ -291,7 +302,8 @@ impl Check {
     }
 
     // RFC 7208 §5.7: "If any A record is returned, this mechanism matches."
-    fn take_existence(&mut self, asked: Asked, answer: &DnsAnswer) {
+    fn take_existence(&mut self, answer: &DnsAnswer) {
+        let asked = self.take_asked();
         let answered = Answered::of(answer, asked.kind);
         if answered == Answered::TryLater {
             return self.try_later(asked);
@@ -332,10 +344,11 @@ impl Check {
         // "If there are any DNS processing errors ... proceed as if no "exp" modifier was given."
         let Some(name) = name else { return self.finish(SpfResult::Fail, None) };
         self.phase = Phase::Explain(visited);
-        self.state = State::Explanation(self.ask(name, RecordKind::Txt));
+        self.ask(name, RecordKind::Txt, State::Explanation);
     }
 
-    fn take_explanation(&mut self, asked: Asked, answer: &DnsAnswer) {
+    fn take_explanation(&mut self, answer: &DnsAnswer) {
+        let asked = self.take_asked();
         let mut texts = answer.records().filter_map(dns::Record::text);
         // "if more than one record is returned": which of them was meant cannot be known.
         let text = texts.next().filter(|_| texts.next().is_none());
@@ -400,8 +413,16 @@ impl Check {
 
     pub(super) fn finish(&mut self, result: SpfResult, problem: Option<Problem>) {
         self.state = State::Done;
-        self.pending = None;
+        self.is_pending = false;
         self.result = Some((result, problem));
+    }
+
+    fn next_question(&mut self) -> Option<Question> {
+        if !mem::take(&mut self.is_pending) {
+            return self.next_host();
+        }
+        let Asked { id, name, kind } = &self.asked;
+        Some(Question::new(*id, name.clone(), *kind))
     }
 
     /// All that is known, when it is finished.
@@ -429,7 +450,7 @@ impl DnsMachine for Check {
             return DnsStep::Done(self.outcome(result, problem));
         }
         if self.open.len() < self.limits.open_questions_max.max(1)
-            && let Some(question) = self.pending.take().or_else(|| self.next_host())
+            && let Some(question) = self.next_question()
         {
             self.open.add(question.id);
             self.counters.questions += 1;
@@ -442,13 +463,14 @@ impl DnsMachine for Check {
         if !self.open.remove(id) {
             return;
         }
+        let is_asked = self.asked.id == id;
         match mem::replace(&mut self.state, State::Done) {
-            State::Record(asked, via) if asked.id == id => self.take_record(asked, via, answer),
-            State::Addresses(asked, prefixes) if asked.id == id => self.take_addresses(asked, prefixes, &answer),
-            State::Existence(asked) if asked.id == id => self.take_existence(asked, &answer),
-            State::Exchangers(asked, prefixes) if asked.id == id => self.take_exchangers(asked, prefixes, &answer),
-            State::Pointers(asked) if asked.id == id => self.take_pointers(asked, &answer),
-            State::Explanation(asked) if asked.id == id => self.take_explanation(asked, &answer),
+            State::Record(via) if is_asked => self.take_record(via, answer),
+            State::Addresses(prefixes) if is_asked => self.take_addresses(prefixes, &answer),
+            State::Existence if is_asked => self.take_existence(&answer),
+            State::Exchangers(prefixes) if is_asked => self.take_exchangers(prefixes, &answer),
+            State::Pointers if is_asked => self.take_pointers(&answer),
+            State::Explanation if is_asked => self.take_explanation(&answer),
             State::ExchangerHosts(mut hosts) => {
                 let is_client = self.is_client(&answer, hosts.prefixes);
                 hosts.take(id, &answer, is_client);

@@ -65,13 +65,11 @@ impl Check {
             // does not match.
             (_, Err(Unusable::Name(_))) => return self.unusable(),
             // RFC 7208 §5.7: A, whatever the client's address is.
-            (Kind::Exists, Ok(name)) => self.state = State::Existence(self.ask(name, RecordKind::A)),
+            (Kind::Exists, Ok(name)) => self.ask(name, RecordKind::A, State::Existence),
             (Kind::A(prefixes), Ok(name)) => {
-                self.state = State::Addresses(self.ask(name, self.address_kind()), prefixes);
+                self.ask(name, self.address_kind(), State::Addresses(prefixes));
             }
-            (Kind::Mx(prefixes), Ok(name)) => {
-                self.state = State::Exchangers(self.ask(name, RecordKind::Mx), prefixes);
-            }
+            (Kind::Mx(prefixes), Ok(name)) => self.ask(name, RecordKind::Mx, State::Exchangers(prefixes)),
             (Kind::Ptr, Ok(target)) => match &self.validated {
                 None => self.validate(),
                 // RFC 7208 §5.5: the same name, or one below. "The <target-name> is a subdomain of a validated domain
