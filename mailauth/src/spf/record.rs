@@ -275,7 +275,7 @@ impl Record {
     }
 
     /// A text, to be checked.
-    fn of_text(text: Vec<u8>) -> Self {
+    pub(super) fn of_text(text: Vec<u8>) -> Self {
         Record { text: Text::Own(text), marks: Marks::default() }
     }
 

@@ -39,7 +39,7 @@ pub(super) struct Stop {
 #[derive(Clone, Debug)]
 pub(super) struct Stops {
     /// One more than are kept: what is not kept is written somewhere, too.
-    places: [Stop; STOPS + 1],
+    slots: [Stop; STOPS + 1],
     len: u8,
     /// How many were taken.
     taken: u8,
@@ -120,12 +120,12 @@ impl Stop {
 
 impl Stops {
     pub(super) const fn none() -> Self {
-        Stops { places: [Stop::end(b"", false); STOPS + 1], len: 0, taken: 0 }
+        Stops { slots: [Stop::end(b"", false); STOPS + 1], len: 0, taken: 0 }
     }
 
     /// Where the next one may be written; it counts when it is kept.
-    fn place(&mut self) -> &mut Stop {
-        &mut self.places[usize::from(self.len).min(STOPS)]
+    fn slot(&mut self) -> &mut Stop {
+        &mut self.slots[usize::from(self.len).min(STOPS)]
     }
 
     /// Keeps the stop that was written, if there is room for it.
@@ -137,7 +137,7 @@ impl Stops {
 
     /// The stop behind the one that was taken last, if it was noted.
     pub(super) fn take(&mut self) -> Option<Stop> {
-        let stop = self.places.get(usize::from(self.taken)).filter(|_| self.taken < self.len)?;
+        let stop = self.slots.get(usize::from(self.taken)).filter(|_| self.taken < self.len)?;
         self.taken += 1;
         Some(*stop)
     }
@@ -159,8 +159,8 @@ pub(super) fn whole(
     let mut is_behind_networks = false;
     let mut rest = &text[from..];
     // Each is written where it may stay: what was just written by parts is slow to be moved as a whole.
-    while look_on(text, rest, client, stops.place(), &mut is_behind_networks)? {
-        let stop = stops.place();
+    while look_on(text, rest, client, stops.slot(), &mut is_behind_networks)? {
+        let stop = stops.slot();
         rest = &text[stop.end.into()..];
         match stop.kind {
             Kind::Outside => is_behind_networks = true,
@@ -178,7 +178,7 @@ pub(super) fn whole(
         }
     }
     if !marks.has_all {
-        *stops.place() = Stop::end(text, is_behind_networks);
+        *stops.slot() = Stop::end(text, is_behind_networks);
         stops.keep();
     }
     Ok(())
@@ -415,8 +415,10 @@ static CLASSES: [u8; 256] = {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::{Record, VERSION_END};
     use super::*;
     use alloc::string::String;
+    use alloc::vec::Vec;
     use proptest::prelude::*;
 
     fn term() -> impl Strategy<Value = String> {
@@ -473,6 +475,95 @@ mod tests {
                 if let Some((kind, behind)) = look_at_common_network(text, client) {
                     prop_assert_eq!(plain, Ok(Stop::new(text, text, behind, kind, 0)));
                 }
+            }
+        }
+    }
+
+    /// The stops of a record one after another, and the end.
+    fn stops(text: &[u8], client: ClientIp) -> Result<Vec<Stop>, RecordError> {
+        let mut record = Record::of_text(text.to_vec());
+        let mut stops = Stops::none();
+        record.check(client, &mut stops)?;
+        let mut all = Vec::<Stop>::new();
+        loop {
+            let from = all.last().map_or(VERSION_END, |stop| stop.end);
+            let stop = stops.take().unwrap_or_else(|| next(text, from.into(), client));
+            all.push(Stop { is_plain: false, ..stop });
+            if matches!(stop.kind, Kind::All | Kind::End) {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// The same, term by term.
+    fn slow_stops(text: &[u8], client: ClientIp) -> Result<Vec<Stop>, RecordError> {
+        if let Some(at) = text.iter().position(|octet| !matches!(octet, b' '..=b'~')) {
+            return Err(RecordError { fault: RecordFault::UnexpectedOctet, at });
+        }
+        let (mut all, mut known, mut at, mut is_over, mut is_behind_networks) =
+            (Vec::new(), [None; 2], 6, false, false);
+        while at < text.len() {
+            let end = end_of_term(text, at);
+            if end > at {
+                let stop = look_closely(text, at, client)?;
+                match stop.kind {
+                    Kind::Redirect => note(&mut known[0], &stop)?,
+                    Kind::Explanation => note(&mut known[1], &stop)?,
+                    Kind::Outside => is_behind_networks = true,
+                    kind if kind.may_match() && !is_over => {
+                        is_over = kind == Kind::All;
+                        all.push(Stop { is_behind_networks, ..stop });
+                        is_behind_networks = false;
+                    }
+                    _ => {}
+                }
+            }
+            at = end + 1;
+        }
+        if !is_over {
+            all.push(Stop::end(text, is_behind_networks));
+        }
+        Ok(all)
+    }
+
+    fn good_term() -> impl Strategy<Value = String> {
+        let word = prop_oneof![
+            Just("ip4:192.0.2.0/24"),
+            Just("ip4:192.0.2.1"),
+            Just("ip4:198.51.100.0/25"),
+            Just("ip6:2001:db8::/32"),
+            Just("ip6:::1"),
+            Just("a"),
+            Just("mx/24"),
+            Just("a:a.example"),
+            Just("include:%{d}.example"),
+            Just("x=y"),
+            Just("all"),
+            Just("exp=a.example"),
+            Just("redirect=a.example"),
+            Just(""),
+        ];
+        ("[-~?]?", word).prop_map(|(qualifier, word)| if word.contains('=') { word.into() } else { qualifier + word })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// A whole record is read as its terms are, and what is wrong with it is found where it is.
+        #[test]
+        fn quick_and_slow_stops_agree(
+            terms in proptest::collection::vec(good_term(), 0..9),
+            wrong in proptest::option::weighted(0.2, ("[ -~\\x00\u{e9}]{0,3}", any::<proptest::sample::Index>())),
+        ) {
+            let mut terms = terms;
+            if let Some((wrong, at)) = wrong {
+                terms.insert(at.index(terms.len() + 1), wrong);
+            }
+            let text = String::from("v=spf1 ") + &terms.join(" ");
+            for client in [ClientIp::Nobody, ClientIp::V4(0xc000_0201), ClientIp::V4(0), ClientIp::V6(1), ClientIp::V6(0)] {
+                let slow = slow_stops(text.as_bytes(), client);
+                let slow = slow.map(|stops| stops.into_iter().map(|stop| Stop { is_plain: false, ..stop }).collect());
+                prop_assert_eq!(stops(text.as_bytes(), client), slow, "{}", text);
             }
         }
     }
