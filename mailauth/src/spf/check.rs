@@ -42,7 +42,7 @@ pub struct Check {
     pub(super) counters: Counters,
     pub(super) broad: Option<Broad>,
     pub(super) matched: Option<Place>,
-    trace: Trace,
+    pub(super) trace: Trace,
     explanation: Option<String>,
     /// What it came to, until somebody has it.
     result: Option<(SpfResult, Option<Problem>)>,
@@ -219,7 +219,8 @@ impl Check {
     }
 
     pub(super) fn answered(&mut self, asked: Asked, answer: Answered) {
-        self.step(What::Answer { name: asked.name, kind: asked.kind, answer });
+        let name = self.trace.note(self.limits.steps_max, asked.name);
+        self.step(What::Answer { name, kind: asked.kind, answer });
     }
 
     // RFC 7208 §4.4, §4.5

@@ -49,7 +49,8 @@ impl Check {
         }
         match (stop.kind, name) {
             (Kind::End, Ok(domain)) if is_domain(&domain) => {
-                self.step(What::Redirect { domain: domain.clone() });
+                let noted = self.trace.note(self.limits.steps_max, domain.clone());
+                self.step(What::Redirect { domain: noted });
                 self.ask_record(domain, Via::Redirect);
             }
             // RFC 7208 §6.1: "if the <target-name> is malformed, the result is a "permerror"".

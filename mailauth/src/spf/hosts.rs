@@ -132,9 +132,9 @@ impl Check {
             if is_client {
                 validated.push(name.clone());
             }
-            self.step(What::Answer { name, kind, answer: answered });
+            self.answered(Asked { id: QuestionId(0), name, kind }, answered);
         }
-        self.step(What::Validated { names: validated.len() });
+        self.step(What::Validated { names: u32::try_from(validated.len()).unwrap_or(u32::MAX) });
         self.validated = Some(validated);
         self.resume();
     }
