@@ -14,7 +14,7 @@ use super::macros::{self, Values};
 use super::outcome::{Subject, Visited};
 use super::record::{self, Prefixes, Record, RecordError};
 use super::scan::ClientIp;
-use super::trace::{Answered, Place, Trace, What};
+use super::trace::{self, Answered, Place, Trace, What};
 use super::{Broad, Client, Counters, Identity, Limits, Outcome, Problem, SpfResult};
 use crate::idn;
 
@@ -27,20 +27,22 @@ pub struct Check {
     /// Records that were gone through; each knows whose `include` led there, and steps refer to them.
     pub(super) visited: Vec<Visited>,
     /// The record that is gone through.
-    pub(super) current: Option<usize>,
+    pub(super) current: Option<u32>,
     pub(super) state: State,
     pub(super) phase: Phase,
     /// The names of the client that lead back to it, once somebody has asked (RFC 7208 §5.5).
     pub(super) validated: Option<Vec<Name>>,
-    /// A question that was not given out yet. Those for the addresses of hosts are made when there is room for them.
-    pending: Option<Question>,
+    /// The question that was asked last, other than those for the addresses of hosts.
+    pub(super) asked: Asked,
+    /// Whether it was not given out yet. Those for the addresses of hosts are made when there is room for them.
+    is_pending: bool,
     /// Questions that were not answered yet.
     open: OpenQuestions,
     pub(super) next_id: u32,
     pub(super) counters: Counters,
     pub(super) broad: Option<Broad>,
     pub(super) matched: Option<Place>,
-    trace: Trace,
+    pub(super) trace: Trace,
     explanation: Option<String>,
     /// What it came to, until somebody has it.
     result: Option<(SpfResult, Option<Problem>)>,
@@ -81,15 +83,15 @@ impl OpenQuestions {
 pub(super) enum State {
     /// None: the check is finished.
     Done,
-    Record(Asked, Via),
-    Addresses(Asked, Prefixes),
+    Record(Via),
+    Addresses(Prefixes),
     /// Of `exists`.
-    Existence(Asked),
-    Exchangers(Asked, Prefixes),
+    Existence,
+    Exchangers(Prefixes),
     ExchangerHosts(Box<Hosts>),
-    Pointers(Asked),
+    Pointers,
     PointerHosts(Box<Hosts>),
-    Explanation(Asked),
+    Explanation,
 }
 
 /// What is to be gone on with when the names of the client are known.
@@ -97,8 +99,8 @@ pub(super) enum State {
 pub(super) enum Phase {
     Terms,
     /// Of the record with this number.
-    Explain(usize),
-    Explanation(usize, String),
+    Explain(u32),
+    Explanation(u32, String),
 }
 
 /// How a record came to be asked for.
@@ -127,8 +129,9 @@ impl Check {
     pub fn mail_from(client: &Client, path: &ReversePath<'_>, limits: Limits) -> Self {
         match path.address() {
             Some(address) => {
-                let (local, domain) = (address.local().unquoted(), address.domain().as_str());
-                Check::sender(client, Identity::MailFrom, &local, domain, limits)
+                let (local, domain) = (address.local().unquoted(), address.domain());
+                let name = if domain.is_literal() { Err(shown(domain.as_str())) } else { parse_name(domain.as_str()) };
+                Check::new(client, Identity::MailFrom, &local, name, limits)
             }
             None => {
                 let mut check = Check::sender(client, Identity::MailFrom, "", &client.helo, limits);
@@ -141,16 +144,19 @@ impl Check {
     /// Checks an identity that comes in parts: a local part without quotes, `postmaster` if it is empty, and a domain. What
     /// is no domain name of two labels or more comes to [`SpfResult::None`], without a question.
     pub fn sender(client: &Client, identity: Identity, local: &str, domain: &str, limits: Limits) -> Self {
+        Check::new(client, identity, local, parse_domain(domain), limits)
+    }
+
+    fn new(client: &Client, identity: Identity, local: &str, domain: Result<Name, String>, limits: Limits) -> Self {
         let helo = if client.helo.is_ascii() { None } else { parse_domain(&client.helo).ok() };
         let helo = helo.map_or_else(|| client.helo.clone(), |name| name.as_str().into());
-        let domain = parse_domain(domain);
         let mut check = Check {
             limits,
             identity,
             subject: Subject {
                 // RFC 7208 §5: a client with a mapped address is an IPv4 client.
                 ip: client.ip.to_canonical(),
-                helo,
+                helo: Some(helo),
                 // RFC 7208 §4.3
                 local: if local.is_empty() { "postmaster" } else { local }.into(),
                 domain,
@@ -163,13 +169,14 @@ impl Check {
             state: State::Done,
             phase: Phase::Terms,
             validated: None,
-            pending: None,
+            asked: Asked { id: QuestionId(0), name: Name::root(), kind: RecordKind::Txt },
+            is_pending: false,
             open: OpenQuestions::default(),
             next_id: 0,
             counters: Counters::default(),
             broad: None,
             matched: None,
-            trace: Trace::default(),
+            trace: Trace::new(),
             explanation: None,
             result: None,
         };
@@ -183,15 +190,22 @@ impl Check {
         check
     }
 
-    pub(super) fn ask(&mut self, name: Name, kind: RecordKind) -> Asked {
-        let id = QuestionId(self.next_id);
+    #[inline(always)]
+    pub(super) fn ask(&mut self, name: Name, kind: RecordKind, state: State) {
+        self.asked = Asked { id: QuestionId(self.next_id), name, kind };
         self.next_id += 1;
-        self.pending = Some(Question::new(id, name.clone(), kind));
-        Asked { id, name, kind }
+        self.is_pending = true;
+        self.state = state;
+    }
+
+    /// The question that was answered.
+    pub(super) fn take_asked(&mut self) -> Asked {
+        let Asked { id, name, kind } = &mut self.asked;
+        Asked { id: *id, name: mem::replace(name, Name::root()), kind: *kind }
     }
 
     pub(super) fn ask_record(&mut self, domain: Name, via: Via) {
-        self.state = State::Record(self.ask(domain, RecordKind::Txt), via);
+        self.ask(domain, RecordKind::Txt, State::Record(via));
     }
 
     /// RFC 7208 §5: "when <ip> is an IPv4, "A" records are fetched; when <ip> is an IPv6 address, "AAAA" records are fetched".
@@ -199,17 +213,19 @@ impl Check {
         if self.subject.ip.is_ipv4() { RecordKind::A } else { RecordKind::Aaaa }
     }
 
+    #[inline(always)]
     pub(super) fn step(&mut self, what: What) {
-        let depth = self.current.and_then(|current| self.visited.get(current)).map_or(0, |visited| visited.depth);
-        self.trace.push(self.limits.steps_max, depth, what);
+        self.trace.push(self.limits.steps_max, self.current, what);
     }
 
     pub(super) fn answered(&mut self, asked: Asked, answer: Answered) {
-        self.step(What::Answer { name: asked.name, kind: asked.kind, answer });
+        let name = self.trace.note(self.limits.steps_max, asked.name);
+        self.step(What::Answer { name, kind: asked.kind, answer });
     }
 
     // RFC 7208 §4.4, §4.5
-    fn take_record(&mut self, asked: Asked, via: Via, answer: DnsAnswer) {
+    fn take_record(&mut self, via: Via, answer: DnsAnswer) {
+        let asked = self.take_asked();
         let set = match answer.outcome {
             DnsOutcome::Found(set) => set,
             DnsOutcome::NoData | DnsOutcome::NoSuchName => {
@@ -232,29 +248,34 @@ impl Check {
         if text.len() > size_max {
             return self.finish(SpfResult::PermError, Some(Problem::RecordSize(asked.name)));
         }
-        let (marks, stretch) = match record::check(text, ClientIp::new(self.subject.ip)) {
-            Ok(checked) => checked,
-            Err(error) => {
-                let problem = Problem::Syntax { domain: asked.name, error, term: excerpt(text, error) };
-                return self.finish(SpfResult::PermError, Some(problem));
-            }
-        };
         // An answer that is kept must not hold much more than a record may have.
         let is_small = size + size_of_val(set.records()) <= size_max;
-        let record =
-            if is_small { Record::of_answer(set, index, marks) } else { Record::of_text(text.to_vec(), marks) };
-        let from = self.current.and_then(|current| self.visited.get(current));
+        let from = self.current();
         let (includer, depth) = match (from, via) {
             (Some(from), Via::Include) => (self.current, from.depth + 1),
             (Some(from), Via::Root | Via::Redirect) => (from.includer, from.depth),
             (None, _) => (None, 0),
         };
-        let visited = self.visited.len();
-        let stop = stretch.stop;
-        self.visited.push(Visited { domain: asked.name, record, includer, depth, stop, is_counted: false });
-        self.current = Some(visited);
-        self.step(What::Record { visited });
-        self.go_over(&stretch);
+        let number = self.visited.len();
+        self.visited.push(Visited::new(asked.name, Record::of_answer(set, index), includer, depth));
+        // It is gone through where it lies: what was just written by parts is slow to be moved as a whole.
+        let Visited { domain, record, stops, stop, .. } = &mut self.visited[number];
+        if !is_small {
+            record.detach();
+        }
+        if let Err(error) = record.check(ClientIp::new(self.subject.ip), stops) {
+            let term = excerpt(record.octets(), error);
+            let problem = Problem::Syntax { domain: domain.clone(), error, term };
+            self.visited.pop();
+            return self.finish(SpfResult::PermError, Some(problem));
+        }
+        if let Some(first) = stops.take() {
+            *stop = first;
+        }
+        let stop = *stop;
+        self.current = u32::try_from(number).ok();
+        self.step(What::Record);
+        self.go_over(record::VERSION_END, stop);
         self.evaluate();
     }
 
@@ -270,7 +291,8 @@ impl Check {
         self.finish(SpfResult::TempError, Some(problem));
     }
 
-    fn take_addresses(&mut self, asked: Asked, prefixes: Prefixes, answer: &DnsAnswer) {
+    fn take_addresses(&mut self, prefixes: Prefixes, answer: &DnsAnswer) {
+        let asked = self.take_asked();
         let answered = Answered::of(answer, asked.kind);
         if answered == Answered::TryLater {
             return self.try_later(asked);
@@ -281,7 +303,8 @@ impl Check {
     }
 
     // RFC 7208 §5.7: "If any A record is returned, this mechanism matches."
-    fn take_existence(&mut self, asked: Asked, answer: &DnsAnswer) {
+    fn take_existence(&mut self, answer: &DnsAnswer) {
+        let asked = self.take_asked();
         let answered = Answered::of(answer, asked.kind);
         if answered == Answered::TryLater {
             return self.try_later(asked);
@@ -307,8 +330,8 @@ impl Check {
     }
 
     // RFC 7208 §6.2
-    pub(super) fn explain(&mut self, visited: usize) {
-        let Some(Visited { domain, record, .. }) = self.visited.get(visited) else {
+    pub(super) fn explain(&mut self, visited: u32) {
+        let Some(Visited { domain, record, .. }) = trace::visited(&self.visited, Some(visited)) else {
             return self.finish(SpfResult::Fail, None);
         };
         let name = match record.explanation() {
@@ -322,10 +345,11 @@ impl Check {
         // "If there are any DNS processing errors ... proceed as if no "exp" modifier was given."
         let Some(name) = name else { return self.finish(SpfResult::Fail, None) };
         self.phase = Phase::Explain(visited);
-        self.state = State::Explanation(self.ask(name, RecordKind::Txt));
+        self.ask(name, RecordKind::Txt, State::Explanation);
     }
 
-    fn take_explanation(&mut self, asked: Asked, answer: &DnsAnswer) {
+    fn take_explanation(&mut self, answer: &DnsAnswer) {
+        let asked = self.take_asked();
         let mut texts = answer.records().filter_map(dns::Record::text);
         // "if more than one record is returned": which of them was meant cannot be known.
         let text = texts.next().filter(|_| texts.next().is_none());
@@ -344,8 +368,8 @@ impl Check {
         self.expand_explanation(visited, &text);
     }
 
-    fn expand_explanation(&mut self, visited: usize, text: &str) {
-        let domain = self.visited.get(visited).map(|visited| &visited.domain);
+    fn expand_explanation(&mut self, visited: u32, text: &str) {
+        let domain = trace::visited(&self.visited, Some(visited)).map(|visited| &visited.domain);
         let size_max = self.limits.explanation_size_max;
         let explanation = domain.and_then(|domain| macros::explain(text, &self.values(domain), size_max));
         self.explanation = explanation;
@@ -364,7 +388,7 @@ impl Check {
             domain: domain.as_str(),
             ip: self.subject.ip,
             validated: best.map_or("unknown", Name::as_str),
-            helo: &self.subject.helo,
+            helo: self.subject.helo.as_deref().unwrap_or_default(),
             receiver: self.subject.receiver.as_ref().map_or("unknown", Name::as_str),
             now: self.subject.now,
         }
@@ -390,8 +414,16 @@ impl Check {
 
     pub(super) fn finish(&mut self, result: SpfResult, problem: Option<Problem>) {
         self.state = State::Done;
-        self.pending = None;
+        self.is_pending = false;
         self.result = Some((result, problem));
+    }
+
+    fn next_question(&mut self) -> Option<Question> {
+        if !mem::take(&mut self.is_pending) {
+            return self.next_host();
+        }
+        let Asked { id, name, kind } = &self.asked;
+        Some(Question::new(*id, name.clone(), *kind))
     }
 
     /// All that is known, when it is finished.
@@ -402,15 +434,7 @@ impl Check {
             broad: self.broad.filter(|_| result == SpfResult::Pass),
             explanation: self.explanation.take(),
             counters: self.counters,
-            subject: Subject {
-                ip: self.subject.ip,
-                helo: mem::take(&mut self.subject.helo),
-                local: mem::take(&mut self.subject.local),
-                domain: mem::replace(&mut self.subject.domain, Err(String::new())),
-                receiver: self.subject.receiver.take(),
-                now: self.subject.now,
-                null_path: self.subject.null_path,
-            },
+            subject: mem::replace(&mut self.subject, Subject::NOBODY),
             visited: mem::take(&mut self.visited),
             trace: mem::take(&mut self.trace),
             matched: self.matched.filter(|_| problem.is_none()),
@@ -427,7 +451,7 @@ impl DnsMachine for Check {
             return DnsStep::Done(self.outcome(result, problem));
         }
         if self.open.len() < self.limits.open_questions_max.max(1)
-            && let Some(question) = self.pending.take().or_else(|| self.next_host())
+            && let Some(question) = self.next_question()
         {
             self.open.add(question.id);
             self.counters.questions += 1;
@@ -440,13 +464,14 @@ impl DnsMachine for Check {
         if !self.open.remove(id) {
             return;
         }
+        let is_asked = self.asked.id == id;
         match mem::replace(&mut self.state, State::Done) {
-            State::Record(asked, via) if asked.id == id => self.take_record(asked, via, answer),
-            State::Addresses(asked, prefixes) if asked.id == id => self.take_addresses(asked, prefixes, &answer),
-            State::Existence(asked) if asked.id == id => self.take_existence(asked, &answer),
-            State::Exchangers(asked, prefixes) if asked.id == id => self.take_exchangers(asked, prefixes, &answer),
-            State::Pointers(asked) if asked.id == id => self.take_pointers(asked, &answer),
-            State::Explanation(asked) if asked.id == id => self.take_explanation(asked, &answer),
+            State::Record(via) if is_asked => self.take_record(via, answer),
+            State::Addresses(prefixes) if is_asked => self.take_addresses(prefixes, &answer),
+            State::Existence if is_asked => self.take_existence(&answer),
+            State::Exchangers(prefixes) if is_asked => self.take_exchangers(prefixes, &answer),
+            State::Pointers if is_asked => self.take_pointers(&answer),
+            State::Explanation if is_asked => self.take_explanation(&answer),
             State::ExchangerHosts(mut hosts) => {
                 let is_client = self.is_client(&answer, hosts.prefixes);
                 hosts.take(id, &answer, is_client);
@@ -479,12 +504,20 @@ impl DnsMachine for Check {
 
 /// RFC 7208 §4.3: the domain of an identity, or the text that is none. RFC 8616 §4: U-labels are made A-labels.
 fn parse_domain(text: &str) -> Result<Name, String> {
-    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.');
-    let ascii = idn::to_ascii(text).ok().filter(|ascii| ascii.bytes().all(is_plain));
-    match ascii.and_then(|ascii| Name::parse(&ascii).ok()) {
+    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.') || octet >= 0x80;
+    if text.bytes().all(is_plain) { parse_name(text) } else { Err(shown(text)) }
+}
+
+/// The same for a text of letters, digits, hyphens, underscores and dots, and of what lies beyond ASCII.
+fn parse_name(text: &str) -> Result<Name, String> {
+    match idn::to_ascii(text).ok().and_then(|ascii| Name::parse(&ascii).ok()) {
         Some(name) if is_domain(&name) => Ok(name),
-        _ => Err(text.chars().take(SHOWN_MAX).collect()),
+        _ => Err(shown(text)),
     }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN_MAX).collect()
 }
 
 /// RFC 7208 §4.3: "a multi-label domain name".

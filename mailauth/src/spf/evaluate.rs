@@ -1,6 +1,6 @@
 //! Going through the terms of a record (RFC 7208 §4.6, §5, §6.1).
 
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use core::net::IpAddr;
 
 use pillarbox_core::dns::{Name, RecordKind};
@@ -8,34 +8,10 @@ use pillarbox_core::dns::{Name, RecordKind};
 use super::check::{Check, State, Via, is_domain};
 use super::macros::{MacroString, Unusable};
 use super::outcome::Visited;
-use super::record::{Prefixes, Qualifier, Term};
-use super::scan::{self, ClientIp, Kind, Stop, Stretch};
-use super::trace::{Place, What};
+use super::record::{Qualifier, Term};
+use super::scan::{self, ClientIp, Kind, Stop};
+use super::trace::{self, Place, What};
 use super::{Broad, Limits, Problem, SpfResult};
-
-/// What the term that is looked at comes to.
-enum Action {
-    Match(Qualifier),
-    /// Something is to be asked for, or refused: a term that counts.
-    Lookup(Lookup),
-    /// The names of the client must be known first.
-    Validate,
-    /// Nothing matched.
-    Default,
-}
-
-enum Lookup {
-    Addresses(RecordKind, Name, Prefixes),
-    Existence(Name),
-    Exchangers(Name, Prefixes),
-    Ptr(Qualifier, Name),
-    Include(Name),
-    Redirect(Name),
-    /// The target is no name that can be asked for: the term does not match.
-    Unusable,
-    /// The target of an `include` or `redirect` is none: nothing can be told. The term, as it is written.
-    Refused(String),
-}
 
 impl Check {
     /// Goes through terms until one needs an answer, or the end.
@@ -45,66 +21,22 @@ impl Check {
 
     /// Looks at one term; `false` if an answer is needed or the check is finished.
     fn evaluate_term(&mut self) -> bool {
-        match self.look() {
-            Action::Match(qualifier) => self.matched(qualifier),
-            Action::Validate => {
-                self.validate();
-                false
-            }
-            Action::Default => {
-                self.step(What::Default);
-                self.matched = None;
-                self.settle(SpfResult::Neutral)
-            }
-            Action::Lookup(lookup) => self.count_term() && self.look_up(lookup),
-        }
-    }
-
-    fn look_up(&mut self, lookup: Lookup) -> bool {
-        match lookup {
-            Lookup::Addresses(kind, name, prefixes) => self.state = State::Addresses(self.ask(name, kind), prefixes),
-            // RFC 7208 §5.7: A, whatever the client's address is.
-            Lookup::Existence(name) => self.state = State::Existence(self.ask(name, RecordKind::A)),
-            Lookup::Exchangers(name, prefixes) => {
-                self.state = State::Exchangers(self.ask(name, RecordKind::Mx), prefixes);
-            }
-            Lookup::Include(domain) => self.ask_record(domain, Via::Include),
-            Lookup::Redirect(domain) => {
-                self.step(What::Redirect { domain: domain.clone() });
-                self.ask_record(domain, Via::Redirect);
-            }
-            Lookup::Ptr(qualifier, target) => match &self.validated {
-                None => self.validate(),
-                // RFC 7208 §5.5: the same name, or one below. "The <target-name> is a subdomain of a validated domain
-                // name" says it the wrong way round; the examples and the paragraph before have it right.
-                Some(names) if names.iter().any(|name| name.is_within(&target)) => return self.matched(qualifier),
-                Some(_) => {
-                    self.term_does_not_match();
-                    return true;
-                }
-            },
-            Lookup::Unusable => {
-                if let Some(place) = self.place() {
-                    self.step(What::Unusable(place));
-                }
-                self.next_term();
-                return true;
-            }
-            Lookup::Refused(term) => self.finish(SpfResult::PermError, Some(Problem::Target(term))),
-        }
-        false
-    }
-
-    /// What the term that is looked at needs; changes nothing.
-    fn look(&self) -> Action {
-        let Some(Visited { domain, record, stop, .. }) = self.current() else { return Action::Default };
+        let Some(Visited { domain, record, stop, .. }) = self.current() else { return self.default() };
+        let stop = *stop;
         let target = match stop.kind {
-            Kind::All | Kind::Network(_) => return Action::Match(record.qualifier_at(stop.start)),
-            Kind::End => record.redirect(),
-            _ => record.domain_of(stop),
+            Kind::All | Kind::Network(_) => {
+                let qualifier = record.qualifier_at(stop.start);
+                return self.matched(qualifier);
+            }
+            Kind::End => match record.redirect() {
+                None => return self.default(),
+                target => target,
+            },
+            _ => record.domain_of(&stop),
         };
         if !stop.is_plain && self.needs_validation(target) {
-            return Action::Validate;
+            self.validate();
+            return false;
         }
         let name = match target {
             Some(target) if stop.is_plain => Name::parse(target.as_str()).map_err(Unusable::Name),
@@ -112,30 +44,75 @@ impl Check {
             // RFC 7208 §4.8: without a domain-spec it is the domain itself.
             None => Ok(domain.clone()),
         };
-        Action::Lookup(match (stop.kind, name) {
-            (Kind::End, name) => match (target, name) {
-                (None, _) => return Action::Default,
-                (Some(_), Ok(name)) if is_domain(&name) => Lookup::Redirect(name),
-                // RFC 7208 §6.1: "if the <target-name> is malformed, the result is a "permerror"".
-                (Some(target), _) => Lookup::Refused(Term::Redirect(target).to_string()),
-            },
-            // RFC 8616 §4: what holds a local part beyond ASCII matches nothing, and is no error.
-            (_, Err(Unusable::NonAscii)) => Lookup::Unusable,
-            // RFC 7208 §5.2: no domain has no record, and that is an error.
-            (Kind::Include, Ok(name)) if stop.is_plain || is_domain(&name) => Lookup::Include(name),
-            (Kind::Include, _) => {
-                Lookup::Refused(record.term_at(stop.start).map(|term| term.to_string()).unwrap_or_default())
+        if !self.count_term() {
+            return false;
+        }
+        match (stop.kind, name) {
+            (Kind::End, Ok(domain)) if is_domain(&domain) => {
+                let noted = self.trace.note(self.limits.steps_max, domain.clone());
+                self.step(What::Redirect { domain: noted });
+                self.ask_record(domain, Via::Redirect);
             }
+            // RFC 7208 §6.1: "if the <target-name> is malformed, the result is a "permerror"".
+            (Kind::End, _) => self.refuse_target(),
+            // RFC 8616 §4: what holds a local part beyond ASCII matches nothing, and is no error.
+            (_, Err(Unusable::NonAscii)) => return self.unusable(),
+            // RFC 7208 §5.2: no domain has no record, and that is an error.
+            (Kind::Include, Ok(domain)) if stop.is_plain || is_domain(&domain) => {
+                self.ask_record(domain, Via::Include);
+            }
+            (Kind::Include, _) => self.refuse_target(),
             // RFC 7208 §4.8 leaves it open. Composition Kills A3: such a name is not asked for; as it does not exist, it
             // does not match.
-            (_, Err(Unusable::Name(_))) => Lookup::Unusable,
-            (Kind::Exists, Ok(name)) => Lookup::Existence(name),
-            (Kind::Mx(prefixes), Ok(name)) => Lookup::Exchangers(name, prefixes),
-            (Kind::Ptr, Ok(name)) => Lookup::Ptr(record.qualifier_at(stop.start), name),
-            (Kind::A(prefixes), Ok(name)) => Lookup::Addresses(self.address_kind(), name, prefixes),
+            (_, Err(Unusable::Name(_))) => return self.unusable(),
+            // RFC 7208 §5.7: A, whatever the client's address is.
+            (Kind::Exists, Ok(name)) => self.ask(name, RecordKind::A, State::Existence),
+            (Kind::A(prefixes), Ok(name)) => {
+                self.ask(name, self.address_kind(), State::Addresses(prefixes));
+            }
+            (Kind::Mx(prefixes), Ok(name)) => self.ask(name, RecordKind::Mx, State::Exchangers(prefixes)),
+            (Kind::Ptr, Ok(target)) => match &self.validated {
+                None => self.validate(),
+                // RFC 7208 §5.5: the same name, or one below. "The <target-name> is a subdomain of a validated domain
+                // name" says it the wrong way round; the examples and the paragraph before have it right.
+                Some(names) if names.iter().any(|name| name.is_within(&target)) => {
+                    return self.qualifier().is_some_and(|qualifier| self.matched(qualifier));
+                }
+                Some(_) => {
+                    self.term_does_not_match();
+                    return true;
+                }
+            },
             // Nothing else is stopped at.
-            (_, Ok(_)) => Lookup::Unusable,
-        })
+            (_, Ok(_)) => return self.unusable(),
+        }
+        false
+    }
+
+    /// Nothing matched.
+    fn default(&mut self) -> bool {
+        self.step(What::Default);
+        self.matched = None;
+        self.settle(SpfResult::Neutral)
+    }
+
+    /// The target is no name that can be asked for: the term does not match.
+    fn unusable(&mut self) -> bool {
+        if let Some(Place { term, .. }) = self.place() {
+            self.step(What::Unusable { term });
+        }
+        self.next_term();
+        true
+    }
+
+    /// The target of an `include` or `redirect` is none: nothing can be told.
+    fn refuse_target(&mut self) {
+        let term = self.current().and_then(|Visited { record, stop, .. }| match stop.kind {
+            Kind::End => record.redirect().map(Term::Redirect),
+            _ => record.term_at(stop.start),
+        });
+        let term = term.map(|term| term.to_string()).unwrap_or_default();
+        self.finish(SpfResult::PermError, Some(Problem::Target(term)));
     }
 
     fn needs_validation(&self, target: Option<MacroString<'_>>) -> bool {
@@ -175,41 +152,41 @@ impl Check {
     /// Goes from the term that is looked at to the next one that may match.
     fn next_term(&mut self) {
         let client = ClientIp::new(self.subject.ip);
-        if let Some(Visited { record, stop, is_counted, .. }) = self.current_mut() {
-            let stretch = scan::next(record.octets(), stop.end, client);
-            (*stop, *is_counted) = (stretch.stop, false);
-            self.go_over(&stretch);
+        if let Some(Visited { record, stop, stops, is_counted, .. }) = self.current_mut() {
+            let from = stop.end;
+            let next = stops.take().unwrap_or_else(|| scan::next(record.octets(), from.into(), client));
+            (*stop, *is_counted) = (next, false);
+            self.go_over(from, next);
         }
     }
 
-    /// Networks in a stretch do not match.
-    pub(super) fn go_over(&mut self, stretch: &Stretch) {
-        if let Some(visited) = self.current.filter(|_| stretch.has_networks) {
-            self.step(What::NoMatch { visited, start: stretch.start, end: stretch.stop.start });
+    /// Networks between an octet and a stop do not match.
+    pub(super) fn go_over(&mut self, start: u16, stop: Stop) {
+        if stop.is_behind_networks {
+            self.step(What::NoMatch { start, end: stop.start });
         }
     }
 
     /// The term that was looked at does not match.
     fn term_does_not_match(&mut self) {
-        if let (Some(visited), Some(Visited { stop, .. })) = (self.current, self.current()) {
-            let &Stop { start, end, .. } = stop;
-            self.step(What::NoMatch { visited, start, end });
+        if let Some(&Visited { stop: Stop { start, end, .. }, .. }) = self.current() {
+            self.step(What::NoMatch { start, end });
         }
         self.next_term();
     }
 
-    fn current(&self) -> Option<&Visited> {
-        self.visited.get(self.current?)
+    pub(super) fn current(&self) -> Option<&Visited> {
+        trace::visited(&self.visited, self.current)
     }
 
     fn current_mut(&mut self) -> Option<&mut Visited> {
-        self.visited.get_mut(self.current?)
+        self.visited.get_mut(usize::try_from(self.current?).ok()?)
     }
 
     /// Where the term is that is looked at.
     fn place(&self) -> Option<Place> {
         let visited = self.current?;
-        Some(Place { visited, term: self.visited.get(visited)?.stop.start })
+        Some(Place { visited, term: self.current()?.stop.start })
     }
 
     fn qualifier(&self) -> Option<Qualifier> {
@@ -220,7 +197,7 @@ impl Check {
     /// The term that is looked at matches, so that its record has a result. `true` if an `include` goes on with it.
     fn matched(&mut self, qualifier: Qualifier) -> bool {
         let Some(place) = self.place() else { return false };
-        self.step(What::Match(place));
+        self.step(What::Match { term: place.term });
         self.matched = Some(place);
         if qualifier == Qualifier::Pass {
             let kind = self.current().map(|visited| visited.stop.kind);
@@ -244,7 +221,7 @@ impl Check {
                 }
                 return false;
             };
-            self.step(What::Included(place, result));
+            self.step(What::Included { term: place.term, result });
             // RFC 7208 §5.2: an include matches on pass, and on nothing else.
             let qualifier = if result == SpfResult::Pass { self.qualifier() } else { None };
             let Some(qualifier) = qualifier else {

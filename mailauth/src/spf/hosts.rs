@@ -45,7 +45,8 @@ impl Check {
     }
 
     // RFC 7208 §5.4
-    pub(super) fn take_exchangers(&mut self, asked: Asked, prefixes: Prefixes, answer: &DnsAnswer) {
+    pub(super) fn take_exchangers(&mut self, prefixes: Prefixes, answer: &DnsAnswer) {
+        let asked = self.take_asked();
         let answered = Answered::of(answer, asked.kind);
         if answered == Answered::TryLater {
             return self.try_later(asked);
@@ -101,10 +102,11 @@ impl Check {
 
     /// Finds the names of the client that lead back to it (RFC 7208 §5.5), once in a check.
     pub(super) fn validate(&mut self) {
-        self.state = State::Pointers(self.ask(Name::reverse(self.subject.ip), RecordKind::Ptr));
+        self.ask(Name::reverse(self.subject.ip), RecordKind::Ptr, State::Pointers);
     }
 
-    pub(super) fn take_pointers(&mut self, asked: Asked, answer: &DnsAnswer) {
+    pub(super) fn take_pointers(&mut self, answer: &DnsAnswer) {
+        let asked = self.take_asked();
         let answered = Answered::of(answer, asked.kind);
         // RFC 7208 §4.6.4: "all records other than the first 10 MUST be ignored".
         let names = answer.records().filter_map(|record| match record {
@@ -130,9 +132,9 @@ impl Check {
             if is_client {
                 validated.push(name.clone());
             }
-            self.step(What::Answer { name, kind, answer: answered });
+            self.answered(Asked { id: QuestionId(0), name, kind }, answered);
         }
-        self.step(What::Validated { names: validated.len() });
+        self.step(What::Validated { names: u32::try_from(validated.len()).unwrap_or(u32::MAX) });
         self.validated = Some(validated);
         self.resume();
     }

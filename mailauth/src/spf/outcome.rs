@@ -4,11 +4,11 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use pillarbox_core::dns::{Name, RecordKind};
 
-use super::scan::Stop;
+use super::scan::{Stop, Stops};
 use super::trace::{Place, Trace};
 use super::{Identity, Mechanism, Record, RecordError, SpfResult, Step, Term};
 
@@ -97,8 +97,8 @@ pub struct Counters {
 #[derive(Clone, Debug)]
 pub(super) struct Subject {
     pub(super) ip: IpAddr,
-    /// U-labels as A-labels.
-    pub(super) helo: Arc<str>,
+    /// U-labels as A-labels. Nothing if it was taken out.
+    pub(super) helo: Option<Arc<str>>,
     pub(super) local: String,
     pub(super) domain: Result<Name, String>,
     pub(super) receiver: Option<Name>,
@@ -112,12 +112,34 @@ pub(super) struct Visited {
     pub(super) domain: Name,
     pub(super) record: Record,
     /// The record whose `include` led here, and how many there are around.
-    pub(super) includer: Option<usize>,
-    pub(super) depth: usize,
+    pub(super) includer: Option<u32>,
+    pub(super) depth: u32,
     /// The term that is looked at.
     pub(super) stop: Stop,
+    /// Those behind it.
+    pub(super) stops: Stops,
     /// Whether that term is counted already: it is looked at again when the names of the client are known.
     pub(super) is_counted: bool,
+}
+
+impl Subject {
+    /// In the place of one that was taken out.
+    pub(super) const NOBODY: Subject = Subject {
+        ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        helo: None,
+        local: String::new(),
+        domain: Err(String::new()),
+        receiver: None,
+        now: 0,
+        null_path: false,
+    };
+}
+
+impl Visited {
+    pub(super) const fn new(domain: Name, record: Record, includer: Option<u32>, depth: u32) -> Self {
+        let stop = Stop::end(b"", false);
+        Visited { domain, record, includer, depth, stop, stops: Stops::none(), is_counted: false }
+    }
 }
 
 impl Outcome {
@@ -143,7 +165,7 @@ impl Outcome {
 
     /// The name in HELO, as it came but for U-labels: data from the client.
     pub fn helo(&self) -> &str {
-        &self.subject.helo
+        self.subject.helo.as_deref().unwrap_or_default()
     }
 
     /// The address of the client; IPv4 as such, however it came.

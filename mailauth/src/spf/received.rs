@@ -35,7 +35,7 @@ impl Outcome {
     /// ```
     pub fn received_spf(&self) -> String {
         let receiver = self.subject.receiver.as_ref().map_or("unknown", Name::as_str);
-        let helo = ascii(&self.subject.helo);
+        let helo = ascii(self.helo());
         let domain = match &self.subject.domain {
             Ok(name) => Cow::Borrowed(name.as_str()),
             // The text is that of HELO.

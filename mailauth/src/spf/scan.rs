@@ -19,33 +19,40 @@ pub(super) enum ClientIp {
     V6(u128),
 }
 
-/// Terms that cannot match, up to one that may.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stretch {
-    /// Whether there are networks among them, or only modifiers, or nothing.
-    pub(super) has_networks: bool,
-    /// The octet that they begin at.
-    pub(super) start: usize,
-    pub(super) stop: Stop,
-}
-
-/// A term that may match, or the end of the record.
+/// A term that may match, or the end of the record. Places are octets of the record, which has at most 65535.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stop {
     /// The octet that it begins at.
-    pub(super) start: usize,
+    pub(super) start: u16,
     /// That behind it.
-    pub(super) end: usize,
-    pub(super) kind: Kind,
+    pub(super) end: u16,
     /// Where its domain is, or that of a modifier; nothing if it has none.
-    pub(super) domain: (usize, usize),
+    pub(super) domain: (u16, u16),
+    pub(super) kind: Kind,
     /// Whether its domain, if it has one, is without macros, of two labels or more and short enough for a name.
     pub(super) is_plain: bool,
+    /// Whether there are networks between the stop before, or the version, and this one.
+    pub(super) is_behind_networks: bool,
 }
+
+/// The first stops of a record, so that hardly any record is gone through twice.
+#[derive(Clone, Debug)]
+pub(super) struct Stops {
+    /// One more than are kept: what is not kept is written somewhere, too.
+    slots: [Stop; STOPS + 1],
+    len: u8,
+    /// How many were taken.
+    taken: u8,
+}
+
+/// Most records have fewer terms that are no networks.
+const STOPS: usize = 4;
 
 /// What a term is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// There is none.
+    End,
     /// A network without the client.
     Outside,
     /// One with it, and how many of its bits count.
@@ -59,8 +66,6 @@ pub(super) enum Kind {
     Redirect,
     Explanation,
     Unknown,
-    /// There is none.
-    End,
 }
 
 impl ClientIp {
@@ -74,7 +79,7 @@ impl ClientIp {
     // RFC 7208 §5: the high-order bits that count are equal.
     fn look_at_ip4(self, network: u32, prefix: u8) -> Kind {
         match self {
-            ClientIp::V4(ip) if (network ^ ip).leading_zeros() >= prefix.into() => Kind::Network(prefix),
+            ClientIp::V4(ip) if u64::from(network ^ ip) >> (32 - prefix.min(32)) == 0 => Kind::Network(prefix),
             _ => Kind::Outside,
         }
     }
@@ -88,104 +93,181 @@ impl ClientIp {
 }
 
 impl Stop {
-    /// The term that begins at an octet, of one of the forms that are recognised at once.
-    fn plain(text: &[u8], start: usize, end: usize, kind: Kind) -> Self {
-        let colon = text[start..end].iter().position(|octet| *octet == b':');
-        let domain = match (kind, colon) {
-            (Kind::Network(_) | Kind::Outside, _) | (_, None) => (end, end),
-            (_, Some(colon)) => (start + colon + 1, end),
-        };
-        Stop { start, end, kind, domain, is_plain: domain.1 - domain.0 <= NAME_MAX }
+    pub(super) const fn end(text: &[u8], is_behind_networks: bool) -> Self {
+        let end = place(text.len());
+        Stop { start: end, end, kind: Kind::End, domain: (end, end), is_plain: false, is_behind_networks }
     }
 
-    const fn end(text: &[u8]) -> Self {
-        Stop { start: text.len(), end: text.len(), kind: Kind::End, domain: (0, 0), is_plain: false }
+    /// One that stands in front of `behind` in `rest`, both the ends of `text`, with the octets of its domain at its end.
+    #[inline(always)]
+    fn new(text: &[u8], rest: &[u8], behind: &[u8], kind: Kind, domain: usize) -> Self {
+        let [start, end] = [text.len() - rest.len(), text.len() - behind.len()];
+        Stop {
+            start: place(start),
+            end: place(end),
+            domain: (place(end - domain), place(end)),
+            kind,
+            is_plain: domain <= NAME_MAX,
+            is_behind_networks: false,
+        }
+    }
+
+    /// Where its domain is.
+    pub(super) fn domain(&self) -> Range<usize> {
+        self.domain.0.into()..self.domain.1.into()
     }
 }
 
-/// Goes through all terms from an octet on. The octets are visible ones and spaces.
-pub(super) fn whole(text: &[u8], from: usize, client: ClientIp) -> Result<(Marks, Stretch), RecordError> {
-    let mut marks = Marks::default();
-    let mut stretch = Stretch { has_networks: false, start: from, stop: Stop::end(text) };
-    let mut is_first = true;
+impl Stops {
+    pub(super) const fn none() -> Self {
+        Stops { slots: [Stop::end(b"", false); STOPS + 1], len: 0, taken: 0 }
+    }
+
+    /// Where the next one may be written; it counts when it is kept.
+    fn slot(&mut self) -> &mut Stop {
+        &mut self.slots[usize::from(self.len).min(STOPS)]
+    }
+
+    /// Keeps the stop that was written, if there is room for it.
+    fn keep(&mut self) {
+        if usize::from(self.len) < STOPS {
+            self.len += 1;
+        }
+    }
+
+    /// The stop behind the one that was taken last, if it was noted.
+    pub(super) fn take(&mut self) -> Option<Stop> {
+        let stop = self.slots.get(usize::from(self.taken)).filter(|_| self.taken < self.len)?;
+        self.taken += 1;
+        Some(*stop)
+    }
+}
+
+/// An octet of a record, which has at most 65535.
+const fn place(at: usize) -> u16 {
+    at as u16
+}
+
+/// Goes through all terms from an octet on.
+pub(super) fn whole(
+    text: &[u8],
+    from: usize,
+    client: ClientIp,
+    marks: &mut Marks,
+    stops: &mut Stops,
+) -> Result<(), RecordError> {
+    let mut is_behind_networks = false;
     let mut rest = &text[from..];
+    // Each is written where it may stay: what was just written by parts is slow to be moved as a whole.
+    while look_on(text, rest, client, stops.slot(), &mut is_behind_networks)? {
+        let stop = stops.slot();
+        rest = &text[stop.end.into()..];
+        match stop.kind {
+            Kind::Outside => is_behind_networks = true,
+            Kind::Redirect => note(&mut marks.redirect, stop)?,
+            Kind::Explanation => note(&mut marks.explanation, stop)?,
+            Kind::Unknown | Kind::End => {}
+            // RFC 7208 §5.1: "Mechanisms after "all" will never be tested."
+            _ if marks.has_all => {}
+            kind => {
+                marks.has_all = matches!(kind, Kind::All);
+                stop.is_behind_networks = is_behind_networks;
+                stops.keep();
+                is_behind_networks = false;
+            }
+        }
+    }
+    if !marks.has_all {
+        *stops.slot() = Stop::end(text, is_behind_networks);
+        stops.keep();
+    }
+    Ok(())
+}
+
+/// RFC 7208 §6: "These two modifiers MUST NOT appear in a record more than once each."
+fn note(known: &mut Option<(u16, u16)>, modifier: &Stop) -> Result<(), RecordError> {
+    match known.replace(modifier.domain) {
+        Some(_) => Err(RecordError { fault: RecordFault::Repeated, at: modifier.start.into() }),
+        None => Ok(()),
+    }
+}
+
+/// Goes from an octet on to the next term that may match, in a record that was gone through as a whole.
+pub(super) fn next(text: &[u8], from: usize, client: ClientIp) -> Stop {
+    let mut is_behind_networks = false;
+    let mut rest = text.get(from..).unwrap_or_default();
+    let mut stop = Stop::end(text, false);
+    // What is wrong was found before.
+    while let Ok(true) = look_on(text, rest, client, &mut stop, &mut is_behind_networks) {
+        if stop.kind.may_match() {
+            return Stop { is_behind_networks, ..stop };
+        }
+        is_behind_networks |= stop.kind == Kind::Outside;
+        rest = &text[stop.end.into()..];
+    }
+    Stop::end(text, is_behind_networks)
+}
+
+/// Finds the next term of `rest`, the end of `text`, other than a network in common form that the client is not in. `false` at
+/// the end.
+#[inline(always)]
+fn look_on(
+    text: &[u8],
+    mut rest: &[u8],
+    client: ClientIp,
+    stop: &mut Stop,
+    has_networks: &mut bool,
+) -> Result<bool, RecordError> {
     // RFC 7208 §4.6.1: terms are separated by one space or several, and by nothing else.
     while let [octet, behind @ ..] = rest {
         if *octet == b' ' {
             rest = behind;
             continue;
         }
-        let start = text.len() - rest.len();
-        let (stop, end) = match look_quickly(rest, client) {
+        match look_at_common_network(rest, client) {
             Some((Kind::Outside, behind)) => {
-                stretch.has_networks |= is_first;
+                *has_networks = true;
                 rest = behind;
-                continue;
             }
             Some((kind, behind)) => {
-                marks.has_all |= matches!(kind, Kind::All);
-                let end = text.len() - behind.len();
-                (is_first.then(|| Stop::plain(text, start, end, kind)), end)
+                *stop = Stop::new(text, rest, behind, kind, 0);
+                return Ok(true);
             }
             None => {
-                let stop = look_closely(text, start, client)?;
-                match stop.kind {
-                    Kind::Outside => stretch.has_networks |= is_first,
-                    Kind::Redirect => note(&mut marks.redirect, &stop)?,
-                    Kind::Explanation => note(&mut marks.explanation, &stop)?,
-                    Kind::All => marks.has_all = true,
-                    _ => {}
-                }
-                (Some(stop).filter(|stop| is_first && stop.kind.may_match()), stop.end)
+                *stop = match look_quickly(rest, client) {
+                    Some((kind, domain, behind)) => Stop::new(text, rest, behind, kind, domain),
+                    None => look_closely(text, text.len() - rest.len(), client)?,
+                };
+                return Ok(true);
             }
-        };
-        if let Some(stop) = stop {
-            (stretch.stop, is_first) = (stop, false);
         }
-        rest = &text[end..];
     }
-    Ok((marks, stretch))
+    Ok(false)
 }
 
-/// RFC 7208 §6: "These two modifiers MUST NOT appear in a record more than once each."
-fn note(known: &mut Option<Range<usize>>, modifier: &Stop) -> Result<(), RecordError> {
-    match known.replace(modifier.domain.0..modifier.domain.1) {
-        Some(_) => Err(RecordError { fault: RecordFault::Repeated, at: modifier.start }),
-        None => Ok(()),
+/// A network in common form without a qualifier, and what stands behind it. Those of IPv6 only where they need no comparing.
+#[inline(always)]
+fn look_at_common_network(term: &[u8], client: ClientIp) -> Option<(Kind, &[u8])> {
+    let (word, rest) = term.split_first_chunk::<4>()?;
+    // Four octets are compared in one step.
+    match u32::from_le_bytes(*word) {
+        IP4 => {
+            let network = ip::common_network4(rest)?;
+            Some((client.look_at_ip4(network.address(), network.prefix()), rest.get(network.len()..)?))
+        }
+        IP6 if !matches!(client, ClientIp::V6(_)) => {
+            let (_, behind) = take_prefix(rest.get(ip::len_of_common_ip6(rest)?..)?, 128)?;
+            is_end(behind).then_some((Kind::Outside, behind))
+        }
+        _ => None,
     }
 }
 
-/// Goes from an octet on to the next term that may match, in a record that was gone through as a whole.
-pub(super) fn next(text: &[u8], from: usize, client: ClientIp) -> Stretch {
-    let mut stretch = Stretch { has_networks: false, start: from, stop: Stop::end(text) };
-    let mut rest = text.get(from..).unwrap_or_default();
-    while let [octet, behind @ ..] = rest {
-        if *octet == b' ' {
-            rest = behind;
-            continue;
-        }
-        let start = text.len() - rest.len();
-        let stop = match look_quickly(rest, client) {
-            Some((Kind::Outside, behind)) => {
-                stretch.has_networks = true;
-                rest = behind;
-                continue;
-            }
-            Some((kind, behind)) => Stop::plain(text, start, text.len() - behind.len(), kind),
-            None => match look_closely(text, start, client) {
-                Ok(stop) => stop,
-                // It was gone through before.
-                Err(_) => break,
-            },
-        };
-        if stop.kind.may_match() {
-            stretch.stop = stop;
-            break;
-        }
-        stretch.has_networks |= stop.kind == Kind::Outside;
-        rest = &text[stop.end..];
-    }
-    stretch
+const IP4: u32 = u32::from_le_bytes(*b"ip4:");
+const IP6: u32 = u32::from_le_bytes(*b"ip6:");
+
+const fn is_end(rest: &[u8]) -> bool {
+    matches!(rest, [] | [b' ', ..])
 }
 
 impl Kind {
@@ -203,7 +285,11 @@ pub(super) fn end_of_term(text: &[u8], at: usize) -> usize {
 #[cold]
 fn look_closely(text: &[u8], start: usize, client: ClientIp) -> Result<Stop, RecordError> {
     let end = end_of_term(text, start);
-    let term = core::str::from_utf8(&text[start..end]).expect("the octets of a record are visible ASCII");
+    let octets = &text[start..end];
+    if let Some(at) = octets.iter().position(|octet| !octet.is_ascii_graphic()) {
+        return Err(RecordError { fault: RecordFault::UnexpectedOctet, at: start + at });
+    }
+    let term = core::str::from_utf8(octets).expect("the octets of a term are visible ASCII");
     let (kind, domain) = match term::parse(term).map_err(|error| error.moved(start))? {
         Term::Directive(_, mechanism) => {
             let kind = match mechanism {
@@ -224,44 +310,48 @@ fn look_closely(text: &[u8], start: usize, client: ClientIp) -> Result<Stop, Rec
     };
     // A domain stands behind the first `:` or `=` of its term.
     let domain = match (domain, term.find([':', '='])) {
-        (Some(domain), Some(at)) => (start + at + 1, start + at + 1 + domain.as_str().len()),
-        _ => (end, end),
+        (Some(domain), Some(at)) => (place(start + at + 1), place(start + at + 1 + domain.as_str().len())),
+        _ => (place(end), place(end)),
     };
-    Ok(Stop { start, end, kind, domain, is_plain: false })
+    Ok(Stop { start: place(start), end: place(end), kind, domain, is_plain: false, is_behind_networks: false })
 }
 
-/// The same for the forms that nearly all terms have, with what stands behind the term. `None` for other forms, and for all
-/// that is wrong.
+/// The same for the forms that nearly all terms have: what it is, the length of the domain at its end, and what stands behind
+/// it. `None` for other forms, and for all that is wrong.
 #[inline(always)]
-fn look_quickly(term: &[u8], client: ClientIp) -> Option<(Kind, &[u8])> {
+fn look_quickly(term: &[u8], client: ClientIp) -> Option<(Kind, usize, &[u8])> {
     let mechanism = match term {
         [b'+' | b'-' | b'~' | b'?', mechanism @ ..] => mechanism,
         _ => term,
     };
-    // Four octets are compared in one step.
-    let (kind, rest) = match mechanism.split_first_chunk::<4>() {
+    let (kind, domain) = match mechanism.split_first_chunk::<4>() {
         Some((b"ip4:", rest)) => {
             let (network, rest) = ip::take_ip4(rest)?;
             let (prefix, rest) = take_prefix(rest, 32)?;
-            (client.look_at_ip4(network, prefix), rest)
+            return ended(client.look_at_ip4(network, prefix), 0, rest);
         }
         Some((b"ip6:", rest)) => {
             let (network, rest) = ip::take_ip6(rest)?;
             let (prefix, rest) = take_prefix(rest, 128)?;
-            (client.look_at_ip6(|| network.address(), prefix), rest)
+            return ended(client.look_at_ip6(|| network.address(), prefix), 0, rest);
         }
-        Some((b"incl", [b'u', b'd', b'e', b':', rest @ ..])) => (Kind::Include, skip_domain(rest)?),
-        Some((b"exis", [b't', b's', b':', rest @ ..])) => (Kind::Exists, skip_domain(rest)?),
+        Some((b"incl", [b'u', b'd', b'e', b':', domain @ ..])) => (Kind::Include, domain),
+        Some((b"exis", [b't', b's', b':', domain @ ..])) => (Kind::Exists, domain),
         _ => match mechanism {
-            [b'a', b'l', b'l', rest @ ..] => (Kind::All, rest),
-            [b'a', b':', rest @ ..] => (Kind::A(Prefixes::WHOLE), skip_domain(rest)?),
-            [b'm', b'x', b':', rest @ ..] => (Kind::Mx(Prefixes::WHOLE), skip_domain(rest)?),
-            [b'a', rest @ ..] => (Kind::A(Prefixes::WHOLE), rest),
-            [b'm', b'x', rest @ ..] => (Kind::Mx(Prefixes::WHOLE), rest),
+            [b'a', b'l', b'l', rest @ ..] => return ended(Kind::All, 0, rest),
+            [b'a', b':', domain @ ..] => (Kind::A(Prefixes::WHOLE), domain),
+            [b'm', b'x', b':', domain @ ..] => (Kind::Mx(Prefixes::WHOLE), domain),
+            [b'a', rest @ ..] => return ended(Kind::A(Prefixes::WHOLE), 0, rest),
+            [b'm', b'x', rest @ ..] => return ended(Kind::Mx(Prefixes::WHOLE), 0, rest),
             _ => return None,
         },
     };
-    if let [] | [b' ', ..] = rest { Some((kind, rest)) } else { None }
+    let (len, rest) = take_domain(domain)?;
+    ended(kind, len, rest)
+}
+
+fn ended(kind: Kind, domain: usize, rest: &[u8]) -> Option<(Kind, usize, &[u8])> {
+    if is_end(rest) { Some((kind, domain, rest)) } else { None }
 }
 
 /// RFC 7208 §12: a number from 0 to `max` behind a slash, without zeros before it; `max` where there is no slash.
@@ -278,22 +368,26 @@ fn take_prefix(text: &[u8], max: u8) -> Option<(u8, &[u8])> {
     (prefix <= max).then_some((prefix, rest))
 }
 
-/// What stands behind a domain of labels of letters, digits, hyphens and underscores, that ends in a top-level label.
-fn skip_domain(text: &[u8]) -> Option<&[u8]> {
+/// The length of a domain of labels of letters, digits, hyphens and underscores, that ends in a top-level label, and what
+/// stands behind it.
+fn take_domain(text: &[u8]) -> Option<(usize, &[u8])> {
     let end = text.iter().position(|octet| CLASSES[usize::from(*octet)] == 0).unwrap_or(text.len());
     let (domain, rest) = text.split_at(end);
     let mut classes = 0;
+    let mut at = end;
     // RFC 7208 §7.1: letters, digits and hyphens, the latter not at the ends, and not digits alone.
-    let label = domain.iter().rev().take_while(|octet| **octet != b'.').inspect(|octet| {
-        classes |= CLASSES[usize::from(**octet)];
-    });
-    let len = label.count();
-    let dot = end.checked_sub(len + 1)?;
+    loop {
+        at = at.checked_sub(1)?;
+        match CLASSES[usize::from(domain[at])] {
+            DOT => break,
+            class => classes |= class,
+        }
+    }
     let is_top_label = classes & UNDERSCORE == 0
         && classes & (LETTER | HYPHEN) != 0
-        && domain.get(dot + 1) != Some(&b'-')
+        && domain.get(at + 1) != Some(&b'-')
         && domain.last() != Some(&b'-');
-    if is_top_label { Some(rest) } else { None }
+    if is_top_label { Some((end, rest)) } else { None }
 }
 
 const LETTER: u8 = 1;
@@ -321,8 +415,10 @@ static CLASSES: [u8; 256] = {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::{Record, VERSION_END};
     use super::*;
     use alloc::string::String;
+    use alloc::vec::Vec;
     use proptest::prelude::*;
 
     fn term() -> impl Strategy<Value = String> {
@@ -370,11 +466,104 @@ mod tests {
                 if text.is_empty() || text.starts_with(' ') {
                     continue;
                 }
-                if let Some((kind, rest)) = look_quickly(text.as_bytes(), client) {
-                    let quickly = Stop::plain(text.as_bytes(), 0, text.len() - rest.len(), kind);
-                    let closely = look_closely(text.as_bytes(), 0, client).map(|stop| Stop { is_plain: true, ..stop });
-                    prop_assert_eq!(closely, Ok(quickly), "{}", text);
+                let text = text.as_bytes();
+                let closely = look_closely(text, 0, client);
+                let plain = closely.map(|stop| Stop { is_plain: true, ..stop });
+                if let Some((kind, domain, behind)) = look_quickly(text, client) {
+                    prop_assert_eq!(plain, Ok(Stop::new(text, text, behind, kind, domain)));
                 }
+                if let Some((kind, behind)) = look_at_common_network(text, client) {
+                    prop_assert_eq!(plain, Ok(Stop::new(text, text, behind, kind, 0)));
+                }
+            }
+        }
+    }
+
+    /// The stops of a record one after another, and the end.
+    fn stops(text: &[u8], client: ClientIp) -> Result<Vec<Stop>, RecordError> {
+        let mut record = Record::of_text(text.to_vec());
+        let mut stops = Stops::none();
+        record.check(client, &mut stops)?;
+        let mut all = Vec::<Stop>::new();
+        loop {
+            let from = all.last().map_or(VERSION_END, |stop| stop.end);
+            let stop = stops.take().unwrap_or_else(|| next(text, from.into(), client));
+            all.push(Stop { is_plain: false, ..stop });
+            if matches!(stop.kind, Kind::All | Kind::End) {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// The same, term by term.
+    fn slow_stops(text: &[u8], client: ClientIp) -> Result<Vec<Stop>, RecordError> {
+        if let Some(at) = text.iter().position(|octet| !matches!(octet, b' '..=b'~')) {
+            return Err(RecordError { fault: RecordFault::UnexpectedOctet, at });
+        }
+        let (mut all, mut known, mut at, mut is_over, mut is_behind_networks) =
+            (Vec::new(), [None; 2], 6, false, false);
+        while at < text.len() {
+            let end = end_of_term(text, at);
+            if end > at {
+                let stop = look_closely(text, at, client)?;
+                match stop.kind {
+                    Kind::Redirect => note(&mut known[0], &stop)?,
+                    Kind::Explanation => note(&mut known[1], &stop)?,
+                    Kind::Outside => is_behind_networks = true,
+                    kind if kind.may_match() && !is_over => {
+                        is_over = kind == Kind::All;
+                        all.push(Stop { is_behind_networks, ..stop });
+                        is_behind_networks = false;
+                    }
+                    _ => {}
+                }
+            }
+            at = end + 1;
+        }
+        if !is_over {
+            all.push(Stop::end(text, is_behind_networks));
+        }
+        Ok(all)
+    }
+
+    fn good_term() -> impl Strategy<Value = String> {
+        let word = prop_oneof![
+            Just("ip4:192.0.2.0/24"),
+            Just("ip4:192.0.2.1"),
+            Just("ip4:198.51.100.0/25"),
+            Just("ip6:2001:db8::/32"),
+            Just("ip6:::1"),
+            Just("a"),
+            Just("mx/24"),
+            Just("a:a.example"),
+            Just("include:%{d}.example"),
+            Just("x=y"),
+            Just("all"),
+            Just("exp=a.example"),
+            Just("redirect=a.example"),
+            Just(""),
+        ];
+        ("[-~?]?", word).prop_map(|(qualifier, word)| if word.contains('=') { word.into() } else { qualifier + word })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// A whole record is read as its terms are, and what is wrong with it is found where it is.
+        #[test]
+        fn quick_and_slow_stops_agree(
+            terms in proptest::collection::vec(good_term(), 0..9),
+            wrong in proptest::option::weighted(0.2, ("[ -~\\x00\u{e9}]{0,3}", any::<proptest::sample::Index>())),
+        ) {
+            let mut terms = terms;
+            if let Some((wrong, at)) = wrong {
+                terms.insert(at.index(terms.len() + 1), wrong);
+            }
+            let text = String::from("v=spf1 ") + &terms.join(" ");
+            for client in [ClientIp::Nobody, ClientIp::V4(0xc000_0201), ClientIp::V4(0), ClientIp::V6(1), ClientIp::V6(0)] {
+                let slow = slow_stops(text.as_bytes(), client);
+                let slow = slow.map(|stops| stops.into_iter().map(|stop| Stop { is_plain: false, ..stop }).collect());
+                prop_assert_eq!(stops(text.as_bytes(), client), slow, "{}", text);
             }
         }
     }

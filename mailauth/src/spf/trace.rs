@@ -90,7 +90,7 @@ pub enum Step<'a> {
 #[non_exhaustive]
 pub enum Answered {
     /// That many records.
-    Records(usize),
+    Records(u32),
     /// The name has no such record.
     NoData,
     /// The name does not exist.
@@ -102,7 +102,7 @@ pub enum Answered {
 impl Answered {
     pub(super) fn of(answer: &DnsAnswer, kind: RecordKind) -> Self {
         match &answer.outcome {
-            DnsOutcome::Found(_) => match answer.records().filter(|record| record.kind() == kind).count() {
+            DnsOutcome::Found(set) => match set.records().iter().map(|record| u32::from(record.kind() == kind)).sum() {
                 0 => Answered::NoData,
                 count => Answered::Records(count),
             },
@@ -119,104 +119,145 @@ impl Answered {
     }
 }
 
-/// A step, with places for references: many are kept, and hardly any is looked at.
-#[derive(Clone, Debug)]
+/// A step, with places for references: many are kept, and hardly any is looked at. Small numbers alone, so that it is written
+/// at once where it stays, and nothing is to be done when it goes.
+#[derive(Clone, Copy, Debug)]
 struct Event {
-    depth: usize,
+    /// The record that was gone through, if there was one yet.
+    visited: Option<u32>,
     what: What,
 }
 
 /// A term of a record that was gone through.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
-    pub(super) visited: usize,
+    pub(super) visited: u32,
     /// The octet of the record that it begins at.
-    pub(super) term: usize,
+    pub(super) term: u16,
 }
 
 impl Place {
     pub(super) fn term<'a>(&self, all: &'a [Visited]) -> Option<Term<'a>> {
-        all.get(self.visited)?.record.term_at(self.term)
+        visited(all, Some(self.visited))?.record.term_at(self.term)
     }
 }
 
-#[derive(Clone, Debug)]
+/// The record with a number.
+pub(super) fn visited(all: &[Visited], number: Option<u32>) -> Option<&Visited> {
+    all.get(usize::try_from(number?).ok()?)
+}
+
+/// Places are in the record that is gone through.
+#[derive(Clone, Copy, Debug)]
 pub(super) enum What {
-    Record {
-        visited: usize,
-    },
+    Record,
     Answer {
-        name: Name,
+        name: NoteId,
         kind: RecordKind,
         answer: Answered,
     },
     /// From one octet of the record to another.
     NoMatch {
-        visited: usize,
-        start: usize,
-        end: usize,
+        start: u16,
+        end: u16,
     },
-    Match(Place),
-    Unusable(Place),
-    Included(Place, SpfResult),
+    Match {
+        term: u16,
+    },
+    Unusable {
+        term: u16,
+    },
+    Included {
+        term: u16,
+        result: SpfResult,
+    },
     Redirect {
-        domain: Name,
+        domain: NoteId,
     },
     Default,
     Validated {
-        names: usize,
+        names: u32,
     },
 }
+
+/// A name that was noted for a step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NoteId(u32);
 
 /// The steps so far, up to a number.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trace {
     events: Vec<Event>,
+    /// Names that events refer to. There seldom is more than one, for which no list is made.
+    first_name: Option<Name>,
+    other_names: Vec<Name>,
     cut: bool,
 }
 
 impl Trace {
+    /// None, with room for those of most checks.
+    pub(super) fn new() -> Self {
+        Trace { events: Vec::with_capacity(16), ..Trace::default() }
+    }
+
+    /// Notes a name for the step that comes next, if that is kept.
+    pub(super) fn note(&mut self, max: usize, name: Name) -> NoteId {
+        let number = u32::try_from(self.other_names.len()).unwrap_or(u32::MAX);
+        if self.events.len() >= max {
+            return NoteId(number);
+        }
+        if self.first_name.is_none() {
+            self.first_name = Some(name);
+            return NoteId(0);
+        }
+        self.other_names.push(name);
+        NoteId(number.saturating_add(1))
+    }
+
+    fn noted(&self, NoteId(number): NoteId) -> Option<&Name> {
+        match number.checked_sub(1) {
+            None => self.first_name.as_ref(),
+            Some(other) => self.other_names.get(usize::try_from(other).ok()?),
+        }
+    }
+
     #[inline(always)]
-    pub(super) fn push(&mut self, max: usize, depth: usize, what: What) {
+    pub(super) fn push(&mut self, max: usize, visited: Option<u32>, what: What) {
         if self.events.len() < max {
-            if self.events.is_empty() {
-                self.events.reserve(16);
-            }
-            self.events.push(Event { depth, what });
+            self.events.push(Event { visited, what });
         } else {
             self.cut = true;
         }
     }
 
     pub(super) fn steps<'a>(&'a self, visited: &'a [Visited]) -> impl Iterator<Item = Step<'a>> {
-        let steps = self.events.iter().filter_map(|event| step(event, visited));
+        let steps = self.events.iter().filter_map(|event| self.step(event, visited));
         steps.chain(self.cut.then_some(Step::Cut))
     }
-}
 
-/// `None` never comes: an event is about a record that was visited.
-fn step<'a>(event: &'a Event, all: &'a [Visited]) -> Option<Step<'a>> {
-    let depth = event.depth;
-    Some(match &event.what {
-        What::Record { visited } => {
-            let visited = all.get(*visited)?;
-            Step::Record { depth, domain: &visited.domain, record: &visited.record }
-        }
-        What::Answer { name, kind, answer } => Step::Answer { depth, name, kind: *kind, answer: *answer },
-        What::NoMatch { visited, start, end } => {
-            Step::NoMatch { depth, terms: all.get(*visited)?.record.terms_in(*start..*end) }
-        }
-        What::Match(place) => {
-            let term = place.term(all)?;
-            let Term::Directive(qualifier, _) = term else { return None };
-            Step::Match { depth, term, result: qualifier.result() }
-        }
-        What::Unusable(place) => Step::Unusable { depth, term: place.term(all)? },
-        What::Included(place, result) => Step::Included { depth, term: place.term(all)?, result: *result },
-        What::Redirect { domain } => Step::Redirect { depth, domain },
-        What::Default => Step::Default { depth },
-        What::Validated { names } => Step::Validated { names: *names },
-    })
+    /// `None` never comes: an event is about a record that was visited.
+    fn step<'a>(&'a self, event: &Event, all: &'a [Visited]) -> Option<Step<'a>> {
+        let visited = visited(all, event.visited);
+        let depth = visited.map_or(0, |visited| visited.depth) as usize;
+        Some(match event.what {
+            What::Record => {
+                let Visited { domain, record, .. } = visited?;
+                Step::Record { depth, domain, record }
+            }
+            What::Answer { name, kind, answer } => Step::Answer { depth, name: self.noted(name)?, kind, answer },
+            What::NoMatch { start, end } => Step::NoMatch { depth, terms: visited?.record.terms_in(start, end) },
+            What::Match { term } => {
+                let term = visited?.record.term_at(term)?;
+                let Term::Directive(qualifier, _) = term else { return None };
+                Step::Match { depth, term, result: qualifier.result() }
+            }
+            What::Unusable { term } => Step::Unusable { depth, term: visited?.record.term_at(term)? },
+            What::Included { term, result } => Step::Included { depth, term: visited?.record.term_at(term)?, result },
+            What::Redirect { domain } => Step::Redirect { depth, domain: self.noted(domain)? },
+            What::Default => Step::Default { depth },
+            What::Validated { names } => Step::Validated { names: names as usize },
+        })
+    }
 }
 
 impl Step<'_> {

@@ -180,12 +180,17 @@ struct Classes {
 fn look_over(text: &[u8]) -> Classes {
     // What stands before the first label, and behind the last, ends one.
     let (mut seen, mut twice, mut before) = (0, 0, DOT);
-    for octet in text {
-        let class = CLASSES[usize::from(*octet)];
+    let mut look = |octet: u8| {
+        let class = CLASSES[usize::from(octet)];
         seen |= class;
         twice |= class & before;
         before = class;
+    };
+    let (fours, others) = text.as_chunks::<4>();
+    for four in fours {
+        four.iter().copied().for_each(&mut look);
     }
+    others.iter().copied().for_each(look);
     twice |= before;
     Classes { wrong: seen & FORBIDDEN != 0 || twice & DOT != 0, upper: seen & UPPER != 0 }
 }
