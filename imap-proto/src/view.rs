@@ -214,14 +214,18 @@ impl View {
         uids.iter().filter(|uid| self.flags.contains_key(uid) || self.forgotten.contains(*uid)).collect()
     }
 
+    /// Whether flags of a higher mod-sequence than this wait to be told of a message.
+    pub fn has_newer_flags(&self, uid: Uid, than: Option<ModSeq>) -> bool {
+        than.is_some() && self.flags.get(&uid).is_some_and(|(_, mod_seq)| *mod_seq > than)
+    }
+
     /// The client was told flags by other means, or does not want to hear of them: what waited is dropped, unless it is
     /// of a higher mod-sequence than what the client was told.
     pub fn drop_flags(&mut self, uid: Uid, told: Option<ModSeq>) {
-        let newer = |mod_seq: Option<ModSeq>| told.is_some() && mod_seq > told;
-        if self.flags.get(&uid).is_some_and(|(_, mod_seq)| !newer(*mod_seq)) {
+        if !self.has_newer_flags(uid, told) {
             self.flags.remove(&uid);
         }
-        if !newer(self.mod_seqs.highest_forgotten()) {
+        if told.is_none() || self.mod_seqs.highest_forgotten() <= told {
             self.forgotten.remove(uid);
         }
     }
