@@ -180,7 +180,11 @@ impl View {
             }
             Change::Removed { uids: gone, mod_seq } => {
                 self.mod_seqs.learn(mod_seq);
-                self.added.retain(|uid| !gone.contains(*uid));
+                for range in gone.ranges() {
+                    let start = self.added.partition_point(|uid| uid < range.start());
+                    let end = self.added.partition_point(|uid| uid <= range.end());
+                    self.added.drain(start..end);
+                }
                 let removed = self.known_of(&gone);
                 if !removed.is_empty() {
                     self.mod_seqs.expunge_waits(mod_seq);
@@ -340,8 +344,7 @@ impl View {
 
     /// Which of these messages the client knows.
     pub fn known_of(&self, uids: &UidSet) -> UidSet {
-        let ranges = uids.ranges();
-        ranges.flat_map(|range| self.known(range.start().get(), range.end().get())).copied().collect()
+        uids.ranges().map(|range| self.known(range.start().get(), range.end().get())).collect()
     }
 }
 

@@ -66,7 +66,7 @@ impl ServerSession {
         };
         if set.names_saved() {
             // RFC 5182 §2.1: what was expunged is no longer in it.
-            uids.add(&mailbox.saved.iter().filter(|uid| mailbox.view.seq(*uid).is_some()).collect());
+            uids.add(&mailbox.view.known_of(&mailbox.saved));
         }
         Ok(uids)
     }
