@@ -180,7 +180,11 @@ impl View {
             }
             Change::Removed { uids: gone, mod_seq } => {
                 self.mod_seqs.learn(mod_seq);
-                self.added.retain(|uid| !gone.contains(*uid));
+                for range in gone.ranges() {
+                    let start = self.added.partition_point(|uid| uid < range.start());
+                    let end = self.added.partition_point(|uid| uid <= range.end());
+                    self.added.drain(start..end);
+                }
                 let removed = self.known_of(&gone);
                 if !removed.is_empty() {
                     self.mod_seqs.expunge_waits(mod_seq);
@@ -214,14 +218,18 @@ impl View {
         uids.iter().filter(|uid| self.flags.contains_key(uid) || self.forgotten.contains(*uid)).collect()
     }
 
+    /// Whether flags of a higher mod-sequence than this wait to be told of a message.
+    pub fn has_newer_flags(&self, uid: Uid, than: Option<ModSeq>) -> bool {
+        than.is_some() && self.flags.get(&uid).is_some_and(|(_, mod_seq)| *mod_seq > than)
+    }
+
     /// The client was told flags by other means, or does not want to hear of them: what waited is dropped, unless it is
     /// of a higher mod-sequence than what the client was told.
     pub fn drop_flags(&mut self, uid: Uid, told: Option<ModSeq>) {
-        let newer = |mod_seq: Option<ModSeq>| told.is_some() && mod_seq > told;
-        if self.flags.get(&uid).is_some_and(|(_, mod_seq)| !newer(*mod_seq)) {
+        if !self.has_newer_flags(uid, told) {
             self.flags.remove(&uid);
         }
-        if !newer(self.mod_seqs.highest_forgotten()) {
+        if told.is_none() || self.mod_seqs.highest_forgotten() <= told {
             self.forgotten.remove(uid);
         }
     }
@@ -336,8 +344,7 @@ impl View {
 
     /// Which of these messages the client knows.
     pub fn known_of(&self, uids: &UidSet) -> UidSet {
-        let ranges = uids.ranges();
-        ranges.flat_map(|range| self.known(range.start().get(), range.end().get())).copied().collect()
+        uids.ranges().map(|range| self.known(range.start().get(), range.end().get())).collect()
     }
 }
 

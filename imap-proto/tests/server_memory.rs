@@ -29,7 +29,10 @@ fn show(session: &mut ServerSession, unread: &mut &[u8]) -> u64 {
             Step::Event(Event::Select { mailbox, .. }) => {
                 let mut snapshot = Snapshot::new(UidValidity::MIN, Uid::MAX);
                 let apart = if mailbox.as_str() == "GAPS" { 2 } else { 1 };
-                let count = if mailbox.as_str() == "FEW" { 100 } else { 100_000 };
+                let count = match mailbox.as_str() {
+                    "FEW" => 100,
+                    other => other.parse().unwrap_or(100_000),
+                };
                 snapshot.uids = (1..=count).map(|n| n * apart).filter_map(Uid::new).collect();
                 snapshot.highest_mod_seq = ModSeq::new(9);
                 Answer::Selected(snapshot)
@@ -76,6 +79,8 @@ fn memory_is_flat_and_time_is_linear() {
     sets_as_large_as_the_mailbox();
     literals_one_by_one();
     a_line_byte_by_byte();
+    sets_named_again_and_again();
+    changes_one_by_one();
 }
 
 fn a_message_of_a_gib() {
@@ -351,5 +356,44 @@ fn a_line_byte_by_byte() {
         let mut unread = line.as_bytes();
         show(&mut session, &mut unread);
         assert!(unread.is_empty());
+    });
+}
+
+/// What `$` and a set mean is found out from ranges, not message by message.
+fn sets_named_again_and_again() {
+    for set in ["$", "1:*", "UID 1:*"] {
+        let keys = |factor: usize| ["d SEARCH", &format!(" {set}").repeat(300 * factor), "\r\n"].concat();
+        let mut sessions = [1, 4].map(|factor| {
+            let mut session = session(format!("b SELECT {}\r\n", 5_000 * factor).as_bytes());
+            let uids: Vec<Uid> = session.view().unwrap().uids().to_vec();
+            let mut unread = &b"c SEARCH RETURN (SAVE) ALL\r\n"[..];
+            assert!(matches!(session.poll(Time::ZERO, &mut unread), Step::Event(Event::Search { .. })));
+            session.answer(Time::ZERO, Answer::Found(&uids)).unwrap();
+            session.answer(Time::ZERO, Answer::Done).unwrap();
+            session
+        });
+        linear(set, |factor| {
+            show(&mut sessions[factor / 4], &mut keys(factor).as_bytes());
+        });
+    }
+}
+
+/// A client that is silent for long has as many changes waiting as there were, each for itself.
+fn changes_one_by_one() {
+    let removed = |uid: u32| Change::Removed { uids: Uid::new(uid).into_iter().collect(), mod_seq: None };
+    linear("messages that come and go", |factor| {
+        let mut session = session(b"b SELECT FEW\r\n");
+        let uids = || 1_000..1_000 + 1_000 * factor as u32;
+        uids().for_each(|uid| {
+            let uids = Uid::new(uid).into_iter().collect();
+            session.learn(Time::ZERO, Change::Added { uids, mod_seq: None });
+        });
+        uids().rev().filter(|uid| uid % 2 == 0).for_each(|uid| session.learn(Time::ZERO, removed(uid)));
+        uids().filter(|uid| uid % 2 == 1).for_each(|uid| session.learn(Time::ZERO, removed(uid)));
+    });
+    linear("every other message goes", |factor| {
+        let count = 2_000 * factor as u32;
+        let mut session = session(format!("b SELECT {count}\r\n").as_bytes());
+        (1..=count).rev().step_by(2).for_each(|uid| session.learn(Time::ZERO, removed(uid)));
     });
 }

@@ -248,13 +248,18 @@ async fn act(server: &Server, mirror: &mut Mirror, random: &mut SeededRandom) {
             mirror.say(&format!("APPEND INBOX ({}) {{1+}}\r\nx", if flag == "\\Deleted" { "" } else { flag })).await;
         }
         0..=5 if exists > 0 => {
-            mirror.say(&format!("STORE {seq} {sign}FLAGS{silent} ({flag})")).await;
-            if silent.is_empty() || mirror.kind == Kind::Plain {
-                // It need not be told what it wants to know itself.
-                mirror.say(&format!("FETCH {seq} (UID FLAGS)")).await;
-            } else {
-                mirror.messages[seq - 1].1 = None;
+            if !silent.is_empty()
+                && let Some(flags) = &mut mirror.messages[seq - 1].1
+            {
+                // What it wants to know itself: it is told if somebody else was quicker.
+                let flag = Flag::parse(flag).unwrap();
+                match sign {
+                    "+" => drop(flags.insert(flag)),
+                    "-" => drop(flags.remove(&flag)),
+                    _ => *flags = [flag].into_iter().collect(),
+                }
             }
+            mirror.say(&format!("STORE {seq} {sign}FLAGS{silent} ({flag})")).await;
         }
         6..=7 if exists > 0 && mod_seqs => {
             let truth = truth(server).await;

@@ -183,9 +183,14 @@ impl ServerSession {
                 let Standing::Selected { mailbox, .. } = &mut self.standing else { return Err(wrong) };
                 return fetching.part(&answer, &mut mailbox.view, &mut self.out, room);
             }
-            (Asked::Store { silent, waiting, .. }, Answer::Flags { uid, flags, mod_seq }) => {
+            (Asked::Store { silent, .. }, Answer::Flags { uid, flags, mod_seq }) => {
                 // RFC 9051 §6.4.6: .SILENT says nothing of what only this command changed.
-                let tell = !*silent || waiting.contains(uid);
+                // Flags that changed once more after that are told when the command ends.
+                let tell = silent.as_ref().is_none_or(|silent| {
+                    !silent.hides(uid)
+                        && !matches!(&self.standing, Standing::Selected { mailbox, .. }
+                        if mailbox.view.has_newer_flags(uid, mod_seq))
+                });
                 self.flags_stored(uid, &flags, mod_seq, tell);
             }
             (Asked::Store { modified, .. }, Answer::Modified { uid, flags, mod_seq }) => {

@@ -163,10 +163,10 @@ impl ServerSession {
                     }
                 }
             }
-            Framed::TooLong { len } => {
+            Framed::TooLong { len, text } => {
                 *input = &bytes[len..];
                 let end = End::bad_with("TOOBIG", "The command is too long");
-                self.doing = Doing::Skipping { skipper: Skipper::behind(&bytes[..len], limits.skip_max), end };
+                self.doing = Doing::Skipping { skipper: Skipper::behind(&bytes[text..len], limits.skip_max), end };
                 Next::Event(Event::Abandoned)
             }
         }

@@ -8,6 +8,7 @@ use super::reply::{End, Verdict};
 use super::session::{Asked, Selected, Standing};
 use super::{Change, Event, FlagChange, ServerSession};
 use crate::types::{Flags, ModSeq, Seq, SequenceSet, Uid, UidSet, UidValidity};
+use crate::view::View;
 use crate::wire::encode::push;
 
 /// What STORE is to do.
@@ -16,6 +17,35 @@ pub(super) struct StoreArguments {
     pub(super) flags: Flags,
     pub(super) silent: bool,
     pub(super) unchanged_since: Option<u64>,
+}
+
+/// A STORE that tells no flags but those that somebody else changed as well.
+#[derive(Debug)]
+pub(super) struct Silent {
+    change: FlagChange,
+    flags: Flags,
+    /// Messages whose flags somebody else changed.
+    changed: UidSet,
+}
+
+impl Silent {
+    /// A change is learned while the command is being served: its own, or that of somebody who was quicker (RFC 3501 §6.4.6).
+    /// A second one of the same message cannot be its own as well, and neither can flags that it would have changed.
+    pub(super) fn learn(&mut self, change: &Change, view: &View) {
+        let Change::Flags { uid, flags, .. } = change else { return };
+        let may_be_its_own = match self.change {
+            FlagChange::Replace => *flags == self.flags,
+            FlagChange::Add => self.flags.iter().all(|flag| flags.contains(&flag)),
+            FlagChange::Remove => !self.flags.iter().any(|flag| flags.contains(&flag)),
+        };
+        if view.seq(*uid).is_some() && (!may_be_its_own || !view.waiting_flags(&UidSet::one(*uid)).is_empty()) {
+            self.changed.insert(*uid);
+        }
+    }
+
+    pub(super) fn hides(&self, uid: Uid) -> bool {
+        !self.changed.contains(uid)
+    }
 }
 
 impl ServerSession {
@@ -36,7 +66,7 @@ impl ServerSession {
         };
         if set.names_saved() {
             // RFC 5182 §2.1: what was expunged is no longer in it.
-            uids.add(&mailbox.saved.iter().filter(|uid| mailbox.view.seq(*uid).is_some()).collect());
+            uids.add(&mailbox.view.known_of(&mailbox.saved));
         }
         Ok(uids)
     }
@@ -63,8 +93,11 @@ impl ServerSession {
             self.finish(End::ok("No such messages"));
             return Ok(None);
         }
-        let waiting = self.mailbox()?.view.waiting_flags(&uids);
-        let asked = Asked::Store { silent, uid, waiting, modified: UidSet::new() };
+        let hidden = match silent {
+            true => Some(Silent { change, flags: flags.clone(), changed: self.mailbox()?.view.waiting_flags(&uids) }),
+            false => None,
+        };
+        let asked = Asked::Store { silent: hidden, uid, modified: UidSet::new() };
         Ok(self.ask(asked, Event::Store { uids, change, flags, silent, unchanged_since }))
     }
 

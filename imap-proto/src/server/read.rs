@@ -55,13 +55,12 @@ impl ServerSession {
                 self.served(served, &bytes[..len])
             }
             Framed::Literal { header, len } => self.literal(input, header, len),
-            Framed::TooLong { len } => {
-                let text = &bytes[..len];
+            Framed::TooLong { len, text } => {
                 *input = &bytes[len..];
-                self.begin(text);
+                self.begin(&bytes[..len]);
                 let end = End::bad_with("TOOBIG", "The command is too long");
-                let event = self.show(text, end.told());
-                self.doing = Doing::Skipping { skipper: Skipper::behind(text, limits.skip_max), end };
+                let event = self.show(&bytes[..len], end.told());
+                self.doing = Doing::Skipping { skipper: Skipper::behind(&bytes[text..len], limits.skip_max), end };
                 Next::Event(event)
             }
         }

@@ -13,6 +13,7 @@ use super::append::Incoming;
 use super::auth::Login;
 use super::fetch::Fetching;
 use super::mailbox::Renamed;
+use super::messages::Silent;
 use super::reply::{End, Output};
 use super::search::Searching;
 use super::timer::Timer;
@@ -167,11 +168,10 @@ pub(super) enum Asked {
         fetch: UidSet,
         fetching: Fetching,
     },
-    /// `waiting`: messages whose flags somebody else changed before. `modified`: those that were left alone.
+    /// `modified`: messages that were left alone.
     Store {
-        silent: bool,
+        silent: Option<Silent>,
         uid: bool,
-        waiting: UidSet,
         modified: UidSet,
     },
     Search(Searching),
@@ -264,6 +264,9 @@ impl ServerSession {
             self.gone = true;
             self.leave_if_due();
         } else {
+            if let Doing::Asked(Asked::Store { silent: Some(silent), .. }) = &mut self.doing {
+                silent.learn(&change, &mailbox.view);
+            }
             mailbox.view.learn(change);
             self.tell_idle();
         }

@@ -234,7 +234,7 @@ impl UidSet {
 
     /// Adds everything that is in `other`.
     pub fn add(&mut self, other: &UidSet) {
-        if self.last() < other.first() {
+        if self.last() < other.first() || other.ranges.len() == 1 {
             for range in other.ranges() {
                 self.insert_range(range);
             }

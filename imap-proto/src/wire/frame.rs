@@ -78,6 +78,8 @@ pub enum Framed {
     TooLong {
         /// Bytes of the command that were looked at.
         len: usize,
+        /// From here on they are text; before it may be a literal, whose octets announce nothing.
+        text: usize,
     },
 }
 
@@ -119,9 +121,9 @@ impl Framer {
         match self.scanner.scan(text, max) {
             Scan::Incomplete => Framed::Incomplete,
             Scan::TooLong => {
-                let len = self.start + max;
+                let (len, text) = (self.start + max, self.start);
                 self.reset();
-                Framed::TooLong { len }
+                Framed::TooLong { len, text }
             }
             Scan::Line { len } => match literal_header(&text[..len]) {
                 Some(header) => Framed::Literal { header, len: self.start + len },
@@ -226,7 +228,7 @@ impl Skipper {
         Skipper { literal_left: size, tail: [0; TAIL], tail_len: 0, budget }
     }
 
-    /// Eats what follows a line without an end, which begins with `text`: at most `budget` octets more.
+    /// Eats what follows a line without an end, which begins with `text` (behind all literals): at most `budget` octets more.
     pub fn behind(text: &[u8], budget: u64) -> Self {
         let mut skipper = Skipper::new(0, budget);
         skipper.remember(text);
@@ -321,9 +323,9 @@ mod tests {
                         }
                     }
                     Framed::Literal { .. } => seen.push(("literal", Vec::new())),
-                    Framed::TooLong { len } => {
+                    Framed::TooLong { len, text } => {
                         seen.push(("too long", Vec::new()));
-                        skipper = Some(Skipper::behind(&input[..len], SMALL.skip_max));
+                        skipper = Some(Skipper::behind(&input[text..len], SMALL.skip_max));
                         input = &input[len..];
                     }
                 }
@@ -363,8 +365,10 @@ mod tests {
         assert_eq!(run(&line, || 1).iter().map(|s| s.0).collect::<Vec<_>>(), ["too long", "skipped"]);
         let endless = [b'x'; 200];
         assert_eq!(run(&endless, || 7).iter().map(|s| s.0).collect::<Vec<_>>(), ["too long", "too much"]);
+        let full = [&[b'x'; 34][..], b"{10}\r\n012345{3+}\r\nb\r\n"].concat();
         let kinds = |bytes: &[u8]| run(bytes, || 3).iter().map(|s| s.0).collect::<Vec<_>>();
         assert_eq!(kinds(b"{10}\r\n0123456789\r\n"), ["literal", "command"]);
+        assert_eq!(kinds(&full), ["literal", "too long", "skipped", "command"], "a literal announces nothing");
         assert_eq!(kinds(b"{11}\r\nb\r\n"), ["refused", "command"]);
         assert_eq!(kinds(b"{11+}\r\n01234\r\n7890 {3+}\r\nx\r\n y\r\nb\r\n"), ["refused", "skipped", "command"]);
         assert_eq!(kinds(b"{1}\r\na{1}\r\na{1}\r\na{1}\r\n"), ["literal", "literal", "literal", "refused"]);

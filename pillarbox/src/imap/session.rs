@@ -10,6 +10,7 @@ use pillarbox_core::sasl::{Credentials, Mechanism};
 use pillarbox_core::{Layer, Step, Time, UpgradeError};
 use pillarbox_imap::server::{Answer, AppendStart, Change, Event, Peer, ServerSession};
 use pillarbox_imap::types::{ModSeq, ResponseCode, UidSet};
+use pillarbox_imap::view::View;
 
 use super::Shared;
 use super::seats::UserSeat;
@@ -330,7 +331,12 @@ impl Connection {
                 self.look().await;
                 // RFC 2180 §4.2: .SILENT asks for nothing that could be missing.
                 let expunged = !silent && (set.len() as u64) < uids.len();
-                for FlagsSet { now: MessageFlags { uid, flags, mod_seq }, refused } in set {
+                for FlagsSet { now: MessageFlags { uid, flags, mod_seq }, refused, changed } in set {
+                    // RFC 3501 §6.4.6: all that happened to it is the doing of others, and waits to be told.
+                    let waits = |view: &View| !view.waiting_flags(&UidSet::one(uid)).is_empty();
+                    if silent && !refused && !changed && self.wire.machine.view().is_some_and(waits) {
+                        continue;
+                    }
                     match mod_seq.filter(|_| refused) {
                         Some(mod_seq) => self.answer(Answer::Modified { uid, flags, mod_seq }),
                         None => self.answer(Answer::Flags { uid, flags, mod_seq }),

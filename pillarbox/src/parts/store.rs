@@ -256,12 +256,15 @@ pub struct FlagsSet {
     pub now: MessageFlags,
     /// It was left as it was, because it had changed.
     pub refused: bool,
+    /// It has other flags than before, by this and nobody else. The client is told of what others changed, also where it did
+    /// not want to hear of its own changes.
+    pub changed: bool,
 }
 
 impl FlagsSet {
-    /// What came of a message.
+    /// What came of a message, which changed unless it was refused.
     pub const fn new(now: MessageFlags, refused: bool) -> Self {
-        FlagsSet { now, refused }
+        FlagsSet { now, refused, changed: !refused }
     }
 }
 

@@ -189,6 +189,11 @@ async fn messages(store: &dyn MailboxStore, user: &Identity) {
 
     mark(&mut *inbox, one, FlagChange::Add, Flag::Deleted).await;
     mark(&mut *inbox, three, FlagChange::Add, Flag::Deleted).await;
+    let both: UidSet = [one, two].into_iter().collect();
+    let what = SetFlags::new(FlagChange::Add, flags(&[Flag::Deleted]));
+    let marked = inbox.set_flags(&both, &what).await.expect("flags are set");
+    assert_eq!(marked.iter().map(|set| set.changed).collect::<Vec<_>>(), [false, true], "the first had it");
+    mark(&mut *inbox, two, FlagChange::Remove, Flag::Deleted).await;
     assert_eq!(inbox.expunge(Some(&set(two))).await.expect("nothing of these is marked"), []);
     let mut held = inbox.read(one).await.expect("a message opens");
     assert_eq!(inbox.expunge(Some(&set(one))).await.expect("one is expunged"), [one]);

@@ -182,10 +182,17 @@ impl Shared {
         // New keywords are in the view only after a look.
         let seen = view.refresh().map_err(told)?;
         self.tell(&view, seen);
-        self.tell_flags(&view, changed.map_err(told)?);
+        let changed = changed.map_err(told)?;
+        let by_us: UidSet = changed.iter().copied().map(uid).collect();
+        self.tell_flags(&view, changed);
         let now = those.into_iter().filter_map(|uid| view.message(uid));
-        let set = now.map(|message| MessageFlags::new(uid(message.uid), flags(&view, message.flags)));
-        Ok(set.map(|now| FlagsSet::new(now, false)).collect())
+        let set = now.map(|message| {
+            let now = MessageFlags::new(uid(message.uid), flags(&view, message.flags));
+            let mut set = FlagsSet::new(now, false);
+            set.changed = by_us.contains(uid(message.uid));
+            set
+        });
+        Ok(set.collect())
     }
 
     pub(super) fn copy(&self, uids: &UidSet, target: &Maildir) -> Result<maildir::Copied> {

@@ -199,11 +199,14 @@ impl Shared {
         for range in uids.ranges() {
             for (uid, message) in contents.messages.range_mut(range) {
                 let refused = what.unchanged_since.is_some_and(|since| !message.is_unchanged(what, since));
-                if !refused && message.change(what, mod_seq) {
+                let changed = !refused && message.change(what, mod_seq);
+                if changed {
                     let flags = message.letter.flags.clone();
                     changes.push(Change::Flags { uid: *uid, flags, mod_seq: Some(mod_seq) });
                 }
-                set.push(FlagsSet::new(message.flags(*uid), refused));
+                let mut one = FlagsSet::new(message.flags(*uid), refused);
+                one.changed = changed;
+                set.push(one);
             }
         }
         // RFC 7162 §3.1: a flag that is set already changes nothing.
