@@ -43,7 +43,7 @@ refused "a password in the clear" "no mechanism" --auth "$user" "localhost:$subm
 SMTP_PASSWORD=wrong refused "a wrong password" "535 5.7.8" --tls "${ca[@]}" --auth "$user" "localhost:$submissions" "$work/message" "$user"
 refused "a certificate that is not trusted" "handshake" --starttls "localhost:$smtp" "$work/message" "$user"
 expect "messages of smtp-send" 6 "$(messages)"
-file=$(find "$maildir/new" -type f | head -n 1)
+file=$(find "$maildir/new" -type f | sed -n 1p)
 [ "$(tail -n 3 "$file" | tr -d '\r')" = $'.\n..two dots\nthe end' ] || fail "the body changed: $(cat "$file")"
 echo "ok: the body is the same"
 stop

@@ -26,7 +26,7 @@ if "${as[@]}" msmtp --host=localhost --port="$submission" --from="$user" --user=
 grep -q 535 "$work/sent" || fail "a wrong password: $(cat "$work/sent")"
 echo "ok: a wrong password: 535"
 expect "messages of msmtp" "$number" "$(messages)"
-file=$(find "$maildir/new" -type f | head -n 1)
+file=$(find "$maildir/new" -type f | sed -n 1p)
 [ "$(tail -n 3 "$file" | tr -d '\r')" = $'.\n..two dots\nend' ] || fail "the body changed: $(cat "$file")"
 echo "ok: the body is the same"
 stop

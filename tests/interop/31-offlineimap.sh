@@ -42,7 +42,7 @@ expect "messages that came near" "$count" "$(near INBOX)"
 # A folder, a message and a flag go far; one message goes away.
 for folder in Archive Archive.2026; do mkdir -p "$work/near/$folder/cur" "$work/near/$folder/new" "$work/near/$folder/tmp"; done
 printf 'From: a@near.example\nSubject: near\nMessage-ID: <near@near.example>\n\nBody\n.dot\n' >"$work/near/Archive.2026/cur/1000000.near.1:2,FS"
-flagged=$(find "$work/near/INBOX/cur" "$work/near/INBOX/new" -type f | sort | head -n 1)
+flagged=$(find "$work/near/INBOX/cur" "$work/near/INBOX/new" -type f | sort | sed -n 1p)
 gone=$(find "$work/near/INBOX/cur" "$work/near/INBOX/new" -type f | sort | tail -n 1)
 mv "$flagged" "$work/near/INBOX/cur/$(basename "${flagged%%:2,*}"):2,FRS"
 rm "$gone"

@@ -13,7 +13,7 @@ for _ in $(seq 100); do
 done
 
 c() { curl -sS --user "$user:$password" "$@" | tr -d '\r'; }
-[ "$(c "imap://127.0.0.1:$port/INBOX;MAILINDEX=1;SECTION=HEADER.FIELDS%20(SUBJECT)" | head -n 1)" = "Subject: Welcome" ] || fail "curl does not find the welcome"
+[ "$(c "imap://127.0.0.1:$port/INBOX;MAILINDEX=1;SECTION=HEADER.FIELDS%20(SUBJECT)" | sed -n 1p)" = "Subject: Welcome" ] || fail "curl does not find the welcome"
 c "imap://127.0.0.1:$port/" | grep -q '^\* LIST (.*\\Sent) "/" Sent$' || fail "curl does not see what Sent is for"
 c "imap://127.0.0.1:$port/" --request 'LIST (SPECIAL-USE) "" (Drafts Sent INBOX) RETURN (SUBSCRIBED)' >"$work/listed"
 expect "special mailboxes of those asked for" 2 "$(grep -c '^\* LIST (\\HasNoChildren \\Subscribed' "$work/listed")"
