@@ -28,9 +28,10 @@ fn disk(directories: &[&str]) -> SimulatedFs {
 
 /// The files that may be found, one text for each disk.
 fn images(fs: &SimulatedFs) -> BTreeSet<String> {
-    let images = fs.crash().images(10_000, 1);
+    let mut images = fs.crash().images(10_000, 1);
+    let found = images.by_ref().map(|disk| files(&disk, "", "/").join(" ")).collect();
     assert!(images.is_complete());
-    images.map(|disk| files(&disk, "", "/").join(" ")).collect()
+    found
 }
 
 fn files(fs: &SimulatedFs, shown: &str, path: &str) -> Vec<String> {
@@ -195,14 +196,27 @@ fn power_cuts_are_recorded_after_each_change() {
 }
 
 #[test]
+fn who_asks_for_fewer_than_there_are_does_not_get_all() {
+    let fs = disk(&[]);
+    let mut file = write(&fs, "/a", "x");
+    file.sync().unwrap();
+    let mut images = fs.crash().images(1, 1);
+    assert_eq!((images.by_ref().count(), images.is_complete()), (1, false));
+    let mut images = fs.crash().images(2, 1);
+    assert_eq!((images.by_ref().count(), images.next().is_none(), images.is_complete()), (2, true, true));
+}
+
+#[test]
 fn too_many_states_are_drawn_by_lot_and_the_extremes_are_among_them() {
     let fs = disk(&[]);
     for n in 0..20 {
         write(&fs, &format!("/{n:02}"), "x").sync().unwrap();
     }
-    let images = fs.crash().images(100, 7);
+    let mut images = fs.crash().images(100, 7);
+    let counts: Vec<usize> = images.by_ref().map(|disk| disk.list(p("/")).unwrap().len()).collect();
     assert!(!images.is_complete());
-    let counts: Vec<usize> = images.map(|disk| disk.list(p("/")).unwrap().len()).collect();
+    let mut few = fs.crash().images(3, 7);
+    assert_eq!((few.by_ref().count(), few.is_complete()), (3, false));
     assert_eq!((counts.len(), counts[0], counts[1]), (100, 0, 20));
     assert_eq!((counts[2..22].to_vec(), counts[22..42].to_vec()), (vec![19; 20], vec![1; 20]));
     let again: Vec<usize> = fs.crash().images(100, 7).map(|disk| disk.list(p("/")).unwrap().len()).collect();

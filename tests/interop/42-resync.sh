@@ -76,24 +76,7 @@ done
 echo "ok: neomutt shows what is there"
 
 timeout 120 python3 "$here/42-resync.py" ours "$port" "$user" "$password" >"$work/ours" || fail "$(tail -n 5 "$work/ours")"
-uid=$(id -u) gid=$(id -g)
-[ "$uid" != 0 ] || uid=65534 gid=65534
-"${as[@]}" mkdir -p "$work/dovecot"
-cat >"$work/dovecot/dovecot.conf" <<CONF
-base_dir = $work/dovecot/run
-state_dir = $work/dovecot/state
-log_path = $work/dovecot/log
-mail_location = maildir:$work/dovecot/Maildir
-mail_uid = ${uid}
-mail_gid = ${gid}
-first_valid_uid = 0
-first_valid_gid = 0
-ssl = no
-namespace inbox {
-  inbox = yes
-  separator = /
-}
-CONF
+dovecot_on "$work/dovecot/Maildir"
 export USER=nobody
 timeout 120 python3 "$here/42-resync.py" stdio ${as[@]+"${as[@]}"} /usr/lib/dovecot/imap -c "$work/dovecot/dovecot.conf" >"$work/theirs" 2>>"$work/dovecot/err" ||
     fail "Dovecot: $(tail -n 5 "$work/theirs"; cat "$work/dovecot/err" "$work/dovecot/log" 2>/dev/null)"

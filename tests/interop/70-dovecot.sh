@@ -27,24 +27,7 @@ ours Archive/2026 >"$work/ours-archive"
 expect "messages in INBOX" 19 "$(wc -l <"$work/ours-inbox")"
 expect "messages in Archive/2026" 4 "$(wc -l <"$work/ours-archive")"
 
-uid=$(id -u) gid=$(id -g)
-[ "$uid" != 0 ] || uid=65534 gid=65534
-"${as[@]}" mkdir -p "$work/dovecot"
-cat >"$work/dovecot/dovecot.conf" <<CONF
-base_dir = $work/dovecot/run
-state_dir = $work/dovecot/state
-log_path = $work/dovecot/log
-mail_location = maildir:$maildir
-mail_uid = ${uid}
-mail_gid = ${gid}
-first_valid_uid = 0
-first_valid_gid = 0
-ssl = no
-namespace inbox {
-  inbox = yes
-  separator = /
-}
-CONF
+dovecot_on "$maildir"
 # One command after the other's answer: Dovecot puts pipelined ones together, and an EXPUNGE may then miss a STORE.
 cat >"$work/dovecot/commands.py" <<'PY'
 import subprocess, sys

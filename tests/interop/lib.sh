@@ -63,6 +63,29 @@ fail() {
     exit 1
 }
 
+# Writes $work/dovecot/dovecot.conf for Dovecot's imap on a Maildir, without a network.
+dovecot_on() { # the folder
+    local uid gid
+    uid=$(id -u) gid=$(id -g)
+    [ "$uid" != 0 ] || uid=65534 gid=65534
+    "${as[@]}" mkdir -p "$work/dovecot"
+    cat >"$work/dovecot/dovecot.conf" <<CONF
+base_dir = $work/dovecot/run
+state_dir = $work/dovecot/state
+log_path = $work/dovecot/log
+mail_location = maildir:$1
+mail_uid = ${uid}
+mail_gid = ${gid}
+first_valid_uid = 0
+first_valid_gid = 0
+ssl = no
+namespace inbox {
+  inbox = yes
+  separator = /
+}
+CONF
+}
+
 # How many messages are in the INBOX on disk.
 messages() {
     find "$maildir/new" "$maildir/cur" -type f | wc -l

@@ -148,9 +148,9 @@ fn contents(file: &FileNode, choose: &mut impl Choose) -> FileNode {
 }
 
 impl Images {
-    /// True if every state that the contract allows is among them.
+    /// True once every state that the contract allows was given: at the end, and only if there were no more than asked for.
     pub fn is_complete(&self) -> bool {
-        matches!(self.plan, Plan::All(_))
+        matches!(self.plan, Plan::All(None))
     }
 
     fn next_disk(&mut self) -> Option<Disk> {
