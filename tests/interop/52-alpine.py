@@ -50,8 +50,8 @@ class Alpine:
         while True:
             # Colours, moves of the cursor and padding stand between words.
             text = re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()=>].?|\0", b"", self.seen).decode("latin-1")
-            if re.search(wanted, text, re.IGNORECASE):
-                self.seen = b""
+            if re.search(wanted, text, re.IGNORECASE | re.DOTALL):
+                self.rests()
                 return
             left = end - time.monotonic()
             if left <= 0 or not select.select([self.terminal], [], [], left)[0]:
@@ -60,6 +60,16 @@ class Alpine:
                 self.seen += os.read(self.terminal, 65536)
             except OSError:
                 self.gives_up(wanted, keys, text)
+
+    def rests(self):
+        """Waits until nothing more is drawn: alpine throws away keys that come while it still draws a question."""
+        while select.select([self.terminal], [], [], 0.5)[0]:
+            try:
+                if not os.read(self.terminal, 65536):
+                    break
+            except OSError:
+                break
+        self.seen = b""
 
     def does(self, wanted, keys):
         """The same with keys that ask the server. What takes a while ends with DONE, and the words come with the next key."""
@@ -97,7 +107,7 @@ a.says("MESSAGE INDEX", "<")
 a.says("Flag New, Deleted", "*")
 a.does('Flagged message 2 "Important"', "\r")
 a.says("SAVE Msg #4 to folder", "J4\rs")
-a.says("Create", "Kept\r")
+a.says(r"Create.*\bN\b.*\bNo\b", "Kept\r")
 a.does("Message 4 copied", "y")
 a.says("SELECT criteria", ";")
 a.does("matched 1 message", "tsnumber 1\r")
