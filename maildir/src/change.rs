@@ -3,6 +3,7 @@
 use crate::delivery::Prepared;
 use crate::file_name;
 use crate::listing::{Dir, Found, path};
+use crate::quota::{Tally, file_size};
 use crate::{Appended, FlagChange, Flags, Mailbox, Maildir, MaildirError, Result, Uid};
 
 /// Where messages were copied to (RFC 4315 §3).
@@ -69,8 +70,10 @@ impl Mailbox {
     pub fn expunge(&mut self, uids: &[Uid]) -> Result<Vec<Uid>> {
         let mut gone = Vec::new();
         // Both: the name in new/ that a message had may come back in a crash just as the one in cur/.
-        let result =
-            self.unlink_each(uids, &mut gone).and_then(|()| self.sync(Dir::New)).and_then(|()| self.sync(Dir::Cur));
+        let mut tally = Tally::begin([&self.maildir]);
+        let unlinked = self.unlink_each(uids, &mut gone, &mut tally);
+        tally.write();
+        let result = unlinked.and_then(|()| self.sync(Dir::New)).and_then(|()| self.sync(Dir::Cur));
         match result {
             Ok(()) => Ok(gone),
             Err(error) => {
@@ -80,18 +83,22 @@ impl Mailbox {
         }
     }
 
-    fn unlink_each(&mut self, uids: &[Uid], gone: &mut Vec<Uid>) -> Result<()> {
+    fn unlink_each(&mut self, uids: &[Uid], gone: &mut Vec<Uid>, tally: &mut Tally) -> Result<()> {
         for uid in uids {
             let mut tried = None;
             let removed = self.with_file(*uid, |maildir, entry| {
                 tried = Some(entry.found.dir);
-                Ok(maildir.fs().unlink(&path(maildir, &entry.base, &entry.found))?)
+                let path = path(maildir, &entry.base, &entry.found);
+                let size = file_size(maildir.fs(), &entry.base, &path)?;
+                maildir.fs().unlink(&path)?;
+                Ok(size)
             });
             if let Some(dir) = tried {
                 self.unsynced(dir);
             }
             match removed {
-                Ok(()) => {
+                Ok(size) => {
+                    tally.remove(&self.maildir, Some(size));
                     self.messages.remove(uid);
                     gone.push(*uid);
                 }

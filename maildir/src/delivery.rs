@@ -8,6 +8,7 @@ use pillarbox_fs::File;
 use crate::error::NotFound;
 use crate::file_name::{self, Base, Sizes};
 use crate::line_ends::{Ambiguous, Encoder, expand};
+use crate::quota::{Tally, Usage};
 use crate::{Flags, LineEnds, Maildir, Result, Uid};
 
 /// A message on its way in. Dropping it leaves nothing behind.
@@ -84,7 +85,12 @@ impl Maildir {
     /// Removes a message that was put here, wherever its readers have moved it; true if it was still there. Durable. It needs no
     /// room, no lock and no UID, so that a delivery can be undone whatever made another copy of it fail.
     pub fn take_back(&self, delivered: &Delivered) -> Result<bool> {
+        let mut tally = Tally::begin([self]);
         let found = self.take_away(delivered.name.as_bytes())?;
+        if found {
+            tally.remove(self, file_name::file_bytes(delivered.name.as_bytes()));
+        }
+        tally.write();
         for dir in ["new", "cur"] {
             self.store().sync_dir(&self.dir(dir))?;
         }
@@ -197,6 +203,12 @@ impl Prepared {
         &self.tmp.maildir
     }
 
+    /// What it will use of its account's quota.
+    pub fn usage(&self) -> Usage {
+        // The name was made here, and holds the size.
+        Usage::message(file_name::file_bytes(&self.base).unwrap_or(0))
+    }
+
     /// The flags that it will have.
     pub fn set_flags(&mut self, flags: Flags) {
         self.flags = flags;
@@ -269,6 +281,8 @@ struct PublishedFile {
     dir: &'static str,
     base: Base,
     path: PathBuf,
+    /// It is in its account's tally.
+    counted: bool,
 }
 
 impl Published {
@@ -277,6 +291,7 @@ impl Published {
         for message in &messages {
             message.tmp.maildir.make_sure()?;
         }
+        let mut tally = Tally::begin(messages.iter().map(|message| &message.tmp.maildir));
         for mut message in messages {
             let maildir = message.tmp.maildir.clone();
             // A new message without flags goes to new/, where names have no second part.
@@ -287,10 +302,21 @@ impl Published {
             let path = maildir.dir(dir).join(file_name::join(&message.base, &info));
             let from = message.tmp.path();
             // Listed before it is tried: a rename that reports an error may have happened.
-            published.0.push(PublishedFile { maildir, dir, base: message.base.clone(), path: path.clone() });
+            published.0.push(PublishedFile {
+                maildir,
+                dir,
+                base: message.base.clone(),
+                path: path.clone(),
+                counted: false,
+            });
             message.tmp.maildir.fs().rename(&from, &path)?;
             message.tmp.armed = false;
         }
+        for file in &mut published.0 {
+            tally.add(&file.maildir, file_name::file_bytes(&file.base));
+            file.counted = true;
+        }
+        tally.write();
         let mut dirs: Vec<(PathBuf, &Maildir)> =
             published.0.iter().map(|file| (file.maildir.dir(file.dir), &file.maildir)).collect();
         dirs.sort_by(|a, b| a.0.cmp(&b.0));
@@ -323,12 +349,19 @@ impl Published {
 
 impl Drop for Published {
     fn drop(&mut self) {
+        let mut tally = Tally::begin(self.0.iter().map(|file| &file.maildir));
         for file in &self.0 {
-            // A reader may have moved it in the meantime.
-            if matches!(file.maildir.fs().unlink(&file.path).if_found(), Ok(None)) {
-                let _ = file.maildir.take_away(&file.base);
+            let gone = match file.maildir.fs().unlink(&file.path).if_found() {
+                Ok(Some(())) => true,
+                // A reader may have moved it in the meantime.
+                Ok(None) => matches!(file.maildir.take_away(&file.base), Ok(true)),
+                Err(_) => false,
+            };
+            if gone && file.counted {
+                tally.remove(&file.maildir, file_name::file_bytes(&file.base));
             }
         }
+        tally.write();
     }
 }
 

@@ -43,6 +43,9 @@ pub enum MaildirError {
     /// The file system takes names that differ in case alone for one, so that two mailboxes would share a directory.
     #[error("the file system does not tell the case of names apart: {}", .0.display())]
     CaseFolded(PathBuf),
+    /// The account has no room for this, by its [quota](crate::Quota).
+    #[error("the quota is used up")]
+    OverQuota,
     /// All UIDs, or all UIDVALIDITY values, have been used.
     #[error("no number is left")]
     NumbersExhausted,
@@ -64,6 +67,8 @@ impl MaildirError {
             MaildirError::Fs(error) => error.is_temporary(),
             // Whoever runs the server can move the mail elsewhere, and no mail is lost until then.
             MaildirError::Locked(_) | MaildirError::LockLost(_) | MaildirError::CaseFolded(_) => true,
+            // The user may make room.
+            MaildirError::OverQuota => true,
             MaildirError::NoSuchMailbox(_)
             | MaildirError::MailboxExists(_)
             | MaildirError::Inbox
@@ -79,6 +84,7 @@ impl MaildirError {
         match self {
             MaildirError::Fs(error) if error.kind() == ErrorKind::NoSpace => Some(Full::Disk),
             MaildirError::Fs(error) if error.kind() == ErrorKind::QuotaExceeded => Some(Full::Quota),
+            MaildirError::OverQuota => Some(Full::Quota),
             _ => None,
         }
     }

@@ -63,6 +63,13 @@ pub(crate) fn sizes(base: &[u8]) -> Option<Sizes> {
     Some(Sizes { file: field(b"S=")?, message: field(b"W=")? })
 }
 
+/// The size of the file as `,S=` tells it, whatever else the name holds.
+pub(crate) fn file_bytes(base: &[u8]) -> Option<u64> {
+    let value = base.split(|octet| *octet == b',').skip(1).find_map(|field| field.strip_prefix(b"S="))?;
+    let digits = value.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
+}
+
 pub(crate) fn with_sizes(unique: &str, sizes: Sizes) -> Base {
     format!("{unique},S={},W={}", sizes.file, sizes.message).into_bytes().into()
 }
