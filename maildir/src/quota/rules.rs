@@ -92,6 +92,24 @@ impl QuotaRules {
         QuotaRules { grace, ..self }
     }
 
+    /// The rules of one account, where these are those of all: what is said of the account itself holds in place of these limits,
+    /// and what is said of mailboxes beside them.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add).
+    pub fn with_rules<'a>(&self, rules: impl IntoIterator<Item = &'a str>) -> Result<Self, RuleError> {
+        let mut all = self.clone();
+        let mut is_first = true;
+        for rule in rules {
+            if rule.starts_with("*:") && std::mem::take(&mut is_first) {
+                all.quota = Quota::default();
+            }
+            all.add(rule)?;
+        }
+        Ok(all)
+    }
+
     /// The account's limits.
     pub fn quota(&self) -> Quota {
         self.quota
@@ -258,6 +276,10 @@ mod tests {
         assert_eq!(all.quota_in(&name("Spam")), Quota { bytes: Some(500), messages: Some(10) });
         assert_eq!(all.quota_in(&name("Lists")), Quota { bytes: None, messages: Some(10) });
         assert_eq!(all.quota_in(&name("Sent")), all.quota());
+        let own = all.with_rules(["*:messages=5", "Spam:bytes=7"]).unwrap();
+        assert_eq!(own.quota(), Quota { bytes: None, messages: Some(5) });
+        assert_eq!(own.quota_in(&name("Spam")), Quota { bytes: Some(7), messages: Some(5) });
+        assert_eq!(all.with_rules([]).unwrap(), all);
         assert_eq!(rules(&["*:bytes=9", "*:messages=3"]).quota(), Quota { bytes: Some(9), messages: Some(3) });
     }
 
