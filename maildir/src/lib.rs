@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod acl;
 mod change;
 mod delivery;
 mod dotlock;
@@ -12,8 +13,10 @@ mod line_ends;
 mod listing;
 mod mailbox;
 mod mailbox_name;
+mod metadata;
 mod quota;
 mod reader;
+mod sidecar;
 mod special_use;
 mod store;
 mod subscriptions;
@@ -21,6 +24,7 @@ mod tree;
 mod uid_list;
 mod uid_validity;
 
+pub use acl::{ACL_ENTRIES_MAX, Acl, AclEntry, AclError, Identifier, Rights, RightsChange, Who};
 pub use change::Copied;
 pub use delivery::{Appended, Delivered, Incoming, Prepared, publish_all};
 pub use error::{Full, MaildirError, Result};
@@ -29,6 +33,7 @@ pub use folder::Maildir;
 pub use keywords::Keywords;
 pub use mailbox::{Access, Changes, Info, Mailbox, Message};
 pub use mailbox_name::{MailboxName, NameError};
+pub use metadata::{EntryName, EntryNameError, METADATA_ENTRIES_MAX, METADATA_VALUE_MAX, Metadata, MetadataError};
 pub use quota::{Grace, Purpose, Quota, QuotaRules, RuleError, Usage};
 pub use reader::MessageReader;
 pub use store::{Clock, LineEnds, Options, Store, SystemClock};
