@@ -22,7 +22,7 @@ use self::file::MaildirSize;
 use crate::error::NotFound;
 use crate::{Mailbox, MailboxName, MaildirError, Result, Tree, Uid};
 
-/// What an account may use. What is `None` has no limit.
+/// What an account may use, of the resources STORAGE and MESSAGE (RFC 9208 §5). What is `None` has no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
     /// Bytes of all messages, as they lie on disk.
@@ -43,7 +43,7 @@ pub struct Usage {
 /// For what room is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Mail that came from elsewhere, which may go over the limit by the [grace](QuotaRules::grace) while the account is not over
+    /// Mail that came from elsewhere, which may go over the limit by the [`Grace`] while the account is not over
     /// it yet.
     Delivery,
     /// What the user puts there.
