@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod change;
+mod chunks;
 mod delivery;
 mod dotlock;
 mod error;
@@ -9,7 +10,9 @@ mod flags;
 mod folder;
 mod keywords;
 mod line_ends;
+mod lines;
 mod listing;
+mod look;
 mod mailbox;
 mod mailbox_name;
 mod reader;
@@ -19,6 +22,7 @@ mod subscriptions;
 mod tree;
 mod uid_list;
 mod uid_validity;
+mod view;
 
 pub use change::Copied;
 pub use delivery::{Appended, Delivered, Incoming, Prepared, publish_all};
