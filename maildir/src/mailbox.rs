@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::file_name::{self, Base};
 use crate::listing::Dir;
 use crate::look::{LISTINGS_MAX, Seen};
+use crate::snapshot::Stamps;
 use crate::view::{MessageFile, View};
 use crate::{Flags, Keywords, Maildir, MaildirError, MessageReader, Result, Uid};
 
@@ -53,6 +54,8 @@ pub struct Mailbox {
     /// Found while looking for something else, and not yet told.
     pub(crate) untold: Changes,
     pub(crate) seen: Option<Seen>,
+    /// What the snapshot on the disk was made from, and when it was read or written here.
+    pub(crate) snapshot: Option<(Stamps, SystemTime)>,
     /// For `new/` and `cur/`: something happened there since they were last synced, through us or somebody else.
     pub(crate) unsynced: [bool; 2],
 }
@@ -129,6 +132,7 @@ impl Mailbox {
             fresh: HashSet::new(),
             untold: Changes::default(),
             seen: None,
+            snapshot: None,
             unsynced: [true; 2],
         };
         if access == Access::ReadWrite {
