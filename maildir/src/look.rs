@@ -372,8 +372,10 @@ impl Mailbox {
         let fs = self.maildir.fs();
         let mut taken = Taken::default();
         for entry in fs.list(&self.maildir.dir("new"))? {
-            let (base, info) = file_name::split(file_name::bytes(&entry.name));
-            if entry.kind != Kind::File || base.is_empty() || base.starts_with(b".") {
+            let name = file_name::bytes(&entry.name);
+            let (base, info) = file_name::split(name);
+            // A line feed has no place in a UID list.
+            if entry.kind != Kind::File || base.is_empty() || base.starts_with(b".") || name.contains(&b'\n') {
                 continue;
             }
             let info = if info.is_empty() { &b":2,"[..] } else { info };

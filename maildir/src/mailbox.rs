@@ -197,7 +197,8 @@ impl Mailbox {
         names
     }
 
-    /// What lies in the folder and is no regular file, for the log; a few of them, if there are many.
+    /// What lies in the folder and is no regular file, or has a line feed in its name, for the log; a few of them, if there are
+    /// many.
     pub fn ignored(&self) -> &[PathBuf] {
         &self.ignored
     }

@@ -95,6 +95,26 @@ fn only_regular_files_are_messages() {
     assert_eq!(mailbox.ignored().len(), 6);
 }
 
+/// A line of the UID list ends where its name does.
+// MDR-06
+#[test]
+fn a_name_with_a_line_feed_is_no_message() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    deliver(&folder, "x\r\n").unwrap();
+    fs::write(bench.path("m/cur/1.bad\nname:2,"), "x").unwrap();
+    fs::write(bench.path("m/new/2.bad\nname"), "x").unwrap();
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    assert_eq!(uids(&mailbox), [1]);
+    assert_eq!(mailbox.ignored().len(), 2);
+    let validity = mailbox.uid_validity();
+    mailbox.refresh().unwrap();
+    let other = Maildir::open(&bench.other_process(), folder.path()).unwrap();
+    let other = Mailbox::open(&other, Access::ReadWrite).unwrap();
+    assert_eq!((other.uid_validity(), uids(&other)), (validity, vec![1]));
+    assert!(!bench.path("m/dovecot-uidlist.damaged").exists());
+}
+
 // MDR-03
 #[test]
 fn leftovers_in_tmp_go_when_they_are_old() {
