@@ -128,6 +128,12 @@ impl Store {
         self.0.group.sync_dir(path)
     }
 
+    /// How many wait for names in a directory to be durable.
+    #[cfg(test)]
+    pub(crate) fn waiting_for_sync(&self, path: &Path) -> usize {
+        self.0.group.waiting(path)
+    }
+
     pub(crate) fn next_unique(&self) -> (u64, u64) {
         (self.0.count.fetch_add(1, Ordering::Relaxed), self.random())
     }
