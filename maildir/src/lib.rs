@@ -2,6 +2,7 @@
 
 mod acl;
 mod change;
+mod chunks;
 mod delivery;
 mod dotlock;
 mod error;
@@ -10,19 +11,23 @@ mod flags;
 mod folder;
 mod keywords;
 mod line_ends;
+mod lines;
 mod listing;
+mod look;
 mod mailbox;
 mod mailbox_name;
 mod metadata;
 mod quota;
 mod reader;
 mod sidecar;
+mod snapshot;
 mod special_use;
 mod store;
 mod subscriptions;
 mod tree;
 mod uid_list;
 mod uid_validity;
+mod view;
 
 pub use acl::{ACL_ENTRIES_MAX, Acl, AclEntry, AclError, Identifier, Rights, RightsChange, Who};
 pub use change::Copied;

@@ -7,7 +7,7 @@ use pillarbox_fs::{Fs, Kind, Metadata};
 
 use super::{FILE, Quota, Usage, file};
 use crate::error::NotFound;
-use crate::file_name::{bytes, file_bytes, split};
+use crate::file_name::{bytes, sizes, split};
 use crate::{Maildir, MaildirError, Result, Tree};
 
 /// After so many counts what was found last is taken: somebody is always at work, and the next count mends it.
@@ -104,15 +104,23 @@ pub(super) fn of_folder(fs: &dyn Fs, folder: &Path) -> Result<Usage> {
     // In this order a message on its way to cur/ is not missed.
     for name in ["new", "cur"] {
         let dir = folder.join(name);
-        for entry in fs.list(&dir).if_found()?.unwrap_or_default() {
-            let (base, _) = split(bytes(&entry.name));
-            if entry.kind != Kind::File || base.is_empty() || base.starts_with(b".") {
-                continue;
+        let mut without_size = Vec::new();
+        let listed = fs.list_each(&dir, &mut |name, kind| {
+            let octets = bytes(name);
+            let (base, _) = split(octets);
+            // As a mailbox shows them.
+            if kind != Kind::File || base.is_empty() || base.starts_with(b".") || octets.contains(&b'\n') {
+                return;
             }
-            match file_size(fs, base, &dir.join(&entry.name)) {
-                Ok(size) => usage = usage.plus(Usage::message(size)),
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error),
+            match sizes(base).0 {
+                Some(size) => usage = usage.plus(Usage::message(size)),
+                None => without_size.push(name.to_owned()),
+            }
+        });
+        listed.if_found()?;
+        for name in without_size {
+            if let Some(metadata) = fs.metadata(&dir.join(name)).if_found()? {
+                usage = usage.plus(Usage::message(metadata.len));
             }
         }
     }
@@ -121,7 +129,7 @@ pub(super) fn of_folder(fs: &dyn Fs, folder: &Path) -> Result<Usage> {
 
 /// The bytes of a message's file: `S=` of its name, as it was written, and where there is none what the file system says.
 pub(crate) fn file_size(fs: &dyn Fs, base: &[u8], path: &Path) -> Result<u64> {
-    match file_bytes(base) {
+    match sizes(base).0 {
         Some(bytes) => Ok(bytes),
         None => Ok(fs.metadata(path)?.len),
     }

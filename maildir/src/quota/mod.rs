@@ -193,10 +193,7 @@ impl Mailbox {
     pub fn usage_of(&mut self, uids: &[Uid]) -> Result<Usage> {
         let mut usage = Usage::default();
         for uid in uids {
-            let size = self.with_file(*uid, |maildir, entry| {
-                let path = crate::listing::path(maildir, &entry.base, &entry.found);
-                file_size(maildir.fs(), &entry.base, &path)
-            });
+            let size = self.with_file(*uid, |maildir, file| file_size(maildir.fs(), file.base, &file.path(maildir)));
             match size {
                 Ok(bytes) => usage = usage.plus(Usage::message(bytes)),
                 Err(MaildirError::NoSuchMessage(_)) => {}
