@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod dialog;
 mod process;
+mod quota;
 mod serve;
 mod tls;
 mod trial;

@@ -278,8 +278,10 @@ fn told(error: MaildirError) -> StoreError {
         MaildirError::MailboxExists(_) => StoreErrorKind::AlreadyExists,
         MaildirError::Name(maildir::NameError::TooLong)
         | MaildirError::NumbersExhausted
-        | MaildirError::TooManyMailboxes => StoreErrorKind::Limit,
-        MaildirError::Name(_) | MaildirError::Inbox => StoreErrorKind::Cannot,
+        | MaildirError::TooManyMailboxes
+        | MaildirError::Metadata(_)
+        | MaildirError::Acl(maildir::AclError::TooMany) => StoreErrorKind::Limit,
+        MaildirError::Name(_) | MaildirError::Inbox | MaildirError::Acl(_) => StoreErrorKind::Cannot,
         MaildirError::NoSuchMessage(_) => StoreErrorKind::Expunged,
         _ => match error.full() {
             Some(Full::Quota) => StoreErrorKind::OverQuota,
