@@ -74,6 +74,11 @@ impl Flags {
         (0..26).filter(move |n| self.0 >> (u32::from(*n) + FIRST_KEYWORD) & 1 == 1)
     }
 
+    /// One bit for each.
+    pub(crate) const fn bits(self) -> u32 {
+        self.0
+    }
+
     /// Without the keywords.
     pub const fn system(self) -> Flags {
         Flags(self.0 & ((1 << FIRST_KEYWORD) - 1))

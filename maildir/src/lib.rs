@@ -7,6 +7,7 @@ mod error;
 mod file_name;
 mod flags;
 mod folder;
+mod journal;
 mod keywords;
 mod line_ends;
 mod listing;
@@ -20,7 +21,7 @@ mod tree;
 mod uid_list;
 mod uid_validity;
 
-pub use change::Copied;
+pub use change::{Copied, FlagsSet};
 pub use delivery::{Appended, Delivered, Incoming, Prepared, publish_all};
 pub use error::{Full, MaildirError, Result};
 pub use flags::{FlagChange, Flags};

@@ -43,6 +43,8 @@ pub(crate) struct Listing {
     pub(crate) ignored: Vec<PathBuf>,
     /// The two directories as they were before, if they were the same afterwards.
     pub(crate) quiet: Option<DirStamps>,
+    /// What is missing is not there.
+    pub(crate) certain: bool,
 }
 
 /// Changes whenever a file comes, goes or is renamed, as far as the file system's clock can tell.

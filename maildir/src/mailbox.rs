@@ -9,6 +9,7 @@ use pillarbox_fs::{ErrorKind, Kind};
 use crate::error::NotFound;
 use crate::file_name::{self, Base};
 use crate::folder::Stamp;
+use crate::journal::Journal;
 use crate::listing::{Dir, DirStamps, Found, Listing, path};
 use crate::uid_list::UidList;
 use crate::{Flags, Keywords, Maildir, MaildirError, MessageReader, Result, Uid};
@@ -54,6 +55,7 @@ pub struct Mailbox {
     /// Found while looking for something else, and not yet told.
     untold: Changes,
     seen: Option<Seen>,
+    pub(crate) journal: Journal,
     /// For `new/` and `cur/`: something happened there since they were last synced, through us or somebody else.
     unsynced: [bool; 2],
 }
@@ -148,6 +150,7 @@ impl Mailbox {
             fresh: HashSet::new(),
             untold: Changes::default(),
             seen: None,
+            journal: Journal::new(maildir),
             unsynced: [true; 2],
         };
         if access == Access::ReadWrite {
@@ -201,6 +204,35 @@ impl Mailbox {
         names
     }
 
+    /// When a message changed last, as a number that rises with every change of the mailbox (RFC 7162 §3.1), and stays the same for
+    /// all programs that use this crate. `None` where the message is not there, or there are no such numbers: on a disk that
+    /// cannot be written on, and after [trouble](Mailbox::journal_trouble).
+    pub fn mod_seq(&self, uid: Uid) -> Option<u64> {
+        self.journal.mod_seq(uid)
+    }
+
+    /// The highest mod-sequence that a change of the mailbox has, messages that went included. Between two looks it stands still, and
+    /// all that it counts is in the view or was told to be gone.
+    pub fn highest_mod_seq(&self) -> Option<u64> {
+        self.journal.highest()
+    }
+
+    /// The mod-sequence at which each of these messages, of rising UIDs, went; `None` for those of which it is not known.
+    pub fn removed_at(&self, uids: &[Uid]) -> Vec<Option<u64>> {
+        self.journal.gone_at(uids)
+    }
+
+    /// The messages that went after a mod-sequence (RFC 7162 §3.2.6), as first and last UIDs of ranges in no order; one that came back may be
+    /// among them. `None` if that is not known, and so any number that is not there may have gone since: some 10,000 ranges are remembered.
+    pub fn removed_since(&self, mod_seq: u64) -> Option<Vec<(Uid, Uid)>> {
+        self.journal.gone_since(mod_seq)
+    }
+
+    /// Why there are no mod-sequences, for the log.
+    pub fn journal_trouble(&self) -> Option<&MaildirError> {
+        self.journal.trouble()
+    }
+
     /// What lies in the folder and is no regular file, for the log; a few of them, if there are many.
     pub fn ignored(&self) -> &[PathBuf] {
         &self.ignored
@@ -209,7 +241,12 @@ impl Mailbox {
     /// Looks for what others have changed. Where nothing has changed this costs three questions to the file system.
     pub fn refresh(&mut self) -> Result<Changes> {
         self.look()?;
-        Ok(std::mem::take(&mut self.untold))
+        Ok(self.news())
+    }
+
+    /// What others have changed, as far as it was found while something else was done here, such as flags being set.
+    pub fn news(&mut self) -> Changes {
+        std::mem::take(&mut self.untold)
     }
 
     /// Size and date of a message, from its file at the first time.
@@ -280,18 +317,39 @@ impl Mailbox {
         self.look()
     }
 
+    /// Does something that the journal is to know of, so that nobody gives the same mod-sequence to something else meanwhile.
+    pub(crate) fn journaled<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let locked = self.journal.lock();
+        let done = work(self);
+        if locked {
+            self.journal.unlock();
+        }
+        done
+    }
+
+    /// Before something is changed here, so that what others changed is told and counted first.
+    pub(crate) fn look_first(&mut self) -> Result<()> {
+        self.look()
+    }
+
     fn look(&mut self) -> Result<()> {
         let keywords = self.maildir.keywords()?;
         if keywords != self.keywords {
             self.keywords = keywords;
             self.untold.keywords = true;
+            self.seen = None;
         }
         if let Some(seen) = &self.seen
+            && !self.journal.wants_a_look()
             && seen.uids == self.maildir.uids_stamp()?
             && seen.dirs == DirStamps::read(&self.maildir)?
         {
             return Ok(());
         }
+        self.journaled(Self::look_closely)
+    }
+
+    fn look_closely(&mut self) -> Result<()> {
         if self.access == Access::ReadWrite {
             self.take_new()?;
         }
@@ -331,7 +389,10 @@ impl Mailbox {
             let age = self.maildir.store().options().clock.now().duration_since(dirs.modified());
             age.is_ok_and(|age| age >= SETTLED_AFTER)
         });
+        let all_listed = listing.certain;
         self.take_over(listing, uid_next)?;
+        let messages = self.messages.iter().map(|(uid, entry)| (*uid, entry.flags));
+        self.journal.settle(self.uid_validity, messages, &self.keywords, all_listed);
         let held_back = self.untold.held_back.is_some();
         self.seen = settled.filter(|_| !held_back).map(|dirs| Seen { dirs, uids: stamp });
         Ok(())
@@ -369,6 +430,7 @@ impl Mailbox {
             }
             listing = again;
         }
+        listing.certain = certain;
         if !certain {
             // It never kept still: what was there before stays, and a later look will tell.
             for entry in self.messages.values() {
