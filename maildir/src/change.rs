@@ -2,7 +2,7 @@
 
 use crate::delivery::Prepared;
 use crate::file_name;
-use crate::listing::{Dir, Found, path};
+use crate::listing::{Dir, Found};
 use crate::{Appended, FlagChange, Flags, Mailbox, Maildir, MaildirError, Result, Uid};
 
 /// Where messages were copied to (RFC 4315 §3).
@@ -53,17 +53,19 @@ impl Mailbox {
     fn set_flags_of(&mut self, uids: &[Uid], how: FlagChange, flags: Flags, since: Option<u64>) -> Result<FlagsSet> {
         let mut set = FlagsSet::default();
         let renamed = self.journaled(|mailbox| {
-            mailbox.look_first()?;
+            mailbox.look()?;
             let mut uids = uids.to_vec();
             if let Some(since) = since {
                 mailbox.highest_mod_seq().ok_or(MaildirError::NoModSeqs)?;
                 let refused = uids.extract_if(.., |uid| mailbox.mod_seq(*uid).is_some_and(|mod_seq| mod_seq > since));
                 set.refused = refused.collect();
             }
+            let alone = mailbox.alone();
             let renamed = mailbox.rename_each(&uids, how, flags, &mut set.changed);
-            let flags = set.changed.iter().filter_map(|uid| Some((*uid, mailbox.message(*uid)?.flags)));
-            let flags: Vec<(Uid, Flags)> = flags.collect();
-            mailbox.journal.flags_changed(&flags);
+            mailbox.still_alone(alone);
+            let flags_of = |uid: &Uid| Some((*uid, mailbox.view.find(*uid)?.flags()));
+            let changed: Vec<(Uid, Flags)> = set.changed.iter().filter_map(flags_of).collect();
+            mailbox.journal.flags_changed(&changed);
             renamed
         });
         match renamed.and_then(|()| self.sync(Dir::Cur)) {
@@ -78,26 +80,23 @@ impl Mailbox {
     fn rename_each(&mut self, uids: &[Uid], how: FlagChange, flags: Flags, changed: &mut Vec<Uid>) -> Result<()> {
         for uid in uids {
             let mut tried = false;
-            let renamed = self.with_file(*uid, |maildir, entry| {
-                let wanted = entry.flags.changed(how, flags);
-                if wanted == entry.flags {
+            let renamed = self.with_file(*uid, |maildir, file| {
+                let wanted = file.flags().changed(how, flags);
+                if wanted == file.flags() {
                     return Ok(None);
                 }
                 tried = true;
-                let info = file_name::with_flags(&entry.found.info, wanted).into_boxed_slice();
-                let found = Found { dir: Dir::Cur, info };
-                maildir.fs().rename(&path(maildir, &entry.base, &entry.found), &path(maildir, &entry.base, &found))?;
-                Ok(Some((found, wanted)))
+                let info = file_name::with_flags(&file.info(), wanted);
+                let target = maildir.dir(Dir::Cur.name()).join(file_name::join(file.base, &info));
+                maildir.fs().rename(&file.path(maildir), &target)?;
+                Ok(Some((Found { recent: file.found.recent, ..Found::of(Dir::Cur, &info) }, info)))
             });
             if tried {
                 self.unsynced(Dir::Cur);
             }
             match renamed {
-                Ok(Some((found, wanted))) => {
-                    if let Some(entry) = self.messages.get_mut(uid) {
-                        entry.found = found;
-                        entry.flags = wanted;
-                    }
+                Ok(Some((found, info))) => {
+                    self.view.rename(*uid, found, &info);
                     changed.push(*uid);
                 }
                 Ok(None) | Err(MaildirError::NoSuchMessage(_)) => {}
@@ -115,8 +114,11 @@ impl Mailbox {
     pub fn expunge(&mut self, uids: &[Uid]) -> Result<Vec<Uid>> {
         let mut gone = Vec::new();
         let unlinked = self.journaled(|mailbox| {
-            mailbox.look_first()?;
+            mailbox.look()?;
+            let alone = mailbox.alone();
             let unlinked = mailbox.unlink_each(uids, &mut gone);
+            mailbox.view.sweep();
+            mailbox.still_alone(alone);
             gone.sort_unstable();
             mailbox.journal.expunged(&gone);
             unlinked
@@ -134,16 +136,16 @@ impl Mailbox {
     fn unlink_each(&mut self, uids: &[Uid], gone: &mut Vec<Uid>) -> Result<()> {
         for uid in uids {
             let mut tried = None;
-            let removed = self.with_file(*uid, |maildir, entry| {
-                tried = Some(entry.found.dir);
-                Ok(maildir.fs().unlink(&path(maildir, &entry.base, &entry.found))?)
+            let removed = self.with_file(*uid, |maildir, file| {
+                tried = Some(file.found.dir);
+                Ok(maildir.fs().unlink(&file.path(maildir))?)
             });
             if let Some(dir) = tried {
                 self.unsynced(dir);
             }
             match removed {
                 Ok(()) => {
-                    self.messages.remove(uid);
+                    self.view.drop_row(*uid);
                     gone.push(*uid);
                 }
                 Err(MaildirError::NoSuchMessage(_)) => {}
@@ -162,10 +164,10 @@ impl Mailbox {
         sources.dedup();
         let keywords = self.keywords_there(&sources, target)?;
         for uid in &sources {
-            copies.push(self.with_file(*uid, |maildir, entry| {
-                let there = entry.flags.keywords().filter_map(|number| keywords[usize::from(number)]);
-                let flags = there.fold(entry.flags.system(), |all, flag| all | flag);
-                Prepared::of_file(target, &path(maildir, &entry.base, &entry.found), &entry.base, flags)
+            copies.push(self.with_file(*uid, |maildir, file| {
+                let there = file.flags().keywords().filter_map(|number| keywords[usize::from(number)]);
+                let flags = there.fold(file.flags().system(), |all, flag| all | flag);
+                Prepared::of_file(target, &file.path(maildir), file.base, flags)
             })?);
         }
         let Appended { uid_validity, uids, .. } = target.append(copies)?;
@@ -184,8 +186,7 @@ impl Mailbox {
     /// The target's flag for each of our keywords that these messages have.
     fn keywords_there(&self, uids: &[Uid], target: &Maildir) -> Result<[Option<Flags>; 26]> {
         let mut there = [None; 26];
-        let used =
-            uids.iter().filter_map(|uid| self.messages.get(uid)).fold(Flags::NONE, |all, entry| all | entry.flags);
+        let used = uids.iter().filter_map(|uid| self.view.find(*uid)).fold(Flags::NONE, |all, file| all | file.flags());
         for number in used.keywords() {
             if let Some(name) = self.keywords().name(number) {
                 let (flag, _) = target.keyword_flags(&[name])?;

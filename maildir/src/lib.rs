@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod change;
+mod chunks;
 mod delivery;
 mod dotlock;
 mod error;
@@ -10,7 +11,9 @@ mod folder;
 mod journal;
 mod keywords;
 mod line_ends;
+mod lines;
 mod listing;
+mod look;
 mod mailbox;
 mod mailbox_name;
 mod reader;
@@ -20,6 +23,7 @@ mod subscriptions;
 mod tree;
 mod uid_list;
 mod uid_validity;
+mod view;
 
 pub use change::{Copied, FlagsSet};
 pub use delivery::{Appended, Delivered, Incoming, Prepared, publish_all};

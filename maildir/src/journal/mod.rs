@@ -80,6 +80,8 @@ pub(crate) struct Journal {
     /// Changes may have been told that were not written down.
     missed: bool,
     doubt: Doubt,
+    /// Somebody else wrote something that was not compared with the mailbox yet.
+    foreign: bool,
     trouble: Option<MaildirError>,
 }
 
@@ -95,9 +97,16 @@ struct Known {
 impl Journal {
     /// Nothing is read, nor made, before somebody asks for the lock.
     pub(crate) fn new(maildir: &Maildir) -> Self {
-        let (held, known, reserved, missed, doubt, trouble) =
-            (Mutex::new(None), None, 0, false, Doubt::default(), None);
-        Journal { maildir: maildir.clone(), held, known, reserved, missed, doubt, trouble }
+        Journal {
+            maildir: maildir.clone(),
+            held: Mutex::new(None),
+            known: None,
+            reserved: 0,
+            missed: false,
+            doubt: Doubt::default(),
+            foreign: false,
+            trouble: None,
+        }
     }
 
     /// Keeps all others from changing the journal, and reads what they have written. True if that begins with this call, and is to
@@ -125,13 +134,14 @@ impl Journal {
     /// Writes down how the mailbox is, as it was listed since the lock was taken. Without the lock, nothing is believed any more.
     ///
     /// `messages` rise by UID. Unless they are `all_listed`, one that is missing may be there.
-    pub(crate) fn settle<'a>(
+    pub(crate) fn settle(
         &mut self,
         uid_validity: u32,
-        messages: impl Iterator<Item = (Uid, Flags)> + Clone + 'a,
+        messages: impl Iterator<Item = (Uid, Flags)>,
         keywords: &Keywords,
         all_listed: bool,
     ) {
+        self.foreign = false;
         if self.held().is_none() {
             self.known = None;
             return;
@@ -148,6 +158,11 @@ impl Journal {
         if let Err(error) = settled {
             self.give_up(error);
         }
+    }
+
+    /// Writes down that these messages came, and that nothing else is known to have happened.
+    pub(crate) fn came(&mut self, messages: &[(Uid, Flags)]) {
+        self.change(|state| state.came(messages));
     }
 
     /// Writes down that these messages have other flags now. The lock was taken before they were given them.
@@ -188,9 +203,15 @@ impl Journal {
         self.known.as_ref().map_or_else(|| vec![None; uids.len()], |known| known.state.gone_at(uids))
     }
 
-    /// What was read cannot be believed: the folder has to be looked at, whether something in it changed or not.
+    /// The whole folder has to be looked at, whether something in it seems to have changed or not: somebody else has written what
+    /// may not have been seen, or what was read cannot be believed.
     pub(crate) fn wants_a_look(&self) -> bool {
-        self.known.is_none() && self.trouble.is_none()
+        self.foreign || self.known.is_none() && self.trouble.is_none()
+    }
+
+    /// Something happened that only a look at the whole folder finds.
+    pub(crate) fn doubt(&mut self) {
+        self.foreign = true;
     }
 
     /// Why there are no mod-sequences.
@@ -263,7 +284,7 @@ impl Journal {
         let continued = before.filter(|known| known.header == header);
         let is_whole = continued.is_none();
         let mut known = continued.unwrap_or(begun);
-        let reserved = known.state.reserved;
+        let (reserved, end) = (known.state.reserved, known.end);
         let believed = known.end <= len && known.read(file)?.is_ok() && known.state.reserved > 0;
         self.reserved = self.reserved.max(known.state.reserved);
         let boot = self.maildir.fs().boot();
@@ -277,6 +298,7 @@ impl Journal {
         if is_whole {
             self.maildir.store().sync_dir(self.maildir.path())?;
         }
+        self.foreign |= is_whole || known.end > end;
         self.known = Some(known);
         Ok(())
     }
@@ -288,7 +310,11 @@ impl Journal {
         if items.is_empty() {
             return Ok(());
         }
-        if let Some(highest) = highest_of(items).filter(|highest| *highest > known.state.reserved) {
+        let highest = highest_of(items).unwrap_or_default();
+        if highest > 0 {
+            known.state.at(highest).map_err(|Cut| MaildirError::NumbersExhausted)?;
+        }
+        if highest > known.state.reserved {
             let boot = self.maildir.fs().boot().unwrap_or_default();
             known.append(file, &[Item::Reserved { up_to: reserve(highest)?, boot }])?;
             file.sync_data()?;

@@ -24,8 +24,10 @@ type Letters = [Option<String>; Keywords::LETTERS];
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct State {
-    /// By rising UID.
+    /// By rising UID. A message takes 12 octets.
     rows: Vec<Row>,
+    /// What the rows' mod-sequences are counted from.
+    base: Option<u64>,
     /// Said of messages below the last row: put in their places when all is read.
     late: Vec<Row>,
     /// Went, but are still in their places.
@@ -43,8 +45,8 @@ pub(super) struct State {
 struct Row {
     uid: Uid,
     flags: u32,
-    /// 0: it went.
-    mod_seq: u64,
+    /// Its mod-sequence, counted from the state's base. 0: it went.
+    at: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,9 +66,12 @@ impl State {
         reserved: u64,
         boot: u128,
     ) -> Self {
-        let rows = messages.map(|(uid, flags)| Row { uid, flags: flags.bits(), mod_seq }).collect();
         let (forgotten, highest, letters) = (mod_seq, mod_seq, letters(keywords));
-        State { rows, forgotten, highest, letters, reserved, boot, ..State::default() }
+        let mut state = State { forgotten, highest, letters, reserved, boot, ..State::default() };
+        let at = state.at(mod_seq).expect("the base is chosen for it");
+        state.rows = messages.map(|(uid, flags)| Row { uid, flags: flags.bits(), at }).collect();
+        state.rows.shrink_to_fit();
+        state
     }
 
     /// How much there is to be said of it.
@@ -79,7 +84,7 @@ impl State {
     }
 
     pub(super) fn mod_seq(&self, uid: Uid) -> Option<u64> {
-        self.find(uid).map(|at| self.rows[at].mod_seq)
+        self.find(uid).map(|place| self.mod_seq_at(self.rows[place].at))
     }
 
     /// What went after a mod-sequence, if that is known.
@@ -109,16 +114,32 @@ impl State {
         at
     }
 
+    /// A mod-sequence counted from the base, which lies well below the first one. Four thousand million changes later there is no number for it:
+    /// then the journal has to begin anew.
+    pub(super) fn at(&mut self, mod_seq: u64) -> Result<u32, Cut> {
+        let base = *self.base.get_or_insert(mod_seq.saturating_sub(1 << 31));
+        let at = mod_seq.checked_sub(base).and_then(|at| u32::try_from(at).ok());
+        at.filter(|at| *at > 0).ok_or(Cut)
+    }
+
+    fn mod_seq_at(&self, at: u32) -> u64 {
+        self.base.unwrap_or_default() + u64::from(at)
+    }
+
     /// Takes in what the journal says next. After a cut nothing that this says is of use.
     pub(super) fn apply(&mut self, item: &Item<'_>) -> Result<(), Cut> {
         match *item {
             Item::Message { uid, flags, mod_seq } => {
                 self.count(mod_seq)?;
-                let row = Row { uid, flags, mod_seq };
+                let row = Row { uid, flags, at: self.at(mod_seq)? };
                 if self.rows.last().is_none_or(|last| last.uid < uid) {
+                    if self.rows.len() == self.rows.capacity() {
+                        // A doubling would cost a large mailbox as much as it holds.
+                        self.rows.reserve_exact(self.rows.len() / 8 + 8);
+                    }
                     self.rows.push(row);
                 } else if let Ok(at) = self.place(uid) {
-                    self.dead -= usize::from(self.rows[at].mod_seq == 0);
+                    self.dead -= usize::from(self.rows[at].at == 0);
                     self.rows[at] = row;
                 } else {
                     self.late.push(row);
@@ -130,10 +151,10 @@ impl State {
                 let len = (last.get() - first.get()) as usize + 1;
                 let rows = self.rows.get_mut(start..).and_then(|rows| rows.get_mut(..len)).ok_or(Cut)?;
                 // All of them are there, so that reading costs no more than the messages that ever were.
-                if rows.last().is_none_or(|row| row.uid != last) || rows.iter().any(|row| row.mod_seq == 0) {
+                if rows.last().is_none_or(|row| row.uid != last) || rows.iter().any(|row| row.at == 0) {
                     return Err(Cut);
                 }
-                rows.iter_mut().for_each(|row| row.mod_seq = 0);
+                rows.iter_mut().for_each(|row| row.at = 0);
                 self.dead += len;
                 self.remember(Range { first, last, mod_seq })?;
             }
@@ -202,7 +223,7 @@ impl State {
     pub(super) fn finish(&mut self) {
         self.settle();
         if self.dead > 0 {
-            self.rows.retain(|row| row.mod_seq > 0);
+            self.rows.retain(|row| row.at > 0);
             self.dead = 0;
         }
     }
@@ -212,7 +233,7 @@ impl State {
     }
 
     fn find(&self, uid: Uid) -> Option<usize> {
-        self.place(uid).ok().filter(|at| self.rows[*at].mod_seq > 0)
+        self.place(uid).ok().filter(|place| self.rows[*place].at > 0)
     }
 
     /// What has to be said so that the journal knows the mailbox as it is: first what went, then what came, each under a mod-sequence
@@ -255,19 +276,23 @@ impl State {
         }
         doubt.unseen = gone;
         let mut mod_seq = highest_of(&items).unwrap_or(self.highest);
-        for (uid, flags) in came {
-            mod_seq += 1;
-            items.push(Item::Message { uid, flags: flags.bits(), mod_seq });
-        }
+        items.extend(one_by_one(&came, mod_seq));
+        mod_seq += came.len() as u64;
         let message = |(uid, flags): (Uid, Flags)| Item::Message { uid, flags: flags.bits(), mod_seq: mod_seq + 1 };
         items.extend(changed.into_iter().map(message));
         items
     }
 
+    /// What has to be said of messages that came, unless it was said already.
+    pub(super) fn came(&self, messages: &[(Uid, Flags)]) -> Vec<Item<'static>> {
+        let new: Vec<_> = messages.iter().copied().filter(|(uid, _)| self.find(*uid).is_none()).collect();
+        one_by_one(&new, self.highest).collect()
+    }
+
     /// What has to be said of flags that were changed at once, unless it was said already.
     pub(super) fn change(&self, messages: &[(Uid, Flags)]) -> Vec<Item<'static>> {
         let mod_seq = self.highest + 1;
-        let is_known = |uid, flags| self.find(uid).is_some_and(|at| self.rows[at].flags == flags);
+        let is_known = |uid, flags| self.find(uid).is_some_and(|place| self.rows[place].flags == flags);
         let messages =
             messages.iter().map(|(uid, flags)| (*uid, flags.bits())).filter(|(uid, flags)| !is_known(*uid, *flags));
         messages.map(|(uid, flags)| Item::Message { uid, flags, mod_seq }).collect()
@@ -298,10 +323,20 @@ impl State {
         let keywords = keywords.map(|(number, name)| Item::Keyword { number, name: name.as_deref() });
         let history = self.expunged.iter();
         let history = history.map(|&Range { first, last, mod_seq }| Item::History { first, last, mod_seq });
-        let messages = self.rows.iter().filter(|row| row.mod_seq > 0);
-        let messages = messages.map(|&Row { uid, flags, mod_seq }| Item::Message { uid, flags, mod_seq });
+        let messages = self.rows.iter().filter(|row| row.at > 0);
+        let message = |row: &Row| Item::Message { uid: row.uid, flags: row.flags, mod_seq: self.mod_seq_at(row.at) };
+        let messages = messages.map(message);
         std::iter::once(reserved).chain(numbers).chain(keywords).chain(history).chain(messages)
     }
+}
+
+/// Each that comes has a mod-sequence of its own.
+fn one_by_one<'a>(messages: &[(Uid, Flags)], before: u64) -> impl Iterator<Item = Item<'a>> {
+    messages.iter().zip(before + 1..).map(|((uid, flags), mod_seq)| Item::Message {
+        uid: *uid,
+        flags: flags.bits(),
+        mod_seq,
+    })
 }
 
 /// The highest mod-sequence that is said.

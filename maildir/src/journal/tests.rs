@@ -279,6 +279,39 @@ fn numbers_are_reserved_before_they_are_given() {
     assert_eq!(highest(&journal), start + 90_000);
 }
 
+/// Of mod-sequences that lie too far apart the later ones are not believed.
+// MDR-06
+#[test]
+fn numbers_that_are_far_apart() {
+    let mut state = State::default();
+    state.apply(&Item::Reserved { up_to: MOD_SEQ_MAX, boot: 0 }).unwrap();
+    let mut say = |number, mod_seq| state.apply(&Item::Message { uid: uid(number), flags: 0, mod_seq });
+    let first = 1 << 40;
+    assert_eq!(say(1, first), Ok(()));
+    assert_eq!(say(2, first + (1 << 31) - 1), Ok(()));
+    assert_eq!(say(3, first - (1 << 31) + 1), Ok(()));
+    assert_eq!(say(4, first + (1 << 31)), Err(Cut));
+    assert_eq!(say(4, first - (1 << 31)), Err(Cut));
+    assert_eq!(say(4, MOD_SEQ_MAX), Err(Cut));
+    state.finish();
+    assert_eq!(
+        [1, 2, 3, 4].map(|number| state.mod_seq(uid(number))),
+        [Some(first), Some(first + (1 << 31) - 1), Some(first - (1 << 31) + 1), None]
+    );
+    // Nor are they given.
+    let fs = SimulatedFs::new();
+    let mut journal = Journal::new(&maildir(&fs));
+    look(&mut journal, &messages(&[1]));
+    let start = highest(&journal);
+    let known = journal.known.as_mut().unwrap();
+    known.state.apply(&Item::Reserved { up_to: MOD_SEQ_MAX, boot: 0 }).unwrap();
+    known.state.apply(&Item::Highest { mod_seq: start + (1 << 32) }).unwrap();
+    journal.lock();
+    journal.flags_changed(&[(uid(1), Flags::SEEN)]);
+    journal.unlock();
+    assert!(matches!(journal.trouble(), Some(MaildirError::NumbersExhausted)) && journal.highest().is_none());
+}
+
 #[test]
 fn a_long_history_is_cut_short() {
     let fs = SimulatedFs::new();
