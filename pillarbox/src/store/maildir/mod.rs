@@ -60,8 +60,6 @@ struct Inner {
     files: maildir::Store,
     /// The mailboxes that somebody has open.
     open: Mutex<HashMap<(PathBuf, bool), Weak<Shared>>>,
-    /// Those of them that somebody is on the way to look at.
-    stale: Mutex<HashSet<(PathBuf, bool)>>,
     /// Folders above the accounts' trees that this process has seen to be on stable storage.
     durable: Mutex<HashSet<PathBuf>>,
     pool: Arc<Semaphore>,
@@ -77,7 +75,6 @@ impl MaildirStore {
                 locate: Box::new(locate),
                 files: maildir::Store::new(RealFs, Options::from_system()),
                 open: Mutex::default(),
-                stale: Mutex::default(),
                 durable: Mutex::default(),
                 pool: Arc::new(Semaphore::new(OPERATIONS_MAX)),
             }),
@@ -180,15 +177,15 @@ impl Inner {
         for read_only in [false, true] {
             let key = (folder.to_owned(), read_only);
             let Some(shared) = self.find_open(&key) else { continue };
-            if !self.stale.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone()) {
+            if !shared.set_stale() {
                 continue;
             }
             let inner = Arc::clone(self);
             tokio::spawn(async move {
                 let pool = Arc::clone(&inner.pool);
                 let looked = blocking(&pool, move || {
-                    inner.stale.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-                    shared.refresh()
+                    shared.catch_up();
+                    Ok(())
                 });
                 // Trouble meets the sessions again when they look themselves.
                 let _ = looked.await;
@@ -245,6 +242,7 @@ fn told(error: MaildirError) -> StoreError {
         MaildirError::Name(maildir::NameError::TooLong)
         | MaildirError::NumbersExhausted
         | MaildirError::TooManyMailboxes => StoreErrorKind::Limit,
+        MaildirError::NoModSeqs => StoreErrorKind::Cannot,
         MaildirError::Name(_) | MaildirError::Inbox => StoreErrorKind::Cannot,
         MaildirError::NoSuchMessage(_) => StoreErrorKind::Expunged,
         _ => match error.full() {
@@ -310,9 +308,9 @@ impl MailboxStore for MaildirStore {
             sizes: true,
             special_use: true,
             create_special_use: true,
-            // What changed when, and which messages are the same, would have to be written down: there is no place for it yet.
-            mod_seqs: false,
-            vanished: false,
+            mod_seqs: true,
+            vanished: true,
+            // Which messages are the same would have to be written down: there is no place for it yet.
             object_ids: false,
             save_dates: true,
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox_imap::server::{Change, Snapshot};
-use pillarbox_imap::types::{MailboxName, Uid, UidSet};
+use pillarbox_imap::types::{MailboxName, ModSeq, Uid, UidSet};
 use pillarbox_maildir as maildir;
 
 use super::shared::Shared;
@@ -118,6 +118,16 @@ impl Mailbox for Open {
     fn flags<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageFlags>>> {
         let uids = uids.clone();
         self.on_folder(move |folder| folder.flags(&uids))
+    }
+
+    fn changed<'a>(&'a mut self, uids: &'a UidSet, since: ModSeq) -> BoxFuture<'a, Result<UidSet>> {
+        let uids = uids.clone();
+        self.on_folder(move |folder| folder.changed(&uids, since))
+    }
+
+    fn vanished<'a>(&'a mut self, uids: &'a UidSet, since: ModSeq) -> BoxFuture<'a, Result<UidSet>> {
+        let uids = uids.clone();
+        self.on_folder(move |folder| folder.vanished(&uids, since))
     }
 
     fn read(&mut self, uid: Uid) -> BoxFuture<'_, Result<Box<dyn MessageReader>>> {
