@@ -52,6 +52,10 @@ pub(crate) fn audit(scenario: &str, world: &World, budget: Budget) -> usize {
     let mut disks = 0;
     let crashes = world.fs.recorded();
     assert!(!crashes.is_empty(), "{scenario} changed nothing");
+    // And another process, without a power cut.
+    if let Err(why) = clients_come_back(&world.fs, &world.ledger) {
+        panic!("{scenario}: without a power cut: {why}\n{}", world.fs.dump());
+    }
     for crash in &crashes {
         for disk in crash.images(budget.per_cut, crash.changes()) {
             disks += 1;
@@ -162,6 +166,21 @@ fn show(tree: &Tree, mailbox: &str, told: &BTreeSet<u64>) -> StoreResult<Shown> 
         shown.messages.push((uid.get(), text, words(&open, flags)));
     }
     Ok(shown)
+}
+
+/// All clients come back to a server that was started again while the system ran on.
+fn clients_come_back(disk: &SimulatedFs, ledger: &Ledger) -> Verdict {
+    disk.advance(Duration::from_secs(300));
+    let tree = Tree::open(&start(disk, 999), ROOT).map_err(|error| error.to_string())?;
+    let since = ledger.known.until(u64::MAX).map(|known| known.highest).collect();
+    for listed in tree.list().map_err(|error| error.to_string())?.into_iter().filter(|listed| listed.exists) {
+        let mailbox = listed.name.to_string();
+        let shown = show(&tree, &mailbox, &since).map_err(|error| error.to_string())?;
+        for known in ledger.known.until(u64::MAX).filter(|known| known.validity == shown.validity) {
+            come_back(known, &shown).map_err(|why| format!("{mailbox}: {why}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// A client that comes back with what it knew hears of all that is different, and no mod-sequence has fallen.
