@@ -365,3 +365,55 @@ impl Drop for Tmp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Barrier};
+
+    use pillarbox_fs::testing::Watched;
+    use pillarbox_fs::{Op, RealFs};
+
+    use super::*;
+    use crate::{Options, Store};
+
+    const AT_ONCE: usize = 32;
+
+    /// Each message costs one sync of its file; their directory is synced for those who come first and once more for all others.
+    #[test]
+    fn messages_that_come_at_once_share_the_syncs_of_their_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let store: Arc<OnceLock<Store>> = Arc::default();
+        let (watching, first) = (store.clone(), AtomicBool::new(true));
+        // The disk is as slow as it takes for all to be waiting for it.
+        let slow = move |path: &Path| {
+            if path.ends_with("new") && first.swap(false, Ordering::SeqCst) {
+                while watching.get().expect("set before the first delivery").waiting_for_sync(path) < AT_ONCE {
+                    std::thread::yield_now();
+                }
+            }
+            Ok(())
+        };
+        let fs = Watched::new(RealFs).on_sync_dir(Box::new(slow));
+        let store = store.get_or_init(|| Store::new(fs.clone(), Options::from_system()));
+        let folder = Maildir::create(store, dir.path().join("m")).unwrap();
+        fs.clear();
+        let together = Barrier::new(AT_ONCE);
+        std::thread::scope(|scope| {
+            for _ in 0..AT_ONCE {
+                scope.spawn(|| {
+                    together.wait();
+                    let mut message = folder.begin().unwrap();
+                    message.write(b"x\r\n").unwrap();
+                    message.commit(Flags::NONE, None).unwrap();
+                });
+            }
+        });
+        let count = |op| fs.changes().iter().filter(|(done, _)| *done == op).count();
+        assert_eq!((count(Op::Create), count(Op::Rename), count(Op::Sync)), (AT_ONCE, AT_ONCE, AT_ONCE));
+        let shared = count(Op::SyncDir);
+        assert!((1..=AT_ONCE / 10).contains(&shared), "{shared}");
+    }
+}

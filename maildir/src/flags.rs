@@ -74,14 +74,18 @@ impl Flags {
         (0..26).filter(move |n| self.0 >> (u32::from(*n) + FIRST_KEYWORD) & 1 == 1)
     }
 
-    /// One bit for each.
+    /// Without the keywords.
+    pub const fn system(self) -> Flags {
+        Flags(self.0 & ((1 << FIRST_KEYWORD) - 1))
+    }
+
+    /// As they are kept in files of our own.
     pub(crate) const fn bits(self) -> u32 {
         self.0
     }
 
-    /// Without the keywords.
-    pub const fn system(self) -> Flags {
-        Flags(self.0 & ((1 << FIRST_KEYWORD) - 1))
+    pub(crate) const fn from_bits(bits: u32) -> Flags {
+        Flags(bits)
     }
 
     pub(crate) fn changed(self, how: FlagChange, by: Flags) -> Flags {

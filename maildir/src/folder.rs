@@ -64,9 +64,9 @@ struct Known<T> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    id: (u64, u64),
-    len: u64,
-    modified: SystemTime,
+    pub(crate) id: (u64, u64),
+    pub(crate) len: u64,
+    pub(crate) modified: SystemTime,
 }
 
 impl From<Metadata> for Stamp {

@@ -71,6 +71,10 @@ impl Lines {
         self.texts.slice(row.start as usize + usize::from(row.fields), usize::from(row.base))
     }
 
+    pub(crate) fn is_dead(&self, line: u32) -> bool {
+        self.row(line).base == 0
+    }
+
     /// Keys and values before the name, each with a space behind it.
     pub(crate) fn fields(&self, line: u32) -> &[u8] {
         let row = self.row(line);

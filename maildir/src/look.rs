@@ -14,6 +14,7 @@ use crate::error::NotFound;
 use crate::file_name::{self, Base, Form};
 use crate::folder::Stamp;
 use crate::listing::{Dir, DirStamps, Found, Listing, Named, path, stamp};
+use crate::snapshot::{self, Snapshot, Stamps};
 use crate::uid_list::UidList;
 use crate::view::View;
 use crate::{Access, Changes, Mailbox, Result};
@@ -37,6 +38,9 @@ const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
 /// How long a change of another program may stay hidden behind changes of ours that do not stop.
 const DOUBT_MAX: Duration = Duration::from_secs(10);
+
+/// How often a snapshot is written of a mailbox that stays open.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(600);
 
 /// Listings before a message is believed to be gone although the directories never kept still.
 pub(crate) const LISTINGS_MAX: usize = 8;
@@ -65,20 +69,11 @@ impl Mailbox {
             self.journal.doubt();
         }
         // What the journal says that we have not seen would be taken for a change back.
-        if !self.journal.wants_a_look() && self.is_as_it_was()? {
-            return Ok(());
+        if self.journal.wants_a_look() || !self.is_as_it_was()? {
+            self.journaled(Self::look_closely)?;
         }
-        self.journaled(|mailbox| {
-            // Whatever goes wrong, the next look is a thorough one.
-            let mut known = None;
-            if let Some(seen) = mailbox.seen.take() {
-                known = Some(seen.dirs.cur);
-                if !mailbox.journal.wants_a_look() && mailbox.look_for_news(seen)? {
-                    return Ok(());
-                }
-            }
-            mailbox.look_at_all(known)
-        })
+        self.keep_snapshot();
+        Ok(())
     }
 
     /// Nothing has happened since it was seen.
@@ -87,6 +82,94 @@ impl Mailbox {
             return Ok(false);
         };
         Ok(self.maildir.uids_stamp()? == seen.uids && DirStamps::read(&self.maildir)? == seen.dirs)
+    }
+
+    fn look_closely(&mut self) -> Result<()> {
+        if self.uid_validity == 0 {
+            self.seen = self.open_snapshot();
+            if self.seen.is_some() {
+                self.settle_journal(true);
+            }
+        }
+        // Whatever goes wrong, the next look is a thorough one.
+        let mut known = None;
+        if let Some(seen) = self.seen.take() {
+            known = Some(seen.dirs.cur);
+            if !self.journal.wants_a_look() && self.look_for_news(seen)? {
+                return Ok(());
+            }
+        }
+        self.look_at_all(known)
+    }
+
+    /// Compares what the journal says with all that there is. Unless they are `all_listed`, messages that are missing may be there.
+    fn settle_journal(&mut self, all_listed: bool) {
+        let messages = self.view.files().map(|file| (file.uid, file.flags()));
+        self.journal.settle(self.uid_validity, messages, &self.keywords, all_listed);
+    }
+
+    /// Shows what the snapshot says, if nothing has changed since.
+    fn open_snapshot(&mut self) -> Option<Seen> {
+        let from = self.maildir.store().options().snapshot_from;
+        let snapshot = Snapshot::read(&self.maildir).filter(|snapshot| snapshot.count() >= from)?;
+        let uids = self.maildir.uids_stamp().ok()??;
+        let dirs = DirStamps::read(&self.maildir).ok()?;
+        let list = self.maildir.uids().ok()??;
+        // The list that was read is the one that had this stamp.
+        let same = snapshot.stamps == Stamps::of(&dirs, &uids)? && self.maildir.uids_stamp().ok()? == Some(uids);
+        if !same || snapshot.validity != list.validity || list.is_withdrawn() {
+            return None;
+        }
+        let lines = list.lines();
+        let mut view = View::of(lines, snapshot.count());
+        let mut line = 0;
+        let whole = snapshot.rows(|uid, found, odd| {
+            while line < lines.len() && (lines.uid(line) < uid || lines.is_dead(line)) {
+                line += 1;
+            }
+            // Who opens it for writing takes what is in new/ first.
+            let shows = line < lines.len() && lines.uid(line) == uid && found.dir == Dir::Cur;
+            if shows {
+                view.push(line, found, odd);
+                line += 1;
+            }
+            shows
+        });
+        if !whole {
+            return None;
+        }
+        self.view = view;
+        self.uid_validity = list.validity;
+        self.uid_next = list.uid_next();
+        self.snapshot = Some((snapshot.stamps, self.maildir.store().options().clock.now()));
+        Some(Seen { dirs, uids: Some(uids), listed: list.len(), new_settled: true, doubt: None })
+    }
+
+    /// Writes the snapshot anew, if the folder is at rest and the last one was long ago. Nothing depends on it, so errors wait for
+    /// the next time.
+    fn keep_snapshot(&mut self) {
+        let options = self.maildir.store().options();
+        let now = options.clock.now();
+        let recent = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age < SNAPSHOT_EVERY);
+        if self.access == Access::ReadOnly
+            || self.view.files().len() < options.snapshot_from
+            || self.snapshot.is_some_and(|(_, at)| recent(at))
+        {
+            return;
+        }
+        let Some(seen) = self.seen.as_ref().filter(|seen| seen.doubt.is_none() && seen.new_settled) else { return };
+        let Some(uids) = seen.uids.filter(|uids| self.is_settled(uids.modified)) else { return };
+        let Some(stamps) = Stamps::of(&seen.dirs, &uids) else { return };
+        let same = self.snapshot.is_some_and(|(kept, _)| kept == stamps);
+        self.snapshot = Some((stamps, now));
+        if same {
+            return;
+        }
+        // Names that a power cut takes back would leave it with times that are still true.
+        let _ = self
+            .sync(Dir::New)
+            .and_then(|()| self.sync(Dir::Cur))
+            .and_then(|()| snapshot::write(&self.maildir, &stamps, self.uid_validity, self.view.files()));
     }
 
     /// `cur/` is about to be changed here, if nobody else has changed it since it was seen.
@@ -111,8 +194,8 @@ impl Mailbox {
         }
     }
 
-    fn is_settled(&self, dir: &Metadata) -> bool {
-        let age = self.maildir.store().options().clock.now().duration_since(dir.modified);
+    fn is_settled(&self, modified: SystemTime) -> bool {
+        let age = self.maildir.store().options().clock.now().duration_since(modified);
         age.is_ok_and(|age| age >= SETTLED_AFTER)
     }
 
@@ -122,7 +205,7 @@ impl Mailbox {
         let dirs = DirStamps::read(&self.maildir)?;
         let now = self.maildir.store().options().clock.now();
         let due = |since: &SystemTime| {
-            self.is_settled(&dirs.cur) || now.duration_since(*since).map_or(true, |doubt| doubt >= DOUBT_MAX)
+            self.is_settled(dirs.cur.modified) || now.duration_since(*since).map_or(true, |doubt| doubt >= DOUBT_MAX)
         };
         if dirs.cur != seen.dirs.cur || seen.doubt.as_ref().is_some_and(due) {
             return Ok(false);
@@ -140,7 +223,7 @@ impl Mailbox {
             return Ok(false);
         }
         if taken.files.is_empty() && uids == seen.uids {
-            seen.new_settled = self.is_settled(&dirs.new);
+            seen.new_settled = self.is_settled(dirs.new.modified);
             self.seen = Some(seen);
             return Ok(true);
         }
@@ -182,7 +265,7 @@ impl Mailbox {
         }
         let lines = list.lines();
         let first = self.view.lines().len();
-        let added: Vec<u32> = (first..lines.len()).filter(|line| !lines.base(*line).is_empty()).collect();
+        let added: Vec<u32> = (first..lines.len()).filter(|line| !lines.is_dead(*line)).collect();
         let all_taken = added.iter().all(|line| taken.files.contains_key(lines.base(*line)));
         // With as many new names as files, no name of before has come back.
         if !all_taken || added.len() != taken.files.len() || list.len() != seen.listed + added.len() {
@@ -213,7 +296,7 @@ impl Mailbox {
     fn look_at_all(&mut self, known: Option<Metadata>) -> Result<()> {
         let cur = stamp(&self.maildir, Dir::Cur)?;
         // What changed it from here on was we.
-        let explained = known == Some(cur) || self.is_settled(&cur);
+        let explained = known == Some(cur) || self.is_settled(cur.modified);
         if self.access == Access::ReadWrite {
             self.take_new()?;
         }
@@ -247,13 +330,12 @@ impl Mailbox {
         self.ignored = std::mem::take(&mut listing.ignored);
         let quiet = listing.quiet;
         self.take_over(&listing, &uids);
-        let messages = self.view.files().map(|file| (file.uid, file.flags()));
-        self.journal.settle(self.uid_validity, messages, &self.keywords, listing.certain);
+        self.settle_journal(listing.certain);
         if let Some(dirs) = quiet.filter(|_| self.untold.held_back.is_none()) {
             let now = self.maildir.store().options().clock.now();
-            let settled = self.is_settled(&dirs.cur);
+            let settled = self.is_settled(dirs.cur.modified);
             let doubt = if settled { None } else { Some(now) };
-            let new_settled = self.is_settled(&dirs.new);
+            let new_settled = self.is_settled(dirs.new.modified);
             self.seen = Some(Seen { dirs, uids: stamp, listed: uids.len(), new_settled, doubt })
                 .filter(|_| settled || explained);
         }

@@ -8,6 +8,7 @@ use crate::file_name::{self, Base};
 use crate::journal::Journal;
 use crate::listing::Dir;
 use crate::look::{LISTINGS_MAX, Seen};
+use crate::snapshot::Stamps;
 use crate::view::{MessageFile, View};
 use crate::{Flags, Keywords, Maildir, MaildirError, MessageReader, Result, Uid};
 
@@ -55,6 +56,8 @@ pub struct Mailbox {
     pub(crate) untold: Changes,
     pub(crate) seen: Option<Seen>,
     pub(crate) journal: Journal,
+    /// What the snapshot on the disk was made from, and when it was read or written here.
+    pub(crate) snapshot: Option<(Stamps, SystemTime)>,
     /// For `new/` and `cur/`: something happened there since they were last synced, through us or somebody else.
     pub(crate) unsynced: [bool; 2],
 }
@@ -132,6 +135,7 @@ impl Mailbox {
             untold: Changes::default(),
             seen: None,
             journal: Journal::new(maildir),
+            snapshot: None,
             unsynced: [true; 2],
         };
         if access == Access::ReadWrite {

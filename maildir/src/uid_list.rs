@@ -127,7 +127,7 @@ impl UidList {
 
     /// The lines that have a name.
     pub(crate) fn live(&self) -> impl Iterator<Item = u32> {
-        (0..self.lines.len()).filter(|line| !self.lines.base(*line).is_empty())
+        (0..self.lines.len()).filter(|line| !self.lines.is_dead(*line))
     }
 
     /// The UID that the next message gets at least, as far as that is sure to be so after a crash; `u32::MAX` also when none is
@@ -166,7 +166,7 @@ impl UidList {
         let mut by_base = std::mem::take(&mut self.by_base);
         Arc::make_mut(&mut by_base).clear();
         self.by_base = by_base;
-        for line in (0..old.len()).filter(|line| !old.base(*line).is_empty()) {
+        for line in (0..old.len()).filter(|line| !old.is_dead(*line)) {
             if keep(line) {
                 self.insert(old.uid(line), old.base(line), old.fields(line));
             }
