@@ -158,6 +158,19 @@ impl Maildir {
         self.read_keywords(&mut lock(&self.folder.0))
     }
 
+    /// What names the folder for ever: letters and digits that no other has, and that it keeps when it is renamed. Without a UID list
+    /// one is made, durably.
+    pub fn guid(&self) -> Result<String> {
+        if let Some(guid) = self.uids()?.as_ref().and_then(UidList::guid) {
+            return Ok(guid.to_owned());
+        }
+        let mut locked = self.lock()?;
+        if locked.uids()?.guid().is_none() {
+            locked.set_guid()?;
+        }
+        Ok(locked.uids()?.guid().expect("it was set").to_owned())
+    }
+
     pub(crate) fn open_in(store: &Store, path: PathBuf, account: PathBuf) -> Result<Self> {
         if store.fs().metadata(&path.join("cur")).if_found()?.is_none_or(|metadata| metadata.kind != Kind::Directory) {
             return Err(MaildirError::NoSuchMailbox(path.display().to_string()));
@@ -333,11 +346,18 @@ impl Locked<'_> {
                 store.fs().rename(&path, &self.maildir.dir("dovecot-uidlist.damaged"))?;
             }
             let value = uid_validity::next(store, &self.maildir.account, validity.unwrap_or(0))?;
-            let guid = format!("{:016x}{:016x}", store.random(), store.random());
-            self.write_uids(UidList::new(value, &guid))?;
+            self.write_uids(UidList::new(value, &new_guid(store)))?;
         }
         let known = self.state.uids.as_ref();
         Ok(&known.expect("a list was loaded or written just now").value)
+    }
+
+    /// Gives a mailbox a GUID that has none, as another program may have left it.
+    fn set_guid(&mut self) -> Result<()> {
+        self.uids()?;
+        let mut known = self.state.uids.take().expect("loaded above");
+        known.value.set_guid(&new_guid(&self.maildir.store));
+        self.write_uids(known.value)
     }
 
     /// Gives UIDs to messages that have none. Durable on return.
@@ -440,6 +460,10 @@ impl Locked<'_> {
         self.maildir.store.sync_dir(&self.maildir.path)?;
         Ok(metadata)
     }
+}
+
+fn new_guid(store: &Store) -> String {
+    format!("{:016x}{:016x}", store.random(), store.random())
 }
 
 fn numbers(numbers: impl Iterator<Item = u8>) -> Flags {

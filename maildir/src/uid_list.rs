@@ -116,6 +116,22 @@ impl UidList {
         Ok((uids, lines))
     }
 
+    /// The mailbox's GUID, if the list has one.
+    pub(crate) fn guid(&self) -> Option<&str> {
+        let guid = self.header_rest.split(|octet| *octet == b' ').find_map(|field| field.strip_prefix(b"G"))?;
+        std::str::from_utf8(guid)
+            .ok()
+            .filter(|guid| !guid.is_empty() && guid.bytes().all(|b| b.is_ascii_alphanumeric()))
+    }
+
+    /// Gives the mailbox a GUID in place of none.
+    pub(crate) fn set_guid(&mut self, guid: &str) {
+        let others = self.header_rest.split(|octet| *octet == b' ').filter(|field| !field.is_empty());
+        let others: Vec<u8> =
+            others.filter(|field| field[0] != b'G').flat_map(|field| [b" ", field].concat()).collect();
+        self.header_rest = [format!(" G{guid}").as_bytes(), &others].concat();
+    }
+
     pub(crate) fn lines(&self) -> &Lines {
         &self.lines
     }
@@ -283,6 +299,19 @@ mod tests {
         let written = list.encode();
         assert_eq!(written, b"3 V7 N10 G00112233 Xother\n1 :a,S=1,W=2\n4 W5 S4 Gid :b\n9 :c\n");
         assert_eq!(UidList::parse(&written).unwrap(), list);
+    }
+
+    #[test]
+    fn the_mailbox_has_a_guid() {
+        let mut list = UidList::parse(GOOD).unwrap();
+        assert_eq!(list.guid(), Some("00112233"));
+        assert_eq!(UidList::new(7, "abc").guid(), Some("abc"));
+        for header in ["3 V7 N3", "3 V7 N3 G", "3 V7 N3 Xa Gb-c Yd"] {
+            list = UidList::parse(format!("{header}\n1 :a\n").as_bytes()).unwrap();
+            assert_eq!(list.guid(), None);
+        }
+        list.set_guid("99");
+        assert_eq!(list.encode(), b"3 V7 N3 G99 Xa Yd\n1 :a\n");
     }
 
     #[test]
