@@ -8,6 +8,8 @@ use pillarbox_fs::File;
 use crate::error::NotFound;
 use crate::file_name::{self, Base, Sizes};
 use crate::line_ends::{Ambiguous, Encoder, expand};
+use crate::uid_list::NewMessage;
+use crate::view::MessageFile;
 use crate::{Flags, LineEnds, Maildir, Result, Uid};
 
 /// A message on its way in. Dropping it leaves nothing behind.
@@ -28,6 +30,8 @@ pub struct Incoming {
 pub struct Prepared {
     tmp: Tmp,
     base: Base,
+    /// Of a copy: its source's.
+    guid: Option<Base>,
     flags: Flags,
 }
 
@@ -76,8 +80,8 @@ impl Maildir {
         locked.uids()?;
         // Files come before UIDs: whoever meets a line of the list can count on its file being there, unless expunged.
         let published = Published::publish(messages)?;
-        let bases: Vec<Base> = published.0.iter().map(|file| file.base.clone()).collect();
-        let (uid_validity, uids) = locked.assign(&bases)?;
+        let new: Vec<NewMessage> = published.0.iter().map(PublishedFile::new_message).collect();
+        let (uid_validity, uids) = locked.assign(&new)?;
         Ok(Appended { uid_validity, uids, delivered: published.keep() })
     }
 
@@ -140,7 +144,7 @@ impl Incoming {
         self.file.sync()?;
         self.file.close()?;
         let base = file_name::with_sizes(&self.tmp.unique, sizes);
-        Ok(Prepared { tmp: self.tmp, base, flags })
+        Ok(Prepared { tmp: self.tmp, base, guid: None, flags })
     }
 
     /// Ends the message, syncs it, makes it visible and syncs its name: durable on return.
@@ -210,7 +214,12 @@ impl Prepared {
     }
 
     /// A message that is one more name of a file, or a copy of it, in another folder.
-    pub(crate) fn of_file(maildir: &Maildir, source: &std::path::Path, base: &[u8], flags: Flags) -> Result<Prepared> {
+    pub(crate) fn of_file(
+        maildir: &Maildir,
+        source: &std::path::Path,
+        of: &MessageFile<'_>,
+        flags: Flags,
+    ) -> Result<Prepared> {
         use pillarbox_fs::ErrorKind;
         let fs = maildir.fs();
         let mut file = fs.open(source)?;
@@ -218,10 +227,10 @@ impl Prepared {
         file.sync()?;
         let metadata = file.metadata()?;
         let mut tmp = Tmp::named(maildir);
-        let base = match file_name::sizes(base).filter(|sizes| sizes.file == metadata.len) {
+        let base = match of.sizes().filter(|sizes| sizes.file == metadata.len) {
             Some(sizes) => file_name::with_sizes(&tmp.unique, sizes),
             None => {
-                let message = crate::MessageReader::new(fs.open(source)?, base)?.len();
+                let message = crate::MessageReader::new(fs.open(source)?, of.sizes())?.len();
                 file_name::with_sizes(&tmp.unique, Sizes { file: metadata.len, message })
             }
         };
@@ -251,7 +260,7 @@ impl Prepared {
             }
             Err(error) => return Err(error.into()),
         }
-        Ok(Prepared { tmp, base, flags })
+        Ok(Prepared { tmp, base, guid: Some(of.guid().into()), flags })
     }
 }
 
@@ -268,7 +277,14 @@ struct PublishedFile {
     maildir: Maildir,
     dir: &'static str,
     base: Base,
+    guid: Option<Base>,
     path: PathBuf,
+}
+
+impl PublishedFile {
+    fn new_message(&self) -> NewMessage {
+        NewMessage { base: self.base.clone(), guid: self.guid.clone() }
+    }
 }
 
 impl Published {
@@ -287,7 +303,8 @@ impl Published {
             let path = maildir.dir(dir).join(file_name::join(&message.base, &info));
             let from = message.tmp.path();
             // Listed before it is tried: a rename that reports an error may have happened.
-            published.0.push(PublishedFile { maildir, dir, base: message.base.clone(), path: path.clone() });
+            let (base, guid) = (message.base.clone(), message.guid.take());
+            published.0.push(PublishedFile { maildir, dir, base, guid, path: path.clone() });
             message.tmp.maildir.fs().rename(&from, &path)?;
             message.tmp.armed = false;
         }

@@ -74,7 +74,7 @@ pub(crate) struct Listing {
     pub(crate) unlisted: HashMap<Base, Named>,
     /// A message had two names: it was renamed during the listing, or there really are two files.
     doubles: Vec<(Base, Named)>,
-    /// What is no regular file.
+    /// What is no regular file, or has a name that no UID list can hold.
     pub(crate) ignored: Vec<PathBuf>,
     /// The two directories as they were before, if they were the same afterwards.
     pub(crate) quiet: Option<DirStamps>,
@@ -115,7 +115,7 @@ impl Listing {
                 if octets.starts_with(b".") {
                     return;
                 }
-                if kind != Kind::File {
+                if kind != Kind::File || octets.contains(&b'\n') {
                     if listing.ignored.len() < IGNORED_MAX {
                         listing.ignored.push(path.join(name));
                     }

@@ -15,7 +15,7 @@ use crate::file_name::{self, Base, Form};
 use crate::folder::Stamp;
 use crate::listing::{Dir, DirStamps, Found, Listing, Named, path, stamp};
 use crate::snapshot::{self, Snapshot, Stamps};
-use crate::uid_list::UidList;
+use crate::uid_list::{NewMessage, UidList};
 use crate::view::View;
 use crate::{Access, Changes, Mailbox, Result};
 
@@ -257,9 +257,8 @@ impl Mailbox {
             if !self.is_grown(uids) {
                 return Ok(None);
             }
-            let mut new: Vec<Base> = taken.files.keys().filter(|base| uids.line(base).is_none()).cloned().collect();
-            new.sort_by(|a, b| file_name::arrival(a).cmp(&file_name::arrival(b)));
-            locked.assign(&new)?;
+            let unnumbered = taken.files.keys().filter(|base| uids.line(base).is_none()).cloned().collect();
+            locked.assign(&by_arrival(unnumbered))?;
             list = locked.uids()?.clone();
             stamp = locked.stamp();
         }
@@ -402,8 +401,10 @@ impl Mailbox {
         let fs = self.maildir.fs();
         let mut taken = Taken::default();
         for entry in fs.list(&self.maildir.dir("new"))? {
-            let (base, info) = file_name::split(file_name::bytes(&entry.name));
-            if entry.kind != Kind::File || base.is_empty() || base.starts_with(b".") {
+            let name = file_name::bytes(&entry.name);
+            let (base, info) = file_name::split(name);
+            // A line feed has no place in a UID list.
+            if entry.kind != Kind::File || base.is_empty() || base.starts_with(b".") || name.contains(&b'\n') {
                 continue;
             }
             let info = if info.is_empty() { &b":2,"[..] } else { info };
@@ -466,15 +467,14 @@ impl Mailbox {
         let dead = uids.len() - listing.listed();
         // Rewriting costs as much as the list is long, so it waits until half of it is dead.
         if !returned.is_empty() || dead > uids.len() / 2 && dead > 100 {
-            locked.compact(|line| listing.at(line).is_some() && !returned.contains(&line))?;
+            let keep = |line| listing.at(line).is_some() && !returned.contains(&line);
+            locked.compact(keep, |uid| self.counted(uid).filter(|_| uids.validity == self.uid_validity))?;
             let compact = locked.uids()?.clone();
             listing.move_to(&uids, &compact);
             uids = compact;
         }
-        let mut new: Vec<Base> = listing.unlisted.keys().cloned().collect();
-        new.sort_by(|a, b| file_name::arrival(a).cmp(&file_name::arrival(b)));
-        if !new.is_empty() {
-            locked.assign(&new)?;
+        if !listing.unlisted.is_empty() {
+            locked.assign(&by_arrival(listing.unlisted.keys().cloned().collect()))?;
             let grown = locked.uids()?.clone();
             listing.move_to(&uids, &grown);
             uids = grown;
@@ -526,6 +526,11 @@ impl Mailbox {
             self.unsynced = [true; 2];
         }
     }
+}
+
+fn by_arrival(mut bases: Vec<Base>) -> Vec<NewMessage> {
+    bases.sort_by(|a, b| file_name::arrival(a).cmp(&file_name::arrival(b)));
+    bases.into_iter().map(NewMessage::from).collect()
 }
 
 /// Names of one list are in one place, and need not be read.
