@@ -271,6 +271,11 @@ fn number(uid: Uid) -> maildir::Uid {
     maildir::Uid::new(uid.get()).expect("a UID is not 0")
 }
 
+/// A mailbox's identifier. On a disk that cannot be written on there may be none.
+fn mailbox_id(folder: &Maildir) -> Option<ObjectId> {
+    ObjectId::new(&folder.guid().ok()?)
+}
+
 /// What a mailbox is for. One that went away meanwhile is for nothing.
 fn special_uses(tree: &Tree, name: &maildir::MailboxName) -> Result<Vec<SpecialUse>> {
     match tree.mailbox(name).and_then(|folder| folder.special_uses()) {
@@ -310,8 +315,7 @@ impl MailboxStore for MaildirStore {
             create_special_use: true,
             mod_seqs: true,
             vanished: true,
-            // Which messages are the same would have to be written down: there is no place for it yet.
-            object_ids: false,
+            object_ids: true,
             save_dates: true,
         }
     }
@@ -368,8 +372,8 @@ impl MailboxStore for MaildirStore {
                 refuse_uses(tree, &uses)?;
             }
             let words: Vec<&str> = uses.iter().map(|special| special.as_str()).collect();
-            tree.create_mailbox_for(&name, &words).map_err(told)?;
-            Ok(None)
+            let made = tree.create_mailbox_for(&name, &words).map_err(told)?;
+            Ok(mailbox_id(&made))
         })
     }
 

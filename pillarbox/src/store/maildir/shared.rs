@@ -7,10 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pillarbox_core::WallTime;
 use pillarbox_imap::server::{Change, FlagChange, Snapshot, Status};
-use pillarbox_imap::types::{Flag, Flags, Keyword, ModSeq, Uid, UidSet};
+use pillarbox_imap::types::{Flag, Flags, Keyword, ModSeq, ObjectId, Uid, UidSet};
 use pillarbox_maildir::{self as maildir, Mailbox, Maildir};
 
-use super::{Result, number, told, uid, uid_next, uid_validity};
+use super::{Result, mailbox_id, number, told, uid, uid_next, uid_validity};
 use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
 use crate::store::feed::{Feed, FeedReader};
 
@@ -105,6 +105,7 @@ impl Shared {
         snapshot.keywords = names.into_iter().map(Flag::Keyword).collect();
         snapshot.read_only = read_only;
         snapshot.highest_mod_seq = view.highest_mod_seq().and_then(ModSeq::new);
+        snapshot.mailbox_id = mailbox_id(view.maildir());
         Ok((snapshot, reader))
     }
 
@@ -117,6 +118,7 @@ impl Shared {
         status.unseen = u32::try_from(unseen).unwrap_or(u32::MAX);
         let deleted = view.messages().filter(|message| message.flags.contains(maildir::Flags::DELETED)).count();
         status.deleted = u32::try_from(deleted).unwrap_or(u32::MAX);
+        status.mailbox_id = mailbox_id(view.maildir());
         status.highest_mod_seq = view.highest_mod_seq().and_then(ModSeq::new);
         if with_size {
             let sizes: Vec<_> = view.messages().map(|message| (message.uid, message.size)).collect();
@@ -153,6 +155,7 @@ impl Shared {
             let mut known = MessageData::new(uid(found), flags, wall_time(info.date), info.size);
             known.mod_seq = mod_seq(&view, found);
             known.save_date = save_date(message.name);
+            known.email_id = Some(email_id(message.guid));
             data.push(known);
         }
         Ok(data)
@@ -350,6 +353,28 @@ fn wall_time(time: SystemTime) -> WallTime {
     WallTime::new(seconds, 0)
 }
 
+/// A message's identifier (RFC 8474 §5.1). Names and what other programs put in their place hold what identifiers may not: such octets are
+/// written as `_` and two digits. What is longer than an identifier may be is told apart by its checksum.
+fn email_id(guid: &[u8]) -> ObjectId {
+    let mut text = String::from("M");
+    for octet in guid {
+        match octet {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => text.push(char::from(*octet)),
+            _ => text.push_str(&format!("_{octet:02x}")),
+        }
+    }
+    if text.len() > ObjectId::LEN_MAX {
+        // FNV-1a: two long names of one message would have to begin alike and have the same.
+        let hash = guid.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+            (hash ^ u64::from(*octet)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        text.replace_range(..1, "L");
+        text.truncate(ObjectId::LEN_MAX - 17);
+        text.push_str(&format!("_{hash:016x}"));
+    }
+    ObjectId::new(&text).expect("all its letters are allowed")
+}
+
 /// When a message came into its folder (RFC 8514 §3): every program makes a name of its own for a message that it puts into a
 /// folder, be it new or a copy, and begins it with the seconds. The times of the file are no help, for they change with its flags.
 fn save_date(name: &[u8]) -> Option<WallTime> {
@@ -363,6 +388,17 @@ fn save_date(name: &[u8]) -> Option<WallTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_identifier_may_hold_is_written_otherwise() {
+        assert_eq!(email_id(b"1700000000.M1P2.host-a").as_str(), "M1700000000_2eM1P2_2ehost-a");
+        assert_eq!(email_id(b"00ab").as_str(), "M00ab");
+        assert_ne!(email_id(b"a_2eb"), email_id(b"a.b"));
+        let (one, two) = ([&[b'.'; 250][..], b"1"].concat(), [&[b'.'; 250][..], b"2"].concat());
+        assert_eq!(email_id(&one).as_str().len(), 255);
+        assert_ne!(email_id(&one), email_id(&two));
+        assert!(ObjectId::new(email_id(b"\xFF\0 ").as_str()).is_some());
+    }
 
     #[test]
     fn names_begin_with_the_time() {
