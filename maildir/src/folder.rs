@@ -158,7 +158,7 @@ impl Maildir {
         self.read_keywords(&mut lock(&self.folder.0))
     }
 
-    /// What names the folder for ever: letters and digits that no other has, and that it keeps when it is renamed. Without a UID list
+    /// What names the folder for ever (RFC 8474 §4): letters and digits that no other has, and that it keeps when it is renamed. Without a UID list
     /// one is made, durably.
     pub fn guid(&self) -> Result<String> {
         if let Some(guid) = self.uids()?.as_ref().and_then(UidList::guid) {
