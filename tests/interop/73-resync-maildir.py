@@ -18,6 +18,8 @@ cache = json.load(open(path)) if os.path.exists(path) else None
 messages = {int(uid): flags for uid, flags in cache["messages"].items()} if cache else {}
 highest, validity, count = (cache["highest"], cache["validity"], 0) if cache else (0, 0, 0)
 vanished, changed = [], []
+# The highest MODSEQ since the last command ended, and whether HIGHESTMODSEQ came: then that is it (RFC 7162 §6).
+fetched, told_highest = 0, False
 
 
 def line():
@@ -32,9 +34,11 @@ def numbers(text):
 
 
 def hear(text, into):
-    global highest, validity
+    global highest, validity, fetched, told_highest
     if found := re.search(r"\[HIGHESTMODSEQ (\d+)\]", text):
-        highest = max(highest, int(found[1]))
+        highest, told_highest = int(found[1]), True
+    if found := re.search(r"MODSEQ \((\d+)\)", text):
+        fetched = max(fetched, int(found[1]))
     if found := re.search(r"\[UIDVALIDITY (\d+)\]", text):
         validity = int(found[1])
     if found := re.match(r"\* VANISHED (?:\(EARLIER\) )?(\S+)", text):
@@ -49,7 +53,7 @@ def hear(text, into):
 
 
 def say(command, into=None):
-    global count
+    global count, highest, fetched, told_highest
     count += 1
     stream.write(f"t{count} {command}\r\n".encode())
     stream.flush()
@@ -58,6 +62,8 @@ def say(command, into=None):
         hear(text, messages if into is None else into)
         if text.startswith(f"t{count} "):
             assert text.startswith(f"t{count} OK"), (command, text)
+            highest = highest if told_highest else max(highest, fetched)
+            fetched, told_highest = 0, False
             return text
 
 
