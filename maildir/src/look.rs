@@ -70,7 +70,20 @@ impl Mailbox {
         }
         // What the journal says that we have not seen would be taken for a change back.
         if self.journal.wants_a_look() || !self.is_as_it_was()? {
-            self.journaled(Self::look_closely)?;
+            match self.journal.lock() {
+                // What cannot be counted is not told. What is known is still true.
+                Err(error) => {
+                    self.untold.held_back = Some(error);
+                    return Ok(());
+                }
+                Ok(locked) => {
+                    let looked = self.look_closely();
+                    if locked {
+                        self.journal.unlock();
+                    }
+                    looked?;
+                }
+            }
         }
         self.keep_snapshot();
         Ok(())

@@ -259,8 +259,8 @@ impl Mailbox {
     }
 
     /// Does something that the journal is to know of, so that nobody gives the same mod-sequence to something else meanwhile.
-    pub(crate) fn journaled<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
-        let locked = self.journal.lock();
+    pub(crate) fn journaled<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let locked = self.journal.lock()?;
         let done = work(self);
         if locked {
             self.journal.unlock();

@@ -187,6 +187,28 @@ fn without_a_journal() {
     assert!(mailbox.journal_trouble().is_none());
 }
 
+/// Another server that stands still with the lock in its hands keeps news back, and nothing else.
+#[test]
+fn while_another_server_has_the_lock() {
+    use pillarbox_fs::{Fs, RealFs};
+    let bench = with_messages(2);
+    let mut mailbox = open(&bench);
+    let start = highest(&mailbox);
+    let mut journal = RealFs.open_append(&bench.path("m/pillarbox-journal")).unwrap();
+    assert!(journal.try_lock().unwrap());
+    deliver(&bench.folder("m"), "new\r\n").unwrap();
+    let changes = mailbox.refresh().unwrap();
+    assert!(matches!(changes.held_back, Some(MaildirError::Locked(_))) && changes.added.is_empty());
+    assert!(mailbox.set_flags(&[uid(1)], FlagChange::Add, Flags::SEEN).unwrap_err().is_temporary());
+    assert!(mailbox.expunge(&[uid(1)]).unwrap_err().is_temporary());
+    assert_eq!((uids(&mailbox), highest(&mailbox)), (vec![1, 2], start));
+    mailbox.read(uid(1)).unwrap();
+    drop(journal);
+    let changes = mailbox.refresh().unwrap();
+    assert!(changes.held_back.is_none());
+    assert_eq!((changes.added, highest(&mailbox)), (vec![uid(3)], start + 1));
+}
+
 /// Who looks without changing anything, as EXAMINE and STATUS do, has the numbers that the others have.
 #[test]
 fn who_only_looks_counts_as_well() {

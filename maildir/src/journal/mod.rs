@@ -111,16 +111,20 @@ impl Journal {
 
     /// Keeps all others from changing the journal, and reads what they have written. True if that begins with this call, and is to
     /// be [ended](Journal::unlock) by who made it.
-    pub(crate) fn lock(&mut self) -> bool {
+    ///
+    /// # Errors
+    /// [`MaildirError::Locked`]: somebody has the lock for longer than the store's patience. What is known is still true; what happens
+    /// meanwhile must not be told.
+    pub(crate) fn lock(&mut self) -> Result<bool> {
         if self.held().is_some() {
-            return false;
+            return Ok(false);
         }
-        let read = self.acquire().and_then(|mut file| self.catch_up(&mut file).map(|()| file));
-        match read {
+        match self.acquire().and_then(|mut file| self.catch_up(&mut file).map(|()| file)) {
             Ok(file) => *self.held() = Some(file),
+            Err(error @ MaildirError::Locked(_)) if self.known.is_some() => return Err(error),
             Err(error) => self.give_up(error),
         }
-        self.held().is_some()
+        Ok(self.held().is_some())
     }
 
     pub(crate) fn unlock(&mut self) {
@@ -183,24 +187,29 @@ impl Journal {
         }
     }
 
+    /// What can be told: nothing, while others have written what was not compared with the mailbox.
+    fn told(&self) -> Option<&State> {
+        self.known.as_ref().filter(|_| !self.foreign).map(|known| &known.state)
+    }
+
     /// The mod-sequence of a message.
     pub(crate) fn mod_seq(&self, uid: Uid) -> Option<u64> {
-        self.known.as_ref()?.state.mod_seq(uid)
+        self.told()?.mod_seq(uid)
     }
 
     /// The highest mod-sequence that was given.
     pub(crate) fn highest(&self) -> Option<u64> {
-        Some(self.known.as_ref()?.state.highest())
+        Some(self.told()?.highest())
     }
 
     /// What went after a mod-sequence, if that is known.
     pub(crate) fn gone_since(&self, since: u64) -> Option<Vec<(Uid, Uid)>> {
-        self.known.as_ref()?.state.gone_since(since)
+        self.told()?.gone_since(since)
     }
 
     /// At which mod-sequence each of these messages, of rising UIDs, went; none for those of which that is not known.
     pub(crate) fn gone_at(&self, uids: &[Uid]) -> Vec<Option<u64>> {
-        self.known.as_ref().map_or_else(|| vec![None; uids.len()], |known| known.state.gone_at(uids))
+        self.told().map_or_else(|| vec![None; uids.len()], |state| state.gone_at(uids))
     }
 
     /// The whole folder has to be looked at, whether something in it seems to have changed or not: somebody else has written what
@@ -285,7 +294,8 @@ impl Journal {
         let is_whole = continued.is_none();
         let mut known = continued.unwrap_or(begun);
         let (reserved, end) = (known.state.reserved, known.end);
-        let believed = known.end <= len && known.read(file)?.is_ok() && known.state.reserved > 0;
+        let read = if known.end < len { known.read(file)? } else { Ok(()) };
+        let believed = known.end == len && read.is_ok() && known.state.reserved > 0;
         self.reserved = self.reserved.max(known.state.reserved);
         let boot = self.maildir.fs().boot();
         if !believed || is_whole && boot != Some(known.state.boot) {

@@ -41,7 +41,7 @@ fn messages(uids: &[u32]) -> Messages {
 
 /// A look at a mailbox that is so.
 fn look(journal: &mut Journal, messages: &[(Uid, Flags)]) {
-    assert!(journal.lock());
+    assert!(journal.lock().unwrap());
     journal.settle(7, messages.iter().copied(), &Keywords::default(), true);
     journal.unlock();
 }
@@ -101,7 +101,7 @@ fn own_changes_are_counted_where_they_are_made() {
     let mut journal = Journal::new(&maildir(&fs));
     look(&mut journal, &messages(&[1, 2, 3, 4]));
     let start = highest(&journal);
-    assert!(journal.lock() && !journal.lock(), "who has it has it");
+    assert!(journal.lock().unwrap() && !journal.lock().unwrap(), "who has it has it");
     journal.flags_changed(&[(uid(1), Flags::SEEN), (uid(3), Flags::SEEN)]);
     journal.expunged(&[uid(2), uid(3), uid(9)]);
     journal.unlock();
@@ -129,13 +129,17 @@ fn two_who_look_agree() {
     look(&mut two, &messages(&[2]));
     assert_eq!((one.highest(), one.gone_since(start)), (two.highest(), two.gone_since(start)));
     assert_eq!(highest(&one), start + 2);
-    assert!(one.lock());
-    assert!(!two.lock(), "one at a time");
-    assert!(matches!(two.trouble(), Some(MaildirError::Locked(_))));
-    assert_eq!(two.highest(), None, "and who does not get it knows nothing");
+    let told = two.highest();
+    assert!(one.lock().unwrap());
+    assert!(matches!(two.lock(), Err(MaildirError::Locked(_))), "one at a time");
+    assert_eq!((two.highest(), two.trouble().is_none()), (told, true), "what is known is still true");
+    let mut three = Journal::new(&maildir(&fs));
+    assert!(!three.lock().unwrap() && three.trouble().is_some(), "who knows nothing yet does without");
     one.unlock();
     look(&mut two, &messages(&[2]));
-    assert!(two.trouble().is_none() && highest(&two) > highest(&one), "what was told meanwhile is not written down");
+    assert_eq!(two.highest(), told);
+    look(&mut three, &messages(&[2]));
+    assert!(highest(&three) > highest(&one), "what was told meanwhile is not written down");
 }
 
 #[test]
@@ -173,7 +177,7 @@ fn a_keyword_that_means_something_else_is_a_change() {
     let mut journal = Journal::new(&maildir(&fs));
     let there = [(uid(1), Flags::keyword(0).unwrap()), (uid(2), Flags::keyword(1).unwrap())];
     let mut look = |keywords: &[u8]| {
-        journal.lock();
+        journal.lock().unwrap();
         journal.settle(7, there.iter().copied(), &Keywords::parse(keywords), true);
         journal.unlock();
         [highest(&journal), journal.mod_seq(uid(1)).unwrap(), journal.mod_seq(uid(2)).unwrap()]
@@ -191,7 +195,7 @@ fn what_was_not_listed_for_sure_is_not_gone() {
     let mut journal = Journal::new(&maildir(&fs));
     look(&mut journal, &messages(&[1, 2]));
     let start = highest(&journal);
-    journal.lock();
+    journal.lock().unwrap();
     journal.settle(7, messages(&[1, 3]).into_iter(), &Keywords::default(), false);
     journal.unlock();
     assert_eq!(journal.gone_since(start), Some(vec![]));
@@ -222,7 +226,7 @@ fn another_numbering_begins_anew() {
     let mut journal = Journal::new(&maildir(&fs));
     look(&mut journal, &messages(&[1, 2]));
     let start = highest(&journal);
-    journal.lock();
+    journal.lock().unwrap();
     journal.settle(8, messages(&[1]).into_iter(), &Keywords::default(), true);
     journal.unlock();
     assert!(highest(&journal) > start);
@@ -306,7 +310,7 @@ fn numbers_that_are_far_apart() {
     let known = journal.known.as_mut().unwrap();
     known.state.apply(&Item::Reserved { up_to: MOD_SEQ_MAX, boot: 0 }).unwrap();
     known.state.apply(&Item::Highest { mod_seq: start + (1 << 32) }).unwrap();
-    journal.lock();
+    journal.lock().unwrap();
     journal.flags_changed(&[(uid(1), Flags::SEEN)]);
     journal.unlock();
     assert!(matches!(journal.trouble(), Some(MaildirError::NumbersExhausted)) && journal.highest().is_none());
@@ -344,7 +348,7 @@ fn without_a_disk_to_write_on_there_are_no_mod_sequences() {
             let mut there = messages(&[1, 2]);
             let mut told = 0;
             let mut look_if_possible = |journal: &mut Journal, there: &[(Uid, Flags)]| {
-                journal.lock();
+                journal.lock().unwrap();
                 journal.settle(7, there.iter().copied(), &Keywords::default(), true);
                 journal.unlock();
                 assert_eq!(journal.highest().is_none(), journal.trouble().is_some());
@@ -374,7 +378,7 @@ fn written() -> (SimulatedFs, u64) {
     let fs = SimulatedFs::new();
     let mut journal = Journal::new(&maildir(&fs));
     look(&mut journal, &messages(&[1, 2, 3, 4]));
-    journal.lock();
+    journal.lock().unwrap();
     journal.settle(7, messages(&[1, 3, 4]).into_iter(), &Keywords::parse(b"0 work\n"), true);
     journal.flags_changed(&[(uid(3), Flags::keyword(0).unwrap())]);
     journal.expunged(&[uid(3), uid(4)]);
@@ -385,7 +389,7 @@ fn written() -> (SimulatedFs, u64) {
 /// Opens a journal that is not as it was written: never less than was told.
 fn opened(fs: &SimulatedFs, told: u64) -> Journal {
     let mut journal = Journal::new(&maildir(fs));
-    journal.lock();
+    journal.lock().unwrap();
     journal.settle(7, messages(&[1]).into_iter(), &Keywords::parse(b"0 work\n"), true);
     journal.unlock();
     assert!(highest(&journal) >= told, "{} after {told}", highest(&journal));
@@ -486,14 +490,14 @@ proptest! {
                 3 if !there.is_empty() => {
                     // One of us, who looked before.
                     look(journal, &there);
-                    journal.lock();
+                    journal.lock().unwrap();
                     there[at].1 = Flags::FLAGGED;
                     journal.flags_changed(&there[at..=at]);
                     journal.unlock();
                 }
                 4 if !there.is_empty() => {
                     look(journal, &there);
-                    journal.lock();
+                    journal.lock().unwrap();
                     let (gone, _) = there.remove(at);
                     journal.expunged(&[gone]);
                     journal.unlock();
