@@ -174,9 +174,21 @@ fn what_we_change_ourselves_is_not_read_again() {
         let message = support::prepare(mailbox.maildir(), "7\r\n", Flags::NONE).unwrap();
         assert_eq!(mailbox.maildir().append(vec![message]).unwrap().uids, [uid(7)]);
         assert_eq!(mailbox.refresh().unwrap().added, [uid(7)]);
+        // With flags it comes into cur/ at once.
+        let message = support::prepare(mailbox.maildir(), "8\r\n", Flags::SEEN).unwrap();
+        assert_eq!(mailbox.maildir().append(vec![message]).unwrap().uids, [uid(8)]);
+        assert_eq!(mailbox.refresh().unwrap().added, [uid(8)]);
+        support::prepare(mailbox.maildir(), "9\r\n", Flags::FLAGGED).unwrap().publish().unwrap();
+        deliver(mailbox.maildir(), "10\r\n").unwrap();
+        assert_eq!(mailbox.refresh().unwrap().added, [uid(9), uid(10)]);
+        // Nobody takes it out of new/, so it is not recent.
+        for message in mailbox.messages().skip(5) {
+            assert_eq!(message.recent, message.flags.is_empty(), "{message:?}");
+        }
     });
     assert_eq!(listings, 0);
-    assert_eq!(support::text(&mut mailbox, uid(7)), "7\r\n");
+    assert_eq!(support::text(&mut mailbox, uid(8)), "8\r\n");
+    assert_eq!(mailbox.message(uid(8)).unwrap().flags, Flags::SEEN);
     assert_eq!(shown(&mailbox), shown(&disk.open(usize::MAX)));
 }
 
