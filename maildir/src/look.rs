@@ -221,7 +221,7 @@ impl Mailbox {
             Ok(None) => Ok(false),
             Ok(Some((list, stamp))) => {
                 self.untold.held_back = None;
-                self.fresh.clear();
+                self.fresh = HashSet::new();
                 // What came since shows at the next look, which goes through new/ again.
                 let after = DirStamps::read(&self.maildir)?;
                 let doubt = if after.cur == seen.dirs.cur { seen.doubt } else { seen.doubt.or(Some(now)) };
@@ -506,7 +506,7 @@ impl Mailbox {
             self.view.push(line, found, listing.odd(line));
         }
         self.untold.removed.extend(shown.map(|file| file.uid));
-        self.fresh.clear();
+        self.fresh = HashSet::new();
         self.uid_next = self.uid_next.max(uids.uid_next());
         self.untold.settle();
         if !self.untold.is_empty() {

@@ -312,6 +312,36 @@ fn a_snapshot_says_nothing_that_a_power_cut_takes_back() {
     assert!(images > 1, "{images}");
 }
 
+// DSK-05
+#[test]
+fn a_snapshot_that_cannot_be_written_is_no_trouble() {
+    let mut faults = 0;
+    for carried_out in [false, true] {
+        for n in 0.. {
+            let (disk, mailbox) = at_rest();
+            let whole = shown(&mailbox);
+            drop(mailbox);
+            let folder = Maildir::open(&disk.process(1), "/m").unwrap();
+            disk.fs.fail_at(n, nix::errno::Errno::ENOSPC as i32, carried_out);
+            let opened = Mailbox::open(&folder, Access::ReadWrite);
+            if disk.fs.heal() {
+                break;
+            }
+            faults += 1;
+            // To open it may fail where the UID list has to be synced.
+            match opened {
+                Ok(mailbox) => assert_eq!(shown(&mailbox), whole),
+                Err(error) => assert!(error.is_temporary() && n < 2, "{n}: {error}"),
+            }
+            for _ in 0..2 {
+                assert_eq!(shown(&disk.open(1)), whole);
+            }
+            assert_eq!(disk.listings(|| disk.open(1)).0, 0);
+        }
+    }
+    assert!(faults >= 12, "{faults}");
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Deliver,
