@@ -16,6 +16,7 @@ mod listing;
 mod look;
 mod mailbox;
 mod mailbox_name;
+mod own;
 mod reader;
 mod snapshot;
 mod special_use;

@@ -24,6 +24,8 @@ use crate::{Access, Changes, Mailbox, Result};
 pub(crate) struct Seen {
     dirs: DirStamps,
     uids: Option<Stamp>,
+    /// How many files this process had put into `cur/`.
+    own: u64,
     /// How many names the list had.
     listed: usize,
     /// `new/` had been at rest.
@@ -125,6 +127,7 @@ impl Mailbox {
     fn open_snapshot(&mut self) -> Option<Seen> {
         let from = self.maildir.store().options().snapshot_from;
         let snapshot = Snapshot::read(&self.maildir).filter(|snapshot| snapshot.count() >= from)?;
+        let own = self.maildir.own().count();
         let uids = self.maildir.uids_stamp().ok()??;
         let dirs = DirStamps::read(&self.maildir).ok()?;
         let list = self.maildir.uids().ok()??;
@@ -155,7 +158,7 @@ impl Mailbox {
         self.uid_validity = list.validity;
         self.uid_next = list.uid_next();
         self.snapshot = Some((snapshot.stamps, self.maildir.store().options().clock.now()));
-        Some(Seen { dirs, uids: Some(uids), listed: list.len(), new_settled: true, doubt: None })
+        Some(Seen { dirs, uids: Some(uids), own, listed: list.len(), new_settled: true, doubt: None })
     }
 
     /// Writes the snapshot anew, if the folder is at rest and the last one was long ago. Nothing depends on it, so errors wait for
@@ -215,25 +218,37 @@ impl Mailbox {
     /// Where nobody has changed `cur/`, all that can be new is in `new/`. False if that is not so, or not enough.
     fn look_for_news(&mut self, mut seen: Seen) -> Result<bool> {
         let uids = self.maildir.uids_stamp()?;
-        let dirs = DirStamps::read(&self.maildir)?;
+        let (dirs, put, own) = {
+            // Nothing is put there by us meanwhile.
+            let own = self.maildir.own();
+            let dirs = DirStamps::read(&self.maildir)?;
+            let Some(put) = own.since(seen.own, &seen.dirs.cur, &dirs.cur) else { return Ok(false) };
+            let put: Vec<(Base, Box<[u8]>)> = put.map(|(base, info)| (base.clone(), info.into())).collect();
+            (dirs, put, own.count())
+        };
         let now = self.maildir.store().options().clock.now();
         let due = |since: &SystemTime| {
             self.is_settled(dirs.cur.modified) || now.duration_since(*since).map_or(true, |doubt| doubt >= DOUBT_MAX)
         };
-        if dirs.cur != seen.dirs.cur || seen.doubt.as_ref().is_some_and(due) {
+        if seen.doubt.as_ref().is_some_and(due) {
             return Ok(false);
         }
-        if dirs == seen.dirs && seen.new_settled && uids == seen.uids {
+        if put.is_empty() && dirs == seen.dirs && seen.new_settled && uids == seen.uids {
             self.seen = Some(seen);
             return Ok(true);
         }
         if self.access == Access::ReadOnly {
             return Ok(false);
         }
-        let taken = self.take_new()?;
+        let mut taken = self.take_new()?;
         // Something went on in new/ and nothing is there: somebody has moved it.
         if taken.left || taken.files.is_empty() && dirs.new != seen.dirs.new {
             return Ok(false);
+        }
+        for (base, info) in put {
+            if taken.files.insert(base, info).is_some() {
+                return Ok(false);
+            }
         }
         if taken.files.is_empty() && uids == seen.uids {
             seen.new_settled = self.is_settled(dirs.new.modified);
@@ -244,11 +259,11 @@ impl Mailbox {
             Ok(None) => Ok(false),
             Ok(Some((list, stamp))) => {
                 self.untold.held_back = None;
-                self.fresh.clear();
+                self.fresh = HashSet::new();
                 // What came since shows at the next look, which goes through new/ again.
-                let dirs = DirStamps::read(&self.maildir)?;
-                let doubt = if dirs.cur == seen.dirs.cur { seen.doubt } else { seen.doubt.or(Some(now)) };
-                self.seen = Some(Seen { dirs, uids: stamp, listed: list.len(), new_settled: false, doubt });
+                let after = DirStamps::read(&self.maildir)?;
+                let doubt = if after.cur == seen.dirs.cur { seen.doubt } else { seen.doubt.or(Some(now)) };
+                self.seen = Some(Seen { dirs: after, uids: stamp, own, listed: list.len(), new_settled: false, doubt });
                 Ok(true)
             }
             // What is known is still true.
@@ -287,7 +302,8 @@ impl Mailbox {
         let mut came = Vec::with_capacity(added.len());
         for line in added {
             let info = &taken.files[lines.base(line)];
-            let found = Found { recent: true, ..Found::of(Dir::Cur, info) };
+            let recent = self.fresh.contains(lines.base(line));
+            let found = Found { recent, ..Found::of(Dir::Cur, info) };
             self.view.push(line, found, Some(info).filter(|_| found.form == Form::Odd).map(|info| &info[..]));
             self.untold.added.push(lines.uid(line));
             came.push((lines.uid(line), found.flags));
@@ -306,6 +322,7 @@ impl Mailbox {
 
     /// `known` is what the time of `cur/` was when all in it was known.
     fn look_at_all(&mut self, known: Option<Metadata>) -> Result<()> {
+        let own = self.maildir.own().count();
         let cur = stamp(&self.maildir, Dir::Cur)?;
         // What changed it from here on was we.
         let explained = known == Some(cur) || self.is_settled(cur.modified);
@@ -348,7 +365,7 @@ impl Mailbox {
             let settled = self.is_settled(dirs.cur.modified);
             let doubt = if settled { None } else { Some(now) };
             let new_settled = self.is_settled(dirs.new.modified);
-            self.seen = Some(Seen { dirs, uids: stamp, listed: uids.len(), new_settled, doubt })
+            self.seen = Some(Seen { dirs, uids: stamp, own, listed: uids.len(), new_settled, doubt })
                 .filter(|_| settled || explained);
         }
         Ok(())
@@ -532,7 +549,7 @@ impl Mailbox {
             self.view.push(line, found, listing.odd(line));
         }
         self.untold.removed.extend(shown.map(|file| file.uid));
-        self.fresh.clear();
+        self.fresh = HashSet::new();
         self.uid_next = self.uid_next.max(uids.uid_next());
         self.untold.settle();
         if !self.untold.is_empty() {

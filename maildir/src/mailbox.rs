@@ -247,7 +247,7 @@ impl Mailbox {
         &self.ignored
     }
 
-    /// Looks for what others have changed. Where nothing has changed this costs three questions to the file system.
+    /// Looks for what others have changed. Where nothing has changed this costs four questions to the file system.
     pub fn refresh(&mut self) -> Result<Changes> {
         self.look()?;
         Ok(self.news())

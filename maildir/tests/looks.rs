@@ -174,9 +174,21 @@ fn what_we_change_ourselves_is_not_read_again() {
         let message = support::prepare(mailbox.maildir(), "7\r\n", Flags::NONE).unwrap();
         assert_eq!(mailbox.maildir().append(vec![message]).unwrap().uids, [uid(7)]);
         assert_eq!(mailbox.refresh().unwrap().added, [uid(7)]);
+        // With flags it comes into cur/ at once.
+        let message = support::prepare(mailbox.maildir(), "8\r\n", Flags::SEEN).unwrap();
+        assert_eq!(mailbox.maildir().append(vec![message]).unwrap().uids, [uid(8)]);
+        assert_eq!(mailbox.refresh().unwrap().added, [uid(8)]);
+        support::prepare(mailbox.maildir(), "9\r\n", Flags::FLAGGED).unwrap().publish().unwrap();
+        deliver(mailbox.maildir(), "10\r\n").unwrap();
+        assert_eq!(mailbox.refresh().unwrap().added, [uid(9), uid(10)]);
+        // Nobody takes it out of new/, so it is not recent.
+        for message in mailbox.messages().skip(5) {
+            assert_eq!(message.recent, message.flags.is_empty(), "{message:?}");
+        }
     });
     assert_eq!(listings, 0);
-    assert_eq!(support::text(&mut mailbox, uid(7)), "7\r\n");
+    assert_eq!(support::text(&mut mailbox, uid(8)), "8\r\n");
+    assert_eq!(mailbox.message(uid(8)).unwrap().flags, Flags::SEEN);
     assert_eq!(shown(&mailbox), shown(&disk.open(usize::MAX)));
 }
 
@@ -298,6 +310,36 @@ fn a_snapshot_says_nothing_that_a_power_cut_takes_back() {
         assert_eq!(shown(&after.open(1)), shown(&after.open(usize::MAX)));
     }
     assert!(images > 1, "{images}");
+}
+
+// DSK-05
+#[test]
+fn a_snapshot_that_cannot_be_written_is_no_trouble() {
+    let mut faults = 0;
+    for carried_out in [false, true] {
+        for n in 0.. {
+            let (disk, mailbox) = at_rest();
+            let whole = shown(&mailbox);
+            drop(mailbox);
+            let folder = Maildir::open(&disk.process(1), "/m").unwrap();
+            disk.fs.fail_at(n, nix::errno::Errno::ENOSPC as i32, carried_out);
+            let opened = Mailbox::open(&folder, Access::ReadWrite);
+            if disk.fs.heal() {
+                break;
+            }
+            faults += 1;
+            // To open it may fail where the UID list has to be synced.
+            match opened {
+                Ok(mailbox) => assert_eq!(shown(&mailbox), whole),
+                Err(error) => assert!(error.is_temporary() && n < 2, "{n}: {error}"),
+            }
+            for _ in 0..2 {
+                assert_eq!(shown(&disk.open(1)), whole);
+            }
+            assert_eq!(disk.listings(|| disk.open(1)).0, 0);
+        }
+    }
+    assert!(faults >= 12, "{faults}");
 }
 
 #[derive(Clone, Debug)]
