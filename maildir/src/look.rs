@@ -110,11 +110,17 @@ impl Mailbox {
         let mut known = None;
         if let Some(seen) = self.seen.take() {
             known = Some(seen.dirs.cur);
-            if !self.journal.wants_a_look() && self.look_for_news(seen)? {
+            if !self.journal.is_unknown() && self.look_for_news(seen)? && self.agrees_with_journal() {
                 return Ok(());
             }
         }
         self.look_at_all(known)
+    }
+
+    /// What others of ours have written is what is seen.
+    fn agrees_with_journal(&mut self) -> bool {
+        let messages = self.view.files().map(|file| (file.uid, file.flags()));
+        self.journal.agrees(self.uid_validity, messages, &self.keywords)
     }
 
     /// Compares what the journal says with all that there is. Unless they are `all_listed`, messages that are missing may be there.
@@ -357,9 +363,11 @@ impl Mailbox {
             },
         };
         self.ignored = std::mem::take(&mut listing.ignored);
-        let quiet = listing.quiet;
+        let (quiet, certain) = (listing.quiet, listing.certain);
         self.take_over(&listing, &uids);
-        self.settle_journal(listing.certain);
+        // What the journal says needs as much room.
+        drop(listing);
+        self.settle_journal(certain);
         if let Some(dirs) = quiet.filter(|_| self.untold.held_back.is_none()) {
             let now = self.maildir.store().options().clock.now();
             let settled = self.is_settled(dirs.cur.modified);

@@ -141,7 +141,7 @@ impl Journal {
     pub(crate) fn settle(
         &mut self,
         uid_validity: u32,
-        messages: impl Iterator<Item = (Uid, Flags)>,
+        messages: impl ExactSizeIterator<Item = (Uid, Flags)>,
         keywords: &Keywords,
         all_listed: bool,
     ) {
@@ -149,6 +149,11 @@ impl Journal {
         if self.held().is_none() {
             self.known = None;
             return;
+        }
+        if self.known.is_none()
+            && let Err(error) = self.read_all(messages.len())
+        {
+            return self.give_up(error);
         }
         let known = self.known.as_ref().filter(|known| known.header.uid_validity == uid_validity && !self.missed);
         let settled = match known {
@@ -162,6 +167,24 @@ impl Journal {
         if let Err(error) = settled {
             self.give_up(error);
         }
+    }
+
+    /// Whether there is nothing to be written down. False only after others have written something; then the whole folder has to be looked
+    /// at before the difference can be called a change.
+    pub(crate) fn agrees(
+        &mut self,
+        uid_validity: u32,
+        messages: impl Iterator<Item = (Uid, Flags)>,
+        keywords: &Keywords,
+    ) -> bool {
+        if self.foreign
+            && let Some(known) = &self.known
+        {
+            let mut doubt = Doubt { all_listed: true, unseen: Vec::new() };
+            let same = known.header.uid_validity == uid_validity && self.doubt.unseen.is_empty() && !self.missed;
+            self.foreign = !same || !known.state.differences(messages, keywords, &mut doubt).is_empty();
+        }
+        !self.foreign
     }
 
     /// Writes down that these messages came, and that nothing else is known to have happened.
@@ -212,10 +235,15 @@ impl Journal {
         self.told().map_or_else(|| vec![None; uids.len()], |state| state.gone_at(uids))
     }
 
-    /// The whole folder has to be looked at, whether something in it seems to have changed or not: somebody else has written what
-    /// may not have been seen, or what was read cannot be believed.
-    pub(crate) fn wants_a_look(&self) -> bool {
-        self.foreign || self.known.is_none() && self.trouble.is_none()
+    /// The folder has to be looked at, whether something in it seems to have changed or not: somebody else has written what may not have
+    /// been seen, or what was read cannot be believed.
+    pub(crate) fn wants_a_look(&mut self) -> bool {
+        self.foreign || self.is_unknown()
+    }
+
+    /// All of it has to be read, or to begin anew, and that can be.
+    pub(crate) fn is_unknown(&mut self) -> bool {
+        self.known.is_none() && (self.trouble.is_none() || self.held().is_some())
     }
 
     /// Something happened that only a look at the whole folder finds.
@@ -277,39 +305,37 @@ impl Journal {
         }
     }
 
-    /// Reads what was written since; all of it, if the file is another one. If it cannot be believed to its end, nothing is known.
+    /// Reads what was written since. If the file is another one, nothing is known before all of it is read.
     fn catch_up(&mut self, file: &mut File) -> Result<()> {
-        let before = self.known.take();
-        if let Some(known) = &before {
-            self.reserved = self.reserved.max(known.state.reserved);
-        }
-        let mut head = [0; HEADER_LEN];
-        let len = file.metadata()?.len;
-        if len > LEN_MAX || !read_full(file, 0, &mut head)? {
-            return Ok(());
-        }
-        let Ok((header, checksum)) = Header::decode(&head) else { return Ok(()) };
-        let begun = Known { header, end: HEADER_LEN as u64, checksum, state: State::default() };
-        let continued = before.filter(|known| known.header == header);
-        let is_whole = continued.is_none();
-        let mut known = continued.unwrap_or(begun);
+        let Some(mut known) = self.known.take() else { return Ok(()) };
         let (reserved, end) = (known.state.reserved, known.end);
-        let read = if known.end < len { known.read(file)? } else { Ok(()) };
-        let believed = known.end == len && read.is_ok() && known.state.reserved > 0;
-        self.reserved = self.reserved.max(known.state.reserved);
-        let boot = self.maildir.fs().boot();
-        if !believed || is_whole && boot != Some(known.state.boot) {
+        self.reserved = self.reserved.max(reserved);
+        if read_header(file)?.is_none_or(|(header, _)| header != known.header) || !known.read(file)? {
             return Ok(());
         }
         // Whoever wrote this may have been killed before it came to the sync, and what was reserved has to be on stable storage.
         if known.state.reserved > reserved {
             file.sync_data()?;
         }
-        if is_whole {
-            self.maildir.store().sync_dir(self.maildir.path())?;
-        }
-        self.foreign |= is_whole || known.end > end;
+        self.foreign |= known.end > end;
         self.known = Some(known);
+        Ok(())
+    }
+
+    /// Reads all of the file, with room for so many messages. If it cannot be believed to its end, nothing is known.
+    fn read_all(&mut self, room: usize) -> Result<()> {
+        let Some(file) = self.held.get_mut().unwrap_or_else(PoisonError::into_inner) else { return Ok(()) };
+        let Some((header, checksum)) = read_header(file)? else { return Ok(()) };
+        let mut known = Known { header, end: HEADER_LEN as u64, checksum, state: State::with_room(room) };
+        let read = known.read(file)?;
+        self.reserved = self.reserved.max(known.state.reserved);
+        let boot = self.maildir.fs().boot();
+        if read && known.state.reserved > 0 && boot == Some(known.state.boot) {
+            // As above, and for the name as well.
+            file.sync_data()?;
+            self.maildir.store().sync_dir(self.maildir.path())?;
+            self.known = Some(known);
+        }
         Ok(())
     }
 
@@ -386,8 +412,11 @@ impl Journal {
 }
 
 impl Known {
-    /// Reads frames up to the end of the file, or the first that is wrong.
-    fn read(&mut self, file: &File) -> Result<std::result::Result<(), Cut>> {
+    /// Reads frames up to the end of the file; false if there is something wrong before it.
+    fn read(&mut self, file: &File) -> Result<bool> {
+        if file.metadata()?.len == self.end {
+            return Ok(true);
+        }
         let mut buffer = vec![0; 2 * (FRAME_HEAD + FRAME_MAX)];
         let (mut filled, mut at) = (0, 0);
         let outcome = loop {
@@ -420,7 +449,7 @@ impl Known {
             }
         };
         self.state.finish();
-        Ok(outcome)
+        Ok(outcome.is_ok() && file.metadata()?.len == self.end)
     }
 
     fn apply(&mut self, mut items: &[u8]) -> std::result::Result<(), Cut> {
@@ -459,15 +488,17 @@ fn needed(state: &State) -> u64 {
     (state.len() * 17 + HEADER_LEN) as u64
 }
 
-fn read_full(file: &File, offset: u64, buffer: &mut [u8]) -> Result<bool> {
+/// A file's header and its checksum, if it is a journal.
+fn read_header(file: &File) -> Result<Option<(Header, u32)>> {
+    let mut head = [0; HEADER_LEN];
     let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read_at(offset + filled as u64, &mut buffer[filled..])? {
-            0 => return Ok(false),
+    while filled < head.len() {
+        match file.read_at(filled as u64, &mut head[filled..])? {
+            0 => return Ok(None),
             n => filled += n,
         }
     }
-    Ok(true)
+    Ok(Header::decode(&head).ok().filter(|_| file.metadata().is_ok_and(|metadata| metadata.len <= LEN_MAX)))
 }
 
 #[cfg(test)]

@@ -74,6 +74,11 @@ impl State {
         state
     }
 
+    /// Nothing yet; so many messages will fit.
+    pub(super) fn with_room(messages: usize) -> Self {
+        State { rows: Vec::with_capacity(messages), ..State::default() }
+    }
+
     /// How much there is to be said of it.
     pub(super) fn len(&self) -> usize {
         self.rows.len() + self.expunged.len() + Keywords::LETTERS
