@@ -180,7 +180,7 @@ impl Mailbox {
             return;
         }
         let Some(seen) = self.seen.as_ref().filter(|seen| seen.doubt.is_none() && seen.new_settled) else { return };
-        let Some(uids) = seen.uids.filter(|uids| self.is_settled(uids.modified)) else { return };
+        let Some(uids) = seen.uids.filter(|uids| is_old(uids.modified, now)) else { return };
         let Some(stamps) = Stamps::of(&seen.dirs, &uids) else { return };
         let same = self.snapshot.is_some_and(|(kept, _)| kept == stamps);
         self.snapshot = Some((stamps, now));
@@ -216,11 +216,6 @@ impl Mailbox {
         }
     }
 
-    fn is_settled(&self, modified: SystemTime) -> bool {
-        let age = self.maildir.store().options().clock.now().duration_since(modified);
-        age.is_ok_and(|age| age >= SETTLED_AFTER)
-    }
-
     /// Where nobody has changed `cur/`, all that can be new is in `new/`. False if that is not so, or not enough.
     fn look_for_news(&mut self, mut seen: Seen) -> Result<bool> {
         let uids = self.maildir.uids_stamp()?;
@@ -234,7 +229,7 @@ impl Mailbox {
         };
         let now = self.maildir.store().options().clock.now();
         let due = |since: &SystemTime| {
-            self.is_settled(dirs.cur.modified) || now.duration_since(*since).map_or(true, |doubt| doubt >= DOUBT_MAX)
+            was_settled(&dirs.cur, now) || now.duration_since(*since).map_or(true, |doubt| doubt >= DOUBT_MAX)
         };
         if seen.doubt.as_ref().is_some_and(due) {
             return Ok(false);
@@ -257,7 +252,7 @@ impl Mailbox {
             }
         }
         if taken.files.is_empty() && uids == seen.uids {
-            seen.new_settled = self.is_settled(dirs.new.modified);
+            seen.new_settled = was_settled(&dirs.new, now);
             self.seen = Some(seen);
             return Ok(true);
         }
@@ -291,6 +286,8 @@ impl Mailbox {
             if !self.is_grown(uids) {
                 return Ok(None);
             }
+            // A list of which nobody holds a copy grows in its place.
+            drop(list);
             let unnumbered = taken.files.keys().filter(|base| uids.line(base).is_none()).cloned().collect();
             locked.assign(&by_arrival(unnumbered))?;
             list = locked.uids()?.clone();
@@ -331,7 +328,7 @@ impl Mailbox {
         let own = self.maildir.own().count();
         let cur = stamp(&self.maildir, Dir::Cur)?;
         // What changed it from here on was we.
-        let explained = known == Some(cur) || self.is_settled(cur.modified);
+        let explained = known == Some(cur) || was_settled(&cur, self.maildir.store().options().clock.now());
         if self.access == Access::ReadWrite {
             self.take_new()?;
         }
@@ -368,11 +365,10 @@ impl Mailbox {
         // What the journal says needs as much room.
         drop(listing);
         self.settle_journal(certain);
-        if let Some(dirs) = quiet.filter(|_| self.untold.held_back.is_none()) {
-            let now = self.maildir.store().options().clock.now();
-            let settled = self.is_settled(dirs.cur.modified);
-            let doubt = if settled { None } else { Some(now) };
-            let new_settled = self.is_settled(dirs.new.modified);
+        if let Some((dirs, began)) = quiet.filter(|_| self.untold.held_back.is_none()) {
+            let settled = was_settled(&dirs.cur, began);
+            let doubt = if settled { None } else { Some(began) };
+            let new_settled = was_settled(&dirs.new, began);
             self.seen = Some(Seen { dirs, uids: stamp, own, listed: uids.len(), new_settled, doubt })
                 .filter(|_| settled || explained);
         }
@@ -564,6 +560,16 @@ impl Mailbox {
             self.unsynced = [true; 2];
         }
     }
+}
+
+/// Whether a directory that is read from `began` on will have another time after any further change. How long the reading takes
+/// is no help: what counts is when it began.
+fn was_settled(dir: &Metadata, began: SystemTime) -> bool {
+    is_old(dir.modified, began)
+}
+
+fn is_old(modified: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(modified).is_ok_and(|age| age >= SETTLED_AFTER)
 }
 
 fn by_arrival(mut bases: Vec<Base>) -> Vec<NewMessage> {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use pillarbox_fs::{Entry, File, Fs, Kind, Metadata, Result, SimulatedFs, Space};
@@ -20,11 +20,13 @@ use support::deliver;
 struct Disk {
     fs: SimulatedFs,
     listings: Arc<AtomicUsize>,
+    /// The next reading of `cur/` takes five seconds, and another program changes a flag behind it.
+    slow: Arc<AtomicBool>,
 }
 
 impl Disk {
     fn new() -> Self {
-        let disk = Disk { fs: SimulatedFs::new(), listings: Arc::default() };
+        let disk = Disk { fs: SimulatedFs::new(), listings: Arc::default(), slow: Arc::default() };
         Maildir::create(&disk.process(1), "/m").unwrap();
         disk
     }
@@ -114,7 +116,12 @@ impl Fs for Disk {
     }
     fn list_each(&self, path: &Path, show: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
         self.listings.fetch_add(usize::from(path.ends_with("cur")), Ordering::Relaxed);
-        self.fs.list_each(path, show)
+        self.fs.list_each(path, show)?;
+        if path.ends_with("cur") && self.slow.swap(false, Ordering::Relaxed) {
+            self.flag(0);
+            self.advance(5);
+        }
+        Ok(())
     }
     fn metadata(&self, path: &Path) -> Result<Metadata> {
         self.fs.metadata(path)
@@ -231,6 +238,17 @@ fn a_change_hidden_behind_ours_is_seen_after_ten_seconds_though_we_go_on() {
 }
 
 #[test]
+fn a_reading_that_takes_long_is_as_old_as_its_beginning() {
+    let (disk, mut mailbox) = at_rest();
+    disk.flag(1);
+    disk.slow.store(true, Ordering::Relaxed);
+    mailbox.refresh().unwrap();
+    assert!(!disk.slow.load(Ordering::Relaxed));
+    mailbox.refresh().unwrap();
+    assert_eq!(shown(&mailbox), shown(&disk.open(usize::MAX)));
+}
+
+#[test]
 fn a_change_of_another_program_is_seen_at_once() {
     let (disk, mut mailbox) = at_rest();
     disk.advance(1);
@@ -305,7 +323,7 @@ fn a_snapshot_says_nothing_that_a_power_cut_takes_back() {
     let mut images = 0;
     for fs in disk.fs.crash().images(1000, 1) {
         images += 1;
-        let after = Disk { fs, listings: Arc::default() };
+        let after = Disk { fs, ..Disk::new() };
         after.advance(10);
         assert_eq!(shown(&after.open(1)), shown(&after.open(usize::MAX)));
     }
