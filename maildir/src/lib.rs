@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod cache;
 mod change;
 mod delivery;
 mod dotlock;
@@ -20,6 +21,7 @@ mod tree;
 mod uid_list;
 mod uid_validity;
 
+pub use cache::{Piece, Pieces};
 pub use change::Copied;
 pub use delivery::{Appended, Delivered, Incoming, Prepared, publish_all};
 pub use error::{Full, MaildirError, Result};

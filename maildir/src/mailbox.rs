@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use pillarbox_fs::{ErrorKind, Kind};
 
+use crate::cache::Cache;
 use crate::error::NotFound;
 use crate::file_name::{self, Base};
 use crate::folder::Stamp;
@@ -56,6 +57,7 @@ pub struct Mailbox {
     seen: Option<Seen>,
     /// For `new/` and `cur/`: something happened there since they were last synced, through us or somebody else.
     unsynced: [bool; 2],
+    pub(crate) cache: Cache,
 }
 
 /// What opening and refreshing a mailbox may change in it. Whether its user may change more is the caller's to decide.
@@ -149,6 +151,7 @@ impl Mailbox {
             untold: Changes::default(),
             seen: None,
             unsynced: [true; 2],
+            cache: Cache::default(),
         };
         if access == Access::ReadWrite {
             mailbox.clean_tmp();
@@ -208,6 +211,7 @@ impl Mailbox {
 
     /// Looks for what others have changed. Where nothing has changed this costs three questions to the file system.
     pub fn refresh(&mut self) -> Result<Changes> {
+        self.remember_sizes();
         self.look()?;
         Ok(std::mem::take(&mut self.untold))
     }
@@ -217,16 +221,20 @@ impl Mailbox {
         if let Some(info) = self.messages.get(&uid).and_then(|entry| entry.info) {
             return Ok(info);
         }
-        let info = self.with_file(uid, |maildir, entry| {
-            let path = path(maildir, &entry.base, &entry.found);
-            let metadata = maildir.fs().metadata(&path)?;
-            let known = file_name::sizes(&entry.base).filter(|sizes| sizes.file == metadata.len);
-            let size = match known {
-                Some(sizes) => sizes.message,
-                None => MessageReader::new(maildir.fs().open(&path)?, &entry.base)?.len(),
-            };
-            Ok(Info { size, date: metadata.modified })
+        let (metadata, named) = self.with_file(uid, |maildir, entry| {
+            let metadata = maildir.fs().metadata(&path(maildir, &entry.base, &entry.found))?;
+            Ok((metadata, file_name::sizes(&entry.base).filter(|sizes| sizes.file == metadata.len)))
         })?;
+        let known = named.map(|sizes| sizes.message).or_else(|| self.cached_size(uid, metadata.len));
+        let size = match known {
+            Some(size) => size,
+            None => {
+                let size = self.read(uid)?.len();
+                self.remember_size(uid, metadata.len, size);
+                size
+            }
+        };
+        let info = Info { size, date: metadata.modified };
         if let Some(entry) = self.messages.get_mut(&uid) {
             entry.info = Some(info);
         }
