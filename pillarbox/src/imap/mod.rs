@@ -21,6 +21,7 @@
 //! ```
 
 mod fetch;
+mod pieces;
 mod search;
 mod searches;
 mod seats;

@@ -1,6 +1,7 @@
 //! Mailboxes in Maildirs.
 
 mod append;
+mod cache;
 mod open;
 mod shared;
 
@@ -72,10 +73,15 @@ type Result<T> = std::result::Result<T, StoreError>;
 impl MaildirStore {
     /// A store that keeps each account's mail in the folder that `locate` says; `None` is an account that has none.
     pub fn new(locate: impl Fn(&Identity) -> Option<PathBuf> + Send + Sync + 'static) -> Self {
+        Self::over(maildir::Store::new(RealFs, Options::from_system()), locate)
+    }
+
+    /// The same, with options or a file system of the caller's choice.
+    pub fn over(files: maildir::Store, locate: impl Fn(&Identity) -> Option<PathBuf> + Send + Sync + 'static) -> Self {
         MaildirStore {
             inner: Arc::new(Inner {
                 locate: Box::new(locate),
-                files: maildir::Store::new(RealFs, Options::from_system()),
+                files,
                 open: Mutex::default(),
                 stale: Mutex::default(),
                 durable: Mutex::default(),
