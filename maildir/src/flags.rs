@@ -87,6 +87,7 @@ impl Flags {
         }
     }
 
+    #[inline]
     pub(crate) fn of_letter(letter: u8) -> Option<Flags> {
         match letter {
             b'a'..=b'z' => Flags::keyword(letter - b'a'),

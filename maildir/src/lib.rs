@@ -2,6 +2,7 @@
 
 mod cache;
 mod change;
+mod chunks;
 mod delivery;
 mod dotlock;
 mod error;
@@ -10,7 +11,9 @@ mod flags;
 mod folder;
 mod keywords;
 mod line_ends;
+mod lines;
 mod listing;
+mod look;
 mod mailbox;
 mod mailbox_name;
 mod reader;
@@ -20,6 +23,7 @@ mod subscriptions;
 mod tree;
 mod uid_list;
 mod uid_validity;
+mod view;
 
 pub use cache::{Piece, Pieces};
 pub use change::Copied;

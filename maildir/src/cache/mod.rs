@@ -105,17 +105,17 @@ impl Mailbox {
         let mut records = Vec::new();
         let mut count = 0;
         for (uid, new) in pieces.iter().chain(&std::mem::take(&mut self.cache.sizes)) {
-            let Some(entry) = self.messages.get(uid) else { continue };
+            let Some(message) = self.view.find(*uid) else { continue };
             let old = self.cached_now(*uid).unwrap_or_default();
             if new.iter().any(|piece| old.find(piece.kind, piece.name) != Some(piece.octets)) {
-                record::encode(&mut records, *uid, record::key(&entry.base), &new.merged(&old));
+                record::encode(&mut records, *uid, record::key(message.base), &new.merged(&old));
                 count += 1;
             }
         }
         if count == 0 {
             return;
         }
-        let most = RECORDS_MIN.max((self.messages.len() as u64).saturating_mul(2));
+        let most = RECORDS_MIN.max((self.view.files().len() as u64).saturating_mul(2));
         let is_good = self.cache.open.as_ref().is_some_and(|open| {
             let len = open.len.saturating_add(records.len() as u64);
             // Behind a tail that was cut off by a crash nothing would be found.
@@ -159,9 +159,9 @@ impl Mailbox {
     }
 
     fn cached_now(&self, uid: Uid) -> Option<Pieces> {
-        let entry = self.messages.get(&uid)?;
+        let message = self.view.find(uid)?;
         let open = self.cache.open.as_ref()?;
-        record::read(&lock(&open.file), *open.table.get(&uid)?, uid, record::key(&entry.base))
+        record::read(&lock(&open.file), *open.table.get(&uid)?, uid, record::key(message.base))
     }
 
     /// Takes in what the file holds now: all of it if it is another one than before.
@@ -192,10 +192,10 @@ impl Mailbox {
         let mut out = scan::header(self.uid_validity()).to_vec();
         let mut len = new.len();
         let write = |mut file: File| {
-            for (uid, entry) in &self.messages {
-                let Some(pieces) = self.cached_now(*uid) else { continue };
+            for message in self.view.files() {
+                let Some(pieces) = self.cached_now(message.uid) else { continue };
                 let before = out.len();
-                record::encode(&mut out, *uid, record::key(&entry.base), &pieces);
+                record::encode(&mut out, message.uid, record::key(message.base), &pieces);
                 len += out.len() - before;
                 if len as u64 > FILE_MAX / 2 {
                     // The rest is found out again when it is asked for.
