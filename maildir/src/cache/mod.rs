@@ -10,13 +10,14 @@
 mod pieces;
 mod record;
 mod scan;
+mod table;
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use pillarbox_fs::{File, Metadata};
 
 pub use self::pieces::{Piece, Pieces};
+use self::table::Table;
 use crate::store::lock;
 use crate::{Mailbox, Maildir, Uid};
 
@@ -54,8 +55,7 @@ struct Open {
     seen: u64,
     /// It is so long; what lies between is the beginning of a record.
     len: u64,
-    /// Where the last record of each message begins.
-    table: BTreeMap<Uid, u32>,
+    table: Table,
     /// Records, the dead ones among them.
     records: u64,
     /// Places where no record could be read.
@@ -66,7 +66,7 @@ impl Mailbox {
     /// What [`remember`](Mailbox::remember) kept of these messages, in their order; `None` where it kept nothing.
     ///
     /// The first call reads through the cache file once, some 800 octets a message where ENVELOPE and BODYSTRUCTURE are kept, and
-    /// from then on a place in a table stands for each message, 10 to 20 octets. Each call costs a question to the file
+    /// from then on a place in a table stands for each message, eight octets. Each call costs a question to the file
     /// system, and each message one or two reads at a known place.
     ///
     /// ```
@@ -161,7 +161,7 @@ impl Mailbox {
     fn cached_now(&self, uid: Uid) -> Option<Pieces> {
         let message = self.view.find(uid)?;
         let open = self.cache.open.as_ref()?;
-        record::read(&lock(&open.file), *open.table.get(&uid)?, uid, record::key(message.base))
+        record::read(&lock(&open.file), open.table.find(uid)?, uid, record::key(message.base))
     }
 
     /// Takes in what the file holds now: all of it if it is another one than before.
@@ -234,7 +234,7 @@ impl Open {
             id: metadata.id,
             seen,
             len: seen,
-            table: BTreeMap::new(),
+            table: Table::default(),
             records: 0,
             damaged: 0,
         })
@@ -243,7 +243,9 @@ impl Open {
     /// Takes in what came behind what was seen; `None` if the file is of no use.
     fn look(&mut self, found: Metadata) -> Option<()> {
         if found.len > self.seen {
-            let scanned = scan::scan(&lock(&self.file), self.seen, found.len, &mut self.table)?;
+            let mut places = Vec::new();
+            let scanned = scan::scan(&lock(&self.file), self.seen, found.len, &mut places)?;
+            self.table.add(places);
             self.seen = scanned.end;
             self.records += scanned.records;
             self.damaged += scanned.damaged;

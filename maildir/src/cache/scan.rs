@@ -13,8 +13,6 @@
 //! a crash, with whole records behind it. A file with many such places is given up, so that the time this takes is bounded by the length
 //! of the file whatever is in it.
 
-use std::collections::BTreeMap;
-
 use pillarbox_fs::File;
 
 use super::record::{self, Begins, RECORD_MAX, fill};
@@ -54,7 +52,7 @@ pub(super) struct Scanned {
 }
 
 /// Notes where the records between two places of a file begin; `None` if it cannot be read, or is no cache.
-pub(super) fn scan(file: &File, start: u64, end: u64, table: &mut BTreeMap<Uid, u32>) -> Option<Scanned> {
+pub(super) fn scan(file: &File, start: u64, end: u64, places: &mut Vec<(Uid, u32)>) -> Option<Scanned> {
     let mut scanned = Scanned { end: start, records: 0, damaged: 0 };
     let mut window = Window { file, end, first: start, octets: Vec::new() };
     let mut lost = false;
@@ -62,7 +60,7 @@ pub(super) fn scan(file: &File, start: u64, end: u64, table: &mut BTreeMap<Uid, 
         let octets = window.from(scanned.end)?;
         match record::begin(octets) {
             Begins::Record { len, uid } => {
-                table.insert(uid, u32::try_from(scanned.end).ok()?);
+                places.push((uid, u32::try_from(scanned.end).ok()?));
                 scanned.records += 1;
                 scanned.end += len as u64;
                 lost = false;
