@@ -113,13 +113,14 @@ impl Listing {
                 if octets.starts_with(b".") {
                     return;
                 }
-                if kind != Kind::File {
+                let (base, info) = split(octets);
+                // A name with a line end in it would end the line of the UID list.
+                if kind != Kind::File || memchr::memchr(b'\n', base).is_some() {
                     if listing.ignored.len() < IGNORED_MAX {
                         listing.ignored.push(path.join(name));
                     }
                     return;
                 }
-                let (base, info) = split(octets);
                 if base.is_empty() {
                     return;
                 }
@@ -225,6 +226,11 @@ impl Listing {
         for (base, named) in unlisted.drain() {
             self.put(new, &base, named.dir, &named.info);
         }
+    }
+
+    /// Files beside which there is another one of the same name.
+    pub(crate) fn doubles(&self) -> impl Iterator<Item = (&Base, &Named)> {
+        self.doubles.iter().map(|(base, named)| (base, named))
     }
 
     pub(crate) fn has_doubles(&self) -> bool {

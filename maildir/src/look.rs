@@ -299,7 +299,7 @@ impl Mailbox {
         let mut taken = Taken::default();
         for entry in fs.list(&self.maildir.dir("new"))? {
             let (base, info) = file_name::split(file_name::bytes(&entry.name));
-            if entry.kind != Kind::File || base.is_empty() || base.starts_with(b".") {
+            if entry.kind != Kind::File || base.is_empty() || base.starts_with(b".") || base.contains(&b'\n') {
                 continue;
             }
             let info = if info.is_empty() { &b":2,"[..] } else { info };

@@ -578,3 +578,22 @@ fn the_mail_may_stand_behind_a_link() {
     let other = Maildir::open(&bench.other_process(), bench.path("mail/joe")).unwrap();
     deliver(&other, "x\r\n").unwrap();
 }
+
+#[test]
+fn a_name_that_no_list_can_hold_is_passed_over() {
+    let bench = Bench::new();
+    let maildir = bench.folder("m");
+    support::deliver(&maildir, "Subject: 1\r\n\r\n").unwrap();
+    let mut mailbox = Mailbox::open(&maildir, Access::ReadWrite).unwrap();
+    let validity = mailbox.uid_validity();
+    for name in ["new/a\nb", "cur/c\n9 :d:2,S"] {
+        fs::write(maildir.path().join(name), "Subject: 2\n\n").unwrap();
+    }
+    support::deliver(&maildir, "Subject: 3\r\n\r\n").unwrap();
+    mailbox.refresh().unwrap();
+    let again = Mailbox::open(&maildir, Access::ReadWrite).unwrap();
+    for mailbox in [&mailbox, &again] {
+        assert_eq!((mailbox.messages().len(), mailbox.uid_validity()), (2, validity));
+        assert_eq!(mailbox.ignored().len(), 2);
+    }
+}
