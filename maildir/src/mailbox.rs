@@ -201,6 +201,11 @@ impl Mailbox {
         &self.ignored
     }
 
+    /// Why new messages are not shown yet, if they are not.
+    pub(crate) fn held_back(&self) -> Option<MaildirError> {
+        self.untold.held_back.clone()
+    }
+
     /// Looks for what others have changed. Where nothing has changed this costs three questions to the file system.
     pub fn refresh(&mut self) -> Result<Changes> {
         self.remember_sizes();

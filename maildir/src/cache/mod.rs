@@ -34,7 +34,7 @@ const SIZES_MAX: usize = 64;
 
 /// The kind of the one piece that is this crate's own: the length of the file and the size of the message in it, eight octets
 /// each.
-const SIZES: u8 = 0;
+pub(crate) const SIZES: u8 = 0;
 
 /// What is known of a mailbox's cache file.
 #[derive(Debug, Default)]
@@ -216,6 +216,29 @@ impl Mailbox {
             let _ = fs.unlink(&written);
         }
         result
+    }
+}
+
+/// All that a cache file keeps, for whoever checks it.
+pub(crate) struct Contents(Open);
+
+impl Contents {
+    /// What the file keeps; `None` if it cannot be read, or is of another UIDVALIDITY or version.
+    pub(crate) fn read(maildir: &Maildir, validity: u32) -> Option<Self> {
+        let mut open = Open::new(maildir, validity)?;
+        let found = lock(&open.file).metadata().ok()?;
+        open.look(found)?;
+        Some(Contents(open))
+    }
+
+    /// What is kept of a message.
+    pub(crate) fn pieces(&self, uid: Uid, base: &[u8]) -> Option<Pieces> {
+        record::read(&lock(&self.0.file), self.0.table.find(uid)?, uid, record::key(base))
+    }
+
+    /// False if there is something that is no record.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.0.damaged == 0 && self.0.seen == self.0.len
     }
 }
 
