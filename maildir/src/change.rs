@@ -116,7 +116,7 @@ impl Mailbox {
             copies.push(self.with_file(*uid, |maildir, file| {
                 let there = file.flags().keywords().filter_map(|number| keywords[usize::from(number)]);
                 let flags = there.fold(file.flags().system(), |all, flag| all | flag);
-                Prepared::of_file(target, &file.path(maildir), file.base, flags)
+                Prepared::of_file(target, &file.path(maildir), &file, flags)
             })?);
         }
         let Appended { uid_validity, uids, .. } = target.append(copies)?;

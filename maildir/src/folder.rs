@@ -8,9 +8,9 @@ use pillarbox_fs::{ErrorKind, Fs, FsError, Kind, Metadata};
 
 use crate::dotlock::DotLock;
 use crate::error::NotFound;
-use crate::file_name::Base;
+use crate::file_name::Sizes;
 use crate::store::lock;
-use crate::uid_list::UidList;
+use crate::uid_list::{NewMessage, UidList};
 use crate::{Flags, Keywords, MaildirError, Result, Store, Uid, uid_validity};
 
 /// One folder of a Maildir: `tmp`, `new`, `cur`, and Dovecot's files beside them.
@@ -64,9 +64,9 @@ struct Known<T> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    id: (u64, u64),
-    len: u64,
-    modified: SystemTime,
+    pub(crate) id: (u64, u64),
+    pub(crate) len: u64,
+    pub(crate) modified: SystemTime,
 }
 
 impl From<Metadata> for Stamp {
@@ -346,14 +346,14 @@ impl Locked<'_> {
     }
 
     /// Gives UIDs to messages that have none. Durable on return.
-    pub(crate) fn assign(&mut self, bases: &[Base]) -> Result<(u32, Vec<Uid>)> {
+    pub(crate) fn assign(&mut self, messages: &[NewMessage]) -> Result<(u32, Vec<Uid>)> {
         let validity = self.uids()?.validity;
-        if bases.is_empty() {
+        if messages.is_empty() {
             return Ok((validity, Vec::new()));
         }
         // Until the lines are synced nobody may take the list in memory for true.
         let mut known = self.state.uids.take().expect("loaded above");
-        let (uids, lines) = known.value.assign(bases)?;
+        let (uids, lines) = known.value.assign(messages)?;
         if known.value.torn {
             self.write_uids(known.value)?;
             return Ok((validity, uids));
@@ -395,11 +395,15 @@ impl Locked<'_> {
         }
     }
 
-    /// Drops the lines of messages that are gone.
-    pub(crate) fn compact(&mut self, keep: impl FnMut(u32) -> bool) -> Result<()> {
+    /// Drops the lines of messages that are gone, and notes sizes that had to be counted.
+    pub(crate) fn compact(
+        &mut self,
+        keep: impl FnMut(u32) -> bool,
+        counted: impl Fn(Uid) -> Option<Sizes>,
+    ) -> Result<()> {
         self.uids()?;
         let mut known = self.state.uids.take().expect("loaded above");
-        known.value.retain(keep);
+        known.value.retain(keep, counted);
         self.write_uids(known.value)
     }
 

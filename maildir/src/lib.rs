@@ -18,6 +18,7 @@ mod look;
 mod mailbox;
 mod mailbox_name;
 mod reader;
+mod snapshot;
 mod special_use;
 mod store;
 mod subscriptions;

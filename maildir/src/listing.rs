@@ -74,7 +74,7 @@ pub(crate) struct Listing {
     pub(crate) unlisted: HashMap<Base, Named>,
     /// A message had two names: it was renamed during the listing, or there really are two files.
     doubles: Vec<(Base, Named)>,
-    /// What is no regular file.
+    /// What is no regular file, or has a name that no UID list can hold.
     pub(crate) ignored: Vec<PathBuf>,
     /// The two directories as they were before, if they were the same afterwards.
     pub(crate) quiet: Option<DirStamps>,
@@ -113,14 +113,13 @@ impl Listing {
                 if octets.starts_with(b".") {
                     return;
                 }
-                let (base, info) = split(octets);
-                // A name with a line end in it would end the line of the UID list.
-                if kind != Kind::File || memchr::memchr(b'\n', base).is_some() {
+                if kind != Kind::File || octets.contains(&b'\n') {
                     if listing.ignored.len() < IGNORED_MAX {
                         listing.ignored.push(path.join(name));
                     }
                     return;
                 }
+                let (base, info) = split(octets);
                 if base.is_empty() {
                     return;
                 }

@@ -14,7 +14,8 @@ use crate::error::NotFound;
 use crate::file_name::{self, Base, Form};
 use crate::folder::Stamp;
 use crate::listing::{Dir, DirStamps, Found, Listing, Named, path, stamp};
-use crate::uid_list::UidList;
+use crate::snapshot::{self, Snapshot, Stamps};
+use crate::uid_list::{NewMessage, UidList};
 use crate::view::View;
 use crate::{Access, Changes, Mailbox, Result};
 
@@ -37,6 +38,9 @@ const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
 /// How long a change of another program may stay hidden behind changes of ours that do not stop.
 const DOUBT_MAX: Duration = Duration::from_secs(10);
+
+/// How often a snapshot is written of a mailbox that stays open.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(600);
 
 /// Listings before a message is believed to be gone although the directories never kept still.
 pub(crate) const LISTINGS_MAX: usize = 8;
@@ -62,15 +66,85 @@ impl Mailbox {
             self.keywords = keywords;
             self.untold.keywords = true;
         }
+        if self.uid_validity == 0 {
+            self.seen = self.open_snapshot();
+        }
         // Whatever goes wrong, the next look is a thorough one.
         let mut known = None;
         if let Some(seen) = self.seen.take() {
             known = Some(seen.dirs.cur);
             if self.look_for_news(seen)? {
+                self.keep_snapshot();
                 return Ok(());
             }
         }
-        self.look_at_all(known)
+        self.look_at_all(known)?;
+        self.keep_snapshot();
+        Ok(())
+    }
+
+    /// Shows what the snapshot says, if nothing has changed since.
+    fn open_snapshot(&mut self) -> Option<Seen> {
+        let from = self.maildir.store().options().snapshot_from;
+        let snapshot = Snapshot::read(&self.maildir).filter(|snapshot| snapshot.count() >= from)?;
+        let uids = self.maildir.uids_stamp().ok()??;
+        let dirs = DirStamps::read(&self.maildir).ok()?;
+        let list = self.maildir.uids().ok()??;
+        // The list that was read is the one that had this stamp.
+        let same = snapshot.stamps == Stamps::of(&dirs, &uids)? && self.maildir.uids_stamp().ok()? == Some(uids);
+        if !same || snapshot.validity != list.validity || list.is_withdrawn() {
+            return None;
+        }
+        let lines = list.lines();
+        let mut view = View::of(lines, snapshot.count());
+        let mut line = 0;
+        let whole = snapshot.rows(|uid, found, odd| {
+            while line < lines.len() && (lines.uid(line) < uid || lines.is_dead(line)) {
+                line += 1;
+            }
+            // Who opens it for writing takes what is in new/ first.
+            let shows = line < lines.len() && lines.uid(line) == uid && found.dir == Dir::Cur;
+            if shows {
+                view.push(line, found, odd);
+                line += 1;
+            }
+            shows
+        });
+        if !whole {
+            return None;
+        }
+        self.view = view;
+        self.uid_validity = list.validity;
+        self.uid_next = list.uid_next();
+        self.snapshot = Some((snapshot.stamps, self.maildir.store().options().clock.now()));
+        Some(Seen { dirs, uids: Some(uids), listed: list.len(), new_settled: true, doubt: None })
+    }
+
+    /// Writes the snapshot anew, if the folder is at rest and the last one was long ago. Nothing depends on it, so errors wait for
+    /// the next time.
+    fn keep_snapshot(&mut self) {
+        let options = self.maildir.store().options();
+        let now = options.clock.now();
+        let recent = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age < SNAPSHOT_EVERY);
+        if self.access == Access::ReadOnly
+            || self.view.files().len() < options.snapshot_from
+            || self.snapshot.is_some_and(|(_, at)| recent(at))
+        {
+            return;
+        }
+        let Some(seen) = self.seen.as_ref().filter(|seen| seen.doubt.is_none() && seen.new_settled) else { return };
+        let Some(uids) = seen.uids.filter(|uids| self.is_settled(uids.modified)) else { return };
+        let Some(stamps) = Stamps::of(&seen.dirs, &uids) else { return };
+        let same = self.snapshot.is_some_and(|(kept, _)| kept == stamps);
+        self.snapshot = Some((stamps, now));
+        if same {
+            return;
+        }
+        // Names that a power cut takes back would leave it with times that are still true.
+        let _ = self
+            .sync(Dir::New)
+            .and_then(|()| self.sync(Dir::Cur))
+            .and_then(|()| snapshot::write(&self.maildir, &stamps, self.uid_validity, self.view.files()));
     }
 
     /// `cur/` is about to be changed here, if nobody else has changed it since it was seen.
@@ -95,8 +169,8 @@ impl Mailbox {
         }
     }
 
-    fn is_settled(&self, dir: &Metadata) -> bool {
-        let age = self.maildir.store().options().clock.now().duration_since(dir.modified);
+    fn is_settled(&self, modified: SystemTime) -> bool {
+        let age = self.maildir.store().options().clock.now().duration_since(modified);
         age.is_ok_and(|age| age >= SETTLED_AFTER)
     }
 
@@ -106,7 +180,7 @@ impl Mailbox {
         let dirs = DirStamps::read(&self.maildir)?;
         let now = self.maildir.store().options().clock.now();
         let due = |since: &SystemTime| {
-            self.is_settled(&dirs.cur) || now.duration_since(*since).map_or(true, |doubt| doubt >= DOUBT_MAX)
+            self.is_settled(dirs.cur.modified) || now.duration_since(*since).map_or(true, |doubt| doubt >= DOUBT_MAX)
         };
         if dirs.cur != seen.dirs.cur || seen.doubt.as_ref().is_some_and(due) {
             return Ok(false);
@@ -124,7 +198,7 @@ impl Mailbox {
             return Ok(false);
         }
         if taken.files.is_empty() && uids == seen.uids {
-            seen.new_settled = self.is_settled(&dirs.new);
+            seen.new_settled = self.is_settled(dirs.new.modified);
             self.seen = Some(seen);
             return Ok(true);
         }
@@ -158,15 +232,14 @@ impl Mailbox {
             if !self.is_grown(uids) {
                 return Ok(None);
             }
-            let mut new: Vec<Base> = taken.files.keys().filter(|base| uids.line(base).is_none()).cloned().collect();
-            new.sort_by(|a, b| file_name::arrival(a).cmp(&file_name::arrival(b)));
-            locked.assign(&new)?;
+            let unnumbered = taken.files.keys().filter(|base| uids.line(base).is_none()).cloned().collect();
+            locked.assign(&by_arrival(unnumbered))?;
             list = locked.uids()?.clone();
             stamp = locked.stamp();
         }
         let lines = list.lines();
         let first = self.view.lines().len();
-        let added: Vec<u32> = (first..lines.len()).filter(|line| !lines.base(*line).is_empty()).collect();
+        let added: Vec<u32> = (first..lines.len()).filter(|line| !lines.is_dead(*line)).collect();
         let all_taken = added.iter().all(|line| taken.files.contains_key(lines.base(*line)));
         // With as many new names as files, no name of before has come back.
         if !all_taken || added.len() != taken.files.len() || list.len() != seen.listed + added.len() {
@@ -194,7 +267,7 @@ impl Mailbox {
     fn look_at_all(&mut self, known: Option<Metadata>) -> Result<()> {
         let cur = stamp(&self.maildir, Dir::Cur)?;
         // What changed it from here on was we.
-        let explained = known == Some(cur) || self.is_settled(&cur);
+        let explained = known == Some(cur) || self.is_settled(cur.modified);
         if self.access == Access::ReadWrite {
             self.take_new()?;
         }
@@ -230,9 +303,9 @@ impl Mailbox {
         self.take_over(&listing, &uids);
         if let Some(dirs) = quiet.filter(|_| self.untold.held_back.is_none()) {
             let now = self.maildir.store().options().clock.now();
-            let settled = self.is_settled(&dirs.cur);
+            let settled = self.is_settled(dirs.cur.modified);
             let doubt = if settled { None } else { Some(now) };
-            let new_settled = self.is_settled(&dirs.new);
+            let new_settled = self.is_settled(dirs.new.modified);
             self.seen = Some(Seen { dirs, uids: stamp, listed: uids.len(), new_settled, doubt })
                 .filter(|_| settled || explained);
         }
@@ -298,8 +371,10 @@ impl Mailbox {
         let fs = self.maildir.fs();
         let mut taken = Taken::default();
         for entry in fs.list(&self.maildir.dir("new"))? {
-            let (base, info) = file_name::split(file_name::bytes(&entry.name));
-            if entry.kind != Kind::File || base.is_empty() || base.starts_with(b".") || base.contains(&b'\n') {
+            let name = file_name::bytes(&entry.name);
+            let (base, info) = file_name::split(name);
+            // A line feed has no place in a UID list.
+            if entry.kind != Kind::File || base.is_empty() || base.starts_with(b".") || name.contains(&b'\n') {
                 continue;
             }
             let info = if info.is_empty() { &b":2,"[..] } else { info };
@@ -362,15 +437,14 @@ impl Mailbox {
         let dead = uids.len() - listing.listed();
         // Rewriting costs as much as the list is long, so it waits until half of it is dead.
         if !returned.is_empty() || dead > uids.len() / 2 && dead > 100 {
-            locked.compact(|line| listing.at(line).is_some() && !returned.contains(&line))?;
+            let keep = |line| listing.at(line).is_some() && !returned.contains(&line);
+            locked.compact(keep, |uid| self.counted(uid).filter(|_| uids.validity == self.uid_validity))?;
             let compact = locked.uids()?.clone();
             listing.move_to(&uids, &compact);
             uids = compact;
         }
-        let mut new: Vec<Base> = listing.unlisted.keys().cloned().collect();
-        new.sort_by(|a, b| file_name::arrival(a).cmp(&file_name::arrival(b)));
-        if !new.is_empty() {
-            locked.assign(&new)?;
+        if !listing.unlisted.is_empty() {
+            locked.assign(&by_arrival(listing.unlisted.keys().cloned().collect()))?;
             let grown = locked.uids()?.clone();
             listing.move_to(&uids, &grown);
             uids = grown;
@@ -422,6 +496,11 @@ impl Mailbox {
             self.unsynced = [true; 2];
         }
     }
+}
+
+fn by_arrival(mut bases: Vec<Base>) -> Vec<NewMessage> {
+    bases.sort_by(|a, b| file_name::arrival(a).cmp(&file_name::arrival(b)));
+    bases.into_iter().map(NewMessage::from).collect()
 }
 
 /// Names of one list are in one place, and need not be read.

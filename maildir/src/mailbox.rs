@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use crate::cache::Cache;
-use crate::file_name::{self, Base};
+use crate::file_name::{self, Base, Sizes};
 use crate::listing::Dir;
 use crate::look::{LISTINGS_MAX, Seen};
+use crate::snapshot::Stamps;
 use crate::view::{MessageFile, View};
 use crate::{Flags, Keywords, Maildir, MaildirError, MessageReader, Result, Uid};
 
@@ -48,12 +49,14 @@ pub struct Mailbox {
     pub(crate) keywords: Keywords,
     pub(crate) ignored: Vec<PathBuf>,
     /// Of messages that were asked for lately.
-    infos: HashMap<Uid, Info>,
+    infos: HashMap<Uid, Known>,
     /// Taken out of `new/` and not yet in the view.
     pub(crate) fresh: HashSet<Base>,
     /// Found while looking for something else, and not yet told.
     pub(crate) untold: Changes,
     pub(crate) seen: Option<Seen>,
+    /// What the snapshot on the disk was made from, and when it was read or written here.
+    pub(crate) snapshot: Option<(Stamps, SystemTime)>,
     /// For `new/` and `cur/`: something happened there since they were last synced, through us or somebody else.
     pub(crate) unsynced: [bool; 2],
     pub(crate) cache: Cache,
@@ -78,10 +81,13 @@ pub struct Message<'a> {
     pub flags: Flags,
     /// This view was the first to take it out of `new/` (RFC 3501 §2.3.2, `\Recent`).
     pub recent: bool,
-    /// Its size with CRLF line ends, if its name tells; [`Mailbox::info`] finds out otherwise.
+    /// Its size with CRLF line ends, if its name or the UID list tells; [`Mailbox::info`] finds out otherwise.
     pub size: Option<u64>,
     /// The first part of the file's name, unique in the folder for all time. Not always UTF-8.
     pub name: &'a [u8],
+    /// What stays the same when it is copied or moved: the name that it had first, or what another program gave it. A copy in the
+    /// same folder has the same one.
+    pub guid: &'a [u8],
 }
 
 /// What only the file itself tells.
@@ -113,6 +119,14 @@ pub struct Changes {
     pub held_back: Option<MaildirError>,
 }
 
+/// What was found out about a message.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    info: Info,
+    /// The length of its file.
+    file: u64,
+}
+
 /// So many infos are kept. To find one again costs a question to the file system.
 const INFOS_MAX: usize = 4096;
 
@@ -131,6 +145,7 @@ impl Mailbox {
             fresh: HashSet::new(),
             untold: Changes::default(),
             seen: None,
+            snapshot: None,
             unsynced: [true; 2],
             cache: Cache::default(),
         };
@@ -172,13 +187,14 @@ impl Mailbox {
     }
 
     fn message_of<'a>(&self, file: MessageFile<'a>) -> Message<'a> {
-        let size = file_name::sizes(file.base).map(|sizes| sizes.message);
+        let size = file.sizes().map(|sizes| sizes.message);
         Message {
             uid: file.uid,
             flags: file.flags(),
             recent: file.found.recent,
-            size: size.or_else(|| Some(self.infos.get(&file.uid)?.size)),
+            size: size.or_else(|| Some(self.infos.get(&file.uid)?.info.size)),
             name: file.base,
+            guid: file.guid(),
         }
     }
 
@@ -196,7 +212,8 @@ impl Mailbox {
         names
     }
 
-    /// What lies in the folder and is no regular file, for the log; a few of them, if there are many.
+    /// What lies in the folder and is no regular file, or has a line feed in its name, for the log; a few of them, if there are
+    /// many.
     pub fn ignored(&self) -> &[PathBuf] {
         &self.ignored
     }
@@ -216,14 +233,15 @@ impl Mailbox {
     /// Size and date of a message, from its file at the first time.
     pub fn info(&mut self, uid: Uid) -> Result<Info> {
         if let Some(info) = self.infos.get(&uid).filter(|_| self.view.find(uid).is_some()) {
-            return Ok(*info);
+            return Ok(info.info);
         }
         let (metadata, named) = self.with_file(uid, |maildir, file| {
             let metadata = maildir.fs().metadata(&file.path(maildir))?;
-            Ok((metadata, file_name::sizes(file.base).filter(|sizes| sizes.file == metadata.len)))
+            let named = file.sizes().filter(|sizes| sizes.file == metadata.len && sizes.message >= sizes.file);
+            Ok((metadata, named))
         })?;
-        let known = named.map(|sizes| sizes.message).or_else(|| self.cached_size(uid, metadata.len));
-        let size = match known {
+        let size = named.map(|sizes| sizes.message).or_else(|| self.cached_size(uid, metadata.len));
+        let size = match size {
             Some(size) => size,
             None => {
                 let size = self.read(uid)?.len();
@@ -231,17 +249,17 @@ impl Mailbox {
                 size
             }
         };
-        let info = Info { size, date: metadata.modified };
+        let known = Known { info: Info { size, date: metadata.modified }, file: metadata.len };
         if self.infos.len() >= INFOS_MAX {
             self.infos.clear();
         }
-        self.infos.insert(uid, info);
-        Ok(info)
+        self.infos.insert(uid, known);
+        Ok(known.info)
     }
 
     /// Opens a message for reading.
     pub fn read(&mut self, uid: Uid) -> Result<MessageReader> {
-        self.with_file(uid, |maildir, file| MessageReader::new(maildir.fs().open(&file.path(maildir))?, file.base))
+        self.with_file(uid, |maildir, file| MessageReader::new(maildir.fs().open(&file.path(maildir))?, file.sizes()))
     }
 
     /// Does something with a message's file. If the file is not where it was, another program may have renamed it, so
@@ -273,6 +291,11 @@ impl Mailbox {
     /// Something is about to happen in a directory.
     pub(crate) fn unsynced(&mut self, dir: Dir) {
         self.unsynced[dir as usize] = true;
+    }
+
+    /// The sizes of a message that was asked for lately.
+    pub(crate) fn counted(&self, uid: Uid) -> Option<Sizes> {
+        self.infos.get(&uid).map(|known| Sizes { file: known.file, message: known.info.size })
     }
 
     /// Shows nothing, and knows nothing of any message.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use crate::file_name::{Base, split};
+use crate::file_name::{Base, Sizes, split};
 use crate::lines::Lines;
 use crate::{MaildirError, Result, Uid};
 
@@ -36,6 +36,20 @@ pub(crate) struct UidList {
     pub(crate) torn: bool,
     /// From here on UIDs were given whose lines may not be on the disk: nobody may hear of them, and they are not given again.
     withdrawn: Option<Uid>,
+}
+
+/// A message that is to get a UID.
+#[derive(Clone, Debug)]
+pub(crate) struct NewMessage {
+    pub(crate) base: Base,
+    /// If it is not the name, and can be written.
+    pub(crate) guid: Option<Base>,
+}
+
+impl From<Base> for NewMessage {
+    fn from(base: Base) -> Self {
+        NewMessage { base, guid: None }
+    }
 }
 
 /// The list cannot be read: it counts as lost.
@@ -96,20 +110,22 @@ impl UidList {
         out.extend_from_slice(&self.header_rest);
         out.push(b'\n');
         for line in self.live() {
-            encode_line(&mut out, self.lines.uid(line), self.lines.fields(line), self.lines.base(line));
+            encode_line(&mut out, self.lines.uid(line), self.lines.fields(line).0, self.lines.base(line));
         }
         out
     }
 
     /// Gives the next UIDs to messages, in order, and returns the lines to append.
-    pub(crate) fn assign(&mut self, bases: &[Base]) -> Result<(Vec<Uid>, Vec<u8>)> {
-        let mut uids = Vec::with_capacity(bases.len());
+    pub(crate) fn assign(&mut self, messages: &[NewMessage]) -> Result<(Vec<Uid>, Vec<u8>)> {
+        let mut uids = Vec::with_capacity(messages.len());
         let mut lines = Vec::new();
-        for base in bases {
+        for NewMessage { base, guid } in messages {
+            let guid = guid.as_ref().filter(|guid| is_value(guid) && *guid != base);
+            let fields = guid.map_or_else(Vec::new, |guid| [b"G", &guid[..], b" "].concat());
             let uid = u32::try_from(self.next).ok().and_then(Uid::new).ok_or(MaildirError::NumbersExhausted)?;
             self.next += 1;
-            encode_line(&mut lines, uid, b"", base);
-            let fits = self.insert(uid, base, b"");
+            encode_line(&mut lines, uid, &fields, base);
+            let fits = self.insert(uid, base, &fields);
             assert!(fits, "no file has a name that long");
             uids.push(uid);
         }
@@ -127,7 +143,7 @@ impl UidList {
 
     /// The lines that have a name.
     pub(crate) fn live(&self) -> impl Iterator<Item = u32> {
-        (0..self.lines.len()).filter(|line| !self.lines.base(*line).is_empty())
+        (0..self.lines.len()).filter(|line| !self.lines.is_dead(*line))
     }
 
     /// The UID that the next message gets at least, as far as that is sure to be so after a crash; `u32::MAX` also when none is
@@ -165,16 +181,29 @@ impl UidList {
         self.by_base.len()
     }
 
-    /// Drops the lines that `keep` does not want; their UIDs stay used. The others get new numbers.
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(u32) -> bool) {
+    /// Drops the lines that `keep` does not want; their UIDs stay used. The others get new numbers, and sizes where `counted` knows
+    /// what neither name nor line tells.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(u32) -> bool, counted: impl Fn(Uid) -> Option<Sizes>) {
         let old = std::mem::take(&mut self.lines);
         let mut by_base = std::mem::take(&mut self.by_base);
         Arc::make_mut(&mut by_base).clear();
         self.by_base = by_base;
-        for line in (0..old.len()).filter(|line| !old.base(*line).is_empty()) {
-            if keep(line) {
-                self.insert(old.uid(line), old.base(line), old.fields(line));
+        for line in (0..old.len()).filter(|line| !old.is_dead(*line)) {
+            if !keep(line) {
+                continue;
             }
+            let (uid, fields, base) = (old.uid(line), old.fields(line), old.base(line));
+            let counted = counted(uid).filter(|_| fields.sizes(base).is_none());
+            match counted {
+                Some(Sizes { file, message }) => {
+                    let others = fields.0.split_inclusive(|octet| *octet == b' ');
+                    let others = others.filter(|field| !field.starts_with(b"S") && !field.starts_with(b"W"));
+                    let mut fields = format!("S{file} W{message} ").into_bytes();
+                    others.for_each(|field| fields.extend_from_slice(field));
+                    self.insert(uid, base, &fields)
+                }
+                None => self.insert(uid, base, fields.0),
+            };
         }
     }
 
@@ -237,6 +266,14 @@ impl UidList {
         self.insert(uid, base, &fields[..at]).then_some(())
     }
 }
+
+/// Whether it can be told from what is around it in a line.
+fn is_value(octets: &[u8]) -> bool {
+    !octets.is_empty() && octets.len() <= VALUE_MAX && octets.iter().all(u8::is_ascii_graphic)
+}
+
+/// As long as a file name.
+const VALUE_MAX: usize = 255;
 
 fn encode_line(out: &mut Vec<u8>, uid: Uid, fields: &[u8], base: &[u8]) {
     out.extend_from_slice(uid.to_string().as_bytes());
@@ -327,8 +364,8 @@ mod tests {
     #[test]
     fn the_last_uid_is_given_and_then_no_more() {
         let mut list = UidList::parse(b"3 V7 N4294967295\n").unwrap();
-        assert_eq!(list.assign(&[b"a"[..].into()]).unwrap().0, [Uid::MAX]);
-        assert!(matches!(list.assign(&[b"b"[..].into()]), Err(MaildirError::NumbersExhausted)));
+        assert_eq!(list.assign(&[Base::from(&b"a"[..]).into()]).unwrap().0, [Uid::MAX]);
+        assert!(matches!(list.assign(&[Base::from(&b"b"[..]).into()]), Err(MaildirError::NumbersExhausted)));
     }
 
     proptest! {

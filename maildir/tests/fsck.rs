@@ -307,6 +307,39 @@ fn sizes_that_are_wrong() {
     damage(true, lie(",W=", "1"), &[Problem::WrongSizes]);
     damage(true, lie(",S=", "99999999999999999999"), &[Problem::WrongSizes]);
     damage(true, lie(",S=", "1"), &[Problem::WrongSizes]);
+    // Of a name without sizes the list tells them.
+    let in_the_list = |account: &Account| {
+        fs::write(account.path("cur/1700000002.y:2,S"), "Subject: y\n\n").unwrap();
+        messages(&account.tree);
+        account.edit("dovecot-uidlist", |list| list.replace(" :1700000002.y", " S12 W99 Gguid :1700000002.y"));
+    };
+    damage(true, in_the_list, &[Problem::WrongSizes]);
+    let account = Account::new();
+    in_the_list(&account);
+    check(&account.tree, Repair::Yes);
+    let list = fs::read_to_string(account.path("dovecot-uidlist")).unwrap();
+    assert!(list.contains(" Gguid :1700000002.y\n"), "{list}");
+}
+
+#[test]
+fn a_snapshot_that_is_wrong() {
+    let account = Account::new();
+    let (inbox, old) = (account.path(""), std::time::SystemTime::now() - std::time::Duration::from_secs(100));
+    let touch = |name: &str| fs::File::open(inbox.join(name)).unwrap().set_modified(old).unwrap();
+    let mut options = Options::from_system();
+    options.snapshot_from = 1;
+    let store = Store::new(RealFs, options);
+    let tree = Tree::open(&store, &inbox).unwrap();
+    ["new", "cur", "dovecot-uidlist"].into_iter().for_each(touch);
+    drop(Mailbox::open(&tree.mailbox(&MailboxName::inbox()).unwrap(), Access::ReadWrite).unwrap());
+    assert!(inbox.join("pillarbox-index").exists());
+    assert!(check(&tree, Repair::No).findings.is_empty());
+    // Who sets the time back hides what was done.
+    account.rename(1, |name| name.replacen(":2,", ":2,F", 1));
+    touch("cur");
+    assert_eq!(problems(&check(&tree, Repair::No)), [Problem::WrongIndex]);
+    check(&tree, Repair::Yes);
+    assert!(check(&tree, Repair::No).findings.is_empty() && !inbox.join("pillarbox-index").exists());
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! The cache: what it keeps is what is computed.
 
+use std::path::Path;
+
 use super::files::MessageFile;
 use super::{Problem, Progress, Run};
 use crate::cache::{Contents, FILE, SIZES};
 use crate::error::NotFound;
+use crate::file_name::Sizes;
 use crate::listing::path;
 use crate::uid_list::UidList;
 use crate::{Maildir, MessageReader, Pieces, Result};
@@ -28,7 +31,8 @@ pub(super) fn check(run: &mut Run<'_>, maildir: &Maildir, list: &UidList, files:
         }
         let Some(line) = list.line(&message.base) else { continue };
         let Some(pieces) = contents.pieces(list.lines().uid(line), &message.base) else { continue };
-        match is_true(run, maildir, message, &pieces) {
+        let sizes = list.lines().fields(line).sizes(&message.base);
+        match is_true(run, &path(maildir, &message.base, &message.named), maildir, sizes, &pieces) {
             Ok(is_true) => wrong += usize::from(!is_true),
             Err(error) if error.is_not_found() => {}
             Err(error) => return Err(error),
@@ -42,17 +46,16 @@ pub(super) fn check(run: &mut Run<'_>, maildir: &Maildir, list: &UidList, files:
     Ok(())
 }
 
-fn is_true(run: &mut Run<'_>, maildir: &Maildir, message: &MessageFile, pieces: &Pieces) -> Result<bool> {
+fn is_true(run: &mut Run<'_>, path: &Path, maildir: &Maildir, known: Option<Sizes>, pieces: &Pieces) -> Result<bool> {
     let mut others = Pieces::new();
     for piece in pieces.iter().filter(|piece| piece.kind != SIZES) {
         others.insert(piece.kind, piece.name, piece.octets);
     }
-    let path = path(maildir, &message.base, &message.named);
     if let Some(sizes) = pieces.find(SIZES, b"") {
-        let opened = maildir.fs().open(&path)?;
+        let opened = maildir.fs().open(path)?;
         let len = opened.metadata()?.len;
         // That of a file of another length is not believed by anybody.
-        let size = MessageReader::new(opened, &message.base)?.len();
+        let size = MessageReader::new(opened, known)?.len();
         if sizes.starts_with(&len.to_le_bytes()) && sizes[8..] != size.to_le_bytes() {
             return Ok(false);
         }
@@ -60,7 +63,7 @@ fn is_true(run: &mut Run<'_>, maildir: &Maildir, message: &MessageFile, pieces: 
     if others.is_empty() {
         return Ok(true);
     }
-    let mut reader = MessageReader::new(maildir.fs().open(&path)?, &message.base)?;
+    let mut reader = MessageReader::new(maildir.fs().open(path)?, known)?;
     let Some(computed) = run.examiner.recompute(&mut reader, &others)? else { return Ok(true) };
     Ok(others.iter().all(|piece| computed.find(piece.kind, piece.name) == Some(piece.octets)))
 }

@@ -60,8 +60,9 @@ pub(super) fn check_entries(run: &mut Run<'_>, maildir: &Maildir) -> Result<()> 
             let (base, info) = file_name::split(name);
             if entry.kind != Kind::File {
                 run.leave(old, Problem::NotAFile);
-            } else if base.is_empty() || base.contains(&b'\n') {
+            } else if base.is_empty() || name.contains(&b'\n') {
                 let unique = maildir.store().unique_name();
+                let info = if info.contains(&b'\n') { b":2," } else { info };
                 let new = folder.join(file_name::join(unique.as_bytes(), info));
                 run.mend(old.clone(), Problem::NoMessageName, || {
                     maildir.fs().rename(&old, &new).if_found()?;

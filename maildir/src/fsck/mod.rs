@@ -6,6 +6,7 @@
 mod account;
 mod cache;
 mod files;
+mod index;
 mod keywords;
 mod problem;
 mod sizes;
@@ -203,6 +204,7 @@ impl Run<'_> {
         keywords::check(self, maildir, &files)?;
         let list = uids::check_lines(self, maildir, list, &files)?;
         if let Some(list) = &list {
+            index::check(self, maildir, list, &files)?;
             cache::check(self, maildir, list, &files)?;
         }
         Ok(list.map(|list| list.validity))

@@ -45,6 +45,8 @@ pub enum Problem {
     },
     /// So many lines of the subscriptions name no mailbox, or one that was named before.
     BadSubscriptions(usize),
+    /// The snapshot of the folder says what is not so.
+    WrongIndex,
     /// The cache cannot be read, or is of another UIDVALIDITY or version.
     UnreadableCache,
     /// The cache keeps what is not so, of so many messages.
@@ -79,6 +81,7 @@ impl Problem {
             Problem::NamelessLetter(_) => "nameless-letter",
             Problem::LowUidValidity { .. } => "low-uidvalidity",
             Problem::BadSubscriptions(_) => "bad-subscriptions",
+            Problem::WrongIndex => "wrong-index",
             Problem::UnreadableCache => "unreadable-cache",
             Problem::WrongCache(_) => "wrong-cache",
             Problem::Unreadable(_) => "unreadable",
@@ -108,6 +111,7 @@ impl Problem {
             }
             Problem::LowUidValidity { .. } => "a new mailbox could get the UIDVALIDITY of one that was",
             Problem::BadSubscriptions(_) => "they are passed over",
+            Problem::WrongIndex => "clients may be shown messages or flags that are not so, or none that are",
             Problem::UnreadableCache => "answers are computed again, and kept again",
             Problem::WrongCache(_) => "clients may have been told what is not so; a file was changed in its place",
         }
@@ -138,6 +142,7 @@ impl Problem {
             Problem::NamelessLetter(_) => "it gets a name, lost-keyword- and the letter",
             Problem::LowUidValidity { .. } => "a greater one is taken",
             Problem::BadSubscriptions(_) => "they are removed",
+            Problem::WrongIndex => "it is removed, and written anew",
             Problem::UnreadableCache | Problem::WrongCache(_) => "it is removed, and filled again",
         })
     }
@@ -167,6 +172,7 @@ impl fmt::Display for Problem {
                 write!(f, "the last UIDVALIDITY of the account is {last}, and a mailbox has {mailbox}")
             }
             Problem::BadSubscriptions(lines) => write!(f, "{lines} lines of the subscriptions name nothing"),
+            Problem::WrongIndex => f.write_str("the snapshot of the folder is wrong"),
             Problem::UnreadableCache => f.write_str("the cache cannot be used"),
             Problem::WrongCache(count) => write!(f, "the cache is wrong about {count} messages"),
             Problem::Unreadable(why) => write!(f, "cannot be read: {why}"),

@@ -1,17 +1,18 @@
-//! Sizes that file names tell.
+//! Sizes that file names and the UID list tell.
 
 use std::collections::{HashMap, HashSet};
 
 use super::files::{self, MessageFile};
 use super::{Problem, Progress, Run, uids};
 use crate::error::NotFound;
-use crate::file_name::Base;
+use crate::file_name::{self, Base};
+use crate::lines::Fields;
 use crate::listing::path;
 use crate::uid_list::UidList;
 use crate::{Maildir, MaildirError, MessageReader, Result};
 
-/// Reads each message whose name tells a size. A file that is renamed keeps its UID: its line in the list is changed under the
-/// lock. After a crash between the two the line is found again by what its name begins with.
+/// Reads each message of which its name or its line in the list tells a size. A file that is renamed keeps its UID: its line is
+/// changed under the lock. After a crash between the two the line is found again by what its name begins with.
 pub(super) fn check(
     run: &mut Run<'_>,
     maildir: &Maildir,
@@ -19,15 +20,24 @@ pub(super) fn check(
     list: Option<&UidList>,
 ) -> Result<()> {
     let mut taken: HashSet<Base> = files.iter().map(|file| file.base.clone()).collect();
-    let mut renamed = HashMap::new();
+    let mut corrected = HashMap::new();
     let messages = files.len();
     for (n, file) in files.iter_mut().enumerate() {
         if n % 1000 == 0 {
             run.examiner.progress(&Progress { folder: maildir.path(), done: n, messages });
         }
-        let old = path(maildir, &file.base, &file.named);
+        let line = list.and_then(|list| Some(list.lines().fields(list.line(&file.base)?)));
+        let (in_name, told) = told(&file.base, line);
         // Gone, or renamed by another program: the next check meets it again.
-        let Some((len, size)) = wrong(maildir, file).if_there()? else { continue };
+        let Some((len, size)) = wrong(maildir, file, told).if_there()? else { continue };
+        let old = path(maildir, &file.base, &file.named);
+        if !in_name {
+            run.mend(old, Problem::WrongSizes, || {
+                corrected.insert(file.base.clone(), file.base.clone());
+                Ok(())
+            });
+            continue;
+        }
         let mut base = with_sizes(&file.base, len, size);
         if !taken.insert(base.clone()) {
             base = with_sizes(maildir.store().unique_name().as_bytes(), len, size);
@@ -42,24 +52,34 @@ pub(super) fn check(
             Ok(())
         });
         if done {
-            renamed.insert(std::mem::replace(&mut file.base, base.clone()), base);
+            corrected.insert(std::mem::replace(&mut file.base, base.clone()), base);
         }
     }
-    if renamed.is_empty() {
+    if corrected.is_empty() {
         return Ok(());
     }
     files::sync(maildir)?;
-    if list.is_some() { uids::rename(maildir, &renamed) } else { Ok(()) }
+    if list.is_some() { uids::correct(maildir, &corrected) } else { Ok(()) }
 }
 
-/// The sizes that the name should tell, if it tells others.
-fn wrong(maildir: &Maildir, file: &MessageFile) -> Result<Option<(u64, u64)>> {
-    let told = |key: &[u8]| {
-        let value = file.base.split(|octet| *octet == b',').skip(1).find_map(|field| field.strip_prefix(key))?;
-        // What is no number is wrong too.
-        Some(std::str::from_utf8(value).ok().and_then(|value| value.parse::<u64>().ok()))
+/// The sizes of the file and of the message; `Some(None)` is what is no number.
+type Told = (Option<Option<u64>>, Option<Option<u64>>);
+
+/// What name and line tell, the name first, and whether the name tells any of it.
+fn told(base: &[u8], line: Option<Fields<'_>>) -> (bool, Told) {
+    let number = |value: &[u8]| file_name::whole_number(value);
+    let named = |key: &[u8]| {
+        let mut fields = base.split(|octet| *octet == b',').skip(1);
+        fields.find_map(|field| field.strip_prefix(key)).map(number)
     };
-    let (file_size, message_size) = (told(b"S="), told(b"W="));
+    let listed = |key| line.and_then(|line| line.value(key)).map(number);
+    let (file, message) = (named(b"S="), named(b"W="));
+    let in_name = file.is_some() || message.is_some();
+    (in_name, (file.or_else(|| listed(b'S')), message.or_else(|| listed(b'W'))))
+}
+
+/// The sizes that should be told, if others are.
+fn wrong(maildir: &Maildir, file: &MessageFile, (file_size, message_size): Told) -> Result<Option<(u64, u64)>> {
     if file_size.is_none() && message_size.is_none() {
         return Ok(None);
     }
@@ -70,7 +90,7 @@ fn wrong(maildir: &Maildir, file: &MessageFile) -> Result<Option<(u64, u64)>> {
     if verbatim || message_size.is_none() && file_size == Some(Some(len)) {
         return Ok(None);
     }
-    let size = MessageReader::new(opened, b"")?.len();
+    let size = MessageReader::new(opened, None)?.len();
     let right = file_size.is_none_or(|told| told == Some(len)) && message_size == Some(Some(size));
     Ok(Some((len, size)).filter(|_| !right))
 }

@@ -142,24 +142,34 @@ fn row_lengths(numbers: impl Iterator<Item = i64>) -> Vec<usize> {
     lengths.collect()
 }
 
-/// Files have other names: their lines get them too, and so they keep their UIDs.
-pub(super) fn rename(maildir: &Maildir, names: &HashMap<Base, Base>) -> Result<()> {
+/// Files have other names, or are not as large as was told: their lines get the new names and tell no sizes, and so the messages
+/// keep their UIDs, and what names them in all mailboxes.
+pub(super) fn correct(maildir: &Maildir, names: &HashMap<Base, Base>) -> Result<()> {
     let mut locked = maildir.lock()?;
     let list = locked.uids()?.clone();
     let encoded = list.encode();
-    let header = memchr::memchr(b'\n', &encoded).map_or(&encoded[..], |end| &encoded[..=end]);
-    let mut renamed = header.to_vec();
+    let mut corrected = memchr::memchr(b'\n', &encoded).map_or(&encoded[..], |end| &encoded[..=end]).to_vec();
     let lines = list.lines();
     for line in list.live() {
-        let base = lines.base(line);
-        renamed.extend_from_slice(format!("{} ", lines.uid(line)).as_bytes());
-        renamed.extend_from_slice(lines.fields(line));
-        renamed.push(b':');
-        renamed.extend_from_slice(names.get(base).map_or(base, |new| new));
-        renamed.push(b'\n');
+        let (base, fields) = (lines.base(line), lines.fields(line));
+        corrected.extend_from_slice(format!("{} ", lines.uid(line)).as_bytes());
+        match names.get(base) {
+            None => corrected.extend_from_slice(fields.0),
+            Some(new) => {
+                if fields.value(b'G').is_none() && **new != *base && !base.contains(&b' ') {
+                    corrected.extend_from_slice(&[b"G", base, b" "].concat());
+                }
+                let others = fields.0.split_inclusive(|octet| *octet == b' ');
+                let others = others.filter(|field| !field.starts_with(b"S") && !field.starts_with(b"W"));
+                others.for_each(|field| corrected.extend_from_slice(field));
+            }
+        }
+        corrected.push(b':');
+        corrected.extend_from_slice(names.get(base).map_or(base, |new| new));
+        corrected.push(b'\n');
     }
-    let renamed = UidList::parse(&renamed).expect("the lines of a list with other names are a list");
-    locked.write_uids(renamed)
+    let corrected = UidList::parse(&corrected).expect("the lines of a list with other names are a list");
+    locked.write_uids(corrected)
 }
 
 /// Compares the list with the files, and returns it as it is afterwards.
@@ -187,7 +197,7 @@ pub(super) fn check_lines(
     let mut renamed = None;
     for file in unlisted.iter().filter(|file| new_names.contains(&file.base)) {
         run.mend(path(maildir, &file.base, &file.named), Problem::RenamedMessage, || {
-            renamed.get_or_insert_with(|| rename(maildir, &names)).clone()
+            renamed.get_or_insert_with(|| correct(maildir, &names)).clone()
         });
     }
     if unlisted.len() > names.len() {
@@ -236,7 +246,7 @@ fn drop_lines(maildir: &Maildir) -> Result<()> {
         uid.get() < mailbox.uid_next() && mailbox.message(uid).is_none()
     };
     if list.validity == mailbox.uid_validity() && list.live().any(is_gone) {
-        locked.compact(|line| !is_gone(line))?;
+        locked.compact(|line| !is_gone(line), |_| None)?;
     }
     Ok(())
 }
