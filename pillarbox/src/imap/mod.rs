@@ -21,7 +21,7 @@
 //! ```
 
 mod fetch;
-mod pieces;
+pub(crate) mod pieces;
 mod search;
 mod searches;
 mod seats;

@@ -60,7 +60,7 @@ pub(super) fn is_of_header(piece: &Piece) -> bool {
 }
 
 /// Pieces of a message, each once, in this order. Of octets that end behind the header only those of the header are true.
-pub(super) fn compute<'a>(pieces: impl Iterator<Item = &'a Piece>, octets: &[u8]) -> Vec<(Piece, Vec<u8>)> {
+pub(crate) fn compute<'a>(pieces: impl Iterator<Item = &'a Piece>, octets: &[u8]) -> Vec<(Piece, Vec<u8>)> {
     let limits = message::Limits::default();
     let structure = Structure::parse(octets, &limits);
     let mut computed: Vec<(Piece, Vec<u8>)> = Vec::new();

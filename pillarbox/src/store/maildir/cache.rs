@@ -1,10 +1,11 @@
 //! What FETCH computed, in the cache file of a folder.
 
 use pillarbox_imap::types::Uid;
-use pillarbox_maildir::{Mailbox, Pieces};
+use pillarbox_maildir::{self as maildir, Examiner, Mailbox, MessageReader, Pieces, Progress};
 
 use super::number;
 use super::shared::Shared;
+use crate::imap::pieces::compute;
 use crate::parts::{Cached, Computed, Piece};
 
 /// So many pieces are known to be asked for here, the latest first.
@@ -21,7 +22,7 @@ const FIELD: u8 = 19;
 const HEADER_END: u8 = 20;
 
 /// The kind and the name that a piece has in the file.
-pub(super) fn key(piece: &Piece) -> (u8, &[u8]) {
+fn key(piece: &Piece) -> (u8, &[u8]) {
     match piece {
         Piece::Envelope => (ENVELOPE, b""),
         Piece::Body => (BODY, b""),
@@ -32,7 +33,7 @@ pub(super) fn key(piece: &Piece) -> (u8, &[u8]) {
 }
 
 /// What a piece in the file is; `None` if it is none of ours.
-pub(super) fn piece(kind: u8, name: &[u8]) -> Option<Piece> {
+fn piece(kind: u8, name: &[u8]) -> Option<Piece> {
     match kind {
         ENVELOPE => Some(Piece::Envelope),
         BODY => Some(Piece::Body),
@@ -40,6 +41,32 @@ pub(super) fn piece(kind: u8, name: &[u8]) -> Option<Piece> {
         FIELD => Some(Piece::Field(std::str::from_utf8(name).ok()?.to_owned())),
         HEADER_END => Some(Piece::HeaderEnd),
         _ => None,
+    }
+}
+
+/// Computes anew what a cache keeps, for a check.
+pub(super) struct Recomputing<F>(pub(super) F);
+
+impl<F: FnMut(&Progress<'_>)> Examiner for Recomputing<F> {
+    fn recompute(&mut self, message: &mut MessageReader, pieces: &Pieces) -> maildir::Result<Option<Pieces>> {
+        let mut octets = vec![0; usize::try_from(message.len()).unwrap_or(usize::MAX)];
+        let read = message.read_at(0, &mut octets)?;
+        octets.truncate(read);
+        let kept: Vec<Piece> = pieces.iter().filter_map(|kept| piece(kept.kind, kept.name)).collect();
+        let mut computed = Pieces::new();
+        for (piece, text) in compute(kept.iter(), &octets) {
+            let (kind, name) = key(&piece);
+            computed.insert(kind, name, &text);
+        }
+        // Of kinds that a later program made nothing can be said.
+        for other in pieces.iter().filter(|kept| piece(kept.kind, kept.name).is_none()) {
+            computed.insert(other.kind, other.name, other.octets);
+        }
+        Ok(Some(computed))
+    }
+
+    fn progress(&mut self, progress: &Progress<'_>) {
+        (self.0)(progress);
     }
 }
 
