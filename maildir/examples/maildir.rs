@@ -12,6 +12,7 @@
 //! maildir <dir> copy <uid> <mailbox>
 //! maildir <dir> create <mailbox>
 //! maildir <dir> mailboxes
+//! maildir <dir> fsck [repair]             one line for each problem; fails if anything is wrong
 //! ```
 //!
 //! `<dir>` is the INBOX of an account; `<dir>/.Name` is another of its mailboxes.
@@ -22,7 +23,8 @@ use std::path::Path;
 
 use pillarbox_fs::RealFs;
 use pillarbox_maildir::{
-    Access, FlagChange, Flags, Mailbox, MailboxName, Maildir, Options, Prepared, Store, Tree, Uid,
+    Access, Examiner, FlagChange, Flags, Mailbox, MailboxName, Maildir, Options, Prepared, Repair, Store, Tree, Uid,
+    fsck,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -93,14 +95,28 @@ fn main() -> Result<(), Box<dyn Error>> {
                 writeln!(out, "{}{}", listed.name, if listed.exists { "" } else { " (no mailbox)" })?;
             }
         }
+        [dir, "fsck"] | [dir, "fsck", "repair"] => {
+            let repair = if args.len() > 2 { Repair::Yes } else { Repair::No };
+            let report = fsck(&Tree::open(&store, dir)?, repair, &mut Silent)?;
+            for finding in &report.findings {
+                let usual = if finding.problem.is_usual() { " (usual)" } else { "" };
+                writeln!(out, "{}: {}{usual}", finding.path.display(), finding.problem)?;
+            }
+            if !report.is_clean() {
+                return Err("something is wrong".into());
+            }
+        }
         _ => {
             return Err(
-                "usage: maildir <dir> deliver|append|list|read|flag|keyword|expunge|copy|create|mailboxes".into()
+                "usage: maildir <dir> deliver|append|list|read|flag|keyword|expunge|copy|create|mailboxes|fsck".into(),
             );
         }
     }
     Ok(())
 }
+
+struct Silent;
+impl Examiner for Silent {}
 
 /// The folder at `dir`: a sub-folder of the account that it lies in, or the account's INBOX.
 fn folder(store: &Store, dir: &str) -> Result<Maildir, Box<dyn Error>> {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod cache;
 mod change;
 mod chunks;
 mod delivery;
@@ -8,6 +9,7 @@ mod error;
 mod file_name;
 mod flags;
 mod folder;
+mod fsck;
 mod journal;
 mod keywords;
 mod line_ends;
@@ -27,11 +29,13 @@ mod uid_list;
 mod uid_validity;
 mod view;
 
+pub use cache::{Piece, Pieces};
 pub use change::{Copied, FlagsSet};
 pub use delivery::{Appended, Delivered, Incoming, Prepared, publish_all};
 pub use error::{Full, MaildirError, Result};
 pub use flags::{FlagChange, Flags};
 pub use folder::Maildir;
+pub use fsck::{Examiner, Finding, Problem, Progress, Repair, Report, State, fsck};
 pub use keywords::Keywords;
 pub use mailbox::{Access, Changes, Info, Mailbox, Message};
 pub use mailbox_name::{MailboxName, NameError};

@@ -73,6 +73,11 @@ impl Accounts {
         self.location.folder(local, domain).filter(|_| self.domains.contains(domain))
     }
 
+    /// The names of all accounts, as they are logged in to.
+    pub fn users(&self) -> Vec<String> {
+        self.file.users().map(|user| user.to_ascii_lowercase()).collect()
+    }
+
     /// Why the file as it is now cannot be used, if so; the accounts that it held before are used on. Told once for each
     /// reason, so that whoever broke the file hears of it.
     pub fn trouble(&self) -> Option<String> {

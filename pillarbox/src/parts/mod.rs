@@ -37,8 +37,8 @@ pub use resolver::{Resolver, resolve, resolve_within};
 pub use senders::OwnSenders;
 pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Notices, Outcome, SinkError};
 pub use store::{
-    Append, AppendedMessages, Copied, FlagsSet, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageFlags,
-    MessageReader, SetFlags, StoreCapabilities, StoreError, StoreErrorKind,
+    Append, AppendedMessages, Cached, Computed, Copied, FlagsSet, IncomingAppend, Mailbox, MailboxStore, MessageData,
+    MessageFlags, MessageReader, Piece, SetFlags, StoreCapabilities, StoreError, StoreErrorKind,
 };
 #[cfg(feature = "tokio")]
 pub(crate) use unauthenticated::Guest;

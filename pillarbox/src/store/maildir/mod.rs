@@ -1,6 +1,7 @@
 //! Mailboxes in Maildirs.
 
 mod append;
+mod cache;
 mod open;
 mod shared;
 
@@ -16,6 +17,7 @@ use pillarbox_maildir::{self as maildir, Access, Full, Maildir, MaildirError, Op
 use tokio::sync::Semaphore;
 
 use self::append::Incoming;
+use self::cache::Recomputing;
 use self::open::Open;
 use self::shared::Shared;
 use crate::parts::{
@@ -70,15 +72,62 @@ type Result<T> = std::result::Result<T, StoreError>;
 impl MaildirStore {
     /// A store that keeps each account's mail in the folder that `locate` says; `None` is an account that has none.
     pub fn new(locate: impl Fn(&Identity) -> Option<PathBuf> + Send + Sync + 'static) -> Self {
+        Self::over(maildir::Store::new(RealFs, Options::from_system()), locate)
+    }
+
+    /// The same, with options or a file system of the caller's choice.
+    pub fn over(files: maildir::Store, locate: impl Fn(&Identity) -> Option<PathBuf> + Send + Sync + 'static) -> Self {
         MaildirStore {
             inner: Arc::new(Inner {
                 locate: Box::new(locate),
-                files: maildir::Store::new(RealFs, Options::from_system()),
+                files,
                 open: Mutex::default(),
                 durable: Mutex::default(),
                 pool: Arc::new(Semaphore::new(OPERATIONS_MAX)),
             }),
         }
+    }
+
+    /// Checks the mail of an account, and repairs it if that is wanted, while it is in use; `progress` hears how far it has
+    /// come. `None`: the account has no mail yet.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use pillarbox::maildir::Repair;
+    /// use pillarbox::parts::Identity;
+    /// use pillarbox::store::MaildirStore;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let root = dir.path().to_owned();
+    /// let store = MaildirStore::new(move |_| Some(root.join("Maildir")));
+    /// let report = store.fsck(&Identity::new("you@localhost"), Repair::Yes, |_| {}).await?;
+    /// assert!(report.is_none_or(|report| report.is_clean()));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::NoSuchMailbox`] if there is no such account, or its folder is none; what keeps the folder from being
+    /// listed. What happens to one mailbox is in the report.
+    pub fn fsck(
+        &self,
+        user: &Identity,
+        repair: maildir::Repair,
+        progress: impl FnMut(&maildir::Progress<'_>) + Send + 'static,
+    ) -> BoxFuture<'static, Result<Option<maildir::Report>>> {
+        let (inner, user) = (Arc::clone(&self.inner), user.clone());
+        Box::pin(async move {
+            let pool = Arc::clone(&inner.pool);
+            let check = move || {
+                let root = inner.root(&user)?;
+                let tree = match Tree::open(&inner.files, &root) {
+                    Err(MaildirError::NoSuchMailbox(_)) if !root.exists() => return Ok(None),
+                    tree => tree.map_err(told)?,
+                };
+                maildir::fsck(&tree, repair, &mut Recomputing(progress)).map(Some).map_err(told)
+            };
+            blocking(&pool, check).await
+        })
     }
 
     /// Work on an account's tree.
@@ -110,10 +159,13 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl Inner {
+    fn root(&self, user: &Identity) -> Result<PathBuf> {
+        (self.locate)(user)
+            .ok_or_else(|| StoreError::new(StoreErrorKind::NoSuchMailbox, format!("the account {user} has no folder")))
+    }
+
     fn tree(&self, user: &Identity) -> Result<Tree> {
-        let root = (self.locate)(user).ok_or_else(|| {
-            StoreError::new(StoreErrorKind::NoSuchMailbox, format!("the account {user} has no folder"))
-        })?;
+        let root = self.root(user)?;
         let tree = match Tree::open(&self.files, &root) {
             Err(MaildirError::NoSuchMailbox(_)) => {
                 make_folders_above(&root)?;

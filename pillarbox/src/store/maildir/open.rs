@@ -10,8 +10,8 @@ use pillarbox_maildir as maildir;
 use super::shared::Shared;
 use super::{MaildirStore, Result, blocking, on_disk, told, uid, uid_validity};
 use crate::parts::{
-    BoxFuture, Copied, FlagsSet, Identity, Mailbox, MessageData, MessageFlags, MessageReader, SetFlags, StoreError,
-    StoreErrorKind,
+    BoxFuture, Cached, Computed, Copied, FlagsSet, Identity, Mailbox, MessageData, MessageFlags, MessageReader, Piece,
+    SetFlags, StoreError, StoreErrorKind,
 };
 use crate::store::feed::FeedReader;
 
@@ -172,6 +172,24 @@ impl Mailbox for Open {
         }
         let only = only.cloned();
         self.on_folder(move |folder| folder.expunge(only.as_ref()))
+    }
+
+    fn caches(&self) -> bool {
+        true
+    }
+
+    fn cached<'a>(&'a mut self, uids: &'a [Uid], wanted: &'a [Piece]) -> BoxFuture<'a, Cached> {
+        let (uids, wanted) = (uids.to_vec(), wanted.to_vec());
+        let cached = self.on_folder(move |folder| Ok(folder.cached(&uids, &wanted)));
+        Box::pin(async move { cached.await.unwrap_or_default() })
+    }
+
+    fn remember(&mut self, computed: Vec<Computed>) -> BoxFuture<'_, ()> {
+        let remembered = self.on_folder(move |folder| {
+            folder.remember(computed);
+            Ok(())
+        });
+        Box::pin(async move { remembered.await.unwrap_or_default() })
     }
 }
 

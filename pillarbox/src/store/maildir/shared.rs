@@ -10,6 +10,7 @@ use pillarbox_imap::server::{Change, FlagChange, Snapshot, Status};
 use pillarbox_imap::types::{Flag, Flags, Keyword, ModSeq, ObjectId, Uid, UidSet};
 use pillarbox_maildir::{self as maildir, Mailbox, Maildir};
 
+use super::cache::Asked;
 use super::{Result, mailbox_id, number, told, uid, uid_next, uid_validity};
 use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
 use crate::store::feed::{Feed, FeedReader};
@@ -18,6 +19,7 @@ use crate::store::feed::{Feed, FeedReader};
 /// hears of changes in the order in which they were made.
 pub(super) struct Shared {
     view: Mutex<Mailbox>,
+    asked: Mutex<Asked>,
     feed: Arc<Feed>,
     gone: AtomicBool,
     /// Somebody is on the way to look.
@@ -28,14 +30,19 @@ impl Shared {
     pub(super) fn new(view: Mailbox) -> Self {
         Shared {
             view: Mutex::new(view),
+            asked: Mutex::default(),
             feed: Arc::default(),
             gone: AtomicBool::new(false),
             stale: AtomicBool::new(false),
         }
     }
 
-    fn view(&self) -> MutexGuard<'_, Mailbox> {
+    pub(super) fn view(&self) -> MutexGuard<'_, Mailbox> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn reader(&self) -> FeedReader {
