@@ -9,3 +9,5 @@ mod memory;
 #[cfg(feature = "maildir")]
 pub use maildir::MaildirStore;
 pub use memory::MemoryStore;
+#[cfg(feature = "maildir")]
+pub use pillarbox_maildir::WatchOptions;

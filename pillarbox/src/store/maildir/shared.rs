@@ -10,6 +10,7 @@ use pillarbox_imap::server::{Change, FlagChange, Snapshot, Status};
 use pillarbox_imap::types::{Flag, Flags, Keyword, Uid, UidSet};
 use pillarbox_maildir::{self as maildir, Mailbox, Maildir};
 
+use super::news::News;
 use super::{Result, number, told, uid, uid_next, uid_validity};
 use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
 use crate::store::feed::{Feed, FeedReader};
@@ -17,14 +18,23 @@ use crate::store::feed::{Feed, FeedReader};
 /// A folder's view and its feed. Whoever changes the view tells the feed before letting go of the lock, so that everyone
 /// hears of changes in the order in which they were made.
 pub(super) struct Shared {
+    pub(super) folder: Maildir,
     view: Mutex<Mailbox>,
     feed: Arc<Feed>,
     gone: AtomicBool,
+    pub(super) news: News,
 }
 
 impl Shared {
     pub(super) fn new(view: Mailbox) -> Self {
-        Shared { view: Mutex::new(view), feed: Arc::default(), gone: AtomicBool::new(false) }
+        let folder = view.maildir().clone();
+        Shared {
+            folder,
+            view: Mutex::new(view),
+            feed: Arc::default(),
+            gone: AtomicBool::new(false),
+            news: News::default(),
+        }
     }
 
     fn view(&self) -> MutexGuard<'_, Mailbox> {
@@ -61,6 +71,7 @@ impl Shared {
     }
 
     fn tell(&self, view: &Mailbox, changes: maildir::Changes) {
+        self.news.held_back(changes.held_back.is_some());
         if changes.reset {
             return self.gone();
         }
