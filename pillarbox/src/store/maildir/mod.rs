@@ -3,6 +3,7 @@
 mod append;
 mod news;
 mod open;
+mod room;
 mod shared;
 
 use std::collections::{HashMap, HashSet};
@@ -19,6 +20,7 @@ use tokio::sync::Semaphore;
 use self::append::Incoming;
 use self::news::Disk;
 use self::open::Open;
+pub use self::room::room_on_disk;
 use self::shared::Shared;
 use crate::parts::{
     Append, BoxFuture, Identity, IncomingAppend, Mailbox, MailboxStore, StoreCapabilities, StoreError, StoreErrorKind,
@@ -76,10 +78,15 @@ type Result<T> = std::result::Result<T, StoreError>;
 impl MaildirStore {
     /// A store that keeps each account's mail in the folder that `locate` says; `None` is an account that has none.
     pub fn new(locate: impl Fn(&Identity) -> Option<PathBuf> + Send + Sync + 'static) -> Self {
+        Self::over(maildir::Store::new(RealFs, Options::from_system()), locate)
+    }
+
+    /// The same over files that the caller has opened, with options or a file system of its own.
+    pub fn over(files: maildir::Store, locate: impl Fn(&Identity) -> Option<PathBuf> + Send + Sync + 'static) -> Self {
         MaildirStore {
             inner: Arc::new(Inner {
                 locate: Box::new(locate),
-                files: maildir::Store::new(RealFs, Options::from_system()),
+                files,
                 open: Mutex::default(),
                 stale: Mutex::default(),
                 durable: Mutex::default(),
