@@ -28,6 +28,7 @@ use pillarbox_core::{Random, SeededRandom};
 use pillarbox_imap::types::{MailboxName, Uid, UidSet};
 use tokio::io::{AsyncBufReadExt, DuplexStream};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// How long everybody goes on.
 #[derive(Clone, Copy)]
@@ -68,6 +69,8 @@ struct Mirror {
     /// Every message that it ever knew: a UID is one message's for ever, and what went does not come back.
     idents: BTreeMap<u32, String>,
     gone: BTreeSet<u32>,
+    /// Those who do something for each thing that this one does, so that all are at work from beginning to end.
+    keep_step: Vec<UnboundedSender<usize>>,
 }
 
 impl Mirror {
@@ -78,7 +81,8 @@ impl Mirror {
         let mut wire = imap_support::Client::new(here);
         assert!(wire.line().await.starts_with("* OK "));
         wire.ok("LOGIN you@localhost secret").await;
-        let mut new = Mirror { name, wire, messages: Vec::new(), idents: BTreeMap::new(), gone: BTreeSet::new() };
+        let (messages, idents, gone, keep_step) = (Vec::new(), BTreeMap::new(), BTreeSet::new(), Vec::new());
+        let mut new = Mirror { name, wire, messages, idents, gone, keep_step };
         new.command("SELECT INBOX", true).await;
         new
     }
@@ -152,8 +156,10 @@ impl Mirror {
         let random = &mut SeededRandom::new(seed);
         for n in 0.. {
             if !work.goes_on(n) {
+                self.keep_step.clear();
                 return;
             }
+            self.keep_step.iter().for_each(|other| other.send(n).unwrap());
             // Few, so that all meet.
             let (count, choice) = (self.messages.len(), below(random, if self.messages.len() > 40 { 8 } else { 12 }));
             let number = 1 + below(random, count.max(1));
@@ -222,7 +228,7 @@ impl Mirror {
 }
 
 /// Works on the files, with nothing but the conventions of a Maildir.
-fn another_program(inbox: &Path, work: Work, seed: u64) {
+fn another_program(inbox: &Path, mut steps: UnboundedReceiver<usize>, seed: u64) {
     let random = &mut SeededRandom::new(seed);
     let any_file = |random: &mut SeededRandom| -> Option<PathBuf> {
         let files: Vec<PathBuf> = ["cur", "new"]
@@ -232,10 +238,7 @@ fn another_program(inbox: &Path, work: Work, seed: u64) {
             .collect();
         (!files.is_empty()).then(|| files[below(random, files.len())].clone())
     };
-    for n in 0.. {
-        if !work.goes_on(n) {
-            return;
-        }
+    while let Some(n) = steps.blocking_recv() {
         let file = any_file(random);
         // Whoever was quicker has renamed or removed it: then it is another's turn.
         match (below(random, 6), file) {
@@ -297,11 +300,11 @@ async fn all_views_are_legal_and_become_one() {
             waiting
         }
     });
-    let other = tokio::task::spawn_blocking({
-        let inbox = inbox.clone();
-        move || another_program(&inbox, work, seed)
-    });
-    let delivers = tokio::spawn(deliver(store, work));
+    let (to_other, steps) = unbounded_channel();
+    let other = tokio::task::spawn_blocking(move || another_program(&inbox, steps, seed));
+    let (to_deliver, steps) = unbounded_channel();
+    let delivers = tokio::spawn(deliver(store, steps));
+    sessions[0].keep_step = vec![to_other, to_deliver];
     let works = sessions.into_iter().zip(1..).map(|(mut session, n)| {
         tokio::spawn(async move {
             session.work(work, seed.wrapping_add(n)).await;
@@ -342,7 +345,7 @@ async fn all_views_are_legal_and_become_one() {
 }
 
 /// Delivers by LMTP. Returns how many messages.
-async fn deliver(store: Arc<dyn MailboxStore>, work: Work) -> usize {
+async fn deliver(store: Arc<dyn MailboxStore>, mut steps: UnboundedReceiver<usize>) -> usize {
     let parts = Parts {
         policy: Arc::new(AllowList::new([YOU])),
         sink: Arc::new(MailboxSink::new(store, |_| Some(Identity::new(YOU)))),
@@ -357,7 +360,7 @@ async fn deliver(store: Arc<dyn MailboxStore>, work: Work) -> usize {
     client.expect("220 ").await;
     client.say("LHLO client.example", "250-").await;
     let mut done = 0;
-    while work.goes_on(done) {
+    while steps.recv().await.is_some() {
         client.say("MAIL FROM:<a@client.example>", "250 ").await;
         client.say(&format!("RCPT TO:<{YOU}>"), "250 ").await;
         client.say("DATA", "354 ").await;
