@@ -3,7 +3,7 @@
 # there, whole and once; flags are as stored, the expunged are gone, copies and moved ones are there; UIDs are those that
 # were told, under the same UIDVALIDITY.
 source "$(dirname "$0")/lib.sh"
-rounds=${ROUNDS:-20}
+rounds=${ROUNDS:-20} locks=0
 touch "$work/record"
 kill_py() { # mode, more
     timeout 300 python3 "$(dirname "$0")/80-kill.py" "$1" "$smtp" "$imaps" "$user" "$password" "$maildir" "$work/record" "${@:2}"
@@ -20,6 +20,8 @@ for round in $(seq "$rounds"); do
     server=
     : >"$work/server.log"
     wait "$load" || fail "the load ended with status $?"
+    # A lock that was held is broken after two minutes, which are put forward here.
+    locks=$((locks + $(find "$maildir" -name '*.lock' -exec touch -d '-3 minutes' {} + -print | wc -l)))
     start
     # A long run begins anew now and then, as large mailboxes would slow it down.
     if [ $((round % 20)) = 0 ] || [ "$round" = "$rounds" ]; then
@@ -28,3 +30,4 @@ for round in $(seq "$rounds"); do
     fi
 done
 stop
+echo "ok: $rounds kills, $locks of them while a lock was held"

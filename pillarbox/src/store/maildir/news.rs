@@ -1,6 +1,6 @@
 //! What other programs do in folders that somebody waits for news of.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use pillarbox_maildir::{Watch, WatchOptions, Watcher};
@@ -9,12 +9,14 @@ use tokio::sync::Notify;
 
 use super::shared::Shared;
 use super::{Inner, Result, blocking};
-use crate::parts::{StoreError, StoreErrorKind};
+use crate::parts::{BoxFuture, StoreError, StoreErrorKind};
 
 /// How long a folder is left alone after a look, so that a busy one does not keep a thread busy.
 const LOOKS_APART: Duration = Duration::from_millis(250);
-/// The same after trouble.
+/// When trouble is looked at again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// When a folder is looked at again that has to be at rest for two seconds before it shows everything.
+const REST: Duration = Duration::from_millis(2250);
 
 /// The one thread that waits for the disk, from the first time that somebody waits for news on.
 #[derive(Default)]
@@ -76,8 +78,10 @@ struct State {
     /// Something happened since the last look began.
     behind: bool,
     looking: bool,
-    /// Messages are held back, and when they no longer have to be nobody will tell.
-    held_back: bool,
+    /// The last look did not show everything, and nobody will tell when there is more to see: look again after so long.
+    again: Option<Duration>,
+    /// Somebody is about to.
+    again_begun: bool,
     trouble: Option<StoreError>,
 }
 
@@ -86,9 +90,13 @@ impl News {
         lock(&self.state)
     }
 
-    /// After a look: whether there are messages that could not be shown.
-    pub(super) fn held_back(&self, held_back: bool) {
-        self.state().held_back = held_back;
+    /// After a look: whether there are messages that could not be shown, and changes that could not be seen.
+    pub(super) fn looked(&self, held_back: bool, in_doubt: bool) {
+        self.state().again = match (held_back, in_doubt) {
+            (true, _) => Some(RETRY_AFTER),
+            (false, true) => Some(REST),
+            (false, false) => None,
+        };
     }
 
     /// Waits until a look fails.
@@ -142,25 +150,35 @@ fn look(inner: &Arc<Inner>, shared: &Arc<Shared>) {
     runtime.spawn(async move {
         let folder = Arc::clone(&shared);
         let looked = blocking(&inner.pool, move || folder.refresh()).await;
-        let pause = {
+        let again = {
             let mut state = shared.news.state();
-            let again = state.held_back || looked.is_err();
-            state.behind |= again;
             state.trouble = looked.err();
             if state.trouble.is_some() {
+                state.again = Some(RETRY_AFTER);
                 shared.news.trouble.notify_one();
             }
-            if again { RETRY_AFTER } else { LOOKS_APART }
+            state.again.filter(|_| !std::mem::replace(&mut state.again_begun, true))
         };
-        // Nobody is kept here by the pause: a folder is let go when its last session ends.
+        // Nobody is kept here by a pause: a folder is let go when its last session ends.
         let (store, folder) = (Arc::downgrade(&inner), Arc::downgrade(&shared));
         drop((inner, shared));
-        tokio::time::sleep(pause).await;
+        if let Some(after) = again {
+            let change = |state: &mut State| (state.again_begun, state.behind) = (false, true);
+            tokio::spawn(later(store.clone(), folder.clone(), after, change));
+        }
+        later(store, folder, LOOKS_APART, |state| state.looking = false).await;
+    });
+}
+
+/// Looks after a while.
+fn later(store: Weak<Inner>, folder: Weak<Shared>, after: Duration, change: fn(&mut State)) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        tokio::time::sleep(after).await;
         if let (Some(inner), Some(shared)) = (store.upgrade(), folder.upgrade()) {
-            shared.news.state().looking = false;
+            change(&mut shared.news.state());
             look(&inner, &shared);
         }
-    });
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

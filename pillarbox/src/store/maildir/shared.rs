@@ -71,7 +71,7 @@ impl Shared {
     }
 
     fn tell(&self, view: &Mailbox, changes: maildir::Changes) {
-        self.news.held_back(changes.held_back.is_some());
+        self.news.looked(changes.held_back.is_some(), view.is_in_doubt());
         if changes.reset {
             return self.gone();
         }
