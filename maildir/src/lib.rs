@@ -28,6 +28,7 @@ mod tree;
 mod uid_list;
 mod uid_validity;
 mod view;
+mod watch;
 
 pub use cache::{Piece, Pieces};
 pub use change::{Copied, FlagsSet};
@@ -42,6 +43,7 @@ pub use mailbox_name::{MailboxName, NameError};
 pub use reader::MessageReader;
 pub use store::{Clock, LineEnds, Options, Store, SystemClock};
 pub use tree::{Listed, Tree};
+pub use watch::{News, Watch, WatchOptions, Watcher};
 
 /// A message's unique identifier (RFC 9051 §2.3.1.1): 1 to 4,294,967,295.
 pub type Uid = std::num::NonZeroU32;
@@ -54,6 +56,8 @@ const _: () = {
     send_and_sync::<Maildir>();
     send_and_sync::<Tree>();
     send_and_sync::<Mailbox>();
+    send_and_sync::<Watcher>();
+    send_and_sync::<Watch>();
     send::<MessageReader>();
     send::<Incoming>();
     send::<Prepared>();

@@ -2,7 +2,9 @@
 
 mod append;
 mod cache;
+mod news;
 mod open;
+mod room;
 mod shared;
 
 use std::collections::{HashMap, HashSet};
@@ -13,12 +15,14 @@ use pillarbox_fs::{ErrorKind, Fs, RealFs};
 use pillarbox_imap::list::{KnownName, List};
 use pillarbox_imap::server::{Listed, Status, StatusItem};
 use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse, Uid, UidValidity};
-use pillarbox_maildir::{self as maildir, Access, Full, Maildir, MaildirError, Options, Tree};
+use pillarbox_maildir::{self as maildir, Access, Full, Maildir, MaildirError, Options, Tree, WatchOptions};
 use tokio::sync::Semaphore;
 
 use self::append::Incoming;
 use self::cache::Recomputing;
+use self::news::Disk;
 use self::open::Open;
+pub use self::room::room_on_disk;
 use self::shared::Shared;
 use crate::parts::{
     Append, BoxFuture, Identity, IncomingAppend, Mailbox, MailboxStore, StoreCapabilities, StoreError, StoreErrorKind,
@@ -30,8 +34,9 @@ const OPERATIONS_MAX: usize = 128;
 
 /// Mailboxes in Maildir++ folders, one tree of folders for each account, on a bounded pool of threads.
 ///
-/// The folders may be used by other programs at the same time; what they change is noticed at the next look, and in IDLE
-/// within some seconds. What this process changes, its other sessions hear at once.
+/// The folders may be used by other programs at the same time; what they change is noticed at the next look. Sessions in IDLE
+/// hear of it within a second where the system gives notices (feature `notify`), and within some seconds where not; see
+/// [`watch`](Self::watch). What this process changes, its other sessions hear at once.
 ///
 /// An account's tree is made, with an empty INBOX, when it is first used.
 ///
@@ -65,6 +70,7 @@ struct Inner {
     /// Folders above the accounts' trees that this process has seen to be on stable storage.
     durable: Mutex<HashSet<PathBuf>>,
     pool: Arc<Semaphore>,
+    disk: Disk,
 }
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -75,7 +81,7 @@ impl MaildirStore {
         Self::over(maildir::Store::new(RealFs, Options::from_system()), locate)
     }
 
-    /// The same, with options or a file system of the caller's choice.
+    /// The same over files that the caller has opened, with options or a file system of its own.
     pub fn over(files: maildir::Store, locate: impl Fn(&Identity) -> Option<PathBuf> + Send + Sync + 'static) -> Self {
         MaildirStore {
             inner: Arc::new(Inner {
@@ -84,6 +90,7 @@ impl MaildirStore {
                 open: Mutex::default(),
                 durable: Mutex::default(),
                 pool: Arc::new(Semaphore::new(OPERATIONS_MAX)),
+                disk: Disk::default(),
             }),
         }
     }
@@ -128,6 +135,13 @@ impl MaildirStore {
             };
             blocking(&pool, check).await
         })
+    }
+
+    /// How other programs' changes are noticed. Takes effect if no session has waited for news yet.
+    #[must_use]
+    pub fn watch(self, options: WatchOptions) -> Self {
+        *self.inner.disk.options.lock().unwrap_or_else(PoisonError::into_inner) = options;
+        self
     }
 
     /// Work on an account's tree.

@@ -1,12 +1,12 @@
 //! One session's selection of a folder.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use pillarbox_imap::server::{Change, Snapshot};
 use pillarbox_imap::types::{MailboxName, ModSeq, Uid, UidSet};
 use pillarbox_maildir as maildir;
 
+use super::news::Waiting;
 use super::shared::Shared;
 use super::{MaildirStore, Result, blocking, on_disk, told, uid, uid_validity};
 use crate::parts::{
@@ -14,9 +14,6 @@ use crate::parts::{
     SetFlags, StoreError, StoreErrorKind,
 };
 use crate::store::feed::FeedReader;
-
-/// How often a folder is looked at for what other programs did, while somebody waits for news of it.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// So much of a message is read when it is opened: most messages, and the headers of the others, cost one visit to the pool.
 const HEAD: usize = 32 * 1024;
@@ -93,19 +90,12 @@ impl Mailbox for Open {
 
     fn changes(&mut self) -> BoxFuture<'_, Result<Vec<Change>>> {
         Box::pin(async move {
-            loop {
-                tokio::select! {
-                    biased;
-                    changes = self.reader.next() => return Ok(changes),
-                    () = tokio::time::sleep(LOOK_EVERY) => match self.on_folder(Shared::refresh).await {
-                        Ok(()) => {}
-                        Err(error) => {
-                            // What is known is told first; the trouble comes again.
-                            let changes = self.reader.take();
-                            return if changes.is_empty() { Err(error) } else { Ok(changes) };
-                        }
-                    },
-                }
+            let _waiting = Waiting::begin(&self.store.inner, &self.shared)?;
+            tokio::select! {
+                // What is known is told first; the trouble comes again.
+                biased;
+                changes = self.reader.next() => Ok(changes),
+                trouble = self.shared.news.trouble() => Err(trouble),
             }
         })
     }

@@ -11,6 +11,7 @@ use pillarbox_imap::types::{Flag, Flags, Keyword, ModSeq, ObjectId, Uid, UidSet}
 use pillarbox_maildir::{self as maildir, Mailbox, Maildir};
 
 use super::cache::Asked;
+use super::news::News;
 use super::{Result, mailbox_id, number, told, uid, uid_next, uid_validity};
 use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
 use crate::store::feed::{Feed, FeedReader};
@@ -18,22 +19,27 @@ use crate::store::feed::{Feed, FeedReader};
 /// A folder's view and its feed. Whoever changes the view tells the feed before letting go of the lock, so that everyone
 /// hears of changes in the order in which they were made.
 pub(super) struct Shared {
+    pub(super) folder: Maildir,
     view: Mutex<Mailbox>,
     asked: Mutex<Asked>,
     feed: Arc<Feed>,
     gone: AtomicBool,
     /// Somebody is on the way to look.
     stale: AtomicBool,
+    pub(super) news: News,
 }
 
 impl Shared {
     pub(super) fn new(view: Mailbox) -> Self {
+        let folder = view.maildir().clone();
         Shared {
+            folder,
             view: Mutex::new(view),
             asked: Mutex::default(),
             feed: Arc::default(),
             gone: AtomicBool::new(false),
             stale: AtomicBool::new(false),
+            news: News::default(),
         }
     }
 
@@ -88,6 +94,7 @@ impl Shared {
     }
 
     fn tell(&self, view: &Mailbox, changes: maildir::Changes) {
+        self.news.looked(changes.held_back.is_some(), view.is_in_doubt());
         if changes.reset {
             return self.gone();
         }
