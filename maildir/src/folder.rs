@@ -35,7 +35,7 @@ use crate::{Flags, Keywords, MaildirError, Result, Store, Uid, uid_validity};
 pub struct Maildir {
     store: Store,
     path: PathBuf,
-    /// Where `dovecot-uidvalidity` is.
+    /// Where `dovecot-uidvalidity` and `maildirsize` are.
     account: PathBuf,
     folder: Arc<Folder>,
 }
@@ -119,6 +119,11 @@ impl Maildir {
     /// Where the folder is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The account's root.
+    pub(crate) fn account(&self) -> &Path {
+        &self.account
     }
 
     /// What the process's mailboxes share.

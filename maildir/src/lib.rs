@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod acl;
 mod cache;
 mod change;
 mod chunks;
@@ -18,8 +19,11 @@ mod listing;
 mod look;
 mod mailbox;
 mod mailbox_name;
+mod metadata;
 mod own;
+mod quota;
 mod reader;
+mod sidecar;
 mod snapshot;
 mod special_use;
 mod store;
@@ -30,6 +34,7 @@ mod uid_validity;
 mod view;
 mod watch;
 
+pub use acl::{ACL_ENTRIES_MAX, Acl, AclEntry, AclError, Identifier, Rights, RightsChange, Who};
 pub use cache::{Piece, Pieces};
 pub use change::{Copied, FlagsSet};
 pub use delivery::{Appended, Delivered, Incoming, Prepared, publish_all};
@@ -40,6 +45,8 @@ pub use fsck::{Examiner, Finding, Problem, Progress, Repair, Report, State, fsck
 pub use keywords::Keywords;
 pub use mailbox::{Access, Changes, Info, Mailbox, Message};
 pub use mailbox_name::{MailboxName, NameError};
+pub use metadata::{EntryName, EntryNameError, METADATA_ENTRIES_MAX, METADATA_VALUE_MAX, Metadata, MetadataError};
+pub use quota::{Grace, Purpose, Quota, QuotaRules, RuleError, Usage};
 pub use reader::MessageReader;
 pub use store::{Clock, LineEnds, Options, Store, SystemClock};
 pub use tree::{Listed, Tree};

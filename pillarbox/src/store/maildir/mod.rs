@@ -4,6 +4,7 @@ mod append;
 mod cache;
 mod news;
 mod open;
+mod quota;
 mod room;
 mod shared;
 
@@ -15,13 +16,16 @@ use pillarbox_fs::{ErrorKind, Fs, RealFs};
 use pillarbox_imap::list::{KnownName, List};
 use pillarbox_imap::server::{Listed, Status, StatusItem};
 use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse, Uid, UidValidity};
-use pillarbox_maildir::{self as maildir, Access, Full, Maildir, MaildirError, Options, Tree, WatchOptions};
+use pillarbox_maildir::{
+    self as maildir, Access, Full, Maildir, MaildirError, Options, Purpose, QuotaRules, Tree, Usage, WatchOptions,
+};
 use tokio::sync::Semaphore;
 
 use self::append::Incoming;
 use self::cache::Recomputing;
 use self::news::Disk;
 use self::open::Open;
+use self::quota::Room;
 pub use self::room::room_on_disk;
 use self::shared::Shared;
 use crate::parts::{
@@ -61,9 +65,11 @@ pub struct MaildirStore {
 }
 
 type Locate = dyn Fn(&Identity) -> Option<PathBuf> + Send + Sync;
+type Quotas = dyn Fn(&Identity) -> Option<QuotaRules> + Send + Sync;
 
 struct Inner {
     locate: Box<Locate>,
+    quotas: Box<Quotas>,
     files: maildir::Store,
     /// The mailboxes that somebody has open.
     open: Mutex<HashMap<(PathBuf, bool), Weak<Shared>>>,
@@ -78,14 +84,45 @@ type Result<T> = std::result::Result<T, StoreError>;
 impl MaildirStore {
     /// A store that keeps each account's mail in the folder that `locate` says; `None` is an account that has none.
     pub fn new(locate: impl Fn(&Identity) -> Option<PathBuf> + Send + Sync + 'static) -> Self {
-        Self::over(maildir::Store::new(RealFs, Options::from_system()), locate)
+        Self::with_quotas(locate, |_| None)
+    }
+
+    /// The same, where `quotas` says what each account may use; `None` is an account without limits. Deliveries, APPEND and COPY
+    /// ask for room; MOVE within an account needs none. What is used is in the account's `maildirsize`, which Dovecot's
+    /// `quota = maildir` reads and writes too.
+    ///
+    /// ```
+    /// use pillarbox::maildir::{Quota, QuotaRules};
+    /// use pillarbox::store::MaildirStore;
+    ///
+    /// # let root = std::path::PathBuf::new();
+    /// let rules = QuotaRules::new(Quota { bytes: Some(1 << 30), messages: None });
+    /// let store = MaildirStore::with_quotas(
+    ///     move |account| (account.user() == "you@localhost").then(|| root.join("you/Maildir")),
+    ///     move |_| Some(rules.clone()),
+    /// );
+    /// ```
+    pub fn with_quotas(
+        locate: impl Fn(&Identity) -> Option<PathBuf> + Send + Sync + 'static,
+        quotas: impl Fn(&Identity) -> Option<QuotaRules> + Send + Sync + 'static,
+    ) -> Self {
+        Self::made(maildir::Store::new(RealFs, Options::from_system()), locate, quotas)
     }
 
     /// The same over files that the caller has opened, with options or a file system of its own.
     pub fn over(files: maildir::Store, locate: impl Fn(&Identity) -> Option<PathBuf> + Send + Sync + 'static) -> Self {
+        Self::made(files, locate, |_| None)
+    }
+
+    fn made(
+        files: maildir::Store,
+        locate: impl Fn(&Identity) -> Option<PathBuf> + Send + Sync + 'static,
+        quotas: impl Fn(&Identity) -> Option<QuotaRules> + Send + Sync + 'static,
+    ) -> Self {
         MaildirStore {
             inner: Arc::new(Inner {
                 locate: Box::new(locate),
+                quotas: Box::new(quotas),
                 files,
                 open: Mutex::default(),
                 durable: Mutex::default(),
@@ -190,6 +227,11 @@ impl Inner {
         let tree = tree.map_err(told)?;
         self.make_sure(&tree, &root)?;
         Ok(tree)
+    }
+
+    /// Where to ask for room in a mailbox; none where there are no limits.
+    fn room(&self, user: &Identity, tree: &Tree, name: &maildir::MailboxName) -> Option<Room> {
+        (self.quotas)(user).map(|rules| Room::new(tree.clone(), name.clone(), rules))
     }
 
     /// Makes the folders that an account's tree stands in durable, once in the life of this process. Who made them may have
@@ -520,8 +562,28 @@ impl MailboxStore for MaildirStore {
         mailbox: &'a MailboxName,
         append: Append,
     ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>>> {
-        let (name, inner) = (mailbox.clone(), Arc::clone(&self.inner));
-        let folder = self.on_tree(user, move |_, tree| tree.mailbox(&on_disk(&name)?).map_err(told));
-        Box::pin(async move { Ok(Box::new(Incoming::new(inner, folder.await?, append)) as Box<dyn IncomingAppend>) })
+        let (name, inner, user) = (mailbox.clone(), Arc::clone(&self.inner), user.clone());
+        let size = append.size;
+        let purpose = append::purpose(&append);
+        let opened = self.on_tree(&user.clone(), move |inner, tree| {
+            let name = on_disk(&name)?;
+            let (folder, room) = (tree.mailbox(&name).map_err(told)?, inner.room(&user, tree, &name));
+            if let (Some(room), Some(size)) = (&room, size) {
+                room.check_announced(size, purpose)?;
+            }
+            Ok((folder, room))
+        });
+        Box::pin(async move {
+            let (folder, room) = opened.await?;
+            Ok(Box::new(Incoming::new(inner, folder, room, append)) as Box<dyn IncomingAppend>)
+        })
+    }
+
+    fn room<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName, size: u64) -> BoxFuture<'a, Result<()>> {
+        let (name, of) = (mailbox.clone(), user.clone());
+        self.on_tree(user, move |inner, tree| match inner.room(&of, tree, &on_disk(&name)?) {
+            Some(room) => room.check(Usage::message(size), Purpose::Delivery),
+            None => Ok(()),
+        })
     }
 }

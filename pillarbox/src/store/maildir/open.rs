@@ -7,6 +7,7 @@ use pillarbox_imap::types::{MailboxName, ModSeq, Uid, UidSet};
 use pillarbox_maildir as maildir;
 
 use super::news::Waiting;
+use super::quota::Room;
 use super::shared::Shared;
 use super::{MaildirStore, Result, blocking, on_disk, told, uid, uid_validity};
 use crate::parts::{
@@ -44,12 +45,13 @@ impl Open {
     fn to_another(
         &self,
         target: &MailboxName,
-        put: impl FnOnce(&maildir::Maildir) -> Result<maildir::Copied> + Send + 'static,
+        put: impl FnOnce(&maildir::Maildir, Option<Room>) -> Result<maildir::Copied> + Send + 'static,
     ) -> BoxFuture<'static, Result<Copied>> {
-        let target = target.clone();
+        let (target, user) = (target.clone(), self.user.clone());
         self.store.on_tree(&self.user, move |inner, tree| {
-            let target = tree.mailbox(&on_disk(&target)?).map_err(told)?;
-            let copied = put(&target)?;
+            let name = on_disk(&target)?;
+            let target = tree.mailbox(&name).map_err(told)?;
+            let copied = put(&target, inner.room(&user, tree, &name))?;
             inner.look_again(target.path());
             let pairs = copied.uids.iter().map(|(here, there)| (uid(*here), uid(*there)));
             Ok((uid_validity(copied.uid_validity)?, pairs.collect()))
@@ -145,7 +147,7 @@ impl Mailbox for Open {
 
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
         let (uids, shared) = (uids.clone(), Arc::clone(&self.shared));
-        self.to_another(target, move |target| shared.copy(&uids, target))
+        self.to_another(target, move |target, room| shared.copy(&uids, target, room))
     }
 
     fn move_to<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
@@ -153,7 +155,8 @@ impl Mailbox for Open {
             return Box::pin(std::future::ready(Err(error)));
         }
         let (uids, shared) = (uids.clone(), Arc::clone(&self.shared));
-        self.to_another(target, move |target| shared.move_to(&uids, target))
+        // Afterwards no more is used than before.
+        self.to_another(target, move |target, _| shared.move_to(&uids, target))
     }
 
     fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>>> {

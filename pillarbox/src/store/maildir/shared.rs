@@ -12,6 +12,7 @@ use pillarbox_maildir::{self as maildir, Mailbox, Maildir};
 
 use super::cache::Asked;
 use super::news::News;
+use super::quota::Room;
 use super::{Result, mailbox_id, number, told, uid, uid_next, uid_validity};
 use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
 use crate::store::feed::{Feed, FeedReader};
@@ -248,8 +249,12 @@ impl Shared {
         Ok(set.collect())
     }
 
-    pub(super) fn copy(&self, uids: &UidSet, target: &Maildir) -> Result<maildir::Copied> {
+    pub(super) fn copy(&self, uids: &UidSet, target: &Maildir, room: Option<Room>) -> Result<maildir::Copied> {
         let mut view = self.view();
+        if let Some(room) = room {
+            let those = Shared::those(&view, uids);
+            room.check(view.usage_of(&those).map_err(told)?, maildir::Purpose::Own)?;
+        }
         Shared::copy_those(&mut view, uids, target)
     }
 
