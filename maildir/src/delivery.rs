@@ -1,6 +1,6 @@
 //! Putting messages into folders: written, synced, named, the name synced. Only then does anyone hear of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use pillarbox_fs::File;
@@ -8,6 +8,7 @@ use pillarbox_fs::File;
 use crate::error::NotFound;
 use crate::file_name::{self, Base, Sizes};
 use crate::line_ends::{Ambiguous, Encoder, expand};
+use crate::listing::{Dir, stamp};
 use crate::quota::{Tally, Usage};
 use crate::uid_list::NewMessage;
 use crate::view::MessageFile;
@@ -225,13 +226,24 @@ impl Prepared {
         Ok(all.remove(0))
     }
 
+    /// Gives the file its name. In `cur/` it is written down, because a view would have to read the whole directory to find it.
+    fn put(&self, from: &Path, path: &Path, info: &[u8]) -> Result<()> {
+        let maildir = &self.tmp.maildir;
+        if info.is_empty() {
+            return Ok(maildir.fs().rename(from, path)?);
+        }
+        let mut own = maildir.own();
+        let before = stamp(maildir, Dir::Cur)?;
+        maildir.fs().rename(from, path)?;
+        // Whoever does not find it written down reads the directory.
+        if let Ok(after) = stamp(maildir, Dir::Cur) {
+            own.put(before, after, self.base.clone(), info.into());
+        }
+        Ok(())
+    }
+
     /// A message that is one more name of a file, or a copy of it, in another folder.
-    pub(crate) fn of_file(
-        maildir: &Maildir,
-        source: &std::path::Path,
-        of: &MessageFile<'_>,
-        flags: Flags,
-    ) -> Result<Prepared> {
+    pub(crate) fn of_file(maildir: &Maildir, source: &Path, of: &MessageFile<'_>, flags: Flags) -> Result<Prepared> {
         use pillarbox_fs::ErrorKind;
         let fs = maildir.fs();
         let mut file = fs.open(source)?;
@@ -320,7 +332,7 @@ impl Published {
             // Listed before it is tried: a rename that reports an error may have happened.
             let (base, guid) = (message.base.clone(), message.guid.take());
             published.0.push(PublishedFile { maildir, dir, base, guid, path: path.clone(), counted: false });
-            message.tmp.maildir.fs().rename(&from, &path)?;
+            message.put(&from, &path, &info)?;
             message.tmp.armed = false;
         }
         for file in &mut published.0 {
@@ -412,7 +424,6 @@ impl Drop for Tmp {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Barrier};

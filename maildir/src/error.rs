@@ -43,6 +43,9 @@ pub enum MaildirError {
     /// The file system takes names that differ in case alone for one, so that two mailboxes would share a directory.
     #[error("the file system does not tell the case of names apart: {}", .0.display())]
     CaseFolded(PathBuf),
+    /// There are no mod-sequences to compare: on a disk that cannot be written on, and while the journal cannot be.
+    #[error("the mailbox has no mod-sequences")]
+    NoModSeqs,
     /// A file that is written whole is not what was written: what it held is not known. The next change sets it aside.
     #[error("damaged: {}", .0.display())]
     Damaged(PathBuf),
@@ -84,6 +87,7 @@ impl MaildirError {
             | MaildirError::Name(_)
             | MaildirError::NoSuchMessage(_)
             | MaildirError::TooManyMailboxes
+            | MaildirError::NoModSeqs
             | MaildirError::Metadata(_)
             | MaildirError::Acl(_)
             | MaildirError::NumbersExhausted => false,

@@ -240,7 +240,7 @@ impl Tree {
         Ok((name.is_inbox() || is_dir(&path)?) && is_dir(&path.join("cur"))?)
     }
 
-    fn path(&self, name: &MailboxName) -> PathBuf {
+    pub(crate) fn path(&self, name: &MailboxName) -> PathBuf {
         if name.is_inbox() { self.root.clone() } else { self.root.join(name.directory()) }
     }
 

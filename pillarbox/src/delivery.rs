@@ -194,10 +194,13 @@ impl Delivery {
     fn outcomes(&self, all: bool) -> Vec<Outcome> {
         let stored = |index: &Option<usize>| index.is_some_and(|index| self.copies[index].is_ok());
         let nothing = all && !self.copy_of.iter().all(stored);
+        // A full disk is everybody's trouble, and the client may wait longer for it.
+        let is_full = |copy: &Copy| matches!(copy, Err(error) if error.kind == StoreErrorKind::NoSpace);
+        let for_all = if self.copies.iter().any(is_full) { reply(StoreErrorKind::NoSpace) } else { with_others() };
         let outcome = |index: &Option<usize>| match index.map(|index| &self.copies[index]) {
             None => Outcome::Refused(no_such_mailbox()),
             Some(Err(error)) => Outcome::Refused(self.over_quota.reply(error.kind)),
-            Some(Ok(_)) if nothing => Outcome::Refused(with_others()),
+            Some(Ok(_)) if nothing => Outcome::Refused(for_all.clone()),
             Some(Ok(_)) => Outcome::Delivered,
         };
         self.copy_of.iter().map(outcome).collect()

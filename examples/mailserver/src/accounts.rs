@@ -80,6 +80,11 @@ impl Accounts {
         self.location.folder(local, domain).filter(|_| self.domains.contains(domain))
     }
 
+    /// The names of all accounts, as they are logged in to.
+    pub fn users(&self) -> Vec<String> {
+        self.file.users().map(|user| user.to_ascii_lowercase()).collect()
+    }
+
     /// What an account may use; `None` is one without limits. Where its line cannot be understood, what holds for all holds for
     /// it, and that is told.
     pub fn quota(&self, user: &str) -> Option<QuotaRules> {

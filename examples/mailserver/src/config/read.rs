@@ -294,6 +294,8 @@ fn read_limits(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Limits>
     let message_size = number("message_size", default.message_size, 1024..=1 << 40);
     // RFC 5321 §4.5.3.1.8 asks for at least 100.
     let recipients = number("recipients", default.recipients as u64, 100..=1_000_000);
+    let free_space = number("free_space", default.free_space, 1..=1 << 60);
+    let free_files = number("free_files", default.free_files, 1..=1 << 40);
     let connections = number("connections", default.connections as u64, 1..=10_000_000);
     let unauthenticated = number("unauthenticated", default.unauthenticated as u64, 1..=10_000_000);
     let per_address = number("connections_per_address", default.connections_per_address as u64, 1..=10_000_000);
@@ -303,6 +305,8 @@ fn read_limits(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Limits>
     Some(Limits {
         message_size: message_size?,
         recipients: recipients? as usize,
+        free_space: free_space?,
+        free_files: free_files?,
         connections: connections? as usize,
         unauthenticated: unauthenticated? as usize,
         connections_per_address: per_address? as usize,

@@ -121,6 +121,7 @@ fn every_mistake_is_told_with_its_place() {
         ("unix:/run/mailserver/lmtp", "unix:", "mail.toml:27:11: after `unix:` the path of the socket is missing"),
         ("[limits]", "[limits", "mail.toml:12:"),
         ("message_size = 10_000_000", "trusted = [\"192.0.2.1/24\"]", "mail.toml:13:12: `192.0.2.1/24` is neither an"),
+        ("message_size = 10_000_000", "free_space = 0", "mail.toml:13:14: 0 is not in the range"),
         ("message_size = 10_000_000", "connections_per_minute = 0", "mail.toml:13:26: 0 is not in the range"),
         ("tls = \"starttls\"", "proxies = \"192.0.2.1\"", "mail.toml:18:11: this is a text, but a list"),
         ("tls = \"starttls\"", "xclient = [\"proxy\"]", "mail.toml:18:12: `proxy` is neither an address nor"),

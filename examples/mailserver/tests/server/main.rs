@@ -5,6 +5,7 @@
 mod check;
 mod client;
 mod dialog;
+mod fsck;
 mod process;
 mod quota;
 mod serve;

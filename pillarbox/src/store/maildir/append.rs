@@ -7,7 +7,7 @@ use pillarbox_core::WallTime;
 use pillarbox_imap::types::{Keyword, Uid, UidValidity};
 use pillarbox_maildir::{self as maildir, Delivered, Maildir, Prepared, Purpose};
 
-use super::room::Room;
+use super::quota::Room;
 use super::shared::system;
 use super::{Inner, Result, blocking, told, uid, uid_validity};
 use crate::parts::{Append, AppendedMessages, BoxFuture, IncomingAppend, StoreError, StoreErrorKind};

@@ -1,34 +1,38 @@
-//! Whether an account has room for more.
+//! What is left where the mail is.
 
-use pillarbox_maildir::{self as maildir, Prepared, Purpose, QuotaRules, Tree, Usage};
+use std::path::Path;
 
-use super::{Result, told};
+use pillarbox_fs::{Fs, RealFs};
 
-/// One mailbox of an account that has a quota.
-#[derive(Clone)]
-pub(super) struct Room {
-    tree: Tree,
-    name: maildir::MailboxName,
-    rules: QuotaRules,
+use crate::parts::{BoxFuture, Room};
+
+/// Measures the room on the disk of a folder, or of the nearest folder above it that is there; for
+/// [`Reserve`](crate::parts::Reserve). `None` if the system does not say.
+pub fn room_on_disk(folder: &Path) -> BoxFuture<'static, Option<Room>> {
+    let folder = folder.to_owned();
+    Box::pin(async move {
+        // A disk that does not answer must not keep other sessions waiting.
+        let measured = tokio::task::spawn_blocking(move || {
+            folder
+                .ancestors()
+                .find(|folder| folder.as_os_str().is_empty() || RealFs.metadata(&folder.join(".")).is_ok())
+                .and_then(|folder| {
+                    let space = RealFs.space(&folder.join(".")).ok()?;
+                    Some(Room { octets: space.bytes, files: space.files })
+                })
+        });
+        measured.await.ok().flatten()
+    })
 }
 
-impl Room {
-    pub(super) fn new(tree: Tree, name: maildir::MailboxName, rules: QuotaRules) -> Self {
-        Room { tree, name, rules }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    pub(super) fn check(&self, adding: Usage, purpose: Purpose) -> Result<()> {
-        self.tree.check_quota(&self.rules, &self.name, adding, purpose).map_err(told)
-    }
-
-    /// For a message of which so many octets are announced. On disk it may be smaller, as CRLF becomes LF there: what is refused
-    /// before it comes does not fit in any case.
-    pub(super) fn check_announced(&self, octets: u64, purpose: Purpose) -> Result<()> {
-        self.check(Usage::message(octets.div_ceil(2)), purpose)
-    }
-
-    /// For messages that are on disk and not yet to be seen.
-    pub(super) fn check_prepared(&self, messages: &[Prepared], purpose: Purpose) -> Result<()> {
-        self.check(messages.iter().map(Prepared::usage).fold(Usage::default(), Usage::plus), purpose)
+    #[tokio::test]
+    async fn a_folder_that_is_not_there_yet() {
+        let dir = tempfile::tempdir().unwrap();
+        let room = room_on_disk(&dir.path().join("not/yet")).await.expect("it stands on a disk");
+        assert!(room.octets > 0 && room.files > 0);
     }
 }
