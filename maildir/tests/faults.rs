@@ -125,10 +125,12 @@ fn a_message_that_turns_verbatim_leaves_nothing_either() {
         },
         |bench, result| match result {
             Err(_) => assert_eq!(files(&bench.path("m")), [""; 0]),
-            // The first file could not be removed, and waits in tmp/ until it is old.
+            // The first file could not be removed, and waits in tmp/ until it is old; or whether there is a quota could not be found
+            // out, which is no reason to refuse a message.
             Ok(_) => {
                 let files = files(&bench.path("m"));
-                assert!(files.len() == 2 && files[0].starts_with("new/") && files[1].starts_with("tmp/"), "{files:?}");
+                let in_tmp = files[1..].iter().all(|file| file.starts_with("tmp/"));
+                assert!(files.len() <= 2 && files[0].starts_with("new/") && in_tmp, "{files:?}");
             }
         },
     );
@@ -151,9 +153,10 @@ fn for_several_mailboxes_all_or_none() {
             publish_all(prepared?)
         },
         |bench, result| {
-            result.unwrap_err();
+            // Whether there is a quota may not be found out, and that refuses nothing.
+            let there = usize::from(result.is_ok());
             for name in ["a", "b", "c"] {
-                assert_eq!(files(&bench.path(name)), [""; 0]);
+                assert_eq!(files(&bench.path(name)).len(), there);
             }
         },
     );
