@@ -116,6 +116,11 @@ impl Maildir {
         &self.path
     }
 
+    /// Whether it is still there: another program may have removed or renamed it.
+    pub fn exists(&self) -> Result<bool> {
+        Ok(self.fs().metadata(&self.dir("cur")).if_found()?.is_some())
+    }
+
     /// What the process's mailboxes share.
     pub fn store(&self) -> &Store {
         &self.store
