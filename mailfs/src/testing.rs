@@ -194,6 +194,10 @@ impl Fs for Watched {
     fn space(&self, path: &Path) -> Result<Space> {
         self.look(Op::Space, path, || self.fs.space(path))
     }
+
+    fn boot(&self) -> Option<u128> {
+        self.fs.boot()
+    }
 }
 
 struct WatchedFile {
@@ -231,6 +235,10 @@ impl RawFile for WatchedFile {
 
     fn sync_data(&mut self) -> io::Result<()> {
         self.change(Op::Sync, File::sync_data)
+    }
+
+    fn try_lock(&mut self) -> io::Result<bool> {
+        self.file.try_lock().map_err(again)
     }
 
     fn metadata(&self) -> io::Result<Metadata> {

@@ -39,8 +39,8 @@ pub use room::{Reserve, Room};
 pub use senders::OwnSenders;
 pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Notices, Outcome, SinkError};
 pub use store::{
-    Append, AppendedMessages, Copied, FlagsSet, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageFlags,
-    MessageReader, SetFlags, StoreCapabilities, StoreError, StoreErrorKind,
+    Append, AppendedMessages, Cached, Computed, Copied, FlagsSet, IncomingAppend, Mailbox, MailboxStore, MessageData,
+    MessageFlags, MessageReader, Piece, SetFlags, StoreCapabilities, StoreError, StoreErrorKind,
 };
 #[cfg(feature = "tokio")]
 pub(crate) use unauthenticated::Guest;

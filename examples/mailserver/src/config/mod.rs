@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use pillarbox::Network;
+use pillarbox::delivery::OverQuota;
+use pillarbox::maildir::QuotaRules;
 use toml::de::DeTable;
 
 pub use error::{ConfigError, Mistake};
@@ -35,6 +37,10 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// The limits.
     pub limits: Limits,
+    /// What each account may use, unless its line in the passwd-file says otherwise.
+    pub quota: QuotaRules,
+    /// What senders hear when it is used up.
+    pub over_quota: OverQuota,
 }
 
 /// Certificate and key files in PEM.
