@@ -121,6 +121,11 @@ impl Maildir {
         &self.path
     }
 
+    /// Whether it is still there: another program may have removed or renamed it.
+    pub fn exists(&self) -> Result<bool> {
+        Ok(self.fs().metadata(&self.dir("cur")).if_found()?.is_some())
+    }
+
     /// The account's root.
     pub(crate) fn account(&self) -> &Path {
         &self.account
