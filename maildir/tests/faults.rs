@@ -125,10 +125,15 @@ fn a_message_that_turns_verbatim_leaves_nothing_either() {
         },
         |bench, result| match result {
             Err(_) => assert_eq!(files(&bench.path("m")), [""; 0]),
-            // The first file could not be removed, and waits in tmp/ until it is old.
+            // The quota could not be read, which is no reason to refuse; or the first file could not be removed, and waits in tmp/
+            // until it is old.
             Ok(_) => {
                 let files = files(&bench.path("m"));
-                assert!(files.len() == 2 && files[0].starts_with("new/") && files[1].starts_with("tmp/"), "{files:?}");
+                assert!(
+                    files[0].starts_with("new/") && files[1..].iter().all(|file| file.starts_with("tmp/")),
+                    "{files:?}"
+                );
+                assert!(files.len() <= 2, "{files:?}");
             }
         },
     );
@@ -151,9 +156,10 @@ fn for_several_mailboxes_all_or_none() {
             publish_all(prepared?)
         },
         |bench, result| {
-            result.unwrap_err();
+            // A quota that could not be read is no reason to refuse.
+            let each = usize::from(result.is_ok());
             for name in ["a", "b", "c"] {
-                assert_eq!(files(&bench.path(name)), [""; 0]);
+                assert_eq!(files(&bench.path(name)).len(), each);
             }
         },
     );
