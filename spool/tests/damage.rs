@@ -160,6 +160,29 @@ fn truncated_anywhere() {
     }
 }
 
+/// A disk may have made the file longer and written only a part of it: zeros stand for the rest, or in the middle.
+// DUR-03
+#[test]
+fn a_torn_tail_of_the_right_length() {
+    let (fs, waiting, _) = spool();
+    let last = segments(&fs).pop().unwrap();
+    let len = fs.metadata(Path::new(&last)).unwrap().len as usize;
+    for at in (56..len - 1).step_by(5) {
+        for to in [len, len.min(at + 16)] {
+            let torn = copy(&fs, &|name, mut octets| {
+                if name == last {
+                    octets[at..to].fill(0);
+                }
+                octets
+            });
+            let changed = torn.read(Path::new(&last), 1 << 20).unwrap() != fs.read(Path::new(&last), 1 << 20).unwrap();
+            let opened = open_damaged(&torn);
+            assert_eq!(opened.readable.len(), waiting.len() - usize::from(changed), "zeros from {at} to {to}");
+            assert!(opened.findings.iter().all(|it| matches!(it, Finding::Cut { .. })), "{:?}", opened.findings);
+        }
+    }
+}
+
 /// What is damaged is copied once, and the copy holds it.
 #[test]
 fn what_is_damaged_is_kept() {
@@ -227,9 +250,8 @@ fn damaged_content_is_set_aside() {
         if name == large {
             octets[2000] ^= 0x20;
         }
-        match octets.windows(10).position(|window| window == b"message 3 ") {
-            Some(at) => octets[at + 20] ^= 1,
-            None => {}
+        if let Some(at) = octets.windows(10).position(|window| window == b"message 3 ") {
+            octets[at + 20] ^= 1;
         }
         octets
     });
