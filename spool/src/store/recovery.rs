@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use pillarbox_fs::{ErrorKind, FsError};
 
 use super::index::Index;
+use super::read::OpenSegment;
 use super::segment::{Found, SegmentFile};
 use super::survey::Survey;
 use super::{Finding, Store, lock};
@@ -26,6 +27,8 @@ pub struct Recovery {
     findings: VecDeque<Finding>,
     /// What is being learnt.
     index: Index,
+    /// The segment that was read last.
+    open: Option<OpenSegment>,
     stage: Stage,
 }
 
@@ -72,7 +75,7 @@ pub struct Waiting {
 impl Recovery {
     pub(super) fn new(store: Store, survey: Survey) -> Self {
         let index = Index { segments: survey.segments, ..Index::default() };
-        Recovery { store, findings: survey.findings.into(), index, stage: Stage::Segments(0) }
+        Recovery { store, findings: survey.findings.into(), index, open: None, stage: Stage::Segments(0) }
     }
 
     fn read_segment(&mut self, number: u64) {
@@ -172,7 +175,7 @@ impl Iterator for Recovery {
                 },
                 Stage::Messages(ids) => {
                     let id = ids.next()?;
-                    match self.store.waiting(id) {
+                    match self.store.waiting(id, &mut self.open) {
                         Ok(waiting) => return Some(Recovered::Waiting(Box::new(waiting))),
                         // It was deleted meanwhile.
                         Err(StoreError::NoSuchMessage(_)) => {}
