@@ -23,7 +23,8 @@ const SIZE: usize = 10_240;
 
 pub fn rows(dir: &Path, quick: bool) -> Vec<Row> {
     let (messages, rounds) = if quick { (1000, 3) } else { (10_000, 9) };
-    let mut rows: Vec<Row> = [1, 50].map(|threads| accept(dir, threads, messages / 50 * threads.min(50), rounds)).into();
+    let mut rows: Vec<Row> =
+        [1, 50].map(|threads| accept(dir, threads, messages / 50 * threads.min(50), rounds)).into();
     rows.push(syncs(dir, 50, messages));
     rows.extend(waiting(dir, if quick { 20_000 } else { 1_000_000 }));
     rows
@@ -224,8 +225,8 @@ fn waiting(dir: &Path, count: usize) -> Vec<Row> {
 }
 
 fn item(message: &Waiting) -> Item {
-    let mut item = Item::new(message.id, &message.envelope);
-    for (number, recipient) in (0..).zip(&message.envelope.recipients) {
+    let mut item = Item::from(message);
+    for (number, recipient) in message.open_recipients() {
         let domain = recipient.to.address().map_or(String::new(), |address| address.domain().to_string());
         item = item.route(domain, [number]);
     }

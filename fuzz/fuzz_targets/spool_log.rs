@@ -27,7 +27,10 @@ fn accept(store: &Store, octets: usize) {
     incoming.write(&vec![b'x'; octets]).expect("memory is enough");
     let id = incoming.id();
     let to = [ForwardPath::Postmaster, ForwardPath::Address("a@example.com".parse().expect("an address"))];
-    incoming.commit(Envelope::new(now, ReversePath::Null, to.map(Recipient::new))).and_then(Commit::wait).expect("it fits");
+    incoming
+        .commit(Envelope::new(now, ReversePath::Null, to.map(Recipient::new)))
+        .and_then(Commit::wait)
+        .expect("it fits");
     let mut report = Report::new(id);
     report.attempt(0, Attempt::new(now, Outcome::Delivered));
     store.commit(vec![Change::Report(report)]).and_then(Commit::wait).expect("it is waiting");

@@ -14,7 +14,7 @@ use crate::format::Malformed;
 use crate::format::frame::{Kind, Record, SEGMENT_HEADER};
 use crate::format::record::{Place, decode_id, decode_message, decode_news};
 use crate::state::{Notices, Outcome};
-use crate::{Envelope, MessageId};
+use crate::{Envelope, MessageId, Recipient};
 
 /// What was waiting before the start, and what was found damaged. Run it to its end on a thread of its own: until then the
 /// store knows only what it accepted itself, and nothing is tidied.
@@ -70,6 +70,14 @@ pub struct Waiting {
     pub held: bool,
     /// Octets of content.
     pub size: u64,
+}
+
+impl Waiting {
+    /// The recipients that have no final outcome, with their places in the envelope.
+    pub fn open_recipients(&self) -> impl Iterator<Item = (u32, &Recipient)> {
+        let open = self.recipients.iter().map(|(outcome, _)| outcome.is_none());
+        (0..).zip(&self.envelope.recipients).zip(open).filter_map(|(recipient, is_open)| is_open.then_some(recipient))
+    }
 }
 
 impl Recovery {
