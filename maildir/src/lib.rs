@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod change;
+mod deletion;
 mod delivery;
 mod dotlock;
 mod error;
@@ -8,6 +9,7 @@ mod file_name;
 mod flags;
 mod folder;
 mod keywords;
+mod layout;
 mod line_ends;
 mod listing;
 mod mailbox;
@@ -26,6 +28,7 @@ pub use error::{Full, MaildirError, Result};
 pub use flags::{FlagChange, Flags};
 pub use folder::Maildir;
 pub use keywords::Keywords;
+pub use layout::{DiskNames, Layout, TreeOptions};
 pub use mailbox::{Access, Changes, Info, Mailbox, Message};
 pub use mailbox_name::{MailboxName, NameError};
 pub use reader::MessageReader;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use pillarbox_fs::{Fs, SimulatedFs};
-use pillarbox_maildir::{Access, Flags, Mailbox, Result as StoreResult, Tree};
+use pillarbox_maildir::{Access, Flags, Layout, Mailbox, Result as StoreResult, Tree};
 
 use crate::ledger::{Ledger, Places, ToldUid};
-use crate::world::{ROOT, World, marker_of, name, start, text_of, words};
+use crate::world::{ROOT, World, marker_of, name, options, start, text_of, words};
 
 /// What is said about a disk that holds less, or more, than it should.
 type Verdict = std::result::Result<(), String>;
@@ -60,14 +60,15 @@ pub(crate) fn audit(scenario: &str, world: &World, budget: Budget) -> usize {
             if again {
                 disk.record();
             }
-            if let Err(why) = look(&disk, &world.ledger, crash.changes(), disks as u64, &mut told) {
+            if let Err(why) = look(&disk, world.layout, &world.ledger, crash.changes(), disks as u64, &mut told) {
                 report("", why);
             }
             for second in disk.recorded() {
                 for disk in second.images(budget.per_second_cut, second.changes()) {
                     disks += 1;
                     let mut told: Vec<_> = told.iter().filter(|(at, _)| *at <= second.changes()).cloned().collect();
-                    if let Err(why) = look(&disk, &world.ledger, crash.changes(), disks as u64, &mut told) {
+                    if let Err(why) = look(&disk, world.layout, &world.ledger, crash.changes(), disks as u64, &mut told)
+                    {
                         report(&format!("power cut again while it was opened: {second:?}{}", disk.dump()), why);
                     }
                 }
@@ -79,12 +80,19 @@ pub(crate) fn audit(scenario: &str, world: &World, budget: Budget) -> usize {
 
 /// A server starts, is used, and sweeps up. `told` are the numbers that it told before the power failed again, and when;
 /// those that it tells now are added.
-fn look(disk: &SimulatedFs, ledger: &Ledger, cut: u64, seed: u64, told: &mut Vec<(u64, ToldUid)>) -> Verdict {
+fn look(
+    disk: &SimulatedFs,
+    layout: Layout,
+    ledger: &Ledger,
+    cut: u64,
+    seed: u64,
+    told: &mut Vec<(u64, ToldUid)>,
+) -> Verdict {
     // A lock that the dead process held is older than its patience by the time that the machine is up.
     disk.advance(Duration::from_secs(300));
     let store = start(disk, 1000 + seed);
     let world = |error| format!("after the start: {error}");
-    let tree = Tree::open(&store, ROOT).map_err(world)?;
+    let tree = Tree::open_with(&store, ROOT, options(layout)).map_err(world)?;
     let names: BTreeSet<String> = tree
         .list()
         .map_err(world)?
@@ -260,6 +268,10 @@ fn sweep(disk: &SimulatedFs, tree: &Tree, names: &BTreeSet<String>) -> Verdict {
         if let Some(entry) = left.first() {
             return Err(format!("{mailbox}: tmp/{} is left", entry.name.display()));
         }
+    }
+    let dump = disk.dump();
+    if dump.contains("pillarbox-deleted") {
+        return Err(format!("of a deleted mailbox something is left:\n{dump}"));
     }
     Ok(())
 }
