@@ -14,6 +14,7 @@ mod line_ends;
 mod listing;
 mod mailbox;
 mod mailbox_name;
+pub mod mbox;
 mod reader;
 mod special_use;
 mod store;
