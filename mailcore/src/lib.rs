@@ -215,6 +215,7 @@ pub mod octets;
 pub mod proxy;
 mod random;
 mod reply;
+pub mod returned;
 pub mod sasl;
 mod secret;
 mod text;

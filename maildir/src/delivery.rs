@@ -19,8 +19,6 @@ pub struct Incoming {
     file: File,
     encoder: Encoder,
     buffer: Vec<u8>,
-    /// What it will be called, if not as its file in `tmp/`.
-    name: Option<String>,
 }
 
 /// A message that is whole and synced, in `tmp/`, where nobody sees it yet. Dropping it leaves nothing behind.
@@ -60,12 +58,7 @@ impl Maildir {
     pub fn begin(&self) -> Result<Incoming> {
         let (tmp, file) = Tmp::create(self)?;
         let verbatim = self.store().options().line_ends == LineEnds::AsReceived;
-        Ok(Incoming { tmp, file, encoder: Encoder::new(verbatim), buffer: Vec::new(), name: None })
-    }
-
-    /// Begins a message whose name the caller makes, so that it can be known again. No message may have had it before.
-    pub(crate) fn begin_named(&self, unique: String) -> Result<Incoming> {
-        Ok(Incoming { name: Some(unique), ..self.begin()? })
+        Ok(Incoming { tmp, file, encoder: Encoder::new(verbatim), buffer: Vec::new() })
     }
 
     /// Makes messages visible here and gives them UIDs, all or none. Durable on return: files, names and UIDs. All must
@@ -146,7 +139,7 @@ impl Incoming {
         }
         self.file.sync()?;
         self.file.close()?;
-        let base = file_name::with_sizes(self.name.as_ref().unwrap_or(&self.tmp.unique), sizes);
+        let base = file_name::with_sizes(&self.tmp.unique, sizes);
         Ok(Prepared { tmp: self.tmp, base, flags })
     }
 
@@ -202,6 +195,13 @@ impl Prepared {
     /// The folder that it will be visible in.
     pub fn maildir(&self) -> &Maildir {
         &self.tmp.maildir
+    }
+
+    /// Gives it a name that the caller made, so that it can be known again. No message may have had it before.
+    pub(crate) fn named(mut self, unique: &str) -> Prepared {
+        let sizes = file_name::sizes(&self.base).expect("every prepared message has its sizes in its name");
+        self.base = file_name::with_sizes(unique, sizes);
+        self
     }
 
     /// The flags that it will have.

@@ -64,9 +64,9 @@ struct Known<T> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    id: (u64, u64),
-    len: u64,
-    modified: SystemTime,
+    pub(crate) id: (u64, u64),
+    pub(crate) len: u64,
+    pub(crate) modified: SystemTime,
 }
 
 impl From<Metadata> for Stamp {
@@ -209,11 +209,11 @@ impl Maildir {
         Ok(Locked { maildir: self, dotlock, state })
     }
 
-    /// Looks at the UID list as it is, without the lock; `None` if there is none that can be read.
-    pub(crate) fn with_uids<T>(&self, look: impl FnOnce(&UidList) -> T) -> Result<Option<T>> {
+    /// The UID list as it is, without the lock; `None` if there is none that can be read.
+    pub(crate) fn uids(&self) -> Result<Option<UidList>> {
         let mut state = lock(&self.folder.0);
         match self.load_uids(&mut state)? {
-            Loaded::Known => Ok(state.uids.as_ref().map(|known| look(&known.value))),
+            Loaded::Known => Ok(state.uids.as_ref().map(|known| known.value.clone())),
             Loaded::Lost { .. } => Ok(None),
         }
     }
@@ -380,6 +380,11 @@ impl Locked<'_> {
         }
     }
 
+    /// What [`Maildir::uids_stamp`] gives while the list is as it was last read or written here.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        self.state.uids.as_ref().map(|known| known.stamp)
+    }
+
     fn write_doubtful_anew(&mut self) -> Result<()> {
         match self.maildir.load_uids(&mut self.state)? {
             Loaded::Known => {
@@ -394,7 +399,7 @@ impl Locked<'_> {
     }
 
     /// Drops the lines of messages that are gone.
-    pub(crate) fn compact(&mut self, keep: impl FnMut(Uid, &Base) -> bool) -> Result<()> {
+    pub(crate) fn compact(&mut self, keep: impl FnMut(u32) -> bool) -> Result<()> {
         self.uids()?;
         let mut known = self.state.uids.take().expect("loaded above");
         known.value.retain(keep);

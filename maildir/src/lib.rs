@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod change;
+mod chunks;
 mod deletion;
 mod delivery;
 mod dotlock;
@@ -11,17 +12,21 @@ mod folder;
 mod keywords;
 mod layout;
 mod line_ends;
+mod lines;
 mod listing;
+mod look;
 mod mailbox;
 mod mailbox_name;
 pub mod mbox;
 mod reader;
+mod snapshot;
 mod special_use;
 mod store;
 mod subscriptions;
 mod tree;
 mod uid_list;
 mod uid_validity;
+mod view;
 
 pub use change::Copied;
 pub use delivery::{Appended, Delivered, Incoming, Prepared, publish_all};

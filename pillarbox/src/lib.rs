@@ -99,6 +99,7 @@ pub mod crypto;
 pub mod delivery;
 #[cfg(feature = "hickory")]
 pub mod dns;
+pub mod dsn;
 #[cfg(feature = "tokio")]
 pub mod imap;
 #[cfg(feature = "tokio")]

@@ -452,6 +452,11 @@ async fn answers_that_are_too_much_or_no_use() {
                 let odd = WireName::from_labels([&b"a.b"[..], b"example"]).unwrap();
                 vec![record(&name, 60, RData::MX(MX::new(1, odd)))]
             }
+            "dots" => {
+                let odd = WireName::from_labels([&b"a.b"[..], b"example"]).unwrap();
+                let exchanges = [odd.clone(), wire("mx.example"), odd];
+                exchanges.map(|exchange| record(&name, 60, RData::MX(MX::new(1, exchange)))).to_vec()
+            }
             "null" => vec![record(&name, 60, RData::MX(MX::new(0, WireName::root())))],
             other => panic!("{other}"),
         };
@@ -473,6 +478,7 @@ async fn answers_that_are_too_much_or_no_use() {
         ("texts", RecordKind::Txt, None),
         ("loop", RecordKind::A, None),
         ("dot", RecordKind::Mx, None),
+        ("dots", RecordKind::Mx, Some(1)),
         ("null", RecordKind::Mx, Some(1)),
     ] {
         let answer = ask(&resolver, &format!("{name}.example"), kind).await;

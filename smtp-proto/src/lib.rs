@@ -138,6 +138,7 @@ extern crate alloc;
 pub mod client;
 pub mod command;
 pub mod reply_parser;
+pub mod route;
 pub mod server;
 pub mod tls_required;
 pub mod trace;

@@ -12,7 +12,6 @@ use crate::deletion;
 use crate::error::NotFound;
 use crate::file_name;
 use crate::folder::parent;
-use crate::listing::path as path_of;
 use crate::{Flags, Mailbox, MaildirError, MessageReader, Result, Store, Uid};
 
 /// What an export wrote.
@@ -108,9 +107,9 @@ fn write_maildir(mailbox: &mut Mailbox, to: &Path, progress: impl FnMut(&Progres
     let exported = each(mailbox, progress, |mailbox, uid, flags| {
         let mut name = None;
         // Opened where it is now, so that it can be read on wherever it goes.
-        let source = mailbox.with_file(uid, |maildir, entry| {
-            name = Some(file_name::join(&entry.base, &file_name::with_flags(b"", flags)));
-            Ok(maildir.fs().open(&path_of(maildir, &entry.base, &entry.found))?)
+        let source = mailbox.with_file(uid, |maildir, file| {
+            name = Some(file_name::join(file.base, &file_name::with_flags(b"", flags)));
+            Ok(maildir.fs().open(&file.path(maildir))?)
         })?;
         let mut file = fs.create(&to.join("cur").join(name.expect("it was opened")))?;
         let mut at = 0;

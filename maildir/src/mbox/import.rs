@@ -1,6 +1,7 @@
 //! Bringing in what other programs kept.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,6 @@ use pillarbox_fs::ErrorKind;
 use super::source::{MaildirSource, Source, fnv};
 use super::{MboxError, MboxReader};
 use crate::error::NotFound;
-use crate::listing::Listing;
 use crate::{Maildir, MaildirError, Prepared, Result as StoreResult};
 
 /// How far an import has come. What is counted in `messages` and `there_before` is on stable storage.
@@ -148,7 +148,7 @@ fn import(
             imported.there_before += 1;
             continue;
         }
-        let mut incoming = maildir.begin_named(ticket.name(head.key)).map_err(told)?;
+        let mut incoming = maildir.begin().map_err(told)?;
         while let Some(piece) = source.read()? {
             incoming.write(piece).map_err(told)?;
         }
@@ -163,7 +163,8 @@ fn import(
                 imported.keywords_lost.push(word);
             }
         }
-        batch.push(incoming.prepare(marks.flags | letters, head.date).map_err(told)?);
+        let prepared = incoming.prepare(marks.flags | letters, head.date).map_err(told)?;
+        batch.push(prepared.named(&ticket.name(head.key)));
     }
     Ticket { ended: true, ..ticket }.write().map_err(begun)?;
     Ok(imported)
@@ -245,13 +246,16 @@ impl<'a> Ticket<'a> {
     /// The keys of the messages that are there.
     fn there(&self) -> StoreResult<HashSet<u64>> {
         let mark = self.mark();
-        let listing = Listing::read(self.maildir)?;
-        let key = |name: &[u8]| {
-            let name = std::str::from_utf8(name).ok()?;
-            let (_, key) = name.split_once(&mark)?;
+        let key = |name: &OsStr| {
+            let (_, key) = name.to_str()?.split_once(&mark)?;
             u64::from_str_radix(key.get(..16)?, 16).ok()
         };
-        Ok(listing.files.keys().filter_map(|name| key(name)).collect())
+        let mut there = HashSet::new();
+        // Twice, since a name that is being renamed may be missed once.
+        for dir in ["new", "cur", "new", "cur"] {
+            self.maildir.fs().list_each(&self.maildir.dir(dir), &mut |name, _| there.extend(key(name)))?;
+        }
+        Ok(there)
     }
 }
 

@@ -34,20 +34,29 @@ pub(super) fn read(
         // Names on the wire compare without case.
         let here = || response.answers.iter().filter(|record| record.name == wire_owner);
         let mut records = Vec::new();
-        let mut text_size = 0;
+        let (mut count, mut text_size) = (0, 0);
         for record in here().filter(|record| record.record_type() == record_type(kind)) {
-            let data = from_hickory(&record.data)?;
-            if let Record::Txt(text) = &data {
-                text_size += text.len();
-            }
-            if records.len() == limits.records_max || text_size > limits.text_size_max {
+            count += 1;
+            if count > limits.records_max {
                 return None;
             }
             *ttl = record.ttl.min(*ttl);
+            // Somebody's slip in one record of several must not cost the domain its mail.
+            let Some(data) = from_hickory(&record.data) else { continue };
+            if let Record::Txt(text) = &data {
+                text_size += text.len();
+            }
+            if text_size > limits.text_size_max {
+                return None;
+            }
             records.push(data);
         }
         if !records.is_empty() {
             return Some(Reading::Found(RecordSet::new(owner, *ttl, records)));
+        }
+        if count > 0 {
+            // There are records, so this is no absence, from which something else would follow (RFC 5321 §5.1).
+            return None;
         }
         let alias = here().find_map(|record| match &record.data {
             RData::CNAME(target) => Some((record.ttl, from_wire_name(&target.0))),
@@ -108,6 +117,7 @@ fn from_wire_name(wire: &WireName) -> Option<Name> {
     Name::parse(&text).ok()
 }
 
+/// `None`: it leads to a name that cannot be asked for.
 fn from_hickory(data: &RData) -> Option<Record> {
     Some(match data {
         RData::A(ip) => Record::A(ip.0),

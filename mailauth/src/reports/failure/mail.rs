@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pillarbox_core::address::Address;
-use pillarbox_core::header::{self, Fields};
+use pillarbox_core::header::Fields;
+use pillarbox_core::returned::Returned;
 use pillarbox_core::{Random, WallTime};
 
 use super::{Feedback, Redactor};
@@ -65,10 +66,6 @@ pub struct FailureMail<'a> {
     pub message_id: &'a str,
 }
 
-/// RFC 5322 §2.1.1: what a line can hold.
-const LINE_MAX: usize = 998;
-/// The header of a message that is included at most; fields behind that are left out. No reader needs more.
-const HEADER_MAX: usize = 65_536;
 /// A subject longer than this is cut, as it has to stand in a field of ours.
 const SUBJECT_MAX: usize = 255;
 
@@ -135,64 +132,16 @@ impl<'a> FailureMail<'a> {
     }
 
     /// RFC 5965 §2 (d)
-    fn original_part(&self) -> OriginalPart {
+    fn original_part(&self) -> Returned {
         if let (Include::Message { octets_max }, None) = (self.include, self.redactor)
             && self.original.len() <= octets_max
-            && lines_fit(self.original)
+            && let Some(message) = Returned::message(self.original)
         {
-            return OriginalPart::new(sendable(self.original), ["message/rfc822", "message/global"]);
+            return message;
         }
-        let header = header::split(self.original).0;
-        let mut fields = Vec::new();
-        for field in Fields::new(header) {
-            let raw = self.redactor.map_or(Cow::Borrowed(field.raw), |redactor| Cow::Owned(redactor.header(field.raw)));
-            if fields.len() + raw.len() > HEADER_MAX {
-                break;
-            }
-            if lines_fit(&raw) {
-                fields.extend_from_slice(&raw);
-            }
-        }
-        // RFC 6533 §4.3
-        OriginalPart::new(sendable(&fields), ["text/rfc822-headers", "message/global-headers"])
+        let change = |raw| self.redactor.map_or(Cow::Borrowed(raw), |redactor| Cow::Owned(redactor.header(raw)));
+        Returned::header_with(self.original, change)
     }
-}
-
-struct OriginalPart {
-    media_type: &'static str,
-    octets: Vec<u8>,
-}
-
-impl OriginalPart {
-    /// The second type is for a header in UTF-8 (RFC 6532 §3.7).
-    fn new(octets: Vec<u8>, media_types: [&'static str; 2]) -> Self {
-        let header = header::split(&octets).0;
-        let is_global = !header.is_ascii() && core::str::from_utf8(header).is_ok();
-        OriginalPart { media_type: media_types[usize::from(is_global)], octets }
-    }
-}
-
-fn lines_fit(text: &[u8]) -> bool {
-    text.split(|octet| *octet == b'\n').all(|line| line.strip_suffix(b"\r").unwrap_or(line).len() <= LINE_MAX)
-}
-
-/// What SMTP can carry: CRLF ends lines, and neither a bare CR or LF nor NUL is left.
-fn sendable(message: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(message.len());
-    let mut octets = message.iter().peekable();
-    while let Some(octet) = octets.next() {
-        match octet {
-            b'\r' if octets.peek() == Some(&&b'\n') => {
-                octets.next();
-                out.extend_from_slice(b"\r\n");
-            }
-            b'\r' | 0 => out.push(b' '),
-            // A message from a file has these as line ends.
-            b'\n' => out.extend_from_slice(b"\r\n"),
-            octet => out.push(*octet),
-        }
-    }
-    out
 }
 
 /// The subject of a message, as far as a field of ours can hold it.
@@ -263,7 +212,7 @@ mod tests {
         let (from, to) = (Address::parse("a@mx.example").unwrap(), Address::parse("b@example.org").unwrap());
         let mail = FailureMail::new(&feedback, original, &from, &to, WallTime::new(0, 0), "1@mx.example");
         let octets = FailureMail { include, ..mail }.write(&mut SeededRandom::new(5));
-        assert!(lines_fit(&octets));
+        assert!(Returned::message(&octets).is_some(), "a line is too long");
         assert!(!octets.contains(&0));
         String::from_utf8_lossy(&octets).into_owned()
     }
@@ -318,13 +267,13 @@ mod tests {
     #[test]
     fn redaction_makes_no_line_too_long() {
         let original = alloc::format!("To: {}x@y\r\nSubject: kept\r\n\r\n", "a@b,".repeat(240));
-        assert!(lines_fit(original.as_bytes()));
+        assert!(Returned::message(original.as_bytes()).is_some());
         let feedback = Feedback::auth_failure(AuthFailure::Dmarc, "Test/1");
         let (from, to) = (Address::parse("a@mx.example").unwrap(), Address::parse("b@example.org").unwrap());
         let redactor = Redactor::new(&crate::RingCrypto, pillarbox_core::Secret::from(&b"key"[..]));
         let mail = FailureMail::new(&feedback, original.as_bytes(), &from, &to, WallTime::new(0, 0), "1@mx.example");
         let octets = FailureMail { redactor: Some(&redactor), ..mail }.write(&mut SeededRandom::new(5));
-        assert!(lines_fit(&octets));
+        assert!(Returned::message(&octets).is_some(), "a line is too long");
         assert!(String::from_utf8(octets).unwrap().contains("\r\n\r\nSubject: kept\r\n"));
     }
 
@@ -338,6 +287,6 @@ mod tests {
         let text = write(huge.as_bytes(), Include::Header);
         assert!(!text.contains("yyy") && text.contains("FW: kept"));
         let many = "A: b\r\n".repeat(100_000);
-        assert!(write(many.as_bytes(), Include::Header).len() < HEADER_MAX + 2000);
+        assert!(write(many.as_bytes(), Include::Header).len() < 70_000);
     }
 }
