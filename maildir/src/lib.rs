@@ -41,6 +41,9 @@ pub use reader::MessageReader;
 pub use store::{Clock, LineEnds, Options, Store, SystemClock};
 pub use tree::{Listed, Tree};
 
+/// The file system that a [`Store`] works on outside of tests.
+pub use pillarbox_fs::RealFs;
+
 /// A message's unique identifier (RFC 9051 §2.3.1.1): 1 to 4,294,967,295.
 pub type Uid = std::num::NonZeroU32;
 

@@ -135,4 +135,6 @@ pub use pillarbox_auth as mailauth;
 pub use pillarbox_core as mailcore;
 pub use pillarbox_imap as imap_proto;
 pub use pillarbox_lmtp as lmtp_proto;
+#[cfg(feature = "maildir")]
+pub use pillarbox_maildir as maildir;
 pub use pillarbox_smtp as smtp_proto;

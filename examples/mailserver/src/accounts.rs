@@ -8,13 +8,14 @@ use pillarbox::mailcore::Reply;
 use pillarbox::mailcore::address::{Address, ForwardPath};
 use pillarbox::mailcore::crypto::HashAlgorithm;
 use pillarbox::mailcore::sasl::{Mechanism, ScramKeys};
+use pillarbox::maildir::TreeOptions;
 use pillarbox::parts::{
     Authenticator, BoxFuture, Identity, LoginAttempt, LoginOutcome, Observer, Policy, Session, Verdict,
 };
 use pillarbox::passwd::PasswdFile;
 use pillarbox::smtp_proto::server::Rcpt;
 
-use crate::config::{Config, MailLocation};
+use crate::config::{Config, MailLocation, Mailboxes};
 use crate::secret_file;
 
 /// The accounts of a passwd-file that have a place here: their domain is ours and their name can be a part of a path. The
@@ -24,6 +25,7 @@ pub struct Accounts {
     domains: HashSet<String>,
     postmaster: Identity,
     location: MailLocation,
+    mailboxes: Mailboxes,
     observer: Arc<dyn Observer>,
     /// What was told last about a file that cannot be used.
     told: Mutex<Option<String>>,
@@ -37,6 +39,7 @@ impl Accounts {
             domains: config.domains.iter().cloned().collect(),
             postmaster: Identity::new(config.postmaster.clone()),
             location: config.mail.clone(),
+            mailboxes: config.mailboxes.clone(),
             observer,
             told: Mutex::default(),
         })
@@ -71,6 +74,13 @@ impl Accounts {
         let user = user.to_ascii_lowercase();
         let (local, domain) = user.rsplit_once('@')?;
         self.location.folder(local, domain).filter(|_| self.domains.contains(domain))
+    }
+
+    /// How the mailboxes of an account lie in its folder.
+    pub fn lies_as(&self, user: &str) -> TreeOptions {
+        let user = user.to_ascii_lowercase();
+        let (local, domain) = user.rsplit_once('@').unwrap_or((&user, ""));
+        self.mailboxes.of(local, domain)
     }
 
     /// Why the file as it is now cannot be used, if so; the accounts that it held before are used on. Told once for each

@@ -74,8 +74,12 @@ impl Assembly {
     pub fn new(config: &Config, observer: Arc<dyn Observer>) -> Result<Self, String> {
         let accounts = Arc::new(Accounts::load(config, observer.clone())?);
         let certificate = config.tls.as_ref().map(Certificate::load).transpose()?.map(Arc::new);
-        let folders = accounts.clone();
-        let store = Arc::new(MaildirStore::new(move |account| folders.folder(account.user())));
+        let (folders, lying) = (accounts.clone(), accounts.clone());
+        let store = MaildirStore::new(move |account| folders.folder(account.user()))
+            .lying_as(move |account| lying.lies_as(account.user()))
+            .in_namespace(&config.mailboxes.prefix, config.mailboxes.separator)
+            .map_err(|error| error.to_string())?;
+        let store = Arc::new(store);
         let (recipients, senders) = (accounts.clone(), accounts.clone());
         let own = OwnSenders::new(Arc::new(LocalOnly(accounts.clone())), move |user, from| senders.owns(user, from));
         let mut logins = LoginLimits::default();

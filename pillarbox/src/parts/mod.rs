@@ -38,7 +38,7 @@ pub use senders::OwnSenders;
 pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Notices, Outcome, SinkError};
 pub use store::{
     Append, AppendedMessages, Copied, FlagsSet, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageFlags,
-    MessageReader, SetFlags, StoreCapabilities, StoreError, StoreErrorKind,
+    MessageReader, Namespace, SetFlags, StoreCapabilities, StoreError, StoreErrorKind,
 };
 #[cfg(feature = "tokio")]
 pub(crate) use unauthenticated::Guest;

@@ -8,4 +8,5 @@ mod dialog;
 mod process;
 mod serve;
 mod tls;
+mod transfer;
 mod trial;

@@ -1,6 +1,7 @@
 //! Mailboxes in Maildirs.
 
 mod append;
+mod names;
 mod open;
 mod shared;
 
@@ -12,14 +13,16 @@ use pillarbox_fs::{ErrorKind, Fs, RealFs};
 use pillarbox_imap::list::{KnownName, List};
 use pillarbox_imap::server::{Listed, Status, StatusItem};
 use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse, Uid, UidValidity};
-use pillarbox_maildir::{self as maildir, Access, Full, Maildir, MaildirError, Options, Tree};
+use pillarbox_maildir::{self as maildir, Access, Full, Maildir, MaildirError, Options, Tree, TreeOptions};
 use tokio::sync::Semaphore;
 
 use self::append::Incoming;
+use self::names::Names;
 use self::open::Open;
 use self::shared::Shared;
 use crate::parts::{
-    Append, BoxFuture, Identity, IncomingAppend, Mailbox, MailboxStore, StoreCapabilities, StoreError, StoreErrorKind,
+    Append, BoxFuture, Identity, IncomingAppend, Mailbox, MailboxStore, Namespace, StoreCapabilities, StoreError,
+    StoreErrorKind,
 };
 
 /// File operations under way at a time. Most of them wait for a disk to sync, and those that wait together are synced
@@ -55,8 +58,12 @@ pub struct MaildirStore {
 
 type Locate = dyn Fn(&Identity) -> Option<PathBuf> + Send + Sync;
 
+type LiesAs = dyn Fn(&Identity) -> TreeOptions + Send + Sync;
+
 struct Inner {
     locate: Box<Locate>,
+    lies_as: Box<LiesAs>,
+    names: Names,
     files: maildir::Store,
     /// The mailboxes that somebody has open.
     open: Mutex<HashMap<(PathBuf, bool), Weak<Shared>>>,
@@ -75,6 +82,8 @@ impl MaildirStore {
         MaildirStore {
             inner: Arc::new(Inner {
                 locate: Box::new(locate),
+                lies_as: Box::new(|_| TreeOptions::default()),
+                names: Names::default(),
                 files: maildir::Store::new(RealFs, Options::from_system()),
                 open: Mutex::default(),
                 stale: Mutex::default(),
@@ -117,15 +126,19 @@ impl Inner {
         let root = (self.locate)(user).ok_or_else(|| {
             StoreError::new(StoreErrorKind::NoSuchMailbox, format!("the account {user} has no folder"))
         })?;
-        let tree = match Tree::open(&self.files, &root) {
+        let options = (self.lies_as)(user);
+        let inbox = options.inbox.clone();
+        let tree = match Tree::open_with(&self.files, &root, options.clone()) {
             Err(MaildirError::NoSuchMailbox(_)) => {
                 make_folders_above(&root)?;
-                Tree::create(&self.files, &root)
+                inbox.as_deref().map_or(Ok(()), make_folders_above)?;
+                Tree::create_with(&self.files, &root, options)
             }
             opened => opened,
         };
         let tree = tree.map_err(told)?;
         self.make_sure(&tree, &root)?;
+        inbox.map_or(Ok(()), |inbox| self.make_sure(&tree, &inbox))?;
         Ok(tree)
     }
 
@@ -232,11 +245,6 @@ fn itself(folder: &Path) -> PathBuf {
     folder.join(".")
 }
 
-/// The checked name that paths are made of.
-fn on_disk(name: &MailboxName) -> Result<maildir::MailboxName> {
-    maildir::MailboxName::parse(name.as_str(), '/').map_err(|error| told(error.into()))
-}
-
 /// Which kind of trouble it is; the text is for our own logs.
 fn told(error: MaildirError) -> StoreError {
     let kind = match &error {
@@ -245,7 +253,7 @@ fn told(error: MaildirError) -> StoreError {
         MaildirError::Name(maildir::NameError::TooLong)
         | MaildirError::NumbersExhausted
         | MaildirError::TooManyMailboxes => StoreErrorKind::Limit,
-        MaildirError::Name(_) | MaildirError::Inbox => StoreErrorKind::Cannot,
+        MaildirError::Name(_) | MaildirError::Inbox | MaildirError::BelowItself(_) => StoreErrorKind::Cannot,
         MaildirError::NoSuchMessage(_) => StoreErrorKind::Expunged,
         _ => match error.full() {
             Some(Full::Quota) => StoreErrorKind::OverQuota,
@@ -318,11 +326,14 @@ impl MailboxStore for MaildirStore {
         }
     }
 
+    fn namespace(&self) -> Option<Namespace> {
+        self.inner.names.namespace()
+    }
+
     fn list<'a>(&'a self, user: &'a Identity, list: &'a List) -> BoxFuture<'a, Result<Vec<Listed>>> {
         let list = list.clone();
-        self.on_tree(user, move |_, tree| {
-            // A name on disk that is no name in IMAP is another program's business.
-            let in_imap = |name: &maildir::MailboxName| MailboxName::new(&name.joined('/')).ok();
+        self.on_tree(user, move |inner, tree| {
+            let in_imap = |name: &maildir::MailboxName| inner.names.in_imap(name);
             let (patterns, mut known) = (list.ready_patterns(), Vec::new());
             for mailbox in tree.list().map_err(told)?.into_iter().filter(|mailbox| mailbox.exists) {
                 let Some(name) = in_imap(&mailbox.name) else { continue };
@@ -350,7 +361,7 @@ impl MailboxStore for MaildirStore {
     ) -> BoxFuture<'a, Result<Status>> {
         let (name, with_size) = (mailbox.clone(), items.contains(&StatusItem::Size));
         self.on_tree(user, move |inner, tree| {
-            let maildir = tree.mailbox(&on_disk(&name)?).map_err(told)?;
+            let maildir = tree.mailbox(&inner.names.on_disk(&name)?).map_err(told)?;
             let shared = inner.shared(&maildir, true)?;
             shared.refresh()?;
             shared.status(with_size)
@@ -364,8 +375,8 @@ impl MailboxStore for MaildirStore {
         uses: &'a [SpecialUse],
     ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
         let (name, uses) = (mailbox.clone(), uses.to_vec());
-        self.on_tree(user, move |_, tree| {
-            let name = on_disk(&name)?;
+        self.on_tree(user, move |inner, tree| {
+            let name = inner.names.on_disk(&name)?;
             if !uses.is_empty() && tree.mailbox(&name).is_err() {
                 refuse_uses(tree, &uses)?;
             }
@@ -378,7 +389,7 @@ impl MailboxStore for MaildirStore {
     fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
         let name = mailbox.clone();
         self.on_tree(user, move |inner, tree| {
-            let name = on_disk(&name)?;
+            let name = inner.names.on_disk(&name)?;
             let folder = tree.mailbox(&name).map_err(told)?;
             tree.delete_mailbox(&name).map_err(told)?;
             inner.let_go(folder.path());
@@ -394,7 +405,7 @@ impl MailboxStore for MaildirStore {
     ) -> BoxFuture<'a, Result<()>> {
         let (from, to) = (from.clone(), to.clone());
         self.on_tree(user, move |inner, tree| {
-            let (from, to) = (on_disk(&from)?, on_disk(&to)?);
+            let (from, to) = (inner.names.on_disk(&from)?, inner.names.on_disk(&to)?);
             if to.is_below(&from) {
                 return Err(StoreError::new(StoreErrorKind::Cannot, "a mailbox cannot be put below itself"));
             }
@@ -425,8 +436,8 @@ impl MailboxStore for MaildirStore {
         subscribed: bool,
     ) -> BoxFuture<'a, Result<()>> {
         let name = mailbox.clone();
-        self.on_tree(user, move |_, tree| {
-            let name = on_disk(&name)?;
+        self.on_tree(user, move |inner, tree| {
+            let name = inner.names.on_disk(&name)?;
             let changed = if subscribed { tree.subscribe(&name) } else { tree.unsubscribe(&name) };
             changed.map(drop).map_err(told)
         })
@@ -440,7 +451,7 @@ impl MailboxStore for MaildirStore {
     ) -> BoxFuture<'a, Result<Box<dyn Mailbox>>> {
         let (name, store, user) = (mailbox.clone(), self.clone(), user.clone());
         let opened = self.on_tree(&user, move |inner, tree| {
-            let maildir = tree.mailbox(&on_disk(&name)?).map_err(told)?;
+            let maildir = tree.mailbox(&inner.names.on_disk(&name)?).map_err(told)?;
             inner.shared(&maildir, read_only)
         });
         Box::pin(async move { Ok(Box::new(Open::new(store, user, opened.await?, read_only)) as Box<dyn Mailbox>) })
@@ -453,7 +464,7 @@ impl MailboxStore for MaildirStore {
         append: Append,
     ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>>> {
         let (name, inner) = (mailbox.clone(), Arc::clone(&self.inner));
-        let folder = self.on_tree(user, move |_, tree| tree.mailbox(&on_disk(&name)?).map_err(told));
+        let folder = self.on_tree(user, move |inner, tree| tree.mailbox(&inner.names.on_disk(&name)?).map_err(told));
         Box::pin(async move { Ok(Box::new(Incoming::new(inner, folder.await?, append)) as Box<dyn IncomingAppend>) })
     }
 }

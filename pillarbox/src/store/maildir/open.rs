@@ -8,7 +8,7 @@ use pillarbox_imap::types::{MailboxName, Uid, UidSet};
 use pillarbox_maildir as maildir;
 
 use super::shared::Shared;
-use super::{MaildirStore, Result, blocking, on_disk, told, uid, uid_validity};
+use super::{MaildirStore, Result, blocking, told, uid, uid_validity};
 use crate::parts::{
     BoxFuture, Copied, FlagsSet, Identity, Mailbox, MessageData, MessageFlags, MessageReader, SetFlags, StoreError,
     StoreErrorKind,
@@ -51,7 +51,7 @@ impl Open {
     ) -> BoxFuture<'static, Result<Copied>> {
         let target = target.clone();
         self.store.on_tree(&self.user, move |inner, tree| {
-            let target = tree.mailbox(&on_disk(&target)?).map_err(told)?;
+            let target = tree.mailbox(&inner.names.on_disk(&target)?).map_err(told)?;
             let copied = put(&target)?;
             inner.look_again(target.path());
             let pairs = copied.uids.iter().map(|(here, there)| (uid(*here), uid(*there)));
