@@ -11,14 +11,19 @@ use crate::{Result, Store};
 /// Where what is deleted waits for its removal. No mailbox is called so.
 pub(crate) const TRASH: &str = "..pillarbox-deleted.";
 
-/// Deletes a mailbox that shares its directory with those below it. Durable.
+/// Takes away a mailbox that shares its directory with those below it.
 ///
 /// Its `cur` is renamed, within the directory. From then on there is no mailbox, and as long as the renamed one is there, what lies
-/// beside it is known to be leftovers.
-pub(crate) fn delete_in_place(store: &Store, path: &Path) -> Result<()> {
+/// beside it is known to be leftovers. Durable only after [`sweep`].
+pub(crate) fn take_away(store: &Store, path: &Path) -> Result<()> {
     let trash = path.join(format!("{TRASH}{}", store.unique_name()));
     store.fs().rename(&path.join("cur"), &trash)?;
     store.set_durable(path, false);
+    Ok(())
+}
+
+/// Makes durable that a mailbox was taken away, and removes what it leaves.
+pub(crate) fn sweep(store: &Store, path: &Path) -> Result<()> {
     store.sync_dir(path)?;
     // What cannot be removed now is when somebody next walks by.
     let _ = finish(store, path);

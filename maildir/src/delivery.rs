@@ -1,6 +1,6 @@
 //! Putting messages into folders: written, synced, named, the name synced. Only then does anyone hear of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use pillarbox_fs::File;
@@ -8,6 +8,10 @@ use pillarbox_fs::File;
 use crate::error::NotFound;
 use crate::file_name::{self, Base, Sizes};
 use crate::line_ends::{Ambiguous, Encoder, expand};
+use crate::listing::{Dir, stamp};
+use crate::quota::{Tally, Usage};
+use crate::uid_list::NewMessage;
+use crate::view::MessageFile;
 use crate::{Flags, LineEnds, Maildir, Result, Uid};
 
 /// A message on its way in. Dropping it leaves nothing behind.
@@ -28,6 +32,8 @@ pub struct Incoming {
 pub struct Prepared {
     tmp: Tmp,
     base: Base,
+    /// Of a copy: its source's.
+    guid: Option<Base>,
     flags: Flags,
 }
 
@@ -76,15 +82,20 @@ impl Maildir {
         locked.uids()?;
         // Files come before UIDs: whoever meets a line of the list can count on its file being there, unless expunged.
         let published = Published::publish(messages)?;
-        let bases: Vec<Base> = published.0.iter().map(|file| file.base.clone()).collect();
-        let (uid_validity, uids) = locked.assign(&bases)?;
+        let new: Vec<NewMessage> = published.0.iter().map(PublishedFile::new_message).collect();
+        let (uid_validity, uids) = locked.assign(&new)?;
         Ok(Appended { uid_validity, uids, delivered: published.keep() })
     }
 
     /// Removes a message that was put here, wherever its readers have moved it; true if it was still there. Durable. It needs no
     /// room, no lock and no UID, so that a delivery can be undone whatever made another copy of it fail.
     pub fn take_back(&self, delivered: &Delivered) -> Result<bool> {
+        let mut tally = Tally::begin([self]);
         let found = self.take_away(delivered.name.as_bytes())?;
+        if found {
+            tally.remove(self, file_name::sizes(delivered.name.as_bytes()).0);
+        }
+        tally.write();
         for dir in ["new", "cur"] {
             self.store().sync_dir(&self.dir(dir))?;
         }
@@ -140,7 +151,7 @@ impl Incoming {
         self.file.sync()?;
         self.file.close()?;
         let base = file_name::with_sizes(&self.tmp.unique, sizes);
-        Ok(Prepared { tmp: self.tmp, base, flags })
+        Ok(Prepared { tmp: self.tmp, base, guid: None, flags })
     }
 
     /// Ends the message, syncs it, makes it visible and syncs its name: durable on return.
@@ -199,9 +210,16 @@ impl Prepared {
 
     /// Gives it a name that the caller made, so that it can be known again. No message may have had it before.
     pub(crate) fn named(mut self, unique: &str) -> Prepared {
-        let sizes = file_name::sizes(&self.base).expect("every prepared message has its sizes in its name");
-        self.base = file_name::with_sizes(unique, sizes);
+        // Behind the first comma are the sizes: what was unique holds none.
+        let sizes = self.base.iter().position(|octet| *octet == b',').unwrap_or(self.base.len());
+        self.base = [unique.as_bytes(), &self.base[sizes..]].concat().into();
         self
+    }
+
+    /// What it will use of its account's quota.
+    pub fn usage(&self) -> Usage {
+        // The name was made here, and holds the size.
+        Usage::message(file_name::sizes(&self.base).0.unwrap_or(0))
     }
 
     /// The flags that it will have.
@@ -216,8 +234,24 @@ impl Prepared {
         Ok(all.remove(0))
     }
 
+    /// Gives the file its name. In `cur/` it is written down, because a view would have to read the whole directory to find it.
+    fn put(&self, from: &Path, path: &Path, info: &[u8]) -> Result<()> {
+        let maildir = &self.tmp.maildir;
+        if info.is_empty() {
+            return Ok(maildir.fs().rename(from, path)?);
+        }
+        let mut own = maildir.own();
+        let before = stamp(maildir, Dir::Cur)?;
+        maildir.fs().rename(from, path)?;
+        // Whoever does not find it written down reads the directory.
+        if let Ok(after) = stamp(maildir, Dir::Cur) {
+            own.put(before, after, self.base.clone(), info.into());
+        }
+        Ok(())
+    }
+
     /// A message that is one more name of a file, or a copy of it, in another folder.
-    pub(crate) fn of_file(maildir: &Maildir, source: &std::path::Path, base: &[u8], flags: Flags) -> Result<Prepared> {
+    pub(crate) fn of_file(maildir: &Maildir, source: &Path, of: &MessageFile<'_>, flags: Flags) -> Result<Prepared> {
         use pillarbox_fs::ErrorKind;
         let fs = maildir.fs();
         let mut file = fs.open(source)?;
@@ -225,10 +259,10 @@ impl Prepared {
         file.sync()?;
         let metadata = file.metadata()?;
         let mut tmp = Tmp::named(maildir);
-        let base = match file_name::sizes(base).filter(|sizes| sizes.file == metadata.len) {
+        let base = match of.sizes().filter(|sizes| sizes.file == metadata.len) {
             Some(sizes) => file_name::with_sizes(&tmp.unique, sizes),
             None => {
-                let message = crate::MessageReader::new(fs.open(source)?, base)?.len();
+                let message = crate::MessageReader::new(fs.open(source)?, of.sizes())?.len();
                 file_name::with_sizes(&tmp.unique, Sizes { file: metadata.len, message })
             }
         };
@@ -258,7 +292,7 @@ impl Prepared {
             }
             Err(error) => return Err(error.into()),
         }
-        Ok(Prepared { tmp, base, flags })
+        Ok(Prepared { tmp, base, guid: Some(of.guid().into()), flags })
     }
 }
 
@@ -275,7 +309,16 @@ struct PublishedFile {
     maildir: Maildir,
     dir: &'static str,
     base: Base,
+    guid: Option<Base>,
     path: PathBuf,
+    /// It is in its account's tally.
+    counted: bool,
+}
+
+impl PublishedFile {
+    fn new_message(&self) -> NewMessage {
+        NewMessage { base: self.base.clone(), guid: self.guid.clone() }
+    }
 }
 
 impl Published {
@@ -284,6 +327,7 @@ impl Published {
         for message in &messages {
             message.tmp.maildir.make_sure()?;
         }
+        let mut tally = Tally::begin(messages.iter().map(|message| &message.tmp.maildir));
         for mut message in messages {
             let maildir = message.tmp.maildir.clone();
             // A new message without flags goes to new/, where names have no second part.
@@ -294,10 +338,16 @@ impl Published {
             let path = maildir.dir(dir).join(file_name::join(&message.base, &info));
             let from = message.tmp.path();
             // Listed before it is tried: a rename that reports an error may have happened.
-            published.0.push(PublishedFile { maildir, dir, base: message.base.clone(), path: path.clone() });
-            message.tmp.maildir.fs().rename(&from, &path)?;
+            let (base, guid) = (message.base.clone(), message.guid.take());
+            published.0.push(PublishedFile { maildir, dir, base, guid, path: path.clone(), counted: false });
+            message.put(&from, &path, &info)?;
             message.tmp.armed = false;
         }
+        for file in &mut published.0 {
+            tally.add(&file.maildir, file_name::sizes(&file.base).0);
+            file.counted = true;
+        }
+        tally.write();
         let mut dirs: Vec<(PathBuf, &Maildir)> =
             published.0.iter().map(|file| (file.maildir.dir(file.dir), &file.maildir)).collect();
         dirs.sort_by(|a, b| a.0.cmp(&b.0));
@@ -330,12 +380,19 @@ impl Published {
 
 impl Drop for Published {
     fn drop(&mut self) {
+        let mut tally = Tally::begin(self.0.iter().map(|file| &file.maildir));
         for file in &self.0 {
-            // A reader may have moved it in the meantime.
-            if matches!(file.maildir.fs().unlink(&file.path).if_found(), Ok(None)) {
-                let _ = file.maildir.take_away(&file.base);
+            let gone = match file.maildir.fs().unlink(&file.path).if_found() {
+                Ok(Some(())) => true,
+                // A reader may have moved it in the meantime.
+                Ok(None) => matches!(file.maildir.take_away(&file.base), Ok(true)),
+                Err(_) => false,
+            };
+            if gone && file.counted {
+                tally.remove(&file.maildir, file_name::sizes(&file.base).0);
             }
         }
+        tally.write();
     }
 }
 
@@ -370,5 +427,56 @@ impl Drop for Tmp {
             // If this fails, the file is removed when it is 36 hours old.
             let _ = self.maildir.fs().unlink(&self.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Barrier};
+
+    use pillarbox_fs::testing::Watched;
+    use pillarbox_fs::{Op, RealFs};
+
+    use super::*;
+    use crate::{Options, Store};
+
+    const AT_ONCE: usize = 32;
+
+    /// Each message costs one sync of its file; their directory is synced for those who come first and once more for all others.
+    #[test]
+    fn messages_that_come_at_once_share_the_syncs_of_their_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let store: Arc<OnceLock<Store>> = Arc::default();
+        let (watching, first) = (store.clone(), AtomicBool::new(true));
+        // The disk is as slow as it takes for all to be waiting for it.
+        let slow = move |path: &Path| {
+            if path.ends_with("new") && first.swap(false, Ordering::SeqCst) {
+                while watching.get().expect("set before the first delivery").waiting_for_sync(path) < AT_ONCE {
+                    std::thread::yield_now();
+                }
+            }
+            Ok(())
+        };
+        let fs = Watched::new(RealFs).on_sync_dir(Box::new(slow));
+        let store = store.get_or_init(|| Store::new(fs.clone(), Options::from_system()));
+        let folder = Maildir::create(store, dir.path().join("m")).unwrap();
+        fs.clear();
+        let together = Barrier::new(AT_ONCE);
+        std::thread::scope(|scope| {
+            for _ in 0..AT_ONCE {
+                scope.spawn(|| {
+                    together.wait();
+                    let mut message = folder.begin().unwrap();
+                    message.write(b"x\r\n").unwrap();
+                    message.commit(Flags::NONE, None).unwrap();
+                });
+            }
+        });
+        let count = |op| fs.changes().iter().filter(|(done, _)| *done == op).count();
+        assert_eq!((count(Op::Create), count(Op::Rename), count(Op::Sync)), (AT_ONCE, AT_ONCE, AT_ONCE));
+        let shared = count(Op::SyncDir);
+        assert!((1..=AT_ONCE / 10).contains(&shared), "{shared}");
     }
 }

@@ -73,27 +73,28 @@ fn letters(info: &[u8]) -> &[u8] {
     &letters[..memchr::memchr(b',', letters).unwrap_or(letters.len())]
 }
 
-/// The size of the file, from `,S=`, and with every line end as CRLF, from `,W=`.
+/// The size of the file, from `,S=`, and with every line end as CRLF, from `,W=`; or from fields of the UID list, where the name
+/// has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sizes {
     pub(crate) file: u64,
     pub(crate) message: u64,
 }
 
-/// Both sizes, if the name holds both.
-pub(crate) fn sizes(base: &[u8]) -> Option<Sizes> {
+/// The sizes that a name holds, the file's and the message's.
+pub(crate) fn sizes(base: &[u8]) -> (Option<u64>, Option<u64>) {
     let (mut file, mut message) = (None, None);
-    let mut rest = &base[memchr::memchr(b',', base)?..];
+    let mut rest = &base[memchr::memchr(b',', base).unwrap_or(base.len())..];
     while let Some(field) = rest.strip_prefix(b",") {
         let end = memchr::memchr(b',', field).unwrap_or(field.len());
         match &field[..end] {
-            [b'S', b'=', digits @ ..] if file.is_none() => file = Some(whole_number(digits)?),
-            [b'W', b'=', digits @ ..] if message.is_none() => message = Some(whole_number(digits)?),
+            [b'S', b'=', digits @ ..] => file = file.or(whole_number(digits)),
+            [b'W', b'=', digits @ ..] => message = message.or(whole_number(digits)),
             _ => {}
         }
         rest = &field[end..];
     }
-    Some(Sizes { file: file?, message: message? })
+    (file, message)
 }
 
 /// One digit at least, and nothing else: `from_str` would take a sign.
@@ -180,10 +181,12 @@ mod tests {
 
     #[test]
     fn sizes_are_numbers_behind_a_comma() {
-        assert_eq!(sizes(b"1.M2P3.vm,S=108,W=114"), Some(Sizes { file: 108, message: 114 }));
-        assert_eq!(sizes(b"1.M2P3.vm,W=114,S=108"), Some(Sizes { file: 108, message: 114 }));
-        for bad in [&b"1.S=1,W=2"[..], b"1,S=+1,W=2", b"1,S=,W=2", b"1,S=1", b"1,S=99999999999999999999,W=1"] {
-            assert_eq!(sizes(bad), None);
+        assert_eq!(sizes(b"1.M2P3.vm,S=108,W=114"), (Some(108), Some(114)));
+        assert_eq!(sizes(b"1.M2P3.vm,W=114,S=108"), (Some(108), Some(114)));
+        assert_eq!(sizes(b"1,S=1"), (Some(1), None));
+        assert_eq!(sizes(b"1"), (None, None));
+        for bad in [&b"1.S=1,W=2"[..], b"1,S=+1,W=2", b"1,S=,W=2", b"1,S=99999999999999999999,W=2"] {
+            assert_eq!(sizes(bad), (None, Some(2)));
         }
     }
 

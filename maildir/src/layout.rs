@@ -69,8 +69,17 @@ const RESERVED: [&str; 9] = [
     "subscriptions.tmp",
 ];
 /// How other such files begin: Dovecot's, and ours.
-const RESERVED_BEGINNINGS: [&str; 7] =
-    ["dovecot.", "dovecot-uid", "dovecot-keywords", "dovecot-acl", "dovecot-attributes", "pillarbox.", "pillarbox-"];
+const RESERVED_BEGINNINGS: [&str; 9] = [
+    "dovecot.",
+    "dovecot-uid",
+    "dovecot-keywords",
+    "dovecot-acl",
+    "dovecot-attributes",
+    "maildirsize.",
+    "pillarbox.",
+    "pillarbox-",
+    "special-use.",
+];
 
 impl TreeOptions {
     /// The directory of a mailbox other than INBOX, below the root.

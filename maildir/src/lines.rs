@@ -4,6 +4,25 @@ use std::sync::Arc;
 
 use crate::Uid;
 use crate::chunks::Chunks;
+use crate::file_name::{self, Sizes, whole_number};
+
+/// Keys and values of a line, each a letter and text up to a space.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Fields<'a> {
+    pub(crate) fn value(self, key: u8) -> Option<&'a [u8]> {
+        let mut fields = self.0.split(|octet| *octet == b' ');
+        fields.find_map(|field| field.split_first().filter(|(first, _)| **first == key)).map(|(_, value)| value)
+    }
+
+    /// Both sizes, from the name where it tells them, and otherwise from the line.
+    pub(crate) fn sizes(self, base: &[u8]) -> Option<Sizes> {
+        let (file, message) = file_name::sizes(base);
+        let field = |key| whole_number(self.value(key)?);
+        Some(Sizes { file: file.or_else(|| field(b'S'))?, message: message.or_else(|| field(b'W'))? })
+    }
+}
 
 /// Lines by rising UID, some of them dead. Each has a number, which it keeps while the list grows.
 ///
@@ -76,9 +95,9 @@ impl Lines {
     }
 
     /// Keys and values before the name, each with a space behind it.
-    pub(crate) fn fields(&self, line: u32) -> &[u8] {
+    pub(crate) fn fields(&self, line: u32) -> Fields<'_> {
         let row = self.row(line);
-        self.texts.slice(row.start as usize, usize::from(row.fields))
+        Fields(self.texts.slice(row.start as usize, usize::from(row.fields)))
     }
 
     /// The first line with a UID from `uid` on.

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use crate::file_name::{self, Base};
+use crate::cache::Cache;
+use crate::file_name::{self, Base, Sizes};
+use crate::journal::Journal;
 use crate::listing::Dir;
 use crate::look::{LISTINGS_MAX, Seen};
 use crate::snapshot::Stamps;
@@ -48,16 +50,18 @@ pub struct Mailbox {
     pub(crate) keywords: Keywords,
     pub(crate) ignored: Vec<PathBuf>,
     /// Of messages that were asked for lately.
-    infos: HashMap<Uid, Info>,
+    infos: HashMap<Uid, Known>,
     /// Taken out of `new/` and not yet in the view.
     pub(crate) fresh: HashSet<Base>,
     /// Found while looking for something else, and not yet told.
     pub(crate) untold: Changes,
     pub(crate) seen: Option<Seen>,
+    pub(crate) journal: Journal,
     /// What the snapshot on the disk was made from, and when it was read or written here.
     pub(crate) snapshot: Option<(Stamps, SystemTime)>,
     /// For `new/` and `cur/`: something happened there since they were last synced, through us or somebody else.
     pub(crate) unsynced: [bool; 2],
+    pub(crate) cache: Cache,
 }
 
 /// What opening and refreshing a mailbox may change in it. Whether its user may change more is the caller's to decide.
@@ -79,10 +83,13 @@ pub struct Message<'a> {
     pub flags: Flags,
     /// This view was the first to take it out of `new/` (RFC 3501 §2.3.2, `\Recent`).
     pub recent: bool,
-    /// Its size with CRLF line ends, if its name tells; [`Mailbox::info`] finds out otherwise.
+    /// Its size with CRLF line ends, if its name or the UID list tells; [`Mailbox::info`] finds out otherwise.
     pub size: Option<u64>,
     /// The first part of the file's name, unique in the folder for all time. Not always UTF-8.
     pub name: &'a [u8],
+    /// What stays the same when it is copied or moved: the name that it had first, or what another program gave it. A copy in the
+    /// same folder has the same one.
+    pub guid: &'a [u8],
 }
 
 /// What only the file itself tells.
@@ -114,6 +121,14 @@ pub struct Changes {
     pub held_back: Option<MaildirError>,
 }
 
+/// What was found out about a message.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    info: Info,
+    /// The length of its file.
+    file: u64,
+}
+
 /// So many infos are kept. To find one again costs a question to the file system.
 const INFOS_MAX: usize = 4096;
 
@@ -132,8 +147,10 @@ impl Mailbox {
             fresh: HashSet::new(),
             untold: Changes::default(),
             seen: None,
+            journal: Journal::new(maildir),
             snapshot: None,
             unsynced: [true; 2],
+            cache: Cache::default(),
         };
         if access == Access::ReadWrite {
             mailbox.clean_tmp();
@@ -173,13 +190,14 @@ impl Mailbox {
     }
 
     fn message_of<'a>(&self, file: MessageFile<'a>) -> Message<'a> {
-        let size = file_name::sizes(file.base).map(|sizes| sizes.message);
+        let size = file.sizes().map(|sizes| sizes.message);
         Message {
             uid: file.uid,
             flags: file.flags(),
             recent: file.found.recent,
-            size: size.or_else(|| Some(self.infos.get(&file.uid)?.size)),
+            size: size.or_else(|| Some(self.infos.get(&file.uid)?.info.size)),
             name: file.base,
+            guid: file.guid(),
         }
     }
 
@@ -197,42 +215,98 @@ impl Mailbox {
         names
     }
 
-    /// What lies in the folder and is no regular file, for the log; a few of them, if there are many.
+    /// When a message changed last, as a number that rises with every change of the mailbox (RFC 7162 §3.1), and stays the same for
+    /// all programs that use this crate. `None` where the message is not there, or there are no such numbers: on a disk that
+    /// cannot be written on, and after [trouble](Mailbox::journal_trouble).
+    pub fn mod_seq(&self, uid: Uid) -> Option<u64> {
+        self.journal.mod_seq(uid)
+    }
+
+    /// The highest mod-sequence that a change of the mailbox has, messages that went included. Between two looks it stands still, and
+    /// all that it counts is in the view or was told to be gone.
+    pub fn highest_mod_seq(&self) -> Option<u64> {
+        self.journal.highest()
+    }
+
+    /// The mod-sequence at which each of these messages, of rising UIDs, went; `None` for those of which it is not known.
+    pub fn removed_at(&self, uids: &[Uid]) -> Vec<Option<u64>> {
+        self.journal.gone_at(uids)
+    }
+
+    /// The messages that went after a mod-sequence (RFC 7162 §3.2.6), as first and last UIDs of ranges in no order; one that came back may be
+    /// among them. `None` if that is not known, and so any number that is not there may have gone since: some 10,000 ranges are remembered.
+    pub fn removed_since(&self, mod_seq: u64) -> Option<Vec<(Uid, Uid)>> {
+        self.journal.gone_since(mod_seq)
+    }
+
+    /// Why there are no mod-sequences, for the log.
+    pub fn journal_trouble(&self) -> Option<&MaildirError> {
+        self.journal.trouble()
+    }
+
+    /// What lies in the folder and is no regular file, or has a line feed in its name, for the log; a few of them, if there are
+    /// many.
     pub fn ignored(&self) -> &[PathBuf] {
         &self.ignored
     }
 
-    /// Looks for what others have changed. Where nothing has changed this costs three questions to the file system.
+    /// Why new messages are not shown yet, if they are not.
+    pub(crate) fn held_back(&self) -> Option<MaildirError> {
+        self.untold.held_back.clone()
+    }
+
+    /// Looks for what others have changed. Where nothing has changed this costs four questions to the file system.
     pub fn refresh(&mut self) -> Result<Changes> {
+        self.remember_sizes();
         self.look()?;
-        Ok(std::mem::take(&mut self.untold))
+        Ok(self.news())
+    }
+
+    /// What others have changed, as far as it was found while something else was done here, such as flags being set.
+    pub fn news(&mut self) -> Changes {
+        std::mem::take(&mut self.untold)
+    }
+
+    /// Does something that the journal is to know of, so that nobody gives the same mod-sequence to something else meanwhile.
+    pub(crate) fn journaled<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let locked = self.journal.lock()?;
+        let done = work(self);
+        if locked {
+            self.journal.unlock();
+        }
+        done
     }
 
     /// Size and date of a message, from its file at the first time.
     pub fn info(&mut self, uid: Uid) -> Result<Info> {
         if let Some(info) = self.infos.get(&uid).filter(|_| self.view.find(uid).is_some()) {
-            return Ok(*info);
+            return Ok(info.info);
         }
-        let info = self.with_file(uid, |maildir, file| {
-            let path = file.path(maildir);
-            let metadata = maildir.fs().metadata(&path)?;
-            let known = file_name::sizes(file.base).filter(|sizes| sizes.file == metadata.len);
-            let size = match known {
-                Some(sizes) => sizes.message,
-                None => MessageReader::new(maildir.fs().open(&path)?, file.base)?.len(),
-            };
-            Ok(Info { size, date: metadata.modified })
+        let (metadata, named) = self.with_file(uid, |maildir, file| {
+            let metadata = maildir.fs().metadata(&file.path(maildir))?;
+            let named = file.sizes().filter(|sizes| sizes.file == metadata.len && sizes.message >= sizes.file);
+            Ok((metadata, named))
         })?;
+        let size = named.map(|sizes| sizes.message).or_else(|| self.cached_size(uid, metadata.len));
+        let size = match size {
+            Some(size) => size,
+            None => {
+                let size = self.read(uid)?.len();
+                self.remember_size(uid, metadata.len, size);
+                size
+            }
+        };
+        let known = Known { info: Info { size, date: metadata.modified }, file: metadata.len };
         if self.infos.len() >= INFOS_MAX {
             self.infos.clear();
         }
-        self.infos.insert(uid, info);
-        Ok(info)
+        self.infos.insert(uid, known);
+        Ok(known.info)
     }
 
     /// Opens a message for reading.
     pub fn read(&mut self, uid: Uid) -> Result<MessageReader> {
-        self.with_file(uid, |maildir, file| MessageReader::new(maildir.fs().open(&file.path(maildir))?, file.base))
+        self.with_file(uid, |maildir, file| MessageReader::new(maildir.fs().open(&file.path(maildir))?, file.sizes()))
     }
 
     /// Does something with a message's file. If the file is not where it was, another program may have renamed it, so
@@ -264,6 +338,11 @@ impl Mailbox {
     /// Something is about to happen in a directory.
     pub(crate) fn unsynced(&mut self, dir: Dir) {
         self.unsynced[dir as usize] = true;
+    }
+
+    /// The sizes of a message that was asked for lately.
+    pub(crate) fn counted(&self, uid: Uid) -> Option<Sizes> {
+        self.infos.get(&uid).map(|known| Sizes { file: known.file, message: known.info.size })
     }
 
     /// Shows nothing, and knows nothing of any message.

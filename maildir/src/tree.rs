@@ -10,6 +10,7 @@ use crate::deletion::{self, TRASH};
 use crate::error::NotFound;
 use crate::file_name::bytes;
 use crate::folder::make_dir;
+use crate::quota::Tally;
 use crate::{
     Access, Layout, Mailbox, MailboxName, Maildir, MaildirError, Result, Store, TreeOptions, Uid, special_use,
 };
@@ -179,17 +180,27 @@ impl Tree {
             return Err(MaildirError::NoSuchMailbox(name.to_string()));
         }
         let path = self.path(name)?;
+        let folder = self.mailbox(name)?;
+        let mut tally = Tally::begin([&folder]);
         match self.options.layout {
             Layout::MaildirPlusPlus => {
                 // Gone at once and whole, whenever the removal of its thousand files may end.
                 let trash = self.root.join(format!("{TRASH}{}", self.store.unique_name()));
                 self.store.fs().rename(&path, &trash)?;
+                tally.remove_all(&folder, &trash);
+                tally.write();
                 self.store.set_durable(&path, false);
                 self.store.sync_dir(&self.root)?;
                 // The rest is tried again when the tree is next opened.
                 let _ = deletion::remove(&self.store, &trash);
             }
-            Layout::Fs => deletion::delete_in_place(&self.store, &path)?,
+            Layout::Fs => {
+                // Of what goes only the directories change their names, so it is counted before.
+                tally.remove_all(&folder, &path);
+                deletion::take_away(&self.store, &path)?;
+                tally.write();
+                deletion::sweep(&self.store, &path)?;
+            }
         }
         Ok(())
     }
@@ -384,7 +395,7 @@ impl Tree {
         }
     }
 
-    fn path(&self, name: &MailboxName) -> Result<PathBuf> {
+    pub(crate) fn path(&self, name: &MailboxName) -> Result<PathBuf> {
         match name.is_inbox() {
             true => Ok(self.inbox_path()),
             false => Ok(self.root.join(self.options.directory(name)?)),

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use crate::file_name::{self, Form};
-use crate::lines::Lines;
+use crate::file_name::{self, Form, Sizes};
+use crate::lines::{Fields, Lines};
 use crate::listing::Found;
 use crate::{Flags, Maildir, Uid};
 
@@ -32,6 +32,7 @@ struct Row {
 pub(crate) struct MessageFile<'a> {
     pub(crate) uid: Uid,
     pub(crate) base: &'a [u8],
+    fields: Fields<'a>,
     pub(crate) found: Found,
     odd: Option<&'a [u8]>,
 }
@@ -40,6 +41,16 @@ impl<'a> MessageFile<'a> {
     /// The second part of its name.
     pub(crate) fn info(&self) -> Cow<'a, [u8]> {
         self.found.info(self.odd)
+    }
+
+    /// Both sizes, if name or line tell them. They may have been true once.
+    pub(crate) fn sizes(&self) -> Option<Sizes> {
+        self.fields.sizes(self.base)
+    }
+
+    /// What names the message in every mailbox that it is copied to: as Dovecot has it, the name that it had first.
+    pub(crate) fn guid(&self) -> &'a [u8] {
+        self.fields.value(b'G').filter(|guid| !guid.is_empty()).unwrap_or(self.base)
     }
 
     pub(crate) fn flags(&self) -> Flags {
@@ -127,7 +138,8 @@ impl View {
     fn file(&self, row: &Row, found: Found) -> MessageFile<'_> {
         let uid = self.lines.uid(row.line);
         let odd = if found.form == Form::Odd { self.odd.get(&uid).map(|odd| &odd[..]) } else { None };
-        MessageFile { uid, base: self.lines.base(row.line), found, odd }
+        let (base, fields) = (self.lines.base(row.line), self.lines.fields(row.line));
+        MessageFile { uid, base, fields, found, odd }
     }
 
     fn place(&self, uid: Uid) -> Option<usize> {

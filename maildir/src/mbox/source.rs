@@ -8,6 +8,7 @@ use pillarbox_fs::{ErrorKind, Kind};
 
 use super::{ImportError, Marks, MboxReader};
 use crate::file_name::{self, Base};
+use crate::lines::Fields;
 use crate::{Keywords, MessageReader, Store};
 
 /// A message that is about to be read.
@@ -103,7 +104,7 @@ impl Source for MaildirSource<'_> {
         let told = |error: crate::MaildirError| ImportError::new(path.display().to_string(), error);
         let file = self.store.fs().open(&path).map_err(|error| told(error.into()))?;
         let date = file.metadata().map_err(|error| told(error.into()))?.modified;
-        let reader = MessageReader::new(file, &base).map_err(told)?;
+        let reader = MessageReader::new(file, Fields(b"").sizes(&base)).map_err(told)?;
         let key = fnv(&base);
         self.now = Some((info, path, reader));
         self.at = 0;
