@@ -10,4 +10,5 @@ mod process;
 mod quota;
 mod serve;
 mod tls;
+mod transfer;
 mod trial;
