@@ -13,6 +13,10 @@
 //! maildir <dir> create <mailbox>
 //! maildir <dir> mailboxes
 //! maildir <dir> fsck [repair]             one line for each problem; fails if anything is wrong
+//! maildir <dir> usage                     bytes and messages of the account, counted
+//! maildir <dir> acl                       one line an identifier: rights
+//! maildir <dir> set-acl <user> <rights>   `-user` takes them away; no rights remove the entry
+//! maildir <dir> rights <user>             what they may do who do not own it
 //! ```
 //!
 //! `<dir>` is the INBOX of an account; `<dir>/.Name` is another of its mailboxes.
@@ -23,8 +27,8 @@ use std::path::Path;
 
 use pillarbox_fs::RealFs;
 use pillarbox_maildir::{
-    Access, Examiner, FlagChange, Flags, Mailbox, MailboxName, Maildir, Options, Prepared, Repair, Store, Tree, Uid,
-    fsck,
+    Access, Examiner, FlagChange, Flags, Identifier, Mailbox, MailboxName, Maildir, Options, Prepared, Repair, Rights,
+    RightsChange, Store, Tree, Uid, Who, fsck,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -106,10 +110,32 @@ fn main() -> Result<(), Box<dyn Error>> {
                 return Err("something is wrong".into());
             }
         }
+        [dir, "usage"] => {
+            let tree = Tree::open(&store, dir)?;
+            let usage = tree.recount(tree.quota_on_disk()?.unwrap_or_default())?;
+            writeln!(out, "{} {}", usage.bytes, usage.messages)?;
+        }
+        [dir, "acl"] => {
+            for entry in folder(&store, dir)?.acl()?.entries() {
+                writeln!(out, "{}{} {}", if entry.negative { "-" } else { "" }, entry.identifier, entry.rights)?;
+            }
+        }
+        [dir, "set-acl", user, rights] => {
+            let (negative, user) = user.strip_prefix('-').map_or((false, user), |user| (true, user));
+            let (folder, user) = (folder(&store, dir)?, Identifier::User(user.to_owned()));
+            match Rights::parse(rights)? {
+                Rights::NONE => folder.delete_acl(&user, negative)?,
+                rights => folder.set_acl(&user, negative, RightsChange::Replace(rights))?,
+            }
+        }
+        [dir, "rights", user] => {
+            let who = Who { user: Some(user), ..Who::default() };
+            writeln!(out, "{}", folder(&store, dir)?.acl()?.rights(&who))?;
+        }
         _ => {
-            return Err(
-                "usage: maildir <dir> deliver|append|list|read|flag|keyword|expunge|copy|create|mailboxes|fsck".into(),
-            );
+            let commands =
+                "deliver|append|list|read|flag|keyword|expunge|copy|create|mailboxes|fsck|usage|acl|set-acl|rights";
+            return Err(format!("usage: maildir <dir> {commands}").into());
         }
     }
     Ok(())

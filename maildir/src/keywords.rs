@@ -16,6 +16,9 @@ pub struct Keywords([Option<String>; 26]);
 const LEN_MAX: usize = 255;
 
 impl Keywords {
+    /// How many letters there are.
+    pub(crate) const LETTERS: usize = 26;
+
     /// The keyword with this number; 0 is letter `a`.
     pub fn name(&self, number: u8) -> Option<&str> {
         self.0.get(usize::from(number))?.as_deref()

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::cache::Cache;
 use crate::file_name::{self, Base, Sizes};
+use crate::journal::Journal;
 use crate::listing::Dir;
 use crate::look::{LISTINGS_MAX, Seen};
 use crate::snapshot::Stamps;
@@ -55,6 +56,7 @@ pub struct Mailbox {
     /// Found while looking for something else, and not yet told.
     pub(crate) untold: Changes,
     pub(crate) seen: Option<Seen>,
+    pub(crate) journal: Journal,
     /// What the snapshot on the disk was made from, and when it was read or written here.
     pub(crate) snapshot: Option<(Stamps, SystemTime)>,
     /// For `new/` and `cur/`: something happened there since they were last synced, through us or somebody else.
@@ -145,6 +147,7 @@ impl Mailbox {
             fresh: HashSet::new(),
             untold: Changes::default(),
             seen: None,
+            journal: Journal::new(maildir),
             snapshot: None,
             unsynced: [true; 2],
             cache: Cache::default(),
@@ -212,6 +215,35 @@ impl Mailbox {
         names
     }
 
+    /// When a message changed last, as a number that rises with every change of the mailbox (RFC 7162 §3.1), and stays the same for
+    /// all programs that use this crate. `None` where the message is not there, or there are no such numbers: on a disk that
+    /// cannot be written on, and after [trouble](Mailbox::journal_trouble).
+    pub fn mod_seq(&self, uid: Uid) -> Option<u64> {
+        self.journal.mod_seq(uid)
+    }
+
+    /// The highest mod-sequence that a change of the mailbox has, messages that went included. Between two looks it stands still, and
+    /// all that it counts is in the view or was told to be gone.
+    pub fn highest_mod_seq(&self) -> Option<u64> {
+        self.journal.highest()
+    }
+
+    /// The mod-sequence at which each of these messages, of rising UIDs, went; `None` for those of which it is not known.
+    pub fn removed_at(&self, uids: &[Uid]) -> Vec<Option<u64>> {
+        self.journal.gone_at(uids)
+    }
+
+    /// The messages that went after a mod-sequence (RFC 7162 §3.2.6), as first and last UIDs of ranges in no order; one that came back may be
+    /// among them. `None` if that is not known, and so any number that is not there may have gone since: some 10,000 ranges are remembered.
+    pub fn removed_since(&self, mod_seq: u64) -> Option<Vec<(Uid, Uid)>> {
+        self.journal.gone_since(mod_seq)
+    }
+
+    /// Why there are no mod-sequences, for the log.
+    pub fn journal_trouble(&self) -> Option<&MaildirError> {
+        self.journal.trouble()
+    }
+
     /// What lies in the folder and is no regular file, or has a line feed in its name, for the log; a few of them, if there are
     /// many.
     pub fn ignored(&self) -> &[PathBuf] {
@@ -223,11 +255,26 @@ impl Mailbox {
         self.untold.held_back.clone()
     }
 
-    /// Looks for what others have changed. Where nothing has changed this costs three questions to the file system.
+    /// Looks for what others have changed. Where nothing has changed this costs four questions to the file system.
     pub fn refresh(&mut self) -> Result<Changes> {
         self.remember_sizes();
         self.look()?;
-        Ok(std::mem::take(&mut self.untold))
+        Ok(self.news())
+    }
+
+    /// What others have changed, as far as it was found while something else was done here, such as flags being set.
+    pub fn news(&mut self) -> Changes {
+        std::mem::take(&mut self.untold)
+    }
+
+    /// Does something that the journal is to know of, so that nobody gives the same mod-sequence to something else meanwhile.
+    pub(crate) fn journaled<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let locked = self.journal.lock()?;
+        let done = work(self);
+        if locked {
+            self.journal.unlock();
+        }
+        done
     }
 
     /// Size and date of a message, from its file at the first time.

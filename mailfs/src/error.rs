@@ -65,6 +65,8 @@ pub enum Op {
     Metadata,
     /// Asking how much space is left.
     Space,
+    /// Taking the lock on a file.
+    Lock,
 }
 
 /// Why an operation failed.
@@ -195,6 +197,7 @@ impl fmt::Display for Op {
             Op::List => "list",
             Op::Metadata => "inspect",
             Op::Space => "measure",
+            Op::Lock => "lock",
         })
     }
 }

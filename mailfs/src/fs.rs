@@ -69,6 +69,13 @@ pub trait Fs: Send + Sync + fmt::Debug {
     /// The space left for the owner of files under this directory.
     fn space(&self, path: &Path) -> Result<Space>;
 
+    /// Which run of the system this is, by a number that is another one after every power cut or restart. What was written under
+    /// the same number is read back, synced or not; what was written under another one may be lost as far as it was not
+    /// synced. `None` where nobody knows: then everything that was not synced may be lost.
+    fn boot(&self) -> Option<u128> {
+        None
+    }
+
     /// The whole of a small regular file; more than `max` bytes is [`ErrorKind::TooLarge`].
     fn read(&self, path: &Path, max: usize) -> Result<Vec<u8>> {
         let file = self.open(path)?;

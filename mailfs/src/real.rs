@@ -6,10 +6,12 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use nix::dir::{Dir, Type};
-use nix::fcntl::OFlag;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::stat::Mode;
 
 use crate::{Entry, ErrorKind, File, Fs, FsError, Kind, Metadata, Op, RawFile, Result, Space};
@@ -41,7 +43,7 @@ impl Fs for RealFs {
             .mode(0o600)
             .open(path)
             .map_err(|e| FsError::new(Op::Create, path, e))?;
-        Ok(File::new(path, Box::new(RealFile(file))))
+        Ok(File::new(path, Box::new(RealFile { file, lock: None })))
     }
 
     fn open(&self, path: &Path) -> Result<File> {
@@ -131,18 +133,35 @@ impl Fs for RealFs {
         // btrfs and others have no table of inodes and report a total of 0.
         Ok(Space::new(blocks.saturating_mul(size), if files == 0 { u64::MAX } else { free }))
     }
+
+    fn boot(&self) -> Option<u128> {
+        static BOOT: OnceLock<Option<u128>> = OnceLock::new();
+        *BOOT.get_or_init(boot_id)
+    }
 }
 
-struct RealFile(fs::File);
+/// Linux makes a new one at each start.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+fn boot_id() -> Option<u128> {
+    let text = fs::read_to_string(BOOT_ID).ok()?;
+    u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
+}
+
+struct RealFile {
+    file: fs::File,
+    /// Of the same opening of the file, so that the lock is that opening's.
+    lock: Option<Flock<fs::File>>,
+}
 
 impl RawFile for RealFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        io::Write::write_all(&mut self.0, bytes)
+        io::Write::write_all(&mut self.file, bytes)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            match self.0.read_at(buffer, offset) {
+            match self.file.read_at(buffer, offset) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 result => return result,
             }
@@ -150,23 +169,37 @@ impl RawFile for RealFile {
     }
 
     fn set_modified(&mut self, time: SystemTime) -> io::Result<()> {
-        self.0.set_modified(time)
+        self.file.set_modified(time)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_all()
+        self.file.sync_all()
     }
 
     fn sync_data(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
+    }
+
+    fn try_lock(&mut self) -> io::Result<bool> {
+        if self.lock.is_some() {
+            return Ok(true);
+        }
+        match Flock::lock(self.file.try_clone()?, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => {
+                self.lock = Some(lock);
+                Ok(true)
+            }
+            Err((_, Errno::EWOULDBLOCK)) => Ok(false),
+            Err((_, errno)) => Err(errno.into()),
+        }
     }
 
     fn metadata(&self) -> io::Result<Metadata> {
-        self.0.metadata().and_then(|m| metadata_of(&m))
+        self.file.metadata().and_then(|m| metadata_of(&m))
     }
 
     fn close(self: Box<Self>) -> io::Result<()> {
-        nix::unistd::close(self.0).map_err(io::Error::from)
+        nix::unistd::close(self.file).map_err(io::Error::from)
     }
 }
 
@@ -176,7 +209,7 @@ fn open_regular(options: &mut fs::OpenOptions, path: &Path) -> Result<File> {
     if !metadata.is_file() {
         return Err(FsError::with_kind(Op::Open, path, ErrorKind::WrongKind, "not a regular file"));
     }
-    Ok(File::new(path, Box::new(RealFile(file))))
+    Ok(File::new(path, Box::new(RealFile { file, lock: None })))
 }
 
 fn kind_of(kind: fs::FileType) -> Kind {
@@ -254,6 +287,31 @@ mod tests {
         assert_eq!(RealFs.read(&path, 6).unwrap(), b"onetwo");
         assert_eq!(RealFs.read(&path, 5).unwrap_err().kind(), ErrorKind::TooLarge);
         assert!(RealFs.space(dir.path()).unwrap().bytes > 0);
+    }
+
+    #[test]
+    fn a_lock_goes_with_the_file_and_ends_with_the_handle() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("a"), dir.path().join("b"));
+        let mut first = RealFs.create(&path).unwrap();
+        assert!(first.try_lock().unwrap());
+        assert!(first.try_lock().unwrap(), "who has it has it");
+        let mut second = RealFs.open_append(&path).unwrap();
+        assert!(!second.try_lock().unwrap());
+        second.write(b"it binds those who ask").unwrap();
+        RealFs.rename(&path, &other).unwrap();
+        assert!(RealFs.create(&path).unwrap().try_lock().unwrap(), "another file of that name");
+        assert!(!RealFs.open_append(&other).unwrap().try_lock().unwrap());
+        drop(first);
+        assert!(second.try_lock().unwrap());
+        second.close().unwrap();
+        assert!(RealFs.open(&other).unwrap().try_lock().unwrap());
+    }
+
+    #[test]
+    fn a_run_of_the_system_has_one_number() {
+        assert_eq!(RealFs.boot(), RealFs.boot());
+        assert_eq!(RealFs.boot().is_some(), Path::new(BOOT_ID).exists());
     }
 
     #[test]

@@ -72,6 +72,7 @@
 //! | `tokio` | yes | the drivers: `smtp`, `imap`; `auth`: mail authentication in front of a sink |
 //! | `tls` | yes | STARTTLS and implicit TLS through rustls; you bring the configuration |
 //! | `maildir` | yes | `store::MaildirStore`, compatible on disk with Dovecot's |
+//! | `notify` | yes | what other programs do in a Maildir is heard at once, from the system |
 //! | `passwd` | yes | `passwd`: accounts in a file of Dovecot's format |
 //! | `hickory` | | `dns`: a resolver that asks name servers |
 //! | `testing` | | `testing`: a stepped clock, conformance suites for parts |

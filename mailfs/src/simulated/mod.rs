@@ -1,5 +1,6 @@
 //! A file system in memory that can lose its power.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fmt::Write as _;
 use std::io;
@@ -49,6 +50,8 @@ struct State {
     changes: u64,
     recorded: Option<Vec<Crash>>,
     fault: Option<Fault>,
+    /// The files that somebody has the lock on.
+    locked: BTreeSet<Id>,
 }
 
 struct Fault {
@@ -65,7 +68,13 @@ impl SimulatedFs {
     }
 
     fn of(disk: Disk) -> Self {
-        SimulatedFs(Arc::new(Mutex::new(State { disk, changes: 0, recorded: None, fault: None })))
+        SimulatedFs(Arc::new(Mutex::new(State {
+            disk,
+            changes: 0,
+            recorded: None,
+            fault: None,
+            locked: BTreeSet::new(),
+        })))
     }
 
     /// The time that its files get.
@@ -130,7 +139,7 @@ impl SimulatedFs {
     }
 
     fn file(&self, path: &Path, id: Id) -> File {
-        File::new(path, Box::new(SimulatedFile { fs: self.clone(), id }))
+        File::new(path, Box::new(SimulatedFile { fs: self.clone(), id, has_lock: false }))
     }
 }
 
@@ -223,11 +232,24 @@ impl Fs for SimulatedFs {
     fn space(&self, path: &Path) -> Result<Space> {
         self.ask(Op::Space, path, |disk| disk.metadata(path)).map(|_| Space::new(u64::MAX, u64::MAX))
     }
+
+    fn boot(&self) -> Option<u128> {
+        Some(self.state().disk.boot)
+    }
 }
 
 struct SimulatedFile {
     fs: SimulatedFs,
     id: Id,
+    has_lock: bool,
+}
+
+impl Drop for SimulatedFile {
+    fn drop(&mut self) {
+        if self.has_lock {
+            self.fs.state().locked.remove(&self.id);
+        }
+    }
 }
 
 impl SimulatedFile {
@@ -276,6 +298,11 @@ impl RawFile for SimulatedFile {
 
     fn sync_data(&mut self) -> io::Result<()> {
         self.sync_with(false)
+    }
+
+    fn try_lock(&mut self) -> io::Result<bool> {
+        self.has_lock = self.has_lock || self.fs.state().locked.insert(self.id);
+        Ok(self.has_lock)
     }
 
     fn metadata(&self) -> io::Result<Metadata> {

@@ -98,6 +98,18 @@ pub trait MailboxStore: Send + Sync {
         read_only: bool,
     ) -> BoxFuture<'a, Result<Box<dyn Mailbox>, StoreError>>;
 
+    /// Whether the user's quota has room in a mailbox for a message of so many octets that is sent here: asked before it comes.
+    /// [`StoreErrorKind::OverQuota`] if not. A store without quotas has room always.
+    fn room<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        size: u64,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let _ = (user, mailbox, size);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Begins a new message in a mailbox: for APPEND and for delivery.
     fn append<'a>(
         &'a self,
@@ -117,6 +129,9 @@ pub struct Append {
     pub date: Option<WallTime>,
     /// Octets that will come, if known.
     pub size: Option<u64>,
+    /// Somebody sent it here, and not the user: it may pass the user's quota as far as the store lets mail pass it that is on
+    /// its way.
+    pub delivery: bool,
     /// The UID must be known at the end (APPENDUID). Delivery leaves it to whoever looks next, which is cheaper.
     pub wants_uid: bool,
 }
