@@ -3,6 +3,7 @@
 use crate::delivery::Prepared;
 use crate::file_name;
 use crate::listing::{Dir, Found};
+use crate::quota::{Tally, file_size};
 use crate::{Appended, FlagChange, Flags, Mailbox, Maildir, MaildirError, Result, Uid};
 
 /// Where messages were copied to (RFC 4315 §3).
@@ -135,7 +136,9 @@ impl Mailbox {
         let unlinked = self.journaled(|mailbox| {
             mailbox.look()?;
             let alone = mailbox.alone();
-            let unlinked = mailbox.unlink_each(uids, &mut gone);
+            let mut tally = Tally::begin([&mailbox.maildir]);
+            let unlinked = mailbox.unlink_each(uids, &mut gone, &mut tally);
+            tally.write();
             mailbox.view.sweep();
             mailbox.still_alone(alone);
             gone.sort_unstable();
@@ -152,18 +155,22 @@ impl Mailbox {
         }
     }
 
-    fn unlink_each(&mut self, uids: &[Uid], gone: &mut Vec<Uid>) -> Result<()> {
+    fn unlink_each(&mut self, uids: &[Uid], gone: &mut Vec<Uid>, tally: &mut Tally) -> Result<()> {
         for uid in uids {
             let mut tried = None;
             let removed = self.with_file(*uid, |maildir, file| {
                 tried = Some(file.found.dir);
-                Ok(maildir.fs().unlink(&file.path(maildir))?)
+                let path = file.path(maildir);
+                let size = file_size(maildir.fs(), file.base, &path)?;
+                maildir.fs().unlink(&path)?;
+                Ok(size)
             });
             if let Some(dir) = tried {
                 self.unsynced(dir);
             }
             match removed {
-                Ok(()) => {
+                Ok(size) => {
+                    tally.remove(&self.maildir, Some(size));
                     self.view.drop_row(*uid);
                     gone.push(*uid);
                 }

@@ -35,7 +35,7 @@ use crate::{Flags, Keywords, MaildirError, Result, Store, Uid, uid_validity};
 pub struct Maildir {
     store: Store,
     path: PathBuf,
-    /// Where `dovecot-uidvalidity` is.
+    /// Where `dovecot-uidvalidity` and `maildirsize` are.
     account: PathBuf,
     folder: Arc<Folder>,
 }
@@ -80,9 +80,9 @@ impl From<Metadata> for Stamp {
 }
 
 /// More than 4 million messages; a larger file is no UID list.
-const UID_LIST_MAX: usize = 512 << 20;
+pub(crate) const UID_LIST_MAX: usize = 512 << 20;
 const PIECE: usize = 256 << 10;
-const KEYWORDS_MAX: usize = 64 << 10;
+pub(crate) const KEYWORDS_MAX: usize = 64 << 10;
 
 impl Maildir {
     /// Opens a folder that exists and is the root of its account, which INBOX is.
@@ -119,6 +119,11 @@ impl Maildir {
     /// Where the folder is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The account's root.
+    pub(crate) fn account(&self) -> &Path {
+        &self.account
     }
 
     /// What the process's mailboxes share.
@@ -186,8 +191,13 @@ impl Maildir {
                 Self::make_dirs(store, &path)?;
             }
         }
+        Ok(Self::at(store, path, account))
+    }
+
+    /// The folder as it is, be it one or not.
+    pub(crate) fn at(store: &Store, path: PathBuf, account: PathBuf) -> Self {
         let folder = store.folder(&path);
-        Ok(Maildir { store: store.clone(), path, account, folder })
+        Maildir { store: store.clone(), path, account, folder }
     }
 
     /// `cur` comes last: it is what makes the directory a mailbox.
@@ -447,13 +457,13 @@ impl Locked<'_> {
     }
 
     /// Dovecot's own writers hold the list's lock too, and write the new file under this name before it takes its place.
-    fn write_keywords(&mut self, keywords: Keywords) -> Result<()> {
+    pub(crate) fn write_keywords(&mut self, keywords: Keywords) -> Result<()> {
         self.state.keywords = None;
         self.replace("dovecot-keywords.lock", "dovecot-keywords", &keywords.encode())?;
         Ok(())
     }
 
-    fn write_uids(&mut self, mut list: UidList) -> Result<()> {
+    pub(crate) fn write_uids(&mut self, mut list: UidList) -> Result<()> {
         self.state.uids = None;
         list.is_durable();
         let bytes = list.encode();

@@ -48,6 +48,16 @@ impl Keywords {
         Some(free as u8)
     }
 
+    /// Gives a number a name; false if it has one, or the name is none or has a number.
+    pub(crate) fn give(&mut self, number: u8, name: &str) -> bool {
+        let free = self.name(number).is_none() && self.find(name).is_none() && is_keyword(name);
+        if let Some(place) = self.0.get_mut(usize::from(number)).filter(|_| free) {
+            *place = Some(name.to_owned());
+            return true;
+        }
+        false
+    }
+
     /// Lines that are none are passed over: the worst that can come of it is a keyword without a name.
     pub(crate) fn parse(bytes: &[u8]) -> Self {
         let mut keywords = Keywords::default();

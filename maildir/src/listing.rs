@@ -231,6 +231,11 @@ impl Listing {
         }
     }
 
+    /// Files beside which there is another one of the same name.
+    pub(crate) fn doubles(&self) -> impl Iterator<Item = (&Base, &Named)> {
+        self.doubles.iter().map(|(base, named)| (base, named))
+    }
+
     pub(crate) fn has_doubles(&self) -> bool {
         !self.doubles.is_empty()
     }

@@ -56,6 +56,12 @@ struct Taken {
 }
 
 impl Mailbox {
+    /// Whether a change of another program may be hidden behind one of ours, because both were made in the same step of the disk's
+    /// clock. A [`refresh`](Mailbox::refresh) shows it once the folder has been at rest for two seconds, or after ten.
+    pub fn is_in_doubt(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.doubt.is_some())
+    }
+
     pub(crate) fn look_again(&mut self) -> Result<()> {
         self.seen = None;
         self.look()

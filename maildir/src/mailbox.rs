@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use crate::cache::Cache;
 use crate::file_name::{self, Base, Sizes};
 use crate::journal::Journal;
 use crate::listing::Dir;
@@ -60,6 +61,7 @@ pub struct Mailbox {
     pub(crate) snapshot: Option<(Stamps, SystemTime)>,
     /// For `new/` and `cur/`: something happened there since they were last synced, through us or somebody else.
     pub(crate) unsynced: [bool; 2],
+    pub(crate) cache: Cache,
 }
 
 /// What opening and refreshing a mailbox may change in it. Whether its user may change more is the caller's to decide.
@@ -149,6 +151,7 @@ impl Mailbox {
             journal: Journal::new(maildir),
             snapshot: None,
             unsynced: [true; 2],
+            cache: Cache::default(),
         };
         if access == Access::ReadWrite {
             mailbox.clean_tmp();
@@ -248,8 +251,14 @@ impl Mailbox {
         &self.ignored
     }
 
+    /// Why new messages are not shown yet, if they are not.
+    pub(crate) fn held_back(&self) -> Option<MaildirError> {
+        self.untold.held_back.clone()
+    }
+
     /// Looks for what others have changed. Where nothing has changed this costs four questions to the file system.
     pub fn refresh(&mut self) -> Result<Changes> {
+        self.remember_sizes();
         self.look()?;
         Ok(self.news())
     }
@@ -274,16 +283,21 @@ impl Mailbox {
         if let Some(info) = self.infos.get(&uid).filter(|_| self.view.find(uid).is_some()) {
             return Ok(info.info);
         }
-        let known = self.with_file(uid, |maildir, file| {
-            let path = file.path(maildir);
-            let metadata = maildir.fs().metadata(&path)?;
-            let known = file.sizes().filter(|sizes| sizes.file == metadata.len && sizes.message >= sizes.file);
-            let size = match known {
-                Some(sizes) => sizes.message,
-                None => MessageReader::new(maildir.fs().open(&path)?, None)?.len(),
-            };
-            Ok(Known { info: Info { size, date: metadata.modified }, file: metadata.len })
+        let (metadata, named) = self.with_file(uid, |maildir, file| {
+            let metadata = maildir.fs().metadata(&file.path(maildir))?;
+            let named = file.sizes().filter(|sizes| sizes.file == metadata.len && sizes.message >= sizes.file);
+            Ok((metadata, named))
         })?;
+        let size = named.map(|sizes| sizes.message).or_else(|| self.cached_size(uid, metadata.len));
+        let size = match size {
+            Some(size) => size,
+            None => {
+                let size = self.read(uid)?.len();
+                self.remember_size(uid, metadata.len, size);
+                size
+            }
+        };
+        let known = Known { info: Info { size, date: metadata.modified }, file: metadata.len };
         if self.infos.len() >= INFOS_MAX {
             self.infos.clear();
         }

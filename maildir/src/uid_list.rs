@@ -220,6 +220,11 @@ impl UidList {
         self.withdrawn.is_some()
     }
 
+    /// This UID, and all below, may have been given.
+    pub(crate) fn use_up(&mut self, uid: u32) {
+        self.next = self.next.max(u64::from(uid) + 1);
+    }
+
     /// The list is on the disk as it is.
     pub(crate) fn is_durable(&mut self) {
         self.torn = false;

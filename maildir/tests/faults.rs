@@ -9,20 +9,48 @@ use pillarbox_maildir::{
 use support::{Bench, deliver, files, prepare, text, uids};
 
 const EIO: i32 = 5;
+const EMFILE: i32 = 24;
 const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
 const EDQUOT: i32 = 122;
 
-/// Runs `attempt` with the first operation failing, then the second, until none does; `check` sees each result.
+/// What a disk can say to any operation.
+const FAULTS: [i32; 5] = [EIO, EMFILE, ENOSPC, EROFS, EDQUOT];
+
+/// Runs `attempt` with the first change failing, then the second, until none does; `check` sees each result. Returns how many
+/// there are.
 fn each_fault<T>(
     errno: i32,
+    start: impl FnMut() -> Bench,
+    attempt: impl Fn(&Bench) -> Result<T, MaildirError>,
+    check: impl Fn(&Bench, Result<T, MaildirError>),
+) -> usize {
+    each(errno, |bench, n| bench.fs.fail_at(n, errno), start, attempt, check)
+}
+
+/// The same for every fault at every operation: changes, and then what only reads too.
+fn every_fault<T>(
+    mut start: impl FnMut() -> Bench,
+    attempt: impl Fn(&Bench) -> Result<T, MaildirError>,
+    check: impl Fn(&Bench, Result<T, MaildirError>),
+) {
+    for errno in FAULTS {
+        let changes = each_fault(errno, &mut start, &attempt, &check);
+        let all = each(errno, |bench, n| bench.fs.fail_any_at(n, errno), &mut start, &attempt, &check);
+        assert!(changes > 0 && all > changes, "{changes} of {all}");
+    }
+}
+
+fn each<T>(
+    errno: i32,
+    plan: impl Fn(&Bench, usize),
     mut start: impl FnMut() -> Bench,
     attempt: impl Fn(&Bench) -> Result<T, MaildirError>,
     check: impl Fn(&Bench, Result<T, MaildirError>),
 ) -> usize {
     for n in 0.. {
         let bench = start();
-        bench.fs.fail_at(n, errno);
+        plan(&bench, n);
         let result = attempt(&bench);
         if bench.fs.heal() {
             result.unwrap_or_else(|error| panic!("no fault struck, and yet: {error}"));
@@ -43,19 +71,23 @@ fn each_fault<T>(
 }
 
 fn with_folder() -> Bench {
-    let bench = Bench::new();
+    let bench = Bench::in_memory();
     bench.folder("m");
     bench
 }
 
 fn open(bench: &Bench, name: &str) -> Maildir {
-    Maildir::open(&bench.store, bench.path(name)).unwrap()
+    try_open(bench, name).unwrap()
+}
+
+fn try_open(bench: &Bench, name: &str) -> Result<Maildir, MaildirError> {
+    Maildir::open(&bench.store, bench.path(name))
 }
 
 // DSK-01, DSK-02, DSK-05, DSK-06
 #[test]
 fn a_failed_delivery_leaves_nothing() {
-    for errno in [EIO, ENOSPC, EROFS, EDQUOT] {
+    for errno in FAULTS {
         let struck = each_fault(
             errno,
             with_folder,
@@ -69,15 +101,22 @@ fn a_failed_delivery_leaves_nothing() {
         );
         assert_eq!(struck, 6, "create, write, sync, close, rename, sync directory");
     }
+    every_fault(
+        with_folder,
+        |bench| deliver(&try_open(bench, "m")?, "x\r\n"),
+        |bench, result| {
+            assert_eq!(files(&bench.path("m")).len(), usize::from(result.is_ok()));
+            deliver(&open(bench, "m"), "y\r\n").unwrap();
+        },
+    );
 }
 
 #[test]
 fn a_message_that_turns_verbatim_leaves_nothing_either() {
-    each_fault(
-        EIO,
+    every_fault(
         with_folder,
         |bench| {
-            let mut message = open(bench, "m").begin()?;
+            let mut message = try_open(bench, "m")?.begin()?;
             for _ in 0..3 {
                 message.write(&[&[b'x'; 50_000][..], b"\r\n"].concat())?;
             }
@@ -98,19 +137,17 @@ fn a_message_that_turns_verbatim_leaves_nothing_either() {
 #[test]
 fn for_several_mailboxes_all_or_none() {
     let start = || {
-        let bench = Bench::new();
+        let bench = Bench::in_memory();
         for name in ["a", "b", "c"] {
             bench.folder(name);
         }
         bench
     };
-    let struck = each_fault(
-        EIO,
+    every_fault(
         start,
         |bench| {
-            let folders = ["a", "b", "c"].map(|name| open(bench, name));
             let prepared: Result<Vec<_>, _> =
-                folders.iter().map(|folder| prepare(folder, "x\r\n", Flags::NONE)).collect();
+                ["a", "b", "c"].iter().map(|name| prepare(&try_open(bench, name)?, "x\r\n", Flags::NONE)).collect();
             publish_all(prepared?)
         },
         |bench, result| {
@@ -120,24 +157,22 @@ fn for_several_mailboxes_all_or_none() {
             }
         },
     );
-    assert_eq!(struck, 18);
 }
 
 // MDR-04
 #[test]
 fn a_failed_append_leaves_no_message_and_its_uid_is_never_given_again() {
-    for errno in [EIO, ENOSPC] {
+    {
         let start = || {
             let bench = with_folder();
             let folder = open(&bench, "m");
             folder.append(vec![prepare(&folder, "first\r\n", Flags::NONE).unwrap()]).unwrap();
             bench
         };
-        each_fault(
-            errno,
+        every_fault(
             start,
             |bench| {
-                let folder = open(bench, "m");
+                let folder = try_open(bench, "m")?;
                 folder.append(vec![prepare(&folder, "x\r\n", Flags::NONE)?, prepare(&folder, "y\r\n", Flags::SEEN)?])
             },
             |bench, result| {
@@ -171,13 +206,12 @@ fn a_failed_copy_leaves_nothing_and_a_failed_move_loses_nothing() {
         bench
     };
     for moving in [false, true] {
-        each_fault(
-            EIO,
+        every_fault(
             start,
             |bench| {
-                let mut mailbox = Mailbox::open(&open(bench, "m"), Access::ReadWrite)?;
+                let mut mailbox = Mailbox::open(&try_open(bench, "m")?, Access::ReadWrite)?;
                 let all: Vec<_> = mailbox.messages().map(|message| message.uid).collect();
-                let target = open(bench, "t");
+                let target = try_open(bench, "t")?;
                 if moving { mailbox.move_to(&all, &target) } else { mailbox.copy(&all, &target) }
             },
             |bench, result| {
@@ -224,11 +258,10 @@ fn after_failed_changes_the_view_is_what_the_folder_is() {
         }
         bench
     };
-    each_fault(
-        EIO,
+    every_fault(
         start,
         |bench| {
-            let mut mailbox = Mailbox::open(&open(bench, "m"), Access::ReadWrite)?;
+            let mut mailbox = Mailbox::open(&try_open(bench, "m")?, Access::ReadWrite)?;
             let all: Vec<_> = mailbox.messages().map(|message| message.uid).collect();
             let result =
                 mailbox.set_flags(&all, FlagChange::Add, Flags::FLAGGED).and_then(|_| mailbox.expunge(&all[1..]));
@@ -272,12 +305,11 @@ fn a_full_disk_keeps_new_messages_back_and_the_old_ones_readable() {
 fn a_failed_creation_can_be_repeated() {
     let name = MailboxName::parse("a/b", '/').unwrap();
     let start = || {
-        let bench = Bench::new();
+        let bench = Bench::in_memory();
         Tree::create(&bench.store, bench.path("m")).unwrap();
         bench
     };
-    each_fault(
-        EIO,
+    every_fault(
         start,
         |bench| {
             let tree = Tree::open(&bench.store, bench.path("m"))?;
@@ -297,17 +329,53 @@ fn a_failed_creation_can_be_repeated() {
     );
 }
 
+/// Whatever fails, the message is in one mailbox until its mailbox is deleted, and then there is nothing.
+#[test]
+fn a_failed_renaming_or_deletion_can_be_repeated() {
+    let [from, to] = ["from", "to"].map(|name| MailboxName::parse(name, '/').unwrap());
+    let start = || {
+        let bench = Bench::in_memory();
+        let tree = Tree::create(&bench.store, bench.path("m")).unwrap();
+        deliver(&tree.create_mailbox(&from).unwrap(), "x\r\n").unwrap();
+        bench
+    };
+    every_fault(
+        start,
+        |bench| {
+            let tree = Tree::open(&bench.store, bench.path("m"))?;
+            tree.rename_mailbox(&from, &to)?;
+            assert_eq!(files(tree.mailbox(&to)?.path()).len(), 1);
+            tree.delete_mailbox(&to)
+        },
+        |bench, result| {
+            let tree = Tree::open(&bench.store, bench.path("m")).unwrap();
+            if let Ok(folder) = tree.mailbox(&from) {
+                assert_eq!(files(folder.path()).len(), 1);
+                assert!(result.is_err() && tree.mailbox(&to).is_err());
+                tree.rename_mailbox(&from, &to).unwrap();
+            }
+            if let Ok(folder) = tree.mailbox(&to) {
+                assert_eq!(files(folder.path()).len(), 1);
+                tree.delete_mailbox(&to).unwrap();
+            }
+            Tree::open(&bench.store, bench.path("m")).unwrap();
+            let left = std::fs::read_dir(bench.path("m")).unwrap().map(|entry| entry.unwrap().file_name());
+            let left: Vec<_> = left.filter(|name| name.to_str().unwrap().starts_with('.')).collect();
+            assert_eq!(left, [""; 0]);
+        },
+    );
+}
+
 /// A mailbox that was made for something has that use from its beginning, and what failed half-way leaves none to the next.
 #[test]
 fn a_mailbox_is_never_without_its_uses() {
     let name = MailboxName::parse("Sent", '/').unwrap();
     let start = || {
-        let bench = Bench::new();
+        let bench = Bench::in_memory();
         Tree::create(&bench.store, bench.path("m")).unwrap();
         bench
     };
-    each_fault(
-        EIO,
+    every_fault(
         start,
         |bench| {
             let tree = Tree::open(&bench.store, bench.path("m"))?;

@@ -207,11 +207,12 @@ fn a_change_hidden_behind_ours_is_seen_when_the_folder_has_been_at_rest() {
     // In the same step of the disk's clock.
     disk.flag(0);
     assert!(mailbox.refresh().unwrap().is_empty(), "nothing tells it apart from what we did");
+    assert!(mailbox.is_in_doubt());
     disk.advance(2);
     let (listings, changes) = disk.listings(|| mailbox.refresh().unwrap());
     assert_eq!((listings, changes.flags.len()), (1, 1));
     let (listings, changes) = disk.listings(|| mailbox.refresh().unwrap());
-    assert!(listings == 0 && changes.is_empty());
+    assert!(listings == 0 && changes.is_empty() && !mailbox.is_in_doubt());
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use pillarbox_fs::{Fs, SimulatedFs};
-use pillarbox_maildir::{Access, Flags, Mailbox, Result as StoreResult, Tree, Uid};
+use pillarbox_fs::{Fs, Kind, SimulatedFs};
+use pillarbox_maildir::{
+    Access, Flags, Mailbox, MailboxName, Purpose, QuotaRules, Result as StoreResult, Tree, Uid, Usage,
+};
 
 use crate::ledger::{Known, Ledger, Places, ToldUid};
 use crate::world::{ROOT, World, known, marker_of, name, start, text_of, words};
@@ -144,7 +146,9 @@ fn look(
             told.push((disk.changes(), now));
         }
     }
+    quota(disk, &tree, ledger, "after the start")?;
     use_it(&tree, ledger, cut, &all).map_err(world)??;
+    quota(disk, &tree, ledger, "after its use")?;
     sweep(disk, &tree, &names)
 }
 
@@ -323,6 +327,38 @@ fn use_it(tree: &Tree, ledger: &Ledger, cut: u64, all: &BTreeMap<String, Shown>)
         open.expunge(&[uid])?;
     }
     Ok(Ok(()))
+}
+
+/// What is said to be used is what is there, and whoever has room is not refused.
+fn quota(disk: &SimulatedFs, tree: &Tree, ledger: &Ledger, when: &str) -> Verdict {
+    let Some(limits) = ledger.quota else { return Ok(()) };
+    let told = tree.usage(limits).map_err(|error| format!("usage {when}: {error}"))?;
+    let mut there = Usage::default();
+    for listed in tree.list().map_err(|error| error.to_string())?.into_iter().filter(|listed| listed.exists) {
+        let folder = tree.mailbox(&listed.name).map_err(|error| error.to_string())?;
+        for dir in [folder.path().join("new"), folder.path().join("cur")] {
+            for entry in disk.list(&dir).map_err(|error| error.to_string())? {
+                let len = disk.metadata(&dir.join(&entry.name)).map_err(|error| error.to_string())?.len;
+                there = there.plus(if entry.kind == Kind::File { Usage::message(len) } else { Usage::default() });
+            }
+        }
+    }
+    if told != there {
+        return Err(format!("{when} {told:?} is used, and {there:?} is there"));
+    }
+    let mut rules = QuotaRules::new(limits);
+    if let Some(left) = limits.bytes.and_then(|limit| limit.checked_sub(there.bytes)) {
+        let room = Usage { bytes: left, messages: 0 };
+        let ask = |adding, rules: &QuotaRules| tree.check_quota(rules, &MailboxName::inbox(), adding, Purpose::Own);
+        ask(room, &rules).map_err(|error| format!("{when} {left} are left: {error}"))?;
+        if ask(Usage { bytes: left + 1, messages: 0 }, &rules).is_ok() {
+            return Err(format!("{when} more than {left} are left"));
+        }
+        rules = QuotaRules::default();
+        ask(Usage { bytes: u64::MAX, messages: 0 }, &rules)
+            .map_err(|error| format!("{when} without limits: {error}"))?;
+    }
+    Ok(())
 }
 
 /// Two days later nothing is left but mail and the store's own files.

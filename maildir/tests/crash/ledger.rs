@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pillarbox_maildir::Quota;
+
 /// Where a message is, with which flags there.
 pub(crate) type Places = BTreeMap<String, BTreeSet<String>>;
 
@@ -61,6 +63,8 @@ pub(crate) struct Ledger {
     /// UIDVALIDITY as it was told, while it may not change.
     pub(crate) validities: History<BTreeMap<String, u32>>,
     pub(crate) uids: History<ToldUid>,
+    /// The account's limits, if it has a quota.
+    pub(crate) quota: Option<Quota>,
     /// UIDVALIDITY and a UIDNEXT that was told with it.
     pub(crate) uid_nexts: History<(u32, u32)>,
     pub(crate) known: History<Known>,
@@ -76,6 +80,7 @@ impl Ledger {
             uids: History::new(),
             uid_nexts: History::new(),
             known: History::new(),
+            quota: None,
         };
         ledger.mailboxes.push(0, vec![BTreeSet::from(["INBOX".to_owned()])]);
         ledger.subscriptions.push(0, vec![BTreeSet::new()]);

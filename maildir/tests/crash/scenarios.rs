@@ -148,6 +148,27 @@ fn delete() {
     check("delete", &world, 1000);
 }
 
+/// Every kind of change is written down in `maildirsize`, which is counted anew when its lines are many.
+#[test]
+fn quota_update() {
+    let mut world = World::new();
+    world.create("a", &[]);
+    world.deliver(&["INBOX"], 3);
+    world.limit(600);
+    world.now_it_begins();
+    world.deliver(&["INBOX", "a"], 1);
+    world.append("a", Flags::SEEN, &[], 2);
+    world.copy("a", &[0], "INBOX", true);
+    world.expunge("a", &[0]);
+    world.limit(500);
+    world.deliver(&["INBOX"], 2);
+    world.delete("a");
+    world.limit(500);
+    let disks = audit("quota update", &world, Budget { per_cut: 8, ..Budget::default() });
+    println!("quota update: {disks} disks");
+    assert!(disks >= 5000, "only {disks} disks");
+}
+
 #[test]
 fn subscribe() {
     let mut world = World::new();

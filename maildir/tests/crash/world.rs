@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use pillarbox_fs::{Fs, SimulatedFs};
 use pillarbox_maildir::{
-    Access, Clock, FlagChange, Flags, Mailbox, MailboxName, Maildir, Options, Result, Store, Tree, Uid, publish_all,
+    Access, Clock, FlagChange, Flags, Mailbox, MailboxName, Maildir, Options, Quota, Result, Store, Tree, Uid,
+    publish_all,
 };
 
 use crate::ledger::{Known, Ledger, Places, ToldUid};
@@ -431,6 +432,13 @@ impl World {
             });
             Ok(())
         });
+    }
+
+    /// The account gets a limit, or another one; all is counted and written down.
+    pub(crate) fn limit(&mut self, bytes: u64) {
+        let limits = Quota { bytes: Some(bytes), messages: Some(50) };
+        self.ledger.quota = Some(limits);
+        let _ = self.tree.recount(limits);
     }
 
     pub(crate) fn subscribe(&mut self, mailbox: &str, subscribe: bool) {

@@ -10,6 +10,9 @@ use pillarbox_imap::server::{Change, FlagChange, Snapshot, Status};
 use pillarbox_imap::types::{Flag, Flags, Keyword, ModSeq, ObjectId, Uid, UidSet};
 use pillarbox_maildir::{self as maildir, Mailbox, Maildir};
 
+use super::cache::Asked;
+use super::news::News;
+use super::quota::Room;
 use super::{Result, mailbox_id, number, told, uid, uid_next, uid_validity};
 use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
 use crate::store::feed::{Feed, FeedReader};
@@ -17,25 +20,36 @@ use crate::store::feed::{Feed, FeedReader};
 /// A folder's view and its feed. Whoever changes the view tells the feed before letting go of the lock, so that everyone
 /// hears of changes in the order in which they were made.
 pub(super) struct Shared {
+    pub(super) folder: Maildir,
     view: Mutex<Mailbox>,
+    asked: Mutex<Asked>,
     feed: Arc<Feed>,
     gone: AtomicBool,
     /// Somebody is on the way to look.
     stale: AtomicBool,
+    pub(super) news: News,
 }
 
 impl Shared {
     pub(super) fn new(view: Mailbox) -> Self {
+        let folder = view.maildir().clone();
         Shared {
+            folder,
             view: Mutex::new(view),
+            asked: Mutex::default(),
             feed: Arc::default(),
             gone: AtomicBool::new(false),
             stale: AtomicBool::new(false),
+            news: News::default(),
         }
     }
 
-    fn view(&self) -> MutexGuard<'_, Mailbox> {
+    pub(super) fn view(&self) -> MutexGuard<'_, Mailbox> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn reader(&self) -> FeedReader {
@@ -81,6 +95,7 @@ impl Shared {
     }
 
     fn tell(&self, view: &Mailbox, changes: maildir::Changes) {
+        self.news.looked(changes.held_back.is_some(), view.is_in_doubt());
         if changes.reset {
             return self.gone();
         }
@@ -234,8 +249,12 @@ impl Shared {
         Ok(set.collect())
     }
 
-    pub(super) fn copy(&self, uids: &UidSet, target: &Maildir) -> Result<maildir::Copied> {
+    pub(super) fn copy(&self, uids: &UidSet, target: &Maildir, room: Option<Room>) -> Result<maildir::Copied> {
         let mut view = self.view();
+        if let Some(room) = room {
+            let those = Shared::those(&view, uids);
+            room.check(view.usage_of(&those).map_err(told)?, maildir::Purpose::Own)?;
+        }
         Shared::copy_those(&mut view, uids, target)
     }
 
