@@ -65,6 +65,8 @@ pub enum Op {
     Metadata,
     /// Asking how much space is left.
     Space,
+    /// Taking a lock.
+    Lock,
 }
 
 /// Why an operation failed.
@@ -97,6 +99,8 @@ pub enum ErrorKind {
     TooManyOpenFiles,
     /// The process may not do this; somebody has to repair the installation.
     PermissionDenied,
+    /// Somebody else holds the lock.
+    Locked,
     /// The file was given up: an earlier write or sync of this handle failed.
     GivenUp,
     /// Anything else the device or the kernel reports.
@@ -138,6 +142,7 @@ impl FsError {
             | ErrorKind::ReadOnly
             | ErrorKind::TooManyOpenFiles
             | ErrorKind::PermissionDenied
+            | ErrorKind::Locked
             | ErrorKind::GivenUp
             | ErrorKind::Io => true,
             ErrorKind::NotFound
@@ -195,6 +200,7 @@ impl fmt::Display for Op {
             Op::List => "list",
             Op::Metadata => "inspect",
             Op::Space => "measure",
+            Op::Lock => "lock",
         })
     }
 }

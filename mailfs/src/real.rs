@@ -6,9 +6,10 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::SystemTime;
 
-use nix::fcntl::OFlag;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
 
-use crate::{Entry, ErrorKind, File, Fs, FsError, Kind, Metadata, Op, RawFile, Result, Space};
+use crate::{Entry, ErrorKind, File, Fs, FsError, Kind, Lock, Metadata, Op, RawFile, Result, Space};
 
 /// The machine's own file system, by plain blocking calls.
 ///
@@ -110,6 +111,25 @@ impl Fs for RealFs {
         );
         // btrfs and others have no table of inodes and report a total of 0.
         Ok(Space::new(blocks.saturating_mul(size), if files == 0 { u64::MAX } else { free }))
+    }
+
+    fn lock(&self, path: &Path) -> Result<Lock> {
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(GUARD.bits())
+            .open(path)
+            .map_err(|e| FsError::new(Op::Lock, path, e))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => Ok(Lock::new(held)),
+            Err((_, Errno::EWOULDBLOCK)) => {
+                Err(FsError::with_kind(Op::Lock, path, ErrorKind::Locked, "somebody else holds the lock"))
+            }
+            Err((_, errno)) => Err(FsError::new(Op::Lock, path, errno.into())),
+        }
     }
 }
 
@@ -236,9 +256,25 @@ mod tests {
         assert!(RealFs.space(dir.path()).unwrap().bytes > 0);
     }
 
+    // RST-05
+    #[test]
+    fn a_lock_has_one_holder() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = RealFs.lock(&path).unwrap();
+        let refused = RealFs.lock(&path).unwrap_err();
+        assert_eq!((refused.kind(), refused.is_temporary()), (ErrorKind::Locked, true));
+        drop(held);
+        let again = RealFs.lock(&path).unwrap();
+        assert_eq!(RealFs.metadata(&path).unwrap().kind, Kind::File);
+        drop(again);
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(RealFs.lock(&link).unwrap_err().kind(), ErrorKind::WrongKind);
+    }
+
     #[test]
     fn errors_tell_the_full_disk_from_the_used_up_quota() {
-        use nix::errno::Errno;
         for (errno, kind, temporary) in [
             (Errno::ENOSPC, ErrorKind::NoSpace, true),
             (Errno::EDQUOT, ErrorKind::QuotaExceeded, true),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use crate::{Entry, File, Fs, FsError, Metadata, Op, RawFile, Result, Space};
+use crate::{Entry, File, Fs, FsError, Lock, Metadata, Op, RawFile, Result, Space};
 
 /// Wraps a file system, records every operation on it, and can make one fail.
 ///
@@ -166,6 +166,10 @@ impl Fs for Watched {
 
     fn space(&self, path: &Path) -> Result<Space> {
         self.fs.space(path)
+    }
+
+    fn lock(&self, path: &Path) -> Result<Lock> {
+        self.fs.lock(path)
     }
 }
 

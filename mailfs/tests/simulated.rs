@@ -326,3 +326,16 @@ proptest! {
         prop_assert_eq!(found, vec![fs.dump()]);
     }
 }
+
+// RST-05
+#[test]
+fn a_lock_has_one_holder_and_does_not_outlive_the_power() {
+    let fs = disk(&[]);
+    let held = fs.lock(p("/lock")).unwrap();
+    assert_eq!(fs.lock(p("/lock")).unwrap_err().kind(), ErrorKind::Locked);
+    for image in fs.crash().images(10, 1) {
+        image.lock(p("/lock")).unwrap();
+    }
+    drop(held);
+    fs.lock(p("/lock")).unwrap();
+}

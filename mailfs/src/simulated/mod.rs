@@ -1,15 +1,16 @@
 //! A file system in memory that can lose its power.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fmt::Write as _;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 
-use crate::{Entry, File, Fs, FsError, Metadata, Op, RawFile, Result, Space};
+use crate::{Entry, ErrorKind, File, Fs, FsError, Lock, Metadata, Op, RawFile, Result, Space};
 
 mod crash;
 mod disk;
@@ -49,6 +50,7 @@ struct State {
     changes: u64,
     recorded: Option<Vec<Crash>>,
     fault: Option<Fault>,
+    locks: BTreeSet<PathBuf>,
 }
 
 struct Fault {
@@ -65,7 +67,13 @@ impl SimulatedFs {
     }
 
     fn of(disk: Disk) -> Self {
-        SimulatedFs(Arc::new(Mutex::new(State { disk, changes: 0, recorded: None, fault: None })))
+        SimulatedFs(Arc::new(Mutex::new(State {
+            disk,
+            changes: 0,
+            recorded: None,
+            fault: None,
+            locks: BTreeSet::new(),
+        })))
     }
 
     /// The time that its files get.
@@ -222,6 +230,30 @@ impl Fs for SimulatedFs {
 
     fn space(&self, path: &Path) -> Result<Space> {
         self.ask(Op::Space, path, |disk| disk.metadata(path)).map(|_| Space::new(u64::MAX, u64::MAX))
+    }
+
+    fn lock(&self, path: &Path) -> Result<Lock> {
+        let error = |errno: Errno| FsError::new(Op::Lock, path, errno.into());
+        let mut state = self.state();
+        match state.disk.open(path) {
+            Err(Errno::ENOENT) => drop(state.change(|disk| disk.create(path)).map_err(error)?),
+            known => drop(known.map_err(error)?),
+        }
+        if !state.locks.insert(path.to_owned()) {
+            return Err(FsError::with_kind(Op::Lock, path, ErrorKind::Locked, "somebody else holds the lock"));
+        }
+        Ok(Lock::new(SimulatedLock { fs: self.clone(), path: path.to_owned() }))
+    }
+}
+
+struct SimulatedLock {
+    fs: SimulatedFs,
+    path: PathBuf,
+}
+
+impl Drop for SimulatedLock {
+    fn drop(&mut self) {
+        self.fs.state().locks.remove(&self.path);
     }
 }
 

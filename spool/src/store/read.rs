@@ -1,0 +1,234 @@
+//! Reading messages back, whole or not at all.
+
+use pillarbox_fs::File;
+
+use super::index::Entry;
+use super::recovery::{Waiting, is_not_found};
+use super::segment::SegmentFile;
+use super::{Store, lock};
+use crate::error::{Result, StoreError};
+use crate::format::Malformed;
+use crate::format::frame::{Kind, RECORD_HEADER, Record, matches};
+use crate::format::record::{LargeBody, MessageFields, NewsFields, Place, decode_message, decode_news};
+use crate::state::RecipientState;
+use crate::{Envelope, MessageId};
+
+/// Octets that are read at once of a body with a file of its own.
+const CHUNK: usize = 64 * 1024;
+
+/// A waiting message with everything that is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Message {
+    /// The message.
+    pub id: MessageId,
+    /// What it was accepted with.
+    pub envelope: Envelope,
+    /// What has become of each recipient.
+    pub recipients: Vec<RecipientState>,
+    /// It is held.
+    pub held: bool,
+    /// Octets of content.
+    pub size: u64,
+}
+
+/// The content of a message, whose checksum was found right.
+#[derive(Debug)]
+pub struct Body {
+    source: Source,
+    len: u64,
+}
+
+#[derive(Debug)]
+enum Source {
+    Memory(Vec<u8>),
+    File(File),
+}
+
+impl Store {
+    /// A waiting message with the history of each recipient.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchMessage`], [`StoreError::StillReading`], [`StoreError::Damaged`], [`StoreError::Fs`].
+    pub fn message(&self, id: MessageId) -> Result<Message> {
+        self.read(id, |store, entry| {
+            let (fields, record, _) = store.record(id, entry)?;
+            let mut recipients = fields.states.clone();
+            store.add_history(entry, &mut recipients)?;
+            for (state, status) in recipients.iter_mut().zip(&entry.recipients) {
+                (state.outcome, state.notices) = (status.outcome(), status.notices());
+            }
+            let size = size(&fields, &record);
+            Ok(Message { id, envelope: fields.envelope, recipients, held: entry.held, size })
+        })
+    }
+
+    /// The content of a waiting message: read and compared with its checksum before any of it is given.
+    ///
+    /// # Errors
+    ///
+    /// As [`message`](Store::message).
+    pub fn body(&self, id: MessageId) -> Result<Body> {
+        self.read(id, |store, entry| {
+            let (fields, record, mut segment) = store.record(id, entry)?;
+            if let Some(large) = fields.large {
+                return store.large_body(id, large);
+            }
+            let at = entry.first.offset + RECORD_HEADER as u64 + u64::from(record.fields_len);
+            let octets = segment.octets(at, record.body_len as usize)?.to_vec();
+            matches(&octets, record.body_check).map_err(|Malformed(why)| StoreError::Damaged(id, why))?;
+            Ok(Body { len: octets.len() as u64, source: Source::Memory(octets) })
+        })
+    }
+
+    pub(super) fn waiting(&self, id: MessageId) -> Result<Waiting> {
+        self.read(id, |store, entry| {
+            let (fields, record, _) = store.record(id, entry)?;
+            Ok(Waiting {
+                id,
+                size: size(&fields, &record),
+                envelope: fields.envelope,
+                recipients: entry.recipients.iter().map(|status| (status.outcome(), status.notices())).collect(),
+                attempts: entry.reports,
+                last_attempt: (entry.reports > 0).then_some(entry.last_report),
+                held: entry.held,
+            })
+        })
+    }
+
+    /// Reads by what the index says. A message that is carried forward meanwhile is read again where it is now.
+    fn read<T>(&self, id: MessageId, read: impl Fn(&Store, &Entry) -> Result<T>) -> Result<T> {
+        let mut entry = self.entry(id)?;
+        loop {
+            let result = read(self, &entry);
+            match &result {
+                Err(error) if is_not_found(error) || matches!(error, StoreError::Damaged(..)) => {
+                    let now = self.entry(id)?;
+                    if now.first == entry.first {
+                        let why = "its file is gone";
+                        return if is_not_found(error) { Err(StoreError::Damaged(id, why)) } else { result };
+                    }
+                    entry = now;
+                }
+                _ => return result,
+            }
+        }
+    }
+
+    pub(super) fn entry(&self, id: MessageId) -> Result<Entry> {
+        let index = lock(&self.0.index);
+        let missing = if index.reading { StoreError::StillReading } else { StoreError::NoSuchMessage(id) };
+        index.messages.get(&id).cloned().ok_or(missing)
+    }
+
+    /// The segment, and the salt that its frames begin with.
+    pub(super) fn segment_of(&self, place: Place) -> Result<(SegmentFile, u64)> {
+        let salt = lock(&self.0.index).segments.get(&place.segment).map_or(0, |segment| segment.salt);
+        Ok((SegmentFile::open(&*self.0.fs, &self.0.paths.segment(place.segment, salt))?, salt))
+    }
+
+    pub(super) fn record(&self, id: MessageId, entry: &Entry) -> Result<(MessageFields, Record, SegmentFile)> {
+        let damaged = |Malformed(why)| StoreError::Damaged(id, why);
+        let (mut segment, salt) = self.segment_of(entry.first)?;
+        let record = segment.record(entry.first.offset, salt)?;
+        let record = record.ok_or(Malformed("its record is not there")).map_err(damaged)?;
+        let fields = segment.octets(entry.first.offset + RECORD_HEADER as u64, record.fields_len as usize)?;
+        matches(fields, record.fields_check).map_err(damaged)?;
+        let message = decode_message(fields).map_err(damaged)?;
+        if message.id != id || message.states.len() != entry.recipients.len() {
+            return Err(StoreError::Damaged(id, "the record is that of another message"));
+        }
+        Ok((message, record, segment))
+    }
+
+    /// Adds the attempts of all reports, which name each other from the last to the first. Where one cannot be read, those
+    /// before it are left out; outcomes do not depend on it.
+    pub(super) fn add_history(&self, entry: &Entry, recipients: &mut [RecipientState]) -> Result<()> {
+        let mut all = Vec::new();
+        let mut next = entry.last;
+        let mut open: Option<(u64, SegmentFile, u64)> = None;
+        while let Some(place) = next {
+            let is_open = open.as_ref().is_some_and(|(number, ..)| *number == place.segment);
+            if !is_open {
+                let (file, salt) = self.segment_of(place)?;
+                open = Some((place.segment, file, salt));
+            }
+            let Some((_, segment, salt)) = &mut open else { break };
+            let Some(news) = news_at(segment, place.offset, *salt)? else { break };
+            // Reports only name what was there before them.
+            next = news.before.filter(|before| *before < place);
+            all.push(news);
+        }
+        for news in all.into_iter().rev().flat_map(|news| news.recipients) {
+            let at = usize::try_from(news.recipient).unwrap_or(usize::MAX);
+            if let (Some(attempt), Some(state)) = (news.attempt, recipients.get_mut(at)) {
+                state.attempts = state.attempts.saturating_add(1);
+                state.history.push(attempt);
+            }
+        }
+        Ok(())
+    }
+
+    fn large_body(&self, id: MessageId, large: LargeBody) -> Result<Body> {
+        let file = self.0.fs.open(&self.0.paths.body(id))?;
+        let len = file.metadata()?.len;
+        let mut hasher = crc32fast::Hasher::new();
+        let mut buffer = vec![0; CHUNK];
+        let mut at = 0;
+        while at < len {
+            match file.read_at(at, &mut buffer)? {
+                0 => break,
+                n => {
+                    hasher.update(&buffer[..n]);
+                    at += n as u64;
+                }
+            }
+        }
+        if len != large.length || hasher.finalize() != large.check {
+            return Err(StoreError::Damaged(id, "its body is not what was written"));
+        }
+        Ok(Body { source: Source::File(file), len })
+    }
+}
+
+fn size(fields: &MessageFields, record: &Record) -> u64 {
+    fields.large.map_or(u64::from(record.body_len), |large| large.length)
+}
+
+fn news_at(segment: &mut SegmentFile, offset: u64, salt: u64) -> Result<Option<NewsFields>> {
+    let Some(record) = segment.record(offset, salt)?.filter(|record| record.kind == Kind::News) else {
+        return Ok(None);
+    };
+    let fields = segment.octets(offset + RECORD_HEADER as u64, record.fields_len as usize)?;
+    Ok(matches(fields, record.fields_check).and_then(|()| decode_news(fields)).ok())
+}
+
+impl Body {
+    /// Octets of content.
+    pub const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Fills `buffer` from this offset on, as far as the content goes; 0 is its end.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Fs`], where the content has a file.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        match &self.source {
+            Source::File(file) => Ok(file.read_at(offset, buffer)?),
+            Source::Memory(octets) => {
+                let rest = usize::try_from(offset).ok().and_then(|at| octets.get(at..)).unwrap_or_default();
+                let n = rest.len().min(buffer.len());
+                buffer[..n].copy_from_slice(&rest[..n]);
+                Ok(n)
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Reading what was waiting before the start, while new messages already come.
+
+use std::collections::VecDeque;
+
+use pillarbox_fs::{ErrorKind, FsError};
+
+use super::index::Index;
+use super::segment::{Found, SegmentFile};
+use super::survey::Survey;
+use super::{Finding, Store, lock};
+use crate::error::{Result, StoreError};
+use crate::format::Malformed;
+use crate::format::frame::{Kind, Record, SEGMENT_HEADER};
+use crate::format::record::{Place, decode_id, decode_message, decode_news};
+use crate::state::{Notices, Outcome};
+use crate::{Envelope, MessageId};
+
+/// What was waiting before the start, and what was found damaged. Run it to its end on a thread of its own: until then the
+/// store knows only what it accepted itself, and nothing is tidied.
+///
+/// It reads the log once to learn what is waiting, and then the envelopes of the waiting messages one after the other, so that
+/// no more than one of them is in memory.
+#[derive(Debug)]
+pub struct Recovery {
+    store: Store,
+    findings: VecDeque<Finding>,
+    /// What is being learnt.
+    index: Index,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// This segment is read next, and those behind it.
+    Segments(u64),
+    Messages(std::vec::IntoIter<MessageId>),
+}
+
+/// Something that a [`Recovery`] tells.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Recovered {
+    /// A message that is waiting.
+    Waiting(Box<Waiting>),
+    /// Something that was not as it should be.
+    Finding(Finding),
+    /// A message that is waiting and could not be read now. If it is [damaged](StoreError::Damaged), it should be
+    /// [set aside](Store::set_aside).
+    Unreadable(MessageId, StoreError),
+}
+
+/// A message that is waiting: what a schedule needs to know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// The message.
+    pub id: MessageId,
+    /// What it was accepted with.
+    pub envelope: Envelope,
+    /// For each recipient the final outcome, if there is one, and the notices that were made.
+    pub recipients: Vec<(Option<Outcome>, Notices)>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it was tried last, in seconds since 1970.
+    pub last_attempt: Option<i64>,
+    /// It is held.
+    pub held: bool,
+    /// Octets of content.
+    pub size: u64,
+}
+
+impl Recovery {
+    pub(super) fn new(store: Store, survey: Survey) -> Self {
+        let index = Index { segments: survey.segments, ..Index::default() };
+        Recovery { store, findings: survey.findings.into(), index, stage: Stage::Segments(0) }
+    }
+
+    fn read_segment(&mut self, number: u64) {
+        let Recovery { store, findings, index, .. } = self;
+        let state = index.segments[&number].clone();
+        // What nobody can learn from any more, or never could.
+        if state.retired || state.end == 0 {
+            return;
+        }
+        let path = store.0.paths.segment(number, state.salt);
+        let mut damaged = Vec::new();
+        if state.chain.is_none() {
+            damaged.push((0, SEGMENT_HEADER as u64, "the header of the segment"));
+        }
+        let read = SegmentFile::open(&*store.0.fs, &path).and_then(|mut segment| {
+            segment.scan(state.salt, state.chain, state.end, &mut |found| {
+                match found {
+                    Found::Record { offset, record, fields } => {
+                        let place = Place { segment: number, offset: *offset };
+                        if let Err(Malformed(why)) = learn(index, place, record, fields) {
+                            damaged.push((*offset, *offset + record.len(), why));
+                        }
+                    }
+                    Found::Damage { from, to, why } => damaged.push((*from, *to, *why)),
+                }
+                Ok(())
+            })?;
+            Ok(segment)
+        });
+        let pin = |index: &mut Index| index.segments.get_mut(&number).expect("it is being read").pinned = true;
+        let mut segment = match read {
+            Ok(segment) => Some(segment),
+            Err(_) => {
+                damaged.push((0, state.end, "the disk does not give it"));
+                None
+            }
+        };
+        for (from, to, why) in damaged {
+            let name = format!("{number:016x}-{from}");
+            let kept = segment.as_mut().and_then(|segment| store.0.keep(&name, segment, from, to).ok());
+            if kept.is_none() {
+                pin(index);
+            }
+            findings.push_back(Finding::Damaged { segment: number, from, to, why, kept });
+        }
+    }
+
+    /// What was learnt becomes what the store knows, beside what came meanwhile.
+    fn hand_over(&mut self) -> Vec<MessageId> {
+        let ids = self.index.messages.keys().copied().collect();
+        let learnt = std::mem::take(&mut self.index);
+        let mut index = lock(&self.store.0.index);
+        let new = std::mem::replace(&mut index.messages, learnt.messages);
+        index.messages.extend(new);
+        for (number, state) in learnt.segments {
+            let known = index.segments.entry(number).or_insert_with(|| state.clone());
+            (known.live, known.waiting) = (state.live, state.waiting);
+            known.pinned = state.pinned;
+        }
+        index.finished_bodies.extend(learnt.finished_bodies);
+        index.reading = false;
+        ids
+    }
+}
+
+fn learn(index: &mut Index, place: Place, record: &Record, fields: &[u8]) -> std::result::Result<(), Malformed> {
+    match record.kind {
+        Kind::Message | Kind::Carried => index.place_message(&decode_message(fields)?, place, record.len()),
+        Kind::News => {
+            let news = decode_news(fields)?;
+            index.add_news(news.id, place, &news.recipients);
+        }
+        Kind::Hold => index.set_held(decode_id(fields)?, true),
+        Kind::Release => index.set_held(decode_id(fields)?, false),
+        Kind::Delete => index.finish(decode_id(fields)?),
+        Kind::Unknown(_) => unreachable!("the scan tells it as damage"),
+    }
+    Ok(())
+}
+
+impl Iterator for Recovery {
+    type Item = Recovered;
+
+    fn next(&mut self) -> Option<Recovered> {
+        loop {
+            if let Some(finding) = self.findings.pop_front() {
+                return Some(Recovered::Finding(finding));
+            }
+            match &mut self.stage {
+                Stage::Segments(from) => match self.index.segments.range(*from..).next() {
+                    Some((number, _)) => {
+                        let number = *number;
+                        self.stage = Stage::Segments(number + 1);
+                        self.read_segment(number);
+                    }
+                    None => self.stage = Stage::Messages(self.hand_over().into_iter()),
+                },
+                Stage::Messages(ids) => {
+                    let id = ids.next()?;
+                    match self.store.waiting(id) {
+                        Ok(waiting) => return Some(Recovered::Waiting(Box::new(waiting))),
+                        // It was deleted meanwhile.
+                        Err(StoreError::NoSuchMessage(_)) => {}
+                        Err(error) => return Some(Recovered::Unreadable(id, error)),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether a file is not there.
+pub(super) fn is_not_found(error: &StoreError) -> bool {
+    matches!(error, StoreError::Fs(error) if error.kind() == ErrorKind::NotFound)
+}
+
+/// As a result that is fine with it.
+pub(super) fn if_found(result: std::result::Result<(), FsError>) -> Result<()> {
+    match result {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}

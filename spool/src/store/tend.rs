@@ -1,0 +1,255 @@
+//! Tidying: what is finished goes, and what waits in the way of that is carried forward.
+
+use std::time::SystemTime;
+
+use pillarbox_fs::{ErrorKind, Kind};
+
+use super::log::{Effect, Prepared};
+use super::recovery::if_found;
+use super::segment::Found;
+use super::{Store, lock};
+use crate::MessageId;
+use crate::error::{Result, StoreError};
+use crate::format::frame::{Kind as RecordKind, RECORD_HEADER};
+use crate::format::record::{MessageFields, Place, decode_id, encode_carried};
+
+/// Octets of content that are carried forward in one commit.
+const CARRIED_AT_ONCE: u64 = 4 << 20;
+
+/// What was tidied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tended {
+    /// Messages that were carried forward.
+    pub carried: usize,
+    /// Segments that were deleted.
+    pub deleted: usize,
+    /// Messages that were found damaged on the way and were set aside.
+    pub set_aside: usize,
+}
+
+impl Store {
+    /// Deletes what the log no longer needs. Where more than half of it is waste, and more than two segments, the oldest segment's waiting
+    /// messages are carried forward, so that one message that waits for days keeps no log of days. Call it every few seconds, from one
+    /// place; without anything to do it costs nothing. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Fs`]: the log is as it was, or partly tidied.
+    pub fn tend(&self) -> Result<Tended> {
+        let _one = lock(&self.0.tending);
+        let mut tended = Tended::default();
+        if lock(&self.0.index).reading {
+            return Ok(tended);
+        }
+        for id in std::mem::take(&mut lock(&self.0.index).finished_bodies) {
+            // What cannot be removed now is found by the next sweep.
+            let _ = self.0.fs.unlink(&self.0.paths.body(id));
+        }
+        while let Some(oldest) = self.is_in_the_way() {
+            let (carried, set_aside) = self.carry_forward(oldest)?;
+            tended.carried += carried;
+            tended.set_aside += set_aside;
+            if lock(&self.0.index).segments.get(&oldest).is_some_and(|segment| segment.waiting > 0) {
+                // Something about its messages is under way.
+                break;
+            }
+        }
+        tended.deleted = self.delete_finished()?;
+        Ok(tended)
+    }
+
+    /// The oldest segment in which something is waiting, if there is so much waste behind it that it has to go.
+    fn is_in_the_way(&self) -> Option<u64> {
+        let index = lock(&self.0.index);
+        let newest = *index.segments.keys().next_back()?;
+        let (oldest, state) = index.segments.iter().find(|(_, segment)| segment.waiting > 0 || segment.pinned)?;
+        let (size, live) = index
+            .segments
+            .range(oldest..)
+            .fold((0, 0), |(size, live), (_, segment)| (size + segment.end, live + segment.live));
+        let is_wasteful = size > 2 * live + 2 * self.0.options.segment_size;
+        (is_wasteful && *oldest != newest && !state.pinned).then_some(*oldest)
+    }
+
+    /// Writes the waiting messages of a segment again, with all that is known of them.
+    fn carry_forward(&self, number: u64) -> Result<(usize, usize)> {
+        let (mut carried, mut set_aside) = (0, 0);
+        let mut ids: Vec<(MessageId, u64)> = Vec::new();
+        let (state, place) = {
+            let index = lock(&self.0.index);
+            (index.segments[&number].clone(), Place { segment: number, offset: 0 })
+        };
+        let (mut segment, salt) = self.segment_of(place)?;
+        segment.scan(salt, state.chain, state.end, &mut |found| {
+            if let Found::Record { offset, record, fields } = found
+                && matches!(record.kind, RecordKind::Message | RecordKind::Carried)
+                && let Ok(id) = decode_id(fields)
+            {
+                let here = Place { segment: number, offset: *offset };
+                if lock(&self.0.index).messages.get(&id).is_some_and(|entry| entry.first == here) {
+                    ids.push((id, record.len()));
+                }
+            }
+            Ok(())
+        })?;
+        let mut ids = ids.into_iter().peekable();
+        while ids.peek().is_some() {
+            let mut octets = 0;
+            let mut records = Vec::new();
+            while let Some((id, len)) = ids.next_if(|_| octets < CARRIED_AT_ONCE) {
+                octets += len;
+                match self.copy_of(id) {
+                    Ok(copy) => records.extend(copy),
+                    Err(StoreError::NoSuchMessage(_)) => {}
+                    Err(StoreError::Damaged(..)) => {
+                        self.set_aside(id)?;
+                        set_aside += 1;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            carried += self.commit_carried(records)?;
+        }
+        Ok((carried, set_aside))
+    }
+
+    /// The message as it is to be written again, and its last report at that moment.
+    fn copy_of(&self, id: MessageId) -> Result<Option<(Prepared, Option<Place>)>> {
+        let entry = self.entry(id)?;
+        if entry.pending > 0 {
+            return Ok(None);
+        }
+        let (mut message, record, mut segment) = self.record(id, &entry)?;
+        self.add_history(&entry, &mut message.states)?;
+        for (state, status) in message.states.iter_mut().zip(&entry.recipients) {
+            (state.outcome, state.notices) = (status.outcome(), status.notices());
+        }
+        message.held = entry.held;
+        (message.reports, message.last_report) = (entry.reports, entry.last_report);
+        let at = entry.first.offset + RECORD_HEADER as u64 + u64::from(record.fields_len);
+        let body = segment.octets(at, record.body_len as usize)?.to_vec();
+        if crc32fast::hash(&body) != record.body_check {
+            return Err(StoreError::Damaged(id, "the checksum is wrong"));
+        }
+        let mut prepared = Prepared::of_fields(id, encode_carried(&message), Effect::Carry(Box::new(message)));
+        (prepared.body, prepared.body_check) = (body, record.body_check);
+        Ok(Some((prepared, entry.last)))
+    }
+
+    /// Only those that nothing happened to since they were copied: what a later record says must stand behind the copy.
+    fn commit_carried(&self, copies: Vec<(Prepared, Option<Place>)>) -> Result<usize> {
+        let mut index = lock(&self.0.index);
+        let mut records = Vec::new();
+        for (copy, last) in copies {
+            let Effect::Carry(fields) = &copy.effect else { continue };
+            let is_same = |fields: &MessageFields| {
+                index
+                    .messages
+                    .get(&copy.id)
+                    .is_some_and(|entry| entry.pending == 0 && entry.last == last && entry.held == fields.held)
+            };
+            if is_same(fields) {
+                index.messages.get_mut(&copy.id).expect("it was looked at").pending += 1;
+                records.push(copy);
+            }
+        }
+        let count = records.len();
+        let batch = lock(&self.0.queue).push(records);
+        drop(index);
+        if count > 0 {
+            self.0.wait(&batch)?;
+        }
+        Ok(count)
+    }
+
+    /// Deletes the oldest segments in which nothing is waiting: first the log says that they do not count, then they go.
+    fn delete_finished(&self) -> Result<usize> {
+        let mut index = lock(&self.0.index);
+        let newest = index.segments.keys().next_back().copied();
+        for (number, segment) in &mut index.segments {
+            // The newest one is written to, or will be named by the next one.
+            if Some(*number) == newest || segment.waiting > 0 || segment.pinned {
+                break;
+            }
+            segment.retired = true;
+        }
+        if index.floor() > index.recorded_floor {
+            let mut queue = lock(&self.0.queue);
+            queue.rotate = true;
+            let batch = queue.push(Vec::new());
+            drop((queue, index));
+            self.0.wait(&batch)?;
+        } else {
+            drop(index);
+        }
+        let retired: Vec<(u64, u64)> = {
+            let index = lock(&self.0.index);
+            let below = |(number, _): &(&u64, _)| **number < index.recorded_floor;
+            index.segments.iter().take_while(below).map(|(number, segment)| (*number, segment.salt)).collect()
+        };
+        for (number, salt) in &retired {
+            if_found(self.0.fs.unlink(&self.0.paths.segment(*number, *salt)))?;
+            lock(&self.0.index).segments.remove(number);
+        }
+        Ok(retired.len())
+    }
+
+    /// Takes a message out of the queue that cannot be read: copies what there is of it to `set-aside/`, durably, and forgets
+    /// it. A person has to look at it; its sender was told that it was accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchMessage`], [`StoreError::StillReading`], [`StoreError::Fs`].
+    pub fn set_aside(&self, id: MessageId) -> Result<()> {
+        let entry = self.entry(id)?;
+        match self.segment_of(entry.first) {
+            Ok((mut segment, _)) => {
+                let from = entry.first.offset;
+                self.0.keep(&format!("{id}.record"), &mut segment, from, from + entry.len)?;
+            }
+            // There is nothing to copy.
+            Err(StoreError::Fs(error)) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        if entry.is_large && self.0.fs.metadata(&self.0.paths.body(id)).is_ok() {
+            self.0.paths.move_aside(&*self.0.fs, &self.0.paths.body(id), "the message is damaged")?;
+        }
+        self.commit(vec![crate::Change::Delete(id)])?.wait()
+    }
+
+    /// Removes bodies that belong to no message and to which nobody has written for
+    /// [`Options::orphan_age`](crate::Options::orphan_age): those of messages that were finished or never accepted. Call it
+    /// after the recovery, and then once a day.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Fs`]; those that were found before are gone.
+    pub fn sweep(&self, now: SystemTime) -> Result<usize> {
+        let mut removed = 0;
+        if lock(&self.0.index).reading {
+            return Ok(0);
+        }
+        for entry in self.0.fs.list(&self.0.paths.bodies)? {
+            let path = self.0.paths.bodies.join(&entry.name);
+            let id = entry.name.to_str().and_then(|name| name.parse::<MessageId>().ok());
+            let Some(id) = id.filter(|_| entry.kind == Kind::File) else {
+                self.0.paths.move_aside(&*self.0.fs, &path, "not a body")?;
+                continue;
+            };
+            if lock(&self.0.index).messages.contains_key(&id) {
+                continue;
+            }
+            let modified = match self.0.fs.metadata(&path) {
+                Ok(metadata) => metadata.modified,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if now.duration_since(modified).is_ok_and(|age| age >= self.0.options.orphan_age) {
+                if_found(self.0.fs.unlink(&path))?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+}
