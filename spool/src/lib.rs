@@ -4,12 +4,14 @@ mod envelope;
 mod error;
 mod format;
 mod message_id;
+mod schedule;
 mod state;
 mod store;
 
 pub use envelope::{BodyKind, ByMode, DeliverBy, Envelope, Notify, OriginalRecipient, Recipient, Ret};
 pub use error::{Result, StoreError};
 pub use message_id::{MessageId, NotAMessageId};
+pub use schedule::{Attempted, Due, Fault, Health, Item, Reason, Route, Schedule, ScheduleOptions, Selector, Task};
 pub use state::{Attempt, Notices, Outcome, RecipientReport, RecipientState, Report};
 pub use store::{
     Body, Change, Commit, Finding, Incoming, Message, Options, Ready, Recovered, Recovery, Store, SystemRandom, Tended,
@@ -26,4 +28,5 @@ const _: () = {
     send::<Commit>();
     send::<Recovery>();
     send::<Body>();
+    send::<Schedule>();
 };

@@ -306,7 +306,7 @@ fn messages_come_while_the_old_ones_are_read() {
     let (store, _) = open_simulated(&fs, 1);
     let old: Vec<MessageId> = (0..50).map(|_| accept(&store, &[b'x'; 200], 1).unwrap()).collect();
     drop(store);
-    let (store, mut recovery) = Store::open(fs.clone(), ROOT, small(2)).unwrap();
+    let (store, mut recovery) = Store::open(fs, ROOT, small(2)).unwrap();
     let new = accept(&store, b"new", 1).unwrap();
     assert!(matches!(store.message(old[0]), Err(StoreError::StillReading)));
     assert!(matches!(store.commit(vec![Change::Delete(old[0])]), Err(StoreError::StillReading)));

@@ -40,11 +40,14 @@ impl Waits {
     }
 }
 
+/// What may be shown, and from which change on.
+pub(crate) type History = Vec<(u64, Vec<Shown>)>;
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     /// Of each message the content, and what may be shown from which change on. While something is under way there are
     /// several possibilities.
-    pub(crate) messages: BTreeMap<MessageId, (Vec<u8>, Vec<(u64, Vec<Shown>)>)>,
+    pub(crate) messages: BTreeMap<MessageId, (Vec<u8>, History)>,
     /// Changes that were answered with an error: they may be found made until a later one is answered otherwise.
     pub(crate) refused: Vec<(MessageId, Shown)>,
 }
