@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use pillarbox_auth::dane::{Host, HostLookup, NextHop, Security};
 use pillarbox_auth::mta_sts::Policy;
+use pillarbox_auth::tls_rpt::FailureType;
 use pillarbox_core::EnhancedCode;
 use pillarbox_core::address::Domain;
 use pillarbox_core::dns::{Name, Validation};
-use pillarbox_smtp::client::{ClientConfig, Login, Phase, StartTls};
+use pillarbox_smtp::client::{ClientConfig, FailureCause, Login, Phase, StartTls};
 use pillarbox_smtp::route::{Attempts, Candidate, Destination, Exchangers, MxSearch, NoRoute};
 use pillarbox_smtp::server::Protocol;
 use pillarbox_spool::{Health, Outcome};
@@ -286,6 +287,7 @@ async fn try_candidate(
             speak(delivery, manner, Target { host, endpoint, wanted }).await
         }
         Err(unfit) => {
+            delivery.tell_tls(manner, &host, Some(FailureType::ValidationFailure));
             delivery.unfit(unfit.status, unfit.why, &host);
             Tried::Nobody
         }
@@ -299,7 +301,10 @@ async fn speak(delivery: &mut Delivery, manner: &Manner, target: Target) -> Trie
     loop {
         match connect(delivery, manner, &target, &plan).await {
             Ok(client) => {
-                delivery.tell_tls(manner, &target, None);
+                // Whether there is TLS that was only taken because it was offered is for nobody's report.
+                if !plan.allows_plain() {
+                    delivery.tell_tls(manner, &target.host, None);
+                }
                 let peer = peer_of(&target);
                 let sent = send(delivery, client, &peer).await;
                 if let Some(client) = sent.client {
@@ -309,8 +314,8 @@ async fn speak(delivery: &mut Delivery, manner: &Manner, target: Target) -> Trie
             }
             Err(error) => {
                 let at_tls = matches!(&error, ConnectError::Session(failure) if failure.phase == Phase::StartTls);
-                if at_tls || matches!(error, ConnectError::Tls(_)) {
-                    delivery.tell_tls(manner, &target, Some("validation-failure"));
+                if let Some(failure) = failure_of(&error) {
+                    delivery.tell_tls(manner, &target.host, Some(failure));
                 }
                 let may_be_plain = plan != Wanted::Plain && plan.allows_plain() && delivery.need != Need::Required;
                 if at_tls && may_be_plain {
@@ -320,6 +325,19 @@ async fn speak(delivery: &mut Delivery, manner: &Manner, target: Target) -> Trie
                 return delivery.no_session(&target, error);
             }
         }
+    }
+}
+
+/// What a report calls it (RFC 8460 §4.3.1), if it is about TLS.
+fn failure_of(error: &ConnectError) -> Option<FailureType> {
+    match error {
+        ConnectError::Tls(_) => Some(FailureType::ValidationFailure),
+        ConnectError::Session(failure) => match failure.cause {
+            FailureCause::TlsNotOffered | FailureCause::TlsRefused => Some(FailureType::StartTlsNotSupported),
+            FailureCause::Tls(_) | FailureCause::StartTlsInjection => Some(FailureType::ValidationFailure),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -403,9 +421,8 @@ impl Delivery {
         tried
     }
 
-    fn tell_tls(&self, manner: &Manner, target: &Target, failure: Option<&str>) {
-        if target.wanted != Wanted::Plain {
-            self.shared.tell(&QueueEvent::Tls { domain: &manner.domain, host: &target.host, failure });
-        }
+    fn tell_tls(&self, manner: &Manner, host: &str, failure: Option<FailureType>) {
+        let failure = failure.map(FailureType::as_str);
+        self.shared.tell(&QueueEvent::Tls { domain: &manner.domain, host, failure });
     }
 }

@@ -4,15 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pillarbox::outbound::{Route, SmartHost, TlsMode, spool::Selector};
-use pillarbox::parts::{Notices, Outcome, Verdict};
+use pillarbox::outbound::{OutboundConfig, Route, SmartHost, TlsMode, spool::Selector};
+use pillarbox::parts::{Envelope, MessageSink as _, Notices, Outcome, Verdict};
 use pillarbox::smtp::{Notify, ServerConfig};
 use pillarbox_core::Reply;
-use pillarbox_core::address::Domain;
+use pillarbox_core::address::{Address, Domain, ForwardPath};
 use pillarbox_core::dns::{FixedZone, Record};
-use pillarbox_fs::SimulatedFs;
+use pillarbox_fs::{Fs as _, SimulatedFs};
+use pillarbox_smtp::command::{DeliverBy, FutureRelease};
+use pillarbox_smtp::route::RouteTable;
 
-use crate::net::{Copy, Fault, Net, Paused, Script};
+use crate::net::{Copy, Fault, Mailboxes, Net, Paused, Script, text};
 use crate::station::{Station, config, envelope, parts, routes};
 
 const JOE: &str = "joe@here.example";
@@ -76,7 +78,11 @@ fn place() -> Place {
     place_with(SimulatedFs::new(), |_| {})
 }
 
-fn place_with(fs: SimulatedFs, change: impl FnOnce(&mut pillarbox_smtp::route::RouteTable<Route>)) -> Place {
+fn place_with(fs: SimulatedFs, change: impl FnOnce(&mut RouteTable<Route>)) -> Place {
+    place_of(fs, config(), change)
+}
+
+fn place_of(fs: SimulatedFs, config: OutboundConfig, change: impl FnOnce(&mut RouteTable<Route>)) -> Place {
     let replies = Arc::new(Replies::default());
     let mut dsn = ServerConfig::new("mx1.far.example");
     dsn.dsn = true;
@@ -87,7 +93,7 @@ fn place_with(fs: SimulatedFs, change: impl FnOnce(&mut pillarbox_smtp::route::R
     let net = Arc::new(net);
     let mut table = routes(&net);
     change(&mut table);
-    let station = Station::begin(fs, 1, config(), |diary| parts(&net, zone(), diary), table);
+    let station = Station::begin(fs, 1, config, |diary| parts(&net, zone(), diary), table);
     Place { station, net, replies }
 }
 
@@ -393,4 +399,122 @@ async fn a_stop_waits_for_what_is_under_way() {
     let place = place_with(fs, |_| {});
     pass(HOUR).await;
     assert_eq!((place.copies().len(), place.waiting()), (0, 0), "it is not sent again");
+}
+
+// RFC 4865
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_to_wait_waits() {
+    let place = place();
+    let mut envelope = envelope(Some(JOE), &["ann@far.example"]);
+    envelope.future_release = Some(FutureRelease::For(2 * 24 * 3600));
+    place.station.accept(envelope, MESSAGE).await;
+    pass(47 * HOUR).await;
+    assert_eq!((place.copies().len(), place.waiting()), (0, 1), "and nobody is told that it is late");
+    pass(2 * HOUR).await;
+    assert_eq!((place.went(), place.waiting()), (vec!["mx1 ann@far.example".to_owned()], 0));
+}
+
+// RFC 2852 §4.1.3
+#[tokio::test(start_paused = true)]
+async fn a_time_that_the_sender_gave_is_kept() {
+    let place = place();
+    for (mode, action) in [("R", "Action: failed\r\nStatus: 5.4.7"), ("N", "Action: delayed\r\n")] {
+        let mut envelope = envelope(Some(JOE), &["ann@dead.example"]);
+        envelope.deliver_by = Some(DeliverBy::parse(&format!("600;{mode}")).unwrap());
+        place.station.accept(envelope, MESSAGE).await;
+        pass(Duration::from_secs(599)).await;
+        let before = place.notices().len();
+        pass(Duration::from_secs(2)).await;
+        let notices = place.notices();
+        assert_eq!(notices.len(), before + 1, "{mode}");
+        assert!(notices[before].contains(action), "{}", notices[before]);
+    }
+    assert_eq!(place.waiting(), 1, "what is only late is tried further");
+}
+
+// DSN-02
+#[tokio::test(start_paused = true)]
+async fn of_a_notice_that_failed_the_postmaster_hears_and_of_that_nobody() {
+    let mut config = config();
+    config.double_bounces_to = Some(Address::parse("postmaster@no-mail.example").unwrap().into_owned());
+    let place = place_of(SimulatedFs::new(), config, |_| {});
+    place.send_from(None, &["ann@absent.example"]).await;
+    pass(HOUR).await;
+    assert_eq!((place.copies().len(), place.waiting()), (0, 0));
+    let lines = place.station.lines();
+    assert_eq!(lines.iter().filter(|line| *line == "notice to postmaster@no-mail.example").count(), 1, "{lines:#?}");
+    assert_eq!(lines.iter().filter(|line| *line == "double bounce").count(), 2);
+}
+
+// DSN-09
+#[tokio::test(start_paused = true)]
+async fn nobody_is_told_of_a_message_whose_sender_is_false() {
+    let place = place();
+    let sink = place.station.sink.clone().silent(|envelope| envelope.session.ip.is_none());
+    let mut incoming = sink.begin(envelope(Some(JOE), &["ann@no-mail.example", "bob@far.example"])).await.unwrap();
+    incoming.write(MESSAGE).await.unwrap();
+    incoming.commit(true).await;
+    pass(HOUR).await;
+    assert_eq!(place.went(), ["mx1 bob@far.example"]);
+    assert!(place.copies()[0].envelope.notices[0].notify.unwrap().is_never(), "nor by the next server");
+}
+
+// A message that is damaged on the disk is not sent, and not lost from sight either.
+#[tokio::test(start_paused = true)]
+async fn a_damaged_message_is_set_aside() {
+    let place = place();
+    let large = [MESSAGE, &b"x".repeat(900).repeat(10)].concat();
+    place.station.accept(envelope(Some(JOE), &["ann@dead.example"]), &large).await;
+    pass(Duration::from_secs(60)).await;
+    let id = place.station.handle().list(None, 1)[0];
+    let path = std::path::Path::new("/spool/bodies").join(id.to_string());
+    place.station.fs.unlink(&path).unwrap();
+    let mut other = place.station.fs.create(&path).unwrap();
+    other.write(b"something else").unwrap();
+    place.station.handle().flush(Selector::All);
+    pass(HOUR).await;
+    assert_eq!((place.copies().len(), place.waiting()), (0, 0));
+    let lines = place.station.lines();
+    assert!(lines.iter().any(|line| line.starts_with(&format!("set aside {id}"))), "{lines:#?}");
+}
+
+// LOP-01
+#[tokio::test(start_paused = true)]
+async fn a_message_that_goes_in_a_circle_goes_back() {
+    let place = place();
+    for (hops, status) in [(100, None), (101, Some("Status: 5.4.6\r\n"))] {
+        let message = [b"Received: from a by b\r\n".repeat(hops), MESSAGE.to_vec()].concat();
+        place.station.accept(envelope(Some(JOE), &["ann@far.example"]), &message).await;
+        pass(Duration::from_secs(1)).await;
+        let notice = place.notices().pop();
+        assert_eq!(
+            notice.as_ref().is_some_and(|text| text.contains(status.unwrap_or("-"))),
+            status.is_some(),
+            "{notice:?}"
+        );
+    }
+    assert_eq!(place.went(), ["mx1 ann@far.example", "here joe@here.example"]);
+}
+
+// What is for mailboxes here alone makes no detour, unless it is to wait.
+#[tokio::test(start_paused = true)]
+async fn local_mail_goes_straight() {
+    let place = place();
+    let mailboxes = Arc::new(Mailboxes(place.net.copies.clone()));
+    let is_here = |to: &ForwardPath<'_>| text(to).ends_with("@here.example");
+    let sink = place.station.sink.clone().local(mailboxes, is_here);
+    let give = async |envelope: Envelope| {
+        let mut incoming = sink.begin(envelope).await.unwrap();
+        incoming.write(MESSAGE).await.unwrap();
+        assert!(incoming.commit(true).await.iter().all(|outcome| *outcome == Outcome::Delivered));
+    };
+    give(envelope(Some(JOE), &["bob@here.example"])).await;
+    assert_eq!((place.copies().len(), place.waiting()), (1, 0));
+    give(envelope(Some(JOE), &["bob@here.example", "ann@far.example"])).await;
+    assert_eq!((place.copies().len(), place.waiting()), (1, 1));
+    let mut waits = envelope(Some(JOE), &["bob@here.example"]);
+    waits.future_release = Some(FutureRelease::For(60));
+    give(waits).await;
+    pass(HOUR).await;
+    assert_eq!((place.copies().len(), place.waiting()), (4, 0));
 }
