@@ -350,7 +350,7 @@ async fn what_waits_is_found_after_a_start() {
     place.send(&["ann@far.example"]).await;
     pass(HOUR).await;
     assert_eq!((place.copies().len(), place.waiting()), (0, 1));
-    let fs = place.station.crash(0).await;
+    let (fs, _) = place.station.crash(0).await;
     let place = place_with(fs, |_| {});
     pass(2 * HOUR).await;
     assert_eq!((place.went(), place.waiting()), (vec!["mx1 ann@far.example".to_owned()], 0));
@@ -500,7 +500,7 @@ async fn a_message_that_goes_in_a_circle_goes_back() {
 #[tokio::test(start_paused = true)]
 async fn local_mail_goes_straight() {
     let place = place();
-    let mailboxes = Arc::new(Mailboxes(place.net.copies.clone()));
+    let mailboxes = Arc::new(Mailboxes(place.net.copies.clone(), place.net.now.clone()));
     let is_here = |to: &ForwardPath<'_>| text(to).ends_with("@here.example");
     let sink = place.station.sink.clone().local(mailboxes, is_here);
     let give = async |envelope: Envelope| {

@@ -18,6 +18,7 @@ use pillarbox::smtp_proto::server::{Mail, Rcpt};
 use pillarbox::{Shutdown, Transport};
 use pillarbox_core::address::ForwardPath;
 use pillarbox_core::{Random, Reply, SeededRandom, Time, WallTime};
+use pillarbox_fs::SimulatedFs;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::time::Instant;
 
@@ -73,6 +74,27 @@ pub(crate) struct Copy {
     pub(crate) octets: Vec<u8>,
     /// Its 250 may not have arrived.
     pub(crate) is_doubtful: bool,
+    /// When it was taken, counted in lives of this host and changes of its disk.
+    pub(crate) at: Moment,
+}
+
+/// A moment: the life of this host, and the changes of its disk in it.
+pub(crate) type Moment = (u64, u64);
+
+/// The disk that moments are counted by.
+#[derive(Clone, Default)]
+pub(crate) struct Now(Arc<Mutex<(u64, SimulatedFs)>>);
+
+impl Now {
+    /// Another life begins, with this disk.
+    pub(crate) fn begin(&self, life: u64, fs: &SimulatedFs) {
+        *self.0.lock().unwrap() = (life, fs.clone());
+    }
+
+    pub(crate) fn moment(&self) -> Moment {
+        let now = self.0.lock().unwrap();
+        (now.0, now.1.changes())
+    }
 }
 
 pub(crate) type Copies = Arc<Mutex<Vec<Copy>>>;
@@ -96,6 +118,7 @@ pub(crate) struct Net {
     pub(crate) hosts: HashMap<IpAddr, (String, ServerConfig)>,
     pub(crate) script: Arc<dyn Script>,
     pub(crate) copies: Copies,
+    pub(crate) now: Now,
     pub(crate) clock: Arc<Paused>,
     pub(crate) dialled: Mutex<Vec<String>>,
     /// By the names of hosts.
@@ -106,8 +129,8 @@ pub(crate) struct Net {
 impl Net {
     pub(crate) fn new(clock: Arc<Paused>, script: Arc<dyn Script>) -> Self {
         let base = Parts { clock: clock.clone(), ..Parts::in_memory() };
-        let (copies, dialled) = (Copies::default(), Mutex::default());
-        Net { hosts: HashMap::new(), tls: HashMap::new(), script, copies, clock, dialled, base }
+        let (copies, now, dialled) = (Copies::default(), Now::default(), Mutex::default());
+        Net { hosts: HashMap::new(), tls: HashMap::new(), script, copies, now, clock, dialled, base }
     }
 
     pub(crate) fn host(mut self, ip: &str, name: &str, config: ServerConfig) -> Self {
@@ -124,6 +147,7 @@ impl Net {
             name: name.into(),
             script: Arc::clone(&self.script),
             copies: Arc::clone(&self.copies),
+            now: self.now.clone(),
             is_doubtful: Arc::new(AtomicBool::new(fault.is_some())),
             slow,
         });
@@ -221,6 +245,7 @@ struct Host {
     name: String,
     script: Arc<dyn Script>,
     copies: Copies,
+    now: Now,
     is_doubtful: Arc<AtomicBool>,
     slow: Duration,
 }
@@ -249,6 +274,7 @@ impl MessageSink for Host {
             envelope,
             octets: Vec::new(),
             copies: Arc::clone(&self.copies),
+            now: self.now.clone(),
             refusal: self.script.end(&self.name),
             is_doubtful: Arc::clone(&self.is_doubtful),
             slow: self.slow,
@@ -262,6 +288,7 @@ struct Taking {
     envelope: Envelope,
     octets: Vec<u8>,
     copies: Copies,
+    now: Now,
     refusal: Option<Reply>,
     is_doubtful: Arc<AtomicBool>,
     slow: Duration,
@@ -286,6 +313,7 @@ impl IncomingMessage for Taking {
                     to: text(to),
                     octets: self.octets.clone(),
                     is_doubtful: self.is_doubtful.load(Ordering::Relaxed),
+                    at: self.now.moment(),
                 });
             }
             // The message is taken, and the client does not know it yet.
@@ -296,7 +324,7 @@ impl IncomingMessage for Taking {
 }
 
 /// A sink in memory as the mailboxes of this host, which keeps what it gets with the others' copies.
-pub(crate) struct Mailboxes(pub(crate) Copies);
+pub(crate) struct Mailboxes(pub(crate) Copies, pub(crate) Now);
 
 impl MessageSink for Mailboxes {
     fn begin(&self, envelope: Envelope) -> BoxFuture<'_, Result<Box<dyn IncomingMessage>, SinkError>> {
@@ -305,6 +333,7 @@ impl MessageSink for Mailboxes {
             octets: envelope.trace.clone(),
             envelope,
             copies: Arc::clone(&self.0),
+            now: self.1.clone(),
             refusal: None,
             is_doubtful: Arc::default(),
             slow: Duration::ZERO,

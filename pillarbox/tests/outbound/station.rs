@@ -68,7 +68,7 @@ pub(crate) fn parts(net: &Arc<Net>, zone: FixedZone, diary: &Arc<Diary>) -> Outb
 /// Mail for `here.example` stays here.
 pub(crate) fn routes(net: &Net) -> RouteTable<Route> {
     let mut routes = RouteTable::new();
-    routes.by_recipient("here.example", Route::Sink(Arc::new(Mailboxes(net.copies.clone())))).unwrap();
+    routes.by_recipient("here.example", Route::Sink(Arc::new(Mailboxes(net.copies.clone(), net.now.clone())))).unwrap();
     routes
 }
 
@@ -105,13 +105,17 @@ impl Station {
         incoming.commit(true).await
     }
 
-    /// The power fails. What the disk holds then.
-    pub(crate) async fn crash(self, seed: u64) -> SimulatedFs {
+    /// The power failed, after one of the changes that were recorded, or else just now. What the disk may hold then, and how many
+    /// changes had been made to it.
+    pub(crate) async fn crash(self, seed: u64) -> (SimulatedFs, u64) {
         self.running.abort();
         let _ = self.running.await;
-        let images: Vec<SimulatedFs> = self.fs.crash().images(4, seed).collect();
-        let at = usize::try_from(seed).unwrap_or(0) % images.len();
-        images[at].clone()
+        let seed_at = usize::try_from(seed).unwrap_or(0);
+        let mut crashes = self.fs.recorded();
+        crashes.push(self.fs.crash());
+        let crash = crashes.swap_remove(seed_at % crashes.len());
+        let images: Vec<SimulatedFs> = crash.images(4, seed).collect();
+        (images[seed_at / 7 % images.len()].clone(), crash.changes())
     }
 
     pub(crate) async fn stop(self) -> SimulatedFs {

@@ -15,7 +15,7 @@ use pillarbox_core::dns::{FixedZone, Record};
 use pillarbox_fs::SimulatedFs;
 use pillarbox_smtp::route::RouteTable;
 
-use crate::net::{Die, Fault, Net, Paused, Script};
+use crate::net::{Die, Fault, Moment, Net, Paused, Script};
 use crate::station::{Station, config, envelope, parts, routes};
 
 /// Worlds that are gone through; another number with `WORLDS=n`, and one alone with `WORLD=seed`.
@@ -82,6 +82,8 @@ struct Expected {
     notify: Option<Notify>,
     /// Power cuts since it was accepted.
     crashes: usize,
+    /// When that was.
+    at: Moment,
 }
 
 impl Expected {
@@ -184,14 +186,16 @@ impl World {
         let outcomes = station.accept(envelope, content.as_bytes()).await;
         // What is refused comes again, or never: it is not ours.
         if outcomes.iter().all(|outcome| *outcome == Outcome::Delivered) {
+            let at = self.net.now.moment();
             for to in to {
-                self.expected.push(Expected { token: token.clone(), to: to.into(), from, notify, crashes: 0 });
+                self.expected.push(Expected { token: token.clone(), to: to.into(), from, notify, crashes: 0, at });
             }
         }
     }
 
     async fn live(&mut self) {
         let mut station = self.station(SimulatedFs::new(), 0);
+        self.net.now.begin(0, &station.fs);
         let crashes = self.die.below(4);
         let mut accepted = 0;
         for life in 0..=crashes {
@@ -206,9 +210,20 @@ impl World {
             // Mostly soon, while sessions are open.
             let most = [30_000, 600_000, 40_000_000][usize::try_from(self.die.below(3)).unwrap()];
             tokio::time::sleep(Duration::from_millis(self.die.below(most))).await;
+            station.fs.record();
+            if self.die.below(2) == 0 {
+                self.accept(&station, accepted).await;
+                accepted += 1;
+            }
+            tokio::time::sleep(Duration::from_millis(self.die.below(40_000))).await;
             self.set_aside += station.lines().iter().filter(|line| line.starts_with("set aside")).count();
-            let fs = station.crash(self.die.below(1000)).await;
+            let (fs, changes) = station.crash(self.die.below(100_000)).await;
+            // What was seen since has not happened.
+            let has_happened = |at: Moment| at.0 < life || at.1 <= changes;
+            self.expected.retain(|expected| has_happened(expected.at));
+            self.net.copies.lock().unwrap().retain(|copy| has_happened(copy.at));
             station = self.station(fs, life + 1);
+            self.net.now.begin(life + 1, &station.fs);
             self.expected.iter_mut().for_each(|expected| expected.crashes += 1);
         }
         tokio::time::sleep(Duration::from_secs(self.die.below(3 * 24 * 3600))).await;
