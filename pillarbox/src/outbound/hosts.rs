@@ -23,6 +23,9 @@ use super::{Endpoint, TlsMode};
 use crate::parts::{QueueEvent, resolve_within};
 use crate::smtp::{ConnectError, SmtpClient};
 
+/// The port of SMTP, on which no LMTP is spoken.
+const SMTP_PORT: u16 = 25;
+
 /// How hosts of a route are spoken to.
 struct Manner {
     key: Key,
@@ -110,7 +113,7 @@ fn manner(delivery: &Delivery, route: &Route, domain: &Domain<'static>) -> Manne
         _ => Manner {
             key,
             mode: TlsMode::Published,
-            port: delivery.shared.config.mx_port,
+            port: if matches!(route, Route::LmtpSocket(_)) { 0 } else { delivery.shared.config.mx_port },
             login: None,
             protocol: if matches!(route, Route::LmtpSocket(_)) { Protocol::Lmtp } else { Protocol::Smtp },
             is_set: matches!(route, Route::LmtpSocket(_)),
@@ -349,6 +352,10 @@ async fn connect(
 ) -> Result<SmtpClient, ConnectError> {
     let shared = &delivery.shared;
     let clock = &shared.parts.clock;
+    // RFC 2033 §5
+    if manner.protocol == Protocol::Lmtp && manner.port == SMTP_PORT {
+        return Err(ConnectError::LmtpOnSmtpPort);
+    }
     let deadline = clock.now() + shared.config.connect_timeout;
     let transport = tokio::select! {
         biased;

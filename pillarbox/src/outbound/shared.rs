@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pillarbox_core::Random;
 use pillarbox_core::address::Domain;
 use pillarbox_smtp::route::RouteTable;
-use pillarbox_spool::{Envelope, Item, MessageId, Notices, Outcome, Schedule, Store, Waiting};
-use tokio::sync::Notify;
+use pillarbox_spool::{Envelope, Item, MessageId, Notices, Notify, Outcome, Schedule, Store, Waiting};
+use tokio::sync;
 
 use super::disk::Blocking;
 use super::pool::Pool;
@@ -23,9 +23,9 @@ pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) schedule: Mutex<Schedule>,
     /// Something came into the schedule, or is due sooner.
-    pub(super) wake: Notify,
+    pub(super) wake: sync::Notify,
     /// The log has grown.
-    pub(super) grown: Notify,
+    pub(super) grown: sync::Notify,
     pub(super) disk: Blocking,
     pub(super) pool: Pool,
     pub(super) tls: HostTls,
@@ -80,12 +80,15 @@ impl Shared {
     ) -> Item {
         let mut routes: BTreeMap<String, Vec<u32>> = BTreeMap::new();
         let mut wants_delay = false;
+        // RFC 2852 §4.1.3: who gave a time is told that it has passed, unless nothing at all is to be told.
+        let gave_time = envelope.deliver_by.is_some();
         for (index, recipient) in envelope.recipients.iter().enumerate() {
             let (outcome, notices) = known(index);
             if outcome.is_some() {
                 continue;
             }
-            wants_delay |= !notices.delay && recipient.notify.is_none_or(|notify| notify.delay);
+            let wants = |notify: Notify| notify.delay || gave_time && !notify.is_never();
+            wants_delay |= !notices.delay && recipient.notify.is_none_or(wants);
             let (route, domain) = self.route(envelope, index);
             let key = route.key_of(Some(domain.as_str()));
             routes.entry(key).or_default().push(u32::try_from(index).unwrap_or(u32::MAX));

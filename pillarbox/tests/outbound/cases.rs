@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pillarbox::outbound::{OutboundConfig, Route, SmartHost, TlsMode, spool::Selector};
 use pillarbox::parts::{Envelope, MessageSink as _, Notices, Outcome, Verdict};
-use pillarbox::smtp::{Notify, ServerConfig};
+use pillarbox::smtp::{Notify, Protocol, ServerConfig};
 use pillarbox_core::Reply;
 use pillarbox_core::address::{Address, Domain, ForwardPath};
 use pillarbox_core::dns::{FixedZone, Record};
@@ -86,10 +86,13 @@ fn place_of(fs: SimulatedFs, config: OutboundConfig, change: impl FnOnce(&mut Ro
     let replies = Arc::new(Replies::default());
     let mut dsn = ServerConfig::new("mx1.far.example");
     dsn.dsn = true;
+    let mut lmtp = ServerConfig::new("lmtp.example");
+    lmtp.protocol = Protocol::Lmtp;
     let net = Net::new(Paused::new(), replies.clone())
         .host("192.0.2.1", "mx1", dsn)
         .host("192.0.2.2", "mx2", ServerConfig::new("mx2.far.example"))
-        .host("192.0.2.3", "relay", ServerConfig::new("relay.example"));
+        .host("192.0.2.3", "relay", ServerConfig::new("relay.example"))
+        .host("192.0.2.4", "lmtp", lmtp);
     let net = Arc::new(net);
     let mut table = routes(&net);
     change(&mut table);
@@ -517,4 +520,25 @@ async fn local_mail_goes_straight() {
     give(waits).await;
     pass(HOUR).await;
     assert_eq!((place.copies().len(), place.waiting()), (4, 0));
+}
+
+// RFC 2033: a server of LMTP keeps what it takes.
+#[tokio::test(start_paused = true)]
+async fn lmtp_is_told_of_as_delivered() {
+    let place = place_with(SimulatedFs::new(), |table| {
+        let mut lmtp = SmartHost::lmtp(Domain::parse("lmtp.example").unwrap());
+        lmtp.address = Some([192, 0, 2, 4].into());
+        table.by_recipient("far.example", Route::SmartHost(Arc::new(lmtp))).unwrap();
+    });
+    place.replies.rcpt.lock().unwrap().insert("no@far.example".into(), Reply::enhanced(550, 5, 1, 1, "no"));
+    let mut envelope = envelope(Some(JOE), &["ann@far.example", "no@far.example"]);
+    envelope.notices = vec![Notices::new(Some("SUCCESS,FAILURE".parse().unwrap()), None); 2];
+    place.station.accept(envelope, MESSAGE).await;
+    pass(HOUR).await;
+    assert_eq!(place.went(), ["lmtp ann@far.example", "here joe@here.example"]);
+    let notice = &place.notices()[0];
+    for (to, action) in [("ann", "delivered"), ("no", "failed")] {
+        assert!(notice.contains(&format!("; {to}@far.example\r\nAction: {action}\r\n")), "{notice}");
+    }
+    assert_eq!(*place.net.dialled.lock().unwrap(), ["192.0.2.4:24"]);
 }
