@@ -373,6 +373,9 @@ async fn connect(
 
 fn peer_of(target: &Target) -> String {
     match &target.endpoint {
+        Endpoint::Tcp { host, address } if host.trim_matches(['[', ']']).parse() == Ok(address.ip()) => {
+            format!("[{}]", address.ip())
+        }
         Endpoint::Tcp { host, address } => format!("{host} [{}]", address.ip()),
         Endpoint::Socket(path) => path.display().to_string(),
     }
