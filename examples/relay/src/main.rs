@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use pillarbox::mailcore::Reply;
 use pillarbox::mailcore::address::Domain;
 use pillarbox::outbound::{Outbound, OutboundConfig, OutboundParts, Route, SmartHost, TlsMode, spool};
 use pillarbox::parts::{BoxFuture, Observer, Parts, Policy, QueueEvent, Session, Verdict};
 use pillarbox::smtp::{Credentials, Login, ServerConfig, SmtpServer};
 use pillarbox::smtp_proto::{route::RouteTable, server::Rcpt};
-use pillarbox::{Network, Shutdown};
+use pillarbox::{Network, PeerLimits, Shutdown};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -34,14 +34,9 @@ struct Args {
     /// Its name, for which it has to show a certificate; without it there is no login and no promise about TLS
     #[arg(long)]
     name: Option<String>,
-    /// What is done about TLS
-    #[arg(
-        long,
-        value_enum,
-        default_value = "if-offered",
-        default_value_if("name", clap::builder::ArgPredicate::IsPresent, "verified")
-    )]
-    tls: Tls,
+    /// What is done about TLS: if-offered, encrypted, or with a name (and then by default) verified or implicit
+    #[arg(long, value_parser = tls_mode)]
+    tls: Option<TlsMode>,
     /// The certificates that are trusted, in PEM
     #[arg(long, default_value = "/etc/ssl/certs/ca-certificates.crt")]
     ca: PathBuf,
@@ -59,12 +54,15 @@ struct Args {
     retry: u64,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Tls {
-    IfOffered,
-    Encrypted,
-    Verified,
-    Implicit,
+fn tls_mode(word: &str) -> Result<TlsMode, String> {
+    let words = [
+        ("if-offered", TlsMode::IfOffered),
+        ("encrypted", TlsMode::Encrypted),
+        ("verified", TlsMode::Verified),
+        ("implicit", TlsMode::Implicit),
+    ];
+    let known = words.iter().find(|(known, _)| *known == word);
+    known.map(|(_, mode)| *mode).ok_or_else(|| format!("none of {}", words.map(|(word, _)| word).join(", ")))
 }
 
 #[tokio::main]
@@ -95,8 +93,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let listener = tokio::net::TcpListener::bind(args.listen).await?;
     eprintln!("listening on {}", args.listen);
-    let server = SmtpServer::new(config, parts);
-    // Sessions end before the queue does: what they accept last is on the disk by then.
+    let mut limits = PeerLimits::default();
+    limits.trusted = args.networks;
+    let server = SmtpServer::new(config, parts).peer_limits(limits);
     tokio::join!(server.serve(listener, &shutdown), outbound.run(recovery, &shutdown));
     Ok(())
 }
@@ -109,12 +108,7 @@ fn routes(args: &Args) -> Result<RouteTable<Route>, Box<dyn Error>> {
     let mut relay = SmartHost::new(host);
     relay.address = Some(args.relay);
     relay.port = args.port;
-    relay.tls = match args.tls {
-        Tls::IfOffered => TlsMode::IfOffered,
-        Tls::Encrypted => TlsMode::Encrypted,
-        Tls::Verified => TlsMode::Verified,
-        Tls::Implicit => TlsMode::Implicit,
-    };
+    relay.tls = args.tls.unwrap_or(if args.name.is_some() { TlsMode::Verified } else { TlsMode::IfOffered });
     if let Some(user) = &args.auth {
         let password = std::env::var("RELAY_PASSWORD").map_err(|error| format!("RELAY_PASSWORD: {error}"))?;
         relay.login = Some(Login::new(Credentials::plain("", user, password)));
