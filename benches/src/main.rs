@@ -10,6 +10,7 @@ mod mime;
 mod report;
 mod sample;
 mod smtp;
+mod spool;
 mod stores;
 
 use std::path::PathBuf;
@@ -23,10 +24,10 @@ static ALLOCATOR: allocation::Counting = allocation::Counting;
 
 const USAGE: &str = "\
 pillarbox-bench [--quick] [--json] [--dir DIR] [SECTION...]
-    measures the sections (1 to 9; none: all) and prints a table
+    measures the sections (1 to 10; none: all) and prints a table
     --quick  fewer and shorter samples
     --json   JSON instead of a table
-    --dir    where the Maildirs of section 7 are made (none: the temporary folder)
+    --dir    where the Maildirs of section 7 and the queue of section 10 are made (none: the temporary folder)
 pillarbox-bench --list
     lists the cases that `--repeat` knows, as number, section, name, peer
 pillarbox-bench --repeat CASE ours|peer TIMES
@@ -84,7 +85,7 @@ fn run(arguments: &[&str]) -> Option<()> {
             "--quick" => quick = true,
             "--json" => json = true,
             "--dir" => dir = PathBuf::from(arguments.next()?),
-            section => sections.push(section.parse::<u8>().ok().filter(|section| (1..=9).contains(section))?),
+            section => sections.push(section.parse::<u8>().ok().filter(|section| (1..=10).contains(section))?),
         }
     }
     let wanted = |section: u8| sections.is_empty() || sections.contains(&section);
@@ -106,6 +107,10 @@ fn run(arguments: &[&str]) -> Option<()> {
     if wanted(7) {
         eprintln!("7 Maildir in {}", dir.display());
         rows.extend(stores::rows(&dir, quick));
+    }
+    if wanted(10) {
+        eprintln!("10 queue in {}", dir.display());
+        rows.extend(spool::rows(&dir, quick));
     }
     rows.sort_by_key(|row| row.section);
     if json {

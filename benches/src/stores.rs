@@ -4,10 +4,10 @@ use std::fs;
 use std::hint::black_box;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use pillarbox_fs::RealFs;
-use pillarbox_maildir::{Access, Flags, Mailbox, Maildir, Options, Store};
+use pillarbox_maildir::{Access, FlagChange, Flags, Mailbox, Maildir, Options, Store};
 
 use crate::report::{Goal, Peer, Quantity, Row, Spread, Unit};
 use crate::sample;
@@ -75,70 +75,110 @@ fn deliver(dir: &Path, threads: usize, messages: usize, rounds: usize) -> Row {
 fn open(dir: &Path, count: usize, rounds: usize) -> Vec<Row> {
     let folder = tempfile::tempdir_in(dir).expect("a place to work in");
     let path = folder.path().join("Maildir");
-    let store = Store::new(RealFs, Options::from_system());
-    let maildir = Maildir::create(&store, &path).expect("a Maildir");
+    let maildir = process(&path, true);
     for number in 0..count {
         let name = format!("cur/{}.M{:06}P4711.mx,S=20,W=21:2,S", 1_700_000_000 + number, number % 1_000_000);
         fs::write(path.join(name), b"Subject: message\r\n\r\n").expect("there is room");
     }
-    // A directory that has just changed is looked at twice; what is measured is a mailbox at rest.
-    let rest = SystemTime::now() - Duration::from_secs(60);
-    for name in ["new", "cur"] {
-        fs::File::open(path.join(name)).and_then(|dir| dir.set_modified(rest)).expect("it is ours");
-    }
+    let first = nanoseconds(count, || opened(&maildir));
+    // A directory that has just changed is looked at twice, and has no snapshot; what is measured is a mailbox at rest.
+    thread::sleep(Duration::from_millis(2100));
+    let with_snapshot = nanoseconds(count, || opened(&maildir));
 
-    let millis = |work: &mut dyn FnMut() -> usize| {
-        let start = Instant::now();
-        assert_eq!(black_box(work()), count);
-        start.elapsed().as_nanos() as f64
+    let peer = maildir::Maildir::from(path.clone());
+    let list = || {
+        let entries = peer.list_cur().filter_map(Result::ok);
+        entries.map(|entry| black_box((entry.id().len(), entry.is_seen()))).count()
     };
-    let mut open = || Mailbox::open(&maildir, Access::ReadWrite).expect("it opens").messages().len();
-    let first = millis(&mut open);
-    let peer = maildir::Maildir::from(path);
-    let mut list = || peer.list_cur().filter(|entry| entry.is_ok()).count();
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut samples: [Vec<f64>; 4] = Default::default();
     for _ in 0..rounds {
-        ours.push(millis(&mut open));
-        theirs.push(millis(&mut list));
+        samples[0].push(nanoseconds(count, || opened(&maildir)));
+        samples[1].push(nanoseconds(count, list));
+        samples[2].push(nanoseconds(count, || opened(&process(&path, true))));
+        samples[3].push(nanoseconds(count, || opened(&process(&path, false))));
     }
+    let [ours, theirs, anew, read] = samples;
+
     let mut mailbox = Mailbox::open(&maildir, Access::ReadWrite).expect("it opens");
-    let refreshes = (0..rounds * 10)
+    let quiet =
+        (0..rounds * 10).map(|_| nanoseconds(0, || mailbox.refresh().expect("it is there").added.len())).collect();
+    let delivered = (0..rounds * 10)
         .map(|_| {
-            let start = Instant::now();
-            assert!(mailbox.refresh().expect("it is there").is_empty());
-            start.elapsed().as_nanos() as f64
+            let mut message = maildir.begin().expect("tmp is there");
+            message.write(b"Subject: message\r\n\r\n").expect("there is room");
+            message.commit(Flags::NONE, None).expect("new is there");
+            nanoseconds(1, || mailbox.refresh().expect("it is there").added.len())
+        })
+        .collect();
+    let all: Vec<_> = mailbox.messages().map(|message| message.uid).collect();
+    let flagged = (0..rounds)
+        .map(|round| {
+            mailbox.set_flags(&all[round..=round], FlagChange::Add, Flags::FLAGGED).expect("it is there");
+            nanoseconds(0, || mailbox.refresh().expect("it is there").flags.len())
         })
         .collect();
 
-    let row = |name: String, spread: Spread, note: &str| Row {
+    let row = |name: &str, spread: Spread, goals: Vec<Goal>, note: &str| Row {
         section: 7,
-        name,
+        name: format!("{count} messages, {name}"),
         ours: Quantity { unit: Unit::Nanoseconds, spread },
         allocations: None,
         peer: None,
         ratio: None,
-        goals: Vec::<Goal>::new(),
+        goals,
         note: note.into(),
     };
+    let beside = |row: Row, ours: &[f64]| Row {
+        ratio: Some(Spread::of(ours.iter().zip(&theirs).map(|(ours, theirs)| theirs / ours).collect())),
+        peer: Some(Peer {
+            name: PEER,
+            quantity: Quantity { unit: Unit::Nanoseconds, spread: Spread::of(theirs.clone()) },
+            allocations: None,
+        }),
+        ..row
+    };
+    let large = count == 100_000;
+    let goal = |most: f64| if large { vec![Goal::AtMost(most * 1e6)] } else { vec![] };
+    let mut same = goal(100.0);
+    same.extend((count == 10_000).then_some(Goal::TimesPeer(3.0)));
+    let note = "UID, flags and name of each; ours from the snapshot, peer: `list_cur`, no UIDs";
     vec![
-        row(
-            format!("{count} messages, seen for the first time"),
-            Spread::exact(first),
-            "once; gives UIDs and syncs them",
+        row("seen for the first time", Spread::exact(first), goal(2000.0), "once; gives UIDs and syncs them"),
+        row("read, and the snapshot written", Spread::exact(with_snapshot), vec![], "once"),
+        beside(row("opened", Spread::of(ours.clone()), same, note), &ours),
+        beside(row("opened by a new process", Spread::of(anew.clone()), goal(100.0), "reads the UID list too"), &anew),
+        beside(
+            row(
+                "opened by a new process, no snapshot",
+                Spread::of(read.clone()),
+                goal(2000.0),
+                "reads both directories",
+            ),
+            &read,
         ),
-        Row {
-            ratio: Some(Spread::of(ours.iter().zip(&theirs).map(|(ours, theirs)| theirs / ours).collect())),
-            peer: Some(Peer {
-                name: PEER,
-                quantity: Quantity { unit: Unit::Nanoseconds, spread: Spread::of(theirs) },
-                allocations: None,
-            }),
-            ..row(
-                format!("{count} messages, opened"),
-                Spread::of(ours),
-                "ours reads UIDs and sorts by them; peer: `list_cur`, names only",
-            )
-        },
-        row(format!("{count} messages, refresh without news"), Spread::of(refreshes), ""),
+        row("refresh without news", Spread::of(quiet), vec![], ""),
+        row("refresh after a delivery", Spread::of(delivered), goal(5.0), "with the sync of its UID"),
+        row("refresh after a flag of ours", Spread::of(flagged), goal(5.0), ""),
     ]
+}
+
+/// A process that knows nothing of the folder yet.
+fn process(path: &Path, snapshots: bool) -> Maildir {
+    let mut options = Options::from_system();
+    if !snapshots {
+        options.snapshot_from = usize::MAX;
+    }
+    Maildir::create(&Store::new(RealFs, options), path).expect("a Maildir")
+}
+
+fn opened(maildir: &Maildir) -> usize {
+    let mailbox = Mailbox::open(maildir, Access::ReadWrite).expect("it opens");
+    let each = mailbox.messages();
+    each.map(|message| black_box((message.uid, message.name.len(), message.flags.contains(Flags::SEEN)))).count()
+}
+
+fn nanoseconds(expected: usize, work: impl FnOnce() -> usize) -> f64 {
+    let start = Instant::now();
+    assert_eq!(black_box(work()), expected);
+    start.elapsed().as_nanos() as f64
 }

@@ -4,6 +4,7 @@
 //! maildir <dir> deliver < message         durable when it returns
 //! maildir <dir> append [letters] < message  the same, with flags, and prints the UID
 //! maildir <dir> list                      one line a message: UID, flags, keywords, size
+//! maildir <dir> guids <mailbox>           one line a message: UID, GUID
 //! maildir <dir> read <uid>                the message, with CRLF line ends
 //! maildir <dir> flag <uid> <letters>      adds flags
 //! maildir <dir> keyword <uid> <name>      adds a keyword
@@ -44,6 +45,12 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let size = mailbox.info(uid)?.size;
                 let keywords = mailbox.keyword_names(flags).join(",");
                 writeln!(out, "{uid} [{}] [{keywords}] {size}", flags.system())?;
+            }
+        }
+        [dir, "guids", name] => {
+            let folder = Tree::open(&store, dir)?.mailbox(&MailboxName::parse(name, '/')?)?;
+            for message in Mailbox::open(&folder, Access::ReadOnly)?.messages() {
+                writeln!(out, "{} {}", message.uid, String::from_utf8_lossy(message.guid))?;
             }
         }
         [dir, "read", uid] => {

@@ -2,7 +2,7 @@
 
 use crate::delivery::Prepared;
 use crate::file_name;
-use crate::listing::{Dir, Found, path};
+use crate::listing::{Dir, Found};
 use crate::{Appended, FlagChange, Flags, Mailbox, Maildir, MaildirError, Result, Uid};
 
 /// Where messages were copied to (RFC 4315 §3).
@@ -21,7 +21,9 @@ impl Mailbox {
     /// After an error some may be changed; the view tells which.
     pub fn set_flags(&mut self, uids: &[Uid], how: FlagChange, flags: Flags) -> Result<Vec<Uid>> {
         let mut changed = Vec::new();
+        let alone = self.alone();
         let result = self.rename_each(uids, how, flags, &mut changed).and_then(|()| self.sync(Dir::Cur));
+        self.still_alone(alone);
         match result {
             Ok(()) => Ok(changed),
             Err(error) => {
@@ -34,26 +36,23 @@ impl Mailbox {
     fn rename_each(&mut self, uids: &[Uid], how: FlagChange, flags: Flags, changed: &mut Vec<Uid>) -> Result<()> {
         for uid in uids {
             let mut tried = false;
-            let renamed = self.with_file(*uid, |maildir, entry| {
-                let wanted = entry.flags.changed(how, flags);
-                if wanted == entry.flags {
+            let renamed = self.with_file(*uid, |maildir, file| {
+                let wanted = file.flags().changed(how, flags);
+                if wanted == file.flags() {
                     return Ok(None);
                 }
                 tried = true;
-                let info = file_name::with_flags(&entry.found.info, wanted).into_boxed_slice();
-                let found = Found { dir: Dir::Cur, info };
-                maildir.fs().rename(&path(maildir, &entry.base, &entry.found), &path(maildir, &entry.base, &found))?;
-                Ok(Some((found, wanted)))
+                let info = file_name::with_flags(&file.info(), wanted);
+                let target = maildir.dir(Dir::Cur.name()).join(file_name::join(file.base, &info));
+                maildir.fs().rename(&file.path(maildir), &target)?;
+                Ok(Some((Found { recent: file.found.recent, ..Found::of(Dir::Cur, &info) }, info)))
             });
             if tried {
                 self.unsynced(Dir::Cur);
             }
             match renamed {
-                Ok(Some((found, wanted))) => {
-                    if let Some(entry) = self.messages.get_mut(uid) {
-                        entry.found = found;
-                        entry.flags = wanted;
-                    }
+                Ok(Some((found, info))) => {
+                    self.view.rename(*uid, found, &info);
                     changed.push(*uid);
                 }
                 Ok(None) | Err(MaildirError::NoSuchMessage(_)) => {}
@@ -69,8 +68,11 @@ impl Mailbox {
     pub fn expunge(&mut self, uids: &[Uid]) -> Result<Vec<Uid>> {
         let mut gone = Vec::new();
         // Both: the name in new/ that a message had may come back in a crash just as the one in cur/.
+        let alone = self.alone();
         let result =
             self.unlink_each(uids, &mut gone).and_then(|()| self.sync(Dir::New)).and_then(|()| self.sync(Dir::Cur));
+        self.view.sweep();
+        self.still_alone(alone);
         match result {
             Ok(()) => Ok(gone),
             Err(error) => {
@@ -83,16 +85,16 @@ impl Mailbox {
     fn unlink_each(&mut self, uids: &[Uid], gone: &mut Vec<Uid>) -> Result<()> {
         for uid in uids {
             let mut tried = None;
-            let removed = self.with_file(*uid, |maildir, entry| {
-                tried = Some(entry.found.dir);
-                Ok(maildir.fs().unlink(&path(maildir, &entry.base, &entry.found))?)
+            let removed = self.with_file(*uid, |maildir, file| {
+                tried = Some(file.found.dir);
+                Ok(maildir.fs().unlink(&file.path(maildir))?)
             });
             if let Some(dir) = tried {
                 self.unsynced(dir);
             }
             match removed {
                 Ok(()) => {
-                    self.messages.remove(uid);
+                    self.view.drop_row(*uid);
                     gone.push(*uid);
                 }
                 Err(MaildirError::NoSuchMessage(_)) => {}
@@ -111,10 +113,10 @@ impl Mailbox {
         sources.dedup();
         let keywords = self.keywords_there(&sources, target)?;
         for uid in &sources {
-            copies.push(self.with_file(*uid, |maildir, entry| {
-                let there = entry.flags.keywords().filter_map(|number| keywords[usize::from(number)]);
-                let flags = there.fold(entry.flags.system(), |all, flag| all | flag);
-                Prepared::of_file(target, &path(maildir, &entry.base, &entry.found), &entry.base, flags)
+            copies.push(self.with_file(*uid, |maildir, file| {
+                let there = file.flags().keywords().filter_map(|number| keywords[usize::from(number)]);
+                let flags = there.fold(file.flags().system(), |all, flag| all | flag);
+                Prepared::of_file(target, &file.path(maildir), &file, flags)
             })?);
         }
         let Appended { uid_validity, uids, .. } = target.append(copies)?;
@@ -133,8 +135,7 @@ impl Mailbox {
     /// The target's flag for each of our keywords that these messages have.
     fn keywords_there(&self, uids: &[Uid], target: &Maildir) -> Result<[Option<Flags>; 26]> {
         let mut there = [None; 26];
-        let used =
-            uids.iter().filter_map(|uid| self.messages.get(uid)).fold(Flags::NONE, |all, entry| all | entry.flags);
+        let used = uids.iter().filter_map(|uid| self.view.find(*uid)).fold(Flags::NONE, |all, file| all | file.flags());
         for number in used.keywords() {
             if let Some(name) = self.keywords().name(number) {
                 let (flag, _) = target.keyword_flags(&[name])?;

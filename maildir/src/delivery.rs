@@ -8,6 +8,8 @@ use pillarbox_fs::File;
 use crate::error::NotFound;
 use crate::file_name::{self, Base, Sizes};
 use crate::line_ends::{Ambiguous, Encoder, expand};
+use crate::uid_list::NewMessage;
+use crate::view::MessageFile;
 use crate::{Flags, LineEnds, Maildir, Result, Uid};
 
 /// A message on its way in. Dropping it leaves nothing behind.
@@ -28,6 +30,8 @@ pub struct Incoming {
 pub struct Prepared {
     tmp: Tmp,
     base: Base,
+    /// Of a copy: its source's.
+    guid: Option<Base>,
     flags: Flags,
 }
 
@@ -76,8 +80,8 @@ impl Maildir {
         locked.uids()?;
         // Files come before UIDs: whoever meets a line of the list can count on its file being there, unless expunged.
         let published = Published::publish(messages)?;
-        let bases: Vec<Base> = published.0.iter().map(|file| file.base.clone()).collect();
-        let (uid_validity, uids) = locked.assign(&bases)?;
+        let new: Vec<NewMessage> = published.0.iter().map(PublishedFile::new_message).collect();
+        let (uid_validity, uids) = locked.assign(&new)?;
         Ok(Appended { uid_validity, uids, delivered: published.keep() })
     }
 
@@ -140,7 +144,7 @@ impl Incoming {
         self.file.sync()?;
         self.file.close()?;
         let base = file_name::with_sizes(&self.tmp.unique, sizes);
-        Ok(Prepared { tmp: self.tmp, base, flags })
+        Ok(Prepared { tmp: self.tmp, base, guid: None, flags })
     }
 
     /// Ends the message, syncs it, makes it visible and syncs its name: durable on return.
@@ -210,7 +214,12 @@ impl Prepared {
     }
 
     /// A message that is one more name of a file, or a copy of it, in another folder.
-    pub(crate) fn of_file(maildir: &Maildir, source: &std::path::Path, base: &[u8], flags: Flags) -> Result<Prepared> {
+    pub(crate) fn of_file(
+        maildir: &Maildir,
+        source: &std::path::Path,
+        of: &MessageFile<'_>,
+        flags: Flags,
+    ) -> Result<Prepared> {
         use pillarbox_fs::ErrorKind;
         let fs = maildir.fs();
         let mut file = fs.open(source)?;
@@ -218,10 +227,10 @@ impl Prepared {
         file.sync()?;
         let metadata = file.metadata()?;
         let mut tmp = Tmp::named(maildir);
-        let base = match file_name::sizes(base).filter(|sizes| sizes.file == metadata.len) {
+        let base = match of.sizes().filter(|sizes| sizes.file == metadata.len) {
             Some(sizes) => file_name::with_sizes(&tmp.unique, sizes),
             None => {
-                let message = crate::MessageReader::new(fs.open(source)?, base)?.len();
+                let message = crate::MessageReader::new(fs.open(source)?, of.sizes())?.len();
                 file_name::with_sizes(&tmp.unique, Sizes { file: metadata.len, message })
             }
         };
@@ -251,7 +260,7 @@ impl Prepared {
             }
             Err(error) => return Err(error.into()),
         }
-        Ok(Prepared { tmp, base, flags })
+        Ok(Prepared { tmp, base, guid: Some(of.guid().into()), flags })
     }
 }
 
@@ -268,7 +277,14 @@ struct PublishedFile {
     maildir: Maildir,
     dir: &'static str,
     base: Base,
+    guid: Option<Base>,
     path: PathBuf,
+}
+
+impl PublishedFile {
+    fn new_message(&self) -> NewMessage {
+        NewMessage { base: self.base.clone(), guid: self.guid.clone() }
+    }
 }
 
 impl Published {
@@ -287,7 +303,8 @@ impl Published {
             let path = maildir.dir(dir).join(file_name::join(&message.base, &info));
             let from = message.tmp.path();
             // Listed before it is tried: a rename that reports an error may have happened.
-            published.0.push(PublishedFile { maildir, dir, base: message.base.clone(), path: path.clone() });
+            let (base, guid) = (message.base.clone(), message.guid.take());
+            published.0.push(PublishedFile { maildir, dir, base, guid, path: path.clone() });
             message.tmp.maildir.fs().rename(&from, &path)?;
             message.tmp.armed = false;
         }
@@ -363,5 +380,57 @@ impl Drop for Tmp {
             // If this fails, the file is removed when it is 36 hours old.
             let _ = self.maildir.fs().unlink(&self.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Barrier};
+
+    use pillarbox_fs::testing::Watched;
+    use pillarbox_fs::{Op, RealFs};
+
+    use super::*;
+    use crate::{Options, Store};
+
+    const AT_ONCE: usize = 32;
+
+    /// Each message costs one sync of its file; their directory is synced for those who come first and once more for all others.
+    #[test]
+    fn messages_that_come_at_once_share_the_syncs_of_their_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let store: Arc<OnceLock<Store>> = Arc::default();
+        let (watching, first) = (store.clone(), AtomicBool::new(true));
+        // The disk is as slow as it takes for all to be waiting for it.
+        let slow = move |path: &Path| {
+            if path.ends_with("new") && first.swap(false, Ordering::SeqCst) {
+                while watching.get().expect("set before the first delivery").waiting_for_sync(path) < AT_ONCE {
+                    std::thread::yield_now();
+                }
+            }
+            Ok(())
+        };
+        let fs = Watched::new(RealFs).on_sync_dir(Box::new(slow));
+        let store = store.get_or_init(|| Store::new(fs.clone(), Options::from_system()));
+        let folder = Maildir::create(store, dir.path().join("m")).unwrap();
+        fs.clear();
+        let together = Barrier::new(AT_ONCE);
+        std::thread::scope(|scope| {
+            for _ in 0..AT_ONCE {
+                scope.spawn(|| {
+                    together.wait();
+                    let mut message = folder.begin().unwrap();
+                    message.write(b"x\r\n").unwrap();
+                    message.commit(Flags::NONE, None).unwrap();
+                });
+            }
+        });
+        let count = |op| fs.changes().iter().filter(|(done, _)| *done == op).count();
+        assert_eq!((count(Op::Create), count(Op::Rename), count(Op::Sync)), (AT_ONCE, AT_ONCE, AT_ONCE));
+        let shared = count(Op::SyncDir);
+        assert!((1..=AT_ONCE / 10).contains(&shared), "{shared}");
     }
 }

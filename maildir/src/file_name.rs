@@ -40,27 +40,70 @@ pub(crate) fn with_flags(info: &[u8], flags: Flags) -> Vec<u8> {
     [b":2,", &new[..], rest].concat()
 }
 
+/// How the second part of a name is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// It is empty.
+    Bare,
+    /// As [`with_flags`] writes it where nothing was before: the flags tell all of it.
+    Plain,
+    /// With something that we have no meaning for, or in another order.
+    Odd,
+}
+
+/// The flags in the second part of a name, and whether they tell all of it.
+pub(crate) fn read_info(info: &[u8]) -> (Flags, Form) {
+    let Some(letters) = info.strip_prefix(b":2,") else {
+        return (Flags::NONE, if info.is_empty() { Form::Bare } else { Form::Odd });
+    };
+    let mut read = Flags::NONE;
+    let mut last = 0;
+    for letter in letters {
+        match Flags::of_letter(*letter) {
+            Some(flag) if *letter > last => read |= flag,
+            _ => return (flags(info), Form::Odd),
+        }
+        last = *letter;
+    }
+    (read, Form::Plain)
+}
+
 fn letters(info: &[u8]) -> &[u8] {
     let letters = info.strip_prefix(b":2,").unwrap_or(b"");
     &letters[..memchr::memchr(b',', letters).unwrap_or(letters.len())]
 }
 
-/// The size of the file, from `,S=`, and with every line end as CRLF, from `,W=`.
+/// The size of the file, from `,S=`, and with every line end as CRLF, from `,W=`; or from fields of the UID list, where the name
+/// has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sizes {
     pub(crate) file: u64,
     pub(crate) message: u64,
 }
 
-/// Both sizes, if the name holds both.
-pub(crate) fn sizes(base: &[u8]) -> Option<Sizes> {
-    let field = |key: &[u8]| {
-        let value = base.split(|octet| *octet == b',').skip(1).find_map(|field| field.strip_prefix(key))?;
-        // `from_str` would take a sign.
-        let digits = value.iter().all(u8::is_ascii_digit);
-        std::str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
+/// The sizes that a name holds, the file's and the message's.
+pub(crate) fn sizes(base: &[u8]) -> (Option<u64>, Option<u64>) {
+    let (mut file, mut message) = (None, None);
+    let mut rest = &base[memchr::memchr(b',', base).unwrap_or(base.len())..];
+    while let Some(field) = rest.strip_prefix(b",") {
+        let end = memchr::memchr(b',', field).unwrap_or(field.len());
+        match &field[..end] {
+            [b'S', b'=', digits @ ..] => file = file.or(whole_number(digits)),
+            [b'W', b'=', digits @ ..] => message = message.or(whole_number(digits)),
+            _ => {}
+        }
+        rest = &field[end..];
+    }
+    (file, message)
+}
+
+/// One digit at least, and nothing else: `from_str` would take a sign.
+pub(crate) fn whole_number(digits: &[u8]) -> Option<u64> {
+    let add = |n: u64, digit: &u8| {
+        digit.is_ascii_digit().then_some(())?;
+        n.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
     };
-    Some(Sizes { file: field(b"S=")?, message: field(b"W=")? })
+    digits.iter().try_fold(0, add).filter(|_| !digits.is_empty())
 }
 
 pub(crate) fn with_sizes(unique: &str, sizes: Sizes) -> Base {
@@ -119,11 +162,31 @@ mod tests {
     }
 
     #[test]
+    fn what_the_flags_do_not_tell_is_odd() {
+        for (info, form) in [
+            (&b""[..], Form::Bare),
+            (b":2,", Form::Plain),
+            (b":2,DFPRSTaz", Form::Plain),
+            (b":2,SF", Form::Odd),
+            (b":2,SS", Form::Odd),
+            (b":2,SX", Form::Odd),
+            (b":2,S,foo", Form::Odd),
+            (b":1,S", Form::Odd),
+            (b":", Form::Odd),
+        ] {
+            assert_eq!(read_info(info), (flags(info), form), "{:?}", info.escape_ascii().to_string());
+            assert_eq!(with_flags(b"", flags(info)) == info, form == Form::Plain);
+        }
+    }
+
+    #[test]
     fn sizes_are_numbers_behind_a_comma() {
-        assert_eq!(sizes(b"1.M2P3.vm,S=108,W=114"), Some(Sizes { file: 108, message: 114 }));
-        assert_eq!(sizes(b"1.M2P3.vm,W=114,S=108"), Some(Sizes { file: 108, message: 114 }));
-        for bad in [&b"1.S=1,W=2"[..], b"1,S=+1,W=2", b"1,S=,W=2", b"1,S=1", b"1,S=99999999999999999999,W=1"] {
-            assert_eq!(sizes(bad), None);
+        assert_eq!(sizes(b"1.M2P3.vm,S=108,W=114"), (Some(108), Some(114)));
+        assert_eq!(sizes(b"1.M2P3.vm,W=114,S=108"), (Some(108), Some(114)));
+        assert_eq!(sizes(b"1,S=1"), (Some(1), None));
+        assert_eq!(sizes(b"1"), (None, None));
+        for bad in [&b"1.S=1,W=2"[..], b"1,S=+1,W=2", b"1,S=,W=2", b"1,S=99999999999999999999,W=2"] {
+            assert_eq!(sizes(bad), (None, Some(2)));
         }
     }
 

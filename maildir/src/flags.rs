@@ -79,6 +79,15 @@ impl Flags {
         Flags(self.0 & ((1 << FIRST_KEYWORD) - 1))
     }
 
+    /// As they are kept in files of our own.
+    pub(crate) const fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) const fn from_bits(bits: u32) -> Flags {
+        Flags(bits)
+    }
+
     pub(crate) fn changed(self, how: FlagChange, by: Flags) -> Flags {
         match how {
             FlagChange::Replace => by,
@@ -87,6 +96,7 @@ impl Flags {
         }
     }
 
+    #[inline]
     pub(crate) fn of_letter(letter: u8) -> Option<Flags> {
         match letter {
             b'a'..=b'z' => Flags::keyword(letter - b'a'),

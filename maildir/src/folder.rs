@@ -8,9 +8,9 @@ use pillarbox_fs::{ErrorKind, Fs, FsError, Kind, Metadata};
 
 use crate::dotlock::DotLock;
 use crate::error::NotFound;
-use crate::file_name::Base;
+use crate::file_name::Sizes;
 use crate::store::lock;
-use crate::uid_list::UidList;
+use crate::uid_list::{NewMessage, UidList};
 use crate::{Flags, Keywords, MaildirError, Result, Store, Uid, uid_validity};
 
 /// One folder of a Maildir: `tmp`, `new`, `cur`, and Dovecot's files beside them.
@@ -64,9 +64,9 @@ struct Known<T> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    id: (u64, u64),
-    len: u64,
-    modified: SystemTime,
+    pub(crate) id: (u64, u64),
+    pub(crate) len: u64,
+    pub(crate) modified: SystemTime,
 }
 
 impl From<Metadata> for Stamp {
@@ -201,11 +201,11 @@ impl Maildir {
         Ok(Locked { maildir: self, dotlock, state })
     }
 
-    /// Looks at the UID list as it is, without the lock; `None` if there is none that can be read.
-    pub(crate) fn with_uids<T>(&self, look: impl FnOnce(&UidList) -> T) -> Result<Option<T>> {
+    /// The UID list as it is, without the lock; `None` if there is none that can be read.
+    pub(crate) fn uids(&self) -> Result<Option<UidList>> {
         let mut state = lock(&self.folder.0);
         match self.load_uids(&mut state)? {
-            Loaded::Known => Ok(state.uids.as_ref().map(|known| look(&known.value))),
+            Loaded::Known => Ok(state.uids.as_ref().map(|known| known.value.clone())),
             Loaded::Lost { .. } => Ok(None),
         }
     }
@@ -341,14 +341,14 @@ impl Locked<'_> {
     }
 
     /// Gives UIDs to messages that have none. Durable on return.
-    pub(crate) fn assign(&mut self, bases: &[Base]) -> Result<(u32, Vec<Uid>)> {
+    pub(crate) fn assign(&mut self, messages: &[NewMessage]) -> Result<(u32, Vec<Uid>)> {
         let validity = self.uids()?.validity;
-        if bases.is_empty() {
+        if messages.is_empty() {
             return Ok((validity, Vec::new()));
         }
         // Until the lines are synced nobody may take the list in memory for true.
         let mut known = self.state.uids.take().expect("loaded above");
-        let (uids, lines) = known.value.assign(bases)?;
+        let (uids, lines) = known.value.assign(messages)?;
         if known.value.torn {
             self.write_uids(known.value)?;
             return Ok((validity, uids));
@@ -372,6 +372,11 @@ impl Locked<'_> {
         }
     }
 
+    /// What [`Maildir::uids_stamp`] gives while the list is as it was last read or written here.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        self.state.uids.as_ref().map(|known| known.stamp)
+    }
+
     fn write_doubtful_anew(&mut self) -> Result<()> {
         match self.maildir.load_uids(&mut self.state)? {
             Loaded::Known => {
@@ -385,11 +390,15 @@ impl Locked<'_> {
         }
     }
 
-    /// Drops the lines of messages that are gone.
-    pub(crate) fn compact(&mut self, keep: impl FnMut(Uid, &Base) -> bool) -> Result<()> {
+    /// Drops the lines of messages that are gone, and notes sizes that had to be counted.
+    pub(crate) fn compact(
+        &mut self,
+        keep: impl FnMut(u32) -> bool,
+        counted: impl Fn(Uid) -> Option<Sizes>,
+    ) -> Result<()> {
         self.uids()?;
         let mut known = self.state.uids.take().expect("loaded above");
-        known.value.retain(keep);
+        known.value.retain(keep, counted);
         self.write_uids(known.value)
     }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod change;
+mod chunks;
 mod delivery;
 mod dotlock;
 mod error;
@@ -9,16 +10,20 @@ mod flags;
 mod folder;
 mod keywords;
 mod line_ends;
+mod lines;
 mod listing;
+mod look;
 mod mailbox;
 mod mailbox_name;
 mod reader;
+mod snapshot;
 mod special_use;
 mod store;
 mod subscriptions;
 mod tree;
 mod uid_list;
 mod uid_validity;
+mod view;
 
 pub use change::Copied;
 pub use delivery::{Appended, Delivered, Incoming, Prepared, publish_all};

@@ -1,16 +1,14 @@
 //! A folder as IMAP sees it: messages with UIDs and flags, and what has changed since last time.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use pillarbox_fs::{ErrorKind, Kind};
-
-use crate::error::NotFound;
-use crate::file_name::{self, Base};
-use crate::folder::Stamp;
-use crate::listing::{Dir, DirStamps, Found, Listing, path};
-use crate::uid_list::UidList;
+use crate::file_name::{self, Base, Sizes};
+use crate::listing::Dir;
+use crate::look::{LISTINGS_MAX, Seen};
+use crate::snapshot::Stamps;
+use crate::view::{MessageFile, View};
 use crate::{Flags, Keywords, Maildir, MaildirError, MessageReader, Result, Uid};
 
 /// An open mailbox: a view of a folder that changes only when it is told to look.
@@ -43,19 +41,23 @@ use crate::{Flags, Keywords, Maildir, MaildirError, MessageReader, Result, Uid};
 #[derive(Debug)]
 pub struct Mailbox {
     pub(crate) maildir: Maildir,
-    access: Access,
-    uid_validity: u32,
-    uid_next: u32,
-    pub(crate) messages: BTreeMap<Uid, Entry>,
-    keywords: Keywords,
-    ignored: Vec<PathBuf>,
+    pub(crate) access: Access,
+    pub(crate) uid_validity: u32,
+    pub(crate) uid_next: u32,
+    pub(crate) view: View,
+    pub(crate) keywords: Keywords,
+    pub(crate) ignored: Vec<PathBuf>,
+    /// Of messages that were asked for lately.
+    infos: HashMap<Uid, Known>,
     /// Taken out of `new/` and not yet in the view.
-    fresh: HashSet<Base>,
+    pub(crate) fresh: HashSet<Base>,
     /// Found while looking for something else, and not yet told.
-    untold: Changes,
-    seen: Option<Seen>,
+    pub(crate) untold: Changes,
+    pub(crate) seen: Option<Seen>,
+    /// What the snapshot on the disk was made from, and when it was read or written here.
+    pub(crate) snapshot: Option<(Stamps, SystemTime)>,
     /// For `new/` and `cur/`: something happened there since they were last synced, through us or somebody else.
-    unsynced: [bool; 2],
+    pub(crate) unsynced: [bool; 2],
 }
 
 /// What opening and refreshing a mailbox may change in it. Whether its user may change more is the caller's to decide.
@@ -77,10 +79,13 @@ pub struct Message<'a> {
     pub flags: Flags,
     /// This view was the first to take it out of `new/` (RFC 3501 §2.3.2, `\Recent`).
     pub recent: bool,
-    /// Its size with CRLF line ends, if its name tells; [`Mailbox::info`] finds out otherwise.
+    /// Its size with CRLF line ends, if its name or the UID list tells; [`Mailbox::info`] finds out otherwise.
     pub size: Option<u64>,
     /// The first part of the file's name, unique in the folder for all time. Not always UTF-8.
     pub name: &'a [u8],
+    /// What stays the same when it is copied or moved: the name that it had first, or what another program gave it. A copy in the
+    /// same folder has the same one.
+    pub guid: &'a [u8],
 }
 
 /// What only the file itself tells.
@@ -112,27 +117,16 @@ pub struct Changes {
     pub held_back: Option<MaildirError>,
 }
 
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) base: Base,
-    pub(crate) found: Found,
-    pub(crate) flags: Flags,
-    recent: bool,
-    info: Option<Info>,
+/// What was found out about a message.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    info: Info,
+    /// The length of its file.
+    file: u64,
 }
 
-/// When all of this is as it was, nothing has changed.
-#[derive(Debug, PartialEq, Eq)]
-struct Seen {
-    dirs: DirStamps,
-    uids: Option<Stamp>,
-}
-
-/// The file system's clock moves in steps, so a directory that has just changed may change again and look the same.
-const SETTLED_AFTER: Duration = Duration::from_secs(2);
-
-/// Listings before a message is believed to be gone although the directories never kept still.
-const LISTINGS_MAX: usize = 8;
+/// So many infos are kept. To find one again costs a question to the file system.
+const INFOS_MAX: usize = 4096;
 
 impl Mailbox {
     /// Opens a folder and reads what is in it.
@@ -142,12 +136,14 @@ impl Mailbox {
             access,
             uid_validity: 0,
             uid_next: 1,
-            messages: BTreeMap::new(),
+            view: View::default(),
             keywords: Keywords::default(),
             ignored: Vec::new(),
+            infos: HashMap::new(),
             fresh: HashSet::new(),
             untold: Changes::default(),
             seen: None,
+            snapshot: None,
             unsynced: [true; 2],
         };
         if access == Access::ReadWrite {
@@ -179,12 +175,24 @@ impl Mailbox {
 
     /// The messages, by rising UID.
     pub fn messages(&self) -> impl ExactSizeIterator<Item = Message<'_>> + DoubleEndedIterator {
-        self.messages.iter().map(|(uid, entry)| entry.message(*uid))
+        self.view.files().map(|file| self.message_of(file))
     }
 
     /// One message.
     pub fn message(&self, uid: Uid) -> Option<Message<'_>> {
-        self.messages.get(&uid).map(|entry| entry.message(uid))
+        self.view.find(uid).map(|file| self.message_of(file))
+    }
+
+    fn message_of<'a>(&self, file: MessageFile<'a>) -> Message<'a> {
+        let size = file.sizes().map(|sizes| sizes.message);
+        Message {
+            uid: file.uid,
+            flags: file.flags(),
+            recent: file.found.recent,
+            size: size.or_else(|| Some(self.infos.get(&file.uid)?.info.size)),
+            name: file.base,
+            guid: file.guid(),
+        }
     }
 
     /// What the letters of keywords mean here.
@@ -201,7 +209,8 @@ impl Mailbox {
         names
     }
 
-    /// What lies in the folder and is no regular file, for the log; a few of them, if there are many.
+    /// What lies in the folder and is no regular file, or has a line feed in its name, for the log; a few of them, if there are
+    /// many.
     pub fn ignored(&self) -> &[PathBuf] {
         &self.ignored
     }
@@ -214,39 +223,41 @@ impl Mailbox {
 
     /// Size and date of a message, from its file at the first time.
     pub fn info(&mut self, uid: Uid) -> Result<Info> {
-        if let Some(info) = self.messages.get(&uid).and_then(|entry| entry.info) {
-            return Ok(info);
+        if let Some(info) = self.infos.get(&uid).filter(|_| self.view.find(uid).is_some()) {
+            return Ok(info.info);
         }
-        let info = self.with_file(uid, |maildir, entry| {
-            let path = path(maildir, &entry.base, &entry.found);
+        let known = self.with_file(uid, |maildir, file| {
+            let path = file.path(maildir);
             let metadata = maildir.fs().metadata(&path)?;
-            let known = file_name::sizes(&entry.base).filter(|sizes| sizes.file == metadata.len);
+            let known = file.sizes().filter(|sizes| sizes.file == metadata.len && sizes.message >= sizes.file);
             let size = match known {
                 Some(sizes) => sizes.message,
-                None => MessageReader::new(maildir.fs().open(&path)?, &entry.base)?.len(),
+                None => MessageReader::new(maildir.fs().open(&path)?, None)?.len(),
             };
-            Ok(Info { size, date: metadata.modified })
+            Ok(Known { info: Info { size, date: metadata.modified }, file: metadata.len })
         })?;
-        if let Some(entry) = self.messages.get_mut(&uid) {
-            entry.info = Some(info);
+        if self.infos.len() >= INFOS_MAX {
+            self.infos.clear();
         }
-        Ok(info)
+        self.infos.insert(uid, known);
+        Ok(known.info)
     }
 
     /// Opens a message for reading.
     pub fn read(&mut self, uid: Uid) -> Result<MessageReader> {
-        self.with_file(uid, |maildir, entry| {
-            let file = maildir.fs().open(&path(maildir, &entry.base, &entry.found))?;
-            MessageReader::new(file, &entry.base)
-        })
+        self.with_file(uid, |maildir, file| MessageReader::new(maildir.fs().open(&file.path(maildir))?, file.sizes()))
     }
 
     /// Does something with a message's file. If the file is not where it was, another program may have renamed it, so
     /// the folder is looked at again.
-    pub(crate) fn with_file<T>(&mut self, uid: Uid, mut f: impl FnMut(&Maildir, &Entry) -> Result<T>) -> Result<T> {
+    pub(crate) fn with_file<T>(
+        &mut self,
+        uid: Uid,
+        mut f: impl FnMut(&Maildir, MessageFile<'_>) -> Result<T>,
+    ) -> Result<T> {
         for _ in 0..LISTINGS_MAX {
-            let entry = self.messages.get(&uid).ok_or(MaildirError::NoSuchMessage(uid))?;
-            match f(&self.maildir, entry) {
+            let file = self.view.find(uid).ok_or(MaildirError::NoSuchMessage(uid))?;
+            match f(&self.maildir, file) {
                 Err(error) if error.is_not_found() => self.look_again()?,
                 result => return result,
             }
@@ -268,242 +279,22 @@ impl Mailbox {
         self.unsynced[dir as usize] = true;
     }
 
+    /// The sizes of a message that was asked for lately.
+    pub(crate) fn counted(&self, uid: Uid) -> Option<Sizes> {
+        self.infos.get(&uid).map(|known| Sizes { file: known.file, message: known.info.size })
+    }
+
+    /// Shows nothing, and knows nothing of any message.
+    pub(crate) fn forget(&mut self) {
+        self.view = View::default();
+        self.infos.clear();
+    }
+
     /// After an error half-way: what was done is news.
     pub(crate) fn tell_of(&mut self, flags: Vec<Uid>, removed: Vec<Uid>) {
         self.untold.flags.extend(flags);
         self.untold.removed.extend(removed);
         self.untold.settle();
-    }
-
-    fn look_again(&mut self) -> Result<()> {
-        self.seen = None;
-        self.look()
-    }
-
-    fn look(&mut self) -> Result<()> {
-        let keywords = self.maildir.keywords()?;
-        if keywords != self.keywords {
-            self.keywords = keywords;
-            self.untold.keywords = true;
-        }
-        if let Some(seen) = &self.seen
-            && seen.uids == self.maildir.uids_stamp()?
-            && seen.dirs == DirStamps::read(&self.maildir)?
-        {
-            return Ok(());
-        }
-        if self.access == Access::ReadWrite {
-            self.take_new()?;
-        }
-        // The list before the files: a file is there before its UID is, so that no UID below `uid_next` can turn up later.
-        let mut stamp = self.maildir.uids_stamp()?;
-        let listed = self.maildir.with_uids(|uids| (uids.uid_next(), self.expected(uids)))?;
-        let mut outcome = None;
-        if let Some((uid_next, expected)) = &listed {
-            let listing = self.list(expected)?;
-            let complete = self.maildir.with_uids(|uids| {
-                let is_known = |uid: Uid, base| uid.get() < *uid_next && self.is_in_order(uids, uid, base);
-                listing.files.keys().all(|base| uids.uid(base).is_some_and(|uid| is_known(uid, base)))
-            })?;
-            outcome = Some((listing, *uid_next)).filter(|_| complete == Some(true));
-            if outcome.is_some() {
-                self.untold.held_back = None;
-            }
-        }
-        let (mut listing, uid_next) = match outcome {
-            Some(outcome) => outcome,
-            None => match (self.assign_uids(), listed) {
-                (Ok(outcome), _) => {
-                    stamp = self.maildir.uids_stamp()?;
-                    self.untold.held_back = None;
-                    outcome
-                }
-                // With a list to go by, the messages in it can be shown.
-                (Err(error), Some((uid_next, expected))) if error.is_temporary() => {
-                    self.untold.held_back = Some(error);
-                    (self.list(&expected)?, uid_next)
-                }
-                (Err(error), _) => return Err(error),
-            },
-        };
-        self.ignored = std::mem::take(&mut listing.ignored);
-        let settled = listing.quiet.filter(|dirs| {
-            let age = self.maildir.store().options().clock.now().duration_since(dirs.modified());
-            age.is_ok_and(|age| age >= SETTLED_AFTER)
-        });
-        self.take_over(listing, uid_next)?;
-        let held_back = self.untold.held_back.is_some();
-        self.seen = settled.filter(|_| !held_back).map(|dirs| Seen { dirs, uids: stamp });
-        Ok(())
-    }
-
-    /// Messages that the list has and this view has not: files that a listing should find, unless they are gone.
-    fn expected(&self, uids: &UidList) -> Vec<Base> {
-        let from = if uids.validity == self.uid_validity { self.uid_next } else { 1 };
-        uids.bases_from(from).cloned().collect()
-    }
-
-    /// Lists the folder until it is certain that what is missing is gone.
-    fn list(&self, expected: &[Base]) -> Result<Listing> {
-        let mut listing = self.list_once()?;
-        // A file that is renamed while its directory is read may be missed, so a listing is believed if nothing went on
-        // meanwhile. One that was here before is gone when it is missed twice, the second time by such a listing.
-        let absent = |base: &&Base, listing: &Listing| !listing.files.contains_key(*base);
-        let mut missing: Vec<&Base> =
-            self.messages.values().map(|entry| &entry.base).filter(|base| absent(base, &listing)).collect();
-        let mut certain = missing.is_empty() && listing.quiet.is_some();
-        missing.extend(expected.iter().filter(|base| absent(base, &listing)));
-        for _ in 1..LISTINGS_MAX {
-            if certain {
-                break;
-            }
-            let mut again = self.list_once()?;
-            missing.retain(|base| absent(base, &again));
-            certain = missing.is_empty() || again.quiet.is_some();
-            if again.quiet.is_none() {
-                // Seen by one of two listings in a busy folder: more likely missed by the other than gone. What was
-                // there before the first began is in one of the two.
-                for (base, found) in listing.files {
-                    again.files.entry(base).or_insert(found);
-                }
-            }
-            listing = again;
-        }
-        if !certain {
-            // It never kept still: what was there before stays, and a later look will tell.
-            for entry in self.messages.values() {
-                listing.files.entry(entry.base.clone()).or_insert_with(|| entry.found.clone());
-            }
-        }
-        Ok(listing)
-    }
-
-    fn list_once(&self) -> Result<Listing> {
-        let mut listing = Listing::read(&self.maildir)?;
-        if self.access == Access::ReadWrite && !listing.doubles.is_empty() {
-            listing.repair_doubles(&self.maildir)?;
-            listing.quiet = None;
-        }
-        Ok(listing)
-    }
-
-    /// Moves what is in `new/` to `cur/`, as whoever opens a mailbox for writing does.
-    fn take_new(&mut self) -> Result<()> {
-        let fs = self.maildir.fs();
-        for entry in fs.list(&self.maildir.dir("new"))? {
-            let (base, info) = file_name::split(file_name::bytes(&entry.name));
-            if entry.kind != Kind::File || base.is_empty() || base.starts_with(b".") {
-                continue;
-            }
-            let base: Base = base.into();
-            let taken = Found { dir: Dir::Cur, info: if info.is_empty() { b":2,"[..].into() } else { info.into() } };
-            let target = path(&self.maildir, &base, &taken);
-            // A file that has that name already would be lost. Two files of one name are told apart when they are listed.
-            if fs.metadata(&target).if_found()?.is_some() {
-                continue;
-            }
-            self.unsynced = [true; 2];
-            match fs.rename(&self.maildir.dir("new").join(&entry.name), &target) {
-                Ok(()) => {
-                    self.fresh.insert(base);
-                }
-                // Taken by another reader.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                // What cannot be moved can be read where it is.
-                Err(error) if error.is_temporary() => break,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// A message that was never shown here, with a UID below those that were, came back from the dead: it has to get a
-    /// new UID, because clients expect nothing below UIDNEXT to appear.
-    fn is_in_order(&self, uids: &UidList, uid: Uid, base: &[u8]) -> bool {
-        uids.validity != self.uid_validity
-            || uid.get() >= self.uid_next
-            || self.messages.get(&uid).is_some_and(|entry| &entry.base[..] == base)
-    }
-
-    /// Under the lock, so that no other program gives UIDs at the same time: lists the folder and gives UIDs to what has
-    /// none, in the order of arrival. Durable on return. With the listing comes what the next UID will be.
-    fn assign_uids(&self) -> Result<(Listing, u32)> {
-        let mut locked = self.maildir.lock()?;
-        let expected = self.expected(locked.uids()?);
-        let listing = self.list(&expected)?;
-        let uids = locked.uids()?;
-        let returned: HashSet<Uid> = listing
-            .files
-            .keys()
-            .filter_map(|base| uids.uid(base).filter(|uid| !self.is_in_order(uids, *uid, base)))
-            .collect();
-        let dead = uids.len().saturating_sub(listing.files.len());
-        // Rewriting costs as much as the list is long, so it waits until half of it is dead.
-        if !returned.is_empty() || dead > uids.len() / 2 && dead > 100 {
-            locked.compact(|uid, base| listing.files.contains_key(base) && !returned.contains(&uid))?;
-        }
-        let uids = locked.uids()?;
-        let mut new: Vec<Base> = listing.files.keys().filter(|base| uids.uid(base).is_none()).cloned().collect();
-        new.sort_by(|a, b| file_name::arrival(a).cmp(&file_name::arrival(b)));
-        locked.assign(&new)?;
-        let uid_next = locked.uids()?.uid_next();
-        Ok((listing, uid_next))
-    }
-
-    /// Makes the view what the folder is. No UID from `uid_next` on is believed: it was given after the listing, and may
-    /// be one of several.
-    fn take_over(&mut self, mut listing: Listing, uid_next: u32) -> Result<()> {
-        let looked = self.maildir.with_uids(|uids| {
-            let mut found = Vec::with_capacity(listing.files.len());
-            for (base, file) in listing.files.drain() {
-                if let Some(uid) = uids.uid(&base).filter(|uid| uid.get() < uid_next)
-                    && self.is_in_order(uids, uid, &base)
-                {
-                    found.push((uid, base, file));
-                }
-            }
-            (uids.validity, found)
-        })?;
-        // The list went away between two looks: the next look makes a new one.
-        let Some((validity, mut found)) = looked else { return Ok(()) };
-        if validity != self.uid_validity {
-            self.untold = Changes { reset: true, held_back: self.untold.held_back.take(), ..Changes::default() };
-            self.messages.clear();
-            self.uid_validity = validity;
-            self.uid_next = 1;
-        }
-        // A tree is built faster from sorted rows.
-        found.sort_unstable_by_key(|(uid, ..)| *uid);
-        let mut messages = BTreeMap::new();
-        for (uid, base, file) in found {
-            let flags = file_name::flags(&file.info);
-            let entry = match self.messages.remove(&uid) {
-                Some(mut entry) => {
-                    if entry.flags != flags {
-                        self.untold.flags.push(uid);
-                    }
-                    entry.flags = flags;
-                    entry.found = file;
-                    entry
-                }
-                None => {
-                    self.untold.added.push(uid);
-                    let recent = file.dir == Dir::New || self.fresh.contains(&base);
-                    Entry { base, found: file, flags, recent, info: None }
-                }
-            };
-            messages.insert(uid, entry);
-        }
-        self.fresh.clear();
-        for uid in std::mem::replace(&mut self.messages, messages).into_keys() {
-            self.untold.removed.push(uid);
-        }
-        self.uid_next = self.uid_next.max(uid_next);
-        self.untold.settle();
-        if !self.untold.is_empty() {
-            self.unsynced = [true; 2];
-        }
-        Ok(())
     }
 
     /// Removes what a crash left in `tmp/`, once it is old enough that no delivery can still be at work on it. Nothing
@@ -525,13 +316,6 @@ impl Mailbox {
     }
 }
 
-impl Entry {
-    fn message(&self, uid: Uid) -> Message<'_> {
-        let size = self.info.map(|info| info.size).or_else(|| Some(file_name::sizes(&self.base)?.message));
-        Message { uid, flags: self.flags, recent: self.recent, size, name: &self.base }
-    }
-}
-
 impl Changes {
     /// True if there is nothing to tell.
     pub fn is_empty(&self) -> bool {
@@ -544,7 +328,7 @@ impl Changes {
     }
 
     /// After several looks: what came and went is nothing, and each is told once.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         for list in [&mut self.added, &mut self.removed, &mut self.flags] {
             list.sort_unstable();
             list.dedup();

@@ -3,7 +3,7 @@
 use pillarbox_fs::File;
 
 use crate::Result;
-use crate::file_name::{Sizes, sizes};
+use crate::file_name::Sizes;
 use crate::line_ends::expand;
 
 /// A message that is open for reading. It stays readable while it is held, also after the message is expunged.
@@ -37,11 +37,11 @@ struct Mark {
 const PIECE: usize = 64 << 10;
 
 impl MessageReader {
-    /// `base` is the first part of the file's name, with the sizes that were true when it was written.
-    pub(crate) fn new(file: File, base: &[u8]) -> Result<Self> {
+    /// `sizes` are those that were true when somebody wrote them down.
+    pub(crate) fn new(file: File, sizes: Option<Sizes>) -> Result<Self> {
         let file_len = file.metadata()?.len;
         // Another program may have changed the file, or set the sizes wrong: they count only if one can be seen true.
-        let known = sizes(base).filter(|sizes| sizes.file == file_len && sizes.message >= sizes.file);
+        let known = sizes.filter(|sizes| sizes.file == file_len && sizes.message >= sizes.file);
         let mut reader = MessageReader {
             file,
             len: 0,
@@ -148,7 +148,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m");
         std::fs::write(&path, content).unwrap();
-        MessageReader::new(RealFs.open(&path).unwrap(), name.as_bytes()).unwrap()
+        let sizes = crate::lines::Fields(b"").sizes(name.as_bytes());
+        MessageReader::new(RealFs.open(&path).unwrap(), sizes).unwrap()
     }
 
     #[test]

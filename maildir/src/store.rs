@@ -68,6 +68,9 @@ pub struct Options {
     pub lock_patience: Duration,
     /// How many mailboxes an account may have beside INBOX: 10,000. Listing them reads all their names.
     pub mailboxes_max: usize,
+    /// From how many messages on a snapshot of a mailbox is kept and used, so that it can be opened without reading its
+    /// directories: 1,000. A smaller one is read as fast. `usize::MAX` means never.
+    pub snapshot_from: usize,
     /// Files in `tmp/` older than this are leftovers of a crash: 36 hours, as the Maildir convention says.
     pub tmp_age_max: Duration,
 }
@@ -85,6 +88,7 @@ impl Options {
             line_ends: LineEnds::default(),
             lock_patience: Duration::from_secs(30),
             mailboxes_max: 10_000,
+            snapshot_from: 1000,
             tmp_age_max: Duration::from_secs(36 * 3600),
         }
     }
@@ -122,6 +126,12 @@ impl Store {
     /// Makes names in a directory durable, together with whoever asks at the same time.
     pub(crate) fn sync_dir(&self, path: &Path) -> pillarbox_fs::Result<()> {
         self.0.group.sync_dir(path)
+    }
+
+    /// How many wait for names in a directory to be durable.
+    #[cfg(test)]
+    pub(crate) fn waiting_for_sync(&self, path: &Path) -> usize {
+        self.0.group.waiting(path)
     }
 
     pub(crate) fn next_unique(&self) -> (u64, u64) {
@@ -211,6 +221,7 @@ impl fmt::Debug for Options {
             .field("line_ends", &self.line_ends)
             .field("lock_patience", &self.lock_patience)
             .field("mailboxes_max", &self.mailboxes_max)
+            .field("snapshot_from", &self.snapshot_from)
             .field("tmp_age_max", &self.tmp_age_max)
             .finish_non_exhaustive()
     }

@@ -8,32 +8,48 @@
 //! Lines may have been appended since the first line was written, so the next UID is the larger of `N` and the last
 //! UID plus one. A line stays after its file is gone, until the list is written anew.
 
-use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
-use crate::file_name::{Base, split};
+use hashbrown::HashTable;
+
+use crate::file_name::{Base, Sizes, split};
+use crate::lines::Lines;
 use crate::{MaildirError, Result, Uid};
 
 /// A UID list as it was read or will be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// A clone is a list as it was at that moment, and shares its memory with the original: it costs some pointers, and the next
+/// change of the original a copy of the table of names.
+#[derive(Clone, Debug)]
 pub(crate) struct UidList {
     pub(crate) validity: u32,
     /// One more than the largest UID ever given; one past `u32::MAX` when all are used.
     next: u64,
     /// The rest of the first line: the GUID and what we have no meaning for.
     header_rest: Vec<u8>,
-    lines: BTreeMap<Uid, Line>,
-    by_base: HashMap<Base, Uid>,
+    lines: Lines,
+    /// The numbers of the lines that are not dead, by their names.
+    by_base: Arc<HashTable<u32>>,
+    hasher: RandomState,
     /// The last line has no end: it was cut by a crash, so nothing may be appended to the file.
     pub(crate) torn: bool,
     /// From here on UIDs were given whose lines may not be on the disk: nobody may hear of them, and they are not given again.
     withdrawn: Option<Uid>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Line {
-    base: Base,
-    /// Keys and values before the name, each with a space behind it.
-    fields: Box<[u8]>,
+/// A message that is to get a UID.
+#[derive(Clone, Debug)]
+pub(crate) struct NewMessage {
+    pub(crate) base: Base,
+    /// If it is not the name, and can be written.
+    pub(crate) guid: Option<Base>,
+}
+
+impl From<Base> for NewMessage {
+    fn from(base: Base) -> Self {
+        NewMessage { base, guid: None }
+    }
 }
 
 /// The list cannot be read: it counts as lost.
@@ -46,12 +62,17 @@ pub(crate) struct Damaged {
 impl UidList {
     /// A list without messages.
     pub(crate) fn new(validity: u32, guid: &str) -> Self {
+        Self::empty(validity, 1, format!(" G{guid}").into_bytes())
+    }
+
+    fn empty(validity: u32, next: u64, header_rest: Vec<u8>) -> Self {
         UidList {
             validity,
-            next: 1,
-            header_rest: format!(" G{guid}").into_bytes(),
-            lines: BTreeMap::new(),
-            by_base: HashMap::new(),
+            next,
+            header_rest,
+            lines: Lines::default(),
+            by_base: Arc::default(),
+            hasher: RandomState::new(),
             torn: false,
             withdrawn: None,
         }
@@ -60,6 +81,9 @@ impl UidList {
     pub(crate) fn parse(bytes: &[u8]) -> std::result::Result<Self, Damaged> {
         let end = memchr::memchr(b'\n', bytes).ok_or(Damaged { validity: None })?;
         let mut list = Self::parse_header(&bytes[..end]).ok_or(Damaged { validity: None })?;
+        // Growing by doubling would take as long again.
+        let lines = memchr::memchr_iter(b'\n', bytes).count();
+        Arc::make_mut(&mut list.by_base).reserve(lines, |_| unreachable!("it is empty"));
         list.extend(&bytes[end + 1..]).map_err(|()| Damaged { validity: Some(list.validity) })?;
         Ok(list)
     }
@@ -85,28 +109,41 @@ impl UidList {
         let mut out = format!("3 V{} N{}", self.validity, self.next).into_bytes();
         out.extend_from_slice(&self.header_rest);
         out.push(b'\n');
-        for (uid, line) in &self.lines {
-            encode_line(&mut out, *uid, &line.fields, &line.base);
+        for line in self.live() {
+            encode_line(&mut out, self.lines.uid(line), self.lines.fields(line).0, self.lines.base(line));
         }
         out
     }
 
     /// Gives the next UIDs to messages, in order, and returns the lines to append.
-    pub(crate) fn assign(&mut self, bases: &[Base]) -> Result<(Vec<Uid>, Vec<u8>)> {
-        let mut uids = Vec::with_capacity(bases.len());
+    pub(crate) fn assign(&mut self, messages: &[NewMessage]) -> Result<(Vec<Uid>, Vec<u8>)> {
+        let mut uids = Vec::with_capacity(messages.len());
         let mut lines = Vec::new();
-        for base in bases {
+        for NewMessage { base, guid } in messages {
+            let guid = guid.as_ref().filter(|guid| is_value(guid) && *guid != base);
+            let fields = guid.map_or_else(Vec::new, |guid| [b"G", &guid[..], b" "].concat());
             let uid = u32::try_from(self.next).ok().and_then(Uid::new).ok_or(MaildirError::NumbersExhausted)?;
             self.next += 1;
-            encode_line(&mut lines, uid, b"", base);
-            self.insert(uid, base.clone(), b"");
+            encode_line(&mut lines, uid, &fields, base);
+            let fits = self.insert(uid, base, &fields);
+            assert!(fits, "no file has a name that long");
             uids.push(uid);
         }
         Ok((uids, lines))
     }
 
-    pub(crate) fn uid(&self, base: &[u8]) -> Option<Uid> {
-        self.by_base.get(base).copied()
+    pub(crate) fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    /// The number of a message's line.
+    pub(crate) fn line(&self, base: &[u8]) -> Option<u32> {
+        self.by_base.find(self.hasher.hash_one(base), |line| self.lines.base(*line) == base).copied()
+    }
+
+    /// The lines that have a name.
+    pub(crate) fn live(&self) -> impl Iterator<Item = u32> {
+        (0..self.lines.len()).filter(|line| !self.lines.is_dead(*line))
     }
 
     /// The UID that the next message gets at least, as far as that is sure to be so after a crash; `u32::MAX` also when none is
@@ -117,8 +154,15 @@ impl UidList {
 
     /// Takes back the UIDs from `first` on, whose lines could not be made durable.
     pub(crate) fn withdraw(&mut self, first: Uid) {
-        self.retain(|uid, _| uid < first);
+        let first_line = self.lines.first_from(first.get());
+        Arc::make_mut(&mut self.by_base).retain(|line| *line < first_line);
+        self.lines.truncate(first_line);
         self.withdrawn = Some(self.withdrawn.map_or(first, |earlier| earlier.min(first)));
+    }
+
+    /// Some UIDs that were given may not be told.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.withdrawn.is_some()
     }
 
     /// The list is on the disk as it is.
@@ -127,33 +171,56 @@ impl UidList {
         self.withdrawn = None;
     }
 
-    /// The messages that have a UID from `uid` on.
-    pub(crate) fn bases_from(&self, uid: u32) -> impl Iterator<Item = &Base> {
-        let from = Uid::new(uid).unwrap_or(Uid::MIN);
-        self.lines.range(from..).map(|(_, line)| &line.base)
-    }
-
+    /// How many lines have a name.
     pub(crate) fn len(&self) -> usize {
-        self.lines.len()
+        self.by_base.len()
     }
 
-    /// Drops the lines of messages that `keep` does not want; their UIDs stay used.
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(Uid, &Base) -> bool) {
-        self.lines.retain(|uid, line| {
-            let keep = keep(*uid, &line.base);
-            if !keep && self.by_base.get(&line.base) == Some(uid) {
-                self.by_base.remove(&line.base);
+    /// Drops the lines that `keep` does not want; their UIDs stay used. The others get new numbers, and sizes where `counted` knows
+    /// what neither name nor line tells.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(u32) -> bool, counted: impl Fn(Uid) -> Option<Sizes>) {
+        let old = std::mem::take(&mut self.lines);
+        let mut by_base = std::mem::take(&mut self.by_base);
+        Arc::make_mut(&mut by_base).clear();
+        self.by_base = by_base;
+        for line in (0..old.len()).filter(|line| !old.is_dead(*line)) {
+            if !keep(line) {
+                continue;
             }
-            keep
-        });
+            let (uid, fields, base) = (old.uid(line), old.fields(line), old.base(line));
+            let counted = counted(uid).filter(|_| fields.sizes(base).is_none());
+            match counted {
+                Some(Sizes { file, message }) => {
+                    let others = fields.0.split_inclusive(|octet| *octet == b' ');
+                    let others = others.filter(|field| !field.starts_with(b"S") && !field.starts_with(b"W"));
+                    let mut fields = format!("S{file} W{message} ").into_bytes();
+                    others.for_each(|field| fields.extend_from_slice(field));
+                    self.insert(uid, base, &fields)
+                }
+                None => self.insert(uid, base, fields.0),
+            };
+        }
     }
 
-    fn insert(&mut self, uid: Uid, base: Base, fields: &[u8]) {
-        if let Some(old) = self.by_base.insert(base.clone(), uid) {
-            self.lines.remove(&old);
+    /// False if no file has a name that long.
+    fn insert(&mut self, uid: Uid, base: &[u8], fields: &[u8]) -> bool {
+        let line = self.lines.len();
+        if !self.lines.push(uid, fields, base) {
+            return false;
         }
-        self.lines.insert(uid, Line { base, fields: fields.into() });
+        let (lines, hasher) = (&self.lines, &self.hasher);
+        let hash = |line: &u32| hasher.hash_one(lines.base(*line));
+        let by_base = Arc::make_mut(&mut self.by_base);
+        let entry = by_base.entry(hasher.hash_one(base), |other| lines.base(*other) == base, hash);
+        // Two lines of one name: the message has the last UID that it was given.
+        if let hashbrown::hash_table::Entry::Occupied(mut occupied) = entry {
+            let old = std::mem::replace(occupied.get_mut(), line);
+            self.lines.kill(old);
+        } else {
+            entry.insert(line);
+        }
         self.next = self.next.max(u64::from(uid.get()) + 1);
+        true
     }
 
     fn parse_header(line: &[u8]) -> Option<Self> {
@@ -174,15 +241,7 @@ impl UidList {
         }
         let validity = validity.filter(|n| *n > 0)?;
         let next = u64::from(next.filter(|n| *n > 0)?);
-        Some(UidList {
-            validity,
-            next,
-            header_rest,
-            lines: BTreeMap::new(),
-            by_base: HashMap::new(),
-            torn: false,
-            withdrawn: None,
-        })
+        Some(Self::empty(validity, next, header_rest))
     }
 
     fn parse_line(&mut self, line: &[u8]) -> Option<()> {
@@ -195,13 +254,21 @@ impl UidList {
         }
         let (base, _) = split(&fields[at + 1..]);
         // RFC 9051 §2.3.1.1: UIDs rise. A list where they do not is not one that a server wrote.
-        if base.is_empty() || self.lines.last_key_value().is_some_and(|(last, _)| *last >= uid) {
+        let last = self.lines.len().checked_sub(1).map(|last| self.lines.uid(last));
+        if base.is_empty() || last.is_some_and(|last| last >= uid) {
             return None;
         }
-        self.insert(uid, base.into(), &fields[..at]);
-        Some(())
+        self.insert(uid, base, &fields[..at]).then_some(())
     }
 }
+
+/// Whether it can be told from what is around it in a line.
+fn is_value(octets: &[u8]) -> bool {
+    !octets.is_empty() && octets.len() <= VALUE_MAX && octets.iter().all(u8::is_ascii_graphic)
+}
+
+/// As long as a file name.
+const VALUE_MAX: usize = 255;
 
 fn encode_line(out: &mut Vec<u8>, uid: Uid, fields: &[u8], base: &[u8]) {
     out.extend_from_slice(uid.to_string().as_bytes());
@@ -214,12 +281,23 @@ fn encode_line(out: &mut Vec<u8>, uid: Uid, fields: &[u8], base: &[u8]) {
 
 fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
     let end = bytes.iter().position(|octet| !octet.is_ascii_digit()).unwrap_or(bytes.len());
-    let value = std::str::from_utf8(&bytes[..end]).ok()?.parse().ok()?;
-    Some((value, &bytes[end..]))
+    if end == 0 {
+        return None;
+    }
+    let add = |n: u32, digit: &u8| n.checked_mul(10)?.checked_add(u32::from(digit - b'0'));
+    Some((bytes[..end].iter().try_fold(0, add)?, &bytes[end..]))
 }
 
 fn whole_number(bytes: &[u8]) -> Option<u32> {
     number(bytes).filter(|(_, rest)| rest.is_empty()).map(|(value, _)| value)
+}
+
+/// The same first line, the same lines with names.
+#[cfg(test)]
+impl PartialEq for UidList {
+    fn eq(&self, other: &Self) -> bool {
+        (self.encode(), self.torn, self.withdrawn) == (other.encode(), other.torn, other.withdrawn)
+    }
 }
 
 #[cfg(test)]
@@ -229,12 +307,16 @@ mod tests {
 
     const GOOD: &[u8] = b"3 V7 N3 G00112233 Xother\n1 :a,S=1,W=2\n4 W5 S4 Gid :b\n9 :c:2,S\n";
 
+    fn uid(list: &UidList, base: &[u8]) -> Option<Uid> {
+        list.line(base).map(|line| list.lines().uid(line))
+    }
+
     #[test]
     fn a_list_both_ways() {
         let list = UidList::parse(GOOD).unwrap();
         assert_eq!((list.validity, list.uid_next(), list.len()), (7, 10, 3));
-        assert_eq!(list.uid(b"b"), Uid::new(4));
-        assert_eq!(list.uid(b"c"), Uid::new(9));
+        assert_eq!(uid(&list, b"b"), Uid::new(4));
+        assert_eq!(uid(&list, b"c"), Uid::new(9));
         let written = list.encode();
         assert_eq!(written, b"3 V7 N10 G00112233 Xother\n1 :a,S=1,W=2\n4 W5 S4 Gid :b\n9 :c\n");
         assert_eq!(UidList::parse(&written).unwrap(), list);
@@ -244,7 +326,7 @@ mod tests {
     fn a_torn_last_line_uses_its_number_up() {
         let list = UidList::parse(b"3 V7 N3\n1 :a\n12 :b").unwrap();
         assert!(list.torn);
-        assert_eq!((list.uid_next(), list.uid(b"b")), (13, None));
+        assert_eq!((list.uid_next(), uid(&list, b"b")), (13, None));
     }
 
     // MDR-06
@@ -277,8 +359,8 @@ mod tests {
     #[test]
     fn the_last_uid_is_given_and_then_no_more() {
         let mut list = UidList::parse(b"3 V7 N4294967295\n").unwrap();
-        assert_eq!(list.assign(&[b"a"[..].into()]).unwrap().0, [Uid::MAX]);
-        assert!(matches!(list.assign(&[b"b"[..].into()]), Err(MaildirError::NumbersExhausted)));
+        assert_eq!(list.assign(&[Base::from(&b"a"[..]).into()]).unwrap().0, [Uid::MAX]);
+        assert!(matches!(list.assign(&[Base::from(&b"b"[..]).into()]), Err(MaildirError::NumbersExhausted)));
     }
 
     proptest! {

@@ -95,6 +95,26 @@ fn only_regular_files_are_messages() {
     assert_eq!(mailbox.ignored().len(), 6);
 }
 
+/// A line of the UID list ends where its name does.
+// MDR-06
+#[test]
+fn a_name_with_a_line_feed_is_no_message() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    deliver(&folder, "x\r\n").unwrap();
+    fs::write(bench.path("m/cur/1.bad\nname:2,"), "x").unwrap();
+    fs::write(bench.path("m/new/2.bad\nname"), "x").unwrap();
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    assert_eq!(uids(&mailbox), [1]);
+    assert_eq!(mailbox.ignored().len(), 2);
+    let validity = mailbox.uid_validity();
+    mailbox.refresh().unwrap();
+    let other = Maildir::open(&bench.other_process(), folder.path()).unwrap();
+    let other = Mailbox::open(&other, Access::ReadWrite).unwrap();
+    assert_eq!((other.uid_validity(), uids(&other)), (validity, vec![1]));
+    assert!(!bench.path("m/dovecot-uidlist.damaged").exists());
+}
+
 // MDR-03
 #[test]
 fn leftovers_in_tmp_go_when_they_are_old() {
@@ -287,6 +307,78 @@ fn keywords_have_letters_and_go_along_with_copies() {
     assert_eq!(message.flags.to_string(), "Scd");
     assert_eq!(there.keyword_names(message.flags), ["$Junk", "Work"]);
     assert_eq!(fs::read_to_string(bench.path("t/dovecot-keywords")).unwrap(), "0 other\n1 another\n2 $Junk\n3 Work\n");
+}
+
+/// As Dovecot has it: the name is the GUID, where the line does not tell another, and a copy has that of its source.
+#[test]
+fn a_copy_has_the_guid_of_its_source() {
+    let bench = Bench::new();
+    let (folder, target, third) = (bench.folder("m"), bench.folder("t"), bench.folder("u"));
+    for name in ["1.M1P1.h,S=2,W=3:2,", "2.M1P1.h:2,S", "3.M1P1.a b:2,"] {
+        fs::write(bench.path("m/cur").join(name), "x\n").unwrap();
+    }
+    let list = "3 V7 N3 G00112233445566778899aabbccddeeff\n1 :1.M1P1.h,S=2,W=3\n2 Gof-old P17 :2.M1P1.h\n";
+    fs::write(bench.path("m/dovecot-uidlist"), list).unwrap();
+    let guids = |mailbox: &Mailbox| {
+        mailbox.messages().map(|message| String::from_utf8(message.guid.to_vec()).unwrap()).collect::<Vec<_>>()
+    };
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    assert_eq!(guids(&mailbox), ["1.M1P1.h,S=2,W=3", "of-old", "3.M1P1.a b"]);
+    mailbox.copy(&[uid(1), uid(2), uid(3)], &target).unwrap();
+    let mut there = Mailbox::open(&target, Access::ReadWrite).unwrap();
+    let copied = guids(&there);
+    assert_eq!(copied[..2], ["1.M1P1.h,S=2,W=3", "of-old"]);
+    // A value in a line cannot hold a space.
+    assert_eq!(copied[2].as_bytes(), there.message(uid(3)).unwrap().name);
+    // Again, in a process that knows nothing but the files.
+    there.move_to(&[uid(1), uid(2)], &third).unwrap();
+    let other = Maildir::open(&bench.other_process(), third.path()).unwrap();
+    assert_eq!(guids(&Mailbox::open(&other, Access::ReadWrite).unwrap()), copied[..2]);
+    let lines = fs::read_to_string(bench.path("u/dovecot-uidlist")).unwrap();
+    assert!(lines.contains("1 G1.M1P1.h,S=2,W=3 :") && lines.contains("2 Gof-old :"), "{lines}");
+    assert!(fs::read_to_string(bench.path("m/dovecot-uidlist")).unwrap().contains("\n2 Gof-old P17 :2.M1P1.h\n"));
+}
+
+#[test]
+fn sizes_that_no_name_tells_are_in_the_list() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    for (name, content) in
+        [("1.h", "a\n"), ("2.h,S=4", "a\nb\n"), ("3.h,S=2,W=3", "a\n"), ("4.h", "a\nb\n"), ("5.h", "a\n")]
+    {
+        fs::write(bench.path("m/cur").join(format!("{name}:2,")), content).unwrap();
+    }
+    // The last is a lie, which its reader sees through.
+    let list = "3 V7 N5 G00\n1 S2 W3 :1.h\n2 W6 :2.h,S=4\n3 S9 W9 :3.h,S=2,W=3\n4 :4.h\n5 W8 S8 :5.h\n";
+    fs::write(bench.path("m/dovecot-uidlist"), list).unwrap();
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    let told: Vec<_> = mailbox.messages().map(|message| message.size).collect();
+    assert_eq!(told, [Some(3), Some(6), Some(3), None, Some(8)]);
+    assert_eq!([1, 2, 3, 4, 5].map(|n| mailbox.info(uid(n)).unwrap().size), [3, 6, 3, 6, 3]);
+    assert_eq!([4, 5].map(|n| text(&mut mailbox, uid(n))), ["a\r\nb\r\n", "a\r\n"]);
+    assert_eq!(mailbox.message(uid(4)).unwrap().size, Some(6), "it was counted");
+}
+
+/// What was counted is written down when the list is written anyway.
+#[test]
+fn sizes_that_were_counted_are_kept_when_the_list_is_written_anew() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    for n in 0..300 {
+        fs::write(bench.path("m/cur").join(format!("{n}.h:2,")), "a\n").unwrap();
+    }
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    let all: Vec<Uid> = mailbox.messages().map(|message| message.uid).collect();
+    for uid in &all[..2] {
+        assert_eq!(mailbox.info(*uid).unwrap().size, 3);
+    }
+    mailbox.expunge(&all[3..]).unwrap();
+    deliver(&folder, "y\r\n").unwrap();
+    bench.clock.advance(Duration::from_secs(10));
+    mailbox.refresh().unwrap();
+    let lines = fs::read_to_string(bench.path("m/dovecot-uidlist")).unwrap();
+    let lines: Vec<&str> = lines.lines().skip(1).take(3).collect();
+    assert_eq!(lines, ["1 S2 W3 :0.h", "2 S2 W3 :1.h", "3 :2.h"]);
 }
 
 #[test]

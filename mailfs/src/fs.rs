@@ -1,6 +1,6 @@
 //! The trait: every file operation that durable mail storage may use.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
 use std::time::SystemTime;
@@ -56,6 +56,12 @@ pub trait Fs: Send + Sync + fmt::Debug {
     /// What a directory holds, in no order, without `.` and `..`. Names that come or go during the call may or may
     /// not be in it, and **a name that is being renamed may be in it twice or not at all**.
     fn list(&self, path: &Path) -> Result<Vec<Entry>>;
+
+    /// Shows what [`list`](Fs::list) returns one by one, which takes no memory for each. An error may come after some were shown.
+    fn list_each(&self, path: &Path, show: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
+        self.list(path)?.iter().for_each(|entry| show(&entry.name, entry.kind));
+        Ok(())
+    }
 
     /// Size, time and kind of what has this name, a symbolic link itself included.
     fn metadata(&self, path: &Path) -> Result<Metadata>;

@@ -61,6 +61,11 @@ impl GroupSync {
         }
         result
     }
+
+    /// How many callers wait for a sync of `path`, the one who runs it included.
+    pub fn waiting(&self, path: &Path) -> usize {
+        lock(&self.directories).get(path).map_or(0, |directory| lock(&directory.state).callers)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -134,17 +139,13 @@ mod tests {
 
     impl Stage {
         fn call(&self) -> thread::JoinHandle<Result<()>> {
-            let before = self.callers();
+            let before = self.group.waiting(Path::new("/"));
             let group = self.group.clone();
             let handle = thread::spawn(move || group.sync_dir(Path::new("/")));
-            while self.callers() == before {
+            while self.group.waiting(Path::new("/")) == before {
                 thread::yield_now();
             }
             handle
-        }
-
-        fn callers(&self) -> usize {
-            lock(&self.group.directories).get(Path::new("/")).map_or(0, |d| lock(&d.state).callers)
         }
     }
 

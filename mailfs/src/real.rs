@@ -1,13 +1,17 @@
 //! The machine's own file system.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::SystemTime;
 
+use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::sys::stat::Mode;
 
 use crate::{Entry, ErrorKind, File, Fs, FsError, Kind, Lock, Metadata, Op, RawFile, Result, Space};
 
@@ -78,18 +82,34 @@ impl Fs for RealFs {
     }
 
     fn list(&self, path: &Path) -> Result<Vec<Entry>> {
-        let list = || {
-            let mut entries = Vec::new();
-            for entry in fs::read_dir(path)? {
+        let mut entries = Vec::new();
+        self.list_each(path, &mut |name, kind| entries.push(Entry::new(name.to_owned(), kind)))?;
+        Ok(entries)
+    }
+
+    fn list_each(&self, path: &Path, show: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
+        let mut list = || {
+            let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+            for entry in Dir::open(path, flags, Mode::empty())?.iter() {
                 let entry = entry?;
-                match entry.file_type() {
-                    Ok(kind) => entries.push(Entry::new(entry.file_name(), kind_of(kind))),
-                    // Where the kind needs a question of its own, the file may be gone by then.
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                    Err(e) => return Err(e),
+                let name = OsStr::from_bytes(entry.file_name().to_bytes());
+                if name == "." || name == ".." {
+                    continue;
                 }
+                let kind = match entry.file_type() {
+                    Some(Type::File) => Kind::File,
+                    Some(Type::Directory) => Kind::Directory,
+                    Some(_) => Kind::Other,
+                    // Some file systems have to be asked, and the file may be gone by then.
+                    None => match fs::symlink_metadata(path.join(name)) {
+                        Ok(metadata) => kind_of(metadata.file_type()),
+                        Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                        Err(e) => return Err(e),
+                    },
+                };
+                show(name, kind);
             }
-            Ok(entries)
+            Ok(())
         };
         list().map_err(|e| FsError::new(Op::List, path, e))
     }

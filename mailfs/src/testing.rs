@@ -1,12 +1,13 @@
 //! A file system for tests: it writes down what is done, and fails where it is told to.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use crate::{Entry, File, Fs, FsError, Lock, Metadata, Op, RawFile, Result, Space};
+use crate::{Entry, File, Fs, FsError, Kind, Lock, Metadata, Op, RawFile, Result, Space};
 
 /// Wraps a file system, records every operation on it, and can make one fail.
 ///
@@ -158,6 +159,10 @@ impl Fs for Watched {
 
     fn list(&self, path: &Path) -> Result<Vec<Entry>> {
         self.fs.list(path)
+    }
+
+    fn list_each(&self, path: &Path, show: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
+        self.fs.list_each(path, show)
     }
 
     fn metadata(&self, path: &Path) -> Result<Metadata> {

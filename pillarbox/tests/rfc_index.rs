@@ -53,7 +53,7 @@ fn index(root: &Path) -> Vec<Row> {
 }
 
 /// The folder of each package of the family.
-const FOLDERS: [(&str, &str); 8] = [
+const FOLDERS: [(&str, &str); 9] = [
     ("pillarbox-core", "mailcore"),
     ("pillarbox-smtp", "smtp-proto"),
     ("pillarbox-lmtp", "lmtp-proto"),
@@ -61,6 +61,7 @@ const FOLDERS: [(&str, &str); 8] = [
     ("pillarbox-auth", "mailauth"),
     ("pillarbox-fs", "mailfs"),
     ("pillarbox-maildir", "maildir"),
+    ("pillarbox-spool", "spool"),
     ("pillarbox", "pillarbox"),
 ];
 

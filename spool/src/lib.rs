@@ -3,6 +3,7 @@
 mod envelope;
 mod error;
 mod format;
+mod join;
 mod message_id;
 mod schedule;
 mod state;

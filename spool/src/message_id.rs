@@ -16,9 +16,9 @@ use pillarbox_core::WallTime;
 ///
 /// let first = MessageId::new(WallTime::new(1_700_000_000, 0), 1, 0x1234_5678);
 /// let later = MessageId::new(WallTime::new(1_700_000_001, 0), 0, 0);
-/// assert_eq!(first.to_string(), "1jnkkj0000238npm");
+/// assert_eq!(first.to_string(), "35afrg0001938nkr");
 /// assert!(first < later && first.to_string() < later.to_string());
-/// assert_eq!("1jnkkj0000238npm".parse(), Ok(first));
+/// assert_eq!("35afrg0001938nkr".parse(), Ok(first));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId([u8; 10]);
@@ -105,7 +105,7 @@ mod tests {
             assert_eq!(id.to_string().parse(), Ok(id));
         }
         for wrong in
-            ["", "1jnkkj000016jkp", "1jnkkj000016jkpr0", "1jnkkj000016jkpI", "1JNKKJ000016JKPR", "../../../../../.."]
+            ["", "35afrg000193nkr", "35afrg0001938nkr0", "35afrg0001938nkI", "35AFRG0001938NKR", "../../../../../.."]
         {
             assert_eq!(wrong.parse::<MessageId>(), Err(NotAMessageId), "{wrong}");
         }

@@ -4,7 +4,7 @@ use pillarbox_core::{EnhancedCode, WallTime};
 
 use crate::MessageId;
 
-/// What came of trying to send a message to a recipient. The words are those of notices (RFC 3464 §2.3.3).
+/// What came of trying to send a message to a recipient. The words are those of notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {

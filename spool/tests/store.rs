@@ -10,8 +10,8 @@ use pillarbox_core::{EnhancedCode, WallTime};
 use pillarbox_fs::testing::Watched;
 use pillarbox_fs::{Fs, Op, SimulatedFs};
 use pillarbox_spool::{
-    Attempt, BodyKind, ByMode, Change, DeliverBy, Envelope, MessageId, Notices, Notify, OriginalRecipient, Outcome,
-    Recipient, Recovered, Report, Ret, Store, StoreError, dump,
+    Attempt, BodyKind, ByMode, Change, DeliverBy, Envelope, Item, MessageId, Notices, Notify, OriginalRecipient,
+    Outcome, Recipient, Recovered, Report, Ret, Store, StoreError, dump,
 };
 use support::{ROOT, accept, content, envelope, now, open, open_simulated, options, report, small, tell};
 
@@ -82,6 +82,9 @@ fn what_becomes_of_recipients_is_kept() {
     let (store, waiting) = open_simulated(&fs, 2);
     look(&store);
     assert_eq!((waiting[0].attempts, waiting[0].last_attempt), (2, Some(1_700_000_000)));
+    let item = Item::from(&waiting[0]);
+    assert_eq!((item.attempts, item.last_attempt, item.held, item.is_noticed), (2, Some(1_700_000_000), false, false));
+    assert_eq!(waiting[0].open_recipients().map(|(number, _)| number).collect::<Vec<_>>(), [1]);
     // A final outcome stays, whatever is said later.
     tell(&store, report(id, &[(0, Outcome::Failed), (1, Outcome::Relayed)])).unwrap();
     assert!(matches!(store.message(id), Err(StoreError::NoSuchMessage(_))));

@@ -113,6 +113,23 @@ copied=$(commands 'STATUS Archive/2026 (MESSAGES UIDNEXT)' 'EXAMINE Archive/2026
 grep -q 'MESSAGES 21 UIDNEXT 22' <<<"$copied" || fail "our copy into Dovecot's mailbox: $copied"
 grep -q '21 FETCH (UID 21 FLAGS (.*$Junk))' <<<"$copied" || fail "our copy's keyword: $copied"
 
+# Copies of both sides, and copies of copies, have the GUIDs of their sources.
+guids() { # mailbox
+    we guids "$1" >"$work/ours"
+    "${as[@]}" doveadm -c "$work/dovecot.conf" -f flow fetch 'uid guid' mailbox "$1" 2>>"$work/dovecot.err" |
+        sed 's/^uid=\([0-9]*\) guid=/\1 /' >"$work/theirs"
+    diff "$work/ours" "$work/theirs" >&2 || fail "GUIDs in $1: ours (<) and Dovecot's (>) differ"
+}
+guid() { we guids "$1" | sed -n "s/^$2 //p"; } # mailbox, UID
+guids INBOX
+guids Archive/2026
+[ "$(guid INBOX 21)" = "$(guid Archive/2026 21)" ] || fail "our copy has a GUID of its own"
+copy=$(we copy 3 Archive/2026)
+[ "$(guid Archive/2026 "$copy")" = "$(guid Archive/2026 3)" ] || fail "our copy and Dovecot's have different GUIDs"
+guids Archive/2026
+echo "ok: GUIDs of copies"
+commands 'SELECT Archive/2026' "UID STORE $copy +FLAGS (\\Deleted)" 'EXPUNGE' >/dev/null
+
 # Letter P, which others write for $Forwarded, is nothing to Dovecot and survives its changes.
 we flag 22 P
 commands 'SELECT INBOX' 'UID STORE 22 +FLAGS (\Flagged)' >/dev/null

@@ -1,7 +1,10 @@
 //! One kind of work each, with a power cut after every change.
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
 
+use pillarbox_fs::Fs;
 use pillarbox_maildir::{Access, FlagChange, Flags, Mailbox};
 
 use crate::audit::{Budget, audit};
@@ -184,6 +187,35 @@ fn compaction() {
     world.deliver(&["INBOX"], 1);
     world.select("INBOX");
     check("compaction", &world, 200);
+}
+
+/// Snapshots are written of mailboxes at rest, and what is done after them, and taken back by the power cut, is in none of them.
+// MDR-06
+#[test]
+fn snapshots() {
+    let mut world = World::new();
+    for n in 0..3 {
+        world.deliver(&["INBOX"], n);
+    }
+    world.select("INBOX");
+    world.now_it_begins();
+    let at_rest = |world: &mut World| {
+        world.fs.advance(Duration::from_secs(700));
+        world.select("INBOX");
+        let written = world.fs.read(Path::new("/mail/pillarbox-index"), 1 << 20).unwrap();
+        world.fs.advance(Duration::from_secs(1));
+        written
+    };
+    let first = at_rest(&mut world);
+    world.store_flags("INBOX", &[0, 1], FlagChange::Add, Flags::SEEN, &["word"]);
+    world.deliver(&["INBOX"], 1);
+    world.select("INBOX");
+    assert_ne!(at_rest(&mut world), first);
+    world.expunge("INBOX", &[0, 3]);
+    at_rest(&mut world);
+    world.append("INBOX", Flags::FLAGGED, &[], 1);
+    world.select("INBOX");
+    check("snapshots", &world, 1000);
 }
 
 /// A reader takes messages out of `new/` while they are delivered.

@@ -33,6 +33,8 @@ pub(crate) fn start(fs: &SimulatedFs, seed: u64) -> Store {
     options.pid = 1;
     options.seed = seed;
     options.clock = Arc::new(DiskClock(fs.clone()));
+    // So that a wrong snapshot would be found out.
+    options.snapshot_from = 1;
     Store::new(fs.clone(), options)
 }
 

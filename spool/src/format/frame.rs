@@ -29,7 +29,7 @@ pub(crate) struct Segment {
 pub(crate) enum Unusable {
     /// Not written whole, or damaged.
     Malformed,
-    /// Written by a program that is newer.
+    /// Written by another program, which is newer: there is no older version.
     Version(u32),
 }
 
@@ -50,14 +50,14 @@ impl Segment {
         if octets.len() < SEGMENT_HEADER || octets[..8] != *MAGIC {
             return Err(Unusable::Malformed);
         }
-        // Another version may have another header, and a checksum elsewhere.
-        let version = u32_at(octets, 8);
-        if version > VERSION {
-            return Err(Unusable::Version(version));
-        }
+        // It is there in every version, so that a flipped bit is not taken for a newer one.
         let check = u32_at(octets, 52);
-        if version == 0 || check != crc(&octets[..52]) {
+        if check != crc(&octets[..52]) {
             return Err(Unusable::Malformed);
+        }
+        let version = u32_at(octets, 8);
+        if version != VERSION {
+            return Err(Unusable::Version(version));
         }
         let segment = Segment {
             number: u64_at(octets, 12),

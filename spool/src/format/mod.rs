@@ -11,7 +11,8 @@
 //!
 //! # Segment
 //!
-//! A header of 56 octets, then groups without a gap.
+//! A header of 56 octets, then groups without a gap. Every version begins with the first 12 of these octets and has the checksum
+//! of the first 52 where this one has it.
 //!
 //! | offset | length | what |
 //! |---|---|---|

@@ -105,7 +105,9 @@ struct Message {
 struct Job {
     message: u32,
     destination: u32,
+    /// The others of the message.
     next_job: u32,
+    previous_job: u32,
     recipients: Recipients,
     due: u64,
     attempts: u32,
@@ -212,11 +214,15 @@ impl Schedule {
         for route in item.routes.into_iter().filter(|route| !route.recipients.is_empty()) {
             let destination = self.destination(&route.destination);
             let recipients = Recipients::of(route.recipients);
-            let next_job = self.messages[message].first_job;
+            let (next_job, previous_job) = (self.messages[message].first_job, NONE);
             let (attempts, state) = (item.attempts, State::Held);
             let fault = Fault::default();
-            let job = Job { message, destination, next_job, recipients, due, attempts, state, fault };
-            self.messages[message].first_job = self.jobs.insert(job);
+            let job = Job { message, destination, next_job, previous_job, recipients, due, attempts, state, fault };
+            let number = self.jobs.insert(job);
+            self.messages[message].first_job = number;
+            if next_job != NONE {
+                self.jobs[next_job].previous_job = number;
+            }
             self.destinations[destination].jobs += 1;
         }
         if !item.held {
@@ -410,15 +416,12 @@ impl Schedule {
     fn remove_job(&mut self, job: u32) {
         let Some(removed) = self.jobs.remove(job) else { return };
         self.leave(removed.destination);
-        let message = &mut self.messages[removed.message];
-        if message.first_job == job {
-            message.first_job = removed.next_job;
-        } else {
-            let mut before = message.first_job;
-            while self.jobs[before].next_job != job {
-                before = self.jobs[before].next_job;
-            }
-            self.jobs[before].next_job = removed.next_job;
+        match removed.previous_job {
+            NONE => self.messages[removed.message].first_job = removed.next_job,
+            previous => self.jobs[previous].next_job = removed.next_job,
+        }
+        if removed.next_job != NONE {
+            self.jobs[removed.next_job].previous_job = removed.previous_job;
         }
         if self.messages[removed.message].first_job == NONE {
             self.clear_timer(removed.message);

@@ -39,6 +39,14 @@ pub struct Body {
     len: u64,
 }
 
+/// A segment that stays open between reads.
+#[derive(Debug)]
+pub(super) struct OpenSegment {
+    number: u64,
+    file: SegmentFile,
+    salt: u64,
+}
+
 #[derive(Debug)]
 enum Source {
     Memory(Vec<u8>),
@@ -82,9 +90,11 @@ impl Store {
         })
     }
 
-    pub(super) fn waiting(&self, id: MessageId) -> Result<Waiting> {
+    /// Messages that came one after the other are in one segment: `open` is the one that was read last.
+    pub(super) fn waiting(&self, id: MessageId, open: &mut Option<OpenSegment>) -> Result<Waiting> {
         self.read(id, |store, entry| {
-            let (fields, record, _) = store.record(id, entry)?;
+            let segment = store.open_segment(entry.first, open)?;
+            let (fields, record) = record_in(id, entry, segment)?;
             Ok(Waiting {
                 id,
                 size: size(&fields, &record),
@@ -98,7 +108,7 @@ impl Store {
     }
 
     /// Reads by what the index says. A message that is carried forward meanwhile is read again where it is now.
-    fn read<T>(&self, id: MessageId, read: impl Fn(&Store, &Entry) -> Result<T>) -> Result<T> {
+    fn read<T>(&self, id: MessageId, mut read: impl FnMut(&Store, &Entry) -> Result<T>) -> Result<T> {
         let mut entry = self.entry(id)?;
         loop {
             let result = read(self, &entry);
@@ -122,6 +132,18 @@ impl Store {
         index.messages.get(&id).cloned().ok_or(missing)
     }
 
+    fn open_segment<'a>(&self, place: Place, open: &'a mut Option<OpenSegment>) -> Result<&'a mut OpenSegment> {
+        let known = open.take().filter(|known| known.number == place.segment);
+        let segment = match known {
+            Some(known) => known,
+            None => {
+                let (file, salt) = self.segment_of(place)?;
+                OpenSegment { number: place.segment, file, salt }
+            }
+        };
+        Ok(open.insert(segment))
+    }
+
     /// The segment, and the salt that its frames begin with.
     pub(super) fn segment_of(&self, place: Place) -> Result<(SegmentFile, u64)> {
         let salt = lock(&self.0.index).segments.get(&place.segment).map_or(0, |segment| segment.salt);
@@ -129,17 +151,10 @@ impl Store {
     }
 
     pub(super) fn record(&self, id: MessageId, entry: &Entry) -> Result<(MessageFields, Record, SegmentFile)> {
-        let damaged = |Malformed(why)| StoreError::Damaged(id, why);
-        let (mut segment, salt) = self.segment_of(entry.first)?;
-        let record = segment.record(entry.first.offset, salt)?;
-        let record = record.ok_or(Malformed("its record is not there")).map_err(damaged)?;
-        let fields = segment.octets(entry.first.offset + RECORD_HEADER as u64, record.fields_len as usize)?;
-        matches(fields, record.fields_check).map_err(damaged)?;
-        let message = decode_message(fields).map_err(damaged)?;
-        if message.id != id || message.states.len() != entry.recipients.len() {
-            return Err(StoreError::Damaged(id, "the record is that of another message"));
-        }
-        Ok((message, record, segment))
+        let mut open = None;
+        let (fields, record) = record_in(id, entry, self.open_segment(entry.first, &mut open)?)?;
+        let segment = open.expect("it was opened above").file;
+        Ok((fields, record, segment))
     }
 
     /// Adds the attempts of all reports, which name each other from the last to the first. Where one cannot be read, those
@@ -147,15 +162,10 @@ impl Store {
     pub(super) fn add_history(&self, entry: &Entry, recipients: &mut [RecipientState]) -> Result<()> {
         let mut all = Vec::new();
         let mut next = entry.last;
-        let mut open: Option<(u64, SegmentFile, u64)> = None;
+        let mut open = None;
         while let Some(place) = next {
-            let is_open = open.as_ref().is_some_and(|(number, ..)| *number == place.segment);
-            if !is_open {
-                let (file, salt) = self.segment_of(place)?;
-                open = Some((place.segment, file, salt));
-            }
-            let Some((_, segment, salt)) = &mut open else { break };
-            let Some(news) = news_at(segment, place.offset, *salt)? else { break };
+            let segment = self.open_segment(place, &mut open)?;
+            let Some(news) = news_at(&mut segment.file, place.offset, segment.salt)? else { break };
             // Reports only name what was there before them.
             next = news.before.filter(|before| *before < place);
             all.push(news);
@@ -190,6 +200,19 @@ impl Store {
         }
         Ok(Body { source: Source::File(file), len })
     }
+}
+
+fn record_in(id: MessageId, entry: &Entry, segment: &mut OpenSegment) -> Result<(MessageFields, Record)> {
+    let damaged = |Malformed(why)| StoreError::Damaged(id, why);
+    let record = segment.file.record(entry.first.offset, segment.salt)?;
+    let record = record.ok_or(Malformed("its record is not there")).map_err(damaged)?;
+    let fields = segment.file.octets(entry.first.offset + RECORD_HEADER as u64, record.fields_len as usize)?;
+    matches(fields, record.fields_check).map_err(damaged)?;
+    let message = decode_message(fields).map_err(damaged)?;
+    if message.id != id || message.states.len() != entry.recipients.len() {
+        return Err(StoreError::Damaged(id, "the record is that of another message"));
+    }
+    Ok((message, record))
 }
 
 fn size(fields: &MessageFields, record: &Record) -> u64 {

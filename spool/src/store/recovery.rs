@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use pillarbox_fs::{ErrorKind, FsError};
 
 use super::index::Index;
+use super::read::OpenSegment;
 use super::segment::{Found, SegmentFile};
 use super::survey::Survey;
 use super::{Finding, Store, lock};
@@ -13,7 +14,7 @@ use crate::format::Malformed;
 use crate::format::frame::{Kind, Record, SEGMENT_HEADER};
 use crate::format::record::{Place, decode_id, decode_message, decode_news};
 use crate::state::{Notices, Outcome};
-use crate::{Envelope, MessageId};
+use crate::{Envelope, MessageId, Recipient};
 
 /// What was waiting before the start, and what was found damaged. Run it to its end on a thread of its own: until then the
 /// store knows only what it accepted itself, and nothing is tidied.
@@ -26,6 +27,8 @@ pub struct Recovery {
     findings: VecDeque<Finding>,
     /// What is being learnt.
     index: Index,
+    /// The segment that was read last.
+    open: Option<OpenSegment>,
     stage: Stage,
 }
 
@@ -69,10 +72,18 @@ pub struct Waiting {
     pub size: u64,
 }
 
+impl Waiting {
+    /// The recipients that have no final outcome, with their places in the envelope.
+    pub fn open_recipients(&self) -> impl Iterator<Item = (u32, &Recipient)> {
+        let open = self.recipients.iter().map(|(outcome, _)| outcome.is_none());
+        (0..).zip(&self.envelope.recipients).zip(open).filter_map(|(recipient, is_open)| is_open.then_some(recipient))
+    }
+}
+
 impl Recovery {
     pub(super) fn new(store: Store, survey: Survey) -> Self {
         let index = Index { segments: survey.segments, ..Index::default() };
-        Recovery { store, findings: survey.findings.into(), index, stage: Stage::Segments(0) }
+        Recovery { store, findings: survey.findings.into(), index, open: None, stage: Stage::Segments(0) }
     }
 
     fn read_segment(&mut self, number: u64) {
@@ -172,7 +183,7 @@ impl Iterator for Recovery {
                 },
                 Stage::Messages(ids) => {
                     let id = ids.next()?;
-                    match self.store.waiting(id) {
+                    match self.store.waiting(id, &mut self.open) {
                         Ok(waiting) => return Some(Recovered::Waiting(Box::new(waiting))),
                         // It was deleted meanwhile.
                         Err(StoreError::NoSuchMessage(_)) => {}

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pillarbox_fs::{Fs, SimulatedFs};
 use pillarbox_spool::{Finding, MessageId, Outcome, Store, StoreError};
 
-use crate::ledger::{Ledger, Shown, Waits};
+use crate::ledger::{Ledger, Shown, Together, Waits};
 use crate::support::{ROOT, accept, content, open, report, small, tell};
 use crate::world::World;
 
@@ -160,6 +160,15 @@ fn messages(ledger: &Ledger, cut: u64, store: &Store, all: &BTreeMap<MessageId, 
             && before.get(id) != shown.as_ref()
         {
             return Err(format!("{id}: {shown:?}, and an earlier start had {:?}", before.get(id)));
+        }
+    }
+    // RFC 5321 §6.1: who is told of a failure is told of one that is recorded, and the other way round.
+    for Together { changes, .. } in ledger.together.iter().filter(|it| (it.from..it.to).contains(&cut)) {
+        let is = |which: &dyn Fn(&(MessageId, Shown, Shown)) -> Shown| {
+            changes.iter().all(|change| all.get(&change.0).cloned() == which(change))
+        };
+        if !is(&|(_, before, _)| before.clone()) && !is(&|(_, _, after)| after.clone()) {
+            return Err(format!("one commit is there in part: {changes:?}"));
         }
     }
     match seen.used {

@@ -43,11 +43,20 @@ impl Waits {
 /// What may be shown, and from which change on.
 pub(crate) type History = Vec<(u64, Vec<Shown>)>;
 
+/// A commit: what each message was before and is after it, and from which change of the disk to which it was under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Together {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    pub(crate) changes: Vec<(MessageId, Shown, Shown)>,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     /// Of each message the content, and what may be shown from which change on. While something is under way there are
     /// several possibilities.
     pub(crate) messages: BTreeMap<MessageId, (Vec<u8>, History)>,
+    pub(crate) together: Vec<Together>,
     /// Changes that were answered with an error: they may be found made until a later one is answered otherwise.
     pub(crate) refused: Vec<(MessageId, Shown)>,
 }

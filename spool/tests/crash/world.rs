@@ -3,7 +3,7 @@
 use pillarbox_fs::SimulatedFs;
 use pillarbox_spool::{Change, Commit, MessageId, Report, Result, Store};
 
-use crate::ledger::{Ledger, Shown, Waits};
+use crate::ledger::{Ledger, Shown, Together, Waits};
 use crate::support::{ROOT, envelope, now, open, small};
 
 pub(crate) struct World {
@@ -15,6 +15,7 @@ pub(crate) struct World {
 
 /// Something that is under way: its answer, and what it makes of which messages.
 pub(crate) struct UnderWay {
+    begun: u64,
     commit: Result<Commit>,
     changes: Vec<(MessageId, Shown, Shown)>,
 }
@@ -72,13 +73,15 @@ impl World {
         for (id, before, after) in &made {
             self.ledger.expect(at, *id, vec![before.clone(), after.clone()]);
         }
-        UnderWay { commit: self.store.commit(all), changes: made }
+        UnderWay { begun: at, commit: self.store.commit(all), changes: made }
     }
 
     /// Waits for the answer.
     pub(crate) fn end(&mut self, under_way: UnderWay) -> bool {
         let answer = under_way.commit.and_then(Commit::wait);
         let at = self.fs.changes();
+        let changes = under_way.changes.clone();
+        self.ledger.together.push(Together { from: under_way.begun, to: at, changes });
         for (id, before, after) in under_way.changes {
             match answer {
                 Ok(()) => self.ledger.expect(at, id, vec![after]),

@@ -1,0 +1,509 @@
+//! Looking at a folder: all of it where another program may have changed it, and only what is new where that is enough.
+//!
+//! A directory's time of change tells whether anything happened in it, within the steps of the file system's clock. So
+//! equal times are proof only if the directory had been at rest when it was read. What we rename ourselves does not
+//! send us through all names again; but a change that somebody else made in the same step as one of ours would be hidden by
+//! it. Therefore `cur/` is read once more when it has been at rest, at the latest [`DOUBT_MAX`] after the change.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, SystemTime};
+
+use pillarbox_fs::{ErrorKind, Kind, Metadata};
+
+use crate::error::NotFound;
+use crate::file_name::{self, Base, Form};
+use crate::folder::Stamp;
+use crate::listing::{Dir, DirStamps, Found, Listing, Named, path, stamp};
+use crate::snapshot::{self, Snapshot, Stamps};
+use crate::uid_list::{NewMessage, UidList};
+use crate::view::View;
+use crate::{Access, Changes, Mailbox, Result};
+
+/// When all of this is as it was, nothing has changed.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    dirs: DirStamps,
+    uids: Option<Stamp>,
+    /// How many names the list had.
+    listed: usize,
+    /// `new/` had been at rest.
+    new_settled: bool,
+    /// `None`: `cur/` had been at rest. Otherwise since when it has been changed by us, and by nobody else as far as its time
+    /// tells.
+    doubt: Option<SystemTime>,
+}
+
+/// The file system's clock moves in steps, so a directory that has just changed may change again and look the same.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
+/// How long a change of another program may stay hidden behind changes of ours that do not stop.
+const DOUBT_MAX: Duration = Duration::from_secs(10);
+
+/// How often a snapshot is written of a mailbox that stays open.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(600);
+
+/// Listings before a message is believed to be gone although the directories never kept still.
+pub(crate) const LISTINGS_MAX: usize = 8;
+
+/// What was moved from `new/` to `cur/`.
+#[derive(Default)]
+struct Taken {
+    files: HashMap<Base, Box<[u8]>>,
+    /// Something is still in `new/`.
+    left: bool,
+}
+
+impl Mailbox {
+    pub(crate) fn look_again(&mut self) -> Result<()> {
+        self.seen = None;
+        self.look()
+    }
+
+    pub(crate) fn look(&mut self) -> Result<()> {
+        self.view.sweep();
+        let keywords = self.maildir.keywords()?;
+        if keywords != self.keywords {
+            self.keywords = keywords;
+            self.untold.keywords = true;
+        }
+        if self.uid_validity == 0 {
+            self.seen = self.open_snapshot();
+        }
+        // Whatever goes wrong, the next look is a thorough one.
+        let mut known = None;
+        if let Some(seen) = self.seen.take() {
+            known = Some(seen.dirs.cur);
+            if self.look_for_news(seen)? {
+                self.keep_snapshot();
+                return Ok(());
+            }
+        }
+        self.look_at_all(known)?;
+        self.keep_snapshot();
+        Ok(())
+    }
+
+    /// Shows what the snapshot says, if nothing has changed since.
+    fn open_snapshot(&mut self) -> Option<Seen> {
+        let from = self.maildir.store().options().snapshot_from;
+        let snapshot = Snapshot::read(&self.maildir).filter(|snapshot| snapshot.count() >= from)?;
+        let uids = self.maildir.uids_stamp().ok()??;
+        let dirs = DirStamps::read(&self.maildir).ok()?;
+        let list = self.maildir.uids().ok()??;
+        // The list that was read is the one that had this stamp.
+        let same = snapshot.stamps == Stamps::of(&dirs, &uids)? && self.maildir.uids_stamp().ok()? == Some(uids);
+        if !same || snapshot.validity != list.validity || list.is_withdrawn() {
+            return None;
+        }
+        let lines = list.lines();
+        let mut view = View::of(lines, snapshot.count());
+        let mut line = 0;
+        let whole = snapshot.rows(|uid, found, odd| {
+            while line < lines.len() && (lines.uid(line) < uid || lines.is_dead(line)) {
+                line += 1;
+            }
+            // Who opens it for writing takes what is in new/ first.
+            let shows = line < lines.len() && lines.uid(line) == uid && found.dir == Dir::Cur;
+            if shows {
+                view.push(line, found, odd);
+                line += 1;
+            }
+            shows
+        });
+        if !whole {
+            return None;
+        }
+        self.view = view;
+        self.uid_validity = list.validity;
+        self.uid_next = list.uid_next();
+        self.snapshot = Some((snapshot.stamps, self.maildir.store().options().clock.now()));
+        Some(Seen { dirs, uids: Some(uids), listed: list.len(), new_settled: true, doubt: None })
+    }
+
+    /// Writes the snapshot anew, if the folder is at rest and the last one was long ago. Nothing depends on it, so errors wait for
+    /// the next time.
+    fn keep_snapshot(&mut self) {
+        let options = self.maildir.store().options();
+        let now = options.clock.now();
+        let recent = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age < SNAPSHOT_EVERY);
+        if self.access == Access::ReadOnly
+            || self.view.files().len() < options.snapshot_from
+            || self.snapshot.is_some_and(|(_, at)| recent(at))
+        {
+            return;
+        }
+        let Some(seen) = self.seen.as_ref().filter(|seen| seen.doubt.is_none() && seen.new_settled) else { return };
+        let Some(uids) = seen.uids.filter(|uids| self.is_settled(uids.modified)) else { return };
+        let Some(stamps) = Stamps::of(&seen.dirs, &uids) else { return };
+        let same = self.snapshot.is_some_and(|(kept, _)| kept == stamps);
+        self.snapshot = Some((stamps, now));
+        if same {
+            return;
+        }
+        // Names that a power cut takes back would leave it with times that are still true.
+        let _ = self
+            .sync(Dir::New)
+            .and_then(|()| self.sync(Dir::Cur))
+            .and_then(|()| snapshot::write(&self.maildir, &stamps, self.uid_validity, self.view.files()));
+    }
+
+    /// `cur/` is about to be changed here, if nobody else has changed it since it was seen.
+    pub(crate) fn alone(&self) -> Option<Metadata> {
+        let seen = self.seen.as_ref()?;
+        stamp(&self.maildir, Dir::Cur).ok().filter(|now| *now == seen.dirs.cur)
+    }
+
+    /// `cur/` has been changed as the view says.
+    pub(crate) fn still_alone(&mut self, before: Option<Metadata>) {
+        // With a look in between, what came after that look counts.
+        if let Some(seen) = self.seen.as_mut().filter(|seen| before == Some(seen.dirs.cur)) {
+            match stamp(&self.maildir, Dir::Cur) {
+                Ok(after) => {
+                    if after != seen.dirs.cur {
+                        seen.doubt.get_or_insert(self.maildir.store().options().clock.now());
+                    }
+                    seen.dirs.cur = after;
+                }
+                Err(_) => self.seen = None,
+            }
+        }
+    }
+
+    fn is_settled(&self, modified: SystemTime) -> bool {
+        let age = self.maildir.store().options().clock.now().duration_since(modified);
+        age.is_ok_and(|age| age >= SETTLED_AFTER)
+    }
+
+    /// Where nobody has changed `cur/`, all that can be new is in `new/`. False if that is not so, or not enough.
+    fn look_for_news(&mut self, mut seen: Seen) -> Result<bool> {
+        let uids = self.maildir.uids_stamp()?;
+        let dirs = DirStamps::read(&self.maildir)?;
+        let now = self.maildir.store().options().clock.now();
+        let due = |since: &SystemTime| {
+            self.is_settled(dirs.cur.modified) || now.duration_since(*since).map_or(true, |doubt| doubt >= DOUBT_MAX)
+        };
+        if dirs.cur != seen.dirs.cur || seen.doubt.as_ref().is_some_and(due) {
+            return Ok(false);
+        }
+        if dirs == seen.dirs && seen.new_settled && uids == seen.uids {
+            self.seen = Some(seen);
+            return Ok(true);
+        }
+        if self.access == Access::ReadOnly {
+            return Ok(false);
+        }
+        let taken = self.take_new()?;
+        // Something went on in new/ and nothing is there: somebody has moved it.
+        if taken.left || taken.files.is_empty() && dirs.new != seen.dirs.new {
+            return Ok(false);
+        }
+        if taken.files.is_empty() && uids == seen.uids {
+            seen.new_settled = self.is_settled(dirs.new.modified);
+            self.seen = Some(seen);
+            return Ok(true);
+        }
+        match self.take_in(&taken, &seen) {
+            Ok(None) => Ok(false),
+            Ok(Some((list, stamp))) => {
+                self.untold.held_back = None;
+                self.fresh.clear();
+                // What came since shows at the next look, which goes through new/ again.
+                let dirs = DirStamps::read(&self.maildir)?;
+                let doubt = if dirs.cur == seen.dirs.cur { seen.doubt } else { seen.doubt.or(Some(now)) };
+                self.seen = Some(Seen { dirs, uids: stamp, listed: list.len(), new_settled: false, doubt });
+                Ok(true)
+            }
+            // What is known is still true.
+            Err(error) if error.is_temporary() => {
+                self.untold.held_back = Some(error);
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives what was taken its UIDs and shows it. `None` if the list says more than that.
+    fn take_in(&mut self, taken: &Taken, seen: &Seen) -> Result<Option<(UidList, Option<Stamp>)>> {
+        let mut stamp = self.maildir.uids_stamp()?;
+        let Some(mut list) = self.maildir.uids()?.filter(|list| self.is_grown(list)) else { return Ok(None) };
+        if taken.files.keys().any(|base| list.line(base).is_none()) {
+            let mut locked = self.maildir.lock()?;
+            let uids = locked.uids()?;
+            if !self.is_grown(uids) {
+                return Ok(None);
+            }
+            let unnumbered = taken.files.keys().filter(|base| uids.line(base).is_none()).cloned().collect();
+            locked.assign(&by_arrival(unnumbered))?;
+            list = locked.uids()?.clone();
+            stamp = locked.stamp();
+        }
+        let lines = list.lines();
+        let first = self.view.lines().len();
+        let added: Vec<u32> = (first..lines.len()).filter(|line| !lines.is_dead(*line)).collect();
+        let all_taken = added.iter().all(|line| taken.files.contains_key(lines.base(*line)));
+        // With as many new names as files, no name of before has come back.
+        if !all_taken || added.len() != taken.files.len() || list.len() != seen.listed + added.len() {
+            return Ok(None);
+        }
+        self.view.grow(lines);
+        for line in added {
+            let info = &taken.files[lines.base(line)];
+            let found = Found { recent: true, ..Found::of(Dir::Cur, info) };
+            self.view.push(line, found, Some(info).filter(|_| found.form == Form::Odd).map(|info| &info[..]));
+            self.untold.added.push(lines.uid(line));
+        }
+        self.uid_next = self.uid_next.max(list.uid_next());
+        self.untold.settle();
+        self.unsynced = [true; 2];
+        Ok(Some((list, stamp)))
+    }
+
+    /// The list that the view was made from, perhaps with more at its end.
+    fn is_grown(&self, list: &UidList) -> bool {
+        list.validity == self.uid_validity && list.lines().is_kin(self.view.lines()) && !list.is_withdrawn()
+    }
+
+    /// `known` is what the time of `cur/` was when all in it was known.
+    fn look_at_all(&mut self, known: Option<Metadata>) -> Result<()> {
+        let cur = stamp(&self.maildir, Dir::Cur)?;
+        // What changed it from here on was we.
+        let explained = known == Some(cur) || self.is_settled(cur.modified);
+        if self.access == Access::ReadWrite {
+            self.take_new()?;
+        }
+        // The list before the files: a file is there before its UID is, so that no UID below `uid_next` can turn up later.
+        let mut stamp = self.maildir.uids_stamp()?;
+        let listed = self.maildir.uids()?;
+        let mut outcome = None;
+        if let Some(uids) = &listed {
+            let listing = self.list(uids)?;
+            if listing.unlisted.is_empty() && self.returned(&listing, uids).is_empty() {
+                outcome = Some((listing, uids.clone()));
+                self.untold.held_back = None;
+            }
+        }
+        let (mut listing, uids) = match outcome {
+            Some(outcome) => outcome,
+            None => match (self.assign_uids(), listed) {
+                (Ok((listing, uids, assigned)), _) => {
+                    stamp = assigned;
+                    self.untold.held_back = None;
+                    (listing, uids)
+                }
+                // With a list to go by, the messages in it can be shown.
+                (Err(error), Some(uids)) if error.is_temporary() => {
+                    self.untold.held_back = Some(error);
+                    (self.list(&uids)?, uids)
+                }
+                (Err(error), _) => return Err(error),
+            },
+        };
+        self.ignored = std::mem::take(&mut listing.ignored);
+        let quiet = listing.quiet;
+        self.take_over(&listing, &uids);
+        if let Some(dirs) = quiet.filter(|_| self.untold.held_back.is_none()) {
+            let now = self.maildir.store().options().clock.now();
+            let settled = self.is_settled(dirs.cur.modified);
+            let doubt = if settled { None } else { Some(now) };
+            let new_settled = self.is_settled(dirs.new.modified);
+            self.seen = Some(Seen { dirs, uids: stamp, listed: uids.len(), new_settled, doubt })
+                .filter(|_| settled || explained);
+        }
+        Ok(())
+    }
+
+    /// Lists the folder until it is certain that what is missing is gone.
+    fn list(&self, uids: &UidList) -> Result<Listing> {
+        let mut listing = self.list_once(uids)?;
+        let lines = uids.lines();
+        let kin = lines.is_kin(self.view.lines());
+        // A file that is renamed while its directory is read may be missed, so a listing is believed if nothing went on
+        // meanwhile. One that was here before is gone when it is missed twice, the second time by such a listing.
+        let mut missing: Vec<&[u8]> = Vec::new();
+        for line in self.view.lines_shown() {
+            if !kin || listing.at(line).is_none() {
+                missing.extend(Some(self.view.lines().base(line)).filter(|base| !listing.has(uids, base)));
+            }
+        }
+        let mut certain = missing.is_empty() && listing.quiet.is_some();
+        if !certain {
+            // Messages that the list has and this view has not: files that a listing should find, unless they are gone.
+            let from = if uids.validity == self.uid_validity { self.uid_next } else { 1 };
+            let expected = (lines.first_from(from)..lines.len()).filter(|line| listing.at(*line).is_none());
+            missing.extend(expected.map(|line| lines.base(line)).filter(|base| !base.is_empty()));
+        }
+        for _ in 1..LISTINGS_MAX {
+            if certain {
+                break;
+            }
+            let mut again = self.list_once(uids)?;
+            missing.retain(|base| !again.has(uids, base));
+            certain = missing.is_empty() || again.quiet.is_some();
+            if again.quiet.is_none() {
+                // Seen by one of two listings in a busy folder: more likely missed by the other than gone. What was
+                // there before the first began is in one of the two.
+                again.add_missed(listing);
+            }
+            listing = again;
+        }
+        if !certain {
+            // It never kept still: what was there before stays, and a later look will tell.
+            for file in self.view.files() {
+                if !listing.has(uids, file.base) {
+                    listing.put(uids, file.base, file.found.dir, &file.info());
+                }
+            }
+        }
+        Ok(listing)
+    }
+
+    fn list_once(&self, uids: &UidList) -> Result<Listing> {
+        let mut listing = Listing::read(&self.maildir, uids)?;
+        if self.access == Access::ReadWrite && listing.has_doubles() {
+            listing.repair_doubles(&self.maildir, uids)?;
+            listing.quiet = None;
+        }
+        Ok(listing)
+    }
+
+    /// Moves what is in `new/` to `cur/`, as whoever opens a mailbox for writing does.
+    fn take_new(&mut self) -> Result<Taken> {
+        let fs = self.maildir.fs();
+        let mut taken = Taken::default();
+        for entry in fs.list(&self.maildir.dir("new"))? {
+            let name = file_name::bytes(&entry.name);
+            let (base, info) = file_name::split(name);
+            // A line feed has no place in a UID list.
+            if entry.kind != Kind::File || base.is_empty() || base.starts_with(b".") || name.contains(&b'\n') {
+                continue;
+            }
+            let info = if info.is_empty() { &b":2,"[..] } else { info };
+            let target = path(&self.maildir, base, &Named { dir: Dir::Cur, info: info.into() });
+            // A file that has that name already would be lost. Two files of one name are told apart when they are listed.
+            if fs.metadata(&target).if_found()?.is_some() {
+                taken.left = true;
+                continue;
+            }
+            self.unsynced = [true; 2];
+            match fs.rename(&self.maildir.dir("new").join(&entry.name), &target) {
+                Ok(()) => {
+                    let base: Base = base.into();
+                    self.fresh.insert(base.clone());
+                    // Two files of one name are not news alone.
+                    taken.left |= taken.files.insert(base, info.into()).is_some();
+                }
+                // Taken by another reader.
+                Err(error) if error.kind() == ErrorKind::NotFound => taken.left = true,
+                // What cannot be moved can be read where it is.
+                Err(error) if error.is_temporary() => {
+                    taken.left = true;
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Messages that were never shown here, with UIDs below those that were: they came back from the dead, and have to get
+    /// new UIDs, because clients expect nothing below UIDNEXT to appear.
+    fn returned(&self, listing: &Listing, uids: &UidList) -> HashSet<u32> {
+        let mut returned = HashSet::new();
+        if uids.validity != self.uid_validity {
+            return returned;
+        }
+        let mut shown = self.view.files().peekable();
+        for (line, _) in listing.lines() {
+            let uid = uids.lines().uid(line);
+            if uid.get() >= self.uid_next {
+                break;
+            }
+            while shown.next_if(|file| file.uid < uid).is_some() {}
+            let known = shown.peek().filter(|file| file.uid == uid);
+            if known.is_none_or(|file| !same(file.base, uids.lines().base(line))) {
+                returned.insert(line);
+            }
+        }
+        returned
+    }
+
+    /// Under the lock, so that no other program gives UIDs at the same time: lists the folder and gives UIDs to what has
+    /// none, in the order of arrival. Durable on return. With the listing comes the list that it belongs to, and its stamp.
+    fn assign_uids(&self) -> Result<(Listing, UidList, Option<Stamp>)> {
+        let mut locked = self.maildir.lock()?;
+        let mut uids = locked.uids()?.clone();
+        let mut listing = self.list(&uids)?;
+        let returned = self.returned(&listing, &uids);
+        let dead = uids.len() - listing.listed();
+        // Rewriting costs as much as the list is long, so it waits until half of it is dead.
+        if !returned.is_empty() || dead > uids.len() / 2 && dead > 100 {
+            let keep = |line| listing.at(line).is_some() && !returned.contains(&line);
+            locked.compact(keep, |uid| self.counted(uid).filter(|_| uids.validity == self.uid_validity))?;
+            let compact = locked.uids()?.clone();
+            listing.move_to(&uids, &compact);
+            uids = compact;
+        }
+        if !listing.unlisted.is_empty() {
+            locked.assign(&by_arrival(listing.unlisted.keys().cloned().collect()))?;
+            let grown = locked.uids()?.clone();
+            listing.move_to(&uids, &grown);
+            uids = grown;
+        }
+        Ok((listing, uids, locked.stamp()))
+    }
+
+    /// Makes the view what the folder is.
+    fn take_over(&mut self, listing: &Listing, uids: &UidList) {
+        if uids.validity != self.uid_validity {
+            self.untold = Changes { reset: true, held_back: self.untold.held_back.take(), ..Changes::default() };
+            self.forget();
+            self.uid_validity = uids.validity;
+            self.uid_next = 1;
+        }
+        let lines = uids.lines();
+        let old = std::mem::replace(&mut self.view, View::of(lines, listing.listed()));
+        let mut shown = old.files().peekable();
+        for (line, mut found) in listing.lines() {
+            let uid = lines.uid(line);
+            while let Some(file) = shown.next_if(|file| file.uid < uid) {
+                self.untold.removed.push(file.uid);
+            }
+            match shown.next_if(|file| file.uid == uid) {
+                Some(file) if same(file.base, lines.base(line)) => {
+                    if file.flags() != found.flags {
+                        self.untold.flags.push(uid);
+                    }
+                    found.recent = file.found.recent;
+                }
+                Some(file) => {
+                    self.untold.removed.push(file.uid);
+                    continue;
+                }
+                None if uid.get() < self.uid_next => continue,
+                None => {
+                    self.untold.added.push(uid);
+                    let taken = !self.fresh.is_empty() && self.fresh.contains(lines.base(line));
+                    found.recent = found.dir == Dir::New || taken;
+                }
+            }
+            self.view.push(line, found, listing.odd(line));
+        }
+        self.untold.removed.extend(shown.map(|file| file.uid));
+        self.fresh.clear();
+        self.uid_next = self.uid_next.max(uids.uid_next());
+        self.untold.settle();
+        if !self.untold.is_empty() {
+            self.unsynced = [true; 2];
+        }
+    }
+}
+
+fn by_arrival(mut bases: Vec<Base>) -> Vec<NewMessage> {
+    bases.sort_by(|a, b| file_name::arrival(a).cmp(&file_name::arrival(b)));
+    bases.into_iter().map(NewMessage::from).collect()
+}
+
+/// Names of one list are in one place, and need not be read.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    std::ptr::eq(a, b) || a == b
+}
