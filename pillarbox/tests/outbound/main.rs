@@ -3,6 +3,7 @@
 
 mod cases;
 mod net;
+mod page;
 mod policies;
 mod station;
 mod worlds;
