@@ -3,6 +3,7 @@
 mod allocation;
 mod auth;
 mod auth_peer;
+mod cache;
 mod imap;
 mod measure;
 mod memory;
@@ -107,6 +108,7 @@ fn run(arguments: &[&str]) -> Option<()> {
     if wanted(7) {
         eprintln!("7 Maildir in {}", dir.display());
         rows.extend(stores::rows(&dir, quick));
+        rows.push(cache::row(&dir, quick));
     }
     if wanted(10) {
         eprintln!("10 queue in {}", dir.display());

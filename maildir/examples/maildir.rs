@@ -12,6 +12,11 @@
 //! maildir <dir> copy <uid> <mailbox>
 //! maildir <dir> create <mailbox>
 //! maildir <dir> mailboxes
+//! maildir <dir> fsck [repair]             one line for each problem; fails if anything is wrong
+//! maildir <dir> usage                     bytes and messages of the account, counted
+//! maildir <dir> acl                       one line an identifier: rights
+//! maildir <dir> set-acl <user> <rights>   `-user` takes them away; no rights remove the entry
+//! maildir <dir> rights <user>             what they may do who do not own it
 //! ```
 //!
 //! `<dir>` is the INBOX of an account; `<dir>/.Name` is another of its mailboxes.
@@ -22,7 +27,8 @@ use std::path::Path;
 
 use pillarbox_fs::RealFs;
 use pillarbox_maildir::{
-    Access, FlagChange, Flags, Mailbox, MailboxName, Maildir, Options, Prepared, Store, Tree, Uid,
+    Access, Examiner, FlagChange, Flags, Identifier, Mailbox, MailboxName, Maildir, Options, Prepared, Repair, Rights,
+    RightsChange, Store, Tree, Uid, Who, fsck,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -93,14 +99,50 @@ fn main() -> Result<(), Box<dyn Error>> {
                 writeln!(out, "{}{}", listed.name, if listed.exists { "" } else { " (no mailbox)" })?;
             }
         }
+        [dir, "fsck"] | [dir, "fsck", "repair"] => {
+            let repair = if args.len() > 2 { Repair::Yes } else { Repair::No };
+            let report = fsck(&Tree::open(&store, dir)?, repair, &mut Silent)?;
+            for finding in &report.findings {
+                let usual = if finding.problem.is_usual() { " (usual)" } else { "" };
+                writeln!(out, "{}: {}{usual}", finding.path.display(), finding.problem)?;
+            }
+            if !report.is_clean() {
+                return Err("something is wrong".into());
+            }
+        }
+        [dir, "usage"] => {
+            let tree = Tree::open(&store, dir)?;
+            let usage = tree.recount(tree.quota_on_disk()?.unwrap_or_default())?;
+            writeln!(out, "{} {}", usage.bytes, usage.messages)?;
+        }
+        [dir, "acl"] => {
+            for entry in folder(&store, dir)?.acl()?.entries() {
+                writeln!(out, "{}{} {}", if entry.negative { "-" } else { "" }, entry.identifier, entry.rights)?;
+            }
+        }
+        [dir, "set-acl", user, rights] => {
+            let (negative, user) = user.strip_prefix('-').map_or((false, user), |user| (true, user));
+            let (folder, user) = (folder(&store, dir)?, Identifier::User(user.to_owned()));
+            match Rights::parse(rights)? {
+                Rights::NONE => folder.delete_acl(&user, negative)?,
+                rights => folder.set_acl(&user, negative, RightsChange::Replace(rights))?,
+            }
+        }
+        [dir, "rights", user] => {
+            let who = Who { user: Some(user), ..Who::default() };
+            writeln!(out, "{}", folder(&store, dir)?.acl()?.rights(&who))?;
+        }
         _ => {
-            return Err(
-                "usage: maildir <dir> deliver|append|list|read|flag|keyword|expunge|copy|create|mailboxes".into()
-            );
+            let commands =
+                "deliver|append|list|read|flag|keyword|expunge|copy|create|mailboxes|fsck|usage|acl|set-acl|rights";
+            return Err(format!("usage: maildir <dir> {commands}").into());
         }
     }
     Ok(())
 }
+
+struct Silent;
+impl Examiner for Silent {}
 
 /// The folder at `dir`: a sub-folder of the account that it lies in, or the account's INBOX.
 fn folder(store: &Store, dir: &str) -> Result<Maildir, Box<dyn Error>> {

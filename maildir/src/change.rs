@@ -3,6 +3,7 @@
 use crate::delivery::Prepared;
 use crate::file_name;
 use crate::listing::{Dir, Found};
+use crate::quota::{Tally, file_size};
 use crate::{Appended, FlagChange, Flags, Mailbox, Maildir, MaildirError, Result, Uid};
 
 /// Where messages were copied to (RFC 4315 §3).
@@ -15,19 +16,63 @@ pub struct Copied {
     pub uids: Vec<(Uid, Uid)>,
 }
 
+/// What became of flags that were to be changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FlagsSet {
+    /// Messages that have other flags now.
+    pub changed: Vec<Uid>,
+    /// Messages that were left as they were, because they had changed.
+    pub refused: Vec<Uid>,
+}
+
 impl Mailbox {
     /// Changes flags, and returns those messages whose flags are different now. Messages that are gone are passed over.
     ///
     /// After an error some may be changed; the view tells which.
+    ///
+    /// What others changed before is found out first, and is [news](Mailbox::news).
     pub fn set_flags(&mut self, uids: &[Uid], how: FlagChange, flags: Flags) -> Result<Vec<Uid>> {
-        let mut changed = Vec::new();
-        let alone = self.alone();
-        let result = self.rename_each(uids, how, flags, &mut changed).and_then(|()| self.sync(Dir::Cur));
-        self.still_alone(alone);
-        match result {
-            Ok(()) => Ok(changed),
+        self.set_flags_of(uids, how, flags, None).map(|set| set.changed)
+    }
+
+    /// Changes flags of those messages that have not changed after a mod-sequence (RFC 7162 §3.1.3), each in one step with the
+    /// comparison. Messages that are gone are passed over.
+    ///
+    /// # Errors
+    /// [`MaildirError::NoModSeqs`] where there is nothing to compare. After another error some may be changed; the view tells which.
+    pub fn set_flags_unless_changed(
+        &mut self,
+        uids: &[Uid],
+        how: FlagChange,
+        flags: Flags,
+        since: u64,
+    ) -> Result<FlagsSet> {
+        self.set_flags_of(uids, how, flags, Some(since))
+    }
+
+    fn set_flags_of(&mut self, uids: &[Uid], how: FlagChange, flags: Flags, since: Option<u64>) -> Result<FlagsSet> {
+        let mut set = FlagsSet::default();
+        let renamed = self.journaled(|mailbox| {
+            mailbox.look()?;
+            let mut uids = uids.to_vec();
+            if let Some(since) = since {
+                mailbox.highest_mod_seq().ok_or(MaildirError::NoModSeqs)?;
+                let refused = uids.extract_if(.., |uid| mailbox.mod_seq(*uid).is_some_and(|mod_seq| mod_seq > since));
+                set.refused = refused.collect();
+            }
+            let alone = mailbox.alone();
+            let renamed = mailbox.rename_each(&uids, how, flags, &mut set.changed);
+            mailbox.still_alone(alone);
+            let flags_of = |uid: &Uid| Some((*uid, mailbox.view.find(*uid)?.flags()));
+            let changed: Vec<(Uid, Flags)> = set.changed.iter().filter_map(flags_of).collect();
+            mailbox.journal.flags_changed(&changed);
+            renamed
+        });
+        match renamed.and_then(|()| self.sync(Dir::Cur)) {
+            Ok(()) => Ok(set),
             Err(error) => {
-                self.tell_of(changed, Vec::new());
+                self.tell_of(set.changed, Vec::new());
                 Err(error)
             }
         }
@@ -65,15 +110,24 @@ impl Mailbox {
     /// Removes messages, and returns those that are gone from the view now. UIDs that name no message are passed over.
     ///
     /// After an error some may be removed; the view tells which.
+    ///
+    /// What others changed before is found out first, and is [news](Mailbox::news).
     pub fn expunge(&mut self, uids: &[Uid]) -> Result<Vec<Uid>> {
         let mut gone = Vec::new();
+        let unlinked = self.journaled(|mailbox| {
+            mailbox.look()?;
+            let alone = mailbox.alone();
+            let mut tally = Tally::begin([&mailbox.maildir]);
+            let unlinked = mailbox.unlink_each(uids, &mut gone, &mut tally);
+            tally.write();
+            mailbox.view.sweep();
+            mailbox.still_alone(alone);
+            gone.sort_unstable();
+            mailbox.journal.expunged(&gone);
+            unlinked
+        });
         // Both: the name in new/ that a message had may come back in a crash just as the one in cur/.
-        let alone = self.alone();
-        let result =
-            self.unlink_each(uids, &mut gone).and_then(|()| self.sync(Dir::New)).and_then(|()| self.sync(Dir::Cur));
-        self.view.sweep();
-        self.still_alone(alone);
-        match result {
+        match unlinked.and_then(|()| self.sync(Dir::New)).and_then(|()| self.sync(Dir::Cur)) {
             Ok(()) => Ok(gone),
             Err(error) => {
                 self.tell_of(Vec::new(), gone);
@@ -82,18 +136,22 @@ impl Mailbox {
         }
     }
 
-    fn unlink_each(&mut self, uids: &[Uid], gone: &mut Vec<Uid>) -> Result<()> {
+    fn unlink_each(&mut self, uids: &[Uid], gone: &mut Vec<Uid>, tally: &mut Tally) -> Result<()> {
         for uid in uids {
             let mut tried = None;
             let removed = self.with_file(*uid, |maildir, file| {
                 tried = Some(file.found.dir);
-                Ok(maildir.fs().unlink(&file.path(maildir))?)
+                let path = file.path(maildir);
+                let size = file_size(maildir.fs(), file.base, &path)?;
+                maildir.fs().unlink(&path)?;
+                Ok(size)
             });
             if let Some(dir) = tried {
                 self.unsynced(dir);
             }
             match removed {
-                Ok(()) => {
+                Ok(size) => {
+                    tally.remove(&self.maildir, Some(size));
                     self.view.drop_row(*uid);
                     gone.push(*uid);
                 }

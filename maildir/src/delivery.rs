@@ -1,6 +1,6 @@
 //! Putting messages into folders: written, synced, named, the name synced. Only then does anyone hear of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use pillarbox_fs::File;
@@ -8,6 +8,8 @@ use pillarbox_fs::File;
 use crate::error::NotFound;
 use crate::file_name::{self, Base, Sizes};
 use crate::line_ends::{Ambiguous, Encoder, expand};
+use crate::listing::{Dir, stamp};
+use crate::quota::{Tally, Usage};
 use crate::uid_list::NewMessage;
 use crate::view::MessageFile;
 use crate::{Flags, LineEnds, Maildir, Result, Uid};
@@ -88,7 +90,12 @@ impl Maildir {
     /// Removes a message that was put here, wherever its readers have moved it; true if it was still there. Durable. It needs no
     /// room, no lock and no UID, so that a delivery can be undone whatever made another copy of it fail.
     pub fn take_back(&self, delivered: &Delivered) -> Result<bool> {
+        let mut tally = Tally::begin([self]);
         let found = self.take_away(delivered.name.as_bytes())?;
+        if found {
+            tally.remove(self, file_name::sizes(delivered.name.as_bytes()).0);
+        }
+        tally.write();
         for dir in ["new", "cur"] {
             self.store().sync_dir(&self.dir(dir))?;
         }
@@ -201,6 +208,12 @@ impl Prepared {
         &self.tmp.maildir
     }
 
+    /// What it will use of its account's quota.
+    pub fn usage(&self) -> Usage {
+        // The name was made here, and holds the size.
+        Usage::message(file_name::sizes(&self.base).0.unwrap_or(0))
+    }
+
     /// The flags that it will have.
     pub fn set_flags(&mut self, flags: Flags) {
         self.flags = flags;
@@ -213,13 +226,24 @@ impl Prepared {
         Ok(all.remove(0))
     }
 
+    /// Gives the file its name. In `cur/` it is written down, because a view would have to read the whole directory to find it.
+    fn put(&self, from: &Path, path: &Path, info: &[u8]) -> Result<()> {
+        let maildir = &self.tmp.maildir;
+        if info.is_empty() {
+            return Ok(maildir.fs().rename(from, path)?);
+        }
+        let mut own = maildir.own();
+        let before = stamp(maildir, Dir::Cur)?;
+        maildir.fs().rename(from, path)?;
+        // Whoever does not find it written down reads the directory.
+        if let Ok(after) = stamp(maildir, Dir::Cur) {
+            own.put(before, after, self.base.clone(), info.into());
+        }
+        Ok(())
+    }
+
     /// A message that is one more name of a file, or a copy of it, in another folder.
-    pub(crate) fn of_file(
-        maildir: &Maildir,
-        source: &std::path::Path,
-        of: &MessageFile<'_>,
-        flags: Flags,
-    ) -> Result<Prepared> {
+    pub(crate) fn of_file(maildir: &Maildir, source: &Path, of: &MessageFile<'_>, flags: Flags) -> Result<Prepared> {
         use pillarbox_fs::ErrorKind;
         let fs = maildir.fs();
         let mut file = fs.open(source)?;
@@ -279,6 +303,8 @@ struct PublishedFile {
     base: Base,
     guid: Option<Base>,
     path: PathBuf,
+    /// It is in its account's tally.
+    counted: bool,
 }
 
 impl PublishedFile {
@@ -293,6 +319,7 @@ impl Published {
         for message in &messages {
             message.tmp.maildir.make_sure()?;
         }
+        let mut tally = Tally::begin(messages.iter().map(|message| &message.tmp.maildir));
         for mut message in messages {
             let maildir = message.tmp.maildir.clone();
             // A new message without flags goes to new/, where names have no second part.
@@ -304,10 +331,15 @@ impl Published {
             let from = message.tmp.path();
             // Listed before it is tried: a rename that reports an error may have happened.
             let (base, guid) = (message.base.clone(), message.guid.take());
-            published.0.push(PublishedFile { maildir, dir, base, guid, path: path.clone() });
-            message.tmp.maildir.fs().rename(&from, &path)?;
+            published.0.push(PublishedFile { maildir, dir, base, guid, path: path.clone(), counted: false });
+            message.put(&from, &path, &info)?;
             message.tmp.armed = false;
         }
+        for file in &mut published.0 {
+            tally.add(&file.maildir, file_name::sizes(&file.base).0);
+            file.counted = true;
+        }
+        tally.write();
         let mut dirs: Vec<(PathBuf, &Maildir)> =
             published.0.iter().map(|file| (file.maildir.dir(file.dir), &file.maildir)).collect();
         dirs.sort_by(|a, b| a.0.cmp(&b.0));
@@ -340,12 +372,19 @@ impl Published {
 
 impl Drop for Published {
     fn drop(&mut self) {
+        let mut tally = Tally::begin(self.0.iter().map(|file| &file.maildir));
         for file in &self.0 {
-            // A reader may have moved it in the meantime.
-            if matches!(file.maildir.fs().unlink(&file.path).if_found(), Ok(None)) {
-                let _ = file.maildir.take_away(&file.base);
+            let gone = match file.maildir.fs().unlink(&file.path).if_found() {
+                Ok(Some(())) => true,
+                // A reader may have moved it in the meantime.
+                Ok(None) => matches!(file.maildir.take_away(&file.base), Ok(true)),
+                Err(_) => false,
+            };
+            if gone && file.counted {
+                tally.remove(&file.maildir, file_name::sizes(&file.base).0);
             }
         }
+        tally.write();
     }
 }
 
@@ -385,7 +424,6 @@ impl Drop for Tmp {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Barrier};

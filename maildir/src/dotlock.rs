@@ -76,8 +76,11 @@ impl Drop for DotLock {
     fn drop(&mut self) {
         // If this fails twice the lock gets stale, and others wait two minutes.
         for _ in 0..2 {
-            if self.verify().is_err() || self.store.fs().unlink(&self.path).is_ok() {
-                break;
+            match self.verify() {
+                Ok(()) if self.store.fs().unlink(&self.path).is_ok() => break,
+                Err(MaildirError::LockLost(_)) => break,
+                // Or whose it is cannot be seen now.
+                _ => {}
             }
         }
     }

@@ -43,6 +43,21 @@ pub enum MaildirError {
     /// The file system takes names that differ in case alone for one, so that two mailboxes would share a directory.
     #[error("the file system does not tell the case of names apart: {}", .0.display())]
     CaseFolded(PathBuf),
+    /// There are no mod-sequences to compare: on a disk that cannot be written on, and while the journal cannot be.
+    #[error("the mailbox has no mod-sequences")]
+    NoModSeqs,
+    /// A file that is written whole is not what was written: what it held is not known. The next change sets it aside.
+    #[error("damaged: {}", .0.display())]
+    Damaged(PathBuf),
+    /// An annotation does not fit.
+    #[error(transparent)]
+    Metadata(#[from] crate::MetadataError),
+    /// A change of rights that cannot be.
+    #[error(transparent)]
+    Acl(#[from] crate::AclError),
+    /// The account has no room for this, by its [quota](crate::Quota).
+    #[error("the quota is used up")]
+    OverQuota,
     /// All UIDs, or all UIDVALIDITY values, have been used.
     #[error("no number is left")]
     NumbersExhausted,
@@ -64,12 +79,17 @@ impl MaildirError {
             MaildirError::Fs(error) => error.is_temporary(),
             // Whoever runs the server can move the mail elsewhere, and no mail is lost until then.
             MaildirError::Locked(_) | MaildirError::LockLost(_) | MaildirError::CaseFolded(_) => true,
+            // The user may make room, and somebody may mend the file.
+            MaildirError::OverQuota | MaildirError::Damaged(_) => true,
             MaildirError::NoSuchMailbox(_)
             | MaildirError::MailboxExists(_)
             | MaildirError::Inbox
             | MaildirError::Name(_)
             | MaildirError::NoSuchMessage(_)
             | MaildirError::TooManyMailboxes
+            | MaildirError::NoModSeqs
+            | MaildirError::Metadata(_)
+            | MaildirError::Acl(_)
             | MaildirError::NumbersExhausted => false,
         }
     }
@@ -79,6 +99,7 @@ impl MaildirError {
         match self {
             MaildirError::Fs(error) if error.kind() == ErrorKind::NoSpace => Some(Full::Disk),
             MaildirError::Fs(error) if error.kind() == ErrorKind::QuotaExceeded => Some(Full::Quota),
+            MaildirError::OverQuota => Some(Full::Quota),
             _ => None,
         }
     }

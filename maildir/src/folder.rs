@@ -9,8 +9,9 @@ use pillarbox_fs::{ErrorKind, Fs, FsError, Kind, Metadata};
 use crate::dotlock::DotLock;
 use crate::error::NotFound;
 use crate::file_name::Sizes;
+use crate::own::Own;
 use crate::store::lock;
-use crate::uid_list::{NewMessage, UidList};
+use crate::uid_list::{NewMessage, Reading, UidList, last_line};
 use crate::{Flags, Keywords, MaildirError, Result, Store, Uid, uid_validity};
 
 /// One folder of a Maildir: `tmp`, `new`, `cur`, and Dovecot's files beside them.
@@ -34,7 +35,7 @@ use crate::{Flags, Keywords, MaildirError, Result, Store, Uid, uid_validity};
 pub struct Maildir {
     store: Store,
     path: PathBuf,
-    /// Where `dovecot-uidvalidity` is.
+    /// Where `dovecot-uidvalidity` and `maildirsize` are.
     account: PathBuf,
     folder: Arc<Folder>,
 }
@@ -42,7 +43,10 @@ pub struct Maildir {
 /// What the handles on one folder in one process share. Who holds the mutex may ask for the lock file, so that the
 /// threads of a process never wait for each other by asking the file system again and again.
 #[derive(Debug, Default)]
-pub(crate) struct Folder(Mutex<State>);
+pub(crate) struct Folder {
+    state: Mutex<State>,
+    own: Mutex<Own>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -76,8 +80,9 @@ impl From<Metadata> for Stamp {
 }
 
 /// More than 4 million messages; a larger file is no UID list.
-const UID_LIST_MAX: usize = 512 << 20;
-const KEYWORDS_MAX: usize = 64 << 10;
+pub(crate) const UID_LIST_MAX: usize = 512 << 20;
+const PIECE: usize = 256 << 10;
+pub(crate) const KEYWORDS_MAX: usize = 64 << 10;
 
 impl Maildir {
     /// Opens a folder that exists and is the root of its account, which INBOX is.
@@ -114,6 +119,11 @@ impl Maildir {
     /// Where the folder is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The account's root.
+    pub(crate) fn account(&self) -> &Path {
+        &self.account
     }
 
     /// What the process's mailboxes share.
@@ -155,7 +165,20 @@ impl Maildir {
 
     /// The keywords that have a letter here.
     pub fn keywords(&self) -> Result<Keywords> {
-        self.read_keywords(&mut lock(&self.folder.0))
+        self.read_keywords(&mut lock(&self.folder.state))
+    }
+
+    /// What names the folder for ever (RFC 8474 §4): letters and digits that no other has, and that it keeps when it is renamed. Without a UID list
+    /// one is made, durably.
+    pub fn guid(&self) -> Result<String> {
+        if let Some(guid) = self.uids()?.as_ref().and_then(UidList::guid) {
+            return Ok(guid.to_owned());
+        }
+        let mut locked = self.lock()?;
+        if locked.uids()?.guid().is_none() {
+            locked.set_guid()?;
+        }
+        Ok(locked.uids()?.guid().expect("it was set").to_owned())
     }
 
     pub(crate) fn open_in(store: &Store, path: PathBuf, account: PathBuf) -> Result<Self> {
@@ -168,8 +191,13 @@ impl Maildir {
                 Self::make_dirs(store, &path)?;
             }
         }
+        Ok(Self::at(store, path, account))
+    }
+
+    /// The folder as it is, be it one or not.
+    pub(crate) fn at(store: &Store, path: PathBuf, account: PathBuf) -> Self {
         let folder = store.folder(&path);
-        Ok(Maildir { store: store.clone(), path, account, folder })
+        Maildir { store: store.clone(), path, account, folder }
     }
 
     /// `cur` comes last: it is what makes the directory a mailbox.
@@ -193,17 +221,22 @@ impl Maildir {
         self.path.join(name)
     }
 
+    /// What this process has put into `cur/` lately. Held while a file is put there, so never for long.
+    pub(crate) fn own(&self) -> MutexGuard<'_, Own> {
+        lock(&self.folder.own)
+    }
+
     /// Takes the lock on the UID list, waiting for other threads and programs.
     pub(crate) fn lock(&self) -> Result<Locked<'_>> {
         self.store.keep(&self.folder);
-        let state = lock(&self.folder.0);
+        let state = lock(&self.folder.state);
         let dotlock = DotLock::acquire(&self.store, self.dir("dovecot-uidlist.lock"))?;
         Ok(Locked { maildir: self, dotlock, state })
     }
 
     /// The UID list as it is, without the lock; `None` if there is none that can be read.
     pub(crate) fn uids(&self) -> Result<Option<UidList>> {
-        let mut state = lock(&self.folder.0);
+        let mut state = lock(&self.folder.state);
         match self.load_uids(&mut state)? {
             Loaded::Known => Ok(state.uids.as_ref().map(|known| known.value.clone())),
             Loaded::Lost { .. } => Ok(None),
@@ -269,11 +302,21 @@ impl Maildir {
                 return Ok(Loaded::Known);
             }
         }
-        let bytes = read_from(&file, 0, len)?;
-        match UidList::parse(&bytes) {
-            Ok(value) => {
-                let stamp = Stamp { len: bytes.len() as u64, ..stamp };
-                state.uids = Some(Known { value, stamp, last_line: last_line(&bytes) });
+        // In pieces: the whole of it would take as much memory again as what is made of it.
+        let (mut reading, mut read) = (Reading::default(), 0);
+        let list = loop {
+            let piece = read_from(&file, read as u64, PIECE.min(len - read))?;
+            read += piece.len();
+            if piece.is_empty() {
+                break reading.end();
+            }
+            if let Err(damaged) = reading.take(&piece) {
+                break Err(damaged);
+            }
+        };
+        match list {
+            Ok((value, last_line)) => {
+                state.uids = Some(Known { value, stamp: Stamp { len: read as u64, ..stamp }, last_line });
                 Ok(Loaded::Known)
             }
             Err(damaged) => Ok(Loaded::Lost { validity: damaged.validity.max(floor), damaged: true }),
@@ -333,11 +376,18 @@ impl Locked<'_> {
                 store.fs().rename(&path, &self.maildir.dir("dovecot-uidlist.damaged"))?;
             }
             let value = uid_validity::next(store, &self.maildir.account, validity.unwrap_or(0))?;
-            let guid = format!("{:016x}{:016x}", store.random(), store.random());
-            self.write_uids(UidList::new(value, &guid))?;
+            self.write_uids(UidList::new(value, &new_guid(store)))?;
         }
         let known = self.state.uids.as_ref();
         Ok(&known.expect("a list was loaded or written just now").value)
+    }
+
+    /// Gives a mailbox a GUID that has none, as another program may have left it.
+    fn set_guid(&mut self) -> Result<()> {
+        self.uids()?;
+        let mut known = self.state.uids.take().expect("loaded above");
+        known.value.set_guid(&new_guid(&self.maildir.store));
+        self.write_uids(known.value)
     }
 
     /// Gives UIDs to messages that have none. Durable on return.
@@ -407,13 +457,13 @@ impl Locked<'_> {
     }
 
     /// Dovecot's own writers hold the list's lock too, and write the new file under this name before it takes its place.
-    fn write_keywords(&mut self, keywords: Keywords) -> Result<()> {
+    pub(crate) fn write_keywords(&mut self, keywords: Keywords) -> Result<()> {
         self.state.keywords = None;
         self.replace("dovecot-keywords.lock", "dovecot-keywords", &keywords.encode())?;
         Ok(())
     }
 
-    fn write_uids(&mut self, mut list: UidList) -> Result<()> {
+    pub(crate) fn write_uids(&mut self, mut list: UidList) -> Result<()> {
         self.state.uids = None;
         list.is_durable();
         let bytes = list.encode();
@@ -446,6 +496,10 @@ impl Locked<'_> {
     }
 }
 
+fn new_guid(store: &Store) -> String {
+    format!("{:016x}{:016x}", store.random(), store.random())
+}
+
 fn numbers(numbers: impl Iterator<Item = u8>) -> Flags {
     numbers.filter_map(Flags::keyword).fold(Flags::NONE, |all, flag| all | flag)
 }
@@ -465,11 +519,6 @@ pub(crate) fn make_dir(store: &Store, path: &Path) -> Result<bool> {
         },
         Err(error) => Err(error.into()),
     }
-}
-
-fn last_line(bytes: &[u8]) -> Vec<u8> {
-    let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    bytes[memchr::memrchr(b'\n', body).map_or(0, |at| at + 1)..].to_vec()
 }
 
 /// Up to `len` bytes, fewer if the file ends before.

@@ -16,6 +16,9 @@ pub struct Keywords([Option<String>; 26]);
 const LEN_MAX: usize = 255;
 
 impl Keywords {
+    /// How many letters there are.
+    pub(crate) const LETTERS: usize = 26;
+
     /// The keyword with this number; 0 is letter `a`.
     pub fn name(&self, number: u8) -> Option<&str> {
         self.0.get(usize::from(number))?.as_deref()
@@ -43,6 +46,16 @@ impl Keywords {
         let free = self.0.iter().position(Option::is_none)?;
         self.0[free] = Some(name.to_owned());
         Some(free as u8)
+    }
+
+    /// Gives a number a name; false if it has one, or the name is none or has a number.
+    pub(crate) fn give(&mut self, number: u8, name: &str) -> bool {
+        let free = self.name(number).is_none() && self.find(name).is_none() && is_keyword(name);
+        if let Some(place) = self.0.get_mut(usize::from(number)).filter(|_| free) {
+            *place = Some(name.to_owned());
+            return true;
+        }
+        false
     }
 
     /// Lines that are none are passed over: the worst that can come of it is a keyword without a name.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use pillarbox_fs::{Kind, Metadata};
 
@@ -76,8 +77,10 @@ pub(crate) struct Listing {
     doubles: Vec<(Base, Named)>,
     /// What is no regular file, or has a name that no UID list can hold.
     pub(crate) ignored: Vec<PathBuf>,
-    /// The two directories as they were before, if they were the same afterwards.
-    pub(crate) quiet: Option<DirStamps>,
+    /// The two directories as they were before, if they were the same afterwards, and when that was.
+    pub(crate) quiet: Option<(DirStamps, SystemTime)>,
+    /// What is missing is not there.
+    pub(crate) certain: bool,
 }
 
 /// Changes whenever a file comes, goes or is renamed, as far as the file system's clock can tell.
@@ -102,7 +105,7 @@ const IGNORED_MAX: usize = 16;
 
 impl Listing {
     pub(crate) fn read(maildir: &Maildir, uids: &UidList) -> Result<Listing> {
-        let before = DirStamps::read(maildir)?;
+        let (before, began) = (DirStamps::read(maildir)?, maildir.store().options().clock.now());
         let mut listing = Listing { found: vec![None; uids.lines().len() as usize], ..Listing::default() };
         // A message goes from new/ to cur/ and not back, so that in this order it is not missed between the two.
         for dir in [Dir::New, Dir::Cur] {
@@ -129,7 +132,8 @@ impl Listing {
             })?;
         }
         listing.settle_doubles(maildir, uids)?;
-        listing.quiet = Some(before).filter(|before| DirStamps::read(maildir).is_ok_and(|after| after == *before));
+        let is_quiet = DirStamps::read(maildir).is_ok_and(|after| after == before);
+        listing.quiet = is_quiet.then_some((before, began));
         Ok(listing)
     }
 
@@ -225,6 +229,11 @@ impl Listing {
         for (base, named) in unlisted.drain() {
             self.put(new, &base, named.dir, &named.info);
         }
+    }
+
+    /// Files beside which there is another one of the same name.
+    pub(crate) fn doubles(&self) -> impl Iterator<Item = (&Base, &Named)> {
+        self.doubles.iter().map(|(base, named)| (base, named))
     }
 
     pub(crate) fn has_doubles(&self) -> bool {

@@ -24,6 +24,8 @@ use crate::{Access, Changes, Mailbox, Result};
 pub(crate) struct Seen {
     dirs: DirStamps,
     uids: Option<Stamp>,
+    /// How many files this process had put into `cur/`.
+    own: u64,
     /// How many names the list had.
     listed: usize,
     /// `new/` had been at rest.
@@ -54,6 +56,12 @@ struct Taken {
 }
 
 impl Mailbox {
+    /// Whether a change of another program may be hidden behind one of ours, because both were made in the same step of the disk's
+    /// clock. A [`refresh`](Mailbox::refresh) shows it once the folder has been at rest for two seconds, or after ten.
+    pub fn is_in_doubt(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.doubt.is_some())
+    }
+
     pub(crate) fn look_again(&mut self) -> Result<()> {
         self.seen = None;
         self.look()
@@ -65,28 +73,73 @@ impl Mailbox {
         if keywords != self.keywords {
             self.keywords = keywords;
             self.untold.keywords = true;
+            // Flags may mean something else now.
+            self.journal.doubt();
         }
+        // What the journal says that we have not seen would be taken for a change back.
+        if self.journal.wants_a_look() || !self.is_as_it_was()? {
+            match self.journal.lock() {
+                // What cannot be counted is not told. What is known is still true.
+                Err(error) => {
+                    self.untold.held_back = Some(error);
+                    return Ok(());
+                }
+                Ok(locked) => {
+                    let looked = self.look_closely();
+                    if locked {
+                        self.journal.unlock();
+                    }
+                    looked?;
+                }
+            }
+        }
+        self.keep_snapshot();
+        Ok(())
+    }
+
+    /// Nothing has happened since it was seen.
+    fn is_as_it_was(&self) -> Result<bool> {
+        let Some(seen) = self.seen.as_ref().filter(|seen| seen.new_settled && seen.doubt.is_none()) else {
+            return Ok(false);
+        };
+        Ok(self.maildir.uids_stamp()? == seen.uids && DirStamps::read(&self.maildir)? == seen.dirs)
+    }
+
+    fn look_closely(&mut self) -> Result<()> {
         if self.uid_validity == 0 {
             self.seen = self.open_snapshot();
+            if self.seen.is_some() {
+                self.settle_journal(true);
+            }
         }
         // Whatever goes wrong, the next look is a thorough one.
         let mut known = None;
         if let Some(seen) = self.seen.take() {
             known = Some(seen.dirs.cur);
-            if self.look_for_news(seen)? {
-                self.keep_snapshot();
+            if !self.journal.is_unknown() && self.look_for_news(seen)? && self.agrees_with_journal() {
                 return Ok(());
             }
         }
-        self.look_at_all(known)?;
-        self.keep_snapshot();
-        Ok(())
+        self.look_at_all(known)
+    }
+
+    /// What others of ours have written is what is seen.
+    fn agrees_with_journal(&mut self) -> bool {
+        let messages = self.view.files().map(|file| (file.uid, file.flags()));
+        self.journal.agrees(self.uid_validity, messages, &self.keywords)
+    }
+
+    /// Compares what the journal says with all that there is. Unless they are `all_listed`, messages that are missing may be there.
+    fn settle_journal(&mut self, all_listed: bool) {
+        let messages = self.view.files().map(|file| (file.uid, file.flags()));
+        self.journal.settle(self.uid_validity, messages, &self.keywords, all_listed);
     }
 
     /// Shows what the snapshot says, if nothing has changed since.
     fn open_snapshot(&mut self) -> Option<Seen> {
         let from = self.maildir.store().options().snapshot_from;
         let snapshot = Snapshot::read(&self.maildir).filter(|snapshot| snapshot.count() >= from)?;
+        let own = self.maildir.own().count();
         let uids = self.maildir.uids_stamp().ok()??;
         let dirs = DirStamps::read(&self.maildir).ok()?;
         let list = self.maildir.uids().ok()??;
@@ -117,7 +170,7 @@ impl Mailbox {
         self.uid_validity = list.validity;
         self.uid_next = list.uid_next();
         self.snapshot = Some((snapshot.stamps, self.maildir.store().options().clock.now()));
-        Some(Seen { dirs, uids: Some(uids), listed: list.len(), new_settled: true, doubt: None })
+        Some(Seen { dirs, uids: Some(uids), own, listed: list.len(), new_settled: true, doubt: None })
     }
 
     /// Writes the snapshot anew, if the folder is at rest and the last one was long ago. Nothing depends on it, so errors wait for
@@ -133,7 +186,7 @@ impl Mailbox {
             return;
         }
         let Some(seen) = self.seen.as_ref().filter(|seen| seen.doubt.is_none() && seen.new_settled) else { return };
-        let Some(uids) = seen.uids.filter(|uids| self.is_settled(uids.modified)) else { return };
+        let Some(uids) = seen.uids.filter(|uids| is_old(uids.modified, now)) else { return };
         let Some(stamps) = Stamps::of(&seen.dirs, &uids) else { return };
         let same = self.snapshot.is_some_and(|(kept, _)| kept == stamps);
         self.snapshot = Some((stamps, now));
@@ -169,36 +222,43 @@ impl Mailbox {
         }
     }
 
-    fn is_settled(&self, modified: SystemTime) -> bool {
-        let age = self.maildir.store().options().clock.now().duration_since(modified);
-        age.is_ok_and(|age| age >= SETTLED_AFTER)
-    }
-
     /// Where nobody has changed `cur/`, all that can be new is in `new/`. False if that is not so, or not enough.
     fn look_for_news(&mut self, mut seen: Seen) -> Result<bool> {
         let uids = self.maildir.uids_stamp()?;
-        let dirs = DirStamps::read(&self.maildir)?;
+        let (dirs, put, own) = {
+            // Nothing is put there by us meanwhile.
+            let own = self.maildir.own();
+            let dirs = DirStamps::read(&self.maildir)?;
+            let Some(put) = own.since(seen.own, &seen.dirs.cur, &dirs.cur) else { return Ok(false) };
+            let put: Vec<(Base, Box<[u8]>)> = put.map(|(base, info)| (base.clone(), info.into())).collect();
+            (dirs, put, own.count())
+        };
         let now = self.maildir.store().options().clock.now();
         let due = |since: &SystemTime| {
-            self.is_settled(dirs.cur.modified) || now.duration_since(*since).map_or(true, |doubt| doubt >= DOUBT_MAX)
+            was_settled(&dirs.cur, now) || now.duration_since(*since).map_or(true, |doubt| doubt >= DOUBT_MAX)
         };
-        if dirs.cur != seen.dirs.cur || seen.doubt.as_ref().is_some_and(due) {
+        if seen.doubt.as_ref().is_some_and(due) {
             return Ok(false);
         }
-        if dirs == seen.dirs && seen.new_settled && uids == seen.uids {
+        if put.is_empty() && dirs == seen.dirs && seen.new_settled && uids == seen.uids {
             self.seen = Some(seen);
             return Ok(true);
         }
         if self.access == Access::ReadOnly {
             return Ok(false);
         }
-        let taken = self.take_new()?;
+        let mut taken = self.take_new()?;
         // Something went on in new/ and nothing is there: somebody has moved it.
         if taken.left || taken.files.is_empty() && dirs.new != seen.dirs.new {
             return Ok(false);
         }
+        for (base, info) in put {
+            if taken.files.insert(base, info).is_some() {
+                return Ok(false);
+            }
+        }
         if taken.files.is_empty() && uids == seen.uids {
-            seen.new_settled = self.is_settled(dirs.new.modified);
+            seen.new_settled = was_settled(&dirs.new, now);
             self.seen = Some(seen);
             return Ok(true);
         }
@@ -206,11 +266,11 @@ impl Mailbox {
             Ok(None) => Ok(false),
             Ok(Some((list, stamp))) => {
                 self.untold.held_back = None;
-                self.fresh.clear();
+                self.fresh = HashSet::new();
                 // What came since shows at the next look, which goes through new/ again.
-                let dirs = DirStamps::read(&self.maildir)?;
-                let doubt = if dirs.cur == seen.dirs.cur { seen.doubt } else { seen.doubt.or(Some(now)) };
-                self.seen = Some(Seen { dirs, uids: stamp, listed: list.len(), new_settled: false, doubt });
+                let after = DirStamps::read(&self.maildir)?;
+                let doubt = if after.cur == seen.dirs.cur { seen.doubt } else { seen.doubt.or(Some(now)) };
+                self.seen = Some(Seen { dirs: after, uids: stamp, own, listed: list.len(), new_settled: false, doubt });
                 Ok(true)
             }
             // What is known is still true.
@@ -232,6 +292,8 @@ impl Mailbox {
             if !self.is_grown(uids) {
                 return Ok(None);
             }
+            // A list of which nobody holds a copy grows in its place.
+            drop(list);
             let unnumbered = taken.files.keys().filter(|base| uids.line(base).is_none()).cloned().collect();
             locked.assign(&by_arrival(unnumbered))?;
             list = locked.uids()?.clone();
@@ -246,12 +308,16 @@ impl Mailbox {
             return Ok(None);
         }
         self.view.grow(lines);
+        let mut came = Vec::with_capacity(added.len());
         for line in added {
             let info = &taken.files[lines.base(line)];
-            let found = Found { recent: true, ..Found::of(Dir::Cur, info) };
+            let recent = self.fresh.contains(lines.base(line));
+            let found = Found { recent, ..Found::of(Dir::Cur, info) };
             self.view.push(line, found, Some(info).filter(|_| found.form == Form::Odd).map(|info| &info[..]));
             self.untold.added.push(lines.uid(line));
+            came.push((lines.uid(line), found.flags));
         }
+        self.journal.came(&came);
         self.uid_next = self.uid_next.max(list.uid_next());
         self.untold.settle();
         self.unsynced = [true; 2];
@@ -265,9 +331,10 @@ impl Mailbox {
 
     /// `known` is what the time of `cur/` was when all in it was known.
     fn look_at_all(&mut self, known: Option<Metadata>) -> Result<()> {
+        let own = self.maildir.own().count();
         let cur = stamp(&self.maildir, Dir::Cur)?;
         // What changed it from here on was we.
-        let explained = known == Some(cur) || self.is_settled(cur.modified);
+        let explained = known == Some(cur) || was_settled(&cur, self.maildir.store().options().clock.now());
         if self.access == Access::ReadWrite {
             self.take_new()?;
         }
@@ -299,14 +366,16 @@ impl Mailbox {
             },
         };
         self.ignored = std::mem::take(&mut listing.ignored);
-        let quiet = listing.quiet;
+        let (quiet, certain) = (listing.quiet, listing.certain);
         self.take_over(&listing, &uids);
-        if let Some(dirs) = quiet.filter(|_| self.untold.held_back.is_none()) {
-            let now = self.maildir.store().options().clock.now();
-            let settled = self.is_settled(dirs.cur.modified);
-            let doubt = if settled { None } else { Some(now) };
-            let new_settled = self.is_settled(dirs.new.modified);
-            self.seen = Some(Seen { dirs, uids: stamp, listed: uids.len(), new_settled, doubt })
+        // What the journal says needs as much room.
+        drop(listing);
+        self.settle_journal(certain);
+        if let Some((dirs, began)) = quiet.filter(|_| self.untold.held_back.is_none()) {
+            let settled = was_settled(&dirs.cur, began);
+            let doubt = if settled { None } else { Some(began) };
+            let new_settled = was_settled(&dirs.new, began);
+            self.seen = Some(Seen { dirs, uids: stamp, own, listed: uids.len(), new_settled, doubt })
                 .filter(|_| settled || explained);
         }
         Ok(())
@@ -346,6 +415,7 @@ impl Mailbox {
             }
             listing = again;
         }
+        listing.certain = certain;
         if !certain {
             // It never kept still: what was there before stays, and a later look will tell.
             for file in self.view.files() {
@@ -489,13 +559,23 @@ impl Mailbox {
             self.view.push(line, found, listing.odd(line));
         }
         self.untold.removed.extend(shown.map(|file| file.uid));
-        self.fresh.clear();
+        self.fresh = HashSet::new();
         self.uid_next = self.uid_next.max(uids.uid_next());
         self.untold.settle();
         if !self.untold.is_empty() {
             self.unsynced = [true; 2];
         }
     }
+}
+
+/// Whether a directory that is read from `began` on will have another time after any further change. How long the reading takes
+/// is no help: what counts is when it began.
+fn was_settled(dir: &Metadata, began: SystemTime) -> bool {
+    is_old(dir.modified, began)
+}
+
+fn is_old(modified: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(modified).is_ok_and(|age| age >= SETTLED_AFTER)
 }
 
 fn by_arrival(mut bases: Vec<Base>) -> Vec<NewMessage> {

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use crate::cache::Cache;
 use crate::file_name::{self, Base, Sizes};
+use crate::journal::Journal;
 use crate::listing::Dir;
 use crate::look::{LISTINGS_MAX, Seen};
 use crate::snapshot::Stamps;
@@ -54,10 +56,12 @@ pub struct Mailbox {
     /// Found while looking for something else, and not yet told.
     pub(crate) untold: Changes,
     pub(crate) seen: Option<Seen>,
+    pub(crate) journal: Journal,
     /// What the snapshot on the disk was made from, and when it was read or written here.
     pub(crate) snapshot: Option<(Stamps, SystemTime)>,
     /// For `new/` and `cur/`: something happened there since they were last synced, through us or somebody else.
     pub(crate) unsynced: [bool; 2],
+    pub(crate) cache: Cache,
 }
 
 /// What opening and refreshing a mailbox may change in it. Whether its user may change more is the caller's to decide.
@@ -143,8 +147,10 @@ impl Mailbox {
             fresh: HashSet::new(),
             untold: Changes::default(),
             seen: None,
+            journal: Journal::new(maildir),
             snapshot: None,
             unsynced: [true; 2],
+            cache: Cache::default(),
         };
         if access == Access::ReadWrite {
             mailbox.clean_tmp();
@@ -209,16 +215,66 @@ impl Mailbox {
         names
     }
 
+    /// When a message changed last, as a number that rises with every change of the mailbox (RFC 7162 §3.1), and stays the same for
+    /// all programs that use this crate. `None` where the message is not there, or there are no such numbers: on a disk that
+    /// cannot be written on, and after [trouble](Mailbox::journal_trouble).
+    pub fn mod_seq(&self, uid: Uid) -> Option<u64> {
+        self.journal.mod_seq(uid)
+    }
+
+    /// The highest mod-sequence that a change of the mailbox has, messages that went included. Between two looks it stands still, and
+    /// all that it counts is in the view or was told to be gone.
+    pub fn highest_mod_seq(&self) -> Option<u64> {
+        self.journal.highest()
+    }
+
+    /// The mod-sequence at which each of these messages, of rising UIDs, went; `None` for those of which it is not known.
+    pub fn removed_at(&self, uids: &[Uid]) -> Vec<Option<u64>> {
+        self.journal.gone_at(uids)
+    }
+
+    /// The messages that went after a mod-sequence (RFC 7162 §3.2.6), as first and last UIDs of ranges in no order; one that came back may be
+    /// among them. `None` if that is not known, and so any number that is not there may have gone since: some 10,000 ranges are remembered.
+    pub fn removed_since(&self, mod_seq: u64) -> Option<Vec<(Uid, Uid)>> {
+        self.journal.gone_since(mod_seq)
+    }
+
+    /// Why there are no mod-sequences, for the log.
+    pub fn journal_trouble(&self) -> Option<&MaildirError> {
+        self.journal.trouble()
+    }
+
     /// What lies in the folder and is no regular file, or has a line feed in its name, for the log; a few of them, if there are
     /// many.
     pub fn ignored(&self) -> &[PathBuf] {
         &self.ignored
     }
 
-    /// Looks for what others have changed. Where nothing has changed this costs three questions to the file system.
+    /// Why new messages are not shown yet, if they are not.
+    pub(crate) fn held_back(&self) -> Option<MaildirError> {
+        self.untold.held_back.clone()
+    }
+
+    /// Looks for what others have changed. Where nothing has changed this costs four questions to the file system.
     pub fn refresh(&mut self) -> Result<Changes> {
+        self.remember_sizes();
         self.look()?;
-        Ok(std::mem::take(&mut self.untold))
+        Ok(self.news())
+    }
+
+    /// What others have changed, as far as it was found while something else was done here, such as flags being set.
+    pub fn news(&mut self) -> Changes {
+        std::mem::take(&mut self.untold)
+    }
+
+    /// Does something that the journal is to know of, so that nobody gives the same mod-sequence to something else meanwhile.
+    pub(crate) fn journaled<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let locked = self.journal.lock()?;
+        let done = work(self);
+        if locked {
+            self.journal.unlock();
+        }
+        done
     }
 
     /// Size and date of a message, from its file at the first time.
@@ -226,16 +282,21 @@ impl Mailbox {
         if let Some(info) = self.infos.get(&uid).filter(|_| self.view.find(uid).is_some()) {
             return Ok(info.info);
         }
-        let known = self.with_file(uid, |maildir, file| {
-            let path = file.path(maildir);
-            let metadata = maildir.fs().metadata(&path)?;
-            let known = file.sizes().filter(|sizes| sizes.file == metadata.len && sizes.message >= sizes.file);
-            let size = match known {
-                Some(sizes) => sizes.message,
-                None => MessageReader::new(maildir.fs().open(&path)?, None)?.len(),
-            };
-            Ok(Known { info: Info { size, date: metadata.modified }, file: metadata.len })
+        let (metadata, named) = self.with_file(uid, |maildir, file| {
+            let metadata = maildir.fs().metadata(&file.path(maildir))?;
+            let named = file.sizes().filter(|sizes| sizes.file == metadata.len && sizes.message >= sizes.file);
+            Ok((metadata, named))
         })?;
+        let size = named.map(|sizes| sizes.message).or_else(|| self.cached_size(uid, metadata.len));
+        let size = match size {
+            Some(size) => size,
+            None => {
+                let size = self.read(uid)?.len();
+                self.remember_size(uid, metadata.len, size);
+                size
+            }
+        };
+        let known = Known { info: Info { size, date: metadata.modified }, file: metadata.len };
         if self.infos.len() >= INFOS_MAX {
             self.infos.clear();
         }

@@ -44,7 +44,7 @@ pub(crate) struct Snapshot {
     count: usize,
 }
 
-const NAME: &str = "pillarbox-index";
+pub(crate) const FILE: &str = "pillarbox-index";
 const MAGIC: &[u8; 8] = b"PBXIDX1\n";
 const STAMP: usize = 36;
 const STAMPS: usize = 3 * STAMP;
@@ -214,7 +214,7 @@ fn encode<'a>(
 }
 
 fn path(maildir: &Maildir) -> PathBuf {
-    maildir.dir(NAME)
+    maildir.dir(FILE)
 }
 
 #[cfg(test)]

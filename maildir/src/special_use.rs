@@ -6,6 +6,7 @@ use std::path::Path;
 use pillarbox_fs::ErrorKind;
 
 use crate::error::NotFound;
+use crate::sidecar::Sidecar;
 use crate::{Maildir, Result, Store};
 
 const FILE: &str = "special-use";
@@ -23,6 +24,16 @@ impl Maildir {
         };
         let text = String::from_utf8_lossy(&bytes);
         Ok(text.lines().filter(|line| is_attribute(line)).map(str::to_owned).collect())
+    }
+}
+
+impl Maildir {
+    /// Says what this mailbox is for from now on; without attributes, for nothing. Durable. Whether another mailbox is for the same
+    /// is the caller's to ask. What is no attribute is passed over.
+    pub fn set_special_uses(&self, uses: &[&str]) -> Result<()> {
+        let file = Sidecar { store: self.store(), dir: self.path().to_path_buf(), name: FILE, size_max: SIZE_MAX };
+        let lines: String = uses.iter().filter(|word| is_attribute(word)).flat_map(|word| [*word, "\n"]).collect();
+        file.replace(&file.lock()?, lines.as_bytes())
     }
 }
 

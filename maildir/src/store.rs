@@ -13,6 +13,7 @@ use pillarbox_fs::{Fs, GroupSync};
 
 use crate::file_name::escape_host;
 use crate::folder::Folder;
+use crate::quota::Gates;
 
 /// What all mailboxes of a process share. Make one, clone it freely.
 ///
@@ -106,6 +107,7 @@ impl Store {
             folders: Mutex::default(),
             durable: Mutex::default(),
             recent: Mutex::default(),
+            quota_gates: Gates::default(),
             random: Mutex::new(SeededRandom::new(options.seed)),
             options,
         }))
@@ -126,6 +128,10 @@ impl Store {
     /// Makes names in a directory durable, together with whoever asks at the same time.
     pub(crate) fn sync_dir(&self, path: &Path) -> pillarbox_fs::Result<()> {
         self.0.group.sync_dir(path)
+    }
+
+    pub(crate) fn quota_gates(&self) -> &Gates {
+        &self.0.quota_gates
     }
 
     /// How many wait for names in a directory to be durable.
@@ -194,6 +200,7 @@ struct Shared {
     folders: Mutex<HashMap<PathBuf, Weak<Folder>>>,
     durable: Mutex<HashSet<PathBuf>>,
     recent: Mutex<VecDeque<Arc<Folder>>>,
+    quota_gates: Gates,
     options: Options,
 }
 

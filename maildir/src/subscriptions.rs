@@ -3,6 +3,8 @@
 //! Two forms are read, and the one found is kept: one name a line with `.` between levels, or behind a line `V<TAB>2` and an
 //! empty line, one name a line with TAB between levels. Names are in modified UTF-7.
 
+use std::collections::BTreeSet;
+
 use pillarbox_fs::ErrorKind;
 
 use crate::dotlock::DotLock;
@@ -32,7 +34,6 @@ impl Tree {
     }
 
     fn change_subscriptions(&self, name: &MailboxName, wanted: bool) -> Result<bool> {
-        let fs = self.store.fs();
         // The lock file of Dovecot's name keeps other writers out; the new contents go to a file of their own, so that the
         // lock is empty and known by its inode.
         let lock = DotLock::acquire(&self.store, self.root.join("subscriptions.lock"))?;
@@ -48,6 +49,31 @@ impl Tree {
             let mut keep = keep.into_iter();
             file.lines.retain(|_| keep.next() == Some(true));
         }
+        self.replace_subscriptions(&lock, &file)?;
+        Ok(true)
+    }
+
+    /// How many lines name nothing, or what a line before named; they are removed if that is wanted, durably.
+    pub(crate) fn bad_subscriptions(&self, remove: bool) -> Result<usize> {
+        let lock = match remove {
+            true => Some(DotLock::acquire(&self.store, self.root.join("subscriptions.lock"))?),
+            false => None,
+        };
+        let mut file = self.read_subscriptions()?;
+        let mut names = BTreeSet::new();
+        let keep: Vec<bool> =
+            file.lines.iter().map(|line| file.name(line).is_some_and(|name| names.insert(name))).collect();
+        let bad = keep.iter().filter(|keep| !**keep).count();
+        if let Some(lock) = lock.filter(|_| bad > 0) {
+            let mut keep = keep.into_iter();
+            file.lines.retain(|_| keep.next() == Some(true));
+            self.replace_subscriptions(&lock, &file)?;
+        }
+        Ok(bad)
+    }
+
+    fn replace_subscriptions(&self, lock: &DotLock, file: &Subscriptions) -> Result<()> {
+        let fs = self.store.fs();
         let written = self.root.join("subscriptions.tmp");
         fs.unlink(&written).if_found()?;
         let mut out = fs.create(&written)?;
@@ -62,8 +88,7 @@ impl Tree {
             let _ = fs.unlink(&written);
         }
         replaced?;
-        self.store.sync_dir(&self.root)?;
-        Ok(true)
+        Ok(self.store.sync_dir(&self.root)?)
     }
 
     fn read_subscriptions(&self) -> Result<Subscriptions> {

@@ -8,6 +8,7 @@ use pillarbox_fs::{Entry, ErrorKind, Kind};
 use crate::error::NotFound;
 use crate::file_name::bytes;
 use crate::folder::make_dir;
+use crate::quota::Tally;
 use crate::{Access, Mailbox, MailboxName, Maildir, MaildirError, Result, Store, Uid, special_use};
 
 /// The mailboxes of one account.
@@ -153,7 +154,11 @@ impl Tree {
         }
         // Gone at once and whole, whenever the removal of its thousand files may end.
         let trash = self.root.join(format!("{TRASH}{}", self.store.unique_name()));
+        let folder = self.mailbox(name)?;
+        let mut tally = Tally::begin([&folder]);
         self.store.fs().rename(&self.path(name), &trash)?;
+        tally.remove_all(&folder, &trash);
+        tally.write();
         self.store.set_durable(&self.path(name), false);
         self.store.sync_dir(&self.root)?;
         self.remove_trash(&trash);
@@ -235,7 +240,7 @@ impl Tree {
         Ok((name.is_inbox() || is_dir(&path)?) && is_dir(&path.join("cur"))?)
     }
 
-    fn path(&self, name: &MailboxName) -> PathBuf {
+    pub(crate) fn path(&self, name: &MailboxName) -> PathBuf {
         if name.is_inbox() { self.root.clone() } else { self.root.join(name.directory()) }
     }
 

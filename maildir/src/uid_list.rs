@@ -59,6 +59,48 @@ pub(crate) struct Damaged {
     pub(crate) validity: Option<u32>,
 }
 
+/// A list of which a part has been read.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    list: Option<UidList>,
+    last_line: Vec<u8>,
+    /// The beginning of a line.
+    rest: Vec<u8>,
+}
+
+impl Reading {
+    /// Reads on.
+    pub(crate) fn take(&mut self, piece: &[u8]) -> std::result::Result<(), Damaged> {
+        self.rest.extend_from_slice(piece);
+        let Some(end) = memchr::memrchr(b'\n', &self.rest) else {
+            return if self.rest.len() > LINE_MAX { Err(self.damaged()) } else { Ok(()) };
+        };
+        let lines = &self.rest[..=end];
+        match &mut self.list {
+            None => self.list = Some(UidList::parse(lines)?),
+            Some(list) => list.extend(lines).map_err(|()| Damaged { validity: Some(list.validity) })?,
+        }
+        self.last_line = last_line(lines);
+        self.rest.drain(..=end);
+        Ok(())
+    }
+
+    /// There is no more. With the list comes its last line, which may be cut.
+    pub(crate) fn end(mut self) -> std::result::Result<(UidList, Vec<u8>), Damaged> {
+        let damaged = self.damaged();
+        let mut list = self.list.take().ok_or(damaged)?;
+        list.extend(&self.rest).map_err(|()| damaged)?;
+        Ok((list, if self.rest.is_empty() { self.last_line } else { self.rest }))
+    }
+
+    fn damaged(&self) -> Damaged {
+        Damaged { validity: self.list.as_ref().map(|list| list.validity) }
+    }
+}
+
+/// Longer than a line that names a file.
+const LINE_MAX: usize = 128 << 10;
+
 impl UidList {
     /// A list without messages.
     pub(crate) fn new(validity: u32, guid: &str) -> Self {
@@ -81,9 +123,6 @@ impl UidList {
     pub(crate) fn parse(bytes: &[u8]) -> std::result::Result<Self, Damaged> {
         let end = memchr::memchr(b'\n', bytes).ok_or(Damaged { validity: None })?;
         let mut list = Self::parse_header(&bytes[..end]).ok_or(Damaged { validity: None })?;
-        // Growing by doubling would take as long again.
-        let lines = memchr::memchr_iter(b'\n', bytes).count();
-        Arc::make_mut(&mut list.by_base).reserve(lines, |_| unreachable!("it is empty"));
         list.extend(&bytes[end + 1..]).map_err(|()| Damaged { validity: Some(list.validity) })?;
         Ok(list)
     }
@@ -132,6 +171,22 @@ impl UidList {
         Ok((uids, lines))
     }
 
+    /// The mailbox's GUID, if the list has one.
+    pub(crate) fn guid(&self) -> Option<&str> {
+        let guid = self.header_rest.split(|octet| *octet == b' ').find_map(|field| field.strip_prefix(b"G"))?;
+        std::str::from_utf8(guid)
+            .ok()
+            .filter(|guid| !guid.is_empty() && guid.bytes().all(|b| b.is_ascii_alphanumeric()))
+    }
+
+    /// Gives the mailbox a GUID in place of none.
+    pub(crate) fn set_guid(&mut self, guid: &str) {
+        let others = self.header_rest.split(|octet| *octet == b' ').filter(|field| !field.is_empty());
+        let others: Vec<u8> =
+            others.filter(|field| field[0] != b'G').flat_map(|field| [b" ", field].concat()).collect();
+        self.header_rest = [format!(" G{guid}").as_bytes(), &others].concat();
+    }
+
     pub(crate) fn lines(&self) -> &Lines {
         &self.lines
     }
@@ -163,6 +218,11 @@ impl UidList {
     /// Some UIDs that were given may not be told.
     pub(crate) fn is_withdrawn(&self) -> bool {
         self.withdrawn.is_some()
+    }
+
+    /// This UID, and all below, may have been given.
+    pub(crate) fn use_up(&mut self, uid: u32) {
+        self.next = self.next.max(u64::from(uid) + 1);
     }
 
     /// The list is on the disk as it is.
@@ -270,6 +330,12 @@ fn is_value(octets: &[u8]) -> bool {
 /// As long as a file name.
 const VALUE_MAX: usize = 255;
 
+/// What stands behind the last line feed but that at the end.
+pub(crate) fn last_line(bytes: &[u8]) -> Vec<u8> {
+    let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    bytes[memchr::memrchr(b'\n', body).map_or(0, |at| at + 1)..].to_vec()
+}
+
 fn encode_line(out: &mut Vec<u8>, uid: Uid, fields: &[u8], base: &[u8]) {
     out.extend_from_slice(uid.to_string().as_bytes());
     out.push(b' ');
@@ -323,6 +389,19 @@ mod tests {
     }
 
     #[test]
+    fn the_mailbox_has_a_guid() {
+        let mut list = UidList::parse(GOOD).unwrap();
+        assert_eq!(list.guid(), Some("00112233"));
+        assert_eq!(UidList::new(7, "abc").guid(), Some("abc"));
+        for header in ["3 V7 N3", "3 V7 N3 G", "3 V7 N3 Xa Gb-c Yd"] {
+            list = UidList::parse(format!("{header}\n1 :a\n").as_bytes()).unwrap();
+            assert_eq!(list.guid(), None);
+        }
+        list.set_guid("99");
+        assert_eq!(list.encode(), b"3 V7 N3 G99 Xa Yd\n1 :a\n");
+    }
+
+    #[test]
     fn a_torn_last_line_uses_its_number_up() {
         let list = UidList::parse(b"3 V7 N3\n1 :a\n12 :b").unwrap();
         assert!(list.torn);
@@ -356,6 +435,18 @@ mod tests {
         }
     }
 
+    // MDR-06
+    #[test]
+    fn a_line_without_end_is_no_line() {
+        let mut reading = Reading::default();
+        reading.take(GOOD).unwrap();
+        let mut pieces = 0;
+        while reading.take(&[b'x'; 1000]).is_ok() {
+            pieces += 1000;
+        }
+        assert!((LINE_MAX - 1000..=LINE_MAX).contains(&pieces), "{pieces}");
+    }
+
     #[test]
     fn the_last_uid_is_given_and_then_no_more() {
         let mut list = UidList::parse(b"3 V7 N4294967295\n").unwrap();
@@ -375,6 +466,20 @@ mod tests {
                 list.is_durable();
                 prop_assert_eq!(UidList::parse(&list.encode()), Ok(list));
             }
+        }
+
+        // MDR-06
+        #[test]
+        fn whole_or_in_pieces(
+            bytes in "3 V[1-9]{1,3} N[1-9]{1,2}\n([0-9]{1,2} ([A-Z][0-9]{0,3} ){0,2}:[a-z]{0,3}\n?){0,6}".prop_map(String::into_bytes),
+            piece in 1..50usize,
+        ) {
+            let mut reading = Reading::default();
+            let pieces = bytes.chunks(piece).try_for_each(|piece| reading.take(piece));
+            let read = pieces.and_then(|()| reading.end());
+            let last = read.as_ref().map_or_else(|_| last_line(&bytes), |(_, last)| last.clone());
+            prop_assert_eq!(read.map(|(list, _)| list), UidList::parse(&bytes));
+            prop_assert_eq!(last, last_line(&bytes));
         }
 
         #[test]

@@ -11,7 +11,7 @@ use pillarbox_fs::ErrorKind;
 use crate::error::NotFound;
 use crate::{MaildirError, Result, Store};
 
-const FILE: &str = "dovecot-uidvalidity";
+pub(crate) const FILE: &str = "dovecot-uidvalidity";
 
 /// Takes a value that is greater than every value taken before in the account, than `floor`, and not below the time in
 /// seconds, so that even an account that lost its file gets a new value. Durable on return.
@@ -20,9 +20,7 @@ pub(crate) fn next(store: &Store, root: &Path, floor: u32) -> Result<u32> {
     let now = store.options().clock.now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let now = u32::try_from(now.as_secs()).map_err(|_| MaildirError::NumbersExhausted)?;
     let value = loop {
-        let newest = fs.list(root)?.into_iter().filter_map(|entry| suffix(entry.name.to_str()?)).max();
-        let repeated =
-            fs.read(&root.join(FILE), 64).if_found()?.and_then(|bytes| parse(std::str::from_utf8(&bytes).ok()?));
+        let (newest, repeated) = read(store, root)?;
         let last = newest.max(repeated).unwrap_or(0).max(floor);
         let value = last.checked_add(1).ok_or(MaildirError::NumbersExhausted)?.max(now);
         let path = root.join(format!("{FILE}.{value:08x}"));
@@ -52,6 +50,25 @@ pub(crate) fn next(store: &Store, root: &Path, floor: u32) -> Result<u32> {
     }
     store.sync_dir(root)?;
     Ok(value)
+}
+
+/// The last value that was taken; 0 if nobody knows of one.
+pub(crate) fn last(store: &Store, root: &Path) -> Result<u32> {
+    let (newest, repeated) = read(store, root)?;
+    Ok(newest.max(repeated).unwrap_or(0))
+}
+
+/// The greatest value that a name tells, and what the file repeats.
+fn read(store: &Store, root: &Path) -> Result<(Option<u32>, Option<u32>)> {
+    let fs = store.fs();
+    let newest = fs.list(root)?.into_iter().filter_map(|entry| suffix(entry.name.to_str()?)).max();
+    let repeated = match fs.read(&root.join(FILE), 64) {
+        Ok(bytes) => std::str::from_utf8(&bytes).ok().and_then(parse),
+        // What holds no number tells none.
+        Err(error) if !error.is_temporary() => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok((newest, repeated))
 }
 
 fn suffix(name: &str) -> Option<u32> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pillarbox_fs::{Entry, File, Fs, Lock, Metadata, RealFs, Result, Space};
+use pillarbox_fs::{Entry, File, Fs, Metadata, RealFs, Result, Space};
 use pillarbox_maildir::{MaildirError, Options, Store, Tree};
 
 /// The machine's, with the last part of every path in lower case.
@@ -52,9 +52,6 @@ impl Fs for Folding {
     }
     fn space(&self, path: &Path) -> Result<Space> {
         RealFs.space(path)
-    }
-    fn lock(&self, path: &Path) -> Result<Lock> {
-        RealFs.lock(&folded(path))
     }
 }
 

@@ -9,20 +9,48 @@ use pillarbox_maildir::{
 use support::{Bench, deliver, files, prepare, text, uids};
 
 const EIO: i32 = 5;
+const EMFILE: i32 = 24;
 const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
 const EDQUOT: i32 = 122;
 
-/// Runs `attempt` with the first operation failing, then the second, until none does; `check` sees each result.
+/// What a disk can say to any operation.
+const FAULTS: [i32; 5] = [EIO, EMFILE, ENOSPC, EROFS, EDQUOT];
+
+/// Runs `attempt` with the first change failing, then the second, until none does; `check` sees each result. Returns how many
+/// there are.
 fn each_fault<T>(
     errno: i32,
+    start: impl FnMut() -> Bench,
+    attempt: impl Fn(&Bench) -> Result<T, MaildirError>,
+    check: impl Fn(&Bench, Result<T, MaildirError>),
+) -> usize {
+    each(errno, |bench, n| bench.fs.fail_at(n, errno), start, attempt, check)
+}
+
+/// The same for every fault at every operation: changes, and then what only reads too.
+fn every_fault<T>(
+    mut start: impl FnMut() -> Bench,
+    attempt: impl Fn(&Bench) -> Result<T, MaildirError>,
+    check: impl Fn(&Bench, Result<T, MaildirError>),
+) {
+    for errno in FAULTS {
+        let changes = each_fault(errno, &mut start, &attempt, &check);
+        let all = each(errno, |bench, n| bench.fs.fail_any_at(n, errno), &mut start, &attempt, &check);
+        assert!(changes > 0 && all > changes, "{changes} of {all}");
+    }
+}
+
+fn each<T>(
+    errno: i32,
+    plan: impl Fn(&Bench, usize),
     mut start: impl FnMut() -> Bench,
     attempt: impl Fn(&Bench) -> Result<T, MaildirError>,
     check: impl Fn(&Bench, Result<T, MaildirError>),
 ) -> usize {
     for n in 0.. {
         let bench = start();
-        bench.fs.fail_at(n, errno);
+        plan(&bench, n);
         let result = attempt(&bench);
         if bench.fs.heal() {
             result.unwrap_or_else(|error| panic!("no fault struck, and yet: {error}"));
@@ -43,19 +71,23 @@ fn each_fault<T>(
 }
 
 fn with_folder() -> Bench {
-    let bench = Bench::new();
+    let bench = Bench::in_memory();
     bench.folder("m");
     bench
 }
 
 fn open(bench: &Bench, name: &str) -> Maildir {
-    Maildir::open(&bench.store, bench.path(name)).unwrap()
+    try_open(bench, name).unwrap()
+}
+
+fn try_open(bench: &Bench, name: &str) -> Result<Maildir, MaildirError> {
+    Maildir::open(&bench.store, bench.path(name))
 }
 
 // DSK-01, DSK-02, DSK-05, DSK-06
 #[test]
 fn a_failed_delivery_leaves_nothing() {
-    for errno in [EIO, ENOSPC, EROFS, EDQUOT] {
+    for errno in FAULTS {
         let struck = each_fault(
             errno,
             with_folder,
@@ -69,15 +101,22 @@ fn a_failed_delivery_leaves_nothing() {
         );
         assert_eq!(struck, 6, "create, write, sync, close, rename, sync directory");
     }
+    every_fault(
+        with_folder,
+        |bench| deliver(&try_open(bench, "m")?, "x\r\n"),
+        |bench, result| {
+            assert_eq!(files(&bench.path("m")).len(), usize::from(result.is_ok()));
+            deliver(&open(bench, "m"), "y\r\n").unwrap();
+        },
+    );
 }
 
 #[test]
 fn a_message_that_turns_verbatim_leaves_nothing_either() {
-    each_fault(
-        EIO,
+    every_fault(
         with_folder,
         |bench| {
-            let mut message = open(bench, "m").begin()?;
+            let mut message = try_open(bench, "m")?.begin()?;
             for _ in 0..3 {
                 message.write(&[&[b'x'; 50_000][..], b"\r\n"].concat())?;
             }
@@ -98,19 +137,17 @@ fn a_message_that_turns_verbatim_leaves_nothing_either() {
 #[test]
 fn for_several_mailboxes_all_or_none() {
     let start = || {
-        let bench = Bench::new();
+        let bench = Bench::in_memory();
         for name in ["a", "b", "c"] {
             bench.folder(name);
         }
         bench
     };
-    let struck = each_fault(
-        EIO,
+    every_fault(
         start,
         |bench| {
-            let folders = ["a", "b", "c"].map(|name| open(bench, name));
             let prepared: Result<Vec<_>, _> =
-                folders.iter().map(|folder| prepare(folder, "x\r\n", Flags::NONE)).collect();
+                ["a", "b", "c"].iter().map(|name| prepare(&try_open(bench, name)?, "x\r\n", Flags::NONE)).collect();
             publish_all(prepared?)
         },
         |bench, result| {
@@ -120,24 +157,22 @@ fn for_several_mailboxes_all_or_none() {
             }
         },
     );
-    assert_eq!(struck, 18);
 }
 
 // MDR-04
 #[test]
 fn a_failed_append_leaves_no_message_and_its_uid_is_never_given_again() {
-    for errno in [EIO, ENOSPC] {
+    {
         let start = || {
             let bench = with_folder();
             let folder = open(&bench, "m");
             folder.append(vec![prepare(&folder, "first\r\n", Flags::NONE).unwrap()]).unwrap();
             bench
         };
-        each_fault(
-            errno,
+        every_fault(
             start,
             |bench| {
-                let folder = open(bench, "m");
+                let folder = try_open(bench, "m")?;
                 folder.append(vec![prepare(&folder, "x\r\n", Flags::NONE)?, prepare(&folder, "y\r\n", Flags::SEEN)?])
             },
             |bench, result| {
@@ -171,13 +206,12 @@ fn a_failed_copy_leaves_nothing_and_a_failed_move_loses_nothing() {
         bench
     };
     for moving in [false, true] {
-        each_fault(
-            EIO,
+        every_fault(
             start,
             |bench| {
-                let mut mailbox = Mailbox::open(&open(bench, "m"), Access::ReadWrite)?;
+                let mut mailbox = Mailbox::open(&try_open(bench, "m")?, Access::ReadWrite)?;
                 let all: Vec<_> = mailbox.messages().map(|message| message.uid).collect();
-                let target = open(bench, "t");
+                let target = try_open(bench, "t")?;
                 if moving { mailbox.move_to(&all, &target) } else { mailbox.copy(&all, &target) }
             },
             |bench, result| {
@@ -224,11 +258,10 @@ fn after_failed_changes_the_view_is_what_the_folder_is() {
         }
         bench
     };
-    each_fault(
-        EIO,
+    every_fault(
         start,
         |bench| {
-            let mut mailbox = Mailbox::open(&open(bench, "m"), Access::ReadWrite)?;
+            let mut mailbox = Mailbox::open(&try_open(bench, "m")?, Access::ReadWrite)?;
             let all: Vec<_> = mailbox.messages().map(|message| message.uid).collect();
             let result =
                 mailbox.set_flags(&all, FlagChange::Add, Flags::FLAGGED).and_then(|_| mailbox.expunge(&all[1..]));
@@ -257,7 +290,8 @@ fn a_full_disk_keeps_new_messages_back_and_the_old_ones_readable() {
     deliver(&folder, "old\r\n").unwrap();
     let mut mailbox = Mailbox::open(&folder, Access::ReadOnly).unwrap();
     deliver(&folder, "new\r\n").unwrap();
-    bench.fs.fail_at(0, ENOSPC);
+    // Behind the opening of the journal.
+    bench.fs.fail_at(1, ENOSPC);
     let changes = mailbox.refresh().unwrap();
     assert_eq!(changes.held_back.unwrap().full(), Some(Full::Disk));
     assert_eq!((uids(&mailbox), changes.added), (vec![1], vec![]));
@@ -271,12 +305,11 @@ fn a_full_disk_keeps_new_messages_back_and_the_old_ones_readable() {
 fn a_failed_creation_can_be_repeated() {
     let name = MailboxName::parse("a/b", '/').unwrap();
     let start = || {
-        let bench = Bench::new();
+        let bench = Bench::in_memory();
         Tree::create(&bench.store, bench.path("m")).unwrap();
         bench
     };
-    each_fault(
-        EIO,
+    every_fault(
         start,
         |bench| {
             let tree = Tree::open(&bench.store, bench.path("m"))?;
@@ -296,17 +329,53 @@ fn a_failed_creation_can_be_repeated() {
     );
 }
 
+/// Whatever fails, the message is in one mailbox until its mailbox is deleted, and then there is nothing.
+#[test]
+fn a_failed_renaming_or_deletion_can_be_repeated() {
+    let [from, to] = ["from", "to"].map(|name| MailboxName::parse(name, '/').unwrap());
+    let start = || {
+        let bench = Bench::in_memory();
+        let tree = Tree::create(&bench.store, bench.path("m")).unwrap();
+        deliver(&tree.create_mailbox(&from).unwrap(), "x\r\n").unwrap();
+        bench
+    };
+    every_fault(
+        start,
+        |bench| {
+            let tree = Tree::open(&bench.store, bench.path("m"))?;
+            tree.rename_mailbox(&from, &to)?;
+            assert_eq!(files(tree.mailbox(&to)?.path()).len(), 1);
+            tree.delete_mailbox(&to)
+        },
+        |bench, result| {
+            let tree = Tree::open(&bench.store, bench.path("m")).unwrap();
+            if let Ok(folder) = tree.mailbox(&from) {
+                assert_eq!(files(folder.path()).len(), 1);
+                assert!(result.is_err() && tree.mailbox(&to).is_err());
+                tree.rename_mailbox(&from, &to).unwrap();
+            }
+            if let Ok(folder) = tree.mailbox(&to) {
+                assert_eq!(files(folder.path()).len(), 1);
+                tree.delete_mailbox(&to).unwrap();
+            }
+            Tree::open(&bench.store, bench.path("m")).unwrap();
+            let left = std::fs::read_dir(bench.path("m")).unwrap().map(|entry| entry.unwrap().file_name());
+            let left: Vec<_> = left.filter(|name| name.to_str().unwrap().starts_with('.')).collect();
+            assert_eq!(left, [""; 0]);
+        },
+    );
+}
+
 /// A mailbox that was made for something has that use from its beginning, and what failed half-way leaves none to the next.
 #[test]
 fn a_mailbox_is_never_without_its_uses() {
     let name = MailboxName::parse("Sent", '/').unwrap();
     let start = || {
-        let bench = Bench::new();
+        let bench = Bench::in_memory();
         Tree::create(&bench.store, bench.path("m")).unwrap();
         bench
     };
-    each_fault(
-        EIO,
+    every_fault(
         start,
         |bench| {
             let tree = Tree::open(&bench.store, bench.path("m"))?;
@@ -334,10 +403,10 @@ fn what_a_failed_change_did_is_told() {
     }
     let mut mailbox = Mailbox::open(&open(&bench, "m"), Access::ReadWrite).unwrap();
     let all: Vec<_> = mailbox.messages().map(|message| message.uid).collect();
-    bench.fs.fail_at(1, EIO);
+    bench.fs.fail_at(2, EIO);
     mailbox.set_flags(&all, FlagChange::Add, Flags::SEEN).unwrap_err();
     assert_eq!(mailbox.refresh().unwrap().flags, &all[..1]);
-    bench.fs.fail_at(1, EIO);
+    bench.fs.fail_at(2, EIO);
     mailbox.expunge(&all).unwrap_err();
     assert_eq!(mailbox.refresh().unwrap().removed, &all[..1]);
     assert!(mailbox.refresh().unwrap().is_empty());
@@ -352,13 +421,14 @@ fn what_a_failed_sync_left_is_synced_before_the_next_success() {
     }
     let mut mailbox = Mailbox::open(&open(&bench, "m"), Access::ReadWrite).unwrap();
     let all: Vec<_> = mailbox.messages().map(|message| message.uid).collect();
+    // The journal, two messages, the journal, the directory.
     let synced = |bench: &Bench| bench.ops().contains(&(Op::SyncDir, "m/cur".to_owned()));
-    bench.fs.fail_at(2, EIO);
+    bench.fs.fail_at(4, EIO);
     mailbox.set_flags(&all, FlagChange::Add, Flags::SEEN).unwrap_err();
     bench.ops();
     mailbox.set_flags(&all, FlagChange::Add, Flags::SEEN).unwrap();
     assert!(synced(&bench), "the flags are as wanted, but not on stable storage");
-    bench.fs.fail_at(2, EIO);
+    bench.fs.fail_at(4, EIO);
     mailbox.expunge(&all).unwrap_err();
     bench.ops();
     mailbox.expunge(&all).unwrap();
@@ -374,17 +444,18 @@ fn uids_of_a_failed_sync_are_not_told_before_the_list_is_written_anew() {
     let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
     deliver(&folder, "new\r\n").unwrap();
     bench.ops();
-    // Rename to cur/, the lock, opening the list, writing, syncing.
-    bench.fs.fail_at(4, EIO);
+    // The journal, rename to cur/, the lock, opening the list, writing, syncing.
+    bench.fs.fail_at(5, EIO);
     assert!(mailbox.refresh().unwrap().held_back.is_some());
     assert_eq!(bench.ops().last(), Some(&(Op::Unlink, "m/dovecot-uidlist.lock".to_owned())));
     // The line is in the file and can be read, but the disk may never have got it.
     assert!(std::fs::read_to_string(bench.path("m/dovecot-uidlist")).unwrap().contains("\n2 :"));
     let mut renamed = false;
     for n in 0..30 {
-        bench.fs.fail_at(n, ENOSPC);
+        bench.fs.fail_at(n + 1, ENOSPC);
         let changes = mailbox.refresh().unwrap();
-        let healed = bench.fs.heal();
+        // What strikes the journal comes behind all that.
+        let healed = bench.fs.heal() || mailbox.journal_trouble().is_some();
         // Where only the sync behind it failed, the next look makes up for that.
         renamed |= bench.ops().contains(&(Op::Rename, "m/dovecot-uidlist".to_owned()));
         if healed {

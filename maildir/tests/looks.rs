@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use pillarbox_fs::{Entry, File, Fs, Kind, Lock, Metadata, Result, SimulatedFs, Space};
+use pillarbox_fs::{Entry, File, Fs, Kind, Metadata, Result, SimulatedFs, Space};
 use pillarbox_maildir::{Access, Clock, FlagChange, Flags, Mailbox, Maildir, Options, Store, Uid};
 use proptest::prelude::*;
 use support::deliver;
@@ -20,11 +20,13 @@ use support::deliver;
 struct Disk {
     fs: SimulatedFs,
     listings: Arc<AtomicUsize>,
+    /// The next reading of `cur/` takes five seconds, and another program changes a flag behind it.
+    slow: Arc<AtomicBool>,
 }
 
 impl Disk {
     fn new() -> Self {
-        let disk = Disk { fs: SimulatedFs::new(), listings: Arc::default() };
+        let disk = Disk { fs: SimulatedFs::new(), listings: Arc::default(), slow: Arc::default() };
         Maildir::create(&disk.process(1), "/m").unwrap();
         disk
     }
@@ -114,16 +116,18 @@ impl Fs for Disk {
     }
     fn list_each(&self, path: &Path, show: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
         self.listings.fetch_add(usize::from(path.ends_with("cur")), Ordering::Relaxed);
-        self.fs.list_each(path, show)
+        self.fs.list_each(path, show)?;
+        if path.ends_with("cur") && self.slow.swap(false, Ordering::Relaxed) {
+            self.flag(0);
+            self.advance(5);
+        }
+        Ok(())
     }
     fn metadata(&self, path: &Path) -> Result<Metadata> {
         self.fs.metadata(path)
     }
     fn space(&self, path: &Path) -> Result<Space> {
         self.fs.space(path)
-    }
-    fn lock(&self, path: &Path) -> Result<Lock> {
-        self.fs.lock(path)
     }
 }
 
@@ -177,9 +181,21 @@ fn what_we_change_ourselves_is_not_read_again() {
         let message = support::prepare(mailbox.maildir(), "7\r\n", Flags::NONE).unwrap();
         assert_eq!(mailbox.maildir().append(vec![message]).unwrap().uids, [uid(7)]);
         assert_eq!(mailbox.refresh().unwrap().added, [uid(7)]);
+        // With flags it comes into cur/ at once.
+        let message = support::prepare(mailbox.maildir(), "8\r\n", Flags::SEEN).unwrap();
+        assert_eq!(mailbox.maildir().append(vec![message]).unwrap().uids, [uid(8)]);
+        assert_eq!(mailbox.refresh().unwrap().added, [uid(8)]);
+        support::prepare(mailbox.maildir(), "9\r\n", Flags::FLAGGED).unwrap().publish().unwrap();
+        deliver(mailbox.maildir(), "10\r\n").unwrap();
+        assert_eq!(mailbox.refresh().unwrap().added, [uid(9), uid(10)]);
+        // Nobody takes it out of new/, so it is not recent.
+        for message in mailbox.messages().skip(5) {
+            assert_eq!(message.recent, message.flags.is_empty(), "{message:?}");
+        }
     });
     assert_eq!(listings, 0);
-    assert_eq!(support::text(&mut mailbox, uid(7)), "7\r\n");
+    assert_eq!(support::text(&mut mailbox, uid(8)), "8\r\n");
+    assert_eq!(mailbox.message(uid(8)).unwrap().flags, Flags::SEEN);
     assert_eq!(shown(&mailbox), shown(&disk.open(usize::MAX)));
 }
 
@@ -191,11 +207,12 @@ fn a_change_hidden_behind_ours_is_seen_when_the_folder_has_been_at_rest() {
     // In the same step of the disk's clock.
     disk.flag(0);
     assert!(mailbox.refresh().unwrap().is_empty(), "nothing tells it apart from what we did");
+    assert!(mailbox.is_in_doubt());
     disk.advance(2);
     let (listings, changes) = disk.listings(|| mailbox.refresh().unwrap());
     assert_eq!((listings, changes.flags.len()), (1, 1));
     let (listings, changes) = disk.listings(|| mailbox.refresh().unwrap());
-    assert!(listings == 0 && changes.is_empty());
+    assert!(listings == 0 && changes.is_empty() && !mailbox.is_in_doubt());
 }
 
 #[test]
@@ -219,6 +236,17 @@ fn a_change_hidden_behind_ours_is_seen_after_ten_seconds_though_we_go_on() {
     });
     // Every ten seconds once without the lock and, for there is a message without a UID, once with it.
     assert_eq!((seen, listings), (1, 6));
+}
+
+#[test]
+fn a_reading_that_takes_long_is_as_old_as_its_beginning() {
+    let (disk, mut mailbox) = at_rest();
+    disk.flag(1);
+    disk.slow.store(true, Ordering::Relaxed);
+    mailbox.refresh().unwrap();
+    assert!(!disk.slow.load(Ordering::Relaxed));
+    mailbox.refresh().unwrap();
+    assert_eq!(shown(&mailbox), shown(&disk.open(usize::MAX)));
 }
 
 #[test]
@@ -296,11 +324,41 @@ fn a_snapshot_says_nothing_that_a_power_cut_takes_back() {
     let mut images = 0;
     for fs in disk.fs.crash().images(1000, 1) {
         images += 1;
-        let after = Disk { fs, listings: Arc::default() };
+        let after = Disk { fs, ..Disk::new() };
         after.advance(10);
         assert_eq!(shown(&after.open(1)), shown(&after.open(usize::MAX)));
     }
     assert!(images > 1, "{images}");
+}
+
+// DSK-05
+#[test]
+fn a_snapshot_that_cannot_be_written_is_no_trouble() {
+    let mut faults = 0;
+    for carried_out in [false, true] {
+        for n in 0.. {
+            let (disk, mailbox) = at_rest();
+            let whole = shown(&mailbox);
+            drop(mailbox);
+            let folder = Maildir::open(&disk.process(1), "/m").unwrap();
+            disk.fs.fail_at(n, nix::errno::Errno::ENOSPC as i32, carried_out);
+            let opened = Mailbox::open(&folder, Access::ReadWrite);
+            if disk.fs.heal() {
+                break;
+            }
+            faults += 1;
+            // To open it may fail where the UID list has to be synced.
+            match opened {
+                Ok(mailbox) => assert_eq!(shown(&mailbox), whole),
+                Err(error) => assert!(error.is_temporary() && n < 2, "{n}: {error}"),
+            }
+            for _ in 0..2 {
+                assert_eq!(shown(&disk.open(1)), whole);
+            }
+            assert_eq!(disk.listings(|| disk.open(1)).0, 0);
+        }
+    }
+    assert!(faults >= 12, "{faults}");
 }
 
 #[derive(Clone, Debug)]

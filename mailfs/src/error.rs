@@ -65,7 +65,7 @@ pub enum Op {
     Metadata,
     /// Asking how much space is left.
     Space,
-    /// Taking a lock.
+    /// Taking the lock on a file.
     Lock,
 }
 
@@ -99,8 +99,6 @@ pub enum ErrorKind {
     TooManyOpenFiles,
     /// The process may not do this; somebody has to repair the installation.
     PermissionDenied,
-    /// Somebody else holds the lock.
-    Locked,
     /// The file was given up: an earlier write or sync of this handle failed.
     GivenUp,
     /// Anything else the device or the kernel reports.
@@ -142,7 +140,6 @@ impl FsError {
             | ErrorKind::ReadOnly
             | ErrorKind::TooManyOpenFiles
             | ErrorKind::PermissionDenied
-            | ErrorKind::Locked
             | ErrorKind::GivenUp
             | ErrorKind::Io => true,
             ErrorKind::NotFound

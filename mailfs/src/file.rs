@@ -41,6 +41,8 @@ pub trait RawFile: Send {
     fn sync(&mut self) -> std::io::Result<()>;
     /// Makes bytes and length durable.
     fn sync_data(&mut self) -> std::io::Result<()>;
+    /// Takes the lock on the open file, if nobody else has it; false if somebody has.
+    fn try_lock(&mut self) -> std::io::Result<bool>;
     /// Size, time and kind.
     fn metadata(&self) -> std::io::Result<Metadata>;
     /// Closes, and reports what the file system has to say about it.
@@ -81,6 +83,13 @@ impl File {
     /// Makes bytes and length durable, and leaves the times to chance. For logs, where it saves a journal write.
     pub fn sync_data(&mut self) -> Result<()> {
         self.once(Op::Sync, |raw| raw.sync_data())
+    }
+
+    /// Takes the lock on this file, unless another handle has it, in this process or another: false then. It is let go when this
+    /// handle is closed or dropped, and when the process dies. Nobody is kept from reading or writing by it: it binds those
+    /// who ask. It goes with the file, not with the name.
+    pub fn try_lock(&mut self) -> Result<bool> {
+        self.raw.try_lock().map_err(|e| FsError::new(Op::Lock, &self.path, e))
     }
 
     /// Size, time and kind of the open file, whatever its name stands for now.

@@ -69,10 +69,12 @@ pub trait Fs: Send + Sync + fmt::Debug {
     /// The space left for the owner of files under this directory.
     fn space(&self, path: &Path) -> Result<Space>;
 
-    /// Takes the lock of this name for as long as the value lives: against other processes, and against other calls in this
-    /// one. A lock that somebody else has is [`ErrorKind::Locked`] at once. The file is made if there is none, and stays.
-    /// Durable: nothing; a process that ends in any way lets go of its locks, and so does a machine.
-    fn lock(&self, path: &Path) -> Result<Lock>;
+    /// Which run of the system this is, by a number that is another one after every power cut or restart. What was written under
+    /// the same number is read back, synced or not; what was written under another one may be lost as far as it was not
+    /// synced. `None` where nobody knows: then everything that was not synced may be lost.
+    fn boot(&self) -> Option<u128> {
+        None
+    }
 
     /// The whole of a small regular file; more than `max` bytes is [`ErrorKind::TooLarge`].
     fn read(&self, path: &Path, max: usize) -> Result<Vec<u8>> {
@@ -92,24 +94,6 @@ pub trait Fs: Send + Sync + fmt::Debug {
         }
         bytes.truncate(filled);
         Ok(bytes)
-    }
-}
-
-/// A lock that is held until this is dropped; see [`Fs::lock`].
-pub struct Lock {
-    _held: Box<dyn Send + Sync>,
-}
-
-impl Lock {
-    /// A lock that `held` lets go of when it is dropped; for implementers of [`Fs`].
-    pub fn new(held: impl Send + Sync + 'static) -> Self {
-        Lock { _held: Box::new(held) }
-    }
-}
-
-impl fmt::Debug for Lock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Lock")
     }
 }
 

@@ -10,7 +10,7 @@ pub mod testing;
 
 pub use error::{ErrorKind, FsError, Op, Result};
 pub use file::{File, RawFile};
-pub use fs::{Entry, Fs, Kind, Lock, Metadata, Space};
+pub use fs::{Entry, Fs, Kind, Metadata, Space};
 pub use group::GroupSync;
 pub use real::RealFs;
 pub use simulated::{Crash, Images, SimulatedFs};

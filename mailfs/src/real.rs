@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use nix::dir::{Dir, Type};
@@ -13,7 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::stat::Mode;
 
-use crate::{Entry, ErrorKind, File, Fs, FsError, Kind, Lock, Metadata, Op, RawFile, Result, Space};
+use crate::{Entry, ErrorKind, File, Fs, FsError, Kind, Metadata, Op, RawFile, Result, Space};
 
 /// The machine's own file system, by plain blocking calls.
 ///
@@ -42,7 +43,7 @@ impl Fs for RealFs {
             .mode(0o600)
             .open(path)
             .map_err(|e| FsError::new(Op::Create, path, e))?;
-        Ok(File::new(path, Box::new(RealFile(file))))
+        Ok(File::new(path, Box::new(RealFile { file, lock: None })))
     }
 
     fn open(&self, path: &Path) -> Result<File> {
@@ -133,36 +134,34 @@ impl Fs for RealFs {
         Ok(Space::new(blocks.saturating_mul(size), if files == 0 { u64::MAX } else { free }))
     }
 
-    fn lock(&self, path: &Path) -> Result<Lock> {
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(GUARD.bits())
-            .open(path)
-            .map_err(|e| FsError::new(Op::Lock, path, e))?;
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(held) => Ok(Lock::new(held)),
-            Err((_, Errno::EWOULDBLOCK)) => {
-                Err(FsError::with_kind(Op::Lock, path, ErrorKind::Locked, "somebody else holds the lock"))
-            }
-            Err((_, errno)) => Err(FsError::new(Op::Lock, path, errno.into())),
-        }
+    fn boot(&self) -> Option<u128> {
+        static BOOT: OnceLock<Option<u128>> = OnceLock::new();
+        *BOOT.get_or_init(boot_id)
     }
 }
 
-struct RealFile(fs::File);
+/// Linux makes a new one at each start.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+fn boot_id() -> Option<u128> {
+    let text = fs::read_to_string(BOOT_ID).ok()?;
+    u128::from_str_radix(&text.trim().replace('-', ""), 16).ok()
+}
+
+struct RealFile {
+    file: fs::File,
+    /// Of the same opening of the file, so that the lock is that opening's.
+    lock: Option<Flock<fs::File>>,
+}
 
 impl RawFile for RealFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        io::Write::write_all(&mut self.0, bytes)
+        io::Write::write_all(&mut self.file, bytes)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            match self.0.read_at(buffer, offset) {
+            match self.file.read_at(buffer, offset) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 result => return result,
             }
@@ -170,23 +169,37 @@ impl RawFile for RealFile {
     }
 
     fn set_modified(&mut self, time: SystemTime) -> io::Result<()> {
-        self.0.set_modified(time)
+        self.file.set_modified(time)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_all()
+        self.file.sync_all()
     }
 
     fn sync_data(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
+    }
+
+    fn try_lock(&mut self) -> io::Result<bool> {
+        if self.lock.is_some() {
+            return Ok(true);
+        }
+        match Flock::lock(self.file.try_clone()?, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => {
+                self.lock = Some(lock);
+                Ok(true)
+            }
+            Err((_, Errno::EWOULDBLOCK)) => Ok(false),
+            Err((_, errno)) => Err(errno.into()),
+        }
     }
 
     fn metadata(&self) -> io::Result<Metadata> {
-        self.0.metadata().and_then(|m| metadata_of(&m))
+        self.file.metadata().and_then(|m| metadata_of(&m))
     }
 
     fn close(self: Box<Self>) -> io::Result<()> {
-        nix::unistd::close(self.0).map_err(io::Error::from)
+        nix::unistd::close(self.file).map_err(io::Error::from)
     }
 }
 
@@ -196,7 +209,7 @@ fn open_regular(options: &mut fs::OpenOptions, path: &Path) -> Result<File> {
     if !metadata.is_file() {
         return Err(FsError::with_kind(Op::Open, path, ErrorKind::WrongKind, "not a regular file"));
     }
-    Ok(File::new(path, Box::new(RealFile(file))))
+    Ok(File::new(path, Box::new(RealFile { file, lock: None })))
 }
 
 fn kind_of(kind: fs::FileType) -> Kind {
@@ -276,25 +289,34 @@ mod tests {
         assert!(RealFs.space(dir.path()).unwrap().bytes > 0);
     }
 
-    // RST-05
     #[test]
-    fn a_lock_has_one_holder() {
+    fn a_lock_goes_with_the_file_and_ends_with_the_handle() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("lock");
-        let held = RealFs.lock(&path).unwrap();
-        let refused = RealFs.lock(&path).unwrap_err();
-        assert_eq!((refused.kind(), refused.is_temporary()), (ErrorKind::Locked, true));
-        drop(held);
-        let again = RealFs.lock(&path).unwrap();
-        assert_eq!(RealFs.metadata(&path).unwrap().kind, Kind::File);
-        drop(again);
-        let link = dir.path().join("link");
-        std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert_eq!(RealFs.lock(&link).unwrap_err().kind(), ErrorKind::WrongKind);
+        let (path, other) = (dir.path().join("a"), dir.path().join("b"));
+        let mut first = RealFs.create(&path).unwrap();
+        assert!(first.try_lock().unwrap());
+        assert!(first.try_lock().unwrap(), "who has it has it");
+        let mut second = RealFs.open_append(&path).unwrap();
+        assert!(!second.try_lock().unwrap());
+        second.write(b"it binds those who ask").unwrap();
+        RealFs.rename(&path, &other).unwrap();
+        assert!(RealFs.create(&path).unwrap().try_lock().unwrap(), "another file of that name");
+        assert!(!RealFs.open_append(&other).unwrap().try_lock().unwrap());
+        drop(first);
+        assert!(second.try_lock().unwrap());
+        second.close().unwrap();
+        assert!(RealFs.open(&other).unwrap().try_lock().unwrap());
+    }
+
+    #[test]
+    fn a_run_of_the_system_has_one_number() {
+        assert_eq!(RealFs.boot(), RealFs.boot());
+        assert_eq!(RealFs.boot().is_some(), Path::new(BOOT_ID).exists());
     }
 
     #[test]
     fn errors_tell_the_full_disk_from_the_used_up_quota() {
+        use nix::errno::Errno;
         for (errno, kind, temporary) in [
             (Errno::ENOSPC, ErrorKind::NoSpace, true),
             (Errno::EDQUOT, ErrorKind::QuotaExceeded, true),

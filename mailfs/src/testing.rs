@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use crate::{Entry, File, Fs, FsError, Kind, Lock, Metadata, Op, RawFile, Result, Space};
+use crate::{Entry, File, Fs, FsError, Kind, Metadata, Op, RawFile, Result, Space};
 
 /// Wraps a file system, records every operation on it, and can make one fail.
 ///
@@ -41,8 +41,15 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Log {
     changes: Vec<(Op, PathBuf)>,
-    /// Changes to come before the fault, and its system error number.
-    fault: Option<(usize, i32)>,
+    fault: Option<Fault>,
+}
+
+#[derive(Debug)]
+struct Fault {
+    /// Changes to come before it, or operations of any kind.
+    after: usize,
+    errno: i32,
+    reads_too: bool,
 }
 
 impl Watched {
@@ -69,7 +76,12 @@ impl Watched {
 
     /// Makes the change after the next `n` fail, once, with a system error number; it is then not carried out.
     pub fn fail_at(&self, n: usize, errno: i32) {
-        self.shared.log().fault = Some((n, errno));
+        self.shared.log().fault = Some(Fault { after: n, errno, reads_too: false });
+    }
+
+    /// The same, counting every operation: opening to read, reads, listings and questions about metadata and space too.
+    pub fn fail_any_at(&self, n: usize, errno: i32) {
+        self.shared.log().fault = Some(Fault { after: n, errno, reads_too: true });
     }
 
     /// Takes the planned fault back; true if it had not struck.
@@ -82,6 +94,11 @@ impl Watched {
         let value = run()?;
         self.shared.log().changes.push((op, path.to_path_buf()));
         Ok(value)
+    }
+
+    fn look<T>(&self, op: Op, path: &Path, run: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.shared.read_step().map_err(|e| FsError::new(op, path, e))?;
+        run()
     }
 
     fn watch(&self, path: &Path, file: File) -> File {
@@ -97,17 +114,22 @@ impl Shared {
     fn step(&self) -> io::Result<()> {
         let mut log = self.log();
         match &mut log.fault {
-            Some((0, errno)) => {
+            Some(Fault { after: 0, errno, .. }) => {
                 let error = io::Error::from_raw_os_error(*errno);
                 log.fault = None;
                 Err(error)
             }
-            Some((n, _)) => {
-                *n -= 1;
+            Some(fault) => {
+                fault.after -= 1;
                 Ok(())
             }
             None => Ok(()),
         }
+    }
+
+    fn read_step(&self) -> io::Result<()> {
+        let counted = self.log().fault.as_ref().is_some_and(|fault| fault.reads_too);
+        if counted { self.step() } else { Ok(()) }
     }
 }
 
@@ -123,7 +145,7 @@ impl Fs for Watched {
     }
 
     fn open(&self, path: &Path) -> Result<File> {
-        self.fs.open(path).map(|file| self.watch(path, file))
+        self.look(Op::Open, path, || self.fs.open(path)).map(|file| self.watch(path, file))
     }
 
     fn open_append(&self, path: &Path) -> Result<File> {
@@ -158,7 +180,7 @@ impl Fs for Watched {
     }
 
     fn list(&self, path: &Path) -> Result<Vec<Entry>> {
-        self.fs.list(path)
+        self.look(Op::List, path, || self.fs.list(path))
     }
 
     fn list_each(&self, path: &Path, show: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
@@ -166,15 +188,15 @@ impl Fs for Watched {
     }
 
     fn metadata(&self, path: &Path) -> Result<Metadata> {
-        self.fs.metadata(path)
+        self.look(Op::Metadata, path, || self.fs.metadata(path))
     }
 
     fn space(&self, path: &Path) -> Result<Space> {
-        self.fs.space(path)
+        self.look(Op::Space, path, || self.fs.space(path))
     }
 
-    fn lock(&self, path: &Path) -> Result<Lock> {
-        self.fs.lock(path)
+    fn boot(&self) -> Option<u128> {
+        self.fs.boot()
     }
 }
 
@@ -199,6 +221,7 @@ impl RawFile for WatchedFile {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.shared.read_step()?;
         self.file.read_at(offset, buffer).map_err(again)
     }
 
@@ -214,7 +237,12 @@ impl RawFile for WatchedFile {
         self.change(Op::Sync, File::sync_data)
     }
 
+    fn try_lock(&mut self) -> io::Result<bool> {
+        self.file.try_lock().map_err(again)
+    }
+
     fn metadata(&self) -> io::Result<Metadata> {
+        self.shared.read_step()?;
         self.file.metadata().map_err(again)
     }
 

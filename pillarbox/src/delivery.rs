@@ -40,6 +40,17 @@ type Accounts = dyn Fn(&ForwardPath<'_>) -> Option<Identity> + Send + Sync;
 pub struct MailboxSink {
     store: Arc<dyn MailboxStore>,
     accounts: Arc<Accounts>,
+    over_quota: OverQuota,
+}
+
+/// What senders hear whose mail finds no room in the recipient's quota.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OverQuota {
+    /// 452 4.2.2: they keep it and try again, for days.
+    #[default]
+    Later,
+    /// 552 5.2.2: it goes back to them at once.
+    Refuse,
 }
 
 impl MailboxSink {
@@ -48,14 +59,35 @@ impl MailboxSink {
         store: Arc<dyn MailboxStore>,
         accounts: impl Fn(&ForwardPath<'_>) -> Option<Identity> + Send + Sync + 'static,
     ) -> Self {
-        MailboxSink { store, accounts: Arc::new(accounts) }
+        MailboxSink { store, accounts: Arc::new(accounts), over_quota: OverQuota::default() }
+    }
+
+    /// What senders hear where a quota is used up.
+    #[must_use]
+    pub fn over_quota(self, over_quota: OverQuota) -> Self {
+        MailboxSink { over_quota, ..self }
+    }
+
+    /// Why an account has no room for a message of the announced size, or for any where none was announced; `None` if it has. For
+    /// a policy to say at RCPT, of this recipient alone: at the end of the message a client of SMTP gets one answer for all.
+    pub async fn no_room(&self, account: &Identity, size: Option<u64>) -> Option<Reply> {
+        let room = self.store.room(account, &MailboxName::inbox(), size.unwrap_or(1)).await;
+        // Other trouble is told when the message comes.
+        room.err()
+            .filter(|error| error.kind == StoreErrorKind::OverQuota)
+            .map(|error| self.over_quota.reply(error.kind))
     }
 }
 
 impl MessageSink for MailboxSink {
     fn begin(&self, envelope: Envelope) -> BoxFuture<'_, Result<Box<dyn IncomingMessage>, SinkError>> {
         Box::pin(async move {
-            let mut delivery = Delivery { copies: Vec::new(), copy_of: Vec::new(), strip: StripField::return_path() };
+            let mut delivery = Delivery {
+                copies: Vec::new(),
+                copy_of: Vec::new(),
+                strip: StripField::return_path(),
+                over_quota: self.over_quota,
+            };
             let mut accounts: Vec<Identity> = Vec::new();
             for to in &envelope.recipients {
                 let Some(account) = (self.accounts)(to) else {
@@ -80,7 +112,8 @@ impl MailboxSink {
     /// Begins one copy and writes what stands in front of it.
     async fn open(&self, envelope: &Envelope, account: &Identity, to: &ForwardPath<'_>) -> Copy {
         // The size is not that of the envelope: fields are put in front and taken out.
-        let mut incoming = self.store.append(account, &MailboxName::inbox(), Append::default()).await?;
+        let append = Append { delivery: true, ..Append::default() };
+        let mut incoming = self.store.append(account, &MailboxName::inbox(), append).await?;
         let delivered_to = match to {
             ForwardPath::Postmaster => account.user().to_owned(),
             ForwardPath::Address(address) => address.to_string(),
@@ -101,6 +134,7 @@ struct Delivery {
     /// The copy of each recipient; none if it leads to no account.
     copy_of: Vec<Option<usize>>,
     strip: StripField,
+    over_quota: OverQuota,
 }
 
 impl Delivery {
@@ -112,7 +146,7 @@ impl Delivery {
         let error = self.copies.iter().find_map(|copy| copy.as_ref().err());
         Err(error.map_or_else(
             || SinkError::new(no_such_mailbox(), "no recipient has an account"),
-            |error| SinkError::new(reply(error.kind), error.cause.clone()),
+            |error| SinkError::new(self.over_quota.reply(error.kind), error.cause.clone()),
         ))
     }
 
@@ -160,10 +194,13 @@ impl Delivery {
     fn outcomes(&self, all: bool) -> Vec<Outcome> {
         let stored = |index: &Option<usize>| index.is_some_and(|index| self.copies[index].is_ok());
         let nothing = all && !self.copy_of.iter().all(stored);
+        // A full disk is everybody's trouble, and the client may wait longer for it.
+        let is_full = |copy: &Copy| matches!(copy, Err(error) if error.kind == StoreErrorKind::NoSpace);
+        let for_all = if self.copies.iter().any(is_full) { reply(StoreErrorKind::NoSpace) } else { with_others() };
         let outcome = |index: &Option<usize>| match index.map(|index| &self.copies[index]) {
             None => Outcome::Refused(no_such_mailbox()),
-            Some(Err(error)) => Outcome::Refused(reply(error.kind)),
-            Some(Ok(_)) if nothing => Outcome::Refused(with_others()),
+            Some(Err(error)) => Outcome::Refused(self.over_quota.reply(error.kind)),
+            Some(Ok(_)) if nothing => Outcome::Refused(for_all.clone()),
             Some(Ok(_)) => Outcome::Delivered,
         };
         self.copy_of.iter().map(outcome).collect()
@@ -195,7 +232,16 @@ impl IncomingMessage for Delivery {
     }
 }
 
-/// What a client hears of a store's trouble (RFC 3463).
+impl OverQuota {
+    /// What a client hears of a store's trouble (RFC 3463).
+    fn reply(self, kind: StoreErrorKind) -> Reply {
+        match (kind, self) {
+            (StoreErrorKind::OverQuota, OverQuota::Refuse) => Reply::enhanced(552, 5, 2, 2, "the mailbox is full"),
+            _ => reply(kind),
+        }
+    }
+}
+
 fn reply(kind: StoreErrorKind) -> Reply {
     match kind {
         StoreErrorKind::NoSuchMailbox => no_such_mailbox(),

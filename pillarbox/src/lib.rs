@@ -71,6 +71,7 @@
 //! | `tokio` | yes | the drivers: `smtp`, `imap`; `auth`: mail authentication in front of a sink |
 //! | `tls` | yes | STARTTLS and implicit TLS through rustls; you bring the configuration |
 //! | `maildir` | yes | `store::MaildirStore`, compatible on disk with Dovecot's |
+//! | `notify` | yes | what other programs do in a Maildir is heard at once, from the system |
 //! | `passwd` | yes | `passwd`: accounts in a file of Dovecot's format |
 //! | `outbound` | yes | `outbound`: the queue in front of other servers |
 //! | `hickory` | | `dns`: a resolver that asks name servers |
@@ -137,4 +138,6 @@ pub use pillarbox_auth as mailauth;
 pub use pillarbox_core as mailcore;
 pub use pillarbox_imap as imap_proto;
 pub use pillarbox_lmtp as lmtp_proto;
+#[cfg(feature = "maildir")]
+pub use pillarbox_maildir as maildir;
 pub use pillarbox_smtp as smtp_proto;

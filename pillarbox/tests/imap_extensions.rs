@@ -321,7 +321,10 @@ async fn one_connection_serves_two_users_in_turn() {
 
 #[tokio::test]
 async fn what_the_store_does_not_keep_is_not_on_offer() {
-    for (server, keeps) in Server::each().into_iter().zip([true, false]) {
+    let little = Bent::over(MemoryStore::new());
+    little.bend.keeps_little.store(true, SeqCst);
+    let [memory, maildir] = Server::each();
+    for (server, keeps) in [(memory, true), (maildir, true), (Server::over(Arc::new(little)), false)] {
         server.add("INBOX", MESSAGE).await;
         let mut client = server.in_inbox().await;
         let offered = client.ok("CAPABILITY").await;
@@ -342,9 +345,33 @@ async fn what_the_store_does_not_keep_is_not_on_offer() {
     }
 }
 
+/// RFC 7162 §3.1.2.2: where nothing can be written down, mail is there all the same.
+#[tokio::test]
+async fn a_mailbox_without_mod_sequences_says_so() {
+    let server = Server::maildir();
+    std::fs::create_dir_all(server.folder().join(YOU).join("Maildir/pillarbox-journal")).unwrap();
+    server.add("INBOX", MESSAGE).await;
+    let mut client = server.client().await;
+    client.ok("ENABLE QRESYNC").await;
+    let answer = client.ok("SELECT INBOX").await;
+    assert!(answer.contains("* OK [NOMODSEQ] ") && !answer.contains("HIGHESTMODSEQ"), "{answer}");
+    let answer = client.ok("STORE 1 +FLAGS (\\Seen)").await;
+    assert!(answer.contains("FLAGS (\\Seen)") && !answer.contains("MODSEQ"), "{answer}");
+    client.fails("STORE 1 (UNCHANGEDSINCE 1) +FLAGS (\\Seen)", "BAD").await;
+    client.fails("FETCH 1 (MODSEQ)", "BAD").await;
+    assert!(client.ok("STATUS INBOX (MESSAGES HIGHESTMODSEQ)").await.contains("(MESSAGES 1 HIGHESTMODSEQ 0)"));
+    client.ok("STORE 1 +FLAGS.SILENT (\\Deleted)").await;
+    assert!(client.ok("EXPUNGE").await.contains("* 1 EXPUNGE"));
+}
+
 #[tokio::test]
 async fn identifiers_outlive_names_and_places() {
-    let server = Server::memory();
+    for server in Server::each() {
+        identifiers_outlive(&server).await;
+    }
+}
+
+async fn identifiers_outlive(server: &Server) {
     server.add("INBOX", MESSAGE).await;
     let mut client = server.in_inbox().await;
     let between = |text: &str, before: &str| {

@@ -310,11 +310,20 @@ async fn act(server: &Server, mirror: &mut Mirror, random: &mut SeededRandom) {
 
 #[tokio::test]
 async fn who_comes_back_knows_everything() {
+    come_and_go(Server::memory, 10_000).await;
+}
+
+#[tokio::test]
+async fn who_comes_back_to_a_maildir_knows_everything() {
+    come_and_go(Server::maildir, 2_000).await;
+}
+
+async fn come_and_go(server: impl Fn() -> Server, operations: u64) {
     // `OPERATIONS=100000` for more.
-    let operations: u64 = std::env::var("OPERATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(10_000);
+    let operations: u64 = std::env::var("OPERATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(operations);
     for seed in 1..=5 {
         let mut random = SeededRandom::new(seed);
-        let server = Server::memory();
+        let server = server();
         server.client().await.ok("CREATE Archive").await;
         let mut mirrors = vec![Mirror::new(&server, Kind::Qresync).await];
         for kind in [Kind::Qresync, Kind::Condstore, Kind::Plain].into_iter().take(1 + random.below(3) as usize) {

@@ -1,4 +1,4 @@
-//! The page about attacks on SMTP and LMTP names dialogs and tests that are there.
+//! The pages about SMTP and LMTP and about Maildir name dialogs, tests and scripts that are there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -71,4 +71,29 @@ fn everything_that_it_names_is_there() {
         }
     }
     assert!(named > 150, "{named}");
+}
+
+/// `path/to/file.rs` is followed by names of functions in it; what else has a slash is a file too.
+#[test]
+fn everything_that_the_page_about_maildir_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = fs::read_to_string(root.join("docs/security/maildir.md")).unwrap();
+    let (mut files, mut functions) = (0, 0);
+    for row in page.lines().filter(|line| line.starts_with('|')) {
+        let cell = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        let mut text = None;
+        for name in cell.split('`').skip(1).step_by(2) {
+            if name.contains('/') {
+                let path = root.join(name);
+                text = fs::read_to_string(&path).ok();
+                assert!(text.is_some(), "{name} in {row}");
+                files += 1;
+            } else {
+                let file = text.as_ref().unwrap_or_else(|| panic!("{name} is in no file in {row}"));
+                assert!(file.contains(&format!("fn {name}(")), "{name} in {row}");
+                functions += 1;
+            }
+        }
+    }
+    assert!(files > 40 && functions > 45, "{files} files, {functions} functions");
 }

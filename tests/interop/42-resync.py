@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""The same commands to two servers, in several sessions, and their answers but for what may differ. Run by 42-resync.sh.
+"""The same commands to two servers, in several sessions, and their answers but for what may differ. Run by 42-resync.sh and 73-resync-maildir.sh.
 
-ours PORT USER PASSWORD | stdio COMMAND.. : plays the commands, prints what came as lines of `step<TAB>answer`.
+ours PORT USER PASSWORD | tls PORT USER PASSWORD | stdio COMMAND.. : plays the commands, prints what came as lines of `step<TAB>answer`.
 compare OURS THEIRS: fails where they differ, but for what is listed below with its reason.
 """
 import re
 import socket
+import ssl
 import subprocess
 import sys
 
@@ -28,23 +29,28 @@ DIFFERS = {
 class Session:
     def __init__(self):
         self.count = 0
-        if sys.argv[1] == "ours":
-            self.stream = socket.create_connection(("127.0.0.1", int(sys.argv[2]))).makefile("rwb")
+        if sys.argv[1] in ("ours", "tls"):
+            connection = socket.create_connection(("127.0.0.1", int(sys.argv[2])))
+            if sys.argv[1] == "tls":
+                context = ssl.create_default_context()
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+                connection = context.wrap_socket(connection)
+            self.stream = connection.makefile("rwb")
         else:
             self.process = subprocess.Popen(sys.argv[2:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.read()
-        if sys.argv[1] == "ours":
+        if sys.argv[1] in ("ours", "tls"):
             self.say(f"LOGIN {sys.argv[3]} {sys.argv[4]}")
 
     def read(self):
-        line = (self.stream if sys.argv[1] == "ours" else self.process.stdout).readline()
+        line = (self.process.stdout if sys.argv[1] == "stdio" else self.stream).readline()
         assert line.endswith(b"\r\n"), line
         return line[:-2].decode()
 
     def say(self, command):
         self.count += 1
         tag = f"t{self.count}"
-        out = self.stream if sys.argv[1] == "ours" else self.process.stdin
+        out = self.process.stdin if sys.argv[1] == "stdio" else self.stream
         out.write(f"{tag} {command}\r\n".encode())
         out.flush()
         lines = []

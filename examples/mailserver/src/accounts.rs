@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use pillarbox::delivery::MailboxSink;
 use pillarbox::mailcore::Reply;
 use pillarbox::mailcore::address::{Address, ForwardPath};
 use pillarbox::mailcore::crypto::HashAlgorithm;
 use pillarbox::mailcore::sasl::{Mechanism, ScramKeys};
+use pillarbox::maildir::{Quota, QuotaRules, RuleError};
 use pillarbox::parts::{
     Authenticator, BoxFuture, Identity, LoginAttempt, LoginOutcome, Observer, Policy, Session, Verdict,
 };
@@ -24,9 +26,12 @@ pub struct Accounts {
     domains: HashSet<String>,
     postmaster: Identity,
     location: MailLocation,
+    quota: QuotaRules,
     observer: Arc<dyn Observer>,
     /// What was told last about a file that cannot be used.
     told: Mutex<Option<String>>,
+    /// The same of a quota.
+    told_of_quota: Mutex<Option<String>>,
 }
 
 impl Accounts {
@@ -38,7 +43,9 @@ impl Accounts {
             postmaster: Identity::new(config.postmaster.clone()),
             location: config.mail.clone(),
             observer,
+            quota: config.quota.clone(),
             told: Mutex::default(),
+            told_of_quota: Mutex::default(),
         })
     }
 
@@ -71,6 +78,26 @@ impl Accounts {
         let user = user.to_ascii_lowercase();
         let (local, domain) = user.rsplit_once('@')?;
         self.location.folder(local, domain).filter(|_| self.domains.contains(domain))
+    }
+
+    /// The names of all accounts, as they are logged in to.
+    pub fn users(&self) -> Vec<String> {
+        self.file.users().map(|user| user.to_ascii_lowercase()).collect()
+    }
+
+    /// What an account may use; `None` is one without limits. Where its line cannot be understood, what holds for all holds for
+    /// it, and that is told.
+    pub fn quota(&self, user: &str) -> Option<QuotaRules> {
+        let rules = quota_of(&self.file, user, &self.quota).unwrap_or_else(|error| {
+            let trouble = format!("{user}: {error}");
+            let mut told = self.told_of_quota.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.as_ref() != Some(&trouble) {
+                self.observer.failed(0, "a quota (the general one is used)", &trouble);
+                *told = Some(trouble);
+            }
+            self.quota.clone()
+        });
+        Some(rules).filter(|rules| rules.quota() != Quota::default())
     }
 
     /// Why the file as it is now cannot be used, if so; the accounts that it held before are used on. Told once for each
@@ -120,8 +147,20 @@ impl Authenticator for Accounts {
     }
 }
 
+/// What an account may use, by `userdb_quota_rule`, `userdb_quota_rule2` and so on in its line, and the rules for all.
+pub fn quota_of(file: &PasswdFile, user: &str, all: &QuotaRules) -> Result<QuotaRules, RuleError> {
+    let is_rule = |key: &str| {
+        key.strip_prefix("quota_rule").is_some_and(|number| number.bytes().all(|octet| octet.is_ascii_digit()))
+    };
+    let fields = file.user_fields(user);
+    all.with_rules(fields.iter().filter(|(key, _)| is_rule(key)).map(|(_, rule)| rule.as_str()))
+}
+
 /// Accepts mail for the accounts, and for nobody else.
-pub struct LocalOnly(pub Arc<Accounts>);
+pub struct LocalOnly {
+    pub accounts: Arc<Accounts>,
+    pub sink: MailboxSink,
+}
 
 impl Policy for LocalOnly {
     fn recipient<'a>(&'a self, session: &'a Session, rcpt: &'a Rcpt<'a>) -> BoxFuture<'a, Verdict> {
@@ -129,14 +168,17 @@ impl Policy for LocalOnly {
             let refuse = |code, class, subject, detail, text| {
                 Verdict::Refuse(Reply::enhanced(code, class, subject, detail, text))
             };
-            let Some(account) = self.0.of_recipient(&rcpt.to) else {
+            let Some(account) = self.accounts.of_recipient(&rcpt.to) else {
                 return match session.identity {
                     Some(_) => refuse(550, 5, 7, 1, "this server has no queue yet: it cannot send mail elsewhere"),
                     None => refuse(550, 5, 7, 1, "this server does not relay: that domain is not served here"),
                 };
             };
-            match self.0.knows(account.user()).await {
-                Some(true) => Verdict::Accept,
+            match self.accounts.knows(account.user()).await {
+                Some(true) => match self.sink.no_room(&account, session.size).await {
+                    Some(reply) => Verdict::Refuse(reply),
+                    None => Verdict::Accept,
+                },
                 Some(false) => refuse(550, 5, 1, 1, "no such mailbox here"),
                 None => refuse(451, 4, 3, 0, "the list of mailboxes cannot be read now"),
             }

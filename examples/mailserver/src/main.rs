@@ -1,11 +1,13 @@
 //! A mail server made of Pillarbox's crates: SMTP and LMTP in, Maildir on disk, IMAP out.
 //!
 //! `mailserver try` needs nothing; `mailserver serve --config mail.toml` runs for real; `mailserver check` only checks.
+//! `mailserver fsck` checks the mail.
 #![allow(unreachable_pub, reason = "in a program, `pub` means: for the other modules")]
 
 mod accounts;
 mod certificate;
 mod config;
+mod fsck;
 mod notes;
 mod secret_file;
 mod serve;
@@ -74,6 +76,28 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Check the mail of accounts, and repair it
+    ///
+    /// Reads every message, and compares with it what is written about it. May be run while the server works. A repair is
+    /// durable, deletes no message and gives no UID twice. The status is 0 if nothing is wrong, 1 if something was found, and
+    /// 2 if something could not be checked, or stays after a repair.
+    Fsck {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The account to check; may be given several times
+        #[arg(long, value_name = "NAME", required_unless_present = "all")]
+        user: Vec<String>,
+        /// Check all accounts
+        #[arg(long, conflicts_with = "user")]
+        all: bool,
+        /// Repair what can be repaired
+        #[arg(long)]
+        repair: bool,
+        /// Print a JSON object a line for each account
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn password(text: &str) -> Result<String, String> {
@@ -84,7 +108,11 @@ fn password(text: &str) -> Result<String, String> {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    let command = match Cli::parse().command {
+        Command::Fsck { config, user, repair, json, .. } => return fsck::run(&config, user, repair, json),
+        command => command,
+    };
+    match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(error);
@@ -111,6 +139,7 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             say(format_args!("{}: fine", path.display()));
             Ok(())
         }
+        Command::Fsck { .. } => unreachable!("it has statuses of its own"),
     }
 }
 

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use pillarbox::delivery::MailboxSink;
 use pillarbox::imap::ImapServer;
 use pillarbox::mailcore::sasl::Mechanism;
-use pillarbox::parts::{LoginGuard, LoginLimits, Observer, OwnSenders, Parts, UnauthenticatedLimit};
+use pillarbox::parts::{LoginGuard, LoginLimits, Observer, OwnSenders, Parts, Reserve, Room, UnauthenticatedLimit};
 use pillarbox::smtp::SmtpServer;
-use pillarbox::store::MaildirStore;
+use pillarbox::store::{MaildirStore, room_on_disk};
 use pillarbox::{PeerLimits, Shutdown};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -75,17 +75,27 @@ impl Assembly {
         let accounts = Arc::new(Accounts::load(config, observer.clone())?);
         let certificate = config.tls.as_ref().map(Certificate::load).transpose()?.map(Arc::new);
         let folders = accounts.clone();
-        let store = Arc::new(MaildirStore::new(move |account| folders.folder(account.user())));
+        let quotas = accounts.clone();
+        let store = Arc::new(MaildirStore::with_quotas(
+            move |account| folders.folder(account.user()),
+            move |account| quotas.quota(account.user()),
+        ));
         let (recipients, senders) = (accounts.clone(), accounts.clone());
-        let own = OwnSenders::new(Arc::new(LocalOnly(accounts.clone())), move |user, from| senders.owns(user, from));
+        let sink =
+            MailboxSink::new(store.clone(), move |path| recipients.of_recipient(path)).over_quota(config.over_quota);
+        let local = LocalOnly { accounts: accounts.clone(), sink: sink.clone() };
+        let own = OwnSenders::new(Arc::new(local), move |user, from| senders.owns(user, from));
+        let (root, limits) = (config.mail.root(), &config.limits);
+        let reserve = Room { octets: limits.free_space, files: limits.free_files };
+        let policy = Reserve::new(Arc::new(own), reserve, move || room_on_disk(&root));
         let mut logins = LoginLimits::default();
         logins.trusted.clone_from(&config.limits.trusted);
         let parts = Parts {
             authenticator: accounts.clone(),
             logins: Arc::new(LoginGuard::new(logins)),
             unauthenticated: Arc::new(UnauthenticatedLimit::new(config.limits.unauthenticated)),
-            policy: Arc::new(own),
-            sink: Arc::new(MailboxSink::new(store.clone(), move |path| recipients.of_recipient(path))),
+            policy: Arc::new(policy),
+            sink: Arc::new(sink),
             store,
             observer,
             ..Parts::in_memory()

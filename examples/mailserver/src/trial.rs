@@ -5,7 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use pillarbox::delivery::OverQuota;
 use pillarbox::mailcore::Secret;
+use pillarbox::maildir::QuotaRules;
 use pillarbox::passwd;
 use ring::rand::SecureRandom;
 
@@ -72,6 +74,8 @@ pub fn prepare(dir: &Path, offset: u16, password: Option<String>) -> Result<Tria
         tls: Some(tls),
         listeners,
         // Whoever tries it comes from this one machine, and some make a connection for each message.
+        quota: QuotaRules::default(),
+        over_quota: OverQuota::default(),
         limits: Limits { connections_per_minute: 1_000_000, ..Limits::default() },
     };
     Ok(Trial { config, dir, offset, password })

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use pillarbox_fs::{Fs, SimulatedFs};
-use pillarbox_maildir::{Access, Flags, Mailbox, Result as StoreResult, Tree};
+use pillarbox_fs::{Fs, Kind, SimulatedFs};
+use pillarbox_maildir::{
+    Access, Flags, Mailbox, MailboxName, Purpose, QuotaRules, Result as StoreResult, Tree, Uid, Usage,
+};
 
-use crate::ledger::{Ledger, Places, ToldUid};
-use crate::world::{ROOT, World, marker_of, name, start, text_of, words};
+use crate::ledger::{Known, Ledger, Places, ToldUid};
+use crate::world::{ROOT, World, known, marker_of, name, start, text_of, words};
 
 /// What is said about a disk that holds less, or more, than it should.
 type Verdict = std::result::Result<(), String>;
@@ -21,6 +23,10 @@ struct Shown {
     uid_next: u32,
     /// UID, marker, flags.
     messages: Vec<(u32, String, BTreeSet<String>)>,
+    known: Known,
+    mod_seqs: BTreeMap<u32, u64>,
+    /// What is said to have gone since a mod-sequence.
+    gone: BTreeMap<u64, Option<Vec<(u32, u32)>>>,
 }
 
 /// How many disks to look at.
@@ -48,6 +54,10 @@ pub(crate) fn audit(scenario: &str, world: &World, budget: Budget) -> usize {
     let mut disks = 0;
     let crashes = world.fs.recorded();
     assert!(!crashes.is_empty(), "{scenario} changed nothing");
+    // And another process, without a power cut.
+    if let Err(why) = clients_come_back(&world.fs, &world.ledger) {
+        panic!("{scenario}: without a power cut: {why}\n{}", world.fs.dump());
+    }
     for crash in &crashes {
         for disk in crash.images(budget.per_cut, crash.changes()) {
             disks += 1;
@@ -55,19 +65,20 @@ pub(crate) fn audit(scenario: &str, world: &World, budget: Budget) -> usize {
             let report = |second: &str, why: String| {
                 panic!("{scenario}: {why}\n{second}{crash:?}\nfound on the disk:\n{before}\nnow:\n{}", disk.dump())
             };
-            let mut told = Vec::new();
+            let (mut told, mut left) = (Vec::new(), Vec::new());
             let again = disks % budget.again_every == 0;
             if again {
                 disk.record();
             }
-            if let Err(why) = look(&disk, &world.ledger, crash.changes(), disks as u64, &mut told) {
+            if let Err(why) = look(&disk, &world.ledger, crash.changes(), disks as u64, &mut told, &mut left) {
                 report("", why);
             }
             for second in disk.recorded() {
                 for disk in second.images(budget.per_second_cut, second.changes()) {
                     disks += 1;
-                    let mut told: Vec<_> = told.iter().filter(|(at, _)| *at <= second.changes()).cloned().collect();
-                    if let Err(why) = look(&disk, &world.ledger, crash.changes(), disks as u64, &mut told) {
+                    let mut told = until(&told, second.changes());
+                    let mut left = until(&left, second.changes());
+                    if let Err(why) = look(&disk, &world.ledger, crash.changes(), disks as u64, &mut told, &mut left) {
                         report(&format!("power cut again while it was opened: {second:?}{}", disk.dump()), why);
                     }
                 }
@@ -77,9 +88,20 @@ pub(crate) fn audit(scenario: &str, world: &World, budget: Budget) -> usize {
     disks
 }
 
-/// A server starts, is used, and sweeps up. `told` are the numbers that it told before the power failed again, and when;
+fn until<T: Clone>(told: &[(u64, T)], change: u64) -> Vec<(u64, T)> {
+    told.iter().filter(|(at, _)| *at <= change).cloned().collect()
+}
+
+/// A server starts, is used, and sweeps up. `left` is what clients knew when it was gone that time. `told` are the numbers that it told before the power failed again, and when;
 /// those that it tells now are added.
-fn look(disk: &SimulatedFs, ledger: &Ledger, cut: u64, seed: u64, told: &mut Vec<(u64, ToldUid)>) -> Verdict {
+fn look(
+    disk: &SimulatedFs,
+    ledger: &Ledger,
+    cut: u64,
+    seed: u64,
+    told: &mut Vec<(u64, ToldUid)>,
+    left: &mut Vec<(u64, Known)>,
+) -> Verdict {
     // A lock that the dead process held is older than its patience by the time that the machine is up.
     disk.advance(Duration::from_secs(300));
     let store = start(disk, 1000 + seed);
@@ -95,14 +117,22 @@ fn look(disk: &SimulatedFs, ledger: &Ledger, cut: u64, seed: u64, told: &mut Vec
     one_of("mailboxes", &names, ledger.mailboxes.at(cut))?;
     let subscribed = tree.subscriptions().map_err(world)?.iter().map(ToString::to_string).collect();
     one_of("subscriptions", &subscribed, ledger.subscriptions.at(cut))?;
+    let clients = ledger.known.until(cut).chain(left.iter().map(|(_, known)| known));
+    let since: BTreeSet<u64> = clients.map(|known| known.highest).collect();
     let mut all = BTreeMap::new();
     for mailbox in &names {
         all.insert(
             mailbox.clone(),
-            show(&tree, mailbox).map_err(|error| format!("{mailbox} after the start: {error}"))?,
+            show(&tree, mailbox, &since).map_err(|error| format!("{mailbox} after the start: {error}"))?,
         );
     }
     messages(ledger, cut, &all)?;
+    for known in ledger.known.until(cut).chain(left.iter().map(|(_, known)| known)) {
+        if let Some((mailbox, shown)) = all.iter().find(|(_, shown)| shown.validity == known.validity) {
+            come_back(known, shown).map_err(|why| format!("{mailbox}: {why}"))?;
+        }
+    }
+    left.extend(all.values().map(|shown| (disk.changes(), shown.known.clone())));
     let mut latest = BTreeMap::new();
     for told in ledger.uids.until(cut).chain(told.iter().map(|(_, told)| told)) {
         is_kept(told, &all)?;
@@ -116,19 +146,68 @@ fn look(disk: &SimulatedFs, ledger: &Ledger, cut: u64, seed: u64, told: &mut Vec
             told.push((disk.changes(), now));
         }
     }
+    quota(disk, &tree, ledger, "after the start")?;
     use_it(&tree, ledger, cut, &all).map_err(world)??;
+    quota(disk, &tree, ledger, "after its use")?;
     sweep(disk, &tree, &names)
 }
 
-fn show(tree: &Tree, mailbox: &str) -> StoreResult<Shown> {
+fn show(tree: &Tree, mailbox: &str, told: &BTreeSet<u64>) -> StoreResult<Shown> {
     let mut open = Mailbox::open(&tree.mailbox(&name(mailbox))?, Access::ReadWrite)?;
-    let mut shown = Shown { validity: open.uid_validity(), uid_next: open.uid_next(), messages: Vec::new() };
+    let numbers = |(first, last): (Uid, Uid)| (first.get(), last.get());
+    let gone = |since: &u64| (*since, open.removed_since(*since).map(|gone| gone.into_iter().map(numbers).collect()));
+    let mut shown = Shown {
+        validity: open.uid_validity(),
+        uid_next: open.uid_next(),
+        messages: Vec::new(),
+        known: known(&open),
+        mod_seqs: open.messages().filter_map(|message| Some((message.uid.get(), open.mod_seq(message.uid)?))).collect(),
+        gone: told.iter().map(gone).collect(),
+    };
     let found: Vec<_> = open.messages().map(|message| (message.uid, message.flags)).collect();
     for (uid, flags) in found {
         let text = text_of(&mut open, uid)?;
         shown.messages.push((uid.get(), text, words(&open, flags)));
     }
     Ok(shown)
+}
+
+/// All clients come back to a server that was started again while the system ran on.
+fn clients_come_back(disk: &SimulatedFs, ledger: &Ledger) -> Verdict {
+    disk.advance(Duration::from_secs(300));
+    let tree = Tree::open(&start(disk, 999), ROOT).map_err(|error| error.to_string())?;
+    let since = ledger.known.until(u64::MAX).map(|known| known.highest).collect();
+    for listed in tree.list().map_err(|error| error.to_string())?.into_iter().filter(|listed| listed.exists) {
+        let mailbox = listed.name.to_string();
+        let shown = show(&tree, &mailbox, &since).map_err(|error| error.to_string())?;
+        for known in ledger.known.until(u64::MAX).filter(|known| known.validity == shown.validity) {
+            come_back(known, &shown).map_err(|why| format!("{mailbox}: {why}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// A client that comes back with what it knew hears of all that is different, and no mod-sequence has fallen.
+fn come_back(known: &Known, shown: &Shown) -> Verdict {
+    let now = &shown.known;
+    if now.highest < known.highest {
+        return Err(format!("HIGHESTMODSEQ {} after {}", now.highest, known.highest));
+    }
+    let mut messages = known.messages.clone();
+    let is_there = |uid: &u32| now.messages.contains_key(uid);
+    match &shown.gone[&known.highest] {
+        Some(gone) => {
+            messages.retain(|uid, _| is_there(uid) || !gone.iter().any(|(first, last)| (first..=last).contains(&uid)));
+        }
+        None => messages.retain(|uid, _| is_there(uid)),
+    }
+    for (uid, flags) in now.messages.iter().filter(|(uid, _)| shown.mod_seqs[*uid] > known.highest) {
+        messages.insert(*uid, flags.clone());
+    }
+    match messages == now.messages {
+        true => Ok(()),
+        false => Err(format!("who knew {known:?} believes in {messages:?}, and there is {now:?}")),
+    }
 }
 
 fn one_of<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, possible: Option<&Vec<T>>) -> Verdict {
@@ -248,6 +327,38 @@ fn use_it(tree: &Tree, ledger: &Ledger, cut: u64, all: &BTreeMap<String, Shown>)
         open.expunge(&[uid])?;
     }
     Ok(Ok(()))
+}
+
+/// What is said to be used is what is there, and whoever has room is not refused.
+fn quota(disk: &SimulatedFs, tree: &Tree, ledger: &Ledger, when: &str) -> Verdict {
+    let Some(limits) = ledger.quota else { return Ok(()) };
+    let told = tree.usage(limits).map_err(|error| format!("usage {when}: {error}"))?;
+    let mut there = Usage::default();
+    for listed in tree.list().map_err(|error| error.to_string())?.into_iter().filter(|listed| listed.exists) {
+        let folder = tree.mailbox(&listed.name).map_err(|error| error.to_string())?;
+        for dir in [folder.path().join("new"), folder.path().join("cur")] {
+            for entry in disk.list(&dir).map_err(|error| error.to_string())? {
+                let len = disk.metadata(&dir.join(&entry.name)).map_err(|error| error.to_string())?.len;
+                there = there.plus(if entry.kind == Kind::File { Usage::message(len) } else { Usage::default() });
+            }
+        }
+    }
+    if told != there {
+        return Err(format!("{when} {told:?} is used, and {there:?} is there"));
+    }
+    let mut rules = QuotaRules::new(limits);
+    if let Some(left) = limits.bytes.and_then(|limit| limit.checked_sub(there.bytes)) {
+        let room = Usage { bytes: left, messages: 0 };
+        let ask = |adding, rules: &QuotaRules| tree.check_quota(rules, &MailboxName::inbox(), adding, Purpose::Own);
+        ask(room, &rules).map_err(|error| format!("{when} {left} are left: {error}"))?;
+        if ask(Usage { bytes: left + 1, messages: 0 }, &rules).is_ok() {
+            return Err(format!("{when} more than {left} are left"));
+        }
+        rules = QuotaRules::default();
+        ask(Usage { bytes: u64::MAX, messages: 0 }, &rules)
+            .map_err(|error| format!("{when} without limits: {error}"))?;
+    }
+    Ok(())
 }
 
 /// Two days later nothing is left but mail and the store's own files.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pillarbox_maildir::Quota;
+
 /// Where a message is, with which flags there.
 pub(crate) type Places = BTreeMap<String, BTreeSet<String>>;
 
@@ -40,6 +42,16 @@ pub(crate) struct ToldUid {
     pub(crate) marker: String,
 }
 
+/// What a client knows of a mailbox that it left: with this it comes back (RFC 7162 §3.2.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) validity: u32,
+    /// HIGHESTMODSEQ.
+    pub(crate) highest: u64,
+    /// Flags by UID.
+    pub(crate) messages: BTreeMap<u32, BTreeSet<String>>,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     /// By the marker that its text begins with: the text, and where it may be. While something is done to it there are several
@@ -51,8 +63,11 @@ pub(crate) struct Ledger {
     /// UIDVALIDITY as it was told, while it may not change.
     pub(crate) validities: History<BTreeMap<String, u32>>,
     pub(crate) uids: History<ToldUid>,
+    /// The account's limits, if it has a quota.
+    pub(crate) quota: Option<Quota>,
     /// UIDVALIDITY and a UIDNEXT that was told with it.
     pub(crate) uid_nexts: History<(u32, u32)>,
+    pub(crate) known: History<Known>,
 }
 
 impl Ledger {
@@ -64,6 +79,8 @@ impl Ledger {
             validities: History::new(),
             uids: History::new(),
             uid_nexts: History::new(),
+            known: History::new(),
+            quota: None,
         };
         ledger.mailboxes.push(0, vec![BTreeSet::from(["INBOX".to_owned()])]);
         ledger.subscriptions.push(0, vec![BTreeSet::new()]);

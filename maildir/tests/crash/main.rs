@@ -12,4 +12,5 @@ mod audit;
 mod ledger;
 mod mixture;
 mod scenarios;
+mod sidecars;
 mod world;

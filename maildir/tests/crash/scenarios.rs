@@ -148,6 +148,27 @@ fn delete() {
     check("delete", &world, 1000);
 }
 
+/// Every kind of change is written down in `maildirsize`, which is counted anew when its lines are many.
+#[test]
+fn quota_update() {
+    let mut world = World::new();
+    world.create("a", &[]);
+    world.deliver(&["INBOX"], 3);
+    world.limit(600);
+    world.now_it_begins();
+    world.deliver(&["INBOX", "a"], 1);
+    world.append("a", Flags::SEEN, &[], 2);
+    world.copy("a", &[0], "INBOX", true);
+    world.expunge("a", &[0]);
+    world.limit(500);
+    world.deliver(&["INBOX"], 2);
+    world.delete("a");
+    world.limit(500);
+    let disks = audit("quota update", &world, Budget { per_cut: 8, ..Budget::default() });
+    println!("quota update: {disks} disks");
+    assert!(disks >= 5000, "only {disks} disks");
+}
+
 #[test]
 fn subscribe() {
     let mut world = World::new();
@@ -187,6 +208,50 @@ fn compaction() {
     world.deliver(&["INBOX"], 1);
     world.select("INBOX");
     check("compaction", &world, 200);
+}
+
+/// Changes of ours and of another program, and a client that comes back after each power cut.
+#[test]
+fn mod_seqs() {
+    let mut world = World::new();
+    for _ in 0..4 {
+        world.deliver(&["INBOX"], 1);
+    }
+    world.now_it_begins();
+    world.select("INBOX");
+    world.store_flags("INBOX", &[0], FlagChange::Add, Flags::SEEN, &["word"]);
+    world.behind_our_back("INBOX", &[1, 0], Some(Flags::FLAGGED));
+    world.store_flags("INBOX", &[0, 2], FlagChange::Replace, Flags::ANSWERED, &["word"]);
+    world.expunge("INBOX", &[2]);
+    world.behind_our_back("INBOX", &[0], None);
+    world.deliver(&["INBOX"], 1);
+    world.behind_our_back("INBOX", &[1], Some(Flags::SEEN));
+    world.expunge("INBOX", &[1]);
+    check("mod-sequences", &world, 3000);
+}
+
+/// A journal that has grown long is written anew.
+#[test]
+fn a_long_journal() {
+    let mut world = World::new();
+    for _ in 0..3 {
+        world.deliver(&["INBOX"], 1);
+    }
+    world.expunge("INBOX", &[1]);
+    world.fs.recorded();
+    let journal = || world.fs.metadata(Path::new("/mail/pillarbox-journal")).unwrap().len;
+    let mut open = Mailbox::open(&world.folder("INBOX"), Access::ReadWrite).unwrap();
+    let first = [open.messages().next().unwrap().uid];
+    while journal() < 64 * 1024 - 10 {
+        open.set_flags(&first, FlagChange::Add, Flags::DRAFT).unwrap();
+        open.set_flags(&first, FlagChange::Remove, Flags::DRAFT).unwrap();
+    }
+    world.now_it_begins();
+    world.store_flags("INBOX", &[0], FlagChange::Add, Flags::SEEN, &[]);
+    world.store_flags("INBOX", &[0], FlagChange::Add, Flags::FLAGGED, &[]);
+    assert!(world.fs.metadata(Path::new("/mail/pillarbox-journal")).unwrap().len < 1000, "it was written anew");
+    world.expunge("INBOX", &[0]);
+    check("a long journal", &world, 300);
 }
 
 /// Snapshots are written of mailboxes at rest, and what is done after them, and taken back by the power cut, is in none of them.

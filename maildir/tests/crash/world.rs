@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use pillarbox_fs::SimulatedFs;
+use pillarbox_fs::{Fs, SimulatedFs};
 use pillarbox_maildir::{
-    Access, Clock, FlagChange, Flags, Mailbox, MailboxName, Maildir, Options, Result, Store, Tree, Uid, publish_all,
+    Access, Clock, FlagChange, Flags, Mailbox, MailboxName, Maildir, Options, Quota, Result, Store, Tree, Uid,
+    publish_all,
 };
 
-use crate::ledger::{Ledger, Places, ToldUid};
+use crate::ledger::{Known, Ledger, Places, ToldUid};
 
 pub(crate) const ROOT: &str = "/mail";
 
@@ -67,6 +68,13 @@ pub(crate) fn text_of(mailbox: &mut Mailbox, uid: Uid) -> Result<String> {
     }
     bytes.truncate(filled);
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// What a client knows who has asked for everything.
+pub(crate) fn known(open: &Mailbox) -> Known {
+    let messages = open.messages().map(|message| (message.uid.get(), words(open, message.flags))).collect();
+    let highest = open.highest_mod_seq().expect("there are mod-sequences");
+    Known { validity: open.uid_validity(), highest, messages }
 }
 
 /// The first word of a message's text.
@@ -197,7 +205,56 @@ impl World {
         let at = self.at();
         self.ledger.uid_nexts.push(at, (open.uid_validity(), open.uid_next()));
         self.told_uids(mailbox, open.uid_validity(), markers, uids);
+        self.knows(&open);
         Some(open)
+    }
+
+    /// The client knows everything that the view shows, if it has mod-sequences to tell.
+    fn knows(&mut self, open: &Mailbox) {
+        if open.highest_mod_seq().is_some() {
+            let at = self.at();
+            self.ledger.known.push(at, known(open));
+        }
+    }
+
+    /// Another program gives messages flags, or removes them, and syncs nothing before the client has heard of it.
+    pub(crate) fn behind_our_back(&mut self, mailbox: &str, which: &[usize], flags: Option<Flags>) {
+        let Some(mut open) = self.select(mailbox) else { return };
+        let cur = open.maildir().path().join("cur");
+        let mut settled = Vec::new();
+        for (uid, marker) in self.pick(&mut open, which) {
+            let before = self.ledger.places(&marker);
+            let mut after = before.clone();
+            let base = open.message(uid).expect("it was picked").name.to_vec();
+            let old = self.fs.list(&cur).unwrap().into_iter().map(|entry| entry.name);
+            let old = old.into_iter().find(|name| name.as_encoded_bytes().starts_with(&base)).expect("it is there");
+            let at = self.at();
+            match flags {
+                Some(flags) => {
+                    after.insert(mailbox.to_owned(), words(&open, flags));
+                    self.ledger.expect(at, &marker, vec![before, after.clone()]);
+                    let new = format!("{}:2,{flags}", String::from_utf8_lossy(&base));
+                    self.fs.rename(&cur.join(&old), &cur.join(new)).unwrap();
+                }
+                None => {
+                    after.remove(mailbox);
+                    self.ledger.expect(at, &marker, vec![before, after.clone()]);
+                    self.fs.unlink(&cur.join(&old)).unwrap();
+                }
+            }
+            settled.push((marker, after));
+        }
+        // Files that are written at one instant look alike.
+        self.fs.advance(Duration::from_secs(5));
+        open.refresh().unwrap();
+        self.knows(&open);
+        // What it was in new/ may come back as well.
+        self.fs.sync_dir(&open.maildir().path().join("new")).unwrap();
+        self.fs.sync_dir(&cur).unwrap();
+        let at = self.at();
+        for (marker, after) in settled {
+            self.ledger.expect(at, &marker, vec![after]);
+        }
     }
 
     /// A message is in both: a copy of it would be there twice.
@@ -241,7 +298,9 @@ impl World {
             })
             .collect();
         let uids: Vec<Uid> = picked.iter().map(|(uid, _)| *uid).collect();
-        self.act(changes, |_| open.set_flags(&uids, how, flags | letters));
+        if self.act(changes, |_| open.set_flags(&uids, how, flags | letters)).is_some() {
+            self.knows(&open);
+        }
     }
 
     pub(crate) fn expunge(&mut self, mailbox: &str, which: &[usize]) {
@@ -257,7 +316,9 @@ impl World {
             })
             .collect();
         let uids: Vec<Uid> = picked.iter().map(|(uid, _)| *uid).collect();
-        self.act(changes, |_| open.expunge(&uids));
+        if self.act(changes, |_| open.expunge(&uids)).is_some() {
+            self.knows(&open);
+        }
     }
 
     pub(crate) fn copy(&mut self, from: &str, which: &[usize], to: &str, moves: bool) {
@@ -371,6 +432,13 @@ impl World {
             });
             Ok(())
         });
+    }
+
+    /// The account gets a limit, or another one; all is counted and written down.
+    pub(crate) fn limit(&mut self, bytes: u64) {
+        let limits = Quota { bytes: Some(bytes), messages: Some(50) };
+        self.ledger.quota = Some(limits);
+        let _ = self.tree.recount(limits);
     }
 
     pub(crate) fn subscribe(&mut self, mailbox: &str, subscribe: bool) {

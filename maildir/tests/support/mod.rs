@@ -46,13 +46,22 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Bench {
+        Bench::on(tempfile::tempdir().unwrap())
+    }
+
+    /// Where a sync costs nothing, for tests that make thousands.
+    pub(crate) fn in_memory() -> Bench {
+        Bench::on(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap())
+    }
+
+    fn on(dir: tempfile::TempDir) -> Bench {
         let fs = Watched::new(RealFs);
         let clock = TestClock::new();
         let mut options = Options::from_system();
         options.clock = clock.clone();
         options.host = "host".into();
         let store = Store::new(fs.clone(), options);
-        Bench { dir: tempfile::tempdir().unwrap(), fs, clock, store }
+        Bench { dir, fs, clock, store }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

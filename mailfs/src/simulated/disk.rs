@@ -23,6 +23,8 @@ pub(super) struct Disk {
     /// Changes of names that no sync has made durable, oldest first.
     pub(super) pending: Vec<NameChange>,
     pub(super) now: SystemTime,
+    /// How many power cuts it has seen.
+    pub(super) boot: u128,
     next_id: Id,
     next_order: u64,
 }
@@ -82,14 +84,15 @@ impl Disk {
             nodes: BTreeMap::from([(ROOT, Arc::new(root))]),
             pending: Vec::new(),
             now,
+            boot: 0,
             next_id: ROOT + 1,
             next_order: 1,
         }
     }
 
-    /// A disk with other contents, all durable.
+    /// The disk after a power cut: with other contents, all durable.
     pub(super) fn with_nodes(&self, nodes: BTreeMap<Id, Arc<Node>>) -> Self {
-        Disk { nodes, pending: Vec::new(), ..self.clone() }
+        Disk { nodes, pending: Vec::new(), boot: self.boot + 1, ..self.clone() }
     }
 
     pub(super) fn create(&mut self, path: &Path) -> Outcome<Id> {

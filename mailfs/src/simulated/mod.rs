@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fmt::Write as _;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 
-use crate::{Entry, ErrorKind, File, Fs, FsError, Lock, Metadata, Op, RawFile, Result, Space};
+use crate::{Entry, File, Fs, FsError, Metadata, Op, RawFile, Result, Space};
 
 mod crash;
 mod disk;
@@ -50,7 +50,8 @@ struct State {
     changes: u64,
     recorded: Option<Vec<Crash>>,
     fault: Option<Fault>,
-    locks: BTreeSet<PathBuf>,
+    /// The files that somebody has the lock on.
+    locked: BTreeSet<Id>,
 }
 
 struct Fault {
@@ -72,7 +73,7 @@ impl SimulatedFs {
             changes: 0,
             recorded: None,
             fault: None,
-            locks: BTreeSet::new(),
+            locked: BTreeSet::new(),
         })))
     }
 
@@ -138,7 +139,7 @@ impl SimulatedFs {
     }
 
     fn file(&self, path: &Path, id: Id) -> File {
-        File::new(path, Box::new(SimulatedFile { fs: self.clone(), id }))
+        File::new(path, Box::new(SimulatedFile { fs: self.clone(), id, has_lock: false }))
     }
 }
 
@@ -232,34 +233,23 @@ impl Fs for SimulatedFs {
         self.ask(Op::Space, path, |disk| disk.metadata(path)).map(|_| Space::new(u64::MAX, u64::MAX))
     }
 
-    fn lock(&self, path: &Path) -> Result<Lock> {
-        let error = |errno: Errno| FsError::new(Op::Lock, path, errno.into());
-        let mut state = self.state();
-        match state.disk.open(path) {
-            Err(Errno::ENOENT) => drop(state.change(|disk| disk.create(path)).map_err(error)?),
-            known => drop(known.map_err(error)?),
-        }
-        if !state.locks.insert(path.to_owned()) {
-            return Err(FsError::with_kind(Op::Lock, path, ErrorKind::Locked, "somebody else holds the lock"));
-        }
-        Ok(Lock::new(SimulatedLock { fs: self.clone(), path: path.to_owned() }))
-    }
-}
-
-struct SimulatedLock {
-    fs: SimulatedFs,
-    path: PathBuf,
-}
-
-impl Drop for SimulatedLock {
-    fn drop(&mut self) {
-        self.fs.state().locks.remove(&self.path);
+    fn boot(&self) -> Option<u128> {
+        Some(self.state().disk.boot)
     }
 }
 
 struct SimulatedFile {
     fs: SimulatedFs,
     id: Id,
+    has_lock: bool,
+}
+
+impl Drop for SimulatedFile {
+    fn drop(&mut self) {
+        if self.has_lock {
+            self.fs.state().locked.remove(&self.id);
+        }
+    }
 }
 
 impl SimulatedFile {
@@ -308,6 +298,11 @@ impl RawFile for SimulatedFile {
 
     fn sync_data(&mut self) -> io::Result<()> {
         self.sync_with(false)
+    }
+
+    fn try_lock(&mut self) -> io::Result<bool> {
+        self.has_lock = self.has_lock || self.fs.state().locked.insert(self.id);
+        Ok(self.has_lock)
     }
 
     fn metadata(&self) -> io::Result<Metadata> {

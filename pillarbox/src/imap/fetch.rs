@@ -4,15 +4,16 @@ use pillarbox_imap::message::{self, Section, SectionText, Structure, UnknownEnco
 use pillarbox_imap::server::{Answer, FetchData, FetchItem, FlagChange, SectionName};
 use pillarbox_imap::types::{Flag, ModSeq, ResponseCode, Uid, UidSet};
 
+use super::pieces::{self, Kept};
 use super::session::{Connection, Trouble, no_mailbox};
-use crate::parts::{MessageData, MessageFlags, MessageReader, SetFlags, StoreError, StoreErrorKind};
+use crate::parts::{Cached, MessageData, MessageFlags, MessageReader, Piece, SetFlags, StoreError, StoreErrorKind};
 
 /// Octets read from the store at a time.
 const PIECE: usize = 32 * 1024;
 
 /// How much of a message an item needs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Needs {
+pub(super) enum Needs {
     Nothing,
     Header,
     Everything,
@@ -29,6 +30,12 @@ struct Found {
 struct Opened {
     reader: Option<Box<dyn MessageReader>>,
     octets: Vec<u8>,
+}
+
+/// What the answer for a message is made of.
+enum Source<'a> {
+    Message(Opened),
+    Kept(Kept<'a>),
 }
 
 impl Connection {
@@ -52,17 +59,41 @@ impl Connection {
         // Where only changes were asked for, VANISHED or EXPUNGE tells of them.
         let mut expunged = changed_since.is_none() && (found.len() as u64) < uids.len();
         let mut undecoded = false;
-        for message in &found {
-            let opened = match self.open(message.now.uid, wanted).await {
-                Ok(opened) => opened,
-                // RFC 2180 §4.1.2: the rest is answered, and the end says that something was missing.
-                Err(Trouble::Store(error)) if error.kind == StoreErrorKind::Expunged => {
-                    expunged = true;
+        let caches = self.selected.as_ref().is_some_and(|mailbox| mailbox.caches());
+        let pieces = if caches { pieces::wanted(wanted) } else { None };
+        for some in found.chunks(pieces::AT_ONCE) {
+            let cached = self.cached(some, pieces.as_deref()).await?;
+            let mut kept = cached.found.into_iter();
+            let mut computed = Vec::new();
+            for message in some {
+                if let (Some(pieces), Some(octets)) = (&pieces, kept.next().flatten()) {
+                    self.tell(message, Source::Kept(Kept { pieces, octets }), wanted).await?;
                     continue;
                 }
-                Err(trouble) => return Err(trouble),
-            };
-            undecoded |= !self.tell(message, opened, wanted).await?;
+                let opened = match self.open(message.now.uid, wanted).await {
+                    Ok(opened) => opened,
+                    // RFC 2180 §4.1.2: the rest is answered, and the end says that something was missing.
+                    Err(Trouble::Store(error)) if error.kind == StoreErrorKind::Expunged => {
+                        expunged = true;
+                        continue;
+                    }
+                    Err(trouble) => return Err(trouble),
+                };
+                let Some(pieces) = &pieces else {
+                    undecoded |= !self.tell(message, Source::Message(opened), wanted).await?;
+                    continue;
+                };
+                let whole = wanted.iter().map(needs).max() == Some(Needs::Everything);
+                let also = cached.also.iter().filter(|piece| whole || pieces::is_of_header(piece));
+                let mut all = pieces::compute(pieces.iter().chain(also), &opened.octets);
+                let octets = all.iter().take(pieces.len()).map(|(_, octets)| octets.clone()).collect();
+                self.tell(message, Source::Kept(Kept { pieces, octets }), wanted).await?;
+                pieces::keep_small(&mut all);
+                computed.push((message.now.uid, all));
+            }
+            if let Some(mailbox) = self.selected.as_mut().filter(|_| !computed.is_empty()) {
+                self.wire.answer(mailbox.remember(computed)).await;
+            }
         }
         if undecoded {
             // RFC 3516 §4.3
@@ -92,6 +123,14 @@ impl Connection {
         }
         let messages = self.wire.answer(mailbox.flags(uids)).await?.into_iter();
         Ok(messages.map(|now| Found { now, data: None }).collect())
+    }
+
+    /// What is remembered of these messages, where it is any use to ask.
+    async fn cached(&mut self, messages: &[Found], pieces: Option<&[Piece]>) -> Result<Cached, Trouble> {
+        let Some(pieces) = pieces else { return Ok(Cached::default()) };
+        let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
+        let uids: Vec<Uid> = messages.iter().map(|message| message.now.uid).collect();
+        Ok(self.wire.answer(mailbox.cached(&uids, pieces)).await)
     }
 
     /// Sets `\Seen` where it is not set yet.
@@ -137,11 +176,14 @@ impl Connection {
     }
 
     /// Answers for one message; false if a part of it cannot be decoded.
-    async fn tell(&mut self, message: &Found, opened: Opened, wanted: &[FetchItem]) -> Result<bool, Trouble> {
-        let Opened { mut reader, octets } = opened;
+    async fn tell(&mut self, message: &Found, source: Source<'_>, wanted: &[FetchItem]) -> Result<bool, Trouble> {
+        let (kept, Opened { mut reader, octets }) = match source {
+            Source::Kept(kept) => (Some(kept), Opened { reader: None, octets: Vec::new() }),
+            Source::Message(opened) => (None, opened),
+        };
         let limits = message::Limits::default();
         // Where only the header was read, this is the structure of a message that ends behind it.
-        let in_memory = wanted.iter().any(|item| needs(item) > Needs::Nothing);
+        let in_memory = kept.is_none() && wanted.iter().any(|item| needs(item) > Needs::Nothing);
         let structure = in_memory.then(|| Structure::parse(&octets, &limits));
 
         self.answer(Answer::Message(message.now.uid));
@@ -149,6 +191,12 @@ impl Connection {
         let mut decoded = true;
         for item in wanted {
             written.clear();
+            if let Some(kept) = &kept
+                && self.tell_kept(kept, item).await?
+            {
+                self.flush_if_full().await?;
+                continue;
+            }
             match item {
                 FetchItem::Uid => {}
                 FetchItem::Flags => self.answer(Answer::Data(FetchData::Flags(message.now.flags.clone()))),
@@ -221,6 +269,27 @@ impl Connection {
         self.answer(Answer::MessageEnd);
         self.flush_if_full().await?;
         Ok(decoded)
+    }
+
+    /// Answers for an item out of what was kept; false if it needs nothing of that.
+    async fn tell_kept(&mut self, kept: &Kept<'_>, item: &FetchItem) -> Result<bool, Trouble> {
+        match item {
+            FetchItem::Envelope | FetchItem::Body | FetchItem::BodyStructure => {
+                let text = kept.written(item);
+                self.answer(Answer::Data(FetchData::Written { item: item.clone(), text }));
+            }
+            FetchItem::Section { section, partial, name, .. } => {
+                let fields = kept.fields(section);
+                let (start, count) = partial.unwrap_or((0, u64::MAX));
+                let start = usize::try_from(start).unwrap_or(usize::MAX).min(fields.len());
+                let len = usize::try_from(count).unwrap_or(usize::MAX).min(fields.len() - start);
+                let origin = partial.map(|(origin, _)| origin);
+                self.answer(Answer::Literal { section, name: *name, origin, len: len as u64 });
+                self.send(&fields[start..start + len]).await?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// A part undone of its encoding; false if that cannot be done.
@@ -316,7 +385,7 @@ impl Connection {
 }
 
 /// A section that is the message itself and can be streamed.
-fn is_whole(item: &FetchItem) -> bool {
+pub(super) fn is_whole(item: &FetchItem) -> bool {
     matches!(item, FetchItem::Section { section, .. } if section.path.is_empty() && section.text == SectionText::Full)
 }
 
@@ -332,7 +401,7 @@ fn is_data(item: &FetchItem) -> bool {
     )
 }
 
-fn needs(item: &FetchItem) -> Needs {
+pub(super) fn needs(item: &FetchItem) -> Needs {
     match item {
         FetchItem::Envelope => Needs::Header,
         FetchItem::Body | FetchItem::BodyStructure => Needs::Everything,

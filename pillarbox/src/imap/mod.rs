@@ -21,6 +21,7 @@
 //! ```
 
 mod fetch;
+pub(crate) mod pieces;
 mod search;
 mod searches;
 mod seats;

@@ -431,7 +431,7 @@ impl Connection {
     async fn append_start(&mut self, start: AppendStart) -> Result<(), Trouble> {
         let user = self.user()?;
         let AppendStart { mailbox, index, flags, date, size, .. } = start;
-        let append = Append { flags, date, size: Some(size), wants_uid: true };
+        let append = Append { flags, date, size: Some(size), wants_uid: true, delivery: false };
         let begun = match (index, self.append.take()) {
             (0, _) => {
                 let store = Arc::clone(&self.shared.parts.store);

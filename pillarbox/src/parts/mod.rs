@@ -16,6 +16,7 @@ mod logins;
 mod observer;
 mod policy;
 mod resolver;
+mod room;
 mod senders;
 mod sink;
 mod store;
@@ -34,11 +35,12 @@ pub use logins::{LoginGuard, LoginLimits};
 pub use observer::{Direction, Observer, QueueEvent, Silent};
 pub use policy::{AllowList, Policy, Session, Verdict};
 pub use resolver::{Resolver, resolve, resolve_within};
+pub use room::{Reserve, Room};
 pub use senders::OwnSenders;
 pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Notices, Outcome, SinkError};
 pub use store::{
-    Append, AppendedMessages, Copied, FlagsSet, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageFlags,
-    MessageReader, SetFlags, StoreCapabilities, StoreError, StoreErrorKind,
+    Append, AppendedMessages, Cached, Computed, Copied, FlagsSet, IncomingAppend, Mailbox, MailboxStore, MessageData,
+    MessageFlags, MessageReader, Piece, SetFlags, StoreCapabilities, StoreError, StoreErrorKind,
 };
 #[cfg(feature = "tokio")]
 pub(crate) use unauthenticated::Guest;

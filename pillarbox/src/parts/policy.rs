@@ -28,6 +28,8 @@ pub struct Session {
     pub identity: Option<Identity>,
     /// Octets that the client sent before the greeting.
     pub early_talk: usize,
+    /// The octets that the client announced for the message under way (RFC 1870): of use when a recipient is asked for.
+    pub size: Option<u64>,
     /// What a proxy of ours said of its client by XCLIENT; `ip`, `hello` and `identity` follow from it.
     pub xclient: Option<ClientAttributes>,
     /// What a filter of ours said by XFORWARD of where the message came from. It changes nothing else.

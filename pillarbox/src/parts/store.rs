@@ -98,6 +98,18 @@ pub trait MailboxStore: Send + Sync {
         read_only: bool,
     ) -> BoxFuture<'a, Result<Box<dyn Mailbox>, StoreError>>;
 
+    /// Whether the user's quota has room in a mailbox for a message of so many octets that is sent here: asked before it comes.
+    /// [`StoreErrorKind::OverQuota`] if not. A store without quotas has room always.
+    fn room<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        size: u64,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let _ = (user, mailbox, size);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Begins a new message in a mailbox: for APPEND and for delivery.
     fn append<'a>(
         &'a self,
@@ -117,6 +129,9 @@ pub struct Append {
     pub date: Option<WallTime>,
     /// Octets that will come, if known.
     pub size: Option<u64>,
+    /// Somebody sent it here, and not the user: it may pass the user's quota as far as the store lets mail pass it that is on
+    /// its way.
+    pub delivery: bool,
     /// The UID must be known at the end (APPENDUID). Delivery leaves it to whoever looks next, which is cheaper.
     pub wants_uid: bool,
 }
@@ -223,6 +238,59 @@ pub trait Mailbox: Send {
     fn search<'a>(&'a mut self, query: &'a Query) -> BoxFuture<'a, Result<Option<Vec<Uid>>, StoreError>> {
         let _ = query;
         Box::pin(std::future::ready(Ok(None)))
+    }
+    /// Whether it is worth asking [`cached`](Mailbox::cached) before messages are opened.
+    fn caches(&self) -> bool {
+        false
+    }
+    /// What was [remembered](Mailbox::remember) of these messages. What is given was remembered of this very message; that
+    /// nothing is given can have any reason. Optional.
+    fn cached<'a>(&'a mut self, uids: &'a [Uid], wanted: &'a [Piece]) -> BoxFuture<'a, Cached> {
+        let _ = (uids, wanted);
+        Box::pin(std::future::ready(Cached::default()))
+    }
+    /// Keeps pieces of messages that were opened, as far as there is room. Nobody relies on it, so it cannot fail. Optional.
+    fn remember(&mut self, computed: Vec<Computed>) -> BoxFuture<'_, ()> {
+        drop(computed);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// What is computed of a message and never changes, so that a store may keep it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Piece {
+    /// The text of ENVELOPE ([`write_envelope`](pillarbox_imap::message::write_envelope)).
+    Envelope,
+    /// The text of BODY ([`write_body`](pillarbox_imap::message::write_body)).
+    Body,
+    /// The text of BODYSTRUCTURE.
+    BodyStructure,
+    /// The fields of the header with this name, which is in small letters: of each where it begins in the message and how
+    /// long it is, four octets each, low octet first, and the field as it stands there. Empty if there is none.
+    Field(String),
+    /// What ends the header and every selection of its fields: an empty line, as the message has it.
+    HeaderEnd,
+}
+
+/// A message, and pieces that were computed of it.
+pub type Computed = (Uid, Vec<(Piece, Vec<u8>)>);
+
+/// What a mailbox remembers of some messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cached {
+    /// For each message, in their order, the octets of each piece that was wanted, in their order; `None` where one of them is
+    /// missing. Shorter if nothing is known of the rest.
+    pub found: Vec<Option<Vec<Vec<u8>>>>,
+    /// What else was wanted of messages here lately: worth computing along when one has to be opened.
+    pub also: Vec<Piece>,
+}
+
+impl Cached {
+    /// What was found, and what else was wanted lately.
+    pub const fn new(found: Vec<Option<Vec<Vec<u8>>>>, also: Vec<Piece>) -> Self {
+        Cached { found, also }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! One account per line: `user:{SCHEME}hash:uid:gid:gecos:home:shell:extra`. Everything behind the hash may be left out and
 //! is not used here; lines that are empty or begin with `#` are passed over. The user may hold `@`. An account whose
-//! password is empty, or that has the extra field `nologin`, cannot log in.
+//! password is empty, or that has the extra field `nologin`, cannot log in. Extra fields that begin with `userdb_` can be asked for.
 //!
 //! | scheme | how it is made |
 //! |---|---|
@@ -102,6 +102,8 @@ struct Account {
     name: String,
     /// None: nobody logs in.
     hash: Option<Arc<Hash>>,
+    /// The extra fields that begin with `userdb_`, without that, in their order.
+    user_fields: Vec<(String, String)>,
 }
 
 /// What tells that a file changed.
@@ -181,6 +183,22 @@ impl PasswdFile {
     pub fn users(&self) -> impl Iterator<Item = String> + use<> {
         let accounts = self.accounts();
         (0..accounts.names.len()).map(move |index| accounts.names[index].clone())
+    }
+
+    /// The extra fields of an account that begin with `userdb_`, as Dovecot has them, without that and in their order; none for a
+    /// name that there is not. They are for whoever keeps the mail, and mean nothing here.
+    ///
+    /// ```
+    /// use pillarbox::passwd::PasswdFile;
+    ///
+    /// let accounts = PasswdFile::parse("joe:{PLAIN}x::::::userdb_quota_rule=*:storage=1G\n")?;
+    /// assert_eq!(accounts.user_fields("Joe"), [("quota_rule".to_owned(), "*:storage=1G".to_owned())]);
+    /// # Ok::<(), pillarbox::passwd::ParseError>(())
+    /// ```
+    pub fn user_fields(&self, user: &str) -> Vec<(String, String)> {
+        let accounts = self.accounts();
+        let account = accounts.by_name.get(&user.to_ascii_lowercase());
+        account.map(|account| account.user_fields.clone()).unwrap_or_default()
     }
 
     /// Why the file's present content is not in use, if it is not.

@@ -52,6 +52,9 @@ pub enum ParseFault {
 /// Extra fields of Dovecot that narrow or change a login.
 const NARROWING: [&str; 3] = ["allow_nets", "allow_real_nets", "proxy"];
 
+/// What stands in front of extra fields that say something about a user's mail, and nothing about the login.
+const USER_FIELD: &str = "userdb_";
+
 pub(super) fn accounts(text: &str) -> Result<Accounts, ParseError> {
     let mut accounts = Accounts::default();
     let mut lines_of_names = HashMap::new();
@@ -93,12 +96,16 @@ fn account(line: &str) -> Result<Account, (usize, ParseFault)> {
         "" => None,
         _ => Some(parse_hash(password).map_err(|(octet, fault)| (password_start + octet, fault))?),
     };
+    let mut user_fields = Vec::new();
     // The eighth field has the rest of the line, colons and all.
     if let Some(extra) = line.splitn(8, ':').nth(7) {
         let extra_start = line.len() - extra.len();
         let mut octet = extra_start;
         for field in extra.split(' ') {
-            let key = field.split('=').next().unwrap_or_default();
+            let (key, value) = field.split_once('=').unwrap_or((field, ""));
+            if let Some(key) = key.strip_prefix(USER_FIELD) {
+                user_fields.push((key.to_owned(), value.to_owned()));
+            }
             if key.eq_ignore_ascii_case("nologin") {
                 hash = None;
             } else if NARROWING.contains(&key) {
@@ -107,7 +114,7 @@ fn account(line: &str) -> Result<Account, (usize, ParseFault)> {
             octet += field.len() + 1;
         }
     }
-    Ok(Account { name: name.into(), hash: hash.map(Arc::new) })
+    Ok(Account { name: name.into(), hash: hash.map(Arc::new), user_fields })
 }
 
 /// Reads `{SCHEME}hash`; an error tells the octet.

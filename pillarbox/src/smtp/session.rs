@@ -298,6 +298,7 @@ impl Connection {
                 Answer::Refuse(wrong_password())
             }
             Question::Mail(mail) => {
+                self.facts.size = mail.size;
                 let verdict = self.wire.answer(policy.sender(&self.facts, &mail)).await;
                 let what = format!("sender {}", mail.from);
                 if verdict == Verdict::Accept {

@@ -7,5 +7,7 @@ mod maildir;
 mod memory;
 
 #[cfg(feature = "maildir")]
-pub use maildir::MaildirStore;
+pub use maildir::{MaildirStore, room_on_disk};
 pub use memory::MemoryStore;
+#[cfg(feature = "maildir")]
+pub use pillarbox_maildir::WatchOptions;

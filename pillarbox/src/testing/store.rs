@@ -21,8 +21,13 @@ fn flags(list: &[Flag]) -> Flags {
 
 async fn add(store: &dyn MailboxStore, user: &Identity, mailbox: &str, octets: &[u8], with: &[Flag]) -> Uid {
     let mailbox = name(mailbox);
-    let append =
-        Append { flags: flags(with), date: Some(WallTime::new(1_234_567_890, 0)), size: None, wants_uid: true };
+    let append = Append {
+        flags: flags(with),
+        date: Some(WallTime::new(1_234_567_890, 0)),
+        size: None,
+        wants_uid: true,
+        delivery: false,
+    };
     let mut incoming = store.append(user, &mailbox, append).await.expect("an append begins");
     for piece in octets.chunks(7) {
         incoming.write(piece).await.expect("octets are taken");

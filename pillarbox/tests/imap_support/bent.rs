@@ -48,6 +48,8 @@ pub struct Bend {
     pub publishing: Semaphore,
     /// Looking for changes fails.
     pub blind: AtomicBool,
+    /// It says that it keeps neither mod-sequences nor identifiers.
+    pub keeps_little: AtomicBool,
     /// Waiting for news fails so often.
     pub no_news: AtomicUsize,
 }
@@ -70,6 +72,7 @@ impl Bent {
                 permits: Semaphore::new(1000),
                 publishing: Semaphore::new(0),
                 blind: AtomicBool::new(false),
+                keeps_little: AtomicBool::new(false),
                 no_news: AtomicUsize::new(0),
             }),
         }
@@ -82,7 +85,11 @@ fn trouble(kind: StoreErrorKind) -> StoreError {
 
 impl MailboxStore for Bent {
     fn capabilities(&self) -> StoreCapabilities {
-        self.inner.capabilities()
+        let mut can = self.inner.capabilities();
+        if self.bend.keeps_little.load(SeqCst) {
+            (can.mod_seqs, can.vanished, can.object_ids) = (false, false, false);
+        }
+        can
     }
     fn list<'a>(&'a self, user: &'a Identity, list: &'a List) -> BoxFuture<'a, Result<Vec<Listed>>> {
         self.inner.list(user, list)

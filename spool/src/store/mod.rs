@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use pillarbox_core::WallTime;
-use pillarbox_fs::{ErrorKind, Fs, GroupSync, Kind, Lock};
+use pillarbox_fs::{ErrorKind, File, Fs, GroupSync, Kind};
 
 pub use aside::Finding;
 pub use dump::dump;
@@ -107,7 +107,8 @@ struct Shared {
     random: Mutex<Names>,
     /// One at a time carries messages forward.
     tending: Mutex<()>,
-    _lock: Lock,
+    /// Held for as long as this is there. Nobody asks for the mutex: it makes the handle one that threads may share.
+    _lock: Mutex<File>,
 }
 
 /// Where everything is.
@@ -147,11 +148,7 @@ impl Store {
         let paths = Paths::new(root.as_ref());
         let mut findings = Vec::new();
         paths.make(&*fs, &mut findings)?;
-        let lock_path = paths.root.join("lock");
-        let held = fs.lock(&lock_path).map_err(|error| match error.kind() {
-            ErrorKind::Locked => StoreError::InUse(paths.root.clone()),
-            _ => error.into(),
-        })?;
+        let held = paths.lock(&*fs, &mut findings)?;
         let survey = survey::survey(&*fs, &paths, findings)?;
         let (limits, names) = options.into_parts();
         let segments = survey.segments.clone();
@@ -167,7 +164,7 @@ impl Store {
             random: Mutex::new(names),
             tending: Mutex::new(()),
             options: limits,
-            _lock: held,
+            _lock: Mutex::new(held),
         };
         let store = Store(Arc::new(shared));
         Ok((store.clone(), Recovery::new(store, survey)))
@@ -320,6 +317,21 @@ impl Paths {
             fs.sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
         }
         Ok(())
+    }
+
+    /// Keeps other processes out.
+    fn lock(&self, fs: &dyn Fs, findings: &mut Vec<Finding>) -> Result<File> {
+        let path = self.root.join("lock");
+        if fs.metadata(&path).is_ok_and(|metadata| metadata.kind != Kind::File) {
+            findings.push(self.move_aside(fs, &path, "not a lock")?);
+        }
+        match fs.create(&path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
+            _ => {}
+        }
+        // Whoever made it, all who come ask the one that has the name.
+        let mut file = fs.open_append(&path)?;
+        if file.try_lock()? { Ok(file) } else { Err(StoreError::InUse(self.root.clone())) }
     }
 
     fn segment(&self, number: u64, salt: u64) -> PathBuf {

@@ -7,12 +7,14 @@ use std::net::TcpListener;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+use pillarbox::maildir::QuotaRules;
 use pillarbox::passwd::PasswdFile;
 use toml::Spanned;
 
 use super::error::Mistake;
 use super::read::Draft;
 use super::{Address, TlsFiles};
+use crate::accounts::quota_of;
 use crate::{certificate, secret_file};
 
 /// What a path of a unix socket can hold on Linux, without the NUL at its end.
@@ -82,6 +84,9 @@ fn examine_accounts(path: &Path, draft: &Draft) -> Result<Vec<String>, String> {
         if draft.domains.as_ref().is_some_and(|domains| !domains.iter().any(|served| served == domain)) {
             tell(format!("the domain of the account `{user}` is not in `domains`"));
             continue;
+        }
+        if let Err(error) = quota_of(&accounts, &user, &QuotaRules::default()) {
+            tell(error.to_string());
         }
         let Some(mail) = draft.mail.as_ref().map(Spanned::get_ref) else { continue };
         match mail.folder(local, domain) {

@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use pillarbox::Network;
+use pillarbox::delivery::OverQuota;
+use pillarbox::maildir::QuotaRules;
 use toml::de::DeTable;
 
 pub use error::{ConfigError, Mistake};
@@ -35,6 +37,10 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// The limits.
     pub limits: Limits,
+    /// What each account may use, unless its line in the passwd-file says otherwise.
+    pub quota: QuotaRules,
+    /// What senders hear when it is used up.
+    pub over_quota: OverQuota,
 }
 
 /// Certificate and key files in PEM.
@@ -135,6 +141,10 @@ pub struct Limits {
     pub message_size: u64,
     /// Recipients of a message.
     pub recipients: usize,
+    /// Octets that are left free on the disk of the mail: no message comes in that would take of them.
+    pub free_space: u64,
+    /// Files that may still be made there: with fewer, no message comes in.
+    pub free_files: u64,
     /// Connections in all, for each listener.
     pub connections: usize,
     /// Connections that nobody has logged in to, for all listeners together.
@@ -152,6 +162,8 @@ impl Default for Limits {
         Limits {
             message_size: 52_428_800,
             recipients: 1000,
+            free_space: 104_857_600,
+            free_files: 1000,
             connections: 10_000,
             unauthenticated: 1000,
             connections_per_address: 50,

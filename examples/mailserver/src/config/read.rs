@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use pillarbox::delivery::OverQuota;
+use pillarbox::maildir::{Grace, QuotaRules};
 use pillarbox::{Network, NetworkError};
 use toml::Spanned;
 use toml::de::DeTable;
@@ -25,11 +27,13 @@ pub struct Draft {
     pub tls: Option<Option<TlsFiles<Spanned<PathBuf>>>>,
     pub listeners: Vec<Spanned<Listener>>,
     pub limits: Option<Limits>,
+    pub quota: Option<(QuotaRules, OverQuota)>,
 }
 
 impl Draft {
     /// The configuration, if nothing is missing.
     pub fn finish(self) -> Option<Config> {
+        let (quota, over_quota) = self.quota?;
         Some(Config {
             hostname: self.hostname?,
             domains: self.domains?,
@@ -42,6 +46,8 @@ impl Draft {
             }),
             listeners: self.listeners.into_iter().map(Spanned::into_inner).collect(),
             limits: self.limits?,
+            quota,
+            over_quota,
         })
     }
 }
@@ -68,8 +74,9 @@ pub fn draft(table: &DeTable<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> D
     let listeners = file.required("listener");
     let listeners = listeners.map(|v| read_listeners(v, base, have_tls, mistakes)).unwrap_or_default();
     let limits = file.optional("limits").map_or_else(|| Some(Limits::default()), |v| read_limits(v, mistakes));
+    let quota = file.optional("quota").map_or_else(|| Some(Default::default()), |v| read_quota(v, mistakes));
     file.finish(mistakes);
-    Draft { hostname, domains, postmaster, accounts, mail, tls, listeners, limits }
+    Draft { hostname, domains, postmaster, accounts, mail, tls, listeners, limits, quota }
 }
 
 /// What a text says, with its place.
@@ -246,6 +253,37 @@ fn parse_address(base: &Path, text: &str) -> Result<Address, String> {
     }
 }
 
+/// Numbers and rules are written as Dovecot writes them.
+fn read_quota(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<(QuotaRules, OverQuota)> {
+    const ANSWERS: [(&str, OverQuota); 2] = [("later", OverQuota::Later), ("refuse", OverQuota::Refuse)];
+    let before = mistakes.len();
+    let mut quota = table::table(value, mistakes)?;
+    let mut rules = QuotaRules::default();
+    let mut add = |rule: &str| rules.add(rule).map_err(|error| error.to_string());
+    if let Some(value) = quota.optional("storage") {
+        table::parsed(value, mistakes, |size| add(&format!("*:storage={size}")));
+    }
+    if let Some(value) = quota.optional("messages")
+        && let Some(number) = table::number(value, 1..=1 << 40, mistakes)
+    {
+        add(&format!("*:messages={number}")).expect("a number is a limit");
+    }
+    if let Some(value) = quota.optional("rules") {
+        for rule in table::list(value, mistakes).unwrap_or_default() {
+            table::parsed(rule, mistakes, &mut add);
+        }
+    }
+    if let Some(value) = quota.optional("grace")
+        && let Some(grace) =
+            table::parsed(value, mistakes, |text| Grace::parse(text).map_err(|error| error.to_string()))
+    {
+        rules = rules.with_grace(grace);
+    }
+    let over = quota.optional("over").map_or(Some(OverQuota::Later), |value| table::word(value, &ANSWERS, mistakes));
+    quota.finish(mistakes);
+    (mistakes.len() == before).then_some((rules, over?))
+}
+
 fn read_limits(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Limits> {
     let mut limits = table::table(value, mistakes)?;
     let mut number = |key, default, range| match limits.optional(key) {
@@ -256,6 +294,8 @@ fn read_limits(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Limits>
     let message_size = number("message_size", default.message_size, 1024..=1 << 40);
     // RFC 5321 §4.5.3.1.8 asks for at least 100.
     let recipients = number("recipients", default.recipients as u64, 100..=1_000_000);
+    let free_space = number("free_space", default.free_space, 1..=1 << 60);
+    let free_files = number("free_files", default.free_files, 1..=1 << 40);
     let connections = number("connections", default.connections as u64, 1..=10_000_000);
     let unauthenticated = number("unauthenticated", default.unauthenticated as u64, 1..=10_000_000);
     let per_address = number("connections_per_address", default.connections_per_address as u64, 1..=10_000_000);
@@ -265,6 +305,8 @@ fn read_limits(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Limits>
     Some(Limits {
         message_size: message_size?,
         recipients: recipients? as usize,
+        free_space: free_space?,
+        free_files: free_files?,
         connections: connections? as usize,
         unauthenticated: unauthenticated? as usize,
         connections_per_address: per_address? as usize,

@@ -1,3 +1,5 @@
+use pillarbox::maildir::Quota;
+
 use super::*;
 
 const GOOD: &str = r#"
@@ -65,6 +67,29 @@ fn paths_begin_at_the_folder_of_the_file() {
     assert_eq!(config.listeners[2].address, Address::Unix("/etc/mailserver/lmtp".into()));
 }
 
+#[test]
+fn what_accounts_may_use() {
+    let table = "[quota]\nstorage = \"1G\"\nmessages = 5000\nrules = [\"Trash:storage=+10%\"]\ngrace = \"5%\"\nover = \"refuse\"\n";
+    let config = parse(&format!("{GOOD}{table}")).unwrap();
+    assert_eq!(config.quota.quota(), Quota { bytes: Some(1 << 30), messages: Some(5000) });
+    assert_eq!(config.over_quota, OverQuota::Refuse);
+    let config = parse(GOOD).unwrap();
+    assert_eq!((config.quota, config.over_quota), (QuotaRules::default(), OverQuota::Later));
+    for (line, told) in [
+        ("storage = \"1X\"", "mail.toml:29:11: `1X` is not a number such as"),
+        ("storage = 5", "mail.toml:29:11: this is a whole number, but a text"),
+        ("messages = 0", "mail.toml:29:12: 0 is not in the range from 1"),
+        ("rules = [\"Trash:ignore\"]", "mail.toml:29:10: mailboxes cannot be left out of the quota"),
+        ("rules = [\"Trash\"]", "mail.toml:29:10: a quota rule is written as MAILBOX:storage=SIZE"),
+        ("grace = \"much\"", "mail.toml:29:9: `much` is not a number"),
+        ("over = \"bounce\"", "mail.toml:29:8: `bounce` is not one of `later`, `refuse`"),
+        ("size = \"1G\"", "mail.toml:29:1: unknown key `size`"),
+    ] {
+        let error = parse(&format!("{GOOD}[quota]\n{line}\n")).expect_err(line);
+        assert!(error.contains(told), "for {line}:\n{error}\ninstead of {told}");
+    }
+}
+
 /// Each row: a piece of the good file, what stands there instead, and where and how that is told.
 #[test]
 fn every_mistake_is_told_with_its_place() {
@@ -96,6 +121,7 @@ fn every_mistake_is_told_with_its_place() {
         ("unix:/run/mailserver/lmtp", "unix:", "mail.toml:27:11: after `unix:` the path of the socket is missing"),
         ("[limits]", "[limits", "mail.toml:12:"),
         ("message_size = 10_000_000", "trusted = [\"192.0.2.1/24\"]", "mail.toml:13:12: `192.0.2.1/24` is neither an"),
+        ("message_size = 10_000_000", "free_space = 0", "mail.toml:13:14: 0 is not in the range"),
         ("message_size = 10_000_000", "connections_per_minute = 0", "mail.toml:13:26: 0 is not in the range"),
         ("tls = \"starttls\"", "proxies = \"192.0.2.1\"", "mail.toml:18:11: this is a text, but a list"),
         ("tls = \"starttls\"", "xclient = [\"proxy\"]", "mail.toml:18:12: `proxy` is neither an address nor"),

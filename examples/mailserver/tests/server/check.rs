@@ -22,6 +22,7 @@ fn furnish(dir: &Path) {
             "misplaced",
             "you@example.org:{PLAIN}x\njoe:{PLAIN}x\njoe@example.com:{PLAIN}x\na/b@example.org:{PLAIN}x\nYou@example.net:{PLAIN}x\n",
         ),
+        ("bad-quota", "you@example.org:{PLAIN}x\njoe@example.org:{PLAIN}x::::::userdb_quota_rule=*:1G\n"),
         ("no-postmaster", "joe@example.org:{PLAIN}x\n"),
     ] {
         write_secret(&dir.join(name), accounts);

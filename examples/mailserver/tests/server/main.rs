@@ -5,6 +5,7 @@
 mod check;
 mod client;
 mod dialog;
+mod fsck;
 mod process;
 mod serve;
 mod tls;

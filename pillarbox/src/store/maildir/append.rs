@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pillarbox_core::WallTime;
 use pillarbox_imap::types::{Keyword, Uid, UidValidity};
-use pillarbox_maildir::{self as maildir, Delivered, Maildir, Prepared};
+use pillarbox_maildir::{self as maildir, Delivered, Maildir, Prepared, Purpose};
 
+use super::quota::Room;
 use super::shared::system;
 use super::{Inner, Result, blocking, told, uid, uid_validity};
 use crate::parts::{Append, AppendedMessages, BoxFuture, IncomingAppend, StoreError, StoreErrorKind};
@@ -17,6 +18,8 @@ const BUFFER: usize = 64 * 1024;
 pub(super) struct Incoming {
     inner: Arc<Inner>,
     folder: Maildir,
+    /// Where there is a quota.
+    room: Option<Room>,
     append: Append,
     buffer: Vec<u8>,
     /// Messages that came before in the same command: complete, on disk, and not to be seen.
@@ -35,8 +38,8 @@ enum Stage {
 }
 
 impl Incoming {
-    pub(super) fn new(inner: Arc<Inner>, folder: Maildir, append: Append) -> Self {
-        Incoming { inner, folder, append, buffer: Vec::new(), before: Vec::new(), stage: Stage::Held }
+    pub(super) fn new(inner: Arc<Inner>, folder: Maildir, room: Option<Room>, append: Append) -> Self {
+        Incoming { inner, folder, room, append, buffer: Vec::new(), before: Vec::new(), stage: Stage::Held }
     }
 
     /// Takes the message one stage on, on the pool.
@@ -88,6 +91,11 @@ fn prepare(folder: &Maildir, append: &Append, stage: Stage, held: &[u8]) -> Resu
     incoming.prepare(system(&append.flags) | letters, append.date.map(system_time)).map_err(told)
 }
 
+/// Which room a message needs.
+pub(super) fn purpose(append: &Append) -> Purpose {
+    if append.delivery { Purpose::Delivery } else { Purpose::Own }
+}
+
 fn system_time(date: WallTime) -> SystemTime {
     let seconds = Duration::from_secs(date.unix_seconds().unsigned_abs());
     let time = if date.unix_seconds() < 0 { UNIX_EPOCH.checked_sub(seconds) } else { UNIX_EPOCH.checked_add(seconds) };
@@ -111,7 +119,15 @@ impl IncomingAppend for Incoming {
     }
 
     fn prepare(&mut self) -> BoxFuture<'_, Result<()>> {
-        self.step(|_, folder, append, stage, held| Ok((Stage::Prepared(prepare(folder, append, stage, held)?), ())))
+        // Here and not at its publication: then no copy of it is shown in another mailbox before this one is refused.
+        let room = self.room.clone();
+        self.step(move |_, folder, append, stage, held| {
+            let prepared = prepare(folder, append, stage, held)?;
+            if let Some(room) = room {
+                room.check_prepared(std::slice::from_ref(&prepared), purpose(append))?;
+            }
+            Ok((Stage::Prepared(prepared), ()))
+        })
     }
 
     fn next(&mut self, append: Append) -> BoxFuture<'_, Result<()>> {
@@ -128,8 +144,13 @@ impl IncomingAppend for Incoming {
 
     fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessages>> {
         let mut all = std::mem::take(&mut self.before);
+        let room = self.room.clone();
         self.step(move |inner, folder, append, stage, held| {
+            let was_checked = all.is_empty() && matches!(stage, Stage::Prepared(_));
             all.push(prepare(folder, append, stage, held)?);
+            if let Some(room) = room.filter(|_| !was_checked) {
+                room.check_prepared(&all, purpose(append))?;
+            }
             let published = match append.wants_uid {
                 true => {
                     let appended = folder.append(all).map_err(told)?;

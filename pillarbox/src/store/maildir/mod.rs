@@ -1,7 +1,11 @@
 //! Mailboxes in Maildirs.
 
 mod append;
+mod cache;
+mod news;
 mod open;
+mod quota;
+mod room;
 mod shared;
 
 use std::collections::{HashMap, HashSet};
@@ -12,11 +16,17 @@ use pillarbox_fs::{ErrorKind, Fs, RealFs};
 use pillarbox_imap::list::{KnownName, List};
 use pillarbox_imap::server::{Listed, Status, StatusItem};
 use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse, Uid, UidValidity};
-use pillarbox_maildir::{self as maildir, Access, Full, Maildir, MaildirError, Options, Tree};
+use pillarbox_maildir::{
+    self as maildir, Access, Full, Maildir, MaildirError, Options, Purpose, QuotaRules, Tree, Usage, WatchOptions,
+};
 use tokio::sync::Semaphore;
 
 use self::append::Incoming;
+use self::cache::Recomputing;
+use self::news::Disk;
 use self::open::Open;
+use self::quota::Room;
+pub use self::room::room_on_disk;
 use self::shared::Shared;
 use crate::parts::{
     Append, BoxFuture, Identity, IncomingAppend, Mailbox, MailboxStore, StoreCapabilities, StoreError, StoreErrorKind,
@@ -28,8 +38,9 @@ const OPERATIONS_MAX: usize = 128;
 
 /// Mailboxes in Maildir++ folders, one tree of folders for each account, on a bounded pool of threads.
 ///
-/// The folders may be used by other programs at the same time; what they change is noticed at the next look, and in IDLE
-/// within some seconds. What this process changes, its other sessions hear at once.
+/// The folders may be used by other programs at the same time; what they change is noticed at the next look. Sessions in IDLE
+/// hear of it within a second where the system gives notices (feature `notify`), and within some seconds where not; see
+/// [`watch`](Self::watch). What this process changes, its other sessions hear at once.
 ///
 /// An account's tree is made, with an empty INBOX, when it is first used.
 ///
@@ -54,17 +65,18 @@ pub struct MaildirStore {
 }
 
 type Locate = dyn Fn(&Identity) -> Option<PathBuf> + Send + Sync;
+type Quotas = dyn Fn(&Identity) -> Option<QuotaRules> + Send + Sync;
 
 struct Inner {
     locate: Box<Locate>,
+    quotas: Box<Quotas>,
     files: maildir::Store,
     /// The mailboxes that somebody has open.
     open: Mutex<HashMap<(PathBuf, bool), Weak<Shared>>>,
-    /// Those of them that somebody is on the way to look at.
-    stale: Mutex<HashSet<(PathBuf, bool)>>,
     /// Folders above the accounts' trees that this process has seen to be on stable storage.
     durable: Mutex<HashSet<PathBuf>>,
     pool: Arc<Semaphore>,
+    disk: Disk,
 }
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -72,16 +84,101 @@ type Result<T> = std::result::Result<T, StoreError>;
 impl MaildirStore {
     /// A store that keeps each account's mail in the folder that `locate` says; `None` is an account that has none.
     pub fn new(locate: impl Fn(&Identity) -> Option<PathBuf> + Send + Sync + 'static) -> Self {
+        Self::with_quotas(locate, |_| None)
+    }
+
+    /// The same, where `quotas` says what each account may use; `None` is an account without limits. Deliveries, APPEND and COPY
+    /// ask for room; MOVE within an account needs none. What is used is in the account's `maildirsize`, which Dovecot's
+    /// `quota = maildir` reads and writes too.
+    ///
+    /// ```
+    /// use pillarbox::maildir::{Quota, QuotaRules};
+    /// use pillarbox::store::MaildirStore;
+    ///
+    /// # let root = std::path::PathBuf::new();
+    /// let rules = QuotaRules::new(Quota { bytes: Some(1 << 30), messages: None });
+    /// let store = MaildirStore::with_quotas(
+    ///     move |account| (account.user() == "you@localhost").then(|| root.join("you/Maildir")),
+    ///     move |_| Some(rules.clone()),
+    /// );
+    /// ```
+    pub fn with_quotas(
+        locate: impl Fn(&Identity) -> Option<PathBuf> + Send + Sync + 'static,
+        quotas: impl Fn(&Identity) -> Option<QuotaRules> + Send + Sync + 'static,
+    ) -> Self {
+        Self::made(maildir::Store::new(RealFs, Options::from_system()), locate, quotas)
+    }
+
+    /// The same over files that the caller has opened, with options or a file system of its own.
+    pub fn over(files: maildir::Store, locate: impl Fn(&Identity) -> Option<PathBuf> + Send + Sync + 'static) -> Self {
+        Self::made(files, locate, |_| None)
+    }
+
+    fn made(
+        files: maildir::Store,
+        locate: impl Fn(&Identity) -> Option<PathBuf> + Send + Sync + 'static,
+        quotas: impl Fn(&Identity) -> Option<QuotaRules> + Send + Sync + 'static,
+    ) -> Self {
         MaildirStore {
             inner: Arc::new(Inner {
                 locate: Box::new(locate),
-                files: maildir::Store::new(RealFs, Options::from_system()),
+                quotas: Box::new(quotas),
+                files,
                 open: Mutex::default(),
-                stale: Mutex::default(),
                 durable: Mutex::default(),
                 pool: Arc::new(Semaphore::new(OPERATIONS_MAX)),
+                disk: Disk::default(),
             }),
         }
+    }
+
+    /// Checks the mail of an account, and repairs it if that is wanted, while it is in use; `progress` hears how far it has
+    /// come. `None`: the account has no mail yet.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use pillarbox::maildir::Repair;
+    /// use pillarbox::parts::Identity;
+    /// use pillarbox::store::MaildirStore;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let root = dir.path().to_owned();
+    /// let store = MaildirStore::new(move |_| Some(root.join("Maildir")));
+    /// let report = store.fsck(&Identity::new("you@localhost"), Repair::Yes, |_| {}).await?;
+    /// assert!(report.is_none_or(|report| report.is_clean()));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::NoSuchMailbox`] if there is no such account, or its folder is none; what keeps the folder from being
+    /// listed. What happens to one mailbox is in the report.
+    pub fn fsck(
+        &self,
+        user: &Identity,
+        repair: maildir::Repair,
+        progress: impl FnMut(&maildir::Progress<'_>) + Send + 'static,
+    ) -> BoxFuture<'static, Result<Option<maildir::Report>>> {
+        let (inner, user) = (Arc::clone(&self.inner), user.clone());
+        Box::pin(async move {
+            let pool = Arc::clone(&inner.pool);
+            let check = move || {
+                let root = inner.root(&user)?;
+                let tree = match Tree::open(&inner.files, &root) {
+                    Err(MaildirError::NoSuchMailbox(_)) if !root.exists() => return Ok(None),
+                    tree => tree.map_err(told)?,
+                };
+                maildir::fsck(&tree, repair, &mut Recomputing(progress)).map(Some).map_err(told)
+            };
+            blocking(&pool, check).await
+        })
+    }
+
+    /// How other programs' changes are noticed. Takes effect if no session has waited for news yet.
+    #[must_use]
+    pub fn watch(self, options: WatchOptions) -> Self {
+        *self.inner.disk.options.lock().unwrap_or_else(PoisonError::into_inner) = options;
+        self
     }
 
     /// Work on an account's tree.
@@ -113,10 +210,13 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl Inner {
+    fn root(&self, user: &Identity) -> Result<PathBuf> {
+        (self.locate)(user)
+            .ok_or_else(|| StoreError::new(StoreErrorKind::NoSuchMailbox, format!("the account {user} has no folder")))
+    }
+
     fn tree(&self, user: &Identity) -> Result<Tree> {
-        let root = (self.locate)(user).ok_or_else(|| {
-            StoreError::new(StoreErrorKind::NoSuchMailbox, format!("the account {user} has no folder"))
-        })?;
+        let root = self.root(user)?;
         let tree = match Tree::open(&self.files, &root) {
             Err(MaildirError::NoSuchMailbox(_)) => {
                 make_folders_above(&root)?;
@@ -127,6 +227,11 @@ impl Inner {
         let tree = tree.map_err(told)?;
         self.make_sure(&tree, &root)?;
         Ok(tree)
+    }
+
+    /// Where to ask for room in a mailbox; none where there are no limits.
+    fn room(&self, user: &Identity, tree: &Tree, name: &maildir::MailboxName) -> Option<Room> {
+        (self.quotas)(user).map(|rules| Room::new(tree.clone(), name.clone(), rules))
     }
 
     /// Makes the folders that an account's tree stands in durable, once in the life of this process. Who made them may have
@@ -180,15 +285,15 @@ impl Inner {
         for read_only in [false, true] {
             let key = (folder.to_owned(), read_only);
             let Some(shared) = self.find_open(&key) else { continue };
-            if !self.stale.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone()) {
+            if !shared.set_stale() {
                 continue;
             }
             let inner = Arc::clone(self);
             tokio::spawn(async move {
                 let pool = Arc::clone(&inner.pool);
                 let looked = blocking(&pool, move || {
-                    inner.stale.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-                    shared.refresh()
+                    shared.catch_up();
+                    Ok(())
                 });
                 // Trouble meets the sessions again when they look themselves.
                 let _ = looked.await;
@@ -245,6 +350,7 @@ fn told(error: MaildirError) -> StoreError {
         MaildirError::Name(maildir::NameError::TooLong)
         | MaildirError::NumbersExhausted
         | MaildirError::TooManyMailboxes => StoreErrorKind::Limit,
+        MaildirError::NoModSeqs => StoreErrorKind::Cannot,
         MaildirError::Name(_) | MaildirError::Inbox => StoreErrorKind::Cannot,
         MaildirError::NoSuchMessage(_) => StoreErrorKind::Expunged,
         _ => match error.full() {
@@ -271,6 +377,11 @@ fn uid(number: maildir::Uid) -> Uid {
 
 fn number(uid: Uid) -> maildir::Uid {
     maildir::Uid::new(uid.get()).expect("a UID is not 0")
+}
+
+/// A mailbox's identifier. On a disk that cannot be written on there may be none.
+fn mailbox_id(folder: &Maildir) -> Option<ObjectId> {
+    ObjectId::new(&folder.guid().ok()?)
 }
 
 /// What a mailbox is for. One that went away meanwhile is for nothing.
@@ -310,10 +421,9 @@ impl MailboxStore for MaildirStore {
             sizes: true,
             special_use: true,
             create_special_use: true,
-            // What changed when, and which messages are the same, would have to be written down: there is no place for it yet.
-            mod_seqs: false,
-            vanished: false,
-            object_ids: false,
+            mod_seqs: true,
+            vanished: true,
+            object_ids: true,
             save_dates: true,
         }
     }
@@ -370,8 +480,8 @@ impl MailboxStore for MaildirStore {
                 refuse_uses(tree, &uses)?;
             }
             let words: Vec<&str> = uses.iter().map(|special| special.as_str()).collect();
-            tree.create_mailbox_for(&name, &words).map_err(told)?;
-            Ok(None)
+            let made = tree.create_mailbox_for(&name, &words).map_err(told)?;
+            Ok(mailbox_id(&made))
         })
     }
 
@@ -452,8 +562,28 @@ impl MailboxStore for MaildirStore {
         mailbox: &'a MailboxName,
         append: Append,
     ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>>> {
-        let (name, inner) = (mailbox.clone(), Arc::clone(&self.inner));
-        let folder = self.on_tree(user, move |_, tree| tree.mailbox(&on_disk(&name)?).map_err(told));
-        Box::pin(async move { Ok(Box::new(Incoming::new(inner, folder.await?, append)) as Box<dyn IncomingAppend>) })
+        let (name, inner, user) = (mailbox.clone(), Arc::clone(&self.inner), user.clone());
+        let size = append.size;
+        let purpose = append::purpose(&append);
+        let opened = self.on_tree(&user.clone(), move |inner, tree| {
+            let name = on_disk(&name)?;
+            let (folder, room) = (tree.mailbox(&name).map_err(told)?, inner.room(&user, tree, &name));
+            if let (Some(room), Some(size)) = (&room, size) {
+                room.check_announced(size, purpose)?;
+            }
+            Ok((folder, room))
+        });
+        Box::pin(async move {
+            let (folder, room) = opened.await?;
+            Ok(Box::new(Incoming::new(inner, folder, room, append)) as Box<dyn IncomingAppend>)
+        })
+    }
+
+    fn room<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName, size: u64) -> BoxFuture<'a, Result<()>> {
+        let (name, of) = (mailbox.clone(), user.clone());
+        self.on_tree(user, move |inner, tree| match inner.room(&of, tree, &on_disk(&name)?) {
+            Some(room) => room.check(Usage::message(size), Purpose::Delivery),
+            None => Ok(()),
+        })
     }
 }

@@ -1,22 +1,20 @@
 //! One session's selection of a folder.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use pillarbox_imap::server::{Change, Snapshot};
-use pillarbox_imap::types::{MailboxName, Uid, UidSet};
+use pillarbox_imap::types::{MailboxName, ModSeq, Uid, UidSet};
 use pillarbox_maildir as maildir;
 
+use super::news::Waiting;
+use super::quota::Room;
 use super::shared::Shared;
 use super::{MaildirStore, Result, blocking, on_disk, told, uid, uid_validity};
 use crate::parts::{
-    BoxFuture, Copied, FlagsSet, Identity, Mailbox, MessageData, MessageFlags, MessageReader, SetFlags, StoreError,
-    StoreErrorKind,
+    BoxFuture, Cached, Computed, Copied, FlagsSet, Identity, Mailbox, MessageData, MessageFlags, MessageReader, Piece,
+    SetFlags, StoreError, StoreErrorKind,
 };
 use crate::store::feed::FeedReader;
-
-/// How often a folder is looked at for what other programs did, while somebody waits for news of it.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// So much of a message is read when it is opened: most messages, and the headers of the others, cost one visit to the pool.
 const HEAD: usize = 32 * 1024;
@@ -47,12 +45,13 @@ impl Open {
     fn to_another(
         &self,
         target: &MailboxName,
-        put: impl FnOnce(&maildir::Maildir) -> Result<maildir::Copied> + Send + 'static,
+        put: impl FnOnce(&maildir::Maildir, Option<Room>) -> Result<maildir::Copied> + Send + 'static,
     ) -> BoxFuture<'static, Result<Copied>> {
-        let target = target.clone();
+        let (target, user) = (target.clone(), self.user.clone());
         self.store.on_tree(&self.user, move |inner, tree| {
-            let target = tree.mailbox(&on_disk(&target)?).map_err(told)?;
-            let copied = put(&target)?;
+            let name = on_disk(&target)?;
+            let target = tree.mailbox(&name).map_err(told)?;
+            let copied = put(&target, inner.room(&user, tree, &name))?;
             inner.look_again(target.path());
             let pairs = copied.uids.iter().map(|(here, there)| (uid(*here), uid(*there)));
             Ok((uid_validity(copied.uid_validity)?, pairs.collect()))
@@ -93,19 +92,12 @@ impl Mailbox for Open {
 
     fn changes(&mut self) -> BoxFuture<'_, Result<Vec<Change>>> {
         Box::pin(async move {
-            loop {
-                tokio::select! {
-                    biased;
-                    changes = self.reader.next() => return Ok(changes),
-                    () = tokio::time::sleep(LOOK_EVERY) => match self.on_folder(Shared::refresh).await {
-                        Ok(()) => {}
-                        Err(error) => {
-                            // What is known is told first; the trouble comes again.
-                            let changes = self.reader.take();
-                            return if changes.is_empty() { Err(error) } else { Ok(changes) };
-                        }
-                    },
-                }
+            let _waiting = Waiting::begin(&self.store.inner, &self.shared)?;
+            tokio::select! {
+                // What is known is told first; the trouble comes again.
+                biased;
+                changes = self.reader.next() => Ok(changes),
+                trouble = self.shared.news.trouble() => Err(trouble),
             }
         })
     }
@@ -118,6 +110,16 @@ impl Mailbox for Open {
     fn flags<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageFlags>>> {
         let uids = uids.clone();
         self.on_folder(move |folder| folder.flags(&uids))
+    }
+
+    fn changed<'a>(&'a mut self, uids: &'a UidSet, since: ModSeq) -> BoxFuture<'a, Result<UidSet>> {
+        let uids = uids.clone();
+        self.on_folder(move |folder| folder.changed(&uids, since))
+    }
+
+    fn vanished<'a>(&'a mut self, uids: &'a UidSet, since: ModSeq) -> BoxFuture<'a, Result<UidSet>> {
+        let uids = uids.clone();
+        self.on_folder(move |folder| folder.vanished(&uids, since))
     }
 
     fn read(&mut self, uid: Uid) -> BoxFuture<'_, Result<Box<dyn MessageReader>>> {
@@ -145,7 +147,7 @@ impl Mailbox for Open {
 
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
         let (uids, shared) = (uids.clone(), Arc::clone(&self.shared));
-        self.to_another(target, move |target| shared.copy(&uids, target))
+        self.to_another(target, move |target, room| shared.copy(&uids, target, room))
     }
 
     fn move_to<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
@@ -153,7 +155,8 @@ impl Mailbox for Open {
             return Box::pin(std::future::ready(Err(error)));
         }
         let (uids, shared) = (uids.clone(), Arc::clone(&self.shared));
-        self.to_another(target, move |target| shared.move_to(&uids, target))
+        // Afterwards no more is used than before.
+        self.to_another(target, move |target, _| shared.move_to(&uids, target))
     }
 
     fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>>> {
@@ -162,6 +165,24 @@ impl Mailbox for Open {
         }
         let only = only.cloned();
         self.on_folder(move |folder| folder.expunge(only.as_ref()))
+    }
+
+    fn caches(&self) -> bool {
+        true
+    }
+
+    fn cached<'a>(&'a mut self, uids: &'a [Uid], wanted: &'a [Piece]) -> BoxFuture<'a, Cached> {
+        let (uids, wanted) = (uids.to_vec(), wanted.to_vec());
+        let cached = self.on_folder(move |folder| Ok(folder.cached(&uids, &wanted)));
+        Box::pin(async move { cached.await.unwrap_or_default() })
+    }
+
+    fn remember(&mut self, computed: Vec<Computed>) -> BoxFuture<'_, ()> {
+        let remembered = self.on_folder(move |folder| {
+            folder.remember(computed);
+            Ok(())
+        });
+        Box::pin(async move { remembered.await.unwrap_or_default() })
     }
 }
 

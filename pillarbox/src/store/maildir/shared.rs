@@ -1,34 +1,55 @@
 //! One folder as all sessions of this process see it, and the news about it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pillarbox_core::WallTime;
 use pillarbox_imap::server::{Change, FlagChange, Snapshot, Status};
-use pillarbox_imap::types::{Flag, Flags, Keyword, Uid, UidSet};
+use pillarbox_imap::types::{Flag, Flags, Keyword, ModSeq, ObjectId, Uid, UidSet};
 use pillarbox_maildir::{self as maildir, Mailbox, Maildir};
 
-use super::{Result, number, told, uid, uid_next, uid_validity};
+use super::cache::Asked;
+use super::news::News;
+use super::quota::Room;
+use super::{Result, mailbox_id, number, told, uid, uid_next, uid_validity};
 use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
 use crate::store::feed::{Feed, FeedReader};
 
 /// A folder's view and its feed. Whoever changes the view tells the feed before letting go of the lock, so that everyone
 /// hears of changes in the order in which they were made.
 pub(super) struct Shared {
+    pub(super) folder: Maildir,
     view: Mutex<Mailbox>,
+    asked: Mutex<Asked>,
     feed: Arc<Feed>,
     gone: AtomicBool,
+    /// Somebody is on the way to look.
+    stale: AtomicBool,
+    pub(super) news: News,
 }
 
 impl Shared {
     pub(super) fn new(view: Mailbox) -> Self {
-        Shared { view: Mutex::new(view), feed: Arc::default(), gone: AtomicBool::new(false) }
+        let folder = view.maildir().clone();
+        Shared {
+            folder,
+            view: Mutex::new(view),
+            asked: Mutex::default(),
+            feed: Arc::default(),
+            gone: AtomicBool::new(false),
+            stale: AtomicBool::new(false),
+            news: News::default(),
+        }
     }
 
-    fn view(&self) -> MutexGuard<'_, Mailbox> {
+    pub(super) fn view(&self) -> MutexGuard<'_, Mailbox> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn reader(&self) -> FeedReader {
@@ -60,28 +81,29 @@ impl Shared {
         Ok(())
     }
 
+    /// Looks at the folder if something was put there and nobody has looked since.
+    pub(super) fn catch_up(&self) {
+        if self.stale.swap(false, Ordering::AcqRel) {
+            // Trouble meets the sessions again when they look themselves.
+            let _ = self.refresh();
+        }
+    }
+
+    /// Whether somebody has to look who did not have to before.
+    pub(super) fn set_stale(&self) -> bool {
+        !self.stale.swap(true, Ordering::AcqRel)
+    }
+
     fn tell(&self, view: &Mailbox, changes: maildir::Changes) {
+        self.news.looked(changes.held_back.is_some(), view.is_in_doubt());
         if changes.reset {
             return self.gone();
         }
-        let removed: UidSet = changes.removed.into_iter().map(uid).collect();
-        if !removed.is_empty() {
-            self.feed.tell(Change::Removed { uids: removed, mod_seq: None });
-        }
-        if !changes.added.is_empty() {
-            let uids = changes.added.into_iter().map(uid).collect();
-            self.feed.tell(Change::Added { uids, mod_seq: None });
-        }
-        self.tell_flags(view, changes.flags);
-    }
-
-    fn tell_flags(&self, view: &Mailbox, changed: Vec<maildir::Uid>) {
-        let changed = changed.into_iter().filter_map(|uid| view.message(uid));
-        let changes = changed.map(|message| {
-            let flags = flags(view, message.flags);
-            Change::Flags { uid: uid(message.uid), flags, mod_seq: None }
-        });
-        self.feed.tell_all(changes.collect());
+        let mut told = in_order(view, &changes);
+        told.extend(changed_flags(view, changes.flags));
+        // Who hears of a mod-sequence has heard of all below it.
+        told.sort_by_key(|(mod_seq, _)| *mod_seq);
+        self.feed.tell_all(told.into_iter().map(|(_, change)| change).collect());
     }
 
     /// The folder as it is now, and a reader of what happens to it from now on.
@@ -97,6 +119,8 @@ impl Shared {
         snapshot.keywords_can_be_made = view.keywords().iter().count() < 26;
         snapshot.keywords = names.into_iter().map(Flag::Keyword).collect();
         snapshot.read_only = read_only;
+        snapshot.highest_mod_seq = view.highest_mod_seq().and_then(ModSeq::new);
+        snapshot.mailbox_id = mailbox_id(view.maildir());
         Ok((snapshot, reader))
     }
 
@@ -109,6 +133,8 @@ impl Shared {
         status.unseen = u32::try_from(unseen).unwrap_or(u32::MAX);
         let deleted = view.messages().filter(|message| message.flags.contains(maildir::Flags::DELETED)).count();
         status.deleted = u32::try_from(deleted).unwrap_or(u32::MAX);
+        status.mailbox_id = mailbox_id(view.maildir());
+        status.highest_mod_seq = view.highest_mod_seq().and_then(ModSeq::new);
         if with_size {
             let sizes: Vec<_> = view.messages().map(|message| (message.uid, message.size)).collect();
             for (uid, size) in sizes {
@@ -130,6 +156,7 @@ impl Shared {
     }
 
     pub(super) fn messages(&self, uids: &UidSet) -> Result<Vec<MessageData>> {
+        self.catch_up();
         let mut view = self.view();
         let mut data = Vec::new();
         for found in Shared::those(&view, uids) {
@@ -141,16 +168,40 @@ impl Shared {
             let Some(message) = view.message(found) else { continue };
             let flags = flags(&view, message.flags);
             let mut known = MessageData::new(uid(found), flags, wall_time(info.date), info.size);
+            known.mod_seq = mod_seq(&view, found);
             known.save_date = save_date(message.name);
+            known.email_id = Some(email_id(message.guid));
             data.push(known);
         }
         Ok(data)
     }
 
     pub(super) fn flags(&self, uids: &UidSet) -> Result<Vec<MessageFlags>> {
+        self.catch_up();
         let view = self.view();
         let those = view.messages().filter(|message| uids.contains(uid(message.uid)));
-        Ok(those.map(|message| MessageFlags::new(uid(message.uid), flags(&view, message.flags))).collect())
+        Ok(those.map(|message| message_flags(&view, &message)).collect())
+    }
+
+    /// Those of these messages that changed after a mod-sequence. Where that is not known, any of them may have.
+    pub(super) fn changed(&self, uids: &UidSet, since: ModSeq) -> Result<UidSet> {
+        self.catch_up();
+        let view = self.view();
+        let is_changed = |number: &maildir::Uid| mod_seq(&view, *number).is_none_or(|mod_seq| mod_seq > since);
+        Ok(Shared::those(&view, uids).into_iter().filter(is_changed).map(uid).collect())
+    }
+
+    /// RFC 7162 §3.2.6
+    pub(super) fn vanished(&self, uids: &UidSet, since: ModSeq) -> Result<UidSet> {
+        self.catch_up();
+        let view = self.view();
+        let there: UidSet = view.messages().map(|message| uid(message.uid)).collect();
+        let gone: UidSet = match view.removed_since(since.get()) {
+            Some(gone) => gone.into_iter().map(|(first, last)| uid(first)..=uid(last)).collect(),
+            // Nobody knows: all numbers that were given.
+            None => Uid::new(view.uid_next() - 1).map(|last| Uid::MIN..=last).into_iter().collect(),
+        };
+        Ok(gone.intersect(uids).without(&there))
     }
 
     pub(super) fn read(&self, message: Uid) -> Result<maildir::MessageReader> {
@@ -158,9 +209,6 @@ impl Shared {
     }
 
     pub(super) fn set_flags(&self, uids: &UidSet, what: &SetFlags) -> Result<Vec<FlagsSet>> {
-        if what.unchanged_since.is_some() {
-            return Err(StoreError::new(StoreErrorKind::Cannot, "there are no mod-sequences to compare"));
-        }
         let (change, wanted) = (what.change, &what.flags);
         let mut view = self.view();
         let names: Vec<&str> = wanted.keywords().iter().map(Keyword::as_str).collect();
@@ -178,25 +226,35 @@ impl Shared {
             FlagChange::Remove => maildir::FlagChange::Remove,
         };
         let those = Shared::those(&view, uids);
-        let changed = view.set_flags(&those, how, letters);
-        // New keywords are in the view only after a look.
-        let seen = view.refresh().map_err(told)?;
-        self.tell(&view, seen);
-        let changed = changed.map_err(told)?;
+        let done = match what.unchanged_since {
+            Some(since) => {
+                view.set_flags_unless_changed(&those, how, letters, since).map(|set| (set.changed, set.refused))
+            }
+            None => view.set_flags(&those, how, letters).map(|changed| (changed, Vec::new())),
+        };
+        // What others did came first, and so does what became of it if we failed half-way.
+        let news = view.news();
+        self.tell(&view, news);
+        let (changed, refused) = done.map_err(told)?;
         let by_us: UidSet = changed.iter().copied().map(uid).collect();
-        self.tell_flags(&view, changed);
+        let refused: UidSet = refused.into_iter().map(uid).collect();
+        self.feed.tell_all(changed_flags(&view, changed).map(|(_, change)| change).collect());
         let now = those.into_iter().filter_map(|uid| view.message(uid));
         let set = now.map(|message| {
-            let now = MessageFlags::new(uid(message.uid), flags(&view, message.flags));
-            let mut set = FlagsSet::new(now, false);
-            set.changed = by_us.contains(uid(message.uid));
+            let number = uid(message.uid);
+            let mut set = FlagsSet::new(message_flags(&view, &message), refused.contains(number));
+            set.changed = by_us.contains(number);
             set
         });
         Ok(set.collect())
     }
 
-    pub(super) fn copy(&self, uids: &UidSet, target: &Maildir) -> Result<maildir::Copied> {
+    pub(super) fn copy(&self, uids: &UidSet, target: &Maildir, room: Option<Room>) -> Result<maildir::Copied> {
         let mut view = self.view();
+        if let Some(room) = room {
+            let those = Shared::those(&view, uids);
+            room.check(view.usage_of(&those).map_err(told)?, maildir::Purpose::Own)?;
+        }
         Shared::copy_those(&mut view, uids, target)
     }
 
@@ -229,14 +287,60 @@ impl Shared {
 
     fn remove(&self, view: &mut Mailbox, chosen: &[maildir::Uid]) -> Result<Vec<Uid>> {
         let removed = view.expunge(chosen);
-        // After an error some may be gone; the next look finds that out.
-        let gone: Vec<Uid> = removed.map_err(told)?.into_iter().map(uid).collect();
-        if !gone.is_empty() {
-            let uids = gone.iter().copied().collect();
-            self.feed.tell(Change::Removed { uids, mod_seq: None });
-        }
-        Ok(gone)
+        // What others did came first, and so does what became of it if we failed half-way.
+        let news = view.news();
+        self.tell(view, news);
+        let removed = removed.map_err(told)?;
+        let told = removals(view, &removed).map(|(_, change)| change).collect();
+        self.feed.tell_all(told);
+        Ok(removed.into_iter().map(uid).collect())
     }
+}
+
+/// A change and its mod-sequence.
+type Told = (Option<ModSeq>, Change);
+
+/// What went and what came.
+fn in_order(view: &Mailbox, changes: &maildir::Changes) -> Vec<Told> {
+    let mut told: Vec<Told> = removals(view, &changes.removed).collect();
+    let added: Vec<(Option<ModSeq>, Uid)> =
+        changes.added.iter().map(|number| (mod_seq(view, *number), uid(*number))).collect();
+    let added_at = |added: &[(Option<ModSeq>, Uid)]| {
+        let mod_seq = added.iter().map(|(mod_seq, _)| *mod_seq).max().flatten();
+        (mod_seq, Change::Added { uids: added.iter().map(|(_, uid)| *uid).collect(), mod_seq })
+    };
+    match added.is_sorted_by_key(|(mod_seq, _)| *mod_seq) {
+        true => told.extend(added.chunk_by(|(one, _), (other, _)| one == other).map(added_at)),
+        // One that came early was changed since. They have to be told in the order of UIDs, and so only at once.
+        false => told.push(added_at(&added)),
+    }
+    told
+}
+
+fn removals(view: &Mailbox, removed: &[maildir::Uid]) -> impl Iterator<Item = Told> {
+    let mut by_mod_seq: BTreeMap<Option<ModSeq>, UidSet> = BTreeMap::new();
+    for (number, at) in removed.iter().zip(view.removed_at(removed)) {
+        by_mod_seq.entry(at.and_then(ModSeq::new)).or_default().insert(uid(*number));
+    }
+    by_mod_seq.into_iter().map(|(mod_seq, uids)| (mod_seq, Change::Removed { uids, mod_seq }))
+}
+
+fn changed_flags(view: &Mailbox, changed: Vec<maildir::Uid>) -> impl Iterator<Item = Told> {
+    let changed = changed.into_iter().filter_map(|uid| view.message(uid));
+    changed.map(|message| {
+        let MessageFlags { uid, flags, mod_seq } = message_flags(view, &message);
+        (mod_seq, Change::Flags { uid, flags, mod_seq })
+    })
+}
+
+fn mod_seq(view: &Mailbox, message: maildir::Uid) -> Option<ModSeq> {
+    view.mod_seq(message).and_then(ModSeq::new)
+}
+
+fn message_flags(view: &Mailbox, message: &maildir::Message<'_>) -> MessageFlags {
+    let mut told = MessageFlags::new(uid(message.uid), flags(view, message.flags));
+    told.mod_seq = mod_seq(view, message.uid);
+    told
 }
 
 /// The flags of a message as IMAP writes them.
@@ -268,6 +372,28 @@ fn wall_time(time: SystemTime) -> WallTime {
     WallTime::new(seconds, 0)
 }
 
+/// A message's identifier (RFC 8474 §5.1). Names and what other programs put in their place hold what identifiers may not: such octets are
+/// written as `_` and two digits. What is longer than an identifier may be is told apart by its checksum.
+fn email_id(guid: &[u8]) -> ObjectId {
+    let mut text = String::from("M");
+    for octet in guid {
+        match octet {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => text.push(char::from(*octet)),
+            _ => text.push_str(&format!("_{octet:02x}")),
+        }
+    }
+    if text.len() > ObjectId::LEN_MAX {
+        // FNV-1a: two long names of one message would have to begin alike and have the same.
+        let hash = guid.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+            (hash ^ u64::from(*octet)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        text.replace_range(..1, "L");
+        text.truncate(ObjectId::LEN_MAX - 17);
+        text.push_str(&format!("_{hash:016x}"));
+    }
+    ObjectId::new(&text).expect("all its letters are allowed")
+}
+
 /// When a message came into its folder (RFC 8514 §3): every program makes a name of its own for a message that it puts into a
 /// folder, be it new or a copy, and begins it with the seconds. The times of the file are no help, for they change with its flags.
 fn save_date(name: &[u8]) -> Option<WallTime> {
@@ -281,6 +407,17 @@ fn save_date(name: &[u8]) -> Option<WallTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_identifier_may_hold_is_written_otherwise() {
+        assert_eq!(email_id(b"1700000000.M1P2.host-a").as_str(), "M1700000000_2eM1P2_2ehost-a");
+        assert_eq!(email_id(b"00ab").as_str(), "M00ab");
+        assert_ne!(email_id(b"a_2eb"), email_id(b"a.b"));
+        let (one, two) = ([&[b'.'; 250][..], b"1"].concat(), [&[b'.'; 250][..], b"2"].concat());
+        assert_eq!(email_id(&one).as_str().len(), 255);
+        assert_ne!(email_id(&one), email_id(&two));
+        assert!(ObjectId::new(email_id(b"\xFF\0 ").as_str()).is_some());
+    }
 
     #[test]
     fn names_begin_with_the_time() {

@@ -1,0 +1,634 @@
+//! Who may do what with a mailbox (RFC 4314), in Dovecot's file `dovecot-acl`.
+//!
+//! ```text
+//! owner lrwstipekxa
+//! user=ann lrs
+//! -group=guests w
+//! "user=jo doe" lr :custom
+//! ```
+//!
+//! A line has an identifier, with `-` in front where rights are taken away; letters; and behind a colon rights by name.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::sidecar::{Found, Sidecar};
+use crate::{Maildir, MaildirError, Result};
+
+const FILE: &str = "dovecot-acl";
+/// Where Dovecot remembers which mailboxes others may see. It makes it again.
+const LIST: &str = "dovecot-acl-list";
+
+/// The lines with rights that a mailbox may have: who shares with everybody one by one has to use a group.
+pub const ACL_ENTRIES_MAX: usize = 256;
+const FILE_MAX: usize = 256 << 10;
+const NAME_MAX: usize = 512;
+
+/// Letters and names, as Dovecot has them. RFC 4314 §2.1 has the same letters.
+const LETTERS: [(u8, &str); 11] = [
+    (b'l', "lookup"),
+    (b'r', "read"),
+    (b'w', "write"),
+    (b's', "write-seen"),
+    (b't', "write-deleted"),
+    (b'i', "insert"),
+    (b'p', "post"),
+    (b'e', "expunge"),
+    (b'k', "create"),
+    (b'x', "delete"),
+    (b'a', "admin"),
+];
+
+/// A set of rights.
+///
+/// ```
+/// use pillarbox_maildir::Rights;
+///
+/// let rights = Rights::parse("lrs")?;
+/// assert!(rights.contains(Rights::parse("r")?) && !rights.contains(Rights::ADMIN));
+/// assert_eq!(rights.to_string(), "lrs");
+/// // What RFC 2086 called `c` and `d`.
+/// assert_eq!(Rights::parse("cd")?.to_string(), "tekx");
+/// # Ok::<(), pillarbox_maildir::AclError>(())
+/// ```
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rights(u16);
+
+/// Who is meant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Identifier {
+    /// Everybody, logged in or not.
+    Anyone,
+    /// Everybody who is logged in.
+    Authenticated,
+    /// Everybody in a group.
+    Group(String),
+    /// The one whose mailbox it is.
+    Owner,
+    /// One user.
+    User(String),
+    /// Everybody in a group, whatever is said of the user alone.
+    GroupOverride(String),
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Who<'a> {
+    /// The name that they logged in with; none: nobody did.
+    pub user: Option<&'a str>,
+    /// The groups that they are in.
+    pub groups: &'a [&'a str],
+    /// The mailbox is theirs.
+    pub is_owner: bool,
+}
+
+/// What an identifier has, or what is taken from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AclEntry {
+    /// Who.
+    pub identifier: Identifier,
+    /// These rights are taken away.
+    pub negative: bool,
+    /// Which.
+    pub rights: Rights,
+    /// Rights of other programs, by name. They stay.
+    pub others: Vec<String>,
+}
+
+/// How rights are changed (RFC 4314 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RightsChange {
+    /// These and no others.
+    Replace(Rights),
+    /// These as well.
+    Add(Rights),
+    /// These no more.
+    Remove(Rights),
+}
+
+/// Why a change is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AclError {
+    /// A letter that stands for no right.
+    #[error("there is no right `{0}`")]
+    Right(char),
+    /// A name that is empty, too long, or holds control characters.
+    #[error("that cannot be the name of a user or a group")]
+    Identifier,
+    /// There are [`ACL_ENTRIES_MAX`] of them.
+    #[error("there are too many entries")]
+    TooMany,
+}
+
+/// The list of a mailbox. Lines that say nothing of rights are kept as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Acl(Vec<Line>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Line {
+    Entry(AclEntry),
+    Comment(String),
+}
+
+impl Rights {
+    /// None.
+    pub const NONE: Rights = Rights(0);
+    /// All that there are.
+    pub const ALL: Rights = Rights((1 << LETTERS.len()) - 1);
+    /// To see that there is such a mailbox: `l`.
+    pub const LOOKUP: Rights = Rights(1);
+    /// To change who may do what: `a`.
+    pub const ADMIN: Rights = Rights(1 << 10);
+
+    /// Reads letters (RFC 4314 §2.1); `c` and `d` of RFC 2086 stand for what they were split into.
+    ///
+    /// # Errors
+    ///
+    /// [`AclError::Right`] with the first letter that is none.
+    pub fn parse(letters: &str) -> std::result::Result<Self, AclError> {
+        letters.chars().try_fold(Rights::NONE, |all, letter| {
+            let right = match letter {
+                'c' => Rights::of("kx"),
+                'd' => Rights::of("etx"),
+                _ => u8::try_from(letter).ok().and_then(|letter| Rights::one(|known| known.0 == letter)),
+            };
+            right.map(|right| all.plus(right)).ok_or(AclError::Right(letter))
+        })
+    }
+
+    /// True if all of `other` is among them.
+    pub const fn contains(self, other: Rights) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Rights) -> Self {
+        Rights(self.0 | other.0)
+    }
+
+    /// Without those of `other`.
+    #[must_use]
+    pub const fn minus(self, other: Rights) -> Self {
+        Rights(self.0 & !other.0)
+    }
+
+    fn one(is: impl Fn(&(u8, &str)) -> bool) -> Option<Self> {
+        LETTERS.iter().position(is).map(|bit| Rights(1 << bit))
+    }
+
+    fn of(letters: &str) -> Option<Self> {
+        letters.bytes().try_fold(Rights::NONE, |all, letter| Some(all.plus(Rights::one(|known| known.0 == letter)?)))
+    }
+}
+
+/// As letters.
+impl fmt::Display for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let there = LETTERS.iter().enumerate().filter(|(bit, _)| self.0 & 1 << bit != 0);
+        there.map(|(_, (letter, _))| char::from(*letter)).try_for_each(|letter| write!(f, "{letter}"))
+    }
+}
+
+impl fmt::Debug for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rights({self})")
+    }
+}
+
+impl Identifier {
+    fn parse(text: &str) -> Option<Self> {
+        let named = |prefix: &str| text.strip_prefix(prefix).map(str::to_owned);
+        match text {
+            "anyone" | "anonymous" => Some(Identifier::Anyone),
+            "authenticated" => Some(Identifier::Authenticated),
+            "owner" => Some(Identifier::Owner),
+            _ => named("user=")
+                .map(Identifier::User)
+                .or_else(|| named("group=").map(Identifier::Group))
+                .or_else(|| named("group-override=").map(Identifier::GroupOverride)),
+        }
+        .filter(Identifier::is_valid)
+    }
+
+    fn is_valid(&self) -> bool {
+        match self {
+            Identifier::Group(name) | Identifier::User(name) | Identifier::GroupOverride(name) => {
+                !name.is_empty() && name.len() <= NAME_MAX && !name.chars().any(char::is_control)
+            }
+            _ => true,
+        }
+    }
+
+    fn matches(&self, who: &Who<'_>) -> bool {
+        match self {
+            Identifier::Anyone => true,
+            Identifier::Authenticated => who.user.is_some(),
+            Identifier::Owner => who.is_owner,
+            Identifier::User(name) => who.user == Some(name),
+            Identifier::Group(name) | Identifier::GroupOverride(name) => who.groups.contains(&name.as_str()),
+        }
+    }
+
+    /// Who is meant more closely says more.
+    fn rank(&self) -> u8 {
+        match self {
+            Identifier::Anyone => 0,
+            Identifier::Authenticated => 1,
+            Identifier::Group(_) => 2,
+            Identifier::Owner => 3,
+            Identifier::User(_) => 4,
+            Identifier::GroupOverride(_) => 5,
+        }
+    }
+}
+
+/// As it stands in the file.
+impl fmt::Display for Identifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Identifier::Anyone => f.write_str("anyone"),
+            Identifier::Authenticated => f.write_str("authenticated"),
+            Identifier::Owner => f.write_str("owner"),
+            Identifier::Group(name) => write!(f, "group={name}"),
+            Identifier::User(name) => write!(f, "user={name}"),
+            Identifier::GroupOverride(name) => write!(f, "group-override={name}"),
+        }
+    }
+}
+
+impl Acl {
+    /// The entries, in the order of the file.
+    pub fn entries(&self) -> impl Iterator<Item = &AclEntry> {
+        self.0.iter().filter_map(|line| match line {
+            Line::Entry(entry) => Some(entry),
+            Line::Comment(_) => None,
+        })
+    }
+
+    /// What somebody may do, as Dovecot has it: of the kinds of identifiers that mean them, the last in the order of
+    /// [`Identifier`] counts, and groups are put together; so also for what is taken away, which is taken away at the end.
+    ///
+    /// The owner begins with all rights, whatever everybody or a group has, and always may see the mailbox and change the list
+    /// (RFC 4314 §2.1). Others begin with none.
+    ///
+    /// ```
+    /// use pillarbox_maildir::{Acl, Who};
+    ///
+    /// let acl = Acl::parse(b"anyone l\nuser=ann lrs\n-user=ann s\n").unwrap();
+    /// let ann = Who { user: Some("ann"), ..Who::default() };
+    /// assert_eq!(acl.rights(&ann).to_string(), "lr");
+    /// assert_eq!(acl.rights(&Who::default()).to_string(), "l");
+    /// ```
+    pub fn rights(&self, who: &Who<'_>) -> Rights {
+        let begins = if who.is_owner { Identifier::Owner.rank() } else { 0 };
+        let last = |negative: bool| {
+            let those =
+                || self.entries().filter(move |entry| entry.negative == negative && entry.identifier.matches(who));
+            let rank = those().map(|entry| entry.identifier.rank()).filter(|rank| *rank >= begins).max()?;
+            let of_rank = those().filter(|entry| entry.identifier.rank() == rank);
+            Some(of_rank.fold(Rights::NONE, |all, entry| all.plus(entry.rights)))
+        };
+        let without = if who.is_owner { Rights::ALL } else { Rights::NONE };
+        let rights = last(false).unwrap_or(without).minus(last(true).unwrap_or_default());
+        if who.is_owner { rights.plus(Rights::LOOKUP).plus(Rights::ADMIN) } else { rights }
+    }
+
+    /// Reads a file; none if any of it cannot be understood.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut acl = Acl::default();
+        let mut known: HashMap<(Identifier, bool), usize> = HashMap::new();
+        for line in std::str::from_utf8(bytes).ok()?.split_terminator('\n') {
+            if line.is_empty() || line.starts_with('#') {
+                acl.0.push(Line::Comment(line.to_owned()));
+                continue;
+            }
+            let entry = parse_line(line)?;
+            let at = *known.entry((entry.identifier.clone(), entry.negative)).or_insert(acl.0.len());
+            match acl.0.get_mut(at) {
+                Some(Line::Entry(same)) => {
+                    same.rights = same.rights.plus(entry.rights);
+                    same.others.extend(entry.others);
+                }
+                _ => acl.0.push(Line::Entry(entry)),
+            }
+        }
+        Some(acl)
+    }
+
+    /// The file.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = String::new();
+        for line in &self.0 {
+            match line {
+                Line::Comment(text) => out.push_str(text),
+                Line::Entry(entry) => {
+                    let id = format!("{}{}", if entry.negative { "-" } else { "" }, entry.identifier);
+                    match id.contains([' ', '"']) {
+                        true => out.push_str(&format!("\"{}\"", id.replace('\\', "\\\\").replace('"', "\\\""))),
+                        false => out.push_str(&id),
+                    }
+                    out.push_str(&format!(" {}", entry.rights));
+                    if !entry.others.is_empty() {
+                        out.push_str(&format!(" :{}", entry.others.join(" ")));
+                    }
+                }
+            }
+            out.push('\n');
+        }
+        out.into_bytes()
+    }
+
+    fn find(&mut self, identifier: &Identifier, negative: bool) -> Option<&mut AclEntry> {
+        self.0.iter_mut().find_map(|line| match line {
+            Line::Entry(entry) if entry.identifier == *identifier && entry.negative == negative => Some(entry),
+            _ => None,
+        })
+    }
+
+    fn set(
+        &mut self,
+        identifier: &Identifier,
+        negative: bool,
+        change: RightsChange,
+    ) -> std::result::Result<(), AclError> {
+        if !identifier.is_valid() {
+            return Err(AclError::Identifier);
+        }
+        let is_full = self.entries().count() >= ACL_ENTRIES_MAX;
+        match self.find(identifier, negative) {
+            Some(entry) => entry.rights = changed(entry.rights, change),
+            None if matches!(change, RightsChange::Remove(_)) => {}
+            None if is_full => return Err(AclError::TooMany),
+            None => {
+                let (identifier, rights) = (identifier.clone(), changed(Rights::NONE, change));
+                self.0.push(Line::Entry(AclEntry { identifier, negative, rights, others: Vec::new() }));
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, identifier: &Identifier, negative: bool) {
+        self.0.retain(
+            |line| !matches!(line, Line::Entry(entry) if entry.identifier == *identifier && entry.negative == negative),
+        );
+    }
+}
+
+fn changed(rights: Rights, change: RightsChange) -> Rights {
+    match change {
+        RightsChange::Replace(new) => new,
+        RightsChange::Add(more) => rights.plus(more),
+        RightsChange::Remove(less) => rights.minus(less),
+    }
+}
+
+fn parse_line(line: &str) -> Option<AclEntry> {
+    let (id, rest) = match line.strip_prefix('"') {
+        Some(quoted) => unquote(quoted)?,
+        None => match line.split_once(' ') {
+            Some((id, rest)) => (id.to_owned(), rest),
+            None => (line.to_owned(), ""),
+        },
+    };
+    let (negative, id) = id.strip_prefix('-').map_or((false, id.as_str()), |id| (true, id));
+    let identifier = Identifier::parse(id)?;
+    let (letters, names) = rest.split_once(':').unwrap_or((rest, ""));
+    let mut rights = Rights::of(letters.trim_matches([' ', '\t']))?;
+    let mut others = Vec::new();
+    for name in names.split([' ', '\t', ',']).filter(|name| !name.is_empty()) {
+        match Rights::one(|known| known.1 == name) {
+            Some(right) => rights = rights.plus(right),
+            None if name.chars().any(char::is_control) => return None,
+            None => others.push(name.to_owned()),
+        }
+    }
+    Some(AclEntry { identifier, negative, rights, others })
+}
+
+/// What stands between quotes, of which the first was read, and what is behind them and a space.
+fn unquote(text: &str) -> Option<(String, &str)> {
+    let mut id = String::new();
+    let mut chars = text.char_indices();
+    loop {
+        match chars.next()? {
+            (_, '\\') => id.push(chars.next()?.1),
+            (at, '"') => {
+                let rest = &text[at + 1..];
+                return rest.strip_prefix(' ').or_else(|| rest.is_empty().then_some("")).map(|rest| (id, rest));
+            }
+            (_, c) => id.push(c),
+        }
+    }
+}
+
+impl Maildir {
+    /// Who may do what with this mailbox. It goes where the mailbox goes; Dovecot's `acl = vfile` reads and writes it too.
+    ///
+    /// # Errors
+    ///
+    /// [`MaildirError::Damaged`] if any line cannot be understood: nobody gets rights by half a list.
+    ///
+    /// ```
+    /// use pillarbox_maildir::{Identifier, Maildir, Options, Rights, RightsChange, Store, Who};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = Store::new(pillarbox_fs::RealFs, Options::from_system());
+    ///
+    /// let inbox = Maildir::create(&store, dir.path().join("Maildir"))?;
+    /// let ann = Identifier::User("ann".into());
+    /// inbox.set_acl(&ann, false, RightsChange::Replace(Rights::parse("lrs").unwrap()))?;
+    /// let rights = inbox.acl()?.rights(&Who { user: Some("ann"), ..Who::default() });
+    /// assert_eq!(rights.to_string(), "lrs");
+    /// # Ok::<(), pillarbox_maildir::MaildirError>(())
+    /// ```
+    pub fn acl(&self) -> Result<Acl> {
+        self.read_acl(&self.acl_file())
+    }
+
+    /// Changes the rights of an identifier, or with `negative` those that are taken from it. Durable. A list that cannot be understood
+    /// is set aside, as `dovecot-acl.damaged.*`, and this entry is the first of a new one.
+    ///
+    /// # Errors
+    ///
+    /// [`MaildirError::Acl`], and what the file system refuses.
+    pub fn set_acl(&self, identifier: &Identifier, negative: bool, change: RightsChange) -> Result<()> {
+        self.change_acl(|acl| acl.set(identifier, negative, change))
+    }
+
+    /// Removes an identifier's entry, or with `negative` the one that takes rights away. Durable; nothing happens if there is none.
+    ///
+    /// # Errors
+    ///
+    /// What the file system refuses.
+    pub fn delete_acl(&self, identifier: &Identifier, negative: bool) -> Result<()> {
+        self.change_acl(|acl| {
+            acl.remove(identifier, negative);
+            Ok(())
+        })
+    }
+
+    fn change_acl(&self, change: impl FnOnce(&mut Acl) -> std::result::Result<(), AclError>) -> Result<()> {
+        let file = self.acl_file();
+        let lock = file.lock()?;
+        let (before, damaged) = match self.read_acl(&file) {
+            Err(MaildirError::Damaged(_)) => (Acl::default(), true),
+            read => (read?, false),
+        };
+        let mut acl = before.clone();
+        change(&mut acl)?;
+        if damaged {
+            file.set_aside()?;
+        } else if acl == before {
+            return Ok(());
+        }
+        file.replace(&lock, &acl.encode())?;
+        // Nothing depends on it: Dovecot looks for changes there from time to time as well.
+        let _ = self.fs().unlink(&self.account().join(LIST));
+        Ok(())
+    }
+
+    fn read_acl(&self, file: &Sidecar<'_>) -> Result<Acl> {
+        match file.read()? {
+            Found::Nothing => Ok(Acl::default()),
+            Found::Bytes(bytes) => Acl::parse(&bytes).ok_or_else(|| MaildirError::Damaged(file.path())),
+            Found::Damage => Err(MaildirError::Damaged(file.path())),
+        }
+    }
+
+    fn acl_file(&self) -> Sidecar<'_> {
+        Sidecar { store: self.store(), dir: self.path().to_path_buf(), name: FILE, size_max: FILE_MAX }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rights(file: &str, user: &str, groups: &[&str], is_owner: bool) -> String {
+        let user = Some(user).filter(|user| !user.is_empty());
+        Acl::parse(file.as_bytes()).unwrap().rights(&Who { user, groups, is_owner }).to_string()
+    }
+
+    #[test]
+    fn who_is_meant_more_closely_counts() {
+        let file =
+            "anyone l\nauthenticated lr\ngroup=staff lrw\ngroup=help ls\nuser=ann lrst\ngroup-override=banned l\n";
+        assert_eq!(rights(file, "", &[], false), "l");
+        assert_eq!(rights(file, "joe", &[], false), "lr");
+        assert_eq!(rights(file, "joe", &["staff"], false), "lrw");
+        assert_eq!(rights(file, "joe", &["staff", "help"], false), "lrws", "groups are put together");
+        assert_eq!(rights(file, "ann", &["staff"], false), "lrst");
+        assert_eq!(rights(file, "ann", &["banned"], false), "l");
+        assert_eq!(rights("", "joe", &["staff"], false), "");
+    }
+
+    #[test]
+    fn what_is_taken_away_is_taken_at_the_end() {
+        assert_eq!(rights("user=ann lrws\n-user=ann w\n", "ann", &[], false), "lrs");
+        assert_eq!(rights("user=ann lrws\n-group=x ws\n", "ann", &["x"], false), "lr");
+        assert_eq!(rights("-anyone a\nuser=ann lra\n", "ann", &[], false), "lr");
+        assert_eq!(rights("-anyone lr\n-user=ann w\nuser=ann lrw\n", "ann", &[], false), "lr", "the closer one counts");
+    }
+
+    #[test]
+    fn an_owner_may_see_and_administer() {
+        assert_eq!(rights("", "joe", &[], true), Rights::ALL.to_string());
+        assert_eq!(rights("anyone l\ngroup=x r\n", "joe", &["x"], true), Rights::ALL.to_string());
+        assert_eq!(rights("owner rw\n", "joe", &[], true), "lrwa");
+        assert_eq!(rights("owner lrwstipekxa\n-owner lxa\n", "joe", &[], true), "lrwstipeka");
+        assert_eq!(rights("-anyone w\n", "joe", &[], true), Rights::ALL.to_string());
+    }
+
+    #[test]
+    fn what_dovecot_writes() {
+        let file = "# by hand\n\n\"user=jo \\\"x\\\" doe\" lr :custom post\n-group=guests w\nowner\nanonymous l\nuser=a lr\nuser=a ws\n";
+        let acl = Acl::parse(file.as_bytes()).unwrap();
+        let entries: Vec<_> = acl
+            .entries()
+            .map(|entry| {
+                (entry.identifier.to_string(), entry.negative, entry.rights.to_string(), entry.others.join(","))
+            })
+            .collect();
+        let row = |id: &str, negative, rights: &str, others: &str| (id.into(), negative, rights.into(), others.into());
+        assert_eq!(
+            entries,
+            [
+                row("user=jo \"x\" doe", false, "lrp", "custom"),
+                row("group=guests", true, "w", ""),
+                row("owner", false, "", ""),
+                row("anyone", false, "l", ""),
+                row("user=a", false, "lrws", ""),
+            ]
+        );
+        let written = acl.encode();
+        assert_eq!(
+            String::from_utf8_lossy(&written),
+            "# by hand\n\n\"user=jo \\\"x\\\" doe\" lrp :custom\n-group=guests w\nowner \nanyone l\nuser=a lrws\n"
+        );
+        assert_eq!(Acl::parse(&written), Some(acl));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_no_list() {
+        for line in [
+            "joe lr",
+            "user= lr",
+            "user=joe lrZ",
+            "user=joe lr custom",
+            "\"user=joe lr",
+            "\"user=joe\"lr",
+            "user=a\u{1}b l",
+            "\u{0}",
+        ] {
+            assert_eq!(Acl::parse(format!("owner lr\n{line}\n").as_bytes()), None, "{line:?}");
+        }
+        assert_eq!(Acl::parse(b"user=\xff l\n"), None);
+        assert_eq!(Rights::parse("lrZ"), Err(AclError::Right('Z')));
+    }
+
+    #[test]
+    fn changes_and_their_limit() {
+        let mut acl = Acl::default();
+        let ann = Identifier::User("ann".into());
+        let letters = |text| Rights::parse(text).unwrap();
+        acl.set(&ann, false, RightsChange::Remove(letters("l"))).unwrap();
+        assert_eq!(acl.encode(), b"");
+        acl.set(&ann, false, RightsChange::Add(letters("lr"))).unwrap();
+        acl.set(&ann, true, RightsChange::Replace(letters("w"))).unwrap();
+        acl.set(&ann, false, RightsChange::Add(letters("s"))).unwrap();
+        acl.set(&ann, false, RightsChange::Remove(letters("r"))).unwrap();
+        assert_eq!(acl.encode(), b"user=ann ls\n-user=ann w\n");
+        acl.remove(&ann, true);
+        assert_eq!(acl.encode(), b"user=ann ls\n");
+        for name in ["", "a\nowner lra", &"x".repeat(600)] {
+            let bad = Identifier::User(name.into());
+            assert_eq!(acl.set(&bad, false, RightsChange::Add(Rights::ALL)), Err(AclError::Identifier));
+        }
+        for n in 1..ACL_ENTRIES_MAX {
+            acl.set(&Identifier::User(format!("u{n}")), false, RightsChange::Add(Rights::LOOKUP)).unwrap();
+        }
+        let more = Identifier::User("more".into());
+        assert_eq!(acl.set(&more, false, RightsChange::Add(Rights::LOOKUP)), Err(AclError::TooMany));
+        acl.set(&ann, false, RightsChange::Replace(Rights::ALL)).unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn any_entry_comes_back(name in "[^\\p{Cc}]{1,20}", negative in any::<bool>(), bits in 0_u16..=Rights::ALL.0) {
+            let mut acl = Acl::default();
+            acl.set(&Identifier::User(name), negative, RightsChange::Replace(Rights(bits))).unwrap();
+            prop_assert_eq!(Acl::parse(&acl.encode()), Some(acl));
+        }
+
+        #[test]
+        fn garbage_is_read_without_harm(bytes in any::<Vec<u8>>(), text in "[\"\\\\ a-z=:\n-]{0,60}") {
+            let _ = Acl::parse(&bytes);
+            let _ = Acl::parse(text.as_bytes());
+        }
+    }
+}

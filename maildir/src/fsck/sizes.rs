@@ -1,0 +1,142 @@
+//! Sizes that file names and the UID list tell.
+
+use std::collections::{HashMap, HashSet};
+
+use super::files::{self, MessageFile};
+use super::{Problem, Progress, Run, uids};
+use crate::error::NotFound;
+use crate::file_name::{self, Base};
+use crate::lines::Fields;
+use crate::listing::path;
+use crate::uid_list::UidList;
+use crate::{Maildir, MaildirError, MessageReader, Result};
+
+/// Reads each message of which its name or its line in the list tells a size. A file that is renamed keeps its UID: its line is
+/// changed under the lock. After a crash between the two the line is found again by what its name begins with.
+pub(super) fn check(
+    run: &mut Run<'_>,
+    maildir: &Maildir,
+    files: &mut [MessageFile],
+    list: Option<&UidList>,
+) -> Result<()> {
+    let mut taken: HashSet<Base> = files.iter().map(|file| file.base.clone()).collect();
+    let mut corrected = HashMap::new();
+    let messages = files.len();
+    for (n, file) in files.iter_mut().enumerate() {
+        if n % 1000 == 0 {
+            run.examiner.progress(&Progress { folder: maildir.path(), done: n, messages });
+        }
+        let line = list.and_then(|list| Some(list.lines().fields(list.line(&file.base)?)));
+        let (in_name, told) = told(&file.base, line);
+        // Gone, or renamed by another program: the next check meets it again.
+        let Some((len, size)) = wrong(maildir, file, told).if_there()? else { continue };
+        let old = path(maildir, &file.base, &file.named);
+        if !in_name {
+            run.mend(old, Problem::WrongSizes, || {
+                corrected.insert(file.base.clone(), file.base.clone());
+                Ok(())
+            });
+            continue;
+        }
+        let mut base = with_sizes(&file.base, len, size);
+        if !taken.insert(base.clone()) {
+            base = with_sizes(maildir.store().unique_name().as_bytes(), len, size);
+        }
+        let new = path(maildir, &base, &file.named);
+        let mut done = false;
+        run.mend(&*old, Problem::WrongSizes, || {
+            if files::is_there(maildir, &new)? {
+                return Err(MaildirError::MailboxExists(new.display().to_string()));
+            }
+            done = maildir.fs().rename(&old, &new).if_found()?.is_some();
+            Ok(())
+        });
+        if done {
+            corrected.insert(std::mem::replace(&mut file.base, base.clone()), base);
+        }
+    }
+    if corrected.is_empty() {
+        return Ok(());
+    }
+    files::sync(maildir)?;
+    if list.is_some() { uids::correct(maildir, &corrected) } else { Ok(()) }
+}
+
+/// The sizes of the file and of the message; `Some(None)` is what is no number.
+type Told = (Option<Option<u64>>, Option<Option<u64>>);
+
+/// What name and line tell, the name first, and whether the name tells any of it.
+fn told(base: &[u8], line: Option<Fields<'_>>) -> (bool, Told) {
+    let number = |value: &[u8]| file_name::whole_number(value);
+    let named = |key: &[u8]| {
+        let mut fields = base.split(|octet| *octet == b',').skip(1);
+        fields.find_map(|field| field.strip_prefix(key)).map(number)
+    };
+    let listed = |key| line.and_then(|line| line.value(key)).map(number);
+    let (file, message) = (named(b"S="), named(b"W="));
+    let in_name = file.is_some() || message.is_some();
+    (in_name, (file.or_else(|| listed(b'S')), message.or_else(|| listed(b'W'))))
+}
+
+/// The sizes that should be told, if others are.
+fn wrong(maildir: &Maildir, file: &MessageFile, (file_size, message_size): Told) -> Result<Option<(u64, u64)>> {
+    if file_size.is_none() && message_size.is_none() {
+        return Ok(None);
+    }
+    let opened = maildir.fs().open(&path(maildir, &file.base, &file.named))?;
+    let len = opened.metadata()?.len;
+    // Equal sizes say that the file holds the message octet for octet.
+    let verbatim = file_size == Some(Some(len)) && message_size == file_size;
+    if verbatim || message_size.is_none() && file_size == Some(Some(len)) {
+        return Ok(None);
+    }
+    let size = MessageReader::new(opened, None)?.len();
+    let right = file_size.is_none_or(|told| told == Some(len)) && message_size == Some(Some(size));
+    Ok(Some((len, size)).filter(|_| !right))
+}
+
+fn with_sizes(base: &[u8], len: u64, size: u64) -> Base {
+    let mut fields = base.split(|octet| *octet == b',');
+    let mut new = fields.next().unwrap_or_default().to_vec();
+    new.extend_from_slice(format!(",S={len},W={size}").as_bytes());
+    for other in fields.filter(|field| !field.starts_with(b"S=") && !field.starts_with(b"W=")) {
+        new.push(b',');
+        new.extend_from_slice(other);
+    }
+    new.into()
+}
+
+/// What a name begins with, whatever sizes it tells.
+pub(super) fn unique_part(base: &[u8]) -> Option<&[u8]> {
+    let end = memchr::memchr(b',', base)?;
+    let sizes = base[end + 1..].split(|octet| *octet == b',').all(|field| matches!(field, [b'S' | b'W', b'=', ..]));
+    Some(&base[..end]).filter(|unique| sizes && !unique.is_empty())
+}
+
+trait IfThere<T> {
+    /// `None` where the file is not there.
+    fn if_there(self) -> Result<Option<T>>;
+}
+
+impl<T> IfThere<T> for Result<Option<T>> {
+    fn if_there(self) -> Result<Option<T>> {
+        match self {
+            Err(error) if error.is_not_found() => Ok(None),
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_fields_stay() {
+        assert_eq!(&*with_sizes(b"1.M2.h,S=1,W=2", 3, 4), b"1.M2.h,S=3,W=4");
+        assert_eq!(&*with_sizes(b"1.M2.h,x,W=2,S=9,S=8,U=1", 3, 4), b"1.M2.h,S=3,W=4,x,U=1");
+        assert_eq!(unique_part(b"1.M2.h,S=1,W=2"), Some(&b"1.M2.h"[..]));
+        assert_eq!(unique_part(b"1.M2.h,S=1,U=2"), None);
+        assert_eq!(unique_part(b"1.M2.h"), None);
+    }
+}

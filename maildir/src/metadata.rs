@@ -1,0 +1,391 @@
+//! Annotations of a mailbox and of the account (RFC 5464), in files of our own: `pillarbox-metadata` in the mailbox, and
+//! `pillarbox-account-metadata` in the root.
+//!
+//! ```text
+//! pillarbox-metadata 1 2
+//! /private/comment 3 5
+//! joehello
+//! /shared/comment 0 4
+//! a b
+//! ```
+//!
+//! The first line tells how many entries there are; each has a line with its name, the octets of the user whose it is and those of
+//! its value, and then these octets and a line end. A file that is anything else was damaged, and is set aside at the next change.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::sidecar::{Found, Sidecar};
+use crate::{Maildir, MaildirError, Result, Tree};
+
+const HEAD: &str = "pillarbox-metadata 1 ";
+
+/// The octets that a value may have; MAXSIZE of RFC 5464 §4.3.
+pub const METADATA_VALUE_MAX: usize = 64 << 10;
+/// The entries that a mailbox, or the account, may have for all its users together.
+pub const METADATA_ENTRIES_MAX: usize = 256;
+const NAME_MAX: usize = 1024;
+const USER_MAX: usize = 1024;
+/// The octets of a file. Not every entry can be as large as one may be.
+const FILE_MAX: usize = 4 << 20;
+
+/// The name of an entry, such as `/private/comment`. Names do not differ by case, and are kept in small letters.
+///
+/// ```
+/// use pillarbox_maildir::{EntryName, EntryNameError};
+///
+/// assert_eq!(EntryName::parse("/Shared/Comment")?.as_str(), "/shared/comment");
+/// assert!(EntryName::parse("/private/vendor/x/y")?.is_private());
+/// assert_eq!(EntryName::parse("/comment"), Err(EntryNameError::Scope));
+/// # Ok::<(), EntryNameError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryName(String);
+
+/// Why a name is refused (RFC 5464 §3.2, §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EntryNameError {
+    /// It is neither below `/private/` nor below `/shared/`.
+    #[error("an entry begins with /private/ or /shared/")]
+    Scope,
+    /// There is nothing between two slashes, or behind the last one.
+    #[error("a part of an entry's name is empty")]
+    Empty,
+    /// A wildcard, a control character, or what is not ASCII.
+    #[error("an entry's name must not hold `*`, `%`, control characters, or what is not ASCII")]
+    Character,
+    /// More than 1,024 octets.
+    #[error("the entry's name is too long")]
+    TooLong,
+}
+
+/// All entries of a mailbox, or of the account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata(BTreeMap<(EntryName, String), Vec<u8>>);
+
+/// Why an annotation is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MetadataError {
+    /// A value larger than [`METADATA_VALUE_MAX`], or all of them larger than a file may be: `NO [METADATA MAXSIZE n]`.
+    #[error("the annotation is too large")]
+    TooLarge,
+    /// More entries than [`METADATA_ENTRIES_MAX`]: `NO [METADATA TOOMANY]`.
+    #[error("there are too many annotations")]
+    TooMany,
+    /// A private entry is nobody's, or the name of the user is longer than anybody's.
+    #[error("that cannot be whose annotation it is")]
+    User,
+}
+
+impl EntryName {
+    /// Checks a name.
+    ///
+    /// # Errors
+    ///
+    /// [`EntryNameError`].
+    pub fn parse(name: &str) -> std::result::Result<Self, EntryNameError> {
+        if name.len() > NAME_MAX {
+            return Err(EntryNameError::TooLong);
+        }
+        if !name.bytes().all(|octet| (octet == b' ' || octet.is_ascii_graphic()) && octet != b'*' && octet != b'%') {
+            return Err(EntryNameError::Character);
+        }
+        let name = name.to_ascii_lowercase();
+        let rest = name.strip_prefix("/private/").or_else(|| name.strip_prefix("/shared/"));
+        match rest.ok_or(EntryNameError::Scope)?.split('/').any(str::is_empty) {
+            true => Err(EntryNameError::Empty),
+            false => Ok(EntryName(name)),
+        }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether each user has a value of their own.
+    pub fn is_private(&self) -> bool {
+        self.0.starts_with("/private/")
+    }
+
+    /// True if this is somewhere below `other`.
+    pub fn is_below(&self, other: &EntryName) -> bool {
+        self.0.strip_prefix(&other.0).is_some_and(|rest| rest.starts_with('/'))
+    }
+
+    /// A shared value belongs to nobody.
+    fn key(&self, user: &str) -> (EntryName, String) {
+        (self.clone(), if self.is_private() { user.to_owned() } else { String::new() })
+    }
+}
+
+impl fmt::Display for EntryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Metadata {
+    /// The value of an entry as this user sees it.
+    pub fn value(&self, user: &str, entry: &EntryName) -> Option<&[u8]> {
+        self.0.get(&entry.key(user)).map(Vec::as_slice)
+    }
+
+    /// The entries that this user sees, by name: the shared ones and their own.
+    pub fn entries<'a>(&'a self, user: &'a str) -> impl Iterator<Item = (&'a EntryName, &'a [u8])> {
+        let seen = move |(name, of): &&(EntryName, String)| !name.is_private() || of == user;
+        self.0.iter().filter(move |(key, _)| seen(key)).map(|((name, _), value)| (name, value.as_slice()))
+    }
+
+    /// How many entries there are, of all users.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn set(&mut self, user: &str, changes: &[(EntryName, Option<&[u8]>)]) -> std::result::Result<(), MetadataError> {
+        let needs_user = changes.iter().any(|(name, _)| name.is_private());
+        if user.len() > USER_MAX || user.is_empty() && needs_user {
+            return Err(MetadataError::User);
+        }
+        for (name, value) in changes {
+            match value {
+                Some(value) if value.len() > METADATA_VALUE_MAX => return Err(MetadataError::TooLarge),
+                Some(value) => drop(self.0.insert(name.key(user), value.to_vec())),
+                None => drop(self.0.remove(&name.key(user))),
+            }
+        }
+        let octets: usize = self.0.iter().map(|((name, of), value)| name.0.len() + of.len() + value.len() + 64).sum();
+        match self.0.len() {
+            n if n > METADATA_ENTRIES_MAX => Err(MetadataError::TooMany),
+            _ if octets + HEAD.len() + 32 > FILE_MAX => Err(MetadataError::TooLarge),
+            _ => Ok(()),
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
+        let mut out = format!("{HEAD}{}\n", self.0.len()).into_bytes();
+        for ((name, user), value) in &self.0 {
+            out.extend_from_slice(format!("{name} {} {}\n{user}", user.len(), value.len()).as_bytes());
+            out.extend_from_slice(value);
+            out.push(b'\n');
+        }
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (head, mut rest) = line(bytes)?;
+        let count: usize = number(head.strip_prefix(HEAD)?)?;
+        let mut entries = BTreeMap::new();
+        while !rest.is_empty() {
+            let (head, behind) = line(rest)?;
+            // A name may hold spaces.
+            let mut parts = head.rsplitn(3, ' ');
+            let (value_len, user_len) = (number(parts.next()?)?, number(parts.next()?)?);
+            let name = parts.next()?;
+            let entry = EntryName::parse(name).ok().filter(|entry| entry.0 == name)?;
+            let (user, behind) = behind.split_at_checked(user_len)?;
+            let (value, behind) = behind.split_at_checked(value_len)?;
+            rest = behind.strip_prefix(b"\n")?;
+            let user = std::str::from_utf8(user).ok()?.to_owned();
+            if entry.is_private() == user.is_empty() || entries.insert((entry, user), value.to_vec()).is_some() {
+                return None;
+            }
+        }
+        Some(Metadata(entries)).filter(|metadata| metadata.0.len() == count)
+    }
+}
+
+fn line(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let end = memchr::memchr(b'\n', bytes)?;
+    Some((std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]))
+}
+
+fn number(digits: &str) -> Option<usize> {
+    digits.parse().ok().filter(|_| digits.bytes().all(|octet| octet.is_ascii_digit()))
+}
+
+fn read(file: &Sidecar<'_>) -> Result<Metadata> {
+    match file.read()? {
+        Found::Nothing => Ok(Metadata::default()),
+        Found::Bytes(bytes) => Metadata::decode(&bytes).ok_or_else(|| MaildirError::Damaged(file.path())),
+        Found::Damage => Err(MaildirError::Damaged(file.path())),
+    }
+}
+
+fn change(file: &Sidecar<'_>, user: &str, changes: &[(EntryName, Option<&[u8]>)]) -> Result<()> {
+    let lock = file.lock()?;
+    let (mut metadata, damaged) = match read(file) {
+        Err(MaildirError::Damaged(_)) => (Metadata::default(), true),
+        read => (read?, false),
+    };
+    metadata.set(user, changes)?;
+    if damaged {
+        file.set_aside()?;
+    }
+    file.replace(&lock, &metadata.encode())
+}
+
+impl Maildir {
+    /// The mailbox's annotations (RFC 5464). They go where the mailbox goes.
+    ///
+    /// # Errors
+    ///
+    /// [`MaildirError::Damaged`] if there is a file and it is not what it was.
+    ///
+    /// ```
+    /// use pillarbox_maildir::{EntryName, Maildir, Options, Store};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = Store::new(pillarbox_fs::RealFs, Options::from_system());
+    ///
+    /// let inbox = Maildir::create(&store, dir.path().join("Maildir"))?;
+    /// let comment = EntryName::parse("/private/comment").unwrap();
+    /// inbox.set_metadata("joe", &[(comment.clone(), Some(b"mine"))])?;
+    /// assert_eq!(inbox.metadata()?.value("joe", &comment), Some(&b"mine"[..]));
+    /// assert_eq!(inbox.metadata()?.value("ann", &comment), None);
+    /// # Ok::<(), pillarbox_maildir::MaildirError>(())
+    /// ```
+    pub fn metadata(&self) -> Result<Metadata> {
+        read(&self.metadata_file())
+    }
+
+    /// Sets entries, or removes those that come without a value; all or none. `user` is whose private ones are meant. Durable. A file
+    /// that cannot be read is set aside, as `pillarbox-metadata.damaged.*`.
+    ///
+    /// # Errors
+    ///
+    /// [`MaildirError::Metadata`] for what does not fit, and what the file system refuses.
+    pub fn set_metadata(&self, user: &str, changes: &[(EntryName, Option<&[u8]>)]) -> Result<()> {
+        change(&self.metadata_file(), user, changes)
+    }
+
+    fn metadata_file(&self) -> Sidecar<'_> {
+        let dir = self.path().to_path_buf();
+        Sidecar { store: self.store(), dir, name: "pillarbox-metadata", size_max: FILE_MAX }
+    }
+}
+
+impl Tree {
+    /// The annotations of the account, which RFC 5464 calls those of the server.
+    ///
+    /// # Errors
+    ///
+    /// As [`Maildir::metadata`].
+    pub fn metadata(&self) -> Result<Metadata> {
+        read(&self.metadata_file())
+    }
+
+    /// Sets those of the account, as [`Maildir::set_metadata`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Maildir::set_metadata`].
+    pub fn set_metadata(&self, user: &str, changes: &[(EntryName, Option<&[u8]>)]) -> Result<()> {
+        change(&self.metadata_file(), user, changes)
+    }
+
+    fn metadata_file(&self) -> Sidecar<'_> {
+        Sidecar { store: &self.store, dir: self.root.clone(), name: "pillarbox-account-metadata", size_max: FILE_MAX }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry(name: &str) -> EntryName {
+        EntryName::parse(name).unwrap()
+    }
+
+    #[test]
+    fn names_that_are_refused() {
+        for (name, error) in [
+            ("", EntryNameError::Scope),
+            ("comment", EntryNameError::Scope),
+            ("/public/x", EntryNameError::Scope),
+            ("/private", EntryNameError::Scope),
+            ("/private/", EntryNameError::Empty),
+            ("/shared//x", EntryNameError::Empty),
+            ("/shared/x/", EntryNameError::Empty),
+            ("/shared/*", EntryNameError::Character),
+            ("/shared/x%", EntryNameError::Character),
+            ("/shared/\u{e4}", EntryNameError::Character),
+            ("/shared/x\r\n", EntryNameError::Character),
+            ("/shared/\0", EntryNameError::Character),
+        ] {
+            assert_eq!(EntryName::parse(name), Err(error), "{name:?}");
+        }
+        assert_eq!(EntryName::parse(&format!("/shared/{}", "x".repeat(2000))), Err(EntryNameError::TooLong));
+        assert!(
+            entry("/shared/a/b").is_below(&entry("/shared/a")) && !entry("/shared/ab").is_below(&entry("/shared/a"))
+        );
+    }
+
+    #[test]
+    fn what_is_cut_or_changed_is_damaged() {
+        let mut metadata = Metadata::default();
+        metadata.set("joe", &[(entry("/private/a"), Some(b"one\n")), (entry("/shared/b c"), Some(b"\0"))]).unwrap();
+        let bytes = metadata.encode();
+        assert_eq!(bytes, b"pillarbox-metadata 1 2\n/private/a 3 4\njoeone\n\n/shared/b c 0 1\n\0\n");
+        assert_eq!(Metadata::decode(&bytes), Some(metadata));
+        for cut in 0..bytes.len() {
+            assert_eq!(Metadata::decode(&bytes[..cut]), None, "{cut}");
+        }
+        assert_eq!(Metadata::decode(&[&bytes[..], b"x"].concat()), None);
+        for damage in [
+            "pillarbox-metadata 2 1\n/shared/a 0 1\nx\n",
+            "pillarbox-metadata 1 1\n/shared/A 0 1\nx\n",
+            "pillarbox-metadata 1 1\n/shared/a 1 1\njx\n",
+            "pillarbox-metadata 1 1\n/private/a 0 1\nx\n",
+            "pillarbox-metadata 1 2\n/shared/a 0 1\nx\n/shared/a 0 1\ny\n",
+            "pillarbox-metadata 1 1\n/shared/a 0 99999999999999999999\nx\n",
+            "pillarbox-metadata 1 1\n/shared/a 0 18446744073709551615\nx\n",
+            "pillarbox-metadata 1 1\n/shared/a 0 +1\nx\n",
+        ] {
+            assert_eq!(Metadata::decode(damage.as_bytes()), None, "{damage:?}");
+        }
+    }
+
+    #[test]
+    fn limits() {
+        let mut metadata = Metadata::default();
+        let big = vec![0; METADATA_VALUE_MAX + 1];
+        assert_eq!(metadata.set("", &[(entry("/shared/a"), Some(&big))]), Err(MetadataError::TooLarge));
+        let all: Vec<_> =
+            (0..=METADATA_ENTRIES_MAX).map(|n| (entry(&format!("/shared/{n}")), Some(&b"x"[..]))).collect();
+        assert_eq!(metadata.clone().set("", &all), Err(MetadataError::TooMany));
+        metadata.set("", &all[1..]).unwrap();
+        let large: Vec<_> = all[1..].iter().map(|(name, _)| (name.clone(), Some(&big[1..]))).collect();
+        assert_eq!(metadata.set("", &large), Err(MetadataError::TooLarge), "all together");
+    }
+
+    proptest! {
+        #[test]
+        fn any_values_come_back(values in proptest::collection::vec(("[a-z ]{1,5}", any::<bool>(), ".{1,5}", any::<Vec<u8>>()), 0..20)) {
+            let mut metadata = Metadata::default();
+            for (name, private, user, value) in &values {
+                let name = format!("/{}/{name}", if *private { "private" } else { "shared" });
+                metadata.set(user, &[(entry(&name), Some(value))]).unwrap();
+            }
+            let bytes = metadata.encode();
+            prop_assert!(bytes.is_empty() && metadata.is_empty() || Metadata::decode(&bytes) == Some(metadata));
+        }
+
+        #[test]
+        fn garbage_is_read_without_harm(bytes in any::<Vec<u8>>(), behind in "[ -~\n]{0,60}") {
+            let _ = Metadata::decode(&bytes);
+            let _ = Metadata::decode(format!("{HEAD}{behind}").as_bytes());
+        }
+    }
+}

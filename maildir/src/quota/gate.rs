@@ -1,0 +1,107 @@
+//! Who changes mailboxes and who counts them keep out of each other's way in one process. Between processes there is no lock,
+//! as Maildir++ has none; there the file itself shows whether it was replaced meanwhile.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use crate::store::lock;
+
+/// The gates of the accounts.
+#[derive(Debug, Default)]
+pub(crate) struct Gates(Mutex<HashMap<PathBuf, Arc<Gate>>>);
+
+/// Accounts that are remembered. To forget one costs a count of its messages.
+const GATES_MAX: usize = 16 * 1024;
+
+impl Gates {
+    pub(crate) fn of(&self, root: &Path) -> Arc<Gate> {
+        let mut gates = lock(&self.0);
+        if let Some(gate) = gates.get(root) {
+            return Arc::clone(gate);
+        }
+        if gates.len() >= GATES_MAX {
+            // Not one that somebody stands in.
+            gates.retain(|_, gate| Arc::strong_count(gate) > 1);
+        }
+        Arc::clone(gates.entry(root.to_path_buf()).or_default())
+    }
+}
+
+/// One account's.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    state: Mutex<State>,
+    left: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    changing: usize,
+    counting: bool,
+    /// This process has counted, and knows of nothing that went wrong since.
+    believed: bool,
+}
+
+/// Somebody changes what there is to count. Who holds several has entered them in the order of their paths.
+#[derive(Debug)]
+pub(super) struct Changing(Arc<Gate>);
+
+/// Somebody counts.
+#[derive(Debug)]
+pub(super) struct Counting(Arc<Gate>);
+
+impl Gate {
+    pub(super) fn is_believed(&self) -> bool {
+        lock(&self.state).believed
+    }
+
+    pub(super) fn change(self: &Arc<Self>) -> Changing {
+        let mut state = lock(&self.state);
+        while state.counting {
+            state = self.left.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.changing += 1;
+        Changing(Arc::clone(self))
+    }
+
+    pub(super) fn count(self: &Arc<Self>) -> Counting {
+        let mut state = lock(&self.state);
+        while state.counting {
+            state = self.left.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        // From here on nobody comes in.
+        state.counting = true;
+        while state.changing > 0 {
+            state = self.left.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        Counting(Arc::clone(self))
+    }
+}
+
+impl Changing {
+    /// A change is not in the file, or nobody knows.
+    pub(super) fn doubt(&self) {
+        lock(&self.0.state).believed = false;
+    }
+}
+
+impl Counting {
+    pub(super) fn believe(&self, believed: bool) {
+        lock(&self.0.state).believed = believed;
+    }
+}
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        lock(&self.0.state).changing -= 1;
+        self.0.left.notify_all();
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        lock(&self.0.state).counting = false;
+        self.0.left.notify_all();
+    }
+}

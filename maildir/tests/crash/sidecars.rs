@@ -1,0 +1,64 @@
+//! Small files that are replaced whole: after a power cut there is the old one or the new one, and the new one if it was told.
+
+use std::time::Duration;
+
+use pillarbox_fs::SimulatedFs;
+use pillarbox_maildir::{EntryName, Identifier, Maildir, Result, Rights, RightsChange, Tree, Who};
+
+use crate::world::{ROOT, name, start};
+
+/// Annotation, rights, use.
+fn there(folder: &Maildir) -> Result<[String; 3]> {
+    let comment = EntryName::parse("/private/comment").unwrap();
+    let value = folder.metadata()?.value("joe", &comment).map(<[u8]>::to_vec).unwrap_or_default();
+    let rights = folder.acl()?.rights(&Who { user: Some("ann"), ..Who::default() });
+    Ok([String::from_utf8_lossy(&value).into_owned(), rights.to_string(), folder.special_uses()?.join(" ")])
+}
+
+fn set(folder: &Maildir, which: usize, value: &str) -> Result<()> {
+    let comment = EntryName::parse("/private/comment").unwrap();
+    match which {
+        0 => folder.set_metadata("joe", &[(comment, Some(value.as_bytes()))]),
+        1 => {
+            folder.set_acl(&Identifier::User("ann".into()), false, RightsChange::Replace(Rights::parse(value).unwrap()))
+        }
+        _ => folder.set_special_uses(&[value]),
+    }
+}
+
+#[test]
+fn replaced_whole() {
+    let fs = SimulatedFs::new();
+    let tree = Tree::create(&start(&fs, 1), ROOT).unwrap();
+    let folder = tree.create_mailbox(&name("a")).unwrap();
+    // After each change: since when it is told, and what is there then.
+    let mut told = vec![(fs.changes(), there(&folder).unwrap())];
+    fs.record();
+    // Longer than what a disk writes at once.
+    let long = "x".repeat(2000);
+    for (which, value) in
+        [(0, "one"), (1, "lr"), (2, "\\Sent"), (0, &*long), (1, "lrs"), (2, "\\Junk"), (0, "two"), (1, "l")]
+    {
+        set(&folder, which, value).unwrap();
+        told.push((fs.changes(), there(&folder).unwrap()));
+    }
+    let mut disks = 0;
+    for crash in fs.recorded() {
+        let last = told.iter().rposition(|(since, _)| *since <= crash.changes()).unwrap();
+        let possible = [&told[last].1, &told[(last + 1).min(told.len() - 1)].1];
+        for disk in crash.images(40, crash.changes()) {
+            disks += 1;
+            disk.advance(Duration::from_secs(300));
+            let tree = Tree::open(&start(&disk, disks), ROOT).unwrap();
+            let folder = tree.mailbox(&name("a")).unwrap();
+            let found = there(&folder).unwrap();
+            assert!(possible.contains(&&found), "{found:?}, and not one of {possible:?}\n{crash:?}\n{}", disk.dump());
+            set(&folder, 0, "after").unwrap();
+            set(&folder, 1, "lw").unwrap();
+            set(&folder, 2, "\\All").unwrap();
+            assert_eq!(there(&folder).unwrap(), ["after", "lw", "\\All"]);
+        }
+    }
+    println!("replaced whole: {disks} disks");
+    assert!(disks > 300, "{disks} disks");
+}

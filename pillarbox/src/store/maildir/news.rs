@@ -1,0 +1,186 @@
+//! What other programs do in folders that somebody waits for news of.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use pillarbox_maildir::{Watch, WatchOptions, Watcher};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use super::shared::Shared;
+use super::{Inner, Result, blocking};
+use crate::parts::{BoxFuture, StoreError, StoreErrorKind};
+
+/// How long a folder is left alone after a look, so that a busy one does not keep a thread busy.
+const LOOKS_APART: Duration = Duration::from_millis(250);
+/// When trouble is looked at again.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// When a folder is looked at again that has to be at rest for two seconds before it shows everything.
+const REST: Duration = Duration::from_millis(2250);
+
+/// The one thread that waits for the disk, from the first time that somebody waits for news on.
+#[derive(Default)]
+pub(super) struct Disk {
+    pub(super) options: Mutex<WatchOptions>,
+    watcher: OnceLock<Watcher>,
+}
+
+impl Disk {
+    fn watcher(&self, inner: &Arc<Inner>) -> Result<&Watcher> {
+        if let Some(watcher) = self.watcher.get() {
+            return Ok(watcher);
+        }
+        let options = lock(&self.options);
+        if let Some(watcher) = self.watcher.get() {
+            return Ok(watcher);
+        }
+        let watcher = Watcher::new(&inner.files, options.clone());
+        let (waiting, store) = (watcher.clone(), Arc::downgrade(inner));
+        let listen = move || {
+            while let Some(news) = waiting.wait(Duration::MAX) {
+                let Some(inner) = store.upgrade() else { return };
+                for folder in news.folders {
+                    for read_only in [false, true] {
+                        if let Some(shared) = inner.find_open(&(folder.clone(), read_only)) {
+                            shared.news.state().behind = true;
+                            look(&inner, &shared);
+                        }
+                    }
+                }
+            }
+        };
+        let started = std::thread::Builder::new().name("maildir-news".into()).spawn(listen);
+        started.map_err(|error| StoreError::new(StoreErrorKind::Unavailable, error.to_string()))?;
+        Ok(self.watcher.get_or_init(|| watcher))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if let Some(watcher) = self.watcher.get() {
+            watcher.close();
+        }
+    }
+}
+
+/// What is known of news of one folder.
+#[derive(Default)]
+pub(super) struct News {
+    state: Mutex<State>,
+    trouble: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// From the first time that a session waits until the last one is gone.
+    watch: Option<(Watch, Handle)>,
+    waiting: usize,
+    /// Something happened since the last look began.
+    behind: bool,
+    looking: bool,
+    /// The last look did not show everything, and nobody will tell when there is more to see: look again after so long.
+    again: Option<Duration>,
+    /// Somebody is about to.
+    again_begun: bool,
+    trouble: Option<StoreError>,
+}
+
+impl News {
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// After a look: whether there are messages that could not be shown, and changes that could not be seen.
+    pub(super) fn looked(&self, held_back: bool, in_doubt: bool) {
+        self.state().again = match (held_back, in_doubt) {
+            (true, _) => Some(RETRY_AFTER),
+            (false, true) => Some(REST),
+            (false, false) => None,
+        };
+    }
+
+    /// Waits until a look fails.
+    pub(super) async fn trouble(&self) -> StoreError {
+        loop {
+            let told = self.trouble.notified();
+            if let Some(trouble) = self.state().trouble.take() {
+                return trouble;
+            }
+            told.await;
+        }
+    }
+}
+
+/// A session waits for news of a folder as long as this is there.
+pub(super) struct Waiting(Arc<Shared>);
+
+impl Waiting {
+    pub(super) fn begin(inner: &Arc<Inner>, shared: &Arc<Shared>) -> Result<Self> {
+        let watcher = inner.disk.watcher(inner)?;
+        let mut state = shared.news.state();
+        if state.watch.is_none() {
+            // It is told, and so looked at, as soon as it is watched.
+            state.watch = Some((watcher.folder(&shared.folder), Handle::current()));
+        }
+        state.waiting += 1;
+        drop(state);
+        look(inner, shared);
+        Ok(Waiting(Arc::clone(shared)))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.news.state().waiting -= 1;
+    }
+}
+
+/// Looks at a folder if there may be something that somebody waits for: once for all of them, and one look at a time.
+fn look(inner: &Arc<Inner>, shared: &Arc<Shared>) {
+    let mut state = shared.news.state();
+    if state.waiting == 0 || !state.behind || state.looking {
+        return;
+    }
+    let Some((_, runtime)) = &state.watch else { return };
+    let runtime = runtime.clone();
+    state.looking = true;
+    state.behind = false;
+    drop(state);
+    let (inner, shared) = (Arc::clone(inner), Arc::clone(shared));
+    runtime.spawn(async move {
+        let folder = Arc::clone(&shared);
+        let looked = blocking(&inner.pool, move || folder.refresh()).await;
+        let again = {
+            let mut state = shared.news.state();
+            state.trouble = looked.err();
+            if state.trouble.is_some() {
+                state.again = Some(RETRY_AFTER);
+                shared.news.trouble.notify_one();
+            }
+            state.again.filter(|_| !std::mem::replace(&mut state.again_begun, true))
+        };
+        // Nobody is kept here by a pause: a folder is let go when its last session ends.
+        let (store, folder) = (Arc::downgrade(&inner), Arc::downgrade(&shared));
+        drop((inner, shared));
+        if let Some(after) = again {
+            let change = |state: &mut State| (state.again_begun, state.behind) = (false, true);
+            tokio::spawn(later(store.clone(), folder.clone(), after, change));
+        }
+        later(store, folder, LOOKS_APART, |state| state.looking = false).await;
+    });
+}
+
+/// Looks after a while.
+fn later(store: Weak<Inner>, folder: Weak<Shared>, after: Duration, change: fn(&mut State)) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        tokio::time::sleep(after).await;
+        if let (Some(inner), Some(shared)) = (store.upgrade(), folder.upgrade()) {
+            change(&mut shared.news.state());
+            look(&inner, &shared);
+        }
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

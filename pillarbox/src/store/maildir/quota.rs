@@ -1,0 +1,34 @@
+//! Whether an account has room for more.
+
+use pillarbox_maildir::{self as maildir, Prepared, Purpose, QuotaRules, Tree, Usage};
+
+use super::{Result, told};
+
+/// One mailbox of an account that has a quota.
+#[derive(Clone)]
+pub(super) struct Room {
+    tree: Tree,
+    name: maildir::MailboxName,
+    rules: QuotaRules,
+}
+
+impl Room {
+    pub(super) fn new(tree: Tree, name: maildir::MailboxName, rules: QuotaRules) -> Self {
+        Room { tree, name, rules }
+    }
+
+    pub(super) fn check(&self, adding: Usage, purpose: Purpose) -> Result<()> {
+        self.tree.check_quota(&self.rules, &self.name, adding, purpose).map_err(told)
+    }
+
+    /// For a message of which so many octets are announced. On disk it may be smaller, as CRLF becomes LF there: what is refused
+    /// before it comes does not fit in any case.
+    pub(super) fn check_announced(&self, octets: u64, purpose: Purpose) -> Result<()> {
+        self.check(Usage::message(octets.div_ceil(2)), purpose)
+    }
+
+    /// For messages that are on disk and not yet to be seen.
+    pub(super) fn check_prepared(&self, messages: &[Prepared], purpose: Purpose) -> Result<()> {
+        self.check(messages.iter().map(Prepared::usage).fold(Usage::default(), Usage::plus), purpose)
+    }
+}

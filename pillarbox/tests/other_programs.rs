@@ -1,0 +1,175 @@
+//! A session that waits hears of what other programs do in its folder, by the system's notices and by rescans.
+#![cfg(all(feature = "maildir", feature = "notify", target_os = "linux"))]
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use pillarbox::parts::{Append, Identity, Mailbox, MailboxStore};
+use pillarbox::store::{MaildirStore, WatchOptions};
+use pillarbox_imap::server::Change;
+use pillarbox_imap::types::{Flag, MailboxName, Uid};
+
+const NEVER: Duration = Duration::from_secs(3600);
+/// Nothing takes so long unless something is broken.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The ways to notice: each alone has to do.
+fn ways() -> [WatchOptions; 2] {
+    let mut notices = WatchOptions::default();
+    (notices.rescan_every, notices.distrust_every) = (NEVER, NEVER);
+    let mut rescans = notices.clone();
+    (rescans.rescan_every, rescans.notices_max) = (Duration::from_millis(50), 0);
+    [notices, rescans]
+}
+
+fn store(root: &Path, options: WatchOptions) -> MaildirStore {
+    let root = root.to_owned();
+    MaildirStore::new(move |account| Some(root.join(account.user()))).watch(options)
+}
+
+async fn open(store: &MaildirStore, user: &str) -> Box<dyn Mailbox> {
+    let mut open = store.open(&Identity::new(user), &MailboxName::inbox(), false).await.unwrap();
+    open.snapshot().await.unwrap();
+    open
+}
+
+async fn news(mailbox: &mut Box<dyn Mailbox>) -> Vec<Change> {
+    tokio::time::timeout(PATIENCE, mailbox.changes()).await.expect("nothing was heard").unwrap()
+}
+
+/// A delivery as another program makes it.
+fn delivered(folder: &Path, name: &str) {
+    fs::write(folder.join("tmp").join(name), "Subject: x\n\n").unwrap();
+    fs::rename(folder.join("tmp").join(name), folder.join("new").join(name)).unwrap();
+}
+
+fn uid(number: u32) -> Uid {
+    Uid::new(number).unwrap()
+}
+
+#[tokio::test]
+async fn what_others_do_is_heard_by_all_who_wait() {
+    for options in ways() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path(), options);
+        let folder = dir.path().join("you");
+        let (mut one, mut two) = (open(&store, "you").await, open(&store, "you").await);
+        delivered(&folder, "1.a");
+        let added = Change::Added { uids: vec![uid(1)], mod_seq: None };
+        assert_eq!(news(&mut one).await, std::slice::from_ref(&added));
+        assert_eq!(news(&mut two).await, [added]);
+
+        // Flags, keywords first, as Dovecot sets them.
+        fs::write(folder.join("dovecot-keywords"), "0 work\n").unwrap();
+        fs::rename(folder.join("cur/1.a:2,"), folder.join("cur/1.a:2,Fa")).unwrap();
+        let heard = news(&mut one).await;
+        let [Change::Flags { uid: changed, flags, .. }] = &heard[..] else { panic!("{heard:?}") };
+        assert_eq!(*changed, uid(1));
+        assert!(flags.contains(&Flag::Flagged) && flags.keywords().len() == 1, "{flags:?}");
+        assert_eq!(news(&mut two).await, heard, "the same is told to both, once");
+
+        fs::remove_file(folder.join("cur/1.a:2,Fa")).unwrap();
+        assert!(matches!(&news(&mut one).await[..], [Change::Removed { uids, .. }] if uids.contains(uid(1))));
+        fs::remove_dir_all(&folder).unwrap();
+        // A view is not cut off by one that cannot look; whatever comes is an end or trouble, and it comes.
+        let end = tokio::time::timeout(PATIENCE, async {
+            loop {
+                match one.changes().await {
+                    Ok(changes) if changes.contains(&Change::Gone) => return,
+                    Ok(_) => {}
+                    Err(_) => return,
+                }
+            }
+        });
+        end.await.expect("the folder is gone and nobody heard");
+    }
+}
+
+/// How long it takes is printed; what is asserted is that it takes no rescan.
+#[tokio::test]
+#[allow(clippy::print_stdout, reason = "tests show what they measured")]
+async fn with_notices_it_takes_no_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let [notices, _] = ways();
+    let store = store(dir.path(), notices);
+    let mut mailbox = open(&store, "you").await;
+    let mut longest = Duration::ZERO;
+    for n in 1..=10 {
+        delivered(&dir.path().join("you"), &format!("{n}.a"));
+        let start = Instant::now();
+        assert_eq!(news(&mut mailbox).await, [Change::Added { uids: vec![uid(n)], mod_seq: None }]);
+        longest = longest.max(start.elapsed());
+    }
+    println!("heard after {longest:?} at most");
+}
+
+/// Watches of the kernel's on a folder, whoever in this process has them.
+fn watches(folder: &Path) -> usize {
+    let dirs: Vec<String> = ["", "new", "cur"]
+        .iter()
+        .map(|name| format!("ino:{:x} ", fs::metadata(folder.join(name)).unwrap().ino()))
+        .collect();
+    let infos = fs::read_dir("/proc/self/fdinfo").unwrap().flatten();
+    let infos = infos.filter_map(|entry| fs::read_to_string(entry.path()).ok());
+    let count = |info: String| {
+        let lines = info.lines().filter(|line| line.starts_with("inotify "));
+        lines.filter(|line| dirs.iter().any(|dir| line.contains(dir))).count()
+    };
+    infos.map(count).sum()
+}
+
+/// What nobody waits for is not looked at, and what nobody has open is not watched.
+#[tokio::test]
+async fn only_where_somebody_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let [notices, _] = ways();
+    let store = store(dir.path(), notices);
+    let (mine, other) = (dir.path().join("me"), dir.path().join("other"));
+    let (mut mailbox, mut waiting) = (open(&store, "me").await, open(&store, "other").await);
+    assert_eq!((watches(&mine), watches(&other)), (0, 0), "nobody has waited");
+    delivered(&mine, "1.a");
+    assert_eq!(news(&mut mailbox).await.len(), 1);
+    assert_eq!((watches(&mine), watches(&other)), (3, 0));
+
+    // Open, watched, and in the middle of other commands: left alone until it waits again.
+    delivered(&mine, "2.a");
+    delivered(&other, "1.a");
+    assert_eq!(news(&mut waiting).await.len(), 1);
+    assert!(mine.join("new/2.a").exists(), "nobody looked");
+    assert_eq!(news(&mut mailbox).await, [Change::Added { uids: vec![uid(2)], mod_seq: None }]);
+
+    drop((mailbox, waiting));
+    // The thread that does it is told, and does it when it comes to that.
+    let gone = tokio::time::timeout(PATIENCE, async {
+        while watches(&mine) + watches(&other) > 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    gone.await.expect("a folder that nobody has open is still watched");
+}
+
+/// What this process delivers is told once, although the system tells of it too.
+#[tokio::test]
+async fn own_deliveries_are_told_once() {
+    for options in ways() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path(), options);
+        let (user, inbox) = (Identity::new("you"), MailboxName::inbox());
+        let mut mailbox = open(&store, "you").await;
+        let mut told = Vec::new();
+        for n in 1..=20u32 {
+            let mut incoming = store.append(&user, &inbox, Append::default()).await.unwrap();
+            incoming.write(b"Subject: x\r\n\r\n").await.unwrap();
+            incoming.publish().await.unwrap();
+            while told.len() < n as usize {
+                for change in news(&mut mailbox).await {
+                    let Change::Added { uids, .. } = change else { panic!("{change:?}") };
+                    told.extend(uids.into_iter().map(Uid::get));
+                }
+            }
+        }
+        assert_eq!(told, (1..=20).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,148 @@
+//! A user's quota, as clients and senders meet it.
+#![cfg(feature = "maildir")]
+
+mod imap_support;
+mod support;
+
+use std::sync::Arc;
+
+use imap_support::{Server, YOU};
+use pillarbox::delivery::{MailboxSink, OverQuota};
+use pillarbox::maildir::{Options, Quota, QuotaRules, Store, Tree, Usage};
+use pillarbox::parts::{Envelope, Identity, MessageSink, Outcome};
+use pillarbox::store::MaildirStore;
+use pillarbox_core::address::{Address, ForwardPath, ReversePath};
+
+const LIMIT: u64 = 1000;
+
+fn store(dir: &tempfile::TempDir) -> Arc<MaildirStore> {
+    let root = dir.path().to_owned();
+    // `free@localhost` has no limits.
+    let mut rules = QuotaRules::new(Quota { bytes: Some(LIMIT), messages: Some(10) });
+    rules.add("Trash:bytes=+500").unwrap();
+    Arc::new(MaildirStore::with_quotas(
+        move |account| Some(root.join(account.user())),
+        move |account| (account.user() != "free@localhost").then(|| rules.clone()),
+    ))
+}
+
+fn used(dir: &tempfile::TempDir, user: &str) -> Usage {
+    let files = Store::new(pillarbox_fs::RealFs, Options::from_system());
+    Tree::open(&files, dir.path().join(user))
+        .unwrap()
+        .recount(Quota { bytes: Some(LIMIT), messages: Some(10) })
+        .unwrap()
+}
+
+async fn deliver(sink: &MailboxSink, to: &[&str], octets: usize, all: bool) -> Vec<Outcome> {
+    let address = |text: &str| Address::parse(text).unwrap().into_owned();
+    let recipients = to.iter().map(|to| ForwardPath::Address(address(to))).collect();
+    let envelope = Envelope::new("id", ReversePath::Address(address("from@client.example")), recipients);
+    match sink.begin(envelope).await {
+        Ok(mut incoming) => match incoming.write(&vec![b'x'; octets]).await {
+            Ok(()) => incoming.commit(all).await,
+            Err(error) => vec![Outcome::Refused(error.reply); to.len()],
+        },
+        Err(error) => vec![Outcome::Refused(error.reply); to.len()],
+    }
+}
+
+fn sink(store: &Arc<MaildirStore>) -> MailboxSink {
+    MailboxSink::new(store.clone(), |to| Some(Identity::new(to.address()?.to_string())))
+}
+
+fn replies(outcomes: &[Outcome]) -> Vec<String> {
+    let reply = |outcome: &Outcome| match outcome {
+        Outcome::Refused(reply) => reply.to_string()[..9].to_owned(),
+        _ => "250".to_owned(),
+    };
+    outcomes.iter().map(reply).collect()
+}
+
+// DSK-08
+#[tokio::test]
+async fn one_recipient_of_two_is_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let sink = sink(&store);
+    let both = ["full@localhost", "free@localhost"];
+    assert_eq!(replies(&deliver(&sink, &both[..1], 900, false).await), ["250"]);
+    assert_eq!(replies(&deliver(&sink, &both, 200, false).await), ["452 4.2.2", "250"]);
+    assert_eq!(used(&dir, "full@localhost").messages, 1);
+    // One answer for all: nobody gets it, and the client comes again, whatever is said of the full one.
+    assert_eq!(replies(&deliver(&sink, &both, 200, true).await), ["452 4.2.2", "451 4.3.0"]);
+    let refusing = sink.clone().over_quota(OverQuota::Refuse);
+    assert_eq!(replies(&deliver(&refusing, &both, 200, false).await), ["552 5.2.2", "250"]);
+    assert_eq!(replies(&deliver(&refusing, &both, 200, true).await), ["552 5.2.2", "451 4.3.0"]);
+    assert_eq!((used(&dir, "full@localhost").messages, used(&dir, "free@localhost").messages), (1, 2));
+    assert_eq!(std::fs::read_dir(dir.path().join("full@localhost/tmp")).unwrap().count(), 0);
+}
+
+/// At RCPT, where only that one is refused in SMTP too.
+#[tokio::test]
+async fn a_full_mailbox_is_known_before_the_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let sink = sink(&store);
+    let (full, free) = (Identity::new("full@localhost"), Identity::new("free@localhost"));
+    let told = async |sink: &MailboxSink, user, size| sink.no_room(user, size).await.map(|reply| reply.to_string());
+    assert_eq!(told(&sink, &full, Some(LIMIT * 11 / 10)).await, None, "a tenth more may be delivered");
+    assert!(told(&sink, &full, Some(LIMIT * 11 / 10 + 1)).await.unwrap().starts_with("452 4.2.2 "));
+    assert_eq!(told(&sink, &full, None).await, None);
+    assert_eq!(replies(&deliver(&sink, &["full@localhost"], 1000, false).await), ["250"]);
+    assert!(used(&dir, "full@localhost").bytes > LIMIT, "the last one passed the limit");
+    assert!(told(&sink, &full, None).await.unwrap().starts_with("452 4.2.2 "));
+    let refusing = sink.over_quota(OverQuota::Refuse);
+    assert!(told(&refusing, &full, None).await.unwrap().starts_with("552 5.2.2 "));
+    assert_eq!(told(&refusing, &free, Some(u64::MAX)).await, None);
+}
+
+/// RFC 9208 §4.3
+#[tokio::test]
+async fn what_a_client_puts_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::over(store(&dir));
+    let mut client = server.client().await;
+    let append = |mailbox: &str, octets: usize| format!("APPEND {mailbox} {{{octets}+}}\r\n{}", "x".repeat(octets));
+    client.ok("CREATE Trash").await;
+    client.ok("CREATE a").await;
+    client.ok(&append("INBOX", 600)).await;
+    client.fails(&append("INBOX", 401), "NO [OVERQUOTA]").await;
+    // Too much before it comes.
+    client.fails(&append("INBOX", 2000), "NO [OVERQUOTA]").await;
+    client.ok(&append("INBOX", 300)).await;
+    client.ok("SELECT INBOX").await;
+    client.fails("COPY 2 a", "NO [OVERQUOTA]").await;
+    client.ok("COPY 2 Trash").await;
+    assert_eq!(used(&dir, YOU), Usage { bytes: 1200, messages: 3 });
+    // A move needs no room, though more is used than may be.
+    client.ok("MOVE 1 a").await;
+    client.fails("COPY 1 a", "NO [OVERQUOTA]").await;
+    assert_eq!(used(&dir, YOU), Usage { bytes: 1200, messages: 3 });
+    client.ok("STORE 1 +FLAGS.SILENT (\\Deleted)").await;
+    client.ok("EXPUNGE").await;
+    client.ok(&append("INBOX", 100)).await;
+    client.ok("DELETE a").await;
+    for _ in 0..8 {
+        client.ok(&append("INBOX", 1)).await;
+    }
+    client.fails(&append("INBOX", 1), "NO [OVERQUOTA]").await;
+    assert_eq!(used(&dir, YOU), Usage { bytes: 408, messages: 10 });
+    client.ok("RENAME INBOX old").await;
+    assert_eq!(used(&dir, YOU), Usage { bytes: 408, messages: 10 });
+}
+
+/// Several in one command: all or none, by what they need together.
+#[tokio::test]
+async fn several_messages_need_room_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::over(store(&dir));
+    let mut client = server.client().await;
+    let two = |octets: usize| {
+        let one = format!("{{{octets}+}}\r\n{}", "x".repeat(octets));
+        format!("APPEND INBOX {one} {one}")
+    };
+    client.fails(&two(501), "NO [OVERQUOTA]").await;
+    client.ok(&two(500)).await;
+    assert_eq!(used(&dir, YOU), Usage { bytes: 1000, messages: 2 });
+}
