@@ -62,8 +62,7 @@
 //! # What it does not do
 //!
 //! It opens no listener, reads no configuration and logs nothing: you bind the sockets, fill the structs, and hear everything
-//! through [`parts::Observer`]. It relays nothing to other hosts by itself yet: there is a client, `smtp::SmtpClient`, but no queue.
-//! It judges no spam. A ready server with a configuration file is the example `mailserver`.
+//! through [`parts::Observer`]. It judges no spam. A ready server with a configuration file is the example `mailserver`.
 //!
 //! # Features
 //!
@@ -74,6 +73,7 @@
 //! | `maildir` | yes | `store::MaildirStore`, compatible on disk with Dovecot's |
 //! | `notify` | yes | what other programs do in a Maildir is heard at once, from the system |
 //! | `passwd` | yes | `passwd`: accounts in a file of Dovecot's format |
+//! | `outbound` | yes | `outbound`: the queue in front of other servers |
 //! | `hickory` | | `dns`: a resolver that asks name servers |
 //! | `testing` | | `testing`: a stepped clock, conformance suites for parts |
 //!
@@ -108,6 +108,8 @@ mod login;
 #[cfg(feature = "tokio")]
 mod net;
 mod network;
+#[cfg(feature = "outbound")]
+pub mod outbound;
 pub mod parts;
 #[cfg(feature = "passwd")]
 pub mod passwd;

@@ -32,7 +32,7 @@ use pillarbox_core::dns::FixedZone;
 pub use authenticator::{Authenticator, Identity, LoginAttempt, LoginOutcome, MemoryAuthenticator};
 pub use clock::{Clock, SystemClock};
 pub use logins::{LoginGuard, LoginLimits};
-pub use observer::{Direction, Observer, Silent};
+pub use observer::{Direction, Observer, QueueEvent, Silent};
 pub use policy::{AllowList, Policy, Session, Verdict};
 pub use resolver::{Resolver, resolve, resolve_within};
 pub use room::{Reserve, Room};

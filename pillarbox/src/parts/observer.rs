@@ -1,5 +1,6 @@
 //! Who is told what happens.
 
+use std::fmt;
 use std::net::IpAddr;
 
 /// Which way bytes went.
@@ -53,9 +54,104 @@ pub trait Observer: Send + Sync {
     fn refused(&self, session: u64, what: &str, reply: &str) {
         let _ = (session, what, reply);
     }
+    /// Something happened to a message in the queue.
+    fn queue(&self, event: &QueueEvent<'_>) {
+        let _ = event;
+    }
     /// Something of ours failed (a disk, a database); the peer was told to try later.
-    fn failed(&self, session: u64, what: &str, cause: &dyn std::fmt::Display) {
+    fn failed(&self, session: u64, what: &str, cause: &dyn fmt::Display) {
         let _ = (session, what, cause);
+    }
+}
+
+/// Something that happened to a message in the queue, or on its way out. Texts of other servers are cleaned of controls, as all
+/// replies are.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub enum QueueEvent<'a> {
+    /// A message is in the queue.
+    Accepted {
+        /// Its name there.
+        id: &'a str,
+        /// The name that the session gave it.
+        session_id: &'a str,
+    },
+    /// A recipient was tried.
+    Tried {
+        /// The message.
+        id: &'a str,
+        /// The recipient.
+        to: &'a str,
+        /// What came of it: `delivered`, `relayed`, `failed` or `delayed`.
+        outcome: &'a str,
+        /// The host and its address; empty if nobody was spoken to.
+        peer: &'a str,
+        /// The reply, or our reason.
+        reply: &'a str,
+    },
+    /// A notice about a message was put into the queue.
+    Noticed {
+        /// The message.
+        id: &'a str,
+        /// The notice.
+        notice: &'a str,
+        /// Who gets it.
+        to: &'a str,
+    },
+    /// A message that failed has nobody to be told of it: it is a notice itself.
+    DoubleBounce {
+        /// The message.
+        id: &'a str,
+    },
+    /// A message cannot be read and was set aside: a person has to look at it.
+    SetAside {
+        /// The message.
+        id: &'a str,
+        /// What is wrong.
+        why: &'a dyn fmt::Display,
+    },
+    /// Something in the queue was found damaged at the start.
+    Damaged {
+        /// What, and where it is kept.
+        finding: &'a dyn fmt::Debug,
+    },
+    /// How TLS with a host went, for reports (RFC 8460).
+    Tls {
+        /// The domain whose policy it is.
+        domain: &'a str,
+        /// The host.
+        host: &'a str,
+        /// What went wrong, in the words of RFC 8460 §4.3; nothing if all went well.
+        failure: Option<&'a str>,
+    },
+    /// Something of ours failed.
+    Failed {
+        /// What was being done.
+        what: &'a str,
+        /// What happened.
+        cause: &'a dyn fmt::Display,
+    },
+}
+
+impl fmt::Display for QueueEvent<'_> {
+    /// A line for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            QueueEvent::Accepted { id, session_id } => write!(f, "{session_id} is {id} in the queue"),
+            QueueEvent::Tried { id, to, outcome, peer, reply } => {
+                let by = if peer.is_empty() { String::new() } else { format!(" by {peer}") };
+                write!(f, "{id} to {to}: {outcome}{by}: {}", reply.replace('\n', " / "))
+            }
+            QueueEvent::Noticed { id, notice, to } => write!(f, "{id}: notice {notice} to {to}"),
+            QueueEvent::DoubleBounce { id } => write!(f, "{id}: a notice that could not be delivered"),
+            QueueEvent::SetAside { id, why } => write!(f, "{id}: set aside: {why}"),
+            QueueEvent::Damaged { finding } => write!(f, "the queue is damaged: {finding:?}"),
+            QueueEvent::Tls { domain, host, failure: None } => write!(f, "TLS for {domain} with {host}"),
+            QueueEvent::Tls { domain, host, failure: Some(failure) } => {
+                write!(f, "TLS for {domain} with {host} failed: {failure}")
+            }
+            QueueEvent::Failed { what, cause } => write!(f, "{what} failed: {cause}"),
+        }
     }
 }
 

@@ -1,0 +1,260 @@
+//! One delivery: the recipients of one message that go one way, from the look-up to the report.
+
+use std::sync::Arc;
+
+use pillarbox_core::header::{self, Fields};
+use pillarbox_core::{EnhancedCode, Reply, WallTime};
+use pillarbox_smtp::tls_required::is_tls_waived;
+use pillarbox_spool::{Attempt, Attempted, Fault, Health, Message, Outcome, Reason, Selector, StoreError, Task};
+
+use super::body::Content;
+use super::hosts;
+use super::local;
+use super::record::{Word, done};
+use super::route::Route;
+use super::shared::Shared;
+use super::tls::Need;
+use crate::parts::QueueEvent;
+
+/// Octets of a message in which its header is looked for, as much as a session takes.
+const HEADER_MAX: usize = 1 << 20;
+
+/// A message that is being delivered.
+pub(super) struct Delivery {
+    pub(super) shared: Arc<Shared>,
+    pub(super) task: Task,
+    pub(super) message: Arc<Message>,
+    pub(super) body: Arc<Content>,
+    pub(super) need: Need,
+    /// Recipients of which nobody has said anything final, or for now, in this round.
+    pub(super) open: Vec<u32>,
+    /// What was said of the others.
+    pub(super) words: Vec<Word>,
+    pub(super) health: Health,
+    /// What last went wrong, for those who stay open.
+    pub(super) trouble: Option<Attempt>,
+}
+
+/// Carries out a task to its report.
+pub(super) async fn deliver(shared: Arc<Shared>, task: Task) {
+    let attempted = match load(&shared, &task).await {
+        Ok((message, body)) => attempt(&shared, &task, message, body).await,
+        Err(attempted) => attempted,
+    };
+    let now = shared.parts.clock.now();
+    shared.schedule().report(now, &task, attempted);
+    shared.wake.notify_one();
+}
+
+/// The message and its content; or what there is to report without them.
+async fn load(shared: &Arc<Shared>, task: &Task) -> Result<(Arc<Message>, Arc<Content>), Attempted> {
+    let (store, id) = (shared.store.clone(), task.id);
+    let loaded = shared.disk.run(move || Ok::<_, StoreError>((store.message(id)?, store.body(id)?))).await;
+    match loaded {
+        Ok((message, body)) => Ok((Arc::new(message), Arc::new(Content::new(body)))),
+        Err(error) => Err(unreadable(shared, task, &error).await),
+    }
+}
+
+async fn unreadable(shared: &Arc<Shared>, task: &Task, error: &StoreError) -> Attempted {
+    match error {
+        // It was deleted.
+        StoreError::NoSuchMessage(_) => {}
+        StoreError::Damaged(..) => set_aside(shared, task.id, error).await,
+        _ => {
+            shared.tell(&QueueEvent::Failed { what: "reading a message", cause: error });
+            return Attempted::none(Health::Unknown, Fault::default());
+        }
+    }
+    Attempted::all_of(task)
+}
+
+/// Takes a message out of the queue that cannot be read.
+pub(super) async fn set_aside(shared: &Arc<Shared>, id: pillarbox_spool::MessageId, why: &StoreError) {
+    let store = shared.store.clone();
+    match shared.disk.run(move || store.set_aside(id)).await {
+        Ok(()) | Err(StoreError::NoSuchMessage(_)) => {
+            shared.tell(&QueueEvent::SetAside { id: &id.to_string(), why });
+            let now = shared.parts.clock.now();
+            shared.schedule().delete(now, Selector::Id(id));
+        }
+        Err(error) => shared.tell(&QueueEvent::Failed { what: "setting a message aside", cause: &error }),
+    }
+}
+
+async fn attempt(shared: &Arc<Shared>, task: &Task, message: Arc<Message>, body: Arc<Content>) -> Attempted {
+    // Those that are done are so since before the last start.
+    let is_open = |recipient: &u32| state(&message, *recipient).is_some_and(|state| state.outcome.is_none());
+    let open: Vec<u32> = task.recipients.iter().copied().filter(is_open).collect();
+    let Some(first) = open.first().and_then(|first| usize::try_from(*first).ok()) else {
+        return Attempted::all_of(task);
+    };
+    let (from_disk, disk) = (Arc::clone(&body), shared.disk.clone());
+    let header = disk.run(move || from_disk.read(0, HEADER_MAX)).await.unwrap_or_default();
+    let need = match message.envelope.require_tls {
+        true => Need::Required,
+        false if is_tls_waived(&header, false) => Need::Waived,
+        false => Need::Usual,
+    };
+    let (route, domain) = shared.route(&message.envelope, first);
+    let mut delivery = Delivery {
+        shared: Arc::clone(shared),
+        task: task.clone(),
+        message: Arc::clone(&message),
+        body,
+        need,
+        open,
+        words: Vec::new(),
+        health: Health::Unknown,
+        trouble: None,
+    };
+    if hops(&header) > shared.config.hops_max {
+        delivery
+            .fail_all(EnhancedCode::new(5, 4, 6), "the message has come through too many servers: it goes in a circle");
+    }
+    if !delivery.open.is_empty() {
+        match &route {
+            Route::Sink(sink) => local::deliver(&mut delivery, &**sink).await,
+            route => hosts::deliver(&mut delivery, route, &domain).await,
+        }
+    }
+    delivery.finish(shared).await
+}
+
+/// Servers that a message has come through.
+fn hops(message: &[u8]) -> usize {
+    let (header, _) = header::split(message);
+    Fields::new(header).filter(|field| field.name_is("Received")).count()
+}
+
+pub(super) fn state(message: &Message, recipient: u32) -> Option<&pillarbox_spool::RecipientState> {
+    message.recipients.get(usize::try_from(recipient).ok()?)
+}
+
+impl Delivery {
+    pub(super) fn wall(&self) -> WallTime {
+        self.shared.parts.clock.wall()
+    }
+
+    /// An attempt of ours that came to no reply.
+    pub(super) fn our(&self, outcome: Outcome, status: EnhancedCode, why: impl Into<String>) -> Attempt {
+        let mut attempt = Attempt::new(self.wall(), outcome);
+        (attempt.status, attempt.text) = (Some(status), why.into());
+        attempt
+    }
+
+    /// An attempt with a server's reply.
+    pub(super) fn of_reply(&self, outcome: Outcome, peer: &str, reply: &Reply) -> Attempt {
+        let mut attempt = Attempt::new(self.wall(), outcome);
+        (attempt.peer, attempt.code) = (peer.into(), Some(reply.code()));
+        attempt.status = reply.enhanced_code();
+        attempt.text = reply.text().into();
+        attempt
+    }
+
+    /// None of the open recipients can be delivered to.
+    pub(super) fn fail_all(&mut self, status: EnhancedCode, why: &str) {
+        let attempt = self.our(Outcome::Failed, status, why);
+        self.words.extend(std::mem::take(&mut self.open).into_iter().map(|open| Word::of(open, attempt.clone())));
+    }
+
+    /// Writes down what was said, and says it to the schedule.
+    async fn finish(mut self, shared: &Arc<Shared>) -> Attempted {
+        let nobody = self.our(Outcome::Delayed, EnhancedCode::new(4, 4, 1), "no server could be reached");
+        let mut trouble = self.trouble.take().unwrap_or(nobody);
+        // What no host can take, by our own judgement, is not tried for days.
+        if trouble.code.is_none() && trouble.status.is_some_and(|status| status.class == 5) {
+            trouble.outcome = Outcome::Failed;
+        }
+        let open = std::mem::take(&mut self.open);
+        self.words.extend(open.into_iter().map(|open| Word::of(open, trouble.clone())));
+        let delayed = |word: &Word| word.attempt.clone().filter(|attempt| !attempt.outcome.is_final());
+        let fault = self.words.iter().find_map(delayed);
+        let fault = fault.map(|attempt| Fault { code: attempt.code.unwrap_or(0), status: attempt.status });
+        // Recipients that were done before count as well.
+        let settled = self.task.recipients.iter().filter(|it| self.words.iter().all(|word| word.recipient != **it));
+        let mut all: Vec<u32> = settled.copied().collect();
+        all.extend(done(&self.words));
+        shared.record(&self.message, self.words).await;
+        attempted(all, self.health, fault)
+    }
+}
+
+/// Tells the sender of recipients that are given up.
+pub(super) async fn expire(shared: Arc<Shared>, task: Task, reason: Reason) {
+    let attempted = match load(&shared, &task).await {
+        Ok((message, _)) => {
+            let now = shared.parts.clock.wall();
+            let (status, why) = match reason {
+                // RFC 3463 §3.5
+                Reason::Age => (EnhancedCode::new(4, 4, 7), "it could not be delivered in time"),
+                // RFC 2852 §4.1.3
+                Reason::DeliverBy => {
+                    (EnhancedCode::new(5, 4, 7), "it could not be delivered in the time that its sender gave")
+                }
+            };
+            let open = task.recipients.iter().copied();
+            let open = open.filter(|it| state(&message, *it).is_some_and(|state| state.outcome.is_none()));
+            let words = open.map(|recipient| {
+                let last = state(&message, recipient).and_then(|state| state.history.last());
+                let mut attempt = Attempt::new(now, Outcome::Failed);
+                attempt.status = Some(status);
+                attempt.text = why.into();
+                if let Some(last) = last {
+                    (attempt.peer, attempt.code, attempt.text) = (last.peer.clone(), last.code, last.text.clone());
+                }
+                Word::of(recipient, attempt)
+            });
+            let words: Vec<Word> = words.collect();
+            shared.record(&message, words).await;
+            Attempted::all_of(&task)
+        }
+        Err(attempted) => attempted,
+    };
+    let now = shared.parts.clock.now();
+    shared.schedule().report(now, &task, attempted);
+    shared.wake.notify_one();
+}
+
+/// Tells the sender that recipients are waiting still.
+pub(super) async fn say_late(
+    shared: Arc<Shared>,
+    id: pillarbox_spool::MessageId,
+    recipients: Vec<u32>,
+    reason: Reason,
+) {
+    let store = shared.store.clone();
+    match shared.disk.run(move || store.message(id)).await {
+        Ok(message) => {
+            let open = recipients.into_iter();
+            let open = open.filter(|it| state(&message, *it).is_some_and(|state| state.outcome.is_none()));
+            let never = |recipient: u32| {
+                let at = usize::try_from(recipient).unwrap_or(usize::MAX);
+                message.envelope.recipients.get(at).is_some_and(|it| it.notify.is_some_and(|notify| notify.is_never()))
+            };
+            // RFC 2852 §4.1.3: who gave a time wants to hear that it has passed.
+            let words = open.map(|it| Word::late(it, reason == Reason::DeliverBy && !never(it))).collect();
+            shared.record(&Arc::new(message), words).await;
+        }
+        Err(StoreError::NoSuchMessage(_)) => {}
+        Err(error @ StoreError::Damaged(..)) => set_aside(&shared, id, &error).await,
+        Err(error) => shared.tell(&QueueEvent::Failed { what: "reading a message", cause: &error }),
+    }
+}
+
+fn attempted(done: Vec<u32>, health: Health, fault: Option<Fault>) -> Attempted {
+    let mut attempted = Attempted::default();
+    (attempted.done, attempted.health, attempted.fault) = (done, health, fault);
+    attempted
+}
+
+/// All recipients are done, and nothing was learnt of the destination.
+trait AllOf {
+    fn all_of(task: &Task) -> Self;
+}
+
+impl AllOf for Attempted {
+    fn all_of(task: &Task) -> Self {
+        attempted(task.recipients.clone(), Health::Unknown, None)
+    }
+}

@@ -1,0 +1,186 @@
+//! The queue in front of other servers: what is accepted for elsewhere is sent, or its sender told.
+//!
+//! ```text
+//!   SmtpServer ──▶ SpoolSink ──▶ Store (the log: 250 after its sync) ──▶ Outbound ──▶ routes, DNS, TLS policy ──▶ SmtpClient
+//!                                  ▲                                        │
+//!                                  └──── outcomes and notices, one commit ──┘
+//! ```
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use pillarbox::outbound::{Outbound, OutboundConfig, OutboundParts, Route, SmartHost, spool};
+//! use pillarbox::mailcore::address::Domain;
+//! use pillarbox::smtp_proto::route::RouteTable;
+//! use pillarbox::Shutdown;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let (store, recovery) = spool::Store::open(spool::RealFs, "/var/spool/relay", spool::Options::from_system())?;
+//! let mut routes = RouteTable::new();
+//! routes.set_default(Route::SmartHost(Arc::new(SmartHost::new(Domain::parse("smtp.example.net")?.into_owned()))));
+//! let parts = OutboundParts::from_system();
+//! let outbound = Outbound::new(OutboundConfig::new("mx.example.org")?, parts, routes, store);
+//! let sink = outbound.sink(); // for the Parts of a server
+//! # let _ = sink;
+//! outbound.run(recovery, &Shutdown::new()).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! - A recipient of an accepted message ends as delivered, as returned to the sender, or set aside where a person has to look;
+//!   until then it waits. A crash loses none, and can double one only between the next server's 250 and our record of it.
+//! - The record of an outcome and the notice about it are one commit.
+//! - Nothing is sent in the clear where the route, the domain (DANE, MTA-STS) or the message (REQUIRETLS) forbids it.
+//! - Nothing with the null reverse-path is ever answered, and a message for which the sender was proven false is silent
+//!   ([`SpoolSink::silent`]).
+//!
+//! # Limits
+//!
+//! | what | value | where |
+//! |---|---|---|
+//! | deliveries at a time | 100 | [`OutboundConfig::deliveries_max`] |
+//! | to one destination | 5, up to 20 where it goes well | [`spool::ScheduleOptions`] |
+//! | recipients of a transaction | 100 | [`OutboundConfig::recipients_max`] |
+//! | addresses and sessions of a round | 5 and 2 | [`OutboundConfig::attempts`] |
+//! | memory for content | 256 KiB for each delivery | [`spool::Options::inline_max`] |
+//! | hops | 100 | [`OutboundConfig::hops_max`] |
+
+mod body;
+mod config;
+mod connect;
+mod delivery;
+mod disk;
+mod engine;
+mod handle;
+mod hosts;
+mod local;
+mod notice;
+mod pool;
+mod record;
+mod route;
+mod session;
+mod shared;
+mod sink;
+mod sts;
+mod tls;
+
+use std::sync::{Arc, Mutex};
+
+use pillarbox_core::Random;
+use pillarbox_smtp::route::RouteTable;
+use pillarbox_spool::{Recovery, Schedule, Store};
+
+pub use config::OutboundConfig;
+pub use connect::{Connect, Endpoint, TcpConnect};
+pub use disk::Disk;
+pub use handle::OutboundHandle;
+pub use route::{Route, SmartHost, TlsMode};
+pub use sink::SpoolSink;
+pub use sts::{FetchedPolicy, PolicyFetch, StsPolicies};
+
+use crate::crypto::SystemRandom;
+use crate::parts::{Clock, Observer, Resolver, Silent, SystemClock};
+use crate::shutdown::Shutdown;
+use disk::Blocking;
+use pool::Pool;
+use shared::Shared;
+use tls::HostTls;
+
+/// The queue itself: what is on the disk, and when it is tried.
+pub mod spool {
+    pub use pillarbox_fs::RealFs;
+    pub use pillarbox_spool::*;
+}
+
+/// Who does for the queue what it does not do itself.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct OutboundParts {
+    /// Who answers DNS questions. That its answers are validated is for it to say; without that there is no DANE.
+    pub resolver: Arc<dyn Resolver>,
+    /// Who makes connections.
+    pub connect: Arc<dyn Connect>,
+    /// TLS with certificates that are checked for the names of hosts. Without it there is no TLS, and what needs it waits.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Policies of MTA-STS; without them there is none.
+    pub policies: Option<Arc<StsPolicies>>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Who is told what happens.
+    pub observer: Arc<dyn Observer>,
+}
+
+impl OutboundParts {
+    /// Connections over TCP, the clock of the system, an empty DNS, no TLS, no policies, and nobody who is told.
+    pub fn from_system() -> Self {
+        OutboundParts {
+            resolver: Arc::new(pillarbox_core::dns::FixedZone::new()),
+            connect: Arc::new(TcpConnect::default()),
+            tls: None,
+            policies: None,
+            clock: Arc::new(SystemClock::new()),
+            observer: Arc::new(Silent),
+        }
+    }
+}
+
+/// Sends what is in the queue. The [module](self) has an example.
+#[derive(Clone)]
+pub struct Outbound(Arc<Shared>);
+
+impl Outbound {
+    /// The queue in `store`, by these routes: where they have none, mail goes where the DNS says.
+    pub fn new(config: OutboundConfig, parts: OutboundParts, routes: RouteTable<Route>, store: Store) -> Self {
+        Outbound::with_random(config, parts, routes, store, || Box::new(SystemRandom::default()))
+    }
+
+    /// The same with randomness that you give, for tests that have to be the same each time: one for the schedule, and one for
+    /// everything else.
+    pub fn with_random(
+        config: OutboundConfig,
+        parts: OutboundParts,
+        routes: RouteTable<Route>,
+        store: Store,
+        random: impl Fn() -> Box<dyn Random + Send>,
+    ) -> Self {
+        Outbound(Arc::new(Shared {
+            schedule: Mutex::new(Schedule::new(config.schedule.clone(), Boxed(random()))),
+            disk: Blocking::new(config.disk),
+            tls: HostTls::new(parts.tls.clone()),
+            random: Mutex::new(random()),
+            wake: tokio::sync::Notify::new(),
+            grown: tokio::sync::Notify::new(),
+            pool: Pool::default(),
+            config,
+            parts,
+            routes,
+            store,
+        }))
+    }
+
+    /// The sink that fills the queue.
+    pub fn sink(&self) -> SpoolSink {
+        SpoolSink::new(Arc::clone(&self.0))
+    }
+
+    /// What an operator does with the queue.
+    pub fn handle(&self) -> OutboundHandle {
+        OutboundHandle::new(Arc::clone(&self.0))
+    }
+
+    /// Sends until `shutdown` begins, and then for as long as its patience lasts what is on its way. What was waiting before
+    /// the start is read in the background meanwhile. Nothing is lost by dropping the future, either: what was under way is
+    /// tried again after the next start.
+    pub async fn run(&self, recovery: Recovery, shutdown: &Shutdown) {
+        engine::run(&self.0, recovery, shutdown).await;
+    }
+}
+
+struct Boxed(Box<dyn Random + Send>);
+
+impl Random for Boxed {
+    fn fill(&mut self, buffer: &mut [u8]) {
+        self.0.fill(buffer);
+    }
+}

@@ -1,0 +1,103 @@
+//! What the sink, the engine and the operator's handle have in common.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pillarbox_core::Random;
+use pillarbox_core::address::Domain;
+use pillarbox_smtp::route::RouteTable;
+use pillarbox_spool::{Envelope, Item, MessageId, Notices, Notify, Outcome, Schedule, Store, Waiting};
+use tokio::sync;
+
+use super::disk::Blocking;
+use super::pool::Pool;
+use super::route::{Route, route_of};
+use super::tls::HostTls;
+use super::{OutboundConfig, OutboundParts};
+use crate::parts::QueueEvent;
+
+pub(super) struct Shared {
+    pub(super) config: OutboundConfig,
+    pub(super) parts: OutboundParts,
+    pub(super) routes: RouteTable<Route>,
+    pub(super) store: Store,
+    pub(super) schedule: Mutex<Schedule>,
+    /// Something came into the schedule, or is due sooner.
+    pub(super) wake: sync::Notify,
+    /// The log has grown.
+    pub(super) grown: sync::Notify,
+    pub(super) disk: Blocking,
+    pub(super) pool: Pool,
+    pub(super) tls: HostTls,
+    pub(super) random: Mutex<Box<dyn Random + Send>>,
+}
+
+impl Shared {
+    pub(super) fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn random(&self) -> MutexGuard<'_, Box<dyn Random + Send>> {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tell(&self, event: &QueueEvent<'_>) {
+        self.parts.observer.queue(event);
+    }
+
+    /// The route of a recipient, and its domain in A-labels.
+    pub(super) fn route(&self, envelope: &Envelope, recipient: usize) -> (Route, Domain<'static>) {
+        route_of(&self.routes, &envelope.from, &envelope.recipients[recipient].to, self.config.hostname())
+    }
+
+    /// Lets the schedule know of a message that the store has.
+    pub(super) fn admit(&self, item: Item) {
+        let (now, wall) = (self.parts.clock.now(), self.parts.clock.wall());
+        if self.schedule().insert(now, wall, item) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// A message that was accepted just now.
+    pub(super) fn item(&self, id: MessageId, envelope: &Envelope) -> Item {
+        self.item_with(id, envelope, |_| (None, Notices::default()))
+    }
+
+    /// A message that was waiting before the start.
+    pub(super) fn item_of(&self, waiting: &Waiting) -> Item {
+        let mut item = self.item_with(waiting.id, &waiting.envelope, |recipient| {
+            waiting.recipients.get(recipient).copied().unwrap_or_default()
+        });
+        (item.held, item.attempts, item.last_attempt) = (waiting.held, waiting.attempts, waiting.last_attempt);
+        item
+    }
+
+    fn item_with(
+        &self,
+        id: MessageId,
+        envelope: &Envelope,
+        known: impl Fn(usize) -> (Option<Outcome>, Notices),
+    ) -> Item {
+        let mut routes: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+        let mut wants_delay = false;
+        // RFC 2852 §4.1.3: who gave a time is told that it has passed, unless nothing at all is to be told.
+        let gave_time = envelope.deliver_by.is_some();
+        for (index, recipient) in envelope.recipients.iter().enumerate() {
+            let (outcome, notices) = known(index);
+            if outcome.is_some() {
+                continue;
+            }
+            let wants = |notify: Notify| notify.delay || gave_time && !notify.is_never();
+            wants_delay |= !notices.delay && recipient.notify.is_none_or(wants);
+            let (route, domain) = self.route(envelope, index);
+            let key = route.key_of(Some(domain.as_str()));
+            routes.entry(key).or_default().push(u32::try_from(index).unwrap_or(u32::MAX));
+        }
+        let mut item = Item::new(id, envelope);
+        item.is_noticed |= !wants_delay;
+        routes.into_iter().fold(item, |item, (key, recipients)| item.route(key, recipients))
+    }
+}
+
+/// The sink and the engine hold the same.
+pub(super) type Handle = Arc<Shared>;

@@ -1,0 +1,134 @@
+//! Policies of MTA-STS (RFC 8461): fetched through a part, kept there too, and applied while they are in force.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pillarbox_auth::mta_sts::{self, CacheEntry, Discovery, FailedFetch, Fetch, FetchError, Limits, Policy, Published};
+use pillarbox_core::dns::Name;
+
+use crate::parts::{BoxFuture, Clock, Resolver, resolve_within};
+
+/// Who fetches policies by HTTPS, and keeps them where they survive a restart.
+///
+/// What [`fetch`](PolicyFetch::fetch) has to see to: the URL is [`policy_url`](mta_sts::policy_url), no redirect is followed, the
+/// certificate is checked for the name of the host, no address that is not [public](mta_sts::is_public) is connected to, and
+/// no more is read than [`Limits::body_size_max`] and one octet.
+pub trait PolicyFetch: Send + Sync {
+    /// Fetches the policy of a domain.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing came.
+    fn fetch<'a>(&'a self, domain: &'a Name) -> BoxFuture<'a, Result<FetchedPolicy, FetchError>>;
+
+    /// The text that was kept for a domain.
+    fn load<'a>(&'a self, domain: &'a Name) -> BoxFuture<'a, Option<Vec<u8>>>;
+
+    /// Keeps a text for a domain in place of the one before.
+    fn save<'a>(&'a self, domain: &'a Name, text: String) -> BoxFuture<'a, ()>;
+}
+
+/// What a web server answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchedPolicy {
+    /// The status, such as 200.
+    pub status: u16,
+    /// The value of Content-Type.
+    pub content_type: Option<String>,
+    /// The content.
+    pub body: Vec<u8>,
+}
+
+/// Domains of which something is known in memory. The others are looked up anew.
+const DOMAINS_MAX: usize = 10_000;
+
+/// The policies that are known.
+pub struct StsPolicies {
+    fetch: Arc<dyn PolicyFetch>,
+    limits: Limits,
+    known: Mutex<HashMap<Name, Domain>>,
+}
+
+#[derive(Clone, Default)]
+struct Domain {
+    cached: Option<CacheEntry>,
+    failed: Option<FailedFetch>,
+}
+
+impl StsPolicies {
+    /// Policies that come by `fetch`.
+    pub fn new(fetch: Arc<dyn PolicyFetch>) -> Self {
+        StsPolicies { fetch, limits: Limits::default(), known: Mutex::default() }
+    }
+
+    /// The policy in force for a domain; none if it has none, or none could be found out.
+    pub async fn policy(
+        &self,
+        domain: &Name,
+        resolver: &dyn Resolver,
+        clock: &dyn Clock,
+        patience: Duration,
+    ) -> Option<Policy> {
+        let published = resolve_within(Discovery::new(domain), resolver, clock, patience).await;
+        let now = u64::try_from(clock.wall().unix_seconds()).unwrap_or(0);
+        let mut known = self.known(domain).await;
+        let plan = mta_sts::decide(now, known.cached.as_ref(), known.failed.as_ref(), &published, &self.limits);
+        let in_force = plan.policy.cloned();
+        if plan.fetch == Fetch::No {
+            return in_force;
+        }
+        // Deviates from RFC 8461 §3.3: because a refresh that is waited for costs one message a second a day, and spares a task
+        // that outlives the delivery.
+        match self.fetch(domain, clock).await {
+            Ok(policy) => {
+                let id = match published {
+                    Published::Record(record) => Some(record.id),
+                    _ => known.cached.map(|entry| entry.id),
+                };
+                let entry = CacheEntry::new(domain.clone(), id?, now, policy.clone());
+                self.fetch.save(domain, entry.to_string()).await;
+                self.learn(domain, Domain { cached: Some(entry), failed: None });
+                Some(policy)
+            }
+            Err(_) => {
+                let id = match published {
+                    Published::Record(record) => Some(record.id),
+                    _ => None,
+                };
+                known.failed = Some(FailedFetch::new(id, now));
+                self.learn(domain, known);
+                in_force
+            }
+        }
+    }
+
+    async fn fetch(&self, domain: &Name, clock: &dyn Clock) -> Result<Policy, FetchError> {
+        let deadline = clock.now() + Duration::from_secs(self.limits.fetch_seconds_max);
+        let fetched = tokio::select! {
+            biased;
+            fetched = self.fetch.fetch(domain) => fetched?,
+            () = clock.sleep_until(deadline) => return Err(FetchError::TooSlow),
+        };
+        mta_sts::read_response(fetched.status, fetched.content_type.as_deref(), &fetched.body, &self.limits)
+    }
+
+    async fn known(&self, domain: &Name) -> Domain {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(domain).cloned();
+        if let Some(known) = known {
+            return known;
+        }
+        let kept = self.fetch.load(domain).await;
+        let cached = kept.and_then(|text| CacheEntry::parse(&text).ok()).filter(|entry| entry.domain == *domain);
+        Domain { cached, failed: None }
+    }
+
+    fn learn(&self, domain: &Name, news: Domain) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= DOMAINS_MAX {
+            // What was kept is loaded again; of the rest a fetch is tried once more.
+            known.clear();
+        }
+        known.insert(domain.clone(), news);
+    }
+}
