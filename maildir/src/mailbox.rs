@@ -131,7 +131,7 @@ struct Known {
 }
 
 /// So many infos are kept. To find one again costs a question to the file system.
-const INFOS_MAX: usize = 4096;
+const INFOS_MAX: usize = 1024;
 
 impl Mailbox {
     /// Opens a folder and reads what is in it.

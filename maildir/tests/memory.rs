@@ -16,6 +16,8 @@ static MEMORY: PeakAlloc = PeakAlloc;
 const MESSAGES: usize = 100_000;
 /// For the view, the UID list, and what the handles on the folder share.
 const OCTETS_MAX: usize = 12 << 20;
+/// While it is opened, and with what is kept of work in it.
+const PEAK_MAX: usize = 14 << 20;
 
 #[test]
 fn a_hundred_thousand_messages() {
@@ -45,7 +47,7 @@ fn a_hundred_thousand_messages() {
     println!("names of {} octets on average", octets / MESSAGES);
     println!("opened: {opened} octets, {} a message; at most {peak} while it was opened", opened / MESSAGES);
     assert_eq!(mailbox.messages().len(), MESSAGES);
-    assert!(opened <= peak && peak <= OCTETS_MAX, "{opened}, {peak}");
+    assert!(opened <= OCTETS_MAX && peak <= PEAK_MAX, "{opened}, {peak}");
 
     // A day later: a hundred deliveries, and everything asked for once.
     for _ in 0..10 {
@@ -61,5 +63,5 @@ fn a_hundred_thousand_messages() {
     drop(all);
     let used = MEMORY.current_usage() - before;
     println!("after a hundred deliveries, and asked for size and date of each: {used} octets");
-    assert!(used <= OCTETS_MAX, "{used}");
+    assert!(used <= PEAK_MAX, "{used}");
 }
