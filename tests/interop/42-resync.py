@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The same commands to two servers, in several sessions, and their answers but for what may differ. Run by 42-resync.sh and 73-resync-maildir.sh.
+"""The same commands to two servers, in several sessions, and their answers but for what may differ. Run by 42-resync.sh and 75-resync-maildir.sh.
 
 ours PORT USER PASSWORD | tls PORT USER PASSWORD | stdio COMMAND.. : plays the commands, prints what came as lines of `step<TAB>answer`.
 compare OURS THEIRS: fails where they differ, but for what is listed below with its reason.

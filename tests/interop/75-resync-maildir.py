@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A client with a cache comes back to INBOX with QRESYNC. Run by 73-resync-maildir.sh.
+"""A client with a cache comes back to INBOX with QRESYNC. Run by 75-resync-maildir.sh.
 
 PORT USER PASSWORD CACHE [COMMAND..]: says what it was told at SELECT, gives the commands, and fails unless it then knows what there is.
 """

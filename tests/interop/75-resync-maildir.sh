@@ -5,7 +5,7 @@
 source "$(dirname "$0")/lib.sh"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 start
-back() { timeout 120 python3 "$here/73-resync-maildir.py" "$imaps" "$user" "$password" "$work/cache" "$@" || fail "the client and $*"; }
+back() { timeout 120 python3 "$here/75-resync-maildir.py" "$imaps" "$user" "$password" "$work/cache" "$@" || fail "the client and $*"; }
 dovecot_on "$maildir"
 cat >"$work/dovecot/commands.py" <<'PY'
 import subprocess, sys
