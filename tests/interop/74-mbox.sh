@@ -20,7 +20,7 @@ import() { run "$work/mailserver" import --config "$work/mail.toml" --user you@l
 export_to() { run "$work/mailserver" export --config "$work/mail.toml" --user you@localhost "$@"; }
 
 # What python writes: mboxrd or not, flags in both fields.
-run python3 - "$work/files/python.mbox" <<'PY'
+python3 - "$work/files/python.mbox" <<'PY'
 import mailbox, sys
 box = mailbox.mbox(sys.argv[1])
 for n in range(40):
@@ -37,7 +37,7 @@ expect "once more" 1 "$(import python "$work/files/python.mbox" | grep -c 'broug
 
 # Ours in their hands: counts, flags, texts, dates.
 export_to --mailbox python "$work/files/out" >/dev/null
-run python3 - "$work/files/python.mbox" "$work/files/out/python.mbox" >"$work/python.diff" <<'PY' || fail "python: $(cat "$work/python.diff")"
+python3 - "$work/files/python.mbox" "$work/files/out/python.mbox" >"$work/python.diff" <<'PY' || fail "python: $(cat "$work/python.diff")"
 import mailbox, sys
 theirs, ours = mailbox.mbox(sys.argv[1]), mailbox.mbox(sys.argv[2])
 assert len(theirs) == len(ours), (len(theirs), len(ours))
