@@ -52,14 +52,22 @@ PY
 echo "ok: python reads what we wrote: 40 messages, flags, dates"
 
 # neomutt: what it shows of ours, and what it makes of it.
-neomutt_says() { # folder, pattern
-    run env HOME="$work/files" TERM=dumb neomutt -n -F /dev/null -e 'set crypt_use_gpgme=no' -e 'set folder=/tmp' -e 'set sort=mailbox-order' \
-        -e 'set mbox_type=mbox' -e 'set move=no' -e 'set quit=yes' -e 'set confirmappend=no' -e 'set confirmcreate=no' -e 'set delete=no' \
-        -e "push '$2<sync-mailbox><quit>'" -f "$1" >/dev/null 2>&1 </dev/null || true
+cat >"$work/muttrc" <<RC
+set folder="$work/files" spoolfile="$work/files" header_cache="" record="" tmpdir="$work" sort=mailbox-order mbox_type=mbox
+set move=no quit=yes confirmappend=no confirmcreate=no delete=no wait_key=no mark_old=no copy=no
+RC
+neomutt_says() { # folder, keys
+    timeout 60 python3 - "$work/muttrc" "$1" "$2" <<'PY' >"$work/screen"
+import os, pty, sys
+rc, folder, keys = sys.argv[1:4]
+os.environ["TERM"] = "xterm"
+status = pty.spawn(["neomutt", "-n", "-F", rc, "-f", folder, "-e", f"push '{keys}'"])
+sys.exit(os.waitstatus_to_exitcode(status))
+PY
 }
 run cp "$work/files/out/python.mbox" "$work/files/for-neomutt.mbox"
 for what in 'flagged:~F' 'answered:~Q' 'deleted:~D' 'read:~R' 'all:~A'; do
-    neomutt_says "$work/files/for-neomutt.mbox" "<tag-pattern>${what#*:}<enter><tag-prefix><copy-message>$work/files/neomutt-${what%%:*}.mbox<enter>"
+    neomutt_says "$work/files/for-neomutt.mbox" "<tag-pattern>${what#*:}<enter><tag-prefix><copy-message>$work/files/neomutt-${what%%:*}.mbox<enter><exit>"
 done
 counted() { grep -c '^From ' "$work/files/neomutt-$1.mbox" 2>/dev/null || echo 0; }
 if [ -e "$work/files/neomutt-all.mbox" ]; then

@@ -39,8 +39,9 @@ fn check(config: &Path, users: Vec<String>, repair: bool, json: bool) -> Result<
         true => known.clone(),
         false => users.iter().map(|user| user.to_ascii_lowercase()).collect(),
     };
-    let folders = accounts.clone();
-    let store = MaildirStore::new(move |account| folders.folder(account.user()));
+    let (folders, lying) = (accounts.clone(), accounts);
+    let store = MaildirStore::new(move |account| folders.folder(account.user()))
+        .lying_as(move |account| lying.lies_as(account.user()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let repair = if repair { Repair::Yes } else { Repair::No };
     let mut status = Status::Clean;
@@ -99,7 +100,7 @@ fn print(user: &str, report: &Report) {
             State::Repaired => say(format_args!("    repaired: {remedy}")),
             State::Left => say("    stays as it is"),
             State::Failed(error) => {
-                say(format_args!("    could not be repaired: {}", error.to_string().escape_debug()))
+                say(format_args!("    could not be repaired: {}", error.to_string().escape_debug()));
             }
         }
     }
