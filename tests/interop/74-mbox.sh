@@ -20,7 +20,7 @@ import() { run "$work/mailserver" import --config "$work/mail.toml" --user you@l
 export_to() { run "$work/mailserver" export --config "$work/mail.toml" --user you@localhost "$@"; }
 
 # What python writes: mboxrd or not, flags in both fields.
-run python3 - "$work/files/python.mbox" <<'PY'
+python3 - "$work/files/python.mbox" <<'PY'
 import mailbox, sys
 box = mailbox.mbox(sys.argv[1])
 for n in range(40):
@@ -37,7 +37,7 @@ expect "once more" 1 "$(import python "$work/files/python.mbox" | grep -c 'broug
 
 # Ours in their hands: counts, flags, texts, dates.
 export_to --mailbox python "$work/files/out" >/dev/null
-run python3 - "$work/files/python.mbox" "$work/files/out/python.mbox" >"$work/python.diff" <<'PY' || fail "python: $(cat "$work/python.diff")"
+python3 - "$work/files/python.mbox" "$work/files/out/python.mbox" >"$work/python.diff" <<'PY' || fail "python: $(cat "$work/python.diff")"
 import mailbox, sys
 theirs, ours = mailbox.mbox(sys.argv[1]), mailbox.mbox(sys.argv[2])
 assert len(theirs) == len(ours), (len(theirs), len(ours))
@@ -52,16 +52,25 @@ PY
 echo "ok: python reads what we wrote: 40 messages, flags, dates"
 
 # neomutt: what it shows of ours, and what it makes of it.
-neomutt_says() { # folder, pattern
-    run env HOME="$work/files" TERM=dumb neomutt -n -F /dev/null -e 'set crypt_use_gpgme=no' -e 'set folder=/tmp' -e 'set sort=mailbox-order' \
-        -e 'set mbox_type=mbox' -e 'set move=no' -e 'set quit=yes' -e 'set confirmappend=no' -e 'set confirmcreate=no' -e 'set delete=no' \
-        -e "push '$2<sync-mailbox><quit>'" -f "$1" >/dev/null 2>&1 </dev/null || true
+cat >"$work/muttrc" <<RC
+set folder="$work/files" spoolfile="$work/files" header_cache="" record="" tmpdir="$work" sort=mailbox-order mbox_type=mbox
+set move=no quit=yes confirmappend=no confirmcreate=no delete=no wait_key=no mark_old=no copy=no
+RC
+neomutt_says() { # folder, keys
+    timeout 60 python3 - "$work/muttrc" "$1" "$2" <<'PY' >"$work/screen"
+import os, pty, sys
+rc, folder, keys = sys.argv[1:4]
+os.environ["TERM"] = "xterm"
+status = pty.spawn(["neomutt", "-n", "-F", rc, "-f", folder, "-e", f"push '{keys}'"])
+sys.exit(os.waitstatus_to_exitcode(status))
+PY
 }
 run cp "$work/files/out/python.mbox" "$work/files/for-neomutt.mbox"
 for what in 'flagged:~F' 'answered:~Q' 'deleted:~D' 'read:~R' 'all:~A'; do
-    neomutt_says "$work/files/for-neomutt.mbox" "<tag-pattern>${what#*:}<enter><tag-prefix><copy-message>$work/files/neomutt-${what%%:*}.mbox<enter>"
+    neomutt_says "$work/files/for-neomutt.mbox" "<tag-pattern>${what#*:}<enter><tag-prefix><copy-message>$work/files/neomutt-${what%%:*}.mbox<enter><exit>"
 done
 counted() { grep -c '^From ' "$work/files/neomutt-$1.mbox" 2>/dev/null || echo 0; }
+chmod a+r "$work"/files/neomutt-*.mbox
 if [ -e "$work/files/neomutt-all.mbox" ]; then
     expect "neomutt: all" 40 "$(counted all)"
     expect "neomutt: flagged" 14 "$(counted flagged)"
@@ -82,7 +91,7 @@ run mkdir -p "$work/dovecot/mbox"
 run cp "$work/files/out/python.mbox" "$work/dovecot/mbox/ours"
 dovecot_on "$work/unused"
 sed -i "s|^mail_location.*|mail_location = mbox:$work/dovecot/mbox:INBOX=$work/dovecot/inbox|" "$work/dovecot/dovecot.conf"
-echo "mail_full_filesystem_access = no" >>"$work/dovecot/dovecot.conf"
+printf "mbox_lazy_writes = no\nmbox_dirty_syncs = no\n" >>"$work/dovecot/dovecot.conf"
 imap() { printf '%s\r\n' "$@" "z LOGOUT" | run env USER=nobody /usr/lib/dovecot/imap -c "$work/dovecot/dovecot.conf" 2>>"$work/dovecot/err"; }
 imap "a SELECT ours" "b SEARCH FLAGGED" "c SEARCH ANSWERED" "d SEARCH SEEN" >"$work/dovecot.out"
 expect "Dovecot: messages" 1 "$(grep -c '^\* 40 EXISTS' "$work/dovecot.out")"
@@ -90,10 +99,12 @@ numbers() { grep '^\* SEARCH' "$work/dovecot.out" | sed -n "${1}p" | wc -w; }
 expect "Dovecot: flagged" 14 "$(($(numbers 1) - 2))"
 expect "Dovecot: answered" 8 "$(($(numbers 2) - 2))"
 expect "Dovecot: seen" 20 "$(($(numbers 3) - 2))"
-imap "a SELECT ours" "b STORE 1:3 +FLAGS (\\Draft work)" "c EXPUNGE" >/dev/null
+imap "a SELECT ours" "b STORE 1:3 +FLAGS (\\Draft work)" "c CHECK" >/dev/null
+imap "a SELECT ours" "b EXPUNGE" >/dev/null
 left=$(grep -c '^From ' "$work/dovecot/mbox/ours")
 expect "from Dovecot" "dovecot: $left messages" "$(import dovecot "$work/dovecot/mbox/ours")"
 export_to --mailbox dovecot "$work/files/back" >/dev/null
-expect "Dovecot's keywords and drafts" "$(grep -c '^X-Keywords: *work' "$work/dovecot/mbox/ours")" "$(grep -c '^X-Keywords: work$' "$work/files/back/dovecot.mbox")"
+expect "Dovecot's keywords" 2 "$(grep -c '^X-Keywords: work$' "$work/files/back/dovecot.mbox")"
+expect "Dovecot's drafts" 2 "$(grep -c '^X-Status:.*T' "$work/files/back/dovecot.mbox")"
 if grep -q '^X-UID\|^X-IMAP\|^Content-Length' "$work/files/back/dovecot.mbox"; then fail "Dovecot's own fields came in"; fi
 echo "ok: Dovecot's own fields stay out"

@@ -46,12 +46,13 @@ for line in sys.argv[5:]:
 
 print("namespace", ask("namespace"))
 names = []
-for line in sorted(ask("list", '""', "*")):
+for line in ask("list", '""', "*"):
     attributes, name = re.match(rb'\((.*?)\) "." "?(.*?)"?$', line).groups()
     # Dovecot tells of levels that are no mailboxes; so may we, where something is below.
     if b"Noselect" in attributes or b"NonExistent" in attributes:
         continue
     names.append(name.decode())
+names.sort()
 print("mailboxes", names)
 print("subscribed", sorted(re.match(rb'.*? "." "?(.*?)"?$', line)[1].decode() for line in ask("lsub", '""', "*") if line))
 for name in names:
@@ -80,7 +81,7 @@ protocol = "imap"
 address = "127.0.0.1:$imaps"
 tls = "implicit"
 CONF
-    run "$work/mailserver" serve --config "$work/mail.toml" >>"$work/server.log" 2>&1 &
+    "${as[@]}" "$work/mailserver" serve --config "$work/mail.toml" >>"$work/server.log" 2>&1 &
     server=$!
     for _ in $(seq 400); do
         if grep -q '^listening' "$work/server.log"; then return; fi

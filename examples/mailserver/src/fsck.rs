@@ -39,7 +39,9 @@ fn check(config: &Path, users: Vec<String>, repair: bool, json: bool) -> Result<
         true => known.clone(),
         false => users.iter().map(|user| user.to_ascii_lowercase()).collect(),
     };
-    let store = MaildirStore::new(move |account| accounts.folder(account.user()));
+    let (folders, lying) = (accounts.clone(), accounts);
+    let store = MaildirStore::new(move |account| folders.folder(account.user()))
+        .lying_as(move |account| lying.lies_as(account.user()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let repair = if repair { Repair::Yes } else { Repair::No };
     let mut status = Status::Clean;
