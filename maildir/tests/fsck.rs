@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pillarbox_fs::{Fs, RealFs, SimulatedFs};
 use pillarbox_maildir::{
     Access, Examiner, FlagChange, Flags, Mailbox, MailboxName, MessageReader, Options, Pieces, Problem, Progress,
-    Repair, Report, Result, State, Store, Tree, Uid, fsck,
+    Quota, Repair, Report, Result, State, Store, Tree, Uid, fsck,
 };
 use proptest::prelude::*;
 use support::TestClock;
@@ -319,6 +319,23 @@ fn sizes_that_are_wrong() {
     check(&account.tree, Repair::Yes);
     let list = fs::read_to_string(account.path("dovecot-uidlist")).unwrap();
     assert!(list.contains(" Gguid :1700000002.y\n"), "{list}");
+}
+
+#[test]
+fn the_quota_counts_what_names_tell_after_a_repair() {
+    let account = Account::new();
+    let limits = Quota { bytes: Some(1 << 30), messages: None };
+    account.tree.usage(limits).unwrap();
+    let counted = || -> u64 {
+        let file = fs::read_to_string(account.path("maildirsize")).unwrap();
+        file.lines().skip(1).map(|line| line.split_whitespace().next().unwrap().parse::<u64>().unwrap()).sum()
+    };
+    let right = counted();
+    account.rename(4, |name| name.replacen(",S=", ",S=1", 1));
+    account.tree.recount(limits).unwrap();
+    assert_ne!(counted(), right);
+    check(&account.tree, Repair::Yes);
+    assert_eq!(counted(), right);
 }
 
 #[test]

@@ -45,6 +45,12 @@ pub(super) fn check(run: &mut Run<'_>, tree: &Tree) -> Result<()> {
             uid_validity::next(&tree.store, &tree.root, highest).map(drop)
         });
     }
+    // The sizes that names tell are what counts towards the quota.
+    if run.resized
+        && let Some(limits) = tree.quota_on_disk()?
+    {
+        tree.recount(limits)?;
+    }
     let bad = tree.bad_subscriptions(false)?;
     if bad > 0 {
         let path = tree.root.join("subscriptions");

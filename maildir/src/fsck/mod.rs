@@ -139,7 +139,7 @@ impl Report {
 ///
 /// That the account cannot be listed. What happens to one mailbox is in the report.
 pub fn fsck(tree: &Tree, repair: Repair, examiner: &mut dyn Examiner) -> Result<Report> {
-    let mut run = Run { repair: repair == Repair::Yes, examiner, report: Report::default() };
+    let mut run = Run { repair: repair == Repair::Yes, examiner, report: Report::default(), resized: false };
     account::check(&mut run, tree)?;
     Ok(run.report)
 }
@@ -149,6 +149,8 @@ struct Run<'a> {
     repair: bool,
     examiner: &'a mut dyn Examiner,
     report: Report,
+    /// Names tell other sizes than before.
+    resized: bool,
 }
 
 impl Run<'_> {

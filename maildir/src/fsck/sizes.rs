@@ -58,6 +58,7 @@ pub(super) fn check(
     if corrected.is_empty() {
         return Ok(());
     }
+    run.resized = true;
     files::sync(maildir)?;
     if list.is_some() { uids::correct(maildir, &corrected) } else { Ok(()) }
 }
