@@ -9,6 +9,8 @@ mod delivery;
 mod dotlock;
 mod error;
 mod file_name;
+#[doc = include_str!("../FILES.md")]
+pub mod files {}
 mod flags;
 mod folder;
 mod fsck;
