@@ -33,7 +33,7 @@ pub fn run(config: &Path, users: Vec<String>, repair: bool, json: bool) -> ExitC
 
 fn check(config: &Path, users: Vec<String>, repair: bool, json: bool) -> Result<Status, Box<dyn std::error::Error>> {
     let config = Config::load(config)?;
-    let accounts = Accounts::load(&config, Arc::new(Silent))?;
+    let accounts = Arc::new(Accounts::load(&config, Arc::new(Silent))?);
     let known = accounts.users();
     let users: Vec<String> = match users.is_empty() {
         true => known.clone(),
