@@ -55,14 +55,11 @@ impl Mailbox {
         let mut set = FlagsSet::default();
         let renamed = self.journaled(|mailbox| {
             mailbox.look()?;
-            let mut uids = uids.to_vec();
-            if let Some(since) = since {
+            if since.is_some() {
                 mailbox.highest_mod_seq().ok_or(MaildirError::NoModSeqs)?;
-                let refused = uids.extract_if(.., |uid| mailbox.mod_seq(*uid).is_some_and(|mod_seq| mod_seq > since));
-                set.refused = refused.collect();
             }
             let alone = mailbox.alone();
-            let renamed = mailbox.rename_each(&uids, how, flags, &mut set.changed);
+            let renamed = mailbox.rename_each(uids, how, flags, since, &mut set);
             mailbox.still_alone(alone);
             let flags_of = |uid: &Uid| Some((*uid, mailbox.view.find(*uid)?.flags()));
             let changed: Vec<(Uid, Flags)> = set.changed.iter().filter_map(flags_of).collect();
@@ -78,10 +75,29 @@ impl Mailbox {
         }
     }
 
-    fn rename_each(&mut self, uids: &[Uid], how: FlagChange, flags: Flags, changed: &mut Vec<Uid>) -> Result<()> {
-        for uid in uids {
-            let mut tried = false;
+    fn rename_each(
+        &mut self,
+        uids: &[Uid],
+        how: FlagChange,
+        flags: Flags,
+        since: Option<u64>,
+        set: &mut FlagsSet,
+    ) -> Result<()> {
+        let mut left = uids.iter();
+        let mut next = left.next();
+        while let Some(uid) = next {
+            if since.is_some_and(|since| self.mod_seq(*uid).is_some_and(|mod_seq| mod_seq > since)) {
+                set.refused.push(*uid);
+                next = left.next();
+                continue;
+            }
+            let (mut tried, mut tries) = (false, 0);
             let renamed = self.with_file(*uid, |maildir, file| {
+                tries += 1;
+                if since.is_some() && tries > 1 {
+                    // Somebody was quicker: it has to be compared again.
+                    return Ok(None);
+                }
                 let wanted = file.flags().changed(how, flags);
                 if wanted == file.flags() {
                     return Ok(None);
@@ -98,10 +114,13 @@ impl Mailbox {
             match renamed {
                 Ok(Some((found, info))) => {
                     self.view.rename(*uid, found, &info);
-                    changed.push(*uid);
+                    set.changed.push(*uid);
                 }
                 Ok(None) | Err(MaildirError::NoSuchMessage(_)) => {}
                 Err(error) => return Err(error),
+            }
+            if since.is_none() || tries < 2 {
+                next = left.next();
             }
         }
         Ok(())

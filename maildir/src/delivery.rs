@@ -208,6 +208,14 @@ impl Prepared {
         &self.tmp.maildir
     }
 
+    /// Gives it a name that the caller made, so that it can be known again. No message may have had it before.
+    pub(crate) fn named(mut self, unique: &str) -> Prepared {
+        // Behind the first comma are the sizes: what was unique holds none.
+        let sizes = self.base.iter().position(|octet| *octet == b',').unwrap_or(self.base.len());
+        self.base = [unique.as_bytes(), &self.base[sizes..]].concat().into();
+        self
+    }
+
     /// What it will use of its account's quota.
     pub fn usage(&self) -> Usage {
         // The name was made here, and holds the size.

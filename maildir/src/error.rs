@@ -28,6 +28,9 @@ pub enum MaildirError {
     /// There is a mailbox of that name already.
     #[error("the mailbox exists: {0}")]
     MailboxExists(String),
+    /// A mailbox cannot be renamed to a name below its own.
+    #[error("a mailbox cannot be put below itself: {0}")]
+    BelowItself(String),
     /// INBOX can be renamed (its messages move), but not deleted.
     #[error("INBOX cannot be deleted")]
     Inbox,
@@ -84,6 +87,7 @@ impl MaildirError {
             MaildirError::NoSuchMailbox(_)
             | MaildirError::MailboxExists(_)
             | MaildirError::Inbox
+            | MaildirError::BelowItself(_)
             | MaildirError::Name(_)
             | MaildirError::NoSuchMessage(_)
             | MaildirError::TooManyMailboxes

@@ -110,7 +110,15 @@ impl Maildir {
     pub(crate) fn make_sure(&self) -> Result<()> {
         if !self.store.is_durable(&self.path) {
             self.store.sync_dir(&self.path)?;
-            self.store.sync_dir(&parent(&self.path))?;
+            // In the layout `fs` there are directories between the root and this one.
+            let mut above = self.path.parent();
+            while let Some(level) = above.filter(|level| level.starts_with(&self.account)) {
+                self.store.sync_dir(level)?;
+                above = level.parent();
+            }
+            if !self.path.starts_with(&self.account) || self.path == self.account {
+                self.store.sync_dir(&parent(&self.path))?;
+            }
             self.store.set_durable(&self.path, true);
         }
         Ok(())
@@ -119,6 +127,11 @@ impl Maildir {
     /// Where the folder is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it is still there: another program may have removed or renamed it.
+    pub fn exists(&self) -> Result<bool> {
+        Ok(self.fs().metadata(&self.dir("cur")).if_found()?.is_some())
     }
 
     /// The account's root.
@@ -505,7 +518,7 @@ fn numbers(numbers: impl Iterator<Item = u8>) -> Flags {
 }
 
 /// What holds the folder. The dot leads through a link: what stands above the mail is the installation's choice.
-fn parent(path: &Path) -> PathBuf {
+pub(crate) fn parent(path: &Path) -> PathBuf {
     path.parent().unwrap_or(path).join(".")
 }
 

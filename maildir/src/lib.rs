@@ -4,6 +4,7 @@ mod acl;
 mod cache;
 mod change;
 mod chunks;
+mod deletion;
 mod delivery;
 mod dotlock;
 mod error;
@@ -13,12 +14,14 @@ mod folder;
 mod fsck;
 mod journal;
 mod keywords;
+mod layout;
 mod line_ends;
 mod lines;
 mod listing;
 mod look;
 mod mailbox;
 mod mailbox_name;
+pub mod mbox;
 mod metadata;
 mod own;
 mod quota;
@@ -43,6 +46,7 @@ pub use flags::{FlagChange, Flags};
 pub use folder::Maildir;
 pub use fsck::{Examiner, Finding, Problem, Progress, Repair, Report, State, fsck};
 pub use keywords::Keywords;
+pub use layout::{DiskNames, Layout, TreeOptions};
 pub use mailbox::{Access, Changes, Info, Mailbox, Message};
 pub use mailbox_name::{MailboxName, NameError};
 pub use metadata::{EntryName, EntryNameError, METADATA_ENTRIES_MAX, METADATA_VALUE_MAX, Metadata, MetadataError};
@@ -51,6 +55,9 @@ pub use reader::MessageReader;
 pub use store::{Clock, LineEnds, Options, Store, SystemClock};
 pub use tree::{Listed, Tree};
 pub use watch::{News, Watch, WatchOptions, Watcher};
+
+/// The file system that a [`Store`] works on outside of tests.
+pub use pillarbox_fs::RealFs;
 
 /// A message's unique identifier (RFC 9051 §2.3.1.1): 1 to 4,294,967,295.
 pub type Uid = std::num::NonZeroU32;

@@ -67,7 +67,8 @@ pub struct Mailbox {
 /// What opening and refreshing a mailbox may change in it. Whether its user may change more is the caller's to decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// New messages stay in `new/`, for whoever comes next. They get UIDs, without which nobody can name them.
+    /// New messages stay in `new/`, for whoever comes next. They get UIDs, without which nobody can name them, and
+    /// what others changed gets mod-sequences.
     ReadOnly,
     /// New messages move to `cur/`, and leftovers in `tmp/` are removed.
     ReadWrite,

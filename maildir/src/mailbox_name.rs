@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use pillarbox_core::mutf7;
+use crate::DiskNames;
+use crate::layout::{DEPTH_MAX, FILE_NAME_MAX};
 
-/// The name of a mailbox: INBOX, or a path of components. It cannot name anything outside its tree.
+/// The name of a mailbox: INBOX, or a path of components. It cannot name anything outside its tree. What else a tree cannot hold
+/// depends on its [`Layout`](crate::Layout), and is refused there.
 ///
 /// ```
 /// use pillarbox_maildir::{MailboxName, NameError};
@@ -26,8 +28,8 @@ pub enum NameError {
     /// It has no characters, or there is nothing before, behind or between separators.
     #[error("a name or a part of it is empty")]
     Empty,
-    /// A dot, which separates levels on disk, so no level can hold one.
-    #[error("a name must not hold a dot")]
+    /// A level of one dot, or one that begins with two; in Maildir++ any dot, since it separates levels on disk.
+    #[error("a name must not hold a dot there")]
     Dot,
     /// A slash where it does not separate levels.
     #[error("a name must not hold a slash")]
@@ -38,13 +40,15 @@ pub enum NameError {
     /// A control character, which would break lines in files, logs or replies.
     #[error("a name must not hold control characters")]
     Control,
-    /// Longer than a file name may be: 255 octets in modified UTF-7, all levels together.
+    /// The name of a file that belongs to a mailbox, where mailboxes lie beside such files ([`Layout::Fs`](crate::Layout::Fs)):
+    /// `cur`, `new`, `tmp`, `maildirfolder`, `maildirsize`, `special-use`, `subscriptions`, and what begins as Dovecot's files do.
+    #[error("the name is reserved")]
+    Reserved,
+    /// A level is longer than a file name may be, 255 octets as it is written on disk; in Maildir++ all levels together. Or the name
+    /// has more than 32 levels or 1020 octets.
     #[error("the name is too long")]
     TooLong,
 }
-
-/// What a file system allows for one name, and Dovecot for one level.
-const FILE_NAME_MAX: usize = 255;
 
 impl MailboxName {
     /// INBOX, which is always there.
@@ -65,12 +69,14 @@ impl MailboxName {
         for component in &components {
             check(component)?;
         }
+        if components.len() > DEPTH_MAX {
+            return Err(NameError::TooLong);
+        }
         // RFC 9051 §5.1: INBOX in any case is INBOX, and what is below it goes along.
         if components[0].eq_ignore_ascii_case("INBOX") {
             components[0] = "INBOX".into();
         }
-        let name = MailboxName(components);
-        if name.directory().len() > FILE_NAME_MAX { Err(NameError::TooLong) } else { Ok(name) }
+        Ok(MailboxName(components))
     }
 
     /// True for INBOX itself.
@@ -103,40 +109,37 @@ impl MailboxName {
     pub(crate) fn renamed(&self, from: &MailboxName, to: &MailboxName) -> std::result::Result<Self, NameError> {
         let mut components = to.0.clone();
         components.extend_from_slice(&self.0[from.0.len()..]);
-        let name = MailboxName(components);
-        if name.directory().len() > FILE_NAME_MAX { Err(NameError::TooLong) } else { Ok(name) }
+        if components.len() > DEPTH_MAX { Err(NameError::TooLong) } else { Ok(MailboxName(components)) }
     }
 
-    /// The Maildir++ directory in the tree's root; INBOX is the root itself and has none.
-    pub(crate) fn directory(&self) -> String {
-        if self.is_inbox() { String::new() } else { format!(".{}", self.on_disk(".")) }
+    /// The levels as they are written on disk.
+    pub(crate) fn on_disk(&self, separator: &str, names: DiskNames) -> String {
+        self.0.iter().map(|component| names.encode(component)).collect::<Vec<_>>().join(separator)
     }
 
-    /// Reads the name of a Maildir++ directory; `None` if no name is written so.
-    pub(crate) fn from_directory(name: &str) -> Option<Self> {
-        let name = Self::from_disk(name.strip_prefix('.')?, '.')?;
-        // `.INBOX` would be a second INBOX.
-        if name.is_inbox() { None } else { Some(name) }
-    }
-
-    /// The levels in modified UTF-7.
-    pub(crate) fn on_disk(&self, separator: &str) -> String {
-        self.0.iter().map(|component| mutf7::encode(component)).collect::<Vec<_>>().join(separator)
-    }
-
-    pub(crate) fn from_disk(name: &str, separator: char) -> Option<Self> {
-        let components: Option<Vec<String>> =
-            name.split(separator).map(|component| mutf7::decode(component.as_bytes()).ok()).collect();
-        let name = MailboxName(components?);
-        let valid = name.0.iter().all(|component| check(component).is_ok()) && !name.0[0].starts_with('~');
-        if !valid {
-            None
-        } else if name.0[0].eq_ignore_ascii_case("INBOX") && name.0[0] != "INBOX" {
-            // A second spelling of INBOX or of what is below it.
-            None
-        } else {
-            Some(name)
+    pub(crate) fn from_disk(name: &str, separator: char, names: DiskNames) -> Option<Self> {
+        let mut read: Option<Self> = None;
+        for level in name.split(separator) {
+            read = Some(Self::from_disk_below(read.as_ref(), level, names)?);
         }
+        read
+    }
+
+    /// The name of one level as it is written on disk, below another one.
+    pub(crate) fn from_disk_below(above: Option<&MailboxName>, level: &str, names: DiskNames) -> Option<Self> {
+        let level = names.decode(level)?;
+        let top = above.is_none();
+        // A second spelling of INBOX or of what is below it is none.
+        if check(&level).is_err()
+            || top && level.starts_with('~')
+            || top && level.eq_ignore_ascii_case("INBOX") && level != "INBOX"
+            || above.is_some_and(|above| above.0.len() >= DEPTH_MAX)
+        {
+            return None;
+        }
+        let mut components = above.map_or_else(Vec::new, |above| above.0.clone());
+        components.push(level);
+        Some(MailboxName(components))
     }
 }
 
@@ -144,9 +147,12 @@ fn check(component: &str) -> std::result::Result<(), NameError> {
     if component.is_empty() {
         return Err(NameError::Empty);
     }
+    // `..` leads out of the tree; what begins so is ours.
+    if component == "." || component.starts_with("..") {
+        return Err(NameError::Dot);
+    }
     for c in component.chars() {
         match c {
-            '.' => return Err(NameError::Dot),
             '/' => return Err(NameError::Slash),
             // Line and paragraph separator count: they end lines for whoever reads a log.
             '\u{2028}' | '\u{2029}' => return Err(NameError::Control),
@@ -182,7 +188,7 @@ mod tests {
             ("a//b", NameError::Empty),
             ("a/", NameError::Empty),
             (".", NameError::Dot),
-            ("a..b", NameError::Dot),
+            ("..a", NameError::Dot),
             ("INBOX/..", NameError::Dot),
             ("a\r\nb", NameError::Control),
             ("a\0", NameError::Control),
@@ -200,20 +206,11 @@ mod tests {
             assert_eq!(MailboxName::parse(name, '.'), Err(error), "{name:?}");
         }
         assert_eq!(MailboxName::parse(&"a".repeat(256), '/'), Err(NameError::TooLong));
-        assert_eq!(MailboxName::parse(&"ä".repeat(120), '/'), Err(NameError::TooLong), "longer in modified UTF-7");
+        assert_eq!(MailboxName::parse(&["a"; 33].join("/"), '/'), Err(NameError::TooLong));
         assert_eq!(MailboxName::parse(&vec!["a"; 1000].join("/"), '/'), Err(NameError::TooLong));
         assert_eq!(MailboxName::parse(&"a".repeat(4097), '/'), Err(NameError::TooLong));
-        assert!(MailboxName::parse(&"a".repeat(254), '/').is_ok());
-    }
-
-    // MBX-02
-    #[test]
-    fn directories_never_meet_those_of_the_inbox() {
-        for name in ["cur", "new", "tmp", "a/cur", "dovecot-uidlist", "subscriptions", "maildirfolder"] {
-            let name = MailboxName::parse(name, '/').unwrap();
-            assert!(name.directory().starts_with('.') && name.directory() != "." && name.directory() != "..");
-            assert_eq!(MailboxName::from_directory(&name.directory()), Some(name));
-        }
+        assert!(MailboxName::parse(&"a".repeat(255), '/').is_ok());
+        assert!(MailboxName::parse(&["a"; 32].join("/"), '/').is_ok());
     }
 
     // MBX-06
@@ -222,12 +219,6 @@ mod tests {
         for name in ["INBOX", "inbox", "InBoX"] {
             assert_eq!(MailboxName::parse(name, '/').unwrap(), MailboxName::inbox());
         }
-        assert_eq!(MailboxName::parse("inbox/child", '/').unwrap().directory(), ".INBOX.child");
-        assert_eq!(MailboxName::from_directory(".INBOX"), None);
-        assert_eq!(MailboxName::from_directory(".inbox.x"), None);
-        assert_eq!(MailboxName::from_directory("."), None);
-        assert_eq!(MailboxName::from_directory(".."), None);
-        assert_eq!(MailboxName::from_directory("..x"), None);
-        assert_eq!(MailboxName::from_directory(".&AGE-"), None);
+        assert_eq!(MailboxName::parse("inbox/child", '/').unwrap().joined('/'), "INBOX/child");
     }
 }

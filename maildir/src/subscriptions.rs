@@ -1,7 +1,7 @@
 //! The file `subscriptions`: which mailboxes the user wants to see. A subscribed mailbox need not exist.
 //!
-//! Two forms are read, and the one found is kept: one name a line with `.` between levels, or behind a line `V<TAB>2` and an
-//! empty line, one name a line with TAB between levels. Names are in modified UTF-7.
+//! Two forms are read, and the one found is kept: one name a line with `.` between levels (`/` in the layout `fs`), or behind a
+//! line `V<TAB>2` and an empty line, one name a line with TAB between levels. Names are written as in directories.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use pillarbox_fs::ErrorKind;
 
 use crate::dotlock::DotLock;
 use crate::error::NotFound;
-use crate::{MailboxName, Result, Tree};
+use crate::{DiskNames, MailboxName, Result, Tree, TreeOptions};
 
 const FILE: &str = "subscriptions";
 const V2: &str = "V\t2\n\n";
@@ -34,6 +34,10 @@ impl Tree {
     }
 
     fn change_subscriptions(&self, name: &MailboxName, wanted: bool) -> Result<bool> {
+        // What no mailbox can be called cannot be subscribed: the older form would take a dot for a level.
+        if wanted && !name.is_inbox() {
+            self.options.directory(name)?;
+        }
         // The lock file of Dovecot's name keeps other writers out; the new contents go to a file of their own, so that the
         // lock is empty and known by its inode.
         let lock = DotLock::acquire(&self.store, self.root.join("subscriptions.lock"))?;
@@ -43,7 +47,7 @@ impl Tree {
             return Ok(false);
         }
         if wanted {
-            file.lines.push(name.on_disk(file.separator()));
+            file.lines.push(name.on_disk(&file.separator.to_string(), file.names));
         } else {
             let keep: Vec<bool> = file.lines.iter().map(|line| file.name(line).as_ref() != Some(name)).collect();
             let mut keep = keep.into_iter();
@@ -93,8 +97,10 @@ impl Tree {
 
     fn read_subscriptions(&self) -> Result<Subscriptions> {
         match self.store.fs().read(&self.root.join(FILE), SIZE_MAX) {
-            Ok(bytes) => Ok(Subscriptions::parse(&bytes)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Subscriptions { v2: true, lines: Vec::new() }),
+            Ok(bytes) => Ok(Subscriptions::parse(&bytes, &self.options)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Ok(Subscriptions { separator: '\t', names: self.options.names, lines: Vec::new() })
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -103,22 +109,24 @@ impl Tree {
 /// Lines stay as they are, also those that name nothing.
 #[derive(Debug, PartialEq, Eq)]
 struct Subscriptions {
-    v2: bool,
+    /// TAB in the newer form.
+    separator: char,
+    names: DiskNames,
     lines: Vec<String>,
 }
 
 impl Subscriptions {
-    fn parse(bytes: &[u8]) -> Self {
+    fn parse(bytes: &[u8], options: &TreeOptions) -> Self {
         let text = String::from_utf8_lossy(bytes);
-        let (v2, lines) = match text.strip_prefix(V2) {
-            Some(lines) => (true, lines),
-            None => (false, &text[..]),
+        let (separator, lines) = match text.strip_prefix(V2) {
+            Some(lines) => ('\t', lines),
+            None => (options.separator(), &text[..]),
         };
-        Subscriptions { v2, lines: lines.lines().map(str::to_owned).collect() }
+        Subscriptions { separator, names: options.names, lines: lines.lines().map(str::to_owned).collect() }
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut out = if self.v2 { V2.to_owned() } else { String::new() };
+        let mut out = if self.separator == '\t' { V2.to_owned() } else { String::new() };
         for line in &self.lines {
             out.push_str(line);
             out.push('\n');
@@ -126,12 +134,8 @@ impl Subscriptions {
         out.into_bytes()
     }
 
-    fn separator(&self) -> &'static str {
-        if self.v2 { "\t" } else { "." }
-    }
-
     fn name(&self, line: &str) -> Option<MailboxName> {
-        MailboxName::from_disk(line, if self.v2 { '\t' } else { '.' })
+        MailboxName::from_disk(line, self.separator, self.names)
     }
 }
 
@@ -167,5 +171,35 @@ mod tests {
         assert!(tree.subscribe(&sub).unwrap());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "V\t2\n\nNeu\t&AMQ-\n");
         assert!(!dir.path().join("subscriptions.lock").exists());
+    }
+    #[test]
+    fn in_the_layout_fs_a_slash_parts_levels_and_dots_are_letters() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(RealFs, Options::from_system());
+        let mut options = TreeOptions { layout: crate::Layout::Fs, ..TreeOptions::default() };
+        let path = dir.path().join(FILE);
+        let new = MailboxName::parse("Ä/x.y", '/').unwrap();
+        for (names, written) in [(DiskNames::ModifiedUtf7, "&AMQ-/x.y"), (DiskNames::Utf8, "Ä/x.y")] {
+            options.names = names;
+            let tree = Tree::create_with(&store, dir.path(), options.clone()).unwrap();
+            std::fs::write(&path, "INBOX\na/b.c\n").unwrap();
+            assert!(tree.subscribe(&new).unwrap());
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("INBOX\na/b.c\n{written}\n"));
+            let names: Vec<_> = tree.subscriptions().unwrap().iter().map(ToString::to_string).collect();
+            assert_eq!(names, ["INBOX", "a/b.c", "Ä/x.y"]);
+            std::fs::remove_file(&path).unwrap();
+            assert!(tree.subscribe(&new).unwrap());
+            let tabbed = written.replace('/', "\t");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("V\t2\n\n{tabbed}\n"));
+        }
+    }
+
+    #[test]
+    fn a_name_with_a_dot_is_no_level_in_maildirplusplus() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::create(&Store::new(RealFs, Options::from_system()), dir.path()).unwrap();
+        let dotted = MailboxName::parse("a.b", '/').unwrap();
+        assert!(matches!(tree.subscribe(&dotted), Err(crate::MaildirError::Name(crate::NameError::Dot))));
+        assert!(!dir.path().join(FILE).exists());
     }
 }

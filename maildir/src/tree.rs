@@ -1,15 +1,19 @@
-//! The mailboxes of an account: INBOX in the root, each other one in a directory `.Name.Sub` beside it (Maildir++).
+//! The mailboxes of an account: INBOX in the root, each other one in a directory `.Name.Sub` beside it (Maildir++), or in
+//! a directory of its own name below those of the levels above (`fs`).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pillarbox_fs::{Entry, ErrorKind, Kind};
+use pillarbox_fs::{ErrorKind, Kind};
 
+use crate::deletion::{self, TRASH};
 use crate::error::NotFound;
 use crate::file_name::bytes;
 use crate::folder::make_dir;
 use crate::quota::Tally;
-use crate::{Access, Mailbox, MailboxName, Maildir, MaildirError, Result, Store, Uid, special_use};
+use crate::{
+    Access, Layout, Mailbox, MailboxName, Maildir, MaildirError, Result, Store, TreeOptions, Uid, special_use,
+};
 
 /// The mailboxes of one account.
 ///
@@ -31,6 +35,7 @@ use crate::{Access, Mailbox, MailboxName, Maildir, MaildirError, Result, Store, 
 pub struct Tree {
     pub(crate) store: Store,
     pub(crate) root: PathBuf,
+    pub(crate) options: TreeOptions,
 }
 
 /// A mailbox in a list.
@@ -45,17 +50,28 @@ pub struct Listed {
     pub has_children: bool,
 }
 
-/// Where a deleted mailbox waits for its removal. No mailbox is called so: its first level would be empty.
-const TRASH: &str = "..pillarbox-deleted.";
-
 impl Tree {
     /// Opens an account whose root, which is INBOX, exists. Finishes what a crash left of deletions.
     pub fn open(store: &Store, root: impl Into<PathBuf>) -> Result<Self> {
-        let tree = Tree { store: store.clone(), root: root.into() };
-        Maildir::open(store, &tree.root)?;
-        for entry in store.fs().list(&tree.root)? {
-            if bytes(&entry.name).starts_with(TRASH.as_bytes()) && entry.kind == Kind::Directory {
-                tree.remove_trash(&tree.root.join(&entry.name));
+        Self::open_with(store, root, TreeOptions::default())
+    }
+
+    /// Opens an account that lies as `options` say. Finishes what a crash left of deletions.
+    ///
+    /// # Errors
+    ///
+    /// [`MaildirError::NoSuchMailbox`] if there is no INBOX, or no root.
+    pub fn open_with(store: &Store, root: impl Into<PathBuf>, options: TreeOptions) -> Result<Self> {
+        let tree = Tree { store: store.clone(), root: root.into(), options };
+        if tree.options.inbox.is_some() && !tree.is_dir(&tree.root)? {
+            return Err(MaildirError::NoSuchMailbox(tree.root.display().to_string()));
+        }
+        Maildir::open_in(store, tree.inbox_path(), tree.root.clone())?;
+        if tree.options.layout == Layout::MaildirPlusPlus {
+            for entry in store.fs().list(&tree.root)? {
+                if bytes(&entry.name).starts_with(TRASH.as_bytes()) && entry.kind == Kind::Directory {
+                    let _ = deletion::remove(store, &tree.root.join(&entry.name));
+                }
             }
         }
         Ok(tree)
@@ -63,22 +79,34 @@ impl Tree {
 
     /// Makes INBOX where it is missing, and opens the account. Durable.
     pub fn create(store: &Store, root: impl Into<PathBuf>) -> Result<Self> {
+        Self::create_with(store, root, TreeOptions::default())
+    }
+
+    /// Makes root and INBOX where they are missing, and opens the account. Durable.
+    pub fn create_with(store: &Store, root: impl Into<PathBuf>, options: TreeOptions) -> Result<Self> {
         let root = root.into();
-        Maildir::create(store, &root)?;
-        Self::open(store, root)
+        match &options.inbox {
+            None => drop(Maildir::create(store, &root)?),
+            Some(inbox) => {
+                make_dir(store, &root)?;
+                store.sync_dir(&crate::folder::parent(&root))?;
+                Maildir::create(store, inbox)?;
+            }
+        }
+        Self::open_with(store, root, options)
     }
 
     /// Makes sure that no two names of mailboxes mean one directory here. Ask once for each account: the answer is that of its
     /// file system. Nothing is written.
     ///
-    /// Only case can be taken for nothing: on disk a name is in modified UTF-7, which is ASCII, so that no form of
-    /// Unicode is there to be normalised.
+    /// Only case can be taken for nothing: in modified UTF-7 a name is ASCII, so that no form of Unicode is there to be
+    /// normalised. With [`DiskNames::Utf8`](crate::DiskNames::Utf8) a file system that normalises is not found out.
     ///
     /// # Errors
     ///
     /// [`MaildirError::CaseFolded`] if the file system folds case, and what it refuses.
     pub fn check_names(&self) -> Result<()> {
-        let id = |name| self.store.fs().metadata(&self.root.join(name)).if_found();
+        let id = |name: &str| self.store.fs().metadata(&self.inbox_path().join(name)).if_found();
         match (id("cur")?, id("CUR")?) {
             (Some(lower), Some(upper)) if lower.id == upper.id => Err(MaildirError::CaseFolded(self.root.clone())),
             _ => Ok(()),
@@ -110,7 +138,7 @@ impl Tree {
         if !self.exists(name)? {
             return Err(MaildirError::NoSuchMailbox(name.to_string()));
         }
-        Maildir::open_in(&self.store, self.path(name), self.root.clone())
+        Maildir::open_in(&self.store, self.path(name)?, self.root.clone())
     }
 
     /// Makes a mailbox, with a UIDVALIDITY that no mailbox of the account has had. The levels above need not exist. Durable.
@@ -124,21 +152,20 @@ impl Tree {
         if self.exists(name)? {
             return Err(MaildirError::MailboxExists(name.to_string()));
         }
-        let fs = self.store.fs();
-        let is_mailbox = |entry: &Entry| entry.name.to_str().and_then(MailboxName::from_directory).is_some();
-        if fs.list(&self.root)?.iter().filter(|entry| is_mailbox(entry)).count() >= self.store.options().mailboxes_max {
+        if self.directories()? >= self.store.options().mailboxes_max {
             return Err(MaildirError::TooManyMailboxes);
         }
-        let path = self.path(name);
-        // It may be there: left by a crash in the middle of this, and never a mailbox.
-        make_dir(&self.store, &path)?;
-        match fs.create(&path.join("maildirfolder")) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
-            _ => {}
+        let path = self.path(name)?;
+        self.make_levels(&path)?;
+        if self.options.layout == Layout::MaildirPlusPlus {
+            match self.store.fs().create(&path.join("maildirfolder")) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
+                _ => {}
+            }
         }
         special_use::write(&self.store, &path, uses)?;
         Maildir::make_dirs(&self.store, &path)?;
-        self.store.sync_dir(&self.root)?;
+        self.sync_levels(&path)?;
         let maildir = self.mailbox(name)?;
         maildir.lock()?.uids()?;
         Ok(maildir)
@@ -152,21 +179,35 @@ impl Tree {
         if !self.exists(name)? {
             return Err(MaildirError::NoSuchMailbox(name.to_string()));
         }
-        // Gone at once and whole, whenever the removal of its thousand files may end.
-        let trash = self.root.join(format!("{TRASH}{}", self.store.unique_name()));
+        let path = self.path(name)?;
         let folder = self.mailbox(name)?;
         let mut tally = Tally::begin([&folder]);
-        self.store.fs().rename(&self.path(name), &trash)?;
-        tally.remove_all(&folder, &trash);
-        tally.write();
-        self.store.set_durable(&self.path(name), false);
-        self.store.sync_dir(&self.root)?;
-        self.remove_trash(&trash);
+        match self.options.layout {
+            Layout::MaildirPlusPlus => {
+                // Gone at once and whole, whenever the removal of its thousand files may end.
+                let trash = self.root.join(format!("{TRASH}{}", self.store.unique_name()));
+                self.store.fs().rename(&path, &trash)?;
+                tally.remove_all(&folder, &trash);
+                tally.write();
+                self.store.set_durable(&path, false);
+                self.store.sync_dir(&self.root)?;
+                // The rest is tried again when the tree is next opened.
+                let _ = deletion::remove(&self.store, &trash);
+            }
+            Layout::Fs => {
+                // Of what goes only the directories change their names, so it is counted before.
+                tally.remove_all(&folder, &path);
+                deletion::take_away(&self.store, &path)?;
+                tally.write();
+                deletion::sweep(&self.store, &path)?;
+            }
+        }
         Ok(())
     }
 
     /// Renames a mailbox and all below it. Of INBOX the messages move to the new mailbox, and INBOX and what is below it stay
-    /// (RFC 9051 §6.3.6). Durable.
+    /// (RFC 9051 §6.3.6). Durable. A power cut in the middle leaves each mailbox under one of the two names; in the layout `fs`,
+    /// where they lie in one directory, all under one.
     ///
     /// Each mailbox keeps its UIDVALIDITY and UIDs, except that INBOX's messages get new ones.
     pub fn rename_mailbox(&self, from: &MailboxName, to: &MailboxName) -> Result<()> {
@@ -176,6 +217,9 @@ impl Tree {
         if from.is_inbox() {
             return self.rename_inbox(to);
         }
+        if to.is_below(from) {
+            return Err(MaildirError::BelowItself(to.to_string()));
+        }
         let below = |name: &MailboxName| name == from || name.is_below(from);
         let mut moves = Vec::new();
         for name in self.existing()?.into_iter().filter(below) {
@@ -183,14 +227,33 @@ impl Tree {
             if self.exists(&target)? {
                 return Err(MaildirError::MailboxExists(target.to_string()));
             }
-            moves.push((self.path(&name), self.path(&target)));
+            moves.push((self.path(&name)?, self.path(&target)?));
         }
         if moves.is_empty() {
             return Err(MaildirError::NoSuchMailbox(from.to_string()));
         }
+        match self.options.layout {
+            Layout::MaildirPlusPlus => self.rename_each(&moves),
+            Layout::Fs => {
+                let renamed = self.rename_directory(&self.path(from)?, &self.path(to)?);
+                moves.iter().for_each(|(old, _)| self.store.set_durable(old, false));
+                renamed.map_err(|error| match error {
+                    // A level above other mailboxes, or a directory with something else in it.
+                    MaildirError::Fs(error)
+                        if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotEmpty) =>
+                    {
+                        MaildirError::MailboxExists(to.to_string())
+                    }
+                    error => error,
+                })
+            }
+        }
+    }
+
+    fn rename_each(&self, moves: &[(PathBuf, PathBuf)]) -> Result<()> {
         let mut done = 0;
         let mut result = Ok(());
-        for (old, new) in &moves {
+        for (old, new) in moves {
             result = self.store.fs().rename(old, new);
             self.store.set_durable(old, false);
             if result.is_err() {
@@ -207,6 +270,26 @@ impl Tree {
         Ok(result?)
     }
 
+    fn rename_directory(&self, old: &Path, new: &Path) -> Result<()> {
+        let above = |path: &Path| path.parent().unwrap_or(&self.root).to_owned();
+        let (from, to) = (above(old), above(new));
+        if to != self.root {
+            self.make_levels(&to)?;
+            self.sync_levels(&to)?;
+        }
+        let fs = self.store.fs();
+        fs.rename(old, new)?;
+        // The new name first: then it cannot be that neither is on the disk.
+        let synced = self.store.sync_dir(&to).and_then(|()| match from == to {
+            true => Ok(()),
+            false => self.store.sync_dir(&from),
+        });
+        if synced.is_err() {
+            let _ = fs.rename(new, old);
+        }
+        Ok(synced?)
+    }
+
     fn rename_inbox(&self, to: &MailboxName) -> Result<()> {
         let target = self.create_mailbox(to)?;
         let mut inbox = Mailbox::open(&self.mailbox(&MailboxName::inbox())?, Access::ReadWrite)?;
@@ -221,9 +304,14 @@ impl Tree {
     }
 
     fn existing(&self) -> Result<Vec<MailboxName>> {
+        if self.options.layout == Layout::Fs {
+            return Ok(self.walk()?.mailboxes);
+        }
         let mut names = Vec::new();
         for entry in self.store.fs().list(&self.root)? {
-            let Some(name) = entry.name.to_str().and_then(MailboxName::from_directory) else { continue };
+            let Some(name) = entry.name.to_str().and_then(|name| self.options.name_of_directory(name)) else {
+                continue;
+            };
             if entry.kind == Kind::Directory && self.exists(&name)? {
                 names.push(name);
             }
@@ -231,33 +319,136 @@ impl Tree {
         Ok(names)
     }
 
-    /// A symbolic link to a directory is no mailbox: it may lead out of the tree. The root is the installation's choice.
-    fn exists(&self, name: &MailboxName) -> Result<bool> {
-        let is_dir = |path: &Path| -> Result<bool> {
-            Ok(self.store.fs().metadata(path).if_found()?.is_some_and(|metadata| metadata.kind == Kind::Directory))
-        };
-        let path = self.path(name);
-        Ok((name.is_inbox() || is_dir(&path)?) && is_dir(&path.join("cur"))?)
+    /// How many directories of mailboxes there are beside INBOX's.
+    fn directories(&self) -> Result<usize> {
+        if self.options.layout == Layout::Fs {
+            return Ok(self.walk()?.directories);
+        }
+        let is_mailbox = |name: &str| self.options.name_of_directory(name).is_some();
+        let entries = self.store.fs().list(&self.root)?;
+        Ok(entries.iter().filter(|entry| entry.name.to_str().is_some_and(is_mailbox)).count())
     }
 
-    pub(crate) fn path(&self, name: &MailboxName) -> PathBuf {
-        if name.is_inbox() { self.root.clone() } else { self.root.join(name.directory()) }
-    }
-
-    /// Removes what can be removed of a deleted mailbox; the rest is tried again when the tree is next opened.
-    fn remove_trash(&self, path: &Path) {
-        let fs = self.store.fs();
-        for entry in fs.list(path).unwrap_or_default() {
-            let inner = path.join(&entry.name);
-            if entry.kind == Kind::Directory {
-                for file in fs.list(&inner).unwrap_or_default() {
-                    let _ = fs.unlink(&inner.join(&file.name));
+    /// Looks into every directory that can be a mailbox's or a level above one. Links are not followed. What a crash left of deletions
+    /// is removed on the way.
+    fn walk(&self) -> Result<Walk> {
+        let mut walk = Walk::default();
+        let mut open: Vec<(PathBuf, Option<MailboxName>)> = vec![(self.root.clone(), None)];
+        while let Some((path, above)) = open.pop() {
+            let entries = match self.store.fs().list(&path).if_found() {
+                Ok(Some(entries)) => entries,
+                Ok(None) => continue,
+                // Something else took its place since its name was read, or it is somebody else's.
+                Err(MaildirError::Fs(error))
+                    if above.is_some()
+                        && matches!(error.kind(), ErrorKind::WrongKind | ErrorKind::PermissionDenied) =>
+                {
+                    continue;
                 }
-                let _ = fs.remove_dir(&inner);
-            } else {
-                let _ = fs.unlink(&inner);
+                Err(error) => return Err(error),
+            };
+            let mut is_mailbox = false;
+            for entry in entries.iter().filter(|entry| entry.kind == Kind::Directory) {
+                let Some(level) = entry.name.to_str() else { continue };
+                is_mailbox |= level == "cur";
+                if above.is_some() && level.starts_with(TRASH) {
+                    // What cannot be removed is in nobody's way.
+                    let _ = deletion::finish(&self.store, &path);
+                }
+                if let Some(name) = self.options.name_below(above.as_ref(), level) {
+                    open.push((path.join(level), Some(name)));
+                }
+            }
+            walk.directories += usize::from(above.is_some());
+            // Other programs may have made more than we do, but not without end.
+            if walk.directories + open.len() > DIRECTORIES_PER_MAILBOX * self.store.options().mailboxes_max {
+                return Err(MaildirError::TooManyMailboxes);
+            }
+            walk.mailboxes.extend(above.filter(|name| is_mailbox && !name.is_inbox() && !self.is_inbox(&path)));
+        }
+        Ok(walk)
+    }
+
+    /// A symbolic link to a directory is no mailbox, and nothing below one is: it may lead out of the tree. The root is the
+    /// installation's choice.
+    fn exists(&self, name: &MailboxName) -> Result<bool> {
+        let path = self.path(name)?;
+        if !name.is_inbox() {
+            if self.is_inbox(&path) {
+                return Ok(false);
+            }
+            for level in self.levels(&path) {
+                if !self.is_dir(&level)? {
+                    return Ok(false);
+                }
             }
         }
-        let _ = fs.remove_dir(path);
+        self.is_dir(&path.join("cur"))
+    }
+
+    fn is_dir(&self, path: &Path) -> Result<bool> {
+        match self.store.fs().metadata(path).if_found() {
+            Ok(found) => Ok(found.is_some_and(|metadata| metadata.kind == Kind::Directory)),
+            // Below a file there is nothing.
+            Err(MaildirError::Fs(error)) if error.kind() == ErrorKind::WrongKind => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn path(&self, name: &MailboxName) -> Result<PathBuf> {
+        match name.is_inbox() {
+            true => Ok(self.inbox_path()),
+            false => Ok(self.root.join(self.options.directory(name)?)),
+        }
+    }
+
+    fn inbox_path(&self) -> PathBuf {
+        self.options.inbox.clone().unwrap_or_else(|| self.root.clone())
+    }
+
+    /// Whether this directory is INBOX, which has no second name.
+    fn is_inbox(&self, path: &Path) -> bool {
+        self.options.inbox.as_deref() == Some(path)
+    }
+
+    /// The directories from below the root down to this one.
+    fn levels(&self, path: &Path) -> Vec<PathBuf> {
+        let mut levels: Vec<PathBuf> =
+            path.ancestors().take_while(|level| *level != self.root).map(Path::to_owned).collect();
+        levels.reverse();
+        levels
+    }
+
+    /// Makes a directory and those above it. They may be there: as levels above other mailboxes, or left by a crash in the middle
+    /// of this or of a deletion.
+    fn make_levels(&self, path: &Path) -> Result<()> {
+        if self.is_inbox(path) {
+            return Err(MaildirError::MailboxExists("INBOX".into()));
+        }
+        for level in self.levels(path) {
+            if !make_dir(&self.store, &level)? && self.options.layout == Layout::Fs {
+                deletion::finish(&self.store, &level)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the names of a directory and of those above it durable.
+    fn sync_levels(&self, path: &Path) -> Result<()> {
+        for level in self.levels(path).iter().rev() {
+            self.store.sync_dir(level.parent().unwrap_or(&self.root))?;
+        }
+        Ok(())
     }
 }
+
+/// What a walk through the layout `fs` finds.
+#[derive(Default)]
+struct Walk {
+    mailboxes: Vec<MailboxName>,
+    /// All directories below the root that can be a mailbox's or a level above one.
+    directories: usize,
+}
+
+/// So many directories are looked into for each mailbox that an account may have.
+const DIRECTORIES_PER_MAILBOX: usize = 4;

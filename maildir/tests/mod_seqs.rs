@@ -3,9 +3,12 @@
 mod support;
 
 use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pillarbox_maildir::{Access, FlagChange, Flags, Mailbox, Maildir, MaildirError, Uid};
+use pillarbox_fs::{Entry, File, Fs, Metadata, RealFs, Result, Space};
+use pillarbox_maildir::{Access, FlagChange, Flags, Mailbox, Maildir, MaildirError, Options, Store, Uid};
 use support::{Bench, deliver, files, uids};
 
 fn uid(number: u32) -> Uid {
@@ -123,6 +126,97 @@ fn who_is_too_late_is_refused() {
     assert_eq!(set.refused, [uid(1)]);
 }
 
+/// Another program's change comes between the comparison and the change of ours.
+// RFC 7162 §3.1.3
+#[test]
+fn who_is_too_late_by_a_moment_is_refused() {
+    let bench = with_messages(2);
+    drop(open(&bench));
+    let meddling = Meddling::default();
+    let mut options = Options::from_system();
+    options.clock = bench.clock.clone();
+    let folder = Maildir::open(&Store::new(meddling.clone(), options), bench.path("m")).unwrap();
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    let start = highest(&mailbox);
+    for condition in [Some(start), None] {
+        let program_flags = if condition.is_some() { "F" } else { "FR" };
+        let name = format!("cur/{}:2,", String::from_utf8_lossy(mailbox.message(uid(1)).unwrap().name));
+        let (path, program_flags) = (bench.path("m"), program_flags.to_owned());
+        *meddling.0.lock().unwrap() = Some(Box::new(move || {
+            let old = files(&path).into_iter().find(|file| file.starts_with(&name)).unwrap();
+            fs::rename(path.join(old), path.join(format!("{name}{program_flags}"))).unwrap();
+        }));
+        match condition {
+            Some(since) => {
+                let both = [uid(1), uid(2)];
+                let set = mailbox.set_flags_unless_changed(&both, FlagChange::Add, Flags::SEEN, since).unwrap();
+                assert_eq!((set.changed, set.refused), (vec![uid(2)], vec![uid(1)]));
+                assert_eq!(mailbox.message(uid(1)).unwrap().flags, Flags::FLAGGED);
+            }
+            None => {
+                mailbox.set_flags(&[uid(1)], FlagChange::Add, Flags::SEEN).unwrap();
+                let all = Flags::FLAGGED | Flags::ANSWERED | Flags::SEEN;
+                assert_eq!(mailbox.message(uid(1)).unwrap().flags, all);
+            }
+        }
+    }
+}
+
+/// The real file system, and somebody who does something just before the next file is renamed.
+#[derive(Clone, Default)]
+struct Meddling(Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>);
+
+impl std::fmt::Debug for Meddling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meddling")
+    }
+}
+
+impl Fs for Meddling {
+    fn create(&self, path: &Path) -> Result<File> {
+        RealFs.create(path)
+    }
+    fn open(&self, path: &Path) -> Result<File> {
+        RealFs.open(path)
+    }
+    fn open_append(&self, path: &Path) -> Result<File> {
+        RealFs.open_append(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        if let Some(meddle) = self.0.lock().unwrap().take() {
+            meddle();
+        }
+        RealFs.rename(from, to)
+    }
+    fn link(&self, from: &Path, to: &Path) -> Result<()> {
+        RealFs.link(from, to)
+    }
+    fn unlink(&self, path: &Path) -> Result<()> {
+        RealFs.unlink(path)
+    }
+    fn make_dir(&self, path: &Path) -> Result<()> {
+        RealFs.make_dir(path)
+    }
+    fn remove_dir(&self, path: &Path) -> Result<()> {
+        RealFs.remove_dir(path)
+    }
+    fn sync_dir(&self, path: &Path) -> Result<()> {
+        RealFs.sync_dir(path)
+    }
+    fn list(&self, path: &Path) -> Result<Vec<Entry>> {
+        RealFs.list(path)
+    }
+    fn metadata(&self, path: &Path) -> Result<Metadata> {
+        RealFs.metadata(path)
+    }
+    fn space(&self, path: &Path) -> Result<Space> {
+        RealFs.space(path)
+    }
+    fn boot(&self) -> Option<u128> {
+        RealFs.boot()
+    }
+}
+
 #[test]
 fn keywords_that_get_another_name_are_changes() {
     let bench = with_messages(2);
@@ -190,7 +284,6 @@ fn without_a_journal() {
 /// Another server that stands still with the lock in its hands keeps news back, and nothing else.
 #[test]
 fn while_another_server_has_the_lock() {
-    use pillarbox_fs::{Fs, RealFs};
     let bench = with_messages(2);
     let mut mailbox = open(&bench);
     let start = highest(&mailbox);

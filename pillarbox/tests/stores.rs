@@ -1,11 +1,13 @@
 //! The suite for mailbox stores, run on those that ship.
 #![cfg(all(feature = "testing", feature = "maildir"))]
 
-use pillarbox::parts::{Append, Identity, MailboxStore, SetFlags};
+use pillarbox::maildir::{Layout, TreeOptions};
+use pillarbox::parts::{Append, Identity, MailboxStore, SetFlags, StoreErrorKind};
 use pillarbox::store::{MaildirStore, MemoryStore};
 use pillarbox::testing::store_suite;
+use pillarbox_imap::list::List;
 use pillarbox_imap::server::FlagChange;
-use pillarbox_imap::types::{Flag, MailboxName, Uid, UidSet};
+use pillarbox_imap::types::{Flag, MailboxName, Separator, Uid, UidSet};
 
 #[tokio::test]
 async fn memory() {
@@ -48,6 +50,65 @@ async fn maildir() {
     let root = dir.path().to_owned();
     let store = MaildirStore::new(move |account| Some(root.join("mail").join(account.user()).join("Maildir")));
     store_suite(&store, &Identity::new("you@localhost")).await;
+}
+
+#[tokio::test]
+async fn maildir_in_the_layout_fs() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().to_owned();
+    let mut options = TreeOptions::default();
+    options.layout = Layout::Fs;
+    let store = MaildirStore::new(move |account| Some(root.join(account.user()).join("Maildir")));
+    store_suite(&store.lying_as(move |_| options.clone()), &Identity::new("you@localhost")).await;
+}
+
+/// The account of one who moves here from a server that showed all mailboxes below INBOX.
+#[tokio::test]
+async fn names_below_a_prefix() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, inboxes) = (dir.path().join("mail"), dir.path().join("inboxes"));
+    let (user, name) = (Identity::new("you@localhost"), |text| MailboxName::new(text).unwrap());
+    let store = MaildirStore::new(move |_| Some(root.clone())).in_namespace("INBOX.", Separator::Dot).unwrap();
+    let store = store.lying_as(move |account| {
+        let mut options = TreeOptions::default();
+        options.inbox = Some(inboxes.join(account.user()));
+        options
+    });
+    let told = store.namespace().unwrap();
+    assert_eq!((told.prefix.as_str(), told.separator), ("INBOX.", Separator::Dot));
+    for mailbox in ["INBOX/Sent", "INBOX/Lists/rust"] {
+        store.create(&user, &name(mailbox), &[]).await.unwrap();
+        store.subscribe(&user, &name(mailbox), true).await.unwrap();
+    }
+    store.rename(&user, &name("INBOX/Lists"), &name("INBOX/L")).await.unwrap();
+    assert!(dir.path().join("mail/.Sent/cur").is_dir() && dir.path().join("mail/.L.rust/cur").is_dir());
+    assert!(dir.path().join("inboxes/you@localhost/cur").is_dir() && !dir.path().join("mail/cur").exists());
+    let written = std::fs::read_to_string(dir.path().join("mail/subscriptions")).unwrap();
+    assert_eq!(written, "V\t2\n\nSent\nLists\trust\n");
+    let listed = store.list(&user, &List::new("*")).await.unwrap();
+    let listed: Vec<_> = listed.iter().map(|listed| listed.name.as_str()).collect();
+    assert_eq!(listed, ["INBOX", "INBOX/L", "INBOX/L/rust", "INBOX/Sent"]);
+    let mut lsub = List::new("*");
+    lsub.lsub = true;
+    let listed = store.list(&user, &lsub).await.unwrap();
+    assert!(listed.iter().any(|listed| listed.name.as_str() == "INBOX/Lists/rust"));
+    let mut open = store.open(&user, &MailboxName::inbox(), false).await.unwrap();
+    store.append(&user, &MailboxName::inbox(), Append::default()).await.unwrap().publish().await.unwrap();
+    open.move_to(&[Uid::MIN..=Uid::MAX].into_iter().collect(), &name("INBOX/Sent")).await.unwrap();
+    let in_sent = store.status(&user, &name("INBOX/Sent"), &[]).await.unwrap();
+    assert_eq!(in_sent.messages, 1);
+    for outside in ["Sent", "Other/x", "INBOX/INBOX"] {
+        let kind = |error: pillarbox::parts::StoreError| error.kind;
+        let created = store.create(&user, &name(outside), &[]).await.map_err(kind);
+        assert_eq!(created.unwrap_err(), StoreErrorKind::Cannot, "{outside}");
+        assert!(store.open(&user, &name(outside), true).await.is_err(), "{outside}");
+        assert!(store.rename(&user, &name("INBOX/Sent"), &name(outside)).await.is_err(), "{outside}");
+        assert!(store.subscribe(&user, &name(outside), true).await.is_err(), "{outside}");
+    }
+    assert_eq!(
+        std::fs::read_dir(dir.path().join("mail")).unwrap().filter(|e| { e.as_ref().unwrap().path().is_dir() }).count(),
+        2
+    );
 }
 
 /// Another program holds the lock on a mailbox that somebody has open: mail comes in all the same.

@@ -92,7 +92,9 @@ class Trace:
             return
         if name in ("write", "writev", "pwrite64"):
             path = FILE.match(arguments)
-            if path and self.ours(path[1]):
+            # The journal may wait: what is missing there after a power cut is found out, and told again. Written whole, under a
+            # name of its own, it may not.
+            if path and self.ours(path[1]) and os.path.basename(path[1]) != "pillarbox-journal":
                 self.unsynced_files.add(path[1])
             return
         paths = [os.path.normpath(path) for path in PATHS.findall(arguments)]

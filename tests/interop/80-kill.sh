@@ -13,8 +13,13 @@ kill_py make
 for round in $(seq "$rounds"); do
     kill_py load "$round" &
     load=$!
-    # Whatever the server is doing at that moment; the logins of the round take the first part of it.
-    sleep "$((round % 2)).$((5 + RANDOM % 5))"
+    # Whatever the server is doing at that moment: after so many things were written down, some of them by IMAP.
+    before=$(wc -l <"$work/record") after=$((30 + RANDOM % 170)) patience=$((SECONDS + 20))
+    while [ "$SECONDS" -lt $patience ]; do
+        news=$(tail -n "+$((before + 1))" "$work/record")
+        [ "$(wc -l <<<"$news")" -lt $after ] || ! grep -q '"Work", "\(came\|set\|left\)"' <<<"$news" || break
+        sleep 0.02
+    done
     kill -KILL "$server"
     wait "$server" 2>/dev/null || true
     server=

@@ -9,14 +9,14 @@ use pillarbox::mailcore::Reply;
 use pillarbox::mailcore::address::{Address, ForwardPath};
 use pillarbox::mailcore::crypto::HashAlgorithm;
 use pillarbox::mailcore::sasl::{Mechanism, ScramKeys};
-use pillarbox::maildir::{Quota, QuotaRules, RuleError};
+use pillarbox::maildir::{Quota, QuotaRules, RuleError, TreeOptions};
 use pillarbox::parts::{
     Authenticator, BoxFuture, Identity, LoginAttempt, LoginOutcome, Observer, Policy, Session, Verdict,
 };
 use pillarbox::passwd::PasswdFile;
 use pillarbox::smtp_proto::server::Rcpt;
 
-use crate::config::{Config, MailLocation};
+use crate::config::{Config, MailLocation, Mailboxes};
 use crate::secret_file;
 
 /// The accounts of a passwd-file that have a place here: their domain is ours and their name can be a part of a path. The
@@ -26,6 +26,7 @@ pub struct Accounts {
     domains: HashSet<String>,
     postmaster: Identity,
     location: MailLocation,
+    mailboxes: Mailboxes,
     quota: QuotaRules,
     observer: Arc<dyn Observer>,
     /// What was told last about a file that cannot be used.
@@ -42,6 +43,7 @@ impl Accounts {
             domains: config.domains.iter().cloned().collect(),
             postmaster: Identity::new(config.postmaster.clone()),
             location: config.mail.clone(),
+            mailboxes: config.mailboxes.clone(),
             observer,
             quota: config.quota.clone(),
             told: Mutex::default(),
@@ -78,6 +80,13 @@ impl Accounts {
         let user = user.to_ascii_lowercase();
         let (local, domain) = user.rsplit_once('@')?;
         self.location.folder(local, domain).filter(|_| self.domains.contains(domain))
+    }
+
+    /// How the mailboxes of an account lie in its folder.
+    pub fn lies_as(&self, user: &str) -> TreeOptions {
+        let user = user.to_ascii_lowercase();
+        let (local, domain) = user.rsplit_once('@').unwrap_or((&user, ""));
+        self.mailboxes.of(local, domain)
     }
 
     /// The names of all accounts, as they are logged in to.

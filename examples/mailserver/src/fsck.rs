@@ -33,14 +33,13 @@ pub fn run(config: &Path, users: Vec<String>, repair: bool, json: bool) -> ExitC
 
 fn check(config: &Path, users: Vec<String>, repair: bool, json: bool) -> Result<Status, Box<dyn std::error::Error>> {
     let config = Config::load(config)?;
-    let accounts = Arc::new(Accounts::load(&config, Arc::new(Silent))?);
+    let accounts = Accounts::load(&config, Arc::new(Silent))?;
     let known = accounts.users();
     let users: Vec<String> = match users.is_empty() {
         true => known.clone(),
         false => users.iter().map(|user| user.to_ascii_lowercase()).collect(),
     };
-    let folders = accounts.clone();
-    let store = MaildirStore::new(move |account| folders.folder(account.user()));
+    let store = MaildirStore::new(move |account| accounts.folder(account.user()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let repair = if repair { Repair::Yes } else { Repair::No };
     let mut status = Status::Clean;
@@ -99,7 +98,7 @@ fn print(user: &str, report: &Report) {
             State::Repaired => say(format_args!("    repaired: {remedy}")),
             State::Left => say("    stays as it is"),
             State::Failed(error) => {
-                say(format_args!("    could not be repaired: {}", error.to_string().escape_debug()))
+                say(format_args!("    could not be repaired: {}", error.to_string().escape_debug()));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A mail server made of Pillarbox's crates: SMTP and LMTP in, Maildir on disk, IMAP out.
 //!
 //! `mailserver try` needs nothing; `mailserver serve --config mail.toml` runs for real; `mailserver check` only checks.
-//! `mailserver fsck` checks the mail.
+//! `mailserver fsck` checks the mail; `mailserver import` and `mailserver export` move mail in and out.
 #![allow(unreachable_pub, reason = "in a program, `pub` means: for the other modules")]
 
 mod accounts;
@@ -12,6 +12,7 @@ mod notes;
 mod secret_file;
 mod serve;
 mod show;
+mod transfer;
 mod trial;
 
 use std::path::PathBuf;
@@ -67,6 +68,51 @@ enum Command {
         /// Print every line of every conversation, secrets hidden, with a few words of explanation
         #[arg(long)]
         show_dialog: bool,
+    },
+    /// Bring an mbox file, or a Maildir folder, into a mailbox
+    ///
+    /// The server may be running. To be started as the user that the server runs as. An import that was broken off, by
+    /// Ctrl-C too, goes on when it is started again; one that has ended does nothing more.
+    Import {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The account
+        #[arg(long, value_name = "USER@DOMAIN")]
+        user: String,
+        /// The mailbox, levels parted by `/`, without a namespace's prefix; made and subscribed if it is not there
+        #[arg(long, value_name = "NAME", default_value = "INBOX")]
+        mailbox: String,
+        /// Bring in once more what was brought in before
+        #[arg(long)]
+        again: bool,
+        /// Say what was done as one line of JSON
+        #[arg(long)]
+        json: bool,
+        /// An mbox file, or a folder with `cur` and `new` in it
+        source: PathBuf,
+    },
+    /// Write mailboxes of an account to mbox files or plain Maildir folders, one each
+    ///
+    /// The server may be running. What is there already is not replaced.
+    Export {
+        /// The configuration file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The account
+        #[arg(long, value_name = "USER@DOMAIN")]
+        user: String,
+        /// This mailbox alone, levels parted by `/`, without a namespace's prefix [default: all]
+        #[arg(long, value_name = "NAME")]
+        mailbox: Option<String>,
+        /// What to write
+        #[arg(long, value_enum, default_value_t = transfer::Format::Mbox)]
+        format: transfer::Format,
+        /// Say what was done as one line of JSON for each mailbox
+        #[arg(long)]
+        json: bool,
+        /// The folder that they are written to; made if it is not there
+        dir: PathBuf,
     },
     /// Check a configuration file and all that it names, and do nothing
     ///
@@ -133,6 +179,16 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             let config = Config::load(&config)?;
             let assembly = Assembly::new(&config, Arc::new(Show::new(show_dialog)))?;
             Ok(serve_until_told(assembly, OnHangup::ReadAgain, |listeners| listeners.iter().for_each(say))?)
+        }
+        Command::Import { config, user, mailbox, again, json, source } => {
+            let account = transfer::Account::find(&Config::load(&config)?, &user)?;
+            say(transfer::import(&account, &mailbox, &source, again)?.shown(json));
+            Ok(())
+        }
+        Command::Export { config, user, mailbox, format, json, dir } => {
+            let account = transfer::Account::find(&Config::load(&config)?, &user)?;
+            transfer::export(&account, mailbox.as_deref(), format, &dir, |exported| say(exported.shown(json)))?;
+            Ok(())
         }
         Command::Check { config: path } => {
             Config::load(&path)?;

@@ -74,12 +74,16 @@ impl Assembly {
     pub fn new(config: &Config, observer: Arc<dyn Observer>) -> Result<Self, String> {
         let accounts = Arc::new(Accounts::load(config, observer.clone())?);
         let certificate = config.tls.as_ref().map(Certificate::load).transpose()?.map(Arc::new);
-        let folders = accounts.clone();
-        let quotas = accounts.clone();
-        let store = Arc::new(MaildirStore::with_quotas(
+        let (folders, quotas, lying) = (accounts.clone(), accounts.clone(), accounts.clone());
+        let store = MaildirStore::with_quotas(
             move |account| folders.folder(account.user()),
             move |account| quotas.quota(account.user()),
-        ));
+        );
+        let store = store
+            .lying_as(move |account| lying.lies_as(account.user()))
+            .in_namespace(&config.mailboxes.prefix, config.mailboxes.separator)
+            .map_err(|error| error.to_string())?;
+        let store = Arc::new(store);
         let (recipients, senders) = (accounts.clone(), accounts.clone());
         let sink =
             MailboxSink::new(store.clone(), move |path| recipients.of_recipient(path)).over_quota(config.over_quota);

@@ -12,7 +12,7 @@ use pillarbox::passwd;
 use ring::rand::SecureRandom;
 
 use crate::certificate;
-use crate::config::{Address, Config, Limits, Listener, MailLocation, Protocol, TlsFiles, TlsMode};
+use crate::config::{Address, Config, Limits, Listener, MailLocation, Mailboxes, Protocol, TlsFiles, TlsMode};
 use crate::show::say;
 
 /// The only account.
@@ -71,6 +71,7 @@ pub fn prepare(dir: &Path, offset: u16, password: Option<String>) -> Result<Tria
         postmaster: USER.into(),
         accounts,
         mail: MailLocation::parse(&dir, "mail/{domain}/{user}/Maildir")?,
+        mailboxes: Mailboxes::default(),
         tls: Some(tls),
         listeners,
         // Whoever tries it comes from this one machine, and some make a connection for each message.

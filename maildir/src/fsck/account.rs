@@ -5,15 +5,20 @@ use pillarbox_fs::Kind;
 use super::{Problem, Run};
 use crate::error::NotFound;
 use crate::file_name::bytes;
-use crate::{MailboxName, Maildir, Result, Tree, uid_validity};
+use crate::{Layout, Maildir, Result, Tree, uid_validity};
 
 pub(super) fn check(run: &mut Run<'_>, tree: &Tree) -> Result<()> {
     let mut highest = 0;
     for listed in tree.list()?.into_iter().filter(|listed| listed.exists) {
-        let maildir = Maildir::at(&tree.store, tree.path(&listed.name), tree.root.clone());
+        let maildir = Maildir::at(&tree.store, tree.path(&listed.name)?, tree.root.clone());
         highest = highest.max(run.mailbox(&maildir).unwrap_or(0));
     }
-    for entry in tree.store.fs().list(&tree.root)? {
+    // In the other layout a directory need not be a mailbox.
+    let beside = match tree.options.layout {
+        Layout::MaildirPlusPlus => tree.store.fs().list(&tree.root)?,
+        Layout::Fs => Vec::new(),
+    };
+    for entry in beside {
         let path = tree.root.join(&entry.name);
         let name = bytes(&entry.name);
         if entry.kind != Kind::Directory || !name.starts_with(b".") || name.starts_with(b"..") {
@@ -23,7 +28,7 @@ pub(super) fn check(run: &mut Run<'_>, tree: &Tree) -> Result<()> {
             let metadata = tree.store.fs().metadata(&path.join(name)).if_found()?;
             Ok(metadata.is_some_and(|metadata| metadata.kind == Kind::Directory))
         };
-        match entry.name.to_str().and_then(MailboxName::from_directory) {
+        match entry.name.to_str().and_then(|name| tree.options.name_of_directory(name)) {
             None if is_dir("cur")? => run.leave(path, Problem::NoMailboxName),
             // What was one, or was about to be one.
             Some(_) if !is_dir("cur")? && (is_dir("new")? || is_there_in(tree, &path, "maildirfolder")?) => {

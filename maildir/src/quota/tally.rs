@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use pillarbox_fs::File;
+use pillarbox_fs::{ErrorKind, File};
 
 use super::file::MaildirSize;
 use super::gate::Changing;
 use super::{FILE, Usage, count, file};
+use crate::error::NotFound;
 use crate::{Maildir, Result, Store};
 
 /// The changes of one operation. It is begun before the first of them and written behind the last; nobody in this process counts
@@ -78,11 +79,15 @@ impl Account {
         let gate = store.quota_gates().of(root).change();
         let path = root.join(FILE);
         // Most accounts have none: a question is cheaper than an attempt.
-        let there = store.fs().metadata(&path).is_ok();
-        let file = there.then(|| store.fs().open_append(&path).ok()).flatten();
-        if there && file.is_none() {
-            gate.doubt();
-        }
+        let file = match store.fs().metadata(&path).and_then(|_| store.fs().open_append(&path)) {
+            Ok(file) => Some(file),
+            Err(error) => {
+                if error.kind() != ErrorKind::NotFound {
+                    gate.doubt();
+                }
+                None
+            }
+        };
         Account { store: store.clone(), root: root.to_path_buf(), gate, file, bytes: 0, messages: 0 }
     }
 
@@ -93,8 +98,8 @@ impl Account {
         let id = self.file.as_ref().map(|file| file.metadata().map(|metadata| metadata.id).ok());
         let written = self.file.is_none_or(|file| matches!(append(file, self.bytes, self.messages), Ok(true)));
         // A file that another process put there meanwhile may or may not know of this.
-        let now = self.store.fs().metadata(&self.root.join(FILE)).ok().map(|metadata| Some(metadata.id));
-        if !written || now != id {
+        let now = self.store.fs().metadata(&self.root.join(FILE)).if_found();
+        if !written || !matches!(now, Ok(now) if now.map(|metadata| Some(metadata.id)) == id) {
             self.gate.doubt();
         }
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use pillarbox_fs::{Fs, Kind, SimulatedFs};
 use pillarbox_maildir::{
-    Access, Flags, Mailbox, MailboxName, Purpose, QuotaRules, Result as StoreResult, Tree, Uid, Usage,
+    Access, Flags, Layout, Mailbox, MailboxName, Purpose, QuotaRules, Result as StoreResult, Tree, Uid, Usage,
 };
 
 use crate::ledger::{Known, Ledger, Places, ToldUid};
-use crate::world::{ROOT, World, known, marker_of, name, start, text_of, words};
+use crate::world::{ROOT, World, known, marker_of, name, options, start, text_of, words};
 
 /// What is said about a disk that holds less, or more, than it should.
 type Verdict = std::result::Result<(), String>;
@@ -70,7 +70,9 @@ pub(crate) fn audit(scenario: &str, world: &World, budget: Budget) -> usize {
             if again {
                 disk.record();
             }
-            if let Err(why) = look(&disk, &world.ledger, crash.changes(), disks as u64, &mut told, &mut left) {
+            if let Err(why) =
+                look(&disk, world.layout, &world.ledger, crash.changes(), disks as u64, &mut told, &mut left)
+            {
                 report("", why);
             }
             for second in disk.recorded() {
@@ -78,7 +80,9 @@ pub(crate) fn audit(scenario: &str, world: &World, budget: Budget) -> usize {
                     disks += 1;
                     let mut told = until(&told, second.changes());
                     let mut left = until(&left, second.changes());
-                    if let Err(why) = look(&disk, &world.ledger, crash.changes(), disks as u64, &mut told, &mut left) {
+                    if let Err(why) =
+                        look(&disk, world.layout, &world.ledger, crash.changes(), disks as u64, &mut told, &mut left)
+                    {
                         report(&format!("power cut again while it was opened: {second:?}{}", disk.dump()), why);
                     }
                 }
@@ -96,6 +100,7 @@ fn until<T: Clone>(told: &[(u64, T)], change: u64) -> Vec<(u64, T)> {
 /// those that it tells now are added.
 fn look(
     disk: &SimulatedFs,
+    layout: Layout,
     ledger: &Ledger,
     cut: u64,
     seed: u64,
@@ -106,7 +111,7 @@ fn look(
     disk.advance(Duration::from_secs(300));
     let store = start(disk, 1000 + seed);
     let world = |error| format!("after the start: {error}");
-    let tree = Tree::open(&store, ROOT).map_err(world)?;
+    let tree = Tree::open_with(&store, ROOT, options(layout)).map_err(world)?;
     let names: BTreeSet<String> = tree
         .list()
         .map_err(world)?
@@ -371,6 +376,10 @@ fn sweep(disk: &SimulatedFs, tree: &Tree, names: &BTreeSet<String>) -> Verdict {
         if let Some(entry) = left.first() {
             return Err(format!("{mailbox}: tmp/{} is left", entry.name.display()));
         }
+    }
+    let dump = disk.dump();
+    if dump.contains("pillarbox-deleted") {
+        return Err(format!("of a deleted mailbox something is left:\n{dump}"));
     }
     Ok(())
 }

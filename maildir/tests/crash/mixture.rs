@@ -1,7 +1,7 @@
 //! All kinds of work mixed by lot.
 
 use pillarbox_core::{Random, SeededRandom};
-use pillarbox_maildir::{FlagChange, Flags};
+use pillarbox_maildir::{FlagChange, Flags, Layout};
 
 use crate::audit::{Budget, audit};
 use crate::world::World;
@@ -28,7 +28,7 @@ fn mixture() {
 fn work(seed: u64) -> World {
     let mut random = SeededRandom::new(seed);
     let mut below = move |n: u64| random.next_u64() % n;
-    let mut world = World::new();
+    let mut world = World::with(if seed.is_multiple_of(3) { Layout::Fs } else { Layout::MaildirPlusPlus });
     world.create("a", &[]);
     world.create("a/b", &[]);
     for _ in 0..12 {
@@ -48,7 +48,7 @@ fn work(seed: u64) -> World {
             9 if mailbox != other && !world.shares(&mailbox, &other) => world.copy(&mailbox, &which, &other, false),
             10 if mailbox != "INBOX" => match below(3) {
                 0 => world.delete(&mailbox),
-                1 => world.rename(&mailbox, &format!("r{}", below(1000))),
+                1 => world.rename(&mailbox, &format!("{}r{}", ["", "deep/"][below(2) as usize], below(1000))),
                 _ => world.create(&format!("c{}", below(1000)), &[]),
             },
             _ => drop(world.select(&mailbox)),

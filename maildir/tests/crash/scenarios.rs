@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pillarbox_fs::Fs;
-use pillarbox_maildir::{Access, FlagChange, Flags, Mailbox};
+use pillarbox_maildir::{Access, FlagChange, Flags, Layout, Mailbox};
 
 use crate::audit::{Budget, audit};
 use crate::world::World;
@@ -15,6 +15,15 @@ fn check(scenario: &str, world: &World, least: usize) {
     let disks = audit(scenario, world, Budget::default());
     println!("{scenario}: {disks} disks");
     assert!(disks >= least, "{scenario}: only {disks} disks");
+}
+
+/// The same work where the mailboxes lie beside each other, and where they lie in each other.
+fn in_both_layouts(scenario: &str, least: usize, work: impl Fn(&mut World)) {
+    for layout in [Layout::MaildirPlusPlus, Layout::Fs] {
+        let mut world = World::with(layout);
+        work(&mut world);
+        check(&format!("{scenario}, {layout:?}"), &world, least);
+    }
 }
 
 // MDR-02, MDR-03
@@ -100,27 +109,30 @@ fn expunge() {
 
 #[test]
 fn create() {
-    let mut world = World::new();
-    world.create("a", &[]);
-    world.create("a/b", &["\\Sent"]);
-    world.deliver(&["a/b"], 1);
-    world.append("a", Flags::NONE, &[], 1);
-    check("create", &world, 500);
+    in_both_layouts("create", 500, |world| {
+        world.create("a", &[]);
+        world.create("a/b", &["\\Sent"]);
+        world.create("x/y/z", &[]);
+        world.deliver(&["a/b"], 1);
+        world.append("a", Flags::NONE, &[], 1);
+    });
 }
 
 // MDR-14
 #[test]
 fn rename() {
-    let mut world = World::new();
-    for mailbox in ["a", "a/b", "c"] {
-        world.create(mailbox, &[]);
-        world.append(mailbox, Flags::SEEN, &["word"], 1);
-    }
-    world.now_it_begins();
-    world.rename("a", "d");
-    world.deliver(&["d/b"], 1);
-    world.append("d", Flags::NONE, &[], 1);
-    check("rename", &world, 200);
+    in_both_layouts("rename", 200, |world| {
+        for mailbox in ["a", "a/b", "c"] {
+            world.create(mailbox, &[]);
+            world.append(mailbox, Flags::SEEN, &["word"], 1);
+        }
+        world.now_it_begins();
+        world.rename("a", "d");
+        world.deliver(&["d/b"], 1);
+        world.append("d", Flags::NONE, &[], 1);
+        world.rename("d", "c/e/f");
+        world.deliver(&["c/e/f/b"], 1);
+    });
 }
 
 // MDR-14
@@ -136,16 +148,18 @@ fn rename_inbox() {
 
 #[test]
 fn delete() {
-    let mut world = World::new();
-    world.create("a", &[]);
-    world.create("a/b", &[]);
-    world.append("a", Flags::SEEN, &["word"], 2);
-    world.append("a/b", Flags::SEEN, &["word"], 1);
-    world.now_it_begins();
-    world.delete("a");
-    world.create("a", &[]);
-    world.append("a", Flags::NONE, &["word"], 1);
-    check("delete", &world, 1000);
+    in_both_layouts("delete", 1000, |world| {
+        world.create("a", &[]);
+        world.create("a/b", &[]);
+        world.append("a", Flags::SEEN, &["word"], 2);
+        world.deliver(&["a"], 1);
+        world.append("a/b", Flags::SEEN, &["word"], 1);
+        world.now_it_begins();
+        world.delete("a");
+        world.create("a", &[]);
+        world.append("a", Flags::NONE, &["word"], 1);
+        world.delete("a/b");
+    });
 }
 
 /// Every kind of change is written down in `maildirsize`, which is counted anew when its lines are many.
@@ -171,11 +185,11 @@ fn quota_update() {
 
 #[test]
 fn subscribe() {
-    let mut world = World::new();
-    world.subscribe("INBOX", true);
-    world.subscribe("a/b", true);
-    world.subscribe("INBOX", false);
-    check("subscribe", &world, 20);
+    in_both_layouts("subscribe", 20, |world| {
+        world.subscribe("INBOX", true);
+        world.subscribe("a/b", true);
+        world.subscribe("INBOX", false);
+    });
 }
 
 /// What came while nobody looked gets its numbers.

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use pillarbox_fs::{Fs, SimulatedFs};
 use pillarbox_maildir::{
-    Access, Clock, FlagChange, Flags, Mailbox, MailboxName, Maildir, Options, Quota, Result, Store, Tree, Uid,
-    publish_all,
+    Access, Clock, FlagChange, Flags, Layout, Mailbox, MailboxName, Maildir, Options, Quota, Result, Store, Tree,
+    TreeOptions, Uid, publish_all,
 };
 
 use crate::ledger::{Known, Ledger, Places, ToldUid};
@@ -90,17 +90,28 @@ pub(crate) struct World {
     pub(crate) fs: SimulatedFs,
     pub(crate) tree: Tree,
     pub(crate) ledger: Ledger,
+    pub(crate) layout: Layout,
     count: u32,
+}
+
+pub(crate) fn options(layout: Layout) -> TreeOptions {
+    let mut options = TreeOptions::default();
+    options.layout = layout;
+    options
 }
 
 impl World {
     /// An account with INBOX, durable; power cuts are recorded from here on.
     pub(crate) fn new() -> Self {
+        World::with(Layout::MaildirPlusPlus)
+    }
+
+    pub(crate) fn with(layout: Layout) -> Self {
         let fs = SimulatedFs::new();
         let store = start(&fs, 1);
-        let tree = Tree::create(&store, ROOT).unwrap();
+        let tree = Tree::create_with(&store, ROOT, options(layout)).unwrap();
         fs.record();
-        World { fs, tree, ledger: Ledger::new(), count: 0 }
+        World { fs, tree, ledger: Ledger::new(), layout, count: 0 }
     }
 
     /// Forgets the power cuts so far: what follows is what the scenario is about.
@@ -372,8 +383,8 @@ impl World {
         });
     }
 
-    /// RENAME of a mailbox with all below it. Each of them is renamed alone, so that after a power cut some may have the new
-    /// name and some the old one, as RFC 9051 §6.3.6 leaves it open.
+    /// RENAME of a mailbox with all below it. In Maildir++ each of them is renamed alone, so that after a power cut some may have the
+    /// new name and some the old one, as RFC 9051 §6.3.6 leaves it open. In the layout `fs` all are in one directory.
     pub(crate) fn rename(&mut self, from: &str, to: &str) {
         let before = self.ledger.mailboxes_now();
         let is_below = |mailbox: &&String| *mailbox == from || mailbox.starts_with(&format!("{from}/"));
@@ -388,6 +399,9 @@ impl World {
             }
         }
         let after = possible.last().cloned().expect("there is one at least");
+        if self.layout == Layout::Fs {
+            possible = vec![possible[0].clone(), after.clone()];
+        }
         let validities = self.ledger.validities.last().cloned().unwrap_or_default();
         let names: Vec<&str> = moved.iter().map(|(old, _)| old.as_str()).collect();
         self.forget_validity(&names);

@@ -74,9 +74,13 @@ impl ImapServer {
     ///
     /// STARTTLS is offered when [`tls`](Self::tls) was called and not otherwise, whatever the configuration says: what
     /// cannot be honoured is not offered. The same holds for each extension that the store has to answer for
-    /// ([`StoreCapabilities`](crate::parts::StoreCapabilities)).
+    /// ([`StoreCapabilities`](crate::parts::StoreCapabilities)). A store that says how names are spelled
+    /// ([`MailboxStore::namespace`](crate::parts::MailboxStore::namespace)) is followed, whatever the configuration says.
     pub fn new(mut config: ServerConfig, parts: Parts) -> Self {
         config.starttls = false;
+        if let Some(namespace) = parts.store.namespace() {
+            (config.namespace_prefix, config.separator) = (namespace.prefix, namespace.separator);
+        }
         let (offered, can) = (&mut config.extensions, parts.store.capabilities());
         offered.children &= can.hierarchy;
         offered.binary &= can.binary;

@@ -40,7 +40,7 @@ pub use senders::OwnSenders;
 pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Notices, Outcome, SinkError};
 pub use store::{
     Append, AppendedMessages, Cached, Computed, Copied, FlagsSet, IncomingAppend, Mailbox, MailboxStore, MessageData,
-    MessageFlags, MessageReader, Piece, SetFlags, StoreCapabilities, StoreError, StoreErrorKind,
+    MessageFlags, MessageReader, Namespace, Piece, SetFlags, StoreCapabilities, StoreError, StoreErrorKind,
 };
 #[cfg(feature = "tokio")]
 pub(crate) use unauthenticated::Guest;

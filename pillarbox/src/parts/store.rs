@@ -4,7 +4,7 @@ use pillarbox_core::WallTime;
 use pillarbox_imap::list::List;
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status, StatusItem};
-use pillarbox_imap::types::{Flags, MailboxName, ModSeq, ObjectId, SpecialUse, Uid, UidSet, UidValidity};
+use pillarbox_imap::types::{Flags, MailboxName, ModSeq, ObjectId, Separator, SpecialUse, Uid, UidSet, UidValidity};
 
 use super::{BoxFuture, Identity};
 
@@ -41,6 +41,15 @@ pub struct StoreCapabilities {
     pub save_dates: bool,
 }
 
+/// How clients see the names of a user's own mailboxes (RFC 2342).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace {
+    /// What all names but INBOX begin with, as clients see it, such as `INBOX.`; empty where there is nothing of the kind.
+    pub prefix: String,
+    /// What parts the levels.
+    pub separator: Separator,
+}
+
 /// The mailboxes of all users. Names come decoded; rights are checked here, not by the caller.
 ///
 /// What a store promises: UIDs rise and are never reused under one UIDVALIDITY; a UID is on stable storage before any
@@ -49,6 +58,12 @@ pub struct StoreCapabilities {
 pub trait MailboxStore: Send + Sync {
     /// What this store can do.
     fn capabilities(&self) -> StoreCapabilities;
+
+    /// How the names of this store are spelled for clients; the names that come here have the prefix. `None`, which is the
+    /// default: as the server's configuration says.
+    fn namespace(&self) -> Option<Namespace> {
+        None
+    }
 
     /// The names that a LIST asks for. A store tells what it knows to [`List::answer`]; [`Listed::status`] is filled in
     /// by the caller, who asks [`status`](MailboxStore::status).

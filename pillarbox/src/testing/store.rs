@@ -9,7 +9,7 @@ use pillarbox_imap::list::List;
 use pillarbox_imap::server::{Change, FlagChange};
 use pillarbox_imap::types::{Flag, Flags, MailboxName, Uid, UidSet};
 
-use crate::parts::{Append, Identity, Mailbox, MailboxStore, MessageReader, SetFlags, StoreErrorKind};
+use crate::parts::{Append, Identity, Mailbox, MailboxStore, MessageReader, Piece, SetFlags, StoreErrorKind};
 
 fn name(text: &str) -> MailboxName {
     MailboxName::new(text).expect("the suite's names are good")
@@ -166,6 +166,8 @@ async fn messages(store: &dyn MailboxStore, user: &Identity) {
     let read = reader.read_at(7, &mut most).await.expect("as much as there is is readable");
     assert!(read > 0 && octets[7..].starts_with(&most[..read]), "octets come from where they were asked for");
 
+    remembered(&mut *inbox, one, two).await;
+
     let set = |uid| UidSet::one(uid);
     let now = mark(&mut *inbox, one, FlagChange::Add, Flag::Seen).await;
     assert_eq!(now, [(one, flags(&[Flag::Flagged, Flag::Seen]))]);
@@ -230,6 +232,22 @@ async fn messages(store: &dyn MailboxStore, user: &Identity) {
     undone.publish().await.expect("a message is published");
     undone.undo().await.expect("and taken back");
     assert_eq!(uids(&mut *inbox).await, [two, four]);
+}
+
+/// What is remembered of a message is nothing, or what was computed of it.
+async fn remembered(inbox: &mut dyn Mailbox, one: Uid, two: Uid) {
+    let envelope = || (Piece::Envelope, b"(one)".to_vec());
+    let subject = || (Piece::Field("subject".into()), b"Subject: one".to_vec());
+    inbox.remember(vec![(one, vec![envelope()])]).await;
+    inbox.remember(vec![(one, vec![subject()])]).await;
+    let cached = inbox.cached(&[two, one], &[subject().0, envelope().0]).await.found;
+    match cached.get(1).cloned().flatten() {
+        Some(octets) => assert_eq!(octets, [subject().1, envelope().1], "in the order that was asked for"),
+        None => assert!(!inbox.caches(), "what was remembered just now is not there"),
+    }
+    assert_eq!(cached.first().cloned().flatten(), None, "that is another message");
+    let cached = inbox.cached(&[one], &[Piece::Envelope, Piece::Body]).await.found;
+    assert_eq!(cached.first().cloned().flatten(), None, "one piece is missing");
 }
 
 async fn several_sessions(store: &dyn MailboxStore, user: &Identity) {

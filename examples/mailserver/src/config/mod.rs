@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use pillarbox::Network;
 use pillarbox::delivery::OverQuota;
-use pillarbox::maildir::QuotaRules;
+use pillarbox::imap_proto::types::Separator;
+use pillarbox::maildir::{DiskNames, Layout, QuotaRules, TreeOptions};
 use toml::de::DeTable;
 
 pub use error::{ConfigError, Mistake};
@@ -31,6 +32,8 @@ pub struct Config {
     pub accounts: PathBuf,
     /// Where the mail of an account is.
     pub mail: MailLocation,
+    /// How the mailboxes of an account lie there, and what clients call them.
+    pub mailboxes: Mailboxes,
     /// The certificate, if some listener speaks TLS.
     pub tls: Option<TlsFiles>,
     /// What is listened on.
@@ -41,6 +44,31 @@ pub struct Config {
     pub quota: QuotaRules,
     /// What senders hear when it is used up.
     pub over_quota: OverQuota,
+}
+
+/// How mailboxes lie in the folder of their account, and what clients call them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mailboxes {
+    /// How levels of names become directories.
+    pub layout: Layout,
+    /// How names are written there.
+    pub names: DiskNames,
+    /// Where INBOX is, if it is not the folder itself.
+    pub inbox: Option<MailLocation>,
+    /// What the names of all mailboxes but INBOX begin with for clients.
+    pub prefix: String,
+    /// What parts the levels of names for clients.
+    pub separator: Separator,
+}
+
+impl Mailboxes {
+    /// How the mailboxes of an account lie.
+    pub fn of(&self, user: &str, domain: &str) -> TreeOptions {
+        let mut options = TreeOptions::default();
+        (options.layout, options.names) = (self.layout, self.names);
+        options.inbox = self.inbox.as_ref().and_then(|inbox| inbox.folder(user, domain));
+        options
+    }
 }
 
 /// Certificate and key files in PEM.

@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use pillarbox::delivery::OverQuota;
-use pillarbox::maildir::{Grace, QuotaRules};
+use pillarbox::imap_proto::types::Separator;
+use pillarbox::maildir::{DiskNames, Grace, Layout, QuotaRules};
+use pillarbox::store::MaildirStore;
 use pillarbox::{Network, NetworkError};
 use toml::Spanned;
 use toml::de::DeTable;
@@ -13,7 +15,7 @@ use toml::de::DeTable;
 use super::error::Mistake;
 use super::location::MailLocation;
 use super::table::{self, Table, Value};
-use super::{Address, Config, Limits, Listener, Protocol, TlsFiles, TlsMode};
+use super::{Address, Config, Limits, Listener, Mailboxes, Protocol, TlsFiles, TlsMode};
 
 /// What could be read of a file, with the places that later checks will want to name. Whatever is missing was noted as a
 /// mistake.
@@ -23,6 +25,7 @@ pub struct Draft {
     pub postmaster: Option<Spanned<String>>,
     pub accounts: Option<Spanned<PathBuf>>,
     pub mail: Option<Spanned<MailLocation>>,
+    pub mailboxes: Option<Mailboxes>,
     /// `Some(None)`: there is no `[tls]`, and that is no mistake.
     pub tls: Option<Option<TlsFiles<Spanned<PathBuf>>>>,
     pub listeners: Vec<Spanned<Listener>>,
@@ -40,6 +43,7 @@ impl Draft {
             postmaster: self.postmaster?.into_inner(),
             accounts: self.accounts?.into_inner(),
             mail: self.mail?.into_inner(),
+            mailboxes: self.mailboxes?,
             tls: self.tls?.map(|TlsFiles { certificate, key }| TlsFiles {
                 certificate: certificate.into_inner(),
                 key: key.into_inner(),
@@ -65,6 +69,8 @@ pub fn draft(table: &DeTable<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> D
     });
     let accounts = file.required("accounts").and_then(|v| placed(v, mistakes, |text| Ok(base.join(text))));
     let mail = file.required("mail").and_then(|v| placed(v, mistakes, |text| MailLocation::parse(base, text)));
+    let mailboxes =
+        file.optional("mailboxes").map_or_else(|| Some(Mailboxes::default()), |v| read_mailboxes(v, base, mistakes));
     let tls = match file.optional("tls") {
         Some(value) => read_tls(value, base, mistakes).map(Some),
         None => Some(None),
@@ -76,7 +82,7 @@ pub fn draft(table: &DeTable<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> D
     let limits = file.optional("limits").map_or_else(|| Some(Limits::default()), |v| read_limits(v, mistakes));
     let quota = file.optional("quota").map_or_else(|| Some(Default::default()), |v| read_quota(v, mistakes));
     file.finish(mistakes);
-    Draft { hostname, domains, postmaster, accounts, mail, tls, listeners, limits, quota }
+    Draft { hostname, domains, postmaster, accounts, mail, mailboxes, tls, listeners, limits, quota }
 }
 
 /// What a text says, with its place.
@@ -117,6 +123,34 @@ fn read_domains(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Vec<St
         mistakes.push(Mistake::new(value.span(), "at least one domain is needed"));
     }
     (mistakes.len() == before).then_some(domains)
+}
+
+fn read_mailboxes(value: &Value<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> Option<Mailboxes> {
+    const LAYOUTS: [(&str, Layout); 2] = [("maildir++", Layout::MaildirPlusPlus), ("fs", Layout::Fs)];
+    const NAMES: [(&str, DiskNames); 2] = [("utf-7", DiskNames::ModifiedUtf7), ("utf-8", DiskNames::Utf8)];
+    const SEPARATORS: [(&str, Separator); 2] = [("/", Separator::Slash), (".", Separator::Dot)];
+    let mut table = table::table(value, mistakes)?;
+    let default = Mailboxes::default();
+    let layout = table.optional("layout").map_or(Some(default.layout), |v| table::word(v, &LAYOUTS, mistakes));
+    let names = table.optional("names").map_or(Some(default.names), |v| table::word(v, &NAMES, mistakes));
+    let inbox = table
+        .optional("inbox")
+        .map_or(Some(None), |v| table::parsed(v, mistakes, |text| MailLocation::parse(base, text)).map(Some));
+    let separator =
+        table.optional("separator").map_or(Some(default.separator), |v| table::word(v, &SEPARATORS, mistakes));
+    let prefix = table.optional("prefix").map_or(Some(default.prefix), |v| {
+        table::parsed(v, mistakes, |text| match separator {
+            // What is wrong with the separator is told already.
+            None => Ok(text.to_owned()),
+            // Who knows what a prefix is says whether this is one.
+            Some(separator) => match MaildirStore::new(|_| None).in_namespace(text, separator) {
+                Ok(_) => Ok(text.to_owned()),
+                Err(error) => Err(error.to_string()),
+            },
+        })
+    });
+    table.finish(mistakes);
+    Some(Mailboxes { layout: layout?, names: names?, inbox: inbox?, prefix: prefix?, separator: separator? })
 }
 
 fn read_tls(value: &Value<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> Option<TlsFiles<Spanned<PathBuf>>> {

@@ -47,6 +47,32 @@ fn a_good_file() {
 }
 
 #[test]
+fn how_mailboxes_lie() {
+    assert_eq!(parse(GOOD).unwrap().mailboxes, Mailboxes::default());
+    let with = |keys: &str| parse(&GOOD.replace("[tls]", &format!("[mailboxes]\n{keys}\n[tls]")));
+    let mailboxes = with(
+        "layout = \"fs\"\nnames = \"utf-8\"\ninbox = \"/var/mail/{user}\"\nprefix = \"INBOX.\"\nseparator = \".\"",
+    );
+    let mailboxes = mailboxes.unwrap().mailboxes;
+    assert_eq!((mailboxes.prefix.as_str(), mailboxes.separator.as_char()), ("INBOX.", '.'));
+    let options = mailboxes.of("you", "example.org");
+    assert_eq!((options.layout, options.names), (Layout::Fs, DiskNames::Utf8));
+    assert_eq!(options.inbox, Some("/var/mail/you".into()));
+    for (keys, message) in [
+        ("layout = \"mbox\"", "`mbox`"),
+        ("names = \"latin1\"", "`latin1`"),
+        ("inbox = \"/var/mail/inbox\"", "must hold `{user}`"),
+        ("prefix = \"INBOX.\"", "no mailbox name with '/' behind it"),
+        ("prefix = \"INBOX\"\nseparator = \".\"", "no mailbox name with '.' behind it"),
+        ("separator = \"|\"", "`|`"),
+        ("prefixes = \"\"", "did you mean `prefix`?"),
+    ] {
+        let told = with(keys).unwrap_err();
+        assert!(told.contains(message), "{told}");
+    }
+}
+
+#[test]
 fn who_stands_in_front() {
     let keys =
         "tls = \"starttls\"\nproxies = [\"192.0.2.10\", \"2001:db8::/64\"]\nxclient = [\"192.0.2.11\"]\nxforward = []";

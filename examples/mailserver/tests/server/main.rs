@@ -7,6 +7,8 @@ mod client;
 mod dialog;
 mod fsck;
 mod process;
+mod quota;
 mod serve;
 mod tls;
+mod transfer;
 mod trial;

@@ -2,6 +2,7 @@
 
 mod append;
 mod cache;
+mod names;
 mod news;
 mod open;
 mod quota;
@@ -17,19 +18,22 @@ use pillarbox_imap::list::{KnownName, List};
 use pillarbox_imap::server::{Listed, Status, StatusItem};
 use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse, Uid, UidValidity};
 use pillarbox_maildir::{
-    self as maildir, Access, Full, Maildir, MaildirError, Options, Purpose, QuotaRules, Tree, Usage, WatchOptions,
+    self as maildir, Access, Full, Maildir, MaildirError, Options, Purpose, QuotaRules, Tree, TreeOptions, Usage,
+    WatchOptions,
 };
 use tokio::sync::Semaphore;
 
 use self::append::Incoming;
 use self::cache::Recomputing;
+use self::names::Names;
 use self::news::Disk;
 use self::open::Open;
 use self::quota::Room;
 pub use self::room::room_on_disk;
 use self::shared::Shared;
 use crate::parts::{
-    Append, BoxFuture, Identity, IncomingAppend, Mailbox, MailboxStore, StoreCapabilities, StoreError, StoreErrorKind,
+    Append, BoxFuture, Identity, IncomingAppend, Mailbox, MailboxStore, Namespace, StoreCapabilities, StoreError,
+    StoreErrorKind,
 };
 
 /// File operations under way at a time. Most of them wait for a disk to sync, and those that wait together are synced
@@ -67,8 +71,12 @@ pub struct MaildirStore {
 type Locate = dyn Fn(&Identity) -> Option<PathBuf> + Send + Sync;
 type Quotas = dyn Fn(&Identity) -> Option<QuotaRules> + Send + Sync;
 
+type LiesAs = dyn Fn(&Identity) -> TreeOptions + Send + Sync;
+
 struct Inner {
     locate: Box<Locate>,
+    lies_as: Box<LiesAs>,
+    names: Names,
     quotas: Box<Quotas>,
     files: maildir::Store,
     /// The mailboxes that somebody has open.
@@ -122,6 +130,8 @@ impl MaildirStore {
         MaildirStore {
             inner: Arc::new(Inner {
                 locate: Box::new(locate),
+                lies_as: Box::new(|_| TreeOptions::default()),
+                names: Names::default(),
                 quotas: Box::new(quotas),
                 files,
                 open: Mutex::default(),
@@ -164,7 +174,7 @@ impl MaildirStore {
             let pool = Arc::clone(&inner.pool);
             let check = move || {
                 let root = inner.root(&user)?;
-                let tree = match Tree::open(&inner.files, &root) {
+                let tree = match Tree::open_with(&inner.files, &root, (inner.lies_as)(&user)) {
                     Err(MaildirError::NoSuchMailbox(_)) if !root.exists() => return Ok(None),
                     tree => tree.map_err(told)?,
                 };
@@ -217,15 +227,19 @@ impl Inner {
 
     fn tree(&self, user: &Identity) -> Result<Tree> {
         let root = self.root(user)?;
-        let tree = match Tree::open(&self.files, &root) {
+        let options = (self.lies_as)(user);
+        let inbox = options.inbox.clone();
+        let tree = match Tree::open_with(&self.files, &root, options.clone()) {
             Err(MaildirError::NoSuchMailbox(_)) => {
                 make_folders_above(&root)?;
-                Tree::create(&self.files, &root)
+                inbox.as_deref().map_or(Ok(()), make_folders_above)?;
+                Tree::create_with(&self.files, &root, options)
             }
             opened => opened,
         };
         let tree = tree.map_err(told)?;
         self.make_sure(&tree, &root)?;
+        inbox.map_or(Ok(()), |inbox| self.make_sure(&tree, &inbox))?;
         Ok(tree)
     }
 
@@ -337,11 +351,6 @@ fn itself(folder: &Path) -> PathBuf {
     folder.join(".")
 }
 
-/// The checked name that paths are made of.
-fn on_disk(name: &MailboxName) -> Result<maildir::MailboxName> {
-    maildir::MailboxName::parse(name.as_str(), '/').map_err(|error| told(error.into()))
-}
-
 /// Which kind of trouble it is; the text is for our own logs.
 fn told(error: MaildirError) -> StoreError {
     let kind = match &error {
@@ -349,9 +358,13 @@ fn told(error: MaildirError) -> StoreError {
         MaildirError::MailboxExists(_) => StoreErrorKind::AlreadyExists,
         MaildirError::Name(maildir::NameError::TooLong)
         | MaildirError::NumbersExhausted
-        | MaildirError::TooManyMailboxes => StoreErrorKind::Limit,
+        | MaildirError::TooManyMailboxes
+        | MaildirError::Metadata(_)
+        | MaildirError::Acl(maildir::AclError::TooMany) => StoreErrorKind::Limit,
         MaildirError::NoModSeqs => StoreErrorKind::Cannot,
-        MaildirError::Name(_) | MaildirError::Inbox => StoreErrorKind::Cannot,
+        MaildirError::Name(_) | MaildirError::Inbox | MaildirError::BelowItself(_) | MaildirError::Acl(_) => {
+            StoreErrorKind::Cannot
+        }
         MaildirError::NoSuchMessage(_) => StoreErrorKind::Expunged,
         _ => match error.full() {
             Some(Full::Quota) => StoreErrorKind::OverQuota,
@@ -428,11 +441,14 @@ impl MailboxStore for MaildirStore {
         }
     }
 
+    fn namespace(&self) -> Option<Namespace> {
+        self.inner.names.namespace()
+    }
+
     fn list<'a>(&'a self, user: &'a Identity, list: &'a List) -> BoxFuture<'a, Result<Vec<Listed>>> {
         let list = list.clone();
-        self.on_tree(user, move |_, tree| {
-            // A name on disk that is no name in IMAP is another program's business.
-            let in_imap = |name: &maildir::MailboxName| MailboxName::new(&name.joined('/')).ok();
+        self.on_tree(user, move |inner, tree| {
+            let in_imap = |name: &maildir::MailboxName| inner.names.in_imap(name);
             let (patterns, mut known) = (list.ready_patterns(), Vec::new());
             for mailbox in tree.list().map_err(told)?.into_iter().filter(|mailbox| mailbox.exists) {
                 let Some(name) = in_imap(&mailbox.name) else { continue };
@@ -460,7 +476,7 @@ impl MailboxStore for MaildirStore {
     ) -> BoxFuture<'a, Result<Status>> {
         let (name, with_size) = (mailbox.clone(), items.contains(&StatusItem::Size));
         self.on_tree(user, move |inner, tree| {
-            let maildir = tree.mailbox(&on_disk(&name)?).map_err(told)?;
+            let maildir = tree.mailbox(&inner.names.on_disk(&name)?).map_err(told)?;
             let shared = inner.shared(&maildir, true)?;
             shared.refresh()?;
             shared.status(with_size)
@@ -474,8 +490,8 @@ impl MailboxStore for MaildirStore {
         uses: &'a [SpecialUse],
     ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
         let (name, uses) = (mailbox.clone(), uses.to_vec());
-        self.on_tree(user, move |_, tree| {
-            let name = on_disk(&name)?;
+        self.on_tree(user, move |inner, tree| {
+            let name = inner.names.on_disk(&name)?;
             if !uses.is_empty() && tree.mailbox(&name).is_err() {
                 refuse_uses(tree, &uses)?;
             }
@@ -488,7 +504,7 @@ impl MailboxStore for MaildirStore {
     fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
         let name = mailbox.clone();
         self.on_tree(user, move |inner, tree| {
-            let name = on_disk(&name)?;
+            let name = inner.names.on_disk(&name)?;
             let folder = tree.mailbox(&name).map_err(told)?;
             tree.delete_mailbox(&name).map_err(told)?;
             inner.let_go(folder.path());
@@ -504,7 +520,7 @@ impl MailboxStore for MaildirStore {
     ) -> BoxFuture<'a, Result<()>> {
         let (from, to) = (from.clone(), to.clone());
         self.on_tree(user, move |inner, tree| {
-            let (from, to) = (on_disk(&from)?, on_disk(&to)?);
+            let (from, to) = (inner.names.on_disk(&from)?, inner.names.on_disk(&to)?);
             if to.is_below(&from) {
                 return Err(StoreError::new(StoreErrorKind::Cannot, "a mailbox cannot be put below itself"));
             }
@@ -535,8 +551,8 @@ impl MailboxStore for MaildirStore {
         subscribed: bool,
     ) -> BoxFuture<'a, Result<()>> {
         let name = mailbox.clone();
-        self.on_tree(user, move |_, tree| {
-            let name = on_disk(&name)?;
+        self.on_tree(user, move |inner, tree| {
+            let name = inner.names.on_disk(&name)?;
             let changed = if subscribed { tree.subscribe(&name) } else { tree.unsubscribe(&name) };
             changed.map(drop).map_err(told)
         })
@@ -550,7 +566,7 @@ impl MailboxStore for MaildirStore {
     ) -> BoxFuture<'a, Result<Box<dyn Mailbox>>> {
         let (name, store, user) = (mailbox.clone(), self.clone(), user.clone());
         let opened = self.on_tree(&user, move |inner, tree| {
-            let maildir = tree.mailbox(&on_disk(&name)?).map_err(told)?;
+            let maildir = tree.mailbox(&inner.names.on_disk(&name)?).map_err(told)?;
             inner.shared(&maildir, read_only)
         });
         Box::pin(async move { Ok(Box::new(Open::new(store, user, opened.await?, read_only)) as Box<dyn Mailbox>) })
@@ -566,7 +582,7 @@ impl MailboxStore for MaildirStore {
         let size = append.size;
         let purpose = append::purpose(&append);
         let opened = self.on_tree(&user.clone(), move |inner, tree| {
-            let name = on_disk(&name)?;
+            let name = inner.names.on_disk(&name)?;
             let (folder, room) = (tree.mailbox(&name).map_err(told)?, inner.room(&user, tree, &name));
             if let (Some(room), Some(size)) = (&room, size) {
                 room.check_announced(size, purpose)?;
@@ -581,7 +597,7 @@ impl MailboxStore for MaildirStore {
 
     fn room<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName, size: u64) -> BoxFuture<'a, Result<()>> {
         let (name, of) = (mailbox.clone(), user.clone());
-        self.on_tree(user, move |inner, tree| match inner.room(&of, tree, &on_disk(&name)?) {
+        self.on_tree(user, move |inner, tree| match inner.room(&of, tree, &inner.names.on_disk(&name)?) {
             Some(room) => room.check(Usage::message(size), Purpose::Delivery),
             None => Ok(()),
         })

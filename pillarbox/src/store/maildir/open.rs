@@ -9,7 +9,7 @@ use pillarbox_maildir as maildir;
 use super::news::Waiting;
 use super::quota::Room;
 use super::shared::Shared;
-use super::{MaildirStore, Result, blocking, on_disk, told, uid, uid_validity};
+use super::{MaildirStore, Result, blocking, told, uid, uid_validity};
 use crate::parts::{
     BoxFuture, Cached, Computed, Copied, FlagsSet, Identity, Mailbox, MessageData, MessageFlags, MessageReader, Piece,
     SetFlags, StoreError, StoreErrorKind,
@@ -49,7 +49,7 @@ impl Open {
     ) -> BoxFuture<'static, Result<Copied>> {
         let (target, user) = (target.clone(), self.user.clone());
         self.store.on_tree(&self.user, move |inner, tree| {
-            let name = on_disk(&target)?;
+            let name = inner.names.on_disk(&target)?;
             let target = tree.mailbox(&name).map_err(told)?;
             let copied = put(&target, inner.room(&user, tree, &name))?;
             inner.look_again(target.path());

@@ -72,7 +72,8 @@ impl Shared {
         match view.refresh() {
             Ok(changes) => self.tell(&view, changes),
             Err(error) => {
-                if matches!(error, maildir::MaildirError::NoSuchMailbox(_)) {
+                let deleted = matches!(self.folder.exists(), Ok(false));
+                if deleted || matches!(error, maildir::MaildirError::NoSuchMailbox(_)) {
                     self.gone();
                 }
                 return Err(told(error));

@@ -1,0 +1,35 @@
+//! A quota for all accounts, and one in the passwd-file.
+
+use crate::client::Client;
+use crate::process::Server;
+use crate::serve::{Site, write_secret};
+
+const ACCOUNTS: &str = "ops@example.org:{PLAIN}x\n\
+    joe@example.org:{PLAIN}x::::::userdb_quota_rule=*:messages=1\n\
+    jane@example.net:{PLAIN}x\n";
+
+// DSK-08
+#[test]
+fn one_recipient_is_full() {
+    for (over, full) in [("later", "452 4.2.2 "), ("refuse", "552 5.2.2 ")] {
+        let site = Site::new(&format!("[quota]\nstorage = \"2k\"\ngrace = \"0\"\nover = \"{over}\"\n"));
+        write_secret(&site.path("passwd"), ACCOUNTS);
+        let server = Server::serve(&site.config(), site.listeners());
+        let mut smtp = Client::to(&server.address("smtp, STARTTLS"));
+        smtp.hello();
+        assert!(smtp.message("me@elsewhere.example", "joe@example.org", "first").starts_with("250 "));
+        smtp.expect("MAIL FROM:<me@elsewhere.example>", "250 ");
+        smtp.expect("RCPT TO:<joe@example.org>", full);
+        smtp.expect("RCPT TO:<jane@example.net>", "250 ");
+        smtp.expect("RSET", "250 ");
+        // By what is announced: jane has the general limit.
+        smtp.expect("MAIL FROM:<me@elsewhere.example> SIZE=3000", "250 ");
+        smtp.expect("RCPT TO:<jane@example.net>", full);
+        smtp.expect("RSET", "250 ");
+        // Nothing was announced, and all of it comes.
+        let refused = smtp.message("me@elsewhere.example", "jane@example.net", &"x".repeat(900).repeat(3));
+        assert!(refused.starts_with(full), "{refused}");
+        assert!(smtp.message("me@elsewhere.example", "jane@example.net", "short").starts_with("250 "));
+        server.stop();
+    }
+}

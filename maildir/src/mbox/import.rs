@@ -1,0 +1,272 @@
+//! Bringing in what other programs kept.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+
+use pillarbox_fs::ErrorKind;
+
+use super::source::{MaildirSource, Source, fnv};
+use super::{MboxError, MboxReader};
+use crate::error::NotFound;
+use crate::{Maildir, MaildirError, Prepared, Result as StoreResult};
+
+/// How far an import has come. What is counted in `messages` and `there_before` is on stable storage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Messages brought in.
+    pub messages: u64,
+    /// Messages that an earlier try had brought in.
+    pub there_before: u64,
+    /// How much of the source has been read: octets of an mbox, messages of a Maildir.
+    pub read: u64,
+    /// How much the source has.
+    pub total: u64,
+}
+
+/// What an import did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Imported {
+    /// Messages brought in.
+    pub messages: u64,
+    /// Messages that an earlier try had brought in.
+    pub there_before: u64,
+    /// This very import had come to its end before, so that nothing was done.
+    pub ended_before: bool,
+    /// UW-imapd's notes to itself, which are no messages.
+    pub passed_over: u64,
+    /// Keywords that no letter was left for, or that are no atoms. Their messages are there without them.
+    pub keywords_lost: Vec<String>,
+}
+
+/// Why an import stopped. The messages of earlier batches are there, and the same import goes on behind them.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The file cannot be read, or is no mbox.
+    #[error(transparent)]
+    Mbox(#[from] MboxError),
+    /// A message cannot be read or stored.
+    #[error("{place}: {error}")]
+    Store {
+        /// Which message: the line of its From_ line, or its file.
+        place: String,
+        /// Why.
+        error: MaildirError,
+    },
+}
+
+impl ImportError {
+    pub(super) fn new(place: String, error: MaildirError) -> Self {
+        ImportError::Store { place, error }
+    }
+}
+
+/// Messages that become visible, and are told of, together.
+const BATCH: usize = 256;
+const FILE: &str = "pillarbox-import-";
+const FILE_MAX: usize = 4096;
+
+/// Brings the messages of an mbox into a mailbox, in their order, in batches: of each batch all or none is there, durably, before
+/// `progress` hears of it.
+///
+/// An import that was broken off, by an error or a power cut, goes on where it was when it is begun again with the same `id`, and brings
+/// no message twice; one that has ended does nothing any more ([`Imported::ended_before`]), until [`forget_import`]. For that
+/// the mailbox keeps a file `pillarbox-import-*`, with a number that is in the names of the messages too. `id` should tell the
+/// source from others and from later versions of itself, such as path, size and time. One process may do an import at a time.
+///
+/// ```
+/// use pillarbox_maildir::mbox::{MboxReader, import_mbox};
+/// use pillarbox_maildir::{Access, Mailbox, Maildir, Options, Store};
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let store = Store::new(pillarbox_fs::RealFs, Options::from_system());
+///
+/// let inbox = Maildir::create(&store, dir.path().join("Maildir"))?;
+/// let file = "From a@b.example Wed Feb  3 10:11:12 2021\nStatus: RO\nSubject: hi\n\nhello\n\n";
+/// let mut mbox = MboxReader::new(std::io::Cursor::new(file))?;
+/// let imported = import_mbox(&inbox, &mut mbox, "hello.mbox", |_| {})?;
+/// assert_eq!(imported.messages, 1);
+/// assert_eq!(Mailbox::open(&inbox, Access::ReadOnly)?.messages().count(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn import_mbox<R: Read + Seek>(
+    maildir: &Maildir,
+    mbox: &mut MboxReader<R>,
+    id: &str,
+    progress: impl FnMut(&Progress),
+) -> Result<Imported, ImportError> {
+    import(maildir, mbox, id, progress)
+}
+
+/// Brings the messages of another Maildir folder into a mailbox, in the order of their names, with flags and keywords, as
+/// [`import_mbox`] does. Nothing in `source` changes.
+pub fn import_maildir(
+    maildir: &Maildir,
+    source: &Path,
+    id: &str,
+    progress: impl FnMut(&Progress),
+) -> Result<Imported, ImportError> {
+    import(maildir, &mut MaildirSource::open(maildir.store(), source)?, id, progress)
+}
+
+fn import(
+    maildir: &Maildir,
+    source: &mut dyn Source,
+    id: &str,
+    mut progress: impl FnMut(&Progress),
+) -> Result<Imported, ImportError> {
+    let begun = |error| ImportError::new(format!("the mailbox {}", maildir.path().display()), error);
+    let ticket = Ticket::take(maildir, id).map_err(begun)?;
+    if ticket.ended {
+        return Ok(Imported { ended_before: true, ..Imported::default() });
+    }
+    let there = ticket.there().map_err(begun)?;
+    let mut imported = Imported::default();
+    let mut batch: Vec<Prepared> = Vec::new();
+    loop {
+        let head = source.next()?;
+        let place = source.place();
+        let told = |error| ImportError::new(place.clone(), error);
+        if batch.len() == BATCH || head.is_none() {
+            let messages = batch.len() as u64;
+            if messages > 0 {
+                maildir.append(std::mem::take(&mut batch)).map_err(told)?;
+            }
+            imported.messages += messages;
+            let (mut read, total) = source.progress();
+            if head.is_none() {
+                read = total;
+            }
+            let Imported { messages, there_before, .. } = imported;
+            progress(&Progress { messages, there_before, read, total });
+        }
+        let Some(head) = head else { break };
+        if there.contains(&head.key) {
+            imported.there_before += 1;
+            continue;
+        }
+        let mut incoming = maildir.begin().map_err(told)?;
+        while let Some(piece) = source.read()? {
+            incoming.write(piece).map_err(told)?;
+        }
+        let Some(marks) = source.marks() else {
+            imported.passed_over += 1;
+            continue;
+        };
+        let words: Vec<&str> = marks.keywords.iter().map(String::as_str).collect();
+        let (letters, lost) = maildir.keyword_flags(&words).map_err(told)?;
+        for word in lost {
+            if imported.keywords_lost.len() < LOST_MAX && !imported.keywords_lost.contains(&word) {
+                imported.keywords_lost.push(word);
+            }
+        }
+        let prepared = incoming.prepare(marks.flags | letters, head.date).map_err(told)?;
+        batch.push(prepared.named(&ticket.name(head.key)));
+    }
+    Ticket { ended: true, ..ticket }.write().map_err(begun)?;
+    Ok(imported)
+}
+
+/// Forgets that there was an import with this `id`, so that the same can be brought in once more; true if there was one. Durable.
+pub fn forget_import(maildir: &Maildir, id: &str) -> StoreResult<bool> {
+    let found = maildir.store().fs().unlink(&Ticket::path(maildir, id)).if_found()?.is_some();
+    maildir.store().sync_dir(maildir.path())?;
+    Ok(found)
+}
+
+/// Of the keywords that are lost so many are named.
+const LOST_MAX: usize = 100;
+
+/// What makes an import one, however often it is broken off.
+struct Ticket<'a> {
+    maildir: &'a Maildir,
+    path: PathBuf,
+    number: u64,
+    ended: bool,
+}
+
+impl<'a> Ticket<'a> {
+    fn path(maildir: &Maildir, id: &str) -> PathBuf {
+        maildir.path().join(format!("{FILE}{:016x}", fnv(id.as_bytes())))
+    }
+
+    /// That of an import that was broken off, or a new one. Durable.
+    fn take(maildir: &'a Maildir, id: &str) -> StoreResult<Self> {
+        let store = maildir.store();
+        let path = Ticket::path(maildir, id);
+        let found = match store.fs().read(&path, FILE_MAX) {
+            Ok(bytes) => parse(&bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some((number, ended)) = found {
+            // Who wrote it may not have come to the sync.
+            store.sync_dir(maildir.path())?;
+            return Ok(Ticket { maildir, path, number, ended });
+        }
+        let ticket = Ticket { maildir, path, number: store.random(), ended: false };
+        ticket.write()?;
+        Ok(ticket)
+    }
+
+    /// Durable on return.
+    fn write(&self) -> StoreResult<()> {
+        let store = self.maildir.store();
+        let written = self.path.with_extension("tmp");
+        // Left behind by a crash.
+        store.fs().unlink(&written).if_found()?;
+        let mut file = store.fs().create(&written)?;
+        let replaced = file
+            .write(format!("{:016x}{}\n", self.number, if self.ended { ENDED } else { "" }).as_bytes())
+            .and_then(|()| file.sync())
+            .and_then(|()| file.close())
+            .and_then(|()| store.fs().rename(&written, &self.path));
+        if let Err(error) = replaced {
+            let _ = store.fs().unlink(&written);
+            return Err(error.into());
+        }
+        Ok(store.sync_dir(self.maildir.path())?)
+    }
+
+    /// The name of the message with this key: one like all others, with the two numbers in it.
+    fn name(&self, key: u64) -> String {
+        let unique = self.maildir.store().unique_name();
+        let random_end = unique.find('R').expect("every name has a random number") + 1 + 16;
+        let (front, host) = unique.split_at(random_end);
+        format!("{front}{}{key:016x}{host}", self.mark())
+    }
+
+    fn mark(&self) -> String {
+        format!("I{:016x}K", self.number)
+    }
+
+    /// The keys of the messages that are there.
+    fn there(&self) -> StoreResult<HashSet<u64>> {
+        let mark = self.mark();
+        let key = |name: &OsStr| {
+            let (_, key) = name.to_str()?.split_once(&mark)?;
+            u64::from_str_radix(key.get(..16)?, 16).ok()
+        };
+        let mut there = HashSet::new();
+        // Twice, since a name that is being renamed may be missed once.
+        for dir in ["new", "cur", "new", "cur"] {
+            self.maildir.fs().list_each(&self.maildir.dir(dir), &mut |name, _| there.extend(key(name)))?;
+        }
+        Ok(there)
+    }
+}
+
+const ENDED: &str = " ended";
+
+/// `None`: nobody wrote it so, and what is there is written anew.
+fn parse(bytes: &[u8]) -> Option<(u64, bool)> {
+    let line = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
+    let (number, ended) = match line.strip_suffix(ENDED) {
+        Some(number) => (number, true),
+        None => (line, false),
+    };
+    Some((u64::from_str_radix(number, 16).ok()?, ended))
+}

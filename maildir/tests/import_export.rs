@@ -1,0 +1,286 @@
+//! Mail from other programs' files and into them.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use pillarbox_fs::{ErrorKind, SimulatedFs};
+use pillarbox_maildir::mbox::{
+    ImportError, MboxReader, export_maildir, export_mbox, forget_import, import_maildir, import_mbox,
+};
+use pillarbox_maildir::{Access, Clock, Flags, Mailbox, Maildir, MaildirError, Options, Store};
+use support::Bench;
+
+/// Text, flags with keywords, and date of each message, in the order of UIDs.
+type Shown = Vec<(Vec<u8>, BTreeSet<String>, u64)>;
+
+fn show(folder: &Maildir) -> Shown {
+    let mut open = Mailbox::open(folder, Access::ReadOnly).unwrap();
+    let all: Vec<_> = open.messages().map(|message| (message.uid, message.flags)).collect();
+    let shown = all.into_iter().map(|(uid, flags)| {
+        let mut reader = open.read(uid).unwrap();
+        let mut text = vec![0; reader.len() as usize];
+        assert_eq!(reader.read_at(0, &mut text).unwrap(), text.len());
+        let mut words: BTreeSet<String> = open.keyword_names(flags).into_iter().map(str::to_owned).collect();
+        words.extend(flags.system().without(Flags::PASSED).to_string().chars().map(String::from));
+        let date = open.info(uid).unwrap().date.duration_since(UNIX_EPOCH).unwrap().as_secs();
+        (text, words, date)
+    });
+    shown.collect()
+}
+
+fn import(folder: &Maildir, file: &str) -> Result<pillarbox_maildir::mbox::Imported, ImportError> {
+    import_mbox(folder, &mut MboxReader::new(Cursor::new(file))?, "id", |_| {})
+}
+
+fn set(words: &[&str]) -> BTreeSet<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn shared() -> Option<PathBuf> {
+    let shared = std::env::var_os("PILLARBOX_SHARED").map(PathBuf::from);
+    if shared.is_none() {
+        #[allow(clippy::print_stdout)]
+        {
+            println!("skipped: PILLARBOX_SHARED is not set");
+        }
+    }
+    shared.map(|shared| shared.join("conformance/maildir/mox"))
+}
+
+#[test]
+fn moxs_samples() {
+    let Some(samples) = shared() else { return };
+    let bench = Bench::new();
+    let inbox = Maildir::create(&bench.store, bench.path("Maildir")).unwrap();
+    let mut mbox = MboxReader::new(fs::File::open(samples.join("importtest.mbox")).unwrap()).unwrap();
+    let imported = import_mbox(&inbox, &mut mbox, "importtest.mbox", |_| {}).unwrap();
+    assert_eq!((imported.messages, imported.keywords_lost.len()), (2, 0));
+    let mboxs = show(&inbox);
+    assert!(mboxs[0].0.ends_with(b"MIME-Version: 1.0\r\nLines: 3\r\n\r\nFrom testing\r\ntest2\r\nend\r\n"));
+    assert!(mboxs[1].0.ends_with(b"Lines: 1\r\n\r\ntest van c\r\n"));
+    assert_eq!(mboxs[0].1, set(&["R", "F", "T", "D", "S", "$NotJunk", "$Forwarded"]));
+    assert_eq!(mboxs[1].1, set(&["S"]));
+    // Sun Jan 23 20:41:55 2022 and 21:02:16
+    assert_eq!((mboxs[0].2, mboxs[1].2), (1_642_970_515, 1_642_971_736));
+
+    let unpacked = std::process::Command::new("tar")
+        .arg("xzf")
+        .arg(samples.join("importtest.maildir.tgz"))
+        .arg("-C")
+        .arg(bench.dir.path())
+        .status();
+    assert!(unpacked.unwrap().success());
+    let before = walk(&bench.path("maildir"));
+    let copy = Maildir::create(&bench.store, bench.path("copy")).unwrap();
+    let imported = import_maildir(&copy, &bench.path("maildir"), "maildir", |_| {}).unwrap();
+    assert_eq!(imported.messages, 2);
+    assert_eq!(walk(&bench.path("maildir")), before, "nothing in it changes");
+    let maildirs = show(&copy);
+    // `Custom` and `custom` are one keyword (RFC 9051 §2.3.2).
+    assert_eq!(maildirs[0].1, set(&["R", "S", "F", "$Forwarded", "$NotJunk", "Custom"]));
+    assert_eq!(maildirs[1].1, set(&["T", "$Junk", "Custom"]));
+    let body = |text: &[u8]| text.windows(4).position(|w| w == b"\r\n\r\n").map(|at| text[at..].to_vec());
+    assert_eq!(body(&maildirs[1].0), body(&mboxs[1].0), "the same message in both");
+}
+
+fn walk(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(path).unwrap().map(Result::unwrap) {
+        match entry.file_type().unwrap().is_dir() {
+            true => found.extend(walk(&entry.path())),
+            false => drop(found.insert(entry.path(), fs::read(entry.path()).unwrap())),
+        }
+    }
+    found
+}
+
+/// Messages of all kinds, in a mailbox.
+fn filled(bench: &Bench, name: &str) -> Maildir {
+    let folder = Maildir::create(&bench.store, bench.path(name)).unwrap();
+    let date = |n: u64| Some(UNIX_EPOCH + Duration::from_secs(1_000_000_000 + n * 86_400));
+    for (n, (text, flags, keywords)) in (0..).zip([
+        (
+            &b"Return-Path: <a@b.example>\r\nSubject: 1\r\n\r\nFrom me\r\n>From you\r\n\r\nStatus: x\r\n"[..],
+            Flags::NONE,
+            &[][..],
+        ),
+        (b"Subject: 2\r\nStatus: RO\r\n\r\nno end", Flags::SEEN | Flags::ANSWERED, &["work", "$Junk"]),
+        (b"bare\nLF\r\n", Flags::FLAGGED | Flags::DELETED | Flags::DRAFT, &["work"]),
+        (b"", Flags::SEEN, &[]),
+        (b"nul \0 and \xff\r\n\r\n\r\n", Flags::PASSED, &[]),
+    ]) {
+        let (letters, lost) = folder.keyword_flags(keywords).unwrap();
+        assert!(lost.is_empty());
+        let mut message = folder.begin().unwrap();
+        message.write(text).unwrap();
+        folder.append(vec![message.prepare(flags | letters, date(n)).unwrap()]).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn out_and_in_again() {
+    let bench = Bench::new();
+    let folder = filled(&bench, "a");
+    let before = show(&folder);
+    let mut open = Mailbox::open(&folder, Access::ReadOnly).unwrap();
+    let mut told = Vec::new();
+    let exported = export_mbox(&mut open, &bench.path("a.mbox"), |progress| told.push(*progress)).unwrap();
+    assert_eq!((exported.messages, exported.gone), (5, 0));
+    assert_eq!((told.len(), told[0].messages, told[0].read, told[0].total), (1, 5, 5, 5));
+    export_maildir(&mut open, &bench.path("a.maildir"), |_| {}).unwrap();
+    let text = fs::read(bench.path("a.mbox")).unwrap();
+    assert!(text.starts_with(b"From a@b.example Sun Sep  9 01:46:40 2001\nStatus: O\n"));
+    for left in fs::read_dir(bench.dir.path()).unwrap() {
+        assert!(!left.unwrap().file_name().to_string_lossy().starts_with('.'), "nothing is left beside it");
+    }
+    assert!(!bench.path("a.maildir/dovecot-uidlist").exists());
+
+    let again = Maildir::create(&bench.store, bench.path("b")).unwrap();
+    let mut mbox = MboxReader::new(fs::File::open(bench.path("a.mbox")).unwrap()).unwrap();
+    import_mbox(&again, &mut mbox, "a.mbox", |_| {}).unwrap();
+    assert_eq!(show(&again), before);
+    let third = Maildir::create(&bench.store, bench.path("c")).unwrap();
+    import_maildir(&third, &bench.path("a.maildir"), "a.maildir", |_| {}).unwrap();
+    assert_eq!(show(&third), before);
+    // It is a Maildir.
+    let direct = Maildir::open(&bench.store, bench.path("a.maildir")).unwrap();
+    assert_eq!(show(&direct), before);
+    // What is there stays.
+    for result in [
+        export_mbox(&mut open, &bench.path("a.mbox"), |_| {}),
+        export_maildir(&mut open, &bench.path("a.maildir"), |_| {}),
+        export_maildir(&mut open, &bench.path("a.mbox"), |_| {}),
+    ] {
+        assert!(matches!(result, Err(MaildirError::Fs(error)) if error.kind() == ErrorKind::AlreadyExists));
+    }
+    assert_eq!(fs::read(bench.path("a.mbox")).unwrap(), text);
+}
+
+#[test]
+fn a_message_that_goes_meanwhile_is_counted() {
+    let bench = Bench::new();
+    let folder = filled(&bench, "a");
+    let mut open = Mailbox::open(&folder, Access::ReadOnly).unwrap();
+    let mut other = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    let uid = other.messages().nth(1).unwrap().uid;
+    other.expunge(&[uid]).unwrap();
+    let exported = export_mbox(&mut open, &bench.path("a.mbox"), |_| {}).unwrap();
+    assert_eq!((exported.messages, exported.gone), (4, 1));
+}
+
+#[test]
+fn where_an_import_fails() {
+    let bench = Bench::new();
+    let folder = Maildir::create(&bench.store, bench.path("a")).unwrap();
+    let error = import(&folder, "\nnot a From_ line\n").unwrap_err();
+    assert_eq!(error.to_string(), "line 2: no mbox: it does not begin with `From `");
+    let error = import_maildir(&folder, &bench.path("nowhere"), "id", |_| {}).unwrap_err();
+    assert!(error.to_string().contains("nowhere/new"), "{error}");
+    assert_eq!(show(&folder), []);
+    // More keywords than letters: the messages come all the same.
+    let words: Vec<String> = (0..30).map(|n| format!("k{n}")).collect();
+    let file = format!("From a Wed Feb  3 10:11:12 2021\nX-Keywords: {}\nA: b\n\n", words.join(" "));
+    let imported = import(&folder, &file).unwrap();
+    assert_eq!(
+        (imported.messages, imported.keywords_lost),
+        (1, ["k26", "k27", "k28", "k29"].map(String::from).to_vec())
+    );
+}
+
+struct DiskClock(SimulatedFs);
+
+impl Clock for DiskClock {
+    fn now(&self) -> SystemTime {
+        self.0.now()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.0.advance(duration);
+    }
+}
+
+fn start(disk: &SimulatedFs, seed: u64) -> Maildir {
+    let mut options = Options::from_system();
+    options.seed = seed;
+    options.clock = Arc::new(DiskClock(disk.clone()));
+    Maildir::create(&Store::new(disk.clone(), options), "/mail").unwrap()
+}
+
+fn big_file(messages: usize) -> (String, Vec<String>) {
+    let texts: Vec<String> = (0..messages).map(|n| format!("Subject: {n}\r\n\r\nbody\r\n")).collect();
+    let mbox = |text: &String| format!("From a Wed Feb  3 10:11:12 2021\nStatus: R\n{}\n", text.replace('\r', ""));
+    (texts.iter().map(mbox).collect(), texts)
+}
+
+fn texts(folder: &Maildir) -> Vec<String> {
+    show(folder).into_iter().map(|(text, ..)| String::from_utf8(text).unwrap()).collect()
+}
+
+/// The power fails after any change, or the disk does; the same import goes on and brings each message once, in order.
+#[test]
+fn an_import_that_is_broken_off_goes_on() {
+    // Two batches and a bit. Most changes are alike, so some of the cuts are looked at.
+    let (file, wanted) = big_file(2 * 256 + 3);
+    let disk = SimulatedFs::new();
+    let folder = start(&disk, 1);
+    let mut told = vec![(disk.changes(), 0)];
+    disk.record();
+    let mut mbox = MboxReader::new(Cursor::new(&file)).unwrap();
+    import_mbox(&folder, &mut mbox, "id", |progress| told.push((disk.changes(), progress.messages))).unwrap();
+    assert_eq!(told.iter().map(|(_, n)| *n).collect::<Vec<_>>(), [0, 256, 512, 515]);
+    assert_eq!(texts(&folder), wanted);
+    let cuts = disk.recorded();
+    let near = |changes: u64| told.iter().any(|(at, _)| changes.abs_diff(*at) <= 6);
+    let mut looked = 0;
+    for cut in cuts.iter().filter(|cut| near(cut.changes()) || cut.changes() % 97 == 0) {
+        for image in cut.images(3, cut.changes()) {
+            looked += 1;
+            image.advance(Duration::from_secs(300));
+            let folder = start(&image, 1000 + looked);
+            let least = told.iter().rev().find(|(at, _)| *at <= cut.changes()).unwrap().1;
+            let found = texts(&folder);
+            assert!(found.len() as u64 >= least, "{} of {least} that were told of, at {}", found.len(), cut.changes());
+            let imported = import(&folder, &file).unwrap();
+            assert!(imported.ended_before || imported.messages + imported.there_before == wanted.len() as u64);
+            let (mut all, mut sorted) = (texts(&folder), wanted.clone());
+            all.sort();
+            sorted.sort();
+            assert!(all == sorted, "{} of {} messages, at {}", all.len(), wanted.len(), cut.changes());
+            assert!(!image.dump().contains(".tmp"));
+        }
+    }
+    assert!(looked > 60, "{looked}");
+}
+
+#[test]
+fn an_import_that_failed_goes_on_and_one_that_ended_does_not() {
+    let (file, wanted) = big_file(300);
+    let disk = SimulatedFs::new();
+    let folder = start(&disk, 1);
+    disk.fail_at(700, nix::errno::Errno::ENOSPC as i32, false);
+    let error = import(&folder, &file).unwrap_err();
+    assert!(error.to_string().starts_with("line "), "{error}");
+    assert!(matches!(&error, ImportError::Store { error, .. } if error.full().is_some()), "{error}");
+    disk.heal();
+    let before = texts(&folder);
+    assert!(before.is_empty() || before == wanted[..256], "{}", before.len());
+    assert_eq!(disk.dump().matches("/mail/tmp/").count(), 1, "only the directory: {}", disk.dump());
+    let imported = import(&folder, &file).unwrap();
+    assert_eq!(imported.there_before, before.len() as u64);
+    assert_eq!(texts(&folder), wanted);
+    // It had ended. Only whoever says so brings all in again.
+    assert!(import(&folder, &file).unwrap().ended_before);
+    assert_eq!(texts(&folder).len(), 300);
+    assert!(forget_import(&folder, "id").unwrap());
+    assert!(!forget_import(&folder, "id").unwrap());
+    let imported = import(&folder, &file).unwrap();
+    assert_eq!((imported.messages, imported.there_before), (300, 0));
+    assert_eq!(texts(&folder).len(), 600);
+}
