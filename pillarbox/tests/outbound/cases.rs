@@ -499,6 +499,18 @@ async fn a_message_that_goes_in_a_circle_goes_back() {
     assert_eq!(place.went(), ["mx1 ann@far.example", "here joe@here.example"]);
 }
 
+// RFC 5321 §5.1: this host under another name, and what is farther than it.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_to_addresses_of_this_host() {
+    let mut config = config();
+    config.own_addresses = vec![[192, 0, 2, 1].into()];
+    let place = place_of(SimulatedFs::new(), config, |_| {});
+    place.send(&["ann@far.example"]).await;
+    pass(HOUR).await;
+    assert_eq!(place.net.dialled.lock().unwrap().len(), 0);
+    assert!(place.notices()[0].contains("Status: 5.4.6\r\n"), "{}", place.notices()[0]);
+}
+
 // What is for mailboxes here alone makes no detour, unless it is to wait.
 #[tokio::test(start_paused = true)]
 async fn local_mail_goes_straight() {
