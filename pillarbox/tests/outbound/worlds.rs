@@ -30,6 +30,8 @@ struct Weather {
     is_bad: AtomicBool,
     /// Hundredths of connections that meet a fault while it is bad.
     faults: u64,
+    /// Servers lie.
+    lies: bool,
 }
 
 impl Script for Weather {
@@ -46,7 +48,7 @@ impl Script for Weather {
             1 => Fault::Silence,
             2 => Fault::CutAfter(octets),
             3 => Fault::StopAfter(octets),
-            4 => Fault::LieAfter(octets),
+            4 if self.lies => Fault::LieAfter(octets),
             _ => Fault::Slow(1 + self.die.below(40)),
         })
     }
@@ -136,8 +138,8 @@ struct World {
 impl World {
     fn new(seed: u64) -> Self {
         let die = Die::new(seed);
-        let faults = die.below(70);
-        let weather = Arc::new(Weather { die: Die::new(seed ^ 0x5eed), is_bad: AtomicBool::new(true), faults });
+        let (faults, lies) = (die.below(70), die.below(4) == 0);
+        let weather = Arc::new(Weather { die: Die::new(seed ^ 0x5eed), is_bad: AtomicBool::new(true), faults, lies });
         let server = |name: &str| ServerConfig::new(name);
         let mut knows_dsn = server("a.one.example");
         (knows_dsn.dsn, knows_dsn.tell_limits, knows_dsn.limits.recipients_max) = (true, true, 2);
@@ -266,7 +268,10 @@ impl World {
             }
             // The bad weather ends long before the message is too old.
             let is_hopeless = ["never", "always", "dead", "strict", "no-mail"].iter().any(|word| to.contains(word));
-            assert_eq!(is_delivered, !is_hopeless, "{who}: given up too soon, or taken by nobody");
+            // A reply that nobody asked for shifts the refusal of one recipient to another, and nobody can tell at that moment.
+            if is_hopeless || !self.weather.lies {
+                assert_eq!(is_delivered, !is_hopeless, "{who}: given up too soon, or taken by nobody");
+            }
         }
     }
 }
