@@ -94,6 +94,7 @@ async fn names_below_a_prefix() {
     assert!(listed.iter().any(|listed| listed.name.as_str() == "INBOX/Lists/rust"));
     let mut open = store.open(&user, &MailboxName::inbox(), false).await.unwrap();
     store.append(&user, &MailboxName::inbox(), Append::default()).await.unwrap().publish().await.unwrap();
+    open.refresh().await.unwrap();
     open.move_to(&[Uid::MIN..=Uid::MAX].into_iter().collect(), &name("INBOX/Sent")).await.unwrap();
     let in_sent = store.status(&user, &name("INBOX/Sent"), &[]).await.unwrap();
     assert_eq!(in_sent.messages, 1);

@@ -7,7 +7,7 @@ use crate::audit::{Budget, audit};
 use crate::world::World;
 
 /// Disks to look at where `CRASH_STATES` says nothing.
-const STATES: usize = 40_000;
+const STATES: usize = 15_000;
 
 #[test]
 fn mixture() {
