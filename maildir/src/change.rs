@@ -132,12 +132,27 @@ impl Mailbox {
     ///
     /// What others changed before is found out first, and is [news](Mailbox::news).
     pub fn expunge(&mut self, uids: &[Uid]) -> Result<Vec<Uid>> {
+        self.remove(Flags::NONE, |_| uids.to_vec())
+    }
+
+    /// The same for those of the wanted messages that have [`Flags::DELETED`] at the moment when they are removed: whose mark
+    /// another program has taken off meanwhile, they stay.
+    pub fn expunge_deleted(&mut self, wanted: impl Fn(Uid) -> bool) -> Result<Vec<Uid>> {
+        self.remove(Flags::DELETED, |mailbox| {
+            let marked = mailbox.messages().filter(|message| message.flags.contains(Flags::DELETED));
+            marked.map(|message| message.uid).filter(|uid| wanted(*uid)).collect()
+        })
+    }
+
+    /// Removes the messages that are chosen after a look, as far as they still have these flags.
+    fn remove(&mut self, marked: Flags, choose: impl FnOnce(&Mailbox) -> Vec<Uid>) -> Result<Vec<Uid>> {
         let mut gone = Vec::new();
         let unlinked = self.journaled(|mailbox| {
             mailbox.look()?;
+            let uids = choose(mailbox);
             let alone = mailbox.alone();
             let mut tally = Tally::begin([&mailbox.maildir]);
-            let unlinked = mailbox.unlink_each(uids, &mut gone, &mut tally);
+            let unlinked = mailbox.unlink_each(&uids, marked, &mut gone, &mut tally);
             tally.write();
             mailbox.view.sweep();
             mailbox.still_alone(alone);
@@ -155,10 +170,14 @@ impl Mailbox {
         }
     }
 
-    fn unlink_each(&mut self, uids: &[Uid], gone: &mut Vec<Uid>, tally: &mut Tally) -> Result<()> {
+    fn unlink_each(&mut self, uids: &[Uid], marked: Flags, gone: &mut Vec<Uid>, tally: &mut Tally) -> Result<()> {
         for uid in uids {
             let mut tried = None;
             let removed = self.with_file(*uid, |maildir, file| {
+                // Asked again whenever the file turns out to have another name.
+                if !file.flags().contains(marked) {
+                    return Err(MaildirError::NoSuchMessage(*uid));
+                }
                 tried = Some(file.found.dir);
                 let path = file.path(maildir);
                 let size = file_size(maildir.fs(), file.base, &path)?;

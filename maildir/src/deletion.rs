@@ -40,6 +40,8 @@ pub(crate) fn finish(store: &Store, path: &Path) -> Result<()> {
     if !entries.iter().any(|entry| is_trash(&entry)) {
         return Ok(());
     }
+    // Whoever deleted it may not have come as far: a mailbox that comes back in a crash must be whole.
+    store.sync_dir(path)?;
     // If another program has made a mailbox here since, what lies beside its `cur` is its own.
     if !entries.iter().any(|entry| entry.name == "cur") {
         for entry in &entries {

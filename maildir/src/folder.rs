@@ -200,8 +200,11 @@ impl Maildir {
         }
         // A power cut while it was made may have left one without the other, and so does who restores a backup of files alone.
         for name in ["tmp", "new"] {
-            if store.fs().metadata(&path.join(name)).if_found()?.is_none() {
-                Self::make_dirs(store, &path)?;
+            match store.fs().metadata(&path.join(name)).if_found()? {
+                None => drop(Self::make_dirs(store, &path)?),
+                Some(metadata) if metadata.kind == Kind::Directory => {}
+                // A link, say, to where somebody else's mail comes in.
+                Some(_) => return Err(MaildirError::NoSuchMailbox(path.display().to_string())),
             }
         }
         Ok(Self::at(store, path, account))

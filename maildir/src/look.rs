@@ -450,9 +450,21 @@ impl Mailbox {
             let info = if info.is_empty() { &b":2,"[..] } else { info };
             let target = path(&self.maildir, base, &Named { dir: Dir::Cur, info: info.into() });
             // A file that has that name already would be lost. Two files of one name are told apart when they are listed.
-            if fs.metadata(&target).if_found()?.is_some() {
-                taken.left = true;
-                continue;
+            match fs.metadata(&target).if_found() {
+                Ok(None) => {}
+                Ok(Some(_)) => {
+                    taken.left = true;
+                    continue;
+                }
+                Err(error) if error.is_temporary() => {
+                    taken.left = true;
+                    break;
+                }
+                // With its flags the name is too long.
+                Err(_) => {
+                    taken.left = true;
+                    continue;
+                }
             }
             self.unsynced = [true; 2];
             match fs.rename(&self.maildir.dir("new").join(&entry.name), &target) {
@@ -469,7 +481,7 @@ impl Mailbox {
                     taken.left = true;
                     break;
                 }
-                Err(error) => return Err(error.into()),
+                Err(_) => taken.left = true,
             }
         }
         Ok(taken)

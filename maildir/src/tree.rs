@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pillarbox_fs::{ErrorKind, Kind};
+use pillarbox_fs::{Entry, ErrorKind, Kind};
 
 use crate::deletion::{self, TRASH};
 use crate::error::NotFound;
@@ -68,10 +68,13 @@ impl Tree {
         }
         Maildir::open_in(store, tree.inbox_path(), tree.root.clone())?;
         if tree.options.layout == Layout::MaildirPlusPlus {
-            for entry in store.fs().list(&tree.root)? {
-                if bytes(&entry.name).starts_with(TRASH.as_bytes()) && entry.kind == Kind::Directory {
-                    let _ = deletion::remove(store, &tree.root.join(&entry.name));
-                }
+            let entries = store.fs().list(&tree.root.join("."))?;
+            let is_trash =
+                |entry: &&Entry| bytes(&entry.name).starts_with(TRASH.as_bytes()) && entry.kind == Kind::Directory;
+            let mut trash = entries.iter().filter(is_trash).peekable();
+            // Whoever deleted it may not have come as far: a mailbox that comes back in a crash must be whole.
+            if trash.peek().is_some() && store.sync_dir(&tree.root).is_ok() {
+                trash.for_each(|entry| drop(deletion::remove(store, &tree.root.join(&entry.name))));
             }
         }
         Ok(tree)
@@ -308,12 +311,19 @@ impl Tree {
             return Ok(self.walk()?.mailboxes);
         }
         let mut names = Vec::new();
-        for entry in self.store.fs().list(&self.root)? {
+        for entry in self.store.fs().list(&self.root.join("."))? {
             let Some(name) = entry.name.to_str().and_then(|name| self.options.name_of_directory(name)) else {
                 continue;
             };
-            if entry.kind == Kind::Directory && self.exists(&name)? {
-                names.push(name);
+            if entry.kind != Kind::Directory {
+                continue;
+            }
+            match self.exists(&name) {
+                Ok(true) => names.push(name),
+                Ok(false) => {}
+                // Somebody else's folder is no reason to show none.
+                Err(MaildirError::Fs(error)) if error.kind() == ErrorKind::PermissionDenied => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(names)
@@ -325,7 +335,7 @@ impl Tree {
             return Ok(self.walk()?.directories);
         }
         let is_mailbox = |name: &str| self.options.name_of_directory(name).is_some();
-        let entries = self.store.fs().list(&self.root)?;
+        let entries = self.store.fs().list(&self.root.join("."))?;
         Ok(entries.iter().filter(|entry| entry.name.to_str().is_some_and(is_mailbox)).count())
     }
 
@@ -335,7 +345,9 @@ impl Tree {
         let mut walk = Walk::default();
         let mut open: Vec<(PathBuf, Option<MailboxName>)> = vec![(self.root.clone(), None)];
         while let Some((path, above)) = open.pop() {
-            let entries = match self.store.fs().list(&path).if_found() {
+            // The root may be a link: where it leads is the installation's choice.
+            let listed = if above.is_none() { path.join(".") } else { path.clone() };
+            let entries = match self.store.fs().list(&listed).if_found() {
                 Ok(Some(entries)) => entries,
                 Ok(None) => continue,
                 // Something else took its place since its name was read, or it is somebody else's.

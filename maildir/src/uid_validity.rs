@@ -61,7 +61,7 @@ pub(crate) fn last(store: &Store, root: &Path) -> Result<u32> {
 /// The greatest value that a name tells, and what the file repeats.
 fn read(store: &Store, root: &Path) -> Result<(Option<u32>, Option<u32>)> {
     let fs = store.fs();
-    let newest = fs.list(root)?.into_iter().filter_map(|entry| suffix(entry.name.to_str()?)).max();
+    let newest = fs.list(&root.join("."))?.into_iter().filter_map(|entry| suffix(entry.name.to_str()?)).max();
     let repeated = match fs.read(&root.join(FILE), 64) {
         Ok(bytes) => std::str::from_utf8(&bytes).ok().and_then(parse),
         // What holds no number tells none.

@@ -164,7 +164,9 @@ fn who_is_too_late_by_a_moment_is_refused() {
 
 /// The real file system, and somebody who does something just before the next file is renamed.
 #[derive(Clone, Default)]
-struct Meddling(Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>);
+struct Meddling(Arc<Mutex<Option<Deed>>>);
+
+type Deed = Box<dyn FnOnce() + Send>;
 
 impl std::fmt::Debug for Meddling {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -90,7 +90,8 @@ impl Fs for RealFs {
 
     fn list_each(&self, path: &Path, show: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
         let mut list = || {
-            let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+            // A link may lead to somebody else's mail.
+            let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
             for entry in Dir::open(path, flags, Mode::empty())?.iter() {
                 let entry = entry?;
                 let name = OsStr::from_bytes(entry.file_name().to_bytes());

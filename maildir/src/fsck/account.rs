@@ -15,7 +15,7 @@ pub(super) fn check(run: &mut Run<'_>, tree: &Tree) -> Result<()> {
     }
     // In the other layout a directory need not be a mailbox.
     let beside = match tree.options.layout {
-        Layout::MaildirPlusPlus => tree.store.fs().list(&tree.root)?,
+        Layout::MaildirPlusPlus => tree.store.fs().list(&tree.root.join("."))?,
         Layout::Fs => Vec::new(),
     };
     for entry in beside {

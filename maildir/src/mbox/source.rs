@@ -78,7 +78,7 @@ impl<'a> MaildirSource<'a> {
         let told = |error: pillarbox_fs::FsError| ImportError::new(path.display().to_string(), error.into());
         let mut left = Vec::new();
         for dir in ["new", "cur"] {
-            for entry in store.fs().list(&path.join(dir)).map_err(told)? {
+            for entry in store.fs().list(&path.join(dir).join(".")).map_err(told)? {
                 let name = file_name::bytes(&entry.name);
                 let (base, info) = file_name::split(name);
                 if entry.kind == Kind::File && !base.is_empty() && !name.starts_with(b".") {

@@ -67,14 +67,12 @@ impl Gate {
 
     pub(super) fn count(self: &Arc<Self>) -> Counting {
         let mut state = lock(&self.state);
-        while state.counting {
+        // Whoever changes something goes first, also while others wait to count: a door that was shut to let those finish who are
+        // inside would keep out somebody who holds the lock of a folder that one of them needs.
+        while state.counting || state.changing > 0 {
             state = self.left.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        // From here on nobody comes in.
         state.counting = true;
-        while state.changing > 0 {
-            state = self.left.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
         Counting(Arc::clone(self))
     }
 }

@@ -213,8 +213,12 @@ impl Shared {
         let (change, wanted) = (what.change, &what.flags);
         let mut view = self.view();
         let names: Vec<&str> = wanted.keywords().iter().map(Keyword::as_str).collect();
-        let (mut letters, without) = view.maildir().keyword_flags(&names).map_err(told)?;
-        if !without.is_empty() && change != FlagChange::Remove {
+        let (mut letters, without) = match change {
+            // What nobody has needs no letter to be taken away.
+            FlagChange::Remove => (letters_of(view.maildir(), &names)?, Vec::new()),
+            _ => view.maildir().keyword_flags(&names).map_err(told)?,
+        };
+        if !without.is_empty() {
             return Err(StoreError::new(
                 StoreErrorKind::Limit,
                 format!("no letters are left for {}", without.join(" ")),
@@ -273,21 +277,19 @@ impl Shared {
         let mut view = self.view();
         let copied = Shared::copy_those(&mut view, uids, target)?;
         let sources: Vec<maildir::Uid> = copied.uids.iter().map(|(here, _)| *here).collect();
-        self.remove(&mut view, &sources)?;
+        let removed = view.expunge(&sources);
+        self.removed(&mut view, removed)?;
         Ok(copied)
     }
 
     pub(super) fn expunge(&self, only: Option<&UidSet>) -> Result<Vec<Uid>> {
         let mut view = self.view();
-        let chosen = view.messages().filter(|message| {
-            message.flags.contains(maildir::Flags::DELETED) && only.is_none_or(|only| only.contains(uid(message.uid)))
-        });
-        let chosen: Vec<maildir::Uid> = chosen.map(|message| message.uid).collect();
-        self.remove(&mut view, &chosen)
+        let removed = view.expunge_deleted(|message| only.is_none_or(|only| only.contains(uid(message))));
+        self.removed(&mut view, removed)
     }
 
-    fn remove(&self, view: &mut Mailbox, chosen: &[maildir::Uid]) -> Result<Vec<Uid>> {
-        let removed = view.expunge(chosen);
+    /// Tells what became of a removal.
+    fn removed(&self, view: &mut Mailbox, removed: maildir::Result<Vec<maildir::Uid>>) -> Result<Vec<Uid>> {
         // What others did came first, and so does what became of it if we failed half-way.
         let news = view.news();
         self.tell(view, news);
@@ -342,6 +344,16 @@ fn message_flags(view: &Mailbox, message: &maildir::Message<'_>) -> MessageFlags
     let mut told = MessageFlags::new(uid(message.uid), flags(view, message.flags));
     told.mod_seq = mod_seq(view, message.uid);
     told
+}
+
+/// The letters that these keywords have, as far as they have any; `$Forwarded` may also stand as the letter P.
+fn letters_of(maildir: &Maildir, names: &[&str]) -> Result<maildir::Flags> {
+    let keywords = maildir.keywords().map_err(told)?;
+    let is_wanted = |known: &str| names.iter().any(|name| name.eq_ignore_ascii_case(known));
+    let known = keywords.iter().filter(|(_, name)| is_wanted(name));
+    let letters = known.filter_map(|(number, _)| maildir::Flags::keyword(number));
+    let passed = if is_wanted("$Forwarded") { maildir::Flags::PASSED } else { maildir::Flags::NONE };
+    Ok(letters.fold(passed, |all, letter| all | letter))
 }
 
 /// The flags of a message as IMAP writes them.
