@@ -229,6 +229,14 @@ fn a_host_that_is_busy_is_left_alone_at_all_its_addresses() {
     let first = attempts.next().unwrap();
     attempts.drop_host(&first.host);
     assert_eq!(all(attempts), ["b.example 192.0.2.3"]);
+    // However many it has, and the next one is added after that.
+    let mut attempts = Attempts::new(AttemptLimits::default(), Vec::new());
+    let five = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"];
+    attempts.add_host(&name("a.example"), ips(&five));
+    let first = attempts.next().unwrap();
+    attempts.drop_host(&first.host);
+    attempts.add_host(&name("b.example"), ips(&["192.0.2.6"]));
+    assert_eq!(all(attempts), ["b.example 192.0.2.6"]);
 }
 
 // RFC 5321 §5.1

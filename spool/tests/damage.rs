@@ -4,6 +4,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use pillarbox_core::{Random, SeededRandom};
 use pillarbox_fs::{Fs, Kind, SimulatedFs};
@@ -365,6 +366,27 @@ fn what_does_not_belong_there_is_moved() {
     let again = open_damaged(&fs);
     assert_eq!(again.findings, []);
     assert!(again.readable.contains(&id));
+}
+
+/// A body whose record is lost is all that is left of a message, however old it is.
+#[test]
+fn bodies_of_messages_that_are_lost_are_kept() {
+    let (fs, waiting, _) = spool();
+    let large = waiting[8];
+    let body = format!("/spool/bodies/{large}");
+    assert!(fs.metadata(Path::new(&body)).is_ok());
+    // The disk does not give the segment of the message, or it is gone.
+    for path in segments(&fs) {
+        let fs = copy(&fs, &|_, octets| octets);
+        fs.unlink(Path::new(&path)).unwrap();
+        let opened = open_damaged(&fs);
+        fs.advance(Duration::from_secs(40 * 3600));
+        let swept = opened.store.sweep(fs.now()).unwrap();
+        let is_known = opened.store.ids(None, 100).contains(&large);
+        assert_eq!(swept, usize::from(!is_known), "{path}: {:?}", opened.findings);
+        let at = if is_known { body.clone() } else { format!("/spool/set-aside/{large}") };
+        assert!(fs.metadata(Path::new(&at)).is_ok(), "{path}");
+    }
 }
 
 #[test]

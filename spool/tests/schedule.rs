@@ -309,6 +309,46 @@ fn what_expires_while_it_is_tried_is_given_up_after_that() {
     assert!(schedule.is_empty());
 }
 
+/// A notice of the usual delay, which may not have been wanted, is not the one that the time has passed.
+// RFC 2852 §4.1.4
+#[test]
+fn a_time_that_passes_after_the_usual_delay_is_told() {
+    let mut schedule = schedule();
+    let mut urgent = item(1, "a.example");
+    let deadline = WallTime::new(WALL + 5 * 3600, 0);
+    urgent.deliver_by = Some(DeliverBy { deadline, mode: ByMode::Notify, trace: false });
+    insert(&mut schedule, urgent);
+    let mut told = Vec::new();
+    let mut now = Time::ZERO;
+    while now < at(24 * 3600) {
+        match schedule.due(now) {
+            Some(Due::Attempt(task)) => schedule.report(now, &task, later(Health::Good)),
+            Some(Due::Late(_, _, reason)) => told.push((now, reason)),
+            None => now = schedule.deadline().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(told, [(at(4 * 3600), Reason::Age), (at(5 * 3600), Reason::DeliverBy)]);
+}
+
+/// The notice could not be written: it is tried again, but not at once, and for the same reason.
+#[test]
+fn giving_up_that_fails_is_put_off() {
+    let mut schedule = schedule();
+    let mut urgent = item(1, "a.example");
+    let deadline = WallTime::new(WALL + 60, 0);
+    urgent.deliver_by = Some(DeliverBy { deadline, mode: ByMode::Return, trace: false });
+    insert(&mut schedule, urgent);
+    let task = attempt(&mut schedule, Time::ZERO).unwrap();
+    schedule.report(Time::ZERO, &task, later(Health::Good));
+    let Some(Due::Expired(task, _)) = schedule.due(at(60)) else { panic!("it is over") };
+    schedule.report(at(60), &task, later(Health::Unknown));
+    assert_eq!(schedule.due(at(60)), None);
+    let next = schedule.deadline().unwrap();
+    assert!(next > at(61), "{next:?}");
+    assert!(matches!(schedule.due(next), Some(Due::Expired(_, Reason::DeliverBy))));
+}
+
 /// A message that was waiting before a start: its age and its attempts count.
 // RST-04
 #[test]

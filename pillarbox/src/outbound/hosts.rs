@@ -220,7 +220,8 @@ async fn try_exchangers(delivery: &mut Delivery, manner: &Manner, found: &Exchan
             break;
         }
     }
-    if attempts.meets_itself() && addresses == 0 {
+    // A nearer host that could not be looked up now may take the message later.
+    if attempts.meets_itself() && addresses == 0 && delivery.trouble.is_none() {
         no_route(delivery, NoRoute::Loop);
     } else if unreachable == found.hosts.len() {
         delivery.fail_all(EnhancedCode::new(5, 4, 4), "none of the domain's mail exchangers has an address");

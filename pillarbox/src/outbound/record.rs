@@ -92,13 +92,15 @@ impl Shared {
 
     /// Blocks. Gives the notice that was made, and to whom it goes.
     fn commit(&self, message: &Message, words: &[Word]) -> Result<Option<(MessageId, String)>, StoreError> {
-        let told: Vec<&Word> = words.iter().filter(|word| is_wanted(message, word)).collect();
+        let is_double = message.envelope.from.is_null() && self.config.double_bounces_to.is_some();
+        let is_wanted = |word: &Word| is_wanted(message, word, is_double);
+        let told: Vec<&Word> = words.iter().filter(|word| is_wanted(word)).collect();
         let written = notice::write(self, message, &told)?;
         let mut changes = Vec::new();
         for some in words.chunks(RECORD_MAX) {
             let mut report = Report::new(message.id);
             for word in some {
-                let notices = if is_wanted(message, word) { word.notices() } else { Notices::default() };
+                let notices = if is_wanted(word) { word.notices() } else { Notices::default() };
                 match &word.attempt {
                     Some(attempt) => {
                         report.attempt(word.recipient, attempt.clone());
@@ -147,14 +149,16 @@ impl Shared {
     }
 }
 
-/// Whether the sender is told: by what it asked for, and once.
-fn is_wanted(message: &Message, word: &Word) -> bool {
+/// Whether the sender is told: by what it asked for, and once. `is_double`: in place of a sender somebody here is told of
+/// failures, and is told whatever the message asks for, which in a notice of ours is nothing.
+fn is_wanted(message: &Message, word: &Word, is_double: bool) -> bool {
     let Some(action) = word.action else { return false };
     let at = usize::try_from(word.recipient).unwrap_or(usize::MAX);
     let Some(recipient) = message.envelope.recipients.get(at) else { return false };
     let notify = recipient.notify.map(notice::notify);
     let made = message.recipients.get(at).map(|state| state.notices).unwrap_or_default();
-    (word.is_due || action.is_wanted(notify)) && made.and(word.notices()) != made
+    let is_double = is_double && action == Action::Failed;
+    (word.is_due || is_double || action.is_wanted(notify)) && made.and(word.notices()) != made
 }
 
 fn address_of(message: &Message, recipient: u32) -> String {

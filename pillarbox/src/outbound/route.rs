@@ -101,7 +101,17 @@ impl Route {
                 format!("{scheme}://{}:{}", host.host.as_str().to_ascii_lowercase(), host.port)
             }
             Route::LmtpSocket(path) => format!("lmtp:{}", path.display()),
-            Route::Sink(_) => "local".into(),
+            // With a colon, which no domain has.
+            Route::Sink(_) => "local:".into(),
+        }
+    }
+
+    /// Tells apart routes that have the same key.
+    pub(super) fn identity(&self) -> usize {
+        match self {
+            Route::Mx | Route::LmtpSocket(_) => 0,
+            Route::SmartHost(host) => Arc::as_ptr(host).addr(),
+            Route::Sink(sink) => Arc::as_ptr(sink).cast::<()>().addr(),
         }
     }
 }

@@ -78,7 +78,8 @@ impl Shared {
         envelope: &Envelope,
         known: impl Fn(usize) -> (Option<Outcome>, Notices),
     ) -> Item {
-        let mut routes: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+        // Two ways may share a destination and its limits, but an attempt goes one way.
+        let mut routes: BTreeMap<(String, usize), Vec<u32>> = BTreeMap::new();
         let mut wants_delay = false;
         // RFC 2852 §4.1.3: who gave a time is told that it has passed, unless nothing at all is to be told.
         let gave_time = envelope.deliver_by.is_some();
@@ -90,12 +91,12 @@ impl Shared {
             let wants = |notify: Notify| notify.delay || gave_time && !notify.is_never();
             wants_delay |= !notices.delay && recipient.notify.is_none_or(wants);
             let (route, domain) = self.route(envelope, index);
-            let key = route.key_of(Some(domain.as_str()));
+            let key = (route.key_of(Some(domain.as_str())), route.identity());
             routes.entry(key).or_default().push(u32::try_from(index).unwrap_or(u32::MAX));
         }
         let mut item = Item::new(id, envelope);
         item.is_noticed |= !wants_delay;
-        routes.into_iter().fold(item, |item, (key, recipients)| item.route(key, recipients))
+        routes.into_iter().fold(item, |item, ((key, _), recipients)| item.route(key, recipients))
     }
 }
 

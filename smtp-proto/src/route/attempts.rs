@@ -122,7 +122,10 @@ impl Attempts {
     /// Nothing more of a host is tried in this round: it said that it does not want to be spoken to now (421), which holds for
     /// all its addresses.
     pub fn drop_host(&mut self, host: &Name) {
+        let waiting = self.waiting.len();
         self.waiting.retain(|candidate| candidate.host != *host);
+        // They make room for those of the next host.
+        self.added -= waiting - self.waiting.len();
     }
 
     /// A host had an address of this host. With no candidate before it the message would go in a circle (RFC 5321 §5.1).

@@ -198,7 +198,7 @@ impl Schedule {
             first_job: NONE,
             notice_at,
             expire_at: after(released, age),
-            // That it is late is said once, by whichever comes first; with N, nothing else happens then.
+            // That it is late has been said; with N, nothing else happens then.
             deliver_by: if is_returned || !item.is_noticed { deliver_by } else { NEVER },
             is_returned,
             timer: NEVER,
@@ -297,7 +297,10 @@ impl Schedule {
                 (None, false) => self.enqueue(task.job, now),
                 (Some(_), false) if task.is_attempt => self.expire_job(task.job),
                 (Some(_), false) => {
-                    self.messages[message].expire_at = self.jobs[task.job].due;
+                    let due = self.jobs[task.job].due;
+                    let known = &mut self.messages[message];
+                    // The moments that have passed would come again at once.
+                    (known.expire_at, known.notice_at, known.deliver_by) = (due, NEVER, NEVER);
                     self.set_timer(message);
                 }
             }
@@ -471,7 +474,7 @@ impl Schedule {
         let is_over = message.deliver_by <= now;
         if message.expire_at <= now || is_over && message.is_returned {
             let reason = if message.expire_at <= now { Reason::Age } else { Reason::DeliverBy };
-            message.expired = Some(reason);
+            message.expired.get_or_insert(reason);
             for job in self.jobs_of(number) {
                 // What the caller has follows when it is reported.
                 if matches!(self.jobs[job].state, State::Waiting | State::Held) {
@@ -485,7 +488,8 @@ impl Schedule {
         let id = message.id;
         let reason = if is_over { Reason::DeliverBy } else { Reason::Age };
         message.notice_at = NEVER;
-        if !message.is_returned {
+        // Not before: who wants no notice of a delay is told all the same that the time it gave has passed (RFC 2852 §4.1.4).
+        if is_over {
             message.deliver_by = NEVER;
         }
         self.set_timer(number);

@@ -14,6 +14,8 @@ pub(crate) struct Index {
     pub(crate) reading: bool,
     /// The floor that the newest segment names.
     pub(crate) recorded_floor: u64,
+    /// Records of messages may be missing: a body that belongs to nobody may be that of one of them.
+    pub(crate) is_short: bool,
     /// Messages that are finished and whose bodies have files.
     pub(crate) finished_bodies: Vec<MessageId>,
 }

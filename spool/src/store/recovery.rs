@@ -82,7 +82,8 @@ impl Waiting {
 
 impl Recovery {
     pub(super) fn new(store: Store, survey: Survey) -> Self {
-        let index = Index { segments: survey.segments, ..Index::default() };
+        let is_short = survey.findings.iter().any(|finding| !matches!(finding, Finding::Cut { .. }));
+        let index = Index { segments: survey.segments, is_short, ..Index::default() };
         Recovery { store, findings: survey.findings.into(), index, open: None, stage: Stage::Segments(0) }
     }
 
@@ -127,6 +128,7 @@ impl Recovery {
             if kept.is_none() {
                 pin(index);
             }
+            index.is_short = true;
             findings.push_back(Finding::Damaged { segment: number, from, to, why, kept });
         }
     }
@@ -144,6 +146,7 @@ impl Recovery {
             known.pinned = state.pinned;
         }
         index.finished_bodies.extend(learnt.finished_bodies);
+        index.is_short = learnt.is_short;
         index.reading = false;
         ids
     }

@@ -222,14 +222,22 @@ impl Store {
     /// [`Options::orphan_age`](crate::Options::orphan_age): those of messages that were finished or never accepted. Call it
     /// after the recovery, and then once a day.
     ///
+    /// Where the start found something of the log missing or damaged, they are moved to `set-aside/`; where something of it
+    /// could not be read yet, they stay.
+    ///
     /// # Errors
     ///
     /// [`StoreError::Fs`]; those that were found before are gone.
     pub fn sweep(&self, now: SystemTime) -> Result<usize> {
         let mut removed = 0;
-        if lock(&self.0.index).reading {
-            return Ok(0);
-        }
+        let is_short = {
+            let index = lock(&self.0.index);
+            // Whose the bodies are is not known.
+            if index.reading || index.segments.values().any(|segment| segment.pinned) {
+                return Ok(0);
+            }
+            index.is_short
+        };
         for entry in self.0.fs.list(&self.0.paths.bodies)? {
             let path = self.0.paths.bodies.join(&entry.name);
             let id = entry.name.to_str().and_then(|name| name.parse::<MessageId>().ok());
@@ -246,7 +254,11 @@ impl Store {
                 Err(error) => return Err(error.into()),
             };
             if now.duration_since(modified).is_ok_and(|age| age >= self.0.options.orphan_age) {
-                if_found(self.0.fs.unlink(&path))?;
+                if is_short {
+                    self.0.paths.move_aside(&*self.0.fs, &path, "a body without a message")?;
+                } else {
+                    if_found(self.0.fs.unlink(&path))?;
+                }
                 removed += 1;
             }
         }
