@@ -147,6 +147,10 @@ fn each(
     mut progress: impl FnMut(&Progress),
     mut write: impl FnMut(&mut Mailbox, Uid, Flags) -> Result<()>,
 ) -> Result<Exported> {
+    // An export that lacks messages would look whole.
+    if let Some(error) = mailbox.held_back() {
+        return Err(error);
+    }
     let messages: Vec<(Uid, Flags)> = mailbox.messages().map(|message| (message.uid, message.flags)).collect();
     let mut exported = Exported::default();
     for (n, (uid, flags)) in (1..).zip(&messages) {
