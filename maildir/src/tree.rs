@@ -8,7 +8,6 @@ use pillarbox_fs::{ErrorKind, Kind};
 
 use crate::deletion::{self, TRASH};
 use crate::error::NotFound;
-use crate::file_name::bytes;
 use crate::folder::make_dir;
 use crate::quota::Tally;
 use crate::{
@@ -68,8 +67,11 @@ impl Tree {
         }
         Maildir::open_in(store, tree.inbox_path(), tree.root.clone())?;
         if tree.options.layout == Layout::MaildirPlusPlus {
-            for entry in store.fs().list(&tree.root)? {
-                if bytes(&entry.name).starts_with(TRASH.as_bytes()) && entry.kind == Kind::Directory {
+            let entries = store.fs().list(&tree.root)?;
+            let mut trash = entries.iter().filter(|entry| deletion::is_trash(entry)).peekable();
+            // Who renamed it may not have come to that: after a power cut the mailbox would be back, without what was removed.
+            if trash.peek().is_some() && store.sync_dir(&tree.root).is_ok() {
+                for entry in trash {
                     let _ = deletion::remove(store, &tree.root.join(&entry.name));
                 }
             }
