@@ -6,7 +6,7 @@ use pillarbox_fs::{Entry, Kind};
 
 use crate::error::NotFound;
 use crate::file_name::bytes;
-use crate::{Result, Store};
+use crate::{MaildirError, Result, Store};
 
 /// Where what is deleted waits for its removal. No mailbox is called so.
 pub(crate) const TRASH: &str = "..pillarbox-deleted.";
@@ -26,7 +26,7 @@ pub(crate) fn take_away(store: &Store, path: &Path) -> Result<()> {
 pub(crate) fn sweep(store: &Store, path: &Path) -> Result<()> {
     store.sync_dir(path)?;
     // What cannot be removed now is when somebody next walks by.
-    let _ = finish(store, path);
+    let _ = store.fs().list(path).map_err(MaildirError::from).and_then(|entries| clear(store, path, &entries));
     // Refused if there are mailboxes below.
     let _ = store.fs().remove_dir(path);
     Ok(())
@@ -34,17 +34,25 @@ pub(crate) fn sweep(store: &Store, path: &Path) -> Result<()> {
 
 /// Removes what is left of a mailbox that was deleted in this directory, if one was. Durable, but for what has no more meaning.
 pub(crate) fn finish(store: &Store, path: &Path) -> Result<()> {
-    let fs = store.fs();
-    let entries = fs.list(path)?;
-    let is_trash = |entry: &&Entry| entry.kind == Kind::Directory && bytes(&entry.name).starts_with(TRASH.as_bytes());
-    if !entries.iter().any(|entry| is_trash(&entry)) {
+    let entries = store.fs().list(path)?;
+    if !entries.iter().any(is_trash) {
         return Ok(());
     }
-    // Whoever deleted it may not have come as far: a mailbox that comes back in a crash must be whole.
+    // Who renamed it may not have come to that: after a power cut the mailbox would be back, without what was removed.
     store.sync_dir(path)?;
+    clear(store, path, &entries)
+}
+
+pub(crate) fn is_trash(entry: &Entry) -> bool {
+    entry.kind == Kind::Directory && bytes(&entry.name).starts_with(TRASH.as_bytes())
+}
+
+/// Removes what is left, once it is durable that the mailbox is none any more.
+fn clear(store: &Store, path: &Path, entries: &[Entry]) -> Result<()> {
+    let fs = store.fs();
     // If another program has made a mailbox here since, what lies beside its `cur` is its own.
     if !entries.iter().any(|entry| entry.name == "cur") {
-        for entry in &entries {
+        for entry in entries {
             let inner = path.join(&entry.name);
             match entry.kind {
                 Kind::Directory if entry.name == "new" || entry.name == "tmp" => remove(store, &inner)?,
@@ -55,7 +63,7 @@ pub(crate) fn finish(store: &Store, path: &Path) -> Result<()> {
         // Before this is durable, a new mailbox here might get back what was in the old one's `new`.
         store.sync_dir(path)?;
     }
-    entries.iter().filter(is_trash).try_for_each(|entry| remove(store, &path.join(&entry.name)))
+    entries.iter().filter(|entry| is_trash(entry)).try_for_each(|entry| remove(store, &path.join(&entry.name)))
 }
 
 /// Removes a deleted directory as far as it can. What is left after an error is tried again another time.

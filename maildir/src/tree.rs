@@ -8,7 +8,6 @@ use pillarbox_fs::{Entry, ErrorKind, Kind};
 
 use crate::deletion::{self, TRASH};
 use crate::error::NotFound;
-use crate::file_name::bytes;
 use crate::folder::make_dir;
 use crate::quota::Tally;
 use crate::{
@@ -69,12 +68,12 @@ impl Tree {
         Maildir::open_in(store, tree.inbox_path(), tree.root.clone())?;
         if tree.options.layout == Layout::MaildirPlusPlus {
             let entries = store.fs().list(&tree.root.join("."))?;
-            let is_trash =
-                |entry: &&Entry| bytes(&entry.name).starts_with(TRASH.as_bytes()) && entry.kind == Kind::Directory;
-            let mut trash = entries.iter().filter(is_trash).peekable();
-            // Whoever deleted it may not have come as far: a mailbox that comes back in a crash must be whole.
+            let mut trash = entries.iter().filter(|entry| deletion::is_trash(entry)).peekable();
+            // Who renamed it may not have come to that: after a power cut the mailbox would be back, without what was removed.
             if trash.peek().is_some() && store.sync_dir(&tree.root).is_ok() {
-                trash.for_each(|entry| drop(deletion::remove(store, &tree.root.join(&entry.name))));
+                for entry in trash {
+                    let _ = deletion::remove(store, &tree.root.join(&entry.name));
+                }
             }
         }
         Ok(tree)

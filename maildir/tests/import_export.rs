@@ -175,6 +175,21 @@ fn a_message_that_goes_meanwhile_is_counted() {
     assert_eq!((exported.messages, exported.gone), (4, 1));
 }
 
+/// What new mail cannot be shown yet is not left out in silence.
+#[test]
+fn an_export_that_would_lack_messages_is_refused() {
+    let bench = Bench::new();
+    let folder = filled(&bench, "a");
+    drop(Mailbox::open(&folder, Access::ReadWrite).unwrap());
+    support::deliver(&folder, "new\r\n").unwrap();
+    fs::create_dir(bench.path("a/dovecot-uidlist.lock")).unwrap();
+    let mut open = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    assert_eq!(open.messages().len(), 5, "the new one is held back");
+    export_mbox(&mut open, &bench.path("a.mbox"), |_| {}).unwrap_err();
+    export_maildir(&mut open, &bench.path("a.maildir"), |_| {}).unwrap_err();
+    assert!(!bench.path("a.mbox").exists() && !bench.path("a.maildir").exists());
+}
+
 #[test]
 fn where_an_import_fails() {
     let bench = Bench::new();

@@ -5,6 +5,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use pillarbox_fs::Op;
 use pillarbox_maildir::{DiskNames, Layout, MailboxName, MaildirError, NameError, Options, Store, Tree, TreeOptions};
 use support::{Bench, deliver};
 
@@ -157,6 +158,27 @@ fn a_deletion_is_finished_by_whoever_comes_by() {
     assert_eq!(list(&tree), ["INBOX", "created", "reused"]);
     assert_eq!(fs::read_dir(reused.join("new")).unwrap().count(), 1);
     assert!(!reused.join("..pillarbox-deleted.1").exists());
+}
+
+/// After a power cut the mailbox would be back without its files, if they went before the rename was durable.
+#[test]
+fn nothing_deleted_is_removed_before_its_new_name_is_durable() {
+    for options in [TreeOptions::default(), fs_layout()] {
+        let bench = Bench::new();
+        let tree = Tree::create_with(&bench.store, bench.path("Maildir"), options.clone()).unwrap();
+        deliver(&tree.create_mailbox(&name("a")).unwrap(), "Subject: x\r\n\r\n").unwrap();
+        let root = bench.path("Maildir");
+        let holder = if options == fs_layout() { "Maildir/a" } else { "Maildir" };
+        match options == fs_layout() {
+            true => fs::rename(root.join("a/cur"), root.join("a/..pillarbox-deleted.1")).unwrap(),
+            false => fs::rename(root.join(".a"), root.join("..pillarbox-deleted.1")).unwrap(),
+        }
+        bench.ops();
+        list(&Tree::open_with(&bench.store, &root, options).unwrap());
+        let ops = bench.ops();
+        let removed = ops.iter().position(|(op, _)| matches!(op, Op::Unlink | Op::RemoveDir)).unwrap();
+        assert!(ops[..removed].contains(&(Op::SyncDir, holder.to_owned())), "{ops:?}");
+    }
 }
 
 // MDR-14

@@ -147,8 +147,8 @@ fn each(
     mut progress: impl FnMut(&Progress),
     mut write: impl FnMut(&mut Mailbox, Uid, Flags) -> Result<()>,
 ) -> Result<Exported> {
+    // An export that lacks messages would look whole.
     if let Some(error) = mailbox.held_back() {
-        // There are messages that could not be given UIDs: who exports wants all.
         return Err(error);
     }
     let messages: Vec<(Uid, Flags)> = mailbox.messages().map(|message| (message.uid, message.flags)).collect();

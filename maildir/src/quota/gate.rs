@@ -65,10 +65,10 @@ impl Gate {
         Changing(Arc::clone(self))
     }
 
+    /// Waits until nobody is inside. Those who come meanwhile are let in: one of them may hold the lock of a folder that somebody
+    /// inside waits for. So a stream of changes that never pauses delays a count.
     pub(super) fn count(self: &Arc<Self>) -> Counting {
         let mut state = lock(&self.state);
-        // Whoever changes something goes first, also while others wait to count: a door that was shut to let those finish who are
-        // inside would keep out somebody who holds the lock of a folder that one of them needs.
         while state.counting || state.changing > 0 {
             state = self.left.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -101,5 +101,41 @@ impl Drop for Counting {
     fn drop(&mut self) {
         lock(&self.0.state).counting = false;
         self.0.left.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn who_waits_to_count_keeps_nobody_out() {
+        let gate = Arc::new(Gate::default());
+        let inside = gate.change();
+        let (started, counted) = (mpsc::channel(), mpsc::channel());
+        let (counter, start) = (Arc::clone(&gate), started.0);
+        std::thread::spawn(move || {
+            start.send(()).unwrap();
+            drop(counter.count());
+            counted.0.send(()).unwrap();
+        });
+        started.1.recv().unwrap();
+        let (changed, changer) = (mpsc::channel(), Arc::clone(&gate));
+        std::thread::spawn(move || {
+            // Often enough that some come while the other waits.
+            for _ in 0..20_000 {
+                drop(changer.change());
+                std::thread::yield_now();
+            }
+            changed.0.send(()).unwrap();
+        });
+        let limit = Duration::from_secs(30);
+        changed.1.recv_timeout(limit).expect("nobody who changes waits for one who waits");
+        assert!(counted.1.try_recv().is_err(), "somebody is inside");
+        drop(inside);
+        counted.1.recv_timeout(limit).expect("now it can count");
     }
 }
