@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use pillarbox_fs::{Entry, ErrorKind, Kind};
+use pillarbox_fs::{ErrorKind, Kind};
 
 use crate::deletion::{self, TRASH};
 use crate::error::NotFound;
