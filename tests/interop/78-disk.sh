@@ -6,7 +6,11 @@ if [ "$(id -u)" != 0 ]; then
     exit 0
 fi
 if [ -z "${IN_NAMESPACE:-}" ]; then
-    IN_NAMESPACE=1 exec unshare -m "$0" "$@"
+    if ! unshare -m true 2>/dev/null; then
+        echo "skipped: there is no mount namespace to be had here"
+        exit 0
+    fi
+    IN_NAMESPACE=1 exec unshare -m bash "$0" "$@"
 fi
 source "$(dirname "$0")/lib.sh"
 mount --make-rprivate /
