@@ -45,7 +45,7 @@ sync
 expect "messages that came near" "$count" "$(find "$work/near/INBOX/cur" "$work/near/INBOX/new" -type f | wc -l)"
 expect "messages that went far" "$count" "$(find "$maildir/.Archive/cur" "$maildir/.Archive/new" -type f | wc -l)"
 
-snapshot() { (cd "$work" && find near "$maildir" -path '*/tmp' -prune -o -type f -printf '%p %s\n' | grep -v 'mbsyncstate\|dovecot-uid\|uidlist' | sort); }
+snapshot() { (cd "$work" && find near "$maildir" -path '*/tmp' -prune -o -type f -printf '%p %s\n' | grep -v 'mbsyncstate\|dovecot-uid\|uidlist\|pillarbox-' | sort); }
 snapshot >"$work/before"
 again=$(sync)
 snapshot >"$work/after"
