@@ -3,11 +3,11 @@
 mod support;
 
 use std::fs;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pillarbox_fs::{Entry, File, Fs, Metadata, RealFs, Result, Space};
+use pillarbox_fs::testing::Watched;
+use pillarbox_fs::{Fs, Op, RealFs};
 use pillarbox_maildir::{Access, FlagChange, Flags, Mailbox, Maildir, MaildirError, Options, Store, Uid};
 use support::{Bench, deliver, files, uids};
 
@@ -132,17 +132,17 @@ fn who_is_too_late_is_refused() {
 fn who_is_too_late_by_a_moment_is_refused() {
     let bench = with_messages(2);
     drop(open(&bench));
-    let meddling = Meddling::default();
+    let (fs, deed) = meddled();
     let mut options = Options::from_system();
     options.clock = bench.clock.clone();
-    let folder = Maildir::open(&Store::new(meddling.clone(), options), bench.path("m")).unwrap();
+    let folder = Maildir::open(&Store::new(fs, options), bench.path("m")).unwrap();
     let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
     let start = highest(&mailbox);
     for condition in [Some(start), None] {
         let program_flags = if condition.is_some() { "F" } else { "FR" };
         let name = format!("cur/{}:2,", String::from_utf8_lossy(mailbox.message(uid(1)).unwrap().name));
         let (path, program_flags) = (bench.path("m"), program_flags.to_owned());
-        *meddling.0.lock().unwrap() = Some(Box::new(move || {
+        *deed.lock().unwrap() = Some(Box::new(move || {
             let old = files(&path).into_iter().find(|file| file.starts_with(&name)).unwrap();
             fs::rename(path.join(old), path.join(format!("{name}{program_flags}"))).unwrap();
         }));
@@ -162,61 +162,21 @@ fn who_is_too_late_by_a_moment_is_refused() {
     }
 }
 
-/// The real file system, and somebody who does something just before the next file is renamed.
-#[derive(Clone, Default)]
-struct Meddling(Arc<Mutex<Option<Deed>>>);
-
+/// What somebody does once.
 type Deed = Box<dyn FnOnce() + Send>;
 
-impl std::fmt::Debug for Meddling {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Meddling")
-    }
-}
-
-impl Fs for Meddling {
-    fn create(&self, path: &Path) -> Result<File> {
-        RealFs.create(path)
-    }
-    fn open(&self, path: &Path) -> Result<File> {
-        RealFs.open(path)
-    }
-    fn open_append(&self, path: &Path) -> Result<File> {
-        RealFs.open_append(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        if let Some(meddle) = self.0.lock().unwrap().take() {
-            meddle();
+/// The real file system, with a deed just before the next file is renamed.
+fn meddled() -> (Watched, Arc<Mutex<Option<Deed>>>) {
+    let deed = Arc::<Mutex<Option<Deed>>>::default();
+    let next = Arc::clone(&deed);
+    let fs = Watched::new(RealFs).before(move |op, _| {
+        // The lock is not held during it, as it may rename something itself.
+        let deed = if op == Op::Rename { next.lock().unwrap().take() } else { None };
+        if let Some(deed) = deed {
+            deed();
         }
-        RealFs.rename(from, to)
-    }
-    fn link(&self, from: &Path, to: &Path) -> Result<()> {
-        RealFs.link(from, to)
-    }
-    fn unlink(&self, path: &Path) -> Result<()> {
-        RealFs.unlink(path)
-    }
-    fn make_dir(&self, path: &Path) -> Result<()> {
-        RealFs.make_dir(path)
-    }
-    fn remove_dir(&self, path: &Path) -> Result<()> {
-        RealFs.remove_dir(path)
-    }
-    fn sync_dir(&self, path: &Path) -> Result<()> {
-        RealFs.sync_dir(path)
-    }
-    fn list(&self, path: &Path) -> Result<Vec<Entry>> {
-        RealFs.list(path)
-    }
-    fn metadata(&self, path: &Path) -> Result<Metadata> {
-        RealFs.metadata(path)
-    }
-    fn space(&self, path: &Path) -> Result<Space> {
-        RealFs.space(path)
-    }
-    fn boot(&self) -> Option<u128> {
-        RealFs.boot()
-    }
+    });
+    (fs, deed)
 }
 
 #[test]

@@ -32,10 +32,14 @@ pub struct Watched {
 /// What to do in place of a directory sync, such as to wait for the test.
 pub type SyncHook = Box<dyn Fn(&Path) -> Result<()> + Send + Sync>;
 
+/// What to do before an operation, such as what another program does at that moment.
+type Before = Box<dyn Fn(Op, &Path) + Send + Sync>;
+
 #[derive(Default)]
 struct Shared {
     log: Mutex<Log>,
     sync_hook: Option<SyncHook>,
+    before: Option<Before>,
 }
 
 #[derive(Debug, Default)]
@@ -59,8 +63,28 @@ impl Watched {
     }
 
     /// Runs `hook` in place of each directory sync.
-    pub fn on_sync_dir(self, hook: SyncHook) -> Self {
-        Watched { fs: self.fs, shared: Arc::new(Shared { log: Mutex::default(), sync_hook: Some(hook) }) }
+    ///
+    /// # Panics
+    ///
+    /// If there are clones of it.
+    pub fn on_sync_dir(mut self, hook: SyncHook) -> Self {
+        self.being_made().sync_hook = Some(hook);
+        self
+    }
+
+    /// Runs `hook` before each operation on a path, with that path; for a rename or link with the new name. What is done with
+    /// open files is not told.
+    ///
+    /// # Panics
+    ///
+    /// If there are clones of it.
+    pub fn before(mut self, hook: impl Fn(Op, &Path) + Send + Sync + 'static) -> Self {
+        self.being_made().before = Some(Box::new(hook));
+        self
+    }
+
+    fn being_made(&mut self) -> &mut Shared {
+        Arc::get_mut(&mut self.shared).expect("nobody has a clone of what is being put together")
     }
 
     /// The changes that were carried out since the last [`clear`](Watched::clear), in order: everything that writes,
@@ -90,6 +114,7 @@ impl Watched {
     }
 
     fn change<T>(&self, op: Op, path: &Path, run: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.shared.tell(op, path);
         self.shared.step().map_err(|e| FsError::new(op, path, e))?;
         let value = run()?;
         self.shared.log().changes.push((op, path.to_path_buf()));
@@ -97,6 +122,7 @@ impl Watched {
     }
 
     fn look<T>(&self, op: Op, path: &Path, run: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.shared.tell(op, path);
         self.shared.read_step().map_err(|e| FsError::new(op, path, e))?;
         run()
     }
@@ -109,6 +135,12 @@ impl Watched {
 impl Shared {
     fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, op: Op, path: &Path) {
+        if let Some(before) = &self.before {
+            before(op, path);
+        }
     }
 
     fn step(&self) -> io::Result<()> {
@@ -184,7 +216,7 @@ impl Fs for Watched {
     }
 
     fn list_each(&self, path: &Path, show: &mut dyn FnMut(&OsStr, Kind)) -> Result<()> {
-        self.fs.list_each(path, show)
+        self.look(Op::List, path, || self.fs.list_each(path, show))
     }
 
     fn metadata(&self, path: &Path) -> Result<Metadata> {

@@ -7,71 +7,35 @@ mod imap_support;
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use imap_support::{Client, Server};
 use pillarbox::store::MaildirStore;
 use pillarbox_core::{Random, SeededRandom};
-use pillarbox_fs::{Entry, File, Fs, Metadata, RealFs, Result, Space};
+use pillarbox_fs::testing::Watched;
+use pillarbox_fs::{Op, RealFs};
 use pillarbox_maildir::{Options, Store};
 use tokio::io::DuplexStream;
-
-/// The machine's file system, and how often message files were opened.
-#[derive(Clone, Debug, Default)]
-struct Counting(Arc<AtomicUsize>);
-
-impl Fs for Counting {
-    fn create(&self, path: &Path) -> Result<File> {
-        RealFs.create(path)
-    }
-    fn open(&self, path: &Path) -> Result<File> {
-        let of_message = path.parent().is_some_and(|folder| folder.ends_with("cur") || folder.ends_with("new"));
-        self.0.fetch_add(usize::from(of_message), SeqCst);
-        RealFs.open(path)
-    }
-    fn open_append(&self, path: &Path) -> Result<File> {
-        RealFs.open_append(path)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        RealFs.rename(from, to)
-    }
-    fn link(&self, from: &Path, to: &Path) -> Result<()> {
-        RealFs.link(from, to)
-    }
-    fn unlink(&self, path: &Path) -> Result<()> {
-        RealFs.unlink(path)
-    }
-    fn make_dir(&self, path: &Path) -> Result<()> {
-        RealFs.make_dir(path)
-    }
-    fn remove_dir(&self, path: &Path) -> Result<()> {
-        RealFs.remove_dir(path)
-    }
-    fn sync_dir(&self, _path: &Path) -> Result<()> {
-        Ok(())
-    }
-    fn list(&self, path: &Path) -> Result<Vec<Entry>> {
-        RealFs.list(path)
-    }
-    fn metadata(&self, path: &Path) -> Result<Metadata> {
-        RealFs.metadata(path)
-    }
-    fn space(&self, path: &Path) -> Result<Space> {
-        RealFs.space(path)
-    }
-}
 
 /// A folder of mail, and servers that run on it one after the other.
 struct Folder {
     dir: tempfile::TempDir,
-    fs: Counting,
+    fs: Watched,
+    /// How often message files were opened.
+    opened: Arc<AtomicUsize>,
 }
 
 impl Folder {
     fn new() -> Folder {
-        Folder { dir: tempfile::tempdir().unwrap(), fs: Counting::default() }
+        let opened = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&opened);
+        let fs = Watched::new(RealFs).on_sync_dir(Box::new(|_| Ok(()))).before(move |op, path| {
+            let of_message = path.parent().is_some_and(|folder| folder.ends_with("cur") || folder.ends_with("new"));
+            count.fetch_add(usize::from(op == Op::Open && of_message), SeqCst);
+        });
+        Folder { dir: tempfile::tempdir().unwrap(), fs, opened }
     }
 
     /// A server that has seen nothing yet.
@@ -87,7 +51,7 @@ impl Folder {
 
     /// How often messages were opened since the last question.
     fn opened(&self) -> usize {
-        self.fs.0.swap(0, SeqCst)
+        self.opened.swap(0, SeqCst)
     }
 }
 
