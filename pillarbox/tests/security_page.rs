@@ -1,4 +1,4 @@
-//! The pages about SMTP and LMTP and about Maildir name dialogs, tests and scripts that are there.
+//! The pages about what is tried against us, and what befalls us, name dialogs, tests and scripts that are there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -96,4 +96,23 @@ fn everything_that_the_page_about_maildir_names_is_there() {
         }
     }
     assert!(files > 40 && functions > 45, "{files} files, {functions} functions");
+}
+
+/// On these pages `file::function` is a test; a file in `src` or `tests` is one of the page's crate.
+#[test]
+fn every_test_that_the_pages_of_one_crate_name_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for (page, of, least) in [("mail-authentication.md", "mailauth", 100), ("queue.md", "spool", 40)] {
+        let page = fs::read_to_string(root.join("docs/security").join(page)).unwrap();
+        let mut named = 0;
+        for name in page.split('`').skip(1).step_by(2) {
+            let Some((file, function)) = name.split_once("::") else { continue };
+            let of_crate = file.starts_with("tests/") || file.starts_with("src/");
+            let folder = if of_crate { root.join(of) } else { root.to_owned() };
+            let text = fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(text.contains(&format!("fn {function}(")), "{name}");
+            named += 1;
+        }
+        assert!(named > least, "{of}: {named}");
+    }
 }
