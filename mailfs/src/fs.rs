@@ -161,7 +161,8 @@ pub struct Metadata {
     pub kind: Kind,
     /// Length in bytes.
     pub len: u64,
-    /// When it was last changed. The system's clock for this moves in steps of some milliseconds.
+    /// When it was last changed; of a directory, at the earliest when its time was last set to something else. The system's clock
+    /// for this moves in steps of some milliseconds.
     pub modified: SystemTime,
     /// Device and inode: two names with the same pair are the same file. A pair is used again after a file is gone.
     pub id: (u64, u64),

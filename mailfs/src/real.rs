@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::OnceLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
@@ -262,9 +262,20 @@ fn kind_of(kind: fs::FileType) -> Kind {
     }
 }
 
+/// What nobody can set, other than by a change. Before 1970 there was none.
+fn changed(metadata: &fs::Metadata) -> SystemTime {
+    let seconds = u64::try_from(metadata.ctime()).unwrap_or(0);
+    let nanoseconds = u32::try_from(metadata.ctime_nsec()).unwrap_or(0);
+    SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds)).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
 fn metadata_of(metadata: &fs::Metadata) -> io::Result<Metadata> {
     let id = (metadata.dev(), metadata.ino());
-    Ok(Metadata::new(kind_of(metadata.file_type()), metadata.len(), metadata.modified()?, id))
+    let (kind, mut modified) = (kind_of(metadata.file_type()), metadata.modified()?);
+    if kind == Kind::Directory {
+        modified = modified.max(changed(metadata));
+    }
+    Ok(Metadata::new(kind, metadata.len(), modified, id))
 }
 
 #[cfg(test)]
@@ -327,6 +338,18 @@ mod tests {
         assert_eq!(RealFs.read(&path, 6).unwrap(), b"onetwo");
         assert_eq!(RealFs.read(&path, 5).unwrap_err().kind(), ErrorKind::TooLarge);
         assert!(RealFs.space(dir.path()).unwrap().bytes > 0);
+    }
+
+    #[test]
+    fn a_directory_whose_time_was_put_back_has_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = RealFs.metadata(dir.path()).unwrap().modified;
+        fs::File::open(dir.path()).unwrap().set_modified(before - Duration::from_secs(3600)).unwrap();
+        assert!(RealFs.metadata(dir.path()).unwrap().modified >= before);
+        let path = dir.path().join("a");
+        let mut file = RealFs.create(&path).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(RealFs.metadata(&path).unwrap().modified, SystemTime::UNIX_EPOCH, "of a file it is a date");
     }
 
     #[test]
