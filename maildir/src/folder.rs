@@ -284,7 +284,8 @@ impl Maildir {
             // Another program has written the list anew.
             state.doubtful = None;
         }
-        if state.uids.as_ref().is_some_and(|known| known.stamp == stamp || state.doubtful.is_some()) {
+        let is_same = |known: &Known<UidList>| known.stamp == stamp || state.doubtful.is_some();
+        if state.uids.as_ref().is_some_and(|known| is_same(known) && !known.value.is_used_up()) {
             return Ok(Loaded::Known);
         }
         let old = state.uids.take();
