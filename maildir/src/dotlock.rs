@@ -106,11 +106,11 @@ fn mark(store: &Store) -> Option<String> {
 /// How much of the mark all processes share.
 const SHARED: usize = "pillarbox ".len() + 32 + 1;
 
-/// Makes the lock's file with our mark; empty where files cannot be locked, or nothing can be written.
+/// Makes the lock's file with our mark; empty where files cannot be locked.
 fn create(store: &Store, path: &Path, mark: Option<&str>) -> pillarbox_fs::Result<File> {
     let Some(mark) = mark else { return store.fs().create(path) };
     match store.fs().create_locked(path, mark.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => store.fs().create(path),
+        Err(error) if error.kind() == ErrorKind::Unsupported => store.fs().create(path),
         made => made,
     }
 }
