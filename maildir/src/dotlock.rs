@@ -70,6 +70,11 @@ impl DotLock {
         }
     }
 
+    /// The directory that it is in has another name now.
+    pub(crate) fn moved_to(&mut self, path: PathBuf) {
+        self.path = path;
+    }
+
     /// Fails if somebody took the lock for stale. Asked just before a change, so that a process that stood still for
     /// minutes does not write over its successor's work.
     pub(crate) fn verify(&self) -> Result<()> {

@@ -79,6 +79,7 @@ impl From<Metadata> for Stamp {
     }
 }
 
+const LOCK: &str = "dovecot-uidlist.lock";
 /// More than 4 million messages; a larger file is no UID list.
 pub(crate) const UID_LIST_MAX: usize = 512 << 20;
 const PIECE: usize = 256 << 10;
@@ -246,7 +247,7 @@ impl Maildir {
     pub(crate) fn lock(&self) -> Result<Locked<'_>> {
         self.store.keep(&self.folder);
         let state = lock(&self.folder.state);
-        let dotlock = DotLock::acquire(&self.store, self.dir("dovecot-uidlist.lock"))?;
+        let dotlock = DotLock::acquire(&self.store, self.dir(LOCK))?;
         Ok(Locked { maildir: self, dotlock, state })
     }
 
@@ -397,6 +398,11 @@ impl Locked<'_> {
         }
         let known = self.state.uids.as_ref();
         Ok(&known.expect("a list was loaded or written just now").value)
+    }
+
+    /// The folder was renamed under the lock, which went along.
+    pub(crate) fn moved_to(&mut self, path: &Path) {
+        self.dotlock.moved_to(path.join(LOCK));
     }
 
     /// Gives a mailbox a GUID that has none, as another program may have left it.

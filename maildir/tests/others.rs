@@ -3,12 +3,16 @@
 mod support;
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pillarbox_fs::testing::Watched;
 use pillarbox_fs::{Op, RealFs};
-use pillarbox_maildir::{Access, Mailbox, Maildir, Options, Store};
-use support::{Bench, deliver, files, uids};
+use pillarbox_maildir::{
+    Access, Flags, Layout, Mailbox, MailboxName, Maildir, MaildirError, Options, Store, Tree, TreeOptions,
+};
+use support::{Bench, deliver, files, prepare, uids};
 
 // MDR-06
 #[test]
@@ -67,4 +71,42 @@ fn names_of_one_file_are_put_right_by_one_at_a_time() {
     mailbox.refresh().unwrap();
     assert_eq!((uids(&mailbox), files(&path).len()), (vec![1, 2], 2));
     assert!(fs.changes().iter().any(|(op, path)| *op == Op::Unlink && path.to_str().unwrap().contains("2.x.h")));
+}
+
+/// Where a mailbox goes away between a message and its UID, the message is there and the client hears that it is not.
+#[test]
+fn a_mailbox_is_not_renamed_while_another_gives_uids_in_it() {
+    let name = |name: &str| MailboxName::parse(name, '/').unwrap();
+    for layout in [Layout::MaildirPlusPlus, Layout::Fs] {
+        let mut options = TreeOptions::default();
+        options.layout = layout;
+        let bench = Bench::new();
+        let other = Tree::create_with(&bench.other_process(), bench.path("m"), options.clone()).unwrap();
+        let renamed = Arc::new(AtomicBool::new(false));
+        let asked = renamed.clone();
+        let fs = Watched::new(RealFs).before(move |op, path| {
+            let publishes = op == Op::Rename && path.parent().is_some_and(|dir| dir.ends_with("cur"));
+            if publishes && !asked.swap(true, Ordering::SeqCst) {
+                let refused = other.rename_mailbox(&name("a"), &name("b"));
+                assert!(matches!(refused, Err(MaildirError::Locked(_))), "{refused:?}");
+            }
+        });
+        let tree = Tree::create_with(&Store::new(fs, Options::from_system()), bench.path("m"), options).unwrap();
+        for mailbox in ["a", "a/x"] {
+            tree.create_mailbox(&name(mailbox)).unwrap();
+        }
+        let folder = tree.mailbox(&name("a/x")).unwrap();
+        folder.append(vec![prepare(&folder, "x\r\n", Flags::SEEN).unwrap()]).unwrap();
+        assert!(renamed.load(Ordering::SeqCst));
+        let names: Vec<_> = tree.list().unwrap().into_iter().map(|listed| listed.name.to_string()).collect();
+        assert_eq!(names, ["INBOX", "a", "a/x"]);
+
+        tree.rename_mailbox(&name("a"), &name("b")).unwrap();
+        for mailbox in ["b", "b/x"] {
+            let folder = tree.mailbox(&name(mailbox)).unwrap();
+            assert!(!folder.path().join("dovecot-uidlist.lock").exists(), "{layout:?} {mailbox}");
+        }
+        let moved = Mailbox::open(&tree.mailbox(&name("b/x")).unwrap(), Access::ReadWrite).unwrap();
+        assert_eq!(uids(&moved), [1]);
+    }
 }
