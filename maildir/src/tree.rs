@@ -12,6 +12,7 @@ use crate::folder::make_dir;
 use crate::quota::Tally;
 use crate::{
     Access, Layout, Mailbox, MailboxName, Maildir, MaildirError, Result, Store, TreeOptions, Uid, special_use,
+    uid_validity,
 };
 
 /// The mailboxes of one account.
@@ -183,6 +184,10 @@ impl Tree {
         }
         let path = self.path(name)?;
         let folder = self.mailbox(name)?;
+        // Another program may have given it a number that lies ahead of ours, and the next mailbox of the name needs a greater one.
+        if let Some(list) = folder.uids()? {
+            uid_validity::outgrow(&self.store, &self.root, list.validity)?;
+        }
         let mut tally = Tally::begin([&folder]);
         match self.options.layout {
             Layout::MaildirPlusPlus => {

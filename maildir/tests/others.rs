@@ -10,7 +10,7 @@ use std::time::Duration;
 use pillarbox_fs::testing::Watched;
 use pillarbox_fs::{Op, RealFs};
 use pillarbox_maildir::{
-    Access, Flags, Layout, Mailbox, MailboxName, Maildir, MaildirError, Options, Store, Tree, TreeOptions,
+    Access, Flags, Layout, Mailbox, MailboxName, Maildir, MaildirError, NameError, Options, Store, Tree, TreeOptions,
 };
 use support::{Bench, deliver, files, prepare, uids};
 
@@ -109,4 +109,50 @@ fn a_mailbox_is_not_renamed_while_another_gives_uids_in_it() {
         let moved = Mailbox::open(&tree.mailbox(&name("b/x")).unwrap(), Access::ReadWrite).unwrap();
         assert_eq!(uids(&moved), [1]);
     }
+}
+
+/// Who knew the old mailbox by a number that another program gave it must not take the new one for it, nor for an older one.
+#[test]
+fn a_mailbox_of_the_same_name_has_a_greater_number_whoever_made_the_first() {
+    let name = MailboxName::parse("a", '/').unwrap();
+    for (given, greater) in [(3_999_999_999_u32, true), (u32::MAX, false)] {
+        let bench = Bench::new();
+        let tree = Tree::create(&bench.store, bench.path("m")).unwrap();
+        for dir in ["new", "cur", "tmp"] {
+            fs::create_dir_all(bench.path("m/.a").join(dir)).unwrap();
+        }
+        fs::write(bench.path("m/.a/dovecot-uidlist"), format!("3 V{given} N1 G00\n")).unwrap();
+        tree.delete_mailbox(&name).unwrap();
+        let again = Mailbox::open(&tree.create_mailbox(&name).unwrap(), Access::ReadOnly).unwrap();
+        assert_eq!(again.uid_validity() > given, greater, "at the end of all numbers there is none that is greater");
+    }
+}
+
+// MDR-06
+#[test]
+fn a_uidvalidity_at_the_end_of_all_numbers_closes_no_account() {
+    let bench = Bench::new();
+    let tree = Tree::create(&bench.store, bench.path("m")).unwrap();
+    fs::write(bench.path("m/dovecot-uidvalidity"), "ffffffff").unwrap();
+    fs::write(bench.path("m/dovecot-uidvalidity.ffffffff"), "").unwrap();
+    let name = MailboxName::parse("a", '/').unwrap();
+    let folder = tree.create_mailbox(&name).unwrap();
+    fs::write(bench.path("m/.a/dovecot-uidlist"), "3 V4294967295 N4294967295\n").unwrap();
+    let mailbox = Mailbox::open(&folder, Access::ReadOnly).unwrap();
+    assert!((1..u32::MAX / 2).contains(&mailbox.uid_validity()));
+}
+
+#[test]
+fn a_name_that_gets_too_long_is_not_renamed() {
+    let mut options = TreeOptions::default();
+    options.layout = Layout::Fs;
+    let bench = Bench::new();
+    let tree = Tree::create_with(&bench.store, bench.path("m"), options).unwrap();
+    let long = |letter: &str| letter.repeat(240);
+    let name = |name: String| MailboxName::parse(&name, '/').unwrap();
+    let below = name(format!("a/{}/{}/{}", long("x"), long("y"), long("z")));
+    tree.create_mailbox(&below).unwrap();
+    let refused = tree.rename_mailbox(&name("a".into()), &name(format!("{}/{}", long("b"), long("c"))));
+    assert!(matches!(refused, Err(MaildirError::Name(NameError::TooLong))), "{refused:?}");
+    tree.mailbox(&below).unwrap();
 }
