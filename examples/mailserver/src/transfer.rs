@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use pillarbox::maildir::mbox::{
     Exported, Imported, MboxReader, Progress, export_maildir, export_mbox, forget_import, import_maildir, import_mbox,
 };
-use pillarbox::maildir::{Access, MailboxName, Maildir, MaildirError, Options, Store, Tree};
+use pillarbox::maildir::{Access, MailboxName, Maildir, MaildirError, Options, Store, Tree, make_folders_above};
 use pillarbox::parts::{Authenticator, Silent};
 
 use crate::accounts::Accounts;
@@ -41,10 +41,11 @@ impl Account {
         let folder = accounts.folder(user).ok_or_else(|| format!("the account {user} can have no folder here"))?;
         let store = Store::new(pillarbox::maildir::RealFs, Options::from_system());
         let told = |error| format!("the mailboxes of {user} in {}: {error}", folder.display());
-        if let Some(above) = folder.parent() {
-            fs::create_dir_all(above).map_err(|error| format!("{}: {error}", above.display()))?;
+        let options = accounts.lies_as(user);
+        for folder in [Some(&folder), options.inbox.as_ref()].into_iter().flatten() {
+            make_folders_above(&store, folder).map_err(told)?;
         }
-        let tree = Tree::create_with(&store, &folder, accounts.lies_as(user)).map_err(told)?;
+        let tree = Tree::create_with(&store, &folder, options).map_err(told)?;
         Ok(Account { tree })
     }
 
