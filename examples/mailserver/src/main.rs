@@ -7,6 +7,7 @@
 mod accounts;
 mod certificate;
 mod config;
+mod folders;
 mod fsck;
 mod notes;
 mod secret_file;
