@@ -189,7 +189,7 @@ impl Tree {
                 // Gone at once and whole, whenever the removal of its thousand files may end.
                 let trash = self.root.join(format!("{TRASH}{}", self.store.unique_name()));
                 self.store.fs().rename(&path, &trash)?;
-                tally.remove_all(&folder, &trash);
+                tally.remove_all(&folder, &["new", "cur"].map(|name| trash.join(name)));
                 tally.write();
                 self.store.set_durable(&path, false);
                 self.store.sync_dir(&self.root)?;
@@ -197,9 +197,10 @@ impl Tree {
                 let _ = deletion::remove(&self.store, &trash);
             }
             Layout::Fs => {
-                // Of what goes only the directories change their names, so it is counted before.
-                tally.remove_all(&folder, &path);
-                deletion::take_away(&self.store, &path)?;
+                let trash = deletion::take_away(&self.store, &path)?;
+                // `new` keeps its name, so that until it is removed somebody may deliver who had found the mailbox before.
+                tally.remove_all(&folder, &[path.join("new"), trash]);
+                tally.doubt(&folder);
                 tally.write();
                 deletion::sweep(&self.store, &path)?;
             }
