@@ -349,6 +349,21 @@ fn what_was_counted_is_kept_where_nothing_can_be_written() {
     assert_eq!(tree.usage(LIMITS).unwrap(), Usage { bytes: 11, messages: 2 });
 }
 
+/// A root that is no mailbox has no tmp/.
+#[test]
+fn the_file_of_an_account_whose_inbox_is_elsewhere() {
+    let bench = Bench::new();
+    let mut options = TreeOptions::default();
+    (options.layout, options.inbox) = (Layout::Fs, Some(bench.path("inbox")));
+    let tree = Tree::create_with(&bench.store, bench.path("m"), options).unwrap();
+    deliver(&tree.mailbox(&MailboxName::inbox()).unwrap(), "one\r\n").unwrap();
+    assert_eq!(tree.usage(LIMITS).unwrap(), Usage::message(4));
+    assert_eq!(written(&bench), "100000S,100C\n4 1\n");
+    assert_eq!(std::fs::read_dir(bench.path("m")).unwrap().count(), 1, "nothing is left beside it");
+    deliver(&tree.mailbox(&MailboxName::inbox()).unwrap(), "two\r\n").unwrap();
+    assert_eq!(written(&bench), "100000S,100C\n4 1\n4 1\n");
+}
+
 /// The machine's file system, where some folders may not be read, as somebody else's.
 #[derive(Debug)]
 struct Denying(&'static str);

@@ -43,7 +43,7 @@ impl Account<'_> {
         Ok(usage)
     }
 
-    fn count(&self) -> Result<Usage> {
+    pub(super) fn count(&self) -> Result<Usage> {
         let mut usage = Usage::default();
         self.each_mailbox(|maildir| {
             // In this order a message on its way to cur/ is not missed.
@@ -72,9 +72,11 @@ impl Account<'_> {
 
     fn each_mailbox(&self, mut look: impl FnMut(&Maildir) -> Result<()>) -> Result<()> {
         for listed in self.0.list()?.into_iter().filter(|listed| listed.exists) {
-            match self.0.mailbox(&listed.name).and_then(|maildir| look(&maildir)) {
-                // Deleted meanwhile.
-                Err(MaildirError::NoSuchMailbox(_)) => {}
+            // Opened as it is: who counts makes nothing, and what is gone meanwhile holds nothing.
+            let maildir = Maildir::at(&self.0.store, self.0.path(&listed.name)?, self.0.root.clone());
+            match look(&maildir) {
+                // A link in the place of a directory is not followed, and nobody is shown such a mailbox.
+                Err(MaildirError::Fs(error)) if error.kind() == ErrorKind::WrongKind => {}
                 // Somebody else's folder, of which the account uses nothing.
                 Err(MaildirError::Fs(error))
                     if error.kind() == ErrorKind::PermissionDenied && !listed.name.is_inbox() => {}
@@ -88,8 +90,15 @@ impl Account<'_> {
     /// limits are in the file alone, an empty one would be without them.
     fn write(&self, limits: Quota, usage: Usage) -> Result<()> {
         let (store, root) = (&self.0.store, &self.0.root);
-        let written = root.join("tmp").join(store.unique_name());
-        let mut out = store.fs().create(&written)?;
+        let mut written = root.join("tmp").join(store.unique_name());
+        let mut out = match store.fs().create(&written) {
+            // Where INBOX is elsewhere, the root has no such directory.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                written = root.join(format!("{FILE}.{}", store.unique_name()));
+                store.fs().create(&written)?
+            }
+            created => created?,
+        };
         let replaced = out
             .write(&file::encode(limits, usage))
             .and_then(|()| out.sync())

@@ -3,6 +3,7 @@
 //! The file is a cache. Whoever changes a mailbox appends a line, and whoever asks adds the lines up. The truth are the
 //! names of the messages, and the file is made from them again when it cannot be right.
 
+mod check;
 mod count;
 mod file;
 mod gate;
@@ -11,6 +12,7 @@ mod tally;
 
 use std::time::{Duration, SystemTime};
 
+pub(crate) use self::check::SizeFault;
 pub(crate) use self::count::file_size;
 pub(crate) use self::gate::Gates;
 pub(crate) use self::tally::Tally;

@@ -174,7 +174,7 @@ impl MaildirStore {
             let pool = Arc::clone(&inner.pool);
             let check = move || {
                 let root = inner.root(&user)?;
-                let tree = match Tree::open_with(&inner.files, &root, (inner.lies_as)(&user)) {
+                let tree = match Tree::as_it_lies(&inner.files, &root, (inner.lies_as)(&user)) {
                     Err(MaildirError::NoSuchMailbox(_)) if !root.exists() => return Ok(None),
                     tree => tree.map_err(told)?,
                 };
