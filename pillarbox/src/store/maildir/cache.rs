@@ -53,11 +53,11 @@ pub(super) struct Recomputing<F>(pub(super) F);
 impl<F: FnMut(&Progress<'_>)> Examiner for Recomputing<F> {
     fn recompute(&mut self, message: &mut MessageReader, pieces: &Pieces) -> maildir::Result<Option<Pieces>> {
         // Memory for what is there, and not for what a name says.
-        let (mut octets, mut piece) = (Vec::new(), vec![0; PIECE]);
+        let (mut octets, mut buffer) = (Vec::new(), vec![0; PIECE]);
         loop {
-            match message.read_at(octets.len() as u64, &mut piece)? {
+            match message.read_at(octets.len() as u64, &mut buffer)? {
                 0 => break,
-                read => octets.extend_from_slice(&piece[..read]),
+                read => octets.extend_from_slice(&buffer[..read]),
             }
         }
         let kept: Vec<Piece> = pieces.iter().filter_map(|kept| piece(kept.kind, kept.name)).collect();
