@@ -4,14 +4,16 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pillarbox_fs::{Fs, RealFs, SimulatedFs};
+use pillarbox_fs::testing::Watched;
+use pillarbox_fs::{Fs, Op, RealFs, SimulatedFs};
 use pillarbox_maildir::{
-    Access, Examiner, FlagChange, Flags, Mailbox, MailboxName, MessageReader, Options, Pieces, Problem, Progress,
-    Quota, Repair, Report, Result, State, Store, Tree, Uid, fsck,
+    Access, Examiner, FlagChange, Flags, Layout, Mailbox, MailboxName, MaildirError, MessageReader, Options, Pieces,
+    Problem, Progress, Quota, Repair, Report, Result, State, Store, Tree, TreeOptions, Uid, Usage, fsck,
 };
 use proptest::prelude::*;
 use support::TestClock;
@@ -107,6 +109,24 @@ fn used(store: &Store, root: &Path) -> Tree {
     tree
 }
 
+/// All that can be seen of files and directories but when they were read.
+type Snapshot = BTreeMap<PathBuf, (u64, u64, [i64; 4], Vec<u8>)>;
+
+fn snapshot(root: &Path) -> Snapshot {
+    let mut found = BTreeMap::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(path) = open.pop() {
+        let metadata = fs::symlink_metadata(&path).unwrap();
+        let times = [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()];
+        let octets = if metadata.is_file() { fs::read(&path).unwrap() } else { Vec::new() };
+        if metadata.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+        found.insert(path, (metadata.ino(), metadata.nlink(), times, octets));
+    }
+    found
+}
+
 struct Account {
     dir: tempfile::TempDir,
     store: Store,
@@ -173,10 +193,10 @@ fn damage(uids_stay: bool, plant: impl Fn(&Account), expected: &[Problem]) {
     let account = Account::new();
     let (before, validity, uid_next) = messages(&account.tree);
     plant(&account);
-    let disk = account.disk();
+    let disk = snapshot(account.dir.path());
     let found = check(&account.tree, Repair::No);
     assert_eq!(problems(&found), expected);
-    assert_eq!(account.disk(), disk, "looking changes nothing");
+    assert!(snapshot(account.dir.path()) == disk, "looking changes nothing, not even a time");
     assert!(found.findings.iter().all(|finding| matches!(finding.state, State::Found)), "{found:?}");
     assert_eq!(found.is_clean(), expected.iter().all(Problem::is_usual));
 
@@ -521,6 +541,277 @@ fn what_is_no_file_is_told_and_not_touched() {
 }
 
 #[test]
+fn a_journal_that_is_damaged() {
+    let change = |change: fn(&mut Vec<u8>)| {
+        move |account: &Account| {
+            let path = account.path("pillarbox-journal");
+            let mut bytes = fs::read(&path).unwrap();
+            change(&mut bytes);
+            fs::write(path, bytes).unwrap();
+        }
+    };
+    for planted in [
+        change(|bytes| bytes[3] ^= 1),
+        change(|bytes| bytes[30] ^= 1),
+        change(|bytes| bytes.truncate(bytes.len() - 1)),
+        change(|bytes| bytes.truncate(10)),
+        change(|bytes| bytes.truncate(24)),
+        change(|bytes| bytes.extend([0; 100])),
+        change(|bytes| bytes.fill(0)),
+    ] {
+        damage(true, planted, &[Problem::DamagedJournal]);
+        // No mod-sequence falls.
+        let account = Account::new();
+        let highest = || {
+            let inbox = account.tree.mailbox(&MailboxName::inbox()).unwrap();
+            Mailbox::open(&inbox, Access::ReadOnly).unwrap().highest_mod_seq().unwrap()
+        };
+        let before = highest();
+        planted(&account);
+        check(&Tree::open(&store(RealFs), account.path("")).unwrap(), Repair::Yes);
+        assert!(highest() > before);
+    }
+    // One that is not there, or of which nothing is written yet, is none.
+    damage(true, |account| fs::remove_file(account.path("pillarbox-journal")).unwrap(), &[]);
+    damage(true, change(Vec::clear), &[]);
+    let elsewhere = |account: &Account| {
+        fs::remove_file(account.path("pillarbox-journal")).unwrap();
+        fs::create_dir(account.path("pillarbox-journal")).unwrap();
+    };
+    let account = Account::new();
+    elsewhere(&account);
+    assert_eq!(problems(&check(&account.tree, Repair::No)), [Problem::DamagedJournal]);
+    let report = check(&account.tree, Repair::Yes);
+    assert!(report.is_left() && matches!(report.findings[0].state, State::Failed(_)), "{report:?}");
+}
+
+const LIMITS: Quota = Quota { bytes: Some(1 << 20), messages: None };
+
+#[test]
+fn a_quota_file_that_is_wrong() {
+    let of = |bytes, messages| Usage { bytes, messages };
+    let there = Account::new().tree.usage(LIMITS).unwrap();
+    assert_eq!(there.messages, 10);
+    for (text, problem) in [
+        ("1048576S\n5 1\n", Problem::WrongQuota { told: of(5, 1), counted: there }),
+        ("1048576S\n0 0\n", Problem::WrongQuota { told: of(0, 0), counted: there }),
+        ("1048576S\n5 1\n20", Problem::DamagedQuota),
+        ("1048576S\n", Problem::DamagedQuota),
+        ("1048576S\n5 x\n", Problem::DamagedQuota),
+        ("1048576S\n-5 0\n", Problem::DamagedQuota),
+    ] {
+        damage(true, |account| fs::write(account.path("maildirsize"), text).unwrap(), &[problem]);
+        let account = Account::new();
+        fs::write(account.path("maildirsize"), text).unwrap();
+        check(&account.tree, Repair::Yes);
+        let right = format!("1048576S\n{} {}\n", there.bytes, there.messages);
+        assert_eq!(fs::read_to_string(account.path("maildirsize")).unwrap(), right, "{text:?}");
+    }
+    // Whose limits are lost nobody can write anew.
+    for text in ["", "\0\0\0\0", "NOQUOTA\n5 1\n"] {
+        damage(true, |account| fs::write(account.path("maildirsize"), text).unwrap(), &[Problem::DamagedQuota]);
+        let account = Account::new();
+        fs::write(account.path("maildirsize"), text).unwrap();
+        check(&account.tree, Repair::Yes);
+        assert!(!account.path("maildirsize").exists());
+        assert_eq!(fs::read_to_string(account.path("maildirsize.damaged")).unwrap(), text);
+    }
+    damage(true, |account| fs::create_dir(account.path("maildirsize")).unwrap(), &[Problem::DamagedQuota]);
+    // What is right, or so long that whoever asks writes it anew, is no damage.
+    let lines = format!("1048576S\n{} {}\n{}", there.bytes - 100, there.messages - 1, "100 1\n");
+    damage(true, |account| fs::write(account.path("maildirsize"), &lines).unwrap(), &[]);
+    let long = format!("1048576S\n{}", "1 1\n".repeat(2000));
+    damage(true, |account| fs::write(account.path("maildirsize"), &long).unwrap(), &[]);
+}
+
+/// An account that lies in the layout `fs`, with INBOX elsewhere.
+fn in_layout_fs(root: &Path) -> TreeOptions {
+    let mut options = TreeOptions::default();
+    (options.layout, options.inbox) = (Layout::Fs, Some(root.with_file_name("inbox")));
+    options
+}
+
+#[test]
+fn the_layout_fs() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("Maildir");
+    let tree = Tree::create_with(&store(RealFs), &root, in_layout_fs(&root)).unwrap();
+    for name in ["Lists", "Lists/rust.lang", "INBOX/deep/er"] {
+        let folder = tree.create_mailbox(&MailboxName::parse(name, '/').unwrap()).unwrap();
+        support::deliver(&folder, "Subject: x\r\n\r\n").unwrap();
+        drop(Mailbox::open(&folder, Access::ReadWrite).unwrap());
+    }
+    support::deliver(&tree.mailbox(&MailboxName::inbox()).unwrap(), "Subject: x\r\n\r\n").unwrap();
+    drop(Mailbox::open(&tree.mailbox(&MailboxName::inbox()).unwrap(), Access::ReadWrite).unwrap());
+    tree.usage(LIMITS).unwrap();
+    let found = check(&tree, Repair::No);
+    assert_eq!((problems(&found), found.mailboxes, found.messages), (vec![], 4, 4));
+
+    let message = fs::read_dir(root.join("Lists/rust.lang/cur")).unwrap().next().unwrap().unwrap().path();
+    let other = message.to_str().unwrap().replace(",S=", ",S=9");
+    fs::rename(&message, &other).unwrap();
+    let list = root.join("Lists/rust.lang/dovecot-uidlist");
+    fs::write(&list, fs::read_to_string(&list).unwrap().replace(",S=", ",S=9")).unwrap();
+    fs::remove_dir(root.join("Lists/new")).unwrap();
+    fs::write(root.join("INBOX/deep/er/pillarbox-journal"), "x").unwrap();
+    fs::write(root.join("maildirsize"), "1048576S\n1 1\n").unwrap();
+    fs::write(dir.path().join("inbox/dovecot-keywords"), "x").unwrap();
+    // What a crash left of a deletion, which a server removes in passing.
+    fs::create_dir_all(root.join("Gone/..pillarbox-deleted.1")).unwrap();
+    fs::write(root.join("Gone/..pillarbox-deleted.1/1.x"), "gone").unwrap();
+    let before = snapshot(dir.path());
+    let lying = Tree::as_it_lies(&store(RealFs), &root, in_layout_fs(&root)).unwrap();
+    let found = check(&lying, Repair::No);
+    assert!(snapshot(dir.path()) == before, "looking changes nothing, not even a time");
+    let mut names: Vec<&str> = found.findings.iter().map(|finding| finding.problem.name()).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        ["damaged-journal", "damaged-keywords", "no-directory", "wrong-quota", "wrong-sizes"],
+        "{found:?}"
+    );
+    let repaired = check(&lying, Repair::Yes);
+    assert!(!repaired.is_left(), "{repaired:?}");
+    let again = check(&lying, Repair::No);
+    assert!(again.findings.is_empty(), "{again:?}");
+    assert!(!root.join("Gone/..pillarbox-deleted.1").exists());
+    assert!(message.exists() && !Path::new(&other).exists());
+}
+
+/// Opening an account as a server does mends some things in passing. Who only looks leaves them, and finds what is missing.
+#[test]
+fn an_account_is_looked_at_as_it_lies() {
+    for (missing, lost) in [("cur", 0), ("new", 0), ("tmp", 0)] {
+        let account = Account::new();
+        let (before, validity, _) = messages(&account.tree);
+        let spare = account.dir.path().join("spare");
+        fs::rename(account.path(missing), &spare).unwrap();
+        fs::create_dir_all(account.path("..pillarbox-deleted.1/cur")).unwrap();
+        fs::write(account.path("..pillarbox-deleted.1/cur/1.x"), "gone").unwrap();
+        let disk = snapshot(account.dir.path());
+        let lying = || Tree::as_it_lies(&store(RealFs), account.path(""), TreeOptions::default()).unwrap();
+        assert_eq!(problems(&check(&lying(), Repair::No))[..], [Problem::NoDirectory], "{missing}");
+        assert!(snapshot(account.dir.path()) == disk, "{missing}: looking changes nothing");
+        let repaired = check(&lying(), Repair::Yes);
+        assert!(!repaired.is_left() && problems(&repaired)[0] == Problem::NoDirectory, "{repaired:?}");
+        assert!(check(&lying(), Repair::No).is_clean());
+        assert!(!account.path("..pillarbox-deleted.1").exists());
+        if missing != "cur" {
+            assert_eq!((messages(&account.tree).0.len() + lost, messages(&account.tree).1), (before.len(), validity));
+        }
+    }
+    // What never was an account is none.
+    let dir = tempfile::tempdir().unwrap();
+    let none = |path: &Path| Tree::as_it_lies(&store(RealFs), path, TreeOptions::default()).unwrap_err();
+    assert!(matches!(none(dir.path()), MaildirError::NoSuchMailbox(_)));
+    assert!(matches!(none(&dir.path().join("nowhere")), MaildirError::NoSuchMailbox(_)));
+}
+
+/// While somebody writes the list it may look cut off. Who only looks waits until the lock is gone, and does not take it.
+#[test]
+fn who_only_looks_waits_for_a_lock() {
+    let account = Account::new();
+    let whole = fs::read(account.path("dovecot-uidlist")).unwrap();
+    fs::write(account.path("dovecot-uidlist"), &whole[..whole.len() - 3]).unwrap();
+    fs::write(account.path("dovecot-uidlist.lock"), "").unwrap();
+    let (lock, list) = (account.path("dovecot-uidlist.lock"), account.path("dovecot-uidlist"));
+    let looks = std::sync::atomic::AtomicUsize::new(0);
+    let fs = Watched::new(RealFs).before(move |op, path| {
+        // At the third look it is done.
+        if op == Op::Metadata && path == lock && looks.fetch_add(1, Ordering::SeqCst) == 2 {
+            std::fs::write(&list, &whole).unwrap();
+            std::fs::remove_file(&lock).unwrap();
+        }
+    });
+    let tree = Tree::as_it_lies(&store(fs), account.path(""), TreeOptions::default()).unwrap();
+    assert!(check(&tree, Repair::No).findings.is_empty());
+    assert!(!account.path("dovecot-uidlist.lock").exists());
+}
+
+/// A name that tells terabytes costs no memory.
+#[test]
+fn a_size_that_nothing_can_have() {
+    let account = Account::new();
+    let huge = 99_999_999_999_999_u64;
+    account.rename(4, |name| {
+        let at = name.find(",W=").unwrap();
+        format!("{},W={huge}{}", &name[..at], &name[name.find(':').unwrap()..])
+    });
+    let inbox = account.tree.mailbox(&MailboxName::inbox()).unwrap();
+    let mut mailbox = Mailbox::open(&inbox, Access::ReadWrite).unwrap();
+    let uid = mailbox.messages().next_back().unwrap().uid;
+    let mut reader = mailbox.read(uid).unwrap();
+    assert!(reader.len() < 1000, "{}", reader.len());
+    let mut pieces = Pieces::new();
+    pieces.insert(FIRST_LINE, b"", &first_line(&whole(&mut reader)));
+    mailbox.remember(&[(uid, pieces)]);
+    drop(mailbox);
+    assert!(problems(&check(&account.tree, Repair::No)).contains(&Problem::WrongSizes));
+    check(&account.tree, Repair::Yes);
+    assert!(check(&account.tree, Repair::No).findings.is_empty());
+}
+
+/// A file gets the right sizes, and whoever opens the mailbox at any moment of it knows the message by the UID that it had.
+#[test]
+fn a_repair_of_sizes_beside_another_server() {
+    for moment in 0.. {
+        let account = Account::new();
+        let file = account.files().swap_remove(4);
+        fs::write(&file, [&fs::read(&file).unwrap()[..], b"more\n"].concat()).unwrap();
+        fs::remove_file(account.path("pillarbox-cache")).unwrap();
+        let (before, ..) = messages(&account.tree);
+        let mut options = Options::from_system();
+        options.clock = TestClock::new();
+        options.lock_patience = std::time::Duration::ZERO;
+        let other = Tree::open(&Store::new(RealFs, options), account.path("")).unwrap();
+        let inbox = other.mailbox(&MailboxName::inbox()).unwrap();
+        let steps = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = steps.clone();
+        let fs = Watched::new(RealFs).before(move |op, _| {
+            if !matches!(op, Op::Open | Op::Metadata | Op::List) && count.fetch_add(1, Ordering::SeqCst) == moment {
+                // Who finds the lock taken shows what has a UID.
+                let _ = Mailbox::open(&inbox, Access::ReadWrite);
+            }
+        });
+        let tree = Tree::open(&store(fs), account.path("")).unwrap();
+        let report = check(&tree, Repair::Yes);
+        assert!(problems(&report).contains(&Problem::WrongSizes) && !report.is_left(), "{report:?}");
+        let struck = steps.load(Ordering::SeqCst) > moment;
+        let (after, ..) = messages(&account.tree);
+        assert_eq!(after, before, "step {moment}");
+        assert!(check(&account.tree, Repair::No).findings.is_empty(), "step {moment}");
+        if !struck {
+            assert!(moment > 4);
+            break;
+        }
+    }
+}
+
+/// The list cannot be written: the files have their names back, so that no message loses its UID.
+#[test]
+fn a_repair_of_sizes_that_fails() {
+    for n in 0.. {
+        let account = Account::new();
+        let file = account.files().swap_remove(4);
+        fs::write(&file, [&fs::read(&file).unwrap()[..], b"more\n"].concat()).unwrap();
+        fs::remove_file(account.path("pillarbox-cache")).unwrap();
+        let (before, ..) = messages(&account.tree);
+        let fs = Watched::new(RealFs);
+        let tree = Tree::open(&store(fs.clone()), account.path("")).unwrap();
+        fs.fail_at(n, 28);
+        let report = check(&tree, Repair::Yes);
+        let healed = fs.heal();
+        assert!(healed || report.is_left() || problems(&report).contains(&Problem::WrongSizes), "{report:?}");
+        assert_eq!(messages(&account.tree).0, before, "step {n}");
+        check(&account.tree, Repair::Yes);
+        assert_eq!(messages(&account.tree).0, before, "step {n}");
+        if healed {
+            break;
+        }
+    }
+}
+
+#[test]
 fn servers_may_work_meanwhile() {
     let account = Account::new();
     let stop = Arc::new(AtomicBool::new(false));
@@ -562,6 +853,15 @@ fn a_power_cut_during_a_repair() {
     let list = root.join("dovecot-uidlist");
     let mut text = String::from_utf8(fs.read(&list, 1 << 20).unwrap()).unwrap();
     text = text.replace("\n4 ", "\nx ");
+    // A message that the list has, with a size that is wrong in both.
+    let line = text.lines().find(|line| line.starts_with("6 ")).unwrap().to_owned();
+    let base = line.split_once(':').unwrap().1;
+    let wrong = base.replace(",W=", ",W=9");
+    text = text.replace(base, &wrong);
+    let names = fs.list(&root.join("cur")).unwrap();
+    let named = names.iter().map(|entry| entry.name.to_str().unwrap()).find(|name| name.starts_with(base)).unwrap();
+    fs.rename(&root.join("cur").join(named), &root.join("cur").join(named.replace(",W=", ",W=9"))).unwrap();
+    fs.sync_dir(&root.join("cur")).unwrap();
     let put = |path: &Path, octets: &[u8]| {
         let _ = fs.unlink(path);
         let mut file = fs.create(path).unwrap();
