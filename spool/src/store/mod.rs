@@ -118,6 +118,8 @@ struct Paths {
     log: PathBuf,
     bodies: PathBuf,
     aside: PathBuf,
+    /// There while records of messages may be missing.
+    incomplete: PathBuf,
 }
 
 /// How much there is in a queue.
@@ -295,6 +297,7 @@ impl Paths {
             log: root.join("log"),
             bodies: root.join("bodies"),
             aside: root.join("set-aside"),
+            incomplete: root.join("incomplete"),
         }
     }
 
