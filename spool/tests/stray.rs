@@ -58,7 +58,7 @@ fn numbers_from_nowhere() {
 /// A second file with the number of a segment, whichever is read first, and whatever is in it.
 #[test]
 fn two_files_with_one_number() {
-    let random: Vec<u8> = (0..5000u32).map(|n| (n * 7919 >> 3) as u8).collect();
+    let random: Vec<u8> = (0..5000u32).map(|n| ((n * 7919) >> 3) as u8).collect();
     for octets in [&b""[..], b"PBXSPOOL", &random] {
         for salt in ["0000000000000000", "ffffffffffffffff"] {
             for number in 1..=2 {
@@ -88,8 +88,8 @@ fn names_that_are_hard_to_move() {
     let (_, waiting, findings) = open(fs.clone(), ROOT, small(2)).unwrap();
     assert_eq!((waiting.len(), findings.len()), (ids.len(), 4), "{findings:?}");
     let to = |name: &[u8]| {
-        let mut moved = findings.iter().filter_map(|finding| match finding {
-            Finding::Moved { from, to, .. } => Some((from, to)),
+        let mut moved = findings.iter().map(|finding| match finding {
+            Finding::Moved { from, to, .. } => (from, to),
             other => panic!("{other:?}"),
         });
         let name = OsString::from_vec(name.to_vec());

@@ -360,7 +360,7 @@ fn a_history_that_cannot_be_read_does_not_stop_its_message() {
 #[test]
 fn a_long_history_is_cut_in_the_middle() {
     let disk = BadDisk::default();
-    let (store, ..) = open(disk.clone(), ROOT, small(1)).unwrap();
+    let (store, ..) = open(disk, ROOT, small(1)).unwrap();
     let id = accept(&store, b"stuck", 2).unwrap();
     for n in 0..100 {
         let mut report = report(id, &[(0, Outcome::Delayed)]);
