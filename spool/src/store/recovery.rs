@@ -16,6 +16,9 @@ use crate::format::record::{Place, decode_id, decode_message, decode_news};
 use crate::state::{Notices, Outcome};
 use crate::{Envelope, MessageId, Recipient};
 
+/// So often a segment that cannot be opened is tried once more; where files are short, for as long as they are.
+const TRIES_MAX: u32 = 3;
+
 /// What was waiting before the start, and what was found damaged. Run it to its end on a thread of its own: until then the
 /// store knows only what it accepted itself, and nothing is tidied.
 ///
@@ -29,6 +32,8 @@ pub struct Recovery {
     index: Index,
     /// The segment that was read last.
     open: Option<OpenSegment>,
+    /// How often the segment that is read next could not be opened.
+    tries: u32,
     stage: Stage,
 }
 
@@ -47,7 +52,7 @@ pub enum Recovered {
     Waiting(Box<Waiting>),
     /// Something that was not as it should be.
     Finding(Finding),
-    /// The log cannot be read now, for want of open files. The recovery goes on where it was when it is asked again, which had
+    /// The log cannot be read now, for want of open files or as the disk fails. The recovery goes on where it was when it is asked again, which had
     /// better be a little later.
     Later(StoreError),
     /// A message that is waiting and could not be read now: [`Store::waiting`] may give it later. If it is [damaged](StoreError::Damaged), it should be
@@ -87,14 +92,14 @@ impl Recovery {
     pub(super) fn new(store: Store, survey: Survey) -> Self {
         let is_short = survey.is_short;
         let index = Index { segments: survey.segments, is_short, ..Index::default() };
-        Recovery { store, findings: survey.findings.into(), index, open: None, stage: Stage::Segments(0) }
+        Recovery { store, findings: survey.findings.into(), index, open: None, tries: 0, stage: Stage::Segments(0) }
     }
 
     /// # Errors
     ///
     /// For now: the segment has to be read again.
     fn read_segment(&mut self, number: u64) -> Result<()> {
-        let Recovery { store, findings, index, .. } = self;
+        let Recovery { store, findings, index, tries, .. } = self;
         let state = index.segments[&number].clone();
         // What nobody can learn from any more, or never could.
         if state.retired || state.end == 0 {
@@ -124,6 +129,11 @@ impl Recovery {
         let mut segment = match read {
             Ok(segment) => Some(segment),
             Err(error) if is_passing(&error) => return Err(error),
+            // A disk that stumbled gives it the next time.
+            Err(error) if *tries < TRIES_MAX && !is_not_found(&error) => {
+                *tries += 1;
+                return Err(error);
+            }
             Err(_) => {
                 damaged = vec![(0, state.end, "the disk does not give it")];
                 None
@@ -198,7 +208,7 @@ impl Iterator for Recovery {
                         if let Err(error) = self.read_segment(number) {
                             return Some(Recovered::Later(error));
                         }
-                        self.stage = Stage::Segments(number + 1);
+                        (self.stage, self.tries) = (Stage::Segments(number + 1), 0);
                     }
                     None => self.stage = Stage::Messages(self.hand_over().into_iter()),
                 },
