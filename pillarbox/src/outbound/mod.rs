@@ -40,6 +40,7 @@
 //! | what | value | where |
 //! |---|---|---|
 //! | deliveries at a time | 100 | [`OutboundConfig::deliveries_max`] |
+//! | beside them, to hosts that hang or were in trouble | 400 | [`OutboundConfig::slow_max`] |
 //! | to one destination | 5, up to 20 where it goes well | [`spool::ScheduleOptions`] |
 //! | recipients of a transaction | 100 | [`OutboundConfig::recipients_max`] |
 //! | addresses and sessions of a round | 5 and 2 | [`OutboundConfig::attempts`] |
@@ -64,6 +65,7 @@ mod shared;
 mod sink;
 mod sts;
 mod tls;
+mod turns;
 
 use std::sync::{Arc, Mutex};
 
@@ -74,7 +76,7 @@ use pillarbox_spool::{Recovery, Schedule, Store};
 pub use config::OutboundConfig;
 pub use connect::{Connect, Endpoint, TcpConnect};
 pub use disk::Disk;
-pub use handle::OutboundHandle;
+pub use handle::{Interrupted, OutboundHandle};
 pub use route::{Route, SmartHost, TlsMode};
 pub use sink::SpoolSink;
 pub use sts::{FetchedPolicy, PolicyFetch, StsPolicies};
@@ -86,6 +88,7 @@ use disk::Blocking;
 use pool::Pool;
 use shared::Shared;
 use tls::HostTls;
+use turns::Turns;
 
 /// The queue itself: what is on the disk, and when it is tried.
 pub mod spool {
@@ -152,6 +155,8 @@ impl Outbound {
             wake: tokio::sync::Notify::new(),
             grown: tokio::sync::Notify::new(),
             pool: Pool::default(),
+            turns: Turns::default(),
+            operator: Arc::default(),
             config,
             parts,
             routes,

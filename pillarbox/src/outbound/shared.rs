@@ -13,6 +13,7 @@ use super::disk::Blocking;
 use super::pool::Pool;
 use super::route::{Route, route_of};
 use super::tls::HostTls;
+use super::turns::Turns;
 use super::{OutboundConfig, OutboundParts};
 use crate::parts::QueueEvent;
 
@@ -28,6 +29,10 @@ pub(super) struct Shared {
     pub(super) grown: sync::Notify,
     pub(super) disk: Blocking,
     pub(super) pool: Pool,
+    /// Who writes down something about a message.
+    pub(super) turns: Turns,
+    /// One operator at a time.
+    pub(super) operator: Arc<sync::Mutex<()>>,
     pub(super) tls: HostTls,
     pub(super) random: Mutex<Box<dyn Random + Send>>,
 }

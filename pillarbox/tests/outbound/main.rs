@@ -6,4 +6,5 @@ mod net;
 mod page;
 mod policies;
 mod station;
+mod trouble;
 mod worlds;
