@@ -17,7 +17,7 @@ use crate::listing::{Dir, DirStamps, Found, Listing, Named, path, stamp};
 use crate::snapshot::{self, Snapshot, Stamps};
 use crate::uid_list::{NewMessage, UidList};
 use crate::view::View;
-use crate::{Access, Changes, Mailbox, Result};
+use crate::{Access, Changes, Mailbox, MaildirError, Result};
 
 /// When all of this is as it was, nothing has changed.
 #[derive(Debug)]
@@ -47,6 +47,13 @@ const SNAPSHOT_EVERY: Duration = Duration::from_secs(600);
 /// Listings before a message is believed to be gone although the directories never kept still.
 pub(crate) const LISTINGS_MAX: usize = 8;
 
+/// Whether who lists has the lock on the UID list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lock {
+    Held,
+    Free,
+}
+
 /// What was moved from `new/` to `cur/`.
 #[derive(Default)]
 struct Taken {
@@ -62,28 +69,31 @@ impl Mailbox {
         self.seen.as_ref().is_some_and(|seen| seen.doubt.is_some())
     }
 
+    /// Looks at all of it, because a message is not where it was.
+    ///
+    /// # Errors
+    /// [`MaildirError::Locked`]: nobody may look now, and so nothing is known of the message.
     pub(crate) fn look_again(&mut self) -> Result<()> {
         self.seen = None;
-        self.look()
+        self.look_unless_locked()?.map_or(Ok(()), Err)
     }
 
     pub(crate) fn look(&mut self) -> Result<()> {
-        self.view.sweep();
-        let keywords = self.maildir.keywords()?;
-        if keywords != self.keywords {
-            self.keywords = keywords;
-            self.untold.keywords = true;
-            // Flags may mean something else now.
-            self.journal.doubt();
+        // What cannot be counted is not told. What is known is still true.
+        if let Some(locked) = self.look_unless_locked()? {
+            self.untold.held_back = Some(locked);
         }
+        Ok(())
+    }
+
+    /// Why nobody may look now, if that is so.
+    fn look_unless_locked(&mut self) -> Result<Option<MaildirError>> {
+        self.view.sweep();
+        self.look_at_keywords()?;
         // What the journal says that we have not seen would be taken for a change back.
         if self.journal.wants_a_look() || !self.is_as_it_was()? {
             match self.journal.lock() {
-                // What cannot be counted is not told. What is known is still true.
-                Err(error) => {
-                    self.untold.held_back = Some(error);
-                    return Ok(());
-                }
+                Err(locked) => return Ok(Some(locked)),
                 Ok(locked) => {
                     let looked = self.look_closely();
                     if locked {
@@ -94,6 +104,22 @@ impl Mailbox {
             }
         }
         self.keep_snapshot();
+        Ok(None)
+    }
+
+    /// A letter may stand for another keyword now: then the flags of messages that have it are others, though their names are the
+    /// same.
+    fn look_at_keywords(&mut self) -> Result<()> {
+        let keywords = self.maildir.keywords()?;
+        if keywords != self.keywords {
+            let changed = self.keywords.differing(&keywords);
+            let have_one = self.view.files().filter(|file| file.flags().without(changed) != file.flags());
+            self.untold.flags.extend(have_one.map(|file| file.uid));
+            self.untold.settle();
+            self.untold.keywords = true;
+            self.keywords = keywords;
+            self.journal.doubt();
+        }
         Ok(())
     }
 
@@ -343,7 +369,7 @@ impl Mailbox {
         let listed = self.maildir.uids()?;
         let mut outcome = None;
         if let Some(uids) = &listed {
-            let listing = self.list(uids)?;
+            let listing = self.list(uids, Lock::Free)?;
             if listing.unlisted.is_empty() && self.returned(&listing, uids).is_empty() {
                 outcome = Some((listing, uids.clone()));
                 self.untold.held_back = None;
@@ -360,7 +386,7 @@ impl Mailbox {
                 // With a list to go by, the messages in it can be shown.
                 (Err(error), Some(uids)) if error.is_temporary() => {
                     self.untold.held_back = Some(error);
-                    (self.list(&uids)?, uids)
+                    (self.list(&uids, Lock::Free)?, uids)
                 }
                 (Err(error), _) => return Err(error),
             },
@@ -382,8 +408,8 @@ impl Mailbox {
     }
 
     /// Lists the folder until it is certain that what is missing is gone.
-    fn list(&self, uids: &UidList) -> Result<Listing> {
-        let mut listing = self.list_once(uids)?;
+    fn list(&self, uids: &UidList, locked: Lock) -> Result<Listing> {
+        let mut listing = self.list_once(uids, locked)?;
         let lines = uids.lines();
         let kin = lines.is_kin(self.view.lines());
         // A file that is renamed while its directory is read may be missed, so a listing is believed if nothing went on
@@ -405,7 +431,7 @@ impl Mailbox {
             if certain {
                 break;
             }
-            let mut again = self.list_once(uids)?;
+            let mut again = self.list_once(uids, locked)?;
             missing.retain(|base| !again.has(uids, base));
             certain = missing.is_empty() || again.quiet.is_some();
             if again.quiet.is_none() {
@@ -427,13 +453,23 @@ impl Mailbox {
         Ok(listing)
     }
 
-    fn list_once(&self, uids: &UidList) -> Result<Listing> {
+    fn list_once(&self, uids: &UidList, locked: Lock) -> Result<Listing> {
         let mut listing = Listing::read(&self.maildir, uids)?;
-        if self.access == Access::ReadWrite && listing.has_doubles() {
+        if self.access == Access::ReadOnly || !listing.has_doubles() {
+            return Ok(listing);
+        }
+        if locked == Lock::Held {
             listing.repair_doubles(&self.maildir, uids)?;
             listing.quiet = None;
+            return Ok(listing);
         }
-        Ok(listing)
+        // Of two who repair the same at once each might remove the name that the other keeps.
+        match self.maildir.lock() {
+            Ok(_locked) => self.list_once(uids, Lock::Held),
+            // They can be shown as they are.
+            Err(error) if error.is_temporary() => Ok(listing),
+            Err(error) => Err(error),
+        }
     }
 
     /// Moves what is in `new/` to `cur/`, as whoever opens a mailbox for writing does.
@@ -514,7 +550,7 @@ impl Mailbox {
     fn assign_uids(&self) -> Result<(Listing, UidList, Option<Stamp>)> {
         let mut locked = self.maildir.lock()?;
         let mut uids = locked.uids()?.clone();
-        let mut listing = self.list(&uids)?;
+        let mut listing = self.list(&uids, Lock::Held)?;
         let returned = self.returned(&listing, &uids);
         let dead = uids.len() - listing.listed();
         // Rewriting costs as much as the list is long, so it waits until half of it is dead.

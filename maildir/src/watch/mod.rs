@@ -193,7 +193,11 @@ impl Watcher {
         loop {
             let rescan = self.look();
             let mut state = lock(&heard.state);
-            while !state.closed && !state.unsettled {
+            loop {
+                if state.closed {
+                    return None;
+                }
+                // Before there is more work to do: places that come and go without end keep no news back.
                 let now = Instant::now();
                 let ready = state.news_since.map(|since| since + self.0.options.gather);
                 if ready.is_some_and(|ready| ready <= now) {
@@ -202,13 +206,10 @@ impl Watcher {
                 if until.is_some_and(|until| until <= now) {
                     return Some(News::default());
                 }
-                if rescan.is_some_and(|rescan| rescan <= now) {
+                if state.unsettled || rescan.is_some_and(|rescan| rescan <= now) {
                     break;
                 }
                 state = heard.wait(state, [ready, until, rescan].into_iter().flatten().min());
-            }
-            if state.closed {
-                return None;
             }
         }
     }
