@@ -43,6 +43,9 @@ pub struct OutboundConfig {
     pub recipients_max: usize,
     /// How long it may take to connect to an address.
     pub connect_timeout: Duration,
+    /// How long an address of a host has been tried when its next one is begun beside it (RFC 8305 §5); whoever answers first
+    /// gets the message. Hosts are not tried beside each other, whatever they are preferred to.
+    pub attempt_delay: Duration,
     /// How long the DNS may take for one question with all that follows from it.
     pub dns_timeout: Duration,
     /// How long a connection is kept for the next message to the same destination.
@@ -61,7 +64,7 @@ pub struct OutboundConfig {
 }
 
 impl OutboundConfig {
-    /// The usual: 100 deliveries at a time, 30 s to connect, 20 s for the DNS, connections kept for 5 s and 100 messages, 100
+    /// The usual: 100 deliveries at a time, 30 s to connect and 250 ms until the next address is begun, 20 s for the DNS, connections kept for 5 s and 100 messages, 100
     /// hops. `hostname` is what this host is called in EHLO and in notices.
     ///
     /// # Errors
@@ -79,6 +82,7 @@ impl OutboundConfig {
             deliveries_max: 100,
             recipients_max: 100,
             connect_timeout: Duration::from_secs(30),
+            attempt_delay: Duration::from_millis(250),
             dns_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(5),
             messages_max: 100,

@@ -57,6 +57,7 @@ mod hosts;
 mod local;
 mod notice;
 mod pool;
+mod race;
 mod record;
 mod route;
 mod session;

@@ -11,6 +11,7 @@ use tokio::sync;
 
 use super::disk::Blocking;
 use super::pool::Pool;
+use super::race::Pace;
 use super::route::{Route, route_of};
 use super::tls::HostTls;
 use super::{OutboundConfig, OutboundParts};
@@ -43,6 +44,11 @@ impl Shared {
 
     pub(super) fn tell(&self, event: &QueueEvent<'_>) {
         self.parts.observer.queue(event);
+    }
+
+    pub(super) fn pace(&self) -> Pace<'_> {
+        let (connect, clock) = (&*self.parts.connect, &*self.parts.clock);
+        Pace { connect, clock, delay: self.config.attempt_delay, timeout: self.config.connect_timeout }
     }
 
     /// The route of a recipient, and its domain in A-labels.

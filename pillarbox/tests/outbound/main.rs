@@ -5,5 +5,6 @@ mod cases;
 mod net;
 mod page;
 mod policies;
+mod race;
 mod station;
 mod worlds;
