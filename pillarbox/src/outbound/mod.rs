@@ -54,16 +54,22 @@ mod disk;
 mod engine;
 mod handle;
 mod hosts;
+#[cfg(feature = "https")]
+mod https;
 mod local;
 mod notice;
 mod pool;
 mod race;
 mod record;
+mod replace;
 mod route;
 mod session;
 mod shared;
 mod sink;
 mod sts;
+#[cfg(feature = "https")]
+mod sts_fetch;
+mod sts_folder;
 mod tls;
 
 use std::sync::{Arc, Mutex};
@@ -79,6 +85,9 @@ pub use handle::OutboundHandle;
 pub use route::{Route, SmartHost, TlsMode};
 pub use sink::SpoolSink;
 pub use sts::{FetchedPolicy, PolicyFetch, StsPolicies};
+#[cfg(feature = "https")]
+pub use sts_fetch::HttpsPolicies;
+pub use sts_folder::StsFolder;
 
 use crate::crypto::SystemRandom;
 use crate::parts::{Clock, Observer, Resolver, Silent, SystemClock};

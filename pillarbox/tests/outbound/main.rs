@@ -2,6 +2,8 @@
 #![cfg(all(feature = "outbound", feature = "testing"))]
 
 mod cases;
+#[cfg(feature = "https")]
+mod https;
 mod net;
 mod page;
 mod policies;
