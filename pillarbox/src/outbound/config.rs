@@ -9,7 +9,7 @@ use pillarbox_smtp::client::ClientConfig;
 use pillarbox_smtp::route::AttemptLimits;
 use pillarbox_spool::ScheduleOptions;
 
-use super::Disk;
+use super::{Disk, TlsReporting};
 
 /// How the queue sends.
 ///
@@ -59,6 +59,8 @@ pub struct OutboundConfig {
     /// What else every session is told: timeouts, limits, whether to use BDAT. Protocol, STARTTLS and login come from the
     /// route.
     pub client: ClientConfig,
+    /// Reports of what became of TLS, to the domains that want them (RFC 8460); by default there are none, and nothing is counted.
+    pub tls_reports: Option<TlsReporting>,
     /// Where calls that wait for the disk are made.
     pub disk: Disk,
 }
@@ -89,6 +91,7 @@ impl OutboundConfig {
             hops_max: 100,
             mx_port: 25,
             client: ClientConfig::new(hostname)?,
+            tls_reports: None,
             disk: Disk::default(),
             hostname: domain,
         })

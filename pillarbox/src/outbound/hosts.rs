@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use pillarbox_auth::dane::{Host, HostLookup, NextHop, Security};
-use pillarbox_auth::mta_sts::Policy;
-use pillarbox_auth::tls_rpt::FailureType;
+use pillarbox_auth::mta_sts::{Mode, Policy};
+use pillarbox_auth::tls_rpt::{AppliedPolicy, Failure, FailureType};
 use pillarbox_core::EnhancedCode;
 use pillarbox_core::address::Domain;
 use pillarbox_core::dns::{Name, Validation};
@@ -46,6 +46,35 @@ struct Target {
     host: String,
     endpoint: Endpoint,
     wanted: Wanted,
+    /// What a report says that the session was to come to.
+    applied: AppliedPolicy,
+    trial: Option<Trial>,
+}
+
+impl Target {
+    /// A host with which nothing is tried that need not be.
+    const fn new(host: String, endpoint: Endpoint, wanted: Wanted) -> Self {
+        Target { host, endpoint, wanted, applied: AppliedPolicy::none(), trial: None }
+    }
+}
+
+/// What is found out for the report of a domain whose policy is in test (RFC 8461 §5): it does not keep the message from going.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trial {
+    /// Whether the host has a good certificate.
+    Verify,
+    /// The policy does not list the host.
+    NotListed,
+}
+
+/// What applies to a host: DANE before MTA-STS (RFC 8461 §2).
+fn applied(security: &Security, policy: Option<&Policy>) -> AppliedPolicy {
+    match (security, policy) {
+        (Security::Dane(dane), _) => AppliedPolicy::tlsa(&dane.records),
+        (Security::EncryptOnly, _) => AppliedPolicy::tlsa([]),
+        (_, Some(policy)) if policy.mode != Mode::None => AppliedPolicy::sts(policy),
+        _ => AppliedPolicy::none(),
+    }
 }
 
 /// Tries the hosts of a route until every recipient has an answer, or this round is over.
@@ -63,7 +92,7 @@ pub(super) async fn deliver(delivery: &mut Delivery, route: &Route, domain: &Dom
     let target = match route {
         Route::LmtpSocket(path) => {
             let endpoint = Endpoint::Socket(path.clone());
-            let target = Target { host: path.display().to_string(), endpoint, wanted: Wanted::Plain };
+            let target = Target::new(path.display().to_string(), endpoint, Wanted::Plain);
             speak(delivery, &manner, &target, None).await;
             return;
         }
@@ -244,7 +273,7 @@ async fn try_address(delivery: &mut Delivery, manner: &Manner, ip: IpAddr, host:
         Ok(wanted) => {
             let (host, address) = (host.to_owned(), SocketAddr::new(ip, manner.port));
             let endpoint = Endpoint::Tcp { host: host.clone(), address };
-            speak(delivery, manner, &Target { host, endpoint, wanted }, None).await;
+            speak(delivery, manner, &Target::new(host, endpoint, wanted), None).await;
         }
         Err(unfit) => delivery.unfit(unfit.status, unfit.why, host),
     }
@@ -262,15 +291,26 @@ async fn try_addresses(
     let has_login = manner.login.is_some();
     let known = Known { host: Some(name), security, policy: manner.policy.as_ref(), is_certain, has_login };
     let host = name.to_string();
+    let applied = applied(security, manner.policy.as_ref());
     let wanted = match wanted(manner.mode, delivery.need, &known) {
         Ok(wanted) => wanted,
         Err(unfit) => {
             delivery.tell_tls(manner, &host, Some(FailureType::ValidationFailure));
+            delivery.count_tls(manner, &host, None, &applied, Some(FailureType::ValidationFailure));
             delivery.unfit(unfit.status, unfit.why, &host);
             return attempts.drop_host(name);
         }
     };
-    let target = |endpoint| Target { host: host.clone(), endpoint, wanted: wanted.clone() };
+    let trial = match &manner.policy {
+        Some(policy) if policy.mode == Mode::Testing && wanted == Wanted::IfOffered => {
+            Some(if policy.lists(name) { Trial::Verify } else { Trial::NotListed })
+        }
+        _ => None,
+    };
+    let target = |endpoint| {
+        let (host, applied) = (host.clone(), applied.clone());
+        Target { host, endpoint, wanted: wanted.clone(), applied, trial }
+    };
     while !delivery.open.is_empty() {
         let next = || {
             let address = SocketAddr::new(attempts.next()?.ip, manner.port);
@@ -299,7 +339,15 @@ async fn try_addresses(
 /// Connects, if that has not been done, and sends. Where TLS fails that was only tried because it was there, it goes in the
 /// clear, as it would have without the offer.
 async fn speak(delivery: &mut Delivery, manner: &Manner, target: &Target, connected: Option<Box<dyn Transport>>) {
-    let (mut plan, mut connected) = (target.wanted.clone(), connected);
+    let mut plan = match target.trial {
+        Some(Trial::Verify) => Wanted::Verified,
+        _ => target.wanted.clone(),
+    };
+    let (mut connected, mut is_counted) = (connected, false);
+    let ip = match &target.endpoint {
+        Endpoint::Tcp { address, .. } => Some(address.ip()),
+        Endpoint::Socket(_) => None,
+    };
     loop {
         let transport = match connected.take() {
             Some(transport) => Ok(transport),
@@ -315,6 +363,13 @@ async fn speak(delivery: &mut Delivery, manner: &Manner, target: &Target, connec
                 if !plan.allows_plain() {
                     delivery.tell_tls(manner, &target.host, None);
                 }
+                if !is_counted {
+                    let failure = match target.trial {
+                        Some(Trial::NotListed) => Some(FailureType::ValidationFailure),
+                        _ => (!client.is_encrypted()).then_some(FailureType::StartTlsNotSupported),
+                    };
+                    delivery.count_tls(manner, &target.host, ip, &target.applied, failure);
+                }
                 let peer = peer_of(target);
                 let sent = send(delivery, client, &peer).await;
                 if let Some(client) = sent.client {
@@ -326,6 +381,14 @@ async fn speak(delivery: &mut Delivery, manner: &Manner, target: &Target, connec
                 let at_tls = matches!(&error, ConnectError::Session(failure) if failure.phase == Phase::StartTls);
                 if let Some(failure) = failure_of(&error) {
                     delivery.tell_tls(manner, &target.host, Some(failure));
+                    if !is_counted {
+                        delivery.count_tls(manner, &target.host, ip, &target.applied, Some(failure));
+                        is_counted = true;
+                    }
+                    if plan != target.wanted && plan != Wanted::Plain {
+                        plan = target.wanted.clone();
+                        continue;
+                    }
                 }
                 let may_be_plain = plan != Wanted::Plain && plan.allows_plain() && delivery.need != Need::Required;
                 if at_tls && may_be_plain {
@@ -429,5 +492,28 @@ impl Delivery {
     fn tell_tls(&self, manner: &Manner, host: &str, failure: Option<FailureType>) {
         let failure = failure.map(FailureType::as_str);
         self.shared.tell(&QueueEvent::Tls { domain: &manner.domain, host, failure });
+    }
+
+    /// Counts a session for the report of the domain. Of what waives its policy nothing is counted: such are the reports
+    /// themselves (RFC 8460 §5.3).
+    fn count_tls(
+        &self,
+        manner: &Manner,
+        host: &str,
+        ip: Option<IpAddr>,
+        applied: &AppliedPolicy,
+        failure: Option<FailureType>,
+    ) {
+        let is_theirs = manner.mode == TlsMode::Published && manner.protocol == Protocol::Smtp;
+        let (Some(counts), Ok(domain)) = (&self.shared.tls_counts, Name::parse(&manner.domain)) else { return };
+        if !is_theirs || self.need == Need::Waived {
+            return;
+        }
+        let failure = failure.map(|kind| {
+            let mut failure = Failure::new(kind);
+            (failure.receiving_host, failure.receiving_ip) = (Name::parse(host).ok(), ip);
+            failure
+        });
+        counts.count(self.wall(), &domain, applied, failure.as_slice());
     }
 }

@@ -71,6 +71,7 @@ mod sts;
 mod sts_fetch;
 mod sts_folder;
 mod tls;
+mod tls_reports;
 
 use std::sync::{Arc, Mutex};
 
@@ -88,6 +89,7 @@ pub use sts::{FetchedPolicy, PolicyFetch, StsPolicies};
 #[cfg(feature = "https")]
 pub use sts_fetch::HttpsPolicies;
 pub use sts_folder::StsFolder;
+pub use tls_reports::TlsReporting;
 
 use crate::crypto::SystemRandom;
 use crate::parts::{Clock, Observer, Resolver, Silent, SystemClock};
@@ -96,6 +98,7 @@ use disk::Blocking;
 use pool::Pool;
 use shared::Shared;
 use tls::HostTls;
+use tls_reports::TlsCounts;
 
 /// The queue itself: what is on the disk, and when it is tried.
 pub mod spool {
@@ -158,6 +161,7 @@ impl Outbound {
             schedule: Mutex::new(Schedule::new(config.schedule.clone(), Boxed(random()))),
             disk: Blocking::new(config.disk),
             tls: HostTls::new(parts.tls.clone()),
+            tls_counts: config.tls_reports.as_ref().map(TlsCounts::new),
             random: Mutex::new(random()),
             wake: tokio::sync::Notify::new(),
             grown: tokio::sync::Notify::new(),

@@ -14,6 +14,7 @@ use super::pool::Pool;
 use super::race::Pace;
 use super::route::{Route, route_of};
 use super::tls::HostTls;
+use super::tls_reports::TlsCounts;
 use super::{OutboundConfig, OutboundParts};
 use crate::parts::QueueEvent;
 
@@ -30,6 +31,7 @@ pub(super) struct Shared {
     pub(super) disk: Blocking,
     pub(super) pool: Pool,
     pub(super) tls: HostTls,
+    pub(super) tls_counts: Option<TlsCounts>,
     pub(super) random: Mutex<Box<dyn Random + Send>>,
 }
 

@@ -9,4 +9,5 @@ mod page;
 mod policies;
 mod race;
 mod station;
+mod tls_reports;
 mod worlds;

@@ -19,7 +19,7 @@ const HOST: &str = "mx.far.example";
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// All is well.
-struct Well;
+pub(crate) struct Well;
 
 impl Script for Well {
     fn fault(&self, _host: &str) -> Option<Fault> {
