@@ -45,6 +45,8 @@
 //! | addresses and sessions of a round | 5 and 2 | [`OutboundConfig::attempts`] |
 //! | memory for content | 256 KiB for each delivery | [`spool::Options::inline_max`] |
 //! | hops | 100 | [`OutboundConfig::hops_max`] |
+//! | addresses of an alias | 1,000 | [`Aliases`] |
+//! | policies of MTA-STS that are kept | 10,000 | [`StsFolder::files_max`] |
 
 mod body;
 mod config;
@@ -52,6 +54,7 @@ mod connect;
 mod delivery;
 mod disk;
 mod engine;
+mod forward;
 mod handle;
 mod hosts;
 #[cfg(feature = "https")]
@@ -82,6 +85,7 @@ use pillarbox_spool::{Recovery, Schedule, Store};
 pub use config::OutboundConfig;
 pub use connect::{Connect, Endpoint, TcpConnect};
 pub use disk::Disk;
+pub use forward::{AliasError, AliasFault, Aliases, Forward, Srs, SrsError};
 pub use handle::OutboundHandle;
 pub use route::{Route, SmartHost, TlsMode};
 pub use sink::SpoolSink;

@@ -2,6 +2,7 @@
 #![cfg(all(feature = "outbound", feature = "testing"))]
 
 mod cases;
+mod forward;
 #[cfg(feature = "https")]
 mod https;
 mod net;
