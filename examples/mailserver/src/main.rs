@@ -9,7 +9,10 @@ mod certificate;
 mod config;
 mod fsck;
 mod notes;
+mod password;
+mod relaying;
 mod secret_file;
+mod sending;
 mod serve;
 mod show;
 mod transfer;
@@ -60,7 +63,7 @@ enum Command {
     /// Run as a configuration file says
     ///
     /// Ctrl-C or SIGTERM stop it: sessions are told goodbye, and what was acknowledged is finished. SIGHUP makes it read
-    /// the certificate again; accounts are read again whenever their file has changed.
+    /// the certificate and the passwords for other servers again; accounts are read again whenever their file has changed.
     Serve {
         /// The configuration file
         #[arg(long, value_name = "FILE")]
@@ -191,7 +194,9 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             Ok(())
         }
         Command::Check { config: path } => {
-            Config::load(&path)?;
+            if let Some(sending) = &Config::load(&path)?.sending {
+                sending::check(sending)?;
+            }
             say(format_args!("{}: fine", path.display()));
             Ok(())
         }
@@ -229,7 +234,7 @@ fn serve_until_told(
                     _ = terminate.recv() => {}
                     _ = hangup.recv() => if on_hangup == OnHangup::ReadAgain {
                         match files.read_again() {
-                            Ok(()) => say("read the certificate and the accounts again"),
+                            Ok(what) => say(format_args!("read {what} again")),
                             Err(error) => complain(format_args!("{error}\nwhat was read before is used on")),
                         }
                         continue;

@@ -75,7 +75,7 @@ pub use config::OutboundConfig;
 pub use connect::{Connect, Endpoint, TcpConnect};
 pub use disk::Disk;
 pub use handle::OutboundHandle;
-pub use route::{Route, SmartHost, TlsMode};
+pub use route::{Route, SharedLogin, SmartHost, TlsMode};
 pub use sink::SpoolSink;
 pub use sts::{FetchedPolicy, PolicyFetch, StsPolicies};
 

@@ -8,6 +8,7 @@ mod dialog;
 mod fsck;
 mod process;
 mod quota;
+mod sending;
 mod serve;
 mod tls;
 mod transfer;
