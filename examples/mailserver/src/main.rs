@@ -1,7 +1,7 @@
 //! A mail server made of Pillarbox's crates: SMTP and LMTP in, Maildir on disk, IMAP out.
 //!
 //! `mailserver try` needs nothing; `mailserver serve --config mail.toml` runs for real; `mailserver check` only checks.
-//! `mailserver fsck` checks the mail; `mailserver import` and `mailserver export` move mail in and out.
+//! `mailserver queue` shows what waits to be sent; `mailserver fsck` checks the mail; `mailserver import` and `mailserver export` move mail in and out.
 #![allow(unreachable_pub, reason = "in a program, `pub` means: for the other modules")]
 
 mod accounts;
@@ -10,6 +10,7 @@ mod config;
 mod fsck;
 mod notes;
 mod password;
+mod queue;
 mod relaying;
 mod secret_file;
 mod sending;
@@ -117,6 +118,14 @@ enum Command {
         /// The folder that they are written to; made if it is not there
         dir: PathBuf,
     },
+    /// See what waits to be sent, and hold, hurry or delete it
+    ///
+    /// Asks the server that is running. If none is, messages are listed, held, released and deleted on the disk. To be run as
+    /// the user that the server runs as, or, while it runs, as root.
+    Queue {
+        #[command(subcommand)]
+        action: queue::Action,
+    },
     /// Check a configuration file and all that it names, and do nothing
     ///
     /// Finds what would keep `serve` from starting, all at once. Whether the ports are free and permitted is not tried.
@@ -193,6 +202,7 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             transfer::export(&account, mailbox.as_deref(), format, &dir, |exported| say(exported.shown(json)))?;
             Ok(())
         }
+        Command::Queue { action } => queue::run(action),
         Command::Check { config: path } => {
             if let Some(sending) = &Config::load(&path)?.sending {
                 sending::check(sending)?;

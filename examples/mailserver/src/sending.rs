@@ -1,6 +1,7 @@
 //! From a configuration to the queue and its routes.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use pillarbox::dns::{StubConfig, StubResolver};
@@ -27,11 +28,13 @@ const SMTP_PORT: u16 = 25;
 pub struct Queue {
     pub outbound: Outbound,
     pub recovery: Recovery,
+    /// Where operators ask.
+    pub socket: PathBuf,
     pub logins: Logins,
 }
 
 /// The logins at other servers, which are read again when their passwords change.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Logins(Vec<(SharedLogin, String, PasswordSource)>);
 
 impl Logins {
@@ -87,7 +90,12 @@ pub fn open(
     let routes = routes(config, sending, local, &mut logins)?;
     let outbound = outbound_config(config, sending)?;
     let (store, recovery) = open_store(config, sending)?;
-    Ok(Queue { outbound: Outbound::new(outbound, parts, routes, store), recovery, logins })
+    Ok(Queue {
+        outbound: Outbound::new(outbound, parts, routes, store),
+        recovery,
+        socket: sending.folder.join(SOCKET_NAME),
+        logins,
+    })
 }
 
 /// Opens the queue on the disk, which nobody else may have open.

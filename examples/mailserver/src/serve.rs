@@ -9,8 +9,6 @@ use pillarbox::delivery::MailboxSink;
 use pillarbox::imap::ImapServer;
 use pillarbox::mailcore::address::ForwardPath;
 use pillarbox::mailcore::sasl::Mechanism;
-use pillarbox::outbound::Outbound;
-use pillarbox::outbound::spool::Recovery;
 use pillarbox::parts::{
     LoginGuard, LoginLimits, MessageSink, Observer, OwnSenders, Parts, Reserve, Room, UnauthenticatedLimit,
 };
@@ -22,8 +20,9 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::accounts::{Accounts, LocalOnly};
 use crate::certificate::Certificate;
 use crate::config::{Address, Config, Listener, Protocol, TlsMode};
+use crate::queue;
 use crate::relaying::{Relaying, account_of};
-use crate::sending::{self, Logins};
+use crate::sending::{self, Logins, Queue};
 
 /// A server for one listener.
 enum Server {
@@ -40,6 +39,13 @@ enum Socket {
 struct SocketFile {
     path: PathBuf,
     inode: u64,
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> Result<Self, String> {
+        let found = std::fs::symlink_metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(SocketFile { path: path.to_owned(), inode: found.ino() })
+    }
 }
 
 impl Drop for SocketFile {
@@ -77,7 +83,8 @@ impl Files {
 /// All servers of a configuration, ready to listen.
 pub struct Assembly {
     servers: Vec<(Server, Listener)>,
-    queue: Option<(Outbound, Recovery)>,
+    queue: Option<Queue>,
+
     pub files: Arc<Files>,
 }
 
@@ -106,12 +113,11 @@ impl Assembly {
         let reserve = Room { octets: limits.free_space, files: limits.free_files };
         let policy = Arc::new(Reserve::new(Arc::new(own), reserve, move || room_on_disk(&root)));
         let mut sink: Arc<dyn MessageSink> = Arc::new(sink);
-        let (mut queue, mut logins_elsewhere) = (None, Logins::default());
+        let mut queue = None;
         if let Some(sending) = &config.sending {
             let opened = sending::open(config, sending, &sink, observer.clone())?;
             sink = Arc::new(opened.outbound.sink().local(sink, move |path| is_here(path).is_some()));
-            queue = Some((opened.outbound, opened.recovery));
-            logins_elsewhere = opened.logins;
+            queue = Some(opened);
         }
         let mut logins = LoginLimits::default();
         logins.trusted.clone_from(&config.limits.trusted);
@@ -135,7 +141,11 @@ impl Assembly {
             server(config, listener, certificate.as_ref(), Parts { policy: Arc::new(policy), ..parts.clone() })
         };
         let servers = config.listeners.iter().map(|listener| (server(listener), listener.clone())).collect();
-        let files = Files { certificate, accounts, logins: logins_elsewhere };
+        let files = Files {
+            certificate,
+            accounts,
+            logins: queue.as_ref().map_or_else(Default::default, |queue| queue.logins.clone()),
+        };
         Ok(Assembly { servers, queue, files: Arc::new(files) })
     }
 
@@ -148,6 +158,10 @@ impl Assembly {
             open.push((server, socket));
             listeners.push(listener);
         }
+        let asked = match &self.queue {
+            Some(queue) => Some((queue::server::listen(&queue.socket)?, SocketFile::of(&queue.socket)?)),
+            None => None,
+        };
         listening(&listeners);
         let mut running = tokio::task::JoinSet::new();
         for (server, socket) in open {
@@ -161,8 +175,15 @@ impl Assembly {
                 }
             });
         }
-        if let Some((outbound, recovery)) = self.queue {
+        if let Some(Queue { outbound, recovery, .. }) = self.queue {
+            let (handle, stop) = (outbound.handle(), shutdown.clone());
             running.spawn(async move { outbound.run(recovery, &shutdown).await });
+            if let Some((socket, file)) = asked {
+                running.spawn(async move {
+                    queue::server::serve(socket, handle, &stop).await;
+                    drop(file);
+                });
+            }
         }
         while let Some(ended) = running.join_next().await {
             ended.map_err(|error| format!("a part of the server broke: {error}"))?;

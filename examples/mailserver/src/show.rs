@@ -51,7 +51,7 @@ pub fn complain(text: impl Display) {
 }
 
 /// Octets of a peer, with everything escaped that could move a cursor or fake a line.
-struct Escaped<'a>(&'a [u8]);
+pub struct Escaped<'a>(pub &'a [u8]);
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -22,6 +22,7 @@ pub use error::{ConfigError, Mistake};
 pub use location::MailLocation;
 use read::Draft;
 pub use read_route::domain_of;
+pub use read_sending::duration;
 pub use sending::{Dns, HostRoute, NextHop, RouteOf, RouteTls, Sending};
 
 /// What a configuration file says.

@@ -64,7 +64,9 @@ fn read_queue(
     let mut queue = table::table(value, mistakes)?;
     draft.folder = queue.required("folder").and_then(|v| placed(v, mistakes, |text| Ok(base.join(text))));
     let mut time = |key, default, range: std::ops::RangeInclusive<Duration>| match queue.optional(key) {
-        Some(value) => table::parsed(value, mistakes, |text| duration(text, range)).map(|time| (time, value.span())),
+        Some(value) => {
+            table::parsed(value, mistakes, |text| within(duration(text)?, text, range)).map(|time| (time, value.span()))
+        }
         None => Some((default, value.span())),
     };
     let notice_after = time("notice_after", 4 * HOUR, SECOND..=30 * DAY);
@@ -148,7 +150,7 @@ fn name_server(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// A time such as `300s`, `5m`, `4h`, `5d`.
-fn duration(text: &str, range: std::ops::RangeInclusive<Duration>) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let seconds = match &text[split..] {
         "s" => Some(1),
@@ -161,7 +163,10 @@ fn duration(text: &str, range: std::ops::RangeInclusive<Duration>) -> Result<Dur
     let Some((number, seconds)) = number.zip(seconds) else {
         return Err(format!("`{text}` is not a time such as `300s`, `5m`, `4h` or `5d`"));
     };
-    let time = Duration::from_secs(number.saturating_mul(seconds));
+    Ok(Duration::from_secs(number.saturating_mul(seconds)))
+}
+
+fn within(time: Duration, text: &str, range: std::ops::RangeInclusive<Duration>) -> Result<Duration, String> {
     let (least, most) = (range.start().as_secs(), range.end().as_secs() / (24 * 3600));
     match range.contains(&time) {
         true => Ok(time),

@@ -7,6 +7,7 @@ mod client;
 mod dialog;
 mod fsck;
 mod process;
+mod queue;
 mod quota;
 mod sending;
 mod serve;

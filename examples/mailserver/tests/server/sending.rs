@@ -27,14 +27,14 @@ fn near_site(far: &Server, more: &str) -> Site {
     ))
 }
 
-fn logged_in(server: &Server) -> Client {
+pub fn logged_in(server: &Server) -> Client {
     let mut client = Client::over_tls(&server.address("submission, TLS"));
     client.hello();
     client.expect(&format!("AUTH PLAIN {}", plain("joe@example.org", "pässword")), "235 ");
     client
 }
 
-fn send(client: &mut Client, to: &[&str], subject: &str) {
+pub fn send(client: &mut Client, to: &[&str], subject: &str) {
     client.expect("MAIL FROM:<joe@example.org>", "250 ");
     for to in to {
         client.expect(&format!("RCPT TO:<{to}>"), "250 ");
