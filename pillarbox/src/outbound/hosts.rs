@@ -132,7 +132,7 @@ fn manner(delivery: &Delivery, route: &Route, domain: &Domain<'static>) -> Manne
             key,
             mode: host.tls,
             port: host.port,
-            login: host.login.clone(),
+            login: host.current_login(),
             protocol: if host.is_lmtp { Protocol::Lmtp } else { Protocol::Smtp },
             is_set: true,
             policy: None,

@@ -87,7 +87,7 @@ pub use connect::{Connect, Endpoint, TcpConnect};
 pub use disk::Disk;
 pub use forward::{AliasError, AliasFault, Aliases, Forward, Srs, SrsError};
 pub use handle::OutboundHandle;
-pub use route::{Route, SmartHost, TlsMode};
+pub use route::{Route, SharedLogin, SmartHost, TlsMode};
 pub use sink::SpoolSink;
 pub use sts::{FetchedPolicy, PolicyFetch, StsPolicies};
 #[cfg(feature = "https")]
