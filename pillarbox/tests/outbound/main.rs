@@ -2,9 +2,14 @@
 #![cfg(all(feature = "outbound", feature = "testing"))]
 
 mod cases;
+mod forward;
+#[cfg(feature = "https")]
+mod https;
 mod net;
 mod page;
 mod policies;
+mod race;
 mod station;
+mod tls_reports;
 mod trouble;
 mod worlds;

@@ -11,6 +11,8 @@ use crate::serve::{Site, write_certificate, write_secret};
 fn furnish(dir: &Path) {
     fs::create_dir(dir.join("mail")).unwrap();
     fs::write(dir.join("a-file"), "").unwrap();
+    fs::create_dir(dir.join("loose-queue")).unwrap();
+    fs::set_permissions(dir.join("loose-queue"), fs::Permissions::from_mode(0o755)).unwrap();
     write_certificate(&dir.join("cert.pem"), &dir.join("key.pem"));
     write_certificate(&dir.join("other-cert.pem"), &dir.join("other-key.pem"));
     fs::copy(dir.join("key.pem"), dir.join("loose-key.pem")).unwrap();
