@@ -223,7 +223,7 @@ async fn change_all(verb: Verb, handle: &OutboundHandle) -> Result<Vec<MessageId
 
 /// Changes these at once, so that their records share a sync.
 async fn change(verb: Verb, handle: &OutboundHandle, ids: Vec<MessageId>) -> Result<Vec<MessageId>, StoreError> {
-    let mut changes = JoinSet::new();
+    let mut changes: JoinSet<Result<Vec<MessageId>, StoreError>> = JoinSet::new();
     for id in ids {
         let handle = handle.clone();
         changes.spawn(async move {
