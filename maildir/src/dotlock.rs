@@ -260,9 +260,9 @@ mod tests {
                         lock.verify().unwrap();
                         inside.fetch_sub(1, Ordering::SeqCst);
                         if n % 2 == 0 {
-                            die(lock)
+                            die(lock);
                         } else {
-                            drop(lock)
+                            drop(lock);
                         }
                         done.fetch_add(1, Ordering::SeqCst);
                     }

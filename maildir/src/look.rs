@@ -14,7 +14,6 @@ use crate::error::NotFound;
 use crate::file_name::{self, Base, Form};
 use crate::folder::Stamp;
 use crate::listing::{Dir, DirStamps, Found, Listing, Named, path, stamp};
-use crate::snapshot::{self, Snapshot, Stamps};
 use crate::uid_list::{NewMessage, UidList};
 use crate::view::View;
 use crate::{Access, Changes, Mailbox, MaildirError, Result};
@@ -22,17 +21,17 @@ use crate::{Access, Changes, Mailbox, MaildirError, Result};
 /// When all of this is as it was, nothing has changed.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    dirs: DirStamps,
-    uids: Option<Stamp>,
+    pub(crate) dirs: DirStamps,
+    pub(crate) uids: Option<Stamp>,
     /// How many files this process had put into `cur/`.
-    own: u64,
+    pub(crate) own: u64,
     /// How many names the list had.
-    listed: usize,
+    pub(crate) listed: usize,
     /// `new/` had been at rest.
-    new_settled: bool,
+    pub(crate) new_settled: bool,
     /// `None`: `cur/` had been at rest. Otherwise since when it has been changed by us, and by nobody else as far as its time
     /// tells.
-    doubt: Option<SystemTime>,
+    pub(crate) doubt: Option<SystemTime>,
 }
 
 /// The file system's clock moves in steps, so a directory that has just changed may change again and look the same.
@@ -40,9 +39,6 @@ const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
 /// How long a change of another program may stay hidden behind changes of ours that do not stop.
 const DOUBT_MAX: Duration = Duration::from_secs(10);
-
-/// How often a snapshot is written of a mailbox that stays open.
-const SNAPSHOT_EVERY: Duration = Duration::from_secs(600);
 
 /// Listings before a message is believed to be gone although the directories never kept still.
 pub(crate) const LISTINGS_MAX: usize = 8;
@@ -159,71 +155,6 @@ impl Mailbox {
     fn settle_journal(&mut self, all_listed: bool) {
         let messages = self.view.files().map(|file| (file.uid, file.flags()));
         self.journal.settle(self.uid_validity, messages, &self.keywords, all_listed);
-    }
-
-    /// Shows what the snapshot says, if nothing has changed since.
-    fn open_snapshot(&mut self) -> Option<Seen> {
-        let from = self.maildir.store().options().snapshot_from;
-        let snapshot = Snapshot::read(&self.maildir).filter(|snapshot| snapshot.count() >= from)?;
-        let own = self.maildir.own().count();
-        let uids = self.maildir.uids_stamp().ok()??;
-        let dirs = DirStamps::read(&self.maildir).ok()?;
-        let list = self.maildir.uids().ok()??;
-        // The list that was read is the one that had this stamp.
-        let same = snapshot.stamps == Stamps::of(&dirs, &uids)? && self.maildir.uids_stamp().ok()? == Some(uids);
-        if !same || snapshot.validity != list.validity || list.is_withdrawn() {
-            return None;
-        }
-        let lines = list.lines();
-        let mut view = View::of(lines, snapshot.count());
-        let mut line = 0;
-        let whole = snapshot.rows(|uid, found, odd| {
-            while line < lines.len() && (lines.uid(line) < uid || lines.is_dead(line)) {
-                line += 1;
-            }
-            // Who opens it for writing takes what is in new/ first.
-            let shows = line < lines.len() && lines.uid(line) == uid && found.dir == Dir::Cur;
-            if shows {
-                view.push(line, found, odd);
-                line += 1;
-            }
-            shows
-        });
-        if !whole {
-            return None;
-        }
-        self.view = view;
-        self.uid_validity = list.validity;
-        self.uid_next = list.uid_next();
-        self.snapshot = Some((snapshot.stamps, self.maildir.store().options().clock.now()));
-        Some(Seen { dirs, uids: Some(uids), own, listed: list.len(), new_settled: true, doubt: None })
-    }
-
-    /// Writes the snapshot anew, if the folder is at rest and the last one was long ago. Nothing depends on it, so errors wait for
-    /// the next time.
-    fn keep_snapshot(&mut self) {
-        let options = self.maildir.store().options();
-        let now = options.clock.now();
-        let recent = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age < SNAPSHOT_EVERY);
-        if self.access == Access::ReadOnly
-            || self.view.files().len() < options.snapshot_from
-            || self.snapshot.is_some_and(|(_, at)| recent(at))
-        {
-            return;
-        }
-        let Some(seen) = self.seen.as_ref().filter(|seen| seen.doubt.is_none() && seen.new_settled) else { return };
-        let Some(uids) = seen.uids.filter(|uids| is_old(uids.modified, now)) else { return };
-        let Some(stamps) = Stamps::of(&seen.dirs, &uids) else { return };
-        let same = self.snapshot.is_some_and(|(kept, _)| kept == stamps);
-        self.snapshot = Some((stamps, now));
-        if same {
-            return;
-        }
-        // Names that a power cut takes back would leave it with times that are still true.
-        let _ = self
-            .sync(Dir::New)
-            .and_then(|()| self.sync(Dir::Cur))
-            .and_then(|()| snapshot::write(&self.maildir, &stamps, self.uid_validity, self.view.files()));
     }
 
     /// `cur/` is about to be changed here, if nobody else has changed it since it was seen.
@@ -622,7 +553,7 @@ fn was_settled(dir: &Metadata, began: SystemTime) -> bool {
     is_old(dir.modified, began)
 }
 
-fn is_old(modified: SystemTime, now: SystemTime) -> bool {
+pub(crate) fn is_old(modified: SystemTime, now: SystemTime) -> bool {
     now.duration_since(modified).is_ok_and(|age| age >= SETTLED_AFTER)
 }
 

@@ -465,7 +465,7 @@ mod tests {
 
     #[test]
     fn the_last_uid_is_given_and_then_no_more() {
-        let near = format!("3 V7 N{}\n{} :z\n", LAST, LAST);
+        let near = format!("3 V7 N{LAST}\n{LAST} :z\n");
         assert!(!UidList::parse(near.as_bytes()).unwrap().is_used_up());
         let mut list = UidList::empty(7, u64::from(u32::MAX), Vec::new());
         assert!(list.is_used_up());

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use pillarbox_core::{Random, SeededRandom};
 use pillarbox_fs::{Fs, RealFs};
 use pillarbox_maildir::{
-    Access, Clock, Flags, Mailbox, MailboxName, Maildir, News, Options, Store, Tree, Uid, Watch, WatchOptions, Watcher,
+    Access, Clock, Flags, Mailbox, Maildir, News, Options, Store, Uid, Watch, WatchOptions, Watcher,
 };
 use support::deliver;
 
@@ -155,27 +155,6 @@ fn a_folder_that_is_made_again_is_watched_again() {
         while !watcher.wait(Duration::from_millis(200)).unwrap().is_empty() {}
         fs::write(path.join("new/1.x"), "").unwrap();
         assert_eq!(news(&watcher).folders, [path]);
-    }
-}
-
-#[test]
-fn mailboxes_and_subscriptions_of_a_tree() {
-    for (_, options) in ways() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = process();
-        let tree = Tree::create(&store, dir.path().join("m")).unwrap();
-        let watcher = Watcher::new(&store, options);
-        let _watch = watcher.tree(&tree);
-        assert_eq!(news(&watcher).trees, [dir.path().join("m")]);
-        let theirs = Tree::open(&process(), dir.path().join("m")).unwrap();
-        let (name, new) = (MailboxName::parse("a", '/').unwrap(), MailboxName::parse("b", '/').unwrap());
-        theirs.create_mailbox(&name).unwrap();
-        assert_eq!(news(&watcher).trees, [dir.path().join("m")]);
-        theirs.rename_mailbox(&name, &new).unwrap();
-        assert_eq!(news(&watcher).trees, [dir.path().join("m")]);
-        theirs.subscribe(&new).unwrap();
-        let news = news(&watcher);
-        assert_eq!((news.trees, news.folders), (vec![dir.path().join("m")], vec![]));
     }
 }
 
