@@ -26,7 +26,7 @@ pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) struct Replies {
     pub(crate) rcpt: Mutex<HashMap<String, Reply>>,
     mail: Mutex<HashMap<String, Reply>>,
-    end: Mutex<HashMap<String, Reply>>,
+    pub(crate) end: Mutex<HashMap<String, Reply>>,
     pub(crate) faults: Mutex<HashMap<String, Fault>>,
 }
 
@@ -36,7 +36,7 @@ impl Script for Replies {
     }
 
     fn rcpt(&self, _host: &str, to: &str) -> Verdict {
-        self.rcpt.lock().unwrap().get(to).cloned().map_or(Verdict::Accept, Verdict::Refuse)
+        verdict(self.rcpt.lock().unwrap().get(to).cloned())
     }
 
     fn end(&self, host: &str) -> Option<Reply> {
@@ -44,11 +44,15 @@ impl Script for Replies {
     }
 
     fn mail(&self, host: &str) -> Verdict {
-        match self.mail.lock().unwrap().get(host).cloned() {
-            Some(reply) if reply.code() == 421 => Verdict::Hangup(reply),
-            Some(reply) => Verdict::Refuse(reply),
-            None => Verdict::Accept,
-        }
+        verdict(self.mail.lock().unwrap().get(host).cloned())
+    }
+}
+
+fn verdict(reply: Option<Reply>) -> Verdict {
+    match reply {
+        Some(reply) if reply.code() == 421 => Verdict::Hangup(reply),
+        Some(reply) => Verdict::Refuse(reply),
+        None => Verdict::Accept,
     }
 }
 
@@ -58,7 +62,7 @@ pub(crate) struct Place {
     pub(crate) replies: Arc<Replies>,
 }
 
-fn zone() -> FixedZone {
+pub(crate) fn zone() -> FixedZone {
     let mx = |preference, host: &str| Record::mx(preference, host.parse().unwrap());
     let a = |last| Record::A([192, 0, 2, last].into());
     FixedZone::new()
