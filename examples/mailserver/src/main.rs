@@ -7,6 +7,7 @@
 mod accounts;
 mod certificate;
 mod config;
+mod forwarding;
 mod fsck;
 mod notes;
 mod password;
@@ -204,8 +205,9 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
         }
         Command::Queue { action } => queue::run(action),
         Command::Check { config: path } => {
-            if let Some(sending) = &Config::load(&path)?.sending {
-                sending::check(sending)?;
+            let config = Config::load(&path)?;
+            if let Some(sending) = &config.sending {
+                sending::check(&config, sending)?;
             }
             say(format_args!("{}: fine", path.display()));
             Ok(())

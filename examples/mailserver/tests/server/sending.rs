@@ -7,7 +7,7 @@ use crate::process::{Server, eventually, run};
 use crate::serve::{Site, plain, write_secret};
 
 /// Another server, for example.com, with the account `ann`.
-fn far_site() -> Site {
+pub fn far_site() -> Site {
     let site = Site::new("");
     let text = fs::read_to_string(site.config()).unwrap();
     let text = text
@@ -20,7 +20,7 @@ fn far_site() -> Site {
 }
 
 /// A server whose mail for elsewhere goes to another one.
-fn near_site(far: &Server, more: &str) -> Site {
+pub fn near_site(far: &Server, more: &str) -> Site {
     let far = far.address("smtp, STARTTLS");
     Site::new(&format!(
         "{more}\n[queue]\nfolder = \"queue\"\n\n[[route]]\nrecipients = [\"*\"]\nto = \"smtp://{far}\"\ntls = \"none\"\n"
