@@ -296,7 +296,7 @@ fn check_relay_from(listener: &Listener, span: Range<usize>, mistakes: &mut Vec<
     }
 }
 
-/// `fc00::/7`, which nobody has but us (RFC 4193).
+/// `fc00::/7`, the private addresses of IPv6.
 fn is_private(network: &Network) -> bool {
     network.prefix() == 7 && network.contains(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1).into())
 }
