@@ -8,6 +8,7 @@ mod accounts;
 mod certificate;
 mod config;
 mod folders;
+mod forwarding;
 mod fsck;
 mod notes;
 mod password;
@@ -208,8 +209,9 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
         }
         Command::Queue { action } => queue::run(action),
         Command::Check { config: path } => {
-            if let Some(sending) = &Config::load(&path)?.sending {
-                sending::check(sending)?;
+            let config = Config::load(&path)?;
+            if let Some(sending) = &config.sending {
+                sending::check(&config, sending)?;
             }
             say(format_args!("{}: fine", path.display()));
             Ok(())

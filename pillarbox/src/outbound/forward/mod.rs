@@ -98,6 +98,11 @@ impl Forward {
         }
     }
 
+    /// Whether mail for an address is sent on, and does not belong into a mailbox at once.
+    pub fn takes(&self, to: &ForwardPath<'_>) -> bool {
+        to.address().is_some_and(|address| self.aliases.of(address).is_some() || self.is_ours(address))
+    }
+
     fn is_ours(&self, address: &Address<'_>) -> bool {
         self.srs.as_ref().is_some_and(|srs| srs.domain().eq_ignore_ascii_case(address.domain().as_str()))
     }

@@ -273,6 +273,22 @@ mod tests {
     }
 
     #[test]
+    fn postsrsd_writes_the_same() {
+        // postsrsd 1.10, on 2026-11-27.
+        let (srs, now) = (srs("srs.example.net", &["a secret of some length"]), WallTime::new(1_795_748_700, 0));
+        for (from, theirs) in [
+            ("Joe@example.org", "SRS0=sdI+=JQ=example.org=Joe@srs.example.net"),
+            (
+                "SRS0=abcd=G3=example.org=joe@other.example",
+                "SRS1=m37H=other.example==abcd=G3=example.org=joe@srs.example.net",
+            ),
+        ] {
+            assert_eq!(srs.rewrite(&address(from), now), Ok(address(theirs)));
+            assert_eq!(srs.reverse(&address(theirs), now), Some(Ok(address(from))));
+        }
+    }
+
+    #[test]
     fn nobody_else_makes_one() {
         let srs = srs("srs.example", &["one"]);
         let ours = srs.rewrite(&address("joe@example.org"), at(0)).unwrap().to_string();
