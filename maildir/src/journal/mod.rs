@@ -44,6 +44,7 @@
 //! Two machines that use one mailbox over a network see each other's run of the system end all the time: clients are told too
 //! much then, too.
 
+mod check;
 mod format;
 mod state;
 
@@ -53,12 +54,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use pillarbox_fs::{ErrorKind, File};
 
+pub(crate) use self::check::is_damaged;
 use self::format::{Cut, FRAME_HEAD, FRAME_MAX, HEADER_LEN, Header, Item, MOD_SEQ_MAX, frame_head, frames, is_whole};
 use self::state::{Doubt, State, highest_of};
 use crate::error::NotFound;
 use crate::{Flags, Keywords, Maildir, MaildirError, Result, Uid};
 
-const NAME: &str = "pillarbox-journal";
+pub(crate) const NAME: &str = "pillarbox-journal";
 
 /// Mod-sequences that are reserved at a time: one sync for so many changes.
 const STEP: u64 = 65_536;

@@ -173,7 +173,7 @@ impl MaildirStore {
             let lane = inner.pool.lane(&user);
             let check = move || {
                 let root = inner.root(&user)?;
-                let tree = match Tree::open_with(&inner.files, &root, (inner.lies_as)(&user)) {
+                let tree = match Tree::as_it_lies(&inner.files, &root, (inner.lies_as)(&user)) {
                     Err(MaildirError::NoSuchMailbox(_)) if !root.exists() => return Ok(None),
                     tree => tree.map_err(told)?,
                 };
@@ -216,8 +216,9 @@ impl Inner {
         let inbox = options.inbox.clone();
         let tree = match Tree::open_with(&self.files, &root, options.clone()) {
             Err(MaildirError::NoSuchMailbox(_)) => {
-                make_folders_above(&root)?;
-                inbox.as_deref().map_or(Ok(()), make_folders_above)?;
+                for folder in [Some(&root), inbox.as_ref()].into_iter().flatten() {
+                    maildir::make_folders_above(&self.files, folder).map_err(told)?;
+                }
                 Tree::create_with(&self.files, &root, options)
             }
             opened => opened,
@@ -309,25 +310,6 @@ impl Inner {
             self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
         }
     }
-}
-
-/// Makes the folders that an account's tree stands in, durably. Maildirs themselves are made by their crate.
-fn make_folders_above(root: &Path) -> Result<()> {
-    let missing: Vec<&Path> = root
-        .ancestors()
-        .skip(1)
-        .take_while(|folder| !folder.as_os_str().is_empty() && RealFs.metadata(folder).is_err())
-        .collect();
-    for folder in missing.into_iter().rev() {
-        match RealFs.make_dir(folder) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(told(error.into())),
-            _ => {}
-        }
-        if let Some(parent) = folder.parent() {
-            RealFs.sync_dir(&itself(parent)).map_err(|error| told(error.into()))?;
-        }
-    }
-    Ok(())
 }
 
 /// The folder that a path leads to, whatever links the installation put above the mail.
