@@ -7,6 +7,7 @@
 mod accounts;
 mod certificate;
 mod config;
+mod folders;
 mod forwarding;
 mod fsck;
 mod notes;
@@ -200,8 +201,11 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
         }
         Command::Export { config, user, mailbox, format, json, dir } => {
             let account = transfer::Account::find(&Config::load(&config)?, &user)?;
-            transfer::export(&account, mailbox.as_deref(), format, &dir, |exported| say(exported.shown(json)))?;
-            Ok(())
+            let done = |exported: transfer::Done| say(exported.shown(json));
+            match transfer::export(&account, mailbox.as_deref(), format, &dir, done)? {
+                true => Ok(()),
+                false => Err("not all mailboxes were written".into()),
+            }
         }
         Command::Queue { action } => queue::run(action),
         Command::Check { config: path } => {

@@ -37,8 +37,13 @@ pub struct OutboundConfig {
     pub schedule: ScheduleOptions,
     /// How much is tried in one round.
     pub attempts: AttemptLimits,
-    /// Deliveries at a time, over all destinations; at least 1.
+    /// Deliveries at a time to destinations of which nothing bad is known, over all of them; at least 1.
     pub deliveries_max: usize,
+    /// Deliveries at a time, beside those, to destinations that were in trouble the last time, and those that take longer than
+    /// `slow_after`; at least 1. They have room of their own, so that hosts that hang hold up nobody else.
+    pub slow_max: usize,
+    /// How long a delivery may take before it counts among the slow ones.
+    pub slow_after: Duration,
     /// Recipients of one message in one transaction: 100, as many as every server takes (RFC 5321 §4.5.3.1.8).
     pub recipients_max: usize,
     /// How long it may take to connect to an address.
@@ -66,7 +71,8 @@ pub struct OutboundConfig {
 }
 
 impl OutboundConfig {
-    /// The usual: 100 deliveries at a time, 30 s to connect and 250 ms until the next address is begun, 20 s for the DNS, connections kept for 5 s and 100 messages, 100
+    /// The usual: 100 deliveries at a time and 400 slow ones, 30 s to connect and 250 ms until the next address is begun, 20 s for the DNS,
+    /// connections kept for 5 s and 100 messages, 100
     /// hops. `hostname` is what this host is called in EHLO and in notices.
     ///
     /// # Errors
@@ -82,6 +88,8 @@ impl OutboundConfig {
             schedule: ScheduleOptions::default(),
             attempts: AttemptLimits::default(),
             deliveries_max: 100,
+            slow_max: 400,
+            slow_after: Duration::from_secs(10),
             recipients_max: 100,
             connect_timeout: Duration::from_secs(30),
             attempt_delay: Duration::from_millis(250),
@@ -95,6 +103,12 @@ impl OutboundConfig {
             disk: Disk::default(),
             hostname: domain,
         })
+    }
+
+    /// The postmaster of this host, who is meant where a recipient is `<Postmaster>`.
+    pub(super) fn postmaster(&self) -> Address<'static> {
+        Address::parse(&format!("postmaster@{}", self.hostname))
+            .map_or_else(|_| self.notices_from.clone(), Address::into_owned)
     }
 
     /// What this host is called.

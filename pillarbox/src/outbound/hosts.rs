@@ -90,6 +90,11 @@ pub(super) async fn deliver(delivery: &mut Delivery, route: &Route, domain: &Dom
         return;
     }
     let target = match route {
+        Route::LmtpSocket(path) if delivery.need == Need::Required => {
+            // RFC 8689 §2, §4.2.1: LMTP is a hop like any other, and no server shows a certificate on a socket.
+            let why = "REQUIRETLS: there is no TLS on a socket in the file system";
+            return delivery.unfit(EnhancedCode::new(5, 7, 10), why, &path.display().to_string());
+        }
         Route::LmtpSocket(path) => {
             let endpoint = Endpoint::Socket(path.clone());
             let target = Target::new(path.display().to_string(), endpoint, Wanted::Plain);
@@ -190,7 +195,7 @@ fn no_route(delivery: &mut Delivery, why: NoRoute) {
     let (class, subject, detail) = why.status();
     let status = EnhancedCode::new(class, subject, detail);
     if why.is_temporary() {
-        delivery.trouble = Some(delivery.our(Outcome::Delayed, status, why.to_string()));
+        delivery.meet(delivery.our(Outcome::Delayed, status, why.to_string()));
     } else {
         delivery.fail_all(status, &why.to_string());
     }
@@ -217,7 +222,7 @@ async fn try_exchangers(delivery: &mut Delivery, manner: &Manner, found: &Exchan
         match host.security {
             Security::Later => {
                 let why = format!("the addresses of {} could not be looked up", exchanger.name);
-                delivery.trouble = Some(delivery.our(Outcome::Delayed, EnhancedCode::new(4, 4, 3), why));
+                delivery.meet(delivery.our(Outcome::Delayed, EnhancedCode::new(4, 4, 3), why));
                 continue;
             }
             Security::Unreachable => {
@@ -249,7 +254,7 @@ async fn try_host(delivery: &mut Delivery, manner: &Manner, name: &Name) {
     // It was set by hand: that it has no address today is our trouble, and no reason to give mail back.
     if matches!(host.security, Security::Later | Security::Unreachable) {
         let why = format!("{name} has no address now");
-        delivery.trouble = Some(delivery.our(Outcome::Delayed, EnhancedCode::new(4, 4, 3), why));
+        delivery.meet(delivery.our(Outcome::Delayed, EnhancedCode::new(4, 4, 3), why));
         return;
     }
     let mut attempts = Attempts::new(delivery.shared.config.attempts, Vec::new());
@@ -471,7 +476,7 @@ impl Delivery {
     fn unfit(&mut self, status: EnhancedCode, why: &'static str, host: &str) {
         let mut attempt = self.our(Outcome::Delayed, status, why);
         attempt.peer = host.into();
-        self.trouble = Some(attempt);
+        self.meet(attempt);
     }
 
     fn no_session(&mut self, target: &Target, error: &ConnectError) {
@@ -486,7 +491,7 @@ impl Delivery {
             error => self.our(Outcome::Delayed, EnhancedCode::new(4, 4, 1), error.to_string()),
         };
         attempt.peer = peer;
-        self.trouble = Some(attempt);
+        self.meet(attempt);
     }
 
     fn tell_tls(&self, manner: &Manner, host: &str, failure: Option<FailureType>) {

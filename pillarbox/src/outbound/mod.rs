@@ -40,6 +40,7 @@
 //! | what | value | where |
 //! |---|---|---|
 //! | deliveries at a time | 100 | [`OutboundConfig::deliveries_max`] |
+//! | beside them, to hosts that hang or were in trouble | 400 | [`OutboundConfig::slow_max`] |
 //! | to one destination | 5, up to 20 where it goes well | [`spool::ScheduleOptions`] |
 //! | recipients of a transaction | 100 | [`OutboundConfig::recipients_max`] |
 //! | addresses and sessions of a round | 5 and 2 | [`OutboundConfig::attempts`] |
@@ -75,6 +76,7 @@ mod sts_fetch;
 mod sts_folder;
 mod tls;
 mod tls_reports;
+mod turns;
 
 use std::sync::{Arc, Mutex};
 
@@ -86,7 +88,7 @@ pub use config::OutboundConfig;
 pub use connect::{Connect, Endpoint, TcpConnect};
 pub use disk::Disk;
 pub use forward::{AliasError, AliasFault, Aliases, Forward, Srs, SrsError};
-pub use handle::OutboundHandle;
+pub use handle::{Interrupted, OutboundHandle};
 pub use route::{Route, SharedLogin, SmartHost, TlsMode};
 pub use sink::SpoolSink;
 pub use sts::{FetchedPolicy, PolicyFetch, StsPolicies};
@@ -103,6 +105,7 @@ use pool::Pool;
 use shared::Shared;
 use tls::HostTls;
 use tls_reports::TlsCounts;
+use turns::Turns;
 
 /// The queue itself: what is on the disk, and when it is tried.
 pub mod spool {
@@ -170,6 +173,8 @@ impl Outbound {
             wake: tokio::sync::Notify::new(),
             grown: tokio::sync::Notify::new(),
             pool: Pool::default(),
+            turns: Turns::default(),
+            operator: Arc::default(),
             config,
             parts,
             routes,

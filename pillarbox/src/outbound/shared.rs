@@ -15,6 +15,7 @@ use super::race::Pace;
 use super::route::{Route, route_of};
 use super::tls::HostTls;
 use super::tls_reports::TlsCounts;
+use super::turns::Turns;
 use super::{OutboundConfig, OutboundParts};
 use crate::parts::QueueEvent;
 
@@ -30,6 +31,10 @@ pub(super) struct Shared {
     pub(super) grown: sync::Notify,
     pub(super) disk: Blocking,
     pub(super) pool: Pool,
+    /// Who writes down something about a message.
+    pub(super) turns: Turns,
+    /// One operator at a time.
+    pub(super) operator: Arc<sync::Mutex<()>>,
     pub(super) tls: HostTls,
     pub(super) tls_counts: Option<TlsCounts>,
     pub(super) random: Mutex<Box<dyn Random + Send>>,
