@@ -5,17 +5,21 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use pillarbox::mailauth::RingCrypto;
+use pillarbox::mailauth::dkim::{DkimResult, DomainKey, Policy, Verifier, generate_ed25519};
 use pillarbox::mailauth::mta_sts::FetchError;
 use pillarbox::mailauth::reports::{UnpackLimits, unpack};
 use pillarbox::mailauth::tls_rpt::{FailureType, HttpsUrl, PolicyType, ReadLimits, Report, ResultType};
 use pillarbox::outbound::{FetchedPolicy, PolicyFetch, StsPolicies, TlsReporting};
 use pillarbox::parts::{BoxFuture, Outcome};
 use pillarbox::smtp::ServerConfig;
+use pillarbox_core::SeededRandom;
 use pillarbox_core::address::Address;
-use pillarbox_core::dns::{FixedZone, Name, Record};
+use pillarbox_core::crypto::{Crypto as _, PublicKey};
+use pillarbox_core::dns::{self, FixedZone, Name, Record};
 use pillarbox_fs::{Fs as _, SimulatedFs};
 
-use crate::net::{Net, Paused};
+use crate::net::{Net, Paused, START};
 use crate::policies::{Certified, Well, certified};
 use crate::station::{Station, config, envelope, parts, routes};
 
@@ -69,6 +73,7 @@ struct Place {
     zone: FixedZone,
     web: Arc<Web>,
     fs: SimulatedFs,
+    key: Option<DomainKey>,
 }
 
 /// A host that has a certificate, for whom nobody vouches, and a record for reports.
@@ -85,7 +90,7 @@ fn place(host: Option<Certified>, record: &str, policy: Option<&'static str>) ->
         net.tls.insert(HOST.into(), host.server);
     }
     let web = Arc::new(Web { policy, ..Web::default() });
-    Place { net: Arc::new(net), zone, web, fs: SimulatedFs::new() }
+    Place { net: Arc::new(net), zone, web, fs: SimulatedFs::new(), key: None }
 }
 
 impl Place {
@@ -96,7 +101,7 @@ impl Place {
     fn begin_on(&self, fs: SimulatedFs) -> Station {
         let contact = Address::parse("tls@here.example").unwrap().into_owned();
         let mut reporting = TlsReporting::new("Here", contact, "/tls").unwrap();
-        reporting.fs = Arc::new(fs.clone());
+        (reporting.fs, reporting.key) = (Arc::new(fs.clone()), self.key.clone());
         let mut config = config();
         config.tls_reports = Some(reporting);
         let tls = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
@@ -183,6 +188,35 @@ async fn a_domain_that_wants_it_is_told_when_the_day_is_over() {
     assert_eq!((place.mails().len(), station.handle().usage().messages), (1, 0));
     let files = place.fs.list("/tls".as_ref()).unwrap();
     assert!(files.is_empty(), "{files:?}");
+}
+
+// RFC 8460 §3, §5.3
+#[tokio::test(start_paused = true)]
+async fn a_report_is_signed() {
+    let secret = generate_ed25519(&mut SeededRandom::new(1));
+    let key = RingCrypto.load_key(&secret).unwrap();
+    let PublicKey::Ed25519(public) = key.public_key() else { panic!("another kind of key") };
+    let record = Record::txt(format!("v=DKIM1; k=ed25519; p={}", BASE64_STANDARD.encode(public)));
+    let mut place = place(Some(certified(HOST)), MAIL, None);
+    place.key = Some(DomainKey::new("here.example".parse().unwrap(), "sel".parse().unwrap(), key.into()));
+    let station = place.begin();
+    send(&station).await;
+    minutes(DAY).await;
+    let mails = place.mails();
+    let mail = &mails[0][mails[0].find("DKIM-Signature").unwrap()..];
+    let zone = FixedZone::new().with("sel._domainkey.here.example", record);
+    let verify = |mail: &str| {
+        let now = u64::try_from(START).unwrap() + 86_400;
+        let mut verifier = Verifier::new(Arc::new(RingCrypto), Policy::default(), now);
+        verifier.write(mail.as_bytes());
+        verifier.finish();
+        dns::run(&mut verifier, &zone).result()
+    };
+    assert_eq!(verify(mail), DkimResult::Pass);
+    for field in ["TLS-Report-Domain: ", "TLS-Report-Submitter: ", "TLS-Required: "] {
+        assert_ne!(verify(&mail.replace(field, &format!("{field}x"))), DkimResult::Pass, "{field}");
+    }
+    drop(station);
 }
 
 // TLP-09

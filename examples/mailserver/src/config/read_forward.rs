@@ -20,7 +20,7 @@ pub fn read_forward(value: &Value<'_>, base: &Path, mistakes: &mut Vec<Mistake>)
     let mut srs = None;
     match (srs_domain, secrets) {
         (Some(domain), Some(secrets)) => {
-            srs = domain.zip(secrets).map(|(domain, secrets)| SrsFiles { domain, secrets })
+            srs = domain.zip(secrets).map(|(domain, secrets)| SrsFiles { domain, secrets });
         }
         (None, None) => {}
         _ => mistakes.push(Mistake::new(value.span(), "`srs_domain` and `srs_secrets` need each other")),
