@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use pillarbox_core::Time;
@@ -116,6 +117,7 @@ impl Deliveries {
 /// Reads what was waiting before the start, and then keeps the log tidy.
 async fn keep_house(shared: Arc<Shared>, recovery: Recovery) {
     recover(&shared, recovery).await;
+    shared.recovered.store(true, Ordering::Release);
     let clock = Arc::clone(&shared.parts.clock);
     let mut sweep_at = clock.now();
     loop {

@@ -65,6 +65,7 @@ mod sink;
 mod sts;
 mod tls;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use pillarbox_core::Random;
@@ -151,6 +152,7 @@ impl Outbound {
             random: Mutex::new(random()),
             wake: tokio::sync::Notify::new(),
             grown: tokio::sync::Notify::new(),
+            recovered: AtomicBool::new(false),
             pool: Pool::default(),
             config,
             parts,
