@@ -7,6 +7,8 @@
 mod accounts;
 mod certificate;
 mod config;
+mod folders;
+mod forwarding;
 mod fsck;
 mod notes;
 mod password;
@@ -199,13 +201,17 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
         }
         Command::Export { config, user, mailbox, format, json, dir } => {
             let account = transfer::Account::find(&Config::load(&config)?, &user)?;
-            transfer::export(&account, mailbox.as_deref(), format, &dir, |exported| say(exported.shown(json)))?;
-            Ok(())
+            let done = |exported: transfer::Done| say(exported.shown(json));
+            match transfer::export(&account, mailbox.as_deref(), format, &dir, done)? {
+                true => Ok(()),
+                false => Err("not all mailboxes were written".into()),
+            }
         }
         Command::Queue { action } => queue::run(action),
         Command::Check { config: path } => {
-            if let Some(sending) = &Config::load(&path)?.sending {
-                sending::check(sending)?;
+            let config = Config::load(&path)?;
+            if let Some(sending) = &config.sending {
+                sending::check(&config, sending)?;
             }
             say(format_args!("{}: fine", path.display()));
             Ok(())

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use pillarbox::Network;
 use pillarbox::mailcore::Reply;
 use pillarbox::mailcore::address::ForwardPath;
-use pillarbox::parts::{BoxFuture, Identity, Policy, Session, Verdict};
+use pillarbox::outbound::Forward;
+use pillarbox::parts::{BoxFuture, Clock as _, Identity, Policy, Session, SystemClock, Verdict};
 use pillarbox::smtp_proto::server::{Mail, Rcpt};
 
 use crate::accounts::Accounts;
@@ -29,6 +30,8 @@ pub struct Relaying {
     pub accounts: Arc<Accounts>,
     /// Mail for elsewhere is sent.
     pub sends: bool,
+    /// What is sent on, for whoever sends it.
+    pub forward: Option<Arc<Forward>>,
     /// Hosts that may send it without a login.
     pub hosts: Vec<Network>,
 }
@@ -55,6 +58,10 @@ impl Policy for Relaying {
     }
 
     fn recipient<'a>(&'a self, session: &'a Session, rcpt: &'a Rcpt<'a>) -> BoxFuture<'a, Verdict> {
+        // Its queue looks after the room that it needs.
+        if let Some(verdict) = self.forward.as_ref().and_then(|it| it.judge(&rcpt.to, SystemClock::new().wall())) {
+            return Box::pin(std::future::ready(verdict));
+        }
         match self.accounts.of_recipient(&rcpt.to) {
             Some(_) => self.here.recipient(session, rcpt),
             None => Box::pin(std::future::ready(self.elsewhere(session))),

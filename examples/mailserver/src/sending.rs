@@ -8,7 +8,8 @@ use pillarbox::dns::{StubConfig, StubResolver};
 use pillarbox::mailcore::address::{Address, Domain};
 use pillarbox::outbound::spool::{Options, RealFs, Recovery, Store, StoreError};
 use pillarbox::outbound::{
-    Outbound, OutboundConfig, OutboundParts, Route, SharedLogin, SmartHost, TcpConnect, TlsMode,
+    Disk, Forward, HttpsPolicies, Outbound, OutboundConfig, OutboundParts, Route, SharedLogin, SmartHost, StsFolder,
+    StsPolicies, TcpConnect, TlsMode,
 };
 use pillarbox::parts::{MessageSink, Observer, SystemClock};
 use pillarbox::smtp::{ClientConfig, Credentials, Login};
@@ -17,6 +18,7 @@ use rustls::RootCertStore;
 
 use crate::certificate;
 use crate::config::{self, Address as Listened, Config, Dns, HostRoute, NextHop, Protocol, RouteOf, RouteTls, Sending};
+use crate::forwarding;
 use crate::password::PasswordSource;
 
 /// The socket in the folder of the queue on which a running server is spoken to.
@@ -28,6 +30,7 @@ const SMTP_PORT: u16 = 25;
 pub struct Queue {
     pub outbound: Outbound,
     pub recovery: Recovery,
+    pub forward: Option<Arc<Forward>>,
     /// Where operators ask.
     pub socket: PathBuf,
     pub logins: Logins,
@@ -60,13 +63,14 @@ fn login(user: &str, source: &PasswordSource) -> Result<Login, String> {
 }
 
 /// Finds what would keep the queue from starting, beside what stands in files, and changes nothing.
-pub fn check(sending: &Sending) -> Result<(), String> {
+pub fn check(config: &Config, sending: &Sending) -> Result<(), String> {
     let passwords = sending.routes.iter().filter_map(|rule| match &rule.to {
         NextHop::Host(HostRoute { login: Some((_, source)), .. }) => source.read().err(),
         _ => None,
     });
     let mut told: Vec<String> = passwords.collect();
     told.extend(trusted(sending).err());
+    told.extend(sending.forwarding.as_ref().and_then(|forwarding| forwarding::load(config, forwarding, None).err()));
     if told.is_empty() { Ok(()) } else { Err(told.join("\n")) }
 }
 
@@ -83,16 +87,34 @@ pub fn open(
     parts.clock = clock;
     parts.connect = Arc::new(TcpConnect { source: sending.source.clone() });
     let tls = rustls::ClientConfig::builder().with_root_certificates(trusted(sending)?).with_no_client_auth();
-    parts.tls = Some(Arc::new(tls));
+    let tls = Arc::new(tls);
+    parts.tls = Some(Arc::clone(&tls));
+    if let Some(folder) = &sending.policies {
+        let told = |error| format!("cannot use the folder {}: {error}", folder.display());
+        let kept = StsFolder::open(Arc::new(RealFs), folder, Disk::default()).map_err(told)?;
+        let mut web = HttpsPolicies::new(&parts, tls).keep_in(kept);
+        if sending.private_policy_hosts {
+            web = web.any_address();
+        }
+        parts.policies = Some(Arc::new(StsPolicies::new(Arc::new(web))));
+    }
     parts.observer = observer;
 
     let mut logins = Logins::default();
-    let routes = routes(config, sending, local, &mut logins)?;
+    let mut routes = routes(config, sending, local, &mut logins)?;
+    let forward = match &sending.forwarding {
+        Some(forwarding) => Some(Arc::new(forwarding::load(config, forwarding, Some(local))?)),
+        None => None,
+    };
+    if let Some(forward) = &forward {
+        forward.add_to(&mut routes).map_err(|error| format!("aliases: {error}"))?;
+    }
     let outbound = outbound_config(config, sending)?;
     let (store, recovery) = open_store(config, sending)?;
     Ok(Queue {
         outbound: Outbound::new(outbound, parts, routes, store),
         recovery,
+        forward,
         socket: sending.folder.join(SOCKET_NAME),
         logins,
     })

@@ -113,10 +113,15 @@ impl Assembly {
         let reserve = Room { octets: limits.free_space, files: limits.free_files };
         let policy = Arc::new(Reserve::new(Arc::new(own), reserve, move || room_on_disk(&root)));
         let mut sink: Arc<dyn MessageSink> = Arc::new(sink);
-        let mut queue = None;
+        let (mut queue, mut forward) = (None, None);
         if let Some(sending) = &config.sending {
             let opened = sending::open(config, sending, &sink, observer.clone())?;
-            sink = Arc::new(opened.outbound.sink().local(sink, move |path| is_here(path).is_some()));
+            forward.clone_from(&opened.forward);
+            let sent_on = opened.forward.clone();
+            let is_here = move |path: &ForwardPath<'_>| {
+                is_here(path).is_some() && !sent_on.as_ref().is_some_and(|forward| forward.takes(path))
+            };
+            sink = Arc::new(opened.outbound.sink().local(sink, is_here));
             queue = Some(opened);
         }
         let mut logins = LoginLimits::default();
@@ -136,6 +141,7 @@ impl Assembly {
                 here: policy.clone(),
                 accounts: accounts.clone(),
                 sends: config.sending.is_some(),
+                forward: forward.clone(),
                 hosts: listener.relay_from.clone(),
             };
             server(config, listener, certificate.as_ref(), Parts { policy: Arc::new(policy), ..parts.clone() })

@@ -9,6 +9,7 @@ use pillarbox_core::address::{Address, Domain, ForwardPath, ReversePath};
 use pillarbox_smtp::client::Login;
 use pillarbox_smtp::route::RouteTable;
 
+use super::Forward;
 use crate::parts::MessageSink;
 
 /// Which way the mail for a recipient takes.
@@ -23,6 +24,8 @@ pub enum Route {
     LmtpSocket(PathBuf),
     /// Into a sink here: mailboxes.
     Sink(Arc<dyn MessageSink>),
+    /// To other addresses.
+    Forward(Arc<Forward>),
 }
 
 impl fmt::Debug for Route {
@@ -153,6 +156,7 @@ impl Route {
             Route::LmtpSocket(path) => format!("lmtp:{}", path.display()),
             // With a colon, which no domain has.
             Route::Sink(_) => "local:".into(),
+            Route::Forward(_) => "forward:".into(),
         }
     }
 
@@ -162,6 +166,7 @@ impl Route {
             Route::Mx | Route::LmtpSocket(_) => 0,
             Route::SmartHost(host) => Arc::as_ptr(host).addr(),
             Route::Sink(sink) => Arc::as_ptr(sink).cast::<()>().addr(),
+            Route::Forward(forward) => Arc::as_ptr(forward).addr(),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! What a configuration names on this machine: accounts, certificate, folders, addresses. Looks, and changes nothing.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{IpAddr, TcpListener};
@@ -16,6 +15,7 @@ use super::read::Draft;
 use super::read_sending::SendingDraft;
 use super::{Address, TlsFiles};
 use crate::accounts::quota_of;
+use crate::folders::Folders;
 use crate::password::PasswordSource;
 use crate::sending::SOCKET_NAME;
 use crate::{certificate, secret_file};
@@ -100,7 +100,7 @@ fn examine_accounts(path: &Path, draft: &Draft) -> Result<Vec<String>, String> {
     let accounts = PasswdFile::parse(&text).map_err(|error| format!("{file}: {error}"))?;
 
     let mut told = Vec::new();
-    let mut folders = HashMap::new();
+    let mut folders = Folders::default();
     for user in accounts.users() {
         // No account stands twice, so this is its line.
         let line = text.lines().position(|line| line.split(':').next() == Some(&*user)).map_or(0, |line| line + 1);
@@ -121,7 +121,8 @@ fn examine_accounts(path: &Path, draft: &Draft) -> Result<Vec<String>, String> {
         match mail.folder(local, domain) {
             None => tell(format!("the account `{user}` has a name that cannot be the name of a folder")),
             Some(folder) => {
-                if let Some(other) = folders.insert(folder, user.clone()) {
+                let inbox = draft.mailboxes.as_ref().and_then(|mailboxes| mailboxes.of(local, domain).inbox);
+                if let Err(other) = folders.claim(&user, std::iter::once(folder).chain(inbox)) {
                     tell(format!("the mail of `{user}` would be in the same folder as that of `{other}`"));
                 }
             }

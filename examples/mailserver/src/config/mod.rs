@@ -4,6 +4,7 @@ mod disk;
 mod error;
 mod location;
 mod read;
+mod read_forward;
 mod read_route;
 mod read_sending;
 mod sending;
@@ -23,7 +24,7 @@ pub use location::MailLocation;
 use read::Draft;
 pub use read_route::domain_of;
 pub use read_sending::duration;
-pub use sending::{Dns, HostRoute, NextHop, RouteOf, RouteTls, Sending};
+pub use sending::{Dns, Forwarding, HostRoute, NextHop, RouteOf, RouteTls, SealFiles, Sending, SrsFiles};
 
 /// What a configuration file says.
 #[derive(Clone, Debug, PartialEq, Eq)]

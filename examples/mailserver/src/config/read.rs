@@ -75,9 +75,12 @@ pub fn draft(table: &DeTable<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> D
         })
     });
     let accounts = file.required("accounts").and_then(|v| placed(v, mistakes, |text| Ok(base.join(text))));
-    let mail = file.required("mail").and_then(|v| placed(v, mistakes, |text| MailLocation::parse(base, text)));
-    let mailboxes =
-        file.optional("mailboxes").map_or_else(|| Some(Mailboxes::default()), |v| read_mailboxes(v, base, mistakes));
+    let several = domains.as_ref().is_some_and(|domains| domains.len() > 1);
+    let location = |text: &str| read_location(base, text, several);
+    let mail = file.required("mail").and_then(|v| placed(v, mistakes, location));
+    let mailboxes = file
+        .optional("mailboxes")
+        .map_or_else(|| Some(Mailboxes::default()), |v| read_mailboxes(v, location, mistakes));
     let tls = match file.optional("tls") {
         Some(value) => read_tls(value, base, mistakes).map(Some),
         None => Some(None),
@@ -134,7 +137,22 @@ fn read_domains(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Vec<St
     (mistakes.len() == before).then_some(domains)
 }
 
-fn read_mailboxes(value: &Value<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> Option<Mailboxes> {
+/// Where the mail of accounts is, of one domain or of several.
+fn read_location(base: &Path, text: &str, several_domains: bool) -> Result<MailLocation, String> {
+    let location = MailLocation::parse(base, text)?;
+    match several_domains && !location.tells_domains_apart() {
+        true => Err("several domains are served, so that the mail location must hold `{domain}`, \
+            or accounts of two domains would share one folder"
+            .into()),
+        false => Ok(location),
+    }
+}
+
+fn read_mailboxes(
+    value: &Value<'_>,
+    location: impl Fn(&str) -> Result<MailLocation, String>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Mailboxes> {
     const LAYOUTS: [(&str, Layout); 2] = [("maildir++", Layout::MaildirPlusPlus), ("fs", Layout::Fs)];
     const NAMES: [(&str, DiskNames); 2] = [("utf-7", DiskNames::ModifiedUtf7), ("utf-8", DiskNames::Utf8)];
     const SEPARATORS: [(&str, Separator); 2] = [("/", Separator::Slash), (".", Separator::Dot)];
@@ -142,9 +160,8 @@ fn read_mailboxes(value: &Value<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -
     let default = Mailboxes::default();
     let layout = table.optional("layout").map_or(Some(default.layout), |v| table::word(v, &LAYOUTS, mistakes));
     let names = table.optional("names").map_or(Some(default.names), |v| table::word(v, &NAMES, mistakes));
-    let inbox = table
-        .optional("inbox")
-        .map_or(Some(None), |v| table::parsed(v, mistakes, |text| MailLocation::parse(base, text)).map(Some));
+    let inbox =
+        table.optional("inbox").map_or(Some(None), |v| table::parsed(v, mistakes, |text| location(text)).map(Some));
     let separator =
         table.optional("separator").map_or(Some(default.separator), |v| table::word(v, &SEPARATORS, mistakes));
     let prefix = table.optional("prefix").map_or(Some(default.prefix), |v| {
@@ -333,7 +350,14 @@ fn read_quota(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<(QuotaRu
     let mut rules = QuotaRules::default();
     let mut add = |rule: &str| rules.add(rule).map_err(|error| error.to_string());
     if let Some(value) = quota.optional("storage") {
-        table::parsed(value, mistakes, |size| add(&format!("*:storage={size}")));
+        table::parsed(value, mistakes, |size| {
+            add(&format!("*:storage={size}"))?;
+            match size.trim_end_matches(|unit: char| !unit.is_ascii_digit()).bytes().all(|digit| digit == b'0') {
+                // In a rule of Dovecot's 0 is no limit, and here it might be meant for no room.
+                true => Err(format!("`{size}` would be no limit: leave `storage` out for that")),
+                false => Ok(()),
+            }
+        });
     }
     if let Some(value) = quota.optional("messages")
         && let Some(number) = table::number(value, 1..=1 << 40, mistakes)

@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use super::error::Mistake;
 use super::read::{host_name, placed};
+use super::read_forward::read_forward;
 use super::read_route::read_routes;
 use super::sending::{Dns, RouteRule, Sending};
 use super::table::{self, Table, Value};
@@ -32,17 +33,25 @@ pub fn read_sending(
     mistakes: &mut Vec<Mistake>,
 ) -> Option<SendingDraft> {
     let (queue, routes, dns) = (file.optional("queue"), file.optional("route"), file.optional("dns"));
+    let forward = file.optional("forward");
     let mut draft = SendingDraft::default();
     let dns_read = dns.and_then(|value| read_dns(value, mistakes));
     let routes_read = routes.map(|value| read_routes(value, base, domains, &mut draft.passwords, mistakes));
     match queue {
         Some(queue) => {
             let (routes, dns) = (routes_read.unwrap_or_default(), dns_read.unwrap_or_default());
+            let forwarding = forward.map(|value| read_forward(value, base, mistakes));
             draft.sending = read_queue(queue, base, &mut draft, (routes, dns), mistakes);
+            draft.sending = match (draft.sending.take(), forwarding) {
+                (Some(sending), Some(forwarding)) => {
+                    forwarding.map(|forwarding| Sending { forwarding: Some(forwarding), ..sending })
+                }
+                (sending, _) => sending,
+            };
             Some(draft)
         }
         None => {
-            for (name, value) in [("[[route]]", routes), ("[dns]", dns)] {
+            for (name, value) in [("[[route]]", routes), ("[dns]", dns), ("[forward]", forward)] {
                 let message = format!("{name} means nothing without a queue: add a [queue] table with `folder`");
                 mistakes.extend(value.map(|value| Mistake::new(value.span(), message)));
             }
@@ -90,6 +99,8 @@ fn read_queue(
     let double_bounces = queue.optional("double_bounces").map_or(Some(false), |v| table::boolean(v, mistakes));
     draft.trusted_certificates =
         queue.optional("trusted_certificates").and_then(|v| placed(v, mistakes, |text| Ok(base.join(text))));
+    let policies = queue.optional("policies").and_then(|v| table::parsed(v, mistakes, |text| Ok(base.join(text))));
+    let private_hosts = queue.optional("private_policy_hosts").map_or(Some(false), |v| table::boolean(v, mistakes));
     queue.finish(mistakes);
     Some(Sending {
         folder: draft.folder.as_ref()?.get_ref().clone(),
@@ -104,6 +115,9 @@ fn read_queue(
         source: draft.source.iter().map(|source| *source.get_ref()).collect(),
         double_bounces: double_bounces?,
         trusted_certificates: draft.trusted_certificates.as_ref().map(|path| path.get_ref().clone()),
+        policies,
+        private_policy_hosts: private_hosts?,
+        forwarding: None,
         routes,
         dns,
     })

@@ -33,10 +33,47 @@ pub struct Sending {
     pub double_bounces: bool,
     /// Whose signature on a server's certificate counts, if it is not those whom the system trusts.
     pub trusted_certificates: Option<PathBuf>,
+    /// Where policies of MTA-STS are kept; without it there are none.
+    pub policies: Option<PathBuf>,
+    /// Policies are fetched from hosts with private addresses as well.
+    pub private_policy_hosts: bool,
+    /// What is sent on.
+    pub forwarding: Option<Forwarding>,
     /// Which mail takes which way; the rest goes to the mail exchangers of its domain.
     pub routes: Vec<RouteRule>,
     /// Whom to ask for names.
     pub dns: Dns,
+}
+
+/// What `[forward]` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarding {
+    /// The file with the aliases.
+    pub aliases: PathBuf,
+    /// Whether and how senders are rewritten.
+    pub srs: Option<SrsFiles>,
+    /// Whether and how what is sent on is sealed.
+    pub seal: Option<SealFiles>,
+}
+
+/// How senders are rewritten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SrsFiles {
+    /// The domain of rewritten senders.
+    pub domain: String,
+    /// The file with the secrets, one a line.
+    pub secrets: PathBuf,
+}
+
+/// How what is sent on is sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealFiles {
+    /// The file with the private key.
+    pub key: PathBuf,
+    /// Who seals.
+    pub domain: String,
+    /// Where the public key is: below the domain.
+    pub selector: String,
 }
 
 /// Whom to ask for names.

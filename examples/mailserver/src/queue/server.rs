@@ -222,25 +222,25 @@ async fn change_all(verb: Verb, handle: &OutboundHandle) -> Result<Vec<MessageId
     match verb {
         Verb::Flush => Ok(handle.flush(Selector::All)),
         Verb::Requeue => Ok(handle.requeue(Selector::All)),
-        Verb::Hold => handle.hold(Selector::All).await,
-        Verb::Release => handle.release(Selector::All).await,
-        Verb::Delete => handle.delete(Selector::All).await,
+        Verb::Hold => Ok(handle.hold(Selector::All).await?),
+        Verb::Release => Ok(handle.release(Selector::All).await?),
+        Verb::Delete => Ok(handle.delete(Selector::All).await?),
         Verb::List | Verb::Show => Ok(Vec::new()),
     }
 }
 
 /// Changes these at once, so that their records share a sync.
 async fn change(verb: Verb, handle: &OutboundHandle, ids: Vec<MessageId>) -> Result<Vec<MessageId>, StoreError> {
-    let mut changes = JoinSet::new();
+    let mut changes: JoinSet<Result<Vec<MessageId>, StoreError>> = JoinSet::new();
     for id in ids {
         let handle = handle.clone();
         changes.spawn(async move {
             match verb {
                 Verb::Flush => Ok(handle.flush(Selector::Id(id))),
                 Verb::Requeue => Ok(handle.requeue(Selector::Id(id))),
-                Verb::Hold => handle.hold(Selector::Id(id)).await,
-                Verb::Release => handle.release(Selector::Id(id)).await,
-                Verb::Delete => handle.delete(Selector::Id(id)).await,
+                Verb::Hold => Ok(handle.hold(Selector::Id(id)).await?),
+                Verb::Release => Ok(handle.release(Selector::Id(id)).await?),
+                Verb::Delete => Ok(handle.delete(Selector::Id(id)).await?),
                 Verb::List | Verb::Show => Ok(Vec::new()),
             }
         });

@@ -22,7 +22,7 @@ fn furnish(dir: &Path) {
         ("unknown-scheme", "# ours\nyou@example.org:{PLAIN}x\njoe@example.org:{ROT13}k\n"),
         (
             "misplaced",
-            "you@example.org:{PLAIN}x\njoe:{PLAIN}x\njoe@example.com:{PLAIN}x\na/b@example.org:{PLAIN}x\nYou@example.net:{PLAIN}x\n",
+            "you@example.org:{PLAIN}x\njoe:{PLAIN}x\njoe@example.com:{PLAIN}x\na/b@example.org:{PLAIN}x\nyou-x@example.org:{PLAIN}x\nYou@x-example.org:{PLAIN}x\nbox-you@example.org:{PLAIN}x\n",
         ),
         ("bad-quota", "you@example.org:{PLAIN}x\njoe@example.org:{PLAIN}x::::::userdb_quota_rule=*:1G\n"),
         ("no-postmaster", "joe@example.org:{PLAIN}x\n"),

@@ -5,6 +5,7 @@
 mod check;
 mod client;
 mod dialog;
+mod forwarding;
 mod fsck;
 mod process;
 mod queue;
