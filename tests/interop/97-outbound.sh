@@ -166,7 +166,7 @@ sees() { # what is waited for, a line of the server's log
 }
 empty() {
     for _ in $(seq 600); do
-        if [ -z "$(queue list --json)" ]; then return; fi
+        if [ -z "$(queue list --json 2>&1)" ]; then return; fi
         sleep 0.1
     done
     fail "something waits still: $(queue list)"
@@ -259,7 +259,7 @@ queue list | grep -q "^$one!" || fail "it is not held without the server: $(queu
 begin
 begin_sink
 for _ in $(seq 600); do
-    [ "$(queue list --json | wc -l)" != 1 ] || break
+    [ "$(queue list --json 2>&1 | wc -l)" != 1 ] || break
     sleep 0.1
 done
 queue list | grep -q "^$one!" || fail "the held one is not left: $(queue list)"

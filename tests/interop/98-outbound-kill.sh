@@ -63,8 +63,9 @@ for round in $(seq "$rounds"); do
     : >"$work/server.log"
     begin
 done
+# A line that the queue is still being read counts as well.
 for _ in $(seq 1200); do
-    left=$("${as[@]}" "$work/mailserver" queue list --config "$site/mail.toml" --json | wc -l)
+    left=$("${as[@]}" "$work/mailserver" queue list --config "$site/mail.toml" --json 2>&1 | wc -l)
     [ "$left" != 0 ] || break
     sleep 0.1
 done

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use pillarbox_core::Time;
@@ -169,6 +170,7 @@ impl Deliveries {
 /// Reads what was waiting before the start, and then keeps the log tidy.
 async fn keep_house(shared: Arc<Shared>, recovery: Recovery) {
     let unread = recover(&shared, recovery).await;
+    shared.recovered.store(true, Ordering::Release);
     tokio::join!(read_again(&shared, unread), tidy(&shared));
 }
 

@@ -1,6 +1,7 @@
 //! What an operator does with the queue.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use pillarbox_core::Time;
 use pillarbox_spool::{Change, Message, MessageId, NextTry, Schedule, Selector, Store, StoreError, Usage};
@@ -22,6 +23,12 @@ impl OutboundHandle {
     /// The waiting messages behind this one (from the first with `None`), at most so many, in order.
     pub fn list(&self, after: Option<MessageId>, max: usize) -> Vec<MessageId> {
         self.0.store.ids(after, max)
+    }
+
+    /// Whether what was waiting before the start is still being read: then lists miss some of it, and so does what is done about
+    /// messages by a selector.
+    pub fn is_reading(&self) -> bool {
+        !self.0.recovered.load(Ordering::Acquire)
     }
 
     /// How much there is.

@@ -78,6 +78,7 @@ mod tls;
 mod tls_reports;
 mod turns;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use pillarbox_core::Random;
@@ -172,6 +173,7 @@ impl Outbound {
             random: Mutex::new(random()),
             wake: tokio::sync::Notify::new(),
             grown: tokio::sync::Notify::new(),
+            recovered: AtomicBool::new(false),
             pool: Pool::default(),
             turns: Turns::default(),
             operator: Arc::default(),

@@ -1,6 +1,7 @@
 //! What the sink, the engine and the operator's handle have in common.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pillarbox_core::Random;
@@ -27,6 +28,8 @@ pub(super) struct Shared {
     pub(super) schedule: Mutex<Schedule>,
     /// Something came into the schedule, or is due sooner.
     pub(super) wake: sync::Notify,
+    /// What was waiting before the start is known, all of it.
+    pub(super) recovered: AtomicBool,
     /// The log has grown.
     pub(super) grown: sync::Notify,
     pub(super) disk: Blocking,

@@ -190,3 +190,51 @@ fn all_mistakes_are_told_at_once() {
         assert!(error.contains(told), "{told} in\n{error}");
     }
 }
+
+#[test]
+fn how_mail_for_elsewhere_is_sent() {
+    assert_eq!(parse(GOOD).unwrap().sending, None);
+    let tables = r#"
+[queue]
+folder = "queue"
+expire_after = "36h"
+source = ["192.0.2.1", "2001:db8::1"]
+
+[dns]
+servers = ["127.0.0.1", "[::1]:5353"]
+
+[[route]]
+recipients = ["*"]
+to = "smtp://you%40example.org@smtp.example.com"
+password_env = "PASSWORD"
+
+[[route]]
+recipients = ["example.com", "joe@example.edu"]
+to = "mx"
+tls = "verified"
+
+[[route]]
+senders = [".example.net"]
+to = "smtps://you@[192.0.2.7]:4650"
+password_file = "password"
+
+[[route]]
+recipients = [".example.com"]
+to = "lmtp:unix:lmtp"
+"#;
+    let sending = parse(&format!("{GOOD}{tables}")).unwrap().sending.unwrap();
+    assert_eq!(sending.folder, Path::new("/etc/queue"));
+    assert_eq!((sending.expire_after.as_secs(), sending.notice_after.as_secs()), (36 * 3600, 4 * 3600));
+    assert_eq!(sending.dns.servers, ["127.0.0.1:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
+    assert_eq!(sending.dns.validates, None);
+    let host = |of: usize| match &sending.routes[of].to {
+        NextHop::Host(host) => (host.host.clone(), host.port, host.tls, host.login.clone().unwrap().0),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(sending.routes[0].of, RouteOf::Rest);
+    assert_eq!(host(0), ("smtp.example.com".into(), 587, RouteTls::Verified, "you@example.org".into()));
+    assert_eq!(sending.routes[1].to, NextHop::MxWithTls(RouteTls::Verified));
+    assert_eq!(sending.routes[2].of, RouteOf::Senders(vec![".example.net".into()]));
+    assert_eq!(host(2), ("[192.0.2.7]".into(), 4650, RouteTls::Implicit, "you".into()));
+    assert_eq!(sending.routes[3].to, NextHop::LmtpSocket("/etc/lmtp".into()));
+}

@@ -140,6 +140,14 @@ async fn carry_out(request: &Request, handle: &OutboundHandle, teller: &mut Tell
         return Err(Broken::Told("which messages are meant is not said".into()));
     }
     let is_look = matches!(request.verb, Verb::List | Verb::Show);
+    // What is done about half of the queue would look as if it were done about all of it.
+    if handle.is_reading() {
+        let why = "the server has just started and is still reading the queue";
+        match is_look {
+            true => teller.tell(&Answer::Note(format!("{why}: messages may be missing here"))).await?,
+            false => return Err(Broken::Told(format!("{why}: ask again in a moment"))),
+        }
+    }
     if !is_look && select.ids.is_empty() && !select.looks_inside() {
         let ids = change_all(request.verb, handle).await?;
         return teller.changed(&ids).await;
@@ -150,8 +158,8 @@ async fn carry_out(request: &Request, handle: &OutboundHandle, teller: &mut Tell
         for id in page {
             let message = match handle.show(id).await {
                 Ok(message) => message,
-                // It has finished meanwhile, or is not there.
-                Err(StoreError::NoSuchMessage(_)) => {
+                // It has finished meanwhile, or is not there, or not yet.
+                Err(StoreError::NoSuchMessage(_) | StoreError::StillReading) => {
                     if !select.ids.is_empty() {
                         teller.tell(&Answer::Missing(id.to_string())).await?;
                     }

@@ -151,11 +151,13 @@ fn what_waits_is_sent_after_the_next_start() {
     let far = far_site();
     let far_server = Server::serve(&far.config(), far.listeners());
     let near = near_site(&far_server, "");
-    let text = fs::read_to_string(near.config()).unwrap();
+    let text = fs::read_to_string(near.config())
+        .unwrap()
+        .replace("folder = \"queue\"", "folder = \"queue\"\nretry_first = \"1s\"");
     // A port that nobody listens on.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let wrong = text.replace(&far_server.address("smtp, STARTTLS"), &closed.to_string());
-    fs::write(near.config(), wrong.replace("folder = \"queue\"", "folder = \"queue\"\nretry_first = \"1s\"")).unwrap();
+    fs::write(near.config(), wrong).unwrap();
     let mut server = Server::serve(&near.config(), near.listeners());
     send(&mut logged_in(&server), &["ann@example.com"], "later");
     assert!(server.prints("to ann@example.com: delayed"), "{}", server.output);
