@@ -28,7 +28,7 @@ use std::path::Path;
 use pillarbox_fs::RealFs;
 use pillarbox_maildir::{
     Access, Examiner, FlagChange, Flags, Identifier, Mailbox, MailboxName, Maildir, Options, Prepared, Repair, Rights,
-    RightsChange, Store, Tree, Uid, Who, fsck,
+    RightsChange, Store, Tree, TreeOptions, Uid, Who, fsck,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -101,7 +101,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         [dir, "fsck"] | [dir, "fsck", "repair"] => {
             let repair = if args.len() > 2 { Repair::Yes } else { Repair::No };
-            let report = fsck(&Tree::open(&store, dir)?, repair, &mut Silent)?;
+            let tree = Tree::as_it_lies(&store, dir, TreeOptions::default())?;
+            let report = fsck(&tree, repair, &mut Silent)?;
             for finding in &report.findings {
                 let usual = if finding.problem.is_usual() { " (usual)" } else { "" };
                 writeln!(out, "{}: {}{usual}", finding.path.display(), finding.problem)?;

@@ -1,6 +1,6 @@
 //! Removing mailboxes: gone at once by one rename, whenever the removal of a thousand files may end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pillarbox_fs::{Entry, Kind};
 
@@ -14,12 +14,12 @@ pub(crate) const TRASH: &str = "..pillarbox-deleted.";
 /// Takes away a mailbox that shares its directory with those below it.
 ///
 /// Its `cur` is renamed, within the directory. From then on there is no mailbox, and as long as the renamed one is there, what lies
-/// beside it is known to be leftovers. Durable only after [`sweep`].
-pub(crate) fn take_away(store: &Store, path: &Path) -> Result<()> {
+/// beside it is known to be leftovers. Durable only after [`sweep`]. Returns what it is called then.
+pub(crate) fn take_away(store: &Store, path: &Path) -> Result<PathBuf> {
     let trash = path.join(format!("{TRASH}{}", store.unique_name()));
     store.fs().rename(&path.join("cur"), &trash)?;
     store.set_durable(path, false);
-    Ok(())
+    Ok(trash)
 }
 
 /// Makes durable that a mailbox was taken away, and removes what it leaves.

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod above;
 mod acl;
 mod cache;
 mod change;
@@ -39,6 +40,7 @@ mod uid_validity;
 mod view;
 mod watch;
 
+pub use above::make_folders_above;
 pub use acl::{ACL_ENTRIES_MAX, Acl, AclEntry, AclError, Identifier, Rights, RightsChange, Who};
 pub use cache::{Piece, Pieces};
 pub use change::{Copied, FlagsSet};

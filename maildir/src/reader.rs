@@ -41,7 +41,9 @@ impl MessageReader {
     pub(crate) fn new(file: File, sizes: Option<Sizes>) -> Result<Self> {
         let file_len = file.metadata()?.len;
         // Another program may have changed the file, or set the sizes wrong: they count only if one can be seen true.
-        let known = sizes.filter(|sizes| sizes.file == file_len && sizes.message >= sizes.file);
+        // No line end is more than twice as long as its LF.
+        let known = sizes
+            .filter(|sizes| sizes.file == file_len && sizes.message >= sizes.file && sizes.message / 2 <= sizes.file);
         let mut reader = MessageReader {
             file,
             len: 0,

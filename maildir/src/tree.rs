@@ -12,6 +12,7 @@ use crate::folder::make_dir;
 use crate::quota::Tally;
 use crate::{
     Access, Layout, Mailbox, MailboxName, Maildir, MaildirError, Result, Store, TreeOptions, Uid, special_use,
+    uid_validity,
 };
 
 /// The mailboxes of one account.
@@ -35,6 +36,8 @@ pub struct Tree {
     pub(crate) store: Store,
     pub(crate) root: PathBuf,
     pub(crate) options: TreeOptions,
+    /// Looking at it finishes nothing that was begun.
+    pub(crate) untouched: bool,
 }
 
 /// A mailbox in a list.
@@ -61,22 +64,46 @@ impl Tree {
     ///
     /// [`MaildirError::NoSuchMailbox`] if there is no INBOX, or no root.
     pub fn open_with(store: &Store, root: impl Into<PathBuf>, options: TreeOptions) -> Result<Self> {
-        let tree = Tree { store: store.clone(), root: root.into(), options };
+        let tree = Tree { store: store.clone(), root: root.into(), options, untouched: false };
         if tree.options.inbox.is_some() && !tree.is_dir(&tree.root)? {
             return Err(MaildirError::NoSuchMailbox(tree.root.display().to_string()));
         }
         Maildir::open_in(store, tree.inbox_path(), tree.root.clone())?;
-        if tree.options.layout == Layout::MaildirPlusPlus {
-            let entries = store.fs().list(&tree.root.join("."))?;
+        tree.finish_deletions()?;
+        Ok(tree)
+    }
+
+    /// An account as it lies, for a check by [`fsck`](crate::fsck()): nothing is made, and nothing finished that a crash broke off. INBOX may
+    /// lack directories.
+    ///
+    /// # Errors
+    ///
+    /// [`MaildirError::NoSuchMailbox`] if there is no root, or nothing in it or in INBOX's folder shows that there ever was a mailbox.
+    pub fn as_it_lies(store: &Store, root: impl Into<PathBuf>, options: TreeOptions) -> Result<Self> {
+        const SIGNS: [&str; 6] = ["cur", "new", "tmp", "dovecot-uidlist", "dovecot-uidvalidity", "subscriptions"];
+        let tree = Tree { store: store.clone(), root: root.into(), options, untouched: true };
+        let mut is_account = false;
+        if tree.is_dir(&tree.root.join("."))? {
+            for path in SIGNS.iter().flat_map(|sign| [tree.root.join(sign), tree.inbox_path().join(sign)]) {
+                is_account |= store.fs().metadata(&path).if_found()?.is_some();
+            }
+        }
+        if is_account { Ok(tree) } else { Err(MaildirError::NoSuchMailbox(tree.root.display().to_string())) }
+    }
+
+    /// Removes what a crash left of deletions in the root.
+    pub(crate) fn finish_deletions(&self) -> Result<()> {
+        if self.options.layout == Layout::MaildirPlusPlus {
+            let entries = self.store.fs().list(&self.root.join("."))?;
             let mut trash = entries.iter().filter(|entry| deletion::is_trash(entry)).peekable();
             // Who renamed it may not have come to that: after a power cut the mailbox would be back, without what was removed.
-            if trash.peek().is_some() && store.sync_dir(&tree.root).is_ok() {
+            if trash.peek().is_some() && self.store.sync_dir(&self.root).is_ok() {
                 for entry in trash {
-                    let _ = deletion::remove(store, &tree.root.join(&entry.name));
+                    let _ = deletion::remove(&self.store, &self.root.join(&entry.name));
                 }
             }
         }
-        Ok(tree)
+        Ok(())
     }
 
     /// Makes INBOX where it is missing, and opens the account. Durable.
@@ -183,13 +210,17 @@ impl Tree {
         }
         let path = self.path(name)?;
         let folder = self.mailbox(name)?;
+        // Another program may have given it a number that lies ahead of ours, and the next mailbox of the name needs a greater one.
+        if let Some(list) = folder.uids()? {
+            uid_validity::outgrow(&self.store, &self.root, list.validity)?;
+        }
         let mut tally = Tally::begin([&folder]);
         match self.options.layout {
             Layout::MaildirPlusPlus => {
                 // Gone at once and whole, whenever the removal of its thousand files may end.
                 let trash = self.root.join(format!("{TRASH}{}", self.store.unique_name()));
                 self.store.fs().rename(&path, &trash)?;
-                tally.remove_all(&folder, &trash);
+                tally.remove_all(&folder, &["new", "cur"].map(|name| trash.join(name)));
                 tally.write();
                 self.store.set_durable(&path, false);
                 self.store.sync_dir(&self.root)?;
@@ -197,9 +228,10 @@ impl Tree {
                 let _ = deletion::remove(&self.store, &trash);
             }
             Layout::Fs => {
-                // Of what goes only the directories change their names, so it is counted before.
-                tally.remove_all(&folder, &path);
-                deletion::take_away(&self.store, &path)?;
+                let trash = deletion::take_away(&self.store, &path)?;
+                // `new` keeps its name, so that until it is removed somebody may deliver who had found the mailbox before.
+                tally.remove_all(&folder, &[path.join("new"), trash]);
+                tally.doubt(&folder);
                 tally.write();
                 deletion::sweep(&self.store, &path)?;
             }
@@ -231,13 +263,23 @@ impl Tree {
             }
             moves.push((self.path(&name)?, self.path(&target)?));
         }
+        // Two who rename at once take their locks in one order.
+        moves.sort();
         if moves.is_empty() {
             return Err(MaildirError::NoSuchMailbox(from.to_string()));
         }
         match self.options.layout {
             Layout::MaildirPlusPlus => self.rename_each(&moves),
             Layout::Fs => {
+                let folders: Vec<Maildir> = moves.iter().map(|(old, _)| self.at(old)).collect();
+                let mut locks = Vec::new();
+                for folder in folders.iter().take(LOCKED_MAX) {
+                    locks.push(folder.lock()?);
+                }
                 let renamed = self.rename_directory(&self.path(from)?, &self.path(to)?);
+                if renamed.is_ok() {
+                    locks.iter_mut().zip(&moves).for_each(|(lock, (_, new))| lock.moved_to(new));
+                }
                 moves.iter().for_each(|(old, _)| self.store.set_durable(old, false));
                 renamed.map_err(|error| match error {
                     // A level above other mailboxes, or a directory with something else in it.
@@ -256,20 +298,34 @@ impl Tree {
         let mut done = 0;
         let mut result = Ok(());
         for (old, new) in moves {
-            result = self.store.fs().rename(old, new);
+            result = self.rename_one(old, new);
             self.store.set_durable(old, false);
             if result.is_err() {
                 break;
             }
             done += 1;
         }
-        let result = result.and_then(|()| self.store.sync_dir(&self.root));
+        let result = result.and_then(|()| Ok(self.store.sync_dir(&self.root)?));
         if result.is_err() {
             for (old, new) in moves[..done].iter().rev() {
-                let _ = self.store.fs().rename(new, old);
+                let _ = self.rename_one(new, old);
             }
         }
-        Ok(result?)
+        result
+    }
+
+    /// Renames a mailbox's directory when nobody is about to give UIDs in it: who is, would find it gone between the message and
+    /// its line.
+    fn rename_one(&self, old: &Path, new: &Path) -> Result<()> {
+        let folder = self.at(old);
+        let mut locked = folder.lock()?;
+        self.store.fs().rename(old, new)?;
+        locked.moved_to(new);
+        Ok(())
+    }
+
+    fn at(&self, path: &Path) -> Maildir {
+        Maildir::at(&self.store, path.to_owned(), self.root.clone())
     }
 
     fn rename_directory(&self, old: &Path, new: &Path) -> Result<()> {
@@ -362,7 +418,7 @@ impl Tree {
             for entry in entries.iter().filter(|entry| entry.kind == Kind::Directory) {
                 let Some(level) = entry.name.to_str() else { continue };
                 is_mailbox |= level == "cur";
-                if above.is_some() && level.starts_with(TRASH) {
+                if above.is_some() && level.starts_with(TRASH) && !self.untouched {
                     // What cannot be removed is in nobody's way.
                     let _ = deletion::finish(&self.store, &path);
                 }
@@ -460,6 +516,10 @@ struct Walk {
     /// All directories below the root that can be a mailbox's or a level above one.
     directories: usize,
 }
+
+/// So many mailboxes of the layout `fs` are locked while they are renamed with the one above them; each costs an open file.
+/// Of more than that, who appends to one of the others meanwhile may have to ask again.
+const LOCKED_MAX: usize = 64;
 
 /// So many directories are looked into for each mailbox that an account may have.
 const DIRECTORIES_PER_MAILBOX: usize = 4;

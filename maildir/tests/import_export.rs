@@ -163,6 +163,19 @@ fn out_and_in_again() {
     assert_eq!(fs::read(bench.path("a.mbox")).unwrap(), text);
 }
 
+/// With flags a name may be longer than a file system takes.
+#[test]
+fn a_message_whose_name_has_no_room_for_flags_gets_another() {
+    let bench = Bench::new();
+    let folder = Maildir::create(&bench.store, bench.path("a")).unwrap();
+    let name = format!("1700000000.{}", "x".repeat(255 - 11));
+    fs::write(bench.path("a/new").join(name), "Subject: long\n\n").unwrap();
+    support::deliver(&folder, "Subject: short\r\n\r\n").unwrap();
+    let mut open = Mailbox::open(&folder, Access::ReadOnly).unwrap();
+    assert_eq!(export_maildir(&mut open, &bench.path("b"), |_| {}).unwrap().messages, 2);
+    assert_eq!(texts(&Maildir::open(&bench.store, bench.path("b")).unwrap()).len(), 2);
+}
+
 #[test]
 fn a_message_that_goes_meanwhile_is_counted() {
     let bench = Bench::new();
@@ -188,6 +201,59 @@ fn an_export_that_would_lack_messages_is_refused() {
     export_mbox(&mut open, &bench.path("a.mbox"), |_| {}).unwrap_err();
     export_maildir(&mut open, &bench.path("a.maildir"), |_| {}).unwrap_err();
     assert!(!bench.path("a.mbox").exists() && !bench.path("a.maildir").exists());
+}
+
+/// A crash or a restored backup leaves two files of one name, and two names of one file.
+#[test]
+fn two_files_of_one_name_are_two_messages_and_two_names_of_one_file_are_one() {
+    let bench = Bench::new();
+    for dir in ["old/new", "old/cur", "old/tmp"] {
+        fs::create_dir_all(bench.path(dir)).unwrap();
+    }
+    for (name, text) in
+        [("new/1.a.h", "one\n"), ("cur/1.a.h:2,S", "two\n"), ("cur/1.a.h:2,FS", "three\n"), ("cur/2.b.h:2,R", "four\n")]
+    {
+        fs::write(bench.path("old").join(name), text).unwrap();
+    }
+    fs::hard_link(bench.path("old/cur/2.b.h:2,R"), bench.path("old/new/2.b.h")).unwrap();
+    let folder = Maildir::create(&bench.store, bench.path("a")).unwrap();
+    let imported = import_maildir(&folder, &bench.path("old"), "old", |_| {}).unwrap();
+    assert_eq!(imported.messages, 4);
+    let mut shown: Vec<(String, BTreeSet<String>)> =
+        show(&folder).into_iter().map(|(text, flags, _)| (String::from_utf8(text).unwrap(), flags)).collect();
+    shown.sort();
+    let expected = [("four", &["R"][..]), ("one", &[]), ("three", &["F", "S"]), ("two", &["S"])];
+    assert_eq!(shown, expected.map(|(text, flags)| (format!("{text}\r\n"), set(flags))));
+}
+
+/// Each of two files of one name has its own place among what an earlier try brought in.
+#[test]
+fn two_files_of_one_name_are_known_again() {
+    let bench = Bench::new();
+    for dir in ["old/new", "old/cur", "old/tmp"] {
+        fs::create_dir_all(bench.path(dir)).unwrap();
+    }
+    fs::write(bench.path("old/new/1.a.h"), "one\n").unwrap();
+    fs::write(bench.path("old/cur/1.a.h:2,S"), "two\n").unwrap();
+    let folder = Maildir::create(&bench.store, bench.path("a")).unwrap();
+    for n in 0..300 {
+        fs::write(bench.path(&format!("old/new/2.{n:03}.h")), format!("more {n}\n")).unwrap();
+    }
+    let step = |n: usize| {
+        bench.fs.fail_any_at(n, 5);
+        let imported = import_maildir(&folder, &bench.path("old"), "old", |_| {});
+        bench.fs.heal();
+        imported
+    };
+    let failed = (0..)
+        .step_by(500)
+        .map(step)
+        .find(|imported| imported.is_err() && !texts(&folder).is_empty() || imported.is_ok());
+    assert!(failed.unwrap().is_err(), "it was broken off between its batches");
+    assert_eq!(texts(&folder).len(), 256);
+    let imported = import_maildir(&folder, &bench.path("old"), "old", |_| {}).unwrap();
+    assert_eq!((imported.messages, imported.there_before), (46, 256));
+    assert_eq!(texts(&folder).iter().filter(|text| ["one\r\n", "two\r\n"].contains(&text.as_str())).count(), 2);
 }
 
 #[test]
@@ -272,6 +338,29 @@ fn an_import_that_is_broken_off_goes_on() {
         }
     }
     assert!(looked > 60, "{looked}");
+}
+
+/// The user works on with what has come, while the rest waits for somebody to begin again.
+#[test]
+fn what_was_moved_or_expunged_meanwhile_does_not_come_again() {
+    let (file, wanted) = big_file(300);
+    let disk = SimulatedFs::new();
+    let folder = start(&disk, 1);
+    disk.fail_at(1620, nix::errno::Errno::ENOSPC as i32, false);
+    import(&folder, &file).unwrap_err();
+    disk.heal();
+    assert_eq!(texts(&folder).len(), 256, "a batch has come");
+    let other = Maildir::create(folder.store(), "/other").unwrap();
+    let mut open = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    let uids: Vec<_> = open.messages().map(|message| message.uid).collect();
+    open.move_to(&uids[..100], &other).unwrap();
+    open.expunge(&uids[100..120]).unwrap();
+    drop(open);
+    // As another process, after a restart.
+    let folder = start(&disk, 2);
+    let imported = import(&folder, &file).unwrap();
+    assert_eq!((imported.messages, imported.there_before), (44, 256));
+    assert_eq!(texts(&folder), wanted[120..]);
 }
 
 #[test]

@@ -3,13 +3,16 @@
 mod support;
 
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use pillarbox_fs::Op;
+use pillarbox_fs::testing::Watched;
+use pillarbox_fs::{Entry, File, Fs, FsError, Metadata, Op, RealFs, Space};
 use pillarbox_maildir::{
-    Access, FlagChange, Flags, Full, Mailbox, MailboxName, MaildirError, Purpose, Quota, QuotaRules, Store, Tree, Uid,
-    Usage, publish_all,
+    Access, FlagChange, Flags, Full, Layout, Mailbox, MailboxName, MaildirError, Options, Purpose, Quota, QuotaRules,
+    Store, Tree, TreeOptions, Uid, Usage, publish_all,
 };
 use support::{Bench, deliver, prepare};
 
@@ -285,6 +288,9 @@ fn a_change_that_is_not_written_down_is_counted() {
             let _ = tree.recount(Quota::default());
             let healed = bench.fs.heal();
             assert_eq!(tree.usage(LIMITS).unwrap(), there(&bench), "errno {errno}, change {n}");
+            // What was counted while the file could not be written is kept for a minute, then the file is made.
+            bench.clock.advance(Duration::from_secs(61));
+            assert_eq!(tree.usage(LIMITS).unwrap(), there(&bench), "errno {errno}, change {n}");
             assert_eq!(added_up(&bench), there(&bench), "errno {errno}, change {n}");
             if healed {
                 break;
@@ -305,6 +311,163 @@ fn usage_is_told_where_nothing_can_be_written() {
         assert_eq!(tree.usage(LIMITS).unwrap(), Usage::message(4), "change {n}");
         assert!(!bench.fs.heal(), "create, write, sync and close can fail: {n}");
         assert_eq!(support::files(&bench.path("m")).len(), 1, "nothing is left in tmp/");
+        bench.clock.advance(Duration::from_secs(61));
+    }
+}
+
+/// A count of all messages at each RCPT would keep the mail from whoever has much of it, just when the disk is full.
+#[test]
+fn what_was_counted_is_kept_where_nothing_can_be_written() {
+    let bench = Bench::new();
+    let tree = account(&bench);
+    let (inbox, a) = (tree.mailbox(&MailboxName::inbox()).unwrap(), tree.mailbox(&name("a")).unwrap());
+    deliver(&inbox, "one\r\n").unwrap();
+    // In its place is something that no file can be put over.
+    std::fs::remove_file(bench.path("m/maildirsize")).unwrap();
+    std::fs::create_dir(bench.path("m/maildirsize")).unwrap();
+    assert_eq!(tree.usage(LIMITS).unwrap(), Usage::message(4));
+    let asks_the_disk = || {
+        bench.fs.fail_any_at(0, 5);
+        let usage = tree.usage(LIMITS).and_then(|usage| {
+            tree.check_quota(&QuotaRules::new(LIMITS), &MailboxName::inbox(), Usage::message(1), Purpose::Delivery)?;
+            Ok(usage)
+        });
+        (usage.ok(), !bench.fs.heal())
+    };
+    assert_eq!(asks_the_disk(), (Some(Usage::message(4)), false));
+    // What this process does is known.
+    deliver(&a, "three\r\n").unwrap();
+    assert_eq!(asks_the_disk(), (Some(Usage { bytes: 10, messages: 2 }), false));
+    let mut open = Mailbox::open(&inbox, Access::ReadWrite).unwrap();
+    open.expunge(&all(&open)).unwrap();
+    assert_eq!(asks_the_disk(), (Some(Usage::message(6)), false));
+    // A minute later everything is.
+    std::fs::write(bench.path("m/new/1.other"), "12345").unwrap();
+    assert_eq!(asks_the_disk(), (Some(Usage::message(6)), false));
+    bench.clock.advance(Duration::from_secs(61));
+    assert_eq!(asks_the_disk(), (None, true));
+    assert_eq!(tree.usage(LIMITS).unwrap(), Usage { bytes: 11, messages: 2 });
+}
+
+/// A root that is no mailbox has no tmp/.
+#[test]
+fn the_file_of_an_account_whose_inbox_is_elsewhere() {
+    let bench = Bench::new();
+    let mut options = TreeOptions::default();
+    (options.layout, options.inbox) = (Layout::Fs, Some(bench.path("inbox")));
+    let tree = Tree::create_with(&bench.store, bench.path("m"), options).unwrap();
+    deliver(&tree.mailbox(&MailboxName::inbox()).unwrap(), "one\r\n").unwrap();
+    assert_eq!(tree.usage(LIMITS).unwrap(), Usage::message(4));
+    assert_eq!(written(&bench), "100000S,100C\n4 1\n");
+    assert_eq!(std::fs::read_dir(bench.path("m")).unwrap().count(), 1, "nothing is left beside it");
+    deliver(&tree.mailbox(&MailboxName::inbox()).unwrap(), "two\r\n").unwrap();
+    assert_eq!(written(&bench), "100000S,100C\n4 1\n4 1\n");
+}
+
+/// The machine's file system, where some folders may not be read, as somebody else's.
+#[derive(Debug)]
+struct Denying(&'static str);
+
+impl Denying {
+    fn ask<T>(&self, op: Op, path: &Path, answer: impl FnOnce() -> pillarbox_fs::Result<T>) -> pillarbox_fs::Result<T> {
+        match path.ends_with(self.0) {
+            true => Err(FsError::new(op, path, std::io::ErrorKind::PermissionDenied.into())),
+            false => answer(),
+        }
+    }
+}
+
+impl Fs for Denying {
+    fn create(&self, path: &Path) -> pillarbox_fs::Result<File> {
+        RealFs.create(path)
+    }
+    fn open(&self, path: &Path) -> pillarbox_fs::Result<File> {
+        RealFs.open(path)
+    }
+    fn open_append(&self, path: &Path) -> pillarbox_fs::Result<File> {
+        RealFs.open_append(path)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> pillarbox_fs::Result<()> {
+        RealFs.rename(from, to)
+    }
+    fn link(&self, from: &Path, to: &Path) -> pillarbox_fs::Result<()> {
+        RealFs.link(from, to)
+    }
+    fn unlink(&self, path: &Path) -> pillarbox_fs::Result<()> {
+        RealFs.unlink(path)
+    }
+    fn make_dir(&self, path: &Path) -> pillarbox_fs::Result<()> {
+        RealFs.make_dir(path)
+    }
+    fn remove_dir(&self, path: &Path) -> pillarbox_fs::Result<()> {
+        RealFs.remove_dir(path)
+    }
+    fn sync_dir(&self, path: &Path) -> pillarbox_fs::Result<()> {
+        RealFs.sync_dir(path)
+    }
+    fn list(&self, path: &Path) -> pillarbox_fs::Result<Vec<Entry>> {
+        self.ask(Op::List, path, || RealFs.list(path))
+    }
+    fn metadata(&self, path: &Path) -> pillarbox_fs::Result<Metadata> {
+        self.ask(Op::Metadata, path, || RealFs.metadata(path))
+    }
+    fn space(&self, path: &Path) -> pillarbox_fs::Result<Space> {
+        RealFs.space(path)
+    }
+}
+
+#[test]
+fn a_mailbox_that_may_not_be_read_is_passed_over() {
+    let bench = Bench::new();
+    let tree = account(&bench);
+    deliver(&tree.mailbox(&MailboxName::inbox()).unwrap(), "one\r\n").unwrap();
+    deliver(&tree.mailbox(&name("a")).unwrap(), "three\r\n").unwrap();
+    for denied in [".a", ".a/cur", ".a/new"] {
+        let tree = Tree::open(&Store::new(Denying(denied), Options::from_system()), bench.path("m")).unwrap();
+        assert_eq!(tree.recount(LIMITS).unwrap().messages, 1, "{denied}");
+    }
+    let denied = Tree::open(&Store::new(Denying("m/new"), Options::from_system()), bench.path("m"));
+    // Of INBOX nobody can say that it is somebody else's.
+    assert!(denied.and_then(|tree| tree.recount(LIMITS)).is_err());
+}
+
+/// Mail comes to a mailbox at any moment of its deletion: what is gone does not count.
+#[test]
+fn a_delivery_into_a_mailbox_that_is_being_deleted_does_not_count() {
+    for layout in [Layout::MaildirPlusPlus, Layout::Fs] {
+        // Before each step of the deletion once.
+        for moment in 0.. {
+            let dir = tempfile::tempdir().unwrap();
+            let root = dir.path().join("m");
+            let mut options = TreeOptions::default();
+            options.layout = layout;
+            let other = Store::new(RealFs, Options::from_system());
+            let begun = Tree::create_with(&other, &root, options.clone()).unwrap();
+            begun.create_mailbox(&name("a")).unwrap();
+            let steps = Arc::new(AtomicUsize::new(usize::MAX));
+            let (count, folder) = (steps.clone(), begun.mailbox(&name("a")).unwrap());
+            let fs = Watched::new(RealFs).before(move |_, _| {
+                let step = count.load(Ordering::SeqCst);
+                if step < usize::MAX {
+                    count.store(step + 1, Ordering::SeqCst);
+                    if step == moment {
+                        // Once the mailbox is gone it is refused.
+                        let _ = deliver(&folder, "late\r\n");
+                    }
+                }
+            });
+            let tree = Tree::open_with(&Store::new(fs, Options::from_system()), &root, options).unwrap();
+            tree.usage(LIMITS).unwrap();
+            begun.usage(LIMITS).unwrap();
+            deliver(&tree.mailbox(&name("a")).unwrap(), "one\r\n").unwrap();
+            steps.store(0, Ordering::SeqCst);
+            tree.delete_mailbox(&name("a")).unwrap();
+            let struck = steps.swap(usize::MAX, Ordering::SeqCst) > moment;
+            assert_eq!(tree.usage(LIMITS).unwrap(), Usage::default(), "{layout:?}, step {moment}");
+            if !struck {
+                break;
+            }
+        }
     }
 }
 

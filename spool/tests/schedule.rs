@@ -8,8 +8,8 @@ use std::time::Duration;
 use pillarbox_core::address::ReversePath;
 use pillarbox_core::{EnhancedCode, Random, SeededRandom, Time, WallTime};
 use pillarbox_spool::{
-    Attempted, ByMode, DeliverBy, Due, Fault, Health, Item, Lanes, MessageId, Reason, Schedule, ScheduleOptions,
-    Selector, Task,
+    Attempted, ByMode, DeliverBy, Due, Fault, Health, Item, Lanes, MessageId, NextTry, Reason, Schedule,
+    ScheduleOptions, Selector, Task,
 };
 use support::envelope;
 
@@ -596,4 +596,29 @@ fn random_work() {
         }
         assert_eq!((schedule.len(), schedule.deadline()), (0, None), "seed {seed}");
     }
+}
+
+#[test]
+fn who_asks_is_told_when_a_message_is_tried_next() {
+    let mut schedule = schedule();
+    assert_eq!(schedule.next_tries(Time::ZERO, id(1)), []);
+    insert(&mut schedule, item(1, "example.com").route("example.net", [1, 2]));
+    assert_eq!(
+        schedule.next_tries(Time::ZERO, id(1)).into_iter().collect::<BTreeMap<_, _>>(),
+        BTreeMap::from([(vec![0], NextTry::In(Duration::ZERO)), (vec![1, 2], NextTry::In(Duration::ZERO))])
+    );
+    let task = attempt(&mut schedule, Time::ZERO).unwrap();
+    let next = |schedule: &Schedule, now| {
+        let tries = schedule.next_tries(now, id(1));
+        tries.into_iter().find(|(recipients, _)| *recipients == task.recipients).unwrap().1
+    };
+    assert_eq!(next(&schedule, Time::ZERO), NextTry::Trying);
+    schedule.report(Time::ZERO, &task, later(Health::Good));
+    let NextTry::In(wait) = next(&schedule, Time::ZERO) else { panic!("it is waiting") };
+    assert!((240..=360).contains(&wait.as_secs()), "{wait:?}");
+    assert_eq!(next(&schedule, at(10)), NextTry::In(wait - Duration::from_secs(10)));
+    schedule.hold(at(10), Selector::All);
+    assert_eq!(next(&schedule, at(10)), NextTry::Held);
+    schedule.release(at(20), Selector::All);
+    assert_eq!(next(&schedule, at(20)), NextTry::In(wait - Duration::from_secs(20)));
 }

@@ -51,6 +51,16 @@ for n, (a, b) in enumerate(zip(theirs, ours)):
 PY
 echo "ok: python reads what we wrote: 40 messages, flags, dates"
 
+# Two files of one name, as a restored backup leaves them, and two names of one file.
+run mkdir -p "$work/files/twice/new" "$work/files/twice/cur" "$work/files/twice/tmp"
+run sh -c "cd '$work/files/twice' && printf 'Subject: one\n\n' >new/1700000000.a.h && printf 'Subject: two\n\n' >cur/1700000000.a.h:2,S \
+    && printf 'Subject: three\n\n' >cur/1700000001.b.h:2,F && ln cur/1700000001.b.h:2,F new/1700000001.b.h"
+expect "two files of one name" "twice: 3 messages" "$(import twice "$work/files/twice")"
+expect "once more" 1 "$(import twice "$work/files/twice" | grep -c 'brought in before')"
+export_to --mailbox twice "$work/files/out" >/dev/null
+expect "all of them" "Subject: one Subject: three Subject: two" "$(grep -h '^Subject' "$work/files/out/twice.mbox" | sort | tr '\n' ' ' | sed 's/ $//')"
+expect "flagged, by the name in cur" 1 "$(grep -c '^X-Status: F' "$work/files/out/twice.mbox")"
+
 # neomutt: what it shows of ours, and what it makes of it.
 cat >"$work/muttrc" <<RC
 set folder="$work/files" spoolfile="$work/files" header_cache="" record="" tmpdir="$work" sort=mailbox-order mbox_type=mbox

@@ -61,6 +61,18 @@ for n in 21 22; do
 done
 mend "two names of one file" "another file of this name"
 
+printf 'cut off' | "${as[@]}" tee -a "$work/Maildir/pillarbox-journal" >/dev/null
+mend "a journal that was cut off" "the journal cannot be read to its end"
+
+we usage >"$work/usage"
+[ -e "$work/Maildir/maildirsize" ] || fail "no maildirsize"
+"${as[@]}" sed -i '2s/.*/5 1/' "$work/Maildir/maildirsize"
+mend "a quota file that somebody else did not write in" "the quota file comes to 5 bytes of 1 messages"
+printf '20' | "${as[@]}" tee -a "$work/Maildir/maildirsize" >/dev/null
+mend "a quota file that was cut off" "the quota file cannot be read"
+we usage | diff "$work/usage" - >&2 || fail "the usage before (<) and after (>) differ"
+rm "$work/Maildir/maildirsize"
+
 rm "$work/Maildir"/dovecot-uidvalidity*
 mend "a lost UIDVALIDITY of the account" "the last UIDVALIDITY"
 commands 'CREATE Later' 'STATUS Later (UIDVALIDITY)' >"$work/later"

@@ -1,6 +1,6 @@
 //! The accounts: who may log in, which recipients are ours, and where their mail is.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use pillarbox::mailcore::Reply;
 use pillarbox::mailcore::address::{Address, ForwardPath};
 use pillarbox::mailcore::crypto::HashAlgorithm;
 use pillarbox::mailcore::sasl::{Mechanism, ScramKeys};
-use pillarbox::maildir::{Quota, QuotaRules, RuleError, TreeOptions};
+use pillarbox::maildir::{QuotaRules, RuleError, TreeOptions};
 use pillarbox::parts::{
     Authenticator, BoxFuture, Identity, LoginAttempt, LoginOutcome, Observer, Policy, Session, Verdict,
 };
@@ -17,6 +17,7 @@ use pillarbox::passwd::PasswdFile;
 use pillarbox::smtp_proto::server::Rcpt;
 
 use crate::config::{Config, MailLocation, Mailboxes};
+use crate::folders::Folders;
 use crate::secret_file;
 
 /// The accounts of a passwd-file that have a place here: their domain is ours and their name can be a part of a path. The
@@ -33,12 +34,23 @@ pub struct Accounts {
     told: Mutex<Option<String>>,
     /// The same of a quota.
     told_of_quota: Mutex<Option<String>>,
+    owners: Mutex<Owners>,
+}
+
+/// Who has which folder.
+#[derive(Default)]
+struct Owners {
+    /// The edition of the file that this is of.
+    edition: Option<u64>,
+    folders: Folders,
+    /// Accounts whose mail would be in another one's folder.
+    refused: HashMap<String, String>,
 }
 
 impl Accounts {
     pub fn load(config: &Config, observer: Arc<dyn Observer>) -> Result<Self, String> {
         secret_file::check_rights(&config.accounts)?;
-        Ok(Accounts {
+        let accounts = Accounts {
             file: PasswdFile::load(&config.accounts).map_err(|error| error.to_string())?,
             domains: config.domains.iter().cloned().collect(),
             postmaster: Identity::new(config.postmaster.clone()),
@@ -48,7 +60,41 @@ impl Accounts {
             quota: config.quota.clone(),
             told: Mutex::default(),
             told_of_quota: Mutex::default(),
-        })
+            owners: Mutex::default(),
+        };
+        accounts.settle_folders();
+        Ok(accounts)
+    }
+
+    /// Looks whether accounts that came since would share a folder: who has one keeps it, and who would share it is refused, which is
+    /// told.
+    fn settle_folders(&self) {
+        let edition = self.file.edition();
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        if owners.edition == Some(edition) {
+            return;
+        }
+        owners.edition = Some(edition);
+        let users = self.users();
+        let known: HashSet<&str> = users.iter().map(String::as_str).collect();
+        owners.folders.keep(|user| known.contains(user));
+        let before = std::mem::take(&mut owners.refused);
+        for user in &users {
+            let Some(folder) = self.place(user) else { continue };
+            if let Err(other) = owners.folders.claim(user, std::iter::once(folder).chain(self.lies_as(user).inbox)) {
+                if before.get(user) != Some(&other) {
+                    let cause = format_args!("its mail would be in the same folder as that of {other}: it is refused");
+                    self.observer.failed(0, &format!("the account {user}"), &cause);
+                }
+                owners.refused.insert(user.clone(), other);
+            }
+        }
+    }
+
+    /// Whether the account is one of those that would share a folder.
+    fn is_refused(&self, user: &str) -> bool {
+        let owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        !owners.refused.is_empty() && owners.refused.contains_key(&user.to_ascii_lowercase())
     }
 
     /// The account that a recipient means; `None` if it is not ours. Whether there is such an account is another question.
@@ -75,8 +121,13 @@ impl Accounts {
         account.is_some_and(|account| account.user().eq_ignore_ascii_case(user.user()))
     }
 
-    /// The folder of an account's mail; `None` if it can have none. A name has one folder in whatever case it is written.
+    /// The folder of an account's mail; `None` if it can have none, or would share it. A name has one folder in whatever case it is
+    /// written.
     pub fn folder(&self, user: &str) -> Option<PathBuf> {
+        self.place(user).filter(|_| !self.is_refused(user))
+    }
+
+    fn place(&self, user: &str) -> Option<PathBuf> {
         let user = user.to_ascii_lowercase();
         let (local, domain) = user.rsplit_once('@')?;
         self.location.folder(local, domain).filter(|_| self.domains.contains(domain))
@@ -106,12 +157,13 @@ impl Accounts {
             }
             self.quota.clone()
         });
-        Some(rules).filter(|rules| rules.quota() != Quota::default())
+        Some(rules).filter(|rules| !rules.is_unlimited())
     }
 
     /// Why the file as it is now cannot be used, if so; the accounts that it held before are used on. Told once for each
     /// reason, so that whoever broke the file hears of it.
     pub fn trouble(&self) -> Option<String> {
+        self.settle_folders();
         let trouble = self.file.error().map(|error| error.to_string());
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if *told != trouble {
@@ -128,7 +180,10 @@ impl Authenticator for Accounts {
     fn login<'a>(&'a self, attempt: &'a LoginAttempt) -> BoxFuture<'a, LoginOutcome> {
         Box::pin(async move {
             self.trouble();
-            match self.file.login(attempt).await {
+            let outcome = self.file.login(attempt).await;
+            // The file may have changed while the password was checked.
+            self.settle_folders();
+            match outcome {
                 LoginOutcome::Accepted(identity) if self.folder(identity.user()).is_none() => {
                     self.observer.failed(0, "login", &format_args!("the account {identity} can have no folder here"));
                     LoginOutcome::Refused
@@ -151,6 +206,8 @@ impl Authenticator for Accounts {
         self.trouble();
         match self.folder(user) {
             Some(_) => self.file.knows(user),
+            // Mail can wait until somebody has mended the accounts.
+            None if self.is_refused(user) => Box::pin(std::future::ready(None)),
             None => Box::pin(std::future::ready(Some(false))),
         }
     }
@@ -178,10 +235,7 @@ impl Policy for LocalOnly {
                 Verdict::Refuse(Reply::enhanced(code, class, subject, detail, text))
             };
             let Some(account) = self.accounts.of_recipient(&rcpt.to) else {
-                return match session.identity {
-                    Some(_) => refuse(550, 5, 7, 1, "this server has no queue yet: it cannot send mail elsewhere"),
-                    None => refuse(550, 5, 7, 1, "this server does not relay: that domain is not served here"),
-                };
+                return refuse(550, 5, 7, 1, "this server does not relay: that domain is not served here");
             };
             match self.accounts.knows(account.user()).await {
                 Some(true) => match self.sink.no_room(&account, session.size).await {

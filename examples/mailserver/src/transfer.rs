@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use pillarbox::maildir::mbox::{
     Exported, Imported, MboxReader, Progress, export_maildir, export_mbox, forget_import, import_maildir, import_mbox,
 };
-use pillarbox::maildir::{Access, MailboxName, Maildir, MaildirError, Options, Store, Tree};
+use pillarbox::maildir::{Access, MailboxName, Maildir, MaildirError, Options, Store, Tree, make_folders_above};
 use pillarbox::parts::{Authenticator, Silent};
 
 use crate::accounts::Accounts;
@@ -41,10 +41,11 @@ impl Account {
         let folder = accounts.folder(user).ok_or_else(|| format!("the account {user} can have no folder here"))?;
         let store = Store::new(pillarbox::maildir::RealFs, Options::from_system());
         let told = |error| format!("the mailboxes of {user} in {}: {error}", folder.display());
-        if let Some(above) = folder.parent() {
-            fs::create_dir_all(above).map_err(|error| format!("{}: {error}", above.display()))?;
+        let options = accounts.lies_as(user);
+        for folder in [Some(&folder), options.inbox.as_ref()].into_iter().flatten() {
+            make_folders_above(&store, folder).map_err(told)?;
         }
-        let tree = Tree::create_with(&store, &folder, accounts.lies_as(user)).map_err(told)?;
+        let tree = Tree::create_with(&store, &folder, options).map_err(told)?;
         Ok(Account { tree })
     }
 
@@ -155,14 +156,17 @@ fn in_file(source: &Path, error: &dyn std::fmt::Display) -> String {
     format!("{}: {error}", source.display())
 }
 
-/// Writes mailboxes to a folder.
+/// What a file system takes for one name.
+const FILE_NAME_MAX: usize = 255;
+
+/// Writes mailboxes to a folder. False if some were passed over, which is told.
 pub fn export(
     account: &Account,
     mailbox: Option<&str>,
     format: Format,
     dir: &Path,
     mut done: impl FnMut(Done),
-) -> Result<(), String> {
+) -> Result<bool, String> {
     let names = match mailbox {
         Some(mailbox) => vec![account.name(mailbox)?],
         None => {
@@ -171,12 +175,22 @@ pub fn export(
         }
     };
     fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    let mut all = true;
     for name in names {
         let told = |error: MaildirError| format!("{name}: {error}");
+        let file_name = file_name(&name, format);
+        if file_name.len() > FILE_NAME_MAX {
+            let octets = file_name.len();
+            complain(format_args!(
+                "{name}: passed over: its file would have a name of {octets} octets, and no name has more than {FILE_NAME_MAX}"
+            ));
+            all = false;
+            continue;
+        }
         let folder = account.tree.mailbox(&name).map_err(told)?;
         let mut open = pillarbox::maildir::Mailbox::open(&folder, Access::ReadOnly).map_err(told)?;
         let mut meter = Meter::new(format!("{name}: written"));
-        let to = dir.join(file_name(&name, format));
+        let to = dir.join(file_name);
         let Exported { messages, gone, .. } = match format {
             Format::Mbox => export_mbox(&mut open, &to, |progress| meter.tell(progress)),
             Format::Maildir => export_maildir(&mut open, &to, |progress| meter.tell(progress)),
@@ -185,7 +199,7 @@ pub fn export(
         let text = format!("{messages} messages in {}", to.display());
         done(Done { mailbox: name.to_string(), path: to, text, numbers: vec![("messages", messages), ("gone", gone)] });
     }
-    Ok(())
+    Ok(all)
 }
 
 /// Levels parted by dots, so that no mailbox is written into another; a dot in a level is `%2E`.

@@ -2,7 +2,7 @@
 
 use pillarbox_fs::Kind;
 
-use super::{Problem, Run};
+use super::{Problem, Run, quota};
 use crate::error::NotFound;
 use crate::file_name::bytes;
 use crate::{Layout, Maildir, Result, Tree, uid_validity};
@@ -51,6 +51,7 @@ pub(super) fn check(run: &mut Run<'_>, tree: &Tree) -> Result<()> {
     {
         tree.recount(limits)?;
     }
+    quota::check(run, tree)?;
     let bad = tree.bad_subscriptions(false)?;
     if bad > 0 {
         let path = tree.root.join("subscriptions");

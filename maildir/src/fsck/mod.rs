@@ -7,8 +7,10 @@ mod account;
 mod cache;
 mod files;
 mod index;
+mod journal;
 mod keywords;
 mod problem;
+mod quota;
 mod sizes;
 mod uids;
 
@@ -21,7 +23,7 @@ use crate::{Maildir, MaildirError, MessageReader, Pieces, Result, Tree};
 /// Whether what is found is repaired too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repair {
-    /// Nothing is changed.
+    /// Nothing is changed, not even a lock is taken that others would see.
     No,
     /// What can be repaired is.
     Yes,
@@ -139,6 +141,10 @@ impl Report {
 ///
 /// That the account cannot be listed. What happens to one mailbox is in the report.
 pub fn fsck(tree: &Tree, repair: Repair, examiner: &mut dyn Examiner) -> Result<Report> {
+    let tree = &Tree { untouched: repair == Repair::No, ..tree.clone() };
+    if repair == Repair::Yes {
+        tree.finish_deletions()?;
+    }
     let mut run = Run { repair: repair == Repair::Yes, examiner, report: Report::default(), resized: false };
     account::check(&mut run, tree)?;
     Ok(run.report)
@@ -205,6 +211,7 @@ impl Run<'_> {
         sizes::check(self, maildir, &mut files, list.as_ref())?;
         keywords::check(self, maildir, &files)?;
         let list = uids::check_lines(self, maildir, list, &files)?;
+        journal::check(self, maildir)?;
         if let Some(list) = &list {
             index::check(self, maildir, list, &files)?;
             cache::check(self, maildir, list, &files)?;

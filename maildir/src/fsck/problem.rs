@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::Usage;
+
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -45,6 +47,17 @@ pub enum Problem {
     },
     /// So many lines of the subscriptions name no mailbox, or one that was named before.
     BadSubscriptions(usize),
+    /// The journal of mod-sequences cannot be read to its end.
+    DamagedJournal,
+    /// `maildirsize` cannot be read.
+    DamagedQuota,
+    /// The lines of `maildirsize` do not come to what is there.
+    WrongQuota {
+        /// What they come to.
+        told: Usage,
+        /// What is there.
+        counted: Usage,
+    },
     /// The snapshot of the folder says what is not so.
     WrongIndex,
     /// The cache cannot be read, or is of another UIDVALIDITY or version.
@@ -81,6 +94,9 @@ impl Problem {
             Problem::NamelessLetter(_) => "nameless-letter",
             Problem::LowUidValidity { .. } => "low-uidvalidity",
             Problem::BadSubscriptions(_) => "bad-subscriptions",
+            Problem::DamagedJournal => "damaged-journal",
+            Problem::DamagedQuota => "damaged-quota",
+            Problem::WrongQuota { .. } => "wrong-quota",
             Problem::WrongIndex => "wrong-index",
             Problem::UnreadableCache => "unreadable-cache",
             Problem::WrongCache(_) => "wrong-cache",
@@ -111,6 +127,13 @@ impl Problem {
             }
             Problem::LowUidValidity { .. } => "a new mailbox could get the UIDVALIDITY of one that was",
             Problem::BadSubscriptions(_) => "they are passed over",
+            Problem::DamagedJournal => {
+                "a program or the power was cut off; clients that were away are told too much, and nothing is kept from them"
+            }
+            Problem::DamagedQuota => "what is used is counted at the next look",
+            Problem::WrongQuota { .. } => {
+                "until the next count clients are told so, and mail that comes is judged by it; a program wrote nothing down"
+            }
             Problem::WrongIndex => "clients may be shown messages or flags that are not so, or none that are",
             Problem::UnreadableCache => "answers are computed again, and kept again",
             Problem::WrongCache(_) => "clients may have been told what is not so; a file was changed in its place",
@@ -142,6 +165,11 @@ impl Problem {
             Problem::NamelessLetter(_) => "it gets a name, lost-keyword- and the letter",
             Problem::LowUidValidity { .. } => "a greater one is taken",
             Problem::BadSubscriptions(_) => "they are removed",
+            Problem::DamagedJournal => "it begins anew, above all mod-sequences that were told",
+            Problem::DamagedQuota => {
+                "it is counted and written anew; if its limits are lost, it is kept beside as maildirsize.damaged"
+            }
+            Problem::WrongQuota { .. } => "it is counted and written anew",
             Problem::WrongIndex => "it is removed, and written anew",
             Problem::UnreadableCache | Problem::WrongCache(_) => "it is removed, and filled again",
         })
@@ -172,6 +200,13 @@ impl fmt::Display for Problem {
                 write!(f, "the last UIDVALIDITY of the account is {last}, and a mailbox has {mailbox}")
             }
             Problem::BadSubscriptions(lines) => write!(f, "{lines} lines of the subscriptions name nothing"),
+            Problem::DamagedJournal => f.write_str("the journal cannot be read to its end"),
+            Problem::DamagedQuota => f.write_str("the quota file cannot be read"),
+            Problem::WrongQuota { told, counted } => write!(
+                f,
+                "the quota file comes to {} bytes of {} messages, and there are {} of {}",
+                told.bytes, told.messages, counted.bytes, counted.messages
+            ),
             Problem::WrongIndex => f.write_str("the snapshot of the folder is wrong"),
             Problem::UnreadableCache => f.write_str("the cache cannot be used"),
             Problem::WrongCache(count) => write!(f, "the cache is wrong about {count} messages"),

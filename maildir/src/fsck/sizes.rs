@@ -11,56 +11,112 @@ use crate::listing::path;
 use crate::uid_list::UidList;
 use crate::{Maildir, MaildirError, MessageReader, Result};
 
-/// Reads each message of which its name or its line in the list tells a size. A file that is renamed keeps its UID: its line is
-/// changed under the lock. After a crash between the two the line is found again by what its name begins with.
+/// A message of which its name or its line in the list tells what is not so.
+struct Wrong {
+    /// Its place among the files.
+    place: usize,
+    in_name: bool,
+    /// The length of its file and its size.
+    right: (u64, u64),
+}
+
+/// So many are repaired under one lock, which nobody is made to wait for.
+const AT_ONCE: usize = 1000;
+
+/// Reads each message of which its name or its line in the list tells a size. A file that is renamed keeps its UID: no program that takes
+/// the list's lock sees the file without its line. After a crash between the two the line is found again by what its name begins with.
 pub(super) fn check(
     run: &mut Run<'_>,
     maildir: &Maildir,
     files: &mut [MessageFile],
     list: Option<&UidList>,
 ) -> Result<()> {
-    let mut taken: HashSet<Base> = files.iter().map(|file| file.base.clone()).collect();
-    let mut corrected = HashMap::new();
-    let messages = files.len();
-    for (n, file) in files.iter_mut().enumerate() {
+    let mut all_wrong = Vec::new();
+    for (n, file) in files.iter().enumerate() {
         if n % 1000 == 0 {
-            run.examiner.progress(&Progress { folder: maildir.path(), done: n, messages });
+            run.examiner.progress(&Progress { folder: maildir.path(), done: n, messages: files.len() });
         }
         let line = list.and_then(|list| Some(list.lines().fields(list.line(&file.base)?)));
         let (in_name, told) = told(&file.base, line);
         // Gone, or renamed by another program: the next check meets it again.
-        let Some((len, size)) = wrong(maildir, file, told).if_there()? else { continue };
-        let old = path(maildir, &file.base, &file.named);
+        if let Some(right) = wrong(maildir, file, told).if_there()? {
+            all_wrong.push(Wrong { place: n, in_name, right });
+        }
+    }
+    let mut taken: HashSet<Base> = match all_wrong.is_empty() {
+        true => HashSet::new(),
+        false => files.iter().map(|file| file.base.clone()).collect(),
+    };
+    for some in all_wrong.chunks(AT_ONCE) {
+        let paths: Vec<_> =
+            some.iter().map(|wrong| &files[wrong.place]).map(|f| path(maildir, &f.base, &f.named)).collect();
+        let repaired = match run.repair {
+            true => repair(maildir, files, some, &mut taken, list.is_some())
+                .unwrap_or_else(|error| vec![Err(error); some.len()]),
+            false => Vec::new(),
+        };
+        run.resized |= repaired.iter().any(Result::is_ok);
+        let mut repaired = repaired.into_iter();
+        for path in paths {
+            let repaired = repaired.next();
+            run.mend(path, Problem::WrongSizes, || repaired.expect("all were tried"));
+        }
+    }
+    Ok(())
+}
+
+/// Renames the files and corrects their lines, and tells what became of each.
+fn repair(
+    maildir: &Maildir,
+    files: &mut [MessageFile],
+    all_wrong: &[Wrong],
+    taken: &mut HashSet<Base>,
+    has_list: bool,
+) -> Result<Vec<Result<()>>> {
+    let mut locked = maildir.lock()?;
+    let mut corrected = HashMap::new();
+    let mut renamed = Vec::new();
+    let mut outcomes = Vec::with_capacity(all_wrong.len());
+    for Wrong { place, in_name, right: (len, size) } in all_wrong {
+        let file = &mut files[*place];
         if !in_name {
-            run.mend(old, Problem::WrongSizes, || {
-                corrected.insert(file.base.clone(), file.base.clone());
-                Ok(())
-            });
+            corrected.insert(file.base.clone(), file.base.clone());
+            outcomes.push(Ok(()));
             continue;
         }
-        let mut base = with_sizes(&file.base, len, size);
+        let mut base = with_sizes(&file.base, *len, *size);
         if !taken.insert(base.clone()) {
-            base = with_sizes(maildir.store().unique_name().as_bytes(), len, size);
+            base = with_sizes(maildir.store().unique_name().as_bytes(), *len, *size);
         }
-        let new = path(maildir, &base, &file.named);
-        let mut done = false;
-        run.mend(&*old, Problem::WrongSizes, || {
-            if files::is_there(maildir, &new)? {
-                return Err(MaildirError::MailboxExists(new.display().to_string()));
-            }
-            done = maildir.fs().rename(&old, &new).if_found()?.is_some();
-            Ok(())
-        });
-        if done {
+        let (old, new) = (path(maildir, &file.base, &file.named), path(maildir, &base, &file.named));
+        let outcome = match files::is_there(maildir, &new) {
+            Ok(true) => Err(MaildirError::MailboxExists(new.display().to_string())),
+            Ok(false) => maildir.fs().rename(&old, &new).if_found(),
+            Err(error) => Err(error),
+        };
+        // Who renamed it meanwhile, such as for a flag, leaves it to the next check.
+        if let Ok(Some(())) = outcome {
             corrected.insert(std::mem::replace(&mut file.base, base.clone()), base);
+            renamed.push((old, new, *place));
         }
+        outcomes.push(outcome.map(drop));
     }
-    if corrected.is_empty() {
-        return Ok(());
+    // The names come first: a line without its file is dropped by whoever looks, and with it the UID.
+    let told = match has_list {
+        true => files::sync(maildir).and_then(|()| uids::correct(&mut locked, &corrected)),
+        false => files::sync(maildir),
+    };
+    if let Err(error) = told {
+        // With the names that the list has.
+        let before: HashMap<&Base, &Base> = corrected.iter().map(|(old, new)| (new, old)).collect();
+        for (old, new, place) in renamed {
+            if maildir.fs().rename(&new, &old).is_ok() {
+                files[place].base = before[&files[place].base].clone();
+            }
+        }
+        return Ok(outcomes.into_iter().map(|outcome| outcome.and(Err(error.clone()))).collect());
     }
-    run.resized = true;
-    files::sync(maildir)?;
-    if list.is_some() { uids::correct(maildir, &corrected) } else { Ok(()) }
+    Ok(outcomes)
 }
 
 /// The sizes of the file and of the message; `Some(None)` is what is no number.

@@ -1,6 +1,7 @@
 //! The UID list: whether it can be read, and whether its lines are the messages.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use pillarbox_fs::ErrorKind;
 
@@ -16,6 +17,7 @@ use crate::{Access, Mailbox, Maildir, Result};
 
 const FILE: &str = "dovecot-uidlist";
 const DAMAGED: &str = "dovecot-uidlist.damaged";
+const LOCK: &str = "dovecot-uidlist.lock";
 
 /// What a file of that name holds.
 enum Read {
@@ -28,12 +30,13 @@ enum Read {
 /// The list as it is, or as it would be repaired.
 pub(super) fn check_list(run: &mut Run<'_>, maildir: &Maildir) -> Result<Option<UidList>> {
     let mut read = read(maildir)?;
-    if !matches!(&read, Read::Nothing | Read::List(UidList { torn: false, .. })) {
+    if !is_sound(&read) {
         // Somebody may be writing it just now.
-        read = match maildir.lock() {
-            Ok(_locked) => self::read(maildir)?,
-            Err(error) if error.is_temporary() => read,
-            Err(error) => return Err(error),
+        read = match run.repair.then(|| maildir.lock()) {
+            None => read_at_rest(maildir)?,
+            Some(Ok(_locked)) => self::read(maildir)?,
+            Some(Err(error)) if error.is_temporary() => read,
+            Some(Err(error)) => return Err(error),
         };
     }
     let (problem, would_be) = match read {
@@ -47,6 +50,26 @@ pub(super) fn check_list(run: &mut Run<'_>, maildir: &Maildir) -> Result<Option<
     };
     run.mend(maildir.dir(FILE), problem, || repair(maildir));
     if run.repair { maildir.uids() } else { Ok(would_be) }
+}
+
+fn is_sound(read: &Read) -> bool {
+    matches!(read, Read::Nothing | Read::List(UidList { torn: false, .. }))
+}
+
+/// Reads it once nobody has the lock, which is not taken: that would change the folder.
+fn read_at_rest(maildir: &Maildir) -> Result<Read> {
+    let options = maildir.store().options();
+    let is_locked = || -> Result<bool> { Ok(maildir.fs().metadata(&maildir.dir(LOCK)).if_found()?.is_some()) };
+    let (mut waited, pause) = (Duration::ZERO, Duration::from_millis(10));
+    loop {
+        let locked = is_locked()?;
+        let read = read(maildir)?;
+        if is_sound(&read) || !locked && !is_locked()? || waited >= options.lock_patience {
+            return Ok(read);
+        }
+        options.clock.sleep(pause);
+        waited += pause;
+    }
 }
 
 fn read(maildir: &Maildir) -> Result<Read> {
@@ -144,8 +167,7 @@ fn row_lengths(numbers: impl Iterator<Item = i64>) -> Vec<usize> {
 
 /// Files have other names, or are not as large as was told: their lines get the new names and tell no sizes, and so the messages
 /// keep their UIDs, and what names them in all mailboxes.
-pub(super) fn correct(maildir: &Maildir, names: &HashMap<Base, Base>) -> Result<()> {
-    let mut locked = maildir.lock()?;
+pub(super) fn correct(locked: &mut Locked<'_>, names: &HashMap<Base, Base>) -> Result<()> {
     let list = locked.uids()?.clone();
     let encoded = list.encode();
     let mut corrected = memchr::memchr(b'\n', &encoded).map_or(&encoded[..], |end| &encoded[..=end]).to_vec();
@@ -154,6 +176,8 @@ pub(super) fn correct(maildir: &Maildir, names: &HashMap<Base, Base>) -> Result<
         let (base, fields) = (lines.base(line), lines.fields(line));
         corrected.extend_from_slice(format!("{} ", lines.uid(line)).as_bytes());
         match names.get(base) {
+            // With another name it might be longer than a line can be.
+            _ if fields.0.len() > FIELDS_MAX => {}
             None => corrected.extend_from_slice(fields.0),
             Some(new) => {
                 if fields.value(b'G').is_none() && **new != *base && !base.contains(&b' ') {
@@ -171,6 +195,9 @@ pub(super) fn correct(maildir: &Maildir, names: &HashMap<Base, Base>) -> Result<
     let corrected = UidList::parse(&corrected).expect("the lines of a list with other names are a list");
     locked.write_uids(corrected)
 }
+
+/// Keys and values of a line that are kept where its name changes. No program writes as much.
+const FIELDS_MAX: usize = 16 << 10;
 
 /// Compares the list with the files, and returns it as it is afterwards.
 pub(super) fn check_lines(
@@ -197,7 +224,7 @@ pub(super) fn check_lines(
     let mut renamed = None;
     for file in unlisted.iter().filter(|file| new_names.contains(&file.base)) {
         run.mend(path(maildir, &file.base, &file.named), Problem::RenamedMessage, || {
-            renamed.get_or_insert_with(|| correct(maildir, &names)).clone()
+            renamed.get_or_insert_with(|| correct(&mut maildir.lock()?, &names)).clone()
         });
     }
     if unlisted.len() > names.len() {

@@ -12,6 +12,7 @@ use crate::deletion;
 use crate::error::NotFound;
 use crate::file_name;
 use crate::folder::parent;
+use crate::layout::FILE_NAME_MAX;
 use crate::{Flags, Mailbox, MaildirError, MessageReader, Result, Store, Uid};
 
 /// What an export wrote.
@@ -108,7 +109,11 @@ fn write_maildir(mailbox: &mut Mailbox, to: &Path, progress: impl FnMut(&Progres
         let mut name = None;
         // Opened where it is now, so that it can be read on wherever it goes.
         let source = mailbox.with_file(uid, |maildir, file| {
-            name = Some(file_name::join(file.base, &file_name::with_flags(b"", flags)));
+            let info = file_name::with_flags(b"", flags);
+            let kept = file_name::join(file.base, &info);
+            // With all its flags a name may be longer than the one that it has, and than any can be.
+            let fits = kept.len() <= FILE_NAME_MAX;
+            name = Some(if fits { kept } else { file_name::join(maildir.store().unique_name().as_bytes(), &info) });
             Ok(maildir.fs().open(&file.path(maildir))?)
         })?;
         let mut file = fs.create(&to.join("cur").join(name.expect("it was opened")))?;

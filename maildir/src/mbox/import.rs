@@ -68,15 +68,18 @@ impl ImportError {
 /// Messages that become visible, and are told of, together.
 const BATCH: usize = 256;
 const FILE: &str = "pillarbox-import-";
-const FILE_MAX: usize = 4096;
+/// So many octets of it are read, and no more are written: what came in of some four million messages.
+const FILE_MAX: usize = 64 << 20;
 
 /// Brings the messages of an mbox into a mailbox, in their order, in batches: of each batch all or none is there, durably, before
 /// `progress` hears of it.
 ///
 /// An import that was broken off, by an error or a power cut, goes on where it was when it is begun again with the same `id`, and brings
-/// no message twice; one that has ended does nothing any more ([`Imported::ended_before`]), until [`forget_import`]. For that
-/// the mailbox keeps a file `pillarbox-import-*`, with a number that is in the names of the messages too. `id` should tell the
-/// source from others and from later versions of itself, such as path, size and time. One process may do an import at a time.
+/// no message twice, wherever the user has put it meanwhile; one that has ended does nothing any more
+/// ([`Imported::ended_before`]), until [`forget_import`]. For that the mailbox keeps a file `pillarbox-import-*`, with a number that is in the
+/// names of the messages too, and with what came in of each batch. Of a batch that a power cut kept from being noted there, what is
+/// still in the mailbox is known by its names. `id` should tell the source from others and from later versions of itself, such as
+/// path, size and time. One process may do an import at a time.
 ///
 /// ```
 /// use pillarbox_maildir::mbox::{MboxReader, import_mbox};
@@ -119,13 +122,14 @@ fn import(
     mut progress: impl FnMut(&Progress),
 ) -> Result<Imported, ImportError> {
     let begun = |error| ImportError::new(format!("the mailbox {}", maildir.path().display()), error);
-    let ticket = Ticket::take(maildir, id).map_err(begun)?;
+    let (mut ticket, noted) = Ticket::take(maildir, id).map_err(begun)?;
     if ticket.ended {
         return Ok(Imported { ended_before: true, ..Imported::default() });
     }
-    let there = ticket.there().map_err(begun)?;
+    let there = ticket.there(noted).map_err(begun)?;
     let mut imported = Imported::default();
     let mut batch: Vec<Prepared> = Vec::new();
+    let mut keys = Vec::new();
     loop {
         let head = source.next()?;
         let place = source.place();
@@ -134,6 +138,8 @@ fn import(
             let messages = batch.len() as u64;
             if messages > 0 {
                 maildir.append(std::mem::take(&mut batch)).map_err(told)?;
+                ticket.note(&keys).map_err(told)?;
+                keys.clear();
             }
             imported.messages += messages;
             let (mut read, total) = source.progress();
@@ -165,6 +171,7 @@ fn import(
         }
         let prepared = incoming.prepare(marks.flags | letters, head.date).map_err(told)?;
         batch.push(prepared.named(&ticket.name(head.key)));
+        keys.push(head.key);
     }
     Ticket { ended: true, ..ticket }.write().map_err(begun)?;
     Ok(imported)
@@ -186,6 +193,8 @@ struct Ticket<'a> {
     path: PathBuf,
     number: u64,
     ended: bool,
+    /// Octets of the file.
+    len: usize,
 }
 
 impl<'a> Ticket<'a> {
@@ -193,34 +202,51 @@ impl<'a> Ticket<'a> {
         maildir.path().join(format!("{FILE}{:016x}", fnv(id.as_bytes())))
     }
 
-    /// That of an import that was broken off, or a new one. Durable.
-    fn take(maildir: &'a Maildir, id: &str) -> StoreResult<Self> {
+    /// That of an import that was broken off, with the keys of what it brought in, or a new one. Durable.
+    fn take(maildir: &'a Maildir, id: &str) -> StoreResult<(Self, HashSet<u64>)> {
         let store = maildir.store();
         let path = Ticket::path(maildir, id);
         let found = match store.fs().read(&path, FILE_MAX) {
-            Ok(bytes) => parse(&bytes),
+            Ok(bytes) => parse(&bytes).map(|parsed| (parsed, bytes.len())),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
         };
-        if let Some((number, ended)) = found {
+        if let Some((Parsed { number, ended, keys }, len)) = found {
             // Who wrote it may not have come to the sync.
             store.sync_dir(maildir.path())?;
-            return Ok(Ticket { maildir, path, number, ended });
+            return Ok((Ticket { maildir, path, number, ended, len }, keys));
         }
-        let ticket = Ticket { maildir, path, number: store.random(), ended: false };
+        let mut ticket = Ticket { maildir, path, number: store.random(), ended: false, len: 0 };
         ticket.write()?;
-        Ok(ticket)
+        Ok((ticket, HashSet::new()))
     }
 
-    /// Durable on return.
-    fn write(&self) -> StoreResult<()> {
+    /// Writes down that messages with these keys are there. Durable on return.
+    fn note(&mut self, keys: &[u64]) -> StoreResult<()> {
+        // It begins with a line of its own: the one before may have been cut off by a crash.
+        let mut lines = String::from("\n");
+        lines.extend(keys.iter().map(|key| format!("{key:016x}\n")));
+        if self.len + lines.len() > FILE_MAX {
+            return Ok(());
+        }
+        let mut file = self.maildir.fs().open_append(&self.path)?;
+        file.write(lines.as_bytes())?;
+        file.sync()?;
+        self.len += lines.len();
+        Ok(file.close()?)
+    }
+
+    /// Writes it anew, with no keys. Durable on return.
+    fn write(&mut self) -> StoreResult<()> {
         let store = self.maildir.store();
+        let line = format!("{:016x}{}\n", self.number, if self.ended { ENDED } else { "" });
+        self.len = line.len();
         let written = self.path.with_extension("tmp");
         // Left behind by a crash.
         store.fs().unlink(&written).if_found()?;
         let mut file = store.fs().create(&written)?;
         let replaced = file
-            .write(format!("{:016x}{}\n", self.number, if self.ended { ENDED } else { "" }).as_bytes())
+            .write(line.as_bytes())
             .and_then(|()| file.sync())
             .and_then(|()| file.close())
             .and_then(|()| store.fs().rename(&written, &self.path));
@@ -243,14 +269,14 @@ impl<'a> Ticket<'a> {
         format!("I{:016x}K", self.number)
     }
 
-    /// The keys of the messages that are there.
-    fn there(&self) -> StoreResult<HashSet<u64>> {
+    /// The keys of the messages that need not come: of those that were `noted`, and of those that are in the mailbox.
+    fn there(&self, noted: HashSet<u64>) -> StoreResult<HashSet<u64>> {
         let mark = self.mark();
         let key = |name: &OsStr| {
             let (_, key) = name.to_str()?.split_once(&mark)?;
             u64::from_str_radix(key.get(..16)?, 16).ok()
         };
-        let mut there = HashSet::new();
+        let mut there = noted;
         // Twice, since a name that is being renamed may be missed once.
         for dir in ["new", "cur", "new", "cur"] {
             self.maildir.fs().list_each(&self.maildir.dir(dir), &mut |name, _| there.extend(key(name)))?;
@@ -261,12 +287,63 @@ impl<'a> Ticket<'a> {
 
 const ENDED: &str = " ended";
 
-/// `None`: nobody wrote it so, and what is there is written anew.
-fn parse(bytes: &[u8]) -> Option<(u64, bool)> {
-    let line = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
-    let (number, ended) = match line.strip_suffix(ENDED) {
-        Some(number) => (number, true),
-        None => (line, false),
+/// What a file says.
+#[derive(Debug, PartialEq, Eq)]
+struct Parsed {
+    number: u64,
+    ended: bool,
+    keys: HashSet<u64>,
+}
+
+/// `None`: nobody wrote it so, and what is there is written anew. A line of keys that is none was cut off, and its message is known by
+/// its name.
+fn parse(bytes: &[u8]) -> Option<Parsed> {
+    let hex = |digits: &[u8]| {
+        let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.len() == 16)?;
+        // A sign would be read too.
+        u64::from_str_radix(digits, 16).ok().filter(|_| digits.bytes().all(|octet| octet.is_ascii_hexdigit()))
     };
-    Some((u64::from_str_radix(number, 16).ok()?, ended))
+    let end = memchr::memchr(b'\n', bytes)?;
+    let (line, mut rest) = (&bytes[..end], &bytes[end + 1..]);
+    let (number, ended) = match line.strip_suffix(ENDED.as_bytes()) {
+        Some(number) => (hex(number)?, true),
+        None => (hex(line)?, false),
+    };
+    let mut keys = HashSet::new();
+    while let Some(end) = memchr::memchr(b'\n', rest) {
+        keys.extend(hex(&rest[..end]));
+        rest = &rest[end + 1..];
+    }
+    Some(Parsed { number, ended, keys })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Option<(u64, bool, Vec<u64>)> {
+        let Parsed { number, ended, keys } = parse(bytes)?;
+        let mut keys: Vec<u64> = keys.into_iter().collect();
+        keys.sort_unstable();
+        Some((number, ended, keys))
+    }
+
+    #[test]
+    fn what_is_cut_off_or_torn_is_no_key() {
+        let whole = b"00000000000000ff\n\n0000000000000001\n0000000000000002\n\n0000000000000003\n";
+        assert_eq!(read(whole), Some((255, false, vec![1, 2, 3])));
+        for cut in 0..whole.len() {
+            let told = read(&whole[..cut]);
+            assert_eq!(told.is_some(), cut > 16);
+            assert!(told.is_none_or(|(number, _, keys)| number == 255 && [1, 2, 3].starts_with(&keys)), "{cut}");
+        }
+        let mut torn = whole.to_vec();
+        torn[20..30].fill(0);
+        assert_eq!(read(&torn), Some((255, false, vec![2, 3])));
+        assert_eq!(read(b"00000000000000ff ended\n"), Some((255, true, vec![])));
+        // A sign is no digit, and a number has sixteen.
+        for none in [&b""[..], b"ff\n", b"+0000000000000ff\n", b"00000000000000ff", b"00000000000000ff ended!\n"] {
+            assert_eq!(read(none).map(|(number, ..)| number), None, "{}", none.escape_ascii());
+        }
+    }
 }

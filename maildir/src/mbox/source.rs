@@ -63,11 +63,20 @@ pub(super) struct MaildirSource<'a> {
     store: &'a Store,
     keywords: Keywords,
     /// In the order of their arrival, the last first.
-    left: Vec<(Base, Vec<u8>, PathBuf)>,
+    left: Vec<Waiting>,
     all: u64,
     now: Option<(Vec<u8>, PathBuf, MessageReader)>,
     at: u64,
     piece: Vec<u8>,
+}
+
+/// A file that was listed.
+struct Waiting {
+    base: Base,
+    info: Vec<u8>,
+    path: PathBuf,
+    /// Tells it from another file that has its name but for the flags; none where there is no other.
+    inode: Option<u64>,
 }
 
 const PIECE: usize = 64 << 10;
@@ -82,12 +91,13 @@ impl<'a> MaildirSource<'a> {
                 let name = file_name::bytes(&entry.name);
                 let (base, info) = file_name::split(name);
                 if entry.kind == Kind::File && !base.is_empty() && !name.starts_with(b".") {
-                    left.push((Base::from(base), info.to_vec(), path.join(dir).join(&entry.name)));
+                    let path = path.join(dir).join(&entry.name);
+                    left.push(Waiting { base: Base::from(base), info: info.to_vec(), path, inode: None });
                 }
             }
         }
-        left.sort_by(|a, b| file_name::arrival(&b.0).cmp(&file_name::arrival(&a.0)));
-        left.dedup_by(|a, b| a.0 == b.0);
+        left.sort_by(|a, b| file_name::arrival(&b.base).cmp(&file_name::arrival(&a.base)));
+        let left = tell_apart(store, left).map_err(told)?;
         let keywords = match store.fs().read(&path.join("dovecot-keywords"), KEYWORDS_MAX) {
             Ok(bytes) => Keywords::parse(&bytes),
             Err(error) if error.kind() == ErrorKind::NotFound => Keywords::default(),
@@ -100,12 +110,15 @@ impl<'a> MaildirSource<'a> {
 
 impl Source for MaildirSource<'_> {
     fn next(&mut self) -> Result<Option<Head>, ImportError> {
-        let Some((base, info, path)) = self.left.pop() else { return Ok(None) };
+        let Some(Waiting { base, info, path, inode }) = self.left.pop() else { return Ok(None) };
         let told = |error: crate::MaildirError| ImportError::new(path.display().to_string(), error);
         let file = self.store.fs().open(&path).map_err(|error| told(error.into()))?;
         let date = file.metadata().map_err(|error| told(error.into()))?.modified;
         let reader = MessageReader::new(file, Fields(b"").sizes(&base)).map_err(told)?;
-        let key = fnv(&base);
+        let key = match inode {
+            None => fnv(&base),
+            Some(inode) => fnv(&[&base[..], &inode.to_le_bytes()].concat()),
+        };
         self.now = Some((info, path, reader));
         self.at = 0;
         Ok(Some(Head { key, date: Some(date) }))
@@ -133,6 +146,37 @@ impl Source for MaildirSource<'_> {
     fn progress(&self) -> (u64, u64) {
         (self.all - self.left.len() as u64, self.all)
     }
+}
+
+/// Drops all names but one of a file that has several, and notes which files share a name, as a crash or a restored backup
+/// leaves them: each of these is a message.
+fn tell_apart(store: &Store, listed: Vec<Waiting>) -> pillarbox_fs::Result<Vec<Waiting>> {
+    let mut left: Vec<Waiting> = Vec::with_capacity(listed.len());
+    let mut listed = listed.into_iter().peekable();
+    while let Some(first) = listed.next() {
+        if listed.peek().is_none_or(|next| next.base != first.base) {
+            left.push(first);
+            continue;
+        }
+        let (base, mut same) = (first.base.clone(), vec![first]);
+        while let Some(next) = listed.next_if(|next| next.base == base) {
+            same.push(next);
+        }
+        let mut files: Vec<((u64, u64), Waiting)> = Vec::new();
+        // Of two names of one file the one in cur/ has the flags, and was listed later.
+        for one in same.into_iter().rev() {
+            match store.fs().metadata(&one.path) {
+                Ok(found) if files.iter().all(|(id, _)| *id != found.id) => files.push((found.id, one)),
+                Ok(_) => {}
+                // It was renamed while it was listed, and has its other name now.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let several = files.len() > 1;
+        left.extend(files.into_iter().map(|(id, file)| Waiting { inode: several.then_some(id.1), ..file }));
+    }
+    Ok(left)
 }
 
 /// FNV-1a: spreads names over 64 bits, the same way for ever.

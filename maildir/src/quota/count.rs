@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pillarbox_fs::{Fs, Kind, Metadata};
+use pillarbox_fs::{ErrorKind, Fs, Kind, Metadata};
 
 use super::{FILE, Quota, Usage, file};
 use crate::error::NotFound;
@@ -30,7 +30,8 @@ impl Account<'_> {
             let before = self.stamps()?;
             usage = self.count()?;
             if self.write(limits, usage).is_err() {
-                // A full disk, say: what was counted is right all the same.
+                // A full disk, say: what was counted is right all the same, and the next who asks need not count again.
+                counting.keep(usage, self.0.store.options().clock.now());
                 return Ok(usage);
             }
             let settled = before.iter().all(|(_, stamp)| self.is_settled(stamp));
@@ -42,10 +43,11 @@ impl Account<'_> {
         Ok(usage)
     }
 
-    fn count(&self) -> Result<Usage> {
+    pub(super) fn count(&self) -> Result<Usage> {
         let mut usage = Usage::default();
         self.each_mailbox(|maildir| {
-            usage = usage.plus(of_folder(maildir.fs(), maildir.path())?);
+            // In this order a message on its way to cur/ is not missed.
+            usage = usage.plus(of_dirs(maildir.fs(), &["new", "cur"].map(|name| maildir.dir(name)))?);
             Ok(())
         })?;
         Ok(usage)
@@ -70,11 +72,15 @@ impl Account<'_> {
 
     fn each_mailbox(&self, mut look: impl FnMut(&Maildir) -> Result<()>) -> Result<()> {
         for listed in self.0.list()?.into_iter().filter(|listed| listed.exists) {
-            match self.0.mailbox(&listed.name) {
-                Ok(maildir) => look(&maildir)?,
-                // Deleted meanwhile.
-                Err(MaildirError::NoSuchMailbox(_)) => {}
-                Err(error) => return Err(error),
+            // Opened as it is: who counts makes nothing, and what is gone meanwhile holds nothing.
+            let maildir = Maildir::at(&self.0.store, self.0.path(&listed.name)?, self.0.root.clone());
+            match look(&maildir) {
+                // A link in the place of a directory is not followed, and nobody is shown such a mailbox.
+                Err(MaildirError::Fs(error)) if error.kind() == ErrorKind::WrongKind => {}
+                // Somebody else's folder, of which the account uses nothing.
+                Err(MaildirError::Fs(error))
+                    if error.kind() == ErrorKind::PermissionDenied && !listed.name.is_inbox() => {}
+                looked => looked?,
             }
         }
         Ok(())
@@ -84,8 +90,15 @@ impl Account<'_> {
     /// limits are in the file alone, an empty one would be without them.
     fn write(&self, limits: Quota, usage: Usage) -> Result<()> {
         let (store, root) = (&self.0.store, &self.0.root);
-        let written = root.join("tmp").join(store.unique_name());
-        let mut out = store.fs().create(&written)?;
+        let mut written = root.join("tmp").join(store.unique_name());
+        let mut out = match store.fs().create(&written) {
+            // Where INBOX is elsewhere, the root has no such directory.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                written = root.join(format!("{FILE}.{}", store.unique_name()));
+                store.fs().create(&written)?
+            }
+            created => created?,
+        };
         let replaced = out
             .write(&file::encode(limits, usage))
             .and_then(|()| out.sync())
@@ -98,14 +111,12 @@ impl Account<'_> {
     }
 }
 
-/// What lies in `new/` and `cur/` of one folder. Nothing, if it is gone.
-pub(super) fn of_folder(fs: &dyn Fs, folder: &Path) -> Result<Usage> {
+/// What lies in these directories of messages. Nothing, if they are gone.
+pub(super) fn of_dirs(fs: &dyn Fs, dirs: &[PathBuf]) -> Result<Usage> {
     let mut usage = Usage::default();
-    // In this order a message on its way to cur/ is not missed.
-    for name in ["new", "cur"] {
-        let dir = folder.join(name);
+    for dir in dirs {
         let mut without_size = Vec::new();
-        let listed = fs.list_each(&dir, &mut |name, kind| {
+        let listed = fs.list_each(dir, &mut |name, kind| {
             let octets = bytes(name);
             let (base, _) = split(octets);
             // As a mailbox shows them.

@@ -5,7 +5,7 @@ use pillarbox_fs::File;
 use super::{Quota, SIZE_MAX, Usage};
 
 /// The file's bytes, with nothing believed of them yet.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct MaildirSize(Vec<u8>);
 
 impl MaildirSize {
@@ -20,6 +20,11 @@ impl MaildirSize {
         }
         bytes.truncate(filled);
         Ok(MaildirSize(bytes))
+    }
+
+    /// Longer than anybody believes: whoever asks writes it anew.
+    pub(super) fn is_long(&self) -> bool {
+        self.0.len() > SIZE_MAX
     }
 
     /// The first line: `1000000S,500C`, each part at most once; 0 is no limit.
@@ -41,7 +46,7 @@ impl MaildirSize {
     /// What the lines come to, and how many there are. None if one of them is no line, or cut, or the sum is one that nothing can
     /// be.
     pub(super) fn sum(&self) -> Option<(Usage, usize)> {
-        if self.0.len() > SIZE_MAX {
+        if self.is_long() {
             return None;
         }
         let (_, lines) = std::str::from_utf8(&self.0).ok()?.split_once('\n')?;

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
+use super::Usage;
 use crate::store::lock;
 
 /// The gates of the accounts.
@@ -41,6 +43,14 @@ struct State {
     counting: bool,
     /// This process has counted, and knows of nothing that went wrong since.
     believed: bool,
+    /// What was counted when the file could not be written, with what this process has changed since.
+    counted: Option<Counted>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    usage: Usage,
+    at: SystemTime,
 }
 
 /// Somebody changes what there is to count. Who holds several has entered them in the order of their paths.
@@ -54,6 +64,13 @@ pub(super) struct Counting(Arc<Gate>);
 impl Gate {
     pub(super) fn is_believed(&self) -> bool {
         lock(&self.state).believed
+    }
+
+    /// What was counted no longer than `age_max` ago and is in no file.
+    pub(super) fn counted(&self, now: SystemTime, age_max: Duration) -> Option<Usage> {
+        let Counted { usage, at } = lock(&self.state).counted?;
+        // A clock that was set back says nothing.
+        now.duration_since(at).is_ok_and(|age| age <= age_max).then_some(usage)
     }
 
     pub(super) fn change(self: &Arc<Self>) -> Changing {
@@ -82,11 +99,30 @@ impl Changing {
     pub(super) fn doubt(&self) {
         lock(&self.0.state).believed = false;
     }
+
+    /// So many bytes and messages came, or went where they are below 0. `None`: nobody knows how many.
+    pub(super) fn changed(&self, by: Option<(i128, i64)>) {
+        let mut state = lock(&self.0.state);
+        state.counted = state.counted.zip(by).map(|(counted, (bytes, messages))| {
+            let bytes = i128::from(counted.usage.bytes).saturating_add(bytes).max(0);
+            let usage = Usage {
+                bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
+                messages: counted.usage.messages.saturating_add_signed(messages),
+            };
+            Counted { usage, ..counted }
+        });
+    }
 }
 
 impl Counting {
     pub(super) fn believe(&self, believed: bool) {
-        lock(&self.0.state).believed = believed;
+        let mut state = lock(&self.0.state);
+        (state.believed, state.counted) = (believed, None);
+    }
+
+    /// Keeps what was counted, as no file does.
+    pub(super) fn keep(&self, usage: Usage, at: SystemTime) {
+        lock(&self.0.state).counted = Some(Counted { usage, at });
     }
 }
 

@@ -3,6 +3,7 @@
 //! The file is a cache. Whoever changes a mailbox appends a line, and whoever asks adds the lines up. The truth are the
 //! names of the messages, and the file is made from them again when it cannot be right.
 
+mod check;
 mod count;
 mod file;
 mod gate;
@@ -11,6 +12,7 @@ mod tally;
 
 use std::time::{Duration, SystemTime};
 
+pub(crate) use self::check::SizeFault;
 pub(crate) use self::count::file_size;
 pub(crate) use self::gate::Gates;
 pub(crate) use self::tally::Tally;
@@ -58,6 +60,9 @@ const SIZE_MAX: usize = 5120;
 /// A sum over the limit is believed for so long.
 const BELIEVED_FOR: Duration = Duration::from_secs(15 * 60);
 
+/// What was counted is believed for so long where no file can hold it: changes of other programs show later by that.
+const COUNTED_FOR: Duration = Duration::from_secs(60);
+
 impl Usage {
     /// One message of so many bytes on disk.
     pub const fn message(bytes: u64) -> Self {
@@ -101,7 +106,8 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// A directory that cannot be listed. That the file cannot be read or written is none.
+    /// A directory that cannot be listed; a mailbox of somebody else's, which may not be read, is passed over. That the file cannot be
+    /// read or written is none: then what was counted is told for a minute, with what this process changes meanwhile.
     ///
     /// ```
     /// use pillarbox_maildir::{Flags, MailboxName, Options, Purpose, Quota, QuotaRules, Store, Tree, Usage};
@@ -177,7 +183,11 @@ impl Tree {
             let age = self.store.options().clock.now().duration_since(modified).unwrap_or_default();
             return Ok(Look { usage, is_count: lines <= 1 && age < BELIEVED_FOR });
         }
-        Ok(Look { usage: self.recount(limits)?, is_count: true })
+        let usage = match gate.counted(self.store.options().clock.now(), COUNTED_FOR) {
+            Some(usage) => usage,
+            None => self.recount(limits)?,
+        };
+        Ok(Look { usage, is_count: true })
     }
 
     /// The file, and when it last changed.

@@ -115,6 +115,22 @@ impl QuotaRules {
         self.quota
     }
 
+    /// True if nothing is limited, neither what the account may use nor what may be put into one of its mailboxes.
+    ///
+    /// ```
+    /// use pillarbox_maildir::QuotaRules;
+    ///
+    /// let mut rules = QuotaRules::default();
+    /// assert!(rules.is_unlimited());
+    /// rules.add("Spam:storage=100M")?;
+    /// assert!(!rules.is_unlimited());
+    /// # Ok::<(), pillarbox_maildir::RuleError>(())
+    /// ```
+    pub fn is_unlimited(&self) -> bool {
+        let nothing = Quota::default();
+        self.quota == nothing && self.mailboxes.iter().all(|(name, _)| self.quota_in(name) == nothing)
+    }
+
     /// What the account may use when something is put into this mailbox: the account's limits, unless there is a rule for it.
     pub fn quota_in(&self, mailbox: &MailboxName) -> Quota {
         let limits = self.mailboxes.iter().find(|(name, _)| name == mailbox).map(|(_, limits)| *limits);
@@ -280,6 +296,15 @@ mod tests {
         assert_eq!(own.quota(), Quota { bytes: None, messages: Some(5) });
         assert_eq!(own.quota_in(&name("Spam")), Quota { bytes: Some(7), messages: Some(5) });
         assert_eq!(all.with_rules([]).unwrap(), all);
+        // More of nothing is nothing.
+        for (lines, unlimited) in [
+            (&["*:storage=0"][..], true),
+            (&["Trash:storage=+10%", "Spam:messages=0"], true),
+            (&["Spam:storage=5M"], false),
+            (&["*:messages=1"], false),
+        ] {
+            assert_eq!(rules(lines).is_unlimited(), unlimited, "{lines:?}");
+        }
         assert_eq!(rules(&["*:bytes=9", "*:messages=3"]).quota(), Quota { bytes: Some(9), messages: Some(3) });
     }
 

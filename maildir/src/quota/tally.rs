@@ -50,11 +50,16 @@ impl Tally {
         self.change(folder, bytes.map(|bytes| (-i128::from(bytes), -1)));
     }
 
-    /// All messages of a folder went, to a directory where they will be removed.
-    pub(crate) fn remove_all(&mut self, folder: &Maildir, to: &Path) {
-        let went = count::of_folder(folder.fs(), to).ok();
+    /// All messages of a folder went, and lie in these directories until they are removed.
+    pub(crate) fn remove_all(&mut self, folder: &Maildir, dirs: &[PathBuf]) {
+        let went = count::of_dirs(folder.fs(), dirs).ok();
         let messages = |went: Usage| -i64::try_from(went.messages).unwrap_or(i64::MAX);
         self.change(folder, went.map(|went| (-i128::from(went.bytes), messages(went))));
+    }
+
+    /// Something came or went of which nobody knows: the account is counted at the next look.
+    pub(crate) fn doubt(&mut self, folder: &Maildir) {
+        self.change(folder, None);
     }
 
     fn change(&mut self, folder: &Maildir, by: Option<(i128, i64)>) {
@@ -64,7 +69,10 @@ impl Tally {
                 account.bytes += bytes;
                 account.messages = account.messages.saturating_add(messages);
             }
-            None => account.gate.doubt(),
+            None => {
+                account.gate.doubt();
+                account.gate.changed(None);
+            }
         }
     }
 
@@ -95,6 +103,7 @@ impl Account {
         if self.bytes == 0 && self.messages == 0 {
             return;
         }
+        self.gate.changed(Some((self.bytes, self.messages)));
         let id = self.file.as_ref().map(|file| file.metadata().map(|metadata| metadata.id).ok());
         let written = self.file.is_none_or(|file| matches!(append(file, self.bytes, self.messages), Ok(true)));
         // A file that another process put there meanwhile may or may not know of this.

@@ -10,6 +10,7 @@ use pillarbox_spool::{
 };
 
 use super::body::Content;
+use super::forward;
 use super::hosts;
 use super::local;
 use super::record::{AGAIN_MAX, Word, done};
@@ -19,7 +20,7 @@ use super::tls::Need;
 use crate::parts::QueueEvent;
 
 /// Octets of a message in which its header is looked for, as much as a session takes.
-const HEADER_MAX: usize = 1 << 20;
+pub(super) const HEADER_MAX: usize = 1 << 20;
 
 /// A message that is being delivered.
 pub(super) struct Delivery {
@@ -127,6 +128,7 @@ async fn attempt(shared: &Arc<Shared>, task: &Task, message: Arc<Message>, body:
     if !delivery.open.is_empty() {
         match &route {
             Route::Sink(sink) => local::deliver(&mut delivery, &**sink).await,
+            Route::Forward(forward) => forward::deliver(&mut delivery, forward).await,
             route => hosts::deliver(&mut delivery, route, &domain).await,
         }
     }

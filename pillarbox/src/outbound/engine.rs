@@ -11,6 +11,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use super::delivery::{deliver, expire, is_set_aside, say_late, set_aside};
 use super::shared::Shared;
+use super::tls_reports;
 use crate::parts::QueueEvent;
 use crate::shutdown::Shutdown;
 
@@ -28,6 +29,7 @@ pub(super) async fn run(shared: &Arc<Shared>, recovery: Recovery, shutdown: &Shu
     // Dropped with this future, and with it everything that is under way.
     let mut household = JoinSet::new();
     household.spawn(keep_house(Arc::clone(shared), recovery));
+    household.spawn(tls_reports::run(Arc::clone(shared)));
     let mut deliveries = Deliveries::new(Arc::clone(shared));
     loop {
         deliveries.begin();
@@ -48,6 +50,7 @@ pub(super) async fn run(shared: &Arc<Shared>, recovery: Recovery, shutdown: &Shu
     }
     deliveries.set.shutdown().await;
     household.shutdown().await;
+    tls_reports::save(shared).await;
     for kept in shared.pool.close() {
         kept.client.quit().await;
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pillarbox_core::Time;
-use pillarbox_spool::{Change, Message, MessageId, Schedule, Selector, Store, StoreError, Usage};
+use pillarbox_spool::{Change, Message, MessageId, NextTry, Schedule, Selector, Store, StoreError, Usage};
 
 use super::shared;
 
@@ -37,6 +37,11 @@ impl OutboundHandle {
     pub async fn show(&self, id: MessageId) -> Result<Message, StoreError> {
         let store = self.0.store.clone();
         self.0.disk.run(move || store.message(id)).await
+    }
+
+    /// When the recipients of a message are tried next, those that go one way together.
+    pub fn next_tries(&self, id: MessageId) -> Vec<(Vec<u32>, NextTry)> {
+        self.0.schedule().next_tries(self.0.parts.clock.now(), id)
     }
 
     /// Keeps messages from being tried, also after a restart. Attempts under way go on. Gives those that were not held.

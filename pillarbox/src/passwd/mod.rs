@@ -77,6 +77,8 @@ pub struct PasswdFile {
 #[derive(Debug)]
 struct State {
     accounts: Arc<Accounts>,
+    /// How often the accounts were read.
+    edition: u64,
     /// What the file looked like when it was last read.
     stamp: Option<Stamp>,
     error: Option<LoadError>,
@@ -164,7 +166,7 @@ impl PasswdFile {
         PasswdFile {
             salt_secret: Secret::new(salt_secret),
             source,
-            state: Mutex::new(State { accounts: Arc::new(accounts), stamp, error: None }),
+            state: Mutex::new(State { accounts: Arc::new(accounts), edition: 1, stamp, error: None }),
             checks: Arc::new(Semaphore::new(CHECKS_MAX)),
             #[cfg(test)]
             costs: Mutex::default(),
@@ -201,6 +203,13 @@ impl PasswdFile {
         account.map(|account| account.user_fields.clone()).unwrap_or_default()
     }
 
+    /// How often the accounts were read: a greater number than before means that they may be others, for whoever keeps something that was
+    /// made of them.
+    pub fn edition(&self) -> u64 {
+        self.accounts();
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).edition
+    }
+
     /// Why the file's present content is not in use, if it is not.
     pub fn error(&self) -> Option<LoadError> {
         self.accounts();
@@ -215,7 +224,8 @@ impl PasswdFile {
             if found.is_err() || found.as_ref().ok() != state.stamp.as_ref() {
                 match read(path) {
                     Ok((accounts, stamp)) => {
-                        *state = State { accounts: Arc::new(accounts), stamp: Some(stamp), error: None };
+                        let edition = state.edition + 1;
+                        *state = State { accounts: Arc::new(accounts), edition, stamp: Some(stamp), error: None };
                     }
                     Err(error) => {
                         // The same wrong content is not parsed again for every login.

@@ -3,9 +3,14 @@
 
 mod answers;
 mod cases;
+mod forward;
+#[cfg(feature = "https")]
+mod https;
 mod net;
 mod page;
 mod policies;
+mod race;
 mod station;
+mod tls_reports;
 mod trouble;
 mod worlds;

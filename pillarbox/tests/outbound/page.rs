@@ -8,7 +8,19 @@ fn every_test_that_it_names_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("../docs/security/outbound.md")).unwrap();
     let source = |name: &str| fs::read_to_string(root.join("tests/outbound").join(name)).unwrap();
-    let sources = ["answers.rs", "cases.rs", "policies.rs", "trouble.rs", "worlds.rs"].map(source).concat();
+    let sources = [
+        "answers.rs",
+        "cases.rs",
+        "forward.rs",
+        "https.rs",
+        "policies.rs",
+        "race.rs",
+        "tls_reports.rs",
+        "trouble.rs",
+        "worlds.rs",
+    ]
+    .map(source)
+    .concat();
     let mut named = 0;
     for row in page.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
         let shown = row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap();

@@ -3,6 +3,7 @@
 mod backoff;
 mod destination;
 mod item;
+mod plan;
 mod select;
 mod slab;
 
@@ -15,6 +16,7 @@ use pillarbox_core::{Random, Time, WallTime};
 
 pub use backoff::ScheduleOptions;
 pub use item::{Attempted, Due, Fault, Health, Item, Lanes, Reason, Route, Task};
+pub use plan::NextTry;
 pub use select::Selector;
 
 use crate::MessageId;

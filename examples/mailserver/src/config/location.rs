@@ -26,6 +26,11 @@ impl MailLocation {
         Ok(MailLocation { base: base.to_owned(), template: template.to_owned() })
     }
 
+    /// Whether accounts of two domains that have one name have two folders.
+    pub fn tells_domains_apart(&self) -> bool {
+        self.template.contains("{domain}")
+    }
+
     /// The folder that the mail of all accounts is under.
     pub fn root(&self) -> PathBuf {
         let fixed = self.template.split('{').next().unwrap_or_default();

@@ -51,17 +51,21 @@ fn how_mailboxes_lie() {
     assert_eq!(parse(GOOD).unwrap().mailboxes, Mailboxes::default());
     let with = |keys: &str| parse(&GOOD.replace("[tls]", &format!("[mailboxes]\n{keys}\n[tls]")));
     let mailboxes = with(
-        "layout = \"fs\"\nnames = \"utf-8\"\ninbox = \"/var/mail/{user}\"\nprefix = \"INBOX.\"\nseparator = \".\"",
+        "layout = \"fs\"\nnames = \"utf-8\"\ninbox = \"/var/mail/{user}@{domain}\"\nprefix = \"INBOX.\"\nseparator = \".\"",
     );
     let mailboxes = mailboxes.unwrap().mailboxes;
     assert_eq!((mailboxes.prefix.as_str(), mailboxes.separator.as_char()), ("INBOX.", '.'));
     let options = mailboxes.of("you", "example.org");
     assert_eq!((options.layout, options.names), (Layout::Fs, DiskNames::Utf8));
-    assert_eq!(options.inbox, Some("/var/mail/you".into()));
+    assert_eq!(options.inbox, Some("/var/mail/you@example.org".into()));
     for (keys, message) in [
         ("layout = \"mbox\"", "`mbox`"),
         ("names = \"latin1\"", "`latin1`"),
         ("inbox = \"/var/mail/inbox\"", "must hold `{user}`"),
+        (
+            "inbox = \"/var/mail/{user}\"",
+            "mail.toml:9:9: several domains are served, so that the mail location must hold `{domain}`",
+        ),
         ("prefix = \"INBOX.\"", "no mailbox name with '/' behind it"),
         ("prefix = \"INBOX\"\nseparator = \".\"", "no mailbox name with '.' behind it"),
         ("separator = \"|\"", "`|`"),
@@ -70,6 +74,14 @@ fn how_mailboxes_lie() {
         let told = with(keys).unwrap_err();
         assert!(told.contains(message), "{told}");
     }
+}
+
+/// One domain needs no folder of its own.
+#[test]
+fn accounts_of_one_domain_are_told_apart_by_their_names() {
+    let one = GOOD.replace(", \"Example.NET\"", "").replace("{domain}/{user}", "{user}");
+    let config = parse(&one.replace("[tls]", "[mailboxes]\ninbox = \"/var/mail/{user}/inbox\"\n[tls]")).unwrap();
+    assert_eq!(config.mail.folder("you", "example.org"), Some("/var/mail/you/Maildir".into()));
 }
 
 #[test]
@@ -103,6 +115,8 @@ fn what_accounts_may_use() {
     assert_eq!((config.quota, config.over_quota), (QuotaRules::default(), OverQuota::Later));
     for (line, told) in [
         ("storage = \"1X\"", "mail.toml:29:11: `1X` is not a number such as"),
+        ("storage = \"0\"", "mail.toml:29:11: `0` would be no limit: leave `storage` out for that"),
+        ("storage = \"00G\"", "mail.toml:29:11: `00G` would be no limit"),
         ("storage = 5", "mail.toml:29:11: this is a whole number, but a text"),
         ("messages = 0", "mail.toml:29:12: 0 is not in the range from 1"),
         ("rules = [\"Trash:ignore\"]", "mail.toml:29:10: mailboxes cannot be left out of the quota"),
@@ -128,6 +142,7 @@ fn every_mistake_is_told_with_its_place() {
         ("\"Example.NET\"", "\"EXAMPLE.org\"", "mail.toml:3:27: the domain `example.org` stands here twice"),
         ("\"you@example.org\"", "\"you\"", "mail.toml:4:14: `you` is not an account such as"),
         ("{user}/Maildir", "Maildir", "mail.toml:6:8: the mail location must hold `{user}`"),
+        ("{domain}/{user}", "{user}", "mail.toml:6:8: several domains are served, so that the mail location must hold"),
         ("{user}/Maildir", "{user}/{home}", "mail.toml:6:8: in a mail location only `{user}` and `{domain}`"),
         ("key = ", "kee = ", "mail.toml:10:1: unknown key `kee`; did you mean `key`?"),
         ("10_000_000", "0", "mail.toml:13:16: 0 is not in the range from 1024 to"),

@@ -59,6 +59,26 @@ fn an_account_is_checked_repaired_and_clean() {
     assert_eq!(fsck(&["--user", "joe@example.org", "--repair"]).2, 2);
 }
 
+/// Without a repair nothing is made, not even what a server makes in passing.
+#[test]
+fn an_account_without_a_whole_inbox() {
+    let site = Site::new("");
+    let config = site.config();
+    let fsck = |more: &[&str]| run(&[&["fsck", "--config", config.to_str().unwrap()], more].concat());
+    let inbox = site.path("mail/example.org/joe/Maildir");
+    fs::create_dir_all(inbox.join("new")).unwrap();
+    fs::write(inbox.join("new/1700000000.a"), "Subject: a\n\n").unwrap();
+    let before = fs::metadata(&inbox).unwrap().modified().unwrap();
+    let (stdout, stderr, code) = fsck(&["--user", "joe@example.org"]);
+    assert_eq!((stderr.as_str(), code), ("", 1), "{stdout}");
+    assert_eq!(stdout.matches("a directory is missing").count(), 2, "{stdout}");
+    assert_eq!(fs::read_dir(&inbox).unwrap().count(), 1);
+    assert_eq!(fs::metadata(&inbox).unwrap().modified().unwrap(), before);
+    assert_eq!(fsck(&["--user", "joe@example.org", "--repair"]).2, 1);
+    let (stdout, _, code) = fsck(&["--user", "joe@example.org"]);
+    assert_eq!((stdout.as_str(), code), ("joe@example.org: 1 mailboxes, 1 messages\n", 0));
+}
+
 #[test]
 fn what_cannot_be_checked() {
     let site = Site::new("");

@@ -84,7 +84,7 @@ impl Site {
     }
 
     /// The messages of an account, as they are on disk.
-    fn mail(&self, account: &str) -> Vec<String> {
+    pub fn mail(&self, account: &str) -> Vec<String> {
         let (user, domain) = account.split_once('@').unwrap();
         let Ok(folder) = fs::read_dir(self.path(&format!("mail/{domain}/{user}/Maildir/new"))) else {
             return Vec::new();
@@ -105,7 +105,7 @@ pub fn write_certificate(certificate: &Path, key: &Path) {
     write_secret(key, &made.signing_key.serialize_pem());
 }
 
-fn plain(user: &str, password: &str) -> String {
+pub fn plain(user: &str, password: &str) -> String {
     base64(&format!("\0{user}\0{password}"))
 }
 
@@ -334,6 +334,40 @@ fn accounts_change_while_the_server_runs() {
     assert_eq!(output.matches("TROUBLE with the accounts").count(), 2, "{output}");
     assert_eq!(output.matches("line 1, column 17: there is no password scheme ROT13").count(), 1, "{output}");
     assert!(!output.contains("nabgure-bar") && !output.contains("another-one"), "{output}");
+}
+
+/// An account that is added later and would read another one's mail gets none, and the other one keeps its own.
+#[test]
+fn an_account_that_would_share_a_folder_is_refused() {
+    let site = Site::new("");
+    let text = fs::read_to_string(site.config()).unwrap();
+    let text = text.replace("{domain}/{user}/Maildir", "{user}-{domain}").replace("example.net", "x-example.org");
+    fs::write(site.config(), text).unwrap();
+    let accounts = "ops@example.org:{PLAIN}x\njoe@x-example.org:{PLAIN}x\n";
+    write_secret(&site.path("passwd"), accounts);
+    let mut server = Server::serve(&site.config(), site.listeners());
+    let mut smtp = Client::to(&server.address("smtp, STARTTLS"));
+    smtp.hello();
+    assert!(smtp.message("me@elsewhere.example", "joe@x-example.org", "first").starts_with("250 "));
+    // In front of the other, so that it is not the order in the file that counts.
+    write_secret(&site.path("passwd"), &format!("joe-x@example.org:{{PLAIN}}x\n{accounts}"));
+    smtp.expect("MAIL FROM:<me@elsewhere.example>", "250 ");
+    smtp.expect("RCPT TO:<joe-x@example.org>", "451 4.3.0 ");
+    smtp.expect("RCPT TO:<joe@x-example.org>", "250 ");
+    let log_in = |user: &str| {
+        let mut imap = Client::over_tls(&server.address("imap, TLS"));
+        imap.line();
+        imap.send(&format!("a AUTHENTICATE PLAIN {}", plain(user, "x")));
+        imap.line()[..4].to_owned()
+    };
+    assert_eq!((log_in("Joe-x@example.org"), log_in("joe@x-example.org")), ("a NO".into(), "a OK".into()));
+    // Mended, it is an account like others.
+    write_secret(&site.path("passwd"), &format!("joe-y@example.org:{{PLAIN}}x\n{accounts}"));
+    assert_eq!(log_in("joe-y@example.org"), "a OK");
+    assert!(server.prints("joe-x@example.org: its mail would be"));
+    let output = server.stop();
+    let told = "TROUBLE with the account joe-x@example.org: its mail would be in the same folder as that of joe@x-example.org: it is refused";
+    assert_eq!(output.matches(told).count(), 1, "{output}");
 }
 
 /// LIM-05

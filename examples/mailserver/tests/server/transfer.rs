@@ -60,6 +60,37 @@ fn mail_comes_in_and_goes_out() {
     }
 }
 
+/// A mailbox whose name is too long for a file keeps nobody from the others.
+#[test]
+fn a_name_that_no_file_can_have_is_passed_over() {
+    let site = Site::new("");
+    let config = site.config();
+    let at = |command: &str, args: &[&str]| {
+        run(&[&[command, "--config", config.to_str().unwrap(), "--user", "joe@example.org"], args].concat())
+    };
+    let path = |name: &str| site.path(name).to_str().unwrap().to_owned();
+    fs::write(site.path("old.mbox"), MBOX).unwrap();
+    let long = "x".repeat(252);
+    for mailbox in ["Before", &long, "zz"] {
+        assert_eq!(at("import", &["--mailbox", mailbox, &path("old.mbox")]).2, 0);
+    }
+    let (stdout, stderr, code) = at("export", &[&path("out")]);
+    assert_eq!(stdout.lines().count(), 3, "{stdout}");
+    let told = format!(
+        "{long}: passed over: its file would have a name of 257 octets, and no name has more than 255\n\
+         not all mailboxes were written\n"
+    );
+    assert_eq!((stderr, code), (told, 1));
+    let mut written: Vec<_> = fs::read_dir(site.path("out"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    written.sort();
+    assert_eq!(written, ["Before.mbox", "INBOX.mbox", "zz.mbox"]);
+    // As a folder it has room.
+    assert_eq!(at("export", &["--format", "maildir", &path("folders")]).2, 0);
+}
+
 #[test]
 fn clients_see_mailboxes_below_the_prefix() {
     let site = Site::new(MAILBOXES);

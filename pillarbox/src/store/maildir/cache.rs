@@ -14,6 +14,9 @@ const ASKED_MAX: usize = 32;
 /// Messages, from the last one on, whose pieces show what was asked for before this process looked.
 const NEWEST: usize = 16;
 
+/// So much of a message is read at a time.
+const PIECE: usize = 64 << 10;
+
 // Whoever changes what is computed of a message takes a new number here: a cache may have been filled by an older program.
 const ENVELOPE: u8 = 16;
 const BODY: u8 = 17;
@@ -49,9 +52,14 @@ pub(super) struct Recomputing<F>(pub(super) F);
 
 impl<F: FnMut(&Progress<'_>)> Examiner for Recomputing<F> {
     fn recompute(&mut self, message: &mut MessageReader, pieces: &Pieces) -> maildir::Result<Option<Pieces>> {
-        let mut octets = vec![0; usize::try_from(message.len()).unwrap_or(usize::MAX)];
-        let read = message.read_at(0, &mut octets)?;
-        octets.truncate(read);
+        // Memory for what is there, and not for what a name says.
+        let (mut octets, mut buffer) = (Vec::new(), vec![0; PIECE]);
+        loop {
+            match message.read_at(octets.len() as u64, &mut buffer)? {
+                0 => break,
+                read => octets.extend_from_slice(&buffer[..read]),
+            }
+        }
         let kept: Vec<Piece> = pieces.iter().filter_map(|kept| piece(kept.kind, kept.name)).collect();
         let mut computed = Pieces::new();
         for (piece, text) in compute(kept.iter(), &octets) {
