@@ -38,9 +38,47 @@ pub struct CommandRow {
 #[derive(Clone, Copy)]
 pub(crate) enum Arguments {
     /// Nothing.
-    Absent(fn() -> Command<'static>),
+    Absent(Bare),
     /// A space and more.
     Parsed(for<'b> fn(&'b [u8]) -> Parsed<'b, Command<'b>>),
+}
+
+/// A command that nothing stands behind. Not a function that gives one: a large value that is written by one function and copied by
+/// another at once makes the processor wait for its own writes.
+#[derive(Clone, Copy)]
+pub(crate) enum Bare {
+    Append,
+    Capability,
+    Check,
+    Close,
+    Expunge,
+    Idle,
+    Logout,
+    Namespace,
+    Noop,
+    StartTls,
+    Unauthenticate,
+    Unselect,
+}
+
+impl Bare {
+    #[inline(always)]
+    pub(crate) const fn command(self) -> Command<'static> {
+        match self {
+            Bare::Append => Command::Append,
+            Bare::Capability => Command::Capability,
+            Bare::Check => Command::Check,
+            Bare::Close => Command::Close,
+            Bare::Expunge => Command::Expunge { only: None },
+            Bare::Idle => Command::Idle,
+            Bare::Logout => Command::Logout,
+            Bare::Namespace => Command::Namespace,
+            Bare::Noop => Command::Noop,
+            Bare::StartTls => Command::StartTls,
+            Bare::Unauthenticate => Command::Unauthenticate,
+            Bare::Unselect => Command::Unselect,
+        }
+    }
 }
 
 impl core::fmt::Debug for CommandRow {
@@ -70,7 +108,7 @@ const fn bare(
     name: &'static str,
     states: States,
     [uses_seqs, may_expunge, changes_selection]: [bool; 3],
-    command: fn() -> Command<'static>,
+    command: Bare,
 ) -> CommandRow {
     let arguments = Arguments::Absent(command);
     CommandRow { name, states, uses_seqs, may_expunge, changes_selection, arguments }
@@ -91,31 +129,31 @@ const USES_AND_EXPUNGES: [bool; 3] = [true, true, false];
 /// but may tell EXPUNGE: RFC 9051 forbids it for the three only, and a pipelined command after them is the client's risk
 /// (RFC 9051 §5.5).
 pub const COMMANDS: &[CommandRow] = &[
-    bare("APPEND", Authenticated, EXPUNGES, || Command::Append),
+    bare("APPEND", Authenticated, EXPUNGES, Bare::Append),
     row("AUTHENTICATE", NotAuthenticated, NONE, parse::authenticate),
-    bare("CAPABILITY", Any, EXPUNGES, || Command::Capability),
-    bare("CHECK", Selected, EXPUNGES, || Command::Check),
-    bare("CLOSE", Selected, SELECTS, || Command::Close),
+    bare("CAPABILITY", Any, EXPUNGES, Bare::Capability),
+    bare("CHECK", Selected, EXPUNGES, Bare::Check),
+    bare("CLOSE", Selected, SELECTS, Bare::Close),
     row("COPY", Selected, USES_AND_EXPUNGES, |input| parse::copy(false, input)),
     row("CREATE", Authenticated, EXPUNGES, parse::create),
     row("DELETE", Authenticated, EXPUNGES, parse::delete),
     row("ENABLE", Authenticated, EXPUNGES, parse::enable),
     row("EXAMINE", Authenticated, SELECTS, |input| parse::select(true, input)),
-    bare("EXPUNGE", Selected, EXPUNGES, || Command::Expunge { only: None }),
+    bare("EXPUNGE", Selected, EXPUNGES, Bare::Expunge),
     row("FETCH", Selected, USES, |input| parse::fetch(false, input)),
     row("ID", Any, EXPUNGES, parse::id),
-    bare("IDLE", Authenticated, EXPUNGES, || Command::Idle),
+    bare("IDLE", Authenticated, EXPUNGES, Bare::Idle),
     row("LIST", Authenticated, EXPUNGES, parse::list),
     row("LOGIN", NotAuthenticated, NONE, parse::login),
-    bare("LOGOUT", Any, NONE, || Command::Logout),
+    bare("LOGOUT", Any, NONE, Bare::Logout),
     row("LSUB", Authenticated, EXPUNGES, parse::lsub),
     row("MOVE", Selected, USES_AND_EXPUNGES, |input| parse::move_messages(false, input)),
-    bare("NAMESPACE", Authenticated, EXPUNGES, || Command::Namespace),
-    bare("NOOP", Any, EXPUNGES, || Command::Noop),
+    bare("NAMESPACE", Authenticated, EXPUNGES, Bare::Namespace),
+    bare("NOOP", Any, EXPUNGES, Bare::Noop),
     row("RENAME", Authenticated, EXPUNGES, parse::rename),
     row("SEARCH", Selected, USES, |input| parse::search(false, input)),
     row("SELECT", Authenticated, SELECTS, |input| parse::select(false, input)),
-    bare("STARTTLS", NotAuthenticated, NONE, || Command::StartTls),
+    bare("STARTTLS", NotAuthenticated, NONE, Bare::StartTls),
     row("STATUS", Authenticated, EXPUNGES, parse::status),
     row("STORE", Selected, USES, |input| parse::store(false, input)),
     row("SUBSCRIBE", Authenticated, EXPUNGES, parse::subscribe),
@@ -125,8 +163,8 @@ pub const COMMANDS: &[CommandRow] = &[
     row("UID MOVE", Selected, EXPUNGES, |input| parse::move_messages(true, input)),
     row("UID SEARCH", Selected, EXPUNGES, |input| parse::search(true, input)),
     row("UID STORE", Selected, EXPUNGES, |input| parse::store(true, input)),
-    bare("UNAUTHENTICATE", Authenticated, NONE, || Command::Unauthenticate),
-    bare("UNSELECT", Selected, SELECTS, || Command::Unselect),
+    bare("UNAUTHENTICATE", Authenticated, NONE, Bare::Unauthenticate),
+    bare("UNSELECT", Selected, SELECTS, Bare::Unselect),
     row("UNSUBSCRIBE", Authenticated, EXPUNGES, parse::unsubscribe),
 ];
 
@@ -148,20 +186,38 @@ pub fn row_of(name: &[u8]) -> Option<&'static CommandRow> {
 /// As [`row_of`], for a name that is a number already.
 #[inline]
 pub(crate) fn row_of_number(name: u128) -> Option<&'static CommandRow> {
-    // Every command is looked up, so no list of names is walked.
-    let (known, row) = PLACES[place_of(name, MULTIPLIER)];
-    row.filter(|_| known == name)
+    place_of_number(name).map(|place| place.row)
 }
 
-/// Names as numbers, and their rows: each at the place of its hash.
-static PLACES: [(u128, Option<&'static CommandRow>); PLACES_LEN] = {
-    let mut places = [(0, None); PLACES_LEN];
-    let mut row = 0;
-    while row < COMMANDS.len() {
-        let name = capitals(COMMANDS[row].name.as_bytes());
+/// Where the command is whose name is this number.
+#[inline(always)]
+pub(crate) fn place_of_number(name: u128) -> Option<&'static Place> {
+    // Every command is looked up, so no list of names is walked.
+    PLACES[place_of(name, MULTIPLIER)].as_ref().filter(|place| place.name == name)
+}
+
+/// A command in the table that is looked into.
+pub(crate) struct Place {
+    name: u128,
+    pub(crate) row: &'static CommandRow,
+    /// What it is, if nothing stands behind it. Here as well as in the row, whose octets have to be waited for.
+    pub(crate) bare: Option<Bare>,
+}
+
+/// Commands, each at the place of the hash of its name.
+static PLACES: [Option<Place>; PLACES_LEN] = {
+    let mut places = [const { None }; PLACES_LEN];
+    let mut at = 0;
+    while at < COMMANDS.len() {
+        let row = &COMMANDS[at];
+        let name = capitals(row.name.as_bytes());
         assert!(name != 0, "a longer name is not found");
-        places[place_of(name, MULTIPLIER)] = (name, Some(&COMMANDS[row]));
-        row += 1;
+        let bare = match row.arguments {
+            Arguments::Absent(bare) => Some(bare),
+            Arguments::Parsed(_) => None,
+        };
+        places[place_of(name, MULTIPLIER)] = Some(Place { name, row, bare });
+        at += 1;
     }
     places
 };

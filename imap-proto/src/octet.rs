@@ -103,21 +103,69 @@ pub(crate) fn word(input: &[u8]) -> (u128, &[u8]) {
     (0, WORD.split(input).1)
 }
 
+/// The octets before a space or a control at the front as such a number, and how many they are. It is the number of a word of the
+/// program only if they are that word, in any case.
+#[inline(always)]
+pub(crate) fn word_before_space(input: &[u8]) -> (u128, usize) {
+    // NUL stands behind the last octet.
+    let octets = eight(split_eight(input).0);
+    match spaces(octets) {
+        0 => {
+            let (octets, behind) = word(input);
+            (octets, input.len() - behind.len())
+        }
+        spaces => ((in_capitals(octets) & before(spaces)) as u128, (spaces.trailing_zeros() / 8) as usize),
+    }
+}
+
+/// The length of the word at the front, if a space is behind it and eight octets have room for both.
+#[inline(always)]
+pub(crate) fn short_word(input: &[u8]) -> Option<usize> {
+    let octets = u64::from_le_bytes(*input.first_chunk()?);
+    let spaces = spaces(octets);
+    if spaces == 0 {
+        return None;
+    }
+    // What is behind has to wait for the length, but not for the look at the word.
+    let len = (spaces.trailing_zeros() / 8) as usize;
+    if input.get(len) != Some(&b' ') {
+        return None;
+    }
+    let others = others(octets, in_capitals(octets)) & before(spaces);
+    if others == 0 && len > 0 { Some(len) } else { None }
+}
+
+/// The highest bit of the first octet that is a space or a control, and perhaps of some behind it.
+#[inline(always)]
+const fn spaces(octets: u64) -> u64 {
+    // A difference borrows only from octets that are higher.
+    octets.wrapping_sub((b' ' as u64 + 1) * EACH) & !octets & (0x80 * EACH)
+}
+
+/// All bits of the octets before the lowest bit.
+#[inline(always)]
+const fn before(bits: u64) -> u64 {
+    (bits ^ bits.wrapping_sub(1)) >> 8
+}
+
 /// How many of eight octets are a word at the front, and those in capitals.
 #[inline(always)]
 const fn word_in(octets: u64) -> (u64, usize) {
-    let octets = in_capitals(octets);
+    let capitals = in_capitals(octets);
+    match others(octets, capitals) {
+        0 => (capitals, 8),
+        others => (capitals & before(others), (others.trailing_zeros() / 8) as usize),
+    }
+}
+
+/// The highest bit of each octet that is in no word. `capitals` are the same octets.
+#[inline(always)]
+const fn others(octets: u64, capitals: u64) -> u64 {
     // With small letters gone, all that is in a word lies between `.` and `Z`. No sum carries into the next octet.
-    let low = octets & (0x7f * EACH);
+    let low = capitals & (0x7f * EACH);
     let from_dot = low.wrapping_add((0x80 - b'.' as u64) * EACH);
     let behind_z = low.wrapping_add((0x80 - b'Z' as u64 - 1) * EACH);
-    let others = (!from_dot | behind_z | octets) & (0x80 * EACH);
-    let len = others.trailing_zeros() / 8;
-    let mask = match len {
-        8 => u64::MAX,
-        len => (1 << (8 * len)) - 1,
-    };
-    (octets & mask, len as usize)
+    (!from_dot | behind_z | octets) & (0x80 * EACH)
 }
 
 /// Words of the program as such numbers, by their own names, or by others where there is a mark in them. They are for patterns:
@@ -148,7 +196,9 @@ const fn split_eight(octets: &[u8]) -> (&[u8], &[u8]) {
 const fn eight(octets: &[u8]) -> u64 {
     if let Some(octets) = octets.first_chunk() {
         u64::from_le_bytes(*octets)
-    } else if let (Some(first), Some(last)) = (octets.first_chunk(), octets.last_chunk()) {
+    } else if let Some(first) = octets.first_chunk()
+        && let Some(last) = octets.split_at(octets.len() - 4).1.first_chunk()
+    {
         // They may have octets in common.
         let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
         first as u64 | (last as u64) << (8 * (octets.len() - 4))

@@ -73,6 +73,20 @@ impl LineScanner {
     }
 }
 
+/// The line at the front of `input`, without its CRLF, if the first LF there ends one. Where this gives `None` a [`LineScanner`]
+/// may still find a line, behind an LF that stands alone.
+///
+/// ```
+/// use pillarbox_core::line::whole_line;
+///
+/// assert_eq!(whole_line(b"NOOP\r\nQUIT\r\n"), Some(&b"NOOP"[..]));
+/// assert_eq!(whole_line(b"NO\nOP\r\n"), None);
+/// ```
+#[inline]
+pub fn whole_line(input: &[u8]) -> Option<&[u8]> {
+    input.get(..find_lf(input)?)?.strip_suffix(b"\r")
+}
+
 /// Eats the rest of a line that is too long, without holding it.
 ///
 /// ```
@@ -146,16 +160,18 @@ pub fn forbidden_octet(line: &[u8]) -> Option<(usize, u8)> {
 /// The place of the first LF.
 #[inline(always)]
 fn find_lf(octets: &[u8]) -> Option<usize> {
-    // Many commands are shorter, and a search that is fast in long texts takes longer to begin.
-    if octets.len() > 32 {
-        return memchr(b'\n', octets);
+    // Many commands are short, and a search that is fast in long texts takes longer to begin. Two blocks may have octets in common.
+    if octets.len() > 16 {
+        if octets.len() > 32 {
+            return memchr(b'\n', octets);
+        }
+        let behind = octets.len() - 16;
+        let first = octets.first_chunk()?;
+        return find_lf_in_16(first).or_else(|| Some(behind + find_lf_in_16(octets[behind..].first_chunk()?)?));
     }
-    // Two blocks may have octets in common.
-    if let (Some(first), Some(last)) = (octets.first_chunk(), octets.last_chunk()) {
-        return find_lf_in_16(first).or_else(|| find_lf_in_16(last).map(|at| octets.len() - 16 + at));
-    }
-    if let (Some(first), Some(last)) = (octets.first_chunk(), octets.last_chunk()) {
-        return find_lf_in_8(first).or_else(|| find_lf_in_8(last).map(|at| octets.len() - 8 + at));
+    if let Some(first) = octets.first_chunk() {
+        let behind = octets.len() - 8;
+        return find_lf_in_8(first).or_else(|| Some(behind + find_lf_in_8(octets[behind..].first_chunk()?)?));
     }
     octets.iter().position(|octet| *octet == b'\n')
 }

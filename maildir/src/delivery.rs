@@ -20,7 +20,8 @@ use crate::{Flags, LineEnds, Maildir, Result, Uid};
 #[derive(Debug)]
 pub struct Incoming {
     tmp: Tmp,
-    file: File,
+    /// None while it is parked.
+    file: Option<File>,
     encoder: Encoder,
     buffer: Vec<u8>,
 }
@@ -64,7 +65,7 @@ impl Maildir {
     pub fn begin(&self) -> Result<Incoming> {
         let (tmp, file) = Tmp::create(self)?;
         let verbatim = self.store().options().line_ends == LineEnds::AsReceived;
-        Ok(Incoming { tmp, file, encoder: Encoder::new(verbatim), buffer: Vec::new() })
+        Ok(Incoming { tmp, file: Some(file), encoder: Encoder::new(verbatim), buffer: Vec::new() })
     }
 
     /// Makes messages visible here and gives them UIDs, all or none. Durable on return: files, names and UIDs. All must
@@ -145,11 +146,12 @@ impl Incoming {
     pub fn prepare(mut self, flags: Flags, date: Option<SystemTime>) -> Result<Prepared> {
         let sizes = self.encoder.finish(&mut self.buffer);
         self.flush(0)?;
+        let mut file = self.take_file()?;
         if let Some(date) = date {
-            self.file.set_modified(date)?;
+            file.set_modified(date)?;
         }
-        self.file.sync()?;
-        self.file.close()?;
+        file.sync()?;
+        file.close()?;
         let base = file_name::with_sizes(&self.tmp.unique, sizes);
         Ok(Prepared { tmp: self.tmp, base, guid: None, flags })
     }
@@ -157,6 +159,25 @@ impl Incoming {
     /// Ends the message, syncs it, makes it visible and syncs its name: durable on return.
     pub fn commit(self, flags: Flags, date: Option<SystemTime>) -> Result<Delivered> {
         self.prepare(flags, date)?.publish()
+    }
+
+    /// Writes out what is held in memory, and closes the file until there is more. Who writes one message into many
+    /// folders parks each after each piece, so that no more than one file is open. Nothing is durable by it.
+    pub fn park(&mut self) -> Result<()> {
+        self.flush(0)?;
+        self.buffer = Vec::new();
+        if let Some(file) = self.file.take() {
+            file.close()?;
+        }
+        Ok(())
+    }
+
+    /// The file, open again if it was parked.
+    fn take_file(&mut self) -> Result<File> {
+        match self.file.take() {
+            Some(file) => Ok(file),
+            None => Ok(self.tmp.maildir.fs().open_append(&self.tmp.path())?),
+        }
     }
 
     fn write_piece(&mut self, piece: &[u8]) -> Result<()> {
@@ -173,7 +194,9 @@ impl Incoming {
     /// Writes the buffer out if it holds more than `most`.
     fn flush(&mut self, most: usize) -> Result<()> {
         if self.buffer.len() > most {
-            self.file.write(&self.buffer)?;
+            let mut file = self.take_file()?;
+            file.write(&self.buffer)?;
+            self.file = Some(file);
             self.buffer.clear();
         }
         Ok(())
@@ -184,8 +207,9 @@ impl Incoming {
         let (tmp, mut file) = Tmp::create(&self.tmp.maildir)?;
         let mut piece = vec![0; BUFFER];
         let (mut offset, mut after_cr) = (0, false);
+        let old = self.take_file()?;
         loop {
-            let n = self.file.read_at(offset, &mut piece)?;
+            let n = old.read_at(offset, &mut piece)?;
             if n == 0 {
                 break;
             }
@@ -197,7 +221,7 @@ impl Incoming {
         self.buffer.clear();
         // The old file goes with the old value.
         self.tmp = tmp;
-        self.file = file;
+        self.file = Some(file);
         Ok(())
     }
 }

@@ -52,8 +52,8 @@ pub(crate) struct Folder {
 struct State {
     uids: Option<Known<UidList>>,
     keywords: Option<Known<Keywords>>,
-    /// Appending to this file failed half-way, or its sync did: what can be read of it is not what the disk holds, and no later
-    /// sync helps. Until the list is written anew, `uids` is what was known before.
+    /// Appending to this file failed half-way, or a sync of it did, whoever wrote it: what can be read of it is not what the disk
+    /// holds, and no later sync helps. Until the list is written anew, `uids` is what was known before, if anything was.
     doubtful: Option<(u64, u64)>,
 }
 
@@ -79,6 +79,7 @@ impl From<Metadata> for Stamp {
     }
 }
 
+const LOCK: &str = "dovecot-uidlist.lock";
 /// More than 4 million messages; a larger file is no UID list.
 pub(crate) const UID_LIST_MAX: usize = 512 << 20;
 const PIECE: usize = 256 << 10;
@@ -246,14 +247,14 @@ impl Maildir {
     pub(crate) fn lock(&self) -> Result<Locked<'_>> {
         self.store.keep(&self.folder);
         let state = lock(&self.folder.state);
-        let dotlock = DotLock::acquire(&self.store, self.dir("dovecot-uidlist.lock"))?;
+        let dotlock = DotLock::acquire(&self.store, self.dir(LOCK))?;
         Ok(Locked { maildir: self, dotlock, state })
     }
 
     /// The UID list as it is, without the lock; `None` if there is none that can be read.
     pub(crate) fn uids(&self) -> Result<Option<UidList>> {
         let mut state = lock(&self.folder.state);
-        match self.load_uids(&mut state)? {
+        match self.load_uids(&mut state, Sync::Needed)? {
             Loaded::Known => Ok(state.uids.as_ref().map(|known| known.value.clone())),
             Loaded::Lost { .. } => Ok(None),
         }
@@ -264,7 +265,7 @@ impl Maildir {
         Ok(self.fs().metadata(&self.dir("dovecot-uidlist")).if_found()?.map(Stamp::from))
     }
 
-    fn load_uids(&self, state: &mut State) -> Result<Loaded> {
+    fn load_uids(&self, state: &mut State, sync: Sync) -> Result<Loaded> {
         let path = self.dir("dovecot-uidlist");
         let file = match self.fs().open(&path) {
             Ok(file) => file,
@@ -284,8 +285,13 @@ impl Maildir {
             // Another program has written the list anew.
             state.doubtful = None;
         }
-        if state.uids.as_ref().is_some_and(|known| known.stamp == stamp || state.doubtful.is_some()) {
+        let is_doubtful = state.doubtful.is_some();
+        let is_same = |known: &Known<UidList>| known.stamp == stamp || is_doubtful;
+        if state.uids.as_ref().is_some_and(|known| is_same(known) && !known.value.is_used_up()) {
             return Ok(Loaded::Known);
+        }
+        if is_doubtful && sync == Sync::Needed {
+            return Ok(Loaded::Lost { validity: None, damaged: false });
         }
         let old = state.uids.take();
         let floor = old.as_ref().map(|known| known.value.validity);
@@ -295,10 +301,14 @@ impl Maildir {
         // Another program may have written this without a sync, and a UID has to be on stable storage before anyone
         // hears it. Where nothing is pending this costs next to nothing, and on a read-only disk nothing can be.
         let mut file = file;
-        let synced = file.sync().and_then(|()| self.store.sync_dir(&self.path));
+        let synced = match sync {
+            Sync::Needed => file.sync().and_then(|()| self.store.sync_dir(&self.path)),
+            Sync::Useless => Ok(()),
+        };
         if let Err(error) = synced
             && error.kind() != ErrorKind::ReadOnly
         {
+            (state.uids, state.doubtful) = (old, Some(stamp.id));
             return Err(error.into());
         }
         if let Some(mut known) = old
@@ -361,6 +371,13 @@ impl Maildir {
     }
 }
 
+/// Whether what is read has to be on stable storage, or is about to be written there anew.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sync {
+    Needed,
+    Useless,
+}
+
 enum Loaded {
     Known,
     Lost { validity: Option<u32>, damaged: bool },
@@ -384,7 +401,7 @@ impl Locked<'_> {
                 return Err(error);
             }
         }
-        if let Loaded::Lost { validity, damaged } = self.maildir.load_uids(&mut self.state)? {
+        if let Loaded::Lost { validity, damaged } = self.maildir.load_uids(&mut self.state, Sync::Needed)? {
             let store = &self.maildir.store;
             let path = self.maildir.dir("dovecot-uidlist");
             if damaged {
@@ -396,6 +413,11 @@ impl Locked<'_> {
         }
         let known = self.state.uids.as_ref();
         Ok(&known.expect("a list was loaded or written just now").value)
+    }
+
+    /// The folder was renamed under the lock, which went along.
+    pub(crate) fn moved_to(&mut self, path: &Path) {
+        self.dotlock.moved_to(path.join(LOCK));
     }
 
     /// Gives a mailbox a GUID that has none, as another program may have left it.
@@ -444,7 +466,7 @@ impl Locked<'_> {
     }
 
     fn write_doubtful_anew(&mut self) -> Result<()> {
-        match self.maildir.load_uids(&mut self.state)? {
+        match self.maildir.load_uids(&mut self.state, Sync::Useless)? {
             Loaded::Known => {
                 let known = self.state.uids.take().expect("a list was loaded just now");
                 self.write_uids(known.value)

@@ -1,5 +1,7 @@
 //! `dovecot-keywords`: which keyword each letter in a file name stands for.
 
+use crate::Flags;
+
 /// The keywords of a mailbox: up to 26, each with its letter.
 ///
 /// ```
@@ -28,6 +30,12 @@ impl Keywords {
     pub fn find(&self, name: &str) -> Option<u8> {
         let same = |known: &Option<String>| known.as_ref().is_some_and(|known| known.eq_ignore_ascii_case(name));
         self.0.iter().position(same).map(|n| n as u8)
+    }
+
+    /// The letters that stand for something else there.
+    pub(crate) fn differing(&self, other: &Keywords) -> Flags {
+        let differ = |number: &u8| self.name(*number) != other.name(*number);
+        (0..26).filter(differ).filter_map(Flags::keyword).fold(Flags::NONE, |all, flag| all | flag)
     }
 
     /// Numbers and names, by number.

@@ -257,7 +257,7 @@ impl Listing {
     }
 
     /// Makes one file of two names, or two names of two files, as it may be after a crash or a restored backup. A file
-    /// with a name of its own is a new message.
+    /// with a name of its own is a new message. The lock on the UID list is to be held since it was listed.
     pub(crate) fn repair_doubles(&mut self, maildir: &Maildir, uids: &UidList) -> Result<()> {
         let fs = maildir.fs();
         for (base, old) in std::mem::take(&mut self.doubles) {

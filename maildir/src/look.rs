@@ -14,25 +14,24 @@ use crate::error::NotFound;
 use crate::file_name::{self, Base, Form};
 use crate::folder::Stamp;
 use crate::listing::{Dir, DirStamps, Found, Listing, Named, path, stamp};
-use crate::snapshot::{self, Snapshot, Stamps};
 use crate::uid_list::{NewMessage, UidList};
 use crate::view::View;
-use crate::{Access, Changes, Mailbox, Result};
+use crate::{Access, Changes, Mailbox, MaildirError, Result};
 
 /// When all of this is as it was, nothing has changed.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    dirs: DirStamps,
-    uids: Option<Stamp>,
+    pub(crate) dirs: DirStamps,
+    pub(crate) uids: Option<Stamp>,
     /// How many files this process had put into `cur/`.
-    own: u64,
+    pub(crate) own: u64,
     /// How many names the list had.
-    listed: usize,
+    pub(crate) listed: usize,
     /// `new/` had been at rest.
-    new_settled: bool,
+    pub(crate) new_settled: bool,
     /// `None`: `cur/` had been at rest. Otherwise since when it has been changed by us, and by nobody else as far as its time
     /// tells.
-    doubt: Option<SystemTime>,
+    pub(crate) doubt: Option<SystemTime>,
 }
 
 /// The file system's clock moves in steps, so a directory that has just changed may change again and look the same.
@@ -41,11 +40,15 @@ const SETTLED_AFTER: Duration = Duration::from_secs(2);
 /// How long a change of another program may stay hidden behind changes of ours that do not stop.
 const DOUBT_MAX: Duration = Duration::from_secs(10);
 
-/// How often a snapshot is written of a mailbox that stays open.
-const SNAPSHOT_EVERY: Duration = Duration::from_secs(600);
-
 /// Listings before a message is believed to be gone although the directories never kept still.
 pub(crate) const LISTINGS_MAX: usize = 8;
+
+/// Whether who lists has the lock on the UID list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lock {
+    Held,
+    Free,
+}
 
 /// What was moved from `new/` to `cur/`.
 #[derive(Default)]
@@ -62,28 +65,31 @@ impl Mailbox {
         self.seen.as_ref().is_some_and(|seen| seen.doubt.is_some())
     }
 
+    /// Looks at all of it, because a message is not where it was.
+    ///
+    /// # Errors
+    /// [`MaildirError::Locked`]: nobody may look now, and so nothing is known of the message.
     pub(crate) fn look_again(&mut self) -> Result<()> {
         self.seen = None;
-        self.look()
+        self.look_unless_locked()?.map_or(Ok(()), Err)
     }
 
     pub(crate) fn look(&mut self) -> Result<()> {
-        self.view.sweep();
-        let keywords = self.maildir.keywords()?;
-        if keywords != self.keywords {
-            self.keywords = keywords;
-            self.untold.keywords = true;
-            // Flags may mean something else now.
-            self.journal.doubt();
+        // What cannot be counted is not told. What is known is still true.
+        if let Some(locked) = self.look_unless_locked()? {
+            self.untold.held_back = Some(locked);
         }
+        Ok(())
+    }
+
+    /// Why nobody may look now, if that is so.
+    fn look_unless_locked(&mut self) -> Result<Option<MaildirError>> {
+        self.view.sweep();
+        self.look_at_keywords()?;
         // What the journal says that we have not seen would be taken for a change back.
         if self.journal.wants_a_look() || !self.is_as_it_was()? {
             match self.journal.lock() {
-                // What cannot be counted is not told. What is known is still true.
-                Err(error) => {
-                    self.untold.held_back = Some(error);
-                    return Ok(());
-                }
+                Err(locked) => return Ok(Some(locked)),
                 Ok(locked) => {
                     let looked = self.look_closely();
                     if locked {
@@ -94,6 +100,22 @@ impl Mailbox {
             }
         }
         self.keep_snapshot();
+        Ok(None)
+    }
+
+    /// A letter may stand for another keyword now: then the flags of messages that have it are others, though their names are the
+    /// same.
+    fn look_at_keywords(&mut self) -> Result<()> {
+        let keywords = self.maildir.keywords()?;
+        if keywords != self.keywords {
+            let changed = self.keywords.differing(&keywords);
+            let have_one = self.view.files().filter(|file| file.flags().without(changed) != file.flags());
+            self.untold.flags.extend(have_one.map(|file| file.uid));
+            self.untold.settle();
+            self.untold.keywords = true;
+            self.keywords = keywords;
+            self.journal.doubt();
+        }
         Ok(())
     }
 
@@ -133,71 +155,6 @@ impl Mailbox {
     fn settle_journal(&mut self, all_listed: bool) {
         let messages = self.view.files().map(|file| (file.uid, file.flags()));
         self.journal.settle(self.uid_validity, messages, &self.keywords, all_listed);
-    }
-
-    /// Shows what the snapshot says, if nothing has changed since.
-    fn open_snapshot(&mut self) -> Option<Seen> {
-        let from = self.maildir.store().options().snapshot_from;
-        let snapshot = Snapshot::read(&self.maildir).filter(|snapshot| snapshot.count() >= from)?;
-        let own = self.maildir.own().count();
-        let uids = self.maildir.uids_stamp().ok()??;
-        let dirs = DirStamps::read(&self.maildir).ok()?;
-        let list = self.maildir.uids().ok()??;
-        // The list that was read is the one that had this stamp.
-        let same = snapshot.stamps == Stamps::of(&dirs, &uids)? && self.maildir.uids_stamp().ok()? == Some(uids);
-        if !same || snapshot.validity != list.validity || list.is_withdrawn() {
-            return None;
-        }
-        let lines = list.lines();
-        let mut view = View::of(lines, snapshot.count());
-        let mut line = 0;
-        let whole = snapshot.rows(|uid, found, odd| {
-            while line < lines.len() && (lines.uid(line) < uid || lines.is_dead(line)) {
-                line += 1;
-            }
-            // Who opens it for writing takes what is in new/ first.
-            let shows = line < lines.len() && lines.uid(line) == uid && found.dir == Dir::Cur;
-            if shows {
-                view.push(line, found, odd);
-                line += 1;
-            }
-            shows
-        });
-        if !whole {
-            return None;
-        }
-        self.view = view;
-        self.uid_validity = list.validity;
-        self.uid_next = list.uid_next();
-        self.snapshot = Some((snapshot.stamps, self.maildir.store().options().clock.now()));
-        Some(Seen { dirs, uids: Some(uids), own, listed: list.len(), new_settled: true, doubt: None })
-    }
-
-    /// Writes the snapshot anew, if the folder is at rest and the last one was long ago. Nothing depends on it, so errors wait for
-    /// the next time.
-    fn keep_snapshot(&mut self) {
-        let options = self.maildir.store().options();
-        let now = options.clock.now();
-        let recent = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age < SNAPSHOT_EVERY);
-        if self.access == Access::ReadOnly
-            || self.view.files().len() < options.snapshot_from
-            || self.snapshot.is_some_and(|(_, at)| recent(at))
-        {
-            return;
-        }
-        let Some(seen) = self.seen.as_ref().filter(|seen| seen.doubt.is_none() && seen.new_settled) else { return };
-        let Some(uids) = seen.uids.filter(|uids| is_old(uids.modified, now)) else { return };
-        let Some(stamps) = Stamps::of(&seen.dirs, &uids) else { return };
-        let same = self.snapshot.is_some_and(|(kept, _)| kept == stamps);
-        self.snapshot = Some((stamps, now));
-        if same {
-            return;
-        }
-        // Names that a power cut takes back would leave it with times that are still true.
-        let _ = self
-            .sync(Dir::New)
-            .and_then(|()| self.sync(Dir::Cur))
-            .and_then(|()| snapshot::write(&self.maildir, &stamps, self.uid_validity, self.view.files()));
     }
 
     /// `cur/` is about to be changed here, if nobody else has changed it since it was seen.
@@ -343,7 +300,7 @@ impl Mailbox {
         let listed = self.maildir.uids()?;
         let mut outcome = None;
         if let Some(uids) = &listed {
-            let listing = self.list(uids)?;
+            let listing = self.list(uids, Lock::Free)?;
             if listing.unlisted.is_empty() && self.returned(&listing, uids).is_empty() {
                 outcome = Some((listing, uids.clone()));
                 self.untold.held_back = None;
@@ -360,7 +317,7 @@ impl Mailbox {
                 // With a list to go by, the messages in it can be shown.
                 (Err(error), Some(uids)) if error.is_temporary() => {
                     self.untold.held_back = Some(error);
-                    (self.list(&uids)?, uids)
+                    (self.list(&uids, Lock::Free)?, uids)
                 }
                 (Err(error), _) => return Err(error),
             },
@@ -382,8 +339,8 @@ impl Mailbox {
     }
 
     /// Lists the folder until it is certain that what is missing is gone.
-    fn list(&self, uids: &UidList) -> Result<Listing> {
-        let mut listing = self.list_once(uids)?;
+    fn list(&self, uids: &UidList, locked: Lock) -> Result<Listing> {
+        let mut listing = self.list_once(uids, locked)?;
         let lines = uids.lines();
         let kin = lines.is_kin(self.view.lines());
         // A file that is renamed while its directory is read may be missed, so a listing is believed if nothing went on
@@ -405,7 +362,7 @@ impl Mailbox {
             if certain {
                 break;
             }
-            let mut again = self.list_once(uids)?;
+            let mut again = self.list_once(uids, locked)?;
             missing.retain(|base| !again.has(uids, base));
             certain = missing.is_empty() || again.quiet.is_some();
             if again.quiet.is_none() {
@@ -427,13 +384,23 @@ impl Mailbox {
         Ok(listing)
     }
 
-    fn list_once(&self, uids: &UidList) -> Result<Listing> {
+    fn list_once(&self, uids: &UidList, locked: Lock) -> Result<Listing> {
         let mut listing = Listing::read(&self.maildir, uids)?;
-        if self.access == Access::ReadWrite && listing.has_doubles() {
+        if self.access == Access::ReadOnly || !listing.has_doubles() {
+            return Ok(listing);
+        }
+        if locked == Lock::Held {
             listing.repair_doubles(&self.maildir, uids)?;
             listing.quiet = None;
+            return Ok(listing);
         }
-        Ok(listing)
+        // Of two who repair the same at once each might remove the name that the other keeps.
+        match self.maildir.lock() {
+            Ok(_locked) => self.list_once(uids, Lock::Held),
+            // They can be shown as they are.
+            Err(error) if error.is_temporary() => Ok(listing),
+            Err(error) => Err(error),
+        }
     }
 
     /// Moves what is in `new/` to `cur/`, as whoever opens a mailbox for writing does.
@@ -514,7 +481,7 @@ impl Mailbox {
     fn assign_uids(&self) -> Result<(Listing, UidList, Option<Stamp>)> {
         let mut locked = self.maildir.lock()?;
         let mut uids = locked.uids()?.clone();
-        let mut listing = self.list(&uids)?;
+        let mut listing = self.list(&uids, Lock::Held)?;
         let returned = self.returned(&listing, &uids);
         let dead = uids.len() - listing.listed();
         // Rewriting costs as much as the list is long, so it waits until half of it is dead.
@@ -586,7 +553,7 @@ fn was_settled(dir: &Metadata, began: SystemTime) -> bool {
     is_old(dir.modified, began)
 }
 
-fn is_old(modified: SystemTime, now: SystemTime) -> bool {
+pub(crate) fn is_old(modified: SystemTime, now: SystemTime) -> bool {
     now.duration_since(modified).is_ok_and(|age| age >= SETTLED_AFTER)
 }
 

@@ -21,6 +21,9 @@ use crate::layout::{DEPTH_MAX, FILE_NAME_MAX};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MailboxName(Vec<String>);
 
+/// Octets of a name, with one between levels.
+const LEN_MAX: usize = 4 * FILE_NAME_MAX;
+
 /// Why a name is refused. IMAP answers `NO [CANNOT]`, and `NO [LIMIT]` to what is too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -62,7 +65,7 @@ impl MailboxName {
             return Err(NameError::Tilde);
         }
         // Also bounds the work below.
-        if name.len() > 4 * FILE_NAME_MAX {
+        if name.len() > LEN_MAX {
             return Err(NameError::TooLong);
         }
         let mut components: Vec<String> = name.split(separator).map(str::to_owned).collect();
@@ -109,7 +112,10 @@ impl MailboxName {
     pub(crate) fn renamed(&self, from: &MailboxName, to: &MailboxName) -> std::result::Result<Self, NameError> {
         let mut components = to.0.clone();
         components.extend_from_slice(&self.0[from.0.len()..]);
-        if components.len() > DEPTH_MAX { Err(NameError::TooLong) } else { Ok(MailboxName(components)) }
+        let name = MailboxName(components);
+        // Nobody could say a longer one to open it.
+        let len = name.0.iter().map(|component| component.len() + 1).sum::<usize>() - 1;
+        if name.0.len() > DEPTH_MAX || len > LEN_MAX { Err(NameError::TooLong) } else { Ok(name) }
     }
 
     /// The levels as they are written on disk.

@@ -21,15 +21,16 @@
 //! | 4 | CRC-32 of all that is before |
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pillarbox_fs::Metadata;
 
 use crate::file_name::{Form, read_info};
 use crate::folder::Stamp;
 use crate::listing::{Dir, DirStamps, Found};
-use crate::view::MessageFile;
-use crate::{Flags, Maildir, Result, Uid};
+use crate::look::{Seen, is_old};
+use crate::view::{MessageFile, View};
+use crate::{Access, Flags, Mailbox, Maildir, Result, Uid};
 
 /// What has to be as it was. Nobody has to understand it, so it is kept as it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,6 +156,76 @@ impl Snapshot {
     }
 }
 
+/// How often a snapshot is written of a mailbox that stays open.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(600);
+
+impl Mailbox {
+    /// Shows what the snapshot says, if nothing has changed since.
+    pub(crate) fn open_snapshot(&mut self) -> Option<Seen> {
+        let from = self.maildir.store().options().snapshot_from;
+        let snapshot = Snapshot::read(&self.maildir).filter(|snapshot| snapshot.count() >= from)?;
+        let own = self.maildir.own().count();
+        let uids = self.maildir.uids_stamp().ok()??;
+        let dirs = DirStamps::read(&self.maildir).ok()?;
+        let list = self.maildir.uids().ok()??;
+        // The list that was read is the one that had this stamp.
+        let same = snapshot.stamps == Stamps::of(&dirs, &uids)? && self.maildir.uids_stamp().ok()? == Some(uids);
+        if !same || snapshot.validity != list.validity || list.is_withdrawn() {
+            return None;
+        }
+        let lines = list.lines();
+        let mut view = View::of(lines, snapshot.count());
+        let mut line = 0;
+        let whole = snapshot.rows(|uid, found, odd| {
+            while line < lines.len() && (lines.uid(line) < uid || lines.is_dead(line)) {
+                line += 1;
+            }
+            // Who opens it for writing takes what is in new/ first.
+            let shows = line < lines.len() && lines.uid(line) == uid && found.dir == Dir::Cur;
+            if shows {
+                view.push(line, found, odd);
+                line += 1;
+            }
+            shows
+        });
+        if !whole {
+            return None;
+        }
+        self.view = view;
+        self.uid_validity = list.validity;
+        self.uid_next = list.uid_next();
+        self.snapshot = Some((snapshot.stamps, self.maildir.store().options().clock.now()));
+        Some(Seen { dirs, uids: Some(uids), own, listed: list.len(), new_settled: true, doubt: None })
+    }
+
+    /// Writes the snapshot anew, if the folder is at rest and the last one was long ago. Nothing depends on it, so errors wait for
+    /// the next time.
+    pub(crate) fn keep_snapshot(&mut self) {
+        let options = self.maildir.store().options();
+        let now = options.clock.now();
+        let recent = |at: SystemTime| now.duration_since(at).is_ok_and(|age| age < SNAPSHOT_EVERY);
+        if self.access == Access::ReadOnly
+            || self.view.files().len() < options.snapshot_from
+            || self.snapshot.is_some_and(|(_, at)| recent(at))
+        {
+            return;
+        }
+        let Some(seen) = self.seen.as_ref().filter(|seen| seen.doubt.is_none() && seen.new_settled) else { return };
+        let Some(uids) = seen.uids.filter(|uids| is_old(uids.modified, now)) else { return };
+        let Some(stamps) = Stamps::of(&seen.dirs, &uids) else { return };
+        let same = self.snapshot.is_some_and(|(kept, _)| kept == stamps);
+        self.snapshot = Some((stamps, now));
+        if same {
+            return;
+        }
+        // Names that a power cut takes back would leave it with times that are still true.
+        let _ = self
+            .sync(Dir::New)
+            .and_then(|()| self.sync(Dir::Cur))
+            .and_then(|()| write(&self.maildir, &stamps, self.uid_validity, self.view.files()));
+    }
+}
+
 /// Writes the snapshot anew. Nothing waits for it to be on the disk: what a power cut leaves of it fails its check.
 pub(crate) fn write<'a>(
     maildir: &Maildir,
@@ -221,7 +292,6 @@ fn path(maildir: &Maildir) -> PathBuf {
 mod tests {
     use super::*;
     use crate::lines::Lines;
-    use crate::view::View;
     use proptest::prelude::*;
 
     const ID: (u64, u64) = (1, 2);

@@ -7,7 +7,7 @@ use pillarbox_fs::ErrorKind;
 
 use crate::error::NotFound;
 use crate::sidecar::Sidecar;
-use crate::{Maildir, Result, Store};
+use crate::{Maildir, Result, Store, Tree};
 
 const FILE: &str = "special-use";
 /// There are not so many uses.
@@ -34,6 +34,19 @@ impl Maildir {
         let file = Sidecar { store: self.store(), dir: self.path().to_path_buf(), name: FILE, size_max: SIZE_MAX };
         let lines: String = uses.iter().filter(|word| is_attribute(word)).flat_map(|word| [*word, "\n"]).collect();
         file.replace(&file.lock()?, lines.as_bytes())
+    }
+}
+
+impl Tree {
+    /// Does something while no other thread and no other program of this family gives a mailbox of this account a use by the same
+    /// way: whoever looks which uses are taken and then makes a mailbox for one.
+    ///
+    /// # Errors
+    /// [`MaildirError::Locked`](crate::MaildirError::Locked) if somebody is at it for longer than the store's patience.
+    pub fn while_uses_stay<T>(&self, work: impl FnOnce() -> T) -> Result<T> {
+        let file = Sidecar { store: &self.store, dir: self.root.clone(), name: FILE, size_max: SIZE_MAX };
+        let _lock = file.lock()?;
+        Ok(work())
     }
 }
 

@@ -47,7 +47,7 @@ impl Tree {
             return Ok(false);
         }
         if wanted {
-            file.lines.push(name.on_disk(&file.separator.to_string(), file.names));
+            file.lines.push(name.on_disk(&file.separator.to_string(), file.names).into_bytes());
         } else {
             let keep: Vec<bool> = file.lines.iter().map(|line| file.name(line).as_ref() != Some(name)).collect();
             let mut keep = keep.into_iter();
@@ -112,30 +112,33 @@ struct Subscriptions {
     /// TAB in the newer form.
     separator: char,
     names: DiskNames,
-    lines: Vec<String>,
+    lines: Vec<Vec<u8>>,
 }
 
 impl Subscriptions {
     fn parse(bytes: &[u8], options: &TreeOptions) -> Self {
-        let text = String::from_utf8_lossy(bytes);
-        let (separator, lines) = match text.strip_prefix(V2) {
+        let (separator, lines) = match bytes.strip_prefix(V2.as_bytes()) {
             Some(lines) => ('\t', lines),
-            None => (options.separator(), &text[..]),
+            None => (options.separator(), bytes),
         };
-        Subscriptions { separator, names: options.names, lines: lines.lines().map(str::to_owned).collect() }
+        let mut lines: Vec<Vec<u8>> = lines.split(|octet| *octet == b'\n').map(<[u8]>::to_vec).collect();
+        // Behind the last line feed there is none.
+        lines.pop_if(|rest| rest.is_empty());
+        Subscriptions { separator, names: options.names, lines }
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut out = if self.separator == '\t' { V2.to_owned() } else { String::new() };
+        let mut out = if self.separator == '\t' { V2.as_bytes().to_vec() } else { Vec::new() };
         for line in &self.lines {
-            out.push_str(line);
-            out.push('\n');
+            out.extend_from_slice(line);
+            out.push(b'\n');
         }
-        out.into_bytes()
+        out
     }
 
-    fn name(&self, line: &str) -> Option<MailboxName> {
-        MailboxName::from_disk(line, self.separator, self.names)
+    fn name(&self, line: &[u8]) -> Option<MailboxName> {
+        let text = std::str::from_utf8(line.strip_suffix(b"\r").unwrap_or(line)).ok()?;
+        MailboxName::from_disk(text, self.separator, self.names)
     }
 }
 
@@ -172,6 +175,20 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "V\t2\n\nNeu\t&AMQ-\n");
         assert!(!dir.path().join("subscriptions.lock").exists());
     }
+
+    /// What another program wrote in another character set stays as it is, for that program.
+    #[test]
+    fn a_line_that_is_no_text_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::create(&Store::new(RealFs, Options::from_system()), dir.path()).unwrap();
+        let name = |name: &str| MailboxName::parse(name, '/').unwrap();
+        std::fs::write(dir.path().join(FILE), b"a\nEntw\xfcrfe\n\nb\r\nc").unwrap();
+        assert_eq!(tree.subscriptions().unwrap(), [name("a"), name("b"), name("c")]);
+        assert!(tree.unsubscribe(&name("a")).unwrap());
+        assert!(tree.subscribe(&name("d")).unwrap());
+        assert_eq!(std::fs::read(dir.path().join(FILE)).unwrap(), b"Entw\xfcrfe\n\nb\r\nc\nd\n");
+    }
+
     #[test]
     fn in_the_layout_fs_a_slash_parts_levels_and_dots_are_letters() {
         let dir = tempfile::tempdir().unwrap();

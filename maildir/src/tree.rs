@@ -12,6 +12,7 @@ use crate::folder::make_dir;
 use crate::quota::Tally;
 use crate::{
     Access, Layout, Mailbox, MailboxName, Maildir, MaildirError, Result, Store, TreeOptions, Uid, special_use,
+    uid_validity,
 };
 
 /// The mailboxes of one account.
@@ -209,6 +210,10 @@ impl Tree {
         }
         let path = self.path(name)?;
         let folder = self.mailbox(name)?;
+        // Another program may have given it a number that lies ahead of ours, and the next mailbox of the name needs a greater one.
+        if let Some(list) = folder.uids()? {
+            uid_validity::outgrow(&self.store, &self.root, list.validity)?;
+        }
         let mut tally = Tally::begin([&folder]);
         match self.options.layout {
             Layout::MaildirPlusPlus => {
@@ -258,13 +263,23 @@ impl Tree {
             }
             moves.push((self.path(&name)?, self.path(&target)?));
         }
+        // Two who rename at once take their locks in one order.
+        moves.sort();
         if moves.is_empty() {
             return Err(MaildirError::NoSuchMailbox(from.to_string()));
         }
         match self.options.layout {
             Layout::MaildirPlusPlus => self.rename_each(&moves),
             Layout::Fs => {
+                let folders: Vec<Maildir> = moves.iter().map(|(old, _)| self.at(old)).collect();
+                let mut locks = Vec::new();
+                for folder in folders.iter().take(LOCKED_MAX) {
+                    locks.push(folder.lock()?);
+                }
                 let renamed = self.rename_directory(&self.path(from)?, &self.path(to)?);
+                if renamed.is_ok() {
+                    locks.iter_mut().zip(&moves).for_each(|(lock, (_, new))| lock.moved_to(new));
+                }
                 moves.iter().for_each(|(old, _)| self.store.set_durable(old, false));
                 renamed.map_err(|error| match error {
                     // A level above other mailboxes, or a directory with something else in it.
@@ -283,20 +298,34 @@ impl Tree {
         let mut done = 0;
         let mut result = Ok(());
         for (old, new) in moves {
-            result = self.store.fs().rename(old, new);
+            result = self.rename_one(old, new);
             self.store.set_durable(old, false);
             if result.is_err() {
                 break;
             }
             done += 1;
         }
-        let result = result.and_then(|()| self.store.sync_dir(&self.root));
+        let result = result.and_then(|()| Ok(self.store.sync_dir(&self.root)?));
         if result.is_err() {
             for (old, new) in moves[..done].iter().rev() {
-                let _ = self.store.fs().rename(new, old);
+                let _ = self.rename_one(new, old);
             }
         }
-        Ok(result?)
+        result
+    }
+
+    /// Renames a mailbox's directory when nobody is about to give UIDs in it: who is, would find it gone between the message and
+    /// its line.
+    fn rename_one(&self, old: &Path, new: &Path) -> Result<()> {
+        let folder = self.at(old);
+        let mut locked = folder.lock()?;
+        self.store.fs().rename(old, new)?;
+        locked.moved_to(new);
+        Ok(())
+    }
+
+    fn at(&self, path: &Path) -> Maildir {
+        Maildir::at(&self.store, path.to_owned(), self.root.clone())
     }
 
     fn rename_directory(&self, old: &Path, new: &Path) -> Result<()> {
@@ -487,6 +516,10 @@ struct Walk {
     /// All directories below the root that can be a mailbox's or a level above one.
     directories: usize,
 }
+
+/// So many mailboxes of the layout `fs` are locked while they are renamed with the one above them; each costs an open file.
+/// Of more than that, who appends to one of the others meanwhile may have to ask again.
+const LOCKED_MAX: usize = 64;
 
 /// So many directories are looked into for each mailbox that an account may have.
 const DIRECTORIES_PER_MAILBOX: usize = 4;

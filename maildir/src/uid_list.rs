@@ -98,6 +98,10 @@ impl Reading {
     }
 }
 
+/// A UID above this one is damage, for no mailbox gets there: believed, it would leave no numbers for new messages. Between
+/// it and the end there is room for more messages than are ever given UIDs at once.
+const LAST: u32 = u32::MAX - (1 << 24);
+
 /// Longer than a line that names a file.
 const LINE_MAX: usize = 128 << 10;
 
@@ -123,6 +127,9 @@ impl UidList {
     pub(crate) fn parse(bytes: &[u8]) -> std::result::Result<Self, Damaged> {
         let end = memchr::memchr(b'\n', bytes).ok_or(Damaged { validity: None })?;
         let mut list = Self::parse_header(&bytes[..end]).ok_or(Damaged { validity: None })?;
+        if list.is_used_up() {
+            return Err(Damaged { validity: Some(list.validity) });
+        }
         list.extend(&bytes[end + 1..]).map_err(|()| Damaged { validity: Some(list.validity) })?;
         Ok(list)
     }
@@ -136,7 +143,7 @@ impl UidList {
                     self.next = self.next.max(u64::from(uid) + 1);
                 }
                 self.torn = true;
-                return Ok(());
+                return if self.is_used_up() { Err(()) } else { Ok(()) };
             };
             self.parse_line(&bytes[..end]).ok_or(())?;
             bytes = &bytes[end + 1..];
@@ -225,6 +232,11 @@ impl UidList {
         self.next = self.next.max(u64::from(uid) + 1);
     }
 
+    /// Hardly a number is left: the mailbox needs a new UIDVALIDITY, and begins at 1 again.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.next > u64::from(LAST) + 1
+    }
+
     /// The list is on the disk as it is.
     pub(crate) fn is_durable(&mut self) {
         self.torn = false;
@@ -306,7 +318,7 @@ impl UidList {
 
     fn parse_line(&mut self, line: &[u8]) -> Option<()> {
         let (uid, rest) = number(line)?;
-        let uid = Uid::new(uid)?;
+        let uid = Uid::new(uid).filter(|uid| uid.get() <= LAST)?;
         let fields = rest.strip_prefix(b" ")?;
         let mut at = 0;
         while *fields.get(at)? != b':' {
@@ -429,6 +441,10 @@ mod tests {
             (b"3 V7 N3\n2 :a\n2 :b\n", Some(7)),
             (b"3 V7 N3\n2 :a\n1 :b\n", Some(7)),
             (b"3 V7 N3\n4294967296 :a\n", Some(7)),
+            (b"3 V7 N3\n1 :a\n4294967295 :b\n", Some(7)),
+            (b"3 V7 N3\n4278190080 :a\n", Some(7)),
+            (b"3 V7 N3\n1 :a\n4294967295 :", Some(7)),
+            (b"3 V7 N4294967295\n1 :a\n", Some(7)),
             (b"3 V7 N3\n\0\0\0\0\n", Some(7)),
         ] {
             assert_eq!(UidList::parse(bytes), Err(Damaged { validity }), "{:?}", bytes.escape_ascii().to_string());
@@ -449,7 +465,10 @@ mod tests {
 
     #[test]
     fn the_last_uid_is_given_and_then_no_more() {
-        let mut list = UidList::parse(b"3 V7 N4294967295\n").unwrap();
+        let near = format!("3 V7 N{LAST}\n{LAST} :z\n");
+        assert!(!UidList::parse(near.as_bytes()).unwrap().is_used_up());
+        let mut list = UidList::empty(7, u64::from(u32::MAX), Vec::new());
+        assert!(list.is_used_up());
         assert_eq!(list.assign(&[Base::from(&b"a"[..]).into()]).unwrap().0, [Uid::MAX]);
         assert!(matches!(list.assign(&[Base::from(&b"b"[..]).into()]), Err(MaildirError::NumbersExhausted)));
     }

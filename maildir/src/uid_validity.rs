@@ -13,10 +13,14 @@ use crate::{MaildirError, Result, Store};
 
 pub(crate) const FILE: &str = "dovecot-uidvalidity";
 
+/// A value above this one is damage: believed, it would soon leave no other.
+const LAST: u32 = u32::MAX - (1 << 24);
+
 /// Takes a value that is greater than every value taken before in the account, than `floor`, and not below the time in
 /// seconds, so that even an account that lost its file gets a new value. Durable on return.
 pub(crate) fn next(store: &Store, root: &Path, floor: u32) -> Result<u32> {
     let fs = store.fs();
+    let floor = if floor <= LAST { floor } else { 0 };
     let now = store.options().clock.now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let now = u32::try_from(now.as_secs()).map_err(|_| MaildirError::NumbersExhausted)?;
     let value = loop {
@@ -52,6 +56,14 @@ pub(crate) fn next(store: &Store, root: &Path, floor: u32) -> Result<u32> {
     Ok(value)
 }
 
+/// Sees to it that the next value is greater than one that a mailbox had, however it got it. Durable on return.
+pub(crate) fn outgrow(store: &Store, root: &Path, value: u32) -> Result<()> {
+    if value <= LAST && last(store, root)? < value {
+        next(store, root, value)?;
+    }
+    Ok(())
+}
+
 /// The last value that was taken; 0 if nobody knows of one.
 pub(crate) fn last(store: &Store, root: &Path) -> Result<u32> {
     let (newest, repeated) = read(store, root)?;
@@ -78,5 +90,5 @@ fn suffix(name: &str) -> Option<u32> {
 fn parse(hex: &str) -> Option<u32> {
     // Small letters only, as they are written: a name that is read in another way than it is written is never found.
     let digits = hex.len() == 8 && hex.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'));
-    u32::from_str_radix(hex, 16).ok().filter(|_| digits)
+    u32::from_str_radix(hex, 16).ok().filter(|value| digits && *value <= LAST)
 }

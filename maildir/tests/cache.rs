@@ -91,6 +91,29 @@ fn fill(mailbox: &mut Mailbox) {
     }
 }
 
+/// A place in a table stands for each record, so that their number is limited, whatever wrote them.
+// MDR-06
+#[test]
+fn a_file_full_of_records_of_nobody() {
+    let disk = Disk::with(10);
+    fill(&mut disk.open());
+    let mut cache = disk.cache();
+    for uid in 1_000_u32..1_000 + (1 << 17) {
+        let mut rest = 24_u32.to_le_bytes().to_vec();
+        rest.extend_from_slice(&uid.to_le_bytes());
+        rest.extend_from_slice(&[0; 8]);
+        cache.extend_from_slice(b"\xf5rec");
+        cache.extend_from_slice(&crc32fast::hash(&rest).to_le_bytes());
+        cache.extend_from_slice(&rest);
+    }
+    disk.write_cache(&cache);
+    let mut mailbox = disk.open();
+    assert_eq!(count_true(&mut mailbox), 0, "it is given up");
+    fill(&mut mailbox);
+    assert_eq!(count_true(&mut disk.open()), 10, "and written anew");
+    assert!(disk.cache().len() < cache.len() / 100);
+}
+
 #[test]
 fn what_was_kept_comes_back_to_everyone() {
     let disk = Disk::with(10);

@@ -4,7 +4,7 @@ mod support;
 
 use pillarbox_fs::Op;
 use pillarbox_maildir::{
-    Access, FlagChange, Flags, Full, Mailbox, MailboxName, Maildir, MaildirError, Tree, publish_all,
+    Access, FlagChange, Flags, Full, Mailbox, MailboxName, Maildir, MaildirError, Options, Store, Tree, publish_all,
 };
 use support::{Bench, deliver, files, prepare, text, uids};
 
@@ -471,6 +471,40 @@ fn uids_of_a_failed_sync_are_not_told_before_the_list_is_written_anew() {
         assert_eq!((uids(&mailbox), changes.held_back.is_some()), (vec![1], true), "{n}");
     }
     panic!("never healed");
+}
+
+/// Lines that another program wrote without a sync, and that the disk then lost: no later sync brings them back.
+// DSK-06
+#[test]
+fn uids_of_another_program_are_not_told_after_their_sync_failed() {
+    let bench = with_folder();
+    for known in [true, false] {
+        let store = Store::new(bench.fs.clone(), Options::from_system());
+        let folder = Maildir::open(&store, bench.path("m")).unwrap();
+        let mut mailbox = known.then(|| Mailbox::open(&folder, Access::ReadWrite).unwrap());
+        let other = Maildir::open(&bench.other_process(), bench.path("m")).unwrap();
+        let before = mailbox.as_ref().map_or(0, |mailbox| mailbox.messages().len());
+        other.append(vec![prepare(&other, "x\r\n", Flags::SEEN).unwrap()]).unwrap();
+        let look = |mailbox: &mut Option<Mailbox>| match mailbox {
+            Some(mailbox) => mailbox.refresh().map(|changes| changes.held_back.is_some()),
+            None => Mailbox::open(&folder, Access::ReadWrite).map(|opened| {
+                *mailbox = Some(opened);
+                false
+            }),
+        };
+        // The journal comes first.
+        bench.fs.fail_at(1, EIO);
+        bench.ops();
+        let first = look(&mut mailbox);
+        assert!(!bench.fs.heal() && first.is_err(), "{known}");
+        assert!(mailbox.as_ref().is_none_or(|mailbox| mailbox.messages().len() == before));
+        bench.ops();
+        look(&mut mailbox).unwrap();
+        let ops = bench.ops();
+        assert!(ops.contains(&(Op::Rename, "m/dovecot-uidlist".to_owned())), "{known}: {ops:?}");
+        let mailbox = mailbox.unwrap();
+        assert_eq!(uids(&mailbox), if known { vec![1] } else { vec![1, 2] });
+    }
 }
 
 // DSK-02

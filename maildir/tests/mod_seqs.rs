@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pillarbox_fs::testing::Watched;
 use pillarbox_fs::{Fs, Op, RealFs};
-use pillarbox_maildir::{Access, FlagChange, Flags, Mailbox, Maildir, MaildirError, Options, Store, Uid};
+use pillarbox_maildir::{Access, Clock, FlagChange, Flags, Mailbox, Maildir, MaildirError, Options, Store, Uid};
 use support::{Bench, deliver, files, uids};
 
 fn uid(number: u32) -> Uid {
@@ -296,4 +296,41 @@ fn the_journal_goes_with_its_mailbox() {
     let path = folder.path().to_owned();
     tree.delete_mailbox(&name("b")).unwrap();
     assert!(!path.exists());
+}
+
+/// What is not where it was may have another name. Who may not look cannot say that it is gone.
+#[test]
+fn a_message_is_not_called_gone_while_nobody_may_look() {
+    let bench = with_messages(2);
+    let mut mailbox = open(&bench);
+    let mut journal = RealFs.open_append(&bench.path("m/pillarbox-journal")).unwrap();
+    assert!(journal.try_lock().unwrap());
+    rename(&bench, 0, "F");
+    let before = bench.clock.now();
+    assert!(matches!(mailbox.read(uid(1)), Err(MaildirError::Locked(_))));
+    assert!(matches!(mailbox.info(uid(1)), Err(MaildirError::Locked(_))));
+    let waited = bench.clock.now().duration_since(before).unwrap();
+    assert!(waited < Duration::from_secs(70), "twice as long as a lock is waited for at most: {waited:?}");
+    drop(journal);
+    mailbox.read(uid(1)).unwrap();
+    assert_eq!(mailbox.news().flags, [uid(1)]);
+}
+
+/// A letter that another program gives another meaning changes the flags of all who have it.
+#[test]
+fn who_has_a_letter_of_another_meaning_has_changed() {
+    let bench = with_messages(3);
+    let keywords = bench.path("m/dovecot-keywords");
+    fs::write(&keywords, "0 old\n1 same\n").unwrap();
+    let mut mailbox = open(&bench);
+    rename(&bench, 0, "a");
+    rename(&bench, 1, "b");
+    mailbox.refresh().unwrap();
+    let before = highest(&mailbox);
+    fs::write(&keywords, "0 another\n1 same\n").unwrap();
+    let changes = mailbox.refresh().unwrap();
+    assert_eq!((changes.flags, changes.keywords), (vec![uid(1)], true));
+    assert!(mailbox.mod_seq(uid(1)).unwrap() > before);
+    assert!(mailbox.mod_seq(uid(2)).unwrap() <= before);
+    assert!(mailbox.refresh().unwrap().is_empty());
 }

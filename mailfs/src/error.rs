@@ -101,6 +101,8 @@ pub enum ErrorKind {
     PermissionDenied,
     /// The file was given up: an earlier write or sync of this handle failed.
     GivenUp,
+    /// The file system cannot do this for any file, such as lock one.
+    Unsupported,
     /// Anything else the device or the kernel reports.
     Io,
 }
@@ -141,6 +143,7 @@ impl FsError {
             | ErrorKind::TooManyOpenFiles
             | ErrorKind::PermissionDenied
             | ErrorKind::GivenUp
+            | ErrorKind::Unsupported
             | ErrorKind::Io => true,
             ErrorKind::NotFound
             | ErrorKind::AlreadyExists
@@ -172,6 +175,10 @@ impl ErrorKind {
                 Some(nix::errno::Errno::EMFILE | nix::errno::Errno::ENFILE) => ErrorKind::TooManyOpenFiles,
                 // What O_NOFOLLOW answers to a symbolic link, and opening a socket or a driverless device.
                 Some(nix::errno::Errno::ELOOP | nix::errno::Errno::ENXIO) => ErrorKind::WrongKind,
+                // The last is what a network file system without a lock server answers.
+                Some(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS | nix::errno::Errno::ENOLCK) => {
+                    ErrorKind::Unsupported
+                }
                 _ => ErrorKind::Io,
             },
         }

@@ -26,6 +26,19 @@ pub trait Fs: Send + Sync + fmt::Debug {
     /// Makes a new file for writing, mode 0600, which must not exist (`O_EXCL`). Durable: nothing yet.
     fn create(&self, path: &Path) -> Result<File>;
 
+    /// Makes a new file, as [`create`](Fs::create) does, that holds these bytes and is [locked](File::try_lock) by this handle,
+    /// all of it from the moment on when it has its name: who finds the bytes and nobody's lock knows that its maker is gone.
+    /// Durable: nothing yet.
+    ///
+    /// Where that cannot be done in one step, a process that is killed on the way leaves an empty file.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] where files cannot be locked.
+    fn create_locked(&self, path: &Path, bytes: &[u8]) -> Result<File> {
+        create_locked_in_steps(self, path, bytes)
+    }
+
     /// Opens a regular file for reading. Never waits for a pipe's other end; anything but a regular file is
     /// [`ErrorKind::WrongKind`].
     fn open(&self, path: &Path) -> Result<File>;
@@ -97,6 +110,20 @@ pub trait Fs: Send + Sync + fmt::Debug {
     }
 }
 
+pub(crate) fn create_locked_in_steps<F: Fs + ?Sized>(fs: &F, path: &Path, bytes: &[u8]) -> Result<File> {
+    let mut file = fs.create(path)?;
+    let locked = match file.try_lock() {
+        // Last: what can be read of it is true.
+        Ok(true) => file.write(bytes),
+        Ok(false) => Err(FsError::with_kind(Op::Lock, path, ErrorKind::Io, "somebody else has locked the new file")),
+        Err(error) => Err(error),
+    };
+    if locked.is_err() {
+        let _ = fs.unlink(path);
+    }
+    locked.map(|()| file)
+}
+
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -134,7 +161,8 @@ pub struct Metadata {
     pub kind: Kind,
     /// Length in bytes.
     pub len: u64,
-    /// When it was last changed. The system's clock for this moves in steps of some milliseconds.
+    /// When it was last changed; of a directory, at the earliest when its time was last set to something else. The system's clock
+    /// for this moves in steps of some milliseconds.
     pub modified: SystemTime,
     /// Device and inode: two names with the same pair are the same file. A pair is used again after a file is gone.
     pub id: (u64, u64),

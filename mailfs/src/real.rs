@@ -7,13 +7,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::OnceLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::stat::Mode;
 
+use crate::fs::create_locked_in_steps;
 use crate::{Entry, ErrorKind, File, Fs, FsError, Kind, Metadata, Op, RawFile, Result, Space};
 
 /// The machine's own file system, by plain blocking calls.
@@ -44,6 +45,14 @@ impl Fs for RealFs {
             .open(path)
             .map_err(|e| FsError::new(Op::Create, path, e))?;
         Ok(File::new(path, Box::new(RealFile { file, lock: None })))
+    }
+
+    fn create_locked(&self, path: &Path, bytes: &[u8]) -> Result<File> {
+        match create_and_name(path, bytes) {
+            Ok(file) => Ok(File::new(path, Box::new(file))),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(FsError::new(Op::Create, path, e)),
+            Err(_) => create_locked_in_steps(self, path, bytes),
+        }
     }
 
     fn open(&self, path: &Path) -> Result<File> {
@@ -204,6 +213,36 @@ impl RawFile for RealFile {
     }
 }
 
+/// A locked file that gets its name last.
+#[cfg(target_os = "linux")]
+fn create_and_name(path: &Path, bytes: &[u8]) -> io::Result<RealFile> {
+    use std::os::fd::AsRawFd;
+
+    use nix::fcntl::{AT_FDCWD, AtFlags};
+
+    // Who waits asks again and again, and this costs least.
+    if fs::symlink_metadata(path).is_ok() {
+        return Err(Errno::EEXIST.into());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let nameless =
+        fs::OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_TMPFILE.bits()).mode(0o600).open(parent)?;
+    let mut file = RealFile { file: nameless, lock: None };
+    if !file.try_lock()? {
+        return Err(Errno::EWOULDBLOCK.into());
+    }
+    file.write(bytes)?;
+    // Without this directory there is no naming it: the call that names an open file is for root only.
+    let open = format!("/proc/self/fd/{}", file.file.as_raw_fd());
+    nix::unistd::linkat(AT_FDCWD, open.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)?;
+    Ok(file)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn create_and_name(_: &Path, _: &[u8]) -> io::Result<RealFile> {
+    Err(Errno::EOPNOTSUPP.into())
+}
+
 fn open_regular(options: &mut fs::OpenOptions, path: &Path) -> Result<File> {
     let file = options.custom_flags(GUARD.bits()).open(path).map_err(|e| FsError::new(Op::Open, path, e))?;
     let metadata = file.metadata().map_err(|e| FsError::new(Op::Open, path, e))?;
@@ -223,9 +262,20 @@ fn kind_of(kind: fs::FileType) -> Kind {
     }
 }
 
+/// What nobody can set, other than by a change. Before 1970 there was none.
+fn changed(metadata: &fs::Metadata) -> SystemTime {
+    let seconds = u64::try_from(metadata.ctime()).unwrap_or(0);
+    let nanoseconds = u32::try_from(metadata.ctime_nsec()).unwrap_or(0);
+    SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds)).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
 fn metadata_of(metadata: &fs::Metadata) -> io::Result<Metadata> {
     let id = (metadata.dev(), metadata.ino());
-    Ok(Metadata::new(kind_of(metadata.file_type()), metadata.len(), metadata.modified()?, id))
+    let (kind, mut modified) = (kind_of(metadata.file_type()), metadata.modified()?);
+    if kind == Kind::Directory {
+        modified = modified.max(changed(metadata));
+    }
+    Ok(Metadata::new(kind, metadata.len(), modified, id))
 }
 
 #[cfg(test)]
@@ -291,6 +341,18 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_whose_time_was_put_back_has_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = RealFs.metadata(dir.path()).unwrap().modified;
+        fs::File::open(dir.path()).unwrap().set_modified(before - Duration::from_secs(3600)).unwrap();
+        assert!(RealFs.metadata(dir.path()).unwrap().modified >= before);
+        let path = dir.path().join("a");
+        let mut file = RealFs.create(&path).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(RealFs.metadata(&path).unwrap().modified, SystemTime::UNIX_EPOCH, "of a file it is a date");
+    }
+
+    #[test]
     fn a_lock_goes_with_the_file_and_ends_with_the_handle() {
         let dir = tempfile::tempdir().unwrap();
         let (path, other) = (dir.path().join("a"), dir.path().join("b"));
@@ -307,6 +369,42 @@ mod tests {
         assert!(second.try_lock().unwrap());
         second.close().unwrap();
         assert!(RealFs.open(&other).unwrap().try_lock().unwrap());
+    }
+
+    #[test]
+    fn a_file_is_locked_from_the_moment_on_when_it_has_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        type Create = fn(&Path, &[u8]) -> Result<File>;
+        let ways: [(&str, Create); 2] = [
+            ("at once", |path, bytes| RealFs.create_locked(path, bytes)),
+            ("in steps", |path, bytes| create_locked_in_steps(&RealFs, path, bytes)),
+        ];
+        for (way, create) in ways {
+            let path = dir.path().join(way);
+            let first = create(&path, b"mine").unwrap();
+            assert_eq!(RealFs.read(&path, 10).unwrap(), b"mine", "{way}");
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600, "{way}");
+            assert_eq!(create(&path, b"other").unwrap_err().kind(), ErrorKind::AlreadyExists, "{way}");
+            assert!(!RealFs.open_append(&path).unwrap().try_lock().unwrap(), "{way}");
+            drop(first);
+            assert!(RealFs.open_append(&path).unwrap().try_lock().unwrap(), "{way}");
+            assert_eq!(RealFs.read(&path, 10).unwrap(), b"mine", "{way}");
+        }
+        assert_eq!(RealFs.create_locked(&dir.path().join("no/x"), b"").unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn of_those_who_name_a_file_at_once_one_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        for n in 0..50 {
+            let path = dir.path().join(n.to_string());
+            let made: Vec<bool> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| create_and_name(&path, b"x").is_ok())).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert_eq!(made.iter().filter(|made| **made).count(), 1);
+        }
     }
 
     #[test]

@@ -176,6 +176,10 @@ impl Fs for Watched {
         self.change(Op::Create, path, || self.fs.create(path)).map(|file| self.watch(path, file))
     }
 
+    fn create_locked(&self, path: &Path, bytes: &[u8]) -> Result<File> {
+        self.change(Op::Create, path, || self.fs.create_locked(path, bytes)).map(|file| self.watch(path, file))
+    }
+
     fn open(&self, path: &Path) -> Result<File> {
         self.look(Op::Open, path, || self.fs.open(path)).map(|file| self.watch(path, file))
     }

@@ -344,3 +344,19 @@ proptest! {
         prop_assert_eq!(found, vec![fs.dump()]);
     }
 }
+
+#[test]
+fn a_power_cut_lets_go_of_locks() {
+    let fs = disk(&[]);
+    let held = fs.create_locked(p("/a"), b"mine").unwrap();
+    assert_eq!(fs.create_locked(p("/a"), b"other").unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert!(!fs.open(p("/a")).unwrap().try_lock().unwrap());
+    fs.sync_dir(p("/")).unwrap();
+    assert_eq!(images(&fs), set(&["a=", "a=0000", "a=mine"]));
+    for disk in fs.crash().images(10_000, 1) {
+        assert!(disk.open(p("/a")).unwrap().try_lock().unwrap());
+        assert_ne!(disk.boot(), fs.boot());
+    }
+    drop(held);
+    assert!(fs.open(p("/a")).unwrap().try_lock().unwrap());
+}

@@ -120,13 +120,22 @@ impl MailboxSink {
         };
         let mut front = format!("{}{}", ReturnPath(&envelope.from), DeliveredTo(&delivered_to)).into_bytes();
         front.extend_from_slice(&envelope.trace);
-        incoming.write(&front).await?;
+        write(&mut *incoming, &front, envelope.recipients.len() > OPEN_MAX).await?;
         Ok(incoming)
     }
 }
 
 /// One copy, or why there is none.
 type Copy = Result<Box<dyn IncomingAppend>, StoreError>;
+
+async fn write(copy: &mut dyn IncomingAppend, octets: &[u8], park: bool) -> Result<(), StoreError> {
+    copy.write(octets).await?;
+    if park { copy.park().await } else { Ok(()) }
+}
+
+/// Of more copies than these none holds memory or an open file while it waits for its next piece. A message to a thousand
+/// recipients costs no more than one to some.
+const OPEN_MAX: usize = 32;
 
 /// A message on its way into mailboxes.
 struct Delivery {
@@ -151,9 +160,10 @@ impl Delivery {
     }
 
     async fn write_kept(&mut self, kept: &[u8]) {
+        let parks = self.copies.len() > OPEN_MAX;
         for copy in &mut self.copies {
             if let Ok(incoming) = copy
-                && let Err(error) = incoming.write(kept).await
+                && let Err(error) = write(&mut **incoming, kept, parks).await
             {
                 *copy = Err(error);
             }

@@ -40,6 +40,11 @@ impl Network {
         Network { first: start_of(ip, prefix), prefix }
     }
 
+    /// How many bits its addresses share.
+    pub const fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// Whether the address is in it. One of IPv4 that came as `::ffff:192.0.2.7` counts as such.
     pub fn contains(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();

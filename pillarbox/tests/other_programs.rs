@@ -75,6 +75,13 @@ async fn what_others_do_is_heard_by_all_who_wait() {
         assert!(flags.contains(&Flag::Flagged) && flags.keywords().len() == 1, "{flags:?}");
         assert_eq!(news(&mut two).await, heard, "the same is told to both, once");
 
+        // The letter stands for something else.
+        fs::write(folder.join("dovecot-keywords"), "0 at-play\n").unwrap();
+        let heard = news(&mut one).await;
+        let [Change::Flags { uid: changed, flags, .. }] = &heard[..] else { panic!("{heard:?}") };
+        assert_eq!((*changed, flags.keywords()[0].as_str()), (uid(1), "at-play"));
+        assert_eq!(news(&mut two).await, heard);
+
         fs::remove_file(folder.join("cur/1.a:2,Fa")).unwrap();
         assert!(matches!(&news(&mut one).await[..], [Change::Removed { uids, .. }] if uids.contains(uid(1))));
         fs::remove_dir_all(&folder).unwrap();

@@ -7,7 +7,7 @@ use pillarbox::store::{MaildirStore, MemoryStore};
 use pillarbox::testing::store_suite;
 use pillarbox_imap::list::List;
 use pillarbox_imap::server::FlagChange;
-use pillarbox_imap::types::{Flag, MailboxName, Separator, Uid, UidSet};
+use pillarbox_imap::types::{Flag, MailboxName, Separator, SpecialUse, Uid, UidSet};
 
 #[tokio::test]
 async fn memory() {
@@ -142,4 +142,30 @@ async fn mail_may_stand_behind_a_link() {
     let root = dir.path().join("mail");
     let store = MaildirStore::new(move |account| Some(root.join(account.user()).join("Maildir")));
     store.open(&Identity::new("you@localhost"), &MailboxName::inbox(), true).await.unwrap();
+}
+
+/// RFC 6154 §3: of two programs that make a mailbox for the same use at once, one is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_many_mailboxes_that_are_made_at_once_is_for_the_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let user = Identity::new("you@localhost");
+    for round in 0..5 {
+        let root = dir.path().join(round.to_string());
+        // Two processes.
+        let stores = [0, 1].map(|_| {
+            let root = root.clone();
+            MaildirStore::new(move |_| Some(root.clone()))
+        });
+        let mut making = tokio::task::JoinSet::new();
+        for n in 0..6 {
+            let (store, user) = (stores[n % 2].clone(), user.clone());
+            making.spawn(async move {
+                let name = MailboxName::new(&format!("sent{n}")).unwrap();
+                store.create(&user, &name, &[SpecialUse::parse("\\Sent").unwrap()]).await.map(drop)
+            });
+        }
+        let made = making.join_all().await;
+        assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 1, "{made:?}");
+        assert!(made.iter().flat_map(|made| made.as_ref().err()).all(|e| e.kind == StoreErrorKind::NotForThatUse));
+    }
 }

@@ -12,7 +12,9 @@ mod store;
 pub use envelope::{BodyKind, ByMode, DeliverBy, Envelope, Notify, OriginalRecipient, Recipient, Ret};
 pub use error::{Result, StoreError};
 pub use message_id::{MessageId, NotAMessageId};
-pub use schedule::{Attempted, Due, Fault, Health, Item, Reason, Route, Schedule, ScheduleOptions, Selector, Task};
+pub use schedule::{
+    Attempted, Due, Fault, Health, Item, Lanes, NextTry, Reason, Route, Schedule, ScheduleOptions, Selector, Task,
+};
 pub use state::{Attempt, Notices, Outcome, RecipientReport, RecipientState, Report};
 pub use store::{
     Body, Change, Commit, Finding, Incoming, Message, Options, Ready, Recovered, Recovery, Store, SystemRandom, Tended,

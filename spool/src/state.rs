@@ -89,6 +89,18 @@ pub struct RecipientState {
     pub history: Vec<Attempt>,
 }
 
+/// Attempts of a recipient that are kept: the first one and the last ones.
+pub(crate) const HISTORY_MAX: usize = 16;
+
+impl RecipientState {
+    /// Leaves the first attempt and the last ones, so many in all; of one, the last.
+    pub(crate) fn shorten(&mut self, most: usize) {
+        let surplus = self.history.len().saturating_sub(most);
+        let from = usize::from(most > 1 && surplus > 0);
+        self.history.drain(from..from + surplus);
+    }
+}
+
 /// News about one message: what an attempt came to, and which notices were made.
 ///
 /// ```

@@ -8,8 +8,8 @@ use std::time::Duration;
 use pillarbox_core::address::ReversePath;
 use pillarbox_core::{EnhancedCode, Random, SeededRandom, Time, WallTime};
 use pillarbox_spool::{
-    Attempted, ByMode, DeliverBy, Due, Fault, Health, Item, MessageId, Reason, Schedule, ScheduleOptions, Selector,
-    Task,
+    Attempted, ByMode, DeliverBy, Due, Fault, Health, Item, Lanes, MessageId, NextTry, Reason, Schedule,
+    ScheduleOptions, Selector, Task,
 };
 use support::envelope;
 
@@ -154,6 +154,43 @@ fn a_dead_destination_with_ten_thousand_messages() {
         }
     }
     assert!((3..12).contains(&probes), "{probes} attempts in four hours");
+}
+
+/// What keeps others waiting gets only the room that the caller leaves for it, until it answers.
+// RTY-06
+#[test]
+fn destinations_in_doubt_have_a_lane_of_their_own() {
+    let mut schedule = schedule();
+    for n in 0..20 {
+        insert(&mut schedule, item(n, &format!("slow{}.example", n % 10)));
+    }
+    let (sound, doubtful) = (Lanes { sound: true, doubtful: false }, Lanes { sound: false, doubtful: true });
+    let take = |schedule: &mut Schedule, lanes| match schedule.due_of(Time::ZERO, lanes) {
+        Some(Due::Attempt(task)) => Some(task),
+        None => None,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(take(&mut schedule, doubtful), None, "nothing is known yet");
+    let first: Vec<Task> = (0..10).map(|_| take(&mut schedule, sound).unwrap()).collect();
+    first.iter().for_each(|task| schedule.is_slow(Time::ZERO, task));
+    assert_eq!((take(&mut schedule, sound), schedule.deadline_of(sound) > Some(at(3600))), (None, true));
+    insert(&mut schedule, item(100, "good.example"));
+    let good = take(&mut schedule, sound).unwrap();
+    assert_eq!((&*good.destination, good.is_doubtful), ("good.example", false));
+    let second = take(&mut schedule, doubtful).unwrap();
+    assert!(second.is_doubtful && schedule.deadline_of(doubtful) == Some(Time::ZERO));
+    // One of them answers after all.
+    schedule.report(Time::ZERO, &second, Attempted::all(&second));
+    let other = first.iter().find(|task| task.destination == second.destination).unwrap();
+    schedule.report(Time::ZERO, other, Attempted::all(other));
+    insert(&mut schedule, item(101, &second.destination));
+    assert_eq!(take(&mut schedule, sound).map(|task| task.destination), Some(second.destination));
+    // Another fails: that it is in doubt stays.
+    schedule.report(Time::ZERO, &first[9], later(Health::Trouble));
+    let probe = schedule.deadline_of(doubtful).unwrap();
+    assert_eq!(probe, Time::ZERO, "the other eight have something still");
+    let selected = schedule.select(Time::ZERO, Selector::Destination("slow9.example"));
+    assert!(selected.iter().all(|(_, held)| !held) && !selected.is_empty(), "{selected:?}");
 }
 
 #[test]
@@ -559,4 +596,29 @@ fn random_work() {
         }
         assert_eq!((schedule.len(), schedule.deadline()), (0, None), "seed {seed}");
     }
+}
+
+#[test]
+fn who_asks_is_told_when_a_message_is_tried_next() {
+    let mut schedule = schedule();
+    assert_eq!(schedule.next_tries(Time::ZERO, id(1)), []);
+    insert(&mut schedule, item(1, "example.com").route("example.net", [1, 2]));
+    assert_eq!(
+        schedule.next_tries(Time::ZERO, id(1)).into_iter().collect::<BTreeMap<_, _>>(),
+        BTreeMap::from([(vec![0], NextTry::In(Duration::ZERO)), (vec![1, 2], NextTry::In(Duration::ZERO))])
+    );
+    let task = attempt(&mut schedule, Time::ZERO).unwrap();
+    let next = |schedule: &Schedule, now| {
+        let tries = schedule.next_tries(now, id(1));
+        tries.into_iter().find(|(recipients, _)| *recipients == task.recipients).unwrap().1
+    };
+    assert_eq!(next(&schedule, Time::ZERO), NextTry::Trying);
+    schedule.report(Time::ZERO, &task, later(Health::Good));
+    let NextTry::In(wait) = next(&schedule, Time::ZERO) else { panic!("it is waiting") };
+    assert!((240..=360).contains(&wait.as_secs()), "{wait:?}");
+    assert_eq!(next(&schedule, at(10)), NextTry::In(wait - Duration::from_secs(10)));
+    schedule.hold(at(10), Selector::All);
+    assert_eq!(next(&schedule, at(10)), NextTry::Held);
+    schedule.release(at(20), Selector::All);
+    assert_eq!(next(&schedule, at(20)), NextTry::In(wait - Duration::from_secs(20)));
 }

@@ -349,6 +349,50 @@ fn the_dump_tells_a_person_what_there_is() {
     assert_eq!(text, expected);
 }
 
+/// All that a log can hold of a message is in the dump, and what others wrote is escaped.
+#[test]
+fn the_dump_leaves_nothing_out() {
+    let fs = SimulatedFs::new();
+    let (store, _) = open_simulated(&fs, 1);
+    let mut all = envelope(2);
+    all.recipients[0].notify = Some(Notify { success: true, failure: true, delay: false });
+    all.recipients[0].orcpt = Some(OriginalRecipient { addr_type: "rfc822".into(), address: "a\n@b".into() });
+    all.recipients[1].notify = Some(Notify::default());
+    (all.envid, all.ret, all.body) = (Some("order\x1b66".into()), Some(Ret::Hdrs), BodyKind::BinaryMime);
+    (all.smtputf8, all.require_tls, all.priority) = (true, true, -3);
+    all.hold_until = Some(now());
+    all.deliver_by = Some(DeliverBy { deadline: now(), mode: ByMode::Return, trace: true });
+    let mut incoming = store.begin(now());
+    incoming.write(&[b'x'; 1500]).unwrap();
+    let id = incoming.id();
+    incoming.commit(all).unwrap().wait().unwrap();
+    for _ in 0..2 {
+        let mut news = report(id, &[(0, Outcome::Delayed)]);
+        news.noticed(1, Notices { delay: true, ..Notices::default() });
+        tell(&store, news).unwrap();
+    }
+    for _ in 0..10 {
+        let id = accept(&store, &[b'm'; 900], 1).unwrap();
+        tell(&store, report(id, &[(0, Outcome::Delivered)])).unwrap();
+        store.tend().unwrap();
+    }
+    let mut text = String::new();
+    dump(&fs, ROOT, &mut text).unwrap();
+    let date = "Tue, 14 Nov 2023 23:13:20 +0100";
+    let carried = format!(
+        "{id} carried forward, received {date}, from <sender@example.org>, 1500 octets in a file, BINARYMIME, SMTPUTF8, \
+         REQUIRETLS, ENVID \"order\\u{{1b}}66\", RET HDRS, not before {date}, by {date} or returned, traced, priority -3, \
+         2 reports, last at Tue, 14 Nov 2023 22:13:20 +0000
+    0: <r0@example.com> waiting, 2 attempts, NOTIFY success failure, ORCPT rfc822;a\\n@b
+      {date} delayed by mx.example.com [192.0.2.1] 450 \"mailbox busy\"
+      {date} delayed by mx.example.com [192.0.2.1] 450 \"mailbox busy\"
+    1: <r1@example.com> waiting, 0 attempts, NOTIFY never
+      notices: delay
+"
+    );
+    assert!(text.contains(&carried), "{text}");
+}
+
 /// Names and room.
 // DSK-03, DSK-04
 #[test]

@@ -235,10 +235,7 @@ impl Policy for LocalOnly {
                 Verdict::Refuse(Reply::enhanced(code, class, subject, detail, text))
             };
             let Some(account) = self.accounts.of_recipient(&rcpt.to) else {
-                return match session.identity {
-                    Some(_) => refuse(550, 5, 7, 1, "this server has no queue yet: it cannot send mail elsewhere"),
-                    None => refuse(550, 5, 7, 1, "this server does not relay: that domain is not served here"),
-                };
+                return refuse(550, 5, 7, 1, "this server does not relay: that domain is not served here");
             };
             match self.accounts.knows(account.user()).await {
                 Some(true) => match self.sink.no_room(&account, session.size).await {

@@ -1,16 +1,21 @@
 //! A mail server made of Pillarbox's crates: SMTP and LMTP in, Maildir on disk, IMAP out.
 //!
 //! `mailserver try` needs nothing; `mailserver serve --config mail.toml` runs for real; `mailserver check` only checks.
-//! `mailserver fsck` checks the mail; `mailserver import` and `mailserver export` move mail in and out.
+//! `mailserver queue` shows what waits to be sent; `mailserver fsck` checks the mail; `mailserver import` and `mailserver export` move mail in and out.
 #![allow(unreachable_pub, reason = "in a program, `pub` means: for the other modules")]
 
 mod accounts;
 mod certificate;
 mod config;
 mod folders;
+mod forwarding;
 mod fsck;
 mod notes;
+mod password;
+mod queue;
+mod relaying;
 mod secret_file;
+mod sending;
 mod serve;
 mod show;
 mod transfer;
@@ -61,7 +66,7 @@ enum Command {
     /// Run as a configuration file says
     ///
     /// Ctrl-C or SIGTERM stop it: sessions are told goodbye, and what was acknowledged is finished. SIGHUP makes it read
-    /// the certificate again; accounts are read again whenever their file has changed.
+    /// the certificate and the passwords for other servers again; accounts are read again whenever their file has changed.
     Serve {
         /// The configuration file
         #[arg(long, value_name = "FILE")]
@@ -114,6 +119,14 @@ enum Command {
         json: bool,
         /// The folder that they are written to; made if it is not there
         dir: PathBuf,
+    },
+    /// See what waits to be sent, and hold, hurry or delete it
+    ///
+    /// Asks the server that is running. If none is, messages are listed, held, released and deleted on the disk. To be run as
+    /// the user that the server runs as, or, while it runs, as root.
+    Queue {
+        #[command(subcommand)]
+        action: queue::Action,
     },
     /// Check a configuration file and all that it names, and do nothing
     ///
@@ -194,8 +207,12 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
                 false => Err("not all mailboxes were written".into()),
             }
         }
+        Command::Queue { action } => queue::run(action),
         Command::Check { config: path } => {
-            Config::load(&path)?;
+            let config = Config::load(&path)?;
+            if let Some(sending) = &config.sending {
+                sending::check(&config, sending)?;
+            }
             say(format_args!("{}: fine", path.display()));
             Ok(())
         }
@@ -233,7 +250,7 @@ fn serve_until_told(
                     _ = terminate.recv() => {}
                     _ = hangup.recv() => if on_hangup == OnHangup::ReadAgain {
                         match files.read_again() {
-                            Ok(()) => say("read the certificate and the accounts again"),
+                            Ok(what) => say(format_args!("read {what} again")),
                             Err(error) => complain(format_args!("{error}\nwhat was read before is used on")),
                         }
                         continue;

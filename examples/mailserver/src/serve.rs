@@ -1,4 +1,4 @@
-//! From a configuration to running servers.
+//! From a configuration to running servers, and the queue beside them.
 
 use std::io::{Error, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 use pillarbox::delivery::MailboxSink;
 use pillarbox::imap::ImapServer;
+use pillarbox::mailcore::address::ForwardPath;
 use pillarbox::mailcore::sasl::Mechanism;
-use pillarbox::parts::{LoginGuard, LoginLimits, Observer, OwnSenders, Parts, Reserve, Room, UnauthenticatedLimit};
+use pillarbox::parts::{
+    LoginGuard, LoginLimits, MessageSink, Observer, OwnSenders, Parts, Reserve, Room, UnauthenticatedLimit,
+};
 use pillarbox::smtp::SmtpServer;
 use pillarbox::store::{MaildirStore, room_on_disk};
 use pillarbox::{PeerLimits, Shutdown};
@@ -17,6 +20,9 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::accounts::{Accounts, LocalOnly};
 use crate::certificate::Certificate;
 use crate::config::{Address, Config, Listener, Protocol, TlsMode};
+use crate::queue;
+use crate::relaying::{Relaying, account_of};
+use crate::sending::{self, Logins, Queue};
 
 /// A server for one listener.
 enum Server {
@@ -35,6 +41,13 @@ struct SocketFile {
     inode: u64,
 }
 
+impl SocketFile {
+    fn of(path: &Path) -> Result<Self, String> {
+        let found = std::fs::symlink_metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(SocketFile { path: path.to_owned(), inode: found.ino() })
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // A server that was started while we ended has put its own there.
@@ -49,15 +62,19 @@ impl Drop for SocketFile {
 pub struct Files {
     certificate: Option<Arc<Certificate>>,
     accounts: Arc<Accounts>,
+    logins: Logins,
 }
 
 impl Files {
-    /// Reads the certificate and the accounts again. What cannot be used is told, and what was there before stays.
-    pub fn read_again(&self) -> Result<(), String> {
+    /// Reads the certificate, the accounts and the passwords for other servers again, and gives a word of what it read. What cannot be used is told, and what was there before stays.
+    pub fn read_again(&self) -> Result<&'static str, String> {
         let certificate = self.certificate.as_ref().map_or(Ok(()), |certificate| certificate.reload());
         let troubles = [certificate.err(), self.accounts.trouble()];
-        match troubles.into_iter().flatten().collect::<Vec<_>>() {
-            troubles if troubles.is_empty() => Ok(()),
+        match troubles.into_iter().flatten().chain(self.logins.read_again()).collect::<Vec<_>>() {
+            troubles if troubles.is_empty() => Ok(match self.logins.is_empty() {
+                true => "the certificate and the accounts",
+                false => "the certificate, the accounts and the passwords for other servers",
+            }),
             troubles => Err(troubles.join("\n")),
         }
     }
@@ -66,11 +83,13 @@ impl Files {
 /// All servers of a configuration, ready to listen.
 pub struct Assembly {
     servers: Vec<(Server, Listener)>,
+    queue: Option<Queue>,
+
     pub files: Arc<Files>,
 }
 
 impl Assembly {
-    /// Reads the files that the configuration names and puts the servers together. Changes nothing and listens to nothing.
+    /// Reads the files that the configuration names and puts the servers together. Takes the queue, and listens to nothing.
     pub fn new(config: &Config, observer: Arc<dyn Observer>) -> Result<Self, String> {
         let accounts = Arc::new(Accounts::load(config, observer.clone())?);
         let certificate = config.tls.as_ref().map(Certificate::load).transpose()?.map(Arc::new);
@@ -84,29 +103,56 @@ impl Assembly {
             .in_namespace(&config.mailboxes.prefix, config.mailboxes.separator)
             .map_err(|error| error.to_string())?;
         let store = Arc::new(store);
-        let (recipients, senders) = (accounts.clone(), accounts.clone());
-        let sink =
-            MailboxSink::new(store.clone(), move |path| recipients.of_recipient(path)).over_quota(config.over_quota);
+        let (recipients, senders) = ((accounts.clone(), config.hostname.clone()), accounts.clone());
+        let is_for = move |path: &ForwardPath<'_>| account_of(&recipients.0, &recipients.1, path);
+        let is_here = is_for.clone();
+        let sink = MailboxSink::new(store.clone(), is_for).over_quota(config.over_quota);
         let local = LocalOnly { accounts: accounts.clone(), sink: sink.clone() };
         let own = OwnSenders::new(Arc::new(local), move |user, from| senders.owns(user, from));
         let (root, limits) = (config.mail.root(), &config.limits);
         let reserve = Room { octets: limits.free_space, files: limits.free_files };
-        let policy = Reserve::new(Arc::new(own), reserve, move || room_on_disk(&root));
+        let policy = Arc::new(Reserve::new(Arc::new(own), reserve, move || room_on_disk(&root)));
+        let mut sink: Arc<dyn MessageSink> = Arc::new(sink);
+        let (mut queue, mut forward) = (None, None);
+        if let Some(sending) = &config.sending {
+            let opened = sending::open(config, sending, &sink, observer.clone())?;
+            forward.clone_from(&opened.forward);
+            let sent_on = opened.forward.clone();
+            let is_here = move |path: &ForwardPath<'_>| {
+                is_here(path).is_some() && !sent_on.as_ref().is_some_and(|forward| forward.takes(path))
+            };
+            sink = Arc::new(opened.outbound.sink().local(sink, is_here));
+            queue = Some(opened);
+        }
         let mut logins = LoginLimits::default();
         logins.trusted.clone_from(&config.limits.trusted);
         let parts = Parts {
             authenticator: accounts.clone(),
             logins: Arc::new(LoginGuard::new(logins)),
             unauthenticated: Arc::new(UnauthenticatedLimit::new(config.limits.unauthenticated)),
-            policy: Arc::new(policy),
-            sink: Arc::new(sink),
+            policy: policy.clone(),
+            sink,
             store,
             observer,
             ..Parts::in_memory()
         };
-        let server = |listener| server(config, listener, certificate.as_ref(), parts.clone());
+        let server = |listener: &Listener| {
+            let policy = Relaying {
+                here: policy.clone(),
+                accounts: accounts.clone(),
+                sends: config.sending.is_some(),
+                forward: forward.clone(),
+                hosts: listener.relay_from.clone(),
+            };
+            server(config, listener, certificate.as_ref(), Parts { policy: Arc::new(policy), ..parts.clone() })
+        };
         let servers = config.listeners.iter().map(|listener| (server(listener), listener.clone())).collect();
-        Ok(Assembly { servers, files: Arc::new(Files { certificate, accounts }) })
+        let files = Files {
+            certificate,
+            accounts,
+            logins: queue.as_ref().map_or_else(Default::default, |queue| queue.logins.clone()),
+        };
+        Ok(Assembly { servers, queue, files: Arc::new(files) })
     }
 
     /// Listens and serves until `shutdown` begins and the sessions have ended. `listening` is told of each listener, with the
@@ -118,6 +164,10 @@ impl Assembly {
             open.push((server, socket));
             listeners.push(listener);
         }
+        let asked = match &self.queue {
+            Some(queue) => Some((queue::server::listen(&queue.socket)?, SocketFile::of(&queue.socket)?)),
+            None => None,
+        };
         listening(&listeners);
         let mut running = tokio::task::JoinSet::new();
         for (server, socket) in open {
@@ -131,8 +181,18 @@ impl Assembly {
                 }
             });
         }
+        if let Some(Queue { outbound, recovery, .. }) = self.queue {
+            let (handle, stop) = (outbound.handle(), shutdown.clone());
+            running.spawn(async move { outbound.run(recovery, &shutdown).await });
+            if let Some((socket, file)) = asked {
+                running.spawn(async move {
+                    queue::server::serve(socket, handle, &stop).await;
+                    drop(file);
+                });
+            }
+        }
         while let Some(ended) = running.join_next().await {
-            ended.map_err(|error| format!("a listener broke: {error}"))?;
+            ended.map_err(|error| format!("a part of the server broke: {error}"))?;
         }
         Ok(())
     }
@@ -160,13 +220,18 @@ fn server(config: &Config, listener: &Listener, certificate: Option<&Arc<Certifi
     let mut smtp = pillarbox::smtp::ServerConfig::new(config.hostname.clone());
     smtp.limits.message_size_max = config.limits.message_size;
     smtp.limits.recipients_max = config.limits.recipients;
-    // Mailboxes keep every octet, IMAP shows them, and nothing goes on to a server that might not take them.
+    // Mailboxes keep every octet, and IMAP shows them; what goes to a server that does not take them goes back.
     smtp.smtputf8 = true;
     match listener.protocol {
         Protocol::Submission => {
             smtp.mechanisms = mechanisms();
             smtp.mechanisms.push(Mechanism::Login);
             (smtp.submission, smtp.auth_required) = (true, true);
+            if config.sending.is_some() {
+                // For users alone: strangers could have notices sent to others.
+                (smtp.dsn, smtp.require_tls, smtp.deliver_by) = (true, true, Some(0));
+                smtp.future_release = Some(HOLD_MAX);
+            }
         }
         Protocol::Lmtp => smtp.protocol = pillarbox::smtp::Protocol::Lmtp,
         Protocol::Smtp | Protocol::Imap => {}
@@ -178,6 +243,9 @@ fn server(config: &Config, listener: &Listener, certificate: Option<&Arc<Certifi
     }
     Server::Smtp(server)
 }
+
+/// Seconds that a user may have a message held (RFC 4865): 30 days.
+const HOLD_MAX: u32 = 30 * 24 * 3600;
 
 /// What a client can log in with, if the accounts have what it takes.
 fn mechanisms() -> Vec<Mechanism> {

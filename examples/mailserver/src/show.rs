@@ -6,7 +6,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use pillarbox::parts::{Direction, Observer};
+use pillarbox::parts::{Direction, Observer, QueueEvent};
 
 use crate::notes::note;
 
@@ -51,7 +51,7 @@ pub fn complain(text: impl Display) {
 }
 
 /// Octets of a peer, with everything escaped that could move a cursor or fake a line.
-struct Escaped<'a>(&'a [u8]);
+pub struct Escaped<'a>(pub &'a [u8]);
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -137,6 +137,18 @@ impl Observer for Show {
         let (what, reply) = (Escaped(what.as_bytes()), Escaped(reply.as_bytes()));
         let ip = self.session(session).and_then(|(_, ip)| ip);
         self.print(session, format_args!("refused to {}: {what}: {reply}", address(ip)));
+    }
+
+    fn queue(&self, event: &QueueEvent<'_>) {
+        // That all went well with TLS is for reports.
+        if matches!(event, QueueEvent::Tls { failure: None, .. }) {
+            return;
+        }
+        let trouble = match event {
+            QueueEvent::Failed { .. } | QueueEvent::Damaged { .. } | QueueEvent::SetAside { .. } => "TROUBLE: ",
+            _ => "",
+        };
+        say(format_args!("{:<15} {trouble}{}", "queue", Escaped(event.to_string().as_bytes())));
     }
 
     fn failed(&self, session: u64, what: &str, cause: &dyn Display) {

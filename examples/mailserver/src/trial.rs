@@ -56,6 +56,7 @@ pub fn prepare(dir: &Path, offset: u16, password: Option<String>) -> Result<Tria
         proxies: Vec::new(),
         xclient: Vec::new(),
         xforward: Vec::new(),
+        relay_from: Vec::new(),
     };
     let listeners = vec![
         listener(Protocol::Smtp, port(25), TlsMode::StartTls),
@@ -77,6 +78,8 @@ pub fn prepare(dir: &Path, offset: u16, password: Option<String>) -> Result<Tria
         // Whoever tries it comes from this one machine, and some make a connection for each message.
         quota: QuotaRules::default(),
         over_quota: OverQuota::default(),
+        // Nobody's first try sends mail to strangers.
+        sending: None,
         limits: Limits { connections_per_minute: 1_000_000, ..Limits::default() },
     };
     Ok(Trial { config, dir, offset, password })
@@ -107,6 +110,8 @@ impl Trial {
 data folder  {dir}
 account      {USER}
 password     {told}
+
+Mail for others is refused: a try has no route to them, and `serve` sends it.
 
 Send yourself a message:
   swaks --server 127.0.0.1:{smtp} --from me@example.org --to {USER}

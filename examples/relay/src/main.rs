@@ -55,29 +55,23 @@ struct Args {
 }
 
 fn tls_mode(word: &str) -> Result<TlsMode, String> {
-    let words = [
-        ("if-offered", TlsMode::IfOffered),
-        ("encrypted", TlsMode::Encrypted),
-        ("verified", TlsMode::Verified),
-        ("implicit", TlsMode::Implicit),
-    ];
-    let known = words.iter().find(|(known, _)| *known == word);
-    known.map(|(_, mode)| *mode).ok_or_else(|| format!("none of {}", words.map(|(word, _)| word).join(", ")))
+    match word {
+        "if-offered" => Ok(TlsMode::IfOffered),
+        "encrypted" => Ok(TlsMode::Encrypted),
+        "verified" => Ok(TlsMode::Verified),
+        "implicit" => Ok(TlsMode::Implicit),
+        _ => Err("none of if-offered, encrypted, verified, implicit".into()),
+    }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let shutdown = Shutdown::new();
-    let stop = shutdown.clone();
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        stop.begin();
-    });
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let (mut told, stop) = (signal(kind)?, shutdown.clone());
+        tokio::spawn(async move { told.recv().await.map(|()| stop.begin()) });
+    }
     let (store, recovery) = spool::Store::open(spool::RealFs, &args.spool, spool::Options::from_system())?;
     let mut config = OutboundConfig::new(&args.hostname)?;
     config.schedule.delay_first = Duration::from_secs(args.retry.max(1));
@@ -120,8 +114,11 @@ fn routes(args: &Args) -> Result<RouteTable<Route>, Box<dyn Error>> {
 
 fn parts(args: &Args) -> Result<OutboundParts, Box<dyn Error>> {
     let mut trusted = rustls::RootCertStore::empty();
-    if let Ok(certificates) = CertificateDer::pem_file_iter(&args.ca) {
-        trusted.add_parsable_certificates(certificates.filter_map(Result::ok));
+    // Without a name no certificate is looked at.
+    if args.name.is_some() {
+        let unfit = |error| format!("--ca {}: {error}", args.ca.display());
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&args.ca).map_err(unfit)?.collect();
+        trusted.add_parsable_certificates(certificates.map_err(unfit)?);
     }
     let tls = rustls::ClientConfig::builder().with_root_certificates(trusted).with_no_client_auth();
     let mut parts = OutboundParts::from_system();

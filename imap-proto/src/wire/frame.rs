@@ -4,7 +4,7 @@
 //! be taken for commands.
 
 use memchr::memchr;
-use pillarbox_core::line::{LineScanner, Scan};
+use pillarbox_core::line::{LineScanner, Scan, whole_line};
 
 /// What a command may take up. The message of APPEND is not counted: it streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +116,19 @@ impl Framer {
     /// [`Framed::TooLong`] the framer is at a start again.
     #[inline]
     pub fn frame(&mut self, input: &[u8], limits: &FrameLimits) -> Framed {
+        // Most commands are one line, are there at once, and are seen once: nothing has to be remembered of them.
+        if self.start == 0
+            && self.scanner == LineScanner::new()
+            && let Some(line) = whole_line(&input[..input.len().min(limits.line_max)])
+            && !line.ends_with(b"}")
+        {
+            return Framed::Command { len: line.len() + 2 };
+        }
+        self.frame_on(input, limits)
+    }
+
+    /// As [`frame`](Framer::frame), for lines that have begun, and for what is behind literals.
+    fn frame_on(&mut self, input: &[u8], limits: &FrameLimits) -> Framed {
         let Some(text) = input.get(self.start..) else { return Framed::Incomplete };
         let max = limits.line_max.saturating_sub(self.text);
         match self.scanner.scan(text, max) {

@@ -119,14 +119,9 @@ impl Counters {
     /// Counts one session with a host of a domain, under a policy; a success if nothing failed. Under several policies it is
     /// counted once for each.
     pub fn count(&mut self, domain: &Name, policy: &AppliedPolicy, failures: &[Failure]) {
-        if !self.domains.get(domain).is_some_and(|policies| policies.contains_key(policy)) {
-            let size = ENTRY_SIZE + domain.as_str().len() + policy.size();
-            let has_room = self.domains.get(domain).is_none_or(|policies| policies.len() < self.limits.policies_max);
-            if !has_room || !self.reserve(size) {
-                self.lost = self.lost.saturating_add(1);
-                return;
-            }
-            self.domains.entry(domain.clone()).or_default().insert(policy.clone(), Counts::default());
+        if !self.make_entry(domain, policy) {
+            self.lost = self.lost.saturating_add(1);
+            return;
         }
         let (size_max, failures_max) = (self.limits.size_max, self.limits.failures_max);
         let Some(counts) = self.domains.get_mut(domain).and_then(|policies| policies.get_mut(policy)) else { return };
@@ -145,6 +140,20 @@ impl Counters {
         }
     }
 
+    /// Makes an entry for a policy, unless it is there or has no room.
+    fn make_entry(&mut self, domain: &Name, policy: &AppliedPolicy) -> bool {
+        if self.domains.get(domain).is_some_and(|policies| policies.contains_key(policy)) {
+            return true;
+        }
+        let size = ENTRY_SIZE + domain.as_str().len() + policy.size();
+        let has_room = self.domains.get(domain).is_none_or(|policies| policies.len() < self.limits.policies_max);
+        if !has_room || !self.reserve(size) {
+            return false;
+        }
+        self.domains.entry(domain.clone()).or_default().insert(policy.clone(), Counts::default());
+        true
+    }
+
     fn reserve(&mut self, size: usize) -> bool {
         let fits = self.size + size <= self.limits.size_max;
         self.size += if fits { size } else { 0 };
@@ -154,6 +163,39 @@ impl Counters {
     /// Sessions that there was no room for.
     pub const fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// Adds what was counted before, such as what [`take`](Counters::take) gave an earlier process. What it has no room for is lost
+    /// as it would have been when it was counted.
+    pub fn add(&mut self, domain: &Name, reports: impl IntoIterator<Item = PolicyReport>) {
+        for report in reports {
+            if !self.make_entry(domain, &report.policy) {
+                self.lost = self.lost.saturating_add(report.successful).saturating_add(report.failed);
+                continue;
+            }
+            let (size_max, failures_max) = (self.limits.size_max, self.limits.failures_max);
+            let counts = self.domains.get_mut(domain).and_then(|policies| policies.get_mut(&report.policy));
+            let Some(counts) = counts else { continue };
+            counts.successful = counts.successful.saturating_add(report.successful);
+            counts.failed = counts.failed.saturating_add(report.failed);
+            for detail in report.failures {
+                let ResultType::Known(kind) = detail.result else { continue };
+                let failure = Failure {
+                    kind,
+                    receiving_host: detail.receiving_host,
+                    receiving_ip: detail.receiving_ip,
+                    receiving_helo: detail.receiving_helo,
+                    sending_ip: detail.sending_ip,
+                    reason: detail.reason,
+                };
+                if let Some(sessions) = counts.failures.get_mut(&failure) {
+                    *sessions = sessions.saturating_add(detail.sessions);
+                } else if counts.failures.len() < failures_max && self.size + failure.size() <= size_max {
+                    self.size += failure.size();
+                    counts.failures.insert(failure, detail.sessions);
+                }
+            }
+        }
     }
 
     /// Takes everything that was counted, by domain, and begins anew.
@@ -211,6 +253,20 @@ mod tests {
         assert_eq!(report.failures.iter().map(|failure| failure.sessions).collect::<Vec<_>>(), [2, 1]);
         assert_eq!(report.failures[1].reason.as_deref(), Some("a??b"));
         assert_eq!(counters.take().count(), 0);
+    }
+
+    #[test]
+    fn what_was_counted_before_is_added() {
+        let mut counters = Counters::new(CountersLimits::default());
+        let failure = Failure::new(FailureType::CertificateExpired).with_host(name("mx.example.org"));
+        counters.count(&name("example.org"), &AppliedPolicy::none(), core::slice::from_ref(&failure));
+        let (domain, before) = counters.take().next().unwrap();
+        counters.count(&domain, &AppliedPolicy::none(), &[failure]);
+        counters.count(&domain, &AppliedPolicy::none(), &[]);
+        counters.add(&domain, before);
+        let (_, reports) = counters.take().next().unwrap();
+        assert_eq!((reports[0].successful, reports[0].failed, reports[0].failures[0].sessions), (1, 2, 2));
+        assert_eq!(reports.len(), 1);
     }
 
     #[test]

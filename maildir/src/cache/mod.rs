@@ -29,6 +29,10 @@ const FILE_MAX: u64 = 1 << 30;
 /// Records in a file whatever its mailbox holds: below this nobody minds the dead ones.
 const RECORDS_MIN: u64 = 100;
 
+/// So many records are looked for in a file, or four for each message if that is more. Whoever fills a file with records of
+/// messages that are not there costs us no more memory than this; a mailbox that has shrunk so much needs another file anyway.
+const RECORDS_READ: u64 = 1 << 17;
+
 /// So many sizes are found out before they are written down.
 const SIZES_MAX: usize = 64;
 
@@ -176,8 +180,9 @@ impl Mailbox {
         if self.cache.open.is_none() {
             self.cache.open = Open::new(&self.maildir, validity);
         }
+        let most = RECORDS_READ.max((self.view.files().len() as u64).saturating_mul(4));
         if let Some(open) = &mut self.cache.open
-            && open.look(found).is_none()
+            && open.look(found, most).is_none()
         {
             self.cache.open = None;
         }
@@ -227,7 +232,8 @@ impl Contents {
     pub(crate) fn read(maildir: &Maildir, validity: u32) -> Option<Self> {
         let mut open = Open::new(maildir, validity)?;
         let found = lock(&open.file).metadata().ok()?;
-        open.look(found)?;
+        // A check may take longer, and a little more memory.
+        open.look(found, RECORDS_READ * 32)?;
         Some(Contents(open))
     }
 
@@ -263,11 +269,12 @@ impl Open {
         })
     }
 
-    /// Takes in what came behind what was seen; `None` if the file is of no use.
-    fn look(&mut self, found: Metadata) -> Option<()> {
+    /// Takes in what came behind what was seen; `None` if the file is of no use, or holds more than `most` records.
+    fn look(&mut self, found: Metadata, most: u64) -> Option<()> {
         if found.len > self.seen {
             let mut places = Vec::new();
-            let scanned = scan::scan(&lock(&self.file), self.seen, found.len, &mut places)?;
+            let scanned =
+                scan::scan(&lock(&self.file), self.seen, found.len, most.saturating_sub(self.records), &mut places)?;
             self.table.add(places);
             self.seen = scanned.end;
             self.records += scanned.records;

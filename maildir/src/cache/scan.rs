@@ -51,14 +51,16 @@ pub(super) struct Scanned {
     pub(super) damaged: u32,
 }
 
-/// Notes where the records between two places of a file begin; `None` if it cannot be read, or is no cache.
-pub(super) fn scan(file: &File, start: u64, end: u64, places: &mut Vec<(Uid, u32)>) -> Option<Scanned> {
+/// Notes where the records between two places of a file begin; `None` if it cannot be read, is no cache, or holds more than so
+/// many.
+pub(super) fn scan(file: &File, start: u64, end: u64, most: u64, places: &mut Vec<(Uid, u32)>) -> Option<Scanned> {
     let mut scanned = Scanned { end: start, records: 0, damaged: 0 };
     let mut window = Window { file, end, first: start, octets: Vec::new() };
     let mut lost = false;
     while scanned.end < end {
         let octets = window.from(scanned.end)?;
         match record::begin(octets) {
+            Begins::Record { .. } if scanned.records >= most => return None,
             Begins::Record { len, uid } => {
                 places.push((uid, u32::try_from(scanned.end).ok()?));
                 scanned.records += 1;

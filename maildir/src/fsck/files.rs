@@ -126,6 +126,9 @@ pub(super) fn read(run: &mut Run<'_>, maildir: &Maildir, list: &UidList) -> Resu
 }
 
 fn repair_doubles(listing: &mut Listing, maildir: &Maildir, list: &UidList) -> Result<()> {
+    // Of two who repair the same at once each might remove the name that the other keeps.
+    let _locked = maildir.lock()?;
+    *listing = Listing::read(maildir, list)?;
     listing.repair_doubles(maildir, list)?;
     sync(maildir)
 }

@@ -176,6 +176,8 @@ pub(super) fn correct(locked: &mut Locked<'_>, names: &HashMap<Base, Base>) -> R
         let (base, fields) = (lines.base(line), lines.fields(line));
         corrected.extend_from_slice(format!("{} ", lines.uid(line)).as_bytes());
         match names.get(base) {
+            // With another name it might be longer than a line can be.
+            _ if fields.0.len() > FIELDS_MAX => {}
             None => corrected.extend_from_slice(fields.0),
             Some(new) => {
                 if fields.value(b'G').is_none() && **new != *base && !base.contains(&b' ') {
@@ -193,6 +195,9 @@ pub(super) fn correct(locked: &mut Locked<'_>, names: &HashMap<Base, Base>) -> R
     let corrected = UidList::parse(&corrected).expect("the lines of a list with other names are a list");
     locked.write_uids(corrected)
 }
+
+/// Keys and values of a line that are kept where its name changes. No program writes as much.
+const FIELDS_MAX: usize = 16 << 10;
 
 /// Compares the list with the files, and returns it as it is afterwards.
 pub(super) fn check_lines(

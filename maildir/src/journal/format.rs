@@ -2,9 +2,9 @@
 
 use crate::{Keywords, Uid};
 
-/// `magic | generation | UIDVALIDITY | checksum`
-pub(super) const HEADER_LEN: usize = 8 + 8 + 4 + 4;
-const MAGIC: &[u8; 8] = b"PillarJ1";
+/// `magic | generation | UIDVALIDITY | checksum | device | inode`
+pub(super) const HEADER_LEN: usize = 8 + 8 + 4 + 4 + 16;
+const MAGIC: &[u8; 8] = b"PillarJ2";
 
 /// The length and the checksum before the items of a frame.
 pub(super) const FRAME_HEAD: usize = 4 + 4;
@@ -28,6 +28,8 @@ pub(super) struct Header {
     /// Drawn by lot for each file, so that a file that takes another's place is told from it.
     pub(super) generation: u64,
     pub(super) uid_validity: u32,
+    /// Device and inode of the file that it was written to: a copy that was put back is another file.
+    pub(super) file: (u64, u64),
 }
 
 /// One thing that a journal says.
@@ -56,7 +58,9 @@ impl Header {
         bytes[8..16].copy_from_slice(&self.generation.to_le_bytes());
         bytes[16..20].copy_from_slice(&self.uid_validity.to_le_bytes());
         let checksum = crc32fast::hash(&bytes[..20]);
-        bytes[20..].copy_from_slice(&checksum.to_le_bytes());
+        bytes[20..24].copy_from_slice(&checksum.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.file.0.to_le_bytes());
+        bytes[32..].copy_from_slice(&self.file.1.to_le_bytes());
         bytes
     }
 
@@ -67,8 +71,9 @@ impl Header {
         let generation = u64::from_le_bytes(take(&mut rest)?);
         let uid_validity = u32::from_le_bytes(take(&mut rest)?);
         let checksum = u32::from_le_bytes(take(&mut rest)?);
+        let file = (u64::from_le_bytes(take(&mut rest)?), u64::from_le_bytes(take(&mut rest)?));
         let good = &magic == MAGIC && uid_validity > 0 && checksum == crc32fast::hash(&bytes[..20]);
-        if good { Ok((Header { generation, uid_validity }, checksum)) } else { Err(Cut) }
+        if good { Ok((Header { generation, uid_validity, file }, checksum)) } else { Err(Cut) }
     }
 }
 
@@ -235,10 +240,11 @@ mod tests {
 
     #[test]
     fn octet_by_octet() {
-        let header = Header { generation: 0x0102_0304_0506_0708, uid_validity: 9 }.encode();
-        assert_eq!(header[..20], *b"PillarJ1\x08\x07\x06\x05\x04\x03\x02\x01\x09\0\0\0");
+        let header = Header { generation: 0x0102_0304_0506_0708, uid_validity: 9, file: (2, 3) }.encode();
+        assert_eq!(header[..20], *b"PillarJ2\x08\x07\x06\x05\x04\x03\x02\x01\x09\0\0\0");
+        assert_eq!(header[24..], [2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0]);
         let (read, checksum) = Header::decode(&header).unwrap();
-        assert_eq!(read, Header { generation: 0x0102_0304_0506_0708, uid_validity: 9 });
+        assert_eq!(read, Header { generation: 0x0102_0304_0506_0708, uid_validity: 9, file: (2, 3) });
         let mut items = Vec::new();
         Item::Message { uid: Uid::new(3).unwrap(), flags: 0x10, mod_seq: 7 }.encode(&mut items);
         assert_eq!(items, [1, 3, 0, 0, 0, 0x10, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
@@ -275,13 +281,13 @@ mod tests {
             head[..4].copy_from_slice(&len.to_le_bytes());
             assert_eq!(frame_head(head).is_ok(), good, "{len}");
         }
-        let good = Header { generation: 1, uid_validity: 1 }.encode();
-        for at in 0..HEADER_LEN {
+        let good = Header { generation: 1, uid_validity: 1, file: (1, 1) }.encode();
+        for at in 0..HEADER_LEN - 16 {
             let mut bad = good;
             bad[at] ^= 0x20;
             assert_eq!(Header::decode(&bad), Err(Cut), "octet {at}");
         }
-        assert_eq!(Header::decode(&Header { generation: 1, uid_validity: 0 }.encode()), Err(Cut));
+        assert_eq!(Header::decode(&Header { generation: 1, uid_validity: 0, file: (1, 1) }.encode()), Err(Cut));
     }
 
     proptest! {

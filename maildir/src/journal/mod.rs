@@ -12,7 +12,7 @@
 //! All numbers are little-endian.
 //!
 //! ```text
-//! header:  "PillarJ1"  generation: 8 octets, by lot  UIDVALIDITY: 4  checksum of these 20: 4
+//! header:  "PillarJ2"  generation: 8 octets, by lot  UIDVALIDITY: 4  checksum of these 20: 4  device: 8  inode: 8
 //! frame:   length of its items: 4, 1 to 65,536  checksum: 4  items
 //! items:   1  UID: 4  flags: 4  mod-sequence: 8             a message has these flags since
 //!          2  first UID: 4  last: 4  mod-sequence: 8        all of these were there, and went
@@ -36,6 +36,10 @@
 //! reserved, every message counts as changed, and whatever is not there as gone. A client that comes back is told too much
 //! then, and nothing is kept from it. A journal that is lost altogether begins anew at the microseconds of the clock, which
 //! are ahead of all that was given: a mailbox changes less often than a million times a second.
+//!
+//! A journal that was put back from a backup says less than was told, and everything in it is true by itself. So it names its own
+//! file, and who has heard of higher numbers believes none of it. Only an older
+//! text that is written into the same file while nobody of ours has the mailbox open is not found out.
 //!
 //! Two machines that use one mailbox over a network see each other's run of the system end all the time: clients are told too
 //! much then, too.
@@ -79,6 +83,8 @@ pub(crate) struct Journal {
     known: Option<Known>,
     /// Up to here mod-sequences may have been told.
     reserved: u64,
+    /// This one was told.
+    told_highest: u64,
     /// Changes may have been told that were not written down.
     missed: bool,
     doubt: Doubt,
@@ -104,6 +110,7 @@ impl Journal {
             held: Mutex::new(None),
             known: None,
             reserved: 0,
+            told_highest: 0,
             missed: false,
             doubt: Doubt::default(),
             foreign: false,
@@ -312,6 +319,7 @@ impl Journal {
         let Some(mut known) = self.known.take() else { return Ok(()) };
         let (reserved, end) = (known.state.reserved, known.end);
         self.reserved = self.reserved.max(reserved);
+        self.told_highest = self.told_highest.max(known.state.highest());
         if read_header(file)?.is_none_or(|(header, _)| header != known.header) || !known.read(file)? {
             return Ok(());
         }
@@ -332,7 +340,9 @@ impl Journal {
         let read = known.read(file)?;
         self.reserved = self.reserved.max(known.state.reserved);
         let boot = self.maildir.fs().boot();
-        if read && known.state.reserved > 0 && boot == Some(known.state.boot) {
+        // Somebody of ours wrote a new file, or an older one was put back.
+        let is_old = known.state.highest() < self.told_highest;
+        if read && !is_old && known.state.reserved > 0 && boot == Some(known.state.boot) {
             // As above, and for the name as well.
             file.sync_data()?;
             self.maildir.store().sync_dir(self.maildir.path())?;
@@ -385,16 +395,19 @@ impl Journal {
     /// Writes a new file and puts it in the place of the old one. Durable on return. Both are locked meanwhile, so that whoever
     /// waits for the old one comes too late for it, and whoever finds the new one waits.
     fn replace(&mut self, uid_validity: u32, state: State) -> Result<()> {
+        // Whatever becomes of the file, these may have been told.
+        self.reserved = self.reserved.max(state.reserved);
         let store = self.maildir.store().clone();
-        let header = Header { generation: store.random(), uid_validity };
-        let head = header.encode();
-        let (_, checksum) = Header::decode(&head).expect("it was encoded just now");
-        let mut known = Known { header, end: HEADER_LEN as u64, checksum, state: State::default() };
         // What a crash leaves here is swept up with all else.
         let written = self.maildir.dir("tmp").join(store.unique_name());
         let mut file = store.fs().create(&written)?;
+        let mut header = Header { generation: store.random(), uid_validity, file: (0, 0) };
+        let mut known = Known { header, end: HEADER_LEN as u64, checksum: 0, state: State::default() };
         let replaced = (|| -> Result<()> {
             file.try_lock()?;
+            header.file = file.metadata()?.id;
+            let head = header.encode();
+            (known.header, known.checksum) = Header::decode(&head).expect("it was encoded just now");
             file.write(&head)?;
             known.write(&mut file, state.items())?;
             known.state = state;
@@ -406,7 +419,6 @@ impl Journal {
             let _ = store.fs().unlink(&written);
         }
         replaced?;
-        self.reserved = self.reserved.max(known.state.reserved);
         self.known = Some(known);
         *self.held() = Some(file);
         Ok(())
@@ -500,7 +512,8 @@ fn read_header(file: &File) -> Result<Option<(Header, u32)>> {
             n => filled += n,
         }
     }
-    Ok(Header::decode(&head).ok().filter(|_| file.metadata().is_ok_and(|metadata| metadata.len <= LEN_MAX)))
+    let metadata = file.metadata()?;
+    Ok(Header::decode(&head).ok().filter(|(header, _)| header.file == metadata.id && metadata.len <= LEN_MAX))
 }
 
 #[cfg(test)]

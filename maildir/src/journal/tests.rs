@@ -59,12 +59,19 @@ fn bytes(fs: &SimulatedFs) -> Vec<u8> {
     fs.read(Path::new("/m/pillarbox-journal"), 1 << 30).unwrap()
 }
 
-/// Other octets in place of the file.
-fn overwrite(fs: &SimulatedFs, bytes: &[u8]) {
+fn inode(fs: &SimulatedFs) -> u64 {
+    fs.metadata(Path::new("/m/pillarbox-journal")).unwrap().id.1
+}
+
+/// Other octets in the file. It is another file, so that where they name one, `was`, they name it by its new number.
+fn overwrite(fs: &SimulatedFs, was: u64, bytes: &[u8]) {
     let path = Path::new("/m/pillarbox-journal");
     fs.unlink(path).unwrap();
     let mut file = fs.create(path).unwrap();
-    file.write(bytes).unwrap();
+    let mut bytes = bytes.to_vec();
+    let other = (was ^ inode(fs)).to_le_bytes();
+    bytes.iter_mut().skip(HEADER_LEN - 8).zip(other).for_each(|(octet, other)| *octet ^= other);
+    file.write(&bytes).unwrap();
     file.sync().unwrap();
     fs.sync_dir(Path::new("/m")).unwrap();
 }
@@ -400,20 +407,64 @@ fn opened(fs: &SimulatedFs, told: u64) -> Journal {
 #[test]
 fn a_journal_is_believed_whole_or_not() {
     let (fs, told) = written();
-    let good = bytes(&fs);
+    let (good, was) = (bytes(&fs), inode(&fs));
     assert_eq!(highest(&opened(&fs, told)), told, "as it was written");
     fs.advance(Duration::from_secs(1));
     for bit in 0..good.len() * 8 {
         let mut bad = good.clone();
         bad[bit / 8] ^= 1 << (bit % 8);
-        overwrite(&fs, &bad);
+        overwrite(&fs, was, &bad);
         let journal = opened(&fs, told + 1);
         assert_eq!(journal.gone_since(told), None, "bit {bit}");
     }
     for (more, what) in [(&b"\0"[..], "an octet"), (&[0; 600], "zeros"), (&good, "itself")] {
-        overwrite(&fs, &[&good, more].concat());
+        overwrite(&fs, was, &[&good, more].concat());
         assert_eq!(opened(&fs, told + 1).gone_since(told), None, "{what} more");
     }
+}
+
+/// What an administrator puts back says less than was told, in words that are all true.
+// MDR-06
+#[test]
+fn a_journal_from_a_backup_is_not_believed() {
+    let path = Path::new("/m/pillarbox-journal");
+    for open in [true, false] {
+        let fs = SimulatedFs::new();
+        let mut journal = Journal::new(&maildir(&fs));
+        let mut there = messages(&[1, 2]);
+        look(&mut journal, &there);
+        let backup = bytes(&fs);
+        there[0].1 = Flags::SEEN;
+        look(&mut journal, &there);
+        let told = highest(&journal);
+        if !open {
+            journal = Journal::new(&maildir(&fs));
+        }
+        fs.unlink(path).unwrap();
+        fs.create(path).unwrap().write(&backup).unwrap();
+        fs.advance(Duration::from_secs(1));
+        look(&mut journal, &messages(&[1, 2]));
+        assert!(highest(&journal) > told + 1, "a number was given to two things: {} {told}", highest(&journal));
+        assert_eq!(journal.gone_since(told), None);
+    }
+}
+
+/// The same, written into the file that is there, under a mailbox that is open.
+// MDR-06
+#[test]
+fn a_journal_that_is_shorter_than_it_was_is_not_believed() {
+    let (fs, _) = written();
+    let mut journal = Journal::new(&maildir(&fs));
+    look(&mut journal, &messages(&[1]));
+    let told = highest(&journal);
+    let (good, was) = (bytes(&fs), inode(&fs));
+    let first = FRAME_HEAD + u32::from_le_bytes(*good[HEADER_LEN..].first_chunk().unwrap()) as usize;
+    // Behind the first frame, with nothing wrong in it.
+    overwrite(&fs, was, &good[..HEADER_LEN + first]);
+    journal.known.as_mut().unwrap().header.file.1 = inode(&fs);
+    look(&mut journal, &messages(&[1]));
+    assert!(highest(&journal) > told + 1);
+    assert_eq!(journal.gone_since(told), None);
 }
 
 /// A cut between two frames cannot be told from a journal that ends there, and then it is one: what was said behind is missing
@@ -422,11 +473,11 @@ fn a_journal_is_believed_whole_or_not() {
 #[test]
 fn a_journal_that_is_cut_short() {
     let (fs, told) = written();
-    let good = bytes(&fs);
+    let (good, was) = (bytes(&fs), inode(&fs));
     fs.advance(Duration::from_secs(1));
     let mut at_frames = 0;
     for len in 0..good.len() {
-        overwrite(&fs, &good[..len]);
+        overwrite(&fs, was, &good[..len]);
         let mut journal = Journal::new(&maildir(&fs));
         look(&mut journal, &messages(&[1]));
         match highest(&journal) > told + 1 {
@@ -449,7 +500,7 @@ proptest! {
         valid in any::<bool>(),
     ) {
         let (fs, told) = written();
-        let good = bytes(&fs);
+        let (good, was) = (bytes(&fs), inode(&fs));
         fs.advance(Duration::from_secs(1));
         let mut bad = good[..keep.min(good.len())].to_vec();
         if valid && bad.len() >= HEADER_LEN {
@@ -460,7 +511,7 @@ proptest! {
         } else {
             bad.extend_from_slice(&noise);
         }
-        overwrite(&fs, &bad);
+        overwrite(&fs, was, &bad);
         let mut journal = Journal::new(&maildir(&fs));
         look(&mut journal, &messages(&[1]));
         // A cut may fall between two frames.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use self::notices::{Notice, Queue, Refused};
 use self::places::{Place, Stamps};
 use crate::store::lock;
-use crate::{Maildir, Store, Tree};
+use crate::{Maildir, Store};
 
 /// Tells which folders have changed, so that nobody has to look at all of them all the time. Make one for each process.
 ///
@@ -83,18 +83,16 @@ impl Default for WatchOptions {
 pub struct News {
     /// Folders ([`Maildir::path`]) in which messages, flags, UIDs or keywords have changed, or that went away.
     pub folders: Vec<PathBuf>,
-    /// Roots of trees in which mailboxes came or went, or whose subscriptions changed.
-    pub trees: Vec<PathBuf>,
 }
 
 impl News {
     /// True if there is nothing to look at.
     pub fn is_empty(&self) -> bool {
-        self.folders.is_empty() && self.trees.is_empty()
+        self.folders.is_empty()
     }
 }
 
-/// A folder or a tree is watched as long as one of these is there for it.
+/// A folder is watched as long as one of these is there for it.
 #[derive(Debug)]
 pub struct Watch {
     heard: Arc<Heard>,
@@ -166,12 +164,7 @@ impl Watcher {
 
     /// Watches a folder. It is told as soon as it is watched, because of what may have happened before.
     pub fn folder(&self, folder: &Maildir) -> Watch {
-        self.watch(Place::Folder(folder.path().to_owned()))
-    }
-
-    /// Watches which mailboxes a tree has and which are subscribed; not what is in them.
-    pub fn tree(&self, tree: &Tree) -> Watch {
-        self.watch(Place::Tree(tree.root.clone()))
+        self.watch(Place(folder.path().to_owned()))
     }
 
     fn watch(&self, place: Place) -> Watch {
@@ -193,7 +186,11 @@ impl Watcher {
         loop {
             let rescan = self.look();
             let mut state = lock(&heard.state);
-            while !state.closed && !state.unsettled {
+            loop {
+                if state.closed {
+                    return None;
+                }
+                // Before there is more work to do: places that come and go without end keep no news back.
                 let now = Instant::now();
                 let ready = state.news_since.map(|since| since + self.0.options.gather);
                 if ready.is_some_and(|ready| ready <= now) {
@@ -202,13 +199,10 @@ impl Watcher {
                 if until.is_some_and(|until| until <= now) {
                     return Some(News::default());
                 }
-                if rescan.is_some_and(|rescan| rescan <= now) {
+                if state.unsettled || rescan.is_some_and(|rescan| rescan <= now) {
                     break;
                 }
                 state = heard.wait(state, [ready, until, rescan].into_iter().flatten().min());
-            }
-            if state.closed {
-                return None;
             }
         }
     }
@@ -293,10 +287,8 @@ impl State {
         self.news_since = None;
         let mut news = News::default();
         for (place, entry) in &mut self.places {
-            match place {
-                _ if !std::mem::take(&mut entry.news) => {}
-                Place::Folder(path) => news.folders.push(path.clone()),
-                Place::Tree(path) => news.trees.push(path.clone()),
+            if std::mem::take(&mut entry.news) {
+                news.folders.push(place.0.clone());
             }
         }
         news

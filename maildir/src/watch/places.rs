@@ -1,4 +1,4 @@
-//! What is watched of a folder and of a tree.
+//! What is watched of a folder.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,34 +8,17 @@ use pillarbox_fs::Metadata;
 use crate::Store;
 use crate::file_name::bytes;
 
+/// A folder, by its path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Place {
-    Folder(PathBuf),
-    Tree(PathBuf),
-}
+pub(super) struct Place(pub(super) PathBuf);
+
+/// What is compared.
+const COMPARED: [&str; 4] = ["new", "cur", "dovecot-uidlist", "dovecot-keywords"];
 
 impl Place {
-    fn path(&self) -> &Path {
-        match self {
-            Place::Folder(path) | Place::Tree(path) => path,
-        }
-    }
-
     /// The directories that notices come from.
     pub(super) fn dirs(&self) -> Vec<PathBuf> {
-        let path = self.path();
-        match self {
-            Place::Folder(_) => vec![path.join("new"), path.join("cur"), path.to_owned()],
-            Place::Tree(_) => vec![path.to_owned()],
-        }
-    }
-
-    /// What is compared.
-    fn compared(&self) -> [Option<&'static str>; 4] {
-        match self {
-            Place::Folder(_) => [Some("new"), Some("cur"), Some("dovecot-uidlist"), Some("dovecot-keywords")],
-            Place::Tree(_) => [Some(""), Some("subscriptions"), None, None],
-        }
+        vec![self.0.join("new"), self.0.join("cur"), self.0.clone()]
     }
 
     /// The places that look different when something of this name changes, whether they are watched or not.
@@ -43,22 +26,19 @@ impl Place {
         let mut touched = Place::rest_on(path);
         let (Some(parent), Some(name)) = (path.parent(), path.file_name().map(bytes)) else { return touched };
         if let (Some(b"new" | b"cur"), Some(folder)) = (parent.file_name().map(bytes), parent.parent()) {
-            touched.push(Place::Folder(folder.to_owned()));
+            touched.push(Place(folder.to_owned()));
         }
         if matches!(name, b"dovecot-uidlist" | b"dovecot-keywords") {
-            touched.push(Place::Folder(parent.to_owned()));
-        }
-        if name == b"subscriptions" || name.starts_with(b".") {
-            touched.push(Place::Tree(parent.to_owned()));
+            touched.push(Place(parent.to_owned()));
         }
         touched
     }
 
     /// The places that have this directory among theirs.
     pub(super) fn rest_on(dir: &Path) -> Vec<Place> {
-        let mut places = vec![Place::Folder(dir.to_owned()), Place::Tree(dir.to_owned())];
+        let mut places = vec![Place(dir.to_owned())];
         if let (Some(b"new" | b"cur"), Some(folder)) = (dir.file_name().map(bytes), dir.parent()) {
-            places.push(Place::Folder(folder.to_owned()));
+            places.push(Place(folder.to_owned()));
         }
         places
     }
@@ -79,8 +59,7 @@ const SETTLED_AFTER: Duration = Duration::from_secs(2);
 impl Stamps {
     pub(super) fn read(store: &Store, place: &Place) -> Self {
         let now = store.options().clock.now();
-        let files =
-            place.compared().map(|name| name.and_then(|name| store.fs().metadata(&place.path().join(name)).ok()));
+        let files = COMPARED.map(|name| store.fs().metadata(&place.0.join(name)).ok());
         let is_old = |file: &Metadata| now.duration_since(file.modified).is_ok_and(|age| age >= SETTLED_AFTER);
         Stamps { files, settled: files.iter().flatten().all(is_old) }
     }

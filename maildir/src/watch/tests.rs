@@ -1,9 +1,12 @@
 //! What cannot be made to happen from outside: notices that the system loses.
 
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use pillarbox_fs::RealFs;
+use pillarbox_fs::testing::Watched;
+use pillarbox_fs::{Op, RealFs};
 
 use super::{WatchOptions, Watcher};
 use crate::store::lock;
@@ -50,4 +53,28 @@ fn after_an_overflow_everything_is_looked_at() {
     }
     fs::remove_file(folders[1].path().join("new/1.x")).unwrap();
     assert_eq!(watcher.wait(PATIENCE).unwrap().folders, [folders[1].path()]);
+}
+
+/// Sessions that begin and end to wait all the time, or folders that others remove and make again.
+#[test]
+fn news_are_told_however_much_work_there_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let watcher: Arc<OnceLock<Watcher>> = Arc::default();
+    let looks: Arc<AtomicUsize> = Arc::default();
+    let (busy, counted) = (watcher.clone(), looks.clone());
+    let fs = Watched::new(RealFs).before(move |op, path| {
+        // In the middle of each look the next one becomes due; not without end, so that this test has one.
+        if let Some(watcher) = busy.get().filter(|_| op == Op::Metadata && path.ends_with("new"))
+            && counted.fetch_add(1, Ordering::SeqCst) < 1000
+        {
+            lock(&watcher.0.heard.state).unsettled = true;
+        }
+    });
+    let store = Store::new(fs, Options::from_system());
+    let folder = Maildir::create(&store, dir.path().join("a")).unwrap();
+    let options = WatchOptions { distrust_every: Duration::ZERO, gather: Duration::ZERO, ..WatchOptions::default() };
+    let watcher = watcher.get_or_init(|| Watcher::new(&store, options));
+    let _watch = watcher.folder(&folder);
+    assert_eq!(watcher.wait(PATIENCE).unwrap().folders, [folder.path()]);
+    assert!(looks.load(Ordering::SeqCst) < 10, "{looks:?}");
 }

@@ -189,6 +189,19 @@ impl Fs for SimulatedFs {
         self.change(Op::Create, path, |disk| disk.create(path)).map(|id| self.file(path, id))
     }
 
+    fn create_locked(&self, path: &Path, bytes: &[u8]) -> Result<File> {
+        let mut state = self.state();
+        let created = state.change(|disk| {
+            let id = disk.create(path)?;
+            disk.write(id, bytes);
+            Ok(id)
+        });
+        let id = created.map_err(|errno| FsError::new(Op::Create, path, errno.into()))?;
+        state.locked.insert(id);
+        drop(state);
+        Ok(File::new(path, Box::new(SimulatedFile { fs: self.clone(), id, has_lock: true })))
+    }
+
     fn open(&self, path: &Path) -> Result<File> {
         self.ask(Op::Open, path, |disk| disk.open(path)).map(|id| self.file(path, id))
     }

@@ -1,12 +1,9 @@
 //! One connection: the loop between the protocol machine, the accounts and the store.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pillarbox_core::crypto::HashAlgorithm;
-use pillarbox_core::sasl::{Credentials, Mechanism};
 use pillarbox_core::{Layer, Step, Time, UpgradeError};
 use pillarbox_imap::server::{Answer, AppendStart, Change, Event, Peer, ServerSession};
 use pillarbox_imap::types::{ModSeq, ResponseCode, UidSet};
@@ -14,13 +11,17 @@ use pillarbox_imap::view::View;
 
 use super::Shared;
 use super::seats::UserSeat;
-use crate::login::{Tried, log_in, refused, scram_keys, without_unjudged};
+use crate::login::{refused, without_unjudged};
 use crate::net::{Dialect, Lost, Transcript, Transport, Wire};
 use crate::parts::{
-    Append, Copied, FlagsSet, Guest, Identity, IncomingAppend, LoginAttempt, LoginOutcome, Mailbox, MessageFlags,
-    SetFlags, StoreError, StoreErrorKind,
+    Append, Copied, FlagsSet, Guest, Identity, IncomingAppend, Mailbox, MessageFlags, SetFlags, StoreError,
+    StoreErrorKind,
 };
 use crate::shutdown::Shutdown;
+
+mod logins;
+
+use self::logins::wrong_password;
 
 /// So much output is sent before more input is looked at, so that a long flight of commands cannot pile up replies.
 const OUTPUT_MAX: usize = 16 * 1024;
@@ -393,40 +394,6 @@ impl Connection {
         self.identity = identity;
     }
 
-    async fn log_in(&mut self, mechanism: Mechanism, credentials: Credentials) {
-        let shared = Arc::clone(&self.shared);
-        let mut attempt = LoginAttempt::new(shared.service, mechanism, credentials, self.ip);
-        attempt.tls = self.wire.machine.tls().cloned();
-        let trying = log_in(&shared.parts, self.number, attempt);
-        let outcome = match self.wire.answer(Box::pin(trying)).await {
-            Tried::Yes(outcome) => outcome,
-            Tried::TooMany => return self.answer(no_check_now()),
-        };
-        match outcome {
-            LoginOutcome::Accepted(identity) => {
-                self.seat = self.address.and_then(|address| self.shared.users.take(&identity, address));
-                if self.address.is_some() && self.seat.is_none() {
-                    let text = "too many sessions of this user from this address";
-                    self.shared.parts.observer.refused(self.number, "LOGIN", text);
-                    return self.answer(Answer::No { code: Some(ResponseCode::Limit), text: text.into() });
-                }
-                self.answer(Answer::LoggedIn(Cow::Owned(identity.user().to_owned())));
-                self.set_identity(Some(identity));
-            }
-            LoginOutcome::TryLater(_) => self.answer(no_check_now()),
-            _ => self.answer(wrong_password()),
-        }
-    }
-
-    async fn scram_keys(&mut self, user: &str, hash: HashAlgorithm) {
-        let shared = Arc::clone(&self.shared);
-        let keys = scram_keys(&shared.parts, self.number, self.ip, user, hash);
-        match self.wire.answer(Box::pin(keys)).await {
-            Tried::Yes(Some(keys)) => self.answer(Answer::ScramKeys(keys)),
-            Tried::Yes(None) | Tried::TooMany => self.answer(no_check_now()),
-        }
-    }
-
     /// A message is announced: the first of a command, or another one.
     async fn append_start(&mut self, start: AppendStart) -> Result<(), Trouble> {
         let user = self.user()?;
@@ -576,15 +543,6 @@ fn joined(changes: Vec<Change>) -> Vec<Change> {
         }
     }
     joined
-}
-
-/// The words of the session for credentials that nobody needs to judge: a stranger learns no more.
-fn wrong_password() -> Answer<'static> {
-    Answer::No { code: Some(ResponseCode::AuthenticationFailed), text: "Wrong name or password".into() }
-}
-
-fn no_check_now() -> Answer<'static> {
-    Answer::No { code: Some(ResponseCode::Unavailable), text: "logins cannot be checked now, try again later".into() }
 }
 
 /// The answer to a question about the selected mailbox when there is none: the store took it away.

@@ -9,7 +9,7 @@ use pillarbox_smtp::client::ClientConfig;
 use pillarbox_smtp::route::AttemptLimits;
 use pillarbox_spool::ScheduleOptions;
 
-use super::Disk;
+use super::{Disk, TlsReporting};
 
 /// How the queue sends.
 ///
@@ -37,12 +37,20 @@ pub struct OutboundConfig {
     pub schedule: ScheduleOptions,
     /// How much is tried in one round.
     pub attempts: AttemptLimits,
-    /// Deliveries at a time, over all destinations; at least 1.
+    /// Deliveries at a time to destinations of which nothing bad is known, over all of them; at least 1.
     pub deliveries_max: usize,
+    /// Deliveries at a time, beside those, to destinations that were in trouble the last time, and those that take longer than
+    /// `slow_after`; at least 1. They have room of their own, so that hosts that hang hold up nobody else.
+    pub slow_max: usize,
+    /// How long a delivery may take before it counts among the slow ones.
+    pub slow_after: Duration,
     /// Recipients of one message in one transaction: 100, as many as every server takes (RFC 5321 §4.5.3.1.8).
     pub recipients_max: usize,
     /// How long it may take to connect to an address.
     pub connect_timeout: Duration,
+    /// How long an address of a host has been tried when its next one is begun beside it (RFC 8305 §5); whoever answers first
+    /// gets the message. Hosts are not tried beside each other, whatever they are preferred to.
+    pub attempt_delay: Duration,
     /// How long the DNS may take for one question with all that follows from it.
     pub dns_timeout: Duration,
     /// How long a connection is kept for the next message to the same destination.
@@ -56,12 +64,15 @@ pub struct OutboundConfig {
     /// What else every session is told: timeouts, limits, whether to use BDAT. Protocol, STARTTLS and login come from the
     /// route.
     pub client: ClientConfig,
+    /// Reports of what became of TLS, to the domains that want them (RFC 8460); by default there are none, and nothing is counted.
+    pub tls_reports: Option<TlsReporting>,
     /// Where calls that wait for the disk are made.
     pub disk: Disk,
 }
 
 impl OutboundConfig {
-    /// The usual: 100 deliveries at a time, 30 s to connect, 20 s for the DNS, connections kept for 5 s and 100 messages, 100
+    /// The usual: 100 deliveries at a time and 400 slow ones, 30 s to connect and 250 ms until the next address is begun, 20 s for the DNS,
+    /// connections kept for 5 s and 100 messages, 100
     /// hops. `hostname` is what this host is called in EHLO and in notices.
     ///
     /// # Errors
@@ -77,17 +88,27 @@ impl OutboundConfig {
             schedule: ScheduleOptions::default(),
             attempts: AttemptLimits::default(),
             deliveries_max: 100,
+            slow_max: 400,
+            slow_after: Duration::from_secs(10),
             recipients_max: 100,
             connect_timeout: Duration::from_secs(30),
+            attempt_delay: Duration::from_millis(250),
             dns_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_secs(5),
             messages_max: 100,
             hops_max: 100,
             mx_port: 25,
             client: ClientConfig::new(hostname)?,
+            tls_reports: None,
             disk: Disk::default(),
             hostname: domain,
         })
+    }
+
+    /// The postmaster of this host, who is meant where a recipient is `<Postmaster>`.
+    pub(super) fn postmaster(&self) -> Address<'static> {
+        Address::parse(&format!("postmaster@{}", self.hostname))
+            .map_or_else(|_| self.notices_from.clone(), Address::into_owned)
     }
 
     /// What this host is called.

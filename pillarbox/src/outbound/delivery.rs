@@ -5,19 +5,22 @@ use std::sync::Arc;
 use pillarbox_core::header::{self, Fields};
 use pillarbox_core::{EnhancedCode, Reply, WallTime};
 use pillarbox_smtp::tls_required::is_tls_waived;
-use pillarbox_spool::{Attempt, Attempted, Fault, Health, Message, Outcome, Reason, Selector, StoreError, Task};
+use pillarbox_spool::{
+    Attempt, Attempted, Fault, Health, Message, MessageId, Outcome, Reason, Selector, StoreError, Task,
+};
 
 use super::body::Content;
+use super::forward;
 use super::hosts;
 use super::local;
-use super::record::{Word, done};
+use super::record::{AGAIN_MAX, Word, done};
 use super::route::Route;
 use super::shared::Shared;
 use super::tls::Need;
 use crate::parts::QueueEvent;
 
 /// Octets of a message in which its header is looked for, as much as a session takes.
-const HEADER_MAX: usize = 1 << 20;
+pub(super) const HEADER_MAX: usize = 1 << 20;
 
 /// A message that is being delivered.
 pub(super) struct Delivery {
@@ -60,7 +63,9 @@ async fn unreadable(shared: &Arc<Shared>, task: &Task, error: &StoreError) -> At
     match error {
         // It was deleted.
         StoreError::NoSuchMessage(_) => {}
-        StoreError::Damaged(..) => set_aside(shared, task.id, error).await,
+        StoreError::Damaged(..) if set_aside(shared, task.id, error).await => {}
+        // It is in the queue still, and is looked at again.
+        StoreError::Damaged(..) => return Attempted::none(Health::Unknown, Fault::default()),
         _ => {
             shared.tell(&QueueEvent::Failed { what: "reading a message", cause: error });
             return Attempted::none(Health::Unknown, Fault::default());
@@ -69,17 +74,25 @@ async fn unreadable(shared: &Arc<Shared>, task: &Task, error: &StoreError) -> At
     Attempted::all_of(task)
 }
 
-/// Takes a message out of the queue that cannot be read.
-pub(super) async fn set_aside(shared: &Arc<Shared>, id: pillarbox_spool::MessageId, why: &StoreError) {
+/// Takes a message out of the queue that cannot be read; false if that cannot be done now, and it stays.
+pub(super) async fn set_aside(shared: &Arc<Shared>, id: MessageId, why: &StoreError) -> bool {
     let store = shared.store.clone();
     match shared.disk.run(move || store.set_aside(id)).await {
         Ok(()) | Err(StoreError::NoSuchMessage(_)) => {
-            shared.tell(&QueueEvent::SetAside { id: &id.to_string(), why });
-            let now = shared.parts.clock.now();
-            shared.schedule().delete(now, Selector::Id(id));
+            is_set_aside(shared, id, why);
+            true
         }
-        Err(error) => shared.tell(&QueueEvent::Failed { what: "setting a message aside", cause: &error }),
+        Err(error) => {
+            shared.tell(&QueueEvent::Failed { what: "setting a message aside", cause: &error });
+            false
+        }
     }
+}
+
+/// A message was taken out of the queue because of `why`.
+pub(super) fn is_set_aside(shared: &Shared, id: MessageId, why: &StoreError) {
+    shared.tell(&QueueEvent::SetAside { id: &id.to_string(), why });
+    shared.schedule().delete(shared.parts.clock.now(), Selector::Id(id));
 }
 
 async fn attempt(shared: &Arc<Shared>, task: &Task, message: Arc<Message>, body: Arc<Content>) -> Attempted {
@@ -115,6 +128,7 @@ async fn attempt(shared: &Arc<Shared>, task: &Task, message: Arc<Message>, body:
     if !delivery.open.is_empty() {
         match &route {
             Route::Sink(sink) => local::deliver(&mut delivery, &**sink).await,
+            Route::Forward(forward) => forward::deliver(&mut delivery, forward).await,
             route => hosts::deliver(&mut delivery, route, &domain).await,
         }
     }
@@ -125,6 +139,11 @@ async fn attempt(shared: &Arc<Shared>, task: &Task, message: Arc<Message>, body:
 fn hops(message: &[u8]) -> usize {
     let (header, _) = header::split(message);
     Fields::new(header).filter(|field| field.name_is("Received")).count()
+}
+
+/// Whether it is a judgement of ours that a host cannot take a message.
+fn is_for_good(trouble: &Attempt) -> bool {
+    trouble.code.is_none() && trouble.status.is_some_and(|status| status.class == 5)
 }
 
 pub(super) fn state(message: &Message, recipient: u32) -> Option<&pillarbox_spool::RecipientState> {
@@ -152,6 +171,14 @@ impl Delivery {
         attempt
     }
 
+    /// What went wrong with one host. What another one may mend with time counts for more than what it cannot take by our
+    /// own judgement: the message goes back when no host is left that might take it, or when it is too old.
+    pub(super) fn meet(&mut self, trouble: Attempt) {
+        if self.trouble.as_ref().is_none_or(is_for_good) || !is_for_good(&trouble) {
+            self.trouble = Some(trouble);
+        }
+    }
+
     /// None of the open recipients can be delivered to.
     pub(super) fn fail_all(&mut self, status: EnhancedCode, why: &str) {
         let attempt = self.our(Outcome::Failed, status, why);
@@ -163,7 +190,7 @@ impl Delivery {
         let nobody = self.our(Outcome::Delayed, EnhancedCode::new(4, 4, 1), "no server could be reached");
         let mut trouble = self.trouble.take().unwrap_or(nobody);
         // What no host can take, by our own judgement, is not tried for days.
-        if trouble.code.is_none() && trouble.status.is_some_and(|status| status.class == 5) {
+        if is_for_good(&trouble) {
             trouble.outcome = Outcome::Failed;
         }
         let open = std::mem::take(&mut self.open);
@@ -216,15 +243,23 @@ pub(super) async fn expire(shared: Arc<Shared>, task: Task, reason: Reason) {
     shared.wake.notify_one();
 }
 
-/// Tells the sender that recipients are waiting still.
-pub(super) async fn say_late(
-    shared: Arc<Shared>,
-    id: pillarbox_spool::MessageId,
-    recipients: Vec<u32>,
-    reason: Reason,
-) {
-    let store = shared.store.clone();
-    match shared.disk.run(move || store.message(id)).await {
+/// Tells the sender that recipients are waiting still. It is due once: where the message cannot be read now, it is read later.
+pub(super) async fn say_late(shared: Arc<Shared>, id: MessageId, recipients: Vec<u32>, reason: Reason) {
+    let clock = &shared.parts.clock;
+    let read = || {
+        let store = shared.store.clone();
+        shared.disk.run(move || store.message(id))
+    };
+    let mut turn = shared.turns.take(id).await;
+    let mut message = read().await;
+    while let Err(StoreError::Fs(error)) = &message {
+        shared.tell(&QueueEvent::Failed { what: "reading a message", cause: error });
+        drop(turn);
+        clock.sleep_until(clock.now() + AGAIN_MAX).await;
+        turn = shared.turns.take(id).await;
+        message = read().await;
+    }
+    match message {
         Ok(message) => {
             let open = recipients.into_iter();
             let open = open.filter(|it| state(&message, *it).is_some_and(|state| state.outcome.is_none()));
@@ -234,10 +269,11 @@ pub(super) async fn say_late(
             };
             // RFC 2852 §4.1.3: who gave a time wants to hear that it has passed.
             let words = open.map(|it| Word::late(it, reason == Reason::DeliverBy && !never(it))).collect();
-            shared.record(&Arc::new(message), words).await;
+            // What an attempt has come to meanwhile is known here, or comes after this.
+            shared.record_in(&turn, &Arc::new(message), words).await;
         }
         Err(StoreError::NoSuchMessage(_)) => {}
-        Err(error @ StoreError::Damaged(..)) => set_aside(&shared, id, &error).await,
+        Err(error @ StoreError::Damaged(..)) => drop(set_aside(&shared, id, &error).await),
         Err(error) => shared.tell(&QueueEvent::Failed { what: "reading a message", cause: &error }),
     }
 }

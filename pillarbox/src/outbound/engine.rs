@@ -1,21 +1,25 @@
 //! The task that asks what is due, and those that do it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use pillarbox_core::Time;
-use pillarbox_spool::{Attempted, Due, Fault, Health, Recovered, Recovery, StoreError, Task};
+use pillarbox_spool::{Attempted, Due, Fault, Health, Lanes, MessageId, Recovered, Recovery, StoreError, Task};
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::delivery::{deliver, expire, say_late, set_aside};
+use super::delivery::{deliver, expire, is_set_aside, say_late, set_aside};
 use super::shared::Shared;
+use super::tls_reports;
 use crate::parts::QueueEvent;
 use crate::shutdown::Shutdown;
 
 /// What the recovery tells is taken in steps of so many, each in one call on a thread for the disk.
 const RECOVERED_AT_ONCE: usize = 256;
+/// How long it waits where no file can be opened, and how often a message is looked at that could not be read.
+const RECOVER_AGAIN: Duration = Duration::from_secs(1);
+const READ_AGAIN: Duration = Duration::from_secs(60);
 /// How often the log is tidied, at most.
 const TEND_EVERY: Duration = Duration::from_secs(5);
 /// How often bodies that belong to nobody are looked for.
@@ -25,7 +29,8 @@ pub(super) async fn run(shared: &Arc<Shared>, recovery: Recovery, shutdown: &Shu
     // Dropped with this future, and with it everything that is under way.
     let mut household = JoinSet::new();
     household.spawn(keep_house(Arc::clone(shared), recovery));
-    let mut deliveries = Deliveries { shared: Arc::clone(shared), set: JoinSet::new(), tasks: HashMap::new() };
+    household.spawn(tls_reports::run(Arc::clone(shared)));
+    let mut deliveries = Deliveries::new(Arc::clone(shared));
     loop {
         deliveries.begin();
         let wait = sleep(shared, deliveries.next_moment());
@@ -45,6 +50,7 @@ pub(super) async fn run(shared: &Arc<Shared>, recovery: Recovery, shutdown: &Shu
     }
     deliveries.set.shutdown().await;
     household.shutdown().await;
+    tls_reports::save(shared).await;
     for kept in shared.pool.close() {
         kept.client.quit().await;
     }
@@ -61,50 +67,97 @@ async fn sleep(shared: &Shared, moment: Option<Time>) {
 struct Deliveries {
     shared: Arc<Shared>,
     set: JoinSet<()>,
-    tasks: HashMap<Id, Task>,
+    under_way: HashMap<Id, UnderWay>,
+    /// When each of those that are not slow yet will be, the first one first.
+    ageing: VecDeque<(Time, Id)>,
+    /// How many are slow.
+    slow: usize,
+}
+
+struct UnderWay {
+    /// What has to be reported, should a part of ours panic.
+    task: Option<Task>,
+    is_slow: bool,
 }
 
 impl Deliveries {
+    fn new(shared: Arc<Shared>) -> Self {
+        Deliveries { shared, set: JoinSet::new(), under_way: HashMap::new(), ageing: VecDeque::new(), slow: 0 }
+    }
+
     /// Begins what is due, as far as there is room.
     fn begin(&mut self) {
-        while self.set.len() < self.shared.config.deliveries_max.max(1) {
-            let now = self.shared.parts.clock.now();
-            let Some(due) = self.shared.schedule().due(now) else { return };
+        let now = self.shared.parts.clock.now();
+        self.tell_slow(now);
+        loop {
+            let room = self.room();
+            if !room.sound && !room.doubtful {
+                return;
+            }
+            let Some(due) = self.shared.schedule().due_of(now, room) else { return };
             let shared = Arc::clone(&self.shared);
-            match due {
-                Due::Attempt(task) => {
-                    let begun = self.set.spawn(deliver(shared, task.clone()));
-                    self.tasks.insert(begun.id(), task);
-                }
-                Due::Expired(task, reason) => {
-                    let begun = self.set.spawn(expire(shared, task.clone(), reason));
-                    self.tasks.insert(begun.id(), task);
-                }
-                Due::Late(id, recipients, reason) => drop(self.set.spawn(say_late(shared, id, recipients, reason))),
-                _ => {}
+            let (begun, task) = match due {
+                Due::Attempt(task) => (self.set.spawn(deliver(shared, task.clone())), Some(task)),
+                Due::Expired(task, reason) => (self.set.spawn(expire(shared, task.clone(), reason)), Some(task)),
+                Due::Late(id, recipients, reason) => (self.set.spawn(say_late(shared, id, recipients, reason)), None),
+                _ => continue,
+            };
+            let is_slow = !room.sound || task.as_ref().is_some_and(|task| task.is_doubtful);
+            self.slow += usize::from(is_slow);
+            if !is_slow {
+                self.ageing.push_back((now + self.shared.config.slow_after, begun.id()));
+            }
+            self.under_way.insert(begun.id(), UnderWay { task, is_slow });
+        }
+    }
+
+    /// Where there is room for one more.
+    fn room(&self) -> Lanes {
+        let config = &self.shared.config;
+        let sound = self.under_way.len() - self.slow < config.deliveries_max.max(1);
+        Lanes { sound, doubtful: self.slow < config.slow_max.max(1) }
+    }
+
+    /// Those that have taken long make room for others.
+    fn tell_slow(&mut self, now: Time) {
+        while self.room().doubtful
+            && let Some((at, id)) = self.ageing.front().copied()
+            && at <= now
+        {
+            self.ageing.pop_front();
+            let Some(known) = self.under_way.get_mut(&id) else { continue };
+            known.is_slow = true;
+            self.slow += 1;
+            if let Some(task) = &known.task {
+                self.shared.schedule().is_slow(now, task);
             }
         }
     }
 
-    /// When something is due, if there is room for it.
+    /// When something is due for which there is room, or when there will be.
     fn next_moment(&self) -> Option<Time> {
-        let has_room = self.set.len() < self.shared.config.deliveries_max.max(1);
-        if has_room { self.shared.schedule().deadline() } else { None }
+        let room = self.room();
+        let due = if room.sound || room.doubtful { self.shared.schedule().deadline_of(room) } else { None };
+        let slow = self.ageing.front().map(|(at, _)| *at).filter(|_| room.doubtful);
+        [due, slow].into_iter().flatten().min()
     }
 
     /// One has ended. If a part of ours panicked, the others go on, and its recipients are tried again.
     fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
-        match ended {
-            Ok((id, ())) => drop(self.tasks.remove(&id)),
-            Err(error) => {
-                let task = self.tasks.remove(&error.id());
-                self.shared.tell(&QueueEvent::Failed { what: "a delivery", cause: &error });
-                if let Some(task) = task {
-                    let now = self.shared.parts.clock.now();
-                    let attempted = Attempted::none(Health::Unknown, Fault::default());
-                    self.shared.schedule().report(now, &task, attempted);
-                }
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
+        let known = self.under_way.remove(&id);
+        self.slow -= usize::from(known.as_ref().is_some_and(|known| known.is_slow));
+        if let Err(error) = ended {
+            self.shared.tell(&QueueEvent::Failed { what: "a delivery", cause: &error });
+            if let Some(task) = known.and_then(|known| known.task) {
+                let now = self.shared.parts.clock.now();
+                let attempted = Attempted::none(Health::Unknown, Fault::default());
+                self.shared.schedule().report(now, &task, attempted);
             }
+        }
+        // Those that ended before they were slow.
+        while self.ageing.front().is_some_and(|(_, id)| !self.under_way.contains_key(id)) {
+            self.ageing.pop_front();
         }
     }
 
@@ -115,19 +168,25 @@ impl Deliveries {
 
 /// Reads what was waiting before the start, and then keeps the log tidy.
 async fn keep_house(shared: Arc<Shared>, recovery: Recovery) {
-    recover(&shared, recovery).await;
+    let unread = recover(&shared, recovery).await;
+    tokio::join!(read_again(&shared, unread), tidy(&shared));
+}
+
+async fn tidy(shared: &Arc<Shared>) {
     let clock = Arc::clone(&shared.parts.clock);
     let mut sweep_at = clock.now();
     loop {
         let (store, is_sweep) = (shared.store.clone(), clock.now() >= sweep_at);
-        let tidied = shared.disk.run(move || {
-            store.tend()?;
-            if is_sweep { store.sweep(SystemTime::now()).map(drop) } else { Ok(()) }
-        });
-        if let Err(error) = tidied.await {
-            shared.tell(&QueueEvent::Failed { what: "tidying the queue", cause: &error });
+        let failed = |cause: &StoreError| shared.tell(&QueueEvent::Failed { what: "tidying the queue", cause });
+        match shared.disk.run(move || store.tend()).await {
+            Ok(tended) => tended.set_aside.iter().for_each(|(id, why)| is_set_aside(shared, *id, why)),
+            Err(error) => failed(&error),
         }
         if is_sweep {
+            let store = shared.store.clone();
+            if let Err(error) = shared.disk.run(move || store.sweep(SystemTime::now())).await {
+                failed(&error);
+            }
             sweep_at = clock.now() + SWEEP_EVERY;
         }
         // A log to which nothing is added needs no care.
@@ -140,30 +199,72 @@ async fn keep_house(shared: Arc<Shared>, recovery: Recovery) {
     }
 }
 
-async fn recover(shared: &Arc<Shared>, recovery: Recovery) {
+/// Reads what was waiting before the start, and gives the messages that the disk did not give.
+async fn recover(shared: &Arc<Shared>, recovery: Recovery) -> Vec<MessageId> {
+    let clock = &shared.parts.clock;
+    let mut unread = Vec::new();
     let mut recovery = Some(recovery);
-    while let Some(mut more) = recovery.take() {
-        let (some, rest) = shared
-            .disk
-            .run(move || {
-                let some: Vec<Recovered> = more.by_ref().take(RECOVERED_AT_ONCE).collect();
-                (some, more)
-            })
-            .await;
+    while let Some(more) = recovery.take() {
+        let (some, rest) = shared.disk.run(move || next_of(more)).await;
         if some.is_empty() {
-            return;
+            break;
         }
         recovery = Some(rest);
         for recovered in some {
             match recovered {
                 Recovered::Waiting(waiting) => shared.admit(shared.item_of(&waiting)),
                 Recovered::Finding(finding) => shared.tell(&QueueEvent::Damaged { finding: &finding }),
-                Recovered::Unreadable(id, error @ StoreError::Damaged(..)) => set_aside(shared, id, &error).await,
-                Recovered::Unreadable(_, error) => {
+                Recovered::Unreadable(id, error) if !is_done_with(shared, id, &error).await => {
                     shared.tell(&QueueEvent::Failed { what: "reading a message after the start", cause: &error });
+                    unread.push(id);
+                }
+                Recovered::Later(error) => {
+                    shared.tell(&QueueEvent::Failed { what: "reading the queue after the start", cause: &error });
+                    clock.sleep_until(clock.now() + RECOVER_AGAIN).await;
                 }
                 _ => {}
             }
         }
+    }
+    unread
+}
+
+/// What the recovery tells next, up to a failure; blocks.
+fn next_of(mut recovery: Recovery) -> (Vec<Recovered>, Recovery) {
+    let mut some = Vec::new();
+    while some.len() < RECOVERED_AT_ONCE
+        && let Some(next) = recovery.next()
+    {
+        let is_later = matches!(next, Recovered::Later(_));
+        some.push(next);
+        if is_later {
+            break;
+        }
+    }
+    (some, recovery)
+}
+
+/// Reads what could not be read, until it can be, or is set aside, while all else goes on. That it cannot was told.
+async fn read_again(shared: &Arc<Shared>, mut unread: Vec<MessageId>) {
+    let clock = &shared.parts.clock;
+    while !unread.is_empty() {
+        clock.sleep_until(clock.now() + READ_AGAIN).await;
+        for id in std::mem::take(&mut unread) {
+            let store = shared.store.clone();
+            match shared.disk.run(move || store.waiting(id)).await {
+                Ok(waiting) => shared.admit(shared.item_of(&waiting)),
+                Err(error) if is_done_with(shared, id, &error).await => {}
+                Err(_) => unread.push(id),
+            }
+        }
+    }
+}
+
+/// Whether nothing is to be done any more about a message that could not be read.
+async fn is_done_with(shared: &Arc<Shared>, id: MessageId, error: &StoreError) -> bool {
+    match error {
+        StoreError::NoSuchMessage(_) => true,
+        StoreError::Damaged(..) => set_aside(shared, id, error).await,
+        _ => false,
     }
 }

@@ -1,8 +1,14 @@
 //! What an operator does with the queue.
 
-use pillarbox_spool::{Change, Message, MessageId, Selector, StoreError, Usage};
+use std::sync::Arc;
+
+use pillarbox_core::Time;
+use pillarbox_spool::{Change, Message, MessageId, NextTry, Schedule, Selector, Store, StoreError, Usage};
 
 use super::shared;
+
+/// Messages that are changed in one group of the log.
+const AT_ONCE: usize = 1000;
 
 /// Looks into the queue and changes what waits in it, while it is at work.
 #[derive(Clone)]
@@ -33,33 +39,27 @@ impl OutboundHandle {
         self.0.disk.run(move || store.message(id)).await
     }
 
+    /// When the recipients of a message are tried next, those that go one way together.
+    pub fn next_tries(&self, id: MessageId) -> Vec<(Vec<u32>, NextTry)> {
+        self.0.schedule().next_tries(self.0.parts.clock.now(), id)
+    }
+
     /// Keeps messages from being tried, also after a restart. Attempts under way go on. Gives those that were not held.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; nothing is held then.
-    pub async fn hold(&self, selector: Selector<'_>) -> Result<Vec<MessageId>, StoreError> {
-        let ids = self.0.schedule().hold(self.0.parts.clock.now(), selector);
-        let held = self.write(&ids, Change::Hold).await;
-        if held.is_err() {
-            for id in &ids {
-                self.0.schedule().release(self.0.parts.clock.now(), Selector::Id(*id));
-            }
-            self.0.wake.notify_one();
-        }
-        held.map(|()| ids)
+    /// [`Interrupted`] with those that are held now.
+    pub async fn hold(&self, selector: Selector<'_>) -> Result<Vec<MessageId>, Interrupted> {
+        self.change(selector, |is_held| !is_held, Change::Hold, Schedule::hold).await
     }
 
     /// Lets held messages go on. Gives those that were held.
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; they go on now, and are held again after a restart.
-    pub async fn release(&self, selector: Selector<'_>) -> Result<Vec<MessageId>, StoreError> {
-        let ids = self.0.schedule().release(self.0.parts.clock.now(), selector);
-        self.0.wake.notify_one();
-        self.write(&ids, Change::Release).await?;
-        Ok(ids)
+    /// [`Interrupted`] with those that go on.
+    pub async fn release(&self, selector: Selector<'_>) -> Result<Vec<MessageId>, Interrupted> {
+        self.change(selector, |is_held| is_held, Change::Release, Schedule::release).await
     }
 
     /// Tries messages now. Gives them.
@@ -80,27 +80,87 @@ impl OutboundHandle {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; they are not tried any more now, and will be after a restart.
-    pub async fn delete(&self, selector: Selector<'_>) -> Result<Vec<MessageId>, StoreError> {
-        let ids = self.0.schedule().delete(self.0.parts.clock.now(), selector);
-        self.write(&ids, Change::Delete).await?;
-        Ok(ids)
+    /// [`Interrupted`] with those that are forgotten.
+    pub async fn delete(&self, selector: Selector<'_>) -> Result<Vec<MessageId>, Interrupted> {
+        self.change(selector, |_| true, Change::Delete, Schedule::delete).await
     }
 
-    /// One change for each message, in one group of the log. What has finished meanwhile is left out.
-    async fn write(&self, ids: &[MessageId], change: fn(MessageId) -> Change) -> Result<(), StoreError> {
-        let (store, ids) = (self.0.store.clone(), ids.to_vec());
+    /// Changes messages, so many at once in one group of the log, and then in the schedule. What has finished meanwhile is left out.
+    async fn change(
+        &self,
+        selector: Selector<'_>,
+        is_meant: fn(bool) -> bool,
+        change: fn(MessageId) -> Change,
+        schedule: fn(&mut Schedule, Time, Selector<'_>) -> Vec<MessageId>,
+    ) -> Result<Vec<MessageId>, Interrupted> {
+        let shared = Arc::clone(&self.0);
+        // Two of them must not come to the log in one order, and to the schedule in the other.
+        let turn = Arc::clone(&shared.operator).lock_owned().await;
+        let known = shared.schedule().select(shared.parts.clock.now(), selector);
+        let ids: Vec<MessageId> = match selector {
+            // One that could not be read is in the log alone.
+            Selector::Id(id) if known.is_empty() => vec![id],
+            _ => known.into_iter().filter(|(_, is_held)| is_meant(*is_held)).map(|(id, _)| id).collect(),
+        };
+        // Once begun it is done to its end, whether this is still waited for or not.
         let made = self.0.disk.run(move || {
-            let mut commits = Vec::new();
-            for id in ids {
-                match store.commit(vec![change(id)]) {
-                    Ok(commit) => commits.push(commit),
-                    Err(StoreError::NoSuchMessage(_)) => {}
-                    Err(error) => return Err(error),
+            let _turn = turn;
+            let mut done = Vec::new();
+            for some in ids.chunks(AT_ONCE) {
+                match write(&shared.store, some.to_vec(), change) {
+                    Ok(made) => {
+                        let now = shared.parts.clock.now();
+                        for id in &made {
+                            schedule(&mut shared.schedule(), now, Selector::Id(*id));
+                        }
+                        done.extend(made);
+                    }
+                    Err(error) => return Err(Interrupted { done, error }),
                 }
             }
-            commits.into_iter().try_for_each(pillarbox_spool::Commit::wait)
+            Ok(done)
         });
-        made.await
+        let made = made.await;
+        self.0.wake.notify_one();
+        self.0.grown.notify_one();
+        made
+    }
+}
+
+/// Blocks. Gives those that were there.
+fn write(
+    store: &Store,
+    mut ids: Vec<MessageId>,
+    change: fn(MessageId) -> Change,
+) -> Result<Vec<MessageId>, StoreError> {
+    while !ids.is_empty() {
+        match store.commit(ids.iter().copied().map(change).collect()) {
+            Ok(commit) => {
+                commit.wait()?;
+                break;
+            }
+            Err(StoreError::NoSuchMessage(id)) => ids.retain(|known| *known != id),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(ids)
+}
+
+/// The disk failed on the way. What was done is so, also after a restart; of the others each is as it was, unless the machine
+/// stops before anything else is written: then it may be found changed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{} messages were changed, and then: {error}", done.len())]
+#[non_exhaustive]
+pub struct Interrupted {
+    /// Those that were changed.
+    pub done: Vec<MessageId>,
+    /// Why the others were not.
+    #[source]
+    pub error: StoreError,
+}
+
+impl From<Interrupted> for StoreError {
+    fn from(interrupted: Interrupted) -> Self {
+        interrupted.error
     }
 }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use pillarbox_auth::dane::{Host, HostLookup, NextHop, Security};
-use pillarbox_auth::mta_sts::Policy;
-use pillarbox_auth::tls_rpt::FailureType;
+use pillarbox_auth::mta_sts::{Mode, Policy};
+use pillarbox_auth::tls_rpt::{AppliedPolicy, Failure, FailureType};
 use pillarbox_core::EnhancedCode;
 use pillarbox_core::address::Domain;
 use pillarbox_core::dns::{Name, Validation};
@@ -20,6 +20,7 @@ use super::route::Route;
 use super::session::send;
 use super::tls::{Known, Need, Wanted, wanted};
 use super::{Endpoint, TlsMode};
+use crate::net::Transport;
 use crate::parts::{QueueEvent, resolve_within};
 use crate::smtp::{ConnectError, SmtpClient};
 
@@ -45,27 +46,59 @@ struct Target {
     host: String,
     endpoint: Endpoint,
     wanted: Wanted,
+    /// What a report says that the session was to come to.
+    applied: AppliedPolicy,
+    trial: Option<Trial>,
 }
 
-/// What came of one address.
-enum Tried {
-    /// Nobody to speak to.
-    Nobody,
-    /// A session began.
-    Spoken,
+impl Target {
+    /// A host with which nothing is tried that need not be.
+    const fn new(host: String, endpoint: Endpoint, wanted: Wanted) -> Self {
+        Target { host, endpoint, wanted, applied: AppliedPolicy::none(), trial: None }
+    }
+}
+
+/// What is found out for the report of a domain whose policy is in test (RFC 8461 §5): it does not keep the message from going.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trial {
+    /// Whether the host has a good certificate.
+    Verify,
+    /// The policy does not list the host.
+    NotListed,
+}
+
+/// What applies to a host: DANE before MTA-STS (RFC 8461 §2).
+fn applied(security: &Security, policy: Option<&Policy>) -> AppliedPolicy {
+    match (security, policy) {
+        (Security::Dane(dane), _) => AppliedPolicy::tlsa(&dane.records),
+        (Security::EncryptOnly, _) => AppliedPolicy::tlsa([]),
+        (_, Some(policy)) if policy.mode != Mode::None => AppliedPolicy::sts(policy),
+        _ => AppliedPolicy::none(),
+    }
 }
 
 /// Tries the hosts of a route until every recipient has an answer, or this round is over.
 pub(super) async fn deliver(delivery: &mut Delivery, route: &Route, domain: &Domain<'static>) {
     let mut manner = manner(delivery, route, domain);
+    // RFC 2033 §5
+    if manner.protocol == Protocol::Lmtp && manner.port == SMTP_PORT {
+        let why = ConnectError::LmtpOnSmtpPort.to_string();
+        delivery.trouble = Some(delivery.our(Outcome::Delayed, EnhancedCode::new(4, 4, 1), why));
+        return;
+    }
     if use_kept(delivery, &manner).await {
         return;
     }
     let target = match route {
+        Route::LmtpSocket(path) if delivery.need == Need::Required => {
+            // RFC 8689 §2, §4.2.1: LMTP is a hop like any other, and no server shows a certificate on a socket.
+            let why = "REQUIRETLS: there is no TLS on a socket in the file system";
+            return delivery.unfit(EnhancedCode::new(5, 7, 10), why, &path.display().to_string());
+        }
         Route::LmtpSocket(path) => {
             let endpoint = Endpoint::Socket(path.clone());
-            let target = Target { host: path.display().to_string(), endpoint, wanted: Wanted::Plain };
-            speak(delivery, &manner, target).await;
+            let target = Target::new(path.display().to_string(), endpoint, Wanted::Plain);
+            speak(delivery, &manner, &target, None).await;
             return;
         }
         Route::SmartHost(host) => (&host.host, host.mx),
@@ -104,7 +137,7 @@ fn manner(delivery: &Delivery, route: &Route, domain: &Domain<'static>) -> Manne
             key,
             mode: host.tls,
             port: host.port,
-            login: host.login.clone(),
+            login: host.current_login(),
             protocol: if host.is_lmtp { Protocol::Lmtp } else { Protocol::Smtp },
             is_set: true,
             policy: None,
@@ -162,7 +195,7 @@ fn no_route(delivery: &mut Delivery, why: NoRoute) {
     let (class, subject, detail) = why.status();
     let status = EnhancedCode::new(class, subject, detail);
     if why.is_temporary() {
-        delivery.trouble = Some(delivery.our(Outcome::Delayed, status, why.to_string()));
+        delivery.meet(delivery.our(Outcome::Delayed, status, why.to_string()));
     } else {
         delivery.fail_all(status, &why.to_string());
     }
@@ -176,12 +209,10 @@ async fn look_up(delivery: &Delivery, hop: NextHop) -> Host {
 /// The exchangers in their order, each looked up when those before it have not sufficed.
 async fn try_exchangers(delivery: &mut Delivery, manner: &Manner, found: &Exchangers) {
     let config = &delivery.shared.config;
-    let (limits, own) = (config.attempts, config.own_addresses.clone());
-    let mut attempts = Attempts::new(limits, own);
-    let (mut addresses, mut sessions) = (0, 0);
+    let mut attempts = Attempts::new(config.attempts, config.own_addresses.clone());
     let mut unreachable = 0;
     for exchanger in &found.hosts {
-        if delivery.open.is_empty() || addresses >= limits.addresses_max || sessions >= limits.sessions_max {
+        if delivery.open.is_empty() || attempts.is_over() {
             return;
         }
         let mut hop = NextHop::new(exchanger.name.clone(), found.domain.clone(), found.validation);
@@ -191,7 +222,7 @@ async fn try_exchangers(delivery: &mut Delivery, manner: &Manner, found: &Exchan
         match host.security {
             Security::Later => {
                 let why = format!("the addresses of {} could not be looked up", exchanger.name);
-                delivery.trouble = Some(delivery.our(Outcome::Delayed, EnhancedCode::new(4, 4, 3), why));
+                delivery.meet(delivery.our(Outcome::Delayed, EnhancedCode::new(4, 4, 3), why));
                 continue;
             }
             Security::Unreachable => {
@@ -202,26 +233,13 @@ async fn try_exchangers(delivery: &mut Delivery, manner: &Manner, found: &Exchan
         }
         attempts.add_host(&exchanger.name, host.addresses.iter().copied());
         let is_certain = manner.is_set || found.validation == Validation::Validated;
-        while let Some(candidate) = attempts.next() {
-            addresses += 1;
-            let tried = try_candidate(delivery, manner, &candidate, &host.security, is_certain).await;
-            if delivery.open.is_empty() {
-                return;
-            }
-            if let Tried::Spoken = tried {
-                sessions += 1;
-                attempts.session_failed();
-                if delivery.trouble.as_ref().is_some_and(|trouble| trouble.code == Some(421)) {
-                    attempts.drop_host(&candidate.host);
-                }
-            }
-        }
+        try_addresses(delivery, manner, &exchanger.name, &host.security, is_certain, &mut attempts).await;
         if attempts.meets_itself() {
             break;
         }
     }
     // A nearer host that could not be looked up now may take the message later.
-    if attempts.meets_itself() && addresses == 0 && delivery.trouble.is_none() {
+    if attempts.meets_itself() && attempts.is_empty() && delivery.trouble.is_none() {
         no_route(delivery, NoRoute::Loop);
     } else if unreachable == found.hosts.len() {
         delivery.fail_all(EnhancedCode::new(5, 4, 4), "none of the domain's mail exchangers has an address");
@@ -236,20 +254,12 @@ async fn try_host(delivery: &mut Delivery, manner: &Manner, name: &Name) {
     // It was set by hand: that it has no address today is our trouble, and no reason to give mail back.
     if matches!(host.security, Security::Later | Security::Unreachable) {
         let why = format!("{name} has no address now");
-        delivery.trouble = Some(delivery.our(Outcome::Delayed, EnhancedCode::new(4, 4, 3), why));
+        delivery.meet(delivery.our(Outcome::Delayed, EnhancedCode::new(4, 4, 3), why));
         return;
     }
     let mut attempts = Attempts::new(delivery.shared.config.attempts, Vec::new());
     attempts.add_host(name, host.addresses.iter().copied());
-    while let Some(candidate) = attempts.next() {
-        let tried = try_candidate(delivery, manner, &candidate, &host.security, true).await;
-        if delivery.open.is_empty() {
-            return;
-        }
-        if let Tried::Spoken = tried {
-            attempts.session_failed();
-        }
-    }
+    try_addresses(delivery, manner, name, &host.security, true, &mut attempts).await;
 }
 
 /// An address that was given in place of a name, or with it.
@@ -268,65 +278,129 @@ async fn try_address(delivery: &mut Delivery, manner: &Manner, ip: IpAddr, host:
         Ok(wanted) => {
             let (host, address) = (host.to_owned(), SocketAddr::new(ip, manner.port));
             let endpoint = Endpoint::Tcp { host: host.clone(), address };
-            speak(delivery, manner, Target { host, endpoint, wanted }).await;
+            speak(delivery, manner, &Target::new(host, endpoint, wanted), None).await;
         }
         Err(unfit) => delivery.unfit(unfit.status, unfit.why, host),
     }
 }
 
-async fn try_candidate(
+/// Goes through the addresses of a host that are waiting, until every recipient has an answer.
+async fn try_addresses(
     delivery: &mut Delivery,
     manner: &Manner,
-    candidate: &Candidate,
+    name: &Name,
     security: &Security,
     is_certain: bool,
-) -> Tried {
+    attempts: &mut Attempts,
+) {
     let has_login = manner.login.is_some();
-    let known = Known { host: Some(&candidate.host), security, policy: manner.policy.as_ref(), is_certain, has_login };
-    let host = candidate.host.to_string();
-    match wanted(manner.mode, delivery.need, &known) {
-        Ok(wanted) => {
-            let address = SocketAddr::new(candidate.ip, manner.port);
-            let endpoint = Endpoint::Tcp { host: host.clone(), address };
-            speak(delivery, manner, Target { host, endpoint, wanted }).await
-        }
+    let known = Known { host: Some(name), security, policy: manner.policy.as_ref(), is_certain, has_login };
+    let host = name.to_string();
+    let applied = applied(security, manner.policy.as_ref());
+    let wanted = match wanted(manner.mode, delivery.need, &known) {
+        Ok(wanted) => wanted,
         Err(unfit) => {
             delivery.tell_tls(manner, &host, Some(FailureType::ValidationFailure));
+            delivery.count_tls(manner, &host, None, &applied, Some(FailureType::ValidationFailure));
             delivery.unfit(unfit.status, unfit.why, &host);
-            Tried::Nobody
+            return attempts.drop_host(name);
+        }
+    };
+    let trial = match &manner.policy {
+        Some(policy) if policy.mode == Mode::Testing && wanted == Wanted::IfOffered => {
+            Some(if policy.lists(name) { Trial::Verify } else { Trial::NotListed })
+        }
+        _ => None,
+    };
+    let target = |endpoint| {
+        let (host, applied) = (host.clone(), applied.clone());
+        Target { host, endpoint, wanted: wanted.clone(), applied, trial }
+    };
+    while !delivery.open.is_empty() {
+        let next = || {
+            let address = SocketAddr::new(attempts.next()?.ip, manner.port);
+            Some(Endpoint::Tcp { host: host.clone(), address })
+        };
+        let raced = delivery.shared.pace().race(next).await;
+        for (endpoint, error) in raced.failed {
+            delivery.no_session(&target(endpoint), &ConnectError::Connect(error));
+        }
+        for endpoint in raced.undecided.into_iter().rev() {
+            if let Endpoint::Tcp { address, .. } = endpoint {
+                attempts.give_back(Candidate { host: name.clone(), ip: address.ip() });
+            }
+        }
+        let Some((endpoint, transport)) = raced.winner else { return };
+        speak(delivery, manner, &target(endpoint), Some(transport)).await;
+        if !delivery.open.is_empty() {
+            attempts.session_failed();
+            if delivery.trouble.as_ref().is_some_and(|trouble| trouble.code == Some(421)) {
+                attempts.drop_host(name);
+            }
         }
     }
 }
 
-/// Connects, and sends. Where TLS fails that was only tried because it was there, it goes in the clear, as it would have
-/// without the offer.
-async fn speak(delivery: &mut Delivery, manner: &Manner, target: Target) -> Tried {
-    let mut plan = target.wanted.clone();
+/// Connects, if that has not been done, and sends. Where TLS fails that was only tried because it was there, it goes in the
+/// clear, as it would have without the offer.
+async fn speak(delivery: &mut Delivery, manner: &Manner, target: &Target, connected: Option<Box<dyn Transport>>) {
+    let mut plan = match target.trial {
+        Some(Trial::Verify) => Wanted::Verified,
+        _ => target.wanted.clone(),
+    };
+    let (mut connected, mut is_counted) = (connected, false);
+    let ip = match &target.endpoint {
+        Endpoint::Tcp { address, .. } => Some(address.ip()),
+        Endpoint::Socket(_) => None,
+    };
     loop {
-        match connect(delivery, manner, &target, &plan).await {
+        let transport = match connected.take() {
+            Some(transport) => Ok(transport),
+            None => delivery.shared.pace().dial(&target.endpoint).await.map_err(ConnectError::Connect),
+        };
+        let session = match transport {
+            Ok(transport) => begin(delivery, manner, target, &plan, transport).await,
+            Err(error) => Err(error),
+        };
+        match session {
             Ok(client) => {
                 // Whether there is TLS that was only taken because it was offered is for nobody's report.
                 if !plan.allows_plain() {
                     delivery.tell_tls(manner, &target.host, None);
                 }
-                let peer = peer_of(&target);
+                if !is_counted {
+                    let failure = match target.trial {
+                        Some(Trial::NotListed) => Some(FailureType::ValidationFailure),
+                        _ => (!client.is_encrypted()).then_some(FailureType::StartTlsNotSupported),
+                    };
+                    delivery.count_tls(manner, &target.host, ip, &target.applied, failure);
+                }
+                let peer = peer_of(target);
                 let sent = send(delivery, client, &peer).await;
                 if let Some(client) = sent.client {
-                    keep(delivery, manner, Kept { client, peer, host: target.host, messages: 1 }).await;
+                    keep(delivery, manner, Kept { client, peer, host: target.host.clone(), messages: 1 }).await;
                 }
-                return Tried::Spoken;
+                return;
             }
             Err(error) => {
                 let at_tls = matches!(&error, ConnectError::Session(failure) if failure.phase == Phase::StartTls);
                 if let Some(failure) = failure_of(&error) {
                     delivery.tell_tls(manner, &target.host, Some(failure));
+                    if !is_counted {
+                        delivery.count_tls(manner, &target.host, ip, &target.applied, Some(failure));
+                        is_counted = true;
+                    }
+                    if plan != target.wanted && plan != Wanted::Plain {
+                        plan = target.wanted.clone();
+                        continue;
+                    }
                 }
                 let may_be_plain = plan != Wanted::Plain && plan.allows_plain() && delivery.need != Need::Required;
                 if at_tls && may_be_plain {
                     plan = Wanted::Plain;
                     continue;
                 }
-                return delivery.no_session(&target, error);
+                return delivery.no_session(target, &error);
             }
         }
     }
@@ -345,31 +419,22 @@ fn failure_of(error: &ConnectError) -> Option<FailureType> {
     }
 }
 
-async fn connect(
+/// Begins a session over a connection.
+async fn begin(
     delivery: &Delivery,
     manner: &Manner,
     target: &Target,
     plan: &Wanted,
+    transport: Box<dyn Transport>,
 ) -> Result<SmtpClient, ConnectError> {
     let shared = &delivery.shared;
-    let clock = &shared.parts.clock;
-    // RFC 2033 §5
-    if manner.protocol == Protocol::Lmtp && manner.port == SMTP_PORT {
-        return Err(ConnectError::LmtpOnSmtpPort);
-    }
-    let deadline = clock.now() + shared.config.connect_timeout;
-    let transport = tokio::select! {
-        biased;
-        dialled = shared.parts.connect.dial(&target.endpoint) => dialled.map_err(ConnectError::Connect)?,
-        () = clock.sleep_until(deadline) => return Err(ConnectError::Connect(std::io::ErrorKind::TimedOut.into())),
-    };
     let (starttls, tls) = shared.tls.session(plan, &target.host);
     let mut config: ClientConfig = shared.config.client.clone();
     (config.protocol, config.starttls, config.login) = (manner.protocol, starttls, manner.login.clone());
     if tls.is_none() && config.starttls == StartTls::IfOffered {
         config.starttls = StartTls::Never;
     }
-    SmtpClient::over(transport, config, tls, Arc::clone(clock)).await
+    SmtpClient::over(transport, config, tls, Arc::clone(&shared.parts.clock)).await
 }
 
 fn peer_of(target: &Target) -> String {
@@ -411,29 +476,49 @@ impl Delivery {
     fn unfit(&mut self, status: EnhancedCode, why: &'static str, host: &str) {
         let mut attempt = self.our(Outcome::Delayed, status, why);
         attempt.peer = host.into();
-        self.trouble = Some(attempt);
+        self.meet(attempt);
     }
 
-    fn no_session(&mut self, target: &Target, error: ConnectError) -> Tried {
+    fn no_session(&mut self, target: &Target, error: &ConnectError) {
         self.health = Health::Trouble;
         let peer = peer_of(target);
-        let (mut attempt, tried) = match &error {
+        let mut attempt = match error {
             ConnectError::Session(failure) => match &failure.reply {
-                Some(reply) => (self.of_reply(Outcome::Delayed, &peer, reply), Tried::Spoken),
-                None => (self.our(Outcome::Delayed, EnhancedCode::new(4, 4, 2), failure.to_string()), Tried::Spoken),
+                Some(reply) => self.of_reply(Outcome::Delayed, &peer, reply),
+                None => self.our(Outcome::Delayed, EnhancedCode::new(4, 4, 2), failure.to_string()),
             },
-            ConnectError::Tls(error) => {
-                (self.our(Outcome::Delayed, EnhancedCode::new(4, 7, 5), error.to_string()), Tried::Spoken)
-            }
-            error => (self.our(Outcome::Delayed, EnhancedCode::new(4, 4, 1), error.to_string()), Tried::Nobody),
+            ConnectError::Tls(error) => self.our(Outcome::Delayed, EnhancedCode::new(4, 7, 5), error.to_string()),
+            error => self.our(Outcome::Delayed, EnhancedCode::new(4, 4, 1), error.to_string()),
         };
         attempt.peer = peer;
-        self.trouble = Some(attempt);
-        tried
+        self.meet(attempt);
     }
 
     fn tell_tls(&self, manner: &Manner, host: &str, failure: Option<FailureType>) {
         let failure = failure.map(FailureType::as_str);
         self.shared.tell(&QueueEvent::Tls { domain: &manner.domain, host, failure });
+    }
+
+    /// Counts a session for the report of the domain. Of what waives its policy nothing is counted: such are the reports
+    /// themselves (RFC 8460 §5.3).
+    fn count_tls(
+        &self,
+        manner: &Manner,
+        host: &str,
+        ip: Option<IpAddr>,
+        applied: &AppliedPolicy,
+        failure: Option<FailureType>,
+    ) {
+        let is_theirs = manner.mode == TlsMode::Published && manner.protocol == Protocol::Smtp;
+        let (Some(counts), Ok(domain)) = (&self.shared.tls_counts, Name::parse(&manner.domain)) else { return };
+        if !is_theirs || self.need == Need::Waived {
+            return;
+        }
+        let failure = failure.map(|kind| {
+            let mut failure = Failure::new(kind);
+            (failure.receiving_host, failure.receiving_ip) = (Name::parse(host).ok(), ip);
+            failure
+        });
+        counts.count(self.wall(), &domain, applied, failure.as_slice());
     }
 }

@@ -17,15 +17,22 @@ const PIECE: usize = 64 * 1024;
 /// Gives the message to a sink for all open recipients. Delivered-To fields of others mean nothing here: a mailbox is where mail
 /// ends, and nobody can stop it by feigning that it has been there.
 pub(super) async fn deliver(delivery: &mut Delivery, sink: &dyn MessageSink) {
-    let outcomes = hand_over(delivery, sink).await;
     let open = std::mem::take(&mut delivery.open);
+    let words = hand_over(delivery, sink, &open).await;
+    delivery.words.extend(words);
+}
+
+/// Gives the message to a sink for some recipients, and says what came of it for each.
+pub(super) async fn hand_over(delivery: &mut Delivery, sink: &dyn MessageSink, open: &[u32]) -> Vec<Word> {
+    let outcomes = write(delivery, sink, open).await;
     delivery.health = Health::Good;
-    for (index, recipient) in open.into_iter().enumerate() {
+    let word = |(index, recipient): (usize, &u32)| {
+        let recipient = *recipient;
         let outcome = match &outcomes {
             Ok(outcomes) => outcomes.get(index).cloned(),
             Err(error) => Some(Outcome::Refused(error.reply.clone())),
         };
-        let word = match outcome {
+        match outcome {
             Some(Outcome::Delivered) => {
                 let attempt = delivery.our(spool::Outcome::Delivered, EnhancedCode::new(2, 1, 5), "delivered");
                 Word { action: Some(Action::Delivered), ..Word::of(recipient, attempt) }
@@ -38,14 +45,14 @@ pub(super) async fn deliver(delivery: &mut Delivery, sink: &dyn MessageSink) {
                 recipient,
                 delivery.our(spool::Outcome::Delayed, EnhancedCode::new(4, 3, 0), "the sink gave no outcome"),
             ),
-        };
-        delivery.words.push(word);
-    }
+        }
+    };
+    open.iter().enumerate().map(word).collect()
 }
 
-async fn hand_over(delivery: &Delivery, sink: &dyn MessageSink) -> Result<Vec<Outcome>, SinkError> {
+async fn write(delivery: &Delivery, sink: &dyn MessageSink, open: &[u32]) -> Result<Vec<Outcome>, SinkError> {
     let message = &delivery.message;
-    let paths = delivery.open.iter().filter_map(|recipient| {
+    let paths = open.iter().filter_map(|recipient| {
         let at = usize::try_from(*recipient).ok()?;
         Some(message.envelope.recipients.get(at)?.to.clone())
     });

@@ -40,11 +40,14 @@
 //! | what | value | where |
 //! |---|---|---|
 //! | deliveries at a time | 100 | [`OutboundConfig::deliveries_max`] |
+//! | beside them, to hosts that hang or were in trouble | 400 | [`OutboundConfig::slow_max`] |
 //! | to one destination | 5, up to 20 where it goes well | [`spool::ScheduleOptions`] |
 //! | recipients of a transaction | 100 | [`OutboundConfig::recipients_max`] |
 //! | addresses and sessions of a round | 5 and 2 | [`OutboundConfig::attempts`] |
 //! | memory for content | 256 KiB for each delivery | [`spool::Options::inline_max`] |
 //! | hops | 100 | [`OutboundConfig::hops_max`] |
+//! | addresses of an alias | 1,000 | [`Aliases`] |
+//! | policies of MTA-STS that are kept | 10,000 | [`StsFolder::files_max`] |
 
 mod body;
 mod config;
@@ -52,18 +55,28 @@ mod connect;
 mod delivery;
 mod disk;
 mod engine;
+mod forward;
 mod handle;
 mod hosts;
+#[cfg(feature = "https")]
+mod https;
 mod local;
 mod notice;
 mod pool;
+mod race;
 mod record;
+mod replace;
 mod route;
 mod session;
 mod shared;
 mod sink;
 mod sts;
+#[cfg(feature = "https")]
+mod sts_fetch;
+mod sts_folder;
 mod tls;
+mod tls_reports;
+mod turns;
 
 use std::sync::{Arc, Mutex};
 
@@ -74,10 +87,15 @@ use pillarbox_spool::{Recovery, Schedule, Store};
 pub use config::OutboundConfig;
 pub use connect::{Connect, Endpoint, TcpConnect};
 pub use disk::Disk;
-pub use handle::OutboundHandle;
-pub use route::{Route, SmartHost, TlsMode};
+pub use forward::{AliasError, AliasFault, Aliases, Forward, Srs, SrsError};
+pub use handle::{Interrupted, OutboundHandle};
+pub use route::{Route, SharedLogin, SmartHost, TlsMode};
 pub use sink::SpoolSink;
 pub use sts::{FetchedPolicy, PolicyFetch, StsPolicies};
+#[cfg(feature = "https")]
+pub use sts_fetch::HttpsPolicies;
+pub use sts_folder::StsFolder;
+pub use tls_reports::TlsReporting;
 
 use crate::crypto::SystemRandom;
 use crate::parts::{Clock, Observer, Resolver, Silent, SystemClock};
@@ -86,6 +104,8 @@ use disk::Blocking;
 use pool::Pool;
 use shared::Shared;
 use tls::HostTls;
+use tls_reports::TlsCounts;
+use turns::Turns;
 
 /// The queue itself: what is on the disk, and when it is tried.
 pub mod spool {
@@ -148,10 +168,13 @@ impl Outbound {
             schedule: Mutex::new(Schedule::new(config.schedule.clone(), Boxed(random()))),
             disk: Blocking::new(config.disk),
             tls: HostTls::new(parts.tls.clone()),
+            tls_counts: config.tls_reports.as_ref().map(TlsCounts::new),
             random: Mutex::new(random()),
             wake: tokio::sync::Notify::new(),
             grown: tokio::sync::Notify::new(),
             pool: Pool::default(),
+            turns: Turns::default(),
+            operator: Arc::default(),
             config,
             parts,
             routes,

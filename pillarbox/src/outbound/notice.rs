@@ -96,7 +96,7 @@ fn original(shared: &Shared, message: &Message) -> Result<(Vec<u8>, bool), Store
 
 /// What is known of a recipient, owned, so that a report can borrow it.
 struct Known<'a> {
-    address: &'a Address<'static>,
+    address: Address<'static>,
     original: Option<OriginalRecipient>,
     action: Action,
     status: EnhancedCode,
@@ -110,7 +110,10 @@ impl<'a> Known<'a> {
     fn of(shared: &Shared, message: &'a Message, word: &'a Word) -> Option<Self> {
         let at = usize::try_from(word.recipient).ok()?;
         let recipient = message.envelope.recipients.get(at)?;
-        let ForwardPath::Address(address) = &recipient.to else { return None };
+        let address = match &recipient.to {
+            ForwardPath::Address(address) => address.clone(),
+            ForwardPath::Postmaster => shared.config.postmaster(),
+        };
         let action = word.action?;
         let last = word.attempt.as_ref().or_else(|| message.recipients.get(at)?.history.last());
         let class = match action {
@@ -143,7 +146,7 @@ impl<'a> Known<'a> {
 
     fn report(&self) -> RecipientReport<'_> {
         let status = (self.status.class, self.status.subject, self.status.detail);
-        let mut report = RecipientReport::new(self.address, self.action, status);
+        let mut report = RecipientReport::new(&self.address, self.action, status);
         report.original = self.original.as_ref();
         report.remote_mta = self.remote_mta;
         report.diagnostic = Some(&*self.diagnostic).filter(|words| !words.is_empty());

@@ -8,6 +8,7 @@ use pillarbox_spool::{Attempt, Change, Message, MessageId, Notices, Outcome, Rep
 
 use super::notice;
 use super::shared::Shared;
+use super::turns::Turn;
 use crate::dsn::Action;
 use crate::parts::QueueEvent;
 
@@ -15,7 +16,7 @@ use crate::parts::QueueEvent;
 const RECORD_MAX: usize = 1000;
 /// After a commit that failed it is made again, later and later.
 const AGAIN_FIRST: Duration = Duration::from_secs(1);
-const AGAIN_MAX: Duration = Duration::from_secs(60);
+pub(super) const AGAIN_MAX: Duration = Duration::from_secs(60);
 
 /// What there is to say of one recipient.
 #[derive(Clone, Debug)]
@@ -67,6 +68,12 @@ impl Shared {
     /// notice nor two. Returns when it is durable, however long that takes; without it a message would be sent again that the
     /// next server has.
     pub(super) async fn record(self: &Arc<Self>, message: &Arc<Message>, words: Vec<Word>) {
+        let turn = self.turns.take(message.id).await;
+        self.record_in(&turn, message, words).await;
+    }
+
+    /// The same for who has the turn of the message.
+    pub(super) async fn record_in(self: &Arc<Self>, _turn: &Turn<'_>, message: &Arc<Message>, words: Vec<Word>) {
         self.tell_attempts(message, &words);
         let words = Arc::new(words);
         let mut wait = AGAIN_FIRST;

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pillarbox_core::address::{Address, Domain, ForwardPath, ReversePath};
 use pillarbox_smtp::client::Login;
 use pillarbox_smtp::route::RouteTable;
 
+use super::Forward;
 use crate::parts::MessageSink;
 
 /// Which way the mail for a recipient takes.
@@ -23,6 +24,8 @@ pub enum Route {
     LmtpSocket(PathBuf),
     /// Into a sink here: mailboxes.
     Sink(Arc<dyn MessageSink>),
+    /// To other addresses.
+    Forward(Arc<Forward>),
 }
 
 impl fmt::Debug for Route {
@@ -48,6 +51,8 @@ pub struct SmartHost {
     /// Who logs in, if somebody does. A login is told to a host that has shown a certificate for its name, and to no other,
     /// unless `tls` says that there is none to show.
     pub login: Option<Login>,
+    /// Who logs in, where that may change while the queue works; with it, `login` does not count.
+    pub shared_login: Option<SharedLogin>,
     /// It speaks LMTP, and says of each recipient whether it has the message.
     pub is_lmtp: bool,
 }
@@ -55,12 +60,60 @@ pub struct SmartHost {
 impl SmartHost {
     /// A relay on the port of submission, with TLS and a certificate for its name.
     pub const fn new(host: Domain<'static>) -> Self {
-        SmartHost { host, address: None, port: 587, mx: false, tls: TlsMode::Verified, login: None, is_lmtp: false }
+        SmartHost {
+            host,
+            address: None,
+            port: 587,
+            mx: false,
+            tls: TlsMode::Verified,
+            login: None,
+            shared_login: None,
+            is_lmtp: false,
+        }
     }
 
     /// A server of LMTP on port 24, without TLS.
-    pub const fn lmtp(host: Domain<'static>) -> Self {
-        SmartHost { host, address: None, port: 24, mx: false, tls: TlsMode::Never, login: None, is_lmtp: true }
+    pub fn lmtp(host: Domain<'static>) -> Self {
+        SmartHost { port: 24, tls: TlsMode::Never, is_lmtp: true, ..SmartHost::new(host) }
+    }
+}
+
+impl SmartHost {
+    /// Who logs in at the next session.
+    pub(super) fn current_login(&self) -> Option<Login> {
+        self.shared_login.as_ref().map(SharedLogin::current).or_else(|| self.login.clone())
+    }
+}
+
+/// A login that may change while the queue works: a password that was renewed. Clones share it.
+///
+/// ```
+/// use pillarbox::outbound::{SharedLogin, SmartHost};
+/// use pillarbox::mailcore::address::Domain;
+/// use pillarbox::smtp::{Credentials, Login};
+///
+/// let login = SharedLogin::new(Login::new(Credentials::plain("", "joe", "old")));
+/// let mut relay = SmartHost::new(Domain::parse("smtp.example.net")?.into_owned());
+/// relay.shared_login = Some(login.clone());
+/// login.set(Login::new(Credentials::plain("", "joe", "new"))); // the next session logs in with it
+/// # Ok::<(), pillarbox::mailcore::address::AddressError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SharedLogin(Arc<Mutex<Login>>);
+
+impl SharedLogin {
+    /// A login that others may be put in the place of.
+    pub fn new(login: Login) -> Self {
+        SharedLogin(Arc::new(Mutex::new(login)))
+    }
+
+    /// Puts another in its place. Sessions that have begun go on.
+    pub fn set(&self, login: Login) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = login;
+    }
+
+    fn current(&self) -> Login {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -103,6 +156,7 @@ impl Route {
             Route::LmtpSocket(path) => format!("lmtp:{}", path.display()),
             // With a colon, which no domain has.
             Route::Sink(_) => "local:".into(),
+            Route::Forward(_) => "forward:".into(),
         }
     }
 
@@ -112,6 +166,7 @@ impl Route {
             Route::Mx | Route::LmtpSocket(_) => 0,
             Route::SmartHost(host) => Arc::as_ptr(host).addr(),
             Route::Sink(sink) => Arc::as_ptr(sink).cast::<()>().addr(),
+            Route::Forward(forward) => Arc::as_ptr(forward).addr(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use pillarbox_core::EnhancedCode;
+use pillarbox_core::address::ForwardPath;
 use pillarbox_smtp::client::{Acceptance, EnvelopeId, Lack, OriginalRecipient, Phase, Recipient, RecipientOutcome};
 use pillarbox_smtp::command::{self, MtPriority};
 use pillarbox_smtp::server::{BodyKind, Ret};
@@ -36,7 +37,7 @@ pub(super) async fn send(delivery: &mut Delivery, mut client: SmtpClient, peer: 
             Err(error) => {
                 let was_gone = matches!(error, SendError::Ended) && is_first;
                 let attempt = delivery.our(Outcome::Delayed, EnhancedCode::new(4, 3, 0), error.to_string());
-                delivery.trouble = Some(attempt);
+                delivery.meet(attempt);
                 delivery.open.append(&mut later);
                 client.quit().await;
                 return Sent { client: None, was_gone };
@@ -106,14 +107,14 @@ impl Delivery {
                 Some(Word::of(recipient, self.of_reply(Outcome::Delayed, peer, &reply)))
             }
             RecipientOutcome::Later(Some(reply)) => {
-                self.trouble = Some(self.of_reply(Outcome::Delayed, peer, &reply));
+                self.meet(self.of_reply(Outcome::Delayed, peer, &reply));
                 None
             }
             RecipientOutcome::Impossible(lack) => self.lacking(recipient, lack, peer),
             _ => {
                 let mut attempt = self.our(Outcome::Delayed, EnhancedCode::new(4, 4, 2), "the connection was lost");
                 attempt.peer = peer.into();
-                self.trouble = Some(attempt);
+                self.meet(attempt);
                 None
             }
         }
@@ -138,7 +139,7 @@ impl Delivery {
         // These are our words about the server, not its own.
         attempt.code = None;
         if others_may {
-            self.trouble = Some(attempt);
+            self.meet(attempt);
             return None;
         }
         Some(Word::of(recipient, attempt))
@@ -151,7 +152,11 @@ fn envelope(delivery: &Delivery, some: &[u32]) -> Envelope {
     let now = delivery.wall();
     let recipients = some.iter().filter_map(|recipient| {
         let known = message.recipients.get(usize::try_from(*recipient).ok()?)?;
-        let mut recipient = Recipient::from(known.to.clone());
+        let mut recipient = match &known.to {
+            // RFC 5321 §4.1.1.3: without a domain it is that of whoever is asked, which would be somebody else's now.
+            ForwardPath::Postmaster => Recipient::from(ForwardPath::Address(delivery.shared.config.postmaster())),
+            to => Recipient::from(to.clone()),
+        };
         recipient.notify = known.notify.map(notify);
         recipient.orcpt =
             known.orcpt.as_ref().and_then(|orcpt| OriginalRecipient::new(&orcpt.addr_type, &orcpt.address).ok());

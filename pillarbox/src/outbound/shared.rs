@@ -11,8 +11,11 @@ use tokio::sync;
 
 use super::disk::Blocking;
 use super::pool::Pool;
+use super::race::Pace;
 use super::route::{Route, route_of};
 use super::tls::HostTls;
+use super::tls_reports::TlsCounts;
+use super::turns::Turns;
 use super::{OutboundConfig, OutboundParts};
 use crate::parts::QueueEvent;
 
@@ -28,7 +31,12 @@ pub(super) struct Shared {
     pub(super) grown: sync::Notify,
     pub(super) disk: Blocking,
     pub(super) pool: Pool,
+    /// Who writes down something about a message.
+    pub(super) turns: Turns,
+    /// One operator at a time.
+    pub(super) operator: Arc<sync::Mutex<()>>,
     pub(super) tls: HostTls,
+    pub(super) tls_counts: Option<TlsCounts>,
     pub(super) random: Mutex<Box<dyn Random + Send>>,
 }
 
@@ -43,6 +51,11 @@ impl Shared {
 
     pub(super) fn tell(&self, event: &QueueEvent<'_>) {
         self.parts.observer.queue(event);
+    }
+
+    pub(super) fn pace(&self) -> Pace<'_> {
+        let (connect, clock) = (&*self.parts.connect, &*self.parts.clock);
+        Pace { connect, clock, delay: self.config.attempt_delay, timeout: self.config.connect_timeout }
     }
 
     /// The route of a recipient, and its domain in A-labels.

@@ -155,6 +155,11 @@ pub struct Append {
 pub trait IncomingAppend: Send {
     /// The next octets.
     fn write<'a>(&'a mut self, octets: &'a [u8]) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Lets go of what is held in memory and open until the next octets come. Called after each piece where there are many
+    /// copies of one message, so that they cost no more memory and open files than a few. By default nothing.
+    fn park(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
     /// Begins another message in the same mailbox (RFC 3502): what was written is complete, the octets that come are
     /// those of the new one, and all become visible together or none does. Optional: see
     /// [`StoreCapabilities::multiappend`].

@@ -277,6 +277,11 @@ impl SmtpClient {
         self.wire.machine.capabilities()
     }
 
+    /// Whether the connection is under TLS.
+    pub const fn is_encrypted(&self) -> bool {
+        self.wire.machine.tls().is_some()
+    }
+
     /// Whether another message can be sent. A server may still have closed the connection since.
     pub const fn is_open(&self) -> bool {
         self.wire.machine.close_reason().is_none()

@@ -17,17 +17,17 @@ use pillarbox_smtp::route::RouteTable;
 use crate::net::{Copy, Fault, Mailboxes, Net, Paused, Script, text};
 use crate::station::{Station, config, envelope, parts, routes};
 
-const JOE: &str = "joe@here.example";
-const MESSAGE: &[u8] = b"Subject: hello\r\n\r\nhello\r\n";
-const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const JOE: &str = "joe@here.example";
+pub(crate) const MESSAGE: &[u8] = b"Subject: hello\r\n\r\nhello\r\n";
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 /// Replies that are set by name.
 #[derive(Default)]
-struct Replies {
-    rcpt: Mutex<HashMap<String, Reply>>,
+pub(crate) struct Replies {
+    pub(crate) rcpt: Mutex<HashMap<String, Reply>>,
     mail: Mutex<HashMap<String, Reply>>,
-    end: Mutex<HashMap<String, Reply>>,
-    faults: Mutex<HashMap<String, Fault>>,
+    pub(crate) end: Mutex<HashMap<String, Reply>>,
+    pub(crate) faults: Mutex<HashMap<String, Fault>>,
 }
 
 impl Script for Replies {
@@ -36,7 +36,7 @@ impl Script for Replies {
     }
 
     fn rcpt(&self, _host: &str, to: &str) -> Verdict {
-        self.rcpt.lock().unwrap().get(to).cloned().map_or(Verdict::Accept, Verdict::Refuse)
+        verdict(self.rcpt.lock().unwrap().get(to).cloned())
     }
 
     fn end(&self, host: &str) -> Option<Reply> {
@@ -44,21 +44,25 @@ impl Script for Replies {
     }
 
     fn mail(&self, host: &str) -> Verdict {
-        match self.mail.lock().unwrap().get(host).cloned() {
-            Some(reply) if reply.code() == 421 => Verdict::Hangup(reply),
-            Some(reply) => Verdict::Refuse(reply),
-            None => Verdict::Accept,
-        }
+        verdict(self.mail.lock().unwrap().get(host).cloned())
     }
 }
 
-struct Place {
-    station: Station,
-    net: Arc<Net>,
-    replies: Arc<Replies>,
+fn verdict(reply: Option<Reply>) -> Verdict {
+    match reply {
+        Some(reply) if reply.code() == 421 => Verdict::Hangup(reply),
+        Some(reply) => Verdict::Refuse(reply),
+        None => Verdict::Accept,
+    }
 }
 
-fn zone() -> FixedZone {
+pub(crate) struct Place {
+    pub(crate) station: Station,
+    pub(crate) net: Arc<Net>,
+    pub(crate) replies: Arc<Replies>,
+}
+
+pub(crate) fn zone() -> FixedZone {
     let mx = |preference, host: &str| Record::mx(preference, host.parse().unwrap());
     let a = |last| Record::A([192, 0, 2, last].into());
     FixedZone::new()
@@ -71,18 +75,21 @@ fn zone() -> FixedZone {
         .with("dead.example", mx(10, "mx.dead.example"))
         .with("mx.dead.example", a(99))
         .with("relay.example", a(3))
+        .with("half.example", mx(10, "mx.broken.example"))
+        .with("half.example", mx(20, "mx2.far.example"))
+        .failing("mx.broken.example")
         .failing("broken.example")
 }
 
-fn place() -> Place {
+pub(crate) fn place() -> Place {
     place_with(SimulatedFs::new(), |_| {})
 }
 
-fn place_with(fs: SimulatedFs, change: impl FnOnce(&mut RouteTable<Route>)) -> Place {
+pub(crate) fn place_with(fs: SimulatedFs, change: impl FnOnce(&mut RouteTable<Route>)) -> Place {
     place_of(fs, config(), change)
 }
 
-fn place_of(fs: SimulatedFs, config: OutboundConfig, change: impl FnOnce(&mut RouteTable<Route>)) -> Place {
+pub(crate) fn place_of(fs: SimulatedFs, config: OutboundConfig, change: impl FnOnce(&mut RouteTable<Route>)) -> Place {
     let replies = Arc::new(Replies::default());
     let mut dsn = ServerConfig::new("mx1.far.example");
     dsn.dsn = true;
@@ -101,7 +108,7 @@ fn place_of(fs: SimulatedFs, config: OutboundConfig, change: impl FnOnce(&mut Ro
 }
 
 impl Place {
-    async fn send(&self, to: &[&str]) {
+    pub(crate) async fn send(&self, to: &[&str]) {
         self.send_from(Some(JOE), to).await;
     }
 
@@ -110,27 +117,27 @@ impl Place {
         assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Delivered), "{outcomes:?}");
     }
 
-    fn copies(&self) -> Vec<Copy> {
+    pub(crate) fn copies(&self) -> Vec<Copy> {
         self.net.copies.lock().unwrap().clone()
     }
 
     /// Where copies went, and to whom.
-    fn went(&self) -> Vec<String> {
+    pub(crate) fn went(&self) -> Vec<String> {
         self.copies().iter().map(|copy| format!("{} {}", copy.host, copy.to)).collect()
     }
 
     /// The notices that Joe got.
-    fn notices(&self) -> Vec<String> {
+    pub(crate) fn notices(&self) -> Vec<String> {
         let all = self.copies().into_iter().filter(|copy| copy.host == "here" && copy.envelope.from.is_null());
         all.map(|copy| String::from_utf8(copy.octets).unwrap()).collect()
     }
 
-    fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.station.handle().usage().messages
     }
 }
 
-async fn pass(time: Duration) {
+pub(crate) async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
 }
 

@@ -1,9 +1,16 @@
 //! The queue from acceptance to the last outcome, with the other servers, the disk and the clock in memory.
 #![cfg(all(feature = "outbound", feature = "testing"))]
 
+mod answers;
 mod cases;
+mod forward;
+#[cfg(feature = "https")]
+mod https;
 mod net;
 mod page;
 mod policies;
+mod race;
 mod station;
+mod tls_reports;
+mod trouble;
 mod worlds;

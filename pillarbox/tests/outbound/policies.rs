@@ -19,7 +19,7 @@ const HOST: &str = "mx.far.example";
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// All is well.
-struct Well;
+pub(crate) struct Well;
 
 impl Script for Well {
     fn fault(&self, _host: &str) -> Option<Fault> {
@@ -36,12 +36,12 @@ impl Script for Well {
 }
 
 /// A host with a certificate for a name.
-struct Certified {
-    server: Arc<rustls::ServerConfig>,
-    certificate: CertificateDer<'static>,
+pub(crate) struct Certified {
+    pub(crate) server: Arc<rustls::ServerConfig>,
+    pub(crate) certificate: CertificateDer<'static>,
 }
 
-fn certified(name: &str) -> Certified {
+pub(crate) fn certified(name: &str) -> Certified {
     let made = rcgen::generate_simple_self_signed(vec![name.into()]).unwrap();
     let certificate = CertificateDer::from(made.cert);
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex};
 use pillarbox::Shutdown;
 use pillarbox::outbound::{
     Disk, Outbound, OutboundConfig, OutboundHandle, OutboundParts, Route, SpoolSink,
-    spool::{self, Store},
+    spool::{self, Store, StoreError},
 };
 use pillarbox::parts::{Envelope, MessageSink, Observer, Outcome, QueueEvent};
 use pillarbox_core::SeededRandom;
 use pillarbox_core::address::{Address, ForwardPath, ReversePath};
 use pillarbox_core::dns::FixedZone;
-use pillarbox_fs::SimulatedFs;
+use pillarbox_fs::{Fs, SimulatedFs};
 use pillarbox_smtp::route::RouteTable;
 use tokio::task::JoinHandle;
 
@@ -80,11 +80,23 @@ impl Station {
         parts: impl FnOnce(&Arc<Diary>) -> OutboundParts,
         routes: RouteTable<Route>,
     ) -> Self {
+        Self::begin_on(fs.clone(), fs, seed, config, parts, routes).unwrap()
+    }
+
+    /// The same with something between the queue and the disk.
+    pub(crate) fn begin_on(
+        above: impl Fs + 'static,
+        fs: SimulatedFs,
+        seed: u64,
+        config: OutboundConfig,
+        parts: impl FnOnce(&Arc<Diary>) -> OutboundParts,
+        routes: RouteTable<Route>,
+    ) -> Result<Self, StoreError> {
         let mut options = spool::Options::from_system();
         options.random = Box::new(SeededRandom::new(seed));
         (options.reserve_bytes, options.reserve_files) = (0, 0);
         (options.segment_size, options.inline_max) = (20_000, 4000);
-        let (store, recovery) = Store::open(fs.clone(), "/spool", options).unwrap();
+        let (store, recovery) = Store::open(above, "/spool", options)?;
         let diary = Arc::new(Diary::default());
         let random = move || Box::new(SeededRandom::new(seed)) as Box<_>;
         let outbound = Outbound::with_random(config, parts(&diary), routes, store, random);
@@ -92,7 +104,7 @@ impl Station {
         let (engine, stop) = (outbound.clone(), shutdown.clone());
         let running = tokio::spawn(async move { engine.run(recovery, &stop).await });
         let sink = outbound.sink();
-        Station { fs, outbound, sink, diary, shutdown, running }
+        Ok(Station { fs, outbound, sink, diary, shutdown, running })
     }
 
     pub(crate) fn handle(&self) -> OutboundHandle {

@@ -36,7 +36,8 @@ pub struct Candidate {
 
 /// The addresses of one round: host after host, and of each host IPv6 and IPv4 in turn (RFC 8305 §4), so that a family that
 /// does not work costs one attempt and not all of them. The next one may be begun while the last is still connecting
-/// ("happy eyeballs", RFC 8305 §5): whoever is connected first gets the message.
+/// ("happy eyeballs", RFC 8305 §5): whoever is connected first gets the message, and the others are [given
+/// back](Attempts::give_back).
 ///
 /// ```
 /// use pillarbox_smtp::route::{AttemptLimits, Attempts};
@@ -106,12 +107,23 @@ impl Attempts {
     /// The next address to connect to; `None`: this round is over.
     #[expect(clippy::should_implement_trait, reason = "hosts are added between the calls")]
     pub fn next(&mut self) -> Option<Candidate> {
-        if self.left == 0 || self.sessions_left == 0 {
+        if self.is_over() {
             return None;
         }
         let candidate = self.waiting.pop_front()?;
         self.left -= 1;
         Some(candidate)
+    }
+
+    /// An address was not decided on: another one that was tried beside it was faster. It is the next again.
+    pub fn give_back(&mut self, candidate: Candidate) {
+        self.waiting.push_front(candidate);
+        self.left += 1;
+    }
+
+    /// Whether this round is over, whatever hosts there are still.
+    pub const fn is_over(&self) -> bool {
+        self.left == 0 || self.sessions_left == 0
     }
 
     /// A session had begun, and some recipient has no answer yet: the next host may do better, but not any number of them.

@@ -8,6 +8,7 @@
 //! | `log/NNNNNNNNNNNNNNNN.SSSSSSSSSSSSSSSS` | segments: number and salt, each as 16 hexadecimal digits |
 //! | `bodies/ID` | bodies that are too large for the log, by the name of their message |
 //! | `set-aside/` | what could not be read |
+//! | `incomplete` | an empty file, there while records of messages may be missing: bodies of nobody are moved, not removed |
 //!
 //! # Segment
 //!

@@ -6,11 +6,9 @@ use pillarbox_core::{EnhancedCode, WallTime};
 use super::Malformed;
 use super::fields::{Reader, Writer, date_octets};
 use crate::envelope::{BodyKind, ByMode, DeliverBy, Envelope, Notify, OriginalRecipient, Recipient, Ret};
-use crate::state::{Attempt, Notices, Outcome, RecipientReport, RecipientState};
+use crate::state::{Attempt, HISTORY_MAX, Notices, Outcome, RecipientReport, RecipientState};
 use crate::{MessageId, Report};
 
-/// Attempts of a recipient that are carried forward: the first and the last ones.
-const HISTORY_MAX: usize = 16;
 /// Octets of a peer's words that are kept.
 const TEXT_MAX: usize = 1000;
 
@@ -55,7 +53,29 @@ pub(crate) fn encode_message(id: MessageId, envelope: &Envelope, large: Option<L
     out.finish()
 }
 
-pub(crate) fn encode_carried(message: &MessageFields) -> Vec<u8> {
+/// The record of a message that is carried forward, of at most so many octets: where the attempts of all recipients are too
+/// much for it, the oldest are left out, of every recipient as many. None if it is too long without any of them.
+pub(crate) fn encode_carried(message: &mut MessageFields, octets_max: usize) -> Option<Vec<u8>> {
+    let mut most = HISTORY_MAX;
+    loop {
+        message.states.iter_mut().for_each(|state| state.shorten(most));
+        let encoded = encode_with_states(message);
+        if encoded.len() <= octets_max {
+            return Some(encoded);
+        }
+        if most == 0 {
+            return None;
+        }
+        most /= 2;
+    }
+}
+
+/// Octets that the states of recipients take without any attempt, and what else is added to a message carried forward.
+pub(crate) const fn states_len(recipients: usize) -> usize {
+    recipients.saturating_mul(20).saturating_add(64)
+}
+
+fn encode_with_states(message: &MessageFields) -> Vec<u8> {
     let mut out = Writer::new();
     put_envelope(&mut out, message.id, &message.envelope, message.large);
     if message.held {
@@ -70,7 +90,7 @@ pub(crate) fn encode_carried(message: &MessageFields) -> Vec<u8> {
         fixed.extend([state.outcome.map_or(0, outcome_number), notices_bits(state.notices)]);
         fixed.extend(state.attempts.to_le_bytes());
         fields.put(1, &fixed);
-        for attempt in shortened(&state.history) {
+        for attempt in &state.history {
             fields.put(2, &encode_attempt(attempt));
         }
         out.put(14, &fields.finish());
@@ -164,12 +184,6 @@ fn put_envelope(out: &mut Writer, id: MessageId, envelope: &Envelope, large: Opt
         fixed.extend(large.check.to_le_bytes());
         out.put(12, &fixed);
     }
-}
-
-/// Of a long history the first attempt and the last ones.
-fn shortened(history: &[Attempt]) -> impl Iterator<Item = &Attempt> {
-    let (first, rest) = history.split_at(usize::from(!history.is_empty()));
-    first.iter().chain(&rest[rest.len().saturating_sub(HISTORY_MAX - 1)..])
 }
 
 fn encode_attempt(attempt: &Attempt) -> Vec<u8> {

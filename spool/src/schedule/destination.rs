@@ -22,6 +22,8 @@ pub(super) struct Destination {
     pub(super) limit_max: u32,
     /// Attempts in a row that met trouble.
     pub(super) troubles: u32,
+    /// It keeps those waiting who are there.
+    pub(super) is_slow: bool,
     /// Nothing is tried before.
     pub(super) closed_until: u64,
     /// Where it stands among the others.
@@ -35,8 +37,8 @@ pub(super) enum Place {
     Nowhere,
     /// At this moment.
     Timer(u64),
-    /// Now: priority turned round, turn.
-    Ready(i8, u64),
+    /// Now: priority turned round, turn, whether it is in doubt.
+    Ready(i8, u64, bool),
 }
 
 impl Destination {
@@ -50,6 +52,7 @@ impl Destination {
             limit: limit.min(limit_max),
             limit_max,
             troubles: 0,
+            is_slow: false,
             closed_until: 0,
             place: Place::Nowhere,
         }
@@ -71,7 +74,9 @@ impl Destination {
             return Place::Nowhere;
         }
         match (self.ready.first(), self.later.first()) {
-            (Some((priority, ..)), _) if self.closed_until <= now => Place::Ready(*priority, turn),
+            (Some((priority, ..)), _) if self.closed_until <= now => {
+                Place::Ready(*priority, turn, self.troubles > 0 || self.is_slow)
+            }
             (Some(_), _) => Place::Timer(self.closed_until),
             (None, Some((due, _))) => Place::Timer((*due).max(self.closed_until)),
             (None, None) => Place::Nowhere,
@@ -84,7 +89,7 @@ impl Destination {
             Health::Unknown => {}
             Health::Good => {
                 self.limit = self.limit.saturating_add(1).min(self.limit_max);
-                (self.troubles, self.closed_until) = (0, 0);
+                (self.troubles, self.is_slow, self.closed_until) = (0, false, 0);
             }
             Health::Trouble => {
                 self.troubles = self.troubles.saturating_add(1);

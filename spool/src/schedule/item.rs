@@ -118,8 +118,24 @@ pub struct Task {
     pub recipients: Vec<u32>,
     /// How often they were tried before.
     pub attempts: u32,
+    /// The destination was in trouble the last time, or keeps others waiting.
+    pub is_doubtful: bool,
     pub(super) job: u32,
     pub(super) is_attempt: bool,
+}
+
+/// Of which destinations attempts are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lanes {
+    /// Those of which nothing bad is known.
+    pub sound: bool,
+    /// Those that were in trouble the last time, or keep others waiting.
+    pub doubtful: bool,
+}
+
+impl Lanes {
+    /// All of them.
+    pub const ALL: Lanes = Lanes { sound: true, doubtful: true };
 }
 
 /// What came of a [`Task`].

@@ -3,6 +3,7 @@
 mod backoff;
 mod destination;
 mod item;
+mod plan;
 mod select;
 mod slab;
 
@@ -14,7 +15,8 @@ use std::time::Duration;
 use pillarbox_core::{Random, Time, WallTime};
 
 pub use backoff::ScheduleOptions;
-pub use item::{Attempted, Due, Fault, Health, Item, Reason, Route, Task};
+pub use item::{Attempted, Due, Fault, Health, Item, Lanes, Reason, Route, Task};
+pub use plan::NextTry;
 pub use select::Selector;
 
 use crate::MessageId;
@@ -72,6 +74,8 @@ pub struct Schedule {
     waking: BTreeSet<(u64, u32)>,
     /// Destinations that have something: priority turned round, turn.
     ready: BTreeSet<(i8, u64, u32)>,
+    /// The same for those that were found in trouble, or not to answer.
+    doubtful: BTreeSet<(i8, u64, u32)>,
     turn: u64,
     /// Jobs that are to be given up.
     expired: VecDeque<u32>,
@@ -149,6 +153,7 @@ impl Schedule {
             timers: BTreeSet::new(),
             waking: BTreeSet::new(),
             ready: BTreeSet::new(),
+            doubtful: BTreeSet::new(),
             turn: 0,
             expired: VecDeque::new(),
         }
@@ -235,6 +240,12 @@ impl Schedule {
     /// Something that is due, if there is anything. Call it until it gives `None`, or for as long as there is room for more attempts;
     /// the caller limits how many there are all together.
     pub fn due(&mut self, now: Time) -> Option<Due> {
+        self.due_of(now, Lanes::ALL)
+    }
+
+    /// The same for one of the lanes alone, or for both. A caller that lets attempts at destinations in doubt take only a part of
+    /// its room keeps the rest for those that answer, however many there are that do not.
+    pub fn due_of(&mut self, now: Time, lanes: Lanes) -> Option<Due> {
         let now = floor(now);
         loop {
             if let Some(job) = self.expired.pop_front() {
@@ -257,15 +268,23 @@ impl Schedule {
                 self.settle(destination, now);
                 continue;
             }
-            let (priority, turn, number) = self.ready.pop_first()?;
-            debug_assert_eq!(self.destinations[number].place, Place::Ready(priority, turn));
+            let (sound, doubtful) = (self.ready.first(), self.doubtful.first());
+            let is_doubtful = match (sound.filter(|_| lanes.sound), doubtful.filter(|_| lanes.doubtful)) {
+                (Some(sound), Some(doubtful)) => doubtful < sound,
+                (sound, doubtful) => sound.or(doubtful).map(|_| sound.is_none())?,
+            };
+            let lane = if is_doubtful { &mut self.doubtful } else { &mut self.ready };
+            let (priority, turn, number) = lane.pop_first().expect("it was looked at");
+            debug_assert_eq!(self.destinations[number].place, Place::Ready(priority, turn, is_doubtful));
             let destination = &mut self.destinations[number];
             destination.place = Place::Nowhere;
             let (_, _, job) = destination.ready.pop_first().expect("a destination that is ready has something");
             destination.in_flight += 1;
             self.jobs[job].state = State::Away;
             self.settle(number, now);
-            return Some(Due::Attempt(self.task(job, true)));
+            let mut task = self.task(job, true);
+            task.is_doubtful = is_doubtful;
+            return Some(Due::Attempt(task));
         }
     }
 
@@ -310,10 +329,26 @@ impl Schedule {
         }
     }
 
+    /// It is known before its end that an attempt is being kept waiting: until one goes well, the destination is in doubt.
+    pub fn is_slow(&mut self, now: Time, task: &Task) {
+        let is_away = |job: &Job| job.state == State::Away && self.messages[job.message].id == task.id;
+        if let Some(job) = self.jobs.find(task.job).filter(|job| is_away(job)) {
+            let number = job.destination;
+            self.destinations[number].is_slow = true;
+            self.settle(number, floor(now));
+        }
+    }
+
     /// When [`due`](Schedule::due) has something next, if nothing happens before: a moment that has passed if it has something
     /// now.
     pub fn deadline(&self) -> Option<Time> {
-        if !self.expired.is_empty() || !self.ready.is_empty() {
+        self.deadline_of(Lanes::ALL)
+    }
+
+    /// The same for [`due_of`](Schedule::due_of).
+    pub fn deadline_of(&self, lanes: Lanes) -> Option<Time> {
+        let is_ready = lanes.sound && !self.ready.is_empty() || lanes.doubtful && !self.doubtful.is_empty();
+        if !self.expired.is_empty() || is_ready {
             return Some(Time::ZERO);
         }
         let message = self.timers.first().map(|(at, _)| *at);
@@ -352,25 +387,31 @@ impl Schedule {
         let old = destination.place;
         self.turn += 1;
         let mut new = destination.settle(now, self.turn, |job| -messages[jobs[job].message].priority);
-        if let (Place::Ready(before, turn), Place::Ready(after, _)) = (old, new)
+        if let (Place::Ready(before, turn, _), Place::Ready(after, _, is_doubtful)) = (old, new)
             && before == after
         {
             // Who waits for a turn keeps it.
-            new = Place::Ready(after, turn);
+            new = Place::Ready(after, turn, is_doubtful);
         }
         if old == new {
             return;
         }
         destination.place = new;
-        match old {
-            Place::Nowhere => {}
-            Place::Timer(at) => drop(self.waking.remove(&(at, number))),
-            Place::Ready(priority, turn) => drop(self.ready.remove(&(priority, turn, number))),
-        }
+        self.take_from(old, number);
         match new {
             Place::Nowhere => {}
             Place::Timer(at) => drop(self.waking.insert((at, number))),
-            Place::Ready(priority, turn) => drop(self.ready.insert((priority, turn, number))),
+            Place::Ready(priority, turn, false) => drop(self.ready.insert((priority, turn, number))),
+            Place::Ready(priority, turn, true) => drop(self.doubtful.insert((priority, turn, number))),
+        }
+    }
+
+    fn take_from(&mut self, place: Place, number: u32) {
+        match place {
+            Place::Nowhere => {}
+            Place::Timer(at) => drop(self.waking.remove(&(at, number))),
+            Place::Ready(priority, turn, false) => drop(self.ready.remove(&(priority, turn, number))),
+            Place::Ready(priority, turn, true) => drop(self.doubtful.remove(&(priority, turn, number))),
         }
     }
 
@@ -441,11 +482,7 @@ impl Schedule {
         if destination.jobs == 0
             && let Some(destination) = self.destinations.remove(number)
         {
-            match destination.place {
-                Place::Nowhere => {}
-                Place::Timer(at) => drop(self.waking.remove(&(at, number))),
-                Place::Ready(priority, turn) => drop(self.ready.remove(&(priority, turn, number))),
-            }
+            self.take_from(destination.place, number);
             self.by_name.remove(&destination.name);
         }
     }
@@ -518,6 +555,7 @@ impl Schedule {
             destination: self.destinations[job.destination].name.clone(),
             recipients: job.recipients.as_slice().to_vec(),
             attempts: job.attempts,
+            is_doubtful: false,
             job: number,
             is_attempt,
         }

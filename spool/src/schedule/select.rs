@@ -29,6 +29,12 @@ pub enum Selector<'a> {
 }
 
 impl Schedule {
+    /// The messages that are meant, in order of their names, and whether each is held. Nothing is changed.
+    pub fn select(&self, now: Time, selector: Selector<'_>) -> Vec<(MessageId, bool)> {
+        let selected = self.selected(floor(now), selector).into_iter();
+        selected.map(|(message, _)| (self.messages[message].id, self.messages[message].held)).collect()
+    }
+
     /// Keeps messages from being tried, and stops their clocks for notices and expiry, until they are released. Attempts under
     /// way go on. Gives those that were not held; the store has to know it as well.
     pub fn hold(&mut self, now: Time, selector: Selector<'_>) -> Vec<MessageId> {

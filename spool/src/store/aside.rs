@@ -1,16 +1,21 @@
 //! What cannot be used is put where a person finds it.
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use pillarbox_fs::{ErrorKind, Fs};
 
+use super::recovery::if_found;
 use super::segment::SegmentFile;
 use super::{Paths, Shared};
 use crate::error::Result;
 
 /// Octets that are copied at once.
 const CHUNK: usize = 64 * 1024;
+/// Octets of a name that is to be followed by a number: together they are no more than a file system takes.
+const NAME_MAX: usize = 200;
 
 /// Something that was not as it should be when the spool was opened. `Display` is a line for a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +52,15 @@ pub enum Finding {
         /// Why.
         why: String,
     },
+    /// A file that does not belong here and could not be moved. It is passed over.
+    Left {
+        /// Where it is.
+        path: PathBuf,
+        /// Why it does not belong here.
+        why: String,
+        /// Why it could not be moved.
+        error: String,
+    },
     /// A segment is gone that the one behind it names.
     Lost {
         /// Its number.
@@ -70,6 +84,9 @@ impl fmt::Display for Finding {
             Finding::Moved { from, to, why } => {
                 write!(f, "{} was moved to {}: {why}", from.display(), to.display())
             }
+            Finding::Left { path, why, error } => {
+                write!(f, "{} is passed over: {why}; it could not be moved: {error}", path.display())
+            }
             Finding::Lost { segment } => write!(f, "segment {segment} is missing"),
         }
     }
@@ -78,20 +95,69 @@ impl fmt::Display for Finding {
 impl Paths {
     /// Gives something a place under `set-aside/`, durably.
     pub(super) fn move_aside(&self, fs: &dyn Fs, from: &Path, why: impl Into<String>) -> Result<Finding> {
-        let name = from.file_name().unwrap_or_default().to_string_lossy();
-        let mut to = self.aside.join(&*name);
-        let mut count = 1;
-        while fs.metadata(&to).is_ok() {
-            to = self.aside.join(format!("{name}.{count}"));
-            count += 1;
-        }
+        let to = self.free_name(fs, from.file_name().unwrap_or_default())?;
         fs.rename(from, &to)?;
+        // Of the two names a power cut leaves one or both, never none.
         fs.sync_dir(&self.aside)?;
+        if let Some(parent) = from.parent() {
+            fs.sync_dir(parent)?;
+        }
         Ok(Finding::Moved { from: from.to_owned(), to, why: why.into() })
+    }
+
+    /// The same for something of the log that nobody can learn from. Where it cannot be moved, it stays, and is passed over.
+    pub(super) fn put_away(&self, fs: &dyn Fs, from: &Path, why: String) -> Finding {
+        // The mark comes first: a start that finds nothing any more must know that something was there.
+        match self.mark_incomplete(fs).and_then(|()| self.move_aside(fs, from, why.clone())) {
+            Ok(finding) => finding,
+            Err(error) => Finding::Left { path: from.to_owned(), why, error: error.to_string() },
+        }
+    }
+
+    /// A path under `set-aside/` that nothing has.
+    fn free_name(&self, fs: &dyn Fs, name: &OsStr) -> Result<PathBuf> {
+        let is_free = |path: &Path| match fs.metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+            Err(error) if !matches!(error.kind(), ErrorKind::NameTooLong | ErrorKind::WrongKind) => Err(error),
+            _ => Ok(false),
+        };
+        let path = self.aside.join(name);
+        if is_free(&path)? {
+            return Ok(path);
+        }
+        let numbered = |number: u64| {
+            let mut name = OsStr::from_bytes(&name.as_bytes()[..name.len().min(NAME_MAX)]).to_owned();
+            name.push(format!(".{number}"));
+            self.aside.join(name)
+        };
+        // There may be many: the free one next to a taken one is found in few steps.
+        let (mut taken, mut free) = (0, 1);
+        while !is_free(&numbered(free))? {
+            (taken, free) = (free, free * 2);
+        }
+        while free - taken > 1 {
+            let middle = taken + (free - taken) / 2;
+            if is_free(&numbered(middle))? { free = middle } else { taken = middle }
+        }
+        Ok(numbered(free))
+    }
+
+    /// Notes, durably and from now on, that records of messages may be missing.
+    pub(super) fn mark_incomplete(&self, fs: &dyn Fs) -> Result<()> {
+        let new = self.root.join("incomplete.new");
+        if_found(fs.unlink(&new))?;
+        fs.create(&new)?.close()?;
+        fs.rename(&new, &self.incomplete)?;
+        Ok(fs.sync_dir(&self.root)?)
     }
 }
 
 impl Shared {
+    /// Copies a damaged part of a segment to `set-aside/`, durably.
+    pub(super) fn keep_part(&self, number: u64, segment: &mut SegmentFile, from: u64, to: u64) -> Result<PathBuf> {
+        self.keep(&format!("{number:016x}-{from}"), segment, from, to)
+    }
+
     /// Copies a part of a segment to `set-aside/`, durably.
     pub(super) fn keep(&self, name: &str, segment: &mut SegmentFile, from: u64, to: u64) -> Result<PathBuf> {
         let to = to.min(segment.len()).max(from);

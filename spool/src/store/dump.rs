@@ -3,11 +3,13 @@
 use std::fmt::{self, Write};
 use std::path::Path;
 
+use pillarbox_core::WallTime;
 use pillarbox_fs::Fs;
 
 use super::Paths;
 use super::segment::{Found, SegmentFile};
 use super::survey::parse_name;
+use crate::envelope::{BodyKind, ByMode, Recipient, Ret};
 use crate::error::Result;
 use crate::format::Malformed;
 use crate::format::frame::{Kind, Record, SEGMENT_HEADER, Segment, Unusable};
@@ -90,7 +92,8 @@ fn dump_record(out: &mut String, offset: u64, record: &Record, fields: &[u8]) ->
         }
         Kind::News => {
             let news = decode_news(fields)?;
-            line(out, format_args!("  {offset}: {id} news"));
+            let before = news.before.map(|it| format!(", before it {} in segment {}", it.offset, it.segment));
+            line(out, format_args!("  {offset}: {id} news{}", before.unwrap_or_default()));
             for about in news.recipients {
                 if about.notices != Notices::default() {
                     line(out, format_args!("    {}: notices: {}", about.recipient, Made(about.notices)));
@@ -111,7 +114,11 @@ fn dump_record(out: &mut String, offset: u64, record: &Record, fields: &[u8]) ->
 fn dump_recipients(out: &mut String, message: &MessageFields) {
     for (at, (recipient, state)) in message.envelope.recipients.iter().zip(&message.states).enumerate() {
         let outcome = state.outcome.map_or("waiting", word);
-        line(out, format_args!("    {at}: {} {outcome}, {} attempts", recipient.to, state.attempts));
+        let what = format_args!("{} {outcome}, {} attempts", recipient.to, state.attempts);
+        line(out, format_args!("    {at}: {what}{}", Asked(recipient)));
+        if state.notices != Notices::default() {
+            line(out, format_args!("      notices: {}", Made(state.notices)));
+        }
         for attempt in &state.history {
             line(out, format_args!("      {}", Tried(attempt)));
         }
@@ -131,8 +138,57 @@ impl fmt::Display for Envelope<'_> {
         let from = &message.envelope.from;
         write!(f, "received {}, from {from}", message.envelope.received)?;
         match message.large {
-            Some(large) => write!(f, ", {} octets in a file", large.length),
-            None => write!(f, ", {} octets", record.body_len),
+            Some(large) => write!(f, ", {} octets in a file", large.length)?,
+            None => write!(f, ", {} octets", record.body_len)?,
+        }
+        let envelope = &message.envelope;
+        match envelope.body {
+            BodyKind::SevenBit => {}
+            BodyKind::EightBitMime => f.write_str(", 8BITMIME")?,
+            BodyKind::BinaryMime => f.write_str(", BINARYMIME")?,
+        }
+        for (is_set, word) in [(envelope.smtputf8, ", SMTPUTF8"), (envelope.require_tls, ", REQUIRETLS")] {
+            f.write_str(if is_set { word } else { "" })?;
+        }
+        if let Some(envid) = &envelope.envid {
+            write!(f, ", ENVID \"{}\"", envid.escape_debug())?;
+        }
+        match envelope.ret {
+            Some(Ret::Full) => f.write_str(", RET FULL")?,
+            Some(Ret::Hdrs) => f.write_str(", RET HDRS")?,
+            None => {}
+        }
+        if let Some(date) = envelope.hold_until {
+            write!(f, ", not before {date}")?;
+        }
+        if let Some(by) = envelope.deliver_by {
+            let mode = if by.mode == ByMode::Return { "returned" } else { "told" };
+            write!(f, ", by {} or {mode}{}", by.deadline, if by.trace { ", traced" } else { "" })?;
+        }
+        if envelope.priority != 0 {
+            write!(f, ", priority {}", envelope.priority)?;
+        }
+        if message.reports > 0 {
+            write!(f, ", {} reports, last at {}", message.reports, WallTime::new(message.last_report, 0))?;
+        }
+        Ok(())
+    }
+}
+
+/// What the sender wants to know of a recipient.
+struct Asked<'a>(&'a Recipient);
+
+impl fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(notify) = self.0.notify {
+            let notices = Notices { success: notify.success, failure: notify.failure, delay: notify.delay };
+            write!(f, ", NOTIFY {}", if notify.is_never() { "never".into() } else { Made(notices).to_string() })?;
+        }
+        match &self.0.orcpt {
+            Some(orcpt) => {
+                write!(f, ", ORCPT {};{}", orcpt.addr_type.escape_debug(), orcpt.address.escape_debug())
+            }
+            None => Ok(()),
         }
     }
 }
@@ -160,8 +216,9 @@ struct Made(Notices);
 
 impl fmt::Display for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (is_made, word) in [(self.0.success, "success "), (self.0.failure, "failure "), (self.0.delay, "delay ")] {
-            f.write_str(if is_made { word } else { "" })?;
+        let all = [(self.0.success, "success"), (self.0.failure, "failure"), (self.0.delay, "delay")];
+        for (at, (_, word)) in all.into_iter().filter(|(is_made, _)| *is_made).enumerate() {
+            write!(f, "{}{word}", if at > 0 { " " } else { "" })?;
         }
         Ok(())
     }

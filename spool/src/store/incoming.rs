@@ -9,7 +9,7 @@ use super::log::{Effect, Prepared};
 use super::segment::FIELDS_MAX;
 use super::{Commit, Store};
 use crate::error::{Result, StoreError};
-use crate::format::record::{LargeBody, MessageFields, encode_message};
+use crate::format::record::{LargeBody, MessageFields, encode_message, states_len};
 use crate::state::RecipientState;
 use crate::{Change, Envelope, MessageId};
 
@@ -108,7 +108,8 @@ impl Incoming {
             None => (None, None),
         };
         let fields = encode_message(self.id, &envelope, large);
-        if fields.len() > FIELDS_MAX as usize {
+        // What becomes of its recipients has to fit beside it when it is carried forward.
+        if fields.len().saturating_add(states_len(envelope.recipients.len())) > FIELDS_MAX as usize {
             return Err(StoreError::TooLarge);
         }
         let states = vec![RecipientState::default(); envelope.recipients.len()];

@@ -1,8 +1,9 @@
 //! What is known in memory: of each waiting message where it is and who is done, of each segment how much still counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::MessageId;
+use crate::error::StoreError;
 use crate::format::record::{MessageFields, Place, notices, notices_bits, outcome, outcome_number};
 use crate::state::{Notices, Outcome, RecipientReport, RecipientState};
 
@@ -16,6 +17,14 @@ pub(crate) struct Index {
     pub(crate) recorded_floor: u64,
     /// Records of messages may be missing: a body that belongs to nobody may be that of one of them.
     pub(crate) is_short: bool,
+    /// Parts of segments that are damaged and of which no copy could be made yet: segment, from, to.
+    pub(crate) unkept: Vec<(u64, u64, u64)>,
+    /// Segments that could not even be opened: only another start learns from them.
+    pub(crate) unread: BTreeSet<u64>,
+    /// Messages that the disk did not give when they were to be carried forward.
+    pub(crate) not_given: BTreeSet<MessageId>,
+    /// Messages that were set aside while the log was tidied, and why.
+    pub(crate) set_aside: Vec<(MessageId, StoreError)>,
     /// Messages that are finished and whose bodies have files.
     pub(crate) finished_bodies: Vec<MessageId>,
 }
@@ -147,6 +156,7 @@ impl Index {
 
     /// Nothing is left to do about a message.
     pub(crate) fn finish(&mut self, id: MessageId) {
+        self.not_given.remove(&id);
         if self.forget(id).is_some_and(|entry| entry.is_large) {
             self.finished_bodies.push(id);
         }

@@ -13,6 +13,7 @@ mod segment;
 mod survey;
 mod tend;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -118,6 +119,8 @@ struct Paths {
     log: PathBuf,
     bodies: PathBuf,
     aside: PathBuf,
+    /// There while records of messages may be missing.
+    incomplete: PathBuf,
 }
 
 /// How much there is in a queue.
@@ -203,9 +206,16 @@ impl Store {
     /// For the first change that cannot be: [`StoreError::NoSuchMessage`], [`StoreError::StillReading`],
     /// [`StoreError::NoSuchRecipient`], [`StoreError::TooLarge`]. None of them is made then.
     pub fn commit(&self, changes: Vec<Change>) -> Result<Commit> {
+        let accepted: HashMap<MessageId, usize> = changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Accept(ready) => Some((ready.id(), ready.prepared.recipients())),
+                _ => None,
+            })
+            .collect();
         let mut index = lock(&self.0.index);
         for change in &changes {
-            check(&index, &changes, change)?;
+            check(&index, &accepted, change)?;
         }
         let mut records = Vec::with_capacity(changes.len());
         for change in changes {
@@ -251,18 +261,18 @@ impl Commit {
     }
 }
 
-fn check(index: &Index, changes: &[Change], change: &Change) -> Result<()> {
+fn check(index: &Index, accepted: &HashMap<MessageId, usize>, change: &Change) -> Result<()> {
     let id = match change {
         Change::Accept(_) => return Ok(()),
         Change::Report(report) => report.id,
         Change::Hold(id) | Change::Release(id) | Change::Delete(id) => *id,
     };
-    let accepted = changes.iter().find_map(|other| match other {
-        Change::Accept(ready) if ready.id() == id => Some(ready.prepared.recipients()),
-        _ => None,
-    });
     let missing = if index.reading { StoreError::StillReading } else { StoreError::NoSuchMessage(id) };
-    let recipients = accepted.or_else(|| index.messages.get(&id).map(|entry| entry.recipients.len())).ok_or(missing)?;
+    let recipients = accepted
+        .get(&id)
+        .copied()
+        .or_else(|| index.messages.get(&id).map(|entry| entry.recipients.len()))
+        .ok_or(missing)?;
     if let Change::Report(report) = change {
         let is_unknown = |recipient: u32| usize::try_from(recipient).is_ok_and(|at| at >= recipients);
         if let Some(news) = report.recipients.iter().find(|news| is_unknown(news.recipient)) {
@@ -295,6 +305,7 @@ impl Paths {
             log: root.join("log"),
             bodies: root.join("bodies"),
             aside: root.join("set-aside"),
+            incomplete: root.join("incomplete"),
         }
     }
 

@@ -5,12 +5,13 @@ use pillarbox_fs::File;
 use super::index::Entry;
 use super::recovery::{Waiting, is_not_found};
 use super::segment::SegmentFile;
+use super::survey::is_passing;
 use super::{Store, lock};
 use crate::error::{Result, StoreError};
 use crate::format::Malformed;
 use crate::format::frame::{Kind, RECORD_HEADER, Record, matches};
 use crate::format::record::{LargeBody, MessageFields, NewsFields, Place, decode_message, decode_news};
-use crate::state::RecipientState;
+use crate::state::{Attempt, HISTORY_MAX, RecipientState};
 use crate::{Envelope, MessageId};
 
 /// Octets that are read at once of a body with a file of its own.
@@ -90,8 +91,17 @@ impl Store {
         })
     }
 
+    /// A waiting message as the recovery tells it: for one that it could not read.
+    ///
+    /// # Errors
+    ///
+    /// As [`message`](Store::message).
+    pub fn waiting(&self, id: MessageId) -> Result<Waiting> {
+        self.waiting_in(id, &mut None)
+    }
+
     /// Messages that came one after the other are in one segment: `open` is the one that was read last.
-    pub(super) fn waiting(&self, id: MessageId, open: &mut Option<OpenSegment>) -> Result<Waiting> {
+    pub(super) fn waiting_in(&self, id: MessageId, open: &mut Option<OpenSegment>) -> Result<Waiting> {
         self.read(id, |store, entry| {
             let segment = store.open_segment(entry.first, open)?;
             let (fields, record) = record_in(id, entry, segment)?;
@@ -150,6 +160,13 @@ impl Store {
         Ok((SegmentFile::open(&*self.0.fs, &self.0.paths.segment(place.segment, salt))?, salt))
     }
 
+    /// The same for a look past what the disk does not give.
+    pub(super) fn segment_past_gaps(&self, place: Place) -> Result<(SegmentFile, u64)> {
+        let salt = lock(&self.0.index).segments.get(&place.segment).map_or(0, |segment| segment.salt);
+        let path = self.0.paths.segment(place.segment, salt);
+        Ok((SegmentFile::open_past_gaps(&*self.0.fs, &path)?, salt))
+    }
+
     pub(super) fn record(&self, id: MessageId, entry: &Entry) -> Result<(MessageFields, Record, SegmentFile)> {
         let mut open = None;
         let (fields, record) = record_in(id, entry, self.open_segment(entry.first, &mut open)?)?;
@@ -157,27 +174,42 @@ impl Store {
         Ok((fields, record, segment))
     }
 
-    /// Adds the attempts of all reports, which name each other from the last to the first. Where one cannot be read, those
+    /// Adds the attempts of all reports, which name each other from the last to the first. Where one cannot be read, it and those
     /// before it are left out; outcomes do not depend on it.
     pub(super) fn add_history(&self, entry: &Entry, recipients: &mut [RecipientState]) -> Result<()> {
-        let mut all = Vec::new();
+        // Of each recipient the last attempt first; however many there were, the first one and the last ones are in memory.
+        let mut found: Vec<Vec<Attempt>> = vec![Vec::new(); recipients.len()];
         let mut next = entry.last;
         let mut open = None;
         while let Some(place) = next {
-            let segment = self.open_segment(place, &mut open)?;
-            let Some(news) = news_at(&mut segment.file, place.offset, segment.salt)? else { break };
+            let news = match self.news(place, &mut open) {
+                Ok(Some(news)) => news,
+                Err(error) if is_passing(&error) => return Err(error),
+                _ => break,
+            };
             // Reports only name what was there before them.
             next = news.before.filter(|before| *before < place);
-            all.push(news);
-        }
-        for news in all.into_iter().rev().flat_map(|news| news.recipients) {
-            let at = usize::try_from(news.recipient).unwrap_or(usize::MAX);
-            if let (Some(attempt), Some(state)) = (news.attempt, recipients.get_mut(at)) {
-                state.attempts = state.attempts.saturating_add(1);
-                state.history.push(attempt);
+            for about in news.recipients.into_iter().rev() {
+                let at = usize::try_from(about.recipient).unwrap_or(usize::MAX);
+                if let (Some(attempt), Some(state), Some(found)) =
+                    (about.attempt, recipients.get_mut(at), found.get_mut(at))
+                {
+                    state.attempts = state.attempts.saturating_add(1);
+                    found.truncate(HISTORY_MAX - 1);
+                    found.push(attempt);
+                }
             }
         }
+        for (state, found) in recipients.iter_mut().zip(found) {
+            state.history.extend(found.into_iter().rev());
+            state.shorten(HISTORY_MAX);
+        }
         Ok(())
+    }
+
+    fn news(&self, place: Place, open: &mut Option<OpenSegment>) -> Result<Option<NewsFields>> {
+        let segment = self.open_segment(place, open)?;
+        news_at(&mut segment.file, place.offset, segment.salt)
     }
 
     fn large_body(&self, id: MessageId, large: LargeBody) -> Result<Body> {

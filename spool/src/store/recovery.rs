@@ -7,7 +7,7 @@ use pillarbox_fs::{ErrorKind, FsError};
 use super::index::Index;
 use super::read::OpenSegment;
 use super::segment::{Found, SegmentFile};
-use super::survey::Survey;
+use super::survey::{Survey, is_passing};
 use super::{Finding, Store, lock};
 use crate::error::{Result, StoreError};
 use crate::format::Malformed;
@@ -15,6 +15,9 @@ use crate::format::frame::{Kind, Record, SEGMENT_HEADER};
 use crate::format::record::{Place, decode_id, decode_message, decode_news};
 use crate::state::{Notices, Outcome};
 use crate::{Envelope, MessageId, Recipient};
+
+/// So often a segment that cannot be opened is tried once more; where files are short, for as long as they are.
+const TRIES_MAX: u32 = 3;
 
 /// What was waiting before the start, and what was found damaged. Run it to its end on a thread of its own: until then the
 /// store knows only what it accepted itself, and nothing is tidied.
@@ -29,6 +32,8 @@ pub struct Recovery {
     index: Index,
     /// The segment that was read last.
     open: Option<OpenSegment>,
+    /// How often the segment that is read next could not be opened.
+    tries: u32,
     stage: Stage,
 }
 
@@ -47,7 +52,10 @@ pub enum Recovered {
     Waiting(Box<Waiting>),
     /// Something that was not as it should be.
     Finding(Finding),
-    /// A message that is waiting and could not be read now. If it is [damaged](StoreError::Damaged), it should be
+    /// The log cannot be read now, for want of open files or as the disk fails. The recovery goes on where it was when it is asked again, which had
+    /// better be a little later.
+    Later(StoreError),
+    /// A message that is waiting and could not be read now: [`Store::waiting`] may give it later. If it is [damaged](StoreError::Damaged), it should be
     /// [set aside](Store::set_aside).
     Unreadable(MessageId, StoreError),
 }
@@ -82,24 +90,27 @@ impl Waiting {
 
 impl Recovery {
     pub(super) fn new(store: Store, survey: Survey) -> Self {
-        let is_short = survey.findings.iter().any(|finding| !matches!(finding, Finding::Cut { .. }));
+        let is_short = survey.is_short;
         let index = Index { segments: survey.segments, is_short, ..Index::default() };
-        Recovery { store, findings: survey.findings.into(), index, open: None, stage: Stage::Segments(0) }
+        Recovery { store, findings: survey.findings.into(), index, open: None, tries: 0, stage: Stage::Segments(0) }
     }
 
-    fn read_segment(&mut self, number: u64) {
-        let Recovery { store, findings, index, .. } = self;
+    /// # Errors
+    ///
+    /// For now: the segment has to be read again.
+    fn read_segment(&mut self, number: u64) -> Result<()> {
+        let Recovery { store, findings, index, tries, .. } = self;
         let state = index.segments[&number].clone();
         // What nobody can learn from any more, or never could.
         if state.retired || state.end == 0 {
-            return;
+            return Ok(());
         }
         let path = store.0.paths.segment(number, state.salt);
         let mut damaged = Vec::new();
         if state.chain.is_none() {
             damaged.push((0, SEGMENT_HEADER as u64, "the header of the segment"));
         }
-        let read = SegmentFile::open(&*store.0.fs, &path).and_then(|mut segment| {
+        let read = SegmentFile::open_past_gaps(&*store.0.fs, &path).and_then(|mut segment| {
             segment.scan(state.salt, state.chain, state.end, &mut |found| {
                 match found {
                     Found::Record { offset, record, fields } => {
@@ -117,20 +128,34 @@ impl Recovery {
         let pin = |index: &mut Index| index.segments.get_mut(&number).expect("it is being read").pinned = true;
         let mut segment = match read {
             Ok(segment) => Some(segment),
+            Err(error) if is_passing(&error) => return Err(error),
+            // A disk that stumbled gives it the next time.
+            Err(error) if *tries < TRIES_MAX && !is_not_found(&error) => {
+                *tries += 1;
+                return Err(error);
+            }
             Err(_) => {
-                damaged.push((0, state.end, "the disk does not give it"));
+                damaged = vec![(0, state.end, "the disk does not give it")];
                 None
             }
         };
+        if !damaged.is_empty() && !index.is_short {
+            index.is_short = true;
+            // A sweep asks for the mark again.
+            let _ = store.0.paths.mark_incomplete(&*store.0.fs);
+        }
         for (from, to, why) in damaged {
-            let name = format!("{number:016x}-{from}");
-            let kept = segment.as_mut().and_then(|segment| store.0.keep(&name, segment, from, to).ok());
+            let kept = segment.as_mut().and_then(|segment| store.0.keep_part(number, segment, from, to).ok());
             if kept.is_none() {
                 pin(index);
+                match segment {
+                    Some(_) => index.unkept.push((number, from, to)),
+                    None => drop(index.unread.insert(number)),
+                }
             }
-            index.is_short = true;
             findings.push_back(Finding::Damaged { segment: number, from, to, why, kept });
         }
+        Ok(())
     }
 
     /// What was learnt becomes what the store knows, beside what came meanwhile.
@@ -147,6 +172,7 @@ impl Recovery {
         }
         index.finished_bodies.extend(learnt.finished_bodies);
         index.is_short = learnt.is_short;
+        (index.unkept, index.unread) = (learnt.unkept, learnt.unread);
         index.reading = false;
         ids
     }
@@ -179,14 +205,16 @@ impl Iterator for Recovery {
                 Stage::Segments(from) => match self.index.segments.range(*from..).next() {
                     Some((number, _)) => {
                         let number = *number;
-                        self.stage = Stage::Segments(number + 1);
-                        self.read_segment(number);
+                        if let Err(error) = self.read_segment(number) {
+                            return Some(Recovered::Later(error));
+                        }
+                        (self.stage, self.tries) = (Stage::Segments(number + 1), 0);
                     }
                     None => self.stage = Stage::Messages(self.hand_over().into_iter()),
                 },
                 Stage::Messages(ids) => {
                     let id = ids.next()?;
-                    match self.store.waiting(id, &mut self.open) {
+                    match self.store.waiting_in(id, &mut self.open) {
                         Ok(waiting) => return Some(Recovered::Waiting(Box::new(waiting))),
                         // It was deleted meanwhile.
                         Err(StoreError::NoSuchMessage(_)) => {}

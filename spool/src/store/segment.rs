@@ -1,5 +1,6 @@
 //! Reading a segment: frame by frame, past what is damaged, and where it ends.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use memchr::memmem::Finder;
@@ -12,6 +13,8 @@ use crate::format::frame::{GROUP_HEADER, Group, Kind, RECORD_HEADER, Record, SEG
 const WINDOW: usize = 4096;
 /// Octets that are read at once in search of a frame, or to add up a checksum.
 const CHUNK: usize = 64 * 1024;
+/// What a disk gives or does not give as one.
+const BLOCK: u64 = 4096;
 /// The longest fields that a record has.
 pub(crate) const FIELDS_MAX: u32 = 16 * 1024 * 1024;
 
@@ -22,6 +25,8 @@ pub(crate) struct SegmentFile {
     len: u64,
     window: Vec<u8>,
     window_at: u64,
+    /// Blocks that the disk does not give, by number: zeros stand for them. Without this a read that fails is an error.
+    lost: Option<BTreeSet<u64>>,
 }
 
 /// What stands in a segment.
@@ -37,7 +42,18 @@ impl SegmentFile {
     pub(crate) fn open(fs: &dyn Fs, path: &Path) -> Result<Self> {
         let file = fs.open(path)?;
         let len = file.metadata()?.len;
-        Ok(SegmentFile { file, len, window: Vec::new(), window_at: 0 })
+        Ok(SegmentFile { file, len, window: Vec::new(), window_at: 0, lost: None })
+    }
+
+    /// One that reads past what the disk does not give. Checksums tell the zeros that stand for it from what was written.
+    pub(crate) fn open_past_gaps(fs: &dyn Fs, path: &Path) -> Result<Self> {
+        Ok(SegmentFile { lost: Some(BTreeSet::new()), ..Self::open(fs, path)? })
+    }
+
+    /// Whether the disk did not give a part of this, as far as it was asked for it.
+    fn has_gap(&self, from: u64, to: u64) -> bool {
+        let lost = self.lost.as_ref().filter(|_| from < to);
+        lost.is_some_and(|lost| lost.range(from / BLOCK..to.div_ceil(BLOCK)).next().is_some())
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -50,7 +66,8 @@ impl SegmentFile {
         let start = match known {
             Some(at) if at.saturating_add(len) <= self.window.len() => at,
             _ => {
-                self.load(offset, len.max(WINDOW))?;
+                // A bad block behind what is asked for is nothing to it.
+                self.load(offset, len.max(WINDOW)).or_else(|_| self.load(offset, len))?;
                 0
             }
         };
@@ -63,13 +80,16 @@ impl SegmentFile {
         self.window.clear();
         self.window.resize(len.min(there), 0);
         self.window_at = offset;
-        let mut filled = 0;
-        while filled < self.window.len() {
-            match self.file.read_at(offset + filled as u64, &mut self.window[filled..])? {
-                0 => break,
-                n => filled += n,
+        let SegmentFile { file, window, lost, .. } = self;
+        let filled = match (fill(file, offset, window), lost) {
+            (Ok(filled), _) => filled,
+            (Err(_), Some(lost)) => fill_past_gaps(file, offset, window, lost),
+            (Err(error), None) => {
+                // What was not read is not in memory.
+                window.clear();
+                return Err(error);
             }
-        }
+        };
         self.window.truncate(filled);
         Ok(())
     }
@@ -178,13 +198,15 @@ impl SegmentFile {
                     // A later group was written, so this one was synced.
                     Some(_) => Some(end),
                     // It is the last one, and may be torn.
-                    None => return Ok(if self.is_whole(&group, salt)? { end } else { offset }),
+                    None if self.is_whole(&group, salt)? => return Ok(end),
+                    None => None,
                 },
                 _ => self.search(offset + 1, self.len, salt, false)?,
             };
             match next {
                 Some(next) => offset = next,
-                None => return Ok(offset),
+                // What the disk does not give may have been accepted: it is damaged, not torn.
+                None => return Ok(if self.has_gap(offset, self.len) { self.len } else { offset }),
             }
         }
     }
@@ -221,4 +243,37 @@ impl SegmentFile {
         }
         Ok(hasher.finalize())
     }
+}
+
+/// Reads until the buffer is full or the file ends.
+fn fill(file: &File, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(offset + filled as u64, &mut buffer[filled..])? {
+            0 => break,
+            n => filled += n,
+        }
+    }
+    Ok(filled)
+}
+
+/// The same, block by block. Each block that cannot be read is asked for once.
+fn fill_past_gaps(file: &File, offset: u64, buffer: &mut [u8], lost: &mut BTreeSet<u64>) -> usize {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        let at = offset + filled as u64;
+        let rest = usize::try_from(BLOCK - at % BLOCK).unwrap_or(1).min(buffer.len() - filled);
+        let part = &mut buffer[filled..filled + rest];
+        let read = if lost.contains(&(at / BLOCK)) { None } else { fill(file, at, part).ok() };
+        match read {
+            Some(n) if n < rest => return filled + n,
+            Some(_) => {}
+            None => {
+                part.fill(0);
+                lost.insert(at / BLOCK);
+            }
+        }
+        filled += rest;
+    }
+    filled
 }

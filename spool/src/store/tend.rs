@@ -4,9 +4,10 @@ use std::time::SystemTime;
 
 use pillarbox_fs::{ErrorKind, Kind};
 
+use super::index::Index;
 use super::log::{Effect, Prepared};
 use super::recovery::if_found;
-use super::segment::Found;
+use super::segment::{FIELDS_MAX, Found};
 use super::{Store, lock};
 use crate::MessageId;
 use crate::error::{Result, StoreError};
@@ -17,15 +18,15 @@ use crate::format::record::{MessageFields, Place, decode_id, encode_carried};
 const CARRIED_AT_ONCE: u64 = 4 << 20;
 
 /// What was tidied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Tended {
     /// Messages that were carried forward.
     pub carried: usize,
     /// Segments that were deleted.
     pub deleted: usize,
-    /// Messages that were found damaged on the way and were set aside.
-    pub set_aside: usize,
+    /// Messages that could not be read on the way and were set aside, and why: they are in the queue no more.
+    pub set_aside: Vec<(MessageId, StoreError)>,
 }
 
 impl Store {
@@ -35,28 +36,54 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Fs`]: the log is as it was, or partly tidied.
+    /// [`StoreError::Fs`]: the log is as it was, or tidied as far as it could be. Messages that were set aside are told by the next
+    /// call that has none.
     pub fn tend(&self) -> Result<Tended> {
         let _one = lock(&self.0.tending);
         let mut tended = Tended::default();
         if lock(&self.0.index).reading {
             return Ok(tended);
         }
+        self.keep_again();
         for id in std::mem::take(&mut lock(&self.0.index).finished_bodies) {
             // What cannot be removed now is found by the next sweep.
             let _ = self.0.fs.unlink(&self.0.paths.body(id));
         }
+        let mut trouble = None;
         while let Some(oldest) = self.is_in_the_way() {
-            let (carried, set_aside) = self.carry_forward(oldest)?;
-            tended.carried += carried;
-            tended.set_aside += set_aside;
+            if let Err(error) = self.carry_forward(oldest, &mut tended.carried) {
+                trouble = Some(error);
+            }
             if lock(&self.0.index).segments.get(&oldest).is_some_and(|segment| segment.waiting > 0) {
                 // Something about its messages is under way.
                 break;
             }
         }
+        // Where there is no room to carry anything forward, this makes some.
         tended.deleted = self.delete_finished()?;
+        if let Some(error) = trouble {
+            return Err(error);
+        }
+        tended.set_aside = std::mem::take(&mut lock(&self.0.index).set_aside);
         Ok(tended)
+    }
+
+    /// Copies what was found damaged and could not be copied then: without a copy its segment stays, and all behind it.
+    fn keep_again(&self) {
+        let unkept = std::mem::take(&mut lock(&self.0.index).unkept);
+        for (number, from, to) in unkept {
+            let kept = self
+                .segment_past_gaps(Place { segment: number, offset: from })
+                .and_then(|(mut segment, _)| self.0.keep_part(number, &mut segment, from, to));
+            if kept.is_err() {
+                lock(&self.0.index).unkept.push((number, from, to));
+            }
+        }
+        let mut index = lock(&self.0.index);
+        let Index { unkept, segments, unread, .. } = &mut *index;
+        for (number, segment) in segments.iter_mut().filter(|(_, segment)| segment.pinned) {
+            segment.pinned = unread.contains(number) || unkept.iter().any(|(other, ..)| other == number);
+        }
     }
 
     /// The oldest segment in which something is waiting, if there is so much waste behind it that it has to go.
@@ -73,14 +100,13 @@ impl Store {
     }
 
     /// Writes the waiting messages of a segment again, with all that is known of them.
-    fn carry_forward(&self, number: u64) -> Result<(usize, usize)> {
-        let (mut carried, mut set_aside) = (0, 0);
+    fn carry_forward(&self, number: u64, carried: &mut usize) -> Result<()> {
         let mut ids: Vec<(MessageId, u64)> = Vec::new();
         let (state, place) = {
             let index = lock(&self.0.index);
             (index.segments[&number].clone(), Place { segment: number, offset: 0 })
         };
-        let (mut segment, salt) = self.segment_of(place)?;
+        let (mut segment, salt) = self.segment_past_gaps(place)?;
         segment.scan(salt, state.chain, state.end, &mut |found| {
             if let Found::Record { offset, record, fields } = found
                 && matches!(record.kind, RecordKind::Message | RecordKind::Carried)
@@ -94,6 +120,7 @@ impl Store {
             Ok(())
         })?;
         let mut ids = ids.into_iter().peekable();
+        let mut trouble = None;
         while ids.peek().is_some() {
             let mut octets = 0;
             let mut records = Vec::new();
@@ -102,16 +129,30 @@ impl Store {
                 match self.copy_of(id) {
                     Ok(copy) => records.extend(copy),
                     Err(StoreError::NoSuchMessage(_)) => {}
-                    Err(StoreError::Damaged(..)) => {
-                        self.set_aside(id)?;
-                        set_aside += 1;
-                    }
-                    Err(error) => return Err(error),
+                    Err(error) => trouble = self.out_of_the_way(id, error).err().or(trouble),
                 }
             }
-            carried += self.commit_carried(records)?;
+            *carried += self.commit_carried(records)?;
         }
-        Ok((carried, set_aside))
+        trouble.map_or(Ok(()), Err)
+    }
+
+    /// A message that cannot be carried forward because of `why` must not keep the log from being tidied.
+    fn out_of_the_way(&self, id: MessageId, why: StoreError) -> Result<()> {
+        let is_lost = match &why {
+            StoreError::Damaged(..) => true,
+            // What the disk does not give twice it will not give.
+            StoreError::Fs(error) if error.kind() == ErrorKind::Io => !lock(&self.0.index).not_given.insert(id),
+            _ => false,
+        };
+        if !is_lost {
+            return Err(why);
+        }
+        self.set_aside(id)?;
+        let mut index = lock(&self.0.index);
+        index.not_given.remove(&id);
+        index.set_aside.push((id, why));
+        Ok(())
     }
 
     /// The message as it is to be written again, and its last report at that moment.
@@ -132,7 +173,9 @@ impl Store {
         if crc32fast::hash(&body) != record.body_check {
             return Err(StoreError::Damaged(id, "the checksum is wrong"));
         }
-        let mut prepared = Prepared::of_fields(id, encode_carried(&message), Effect::Carry(Box::new(message)));
+        // Where there is too much to be said it stays where it is, until it is finished.
+        let Some(fields) = encode_carried(&mut message, FIELDS_MAX as usize) else { return Ok(None) };
+        let mut prepared = Prepared::of_fields(id, fields, Effect::Carry(Box::new(message)));
         (prepared.body, prepared.body_check) = (body, record.body_check);
         Ok(Some((prepared, entry.last)))
     }
@@ -203,7 +246,7 @@ impl Store {
     /// [`StoreError::NoSuchMessage`], [`StoreError::StillReading`], [`StoreError::Fs`].
     pub fn set_aside(&self, id: MessageId) -> Result<()> {
         let entry = self.entry(id)?;
-        match self.segment_of(entry.first) {
+        match self.segment_past_gaps(entry.first) {
             Ok((mut segment, _)) => {
                 let from = entry.first.offset;
                 self.0.keep(&format!("{id}.record"), &mut segment, from, from + entry.len)?;
@@ -222,8 +265,8 @@ impl Store {
     /// [`Options::orphan_age`](crate::Options::orphan_age): those of messages that were finished or never accepted. Call it
     /// after the recovery, and then once a day.
     ///
-    /// Where the start found something of the log missing or damaged, they are moved to `set-aside/`; where something of it
-    /// could not be read yet, they stay.
+    /// Where this start or an earlier one found something of the log missing or damaged, they are moved to `set-aside/`, until all have
+    /// been that are so old; where something of it could not be read yet, they stay.
     ///
     /// # Errors
     ///
@@ -238,6 +281,16 @@ impl Store {
             }
             index.is_short
         };
+        let marked = match self.0.fs.metadata(&self.0.paths.incomplete) {
+            Ok(metadata) => Some(metadata.modified),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error.into()),
+        };
+        if is_short && marked.is_none() {
+            self.0.paths.mark_incomplete(&*self.0.fs)?;
+        }
+        let is_short = is_short || marked.is_some();
+        let is_old = |moment| now.duration_since(moment).is_ok_and(|age| age >= self.0.options.orphan_age);
         for entry in self.0.fs.list(&self.0.paths.bodies)? {
             let path = self.0.paths.bodies.join(&entry.name);
             let id = entry.name.to_str().and_then(|name| name.parse::<MessageId>().ok());
@@ -253,7 +306,7 @@ impl Store {
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 Err(error) => return Err(error.into()),
             };
-            if now.duration_since(modified).is_ok_and(|age| age >= self.0.options.orphan_age) {
+            if is_old(modified) {
                 if is_short {
                     self.0.paths.move_aside(&*self.0.fs, &path, "a body without a message")?;
                 } else {
@@ -261,6 +314,12 @@ impl Store {
                 }
                 removed += 1;
             }
+        }
+        // What is left of nobody's came after the damage.
+        if marked.is_some_and(is_old) {
+            if_found(self.0.fs.unlink(&self.0.paths.incomplete))?;
+            self.0.fs.sync_dir(&self.0.paths.root)?;
+            lock(&self.0.index).is_short = false;
         }
         Ok(removed)
     }

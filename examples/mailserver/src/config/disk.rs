@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
@@ -12,9 +12,12 @@ use toml::Spanned;
 
 use super::error::Mistake;
 use super::read::Draft;
+use super::read_sending::SendingDraft;
 use super::{Address, TlsFiles};
 use crate::accounts::quota_of;
 use crate::folders::Folders;
+use crate::password::PasswordSource;
+use crate::sending::SOCKET_NAME;
 use crate::{certificate, secret_file};
 
 /// What a path of a unix socket can hold on Linux, without the NUL at its end.
@@ -49,17 +52,43 @@ pub fn examine(draft: &Draft, mistakes: &mut Vec<Mistake>) {
     if let Some(mail) = &draft.mail {
         mistakes.extend(examine_folder(&mail.get_ref().root()).map(|message| Mistake::new(mail.span(), message)));
     }
+    if let Some(sending) = &draft.sending {
+        examine_sending(sending, mistakes);
+    }
     for listener in &draft.listeners {
         let told = match &listener.get_ref().address {
-            Address::Tcp(at) => match TcpListener::bind((at.ip(), 0)) {
-                Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
-                    Some(format!("this machine does not have the address {}", at.ip()))
-                }
-                _ => None,
-            },
+            Address::Tcp(at) => examine_address(at.ip()),
             Address::Unix(path) => examine_socket(path),
         };
         mistakes.extend(told.map(|message| Mistake::new(listener.span(), message)));
+    }
+}
+
+fn examine_address(ip: IpAddr) -> Option<String> {
+    match TcpListener::bind((ip, 0)) {
+        Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
+            Some(format!("this machine does not have the address {ip}"))
+        }
+        _ => None,
+    }
+}
+
+/// What sending needs of this machine. Passwords that do not stand in files are there when the server runs, and may not be
+/// for who checks.
+fn examine_sending(draft: &SendingDraft, mistakes: &mut Vec<Mistake>) {
+    if let Some(folder) = &draft.folder {
+        let told = examine_queue(folder.get_ref());
+        mistakes.extend(told.map(|message| Mistake::new(folder.span(), message)));
+    }
+    for source in &draft.source {
+        mistakes.extend(examine_address(*source.get_ref()).map(|message| Mistake::new(source.span(), message)));
+    }
+    if let Some(path) = &draft.trusted_certificates {
+        mistakes
+            .extend(certificate::read_chain(path.get_ref()).err().map(|message| Mistake::new(path.span(), message)));
+    }
+    for password in draft.passwords.iter().filter(|password| matches!(password.get_ref(), PasswordSource::File(_))) {
+        mistakes.extend(password.get_ref().read().err().map(|message| Mistake::new(password.span(), message)));
     }
 }
 
@@ -112,6 +141,23 @@ fn examine_folder(folder: &Path) -> Option<String> {
     match fs::metadata(folder) {
         Ok(found) if found.is_dir() => None,
         Ok(_) => Some(format!("{} is not a folder", folder.display())),
+        Err(error) => Some(format!("cannot use the folder {}: {error}", folder.display())),
+    }
+}
+
+/// The folder of the queue, which is made at the start if it is not there.
+fn examine_queue(folder: &Path) -> Option<String> {
+    let socket = folder.join(SOCKET_NAME);
+    if socket.as_os_str().len() > SOCKET_PATH_MAX {
+        let socket = socket.display();
+        return Some(format!(
+            "the path of a socket has at most {SOCKET_PATH_MAX} octets, and one is made here: {socket}"
+        ));
+    }
+    match fs::metadata(folder) {
+        Ok(found) if found.is_dir() => secret_file::check_rights(folder).err(),
+        Ok(_) => Some(format!("{} is not a folder", folder.display())),
+        Err(error) if error.kind() == ErrorKind::NotFound => folder.parent().and_then(examine_folder),
         Err(error) => Some(format!("cannot use the folder {}: {error}", folder.display())),
     }
 }

@@ -11,11 +11,18 @@ pub struct Mistake {
     pub message: String,
     /// The octets of the file that it is about.
     pub span: Range<usize>,
+    /// The line holds a secret, and is not shown.
+    pub is_secret: bool,
 }
 
 impl Mistake {
     pub fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Mistake { message: message.into(), span }
+        Mistake { message: message.into(), span, is_secret: false }
+    }
+
+    /// The same about a line that must not come into a log.
+    pub fn secret(span: Range<usize>, message: impl Into<String>) -> Self {
+        Mistake { is_secret: true, ..Mistake::new(span, message) }
     }
 }
 
@@ -56,7 +63,8 @@ impl fmt::Display for ConfigError {
             }
             let (line, column) = self.place(mistake.span.start);
             write!(f, "{}:{line}:{column}: {}", self.path.display(), mistake.message)?;
-            let Some(text) = self.text.lines().nth(line - 1).filter(|text| !text.trim().is_empty()) else { continue };
+            let is_shown = |text: &&str| !mistake.is_secret && !text.trim().is_empty();
+            let Some(text) = self.text.lines().nth(line - 1).filter(is_shown) else { continue };
             let (end_line, end_column) = self.place(mistake.span.end);
             let width =
                 if end_line == line { end_column.saturating_sub(column) } else { text.chars().count() + 1 - column };

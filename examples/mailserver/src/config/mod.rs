@@ -4,6 +4,10 @@ mod disk;
 mod error;
 mod location;
 mod read;
+mod read_forward;
+mod read_route;
+mod read_sending;
+mod sending;
 mod table;
 
 use std::net::SocketAddr;
@@ -18,6 +22,9 @@ use toml::de::DeTable;
 pub use error::{ConfigError, Mistake};
 pub use location::MailLocation;
 use read::Draft;
+pub use read_route::domain_of;
+pub use read_sending::duration;
+pub use sending::{Dns, Forwarding, HostRoute, NextHop, RouteOf, RouteTls, SealFiles, Sending, SrsFiles};
 
 /// What a configuration file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +51,8 @@ pub struct Config {
     pub quota: QuotaRules,
     /// What senders hear when it is used up.
     pub over_quota: OverQuota,
+    /// How mail for elsewhere is sent, if it is.
+    pub sending: Option<Sending>,
 }
 
 /// How mailboxes lie in the folder of their account, and what clients call them.
@@ -95,6 +104,8 @@ pub struct Listener {
     pub xclient: Vec<Network>,
     /// The filters that may say by XFORWARD where a message came from.
     pub xforward: Vec<Network>,
+    /// Whoever may send to everybody without a login.
+    pub relay_from: Vec<Network>,
 }
 
 impl std::fmt::Display for Listener {

@@ -14,6 +14,7 @@ use toml::de::DeTable;
 
 use super::error::Mistake;
 use super::location::MailLocation;
+use super::read_sending::{SendingDraft, read_sending};
 use super::table::{self, Table, Value};
 use super::{Address, Config, Limits, Listener, Mailboxes, Protocol, TlsFiles, TlsMode};
 
@@ -31,6 +32,8 @@ pub struct Draft {
     pub listeners: Vec<Spanned<Listener>>,
     pub limits: Option<Limits>,
     pub quota: Option<(QuotaRules, OverQuota)>,
+    /// `None`: nothing is sent.
+    pub sending: Option<SendingDraft>,
 }
 
 impl Draft {
@@ -52,6 +55,10 @@ impl Draft {
             limits: self.limits?,
             quota,
             over_quota,
+            sending: match self.sending {
+                None => None,
+                Some(draft) => Some(draft.sending?),
+            },
         })
     }
 }
@@ -84,12 +91,14 @@ pub fn draft(table: &DeTable<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> D
     let listeners = listeners.map(|v| read_listeners(v, base, have_tls, mistakes)).unwrap_or_default();
     let limits = file.optional("limits").map_or_else(|| Some(Limits::default()), |v| read_limits(v, mistakes));
     let quota = file.optional("quota").map_or_else(|| Some(Default::default()), |v| read_quota(v, mistakes));
+    let sending = read_sending(&mut file, base, domains.as_deref(), mistakes);
+    refuse_relaying(&listeners, file.optional("queue").is_some(), mistakes);
     file.finish(mistakes);
-    Draft { hostname, domains, postmaster, accounts, mail, mailboxes, tls, listeners, limits, quota }
+    Draft { hostname, domains, postmaster, accounts, mail, mailboxes, tls, listeners, limits, quota, sending }
 }
 
 /// What a text says, with its place.
-fn placed<T>(
+pub fn placed<T>(
     value: &Value<'_>,
     mistakes: &mut Vec<Mistake>,
     parse: impl FnOnce(&str) -> Result<T, String>,
@@ -98,7 +107,7 @@ fn placed<T>(
 }
 
 /// A host or domain name: letters, digits and hyphens between dots (RFC 5321 §2.3.5), in lower case.
-fn host_name(text: &str) -> Result<String, String> {
+pub fn host_name(text: &str) -> Result<String, String> {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
@@ -247,6 +256,8 @@ fn read_listener(
     let tls = tls.map_or(Some(TlsMode::None), |v| table::word(v, &MODES, mistakes));
     let mut networks = |key| listener.optional(key).map(|value| (value.span(), read_networks(value, mistakes)));
     let (proxies, xclient, xforward) = (networks("proxies"), networks("xclient"), networks("xforward"));
+    let relay_from = networks("relay_from");
+    let relay_at = relay_from.as_ref().map(|(span, _)| span.clone());
     listener.finish(mistakes);
     let address = address?;
     let address_at: Range<usize> = address.span();
@@ -259,7 +270,11 @@ fn read_listener(
         proxies: unspanned(proxies),
         xclient: unspanned(xclient),
         xforward: unspanned(xforward),
+        relay_from: unspanned(relay_from),
     };
+    if let Some(span) = relay_at {
+        check_relay_from(&listener, span, mistakes);
+    }
     if let (Protocol::Imap, Some(span)) = (listener.protocol, of_smtp) {
         mistakes.push(Mistake::new(span, "IMAP has neither XCLIENT nor XFORWARD"));
     }
@@ -285,6 +300,29 @@ fn read_listener(
         _ => {}
     }
     Some(Spanned::new(address_at, listener))
+}
+
+/// Where nobody logs in, whoever comes from such a network sends as anybody to anybody.
+fn check_relay_from(listener: &Listener, span: Range<usize>, mistakes: &mut Vec<Mistake>) {
+    let name = listener.protocol.name();
+    if listener.protocol != Protocol::Smtp {
+        mistakes.push(Mistake::new(span, format!("`relay_from` is for listeners for smtp, not for {name}")));
+    } else if listener.relay_from.iter().any(|network| network.prefix() < 8 && !is_private(network)) {
+        let message = "so large a network holds strangers, and spam would be sent through this server within the hour";
+        mistakes.push(Mistake::new(span, message));
+    }
+}
+
+/// `fc00::/7`, the private addresses of IPv6.
+fn is_private(network: &Network) -> bool {
+    network.prefix() == 7 && network.contains(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1).into())
+}
+
+/// What `relay_from` lets in has to go somewhere.
+fn refuse_relaying(listeners: &[Spanned<Listener>], has_queue: bool, mistakes: &mut Vec<Mistake>) {
+    let relaying = listeners.iter().find(|listener| !has_queue && !listener.get_ref().relay_from.is_empty());
+    let message = "`relay_from` of this listener means nothing without a queue: add a [queue] table with `folder`";
+    mistakes.extend(relaying.map(|listener| Mistake::new(listener.span(), message)));
 }
 
 /// A list of addresses and networks.

@@ -130,6 +130,15 @@ pub fn number(value: &Value<'_>, range: std::ops::RangeInclusive<u64>, mistakes:
     }
 }
 
+/// The value as yes or no.
+pub fn boolean(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<bool> {
+    let DeValue::Boolean(boolean) = value.get_ref() else {
+        wrong_kind(value, "true or false", mistakes);
+        return None;
+    };
+    Some(*boolean)
+}
+
 /// The value as a list.
 pub fn list<'t, 'i>(value: &'t Value<'i>, mistakes: &mut Vec<Mistake>) -> Option<&'t [Value<'i>]> {
     let DeValue::Array(array) = value.get_ref() else {

@@ -11,6 +11,8 @@ use crate::serve::{Site, write_certificate, write_secret};
 fn furnish(dir: &Path) {
     fs::create_dir(dir.join("mail")).unwrap();
     fs::write(dir.join("a-file"), "").unwrap();
+    fs::create_dir(dir.join("loose-queue")).unwrap();
+    fs::set_permissions(dir.join("loose-queue"), fs::Permissions::from_mode(0o755)).unwrap();
     write_certificate(&dir.join("cert.pem"), &dir.join("key.pem"));
     write_certificate(&dir.join("other-cert.pem"), &dir.join("other-key.pem"));
     fs::copy(dir.join("key.pem"), dir.join("loose-key.pem")).unwrap();
@@ -83,6 +85,7 @@ fn the_configuration_of_the_readme_is_fine() {
         ("/etc/letsencrypt/live/mail.example.org/privkey.pem", "key.pem"),
         ("/etc/mailserver/passwd", "passwd"),
         ("/var/mail/", "mail/"),
+        ("/var/spool/mailserver/", ""),
         ("/run/mailserver/", ""),
     ] {
         assert!(text.contains(path), "{path}");
@@ -91,6 +94,28 @@ fn the_configuration_of_the_readme_is_fine() {
     let config = tmp.path().join("mail.toml");
     fs::write(&config, text).unwrap();
     let (_, stderr, code) = run(&["check", "--config", config.to_str().unwrap()]);
+    assert_eq!((stderr.as_str(), code), ("", 0));
+}
+
+/// The tables for sending, behind a file that is good without them.
+#[test]
+fn what_the_readme_says_of_sending_is_fine() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let text = readme.split("```toml\n").find(|text| text.starts_with("[queue]")).unwrap();
+    let text =
+        text.split("```").next().unwrap().replace("password_env = \"RELAY_PASSWORD\"", "password_env = \"PATH\"");
+    let site = Site::new("");
+    write_secret(&site.path("password"), "s3cret\n");
+    let folder = site.path("");
+    let ours = text
+        .replace("/var/spool/mailserver/", &format!("{}/", folder.display()))
+        .replace("/etc/mailserver/smtp.example.net", &site.path("password").display().to_string())
+        .replace("/etc/mailserver/ca.pem", &site.path("cert.pem").display().to_string());
+    let config =
+        fs::read_to_string(site.config()).unwrap().replace("\"example.org\", \"example.net\"", "\"example.org\"");
+    fs::write(site.config(), format!("{config}\n{ours}")).unwrap();
+    write_secret(&site.path("passwd"), "ops@example.org:{PLAIN}x\n");
+    let (_, stderr, code) = run(&["check", "--config", site.config().to_str().unwrap()]);
     assert_eq!((stderr.as_str(), code), ("", 0));
 }
 

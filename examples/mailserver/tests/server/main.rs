@@ -5,9 +5,12 @@
 mod check;
 mod client;
 mod dialog;
+mod forwarding;
 mod fsck;
 mod process;
+mod queue;
 mod quota;
+mod sending;
 mod serve;
 mod tls;
 mod transfer;

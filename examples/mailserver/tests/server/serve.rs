@@ -84,7 +84,7 @@ impl Site {
     }
 
     /// The messages of an account, as they are on disk.
-    fn mail(&self, account: &str) -> Vec<String> {
+    pub fn mail(&self, account: &str) -> Vec<String> {
         let (user, domain) = account.split_once('@').unwrap();
         let Ok(folder) = fs::read_dir(self.path(&format!("mail/{domain}/{user}/Maildir/new"))) else {
             return Vec::new();
@@ -105,7 +105,7 @@ pub fn write_certificate(certificate: &Path, key: &Path) {
     write_secret(key, &made.signing_key.serialize_pem());
 }
 
-fn plain(user: &str, password: &str) -> String {
+pub fn plain(user: &str, password: &str) -> String {
     base64(&format!("\0{user}\0{password}"))
 }
 

@@ -3,8 +3,8 @@
 use pillarbox_core::Text;
 
 use super::Command;
-use crate::command::{Arguments, CommandRow, row_of_number};
-use crate::octet::{NAME, TAG, capitals, word, words};
+use crate::command::{Arguments, CommandRow, Place, place_of_number};
+use crate::octet::{NAME, TAG, capitals, short_word, word_before_space, words};
 
 /// A command that was read.
 #[derive(Clone, Debug)]
@@ -74,10 +74,14 @@ pub enum CommandError {
 pub fn command(octets: &[u8]) -> Result<TaggedCommand<'_>, CommandError> {
     let line = octets.strip_suffix(b"\r\n").ok_or(CommandError::Unended)?;
     let (tag, rest) = tag(line).ok_or(CommandError::Untagged)?;
-    let (row, text) = row(rest).ok_or(CommandError::Unknown)?;
-    match read_arguments(row, text) {
-        Some(command) => Ok(TaggedCommand { tag, row, command }),
-        None => Err(CommandError::Arguments { name: row.name }),
+    let (&Place { row, bare, .. }, text) = place(rest).ok_or(CommandError::Unknown)?;
+    match bare {
+        // Written here and not by what reads arguments: a large value that is copied as soon as it was written has to be waited for.
+        Some(bare) if text.is_empty() => Ok(TaggedCommand { tag, row, command: bare.command() }),
+        _ => match read_arguments(row, text) {
+            Some(command) => Ok(TaggedCommand { tag, row, command }),
+            None => Err(CommandError::Arguments { name: row.name }),
+        },
     }
 }
 
@@ -85,7 +89,7 @@ pub fn command(octets: &[u8]) -> Result<TaggedCommand<'_>, CommandError> {
 #[inline]
 pub(crate) fn read_arguments<'b>(row: &CommandRow, text: &'b [u8]) -> Option<Command<'b>> {
     match row.arguments {
-        Arguments::Absent(command) => text.is_empty().then(command),
+        Arguments::Absent(bare) => text.is_empty().then(|| bare.command()),
         Arguments::Parsed(arguments) => match arguments(text) {
             Ok((b"", command)) => Some(command),
             _ => None,
@@ -97,16 +101,26 @@ pub(crate) fn read_arguments<'b>(row: &CommandRow, text: &'b [u8]) -> Option<Com
 /// [`row_of`](crate::command::row_of), in one look at it.
 #[inline]
 pub(crate) fn row(rest: &[u8]) -> Option<(&'static CommandRow, &[u8])> {
+    place(rest).map(|(place, text)| (place.row, text))
+}
+
+#[inline(always)]
+fn place(rest: &[u8]) -> Option<(&'static Place, &[u8])> {
     words! { UID }
-    let (mut name, mut behind) = word(rest);
-    if name == UID && behind.first() == Some(&b' ') {
-        // `UID `, and the name behind it.
-        let (second, behind_both) = word(&behind[1..]);
-        (name, behind) = (capitals(b"UID ") | second << 32, behind_both);
+    let (name, len) = word_before_space(rest);
+    match rest.get(len) {
+        None => place_of_number(name).map(|place| (place, &rest[rest.len()..])),
+        Some(b' ') if name == UID => {
+            // `UID `, and the name behind it.
+            let (second, len) = word_before_space(&rest[4..]);
+            let behind = &rest[4 + len..];
+            let ends = matches!(behind.first(), None | Some(b' ' | b'\r' | b'\n'));
+            place_of_number(capitals(b"UID ") | second << 32).filter(|_| ends).map(|place| (place, behind))
+        }
+        Some(b' ' | b'\r' | b'\n') => place_of_number(name).map(|place| (place, &rest[len..])),
+        // A name that goes on with something else is another one.
+        Some(_) => None,
     }
-    // A name that goes on with something else is another one.
-    matches!(behind.first(), None | Some(b' ' | b'\r' | b'\n')).then_some(())?;
-    row_of_number(name).map(|row| (row, behind))
 }
 
 /// Takes the tag and the space behind it off the front of a line; `None` if there is none.
@@ -121,6 +135,10 @@ pub(crate) fn row(rest: &[u8]) -> Option<(&'static CommandRow, &[u8])> {
 #[inline]
 pub fn tag(line: &[u8]) -> Option<(Text<'_>, &[u8])> {
     // RFC 9051 §9: tag = 1*<any ASTRING-CHAR except "+">
+    // A word has nothing in it that a tag may not have, and nearly every tag is one.
+    if let Some(len) = short_word(line) {
+        return Some((Text::from_checked(&line[..len]), &line[len + 1..]));
+    }
     let (tag, rest) = TAG.split(line);
     let rest = rest.strip_prefix(b" ").filter(|_| !tag.is_empty())?;
     // What a tag is made of is ASCII.

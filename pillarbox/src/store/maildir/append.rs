@@ -7,9 +7,10 @@ use pillarbox_core::WallTime;
 use pillarbox_imap::types::{Keyword, Uid, UidValidity};
 use pillarbox_maildir::{self as maildir, Delivered, Maildir, Prepared, Purpose};
 
+use super::pool::Lane;
 use super::quota::Room;
 use super::shared::system;
-use super::{Inner, Result, blocking, told, uid, uid_validity};
+use super::{Inner, Result, told, uid, uid_validity};
 use crate::parts::{Append, AppendedMessages, BoxFuture, IncomingAppend, StoreError, StoreErrorKind};
 
 /// So much of a message is held before it is written. A message that fits costs one visit to the pool.
@@ -17,6 +18,7 @@ const BUFFER: usize = 64 * 1024;
 
 pub(super) struct Incoming {
     inner: Arc<Inner>,
+    lane: Lane,
     folder: Maildir,
     /// Where there is a quota.
     room: Option<Room>,
@@ -38,8 +40,8 @@ enum Stage {
 }
 
 impl Incoming {
-    pub(super) fn new(inner: Arc<Inner>, folder: Maildir, room: Option<Room>, append: Append) -> Self {
-        Incoming { inner, folder, room, append, buffer: Vec::new(), before: Vec::new(), stage: Stage::Held }
+    pub(super) fn new(inner: Arc<Inner>, lane: Lane, folder: Maildir, room: Option<Room>, append: Append) -> Self {
+        Incoming { inner, lane, folder, room, append, buffer: Vec::new(), before: Vec::new(), stage: Stage::Held }
     }
 
     /// Takes the message one stage on, on the pool.
@@ -50,14 +52,15 @@ impl Incoming {
         let stage = std::mem::replace(&mut self.stage, Stage::Broken);
         let mut buffer = std::mem::take(&mut self.buffer);
         let (inner, folder, append) = (Arc::clone(&self.inner), self.folder.clone(), self.append.clone());
+        let lane = self.lane.clone();
         Box::pin(async move {
-            let pool = Arc::clone(&inner.pool);
-            let (stage, buffer, done) = blocking(&pool, move || {
-                let (stage, done) = work(&inner, &folder, &append, stage, &buffer)?;
-                buffer.clear();
-                Ok((stage, buffer, done))
-            })
-            .await?;
+            let (stage, buffer, done) = lane
+                .run(move || {
+                    let (stage, done) = work(&inner, &folder, &append, stage, &buffer)?;
+                    buffer.clear();
+                    Ok((stage, buffer, done))
+                })
+                .await?;
             self.stage = stage;
             self.buffer = buffer;
             Ok(done)
@@ -114,6 +117,19 @@ impl IncomingAppend for Incoming {
                 }
                 self.buffer.extend_from_slice(piece);
             }
+            Ok(())
+        })
+    }
+
+    fn park(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let parked = |_: &Arc<Inner>, folder: &Maildir, _: &Append, stage, held: &[u8]| {
+                let mut incoming = write(folder, stage, held)?;
+                incoming.park().map_err(told)?;
+                Ok((Stage::Writing(incoming), ()))
+            };
+            self.step(parked).await?;
+            self.buffer = Vec::new();
             Ok(())
         })
     }

@@ -5,9 +5,11 @@ mod cache;
 mod names;
 mod news;
 mod open;
+mod pool;
 mod quota;
 mod room;
 mod shared;
+mod uses;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -21,24 +23,21 @@ use pillarbox_maildir::{
     self as maildir, Access, Full, Maildir, MaildirError, Options, Purpose, QuotaRules, Tree, TreeOptions, Usage,
     WatchOptions,
 };
-use tokio::sync::Semaphore;
 
 use self::append::Incoming;
 use self::cache::Recomputing;
 use self::names::Names;
 use self::news::Disk;
 use self::open::Open;
+use self::pool::{Lane, Pool};
 use self::quota::Room;
 pub use self::room::room_on_disk;
 use self::shared::Shared;
+use self::uses::special_uses;
 use crate::parts::{
     Append, BoxFuture, Identity, IncomingAppend, Mailbox, MailboxStore, Namespace, StoreCapabilities, StoreError,
     StoreErrorKind,
 };
-
-/// File operations under way at a time. Most of them wait for a disk to sync, and those that wait together are synced
-/// together, so this is far more than there are processors.
-const OPERATIONS_MAX: usize = 128;
 
 /// Mailboxes in Maildir++ folders, one tree of folders for each account, on a bounded pool of threads.
 ///
@@ -83,7 +82,7 @@ struct Inner {
     open: Mutex<HashMap<(PathBuf, bool), Weak<Shared>>>,
     /// Folders above the accounts' trees that this process has seen to be on stable storage.
     durable: Mutex<HashSet<PathBuf>>,
-    pool: Arc<Semaphore>,
+    pool: Pool,
     disk: Disk,
 }
 
@@ -136,7 +135,7 @@ impl MaildirStore {
                 files,
                 open: Mutex::default(),
                 durable: Mutex::default(),
-                pool: Arc::new(Semaphore::new(OPERATIONS_MAX)),
+                pool: Pool::new(),
                 disk: Disk::default(),
             }),
         }
@@ -171,7 +170,7 @@ impl MaildirStore {
     ) -> BoxFuture<'static, Result<Option<maildir::Report>>> {
         let (inner, user) = (Arc::clone(&self.inner), user.clone());
         Box::pin(async move {
-            let pool = Arc::clone(&inner.pool);
+            let lane = inner.pool.lane(&user);
             let check = move || {
                 let root = inner.root(&user)?;
                 let tree = match Tree::as_it_lies(&inner.files, &root, (inner.lies_as)(&user)) {
@@ -180,7 +179,7 @@ impl MaildirStore {
                 };
                 maildir::fsck(&tree, repair, &mut Recomputing(progress)).map(Some).map_err(told)
             };
-            blocking(&pool, check).await
+            lane.run(check).await
         })
     }
 
@@ -199,24 +198,10 @@ impl MaildirStore {
     ) -> BoxFuture<'static, Result<T>> {
         let (inner, user) = (Arc::clone(&self.inner), user.clone());
         Box::pin(async move {
-            let pool = Arc::clone(&inner.pool);
-            blocking(&pool, move || work(&inner, &inner.tree(&user)?)).await
+            let lane = inner.pool.lane(&user);
+            lane.run(move || work(&inner, &inner.tree(&user)?)).await
         })
     }
-}
-
-/// Runs file work on a thread that may wait. A panic in it is our own mistake and becomes trouble of this one operation.
-async fn blocking<T: Send + 'static>(
-    pool: &Arc<Semaphore>,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let permit = Arc::clone(pool).acquire_owned().await.expect("the pool is never closed");
-    let done = tokio::task::spawn_blocking(move || {
-        let done = work();
-        drop(permit);
-        done
-    });
-    done.await.unwrap_or_else(|error| Err(StoreError::new(StoreErrorKind::Unavailable, error.to_string())))
 }
 
 impl Inner {
@@ -271,7 +256,7 @@ impl Inner {
 
     /// The view of a folder that all sessions of this process share. Looking at a folder for reading only changes nothing
     /// in it, so such sessions share a view of their own.
-    fn shared(&self, maildir: &Maildir, read_only: bool) -> Result<Arc<Shared>> {
+    fn shared(&self, lane: Lane, maildir: &Maildir, read_only: bool) -> Result<Arc<Shared>> {
         let key = (maildir.path().to_owned(), read_only);
         if let Some(shared) = self.find_open(&key) {
             return Ok(shared);
@@ -283,7 +268,7 @@ impl Inner {
         if let Some(shared) = open.get(&key).and_then(Weak::upgrade).filter(|shared| !shared.is_gone()) {
             return Ok(shared);
         }
-        let shared = Arc::new(Shared::new(opened));
+        let shared = Arc::new(Shared::new(opened, lane));
         open.retain(|_, shared| shared.strong_count() > 0);
         open.insert(key, Arc::downgrade(&shared));
         Ok(shared)
@@ -296,17 +281,16 @@ impl Inner {
 
     /// Tells the sessions that have a folder open that something in it changed. Nobody waits for it: to look can take as
     /// long as another program holds the lock. All who ask before a look begins share it.
-    fn look_again(self: &Arc<Self>, folder: &Path) {
+    fn look_again(&self, folder: &Path) {
         for read_only in [false, true] {
             let key = (folder.to_owned(), read_only);
             let Some(shared) = self.find_open(&key) else { continue };
             if !shared.set_stale() {
                 continue;
             }
-            let inner = Arc::clone(self);
             tokio::spawn(async move {
-                let pool = Arc::clone(&inner.pool);
-                let looked = blocking(&pool, move || {
+                let lane = shared.lane.clone();
+                let looked = lane.run(move || {
                     shared.catch_up();
                     Ok(())
                 });
@@ -379,32 +363,6 @@ fn mailbox_id(folder: &Maildir) -> Option<ObjectId> {
     ObjectId::new(&folder.guid().ok()?)
 }
 
-/// What a mailbox is for. One that went away meanwhile is for nothing.
-fn special_uses(tree: &Tree, name: &maildir::MailboxName) -> Result<Vec<SpecialUse>> {
-    match tree.mailbox(name).and_then(|folder| folder.special_uses()) {
-        Ok(words) => Ok(words.iter().filter_map(|word| SpecialUse::parse(word)).collect()),
-        Err(MaildirError::NoSuchMailbox(_)) => Ok(Vec::new()),
-        Err(error) => Err(told(error)),
-    }
-}
-
-/// RFC 6154 §3: there are no views here, and programs would not know which of two mailboxes to use.
-fn refuse_uses(tree: &Tree, uses: &[SpecialUse]) -> Result<()> {
-    let refused = |special: &SpecialUse| {
-        Err(StoreError::new(StoreErrorKind::NotForThatUse, format!("no mailbox can be made for {special}")))
-    };
-    if let Some(view) = uses.iter().find(|special| special.is_view()) {
-        return refused(view);
-    }
-    for mailbox in tree.list().map_err(told)?.iter().filter(|mailbox| mailbox.exists) {
-        let taken = special_uses(tree, &mailbox.name)?;
-        if let Some(special) = uses.iter().find(|special| taken.contains(special)) {
-            return refused(special);
-        }
-    }
-    Ok(())
-}
-
 impl MailboxStore for MaildirStore {
     fn capabilities(&self) -> StoreCapabilities {
         StoreCapabilities {
@@ -457,9 +415,10 @@ impl MailboxStore for MaildirStore {
         items: &'a [StatusItem],
     ) -> BoxFuture<'a, Result<Status>> {
         let (name, with_size) = (mailbox.clone(), items.contains(&StatusItem::Size));
+        let lane = self.inner.pool.lane(user);
         self.on_tree(user, move |inner, tree| {
             let maildir = tree.mailbox(&inner.names.on_disk(&name)?).map_err(told)?;
-            let shared = inner.shared(&maildir, true)?;
+            let shared = inner.shared(lane, &maildir, true)?;
             shared.refresh()?;
             shared.status(with_size)
         })
@@ -474,11 +433,7 @@ impl MailboxStore for MaildirStore {
         let (name, uses) = (mailbox.clone(), uses.to_vec());
         self.on_tree(user, move |inner, tree| {
             let name = inner.names.on_disk(&name)?;
-            if !uses.is_empty() && tree.mailbox(&name).is_err() {
-                refuse_uses(tree, &uses)?;
-            }
-            let words: Vec<&str> = uses.iter().map(|special| special.as_str()).collect();
-            let made = tree.create_mailbox_for(&name, &words).map_err(told)?;
+            let made = uses::create(tree, &name, &uses)?;
             Ok(mailbox_id(&made))
         })
     }
@@ -547,9 +502,10 @@ impl MailboxStore for MaildirStore {
         read_only: bool,
     ) -> BoxFuture<'a, Result<Box<dyn Mailbox>>> {
         let (name, store, user) = (mailbox.clone(), self.clone(), user.clone());
+        let lane = self.inner.pool.lane(&user);
         let opened = self.on_tree(&user, move |inner, tree| {
             let maildir = tree.mailbox(&inner.names.on_disk(&name)?).map_err(told)?;
-            inner.shared(&maildir, read_only)
+            inner.shared(lane, &maildir, read_only)
         });
         Box::pin(async move { Ok(Box::new(Open::new(store, user, opened.await?, read_only)) as Box<dyn Mailbox>) })
     }
@@ -563,6 +519,7 @@ impl MailboxStore for MaildirStore {
         let (name, inner, user) = (mailbox.clone(), Arc::clone(&self.inner), user.clone());
         let size = append.size;
         let purpose = append::purpose(&append);
+        let lane = self.inner.pool.lane(&user);
         let opened = self.on_tree(&user.clone(), move |inner, tree| {
             let name = inner.names.on_disk(&name)?;
             let (folder, room) = (tree.mailbox(&name).map_err(told)?, inner.room(&user, tree, &name));
@@ -573,7 +530,7 @@ impl MailboxStore for MaildirStore {
         });
         Box::pin(async move {
             let (folder, room) = opened.await?;
-            Ok(Box::new(Incoming::new(inner, folder, room, append)) as Box<dyn IncomingAppend>)
+            Ok(Box::new(Incoming::new(inner, lane, folder, room, append)) as Box<dyn IncomingAppend>)
         })
     }
 

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::shared::Shared;
-use super::{Inner, Result, blocking};
+use super::{Inner, Result};
 use crate::parts::{BoxFuture, StoreError, StoreErrorKind};
 
 /// How long a folder is left alone after a look, so that a busy one does not keep a thread busy.
@@ -149,7 +149,7 @@ fn look(inner: &Arc<Inner>, shared: &Arc<Shared>) {
     let (inner, shared) = (Arc::clone(inner), Arc::clone(shared));
     runtime.spawn(async move {
         let folder = Arc::clone(&shared);
-        let looked = blocking(&inner.pool, move || folder.refresh()).await;
+        let looked = shared.lane.run(move || folder.refresh()).await;
         let again = {
             let mut state = shared.news.state();
             state.trouble = looked.err();

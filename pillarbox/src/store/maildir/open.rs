@@ -7,9 +7,10 @@ use pillarbox_imap::types::{MailboxName, ModSeq, Uid, UidSet};
 use pillarbox_maildir as maildir;
 
 use super::news::Waiting;
+use super::pool::Lane;
 use super::quota::Room;
 use super::shared::Shared;
-use super::{MaildirStore, Result, blocking, told, uid, uid_validity};
+use super::{MaildirStore, Result, told, uid, uid_validity};
 use crate::parts::{
     BoxFuture, Cached, Computed, Copied, FlagsSet, Identity, Mailbox, MessageData, MessageFlags, MessageReader, Piece,
     SetFlags, StoreError, StoreErrorKind,
@@ -37,8 +38,8 @@ impl Open {
         &self,
         work: impl FnOnce(&Shared) -> Result<T> + Send + 'static,
     ) -> BoxFuture<'static, Result<T>> {
-        let (shared, pool) = (Arc::clone(&self.shared), Arc::clone(&self.store.inner.pool));
-        Box::pin(async move { blocking(&pool, move || work(&shared)).await })
+        let (shared, lane) = (Arc::clone(&self.shared), self.shared.lane.clone());
+        Box::pin(async move { lane.run(move || work(&shared)).await })
     }
 
     /// Puts messages into another mailbox, and tells those who have that one open.
@@ -123,7 +124,7 @@ impl Mailbox for Open {
     }
 
     fn read(&mut self, uid: Uid) -> BoxFuture<'_, Result<Box<dyn MessageReader>>> {
-        let pool = Arc::clone(&self.store.inner.pool);
+        let lane = self.shared.lane.clone();
         let opened = self.on_folder(move |folder| {
             let mut reader = folder.read(uid)?;
             let mut head = vec![0; HEAD.min(usize::try_from(reader.len()).unwrap_or(HEAD))];
@@ -133,7 +134,7 @@ impl Mailbox for Open {
         });
         Box::pin(async move {
             let (reader, head) = opened.await?;
-            Ok(Box::new(Reader { size: reader.len(), head, reader: Some(reader), pool }) as Box<dyn MessageReader>)
+            Ok(Box::new(Reader { size: reader.len(), head, reader: Some(reader), lane }) as Box<dyn MessageReader>)
         })
     }
 
@@ -193,7 +194,7 @@ struct Reader {
     head: Vec<u8>,
     /// Away while a thread reads; lost if that panicked or was not waited for.
     reader: Option<pillarbox_maildir::MessageReader>,
-    pool: Arc<tokio::sync::Semaphore>,
+    lane: Lane,
 }
 
 impl MessageReader for Reader {
@@ -212,11 +213,13 @@ impl MessageReader for Reader {
             let lost = || StoreError::new(StoreErrorKind::Unavailable, "an earlier read was broken off");
             let mut reader = self.reader.take().ok_or_else(lost)?;
             let mut octets = vec![0; buffer.len()];
-            let (reader, octets, read) = blocking(&self.pool, move || {
-                let read = reader.read_at(offset, &mut octets);
-                Ok((reader, octets, read))
-            })
-            .await?;
+            let (reader, octets, read) = self
+                .lane
+                .run(move || {
+                    let read = reader.read_at(offset, &mut octets);
+                    Ok((reader, octets, read))
+                })
+                .await?;
             self.reader = Some(reader);
             let read = read.map_err(told)?;
             buffer[..read].copy_from_slice(&octets[..read]);

@@ -12,6 +12,7 @@ use pillarbox_maildir::{self as maildir, Mailbox, Maildir};
 
 use super::cache::Asked;
 use super::news::News;
+use super::pool::Lane;
 use super::quota::Room;
 use super::{Result, mailbox_id, number, told, uid, uid_next, uid_validity};
 use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
@@ -28,10 +29,12 @@ pub(super) struct Shared {
     /// Somebody is on the way to look.
     stale: AtomicBool,
     pub(super) news: News,
+    /// Where its account's turns are.
+    pub(super) lane: Lane,
 }
 
 impl Shared {
-    pub(super) fn new(view: Mailbox) -> Self {
+    pub(super) fn new(view: Mailbox, lane: Lane) -> Self {
         let folder = view.maildir().clone();
         Shared {
             folder,
@@ -41,6 +44,7 @@ impl Shared {
             gone: AtomicBool::new(false),
             stale: AtomicBool::new(false),
             news: News::default(),
+            lane,
         }
     }
 

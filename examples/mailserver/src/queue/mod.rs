@@ -1,0 +1,199 @@
+//! `mailserver queue`: what waits to be sent, and what is done about it.
+
+mod client;
+mod offline;
+mod protocol;
+mod selection;
+pub mod server;
+mod shown;
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use clap::{Args, Subcommand};
+
+use self::protocol::{Answer, IDS_MAX, Request, ShownMessage, VERSION, Verb};
+use self::selection::Selection;
+use crate::config::Config;
+use crate::sending::SOCKET_NAME;
+use crate::show::{complain, say};
+
+/// What to do with the queue.
+#[derive(Subcommand)]
+pub enum Action {
+    /// List the messages, with the recipients that are waiting, what their last attempt came to, and when the next is
+    ///
+    /// `!` behind a name means that the message is held, `*` that it is being tried.
+    List(Meant),
+    /// Show messages with all recipients and all attempts that are known
+    Show(Meant),
+    /// Try messages now, unless they are held
+    Flush(Meant),
+    /// Keep messages from being tried, until they are released; their age does not count meanwhile
+    Hold(Meant),
+    /// Let held messages go on
+    Release(Meant),
+    /// Try messages now, and wait as for new ones from there on
+    Requeue(Meant),
+    /// Forget messages; nobody is told, and nothing brings them back
+    Delete(Meant),
+}
+
+/// Which messages are meant: those that all that is said here fits.
+#[derive(Args)]
+pub struct Meant {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// These messages, by the names that `queue list` shows
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    /// All messages
+    #[arg(long, conflicts_with_all = ["ids", "sender", "domain", "older_than", "error", "held"])]
+    all: bool,
+    /// Those of a sender; `<>` is the null path, which bounces have
+    #[arg(long, value_name = "ADDRESS")]
+    sender: Option<String>,
+    /// Those with a recipient in this domain that is waiting
+    #[arg(long, value_name = "DOMAIN")]
+    domain: Option<String>,
+    /// Those that are here for at least so long: 90s, 5m, 4h, 5d
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    older_than: Option<u64>,
+    /// Those with a recipient that is waiting because of something with this text in it
+    #[arg(long, value_name = "TEXT")]
+    error: Option<String>,
+    /// Those that are held
+    #[arg(long)]
+    held: bool,
+    /// Print a JSON object a line for each message
+    #[arg(long)]
+    json: bool,
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    crate::config::duration(text).map(|time| time.as_secs())
+}
+
+fn unix_now() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Asks the server that runs, or looks at the disk if none does.
+pub fn run(action: Action) -> Result<(), Box<dyn std::error::Error>> {
+    let (verb, meant) = match action {
+        Action::List(meant) => (Verb::List, meant),
+        Action::Show(meant) => (Verb::Show, meant),
+        Action::Flush(meant) => (Verb::Flush, meant),
+        Action::Hold(meant) => (Verb::Hold, meant),
+        Action::Release(meant) => (Verb::Release, meant),
+        Action::Requeue(meant) => (Verb::Requeue, meant),
+        Action::Delete(meant) => (Verb::Delete, meant),
+    };
+    let path = meant.config;
+    let config = Config::load(&path)?;
+    let Some(sending) = &config.sending else {
+        return Err(format!("there is no queue: {} has no [queue]", path.display()).into());
+    };
+    let select = Selection {
+        all: meant.all,
+        ids: meant.ids,
+        sender: meant.sender.map(|sender| sender.trim_matches(['<', '>']).to_owned()),
+        domain: meant.domain,
+        older_than: meant.older_than,
+        error: meant.error,
+        held: meant.held,
+    };
+    if select.says_nothing() && verb != Verb::List {
+        return Err(
+            "which messages are meant? Name them, say what they have in common (--sender, --domain, --older-than, \
+                    --error, --held), or say --all"
+                .into(),
+        );
+    }
+    select.parsed_ids()?;
+    let mut printer = Printer { verb, json: meant.json, messages: 0, octets: 0, missing: 0 };
+    // A question has room for some names at a time.
+    let some =
+        if select.ids.is_empty() { vec![Vec::new()] } else { select.ids.chunks(IDS_MAX).map(<[_]>::to_vec).collect() };
+    for ids in some {
+        let request = Request { version: VERSION, verb, select: Selection { ids, ..select.clone() } };
+        match client::connect(&sending.folder.join(SOCKET_NAME))? {
+            Some(stream) => client::ask(&stream, &request, |answer| printer.take(answer))?,
+            None => offline::carry_out(&config, sending, &request, |answer| printer.take(answer))?,
+        }
+    }
+    printer.finish()
+}
+
+/// Prints what comes.
+struct Printer {
+    verb: Verb,
+    json: bool,
+    messages: usize,
+    octets: u64,
+    missing: usize,
+}
+
+impl Printer {
+    fn take(&mut self, answer: Answer) {
+        match answer {
+            Answer::Message(message) => self.message(&message),
+            Answer::Changed(ids) => {
+                self.messages += ids.len();
+                for id in ids {
+                    if self.json {
+                        say(serde_json::json!({ "id": id, "done": self.verb }));
+                    }
+                }
+            }
+            Answer::Missing(id) => {
+                self.missing += 1;
+                complain(format_args!("{}: no such message is waiting", id.escape_debug()));
+            }
+            Answer::Note(note) => complain(note.escape_debug()),
+            Answer::Done | Answer::Error(_) => {}
+        }
+    }
+
+    fn message(&mut self, message: &ShownMessage) {
+        if self.json {
+            match serde_json::to_string(message) {
+                Ok(line) => say(line),
+                Err(error) => complain(error),
+            }
+        } else {
+            if self.messages == 0 {
+                say(shown::HEADING);
+            }
+            say(shown::as_text(message, self.verb == Verb::Show, unix_now()));
+        }
+        self.messages += 1;
+        self.octets = self.octets.saturating_add(message.size);
+    }
+
+    fn finish(self) -> Result<(), Box<dyn std::error::Error>> {
+        let s = if self.messages == 1 { "" } else { "s" };
+        let done = match self.verb {
+            Verb::List | Verb::Show if self.messages == 0 && self.missing == 0 => {
+                "no message is waiting that is meant".into()
+            }
+            Verb::List | Verb::Show => format!("{} message{s}, {} octets", self.messages, self.octets),
+            Verb::Flush | Verb::Requeue => format!("{} message{s} to be tried now", self.messages),
+            Verb::Hold => format!("{} message{s} held", self.messages),
+            Verb::Release => format!("{} message{s} released", self.messages),
+            Verb::Delete => format!("{} message{s} deleted", self.messages),
+        };
+        if !self.json {
+            say(done);
+        }
+        match self.missing {
+            0 => Ok(()),
+            1 => {
+                Err("one of the messages that were named is not waiting: it was delivered, returned or deleted".into())
+            }
+            n => Err(format!("{n} of the messages that were named are not waiting").into()),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The queue on the disk, while no server has it open.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use pillarbox::outbound::spool::{Change, MessageId, Recovered, Store, StoreError};
+
+use super::protocol::{Answer, Request, Verb};
+use super::shown::shown;
+use super::unix_now;
+use crate::config::{Config, Sending};
+use crate::sending::open_store;
+
+/// Messages whose changes share a sync.
+const PAGE: usize = 256;
+
+/// Carries out what a server would be asked for, and hands on the same answers.
+pub fn carry_out(
+    config: &Config,
+    sending: &Sending,
+    request: &Request,
+    mut take: impl FnMut(Answer),
+) -> Result<(), String> {
+    let folder = sending.folder.display();
+    if !sending.folder.exists() {
+        return Err(format!("there is no queue in {folder} yet: the server makes it at its first start"));
+    }
+    if matches!(request.verb, Verb::Flush | Verb::Requeue) {
+        return Err(
+            "no server is running that could try messages: start it, and it tries them when they are due; then ask \
+                    again if that is not soon enough"
+                .into(),
+        );
+    }
+    check_user(&sending.folder)?;
+    let named = request.select.parsed_ids()?;
+    let (store, recovery) = open_store(config, sending).map_err(|error| {
+        format!("{error}, and does not answer on its socket: it is starting or stopping; try again")
+    })?;
+    for recovered in recovery {
+        match recovered {
+            Recovered::Finding(finding) => take(Answer::Note(format!("the queue is damaged: {finding:?}"))),
+            Recovered::Unreadable(id, error) => take(Answer::Note(format!("message {id} cannot be read: {error}"))),
+            _ => {}
+        }
+    }
+    let mut missing = named.clone();
+    let mut meant = Vec::new();
+    let mut last = None;
+    loop {
+        let page = store.ids(last, PAGE);
+        let Some(end) = page.last() else { break };
+        last = Some(*end);
+        for id in page {
+            if !named.is_empty() && !named.contains(&id) {
+                continue;
+            }
+            missing.retain(|other| *other != id);
+            let message = match store.message(id) {
+                Ok(message) => message,
+                Err(error) => {
+                    take(Answer::Note(error.to_string()));
+                    continue;
+                }
+            };
+            let now = unix_now();
+            if !request.select.fits(&message, now) {
+                continue;
+            }
+            match request.verb {
+                Verb::List | Verb::Show => {
+                    take(Answer::Message(shown(&message, &[], request.verb == Verb::Show, now)));
+                }
+                Verb::Hold if message.held => {}
+                Verb::Release if !message.held => {}
+                _ => meant.push(id),
+            }
+        }
+        change(&store, request.verb, &std::mem::take(&mut meant), &mut take).map_err(|error| error.to_string())?;
+    }
+    missing.into_iter().for_each(|id| take(Answer::Missing(id.to_string())));
+    Ok(())
+}
+
+fn change(store: &Store, verb: Verb, ids: &[MessageId], take: &mut impl FnMut(Answer)) -> Result<(), StoreError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let change = |id| match verb {
+        Verb::Hold => Change::Hold(id),
+        Verb::Release => Change::Release(id),
+        _ => Change::Delete(id),
+    };
+    let commits = ids.iter().map(|id| store.commit(vec![change(*id)])).collect::<Result<Vec<_>, _>>()?;
+    for commit in commits {
+        commit.wait()?;
+    }
+    take(Answer::Changed(ids.iter().map(ToString::to_string).collect()));
+    Ok(())
+}
+
+/// What is written as another user could not be read by the server any more.
+fn check_user(folder: &Path) -> Result<(), String> {
+    let (Ok(ours), Ok(owner)) = (std::fs::metadata("/proc/self"), std::fs::metadata(folder)) else { return Ok(()) };
+    match ours.uid() == owner.uid() {
+        true => Ok(()),
+        false => Err(format!(
+            "no server is running, and the queue {} belongs to the user with the number {}: run this as that user (sudo -u \
+             '#{}' ...), or start the server",
+            folder.display(),
+            owner.uid(),
+            owner.uid()
+        )),
+    }
+}

@@ -1,0 +1,78 @@
+//! Who may send where: everybody to the accounts here, users and hosts of ours to everybody else.
+
+use std::sync::Arc;
+
+use pillarbox::Network;
+use pillarbox::mailcore::Reply;
+use pillarbox::mailcore::address::ForwardPath;
+use pillarbox::outbound::Forward;
+use pillarbox::parts::{BoxFuture, Clock as _, Identity, Policy, Session, SystemClock, Verdict};
+use pillarbox::smtp_proto::server::{Mail, Rcpt};
+
+use crate::accounts::Accounts;
+
+/// The account that a recipient means, and for `<Postmaster>` also with the name of this host.
+pub fn account_of(accounts: &Accounts, hostname: &str, path: &ForwardPath<'_>) -> Option<Identity> {
+    accounts.of_recipient(path).or_else(|| match path {
+        ForwardPath::Address(address)
+            if address.domain().as_str().eq_ignore_ascii_case(hostname)
+                && address.local().unquoted().eq_ignore_ascii_case("postmaster") =>
+        {
+            accounts.of_recipient(&ForwardPath::Postmaster)
+        }
+        _ => None,
+    })
+}
+
+/// The policy of one listener: what it says of mail for elsewhere, and another's for all that is here.
+pub struct Relaying {
+    pub here: Arc<dyn Policy>,
+    pub accounts: Arc<Accounts>,
+    /// Mail for elsewhere is sent.
+    pub sends: bool,
+    /// What is sent on, for whoever sends it.
+    pub forward: Option<Arc<Forward>>,
+    /// Hosts that may send it without a login.
+    pub hosts: Vec<Network>,
+}
+
+impl Relaying {
+    fn elsewhere(&self, session: &Session) -> Verdict {
+        let is_ours = session.ip.is_some_and(|ip| self.hosts.iter().any(|network| network.contains(ip)));
+        let refuse = |text| Verdict::Refuse(Reply::enhanced(550, 5, 7, 1, text));
+        match (session.identity.is_some() || is_ours, self.sends) {
+            (true, true) => Verdict::Accept,
+            (true, false) => refuse("this server has no route to other servers"),
+            (false, _) => refuse("this server does not relay: that domain is not served here"),
+        }
+    }
+}
+
+impl Policy for Relaying {
+    fn connect<'a>(&'a self, session: &'a Session) -> BoxFuture<'a, Verdict> {
+        self.here.connect(session)
+    }
+
+    fn sender<'a>(&'a self, session: &'a Session, mail: &'a Mail<'a>) -> BoxFuture<'a, Verdict> {
+        self.here.sender(session, mail)
+    }
+
+    fn recipient<'a>(&'a self, session: &'a Session, rcpt: &'a Rcpt<'a>) -> BoxFuture<'a, Verdict> {
+        // Its queue looks after the room that it needs.
+        if let Some(verdict) = self.forward.as_ref().and_then(|it| it.judge(&rcpt.to, SystemClock::new().wall())) {
+            return Box::pin(std::future::ready(verdict));
+        }
+        match self.accounts.of_recipient(&rcpt.to) {
+            Some(_) => self.here.recipient(session, rcpt),
+            None => Box::pin(std::future::ready(self.elsewhere(session))),
+        }
+    }
+
+    fn wants_header(&self, session: &Session) -> bool {
+        self.here.wants_header(session)
+    }
+
+    fn header<'a>(&'a self, session: &'a Session, header: &'a [u8]) -> BoxFuture<'a, Verdict> {
+        self.here.header(session, header)
+    }
+}

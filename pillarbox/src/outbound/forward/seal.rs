@@ -1,0 +1,66 @@
+//! The seal of a forwarded message: what this host found when it came (RFC 8617).
+
+use std::sync::Arc;
+
+use pillarbox_auth::arc::{ArcResult, Sealer};
+use pillarbox_auth::authres::{AuthenticationResults, Keyword};
+use pillarbox_auth::dkim::{DomainKey, SignOptions};
+use pillarbox_core::WallTime;
+use pillarbox_core::header::{self, Fields};
+
+use crate::crypto::RingCrypto;
+
+/// What this host found out about a message when it came, by the field that it put on top then. A field of that name which
+/// stands deeper is nobody's word here, whoever wrote it.
+fn found(octets: &[u8], host: &str) -> Option<AuthenticationResults> {
+    let (header, _) = header::split(octets);
+    let trace = Fields::new(header).take_while(|field| {
+        ["Authentication-Results", "Received", "Received-SPF", "Delivered-To"].iter().any(|name| field.name_is(name))
+    });
+    let field = trace.into_iter().find(|field| field.name_is("Authentication-Results"))?;
+
+    let results = AuthenticationResults::parse(field.value).ok()?;
+    results.authserv_id.as_str().eq_ignore_ascii_case(host).then_some(results)
+}
+
+/// What is known of the chain that a message came with; `None` if it has one that nobody here has looked at.
+fn chain(octets: &[u8], results: Option<&AuthenticationResults>) -> Option<ArcResult> {
+    let (header, _) = header::split(octets);
+    if !Fields::new(header).any(|field| field.name_is("ARC-Seal")) {
+        return Some(ArcResult::None);
+    }
+    let arc = results?.results.iter().find(|result| result.method == Keyword::ARC)?;
+    match arc.result.as_str() {
+        "pass" => Some(ArcResult::Pass),
+        "fail" => Some(ArcResult::Fail),
+        _ => None,
+    }
+}
+
+/// The seal for a message that begins like this. Gives a sealer that is to be shown the message as it goes, and what to end it with.
+pub(super) struct Seal {
+    sealer: Sealer,
+    chain: ArcResult,
+    results: String,
+}
+
+impl Seal {
+    /// `None` where a seal would say what nobody knows: the message came with a chain, and was not looked at here.
+    pub(super) fn begin(key: &DomainKey, host: &str, head: &[u8], now: WallTime) -> Option<Self> {
+        let results = found(head, host);
+        let chain = chain(head, results.as_ref())?;
+        let results = results.unwrap_or_else(|| AuthenticationResults::new(host)).to_string();
+        let now = u64::try_from(now.unix_seconds()).unwrap_or(0);
+        let sealer = Sealer::new(Arc::new(RingCrypto), key.clone(), SignOptions::default(), now);
+        Some(Seal { sealer, chain, results })
+    }
+
+    pub(super) fn write(&mut self, octets: &[u8]) {
+        self.sealer.write(octets);
+    }
+
+    /// The fields; none if the message cannot be sealed.
+    pub(super) fn finish(self) -> Option<String> {
+        self.sealer.finish(self.chain, &self.results).ok()
+    }
+}

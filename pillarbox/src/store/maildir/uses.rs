@@ -1,0 +1,44 @@
+//! What mailboxes are for.
+
+use pillarbox_imap::types::SpecialUse;
+use pillarbox_maildir::{self as maildir, Maildir, MaildirError, Tree};
+
+use super::{Result, told};
+use crate::parts::{StoreError, StoreErrorKind};
+
+/// What a mailbox is for. One that went away meanwhile is for nothing.
+pub(super) fn special_uses(tree: &Tree, name: &maildir::MailboxName) -> Result<Vec<SpecialUse>> {
+    match tree.mailbox(name).and_then(|folder| folder.special_uses()) {
+        Ok(words) => Ok(words.iter().filter_map(|word| SpecialUse::parse(word)).collect()),
+        Err(MaildirError::NoSuchMailbox(_)) => Ok(Vec::new()),
+        Err(error) => Err(told(error)),
+    }
+}
+
+/// Makes a mailbox. Of two that are made at once for the same use one is refused.
+pub(super) fn create(tree: &Tree, name: &maildir::MailboxName, uses: &[SpecialUse]) -> Result<Maildir> {
+    let words: Vec<&str> = uses.iter().map(|special| special.as_str()).collect();
+    let create = || tree.create_mailbox_for(name, &words).map_err(told);
+    if uses.is_empty() || tree.mailbox(name).is_ok() {
+        return create();
+    }
+    let create_if_free = || refuse_uses(tree, uses).and_then(|()| create());
+    tree.while_uses_stay(create_if_free).map_err(told)?
+}
+
+/// RFC 6154 §3: there are no views here, and programs would not know which of two mailboxes to use.
+fn refuse_uses(tree: &Tree, uses: &[SpecialUse]) -> Result<()> {
+    let refused = |special: &SpecialUse| {
+        Err(StoreError::new(StoreErrorKind::NotForThatUse, format!("no mailbox can be made for {special}")))
+    };
+    if let Some(view) = uses.iter().find(|special| special.is_view()) {
+        return refused(view);
+    }
+    for mailbox in tree.list().map_err(told)?.iter().filter(|mailbox| mailbox.exists) {
+        let taken = special_uses(tree, &mailbox.name)?;
+        if let Some(special) = uses.iter().find(|special| taken.contains(special)) {
+            return refused(special);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! Mail that is sent on, and what comes back of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pillarbox::mailauth::RingCrypto;
+use pillarbox::mailauth::arc::{ArcResult, Verifier};
+use pillarbox::mailauth::dkim::{DomainKey, Policy, generate_ed25519};
+use pillarbox::outbound::{Aliases, Forward, Srs};
+use pillarbox::parts::{Outcome, Verdict};
+use pillarbox::smtp::ServerConfig;
+use pillarbox_core::address::{Address, ForwardPath, ReversePath};
+use pillarbox_core::crypto::{Crypto as _, PublicKey};
+use pillarbox_core::dns::{self, FixedZone, Record};
+use pillarbox_core::{Reply, SeededRandom, WallTime};
+use pillarbox_fs::SimulatedFs;
+
+use crate::net::{Copy, Fault, Mailboxes, Net, Paused, START, Script};
+use crate::station::{Station, config, envelope, parts, routes};
+
+const JOE: &str = "joe@else.example";
+const ALIASES: &str = "info: ann@far.example
+both: \\both, ann@far.example
+team: ann@far.example, eve@here.example
+a: b
+b: a
+gone: gone@far.example
+";
+
+/// All but one mailbox are there.
+struct Far;
+
+impl Script for Far {
+    fn fault(&self, _host: &str) -> Option<Fault> {
+        None
+    }
+
+    fn rcpt(&self, _host: &str, to: &str) -> Verdict {
+        match to {
+            "gone@far.example" => Verdict::Refuse(Reply::enhanced(550, 5, 1, 1, "no such mailbox")),
+            _ => Verdict::Accept,
+        }
+    }
+
+    fn end(&self, _host: &str) -> Option<Reply> {
+        None
+    }
+}
+
+struct Place {
+    station: Station,
+    net: Arc<Net>,
+    forward: Arc<Forward>,
+}
+
+fn srs() -> Srs {
+    Srs::new("srs.here.example", ["secret"]).unwrap().own_domain("here.example").unwrap()
+}
+
+fn place_with(change: impl FnOnce(Forward) -> Forward) -> Place {
+    let mx = |host: &str| Record::mx(10, host.parse().unwrap());
+    let zone = FixedZone::new()
+        .with("far.example", mx("mx.far.example"))
+        .with("else.example", mx("mx.far.example"))
+        .with("mx.far.example", Record::A([192, 0, 2, 1].into()));
+    let mut server = ServerConfig::new("mx.far.example");
+    server.dsn = true;
+    let net = Arc::new(Net::new(Paused::new(), Arc::new(Far)).host("192.0.2.1", "far", server));
+    let mut table = routes(&net);
+    let mailboxes = Arc::new(Mailboxes(net.copies.clone(), net.now.clone()));
+    let aliases = Aliases::parse(ALIASES, "here.example").unwrap();
+    let forward = Arc::new(change(Forward::new(aliases, Some(srs())).mailboxes(mailboxes)));
+    forward.add_to(&mut table).unwrap();
+    let station = Station::begin(SimulatedFs::new(), 1, config(), |diary| parts(&net, zone, diary), table);
+    Place { station, net, forward }
+}
+
+fn place() -> Place {
+    place_with(|forward| forward)
+}
+
+impl Place {
+    async fn send(&self, from: Option<&str>, to: &str, message: &str) -> Vec<Copy> {
+        let outcomes = self.station.accept(envelope(from, &[to]), message.as_bytes()).await;
+        assert_eq!(outcomes, [Outcome::Delivered]);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(self.station.handle().usage().messages, 0, "{:?}", self.station.lines());
+        std::mem::take(&mut *self.net.copies.lock().unwrap())
+    }
+}
+
+const MESSAGE: &str =
+    "Received: from x by y; Tue, 14 Nov 2023 22:13:20 +0000\r\nFrom: joe@else.example\r\n\r\nhello\r\n";
+
+fn sender(copy: &Copy) -> String {
+    copy.envelope.from.address().map(ToString::to_string).unwrap_or_default()
+}
+
+fn content(copy: &Copy) -> String {
+    let octets = [&copy.envelope.trace[..], &copy.octets].concat();
+    String::from_utf8(octets).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alias_sends_on_under_a_sender_of_ours() {
+    let place = place();
+    let copies = place.send(Some(JOE), "info@here.example", MESSAGE).await;
+    assert_eq!(copies.iter().map(|copy| copy.to.as_str()).collect::<Vec<_>>(), ["ann@far.example"]);
+    let from = Address::parse(JOE).unwrap();
+    assert_eq!(sender(&copies[0]), srs().rewrite(&from, WallTime::new(START, 0)).unwrap().to_string());
+    assert!(content(&copies[0]).contains(&format!("Delivered-To: info@here.example\r\n{MESSAGE}")));
+    // Our own people are themselves, and nobody stays nobody.
+    let copies = place.send(Some("eve@here.example"), "info@here.example", MESSAGE).await;
+    assert_eq!(sender(&copies[0]), "eve@here.example");
+    let copies = place.send(None, "info@here.example", MESSAGE).await;
+    assert_eq!(copies[0].envelope.from, ReversePath::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_goes_to_all_and_a_copy_stays() {
+    let place = place();
+    let mut to = place.send(Some(JOE), "team@here.example", MESSAGE).await;
+    to.sort_by(|a, b| a.to.cmp(&b.to));
+    let to: Vec<_> = to.iter().map(|copy| (copy.host.as_str(), copy.to.as_str())).collect();
+    assert_eq!(to, [("far", "ann@far.example"), ("here", "eve@here.example")]);
+    let to = place.send(Some(JOE), "both@here.example", MESSAGE).await;
+    let to: Vec<_> = to.iter().map(|copy| (copy.host.as_str(), copy.to.as_str())).collect();
+    assert_eq!(to, [("here", "both@here.example"), ("far", "ann@far.example")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bounce_finds_back_to_the_sender() {
+    let place = place();
+    let ours = sender(&place.send(Some(JOE), "info@here.example", MESSAGE).await[0]);
+    let copies = place.send(None, &ours, "Subject: it failed\r\n\r\n").await;
+    assert_eq!(copies.iter().map(|copy| copy.to.as_str()).collect::<Vec<_>>(), [JOE]);
+    assert_eq!(copies[0].envelope.from, ReversePath::Null);
+    // A target that is not there: our own notice takes the same way.
+    let copies = place.send(Some(JOE), "gone@here.example", MESSAGE).await;
+    assert_eq!(copies.iter().map(|copy| copy.to.as_str()).collect::<Vec<_>>(), [JOE]);
+    assert!(content(&copies[0]).contains("gone@far.example"), "{}", content(&copies[0]));
+}
+
+// LOP-02, LOP-03, LOP-04
+#[tokio::test(start_paused = true)]
+async fn what_was_here_before_goes_back_once() {
+    let place = place();
+    let copies = place.send(Some(JOE), "a@here.example", MESSAGE).await;
+    assert_eq!(copies.iter().map(|copy| copy.to.as_str()).collect::<Vec<_>>(), [JOE]);
+    assert!(content(&copies[0]).contains("Status: 5.4.6"));
+    let feigned = format!("Delivered-To: <Info@HERE.example>\r\n{MESSAGE}");
+    let copies = place.send(Some(JOE), "info@here.example", &feigned.replace(['<', '>'], "")).await;
+    assert_eq!(copies.iter().map(|copy| copy.to.as_str()).collect::<Vec<_>>(), [JOE]);
+    assert!(content(&copies[0]).contains("Status: 5.4.6"));
+    // Of what has no sender nobody is told.
+    assert!(place.send(None, "a@here.example", MESSAGE).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn rcpt_is_refused_where_an_address_is_forged_or_old() {
+    let place = place();
+    let judge = |to: &str, days: i64| {
+        let to = ForwardPath::Address(Address::parse(to).unwrap().into_owned());
+        match place.forward.judge(&to, WallTime::new(START + days * 86_400, 0)) {
+            Some(Verdict::Refuse(reply)) => Some(reply.to_string()),
+            Some(_) => Some("yes".into()),
+            None => None,
+        }
+    };
+    let ours = srs().rewrite(&Address::parse(JOE).unwrap(), WallTime::new(START, 0)).unwrap().to_string();
+    assert_eq!(judge(&ours, 21).as_deref(), Some("yes"));
+    assert_eq!(judge(&ours, 22).as_deref(), Some("550 5.1.6 this address has expired"));
+    assert_eq!(judge(&ours.replace("=joe", "=jim"), 0).as_deref(), Some("550 5.1.1 no such address here"));
+    assert_eq!(judge("ann@srs.here.example", 0).as_deref(), Some("550 5.1.1 no such address here"));
+    assert_eq!(judge("Info@here.example", 0).as_deref(), Some("yes"));
+    assert_eq!(judge("eve@here.example", 0), None);
+    // What was accepted in time and is old now goes back.
+    let copies = place.send(Some(JOE), &ours.replace("=joe", "=jim"), MESSAGE).await;
+    assert!(content(&copies[0]).contains("Status: 5.1.1"));
+}
+
+// RFC 8617 §5.1
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_on_is_sealed_with_what_was_found() {
+    let secret = generate_ed25519(&mut SeededRandom::new(1));
+    let key = RingCrypto.load_key(&secret).unwrap();
+    let PublicKey::Ed25519(public) = key.public_key() else { panic!("another kind of key") };
+    let record = format!("v=DKIM1; k=ed25519; p={}", base64_of(public));
+    let key = DomainKey::new("here.example".parse().unwrap(), "sel".parse().unwrap(), key.into());
+    let place = place_with(|forward| forward.seal(key));
+    let found = "Authentication-Results: mx.here.example; spf=pass smtp.mailfrom=else.example\r\n";
+    let copies = place.send(Some(JOE), "info@here.example", &format!("{found}{MESSAGE}")).await;
+    let sealed = content(&copies[0]);
+    assert!(
+        sealed.contains("ARC-Authentication-Results: i=1; mx.here.example; spf=pass smtp.mailfrom=else.example\r\n"),
+        "{sealed}"
+    );
+    let zone = FixedZone::new().with("sel._domainkey.here.example", Record::txt(&record));
+    let verify = |message: &str| {
+        let mut verifier = Verifier::new(Arc::new(RingCrypto), Policy::default(), u64::try_from(START).unwrap());
+        verifier.write(message.as_bytes());
+        verifier.finish();
+        dns::run(&mut verifier, &zone).result
+    };
+    let message = &sealed[sealed.find("ARC-Seal").unwrap()..];
+    assert_eq!(verify(message), ArcResult::Pass);
+    assert_eq!(verify(&message.replace("hello", "hullo")), ArcResult::Fail);
+    // The word of another host, further down, is not ours.
+    let feigned = MESSAGE.replace("From:", &format!("{found}From:"));
+    let feigned = feigned.replace("Received:", "X-Else: x\r\nReceived:");
+    let copies = place.send(Some(JOE), "info@here.example", &feigned).await;
+    assert!(content(&copies[0]).contains("ARC-Authentication-Results: i=1; mx.here.example; none\r\n"));
+    // A chain that was not checked here is left alone.
+    let copies =
+        place.send(Some(JOE), "info@here.example", &format!("{}{MESSAGE}", "ARC-Seal: i=1; cv=none\r\n")).await;
+    assert!(!content(&copies[0]).contains("ARC-Message-Signature"));
+}
+
+fn base64_of(octets: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::prelude::BASE64_STANDARD.encode(octets)
+}

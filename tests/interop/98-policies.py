@@ -1,0 +1,110 @@
+"""The far side of 98-policies.sh: mail exchangers with STARTTLS, a policy host of MTA-STS, and who hands mail in.
+
+    98-policies.py mx FOLDER IP CERTIFICATE KEY ...   exchangers on port 25; what comes is a file in FOLDER
+    98-policies.py web IP CERTIFICATE KEY             policies of every domain, by HTTPS on port 443
+    98-policies.py send SERVER FROM TO                one message
+"""
+
+import http.server
+import os
+import smtplib
+import socket
+import ssl
+import sys
+import threading
+
+
+def context(certificate, key):
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(certificate, key)
+    return made
+
+
+def converse(connection, folder, ip, tls):
+    stream = connection.makefile("rwb")
+    encrypted, recipients = False, []
+
+    def say(line):
+        stream.write(line.encode() + b"\r\n")
+        stream.flush()
+
+    say("220 mx")
+    while line := stream.readline():
+        verb = line.split()[0].upper() if line.split() else b""
+        if verb in (b"EHLO", b"HELO"):
+            if not encrypted and verb == b"EHLO":
+                say("250-mx")
+                say("250-STARTTLS")
+            say("250 mx")
+        elif verb == b"STARTTLS":
+            say("220 go")
+            connection = tls.wrap_socket(connection, server_side=True)
+            stream, encrypted, recipients = connection.makefile("rwb"), True, []
+        elif verb == b"RCPT":
+            recipients.append(line.split(b"<")[1].split(b">")[0].decode())
+            say("250 ok")
+        elif verb == b"DATA":
+            say("354 go")
+            while (line := stream.readline()) not in (b".\r\n", b""):
+                pass
+            for to in recipients:
+                with open(os.path.join(folder, to), "w") as file:
+                    file.write(f"{ip} {'TLS' if encrypted else 'clear'}\n")
+            say("250 ok")
+        elif verb == b"QUIT":
+            say("221 bye")
+            return
+        else:
+            say("250 ok")
+
+
+def exchange(folder, ip, certificate, key):
+    tls = context(certificate, key)
+    listener = socket.create_server((ip, 25))
+
+    def one(connection):
+        try:
+            converse(connection, folder, ip, tls)
+        except OSError as error:
+            print(ip, error, file=sys.stderr, flush=True)
+        finally:
+            connection.close()
+
+    while True:
+        threading.Thread(target=one, args=(listener.accept()[0],), daemon=True).start()
+
+
+class Policies(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        domain = self.headers["Host"].removeprefix("mta-sts.")
+        body = f"version: STSv1\r\nmode: enforce\r\nmx: mx.{domain}\r\nmax_age: 604800\r\n".encode()
+        if self.path != "/.well-known/mta-sts.txt":
+            return self.send_error(404)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def main():
+    what, *rest = sys.argv[1:]
+    if what == "mx":
+        folder, *hosts = rest
+        threads = [
+            threading.Thread(target=exchange, args=(folder, *hosts[at : at + 3])) for at in range(0, len(hosts), 3)
+        ]
+        for thread in threads:
+            thread.start()
+    elif what == "web":
+        ip, certificate, key = rest
+        server = http.server.ThreadingHTTPServer((ip, 443), Policies)
+        server.socket = context(certificate, key).wrap_socket(server.socket, server_side=True)
+        server.serve_forever()
+    else:
+        server, sender, to = rest
+        with smtplib.SMTP(server, 25, local_hostname="client.example") as client:
+            client.sendmail(sender, [to], f"From: {sender}\r\nTo: {to}\r\nSubject: hello\r\n\r\nhello\r\n")
+
+
+main()
