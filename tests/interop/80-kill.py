@@ -74,9 +74,12 @@ class Imap:
                 untagged.append(line)
 
     def select(self, box):
+        # Sessions select at the same time: an answer may be overtaken on its way into the record by one that is newer.
+        token = f"{os.getpid()}-{threading.get_ident()}-{self.number}"
+        note(box=box, selecting=token)
         untagged, _ = self.ask(f"SELECT {box}")
         validity, following = (re.search(rb"\[%s (\d+)\]" % code, b"".join(untagged)) for code in (b"UIDVALIDITY", b"UIDNEXT"))
-        note(box=box, validity=int(validity[1]), next=int(following[1]))
+        note(box=box, validity=int(validity[1]), next=int(following[1]), selected=token)
 
     def fetch(self, uids):
         """uid -> (ident, flags)"""
@@ -199,7 +202,7 @@ def audit():
     wrong = []
     came, told, flags, asked_flags = (collections.defaultdict(dict) for _ in range(4))
     maybe, gone, leaving = (collections.defaultdict(set) for _ in range(3))
-    validity, following = {}, {}
+    validity, following, least = {}, collections.Counter(), {}
     for line in open(record):
         what = json.loads(line)
         if "trouble" in what:
@@ -209,9 +212,11 @@ def audit():
         if "validity" in what:
             if validity.setdefault(box, what["validity"]) != what["validity"]:
                 wrong.append(f"{box}: UIDVALIDITY {validity[box]} became {what['validity']}")
-            if what["next"] < following.get(box, 0):
-                wrong.append(f"{box}: UIDNEXT fell from {following[box]} to {what['next']}")
-            following[box] = what["next"]
+            if what["next"] < least.get(what["selected"], 0):
+                wrong.append(f"{box}: UIDNEXT fell from {least[what['selected']]} to {what['next']}")
+            following[box] = max(following[box], what["next"])
+        if "selecting" in what:
+            least[what["selecting"]] = following[box]
         if "came" in what:
             came[box][what["came"]] = what.get("uid")
             if "flags" in what:
