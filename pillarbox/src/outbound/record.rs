@@ -73,7 +73,12 @@ impl Shared {
     }
 
     /// The same for who has the turn of the message.
-    pub(super) async fn record_in(self: &Arc<Self>, _turn: &Turn<'_>, message: &Arc<Message>, words: Vec<Word>) {
+    pub(super) async fn record_in(
+        self: &Arc<Self>,
+        _turn: &Turn<'_, MessageId>,
+        message: &Arc<Message>,
+        words: Vec<Word>,
+    ) {
         self.tell_attempts(message, &words);
         let words = Arc::new(words);
         let mut wait = AGAIN_FIRST;
