@@ -205,15 +205,24 @@ async fn what_is_sent_on_is_sealed_with_what_was_found() {
     let message = &sealed[sealed.find("ARC-Seal").unwrap()..];
     assert_eq!(verify(message), ArcResult::Pass);
     assert_eq!(verify(&message.replace("hello", "hullo")), ArcResult::Fail);
-    // The word of another host, further down, is not ours.
-    let feigned = MESSAGE.replace("From:", &format!("{found}From:"));
-    let feigned = feigned.replace("Received:", "X-Else: x\r\nReceived:");
-    let copies = place.send(Some(JOE), "info@here.example", &feigned).await;
-    assert!(content(&copies[0]).contains("ARC-Authentication-Results: i=1; mx.here.example; none\r\n"));
-    // A chain that was not checked here is left alone.
-    let copies =
-        place.send(Some(JOE), "info@here.example", &format!("{}{MESSAGE}", "ARC-Seal: i=1; cv=none\r\n")).await;
-    assert!(!content(&copies[0]).contains("ARC-Message-Signature"));
+    // Below the Received field of this host stands what a stranger wrote, under whatever name.
+    let chain = "ARC-Seal: i=1; cv=none\r\n";
+    let feigned = "Authentication-Results: mx.here.example; arc=pass; dkim=pass header.d=bank.example\r\n";
+    for message in [
+        MESSAGE.replace("From:", &format!("{feigned}From:")),
+        MESSAGE.replace("From:", &format!("{feigned}{chain}From:")),
+        format!("Delivered-To: else@here.example\r\n{}", MESSAGE.replace("From:", &format!("{feigned}From:"))),
+        // No field of this host is there at all.
+        format!("{feigned}From: joe@else.example\r\n\r\nhello\r\n"),
+        // Another host's word.
+        format!("{}{MESSAGE}", found.replace("mx.here", "mx.else")),
+        // The message was looked at, its chain was not.
+        format!("{found}{chain}{MESSAGE}"),
+        MESSAGE.into(),
+    ] {
+        let copies = place.send(Some(JOE), "info@here.example", &message).await;
+        assert!(!content(&copies[0]).contains("ARC-Message-Signature"), "{message}");
+    }
 }
 
 fn base64_of(octets: &[u8]) -> String {

@@ -73,8 +73,9 @@ impl Forward {
     /// What is sent on is sealed with this key.
     ///
     /// What the seal says of the message is taken from the Authentication-Results field of this host
-    /// ([`OutboundConfig::hostname`](super::OutboundConfig::hostname)) that stands on top; without one it says that nothing was
-    /// checked. A message that came with a chain that was not checked here is not sealed.
+    /// ([`OutboundConfig::hostname`](super::OutboundConfig::hostname)) that stands above all Received fields, where only this host
+    /// can have put it. Without one nothing is known of the message, and it is not sealed; nor is one that came with a chain of
+    /// which the field does not say whether it is good.
     #[must_use]
     pub fn seal(self, key: DomainKey) -> Self {
         Forward { seal: Some(key), ..self }
