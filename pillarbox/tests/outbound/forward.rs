@@ -6,7 +6,7 @@ use std::time::Duration;
 use pillarbox::mailauth::RingCrypto;
 use pillarbox::mailauth::arc::{ArcResult, Verifier};
 use pillarbox::mailauth::dkim::{DomainKey, Policy, generate_ed25519};
-use pillarbox::outbound::{Aliases, Forward, Srs};
+use pillarbox::outbound::{Aliases, Forward, OutboundConfig, Srs};
 use pillarbox::parts::{Outcome, Verdict};
 use pillarbox::smtp::ServerConfig;
 use pillarbox_core::address::{Address, ForwardPath, ReversePath};
@@ -25,6 +25,7 @@ team: ann@far.example, eve@here.example
 a: b
 b: a
 gone: gone@far.example
+you: \\you, gone@far.example
 ";
 
 /// All but one mailbox are there.
@@ -58,6 +59,10 @@ fn srs() -> Srs {
 }
 
 fn place_with(change: impl FnOnce(Forward) -> Forward) -> Place {
+    place_of(change, config())
+}
+
+fn place_of(change: impl FnOnce(Forward) -> Forward, config: OutboundConfig) -> Place {
     let mx = |host: &str| Record::mx(10, host.parse().unwrap());
     let zone = FixedZone::new()
         .with("far.example", mx("mx.far.example"))
@@ -71,7 +76,7 @@ fn place_with(change: impl FnOnce(Forward) -> Forward) -> Place {
     let aliases = Aliases::parse(ALIASES, "here.example").unwrap();
     let forward = Arc::new(change(Forward::new(aliases, Some(srs())).mailboxes(mailboxes)));
     forward.add_to(&mut table).unwrap();
-    let station = Station::begin(SimulatedFs::new(), 1, config(), |diary| parts(&net, zone, diary), table);
+    let station = Station::begin(SimulatedFs::new(), 1, config, |diary| parts(&net, zone, diary), table);
     Place { station, net, forward }
 }
 
@@ -228,4 +233,17 @@ async fn what_is_sent_on_is_sealed_with_what_was_found() {
 fn base64_of(octets: &[u8]) -> String {
     use base64::Engine as _;
     base64::prelude::BASE64_STANDARD.encode(octets)
+}
+
+// DSN-02
+#[tokio::test(start_paused = true)]
+async fn a_notice_about_a_notice_is_the_last_wherever_it_is_sent_on_to() {
+    let mut config = config();
+    config.double_bounces_to = Some(Address::parse("you@here.example").unwrap().into_owned());
+    let place = place_of(|forward| forward, config);
+    let copies = place.send(None, "gone@here.example", MESSAGE).await;
+    assert_eq!(copies.iter().map(|copy| copy.to.as_str()).collect::<Vec<_>>(), ["you@here.example"]);
+    let lines = place.station.lines();
+    assert_eq!(lines.iter().filter(|line| *line == "notice to you@here.example").count(), 1, "{lines:#?}");
+    assert_eq!(lines.iter().filter(|line| *line == "double bounce").count(), 2, "{lines:#?}");
 }

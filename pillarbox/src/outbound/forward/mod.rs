@@ -248,7 +248,7 @@ fn envelope(
     (envelope.envid, envelope.ret) = (before.envid.clone(), before.ret);
     (envelope.body, envelope.smtputf8) = (before.body, before.smtputf8);
     (envelope.require_tls, envelope.deliver_by) = (before.require_tls, before.deliver_by);
-    envelope.priority = before.priority;
+    (envelope.priority, envelope.is_last) = (before.priority, before.is_last);
     envelope
 }
 
