@@ -350,8 +350,7 @@ async fn a_crash_leaves_either_the_message_or_what_it_turned_into() {
                 }
             }
         }
-        println!("{length}: {} power cuts, {before} disks before, {after} after", crashes.len());
-        assert!(before > 0 && after > 0);
+        assert!(before > 0 && after > 0, "{before} disks before, {after} after");
     }
 }
 

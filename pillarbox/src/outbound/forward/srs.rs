@@ -191,7 +191,7 @@ impl Srs {
         self.address(local, domain).map_err(|_| SrsError::Forged)
     }
 
-    /// The address of the first forwarder, who will judge its age.
+    /// The address of the first forwarder, who will judge its age: the form has no date of its own, as with postsrsd.
     fn reverse_second(&self, rest: &str) -> Result<Address<'static>, SrsError> {
         let mut parts = rest.splitn(3, '=');
         let mut part = || parts.next().ok_or(SrsError::Forged);
