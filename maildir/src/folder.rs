@@ -498,6 +498,7 @@ impl Locked<'_> {
     pub(crate) fn write_keywords(&mut self, keywords: Keywords) -> Result<()> {
         self.state.keywords = None;
         self.replace("dovecot-keywords.lock", "dovecot-keywords", &keywords.encode())?;
+        self.maildir.store.sync_dir(&self.maildir.path)?;
         Ok(())
     }
 
@@ -506,12 +507,17 @@ impl Locked<'_> {
         list.is_durable();
         let bytes = list.encode();
         let metadata = self.replace("dovecot-uidlist.tmp", "dovecot-uidlist", &bytes)?;
+        if let Err(error) = self.maildir.store.sync_dir(&self.maildir.path) {
+            // It can be read, but the disk may keep the old one.
+            self.state.doubtful = Some(metadata.id);
+            return Err(error.into());
+        }
         self.state.uids = Some(Known { value: list, stamp: metadata.into(), last_line: last_line(&bytes) });
         self.state.doubtful = None;
         Ok(())
     }
 
-    /// Writes a whole file and puts it in the place of the old one. Durable on return.
+    /// Writes a whole file and puts it in the place of the old one. Its name is durable after a sync of the folder.
     fn replace(&self, written: &str, name: &str, bytes: &[u8]) -> Result<Metadata> {
         let fs = self.maildir.fs();
         let written = self.maildir.dir(written);
@@ -528,9 +534,7 @@ impl Locked<'_> {
         if replaced.is_err() {
             let _ = fs.unlink(&written);
         }
-        let metadata = replaced?;
-        self.maildir.store.sync_dir(&self.maildir.path)?;
-        Ok(metadata)
+        replaced
     }
 }
 
