@@ -117,11 +117,12 @@ impl Failed {
         match result {
             Ok(()) => drop(self.known.remove(path)),
             Err(error) => match error.kind() {
-                // It was not even opened.
+                // Nothing was tried.
                 ErrorKind::NotFound
                 | ErrorKind::WrongKind
                 | ErrorKind::PermissionDenied
-                | ErrorKind::TooManyOpenFiles => {}
+                | ErrorKind::TooManyOpenFiles
+                | ErrorKind::Unsupported => {}
                 _ if self.known.len() >= FAILED_MAX => self.many = true,
                 _ => drop(self.known.insert(path.to_path_buf())),
             },
