@@ -82,6 +82,8 @@ impl From<Metadata> for Stamp {
 const LOCK: &str = "dovecot-uidlist.lock";
 /// More than 4 million messages; a larger file is no UID list.
 pub(crate) const UID_LIST_MAX: usize = 512 << 20;
+/// The first line of a UID list is shorter.
+const HEADER_MAX: usize = 4 << 10;
 const PIECE: usize = 256 << 10;
 pub(crate) const KEYWORDS_MAX: usize = 64 << 10;
 
@@ -260,6 +262,12 @@ impl Maildir {
         }
     }
 
+    /// The UIDVALIDITY that the first line of the UID list tells, whatever the rest of the list is worth; `None` if it cannot be read.
+    pub(crate) fn claimed_validity(&self) -> Option<u32> {
+        let file = self.fs().open(&self.dir("dovecot-uidlist")).ok()?;
+        UidList::claimed_validity(&read_from(&file, 0, HEADER_MAX).ok()?)
+    }
+
     /// Changes whenever the UID list does.
     pub(crate) fn uids_stamp(&self) -> Result<Option<Stamp>> {
         Ok(self.fs().metadata(&self.dir("dovecot-uidlist")).if_found()?.map(Stamp::from))
@@ -413,6 +421,11 @@ impl Locked<'_> {
         }
         let known = self.state.uids.as_ref();
         Ok(&known.expect("a list was loaded or written just now").value)
+    }
+
+    /// Fails if somebody took the lock for stale.
+    pub(crate) fn verify(&self) -> Result<()> {
+        self.dotlock.verify()
     }
 
     /// The folder was renamed under the lock, which went along.
