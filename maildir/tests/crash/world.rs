@@ -155,17 +155,31 @@ impl World {
     }
 
     pub(crate) fn deliver(&mut self, mailboxes: &[&str], lines: usize) -> Option<String> {
+        self.deliver_in_pieces(mailboxes, lines, false)
+    }
+
+    /// A third at a time to each mailbox, and parked after it.
+    pub(crate) fn deliver_parked(&mut self, mailboxes: &[&str], lines: usize) -> Option<String> {
+        self.deliver_in_pieces(mailboxes, lines, true)
+    }
+
+    fn deliver_in_pieces(&mut self, mailboxes: &[&str], lines: usize, parked: bool) -> Option<String> {
         let marker = self.new_message(lines);
         let after: Places = mailboxes.iter().map(|mailbox| ((*mailbox).to_owned(), BTreeSet::new())).collect();
         let done = self.act(vec![(marker.clone(), subsets(&after), after)], |world| {
             let text = world.ledger.messages[&marker].0.clone();
-            let mut prepared = Vec::new();
-            for mailbox in mailboxes {
-                let mut incoming = world.folder(mailbox).begin()?;
-                incoming.write(text.as_bytes())?;
-                prepared.push(incoming.prepare(Flags::NONE, None)?);
+            let mut all: Vec<_> =
+                mailboxes.iter().map(|mailbox| world.folder(mailbox).begin()).collect::<Result<_>>()?;
+            let piece = if parked { text.len() / 3 } else { text.len() };
+            for piece in text.as_bytes().chunks(piece) {
+                for incoming in &mut all {
+                    incoming.write(piece)?;
+                    if parked {
+                        incoming.park()?;
+                    }
+                }
             }
-            publish_all(prepared)
+            publish_all(all.into_iter().map(|incoming| incoming.prepare(Flags::NONE, None)).collect::<Result<_>>()?)
         });
         done.map(|_| marker)
     }
