@@ -63,6 +63,9 @@ impl PolicyFetch for Web {
     ) -> BoxFuture<'a, Result<u16, FetchError>> {
         assert_eq!(media_type, "application/tlsrpt+gzip");
         self.posted.lock().unwrap().push((url.as_str().into(), content));
+        if url.as_str().contains("//tarpit.") {
+            return Box::pin(std::future::pending());
+        }
         let status = self.statuses.lock().unwrap().pop().unwrap_or(201);
         Box::pin(async move { Ok(status) })
     }
@@ -301,6 +304,23 @@ async fn a_report_by_https_is_offered_until_it_is_taken() {
     assert_eq!(posted[0], posted[2]);
     assert_eq!((&*posted[0].0, report(&posted[0].1).policies[0].successful), ("https://tls.far.example/v1", 1));
     assert!(place.mails().is_empty());
+    drop(station);
+}
+
+// A web server that never answers keeps no other report waiting, and nothing that is counted unsaved.
+#[tokio::test(start_paused = true)]
+async fn a_web_server_that_hangs_holds_up_nothing() {
+    let record = "v=TLSRPTv1; rua=https://tarpit.far.example/v1,https://tls.far.example/v1";
+    let place = place(Some(certified(HOST)), record, None);
+    let station = place.begin();
+    for _ in 0..2 {
+        send(&station).await;
+        minutes(2 * DAY).await;
+    }
+    let posted = place.web.posted.lock().unwrap();
+    let [hangs, takes] =
+        ["//tarpit.", "//tls."].map(|host| posted.iter().filter(|(url, _)| url.contains(host)).count());
+    assert_eq!((takes, hangs), (2, 24), "both days, and each twelve times where nobody answers");
     drop(station);
 }
 

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use pillarbox_auth::dkim::DomainKey;
 use pillarbox_auth::tls_rpt::{Destination, Discovery, HttpsUrl, Report};
+use pillarbox_core::Time;
 use pillarbox_core::address::{Address, ForwardPath, ReversePath};
 use pillarbox_core::dns::Name;
 use pillarbox_fs::{Fs, RealFs};
 use pillarbox_spool::{BodyKind, Envelope, Notify, Recipient, StoreError};
+use tokio::task::JoinSet;
 
 pub(super) use counts::TlsCounts;
 use counts::{DAY, Day};
@@ -28,6 +30,9 @@ const DOMAINS_AT_ONCE: usize = 20;
 /// How often a report is offered by HTTPS, and how long after it was not taken (RFC 8460 §5.5).
 const POSTS_MAX: u32 = 12;
 const POST_AGAIN: Duration = Duration::from_secs(3600);
+/// How many are offered at a time, and how long a server may think about one.
+const POSTS_AT_ONCE: usize = 10;
+const POST_PATIENCE: Duration = Duration::from_secs(600);
 /// Reports that wait for that.
 const POSTS_WAITING_MAX: usize = 100;
 
@@ -107,18 +112,66 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
     let delay_max = reporting.delay_max.as_secs().max(1);
     let mut delay = shared.random().below(delay_max);
-    let mut posts = Vec::new();
+    let mut posts = Posts::default();
+    let mut save_at = clock.now() + SAVE_EVERY;
     loop {
-        clock.sleep_until(clock.now() + SAVE_EVERY).await;
-        save(&shared).await;
-        let now = u64::try_from(clock.wall().unix_seconds()).unwrap_or(0);
-        for day in counts.over(clock.wall()) {
-            if now >= (day + 1) * DAY + delay {
-                report_on(&shared, reporting, counts, day, &mut posts).await;
-                delay = shared.random().below(delay_max);
+        tokio::select! {
+            biased;
+            Some(ended) = posts.away.join_next(), if !posts.away.is_empty() => posts.ended(ended.ok(), clock.now()),
+            () = clock.sleep_until(save_at) => {
+                save(&shared).await;
+                let now = u64::try_from(clock.wall().unix_seconds()).unwrap_or(0);
+                for day in counts.over(clock.wall()) {
+                    if now >= (day + 1) * DAY + delay {
+                        report_on(&shared, reporting, counts, day, &mut posts.waiting).await;
+                        delay = shared.random().below(delay_max);
+                    }
+                }
+                posts.begin(&shared);
+                save_at = clock.now() + SAVE_EVERY;
             }
         }
-        post(&shared, &mut posts).await;
+    }
+}
+
+/// Reports that are sent by HTTPS. A server that takes its time keeps nothing else waiting.
+#[derive(Default)]
+struct Posts {
+    waiting: Vec<Post>,
+    away: JoinSet<(Post, bool)>,
+}
+
+impl Posts {
+    /// Offers the reports that are due, as far as there is room.
+    fn begin(&mut self, shared: &Arc<Shared>) {
+        let Some(policies) = &shared.parts.policies else { return self.waiting.clear() };
+        let now = shared.parts.clock.now();
+        while self.away.len() < POSTS_AT_ONCE
+            && let Some(at) = self.waiting.iter().position(|post| post.at <= now)
+        {
+            let (post, policies, clock) =
+                (self.waiting.remove(at), Arc::clone(policies), Arc::clone(&shared.parts.clock));
+            self.away.spawn(async move {
+                let is_taken = tokio::select! {
+                    biased;
+                    answer = policies.web().post(&post.url, "application/tlsrpt+gzip", post.content.clone()) => {
+                        matches!(answer, Ok(200..=299))
+                    }
+                    () = clock.sleep_until(now + POST_PATIENCE) => false,
+                };
+                (post, is_taken)
+            });
+        }
+    }
+
+    /// One was offered, if no part of the embedder's panicked. One that was not taken is offered again.
+    fn ended(&mut self, ended: Option<(Post, bool)>, now: Time) {
+        if let Some((mut post, false)) = ended {
+            (post.left, post.at) = (post.left.saturating_sub(1), now + POST_AGAIN);
+            if post.left > 0 && self.waiting.len() < POSTS_WAITING_MAX {
+                self.waiting.push(post);
+            }
+        }
     }
 }
 
@@ -127,7 +180,7 @@ struct Post {
     url: HttpsUrl,
     content: Vec<u8>,
     left: u32,
-    at: pillarbox_core::Time,
+    at: Time,
 }
 
 async fn report_on(
@@ -204,16 +257,4 @@ async fn send(
     let id = queued.await?.to_string();
     shared.tell(&QueueEvent::Accepted { id: &id, session_id: "tls-report" });
     Ok(())
-}
-
-/// Offers the reports that are due by HTTPS, each once.
-async fn post(shared: &Arc<Shared>, posts: &mut Vec<Post>) {
-    let Some(policies) = &shared.parts.policies else { return posts.clear() };
-    let clock = &shared.parts.clock;
-    for post in posts.iter_mut().filter(|post| post.at <= clock.now()) {
-        let answer = policies.web().post(&post.url, "application/tlsrpt+gzip", post.content.clone()).await;
-        post.left = if matches!(answer, Ok(200..=299)) { 0 } else { post.left.saturating_sub(1) };
-        post.at = clock.now() + POST_AGAIN;
-    }
-    posts.retain(|post| post.left > 0);
 }
