@@ -43,7 +43,7 @@ impl Random for SystemRandom {
     }
 }
 
-/// A [`Crypto`](pillarbox_core::crypto::Crypto) with MD5 added, which CRAM-MD5 (RFC 2195) needs and nothing else. Made with
+/// A [`Crypto`] with MD5 added, which CRAM-MD5 (RFC 2195) needs and nothing else. Made with
 /// the feature `cram-md5`.
 ///
 /// ```

@@ -460,10 +460,12 @@ fn hold_release_requeue_delete_by_what_is_meant() {
         schedule
     };
     let all = [0, 1, 2, 3, 4];
+    let named = [3, 9, 1, 3].map(id);
     for (selector, meant) in [
         (Selector::All, &all[..]),
         (Selector::Id(id(3)), &[3]),
         (Selector::Id(id(9)), &[]),
+        (Selector::Ids(&named), &[1, 3]),
         (Selector::Sender(Some("sender@example.org")), &[0, 1, 2, 3]),
         (Selector::Sender(None), &[4]),
         (Selector::Destination("b.example"), &[2, 3, 4]),

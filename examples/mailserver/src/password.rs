@@ -1,5 +1,6 @@
 //! Where passwords for other servers come from. They stand in no configuration file.
 
+use std::env::VarError;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -49,7 +50,12 @@ impl PasswordSource {
                 secret_file::check_rights(path)?;
                 std::fs::read_to_string(path).map_err(|error| format!("cannot read {self}: {error}"))?
             }
-            PasswordSource::Env(name) => std::env::var(name).map_err(|error| format!("cannot read {self}: {error}"))?,
+            PasswordSource::Env(name) => match std::env::var(name) {
+                Ok(text) => text,
+                Err(error @ VarError::NotPresent) => return Err(format!("cannot read {self}: {error}")),
+                // The error shows the value.
+                Err(VarError::NotUnicode(_)) => return Err(format!("cannot read {self}: it is not UTF-8")),
+            },
             PasswordSource::Credential(name) => {
                 let Some(folder) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
                     return Err(format!(

@@ -104,7 +104,8 @@ fn routes(args: &Args) -> Result<RouteTable<Route>, Box<dyn Error>> {
     relay.port = args.port;
     relay.tls = args.tls.unwrap_or(if args.name.is_some() { TlsMode::Verified } else { TlsMode::IfOffered });
     if let Some(user) = &args.auth {
-        let password = std::env::var("RELAY_PASSWORD").map_err(|error| format!("RELAY_PASSWORD: {error}"))?;
+        // An error may show the value.
+        let password = std::env::var("RELAY_PASSWORD").map_err(|_| "RELAY_PASSWORD: it is not set, or not UTF-8")?;
         relay.login = Some(Login::new(Credentials::plain("", user, password)));
     }
     let mut routes = RouteTable::new();

@@ -75,7 +75,8 @@ async fn send(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     config.starttls = if args.starttls { StartTls::Required } else { StartTls::IfOffered };
     config.chunking = args.bdat;
     if let Some(user) = &args.auth {
-        let password = std::env::var("SMTP_PASSWORD").map_err(|error| format!("SMTP_PASSWORD: {error}"))?;
+        // An error may show the value.
+        let password = std::env::var("SMTP_PASSWORD").map_err(|_| "SMTP_PASSWORD: it is not set, or not UTF-8")?;
         let mut login = Login::new(Credentials::plain("", user, password));
         login.policy.mechanisms = args.mechanism.clone().map_or(login.policy.mechanisms, |only| vec![only]);
         config.login = Some(login);

@@ -206,6 +206,21 @@ fn the_first_look() {
     check("the first look", &world, 1000);
 }
 
+/// What another program has not synced is told no earlier than it is durable, be it UIDNEXT alone.
+#[test]
+fn uid_next() {
+    let mut world = World::new();
+    world.append("INBOX", Flags::NONE, &[], 2);
+    world.now_it_begins();
+    for anew in [false, true] {
+        world.uid_given_behind_our_back("INBOX", anew);
+        world.append("INBOX", Flags::NONE, &[], 1);
+    }
+    world.expunge("INBOX", &[0, 1, 2, 3]);
+    world.select("INBOX");
+    check("UIDNEXT", &world, 300);
+}
+
 /// A list of which most is dead is written anew.
 #[test]
 fn compaction() {

@@ -74,7 +74,7 @@ pub(crate) fn text_of(mailbox: &mut Mailbox, uid: Uid) -> Result<String> {
 pub(crate) fn known(open: &Mailbox) -> Known {
     let messages = open.messages().map(|message| (message.uid.get(), words(open, message.flags))).collect();
     let highest = open.highest_mod_seq().expect("there are mod-sequences");
-    Known { validity: open.uid_validity(), highest, messages }
+    Known { validity: open.uid_validity(), uid_next: open.uid_next(), highest, messages }
 }
 
 /// The first word of a message's text.
@@ -280,6 +280,27 @@ impl World {
         for (marker, after) in settled {
             self.ledger.expect(at, &marker, vec![after]);
         }
+    }
+
+    /// Another program gave a UID to a message that is gone: UIDNEXT is all that tells. It appends to the list and syncs nothing, or
+    /// writes it anew and does not sync the directory.
+    pub(crate) fn uid_given_behind_our_back(&mut self, mailbox: &str, anew: bool) {
+        let Some(open) = self.select(mailbox) else { return };
+        let list = open.maildir().path().join("dovecot-uidlist");
+        let line = format!("{} :gone\n", open.uid_next());
+        if anew {
+            let written = list.with_extension("other");
+            let before = self.fs.read(&list, 1 << 20).unwrap();
+            let mut file = self.fs.create(&written).unwrap();
+            file.write(&[&before, line.as_bytes()].concat()).and_then(|()| file.sync()).unwrap();
+            file.close().unwrap();
+            self.fs.rename(&written, &list).unwrap();
+        } else {
+            let mut file = self.fs.open_append(&list).unwrap();
+            file.write(line.as_bytes()).and_then(|()| file.close()).unwrap();
+        }
+        let told = self.select(mailbox).map(|now| now.uid_next());
+        assert_eq!(told, Some(open.uid_next() + 1), "it counts");
     }
 
     /// A message is in both: a copy of it would be there twice.

@@ -102,11 +102,16 @@ async fn attempt(shared: &Arc<Shared>, task: &Task, message: Arc<Message>, body:
     let Some(first) = open.first().and_then(|first| usize::try_from(*first).ok()) else {
         return Attempted::all_of(task);
     };
-    let (from_disk, disk) = (Arc::clone(&body), shared.disk.clone());
-    let header = disk.run(move || from_disk.read(0, HEADER_MAX)).await.unwrap_or_default();
+    let from_disk = Arc::clone(&body);
+    // The header may be large, and an attempt long: what it says is kept, and not the header.
+    let says = move || {
+        let header = from_disk.read(0, HEADER_MAX).unwrap_or_default();
+        (hops(&header), is_tls_waived(&header, false))
+    };
+    let (hops, is_waived) = shared.disk.run(says).await;
     let need = match message.envelope.require_tls {
         true => Need::Required,
-        false if is_tls_waived(&header, false) => Need::Waived,
+        false if is_waived => Need::Waived,
         false => Need::Usual,
     };
     let (route, domain) = shared.route(&message.envelope, first);
@@ -121,7 +126,7 @@ async fn attempt(shared: &Arc<Shared>, task: &Task, message: Arc<Message>, body:
         health: Health::Unknown,
         trouble: None,
     };
-    if hops(&header) > shared.config.hops_max {
+    if hops > shared.config.hops_max {
         delivery
             .fail_all(EnhancedCode::new(5, 4, 6), "the message has come through too many servers: it goes in a circle");
     }

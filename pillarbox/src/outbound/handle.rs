@@ -1,5 +1,6 @@
 //! What an operator does with the queue.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -104,11 +105,20 @@ impl OutboundHandle {
         // Two of them must not come to the log in one order, and to the schedule in the other.
         let turn = Arc::clone(&shared.operator).lock_owned().await;
         let known = shared.schedule().select(shared.parts.clock.now(), selector);
-        let ids: Vec<MessageId> = match selector {
-            // One that could not be read is in the log alone.
-            Selector::Id(id) if known.is_empty() => vec![id],
-            _ => known.into_iter().filter(|(_, is_held)| is_meant(*is_held)).map(|(id, _)| id).collect(),
+        // One that could not be read is in the log alone.
+        let mut ids: BTreeSet<MessageId> = match selector {
+            Selector::Id(id) => [id].into(),
+            Selector::Ids(ids) => ids.iter().copied().collect(),
+            _ => BTreeSet::new(),
         };
+        for (id, is_held) in known {
+            if is_meant(is_held) {
+                ids.insert(id)
+            } else {
+                ids.remove(&id)
+            };
+        }
+        let ids: Vec<MessageId> = ids.into_iter().collect();
         // Once begun it is done to its end, whether this is still waited for or not.
         let made = self.0.disk.run(move || {
             let _turn = turn;

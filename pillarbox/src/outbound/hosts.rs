@@ -44,6 +44,8 @@ struct Manner {
 /// A host with one of its addresses, and how it is to be spoken to.
 struct Target {
     host: String,
+    /// The name that it is to show, where a certificate is asked for.
+    shown: String,
     endpoint: Endpoint,
     wanted: Wanted,
     /// What a report says that the session was to come to.
@@ -53,8 +55,8 @@ struct Target {
 
 impl Target {
     /// A host with which nothing is tried that need not be.
-    const fn new(host: String, endpoint: Endpoint, wanted: Wanted) -> Self {
-        Target { host, endpoint, wanted, applied: AppliedPolicy::none(), trial: None }
+    fn new(host: String, endpoint: Endpoint, wanted: Wanted) -> Self {
+        Target { shown: host.clone(), host, endpoint, wanted, applied: AppliedPolicy::none(), trial: None }
     }
 }
 
@@ -232,8 +234,9 @@ async fn try_exchangers(delivery: &mut Delivery, manner: &Manner, found: &Exchan
             _ => {}
         }
         attempts.add_host(&exchanger.name, host.addresses.iter().copied());
-        let is_certain = manner.is_set || found.validation == Validation::Validated;
-        try_addresses(delivery, manner, &exchanger.name, &host.security, is_certain, &mut attempts).await;
+        // Also where the domain was set by hand: its exchangers were not.
+        let found_by = (found.validation != Validation::Validated).then_some(&found.domain);
+        try_addresses(delivery, manner, &exchanger.name, &host.security, found_by, &mut attempts).await;
         if attempts.meets_itself() {
             break;
         }
@@ -259,7 +262,7 @@ async fn try_host(delivery: &mut Delivery, manner: &Manner, name: &Name) {
     }
     let mut attempts = Attempts::new(delivery.shared.config.attempts, Vec::new());
     attempts.add_host(name, host.addresses.iter().copied());
-    try_addresses(delivery, manner, name, &host.security, true, &mut attempts).await;
+    try_addresses(delivery, manner, name, &host.security, None, &mut attempts).await;
 }
 
 /// An address that was given in place of a name, or with it.
@@ -284,16 +287,26 @@ async fn try_address(delivery: &mut Delivery, manner: &Manner, ip: IpAddr, host:
     }
 }
 
-/// Goes through the addresses of a host that are waiting, until every recipient has an answer.
+/// The name that is asked for in a certificate. Whoever forges MX records has a certificate for the name that he puts there:
+/// where one was asked for by hand, it is for the domain, or for a host in it.
+fn shown<'a>(manner: &Manner, host: &'a Name, found_by: Option<&'a Name>) -> &'a Name {
+    match found_by {
+        Some(domain) if manner.is_set && !host.is_within(domain) => domain,
+        _ => host,
+    }
+}
+
+/// Goes through the addresses of a host that are waiting, until every recipient has an answer. `found_by`: it is an exchanger of
+/// this domain by the word of records that nobody validated.
 async fn try_addresses(
     delivery: &mut Delivery,
     manner: &Manner,
     name: &Name,
     security: &Security,
-    is_certain: bool,
+    found_by: Option<&Name>,
     attempts: &mut Attempts,
 ) {
-    let has_login = manner.login.is_some();
+    let (is_certain, has_login) = (found_by.is_none(), manner.login.is_some());
     let known = Known { host: Some(name), security, policy: manner.policy.as_ref(), is_certain, has_login };
     let host = name.to_string();
     let applied = applied(security, manner.policy.as_ref());
@@ -312,9 +325,10 @@ async fn try_addresses(
         }
         _ => None,
     };
+    let shown = shown(manner, name, found_by).to_string();
     let target = |endpoint| {
-        let (host, applied) = (host.clone(), applied.clone());
-        Target { host, endpoint, wanted: wanted.clone(), applied, trial }
+        let (host, shown, applied) = (host.clone(), shown.clone(), applied.clone());
+        Target { host, shown, endpoint, wanted: wanted.clone(), applied, trial }
     };
     while !delivery.open.is_empty() {
         let next = || {
@@ -428,7 +442,7 @@ async fn begin(
     transport: Box<dyn Transport>,
 ) -> Result<SmtpClient, ConnectError> {
     let shared = &delivery.shared;
-    let (starttls, tls) = shared.tls.session(plan, &target.host);
+    let (starttls, tls) = shared.tls.session(plan, &target.shown);
     let mut config: ClientConfig = shared.config.client.clone();
     (config.protocol, config.starttls, config.login) = (manner.protocol, starttls, manner.login.clone());
     if tls.is_none() && config.starttls == StartTls::IfOffered {

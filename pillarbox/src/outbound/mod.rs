@@ -45,6 +45,7 @@
 //! | recipients of a transaction | 100 | [`OutboundConfig::recipients_max`] |
 //! | addresses and sessions of a round | 5 and 2 | [`OutboundConfig::attempts`] |
 //! | memory for content | 256 KiB for each delivery | [`spool::Options::inline_max`] |
+//! | header, while it is looked through as a delivery begins | 1 MiB for each call of the disk | [`OutboundConfig::disk`] |
 //! | hops | 100 | [`OutboundConfig::hops_max`] |
 //! | addresses of an alias | 1,000 | [`Aliases`] |
 //! | policies of MTA-STS that are kept | 10,000 | [`StsFolder::files_max`] |

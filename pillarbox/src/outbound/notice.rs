@@ -4,6 +4,7 @@ use std::io;
 
 use pillarbox_core::address::{Address, ForwardPath, ReversePath};
 use pillarbox_core::{EnhancedCode, WallTime};
+use pillarbox_fs::ErrorKind;
 use pillarbox_smtp::client::OriginalRecipient;
 use pillarbox_smtp::server;
 use pillarbox_spool::{BodyKind, Envelope, Item, Message, Notify, Ready, Recipient, Ret, StoreError};
@@ -57,16 +58,17 @@ pub(super) fn write(shared: &Shared, message: &Message, words: &[&Word]) -> Resu
     // RFC 3464 §2: nobody is told what becomes of a notice.
     recipient.notify = Some(Notify::default());
     let mut envelope = Envelope::new(now, ReversePath::Null, [recipient]);
+    envelope.is_last = message.envelope.from.is_null();
     envelope.smtputf8 = mail.smtputf8;
     envelope.body = if mail.is_eight_bit() { BodyKind::EightBitMime } else { BodyKind::SevenBit };
     let item = shared.item(incoming.id(), &envelope);
     Ok(Some(Written { ready: incoming.finish(envelope)?, item, to: to.to_string() }))
 }
 
-/// Who is told: the sender. Of a notice that failed somebody may hear by choice, but of one to that somebody nobody does: there
-/// is no third notice.
+/// Who is told: the sender. Of a notice that failed somebody may hear by choice, but of one to that somebody nobody does, wherever
+/// it was sent on to: there is no third notice.
 fn told(shared: &Shared, message: &Message, words: &[&Word]) -> Option<Address<'static>> {
-    if words.is_empty() {
+    if words.is_empty() || message.envelope.is_last {
         return None;
     }
     if let Some(from) = message.envelope.from.address() {
@@ -78,20 +80,32 @@ fn told(shared: &Shared, message: &Message, words: &[&Word]) -> Option<Address<'
     (failed && !is_theirs).then(|| postmaster.clone())
 }
 
-/// What the notice holds of the message, and whether it is all of it.
+/// What the notice holds of the message, and whether it is all of it. A sender has to be told all the same where the message cannot
+/// be read: only what passes by itself is waited for.
 fn original(shared: &Shared, message: &Message) -> Result<(Vec<u8>, bool), StoreError> {
-    let body = match shared.store.body(message.id) {
-        Ok(body) => body,
-        // A sender has to be told all the same.
-        Err(StoreError::Damaged(..)) => return Ok((Vec::new(), false)),
-        Err(error) => return Err(error),
-    };
+    match begin_of(shared, message) {
+        Err(error) if !passes(&error) => Ok((Vec::new(), false)),
+        known => known,
+    }
+}
+
+fn begin_of(shared: &Shared, message: &Message) -> Result<(Vec<u8>, bool), StoreError> {
+    let body = shared.store.body(message.id)?;
     let octets = read(&body, 0, HEADER_MAX).map_err(|error: io::Error| match error.downcast::<StoreError>() {
         Ok(error) => error,
         Err(_) => StoreError::Damaged(message.id, "it cannot be read"),
     })?;
     let is_whole = octets.len() as u64 == body.len();
     Ok((octets, is_whole))
+}
+
+/// Whether it is no trouble of the message itself: it is gone, or files cannot be opened for now.
+fn passes(error: &StoreError) -> bool {
+    match error {
+        StoreError::NoSuchMessage(_) | StoreError::StillReading => true,
+        StoreError::Fs(cause) => error.is_full() || cause.kind() == ErrorKind::TooManyOpenFiles,
+        _ => false,
+    }
 }
 
 /// What is known of a recipient, owned, so that a report can borrow it.

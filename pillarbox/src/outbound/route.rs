@@ -44,7 +44,8 @@ pub struct SmartHost {
     pub address: Option<IpAddr>,
     /// The port: 587 by default for a relay, 24 for LMTP.
     pub port: u16,
-    /// The name is a domain whose mail exchangers are meant.
+    /// The name is a domain whose mail exchangers are meant. Where its MX records are not validated, a certificate that `tls` asks
+    /// for is one for the domain itself or for a host in it, and nobody logs in.
     pub mx: bool,
     /// What is done about TLS.
     pub tls: TlsMode,

@@ -35,7 +35,7 @@ pub(super) struct Shared {
     pub(super) disk: Blocking,
     pub(super) pool: Pool,
     /// Who writes down something about a message.
-    pub(super) turns: Turns,
+    pub(super) turns: Turns<MessageId>,
     /// One operator at a time.
     pub(super) operator: Arc<sync::Mutex<()>>,
     pub(super) tls: HostTls,
@@ -63,13 +63,25 @@ impl Shared {
 
     /// The route of a recipient, and its domain in A-labels.
     pub(super) fn route(&self, envelope: &Envelope, recipient: usize) -> (Route, Domain<'static>) {
-        route_of(&self.routes, &envelope.from, &envelope.recipients[recipient].to, self.config.hostname())
+        let to = &envelope.recipients[recipient].to;
+        let (route, domain) = route_of(&self.routes, &envelope.from, to, self.config.hostname());
+        match &route {
+            Route::Forward(forward) if envelope.is_kept => match forward.mailboxes_of_kept() {
+                Some(sink) => (Route::Sink(Arc::clone(sink)), domain),
+                None => (route, domain),
+            },
+            _ => (route, domain),
+        }
     }
 
-    /// Lets the schedule know of a message that the store has.
-    pub(super) fn admit(&self, item: Item) {
+    /// Lets the schedule know of a message that the store has. An operator may have come to it since the item was made: the
+    /// log is changed before the schedule, so what it says while nobody else has the schedule is true, or made so right after.
+    pub(super) fn admit(&self, mut item: Item) {
         let (now, wall) = (self.parts.clock.now(), self.parts.clock.wall());
-        if self.schedule().insert(now, wall, item) {
+        let mut schedule = self.schedule();
+        let Some(held) = self.store.is_held(item.id) else { return };
+        item.held = held;
+        if schedule.insert(now, wall, item) {
             self.wake.notify_one();
         }
     }
@@ -118,3 +130,49 @@ impl Shared {
 
 /// The sink and the engine hold the same.
 pub(super) type Handle = Arc<Shared>;
+
+#[cfg(test)]
+mod tests {
+    use pillarbox_core::WallTime;
+    use pillarbox_core::address::{ForwardPath, ReversePath};
+    use pillarbox_fs::SimulatedFs;
+    use pillarbox_spool::{Options, Recipient, Selector};
+
+    use super::*;
+    use crate::outbound::{Disk, Outbound};
+
+    // What waited is read before the operator acts, and admitted after that.
+    #[tokio::test]
+    async fn what_an_operator_does_meanwhile_counts() {
+        let mut options = Options::from_system();
+        (options.reserve_bytes, options.reserve_files) = (0, 0);
+        let (store, recovery) = Store::open(SimulatedFs::new(), "/spool", options).unwrap();
+        recovery.for_each(drop);
+        let mut config = OutboundConfig::new("mx.here.example").unwrap();
+        config.disk = Disk::Here;
+        let outbound = Outbound::new(config, OutboundParts::from_system(), RouteTable::new(), store.clone());
+        let (shared, handle) = (&outbound.0, outbound.handle());
+        let now = WallTime::new(1_700_000_000, 0);
+        let mut incoming = store.begin(now);
+        incoming.write(b"Subject: x\r\n\r\n").unwrap();
+        let id = incoming.id();
+        let envelope = Envelope::new(now, ReversePath::Null, [Recipient::new(ForwardPath::Postmaster)]);
+        incoming.commit(envelope).unwrap().wait().unwrap();
+
+        let all = || shared.schedule().select(shared.parts.clock.now(), Selector::All);
+        let forget = || drop(shared.schedule().delete(shared.parts.clock.now(), Selector::All));
+        let free = shared.item_of(&store.waiting(id).unwrap());
+        assert_eq!(handle.hold(Selector::Id(id)).await.unwrap(), [id]);
+        shared.admit(free.clone());
+        assert_eq!(all(), [(id, true)]);
+        forget();
+        let held = shared.item_of(&store.waiting(id).unwrap());
+        assert_eq!(handle.release(Selector::Id(id)).await.unwrap(), [id]);
+        shared.admit(held);
+        assert_eq!(all(), [(id, false)]);
+        forget();
+        assert_eq!(handle.delete(Selector::Id(id)).await.unwrap(), [id]);
+        shared.admit(free);
+        assert_eq!(all(), []);
+    }
+}

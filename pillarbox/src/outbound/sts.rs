@@ -8,6 +8,7 @@ use pillarbox_auth::mta_sts::{self, CacheEntry, Discovery, FailedFetch, Fetch, F
 use pillarbox_auth::tls_rpt::HttpsUrl;
 use pillarbox_core::dns::Name;
 
+use super::turns::Turns;
 use crate::parts::{BoxFuture, Clock, Resolver, resolve_within};
 
 /// Who fetches policies by HTTPS, and keeps them where they survive a restart.
@@ -65,6 +66,8 @@ pub struct StsPolicies {
     fetch: Arc<dyn PolicyFetch>,
     limits: Limits,
     known: Mutex<HashMap<Name, Domain>>,
+    /// Who fetches the policy of a domain.
+    turns: Turns<Name>,
 }
 
 #[derive(Clone, Default)]
@@ -73,10 +76,22 @@ struct Domain {
     failed: Option<FailedFetch>,
 }
 
+/// What is done for the policy of a domain.
+enum Plan {
+    /// This is it, if there is any.
+    Use(Option<Policy>),
+    /// One is fetched; this one is in force until then.
+    Fetch(Option<Policy>),
+}
+
+fn seconds(clock: &dyn Clock) -> u64 {
+    u64::try_from(clock.wall().unix_seconds()).unwrap_or(0)
+}
+
 impl StsPolicies {
     /// Policies that come by `fetch`.
     pub fn new(fetch: Arc<dyn PolicyFetch>) -> Self {
-        StsPolicies { fetch, limits: Limits::default(), known: Mutex::default() }
+        StsPolicies { fetch, limits: Limits::default(), known: Mutex::default(), turns: Turns::default() }
     }
 
     /// Who fetches.
@@ -93,13 +108,18 @@ impl StsPolicies {
         patience: Duration,
     ) -> Option<Policy> {
         let published = resolve_within(Discovery::new(domain), resolver, clock, patience).await;
-        let now = u64::try_from(clock.wall().unix_seconds()).unwrap_or(0);
-        let mut known = self.known(domain).await;
-        let plan = mta_sts::decide(now, known.cached.as_ref(), known.failed.as_ref(), &published, &self.limits);
-        let in_force = plan.policy.cloned();
-        if plan.fetch == Fetch::No {
-            return in_force;
+        let (_, plan) = self.decide(domain, clock, &published).await;
+        if let Plan::Use(policy) = plan {
+            return policy;
         }
+        // Who had the turn before may have brought what this one wants, or found that it cannot be had.
+        let _turn = self.turns.take(domain.clone()).await;
+        let (mut known, plan) = self.decide(domain, clock, &published).await;
+        let in_force = match plan {
+            Plan::Use(policy) => return policy,
+            Plan::Fetch(in_force) => in_force,
+        };
+        let now = seconds(clock);
         // Deviates from RFC 8461 §3.3: because a refresh that is waited for costs one message a second a day, and spares a task
         // that outlives the delivery.
         match self.fetch(domain, clock).await {
@@ -123,6 +143,16 @@ impl StsPolicies {
                 in_force
             }
         }
+    }
+
+    /// What is known of a domain, and what is to be done.
+    async fn decide(&self, domain: &Name, clock: &dyn Clock, published: &Published) -> (Domain, Plan) {
+        let known = self.known(domain).await;
+        let limits = &self.limits;
+        let plan = mta_sts::decide(seconds(clock), known.cached.as_ref(), known.failed.as_ref(), published, limits);
+        let policy = plan.policy.cloned();
+        let plan = if plan.fetch == Fetch::No { Plan::Use(policy) } else { Plan::Fetch(policy) };
+        (known, plan)
     }
 
     async fn fetch(&self, domain: &Name, clock: &dyn Clock) -> Result<Policy, FetchError> {

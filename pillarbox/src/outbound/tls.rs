@@ -51,7 +51,8 @@ pub(super) struct Known<'a> {
     pub(super) host: Option<&'a Name>,
     pub(super) security: &'a Security,
     pub(super) policy: Option<&'a Policy>,
-    /// Nobody can have put the host there who does not speak for the domain: its MX records are secure, or it was set by hand.
+    /// Nobody can have put the host there who does not speak for the domain: its MX records are secure, or the host itself was
+    /// set by hand.
     pub(super) is_certain: bool,
     pub(super) has_login: bool,
 }
@@ -90,7 +91,13 @@ pub(super) fn wanted(mode: TlsMode, need: Need, known: &Known<'_>) -> Result<Wan
             wanted = Wanted::Verified;
         }
     }
-    // A password is told to nobody who has not shown who he is (RFC 4954 §9).
+    // A password is told to nobody who has not shown who he is (RFC 4954 §9), and is meant for nobody whom only the DNS names.
+    if known.has_login && !known.is_certain {
+        return Err(Unfit {
+            status: EnhancedCode::new(4, 7, 5),
+            why: "a login is for a host that was set by its name, or whose MX record is validated",
+        });
+    }
     if known.has_login && matches!(wanted, Wanted::IfOffered | Wanted::Encrypted) {
         wanted = Wanted::Verified;
     }
@@ -221,5 +228,23 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // CLI-11: a certificate for a name that stands in a forged MX record shows nothing.
+    #[test]
+    fn a_login_is_for_no_host_that_the_dns_alone_names() {
+        let security = Security::Opportunistic;
+        let known = |is_certain| Known { host: None, security: &security, policy: None, is_certain, has_login: true };
+        for mode in [TlsMode::Published, TlsMode::IfOffered, TlsMode::Encrypted, TlsMode::Verified] {
+            let wanted =
+                |is_certain| super::wanted(mode, Need::Usual, &known(is_certain)).map_err(|unfit| unfit.status);
+            assert_eq!(wanted(true), Ok(Wanted::Verified), "{mode:?}");
+            assert_eq!(wanted(false), Err(EnhancedCode::new(4, 7, 5)), "{mode:?}");
+        }
     }
 }

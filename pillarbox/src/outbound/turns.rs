@@ -1,49 +1,58 @@
-//! Whose turn it is to write down something about a message.
+//! Whose turn it is to do what one at a time may do: to write down something about a message, to fetch the policy of a domain.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pillarbox_spool::MessageId;
 use tokio::sync::{Mutex as Gate, OwnedMutexGuard};
 
-/// Who decides by what is known of a message what is to be written down must not be overtaken: each message has one turn.
-#[derive(Default)]
-pub(super) struct Turns(Mutex<HashMap<MessageId, Arc<Gate<()>>>>);
+/// Who decides by what is known of a message or domain what is to be done must not be overtaken: each has one turn.
+pub(super) struct Turns<K>(Mutex<HashMap<K, Arc<Gate<()>>>>);
 
 /// A turn that somebody has.
-pub(super) struct Turn<'a> {
-    turns: &'a Turns,
-    id: MessageId,
+pub(super) struct Turn<'a, K: Hash + Eq> {
+    turns: &'a Turns<K>,
+    of: K,
     held: Option<OwnedMutexGuard<()>>,
 }
 
-impl Turns {
-    /// Waits until nobody has the turn of this message.
-    pub(super) async fn take(&self, id: MessageId) -> Turn<'_> {
-        let mut turn = Turn { turns: self, id, held: None };
-        let gate = Arc::clone(self.all().entry(id).or_default());
+impl<K> Default for Turns<K> {
+    fn default() -> Self {
+        Turns(Mutex::default())
+    }
+}
+
+impl<K: Hash + Eq + Clone> Turns<K> {
+    /// Waits until nobody has the turn of this one.
+    pub(super) async fn take(&self, of: K) -> Turn<'_, K> {
+        let gate = Arc::clone(self.all().entry(of.clone()).or_default());
+        let mut turn = Turn { turns: self, of, held: None };
         turn.held = Some(gate.lock_owned().await);
         turn
     }
+}
 
-    fn all(&self) -> MutexGuard<'_, HashMap<MessageId, Arc<Gate<()>>>> {
+impl<K> Turns<K> {
+    fn all(&self) -> MutexGuard<'_, HashMap<K, Arc<Gate<()>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Turn<'_> {
+impl<K: Hash + Eq> Drop for Turn<'_, K> {
     fn drop(&mut self) {
         let mut all = self.turns.all();
         self.held = None;
         // Whoever waits holds the gate as well.
-        if all.get(&self.id).is_some_and(|gate| Arc::strong_count(gate) == 1) {
-            all.remove(&self.id);
+        if all.get(&self.of).is_some_and(|gate| Arc::strong_count(gate) == 1) {
+            all.remove(&self.of);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use pillarbox_spool::MessageId;
+
     use super::*;
 
     #[tokio::test]

@@ -1,13 +1,15 @@
 //! What domains publish about TLS, and what comes of it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pillarbox::mailauth::mta_sts::FetchError;
-use pillarbox::outbound::{FetchedPolicy, PolicyFetch, StsPolicies};
+use pillarbox::outbound::{FetchedPolicy, PolicyFetch, Route, SmartHost, StsPolicies, TlsMode};
 use pillarbox::parts::{BoxFuture, Outcome, Verdict};
 use pillarbox::smtp::ServerConfig;
 use pillarbox_core::Reply;
+use pillarbox_core::address::Domain;
 use pillarbox_core::dns::{FixedZone, Name, Record, Validation};
 use pillarbox_fs::SimulatedFs;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -92,14 +94,19 @@ struct Setting {
     fails: Option<&'static str>,
     web: Option<Arc<Web>>,
     require_tls: bool,
+    /// The domain's exchanger, in place of [`HOST`].
+    mx: Option<&'static str>,
+    /// The exchangers are set by hand, with this.
+    route: Option<TlsMode>,
     message: Option<&'static [u8]>,
 }
 
 /// What came of a message: how many copies are there, how many of them came over TLS, and what waits.
 async fn what_comes(setting: Setting) -> (usize, usize, usize) {
+    let mx = setting.mx.unwrap_or(HOST);
     let mut zone = FixedZone::new()
-        .with("far.example", Record::mx(10, HOST.parse().unwrap()))
-        .with(HOST, Record::A([192, 0, 2, 1].into()));
+        .with("far.example", Record::mx(10, mx.parse().unwrap()))
+        .with(mx, Record::A([192, 0, 2, 1].into()));
     if let Some(tlsa) = setting.tlsa {
         zone = zone.with("_25._tcp.mx.far.example", tlsa);
     }
@@ -112,12 +119,12 @@ async fn what_comes(setting: Setting) -> (usize, usize, usize) {
     if setting.is_validated {
         zone = zone.with_validation(Validation::Validated);
     }
-    let mut server = ServerConfig::new(HOST);
+    let mut server = ServerConfig::new(mx);
     server.require_tls = true;
-    let mut net = Net::new(Paused::new(), Arc::new(Well)).host("192.0.2.1", HOST, server);
+    let mut net = Net::new(Paused::new(), Arc::new(Well)).host("192.0.2.1", mx, server);
     let mut trusted = rustls::RootCertStore::empty();
     if let Some(host) = setting.host {
-        net.tls.insert(HOST.into(), host.server);
+        net.tls.insert(mx.into(), host.server);
         if setting.is_trusted {
             trusted.add(host.certificate).unwrap();
         }
@@ -130,7 +137,13 @@ async fn what_comes(setting: Setting) -> (usize, usize, usize) {
         parts.policies = setting.web.map(|web| Arc::new(StsPolicies::new(web)));
         parts
     };
-    let station = Station::begin(SimulatedFs::new(), 1, config(), parts, routes(&net));
+    let mut table = routes(&net);
+    if let Some(tls) = setting.route {
+        let mut host = SmartHost::new(Domain::parse("far.example").unwrap());
+        (host.mx, host.port, host.tls) = (true, 25, tls);
+        table.by_recipient("far.example", Route::SmartHost(Arc::new(host))).unwrap();
+    }
+    let station = Station::begin(SimulatedFs::new(), 1, config(), parts, table);
     let mut envelope = envelope(None, &["ann@far.example"]);
     envelope.require_tls = setting.require_tls;
     let message = setting.message.unwrap_or(b"Subject: hello\r\n\r\nhello\r\n");
@@ -224,6 +237,73 @@ async fn a_policy_that_was_kept_stays_in_force() {
     let setting = Setting { web: Some(web.clone()), fails, ..Setting::default() };
     assert_eq!(what_comes(setting).await, (0, 0, 1));
     assert_eq!(*web.fetches.lock().unwrap(), 0);
+}
+
+/// A web server whose first answer takes long, and is none.
+#[derive(Default)]
+struct Moody(AtomicUsize);
+
+impl PolicyFetch for Moody {
+    fn fetch<'a>(&'a self, _domain: &'a Name) -> BoxFuture<'a, Result<FetchedPolicy, FetchError>> {
+        let is_first = self.0.fetch_add(1, Ordering::Relaxed) == 0;
+        let body = ENFORCE.as_bytes().to_vec();
+        Box::pin(async move {
+            if is_first {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+                return Err(FetchError::Unreachable);
+            }
+            Ok(FetchedPolicy { status: 200, content_type: Some("text/plain".into()), body })
+        })
+    }
+
+    fn load<'a>(&'a self, _domain: &'a Name) -> BoxFuture<'a, Option<Vec<u8>>> {
+        Box::pin(async { None })
+    }
+
+    fn save<'a>(&'a self, _domain: &'a Name, _text: String) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
+}
+
+// RFC 8461 §3.3: of several who want the policy of a domain, one fetches it, and none makes another's fetch forgotten.
+#[tokio::test(start_paused = true)]
+async fn a_policy_is_fetched_by_one_at_a_time() {
+    let (web, clock) = (Arc::new(Moody::default()), Paused::new());
+    let policies = StsPolicies::new(web.clone());
+    let zone = FixedZone::new().with("_mta-sts.far.example", Record::txt("v=STSv1; id=1;"));
+    let domain: Name = "far.example".parse().unwrap();
+    let ask = async |after: u64| {
+        tokio::time::sleep(Duration::from_secs(after)).await;
+        policies.policy(&domain, &zone, &*clock, Duration::from_secs(20)).await.is_some()
+    };
+    for (after, has_policy, fetches) in [(1, false, 1), (600, true, 2), (600, true, 2)] {
+        let asked = tokio::join!(ask(after), ask(after + 1), ask(after + 2));
+        let fetched = web.0.load(Ordering::Relaxed);
+        assert_eq!((asked, fetched), ((has_policy, has_policy, has_policy), fetches));
+    }
+}
+
+// Who sets a domain's exchangers by hand and asks for certificates has set no name that the DNS could not exchange.
+#[tokio::test(start_paused = true)]
+async fn exchangers_that_nobody_vouches_for_show_the_domain() {
+    let set = |host: &str, mx: &'static str, tls| Setting {
+        host: Some(certified(host)),
+        is_trusted: true,
+        mx: Some(mx),
+        route: Some(tls),
+        ..Setting::default()
+    };
+    for tls in [TlsMode::Verified, TlsMode::Encrypted] {
+        let asks = tls == TlsMode::Verified;
+        let other = || set("mx.other.example", "mx.other.example", tls);
+        let comes = what_comes(other()).await;
+        assert_eq!(comes, if asks { (0, 0, 1) } else { (1, 1, 0) }, "{tls:?}: a stranger with a good certificate");
+        assert_eq!(what_comes(Setting { is_validated: true, ..other() }).await, (1, 1, 0), "{tls:?}: validated");
+        assert_eq!(what_comes(set("far.example", "mx.other.example", tls)).await, (1, 1, 0), "{tls:?}: the domain");
+        assert_eq!(what_comes(set(HOST, HOST, tls)).await, (1, 1, 0), "{tls:?}: a host of the domain");
+        let near = set("mx.notfar.example", "mx.notfar.example", tls);
+        assert_eq!(what_comes(near).await, comes, "{tls:?}: a name that only ends like it");
+    }
 }
 
 // RFC 8689 §3, §4.2.1

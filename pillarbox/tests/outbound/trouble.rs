@@ -201,6 +201,27 @@ async fn a_damaged_message_that_cannot_be_set_aside_now_is_later() {
     assert_eq!((place.waiting(), place.station.lines().iter().filter(|line| is_aside(line)).count()), (0, 1));
 }
 
+// DSK-05: a message that can be read no more when its sender is to be told is told of without it.
+#[tokio::test(start_paused = true)]
+async fn a_notice_needs_no_original() {
+    let place = place();
+    let no = Reply::enhanced(550, 5, 1, 1, "no such user");
+    place.replies.rcpt.lock().unwrap().insert("ann@far.example".into(), no);
+    place.replies.faults.lock().unwrap().insert("mx1".into(), Fault::Silence);
+    let large = [MESSAGE, &b"x".repeat(900).repeat(10)].concat();
+    place.station.accept(envelope(Some(JOE), &["ann@far.example"]), &large).await;
+    pass(Duration::from_secs(1)).await;
+    // The attempt has opened it.
+    let id = place.station.handle().list(None, 1)[0];
+    let body = Path::new("/spool/bodies").join(id.to_string());
+    place.station.fs.unlink(&body).unwrap();
+    place.station.fs.make_dir(&body).unwrap();
+    pass(HOUR).await;
+    let notices = place.notices();
+    assert_eq!((notices.len(), place.waiting()), (1, 0), "{:#?}", place.station.lines());
+    assert!(notices[0].contains("; ann@far.example\r\nAction: failed\r\nStatus: 5.1.1\r\n"), "{}", notices[0]);
+}
+
 // DSK-09: what is found damaged while the log is tidied is told as well.
 #[tokio::test(start_paused = true)]
 async fn what_is_set_aside_in_passing_is_told() {
@@ -283,7 +304,7 @@ async fn a_change_of_many_that_is_interrupted_says_what_was_done() {
     assert_eq!((place.waiting(), place.notices().len()), (0, 0));
 }
 
-// DSN: a notice of delay and the end of an attempt come at the same moment, on threads of their own.
+// DSN: a notice of delay and the end of an attempt come within seconds of each other, in either order, each in a task of its own.
 #[tokio::test(start_paused = true)]
 async fn nobody_is_told_of_a_delay_that_is_over() {
     for seconds in [14_398, 14_399, 14_400, 14_401] {

@@ -4,6 +4,7 @@ mod backoff;
 mod destination;
 mod item;
 mod plan;
+mod recipients;
 mod select;
 mod slab;
 
@@ -23,6 +24,7 @@ use crate::MessageId;
 use crate::envelope::{ByMode, DeliverBy};
 use backoff::millis;
 use destination::{Destination, Place};
+use recipients::Recipients;
 use slab::Slab;
 
 /// No moment at all.
@@ -117,13 +119,6 @@ struct Job {
     attempts: u32,
     state: State,
     fault: Fault,
-}
-
-/// Nearly all jobs have one.
-#[derive(Debug)]
-enum Recipients {
-    One(u32),
-    Many(Box<[u32]>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -558,30 +553,6 @@ impl Schedule {
             is_doubtful: false,
             job: number,
             is_attempt,
-        }
-    }
-}
-
-impl Recipients {
-    fn of(recipients: Vec<u32>) -> Self {
-        match recipients[..] {
-            [one] => Recipients::One(one),
-            _ => Recipients::Many(recipients.into_boxed_slice()),
-        }
-    }
-
-    fn as_slice(&self) -> &[u32] {
-        match self {
-            Recipients::One(one) => std::slice::from_ref(one),
-            Recipients::Many(many) => many,
-        }
-    }
-
-    fn remove(&mut self, done: &[u32]) {
-        let done: BTreeSet<u32> = done.iter().copied().collect();
-        let left: Vec<u32> = self.as_slice().iter().copied().filter(|it| !done.contains(it)).collect();
-        if left.len() < self.as_slice().len() {
-            *self = Recipients::of(left);
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What an operator does to many messages at once.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pillarbox_core::{EnhancedCode, Time};
 
 use super::backoff::millis;
-use super::{Schedule, State, floor};
+use super::{NEVER, Reason, Schedule, State, floor};
 use crate::MessageId;
 
 /// Which messages are meant.
@@ -16,6 +17,8 @@ pub enum Selector<'a> {
     All,
     /// This one.
     Id(MessageId),
+    /// These, in any order.
+    Ids(&'a [MessageId]),
     /// Those of a sender, as the envelope writes it; `None` is the null path.
     Sender(Option<&'a str>),
     /// Those with recipients that go to a destination.
@@ -35,8 +38,8 @@ impl Schedule {
         selected.map(|(message, _)| (self.messages[message].id, self.messages[message].held)).collect()
     }
 
-    /// Keeps messages from being tried, and stops their clocks for notices and expiry, until they are released. Attempts under
-    /// way go on. Gives those that were not held; the store has to know it as well.
+    /// Keeps messages from being tried, told of as late, and given up, until they are released. They grow older meanwhile.
+    /// Attempts under way go on. Gives those that were not held; the store has to know it as well.
     pub fn hold(&mut self, now: Time, selector: Selector<'_>) -> Vec<MessageId> {
         let now = floor(now);
         let selected = self.selected(now, selector).into_iter().filter(|(message, _)| !self.messages[*message].held);
@@ -58,13 +61,15 @@ impl Schedule {
         self.ids_of(&selected)
     }
 
-    /// Lets held messages go on. Gives those that were held.
+    /// Lets held messages go on. One that has become too old, or would before its next try, is tried once more at once, and
+    /// given up if that is in vain; what its sender said of time (RFC 2852) holds all the same. Gives those that were held.
     pub fn release(&mut self, now: Time, selector: Selector<'_>) -> Vec<MessageId> {
         let now = floor(now);
         let selected = self.selected(now, selector).into_iter().filter(|(message, _)| self.messages[*message].held);
         let selected: Vec<u32> = selected.map(|(message, _)| message).collect();
         for message in &selected {
             self.messages[*message].held = false;
+            self.hasten_old(*message, now);
             self.set_timer(*message);
             self.resume(*message, now);
         }
@@ -105,6 +110,24 @@ impl Schedule {
         ids
     }
 
+    /// Sees to it that a message is tried before it is given up.
+    fn hasten_old(&mut self, number: u32, now: u64) {
+        let (expire_at, released) = (self.messages[number].expire_at, self.messages[number].released);
+        for job in self.jobs_of(number) {
+            if self.jobs[job].state == State::Held && self.jobs[job].due.max(now) >= expire_at {
+                self.jobs[job].due = now.max(released);
+                let destination = self.jobs[job].destination;
+                self.destinations[destination].closed_until = 0;
+            }
+        }
+        if expire_at <= now {
+            // The report of the attempt gives up what is left; a notice that it is late would be of no use any more.
+            let message = &mut self.messages[number];
+            message.expired.get_or_insert(Reason::Age);
+            (message.expire_at, message.notice_at) = (NEVER, NEVER);
+        }
+    }
+
     fn hasten(&mut self, now: u64, selector: Selector<'_>, anew: bool) -> Vec<MessageId> {
         let mut messages = Vec::new();
         for (message, jobs) in self.selected(now, selector) {
@@ -134,6 +157,10 @@ impl Schedule {
     fn selected(&self, now: u64, selector: Selector<'_>) -> Vec<(u32, Vec<u32>)> {
         let all: Vec<u32> = match selector {
             Selector::Id(id) => self.names.get(&id).copied().into_iter().collect(),
+            Selector::Ids(ids) => {
+                let ids: BTreeSet<MessageId> = ids.iter().copied().collect();
+                ids.iter().filter_map(|id| self.names.get(id).copied()).collect()
+            }
             _ => self.names.values().copied().collect(),
         };
         let now = i64::try_from(now).unwrap_or(i64::MAX);
@@ -145,7 +172,7 @@ impl Schedule {
             }
             let mut jobs = self.jobs_of(number);
             let is_meant = match selector {
-                Selector::All | Selector::Id(_) => true,
+                Selector::All | Selector::Id(_) | Selector::Ids(_) => true,
                 Selector::Sender(sender) => message.sender.as_deref() == sender,
                 Selector::OlderThan(age) => {
                     u64::try_from(now.saturating_sub(message.received)).is_ok_and(|known| known >= millis(age))

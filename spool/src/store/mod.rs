@@ -237,6 +237,11 @@ impl Store {
         lock(&self.0.index).messages.range((start, Bound::Unbounded)).take(max).map(|(id, _)| *id).collect()
     }
 
+    /// Whether a message is held, as the log says now; `None` if it is finished, or not known yet.
+    pub fn is_held(&self, id: MessageId) -> Option<bool> {
+        lock(&self.0.index).messages.get(&id).map(|entry| entry.held)
+    }
+
     /// How much there is.
     pub fn usage(&self) -> Usage {
         let index = lock(&self.0.index);

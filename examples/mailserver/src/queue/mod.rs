@@ -29,9 +29,9 @@ pub enum Action {
     Show(Meant),
     /// Try messages now, unless they are held
     Flush(Meant),
-    /// Keep messages from being tried, until they are released; their age does not count meanwhile
+    /// Keep messages from being tried, and from going back, until they are released; they grow older meanwhile
     Hold(Meant),
-    /// Let held messages go on
+    /// Let held messages go on; those that are too old by now are tried once more before they go back
     Release(Meant),
     /// Try messages now, and wait as for new ones from there on
     Requeue(Meant),
@@ -119,9 +119,13 @@ pub fn run(action: Action) -> Result<(), Box<dyn std::error::Error>> {
         if select.ids.is_empty() { vec![Vec::new()] } else { select.ids.chunks(IDS_MAX).map(<[_]>::to_vec).collect() };
     for ids in some {
         let request = Request { version: VERSION, verb, select: Selection { ids, ..select.clone() } };
-        match client::connect(&sending.folder.join(SOCKET_NAME))? {
-            Some(stream) => client::ask(&stream, &request, |answer| printer.take(answer))?,
-            None => offline::carry_out(&config, sending, &request, |answer| printer.take(answer))?,
+        let asked = match client::connect(&sending.folder.join(SOCKET_NAME))? {
+            Some(stream) => client::ask(&stream, &request, |answer| printer.take(answer)),
+            None => offline::carry_out(&config, sending, &request, |answer| printer.take(answer)),
+        };
+        if let Err(why) = asked {
+            printer.tell_done();
+            return Err(why.into());
         }
     }
     printer.finish()
@@ -173,9 +177,16 @@ impl Printer {
         self.octets = self.octets.saturating_add(message.size);
     }
 
-    fn finish(self) -> Result<(), Box<dyn std::error::Error>> {
+    /// Says what was done before something went wrong.
+    fn tell_done(&self) {
+        if self.messages > 0 && !self.json {
+            say(self.done());
+        }
+    }
+
+    fn done(&self) -> String {
         let s = if self.messages == 1 { "" } else { "s" };
-        let done = match self.verb {
+        match self.verb {
             Verb::List | Verb::Show if self.messages == 0 && self.missing == 0 => {
                 "no message is waiting that is meant".into()
             }
@@ -184,9 +195,12 @@ impl Printer {
             Verb::Hold => format!("{} message{s} held", self.messages),
             Verb::Release => format!("{} message{s} released", self.messages),
             Verb::Delete => format!("{} message{s} deleted", self.messages),
-        };
+        }
+    }
+
+    fn finish(self) -> Result<(), Box<dyn std::error::Error>> {
         if !self.json {
-            say(done);
+            say(self.done());
         }
         match self.missing {
             0 => Ok(()),

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use pillarbox::outbound::spool::{Change, MessageId, Recovered, Store, StoreError};
 
@@ -13,6 +14,9 @@ use crate::sending::open_store;
 
 /// Messages whose changes share a sync.
 const PAGE: usize = 256;
+/// How long a disk that fails has before it is asked again, and how often it may fail.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+const READS_MAX: u32 = 10;
 
 /// Carries out what a server would be asked for, and hands on the same answers.
 pub fn carry_out(
@@ -37,13 +41,7 @@ pub fn carry_out(
     let (store, recovery) = open_store(config, sending).map_err(|error| {
         format!("{error}, and does not answer on its socket: it is starting or stopping; try again")
     })?;
-    for recovered in recovery {
-        match recovered {
-            Recovered::Finding(finding) => take(Answer::Note(format!("the queue is damaged: {finding:?}"))),
-            Recovered::Unreadable(id, error) => take(Answer::Note(format!("message {id} cannot be read: {error}"))),
-            _ => {}
-        }
-    }
+    read(recovery, || std::thread::sleep(READ_AGAIN), &mut take)?;
     let mut missing = named.clone();
     let mut meant = Vec::new();
     let mut last = None;
@@ -82,6 +80,33 @@ pub fn carry_out(
     Ok(())
 }
 
+/// Reads what waits, and tells what is wrong with it. What cannot be read now is waited for, and not for ever.
+fn read(
+    recovery: impl Iterator<Item = Recovered>,
+    mut pause: impl FnMut(),
+    take: &mut impl FnMut(Answer),
+) -> Result<(), String> {
+    let mut failures = 0;
+    for recovered in recovery {
+        match recovered {
+            Recovered::Finding(finding) => take(Answer::Note(format!("the queue is damaged: {finding:?}"))),
+            Recovered::Unreadable(id, error) => take(Answer::Note(format!("message {id} cannot be read: {error}"))),
+            Recovered::Later(error) => {
+                failures += 1;
+                if failures == READS_MAX {
+                    return Err(format!("the queue cannot be read: {error}"));
+                }
+                if failures == 1 {
+                    take(Answer::Note(format!("the queue cannot be read now, and is tried again: {error}")));
+                }
+                pause();
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 fn change(store: &Store, verb: Verb, ids: &[MessageId], take: &mut impl FnMut(Answer)) -> Result<(), StoreError> {
     if ids.is_empty() {
         return Ok(());
@@ -111,5 +136,24 @@ fn check_user(folder: &Path) -> Result<(), String> {
             owner.uid(),
             owner.uid()
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_fails_is_given_up() {
+        let told = |failures: usize| {
+            let (mut pauses, mut notes) = (0, Vec::new());
+            let recovery = std::iter::repeat_with(|| Recovered::Later(StoreError::NoRoom)).take(failures);
+            let read = read(recovery, || pauses += 1, &mut |answer| notes.push(answer));
+            (read, pauses, notes.len())
+        };
+        assert_eq!(told(0), (Ok(()), 0, 0));
+        assert_eq!(told(9), (Ok(()), 9, 1));
+        let given_up = Err("the queue cannot be read: there is too little room on the disk".to_owned());
+        assert_eq!(told(usize::MAX), (given_up, 9, 1));
     }
 }

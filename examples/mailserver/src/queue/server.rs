@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox::Shutdown;
-use pillarbox::outbound::OutboundHandle;
 use pillarbox::outbound::spool::{MessageId, Selector, StoreError};
+use pillarbox::outbound::{Interrupted, OutboundHandle};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
@@ -102,11 +102,16 @@ impl Teller {
         }
     }
 
-    async fn changed(&mut self, ids: &[MessageId]) -> Result<(), Broken> {
-        for some in ids.chunks(IDS_MAX) {
+    /// Says what was done, also where that is not all.
+    async fn changed(&mut self, changed: Result<Vec<MessageId>, Interrupted>) -> Result<(), Broken> {
+        let (done, error) = match changed {
+            Ok(done) => (done, None),
+            Err(interrupted) => (interrupted.done, Some(interrupted.error)),
+        };
+        for some in done.chunks(IDS_MAX) {
             self.tell(&Answer::Changed(some.iter().map(ToString::to_string).collect())).await?;
         }
-        Ok(())
+        error.map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
@@ -149,8 +154,7 @@ async fn carry_out(request: &Request, handle: &OutboundHandle, teller: &mut Tell
         }
     }
     if !is_look && select.ids.is_empty() && !select.looks_inside() {
-        let ids = change_all(request.verb, handle).await?;
-        return teller.changed(&ids).await;
+        return teller.changed(change(request.verb, handle, Selector::All).await).await;
     }
     let mut pages = Pages::new(select)?;
     while let Some(page) = pages.next(handle) {
@@ -184,8 +188,7 @@ async fn carry_out(request: &Request, handle: &OutboundHandle, teller: &mut Tell
             }
         }
         if !meant.is_empty() {
-            let changed = change(request.verb, handle, meant).await?;
-            teller.changed(&changed).await?;
+            teller.changed(change(request.verb, handle, Selector::Ids(&meant)).await).await?;
         }
     }
     Ok(())
@@ -218,37 +221,14 @@ impl Pages {
     }
 }
 
-async fn change_all(verb: Verb, handle: &OutboundHandle) -> Result<Vec<MessageId>, StoreError> {
+/// Some names are changed in one group of the log.
+async fn change(verb: Verb, handle: &OutboundHandle, selector: Selector<'_>) -> Result<Vec<MessageId>, Interrupted> {
     match verb {
-        Verb::Flush => Ok(handle.flush(Selector::All)),
-        Verb::Requeue => Ok(handle.requeue(Selector::All)),
-        Verb::Hold => Ok(handle.hold(Selector::All).await?),
-        Verb::Release => Ok(handle.release(Selector::All).await?),
-        Verb::Delete => Ok(handle.delete(Selector::All).await?),
+        Verb::Flush => Ok(handle.flush(selector)),
+        Verb::Requeue => Ok(handle.requeue(selector)),
+        Verb::Hold => handle.hold(selector).await,
+        Verb::Release => handle.release(selector).await,
+        Verb::Delete => handle.delete(selector).await,
         Verb::List | Verb::Show => Ok(Vec::new()),
     }
-}
-
-/// Changes these at once, so that their records share a sync.
-async fn change(verb: Verb, handle: &OutboundHandle, ids: Vec<MessageId>) -> Result<Vec<MessageId>, StoreError> {
-    let mut changes: JoinSet<Result<Vec<MessageId>, StoreError>> = JoinSet::new();
-    for id in ids {
-        let handle = handle.clone();
-        changes.spawn(async move {
-            match verb {
-                Verb::Flush => Ok(handle.flush(Selector::Id(id))),
-                Verb::Requeue => Ok(handle.requeue(Selector::Id(id))),
-                Verb::Hold => Ok(handle.hold(Selector::Id(id)).await?),
-                Verb::Release => Ok(handle.release(Selector::Id(id)).await?),
-                Verb::Delete => Ok(handle.delete(Selector::Id(id)).await?),
-                Verb::List | Verb::Show => Ok(Vec::new()),
-            }
-        });
-    }
-    let mut changed = Vec::new();
-    while let Some(done) = changes.join_next().await {
-        changed.extend(done.expect("a change does not panic")?);
-    }
-    changed.sort_unstable();
-    Ok(changed)
 }

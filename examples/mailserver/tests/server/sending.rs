@@ -1,6 +1,9 @@
 //! Mail for elsewhere: who may send it, where it goes, and what comes back.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
 
 use crate::client::Client;
 use crate::process::{Server, eventually, run};
@@ -164,7 +167,7 @@ fn what_waits_is_sent_after_the_next_start() {
     server.signal("KILL");
     server.end();
     // Whether the attempt was written down before the end or not, the next one comes soon.
-    fs::write(near.config(), text.replace("folder = \"queue\"", "folder = \"queue\"\nretry_first = \"1s\"")).unwrap();
+    fs::write(near.config(), text).unwrap();
     let server = Server::serve(&near.config(), near.listeners());
     eventually("her mail", || far.mail("ann@example.com").len() == 1);
     server.stop();
@@ -195,6 +198,15 @@ fn passwords_that_cannot_be_read_are_told_before_the_start() {
         let (_, stderr, code) = run(&[command, "--config", config.to_str().unwrap()]);
         let told = "cannot read the environment variable NO_SUCH_VARIABLE_HERE: environment variable not found\n";
         assert_eq!((stderr.as_str(), code), (told, 1), "{command}");
+        let mut latin = Command::new(env!("CARGO_BIN_EXE_mailserver"));
+        latin.args([command, "--config", config.to_str().unwrap()]);
+        let ended = latin.env("NO_SUCH_VARIABLE_HERE", OsStr::from_bytes(b"s3cret\xe9")).output().unwrap();
+        let told = "cannot read the environment variable NO_SUCH_VARIABLE_HERE: it is not UTF-8\n";
+        assert_eq!(
+            (String::from_utf8_lossy(&ended.stderr).as_ref(), ended.status.code()),
+            (told, Some(1)),
+            "{command}"
+        );
     }
     assert!(!site.path("queue").exists());
 }
