@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pillarbox_fs::{ErrorKind, Kind};
+use pillarbox_fs::{ErrorKind, FsError, Kind};
 
 use crate::error::NotFound;
 use crate::folder::make_dir;
@@ -24,8 +24,8 @@ use crate::{Result, Store};
 ///
 /// # Errors
 ///
-/// What the file system refuses. A folder of somebody else's that may not be read, and one on a read-only disk, count as durable: nothing that
-/// we made is pending there.
+/// What the file system refuses. A folder of somebody else's that may not be read, one on a read-only disk, and one whose file system
+/// syncs no folders, count as durable where nothing is made in them here.
 pub fn make_folders_above(store: &Store, maildir: &Path) -> Result<()> {
     // The dot leads through links: what stands above the mail is the installation's choice.
     let itself = |folder: &Path| folder.join(".");
@@ -36,21 +36,29 @@ pub fn make_folders_above(store: &Store, maildir: &Path) -> Result<()> {
             _ => missing.push(folder),
         }
     }
+    // So many hold something that is made here: the missing ones, the last of which holds the Maildir, and the one above them.
+    let ours = if missing.is_empty() { 0 } else { missing.len() + 1 };
     for folder in missing.into_iter().rev() {
         make_dir(store, folder)?;
     }
-    for folder in maildir.ancestors().skip(1) {
+    for (n, folder) in maildir.ancestors().skip(1).enumerate() {
         match store.sync_dir(&itself(folder)) {
-            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnly) => {}
+            Err(error) if n >= ours && is_no_matter(&error) => {}
             synced => synced?,
         }
     }
     Ok(())
 }
 
+/// Nothing of ours can be pending in a folder that refuses its sync so. The last is what a file system says that syncs no folders.
+fn is_no_matter(error: &FsError) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnly | ErrorKind::Unsupported)
+}
+
 #[cfg(test)]
 mod tests {
-    use pillarbox_fs::{Fs, SimulatedFs};
+    use pillarbox_fs::testing::Watched;
+    use pillarbox_fs::{Fs, Op, RealFs, SimulatedFs};
 
     use super::*;
     use crate::{Flags, Options, Tree};
@@ -78,6 +86,26 @@ mod tests {
             for image in disk.crash().images(64, 1) {
                 assert_eq!(image.list(&root.join("new")).unwrap().len(), 1, "{}", image.dump());
             }
+        }
+    }
+
+    // DUR-02
+    #[test]
+    fn a_folder_in_which_something_was_made_has_to_be_synced() {
+        for (there, errno) in [(false, 13), (true, 13), (false, 22), (true, 22)] {
+            let dir = tempfile::tempdir().unwrap();
+            let domain = dir.path().join("example.org");
+            if there {
+                std::fs::create_dir(&domain).unwrap();
+            }
+            let refused = dir.path().to_owned();
+            let hook = move |path: &Path| {
+                let error = || FsError::new(Op::SyncDir, path, std::io::Error::from_raw_os_error(errno));
+                if path == refused { Err(error()) } else { Ok(()) }
+            };
+            let fs = Watched::new(RealFs).on_sync_dir(Box::new(hook));
+            let store = Store::new(fs, Options::from_system());
+            assert_eq!(make_folders_above(&store, &domain.join("joe")).is_ok(), there, "{errno}");
         }
     }
 

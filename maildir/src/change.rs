@@ -1,8 +1,10 @@
 //! What a mailbox's owner does to its messages: flags, expunge, copy, move. All durable on return.
 
 use crate::delivery::Prepared;
+use crate::error::NotFound;
 use crate::file_name;
 use crate::listing::{Dir, Found};
+use crate::look::LISTINGS_MAX;
 use crate::quota::{Tally, file_size};
 use crate::{Appended, FlagChange, Flags, Mailbox, Maildir, MaildirError, Result, Uid};
 
@@ -85,6 +87,7 @@ impl Mailbox {
     ) -> Result<()> {
         let mut left = uids.iter();
         let mut next = left.next();
+        let mut looks = 0;
         while let Some(uid) = next {
             if since.is_some_and(|since| self.mod_seq(*uid).is_some_and(|mod_seq| mod_seq > since)) {
                 set.refused.push(*uid);
@@ -92,6 +95,7 @@ impl Mailbox {
                 continue;
             }
             let (mut tried, mut tries) = (false, 0);
+            let mut taken = None;
             let renamed = self.with_file(*uid, |maildir, file| {
                 tries += 1;
                 if since.is_some() && tries > 1 {
@@ -102,12 +106,28 @@ impl Mailbox {
                 if wanted == file.flags() {
                     return Ok(None);
                 }
-                tried = true;
                 let info = file_name::with_flags(&file.info(), wanted);
                 let target = maildir.dir(Dir::Cur.name()).join(file_name::join(file.base, &info));
+                // A restored backup may have laid it there.
+                if maildir.fs().metadata(&target).if_found()?.is_some() {
+                    taken = Some(target);
+                    return Ok(None);
+                }
+                tried = true;
                 maildir.fs().rename(&file.path(maildir), &target)?;
                 Ok(Some((Found { recent: file.found.recent, ..Found::of(Dir::Cur, &info) }, info)))
             });
+            if let Some(target) = taken {
+                // Another file has the name, and would be lost. A look gives one of them a name of its own.
+                match self.held_back() {
+                    Some(error) if looks > 0 => return Err(error),
+                    _ if looks >= LISTINGS_MAX => return Err(MaildirError::Locked(target)),
+                    _ => self.look_again()?,
+                }
+                looks += 1;
+                continue;
+            }
+            looks = 0;
             if tried {
                 self.unsynced(Dir::Cur);
             }

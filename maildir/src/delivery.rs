@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use pillarbox_fs::File;
+use pillarbox_fs::{ErrorKind, File, FsError, Op};
 
 use crate::error::NotFound;
 use crate::file_name::{self, Base, Sizes};
@@ -24,6 +24,8 @@ pub struct Incoming {
     file: Option<File>,
     encoder: Encoder,
     buffer: Vec<u8>,
+    /// A part of it was not written.
+    failed: bool,
 }
 
 /// A message that is whole and synced, in `tmp/`, where nobody sees it yet. Dropping it leaves nothing behind.
@@ -65,7 +67,7 @@ impl Maildir {
     pub fn begin(&self) -> Result<Incoming> {
         let (tmp, file) = Tmp::create(self)?;
         let verbatim = self.store().options().line_ends == LineEnds::AsReceived;
-        Ok(Incoming { tmp, file: Some(file), encoder: Encoder::new(verbatim), buffer: Vec::new() })
+        Ok(Incoming { tmp, file: Some(file), encoder: Encoder::new(verbatim), buffer: Vec::new(), failed: false })
     }
 
     /// Makes messages visible here and gives them UIDs, all or none. Durable on return: files, names and UIDs. All must
@@ -124,12 +126,26 @@ impl Maildir {
 
 impl Incoming {
     /// Adds to the message. CRLF line ends are what is expected, and all else is kept as it is.
+    ///
+    /// # Errors
+    ///
+    /// What the file system refuses. The message has a hole then, and all that is asked of it later is refused
+    /// ([`ErrorKind::GivenUp`]).
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        // In pieces, so that the buffer is bounded however large a slice the caller holds.
-        for piece in bytes.chunks(BUFFER) {
-            self.write_piece(piece)?;
+        self.unless_failed(|message| {
+            // In pieces, so that the buffer is bounded however large a slice the caller holds.
+            bytes.chunks(BUFFER).try_for_each(|piece| message.write_piece(piece))
+        })
+    }
+
+    fn unless_failed<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.failed {
+            let text = "an earlier part of this message was not written";
+            return Err(FsError::with_kind(Op::Write, self.tmp.path(), ErrorKind::GivenUp, text).into());
         }
-        Ok(())
+        let done = act(self);
+        self.failed = done.is_err();
+        done
     }
 
     /// Octets so far, as they will be read back.
@@ -144,9 +160,11 @@ impl Incoming {
 
     /// Ends the message and syncs its file. `date` is IMAP's internal date, now if `None`.
     pub fn prepare(mut self, flags: Flags, date: Option<SystemTime>) -> Result<Prepared> {
-        let sizes = self.encoder.finish(&mut self.buffer);
-        self.flush(0)?;
-        let mut file = self.take_file()?;
+        let (sizes, mut file) = self.unless_failed(|message| {
+            let sizes = message.encoder.finish(&mut message.buffer);
+            message.flush(0)?;
+            Ok((sizes, message.take_file()?))
+        })?;
         if let Some(date) = date {
             file.set_modified(date)?;
         }
@@ -162,14 +180,18 @@ impl Incoming {
     }
 
     /// Writes out what is held in memory, and closes the file until there is more. Who writes one message into many
-    /// folders parks each after each piece, so that no more than one file is open. Nothing is durable by it.
+    /// folders parks each after each piece, so that no more than one file is open. What came so far is synced: an error of
+    /// the disk is told to a file that was open when it was written, and the next one may never hear of it.
     pub fn park(&mut self) -> Result<()> {
-        self.flush(0)?;
-        self.buffer = Vec::new();
-        if let Some(file) = self.file.take() {
-            file.close()?;
-        }
-        Ok(())
+        self.unless_failed(|message| {
+            message.flush(0)?;
+            message.buffer = Vec::new();
+            if let Some(mut file) = message.file.take() {
+                file.sync()?;
+                file.close()?;
+            }
+            Ok(())
+        })
     }
 
     /// The file, open again if it was parked.
@@ -276,7 +298,6 @@ impl Prepared {
 
     /// A message that is one more name of a file, or a copy of it, in another folder.
     pub(crate) fn of_file(maildir: &Maildir, source: &Path, of: &MessageFile<'_>, flags: Flags) -> Result<Prepared> {
-        use pillarbox_fs::ErrorKind;
         let fs = maildir.fs();
         let mut file = fs.open(source)?;
         // Whoever put the file there may not have synced it.
@@ -460,8 +481,8 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Barrier};
 
+    use pillarbox_fs::RealFs;
     use pillarbox_fs::testing::Watched;
-    use pillarbox_fs::{Op, RealFs};
 
     use super::*;
     use crate::{Options, Store};

@@ -82,6 +82,8 @@ impl From<Metadata> for Stamp {
 const LOCK: &str = "dovecot-uidlist.lock";
 /// More than 4 million messages; a larger file is no UID list.
 pub(crate) const UID_LIST_MAX: usize = 512 << 20;
+/// The first line of a UID list is shorter.
+const HEADER_MAX: usize = 4 << 10;
 const PIECE: usize = 256 << 10;
 pub(crate) const KEYWORDS_MAX: usize = 64 << 10;
 
@@ -260,6 +262,12 @@ impl Maildir {
         }
     }
 
+    /// The UIDVALIDITY that the first line of the UID list tells, whatever the rest of the list is worth; `None` if it cannot be read.
+    pub(crate) fn claimed_validity(&self) -> Option<u32> {
+        let file = self.fs().open(&self.dir("dovecot-uidlist")).ok()?;
+        UidList::claimed_validity(&read_from(&file, 0, HEADER_MAX).ok()?)
+    }
+
     /// Changes whenever the UID list does.
     pub(crate) fn uids_stamp(&self) -> Result<Option<Stamp>> {
         Ok(self.fs().metadata(&self.dir("dovecot-uidlist")).if_found()?.map(Stamp::from))
@@ -415,6 +423,11 @@ impl Locked<'_> {
         Ok(&known.expect("a list was loaded or written just now").value)
     }
 
+    /// Fails if somebody took the lock for stale.
+    pub(crate) fn verify(&self) -> Result<()> {
+        self.dotlock.verify()
+    }
+
     /// The folder was renamed under the lock, which went along.
     pub(crate) fn moved_to(&mut self, path: &Path) {
         self.dotlock.moved_to(path.join(LOCK));
@@ -498,6 +511,7 @@ impl Locked<'_> {
     pub(crate) fn write_keywords(&mut self, keywords: Keywords) -> Result<()> {
         self.state.keywords = None;
         self.replace("dovecot-keywords.lock", "dovecot-keywords", &keywords.encode())?;
+        self.maildir.store.sync_dir(&self.maildir.path)?;
         Ok(())
     }
 
@@ -506,12 +520,17 @@ impl Locked<'_> {
         list.is_durable();
         let bytes = list.encode();
         let metadata = self.replace("dovecot-uidlist.tmp", "dovecot-uidlist", &bytes)?;
+        if let Err(error) = self.maildir.store.sync_dir(&self.maildir.path) {
+            // It can be read, but the disk may keep the old one.
+            self.state.doubtful = Some(metadata.id);
+            return Err(error.into());
+        }
         self.state.uids = Some(Known { value: list, stamp: metadata.into(), last_line: last_line(&bytes) });
         self.state.doubtful = None;
         Ok(())
     }
 
-    /// Writes a whole file and puts it in the place of the old one. Durable on return.
+    /// Writes a whole file and puts it in the place of the old one. Its name is durable after a sync of the folder.
     fn replace(&self, written: &str, name: &str, bytes: &[u8]) -> Result<Metadata> {
         let fs = self.maildir.fs();
         let written = self.maildir.dir(written);
@@ -528,9 +547,7 @@ impl Locked<'_> {
         if replaced.is_err() {
             let _ = fs.unlink(&written);
         }
-        let metadata = replaced?;
-        self.maildir.store.sync_dir(&self.maildir.path)?;
-        Ok(metadata)
+        replaced
     }
 }
 

@@ -10,7 +10,7 @@ use pillarbox_fs::{Kind, Metadata};
 use crate::error::NotFound;
 use crate::file_name::{self, Base, Form, bytes, join, split};
 use crate::uid_list::UidList;
-use crate::{Flags, Maildir, Result};
+use crate::{Flags, Maildir, MaildirError, Result};
 
 /// Where a message's file is, and what the second part of its name says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,8 @@ pub(crate) struct Listing {
     pub(crate) unlisted: HashMap<Base, Named>,
     /// A message had two names: it was renamed during the listing, or there really are two files.
     doubles: Vec<(Base, Named)>,
+    /// Why they still have, where that had to change.
+    pub(crate) unrepaired: Option<MaildirError>,
     /// What is no regular file, or has a name that no UID list can hold.
     pub(crate) ignored: Vec<PathBuf>,
     /// The two directories as they were before, if they were the same afterwards, and when that was.

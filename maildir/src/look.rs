@@ -303,7 +303,6 @@ impl Mailbox {
             let listing = self.list(uids, Lock::Free)?;
             if listing.unlisted.is_empty() && self.returned(&listing, uids).is_empty() {
                 outcome = Some((listing, uids.clone()));
-                self.untold.held_back = None;
             }
         }
         let (mut listing, uids) = match outcome {
@@ -311,17 +310,18 @@ impl Mailbox {
             None => match (self.assign_uids(), listed) {
                 (Ok((listing, uids, assigned)), _) => {
                     stamp = assigned;
-                    self.untold.held_back = None;
                     (listing, uids)
                 }
                 // With a list to go by, the messages in it can be shown.
                 (Err(error), Some(uids)) if error.is_temporary() => {
-                    self.untold.held_back = Some(error);
-                    (self.list(&uids, Lock::Free)?, uids)
+                    let mut listing = self.list(&uids, Lock::Free)?;
+                    listing.unrepaired = Some(error);
+                    (listing, uids)
                 }
                 (Err(error), _) => return Err(error),
             },
         };
+        self.untold.held_back = listing.unrepaired.take();
         self.ignored = std::mem::take(&mut listing.ignored);
         let (quiet, certain) = (listing.quiet, listing.certain);
         self.take_over(&listing, &uids);
@@ -397,8 +397,11 @@ impl Mailbox {
         // Of two who repair the same at once each might remove the name that the other keeps.
         match self.maildir.lock() {
             Ok(_locked) => self.list_once(uids, Lock::Held),
-            // They can be shown as they are.
-            Err(error) if error.is_temporary() => Ok(listing),
+            // One of each can be shown; the other waits for its own name.
+            Err(error) if error.is_temporary() => {
+                listing.unrepaired = Some(error);
+                Ok(listing)
+            }
             Err(error) => Err(error),
         }
     }

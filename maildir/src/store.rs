@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use pillarbox_core::{Random, SeededRandom};
-use pillarbox_fs::{Fs, GroupSync};
+use pillarbox_fs::{Fs, GroupSync, Metadata};
 
 use crate::file_name::escape_host;
 use crate::folder::Folder;
@@ -107,6 +107,7 @@ impl Store {
             folders: Mutex::default(),
             durable: Mutex::default(),
             recent: Mutex::default(),
+            locks_seen: Mutex::default(),
             quota_gates: Gates::default(),
             random: Mutex::new(SeededRandom::new(options.seed)),
             options,
@@ -175,6 +176,21 @@ impl Store {
         recent.push_front(Arc::clone(folder));
     }
 
+    /// When a lock's file was first seen as it is now.
+    pub(crate) fn first_seen(&self, path: &Path, file: &Metadata, now: SystemTime) -> SystemTime {
+        let mut all = lock(&self.0.locks_seen);
+        // Who is forgotten is waited for once more.
+        if all.len() >= LOCKS_SEEN_MAX {
+            all.clear();
+        }
+        let new = Seen { id: file.id, modified: file.modified, first: now };
+        let seen = all.entry(path.to_path_buf()).or_insert(new);
+        if (seen.id, seen.modified) != (new.id, new.modified) {
+            *seen = new;
+        }
+        seen.first
+    }
+
     /// What the handles on one mailbox in this process share.
     pub(crate) fn folder(&self, path: &Path) -> Arc<Folder> {
         let mut folders = lock(&self.0.folders);
@@ -191,6 +207,16 @@ impl Store {
     }
 }
 
+/// A lock's file whose time lies in the future.
+#[derive(Clone, Copy)]
+struct Seen {
+    id: (u64, u64),
+    modified: SystemTime,
+    first: SystemTime,
+}
+
+const LOCKS_SEEN_MAX: usize = 1024;
+
 struct Shared {
     fs: Arc<dyn Fs>,
     group: GroupSync,
@@ -200,6 +226,7 @@ struct Shared {
     folders: Mutex<HashMap<PathBuf, Weak<Folder>>>,
     durable: Mutex<HashSet<PathBuf>>,
     recent: Mutex<VecDeque<Arc<Folder>>>,
+    locks_seen: Mutex<HashMap<PathBuf, Seen>>,
     quota_gates: Gates,
     options: Options,
 }

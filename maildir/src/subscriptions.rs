@@ -39,7 +39,7 @@ impl Tree {
             self.options.directory(name)?;
         }
         // The lock file of Dovecot's name keeps other writers out; the new contents go to a file of their own, so that the
-        // lock is empty and known by its inode.
+        // lock's file stays what its owner knows it by.
         let lock = DotLock::acquire(&self.store, self.root.join("subscriptions.lock"))?;
         let mut file = self.read_subscriptions()?;
         let subscribed = file.lines.iter().any(|line| file.name(line).as_ref() == Some(name));

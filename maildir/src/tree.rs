@@ -8,7 +8,7 @@ use pillarbox_fs::{ErrorKind, Kind};
 
 use crate::deletion::{self, TRASH};
 use crate::error::NotFound;
-use crate::folder::make_dir;
+use crate::folder::{Locked, make_dir};
 use crate::quota::Tally;
 use crate::{
     Access, Layout, Mailbox, MailboxName, Maildir, MaildirError, Result, Store, TreeOptions, Uid, special_use,
@@ -211,8 +211,8 @@ impl Tree {
         let path = self.path(name)?;
         let folder = self.mailbox(name)?;
         // Another program may have given it a number that lies ahead of ours, and the next mailbox of the name needs a greater one.
-        if let Some(list) = folder.uids()? {
-            uid_validity::outgrow(&self.store, &self.root, list.validity)?;
+        if let Some(validity) = folder.claimed_validity() {
+            uid_validity::outgrow(&self.store, &self.root, validity)?;
         }
         let mut tally = Tally::begin([&folder]);
         match self.options.layout {
@@ -276,6 +276,8 @@ impl Tree {
                 for folder in folders.iter().take(LOCKED_MAX) {
                     locks.push(folder.lock()?);
                 }
+                // The first may have been held for long while the last was waited for.
+                locks.iter().try_for_each(Locked::verify)?;
                 let renamed = self.rename_directory(&self.path(from)?, &self.path(to)?);
                 if renamed.is_ok() {
                     locks.iter_mut().zip(&moves).for_each(|(lock, (_, new))| lock.moved_to(new));

@@ -295,6 +295,12 @@ impl UidList {
         true
     }
 
+    /// The UIDVALIDITY of the list that begins so.
+    pub(crate) fn claimed_validity(bytes: &[u8]) -> Option<u32> {
+        let end = memchr::memchr(b'\n', bytes)?;
+        Self::parse_header(&bytes[..end]).map(|list| list.validity)
+    }
+
     fn parse_header(line: &[u8]) -> Option<Self> {
         let mut fields = line.split(|octet| *octet == b' ');
         if fields.next()? != b"3" {

@@ -111,6 +111,63 @@ fn a_failed_delivery_leaves_nothing() {
     );
 }
 
+/// A caller that goes on after an error gets no message with a hole in it.
+// DSK-01, DSK-02
+#[test]
+fn a_message_of_which_a_part_was_not_written_is_never_prepared() {
+    for (errno, parked) in [(ENOSPC, false), (EDQUOT, false), (EIO, false), (ENOSPC, true), (EIO, true)] {
+        let bench = with_folder();
+        let mut message = open(&bench, "m").begin().unwrap();
+        // All of it is written out, or it stays in the buffer until it is parked.
+        let piece = if parked { 100 } else { 100_000 };
+        bench.fs.fail_at(0, errno);
+        let mut written = message.write(&vec![b'x'; piece]);
+        if parked {
+            written = message.park();
+        }
+        assert!(!bench.fs.heal() && written.is_err(), "{errno}");
+        for again in [message.write(b"y"), message.write(b""), message.park()] {
+            assert!(again.unwrap_err().is_temporary(), "{errno}");
+        }
+        assert!(message.prepare(Flags::NONE, None).unwrap_err().is_temporary(), "{errno}");
+        assert_eq!(files(&bench.path("m")), [""; 0]);
+    }
+}
+
+/// What the disk says of pieces that were written before is heard by the handle that wrote them alone.
+// DSK-05, DSK-06
+#[test]
+fn each_piece_of_a_parked_message_is_synced_before_its_file_is_closed() {
+    let bench = with_folder();
+    let mut message = open(&bench, "m").begin().unwrap();
+    bench.ops();
+    for _ in 0..2 {
+        message.write(b"x\r\n").unwrap();
+        message.park().unwrap();
+        message.park().unwrap();
+        let done: Vec<Op> = bench.ops().into_iter().map(|(op, _)| op).filter(|op| *op != Op::Open).collect();
+        assert_eq!(done, [Op::Write, Op::Sync, Op::Close]);
+    }
+    bench.fs.fail_at(2, EIO);
+    message.write(b"y\r\n").unwrap();
+    message.park().unwrap_err();
+    assert!(!bench.fs.heal());
+    message.commit(Flags::NONE, None).unwrap_err();
+    assert_eq!(files(&bench.path("m")), [""; 0]);
+    every_fault(
+        with_folder,
+        |bench| {
+            let mut message = try_open(bench, "m")?.begin()?;
+            for _ in 0..3 {
+                message.write(b"x\r\n")?;
+                message.park()?;
+            }
+            message.commit(Flags::NONE, None)
+        },
+        |bench, result| assert_eq!(files(&bench.path("m")).len(), usize::from(result.is_ok())),
+    );
+}
+
 #[test]
 fn a_message_that_turns_verbatim_leaves_nothing_either() {
     every_fault(
@@ -460,8 +517,8 @@ fn uids_of_a_failed_sync_are_not_told_before_the_list_is_written_anew() {
         bench.fs.fail_at(n + 1, ENOSPC);
         let changes = mailbox.refresh().unwrap();
         // What strikes the journal comes behind all that.
-        let healed = bench.fs.heal() || mailbox.journal_trouble().is_some();
-        // Where only the sync behind it failed, the next look makes up for that.
+        let healed = bench.fs.heal() || mailbox.journal_trouble().is_some() || changes.held_back.is_none();
+        // Where only the sync behind it failed, it is written once more.
         renamed |= bench.ops().contains(&(Op::Rename, "m/dovecot-uidlist".to_owned()));
         if healed {
             assert!(renamed, "{changes:?}");
@@ -471,6 +528,37 @@ fn uids_of_a_failed_sync_are_not_told_before_the_list_is_written_anew() {
         assert_eq!((uids(&mailbox), changes.held_back.is_some()), (vec![1], true), "{n}");
     }
     panic!("never healed");
+}
+
+/// The new list is in its place, and whether the disk keeps it is not known.
+// DSK-06
+#[test]
+fn a_list_whose_name_could_not_be_synced_is_written_anew() {
+    let bench = with_folder();
+    let folder = open(&bench, "m");
+    deliver(&folder, "x\r\n").unwrap();
+    let mut struck = false;
+    for n in 0.. {
+        let store = Store::new(bench.fs.clone(), Options::from_system());
+        let folder = Maildir::open(&store, bench.path("m")).unwrap();
+        let _ = std::fs::remove_file(bench.path("m/dovecot-uidlist"));
+        bench.ops();
+        bench.fs.fail_at(n, EIO);
+        let result = prepare(&folder, "y\r\n", Flags::NONE).and_then(|message| folder.append(vec![message]));
+        if bench.fs.heal() {
+            break;
+        }
+        let renamed = |ops: &[(Op, String)]| ops.contains(&(Op::Rename, "m/dovecot-uidlist".to_owned()));
+        let ops = bench.ops();
+        folder.append(vec![prepare(&folder, "z\r\n", Flags::NONE).unwrap()]).unwrap();
+        // What makes the numbers of mailboxes durable has the same name, and comes before.
+        let behind = ops.iter().skip_while(|(_, path)| path != "m/dovecot-uidlist");
+        if result.is_err() && renamed(&ops) && behind.clone().all(|(op, _)| *op != Op::SyncDir) {
+            assert!(renamed(&bench.ops()), "{ops:?}");
+            struck = true;
+        }
+    }
+    assert!(struck);
 }
 
 /// Lines that another program wrote without a sync, and that the disk then lost: no later sync brings them back.

@@ -5,7 +5,8 @@ mod support;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use pillarbox_fs::Op;
+use pillarbox_fs::testing::Watched;
+use pillarbox_fs::{Op, RealFs};
 use pillarbox_maildir::{DiskNames, Layout, MailboxName, MaildirError, NameError, Options, Store, Tree, TreeOptions};
 use support::{Bench, deliver};
 
@@ -261,5 +262,50 @@ fn names_in_utf8() {
         tree.create_mailbox(&name("Ä/a&b")).unwrap();
         assert!(bench.path(directory).join("cur").is_dir());
         assert_eq!(list(&tree), ["INBOX", "Ä?+", "Ä/a&b"]);
+    }
+}
+
+/// While the lock of the last mailbox is waited for, somebody takes that of the first for stale.
+#[test]
+fn nothing_is_renamed_after_a_lock_was_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("Maildir");
+    let tree = Tree::create_with(&Store::new(RealFs, Options::from_system()), &root, fs_layout()).unwrap();
+    for mailbox in ["a", "a/b"] {
+        tree.create_mailbox(&name(mailbox)).unwrap();
+    }
+    let [first, last] = ["a", "a/b"].map(|mailbox| root.join(mailbox).join("dovecot-uidlist.lock"));
+    let fs = Watched::new(RealFs).before(move |op, path| {
+        if op == Op::Create && path == last {
+            fs::remove_file(&first).unwrap();
+        }
+    });
+    let tree = Tree::open_with(&Store::new(fs, Options::from_system()), &root, fs_layout()).unwrap();
+    assert!(matches!(tree.rename_mailbox(&name("a"), &name("c")), Err(MaildirError::LockLost(_))));
+    assert_eq!(list(&tree), ["INBOX", "a+", "a/b"]);
+}
+
+/// Of the UID list of what is deleted only the first line matters.
+#[test]
+fn a_mailbox_is_deleted_whatever_its_uid_list_holds() {
+    for layout in [Layout::MaildirPlusPlus, Layout::Fs] {
+        let bench = Bench::in_memory();
+        let mut options = TreeOptions::default();
+        options.layout = layout;
+        let tree = Tree::create_with(&bench.store, bench.path("Maildir"), options).unwrap();
+        let folder = tree.create_mailbox(&name("a")).unwrap();
+        let list = folder.path().join("dovecot-uidlist");
+        let ahead = 3_000_000_000u32;
+        fs::write(&list, format!("3 V{ahead} N1\n1 no name\nrubbish\n")).unwrap();
+        tree.delete_mailbox(&name("a")).unwrap();
+        let folder = tree.create_mailbox(&name("a")).unwrap();
+        let header = fs::read_to_string(&list).unwrap();
+        let validity = header.split_whitespace().find_map(|field| field.strip_prefix('V')).unwrap();
+        assert!(validity.parse::<u32>().unwrap() > ahead, "{header}");
+        // What cannot be read tells nothing.
+        fs::remove_file(&list).unwrap();
+        fs::create_dir(&list).unwrap();
+        tree.delete_mailbox(&name("a")).unwrap();
+        assert!(!folder.exists().unwrap());
     }
 }

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,8 @@ use std::time::Duration;
 use pillarbox_fs::testing::Watched;
 use pillarbox_fs::{Op, RealFs};
 use pillarbox_maildir::{
-    Access, Flags, Layout, Mailbox, MailboxName, Maildir, MaildirError, NameError, Options, Store, Tree, TreeOptions,
+    Access, FlagChange, Flags, Layout, Mailbox, MailboxName, Maildir, MaildirError, NameError, Options, Store, Tree,
+    TreeOptions,
 };
 use support::{Bench, deliver, files, prepare, uids};
 
@@ -71,6 +73,41 @@ fn names_of_one_file_are_put_right_by_one_at_a_time() {
     mailbox.refresh().unwrap();
     assert_eq!((uids(&mailbox), files(&path).len()), (vec![1, 2], 2));
     assert!(fs.changes().iter().any(|(op, path)| *op == Op::Unlink && path.to_str().unwrap().contains("2.x.h")));
+}
+
+/// As a backup may leave it, while somebody holds the lock that is needed to give the file a name of its own.
+// MDR-06
+#[test]
+fn a_file_that_has_the_name_of_a_message_is_not_written_over() {
+    let bench = Bench::new();
+    let folder = bench.folder("m");
+    folder.append(vec![prepare(&folder, "ours\r\n", Flags::NONE).unwrap()]).unwrap();
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    let cur = bench.path("m/cur");
+    let texts = || {
+        let files = fs::read_dir(&cur).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+        files.collect::<BTreeSet<String>>()
+    };
+    let both = || texts().into_iter().eq(["ours\n", "theirs\n"]);
+    let ours = fs::read_dir(&cur).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();
+    fs::write(cur.join(format!("{ours}S")), "theirs\n").unwrap();
+    fs::write(bench.path("m/dovecot-uidlist.lock"), "").unwrap();
+
+    let told = mailbox.refresh().unwrap();
+    assert!(matches!(told.held_back, Some(MaildirError::Locked(_))), "{told:?}");
+    let shown = mailbox.messages().next().unwrap();
+    let (uid, flags) = (shown.uid, shown.flags);
+    // The flags of the other one.
+    let how = if flags.is_empty() { FlagChange::Add } else { FlagChange::Remove };
+    let set = mailbox.set_flags(&[uid], how, Flags::SEEN);
+    assert!(both(), "{:?}", texts());
+    assert!(matches!(set, Err(MaildirError::Locked(_))), "{set:?}");
+
+    fs::remove_file(bench.path("m/dovecot-uidlist.lock")).unwrap();
+    assert_eq!(mailbox.set_flags(&[uid], how, Flags::SEEN).unwrap(), [uid]);
+    mailbox.refresh().unwrap();
+    assert_eq!(uids(&mailbox), [1, 2]);
+    assert!(both(), "{:?}", texts());
 }
 
 /// Where a mailbox goes away between a message and its UID, the message is there and the client hears that it is not.

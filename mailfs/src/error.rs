@@ -110,7 +110,10 @@ pub enum ErrorKind {
 impl FsError {
     /// An error of `op` on `path`, its kind taken from `source`.
     pub fn new(op: Op, path: impl Into<PathBuf>, source: io::Error) -> Self {
-        FsError { op, path: path.into(), kind: ErrorKind::of(&source), source: Arc::new(source) }
+        // What a file system answers that syncs no directories.
+        let no_such_sync = op == Op::SyncDir && source.raw_os_error() == Some(nix::errno::Errno::EINVAL as i32);
+        let kind = if no_such_sync { ErrorKind::Unsupported } else { ErrorKind::of(&source) };
+        FsError { op, path: path.into(), kind, source: Arc::new(source) }
     }
 
     /// An error whose kind is known better than the system's number tells.

@@ -1,10 +1,10 @@
 //! One sync for everyone who waits for it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::{Fs, Result};
+use crate::{ErrorKind, Fs, Result};
 
 /// Joins the directory syncs that many threads ask for at the same time.
 ///
@@ -12,6 +12,9 @@ use crate::{Fs, Result};
 /// directory before the caller's rename. While one sync runs, all who come meanwhile share the next one, so that a
 /// hundred deliveries to one mailbox cost a few syncs instead of a hundred. If a sync fails, everyone who waited for
 /// it gets its error.
+///
+/// The system may forget what a failed sync was to write, and say nothing of it to the next one. So before the next sync of that
+/// directory something new is done in it, the file `.pillarbox-sync` made and removed, with which the directory is written again.
 ///
 /// ```
 /// # use pillarbox_fs::{Fs, GroupSync, RealFs};
@@ -33,12 +36,26 @@ pub struct GroupSync {
     fs: Arc<dyn Fs>,
     /// Directories that somebody is syncing or waiting for.
     directories: Mutex<HashMap<PathBuf, Arc<Directory>>>,
+    failed: Mutex<Failed>,
 }
+
+/// The directories whose last sync failed.
+#[derive(Debug, Default)]
+struct Failed {
+    known: HashSet<PathBuf>,
+    /// They were too many to be remembered: any may be one of them.
+    many: bool,
+}
+
+const FAILED_MAX: usize = 1024;
+
+/// What is made and removed in a directory whose last sync failed. It is no message's name, and no mailbox's.
+const RENEWED: &str = ".pillarbox-sync";
 
 impl GroupSync {
     /// A group over a file system.
     pub fn new(fs: Arc<dyn Fs>) -> Self {
-        GroupSync { fs, directories: Mutex::default() }
+        GroupSync { fs, directories: Mutex::default(), failed: Mutex::default() }
     }
 
     /// Returns when a sync of `path` that began after this call has finished.
@@ -52,7 +69,7 @@ impl GroupSync {
             drop(state);
             (directory, batch)
         };
-        let result = directory.join(&batch, || self.fs.sync_dir(path));
+        let result = directory.join(&batch, || self.sync_alone(path));
         let mut directories = lock(&self.directories);
         let mut state = lock(&directory.state);
         state.callers -= 1;
@@ -62,9 +79,54 @@ impl GroupSync {
         result
     }
 
+    /// Nobody else syncs this directory meanwhile.
+    fn sync_alone(&self, path: &Path) -> Result<()> {
+        if lock(&self.failed).has(path) {
+            self.renew(path)?;
+        }
+        let result = self.fs.sync_dir(path);
+        lock(&self.failed).note(path, &result);
+        result
+    }
+
+    fn renew(&self, path: &Path) -> Result<()> {
+        let new = path.join(RENEWED);
+        match self.fs.create(&new) {
+            // Of another process, or left by a crash: to remove it is as new.
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        match self.fs.unlink(&new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// How many callers wait for a sync of `path`, the one who runs it included.
     pub fn waiting(&self, path: &Path) -> usize {
         lock(&self.directories).get(path).map_or(0, |directory| lock(&directory.state).callers)
+    }
+}
+
+impl Failed {
+    fn has(&self, path: &Path) -> bool {
+        self.many || self.known.contains(path)
+    }
+
+    fn note(&mut self, path: &Path, result: &Result<()>) {
+        match result {
+            Ok(()) => drop(self.known.remove(path)),
+            Err(error) => match error.kind() {
+                // Nothing was tried.
+                ErrorKind::NotFound
+                | ErrorKind::WrongKind
+                | ErrorKind::PermissionDenied
+                | ErrorKind::TooManyOpenFiles
+                | ErrorKind::Unsupported => {}
+                _ if self.known.len() >= FAILED_MAX => self.many = true,
+                _ => drop(self.known.insert(path.to_path_buf())),
+            },
+        }
     }
 }
 
@@ -120,6 +182,8 @@ mod tests {
 
     /// A group whose syncs each announce themselves and then wait to be told their result.
     struct Stage {
+        dir: tempfile::TempDir,
+        fs: Watched,
         group: Arc<GroupSync>,
         begun: mpsc::Receiver<()>,
         finish: mpsc::Sender<Result<()>>,
@@ -134,15 +198,17 @@ mod tests {
             lock(&results).recv().unwrap()
         });
         let fs = Watched::new(RealFs).on_sync_dir(hook);
-        Stage { group: Arc::new(GroupSync::new(Arc::new(fs))), begun, finish }
+        let dir = tempfile::tempdir().unwrap();
+        Stage { dir, group: Arc::new(GroupSync::new(Arc::new(fs.clone()))), fs, begun, finish }
     }
 
     impl Stage {
         fn call(&self) -> thread::JoinHandle<Result<()>> {
-            let before = self.group.waiting(Path::new("/"));
+            let path = self.dir.path().to_path_buf();
+            let before = self.group.waiting(&path);
             let group = self.group.clone();
-            let handle = thread::spawn(move || group.sync_dir(Path::new("/")));
-            while self.group.waiting(Path::new("/")) == before {
+            let handle = thread::spawn(move || group.sync_dir(&path));
+            while self.group.waiting(self.dir.path()) == before {
                 thread::yield_now();
             }
             handle
@@ -184,7 +250,47 @@ mod tests {
             assert_eq!(member.join().unwrap().unwrap_err().kind(), ErrorKind::Io);
         }
         stage.begun.recv().unwrap();
+        // What the third one did may have been lost with the second sync, so something new was done before this one.
+        let renewed = stage.dir.path().join(RENEWED);
+        let done = |op| stage.fs.changes().contains(&(op, renewed.clone()));
+        assert!(done(Op::Create) && done(Op::Unlink), "{:?}", stage.fs.changes());
         stage.finish.send(Ok(())).unwrap();
         assert!(third.join().unwrap().is_ok());
+        stage.fs.clear();
+        let fourth = stage.call();
+        stage.begun.recv().unwrap();
+        stage.finish.send(Ok(())).unwrap();
+        assert!(fourth.join().unwrap().is_ok());
+        assert!(!done(Op::Create), "once is enough");
+    }
+
+    // DUR-10
+    #[test]
+    fn names_of_a_failed_sync_are_durable_after_the_next_one() {
+        let fs = crate::SimulatedFs::new();
+        let group = GroupSync::new(Arc::new(fs.clone()));
+        drop(fs.create(Path::new("/a")).unwrap());
+        fs.fail_at(0, nix::errno::Errno::EIO as i32, false);
+        group.sync_dir(Path::new("/")).unwrap_err();
+        // Left by another process.
+        drop(fs.create(&Path::new("/").join(RENEWED)).unwrap());
+        fs.fail_at(0, nix::errno::Errno::EIO as i32, false);
+        group.sync_dir(Path::new("/")).unwrap_err();
+        group.sync_dir(Path::new("/")).unwrap();
+        for disk in fs.crash().images(100, 1) {
+            let names: Vec<_> = disk.list(Path::new("/")).unwrap().into_iter().map(|entry| entry.name).collect();
+            assert_eq!(names, ["a"]);
+        }
+    }
+
+    #[test]
+    fn no_more_directories_are_remembered_than_there_is_room_for() {
+        let mut failed = Failed::default();
+        let error = || Err(FsError::new(Op::SyncDir, "/", nix::errno::Errno::EIO.into()));
+        for n in 0..=FAILED_MAX {
+            failed.note(Path::new(&n.to_string()), &error());
+        }
+        assert_eq!(failed.known.len(), FAILED_MAX);
+        assert!(failed.has(Path::new("any")));
     }
 }

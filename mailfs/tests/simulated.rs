@@ -171,6 +171,19 @@ fn a_failed_sync_is_not_made_up_for_by_another() {
 }
 
 #[test]
+fn a_failed_sync_of_a_directory_is_made_up_for_by_one_after_a_new_change_alone() {
+    let fs = disk(&[]);
+    drop(fs.create(p("/a")).unwrap());
+    fs.fail_at(0, nix::errno::Errno::EIO as i32, false);
+    fs.sync_dir(p("/")).unwrap_err();
+    fs.sync_dir(p("/")).unwrap();
+    assert_eq!(images(&fs), set(&["", "a="]));
+    drop(fs.create(p("/b")).unwrap());
+    fs.sync_dir(p("/")).unwrap();
+    assert_eq!(images(&fs), set(&["a= b="]));
+}
+
+#[test]
 fn a_change_that_fails_has_happened_or_not() {
     for carried_out in [false, true] {
         let fs = disk(&[]);

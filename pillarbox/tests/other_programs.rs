@@ -6,8 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use pillarbox::parts::{Append, Identity, Mailbox, MailboxStore};
+use pillarbox::parts::{Append, Identity, Mailbox, MailboxStore, StoreErrorKind};
 use pillarbox::store::{MaildirStore, WatchOptions};
+use pillarbox_imap::list::List;
 use pillarbox_imap::server::Change;
 use pillarbox_imap::types::{Flag, MailboxName, Uid};
 
@@ -91,6 +92,50 @@ async fn what_others_do_is_heard_by_all_who_wait() {
         });
         end.await.expect("the folder is gone and nobody heard");
     }
+}
+
+/// Names in another form of Unicode than clients are told, as a program on another system writes them.
+// MBX-04
+#[tokio::test]
+async fn names_that_are_not_in_normal_form_c() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path(), WatchOptions::default());
+    let (user, folder) = (Identity::new("you"), dir.path().join("you"));
+    drop(open(&store, "you").await);
+    // `A` with a mark above, the Kelvin sign, and the one beside the other.
+    for directory in [".A&Awg-rger", ".A&Awg-rger.x", ".&ISo-", ".O&Awg-l", ".&ANY-l"] {
+        for part in ["tmp", "new", "cur"] {
+            fs::create_dir_all(folder.join(directory).join(part)).unwrap();
+        }
+    }
+    delivered(&folder.join(".A&Awg-rger"), "1.a");
+    delivered(&folder.join(".&ANY-l"), "1.a");
+    fs::write(folder.join("subscriptions"), "V\t2\n\nA&Awg-rger\n").unwrap();
+
+    let name = |text: &str| MailboxName::new(text).unwrap();
+    let listed = async |list: &List| -> Vec<String> {
+        let listed = store.list(&user, list).await.unwrap();
+        listed.into_iter().map(|listed| listed.name.as_str().to_owned()).collect()
+    };
+    let mut subscribed = List::new("*");
+    subscribed.subscribed = true;
+    assert_eq!(listed(&List::new("*")).await, ["INBOX", "Ärger", "Ärger/x", "Öl"]);
+    assert_eq!(listed(&subscribed).await, ["Ärger"]);
+    for mailbox in ["Ärger", "Öl"] {
+        let mut open = store.open(&user, &name(mailbox), false).await.unwrap();
+        assert_eq!(open.snapshot().await.unwrap().uids, [uid(1)], "{mailbox}");
+    }
+    let refused = store.create(&user, &name("Ärger"), &[]).await.map_err(|error| error.kind);
+    assert_eq!(refused, Err(StoreErrorKind::AlreadyExists));
+    store.subscribe(&user, &name("Ärger"), false).await.unwrap();
+    assert_eq!(listed(&subscribed).await, Vec::<String>::new());
+
+    store.rename(&user, &name("Ärger"), &name("Freude")).await.unwrap();
+    assert_eq!(listed(&List::new("*")).await, ["Freude", "Freude/x", "INBOX", "Öl"]);
+    store.delete(&user, &name("Öl")).await.unwrap();
+    assert!(folder.join(".O&Awg-l").is_dir() && !folder.join(".&ANY-l").exists());
+    store.delete(&user, &name("Öl")).await.unwrap();
+    assert_eq!(listed(&List::new("*")).await, ["Freude", "Freude/x", "INBOX"]);
 }
 
 /// How long it takes is printed; what is asserted is that it takes no rescan.

@@ -43,6 +43,12 @@ pub struct Envelope {
     pub deliver_by: Option<DeliverBy>,
     /// Which message goes first: -9 to 9, more is sooner, 0 is usual (RFC 6710 §1).
     pub priority: i8,
+    /// Who brought the message may send for the domains of this host: it logged in, or is a host of ours.
+    pub is_own: bool,
+    /// It is a notice about a notice: nobody is told what becomes of it, wherever it is sent on to.
+    pub is_last: bool,
+    /// It stays in the mailboxes of its recipients: their aliases were followed, and have sent copies to others.
+    pub is_kept: bool,
 }
 
 /// One recipient of an [`Envelope`].
@@ -137,6 +143,9 @@ impl Envelope {
             hold_until: None,
             deliver_by: None,
             priority: 0,
+            is_own: false,
+            is_last: false,
+            is_kept: false,
         }
     }
 

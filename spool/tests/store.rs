@@ -31,6 +31,7 @@ fn full_envelope() -> Envelope {
     envelope.ret = Some(Ret::Hdrs);
     envelope.body = BodyKind::BinaryMime;
     (envelope.smtputf8, envelope.require_tls) = (true, true);
+    (envelope.is_own, envelope.is_last, envelope.is_kept) = (true, true, true);
     envelope.hold_until = Some(WallTime::new(1_700_003_600, 0));
     let deadline = WallTime::new(1_700_000_120, 0);
     envelope.deliver_by = Some(DeliverBy { deadline, mode: ByMode::Return, trace: true });
@@ -360,6 +361,7 @@ fn the_dump_leaves_nothing_out() {
     all.recipients[1].notify = Some(Notify::default());
     (all.envid, all.ret, all.body) = (Some("order\x1b66".into()), Some(Ret::Hdrs), BodyKind::BinaryMime);
     (all.smtputf8, all.require_tls, all.priority) = (true, true, -3);
+    (all.is_own, all.is_last, all.is_kept) = (true, true, true);
     all.hold_until = Some(now());
     all.deliver_by = Some(DeliverBy { deadline: now(), mode: ByMode::Return, trace: true });
     let mut incoming = store.begin(now());
@@ -381,7 +383,7 @@ fn the_dump_leaves_nothing_out() {
     let date = "Tue, 14 Nov 2023 23:13:20 +0100";
     let carried = format!(
         "{id} carried forward, received {date}, from <sender@example.org>, 1500 octets in a file, BINARYMIME, SMTPUTF8, \
-         REQUIRETLS, ENVID \"order\\u{{1b}}66\", RET HDRS, not before {date}, by {date} or returned, traced, priority -3, \
+         REQUIRETLS, from one of ours, about a notice, stays in mailboxes, ENVID \"order\\u{{1b}}66\", RET HDRS, not before {date}, by {date} or returned, traced, priority -3, \
          2 reports, last at Tue, 14 Nov 2023 22:13:20 +0000
     0: <r0@example.com> waiting, 2 attempts, NOTIFY success failure, ORCPT rfc822;a\\n@b
       {date} delayed by mx.example.com [192.0.2.1] 450 \"mailbox busy\"

@@ -1,10 +1,11 @@
 //! Who may send where: everybody to the accounts here, users and hosts of ours to everybody else.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use pillarbox::Network;
 use pillarbox::mailcore::Reply;
-use pillarbox::mailcore::address::ForwardPath;
+use pillarbox::mailcore::address::{ForwardPath, ReversePath};
 use pillarbox::outbound::Forward;
 use pillarbox::parts::{BoxFuture, Clock as _, Identity, Policy, Session, SystemClock, Verdict};
 use pillarbox::smtp_proto::server::{Mail, Rcpt};
@@ -24,6 +25,11 @@ pub fn account_of(accounts: &Accounts, hostname: &str, path: &ForwardPath<'_>) -
     })
 }
 
+/// Whether a client is one of these hosts.
+pub fn is_among(hosts: &[Network], ip: Option<IpAddr>) -> bool {
+    ip.is_some_and(|ip| hosts.iter().any(|network| network.contains(ip)))
+}
+
 /// The policy of one listener: what it says of mail for elsewhere, and another's for all that is here.
 pub struct Relaying {
     pub here: Arc<dyn Policy>,
@@ -38,7 +44,7 @@ pub struct Relaying {
 
 impl Relaying {
     fn elsewhere(&self, session: &Session) -> Verdict {
-        let is_ours = session.ip.is_some_and(|ip| self.hosts.iter().any(|network| network.contains(ip)));
+        let is_ours = is_among(&self.hosts, session.ip);
         let refuse = |text| Verdict::Refuse(Reply::enhanced(550, 5, 7, 1, text));
         match (session.identity.is_some() || is_ours, self.sends) {
             (true, true) => Verdict::Accept,
@@ -59,7 +65,9 @@ impl Policy for Relaying {
 
     fn recipient<'a>(&'a self, session: &'a Session, rcpt: &'a Rcpt<'a>) -> BoxFuture<'a, Verdict> {
         // Its queue looks after the room that it needs.
-        if let Some(verdict) = self.forward.as_ref().and_then(|it| it.judge(&rcpt.to, SystemClock::new().wall())) {
+        let sender = session.sender.as_ref().unwrap_or(&ReversePath::Null);
+        let judge = |forward: &Arc<Forward>| forward.judge(&rcpt.to, sender, SystemClock::new().wall());
+        if let Some(verdict) = self.forward.as_ref().and_then(judge) {
             return Box::pin(std::future::ready(verdict));
         }
         match self.accounts.of_recipient(&rcpt.to) {
@@ -69,10 +77,15 @@ impl Policy for Relaying {
     }
 
     fn wants_header(&self, session: &Session) -> bool {
-        self.here.wants_header(session)
+        self.forward.is_some() || self.here.wants_header(session)
     }
 
     fn header<'a>(&'a self, session: &'a Session, header: &'a [u8]) -> BoxFuture<'a, Verdict> {
-        self.here.header(session, header)
+        let circle = self.forward.as_ref().and_then(|forward| forward.judge_header(&session.recipients, header));
+        match circle {
+            Some(verdict) => Box::pin(std::future::ready(verdict)),
+            None if self.here.wants_header(session) => self.here.header(session, header),
+            None => Box::pin(std::future::ready(Verdict::Accept)),
+        }
     }
 }

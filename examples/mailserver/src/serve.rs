@@ -21,7 +21,7 @@ use crate::accounts::{Accounts, LocalOnly};
 use crate::certificate::Certificate;
 use crate::config::{Address, Config, Listener, Protocol, TlsMode};
 use crate::queue;
-use crate::relaying::{Relaying, account_of};
+use crate::relaying::{Relaying, account_of, is_among};
 use crate::sending::{self, Logins, Queue};
 
 /// A server for one listener.
@@ -112,8 +112,8 @@ impl Assembly {
         let (root, limits) = (config.mail.root(), &config.limits);
         let reserve = Room { octets: limits.free_space, files: limits.free_files };
         let policy = Arc::new(Reserve::new(Arc::new(own), reserve, move || room_on_disk(&root)));
-        let mut sink: Arc<dyn MessageSink> = Arc::new(sink);
-        let (mut queue, mut forward) = (None, None);
+        let sink: Arc<dyn MessageSink> = Arc::new(sink);
+        let (mut queue, mut forward, mut spool) = (None, None, None);
         if let Some(sending) = &config.sending {
             let opened = sending::open(config, sending, &sink, observer.clone())?;
             forward.clone_from(&opened.forward);
@@ -121,7 +121,7 @@ impl Assembly {
             let is_here = move |path: &ForwardPath<'_>| {
                 is_here(path).is_some() && !sent_on.as_ref().is_some_and(|forward| forward.takes(path))
             };
-            sink = Arc::new(opened.outbound.sink().local(sink, is_here));
+            spool = Some(opened.outbound.sink().local(sink.clone(), is_here));
             queue = Some(opened);
         }
         let mut logins = LoginLimits::default();
@@ -144,7 +144,12 @@ impl Assembly {
                 forward: forward.clone(),
                 hosts: listener.relay_from.clone(),
             };
-            server(config, listener, certificate.as_ref(), Parts { policy: Arc::new(policy), ..parts.clone() })
+            let mut parts = Parts { policy: Arc::new(policy), ..parts.clone() };
+            if let Some(spool) = &spool {
+                let hosts = listener.relay_from.clone();
+                parts.sink = Arc::new(spool.clone().own(move |envelope| is_among(&hosts, envelope.session.ip)));
+            }
+            server(config, listener, certificate.as_ref(), parts)
         };
         let servers = config.listeners.iter().map(|listener| (server(listener), listener.clone())).collect();
         let files = Files {

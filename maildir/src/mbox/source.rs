@@ -1,5 +1,6 @@
 //! What is imported: the messages of an mbox, or those of another Maildir.
 
+use std::collections::HashSet;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -163,10 +164,12 @@ fn tell_apart(store: &Store, listed: Vec<Waiting>) -> pillarbox_fs::Result<Vec<W
             same.push(next);
         }
         let mut files: Vec<((u64, u64), Waiting)> = Vec::new();
+        // One name may have as many endings as somebody likes.
+        let mut ids = HashSet::new();
         // Of two names of one file the one in cur/ has the flags, and was listed later.
         for one in same.into_iter().rev() {
             match store.fs().metadata(&one.path) {
-                Ok(found) if files.iter().all(|(id, _)| *id != found.id) => files.push((found.id, one)),
+                Ok(found) if ids.insert(found.id) => files.push((found.id, one)),
                 Ok(_) => {}
                 // It was renamed while it was listed, and has its other name now.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}

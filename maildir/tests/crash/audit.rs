@@ -192,9 +192,13 @@ fn clients_come_back(disk: &SimulatedFs, ledger: &Ledger) -> Verdict {
     Ok(())
 }
 
-/// A client that comes back with what it knew hears of all that is different, and no mod-sequence has fallen.
+/// A client that comes back with what it knew hears of all that is different, and neither its UIDNEXT nor a mod-sequence has fallen.
 fn come_back(known: &Known, shown: &Shown) -> Verdict {
     let now = &shown.known;
+    // RFC 9051 §2.3.1.1
+    if now.uid_next < known.uid_next {
+        return Err(format!("UIDNEXT {} after {}", now.uid_next, known.uid_next));
+    }
     if now.highest < known.highest {
         return Err(format!("HIGHESTMODSEQ {} after {}", now.highest, known.highest));
     }

@@ -46,6 +46,7 @@ pub(crate) struct ToldUid {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) validity: u32,
+    pub(crate) uid_next: u32,
     /// HIGHESTMODSEQ.
     pub(crate) highest: u64,
     /// Flags by UID.

@@ -206,6 +206,21 @@ fn the_first_look() {
     check("the first look", &world, 1000);
 }
 
+/// What another program has not synced is told no earlier than it is durable, be it UIDNEXT alone.
+#[test]
+fn uid_next() {
+    let mut world = World::new();
+    world.append("INBOX", Flags::NONE, &[], 2);
+    world.now_it_begins();
+    for anew in [false, true] {
+        world.uid_given_behind_our_back("INBOX", anew);
+        world.append("INBOX", Flags::NONE, &[], 1);
+    }
+    world.expunge("INBOX", &[0, 1, 2, 3]);
+    world.select("INBOX");
+    check("UIDNEXT", &world, 300);
+}
+
 /// A list of which most is dead is written anew.
 #[test]
 fn compaction() {
@@ -346,4 +361,27 @@ fn after_an_error() {
     }
     println!("after an error: {} errors, {disks} disks", faults.len());
     assert!(faults.len() > 60 && disks > 5000, "{} errors, {disks} disks", faults.len());
+}
+
+/// A message for many mailboxes is written a piece at a time, and no file of it stays open between two.
+// DSK-05, DSK-06
+#[test]
+fn parked_between_two_pieces() {
+    let (mut disks, mut errors) = (0, 0);
+    for n in 0.. {
+        let mut world = World::new();
+        world.create("a", &[]);
+        world.now_it_begins();
+        world.fs.fail_at(n, nix::errno::Errno::EIO as i32, false);
+        world.deliver_parked(&["INBOX", "a"], 50);
+        let healed = world.fs.heal();
+        let budget = Budget { per_cut: 8, again_every: 101, ..Budget::default() };
+        disks += audit(&format!("parked, error at change {n}"), &world, budget);
+        if healed {
+            break;
+        }
+        errors += 1;
+    }
+    println!("parked between two pieces: {errors} errors, {disks} disks");
+    assert!(errors > 20 && disks > 300, "{errors} errors, {disks} disks");
 }

@@ -74,7 +74,7 @@ pub(crate) fn text_of(mailbox: &mut Mailbox, uid: Uid) -> Result<String> {
 pub(crate) fn known(open: &Mailbox) -> Known {
     let messages = open.messages().map(|message| (message.uid.get(), words(open, message.flags))).collect();
     let highest = open.highest_mod_seq().expect("there are mod-sequences");
-    Known { validity: open.uid_validity(), highest, messages }
+    Known { validity: open.uid_validity(), uid_next: open.uid_next(), highest, messages }
 }
 
 /// The first word of a message's text.
@@ -155,17 +155,31 @@ impl World {
     }
 
     pub(crate) fn deliver(&mut self, mailboxes: &[&str], lines: usize) -> Option<String> {
+        self.deliver_in_pieces(mailboxes, lines, false)
+    }
+
+    /// A third at a time to each mailbox, and parked after it.
+    pub(crate) fn deliver_parked(&mut self, mailboxes: &[&str], lines: usize) -> Option<String> {
+        self.deliver_in_pieces(mailboxes, lines, true)
+    }
+
+    fn deliver_in_pieces(&mut self, mailboxes: &[&str], lines: usize, parked: bool) -> Option<String> {
         let marker = self.new_message(lines);
         let after: Places = mailboxes.iter().map(|mailbox| ((*mailbox).to_owned(), BTreeSet::new())).collect();
         let done = self.act(vec![(marker.clone(), subsets(&after), after)], |world| {
             let text = world.ledger.messages[&marker].0.clone();
-            let mut prepared = Vec::new();
-            for mailbox in mailboxes {
-                let mut incoming = world.folder(mailbox).begin()?;
-                incoming.write(text.as_bytes())?;
-                prepared.push(incoming.prepare(Flags::NONE, None)?);
+            let mut all: Vec<_> =
+                mailboxes.iter().map(|mailbox| world.folder(mailbox).begin()).collect::<Result<_>>()?;
+            let piece = if parked { text.len() / 3 } else { text.len() };
+            for piece in text.as_bytes().chunks(piece) {
+                for incoming in &mut all {
+                    incoming.write(piece)?;
+                    if parked {
+                        incoming.park()?;
+                    }
+                }
             }
-            publish_all(prepared)
+            publish_all(all.into_iter().map(|incoming| incoming.prepare(Flags::NONE, None)).collect::<Result<_>>()?)
         });
         done.map(|_| marker)
     }
@@ -266,6 +280,27 @@ impl World {
         for (marker, after) in settled {
             self.ledger.expect(at, &marker, vec![after]);
         }
+    }
+
+    /// Another program gave a UID to a message that is gone: UIDNEXT is all that tells. It appends to the list and syncs nothing, or
+    /// writes it anew and does not sync the directory.
+    pub(crate) fn uid_given_behind_our_back(&mut self, mailbox: &str, anew: bool) {
+        let Some(open) = self.select(mailbox) else { return };
+        let list = open.maildir().path().join("dovecot-uidlist");
+        let line = format!("{} :gone\n", open.uid_next());
+        if anew {
+            let written = list.with_extension("other");
+            let before = self.fs.read(&list, 1 << 20).unwrap();
+            let mut file = self.fs.create(&written).unwrap();
+            file.write(&[&before, line.as_bytes()].concat()).and_then(|()| file.sync()).unwrap();
+            file.close().unwrap();
+            self.fs.rename(&written, &list).unwrap();
+        } else {
+            let mut file = self.fs.open_append(&list).unwrap();
+            file.write(line.as_bytes()).and_then(|()| file.close()).unwrap();
+        }
+        let told = self.select(mailbox).map(|now| now.uid_next());
+        assert_eq!(told, Some(open.uid_next() + 1), "it counts");
     }
 
     /// A message is in both: a copy of it would be there twice.

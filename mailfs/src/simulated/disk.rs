@@ -1,6 +1,6 @@
 //! The state of a simulated disk: what programs see, and which part of it would survive a power cut.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path};
 use std::sync::Arc;
@@ -22,6 +22,8 @@ pub(super) struct Disk {
     pub(super) nodes: BTreeMap<Id, Arc<Node>>,
     /// Changes of names that no sync has made durable, oldest first.
     pub(super) pending: Vec<NameChange>,
+    /// Directories whose last sync failed, and in which nothing was changed since.
+    given_up: BTreeSet<Id>,
     pub(super) now: SystemTime,
     /// How many power cuts it has seen.
     pub(super) boot: u128,
@@ -83,6 +85,7 @@ impl Disk {
         Disk {
             nodes: BTreeMap::from([(ROOT, Arc::new(root))]),
             pending: Vec::new(),
+            given_up: BTreeSet::new(),
             now,
             boot: 0,
             next_id: ROOT + 1,
@@ -92,7 +95,7 @@ impl Disk {
 
     /// The disk after a power cut: with other contents, all durable.
     pub(super) fn with_nodes(&self, nodes: BTreeMap<Id, Arc<Node>>) -> Self {
-        Disk { nodes, pending: Vec::new(), boot: self.boot + 1, ..self.clone() }
+        Disk { nodes, pending: Vec::new(), given_up: BTreeSet::new(), boot: self.boot + 1, ..self.clone() }
     }
 
     pub(super) fn create(&mut self, path: &Path) -> Outcome<Id> {
@@ -185,6 +188,9 @@ impl Disk {
     pub(super) fn sync_dir(&mut self, path: &Path) -> Outcome<()> {
         let id = self.find(path)?;
         self.directory(id)?;
+        if self.given_up.contains(&id) {
+            return Ok(());
+        }
         let mut pending = std::mem::take(&mut self.pending);
         pending.retain_mut(|change| {
             let adds = change.add.as_ref().is_some_and(|(parent, ..)| *parent == id);
@@ -204,6 +210,14 @@ impl Disk {
         });
         self.pending = pending;
         Ok(())
+    }
+
+    /// What a failed sync of a directory leaves: the system forgets that there is something to write, and says nothing of it again, until
+    /// the directory is changed once more.
+    pub(super) fn fail_sync_dir(&mut self, path: &Path) {
+        if let Ok(id) = self.find(path) {
+            self.given_up.insert(id);
+        }
     }
 
     pub(super) fn list(&self, path: &Path) -> Outcome<Vec<Entry>> {
@@ -297,11 +311,13 @@ impl Disk {
     fn change(&mut self, add: Option<(Id, OsString, Id)>, remove: Option<(Id, OsString)>, whole: bool) {
         let now = self.now;
         if let Some((parent, name)) = &remove {
+            self.given_up.remove(parent);
             let directory = self.directory_mut(*parent);
             directory.names.remove(name);
             directory.modified = now;
         }
         if let Some((parent, name, id)) = &add {
+            self.given_up.remove(parent);
             let directory = self.directory_mut(*parent);
             directory.names.insert(name.clone(), *id);
             directory.modified = now;

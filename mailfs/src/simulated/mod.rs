@@ -108,8 +108,8 @@ impl SimulatedFs {
     }
 
     /// Makes the change after the next `n` fail, once, with a system error number. `carried_out` says whether it happens
-    /// nevertheless, as a change may whose answer is lost. What a failed sync was to make durable stays pending
-    /// for good.
+    /// nevertheless, as a change may whose answer is lost. What a failed sync of a file was to make durable stays pending for good; what
+    /// that of a directory was to, until a name in it is changed again: then the directory is written anew.
     pub fn fail_at(&self, n: usize, errno: i32, carried_out: bool) {
         self.state().fault = Some(Fault { after: n, errno: Errno::from_raw(errno), carried_out });
     }
@@ -231,7 +231,12 @@ impl Fs for SimulatedFs {
     }
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
-        self.change(Op::SyncDir, path, |disk| disk.sync_dir(path))
+        let mut state = self.state();
+        let synced = state.change(|disk| disk.sync_dir(path));
+        if synced.is_err() {
+            state.disk.fail_sync_dir(path);
+        }
+        synced.map_err(|errno| FsError::new(Op::SyncDir, path, errno.into()))
     }
 
     fn list(&self, path: &Path) -> Result<Vec<Entry>> {

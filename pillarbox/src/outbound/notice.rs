@@ -58,16 +58,17 @@ pub(super) fn write(shared: &Shared, message: &Message, words: &[&Word]) -> Resu
     // RFC 3464 §2: nobody is told what becomes of a notice.
     recipient.notify = Some(Notify::default());
     let mut envelope = Envelope::new(now, ReversePath::Null, [recipient]);
+    envelope.is_last = message.envelope.from.is_null();
     envelope.smtputf8 = mail.smtputf8;
     envelope.body = if mail.is_eight_bit() { BodyKind::EightBitMime } else { BodyKind::SevenBit };
     let item = shared.item(incoming.id(), &envelope);
     Ok(Some(Written { ready: incoming.finish(envelope)?, item, to: to.to_string() }))
 }
 
-/// Who is told: the sender. Of a notice that failed somebody may hear by choice, but of one to that somebody nobody does: there
-/// is no third notice.
+/// Who is told: the sender. Of a notice that failed somebody may hear by choice, but of one to that somebody nobody does, wherever
+/// it was sent on to: there is no third notice.
 fn told(shared: &Shared, message: &Message, words: &[&Word]) -> Option<Address<'static>> {
-    if words.is_empty() {
+    if words.is_empty() || message.envelope.is_last {
         return None;
     }
     if let Some(from) = message.envelope.from.address() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use pillarbox_core::address::ForwardPath;
 use pillarbox_spool::{Attempt, Change, Message, MessageId, Notices, Outcome, Report, StoreError};
 
+use super::forward::Onward;
 use super::notice;
 use super::shared::Shared;
 use super::turns::Turn;
@@ -79,12 +80,24 @@ impl Shared {
         message: &Arc<Message>,
         words: Vec<Word>,
     ) {
+        self.record_all(message, words, None).await;
+    }
+
+    /// Writes down what became of a recipient, with what was sent on for it, in one commit: a crash neither loses that nor sends it
+    /// twice.
+    pub(super) async fn record_onward(self: &Arc<Self>, message: &Arc<Message>, word: Word, onward: Onward) {
+        let _turn = self.turns.take(message.id).await;
+        self.record_all(message, vec![word], Some(Arc::new(onward))).await;
+    }
+
+    async fn record_all(self: &Arc<Self>, message: &Arc<Message>, words: Vec<Word>, onward: Option<Arc<Onward>>) {
         self.tell_attempts(message, &words);
         let words = Arc::new(words);
         let mut wait = AGAIN_FIRST;
         loop {
             let (shared, known, news) = (Arc::clone(self), Arc::clone(message), Arc::clone(&words));
-            match self.disk.run(move || shared.commit(&known, &news)).await {
+            let onward = onward.clone();
+            match self.disk.run(move || shared.commit(&known, &news, onward.as_deref())).await {
                 Ok(notice) => {
                     if let Some((notice, to)) = notice {
                         let (id, notice) = (message.id.to_string(), notice.to_string());
@@ -103,7 +116,12 @@ impl Shared {
     }
 
     /// Blocks. Gives the notice that was made, and to whom it goes.
-    fn commit(&self, message: &Message, words: &[Word]) -> Result<Option<(MessageId, String)>, StoreError> {
+    fn commit(
+        &self,
+        message: &Message,
+        words: &[Word],
+        onward: Option<&Onward>,
+    ) -> Result<Option<(MessageId, String)>, StoreError> {
         let is_double = message.envelope.from.is_null() && self.config.double_bounces_to.is_some();
         let is_wanted = |word: &Word| is_wanted(message, word, is_double);
         let told: Vec<&Word> = words.iter().filter(|word| is_wanted(word)).collect();
@@ -133,8 +151,17 @@ impl Shared {
         }
         let (ready, item, to) = written.map_or((None, None, None), |it| (Some(it.ready), Some(it.item), Some(it.to)));
         changes.extend(ready.map(Change::Accept));
+        let mut sent_on = Vec::new();
+        for written in onward.map_or_else(|| Ok(Vec::new()), |onward| onward.take(self))? {
+            changes.push(Change::Accept(written.ready));
+            sent_on.push(written.item);
+        }
         self.store.commit(changes)?.wait()?;
         self.grown.notify_one();
+        for item in sent_on {
+            self.tell(&QueueEvent::Accepted { id: &item.id.to_string(), session_id: &message.id.to_string() });
+            self.admit(item);
+        }
         let Some((item, to)) = item.zip(to) else { return Ok(None) };
         let id = item.id;
         self.admit(item);

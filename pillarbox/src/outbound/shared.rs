@@ -63,7 +63,15 @@ impl Shared {
 
     /// The route of a recipient, and its domain in A-labels.
     pub(super) fn route(&self, envelope: &Envelope, recipient: usize) -> (Route, Domain<'static>) {
-        route_of(&self.routes, &envelope.from, &envelope.recipients[recipient].to, self.config.hostname())
+        let to = &envelope.recipients[recipient].to;
+        let (route, domain) = route_of(&self.routes, &envelope.from, to, self.config.hostname());
+        match &route {
+            Route::Forward(forward) if envelope.is_kept => match forward.mailboxes_of_kept() {
+                Some(sink) => (Route::Sink(Arc::clone(sink)), domain),
+                None => (route, domain),
+            },
+            _ => (route, domain),
+        }
     }
 
     /// Lets the schedule know of a message that the store has. An operator may have come to it since the item was made: the

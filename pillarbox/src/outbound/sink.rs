@@ -18,8 +18,8 @@ const PIECE: usize = 64 * 1024;
 
 /// Whether a recipient is here.
 type IsLocal = dyn Fn(&ForwardPath<'_>) -> bool + Send + Sync;
-/// Whether nobody is to be told what becomes of a message.
-type IsSilent = dyn Fn(&parts::Envelope) -> bool + Send + Sync;
+/// What an envelope tells of a message.
+type Judge = dyn Fn(&parts::Envelope) -> bool + Send + Sync;
 
 /// A sink that puts messages into the queue. All that was said of them stays with them: notices, SMTPUTF8, REQUIRETLS, times,
 /// priority. A message is accepted once the log is synced that holds it, with all its recipients or none.
@@ -30,12 +30,13 @@ type IsSilent = dyn Fn(&parts::Envelope) -> bool + Send + Sync;
 pub struct SpoolSink {
     shared: shared::Handle,
     local: Option<(Arc<dyn MessageSink>, Arc<IsLocal>)>,
-    silent: Option<Arc<IsSilent>>,
+    silent: Option<Arc<Judge>>,
+    own: Option<Arc<Judge>>,
 }
 
 impl SpoolSink {
     pub(super) const fn new(shared: shared::Handle) -> Self {
-        SpoolSink { shared, local: None, silent: None }
+        SpoolSink { shared, local: None, silent: None, own: None }
     }
 
     /// Messages with none but local recipients go to `sink`, unless they are to wait or their sender wants to be told of
@@ -58,6 +59,14 @@ impl SpoolSink {
         self
     }
 
+    /// Messages beside those of users who logged in whose sender is taken for one of ours: those from hosts that may send for the
+    /// domains here. Their sender is left as it is in mail that is [sent on](super::Forward).
+    #[must_use]
+    pub fn own(mut self, is_own: impl Fn(&parts::Envelope) -> bool + Send + Sync + 'static) -> Self {
+        self.own = Some(Arc::new(is_own));
+        self
+    }
+
     fn straight(&self, envelope: &parts::Envelope) -> Option<&Arc<dyn MessageSink>> {
         let (sink, is_local) = self.local.as_ref()?;
         let wants_word = |notices: &parts::Notices| notices.notify.is_some_and(|notify| notify.success);
@@ -74,18 +83,22 @@ impl MessageSink for SpoolSink {
                 return sink.begin(envelope).await;
             }
             let silent = self.silent.as_ref().is_some_and(|is_silent| is_silent(&envelope));
+            let is_own =
+                envelope.session.identity.is_some() || self.own.as_ref().is_some_and(|is_own| is_own(&envelope));
             let shared = Arc::clone(&self.shared);
             let store = shared.store.clone();
             let size = envelope.size.unwrap_or(0).saturating_add(envelope.trace.len() as u64);
             shared.disk.run(move || store.check_room(size)).await.map_err(|error| sink_error(&error))?;
             let now = shared.parts.clock.wall();
             let incoming = shared.store.begin(now);
+            let mut queued = queued(&envelope, now, silent);
+            queued.is_own = is_own;
             let mut message = SpoolMessage {
                 session_id: envelope.id.clone(),
                 pending: Vec::new(),
                 is_ascii: true,
                 incoming: Some(incoming),
-                envelope: queued(&envelope, now, silent),
+                envelope: queued,
                 shared,
             };
             message.write(&envelope.trace).await?;

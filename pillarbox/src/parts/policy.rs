@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use pillarbox_core::address::{Address, ForwardPath};
+use pillarbox_core::address::{Address, ForwardPath, ReversePath};
 use pillarbox_core::{Reply, TlsFacts};
 use pillarbox_smtp::command::ClientAttributes;
 use pillarbox_smtp::server::{Mail, Rcpt};
@@ -30,6 +30,10 @@ pub struct Session {
     pub early_talk: usize,
     /// The octets that the client announced for the message under way (RFC 1870): of use when a recipient is asked for.
     pub size: Option<u64>,
+    /// The sender of the message under way: of use when a recipient is asked for. `None` before MAIL.
+    pub sender: Option<ReversePath<'static>>,
+    /// The recipients that were accepted, when [`header`](Policy::header) is asked; empty otherwise.
+    pub recipients: Vec<ForwardPath<'static>>,
     /// What a proxy of ours said of its client by XCLIENT; `ip`, `hello` and `identity` follow from it.
     pub xclient: Option<ClientAttributes>,
     /// What a filter of ours said by XFORWARD of where the message came from. It changes nothing else.

@@ -299,6 +299,7 @@ impl Connection {
             }
             Question::Mail(mail) => {
                 self.facts.size = mail.size;
+                self.facts.sender = Some(mail.from.clone().into_owned());
                 let verdict = self.wire.answer(policy.sender(&self.facts, &mail)).await;
                 let what = format!("sender {}", mail.from);
                 if verdict == Verdict::Accept {
@@ -357,9 +358,12 @@ impl Connection {
 
     /// Asks the policy about the header, if it wants to be and all of it is there; gives a no.
     async fn judge_header(&mut self, ended: bool) -> Option<Answer<'static>> {
-        let header = self.transaction.as_mut()?.header(ended)?;
+        let transaction = self.transaction.as_mut()?;
+        let header = transaction.header(ended)?;
+        self.facts.recipients.clone_from(&transaction.recipients);
         let shared = Arc::clone(&self.shared);
         let verdict = self.wire.answer(shared.parts.policy.header(&self.facts, &header)).await;
+        self.facts.recipients = Vec::new();
         match self.verdict("header", verdict) {
             Answer::Accept => None,
             no => Some(no),

@@ -87,7 +87,7 @@
 //! | 5 | ENVID |
 //! | 6 | RET (1): 0 FULL, 1 HDRS |
 //! | 7 | BODY (1): 0 7BIT, 1 8BITMIME, 2 BINARYMIME |
-//! | 8 | flags (1): 1 SMTPUTF8, 2 REQUIRETLS |
+//! | 8 | flags (1): 1 SMTPUTF8, 2 REQUIRETLS, 4 brought by one of ours, 8 a notice about a notice, 16 stays in mailboxes |
 //! | 9 | not before: date |
 //! | 10 | deliver by: date, mode (1: 0 notify, 1 return), trace (1) |
 //! | 11 | priority (1, signed) |

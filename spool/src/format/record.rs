@@ -164,7 +164,8 @@ fn put_envelope(out: &mut Writer, id: MessageId, envelope: &Envelope, large: Opt
         BodyKind::EightBitMime => out.put(7, &[1]),
         BodyKind::BinaryMime => out.put(7, &[2]),
     }
-    let flags = u8::from(envelope.smtputf8) | u8::from(envelope.require_tls) << 1;
+    let flags = [envelope.smtputf8, envelope.require_tls, envelope.is_own, envelope.is_last, envelope.is_kept];
+    let flags = (0..).zip(flags).fold(0, |all, (bit, is_set)| all | u8::from(is_set) << bit);
     if flags != 0 {
         out.put(8, &[flags]);
     }
@@ -253,7 +254,9 @@ pub(crate) fn decode_message(fields: &[u8]) -> Result<MessageFields, Malformed> 
             8 => {
                 let flags = value.u8()?;
                 (envelope.smtputf8, envelope.require_tls) = (flags & 1 != 0, flags & 2 != 0);
-                if flags > 3 {
+                (envelope.is_own, envelope.is_last) = (flags & 4 != 0, flags & 8 != 0);
+                envelope.is_kept = flags & 16 != 0;
+                if flags > 31 {
                     return Err(Malformed("an unknown flag"));
                 }
             }

@@ -147,7 +147,13 @@ impl fmt::Display for Envelope<'_> {
             BodyKind::EightBitMime => f.write_str(", 8BITMIME")?,
             BodyKind::BinaryMime => f.write_str(", BINARYMIME")?,
         }
-        for (is_set, word) in [(envelope.smtputf8, ", SMTPUTF8"), (envelope.require_tls, ", REQUIRETLS")] {
+        for (is_set, word) in [
+            (envelope.smtputf8, ", SMTPUTF8"),
+            (envelope.require_tls, ", REQUIRETLS"),
+            (envelope.is_own, ", from one of ours"),
+            (envelope.is_last, ", about a notice"),
+            (envelope.is_kept, ", stays in mailboxes"),
+        ] {
             f.write_str(if is_set { word } else { "" })?;
         }
         if let Some(envid) = &envelope.envid {

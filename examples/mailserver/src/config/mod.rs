@@ -24,7 +24,7 @@ pub use location::MailLocation;
 use read::Draft;
 pub use read_route::domain_of;
 pub use read_sending::duration;
-pub use sending::{Dns, Forwarding, HostRoute, NextHop, RouteOf, RouteTls, SealFiles, Sending, SrsFiles};
+pub use sending::{Dns, Forwarding, HostRoute, NextHop, RouteOf, RouteTls, Sending, SrsFiles};
 
 /// What a configuration file says.
 #[derive(Clone, Debug, PartialEq, Eq)]

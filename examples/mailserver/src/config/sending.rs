@@ -52,8 +52,6 @@ pub struct Forwarding {
     pub aliases: PathBuf,
     /// Whether and how senders are rewritten.
     pub srs: Option<SrsFiles>,
-    /// Whether and how what is sent on is sealed.
-    pub seal: Option<SealFiles>,
 }
 
 /// How senders are rewritten.
@@ -63,17 +61,6 @@ pub struct SrsFiles {
     pub domain: String,
     /// The file with the secrets, one a line.
     pub secrets: PathBuf,
-}
-
-/// How what is sent on is sealed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SealFiles {
-    /// The file with the private key.
-    pub key: PathBuf,
-    /// Who seals.
-    pub domain: String,
-    /// Where the public key is: below the domain.
-    pub selector: String,
 }
 
 /// Whom to ask for names.

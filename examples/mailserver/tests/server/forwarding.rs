@@ -63,8 +63,20 @@ fn an_alias_sends_on_and_bounces_find_back() {
     let from_ann = all.iter().find_map(|mail| mail.find("=example.com=ann@").map(|end| (mail, end))).unwrap();
     let start = from_ann.0[..from_ann.1].rfind("SRS0=").unwrap();
     let ours: String = from_ann.0[start..].chars().take_while(|c| *c != '>').collect();
+    client.expect("MAIL FROM:<eve@example.com>", "250 ");
+    client.expect(&format!("RCPT TO:<{ours}>"), "550 5.7.1 this address takes bounces and nothing else");
+    client.expect("RSET", "250 ");
     send(&mut client, "", &ours);
     eventually("the bounce", || far.mail("ann@example.com").len() == 4);
+
+    client.expect("MAIL FROM:<eve@example.com>", "250 ");
+    client.expect("RCPT TO:<info@example.org>", "250 ");
+    client.expect("DATA", "354 ");
+    client.expect("Delivered-To: info@example.org\r\n\r\nhello\r\n.", "550 5.4.6 ");
+    // Whoever only says so is none of ours.
+    send(&mut client, "joe@example.org", "info@example.org");
+    eventually("her fifth mail", || far.mail("ann@example.com").len() == 5);
+    assert!(far.mail("ann@example.com").iter().any(|mail| mail.contains("=example.org=joe@srs.example.org")));
 }
 
 #[test]

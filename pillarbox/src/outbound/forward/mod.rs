@@ -1,33 +1,30 @@
 //! To other addresses: aliases, and bounces of what was forwarded.
 
 mod aliases;
+mod onward;
 mod seal;
 mod srs;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use pillarbox_auth::dkim::DomainKey;
 use pillarbox_core::address::{Address, ForwardPath, ReversePath};
 use pillarbox_core::header::{self, Fields};
-use pillarbox_core::{EnhancedCode, WallTime};
-use pillarbox_spool::{Envelope, Health, MessageId, Notify, OriginalRecipient, Outcome, Recipient, StoreError};
+use pillarbox_core::{EnhancedCode, Reply, WallTime};
+use pillarbox_spool::{Envelope, Health, Notify, OriginalRecipient, Outcome, Recipient, Ret};
 
 pub use aliases::{AliasError, AliasFault, Aliases};
 pub use srs::{Srs, SrsError};
 
-use super::body::Content;
 use super::delivery::{Delivery, HEADER_MAX};
 use super::local;
 use super::record::Word;
 use crate::dsn::Action;
-use crate::parts::{MessageSink, QueueEvent, Verdict};
-use seal::Seal;
+use crate::parts::{MessageSink, Verdict};
+pub(super) use onward::Onward;
 
-/// Octets that are copied at a time.
-const PIECE: usize = 64 * 1024;
-
-/// Sends mail on to other addresses, from the queue into the queue: the route of addresses that have [`Aliases`], and of the
+/// Sends mail on to other addresses, from the queue into the queue, in one commit: the route of addresses that have [`Aliases`], and of the
 /// domain of [`Srs`].
 ///
 /// The message gets a `Delivered-To` field with the address that it came for. One that has it already goes in a circle, and goes
@@ -35,7 +32,7 @@ const PIECE: usize = 64 * 1024;
 /// sender stays null. With [`seal`](Forward::seal) the message is sealed (RFC 8617).
 ///
 /// ```
-/// use std::sync::Arc;
+/// use std::sync::{Arc, Mutex};
 /// use pillarbox::outbound::{Aliases, Forward, Route, Srs};
 /// use pillarbox::smtp_proto::route::RouteTable;
 ///
@@ -49,7 +46,8 @@ const PIECE: usize = 64 * 1024;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Whether RCPT is accepted is for the policy of the server to say: [`judge`](Forward::judge) answers for these addresses. A
+/// Whether RCPT is accepted is for the policy of the server to say: [`judge`](Forward::judge) answers for these addresses, and
+/// [`judge_header`](Forward::judge_header) for circles. A
 /// [`SpoolSink`](super::SpoolSink) with mailboxes has to take them for not local.
 pub struct Forward {
     aliases: Aliases,
@@ -73,24 +71,31 @@ impl Forward {
     /// What is sent on is sealed with this key.
     ///
     /// What the seal says of the message is taken from the Authentication-Results field of this host
-    /// ([`OutboundConfig::hostname`](super::OutboundConfig::hostname)) that stands on top; without one it says that nothing was
-    /// checked. A message that came with a chain that was not checked here is not sealed.
+    /// ([`OutboundConfig::hostname`](super::OutboundConfig::hostname)) that stands above all Received fields, where only this host
+    /// can have put it. Without one nothing is known of the message, and it is not sealed; nor is one that came with a chain of
+    /// which the field does not say whether it is good.
     #[must_use]
     pub fn seal(self, key: DomainKey) -> Self {
         Forward { seal: Some(key), ..self }
     }
 
-    /// Where a copy goes for an address that is among its own targets. Without mailboxes it goes in a circle, and back.
+    /// The mailboxes for an address that is among its own targets: a copy under the first sender stays there, and is a message of
+    /// its own in the queue, so that nothing which becomes of it makes the others get theirs twice or not at all. Without mailboxes
+    /// it goes in a circle, and back.
     #[must_use]
     pub fn mailboxes(self, sink: Arc<dyn MessageSink>) -> Self {
         Forward { mailboxes: Some(sink), ..self }
     }
 
-    /// Whether RCPT with an address is accepted: `None` if it is none of these.
-    pub fn judge(&self, to: &ForwardPath<'_>, now: WallTime) -> Option<Verdict> {
+    /// Whether RCPT with an address is accepted, in a message from `sender`: `None` if it is none of these. An address that [`Srs`]
+    /// has made takes bounces and nothing else: with another sender anybody who has seen one could send through this host.
+    pub fn judge(&self, to: &ForwardPath<'_>, sender: &ReversePath<'_>, now: WallTime) -> Option<Verdict> {
         let address = to.address()?;
         match self.srs.as_ref().and_then(|srs| srs.reverse(address, now)) {
-            Some(Ok(_)) => Some(Verdict::Accept),
+            Some(Ok(_)) if sender.is_null() => Some(Verdict::Accept),
+            Some(Ok(_)) => {
+                Some(Verdict::Refuse(Reply::enhanced(550, 5, 7, 1, "this address takes bounces and nothing else")))
+            }
             Some(Err(error)) => Some(Verdict::Refuse(error.reply())),
             None if self.aliases.of(address).is_some() => Some(Verdict::Accept),
             // A domain that has no others.
@@ -98,9 +103,23 @@ impl Forward {
         }
     }
 
+    /// Whether a message with this header goes in a circle, for all of its recipients: it has been at each of them before. `None`
+    /// if not. Refused while it comes in, it sets off no notice of ours.
+    pub fn judge_header(&self, recipients: &[ForwardPath<'_>], header: &[u8]) -> Option<Verdict> {
+        let goes_round = |to: &ForwardPath<'_>| self.takes(to) && to.address().is_some_and(|to| was_here(header, to));
+        let is_circle = !recipients.is_empty() && recipients.iter().all(goes_round);
+        let why = "the message has been at this address before: it goes in a circle";
+        is_circle.then(|| Verdict::Refuse(Reply::enhanced(550, 5, 4, 6, why)))
+    }
+
     /// Whether mail for an address is sent on, and does not belong into a mailbox at once.
     pub fn takes(&self, to: &ForwardPath<'_>) -> bool {
         to.address().is_some_and(|address| self.aliases.of(address).is_some() || self.is_ours(address))
+    }
+
+    /// Where the copies go that stay here.
+    pub(super) fn mailboxes_of_kept(&self) -> Option<&Arc<dyn MessageSink>> {
+        self.mailboxes.as_ref()
     }
 
     fn is_ours(&self, address: &Address<'_>) -> bool {
@@ -129,70 +148,101 @@ impl Forward {
         }
     }
 
-    fn sender(&self, from: &ReversePath<'static>, now: WallTime) -> Result<ReversePath<'static>, SrsError> {
-        match (from, &self.srs) {
-            (ReversePath::Address(address), Some(srs)) => srs.rewrite(address, now).map(ReversePath::Address),
-            _ => Ok(from.clone()),
+    fn sender(&self, before: &Envelope, now: WallTime) -> Result<ReversePath<'static>, SrsError> {
+        match (&before.from, &self.srs) {
+            (ReversePath::Address(address), Some(srs)) if before.is_own => {
+                srs.rewrite(address, now).map(ReversePath::Address)
+            }
+            (ReversePath::Address(address), Some(srs)) => srs.rewrite_any(address, now).map(ReversePath::Address),
+            _ => Ok(before.from.clone()),
         }
     }
 }
 
 /// Sends the message on for all open recipients, each by itself.
-pub(super) async fn deliver(delivery: &mut Delivery, forward: &Forward) {
+pub(super) async fn deliver(delivery: &mut Delivery, forward: &Arc<Forward>) {
     for recipient in std::mem::take(&mut delivery.open) {
-        let word = send_on(delivery, forward, recipient).await;
-        delivery.words.push(word);
+        let (word, onward) = send_on(delivery, forward, recipient).await;
+        match onward {
+            // Now, and not with the others: what was written for this one waits in memory until then.
+            Some(onward) => {
+                let (shared, message) = (Arc::clone(&delivery.shared), Arc::clone(&delivery.message));
+                shared.record_onward(&message, word, onward).await;
+            }
+            None => delivery.words.push(word),
+        }
     }
     delivery.health = Health::Good;
 }
 
-async fn send_on(delivery: &mut Delivery, forward: &Forward, recipient: u32) -> Word {
+/// What is to be written down about a recipient, and what is to be queued with it in the same commit.
+async fn send_on(delivery: &mut Delivery, forward: &Arc<Forward>, recipient: u32) -> (Word, Option<Onward>) {
     let failed = |delivery: &Delivery, status: (u8, u16, u16), why: String| {
         let (class, subject, detail) = status;
         Word::of(recipient, delivery.our(Outcome::Failed, EnhancedCode::new(class, subject, detail), why))
     };
     let now = delivery.wall();
+    if delivery.message.envelope.is_kept {
+        return (Word::of(recipient, trouble(delivery, "there are no mailboxes for the copy that stays")), None);
+    }
     let Some(to) = address_of(delivery, recipient) else {
-        return failed(delivery, (5, 1, 1), "the recipient is no address".into());
+        return (failed(delivery, (5, 1, 1), "the recipient is no address".into()), None);
     };
     let mut targets = match forward.targets(&to, now) {
         Ok(targets) => targets,
-        Err(error) => return failed(delivery, (5, 1, 1), error.to_string()),
+        Err(error) => return (failed(delivery, (5, 1, 1), error.to_string()), None),
     };
     let (content, disk) = (Arc::clone(&delivery.body), delivery.shared.disk.clone());
     let head = match disk.run(move || content.read(0, HEADER_MAX)).await {
         Ok(head) => head,
-        Err(error) => return Word::of(recipient, trouble(delivery, &error.to_string())),
+        Err(error) => return (Word::of(recipient, trouble(delivery, &error.to_string())), None),
     };
     if was_here(&head, &to) {
-        return failed(delivery, (5, 4, 6), format!("the message has been at {to} before: it goes in a circle"));
+        let why = format!("the message has been at {to} before: it goes in a circle");
+        return (failed(delivery, (5, 4, 6), why), None);
     }
-    // The copy that stays is made first: what goes on is not sent twice if it fails.
-    let key = aliases::key_of(&to);
-    if let Some(sink) = forward.mailboxes.as_ref().filter(|_| targets.iter().any(|it| aliases::key_of(it) == key)) {
-        let words = local::hand_over(delivery, &**sink, &[recipient]).await;
+    let is_list = targets.len() > 1;
+    let mut kept = None;
+    if let Some(sink) = &forward.mailboxes {
+        let (key, all) = (aliases::key_of(&to), targets.len());
         targets.retain(|target| aliases::key_of(target) != key);
-        match words.into_iter().next() {
-            Some(word) if targets.is_empty() || word.action != Some(Action::Delivered) => return word,
-            _ => {}
+        if targets.is_empty() {
+            let words = local::hand_over(delivery, &**sink, &[recipient]).await;
+            let nothing = || Word::of(recipient, trouble(delivery, "the sink gave no outcome"));
+            return (words.into_iter().next().unwrap_or_else(nothing), None);
+        }
+        if targets.len() < all {
+            let from = delivery.message.envelope.from.clone();
+            let path = ForwardPath::Address(to.clone());
+            kept = Some(envelope(delivery, recipient, &to, from, [path], is_list));
         }
     }
-    let from = match forward.sender(&delivery.message.envelope.from, now) {
-        Ok(from) => from,
-        Err(error) => return failed(delivery, (5, 1, 7), error.to_string()),
-    };
-    let (number, is_list) = (targets.len(), targets.len() > 1);
-    let envelope = envelope(delivery, recipient, &to, from, targets);
-    match queue(delivery, forward, &to, head, envelope).await {
-        Ok(id) => {
-            let ids = (delivery.message.id.to_string(), id.to_string());
-            delivery.shared.tell(&QueueEvent::Accepted { id: &ids.1, session_id: &ids.0 });
-            let why = format!("sent on to {number} addresses as {id}");
+    let number = targets.len();
+    let stays = if kept.is_some() { ", and a copy stays" } else { "" };
+    let (others, word) = match forward.sender(&delivery.message.envelope, now) {
+        Ok(from) => {
+            let paths = targets.into_iter().map(ForwardPath::Address);
+            let others = envelope(delivery, recipient, &to, from, paths, is_list);
+            let why = format!("sent on to {number} addresses{stays}");
             let attempt = delivery.our(Outcome::Relayed, EnhancedCode::new(2, 1, 5), why);
             // RFC 3461 §5.2.7.3: of a list the sender hears here, of a single address there.
-            Word { action: is_list.then_some(Action::Expanded), ..Word::of(recipient, attempt) }
+            (Some(others), Word { action: is_list.then_some(Action::Expanded), ..Word::of(recipient, attempt) })
         }
-        Err(error) => Word::of(recipient, trouble(delivery, &error.to_string())),
+        Err(error) => (None, failed(delivery, (5, 1, 7), format!("not sent on{stays}: {error}"))),
+    };
+    if let Some(kept) = &mut kept {
+        kept.is_kept = true;
+    }
+    if others.is_none() && kept.is_none() {
+        return (word, None);
+    }
+    let (forward, content) = (Arc::clone(forward), Arc::clone(&delivery.body));
+    let onward = Onward { forward, content, head, to, now, others, kept, written: Mutex::default() };
+    let shared = Arc::clone(&delivery.shared);
+    let prepared = delivery.shared.disk.run(move || onward.prepare(&shared).map(|()| onward)).await;
+    match prepared {
+        Ok(onward) => (word, Some(onward)),
+        Err(error) => (Word::of(recipient, trouble(delivery, &error.to_string())), None),
     }
 }
 
@@ -227,80 +277,32 @@ fn envelope(
     recipient: u32,
     to: &Address<'_>,
     from: ReversePath<'static>,
-    targets: Vec<Address<'static>>,
+    paths: impl IntoIterator<Item = ForwardPath<'static>>,
+    is_list: bool,
 ) -> Envelope {
     let before = &delivery.message.envelope;
     let known = usize::try_from(recipient).ok().and_then(|at| before.recipients.get(at));
-    let is_list = targets.len() > 1;
     let notify = known.and_then(|known| known.notify);
     let notify = notify.map(|notify| Notify { success: notify.success && !is_list, ..notify });
     // RFC 3461 §5.2.7.1
     let orcpt = known
         .and_then(|known| known.orcpt.clone())
         .or_else(|| to.is_ascii().then(|| OriginalRecipient { addr_type: "rfc822".into(), address: to.to_string() }));
-    let recipients = targets.into_iter().map(|target| {
-        let mut recipient = Recipient::new(ForwardPath::Address(target));
+    let recipients = paths.into_iter().map(|path| {
+        let mut recipient = Recipient::new(path);
         (recipient.notify, recipient.orcpt) = (notify, orcpt.clone());
         recipient
     });
+    let is_rewritten = from != before.from;
     let mut envelope = Envelope::new(delivery.wall(), from, recipients);
     (envelope.envid, envelope.ret) = (before.envid.clone(), before.ret);
     (envelope.body, envelope.smtputf8) = (before.body, before.smtputf8);
     (envelope.require_tls, envelope.deliver_by) = (before.require_tls, before.deliver_by);
-    envelope.priority = before.priority;
-    envelope
-}
-
-/// Puts the message into the queue again. Returns when it is durable.
-async fn queue(
-    delivery: &Delivery,
-    forward: &Forward,
-    to: &Address<'_>,
-    head: Vec<u8>,
-    envelope: Envelope,
-) -> Result<MessageId, StoreError> {
-    let (shared, content, now) = (Arc::clone(&delivery.shared), Arc::clone(&delivery.body), delivery.wall());
-    let trace = format!("Delivered-To: {to}\r\n");
-    let seal = forward.seal.as_ref();
-    let seal = seal.and_then(|key| Seal::begin(key, shared.config.hostname().as_str(), &head, now));
-    let disk = shared.disk.clone();
-    disk.run(move || {
-        let mut incoming = shared.store.begin(now);
-        let id = incoming.id();
-        // Whoever seals has to see the whole message before its first octet is written.
-        if let Some(mut seal) = seal {
-            seal.write(trace.as_bytes());
-            each(&content, id, |piece| {
-                seal.write(piece);
-                Ok(())
-            })?;
-            incoming.write(seal.finish().unwrap_or_default().as_bytes())?;
-        }
-        incoming.write(trace.as_bytes())?;
-        each(&content, id, |piece| incoming.write(piece))?;
-        let item = shared.item(id, &envelope);
-        incoming.commit(envelope)?.wait()?;
-        shared.admit(item);
-        shared.grown.notify_one();
-        Ok(id)
-    })
-    .await
-}
-
-/// Shows the content piece by piece. Blocks.
-fn each(
-    content: &Content,
-    id: MessageId,
-    mut show: impl FnMut(&[u8]) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let mut at = 0;
-    while at < content.len {
-        let piece = content.read(at, PIECE).map_err(|_| StoreError::Damaged(id, "it cannot be read"))?;
-        if piece.is_empty() {
-            return Err(StoreError::Damaged(id, "it ends too soon"));
-        }
-        show(&piece)?;
-        at += piece.len() as u64;
+    (envelope.priority, envelope.is_last) = (before.priority, before.is_last);
+    envelope.is_own = before.is_own || is_rewritten;
+    if !before.is_own {
+        // Who wrote it is not known: what somebody else may get unasked is short.
+        envelope.ret = Some(Ret::Hdrs);
     }
-    Ok(())
+    envelope
 }

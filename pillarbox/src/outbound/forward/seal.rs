@@ -10,26 +10,31 @@ use pillarbox_core::header::{self, Fields};
 
 use crate::crypto::RingCrypto;
 
-/// What this host found out about a message when it came, by the field that it put on top then. A field of that name which
-/// stands deeper is nobody's word here, whoever wrote it.
+/// What this host found out about a message when it came, by the field that it put above its own Received field then. What
+/// stands at that field or deeper came with the message, whatever host it names.
 fn found(octets: &[u8], host: &str) -> Option<AuthenticationResults> {
     let (header, _) = header::split(octets);
-    let trace = Fields::new(header).take_while(|field| {
-        ["Authentication-Results", "Received", "Received-SPF", "Delivered-To"].iter().any(|name| field.name_is(name))
-    });
-    let field = trace.into_iter().find(|field| field.name_is("Authentication-Results"))?;
-
-    let results = AuthenticationResults::parse(field.value).ok()?;
-    results.authserv_id.as_str().eq_ignore_ascii_case(host).then_some(results)
+    let mut found = None;
+    for field in Fields::new(header) {
+        if field.name_is("Received") {
+            return found;
+        }
+        if found.is_none() && field.name_is("Authentication-Results") {
+            let results = AuthenticationResults::parse(field.value).ok();
+            found = results.filter(|results| results.authserv_id.as_str().eq_ignore_ascii_case(host));
+        }
+    }
+    // Without that field nothing tells apart what was put there and what came.
+    None
 }
 
 /// What is known of the chain that a message came with; `None` if it has one that nobody here has looked at.
-fn chain(octets: &[u8], results: Option<&AuthenticationResults>) -> Option<ArcResult> {
+fn chain(octets: &[u8], results: &AuthenticationResults) -> Option<ArcResult> {
     let (header, _) = header::split(octets);
     if !Fields::new(header).any(|field| field.name_is("ARC-Seal")) {
         return Some(ArcResult::None);
     }
-    let arc = results?.results.iter().find(|result| result.method == Keyword::ARC)?;
+    let arc = results.results.iter().find(|result| result.method == Keyword::ARC)?;
     match arc.result.as_str() {
         "pass" => Some(ArcResult::Pass),
         "fail" => Some(ArcResult::Fail),
@@ -45,11 +50,11 @@ pub(super) struct Seal {
 }
 
 impl Seal {
-    /// `None` where a seal would say what nobody knows: the message came with a chain, and was not looked at here.
+    /// `None` where a seal would say what nobody knows: the message, or the chain that it came with, was not looked at here.
     pub(super) fn begin(key: &DomainKey, host: &str, head: &[u8], now: WallTime) -> Option<Self> {
-        let results = found(head, host);
-        let chain = chain(head, results.as_ref())?;
-        let results = results.unwrap_or_else(|| AuthenticationResults::new(host)).to_string();
+        let results = found(head, host)?;
+        let chain = chain(head, &results)?;
+        let results = results.to_string();
         let now = u64::try_from(now.unix_seconds()).unwrap_or(0);
         let sealer = Sealer::new(Arc::new(RingCrypto), key.clone(), SignOptions::default(), now);
         Some(Seal { sealer, chain, results })

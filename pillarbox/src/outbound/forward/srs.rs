@@ -94,7 +94,8 @@ impl Srs {
         Ok(Srs { domain: name(domain)?, own_domains: Vec::new(), secrets })
     }
 
-    /// Senders in this domain are left as they are: this host may send for them.
+    /// Senders in this domain are left as they are, where who brought the message may send for them
+    /// ([`SpoolSink::own`](crate::outbound::SpoolSink::own)).
     ///
     /// # Errors
     ///
@@ -109,7 +110,7 @@ impl Srs {
         &self.domain
     }
 
-    /// The sender under which a message is sent on.
+    /// The sender under which a message of one of ours is sent on.
     ///
     /// # Errors
     ///
@@ -120,6 +121,17 @@ impl Srs {
         if is_own(&self.domain) || self.own_domains.iter().any(is_own) {
             return Ok(from.clone().into_owned());
         }
+        self.rewrite_any(from, now)
+    }
+
+    /// The sender under which a stranger's message is sent on: whoever writes a domain of ours there must not get our good name
+    /// for it.
+    ///
+    /// # Errors
+    ///
+    /// [`SrsError::TooLong`]
+    pub fn rewrite_any(&self, from: &Address<'_>, now: WallTime) -> Result<Address<'static>, SrsError> {
+        let domain = from.domain().as_str();
         let local = from.local().unquoted();
         let rewritten = match (after(&local, "SRS0"), after(&local, "SRS1")) {
             // An address of another forwarder: its own part is kept whole, and it is asked first when a bounce comes.
@@ -179,7 +191,7 @@ impl Srs {
         self.address(local, domain).map_err(|_| SrsError::Forged)
     }
 
-    /// The address of the first forwarder, who will judge its age.
+    /// The address of the first forwarder, who will judge its age: the form has no date of its own, as with postsrsd.
     fn reverse_second(&self, rest: &str) -> Result<Address<'static>, SrsError> {
         let mut parts = rest.splitn(3, '=');
         let mut part = || parts.next().ok_or(SrsError::Forged);
@@ -335,6 +347,12 @@ mod tests {
         let srs = srs("srs.example", &["one"]).own_domain("own.example").unwrap();
         for own in ["joe@own.example", "SRS0=a=b=c=d@srs.example"] {
             assert_eq!(srs.rewrite(&address(own), at(0)), Ok(address(own)));
+        }
+        // A stranger's all the same.
+        for own in ["joe@own.example", "SRS0=a=b=c=d@srs.example"] {
+            let ours = srs.rewrite_any(&address(own), at(0)).unwrap();
+            assert_ne!(ours, address(own));
+            assert_eq!(srs.reverse(&ours, at(0)), Some(Ok(address(own))));
         }
         let long = format!("{}@{}.example", "x".repeat(60), vec!["y".repeat(60); 3].join("."));
         assert!(long.len() < 254);

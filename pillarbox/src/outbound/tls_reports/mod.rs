@@ -241,6 +241,7 @@ async fn send(
     // Nobody is told what becomes of it, and so nobody answers a report with another one.
     recipient.notify = Some(Notify::default());
     let mut envelope = Envelope::new(now, ReversePath::Address(reporting.contact.clone()), [recipient]);
+    envelope.is_own = true;
     envelope.smtputf8 = !to.is_ascii() || !reporting.contact.is_ascii();
     envelope.body = if octets.is_ascii() { BodyKind::SevenBit } else { BodyKind::EightBitMime };
     let queue = Arc::clone(shared);

@@ -417,7 +417,7 @@ impl MailboxStore for MaildirStore {
         let (name, with_size) = (mailbox.clone(), items.contains(&StatusItem::Size));
         let lane = self.inner.pool.lane(user);
         self.on_tree(user, move |inner, tree| {
-            let maildir = tree.mailbox(&inner.names.on_disk(&name)?).map_err(told)?;
+            let maildir = tree.mailbox(&inner.names.find(tree, &name)?).map_err(told)?;
             let shared = inner.shared(lane, &maildir, true)?;
             shared.refresh()?;
             shared.status(with_size)
@@ -432,7 +432,7 @@ impl MailboxStore for MaildirStore {
     ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
         let (name, uses) = (mailbox.clone(), uses.to_vec());
         self.on_tree(user, move |inner, tree| {
-            let name = inner.names.on_disk(&name)?;
+            let name = inner.names.find(tree, &name)?;
             let made = uses::create(tree, &name, &uses)?;
             Ok(mailbox_id(&made))
         })
@@ -441,7 +441,7 @@ impl MailboxStore for MaildirStore {
     fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
         let name = mailbox.clone();
         self.on_tree(user, move |inner, tree| {
-            let name = inner.names.on_disk(&name)?;
+            let name = inner.names.find(tree, &name)?;
             let folder = tree.mailbox(&name).map_err(told)?;
             tree.delete_mailbox(&name).map_err(told)?;
             inner.let_go(folder.path());
@@ -457,7 +457,7 @@ impl MailboxStore for MaildirStore {
     ) -> BoxFuture<'a, Result<()>> {
         let (from, to) = (from.clone(), to.clone());
         self.on_tree(user, move |inner, tree| {
-            let (from, to) = (inner.names.on_disk(&from)?, inner.names.on_disk(&to)?);
+            let (from, to) = (inner.names.find(tree, &from)?, inner.names.find(tree, &to)?);
             if to.is_below(&from) {
                 return Err(StoreError::new(StoreErrorKind::Cannot, "a mailbox cannot be put below itself"));
             }
@@ -489,9 +489,15 @@ impl MailboxStore for MaildirStore {
     ) -> BoxFuture<'a, Result<()>> {
         let name = mailbox.clone();
         self.on_tree(user, move |inner, tree| {
-            let name = inner.names.on_disk(&name)?;
-            let changed = if subscribed { tree.subscribe(&name) } else { tree.unsubscribe(&name) };
-            changed.map(drop).map_err(told)
+            let on_disk = inner.names.find(tree, &name)?;
+            if subscribed {
+                return tree.subscribe(&on_disk).map(drop).map_err(told);
+            }
+            // What another program has subscribed to may be spelled otherwise.
+            let all = tree.subscriptions().map_err(told)?;
+            let otherwise = all.iter().filter(|other| inner.names.in_imap(other).as_ref() == Some(&name));
+            let mut spellings = std::iter::once(&on_disk).chain(otherwise.filter(|other| **other != on_disk));
+            spellings.try_for_each(|name| tree.unsubscribe(name).map(drop)).map_err(told)
         })
     }
 
@@ -504,7 +510,7 @@ impl MailboxStore for MaildirStore {
         let (name, store, user) = (mailbox.clone(), self.clone(), user.clone());
         let lane = self.inner.pool.lane(&user);
         let opened = self.on_tree(&user, move |inner, tree| {
-            let maildir = tree.mailbox(&inner.names.on_disk(&name)?).map_err(told)?;
+            let maildir = tree.mailbox(&inner.names.find(tree, &name)?).map_err(told)?;
             inner.shared(lane, &maildir, read_only)
         });
         Box::pin(async move { Ok(Box::new(Open::new(store, user, opened.await?, read_only)) as Box<dyn Mailbox>) })
@@ -521,7 +527,7 @@ impl MailboxStore for MaildirStore {
         let purpose = append::purpose(&append);
         let lane = self.inner.pool.lane(&user);
         let opened = self.on_tree(&user.clone(), move |inner, tree| {
-            let name = inner.names.on_disk(&name)?;
+            let name = inner.names.find(tree, &name)?;
             let (folder, room) = (tree.mailbox(&name).map_err(told)?, inner.room(&user, tree, &name));
             if let (Some(room), Some(size)) = (&room, size) {
                 room.check_announced(size, purpose)?;
@@ -536,7 +542,7 @@ impl MailboxStore for MaildirStore {
 
     fn room<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName, size: u64) -> BoxFuture<'a, Result<()>> {
         let (name, of) = (mailbox.clone(), user.clone());
-        self.on_tree(user, move |inner, tree| match inner.room(&of, tree, &inner.names.on_disk(&name)?) {
+        self.on_tree(user, move |inner, tree| match inner.room(&of, tree, &inner.names.find(tree, &name)?) {
             Some(room) => room.check(Usage::message(size), Purpose::Delivery),
             None => Ok(()),
         })

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use pillarbox_imap::types::{MailboxName, Separator};
-use pillarbox_maildir::{self as maildir, TreeOptions};
+use pillarbox_imap::types::{MailboxName, NameEncoding, Separator};
+use pillarbox_maildir::{self as maildir, MaildirError, Tree, TreeOptions};
 
 use super::{Inner, MaildirStore, Result, told};
 use crate::parts::{Identity, Namespace, StoreError, StoreErrorKind};
@@ -97,8 +97,25 @@ impl Names {
         self.namespace.clone()
     }
 
+    /// The name on disk of a mailbox that a client names. Another program may have written it in another form of Unicode than clients
+    /// are told (RFC 5198 §3): what is there in the form of its own goes first, and what is not there at all would be made so.
+    pub(super) fn find(&self, tree: &Tree, name: &MailboxName) -> Result<maildir::MailboxName> {
+        let on_disk = self.on_disk(name)?;
+        if name.as_str().is_ascii() {
+            return Ok(on_disk);
+        }
+        match tree.mailbox(&on_disk) {
+            Err(MaildirError::NoSuchMailbox(_)) => {}
+            // Trouble meets whoever opens it.
+            _ => return Ok(on_disk),
+        }
+        let listed = tree.list().map_err(told)?.into_iter().filter(|listed| listed.exists);
+        let otherwise = listed.map(|listed| listed.name).find(|other| self.in_imap(other).as_ref() == Some(name));
+        Ok(otherwise.unwrap_or(on_disk))
+    }
+
     /// The checked name that paths are made of.
-    pub(super) fn on_disk(&self, name: &MailboxName) -> Result<maildir::MailboxName> {
+    fn on_disk(&self, name: &MailboxName) -> Result<maildir::MailboxName> {
         let text = match &self.prefix {
             Some(prefix) if !name.is_inbox() => {
                 let below = name.as_str().strip_prefix(prefix.as_str()).and_then(|rest| rest.strip_prefix('/'));
@@ -117,14 +134,16 @@ impl Names {
         Ok(on_disk)
     }
 
-    /// What clients call it; `None` if it cannot be said to them. A name on disk that is no name in IMAP is another program's
-    /// business.
+    /// What clients call it, in normal form C; `None` if it cannot be said to them. A name on disk that is no name in IMAP is another
+    /// program's business.
     pub(super) fn in_imap(&self, name: &maildir::MailboxName) -> Option<MailboxName> {
-        let text = name.joined('/');
-        match &self.prefix {
-            Some(prefix) if !name.is_inbox() => MailboxName::new(&format!("{prefix}/{text}")).ok(),
-            _ => MailboxName::new(&text).ok(),
-        }
+        let text = match &self.prefix {
+            Some(prefix) if !name.is_inbox() => format!("{prefix}/{}", name.joined('/')),
+            _ => name.joined('/'),
+        };
+        let seen = MailboxName::from_wire(text.as_bytes(), Separator::Slash, NameEncoding::Utf8).ok();
+        // The Kelvin sign would be a K. In ASCII a name is looked for in one spelling only.
+        seen.filter(|seen| text.is_ascii() || !seen.as_str().is_ascii())
     }
 }
 

@@ -50,7 +50,7 @@ impl Open {
     ) -> BoxFuture<'static, Result<Copied>> {
         let (target, user) = (target.clone(), self.user.clone());
         self.store.on_tree(&self.user, move |inner, tree| {
-            let name = inner.names.on_disk(&target)?;
+            let name = inner.names.find(tree, &target)?;
             let target = tree.mailbox(&name).map_err(told)?;
             let copied = put(&target, inner.room(&user, tree, &name))?;
             inner.look_again(target.path());

@@ -12,26 +12,47 @@ use crate::parts::{Identity, StoreError, StoreErrorKind};
 /// together, so this is far more than there are processors.
 const OPERATIONS_MAX: usize = 128;
 
-/// How many of them may be of one account: its disk may have stopped answering, and the others go on.
+/// How many of them may be of one account: its disk may have stopped answering, or another program holds its locks, and the
+/// others go on.
 const OPERATIONS_OF_ONE: usize = 32;
+
+/// How many operations of each account find a turn although others hang. It takes 32 such accounts to stop the rest.
+const FIRST_OF_ONE: usize = 2;
+
+/// Turns that nobody has but for the first operations of an account.
+const FIRST_MAX: usize = OPERATIONS_MAX / 2;
 
 /// Turns for file work, for all accounts.
 #[derive(Debug)]
 pub(super) struct Pool {
+    all: Arc<Turns>,
+    accounts: Mutex<HashMap<String, Weak<Own>>>,
+}
+
+#[derive(Debug)]
+struct Turns {
+    first: Arc<Semaphore>,
+    further: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Own {
+    first: Arc<Semaphore>,
     all: Arc<Semaphore>,
-    accounts: Mutex<HashMap<String, Weak<Semaphore>>>,
 }
 
 /// The turns of one account.
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
-    all: Arc<Semaphore>,
-    own: Arc<Semaphore>,
+    all: Arc<Turns>,
+    own: Arc<Own>,
 }
 
 impl Pool {
     pub(super) fn new() -> Self {
-        Pool { all: Arc::new(Semaphore::new(OPERATIONS_MAX)), accounts: Mutex::default() }
+        let further = Arc::new(Semaphore::new(OPERATIONS_MAX - FIRST_MAX));
+        let all = Arc::new(Turns { first: Arc::new(Semaphore::new(FIRST_MAX)), further });
+        Pool { all, accounts: Mutex::default() }
     }
 
     pub(super) fn lane(&self, account: &Identity) -> Lane {
@@ -42,7 +63,8 @@ impl Pool {
             if accounts.len() == accounts.capacity() {
                 accounts.retain(|_, own| own.strong_count() > 0);
             }
-            let own = Arc::new(Semaphore::new(OPERATIONS_OF_ONE));
+            let first = Arc::new(Semaphore::new(FIRST_OF_ONE));
+            let own = Arc::new(Own { first, all: Arc::new(Semaphore::new(OPERATIONS_OF_ONE)) });
             accounts.insert(account.user().to_owned(), Arc::downgrade(&own));
             own
         });
@@ -54,11 +76,18 @@ impl Lane {
     /// Runs file work on a thread that may wait. A panic in it is our own mistake and becomes trouble of this one operation.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         // Who waits for the account's own turn keeps nobody else from theirs.
-        let own = Arc::clone(&self.own).acquire_owned().await.expect("the pool is never closed");
-        let permit = Arc::clone(&self.all).acquire_owned().await.expect("the pool is never closed");
+        let turn = async |of: &Arc<Semaphore>| Arc::clone(of).acquire_owned().await.expect("the pool is never closed");
+        let own = turn(&self.own.all).await;
+        let turns = tokio::select! {
+            biased;
+            first = turn(&self.own.first) => (turn(&self.all.first).await, Some(first)),
+            further = turn(&self.all.further) => (further, None),
+        };
+        // The lane is kept too: an account that is at work is not forgotten, for it would get its turns once more.
+        let lane = self.clone();
         let done = tokio::task::spawn_blocking(move || {
             let done = work();
-            drop((permit, own));
+            drop((turns, own, lane));
             done
         });
         done.await.unwrap_or_else(|error| Err(StoreError::new(StoreErrorKind::Unavailable, error.to_string())))
@@ -71,13 +100,14 @@ mod tests {
     use std::sync::mpsc;
 
     #[tokio::test]
-    async fn an_account_whose_disk_hangs_keeps_no_other_waiting() {
+    async fn accounts_whose_disks_hang_keep_no_other_waiting() {
         let pool = Pool::new();
         let (hang, hung) = mpsc::channel::<()>();
         let hung = Arc::new(Mutex::new(hung));
         let mut waiting = Vec::new();
-        for _ in 0..2 * OPERATIONS_MAX {
-            let (lane, hung) = (pool.lane(&Identity::new("hanging")), Arc::clone(&hung));
+        let hanging: Vec<Identity> = (0..8).map(|n| Identity::new(format!("hanging-{n}"))).collect();
+        for n in 0..4 * OPERATIONS_MAX {
+            let (lane, hung) = (pool.lane(&hanging[n % hanging.len()]), Arc::clone(&hung));
             waiting.push(tokio::spawn(async move {
                 let wait = move || {
                     let _ = hung.lock().unwrap().recv();
@@ -86,18 +116,21 @@ mod tests {
                 lane.run(wait).await
             }));
         }
-        while pool.lane(&Identity::new("hanging")).own.available_permits() > 0 {
+        let is_full = |account: &Identity| pool.lane(account).own.first.available_permits() == 0;
+        while pool.all.further.available_permits() > 0 || !hanging.iter().all(is_full) {
             tokio::task::yield_now().await;
         }
         let other = pool.lane(&Identity::new("other"));
         let done = tokio::time::timeout(std::time::Duration::from_secs(30), other.run(|| Ok(1))).await;
-        assert_eq!(done.expect("it waits for the one that hangs").unwrap(), 1);
+        assert_eq!(done.expect("it waits for those that hang").unwrap(), 1);
         drop(hang);
         for waiting in waiting {
             waiting.await.unwrap().unwrap();
         }
-        drop(pool.lane(&Identity::new("a third")));
-        assert!(pool.accounts.lock().unwrap().len() <= 3);
+        for n in 0..100 {
+            drop(pool.lane(&Identity::new(format!("another-{n}"))));
+        }
+        assert!(pool.accounts.lock().unwrap().len() < 50, "those without work are forgotten");
     }
 
     #[tokio::test]
@@ -105,6 +138,7 @@ mod tests {
         let lane = Pool::new().lane(&Identity::new("you"));
         let failed = lane.run(|| -> Result<()> { panic!("planned") }).await;
         assert_eq!(failed.unwrap_err().kind, StoreErrorKind::Unavailable);
-        assert_eq!(lane.own.available_permits(), OPERATIONS_OF_ONE);
+        assert_eq!(lane.own.all.available_permits(), OPERATIONS_OF_ONE);
+        assert_eq!(lane.own.first.available_permits(), FIRST_OF_ONE);
     }
 }
