@@ -42,7 +42,7 @@ pub(crate) struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Budget { per_cut: 40, again_every: 31, per_second_cut: 3 }
+        Budget { per_cut: 20, again_every: 31, per_second_cut: 3 }
     }
 }
 
