@@ -94,7 +94,9 @@ class Trace:
             path = FILE.match(arguments)
             # The journal may wait: what is missing there after a power cut is found out, and told again. Written whole, under a
             # name of its own, it may not.
-            if path and self.ours(path[1]) and os.path.basename(path[1]) != "pillarbox-journal":
+            # Nor is a file synced that has no name yet: only locks begin so, and what they tell is of no use after a power cut.
+            base = path and os.path.basename(path[1])
+            if path and self.ours(path[1]) and base != "pillarbox-journal" and not base.startswith("#"):
                 self.unsynced_files.add(path[1])
             return
         paths = [os.path.normpath(path) for path in PATHS.findall(arguments)]

@@ -107,6 +107,11 @@ fn repair(
         false => files::sync(maildir),
     };
     if let Err(error) = told {
+        // What failed may be the sync behind the replacement: then the list has the new names.
+        if uids::has_names(maildir, &corrected) {
+            let told = locked.uids().map(drop);
+            return Ok(outcomes.into_iter().map(|outcome| outcome.and(told.clone())).collect());
+        }
         // With the names that the list has.
         let before: HashMap<&Base, &Base> = corrected.iter().map(|(old, new)| (new, old)).collect();
         for (old, new, place) in renamed {

@@ -196,6 +196,12 @@ pub(super) fn correct(locked: &mut Locked<'_>, names: &HashMap<Base, Base>) -> R
     locked.write_uids(corrected)
 }
 
+/// Whether the list on the disk has one of the new names.
+pub(super) fn has_names(maildir: &Maildir, names: &HashMap<Base, Base>) -> bool {
+    let Ok(Read::List(list)) = read(maildir) else { return false };
+    names.iter().any(|(old, new)| old != new && list.line(new).is_some())
+}
+
 /// Keys and values of a line that are kept where its name changes. No program writes as much.
 const FIELDS_MAX: usize = 16 << 10;
 
