@@ -193,7 +193,8 @@ pub(crate) fn row_of_number(name: u128) -> Option<&'static CommandRow> {
 #[inline(always)]
 pub(crate) fn place_of_number(name: u128) -> Option<&'static Place> {
     // Every command is looked up, so no list of names is walked.
-    PLACES[place_of(name, MULTIPLIER)].as_ref().filter(|place| place.name == name)
+    let place = &PLACES[place_of(name, MULTIPLIER)];
+    if place.name == name { Some(place) } else { None }
 }
 
 /// A command in the table that is looked into.
@@ -205,8 +206,9 @@ pub(crate) struct Place {
 }
 
 /// Commands, each at the place of the hash of its name.
-static PLACES: [Option<Place>; PLACES_LEN] = {
-    let mut places = [const { None }; PLACES_LEN];
+static PLACES: [Place; PLACES_LEN] = {
+    // No word is as large a number as those at the places that are left.
+    let mut places = [const { Place { name: u128::MAX, row: &COMMANDS[0], bare: None } }; PLACES_LEN];
     let mut at = 0;
     while at < COMMANDS.len() {
         let row = &COMMANDS[at];
@@ -216,7 +218,7 @@ static PLACES: [Option<Place>; PLACES_LEN] = {
             Arguments::Absent(bare) => Some(bare),
             Arguments::Parsed(_) => None,
         };
-        places[place_of(name, MULTIPLIER)] = Some(Place { name, row, bare });
+        places[place_of(name, MULTIPLIER)] = Place { name, row, bare };
         at += 1;
     }
     places
