@@ -1,4 +1,4 @@
-//! `dovecot-uidlist.lock`: whoever made the file may change the mailbox's UID list and keywords.
+//! Dovecot's locks: whoever has made `dovecot-uidlist.lock` may change the mailbox's UID list and keywords, and so for other files.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,8 +18,8 @@ pub(crate) struct DotLock {
     id: (u64, u64),
     /// Who takes the file over makes it longer, whatever its clock says.
     len: u64,
-    /// Held open, because it is locked as long as we live, and because a file system gives the number of a file that nobody holds to the next one: a successor's lock
-    /// would look like this one.
+    /// Held open, because it is locked as long as we live, and because a file system gives the number of a file that nobody holds
+    /// to the next one: a successor's lock would look like this one.
     _file: File,
 }
 
@@ -109,8 +109,8 @@ impl Drop for DotLock {
     }
 }
 
-/// What our locks begin with in this run of the system, and what a process adds. It holds no colon, so that Dovecot looks for no process in it.
-/// `None` where one run cannot be told from another: then only age is proof.
+/// What our locks begin with in this run of the system, and what a process adds. It holds no colon, so that Dovecot looks for no
+/// process in it. `None` where one run cannot be told from another: then only age is proof.
 ///
 /// With another machine's number in it the lock may be held there, for not every network file system shows us the locks
 /// of others; and of an earlier run of this machine it would not be told from that.
@@ -143,8 +143,8 @@ enum Owner {
 /// What one who takes a lock over adds to it.
 const TAKEN: &[u8] = b"taken over\n";
 
-/// Takes over the lock of a process of ours that died. The file stays where it is, so that nobody gets in between, and of several who find
-/// it one has it. Where the lock on the file was lost while its owner lives, the owner sees that it has grown.
+/// Takes over the lock of a process of ours that died. The file stays where it is, so that nobody gets in between, and of several
+/// who find it one has it. Where the lock on the file was lost while its owner lives, the owner sees that it has grown.
 fn owner(store: &Store, path: &Path, mark: &str) -> Result<Owner> {
     // Whatever cannot be opened or read is no lock of ours, or one that has just gone.
     let Ok(mut file) = store.fs().open_append(path) else { return Ok(Owner::Unknown) };

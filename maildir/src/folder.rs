@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
-use pillarbox_fs::{ErrorKind, Fs, FsError, Kind, Metadata};
+use pillarbox_fs::{ErrorKind, Fs, FsError, Kind, Metadata, replace_file};
 
 use crate::dotlock::DotLock;
 use crate::error::NotFound;
@@ -532,22 +532,9 @@ impl Locked<'_> {
 
     /// Writes a whole file and puts it in the place of the old one. Its name is durable after a sync of the folder.
     fn replace(&self, written: &str, name: &str, bytes: &[u8]) -> Result<Metadata> {
-        let fs = self.maildir.fs();
-        let written = self.maildir.dir(written);
-        // Left behind by a crash; whoever holds the lock is its only user.
-        fs.unlink(&written).if_found()?;
-        let mut file = fs.create(&written)?;
-        let metadata = file.write(bytes).and_then(|()| file.sync()).and_then(|()| file.metadata());
-        let replaced = metadata.map_err(MaildirError::from).and_then(|metadata| {
-            file.close()?;
-            self.dotlock.verify()?;
-            fs.rename(&written, &self.maildir.dir(name))?;
-            Ok(metadata)
-        });
-        if replaced.is_err() {
-            let _ = fs.unlink(&written);
-        }
-        replaced
+        // Whoever holds the lock is the only user of the new one.
+        let (written, path) = (self.maildir.dir(written), self.maildir.dir(name));
+        replace_file(self.maildir.fs(), &written, &path, bytes, || self.dotlock.verify())
     }
 }
 

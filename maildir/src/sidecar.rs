@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use pillarbox_fs::ErrorKind;
+use pillarbox_fs::{ErrorKind, replace_file};
 
 use crate::dotlock::DotLock;
 use crate::error::NotFound;
-use crate::{MaildirError, Result, Store};
+use crate::{Result, Store};
 
 /// One such file.
 pub(crate) struct Sidecar<'a> {
@@ -57,21 +57,9 @@ impl Sidecar<'_> {
             fs.unlink(&self.path()).if_found()?;
             return Ok(self.store.sync_dir(&self.dir)?);
         }
+        // Whoever holds the lock is its only user.
         let written = self.dir.join(format!("{}.tmp", self.name));
-        // Left behind by a crash; whoever holds the lock is its only user.
-        fs.unlink(&written).if_found()?;
-        let mut out = fs.create(&written)?;
-        let replaced = out
-            .write(bytes)
-            .and_then(|()| out.sync())
-            .and_then(|()| out.close())
-            .map_err(MaildirError::from)
-            .and_then(|()| lock.verify())
-            .and_then(|()| Ok(fs.rename(&written, &self.path())?));
-        if replaced.is_err() {
-            let _ = fs.unlink(&written);
-        }
-        replaced?;
+        replace_file(fs, &written, &self.path(), bytes, || lock.verify())?;
         Ok(self.store.sync_dir(&self.dir)?)
     }
 

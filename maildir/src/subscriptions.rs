@@ -5,10 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use pillarbox_fs::ErrorKind;
+use pillarbox_fs::{ErrorKind, replace_file};
 
 use crate::dotlock::DotLock;
-use crate::error::NotFound;
 use crate::{DiskNames, MailboxName, Result, Tree, TreeOptions};
 
 const FILE: &str = "subscriptions";
@@ -77,21 +76,8 @@ impl Tree {
     }
 
     fn replace_subscriptions(&self, lock: &DotLock, file: &Subscriptions) -> Result<()> {
-        let fs = self.store.fs();
         let written = self.root.join("subscriptions.tmp");
-        fs.unlink(&written).if_found()?;
-        let mut out = fs.create(&written)?;
-        let replaced = out
-            .write(&file.encode())
-            .and_then(|()| out.sync())
-            .and_then(|()| out.close())
-            .map_err(Into::into)
-            .and_then(|()| lock.verify())
-            .and_then(|()| Ok(fs.rename(&written, &self.root.join(FILE))?));
-        if replaced.is_err() {
-            let _ = fs.unlink(&written);
-        }
-        replaced?;
+        replace_file(self.store.fs(), &written, &self.root.join(FILE), &file.encode(), || lock.verify())?;
         Ok(self.store.sync_dir(&self.root)?)
     }
 

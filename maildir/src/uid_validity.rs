@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use pillarbox_fs::ErrorKind;
+use pillarbox_fs::{ErrorKind, FsError, replace_file};
 
 use crate::error::NotFound;
 use crate::{MaildirError, Result, Store};
@@ -48,16 +48,7 @@ pub(crate) fn next(store: &Store, root: &Path, floor: u32) -> Result<u32> {
         }
     };
     let written = root.join(format!("{FILE}-{}", store.unique_name()));
-    let mut file = fs.create(&written)?;
-    let replaced = file
-        .write(format!("{value:08x}").as_bytes())
-        .and_then(|()| file.sync())
-        .and_then(|()| file.close())
-        .and_then(|()| fs.rename(&written, &root.join(FILE)));
-    if let Err(error) = replaced {
-        let _ = fs.unlink(&written);
-        return Err(error.into());
-    }
+    replace_file(fs, &written, &root.join(FILE), format!("{value:08x}").as_bytes(), || Ok::<(), FsError>(()))?;
     store.sync_dir(root)?;
     Ok(value)
 }

@@ -5,6 +5,7 @@ mod file;
 mod fs;
 mod group;
 mod real;
+mod replace;
 mod simulated;
 pub mod testing;
 
@@ -13,4 +14,5 @@ pub use file::{File, RawFile};
 pub use fs::{Entry, Fs, Kind, Metadata, Space};
 pub use group::GroupSync;
 pub use real::RealFs;
+pub use replace::replace_file;
 pub use simulated::{Crash, Images, SimulatedFs};

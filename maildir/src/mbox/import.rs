@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
-use pillarbox_fs::ErrorKind;
+use pillarbox_fs::{ErrorKind, FsError, replace_file};
 
 use super::source::{MaildirSource, Source, fnv};
 use super::{MboxError, MboxReader};
@@ -242,18 +242,7 @@ impl<'a> Ticket<'a> {
         let line = format!("{:016x}{}\n", self.number, if self.ended { ENDED } else { "" });
         self.len = line.len();
         let written = self.path.with_extension("tmp");
-        // Left behind by a crash.
-        store.fs().unlink(&written).if_found()?;
-        let mut file = store.fs().create(&written)?;
-        let replaced = file
-            .write(line.as_bytes())
-            .and_then(|()| file.sync())
-            .and_then(|()| file.close())
-            .and_then(|()| store.fs().rename(&written, &self.path));
-        if let Err(error) = replaced {
-            let _ = store.fs().unlink(&written);
-            return Err(error.into());
-        }
+        replace_file(store.fs(), &written, &self.path, line.as_bytes(), || Ok::<(), FsError>(()))?;
         Ok(store.sync_dir(self.maildir.path())?)
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pillarbox_fs::{ErrorKind, Fs, Kind, Metadata};
+use pillarbox_fs::{ErrorKind, Fs, FsError, Kind, Metadata, replace_file};
 
 use super::{FILE, Quota, Usage, file};
 use crate::error::NotFound;
@@ -90,24 +90,17 @@ impl Account<'_> {
     /// limits are in the file alone, an empty one would be without them.
     fn write(&self, limits: Quota, usage: Usage) -> Result<()> {
         let (store, root) = (&self.0.store, &self.0.root);
-        let mut written = root.join("tmp").join(store.unique_name());
-        let mut out = match store.fs().create(&written) {
+        let octets = file::encode(limits, usage);
+        let replace = |written: PathBuf| {
+            replace_file(store.fs(), &written, &root.join(FILE), &octets, || Ok::<(), FsError>(())).map(drop)
+        };
+        Ok(match replace(root.join("tmp").join(store.unique_name())) {
             // Where INBOX is elsewhere, the root has no such directory.
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                written = root.join(format!("{FILE}.{}", store.unique_name()));
-                store.fs().create(&written)?
+                replace(root.join(format!("{FILE}.{}", store.unique_name())))
             }
-            created => created?,
-        };
-        let replaced = out
-            .write(&file::encode(limits, usage))
-            .and_then(|()| out.sync())
-            .and_then(|()| out.close())
-            .and_then(|()| store.fs().rename(&written, &root.join(FILE)));
-        if replaced.is_err() {
-            let _ = store.fs().unlink(&written);
-        }
-        Ok(replaced?)
+            replaced => replaced,
+        }?)
     }
 }
 

@@ -2,20 +2,15 @@
 
 use std::path::Path;
 
-use pillarbox_fs::{ErrorKind, Fs, FsError};
+use pillarbox_fs::{ErrorKind, Fs, FsError, replace_file};
 
 /// What the name of a file begins with that is not complete yet.
-pub(super) const UNFINISHED: &str = "tmp-";
+const UNFINISHED: &str = "tmp-";
 
 /// Writes a file in place of the one before, durable when this returns. Two at a time must not write the same file.
 pub(super) fn replace(fs: &dyn Fs, folder: &Path, name: &str, octets: &[u8]) -> Result<(), FsError> {
     let unfinished = folder.join(format!("{UNFINISHED}{name}"));
-    remove(fs, &unfinished)?;
-    let mut file = fs.create(&unfinished)?;
-    file.write(octets)?;
-    file.sync()?;
-    file.close()?;
-    fs.rename(&unfinished, &folder.join(name))?;
+    replace_file(fs, &unfinished, &folder.join(name), octets, || Ok::<(), FsError>(()))?;
     fs.sync_dir(folder)
 }
 
