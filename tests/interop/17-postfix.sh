@@ -2,77 +2,25 @@
 # Postfix as the next hop of our client, as a client of our server, and as a client of our LMTP listener.
 source "$(dirname "$0")/peers.sh"
 peer_smtp=$((offset + 1025)) p=$work/postfix
-mkdir -p "$p"/{etc,spool,lib,tls,mail}
-chmod 755 "$p" "$p"/*
-chown postfix "$p/lib"
-chown 65534:65534 "$p/mail"
-make_certificate "$p/tls"
-cat >"$p/etc/main.cf" <<CONF
-compatibility_level = 3.6
-queue_directory = $p/spool
-data_directory = $p/lib
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-setgid_group = postdrop
-myhostname = mx.peer.example
-mydestination =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
+postfix_in mx.peer.example "$peer_smtp"
+cat >>"$p/etc/main.cf" <<CONF
 mynetworks = 127.0.0.0/8
-maillog_file = $work/peer-postfix.log
-maillog_file_prefixes = $work
-alias_maps =
-default_database_type = texthash
-virtual_mailbox_domains = peer.example
-virtual_mailbox_base = $p/mail
-virtual_mailbox_maps = texthash:$p/etc/mailboxes
-virtual_uid_maps = static:65534
-virtual_gid_maps = static:65534
+virtual_mailbox_domains = peer.example elsewhere.example
 transport_maps = texthash:$p/etc/transport
-smtpd_tls_cert_file = $p/tls/certificate.pem
-smtpd_tls_key_file = $p/tls/key.pem
 smtpd_tls_security_level = may
-smtpd_tls_received_header = yes
 smtp_tls_security_level = may
 smtp_tls_loglevel = 1
 smtp_send_xforward_command = yes
 smtputf8_enable = yes
 CONF
-cat >"$p/etc/master.cf" <<CONF
-$peer_smtp inet n - n - - smtpd
+cat >>"$p/etc/master.cf" <<CONF
 $((peer_smtp + 1)) inet n - n - - smtpd -o smtpd_discard_ehlo_keywords=pipelining,chunking -o smtpd_tls_security_level=none
 $((peer_smtp + 2)) inet n - n - - smtpd -o smtpd_tls_security_level=encrypt
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-virtual unix - n n - - virtual
-lmtp unix - - n - - lmtp
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
 CONF
-printf 'b@peer.example b/\nc@peer.example c/\na@elsewhere.example x\n' >"$p/etc/mailboxes"
 # Mail for our server: over SMTP for one name, over LMTP for another. Notices for the sender come back to a mailbox here.
 printf 'localhost smtp:[127.0.0.1]:%s\nelsewhere.example virtual:\n' "$smtp" >"$p/etc/transport"
-sed -i 's/^virtual_mailbox_domains = .*/virtual_mailbox_domains = peer.example elsewhere.example/' "$p/etc/main.cf"
 printf 'a@elsewhere.example a/\nb@peer.example b/\nc@peer.example c/\n' >"$p/etc/mailboxes"
-for name in dynamicmaps.cf dynamicmaps.cf.d postfix-files; do cp -r "/etc/postfix/$name" "$p/etc/" 2>/dev/null || true; done
-chown -R root:root "$p/etc"
-at_exit+=("postfix -c $p/etc stop")
-postfix -c "$p/etc" start >"$work/peer-start.log" 2>&1 || fail "Postfix does not start: $(cat "$work/peer-start.log" "$work/peer-postfix.log")"
-listens "$peer_smtp"
+start_postfix "$peer_smtp"
 start
 
 echo "-- our client to Postfix"

@@ -28,27 +28,8 @@ expect "messages in INBOX" 19 "$(wc -l <"$work/ours-inbox")"
 expect "messages in Archive/2026" 4 "$(wc -l <"$work/ours-archive")"
 
 dovecot_on "$maildir"
-# One command after the other's answer: Dovecot puts pipelined ones together, and an EXPUNGE may then miss a STORE.
-cat >"$work/dovecot/commands.py" <<'PY'
-import subprocess, sys
-imap = subprocess.Popen(sys.argv[1].split(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-for number, command in enumerate(sys.argv[2:] + ["LOGOUT"]):
-    tag = b"t%d " % number
-    imap.stdin.write(tag + command.encode() + b"\r\n")
-    imap.stdin.flush()
-    for line in imap.stdout:
-        sys.stdout.write(line.decode())
-        if line.startswith(tag):
-            break
-    if not line.startswith(tag + b"OK"):
-        sys.exit("%s: %s" % (command, line.decode()))
-imap.wait()
-PY
 export USER=nobody
-dovecot() {
-    python3 "$work/dovecot/commands.py" "${as[*]} /usr/lib/dovecot/imap -c $work/dovecot/dovecot.conf" "$@" 2>>"$work/dovecot/err" || fail "Dovecot and $*: $(cat "$work/dovecot/err" "$work/dovecot/log" 2>/dev/null)"
-}
-theirs() { dovecot "SELECT $1" 'FETCH 1:* (UID FLAGS RFC822.SIZE)' | python3 -c "$sorted"; }
+theirs() { dovecot_does "SELECT $1" 'FETCH 1:* (UID FLAGS RFC822.SIZE)' | python3 -c "$sorted"; }
 theirs INBOX >"$work/theirs-inbox"
 theirs Archive/2026 >"$work/theirs-archive"
 diff "$work/ours-inbox" "$work/theirs-inbox" || fail "Dovecot sees another INBOX: $(cat "$work/dovecot/err" "$work/dovecot/log" 2>/dev/null)"
@@ -56,7 +37,7 @@ diff "$work/ours-archive" "$work/theirs-archive" || fail "Dovecot sees another A
 echo "ok: Dovecot sees the same messages, UIDs, sizes and flags"
 
 # Dovecot changes something; we see it, under the same UIDs.
-dovecot 'SELECT INBOX' 'STORE 1 +FLAGS (\Answered)' 'STORE 2 +FLAGS (\Deleted)' EXPUNGE >/dev/null
+dovecot_does 'SELECT INBOX' 'STORE 1 +FLAGS (\Answered)' 'STORE 2 +FLAGS (\Deleted)' EXPUNGE >/dev/null
 theirs INBOX >"$work/theirs-inbox"
 ours INBOX >"$work/ours-inbox"
 expect "messages after Dovecot's expunge" 18 "$(wc -l <"$work/ours-inbox")"

@@ -7,25 +7,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 start
 back() { timeout 120 python3 "$here/75-resync-maildir.py" "$imaps" "$user" "$password" "$work/cache" "$@" || fail "the client and $*"; }
 dovecot_on "$maildir"
-cat >"$work/dovecot/commands.py" <<'PY'
-import subprocess, sys
-imap = subprocess.Popen(sys.argv[1].split(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-for number, command in enumerate(sys.argv[2:] + ["LOGOUT"]):
-    tag = b"t%d " % number
-    imap.stdin.write(tag + command.replace("\\r\\n", "\r\n").encode() + b"\r\n")
-    imap.stdin.flush()
-    for line in imap.stdout:
-        sys.stdout.write(line.decode())
-        if line.startswith(tag):
-            break
-    if not line.startswith(tag + b"OK"):
-        sys.exit("%s: %s" % (command, line.decode()))
-imap.wait()
-PY
 export USER=nobody
-dovecot() {
-    python3 "$work/dovecot/commands.py" "${as[*]} /usr/lib/dovecot/imap -c $work/dovecot/dovecot.conf" "$@" 2>>"$work/dovecot/err" || fail "Dovecot and $*: $(cat "$work/dovecot/err" "$work/dovecot/log" 2>/dev/null)"
-}
 c() { curl -sS --insecure --user "$user:$password" "imaps://127.0.0.1:$imaps/$1" "${@:2}" | tr -d '\r'; }
 
 printf 'Subject: x\r\n\r\nbody\r\n' >"$work/mail"
@@ -34,7 +16,7 @@ back >/dev/null
 expect "nothing happened" "told: vanished [] changed []" "$(back)"
 c INBOX -X 'STORE 2 +FLAGS (\Flagged)' >/dev/null
 expect "one of us flagged one" "told: vanished [] changed [2]" "$(back)"
-dovecot 'SELECT INBOX' 'STORE 3 +FLAGS (\Answered work)' 'STORE 5:6 +FLAGS (\Deleted)' EXPUNGE 'APPEND INBOX (\Seen) {10+}\r\nSubject: d' >/dev/null
+dovecot_does 'SELECT INBOX' 'STORE 3 +FLAGS (\Answered work)' 'STORE 5:6 +FLAGS (\Deleted)' EXPUNGE 'APPEND INBOX (\Seen) {10+}\r\nSubject: d' >/dev/null
 expect "Dovecot flagged one, expunged two and appended one" "told: vanished [5, 6] changed [3, 21]" "$(back)"
 expect "and that is told once" "told: vanished [] changed []" "$(back)"
 
@@ -47,7 +29,7 @@ for _ in $(seq 100); do
     if grep -q ready "$work/heard"; then break; fi
     sleep 0.1
 done
-dovecot 'SELECT INBOX' 'STORE 1 +FLAGS (\Flagged)' 'UID STORE 8 +FLAGS (\Deleted)' EXPUNGE >/dev/null
+dovecot_does 'SELECT INBOX' 'STORE 1 +FLAGS (\Flagged)' 'UID STORE 8 +FLAGS (\Deleted)' EXPUNGE >/dev/null
 echo go >&6
 exec 6>&-
 wait "$client" || fail "the client that stayed: $(cat "$work/heard")"
@@ -60,7 +42,7 @@ kill -KILL "$server"
 wait "$server" 2>/dev/null || true
 server=
 : >"$work/server.log"
-dovecot 'SELECT INBOX' 'UID STORE 10 +FLAGS (\Flagged)' 'UID STORE 11 +FLAGS (\Deleted)' EXPUNGE >/dev/null
+dovecot_does 'SELECT INBOX' 'UID STORE 10 +FLAGS (\Flagged)' 'UID STORE 11 +FLAGS (\Deleted)' EXPUNGE >/dev/null
 start
 expect "kill -9, and Dovecot at work without us" "told: vanished [11] changed [10]" "$(back)"
 stop
@@ -76,7 +58,7 @@ email_id() { c "$1" -X "UID FETCH $2 (EMAILID)" -v 2>&1 | grep -o 'EMAILID ([^)]
 c '' -X 'CREATE Ours' >/dev/null
 c INBOX -X 'UID COPY 2 Ours' >/dev/null
 expect "the EMAILID of a copy of ours" "$(email_id INBOX 2)" "$(email_id Ours 1)"
-dovecot 'CREATE Theirs' 'SELECT INBOX' 'UID COPY 3 Theirs' 'SELECT Ours' 'UID COPY 1 Theirs' >/dev/null
+dovecot_does 'CREATE Theirs' 'SELECT INBOX' 'UID COPY 3 Theirs' 'SELECT Ours' 'UID COPY 1 Theirs' >/dev/null
 expect "the EMAILID of a copy of Dovecot's" "$(email_id INBOX 3)" "$(email_id Theirs 1)"
 expect "the EMAILID of Dovecot's copy of our copy" "$(email_id INBOX 2)" "$(email_id Theirs 2)"
 mailbox_id() { c '' -X "STATUS $1 (MAILBOXID)" -v 2>&1 | grep -o 'MAILBOXID ([^)]*)' | sort -u; }

@@ -3,11 +3,8 @@
 # may send without one, to smtp-sink with its faults; what is refused comes back; `mailserver queue` with the server and without.
 source "$(dirname "$0")/peers.sh"
 relay=$((offset + 1025)) sink=$((offset + 1026)) p=$work/postfix d=$work/dovecot site=$work/site
-mkdir -p "$p"/{etc,spool,lib,tls,mail} "$d"/{run,state} "$site"/{mail,arrived}
-chmod 755 "$p" "$p"/* "$d"
-chown postfix "$p/lib"
-chown 65534:65534 "$p/mail"
-make_certificate "$p/tls"
+mkdir -p "$d"/{run,state} "$site"/{mail,arrived}
+chmod 755 "$d"
 
 # Dovecot knows who may log in at Postfix.
 echo 'joe@relay.example:{PLAIN}s3cret' >"$d/users"
@@ -42,65 +39,20 @@ CONF
 at_exit+=("doveadm -c $d/dovecot.conf stop")
 dovecot -c "$d/dovecot.conf" >"$work/peer-start.log" 2>&1 || fail "Dovecot does not start: $(cat "$work/peer-start.log" "$work/peer-dovecot.log")"
 
-cat >"$p/etc/main.cf" <<CONF
-compatibility_level = 3.6
-queue_directory = $p/spool
-data_directory = $p/lib
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-setgid_group = postdrop
-myhostname = localhost
-mydestination =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
+postfix_in localhost "$relay"
+cat >>"$p/etc/main.cf" <<CONF
 mynetworks =
-maillog_file = $work/peer-postfix.log
-maillog_file_prefixes = $work
-alias_maps =
-default_database_type = texthash
 virtual_mailbox_domains = peer.example
-virtual_mailbox_base = $p/mail
-virtual_mailbox_maps = texthash:$p/etc/mailboxes
-virtual_uid_maps = static:65534
-virtual_gid_maps = static:65534
 relayhost = [127.0.0.1]:$smtp
-smtpd_tls_cert_file = $p/tls/certificate.pem
-smtpd_tls_key_file = $p/tls/key.pem
 smtpd_tls_security_level = encrypt
-smtpd_tls_received_header = yes
 smtpd_sasl_auth_enable = yes
 smtpd_sasl_type = dovecot
 smtpd_sasl_path = $d/run/sasl
 smtpd_relay_restrictions = permit_sasl_authenticated,reject
 smtpd_recipient_restrictions = permit_sasl_authenticated,reject
 CONF
-cat >"$p/etc/master.cf" <<CONF
-$relay inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-virtual unix - n n - - virtual
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-CONF
 printf 'b@peer.example b/\n' >"$p/etc/mailboxes"
-for name in dynamicmaps.cf dynamicmaps.cf.d postfix-files; do cp -r "/etc/postfix/$name" "$p/etc/" 2>/dev/null || true; done
-chown -R root:root "$p/etc"
-at_exit+=("postfix -c $p/etc stop")
-postfix -c "$p/etc" start >"$work/peer-start.log" 2>&1 || fail "Postfix does not start: $(cat "$work/peer-start.log" "$work/peer-postfix.log")"
-listens "$relay"
+start_postfix "$relay"
 
 make_certificate "$site"
 echo 'you@example.org:{PLAIN}correct-horse' >"$site/passwd"

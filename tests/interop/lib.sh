@@ -86,6 +86,12 @@ namespace inbox {
 CONF
 }
 
+# Says commands to that Dovecot, one after the other's answer; all that it answers.
+dovecot_does() { # commands
+    python3 "$root/tests/interop/imap-commands.py" "${as[*]} /usr/lib/dovecot/imap -c $work/dovecot/dovecot.conf" "$@" 2>>"$work/dovecot/err" ||
+        fail "Dovecot and $*: $(cat "$work/dovecot/err" "$work/dovecot/log" 2>/dev/null)"
+}
+
 # How many messages are in the INBOX on disk.
 messages() {
     find "$maildir/new" "$maildir/cur" -type f | wc -l

@@ -39,24 +39,8 @@ chown -R "$uid:$gid" "$work"
 we() { "${as[@]}" "$work/maildir" "$work/Maildir" "$@"; }
 dovecot() { cat | "${as[@]}" /usr/lib/dovecot/imap -c "$work/dovecot.conf" 2>>"$work/dovecot.err"; }
 
-# One command after the other's answer: Dovecot puts pipelined ones together, and an EXPUNGE may then miss a STORE.
-cat >"$work/commands.py" <<'PY'
-import subprocess, sys
-imap = subprocess.Popen(sys.argv[1].split(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-for number, command in enumerate(sys.argv[2:] + ["LOGOUT"]):
-    tag = b"t%d " % number
-    imap.stdin.write(tag + command.replace("\\r\\n", "\r\n").encode() + b"\r\n")
-    imap.stdin.flush()
-    for line in imap.stdout:
-        sys.stdout.write(line.decode())
-        if line.startswith(tag):
-            break
-    if not line.startswith(tag + b"OK"):
-        sys.exit("%s: %s" % (command, line.decode()))
-imap.wait()
-PY
 commands() {
-    python3 "$work/commands.py" "${as[*]} /usr/lib/dovecot/imap -c $work/dovecot.conf" "$@" 2>>"$work/dovecot.err" || fail "commands $*"
+    python3 "$root/tests/interop/imap-commands.py" "${as[*]} /usr/lib/dovecot/imap -c $work/dovecot.conf" "$@" 2>>"$work/dovecot.err" || fail "commands $*"
 }
 
 # Both as: uid [flags] [keywords] size, after a line with UIDVALIDITY and UIDNEXT.

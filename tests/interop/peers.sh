@@ -42,6 +42,69 @@ listens() { # port
     fail "nothing listens on $1"
 }
 
+# Postfix in $p, a folder of its own, with a certificate and mailboxes of peer.example in $p/mail: it listens at a port, once
+# the script has added to $p/etc what makes it the peer that is wanted.
+postfix_in() { # its name, the port
+    mkdir -p "$p"/{etc,spool,lib,tls,mail}
+    chmod 755 "$p" "$p"/*
+    chown postfix "$p/lib"
+    chown 65534:65534 "$p/mail"
+    make_certificate "$p/tls"
+    cat >"$p/etc/main.cf" <<CONF
+compatibility_level = 3.6
+queue_directory = $p/spool
+data_directory = $p/lib
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+myhostname = $1
+mydestination =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+maillog_file = $work/peer-postfix.log
+maillog_file_prefixes = $work
+alias_maps =
+default_database_type = texthash
+virtual_mailbox_base = $p/mail
+virtual_mailbox_maps = texthash:$p/etc/mailboxes
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+smtpd_tls_cert_file = $p/tls/certificate.pem
+smtpd_tls_key_file = $p/tls/key.pem
+smtpd_tls_received_header = yes
+CONF
+    cat >"$p/etc/master.cf" <<CONF
+$2 inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+virtual unix - n n - - virtual
+lmtp unix - - n - - lmtp
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+CONF
+    for name in dynamicmaps.cf dynamicmaps.cf.d postfix-files; do cp -r "/etc/postfix/$name" "$p/etc/" 2>/dev/null || true; done
+}
+start_postfix() { # the port
+    chown -R root:root "$p/etc"
+    at_exit+=("postfix -c $p/etc stop")
+    postfix -c "$p/etc" start >"$work/peer-start.log" 2>&1 || fail "Postfix does not start: $(cat "$work/peer-start.log" "$work/peer-postfix.log")"
+    listens "$1"
+}
+
 # A certificate for `localhost`.
 make_certificate() { # folder
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=localhost \
