@@ -15,14 +15,6 @@ pub fn read_forward(value: &Value<'_>, base: &Path, mistakes: &mut Vec<Mistake>)
     let mut path = |key| forward.optional(key).map(|v| table::parsed(v, mistakes, |text| Ok(base.join(text))));
     let secrets = path("srs_secrets");
     let srs_domain = forward.optional("srs_domain").map(|v| table::parsed(v, mistakes, host_name));
-    for key in ["seal_key", "seal_domain", "seal_selector"] {
-        // A seal says what its host found when the message came, and nobody looks here.
-        if let Some(value) = forward.optional(key) {
-            let why =
-                "nothing is sealed: this server does not check who is behind a message, and a seal would vouch for it";
-            mistakes.push(Mistake::new(value.span(), why));
-        }
-    }
     forward.finish(mistakes);
     let mut srs = None;
     match (srs_domain, secrets) {
