@@ -42,6 +42,8 @@ pub struct Extensions {
     /// QRESYNC (RFC 7162): it is known which messages went since when. Offered only together with
     /// [`condstore`](Extensions::condstore).
     pub qresync: bool,
+    /// PREVIEW (RFC 8970): the beginning of a message's text can be told.
+    pub preview: bool,
     /// REPLACE (RFC 8508): a message takes the place of another in one step.
     pub replace: bool,
     /// IMAP4rev2 (RFC 9051) for clients that ENABLE it. Offered only together with [`binary`](Extensions::binary),
@@ -74,6 +76,7 @@ impl Extensions {
         multiappend: false,
         object_id: false,
         qresync: false,
+        preview: false,
         replace: false,
         rev2: false,
         save_date: false,
@@ -108,6 +111,7 @@ impl Default for Extensions {
             multiappend: true,
             object_id: true,
             qresync: true,
+            preview: true,
             replace: true,
             rev2: true,
             save_date: true,

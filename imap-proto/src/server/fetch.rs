@@ -13,7 +13,7 @@ use super::{Answer, Event, FetchData, FetchItem, SectionName, ServerSession};
 use crate::message::Section;
 use crate::types::{Flags, ModSeq, Seq, SequenceSet, Uid, UidSet};
 use crate::view::View;
-use crate::wire::encode::{date_time, number, push};
+use crate::wire::encode::{date_time, number, push, string};
 
 /// A FETCH that is being answered.
 #[derive(Debug)]
@@ -72,6 +72,9 @@ impl ServerSession {
         // RFC 9051 §6.4.9: answers to UID FETCH always tell the UID. The session writes it, so nobody is asked for it.
         let tells_uid = uid || wanted.contains(&FetchItem::Uid);
         wanted.retain(|item| *item != FetchItem::Uid);
+        if wanted.contains(&FetchItem::Preview { lazy: false }) {
+            wanted.retain(|item| *item != FetchItem::Preview { lazy: true });
+        }
         // RFC 9051 §6.3.3: EXAMINE changes nothing.
         let mark_seen = !self.mailbox()?.read_only && wanted.iter().any(FetchItem::sets_seen);
         let mut fetching = Fetching::new(wanted.clone(), tells_uid, End::ok("Fetched"));
@@ -99,6 +102,7 @@ impl ServerSession {
                 FetchItem::Binary { .. } | FetchItem::BinarySize(_) => self.config.extensions.binary,
                 FetchItem::EmailId | FetchItem::ThreadId => self.config.extensions.object_id,
                 FetchItem::ModSeq => self.config.extensions.condstore,
+                FetchItem::Preview { .. } => self.config.extensions.preview,
                 FetchItem::SaveDate => self.config.extensions.save_date,
                 // RFC 9051 Appendix E, 18
                 FetchItem::Section { name, .. } => *name == SectionName::Body || !self.enabled.rev2,
@@ -218,6 +222,7 @@ impl Fetching {
                     (item, FetchData::Flags(_)) => *item == FetchItem::Flags,
                     (item, FetchData::InternalDate(_)) => *item == FetchItem::InternalDate,
                     (item, FetchData::ModSeq(_)) => *item == FetchItem::ModSeq,
+                    (FetchItem::Preview { lazy }, FetchData::Preview(text)) => text.is_some() || *lazy,
                     (item, FetchData::Rfc822Size(_)) => *item == FetchItem::Rfc822Size,
                     (item, FetchData::SaveDate(_)) => *item == FetchItem::SaveDate,
                     (item, FetchData::ThreadId(_)) => *item == FetchItem::ThreadId,
@@ -303,6 +308,13 @@ impl Open {
                     out.push(b')');
                 });
             }
+            // RFC 8970 §6
+            FetchData::Preview(None) => self.item(out, |out| out.extend_from_slice(b"PREVIEW NIL")),
+            FetchData::Preview(Some(text)) => self.item(out, |out| {
+                out.extend_from_slice(b"PREVIEW ");
+                // No literal holds NUL.
+                string(out, text.replace('\0', "").as_bytes());
+            }),
             // RFC 8514 §5
             FetchData::SaveDate(date) => self.item(out, |out| {
                 out.extend_from_slice(b"SAVEDATE ");

@@ -206,6 +206,7 @@ impl ServerSession {
             ("MOVE", extensions.moves),
             ("MULTIAPPEND", extensions.multiappend),
             ("OBJECTID", extensions.object_id),
+            ("PREVIEW", extensions.preview),
             ("QRESYNC", extensions.offers_qresync()),
             ("REPLACE", extensions.replace),
             ("SAVEDATE", extensions.save_date),

@@ -21,6 +21,7 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
         "MOVE" => &mut extensions.moves,
         "MULTIAPPEND" => &mut extensions.multiappend,
         "OBJECTID" => &mut extensions.object_id,
+        "PREVIEW" => &mut extensions.preview,
         "QRESYNC" => &mut extensions.qresync,
         "REPLACE" => &mut extensions.replace,
         "SAVEDATE" => &mut extensions.save_date,

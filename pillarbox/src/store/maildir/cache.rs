@@ -23,6 +23,7 @@ const BODY: u8 = 17;
 const BODY_STRUCTURE: u8 = 18;
 const FIELD: u8 = 19;
 const HEADER_END: u8 = 20;
+const PREVIEW: u8 = 21;
 
 /// The kind and the name that a piece has in the file.
 fn key(piece: &Piece) -> (u8, &[u8]) {
@@ -32,6 +33,7 @@ fn key(piece: &Piece) -> (u8, &[u8]) {
         Piece::BodyStructure => (BODY_STRUCTURE, b""),
         Piece::Field(name) => (FIELD, name.as_bytes()),
         Piece::HeaderEnd => (HEADER_END, b""),
+        Piece::Preview => (PREVIEW, b""),
     }
 }
 
@@ -43,6 +45,7 @@ fn piece(kind: u8, name: &[u8]) -> Option<Piece> {
         BODY_STRUCTURE => Some(Piece::BodyStructure),
         FIELD => Some(Piece::Field(std::str::from_utf8(name).ok()?.to_owned())),
         HEADER_END => Some(Piece::HeaderEnd),
+        PREVIEW => Some(Piece::Preview),
         _ => None,
     }
 }
