@@ -56,6 +56,8 @@ pub struct Extensions {
     pub special_use: bool,
     /// STATUS=SIZE (RFC 8438): the sum of the sizes of a mailbox's messages can be told.
     pub status_size: bool,
+    /// UIDONLY (RFC 9586) for clients that ENABLE it: they are told UIDs and no sequence numbers.
+    pub uid_only: bool,
     /// UNAUTHENTICATE (RFC 8437): one connection may serve several users in turn, which is for proxies. Off by default.
     pub unauthenticate: bool,
     /// UTF8=ACCEPT (RFC 6855) for clients that ENABLE it.
@@ -82,6 +84,7 @@ impl Extensions {
         save_date: false,
         special_use: false,
         status_size: false,
+        uid_only: false,
         unauthenticate: false,
         utf8: false,
     };
@@ -117,6 +120,7 @@ impl Default for Extensions {
             save_date: true,
             special_use: true,
             status_size: true,
+            uid_only: true,
             unauthenticate: false,
             utf8: true,
         }

@@ -36,6 +36,8 @@ struct Open {
     uid: Uid,
     /// None: the client does not know the message, and hears nothing of it.
     seq: Option<Seq>,
+    /// The client is told no sequence numbers.
+    uids_only: bool,
     /// `* 5 FETCH (` was written.
     begun: bool,
     /// Octets of an announced literal that did not come yet.
@@ -70,7 +72,8 @@ impl ServerSession {
             self.enable_condstore();
         }
         // RFC 9051 §6.4.9: answers to UID FETCH always tell the UID. The session writes it, so nobody is asked for it.
-        let tells_uid = uid || wanted.contains(&FetchItem::Uid);
+        // RFC 9586: where each answer begins with the UID it stands in it only if it was asked for.
+        let tells_uid = uid && !self.enabled.uid_only || wanted.contains(&FetchItem::Uid);
         wanted.retain(|item| *item != FetchItem::Uid);
         if wanted.contains(&FetchItem::Preview { lazy: false }) {
             wanted.retain(|item| *item != FetchItem::Preview { lazy: true });
@@ -173,6 +176,7 @@ impl Fetching {
                 let mut open = Open {
                     uid: *uid,
                     seq: view.seq(*uid),
+                    uids_only: view.tells_uids_only(),
                     begun: false,
                     left: 0,
                     binary: false,
@@ -278,8 +282,13 @@ impl Open {
         } else {
             let out = out.end();
             out.extend_from_slice(b"* ");
-            number(out, seq.get().into());
-            out.extend_from_slice(b" FETCH (");
+            if self.uids_only {
+                number(out, self.uid.get().into());
+                out.extend_from_slice(b" UIDFETCH (");
+            } else {
+                number(out, seq.get().into());
+                out.extend_from_slice(b" FETCH (");
+            }
             self.begun = true;
         }
         write(out.end());

@@ -212,6 +212,7 @@ impl ServerSession {
             ("SAVEDATE", extensions.save_date),
             ("SPECIAL-USE", extensions.special_use),
             ("STATUS=SIZE", extensions.status_size),
+            ("UIDONLY", extensions.uid_only),
             ("UNAUTHENTICATE", extensions.unauthenticate),
             ("UTF8=ACCEPT", extensions.utf8),
         ] {
@@ -243,7 +244,7 @@ impl ServerSession {
                 let mut wanted = alloc::vec![FetchItem::Flags];
                 // RFC 7162 §3.2.4
                 wanted.extend((self.enabled.mod_seqs && view.has_mod_seqs()).then_some(FetchItem::ModSeq));
-                let fetching = Fetching::new(wanted.clone(), true, end.clone());
+                let fetching = Fetching::new(wanted.clone(), !self.enabled.uid_only, end.clone());
                 self.queue.push_back(Event::Fetch {
                     uids: uids.clone(),
                     wanted,

@@ -27,6 +27,7 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
         "SAVEDATE" => &mut extensions.save_date,
         "SPECIAL-USE" => &mut extensions.special_use,
         "STATUS=SIZE" => &mut extensions.status_size,
+        "UIDONLY" => &mut extensions.uid_only,
         "UNAUTHENTICATE" => &mut extensions.unauthenticate,
         "UTF8" => &mut extensions.utf8,
         _ => return Err(format!("{name} is no extension that can be switched")),
