@@ -68,6 +68,7 @@ mod race;
 mod record;
 mod replace;
 mod route;
+mod seat;
 mod session;
 mod shared;
 mod sink;
