@@ -98,7 +98,9 @@ pub use sts::{FetchedPolicy, PolicyFetch, StsPolicies};
 #[cfg(feature = "https")]
 pub use sts_fetch::HttpsPolicies;
 pub use sts_folder::StsFolder;
-pub use tls_reports::TlsReporting;
+#[cfg(feature = "https")]
+pub use tls_reports::HttpsReports;
+pub use tls_reports::{ReportPost, TlsReporting};
 
 use crate::crypto::SystemRandom;
 use crate::parts::{Clock, Observer, Resolver, Silent, SystemClock};
@@ -128,6 +130,8 @@ pub struct OutboundParts {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// Policies of MTA-STS; without them there is none.
     pub policies: Option<Arc<StsPolicies>>,
+    /// Who sends reports on TLS by HTTPS; without that they go by mail alone.
+    pub report_post: Option<Arc<dyn ReportPost>>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Who is told what happens.
@@ -142,6 +146,7 @@ impl OutboundParts {
             connect: Arc::new(TcpConnect::default()),
             tls: None,
             policies: None,
+            report_post: None,
             clock: Arc::new(SystemClock::new()),
             observer: Arc::new(Silent),
         }
