@@ -164,6 +164,7 @@
 //! | NAMESPACE | authenticated |  | yes |  |
 //! | NOOP | any |  | yes |  |
 //! | RENAME | authenticated |  | yes |  |
+//! | REPLACE | selected | yes | yes |  |
 //! | SEARCH | selected | yes |  |  |
 //! | SELECT | authenticated |  |  | yes |
 //! | STARTTLS | not authenticated |  |  |  |
@@ -174,6 +175,7 @@
 //! | UID EXPUNGE | selected |  | yes |  |
 //! | UID FETCH | selected |  | yes |  |
 //! | UID MOVE | selected |  | yes |  |
+//! | UID REPLACE | selected |  | yes |  |
 //! | UID SEARCH | selected |  | yes |  |
 //! | UID STORE | selected |  | yes |  |
 //! | UNAUTHENTICATE | authenticated |  |  |  |
@@ -193,10 +195,12 @@
 //! | 3516 | BINARY | yes |
 //! | 3691 | UNSELECT | yes |
 //! | 4315 | UIDPLUS | yes |
+//! | 4469 | CATENATE | yes |
 //! | 4731 | ESEARCH | yes |
 //! | 4959 | SASL-IR | yes |
 //! | 5032 | WITHIN | yes |
 //! | 5161 | ENABLE | yes |
+//! | 5092 | IMAP URLs | those that name messages of this server, for CATENATE |
 //! | 5182 | SEARCHRES | yes |
 //! | 5258 | LIST-EXTENDED | yes; no mailbox is remote |
 //! | 5530 | response codes | those that the store gives |
@@ -210,6 +214,7 @@
 //! | 8437 | UNAUTHENTICATE | off unless [`Extensions`](server::Extensions) says otherwise |
 //! | 8438 | STATUS=SIZE | yes |
 //! | 8474 | OBJECTID | yes |
+//! | 8508 | REPLACE | yes |
 //! | 8514 | SAVEDATE | yes |
 //! | 9051 | IMAP4rev2 | for clients that ENABLE it |
 //!
@@ -235,6 +240,7 @@ mod octet;
 pub mod search;
 pub mod server;
 pub mod types;
+pub mod url;
 pub mod view;
 pub mod wire;
 

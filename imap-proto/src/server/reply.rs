@@ -196,6 +196,7 @@ impl ServerSession {
         add(&alloc::format!("APPENDLIMIT={}", self.config.limits.append_size_max));
         for (name, offered) in [
             ("BINARY", extensions.binary),
+            ("CATENATE", extensions.catenate),
             ("CHILDREN", extensions.children),
             ("CONDSTORE", extensions.condstore),
             ("CREATE-SPECIAL-USE", extensions.create_special_use),
@@ -206,6 +207,7 @@ impl ServerSession {
             ("MULTIAPPEND", extensions.multiappend),
             ("OBJECTID", extensions.object_id),
             ("QRESYNC", extensions.offers_qresync()),
+            ("REPLACE", extensions.replace),
             ("SAVEDATE", extensions.save_date),
             ("SPECIAL-USE", extensions.special_use),
             ("STATUS=SIZE", extensions.status_size),
