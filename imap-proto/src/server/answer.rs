@@ -50,6 +50,10 @@ impl ServerSession {
                 searching.break_off(&self.running.tag, &mut self.out);
                 true
             }
+            Doing::Asked(Asked::Thread(threading)) => {
+                threading.break_off(&mut self.out);
+                true
+            }
             _ => true,
         }
     }
@@ -218,12 +222,23 @@ impl ServerSession {
                     _ => {}
                 }
                 searching.end(&mailbox.view, &self.running.tag, &mut self.out);
+                let told = if searching.is_sorted() { "Sorted" } else { "Searched" };
                 if let Doing::Asked(Asked::Search(searching)) = core::mem::replace(&mut self.doing, Doing::Reading)
                     && let Some(saved) = searching.into_saved()
                 {
                     mailbox.saved = saved;
                 }
-                self.finish(End::ok("Searched"));
+                self.finish(End::ok(told));
+            }
+            (Asked::Thread(threading), answer @ (Answer::Threads(_) | Answer::Done)) => {
+                let Standing::Selected { mailbox, .. } = &self.standing else { return Err(wrong) };
+                match answer {
+                    Answer::Threads(parts) => threading.parts(parts, &mailbox.view, &mut self.out),
+                    _ => {
+                        threading.end(&mut self.out);
+                        self.finish(End::ok("Threaded"));
+                    }
+                }
             }
             (Asked::Copy, Answer::Copied { uid_validity, uids }) => self.copied(uid_validity, uids),
             (Asked::Move, Answer::Copied { uid_validity, uids }) => self.moved(uid_validity, uids),
@@ -264,7 +279,8 @@ impl Asked {
             Asked::Fetch(_) | Asked::Refresh { .. } => "Fetch",
             Asked::Vanished { .. } => "Vanished",
             Asked::Store { .. } => "Store",
-            Asked::Search(_) => "Search",
+            Asked::Search(_) => "Search or Sort",
+            Asked::Thread(_) => "Thread",
             Asked::Copy => "Copy",
             Asked::Move => "Move",
             Asked::Expunge { .. } => "Expunge",
@@ -295,6 +311,7 @@ pub(super) fn name(answer: &Answer<'_>) -> &'static str {
         Answer::Modified { .. } => "Modified",
         Answer::Found(_) => "Found",
         Answer::FoundWithModSeqs(_) => "FoundWithModSeqs",
+        Answer::Threads(_) => "Threads",
         Answer::Vanished(_) => "Vanished",
         Answer::Created(_) => "Created",
         Answer::Copied { .. } => "Copied",

@@ -17,6 +17,7 @@ mod read;
 mod reply;
 mod search;
 mod session;
+mod sort;
 mod sync;
 mod timer;
 
