@@ -39,6 +39,8 @@ pub struct Extensions {
     pub multiappend: bool,
     /// OBJECTID (RFC 8474): mailboxes and messages have identifiers that outlive a change of name or place.
     pub object_id: bool,
+    /// PARTIAL (RFC 9394): SEARCH, SORT and UID FETCH can be asked for a part of what there is. Nothing that a store has to do.
+    pub partial: bool,
     /// QRESYNC (RFC 7162): it is known which messages went since when. Offered only together with
     /// [`condstore`](Extensions::condstore).
     pub qresync: bool,
@@ -50,10 +52,14 @@ pub struct Extensions {
     pub rev2: bool,
     /// SAVEDATE (RFC 8514): it is known when a message came into its mailbox.
     pub save_date: bool,
+    /// SORT and SORT=DISPLAY (RFC 5256, RFC 5957), and ESORT (RFC 5267).
+    pub sort: bool,
     /// SPECIAL-USE (RFC 6154): LIST answers carry what mailboxes are for.
     pub special_use: bool,
     /// STATUS=SIZE (RFC 8438): the sum of the sizes of a mailbox's messages can be told.
     pub status_size: bool,
+    /// THREAD=ORDEREDSUBJECT and THREAD=REFERENCES (RFC 5256).
+    pub thread: bool,
     /// UNAUTHENTICATE (RFC 8437): one connection may serve several users in turn, which is for proxies. Off by default.
     pub unauthenticate: bool,
     /// UTF8=ACCEPT (RFC 6855) for clients that ENABLE it.
@@ -73,12 +79,15 @@ impl Extensions {
         moves: false,
         multiappend: false,
         object_id: false,
+        partial: false,
         qresync: false,
         replace: false,
         rev2: false,
         save_date: false,
+        sort: false,
         special_use: false,
         status_size: false,
+        thread: false,
         unauthenticate: false,
         utf8: false,
     };
@@ -107,12 +116,15 @@ impl Default for Extensions {
             moves: true,
             multiappend: true,
             object_id: true,
+            partial: true,
             qresync: true,
             replace: true,
             rev2: true,
             save_date: true,
+            sort: true,
             special_use: true,
             status_size: true,
+            thread: true,
             unauthenticate: false,
             utf8: true,
         }
