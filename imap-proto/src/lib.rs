@@ -241,6 +241,7 @@
 
 extern crate alloc;
 
+pub mod client;
 pub mod command;
 pub mod list;
 pub mod message;
