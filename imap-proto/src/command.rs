@@ -123,7 +123,8 @@ const USES_AND_EXPUNGES: [bool; 3] = [true, true, false];
 
 /// Every command there is, in alphabetical order.
 ///
-/// FETCH, STORE and SEARCH withhold EXPUNGE; their UID forms do not (RFC 9051 §7.5.1). COPY, MOVE and REPLACE take sequence numbers
+/// FETCH, STORE, SEARCH, SORT and THREAD withhold EXPUNGE; their UID forms do not (RFC 9051 §7.5.1, RFC 5256 §3). COPY, MOVE and
+/// REPLACE take sequence numbers
 /// but may tell EXPUNGE: RFC 9051 forbids it for the three only, and a pipelined command after them is the client's risk
 /// (RFC 9051 §5.5).
 pub const COMMANDS: &[CommandRow] = &[
@@ -152,17 +153,21 @@ pub const COMMANDS: &[CommandRow] = &[
     row("REPLACE", Selected, USES_AND_EXPUNGES, |input| parse::replace(false, input)),
     row("SEARCH", Selected, USES, |input| parse::search(false, input)),
     row("SELECT", Authenticated, SELECTS, |input| parse::select(false, input)),
+    row("SORT", Selected, USES, |input| parse::sort(false, input)),
     bare("STARTTLS", NotAuthenticated, NONE, Bare::StartTls),
     row("STATUS", Authenticated, EXPUNGES, parse::status),
     row("STORE", Selected, USES, |input| parse::store(false, input)),
     row("SUBSCRIBE", Authenticated, EXPUNGES, parse::subscribe),
+    row("THREAD", Selected, USES, |input| parse::thread(false, input)),
     row("UID COPY", Selected, EXPUNGES, |input| parse::copy(true, input)),
     row("UID EXPUNGE", Selected, EXPUNGES, parse::uid_expunge),
     row("UID FETCH", Selected, EXPUNGES, |input| parse::fetch(true, input)),
     row("UID MOVE", Selected, EXPUNGES, |input| parse::move_messages(true, input)),
     row("UID REPLACE", Selected, EXPUNGES, |input| parse::replace(true, input)),
     row("UID SEARCH", Selected, EXPUNGES, |input| parse::search(true, input)),
+    row("UID SORT", Selected, EXPUNGES, |input| parse::sort(true, input)),
     row("UID STORE", Selected, EXPUNGES, |input| parse::store(true, input)),
+    row("UID THREAD", Selected, EXPUNGES, |input| parse::thread(true, input)),
     bare("UNAUTHENTICATE", Authenticated, NONE, Bare::Unauthenticate),
     bare("UNSELECT", Selected, SELECTS, Bare::Unselect),
     row("UNSUBSCRIBE", Authenticated, EXPUNGES, parse::unsubscribe),

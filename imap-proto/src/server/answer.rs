@@ -54,6 +54,10 @@ impl ServerSession {
                 searching.break_off(&self.running.tag, &mut self.out);
                 true
             }
+            Doing::Asked(Asked::Thread(threading)) => {
+                threading.break_off(&mut self.out);
+                true
+            }
             _ => true,
         }
     }
@@ -238,12 +242,23 @@ impl ServerSession {
                     _ => {}
                 }
                 searching.end(&mailbox.view, &self.running.tag, &mut self.out);
+                let told = if searching.is_sorted() { "Sorted" } else { "Searched" };
                 if let Doing::Asked(Asked::Search(searching)) = core::mem::replace(&mut self.doing, Doing::Reading)
                     && let Some(saved) = searching.into_saved()
                 {
                     mailbox.saved = saved;
                 }
-                self.finish(End::ok("Searched"));
+                self.finish(End::ok(told));
+            }
+            (Asked::Thread(threading), answer @ (Answer::Threads(_) | Answer::Done)) => {
+                let Standing::Selected { mailbox, .. } = &self.standing else { return Err(wrong) };
+                match answer {
+                    Answer::Threads(parts) => threading.parts(parts, &mailbox.view, &mut self.out),
+                    _ => {
+                        threading.end(&mut self.out);
+                        self.finish(End::ok("Threaded"));
+                    }
+                }
             }
             (Asked::Copy, Answer::Copied { uid_validity, uids }) => self.copied(uid_validity, uids),
             (Asked::Move, Answer::Copied { uid_validity, uids }) => self.moved(uid_validity, uids),
@@ -285,7 +300,8 @@ impl Asked {
             Asked::Fetch(_) | Asked::Refresh { .. } => "Fetch",
             Asked::Vanished { .. } => "Vanished",
             Asked::Store { .. } => "Store",
-            Asked::Search(_) => "Search",
+            Asked::Search(_) => "Search or Sort",
+            Asked::Thread(_) => "Thread",
             Asked::Copy => "Copy",
             Asked::Move => "Move",
             Asked::Expunge { .. } => "Expunge",
@@ -318,6 +334,7 @@ pub(super) fn name(answer: &Answer<'_>) -> &'static str {
         Answer::Modified { .. } => "Modified",
         Answer::Found(_) => "Found",
         Answer::FoundWithModSeqs(_) => "FoundWithModSeqs",
+        Answer::Threads(_) => "Threads",
         Answer::Vanished(_) => "Vanished",
         Answer::Created(_) => "Created",
         Answer::Copied { .. } => "Copied",

@@ -12,6 +12,8 @@ use super::{FetchData, FetchItem, Listed, SectionName, Snapshot, Status};
 use crate::list::List;
 use crate::message::Section;
 use crate::search::Query;
+use crate::sort::SortCriterion;
+use crate::thread::{ThreadAlgorithm, ThreadPart};
 use crate::types::{Flags, MailboxName, ModSeq, ObjectId, ResponseCode, SpecialUse, Uid, UidSet, UidValidity};
 
 /// What happened. Events marked with a question mark must be answered before anything else is read:
@@ -37,6 +39,8 @@ use crate::types::{Flags, MailboxName, ModSeq, ObjectId, ResponseCode, SpecialUs
 /// | [`Vanished`](Event::Vanished) | ? | `Vanished`* then `Done`, `No` |
 /// | [`Store`](Event::Store) | ? | `Flags`* and `Modified`* then `Done` or `No` |
 /// | [`Search`](Event::Search) | ? | `Found`* (or `FoundWithModSeqs`*) then `Done`, `No` |
+/// | [`Sort`](Event::Sort) | ? | as `Search`, in their order |
+/// | [`Thread`](Event::Thread) | ? | `Threads`* then `Done`, `No` |
 /// | [`Copy`](Event::Copy), [`Move`](Event::Move) | ? | `Copied`, `No` |
 /// | [`Expunge`](Event::Expunge) | ? | `Expunged`* then `Done`, `No` |
 /// | [`Idle`](Event::Idle), [`IdleEnd`](Event::IdleEnd), [`Deselected`](Event::Deselected), [`Abandoned`](Event::Abandoned), [`Unauthenticated`](Event::Unauthenticated), [`Refused`](Event::Refused) | | |
@@ -166,6 +170,22 @@ pub enum Event<'b> {
         /// [`Answer::FoundWithModSeqs`].
         mod_seqs: bool,
     },
+    /// ? SORT and UID SORT.
+    Sort {
+        /// What is looked for, as in [`Search`](Event::Search).
+        query: Query,
+        /// What it is sorted by, at least one; equal messages rise by UID. A [`Sorter`](crate::sort::Sorter) does it.
+        criteria: Vec<SortCriterion>,
+        /// As in [`Search`](Event::Search).
+        mod_seqs: bool,
+    },
+    /// ? THREAD and UID THREAD.
+    Thread {
+        /// What is looked for, as in [`Search`](Event::Search).
+        query: Query,
+        /// How it is made into threads. A [`Threader`](crate::thread::Threader) does it.
+        algorithm: ThreadAlgorithm,
+    },
     /// ? COPY and UID COPY.
     Copy {
         /// Which messages.
@@ -235,6 +255,8 @@ impl Event<'_> {
                 Event::Store { uids, change, flags, silent, unchanged_since }
             }
             Event::Search { query, mod_seqs } => Event::Search { query, mod_seqs },
+            Event::Sort { query, criteria, mod_seqs } => Event::Sort { query, criteria, mod_seqs },
+            Event::Thread { query, algorithm } => Event::Thread { query, algorithm },
             Event::Copy { uids, mailbox } => Event::Copy { uids, mailbox },
             Event::Move { uids, mailbox } => Event::Move { uids, mailbox },
             Event::Expunge { only } => Event::Expunge { only },
@@ -416,10 +438,13 @@ pub enum Answer<'a> {
         /// Its mod-sequence.
         mod_seq: ModSeq,
     },
-    /// Messages that SEARCH found, rising.
+    /// Messages that SEARCH found, rising, or SORT in its order.
     Found(&'a [Uid]),
     /// The same with their mod-sequences.
     FoundWithModSeqs(&'a [(Uid, ModSeq)]),
+    /// Pieces of threads of THREAD, which may be parted anywhere. A message that the client was not told of is left out; better
+    /// is not to give it to the algorithm.
+    Threads(&'a [ThreadPart]),
     /// Messages that were expunged, in as many parts as the caller likes; each is a line of its own.
     Vanished(&'a UidSet),
     /// What COPY or MOVE made: the sources and their copies, pair by pair (RFC 4315 §3).

@@ -39,6 +39,8 @@ pub struct Extensions {
     pub multiappend: bool,
     /// OBJECTID (RFC 8474): mailboxes and messages have identifiers that outlive a change of name or place.
     pub object_id: bool,
+    /// PARTIAL (RFC 9394): SEARCH, SORT and UID FETCH can be asked for a part of what there is. Nothing that a store has to do.
+    pub partial: bool,
     /// QRESYNC (RFC 7162): it is known which messages went since when. Offered only together with
     /// [`condstore`](Extensions::condstore).
     pub qresync: bool,
@@ -52,10 +54,14 @@ pub struct Extensions {
     pub rev2: bool,
     /// SAVEDATE (RFC 8514): it is known when a message came into its mailbox.
     pub save_date: bool,
+    /// SORT and SORT=DISPLAY (RFC 5256, RFC 5957), and ESORT (RFC 5267).
+    pub sort: bool,
     /// SPECIAL-USE (RFC 6154): LIST answers carry what mailboxes are for.
     pub special_use: bool,
     /// STATUS=SIZE (RFC 8438): the sum of the sizes of a mailbox's messages can be told.
     pub status_size: bool,
+    /// THREAD=ORDEREDSUBJECT and THREAD=REFERENCES (RFC 5256).
+    pub thread: bool,
     /// UIDONLY (RFC 9586) for clients that ENABLE it: they are told UIDs and no sequence numbers.
     pub uid_only: bool,
     /// UNAUTHENTICATE (RFC 8437): one connection may serve several users in turn, which is for proxies. Off by default.
@@ -77,13 +83,16 @@ impl Extensions {
         moves: false,
         multiappend: false,
         object_id: false,
+        partial: false,
         qresync: false,
         preview: false,
         replace: false,
         rev2: false,
         save_date: false,
+        sort: false,
         special_use: false,
         status_size: false,
+        thread: false,
         uid_only: false,
         unauthenticate: false,
         utf8: false,
@@ -113,13 +122,16 @@ impl Default for Extensions {
             moves: true,
             multiappend: true,
             object_id: true,
+            partial: true,
             qresync: true,
             preview: true,
             replace: true,
             rev2: true,
             save_date: true,
+            sort: true,
             special_use: true,
             status_size: true,
+            thread: true,
             uid_only: true,
             unauthenticate: false,
             utf8: true,

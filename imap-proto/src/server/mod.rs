@@ -18,6 +18,7 @@ mod read;
 mod reply;
 mod search;
 mod session;
+mod sort;
 mod sync;
 mod timer;
 

@@ -172,6 +172,7 @@ impl ServerSession {
                 let parameters = self.select_parameters(&parameters)?;
                 self.select(&mailbox, parameters, read_only)
             }
+            Command::Sort { criteria, key, returns, uid } => self.sort(criteria, key, returns, uid),
             Command::StartTls => self.starttls(),
             Command::Status { mailbox, items } => self.status(&mailbox, items),
             Command::Store { set, modifiers, change, flags, silent, uid } => {
@@ -179,6 +180,7 @@ impl ServerSession {
                 self.store(&set, StoreArguments { change, flags, silent, unchanged_since }, uid)
             }
             Command::Subscribe(mailbox) => self.subscribe(&mailbox, true),
+            Command::Thread { algorithm, key, uid } => self.thread(algorithm, key, uid),
             Command::Unauthenticate => self.unauthenticate(),
             Command::Unselect => self.unselect(),
             Command::Unsubscribe(mailbox) => self.subscribe(&mailbox, false),

@@ -16,6 +16,7 @@ use super::mailbox::Renamed;
 use super::messages::Silent;
 use super::reply::{End, Output};
 use super::search::Searching;
+use super::sort::Threading;
 use super::timer::Timer;
 use super::{Answer, Change, CloseReason, Event, Peer, ServerConfig};
 use crate::command::CommandRow;
@@ -181,7 +182,9 @@ pub(super) enum Asked {
         uid: bool,
         modified: UidSet,
     },
+    /// SEARCH and SORT.
     Search(Searching),
+    Thread(Threading),
     Copy,
     Move,
     Expunge {

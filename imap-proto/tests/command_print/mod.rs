@@ -4,6 +4,7 @@
 use pillarbox_imap::message::{Section, SectionText};
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{FetchItem, FlagChange, SectionName, StatusItem};
+use pillarbox_imap::sort::SortCriterion;
 use pillarbox_imap::types::{Flag, SpecialUse};
 use pillarbox_imap::wire::encode::string;
 use pillarbox_imap::wire::parse::{
@@ -82,6 +83,21 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
         Command::Select { mailbox, parameters, .. } => {
             text(out, mailbox);
             all_modifiers(parameters, out);
+        }
+        Command::Sort { criteria, key, returns, .. } => {
+            if let Some(returns) = returns {
+                word(out, &format!("RETURN ({})", returned(*returns)));
+            }
+            let criterion = |criterion: &SortCriterion| {
+                format!("{}{}", if criterion.reverse { "REVERSE " } else { "" }, criterion.key.as_str())
+            };
+            let criteria: Vec<_> = criteria.iter().map(criterion).collect();
+            word(out, &format!("({}) UTF-8 ", criteria.join(" ")));
+            search_key(key.as_ref()?, out)?;
+        }
+        Command::Thread { algorithm, key, .. } => {
+            word(out, &format!("{} UTF-8 ", algorithm.as_str()));
+            search_key(key.as_ref()?, out)?;
         }
         Command::Status { mailbox, items } => {
             text(out, mailbox);
@@ -280,7 +296,8 @@ fn returned(returns: SearchReturns) -> String {
         (returns.count, "COUNT"),
         (returns.save, "SAVE"),
     ];
-    let all: Vec<_> = all.iter().filter(|(asked, _)| *asked).map(|(_, name)| *name).collect();
+    let mut all: Vec<_> = all.iter().filter(|(asked, _)| *asked).map(|(_, name)| (*name).to_owned()).collect();
+    all.extend(returns.partial.map(|range| format!("PARTIAL {range}")));
     all.join(" ")
 }
 

@@ -13,6 +13,7 @@ use pillarbox_imap::server::{
     Answer, AppendStart, CloseReason, Event, FetchData, FetchItem, FlagChange, Peer, SectionName, ServerConfig,
     ServerSession, Snapshot, Status,
 };
+use pillarbox_imap::thread::ThreadPart;
 use pillarbox_imap::types::{Flags, MailboxName, ModSeq, Separator, Uid, UidSet};
 use words::{flags, no, query, quoted, uid, uid_validity, uids};
 
@@ -34,6 +35,7 @@ use words::{flags, no, query, quoted, uid, uid_validity, uids};
 /// section 0 "octets" | literal 0 6 | chunk "octets" | nosection 0      (0: the first section that was asked for)
 /// binary 0 "oc\0tets" | data binarysize 0 8                             (the octets of a literal8; of the first BINARY.SIZE)
 /// flags 5 \Seen | found 1,2,3 | expunged 1,2
+/// threads (1 2 (3)(4))(5)
 /// flags 5 \Seen modseq=9 | modified 6 \Seen modseq=8 | found 1@7,2@9 | vanished 3:5 | created F1
 /// data modseq 9 | data emailid M1 | data threadid nil | data savedate 0
 /// ```
@@ -75,6 +77,7 @@ enum Asked {
     Search {
         mod_seqs: bool,
     },
+    Thread,
     Copy(UidSet),
     Other,
 }
@@ -164,6 +167,16 @@ impl Subject for ImapSubject {
             Event::Search { query: key, mod_seqs } => {
                 asked = Asked::Search { mod_seqs };
                 format!("Search {}{}", query(&key), if mod_seqs { " with mod-sequences" } else { "" })
+            }
+            Event::Sort { query: key, criteria, mod_seqs } => {
+                asked = Asked::Search { mod_seqs };
+                let criteria: Vec<String> = criteria.iter().map(words::criterion).collect();
+                let with = if mod_seqs { " with mod-sequences" } else { "" };
+                format!("Sort {} by {}{with}", query(&key), criteria.join(", "))
+            }
+            Event::Thread { query: key, algorithm } => {
+                asked = Asked::Thread;
+                format!("Thread {} by {}", query(&key), algorithm.as_str())
             }
             Event::Copy { uids, mailbox } => {
                 let text = format!("Copy {uids} to {mailbox}");
@@ -287,6 +300,7 @@ impl Subject for ImapSubject {
             "vanished" => give(Answer::Vanished(&words::uid_set(rest)?)),
             "found" if rest.contains('@') => give(Answer::FoundWithModSeqs(&words::uids_with_mod_seqs(rest)?)),
             "found" => give(Answer::Found(&uids(rest)?)),
+            "threads" => give(Answer::Threads(&words::threads(rest)?)),
             "expunged" => give(Answer::Expunged(&uids(rest)?)),
             "copied" => {
                 let (validity, pairs) = rest.split_once(' ').ok_or("copied <validity> <uid>:<uid> ..")?;
@@ -351,6 +365,14 @@ impl Subject for ImapSubject {
                     all.iter().filter_map(|uid| Some((*uid, self.mod_seq.filter(|_| *mod_seqs)?))).collect();
                 let found = if with.is_empty() { Answer::Found(&all) } else { Answer::FoundWithModSeqs(&with) };
                 machine.answer(now, found).and_then(|()| machine.answer(now, Answer::Done)).map(|()| true)
+            }
+            Asked::Thread => {
+                let one = |uid| [ThreadPart::Open, ThreadPart::Message(number(uid)), ThreadPart::Close];
+                let parts: Vec<_> = (1..=self.messages).flat_map(one).collect();
+                machine
+                    .answer(now, Answer::Threads(&parts))
+                    .and_then(|()| machine.answer(now, Answer::Done))
+                    .map(|()| true)
             }
             Asked::Copy(uids) => {
                 let pairs: Vec<_> = uids.iter().map(|uid| (uid, number(uid.get().saturating_add(100)))).collect();

@@ -5,6 +5,8 @@ use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{
     Answer, AppendPart, Change, Extensions, FetchItem, Listed, SectionName, Snapshot, Status,
 };
+use pillarbox_imap::sort::SortCriterion;
+use pillarbox_imap::thread::ThreadPart;
 use pillarbox_imap::types::{Flag, Flags, MailboxName, ModSeq, ObjectId, ResponseCode, Uid, UidSet, UidValidity};
 
 /// The switch of an extension, by its capability.
@@ -20,18 +22,37 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
         "LITERAL+" => &mut extensions.literal_plus,
         "MOVE" => &mut extensions.moves,
         "MULTIAPPEND" => &mut extensions.multiappend,
+        "PARTIAL" => &mut extensions.partial,
         "OBJECTID" => &mut extensions.object_id,
         "PREVIEW" => &mut extensions.preview,
         "QRESYNC" => &mut extensions.qresync,
         "REPLACE" => &mut extensions.replace,
         "SAVEDATE" => &mut extensions.save_date,
+        "SORT" => &mut extensions.sort,
         "SPECIAL-USE" => &mut extensions.special_use,
         "STATUS=SIZE" => &mut extensions.status_size,
+        "THREAD" => &mut extensions.thread,
         "UIDONLY" => &mut extensions.uid_only,
         "UNAUTHENTICATE" => &mut extensions.unauthenticate,
         "UTF8" => &mut extensions.utf8,
         _ => return Err(format!("{name} is no extension that can be switched")),
     })
+}
+
+/// `reverse date`
+pub(crate) fn criterion(criterion: &SortCriterion) -> String {
+    format!("{}{}", if criterion.reverse { "reverse " } else { "" }, criterion.key.as_str().to_lowercase())
+}
+
+/// `(1 2 (3)(4))(5)`, or a piece of that
+pub(crate) fn threads(text: &str) -> Result<Vec<ThreadPart>, String> {
+    let spaced = text.replace('(', " ( ").replace(')', " ) ");
+    let part = |word| match word {
+        "(" => Ok(ThreadPart::Open),
+        ")" => Ok(ThreadPart::Close),
+        number => uid(number).map(ThreadPart::Message),
+    };
+    spaced.split_whitespace().map(part).collect()
 }
 
 /// LIST and LSUB: options, patterns, and what is to be told.

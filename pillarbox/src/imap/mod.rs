@@ -27,6 +27,7 @@ mod search;
 mod searches;
 mod seats;
 mod session;
+mod sort;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -151,7 +152,7 @@ impl ImapServer {
         self
     }
 
-    /// How many searches of all users look into messages at the same moment, at least one. The others wait, each user for as
+    /// How many searches (and sorts) of all users look into messages at the same moment, at least one. The others wait, each user for as
     /// long as every other one. Default: half the number of processors.
     ///
     /// Only searches that the store leaves to the server count ([`Mailbox::search`](crate::parts::Mailbox::search)).

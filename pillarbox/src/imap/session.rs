@@ -355,6 +355,8 @@ impl Connection {
                 self.answer(Answer::Done);
             }
             Event::Search { query, mod_seqs } => self.search(query, mod_seqs).await?,
+            Event::Sort { query, criteria, mod_seqs } => self.sort(query, &criteria, mod_seqs).await?,
+            Event::Thread { query, algorithm } => self.thread(query, algorithm).await?,
             Event::Copy { uids, mailbox: target } => {
                 let copied = {
                     let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };

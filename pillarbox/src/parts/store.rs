@@ -307,6 +307,10 @@ pub enum Piece {
     /// The fields of the header with this name, which is in small letters: of each where it begins in the message and how
     /// long it is, four octets each, low octet first, and the field as it stands there. Empty if there is none.
     Field(String),
+    /// What it is sorted by ([`write_sort_keys`](pillarbox_imap::sort::write_sort_keys)).
+    SortKeys,
+    /// What it is threaded by ([`write_thread_keys`](pillarbox_imap::thread::write_thread_keys)).
+    ThreadKeys,
     /// What ends the header and every selection of its fields: an empty line, as the message has it.
     HeaderEnd,
 }

@@ -4,7 +4,7 @@
 //! exception, because its messages stream and are never in the buffer: [`append_head`] and [`append_message`] read what stands
 //! before each.
 //!
-//! Only SEARCH nests; its depth is limited, so no input exhausts the stack.
+//! Only search keys nest; its depth is limited, so no input exhausts the stack.
 
 mod append;
 mod arguments;
@@ -12,8 +12,10 @@ mod catenate;
 mod fetch;
 mod list;
 mod modifier;
+mod partial;
 mod resync;
 mod search;
+mod sort;
 mod store;
 mod tagged;
 mod token;
@@ -25,6 +27,8 @@ use nom::IResult;
 use pillarbox_core::Secret;
 
 use crate::server::{FetchItem, FlagChange, StatusItem};
+use crate::sort::SortCriterion;
+use crate::thread::ThreadAlgorithm;
 use crate::types::{Flags, SequenceSet, SpecialUse};
 
 pub use append::{AppendHead, AppendMessage, append_head, append_message};
@@ -35,9 +39,11 @@ pub(crate) use fetch::{fetch, section_spec};
 pub use list::ListArguments;
 pub(crate) use list::{list, lsub};
 pub use modifier::Modifier;
+pub use partial::PartialRange;
 pub(crate) use resync::{Resync, Run, mod_sequence, mod_sequence_or_zero, resync};
 pub(crate) use search::search;
 pub use search::{DEPTH_MAX, SearchKey, SearchReturns};
+pub(crate) use sort::{sort, thread};
 pub(crate) use store::{copy, move_messages, store};
 pub use tagged::{CommandError, TaggedCommand, command, name, tag};
 pub(crate) use tagged::{read_arguments, row};
@@ -170,6 +176,17 @@ pub enum Command<'b> {
         /// EXAMINE.
         read_only: bool,
     },
+    /// SORT and UID SORT.
+    Sort {
+        /// What messages are sorted by, at least one.
+        criteria: Vec<SortCriterion>,
+        /// None: the character set is not known, so the texts could not be read.
+        key: Option<SearchKey>,
+        /// `RETURN (..)` (RFC 5267 §3.1).
+        returns: Option<SearchReturns>,
+        /// UID SORT: UIDs are to be told.
+        uid: bool,
+    },
     /// STARTTLS.
     StartTls,
     /// STATUS.
@@ -196,6 +213,15 @@ pub enum Command<'b> {
     },
     /// SUBSCRIBE.
     Subscribe(Cow<'b, [u8]>),
+    /// THREAD and UID THREAD.
+    Thread {
+        /// How.
+        algorithm: ThreadAlgorithm,
+        /// None: the character set is not known, so the texts could not be read.
+        key: Option<SearchKey>,
+        /// UID THREAD: UIDs are to be told.
+        uid: bool,
+    },
     /// UNAUTHENTICATE.
     Unauthenticate,
     /// UNSELECT.
