@@ -71,6 +71,7 @@ mod race;
 mod record;
 mod replace;
 mod route;
+mod seat;
 mod session;
 mod shared;
 mod sink;
@@ -83,7 +84,7 @@ mod tls;
 mod tls_reports;
 mod turns;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use pillarbox_core::Random;
@@ -101,7 +102,9 @@ pub use sts::{FetchedPolicy, PolicyFetch, StsPolicies};
 #[cfg(feature = "https")]
 pub use sts_fetch::HttpsPolicies;
 pub use sts_folder::StsFolder;
-pub use tls_reports::TlsReporting;
+#[cfg(feature = "https")]
+pub use tls_reports::HttpsReports;
+pub use tls_reports::{ReportPost, TlsReporting};
 
 use crate::crypto::SystemRandom;
 use crate::parts::{Clock, Observer, Resolver, Silent, SystemClock};
@@ -134,6 +137,8 @@ pub struct OutboundParts {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// Policies of MTA-STS; without them there is none.
     pub policies: Option<Arc<StsPolicies>>,
+    /// Who sends reports on TLS by HTTPS; without that they go by mail alone.
+    pub report_post: Option<Arc<dyn ReportPost>>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Who is told what happens.
@@ -148,6 +153,7 @@ impl OutboundParts {
             connect: Arc::new(TcpConnect::default()),
             tls: None,
             policies: None,
+            report_post: None,
             clock: Arc::new(SystemClock::new()),
             observer: Arc::new(Silent),
         }
@@ -175,6 +181,7 @@ impl Outbound {
     ) -> Self {
         Outbound(Arc::new(Shared {
             schedule: Mutex::new(Schedule::new(config.schedule.clone(), Boxed(random()))),
+            waiting: AtomicUsize::new(0),
             disk: Blocking::new(config.disk),
             commits: Commits::new(config.disk),
             fresh: Freshest::default(),

@@ -127,7 +127,8 @@ impl Incoming {
             return Err(StoreError::TooLarge);
         }
         let states = vec![RecipientState::default(); envelope.recipients.len()];
-        let message = MessageFields { id: self.id, envelope, large, held: false, states, reports: 0, last_report: 0 };
+        let (held, is_owed, reports, last_report) = (false, false, 0, 0);
+        let message = MessageFields { id: self.id, envelope, large, held, is_owed, states, reports, last_report };
         let prepared = Prepared {
             id: self.id,
             fields,
@@ -182,7 +183,8 @@ impl Ready {
         }
         let body = Body::of_memory(Arc::clone(&self.prepared.body));
         let (envelope, recipients) = (fields.envelope.clone(), fields.states.clone());
-        let message = Message { id: self.prepared.id, envelope, recipients, held: fields.held, size: body.len() };
+        let (held, is_owed) = (fields.held, fields.is_owed);
+        let message = Message { id: self.prepared.id, envelope, recipients, held, is_owed, size: body.len() };
         Some((message, body))
     }
 
