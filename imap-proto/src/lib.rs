@@ -164,6 +164,7 @@
 //! | NAMESPACE | authenticated |  | yes |  |
 //! | NOOP | any |  | yes |  |
 //! | RENAME | authenticated |  | yes |  |
+//! | REPLACE | selected | yes | yes |  |
 //! | SEARCH | selected | yes |  |  |
 //! | SELECT | authenticated |  |  | yes |
 //! | SORT | selected | yes |  |  |
@@ -176,6 +177,7 @@
 //! | UID EXPUNGE | selected |  | yes |  |
 //! | UID FETCH | selected |  | yes |  |
 //! | UID MOVE | selected |  | yes |  |
+//! | UID REPLACE | selected |  | yes |  |
 //! | UID SEARCH | selected |  | yes |  |
 //! | UID SORT | selected |  | yes |  |
 //! | UID STORE | selected |  | yes |  |
@@ -197,10 +199,12 @@
 //! | 3516 | BINARY | yes |
 //! | 3691 | UNSELECT | yes |
 //! | 4315 | UIDPLUS | yes |
+//! | 4469 | CATENATE | yes |
 //! | 4731 | ESEARCH | yes |
 //! | 4959 | SASL-IR | yes |
 //! | 5032 | WITHIN | yes |
 //! | 5161 | ENABLE | yes |
+//! | 5092 | IMAP URLs | those that name messages of this server, for CATENATE |
 //! | 5182 | SEARCHRES | yes |
 //! | 5256 | SORT, THREAD=ORDEREDSUBJECT, THREAD=REFERENCES | yes |
 //! | 5258 | LIST-EXTENDED | yes; no mailbox is remote |
@@ -217,6 +221,7 @@
 //! | 8437 | UNAUTHENTICATE | off unless [`Extensions`](server::Extensions) says otherwise |
 //! | 8438 | STATUS=SIZE | yes |
 //! | 8474 | OBJECTID | yes |
+//! | 8508 | REPLACE | yes |
 //! | 8514 | SAVEDATE | yes |
 //! | 9051 | IMAP4rev2 | for clients that ENABLE it |
 //! | 9394 | PARTIAL | yes |
@@ -236,6 +241,7 @@
 
 extern crate alloc;
 
+pub mod client;
 pub mod command;
 pub mod list;
 pub mod message;
@@ -245,6 +251,7 @@ pub mod server;
 pub mod sort;
 pub mod thread;
 pub mod types;
+pub mod url;
 pub mod view;
 pub mod wire;
 

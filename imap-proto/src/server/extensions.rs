@@ -19,6 +19,8 @@
 pub struct Extensions {
     /// BINARY (RFC 3516): messages may come with NUL in them and are kept octet for octet.
     pub binary: bool,
+    /// CATENATE (RFC 4469): a message can be made of parts of others.
+    pub catenate: bool,
     /// CHILDREN (RFC 3348): LIST answers carry `\HasChildren` or `\HasNoChildren` for every name.
     pub children: bool,
     /// CONDSTORE (RFC 7162): every change of a mailbox has a mod-sequence, as far as the mailbox says so
@@ -42,6 +44,8 @@ pub struct Extensions {
     /// QRESYNC (RFC 7162): it is known which messages went since when. Offered only together with
     /// [`condstore`](Extensions::condstore).
     pub qresync: bool,
+    /// REPLACE (RFC 8508): a message takes the place of another in one step.
+    pub replace: bool,
     /// IMAP4rev2 (RFC 9051) for clients that ENABLE it. Offered only together with [`binary`](Extensions::binary),
     /// [`list_extended`](Extensions::list_extended), [`moves`](Extensions::moves),
     /// [`special_use`](Extensions::special_use) and [`status_size`](Extensions::status_size), which are a part of it.
@@ -66,6 +70,7 @@ impl Extensions {
     /// None of them.
     pub const NONE: Extensions = Extensions {
         binary: false,
+        catenate: false,
         children: false,
         condstore: false,
         create_special_use: false,
@@ -76,6 +81,7 @@ impl Extensions {
         object_id: false,
         partial: false,
         qresync: false,
+        replace: false,
         rev2: false,
         save_date: false,
         sort: false,
@@ -101,6 +107,7 @@ impl Default for Extensions {
     fn default() -> Self {
         Extensions {
             binary: true,
+            catenate: true,
             children: true,
             condstore: true,
             create_special_use: true,
@@ -111,6 +118,7 @@ impl Default for Extensions {
             object_id: true,
             partial: true,
             qresync: true,
+            replace: true,
             rev2: true,
             save_date: true,
             sort: true,

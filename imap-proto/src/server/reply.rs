@@ -196,6 +196,7 @@ impl ServerSession {
         add(&alloc::format!("APPENDLIMIT={}", self.config.limits.append_size_max));
         for (name, offered) in [
             ("BINARY", extensions.binary),
+            ("CATENATE", extensions.catenate),
             ("CHILDREN", extensions.children),
             ("CONDSTORE", extensions.condstore),
             ("CREATE-SPECIAL-USE", extensions.create_special_use),
@@ -209,6 +210,7 @@ impl ServerSession {
             ("OBJECTID", extensions.object_id),
             ("PARTIAL", extensions.partial),
             ("QRESYNC", extensions.offers_qresync()),
+            ("REPLACE", extensions.replace),
             ("SAVEDATE", extensions.save_date),
             ("SORT", extensions.sort),
             ("SORT=DISPLAY", extensions.sort),

@@ -7,7 +7,9 @@ use pillarbox_imap::server::{FetchItem, FlagChange, SectionName, StatusItem};
 use pillarbox_imap::sort::SortCriterion;
 use pillarbox_imap::types::{Flag, SpecialUse};
 use pillarbox_imap::wire::encode::string;
-use pillarbox_imap::wire::parse::{Command, ListArguments, Modifier, SearchKey, SearchReturns, TaggedCommand};
+use pillarbox_imap::wire::parse::{
+    AppendItem, Command, ListArguments, Modifier, SearchKey, SearchReturns, TaggedCommand,
+};
 
 /// The octets of a command, its CRLF included; none if its texts were in a character set that is not known, or if it is of a later
 /// version.
@@ -20,6 +22,11 @@ pub fn print(read: &TaggedCommand<'_>) -> Option<Vec<u8>> {
 
 fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
     match command {
+        Command::Append { parts: Some((mailbox, items)) } => append(mailbox, items, out)?,
+        Command::Replace { message, parts: Some((mailbox, items)), .. } => {
+            word(out, &message.map_or("*".into(), |number| number.to_string()));
+            append(mailbox, items, out)?;
+        }
         Command::Authenticate { mechanism, initial_response } => {
             word(out, mechanism);
             if let Some(response) = initial_response {
@@ -107,6 +114,32 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
             word(out, &format!("{sign}FLAGS{} {flags}", if *silent { ".SILENT" } else { "" }));
         }
         _ => {}
+    }
+    Some(())
+}
+
+fn append(mailbox: &[u8], items: &[AppendItem<'_>], out: &mut Vec<u8>) -> Option<()> {
+    text(out, mailbox);
+    let mut first = true;
+    for item in items {
+        match item {
+            AppendItem::Begin(message) => {
+                word(out, &message.flags.to_string());
+                if let Some(date) = message.date {
+                    out.push(b' ');
+                    pillarbox_imap::wire::encode::date_time(out, date);
+                }
+                out.extend_from_slice(b" CATENATE (");
+                first = true;
+            }
+            AppendItem::Url(url) => {
+                out.extend_from_slice(if first { b"URL" } else { b" URL" });
+                text(out, url);
+                first = false;
+            }
+            AppendItem::End => out.push(b')'),
+            _ => return None,
+        }
     }
     Some(())
 }

@@ -28,6 +28,7 @@ use words::{flags, no, query, quoted, uid, uid_validity, uids};
 /// ```text
 /// done | no [CODE] text | bye text | login joe
 /// listed "a name" \HasNoChildren | status messages=3 unseen=1 | appended 7 12,13 | copied 7 1:101 2:102
+/// part 5 | nopart                                                    (a part of CATENATE: so many octets)
 /// listed "a name" \HasChildren + messages=3      (+: something below is subscribed; numbers: its status)
 /// selected uids=1,5,9 validity=7 next=10 unseen=5 recent=1 keywords=$a,$b fixed readonly
 /// message 5 | data flags \Seen | data size 10 | data date 0 | data envelope (..) | end
@@ -60,6 +61,7 @@ enum Asked {
     Login(Option<String>),
     Status,
     Select,
+    AppendPart,
     AppendEnd,
     /// The messages still to come, the last of them first; how far the answer about the last is; octets of its literal.
     Fetch {
@@ -124,11 +126,18 @@ impl Subject for ImapSubject {
             Event::Rename { from, to } => format!("Rename {from} to {to}"),
             Event::Subscribe(mailbox) => format!("Subscribe {mailbox}"),
             Event::Unsubscribe(mailbox) => format!("Unsubscribe {mailbox}"),
-            Event::AppendStart(AppendStart { mailbox, index, flags, date, size, binary, .. }) => {
+            Event::AppendStart(AppendStart { mailbox, index, flags, date, size, binary, replaces, .. }) => {
                 self.appending = u32::try_from(index + 1).expect("few messages");
                 let date = date.map(|date| format!(" {date}")).unwrap_or_default();
                 let after = if index > 0 { format!(" after {index}") } else { String::new() };
-                format!("AppendStart {mailbox} {flags}{date} size={size}{}{after}", if binary { " binary" } else { "" })
+                let size = size.map_or("in parts".into(), |size| format!("size={size}"));
+                let replaces = replaces.map(|uid| format!(" for {uid}")).unwrap_or_default();
+                let binary = if binary { " binary" } else { "" };
+                format!("AppendStart {mailbox} {flags}{date} {size}{binary}{after}{replaces}")
+            }
+            Event::AppendPart(part) => {
+                asked = Asked::AppendPart;
+                words::append_part(&part)
             }
             Event::AppendBody(octets) => return Seen::Body(octets.to_vec()),
             Event::AppendEnd => {
@@ -214,6 +223,8 @@ impl Subject for ImapSubject {
                 let (validity, numbers) = rest.split_once(' ').ok_or("appended <validity> <uids>")?;
                 give(Answer::Appended { uid_validity: uid_validity(validity)?, uids: &uids(numbers)? })
             }
+            "part" => give(Answer::Part(rest.parse().map_err(|_| "part <octets>")?)),
+            "nopart" => give(Answer::NoPart),
             "message" => give(Answer::Message(uid(rest)?)),
             "data" if rest.starts_with("binarysize ") => {
                 let mut numbers = rest.split(' ').skip(1).map(|word| word.parse::<usize>().unwrap_or(usize::MAX));
@@ -324,6 +335,7 @@ impl Subject for ImapSubject {
                 snapshot.highest_mod_seq = self.mod_seq;
                 machine.answer(now, Answer::Selected(snapshot)).map(|()| true)
             }
+            Asked::AppendPart => machine.answer(now, Answer::Part(5)).map(|()| true),
             Asked::AppendEnd => {
                 let uids: Vec<Uid> = (1..=self.appending).map(|n| number(self.messages + n)).collect();
                 machine.answer(now, Answer::Appended { uid_validity: uid_validity("1")?, uids: &uids }).map(|()| true)
@@ -496,6 +508,7 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
     limits.before_login.skip_max = config.parsed("skip_max", limits.before_login.skip_max)?;
     limits.append_size_max = config.parsed("append_size_max", limits.append_size_max)?;
     limits.append_messages_max = config.parsed("append_messages_max", limits.append_messages_max)?;
+    limits.append_parts_max = config.parsed("append_parts_max", limits.append_parts_max)?;
     limits.bad_before_login = config.parsed("bad_before_login", limits.bad_before_login)?;
     limits.bad_after_login = config.parsed("bad_after_login", limits.bad_after_login)?;
     limits.pending_flags_max = config.parsed("pending_flags_max", limits.pending_flags_max)?;

@@ -2,7 +2,9 @@
 
 use pillarbox_imap::list::List;
 use pillarbox_imap::search::Query;
-use pillarbox_imap::server::{Answer, Change, Extensions, FetchItem, Listed, SectionName, Snapshot, Status};
+use pillarbox_imap::server::{
+    Answer, AppendPart, Change, Extensions, FetchItem, Listed, SectionName, Snapshot, Status,
+};
 use pillarbox_imap::sort::SortCriterion;
 use pillarbox_imap::thread::ThreadPart;
 use pillarbox_imap::types::{Flag, Flags, MailboxName, ModSeq, ObjectId, ResponseCode, Uid, UidSet, UidValidity};
@@ -11,6 +13,7 @@ use pillarbox_imap::types::{Flag, Flags, MailboxName, ModSeq, ObjectId, Response
 pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Result<&'e mut bool, String> {
     Ok(match name {
         "BINARY" => &mut extensions.binary,
+        "CATENATE" => &mut extensions.catenate,
         "CHILDREN" => &mut extensions.children,
         "CONDSTORE" => &mut extensions.condstore,
         "CREATE-SPECIAL-USE" => &mut extensions.create_special_use,
@@ -22,6 +25,7 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
         "PARTIAL" => &mut extensions.partial,
         "OBJECTID" => &mut extensions.object_id,
         "QRESYNC" => &mut extensions.qresync,
+        "REPLACE" => &mut extensions.replace,
         "SAVEDATE" => &mut extensions.save_date,
         "SORT" => &mut extensions.sort,
         "SPECIAL-USE" => &mut extensions.special_use,
@@ -171,6 +175,18 @@ pub(crate) fn no(text: &str) -> Result<Answer<'_>, String> {
         None => text.into(),
     };
     Ok(Answer::No { code, text })
+}
+
+/// A part that CATENATE wants.
+pub(crate) fn append_part(part: &AppendPart) -> String {
+    let mailbox = part.mailbox.as_ref().map_or("selected".into(), |mailbox| mailbox.to_string());
+    let validity = part.uid_validity.map(|validity| format!(" of {validity}")).unwrap_or_default();
+    let partial = match part.partial {
+        None => String::new(),
+        Some((origin, None)) => format!(" from {origin}"),
+        Some((origin, Some(count))) => format!(" from {origin} {count}"),
+    };
+    format!("AppendPart {mailbox}{validity} {} [{}]{partial} max={}", part.uid, part.section, part.size_max)
 }
 
 /// The value of `key=value` among words.

@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+mod catenate;
 mod fetch;
 pub(crate) mod pieces;
 mod search;
@@ -87,6 +88,7 @@ impl ImapServer {
         offered.binary &= can.binary;
         offered.moves &= can.moves;
         offered.multiappend &= can.multiappend;
+        offered.replace &= can.replace;
         offered.status_size &= can.sizes;
         offered.special_use &= can.special_use;
         offered.create_special_use &= can.create_special_use;

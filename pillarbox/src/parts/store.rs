@@ -20,6 +20,8 @@ pub struct StoreCapabilities {
     pub binary: bool,
     /// Messages can be moved ([`Mailbox::move_to`]).
     pub moves: bool,
+    /// A message can take the place of another ([`Mailbox::replace`]).
+    pub replace: bool,
     /// Several messages can be appended all or none ([`IncomingAppend::next`]).
     pub multiappend: bool,
     /// The sum of the sizes of a mailbox's messages can be told ([`Status::size`]).
@@ -251,6 +253,20 @@ pub trait Mailbox: Send {
     ) -> BoxFuture<'a, Result<Copied, StoreError>> {
         let _ = (uids, target);
         Box::pin(std::future::ready(Err(unsupported("moves"))))
+    }
+    /// Begins a message that takes the place of one here (RFC 8508). When it is [published](IncomingAppend::publish) it is in
+    /// `target`, which may be this mailbox, and the other is gone: at every moment there is one of the two, or both. After an
+    /// error the other is where it was, with [`StoreErrorKind::Expunged`] if it was gone before; nothing of the new one is left
+    /// unless the error came so late that nobody can tell. Of quota only what the two differ by is needed. Published it cannot be
+    /// undone, and there is no [`next`](IncomingAppend::next) message. Optional: see [`StoreCapabilities::replace`].
+    fn replace<'a>(
+        &'a mut self,
+        uid: Uid,
+        target: &'a MailboxName,
+        append: Append,
+    ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>, StoreError>> {
+        let _ = (uid, target, append);
+        Box::pin(std::future::ready(Err(unsupported("replacing messages"))))
     }
     /// Removes messages that have `\Deleted`, of these or of all; returns which.
     fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>, StoreError>>;

@@ -8,6 +8,7 @@
 
 mod append;
 mod arguments;
+mod catenate;
 mod fetch;
 mod list;
 mod modifier;
@@ -32,7 +33,9 @@ use crate::types::{Flags, SequenceSet, SpecialUse};
 
 pub use append::{AppendHead, AppendMessage, append_head, append_message};
 pub(crate) use arguments::*;
-pub(crate) use fetch::fetch;
+pub use catenate::AppendItem;
+pub(crate) use catenate::{AppendLineError, AppendPlace, append, append_line, append_mailbox, message_number, replace};
+pub(crate) use fetch::{fetch, section_spec};
 pub use list::ListArguments;
 pub(crate) use list::{list, lsub};
 pub use modifier::Modifier;
@@ -55,8 +58,11 @@ pub(crate) type Parsed<'b, T> = IResult<&'b [u8], T>;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Command<'b> {
-    /// APPEND without a message; one with a message is taken apart earlier, by [`append_head`].
-    Append,
+    /// APPEND without a literal; one with a literal is taken apart earlier, by [`append_head`].
+    Append {
+        /// The mailbox and what stands behind it: messages of parts that have URLs (RFC 4469). None: nothing stands there.
+        parts: Option<(Cow<'b, [u8]>, Vec<AppendItem<'b>>)>,
+    },
     /// AUTHENTICATE.
     Authenticate {
         /// The mechanism, as it was written.
@@ -140,6 +146,15 @@ pub enum Command<'b> {
         from: Cow<'b, [u8]>,
         /// The name that it is to get.
         to: Cow<'b, [u8]>,
+    },
+    /// REPLACE and UID REPLACE without a literal (RFC 8508).
+    Replace {
+        /// Which message goes; none: the last.
+        message: Option<u32>,
+        /// As with [`Append`](Command::Append).
+        parts: Option<(Cow<'b, [u8]>, Vec<AppendItem<'b>>)>,
+        /// UID REPLACE.
+        uid: bool,
     },
     /// SEARCH and UID SEARCH.
     Search {
