@@ -3,14 +3,17 @@
 
 mod answers;
 mod cases;
+mod connect;
 mod forward;
 #[cfg(feature = "https")]
 mod https;
+mod logins;
 mod net;
 mod page;
 mod policies;
 mod race;
 mod station;
+mod tls_failures;
 mod tls_reports;
 mod trouble;
 mod worlds;
