@@ -92,7 +92,7 @@ use pillarbox_smtp::route::RouteTable;
 use pillarbox_spool::{Recovery, Schedule, Store};
 
 pub use config::OutboundConfig;
-pub use connect::{Connect, Endpoint, TcpConnect};
+pub use connect::{Connect, Connected, Endpoint, TcpConnect};
 pub use disk::Disk;
 pub use forward::{AliasError, AliasFault, Aliases, Forward, Srs, SrsError};
 pub use handle::{Interrupted, OutboundHandle};
