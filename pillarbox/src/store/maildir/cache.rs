@@ -115,6 +115,11 @@ impl Shared {
         let mut view = self.view();
         let also = self.asked().note(&mut view, wanted);
         let uids: Vec<_> = uids.iter().copied().map(number).collect();
+        if let [only] = wanted {
+            let (kind, name) = key(only);
+            let found = view.cached_piece(&uids, kind, name).into_iter();
+            return Cached::new(found.map(|piece| piece.map(|octets| vec![octets])).collect(), also);
+        }
         let all = |pieces: Pieces| {
             wanted
                 .iter()
