@@ -89,7 +89,7 @@ use pillarbox_spool::{Recovery, Schedule, Store};
 pub use config::OutboundConfig;
 pub use connect::{Connect, Endpoint, TcpConnect};
 pub use disk::Disk;
-pub use forward::{AliasError, AliasFault, Aliases, Forward, Srs, SrsError};
+pub use forward::{AliasError, AliasFault, Aliases, Forward, SharedForward, Srs, SrsError};
 pub use handle::{Interrupted, OutboundHandle};
 pub use route::{Route, SharedLogin, SmartHost, TlsMode};
 pub use sink::SpoolSink;
@@ -127,6 +127,8 @@ pub struct OutboundParts {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// Policies of MTA-STS; without them there is none.
     pub policies: Option<Arc<StsPolicies>>,
+    /// What is sent on, where that may change while the queue works; it comes before the routes.
+    pub forward: Option<SharedForward>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Who is told what happens.
@@ -141,6 +143,7 @@ impl OutboundParts {
             connect: Arc::new(TcpConnect::default()),
             tls: None,
             policies: None,
+            forward: None,
             clock: Arc::new(SystemClock::new()),
             observer: Arc::new(Silent),
         }

@@ -4,6 +4,7 @@
 mod answers;
 mod bad_disk;
 mod cases;
+mod crash;
 mod forward;
 #[cfg(feature = "https")]
 mod https;

@@ -11,6 +11,7 @@ fn every_test_that_it_names_is_there() {
     let sources = [
         "answers.rs",
         "cases.rs",
+        "crash.rs",
         "forward.rs",
         "https.rs",
         "policies.rs",
@@ -18,7 +19,7 @@ fn every_test_that_it_names_is_there() {
         "tls_reports.rs",
         "trouble.rs",
         "unread.rs",
-        "worlds.rs",
+        "worlds/mod.rs",
     ]
     .map(source)
     .concat();
