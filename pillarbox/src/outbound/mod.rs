@@ -92,9 +92,9 @@ use pillarbox_smtp::route::RouteTable;
 use pillarbox_spool::{Recovery, Schedule, Store};
 
 pub use config::OutboundConfig;
-pub use connect::{Connect, Endpoint, TcpConnect};
+pub use connect::{Connect, Connected, Endpoint, TcpConnect};
 pub use disk::Disk;
-pub use forward::{AliasError, AliasFault, Aliases, Forward, Srs, SrsError};
+pub use forward::{AliasError, AliasFault, Aliases, Forward, SharedForward, Srs, SrsError};
 pub use handle::{Interrupted, OutboundHandle};
 pub use route::{Route, SharedLogin, SmartHost, TlsMode};
 pub use sink::SpoolSink;
@@ -139,6 +139,8 @@ pub struct OutboundParts {
     pub policies: Option<Arc<StsPolicies>>,
     /// Who sends reports on TLS by HTTPS; without that they go by mail alone.
     pub report_post: Option<Arc<dyn ReportPost>>,
+    /// What is sent on, where that may change while the queue works; it comes before the routes.
+    pub forward: Option<SharedForward>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Who is told what happens.
@@ -154,6 +156,7 @@ impl OutboundParts {
             tls: None,
             policies: None,
             report_post: None,
+            forward: None,
             clock: Arc::new(SystemClock::new()),
             observer: Arc::new(Silent),
         }

@@ -20,7 +20,7 @@ use super::space::Space;
 use super::tls::HostTls;
 use super::tls_reports::TlsCounts;
 use super::turns::Turns;
-use super::{OutboundConfig, OutboundParts};
+use super::{OutboundConfig, OutboundParts, SharedForward};
 use crate::parts::QueueEvent;
 
 /// How often who looks at all of the queue looks whether somebody waits: one who comes to nothing because of others never ends.
@@ -95,6 +95,8 @@ impl Shared {
     pub(super) fn route(&self, envelope: &Envelope, recipient: usize) -> (Route, Domain<'static>) {
         let to = &envelope.recipients[recipient].to;
         let (route, domain) = route_of(&self.routes, &envelope.from, to, self.config.hostname());
+        let forward = self.parts.forward.as_ref().map(SharedForward::current).filter(|forward| forward.takes(to));
+        let route = forward.map_or(route, Route::Forward);
         match &route {
             Route::Forward(forward) if envelope.is_kept => match forward.mailboxes_of_kept() {
                 Some(sink) => (Route::Sink(Arc::clone(sink)), domain),
