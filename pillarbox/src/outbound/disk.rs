@@ -9,8 +9,8 @@ use tokio::sync::Semaphore;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Disk {
-    /// On threads of their own, at most so many at a time (at least one). Of those who wait for a sync at the same time, one
-    /// makes it for all, so more threads mean fewer syncs.
+    /// On threads of their own, at most so many at a time (at least one). One more is there for all who wait for the log to be
+    /// synced, while somebody does.
     Threads(usize),
     /// Where they are: for disks that are in memory, so that a test is the same each time.
     Here,
