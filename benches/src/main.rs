@@ -11,7 +11,6 @@ mod mime;
 mod report;
 mod sample;
 mod smtp;
-mod sort;
 mod spool;
 mod stores;
 
@@ -110,7 +109,6 @@ fn run(arguments: &[&str]) -> Option<()> {
         eprintln!("7 Maildir in {}", dir.display());
         rows.extend(stores::rows(&dir, quick));
         rows.push(cache::row(&dir, quick));
-        rows.extend(sort::rows(&dir, quick));
     }
     if wanted(10) {
         eprintln!("10 queue in {}", dir.display());
