@@ -16,6 +16,7 @@ use super::hosts;
 use super::local;
 use super::record::{AGAIN_MAX, Word, done};
 use super::route::Route;
+use super::seat::Seat;
 use super::shared::Shared;
 use super::tls::Need;
 use crate::parts::QueueEvent;
@@ -29,6 +30,7 @@ pub(super) struct Delivery {
     pub(super) task: Task,
     pub(super) message: Arc<Message>,
     pub(super) body: Arc<Content>,
+    pub(super) seat: Arc<Seat>,
     pub(super) need: Need,
     /// Recipients of which nobody has said anything final, or for now, in this round.
     pub(super) open: Vec<u32>,
@@ -40,9 +42,9 @@ pub(super) struct Delivery {
 }
 
 /// Carries out a task to its report.
-pub(super) async fn deliver(shared: Arc<Shared>, task: Task) {
+pub(super) async fn deliver(shared: Arc<Shared>, task: Task, seat: Arc<Seat>) {
     let attempted = match load(&shared, &task).await {
-        Ok((message, body)) => attempt(&shared, &task, message, body).await,
+        Ok((message, body)) => attempt(&shared, &task, (message, body), seat).await,
         Err(attempted) => attempted,
     };
     let now = shared.parts.clock.now();
@@ -101,7 +103,12 @@ pub(super) fn is_set_aside(shared: &Shared, id: MessageId, why: &StoreError) {
     shared.schedule().delete(shared.parts.clock.now(), Selector::Id(id));
 }
 
-async fn attempt(shared: &Arc<Shared>, task: &Task, message: Arc<Message>, body: Arc<Content>) -> Attempted {
+async fn attempt(
+    shared: &Arc<Shared>,
+    task: &Task,
+    (message, body): (Arc<Message>, Arc<Content>),
+    seat: Arc<Seat>,
+) -> Attempted {
     // Those that are done are so since before the last start.
     let is_open = |recipient: &u32| state(&message, *recipient).is_some_and(|state| state.outcome.is_none());
     let open: Vec<u32> = task.recipients.iter().copied().filter(is_open).collect();
@@ -126,6 +133,7 @@ async fn attempt(shared: &Arc<Shared>, task: &Task, message: Arc<Message>, body:
         task: task.clone(),
         message: Arc::clone(&message),
         body,
+        seat: Arc::clone(&seat),
         need,
         open,
         words: Vec::new(),
@@ -140,7 +148,17 @@ async fn attempt(shared: &Arc<Shared>, task: &Task, message: Arc<Message>, body:
         match &route {
             Route::Sink(sink) => local::deliver(&mut delivery, &**sink).await,
             Route::Forward(forward) => forward::deliver(&mut delivery, forward).await,
-            route => hosts::deliver(&mut delivery, route, &domain).await,
+            route => {
+                seat.may_go(true);
+                let gives_way = tokio::select! {
+                    biased;
+                    () = hosts::deliver(&mut delivery, route, &domain) => false,
+                    () = seat.is_asked_for() => true,
+                };
+                if gives_way {
+                    delivery.give_way();
+                }
+            }
         }
     }
     delivery.finish(shared).await
@@ -188,6 +206,13 @@ impl Delivery {
         if self.trouble.as_ref().is_none_or(is_for_good) || !is_for_good(&trouble) {
             self.trouble = Some(trouble);
         }
+    }
+
+    /// Others wait for the room that this one takes.
+    fn give_way(&mut self) {
+        self.health = Health::Trouble;
+        let why = "no answer came in the time that there was while others waited";
+        self.meet(self.our(Outcome::Delayed, EnhancedCode::new(4, 4, 1), why));
     }
 
     /// None of the open recipients can be delivered to.

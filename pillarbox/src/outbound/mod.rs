@@ -68,6 +68,7 @@ mod race;
 mod record;
 mod replace;
 mod route;
+mod seat;
 mod session;
 mod shared;
 mod sink;
@@ -97,7 +98,9 @@ pub use sts::{FetchedPolicy, PolicyFetch, StsPolicies};
 #[cfg(feature = "https")]
 pub use sts_fetch::HttpsPolicies;
 pub use sts_folder::StsFolder;
-pub use tls_reports::TlsReporting;
+#[cfg(feature = "https")]
+pub use tls_reports::HttpsReports;
+pub use tls_reports::{ReportPost, TlsReporting};
 
 use crate::crypto::SystemRandom;
 use crate::parts::{Clock, Observer, Resolver, Silent, SystemClock};
@@ -129,6 +132,8 @@ pub struct OutboundParts {
     pub policies: Option<Arc<StsPolicies>>,
     /// What is sent on, where that may change while the queue works; it comes before the routes.
     pub forward: Option<SharedForward>,
+    /// Who sends reports on TLS by HTTPS; without that they go by mail alone.
+    pub report_post: Option<Arc<dyn ReportPost>>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Who is told what happens.
@@ -144,6 +149,7 @@ impl OutboundParts {
             tls: None,
             policies: None,
             forward: None,
+            report_post: None,
             clock: Arc::new(SystemClock::new()),
             observer: Arc::new(Silent),
         }

@@ -67,6 +67,54 @@ async fn a_hundred_hosts_that_hang_hold_up_nobody() {
     }
 }
 
+/// A host of which the address has a number.
+fn numbered(n: u16) -> (String, [u8; 4]) {
+    let [high, low] = n.to_be_bytes();
+    (format!("host{n}.example"), [10, 0, high, low])
+}
+
+// RTY-06: more hosts hang than there is room for, all of them strangers. Each gives way when others wait, until content has gone
+// out to it: what may have been taken is waited for.
+#[tokio::test(start_paused = true)]
+async fn two_thousand_hosts_that_hang_hold_up_nobody() {
+    const HANG: u16 = 2000;
+    let fault = |n| match n {
+        HANG => None,
+        0 => Some(Fault::Slow(45)),
+        n if n % 2 == 0 => Some(Fault::StopAfter(0)),
+        _ => Some(Fault::Silence),
+    };
+    let replies = Arc::new(Replies::default());
+    let (mut net, mut zone) = (Net::new(Paused::new(), replies.clone()), FixedZone::new());
+    for n in 0..=HANG {
+        let (name, ip) = numbered(n);
+        net.hosts.insert(ip.into(), (name.clone(), ServerConfig::new(&name)));
+        zone = zone.with(&name, Record::A(ip.into()));
+        replies.faults.lock().unwrap().extend(fault(n).map(|fault| (name, fault)));
+    }
+    let net = Arc::new(net);
+    let (fs, table) = (SimulatedFs::new(), routes(&net));
+    let station = Station::begin(fs, 1, config(), |diary| parts(&net, zone, diary), table);
+    let place = Place { station, net, replies };
+    for n in 0..=HANG {
+        place.send(&[&format!("ann@host{n}.example")]).await;
+    }
+    // Each hundred of them has ten seconds.
+    pass(Duration::from_secs(230)).await;
+    let took = |name: &str| place.copies().iter().filter(|copy| copy.host == name).count();
+    let good = format!("host{HANG}.example");
+    assert_eq!((took(&good), took("host0.example")), (1, 1));
+    let lines = place.station.lines();
+    let tried = lines.iter().filter(|line| line.starts_with(&format!("ann@{good} "))).count();
+    let gave_way = lines.iter().filter(|line| line.contains("while others waited")).count();
+    assert!(tried == 1 && gave_way > 500, "{tried} {gave_way}");
+    // They come back, and all of it goes out, once.
+    place.replies.faults.lock().unwrap().clear();
+    pass(24 * HOUR).await;
+    let copies = place.copies().iter().filter(|copy| copy.host != "here").count();
+    assert_eq!((copies, place.waiting()), (usize::from(HANG) + 1, 0));
+}
+
 // RFC 8689 §4.2.1: what may take it and is only away now counts for more than what may not.
 #[tokio::test(start_paused = true)]
 async fn a_message_that_needs_tls_waits_for_a_host_that_is_away() {
