@@ -10,10 +10,13 @@ use pillarbox_smtp::route::RouteTable;
 use pillarbox_spool::{Envelope, Item, MessageId, Notices, Notify, Outcome, Schedule, Store, Waiting};
 use tokio::sync;
 
+use super::commits::Commits;
 use super::disk::Blocking;
+use super::fresh::Freshest;
 use super::pool::Pool;
 use super::race::Pace;
 use super::route::{Route, route_of};
+use super::space::Space;
 use super::tls::HostTls;
 use super::tls_reports::TlsCounts;
 use super::turns::Turns;
@@ -38,6 +41,9 @@ pub(super) struct Shared {
     /// The log has grown.
     pub(super) grown: sync::Notify,
     pub(super) disk: Blocking,
+    pub(super) commits: Commits,
+    pub(super) fresh: Freshest,
+    pub(super) space: Space,
     pub(super) pool: Pool,
     /// Who writes down something about a message.
     pub(super) turns: Turns<MessageId>,
