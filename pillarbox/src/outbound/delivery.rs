@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pillarbox_core::header::{self, Fields};
 use pillarbox_core::{EnhancedCode, Reply, WallTime};
+use pillarbox_fs::ErrorKind;
 use pillarbox_smtp::tls_required::is_tls_waived;
 use pillarbox_spool::{
     Attempt, Attempted, Fault, Health, Message, MessageId, Outcome, Reason, Selector, StoreError, Task,
@@ -74,6 +75,11 @@ async fn unreadable(shared: &Arc<Shared>, task: &Task, error: &StoreError) -> At
         }
     }
     Attempted::all_of(task)
+}
+
+/// Whether it is the disk that does not give a message.
+pub(super) fn is_not_given(error: &StoreError) -> bool {
+    matches!(error, StoreError::Fs(error) if error.kind() == ErrorKind::Io)
 }
 
 /// Takes a message out of the queue that cannot be read; false if that cannot be done now, and it stays.
@@ -239,8 +245,10 @@ impl Delivery {
 
 /// Tells the sender of recipients that are given up.
 pub(super) async fn expire(shared: Arc<Shared>, task: Task, reason: Reason) {
-    let attempted = match load(&shared, &task).await {
-        Ok((message, _)) => {
+    let (store, id) = (shared.store.clone(), task.id);
+    // A sender is told with as much as the disk gives.
+    let attempted = match shared.disk.run(move || store.message(id).map(Arc::new)).await {
+        Ok(message) => {
             let now = shared.parts.clock.wall();
             let (status, why) = match reason {
                 // RFC 3463 §3.5
@@ -266,7 +274,9 @@ pub(super) async fn expire(shared: Arc<Shared>, task: Task, reason: Reason) {
             shared.record(&message, words).await;
             Attempted::all_of(&task)
         }
-        Err(attempted) => attempted,
+        // It was waited for as long as it is waited for anything: a person has to look.
+        Err(error) if is_not_given(&error) && set_aside(&shared, task.id, &error).await => Attempted::all_of(&task),
+        Err(error) => unreadable(&shared, &task, &error).await,
     };
     let now = shared.parts.clock.now();
     shared.schedule().report(now, &task, attempted);

@@ -10,7 +10,7 @@ use pillarbox_core::Time;
 use pillarbox_spool::{Attempted, Due, Fault, Health, Lanes, MessageId, Recovered, Recovery, StoreError, Task};
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::delivery::{deliver, expire, is_set_aside, say_late, set_aside};
+use super::delivery::{deliver, expire, is_not_given, is_set_aside, say_late, set_aside};
 use super::seat::Seat;
 use super::shared::Shared;
 use super::tls_reports;
@@ -301,10 +301,20 @@ async fn read_again(shared: &Arc<Shared>, mut unread: Vec<MessageId>) {
             match shared.disk.run(move || store.waiting(id)).await {
                 Ok(waiting) => shared.admit(shared.item_of(&waiting)),
                 Err(error) if is_done_with(shared, id, &error).await => {}
+                Err(error) if is_too_old(shared, id, &error) && set_aside(shared, id, &error).await => {}
                 Err(_) => unread.push(id),
             }
         }
     }
+}
+
+/// Whether a message that the disk does not give is older than any gets here. Its name says when it came, and its envelope cannot.
+fn is_too_old(shared: &Shared, id: MessageId, error: &StoreError) -> bool {
+    let schedule = &shared.config.schedule;
+    let most = schedule.expire_after.max(schedule.notice_expire_after);
+    let age = shared.parts.clock.wall().unix_seconds().saturating_sub(id.unix_seconds());
+    let is_old = u64::try_from(age).is_ok_and(|age| age >= most.as_secs());
+    is_not_given(error) && is_old && shared.store.is_held(id) == Some(false)
 }
 
 /// Whether nothing is to be done any more about a message that could not be read.

@@ -80,7 +80,7 @@ mod tls;
 mod tls_reports;
 mod turns;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use pillarbox_core::Random;
@@ -174,6 +174,7 @@ impl Outbound {
     ) -> Self {
         Outbound(Arc::new(Shared {
             schedule: Mutex::new(Schedule::new(config.schedule.clone(), Boxed(random()))),
+            waiting: AtomicUsize::new(0),
             disk: Blocking::new(config.disk),
             tls: HostTls::new(parts.tls.clone()),
             tls_counts: config.tls_reports.as_ref().map(TlsCounts::new),

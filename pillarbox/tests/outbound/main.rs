@@ -2,6 +2,7 @@
 #![cfg(all(feature = "outbound", feature = "testing"))]
 
 mod answers;
+mod bad_disk;
 mod cases;
 mod connect;
 mod forward;
@@ -16,4 +17,5 @@ mod station;
 mod tls_failures;
 mod tls_reports;
 mod trouble;
+mod unread;
 mod worlds;

@@ -20,6 +20,7 @@ fn every_test_that_it_names_is_there() {
         "tls_failures.rs",
         "tls_reports.rs",
         "trouble.rs",
+        "unread.rs",
         "worlds.rs",
     ]
     .map(source)

@@ -14,6 +14,7 @@ use pillarbox_core::address::{Domain, ForwardPath};
 use pillarbox_core::dns::{FixedZone, Record};
 use pillarbox_fs::testing::Watched;
 use pillarbox_fs::{Fs as _, SimulatedFs};
+use pillarbox_smtp::command::FutureRelease;
 
 use crate::cases::{HOUR, JOE, MESSAGE, Place, Replies, pass, place, place_of, place_with};
 use crate::net::{Fault, Net, Paused};
@@ -240,7 +241,7 @@ async fn a_damaged_message_that_cannot_be_set_aside_now_is_later() {
     let id = place.station.handle().list(None, 1)[0];
     place.station.fs.unlink(&Path::new("/spool/bodies").join(id.to_string())).unwrap();
     place.station.fs.fail_at(0, ENOSPC, false);
-    place.station.handle().flush(Selector::All);
+    place.station.handle().flush(Selector::All).await;
     pass(Duration::from_secs(10)).await;
     assert!(!place.station.fs.heal());
     let is_aside = |line: &String| line.starts_with(&format!("set aside {id}"));
@@ -316,8 +317,10 @@ async fn a_change_of_many_that_is_interrupted_says_what_was_done() {
     const ALL: usize = 1100;
     let place = place();
     for n in 0..ALL {
-        let outcomes = place.station.accept(envelope(Some(JOE), &[&format!("r{n}@dead.example")]), b"x").await;
-        assert_eq!(outcomes, [Outcome::Delivered]);
+        // Nothing else writes meanwhile: they are not tried today.
+        let mut envelope = envelope(Some(JOE), &[&format!("r{n}@dead.example")]);
+        envelope.future_release = Some(FutureRelease::For(24 * 3600));
+        assert_eq!(place.station.accept(envelope, b"x").await, [Outcome::Delivered]);
     }
     let handle = place.station.handle();
     let mut dones = BTreeSet::new();
@@ -372,4 +375,26 @@ async fn nobody_is_told_of_a_delay_that_is_over() {
         let told = place.copies().iter().position(|copy| copy.host == "here").unwrap();
         assert!(!is_named || told < delivered, "{seconds}: told of a delay that is over");
     }
+}
+
+// An operator's look at all of a long queue is made in slices: mail comes in meanwhile.
+#[tokio::test(start_paused = true)]
+async fn mail_is_accepted_while_an_operator_looks_at_all_of_it() {
+    let place = place();
+    for n in 0..3000 {
+        place.station.accept(envelope(Some(JOE), &[&format!("r{n}@dead.example")]), b"x").await;
+    }
+    let handle = place.station.handle();
+    let steps = std::cell::RefCell::new(Vec::new());
+    let operator = async {
+        assert_eq!(handle.flush(Selector::All).await.len(), 3001);
+        steps.borrow_mut().push("flushed");
+    };
+    let client = async {
+        tokio::task::yield_now().await;
+        place.station.accept(envelope(Some(JOE), &["new@dead.example"]), b"x").await;
+        steps.borrow_mut().push("accepted");
+    };
+    tokio::join!(operator, client);
+    assert_eq!(*steps.borrow(), ["accepted", "flushed"]);
 }
