@@ -5,6 +5,7 @@ mod answers;
 mod bad_disk;
 mod cases;
 mod connect;
+mod crash;
 mod forward;
 #[cfg(feature = "https")]
 mod https;

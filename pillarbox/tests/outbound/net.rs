@@ -124,7 +124,7 @@ pub(crate) struct Net {
     pub(crate) dialled: Mutex<Vec<String>>,
     /// By the names of hosts.
     pub(crate) tls: HashMap<String, Arc<rustls::ServerConfig>>,
-    base: Parts,
+    pub(crate) base: Parts,
 }
 
 impl Net {

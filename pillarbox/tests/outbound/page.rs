@@ -12,6 +12,7 @@ fn every_test_that_it_names_is_there() {
         "answers.rs",
         "cases.rs",
         "connect.rs",
+        "crash.rs",
         "forward.rs",
         "https.rs",
         "logins.rs",
@@ -21,7 +22,7 @@ fn every_test_that_it_names_is_there() {
         "tls_reports.rs",
         "trouble.rs",
         "unread.rs",
-        "worlds.rs",
+        "worlds/mod.rs",
     ]
     .map(source)
     .concat();
