@@ -3,9 +3,14 @@
     98-policies.py mx FOLDER IP CERTIFICATE KEY ...   exchangers on port 25; what comes is a file in FOLDER
     98-policies.py web IP CERTIFICATE KEY             policies of every domain, by HTTPS on port 443
     98-policies.py send SERVER FROM TO                one message
+    98-policies.py report FILE DAY                    the report in a mail says what it has to of bad-dane.example
 """
 
+import email
+import email.policy
+import gzip
 import http.server
+import json
 import os
 import smtplib
 import socket
@@ -45,9 +50,12 @@ def converse(connection, folder, ip, tls):
             say("250 ok")
         elif verb == b"DATA":
             say("354 go")
+            message = []
             while (line := stream.readline()) not in (b".\r\n", b""):
-                pass
+                message.append(line.removeprefix(b"."))
             for to in recipients:
+                with open(os.path.join(folder, f"{to}.eml"), "wb") as file:
+                    file.writelines(message)
                 with open(os.path.join(folder, to), "w") as file:
                     file.write(f"{ip} {'TLS' if encrypted else 'clear'}\n")
             say("250 ok")
@@ -87,6 +95,29 @@ class Policies(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+def judge(path, day):
+    with open(path, "rb") as file:
+        mail = email.message_from_binary_file(file, policy=email.policy.default)
+    assert mail.get_content_type() == "multipart/report" and mail.get_param("report-type") == "tlsrpt", mail["Content-Type"]
+    assert (mail["TLS-Report-Domain"], mail["TLS-Report-Submitter"]) == ("bad-dane.example", "near.example")
+    assert mail["TLS-Required"] == "No" and "d=near.example" in mail["DKIM-Signature"].replace(" ", "")
+    people, part = mail.iter_parts()
+    assert part.get_content_type() == "application/tlsrpt+gzip", part.get_content_type()
+    begin, end = day * 86400, day * 86400 + 86399
+    assert part.get_filename() == f"near.example!bad-dane.example!{begin}!{end}.json.gz", part.get_filename()
+    report = json.loads(gzip.decompress(part.get_content()))
+    assert report["organization-name"] == "Near" and report["contact-info"] == "tls@near.example", report
+    [policy] = report["policies"]
+    assert policy["policy"]["policy-type"] == "tlsa" and policy["policy"]["policy-domain"] == "bad-dane.example"
+    assert policy["summary"]["total-successful-session-count"] == 0, policy
+    [failure] = policy["failure-details"]
+    assert policy["summary"]["total-failure-session-count"] == failure["failed-session-count"] >= 1, policy
+    assert failure["result-type"] == "validation-failure" and "TLSA" in failure["failure-reason-code"], failure
+    assert failure["sending-mta-ip"].startswith("192.0.2.") or failure["sending-mta-ip"] == "127.0.0.1", failure
+    assert (failure["receiving-ip"], failure["receiving-mx-helo"]) == ("192.0.2.22", "mx"), failure
+    assert failure["receiving-mx-hostname"] == "mx.bad-dane.example", failure
+
+
 def main():
     what, *rest = sys.argv[1:]
     if what == "mx":
@@ -101,6 +132,8 @@ def main():
         server = http.server.ThreadingHTTPServer((ip, 443), Policies)
         server.socket = context(certificate, key).wrap_socket(server.socket, server_side=True)
         server.serve_forever()
+    elif what == "report":
+        judge(rest[0], int(rest[1]))
     else:
         server, sender, to = rest
         with smtplib.SMTP(server, 25, local_hostname="client.example") as client:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `mailserver serve` sends by the DNS and by what domains publish: Knot has the zones, Unbound validates, and mail exchangers and a
+# `mailserver serve` sends by the DNS and by what domains publish, and reports on TLS: Knot has the zones, Unbound validates, and mail exchangers and a
 # policy host listen on addresses of the script's own network. Needs the release build of mailserver.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 mailserver=${MAILSERVER:-$root/target/release/mailserver}
@@ -36,7 +36,8 @@ mx 60 A 192.0.2.21
 _25._tcp.mx 60 TLSA 3 1 1 $digest"
 zone bad-dane.example <<<"@ 60 MX 10 mx
 mx 60 A 192.0.2.22
-_25._tcp.mx 60 TLSA 3 1 1 ${digest//[0-9]/a}"
+_25._tcp.mx 60 TLSA 3 1 1 ${digest//[0-9]/a}
+_smtp._tls 60 TXT \"v=TLSRPTv1; rua=mailto:tls@implicit.example,mailto:tls@www.implicit.example\""
 for name in sts.example:24 bad-sts.example:25; do
     zone "${name%:*}" <<<"@ 60 MX 10 mx
 mx 60 A 192.0.2.${name#*:}
@@ -48,7 +49,12 @@ serve_zones "dnssec-signing: on"
     printf 'server:\n    interface: 192.0.2.54\n    access-control: 192.0.2.0/24 allow\n    do-daemonize: no\n    username: ""\n    chroot: ""\n'
     printf '    directory: "%s"\n    pidfile: "%s/unbound.pid"\n    use-syslog: no\n    logfile: ""\n    module-config: "validator iterator"\n' "$work" "$work"
     for name in dane.example bad-dane.example; do
-        keymgr -c "$work/knot.conf" "$name" dnskey 2>/dev/null | sed 's/.*/    trust-anchor: "&"/'
+        # Without its anchor a zone would pass for one that is not signed.
+        for _ in $(seq 200); do
+            [ -z "$(keymgr -c "$work/knot.conf" "$name" dnskey 2>/dev/null)" ] || break
+            sleep 0.1
+        done
+        keymgr -c "$work/knot.conf" "$name" dnskey 2>/dev/null | sed 's/.*/    trust-anchor: "&"/' | grep . || fail "$name has no key"
     done
     for name in "$work"/zones/*; do printf 'stub-zone:\n    name: %s\n    stub-addr: 192.0.2.53\n' "${name##*/}"; done
 } >"$work/unbound.conf"
@@ -68,6 +74,7 @@ listens 192.0.2.30 443
 
 printf 'joe@near.example:{PLAIN}x\n' >"$work/passwd"
 chmod 600 "$work/passwd"
+(umask 077; openssl genpkey -algorithm ed25519 -out "$work/dkim.pem")
 cat >"$work/mailserver.toml" <<CONF
 hostname = "mx.near.example"
 domains = ["near.example"]
@@ -85,6 +92,14 @@ folder = "queue"
 trusted_certificates = "ca.pem"
 policies = "policies"
 private_policy_hosts = true
+
+[tls_reports]
+folder = "tls-reports"
+organization_name = "Near"
+sender_address = "tls@near.example"
+spread_out_delivery = "1s"
+dkim_selector = "sel"
+dkim_key_file = "dkim.pem"
 
 [dns]
 servers = ["192.0.2.54"]
@@ -143,3 +158,17 @@ for domain in bad-dane.example bad-sts.example; do
     ! compgen -G "$work/arrived/*@$domain" >/dev/null || fail "something arrived at $domain"
 done
 echo "ok: nothing arrived where it must not"
+
+# A day is over: what was counted so far is yesterday's. Who wants it is told at the next start, in both places, and once.
+kill -TERM "$server"
+wait "$server" 2>/dev/null || true
+today=$(($(date +%s) / 86400))
+mv "$work/tls-reports/day-$today.json" "$work/tls-reports/day-$((today - 1)).json" || fail "nothing was counted"
+: >"$work/server.log"
+serve
+for to in tls@implicit.example tls@www.implicit.example; do
+    within 10 "a report on TLS for $to" test -s "$work/arrived/$to.eml"
+    "$python" "$far" report "$work/arrived/$to.eml" "$((today - 1))" || fail "the report is not as it has to be"
+done
+within 10 "what was reported is forgotten" test ! -e "$work/tls-reports/day-$((today - 1)).json"
+echo "ok: the reports say which host failed, and how"
