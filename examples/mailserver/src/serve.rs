@@ -111,7 +111,9 @@ impl Assembly {
         let own = OwnSenders::new(Arc::new(local), move |user, from| senders.owns(user, from));
         let (root, limits) = (config.mail.root(), &config.limits);
         let reserve = Room { octets: limits.free_space, files: limits.free_files };
-        let policy = Arc::new(Reserve::new(Arc::new(own), reserve, move || room_on_disk(&root)));
+        let parts = Parts::in_memory();
+        let policy = Reserve::new(Arc::new(own), reserve, move || room_on_disk(&root)).with_clock(parts.clock.clone());
+        let policy = Arc::new(policy);
         let sink: Arc<dyn MessageSink> = Arc::new(sink);
         let (mut queue, mut forward, mut spool) = (None, None, None);
         if let Some(sending) = &config.sending {
@@ -134,7 +136,7 @@ impl Assembly {
             sink,
             store,
             observer,
-            ..Parts::in_memory()
+            ..parts
         };
         let server = |listener: &Listener| {
             let policy = Relaying {

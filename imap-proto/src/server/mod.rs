@@ -3,6 +3,7 @@
 mod answer;
 mod append;
 mod auth;
+mod catenate;
 mod config;
 mod event;
 mod extensions;
@@ -17,11 +18,12 @@ mod read;
 mod reply;
 mod search;
 mod session;
+mod sort;
 mod sync;
 mod timer;
 
 pub use config::{Limits, ServerConfig};
-pub use event::{Answer, AppendStart, Event, FlagChange, StatusItem};
+pub use event::{Answer, AppendPart, AppendStart, Event, FlagChange, StatusItem};
 pub use extensions::Extensions;
 pub use facts::{Change, CloseReason, Listed, Peer, Snapshot, Status};
 pub use item::{FetchData, FetchItem, SectionName};

@@ -196,19 +196,30 @@ impl ServerSession {
         add(&alloc::format!("APPENDLIMIT={}", self.config.limits.append_size_max));
         for (name, offered) in [
             ("BINARY", extensions.binary),
+            ("CATENATE", extensions.catenate),
             ("CHILDREN", extensions.children),
             ("CONDSTORE", extensions.condstore),
             ("CREATE-SPECIAL-USE", extensions.create_special_use),
+            // RFC 5267 §3.1
+            ("ESORT", extensions.sort),
             ("LIST-EXTENDED", extensions.list_extended),
             // RFC 5819 §1
             ("LIST-STATUS", extensions.list_extended),
             ("MOVE", extensions.moves),
             ("MULTIAPPEND", extensions.multiappend),
             ("OBJECTID", extensions.object_id),
+            ("PARTIAL", extensions.partial),
+            ("PREVIEW", extensions.preview),
             ("QRESYNC", extensions.offers_qresync()),
+            ("REPLACE", extensions.replace),
             ("SAVEDATE", extensions.save_date),
+            ("SORT", extensions.sort),
+            ("SORT=DISPLAY", extensions.sort),
             ("SPECIAL-USE", extensions.special_use),
             ("STATUS=SIZE", extensions.status_size),
+            ("THREAD=ORDEREDSUBJECT", extensions.thread),
+            ("THREAD=REFERENCES", extensions.thread),
+            ("UIDONLY", extensions.uid_only),
             ("UNAUTHENTICATE", extensions.unauthenticate),
             ("UTF8=ACCEPT", extensions.utf8),
         ] {
@@ -240,7 +251,7 @@ impl ServerSession {
                 let mut wanted = alloc::vec![FetchItem::Flags];
                 // RFC 7162 §3.2.4
                 wanted.extend((self.enabled.mod_seqs && view.has_mod_seqs()).then_some(FetchItem::ModSeq));
-                let fetching = Fetching::new(wanted.clone(), true, end.clone());
+                let fetching = Fetching::new(wanted.clone(), !self.enabled.uid_only, end.clone());
                 self.queue.push_back(Event::Fetch {
                     uids: uids.clone(),
                     wanted,

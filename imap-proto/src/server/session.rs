@@ -16,11 +16,12 @@ use super::mailbox::Renamed;
 use super::messages::Silent;
 use super::reply::{End, Output};
 use super::search::Searching;
+use super::sort::Threading;
 use super::timer::Timer;
 use super::{Answer, Change, CloseReason, Event, Peer, ServerConfig};
 use crate::command::CommandRow;
 use crate::server::StatusItem;
-use crate::types::{MailboxName, ModSeq, UidSet};
+use crate::types::{MailboxName, ModSeq, Uid, UidSet};
 use crate::view::View;
 use crate::wire::frame::{FrameLimits, Framer, Skipped, Skipper};
 use crate::wire::parse::Resync;
@@ -76,6 +77,7 @@ pub(super) struct Selected {
 pub(super) struct Enabled {
     pub(super) rev2: bool,
     pub(super) utf8: bool,
+    pub(super) uid_only: bool,
     /// By that name; what it means is [`mod_seqs`](Self::mod_seqs).
     pub(super) condstore: bool,
     pub(super) qresync: bool,
@@ -109,6 +111,8 @@ pub(super) enum Doing {
     AppendTail {
         incoming: Incoming,
     },
+    /// A message of parts comes.
+    Catenating(Incoming),
     /// Inside IDLE.
     Idling {
         scanner: LineScanner,
@@ -151,7 +155,11 @@ pub(super) enum Asked {
         told: Renamed,
     },
     AppendStart(Incoming),
-    AppendEnd,
+    /// A part that a URL names is to be copied.
+    AppendPart(Incoming, Box<[u8]>),
+    AppendEnd {
+        replaces: Option<Uid>,
+    },
     Sync {
         idle: bool,
     },
@@ -174,7 +182,9 @@ pub(super) enum Asked {
         uid: bool,
         modified: UidSet,
     },
+    /// SEARCH and SORT.
     Search(Searching),
+    Thread(Threading),
     Copy,
     Move,
     Expunge {
@@ -305,6 +315,7 @@ impl ServerSession {
                 Doing::Sasl { .. } => self.read_sasl(input),
                 Doing::Appending { .. } => self.read_message(input),
                 Doing::AppendTail { .. } => self.read_append_tail(input),
+                Doing::Catenating(_) => self.read_parts(input),
                 Doing::Idling { .. } => self.read_done(input),
                 Doing::Upgrading { .. } => match self.upgrade(input) {
                     Some(layer) => return Step::Upgrade(layer),
@@ -427,7 +438,7 @@ impl ServerSession {
 
     /// Ends the session.
     pub(super) fn close(&mut self, why: CloseReason) {
-        let abandoned = matches!(self.doing, Doing::Appending { .. } | Doing::AppendTail { .. });
+        let abandoned = matches!(self.doing, Doing::Appending { .. } | Doing::AppendTail { .. } | Doing::Catenating(_));
         if !matches!(self.doing, Doing::Closed(_)) {
             // No question outlives the connection.
             self.queue.clear();

@@ -4,12 +4,13 @@
 use alloc::vec::Vec;
 
 use super::fetch::Fetching;
+use super::read::uid_required;
 use super::reply::End;
 use super::session::{Asked, Doing, Standing};
 use super::{Event, FetchItem, ServerSession};
 use crate::types::{ModSeq, Uid, UidSet, UidValidity};
 use crate::view;
-use crate::wire::parse::{Modifier, Resync, mod_sequence, mod_sequence_or_zero, resync};
+use crate::wire::parse::{Modifier, PartialRange, Resync, mod_sequence, mod_sequence_or_zero, resync};
 
 /// The parameters of SELECT and EXAMINE.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub(super) struct SelectParameters {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FetchModifiers {
     pub(super) changed_since: Option<ModSeq>,
+    /// Only these of the set.
+    pub(super) partial: Option<PartialRange>,
     pub(super) vanished: bool,
 }
 
@@ -61,7 +64,11 @@ impl ServerSession {
                 name if name.eq_ignore_ascii_case("CONDSTORE") => parameters.condstore = without_value(modifier)?,
                 name if name.eq_ignore_ascii_case("QRESYNC") && self.config.extensions.offers_qresync() => {
                     self.refuse_before_enable()?;
-                    parameters.resync = Some(resync(modifier.value).ok_or_else(bad_value)?);
+                    let asked = resync(modifier.value).ok_or_else(bad_value)?;
+                    if self.enabled.uid_only && !asked.matches.is_empty() {
+                        return Err(uid_required());
+                    }
+                    parameters.resync = Some(asked);
                 }
                 _ => return Err(unknown()),
             }
@@ -76,6 +83,10 @@ impl ServerSession {
             match modifier.name {
                 name if name.eq_ignore_ascii_case("CHANGEDSINCE") => {
                     modifiers.changed_since = Some(mod_sequence(modifier.value).ok_or_else(bad_value)?);
+                }
+                // RFC 9394 §3.3
+                name if uid && name.eq_ignore_ascii_case("PARTIAL") && self.config.extensions.partial => {
+                    modifiers.partial = Some(PartialRange::parse(modifier.value).ok_or_else(bad_value)?);
                 }
                 name if name.eq_ignore_ascii_case("VANISHED") && self.config.extensions.offers_qresync() => {
                     self.refuse_before_enable()?;
@@ -157,7 +168,9 @@ impl ServerSession {
             Some(sure) => known.intersect(&sure.next().map(|first| first..=Uid::MAX).into_iter().collect()),
             None => known,
         };
-        let fetching = Fetching::new(alloc::vec![FetchItem::Flags, FetchItem::ModSeq], true, end.clone()).selecting();
+        let fetching =
+            Fetching::new(alloc::vec![FetchItem::Flags, FetchItem::ModSeq], !self.enabled.uid_only, end.clone())
+                .selecting();
         if unsure.is_empty() {
             self.fetch_changes(resync.mod_seq, fetch, fetching);
         } else {

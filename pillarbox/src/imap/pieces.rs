@@ -1,8 +1,10 @@
-//! What FETCH tells of a message that a mailbox may keep, so that the message need not be opened again.
+//! What FETCH tells of a message, and what SORT and THREAD need of it, that a mailbox may keep, so that the message need not be opened again.
 
 use pillarbox_core::header::Fields;
 use pillarbox_imap::message::{self, Section, SectionText, Structure};
 use pillarbox_imap::server::FetchItem;
+use pillarbox_imap::sort::write_sort_keys;
+use pillarbox_imap::thread::write_thread_keys;
 
 use super::fetch::{Needs, is_whole, needs};
 use crate::parts::Piece;
@@ -25,6 +27,7 @@ pub(super) fn wanted(items: &[FetchItem]) -> Option<Vec<Piece>> {
             FetchItem::Envelope => pieces.push(Piece::Envelope),
             FetchItem::Body => pieces.push(Piece::Body),
             FetchItem::BodyStructure => pieces.push(Piece::BodyStructure),
+            FetchItem::Preview { .. } => pieces.push(Piece::Preview),
             FetchItem::Section { section, .. } => {
                 pieces.extend(field_names(section)?.into_iter().map(Piece::Field));
                 pieces.push(Piece::HeaderEnd);
@@ -56,7 +59,7 @@ fn field_names(section: &Section) -> Option<Vec<String>> {
 
 /// Whether the header alone tells it.
 pub(super) fn is_of_header(piece: &Piece) -> bool {
-    matches!(piece, Piece::Envelope | Piece::Field(_) | Piece::HeaderEnd)
+    matches!(piece, Piece::Envelope | Piece::Field(_) | Piece::HeaderEnd | Piece::SortKeys | Piece::ThreadKeys)
 }
 
 /// Pieces of a message, each once, in this order. Of octets that end behind the header only those of the header are true.
@@ -75,6 +78,9 @@ pub(crate) fn compute<'a>(pieces: impl Iterator<Item = &'a Piece>, octets: &[u8]
             }
             Piece::Body => message::write_body(&structure, octets, &limits, false, &mut text),
             Piece::BodyStructure => message::write_body(&structure, octets, &limits, true, &mut text),
+            Piece::SortKeys => write_sort_keys(octets, &mut text),
+            Piece::ThreadKeys => write_thread_keys(octets, &mut text),
+            Piece::Preview => text = message::preview(&structure, octets, &limits).into_bytes(),
             // All at once, below.
             _ => {}
         }
@@ -134,6 +140,12 @@ impl Kept<'_> {
             FetchItem::Body => &Piece::Body,
             _ => &Piece::BodyStructure,
         })
+    }
+
+    /// The beginning of the text; `None` if that was not asked for, because it is not at hand.
+    pub(super) fn preview(&self) -> Option<&str> {
+        let at = self.pieces.iter().position(|piece| *piece == Piece::Preview)?;
+        std::str::from_utf8(self.octets.get(at)?).ok()
     }
 
     /// The fields that a section takes, in the order of the header.

@@ -45,18 +45,21 @@
 //! | recipients of a transaction | 100 | [`OutboundConfig::recipients_max`] |
 //! | addresses and sessions of a round | 5 and 2 | [`OutboundConfig::attempts`] |
 //! | memory for content | 256 KiB for each delivery | [`spool::Options::inline_max`] |
+//! | memory for content that was accepted just now and is sent at once | 16 MiB, beside the queue on the disk | |
 //! | header, while it is looked through as a delivery begins | 1 MiB for each call of the disk | [`OutboundConfig::disk`] |
 //! | hops | 100 | [`OutboundConfig::hops_max`] |
 //! | addresses of an alias | 1,000 | [`Aliases`] |
 //! | policies of MTA-STS that are kept | 10,000 | [`StsFolder::files_max`] |
 
 mod body;
+mod commits;
 mod config;
 mod connect;
 mod delivery;
 mod disk;
 mod engine;
 mod forward;
+mod fresh;
 mod handle;
 mod hosts;
 #[cfg(feature = "https")]
@@ -68,9 +71,11 @@ mod race;
 mod record;
 mod replace;
 mod route;
+mod seat;
 mod session;
 mod shared;
 mod sink;
+mod space;
 mod sts;
 #[cfg(feature = "https")]
 mod sts_fetch;
@@ -79,7 +84,7 @@ mod tls;
 mod tls_reports;
 mod turns;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use pillarbox_core::Random;
@@ -87,7 +92,7 @@ use pillarbox_smtp::route::RouteTable;
 use pillarbox_spool::{Recovery, Schedule, Store};
 
 pub use config::OutboundConfig;
-pub use connect::{Connect, Endpoint, TcpConnect};
+pub use connect::{Connect, Connected, Endpoint, TcpConnect};
 pub use disk::Disk;
 pub use forward::{AliasError, AliasFault, Aliases, Forward, Srs, SrsError};
 pub use handle::{Interrupted, OutboundHandle};
@@ -97,14 +102,19 @@ pub use sts::{FetchedPolicy, PolicyFetch, StsPolicies};
 #[cfg(feature = "https")]
 pub use sts_fetch::HttpsPolicies;
 pub use sts_folder::StsFolder;
-pub use tls_reports::TlsReporting;
+#[cfg(feature = "https")]
+pub use tls_reports::HttpsReports;
+pub use tls_reports::{ReportPost, TlsReporting};
 
 use crate::crypto::SystemRandom;
 use crate::parts::{Clock, Observer, Resolver, Silent, SystemClock};
 use crate::shutdown::Shutdown;
+use commits::Commits;
 use disk::Blocking;
+use fresh::Freshest;
 use pool::Pool;
 use shared::Shared;
+use space::Space;
 use tls::HostTls;
 use tls_reports::TlsCounts;
 use turns::Turns;
@@ -127,6 +137,8 @@ pub struct OutboundParts {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// Policies of MTA-STS; without them there is none.
     pub policies: Option<Arc<StsPolicies>>,
+    /// Who sends reports on TLS by HTTPS; without that they go by mail alone.
+    pub report_post: Option<Arc<dyn ReportPost>>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Who is told what happens.
@@ -141,6 +153,7 @@ impl OutboundParts {
             connect: Arc::new(TcpConnect::default()),
             tls: None,
             policies: None,
+            report_post: None,
             clock: Arc::new(SystemClock::new()),
             observer: Arc::new(Silent),
         }
@@ -168,7 +181,11 @@ impl Outbound {
     ) -> Self {
         Outbound(Arc::new(Shared {
             schedule: Mutex::new(Schedule::new(config.schedule.clone(), Boxed(random()))),
+            waiting: AtomicUsize::new(0),
             disk: Blocking::new(config.disk),
+            commits: Commits::new(config.disk),
+            fresh: Freshest::default(),
+            space: Space::default(),
             tls: HostTls::new(parts.tls.clone()),
             tls_counts: config.tls_reports.as_ref().map(TlsCounts::new),
             random: Mutex::new(random()),

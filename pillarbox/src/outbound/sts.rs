@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pillarbox_auth::mta_sts::{self, CacheEntry, Discovery, FailedFetch, Fetch, FetchError, Limits, Policy, Published};
-use pillarbox_auth::tls_rpt::HttpsUrl;
 use pillarbox_core::dns::Name;
 
 use super::turns::Turns;
@@ -29,22 +28,6 @@ pub trait PolicyFetch: Send + Sync {
 
     /// Keeps a text for a domain in place of the one before.
     fn save<'a>(&'a self, domain: &'a Name, text: String) -> BoxFuture<'a, ()>;
-
-    /// Sends a report (RFC 8460 §5.4) by POST, to a URL that a stranger has named, with the same care. Gives the status; a report
-    /// has arrived with 200 to 299.
-    ///
-    /// # Errors
-    ///
-    /// Why there was no answer. Without a version of your own it is always [`FetchError::Unreachable`].
-    fn post<'a>(
-        &'a self,
-        url: &'a HttpsUrl,
-        media_type: &'a str,
-        content: Vec<u8>,
-    ) -> BoxFuture<'a, Result<u16, FetchError>> {
-        let _ = (url, media_type, content);
-        Box::pin(std::future::ready(Err(FetchError::Unreachable)))
-    }
 }
 
 /// What a web server answered.
@@ -73,13 +56,13 @@ pub struct StsPolicies {
 #[derive(Clone, Default)]
 struct Domain {
     cached: Option<CacheEntry>,
-    failed: Option<FailedFetch>,
+    failed: Option<(FailedFetch, FetchError)>,
 }
 
 /// What is done for the policy of a domain.
 enum Plan {
-    /// This is it, if there is any.
-    Use(Option<Policy>),
+    /// This is it, if there is any; or the reason for which there is none.
+    Use(Result<Option<Policy>, FetchError>),
     /// One is fetched; this one is in force until then.
     Fetch(Option<Policy>),
 }
@@ -94,11 +77,6 @@ impl StsPolicies {
         StsPolicies { fetch, limits: Limits::default(), known: Mutex::default(), turns: Turns::default() }
     }
 
-    /// Who fetches.
-    pub(super) fn web(&self) -> &dyn PolicyFetch {
-        &*self.fetch
-    }
-
     /// The policy in force for a domain; none if it has none, or none could be found out.
     pub async fn policy(
         &self,
@@ -107,6 +85,18 @@ impl StsPolicies {
         clock: &dyn Clock,
         patience: Duration,
     ) -> Option<Policy> {
+        self.look_up(domain, resolver, clock, patience).await.ok().flatten()
+    }
+
+    /// The same, but that a domain which announces a policy that cannot be had, and for which none is in force from before, has no
+    /// policy for a reason.
+    pub(super) async fn look_up(
+        &self,
+        domain: &Name,
+        resolver: &dyn Resolver,
+        clock: &dyn Clock,
+        patience: Duration,
+    ) -> Result<Option<Policy>, FetchError> {
         let published = resolve_within(Discovery::new(domain), resolver, clock, patience).await;
         let (_, plan) = self.decide(domain, clock, &published).await;
         if let Plan::Use(policy) = plan {
@@ -128,19 +118,20 @@ impl StsPolicies {
                     Published::Record(record) => Some(record.id),
                     _ => known.cached.map(|entry| entry.id),
                 };
-                let entry = CacheEntry::new(domain.clone(), id?, now, policy.clone());
+                let Some(id) = id else { return Ok(None) };
+                let entry = CacheEntry::new(domain.clone(), id, now, policy.clone());
                 self.fetch.save(domain, entry.to_string()).await;
                 self.learn(domain, Domain { cached: Some(entry), failed: None });
-                Some(policy)
+                Ok(Some(policy))
             }
-            Err(_) => {
+            Err(error) => {
                 let id = match published {
                     Published::Record(record) => Some(record.id),
                     _ => None,
                 };
-                known.failed = Some(FailedFetch::new(id, now));
+                known.failed = Some((FailedFetch::new(id, now), error));
                 self.learn(domain, known);
-                in_force
+                in_force.map_or(Err(error), |policy| Ok(Some(policy)))
             }
         }
     }
@@ -148,10 +139,14 @@ impl StsPolicies {
     /// What is known of a domain, and what is to be done.
     async fn decide(&self, domain: &Name, clock: &dyn Clock, published: &Published) -> (Domain, Plan) {
         let known = self.known(domain).await;
-        let limits = &self.limits;
-        let plan = mta_sts::decide(seconds(clock), known.cached.as_ref(), known.failed.as_ref(), published, limits);
+        let (limits, failed) = (&self.limits, known.failed.as_ref().map(|(failed, _)| failed));
+        let plan = mta_sts::decide(seconds(clock), known.cached.as_ref(), failed, published, limits);
         let policy = plan.policy.cloned();
-        let plan = if plan.fetch == Fetch::No { Plan::Use(policy) } else { Plan::Fetch(policy) };
+        let plan = match (plan.fetch, policy, &known.failed, published) {
+            (Fetch::No, None, Some((_, error)), Published::Record(_)) => Plan::Use(Err(*error)),
+            (Fetch::No, policy, ..) => Plan::Use(Ok(policy)),
+            (_, policy, ..) => Plan::Fetch(policy),
+        };
         (known, plan)
     }
 

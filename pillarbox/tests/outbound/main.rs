@@ -2,15 +2,20 @@
 #![cfg(all(feature = "outbound", feature = "testing"))]
 
 mod answers;
+mod bad_disk;
 mod cases;
+mod connect;
 mod forward;
 #[cfg(feature = "https")]
 mod https;
+mod logins;
 mod net;
 mod page;
 mod policies;
 mod race;
 mod station;
+mod tls_failures;
 mod tls_reports;
 mod trouble;
+mod unread;
 mod worlds;

@@ -10,7 +10,7 @@ use pillarbox::mailauth::dkim::{DkimResult, DomainKey, Policy, Verifier, generat
 use pillarbox::mailauth::mta_sts::FetchError;
 use pillarbox::mailauth::reports::{UnpackLimits, unpack};
 use pillarbox::mailauth::tls_rpt::{FailureType, HttpsUrl, PolicyType, ReadLimits, Report, ResultType};
-use pillarbox::outbound::{FetchedPolicy, PolicyFetch, StsPolicies, TlsReporting};
+use pillarbox::outbound::{FetchedPolicy, PolicyFetch, ReportPost, StsPolicies, TlsReporting};
 use pillarbox::parts::{BoxFuture, Outcome};
 use pillarbox::smtp::ServerConfig;
 use pillarbox_core::SeededRandom;
@@ -23,23 +23,25 @@ use crate::net::{Net, Paused, START};
 use crate::policies::{Certified, Well, certified};
 use crate::station::{Station, config, envelope, parts, routes};
 
-const HOST: &str = "mx.far.example";
-const MAIL: &str = "v=TLSRPTv1; rua=mailto:tls@far.example";
-const TESTING: &str = "version: STSv1\nmode: testing\nmx: mx.far.example\nmax_age: 604800\n";
-const OTHERS: &str = "version: STSv1\nmode: testing\nmx: mx.other.example\nmax_age: 604800\n";
+pub(crate) const HOST: &str = "mx.far.example";
+pub(crate) const MAIL: &str = "v=TLSRPTv1; rua=mailto:tls@far.example";
+pub(crate) const TESTING: &str = "version: STSv1\nmode: testing\nmx: mx.far.example\nmax_age: 604800\n";
+pub(crate) const OTHERS: &str = "version: STSv1\nmode: testing\nmx: mx.other.example\nmax_age: 604800\n";
 
 /// A policy, and who takes reports by HTTPS.
 #[derive(Default)]
-struct Web {
-    policy: Option<&'static str>,
+pub(crate) struct Web {
+    pub(crate) policy: Option<&'static str>,
+    /// Why there is none.
+    pub(crate) failure: Option<FetchError>,
     /// The statuses of the next answers to reports; after them 201.
-    statuses: Mutex<Vec<u16>>,
-    posted: Mutex<Vec<(String, Vec<u8>)>>,
+    pub(crate) statuses: Mutex<Vec<u16>>,
+    pub(crate) posted: Mutex<Vec<(String, Vec<u8>)>>,
 }
 
 impl PolicyFetch for Web {
     fn fetch<'a>(&'a self, _domain: &'a Name) -> BoxFuture<'a, Result<FetchedPolicy, FetchError>> {
-        let fetched = self.policy.ok_or(FetchError::Unreachable).map(|policy| FetchedPolicy {
+        let fetched = self.policy.ok_or(self.failure.unwrap_or(FetchError::Unreachable)).map(|policy| FetchedPolicy {
             status: 200,
             content_type: Some("text/plain".into()),
             body: policy.as_bytes().to_vec(),
@@ -54,7 +56,9 @@ impl PolicyFetch for Web {
     fn save<'a>(&'a self, _domain: &'a Name, _text: String) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
+}
 
+impl ReportPost for Web {
     fn post<'a>(
         &'a self,
         url: &'a HttpsUrl,
@@ -71,16 +75,18 @@ impl PolicyFetch for Web {
     }
 }
 
-struct Place {
+pub(crate) struct Place {
     net: Arc<Net>,
-    zone: FixedZone,
-    web: Arc<Web>,
+    pub(crate) zone: FixedZone,
+    pub(crate) web: Arc<Web>,
     fs: SimulatedFs,
     key: Option<DomainKey>,
+    /// Whose signature counts.
+    pub(crate) trusted: rustls::RootCertStore,
 }
 
 /// A host that has a certificate, for whom nobody vouches, and a record for reports.
-fn place(host: Option<Certified>, record: &str, policy: Option<&'static str>) -> Place {
+pub(crate) fn place(host: Option<Certified>, record: &str, policy: Option<&'static str>) -> Place {
     let mut zone = FixedZone::new()
         .with("far.example", Record::mx(10, HOST.parse().unwrap()))
         .with(HOST, Record::A([192, 0, 2, 1].into()))
@@ -93,26 +99,27 @@ fn place(host: Option<Certified>, record: &str, policy: Option<&'static str>) ->
         net.tls.insert(HOST.into(), host.server);
     }
     let web = Arc::new(Web { policy, ..Web::default() });
-    Place { net: Arc::new(net), zone, web, fs: SimulatedFs::new(), key: None }
+    Place { net: Arc::new(net), zone, web, fs: SimulatedFs::new(), key: None, trusted: rustls::RootCertStore::empty() }
 }
 
 impl Place {
-    fn begin(&self) -> Station {
+    pub(crate) fn begin(&self) -> Station {
         self.begin_on(self.fs.clone())
     }
 
-    fn begin_on(&self, fs: SimulatedFs) -> Station {
+    pub(crate) fn begin_on(&self, fs: SimulatedFs) -> Station {
         let contact = Address::parse("tls@here.example").unwrap().into_owned();
         let mut reporting = TlsReporting::new("Here", contact, "/tls").unwrap();
         (reporting.fs, reporting.key) = (Arc::new(fs.clone()), self.key.clone());
         let mut config = config();
         config.tls_reports = Some(reporting);
-        let tls = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
+        let tls = rustls::ClientConfig::builder().with_root_certificates(self.trusted.clone());
         let tls = tls.with_no_client_auth();
         let parts = |diary: &_| {
             let mut parts = parts(&self.net, self.zone.clone(), diary);
             parts.tls = Some(Arc::new(tls));
             parts.policies = Some(Arc::new(StsPolicies::new(self.web.clone())));
+            parts.report_post = Some(self.web.clone());
             parts
         };
         Station::begin(fs, 1, config, parts, routes(&self.net))
@@ -125,7 +132,7 @@ impl Place {
         mails.map(|copy| String::from_utf8(copy.octets.clone()).unwrap()).collect()
     }
 
-    fn reports(&self) -> Vec<Report> {
+    pub(crate) fn reports(&self) -> Vec<Report> {
         self.mails().iter().map(|mail| read(mail)).collect()
     }
 }
@@ -141,18 +148,18 @@ fn report(packed: &[u8]) -> Report {
     Report::parse_json(&json, &ReadLimits::default()).unwrap()
 }
 
-async fn send(station: &Station) {
+pub(crate) async fn send(station: &Station) {
     let envelope = envelope(Some("joe@here.example"), &["ann@far.example"]);
     assert_eq!(station.accept(envelope, b"Subject: hello\r\n\r\nhello\r\n").await, [Outcome::Delivered]);
     // Longer than a connection is kept.
     minutes(1).await;
 }
 
-async fn minutes(n: u64) {
+pub(crate) async fn minutes(n: u64) {
     tokio::time::sleep(Duration::from_secs(60 * n)).await;
 }
 
-const DAY: u64 = 24 * 60;
+pub(crate) const DAY: u64 = 24 * 60;
 
 // RFC 8460 §4.1, §5.3
 #[tokio::test(start_paused = true)]
@@ -244,7 +251,7 @@ async fn a_host_without_tls_is_told_of() {
 #[tokio::test(start_paused = true)]
 async fn what_a_policy_in_test_would_have_refused_goes_and_is_told() {
     for (host, policy, failure) in [
-        (Some(certified(HOST)), TESTING, FailureType::ValidationFailure),
+        (Some(certified(HOST)), TESTING, FailureType::CertificateNotTrusted),
         (None, TESTING, FailureType::StartTlsNotSupported),
         (Some(certified(HOST)), OTHERS, FailureType::ValidationFailure),
     ] {
@@ -322,6 +329,75 @@ async fn a_web_server_that_hangs_holds_up_nothing() {
         ["//tarpit.", "//tls."].map(|host| posted.iter().filter(|(url, _)| url.contains(host)).count());
     assert_eq!((takes, hangs), (2, 24), "both days, and each twelve times where nobody answers");
     drop(station);
+}
+
+const BOTH: &str = "v=TLSRPTv1; rua=mailto:tls@far.example,https://tls.far.example/v1,https://other.far.example/v1";
+
+impl Place {
+    /// How often a report was offered at a URL.
+    fn posted_to(&self, host: &str) -> usize {
+        self.web.posted.lock().unwrap().iter().filter(|(url, _)| url.contains(host)).count()
+    }
+}
+
+// RFC 8460 §3: each place that a domain has named gets the report, whatever becomes of the others.
+#[tokio::test(start_paused = true)]
+async fn each_destination_of_a_domain_has_a_fate_of_its_own() {
+    let place = place(Some(certified(HOST)), BOTH, None);
+    // The last is taken first.
+    *place.web.statuses.lock().unwrap() = vec![500, 500, 500, 201];
+    let station = place.begin();
+    send(&station).await;
+    minutes(2 * DAY).await;
+    assert_eq!(place.mails().len(), 1);
+    let mut posted = [place.posted_to("//tls."), place.posted_to("//other.")];
+    posted.sort_unstable();
+    assert_eq!(posted, [1, 4]);
+    assert!(place.fs.list("/tls".as_ref()).unwrap().is_empty());
+    drop(station);
+}
+
+// A report that is not taken yet is offered again by the next process, and what was taken is not.
+#[tokio::test(start_paused = true)]
+async fn what_waits_to_be_posted_survives_a_restart_and_a_crash() {
+    let place = place(Some(certified(HOST)), BOTH, None);
+    *place.web.statuses.lock().unwrap() = vec![500; 4];
+    let station = place.begin();
+    send(&station).await;
+    // Until both were offered once, and one of them twice.
+    while place.web.posted.lock().unwrap().len() < 3 {
+        minutes(1).await;
+    }
+    let (fs, _) = station.crash(0).await;
+    let station = place.begin_on(fs);
+    minutes(90).await;
+    let fs = station.stop().await;
+    let station = place.begin_on(fs);
+    minutes(2 * DAY).await;
+    assert_eq!(place.mails().len(), 1);
+    // Twice four refusals, and two reports that were taken.
+    assert_eq!(place.posted_to("//tls.") + place.posted_to("//other."), 6);
+    let id = |(_, content): &(String, Vec<u8>)| report(content).id;
+    let posted = place.web.posted.lock().unwrap();
+    assert!(posted.iter().all(|it| id(it) == "19675.far.example"));
+    assert!(place.fs.list("/tls".as_ref()).unwrap().len() <= 2);
+    drop(station);
+}
+
+// After so many refusals it is given up, also by a process that only knows how many there were.
+#[tokio::test(start_paused = true)]
+async fn a_report_is_offered_twelve_times_over_all_restarts() {
+    let place = place(Some(certified(HOST)), "v=TLSRPTv1; rua=https://tls.far.example/v1", None);
+    *place.web.statuses.lock().unwrap() = vec![500; 100];
+    let mut station = place.begin();
+    send(&station).await;
+    for _ in 0..16 {
+        minutes(4 * 60).await;
+        let fs = station.stop().await;
+        station = place.begin_on(fs);
+    }
+    assert_eq!(place.posted_to("//tls."), 12);
+    assert!(station.fs.list("/tls".as_ref()).unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

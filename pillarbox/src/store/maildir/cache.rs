@@ -1,4 +1,4 @@
-//! What FETCH computed, in the cache file of a folder.
+//! What FETCH, SORT and THREAD computed, in the cache file of a folder.
 
 use pillarbox_imap::types::Uid;
 use pillarbox_maildir::{self as maildir, Examiner, Mailbox, MessageReader, Pieces, Progress};
@@ -23,6 +23,9 @@ const BODY: u8 = 17;
 const BODY_STRUCTURE: u8 = 18;
 const FIELD: u8 = 19;
 const HEADER_END: u8 = 20;
+const SORT_KEYS: u8 = 21;
+const THREAD_KEYS: u8 = 22;
+const PREVIEW: u8 = 23;
 
 /// The kind and the name that a piece has in the file.
 fn key(piece: &Piece) -> (u8, &[u8]) {
@@ -32,6 +35,9 @@ fn key(piece: &Piece) -> (u8, &[u8]) {
         Piece::BodyStructure => (BODY_STRUCTURE, b""),
         Piece::Field(name) => (FIELD, name.as_bytes()),
         Piece::HeaderEnd => (HEADER_END, b""),
+        Piece::SortKeys => (SORT_KEYS, b""),
+        Piece::ThreadKeys => (THREAD_KEYS, b""),
+        Piece::Preview => (PREVIEW, b""),
     }
 }
 
@@ -43,6 +49,9 @@ fn piece(kind: u8, name: &[u8]) -> Option<Piece> {
         BODY_STRUCTURE => Some(Piece::BodyStructure),
         FIELD => Some(Piece::Field(std::str::from_utf8(name).ok()?.to_owned())),
         HEADER_END => Some(Piece::HeaderEnd),
+        SORT_KEYS => Some(Piece::SortKeys),
+        THREAD_KEYS => Some(Piece::ThreadKeys),
+        PREVIEW => Some(Piece::Preview),
         _ => None,
     }
 }
@@ -106,6 +115,11 @@ impl Shared {
         let mut view = self.view();
         let also = self.asked().note(&mut view, wanted);
         let uids: Vec<_> = uids.iter().copied().map(number).collect();
+        if let [only] = wanted {
+            let (kind, name) = key(only);
+            let found = view.cached_piece(&uids, kind, name).into_iter();
+            return Cached::new(found.map(|piece| piece.map(|octets| vec![octets])).collect(), also);
+        }
         let all = |pieces: Pieces| {
             wanted
                 .iter()
