@@ -1,5 +1,5 @@
-//! Sans-IO IMAP: the server's side of one connection, without a socket, a clock or a runtime; and what IMAP shows of a
-//! message, computed from its octets.
+//! Sans-IO IMAP: the server's side of one connection and the client's, without a socket, a clock or a runtime; and what IMAP
+//! shows of a message, computed from its octets. This page is about the server; [`client`] has its own.
 //!
 //! ```text
 //!     your socket        your buffer                                        your program

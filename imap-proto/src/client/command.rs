@@ -60,6 +60,8 @@ pub(super) struct Rules {
     pub(super) uses_seqs: bool,
     /// EXPUNGE may be told before its end, so numbers that are sent later may not mean what they meant.
     pub(super) may_expunge: bool,
+    /// It is not known to this crate, and perhaps not to the server.
+    pub(super) is_unknown: bool,
     /// What it tells can be taken for what another of this kind tells, as neither has a tag.
     pub(super) tells: Option<Tells>,
 }
@@ -92,9 +94,10 @@ impl Rules {
                 alone: row.changes_selection || row.states == crate::command::States::NotAuthenticated,
                 uses_seqs: row.uses_seqs,
                 may_expunge: row.may_expunge,
+                is_unknown: false,
                 tells,
             },
-            None => Rules { alone: true, ..Rules::default() },
+            None => Rules { alone: true, is_unknown: true, ..Rules::default() },
         }
     }
 
@@ -352,7 +355,7 @@ impl Command {
 
     fn message(&mut self, flags: &Flags, date: Option<WallTime>, size: u64, is_binary: bool) {
         if !flags.is_empty() {
-            self.push_raw(alloc::format!("({flags})").as_bytes());
+            self.push_raw(alloc::format!("{flags}").as_bytes());
         }
         if let Some(date) = date {
             let mut written = Vec::new();
@@ -414,7 +417,7 @@ impl Command {
             FlagChange::Add => "+",
             FlagChange::Remove => "-",
         };
-        command.raw(&alloc::format!("{sign}FLAGS ({flags})"))
+        command.raw(&alloc::format!("{sign}FLAGS {flags}"))
     }
 
     /// UID COPY.

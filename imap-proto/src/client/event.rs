@@ -60,6 +60,24 @@ pub enum Event<'b> {
     Failed(Failure),
 }
 
+impl Event<'_> {
+    /// The same event with nothing borrowed.
+    pub fn into_owned(self) -> Event<'static> {
+        match self {
+            Event::Body(octets) => Event::Body(Cow::Owned(octets.into_owned())),
+            Event::Ready => Event::Ready,
+            Event::Response(response) => Event::Response(response),
+            Event::Section(section) => Event::Section(section),
+            Event::SectionEnd => Event::SectionEnd,
+            Event::Idling => Event::Idling,
+            Event::NeedMessage(id) => Event::NeedMessage(id),
+            Event::Completed { id, status } => Event::Completed { id, status },
+            Event::Lost { id, was_sent } => Event::Lost { id, was_sent },
+            Event::Failed(failure) => Event::Failed(failure),
+        }
+    }
+}
+
 /// What the embedder says to [`Event::NeedMessage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

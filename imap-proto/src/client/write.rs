@@ -128,7 +128,10 @@ impl ClientSession {
         let is_small = size <= LITERAL_MINUS_MAX;
         // RFC 9051 §4.3: IMAP4rev2 has what LITERAL- is.
         let offers = |word| self.capabilities.has(word);
-        let waits = !(offers("LITERAL+") || (is_small && (offers("LITERAL-") || offers("IMAP4rev2"))));
+        // A server that does not know a command may know nothing of its literals either, and read their octets as commands:
+        // Dovecot does.
+        let is_unknown = self.running.back().is_some_and(|running| running.rules.is_unknown);
+        let waits = is_unknown || !(offers("LITERAL+") || (is_small && (offers("LITERAL-") || offers("IMAP4rev2"))));
         push(&mut self.output, format_args!("{{{size}{}}}\r\n", if waits { "" } else { "+" }));
         waits
     }

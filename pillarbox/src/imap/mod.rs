@@ -21,6 +21,7 @@
 //! ```
 
 mod catenate;
+mod client;
 mod fetch;
 pub(crate) mod pieces;
 mod search;
@@ -33,7 +34,14 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use client::{ConnectError, ImapClient, RunError};
+pub use pillarbox_imap::client::{
+    Capabilities, ClientConfig, Command, CommandId, Credentials, Event, Failure, Fetch, Login, Mirror, Response,
+    StartTls, Status,
+};
 pub use pillarbox_imap::server::{Extensions, Limits, ServerConfig};
+
+pub use crate::smtp::ClientTls;
 
 use crate::net::{Caller, Conversation, Doorway, Excuses, Incoming, Listener, Lost, PeerLimits, Transport, converse};
 use crate::parts::Parts;

@@ -21,7 +21,7 @@ use crate::net::{Dialect, Lost, Transcript, Transport, Wire, early_input};
 use crate::parts::{Clock, Silent, SystemClock};
 
 /// How long it may take to connect, over all addresses of a host.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The port of SMTP.
 const SMTP_PORT: u16 = 25;
 /// What is read of a message at a time.
@@ -38,9 +38,9 @@ pub struct ClientTls {
     server_name: rustls::pki_types::ServerName<'static>,
     /// The connection begins with TLS.
     #[cfg(feature = "tls")]
-    is_implicit: bool,
+    pub(crate) is_implicit: bool,
     #[cfg(not(feature = "tls"))]
-    never: std::convert::Infallible,
+    pub(crate) never: std::convert::Infallible,
 }
 
 #[cfg(feature = "tls")]
@@ -61,7 +61,7 @@ impl ClientTls {
         ClientTls { config, server_name, is_implicit: true }
     }
 
-    fn side(&self) -> crate::tls::Side {
+    pub(crate) fn side(&self) -> crate::tls::Side {
         crate::tls::Side::Client(Arc::clone(&self.config), self.server_name.clone())
     }
 }
@@ -447,7 +447,7 @@ impl SmtpClient {
 }
 
 /// What a login is proved with.
-fn proofs() -> Arc<dyn pillarbox_core::crypto::Crypto> {
+pub(crate) fn proofs() -> Arc<dyn pillarbox_core::crypto::Crypto> {
     #[cfg(feature = "cram-md5")]
     let crypto = crate::crypto::WithMd5(crate::crypto::RingCrypto);
     #[cfg(not(feature = "cram-md5"))]

@@ -1,0 +1,324 @@
+//! The IMAP client against our server, over pipes that cut everything into pieces: one script of operations, and mirrors that
+//! come to be what the mailbox is, whatever others do to it.
+#![cfg(all(feature = "tokio", feature = "maildir", feature = "testing"))]
+
+mod imap_support;
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use imap_support::{Server, YOU};
+use pillarbox::imap::{
+    ClientConfig, Command, ConnectError, Credentials, Event, ImapClient, ImapServer, Login, Mirror, Response, RunError,
+    ServerConfig,
+};
+use pillarbox::parts::{MemoryAuthenticator, Parts};
+use pillarbox::store::MemoryStore;
+use pillarbox::testing::SteppedClock;
+use pillarbox_core::sasl::Mechanism;
+use pillarbox_imap::client::{Code, FlagChange, Wanted};
+use pillarbox_imap::types::{Flag, Flags, ResponseCode, Uid, UidSet};
+
+fn config(enable: &[&str]) -> ClientConfig {
+    let mut config = ClientConfig::default();
+    let mut login = Login::new(Credentials::plain("", YOU, "secret"));
+    login.policy.clear_text_without_tls = true;
+    config.login = Some(login);
+    config.enable = enable.iter().map(ToString::to_string).collect();
+    config
+}
+
+async fn client(server: &Server, pipe: usize, enable: &[&str]) -> ImapClient {
+    let (stream, _) = server.connect(pipe, None);
+    ImapClient::over(stream, config(enable), None, Arc::new(server.clock.clone())).await.unwrap()
+}
+
+fn uids(numbers: &[u32]) -> UidSet {
+    numbers.iter().map(|number| Uid::new(*number).unwrap()).collect()
+}
+
+fn flags(flags: &[Flag]) -> Flags {
+    flags.iter().cloned().collect()
+}
+
+#[tokio::test]
+async fn one_script_of_everything() {
+    for server in Server::each() {
+        for pipe in [7, 1 << 16] {
+            script(&mut client(&server, pipe, &["CONDSTORE", "QRESYNC"]).await).await;
+        }
+    }
+}
+
+/// The same with another server: a program that speaks IMAP to its standard input and output with a user who is logged in, such as
+/// Dovecot's `imap`, by the command in `PILLARBOX_IMAP_PEER`.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_same_script_with_another_server() {
+    let Ok(command) = std::env::var("PILLARBOX_IMAP_PEER") else { return };
+    let mut peer = tokio::process::Command::new("sh")
+        .args(["-c", &command])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stream = tokio::io::join(peer.stdout.take().unwrap(), peer.stdin.take().unwrap());
+    let clock = Arc::new(SteppedClock::new());
+    let mut client = ImapClient::over(stream, config(&["CONDSTORE", "QRESYNC"]), None, clock).await.unwrap();
+    script(&mut client).await;
+    for flags in [&[][..], &[Flag::Seen]] {
+        client.append(Command::append("INBOX", &self::flags(flags), None, 5), &b"a: b\n"[..], |_| {}).await.unwrap();
+    }
+    let mut mirror = Mirror::default();
+    client.sync(Command::select("INBOX"), &mut mirror, |_| {}).await.unwrap();
+    let mut known: Vec<usize> = mirrored(&mirror).values().map(Flags::len).collect();
+    known.sort_unstable();
+    // Dovecot tells of \Recent.
+    assert!(known.len() == 2 && mirror.is_right(), "{mirror:?}");
+    client.run(Command::close(), |_| {}).await.unwrap();
+    client.sync(Command::select("INBOX"), &mut mirror, |_| {}).await.unwrap();
+    assert!(mirror.exists() == 2 && mirror.is_right(), "{mirror:?}");
+    client.log_out().await;
+    assert!(peer.wait().await.unwrap().success());
+}
+
+/// Leaves the account as it found it.
+async fn script(client: &mut ImapClient) {
+    let nothing = |_: Event<'_>| {};
+    client.run(Command::noop(), nothing).await.unwrap();
+    client.run(Command::create("Entwürfe"), nothing).await.unwrap();
+    let mut names = Vec::new();
+    let listed = |event: Event<'_>| {
+        if let Event::Response(Response::List(entry)) = event {
+            names.push(entry.name);
+        }
+    };
+    client.run(Command::list("", "Entw*"), listed).await.unwrap();
+    assert_eq!(names.len(), 1);
+    assert_eq!(names[0].to_text(pillarbox_imap::types::NameEncoding::ModifiedUtf7).as_deref(), Some("Entwürfe"));
+
+    // Longer than what is read of it at a time, and than a literal that does not wait.
+    let message = [&b"Subject: hi\r\n\r\n"[..], &b"0123456789abcdef\r\n".repeat(2000)].concat();
+    let append = Command::append(&names[0], &flags(&[Flag::Seen]), None, message.len() as u64);
+    let stored = client.append(append, &message[..], nothing).await.unwrap();
+    let Some(Code::AppendUid { uids: stored, .. }) = stored.code else { panic!("{stored:?}") };
+    assert!(stored.iter().eq([1]));
+    let two = Command::append("Entwürfe", &Flags::new(), None, 5).and_message(&Flags::new(), None, 6);
+    client.append(two, &b"a: b\nc: dd\n"[..], nothing).await.unwrap();
+
+    client.run(Command::select("Entwürfe"), nothing).await.unwrap();
+    let (mut octets, mut sections, mut told) = (Vec::new(), Vec::new(), Vec::new());
+    let fetched = |event: Event<'_>| match event {
+        Event::Section(section) => sections.push((section.uid.map(Uid::get), section.name, section.len)),
+        Event::Body(piece) => octets.extend_from_slice(&piece),
+        Event::Response(Response::Fetch(fetch)) => told.push(fetch),
+        _ => {}
+    };
+    let items = "(UID FLAGS RFC822.SIZE INTERNALDATE ENVELOPE BODYSTRUCTURE BODY.PEEK[])";
+    client.run(Command::uid_fetch("1", items), fetched).await.unwrap();
+    assert!(octets == message);
+    assert_eq!(sections, [(Some(1), "BODY[]".to_string(), Some(message.len() as u64))]);
+    let [fetch] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((fetch.uid, fetch.size), (Uid::new(1), Some(message.len() as u64)));
+    assert!(fetch.flags.as_ref().unwrap().flags.contains(&Flag::Seen) && fetch.internal_date.is_some());
+    assert_eq!(fetch.envelope.as_ref().unwrap().subject.as_deref(), Some(&b"hi"[..]));
+    assert_eq!(fetch.structure.as_ref().unwrap().subtype, "PLAIN");
+    assert!(fetch.others.is_empty(), "{:?}", fetch.others);
+
+    let mut found = Vec::new();
+    let search = |event: Event<'_>| {
+        if let Event::Response(Response::Search { numbers, .. }) = event {
+            found.extend(numbers);
+        }
+    };
+    client.run(Command::uid_search("UNSEEN"), search).await.unwrap();
+    assert_eq!(found, [2, 3]);
+    let store = Command::uid_store(&uids(&[2]), FlagChange::Add, &flags(&[Flag::Deleted, Flag::Flagged]), None);
+    client.run(store, nothing).await.unwrap();
+    let copied = client.run(Command::uid_copy(&uids(&[1, 3]), "INBOX"), nothing).await.unwrap();
+    assert!(matches!(copied.code, Some(Code::CopyUid { .. })), "{copied:?}");
+    client.run(Command::uid_expunge(&uids(&[2])), nothing).await.unwrap();
+    client.run(Command::uid_move(&uids(&[3]), "INBOX"), nothing).await.unwrap();
+
+    // Together: the session sends what may be, and holds back the rest.
+    let many = [Command::uid_search("ALL"), Command::uid_search("SEEN"), Command::status("INBOX", "MESSAGES UIDNEXT")];
+    let mut open: Vec<_> = many.into_iter().map(|command| client.submit(command).unwrap()).collect();
+    let mut answers = Vec::new();
+    while !open.is_empty() {
+        match client.next().await.unwrap() {
+            Event::Completed { id, status } => {
+                assert!(status.is_ok(), "{status:?}");
+                open.retain(|own| *own != id);
+            }
+            Event::Response(Response::Search { numbers, .. }) => answers.push(numbers),
+            Event::Response(Response::MailboxStatus { status, .. }) => assert_eq!(status.messages, Some(3)),
+            _ => {}
+        }
+    }
+    assert_eq!(answers, [[1], [1]]);
+
+    client.run(Command::select("INBOX"), nothing).await.unwrap();
+    let store =
+        Command::uid_store(&uids(&(1..20).collect::<Vec<_>>()), FlagChange::Add, &flags(&[Flag::Deleted]), None);
+    client.run(store, nothing).await.unwrap();
+    client.run(Command::close(), nothing).await.unwrap();
+    client.run(Command::delete("Entwürfe"), nothing).await.unwrap();
+    let Err(RunError::Refused(status)) = client.run(Command::select("Entwürfe"), nothing).await else { panic!() };
+    // Dovecot says it in words alone.
+    assert!(status.code.is_none() || status.has(&ResponseCode::NonExistent), "{status:?}");
+    assert!(matches!(client.run(Command::new("XFROB").string("a\r\nb"), nothing).await, Err(RunError::Refused(_))));
+    assert!(client.is_open());
+}
+
+#[tokio::test]
+async fn wrong_passwords_and_short_messages() {
+    let server = Server::memory();
+    let mut wrong = config(&[]);
+    wrong.login = Some(Login::new(Credentials::plain("", YOU, "guess")));
+    if let Some(login) = &mut wrong.login {
+        login.policy.clear_text_without_tls = true;
+        login.policy.mechanisms = vec![Mechanism::Plain];
+    }
+    let (stream, _) = server.connect(1 << 16, None);
+    let connecting = ImapClient::over(stream, wrong, None, Arc::new(server.clock.clone()));
+    // The server takes its time with a refusal.
+    let clock = server.clock.clone();
+    let refused = tokio::select! {
+        refused = connecting => refused,
+        () = async { loop { clock.advance(std::time::Duration::from_secs(1)); tokio::task::yield_now().await; } } => panic!(),
+    };
+    assert!(matches!(refused, Err(ConnectError::Session(_))));
+
+    let mut client = client(&server, 1 << 16, &[]).await;
+    let append = Command::append("INBOX", &Flags::new(), None, 100);
+    let told = client.append(append, &b"not so much"[..], |_| {}).await;
+    assert!(matches!(told, Err(RunError::Message(_))), "{told:?}");
+    assert!(!client.is_open());
+    let mut client = self::client(&server, 1 << 16, &[]).await;
+    let mut count = None;
+    let select = |event: Event<'_>| {
+        if let Event::Response(Response::Exists(exists)) = event {
+            count = Some(exists);
+        }
+    };
+    client.run(Command::select("INBOX"), select).await.unwrap();
+    assert_eq!(count, Some(0), "half a message was stored");
+    client.log_out().await;
+}
+
+/// What is in INBOX by a look of its own.
+async fn truth(server: &Server) -> BTreeMap<u32, Flags> {
+    let mut client = client(server, 1 << 16, &[]).await;
+    client.run(Command::examine("INBOX"), |_| {}).await.unwrap();
+    let mut all = BTreeMap::new();
+    let fetched = |event: Event<'_>| {
+        if let Event::Response(Response::Fetch(fetch)) = event {
+            all.insert(fetch.uid.unwrap().get(), fetch.flags.unwrap().flags);
+        }
+    };
+    client.run(Command::uid_fetch("1:*", "(UID FLAGS)"), fetched).await.unwrap();
+    client.log_out().await;
+    all
+}
+
+fn mirrored(mirror: &Mirror) -> BTreeMap<u32, Flags> {
+    mirror.messages().map(|(uid, message)| (uid.get(), message.flags.clone().unwrap_or_default())).collect()
+}
+
+fn bare_server() -> Server {
+    let mut server = Server::memory();
+    let mut config = ServerConfig::default();
+    config.login_without_tls = true;
+    (config.extensions.condstore, config.extensions.qresync) = (false, false);
+    server.clock = SteppedClock::new();
+    let parts = Parts {
+        store: Arc::new(MemoryStore::new()),
+        authenticator: Arc::new(MemoryAuthenticator::new().with(YOU, "secret")),
+        clock: Arc::new(server.clock.clone()),
+        ..Parts::in_memory()
+    };
+    server.store = Arc::clone(&parts.store);
+    server.server = ImapServer::new(config, parts);
+    server
+}
+
+#[tokio::test]
+async fn mirrors_come_to_be_what_the_mailbox_is() {
+    let qresync: &[&str] = &["CONDSTORE", "QRESYNC"];
+    for (server, enable) in
+        [(Server::memory(), qresync), (Server::maildir(), qresync), (Server::memory(), &[]), (bare_server(), &[])]
+    {
+        for seed in 0..6 {
+            converge(&server, enable, seed).await;
+        }
+    }
+}
+
+/// Two clients with mirrors change a mailbox, leave it now and then, come back, and know what is in it each time.
+async fn converge(server: &Server, enable: &[&str], seed: u64) {
+    let mut random = pillarbox_core::SeededRandom::new(seed);
+    let mut draw = move |below: u32| pillarbox_core::Random::below(&mut random, u64::from(below)) as u32;
+    let pipe = [3, 50, 1 << 16][draw(3) as usize];
+    let mut here = client(server, pipe, enable).await;
+    let mut there = client(server, 1 << 16, enable).await;
+    let mut mirror = Mirror::default();
+    there.run(Command::select("INBOX"), |_| {}).await.unwrap();
+    for round in 0..12 {
+        here.sync(Command::select("INBOX"), &mut mirror, |_| {}).await.unwrap();
+        assert_eq!(mirrored(&mirror), truth(server).await, "seed {seed}, round {round}: {mirror:?}");
+        assert!(mirror.is_right());
+        for _ in 0..draw(6) {
+            let known: Vec<u32> = mirrored(&mirror).into_keys().collect();
+            let some = match known.len() {
+                0 => uids(&[1]),
+                len => uids(&[known[draw(len as u32) as usize]]),
+            };
+            let flag =
+                [Flag::Seen, Flag::Flagged, Flag::Deleted, Flag::parse("$Junk").unwrap()][draw(4) as usize].clone();
+            let command = match draw(5) {
+                0 | 1 => Command::append("INBOX", &Flags::new(), None, 2),
+                2 => Command::uid_store(&some, FlagChange::Add, &flags(&[flag]), None),
+                3 => Command::uid_store(&some, FlagChange::Remove, &flags(&[flag]), None),
+                _ => Command::expunge(),
+            };
+            if draw(2) == 0 {
+                there.append(command, &b"\r\n"[..], |_| {}).await.unwrap();
+                continue;
+            }
+            let learn = |event: Event<'_>| {
+                if let Event::Response(response) = &event {
+                    mirror.learn(response);
+                }
+            };
+            let told = here.append(command, &b"\r\n"[..], learn).await.unwrap();
+            mirror.completed(&told);
+        }
+        // Without leaving: news come with NOOP, and what they leave open is asked for.
+        for _ in 0..20 {
+            let was_right = mirror.wanted() == Wanted::Nothing;
+            let command = mirror.command(here.capabilities()).unwrap_or_else(Command::noop);
+            let learn = |event: Event<'_>| {
+                if let Event::Response(response) = &event {
+                    mirror.learn(response);
+                }
+            };
+            let told = here.run(command, learn).await.unwrap();
+            mirror.completed(&told);
+            if was_right && mirror.is_right() {
+                break;
+            }
+        }
+        assert_eq!(mirrored(&mirror), truth(server).await, "seed {seed}, after round {round}: {mirror:?}");
+        if draw(3) == 0 {
+            // What is remembered is all that is left.
+            let messages = mirror.messages().map(|(uid, message)| (uid, message.clone())).collect();
+            mirror = Mirror::restored(mirror.uid_validity().unwrap(), mirror.mod_seq(), messages);
+            here.log_out().await;
+            there.append(Command::append("INBOX", &Flags::new(), None, 2), &b"\r\n"[..], |_| {}).await.unwrap();
+            here = client(server, pipe, enable).await;
+        }
+    }
+    here.log_out().await;
+    there.log_out().await;
+}
