@@ -17,6 +17,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Extensions {
+    /// ACL (RFC 4314): users may let others into their mailboxes, and see what they may do.
+    pub acl: bool,
     /// BINARY (RFC 3516): messages may come with NUL in them and are kept octet for octet.
     pub binary: bool,
     /// CHILDREN (RFC 3348): LIST answers carry `\HasChildren` or `\HasNoChildren` for every name.
@@ -40,6 +42,8 @@ pub struct Extensions {
     /// QRESYNC (RFC 7162): it is known which messages went since when. Offered only together with
     /// [`condstore`](Extensions::condstore).
     pub qresync: bool,
+    /// QUOTA (RFC 9208) of messages and their room: there are limits, and clients are told them.
+    pub quota: bool,
     /// IMAP4rev2 (RFC 9051) for clients that ENABLE it. Offered only together with [`binary`](Extensions::binary),
     /// [`list_extended`](Extensions::list_extended), [`moves`](Extensions::moves),
     /// [`special_use`](Extensions::special_use) and [`status_size`](Extensions::status_size), which are a part of it.
@@ -59,6 +63,7 @@ pub struct Extensions {
 impl Extensions {
     /// None of them.
     pub const NONE: Extensions = Extensions {
+        acl: false,
         binary: false,
         children: false,
         condstore: false,
@@ -69,6 +74,7 @@ impl Extensions {
         multiappend: false,
         object_id: false,
         qresync: false,
+        quota: false,
         rev2: false,
         save_date: false,
         special_use: false,
@@ -91,6 +97,7 @@ impl Extensions {
 impl Default for Extensions {
     fn default() -> Self {
         Extensions {
+            acl: true,
             binary: true,
             children: true,
             condstore: true,
@@ -101,6 +108,7 @@ impl Default for Extensions {
             multiappend: true,
             object_id: true,
             qresync: true,
+            quota: true,
             rev2: true,
             save_date: true,
             special_use: true,

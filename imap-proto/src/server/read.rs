@@ -135,6 +135,7 @@ impl ServerSession {
 
     fn run<'b>(&mut self, command: Command<'b>) -> Served<'b> {
         match command {
+            Command::Acl(command) => self.acl(command),
             Command::Append => Err(End::bad("APPEND needs a message as a literal")),
             Command::Authenticate { mechanism, initial_response } => {
                 self.authenticate(mechanism, initial_response.map(Secret::into_exposed))
@@ -162,6 +163,7 @@ impl ServerSession {
             Command::Logout => self.logout(),
             Command::Move { set, mailbox, uid } => self.move_messages(&set, &mailbox, uid),
             Command::Namespace => self.namespace(),
+            Command::Quota(command) => self.quota(command),
             Command::Rename { from, to } => self.rename(&from, &to),
             Command::Search { key, returns, charset, uid } => self.search(key, returns, charset, uid),
             Command::Select { mailbox, parameters, read_only } => {

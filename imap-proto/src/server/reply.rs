@@ -195,6 +195,7 @@ impl ServerSession {
         // RFC 7889 §2: the same for every mailbox.
         add(&alloc::format!("APPENDLIMIT={}", self.config.limits.append_size_max));
         for (name, offered) in [
+            ("ACL", extensions.acl),
             ("BINARY", extensions.binary),
             ("CHILDREN", extensions.children),
             ("CONDSTORE", extensions.condstore),
@@ -206,6 +207,11 @@ impl ServerSession {
             ("MULTIAPPEND", extensions.multiappend),
             ("OBJECTID", extensions.object_id),
             ("QRESYNC", extensions.offers_qresync()),
+            ("QUOTA", extensions.quota),
+            ("QUOTA=RES-MESSAGE", extensions.quota),
+            ("QUOTA=RES-STORAGE", extensions.quota),
+            // RFC 4314 §2.2
+            ("RIGHTS=kxte", extensions.acl),
             ("SAVEDATE", extensions.save_date),
             ("SPECIAL-USE", extensions.special_use),
             ("STATUS=SIZE", extensions.status_size),

@@ -18,7 +18,9 @@ use super::reply::{End, Output};
 use super::search::Searching;
 use super::timer::Timer;
 use super::{Answer, Change, CloseReason, Event, Peer, ServerConfig};
+use crate::acl::AclQuestion;
 use crate::command::CommandRow;
+use crate::quota::QuotaQuestion;
 use crate::server::StatusItem;
 use crate::types::{MailboxName, ModSeq, UidSet};
 use crate::view::View;
@@ -125,6 +127,8 @@ pub(super) enum Doing {
 /// The open question, with what its answer needs.
 #[derive(Debug)]
 pub(super) enum Asked {
+    Acl(AclQuestion),
+    Quota(QuotaQuestion),
     Connect,
     StartTls,
     ScramKeys(Login),

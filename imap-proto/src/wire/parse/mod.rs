@@ -6,11 +6,13 @@
 //!
 //! Only SEARCH nests; its depth is limited, so no input exhausts the stack.
 
+mod acl;
 mod append;
 mod arguments;
 mod fetch;
 mod list;
 mod modifier;
+mod quota;
 mod resync;
 mod search;
 mod store;
@@ -26,12 +28,16 @@ use pillarbox_core::Secret;
 use crate::server::{FetchItem, FlagChange, StatusItem};
 use crate::types::{Flags, SequenceSet, SpecialUse};
 
+pub use acl::AclCommand;
+pub(crate) use acl::{delete_acl, get_acl, list_rights, my_rights, set_acl};
 pub use append::{AppendHead, AppendMessage, append_head, append_message};
 pub(crate) use arguments::*;
 pub(crate) use fetch::fetch;
 pub use list::ListArguments;
 pub(crate) use list::{list, lsub};
 pub use modifier::Modifier;
+pub use quota::QuotaCommand;
+pub(crate) use quota::{get_quota, get_quota_root};
 pub(crate) use resync::{Resync, Run, mod_sequence, mod_sequence_or_zero, resync};
 pub(crate) use search::search;
 pub use search::{DEPTH_MAX, SearchKey, SearchReturns};
@@ -49,6 +55,8 @@ pub(crate) type Parsed<'b, T> = IResult<&'b [u8], T>;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Command<'b> {
+    /// SETACL, DELETEACL, GETACL, LISTRIGHTS, MYRIGHTS.
+    Acl(AclCommand<'b>),
     /// APPEND without a message; one with a message is taken apart earlier, by [`append_head`].
     Append,
     /// AUTHENTICATE.
@@ -128,6 +136,8 @@ pub enum Command<'b> {
     Namespace,
     /// NOOP.
     Noop,
+    /// GETQUOTA and GETQUOTAROOT.
+    Quota(QuotaCommand<'b>),
     /// RENAME.
     Rename {
         /// The name that exists.
