@@ -47,7 +47,6 @@ pub(crate) enum Arguments {
 /// another at once makes the processor wait for its own writes.
 #[derive(Clone, Copy)]
 pub(crate) enum Bare {
-    Append,
     Capability,
     Check,
     Close,
@@ -65,7 +64,6 @@ impl Bare {
     #[inline(always)]
     pub(crate) const fn command(self) -> Command<'static> {
         match self {
-            Bare::Append => Command::Append,
             Bare::Capability => Command::Capability,
             Bare::Check => Command::Check,
             Bare::Close => Command::Close,
@@ -125,11 +123,12 @@ const USES_AND_EXPUNGES: [bool; 3] = [true, true, false];
 
 /// Every command there is, in alphabetical order.
 ///
-/// FETCH, STORE and SEARCH withhold EXPUNGE; their UID forms do not (RFC 9051 §7.5.1). COPY and MOVE take sequence numbers
+/// FETCH, STORE, SEARCH, SORT and THREAD withhold EXPUNGE; their UID forms do not (RFC 9051 §7.5.1, RFC 5256 §3). COPY, MOVE and
+/// REPLACE take sequence numbers
 /// but may tell EXPUNGE: RFC 9051 forbids it for the three only, and a pipelined command after them is the client's risk
 /// (RFC 9051 §5.5).
 pub const COMMANDS: &[CommandRow] = &[
-    bare("APPEND", Authenticated, EXPUNGES, Bare::Append),
+    row("APPEND", Authenticated, EXPUNGES, parse::append),
     row("AUTHENTICATE", NotAuthenticated, NONE, parse::authenticate),
     bare("CAPABILITY", Any, EXPUNGES, Bare::Capability),
     bare("CHECK", Selected, EXPUNGES, Bare::Check),
@@ -157,19 +156,25 @@ pub const COMMANDS: &[CommandRow] = &[
     bare("NAMESPACE", Authenticated, EXPUNGES, Bare::Namespace),
     bare("NOOP", Any, EXPUNGES, Bare::Noop),
     row("RENAME", Authenticated, EXPUNGES, parse::rename),
+    row("REPLACE", Selected, USES_AND_EXPUNGES, |input| parse::replace(false, input)),
     row("SEARCH", Selected, USES, |input| parse::search(false, input)),
     row("SELECT", Authenticated, SELECTS, |input| parse::select(false, input)),
     row("SETACL", Authenticated, EXPUNGES, parse::set_acl),
+    row("SORT", Selected, USES, |input| parse::sort(false, input)),
     bare("STARTTLS", NotAuthenticated, NONE, Bare::StartTls),
     row("STATUS", Authenticated, EXPUNGES, parse::status),
     row("STORE", Selected, USES, |input| parse::store(false, input)),
     row("SUBSCRIBE", Authenticated, EXPUNGES, parse::subscribe),
+    row("THREAD", Selected, USES, |input| parse::thread(false, input)),
     row("UID COPY", Selected, EXPUNGES, |input| parse::copy(true, input)),
     row("UID EXPUNGE", Selected, EXPUNGES, parse::uid_expunge),
     row("UID FETCH", Selected, EXPUNGES, |input| parse::fetch(true, input)),
     row("UID MOVE", Selected, EXPUNGES, |input| parse::move_messages(true, input)),
+    row("UID REPLACE", Selected, EXPUNGES, |input| parse::replace(true, input)),
     row("UID SEARCH", Selected, EXPUNGES, |input| parse::search(true, input)),
+    row("UID SORT", Selected, EXPUNGES, |input| parse::sort(true, input)),
     row("UID STORE", Selected, EXPUNGES, |input| parse::store(true, input)),
+    row("UID THREAD", Selected, EXPUNGES, |input| parse::thread(true, input)),
     bare("UNAUTHENTICATE", Authenticated, NONE, Bare::Unauthenticate),
     bare("UNSELECT", Selected, SELECTS, Bare::Unselect),
     row("UNSUBSCRIBE", Authenticated, EXPUNGES, parse::unsubscribe),

@@ -170,19 +170,25 @@
 //! | NAMESPACE | authenticated |  | yes |  |
 //! | NOOP | any |  | yes |  |
 //! | RENAME | authenticated |  | yes |  |
+//! | REPLACE | selected | yes | yes |  |
 //! | SEARCH | selected | yes |  |  |
 //! | SELECT | authenticated |  |  | yes |
 //! | SETACL | authenticated |  | yes |  |
+//! | SORT | selected | yes |  |  |
 //! | STARTTLS | not authenticated |  |  |  |
 //! | STATUS | authenticated |  | yes |  |
 //! | STORE | selected | yes |  |  |
 //! | SUBSCRIBE | authenticated |  | yes |  |
+//! | THREAD | selected | yes |  |  |
 //! | UID COPY | selected |  | yes |  |
 //! | UID EXPUNGE | selected |  | yes |  |
 //! | UID FETCH | selected |  | yes |  |
 //! | UID MOVE | selected |  | yes |  |
+//! | UID REPLACE | selected |  | yes |  |
 //! | UID SEARCH | selected |  | yes |  |
+//! | UID SORT | selected |  | yes |  |
 //! | UID STORE | selected |  | yes |  |
+//! | UID THREAD | selected |  | yes |  |
 //! | UNAUTHENTICATE | authenticated |  |  |  |
 //! | UNSELECT | selected |  |  | yes |
 //! | UNSUBSCRIBE | authenticated |  | yes |  |
@@ -201,14 +207,19 @@
 //! | 3691 | UNSELECT | yes |
 //! | 4314 | ACL | yes; what is allowed is the store's to say |
 //! | 4315 | UIDPLUS | yes |
+//! | 4469 | CATENATE | yes |
 //! | 4731 | ESEARCH | yes |
 //! | 4959 | SASL-IR | yes |
 //! | 5032 | WITHIN | yes |
 //! | 5161 | ENABLE | yes |
+//! | 5092 | IMAP URLs | those that name messages of this server, for CATENATE |
 //! | 5182 | SEARCHRES | yes |
+//! | 5256 | SORT, THREAD=ORDEREDSUBJECT, THREAD=REFERENCES | yes |
 //! | 5258 | LIST-EXTENDED | yes; no mailbox is remote |
+//! | 5267 | ESORT | yes; no contexts |
 //! | 5530 | response codes | those that the store gives |
 //! | 5819 | LIST-STATUS | yes |
+//! | 5957 | SORT=DISPLAY | yes |
 //! | 6154 | SPECIAL-USE, CREATE-SPECIAL-USE | yes |
 //! | 6851 | MOVE | yes |
 //! | 6855 | UTF8=ACCEPT | all but the refusal of 8-bit header fields of clients that did not enable it |
@@ -218,8 +229,10 @@
 //! | 8437 | UNAUTHENTICATE | off unless [`Extensions`](server::Extensions) says otherwise |
 //! | 8438 | STATUS=SIZE | yes |
 //! | 8474 | OBJECTID | yes |
+//! | 8508 | REPLACE | yes |
 //! | 8514 | SAVEDATE | yes |
 //! | 9051 | IMAP4rev2 | for clients that ENABLE it |
+//! | 9394 | PARTIAL | yes |
 //!
 //! What of these needs the store is offered as [`Extensions`](server::Extensions) says. Not there yet: COMPRESS (4978).
 //!
@@ -227,7 +240,7 @@
 //!
 //! All in [`Limits`](server::Limits) and [`FrameLimits`](wire::frame::FrameLimits), with their defaults and reasons, but for
 //! those that the types keep: 50 octets a keyword, 255 a level of a mailbox name, 32 levels, a depth of 50 and 2000 keys in SEARCH,
-//! 100 items in FETCH, 100 flags in a command, 50 patterns in LIST. A view takes four octets a message. What one command tells of a mailbox at once
+//! 100 items in FETCH, 12 criteria in SORT, 100 flags in a command, 50 patterns in LIST. A view takes four octets a message. What one command tells of a mailbox at once
 //! (EXPUNGE and FETCH lines before its tagged answer) is limited by the number of messages that the client knows and by
 //! [`pending_flags_max`](server::Limits::pending_flags_max).
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -237,6 +250,7 @@
 extern crate alloc;
 
 pub mod acl;
+pub mod client;
 pub mod command;
 pub mod list;
 pub mod message;
@@ -244,7 +258,10 @@ mod octet;
 pub mod quota;
 pub mod search;
 pub mod server;
+pub mod sort;
+pub mod thread;
 pub mod types;
+pub mod url;
 pub mod view;
 pub mod wire;
 

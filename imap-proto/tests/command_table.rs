@@ -4,8 +4,8 @@ use pillarbox_imap::command::{COMMANDS, States, row_of};
 
 #[test]
 fn expunge_is_withheld_where_numbers_are_at_stake() {
-    // RFC 9051 §7.5.1
-    for name in ["FETCH", "STORE", "SEARCH"] {
+    // RFC 9051 §7.5.1, RFC 5256 §3
+    for name in ["FETCH", "STORE", "SEARCH", "SORT", "THREAD"] {
         let row = row_of(name.as_bytes()).unwrap();
         assert!(row.uses_seqs && !row.may_expunge, "{name}");
         let by_uid = row_of(format!("UID {name}").as_bytes()).unwrap();
@@ -13,7 +13,7 @@ fn expunge_is_withheld_where_numbers_are_at_stake() {
     }
     let withhold = COMMANDS.iter().filter(|row| !row.may_expunge && !row.changes_selection);
     let withhold: Vec<_> = withhold.filter(|row| row.states != States::NotAuthenticated).map(|row| row.name).collect();
-    assert_eq!(withhold, ["FETCH", "LOGOUT", "SEARCH", "STORE", "UNAUTHENTICATE"]);
+    assert_eq!(withhold, ["FETCH", "LOGOUT", "SEARCH", "SORT", "STORE", "THREAD", "UNAUTHENTICATE"]);
 }
 
 #[test]

@@ -248,6 +248,30 @@ impl Mailbox {
         Ok(copied)
     }
 
+    /// Puts a message into its folder and then removes one here: at every moment there is one of the two, or both (RFC 8508 §3.4). That
+    /// folder may be this one.
+    ///
+    /// # Errors
+    ///
+    /// [`MaildirError::NoSuchMessage`] if there is none to be removed; then, and after any other error that leaves the old
+    /// message where it is, the new one is gone again. Where nobody can tell whether the old one is still there, both stay.
+    pub fn replace(&mut self, uid: Uid, message: Prepared) -> Result<Appended> {
+        self.with_file(uid, |maildir, file| Ok(maildir.fs().metadata(&file.path(maildir))?))?;
+        let target = message.maildir().clone();
+        let appended = target.append(vec![message])?;
+        let removed = self.expunge(&[uid]);
+        if matches!(&removed, Ok(gone) if gone.contains(&uid)) {
+            return Ok(appended);
+        }
+        // Whoever removed it was quicker, or it is there: then there is no loss in doing without the new one.
+        if removed.is_ok() || self.read(uid).is_ok() {
+            for delivered in &appended.delivered {
+                target.take_back(delivered)?;
+            }
+        }
+        Err(removed.err().unwrap_or(MaildirError::NoSuchMessage(uid)))
+    }
+
     /// The target's flag for each of our keywords that these messages have.
     fn keywords_there(&self, uids: &[Uid], target: &Maildir) -> Result<[Option<Flags>; 26]> {
         let mut there = [None; 26];

@@ -133,6 +133,23 @@ async fn what_a_client_puts_there() {
     assert_eq!(used(&dir, YOU), Usage { bytes: 408, messages: 10 });
 }
 
+/// RFC 8508 §3.4: only the net use counts.
+#[tokio::test]
+async fn a_message_that_takes_the_place_of_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::over(store(&dir));
+    let mut client = server.client().await;
+    client.ok(&format!("APPEND INBOX {{900+}}\r\n{}", "x".repeat(900))).await;
+    client.ok("SELECT INBOX").await;
+    let replace = |octets: usize| format!("REPLACE 1 INBOX {{{octets}+}}\r\n{}", "x".repeat(octets));
+    client.fails(&replace(1001), "NO [OVERQUOTA]").await;
+    client.fails(&replace(3000), "NO [OVERQUOTA]").await;
+    assert_eq!(used(&dir, YOU), Usage { bytes: 900, messages: 1 });
+    client.ok(&replace(1000)).await;
+    client.ok(&replace(1000)).await;
+    assert_eq!(used(&dir, YOU), Usage { bytes: 1000, messages: 1 });
+}
+
 /// Several in one command: all or none, by what they need together.
 #[tokio::test]
 async fn several_messages_need_room_together() {

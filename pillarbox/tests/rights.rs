@@ -120,6 +120,7 @@ in_both_stores! {
     flags_that_may_be_changed
     flags_that_come_along
     copies_from_one_account_to_another
+    what_takes_the_place_of_another
     mailboxes_that_are_nobodys
     lists_tell_what_may_be_seen
     new_mailboxes_have_the_list_of_the_one_above
@@ -378,6 +379,24 @@ async fn copies_from_one_account_to_another<S: AclSource + Clone + 'static>(worl
     let mut for_reading = store.open(bob, &world.work(), true).await.unwrap();
     assert_eq!(kind(for_reading.move_to(&all(), &name("Here")).await), Some(Cannot));
     assert_eq!(here.messages(&all()).await.unwrap().len(), 3, "and nothing was copied for it");
+}
+
+/// RFC 8508: it takes what APPEND, STORE and EXPUNGE would.
+async fn what_takes_the_place_of_another<S: AclSource + Clone + 'static>(world: World<S>) {
+    world.grant("lrswite").await;
+    let uid = world.add("Work", &[]).await;
+    let (mut open, work) = (world.open(&world.bob, &world.work()).await, world.work());
+    let mut append = Append::default();
+    append.flags = flags(&[Flag::Draft, Flag::Seen]);
+    for letters in ["lrswit", "lrswie", "lrswte"] {
+        world.grant(letters).await;
+        assert_eq!(kind(open.replace(uid, &work, append.clone()).await), Some(NoPermission), "{letters}");
+    }
+    world.grant("lrsite").await;
+    assert_eq!(kind(open.replace(uid, &name("INBOX"), append.clone()).await), Some(Cannot), "it stays in its account");
+    open.replace(uid, &work, append).await.unwrap().publish().await.unwrap();
+    open.refresh().await.unwrap();
+    assert_eq!(flags_of(&mut *open).await, [flags(&[Flag::Seen])]);
 }
 
 /// Two users and a tree that belongs to neither.

@@ -13,7 +13,8 @@ pub use envelope::{BodyKind, ByMode, DeliverBy, Envelope, Notify, OriginalRecipi
 pub use error::{Result, StoreError};
 pub use message_id::{MessageId, NotAMessageId};
 pub use schedule::{
-    Attempted, Due, Fault, Health, Item, Lanes, NextTry, Reason, Route, Schedule, ScheduleOptions, Selector, Task,
+    Attempted, Cursor, Due, Fault, Health, Item, Lanes, NextTry, Reason, Route, Schedule, ScheduleOptions, Selector,
+    Task,
 };
 pub use state::{Attempt, Notices, Outcome, RecipientReport, RecipientState, Report};
 pub use store::{

@@ -48,6 +48,11 @@ impl MessageId {
         MessageId(octets)
     }
 
+    /// When the message came, as the name says: in seconds since 1970.
+    pub fn unix_seconds(self) -> i64 {
+        i64::try_from(self.bits() >> 46).unwrap_or(i64::MAX)
+    }
+
     fn bits(self) -> u128 {
         self.0.iter().fold(0, |bits, octet| bits << 8 | u128::from(*octet))
     }

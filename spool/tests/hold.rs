@@ -86,3 +86,22 @@ fn a_message_whose_time_is_over_is_not_tried_again() {
     schedule.release(at(6 * DAY), Selector::All);
     assert!(matches!(schedule.due(at(6 * DAY)), Some(Due::Expired(..))));
 }
+
+// What was released before a restart, and not tried before it.
+#[test]
+fn a_try_that_is_owed_outlives_a_restart() {
+    for (is_owed, attempts) in [(true, 0), (true, 7), (false, 7)] {
+        let mut schedule = Schedule::new(ScheduleOptions::default(), SeededRandom::new(1));
+        let mut item = Item::new(MessageId::new(wall(), 1, 0), &envelope(1)).route("dead.example", [0]);
+        item.received = wall().unix_seconds() - (8 * DAY) as i64;
+        (item.is_owed, item.attempts) = (is_owed, attempts);
+        item.last_attempt = (attempts > 0).then_some(item.received + DAY as i64);
+        assert!(schedule.insert(at(0), wall(), item));
+        if is_owed {
+            let task = attempt(&mut schedule, at(0));
+            assert_eq!(schedule.due(at(0)), None, "it is not given up meanwhile");
+            schedule.report(at(0), &task, in_vain());
+        }
+        assert!(matches!(schedule.due(at(0)), Some(Due::Expired(_, Reason::Age))), "{is_owed}");
+    }
+}

@@ -157,3 +157,51 @@ fn a_start_does_not_forget_what_an_earlier_one_missed() {
         assert!(disk.metadata(&Path::new("/spool/set-aside").join(nobody.to_string())).is_err());
     }
 }
+
+/// The numbers of the segments in the log.
+fn numbers(fs: &SimulatedFs) -> Vec<u64> {
+    let number = |name: OsString| u64::from_str_radix(name.to_str()?.split_once('.')?.0, 16).ok();
+    names(fs, "/spool/log").into_iter().filter_map(number).collect()
+}
+
+// Whatever has happened to the newest segment, the next one has another number: a file that comes back is never taken for it.
+#[test]
+fn after_damage_of_the_newest_segment_no_number_is_used_twice() {
+    let (sound, _) = spool();
+    let newest = *numbers(&sound).iter().max().unwrap();
+    let name = names(&sound, "/spool/log").into_iter().max().unwrap();
+    let path = Path::new("/spool/log").join(&name);
+    let octets = sound.read(&path, 1 << 20).unwrap();
+    let mut damaged: Vec<(String, Vec<u8>)> = Vec::new();
+    for at in 0..56 {
+        let mut flipped = octets.clone();
+        flipped[at] ^= 0x10;
+        damaged.push((format!("octet {at}"), flipped.clone()));
+        flipped.truncate(56);
+        damaged.push((format!("octet {at} of a header alone"), flipped));
+    }
+    damaged.extend((0..octets.len()).step_by(23).map(|len| (format!("{len} octets"), octets[..len].to_vec())));
+    damaged.push(("zeros".into(), vec![0; octets.len()]));
+    damaged.push(("something else".into(), b"something else".repeat(20)));
+    // A header that is whole, of another version and of another segment.
+    for (at, octet) in [(8, 2), (12, 0x77), (20, 0x77)] {
+        let mut other = octets.clone();
+        other[at] = octet;
+        let check = crc32fast::hash(&other[..52]).to_le_bytes();
+        other[52..56].copy_from_slice(&check);
+        damaged.push((format!("another header, by octet {at}"), other));
+    }
+    for (case, octets) in damaged {
+        let fs = sound.crash().images(1, 0).next().unwrap();
+        fs.unlink(&path).unwrap();
+        write(&fs, &path, &octets);
+        let mut before = newest;
+        for seed in 2..4 {
+            let (store, _, findings) = open(fs.clone(), ROOT, small(seed)).unwrap();
+            accept(&store, b"new", 1).unwrap();
+            let number = *numbers(&fs).iter().max().unwrap();
+            assert!(number > before, "{case}: {number} is used again behind {before}: {findings:?}");
+            before = number;
+        }
+    }
+}

@@ -444,3 +444,24 @@ fn a_stray_file_that_cannot_be_moved_is_passed_over() {
     opened.store.commit(vec![Change::Delete(ids[0])]).unwrap().wait().unwrap();
     assert_eq!(disk.list(Path::new("/spool/log")).unwrap().iter().filter(|it| it.kind == Kind::Directory).count(), 1);
 }
+
+/// A message whose segment the disk does not give at all leaves the queue; what the disk may give one day is kept.
+#[test]
+fn what_cannot_be_opened_is_set_aside_as_it_is() {
+    let (disk, ids) = spool();
+    let Opened { store, .. } = start(&disk, 2);
+    let log = disk.list(Path::new("/spool/log")).unwrap();
+    let name = log.iter().map(|entry| entry.name.clone()).min().unwrap();
+    disk.faults(|faults| faults.unopened = Some((name.to_str().unwrap().into(), usize::MAX, Errno::EIO)));
+    store.set_aside(ids[0]).unwrap();
+    assert!(!store.ids(None, 1000).contains(&ids[0]));
+    // The others go, and the segment with them.
+    disk.faults(|faults| faults.unopened = None);
+    ids[1..].iter().for_each(|id| finish(&store, *id));
+    accept(&store, b"new", 1).unwrap();
+    while store.tend().unwrap().deleted > 0 {}
+    assert!(disk.list(Path::new("/spool/log")).unwrap().iter().all(|entry| entry.name != name));
+    let kept = Path::new("/spool/set-aside").join(format!("{}.segment", ids[0]));
+    let octets = disk.read(&kept, 1 << 20).unwrap();
+    assert!(octets.windows(text(0).len()).any(|window| window == text(0)));
+}

@@ -18,6 +18,7 @@ mod secret_file;
 mod sending;
 mod serve;
 mod show;
+mod tls_reporting;
 mod transfer;
 mod trial;
 

@@ -8,8 +8,8 @@ use pillarbox::dns::{StubConfig, StubResolver};
 use pillarbox::mailcore::address::{Address, Domain};
 use pillarbox::outbound::spool::{Options, RealFs, Recovery, Store, StoreError};
 use pillarbox::outbound::{
-    Disk, Forward, HttpsPolicies, Outbound, OutboundConfig, OutboundParts, Route, SharedLogin, SmartHost, StsFolder,
-    StsPolicies, TcpConnect, TlsMode,
+    Disk, Forward, HttpsPolicies, HttpsReports, Outbound, OutboundConfig, OutboundParts, Route, SharedLogin, SmartHost,
+    StsFolder, StsPolicies, TcpConnect, TlsMode,
 };
 use pillarbox::parts::{MessageSink, Observer, SystemClock};
 use pillarbox::smtp::{ClientConfig, Credentials, Login};
@@ -20,6 +20,7 @@ use crate::certificate;
 use crate::config::{self, Address as Listened, Config, Dns, HostRoute, NextHop, Protocol, RouteOf, RouteTls, Sending};
 use crate::forwarding;
 use crate::password::PasswordSource;
+use crate::tls_reporting;
 
 /// The socket in the folder of the queue on which a running server is spoken to.
 pub const SOCKET_NAME: &str = "control";
@@ -92,11 +93,18 @@ pub fn open(
     if let Some(folder) = &sending.policies {
         let told = |error| format!("cannot use the folder {}: {error}", folder.display());
         let kept = StsFolder::open(Arc::new(RealFs), folder, Disk::default()).map_err(told)?;
-        let mut web = HttpsPolicies::new(&parts, tls).keep_in(kept);
+        let mut web = HttpsPolicies::new(&parts, Arc::clone(&tls)).keep_in(kept);
         if sending.private_policy_hosts {
             web = web.any_address();
         }
         parts.policies = Some(Arc::new(StsPolicies::new(Arc::new(web))));
+    }
+    if let Some(reports) = &sending.tls_reports {
+        let mut web = HttpsReports::new(&parts, tls);
+        if reports.private_hosts {
+            web = web.any_address();
+        }
+        parts.report_post = Some(Arc::new(web));
     }
     parts.observer = observer;
 
@@ -149,6 +157,7 @@ fn outbound_config(config: &Config, sending: &Sending) -> Result<OutboundConfig,
             _ => None,
         })
         .collect();
+    outbound.tls_reports = sending.tls_reports.as_ref().map(tls_reporting::reporting).transpose()?;
     outbound.deliveries_max = sending.deliveries;
     if sending.double_bounces {
         outbound.double_bounces_to = Address::parse(&config.postmaster).ok().map(Address::into_owned);

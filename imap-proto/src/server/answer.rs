@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 
 use pillarbox_core::Misuse;
 
+use super::catenate::bad_url;
 use super::reply::{End, Verdict};
 use super::session::{Asked, Doing, Standing};
 use super::{Answer, CloseReason, Event, ServerSession};
@@ -21,11 +22,14 @@ impl ServerSession {
             return Err(Misuse::NoOpenQuestion);
         }
         match (&mut self.doing, answer) {
-            (Doing::Appending { .. } | Doing::AppendTail { .. }, Answer::No { code, text }) => {
+            (Doing::Appending { .. } | Doing::AppendTail { .. } | Doing::Catenating(_), Answer::No { code, text }) => {
                 self.append_broken_off(no(code, text));
                 Ok(())
             }
-            (Doing::Appending { .. } | Doing::AppendTail { .. } | Doing::Asked(_), Answer::Bye(text)) => {
+            (
+                Doing::Appending { .. } | Doing::AppendTail { .. } | Doing::Catenating(_) | Doing::Asked(_),
+                Answer::Bye(text),
+            ) => {
                 self.hang_up(&text);
                 Ok(())
             }
@@ -52,6 +56,10 @@ impl ServerSession {
                 searching.break_off(&self.running.tag, &mut self.out);
                 true
             }
+            Doing::Asked(Asked::Thread(threading)) => {
+                threading.break_off(&mut self.out);
+                true
+            }
             _ => true,
         }
     }
@@ -72,7 +80,8 @@ impl ServerSession {
             }
             Asked::Login(login) => self.login_refused(login, code, text),
             Asked::ScramKeys(_) | Asked::WrongProof => self.login_refused(None, code, text),
-            Asked::AppendStart(incoming) => self.append_refused(&incoming, no(code, text)),
+            Asked::AppendStart(incoming) => self.append_refused(incoming, no(code, text)),
+            Asked::AppendPart(incoming, _) => self.parts_no(incoming, no(code, text)),
             // RFC 9051 §6.4.1: CLOSE knows no NO, and a client that hears one would not know where it is.
             // RFC 4314 §4: and where the user may not expunge, the wish is ignored.
             Asked::Expunge { close: true } => {
@@ -172,9 +181,24 @@ impl ServerSession {
                 let incoming = incoming.clone();
                 self.append_started(incoming);
             }
-            (Asked::AppendEnd, Answer::Appended { uid_validity, uids }) => self.appended(uid_validity, uids),
+            (Asked::AppendPart(..), Answer::Part(size)) => self.part_copied(size),
+            (Asked::AppendPart(..), Answer::NoPart) => {
+                if let Doing::Asked(Asked::AppendPart(incoming, url)) =
+                    core::mem::replace(&mut self.doing, Doing::Reading)
+                {
+                    self.parts_no(incoming, bad_url(&url));
+                }
+            }
+            (Asked::AppendEnd { replaces }, Answer::Appended { uid_validity, uids }) => {
+                let replaces = *replaces;
+                self.appended(uid_validity, uids, replaces);
+            }
+            (Asked::AppendEnd { replaces: Some(replaced) }, Answer::Done) => {
+                let replaced = *replaced;
+                self.stored_in_place(replaced);
+            }
             // RFC 4315 §3: a store need not know the UIDs.
-            (Asked::AppendEnd, Answer::Done) => self.finish(End::ok("Stored")),
+            (Asked::AppendEnd { replaces: None }, Answer::Done) => self.finish(End::ok("Stored")),
             (Asked::Sync { idle: false }, Answer::Done) => self.finish(End::ok("Done")),
             (Asked::Sync { idle: true }, Answer::Done) => self.begin_idle(),
             (Asked::Vanished { .. }, Answer::Vanished(uids)) => self.vanished_earlier(uids),
@@ -234,12 +258,23 @@ impl ServerSession {
                     _ => {}
                 }
                 searching.end(&mailbox.view, &self.running.tag, &mut self.out);
+                let told = if searching.is_sorted() { "Sorted" } else { "Searched" };
                 if let Doing::Asked(Asked::Search(searching)) = core::mem::replace(&mut self.doing, Doing::Reading)
                     && let Some(saved) = searching.into_saved()
                 {
                     mailbox.saved = saved;
                 }
-                self.finish(End::ok("Searched"));
+                self.finish(End::ok(told));
+            }
+            (Asked::Thread(threading), answer @ (Answer::Threads(_) | Answer::Done)) => {
+                let Standing::Selected { mailbox, .. } = &self.standing else { return Err(wrong) };
+                match answer {
+                    Answer::Threads(parts) => threading.parts(parts, &mailbox.view, &mut self.out),
+                    _ => {
+                        threading.end(&mut self.out);
+                        self.finish(End::ok("Threaded"));
+                    }
+                }
             }
             (Asked::Copy, Answer::Copied { uid_validity, uids }) => self.copied(uid_validity, uids),
             (Asked::Move, Answer::Copied { uid_validity, uids }) => self.moved(uid_validity, uids),
@@ -277,12 +312,14 @@ impl Asked {
             Asked::Create { .. } => "Create",
             Asked::Simple { .. } => "Delete, Rename, Subscribe or Unsubscribe",
             Asked::AppendStart(_) => "AppendStart",
-            Asked::AppendEnd => "AppendEnd",
+            Asked::AppendPart(..) => "AppendPart",
+            Asked::AppendEnd { .. } => "AppendEnd",
             Asked::Sync { .. } => "Sync",
             Asked::Fetch(_) | Asked::Refresh { .. } => "Fetch",
             Asked::Vanished { .. } => "Vanished",
             Asked::Store { .. } => "Store",
-            Asked::Search(_) => "Search",
+            Asked::Search(_) => "Search or Sort",
+            Asked::Thread(_) => "Thread",
             Asked::Copy => "Copy",
             Asked::Move => "Move",
             Asked::Expunge { .. } => "Expunge",
@@ -307,6 +344,8 @@ pub(super) fn name(answer: &Answer<'_>) -> &'static str {
         Answer::Status(_) => "Status",
         Answer::Selected(_) => "Selected",
         Answer::Appended { .. } => "Appended",
+        Answer::Part(_) => "Part",
+        Answer::NoPart => "NoPart",
         Answer::Message(_) => "Message",
         Answer::Data(_) => "Data",
         Answer::BinaryLiteral { .. } => "BinaryLiteral",
@@ -318,6 +357,7 @@ pub(super) fn name(answer: &Answer<'_>) -> &'static str {
         Answer::Modified { .. } => "Modified",
         Answer::Found(_) => "Found",
         Answer::FoundWithModSeqs(_) => "FoundWithModSeqs",
+        Answer::Threads(_) => "Threads",
         Answer::Vanished(_) => "Vanished",
         Answer::Created(_) => "Created",
         Answer::Copied { .. } => "Copied",

@@ -1,41 +1,67 @@
 //! APPEND: messages stream through and are never held.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 
 use memchr::memchr;
 
-use super::reply::End;
+use super::catenate::{Parts, Tail};
+use super::reply::{End, Verdict};
 use super::session::{Asked, Doing, Next};
 use super::{AppendStart, Event, ServerSession};
 use crate::types::{MailboxName, ResponseCode, Uid, UidValidity};
 use crate::wire::frame::{Framed, LiteralHeader, Skipper};
-use crate::wire::parse::{AppendHead, AppendMessage, append_message};
+use crate::wire::parse::{AppendMessage, append_message};
 
 /// A message of an APPEND that was announced.
 #[derive(Clone, Debug)]
 pub(super) struct Incoming {
-    mailbox: MailboxName,
+    pub(super) mailbox: MailboxName,
     /// How many came before it in the same command.
-    index: usize,
+    pub(super) index: usize,
+    /// Octets of the literal that comes: of the message, or of a part of it.
     size: u64,
     synchronising: bool,
     /// It may hold NUL.
     binary: bool,
     /// `UTF8 (` stands before it.
     utf8: bool,
+    /// The message of the selected mailbox that it takes the place of.
+    pub(super) replaces: Option<Uid>,
+    /// Its parts; none: it is one literal.
+    pub(super) parts: Option<Box<Parts>>,
+}
+
+impl Incoming {
+    pub(super) fn in_parts(mailbox: MailboxName, replaces: Option<Uid>, parts: Parts) -> Self {
+        let (index, size, synchronising, binary, utf8) = (0, 0, false, false, false);
+        Incoming { mailbox, index, size, synchronising, binary, utf8, replaces, parts: Some(Box::new(parts)) }
+    }
+
+    /// A literal comes next.
+    pub(super) fn literal(&mut self, header: LiteralHeader) {
+        let LiteralHeader { size, synchronising, binary } = header;
+        (self.size, self.synchronising, self.binary) = (size, synchronising, binary);
+    }
 }
 
 impl ServerSession {
     /// RFC 9051 §6.3.12, up to the first message.
-    pub(super) fn append<'b>(&mut self, head: &AppendHead<'b>, header: LiteralHeader) -> Result<Event<'b>, End> {
+    pub(super) fn append<'b>(
+        &mut self,
+        mailbox: &[u8],
+        message: AppendMessage,
+        header: LiteralHeader,
+        replaces: Option<Uid>,
+    ) -> Result<Event<'b>, End> {
         // What is wrong with the message is said before what is wrong with the name: it cannot be mended by CREATE.
-        self.refuse_message(&head.message, header)?;
-        let mailbox = self.mailbox_name(&head.mailbox)?;
-        Ok(self.announced(mailbox, 0, head.message.clone(), header))
+        self.refuse_message(&message, header)?;
+        let mailbox = self.mailbox_name(mailbox)?;
+        Ok(self.announced(mailbox, 0, message, header, replaces))
     }
 
     /// Whether a message of this kind and size can be taken.
-    fn refuse_message(&self, message: &AppendMessage, header: LiteralHeader) -> Result<(), End> {
+    pub(super) fn refuse_message(&self, message: &AppendMessage, header: LiteralHeader) -> Result<(), End> {
         // Deviates from RFC 6855 §4: because mail with 8-bit header fields is older than that RFC, and a client that moves it from
         // another server would lose it, such a message is taken from a client that did not enable UTF8=ACCEPT too.
         if message.utf8 && !(self.enabled.utf8 && header.binary) {
@@ -55,22 +81,28 @@ impl ServerSession {
         Ok(())
     }
 
-    fn announced<'b>(
+    pub(super) fn announced<'b>(
         &mut self,
         mailbox: MailboxName,
         index: usize,
         message: AppendMessage,
         header: LiteralHeader,
+        replaces: Option<Uid>,
     ) -> Event<'b> {
         let AppendMessage { flags, date, utf8 } = message;
         let LiteralHeader { size, synchronising, binary } = header;
-        let incoming = Incoming { mailbox: mailbox.clone(), index, size, synchronising, binary, utf8 };
+        let parts = None;
+        let incoming = Incoming { mailbox: mailbox.clone(), index, size, synchronising, binary, utf8, replaces, parts };
         self.doing = Doing::Asked(Asked::AppendStart(incoming));
-        Event::AppendStart(AppendStart { mailbox, index, flags, date, size, binary })
+        Event::AppendStart(AppendStart { mailbox, index, flags, date, size: Some(size), binary, replaces })
     }
 
     /// The message is welcome.
     pub(super) fn append_started(&mut self, incoming: Incoming) {
+        if incoming.parts.is_some() {
+            self.doing = Doing::Catenating(incoming);
+            return;
+        }
         if incoming.synchronising {
             self.go_ahead();
         }
@@ -79,8 +111,10 @@ impl ServerSession {
     }
 
     /// The message is not welcome: the command ends, once what comes unasked is eaten.
-    pub(super) fn append_refused(&mut self, incoming: &Incoming, end: End) {
-        if incoming.synchronising {
+    pub(super) fn append_refused(&mut self, incoming: Incoming, end: End) {
+        if incoming.parts.is_some() {
+            self.parts_no(incoming, end);
+        } else if incoming.synchronising {
             self.finish(end);
         } else {
             self.skip_literal(incoming.size, end);
@@ -98,7 +132,11 @@ impl ServerSession {
             *input = &bytes[piece.len()..];
             *left -= piece.len() as u64;
             if *left == 0 {
-                self.doing = Doing::AppendTail { incoming: incoming.clone() };
+                let incoming = incoming.clone();
+                self.doing = match incoming.parts {
+                    Some(_) => Doing::Catenating(incoming),
+                    None => Doing::AppendTail { incoming },
+                };
             }
             self.timer.active();
             return Next::Event(Event::AppendBody(piece));
@@ -114,8 +152,9 @@ impl ServerSession {
 
     /// The embedder refuses the message before its end.
     pub(super) fn append_broken_off(&mut self, end: End) {
-        match self.doing {
+        match core::mem::replace(&mut self.doing, Doing::Reading) {
             Doing::Appending { left, .. } => self.skip_literal(left, end),
+            Doing::Catenating(incoming) => self.parts_no(incoming, end),
             _ => self.skip_literal(0, end),
         }
     }
@@ -141,20 +180,40 @@ impl ServerSession {
             Framed::Incomplete => Next::NeedInput,
             Framed::Command { len } => {
                 *input = &bytes[len..];
-                if bytes[..len].strip_prefix(closing) == Some(b"\r\n") {
-                    self.doing = Doing::Asked(Asked::AppendEnd);
+                let text = bytes[..len - 2].strip_prefix(closing);
+                if text == Some(b"") {
+                    self.doing = Doing::Asked(Asked::AppendEnd { replaces: incoming.replaces });
                     return Next::Event(Event::AppendEnd);
                 }
+                if let Some(Tail::Parts) = self.tail_in_parts(text.unwrap_or_default(), None) {
+                    return Next::Again;
+                }
+                self.doing = Doing::Reading;
                 self.finish(wrong());
                 Next::Event(Event::Abandoned)
             }
             Framed::Literal { header, len } => {
-                *input = &bytes[len..];
-                let (mailbox, index) = (incoming.mailbox.clone(), incoming.index + 1);
-                self.framer.reset();
+                let mailbox = incoming.mailbox.clone();
                 let before = before_announcement(&bytes[..len], header).strip_prefix(closing).unwrap_or_default();
-                match self.next_message(before, index, header) {
-                    Ok(message) => Next::Event(self.announced(mailbox, index, message, header)),
+                let tail = match append_message(before) {
+                    Some(_) => None,
+                    None => self.tail_in_parts(before, Some(header)),
+                };
+                if let Some(Tail::UrlIsLiteral) = tail
+                    && self.framer.accept(header, len, &limits)
+                {
+                    if header.synchronising {
+                        self.go_ahead();
+                    }
+                    return Next::Again;
+                }
+                *input = &bytes[len..];
+                self.framer.reset();
+                if let Some(Tail::Parts) = tail {
+                    return Next::Again;
+                }
+                match self.next_message(before, header) {
+                    Ok((index, message)) => Next::Event(self.announced(mailbox, index, message, header, None)),
                     Err(end) => {
                         // Nothing is under way any more, so that a goodbye does not say so once more.
                         self.doing = Doing::Reading;
@@ -172,28 +231,44 @@ impl ServerSession {
         }
     }
 
-    fn next_message(&self, text: &[u8], index: usize, header: LiteralHeader) -> Result<AppendMessage, End> {
-        if !self.config.extensions.multiappend {
-            return Err(End::bad("APPEND ends behind its message"));
-        }
-        let message = append_message(text).ok_or_else(|| End::bad("Syntax error in the arguments of APPEND"))?;
-        if index >= self.config.limits.append_messages_max {
-            return Err(End::no(&ResponseCode::Limit, "Too many messages at once"));
-        }
+    fn next_message(&self, text: &[u8], header: LiteralHeader) -> Result<(usize, AppendMessage), End> {
+        let index = self.refuse_another();
+        let message = match (append_message(text), index) {
+            (None, Ok(_) | Err(End { verdict: Verdict::No, .. })) => {
+                return Err(End::bad("Syntax error in the arguments of APPEND"));
+            }
+            (_, Err(end)) => return Err(end),
+            (Some(message), Ok(index)) => (index, message),
+        };
         self.refuse_literal_minus(header)?;
-        self.refuse_message(&message, header)?;
+        self.refuse_message(&message.1, header)?;
         Ok(message)
     }
 
     /// All messages are stored (RFC 4315 §3).
-    pub(super) fn appended(&mut self, uid_validity: UidValidity, uids: &[Uid]) {
-        let code = (!uids.is_empty()).then(|| {
+    pub(super) fn appended(&mut self, uid_validity: UidValidity, uids: &[Uid], replaces: Option<Uid>) {
+        let code: Option<Cow<'static, str>> = (!uids.is_empty()).then(|| {
             Cow::Owned(alloc::format!(
                 "APPENDUID {uid_validity} {}",
                 super::messages::in_order(uids.iter().map(|uid| uid.get()))
             ))
         });
-        self.finish(End { code, ..End::ok("Stored") });
+        match replaces {
+            None => self.finish(End { code, ..End::ok("Stored") }),
+            Some(replaced) => {
+                // RFC 8508 §4.3: a client that heard of the EXPUNGE first would not know what became of the message.
+                if let Some(code) = code {
+                    self.untagged("OK", Some(&code), "The message that takes the place");
+                }
+                self.stored_in_place(replaced);
+            }
+        }
+    }
+
+    /// The message that was replaced is gone.
+    pub(super) fn stored_in_place(&mut self, replaced: Uid) {
+        self.expunged(&[replaced]);
+        self.finish(End::ok("Replaced"));
     }
 }
 

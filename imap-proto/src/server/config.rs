@@ -78,6 +78,8 @@ pub struct Limits {
     pub append_size_max: u64,
     /// Messages of one APPEND (RFC 3502): each is held until the last has come. Default: 100.
     pub append_messages_max: usize,
+    /// Parts of one message of APPEND (RFC 4469): each may cost a look into another mailbox. Default: 500.
+    pub append_parts_max: usize,
     /// Refused commands before login, the last of which ends the connection. Default: 3.
     pub bad_before_login: u32,
     /// Refused commands after login, the last of which ends the connection. Default: 20.
@@ -105,6 +107,7 @@ impl Default for Limits {
             after_login: FrameLimits::AFTER_LOGIN,
             append_size_max: 52_428_800,
             append_messages_max: 100,
+            append_parts_max: 500,
             bad_before_login: 3,
             bad_after_login: 20,
             pending_flags_max: 10_000,

@@ -14,6 +14,8 @@ use crate::list::List;
 use crate::message::Section;
 use crate::quota::{QuotaQuestion, QuotaRoot};
 use crate::search::Query;
+use crate::sort::SortCriterion;
+use crate::thread::{ThreadAlgorithm, ThreadPart};
 use crate::types::{Flags, MailboxName, ModSeq, ObjectId, ResponseCode, SpecialUse, Uid, UidSet, UidValidity};
 
 /// What happened. Events marked with a question mark must be answered before anything else is read:
@@ -34,12 +36,15 @@ use crate::types::{Flags, MailboxName, ModSeq, ObjectId, ResponseCode, SpecialUs
 /// | [`Delete`](Event::Delete), [`Rename`](Event::Rename), [`Subscribe`](Event::Subscribe), [`Unsubscribe`](Event::Unsubscribe) | ? | `Done`, `No` |
 /// | [`AppendStart`](Event::AppendStart) | ? | `Done` (bring the bytes), `No` (to any message of several: to all of them) |
 /// | [`AppendBody`](Event::AppendBody) | | an early `No` is allowed |
+/// | [`AppendPart`](Event::AppendPart) | ? | `Part`, `NoPart`, `No` |
 /// | [`AppendEnd`](Event::AppendEnd) | ? | `Appended`, or `Done` where the UIDs are not known; `No` |
 /// | [`Sync`](Event::Sync) | ? | `Done`, after every change was given to `learn()` |
 /// | [`Fetch`](Event::Fetch) | ? | (`Message`, `Data`*, `Literal` or `BinaryLiteral` with its `Chunk`s*, `MessageEnd`)* then `Done` or `No` |
 /// | [`Vanished`](Event::Vanished) | ? | `Vanished`* then `Done`, `No` |
 /// | [`Store`](Event::Store) | ? | `Flags`* and `Modified`* then `Done` or `No` |
 /// | [`Search`](Event::Search) | ? | `Found`* (or `FoundWithModSeqs`*) then `Done`, `No` |
+/// | [`Sort`](Event::Sort) | ? | as `Search`, in their order |
+/// | [`Thread`](Event::Thread) | ? | `Threads`* then `Done`, `No` |
 /// | [`Copy`](Event::Copy), [`Move`](Event::Move) | ? | `Copied`, `No` |
 /// | [`Expunge`](Event::Expunge) | ? | `Expunged`* then `Done`, `No` |
 /// | [`Idle`](Event::Idle), [`IdleEnd`](Event::IdleEnd), [`Deselected`](Event::Deselected), [`Abandoned`](Event::Abandoned), [`Unauthenticated`](Event::Unauthenticated), [`Refused`](Event::Refused) | | |
@@ -123,7 +128,10 @@ pub enum Event<'b> {
     AppendStart(AppendStart),
     /// A piece of the message; a slice of the caller's buffer.
     AppendBody(&'b [u8]),
-    /// ? All messages of APPEND are complete. `Appended` and `Done` are a promise: they are on stable storage.
+    /// ? A part of the message that is elsewhere (RFC 4469): its octets belong behind those that came so far.
+    AppendPart(AppendPart),
+    /// ? All messages of APPEND, or that of REPLACE, are complete. `Appended` and `Done` are a promise: they are on stable
+    /// storage, and with REPLACE the other message is gone.
     AppendEnd,
     /// ? NOOP, CHECK and the start of IDLE want to know what is new in the selected mailbox: bring every change since the
     /// last one to `learn()`, then answer `Done`.
@@ -169,6 +177,22 @@ pub enum Event<'b> {
         /// The mod-sequence of each message that is found is wanted (RFC 7162 §3.1.5):
         /// [`Answer::FoundWithModSeqs`].
         mod_seqs: bool,
+    },
+    /// ? SORT and UID SORT.
+    Sort {
+        /// What is looked for, as in [`Search`](Event::Search).
+        query: Query,
+        /// What it is sorted by, at least one; equal messages rise by UID. A [`Sorter`](crate::sort::Sorter) does it.
+        criteria: Vec<SortCriterion>,
+        /// As in [`Search`](Event::Search).
+        mod_seqs: bool,
+    },
+    /// ? THREAD and UID THREAD.
+    Thread {
+        /// What is looked for, as in [`Search`](Event::Search).
+        query: Query,
+        /// How it is made into threads. A [`Threader`](crate::thread::Threader) does it.
+        algorithm: ThreadAlgorithm,
     },
     /// ? COPY and UID COPY.
     Copy {
@@ -230,6 +254,7 @@ impl Event<'_> {
             Event::Subscribe(mailbox) => Event::Subscribe(mailbox),
             Event::Unsubscribe(mailbox) => Event::Unsubscribe(mailbox),
             Event::AppendStart(start) => Event::AppendStart(start),
+            Event::AppendPart(part) => Event::AppendPart(part),
             Event::AppendEnd => Event::AppendEnd,
             Event::Sync => Event::Sync,
             Event::Fetch { uids, wanted, mark_seen, changed_since } => {
@@ -240,6 +265,8 @@ impl Event<'_> {
                 Event::Store { uids, change, flags, silent, unchanged_since }
             }
             Event::Search { query, mod_seqs } => Event::Search { query, mod_seqs },
+            Event::Sort { query, criteria, mod_seqs } => Event::Sort { query, criteria, mod_seqs },
+            Event::Thread { query, algorithm } => Event::Thread { query, algorithm },
             Event::Copy { uids, mailbox } => Event::Copy { uids, mailbox },
             Event::Move { uids, mailbox } => Event::Move { uids, mailbox },
             Event::Expunge { only } => Event::Expunge { only },
@@ -264,10 +291,31 @@ pub struct AppendStart {
     pub flags: Flags,
     /// The internal date that it gets; none: now.
     pub date: Option<WallTime>,
-    /// Octets of the message.
-    pub size: u64,
+    /// Octets of the message; none where it comes in parts (RFC 4469).
+    pub size: Option<u64>,
     /// It may hold NUL (RFC 3516 §4.4, RFC 6855 §4).
     pub binary: bool,
+    /// REPLACE (RFC 8508): the message of the selected mailbox that goes when this one comes, in one step. It is the only one of
+    /// its command. Of quota only what the two differ by is needed.
+    pub replaces: Option<Uid>,
+}
+
+/// A part of a message that is copied from another one (RFC 4469), as if it were fetched with `BODY.PEEK`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AppendPart {
+    /// Where that message is; none: in the selected mailbox.
+    pub mailbox: Option<MailboxName>,
+    /// If the mailbox has another, the part is not there.
+    pub uid_validity: Option<UidValidity>,
+    /// The message, of which nothing is known here: it may not be there.
+    pub uid: Uid,
+    /// What of it.
+    pub section: Section,
+    /// The first octet of that and, if not all that follow, how many.
+    pub partial: Option<(u64, Option<u64>)>,
+    /// The most octets for which there is room. More are answered with `No` and [`ResponseCode::TooBig`] before one is copied.
+    pub size_max: u64,
 }
 
 /// One thing that STATUS can ask for (RFC 9051 §6.3.11).
@@ -353,6 +401,10 @@ pub enum Answer<'a> {
         /// One UID for each message.
         uids: &'a [Uid],
     },
+    /// The part is copied: so many octets.
+    Part(u64),
+    /// There is no such mailbox, message or part: BADURL.
+    NoPart,
     /// A message of FETCH begins.
     Message(Uid),
     /// A piece of data about the message that began.
@@ -408,10 +460,13 @@ pub enum Answer<'a> {
         /// Its mod-sequence.
         mod_seq: ModSeq,
     },
-    /// Messages that SEARCH found, rising.
+    /// Messages that SEARCH found, rising, or SORT in its order.
     Found(&'a [Uid]),
     /// The same with their mod-sequences.
     FoundWithModSeqs(&'a [(Uid, ModSeq)]),
+    /// Pieces of threads of THREAD, which may be parted anywhere. A message that the client was not told of is left out; better
+    /// is not to give it to the algorithm.
+    Threads(&'a [ThreadPart]),
     /// Messages that were expunged, in as many parts as the caller likes; each is a line of its own.
     Vanished(&'a UidSet),
     /// What COPY or MOVE made: the sources and their copies, pair by pair (RFC 4315 §3).

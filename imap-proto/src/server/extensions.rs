@@ -21,6 +21,8 @@ pub struct Extensions {
     pub acl: bool,
     /// BINARY (RFC 3516): messages may come with NUL in them and are kept octet for octet.
     pub binary: bool,
+    /// CATENATE (RFC 4469): a message can be made of parts of others.
+    pub catenate: bool,
     /// CHILDREN (RFC 3348): LIST answers carry `\HasChildren` or `\HasNoChildren` for every name.
     pub children: bool,
     /// CONDSTORE (RFC 7162): every change of a mailbox has a mod-sequence, as far as the mailbox says so
@@ -39,21 +41,29 @@ pub struct Extensions {
     pub multiappend: bool,
     /// OBJECTID (RFC 8474): mailboxes and messages have identifiers that outlive a change of name or place.
     pub object_id: bool,
+    /// PARTIAL (RFC 9394): SEARCH, SORT and UID FETCH can be asked for a part of what there is. Nothing that a store has to do.
+    pub partial: bool,
     /// QRESYNC (RFC 7162): it is known which messages went since when. Offered only together with
     /// [`condstore`](Extensions::condstore).
     pub qresync: bool,
     /// QUOTA (RFC 9208) of messages and their room: there are limits, and clients are told them.
     pub quota: bool,
+    /// REPLACE (RFC 8508): a message takes the place of another in one step.
+    pub replace: bool,
     /// IMAP4rev2 (RFC 9051) for clients that ENABLE it. Offered only together with [`binary`](Extensions::binary),
     /// [`list_extended`](Extensions::list_extended), [`moves`](Extensions::moves),
     /// [`special_use`](Extensions::special_use) and [`status_size`](Extensions::status_size), which are a part of it.
     pub rev2: bool,
     /// SAVEDATE (RFC 8514): it is known when a message came into its mailbox.
     pub save_date: bool,
+    /// SORT and SORT=DISPLAY (RFC 5256, RFC 5957), and ESORT (RFC 5267).
+    pub sort: bool,
     /// SPECIAL-USE (RFC 6154): LIST answers carry what mailboxes are for.
     pub special_use: bool,
     /// STATUS=SIZE (RFC 8438): the sum of the sizes of a mailbox's messages can be told.
     pub status_size: bool,
+    /// THREAD=ORDEREDSUBJECT and THREAD=REFERENCES (RFC 5256).
+    pub thread: bool,
     /// UNAUTHENTICATE (RFC 8437): one connection may serve several users in turn, which is for proxies. Off by default.
     pub unauthenticate: bool,
     /// UTF8=ACCEPT (RFC 6855) for clients that ENABLE it.
@@ -65,6 +75,7 @@ impl Extensions {
     pub const NONE: Extensions = Extensions {
         acl: false,
         binary: false,
+        catenate: false,
         children: false,
         condstore: false,
         create_special_use: false,
@@ -73,12 +84,16 @@ impl Extensions {
         moves: false,
         multiappend: false,
         object_id: false,
+        partial: false,
         qresync: false,
         quota: false,
+        replace: false,
         rev2: false,
         save_date: false,
+        sort: false,
         special_use: false,
         status_size: false,
+        thread: false,
         unauthenticate: false,
         utf8: false,
     };
@@ -99,6 +114,7 @@ impl Default for Extensions {
         Extensions {
             acl: true,
             binary: true,
+            catenate: true,
             children: true,
             condstore: true,
             create_special_use: true,
@@ -107,12 +123,16 @@ impl Default for Extensions {
             moves: true,
             multiappend: true,
             object_id: true,
+            partial: true,
             qresync: true,
             quota: true,
+            replace: true,
             rev2: true,
             save_date: true,
+            sort: true,
             special_use: true,
             status_size: true,
+            thread: true,
             unauthenticate: false,
             utf8: true,
         }

@@ -57,7 +57,7 @@ impl ServerSession {
         uid: bool,
     ) -> Served<'b> {
         self.refuse_items(&wanted)?;
-        let FetchModifiers { changed_since, vanished } = modifiers;
+        let FetchModifiers { changed_since, partial, vanished } = modifiers;
         if changed_since.is_some() && !wanted.contains(&FetchItem::ModSeq) {
             wanted.push(FetchItem::ModSeq);
         }
@@ -65,7 +65,11 @@ impl ServerSession {
         if mod_seqs {
             self.refuse_without_mod_seqs()?;
         }
-        let uids = self.resolve(set, uid)?;
+        let mut uids = self.resolve(set, uid)?;
+        if let Some(range) = partial {
+            // RFC 9394 §3.4: before it is seen which of them changed.
+            uids = range.of(&uids);
+        }
         if mod_seqs {
             self.enable_condstore();
         }

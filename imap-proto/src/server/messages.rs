@@ -71,7 +71,7 @@ impl ServerSession {
         Ok(uids)
     }
 
-    fn refuse_read_only(&mut self) -> Result<(), End> {
+    pub(super) fn refuse_read_only(&mut self) -> Result<(), End> {
         if self.mailbox()?.read_only {
             return Err(End { code: Some("READ-ONLY".into()), ..End::no_such("The mailbox can only be read") });
         }

@@ -10,7 +10,7 @@ use super::reply::{End, Verdict};
 use super::session::{Doing, Next, Standing};
 use super::{CloseReason, Event, ServerSession};
 use crate::command::{CommandRow, States, row_of};
-use crate::types::{MailboxName, MailboxNameError, NameEncoding, ResponseCode};
+use crate::types::{MailboxName, MailboxNameError, NameEncoding, ResponseCode, Uid};
 use crate::wire::frame::{Framed, LiteralHeader, Skipper};
 use crate::wire::parse::{self, Command};
 
@@ -136,7 +136,7 @@ impl ServerSession {
     fn run<'b>(&mut self, command: Command<'b>) -> Served<'b> {
         match command {
             Command::Acl(command) => self.acl(command),
-            Command::Append => Err(End::bad("APPEND needs a message as a literal")),
+            Command::Append { parts } => self.append_parts(parts),
             Command::Authenticate { mechanism, initial_response } => {
                 self.authenticate(mechanism, initial_response.map(Secret::into_exposed))
             }
@@ -165,11 +165,13 @@ impl ServerSession {
             Command::Namespace => self.namespace(),
             Command::Quota(command) => self.quota(command),
             Command::Rename { from, to } => self.rename(&from, &to),
+            Command::Replace { message, parts, uid } => self.replace_parts(message, parts, uid),
             Command::Search { key, returns, charset, uid } => self.search(key, returns, charset, uid),
             Command::Select { mailbox, parameters, read_only } => {
                 let parameters = self.select_parameters(&parameters)?;
                 self.select(&mailbox, parameters, read_only)
             }
+            Command::Sort { criteria, key, returns, uid } => self.sort(criteria, key, returns, uid),
             Command::StartTls => self.starttls(),
             Command::Status { mailbox, items } => self.status(&mailbox, items),
             Command::Store { set, modifiers, change, flags, silent, uid } => {
@@ -177,6 +179,7 @@ impl ServerSession {
                 self.store(&set, StoreArguments { change, flags, silent, unchanged_since }, uid)
             }
             Command::Subscribe(mailbox) => self.subscribe(&mailbox, true),
+            Command::Thread { algorithm, key, uid } => self.thread(algorithm, key, uid),
             Command::Unauthenticate => self.unauthenticate(),
             Command::Unselect => self.unselect(),
             Command::Unsubscribe(mailbox) => self.subscribe(&mailbox, false),
@@ -235,7 +238,9 @@ impl ServerSession {
     fn append_command<'b>(&mut self, so_far: &'b [u8], header: LiteralHeader) -> Option<Result<Event<'b>, End>> {
         let (_, rest) = parse::tag(so_far)?;
         let (name, _) = parse::name(rest);
-        if !name.eq_ignore_ascii_case(b"APPEND") {
+        let named = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
+        let replaces = named("REPLACE") || named("UID REPLACE");
+        if !replaces && !named("APPEND") {
             return None;
         }
         self.begin(so_far);
@@ -243,12 +248,34 @@ impl ServerSession {
             Ok((_, at)) => at,
             Err(end) => return Some(Err(end)),
         };
-        let announced = before_announcement(rest, header);
-        match parse::append_head(announced.get(at..).unwrap_or_default()) {
+        let mut arguments = before_announcement(rest, header).get(at..).unwrap_or_default();
+        let replaces = match replaces {
+            false => None,
+            true => match self.replace_head(arguments, named("UID REPLACE")) {
+                Ok((replaced, rest)) => {
+                    arguments = rest;
+                    Some(replaced)
+                }
+                Err(end) => return Some(Err(end)),
+            },
+        };
+        let name = if replaces.is_some() { "REPLACE" } else { "APPEND" };
+        match parse::append_mailbox(arguments) {
             Ok(None) => None,
-            Ok(Some(head)) => Some(self.append(&head, header)),
-            Err(()) => Some(Err(End::bad("Syntax error in the arguments of APPEND"))),
+            Ok(Some((mailbox, text))) => match parse::append_message(text) {
+                Some(message) => Some(self.append(&mailbox, message, header, replaces)),
+                None => self.append_with_parts(name, &mailbox, text, header, replaces),
+            },
+            Err(()) => Some(Err(End::bad(alloc::format!("Syntax error in the arguments of {name}")))),
         }
+    }
+
+    /// RFC 8508 §3.2: which message is replaced, and what stands behind its number.
+    fn replace_head<'t>(&mut self, arguments: &'t [u8], uid: bool) -> Result<(Uid, &'t [u8]), End> {
+        self.refuse_unoffered_replace()?;
+        let number = arguments.strip_prefix(b" ").and_then(|text| parse::message_number(text).ok());
+        let (rest, message) = number.ok_or_else(|| End::bad("Syntax error in the arguments of REPLACE"))?;
+        Ok((self.replaced(message, uid)?, rest))
     }
 
     /// Refuses a command whose literal will not be taken.

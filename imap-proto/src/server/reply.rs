@@ -197,24 +197,33 @@ impl ServerSession {
         for (name, offered) in [
             ("ACL", extensions.acl),
             ("BINARY", extensions.binary),
+            ("CATENATE", extensions.catenate),
             ("CHILDREN", extensions.children),
             ("CONDSTORE", extensions.condstore),
             ("CREATE-SPECIAL-USE", extensions.create_special_use),
+            // RFC 5267 §3.1
+            ("ESORT", extensions.sort),
             ("LIST-EXTENDED", extensions.list_extended),
             // RFC 5819 §1
             ("LIST-STATUS", extensions.list_extended),
             ("MOVE", extensions.moves),
             ("MULTIAPPEND", extensions.multiappend),
             ("OBJECTID", extensions.object_id),
+            ("PARTIAL", extensions.partial),
             ("QRESYNC", extensions.offers_qresync()),
             ("QUOTA", extensions.quota),
             ("QUOTA=RES-MESSAGE", extensions.quota),
             ("QUOTA=RES-STORAGE", extensions.quota),
+            ("REPLACE", extensions.replace),
             // RFC 4314 §2.2
             ("RIGHTS=kxte", extensions.acl),
             ("SAVEDATE", extensions.save_date),
+            ("SORT", extensions.sort),
+            ("SORT=DISPLAY", extensions.sort),
             ("SPECIAL-USE", extensions.special_use),
             ("STATUS=SIZE", extensions.status_size),
+            ("THREAD=ORDEREDSUBJECT", extensions.thread),
+            ("THREAD=REFERENCES", extensions.thread),
             ("UNAUTHENTICATE", extensions.unauthenticate),
             ("UTF8=ACCEPT", extensions.utf8),
         ] {

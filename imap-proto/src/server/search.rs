@@ -1,6 +1,8 @@
-//! SEARCH: what is asked, and the two forms of its answer.
+//! SEARCH and SORT: what is asked, and the forms of the answer.
 
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use super::read::Served;
 use super::reply::{End, Output};
@@ -15,13 +17,16 @@ use crate::wire::parse::{SearchKey, SearchReturns};
 /// The most ranges of all sets in one SEARCH, beside two for each message: eight octets each.
 const RANGES_MAX: usize = 100_000;
 
-/// A SEARCH that is being answered. The answer streams: what was found is told as it comes and kept only to be saved.
+/// A SEARCH or SORT that is being answered. The answer streams: what was found is told as it comes, and kept only to be saved or
+/// where a part is wanted that counts from the end.
 #[derive(Debug)]
 pub(super) struct Searching {
     /// UIDs are told, not sequence numbers.
     uid: bool,
     /// None: the answer is a SEARCH line. Else an ESEARCH line with these in it.
     returns: Option<SearchReturns>,
+    /// SORT: what is found comes in another order than that of the mailbox.
+    sorted: bool,
     /// The answer's line has begun.
     open: bool,
     /// The set in the answer has begun.
@@ -33,7 +38,9 @@ pub(super) struct Searching {
     last: Option<(Uid, Option<ModSeq>)>,
     /// The highest mod-sequence of all that were found.
     highest: Option<ModSeq>,
-    saved: UidSet,
+    saved: Vec<Uid>,
+    /// The last messages that were found, where a part is wanted that counts from the end: as many as it may reach to.
+    tail: VecDeque<(Uid, u32)>,
 }
 
 /// What is learned about a query while its numbers are resolved.
@@ -57,35 +64,36 @@ impl ServerSession {
             // RFC 6855 §3
             return Err(End::bad("Everything is UTF-8 here"));
         }
-        let save = returns.is_some_and(|returns| returns.save);
-        let (query, mod_seqs) = self.query_of(key).inspect_err(|end| {
-            // RFC 5182 §2.1: NO empties what was saved, BAD changes nothing.
-            if save && end.verdict == super::reply::Verdict::No {
-                self.save(UidSet::new());
-            }
-        })?;
+        let (query, mod_seqs) = self.query_to_answer(key, returns)?;
         // RFC 9051 §6.4.4: in IMAP4rev2 every answer is ESEARCH, and names all if nothing else is asked for.
         let all = SearchReturns { all: true, ..SearchReturns::default() };
-        let searching = Searching {
-            uid,
-            returns: returns.or(self.enabled.rev2.then_some(all)),
-            open: false,
-            set_open: false,
-            run: None,
-            found: 0,
-            first: None,
-            last: None,
-            highest: None,
-            saved: UidSet::new(),
-        };
+        let searching = Searching::new(uid, returns.or(self.enabled.rev2.then_some(all)), false);
         if mod_seqs {
             self.enable_condstore();
         }
         Ok(self.ask(Asked::Search(searching), Event::Search { query, mod_seqs }))
     }
 
+    /// The query of a command with these return options, and whether it speaks of mod-sequences.
+    pub(super) fn query_to_answer(
+        &mut self,
+        key: Option<SearchKey>,
+        returns: Option<SearchReturns>,
+    ) -> Result<(Query, bool), End> {
+        if returns.is_some_and(|returns| returns.partial.is_some()) && !self.config.extensions.partial {
+            return Err(End::bad("PARTIAL is not on offer"));
+        }
+        let save = returns.is_some_and(|returns| returns.save);
+        self.query_of(key).inspect_err(|end| {
+            // RFC 5182 §2.1: NO empties what was saved, BAD changes nothing.
+            if save && end.verdict == super::reply::Verdict::No {
+                self.save(UidSet::new());
+            }
+        })
+    }
+
     /// The query of a key, and whether it speaks of mod-sequences.
-    fn query_of(&mut self, key: Option<SearchKey>) -> Result<(Query, bool), End> {
+    pub(super) fn query_of(&mut self, key: Option<SearchKey>) -> Result<(Query, bool), End> {
         // RFC 3501 §6.4.4
         let unknown =
             || End { code: Some("BADCHARSET (US-ASCII UTF-8)".into()), ..End::no_such("Unknown character set") };
@@ -161,22 +169,39 @@ impl ServerSession {
 }
 
 impl Searching {
+    pub(super) const fn new(uid: bool, returns: Option<SearchReturns>, sorted: bool) -> Self {
+        Searching {
+            uid,
+            returns,
+            sorted,
+            open: false,
+            set_open: false,
+            run: None,
+            found: 0,
+            first: None,
+            last: None,
+            highest: None,
+            saved: Vec::new(),
+            tail: VecDeque::new(),
+        }
+    }
+
+    pub(super) const fn is_sorted(&self) -> bool {
+        self.sorted
+    }
+
     /// Whether its failure empties `$`.
     pub(super) fn saves(&self) -> bool {
         self.returns.is_some_and(|returns| returns.save)
     }
 
-    /// What `$` will mean (RFC 5182 §2.4): of MIN and MAX alone only those, else all.
+    /// What `$` will mean (RFC 5182 §2.4, RFC 9394 §3.2): of MIN, MAX and PARTIAL alone only those, else all.
     pub(super) fn into_saved(self) -> Option<UidSet> {
         let returns = self.returns.filter(|returns| returns.save)?;
-        Some(match keeps_all(returns) {
-            true => self.saved,
-            false => {
-                let first = self.first.filter(|_| returns.min);
-                let last = self.last.filter(|_| returns.max);
-                first.into_iter().chain(last).map(|(uid, _)| uid).collect()
-            }
-        })
+        let first = self.first.filter(|_| returns.min);
+        let last = self.last.filter(|_| returns.max);
+        let ends = first.into_iter().chain(last).map(|(uid, _)| uid);
+        Some(ends.chain(self.saved).collect())
     }
 
     /// Messages were found. One that the client was not told of yet is none.
@@ -197,23 +222,48 @@ impl Searching {
                 continue;
             };
             self.found = self.found.saturating_add(1);
-            if self.first.is_none_or(|(first, _)| uid < first) {
+            // RFC 5267 §3.1: the ends of what is sorted are those of its order.
+            if self.first.is_none_or(|(first, _)| !self.sorted && uid < first) {
                 self.first = Some((uid, mod_seq));
             }
-            if self.last.is_none_or(|(last, _)| uid > last) {
+            if self.last.is_none_or(|(last, _)| self.sorted || uid > last) {
                 self.last = Some((uid, mod_seq));
             }
             if returns.save && keeps_all(returns) {
-                self.saved.insert(uid);
+                self.saved.push(uid);
             }
-            if returns.all {
-                match &mut self.run {
-                    Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
-                    _ => {
-                        self.tell_run(tag, out);
-                        self.run = Some((number, number));
+            match returns.partial.map(|range| (range, range.bounds())) {
+                None if returns.all => self.tell_number(number, tag, out),
+                None => {}
+                Some((range, (_, farthest))) if range.from_end() => {
+                    if self.tail.len() as u64 == u64::from(farthest) {
+                        self.tail.pop_front();
                     }
+                    self.tail.push_back((uid, number));
                 }
+                Some((_, (first, last))) if (first..=last).contains(&self.found) => {
+                    self.tell_of_part(uid, number, returns, tag, out);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// A message of the part that is wanted.
+    fn tell_of_part(&mut self, uid: Uid, number: u32, returns: SearchReturns, tag: &str, out: &mut Output) {
+        // What is saved whole has it already.
+        if returns.save && !keeps_all(returns) {
+            self.saved.push(uid);
+        }
+        self.tell_number(number, tag, out);
+    }
+
+    fn tell_number(&mut self, number: u32, tag: &str, out: &mut Output) {
+        match &mut self.run {
+            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
+            _ => {
+                self.tell_run(tag, out);
+                self.run = Some((number, number));
             }
         }
     }
@@ -225,7 +275,9 @@ impl Searching {
         }
         match self.returns {
             // RFC 3501 §7.2.5
-            None => out.end().extend_from_slice(b"* SEARCH"),
+            None if !self.sorted => out.end().extend_from_slice(b"* SEARCH"),
+            // RFC 5256 §4
+            None => out.end().extend_from_slice(b"* SORT"),
             // RFC 9051 §7.3.4, RFC 4731 §3.1. A tag holds nothing that would have to be escaped.
             Some(_) => {
                 push(out.end(), format_args!("* ESEARCH (TAG \"{tag}\"){}", if self.uid { " UID" } else { "" }));
@@ -236,22 +288,55 @@ impl Searching {
     fn tell_run(&mut self, tag: &str, out: &mut Output) {
         let Some((first, last)) = self.run.take() else { return };
         self.begin(tag, out);
-        let before = if core::mem::replace(&mut self.set_open, true) { "," } else { " ALL " };
-        match first == last {
-            true => push(out.end(), format_args!("{before}{first}")),
-            false => push(out.end(), format_args!("{before}{first}:{last}")),
+        if core::mem::replace(&mut self.set_open, true) {
+            out.end().push(b',');
+        } else {
+            self.begin_set(out);
         }
+        match first == last {
+            true => push(out.end(), format_args!("{first}")),
+            false => push(out.end(), format_args!("{first}:{last}")),
+        }
+    }
+
+    fn begin_set(&self, out: &mut Output) {
+        match self.returns.and_then(|returns| returns.partial) {
+            Some(range) => push(out.end(), format_args!(" PARTIAL ({range} ")),
+            None => out.end().extend_from_slice(b" ALL "),
+        }
+    }
+
+    /// Ends the set, where there is more to it than its end.
+    fn end_set(&mut self, tag: &str, out: &mut Output) {
+        let Some((returns, range)) = self.returns.and_then(|returns| Some((returns, returns.partial?))) else { return };
+        if range.from_end() {
+            let (nearest, _) = range.bounds();
+            let told = self.tail.len().saturating_sub(nearest as usize - 1);
+            for (uid, number) in core::mem::take(&mut self.tail).into_iter().take(told) {
+                self.tell_of_part(uid, number, returns, tag, out);
+            }
+            self.tell_run(tag, out);
+        }
+        self.begin(tag, out);
+        if !core::mem::replace(&mut self.set_open, true) {
+            self.begin_set(out);
+            // RFC 9394 §3.1
+            out.end().extend_from_slice(b"NIL");
+        }
+        out.end().push(b')');
     }
 
     /// Ends the line. What is only known now stands at its end.
     pub(super) fn end(&mut self, view: &View, tag: &str, out: &mut Output) {
         self.tell_run(tag, out);
         if let Some(returns) = self.returns {
+            let told = returns.all || returns.count || returns.min || returns.max || returns.partial.is_some();
             // RFC 5182 §2: SAVE alone has no answer.
-            if returns.save && !(returns.all || returns.count || returns.min || returns.max) {
+            if returns.save && !told {
                 return;
             }
             self.begin(tag, out);
+            self.end_set(tag, out);
             let number = |uid: Uid| if self.uid { Some(uid.get()) } else { view.seq(uid).map(|seq| seq.get()) };
             for (wanted, name, uid) in [(returns.min, "MIN", self.first), (returns.max, "MAX", self.last)] {
                 if let Some(number) = uid.filter(|_| wanted).and_then(|(uid, _)| number(uid)) {
@@ -276,7 +361,7 @@ impl Searching {
     /// RFC 4731 §3.2: of MIN and MAX alone that of the messages that are told, else the highest of all.
     fn mod_seq(&self) -> Option<ModSeq> {
         match self.returns {
-            Some(returns) if !keeps_all(returns) => {
+            Some(returns) if !keeps_all(returns) && returns.partial.is_none() => {
                 let told = [(returns.min, self.first), (returns.max, self.last)].into_iter();
                 told.filter_map(|(wanted, found)| found.filter(|_| wanted)?.1).max()
             }
@@ -287,13 +372,16 @@ impl Searching {
     /// Ends the line before its time.
     pub(super) fn break_off(&mut self, tag: &str, out: &mut Output) {
         self.tell_run(tag, out);
+        if self.set_open && self.returns.is_some_and(|returns| returns.partial.is_some()) {
+            out.end().push(b')');
+        }
         if self.open {
             out.end().extend_from_slice(b"\r\n");
         }
     }
 }
 
-/// RFC 5182 §2.4
+/// RFC 5182 §2.4, RFC 9394 §3.2
 const fn keeps_all(returns: SearchReturns) -> bool {
-    returns.all || returns.count || !(returns.min || returns.max)
+    returns.all || returns.count || !(returns.min || returns.max || returns.partial.is_some())
 }

@@ -16,13 +16,14 @@ use super::mailbox::Renamed;
 use super::messages::Silent;
 use super::reply::{End, Output};
 use super::search::Searching;
+use super::sort::Threading;
 use super::timer::Timer;
 use super::{Answer, Change, CloseReason, Event, Peer, ServerConfig};
 use crate::acl::AclQuestion;
 use crate::command::CommandRow;
 use crate::quota::QuotaQuestion;
 use crate::server::StatusItem;
-use crate::types::{MailboxName, ModSeq, UidSet};
+use crate::types::{MailboxName, ModSeq, Uid, UidSet};
 use crate::view::View;
 use crate::wire::frame::{FrameLimits, Framer, Skipped, Skipper};
 use crate::wire::parse::Resync;
@@ -111,6 +112,8 @@ pub(super) enum Doing {
     AppendTail {
         incoming: Incoming,
     },
+    /// A message of parts comes.
+    Catenating(Incoming),
     /// Inside IDLE.
     Idling {
         scanner: LineScanner,
@@ -155,7 +158,11 @@ pub(super) enum Asked {
         told: Renamed,
     },
     AppendStart(Incoming),
-    AppendEnd,
+    /// A part that a URL names is to be copied.
+    AppendPart(Incoming, Box<[u8]>),
+    AppendEnd {
+        replaces: Option<Uid>,
+    },
     Sync {
         idle: bool,
     },
@@ -178,7 +185,9 @@ pub(super) enum Asked {
         uid: bool,
         modified: UidSet,
     },
+    /// SEARCH and SORT.
     Search(Searching),
+    Thread(Threading),
     Copy,
     Move,
     Expunge {
@@ -309,6 +318,7 @@ impl ServerSession {
                 Doing::Sasl { .. } => self.read_sasl(input),
                 Doing::Appending { .. } => self.read_message(input),
                 Doing::AppendTail { .. } => self.read_append_tail(input),
+                Doing::Catenating(_) => self.read_parts(input),
                 Doing::Idling { .. } => self.read_done(input),
                 Doing::Upgrading { .. } => match self.upgrade(input) {
                     Some(layer) => return Step::Upgrade(layer),
@@ -431,7 +441,7 @@ impl ServerSession {
 
     /// Ends the session.
     pub(super) fn close(&mut self, why: CloseReason) {
-        let abandoned = matches!(self.doing, Doing::Appending { .. } | Doing::AppendTail { .. });
+        let abandoned = matches!(self.doing, Doing::Appending { .. } | Doing::AppendTail { .. } | Doing::Catenating(_));
         if !matches!(self.doing, Doing::Closed(_)) {
             // No question outlives the connection.
             self.queue.clear();

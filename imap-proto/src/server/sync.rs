@@ -9,7 +9,7 @@ use super::session::{Asked, Doing, Standing};
 use super::{Event, FetchItem, ServerSession};
 use crate::types::{ModSeq, Uid, UidSet, UidValidity};
 use crate::view;
-use crate::wire::parse::{Modifier, Resync, mod_sequence, mod_sequence_or_zero, resync};
+use crate::wire::parse::{Modifier, PartialRange, Resync, mod_sequence, mod_sequence_or_zero, resync};
 
 /// The parameters of SELECT and EXAMINE.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub(super) struct SelectParameters {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FetchModifiers {
     pub(super) changed_since: Option<ModSeq>,
+    /// Only these of the set.
+    pub(super) partial: Option<PartialRange>,
     pub(super) vanished: bool,
 }
 
@@ -76,6 +78,10 @@ impl ServerSession {
             match modifier.name {
                 name if name.eq_ignore_ascii_case("CHANGEDSINCE") => {
                     modifiers.changed_since = Some(mod_sequence(modifier.value).ok_or_else(bad_value)?);
+                }
+                // RFC 9394 §3.3
+                name if uid && name.eq_ignore_ascii_case("PARTIAL") && self.config.extensions.partial => {
+                    modifiers.partial = Some(PartialRange::parse(modifier.value).ok_or_else(bad_value)?);
                 }
                 name if name.eq_ignore_ascii_case("VANISHED") && self.config.extensions.offers_qresync() => {
                     self.refuse_before_enable()?;

@@ -5,10 +5,11 @@ use pillarbox_imap::acl::RightsChange;
 use pillarbox_imap::message::{Section, SectionText};
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{FetchItem, FlagChange, SectionName, StatusItem};
+use pillarbox_imap::sort::SortCriterion;
 use pillarbox_imap::types::{Flag, SpecialUse};
 use pillarbox_imap::wire::encode::string;
 use pillarbox_imap::wire::parse::{
-    AclCommand, Command, ListArguments, Modifier, QuotaCommand, SearchKey, SearchReturns, TaggedCommand,
+    AclCommand, AppendItem, Command, ListArguments, Modifier, QuotaCommand, SearchKey, SearchReturns, TaggedCommand,
 };
 
 /// The octets of a command, its CRLF included; none if its texts were in a character set that is not known, or if it is of a later
@@ -42,6 +43,11 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
         },
         Command::Quota(QuotaCommand::Root(root)) => text(out, root.as_bytes()),
         Command::Quota(QuotaCommand::Roots(mailbox)) => text(out, mailbox),
+        Command::Append { parts: Some((mailbox, items)) } => append(mailbox, items, out)?,
+        Command::Replace { message, parts: Some((mailbox, items)), .. } => {
+            word(out, &message.map_or("*".into(), |number| number.to_string()));
+            append(mailbox, items, out)?;
+        }
         Command::Authenticate { mechanism, initial_response } => {
             word(out, mechanism);
             if let Some(response) = initial_response {
@@ -99,6 +105,21 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
             text(out, mailbox);
             all_modifiers(parameters, out);
         }
+        Command::Sort { criteria, key, returns, .. } => {
+            if let Some(returns) = returns {
+                word(out, &format!("RETURN ({})", returned(*returns)));
+            }
+            let criterion = |criterion: &SortCriterion| {
+                format!("{}{}", if criterion.reverse { "REVERSE " } else { "" }, criterion.key.as_str())
+            };
+            let criteria: Vec<_> = criteria.iter().map(criterion).collect();
+            word(out, &format!("({}) UTF-8 ", criteria.join(" ")));
+            search_key(key.as_ref()?, out)?;
+        }
+        Command::Thread { algorithm, key, .. } => {
+            word(out, &format!("{} UTF-8 ", algorithm.as_str()));
+            search_key(key.as_ref()?, out)?;
+        }
         Command::Status { mailbox, items } => {
             text(out, mailbox);
             word(out, &status(items)?);
@@ -114,6 +135,32 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
             word(out, &format!("{sign}FLAGS{} {flags}", if *silent { ".SILENT" } else { "" }));
         }
         _ => {}
+    }
+    Some(())
+}
+
+fn append(mailbox: &[u8], items: &[AppendItem<'_>], out: &mut Vec<u8>) -> Option<()> {
+    text(out, mailbox);
+    let mut first = true;
+    for item in items {
+        match item {
+            AppendItem::Begin(message) => {
+                word(out, &message.flags.to_string());
+                if let Some(date) = message.date {
+                    out.push(b' ');
+                    pillarbox_imap::wire::encode::date_time(out, date);
+                }
+                out.extend_from_slice(b" CATENATE (");
+                first = true;
+            }
+            AppendItem::Url(url) => {
+                out.extend_from_slice(if first { b"URL" } else { b" URL" });
+                text(out, url);
+                first = false;
+            }
+            AppendItem::End => out.push(b')'),
+            _ => return None,
+        }
     }
     Some(())
 }
@@ -269,7 +316,8 @@ fn returned(returns: SearchReturns) -> String {
         (returns.count, "COUNT"),
         (returns.save, "SAVE"),
     ];
-    let all: Vec<_> = all.iter().filter(|(asked, _)| *asked).map(|(_, name)| *name).collect();
+    let mut all: Vec<_> = all.iter().filter(|(asked, _)| *asked).map(|(_, name)| (*name).to_owned()).collect();
+    all.extend(returns.partial.map(|range| format!("PARTIAL {range}")));
     all.join(" ")
 }
 

@@ -14,6 +14,7 @@ use pillarbox_imap::server::{
     Answer, AppendStart, CloseReason, Event, FetchData, FetchItem, FlagChange, Peer, SectionName, ServerConfig,
     ServerSession, Snapshot, Status,
 };
+use pillarbox_imap::thread::ThreadPart;
 use pillarbox_imap::types::{Flags, MailboxName, ModSeq, Separator, Uid, UidSet};
 use words::{flags, no, query, quoted, uid, uid_validity, uids};
 
@@ -28,12 +29,14 @@ use words::{flags, no, query, quoted, uid, uid_validity, uids};
 /// ```text
 /// done | no [CODE] text | bye text | login joe
 /// listed "a name" \HasNoChildren | status messages=3 unseen=1 | appended 7 12,13 | copied 7 1:101 2:102
+/// part 5 | nopart                                                    (a part of CATENATE: so many octets)
 /// listed "a name" \HasChildren + messages=3      (+: something below is subscribed; numbers: its status)
 /// selected uids=1,5,9 validity=7 next=10 unseen=5 recent=1 keywords=$a,$b fixed readonly
 /// message 5 | data flags \Seen | data size 10 | data date 0 | data envelope (..) | end
 /// section 0 "octets" | literal 0 6 | chunk "octets" | nosection 0      (0: the first section that was asked for)
 /// binary 0 "oc\0tets" | data binarysize 0 8                             (the octets of a literal8; of the first BINARY.SIZE)
 /// flags 5 \Seen | found 1,2,3 | expunged 1,2
+/// threads (1 2 (3)(4))(5)
 /// flags 5 \Seen modseq=9 | modified 6 \Seen modseq=8 | found 1@7,2@9 | vanished 3:5 | created F1
 /// acl ann:lrs -bob:w | grantable la r sw | rights lrs                  (selected .. rights=lrs: as much of the mailbox)
 /// quotaroots a b | quota "a" storage 1000 4096 message 3 10
@@ -61,6 +64,7 @@ enum Asked {
     Login(Option<String>),
     Status,
     Select,
+    AppendPart,
     AppendEnd,
     /// The messages still to come, the last of them first; how far the answer about the last is; octets of its literal.
     Fetch {
@@ -76,6 +80,7 @@ enum Asked {
     Search {
         mod_seqs: bool,
     },
+    Thread,
     Copy(UidSet),
     Other,
 }
@@ -127,11 +132,18 @@ impl Subject for ImapSubject {
             Event::Rename { from, to } => format!("Rename {from} to {to}"),
             Event::Subscribe(mailbox) => format!("Subscribe {mailbox}"),
             Event::Unsubscribe(mailbox) => format!("Unsubscribe {mailbox}"),
-            Event::AppendStart(AppendStart { mailbox, index, flags, date, size, binary, .. }) => {
+            Event::AppendStart(AppendStart { mailbox, index, flags, date, size, binary, replaces, .. }) => {
                 self.appending = u32::try_from(index + 1).expect("few messages");
                 let date = date.map(|date| format!(" {date}")).unwrap_or_default();
                 let after = if index > 0 { format!(" after {index}") } else { String::new() };
-                format!("AppendStart {mailbox} {flags}{date} size={size}{}{after}", if binary { " binary" } else { "" })
+                let size = size.map_or("in parts".into(), |size| format!("size={size}"));
+                let replaces = replaces.map(|uid| format!(" for {uid}")).unwrap_or_default();
+                let binary = if binary { " binary" } else { "" };
+                format!("AppendStart {mailbox} {flags}{date} {size}{binary}{after}{replaces}")
+            }
+            Event::AppendPart(part) => {
+                asked = Asked::AppendPart;
+                words::append_part(&part)
             }
             Event::AppendBody(octets) => return Seen::Body(octets.to_vec()),
             Event::AppendEnd => {
@@ -161,6 +173,16 @@ impl Subject for ImapSubject {
             Event::Search { query: key, mod_seqs } => {
                 asked = Asked::Search { mod_seqs };
                 format!("Search {}{}", query(&key), if mod_seqs { " with mod-sequences" } else { "" })
+            }
+            Event::Sort { query: key, criteria, mod_seqs } => {
+                asked = Asked::Search { mod_seqs };
+                let criteria: Vec<String> = criteria.iter().map(words::criterion).collect();
+                let with = if mod_seqs { " with mod-sequences" } else { "" };
+                format!("Sort {} by {}{with}", query(&key), criteria.join(", "))
+            }
+            Event::Thread { query: key, algorithm } => {
+                asked = Asked::Thread;
+                format!("Thread {} by {}", query(&key), algorithm.as_str())
             }
             Event::Copy { uids, mailbox } => {
                 let text = format!("Copy {uids} to {mailbox}");
@@ -207,6 +229,8 @@ impl Subject for ImapSubject {
                 let (validity, numbers) = rest.split_once(' ').ok_or("appended <validity> <uids>")?;
                 give(Answer::Appended { uid_validity: uid_validity(validity)?, uids: &uids(numbers)? })
             }
+            "part" => give(Answer::Part(rest.parse().map_err(|_| "part <octets>")?)),
+            "nopart" => give(Answer::NoPart),
             "message" => give(Answer::Message(uid(rest)?)),
             "data" if rest.starts_with("binarysize ") => {
                 let mut numbers = rest.split(' ').skip(1).map(|word| word.parse::<usize>().unwrap_or(usize::MAX));
@@ -285,6 +309,7 @@ impl Subject for ImapSubject {
             "vanished" => give(Answer::Vanished(&words::uid_set(rest)?)),
             "found" if rest.contains('@') => give(Answer::FoundWithModSeqs(&words::uids_with_mod_seqs(rest)?)),
             "found" => give(Answer::Found(&uids(rest)?)),
+            "threads" => give(Answer::Threads(&words::threads(rest)?)),
             "expunged" => give(Answer::Expunged(&uids(rest)?)),
             "copied" => {
                 let (validity, pairs) = rest.split_once(' ').ok_or("copied <validity> <uid>:<uid> ..")?;
@@ -321,6 +346,7 @@ impl Subject for ImapSubject {
                 snapshot.highest_mod_seq = self.mod_seq;
                 machine.answer(now, Answer::Selected(snapshot)).map(|()| true)
             }
+            Asked::AppendPart => machine.answer(now, Answer::Part(5)).map(|()| true),
             Asked::AppendEnd => {
                 let uids: Vec<Uid> = (1..=self.appending).map(|n| number(self.messages + n)).collect();
                 machine.answer(now, Answer::Appended { uid_validity: uid_validity("1")?, uids: &uids }).map(|()| true)
@@ -348,6 +374,14 @@ impl Subject for ImapSubject {
                     all.iter().filter_map(|uid| Some((*uid, self.mod_seq.filter(|_| *mod_seqs)?))).collect();
                 let found = if with.is_empty() { Answer::Found(&all) } else { Answer::FoundWithModSeqs(&with) };
                 machine.answer(now, found).and_then(|()| machine.answer(now, Answer::Done)).map(|()| true)
+            }
+            Asked::Thread => {
+                let one = |uid| [ThreadPart::Open, ThreadPart::Message(number(uid)), ThreadPart::Close];
+                let parts: Vec<_> = (1..=self.messages).flat_map(one).collect();
+                machine
+                    .answer(now, Answer::Threads(&parts))
+                    .and_then(|()| machine.answer(now, Answer::Done))
+                    .map(|()| true)
             }
             Asked::Copy(uids) => {
                 let pairs: Vec<_> = uids.iter().map(|uid| (uid, number(uid.get().saturating_add(100)))).collect();
@@ -487,6 +521,7 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
     limits.before_login.skip_max = config.parsed("skip_max", limits.before_login.skip_max)?;
     limits.append_size_max = config.parsed("append_size_max", limits.append_size_max)?;
     limits.append_messages_max = config.parsed("append_messages_max", limits.append_messages_max)?;
+    limits.append_parts_max = config.parsed("append_parts_max", limits.append_parts_max)?;
     limits.bad_before_login = config.parsed("bad_before_login", limits.bad_before_login)?;
     limits.bad_after_login = config.parsed("bad_after_login", limits.bad_after_login)?;
     limits.pending_flags_max = config.parsed("pending_flags_max", limits.pending_flags_max)?;

@@ -4,7 +4,11 @@ use pillarbox_imap::acl::{AclEntry, AclQuestion, Grantable, Rights, RightsChange
 use pillarbox_imap::list::List;
 use pillarbox_imap::quota::{QuotaRoot, Resource, ResourceUse};
 use pillarbox_imap::search::Query;
-use pillarbox_imap::server::{Answer, Change, Extensions, FetchItem, Listed, SectionName, Snapshot, Status};
+use pillarbox_imap::server::{
+    Answer, AppendPart, Change, Extensions, FetchItem, Listed, SectionName, Snapshot, Status,
+};
+use pillarbox_imap::sort::SortCriterion;
+use pillarbox_imap::thread::ThreadPart;
 use pillarbox_imap::types::{Flag, Flags, MailboxName, ModSeq, ObjectId, ResponseCode, Uid, UidSet, UidValidity};
 
 /// The switch of an extension, by its capability.
@@ -12,6 +16,7 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
     Ok(match name {
         "ACL" => &mut extensions.acl,
         "BINARY" => &mut extensions.binary,
+        "CATENATE" => &mut extensions.catenate,
         "CHILDREN" => &mut extensions.children,
         "CONDSTORE" => &mut extensions.condstore,
         "CREATE-SPECIAL-USE" => &mut extensions.create_special_use,
@@ -20,16 +25,36 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
         "LITERAL+" => &mut extensions.literal_plus,
         "MOVE" => &mut extensions.moves,
         "MULTIAPPEND" => &mut extensions.multiappend,
+        "PARTIAL" => &mut extensions.partial,
         "OBJECTID" => &mut extensions.object_id,
         "QUOTA" => &mut extensions.quota,
         "QRESYNC" => &mut extensions.qresync,
+        "REPLACE" => &mut extensions.replace,
         "SAVEDATE" => &mut extensions.save_date,
+        "SORT" => &mut extensions.sort,
         "SPECIAL-USE" => &mut extensions.special_use,
         "STATUS=SIZE" => &mut extensions.status_size,
+        "THREAD" => &mut extensions.thread,
         "UNAUTHENTICATE" => &mut extensions.unauthenticate,
         "UTF8" => &mut extensions.utf8,
         _ => return Err(format!("{name} is no extension that can be switched")),
     })
+}
+
+/// `reverse date`
+pub(crate) fn criterion(criterion: &SortCriterion) -> String {
+    format!("{}{}", if criterion.reverse { "reverse " } else { "" }, criterion.key.as_str().to_lowercase())
+}
+
+/// `(1 2 (3)(4))(5)`, or a piece of that
+pub(crate) fn threads(text: &str) -> Result<Vec<ThreadPart>, String> {
+    let spaced = text.replace('(', " ( ").replace(')', " ) ");
+    let part = |word| match word {
+        "(" => Ok(ThreadPart::Open),
+        ")" => Ok(ThreadPart::Close),
+        number => uid(number).map(ThreadPart::Message),
+    };
+    spaced.split_whitespace().map(part).collect()
 }
 
 /// LIST and LSUB: options, patterns, and what is to be told.
@@ -156,6 +181,18 @@ pub(crate) fn no(text: &str) -> Result<Answer<'_>, String> {
         None => text.into(),
     };
     Ok(Answer::No { code, text })
+}
+
+/// A part that CATENATE wants.
+pub(crate) fn append_part(part: &AppendPart) -> String {
+    let mailbox = part.mailbox.as_ref().map_or("selected".into(), |mailbox| mailbox.to_string());
+    let validity = part.uid_validity.map(|validity| format!(" of {validity}")).unwrap_or_default();
+    let partial = match part.partial {
+        None => String::new(),
+        Some((origin, None)) => format!(" from {origin}"),
+        Some((origin, Some(count))) => format!(" from {origin} {count}"),
+    };
+    format!("AppendPart {mailbox}{validity} {} [{}]{partial} max={}", part.uid, part.section, part.size_max)
 }
 
 /// The value of `key=value` among words.

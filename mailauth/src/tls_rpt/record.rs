@@ -1,8 +1,9 @@
 //! The TXT record, which says where reports shall go (RFC 8460 §3).
 
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
+use core::str::FromStr;
 
 use pillarbox_core::address::Address;
 use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsStep, Name, QuestionId};
@@ -48,6 +49,19 @@ impl fmt::Display for Destination {
             Destination::Mail(address) => address.fmt(f),
             Destination::Https(url) => f.write_str(url.as_str()),
         }
+    }
+}
+
+impl FromStr for Destination {
+    type Err = RecordError;
+
+    /// Reads one URI of a record.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::NoDestination`]: it is neither a `mailto:` with an address nor a URL of HTTPS.
+    fn from_str(uri: &str) -> Result<Self, RecordError> {
+        Destination::parse(uri.as_bytes()).ok_or(RecordError::NoDestination)
     }
 }
 
@@ -118,6 +132,34 @@ impl Destinations {
 }
 
 impl Destination {
+    /// The URI of the destination, as a record could name it. It reads back as the same.
+    ///
+    /// ```
+    /// use pillarbox_auth::tls_rpt::Destination;
+    ///
+    /// let mail: Destination = "mailto:tls%2Breports@example.org?subject=x".parse()?;
+    /// assert_eq!(mail.to_string(), "tls+reports@example.org");
+    /// assert_eq!(mail.uri(), "mailto:tls%2Breports@example.org");
+    /// # Ok::<(), pillarbox_auth::tls_rpt::RecordError>(())
+    /// ```
+    pub fn uri(&self) -> String {
+        match self {
+            Destination::Mail(address) => {
+                let mut uri = String::from("mailto:");
+                for octet in address.to_string().bytes() {
+                    match octet {
+                        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'@' => {
+                            uri.push(char::from(octet));
+                        }
+                        _ => uri.push_str(&alloc::format!("%{octet:02X}")),
+                    }
+                }
+                uri
+            }
+            Destination::Https(url) => url.as_str().into(),
+        }
+    }
+
     fn parse(uri: &[u8]) -> Option<Self> {
         let uri = core::str::from_utf8(uri).ok()?;
         let (scheme, rest) = uri.split_once(':')?;

@@ -93,6 +93,20 @@ fn move_messages() {
     check("move", &world, 1000);
 }
 
+/// A message goes when the one that takes its place has come, which looks like it, so that one of them has to be there.
+#[test]
+fn replace() {
+    let mut world = World::new();
+    world.create("a", &[]);
+    world.append("INBOX", Flags::SEEN, &["word"], 3);
+    world.deliver(&["INBOX"], 1);
+    world.now_it_begins();
+    world.replace("INBOX", 1, "a");
+    world.replace("INBOX", 2, "a");
+    world.deliver(&["INBOX"], 1);
+    check("replace", &world, 1000);
+}
+
 // MDR-08
 #[test]
 fn expunge() {

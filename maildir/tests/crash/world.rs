@@ -395,6 +395,27 @@ impl World {
         }
     }
 
+    /// A message in another mailbox with the same text takes the place of one.
+    pub(crate) fn replace(&mut self, from: &str, which: usize, to: &str) {
+        let Some(mut open) = self.select(from) else { return };
+        let Some((uid, marker)) = self.pick(&mut open, &[which]).pop() else { return };
+        let before = self.ledger.places(&marker);
+        let mut both = before.clone();
+        both.insert(to.to_owned(), set(&["\\Draft"]));
+        let mut after = both.clone();
+        after.remove(from);
+        let target = self.folder(to);
+        let changes = vec![(marker.clone(), vec![before, both, after.clone()], after)];
+        let replaced = self.act(changes, |world| {
+            let mut incoming = target.begin()?;
+            incoming.write(world.ledger.messages[&marker].0.as_bytes())?;
+            open.replace(uid, incoming.prepare(Flags::DRAFT, None)?)
+        });
+        if let Some(replaced) = replaced {
+            self.told_uids(to, replaced.uid_validity, vec![marker], replaced.uids);
+        }
+    }
+
     pub(crate) fn create(&mut self, mailbox: &str, uses: &[&str]) {
         let before = self.ledger.mailboxes_now();
         let mut after = before.clone();

@@ -9,7 +9,7 @@ use super::session::{Connection, Trouble, no_mailbox};
 use crate::parts::{Cached, MessageData, MessageFlags, MessageReader, Piece, SetFlags, StoreError, StoreErrorKind};
 
 /// Octets read from the store at a time.
-const PIECE: usize = 32 * 1024;
+pub(super) const PIECE: usize = 32 * 1024;
 
 /// How much of a message an item needs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -407,18 +407,23 @@ pub(super) fn needs(item: &FetchItem) -> Needs {
     match item {
         FetchItem::Envelope => Needs::Header,
         FetchItem::Body | FetchItem::BodyStructure => Needs::Everything,
-        FetchItem::Section { section, .. } if is_whole(item) || section.path.is_empty() => match section.text {
-            SectionText::Header | SectionText::HeaderFields { .. } => Needs::Header,
-            SectionText::Full => Needs::Nothing,
-            _ => Needs::Everything,
-        },
-        FetchItem::Section { .. } | FetchItem::Binary { .. } | FetchItem::BinarySize(_) => Needs::Everything,
+        FetchItem::Section { .. } if is_whole(item) => Needs::Nothing,
+        FetchItem::Section { section, .. } => section_needs(section),
+        FetchItem::Binary { .. } | FetchItem::BinarySize(_) => Needs::Everything,
         _ => Needs::Nothing,
     }
 }
 
+/// What a section needs that is not the whole message.
+pub(super) fn section_needs(section: &Section) -> Needs {
+    match section.text {
+        SectionText::Header | SectionText::HeaderFields { .. } if section.path.is_empty() => Needs::Header,
+        _ => Needs::Everything,
+    }
+}
+
 /// Reads as much of a message as is needed: nothing, at least its header, or all of it.
-async fn read_up_to(reader: &mut dyn MessageReader, needs: Needs) -> Result<Vec<u8>, StoreError> {
+pub(super) async fn read_up_to(reader: &mut dyn MessageReader, needs: Needs) -> Result<Vec<u8>, StoreError> {
     let mut octets = Vec::new();
     let size = usize::try_from(reader.size()).map_err(|_| StoreError::new(StoreErrorKind::Limit, "too large"))?;
     let mut step = if needs == Needs::Header { 8 * 1024 } else { size };

@@ -20,12 +20,14 @@
 //! # }
 //! ```
 
+mod catenate;
 mod fetch;
 pub(crate) mod pieces;
 mod search;
 mod searches;
 mod seats;
 mod session;
+mod sort;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -88,6 +90,7 @@ impl ImapServer {
         offered.binary &= can.binary;
         offered.moves &= can.moves;
         offered.multiappend &= can.multiappend;
+        offered.replace &= can.replace;
         offered.status_size &= can.sizes;
         offered.special_use &= can.special_use;
         offered.create_special_use &= can.create_special_use;
@@ -152,7 +155,7 @@ impl ImapServer {
         self
     }
 
-    /// How many searches of all users look into messages at the same moment, at least one. The others wait, each user for as
+    /// How many searches (and sorts) of all users look into messages at the same moment, at least one. The others wait, each user for as
     /// long as every other one. Default: half the number of processors.
     ///
     /// Only searches that the store leaves to the server count ([`Mailbox::search`](crate::parts::Mailbox::search)).

@@ -1,8 +1,10 @@
-//! What FETCH tells of a message that a mailbox may keep, so that the message need not be opened again.
+//! What FETCH tells of a message, and what SORT and THREAD need of it, that a mailbox may keep, so that the message need not be opened again.
 
 use pillarbox_core::header::Fields;
 use pillarbox_imap::message::{self, Section, SectionText, Structure};
 use pillarbox_imap::server::FetchItem;
+use pillarbox_imap::sort::write_sort_keys;
+use pillarbox_imap::thread::write_thread_keys;
 
 use super::fetch::{Needs, is_whole, needs};
 use crate::parts::Piece;
@@ -56,7 +58,7 @@ fn field_names(section: &Section) -> Option<Vec<String>> {
 
 /// Whether the header alone tells it.
 pub(super) fn is_of_header(piece: &Piece) -> bool {
-    matches!(piece, Piece::Envelope | Piece::Field(_) | Piece::HeaderEnd)
+    matches!(piece, Piece::Envelope | Piece::Field(_) | Piece::HeaderEnd | Piece::SortKeys | Piece::ThreadKeys)
 }
 
 /// Pieces of a message, each once, in this order. Of octets that end behind the header only those of the header are true.
@@ -75,6 +77,8 @@ pub(crate) fn compute<'a>(pieces: impl Iterator<Item = &'a Piece>, octets: &[u8]
             }
             Piece::Body => message::write_body(&structure, octets, &limits, false, &mut text),
             Piece::BodyStructure => message::write_body(&structure, octets, &limits, true, &mut text),
+            Piece::SortKeys => write_sort_keys(octets, &mut text),
+            Piece::ThreadKeys => write_thread_keys(octets, &mut text),
             // All at once, below.
             _ => {}
         }

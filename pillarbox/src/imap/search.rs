@@ -31,15 +31,7 @@ impl Connection {
     /// `mod_seqs`: the mod-sequences of what is found are told as well.
     pub(super) async fn search(&mut self, query: Query, mod_seqs: bool) -> Result<(), Trouble> {
         self.look().await;
-        let found = {
-            let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
-            self.wire.answer(mailbox.search(&query)).await?
-        };
-        let found = match found {
-            Some(found) if mod_seqs => self.with_mod_seqs(&found.into_iter().collect()).await?,
-            Some(found) => found.into_iter().map(|uid| (uid, ModSeq::MIN)).collect(),
-            None => self.search_in_slices(&query).await?,
-        };
+        let found = self.find_matching(&query, mod_seqs).await?;
         for some in found.chunks(FOUND_MAX) {
             match mod_seqs {
                 true => self.answer(Answer::FoundWithModSeqs(some)),
@@ -49,6 +41,19 @@ impl Connection {
         }
         self.answer(Answer::Done);
         Ok(())
+    }
+
+    /// The messages that a query finds, rising; with their mod-sequences where those are wanted.
+    pub(super) async fn find_matching(&mut self, query: &Query, mod_seqs: bool) -> Result<Vec<(Uid, ModSeq)>, Trouble> {
+        let found = {
+            let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
+            self.wire.answer(mailbox.search(query)).await?
+        };
+        Ok(match found {
+            Some(found) if mod_seqs => self.with_mod_seqs(&found.into_iter().collect()).await?,
+            Some(found) => found.into_iter().map(|uid| (uid, ModSeq::MIN)).collect(),
+            None => self.search_in_slices(query).await?,
+        })
     }
 
     /// What an index found, as far as it is still there.
@@ -89,7 +94,7 @@ impl Connection {
                 }
                 slices += 1;
                 let turn = self.wire.answer(Box::pin(lane.turn())).await;
-                let octets = self.read_slice(&mut open, search.needs() <= Needs::Header).await?;
+                let octets = self.read_slice(&mut open, |message| message.uid, search.needs() <= Needs::Header).await?;
                 let matched = off_the_workers({
                     let search = Arc::clone(&search);
                     move || {
@@ -107,17 +112,19 @@ impl Connection {
     }
 
     /// Reads the messages of one slice, from the end of those that are left.
-    async fn read_slice(
+    pub(super) async fn read_slice<T>(
         &mut self,
-        left: &mut Vec<MessageData>,
+        left: &mut Vec<T>,
+        uid: impl Fn(&T) -> Uid,
         header_only: bool,
-    ) -> Result<Vec<(MessageData, Vec<u8>)>, Trouble> {
+    ) -> Result<Vec<(T, Vec<u8>)>, Trouble> {
         let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
         let (mut read, mut size) = (Vec::new(), 0);
         for _ in 0..OPENED_MAX {
             let Some(message) = left.pop_if(|_| size < OCTETS_MAX) else { break };
+            let wanted = uid(&message);
             let reading = async {
-                let mut reader = mailbox.read(message.uid).await?;
+                let mut reader = mailbox.read(wanted).await?;
                 read_message(&mut *reader, header_only).await
             };
             match self.wire.answer(Box::pin(reading)).await {
@@ -168,7 +175,9 @@ fn found_as(message: &MessageData) -> (Uid, ModSeq) {
 }
 
 /// Runs what only computes where it keeps nobody waiting.
-async fn off_the_workers<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+pub(super) async fn off_the_workers<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StoreError> {
     tokio::task::spawn_blocking(work).await.map_err(|error| match error.try_into_panic() {
         // It ends this session as a panic anywhere in it does.
         Ok(panic) => std::panic::resume_unwind(panic),

@@ -10,6 +10,7 @@ use pillarbox_imap::types::{ModSeq, ResponseCode, UidSet};
 use pillarbox_imap::view::View;
 
 use super::Shared;
+use super::catenate::Source;
 use super::seats::UserSeat;
 use crate::login::{refused, without_unjudged};
 use crate::net::{Dialect, Lost, Transcript, Transport, Wire};
@@ -54,7 +55,9 @@ pub(super) struct Connection {
     /// The selected mailbox.
     pub(super) selected: Option<Box<dyn Mailbox>>,
     /// The message of an APPEND under way.
-    append: Option<Box<dyn IncomingAppend>>,
+    pub(super) append: Option<Box<dyn IncomingAppend>>,
+    /// The mailbox that its last part came from.
+    pub(super) source: Option<Source>,
     /// The client waits for news.
     idle: bool,
     /// The mailbox was asked for news, or could not be; it is asked again then.
@@ -120,6 +123,7 @@ pub(super) async fn start(
         guest,
         selected: None,
         append: None,
+        source: None,
         idle: false,
         quiet_until: None,
     })
@@ -315,8 +319,9 @@ impl Connection {
                 self.answer(Answer::Done);
             }
             Event::AppendStart(start) => self.append_start(start).await?,
+            Event::AppendPart(part) => self.append_part(part).await?,
             Event::AppendEnd => self.append_end().await?,
-            Event::Abandoned => self.append = None,
+            Event::Abandoned => (self.append, self.source) = (None, None),
             Event::Sync => {
                 self.catch_up().await?;
                 self.answer(Answer::Done);
@@ -354,6 +359,8 @@ impl Connection {
                 self.answer(Answer::Done);
             }
             Event::Search { query, mod_seqs } => self.search(query, mod_seqs).await?,
+            Event::Sort { query, criteria, mod_seqs } => self.sort(query, &criteria, mod_seqs).await?,
+            Event::Thread { query, algorithm } => self.thread(query, algorithm).await?,
             Event::Copy { uids, mailbox: target } => {
                 let copied = {
                     let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
@@ -401,15 +408,19 @@ impl Connection {
     /// A message is announced: the first of a command, or another one.
     async fn append_start(&mut self, start: AppendStart) -> Result<(), Trouble> {
         let user = self.user()?;
-        let AppendStart { mailbox, index, flags, date, size, .. } = start;
-        let append = Append { flags, date, size: Some(size), wants_uid: true, delivery: false };
-        let begun = match (index, self.append.take()) {
-            (0, _) => {
+        let AppendStart { mailbox, index, flags, date, size, replaces, .. } = start;
+        let append = Append { flags, date, size, wants_uid: true, delivery: false };
+        let begun = match (replaces, index, self.append.take()) {
+            (Some(replaced), ..) => {
+                let Some(selected) = &mut self.selected else { return Err(no_mailbox().into()) };
+                self.wire.answer(selected.replace(replaced, &mailbox, append)).await
+            }
+            (None, 0, _) => {
                 let store = Arc::clone(&self.shared.parts.store);
                 self.wire.answer(store.append(&user, &mailbox, append)).await
             }
-            (_, Some(mut before)) => self.wire.answer(before.next(append)).await.map(|()| before),
-            (_, None) => Err(no_mailbox()),
+            (None, _, Some(mut before)) => self.wire.answer(before.next(append)).await.map(|()| before),
+            (None, _, None) => Err(no_mailbox()),
         };
         match begun {
             Ok(append) => {
@@ -444,10 +455,12 @@ impl Connection {
     }
 
     async fn append_end(&mut self) -> Result<(), Trouble> {
+        self.source = None;
         let Some(mut append) = self.append.take() else { return Err(no_mailbox().into()) };
-        let appended = self.wire.answer(append.publish()).await?;
-        // What the selected mailbox learns of the message may go out with the answer.
+        let appended = self.wire.answer(append.publish()).await;
+        // What the selected mailbox learns of the message may go out with the answer; or that another one was quicker.
         self.look().await;
+        let appended = appended?;
         match appended.uids {
             Some((uid_validity, uids)) => self.answer(Answer::Appended { uid_validity, uids: &uids }),
             None => self.answer(Answer::Done),

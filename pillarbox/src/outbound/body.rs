@@ -9,6 +9,7 @@ use pillarbox_spool::Body;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::disk::Blocking;
+use super::seat::Seat;
 use crate::parts::BoxFuture;
 
 /// Octets that are read at a time.
@@ -36,6 +37,7 @@ impl Content {
 pub(super) struct BodyReader {
     body: Arc<Content>,
     disk: Blocking,
+    seat: Arc<Seat>,
     at: u64,
     piece: Vec<u8>,
     used: usize,
@@ -43,8 +45,8 @@ pub(super) struct BodyReader {
 }
 
 impl BodyReader {
-    pub(super) const fn new(body: Arc<Content>, disk: Blocking) -> Self {
-        BodyReader { body, disk, at: 0, piece: Vec::new(), used: 0, reading: None }
+    pub(super) const fn new(body: Arc<Content>, disk: Blocking, seat: Arc<Seat>) -> Self {
+        BodyReader { body, disk, seat, at: 0, piece: Vec::new(), used: 0, reading: None }
     }
 
     fn read_on(&self) -> BoxFuture<'static, io::Result<Vec<u8>>> {
@@ -55,6 +57,7 @@ impl BodyReader {
 
 impl AsyncRead for BodyReader {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.seat.may_go(false);
         if self.used == self.piece.len() {
             if self.at >= self.body.len {
                 return Poll::Ready(Ok(()));

@@ -40,7 +40,8 @@ pub struct OutboundConfig {
     /// Deliveries at a time to destinations of which nothing bad is known, over all of them; at least 1.
     pub deliveries_max: usize,
     /// Deliveries at a time, beside those, to destinations that were in trouble the last time, and those that take longer than
-    /// `slow_after`; at least 1. They have room of their own, so that hosts that hang hold up nobody else.
+    /// `slow_after`; at least 1. They have room of their own, so that hosts that hang hold up nobody else. When that is full too,
+    /// those give way that have been slow for longest and to which no content has gone out yet; they are tried again later.
     pub slow_max: usize,
     /// How long a delivery may take before it counts among the slow ones.
     pub slow_after: Duration,

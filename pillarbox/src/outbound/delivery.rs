@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pillarbox_core::header::{self, Fields};
 use pillarbox_core::{EnhancedCode, Reply, WallTime};
+use pillarbox_fs::ErrorKind;
 use pillarbox_smtp::tls_required::is_tls_waived;
 use pillarbox_spool::{
     Attempt, Attempted, Fault, Health, Message, MessageId, Outcome, Reason, Selector, StoreError, Task,
@@ -15,6 +16,7 @@ use super::hosts;
 use super::local;
 use super::record::{AGAIN_MAX, Word, done};
 use super::route::Route;
+use super::seat::Seat;
 use super::shared::Shared;
 use super::tls::Need;
 use crate::parts::QueueEvent;
@@ -28,6 +30,7 @@ pub(super) struct Delivery {
     pub(super) task: Task,
     pub(super) message: Arc<Message>,
     pub(super) body: Arc<Content>,
+    pub(super) seat: Arc<Seat>,
     pub(super) need: Need,
     /// Recipients of which nobody has said anything final, or for now, in this round.
     pub(super) open: Vec<u32>,
@@ -39,9 +42,9 @@ pub(super) struct Delivery {
 }
 
 /// Carries out a task to its report.
-pub(super) async fn deliver(shared: Arc<Shared>, task: Task) {
+pub(super) async fn deliver(shared: Arc<Shared>, task: Task, seat: Arc<Seat>) {
     let attempted = match load(&shared, &task).await {
-        Ok((message, body)) => attempt(&shared, &task, message, body).await,
+        Ok((message, body)) => attempt(&shared, &task, (message, body), seat).await,
         Err(attempted) => attempted,
     };
     let now = shared.parts.clock.now();
@@ -74,6 +77,11 @@ async fn unreadable(shared: &Arc<Shared>, task: &Task, error: &StoreError) -> At
     Attempted::all_of(task)
 }
 
+/// Whether it is the disk that does not give a message.
+pub(super) fn is_not_given(error: &StoreError) -> bool {
+    matches!(error, StoreError::Fs(error) if error.kind() == ErrorKind::Io)
+}
+
 /// Takes a message out of the queue that cannot be read; false if that cannot be done now, and it stays.
 pub(super) async fn set_aside(shared: &Arc<Shared>, id: MessageId, why: &StoreError) -> bool {
     let store = shared.store.clone();
@@ -95,7 +103,12 @@ pub(super) fn is_set_aside(shared: &Shared, id: MessageId, why: &StoreError) {
     shared.schedule().delete(shared.parts.clock.now(), Selector::Id(id));
 }
 
-async fn attempt(shared: &Arc<Shared>, task: &Task, message: Arc<Message>, body: Arc<Content>) -> Attempted {
+async fn attempt(
+    shared: &Arc<Shared>,
+    task: &Task,
+    (message, body): (Arc<Message>, Arc<Content>),
+    seat: Arc<Seat>,
+) -> Attempted {
     // Those that are done are so since before the last start.
     let is_open = |recipient: &u32| state(&message, *recipient).is_some_and(|state| state.outcome.is_none());
     let open: Vec<u32> = task.recipients.iter().copied().filter(is_open).collect();
@@ -120,6 +133,7 @@ async fn attempt(shared: &Arc<Shared>, task: &Task, message: Arc<Message>, body:
         task: task.clone(),
         message: Arc::clone(&message),
         body,
+        seat: Arc::clone(&seat),
         need,
         open,
         words: Vec::new(),
@@ -134,7 +148,17 @@ async fn attempt(shared: &Arc<Shared>, task: &Task, message: Arc<Message>, body:
         match &route {
             Route::Sink(sink) => local::deliver(&mut delivery, &**sink).await,
             Route::Forward(forward) => forward::deliver(&mut delivery, forward).await,
-            route => hosts::deliver(&mut delivery, route, &domain).await,
+            route => {
+                seat.may_go(true);
+                let gives_way = tokio::select! {
+                    biased;
+                    () = hosts::deliver(&mut delivery, route, &domain) => false,
+                    () = seat.is_asked_for() => true,
+                };
+                if gives_way {
+                    delivery.give_way();
+                }
+            }
         }
     }
     delivery.finish(shared).await
@@ -184,6 +208,13 @@ impl Delivery {
         }
     }
 
+    /// Others wait for the room that this one takes.
+    fn give_way(&mut self) {
+        self.health = Health::Trouble;
+        let why = "no answer came in the time that there was while others waited";
+        self.meet(self.our(Outcome::Delayed, EnhancedCode::new(4, 4, 1), why));
+    }
+
     /// None of the open recipients can be delivered to.
     pub(super) fn fail_all(&mut self, status: EnhancedCode, why: &str) {
         let attempt = self.our(Outcome::Failed, status, why);
@@ -214,8 +245,10 @@ impl Delivery {
 
 /// Tells the sender of recipients that are given up.
 pub(super) async fn expire(shared: Arc<Shared>, task: Task, reason: Reason) {
-    let attempted = match load(&shared, &task).await {
-        Ok((message, _)) => {
+    let (store, id) = (shared.store.clone(), task.id);
+    // A sender is told with as much as the disk gives.
+    let attempted = match shared.disk.run(move || store.message(id).map(Arc::new)).await {
+        Ok(message) => {
             let now = shared.parts.clock.wall();
             let (status, why) = match reason {
                 // RFC 3463 §3.5
@@ -241,7 +274,9 @@ pub(super) async fn expire(shared: Arc<Shared>, task: Task, reason: Reason) {
             shared.record(&message, words).await;
             Attempted::all_of(&task)
         }
-        Err(attempted) => attempted,
+        // It was waited for as long as it is waited for anything: a person has to look.
+        Err(error) if is_not_given(&error) && set_aside(&shared, task.id, &error).await => Attempted::all_of(&task),
+        Err(error) => unreadable(&shared, &task, &error).await,
     };
     let now = shared.parts.clock.now();
     shared.schedule().report(now, &task, attempted);

@@ -1,6 +1,6 @@
 //! The task that asks what is due, and those that do it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,8 @@ use pillarbox_core::Time;
 use pillarbox_spool::{Attempted, Due, Fault, Health, Lanes, MessageId, Recovered, Recovery, StoreError, Task};
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::delivery::{deliver, expire, is_set_aside, say_late, set_aside};
+use super::delivery::{deliver, expire, is_not_given, is_set_aside, say_late, set_aside};
+use super::seat::Seat;
 use super::shared::Shared;
 use super::tls_reports;
 use crate::parts::QueueEvent;
@@ -25,6 +26,8 @@ const READ_AGAIN: Duration = Duration::from_secs(60);
 const TEND_EVERY: Duration = Duration::from_secs(5);
 /// How often bodies that belong to nobody are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// How long it waits where none of those that are slow can give way.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(shared: &Arc<Shared>, recovery: Recovery, shutdown: &Shutdown) {
     // Dropped with this future, and with it everything that is under way.
@@ -71,19 +74,27 @@ struct Deliveries {
     under_way: HashMap<Id, UnderWay>,
     /// When each of those that are not slow yet will be, the first one first.
     ageing: VecDeque<(Time, Id)>,
-    /// How many are slow.
-    slow: usize,
+    /// Those that are slow, the one first that has been so for longest.
+    slow: BTreeMap<u64, Id>,
+    /// How many have been slow.
+    slow_count: u64,
+    /// Nobody could give way before.
+    ask_again_at: Option<Time>,
 }
 
 struct UnderWay {
     /// What has to be reported, should a part of ours panic.
     task: Option<Task>,
-    is_slow: bool,
+    seat: Arc<Seat>,
+    /// Its number among the slow ones.
+    slow: Option<u64>,
 }
 
 impl Deliveries {
     fn new(shared: Arc<Shared>) -> Self {
-        Deliveries { shared, set: JoinSet::new(), under_way: HashMap::new(), ageing: VecDeque::new(), slow: 0 }
+        let (slow, slow_count, ask_again_at) = (BTreeMap::new(), 0, None);
+        let (set, under_way, ageing) = (JoinSet::new(), HashMap::new(), VecDeque::new());
+        Deliveries { shared, set, under_way, ageing, slow, slow_count, ask_again_at }
     }
 
     /// Begins what is due, as far as there is room.
@@ -93,30 +104,36 @@ impl Deliveries {
         loop {
             let room = self.room();
             if !room.sound && !room.doubtful {
-                return;
+                return self.make_room(now);
             }
             let Some(due) = self.shared.schedule().due_of(now, room) else { return };
-            let shared = Arc::clone(&self.shared);
+            let (shared, seat) = (Arc::clone(&self.shared), Arc::new(Seat::default()));
             let (begun, task) = match due {
-                Due::Attempt(task) => (self.set.spawn(deliver(shared, task.clone())), Some(task)),
+                Due::Attempt(task) => (self.set.spawn(deliver(shared, task.clone(), Arc::clone(&seat))), Some(task)),
                 Due::Expired(task, reason) => (self.set.spawn(expire(shared, task.clone(), reason)), Some(task)),
                 Due::Late(id, recipients, reason) => (self.set.spawn(say_late(shared, id, recipients, reason)), None),
                 _ => continue,
             };
             let is_slow = !room.sound || task.as_ref().is_some_and(|task| task.is_doubtful);
-            self.slow += usize::from(is_slow);
+            let slow = is_slow.then(|| self.count_slow(begun.id()));
             if !is_slow {
                 self.ageing.push_back((now + self.shared.config.slow_after, begun.id()));
             }
-            self.under_way.insert(begun.id(), UnderWay { task, is_slow });
+            self.under_way.insert(begun.id(), UnderWay { task, seat, slow });
         }
+    }
+
+    fn count_slow(&mut self, id: Id) -> u64 {
+        self.slow_count += 1;
+        self.slow.insert(self.slow_count, id);
+        self.slow_count
     }
 
     /// Where there is room for one more.
     fn room(&self) -> Lanes {
         let config = &self.shared.config;
-        let sound = self.under_way.len() - self.slow < config.deliveries_max.max(1);
-        Lanes { sound, doubtful: self.slow < config.slow_max.max(1) }
+        let sound = self.under_way.len() - self.slow.len() < config.deliveries_max.max(1);
+        Lanes { sound, doubtful: self.slow.len() < config.slow_max.max(1) }
     }
 
     /// Those that have taken long make room for others.
@@ -126,28 +143,56 @@ impl Deliveries {
             && at <= now
         {
             self.ageing.pop_front();
+            if !self.under_way.contains_key(&id) {
+                continue;
+            }
+            let number = self.count_slow(id);
             let Some(known) = self.under_way.get_mut(&id) else { continue };
-            known.is_slow = true;
-            self.slow += 1;
+            known.slow = Some(number);
             if let Some(task) = &known.task {
                 self.shared.schedule().is_slow(now, task);
             }
         }
     }
 
+    /// All room is taken. Where something waits of which nothing bad is known, those give way that have been slow for longest, so
+    /// many as have become slow meanwhile and found no room among them: hosts that hang, however many, hold nobody up for longer
+    /// than it takes to find that out.
+    fn make_room(&mut self, now: Time) {
+        let only_sound = Lanes { sound: true, doubtful: false };
+        self.ask_again_at = None;
+        let aged = self.ageing.iter().take_while(|(at, _)| *at <= now);
+        let wanted = aged.filter(|(_, id)| self.under_way.contains_key(id)).count();
+        if wanted == 0 || self.shared.schedule().deadline_of(only_sound).is_none_or(|at| at > now) {
+            return;
+        }
+        let seats = self.slow.values().filter_map(|id| self.under_way.get(id)).map(|known| &known.seat);
+        let asked = seats.filter(|seat| seat.ask()).take(wanted).count();
+        self.ask_again_at = (asked < wanted).then(|| now + ASK_AGAIN);
+    }
+
     /// When something is due for which there is room, or when there will be.
     fn next_moment(&self) -> Option<Time> {
         let room = self.room();
-        let due = if room.sound || room.doubtful { self.shared.schedule().deadline_of(room) } else { None };
-        let slow = self.ageing.front().map(|(at, _)| *at).filter(|_| room.doubtful);
-        [due, slow].into_iter().flatten().min()
+        let slow = self.ageing.front().map(|(at, _)| *at);
+        if !room.sound && !room.doubtful {
+            let due = self.shared.schedule().deadline_of(Lanes { sound: true, doubtful: false })?;
+            // Those that were asked to give way say so by ending.
+            return self
+                .ask_again_at
+                .or_else(|| slow.map(|slow| slow.max(due)).filter(|at| *at > self.shared.parts.clock.now()));
+        }
+        let due = self.shared.schedule().deadline_of(room);
+        [due, slow.filter(|_| room.doubtful)].into_iter().flatten().min()
     }
 
     /// One has ended. If a part of ours panicked, the others go on, and its recipients are tried again.
     fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
         let id = ended.as_ref().map_or_else(JoinError::id, |(id, ())| *id);
         let known = self.under_way.remove(&id);
-        self.slow -= usize::from(known.as_ref().is_some_and(|known| known.is_slow));
+        if let Some(number) = known.as_ref().and_then(|known| known.slow) {
+            self.slow.remove(&number);
+        }
         if let Err(error) = ended {
             self.shared.tell(&QueueEvent::Failed { what: "a delivery", cause: &error });
             if let Some(task) = known.and_then(|known| known.task) {
@@ -256,10 +301,20 @@ async fn read_again(shared: &Arc<Shared>, mut unread: Vec<MessageId>) {
             match shared.disk.run(move || store.waiting(id)).await {
                 Ok(waiting) => shared.admit(shared.item_of(&waiting)),
                 Err(error) if is_done_with(shared, id, &error).await => {}
+                Err(error) if is_too_old(shared, id, &error) && set_aside(shared, id, &error).await => {}
                 Err(_) => unread.push(id),
             }
         }
     }
+}
+
+/// Whether a message that the disk does not give is older than any gets here. Its name says when it came, and its envelope cannot.
+fn is_too_old(shared: &Shared, id: MessageId, error: &StoreError) -> bool {
+    let schedule = &shared.config.schedule;
+    let most = schedule.expire_after.max(schedule.notice_expire_after);
+    let age = shared.parts.clock.wall().unix_seconds().saturating_sub(id.unix_seconds());
+    let is_old = u64::try_from(age).is_ok_and(|age| age >= most.as_secs());
+    is_not_given(error) && is_old && shared.store.is_held(id) == Some(false)
 }
 
 /// Whether nothing is to be done any more about a message that could not be read.

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use pillarbox_core::Time;
-use pillarbox_spool::{Change, Message, MessageId, NextTry, Schedule, Selector, Store, StoreError, Usage};
+use pillarbox_spool::{Change, Cursor, Message, MessageId, NextTry, Schedule, Selector, Store, StoreError, Usage};
 
 use super::shared;
 
 /// Messages that are changed in one group of the log.
 const AT_ONCE: usize = 1000;
+
+/// Messages, and ways that their recipients go, that are looked at while nobody else has the schedule: what a thousand of them
+/// take is less than a sync of the disk.
+const LOOKED_AT: usize = 1000;
 
 /// Looks into the queue and changes what waits in it, while it is at work.
 #[derive(Clone)]
@@ -71,15 +75,15 @@ impl OutboundHandle {
     }
 
     /// Tries messages now. Gives them.
-    pub fn flush(&self, selector: Selector<'_>) -> Vec<MessageId> {
-        let ids = self.0.schedule().flush(self.0.parts.clock.now(), selector);
+    pub async fn flush(&self, selector: Selector<'_>) -> Vec<MessageId> {
+        let ids = self.slices(selector, Schedule::flush_slice).await;
         self.0.wake.notify_one();
         ids
     }
 
     /// Tries messages now, and waits as for new ones from there on. Gives them.
-    pub fn requeue(&self, selector: Selector<'_>) -> Vec<MessageId> {
-        let ids = self.0.schedule().requeue(self.0.parts.clock.now(), selector);
+    pub async fn requeue(&self, selector: Selector<'_>) -> Vec<MessageId> {
+        let ids = self.slices(selector, Schedule::requeue_slice).await;
         self.0.wake.notify_one();
         ids
     }
@@ -93,6 +97,29 @@ impl OutboundHandle {
         self.change(selector, |_| true, Change::Delete, Schedule::delete).await
     }
 
+    /// Looks at the messages that are meant, some at a time; in between, whoever else waits for the schedule has it.
+    async fn slices<T>(
+        &self,
+        selector: Selector<'_>,
+        slice: impl Fn(&mut Schedule, Time, Selector<'_>, &mut Cursor) -> Vec<T>,
+    ) -> Vec<T> {
+        let some: Vec<Selector<'_>> = match selector {
+            Selector::Ids(ids) => ids.chunks(LOOKED_AT).map(Selector::Ids).collect(),
+            other => vec![other],
+        };
+        let mut all = Vec::new();
+        for selector in some {
+            let mut cursor = Cursor::new(LOOKED_AT);
+            while !cursor.is_over() {
+                let now = self.0.parts.clock.now();
+                let done = slice(&mut self.0.schedule(), now, selector, &mut cursor);
+                all.extend(done);
+                self.0.let_others().await;
+            }
+        }
+        all
+    }
+
     /// Changes messages, so many at once in one group of the log, and then in the schedule. What has finished meanwhile is left out.
     async fn change(
         &self,
@@ -104,7 +131,8 @@ impl OutboundHandle {
         let shared = Arc::clone(&self.0);
         // Two of them must not come to the log in one order, and to the schedule in the other.
         let turn = Arc::clone(&shared.operator).lock_owned().await;
-        let known = shared.schedule().select(shared.parts.clock.now(), selector);
+        let known =
+            self.slices(selector, |schedule, now, meant, cursor| schedule.select_slice(now, meant, cursor)).await;
         // One that could not be read is in the log alone.
         let mut ids: BTreeSet<MessageId> = match selector {
             Selector::Id(id) => [id].into(),

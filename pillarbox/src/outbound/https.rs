@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::race::Pace;
-use super::{Connect, Endpoint, FetchedPolicy};
+use super::{Connect, Endpoint, FetchedPolicy, OutboundParts};
 use crate::net::Transport;
 use crate::parts::{Clock, Resolver};
 
@@ -58,6 +58,18 @@ pub(super) struct Ask<'a> {
 }
 
 impl Https {
+    /// Requests to hosts on port 443 that have certificates which `tls` trusts.
+    pub(super) fn new(parts: &OutboundParts, tls: Arc<rustls::ClientConfig>) -> Self {
+        Https {
+            resolver: Arc::clone(&parts.resolver),
+            connect: Arc::clone(&parts.connect),
+            clock: Arc::clone(&parts.clock),
+            tls,
+            port: 443,
+            any_address: false,
+        }
+    }
+
     /// Makes one request. No redirect is followed: it is an answer like others.
     pub(super) async fn ask(&self, ask: Ask<'_>) -> Result<FetchedPolicy, FetchError> {
         let deadline = self.clock.now() + TIME_MAX;

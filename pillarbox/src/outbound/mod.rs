@@ -68,6 +68,7 @@ mod race;
 mod record;
 mod replace;
 mod route;
+mod seat;
 mod session;
 mod shared;
 mod sink;
@@ -79,7 +80,7 @@ mod tls;
 mod tls_reports;
 mod turns;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
 use pillarbox_core::Random;
@@ -97,7 +98,9 @@ pub use sts::{FetchedPolicy, PolicyFetch, StsPolicies};
 #[cfg(feature = "https")]
 pub use sts_fetch::HttpsPolicies;
 pub use sts_folder::StsFolder;
-pub use tls_reports::TlsReporting;
+#[cfg(feature = "https")]
+pub use tls_reports::HttpsReports;
+pub use tls_reports::{ReportPost, TlsReporting};
 
 use crate::crypto::SystemRandom;
 use crate::parts::{Clock, Observer, Resolver, Silent, SystemClock};
@@ -127,6 +130,8 @@ pub struct OutboundParts {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// Policies of MTA-STS; without them there is none.
     pub policies: Option<Arc<StsPolicies>>,
+    /// Who sends reports on TLS by HTTPS; without that they go by mail alone.
+    pub report_post: Option<Arc<dyn ReportPost>>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Who is told what happens.
@@ -141,6 +146,7 @@ impl OutboundParts {
             connect: Arc::new(TcpConnect::default()),
             tls: None,
             policies: None,
+            report_post: None,
             clock: Arc::new(SystemClock::new()),
             observer: Arc::new(Silent),
         }
@@ -168,6 +174,7 @@ impl Outbound {
     ) -> Self {
         Outbound(Arc::new(Shared {
             schedule: Mutex::new(Schedule::new(config.schedule.clone(), Boxed(random()))),
+            waiting: AtomicUsize::new(0),
             disk: Blocking::new(config.disk),
             tls: HostTls::new(parts.tls.clone()),
             tls_counts: config.tls_reports.as_ref().map(TlsCounts::new),

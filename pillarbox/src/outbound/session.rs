@@ -31,8 +31,11 @@ pub(super) async fn send(delivery: &mut Delivery, mut client: SmtpClient, peer: 
     while !delivery.open.is_empty() && client.is_open() {
         let most = most_of(delivery, &client);
         let some: Vec<u32> = delivery.open.iter().copied().take(most).collect();
-        let body = BodyReader::new(Arc::clone(&delivery.body), delivery.shared.disk.clone());
-        let outcomes = match client.send(envelope(delivery, &some), body).await {
+        let body =
+            BodyReader::new(Arc::clone(&delivery.body), delivery.shared.disk.clone(), Arc::clone(&delivery.seat));
+        let outcomes = client.send(envelope(delivery, &some), body).await;
+        delivery.seat.may_go(true);
+        let outcomes = match outcomes {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 let was_gone = matches!(error, SendError::Ended) && is_first;

@@ -1,8 +1,8 @@
 //! What the sink, the engine and the operator's handle have in common.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use pillarbox_core::Random;
 use pillarbox_core::address::Domain;
@@ -20,12 +20,17 @@ use super::turns::Turns;
 use super::{OutboundConfig, OutboundParts};
 use crate::parts::QueueEvent;
 
+/// How often who looks at all of the queue looks whether somebody waits: one who comes to nothing because of others never ends.
+const YIELDS_MAX: usize = 10_000;
+
 pub(super) struct Shared {
     pub(super) config: OutboundConfig,
     pub(super) parts: OutboundParts,
     pub(super) routes: RouteTable<Route>,
     pub(super) store: Store,
     pub(super) schedule: Mutex<Schedule>,
+    /// Who waits for it.
+    pub(super) waiting: AtomicUsize,
     /// Something came into the schedule, or is due sooner.
     pub(super) wake: sync::Notify,
     /// What was waiting before the start is known, all of it.
@@ -45,7 +50,26 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn schedule(&self) -> MutexGuard<'_, Schedule> {
-        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+        match self.schedule.try_lock() {
+            Ok(schedule) => return schedule,
+            Err(TryLockError::Poisoned(schedule)) => return schedule.into_inner(),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let schedule = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        schedule
+    }
+
+    /// Leaves the schedule to those who wait for it. The mutex alone would not: who gives it back and takes it again at once is faster
+    /// than one who sleeps.
+    pub(super) async fn let_others(&self) {
+        for _ in 0..YIELDS_MAX {
+            tokio::task::yield_now().await;
+            if self.waiting.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+        }
     }
 
     pub(super) fn random(&self) -> MutexGuard<'_, Box<dyn Random + Send>> {
@@ -80,7 +104,7 @@ impl Shared {
         let (now, wall) = (self.parts.clock.now(), self.parts.clock.wall());
         let mut schedule = self.schedule();
         let Some(held) = self.store.is_held(item.id) else { return };
-        item.held = held;
+        (item.held, item.is_owed) = (held, self.store.is_owed(item.id));
         if schedule.insert(now, wall, item) {
             self.wake.notify_one();
         }
@@ -96,7 +120,8 @@ impl Shared {
         let mut item = self.item_with(waiting.id, &waiting.envelope, |recipient| {
             waiting.recipients.get(recipient).copied().unwrap_or_default()
         });
-        (item.held, item.attempts, item.last_attempt) = (waiting.held, waiting.attempts, waiting.last_attempt);
+        (item.held, item.is_owed) = (waiting.held, waiting.is_owed);
+        (item.attempts, item.last_attempt) = (waiting.attempts, waiting.last_attempt);
         item
     }
 

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pillarbox_auth::mta_sts::{self, CacheEntry, Discovery, FailedFetch, Fetch, FetchError, Limits, Policy, Published};
-use pillarbox_auth::tls_rpt::HttpsUrl;
 use pillarbox_core::dns::Name;
 
 use super::turns::Turns;
@@ -29,22 +28,6 @@ pub trait PolicyFetch: Send + Sync {
 
     /// Keeps a text for a domain in place of the one before.
     fn save<'a>(&'a self, domain: &'a Name, text: String) -> BoxFuture<'a, ()>;
-
-    /// Sends a report (RFC 8460 §5.4) by POST, to a URL that a stranger has named, with the same care. Gives the status; a report
-    /// has arrived with 200 to 299.
-    ///
-    /// # Errors
-    ///
-    /// Why there was no answer. Without a version of your own it is always [`FetchError::Unreachable`].
-    fn post<'a>(
-        &'a self,
-        url: &'a HttpsUrl,
-        media_type: &'a str,
-        content: Vec<u8>,
-    ) -> BoxFuture<'a, Result<u16, FetchError>> {
-        let _ = (url, media_type, content);
-        Box::pin(std::future::ready(Err(FetchError::Unreachable)))
-    }
 }
 
 /// What a web server answered.
@@ -92,11 +75,6 @@ impl StsPolicies {
     /// Policies that come by `fetch`.
     pub fn new(fetch: Arc<dyn PolicyFetch>) -> Self {
         StsPolicies { fetch, limits: Limits::default(), known: Mutex::default(), turns: Turns::default() }
-    }
-
-    /// Who fetches.
-    pub(super) fn web(&self) -> &dyn PolicyFetch {
-        &*self.fetch
     }
 
     /// The policy in force for a domain; none if it has none, or none could be found out.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use pillarbox_auth::mta_sts::{FetchError, Limits, POLICY_PATH, policy_host};
-use pillarbox_auth::tls_rpt::HttpsUrl;
 use pillarbox_core::dns::Name;
 
 use super::https::{Ask, Https};
@@ -36,15 +35,7 @@ impl HttpsPolicies {
     /// Policies from hosts that have certificates which `tls` trusts. Resolver, connections and clock are taken from `parts`.
     /// Nothing is kept.
     pub fn new(parts: &OutboundParts, tls: Arc<rustls::ClientConfig>) -> Self {
-        let https = Https {
-            resolver: Arc::clone(&parts.resolver),
-            connect: Arc::clone(&parts.connect),
-            clock: Arc::clone(&parts.clock),
-            tls,
-            port: 443,
-            any_address: false,
-        };
-        HttpsPolicies { https, folder: None }
+        HttpsPolicies { https: Https::new(parts, tls), folder: None }
     }
 
     /// Policies are kept in this folder.
@@ -88,29 +79,6 @@ impl PolicyFetch for HttpsPolicies {
             if let Some(folder) = &self.folder {
                 folder.save(domain, text).await;
             }
-        })
-    }
-
-    fn post<'a>(
-        &'a self,
-        url: &'a HttpsUrl,
-        media_type: &'a str,
-        content: Vec<u8>,
-    ) -> BoxFuture<'a, Result<u16, FetchError>> {
-        Box::pin(async move {
-            let authority = url.authority();
-            let (host, port) = match authority.rsplit_once(':') {
-                Some((host, port)) => (host, port.parse().map_err(|_| FetchError::NoAddress)?),
-                None => (authority, self.https.port),
-            };
-            // An address in place of a name has no business here: a certificate is for names.
-            let is_address = host.parse::<std::net::IpAddr>().is_ok();
-            let host = Name::parse(host).ok().filter(|_| !is_address).ok_or(FetchError::NoAddress)?;
-            let rest = &url.as_str()["https://".len() + authority.len()..];
-            let rest = rest.split('#').next().unwrap_or_default();
-            let path = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
-            let ask = Ask { host: &host, port, path: &path, content: Some((media_type, content)), size_max: 0 };
-            Ok(self.https.ask(ask).await?.status)
         })
     }
 }

@@ -22,6 +22,8 @@ pub struct StoreCapabilities {
     pub binary: bool,
     /// Messages can be moved ([`Mailbox::move_to`]).
     pub moves: bool,
+    /// A message can take the place of another ([`Mailbox::replace`]).
+    pub replace: bool,
     /// Several messages can be appended all or none ([`IncomingAppend::next`]).
     pub multiappend: bool,
     /// The sum of the sizes of a mailbox's messages can be told ([`Status::size`]).
@@ -315,6 +317,20 @@ pub trait Mailbox: Send {
         let _ = (uids, target);
         Box::pin(std::future::ready(Err(unsupported("moves"))))
     }
+    /// Begins a message that takes the place of one here (RFC 8508). When it is [published](IncomingAppend::publish) it is in
+    /// `target`, which may be this mailbox, and the other is gone: at every moment there is one of the two, or both. After an
+    /// error the other is where it was, with [`StoreErrorKind::Expunged`] if it was gone before; nothing of the new one is left
+    /// unless the error came so late that nobody can tell. Of quota only what the two differ by is needed. Published it cannot be
+    /// undone, and there is no [`next`](IncomingAppend::next) message. Optional: see [`StoreCapabilities::replace`].
+    fn replace<'a>(
+        &'a mut self,
+        uid: Uid,
+        target: &'a MailboxName,
+        append: Append,
+    ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>, StoreError>> {
+        let _ = (uid, target, append);
+        Box::pin(std::future::ready(Err(unsupported("replacing messages"))))
+    }
     /// Removes messages that have `\Deleted`, of these or of all; returns which.
     fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>, StoreError>>;
     /// Searches with an index of its own. `None`: it has none, and the caller reads the messages itself.
@@ -352,6 +368,10 @@ pub enum Piece {
     /// The fields of the header with this name, which is in small letters: of each where it begins in the message and how
     /// long it is, four octets each, low octet first, and the field as it stands there. Empty if there is none.
     Field(String),
+    /// What it is sorted by ([`write_sort_keys`](pillarbox_imap::sort::write_sort_keys)).
+    SortKeys,
+    /// What it is threaded by ([`write_thread_keys`](pillarbox_imap::thread::write_thread_keys)).
+    ThreadKeys,
     /// What ends the header and every selection of its fields: an empty line, as the message has it.
     HeaderEnd,
 }

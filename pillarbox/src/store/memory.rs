@@ -135,6 +135,7 @@ impl MailboxStore for MemoryStore {
             keywords: true,
             binary: true,
             moves: true,
+            replace: true,
             multiappend: true,
             sizes: true,
             special_use: true,

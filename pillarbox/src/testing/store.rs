@@ -2,6 +2,7 @@
 
 mod moving;
 mod names;
+mod replacing;
 mod sync;
 
 use pillarbox_core::WallTime;
@@ -81,6 +82,7 @@ pub async fn store_suite(store: &dyn MailboxStore, user: &Identity) {
     moving::binary(store, user).await;
     moving::numbers(store, user).await;
     moving::moving(store, user).await;
+    replacing::replacing(store, user).await;
     sync::mod_seqs(store, user).await;
     sync::conditional(store, user).await;
     sync::vanished(store, user).await;

@@ -242,6 +242,14 @@ impl Mailbox for Open {
     fn move_to<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
         self.inner.move_to(uids, target)
     }
+    fn replace<'a>(
+        &'a mut self,
+        uid: Uid,
+        target: &'a MailboxName,
+        append: Append,
+    ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>>> {
+        self.inner.replace(uid, target, append)
+    }
     fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>>> {
         self.inner.expunge(only)
     }

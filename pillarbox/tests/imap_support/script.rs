@@ -322,6 +322,7 @@ impl MailboxStore for Script {
     fn capabilities(&self) -> StoreCapabilities {
         let mut can = StoreCapabilities::default();
         (can.hierarchy, can.keywords, can.binary, can.moves) = (true, true, true, true);
+        can.replace = true;
         (can.multiappend, can.sizes, can.special_use, can.create_special_use) = (true, true, true, true);
         (can.mod_seqs, can.vanished, can.object_ids, can.save_dates) = (true, true, true, true);
         (can.rights, can.quota) = (true, true);
@@ -541,6 +542,17 @@ impl Mailbox for Open {
     }
     fn move_to<'a>(&'a mut self, uids: &'a UidSet, _: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
         ready(self.script.copied("Move", uids))
+    }
+    fn replace<'a>(
+        &'a mut self,
+        _: Uid,
+        _: &'a MailboxName,
+        _: Append,
+    ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>>> {
+        ready(match self.script.next("AppendStart") {
+            Said::No => Err(no()),
+            _ => Ok(Box::new(Incoming { script: self.script.clone(), messages: 1 }) as Box<dyn IncomingAppend>),
+        })
     }
     fn expunge<'a>(&'a mut self, _: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>>> {
         ready(Ok(match self.script.next("Expunge") {

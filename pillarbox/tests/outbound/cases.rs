@@ -381,11 +381,11 @@ async fn an_operator_holds_releases_flushes_and_deletes() {
     assert_eq!(handle.hold(Selector::All).await.unwrap(), [id]);
     let tries = place.net.dialled.lock().unwrap().len();
     pass(24 * HOUR).await;
-    assert_eq!((handle.flush(Selector::All), place.net.dialled.lock().unwrap().len()), (vec![id], tries));
+    assert_eq!((handle.flush(Selector::All).await, place.net.dialled.lock().unwrap().len()), (vec![id], tries));
     assert!(handle.show(id).await.unwrap().held);
     place.replies.faults.lock().unwrap().clear();
     assert_eq!(handle.release(Selector::Destination("far.example")).await.unwrap(), [id]);
-    handle.flush(Selector::All);
+    handle.flush(Selector::All).await;
     pass(Duration::from_secs(1)).await;
     assert_eq!(place.went().pop().unwrap(), "mx1 ann@far.example");
     assert_eq!((place.waiting(), place.notices().len()), (0, 1), "it is told that it was late, once it is released");
@@ -481,7 +481,7 @@ async fn a_damaged_message_is_set_aside() {
     place.station.fs.unlink(&path).unwrap();
     let mut other = place.station.fs.create(&path).unwrap();
     other.write(b"something else").unwrap();
-    place.station.handle().flush(Selector::All);
+    place.station.handle().flush(Selector::All).await;
     pass(HOUR).await;
     assert_eq!((place.copies().len(), place.waiting()), (0, 0));
     let lines = place.station.lines();

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use pillarbox::Transport;
 use pillarbox::mailauth::mta_sts::FetchError;
+use pillarbox::mailauth::tls_rpt::Destination;
 use pillarbox::outbound::{
-    Connect, Disk, Endpoint, FetchedPolicy, HttpsPolicies, OutboundParts, PolicyFetch as _, StsFolder, StsPolicies,
+    Connect, Disk, Endpoint, FetchedPolicy, HttpsPolicies, HttpsReports, OutboundParts, PolicyFetch as _,
+    ReportPost as _, StsFolder, StsPolicies,
 };
 use pillarbox::parts::BoxFuture;
 use pillarbox_core::dns::{FixedZone, Name, Record};
@@ -64,6 +66,7 @@ struct Place {
     web: Arc<Web>,
     parts: OutboundParts,
     policies: HttpsPolicies,
+    reports: HttpsReports,
 }
 
 fn zone(ip: [u8; 4]) -> FixedZone {
@@ -82,8 +85,9 @@ fn place_with(answer: impl AsRef<[u8]>, host: Certified, zone: FixedZone, is_slo
     let web = Arc::new(Web { host, answer: answer.as_ref().to_vec(), is_slow, dialled, asked });
     let mut parts = OutboundParts::from_system();
     (parts.resolver, parts.connect, parts.clock) = (Arc::new(zone), web.clone(), Paused::new());
-    let policies = HttpsPolicies::new(&parts, Arc::new(tls));
-    Place { web, parts, policies }
+    let tls = Arc::new(tls);
+    let (policies, reports) = (HttpsPolicies::new(&parts, Arc::clone(&tls)), HttpsReports::new(&parts, tls));
+    Place { web, parts, policies, reports }
 }
 
 fn far() -> Name {
@@ -184,6 +188,31 @@ async fn nobody_sends_us_to_our_own_machines() {
     let mapped = Record::Aaaa(std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped());
     let mapped = place_with("", certified(HOST), FixedZone::new().with(HOST, mapped), false);
     assert_eq!(mapped.fetch().await, Err(FetchError::ForbiddenAddress));
+}
+
+// RFC 8460 §5.4
+#[tokio::test(start_paused = true)]
+async fn a_report_is_posted_where_its_domain_wants_it() {
+    async fn post(place: &Place, url: &str) -> Result<u16, FetchError> {
+        let Ok(Destination::Https(url)) = url.parse() else { panic!("{url}") };
+        place.reports.post(&url, "application/tlsrpt+gzip", b"report".to_vec()).await
+    }
+    let to = format!("https://{HOST}/v1?a=b#c");
+    let place = place("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(post(&place, &to).await, Ok(201));
+    let asked = place.web.asked.lock().unwrap().concat().to_lowercase();
+    assert!(asked.starts_with("post /v1?a=b http/1.1\r\n"), "{asked}");
+    for field in ["content-type: application/tlsrpt+gzip", "content-length: 6", "host: mta-sts.far.example"] {
+        assert!(asked.contains(&format!("\r\n{field}\r\n")), "{field} is not in {asked}");
+    }
+    assert_eq!(post(&place, &format!("https://{HOST}:8443/")).await, Ok(201));
+    assert_eq!(place.web.dialled.lock().unwrap()[1], format!("{HOST} 93.184.215.14:8443"));
+    assert_eq!(post(&place, "https://93.184.215.14/").await, Err(FetchError::NoAddress), "a certificate is for names");
+    let moved = self::place("HTTP/1.1 307 Elsewhere\r\nLocation: https://other.example/\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!((post(&moved, &to).await, moved.web.dialled.lock().unwrap().len()), (Ok(307), 1));
+    // A stranger must not make us tell our own machines anything.
+    let inside = place_with("", certified(HOST), zone([127, 0, 0, 1]), false);
+    assert_eq!(post(&inside, &to).await, Err(FetchError::ForbiddenAddress));
 }
 
 // TLP-01, TLP-02

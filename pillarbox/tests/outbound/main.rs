@@ -2,6 +2,7 @@
 #![cfg(all(feature = "outbound", feature = "testing"))]
 
 mod answers;
+mod bad_disk;
 mod cases;
 mod forward;
 #[cfg(feature = "https")]
@@ -13,4 +14,5 @@ mod race;
 mod station;
 mod tls_reports;
 mod trouble;
+mod unread;
 mod worlds;

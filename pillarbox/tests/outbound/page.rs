@@ -17,6 +17,7 @@ fn every_test_that_it_names_is_there() {
         "race.rs",
         "tls_reports.rs",
         "trouble.rs",
+        "unread.rs",
         "worlds.rs",
     ]
     .map(source)

@@ -10,7 +10,7 @@ use pillarbox::mailauth::dkim::{DkimResult, DomainKey, Policy, Verifier, generat
 use pillarbox::mailauth::mta_sts::FetchError;
 use pillarbox::mailauth::reports::{UnpackLimits, unpack};
 use pillarbox::mailauth::tls_rpt::{FailureType, HttpsUrl, PolicyType, ReadLimits, Report, ResultType};
-use pillarbox::outbound::{FetchedPolicy, PolicyFetch, StsPolicies, TlsReporting};
+use pillarbox::outbound::{FetchedPolicy, PolicyFetch, ReportPost, StsPolicies, TlsReporting};
 use pillarbox::parts::{BoxFuture, Outcome};
 use pillarbox::smtp::ServerConfig;
 use pillarbox_core::SeededRandom;
@@ -54,7 +54,9 @@ impl PolicyFetch for Web {
     fn save<'a>(&'a self, _domain: &'a Name, _text: String) -> BoxFuture<'a, ()> {
         Box::pin(async {})
     }
+}
 
+impl ReportPost for Web {
     fn post<'a>(
         &'a self,
         url: &'a HttpsUrl,
@@ -113,6 +115,7 @@ impl Place {
             let mut parts = parts(&self.net, self.zone.clone(), diary);
             parts.tls = Some(Arc::new(tls));
             parts.policies = Some(Arc::new(StsPolicies::new(self.web.clone())));
+            parts.report_post = Some(self.web.clone());
             parts
         };
         Station::begin(fs, 1, config, parts, routes(&self.net))
@@ -322,6 +325,75 @@ async fn a_web_server_that_hangs_holds_up_nothing() {
         ["//tarpit.", "//tls."].map(|host| posted.iter().filter(|(url, _)| url.contains(host)).count());
     assert_eq!((takes, hangs), (2, 24), "both days, and each twelve times where nobody answers");
     drop(station);
+}
+
+const BOTH: &str = "v=TLSRPTv1; rua=mailto:tls@far.example,https://tls.far.example/v1,https://other.far.example/v1";
+
+impl Place {
+    /// How often a report was offered at a URL.
+    fn posted_to(&self, host: &str) -> usize {
+        self.web.posted.lock().unwrap().iter().filter(|(url, _)| url.contains(host)).count()
+    }
+}
+
+// RFC 8460 §3: each place that a domain has named gets the report, whatever becomes of the others.
+#[tokio::test(start_paused = true)]
+async fn each_destination_of_a_domain_has_a_fate_of_its_own() {
+    let place = place(Some(certified(HOST)), BOTH, None);
+    // The last is taken first.
+    *place.web.statuses.lock().unwrap() = vec![500, 500, 500, 201];
+    let station = place.begin();
+    send(&station).await;
+    minutes(2 * DAY).await;
+    assert_eq!(place.mails().len(), 1);
+    let mut posted = [place.posted_to("//tls."), place.posted_to("//other.")];
+    posted.sort_unstable();
+    assert_eq!(posted, [1, 4]);
+    assert!(place.fs.list("/tls".as_ref()).unwrap().is_empty());
+    drop(station);
+}
+
+// A report that is not taken yet is offered again by the next process, and what was taken is not.
+#[tokio::test(start_paused = true)]
+async fn what_waits_to_be_posted_survives_a_restart_and_a_crash() {
+    let place = place(Some(certified(HOST)), BOTH, None);
+    *place.web.statuses.lock().unwrap() = vec![500; 4];
+    let station = place.begin();
+    send(&station).await;
+    // Until both were offered once, and one of them twice.
+    while place.web.posted.lock().unwrap().len() < 3 {
+        minutes(1).await;
+    }
+    let (fs, _) = station.crash(0).await;
+    let station = place.begin_on(fs);
+    minutes(90).await;
+    let fs = station.stop().await;
+    let station = place.begin_on(fs);
+    minutes(2 * DAY).await;
+    assert_eq!(place.mails().len(), 1);
+    // Twice four refusals, and two reports that were taken.
+    assert_eq!(place.posted_to("//tls.") + place.posted_to("//other."), 6);
+    let id = |(_, content): &(String, Vec<u8>)| report(content).id;
+    let posted = place.web.posted.lock().unwrap();
+    assert!(posted.iter().all(|it| id(it) == "19675.far.example"));
+    assert!(place.fs.list("/tls".as_ref()).unwrap().len() <= 2);
+    drop(station);
+}
+
+// After so many refusals it is given up, also by a process that only knows how many there were.
+#[tokio::test(start_paused = true)]
+async fn a_report_is_offered_twelve_times_over_all_restarts() {
+    let place = place(Some(certified(HOST)), "v=TLSRPTv1; rua=https://tls.far.example/v1", None);
+    *place.web.statuses.lock().unwrap() = vec![500; 100];
+    let mut station = place.begin();
+    send(&station).await;
+    for _ in 0..16 {
+        minutes(4 * 60).await;
+        let fs = station.stop().await;
+        station = place.begin_on(fs);
+    }
+    assert_eq!(place.posted_to("//tls."), 12);
+    assert!(station.fs.list("/tls".as_ref()).unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,6 +14,7 @@ use pillarbox_core::address::{Domain, ForwardPath};
 use pillarbox_core::dns::{FixedZone, Record};
 use pillarbox_fs::testing::Watched;
 use pillarbox_fs::{Fs as _, SimulatedFs};
+use pillarbox_smtp::command::FutureRelease;
 
 use crate::cases::{HOUR, JOE, MESSAGE, Place, Replies, pass, place, place_of, place_with};
 use crate::net::{Fault, Net, Paused};
@@ -64,6 +65,54 @@ async fn a_hundred_hosts_that_hang_hold_up_nobody() {
         let copies = place.copies().iter().filter(|copy| copy.host != "here").count();
         assert_eq!((copies, place.waiting()), (453, 0));
     }
+}
+
+/// A host of which the address has a number.
+fn numbered(n: u16) -> (String, [u8; 4]) {
+    let [high, low] = n.to_be_bytes();
+    (format!("host{n}.example"), [10, 0, high, low])
+}
+
+// RTY-06: more hosts hang than there is room for, all of them strangers. Each gives way when others wait, until content has gone
+// out to it: what may have been taken is waited for.
+#[tokio::test(start_paused = true)]
+async fn two_thousand_hosts_that_hang_hold_up_nobody() {
+    const HANG: u16 = 2000;
+    let fault = |n| match n {
+        HANG => None,
+        0 => Some(Fault::Slow(45)),
+        n if n % 2 == 0 => Some(Fault::StopAfter(0)),
+        _ => Some(Fault::Silence),
+    };
+    let replies = Arc::new(Replies::default());
+    let (mut net, mut zone) = (Net::new(Paused::new(), replies.clone()), FixedZone::new());
+    for n in 0..=HANG {
+        let (name, ip) = numbered(n);
+        net.hosts.insert(ip.into(), (name.clone(), ServerConfig::new(&name)));
+        zone = zone.with(&name, Record::A(ip.into()));
+        replies.faults.lock().unwrap().extend(fault(n).map(|fault| (name, fault)));
+    }
+    let net = Arc::new(net);
+    let (fs, table) = (SimulatedFs::new(), routes(&net));
+    let station = Station::begin(fs, 1, config(), |diary| parts(&net, zone, diary), table);
+    let place = Place { station, net, replies };
+    for n in 0..=HANG {
+        place.send(&[&format!("ann@host{n}.example")]).await;
+    }
+    // Each hundred of them has ten seconds.
+    pass(Duration::from_secs(230)).await;
+    let took = |name: &str| place.copies().iter().filter(|copy| copy.host == name).count();
+    let good = format!("host{HANG}.example");
+    assert_eq!((took(&good), took("host0.example")), (1, 1));
+    let lines = place.station.lines();
+    let tried = lines.iter().filter(|line| line.starts_with(&format!("ann@{good} "))).count();
+    let gave_way = lines.iter().filter(|line| line.contains("while others waited")).count();
+    assert!(tried == 1 && gave_way > 500, "{tried} {gave_way}");
+    // They come back, and all of it goes out, once.
+    place.replies.faults.lock().unwrap().clear();
+    pass(24 * HOUR).await;
+    let copies = place.copies().iter().filter(|copy| copy.host != "here").count();
+    assert_eq!((copies, place.waiting()), (usize::from(HANG) + 1, 0));
 }
 
 // RFC 8689 §4.2.1: what may take it and is only away now counts for more than what may not.
@@ -192,7 +241,7 @@ async fn a_damaged_message_that_cannot_be_set_aside_now_is_later() {
     let id = place.station.handle().list(None, 1)[0];
     place.station.fs.unlink(&Path::new("/spool/bodies").join(id.to_string())).unwrap();
     place.station.fs.fail_at(0, ENOSPC, false);
-    place.station.handle().flush(Selector::All);
+    place.station.handle().flush(Selector::All).await;
     pass(Duration::from_secs(10)).await;
     assert!(!place.station.fs.heal());
     let is_aside = |line: &String| line.starts_with(&format!("set aside {id}"));
@@ -268,8 +317,10 @@ async fn a_change_of_many_that_is_interrupted_says_what_was_done() {
     const ALL: usize = 1100;
     let place = place();
     for n in 0..ALL {
-        let outcomes = place.station.accept(envelope(Some(JOE), &[&format!("r{n}@dead.example")]), b"x").await;
-        assert_eq!(outcomes, [Outcome::Delivered]);
+        // Nothing else writes meanwhile: they are not tried today.
+        let mut envelope = envelope(Some(JOE), &[&format!("r{n}@dead.example")]);
+        envelope.future_release = Some(FutureRelease::For(24 * 3600));
+        assert_eq!(place.station.accept(envelope, b"x").await, [Outcome::Delivered]);
     }
     let handle = place.station.handle();
     let mut dones = BTreeSet::new();
@@ -324,4 +375,26 @@ async fn nobody_is_told_of_a_delay_that_is_over() {
         let told = place.copies().iter().position(|copy| copy.host == "here").unwrap();
         assert!(!is_named || told < delivered, "{seconds}: told of a delay that is over");
     }
+}
+
+// An operator's look at all of a long queue is made in slices: mail comes in meanwhile.
+#[tokio::test(start_paused = true)]
+async fn mail_is_accepted_while_an_operator_looks_at_all_of_it() {
+    let place = place();
+    for n in 0..3000 {
+        place.station.accept(envelope(Some(JOE), &[&format!("r{n}@dead.example")]), b"x").await;
+    }
+    let handle = place.station.handle();
+    let steps = std::cell::RefCell::new(Vec::new());
+    let operator = async {
+        assert_eq!(handle.flush(Selector::All).await.len(), 3001);
+        steps.borrow_mut().push("flushed");
+    };
+    let client = async {
+        tokio::task::yield_now().await;
+        place.station.accept(envelope(Some(JOE), &["new@dead.example"]), b"x").await;
+        steps.borrow_mut().push("accepted");
+    };
+    tokio::join!(operator, client);
+    assert_eq!(*steps.borrow(), ["accepted", "flushed"]);
 }

@@ -207,8 +207,8 @@ impl World {
         match self.die.below(12) {
             0 | 1 => drop(handle.hold(which).await.unwrap()),
             2 | 3 => drop(handle.release(which).await.unwrap()),
-            4 => drop(handle.flush(which)),
-            5 => drop(handle.requeue(which)),
+            4 => drop(handle.flush(which).await),
+            5 => drop(handle.requeue(which).await),
             _ => {}
         }
     }

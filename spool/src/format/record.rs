@@ -33,6 +33,8 @@ pub(crate) struct MessageFields {
     pub(crate) envelope: Envelope,
     pub(crate) large: Option<LargeBody>,
     pub(crate) held: bool,
+    /// It was released, and not tried since.
+    pub(crate) is_owed: bool,
     pub(crate) states: Vec<RecipientState>,
     /// Reports so far, and seconds of the last one.
     pub(crate) reports: u32,
@@ -80,6 +82,9 @@ fn encode_with_states(message: &MessageFields) -> Vec<u8> {
     put_envelope(&mut out, message.id, &message.envelope, message.large);
     if message.held {
         out.put(13, &[1]);
+    }
+    if message.is_owed {
+        out.put(128, &[1]);
     }
     for (recipient, state) in (0u32..).zip(&message.states) {
         if *state == RecipientState::default() {
@@ -228,7 +233,7 @@ pub(crate) fn decode_message(fields: &[u8]) -> Result<MessageFields, Malformed> 
     let id = decode_id(fields)?;
     let mut envelope = Envelope::new(WallTime::new(0, 0), ReversePath::Null, []);
     let (mut large, mut held, mut states, mut reports, mut last_report) = (None, false, Vec::new(), 0, 0);
-    let (mut has_date, mut has_from) = (false, false);
+    let (mut has_date, mut has_from, mut is_owed) = (false, false, false);
     let mut fields = Reader::new(fields);
     while let Some((number, mut value)) = fields.next_field()? {
         match number {
@@ -276,7 +281,8 @@ pub(crate) fn decode_message(fields: &[u8]) -> Result<MessageFields, Malformed> 
                 *states.get_mut(recipient).ok_or(Malformed("there is no such recipient"))? = state;
             }
             15 => (reports, last_report) = (value.u32()?, value.i64()?),
-            128.. => {}
+            128 => is_owed = value.u8()? != 0,
+            129.. => {}
             _ => return Err(Malformed("an unknown field")),
         }
     }
@@ -284,7 +290,7 @@ pub(crate) fn decode_message(fields: &[u8]) -> Result<MessageFields, Malformed> 
         return Err(Malformed("the envelope is not whole"));
     }
     states.resize(envelope.recipients.len(), RecipientState::default());
-    Ok(MessageFields { id, envelope, large, held, states, reports, last_report })
+    Ok(MessageFields { id, envelope, large, held, is_owed, states, reports, last_report })
 }
 
 pub(crate) fn decode_news(fields: &[u8]) -> Result<NewsFields, Malformed> {

@@ -37,6 +37,8 @@ pub struct Item {
     pub priority: i8,
     /// It is held until it is released.
     pub held: bool,
+    /// It was released and not tried since: it is tried once more, however old it is.
+    pub is_owed: bool,
     /// Its sender knows that it is late, or does not want to.
     pub is_noticed: bool,
     /// How often it was tried.
@@ -68,6 +70,7 @@ impl Item {
             deliver_by: envelope.deliver_by,
             priority: envelope.priority,
             held: false,
+            is_owed: false,
             // RFC 5321 §4.5.5
             is_noticed: envelope.from.is_null(),
             attempts: 0,

@@ -18,7 +18,7 @@ use pillarbox_core::{Random, Time, WallTime};
 pub use backoff::ScheduleOptions;
 pub use item::{Attempted, Due, Fault, Health, Item, Lanes, Reason, Route, Task};
 pub use plan::NextTry;
-pub use select::Selector;
+pub use select::{Cursor, Selector};
 
 use crate::MessageId;
 use crate::envelope::{ByMode, DeliverBy};
@@ -226,6 +226,9 @@ impl Schedule {
             self.destinations[destination].jobs += 1;
         }
         if !item.held {
+            if item.is_owed {
+                self.hasten_old(message, now);
+            }
             self.set_timer(message);
             self.resume(message, now);
         }

@@ -1,6 +1,7 @@
 //! What an operator does to many messages at once.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::time::Duration;
 
 use pillarbox_core::{EnhancedCode, Time};
@@ -31,10 +32,56 @@ pub enum Selector<'a> {
     Status(EnhancedCode),
 }
 
+/// How far something has come that is done to many messages in slices, so that a schedule which others wait for is never away for
+/// long, however many messages there are.
+///
+/// ```
+/// use pillarbox_core::{SeededRandom, Time};
+/// use pillarbox_spool::{Cursor, Schedule, ScheduleOptions, Selector};
+///
+/// let mut schedule = Schedule::new(ScheduleOptions::default(), SeededRandom::new(1));
+/// let mut cursor = Cursor::new(1000);
+/// let mut tried = Vec::new();
+/// while !cursor.is_over() {
+///     tried.extend(schedule.flush_slice(Time::ZERO, Selector::All, &mut cursor));
+/// }
+/// assert!(tried.is_empty(), "nothing is waiting");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cursor {
+    after: Option<MessageId>,
+    steps_max: usize,
+    steps: usize,
+    is_over: bool,
+}
+
+impl Cursor {
+    /// At the beginning, for slices of so many steps: a message, or one of the ways that its recipients go, is a step each. A message is
+    /// never cut in two, and what is named by a selector is one slice.
+    pub const fn new(steps_max: usize) -> Self {
+        Cursor { after: None, steps_max, steps: 0, is_over: false }
+    }
+
+    /// Whether all messages were looked at.
+    pub const fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// How many steps the last slice took.
+    pub const fn steps(&self) -> usize {
+        self.steps
+    }
+}
+
 impl Schedule {
     /// The messages that are meant, in order of their names, and whether each is held. Nothing is changed.
     pub fn select(&self, now: Time, selector: Selector<'_>) -> Vec<(MessageId, bool)> {
-        let selected = self.selected(floor(now), selector).into_iter();
+        self.select_slice(now, selector, &mut Cursor::new(usize::MAX))
+    }
+
+    /// The next slice of them.
+    pub fn select_slice(&self, now: Time, selector: Selector<'_>, cursor: &mut Cursor) -> Vec<(MessageId, bool)> {
+        let selected = self.selected_slice(floor(now), selector, cursor).into_iter();
         selected.map(|(message, _)| (self.messages[message].id, self.messages[message].held)).collect()
     }
 
@@ -79,12 +126,22 @@ impl Schedule {
     /// Tries the selected recipients now, also where their destination was found dead; those of held messages and those that are to
     /// wait by their sender's wish stay. What is being tried already is not tried twice. Gives the messages.
     pub fn flush(&mut self, now: Time, selector: Selector<'_>) -> Vec<MessageId> {
-        self.hasten(floor(now), selector, false)
+        self.flush_slice(now, selector, &mut Cursor::new(usize::MAX))
+    }
+
+    /// The same for the next slice of them.
+    pub fn flush_slice(&mut self, now: Time, selector: Selector<'_>, cursor: &mut Cursor) -> Vec<MessageId> {
+        self.hasten(floor(now), selector, false, cursor)
     }
 
     /// The same, and the next waits are those of a new message.
     pub fn requeue(&mut self, now: Time, selector: Selector<'_>) -> Vec<MessageId> {
-        self.hasten(floor(now), selector, true)
+        self.requeue_slice(now, selector, &mut Cursor::new(usize::MAX))
+    }
+
+    /// The same for the next slice of them.
+    pub fn requeue_slice(&mut self, now: Time, selector: Selector<'_>, cursor: &mut Cursor) -> Vec<MessageId> {
+        self.hasten(floor(now), selector, true, cursor)
     }
 
     /// Forgets messages; what is being tried ends with its report. Gives their names; the store has to forget them as well.
@@ -111,7 +168,7 @@ impl Schedule {
     }
 
     /// Sees to it that a message is tried before it is given up.
-    fn hasten_old(&mut self, number: u32, now: u64) {
+    pub(super) fn hasten_old(&mut self, number: u32, now: u64) {
         let (expire_at, released) = (self.messages[number].expire_at, self.messages[number].released);
         for job in self.jobs_of(number) {
             if self.jobs[job].state == State::Held && self.jobs[job].due.max(now) >= expire_at {
@@ -128,9 +185,9 @@ impl Schedule {
         }
     }
 
-    fn hasten(&mut self, now: u64, selector: Selector<'_>, anew: bool) -> Vec<MessageId> {
+    fn hasten(&mut self, now: u64, selector: Selector<'_>, anew: bool, cursor: &mut Cursor) -> Vec<MessageId> {
         let mut messages = Vec::new();
-        for (message, jobs) in self.selected(now, selector) {
+        for (message, jobs) in self.selected_slice(now, selector, cursor) {
             let due = now.max(self.messages[message].released);
             for job in jobs {
                 if anew {
@@ -155,22 +212,42 @@ impl Schedule {
 
     /// The messages that are meant, in order of their names where it is more than one, and those of their jobs that make it so.
     fn selected(&self, now: u64, selector: Selector<'_>) -> Vec<(u32, Vec<u32>)> {
-        let all: Vec<u32> = match selector {
-            Selector::Id(id) => self.names.get(&id).copied().into_iter().collect(),
-            Selector::Ids(ids) => {
-                let ids: BTreeSet<MessageId> = ids.iter().copied().collect();
-                ids.iter().filter_map(|id| self.names.get(id).copied()).collect()
+        self.selected_slice(now, selector, &mut Cursor::new(usize::MAX))
+    }
+
+    fn selected_slice(&self, now: u64, selector: Selector<'_>, cursor: &mut Cursor) -> Vec<(u32, Vec<u32>)> {
+        cursor.steps = 0;
+        if cursor.is_over {
+            return Vec::new();
+        }
+        let named = match selector {
+            Selector::Id(id) => Some(BTreeSet::from([id])),
+            Selector::Ids(ids) => Some(ids.iter().copied().collect()),
+            _ => None,
+        };
+        let steps_max = if named.is_some() { usize::MAX } else { cursor.steps_max };
+        let mut all: Box<dyn Iterator<Item = u32>> = match named {
+            Some(ids) => Box::new(ids.into_iter().filter_map(|id| self.names.get(&id).copied())),
+            None => {
+                let from = cursor.after.map_or(Bound::Unbounded, Bound::Excluded);
+                Box::new(self.names.range((from, Bound::Unbounded)).map(|(_, number)| *number))
             }
-            _ => self.names.values().copied().collect(),
         };
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         let mut selected = Vec::new();
-        for number in all {
+        while cursor.steps < steps_max {
+            let Some(number) = all.next() else {
+                cursor.is_over = true;
+                break;
+            };
             let message = &self.messages[number];
+            cursor.after = Some(message.id);
+            cursor.steps += 1;
             if message.is_deleted {
                 continue;
             }
             let mut jobs = self.jobs_of(number);
+            cursor.steps += jobs.len();
             let is_meant = match selector {
                 Selector::All | Selector::Id(_) | Selector::Ids(_) => true,
                 Selector::Sender(sender) => message.sender.as_deref() == sender,

@@ -9,8 +9,10 @@ use pillarbox_fs::{ErrorKind, Fs};
 
 use super::recovery::if_found;
 use super::segment::SegmentFile;
-use super::{Paths, Shared};
+use super::{Paths, Shared, Store, lock};
+use crate::MessageId;
 use crate::error::Result;
+use crate::format::record::Place;
 
 /// Octets that are copied at once.
 const CHUNK: usize = 64 * 1024;
@@ -149,6 +151,17 @@ impl Paths {
         fs.create(&new)?.close()?;
         fs.rename(&new, &self.incomplete)?;
         Ok(fs.sync_dir(&self.root)?)
+    }
+}
+
+impl Store {
+    /// Gives the segment of a message a second name under `set-aside/`, durably.
+    pub(super) fn keep_whole(&self, id: MessageId, place: Place) -> Result<()> {
+        let Shared { fs, paths, index, .. } = &*self.0;
+        let Some(salt) = lock(index).segments.get(&place.segment).map(|segment| segment.salt) else { return Ok(()) };
+        let to = paths.free_name(&**fs, OsStr::new(&format!("{id}.segment")))?;
+        fs.link(&paths.segment(place.segment, salt), &to)?;
+        Ok(fs.sync_dir(&paths.aside)?)
     }
 }
 

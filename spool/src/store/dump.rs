@@ -86,7 +86,11 @@ fn dump_record(out: &mut String, offset: u64, record: &Record, fields: &[u8]) ->
         }
         Kind::Carried => {
             let message = decode_message(fields)?;
-            let held = if message.held { ", held" } else { "" };
+            let held = match (message.held, message.is_owed) {
+                (true, _) => ", held",
+                (false, true) => ", released",
+                (false, false) => "",
+            };
             line(out, format_args!("  {offset}: {id} carried forward, {}{held}", Envelope(&message, record)));
             dump_recipients(out, &message);
         }

@@ -113,7 +113,8 @@ impl Incoming {
             return Err(StoreError::TooLarge);
         }
         let states = vec![RecipientState::default(); envelope.recipients.len()];
-        let message = MessageFields { id: self.id, envelope, large, held: false, states, reports: 0, last_report: 0 };
+        let (held, is_owed, reports, last_report) = (false, false, 0, 0);
+        let message = MessageFields { id: self.id, envelope, large, held, is_owed, states, reports, last_report };
         let prepared = Prepared {
             id: self.id,
             fields,

@@ -42,6 +42,8 @@ pub(crate) struct Entry {
     /// Seconds of the last attempt.
     pub(crate) last_report: i64,
     pub(crate) held: bool,
+    /// It was released, and not tried since.
+    pub(crate) is_owed: bool,
     pub(crate) is_large: bool,
     /// Records about it that are not synced yet.
     pub(crate) pending: u16,
@@ -111,6 +113,7 @@ impl Index {
             reports: fields.reports,
             last_report: fields.last_report,
             held: fields.held,
+            is_owed: fields.is_owed,
             is_large: fields.large.is_some(),
             pending: 0,
         };
@@ -143,6 +146,7 @@ impl Index {
             }
         }
         entry.reports = entry.reports.saturating_add(u32::from(tried));
+        entry.is_owed &= !tried;
         if entry.recipients.iter().all(|status| status.outcome().is_some()) {
             self.finish(id);
         }
@@ -150,6 +154,7 @@ impl Index {
 
     pub(crate) fn set_held(&mut self, id: MessageId, held: bool) {
         if let Some(entry) = self.messages.get_mut(&id) {
+            entry.is_owed = !held && (entry.held || entry.is_owed);
             entry.held = held;
         }
     }

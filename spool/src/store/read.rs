@@ -29,6 +29,8 @@ pub struct Message {
     pub recipients: Vec<RecipientState>,
     /// It is held.
     pub held: bool,
+    /// It was released, and not tried since.
+    pub is_owed: bool,
     /// Octets of content.
     pub size: u64,
 }
@@ -69,7 +71,8 @@ impl Store {
                 (state.outcome, state.notices) = (status.outcome(), status.notices());
             }
             let size = size(&fields, &record);
-            Ok(Message { id, envelope: fields.envelope, recipients, held: entry.held, size })
+            let (held, is_owed) = (entry.held, entry.is_owed);
+            Ok(Message { id, envelope: fields.envelope, recipients, held, is_owed, size })
         })
     }
 
@@ -113,6 +116,7 @@ impl Store {
                 attempts: entry.reports,
                 last_attempt: (entry.reports > 0).then_some(entry.last_report),
                 held: entry.held,
+                is_owed: entry.is_owed,
             })
         })
     }

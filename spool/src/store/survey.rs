@@ -17,6 +17,8 @@ const NUMBER_MAX: u64 = 1 << 62;
 const FOREIGN: u64 = 1 << 56;
 /// So many segments in a row may have been begun in vain.
 const UNUSED_MAX: u64 = 1 << 20;
+/// Octets of a segment's name.
+const NAME_LEN: usize = 33;
 /// Octets of the header that are known before a segment is begun: up to its floor.
 const FLOOR_AT: usize = 28;
 
@@ -49,7 +51,8 @@ struct Candidate {
 pub(super) fn survey(fs: &dyn Fs, paths: &Paths, mut findings: Vec<Finding>) -> Result<Survey> {
     let candidates = candidates(fs, paths, &mut findings)?;
     let floor = candidates.values().filter_map(|it| it.header).map(|header| header.floor).max().unwrap_or(1);
-    let next_number = candidates.keys().next_back().map_or(1, |number| number.saturating_add(1)).max(floor);
+    let highest = candidates.keys().next_back().copied().unwrap_or(0);
+    let next_number = highest.max(highest_aside(fs, paths, highest)).saturating_add(1).max(floor);
     let mut segments = BTreeMap::new();
     let mut last = (0, 0);
     // What the segment behind says: which one is before it, and where that ends.
@@ -106,6 +109,16 @@ pub(super) fn survey(fs: &dyn Fs, paths: &Paths, mut findings: Vec<Finding>) -> 
         let _ = paths.mark_incomplete(fs);
     }
     Ok(Survey { segments, last, next_number, floor, findings, is_short })
+}
+
+/// The highest number among the segments that were moved aside, here or at an earlier start, as far as it may be one of this log.
+fn highest_aside(fs: &dyn Fs, paths: &Paths, highest: u64) -> u64 {
+    // Those that could not be moved are still in the log.
+    let names = [&paths.aside, &paths.log].into_iter().flat_map(|folder| fs.list(folder).unwrap_or_default());
+    // Behind the name of one there may be a number that makes it another name.
+    let numbers = names.filter_map(|entry| entry.name.to_str()?.get(..NAME_LEN).and_then(parse_name));
+    let possible = |number: &u64| *number <= highest.saturating_add(UNUSED_MAX);
+    numbers.map(|(number, _)| number).filter(possible).max().unwrap_or(0)
 }
 
 fn candidates(fs: &dyn Fs, paths: &Paths, findings: &mut Vec<Finding>) -> Result<BTreeMap<u64, Candidate>> {

@@ -167,6 +167,7 @@ impl Store {
             (state.outcome, state.notices) = (status.outcome(), status.notices());
         }
         message.held = entry.held;
+        message.is_owed = entry.is_owed;
         (message.reports, message.last_report) = (entry.reports, entry.last_report);
         let at = entry.first.offset + RECORD_HEADER as u64 + u64::from(record.fields_len);
         let body = segment.octets(at, record.body_len as usize)?.to_vec();
@@ -187,10 +188,10 @@ impl Store {
         for (copy, last) in copies {
             let Effect::Carry(fields) = &copy.effect else { continue };
             let is_same = |fields: &MessageFields| {
-                index
-                    .messages
-                    .get(&copy.id)
-                    .is_some_and(|entry| entry.pending == 0 && entry.last == last && entry.held == fields.held)
+                index.messages.get(&copy.id).is_some_and(|entry| {
+                    let is_let_go = (entry.held, entry.is_owed) == (fields.held, fields.is_owed);
+                    entry.pending == 0 && entry.last == last && is_let_go
+                })
             };
             if is_same(fields) {
                 index.messages.get_mut(&copy.id).expect("it was looked at").pending += 1;
@@ -239,7 +240,8 @@ impl Store {
     }
 
     /// Takes a message out of the queue that cannot be read: copies what there is of it to `set-aside/`, durably, and forgets
-    /// it. A person has to look at it; its sender was told that it was accepted.
+    /// it. A person has to look at it; its sender was told that it was accepted. Where the disk does not give its segment at all, that
+    /// gets a second name there, for the day on which it does.
     ///
     /// # Errors
     ///
@@ -253,6 +255,7 @@ impl Store {
             }
             // There is nothing to copy.
             Err(StoreError::Fs(error)) if error.kind() == ErrorKind::NotFound => {}
+            Err(StoreError::Fs(error)) if error.kind() == ErrorKind::Io => self.keep_whole(id, entry.first)?,
             Err(error) => return Err(error),
         }
         if entry.is_large && self.0.fs.metadata(&self.0.paths.body(id)).is_ok() {

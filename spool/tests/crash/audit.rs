@@ -130,9 +130,9 @@ fn start(disk: &SimulatedFs, seed: u64) -> Result<(Store, BTreeMap<MessageId, Wa
     let mut all = BTreeMap::new();
     for known in waiting {
         let message = store.message(known.id).map_err(|error| format!("{}: {error}", known.id))?;
-        let shown = Waits::of(message.held, &message.recipients);
+        let shown = Waits::of(&message);
         let told: Vec<_> = shown.recipients.iter().map(|(outcome, notices, _)| (*outcome, *notices)).collect();
-        if (known.held, &known.recipients) != (shown.held, &told) {
+        if (known.held, known.is_owed, &known.recipients) != (shown.held, shown.is_owed, &told) {
             return Err(format!("{known:?} was told, and it is {shown:?}"));
         }
         if let Some(state) = message.recipients.iter().find(|it| it.attempts as usize != it.history.len()) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pillarbox_spool::{MessageId, Notices, Outcome, RecipientState, Report};
+use pillarbox_spool::{Message, MessageId, Notices, Outcome, Report};
 
 /// A waiting message as the queue shows it; `None` if it is not there.
 pub(crate) type Shown = Option<Waits>;
@@ -10,18 +10,20 @@ pub(crate) type Shown = Option<Waits>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Waits {
     pub(crate) held: bool,
+    /// It was released, and not tried since.
+    pub(crate) is_owed: bool,
     /// Outcome, notices, attempts.
     pub(crate) recipients: Vec<(Option<Outcome>, Notices, u32)>,
 }
 
 impl Waits {
     pub(crate) fn new(recipients: usize) -> Self {
-        Waits { held: false, recipients: vec![(None, Notices::default(), 0); recipients] }
+        Waits { held: false, is_owed: false, recipients: vec![(None, Notices::default(), 0); recipients] }
     }
 
-    pub(crate) fn of(held: bool, recipients: &[RecipientState]) -> Self {
-        let recipients = recipients.iter().map(|it| (it.outcome, it.notices, it.attempts)).collect();
-        Waits { held, recipients }
+    pub(crate) fn of(message: &Message) -> Self {
+        let recipients = message.recipients.iter().map(|it| (it.outcome, it.notices, it.attempts)).collect();
+        Waits { held: message.held, is_owed: message.is_owed, recipients }
     }
 
     /// What is shown after a report.
@@ -32,6 +34,7 @@ impl Waits {
             *notices = notices.and(news.notices);
             if let Some(attempt) = &news.attempt {
                 *attempts += 1;
+                after.is_owed = false;
                 *outcome = outcome.or(Some(attempt.outcome).filter(|outcome| outcome.is_final()));
             }
         }

@@ -122,6 +122,78 @@ fn expiry() {
     check("expiry", &world, 100);
 }
 
+/// A sender is told: the notice is there with the news that it tells, or neither is; in the log, in a file of its own, and where
+/// it is the first thing in a segment.
+// DSN-11
+#[test]
+fn bounce_creation() {
+    let mut world = World::new();
+    let id = world.accept(500, 4).unwrap();
+    world.now_it_begins();
+    for (recipient, octets) in [(0, 300), (1, 1800), (2, 900), (3, 900)] {
+        let mut failed = report(id, &[(recipient, Outcome::Failed)]);
+        failed.recipients[0].notices = Notices { failure: true, ..Notices::default() };
+        assert!(world.bounce(failed, octets));
+    }
+    check("bounce creation", &world, 150);
+}
+
+/// A message for an alias turns into others, one of them with a file of its own: it is there, or all of them are.
+// DUR-05
+#[test]
+fn sent_on() {
+    let mut world = World::new();
+    let id = world.accept(500, 3).unwrap();
+    world.now_it_begins();
+    for (recipient, octets) in [(0, &[400][..]), (1, &[400, 2500]), (2, &[900, 900, 900])] {
+        assert!(world.send_on(report(id, &[(recipient, Outcome::Relayed)]), octets));
+    }
+    check("sent on", &world, 150);
+}
+
+/// What was released is owed a try, wherever its record is carried to, until it has had it.
+#[test]
+fn released_and_not_tried() {
+    let mut world = World::new();
+    let stuck = world.accept(300, 1).unwrap();
+    world.hold(stuck, true);
+    world.now_it_begins();
+    world.hold(stuck, false);
+    let mut moved = 0;
+    for _ in 0..12 {
+        let id = world.accept(800, 1).unwrap();
+        world.report(report(id, &[(0, Outcome::Delivered)]));
+        moved += world.tend();
+    }
+    assert!(moved > 2, "{moved}");
+    world.report(report(stuck, &[(0, Outcome::Delayed)]));
+    world.accept(100, 1);
+    check("released and not tried", &world, 300);
+}
+
+/// The power fails again at every change of a start, after everything that a first cut may have left.
+#[test]
+fn recovery_cut_again() {
+    let mut world = World::new();
+    let stuck = world.accept(300, 2).unwrap();
+    for octets in [800, 2000] {
+        let id = world.accept(octets, 1).unwrap();
+        world.report(report(id, &[(0, Outcome::Delivered)]));
+    }
+    world.now_it_begins();
+    let all: Vec<_> = [600, 1500].map(|octets| world.receive(octets, 2).unwrap()).into();
+    let under_way: Vec<_> = all.into_iter().map(|change| world.begin(vec![change])).collect();
+    for under_way in under_way {
+        world.end(under_way);
+    }
+    world.report(report(stuck, &[(1, Outcome::Delivered)]));
+    world.tend();
+    let budget = Budget { per_cut: 12, again_every: 1, per_second_cut: 6 };
+    let disks = audit("recovery cut again", &world, budget);
+    println!("recovery cut again: {disks} disks");
+    assert!(disks > 5000, "only {disks} disks");
+}
+
 #[test]
 fn carrying_forward() {
     let mut world = World::new();

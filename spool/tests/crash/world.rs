@@ -45,10 +45,7 @@ impl World {
         let at = self.fs.changes();
         let ids: Vec<MessageId> = self.ledger.messages.keys().copied().collect();
         for id in ids {
-            let shown = waiting.iter().any(|it| it.id == id).then(|| {
-                let message = self.store.message(id).unwrap();
-                Waits::of(message.held, &message.recipients)
-            });
+            let shown = waiting.iter().any(|it| it.id == id).then(|| Waits::of(&self.store.message(id).unwrap()));
             assert!(self.ledger.at(id, at).contains(&shown), "{id} after a restart: {shown:?}");
             self.ledger.expect(at, id, vec![shown]);
         }
@@ -135,7 +132,8 @@ impl World {
     pub(crate) fn hold(&mut self, id: MessageId, held: bool) -> bool {
         let before = self.ledger.now(id).cloned().flatten().expect("it is waiting");
         let change = if held { Change::Hold(id) } else { Change::Release(id) };
-        self.change(vec![(change, Some(Waits { held, ..before }))])
+        let is_owed = !held && (before.held || before.is_owed);
+        self.change(vec![(change, Some(Waits { held, is_owed, ..before }))])
     }
 
     pub(crate) fn delete(&mut self, id: MessageId) -> bool {
@@ -149,6 +147,13 @@ impl World {
             Some(notice) => self.change(vec![news, notice]),
             None => false,
         }
+    }
+
+    /// A recipient's message turns into others: its news and they in one commit.
+    pub(crate) fn send_on(&mut self, report: Report, octets: &[usize]) -> bool {
+        let news = self.news(report);
+        let others: Vec<_> = octets.iter().filter_map(|octets| self.receive(*octets, 2)).collect();
+        others.len() == octets.len() && self.change(std::iter::once(news).chain(others).collect())
     }
 
     /// The work itself changes nothing that anybody is told.

@@ -18,7 +18,7 @@ use crate::accounts::quota_of;
 use crate::folders::Folders;
 use crate::password::PasswordSource;
 use crate::sending::SOCKET_NAME;
-use crate::{certificate, secret_file};
+use crate::{certificate, secret_file, tls_reporting};
 
 /// What a path of a unix socket can hold on Linux, without the NUL at its end.
 const SOCKET_PATH_MAX: usize = 107;
@@ -87,6 +87,12 @@ fn examine_sending(draft: &SendingDraft, mistakes: &mut Vec<Mistake>) {
         mistakes
             .extend(certificate::read_chain(path.get_ref()).err().map(|message| Mistake::new(path.span(), message)));
     }
+    let made =
+        draft.tls_reports.folder.as_ref().and_then(|folder| Some((folder.span(), examine_made(folder.get_ref())?)));
+    mistakes.extend(made.map(|(span, message)| Mistake::new(span, message)));
+    if let Some(key) = &draft.tls_reports.dkim_key {
+        mistakes.extend(tls_reporting::read_key(key.get_ref()).err().map(|message| Mistake::new(key.span(), message)));
+    }
     for password in draft.passwords.iter().filter(|password| matches!(password.get_ref(), PasswordSource::File(_))) {
         mistakes.extend(password.get_ref().read().err().map(|message| Mistake::new(password.span(), message)));
     }
@@ -142,6 +148,14 @@ fn examine_folder(folder: &Path) -> Option<String> {
         Ok(found) if found.is_dir() => None,
         Ok(_) => Some(format!("{} is not a folder", folder.display())),
         Err(error) => Some(format!("cannot use the folder {}: {error}", folder.display())),
+    }
+}
+
+/// A folder that is made at the start if it is not there.
+fn examine_made(folder: &Path) -> Option<String> {
+    match fs::metadata(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => folder.parent().and_then(examine_folder),
+        _ => examine_folder(folder),
     }
 }
 

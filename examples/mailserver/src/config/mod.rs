@@ -7,6 +7,7 @@ mod read;
 mod read_forward;
 mod read_route;
 mod read_sending;
+mod read_tls_reports;
 mod sending;
 mod table;
 
@@ -24,7 +25,7 @@ pub use location::MailLocation;
 use read::Draft;
 pub use read_route::domain_of;
 pub use read_sending::duration;
-pub use sending::{Dns, Forwarding, HostRoute, NextHop, RouteOf, RouteTls, Sending, SrsFiles};
+pub use sending::{DkimKey, Dns, Forwarding, HostRoute, NextHop, RouteOf, RouteTls, Sending, SrsFiles, TlsReports};
 
 /// What a configuration file says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use super::error::Mistake;
 use super::read::{host_name, placed};
 use super::read_forward::read_forward;
 use super::read_route::read_routes;
+use super::read_tls_reports::{TlsReportsDraft, read_tls_reports};
 use super::sending::{Dns, RouteRule, Sending};
 use super::table::{self, Table, Value};
 use crate::password::PasswordSource;
@@ -23,9 +24,10 @@ pub struct SendingDraft {
     pub source: Vec<Spanned<IpAddr>>,
     pub trusted_certificates: Option<Spanned<PathBuf>>,
     pub passwords: Vec<Spanned<PasswordSource>>,
+    pub tls_reports: TlsReportsDraft,
 }
 
-/// Reads the three tables. `None`: there is none, and nothing is sent.
+/// Reads the tables about it. `None`: there is none, and nothing is sent.
 pub fn read_sending(
     file: &mut Table<'_, '_>,
     base: &Path,
@@ -33,7 +35,7 @@ pub fn read_sending(
     mistakes: &mut Vec<Mistake>,
 ) -> Option<SendingDraft> {
     let (queue, routes, dns) = (file.optional("queue"), file.optional("route"), file.optional("dns"));
-    let forward = file.optional("forward");
+    let (forward, tls_reports) = (file.optional("forward"), file.optional("tls_reports"));
     let mut draft = SendingDraft::default();
     let dns_read = dns.and_then(|value| read_dns(value, mistakes));
     let routes_read = routes.map(|value| read_routes(value, base, domains, &mut draft.passwords, mistakes));
@@ -42,16 +44,28 @@ pub fn read_sending(
             let (routes, dns) = (routes_read.unwrap_or_default(), dns_read.unwrap_or_default());
             let forwarding = forward.map(|value| read_forward(value, base, mistakes));
             draft.sending = read_queue(queue, base, &mut draft, (routes, dns), mistakes);
+            let reports = tls_reports.map(|value| read_tls_reports(value, base, domains, mistakes));
             draft.sending = match (draft.sending.take(), forwarding) {
                 (Some(sending), Some(forwarding)) => {
                     forwarding.map(|forwarding| Sending { forwarding: Some(forwarding), ..sending })
                 }
                 (sending, _) => sending,
             };
+            if let Some(reports) = reports {
+                let read = reports.reports.clone();
+                draft.sending = draft
+                    .sending
+                    .take()
+                    .zip(read)
+                    .map(|(sending, reports)| Sending { tls_reports: Some(reports), ..sending });
+                draft.tls_reports = reports;
+            }
             Some(draft)
         }
         None => {
-            for (name, value) in [("[[route]]", routes), ("[dns]", dns), ("[forward]", forward)] {
+            for (name, value) in
+                [("[[route]]", routes), ("[dns]", dns), ("[forward]", forward), ("[tls_reports]", tls_reports)]
+            {
                 let message = format!("{name} means nothing without a queue: add a [queue] table with `folder`");
                 mistakes.extend(value.map(|value| Mistake::new(value.span(), message)));
             }
@@ -118,6 +132,7 @@ fn read_queue(
         policies,
         private_policy_hosts: private_hosts?,
         forwarding: None,
+        tls_reports: None,
         routes,
         dns,
     })
@@ -180,7 +195,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(number.saturating_mul(seconds)))
 }
 
-fn within(time: Duration, text: &str, range: std::ops::RangeInclusive<Duration>) -> Result<Duration, String> {
+/// The time, if it is in the range.
+pub fn within(time: Duration, text: &str, range: std::ops::RangeInclusive<Duration>) -> Result<Duration, String> {
     let (least, most) = (range.start().as_secs(), range.end().as_secs() / (24 * 3600));
     match range.contains(&time) {
         true => Ok(time),

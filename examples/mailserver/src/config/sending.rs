@@ -4,9 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pillarbox::mailcore::address::Address;
+
 use crate::password::PasswordSource;
 
-/// What `[queue]`, `[[route]]` and `[dns]` say. Without it nothing is sent.
+/// What `[queue]`, `[[route]]`, `[dns]`, `[forward]` and `[tls_reports]` say. Without it nothing is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sending {
     /// Where the queue lies.
@@ -39,6 +41,8 @@ pub struct Sending {
     pub private_policy_hosts: bool,
     /// What is sent on.
     pub forwarding: Option<Forwarding>,
+    /// Who reports on TLS.
+    pub tls_reports: Option<TlsReports>,
     /// Which mail takes which way; the rest goes to the mail exchangers of its domain.
     pub routes: Vec<RouteRule>,
     /// Whom to ask for names.
@@ -61,6 +65,34 @@ pub struct SrsFiles {
     pub domain: String,
     /// The file with the secrets, one a line.
     pub secrets: PathBuf,
+}
+
+/// What `[tls_reports]` says (RFC 8460).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsReports {
+    /// Where what was counted is kept.
+    pub folder: PathBuf,
+    /// What the organisation is called that reports.
+    pub organization_name: String,
+    /// Who sends the reports; its domain is the submitter.
+    pub sender_address: Address<'static>,
+    /// Whom to ask about reports, if it is not the sender.
+    pub contact_info: Option<String>,
+    /// How long after the end of a day its reports go out at the latest.
+    pub spread_out_delivery: Duration,
+    /// Reports are posted to hosts with private addresses as well.
+    pub private_hosts: bool,
+    /// What signs the mails.
+    pub dkim: Option<DkimKey>,
+}
+
+/// A key that signs mail for the domain of its sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DkimKey {
+    /// Where its public half stands in the DNS.
+    pub selector: String,
+    /// The file with the private one.
+    pub file: PathBuf,
 }
 
 /// Whom to ask for names.

@@ -205,6 +205,12 @@ source = ["192.0.2.1", "2001:db8::1"]
 [dns]
 servers = ["127.0.0.1", "[::1]:5353"]
 
+[tls_reports]
+folder = "tls-reports"
+organization_name = "Example"
+sender_address = "tls@example.org"
+spread_out_delivery = "10m"
+
 [[route]]
 recipients = ["*"]
 to = "smtp://you%40example.org@smtp.example.com"
@@ -229,6 +235,10 @@ to = "lmtp:unix:lmtp"
     assert_eq!((sending.expire_after.as_secs(), sending.notice_after.as_secs()), (36 * 3600, 4 * 3600));
     assert_eq!(sending.dns.servers, ["127.0.0.1:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
     assert_eq!(sending.dns.validates, None);
+    let reports = sending.tls_reports.as_ref().unwrap();
+    assert_eq!((&*reports.folder, &*reports.organization_name), (Path::new("/etc/tls-reports"), "Example"));
+    assert_eq!((reports.sender_address.to_string(), &reports.contact_info), ("tls@example.org".into(), &None));
+    assert_eq!((reports.spread_out_delivery.as_secs(), reports.private_hosts), (600, false));
     let host = |of: usize| match &sending.routes[of].to {
         NextHop::Host(host) => (host.host.clone(), host.port, host.tls, host.login.clone().unwrap().0),
         other => panic!("{other:?}"),

@@ -224,8 +224,8 @@ impl Pages {
 /// Some names are changed in one group of the log.
 async fn change(verb: Verb, handle: &OutboundHandle, selector: Selector<'_>) -> Result<Vec<MessageId>, Interrupted> {
     match verb {
-        Verb::Flush => Ok(handle.flush(selector)),
-        Verb::Requeue => Ok(handle.requeue(selector)),
+        Verb::Flush => Ok(handle.flush(selector).await),
+        Verb::Requeue => Ok(handle.requeue(selector).await),
         Verb::Hold => handle.hold(selector).await,
         Verb::Release => handle.release(selector).await,
         Verb::Delete => handle.delete(selector).await,

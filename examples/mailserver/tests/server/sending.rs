@@ -66,6 +66,22 @@ fn users_send_to_everybody_and_each_gets_it_once() {
 }
 
 #[test]
+fn who_reports_on_tls_keeps_what_was_counted() {
+    let site = Site::new(
+        "[queue]\nfolder = \"queue\"\n\n[tls_reports]\nfolder = \"tls-reports\"\norganization_name = \"Example\"\n\
+         sender_address = \"tls-reports@example.org\"\n",
+    );
+    let config = site.config();
+    let (stdout, stderr, code) = run(&["check", "--config", config.to_str().unwrap()]);
+    assert_eq!((stdout, stderr.as_str(), code), (format!("{}: fine\n", config.display()), "", 0));
+    assert!(!site.path("tls-reports").exists(), "a look changes nothing");
+    let server = Server::serve(&config, site.listeners());
+    eventually("the folder", || site.path("tls-reports").is_dir());
+    let output = server.stop();
+    assert!(!output.contains("TROUBLE"), "{output}");
+}
+
+#[test]
 fn what_cannot_be_delivered_comes_back_into_the_mailbox() {
     let far = far_site();
     let far_server = Server::serve(&far.config(), far.listeners());

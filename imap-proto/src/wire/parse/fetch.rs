@@ -195,6 +195,14 @@ fn section(input: &[u8]) -> Parsed<'_, Section> {
     }
 }
 
+/// What stands between the brackets; none if it is no section.
+pub(crate) fn section_spec(spec: &[u8]) -> Option<Section> {
+    match section(&[b"[", spec, b"]"].concat()) {
+        Ok((b"", section)) => Some(section),
+        _ => None,
+    }
+}
+
 /// `section-text = section-msgtext / "MIME"`, where
 /// `section-msgtext = "HEADER" / "HEADER.FIELDS" [".NOT"] SP header-list / "TEXT"`. `MIME` is of parts only.
 fn section_text(in_part: bool, input: &[u8]) -> Parsed<'_, SectionText> {

@@ -4,17 +4,20 @@
 //! exception, because its messages stream and are never in the buffer: [`append_head`] and [`append_message`] read what stands
 //! before each.
 //!
-//! Only SEARCH nests; its depth is limited, so no input exhausts the stack.
+//! Only search keys nest; its depth is limited, so no input exhausts the stack.
 
 mod acl;
 mod append;
 mod arguments;
+mod catenate;
 mod fetch;
 mod list;
 mod modifier;
+mod partial;
 mod quota;
 mod resync;
 mod search;
+mod sort;
 mod store;
 mod tagged;
 mod token;
@@ -26,21 +29,27 @@ use nom::IResult;
 use pillarbox_core::Secret;
 
 use crate::server::{FetchItem, FlagChange, StatusItem};
+use crate::sort::SortCriterion;
+use crate::thread::ThreadAlgorithm;
 use crate::types::{Flags, SequenceSet, SpecialUse};
 
 pub use acl::AclCommand;
 pub(crate) use acl::{delete_acl, get_acl, list_rights, my_rights, set_acl};
 pub use append::{AppendHead, AppendMessage, append_head, append_message};
 pub(crate) use arguments::*;
-pub(crate) use fetch::fetch;
+pub use catenate::AppendItem;
+pub(crate) use catenate::{AppendLineError, AppendPlace, append, append_line, append_mailbox, message_number, replace};
+pub(crate) use fetch::{fetch, section_spec};
 pub use list::ListArguments;
 pub(crate) use list::{list, lsub};
 pub use modifier::Modifier;
+pub use partial::PartialRange;
 pub use quota::QuotaCommand;
 pub(crate) use quota::{get_quota, get_quota_root};
 pub(crate) use resync::{Resync, Run, mod_sequence, mod_sequence_or_zero, resync};
 pub(crate) use search::search;
 pub use search::{DEPTH_MAX, SearchKey, SearchReturns};
+pub(crate) use sort::{sort, thread};
 pub(crate) use store::{copy, move_messages, store};
 pub use tagged::{CommandError, TaggedCommand, command, name, tag};
 pub(crate) use tagged::{read_arguments, row};
@@ -57,8 +66,11 @@ pub(crate) type Parsed<'b, T> = IResult<&'b [u8], T>;
 pub enum Command<'b> {
     /// SETACL, DELETEACL, GETACL, LISTRIGHTS, MYRIGHTS.
     Acl(AclCommand<'b>),
-    /// APPEND without a message; one with a message is taken apart earlier, by [`append_head`].
-    Append,
+    /// APPEND without a literal; one with a literal is taken apart earlier, by [`append_head`].
+    Append {
+        /// The mailbox and what stands behind it: messages of parts that have URLs (RFC 4469). None: nothing stands there.
+        parts: Option<(Cow<'b, [u8]>, Vec<AppendItem<'b>>)>,
+    },
     /// AUTHENTICATE.
     Authenticate {
         /// The mechanism, as it was written.
@@ -145,6 +157,15 @@ pub enum Command<'b> {
         /// The name that it is to get.
         to: Cow<'b, [u8]>,
     },
+    /// REPLACE and UID REPLACE without a literal (RFC 8508).
+    Replace {
+        /// Which message goes; none: the last.
+        message: Option<u32>,
+        /// As with [`Append`](Command::Append).
+        parts: Option<(Cow<'b, [u8]>, Vec<AppendItem<'b>>)>,
+        /// UID REPLACE.
+        uid: bool,
+    },
     /// SEARCH and UID SEARCH.
     Search {
         /// None: the character set is not known, so the texts could not be read.
@@ -164,6 +185,17 @@ pub enum Command<'b> {
         parameters: Vec<Modifier<'b>>,
         /// EXAMINE.
         read_only: bool,
+    },
+    /// SORT and UID SORT.
+    Sort {
+        /// What messages are sorted by, at least one.
+        criteria: Vec<SortCriterion>,
+        /// None: the character set is not known, so the texts could not be read.
+        key: Option<SearchKey>,
+        /// `RETURN (..)` (RFC 5267 §3.1).
+        returns: Option<SearchReturns>,
+        /// UID SORT: UIDs are to be told.
+        uid: bool,
     },
     /// STARTTLS.
     StartTls,
@@ -191,6 +223,15 @@ pub enum Command<'b> {
     },
     /// SUBSCRIBE.
     Subscribe(Cow<'b, [u8]>),
+    /// THREAD and UID THREAD.
+    Thread {
+        /// How.
+        algorithm: ThreadAlgorithm,
+        /// None: the character set is not known, so the texts could not be read.
+        key: Option<SearchKey>,
+        /// UID THREAD: UIDs are to be told.
+        uid: bool,
+    },
     /// UNAUTHENTICATE.
     Unauthenticate,
     /// UNSELECT.

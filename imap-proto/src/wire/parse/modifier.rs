@@ -34,14 +34,14 @@ pub(crate) fn modifiers(input: &[u8]) -> Parsed<'_, Vec<Modifier<'_>>> {
     }
 }
 
-/// `modifier = name [SP value]`. A name begins with a letter, a value does not (RFC 4466 §6, tagged-ext-val).
+/// `modifier = name [SP value]`. A name begins with a letter, a value does not (RFC 4466 §6, tagged-ext-val; RFC 9394 §4).
 fn modifier(input: &[u8]) -> Parsed<'_, Modifier<'_>> {
     let (rest, name) = atom(input)?;
     if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
         return fails(input);
     }
     match rest.strip_prefix(b" ") {
-        Some(value @ [b'(' | b'*' | b'$' | b'0'..=b'9', ..]) => {
+        Some(value @ [b'(' | b'*' | b'$' | b'-' | b'0'..=b'9', ..]) => {
             let (rest, value) = recognize(|input| skip_value(input, 0)).parse(value)?;
             Ok((rest, Modifier { name, value }))
         }

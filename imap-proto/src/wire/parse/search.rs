@@ -12,6 +12,7 @@ use nom::character::complete::char;
 use nom::combinator::{map, map_opt, opt, verify};
 use nom::sequence::{delimited, preceded};
 
+use super::partial::{PartialRange, partial_range};
 use super::token::{
     astring, atom, digits, fails, list_of, month, number64, nz_number, sequence_set, sp, string, too_large,
 };
@@ -46,7 +47,7 @@ pub enum SearchKey {
     Not(Box<SearchKey>),
 }
 
-/// What `RETURN (..)` asks for (RFC 4731 §3.1, RFC 5182 §2).
+/// What `RETURN (..)` asks for (RFC 4731 §3.1, RFC 5182 §2, RFC 9394 §3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are the options, under their names")]
@@ -56,21 +57,20 @@ pub struct SearchReturns {
     pub all: bool,
     pub count: bool,
     pub save: bool,
+    /// Instead of `all` (RFC 9394 §3.1).
+    pub partial: Option<PartialRange>,
 }
 
 words! {
-    ALL, ANSWERED, BCC, BEFORE, BODY, CC, CHARSET, DELETED, DRAFT, EMAILID, FLAGGED, FROM, HEADER, KEYWORD, LARGER,
-    MODSEQ, NEW, NOT, OLD, OLDER, ON, OR, RECENT, RETURN, SAVEDBEFORE, SAVEDON, SAVEDSINCE, SEEN, SENTBEFORE, SENTON,
+    ALL, ANSWERED, BCC, BEFORE, BODY, CC, CHARSET, COUNT, DELETED, DRAFT, EMAILID, FLAGGED, FROM, HEADER, KEYWORD, LARGER,
+    MAX, MIN, MODSEQ, NEW, NOT, OLD, OLDER, ON, OR, PARTIAL, RECENT, RETURN, SAVE, SAVEDBEFORE, SAVEDON, SAVEDSINCE, SEEN, SENTBEFORE, SENTON,
     SENTSINCE, SINCE, SMALLER, SUBJECT, TEXT, THREADID, TO, UID, UNANSWERED, UNDELETED, UNDRAFT, UNFLAGGED, UNKEYWORD,
     UNSEEN, YOUNGER,
 }
 
 /// `search = "SEARCH" [search-return-opts] SP ["CHARSET" SP charset SP] search-key *(SP search-key)` (RFC 9051 §9)
 pub(crate) fn search(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
-    let (input, returns) = match behind_word(RETURN, input) {
-        Some(behind) => returns(behind).map(|(rest, returns)| (rest, Some(returns)))?,
-        None => (input, None),
-    };
+    let (input, returns) = returned(input)?;
     let (input, label) = match behind_word(CHARSET, input) {
         Some(behind) => astring(behind).map(|(rest, label)| (rest, Some(label)))?,
         None => (input, None),
@@ -86,6 +86,24 @@ pub(crate) fn search(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
     Ok((rest, Command::Search { key: decoder.map(|_| key), returns, charset: label.is_some(), uid }))
 }
 
+/// `[SP "RETURN" SP search-return-opts]`
+pub(super) fn returned(input: &[u8]) -> Parsed<'_, Option<SearchReturns>> {
+    match behind_word(RETURN, input) {
+        Some(behind) => returns(behind).map(|(rest, returns)| (rest, Some(returns))),
+        None => Ok((input, None)),
+    }
+}
+
+/// `SP charset 1*(SP search-key)` (RFC 5256 §5); no key where the character set is not known.
+pub(super) fn search_criteria(input: &[u8]) -> Parsed<'_, Option<SearchKey>> {
+    let (input, label) = preceded(sp, astring).parse(input)?;
+    let decoder = Encoding::for_label(&label);
+    let keys = Keys { decoder, left: Cell::new(KEYS_MAX) };
+    let (input, ()) = sp(input)?;
+    let (rest, key) = keys.all(input, 0)?;
+    Ok((rest, decoder.map(|_| key)))
+}
+
 /// What stands behind a space, this word, and another space.
 fn behind_word(known: u128, input: &[u8]) -> Option<&[u8]> {
     let (first, rest) = word(input.strip_prefix(b" ")?);
@@ -95,22 +113,47 @@ fn behind_word(known: u128, input: &[u8]) -> Option<&[u8]> {
 /// `"(" [search-return-opt *(SP search-return-opt)] ")"`
 fn returns(input: &[u8]) -> Parsed<'_, SearchReturns> {
     let mut asked = SearchReturns::default();
-    let option = map_opt(atom, |name| {
-        ["MIN", "MAX", "ALL", "COUNT", "SAVE"].iter().position(|known| known.eq_ignore_ascii_case(name))
-    });
-    let (rest, options) = list_of(0, RETURNS_MAX, option).parse(input)?;
+    let (rest, options) = list_of(0, RETURNS_MAX, return_option).parse(input)?;
     // RFC 4731 §3.1: `RETURN ()` is `RETURN (ALL)`.
     asked.all = options.is_empty();
     for option in options {
         match option {
-            0 => asked.min = true,
-            1 => asked.max = true,
-            2 => asked.all = true,
-            3 => asked.count = true,
-            _ => asked.save = true,
+            ReturnOption::Min => asked.min = true,
+            ReturnOption::Max => asked.max = true,
+            ReturnOption::All => asked.all = true,
+            ReturnOption::Count => asked.count = true,
+            ReturnOption::Save => asked.save = true,
+            // RFC 9394 §3.1: one at most.
+            ReturnOption::Partial(_) if asked.partial.is_some() => return fails(input),
+            ReturnOption::Partial(range) => asked.partial = Some(range),
         }
     }
-    Ok((rest, asked))
+    if asked.all && asked.partial.is_some() { fails(input) } else { Ok((rest, asked)) }
+}
+
+#[derive(Clone, Copy)]
+enum ReturnOption {
+    Min,
+    Max,
+    All,
+    Count,
+    Save,
+    Partial(PartialRange),
+}
+
+/// `search-return-opt`
+fn return_option(input: &[u8]) -> Parsed<'_, ReturnOption> {
+    let (name, rest) = word(input);
+    let option = match name {
+        MIN => ReturnOption::Min,
+        MAX => ReturnOption::Max,
+        ALL => ReturnOption::All,
+        COUNT => ReturnOption::Count,
+        SAVE => ReturnOption::Save,
+        PARTIAL => return map(preceded(sp, partial_range), ReturnOption::Partial).parse(rest),
+        _ => return fails(input),
+    };
+    Ok((rest, option))
 }
 
 struct Keys {

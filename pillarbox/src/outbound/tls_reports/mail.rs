@@ -44,7 +44,7 @@ pub(super) fn write(
     let kind = ContentType::new("multipart/report").attribute("report-type", "tlsrpt").attribute("boundary", boundary);
     let message_id = format!("{:016x}{:016x}@{submitter}", random.next_u64(), random.next_u64());
     let mut mail = MessageBuilder::new()
-        .from(MailAddress::new_address(None::<&str>, reporting.contact.to_string()))
+        .from(MailAddress::new_address(None::<&str>, reporting.sender.to_string()))
         .to(MailAddress::new_address(None::<&str>, to.to_string()))
         .header("Date", raw(&now.to_string()))
         .message_id(message_id);

@@ -211,6 +211,25 @@ impl<S: AclSource + 'static> Mailbox for Open<S> {
         })
     }
 
+    fn replace<'a>(
+        &'a mut self,
+        uid: Uid,
+        target: &'a MailboxName,
+        mut append: Append,
+    ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>>> {
+        Box::pin(async move {
+            // RFC 8508 §3.5: what APPEND, STORE and EXPUNGE would need.
+            self.check(Rights::READ | Rights::DELETE_MESSAGES | Rights::EXPUNGE).await?;
+            let (place, rights, _) = self.target(target).await?;
+            if place.account != self.place.account {
+                return Err(StoreError::new(StoreErrorKind::Cannot, "a message is replaced within its account"));
+            }
+            append.flags = allowed_flags(&append.flags, rights);
+            let incoming = self.mailbox.replace(uid, &place.mailbox, append).await?;
+            Ok(Box::new(Incoming { incoming, rights }) as Box<dyn IncomingAppend>)
+        })
+    }
+
     fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>>> {
         Box::pin(async move {
             self.check(Rights::EXPUNGE).await?;

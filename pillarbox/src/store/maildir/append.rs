@@ -9,7 +9,7 @@ use pillarbox_maildir::{self as maildir, Delivered, Maildir, Prepared, Purpose};
 
 use super::pool::Lane;
 use super::quota::Room;
-use super::shared::system;
+use super::shared::{Shared, system};
 use super::{Inner, Result, told, uid, uid_validity};
 use crate::parts::{Append, AppendedMessages, BoxFuture, IncomingAppend, StoreError, StoreErrorKind};
 
@@ -26,6 +26,8 @@ pub(super) struct Incoming {
     buffer: Vec<u8>,
     /// Messages that came before in the same command: complete, on disk, and not to be seen.
     before: Vec<Prepared>,
+    /// The view and the message whose place it takes.
+    replaces: Option<(Arc<Shared>, Uid)>,
     stage: Stage,
 }
 
@@ -41,7 +43,12 @@ enum Stage {
 
 impl Incoming {
     pub(super) fn new(inner: Arc<Inner>, lane: Lane, folder: Maildir, room: Option<Room>, append: Append) -> Self {
-        Incoming { inner, lane, folder, room, append, buffer: Vec::new(), before: Vec::new(), stage: Stage::Held }
+        let (buffer, before, replaces) = (Vec::new(), Vec::new(), None);
+        Incoming { inner, lane, folder, room, append, buffer, before, replaces, stage: Stage::Held }
+    }
+
+    pub(super) fn replacing(self, here: Arc<Shared>, uid: Uid) -> Self {
+        Incoming { replaces: Some((here, uid)), ..self }
     }
 
     /// Takes the message one stage on, on the pool.
@@ -136,11 +143,13 @@ impl IncomingAppend for Incoming {
 
     fn prepare(&mut self) -> BoxFuture<'_, Result<()>> {
         // Here and not at its publication: then no copy of it is shown in another mailbox before this one is refused.
-        let room = self.room.clone();
+        let (room, replaces) = (self.room.clone(), self.replaces.clone());
         self.step(move |_, folder, append, stage, held| {
             let prepared = prepare(folder, append, stage, held)?;
-            if let Some(room) = room {
-                room.check_prepared(std::slice::from_ref(&prepared), purpose(append))?;
+            match (room, replaces) {
+                (None, _) => {}
+                (Some(room), None) => room.check_prepared(std::slice::from_ref(&prepared), purpose(append))?,
+                (Some(room), Some((here, uid))) => room.check_instead(prepared.usage(), here.usage_of(uid)?)?,
             }
             Ok((Stage::Prepared(prepared), ()))
         })
@@ -148,6 +157,9 @@ impl IncomingAppend for Incoming {
 
     fn next(&mut self, append: Append) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
+            if self.replaces.is_some() {
+                return Err(StoreError::new(StoreErrorKind::Cannot, "one message takes the place of one"));
+            }
             self.prepare().await?;
             match std::mem::replace(&mut self.stage, Stage::Held) {
                 Stage::Prepared(prepared) => self.before.push(prepared),
@@ -159,6 +171,21 @@ impl IncomingAppend for Incoming {
     }
 
     fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessages>> {
+        if let Some((here, replaced)) = self.replaces.clone() {
+            return Box::pin(async move {
+                self.prepare().await?;
+                self.step(move |inner, folder, _, stage, _| {
+                    let Stage::Prepared(prepared) = stage else { return Err(out_of_order()) };
+                    let appended = here.replace(replaced, prepared);
+                    inner.look_again(folder.path());
+                    let appended = appended?;
+                    let uids = appended.uids.into_iter().map(uid).collect();
+                    // It cannot be taken back: the other is gone.
+                    Ok((Stage::Broken, AppendedMessages::new(Some((uid_validity(appended.uid_validity)?, uids)))))
+                })
+                .await
+            });
+        }
         let mut all = std::mem::take(&mut self.before);
         let room = self.room.clone();
         self.step(move |inner, folder, append, stage, held| {
@@ -186,6 +213,9 @@ impl IncomingAppend for Incoming {
 
     fn undo(&mut self) -> BoxFuture<'_, Result<()>> {
         self.before.clear();
+        if self.replaces.is_some() && matches!(self.stage, Stage::Broken) {
+            return Box::pin(std::future::ready(Err(out_of_order())));
+        }
         self.step(|inner, folder, _, stage, _| {
             // What is not published goes away with the value.
             if let Stage::Published(delivered) = stage {

@@ -1,4 +1,4 @@
-//! What FETCH computed, in the cache file of a folder.
+//! What FETCH, SORT and THREAD computed, in the cache file of a folder.
 
 use pillarbox_imap::types::Uid;
 use pillarbox_maildir::{self as maildir, Examiner, Mailbox, MessageReader, Pieces, Progress};
@@ -23,6 +23,8 @@ const BODY: u8 = 17;
 const BODY_STRUCTURE: u8 = 18;
 const FIELD: u8 = 19;
 const HEADER_END: u8 = 20;
+const SORT_KEYS: u8 = 21;
+const THREAD_KEYS: u8 = 22;
 
 /// The kind and the name that a piece has in the file.
 fn key(piece: &Piece) -> (u8, &[u8]) {
@@ -32,6 +34,8 @@ fn key(piece: &Piece) -> (u8, &[u8]) {
         Piece::BodyStructure => (BODY_STRUCTURE, b""),
         Piece::Field(name) => (FIELD, name.as_bytes()),
         Piece::HeaderEnd => (HEADER_END, b""),
+        Piece::SortKeys => (SORT_KEYS, b""),
+        Piece::ThreadKeys => (THREAD_KEYS, b""),
     }
 }
 
@@ -43,6 +47,8 @@ fn piece(kind: u8, name: &[u8]) -> Option<Piece> {
         BODY_STRUCTURE => Some(Piece::BodyStructure),
         FIELD => Some(Piece::Field(std::str::from_utf8(name).ok()?.to_owned())),
         HEADER_END => Some(Piece::HeaderEnd),
+        SORT_KEYS => Some(Piece::SortKeys),
+        THREAD_KEYS => Some(Piece::ThreadKeys),
         _ => None,
     }
 }

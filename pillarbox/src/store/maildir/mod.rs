@@ -372,6 +372,7 @@ impl MailboxStore for MaildirStore {
             keywords: true,
             binary: true,
             moves: true,
+            replace: true,
             multiappend: true,
             sizes: true,
             special_use: true,

@@ -6,14 +6,15 @@ use pillarbox_imap::server::{Change, Snapshot};
 use pillarbox_imap::types::{MailboxName, ModSeq, Uid, UidSet};
 use pillarbox_maildir as maildir;
 
+use super::append::Incoming;
 use super::news::Waiting;
 use super::pool::Lane;
 use super::quota::Room;
 use super::shared::Shared;
 use super::{MaildirStore, Result, told, uid, uid_validity};
 use crate::parts::{
-    BoxFuture, Cached, Computed, Copied, FlagsSet, Identity, Mailbox, MessageData, MessageFlags, MessageReader, Piece,
-    SetFlags, StoreError, StoreErrorKind,
+    Append, BoxFuture, Cached, Computed, Copied, FlagsSet, Identity, IncomingAppend, Mailbox, MessageData,
+    MessageFlags, MessageReader, Piece, SetFlags, StoreError, StoreErrorKind,
 };
 use crate::store::feed::FeedReader;
 
@@ -158,6 +159,34 @@ impl Mailbox for Open {
         let (uids, shared) = (uids.clone(), Arc::clone(&self.shared));
         // Afterwards no more is used than before.
         self.to_another(target, move |target, _| shared.move_to(&uids, target))
+    }
+
+    fn replace<'a>(
+        &'a mut self,
+        uid: Uid,
+        target: &'a MailboxName,
+        append: Append,
+    ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>>> {
+        if let Err(error) = self.writable() {
+            return Box::pin(std::future::ready(Err(error)));
+        }
+        let (target, user, size) = (target.clone(), self.user.clone(), append.size);
+        let (here, shared) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
+        let opened = self.store.on_tree(&self.user, move |inner, tree| {
+            let name = inner.names.find(tree, &target)?;
+            let (folder, room) = (tree.mailbox(&name).map_err(told)?, inner.room(&user, tree, &name));
+            if let (Some(room), Some(size)) = (&room, size) {
+                // On disk it may be smaller, as CRLF becomes LF there.
+                room.check_instead(maildir::Usage::message(size.div_ceil(2)), here.usage_of(uid)?)?;
+            }
+            Ok((folder, room))
+        });
+        let (inner, lane) = (Arc::clone(&self.store.inner), self.shared.lane.clone());
+        Box::pin(async move {
+            let (folder, room) = opened.await?;
+            let incoming = Incoming::new(inner, lane, folder, room, append).replacing(shared, uid);
+            Ok(Box::new(incoming) as Box<dyn IncomingAppend>)
+        })
     }
 
     fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>>> {

@@ -43,6 +43,15 @@ impl Room {
         self.check(Usage::message(octets.div_ceil(2)), purpose)
     }
 
+    /// For a message that takes the place of another: it needs what it is larger by, and not even that if it is not.
+    pub(super) fn check_instead(&self, new: Usage, old: Usage) -> Result<()> {
+        let bytes = new.bytes.saturating_sub(old.bytes);
+        match bytes {
+            0 if old.messages > 0 => Ok(()),
+            _ => self.check(Usage { bytes, messages: new.messages.saturating_sub(old.messages) }, Purpose::Own),
+        }
+    }
+
     /// For messages that are on disk and not yet to be seen.
     pub(super) fn check_prepared(&self, messages: &[Prepared], purpose: Purpose) -> Result<()> {
         self.check(messages.iter().map(Prepared::usage).fold(Usage::default(), Usage::plus), purpose)

@@ -295,6 +295,21 @@ impl Shared {
         Ok(copied)
     }
 
+    /// What a message uses of its account's quota; nothing if it is gone.
+    pub(super) fn usage_of(&self, message: Uid) -> Result<maildir::Usage> {
+        self.view().usage_of(&[number(message)]).map_err(told)
+    }
+
+    /// Puts a message into its folder, and removes one here. The view stays locked meanwhile, so that of two sessions that replace
+    /// the same message one comes too late.
+    pub(super) fn replace(&self, message: Uid, by: maildir::Prepared) -> Result<maildir::Appended> {
+        let mut view = self.view();
+        let replaced = view.replace(number(message), by);
+        let removed = if replaced.is_ok() { vec![number(message)] } else { Vec::new() };
+        self.removed(&mut view, Ok(removed))?;
+        replaced.map_err(told)
+    }
+
     pub(super) fn expunge(&self, only: Option<&UidSet>) -> Result<Vec<Uid>> {
         let mut view = self.view();
         let removed = view.expunge_deleted(|message| only.is_none_or(|only| only.contains(uid(message))));

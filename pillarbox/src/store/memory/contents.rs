@@ -202,6 +202,28 @@ impl Shared {
         gone
     }
 
+    /// Puts messages into a mailbox, which may be this one, and then removes one here. If that is gone already, nothing is put
+    /// there.
+    pub(super) fn replace(
+        &self,
+        uid: Uid,
+        target: &Shared,
+        letters: Vec<Letter>,
+        saved: WallTime,
+    ) -> Result<Vec<Uid>, StoreError> {
+        let expunged = || StoreError::new(StoreErrorKind::Expunged, format!("message {uid} is gone"));
+        if !self.contents().messages.contains_key(&uid) {
+            return Err(expunged());
+        }
+        let added = target.add(letters, saved)?;
+        if self.remove(&[uid]).is_empty() {
+            // Somebody was quicker.
+            target.remove(&added);
+            return Err(expunged());
+        }
+        Ok(added)
+    }
+
     pub(super) fn set_flags(&self, uids: &UidSet, what: &SetFlags) -> Vec<FlagsSet> {
         let mut contents = self.contents();
         let mod_seq = contents.highest.next().unwrap_or(contents.highest);

@@ -21,6 +21,8 @@ pub(super) struct Incoming {
     complete: Vec<Letter>,
     now: Held,
     published: Vec<Uid>,
+    /// The mailbox and the message whose place it takes.
+    replaces: Option<(Arc<Shared>, Uid)>,
 }
 
 /// A message that is on its way.
@@ -33,7 +35,11 @@ struct Held {
 impl Incoming {
     pub(super) fn new(store: MemoryStore, shared: Arc<Shared>, append: Append) -> Self {
         let now = Incoming::held(&store, append);
-        Incoming { store, shared, complete: Vec::new(), now, published: Vec::new() }
+        Incoming { store, shared, complete: Vec::new(), now, published: Vec::new(), replaces: None }
+    }
+
+    fn replacing(self, here: Arc<Shared>, uid: Uid) -> Self {
+        Incoming { replaces: Some((here, uid)), ..self }
     }
 
     fn held(store: &MemoryStore, append: Append) -> Held {
@@ -54,6 +60,9 @@ impl IncomingAppend for Incoming {
     }
 
     fn next(&mut self, append: Append) -> BoxFuture<'_, Result<(), StoreError>> {
+        if self.replaces.is_some() {
+            return ready(Err(StoreError::new(StoreErrorKind::Cannot, "one message takes the place of one")));
+        }
         let before = std::mem::replace(&mut self.now, Incoming::held(&self.store, append));
         self.complete.push(self.complete(&before));
         ready(Ok(()))
@@ -66,13 +75,20 @@ impl IncomingAppend for Incoming {
     fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessages, StoreError>> {
         let mut messages = std::mem::take(&mut self.complete);
         messages.push(self.complete(&self.now));
-        ready(self.shared.add(messages, self.store.clock.wall()).map(|uids| {
+        let added = match &self.replaces {
+            None => self.shared.add(messages, self.store.clock.wall()),
+            Some((here, uid)) => here.replace(*uid, &self.shared, messages, self.store.clock.wall()),
+        };
+        ready(added.map(|uids| {
             self.published.clone_from(&uids);
             AppendedMessages::new(Some((self.shared.uid_validity, uids)))
         }))
     }
 
     fn undo(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
+        if self.replaces.is_some() && !self.published.is_empty() {
+            return ready(Err(StoreError::new(StoreErrorKind::Cannot, "what it took the place of is gone")));
+        }
         self.shared.remove(&std::mem::take(&mut self.published));
         ready(Ok(()))
     }
@@ -184,6 +200,19 @@ impl Mailbox for Open {
                 false => Ok((uid_validity, pairs)),
             }
         })
+    }
+
+    fn replace<'a>(
+        &'a mut self,
+        uid: Uid,
+        target: &'a MailboxName,
+        append: Append,
+    ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>, StoreError>> {
+        ready(self.writable().and_then(|()| {
+            let target = self.find(target)?;
+            let incoming = Incoming::new(self.store.clone(), target, append).replacing(Arc::clone(&self.shared), uid);
+            Ok(Box::new(incoming) as Box<dyn IncomingAppend>)
+        }))
     }
 
     fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>, StoreError>> {

@@ -1,0 +1,471 @@
+//! A mirror of the selected mailbox, kept right by what the server tells.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use super::code::{Code, Status};
+use super::command::Command;
+use super::response::Response;
+use super::words::Capabilities;
+use super::{Fetch, Numbers};
+use crate::types::{Flags, ModSeq, Uid, UidSet, UidValidity};
+
+/// The messages of a mailbox and their flags, as far as the server has told them.
+///
+/// Feed it every [`Response`] in order. When SELECT or EXAMINE is submitted say [`selecting`](Mirror::selecting), when it is
+/// over [`selected`](Mirror::selected); then submit what [`command`](Mirror::command) gives until it gives nothing, and say
+/// [`completed`](Mirror::completed) of each. What it takes to be right again depends on the server: nothing with QRESYNC
+/// (RFC 7162), a list of UIDs and the changes with CONDSTORE, all flags with neither.
+///
+/// ```
+/// use pillarbox_imap::client::{Mirror, Wanted};
+///
+/// let mut mirror = Mirror::default();
+/// mirror.selecting(None);
+/// // ... every response goes to mirror.learn() ...
+/// mirror.selected(true);
+/// // It was told nothing of the mailbox, which is then empty.
+/// assert_eq!((mirror.exists(), mirror.wanted()), (0, Wanted::Nothing));
+/// ```
+///
+/// What a server says against its own words (a UID in two places, a count that falls by itself) makes the mirror ask for
+/// everything anew.
+#[derive(Clone, Debug, Default)]
+pub struct Mirror {
+    uid_validity: Option<UidValidity>,
+    /// The mod-sequence up to which all is known, if the mailbox has them.
+    mod_seq: Option<ModSeq>,
+    /// The highest mod-sequence that was told of a message since the last command was over.
+    seen: Option<ModSeq>,
+    /// The server said since then up to where all is told.
+    is_said: bool,
+    exists: u32,
+    /// The UIDs of the first messages, in order.
+    uids: Vec<Uid>,
+    /// UIDs of messages further on, by their numbers.
+    ahead: BTreeMap<u32, Uid>,
+    data: BTreeMap<Uid, Message>,
+    selecting: Option<Selecting>,
+    wanted: Wanted,
+}
+
+/// What is known of a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Message {
+    /// Its flags; none before they were told.
+    pub flags: Option<Flags>,
+    /// Its mod-sequence, if it has one that was told.
+    pub mod_seq: Option<ModSeq>,
+}
+
+/// What a client remembers of a mailbox for the next time: [`Command::qresync`] tells it to the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownMailbox {
+    /// UIDVALIDITY of the mailbox.
+    pub uid_validity: UidValidity,
+    /// The mod-sequence up to which all is known.
+    pub mod_seq: ModSeq,
+    /// The messages that are known.
+    pub uids: UidSet,
+}
+
+/// What a mirror needs to be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Wanted {
+    /// Nothing: it is right.
+    #[default]
+    Nothing,
+    /// All messages with their flags.
+    Everything,
+    /// Which messages there are.
+    Uids,
+    /// What has changed since.
+    Changes(ModSeq),
+    /// Messages with this UID and higher ones.
+    New(Uid),
+}
+
+/// What is told while a mailbox is being selected.
+#[derive(Clone, Debug, Default)]
+struct Selecting {
+    uid_validity: Option<UidValidity>,
+    mod_seq: Option<ModSeq>,
+    exists: u32,
+    /// The server was asked to tell what has changed.
+    resyncs: bool,
+    vanished: UidSet,
+    fetched: Vec<(u32, Uid, Message)>,
+    is_odd: bool,
+}
+
+impl Mirror {
+    /// What was known when the mailbox was left, to be brought up to date with the next SELECT.
+    pub fn restored(uid_validity: UidValidity, mod_seq: Option<ModSeq>, messages: BTreeMap<Uid, Message>) -> Self {
+        Mirror {
+            uid_validity: Some(uid_validity),
+            mod_seq,
+            uids: messages.keys().copied().collect(),
+            data: messages,
+            ..Mirror::default()
+        }
+    }
+
+    /// What the server can be told with [`Command::qresync`]; none if there are no mod-sequences, or not all is known.
+    pub fn known(&self) -> Option<KnownMailbox> {
+        Some(KnownMailbox {
+            uid_validity: self.uid_validity?,
+            mod_seq: self.mod_seq?,
+            uids: self.uids.iter().copied().collect(),
+        })
+    }
+
+    /// SELECT or EXAMINE was submitted; `resync` is what it was told by [`Command::qresync`], which has to be what
+    /// [`known`](Mirror::known) gave.
+    pub fn selecting(&mut self, resync: Option<&KnownMailbox>) {
+        let resyncs = resync.is_some_and(|told| Some(told) == self.known().as_ref());
+        self.selecting = Some(Selecting { resyncs, ..Selecting::default() });
+    }
+
+    /// SELECT or EXAMINE is over. If it was not done, no mailbox is selected; what is known stays for the next time.
+    pub fn selected(&mut self, is_ok: bool) {
+        let Some(told) = self.selecting.take() else { return };
+        self.ahead.clear();
+        self.exists = 0;
+        self.wanted = Wanted::Nothing;
+        if !is_ok {
+            return;
+        }
+        self.exists = told.exists;
+        if told.uid_validity.is_none() || told.uid_validity != self.uid_validity {
+            // RFC 9051 §2.3.1.1: no UID means what it meant.
+            self.forget();
+            self.mod_seq = None;
+        }
+        self.uid_validity = told.uid_validity;
+        let before = self.mod_seq.take();
+        self.mod_seq = told.mod_seq;
+        (self.seen, self.is_said) = (None, false);
+        if told.resyncs && before.is_some() && told.mod_seq.is_some() && self.resync(&told) {
+            return;
+        }
+        match (before, told.mod_seq) {
+            // Nothing has happened: the same messages with the same flags.
+            (Some(before), Some(now)) if before == now && self.uids.len() as u64 == u64::from(self.exists) => {}
+            (Some(_), Some(_)) if self.exists == 0 => self.forget(),
+            (Some(before), Some(_)) => {
+                // Not all is known before that is over.
+                self.mod_seq = Some(before);
+                self.wanted = Wanted::Uids;
+            }
+            _ => self.start_over(),
+        }
+    }
+
+    /// Applies what SELECT told with QRESYNC. False if that does not make the mailbox that it told of.
+    fn resync(&mut self, told: &Selecting) -> bool {
+        if told.is_odd {
+            return false;
+        }
+        let mut data = self.data.clone();
+        data.retain(|uid, _| !told.vanished.contains(*uid));
+        for (_, uid, message) in &told.fetched {
+            data.insert(*uid, message.clone());
+        }
+        let uids: Vec<Uid> = data.keys().copied().collect();
+        let fits = |&(seq, uid, _): &(u32, Uid, Message)| uids.get(seq as usize - 1) == Some(&uid);
+        if uids.len() as u64 != u64::from(told.exists) || !told.fetched.iter().all(fits) {
+            return false;
+        }
+        (self.uids, self.data) = (uids, data);
+        true
+    }
+
+    /// Takes what the server tells.
+    pub fn learn(&mut self, response: &Response) {
+        if self.selecting.is_some() {
+            return self.learn_selecting(response);
+        }
+        match response {
+            // A count does not fall by itself.
+            Response::Exists(count) if *count < self.exists => {
+                self.exists = *count;
+                self.start_over();
+            }
+            Response::Exists(count) => self.exists = *count,
+            Response::Expunge(seq) => self.expunge(seq.get()),
+            Response::Vanished { earlier: false, uids } => self.vanish(uids),
+            // They are said to have gone before, and are here.
+            Response::Vanished { earlier: true, uids } if self.uids.iter().any(|uid| uids.contains(*uid)) => {
+                self.start_over();
+            }
+            Response::Fetch(fetch) => self.fetched(fetch),
+            Response::Search { numbers, .. } if self.wanted == Wanted::Uids => {
+                self.listed(numbers.iter().copied());
+            }
+            Response::ESearch(found) if self.wanted == Wanted::Uids && found.is_uid && found.mailbox.is_none() => {
+                let fits = found.all.as_ref().is_none_or(|all| all.len() <= u64::from(self.exists));
+                if fits {
+                    self.listed(found.all.iter().flat_map(Numbers::iter));
+                }
+            }
+            Response::Status(status) => self.learn_status(status),
+            _ => {}
+        }
+    }
+
+    fn learn_selecting(&mut self, response: &Response) {
+        let Some(told) = &mut self.selecting else { return };
+        match response {
+            // RFC 7162 §3.2.11: what came before it was of the mailbox that was selected before.
+            Response::Status(Status { code: Some(Code::Closed), .. }) => {
+                *told = Selecting { resyncs: told.resyncs, ..Selecting::default() };
+            }
+            Response::Status(Status { code: Some(code), .. }) => match code {
+                Code::UidValidity(validity) => told.uid_validity = Some(*validity),
+                Code::HighestModSeq(mod_seq) => told.mod_seq = Some(*mod_seq),
+                Code::NoModSeq => told.mod_seq = None,
+                _ => {}
+            },
+            Response::Exists(count) => told.exists = *count,
+            Response::Expunge(_) | Response::Vanished { earlier: false, .. } => told.is_odd = true,
+            Response::Vanished { earlier: true, uids } => told.vanished.add(uids),
+            Response::Fetch(fetch) => match (fetch.seq, fetch.uid) {
+                (Some(seq), Some(uid)) => told.fetched.push((seq.get(), uid, message_of(fetch))),
+                _ => told.is_odd = true,
+            },
+            _ => {}
+        }
+    }
+
+    fn learn_status(&mut self, status: &Status) {
+        if let Some(Code::HighestModSeq(mod_seq)) = status.code
+            && self.mod_seq.is_some()
+            && self.is_right()
+        {
+            self.mod_seq = self.mod_seq.max(Some(mod_seq));
+            self.is_said = true;
+        }
+    }
+
+    /// A command of any kind is over.
+    pub fn completed(&mut self, status: &Status) {
+        match self.wanted {
+            Wanted::Changes(_) if status.is_ok() => self.wanted = Wanted::Nothing,
+            Wanted::Everything if status.is_ok() && self.uids.len() as u64 == u64::from(self.exists) => {
+                self.wanted = Wanted::Nothing;
+            }
+            _ => {}
+        }
+        self.learn_status(status);
+        // RFC 7162 §6: what the server says counts, as it may have held back what is lower than what it told of messages;
+        // and where it says nothing, the highest that it told, once a command is over.
+        if self.is_right() {
+            if self.mod_seq.is_some() && !self.is_said {
+                self.mod_seq = self.mod_seq.max(self.seen);
+            }
+            (self.seen, self.is_said) = (None, false);
+        }
+    }
+
+    /// What it needs to be told.
+    pub fn wanted(&self) -> Wanted {
+        let is_short = (self.uids.len() as u64) < u64::from(self.exists);
+        match self.wanted {
+            Wanted::Nothing if is_short => Wanted::New(self.uids.last().and_then(|uid| uid.next()).unwrap_or(Uid::MIN)),
+            wanted => wanted,
+        }
+    }
+
+    /// The command that brings what is [`wanted`](Mirror::wanted), none if that is nothing. `capabilities` are those of the
+    /// server.
+    pub fn command(&self, capabilities: &Capabilities) -> Option<Command> {
+        let with_mod_seq = capabilities.has("CONDSTORE") || capabilities.has("QRESYNC");
+        let items = match with_mod_seq && self.mod_seq.is_some() {
+            true => "(UID FLAGS MODSEQ)",
+            false => "(UID FLAGS)",
+        };
+        Some(match self.wanted() {
+            Wanted::Nothing => return None,
+            Wanted::Everything => Command::uid_fetch("1:*", items),
+            Wanted::Uids => Command::uid_search("ALL"),
+            Wanted::Changes(mod_seq) => Command::uid_fetch("1:*", "(UID FLAGS)").changed_since(mod_seq, false),
+            Wanted::New(uid) => Command::uid_fetch(&alloc::format!("{uid}:*"), items),
+        })
+    }
+
+    /// How many messages there are.
+    pub const fn exists(&self) -> u32 {
+        self.exists
+    }
+
+    /// UIDVALIDITY of the mailbox, once it was told.
+    pub const fn uid_validity(&self) -> Option<UidValidity> {
+        self.uid_validity
+    }
+
+    /// The mod-sequence up to which all is known; none if the mailbox has none.
+    pub const fn mod_seq(&self) -> Option<ModSeq> {
+        self.mod_seq
+    }
+
+    /// The messages that are known, with their UIDs.
+    pub fn messages(&self) -> impl ExactSizeIterator<Item = (Uid, &Message)> {
+        self.data.iter().map(|(uid, message)| (*uid, message))
+    }
+
+    /// What is known of a message.
+    pub fn message(&self, uid: Uid) -> Option<&Message> {
+        self.data.get(&uid)
+    }
+
+    /// Whether the messages that are known are those that there are, and their flags are those that they had when the server
+    /// last told.
+    pub fn is_right(&self) -> bool {
+        self.selecting.is_none() && self.wanted() == Wanted::Nothing
+    }
+
+    fn forget(&mut self) {
+        self.uids.clear();
+        self.ahead.clear();
+        self.data.clear();
+    }
+
+    fn start_over(&mut self) {
+        self.forget();
+        self.wanted = if self.exists == 0 { Wanted::Nothing } else { Wanted::Everything };
+    }
+
+    fn expunge(&mut self, seq: u32) {
+        if seq > self.exists {
+            return self.start_over();
+        }
+        self.exists -= 1;
+        if let Some(index) = (seq as usize).checked_sub(1).filter(|index| *index < self.uids.len()) {
+            // Before the messages are known in this numbering a number says nothing of a UID.
+            if self.wanted == Wanted::Uids {
+                return;
+            }
+            let uid = self.uids.remove(index);
+            self.data.remove(&uid);
+        }
+        let behind = self.ahead.split_off(&seq);
+        for (number, uid) in behind {
+            if number == seq {
+                self.data.remove(&uid);
+            } else {
+                self.ahead.insert(number - 1, uid);
+            }
+        }
+    }
+
+    fn vanish(&mut self, gone: &UidSet) {
+        if self.wanted == Wanted::Uids {
+            self.exists = self.exists.saturating_sub(u32::try_from(gone.len()).unwrap_or(u32::MAX));
+            return;
+        }
+        let before = self.uids.len();
+        self.uids.retain(|uid| !gone.contains(*uid));
+        let mut removed = (before - self.uids.len()) as u64;
+        if !self.ahead.is_empty() {
+            // Their numbers are no longer known; they are told again.
+            for uid in core::mem::take(&mut self.ahead).into_values() {
+                self.data.remove(&uid);
+            }
+        }
+        self.data.retain(|uid, _| !gone.contains(*uid));
+        // Each of the others is one of those that are not known yet, as far as there are any.
+        let unknown = u64::from(self.exists).saturating_sub(before as u64);
+        removed += (gone.len() - removed).min(unknown);
+        self.exists -= u32::try_from(removed).unwrap_or(self.exists).min(self.exists);
+    }
+
+    fn fetched(&mut self, fetch: &Fetch) {
+        self.seen = self.seen.max(fetch.mod_seq);
+        let Some(seq) = fetch.seq else {
+            if let Some(message) = fetch.uid.and_then(|uid| self.data.get_mut(&uid)) {
+                update(message, fetch);
+            }
+            return;
+        };
+        let index = seq.get() as usize - 1;
+        if seq.get() > self.exists {
+            return self.start_over();
+        }
+        // The numbers are those of the mailbox as it is, and the UIDs those of the mailbox as it was.
+        if self.wanted == Wanted::Uids {
+            return;
+        }
+        let told = self.uids.get(index).or_else(|| self.ahead.get(&seq.get())).copied();
+        let uid = match (told, fetch.uid) {
+            (Some(told), Some(uid)) if told != uid => return self.start_over(),
+            (Some(told), _) => told,
+            (None, None) => return,
+            (None, Some(uid)) if index == self.uids.len() => {
+                if self.uids.last().is_some_and(|last| *last >= uid) {
+                    return self.start_over();
+                }
+                self.uids.push(uid);
+                if !self.join_ahead() {
+                    return;
+                }
+                uid
+            }
+            (None, Some(uid)) => {
+                self.ahead.insert(seq.get(), uid);
+                uid
+            }
+        };
+        update(self.data.entry(uid).or_default(), fetch);
+    }
+
+    /// Those further on whose place is now the next one. False if that makes no sense.
+    fn join_ahead(&mut self) -> bool {
+        while let Some(entry) = self.ahead.first_entry()
+            && *entry.key() as usize == self.uids.len() + 1
+        {
+            let uid = entry.remove();
+            if self.uids.last().is_some_and(|last| *last >= uid) {
+                self.start_over();
+                return false;
+            }
+            self.uids.push(uid);
+        }
+        true
+    }
+
+    /// The server told all UIDs that there are.
+    fn listed(&mut self, numbers: impl Iterator<Item = u32>) {
+        let uids: UidSet = numbers.filter_map(Uid::new).collect();
+        // Something came or went meanwhile: it is asked again.
+        if uids.len() != u64::from(self.exists) {
+            return;
+        }
+        self.data.retain(|uid, _| uids.contains(*uid));
+        for uid in uids.iter() {
+            self.data.entry(uid).or_default();
+        }
+        self.uids = uids.iter().collect();
+        self.ahead.clear();
+        self.wanted = match self.mod_seq {
+            Some(mod_seq) => Wanted::Changes(mod_seq),
+            None => Wanted::Everything,
+        };
+    }
+}
+
+fn message_of(fetch: &Fetch) -> Message {
+    let mut message = Message::default();
+    update(&mut message, fetch);
+    message
+}
+
+fn update(message: &mut Message, fetch: &Fetch) {
+    if let Some(flags) = &fetch.flags {
+        message.flags = Some(flags.flags.clone());
+    }
+    if fetch.mod_seq.is_some() {
+        message.mod_seq = fetch.mod_seq;
+    }
+}

@@ -1,0 +1,47 @@
+//! The client's side of IMAP: a [`ClientSession`] sends commands and says what the server tells.
+//!
+//! | RFC | what the client does |
+//! |---|---|
+//! | 9051, 3501 | greeting, CAPABILITY, STARTTLS, AUTHENTICATE and LOGIN, every command, every response; pipelining as §5.5 allows |
+//! | 2177 | IDLE, begun anew in time, ended for the next command |
+//! | 3502, 3516, 7888 | APPEND of one message or several, of binary ones; literals that wait and that do not |
+//! | 4731, 5256, 9394 | ESEARCH, SORT, THREAD and PARTIAL are read |
+//! | 4978 | COMPRESS, if the configuration says so |
+//! | 5161, 7162 | ENABLE; CONDSTORE and QRESYNC, with a [`Mirror`] of a mailbox |
+//! | 2342, 2971, 4314, 5464, 9208 | NAMESPACE, ID, ACL, METADATA and QUOTA are read |
+//!
+//! What it does not do: choose a server, keep messages, try again. Those are its caller's.
+
+mod code;
+mod command;
+mod config;
+mod data;
+mod event;
+mod fetch;
+mod frame;
+mod handshake;
+mod mirror;
+mod read;
+mod response;
+mod session;
+mod structure;
+mod value;
+mod words;
+mod write;
+
+pub use code::{Code, Status, StatusKind};
+pub use command::{Command, Name};
+pub use config::{ClientConfig, ClientLimits, ClientTimeouts, Login, StartTls};
+pub use data::{ESearch, ListEntry, MailboxStatus, Namespace, Namespaces, ThreadNode};
+pub use event::{Answer, CloseReason, CommandId, Event, Failure, FailureCause};
+pub use fetch::{Fetch, Section};
+pub use mirror::{KnownMailbox, Message, Mirror, Wanted};
+pub use response::Response;
+pub use session::ClientSession;
+pub use structure::{BodyStructure, Disposition, Envelope, EnvelopeAddress};
+pub use value::OwnedValue;
+pub use words::{Capabilities, FlagList, Numbers, WireName};
+
+pub use pillarbox_core::sasl::{ClientPolicy, Credentials};
+
+pub use crate::server::FlagChange;
