@@ -14,16 +14,30 @@ use mail_auth::hickory_resolver::config::{ResolverConfig, ResolverOpts};
 use mail_auth::hickory_resolver::proto::op::ResponseCode;
 use mail_auth::{DnsError, DnssecStatus, Error, MX, MessageAuthenticator, Parameters, RecordSet, ResolverCache, Txt};
 
-/// Texts as they stand in the DNS, parsed each time they are asked for, as ours parses them; addresses shared, as ours are.
-/// Both sides find them in a short list, so that neither pays for a table.
-#[derive(Default)]
+/// What the DNS says; addresses are shared, as ours are. Both sides find their answers in a short list, so that neither pays for
+/// a table.
 pub struct Zone {
-    texts: Texts,
+    parsed: Texts,
+    texts: TextCache,
     addresses: Addresses,
 }
 
+/// When texts are parsed.
+#[derive(Clone, Copy)]
+pub enum Texts {
+    /// Each time they are asked for, as ours are.
+    ParsedEachTime,
+    /// When they come from the DNS, as a cache of the peer holds them.
+    ParsedOnce,
+}
+
 #[derive(Default)]
-pub struct Texts(Vec<(Box<str>, &'static str)>);
+pub struct TextCache(Vec<(Box<str>, Text)>);
+
+enum Text {
+    Raw(&'static str),
+    Parsed(Txt),
+}
 
 #[derive(Default)]
 pub struct Addresses(Vec<(Box<str>, RecordSet<Ipv4Addr>)>);
@@ -39,7 +53,7 @@ where
 pub type Asking<'x, P> = Parameters<
     'x,
     P,
-    Texts,
+    TextCache,
     NoCache<Box<str>, RecordSet<MX>>,
     Addresses,
     NoCache<Box<str>, RecordSet<Ipv6Addr>>,
@@ -47,7 +61,15 @@ pub type Asking<'x, P> = Parameters<
 >;
 
 impl Zone {
+    pub fn new(parsed: Texts) -> Self {
+        Zone { parsed, texts: TextCache::default(), addresses: Addresses::default() }
+    }
+
     pub fn with_text(mut self, name: &str, text: &'static str) -> Self {
+        let text = match self.parsed {
+            Texts::ParsedEachTime => Text::Raw(text),
+            Texts::ParsedOnce => Text::Parsed(parse(text)),
+        };
         self.texts.0.push((format!("{name}.").into(), text));
         self
     }
@@ -63,24 +85,20 @@ impl Zone {
     }
 }
 
-impl ResolverCache<Box<str>, Txt> for Texts {
+impl ResolverCache<Box<str>, Txt> for TextCache {
     fn get<Q>(&self, name: &Q) -> Option<Txt>
     where
         Box<str>: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        fn parse<T: TxtRecordParser>(text: &str) -> Arc<T> {
-            Arc::new(T::parse(text.as_bytes()).expect("the record is right"))
-        }
         // What is not there does not exist: nothing is asked of the network.
         let Some(text) = find(&self.0, name) else {
             let missing = DnsError::RecordNotFound(ResponseCode::NXDomain);
             return Some(Txt::Error(Error::Dns(missing)));
         };
-        Some(match text.as_bytes() {
-            [b'v', b'=', b's', b'p', b'f', ..] => Txt::Spf(parse(text)),
-            [b'v', b'=', b'D', b'M', ..] => Txt::Dmarc(parse(text)),
-            _ => Txt::DomainKey(parse(text)),
+        Some(match text {
+            Text::Raw(text) => parse(text),
+            Text::Parsed(parsed) => parsed.clone(),
         })
     }
 
@@ -113,6 +131,17 @@ impl ResolverCache<Box<str>, RecordSet<Ipv4Addr>> for Addresses {
     }
 
     fn insert(&self, _: Box<str>, _: RecordSet<Ipv4Addr>, _: Instant) {}
+}
+
+fn parse(text: &str) -> Txt {
+    fn shared<T: TxtRecordParser>(text: &str) -> Arc<T> {
+        Arc::new(T::parse(text.as_bytes()).expect("the record is right"))
+    }
+    match text.as_bytes() {
+        [b'v', b'=', b's', b'p', b'f', ..] => Txt::Spf(shared(text)),
+        [b'v', b'=', b'D', b'M', ..] => Txt::Dmarc(shared(text)),
+        _ => Txt::DomainKey(shared(text)),
+    }
 }
 
 pub fn authenticator() -> MessageAuthenticator {

@@ -231,8 +231,10 @@
 //! | 8474 | OBJECTID | yes |
 //! | 8508 | REPLACE | yes |
 //! | 8514 | SAVEDATE | yes |
+//! | 8970 | PREVIEW | yes |
 //! | 9051 | IMAP4rev2 | for clients that ENABLE it |
 //! | 9394 | PARTIAL | yes |
+//! | 9586 | UIDONLY | for clients that ENABLE it |
 //!
 //! What of these needs the store is offered as [`Extensions`](server::Extensions) says. Not there yet: COMPRESS (4978).
 //!

@@ -58,6 +58,8 @@ pub struct View {
     tells_mod_seqs: bool,
     /// It is told VANISHED instead of EXPUNGE.
     tells_vanished: bool,
+    /// It is told UIDs and no sequence numbers.
+    tells_uids_only: bool,
 }
 
 /// A sequence number above the number of messages.
@@ -96,6 +98,15 @@ impl View {
     /// From now on the client is told VANISHED instead of EXPUNGE where the mailbox has mod-sequences (RFC 7162 §3.2.10).
     pub fn tell_vanished(&mut self) {
         self.tells_vanished = true;
+    }
+
+    /// From now on the client is told no sequence numbers: UIDFETCH instead of FETCH, and VANISHED instead of EXPUNGE (RFC 9586).
+    pub fn tell_uids_only(&mut self) {
+        self.tells_uids_only = true;
+    }
+
+    pub(crate) fn tells_uids_only(&self) -> bool {
+        self.tells_uids_only
     }
 
     /// How many messages the client knows: the last EXISTS less the EXPUNGEs since.
@@ -277,7 +288,7 @@ impl View {
         if expunges {
             let removed = core::mem::take(&mut self.removed);
             self.mod_seqs.expunges_told();
-            if self.tells_vanished && self.has_mod_seqs() {
+            if self.tells_uids_only || self.tells_vanished && self.has_mod_seqs() {
                 // RFC 7162 §3.2.10.2: only messages that the client knows are in there.
                 vanished(&removed, "", out);
             } else {
@@ -298,7 +309,10 @@ impl View {
         for (uid, (flags, mod_seq)) in core::mem::take(&mut self.flags) {
             if let Some(seq) = self.seq(uid) {
                 // RFC 9051 §7.5.2. The UID may always be told, and clients that think in UIDs need it.
-                push(out, format_args!("* {seq} FETCH (UID {uid} FLAGS {flags}"));
+                match self.tells_uids_only {
+                    true => push(out, format_args!("* {uid} UIDFETCH (FLAGS {flags}")),
+                    false => push(out, format_args!("* {seq} FETCH (UID {uid} FLAGS {flags}")),
+                }
                 self.mod_seq(mod_seq, out);
                 out.extend_from_slice(b")\r\n");
             }

@@ -157,7 +157,9 @@ impl<'b> Reading<'b> {
         match name.as_str() {
             "BODY" if !self.0.starts_with(b"[") => Some(name.into_bytes()),
             "BODYSTRUCTURE" | "EMAILID" | "ENVELOPE" | "FLAGS" | "INTERNALDATE" | "RFC822" | "RFC822.HEADER"
-            | "RFC822.SIZE" | "RFC822.TEXT" | "MODSEQ" | "SAVEDATE" | "THREADID" | "UID" => Some(name.into_bytes()),
+            | "RFC822.SIZE" | "RFC822.TEXT" | "MODSEQ" | "PREVIEW" | "SAVEDATE" | "THREADID" | "UID" => {
+                Some(name.into_bytes())
+            }
             "BODY" | "BODY.PEEK" | "BINARY" | "BINARY.PEEK" | "BINARY.SIZE" => {
                 let mut item = [name.as_bytes(), &self.section(name.starts_with("BODY"))?].concat();
                 if name != "BINARY.SIZE" && self.eat("<").is_some() {

@@ -232,7 +232,7 @@ mod tests_crypto;
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-pub use machine::{Layer, LayerFacts, Machine, Misuse, Step, TlsFacts, UpgradeError};
+pub use machine::{CertificateFault, Layer, LayerFacts, Machine, Misuse, Step, TlsFacts, UpgradeError};
 pub use random::{Random, SeededRandom};
 pub use reply::{EnhancedCode, Reply};
 pub use secret::Secret;

@@ -226,13 +226,34 @@ impl fmt::Display for TlsFacts {
     }
 }
 
+/// Why a certificate was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateFault {
+    /// It is for another name than that of the host that was asked for.
+    #[error("the certificate is for another name")]
+    OtherName,
+    /// Its time is over, or has not come yet.
+    #[error("the certificate is not valid at this time")]
+    Expired,
+    /// No authority that is trusted stands behind it, or it is no sound certificate.
+    #[error("the certificate does not come from an authority that is trusted")]
+    Untrusted,
+    /// It is not one that the DNS tells (RFC 6698).
+    #[error("the certificate is not one that the TLSA records tell")]
+    OtherThanTlsa,
+}
+
 /// Why a layer could not be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpgradeError {
-    /// The handshake failed: no common version or cipher, a bad record, a refused certificate.
+    /// The handshake failed: no common version or cipher, a bad record, a peer who broke it off.
     #[error("the handshake failed")]
     Handshake,
+    /// The peer's certificate was refused.
+    #[error("{0}")]
+    Certificate(CertificateFault),
     /// The handshake took too long.
     #[error("the handshake timed out")]
     Timeout,

@@ -71,10 +71,17 @@ fn truth(uid: Uid) -> Pieces {
     text(&"x".repeat(usize::try_from(uid.get()).unwrap() * 40))
 }
 
-/// What is kept of each message is true or not there; how many are there.
+/// What is kept of each message is true or not there, and the same when read in large pieces; how many are there.
 fn count_true(mailbox: &mut Mailbox) -> usize {
     let uids = uids(mailbox);
     let cached = mailbox.cached(&uids);
+    // In any order, and whether many are asked for or few.
+    for some in [&uids[..], &uids[..uids.len().min(1)], &uids.iter().rev().copied().collect::<Vec<_>>()] {
+        let pieces = mailbox.cached(some).into_iter().map(|found| Some(found?.find(TEXT, b"")?.to_vec()));
+        let pieces: Vec<_> = pieces.collect();
+        assert_eq!(mailbox.cached_piece(some, TEXT, b""), pieces);
+        assert!(mailbox.cached_piece(some, TEXT, b"x").iter().all(Option::is_none));
+    }
     let known = uids.iter().zip(&cached).filter(|(uid, found)| {
         found.as_ref().is_some_and(|found| {
             assert_eq!(*found, truth(**uid));

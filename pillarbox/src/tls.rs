@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pillarbox_core::{TlsFacts, UpgradeError};
+use pillarbox_core::{CertificateFault, TlsFacts, UpgradeError};
 use rustls::pki_types::ServerName;
 use rustls::server::{ProducesTickets, StoresServerSessions};
-use rustls::{ClientConfig, ConnectionCommon, ProtocolVersion, ServerConfig};
+use rustls::{CertificateError, ClientConfig, ConnectionCommon, ProtocolVersion, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::net::Transport;
@@ -104,13 +104,35 @@ pub(crate) async fn handshake(
 ) -> Result<(Box<dyn Transport>, TlsFacts), UpgradeError> {
     let deadline = clock.now() + HANDSHAKE_TIMEOUT;
     tokio::select! {
-        made = shake(side.into(), transport) => made.map_err(|error| match error.kind() {
+        made = shake(side.into(), transport) => made.map_err(|error| match (fault(&error), error.kind()) {
+            (Some(fault), _) => UpgradeError::Certificate(fault),
             // The library reports every fault in the records themselves as invalid data.
-            std::io::ErrorKind::InvalidData => UpgradeError::Handshake,
+            (None, std::io::ErrorKind::InvalidData) => UpgradeError::Handshake,
             _ => UpgradeError::ConnectionLost,
         }),
         () = clock.sleep_until(deadline) => Err(UpgradeError::Timeout),
     }
+}
+
+/// What is wrong with the peer's certificate, if that is why the handshake failed.
+fn fault(error: &std::io::Error) -> Option<CertificateFault> {
+    let certificate = match error.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(error) => error,
+        rustls::Error::NoCertificatesPresented => return Some(CertificateFault::Untrusted),
+        _ => return None,
+    };
+    Some(match certificate {
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            CertificateFault::OtherName
+        }
+        CertificateError::Expired
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidYet
+        | CertificateError::NotValidYetContext { .. } => CertificateFault::Expired,
+        // What our own verifier says of it.
+        CertificateError::ApplicationVerificationFailure => CertificateFault::OtherThanTlsa,
+        _ => CertificateFault::Untrusted,
+    })
 }
 
 async fn shake(side: Side, transport: Box<dyn Transport>) -> std::io::Result<(Box<dyn Transport>, TlsFacts)> {

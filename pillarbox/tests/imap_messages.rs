@@ -137,3 +137,36 @@ async fn a_message_that_doubles_itself() {
     let text = "x".repeat(1001);
     client.fails(&format!("APPEND INBOX CATENATE (URL ;UID=2 TEXT {{1001+}}\r\n{text})"), "NO [TOOBIG]").await;
 }
+
+// ---- PREVIEW
+
+#[tokio::test]
+async fn the_beginning_of_a_message() {
+    let html = b"Subject: x\r\nContent-Type: multipart/alternative; boundary=x\r\n\r\n--x\r\n\
+        Content-Type: text/html; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n\
+        <style>p { color: red }</style><p>caf=E9<br>au lait</p>\r\n--x--\r\n";
+    for (server, caches) in Server::each().into_iter().zip([false, true]) {
+        server.add("INBOX", MESSAGE).await;
+        server.add("INBOX", html).await;
+        server.add("INBOX", b"Content-Type: image/png\r\n\r\nx").await;
+        let mut client = server.in_inbox().await;
+        let told = |first: &str, second: &str, third: &str| {
+            let one = |number: u32, text: &str| format!("* {number} FETCH (UID {number} PREVIEW {text})\r\n");
+            format!("{}{}{}OK Fetched\r\n", one(1, first), one(2, second), one(3, third))
+        };
+        let all = told("\"Hello\"", "{13}\r\ncafé au lait", "\"\"");
+        let lazy = client.ok("UID FETCH 1:* (PREVIEW (LAZY))").await;
+        // What is not at hand is not worth opening a file for.
+        assert_eq!(lazy, if caches { told("NIL", "NIL", "NIL") } else { all.clone() });
+        let answer = client.ok("UID FETCH 1:* (ENVELOPE PREVIEW (LAZY))").await;
+        assert_eq!(answer.contains("PREVIEW NIL"), caches, "{answer}");
+        assert!(answer.contains("ENVELOPE (NIL \"hi\" "), "{answer}");
+        assert_eq!(client.ok("UID FETCH 1:* (PREVIEW)").await, all);
+        assert_eq!(client.ok("UID FETCH 1:* (PREVIEW (LAZY))").await, all);
+        let answer = client.ok("UID FETCH 1:* (ENVELOPE PREVIEW (LAZY))").await;
+        assert!(!answer.contains("PREVIEW NIL") && answer.contains("ENVELOPE (NIL \"hi\" "), "{answer}");
+        let answer = client.ok("UID FETCH 1 (PREVIEW BODY.PEEK[TEXT])").await;
+        assert!(answer.contains("PREVIEW \"Hello\" BODY[TEXT] {7}\r\nHello\r\n)"), "{answer}");
+        assert!(client.ok("FETCH 1 FLAGS").await.contains("FLAGS ()"), "nothing was seen");
+    }
+}

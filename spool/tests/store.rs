@@ -218,6 +218,34 @@ fn bodies_of_nobody_go_when_they_are_old() {
 }
 
 #[test]
+fn what_is_sent_at_once_is_what_will_be_read() {
+    let fs = SimulatedFs::new();
+    let (store, _) = open_simulated(&fs, 1);
+    let mut incoming = store.begin(now());
+    assert!(incoming.write_in_memory(b"A: b\r\n\r\n") && incoming.write_in_memory(b"\0binary\xff"));
+    assert!(incoming.is_in_memory());
+    let ready = incoming.finish(full_envelope()).unwrap();
+    let (message, body) = ready.in_memory().unwrap();
+    let id = ready.id();
+    store.commit(vec![Change::Accept(ready)]).unwrap().wait().unwrap();
+    assert_eq!(message, store.message(id).unwrap());
+    assert_eq!(body.in_memory().unwrap(), content(&store, id).unwrap());
+
+    // What does not fit is not taken, by half or otherwise.
+    let mut large = store.begin(now());
+    assert!(large.write_in_memory(&vec![b'x'; 600]) && !large.write_in_memory(&vec![b'y'; 600]));
+    large.write(&vec![b'z'; 600]).unwrap();
+    assert!(!large.is_in_memory() && !large.write_in_memory(b"x"));
+    let ready = large.finish(full_envelope()).unwrap();
+    assert!(ready.in_memory().is_none());
+    let id = ready.id();
+    store.commit(vec![Change::Accept(ready)]).unwrap().wait().unwrap();
+    let read = content(&store, id).unwrap();
+    assert!(read.len() == 1200 && read.starts_with(b"xx") && read.ends_with(b"zz"));
+    assert!(store.body(id).unwrap().in_memory().is_none());
+}
+
+#[test]
 fn content_goes_to_a_file_when_the_budget_of_all_is_used_up() {
     let fs = SimulatedFs::new();
     let mut options = small(1);

@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use pillarbox::outbound::{Aliases, Forward, Srs};
+use pillarbox::mailcore::address::Address;
+use pillarbox::outbound::{Aliases, Forward, Route, SharedForward, Srs};
 use pillarbox::parts::MessageSink;
+use pillarbox::smtp_proto::route::RouteTable;
 
-use crate::config::{Config, Forwarding, SrsFiles};
+use crate::config::{Config, Forwarding, RouteOf, Sending, SrsFiles};
 use crate::secret_file;
 
 /// Reads the files. A copy that stays goes to `local`.
@@ -17,11 +19,63 @@ pub fn load(config: &Config, forwarding: &Forwarding, local: Option<&Arc<dyn Mes
     let domain = config.domains.first().map_or("", String::as_str);
     let aliases = Aliases::parse(&read(&forwarding.aliases)?, domain).map_err(|error| format!("{path}: {error}"))?;
     let srs = forwarding.srs.as_ref().map(|files| srs(config, files)).transpose()?;
-    let forward = Forward::new(aliases, srs);
-    Ok(match local {
-        Some(local) => forward.mailboxes(Arc::clone(local)),
-        None => forward,
-    })
+    let mut forward = Forward::new(aliases, srs);
+    if let Some(local) = local {
+        forward = forward.mailboxes(Arc::clone(local));
+    }
+    if let Some(address) = &forwarding.bounces_to {
+        let told = |error| format!("bounces_to = {address:?} in [forward]: {error}");
+        forward = forward.bounces_to(Address::parse(address).map_err(told)?.into_owned());
+    }
+    Ok(forward)
+}
+
+/// What is sent on, and where it is read from again.
+#[derive(Clone)]
+pub struct Forwarded {
+    pub shared: SharedForward,
+    config: Arc<Config>,
+    local: Arc<dyn MessageSink>,
+}
+
+impl Forwarded {
+    /// Reads the files for the first time.
+    pub fn load(config: &Config, sending: &Sending, local: &Arc<dyn MessageSink>) -> Result<Option<Self>, String> {
+        let Some(forwarding) = &sending.forwarding else { return Ok(None) };
+        let forward = checked(config, sending, load(config, forwarding, Some(local))?)?;
+        let (shared, config) = (SharedForward::new(forward), Arc::new(config.clone()));
+        Ok(Some(Forwarded { shared, config, local: Arc::clone(local) }))
+    }
+
+    /// Reads them again. What cannot be used is told, and what was there before stays.
+    pub fn read_again(&self) -> Result<(), String> {
+        if let Some(sending) = &self.config.sending
+            && let Some(forwarding) = &sending.forwarding
+        {
+            let read = load(&self.config, forwarding, Some(&self.local))?;
+            self.shared.set(checked(&self.config, sending, read)?);
+        }
+        Ok(())
+    }
+}
+
+/// An address has an alias or a route of its own, and not both: nobody could tell where its mail goes.
+pub fn checked(config: &Config, sending: &Sending, forward: Forward) -> Result<Forward, String> {
+    let told = |error: pillarbox::smtp_proto::route::RouteTableError| format!("aliases: {error}");
+    let mut table = RouteTable::new();
+    let domains = config.domains.iter();
+    let routed = sending.routes.iter().flat_map(|rule| match &rule.of {
+        RouteOf::Recipients(patterns) => patterns.as_slice(),
+        _ => &[],
+    });
+    for pattern in domains.chain(routed) {
+        // Of two routes that are the same the routes themselves tell.
+        let _ = table.by_recipient(pattern, Route::Mx);
+    }
+    let forward = Arc::new(forward);
+    forward.add_to(&mut table).map_err(told)?;
+    drop(table);
+    Ok(Arc::into_inner(forward).unwrap_or_else(|| unreachable!("the table had the others")))
 }
 
 fn read(path: &Path) -> Result<String, String> {

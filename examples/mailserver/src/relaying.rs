@@ -6,8 +6,8 @@ use std::sync::Arc;
 use pillarbox::Network;
 use pillarbox::mailcore::Reply;
 use pillarbox::mailcore::address::{ForwardPath, ReversePath};
-use pillarbox::outbound::Forward;
-use pillarbox::parts::{BoxFuture, Clock as _, Identity, Policy, Session, SystemClock, Verdict};
+use pillarbox::outbound::{Forward, SharedForward};
+use pillarbox::parts::{Authenticator as _, BoxFuture, Clock as _, Identity, Policy, Session, SystemClock, Verdict};
 use pillarbox::smtp_proto::server::{Mail, Rcpt};
 
 use crate::accounts::Accounts;
@@ -37,12 +37,29 @@ pub struct Relaying {
     /// Mail for elsewhere is sent.
     pub sends: bool,
     /// What is sent on, for whoever sends it.
-    pub forward: Option<Arc<Forward>>,
+    pub forward: Option<SharedForward>,
     /// Hosts that may send it without a login.
     pub hosts: Vec<Network>,
 }
 
 impl Relaying {
+    /// Whether all that an alias leads to is in the domains here, and none of it is anybody: what is known while the message comes is
+    /// refused then, and sets off no notice.
+    async fn leads_nowhere(&self, forward: &Forward, to: &ForwardPath<'_>) -> bool {
+        let targets = to.address().and_then(|address| forward.aliases().of(address)).unwrap_or_default();
+        for target in targets {
+            let path = ForwardPath::Address(target.clone());
+            let is_itself = to.address() == Some(target);
+            let Some(account) = self.accounts.of_recipient(&path).filter(|_| is_itself || !forward.takes(&path)) else {
+                return false;
+            };
+            if self.accounts.knows(account.user()).await != Some(false) {
+                return false;
+            }
+        }
+        !targets.is_empty()
+    }
+
     fn elsewhere(&self, session: &Session) -> Verdict {
         let is_ours = is_among(&self.hosts, session.ip);
         let refuse = |text| Verdict::Refuse(Reply::enhanced(550, 5, 7, 1, text));
@@ -66,9 +83,15 @@ impl Policy for Relaying {
     fn recipient<'a>(&'a self, session: &'a Session, rcpt: &'a Rcpt<'a>) -> BoxFuture<'a, Verdict> {
         // Its queue looks after the room that it needs.
         let sender = session.sender.as_ref().unwrap_or(&ReversePath::Null);
-        let judge = |forward: &Arc<Forward>| forward.judge(&rcpt.to, sender, SystemClock::new().wall());
-        if let Some(verdict) = self.forward.as_ref().and_then(judge) {
-            return Box::pin(std::future::ready(verdict));
+        if let Some(forward) = self.forward.as_ref().map(SharedForward::current)
+            && let Some(verdict) = forward.judge(&rcpt.to, sender, SystemClock::new().wall())
+        {
+            return Box::pin(async move {
+                if matches!(verdict, Verdict::Accept) && self.leads_nowhere(&forward, &rcpt.to).await {
+                    return Verdict::Refuse(Reply::enhanced(550, 5, 1, 1, "the alias leads to nobody"));
+                }
+                verdict
+            });
         }
         match self.accounts.of_recipient(&rcpt.to) {
             Some(_) => self.here.recipient(session, rcpt),
@@ -81,7 +104,8 @@ impl Policy for Relaying {
     }
 
     fn header<'a>(&'a self, session: &'a Session, header: &'a [u8]) -> BoxFuture<'a, Verdict> {
-        let circle = self.forward.as_ref().and_then(|forward| forward.judge_header(&session.recipients, header));
+        let forward = self.forward.as_ref().map(SharedForward::current);
+        let circle = forward.and_then(|forward| forward.judge_header(&session.recipients, header));
         match circle {
             Some(verdict) => Box::pin(std::future::ready(verdict)),
             None if self.here.wants_header(session) => self.here.header(session, header),

@@ -8,7 +8,7 @@ use pillarbox::dns::{StubConfig, StubResolver};
 use pillarbox::mailcore::address::{Address, Domain};
 use pillarbox::outbound::spool::{Options, RealFs, Recovery, Store, StoreError};
 use pillarbox::outbound::{
-    Disk, Forward, HttpsPolicies, HttpsReports, Outbound, OutboundConfig, OutboundParts, Route, SharedLogin, SmartHost,
+    Disk, HttpsPolicies, HttpsReports, Outbound, OutboundConfig, OutboundParts, Route, SharedLogin, SmartHost,
     StsFolder, StsPolicies, TcpConnect, TlsMode,
 };
 use pillarbox::parts::{MessageSink, Observer, SystemClock};
@@ -18,7 +18,7 @@ use rustls::RootCertStore;
 
 use crate::certificate;
 use crate::config::{self, Address as Listened, Config, Dns, HostRoute, NextHop, Protocol, RouteOf, RouteTls, Sending};
-use crate::forwarding;
+use crate::forwarding::{self, Forwarded};
 use crate::password::PasswordSource;
 use crate::tls_reporting;
 
@@ -31,7 +31,7 @@ const SMTP_PORT: u16 = 25;
 pub struct Queue {
     pub outbound: Outbound,
     pub recovery: Recovery,
-    pub forward: Option<Arc<Forward>>,
+    pub forward: Option<Forwarded>,
     /// Where operators ask.
     pub socket: PathBuf,
     pub logins: Logins,
@@ -71,7 +71,10 @@ pub fn check(config: &Config, sending: &Sending) -> Result<(), String> {
     });
     let mut told: Vec<String> = passwords.collect();
     told.extend(trusted(sending).err());
-    told.extend(sending.forwarding.as_ref().and_then(|forwarding| forwarding::load(config, forwarding, None).err()));
+    if let Some(forwarding) = &sending.forwarding {
+        let read = forwarding::load(config, forwarding, None);
+        told.extend(read.and_then(|forward| forwarding::checked(config, sending, forward)).err());
+    }
     if told.is_empty() { Ok(()) } else { Err(told.join("\n")) }
 }
 
@@ -109,14 +112,9 @@ pub fn open(
     parts.observer = observer;
 
     let mut logins = Logins::default();
-    let mut routes = routes(config, sending, local, &mut logins)?;
-    let forward = match &sending.forwarding {
-        Some(forwarding) => Some(Arc::new(forwarding::load(config, forwarding, Some(local))?)),
-        None => None,
-    };
-    if let Some(forward) = &forward {
-        forward.add_to(&mut routes).map_err(|error| format!("aliases: {error}"))?;
-    }
+    let routes = routes(config, sending, local, &mut logins)?;
+    let forward = Forwarded::load(config, sending, local)?;
+    parts.forward = forward.as_ref().map(|forward| forward.shared.clone());
     let outbound = outbound_config(config, sending)?;
     let (store, recovery) = open_store(config, sending)?;
     Ok(Queue {

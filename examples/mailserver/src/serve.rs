@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::accounts::{Accounts, LocalOnly};
 use crate::certificate::Certificate;
 use crate::config::{Address, Config, Listener, Protocol, TlsMode};
+use crate::forwarding::Forwarded;
 use crate::queue;
 use crate::relaying::{Relaying, account_of, is_among};
 use crate::sending::{self, Logins, Queue};
@@ -65,17 +66,21 @@ pub struct Files {
     certificate: Option<Arc<Certificate>>,
     accounts: Arc<Accounts>,
     logins: Logins,
+    forward: Option<Forwarded>,
 }
 
 impl Files {
-    /// Reads the certificate, the accounts and the passwords for other servers again, and gives a word of what it read. What cannot be used is told, and what was there before stays.
+    /// Reads the certificate, the accounts, the aliases and the passwords for other servers again, and gives a word of what it read. What cannot be used is told, and what was there before stays.
     pub fn read_again(&self) -> Result<&'static str, String> {
         let certificate = self.certificate.as_ref().map_or(Ok(()), |certificate| certificate.reload());
-        let troubles = [certificate.err(), self.accounts.trouble()];
+        let forward = self.forward.as_ref().and_then(|forward| forward.read_again().err());
+        let troubles = [certificate.err(), self.accounts.trouble(), forward];
         match troubles.into_iter().flatten().chain(self.logins.read_again()).collect::<Vec<_>>() {
-            troubles if troubles.is_empty() => Ok(match self.logins.is_empty() {
-                true => "the certificate and the accounts",
-                false => "the certificate, the accounts and the passwords for other servers",
+            troubles if troubles.is_empty() => Ok(match (self.forward.is_some(), self.logins.is_empty()) {
+                (false, true) => "the certificate and the accounts",
+                (false, false) => "the certificate, the accounts and the passwords for other servers",
+                (true, true) => "the certificate, the accounts and the aliases",
+                (true, false) => "the certificate, the accounts, the aliases and the passwords for other servers",
             }),
             troubles => Err(troubles.join("\n")),
         }
@@ -120,7 +125,9 @@ impl Assembly {
         let own = OwnSenders::new(Arc::new(local), move |user, from| senders.owns(user, from));
         let (root, limits) = (config.mail.root(), &config.limits);
         let reserve = Room { octets: limits.free_space, files: limits.free_files };
-        let policy = Arc::new(Reserve::new(Arc::new(own), reserve, move || room_on_disk(&root)));
+        let parts = Parts::in_memory();
+        let policy = Reserve::new(Arc::new(own), reserve, move || room_on_disk(&root)).with_clock(parts.clock.clone());
+        let policy = Arc::new(policy);
         let sink: Arc<dyn MessageSink> = Arc::new(sink);
         let (mut queue, mut forward, mut spool) = (None, None, None);
         if let Some(sending) = &config.sending {
@@ -128,7 +135,7 @@ impl Assembly {
             forward.clone_from(&opened.forward);
             let sent_on = opened.forward.clone();
             let is_here = move |path: &ForwardPath<'_>| {
-                is_here(path).is_some() && !sent_on.as_ref().is_some_and(|forward| forward.takes(path))
+                is_here(path).is_some() && !sent_on.as_ref().is_some_and(|forward| forward.shared.current().takes(path))
             };
             spool = Some(opened.outbound.sink().local(sink.clone(), is_here));
             queue = Some(opened);
@@ -143,14 +150,14 @@ impl Assembly {
             sink,
             store: shown,
             observer,
-            ..Parts::in_memory()
+            ..parts
         };
         let server = |listener: &Listener| {
             let policy = Relaying {
                 here: policy.clone(),
                 accounts: accounts.clone(),
                 sends: config.sending.is_some(),
-                forward: forward.clone(),
+                forward: forward.as_ref().map(|forward| forward.shared.clone()),
                 hosts: listener.relay_from.clone(),
             };
             let mut parts = Parts { policy: Arc::new(policy), ..parts.clone() };
@@ -165,6 +172,7 @@ impl Assembly {
             certificate,
             accounts,
             logins: queue.as_ref().map_or_else(Default::default, |queue| queue.logins.clone()),
+            forward,
         };
         Ok(Assembly { servers, queue, files: Arc::new(files) })
     }
@@ -245,6 +253,8 @@ fn server(config: &Config, listener: &Listener, certificate: Option<&Arc<Certifi
                 // For users alone: strangers could have notices sent to others.
                 (smtp.dsn, smtp.require_tls, smtp.deliver_by) = (true, true, Some(0));
                 smtp.future_release = Some(HOLD_MAX);
+                // By no other rule than that of RFC 6710, appendix B, which needs no name.
+                smtp.mt_priority = Some(String::new());
             }
         }
         Protocol::Lmtp => smtp.protocol = pillarbox::smtp::Protocol::Lmtp,

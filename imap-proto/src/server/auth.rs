@@ -49,6 +49,8 @@ impl ServerSession {
             ("IMAP4rev2", extensions.offers_rev2(), &mut enabled.rev2),
             // RFC 6855 §3
             ("UTF8=ACCEPT", extensions.utf8, &mut enabled.utf8),
+            // RFC 9586
+            ("UIDONLY", extensions.uid_only, &mut enabled.uid_only),
             // RFC 7162 §3.1, §3.2.3
             ("CONDSTORE", extensions.condstore, &mut enabled.condstore),
             ("QRESYNC", extensions.offers_qresync(), &mut enabled.qresync),
@@ -67,6 +69,11 @@ impl ServerSession {
             && self.enabled.qresync
         {
             mailbox.view.tell_vanished();
+        }
+        if let Standing::Selected { mailbox, .. } = &mut self.standing
+            && self.enabled.uid_only
+        {
+            mailbox.view.tell_uids_only();
         }
         self.finish(End::ok("Enabled"));
         Ok(None)

@@ -46,6 +46,8 @@ pub struct Extensions {
     /// QRESYNC (RFC 7162): it is known which messages went since when. Offered only together with
     /// [`condstore`](Extensions::condstore).
     pub qresync: bool,
+    /// PREVIEW (RFC 8970): the beginning of a message's text can be told.
+    pub preview: bool,
     /// QUOTA (RFC 9208) of messages and their room: there are limits, and clients are told them.
     pub quota: bool,
     /// REPLACE (RFC 8508): a message takes the place of another in one step.
@@ -64,6 +66,8 @@ pub struct Extensions {
     pub status_size: bool,
     /// THREAD=ORDEREDSUBJECT and THREAD=REFERENCES (RFC 5256).
     pub thread: bool,
+    /// UIDONLY (RFC 9586) for clients that ENABLE it: they are told UIDs and no sequence numbers.
+    pub uid_only: bool,
     /// UNAUTHENTICATE (RFC 8437): one connection may serve several users in turn, which is for proxies. Off by default.
     pub unauthenticate: bool,
     /// UTF8=ACCEPT (RFC 6855) for clients that ENABLE it.
@@ -86,6 +90,7 @@ impl Extensions {
         object_id: false,
         partial: false,
         qresync: false,
+        preview: false,
         quota: false,
         replace: false,
         rev2: false,
@@ -94,6 +99,7 @@ impl Extensions {
         special_use: false,
         status_size: false,
         thread: false,
+        uid_only: false,
         unauthenticate: false,
         utf8: false,
     };
@@ -125,6 +131,7 @@ impl Default for Extensions {
             object_id: true,
             partial: true,
             qresync: true,
+            preview: true,
             quota: true,
             replace: true,
             rev2: true,
@@ -133,6 +140,7 @@ impl Default for Extensions {
             special_use: true,
             status_size: true,
             thread: true,
+            uid_only: true,
             unauthenticate: false,
             utf8: true,
         }

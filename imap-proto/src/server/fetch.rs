@@ -13,7 +13,7 @@ use super::{Answer, Event, FetchData, FetchItem, SectionName, ServerSession};
 use crate::message::Section;
 use crate::types::{Flags, ModSeq, Seq, SequenceSet, Uid, UidSet};
 use crate::view::View;
-use crate::wire::encode::{date_time, number, push};
+use crate::wire::encode::{date_time, number, push, string};
 
 /// A FETCH that is being answered.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ struct Open {
     uid: Uid,
     /// None: the client does not know the message, and hears nothing of it.
     seq: Option<Seq>,
+    /// The client is told no sequence numbers.
+    uids_only: bool,
     /// `* 5 FETCH (` was written.
     begun: bool,
     /// Octets of an announced literal that did not come yet.
@@ -74,8 +76,12 @@ impl ServerSession {
             self.enable_condstore();
         }
         // RFC 9051 §6.4.9: answers to UID FETCH always tell the UID. The session writes it, so nobody is asked for it.
-        let tells_uid = uid || wanted.contains(&FetchItem::Uid);
+        // RFC 9586: where each answer begins with the UID it stands in it only if it was asked for.
+        let tells_uid = uid && !self.enabled.uid_only || wanted.contains(&FetchItem::Uid);
         wanted.retain(|item| *item != FetchItem::Uid);
+        if wanted.contains(&FetchItem::Preview { lazy: false }) {
+            wanted.retain(|item| *item != FetchItem::Preview { lazy: true });
+        }
         // RFC 9051 §6.3.3: EXAMINE changes nothing.
         let mark_seen = !self.mailbox()?.read_only && wanted.iter().any(FetchItem::sets_seen);
         let mut fetching = Fetching::new(wanted.clone(), tells_uid, End::ok("Fetched"));
@@ -103,6 +109,7 @@ impl ServerSession {
                 FetchItem::Binary { .. } | FetchItem::BinarySize(_) => self.config.extensions.binary,
                 FetchItem::EmailId | FetchItem::ThreadId => self.config.extensions.object_id,
                 FetchItem::ModSeq => self.config.extensions.condstore,
+                FetchItem::Preview { .. } => self.config.extensions.preview,
                 FetchItem::SaveDate => self.config.extensions.save_date,
                 // RFC 9051 Appendix E, 18
                 FetchItem::Section { name, .. } => *name == SectionName::Body || !self.enabled.rev2,
@@ -173,6 +180,7 @@ impl Fetching {
                 let mut open = Open {
                     uid: *uid,
                     seq: view.seq(*uid),
+                    uids_only: view.tells_uids_only(),
                     begun: false,
                     left: 0,
                     binary: false,
@@ -222,6 +230,7 @@ impl Fetching {
                     (item, FetchData::Flags(_)) => *item == FetchItem::Flags,
                     (item, FetchData::InternalDate(_)) => *item == FetchItem::InternalDate,
                     (item, FetchData::ModSeq(_)) => *item == FetchItem::ModSeq,
+                    (FetchItem::Preview { lazy }, FetchData::Preview(text)) => text.is_some() || *lazy,
                     (item, FetchData::Rfc822Size(_)) => *item == FetchItem::Rfc822Size,
                     (item, FetchData::SaveDate(_)) => *item == FetchItem::SaveDate,
                     (item, FetchData::ThreadId(_)) => *item == FetchItem::ThreadId,
@@ -277,8 +286,13 @@ impl Open {
         } else {
             let out = out.end();
             out.extend_from_slice(b"* ");
-            number(out, seq.get().into());
-            out.extend_from_slice(b" FETCH (");
+            if self.uids_only {
+                number(out, self.uid.get().into());
+                out.extend_from_slice(b" UIDFETCH (");
+            } else {
+                number(out, seq.get().into());
+                out.extend_from_slice(b" FETCH (");
+            }
             self.begun = true;
         }
         write(out.end());
@@ -307,6 +321,13 @@ impl Open {
                     out.push(b')');
                 });
             }
+            // RFC 8970 §6
+            FetchData::Preview(None) => self.item(out, |out| out.extend_from_slice(b"PREVIEW NIL")),
+            FetchData::Preview(Some(text)) => self.item(out, |out| {
+                out.extend_from_slice(b"PREVIEW ");
+                // No literal holds NUL.
+                string(out, text.replace('\0', "").as_bytes());
+            }),
             // RFC 8514 §5
             FetchData::SaveDate(date) => self.item(out, |out| {
                 out.extend_from_slice(b"SAVEDATE ");

@@ -27,6 +27,11 @@ pub enum FetchItem {
     EmailId,
     /// MODSEQ (RFC 7162 §3.1.4.2).
     ModSeq,
+    /// PREVIEW (RFC 8970): what [`message::preview`](crate::message::preview) gives.
+    Preview {
+        /// `(LAZY)`: only if it is at hand.
+        lazy: bool,
+    },
     /// SAVEDATE (RFC 8514 §4.2).
     SaveDate,
     /// THREADID (RFC 8474 §5.2).
@@ -106,6 +111,8 @@ pub enum FetchData<'a> {
     InternalDate(WallTime),
     /// MODSEQ, as it was when the flags were those that are told with it.
     ModSeq(ModSeq),
+    /// PREVIEW; `None`, which only a lazy one may be told, where it is not at hand.
+    Preview(Option<&'a str>),
     /// RFC822.SIZE: octets with CRLF line ends.
     Rfc822Size(u64),
     /// SAVEDATE; `None` where the mailbox does not know.

@@ -56,6 +56,9 @@ impl ServerSession {
         if self.enabled.mod_seqs {
             view.tell_mod_seqs();
         }
+        if self.enabled.uid_only {
+            view.tell_uids_only();
+        }
         if self.enabled.qresync {
             view.tell_vanished();
         }
@@ -83,7 +86,8 @@ impl ServerSession {
         if !rev2 {
             push(out, format_args!("* {} RECENT\r\n", snapshot.recent));
         }
-        if let Some(seq) = first_unseen.filter(|_| !rev2) {
+        // RFC 9586: nor is this number told.
+        if let Some(seq) = first_unseen.filter(|_| !rev2 && !self.enabled.uid_only) {
             push(out, format_args!("* OK [UNSEEN {seq}] First unseen message\r\n"));
         }
         push(out, format_args!("* OK [UIDVALIDITY {}] UIDs valid\r\n", snapshot.uid_validity));

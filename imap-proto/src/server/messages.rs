@@ -109,14 +109,23 @@ impl ServerSession {
         let Some(seq) = view.seq(uid) else { return };
         let out = self.out.end();
         let start = out.len();
-        push(out, format_args!("* {seq} FETCH (UID {uid}"));
+        match view.tells_uids_only() {
+            true => push(out, format_args!("* {uid} UIDFETCH (")),
+            false => push(out, format_args!("* {seq} FETCH (UID {uid}")),
+        }
+        let items = out.len();
         if tell {
             push(out, format_args!(" FLAGS {flags}"));
         }
-        let before = out.len();
         view.mod_seq(mod_seq, out);
-        match tell || out.len() > before {
-            true => out.extend_from_slice(b")\r\n"),
+        match out.len() > items {
+            true => {
+                if view.tells_uids_only() {
+                    // Nothing stands before the first of them.
+                    out.remove(items);
+                }
+                out.extend_from_slice(b")\r\n");
+            }
             // .SILENT, and no mod-sequence that RFC 7162 §3.1.3 wants to be told nevertheless.
             false => out.truncate(start),
         }

@@ -119,6 +119,9 @@ impl ServerSession {
             (Standing::Authenticated { .. }, States::Selected) => return Err(End::bad("No mailbox is selected")),
         };
         debug_assert!(allowed, "every other pair was refused above");
+        if row.uses_seqs && self.enabled.uid_only {
+            return Err(uid_required());
+        }
         self.running.row = Some(row);
         Ok((row, rest.len() - arguments.len()))
     }
@@ -331,6 +334,11 @@ impl ServerSession {
             End::no(&code, alloc::format!("{error}"))
         })
     }
+}
+
+/// RFC 9586: a client that knows no sequence numbers has none to give.
+pub(super) fn uid_required() -> End {
+    End::bad_with("UIDREQUIRED", "There are no sequence numbers after ENABLE UIDONLY")
 }
 
 /// Whether this is the first line of another protocol: a word of its own where the tag belongs, and no command behind it.

@@ -210,6 +210,7 @@ impl ServerSession {
             ("MULTIAPPEND", extensions.multiappend),
             ("OBJECTID", extensions.object_id),
             ("PARTIAL", extensions.partial),
+            ("PREVIEW", extensions.preview),
             ("QRESYNC", extensions.offers_qresync()),
             ("QUOTA", extensions.quota),
             ("QUOTA=RES-MESSAGE", extensions.quota),
@@ -224,6 +225,7 @@ impl ServerSession {
             ("STATUS=SIZE", extensions.status_size),
             ("THREAD=ORDEREDSUBJECT", extensions.thread),
             ("THREAD=REFERENCES", extensions.thread),
+            ("UIDONLY", extensions.uid_only),
             ("UNAUTHENTICATE", extensions.unauthenticate),
             ("UTF8=ACCEPT", extensions.utf8),
         ] {
@@ -255,7 +257,7 @@ impl ServerSession {
                 let mut wanted = alloc::vec![FetchItem::Flags];
                 // RFC 7162 §3.2.4
                 wanted.extend((self.enabled.mod_seqs && view.has_mod_seqs()).then_some(FetchItem::ModSeq));
-                let fetching = Fetching::new(wanted.clone(), true, end.clone());
+                let fetching = Fetching::new(wanted.clone(), !self.enabled.uid_only, end.clone());
                 self.queue.push_back(Event::Fetch {
                     uids: uids.clone(),
                     wanted,

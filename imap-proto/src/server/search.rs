@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::read::Served;
+use super::read::{Served, uid_required};
 use super::reply::{End, Output};
 use super::session::{Asked, Standing};
 use super::{Event, ServerSession};
@@ -121,6 +121,9 @@ impl ServerSession {
             SearchKey::Seqs(set) => {
                 // RFC 7162 §3.2.10.2: no VANISHED where numbers stand in the criteria. `$` alone is none.
                 self.running.seqs_in_search |= set.has_numbers();
+                if self.running.seqs_in_search && self.enabled.uid_only {
+                    return Err(uid_required());
+                }
                 self.uids_of(&set, false, resolving)?
             }
             SearchKey::Uids(set) => self.uids_of(&set, true, resolving)?,

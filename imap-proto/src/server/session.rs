@@ -79,6 +79,7 @@ pub(super) struct Selected {
 pub(super) struct Enabled {
     pub(super) rev2: bool,
     pub(super) utf8: bool,
+    pub(super) uid_only: bool,
     /// By that name; what it means is [`mod_seqs`](Self::mod_seqs).
     pub(super) condstore: bool,
     pub(super) qresync: bool,

@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 
 use super::fetch::Fetching;
+use super::read::uid_required;
 use super::reply::End;
 use super::session::{Asked, Doing, Standing};
 use super::{Event, FetchItem, ServerSession};
@@ -63,7 +64,11 @@ impl ServerSession {
                 name if name.eq_ignore_ascii_case("CONDSTORE") => parameters.condstore = without_value(modifier)?,
                 name if name.eq_ignore_ascii_case("QRESYNC") && self.config.extensions.offers_qresync() => {
                     self.refuse_before_enable()?;
-                    parameters.resync = Some(resync(modifier.value).ok_or_else(bad_value)?);
+                    let asked = resync(modifier.value).ok_or_else(bad_value)?;
+                    if self.enabled.uid_only && !asked.matches.is_empty() {
+                        return Err(uid_required());
+                    }
+                    parameters.resync = Some(asked);
                 }
                 _ => return Err(unknown()),
             }
@@ -163,7 +168,9 @@ impl ServerSession {
             Some(sure) => known.intersect(&sure.next().map(|first| first..=Uid::MAX).into_iter().collect()),
             None => known,
         };
-        let fetching = Fetching::new(alloc::vec![FetchItem::Flags, FetchItem::ModSeq], true, end.clone()).selecting();
+        let fetching =
+            Fetching::new(alloc::vec![FetchItem::Flags, FetchItem::ModSeq], !self.enabled.uid_only, end.clone())
+                .selecting();
         if unsure.is_empty() {
             self.fetch_changes(resync.mod_seq, fetch, fetching);
         } else {

@@ -202,6 +202,8 @@ fn item(item: &FetchItem, out: &mut Vec<u8>) -> Option<()> {
         FetchItem::Flags => ("FLAGS", None, None),
         FetchItem::InternalDate => ("INTERNALDATE", None, None),
         FetchItem::ModSeq => ("MODSEQ", None, None),
+        FetchItem::Preview { lazy: false } => ("PREVIEW", None, None),
+        FetchItem::Preview { lazy: true } => ("PREVIEW (LAZY)", None, None),
         FetchItem::Rfc822Size => ("RFC822.SIZE", None, None),
         FetchItem::SaveDate => ("SAVEDATE", None, None),
         FetchItem::Section { section, partial, peek, name: SectionName::Body } => {

@@ -256,6 +256,8 @@ impl Subject for ImapSubject {
                     "modseq" => {
                         FetchData::ModSeq(words::mod_seq(&format!("modseq={value}"))?.ok_or("data modseq <number>")?)
                     }
+                    "preview" if value == "nil" => FetchData::Preview(None),
+                    "preview" => FetchData::Preview(Some(value)),
                     "emailid" => FetchData::EmailId(words::object_id(value)?),
                     "threadid" if value == "nil" => FetchData::ThreadId(None),
                     "threadid" => FetchData::ThreadId(Some(words::object_id(value)?)),
@@ -467,6 +469,8 @@ impl ImapSubject {
             FetchItem::Flags => Answer::Data(FetchData::Flags(Flags::new())),
             FetchItem::InternalDate => Answer::Data(FetchData::InternalDate(WallTime::new(0, 0))),
             FetchItem::ModSeq => Answer::Data(FetchData::ModSeq(self.mod_seq.unwrap_or(ModSeq::MIN))),
+            FetchItem::Preview { lazy: true } => Answer::Data(FetchData::Preview(None)),
+            FetchItem::Preview { lazy: false } => Answer::Data(FetchData::Preview(Some("hello"))),
             FetchItem::SaveDate => Answer::Data(FetchData::SaveDate(None)),
             FetchItem::ThreadId => Answer::Data(FetchData::ThreadId(None)),
             FetchItem::EmailId => Answer::Data(FetchData::EmailId(words::object_id("M1").expect("it is one"))),

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::mem;
 use core::net::IpAddr;
 
+use pillarbox_core::Text;
 use pillarbox_core::address::ReversePath;
 use pillarbox_core::dns::{self, DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name, Question, QuestionId, RecordKind};
 
@@ -20,7 +21,14 @@ use crate::idn;
 
 /// A check of one identity. The [module](super) has an example.
 #[derive(Debug)]
-pub struct Check {
+pub struct Check(
+    /// Nothing when the outcome was given out.
+    Option<Box<Course>>,
+);
+
+/// How far a check came. It stays at its place from the first question on, and the outcome has it.
+#[derive(Clone, Debug)]
+pub(super) struct Course {
     pub(super) limits: Limits,
     pub(super) identity: Identity,
     pub(super) subject: Subject,
@@ -43,13 +51,13 @@ pub struct Check {
     pub(super) broad: Option<Broad>,
     pub(super) matched: Option<Place>,
     pub(super) trace: Trace,
-    explanation: Option<String>,
-    /// What it came to, until somebody has it.
-    result: Option<(SpfResult, Option<Problem>)>,
+    pub(super) explanation: Option<String>,
+    /// What it came to.
+    pub(super) result: Option<(SpfResult, Option<Problem>)>,
 }
 
 /// Numbers of questions. There seldom is more than one, for which no list is made.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct OpenQuestions {
     one: Option<QuestionId>,
     others: Vec<QuestionId>,
@@ -79,7 +87,7 @@ impl OpenQuestions {
 }
 
 /// Which answer is waited for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum State {
     /// None: the check is finished.
     Done,
@@ -95,7 +103,7 @@ pub(super) enum State {
 }
 
 /// What is to be gone on with when the names of the client are known.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Phase {
     Terms,
     /// Of the record with this number.
@@ -112,7 +120,7 @@ pub(super) enum Via {
 }
 
 /// A question that is open.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) id: QuestionId,
     pub(super) name: Name,
@@ -127,38 +135,44 @@ impl Check {
 
     /// Checks the path of MAIL (RFC 7208 §2.4).
     pub fn mail_from(client: &Client, path: &ReversePath<'_>, limits: Limits) -> Self {
-        match path.address() {
-            Some(address) => {
-                let (local, domain) = (address.local().unquoted(), address.domain());
-                let name = if domain.is_literal() { Err(shown(domain.as_str())) } else { parse_name(domain.as_str()) };
-                Check::new(client, Identity::MailFrom, &local, name, limits)
-            }
-            None => {
-                let mut check = Check::sender(client, Identity::MailFrom, "", &client.helo, limits);
-                check.subject.null_path = true;
-                check
-            }
-        }
+        let Some(address) = path.address() else {
+            let course = Course::new(client, Identity::MailFrom, Text::default(), parse_domain(&client.helo), limits);
+            return Course { subject: Subject { null_path: true, ..course.subject }, ..course }.begin();
+        };
+        let (local, domain) = (address.local(), address.domain());
+        let local =
+            if local.is_quoted() { local.unquoted().into_owned().into_bytes() } else { local.as_bytes().to_vec() };
+        let name = if domain.is_literal() { Err(shown(domain.as_str())) } else { parse_name(domain.as_bytes()) };
+        Course::new(client, Identity::MailFrom, Text::from_checked_vec(local), name, limits).begin()
     }
 
     /// Checks an identity that comes in parts: a local part without quotes, `postmaster` if it is empty, and a domain. What
     /// is no domain name of two labels or more comes to [`SpfResult::None`], without a question.
     pub fn sender(client: &Client, identity: Identity, local: &str, domain: &str, limits: Limits) -> Self {
-        Check::new(client, identity, local, parse_domain(domain), limits)
+        let local = Text::from(local).into_owned();
+        Course::new(client, identity, local, parse_domain(domain), limits).begin()
     }
+}
 
-    fn new(client: &Client, identity: Identity, local: &str, domain: Result<Name, String>, limits: Limits) -> Self {
+impl Course {
+    fn new(
+        client: &Client,
+        identity: Identity,
+        local: Text<'static>,
+        domain: Result<Name, String>,
+        limits: Limits,
+    ) -> Self {
         let helo = if client.helo.is_ascii() { None } else { parse_domain(&client.helo).ok() };
         let helo = helo.map_or_else(|| client.helo.clone(), |name| name.as_str().into());
-        let mut check = Check {
+        Course {
             limits,
             identity,
             subject: Subject {
                 // RFC 7208 §5: a client with a mapped address is an IPv4 client.
                 ip: client.ip.to_canonical(),
-                helo: Some(helo),
+                helo,
                 // RFC 7208 §4.3
-                local: if local.is_empty() { "postmaster" } else { local }.into(),
+                local: if local.is_empty() { Text::from_checked(b"postmaster") } else { local },
                 domain,
                 receiver: client.receiver.clone(),
                 now: client.now,
@@ -179,20 +193,32 @@ impl Check {
             trace: Trace::new(),
             explanation: None,
             result: None,
-        };
-        match &check.subject.domain {
+        }
+    }
+
+    fn begin(self) -> Check {
+        let mut course = Box::new(self);
+        match &course.subject.domain {
             Ok(domain) => {
                 let domain = domain.clone();
-                check.ask_record(domain, Via::Root);
+                course.ask(domain, RecordKind::Txt, State::Record(Via::Root));
             }
-            Err(_) => check.finish(SpfResult::None, Some(Problem::NoDomain)),
+            Err(_) => course.finish(SpfResult::None, Some(Problem::NoDomain)),
         }
-        check
+        Check(Some(course))
     }
 
     #[inline(always)]
     pub(super) fn ask(&mut self, name: Name, kind: RecordKind, state: State) {
-        self.asked = Asked { id: QuestionId(self.next_id), name, kind };
+        self.asked.name = name;
+        self.ask_it(kind, state);
+    }
+
+    /// Asks for the name that was put where that of the last question was.
+    #[inline(always)]
+    pub(super) fn ask_it(&mut self, kind: RecordKind, state: State) {
+        self.asked.id = QuestionId(self.next_id);
+        self.asked.kind = kind;
         self.next_id += 1;
         self.is_pending = true;
         self.state = state;
@@ -202,10 +228,6 @@ impl Check {
     pub(super) fn take_asked(&mut self) -> Asked {
         let Asked { id, name, kind } = &mut self.asked;
         Asked { id: *id, name: mem::replace(name, Name::root()), kind: *kind }
-    }
-
-    pub(super) fn ask_record(&mut self, domain: Name, via: Via) {
-        self.ask(domain, RecordKind::Txt, State::Record(via));
     }
 
     /// RFC 7208 §5: "when <ip> is an IPv4, "A" records are fetched; when <ip> is an IPv6 address, "AAAA" records are fetched".
@@ -259,18 +281,15 @@ impl Check {
         let number = self.visited.len();
         self.visited.push(Visited::new(asked.name, Record::of_answer(set, index), includer, depth));
         // It is gone through where it lies: what was just written by parts is slow to be moved as a whole.
-        let Visited { domain, record, stops, stop, .. } = &mut self.visited[number];
+        let Visited { domain, record, stop, .. } = &mut self.visited[number];
         if !is_small {
             record.detach();
         }
-        if let Err(error) = record.check(ClientIp::new(self.subject.ip), stops) {
+        if let Err(error) = record.check(ClientIp::new(self.subject.ip), stop) {
             let term = excerpt(record.octets(), error);
             let problem = Problem::Syntax { domain: domain.clone(), error, term };
             self.visited.pop();
             return self.finish(SpfResult::PermError, Some(problem));
-        }
-        if let Some(first) = stops.take() {
-            *stop = first;
         }
         let stop = *stop;
         self.current = u32::try_from(number).ok();
@@ -383,12 +402,12 @@ impl Check {
         let best = validated.iter().find(|name| *name == domain);
         let best = best.or_else(|| validated.iter().find(|name| name.is_within(domain))).or(validated.first());
         Values {
-            local: &self.subject.local,
+            local: self.subject.local.as_str(),
             sender_domain: self.subject.domain.as_ref().map_or("unknown", Name::as_str),
             domain: domain.as_str(),
             ip: self.subject.ip,
             validated: best.map_or("unknown", Name::as_str),
-            helo: self.subject.helo.as_deref().unwrap_or_default(),
+            helo: &self.subject.helo,
             receiver: self.subject.receiver.as_ref().map_or("unknown", Name::as_str),
             now: self.subject.now,
         }
@@ -426,41 +445,7 @@ impl Check {
         Some(Question::new(*id, name.clone(), *kind))
     }
 
-    /// All that is known, when it is finished.
-    fn outcome(&mut self, result: SpfResult, problem: Option<Problem>) -> Outcome {
-        Outcome {
-            identity: self.identity,
-            result,
-            broad: self.broad.filter(|_| result == SpfResult::Pass),
-            explanation: self.explanation.take(),
-            counters: self.counters,
-            subject: mem::replace(&mut self.subject, Subject::NOBODY),
-            visited: mem::take(&mut self.visited),
-            trace: mem::take(&mut self.trace),
-            matched: self.matched.filter(|_| problem.is_none()),
-            problem,
-        }
-    }
-}
-
-impl DnsMachine for Check {
-    type Output = Outcome;
-
-    fn poll(&mut self) -> DnsStep<Outcome> {
-        if let Some((result, problem)) = self.result.take() {
-            return DnsStep::Done(self.outcome(result, problem));
-        }
-        if self.open.len() < self.limits.open_questions_max.max(1)
-            && let Some(question) = self.next_question()
-        {
-            self.open.add(question.id);
-            self.counters.questions += 1;
-            return DnsStep::Ask(question);
-        }
-        DnsStep::Wait
-    }
-
-    fn answer(&mut self, id: QuestionId, answer: DnsAnswer) {
+    fn take_answer(&mut self, id: QuestionId, answer: DnsAnswer) {
         if !self.open.remove(id) {
             return;
         }
@@ -502,17 +487,56 @@ impl DnsMachine for Check {
     }
 }
 
+impl DnsMachine for Check {
+    type Output = Outcome;
+
+    fn poll(&mut self) -> DnsStep<Outcome> {
+        let Some(course) = &mut self.0 else { return DnsStep::Wait };
+        if course.result.is_none() {
+            if course.open.len() < course.limits.open_questions_max.max(1)
+                && let Some(question) = course.next_question()
+            {
+                course.open.add(question.id);
+                course.counters.questions += 1;
+                return DnsStep::Ask(question);
+            }
+            return DnsStep::Wait;
+        }
+        match self.0.take().and_then(Outcome::of) {
+            Some(outcome) => DnsStep::Done(outcome),
+            None => DnsStep::Wait,
+        }
+    }
+
+    fn answer(&mut self, id: QuestionId, answer: DnsAnswer) {
+        if let Some(course) = &mut self.0 {
+            course.take_answer(id, answer);
+        }
+    }
+
+    fn give_up(&mut self) {
+        if let Some(course) = &mut self.0 {
+            course.give_up();
+        }
+    }
+}
+
 /// RFC 7208 §4.3: the domain of an identity, or the text that is none. RFC 8616 §4: U-labels are made A-labels.
 fn parse_domain(text: &str) -> Result<Name, String> {
     let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.') || octet >= 0x80;
-    if text.bytes().all(is_plain) { parse_name(text) } else { Err(shown(text)) }
+    if text.bytes().all(is_plain) { parse_name(text.as_bytes()) } else { Err(shown(text)) }
 }
 
 /// The same for a text of letters, digits, hyphens, underscores and dots, and of what lies beyond ASCII.
-fn parse_name(text: &str) -> Result<Name, String> {
-    match idn::to_ascii(text).ok().and_then(|ascii| Name::parse(&ascii).ok()) {
+fn parse_name(text: &[u8]) -> Result<Name, String> {
+    // Nearly all are ASCII, and need not become a text.
+    let name = Name::from_octets(text).ok().or_else(|| {
+        let text = core::str::from_utf8(text).ok()?;
+        Name::parse(&idn::to_ascii(text).ok()?).ok()
+    });
+    match name {
         Some(name) if is_domain(&name) => Ok(name),
-        _ => Err(shown(text)),
+        _ => Err(shown(&String::from_utf8_lossy(text))),
     }
 }
 
@@ -522,7 +546,7 @@ fn shown(text: &str) -> String {
 
 /// RFC 7208 §4.3: "a multi-label domain name".
 pub(super) fn is_domain(name: &Name) -> bool {
-    memchr::memchr(b'.', name.as_str().as_bytes()).is_some()
+    memchr::memchr(b'.', name.as_octets()).is_some()
 }
 
 /// How much of a text that is wrong is kept to be shown.

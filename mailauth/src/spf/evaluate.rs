@@ -5,7 +5,7 @@ use core::net::IpAddr;
 
 use pillarbox_core::dns::{Name, RecordKind};
 
-use super::check::{Check, State, Via, is_domain};
+use super::check::{Course, State, Via, is_domain};
 use super::macros::{MacroString, Unusable};
 use super::outcome::Visited;
 use super::record::{Qualifier, Term};
@@ -13,7 +13,7 @@ use super::scan::{self, ClientIp, Kind, Stop};
 use super::trace::{self, Place, What};
 use super::{Broad, Limits, Problem, SpfResult};
 
-impl Check {
+impl Course {
     /// Goes through terms until one needs an answer, or the end.
     pub(super) fn evaluate(&mut self) {
         while self.evaluate_term() {}
@@ -32,50 +32,51 @@ impl Check {
                 None => return self.default(),
                 target => target,
             },
+            // Most have no macro, and need not become a text.
+            _ if stop.is_plain => None,
             _ => record.domain_of(&stop),
         };
-        if !stop.is_plain && self.needs_validation(target) {
+        if self.needs_validation(target) {
             self.validate();
             return false;
         }
         let name = match target {
-            Some(target) if stop.is_plain => Name::parse(target.as_str()).map_err(Unusable::Name),
             Some(target) => target.expand(&self.values(domain)),
             // RFC 7208 §4.8: without a domain-spec it is the domain itself.
-            None => Ok(domain.clone()),
+            None if stop.domain().is_empty() => Ok(domain.clone()),
+            None => Name::from_octets(&record.octets()[stop.domain()]).map_err(Unusable::Name),
         };
         if !self.count_term() {
             return false;
         }
-        match (stop.kind, name) {
-            (Kind::End, Ok(domain)) if is_domain(&domain) => {
-                let noted = self.trace.note(self.limits.steps_max, domain.clone());
-                self.step(What::Redirect { domain: noted });
-                self.ask_record(domain, Via::Redirect);
+        match (name, stop.kind) {
+            // It is written where it stays until the answer comes.
+            (Ok(name), _) => self.asked.name = name,
+            // RFC 7208 §6.1: "if the <target-name> is malformed, the result is a "permerror"". §5.2: no domain has no record,
+            // and that is an error.
+            (Err(_), Kind::End) | (Err(Unusable::Name(_)), Kind::Include) => return self.refuse_target(),
+            // RFC 8616 §4: what holds a local part beyond ASCII matches nothing, and is no error. RFC 7208 §4.8 leaves it open
+            // what is not a name at all. Composition Kills A3: such a name is not asked for; as it does not exist, it does not
+            // match.
+            (Err(_), _) => return self.unusable(),
+        }
+        match stop.kind {
+            Kind::End | Kind::Include if !stop.is_plain && !is_domain(&self.asked.name) => return self.refuse_target(),
+            Kind::End => {
+                let domain = self.trace.note(self.limits.steps_max, self.asked.name.clone());
+                self.step(What::Redirect { domain });
+                self.ask_it(RecordKind::Txt, State::Record(Via::Redirect));
             }
-            // RFC 7208 §6.1: "if the <target-name> is malformed, the result is a "permerror"".
-            (Kind::End, _) => self.refuse_target(),
-            // RFC 8616 §4: what holds a local part beyond ASCII matches nothing, and is no error.
-            (_, Err(Unusable::NonAscii)) => return self.unusable(),
-            // RFC 7208 §5.2: no domain has no record, and that is an error.
-            (Kind::Include, Ok(domain)) if stop.is_plain || is_domain(&domain) => {
-                self.ask_record(domain, Via::Include);
-            }
-            (Kind::Include, _) => self.refuse_target(),
-            // RFC 7208 §4.8 leaves it open. Composition Kills A3: such a name is not asked for; as it does not exist, it
-            // does not match.
-            (_, Err(Unusable::Name(_))) => return self.unusable(),
+            Kind::Include => self.ask_it(RecordKind::Txt, State::Record(Via::Include)),
             // RFC 7208 §5.7: A, whatever the client's address is.
-            (Kind::Exists, Ok(name)) => self.ask(name, RecordKind::A, State::Existence),
-            (Kind::A(prefixes), Ok(name)) => {
-                self.ask(name, self.address_kind(), State::Addresses(prefixes));
-            }
-            (Kind::Mx(prefixes), Ok(name)) => self.ask(name, RecordKind::Mx, State::Exchangers(prefixes)),
-            (Kind::Ptr, Ok(target)) => match &self.validated {
+            Kind::Exists => self.ask_it(RecordKind::A, State::Existence),
+            Kind::A(prefixes) => self.ask_it(self.address_kind(), State::Addresses(prefixes)),
+            Kind::Mx(prefixes) => self.ask_it(RecordKind::Mx, State::Exchangers(prefixes)),
+            Kind::Ptr => match &self.validated {
                 None => self.validate(),
                 // RFC 7208 §5.5: the same name, or one below. "The <target-name> is a subdomain of a validated domain
                 // name" says it the wrong way round; the examples and the paragraph before have it right.
-                Some(names) if names.iter().any(|name| name.is_within(&target)) => {
+                Some(names) if names.iter().any(|name| name.is_within(&self.asked.name)) => {
                     return self.qualifier().is_some_and(|qualifier| self.matched(qualifier));
                 }
                 Some(_) => {
@@ -84,7 +85,7 @@ impl Check {
                 }
             },
             // Nothing else is stopped at.
-            (_, Ok(_)) => return self.unusable(),
+            _ => return self.unusable(),
         }
         false
     }
@@ -106,13 +107,14 @@ impl Check {
     }
 
     /// The target of an `include` or `redirect` is none: nothing can be told.
-    fn refuse_target(&mut self) {
+    fn refuse_target(&mut self) -> bool {
         let term = self.current().and_then(|Visited { record, stop, .. }| match stop.kind {
             Kind::End => record.redirect().map(Term::Redirect),
             _ => record.term_at(stop.start),
         });
         let term = term.map(|term| term.to_string()).unwrap_or_default();
         self.finish(SpfResult::PermError, Some(Problem::Target(term)));
+        false
     }
 
     fn needs_validation(&self, target: Option<MacroString<'_>>) -> bool {
@@ -152,9 +154,9 @@ impl Check {
     /// Goes from the term that is looked at to the next one that may match.
     fn next_term(&mut self) {
         let client = ClientIp::new(self.subject.ip);
-        if let Some(Visited { record, stop, stops, is_counted, .. }) = self.current_mut() {
+        if let Some(Visited { record, stop, is_counted, .. }) = self.current_mut() {
             let from = stop.end;
-            let next = stops.take().unwrap_or_else(|| scan::next(record.octets(), from.into(), client));
+            let next = scan::next(record.octets(), from.into(), client);
             (*stop, *is_counted) = (next, false);
             self.go_over(from, next);
         }

@@ -5,13 +5,13 @@ use core::mem;
 
 use pillarbox_core::dns::{self, DnsAnswer, Name, Question, QuestionId, RecordKind};
 
-use super::check::{Asked, Check, State};
+use super::check::{Asked, Course, State};
 use super::record::Prefixes;
 use super::trace::{Answered, What};
 use super::{Problem, SpfResult};
 
 /// Names whose addresses are asked for at once, and looked at in their order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Hosts {
     /// The number of the question for the first.
     first: u32,
@@ -27,7 +27,7 @@ pub(super) struct Hosts {
     too_many: Option<Name>,
 }
 
-impl Check {
+impl Course {
     fn hosts(&mut self, names: impl Iterator<Item = Name>, prefixes: Prefixes, too_many: Option<Name>) -> Hosts {
         let hosts = names.map(|name| (name, None)).collect::<Vec<_>>();
         let first = self.next_id;

@@ -1,15 +1,16 @@
 //! What a check came to, and why.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::IpAddr;
 
+use pillarbox_core::Text;
 use pillarbox_core::dns::{Name, RecordKind};
 
-use super::scan::{Stop, Stops};
-use super::trace::{Place, Trace};
+use super::check::Course;
+use super::scan::Stop;
 use super::{Identity, Mechanism, Record, RecordError, SpfResult, Step, Term};
 
 /// What a check came to, and all that others may want to know of it.
@@ -30,10 +31,7 @@ pub struct Outcome {
     pub broad: Option<Broad>,
     /// What it cost.
     pub counters: Counters,
-    pub(super) subject: Subject,
-    pub(super) visited: Vec<Visited>,
-    pub(super) trace: Trace,
-    pub(super) matched: Option<Place>,
+    pub(super) course: Box<Course>,
 }
 
 /// Why a check came to none, a temporary error or a permanent error.
@@ -97,9 +95,9 @@ pub struct Counters {
 #[derive(Clone, Debug)]
 pub(super) struct Subject {
     pub(super) ip: IpAddr,
-    /// U-labels as A-labels. Nothing if it was taken out.
-    pub(super) helo: Option<Arc<str>>,
-    pub(super) local: String,
+    /// U-labels as A-labels.
+    pub(super) helo: Arc<str>,
+    pub(super) local: Text<'static>,
     pub(super) domain: Result<Name, String>,
     pub(super) receiver: Option<Name>,
     pub(super) now: u64,
@@ -116,37 +114,37 @@ pub(super) struct Visited {
     pub(super) depth: u32,
     /// The term that is looked at.
     pub(super) stop: Stop,
-    /// Those behind it.
-    pub(super) stops: Stops,
     /// Whether that term is counted already: it is looked at again when the names of the client are known.
     pub(super) is_counted: bool,
-}
-
-impl Subject {
-    /// In the place of one that was taken out.
-    pub(super) const NOBODY: Subject = Subject {
-        ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        helo: None,
-        local: String::new(),
-        domain: Err(String::new()),
-        receiver: None,
-        now: 0,
-        null_path: false,
-    };
 }
 
 impl Visited {
     pub(super) const fn new(domain: Name, record: Record, includer: Option<u32>, depth: u32) -> Self {
         let stop = Stop::end(b"", false);
-        Visited { domain, record, includer, depth, stop, stops: Stops::none(), is_counted: false }
+        Visited { domain, record, includer, depth, stop, is_counted: false }
     }
 }
 
 impl Outcome {
+    /// That of a check, if it is finished.
+    pub(super) fn of(mut course: Box<Course>) -> Option<Self> {
+        let (result, problem) = course.result.take()?;
+        course.matched = course.matched.filter(|_| problem.is_none());
+        Some(Outcome {
+            identity: course.identity,
+            result,
+            broad: course.broad.filter(|_| result == SpfResult::Pass),
+            explanation: course.explanation.take(),
+            counters: course.counters,
+            problem,
+            course,
+        })
+    }
+
     /// The domain that the result is about, in A-labels: what DMARC aligns, and the value of `smtp.mailfrom` or `smtp.helo`
     /// in Authentication-Results (RFC 8601 §2.7.2). `None` if it was none.
     pub const fn domain(&self) -> Option<&Name> {
-        match &self.subject.domain {
+        match &self.course.subject.domain {
             Ok(domain) => Some(domain),
             Err(_) => None,
         }
@@ -155,27 +153,27 @@ impl Outcome {
     /// The local part, without quotes: `postmaster` where there was none (RFC 7208 §4.3). RFC 8601 §2.7.2 wants it in
     /// Authentication-Results only where [`uses_local_part`](Outcome::uses_local_part).
     pub fn local(&self) -> &str {
-        &self.subject.local
+        self.course.subject.local.as_str()
     }
 
     /// Whether the path of MAIL was null, so that the domain is that of HELO (RFC 7208 §2.4).
     pub const fn is_null_path(&self) -> bool {
-        self.subject.null_path
+        self.course.subject.null_path
     }
 
     /// The name in HELO, as it came but for U-labels: data from the client.
     pub fn helo(&self) -> &str {
-        self.subject.helo.as_deref().unwrap_or_default()
+        &self.course.subject.helo
     }
 
     /// The address of the client; IPv4 as such, however it came.
     pub const fn ip(&self) -> IpAddr {
-        self.subject.ip
+        self.course.subject.ip
     }
 
     /// The mechanism that matched, in the record of the domain itself or of the last `redirect`. `None` if none did.
     pub fn mechanism(&self) -> Option<Mechanism<'_>> {
-        match self.matched?.term(&self.visited)? {
+        match self.course.matched?.term(&self.course.visited)? {
             Term::Directive(_, mechanism) => Some(mechanism),
             _ => None,
         }
@@ -184,12 +182,12 @@ impl Outcome {
     /// Whether a record that was gone through asks for the local part or the HELO name, so that the result holds for them
     /// alone and cannot be kept for others (RFC 7208 §7.3).
     pub fn uses_local_part(&self) -> bool {
-        self.visited.iter().any(|visited| visited.record.uses_sender())
+        self.course.visited.iter().any(|visited| visited.record.uses_sender())
     }
 
     /// What was done, step by step.
     pub fn steps(&self) -> impl Iterator<Item = Step<'_>> {
-        self.trace.steps(&self.visited)
+        self.course.trace.steps(&self.course.visited)
     }
 }
 

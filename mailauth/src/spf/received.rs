@@ -34,16 +34,16 @@ impl Outcome {
     /// );
     /// ```
     pub fn received_spf(&self) -> String {
-        let receiver = self.subject.receiver.as_ref().map_or("unknown", Name::as_str);
+        let receiver = self.course.subject.receiver.as_ref().map_or("unknown", Name::as_str);
         let helo = ascii(self.helo());
-        let domain = match &self.subject.domain {
+        let domain = match &self.course.subject.domain {
             Ok(name) => Cow::Borrowed(name.as_str()),
             // The text is that of HELO.
-            Err(text) if self.identity == super::Identity::Helo || self.subject.null_path => ascii(text),
+            Err(text) if self.identity == super::Identity::Helo || self.course.subject.null_path => ascii(text),
             Err(text) => Cow::Borrowed(&**text),
         };
         let domain = clean(&domain);
-        let ip = self.subject.ip;
+        let ip = self.course.subject.ip;
         let meaning = match self.result {
             SpfResult::Pass => format!("{domain} lets {ip} send for it"),
             SpfResult::Fail => format!("{domain} does not let {ip} send for it"),
@@ -61,7 +61,7 @@ impl Outcome {
             core::net::IpAddr::V6(_) => write!(field, ")\r\n identity={}; client-ip=\"{ip}\";", self.identity),
         };
         if self.identity == super::Identity::MailFrom {
-            let local = LocalPart::from_unquoted(&self.subject.local);
+            let local = LocalPart::from_unquoted(self.local());
             let local = local.as_ref().map_or(Cow::Borrowed("?"), LocalPart::canonical);
             pair("envelope-from", &format!("{local}@{domain}"), &mut field);
         }

@@ -10,7 +10,7 @@ use pillarbox_core::dns::{self, RecordSet};
 
 use super::SpfResult;
 use super::macros::MacroString;
-use super::scan::{self, ClientIp, Stop, Stops};
+use super::scan::{self, ClientIp, Stop};
 use super::term;
 
 /// A record whose syntax was checked from end to end: `v=spf1` and terms.
@@ -249,7 +249,7 @@ impl Record {
             return Err(RecordError { fault: RecordFault::Version, at: 0 });
         }
         let mut record = Record::of_text(text.to_vec());
-        record.check(ClientIp::Nobody, &mut Stops::none())?;
+        record.check(ClientIp::Nobody, &mut Stop::end(b"", false))?;
         Ok(record)
     }
 
@@ -280,15 +280,15 @@ impl Record {
     }
 
     /// Checks a text that means to be a record from end to end (RFC 7208 §4.6: an error anywhere in it counts before anything
-    /// is looked at), and finds its first terms that may match.
-    pub(super) fn check(&mut self, client: ClientIp, stops: &mut Stops) -> Result<(), RecordError> {
+    /// is looked at), and finds the first of its terms that may match.
+    pub(super) fn check(&mut self, client: ClientIp, first: &mut Stop) -> Result<(), RecordError> {
         let Record { text, marks } = self;
         let text = text.octets();
         let error = |fault, at| Err(RecordError { fault, at });
         if text.len() > usize::from(u16::MAX) {
             return error(RecordFault::TooLong, usize::from(u16::MAX));
         }
-        scan::whole(text, VERSION.len(), client, marks, stops).or_else(|wrong| {
+        scan::whole(text, VERSION.len(), client, marks, first).or_else(|wrong| {
             // What nobody can read comes before all else.
             match text.iter().position(|octet| !matches!(octet, b' '..=b'~')) {
                 Some(at) => error(RecordFault::UnexpectedOctet, at),

@@ -35,19 +35,6 @@ pub(super) struct Stop {
     pub(super) is_behind_networks: bool,
 }
 
-/// The first stops of a record, so that hardly any record is gone through twice.
-#[derive(Clone, Debug)]
-pub(super) struct Stops {
-    /// One more than are kept: what is not kept is written somewhere, too.
-    slots: [Stop; STOPS + 1],
-    len: u8,
-    /// How many were taken.
-    taken: u8,
-}
-
-/// Most records have fewer terms that are no networks.
-const STOPS: usize = 4;
-
 /// What a term is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -118,68 +105,45 @@ impl Stop {
     }
 }
 
-impl Stops {
-    pub(super) const fn none() -> Self {
-        Stops { slots: [Stop::end(b"", false); STOPS + 1], len: 0, taken: 0 }
-    }
-
-    /// Where the next one may be written; it counts when it is kept.
-    fn slot(&mut self) -> &mut Stop {
-        &mut self.slots[usize::from(self.len).min(STOPS)]
-    }
-
-    /// Keeps the stop that was written, if there is room for it.
-    fn keep(&mut self) {
-        if usize::from(self.len) < STOPS {
-            self.len += 1;
-        }
-    }
-
-    /// The stop behind the one that was taken last, if it was noted.
-    pub(super) fn take(&mut self) -> Option<Stop> {
-        let stop = self.slots.get(usize::from(self.taken)).filter(|_| self.taken < self.len)?;
-        self.taken += 1;
-        Some(*stop)
-    }
-}
-
 /// An octet of a record, which has at most 65535.
 const fn place(at: usize) -> u16 {
     at as u16
 }
 
-/// Goes through all terms from an octet on.
+/// Goes through all terms from an octet on, and finds the first that may match.
 pub(super) fn whole(
     text: &[u8],
     from: usize,
     client: ClientIp,
     marks: &mut Marks,
-    stops: &mut Stops,
+    first: &mut Stop,
 ) -> Result<(), RecordError> {
-    let mut is_behind_networks = false;
+    let (mut is_found, mut is_behind_networks) = (false, false);
+    let mut other = Stop::end(text, false);
     let mut rest = &text[from..];
-    // Each is written where it may stay: what was just written by parts is slow to be moved as a whole.
-    while look_on(text, rest, client, stops.slot(), &mut is_behind_networks)? {
-        let stop = stops.slot();
+    loop {
+        // It is written where it may stay: what was just written by parts is slow to be moved as a whole.
+        let stop = if is_found { &mut other } else { &mut *first };
+        if !look_on(text, rest, client, stop, &mut is_behind_networks)? {
+            break;
+        }
         rest = &text[stop.end.into()..];
         match stop.kind {
             Kind::Outside => is_behind_networks = true,
             Kind::Redirect => note(&mut marks.redirect, stop)?,
             Kind::Explanation => note(&mut marks.explanation, stop)?,
             Kind::Unknown | Kind::End => {}
-            // RFC 7208 §5.1: "Mechanisms after "all" will never be tested."
-            _ if marks.has_all => {}
             kind => {
-                marks.has_all = matches!(kind, Kind::All);
-                stop.is_behind_networks = is_behind_networks;
-                stops.keep();
-                is_behind_networks = false;
+                marks.has_all |= matches!(kind, Kind::All);
+                if !is_found {
+                    stop.is_behind_networks = is_behind_networks;
+                    is_found = true;
+                }
             }
         }
     }
-    if !marks.has_all {
-        *stops.slot() = Stop::end(text, is_behind_networks);
-        stops.keep();
+    if !is_found {
+        *first = Stop::end(text, is_behind_networks);
     }
     Ok(())
 }
@@ -415,7 +379,7 @@ static CLASSES: [u8; 256] = {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{Record, VERSION_END};
+    use super::super::record::Record;
     use super::*;
     use alloc::string::String;
     use alloc::vec::Vec;
@@ -482,12 +446,11 @@ mod tests {
     /// The stops of a record one after another, and the end.
     fn stops(text: &[u8], client: ClientIp) -> Result<Vec<Stop>, RecordError> {
         let mut record = Record::of_text(text.to_vec());
-        let mut stops = Stops::none();
-        record.check(client, &mut stops)?;
+        let mut first = Stop::end(b"", false);
+        record.check(client, &mut first)?;
         let mut all = Vec::<Stop>::new();
         loop {
-            let from = all.last().map_or(VERSION_END, |stop| stop.end);
-            let stop = stops.take().unwrap_or_else(|| next(text, from.into(), client));
+            let stop = all.last().map_or(first, |stop| next(text, stop.end.into(), client));
             all.push(Stop { is_plain: false, ..stop });
             if matches!(stop.kind, Kind::All | Kind::End) {
                 return Ok(all);

@@ -115,6 +115,11 @@ impl AppliedPolicy {
         AppliedPolicy { kind: PolicyType::Sts, lines: first_of(policy.lines()), mx: first_of(mx) }
     }
 
+    /// The policy of MTA-STS of a domain that announces one which nobody could get.
+    pub const fn sts_unknown() -> Self {
+        AppliedPolicy { kind: PolicyType::Sts, lines: Vec::new(), mx: Vec::new() }
+    }
+
     /// The TLSA records of a host.
     pub fn tlsa<'t>(records: impl IntoIterator<Item = &'t Tlsa>) -> Self {
         let lines = first_of(records.into_iter().map(ToString::to_string));

@@ -4,6 +4,7 @@
 //! wherever it likes. So it can be replayed from a list of answers, and tested against a [`FixedZone`].
 
 mod name;
+mod name_text;
 #[cfg(feature = "dialog")]
 mod orders;
 mod record_set;

@@ -2,10 +2,11 @@
 
 use alloc::format;
 use alloc::string::String;
-use alloc::sync::Arc;
 use core::fmt::{self, Write};
 use core::net::IpAddr;
 use core::str::FromStr;
+
+use super::name_text::NameText;
 
 /// A complete domain name that can be asked for: labels of 1 to 63 octets, 255 octets in all on the wire
 /// (RFC 1035 §2.3.4).
@@ -13,7 +14,8 @@ use core::str::FromStr;
 /// It is kept in small letters and without the dot at the end, so that names that differ in case alone are equal
 /// (RFC 4343). Letters, digits and the printable octets that mail puts into names (as `_dmarc`, or a whole address in an SPF
 /// macro) are allowed; controls, spaces, quotes, backslashes, brackets, commas, semicolons and everything beyond ASCII are
-/// refused before a resolver sees them, as resolvers disagree about them. A clone shares the text.
+/// refused before a resolver sees them, as resolvers disagree about them. Most names are short enough to stand in the value
+/// itself; a clone of a longer one shares its text.
 ///
 /// ```
 /// use pillarbox_core::dns::Name;
@@ -25,10 +27,10 @@ use core::str::FromStr;
 /// assert!("a b.example".parse::<Name>().is_err());
 /// # Ok::<(), pillarbox_core::dns::NameError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(
-    /// Nothing is the root: a constant, and no name is empty.
-    Option<Arc<str>>,
+    /// Nothing is the root: no other name is empty.
+    NameText,
 );
 
 /// Why a text is no name.
@@ -64,31 +66,35 @@ impl Name {
     ///
     /// [`NameError`] says what is wrong.
     pub fn parse(text: &str) -> Result<Self, NameError> {
-        if text == "." {
-            return Ok(Name::root());
-        }
-        if text.is_empty() {
-            return Err(NameError::Empty);
-        }
-        let text = text.strip_suffix('.').unwrap_or(text);
+        Name::from_octets(text.as_bytes())
+    }
+
+    /// The same of octets that may be no text at all.
+    ///
+    /// # Errors
+    ///
+    /// [`NameError`] says what is wrong.
+    pub fn from_octets(text: &[u8]) -> Result<Self, NameError> {
+        let text = match text {
+            [] => return Err(NameError::Empty),
+            b"." => return Ok(Name::root()),
+            [text @ .., b'.'] => text,
+            text => text,
+        };
         if text.len() > TEXT_MAX {
             return Err(NameError::TooLong);
         }
-        match look_over(text.as_bytes()) {
-            // Within the length of a label none can be too long.
-            Classes { wrong: false, upper, .. } if text.len() <= LABEL_MAX => Ok(Name::shared(text, upper)),
-            Classes { upper, .. } => check(text.as_bytes()).map(|()| Name::shared(text, upper)),
+        // Within the length of a label none can be too long.
+        if text.len() <= LABEL_MAX && is_plain(text) {
+            return Ok(Name(NameText::new(text)));
         }
-    }
-
-    /// A text that was checked.
-    fn shared(text: &str, has_upper: bool) -> Self {
-        Name(Some(if has_upper { text.to_ascii_lowercase().into() } else { text.into() }))
+        check(text)?;
+        Ok(Name(NameText::new(&text.to_ascii_lowercase())))
     }
 
     /// The root, which RFC 7505 uses for "no mail here".
     pub const fn root() -> Self {
-        Name(None)
+        Name(NameText::EMPTY)
     }
 
     /// The name that PTR records of an address have (RFC 1035 §3.5, RFC 3596 §2.5).
@@ -96,7 +102,7 @@ impl Name {
         match ip {
             IpAddr::V4(ip) => {
                 let [a, b, c, d] = ip.octets();
-                Name(Some(format!("{d}.{c}.{b}.{a}.in-addr.arpa").into()))
+                Name(NameText::new(format!("{d}.{c}.{b}.{a}.in-addr.arpa").as_bytes()))
             }
             IpAddr::V6(ip) => {
                 let mut name = String::with_capacity(72);
@@ -105,7 +111,7 @@ impl Name {
                     let _ = write!(name, "{:x}.{:x}.", octet & 15, octet >> 4);
                 }
                 name.push_str("ip6.arpa");
-                Name(Some(name.into()))
+                Name(NameText::new(name.as_bytes()))
             }
         }
     }
@@ -119,9 +125,14 @@ impl Name {
         if self.is_root() { Name::parse(labels) } else { Name::parse(&format!("{labels}.{self}")) }
     }
 
-    /// The text in small letters, without a dot at the end; empty for the root.
+    /// The text in small letters, without a dot at the end; empty for the root. It may take time in proportion to its length.
     pub fn as_str(&self) -> &str {
-        self.0.as_deref().unwrap_or_default()
+        self.0.as_str()
+    }
+
+    /// The octets of that text, all of them ASCII, at no cost.
+    pub fn as_octets(&self) -> &[u8] {
+        self.0.octets()
     }
 
     /// The labels, the leftmost first; none for the root.
@@ -134,7 +145,8 @@ impl Name {
         if self.is_root() {
             return None;
         }
-        Some(self.as_str().split_once('.').map_or(Name::root(), |(_, parent)| Name(Some(parent.into()))))
+        let octets = self.as_octets();
+        Some(memchr::memchr(b'.', octets).map_or(Name::root(), |dot| Name(NameText::new(&octets[dot + 1..]))))
     }
 
     /// The name of its last `labels` labels; itself if it has no more.
@@ -149,72 +161,68 @@ impl Name {
     /// ```
     #[must_use]
     pub fn suffix(&self, labels: usize) -> Name {
-        match labels.checked_sub(1).map(|before| self.as_str().rmatch_indices('.').nth(before)) {
+        let octets = self.as_octets();
+        match labels.checked_sub(1).map(|before| memchr::memrchr_iter(b'.', octets).nth(before)) {
             None => Name::root(),
             Some(None) => self.clone(),
-            Some(Some((dot, _))) => Name(Some(self.as_str()[dot + 1..].into())),
+            Some(Some(dot)) => Name(NameText::new(&octets[dot + 1..])),
         }
     }
 
     /// Whether it is `other` or below it, label by label: `evilexample.com` is not within `example.com`.
     pub fn is_within(&self, other: &Name) -> bool {
-        match self.as_str().strip_suffix(other.as_str()) {
-            Some(rest) => other.is_root() || rest.is_empty() || rest.ends_with('.'),
+        match self.as_octets().strip_suffix(other.as_octets()) {
+            Some(rest) => other.is_root() || matches!(rest, [] | [.., b'.']),
             None => false,
         }
     }
 
     /// Whether it is the root.
     pub const fn is_root(&self) -> bool {
-        self.0.is_none()
+        self.0.is_empty()
     }
 }
 
-/// What is in a text, found without a branch for each octet: names are read by the thousand.
-struct Classes {
-    /// A forbidden octet, or an empty label.
-    wrong: bool,
-    upper: bool,
-}
-
-fn look_over(text: &[u8]) -> Classes {
-    // What stands before the first label, and behind the last, ends one.
-    let (mut seen, mut twice, mut before) = (0, 0, DOT);
-    let mut look = |octet: u8| {
-        let class = CLASSES[usize::from(octet)];
-        seen |= class;
-        twice |= class & before;
-        before = class;
+/// Whether a text is a name as nearly all are written: of small letters, digits, hyphens, underscores and what stands between
+/// them in ASCII, with no label that is empty. It says nothing about lengths. Eight octets are looked at in one word, as names
+/// are read by the thousand.
+fn is_plain(text: &[u8]) -> bool {
+    let is_end = |octet: Option<&u8>| octet.is_some_and(|octet| *octet != b'.');
+    if !is_end(text.first()) || !is_end(text.last()) {
+        return false;
+    }
+    let Some(last) = text.last_chunk() else {
+        let mut word = [b'a'; 8];
+        word[..text.len()].copy_from_slice(text);
+        return plain_octets(&word) == HIGH;
     };
-    let (fours, others) = text.as_chunks::<4>();
-    for four in fours {
-        four.iter().copied().for_each(&mut look);
+    let mut plain = plain_octets(last);
+    // Each word begins with the octet that the one before it ends with.
+    let mut rest = text;
+    while let Some(word) = rest.first_chunk() {
+        plain &= plain_octets(word);
+        rest = &rest[7..];
     }
-    others.iter().copied().for_each(look);
-    twice |= before;
-    Classes { wrong: seen & FORBIDDEN != 0 || twice & DOT != 0, upper: seen & UPPER != 0 }
+    plain == HIGH
 }
 
-const UPPER: u8 = 1;
-const DOT: u8 = 2;
-const FORBIDDEN: u8 = 4;
+/// The high bits of those octets that may stand in a plain name, and are no dot behind a dot.
+const fn plain_octets(word: &[u8; 8]) -> u64 {
+    let word = u64::from_le_bytes(*word);
+    let letters = at_least(word, b'_') & !at_least(word, b'z' + 1);
+    let others = at_least(word, b'-') & !at_least(word, b'9' + 1);
+    let dots = at_least(word, b'.') & !at_least(word, b'.' + 1) & HIGH;
+    (letters | others) & !word & !(dots & dots << 8) & HIGH
+}
 
-static CLASSES: [u8; 256] = {
-    let mut classes = [FORBIDDEN; 256];
-    let mut octet = 0;
-    while octet < 128 {
-        classes[octet as usize] = match octet {
-            b'.' => DOT,
-            b'A'..=b'Z' => UPPER,
-            octet if is_allowed(octet) => 0,
-            _ => FORBIDDEN,
-        };
-        octet += 1;
-    }
-    classes
-};
+/// The high bits of those octets that are at least `least`; of octets beyond ASCII, and of those behind, something or other.
+const fn at_least(word: u64, least: u8) -> u64 {
+    word.wrapping_add(u64::from_le_bytes([0x80 - least; 8]))
+}
 
-/// The same one octet after another: what is wrong, and where labels may be too long.
+const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+
+/// What is wrong with a text, if anything is.
 fn check(text: &[u8]) -> Result<(), NameError> {
     let mut label = 0;
     for octet in text {
@@ -236,7 +244,13 @@ const fn is_allowed(octet: u8) -> bool {
 impl fmt::Display for Name {
     /// Without a dot at the end; the root as one dot.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_deref().unwrap_or("."))
+        f.write_str(if self.is_root() { "." } else { self.as_str() })
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Name").field(&self.as_str()).finish()
     }
 }
 
@@ -271,6 +285,43 @@ mod tests {
         assert!(Name::parse(&longest).is_ok());
         assert!(Name::parse(&format!("{longest}.")).is_ok());
         assert_eq!(Name::parse(&format!("{longest}b")), Err(NameError::TooLong));
+    }
+
+    #[test]
+    fn plain_names_are_names() {
+        let octets =
+            [0, b' ', b',', b'-', b'.', b'/', b'0', b'9', b':', b'A', b'Z', b'^', b'_', b'`', b'a', b'z', b'{', 0x80];
+        for len in 1..=4_u32 {
+            for number in 0..octets.len().pow(len) {
+                let digits = (0..len).map(|place| number / octets.len().pow(place) % octets.len());
+                let text = digits.map(|digit| octets[digit]).collect::<alloc::vec::Vec<_>>();
+                if is_plain(&text) {
+                    assert!(check(&text).is_ok() && !text.iter().any(u8::is_ascii_uppercase), "{text:?}");
+                }
+            }
+        }
+        assert!(is_plain(b"_spf.mx-1.example.org"));
+        for at in 0..30 {
+            for (wrong, has_name) in [("..", false), (",", false), ("\u{e9}", false), ("A", true)] {
+                let text = "a".repeat(at) + wrong + &"a".repeat(30 - at);
+                assert!(!is_plain(text.as_bytes()), "{text}");
+                assert_eq!(Name::parse(&text).is_ok(), has_name, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn short_and_long_names_are_alike() {
+        for len in 1..70 {
+            let text = "a".repeat(len.min(40)) + &".b".repeat(len / 2);
+            let name = Name::parse(&text).unwrap();
+            assert_eq!((name.as_str(), name.as_octets()), (&*text, text.as_bytes()));
+            assert_eq!(Name::parse(&text.to_ascii_uppercase()), Ok(name.clone()));
+            assert_eq!(Name::from_octets(format!("{text}.").as_bytes()), Ok(name.clone()));
+            let other = Name::parse(&format!("{text}b")).unwrap();
+            assert!(name < other && name != other);
+            assert_eq!(name.with_prefix("x").unwrap().parent(), Some(name));
+        }
     }
 
     #[test]

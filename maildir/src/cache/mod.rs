@@ -7,6 +7,7 @@
 //! behind the other. It is written anew under another name, and renamed, when most of its records are dead or some of its octets
 //! cannot be read; who has the old file open goes on with it until the next look.
 
+mod bulk;
 mod pieces;
 mod record;
 mod scan;

@@ -95,10 +95,7 @@ impl Pieces {
 
     /// Pieces as they stand in a record; `None` if these octets are no pieces, or too many.
     pub(super) fn decode(encoded: &[u8]) -> Option<Pieces> {
-        let mut pieces = Iter { rest: encoded };
-        let count = pieces.by_ref().count();
-        let whole = pieces.rest.is_empty() && count <= COUNT_MAX && encoded.len() <= LEN_MAX;
-        whole.then(|| Pieces { encoded: encoded.to_vec() })
+        self::encoded(encoded).map(|_| Pieces { encoded: encoded.to_vec() })
     }
 
     fn push(&mut self, piece: Piece<'_>) -> bool {
@@ -120,6 +117,14 @@ impl fmt::Debug for Pieces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }
+}
+
+/// Pieces as they stand in a record; `None` if these octets are no pieces, or too many.
+pub(super) fn encoded(octets: &[u8]) -> Option<impl Iterator<Item = Piece<'_>>> {
+    let mut pieces = Iter { rest: octets };
+    let count = pieces.by_ref().count();
+    let whole = pieces.rest.is_empty() && count <= COUNT_MAX && octets.len() <= LEN_MAX;
+    whole.then_some(Iter { rest: octets })
 }
 
 struct Iter<'a> {

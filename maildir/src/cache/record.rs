@@ -11,7 +11,7 @@
 
 use pillarbox_fs::File;
 
-use super::pieces::{LEN_MAX, Pieces};
+use super::pieces::{LEN_MAX, Piece, Pieces};
 use crate::Uid;
 
 pub(super) const MAGIC: [u8; 4] = *b"\xf5rec";
@@ -84,6 +84,11 @@ pub(super) fn read(file: &File, at: u32, uid: Uid, key: u64) -> Option<Pieces> {
         }
         _ => None,
     }
+}
+
+/// The pieces of a whole record, if they are pieces and it is that of the message with this key.
+pub(super) fn pieces(record: &[u8], key: u64) -> Option<impl Iterator<Item = Piece<'_>>> {
+    if record[16..HEAD] == key.to_le_bytes() { super::pieces::encoded(&record[HEAD..]) } else { None }
 }
 
 /// Reads at a place, and returns how many octets there were.

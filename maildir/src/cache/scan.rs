@@ -55,7 +55,7 @@ pub(super) struct Scanned {
 /// many.
 pub(super) fn scan(file: &File, start: u64, end: u64, most: u64, places: &mut Vec<(Uid, u32)>) -> Option<Scanned> {
     let mut scanned = Scanned { end: start, records: 0, damaged: 0 };
-    let mut window = Window { file, end, first: start, octets: Vec::new() };
+    let mut window = Window::new(file, start, end);
     let mut lost = false;
     while scanned.end < end {
         let octets = window.from(scanned.end)?;
@@ -85,7 +85,7 @@ pub(super) fn scan(file: &File, start: u64, end: u64, most: u64, places: &mut Ve
 }
 
 /// A piece of a file in memory.
-struct Window<'a> {
+pub(super) struct Window<'a> {
     file: &'a File,
     /// Nothing is read from here on.
     end: u64,
@@ -93,10 +93,14 @@ struct Window<'a> {
     octets: Vec<u8>,
 }
 
-impl Window<'_> {
-    /// What the file holds from a place on: at least as much as the longest record, unless the end comes before. `None` if it
+impl<'a> Window<'a> {
+    pub(super) const fn new(file: &'a File, start: u64, end: u64) -> Self {
+        Window { file, end, first: start, octets: Vec::new() }
+    }
+
+    /// What the file holds from a place on, which is never before one that was asked for: at least as much as the longest record, unless the end comes before. `None` if it
     /// cannot be read.
-    fn from(&mut self, at: u64) -> Option<&[u8]> {
+    pub(super) fn from(&mut self, at: u64) -> Option<&[u8]> {
         let known = self.first + self.octets.len() as u64;
         if known < self.end && known < at + RECORD_MAX as u64 {
             let keep = usize::try_from(at - self.first).ok()?.min(self.octets.len());

@@ -1,4 +1,4 @@
-//! CATENATE: parts of a message that lie in others.
+//! CATENATE (RFC 4469): parts of a message that lie in others.
 
 use std::sync::Arc;
 

@@ -32,6 +32,22 @@ struct Opened {
     octets: Vec<u8>,
 }
 
+/// What is asked for but for a preview that is not at hand (RFC 8970 §4.1).
+struct Without {
+    wanted: Vec<FetchItem>,
+    pieces: Vec<Piece>,
+}
+
+impl Without {
+    fn preview(wanted: &[FetchItem], pieces: &[Piece]) -> Option<Self> {
+        let is_it = |item: &FetchItem| *item == FetchItem::Preview { lazy: true };
+        wanted.iter().any(is_it).then(|| Without {
+            wanted: wanted.iter().filter(|item| !is_it(item)).cloned().collect(),
+            pieces: pieces.iter().filter(|piece| **piece != Piece::Preview).cloned().collect(),
+        })
+    }
+}
+
 /// What the answer for a message is made of.
 enum Source<'a> {
     Message(Opened),
@@ -61,16 +77,32 @@ impl Connection {
         let mut undecoded = false;
         let caches = self.selected.as_ref().is_some_and(|mailbox| mailbox.caches());
         let pieces = if caches { pieces::wanted(wanted) } else { None };
+        // What is to be told of a message whose preview is not at hand, where it may be left out.
+        let without = pieces.as_deref().and_then(|pieces| Without::preview(wanted, pieces));
         for some in found.chunks(pieces::AT_ONCE) {
             let cached = self.cached(some, pieces.as_deref()).await?;
-            let mut kept = cached.found.into_iter();
+            let missing = cached.found.iter().filter(|found| found.is_some()).count() < some.len();
+            let second = match without.as_ref().filter(|without| missing && !without.pieces.is_empty()) {
+                Some(without) => self.cached(some, Some(&without.pieces)).await?.found,
+                None => Vec::new(),
+            };
+            let (mut kept, mut second) = (cached.found.into_iter(), second.into_iter());
             let mut computed = Vec::new();
             for message in some {
+                let less = second.next().flatten();
                 if let (Some(pieces), Some(octets)) = (&pieces, kept.next().flatten()) {
                     self.tell(message, Source::Kept(Kept { pieces, octets }), wanted).await?;
                     continue;
                 }
-                let opened = match self.open(message.now.uid, wanted).await {
+                if let Some(Without { pieces, .. }) = &without
+                    && let Some(octets) = less.or(pieces.is_empty().then(Vec::new))
+                {
+                    self.tell(message, Source::Kept(Kept { pieces, octets }), wanted).await?;
+                    continue;
+                }
+                let wanted_of_it = without.as_ref().map_or(wanted, |without| &without.wanted);
+                let pieces = without.as_ref().map(|without| &without.pieces).or(pieces.as_ref());
+                let opened = match self.open(message.now.uid, wanted_of_it).await {
                     Ok(opened) => opened,
                     // RFC 2180 §4.1.2: the rest is answered, and the end says that something was missing.
                     Err(Trouble::Store(error)) if error.kind == StoreErrorKind::Expunged => {
@@ -79,11 +111,11 @@ impl Connection {
                     }
                     Err(trouble) => return Err(trouble),
                 };
-                let Some(pieces) = &pieces else {
+                let Some(pieces) = pieces else {
                     undecoded |= !self.tell(message, Source::Message(opened), wanted).await?;
                     continue;
                 };
-                let whole = wanted.iter().map(needs).max() == Some(Needs::Everything);
+                let whole = wanted_of_it.iter().map(needs).max() == Some(Needs::Everything);
                 let also = cached.also.iter().filter(|piece| whole || pieces::is_of_header(piece));
                 let mut all = pieces::compute(pieces.iter().chain(also), &opened.octets);
                 let octets = all.iter().take(pieces.len()).map(|(_, octets)| octets.clone()).collect();
@@ -240,6 +272,11 @@ impl Connection {
                     message::write_body(structure, &octets, &limits, extended, &mut written);
                     self.answer(Answer::Data(FetchData::Written { item: item.clone(), text: &written }));
                 }
+                FetchItem::Preview { .. } => {
+                    let structure = structure.as_ref().expect("a structure was needed");
+                    let text = message::preview(structure, &octets, &limits);
+                    self.answer(Answer::Data(FetchData::Preview(Some(&text))));
+                }
                 FetchItem::Section { section, partial, name, .. } => {
                     if is_whole(item) {
                         let reader = reader.as_mut().expect("a reader was opened");
@@ -280,6 +317,7 @@ impl Connection {
                 let text = kept.written(item);
                 self.answer(Answer::Data(FetchData::Written { item: item.clone(), text }));
             }
+            FetchItem::Preview { .. } => self.answer(Answer::Data(FetchData::Preview(kept.preview()))),
             FetchItem::Section { section, partial, name, .. } => {
                 let fields = kept.fields(section);
                 let (start, count) = partial.unwrap_or((0, u64::MAX));
@@ -406,7 +444,7 @@ fn is_data(item: &FetchItem) -> bool {
 pub(super) fn needs(item: &FetchItem) -> Needs {
     match item {
         FetchItem::Envelope => Needs::Header,
-        FetchItem::Body | FetchItem::BodyStructure => Needs::Everything,
+        FetchItem::Body | FetchItem::BodyStructure | FetchItem::Preview { .. } => Needs::Everything,
         FetchItem::Section { .. } if is_whole(item) => Needs::Nothing,
         FetchItem::Section { section, .. } => section_needs(section),
         FetchItem::Binary { .. } | FetchItem::BinarySize(_) => Needs::Everything,

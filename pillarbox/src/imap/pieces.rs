@@ -27,6 +27,7 @@ pub(super) fn wanted(items: &[FetchItem]) -> Option<Vec<Piece>> {
             FetchItem::Envelope => pieces.push(Piece::Envelope),
             FetchItem::Body => pieces.push(Piece::Body),
             FetchItem::BodyStructure => pieces.push(Piece::BodyStructure),
+            FetchItem::Preview { .. } => pieces.push(Piece::Preview),
             FetchItem::Section { section, .. } => {
                 pieces.extend(field_names(section)?.into_iter().map(Piece::Field));
                 pieces.push(Piece::HeaderEnd);
@@ -79,6 +80,7 @@ pub(crate) fn compute<'a>(pieces: impl Iterator<Item = &'a Piece>, octets: &[u8]
             Piece::BodyStructure => message::write_body(&structure, octets, &limits, true, &mut text),
             Piece::SortKeys => write_sort_keys(octets, &mut text),
             Piece::ThreadKeys => write_thread_keys(octets, &mut text),
+            Piece::Preview => text = message::preview(&structure, octets, &limits).into_bytes(),
             // All at once, below.
             _ => {}
         }
@@ -138,6 +140,12 @@ impl Kept<'_> {
             FetchItem::Body => &Piece::Body,
             _ => &Piece::BodyStructure,
         })
+    }
+
+    /// The beginning of the text; `None` if that was not asked for, because it is not at hand.
+    pub(super) fn preview(&self) -> Option<&str> {
+        let at = self.pieces.iter().position(|piece| *piece == Piece::Preview)?;
+        std::str::from_utf8(self.octets.get(at)?).ok()
     }
 
     /// The fields that a section takes, in the order of the header.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use pillarbox_spool::Body;
@@ -27,9 +27,37 @@ impl Content {
         Content { body: Mutex::new(body), len }
     }
 
-    /// Reads up to so many octets from an offset on; blocks.
+    /// Whether a read does not wait for the disk.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.body().in_memory().is_some()
+    }
+
+    /// Gives up to so many octets from the begin to somebody who looks at them; blocks, where they are on the disk.
+    pub(super) fn begin<T>(&self, most: usize, look: impl FnOnce(&[u8]) -> T) -> io::Result<T> {
+        let body = self.body();
+        match body.in_memory() {
+            Some(octets) => Ok(look(&octets[..octets.len().min(most)])),
+            None => read(&body, 0, most).map(|octets| look(&octets)),
+        }
+    }
+
+    /// Copies what there is room for from an offset on, and says how much that is; `None` where it is on the disk.
+    fn copy_to(&self, at: u64, out: &mut ReadBuf<'_>) -> Option<usize> {
+        let body = self.body();
+        let octets = body.in_memory()?;
+        let rest = usize::try_from(at).ok().and_then(|at| octets.get(at..)).unwrap_or_default();
+        let n = out.remaining().min(rest.len());
+        out.put_slice(&rest[..n]);
+        Some(n)
+    }
+
+    fn body(&self) -> MutexGuard<'_, Body> {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads up to so many octets from an offset on; blocks, where they are on the disk.
     pub(super) fn read(&self, at: u64, most: usize) -> io::Result<Vec<u8>> {
-        read(&self.body.lock().unwrap_or_else(PoisonError::into_inner), at, most)
+        read(&self.body(), at, most)
     }
 }
 
@@ -58,6 +86,10 @@ impl BodyReader {
 impl AsyncRead for BodyReader {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.seat.may_go(false);
+        if let Some(n) = self.body.copy_to(self.at, out) {
+            self.at += n as u64;
+            return Poll::Ready(Ok(()));
+        }
         if self.used == self.piece.len() {
             if self.at >= self.body.len {
                 return Poll::Ready(Ok(()));

@@ -31,7 +31,23 @@ pub trait Connect: Send + Sync {
     /// # Errors
     ///
     /// Why there is no connection.
-    fn dial<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<Box<dyn Transport>>>;
+    fn dial<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<Connected>>;
+}
+
+/// A connection that was made.
+#[non_exhaustive]
+pub struct Connected {
+    /// The connection itself.
+    pub transport: Box<dyn Transport>,
+    /// The address that it comes from, for reports; none where that is not known.
+    pub local: Option<IpAddr>,
+}
+
+impl Connected {
+    /// A connection that comes from an address, if it is known.
+    pub fn new(transport: impl Transport + 'static, local: Option<IpAddr>) -> Self {
+        Connected { transport: Box::new(transport), local }
+    }
 }
 
 /// Connects by the network of this host.
@@ -43,14 +59,14 @@ pub struct TcpConnect {
 }
 
 impl Connect for TcpConnect {
-    fn dial<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
+    fn dial<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<Connected>> {
         Box::pin(async move {
             let address = match endpoint {
                 Endpoint::Tcp { address, .. } => *address,
                 #[cfg(unix)]
                 Endpoint::Socket(path) => {
                     let stream = tokio::net::UnixStream::connect(path).await?;
-                    return Ok(Box::new(stream) as Box<dyn Transport>);
+                    return Ok(Connected::new(stream, None));
                 }
                 #[cfg(not(unix))]
                 Endpoint::Socket(_) => return Err(io::ErrorKind::Unsupported.into()),
@@ -66,7 +82,8 @@ impl Connect for TcpConnect {
             };
             // Flights are written at once; waiting for more would only delay them.
             stream.set_nodelay(true)?;
-            Ok(Box::new(stream) as Box<dyn Transport>)
+            let local = stream.local_addr().ok().map(|local| local.ip());
+            Ok(Connected::new(stream, local))
         })
     }
 }

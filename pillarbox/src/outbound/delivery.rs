@@ -12,6 +12,7 @@ use pillarbox_spool::{
 
 use super::body::Content;
 use super::forward;
+use super::fresh::Fresh;
 use super::hosts;
 use super::local;
 use super::record::{AGAIN_MAX, Word, done};
@@ -48,13 +49,17 @@ pub(super) async fn deliver(shared: Arc<Shared>, task: Task, seat: Arc<Seat>) {
         Err(attempted) => attempted,
     };
     let now = shared.parts.clock.now();
+    // The engine sees that this has ended, and looks what is due then.
     shared.schedule().report(now, &task, attempted);
-    shared.wake.notify_one();
 }
 
 /// The message and its content; or what there is to report without them.
 async fn load(shared: &Arc<Shared>, task: &Task) -> Result<(Arc<Message>, Arc<Content>), Attempted> {
     let (store, id) = (shared.store.clone(), task.id);
+    if let Some(Fresh { message, body }) = shared.fresh.take(id) {
+        // It may have been deleted since.
+        return if store.is_held(id).is_some() { Ok((message, body)) } else { Err(Attempted::all_of(task)) };
+    }
     let loaded = shared.disk.run(move || Ok::<_, StoreError>((store.message(id)?, store.body(id)?))).await;
     match loaded {
         Ok((message, body)) => Ok((Arc::new(message), Arc::new(Content::new(body)))),
@@ -118,10 +123,10 @@ async fn attempt(
     let from_disk = Arc::clone(&body);
     // The header may be large, and an attempt long: what it says is kept, and not the header.
     let says = move || {
-        let header = from_disk.read(0, HEADER_MAX).unwrap_or_default();
-        (hops(&header), is_tls_waived(&header, false))
+        let look = |header: &[u8]| (hops(header), is_tls_waived(header, false));
+        from_disk.begin(HEADER_MAX, look).unwrap_or_else(|_| look(&[]))
     };
-    let (hops, is_waived) = shared.disk.run(says).await;
+    let (hops, is_waived) = if body.is_in_memory() { says() } else { shared.disk.run(says).await };
     let need = match message.envelope.require_tls {
         true => Need::Required,
         false if is_waived => Need::Waived,
@@ -280,7 +285,6 @@ pub(super) async fn expire(shared: Arc<Shared>, task: Task, reason: Reason) {
     };
     let now = shared.parts.clock.now();
     shared.schedule().report(now, &task, attempted);
-    shared.wake.notify_one();
 }
 
 /// Tells the sender that recipients are waiting still. It is due once: where the message cannot be read now, it is read later.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use pillarbox_core::Time;
-use pillarbox_spool::{Change, Cursor, Message, MessageId, NextTry, Schedule, Selector, Store, StoreError, Usage};
+use pillarbox_spool::{
+    Body, Change, Cursor, Message, MessageId, NextTry, Schedule, Selector, Store, StoreError, Usage,
+};
 
 use super::shared;
 
@@ -49,6 +51,16 @@ impl OutboundHandle {
     pub async fn show(&self, id: MessageId) -> Result<Message, StoreError> {
         let store = self.0.store.clone();
         self.0.disk.run(move || store.message(id)).await
+    }
+
+    /// The content of a message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::body`](pillarbox_spool::Store::body).
+    pub async fn body(&self, id: MessageId) -> Result<Body, StoreError> {
+        let store = self.0.store.clone();
+        self.0.disk.run(move || store.body(id)).await
     }
 
     /// When the recipients of a message are tried next, those that go one way together.

@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use pillarbox_auth::dane::{Host, HostLookup, NextHop, Security};
-use pillarbox_auth::mta_sts::{Mode, Policy};
+use pillarbox_auth::mta_sts::{FetchError, Mode, Policy};
 use pillarbox_auth::tls_rpt::{AppliedPolicy, Failure, FailureType};
-use pillarbox_core::EnhancedCode;
 use pillarbox_core::address::Domain;
 use pillarbox_core::dns::{Name, Validation};
+use pillarbox_core::{CertificateFault, EnhancedCode, UpgradeError};
 use pillarbox_smtp::client::{ClientConfig, FailureCause, Login, Phase, StartTls};
 use pillarbox_smtp::route::{Attempts, Candidate, Destination, Exchangers, MxSearch, NoRoute};
 use pillarbox_smtp::server::Protocol;
@@ -19,7 +19,7 @@ use super::pool::{Kept, Key};
 use super::route::Route;
 use super::session::send;
 use super::tls::{Known, Need, Wanted, wanted};
-use super::{Endpoint, TlsMode};
+use super::{Connected, Endpoint, TlsMode};
 use crate::net::Transport;
 use crate::parts::{QueueEvent, resolve_within};
 use crate::smtp::{ConnectError, SmtpClient};
@@ -37,6 +37,8 @@ struct Manner {
     /// It was set by hand.
     is_set: bool,
     policy: Option<Policy>,
+    /// The domain announces a policy, and this is why nobody could get it.
+    no_policy: Option<FetchError>,
     /// The domain whose policy it is.
     domain: String,
 }
@@ -50,13 +52,15 @@ struct Target {
     wanted: Wanted,
     /// What a report says that the session was to come to.
     applied: AppliedPolicy,
+    /// What is wrong whatever comes of the session.
+    fault: Option<Failure>,
     trial: Option<Trial>,
 }
 
 impl Target {
     /// A host with which nothing is tried that need not be.
     fn new(host: String, endpoint: Endpoint, wanted: Wanted) -> Self {
-        Target { shown: host.clone(), host, endpoint, wanted, applied: AppliedPolicy::none(), trial: None }
+        Target { shown: host.clone(), host, endpoint, wanted, applied: AppliedPolicy::none(), fault: None, trial: None }
     }
 }
 
@@ -69,13 +73,25 @@ enum Trial {
     NotListed,
 }
 
-/// What applies to a host: DANE before MTA-STS (RFC 8461 §2).
-fn applied(security: &Security, policy: Option<&Policy>) -> AppliedPolicy {
-    match (security, policy) {
-        (Security::Dane(dane), _) => AppliedPolicy::tlsa(&dane.records),
-        (Security::EncryptOnly, _) => AppliedPolicy::tlsa([]),
-        (_, Some(policy)) if policy.mode != Mode::None => AppliedPolicy::sts(policy),
-        _ => AppliedPolicy::none(),
+/// What a report says of a host that its domain's policy does not list. RFC 8460 §4.3 has no word for it.
+fn not_listed() -> Failure {
+    Failure::new(FailureType::ValidationFailure).with_reason("the policy does not list the host")
+}
+
+/// What applies to a host, DANE before MTA-STS (RFC 8461 §2), and what is wrong with that.
+fn applied(security: &Security, manner: &Manner) -> (AppliedPolicy, Option<Failure>) {
+    match (security, &manner.policy, manner.no_policy) {
+        (Security::Dane(dane), ..) => (AppliedPolicy::tlsa(&dane.records), None),
+        (Security::EncryptOnly, ..) => {
+            let fault = Failure::new(FailureType::TlsaInvalid).with_reason("none of the TLSA records can be used");
+            (AppliedPolicy::tlsa([]), Some(fault))
+        }
+        (_, Some(policy), _) if policy.mode != Mode::None => (AppliedPolicy::sts(policy), None),
+        (_, None, Some(error)) => {
+            let fault = Failure::new(error.failure_type()).with_reason(&error.to_string());
+            (AppliedPolicy::sts_unknown(), Some(fault))
+        }
+        _ => (AppliedPolicy::none(), None),
     }
 }
 
@@ -114,7 +130,10 @@ pub(super) async fn deliver(delivery: &mut Delivery, route: &Route, domain: &Dom
     match Destination::of(target.0) {
         Ok(Destination::Address(ip)) => try_address(delivery, &manner, ip, &ip.to_string()).await,
         Ok(Destination::Domain(name)) if target.1 => {
-            manner.policy = policy_of(delivery, &manner, &name).await;
+            match policy_of(delivery, &manner, &name).await {
+                Ok(policy) => manner.policy = policy,
+                Err(error) => manner.no_policy = Some(error),
+            }
             match exchangers(delivery, &name).await {
                 Ok(found) => try_exchangers(delivery, &manner, &found).await,
                 Err(why) => no_route(delivery, why),
@@ -143,6 +162,7 @@ fn manner(delivery: &Delivery, route: &Route, domain: &Domain<'static>) -> Manne
             protocol: if host.is_lmtp { Protocol::Lmtp } else { Protocol::Smtp },
             is_set: true,
             policy: None,
+            no_policy: None,
             domain: host.host.as_str().to_ascii_lowercase(),
         },
         _ => Manner {
@@ -153,6 +173,7 @@ fn manner(delivery: &Delivery, route: &Route, domain: &Domain<'static>) -> Manne
             protocol: if matches!(route, Route::LmtpSocket(_)) { Protocol::Lmtp } else { Protocol::Smtp },
             is_set: matches!(route, Route::LmtpSocket(_)),
             policy: None,
+            no_policy: None,
             domain,
         },
     }
@@ -177,13 +198,13 @@ async fn use_kept(delivery: &mut Delivery, manner: &Manner) -> bool {
     false
 }
 
-async fn policy_of(delivery: &Delivery, manner: &Manner, domain: &Name) -> Option<Policy> {
-    let policies = delivery.shared.parts.policies.as_ref()?;
+async fn policy_of(delivery: &Delivery, manner: &Manner, domain: &Name) -> Result<Option<Policy>, FetchError> {
+    let Some(policies) = &delivery.shared.parts.policies else { return Ok(None) };
     if manner.mode != TlsMode::Published || delivery.need == Need::Waived {
-        return None;
+        return Ok(None);
     }
     let parts = &delivery.shared.parts;
-    policies.policy(domain, &*parts.resolver, &*parts.clock, delivery.shared.config.dns_timeout).await
+    policies.look_up(domain, &*parts.resolver, &*parts.clock, delivery.shared.config.dns_timeout).await
 }
 
 async fn exchangers(delivery: &Delivery, domain: &Name) -> Result<Exchangers, NoRoute> {
@@ -223,6 +244,14 @@ async fn try_exchangers(delivery: &mut Delivery, manner: &Manner, found: &Exchan
         let host = look_up(delivery, hop).await;
         match host.security {
             Security::Later => {
+                // The addresses are known: what failed is the look-up of the records.
+                if !host.addresses.is_empty() {
+                    let fault =
+                        Failure::new(FailureType::DnssecInvalid).with_reason("the look-up of TLSA records failed");
+                    let fault = fault.with_host(exchanger.name.clone());
+                    delivery.tell_tls(manner, exchanger.name.as_str(), Some(FailureType::DnssecInvalid));
+                    delivery.count_tls(manner, &AppliedPolicy::tlsa([]), &[fault]);
+                }
                 let why = format!("the addresses of {} could not be looked up", exchanger.name);
                 delivery.meet(delivery.our(Outcome::Delayed, EnhancedCode::new(4, 4, 3), why));
                 continue;
@@ -309,12 +338,14 @@ async fn try_addresses(
     let (is_certain, has_login) = (found_by.is_none(), manner.login.is_some());
     let known = Known { host: Some(name), security, policy: manner.policy.as_ref(), is_certain, has_login };
     let host = name.to_string();
-    let applied = applied(security, manner.policy.as_ref());
+    let (applied, fault) = applied(security, manner);
     let wanted = match wanted(manner.mode, delivery.need, &known) {
         Ok(wanted) => wanted,
         Err(unfit) => {
-            delivery.tell_tls(manner, &host, Some(FailureType::ValidationFailure));
-            delivery.count_tls(manner, &host, None, &applied, Some(FailureType::ValidationFailure));
+            if unfit.is_not_listed {
+                delivery.tell_tls(manner, &host, Some(FailureType::ValidationFailure));
+                delivery.count_tls(manner, &applied, &[not_listed().with_host(name.clone())]);
+            }
             delivery.unfit(unfit.status, unfit.why, &host);
             return attempts.drop_host(name);
         }
@@ -327,8 +358,8 @@ async fn try_addresses(
     };
     let shown = shown(manner, name, found_by).to_string();
     let target = |endpoint| {
-        let (host, shown, applied) = (host.clone(), shown.clone(), applied.clone());
-        Target { host, shown, endpoint, wanted: wanted.clone(), applied, trial }
+        let (host, shown, applied, fault) = (host.clone(), shown.clone(), applied.clone(), fault.clone());
+        Target { host, shown, endpoint, wanted: wanted.clone(), applied, fault, trial }
     };
     while !delivery.open.is_empty() {
         let next = || {
@@ -344,8 +375,8 @@ async fn try_addresses(
                 attempts.give_back(Candidate { host: name.clone(), ip: address.ip() });
             }
         }
-        let Some((endpoint, transport)) = raced.winner else { return };
-        speak(delivery, manner, &target(endpoint), Some(transport)).await;
+        let Some((endpoint, connected)) = raced.winner else { return };
+        speak(delivery, manner, &target(endpoint), Some(connected)).await;
         if !delivery.open.is_empty() {
             attempts.session_failed();
             if delivery.trouble.as_ref().is_some_and(|trouble| trouble.code == Some(421)) {
@@ -357,23 +388,22 @@ async fn try_addresses(
 
 /// Connects, if that has not been done, and sends. Where TLS fails that was only tried because it was there, it goes in the
 /// clear, as it would have without the offer.
-async fn speak(delivery: &mut Delivery, manner: &Manner, target: &Target, connected: Option<Box<dyn Transport>>) {
+async fn speak(delivery: &mut Delivery, manner: &Manner, target: &Target, connected: Option<Connected>) {
     let mut plan = match target.trial {
         Some(Trial::Verify) => Wanted::Verified,
         _ => target.wanted.clone(),
     };
-    let (mut connected, mut is_counted) = (connected, false);
-    let ip = match &target.endpoint {
-        Endpoint::Tcp { address, .. } => Some(address.ip()),
-        Endpoint::Socket(_) => None,
-    };
+    let (mut connected, mut is_counted, mut local) = (connected, false, None);
     loop {
-        let transport = match connected.take() {
-            Some(transport) => Ok(transport),
+        let dialled = match connected.take() {
+            Some(connected) => Ok(connected),
             None => delivery.shared.pace().dial(&target.endpoint).await.map_err(ConnectError::Connect),
         };
-        let session = match transport {
-            Ok(transport) => begin(delivery, manner, target, &plan, transport).await,
+        let session = match dialled {
+            Ok(Connected { transport, local: from }) => {
+                local = from;
+                begin(delivery, manner, target, &plan, transport).await
+            }
             Err(error) => Err(error),
         };
         match session {
@@ -383,11 +413,12 @@ async fn speak(delivery: &mut Delivery, manner: &Manner, target: &Target, connec
                     delivery.tell_tls(manner, &target.host, None);
                 }
                 if !is_counted {
-                    let failure = match target.trial {
-                        Some(Trial::NotListed) => Some(FailureType::ValidationFailure),
-                        _ => (!client.is_encrypted()).then_some(FailureType::StartTlsNotSupported),
-                    };
-                    delivery.count_tls(manner, &target.host, ip, &target.applied, failure);
+                    let helo = client.capabilities().server_name();
+                    let refusal = (target.trial == Some(Trial::NotListed)).then(not_listed);
+                    let plain = (!client.is_encrypted()).then(|| Failure::new(FailureType::StartTlsNotSupported));
+                    let failures = [target.fault.clone(), refusal, plain].into_iter().flatten();
+                    let failures: Vec<Failure> = failures.map(|failure| placed(failure, target, local, helo)).collect();
+                    delivery.count_tls(manner, &target.applied, &failures);
                 }
                 let peer = peer_of(target);
                 let sent = send(delivery, client, &peer).await;
@@ -398,10 +429,19 @@ async fn speak(delivery: &mut Delivery, manner: &Manner, target: &Target, connec
             }
             Err(error) => {
                 let at_tls = matches!(&error, ConnectError::Session(failure) if failure.phase == Phase::StartTls);
-                if let Some(failure) = failure_of(&error) {
-                    delivery.tell_tls(manner, &target.host, Some(failure));
+                if let Some(kind) = failure_of(&error) {
+                    delivery.tell_tls(manner, &target.host, Some(kind));
                     if !is_counted {
-                        delivery.count_tls(manner, &target.host, ip, &target.applied, Some(failure));
+                        let (helo, reason) = match &error {
+                            ConnectError::Session(failure) => {
+                                (failure.server_name.as_deref(), failure.cause.to_string())
+                            }
+                            error => (None, error.to_string()),
+                        };
+                        let failure = Failure::new(kind).with_reason(&reason);
+                        let failures = [target.fault.clone(), Some(failure)].into_iter().flatten();
+                        let failures: Vec<Failure> = failures.map(|it| placed(it, target, local, helo)).collect();
+                        delivery.count_tls(manner, &target.applied, &failures);
                         is_counted = true;
                     }
                     if plan != target.wanted && plan != Wanted::Plain {
@@ -420,17 +460,38 @@ async fn speak(delivery: &mut Delivery, manner: &Manner, target: &Target, connec
     }
 }
 
-/// What a report calls it (RFC 8460 §4.3.1), if it is about TLS.
-fn failure_of(error: &ConnectError) -> Option<FailureType> {
-    match error {
-        ConnectError::Tls(_) => Some(FailureType::ValidationFailure),
-        ConnectError::Session(failure) => match failure.cause {
-            FailureCause::TlsNotOffered | FailureCause::TlsRefused => Some(FailureType::StartTlsNotSupported),
-            FailureCause::Tls(_) | FailureCause::StartTlsInjection => Some(FailureType::ValidationFailure),
-            _ => None,
-        },
-        _ => None,
+/// A failure with what is known of both ends.
+fn placed(mut failure: Failure, target: &Target, local: Option<IpAddr>, helo: Option<&str>) -> Failure {
+    failure.receiving_host = Name::parse(&target.host).ok();
+    failure.sending_ip = local;
+    failure.receiving_ip = match &target.endpoint {
+        Endpoint::Tcp { address, .. } => Some(address.ip()),
+        Endpoint::Socket(_) => None,
+    };
+    match helo {
+        Some(helo) => failure.with_helo(helo),
+        None => failure,
     }
+}
+
+/// What a report calls it (RFC 8460 §4.3), if it is about TLS.
+fn failure_of(error: &ConnectError) -> Option<FailureType> {
+    let upgrade = match error {
+        ConnectError::Tls(error) => error,
+        ConnectError::Session(failure) => match &failure.cause {
+            FailureCause::TlsNotOffered | FailureCause::TlsRefused => return Some(FailureType::StartTlsNotSupported),
+            FailureCause::StartTlsInjection => return Some(FailureType::ValidationFailure),
+            FailureCause::Tls(error) => error,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(match upgrade {
+        UpgradeError::Certificate(CertificateFault::OtherName) => FailureType::CertificateHostMismatch,
+        UpgradeError::Certificate(CertificateFault::Expired) => FailureType::CertificateExpired,
+        UpgradeError::Certificate(CertificateFault::Untrusted) => FailureType::CertificateNotTrusted,
+        _ => FailureType::ValidationFailure,
+    })
 }
 
 /// Begins a session over a connection.
@@ -515,24 +576,11 @@ impl Delivery {
 
     /// Counts a session for the report of the domain. Of what waives its policy nothing is counted: such are the reports
     /// themselves (RFC 8460 §5.3).
-    fn count_tls(
-        &self,
-        manner: &Manner,
-        host: &str,
-        ip: Option<IpAddr>,
-        applied: &AppliedPolicy,
-        failure: Option<FailureType>,
-    ) {
+    fn count_tls(&self, manner: &Manner, applied: &AppliedPolicy, failures: &[Failure]) {
         let is_theirs = manner.mode == TlsMode::Published && manner.protocol == Protocol::Smtp;
         let (Some(counts), Ok(domain)) = (&self.shared.tls_counts, Name::parse(&manner.domain)) else { return };
-        if !is_theirs || self.need == Need::Waived {
-            return;
+        if is_theirs && self.need != Need::Waived {
+            counts.count(self.wall(), &domain, applied, failures);
         }
-        let failure = failure.map(|kind| {
-            let mut failure = Failure::new(kind);
-            (failure.receiving_host, failure.receiving_ip) = (Name::parse(host).ok(), ip);
-            failure
-        });
-        counts.count(self.wall(), &domain, applied, failure.as_slice());
     }
 }

@@ -124,8 +124,8 @@ impl Https {
             let address = SocketAddr::new(addresses.next()?, ask.port);
             Some(Endpoint::Tcp { host: host.clone(), address })
         };
-        let (_, transport) = pace.race(next).await.winner.ok_or(FetchError::Unreachable)?;
-        let handshake = TlsConnector::from(Arc::clone(&self.tls)).connect(name, transport);
+        let (_, connected) = pace.race(next).await.winner.ok_or(FetchError::Unreachable)?;
+        let handshake = TlsConnector::from(Arc::clone(&self.tls)).connect(name, connected.transport);
         handshake.await.map_err(|error| match is_about_tls(&error) {
             true => FetchError::Certificate,
             false => FetchError::Unreachable,

@@ -45,18 +45,21 @@
 //! | recipients of a transaction | 100 | [`OutboundConfig::recipients_max`] |
 //! | addresses and sessions of a round | 5 and 2 | [`OutboundConfig::attempts`] |
 //! | memory for content | 256 KiB for each delivery | [`spool::Options::inline_max`] |
+//! | memory for content that was accepted just now and is sent at once | 16 MiB, beside the queue on the disk | |
 //! | header, while it is looked through as a delivery begins | 1 MiB for each call of the disk | [`OutboundConfig::disk`] |
 //! | hops | 100 | [`OutboundConfig::hops_max`] |
 //! | addresses of an alias | 1,000 | [`Aliases`] |
 //! | policies of MTA-STS that are kept | 10,000 | [`StsFolder::files_max`] |
 
 mod body;
+mod commits;
 mod config;
 mod connect;
 mod delivery;
 mod disk;
 mod engine;
 mod forward;
+mod fresh;
 mod handle;
 mod hosts;
 #[cfg(feature = "https")]
@@ -72,6 +75,7 @@ mod seat;
 mod session;
 mod shared;
 mod sink;
+mod space;
 mod sts;
 #[cfg(feature = "https")]
 mod sts_fetch;
@@ -88,9 +92,9 @@ use pillarbox_smtp::route::RouteTable;
 use pillarbox_spool::{Recovery, Schedule, Store};
 
 pub use config::OutboundConfig;
-pub use connect::{Connect, Endpoint, TcpConnect};
+pub use connect::{Connect, Connected, Endpoint, TcpConnect};
 pub use disk::Disk;
-pub use forward::{AliasError, AliasFault, Aliases, Forward, Srs, SrsError};
+pub use forward::{AliasError, AliasFault, Aliases, Forward, SharedForward, Srs, SrsError};
 pub use handle::{Interrupted, OutboundHandle};
 pub use route::{Route, SharedLogin, SmartHost, TlsMode};
 pub use sink::SpoolSink;
@@ -105,9 +109,12 @@ pub use tls_reports::{ReportPost, TlsReporting};
 use crate::crypto::SystemRandom;
 use crate::parts::{Clock, Observer, Resolver, Silent, SystemClock};
 use crate::shutdown::Shutdown;
+use commits::Commits;
 use disk::Blocking;
+use fresh::Freshest;
 use pool::Pool;
 use shared::Shared;
+use space::Space;
 use tls::HostTls;
 use tls_reports::TlsCounts;
 use turns::Turns;
@@ -132,6 +139,8 @@ pub struct OutboundParts {
     pub policies: Option<Arc<StsPolicies>>,
     /// Who sends reports on TLS by HTTPS; without that they go by mail alone.
     pub report_post: Option<Arc<dyn ReportPost>>,
+    /// What is sent on, where that may change while the queue works; it comes before the routes.
+    pub forward: Option<SharedForward>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Who is told what happens.
@@ -147,6 +156,7 @@ impl OutboundParts {
             tls: None,
             policies: None,
             report_post: None,
+            forward: None,
             clock: Arc::new(SystemClock::new()),
             observer: Arc::new(Silent),
         }
@@ -176,6 +186,9 @@ impl Outbound {
             schedule: Mutex::new(Schedule::new(config.schedule.clone(), Boxed(random()))),
             waiting: AtomicUsize::new(0),
             disk: Blocking::new(config.disk),
+            commits: Commits::new(config.disk),
+            fresh: Freshest::default(),
+            space: Space::default(),
             tls: HostTls::new(parts.tls.clone()),
             tls_counts: config.tls_reports.as_ref().map(TlsCounts::new),
             random: Mutex::new(random()),

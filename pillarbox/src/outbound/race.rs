@@ -5,8 +5,7 @@ use std::io;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::{Connect, Endpoint};
-use crate::net::Transport;
+use super::{Connect, Connected, Endpoint};
 use crate::parts::{BoxFuture, Clock};
 
 /// Who connects, and how fast.
@@ -22,18 +21,18 @@ pub(super) struct Pace<'a> {
 /// What came of it.
 pub(super) struct Raced {
     /// The first connection, and with whom.
-    pub(super) winner: Option<(Endpoint, Box<dyn Transport>)>,
+    pub(super) winner: Option<(Endpoint, Connected)>,
     /// Those that cannot be reached, in the order in which that became known.
     pub(super) failed: Vec<(Endpoint, io::Error)>,
     /// Those that were still being tried when another was first, in their order.
     pub(super) undecided: Vec<Endpoint>,
 }
 
-type Dialling<'a> = BoxFuture<'a, io::Result<Box<dyn Transport>>>;
+type Dialling<'a> = BoxFuture<'a, io::Result<Connected>>;
 
 impl Pace<'_> {
     /// Connects to one.
-    pub(super) async fn dial(&self, endpoint: &Endpoint) -> io::Result<Box<dyn Transport>> {
+    pub(super) async fn dial(&self, endpoint: &Endpoint) -> io::Result<Connected> {
         let deadline = self.clock.now() + self.timeout;
         tokio::select! {
             biased;
@@ -74,9 +73,9 @@ impl Pace<'_> {
             if let Some((index, dialled)) = first.await {
                 let (endpoint, _) = open.remove(index);
                 match dialled {
-                    Ok(transport) => {
+                    Ok(connected) => {
                         let undecided = open.into_iter().map(|(endpoint, _)| endpoint).collect();
-                        return Raced { winner: Some((endpoint, transport)), failed, undecided };
+                        return Raced { winner: Some((endpoint, connected)), failed, undecided };
                     }
                     Err(error) => failed.push((endpoint, error)),
                 }

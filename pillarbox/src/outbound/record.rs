@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox_core::address::ForwardPath;
-use pillarbox_spool::{Attempt, Change, Message, MessageId, Notices, Outcome, Report, StoreError};
+use pillarbox_spool::{Attempt, Change, Item, Message, MessageId, Notices, Outcome, Report, StoreError};
 
 use super::forward::Onward;
 use super::notice;
@@ -64,6 +64,14 @@ pub(super) fn done(words: &[Word]) -> Vec<u32> {
     words.iter().filter(|word| word.is_final()).map(|word| word.recipient).collect()
 }
 
+/// What is committed together, and what is tried once it is.
+struct Prepared {
+    changes: Vec<Change>,
+    /// With who gets it.
+    notice: Option<(Item, String)>,
+    sent_on: Vec<Item>,
+}
+
 impl Shared {
     /// Writes down what became of recipients, with the notice that their sender wants, in one commit: a crash gives neither no
     /// notice nor two. Returns when it is durable, however long that takes; without it a message would be sent again that the
@@ -92,12 +100,11 @@ impl Shared {
 
     async fn record_all(self: &Arc<Self>, message: &Arc<Message>, words: Vec<Word>, onward: Option<Arc<Onward>>) {
         self.tell_attempts(message, &words);
+        self.fresh.forget(message.id);
         let words = Arc::new(words);
         let mut wait = AGAIN_FIRST;
         loop {
-            let (shared, known, news) = (Arc::clone(self), Arc::clone(message), Arc::clone(&words));
-            let onward = onward.clone();
-            match self.disk.run(move || shared.commit(&known, &news, onward.as_deref())).await {
+            match self.commit(message, &words, onward.as_ref()).await {
                 Ok(notice) => {
                     if let Some((notice, to)) = notice {
                         let (id, notice) = (message.id.to_string(), notice.to_string());
@@ -115,13 +122,46 @@ impl Shared {
         }
     }
 
-    /// Blocks. Gives the notice that was made, and to whom it goes.
-    fn commit(
-        &self,
-        message: &Message,
-        words: &[Word],
-        onward: Option<&Onward>,
+    /// Gives the notice that was made, and to whom it goes.
+    async fn commit(
+        self: &Arc<Self>,
+        message: &Arc<Message>,
+        words: &Arc<Vec<Word>>,
+        onward: Option<&Arc<Onward>>,
     ) -> Result<Option<(MessageId, String)>, StoreError> {
+        let is_double = message.envelope.from.is_null() && self.config.double_bounces_to.is_some();
+        let prepared = if onward.is_none() && !words.iter().any(|word| is_wanted(message, word, is_double)) {
+            // Nobody is told anything, and nothing is read for it.
+            self.prepare(message, words, None)?
+        } else {
+            let (shared, known, news) = (Arc::clone(self), Arc::clone(message), Arc::clone(words));
+            let onward = onward.cloned();
+            self.disk.run(move || shared.prepare(&known, &news, onward.as_deref())).await?
+        };
+        if prepared.changes.is_empty() {
+            return Ok(None);
+        }
+        let Prepared { changes, notice, sent_on } = prepared;
+        let commit = self.store.commit(changes)?;
+        let (shared, id) = (Arc::clone(self), message.id);
+        let then = move |committed: Result<(), StoreError>| {
+            committed?;
+            shared.grown.notify_one();
+            for item in sent_on {
+                shared.tell(&QueueEvent::Accepted { id: &item.id.to_string(), session_id: &id.to_string() });
+                shared.admit(item);
+            }
+            Ok(notice.map(|(item, to)| {
+                let id = item.id;
+                shared.admit(item);
+                (id, to)
+            }))
+        };
+        self.commits.wait(commit, then).await
+    }
+
+    /// Blocks, where somebody is told or something is sent on.
+    fn prepare(&self, message: &Message, words: &[Word], onward: Option<&Onward>) -> Result<Prepared, StoreError> {
         let is_double = message.envelope.from.is_null() && self.config.double_bounces_to.is_some();
         let is_wanted = |word: &Word| is_wanted(message, word, is_double);
         let told: Vec<&Word> = words.iter().filter(|word| is_wanted(word)).collect();
@@ -146,26 +186,19 @@ impl Shared {
                 changes.push(Change::Report(report));
             }
         }
-        if changes.is_empty() {
-            return Ok(None);
+        let mut prepared = Prepared { changes, notice: None, sent_on: Vec::new() };
+        if prepared.changes.is_empty() {
+            return Ok(prepared);
         }
-        let (ready, item, to) = written.map_or((None, None, None), |it| (Some(it.ready), Some(it.item), Some(it.to)));
-        changes.extend(ready.map(Change::Accept));
-        let mut sent_on = Vec::new();
+        if let Some(written) = written {
+            prepared.changes.push(Change::Accept(written.ready));
+            prepared.notice = Some((written.item, written.to));
+        }
         for written in onward.map_or_else(|| Ok(Vec::new()), |onward| onward.take(self))? {
-            changes.push(Change::Accept(written.ready));
-            sent_on.push(written.item);
+            prepared.changes.push(Change::Accept(written.ready));
+            prepared.sent_on.push(written.item);
         }
-        self.store.commit(changes)?.wait()?;
-        self.grown.notify_one();
-        for item in sent_on {
-            self.tell(&QueueEvent::Accepted { id: &item.id.to_string(), session_id: &message.id.to_string() });
-            self.admit(item);
-        }
-        let Some((item, to)) = item.zip(to) else { return Ok(None) };
-        let id = item.id;
-        self.admit(item);
-        Ok(Some((id, to)))
+        Ok(prepared)
     }
 
     fn tell_attempts(&self, message: &Message, words: &[Word]) {

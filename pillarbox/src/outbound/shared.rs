@@ -10,14 +10,17 @@ use pillarbox_smtp::route::RouteTable;
 use pillarbox_spool::{Envelope, Item, MessageId, Notices, Notify, Outcome, Schedule, Store, Waiting};
 use tokio::sync;
 
+use super::commits::Commits;
 use super::disk::Blocking;
+use super::fresh::Freshest;
 use super::pool::Pool;
 use super::race::Pace;
 use super::route::{Route, route_of};
+use super::space::Space;
 use super::tls::HostTls;
 use super::tls_reports::TlsCounts;
 use super::turns::Turns;
-use super::{OutboundConfig, OutboundParts};
+use super::{OutboundConfig, OutboundParts, SharedForward};
 use crate::parts::QueueEvent;
 
 /// How often who looks at all of the queue looks whether somebody waits: one who comes to nothing because of others never ends.
@@ -38,6 +41,9 @@ pub(super) struct Shared {
     /// The log has grown.
     pub(super) grown: sync::Notify,
     pub(super) disk: Blocking,
+    pub(super) commits: Commits,
+    pub(super) fresh: Freshest,
+    pub(super) space: Space,
     pub(super) pool: Pool,
     /// Who writes down something about a message.
     pub(super) turns: Turns<MessageId>,
@@ -89,6 +95,8 @@ impl Shared {
     pub(super) fn route(&self, envelope: &Envelope, recipient: usize) -> (Route, Domain<'static>) {
         let to = &envelope.recipients[recipient].to;
         let (route, domain) = route_of(&self.routes, &envelope.from, to, self.config.hostname());
+        let forward = self.parts.forward.as_ref().map(SharedForward::current).filter(|forward| forward.takes(to));
+        let route = forward.map_or(route, Route::Forward);
         match &route {
             Route::Forward(forward) if envelope.is_kept => match forward.mailboxes_of_kept() {
                 Some(sink) => (Route::Sink(Arc::clone(sink)), domain),

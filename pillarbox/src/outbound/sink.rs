@@ -7,9 +7,12 @@ use pillarbox_core::{Reply, WallTime};
 use pillarbox_smtp::command;
 use pillarbox_smtp::server::{self, Orcpt};
 use pillarbox_spool::{
-    BodyKind, ByMode, DeliverBy, Envelope, Incoming, Notify, OriginalRecipient, Recipient, Ret, StoreError,
+    BodyKind, ByMode, Change, DeliverBy, Envelope, Incoming, Item, Notify, OriginalRecipient, Ready, Recipient, Ret,
+    StoreError,
 };
 
+use super::body::Content;
+use super::fresh::Fresh;
 use super::shared;
 use crate::parts::{self, BoxFuture, IncomingMessage, MessageSink, Outcome, QueueEvent, SinkError};
 
@@ -86,9 +89,11 @@ impl MessageSink for SpoolSink {
             let is_own =
                 envelope.session.identity.is_some() || self.own.as_ref().is_some_and(|is_own| is_own(&envelope));
             let shared = Arc::clone(&self.shared);
-            let store = shared.store.clone();
-            let size = envelope.size.unwrap_or(0).saturating_add(envelope.trace.len() as u64);
-            shared.disk.run(move || store.check_room(size)).await.map_err(|error| sink_error(&error))?;
+            let size = envelope.size.map(|size| size.saturating_add(envelope.trace.len() as u64));
+            let (store, now) = (shared.store.clone(), shared.parts.clock.now());
+            let check_room = move |size| store.check_room(size);
+            let checked = shared.space.check(now, &shared.disk, size, check_room).await;
+            checked.map_err(|error| sink_error(&error))?;
             let now = shared.parts.clock.wall();
             let incoming = shared.store.begin(now);
             let mut queued = queued(&envelope, now, silent);
@@ -113,6 +118,7 @@ struct SpoolMessage {
     session_id: String,
     envelope: Envelope,
     incoming: Option<Incoming>,
+    /// What is collected for a message that is not held in memory.
     pending: Vec<u8>,
     is_ascii: bool,
 }
@@ -139,6 +145,10 @@ impl IncomingMessage for SpoolMessage {
     fn write<'a>(&'a mut self, octets: &'a [u8]) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
             self.is_ascii &= octets.is_ascii();
+            let in_memory = |incoming: &mut Incoming| incoming.write_in_memory(octets);
+            if self.pending.is_empty() && self.incoming.as_mut().is_some_and(in_memory) {
+                return Ok(());
+            }
             self.pending.extend_from_slice(octets);
             if self.pending.len() < PIECE { Ok(()) } else { self.hand_on().await }
         })
@@ -153,30 +163,56 @@ impl IncomingMessage for SpoolMessage {
                 // The next server has to be told what is true.
                 self.envelope.body = BodyKind::EightBitMime;
             }
-            let item = self.shared.item(incoming.id(), &self.envelope);
-            let (id, octets, envelope) = (incoming.id(), std::mem::take(&mut self.pending), self.envelope.clone());
-            let shared = Arc::clone(&self.shared);
-            // The answer and the schedule belong together: a message that the log has is tried, whoever waits for this.
-            let written = self.shared.disk.run(move || {
-                incoming.write(&octets)?;
-                incoming.commit(envelope)?.wait()?;
-                shared.admit(item);
-                shared.grown.notify_one();
-                Ok::<_, StoreError>(())
-            });
-            match written.await {
+            let Self { shared, session_id, envelope, pending, .. } = *self;
+            let id = incoming.id();
+            let item = shared.item(id, &envelope);
+            let is_sent_at_once = envelope.hold_until.is_none();
+            let ready = match pending.is_empty() && incoming.is_in_memory() {
+                true => incoming.finish(envelope),
+                false => {
+                    let finished = shared.disk.run(move || {
+                        incoming.write(&pending)?;
+                        incoming.finish(envelope)
+                    });
+                    finished.await
+                }
+            };
+            let written = match ready {
+                Ok(ready) => accept(&shared, ready, item, is_sent_at_once).await,
+                Err(error) => Err(error),
+            };
+            match written {
                 Ok(()) => {
-                    self.shared.tell(&QueueEvent::Accepted { id: &id.to_string(), session_id: &self.session_id });
+                    shared.tell(&QueueEvent::Accepted { id: &id.to_string(), session_id: &session_id });
                     all(Outcome::Delivered)
                 }
                 Err(error) => {
                     let error = sink_error(&error);
-                    self.shared.tell(&QueueEvent::Failed { what: "accepting a message", cause: &error });
+                    shared.tell(&QueueEvent::Failed { what: "accepting a message", cause: &error });
                     all(Outcome::Refused(error.reply))
                 }
             }
         })
     }
+}
+
+/// Commits a message, and has it sent.
+async fn accept(shared: &shared::Handle, ready: Ready, item: Item, is_sent_at_once: bool) -> Result<(), StoreError> {
+    let fresh = ready.in_memory().filter(|_| is_sent_at_once);
+    let fresh = fresh.map(|(message, body)| Fresh { message: Arc::new(message), body: Arc::new(Content::new(body)) });
+    let commit = shared.store.commit(vec![Change::Accept(ready)])?;
+    let known = Arc::clone(shared);
+    // The answer and the schedule belong together: a message that the log has is tried, whoever waits for this.
+    let then = move |committed: Result<(), StoreError>| {
+        committed?;
+        if let Some(fresh) = fresh {
+            known.fresh.keep(fresh, item.routes.len());
+        }
+        known.admit(item);
+        known.grown.notify_one();
+        Ok(())
+    };
+    shared.commits.wait(commit, then).await
 }
 
 fn broken() -> SinkError {

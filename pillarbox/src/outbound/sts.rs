@@ -56,13 +56,13 @@ pub struct StsPolicies {
 #[derive(Clone, Default)]
 struct Domain {
     cached: Option<CacheEntry>,
-    failed: Option<FailedFetch>,
+    failed: Option<(FailedFetch, FetchError)>,
 }
 
 /// What is done for the policy of a domain.
 enum Plan {
-    /// This is it, if there is any.
-    Use(Option<Policy>),
+    /// This is it, if there is any; or the reason for which there is none.
+    Use(Result<Option<Policy>, FetchError>),
     /// One is fetched; this one is in force until then.
     Fetch(Option<Policy>),
 }
@@ -85,6 +85,18 @@ impl StsPolicies {
         clock: &dyn Clock,
         patience: Duration,
     ) -> Option<Policy> {
+        self.look_up(domain, resolver, clock, patience).await.ok().flatten()
+    }
+
+    /// The same, but that a domain which announces a policy that cannot be had, and for which none is in force from before, has no
+    /// policy for a reason.
+    pub(super) async fn look_up(
+        &self,
+        domain: &Name,
+        resolver: &dyn Resolver,
+        clock: &dyn Clock,
+        patience: Duration,
+    ) -> Result<Option<Policy>, FetchError> {
         let published = resolve_within(Discovery::new(domain), resolver, clock, patience).await;
         let (_, plan) = self.decide(domain, clock, &published).await;
         if let Plan::Use(policy) = plan {
@@ -106,19 +118,20 @@ impl StsPolicies {
                     Published::Record(record) => Some(record.id),
                     _ => known.cached.map(|entry| entry.id),
                 };
-                let entry = CacheEntry::new(domain.clone(), id?, now, policy.clone());
+                let Some(id) = id else { return Ok(None) };
+                let entry = CacheEntry::new(domain.clone(), id, now, policy.clone());
                 self.fetch.save(domain, entry.to_string()).await;
                 self.learn(domain, Domain { cached: Some(entry), failed: None });
-                Some(policy)
+                Ok(Some(policy))
             }
-            Err(_) => {
+            Err(error) => {
                 let id = match published {
                     Published::Record(record) => Some(record.id),
                     _ => None,
                 };
-                known.failed = Some(FailedFetch::new(id, now));
+                known.failed = Some((FailedFetch::new(id, now), error));
                 self.learn(domain, known);
-                in_force
+                in_force.map_or(Err(error), |policy| Ok(Some(policy)))
             }
         }
     }
@@ -126,10 +139,14 @@ impl StsPolicies {
     /// What is known of a domain, and what is to be done.
     async fn decide(&self, domain: &Name, clock: &dyn Clock, published: &Published) -> (Domain, Plan) {
         let known = self.known(domain).await;
-        let limits = &self.limits;
-        let plan = mta_sts::decide(seconds(clock), known.cached.as_ref(), known.failed.as_ref(), published, limits);
+        let (limits, failed) = (&self.limits, known.failed.as_ref().map(|(failed, _)| failed));
+        let plan = mta_sts::decide(seconds(clock), known.cached.as_ref(), failed, published, limits);
         let policy = plan.policy.cloned();
-        let plan = if plan.fetch == Fetch::No { Plan::Use(policy) } else { Plan::Fetch(policy) };
+        let plan = match (plan.fetch, policy, &known.failed, published) {
+            (Fetch::No, None, Some((_, error)), Published::Record(_)) => Plan::Use(Err(*error)),
+            (Fetch::No, policy, ..) => Plan::Use(Ok(policy)),
+            (_, policy, ..) => Plan::Fetch(policy),
+        };
         (known, plan)
     }
 

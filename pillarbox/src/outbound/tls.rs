@@ -43,6 +43,8 @@ pub(super) enum Wanted {
 pub(super) struct Unfit {
     pub(super) status: EnhancedCode,
     pub(super) why: &'static str,
+    /// The domain's policy does not list the host.
+    pub(super) is_not_listed: bool,
 }
 
 /// What is known of a host where the decision is made.
@@ -75,7 +77,8 @@ pub(super) fn wanted(mode: TlsMode, need: Need, known: &Known<'_>) -> Result<Wan
             (Security::EncryptOnly, _) => Wanted::Encrypted,
             (_, Some(policy)) if policy.mode == Mode::Enforce && !is_listed(policy) => {
                 let status = EnhancedCode::new(4, 7, 5);
-                return Err(Unfit { status, why: "the MTA-STS policy of the domain does not list the host" });
+                let why = "the MTA-STS policy of the domain does not list the host";
+                return Err(Unfit { status, why, is_not_listed: true });
             }
             (_, Some(policy)) if policy.mode == Mode::Enforce => Wanted::Verified,
             _ => Wanted::IfOffered,
@@ -85,7 +88,8 @@ pub(super) fn wanted(mode: TlsMode, need: Need, known: &Known<'_>) -> Result<Wan
         // RFC 8689 §4.2.1: the host has to be one that the domain vouches for, under TLS that shows it.
         if wanted == Wanted::Plain || !(known.is_certain || known.policy.is_some_and(lists)) {
             let status = EnhancedCode::new(5, 7, 30);
-            return Err(Unfit { status, why: "REQUIRETLS: nothing vouches for the next server" });
+            let why = "REQUIRETLS: nothing vouches for the next server";
+            return Err(Unfit { status, why, is_not_listed: false });
         }
         if matches!(wanted, Wanted::IfOffered | Wanted::Encrypted) {
             wanted = Wanted::Verified;
@@ -96,6 +100,7 @@ pub(super) fn wanted(mode: TlsMode, need: Need, known: &Known<'_>) -> Result<Wan
         return Err(Unfit {
             status: EnhancedCode::new(4, 7, 5),
             why: "a login is for a host that was set by its name, or whose MX record is validated",
+            is_not_listed: false,
         });
     }
     if known.has_login && matches!(wanted, Wanted::IfOffered | Wanted::Encrypted) {

@@ -365,6 +365,8 @@ pub enum Piece {
     Body,
     /// The text of BODYSTRUCTURE.
     BodyStructure,
+    /// The beginning of its text, in UTF-8 ([`preview`](pillarbox_imap::message::preview)).
+    Preview,
     /// The fields of the header with this name, which is in small letters: of each where it begins in the message and how
     /// long it is, four octets each, low octet first, and the field as it stands there. Empty if there is none.
     Field(String),

@@ -26,6 +26,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const SMTP_PORT: u16 = 25;
 /// What is read of a message at a time.
 const PIECE: usize = 16 * 1024;
+/// With less room than this, what is there is sent before more is read.
+const PIECE_MIN: usize = 4 * 1024;
 
 /// TLS towards a server: with whom, and when. Made with the feature `tls`.
 #[derive(Clone, Debug)]
@@ -333,7 +335,8 @@ impl SmtpClient {
                     Err(_) => return Ok(()),
                 }
             }
-            if !self.is_wanted().await {
+            // Pieces leave together while there is room, the last one with the end.
+            if self.wire.machine.room() < PIECE_MIN && !self.is_wanted().await {
                 return Ok(());
             }
         }

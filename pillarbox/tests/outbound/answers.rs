@@ -5,16 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pillarbox::Shutdown;
-use pillarbox::outbound::{Route, SmartHost, TlsMode};
 use pillarbox::parts::{AllowList, BoxFuture, Parts, Resolver};
-use pillarbox::smtp::{Credentials, Login, ServerConfig, SmtpServer};
+use pillarbox::smtp::{ServerConfig, SmtpServer};
 use pillarbox_core::Reply;
-use pillarbox_core::address::Domain;
 use pillarbox_core::dns::{DnsAnswer, FixedZone, Question, Record};
 use pillarbox_fs::SimulatedFs;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
-use crate::cases::{HOUR, JOE, MESSAGE, Place, Replies, pass, place, place_with, zone};
+use crate::cases::{HOUR, JOE, Place, Replies, pass, place, zone};
 use crate::net::{Fault, Net, Paused};
 use crate::station::{Station, config, envelope, parts, routes};
 
@@ -170,23 +168,5 @@ async fn a_client_that_goes_before_the_reply_has_sent_its_message() {
         assert_eq!(place.went(), vec!["here bob@here.example"; times]);
         let accepted = place.station.lines().iter().filter(|line| line.starts_with("accepted")).count();
         assert_eq!(accepted, times, "and it is in the log");
-    }
-}
-
-// CLI-04, CLI-11: a password is told to nobody who has not shown who he is.
-#[tokio::test(start_paused = true)]
-async fn a_login_is_for_a_host_that_shows_its_name() {
-    for tls in [TlsMode::IfOffered, TlsMode::Encrypted, TlsMode::Verified, TlsMode::Published] {
-        let place = place_with(SimulatedFs::new(), |table| {
-            let mut relay = SmartHost::new(Domain::parse("relay.example").unwrap());
-            relay.tls = tls;
-            relay.login = Some(Login::new(Credentials::plain("", "joe", "secret")));
-            table.set_default(Route::SmartHost(Arc::new(relay)));
-        });
-        place.station.accept(envelope(Some(JOE), &["ann@far.example"]), MESSAGE).await;
-        pass(HOUR).await;
-        assert_eq!((place.copies().len(), place.waiting()), (0, 1), "{tls:?}");
-        let lines = place.station.lines();
-        assert!(lines.iter().all(|line| !line.contains("secret") && !line.contains("AUTH")), "{lines:#?}");
     }
 }

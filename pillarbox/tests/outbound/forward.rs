@@ -6,7 +6,7 @@ use std::time::Duration;
 use pillarbox::mailauth::RingCrypto;
 use pillarbox::mailauth::arc::{ArcResult, Verifier};
 use pillarbox::mailauth::dkim::{DomainKey, Policy, generate_ed25519};
-use pillarbox::outbound::{Aliases, Forward, OutboundConfig, Srs, spool};
+use pillarbox::outbound::{Aliases, Forward, OutboundConfig, SharedForward, Srs, spool};
 use pillarbox::parts::{BoxFuture, Envelope, Identity, IncomingMessage, MessageSink, Outcome, SinkError, Verdict};
 use pillarbox::smtp::ServerConfig;
 use pillarbox_core::address::{Address, ForwardPath, ReversePath};
@@ -14,6 +14,7 @@ use pillarbox_core::crypto::{Crypto as _, PublicKey};
 use pillarbox_core::dns::{self, FixedZone, Record};
 use pillarbox_core::{Reply, SeededRandom, WallTime};
 use pillarbox_fs::SimulatedFs;
+use pillarbox_smtp::command::FutureRelease;
 
 use crate::net::{Copy, Fault, Mailboxes, Net, Paused, START, Script};
 use crate::station::{Station, config, envelope, parts, routes};
@@ -366,4 +367,60 @@ async fn a_circle_is_seen_while_the_message_comes() {
     assert_eq!(judge(&["info@here.example", "team@here.example"]), None);
     assert_eq!(judge(&["eve@here.example"]), None);
     assert_eq!(judge(&[]), None);
+}
+
+// DSN-09: whoever a stranger names as the sender wrote nothing, perhaps.
+#[tokio::test(start_paused = true)]
+async fn a_forged_sender_hears_nothing_of_an_alias_where_somebody_here_does() {
+    let you = || Address::parse("you@here.example").unwrap().into_owned();
+    let place = place_with(|forward| forward.bounces_to(you()));
+    let copies = place.send(Some(JOE), "info@here.example", MESSAGE).await;
+    assert_eq!((went(&copies), sender(&copies[0])), (vec!["ann@far.example"], "you@here.example".into()));
+    let copies = place.send(Some(JOE), "gone@here.example", MESSAGE).await;
+    assert!(!went(&copies).contains(&JOE), "{:?}", went(&copies));
+    let found =
+        |what: &str| format!("Authentication-Results: mx.here.example; {what} smtp.mailfrom=else.example\r\n{MESSAGE}");
+    for (what, is_told) in [("spf=pass", true), ("spf=softfail", false), ("dkim=pass", false)] {
+        let copies = place.send(Some(JOE), "gone@here.example", &found(what)).await;
+        assert_eq!(went(&copies).contains(&JOE), is_told, "{what}: {:?}", went(&copies));
+    }
+    // A feigned field below that of this host counts for nothing.
+    let feigned = format!("{}{}", "Received: from x by y\r\n", found("spf=pass"));
+    assert!(!went(&place.send(Some(JOE), "gone@here.example", &feigned).await).contains(&JOE));
+    // Our own people are told, and nobody stays nobody.
+    let mut own = envelope(Some("eve@here.example"), &["gone@here.example"]);
+    own.session.identity = Some(Identity::new("eve"));
+    assert_eq!(went(&place.send_as(own, MESSAGE).await), ["eve@here.example"]);
+    assert_eq!(place.send(None, "info@here.example", MESSAGE).await[0].envelope.from, ReversePath::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn aliases_that_are_read_again_count_from_then_on() {
+    let net =
+        Arc::new(Net::new(Paused::new(), Arc::new(Far)).host("192.0.2.1", "far", ServerConfig::new("mx.far.example")));
+    let zone = FixedZone::new().with("far.example", Record::A([192, 0, 2, 1].into()));
+    let read = |text: &str| Forward::new(Aliases::parse(text, "here.example").unwrap(), Some(srs()));
+    let shared = SharedForward::new(read("info: ann@far.example\n"));
+    let parts = |diary: &_| {
+        let mut parts = parts(&net, zone, diary);
+        parts.forward = Some(shared.clone());
+        parts
+    };
+    let station = Station::begin(SimulatedFs::new(), 1, config(), parts, routes(&net));
+    let send = async |to: &str| {
+        station.accept(envelope(Some(JOE), &[to]), MESSAGE.as_bytes()).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        std::mem::take(&mut *net.copies.lock().unwrap()).into_iter().map(|copy| copy.to).collect::<Vec<_>>()
+    };
+    assert_eq!(send("info@here.example").await, ["ann@far.example"]);
+    assert_eq!(send("new@here.example").await, ["new@here.example"], "a mailbox");
+    // One that waits goes where its alias leads when it is tried.
+    let mut waits = envelope(Some(JOE), &["info@here.example"]);
+    waits.future_release = Some(FutureRelease::For(30));
+    station.accept(waits, MESSAGE.as_bytes()).await;
+    shared.set(read("info: bob@far.example\nnew: eve@far.example\n"));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let went: Vec<_> = std::mem::take(&mut *net.copies.lock().unwrap()).into_iter().map(|copy| copy.to).collect();
+    assert_eq!(went, ["bob@far.example"]);
+    assert_eq!(send("new@here.example").await, ["eve@far.example"]);
 }

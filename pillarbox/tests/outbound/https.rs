@@ -4,11 +4,10 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pillarbox::Transport;
 use pillarbox::mailauth::mta_sts::FetchError;
 use pillarbox::mailauth::tls_rpt::Destination;
 use pillarbox::outbound::{
-    Connect, Disk, Endpoint, FetchedPolicy, HttpsPolicies, HttpsReports, OutboundParts, PolicyFetch as _,
+    Connect, Connected, Disk, Endpoint, FetchedPolicy, HttpsPolicies, HttpsReports, OutboundParts, PolicyFetch as _,
     ReportPost as _, StsFolder, StsPolicies,
 };
 use pillarbox::parts::BoxFuture;
@@ -34,7 +33,7 @@ struct Web {
 }
 
 impl Connect for Web {
-    fn dial<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
+    fn dial<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<Connected>> {
         let Endpoint::Tcp { host, address } = endpoint else { panic!("{endpoint:?}") };
         self.dialled.lock().unwrap().push(format!("{host} {address}"));
         let (near, far) = duplex(64 * 1024);
@@ -58,7 +57,7 @@ impl Connect for Web {
             }
             let _ = stream.shutdown().await;
         });
-        Box::pin(async move { Ok(Box::new(near) as Box<dyn Transport>) })
+        Box::pin(async move { Ok(Connected::new(near, Some([192, 0, 2, 99].into()))) })
     }
 }
 

@@ -4,14 +4,18 @@
 mod answers;
 mod bad_disk;
 mod cases;
+mod connect;
+mod crash;
 mod forward;
 #[cfg(feature = "https")]
 mod https;
+mod logins;
 mod net;
 mod page;
 mod policies;
 mod race;
 mod station;
+mod tls_failures;
 mod tls_reports;
 mod trouble;
 mod unread;

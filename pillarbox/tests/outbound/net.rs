@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use pillarbox::outbound::{Connect, Endpoint};
+use pillarbox::Shutdown;
+use pillarbox::outbound::{Connect, Connected, Endpoint};
 use pillarbox::parts::{
-    BoxFuture, Clock, Envelope, IncomingMessage, MessageSink, Outcome, Parts, Policy, Session, SinkError, Verdict,
+    Authenticator, BoxFuture, Clock, Envelope, IncomingMessage, MessageSink, Outcome, Parts, Policy, Session,
+    SinkError, Verdict,
 };
 use pillarbox::smtp::{ServerConfig, SmtpServer};
 use pillarbox::smtp_proto::server::{Mail, Rcpt};
-use pillarbox::{Shutdown, Transport};
 use pillarbox_core::address::ForwardPath;
 use pillarbox_core::{Random, Reply, SeededRandom, Time, WallTime};
 use pillarbox_fs::SimulatedFs;
@@ -123,7 +124,7 @@ pub(crate) struct Net {
     pub(crate) dialled: Mutex<Vec<String>>,
     /// By the names of hosts.
     pub(crate) tls: HashMap<String, Arc<rustls::ServerConfig>>,
-    base: Parts,
+    pub(crate) base: Parts,
 }
 
 impl Net {
@@ -135,6 +136,12 @@ impl Net {
 
     pub(crate) fn host(mut self, ip: &str, name: &str, config: ServerConfig) -> Self {
         self.hosts.insert(ip.parse().unwrap(), (name.into(), config));
+        self
+    }
+
+    /// Who judges logins at all hosts.
+    pub(crate) fn logins(mut self, authenticator: Arc<dyn Authenticator>) -> Self {
+        self.base.authenticator = authenticator;
         self
     }
 
@@ -162,7 +169,7 @@ impl Net {
 }
 
 impl Connect for Net {
-    fn dial<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<Box<dyn Transport>>> {
+    fn dial<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, io::Result<Connected>> {
         Box::pin(async move {
             let Endpoint::Tcp { address, .. } = endpoint else { return Err(io::ErrorKind::Unsupported.into()) };
             self.dialled.lock().unwrap().push(address.to_string());
@@ -177,7 +184,7 @@ impl Connect for Net {
             }
             let (near, far) = duplex(64 * 1024);
             self.serve(name, config.clone(), far, fault);
-            Ok(Box::new(near) as Box<dyn Transport>)
+            Ok(Connected::new(near, Some([192, 0, 2, 99].into())))
         })
     }
 }

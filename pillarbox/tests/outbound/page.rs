@@ -11,14 +11,18 @@ fn every_test_that_it_names_is_there() {
     let sources = [
         "answers.rs",
         "cases.rs",
+        "connect.rs",
+        "crash.rs",
         "forward.rs",
         "https.rs",
+        "logins.rs",
         "policies.rs",
         "race.rs",
+        "tls_failures.rs",
         "tls_reports.rs",
         "trouble.rs",
         "unread.rs",
-        "worlds.rs",
+        "worlds/mod.rs",
     ]
     .map(source)
     .concat();

@@ -44,9 +44,16 @@ pub(crate) struct Certified {
 }
 
 pub(crate) fn certified(name: &str) -> Certified {
-    let made = rcgen::generate_simple_self_signed(vec![name.into()]).unwrap();
-    let certificate = CertificateDer::from(made.cert);
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    certified_until(name, 4000)
+}
+
+/// The same until a year begins.
+pub(crate) fn certified_until(name: &str, year: i32) -> Certified {
+    let mut params = rcgen::CertificateParams::new(vec![name.into()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(year, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = CertificateDer::from(params.self_signed(&key).unwrap());
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let server = rustls::ServerConfig::builder().with_no_client_auth();
     let server = server.with_single_cert(vec![certificate.clone()], key).unwrap();
     Certified { server: Arc::new(server), certificate }

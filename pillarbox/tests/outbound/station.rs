@@ -50,6 +50,15 @@ pub(crate) struct Station {
     running: JoinHandle<()>,
 }
 
+/// Options with which a few messages fill segments and have files of their own.
+pub(crate) fn options(seed: u64) -> spool::Options {
+    let mut options = spool::Options::from_system();
+    options.random = Box::new(SeededRandom::new(seed));
+    (options.reserve_bytes, options.reserve_files) = (0, 0);
+    (options.segment_size, options.inline_max) = (20_000, 4000);
+    options
+}
+
 pub(crate) fn config() -> OutboundConfig {
     let mut config = OutboundConfig::new(OURS).unwrap();
     config.disk = Disk::Here;
@@ -92,11 +101,7 @@ impl Station {
         parts: impl FnOnce(&Arc<Diary>) -> OutboundParts,
         routes: RouteTable<Route>,
     ) -> Result<Self, StoreError> {
-        let mut options = spool::Options::from_system();
-        options.random = Box::new(SeededRandom::new(seed));
-        (options.reserve_bytes, options.reserve_files) = (0, 0);
-        (options.segment_size, options.inline_max) = (20_000, 4000);
-        let (store, recovery) = Store::open(above, "/spool", options)?;
+        let (store, recovery) = Store::open(above, "/spool", options(seed))?;
         let diary = Arc::new(Diary::default());
         let random = move || Box::new(SeededRandom::new(seed)) as Box<_>;
         let outbound = Outbound::with_random(config, parts(&diary), routes, store, random);

@@ -23,23 +23,25 @@ use crate::net::{Net, Paused, START};
 use crate::policies::{Certified, Well, certified};
 use crate::station::{Station, config, envelope, parts, routes};
 
-const HOST: &str = "mx.far.example";
-const MAIL: &str = "v=TLSRPTv1; rua=mailto:tls@far.example";
-const TESTING: &str = "version: STSv1\nmode: testing\nmx: mx.far.example\nmax_age: 604800\n";
-const OTHERS: &str = "version: STSv1\nmode: testing\nmx: mx.other.example\nmax_age: 604800\n";
+pub(crate) const HOST: &str = "mx.far.example";
+pub(crate) const MAIL: &str = "v=TLSRPTv1; rua=mailto:tls@far.example";
+pub(crate) const TESTING: &str = "version: STSv1\nmode: testing\nmx: mx.far.example\nmax_age: 604800\n";
+pub(crate) const OTHERS: &str = "version: STSv1\nmode: testing\nmx: mx.other.example\nmax_age: 604800\n";
 
 /// A policy, and who takes reports by HTTPS.
 #[derive(Default)]
-struct Web {
-    policy: Option<&'static str>,
+pub(crate) struct Web {
+    pub(crate) policy: Option<&'static str>,
+    /// Why there is none.
+    pub(crate) failure: Option<FetchError>,
     /// The statuses of the next answers to reports; after them 201.
-    statuses: Mutex<Vec<u16>>,
-    posted: Mutex<Vec<(String, Vec<u8>)>>,
+    pub(crate) statuses: Mutex<Vec<u16>>,
+    pub(crate) posted: Mutex<Vec<(String, Vec<u8>)>>,
 }
 
 impl PolicyFetch for Web {
     fn fetch<'a>(&'a self, _domain: &'a Name) -> BoxFuture<'a, Result<FetchedPolicy, FetchError>> {
-        let fetched = self.policy.ok_or(FetchError::Unreachable).map(|policy| FetchedPolicy {
+        let fetched = self.policy.ok_or(self.failure.unwrap_or(FetchError::Unreachable)).map(|policy| FetchedPolicy {
             status: 200,
             content_type: Some("text/plain".into()),
             body: policy.as_bytes().to_vec(),
@@ -73,16 +75,18 @@ impl ReportPost for Web {
     }
 }
 
-struct Place {
+pub(crate) struct Place {
     net: Arc<Net>,
-    zone: FixedZone,
-    web: Arc<Web>,
+    pub(crate) zone: FixedZone,
+    pub(crate) web: Arc<Web>,
     fs: SimulatedFs,
     key: Option<DomainKey>,
+    /// Whose signature counts.
+    pub(crate) trusted: rustls::RootCertStore,
 }
 
 /// A host that has a certificate, for whom nobody vouches, and a record for reports.
-fn place(host: Option<Certified>, record: &str, policy: Option<&'static str>) -> Place {
+pub(crate) fn place(host: Option<Certified>, record: &str, policy: Option<&'static str>) -> Place {
     let mut zone = FixedZone::new()
         .with("far.example", Record::mx(10, HOST.parse().unwrap()))
         .with(HOST, Record::A([192, 0, 2, 1].into()))
@@ -95,21 +99,21 @@ fn place(host: Option<Certified>, record: &str, policy: Option<&'static str>) ->
         net.tls.insert(HOST.into(), host.server);
     }
     let web = Arc::new(Web { policy, ..Web::default() });
-    Place { net: Arc::new(net), zone, web, fs: SimulatedFs::new(), key: None }
+    Place { net: Arc::new(net), zone, web, fs: SimulatedFs::new(), key: None, trusted: rustls::RootCertStore::empty() }
 }
 
 impl Place {
-    fn begin(&self) -> Station {
+    pub(crate) fn begin(&self) -> Station {
         self.begin_on(self.fs.clone())
     }
 
-    fn begin_on(&self, fs: SimulatedFs) -> Station {
+    pub(crate) fn begin_on(&self, fs: SimulatedFs) -> Station {
         let contact = Address::parse("tls@here.example").unwrap().into_owned();
         let mut reporting = TlsReporting::new("Here", contact, "/tls").unwrap();
         (reporting.fs, reporting.key) = (Arc::new(fs.clone()), self.key.clone());
         let mut config = config();
         config.tls_reports = Some(reporting);
-        let tls = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
+        let tls = rustls::ClientConfig::builder().with_root_certificates(self.trusted.clone());
         let tls = tls.with_no_client_auth();
         let parts = |diary: &_| {
             let mut parts = parts(&self.net, self.zone.clone(), diary);
@@ -128,7 +132,7 @@ impl Place {
         mails.map(|copy| String::from_utf8(copy.octets.clone()).unwrap()).collect()
     }
 
-    fn reports(&self) -> Vec<Report> {
+    pub(crate) fn reports(&self) -> Vec<Report> {
         self.mails().iter().map(|mail| read(mail)).collect()
     }
 }
@@ -144,18 +148,18 @@ fn report(packed: &[u8]) -> Report {
     Report::parse_json(&json, &ReadLimits::default()).unwrap()
 }
 
-async fn send(station: &Station) {
+pub(crate) async fn send(station: &Station) {
     let envelope = envelope(Some("joe@here.example"), &["ann@far.example"]);
     assert_eq!(station.accept(envelope, b"Subject: hello\r\n\r\nhello\r\n").await, [Outcome::Delivered]);
     // Longer than a connection is kept.
     minutes(1).await;
 }
 
-async fn minutes(n: u64) {
+pub(crate) async fn minutes(n: u64) {
     tokio::time::sleep(Duration::from_secs(60 * n)).await;
 }
 
-const DAY: u64 = 24 * 60;
+pub(crate) const DAY: u64 = 24 * 60;
 
 // RFC 8460 §4.1, §5.3
 #[tokio::test(start_paused = true)]
@@ -247,7 +251,7 @@ async fn a_host_without_tls_is_told_of() {
 #[tokio::test(start_paused = true)]
 async fn what_a_policy_in_test_would_have_refused_goes_and_is_told() {
     for (host, policy, failure) in [
-        (Some(certified(HOST)), TESTING, FailureType::ValidationFailure),
+        (Some(certified(HOST)), TESTING, FailureType::CertificateNotTrusted),
         (None, TESTING, FailureType::StartTlsNotSupported),
         (Some(certified(HOST)), OTHERS, FailureType::ValidationFailure),
     ] {

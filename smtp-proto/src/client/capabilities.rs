@@ -41,6 +41,23 @@ impl Capabilities {
         Capabilities { wire, ends }
     }
 
+    /// What the server calls itself: the first word of its answer, which may be anything.
+    ///
+    /// ```
+    /// use pillarbox_smtp::client::Capabilities;
+    /// use pillarbox_smtp::reply_parser::{ReplyLimits, ReplyParser};
+    ///
+    /// let mut wire = &b"250-mx.example at your service\r\n250 SIZE\r\n"[..];
+    /// let reply = ReplyParser::new(ReplyLimits::default()).parse(&mut wire).unwrap().unwrap();
+    /// assert_eq!(Capabilities::from_reply(&reply).server_name(), Some("mx.example"));
+    /// assert_eq!(Capabilities::default().server_name(), None);
+    /// ```
+    pub fn server_name(&self) -> Option<&str> {
+        let line = reply_parser::lines(self.wire.as_bytes(), &self.ends).next()?;
+        let word = line.trim_ascii().split(|octet| *octet == b' ').next().filter(|word| !word.is_empty())?;
+        Some(str::from_utf8(word).expect("a text, cut at octets of ASCII"))
+    }
+
     /// Whether the server offers this extension. Case does not count.
     pub fn has(&self, keyword: &str) -> bool {
         self.find(keyword).is_some()

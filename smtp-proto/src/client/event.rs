@@ -96,6 +96,8 @@ pub struct Failure {
     pub cause: FailureCause,
     /// The server's words, if words were the cause.
     pub reply: Option<Reply>,
+    /// What the server called itself in its last answer to EHLO, if it gave one.
+    pub server_name: Option<String>,
 }
 
 impl Failure {

@@ -425,7 +425,8 @@ impl ClientSession {
     }
 
     pub(super) fn failed(&mut self, phase: Phase, cause: FailureCause, reply: Option<Reply>) {
-        self.events.push_back(Event::Failed(Failure { phase, cause, reply }));
+        let server_name = self.capabilities.server_name().map(Into::into);
+        self.events.push_back(Event::Failed(Failure { phase, cause, reply, server_name }));
     }
 
     /// Writes a command and starts the clock for its reply.

@@ -1,11 +1,13 @@
 //! A message that is being received.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use pillarbox_fs::File;
 
 use super::budget::Reservation;
 use super::log::{Effect, Prepared};
+use super::read::{Body, Message};
 use super::segment::FIELDS_MAX;
 use super::{Commit, Store};
 use crate::error::{Result, StoreError};
@@ -61,6 +63,22 @@ impl Incoming {
         self.id
     }
 
+    /// [`write`](Incoming::write), if that needs no file: false, and nothing is added, if it would. Never waits for the disk.
+    pub fn write_in_memory(&mut self, octets: &[u8]) -> bool {
+        let len = self.memory.len().saturating_add(octets.len());
+        if self.file.is_some() || len > self.store.0.options.inline_max || !self.reservation.grow(octets.len()) {
+            return false;
+        }
+        self.hasher.update(octets);
+        self.memory.extend_from_slice(octets);
+        true
+    }
+
+    /// Whether the content has no file. Then [`finish`](Incoming::finish) does not wait for the disk.
+    pub const fn is_in_memory(&self) -> bool {
+        self.file.is_none()
+    }
+
     /// Adds to the content: header, empty line, body, as they are to be sent. Held in memory up to
     /// [`Options::inline_max`](crate::Options::inline_max) octets, in a file beyond that.
     ///
@@ -68,14 +86,10 @@ impl Incoming {
     ///
     /// [`StoreError::Fs`]; the message can then only be dropped.
     pub fn write(&mut self, octets: &[u8]) -> Result<()> {
-        self.hasher.update(octets);
-        if self.file.is_none() {
-            let len = self.memory.len() + octets.len();
-            if len <= self.store.0.options.inline_max && self.reservation.grow(octets.len()) {
-                self.memory.extend_from_slice(octets);
-                return Ok(());
-            }
+        if self.write_in_memory(octets) {
+            return Ok(());
         }
+        self.hasher.update(octets);
         let file = match &mut self.file {
             Some(file) => file,
             None => self.file.insert(self.store.new_body(self.id)?),
@@ -88,7 +102,7 @@ impl Incoming {
         file.write(octets)
     }
 
-    /// Ends the content, and makes it durable where it has a file. Blocks.
+    /// Ends the content, and makes it durable where it has a file: then it blocks.
     ///
     /// # Errors
     ///
@@ -119,7 +133,7 @@ impl Incoming {
             id: self.id,
             fields,
             body_check: if large.is_some() { crc32fast::hash(&[]) } else { check },
-            body: self.memory,
+            body: Arc::new(self.memory),
             effect: Effect::Accept(Box::new(message)),
             _reservation: self.reservation,
         };
@@ -158,6 +172,20 @@ impl Ready {
     /// The name that the message will have.
     pub const fn id(&self) -> MessageId {
         self.prepared.id
+    }
+
+    /// The message and its content as [`Store::message`] and [`Store::body`] will give them once it is committed and before anything
+    /// becomes of it, for who needs them at once; `None` if the content has a file.
+    pub fn in_memory(&self) -> Option<(Message, Body)> {
+        let Effect::Accept(fields) = &self.prepared.effect else { return None };
+        if fields.large.is_some() {
+            return None;
+        }
+        let body = Body::of_memory(Arc::clone(&self.prepared.body));
+        let (envelope, recipients) = (fields.envelope.clone(), fields.states.clone());
+        let (held, is_owed) = (fields.held, fields.is_owed);
+        let message = Message { id: self.prepared.id, envelope, recipients, held, is_owed, size: body.len() };
+        Some((message, body))
     }
 
     /// From now on a record may name the body. Should its sync fail, the record may be there or not: the file stays until it is

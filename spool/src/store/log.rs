@@ -11,7 +11,7 @@ use super::index::{Index, SegmentState};
 use super::{Shared, lock};
 use crate::MessageId;
 use crate::error::{Result, StoreError};
-use crate::format::frame::{GROUP_HEADER, Group, Kind, Record, SEGMENT_HEADER, Segment};
+use crate::format::frame::{GROUP_HEADER, Group, Kind, RECORD_HEADER, Record, SEGMENT_HEADER, Segment};
 use crate::format::record::{MessageFields, Place, append_before};
 use crate::state::RecipientReport;
 
@@ -22,6 +22,8 @@ pub(super) struct Queue {
     /// The next group is to begin a segment.
     pub(super) rotate: bool,
     batch: Arc<Batch>,
+    /// Who waits for another's sync. To wake nobody costs a call of the system too.
+    waiting: usize,
     /// `None` while somebody writes a group.
     end: Option<LogEnd>,
 }
@@ -45,14 +47,20 @@ struct Writer {
     salt: u64,
     offset: u64,
     chain: u32,
+    /// Where groups are put together.
+    group: Vec<u8>,
 }
+
+/// Octets of memory that are kept for the next group.
+const GROUP_KEPT: usize = 1 << 20;
 
 /// A record that is to be written.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) id: MessageId,
     pub(super) fields: Vec<u8>,
-    pub(super) body: Vec<u8>,
+    /// Shared with whoever sends it at once.
+    pub(super) body: Arc<Vec<u8>>,
     pub(super) body_check: u32,
     pub(super) effect: Effect,
     /// The memory of the body, until it is written.
@@ -80,7 +88,14 @@ impl Prepared {
     }
 
     pub(super) fn of_fields(id: MessageId, fields: Vec<u8>, effect: Effect) -> Self {
-        Prepared { id, fields, body: Vec::new(), body_check: crc(&[]), effect, _reservation: Reservation::default() }
+        Prepared {
+            id,
+            fields,
+            body: Arc::default(),
+            body_check: crc(&[]),
+            effect,
+            _reservation: Reservation::default(),
+        }
     }
 
     fn kind(&self) -> Kind {
@@ -98,7 +113,7 @@ impl Prepared {
 impl Queue {
     pub(super) fn new(last: (u64, u64), next_number: u64) -> Self {
         let end = LogEnd { writer: None, last, next_number };
-        Queue { pending: Vec::new(), rotate: false, batch: Arc::default(), end: Some(end) }
+        Queue { pending: Vec::new(), rotate: false, batch: Arc::default(), waiting: 0, end: Some(end) }
     }
 
     pub(super) fn push(&mut self, records: Vec<Prepared>) -> Arc<Batch> {
@@ -117,7 +132,9 @@ impl Shared {
                 return result.clone();
             }
             let Some(mut end) = queue.end.take() else {
+                queue.waiting += 1;
                 queue = self.written.wait(queue).unwrap_or_else(std::sync::PoisonError::into_inner);
+                queue.waiting -= 1;
                 continue;
             };
             let group = std::mem::take(&mut queue.batch);
@@ -128,7 +145,9 @@ impl Shared {
             queue = lock(&self.queue);
             queue.end = Some(end);
             group.0.get_or_init(|| result);
-            self.written.notify_all();
+            if queue.waiting > 0 {
+                self.written.notify_all();
+            }
         }
     }
 
@@ -163,12 +182,17 @@ impl Shared {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        let mut group = Vec::new();
+        let mut group = std::mem::take(&mut writer.group);
+        group.clear();
         let (places, chain) = self.encode_group(&mut group, records, writer)?;
         writer.file.write(&group)?;
         writer.file.sync_data()?;
         writer.offset += group.len() as u64;
         writer.chain = chain;
+        // A large one was for a crowd that may never come again.
+        if group.capacity() <= GROUP_KEPT {
+            writer.group = group;
+        }
         end.last = (writer.number, writer.offset);
         if let Some(segment) = lock(&self.index).segments.get_mut(&writer.number) {
             segment.end = writer.offset;
@@ -191,7 +215,8 @@ impl Shared {
         let (header, octets) = Segment::encode(number, salt, floor, end.last);
         let path = self.paths.segment(number, salt);
         let file = self.fs.create(&path)?;
-        let mut writer = Writer { file, number, salt, offset: SEGMENT_HEADER as u64, chain: header.check };
+        let mut writer =
+            Writer { file, number, salt, offset: SEGMENT_HEADER as u64, chain: header.check, group: Vec::new() };
         let mut all = octets.to_vec();
         let mut places = Vec::new();
         if !records.is_empty() {
@@ -217,6 +242,8 @@ impl Shared {
         writer: &Writer,
     ) -> Result<(Vec<(Place, u64)>, u32)> {
         let start = out.len();
+        let len = |record: &Prepared| RECORD_HEADER + record.fields.len() + record.body.len();
+        out.reserve(GROUP_HEADER + records.iter().map(len).sum::<usize>());
         out.resize(start + GROUP_HEADER, 0);
         let mut headers = crc32fast::Hasher::new();
         let mut places = Vec::with_capacity(records.len());

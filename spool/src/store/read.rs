@@ -1,5 +1,7 @@
 //! Reading messages back, whole or not at all.
 
+use std::sync::Arc;
+
 use pillarbox_fs::File;
 
 use super::index::Entry;
@@ -52,7 +54,7 @@ pub(super) struct OpenSegment {
 
 #[derive(Debug)]
 enum Source {
-    Memory(Vec<u8>),
+    Memory(Arc<Vec<u8>>),
     File(File),
 }
 
@@ -90,7 +92,7 @@ impl Store {
             let at = entry.first.offset + RECORD_HEADER as u64 + u64::from(record.fields_len);
             let octets = segment.octets(at, record.body_len as usize)?.to_vec();
             matches(&octets, record.body_check).map_err(|Malformed(why)| StoreError::Damaged(id, why))?;
-            Ok(Body { len: octets.len() as u64, source: Source::Memory(octets) })
+            Ok(Body { len: octets.len() as u64, source: Source::Memory(Arc::new(octets)) })
         })
     }
 
@@ -264,6 +266,18 @@ fn news_at(segment: &mut SegmentFile, offset: u64, salt: u64) -> Result<Option<N
 }
 
 impl Body {
+    pub(super) fn of_memory(octets: Arc<Vec<u8>>) -> Self {
+        Body { len: octets.len() as u64, source: Source::Memory(octets) }
+    }
+
+    /// All of the content, if it is in memory. Then no call waits for the disk.
+    pub fn in_memory(&self) -> Option<&[u8]> {
+        match &self.source {
+            Source::Memory(octets) => Some(octets),
+            Source::File(_) => None,
+        }
+    }
+
     /// Octets of content.
     pub const fn len(&self) -> u64 {
         self.len

@@ -1,5 +1,6 @@
 //! Tidying: what is finished goes, and what waits in the way of that is carried forward.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use pillarbox_fs::{ErrorKind, Kind};
@@ -177,7 +178,7 @@ impl Store {
         // Where there is too much to be said it stays where it is, until it is finished.
         let Some(fields) = encode_carried(&mut message, FIELDS_MAX as usize) else { return Ok(None) };
         let mut prepared = Prepared::of_fields(id, fields, Effect::Carry(Box::new(message)));
-        (prepared.body, prepared.body_check) = (body, record.body_check);
+        (prepared.body, prepared.body_check) = (Arc::new(body), record.body_check);
         Ok(Some((prepared, entry.last)))
     }
 

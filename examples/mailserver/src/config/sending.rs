@@ -56,6 +56,8 @@ pub struct Forwarding {
     pub aliases: PathBuf,
     /// Whether and how senders are rewritten.
     pub srs: Option<SrsFiles>,
+    /// Who gets the bounces of what strangers send to aliases, in place of the senders that they name.
+    pub bounces_to: Option<String>,
 }
 
 /// How senders are rewritten.

@@ -1,18 +1,20 @@
 //! `mailserver queue`: what waits to be sent, and what is done about it.
 
 mod client;
+mod content;
 mod offline;
 mod protocol;
 mod selection;
 pub mod server;
 mod shown;
 
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 
-use self::protocol::{Answer, IDS_MAX, Request, ShownMessage, VERSION, Verb};
+use self::protocol::{Answer, IDS_MAX, Part, Request, ShownMessage, VERSION, Verb};
 use self::selection::Selection;
 use crate::config::Config;
 use crate::sending::SOCKET_NAME;
@@ -25,8 +27,8 @@ pub enum Action {
     ///
     /// `!` behind a name means that the message is held, `*` that it is being tried.
     List(Meant),
-    /// Show messages with all recipients and all attempts that are known
-    Show(Meant),
+    /// Show messages with all recipients and all attempts that are known, or what is in one of them
+    Show(Shown),
     /// Try messages now, unless they are held
     Flush(Meant),
     /// Keep messages from being tried, and from going back, until they are released; they grow older meanwhile
@@ -37,6 +39,19 @@ pub enum Action {
     Requeue(Meant),
     /// Forget messages; nobody is told, and nothing brings them back
     Delete(Meant),
+}
+
+/// What is shown of which messages.
+#[derive(Args)]
+pub struct Shown {
+    #[command(flatten)]
+    meant: Meant,
+    /// Print the content of the message, and nothing else, as it would be sent
+    #[arg(long, conflicts_with = "header")]
+    content: bool,
+    /// Print its header
+    #[arg(long)]
+    header: bool,
 }
 
 /// Which messages are meant: those that all that is said here fits.
@@ -82,9 +97,13 @@ fn unix_now() -> i64 {
 
 /// Asks the server that runs, or looks at the disk if none does.
 pub fn run(action: Action) -> Result<(), Box<dyn std::error::Error>> {
+    let mut part = None;
     let (verb, meant) = match action {
         Action::List(meant) => (Verb::List, meant),
-        Action::Show(meant) => (Verb::Show, meant),
+        Action::Show(Shown { meant, content, header }) => {
+            part = content.then_some(Part::Content).or(header.then_some(Part::Header));
+            (Verb::Show, meant)
+        }
         Action::Flush(meant) => (Verb::Flush, meant),
         Action::Hold(meant) => (Verb::Hold, meant),
         Action::Release(meant) => (Verb::Release, meant),
@@ -113,12 +132,16 @@ pub fn run(action: Action) -> Result<(), Box<dyn std::error::Error>> {
         );
     }
     select.parsed_ids()?;
-    let mut printer = Printer { verb, json: meant.json, messages: 0, octets: 0, missing: 0 };
+    if part.is_some() && (select.ids.len() != 1 || select.looks_inside()) {
+        return Err("content is shown of one message: name it".into());
+    }
+    let content = part.map(|_| Vec::new());
+    let mut printer = Printer { verb, json: meant.json, messages: 0, octets: 0, missing: 0, content };
     // A question has room for some names at a time.
     let some =
         if select.ids.is_empty() { vec![Vec::new()] } else { select.ids.chunks(IDS_MAX).map(<[_]>::to_vec).collect() };
     for ids in some {
-        let request = Request { version: VERSION, verb, select: Selection { ids, ..select.clone() } };
+        let request = Request { version: VERSION, verb, select: Selection { ids, ..select.clone() }, part };
         let asked = match client::connect(&sending.folder.join(SOCKET_NAME))? {
             Some(stream) => client::ask(&stream, &request, |answer| printer.take(answer)),
             None => offline::carry_out(&config, sending, &request, |answer| printer.take(answer)),
@@ -128,6 +151,7 @@ pub fn run(action: Action) -> Result<(), Box<dyn std::error::Error>> {
             return Err(why.into());
         }
     }
+    printer.tell_content(&select.ids);
     printer.finish()
 }
 
@@ -138,12 +162,43 @@ struct Printer {
     messages: usize,
     octets: u64,
     missing: usize,
+    /// The content that was asked for, where it is printed in one with JSON.
+    content: Option<Vec<u8>>,
+}
+
+/// As it is; a terminal is not to obey what a stranger wrote.
+fn print(octets: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.is_terminal() {
+        false => out.write_all(octets)?,
+        true => {
+            let is_safe = |octet: u8| matches!(octet, b'\t' | b'\r' | b'\n' | b' '..=b'~');
+            let safe: Vec<u8> = octets.iter().map(|octet| if is_safe(*octet) { *octet } else { b'?' }).collect();
+            out.write_all(&safe)?;
+        }
+    }
+    out.flush()
 }
 
 impl Printer {
+    fn tell_content(&self, ids: &[String]) {
+        if let Some(content) = self.content.as_ref().filter(|_| self.json && self.missing == 0) {
+            let content = String::from_utf8_lossy(content);
+            say(serde_json::json!({ "id": ids.first(), "content": content }));
+        }
+    }
+
     fn take(&mut self, answer: Answer) {
         match answer {
             Answer::Message(message) => self.message(&message),
+            Answer::Content(text) => {
+                let octets = content::decode(&text);
+                match &mut self.content {
+                    Some(content) if self.json => content.extend(octets),
+                    // Whoever read it has gone: there is nobody to tell.
+                    _ => drop(print(&octets)),
+                }
+            }
             Answer::Changed(ids) => {
                 self.messages += ids.len();
                 for id in ids {
@@ -199,7 +254,7 @@ impl Printer {
     }
 
     fn finish(self) -> Result<(), Box<dyn std::error::Error>> {
-        if !self.json {
+        if !self.json && self.content.is_none() {
             say(self.done());
         }
         match self.missing {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use pillarbox::outbound::spool::{Change, MessageId, Recovered, Store, StoreError};
 
-use super::protocol::{Answer, Request, Verb};
+use super::content::Pieces;
+use super::protocol::{Answer, Part, Request, Verb};
 use super::shown::shown;
 use super::unix_now;
 use crate::config::{Config, Sending};
@@ -66,6 +67,14 @@ pub fn carry_out(
                 continue;
             }
             match request.verb {
+                Verb::Show if request.part.is_some() => {
+                    let part = request.part.unwrap_or(Part::Content);
+                    let told = |error: StoreError| error.to_string();
+                    let mut pieces = store.body(id).and_then(|body| Pieces::of(body, part)).map_err(told)?;
+                    while let Some(piece) = pieces.next().map_err(told)? {
+                        take(Answer::Content(piece));
+                    }
+                }
                 Verb::List | Verb::Show => {
                     take(Answer::Message(shown(&message, &[], request.verb == Verb::Show, now)));
                 }

@@ -24,6 +24,17 @@ pub struct Request {
     pub verb: Verb,
     #[serde(default)]
     pub select: Selection,
+    /// In place of what is known of a message: a part of the message itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+}
+
+/// What is shown of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    Header,
+    Content,
 }
 
 /// What is to be done.
@@ -57,8 +68,10 @@ impl Request {
             ));
         }
         let request: Request = serde_json::from_slice(line).map_err(|error| format!("this is no question: {error}"))?;
+        let is_one = request.verb == Verb::Show && request.select.ids.len() == 1;
         match request.select.ids.len() > IDS_MAX {
             true => Err(format!("a question names at most {IDS_MAX} messages")),
+            false if request.part.is_some() && !is_one => Err("content is shown of one message".into()),
             false => Ok(request),
         }
     }
@@ -70,6 +83,8 @@ impl Request {
 pub enum Answer {
     /// A message.
     Message(ShownMessage),
+    /// A piece of the content of the message that was asked for: each character is the octet of its number.
+    Content(String),
     /// Messages with which it was done.
     Changed(Vec<String>),
     /// A message that was asked for is not waiting.
@@ -91,6 +106,9 @@ pub struct ShownMessage {
     pub size: u64,
     pub received: i64,
     pub held: bool,
+    /// -9 to 9; more goes first.
+    #[serde(default)]
+    pub priority: i8,
     pub recipients: Vec<ShownRecipient>,
     /// Recipients that are too many to be shown.
     pub left_out: usize,
@@ -126,8 +144,12 @@ mod tests {
 
     #[test]
     fn questions_are_read_and_others_told_why_not() {
-        let request =
-            Request { version: 1, verb: Verb::Flush, select: Selection { all: true, ..Selection::default() } };
+        let request = Request {
+            version: 1,
+            verb: Verb::Flush,
+            select: Selection { all: true, ..Selection::default() },
+            part: None,
+        };
         let line = serde_json::to_vec(&request).unwrap();
         assert_eq!(Request::parse(&line), Ok(request));
         let told = |line: &str| Request::parse(line.as_bytes()).unwrap_err();
@@ -146,7 +168,9 @@ mod tests {
             assert!(told(line).starts_with("this is no question: "), "{line}");
         }
         let many = Selection { ids: vec![String::new(); IDS_MAX + 1], ..Selection::default() };
-        let line = serde_json::to_vec(&Request { version: 1, verb: Verb::List, select: many }).unwrap();
+        let line = serde_json::to_vec(&Request { version: 1, verb: Verb::List, select: many, part: None }).unwrap();
         assert_eq!(Request::parse(&line), Err("a question names at most 1000 messages".into()));
+        let two = "{\"version\":1,\"verb\":\"show\",\"part\":\"header\",\"select\":{\"ids\":[\"a\",\"b\"]}}";
+        assert_eq!(told(two), "content is shown of one message");
     }
 }

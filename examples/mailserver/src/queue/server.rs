@@ -1,8 +1,10 @@
 //! The running server's side: answers on a socket in the folder of the queue.
 
+use std::collections::VecDeque;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pillarbox::Shutdown;
@@ -11,17 +13,18 @@ use pillarbox::outbound::{Interrupted, OutboundHandle};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, BufWriter};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
-use super::protocol::{Answer, IDS_MAX, REQUEST_MAX, Request, Verb};
+use super::content::Pieces;
+use super::protocol::{Answer, IDS_MAX, Part, REQUEST_MAX, Request, Verb};
 use super::selection::Selection;
 use super::shown::shown;
 use super::unix_now;
 
-/// Questions at a time; others wait.
-const CONNECTIONS_MAX: usize = 8;
+/// Connections at a time. One more takes the place of the oldest that has not asked anything, so that nobody with a question waits
+/// for those without; if all have asked, it waits.
+const CONNECTIONS_MAX: usize = 64;
 /// How long a question may take to come, and each part of an answer to go.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Messages that are looked at, or changed, at a time.
@@ -39,28 +42,40 @@ pub fn listen(path: &Path) -> Result<UnixListener, String> {
     Ok(listener)
 }
 
+/// Who has come, and whether they have asked.
+#[derive(Default)]
+struct Guests(VecDeque<(AbortHandle, Arc<AtomicBool>)>);
+
+impl Guests {
+    /// Makes room for one more; false if all have asked.
+    fn make_room(&mut self) -> bool {
+        self.0.retain(|(guest, _)| !guest.is_finished());
+        if self.0.len() < CONNECTIONS_MAX {
+            return true;
+        }
+        let idle = self.0.iter().position(|(_, has_asked)| !has_asked.load(Ordering::Relaxed));
+        idle.and_then(|at| self.0.remove(at)).inspect(|(guest, _)| guest.abort()).is_some()
+    }
+}
+
 /// Answers until `shutdown` begins.
 pub async fn serve(listener: UnixListener, handle: OutboundHandle, shutdown: &Shutdown) {
-    let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut guests = Guests::default();
     let mut sessions = JoinSet::new();
     loop {
-        let next = async {
-            let seat = Arc::clone(&seats).acquire_owned().await.expect("the semaphore is never closed");
-            (seat, listener.accept().await)
-        };
-        let (seat, accepted) = tokio::select! {
+        let has_room = guests.make_room();
+        let accepted = tokio::select! {
             () = shutdown.begun() => break,
             Some(_) = sessions.join_next(), if !sessions.is_empty() => continue,
-            next = next => next,
+            accepted = listener.accept(), if has_room => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
-                let handle = handle.clone();
-                sessions.spawn(async move {
-                    // Whoever has asked has gone: there is nobody to tell.
-                    let _ = answer(stream, &handle).await;
-                    drop(seat);
-                });
+                let (handle, has_asked) = (handle.clone(), Arc::new(AtomicBool::new(false)));
+                let asked = Arc::clone(&has_asked);
+                // Whoever has asked has gone: there is nobody to tell.
+                let guest = sessions.spawn(async move { drop(answer(stream, &handle, &asked).await) });
+                guests.0.push_back((guest, has_asked));
             }
             // No file descriptors are left; some come back.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -115,7 +130,7 @@ impl Teller {
     }
 }
 
-async fn answer(stream: UnixStream, handle: &OutboundHandle) -> Result<(), Broken> {
+async fn answer(stream: UnixStream, handle: &OutboundHandle, has_asked: &AtomicBool) -> Result<(), Broken> {
     let (reader, writer) = stream.into_split();
     let mut line = Vec::new();
     let mut reader = BufReader::new(reader.take(REQUEST_MAX as u64));
@@ -123,6 +138,7 @@ async fn answer(stream: UnixStream, handle: &OutboundHandle) -> Result<(), Broke
         .await
         .map_err(|_| Broken::Gone)?
         .map_err(|_| Broken::Gone)?;
+    has_asked.store(true, Ordering::Relaxed);
     let mut teller = Teller(BufWriter::new(writer));
     let done = match line.strip_suffix(b"\n") {
         Some(line) => match Request::parse(line) {
@@ -179,8 +195,9 @@ async fn carry_out(request: &Request, handle: &OutboundHandle, teller: &mut Tell
             if !select.fits(&message, now) {
                 continue;
             }
-            match request.verb {
-                Verb::List | Verb::Show => {
+            match (request.verb, request.part) {
+                (Verb::Show, Some(part)) => tell_content(handle, id, part, teller).await?,
+                (Verb::List | Verb::Show, _) => {
                     let message = shown(&message, &handle.next_tries(id), request.verb == Verb::Show, now);
                     teller.tell(&Answer::Message(message)).await?;
                 }
@@ -192,6 +209,18 @@ async fn carry_out(request: &Request, handle: &OutboundHandle, teller: &mut Tell
         }
     }
     Ok(())
+}
+
+async fn tell_content(handle: &OutboundHandle, id: MessageId, part: Part, teller: &mut Teller) -> Result<(), Broken> {
+    let body = handle.body(id).await?;
+    let broken = |_| Broken::Told("a part of the server broke".into());
+    let mut pieces = spawn_blocking(move || Pieces::of(body, part)).await.map_err(broken)??;
+    loop {
+        let read = spawn_blocking(move || pieces.next().map(|piece| (piece, pieces))).await.map_err(broken)??;
+        let (Some(piece), rest) = read else { return Ok(()) };
+        pieces = rest;
+        teller.tell(&Answer::Content(piece)).await?;
+    }
 }
 
 /// The messages to look at, some at a time, whatever comes and goes meanwhile.

@@ -35,6 +35,7 @@ pub fn shown(message: &Message, next: &[(Vec<u32>, NextTry)], whole: bool, now: 
         size: message.size,
         received: message.envelope.received.unix_seconds(),
         held: message.held,
+        priority: message.envelope.priority,
         recipients: Vec::new(),
         left_out: 0,
     };
@@ -109,6 +110,9 @@ pub fn as_text(message: &ShownMessage, whole: bool, now: i64) -> String {
     };
     let sender = if message.sender.is_empty() { "<>".into() } else { safe(&message.sender) };
     let mut text = format!("{}{mark} {:>9}  {}  {sender}", safe(&message.id), message.size, date(message.received));
+    if message.priority != 0 {
+        text.push_str(&format!(", priority {}", message.priority));
+    }
     for recipient in &message.recipients {
         let tried = match recipient.attempts {
             0 => "not tried yet".to_owned(),
@@ -148,6 +152,7 @@ mod tests {
             size: 1234,
             received: 1_700_000_000,
             held: true,
+            priority: 4,
             recipients: vec![ShownRecipient {
                 to: "ann@example.com".into(),
                 state: "waiting".into(),
@@ -164,7 +169,7 @@ mod tests {
         };
         assert_eq!(
             as_text(&message, false, 1_700_000_000),
-            "35afrg0001q9p4kd!      1234  2023-11-14 22:13:20  <>\n    \
+            "35afrg0001q9p4kd!      1234  2023-11-14 22:13:20  <>, priority 4\n    \
              ann@example.com: tried 2 times, next in 10 min\n        \
              delayed by mx.example.com [192.0.2.1]: 450 4.2.0 busy\\n\\u{1b}[2J\n    \
              and 3 more recipients"

@@ -87,3 +87,69 @@ fn check_tells_what_is_wrong_with_the_files() {
     let (_, told, code) = run(&["check", "--config", near.config().to_str().unwrap()]);
     assert!(code == 1 && told.contains("aliases: line 1: not a name, a colon and addresses"), "{told}");
 }
+
+#[test]
+fn check_tells_of_an_alias_that_is_also_a_route() {
+    let far = far_site();
+    let far_server = Server::serve(&far.config(), far.listeners());
+    let near = site(&far_server, "ann@example.com: joe\n");
+    let text = fs::read_to_string(near.config()).unwrap();
+    let route = "\n[[route]]\nrecipients = [\"ann@example.com\"]\nto = \"mx\"\n";
+    fs::write(near.config(), format!("{text}{route}")).unwrap();
+    for command in ["check", "serve"] {
+        let (_, told, code) = run(&[command, "--config", near.config().to_str().unwrap()]);
+        assert!(code == 1 && told.contains("aliases: ") && told.contains("ann@example.com"), "{command}: {told}");
+    }
+}
+
+#[test]
+fn aliases_and_secrets_are_read_again() {
+    let far = far_site();
+    let far_server = Server::serve(&far.config(), far.listeners());
+    let near = site(&far_server, "info: ann@example.com\n");
+    let mut server = Server::serve(&near.config(), near.listeners());
+    let mut client = stranger(&server);
+    client.expect("MAIL FROM:<eve@example.com>", "250 ");
+    client.expect("RCPT TO:<new@example.org>", "550 ");
+    client.expect("RSET", "250 ");
+    fs::write(near.path("aliases"), "new: ann@example.com\n").unwrap();
+    server.signal("HUP");
+    assert!(server.prints("read the certificate, the accounts and the aliases again"), "{}", server.output);
+    send(&mut client, "eve@example.com", "new@example.org");
+    eventually("her mail", || far.mail("ann@example.com").len() == 1);
+    client.expect("MAIL FROM:<eve@example.com>", "250 ");
+    client.expect("RCPT TO:<info@example.org>", "550 ");
+    client.expect("RSET", "250 ");
+    // What cannot be read leaves what was there.
+    fs::write(near.path("aliases"), "new ann@example.com\n").unwrap();
+    server.signal("HUP");
+    assert!(server.prints("aliases: line 1: not a name, a colon and addresses"), "{}", server.output);
+    send(&mut client, "eve@example.com", "new@example.org");
+    eventually("her second mail", || far.mail("ann@example.com").len() == 2);
+    server.stop();
+}
+
+// DSN-08, DSN-09
+#[test]
+fn an_alias_tells_no_stranger_of_anything() {
+    let far = far_site();
+    let far_server = Server::serve(&far.config(), far.listeners());
+    let near = site(&far_server, "info: nobody@example.com\nlost: gone, away\njoe: \\joe\n");
+    let text = fs::read_to_string(near.config()).unwrap();
+    fs::write(near.config(), text.replace("[forward]\n", "[forward]\nbounces_to = \"ops@example.org\"\n")).unwrap();
+    let server = Server::serve(&near.config(), near.listeners());
+    let mut client = stranger(&server);
+    // All that it leads to is known to be nobody.
+    client.expect("MAIL FROM:<ann@example.com>", "250 ");
+    client.expect("RCPT TO:<lost@example.org>", "550 5.1.1 the alias leads to nobody");
+    client.expect("RSET", "250 ");
+    send(&mut client, "ann@example.com", "joe@example.org");
+    eventually("his mail", || near.mail("joe@example.org").len() == 1);
+    // What only the next server knows is told to somebody here.
+    send(&mut client, "ann@example.com", "info@example.org");
+    eventually("the notice", || near.mail("ops@example.org").len() == 1);
+    let notice = &near.mail("ops@example.org")[0];
+    assert!(notice.contains("nobody@example.com"), "{notice}");
+    assert!(far.mail("ann@example.com").is_empty(), "whoever was named as the sender hears nothing");
+    server.stop();
+}

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::Value;
 
+use crate::client::Client;
 use crate::process::{Server, eventually, run};
 use crate::sending::{logged_in, send};
 use crate::serve::Site;
@@ -184,16 +185,64 @@ fn whoever_asks_otherwise_is_told_and_costs_little() {
     assert!(answer(b"list\n").starts_with("{\"error\":\"this is no question"));
     assert!(answer(b"{\"version\":1,\"verb\":\"delete\"}\n").starts_with("{\"error\":\"which messages are meant"));
     assert!(answer(&[b'['; 64 * 1024]).starts_with("{\"error\":\"a question is one line of at most"));
-    // Those who say nothing take seats, and those who do not listen as well; the server goes on with its work.
-    let mut idle: Vec<UnixStream> = (0..20).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    // Those who say nothing keep nobody waiting who does, however many they are.
+    let idle: Vec<UnixStream> = (0..200).map(|_| UnixStream::connect(&socket).unwrap()).collect();
     send(&mut logged_in(&server), &["jane@example.net"], "still there");
     assert_eq!(site.mail("jane@example.net").len(), 1);
-    drop(idle.drain(..));
+    let begun = std::time::Instant::now();
     let mut stream = UnixStream::connect(&socket).unwrap();
     stream.write_all(b"{\"version\":1,\"verb\":\"list\"}\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert_eq!(answer.lines().count(), 3, "{answer}");
     assert!(answer.ends_with("\n\"done\"\n"), "{answer}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(25), "it was answered when their time was over");
+    drop(idle);
+    server.stop();
+}
+
+#[test]
+fn what_is_in_a_message_is_shown() {
+    let site = waiting_site();
+    let server = with_two_messages(&site);
+    let id = as_json(&site, &["list"])[0]["id"].as_str().unwrap().to_owned();
+    let look = |site: &Site| {
+        let whole = fine(site, &["show", &id, "--content"]);
+        assert!(whole.starts_with("Received: ") && whole.ends_with("Subject: one\r\n\r\nhello\r\n"), "{whole}");
+        let header = fine(site, &["show", "--header", &id]);
+        assert!(whole.starts_with(&header) && header.ends_with("Subject: one\r\n"), "{header}");
+        let all = as_json(site, &["show", &id, "--content"]);
+        assert_eq!(all, [serde_json::json!({"id": id, "content": whole})]);
+        assert_eq!(as_json(site, &["show", &id, "--header"])[0]["content"], header);
+        for args in [&["show", "--all", "--content"][..], &["show", &id, &id, "--header"]] {
+            let (_, stderr, code) = queue(site, args);
+            assert_eq!((stderr.as_str(), code), ("content is shown of one message: name it\n", 1));
+        }
+        let (stdout, stderr, code) = queue(site, &["show", "35afrg0001q9p4kd", "--content"]);
+        assert!(stdout.is_empty() && code == 1 && stderr.contains("no such message is waiting"), "{stdout}{stderr}");
+    };
+    look(&site);
+    server.stop();
+    look(&site);
+}
+
+// RFC 6710
+#[test]
+fn users_say_what_goes_first() {
+    let site = waiting_site();
+    let server = Server::serve(&site.config(), site.listeners());
+    let mut client = logged_in(&server);
+    let offered = client.ask("EHLO client.example.org");
+    assert!(offered.lines().any(|line| line.ends_with("MT-PRIORITY")), "{offered}");
+    client.expect("MAIL FROM:<joe@example.org> MT-PRIORITY=4", "250 ");
+    client.expect("RCPT TO:<ann@example.com>", "250 ");
+    client.expect("DATA", "354 ");
+    client.expect("From: joe@example.org\r\nSubject: soon\r\n\r\nhello\r\n.", "250 ");
+    has_read(&site);
+    assert_eq!(as_json(&site, &["list"])[0]["priority"], 4);
+    assert!(fine(&site, &["list"]).contains("joe@example.org, priority 4\n"));
+    // Strangers say nothing of that.
+    let mut stranger = Client::to(&server.address("smtp, STARTTLS"));
+    assert!(!stranger.ask("EHLO client.example.com").contains("MT-PRIORITY"));
     server.stop();
 }

@@ -66,6 +66,22 @@ fn users_send_to_everybody_and_each_gets_it_once() {
 }
 
 #[test]
+fn mail_leaves_from_the_address_that_was_set() {
+    let far = far_site();
+    let far_server = Server::serve(&far.config(), far.listeners());
+    let to = far_server.address("smtp, STARTTLS");
+    let near = Site::new(&format!(
+        "[queue]\nfolder = \"queue\"\nsource = [\"127.0.0.2\"]\n\n[[route]]\nrecipients = [\"*\"]\nto = \"smtp://{to}\"\ntls = \"none\"\n"
+    ));
+    let server = Server::serve(&near.config(), near.listeners());
+    send(&mut logged_in(&server), &["ann@example.com"], "from there");
+    eventually("her mail", || far.mail("ann@example.com").len() == 1);
+    let mail = &far.mail("ann@example.com")[0];
+    assert!(mail.contains("[127.0.0.2]"), "{mail}");
+    server.stop();
+}
+
+#[test]
 fn who_reports_on_tls_keeps_what_was_counted() {
     let site = Site::new(
         "[queue]\nfolder = \"queue\"\n\n[tls_reports]\nfolder = \"tls-reports\"\norganization_name = \"Example\"\n\

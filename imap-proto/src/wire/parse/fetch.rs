@@ -22,8 +22,8 @@ const PATH_MAX: usize = 100;
 
 words! {
     ALL, BINARY, BINARY_PEEK = "BINARY.PEEK", BINARY_SIZE = "BINARY.SIZE", BODY, BODY_PEEK = "BODY.PEEK",
-    BODYSTRUCTURE, EMAILID, ENVELOPE, FAST, FLAGS, FULL, HEADER, HEADER_FIELDS = "HEADER.FIELDS", INTERNALDATE, MIME,
-    MODSEQ, RFC822, RFC822_HEADER = "RFC822.HEADER", RFC822_SIZE = "RFC822.SIZE", RFC822_TEXT = "RFC822.TEXT",
+    BODYSTRUCTURE, EMAILID, ENVELOPE, FAST, FLAGS, FULL, HEADER, HEADER_FIELDS = "HEADER.FIELDS", INTERNALDATE, LAZY, MIME,
+    MODSEQ, PREVIEW, RFC822, RFC822_HEADER = "RFC822.HEADER", RFC822_SIZE = "RFC822.SIZE", RFC822_TEXT = "RFC822.TEXT",
     SAVEDATE, TEXT, THREADID, UID,
 }
 
@@ -129,12 +129,25 @@ fn of_part(name: u128, rest: &[u8]) -> Parsed<'_, FetchItem> {
         BINARY => return binary(false, rest),
         BINARY_PEEK => return binary(true, rest),
         BINARY_SIZE => return map(section_binary, FetchItem::BinarySize).parse(rest),
+        PREVIEW => return preview(rest),
         RFC822 => whole(SectionText::Full, SectionName::Rfc822),
         RFC822_HEADER => whole(SectionText::Header, SectionName::Rfc822Header),
         RFC822_TEXT => whole(SectionText::Text, SectionName::Rfc822Text),
         _ => return fails(rest),
     };
     Ok((rest, item))
+}
+
+/// `"PREVIEW" [SP "(" preview-mod *(SP preview-mod) ")"]` (RFC 8970 §6). What else stands in parentheses is a modifier of FETCH.
+fn preview(input: &[u8]) -> Parsed<'_, FetchItem> {
+    let Some(mut rest) = input.strip_prefix(b" (") else { return Ok((input, FetchItem::Preview { lazy: false })) };
+    loop {
+        match word(rest) {
+            (LAZY, [b' ', more @ ..]) => rest = more,
+            (LAZY, [b')', rest @ ..]) => return Ok((rest, FetchItem::Preview { lazy: true })),
+            _ => return Ok((input, FetchItem::Preview { lazy: false })),
+        }
+    }
 }
 
 fn body_section(peek: bool, input: &[u8]) -> Parsed<'_, FetchItem> {

@@ -3,6 +3,7 @@
 mod aliases;
 mod onward;
 mod seal;
+mod shared;
 mod srs;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use pillarbox_core::{EnhancedCode, Reply, WallTime};
 use pillarbox_spool::{Envelope, Health, Notify, OriginalRecipient, Outcome, Recipient, Ret};
 
 pub use aliases::{AliasError, AliasFault, Aliases};
+pub use shared::SharedForward;
 pub use srs::{Srs, SrsError};
 
 use super::delivery::{Delivery, HEADER_MAX};
@@ -54,6 +56,7 @@ pub struct Forward {
     srs: Option<Srs>,
     seal: Option<DomainKey>,
     mailboxes: Option<Arc<dyn MessageSink>>,
+    bounces_to: Option<Address<'static>>,
 }
 
 impl fmt::Debug for Forward {
@@ -65,7 +68,7 @@ impl fmt::Debug for Forward {
 impl Forward {
     /// By these aliases; the senders are rewritten if there is a domain for it, and stay as they are otherwise.
     pub const fn new(aliases: Aliases, srs: Option<Srs>) -> Self {
-        Forward { aliases, srs, seal: None, mailboxes: None }
+        Forward { aliases, srs, seal: None, mailboxes: None, bounces_to: None }
     }
 
     /// What is sent on is sealed with this key.
@@ -85,6 +88,20 @@ impl Forward {
     #[must_use]
     pub fn mailboxes(self, sink: Arc<dyn MessageSink>) -> Self {
         Forward { mailboxes: Some(sink), ..self }
+    }
+
+    /// Who gets the bounces of what strangers send to the aliases, in place of the senders that they name: anybody can name somebody who
+    /// wrote nothing. A stranger's message goes on under this address, and what becomes of it is told to nobody else, here or
+    /// behind the next server; but not where the Authentication-Results field of this host, as for [`seal`](Forward::seal), says that
+    /// SPF passed: the sender is true then.
+    #[must_use]
+    pub fn bounces_to(self, address: Address<'static>) -> Self {
+        Forward { bounces_to: Some(address), ..self }
+    }
+
+    /// The addresses that have aliases, and where their mail goes.
+    pub const fn aliases(&self) -> &Aliases {
+        &self.aliases
     }
 
     /// Whether RCPT with an address is accepted, in a message from `sender`: `None` if it is none of these. An address that [`Srs`]
@@ -148,7 +165,20 @@ impl Forward {
         }
     }
 
-    fn sender(&self, before: &Envelope, now: WallTime) -> Result<ReversePath<'static>, SrsError> {
+    /// The sender of what is sent on; `is_vouched`: this host has found that it is who it says.
+    fn sender(
+        &self,
+        before: &Envelope,
+        is_vouched: impl FnOnce() -> bool,
+        now: WallTime,
+    ) -> Result<ReversePath<'static>, SrsError> {
+        if let Some(ours) = &self.bounces_to
+            && !before.is_own
+            && !before.from.is_null()
+            && !is_vouched()
+        {
+            return Ok(ReversePath::Address(ours.clone()));
+        }
         match (&before.from, &self.srs) {
             (ReversePath::Address(address), Some(srs)) if before.is_own => {
                 srs.rewrite(address, now).map(ReversePath::Address)
@@ -219,7 +249,9 @@ async fn send_on(delivery: &mut Delivery, forward: &Arc<Forward>, recipient: u32
     }
     let number = targets.len();
     let stays = if kept.is_some() { ", and a copy stays" } else { "" };
-    let (others, word) = match forward.sender(&delivery.message.envelope, now) {
+    let host = delivery.shared.config.hostname().as_str();
+    let is_vouched = || seal::is_sender_true(&head, host);
+    let (others, word) = match forward.sender(&delivery.message.envelope, is_vouched, now) {
         Ok(from) => {
             let paths = targets.into_iter().map(ForwardPath::Address);
             let others = envelope(delivery, recipient, &to, from, paths, is_list);

@@ -28,6 +28,13 @@ fn found(octets: &[u8], host: &str) -> Option<AuthenticationResults> {
     None
 }
 
+/// Whether this host has found that a message comes from where its sender says.
+pub(super) fn is_sender_true(octets: &[u8], host: &str) -> bool {
+    // DKIM and DMARC speak of the author, whoever the envelope names.
+    let results = found(octets, host).map(|found| found.results).unwrap_or_default();
+    results.iter().any(|result| result.method == Keyword::SPF && result.result.as_str() == "pass")
+}
+
 /// What is known of the chain that a message came with; `None` if it has one that nobody here has looked at.
 fn chain(octets: &[u8], results: &AuthenticationResults) -> Option<ArcResult> {
     let (header, _) = header::split(octets);

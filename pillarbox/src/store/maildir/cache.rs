@@ -25,6 +25,7 @@ const FIELD: u8 = 19;
 const HEADER_END: u8 = 20;
 const SORT_KEYS: u8 = 21;
 const THREAD_KEYS: u8 = 22;
+const PREVIEW: u8 = 23;
 
 /// The kind and the name that a piece has in the file.
 fn key(piece: &Piece) -> (u8, &[u8]) {
@@ -36,6 +37,7 @@ fn key(piece: &Piece) -> (u8, &[u8]) {
         Piece::HeaderEnd => (HEADER_END, b""),
         Piece::SortKeys => (SORT_KEYS, b""),
         Piece::ThreadKeys => (THREAD_KEYS, b""),
+        Piece::Preview => (PREVIEW, b""),
     }
 }
 
@@ -49,6 +51,7 @@ fn piece(kind: u8, name: &[u8]) -> Option<Piece> {
         HEADER_END => Some(Piece::HeaderEnd),
         SORT_KEYS => Some(Piece::SortKeys),
         THREAD_KEYS => Some(Piece::ThreadKeys),
+        PREVIEW => Some(Piece::Preview),
         _ => None,
     }
 }
@@ -112,6 +115,11 @@ impl Shared {
         let mut view = self.view();
         let also = self.asked().note(&mut view, wanted);
         let uids: Vec<_> = uids.iter().copied().map(number).collect();
+        if let [only] = wanted {
+            let (kind, name) = key(only);
+            let found = view.cached_piece(&uids, kind, name).into_iter();
+            return Cached::new(found.map(|piece| piece.map(|octets| vec![octets])).collect(), also);
+        }
         let all = |pieces: Pieces| {
             wanted
                 .iter()
