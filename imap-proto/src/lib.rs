@@ -150,23 +150,30 @@
 //! | COPY | selected | yes | yes |  |
 //! | CREATE | authenticated |  | yes |  |
 //! | DELETE | authenticated |  | yes |  |
+//! | DELETEACL | authenticated |  | yes |  |
 //! | ENABLE | authenticated |  | yes |  |
 //! | EXAMINE | authenticated |  |  | yes |
 //! | EXPUNGE | selected |  | yes |  |
 //! | FETCH | selected | yes |  |  |
+//! | GETACL | authenticated |  | yes |  |
+//! | GETQUOTA | authenticated |  | yes |  |
+//! | GETQUOTAROOT | authenticated |  | yes |  |
 //! | ID | any |  | yes |  |
 //! | IDLE | authenticated |  | yes |  |
 //! | LIST | authenticated |  | yes |  |
+//! | LISTRIGHTS | authenticated |  | yes |  |
 //! | LOGIN | not authenticated |  |  |  |
 //! | LOGOUT | any |  |  |  |
 //! | LSUB | authenticated |  | yes |  |
 //! | MOVE | selected | yes | yes |  |
+//! | MYRIGHTS | authenticated |  | yes |  |
 //! | NAMESPACE | authenticated |  | yes |  |
 //! | NOOP | any |  | yes |  |
 //! | RENAME | authenticated |  | yes |  |
 //! | REPLACE | selected | yes | yes |  |
 //! | SEARCH | selected | yes |  |  |
 //! | SELECT | authenticated |  |  | yes |
+//! | SETACL | authenticated |  | yes |  |
 //! | SORT | selected | yes |  |  |
 //! | STARTTLS | not authenticated |  |  |  |
 //! | STATUS | authenticated |  | yes |  |
@@ -198,6 +205,7 @@
 //! | 3502 | MULTIAPPEND | yes |
 //! | 3516 | BINARY | yes |
 //! | 3691 | UNSELECT | yes |
+//! | 4314 | ACL | yes; what is allowed is the store's to say |
 //! | 4315 | UIDPLUS | yes |
 //! | 4469 | CATENATE | yes |
 //! | 4731 | ESEARCH | yes |
@@ -243,11 +251,13 @@
 
 extern crate alloc;
 
+pub mod acl;
 pub mod client;
 pub mod command;
 pub mod list;
 pub mod message;
 mod octet;
+pub mod quota;
 pub mod search;
 pub mod server;
 pub mod sort;

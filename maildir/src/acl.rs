@@ -349,7 +349,12 @@ impl Acl {
         })
     }
 
-    fn set(
+    /// Changes the rights of an identifier, or with `negative` those that are taken from it.
+    ///
+    /// # Errors
+    ///
+    /// [`AclError`], if the name can be nobody's or there are [`ACL_ENTRIES_MAX`] entries.
+    pub fn set(
         &mut self,
         identifier: &Identifier,
         negative: bool,
@@ -371,7 +376,8 @@ impl Acl {
         Ok(())
     }
 
-    fn remove(&mut self, identifier: &Identifier, negative: bool) {
+    /// Removes an identifier's entry, or with `negative` the one that takes rights away.
+    pub fn remove(&mut self, identifier: &Identifier, negative: bool) {
         self.0.retain(
             |line| !matches!(line, Line::Entry(entry) if entry.identifier == *identifier && entry.negative == negative),
         );
@@ -466,6 +472,18 @@ impl Maildir {
     pub fn delete_acl(&self, identifier: &Identifier, negative: bool) -> Result<()> {
         self.change_acl(|acl| {
             acl.remove(identifier, negative);
+            Ok(())
+        })
+    }
+
+    /// Puts another list in the place of this one. Durable.
+    ///
+    /// # Errors
+    ///
+    /// What the file system refuses.
+    pub fn replace_acl(&self, list: &Acl) -> Result<()> {
+        self.change_acl(|acl| {
+            *acl = list.clone();
             Ok(())
         })
     }

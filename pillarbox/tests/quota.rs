@@ -9,9 +9,10 @@ use std::sync::Arc;
 use imap_support::{Server, YOU};
 use pillarbox::delivery::{MailboxSink, OverQuota};
 use pillarbox::maildir::{Options, Quota, QuotaRules, Store, Tree, Usage};
-use pillarbox::parts::{Envelope, Identity, MessageSink, Outcome};
+use pillarbox::parts::{Envelope, Identity, MailboxStore, MessageSink, Outcome};
 use pillarbox::store::MaildirStore;
 use pillarbox_core::address::{Address, ForwardPath, ReversePath};
+use pillarbox_imap::types::MailboxName;
 
 const LIMIT: u64 = 1000;
 
@@ -162,4 +163,35 @@ async fn several_messages_need_room_together() {
     client.fails(&two(501), "NO [OVERQUOTA]").await;
     client.ok(&two(500)).await;
     assert_eq!(used(&dir, YOU), Usage { bytes: 1000, messages: 2 });
+}
+
+/// RFC 9208: the client is told what is used of its limits, and what an EXPUNGE would make free.
+#[tokio::test]
+async fn limits_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::over(store(&dir));
+    let mut client = server.client().await;
+    let capabilities = client.ok("CAPABILITY").await;
+    assert!(capabilities.contains(" QUOTA QUOTA=RES-MESSAGE QUOTA=RES-STORAGE "), "{capabilities}");
+    assert!(!capabilities.contains("QUOTASET"), "{capabilities}");
+    client.append("INBOX", vec![b'x'; 100]).await;
+    client.append("INBOX", vec![b'x'; 200]).await;
+    let told = client.ok("GETQUOTAROOT Nowhere").await;
+    let quota = format!("* QUOTA #user/{YOU} (STORAGE 1 0 MESSAGE 2 10)\r\n");
+    assert!(told.contains(&format!("* QUOTAROOT Nowhere #user/{YOU}\r\n{quota}")), "{told}");
+    assert!(client.ok(&format!("GETQUOTA #user/{YOU}")).await.contains(&quota));
+    client.fails("GETQUOTA #user/other", "NO [NONEXISTENT]").await;
+    client.fails(&format!("SETQUOTA #user/{YOU} (STORAGE 1)"), "BAD").await;
+    client.ok("SELECT INBOX").await;
+    client.ok("STORE 2 +FLAGS.SILENT (\\Deleted)").await;
+    let status = client.ok("STATUS INBOX (DELETED DELETED-STORAGE)").await;
+    assert!(status.contains("* STATUS INBOX (DELETED 1 DELETED-STORAGE 200)\r\n"), "{status}");
+}
+
+#[tokio::test]
+async fn who_has_no_limits_is_told_of_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let roots = store.quota_roots(&Identity::new("free@localhost"), &MailboxName::inbox()).await.unwrap();
+    assert_eq!(roots, []);
 }

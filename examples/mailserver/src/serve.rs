@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use pillarbox::delivery::MailboxSink;
 use pillarbox::imap::ImapServer;
+use pillarbox::imap_proto::types::MailboxName;
 use pillarbox::mailcore::address::ForwardPath;
 use pillarbox::mailcore::sasl::Mechanism;
 use pillarbox::parts::{
-    LoginGuard, LoginLimits, MessageSink, Observer, OwnSenders, Parts, Reserve, Room, UnauthenticatedLimit,
+    LoginGuard, LoginLimits, MailboxStore, MessageSink, Observer, OwnSenders, Parts, Reserve, Room,
+    UnauthenticatedLimit,
 };
 use pillarbox::smtp::SmtpServer;
-use pillarbox::store::{MaildirStore, room_on_disk};
+use pillarbox::store::{AclStore, MaildirStore, room_on_disk};
 use pillarbox::{PeerLimits, Shutdown};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -107,6 +109,13 @@ impl Assembly {
             .lying_as(move |account| lying.lies_as(account.user()))
             .in_namespace(&config.mailboxes.prefix, config.mailboxes.separator)
             .map_err(|error| error.to_string())?;
+        // What comes by SMTP goes to INBOX of the recipient's own, which is nobody else's to refuse.
+        let shown: Arc<dyn MailboxStore> = match config.mailboxes.sharing {
+            true => {
+                Arc::new(AclStore::new(store.clone()).other_users(MailboxName::new("Other Users").expect("a name")))
+            }
+            false => Arc::new(store.clone()),
+        };
         let store = Arc::new(store);
         let (recipients, senders) = ((accounts.clone(), config.hostname.clone()), accounts.clone());
         let is_for = move |path: &ForwardPath<'_>| account_of(&recipients.0, &recipients.1, path);
@@ -139,7 +148,7 @@ impl Assembly {
             unauthenticated: Arc::new(UnauthenticatedLimit::new(config.limits.unauthenticated)),
             policy: policy.clone(),
             sink,
-            store,
+            store: shown,
             observer,
             ..parts
         };

@@ -8,6 +8,8 @@ use super::catenate::bad_url;
 use super::reply::{End, Verdict};
 use super::session::{Asked, Doing, Standing};
 use super::{Answer, CloseReason, Event, ServerSession};
+use crate::acl::AclQuestion;
+use crate::quota::QuotaQuestion;
 use crate::types::{ResponseCode, UidSet};
 
 impl ServerSession {
@@ -81,9 +83,12 @@ impl ServerSession {
             Asked::AppendStart(incoming) => self.append_refused(incoming, no(code, text)),
             Asked::AppendPart(incoming, _) => self.parts_no(incoming, no(code, text)),
             // RFC 9051 §6.4.1: CLOSE knows no NO, and a client that hears one would not know where it is.
+            // RFC 4314 §4: and where the user may not expunge, the wish is ignored.
             Asked::Expunge { close: true } => {
-                let code = code.map(|code| alloc::format!("{code}"));
-                self.untagged("NO", code.as_deref(), &text);
+                if code != Some(ResponseCode::NoPerm) {
+                    let code = code.map(|code| alloc::format!("{code}"));
+                    self.untagged("NO", code.as_deref(), &text);
+                }
                 self.leave_mailbox();
             }
             // What was not told would be taken for unchanged.
@@ -129,6 +134,17 @@ impl ServerSession {
         let wrong = Misuse::WrongAnswer { question: asked.name(), answer: name(&answer) };
         match (asked, answer) {
             (Asked::Connect, Answer::Done) => self.greet(),
+            (Asked::Acl(AclQuestion::Set { .. } | AclQuestion::Delete { .. }), Answer::Done) => {
+                self.finish(End::ok("Done"));
+            }
+            (Asked::Acl(AclQuestion::List(_)), Answer::Acl(entries)) => self.acl_told(entries),
+            (Asked::Acl(AclQuestion::Grantable { .. }), Answer::Grantable(grantable)) => {
+                self.grantable_told(&grantable);
+            }
+            (Asked::Acl(AclQuestion::Mine(_)), Answer::Rights(rights)) => self.rights_told(rights),
+            (Asked::Quota(QuotaQuestion::Roots(_)), Answer::QuotaRoots(roots)) => self.quota_roots_told(roots),
+            (Asked::Quota(_), Answer::Quota(root)) => self.quota_told(root),
+            (Asked::Quota(_), Answer::Done) => self.finish(End::ok("Quota told")),
             (Asked::StartTls, Answer::Done) => self.doing = Doing::Upgrading { announced: None },
             (Asked::ScramKeys(_), Answer::ScramKeys(keys)) => {
                 if let Doing::Asked(Asked::ScramKeys(login)) = core::mem::replace(&mut self.doing, Doing::Reading) {
@@ -283,6 +299,8 @@ fn no(code: Option<ResponseCode>, text: Cow<'_, str>) -> End {
 impl Asked {
     fn name(&self) -> &'static str {
         match self {
+            Asked::Acl(_) => "Acl",
+            Asked::Quota(_) => "Quota",
             Asked::Connect => "Connect",
             Asked::StartTls => "StartTls",
             Asked::ScramKeys(_) => "ScramKeys",
@@ -312,6 +330,11 @@ impl Asked {
 /// The name of an answer, for [`Misuse`].
 pub(super) fn name(answer: &Answer<'_>) -> &'static str {
     match answer {
+        Answer::Acl(_) => "Acl",
+        Answer::Quota(_) => "Quota",
+        Answer::QuotaRoots(_) => "QuotaRoots",
+        Answer::Grantable(_) => "Grantable",
+        Answer::Rights(_) => "Rights",
         Answer::Done => "Done",
         Answer::No { .. } => "No",
         Answer::Bye(_) => "Bye",

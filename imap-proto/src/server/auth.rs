@@ -281,12 +281,22 @@ impl ServerSession {
         self.count_bad();
     }
 
-    /// RFC 2342 §5: one namespace of the user's own, none of others.
+    /// RFC 2342 §5: of each kind one namespace at most.
     pub(super) fn namespace<'b>(&mut self) -> Served<'b> {
         let out = self.out.end();
-        push(out, format_args!("* NAMESPACE (("));
-        string(out, self.config.namespace_prefix.as_bytes());
-        push(out, format_args!(" \"{}\")) NIL NIL\r\n", self.config.separator.as_char()));
+        push(out, format_args!("* NAMESPACE"));
+        let config = &self.config;
+        for prefix in [&Some(config.namespace_prefix.clone()), &config.other_users_prefix, &config.shared_prefix] {
+            match prefix {
+                Some(prefix) => {
+                    push(out, format_args!(" (("));
+                    string(out, prefix.as_bytes());
+                    push(out, format_args!(" \"{}\"))", config.separator.as_char()));
+                }
+                None => out.extend_from_slice(b" NIL"),
+            }
+        }
+        out.extend_from_slice(b"\r\n");
         self.finish(End::ok("Namespaces told"));
         Ok(None)
     }

@@ -38,6 +38,11 @@ pub struct ServerConfig {
     /// The prefix of a user's own mailboxes as NAMESPACE tells it (RFC 2342), written as clients see it, such as `INBOX/`.
     /// The names in events carry it. Default: none.
     pub namespace_prefix: String,
+    /// What the names of other users' mailboxes begin with, such as `Other Users/`, written in the same way; `None`, the default:
+    /// there are none to be seen.
+    pub other_users_prefix: Option<String>,
+    /// What the names of mailboxes that belong to nobody begin with, such as `Shared/`. Default: none.
+    pub shared_prefix: Option<String>,
     /// What is offered of what the store behind the session has to do. Default: all but UNAUTHENTICATE.
     pub extensions: Extensions,
     /// How much of everything.
@@ -53,6 +58,8 @@ impl Default for ServerConfig {
             login_without_tls: false,
             separator: Separator::Slash,
             namespace_prefix: String::new(),
+            other_users_prefix: None,
+            shared_prefix: None,
             extensions: Extensions::default(),
             limits: Limits::default(),
         }

@@ -9,8 +9,10 @@ use pillarbox_core::crypto::HashAlgorithm;
 use pillarbox_core::sasl::{Credentials, Mechanism, ScramAnswer};
 
 use super::{FetchData, FetchItem, Listed, SectionName, Snapshot, Status};
+use crate::acl::{AclEntry, AclQuestion, Grantable, Rights};
 use crate::list::List;
 use crate::message::Section;
+use crate::quota::{QuotaQuestion, QuotaRoot};
 use crate::search::Query;
 use crate::sort::SortCriterion;
 use crate::thread::{ThreadAlgorithm, ThreadPart};
@@ -26,6 +28,8 @@ use crate::types::{Flags, MailboxName, ModSeq, ObjectId, ResponseCode, SpecialUs
 /// | [`Login`](Event::Login) | ? | `LoggedIn`, `No`, `Bye` |
 /// | [`WrongProof`](Event::WrongProof) | ? | `No`, `Bye` |
 /// | [`List`](Event::List) | ? | `Listed`* then `Done`; `No` |
+/// | [`Acl`](Event::Acl) | ? | `Acl`, `Grantable`, `Rights` or `Done`, as [`AclQuestion`] says; `No` |
+/// | [`Quota`](Event::Quota) | ? | `QuotaRoots` and `Quota`*, as [`QuotaQuestion`] says, then `Done`; `No` |
 /// | [`Status`](Event::Status) | ? | `Status`, `No` |
 /// | [`Select`](Event::Select) | ? | `Selected`, `No` |
 /// | [`Create`](Event::Create) | ? | `Created`, or `Done` where mailboxes have no identifiers; `No` |
@@ -80,6 +84,10 @@ pub enum Event<'b> {
     },
     /// ? LIST or LSUB.
     List(List),
+    /// ? SETACL, DELETEACL, GETACL, LISTRIGHTS or MYRIGHTS.
+    Acl(AclQuestion),
+    /// ? GETQUOTA or GETQUOTAROOT.
+    Quota(QuotaQuestion),
     /// ? STATUS.
     Status {
         /// Of which mailbox.
@@ -231,6 +239,8 @@ impl Event<'_> {
         Some(match self {
             Event::AppendBody(_) | Event::Refused { .. } => return None,
             Event::List(list) => Event::List(list),
+            Event::Acl(question) => Event::Acl(question),
+            Event::Quota(question) => Event::Quota(question),
             Event::Connect => Event::Connect,
             Event::StartTls => Event::StartTls,
             Event::ScramKeys { mechanism, user, hash } => Event::ScramKeys { mechanism, user, hash },
@@ -316,6 +326,8 @@ pub enum StatusItem {
     AppendLimit,
     /// DELETED.
     Deleted,
+    /// DELETED-STORAGE (RFC 9208 §4.1.4).
+    DeletedStorage,
     /// HIGHESTMODSEQ (RFC 7162 §3.1.7).
     HighestModSeq,
     /// MAILBOXID (RFC 8474 §4.3).
@@ -364,6 +376,16 @@ pub enum Answer<'a> {
     LoggedIn(Cow<'a, str>),
     /// The keys that a SCRAM exchange needs.
     ScramKeys(ScramAnswer),
+    /// Who may do what with a mailbox.
+    Acl(&'a [AclEntry]),
+    /// What somebody can be granted.
+    Grantable(Grantable),
+    /// What the user may do.
+    Rights(Rights),
+    /// The names of the quota roots of a mailbox.
+    QuotaRoots(&'a [&'a str]),
+    /// What limits mailboxes.
+    Quota(&'a QuotaRoot),
     /// One name of a list.
     Listed(Listed),
     /// The status of a mailbox.

@@ -17,6 +17,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Extensions {
+    /// ACL (RFC 4314): users may let others into their mailboxes, and see what they may do.
+    pub acl: bool,
     /// BINARY (RFC 3516): messages may come with NUL in them and are kept octet for octet.
     pub binary: bool,
     /// CATENATE (RFC 4469): a message can be made of parts of others.
@@ -46,6 +48,8 @@ pub struct Extensions {
     pub qresync: bool,
     /// PREVIEW (RFC 8970): the beginning of a message's text can be told.
     pub preview: bool,
+    /// QUOTA (RFC 9208) of messages and their room: there are limits, and clients are told them.
+    pub quota: bool,
     /// REPLACE (RFC 8508): a message takes the place of another in one step.
     pub replace: bool,
     /// IMAP4rev2 (RFC 9051) for clients that ENABLE it. Offered only together with [`binary`](Extensions::binary),
@@ -73,6 +77,7 @@ pub struct Extensions {
 impl Extensions {
     /// None of them.
     pub const NONE: Extensions = Extensions {
+        acl: false,
         binary: false,
         catenate: false,
         children: false,
@@ -86,6 +91,7 @@ impl Extensions {
         partial: false,
         qresync: false,
         preview: false,
+        quota: false,
         replace: false,
         rev2: false,
         save_date: false,
@@ -112,6 +118,7 @@ impl Extensions {
 impl Default for Extensions {
     fn default() -> Self {
         Extensions {
+            acl: true,
             binary: true,
             catenate: true,
             children: true,
@@ -125,6 +132,7 @@ impl Default for Extensions {
             partial: true,
             qresync: true,
             preview: true,
+            quota: true,
             replace: true,
             rev2: true,
             save_date: true,

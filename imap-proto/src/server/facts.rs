@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use pillarbox_core::TlsFacts;
 
+use crate::acl::Rights;
 use crate::types::{Flag, Flags, MailboxName, ModSeq, ObjectId, Uid, UidSet, UidValidity};
 
 /// One name of LIST or LSUB.
@@ -52,6 +53,8 @@ pub struct Status {
     pub unseen: u32,
     /// Messages with `\Deleted`.
     pub deleted: u32,
+    /// The sum of the sizes of messages with `\Deleted`, in octets (RFC 9208 §4.1.4); 0 if nobody asked for it.
+    pub deleted_storage: u64,
     /// The sum of the sizes of all messages, in octets (RFC 8438); 0 if nobody asked for it.
     pub size: u64,
     /// The highest mod-sequence in use (RFC 7162 §3.1.7); `None` if the mailbox has none.
@@ -70,6 +73,7 @@ impl Status {
             uid_validity,
             unseen: 0,
             deleted: 0,
+            deleted_storage: 0,
             size: 0,
             highest_mod_seq: None,
             mailbox_id: None,
@@ -97,6 +101,8 @@ pub struct Snapshot {
     pub keywords_can_be_made: bool,
     /// The mailbox can only be read, whatever was asked for.
     pub read_only: bool,
+    /// What the user may do, where that is kept (RFC 4314): PERMANENTFLAGS and READ-ONLY tell of it.
+    pub rights: Option<Rights>,
     /// The highest mod-sequence in use, of a change that the rest of the snapshot shows (RFC 7162 §3.1.2.1); `None` if the
     /// mailbox has none that last.
     pub highest_mod_seq: Option<ModSeq>,
@@ -116,6 +122,7 @@ impl Snapshot {
             keywords: Vec::new(),
             keywords_can_be_made: true,
             read_only: false,
+            rights: None,
             highest_mod_seq: None,
             mailbox_id: None,
         }

@@ -158,8 +158,9 @@ impl ServerSession {
             StatusItem::Size => extensions.status_size,
             StatusItem::HighestModSeq => extensions.condstore,
             StatusItem::MailboxId => extensions.object_id,
-            // RFC 9051 §6.3.11
-            StatusItem::Deleted => extensions.offers_rev2(),
+            // RFC 9051 §6.3.11, RFC 9208 §4.1.4
+            StatusItem::Deleted => extensions.offers_rev2() || extensions.quota,
+            StatusItem::DeletedStorage => extensions.quota,
             _ => true,
         });
         if known { Ok(()) } else { Err(End::bad("STATUS knows no such item")) }
@@ -191,6 +192,7 @@ impl ServerSession {
             match item {
                 StatusItem::AppendLimit => push(out, format_args!("APPENDLIMIT {append_limit}")),
                 StatusItem::Deleted => push(out, format_args!("DELETED {}", status.deleted)),
+                StatusItem::DeletedStorage => push(out, format_args!("DELETED-STORAGE {}", status.deleted_storage)),
                 // RFC 7162 §3.1.7: 0 says that there is none.
                 StatusItem::HighestModSeq => {
                     push(out, format_args!("HIGHESTMODSEQ {}", status.highest_mod_seq.map_or(0, ModSeq::get)));

@@ -9,6 +9,7 @@ use super::reply::End;
 use super::session::{Asked, Selected, Standing};
 use super::sync::SelectParameters;
 use super::{Event, ServerSession, Snapshot};
+use crate::acl::{Rights, right_to_change};
 use crate::types::{Flag, Flags, MailboxName, ResponseCode, SpecialUse, UidSet};
 use crate::view::View;
 use crate::wire::encode::push;
@@ -42,7 +43,10 @@ impl ServerSession {
     // RFC 9051 §6.3.2: IMAP4rev2 has no RECENT and no UNSEEN, and a LIST line with the mailbox's own name.
     pub(super) fn selected(&mut self, snapshot: Snapshot, read_only: bool, told: &Renamed, resync: Option<&Resync>) {
         let rev2 = self.enabled.rev2;
-        let read_only = read_only || snapshot.read_only;
+        let rights = snapshot.rights.unwrap_or(Rights::ALL);
+        // RFC 4314 §5.2: flags are shared here.
+        let changes = Rights::INSERT | Rights::EXPUNGE | Rights::SEEN | Rights::WRITE | Rights::DELETE_MESSAGES;
+        let read_only = read_only || snapshot.read_only || !rights.has_any(changes);
         let system = [Flag::Answered, Flag::Flagged, Flag::Deleted, Flag::Seen, Flag::Draft];
         let mut flags: Flags = system.into_iter().collect();
         flags.extend(snapshot.keywords);
@@ -64,9 +68,14 @@ impl ServerSession {
         let first_unseen = snapshot.first_unseen.and_then(|uid| view.seq(uid));
         let out = self.out.end();
         push(out, format_args!("* FLAGS {flags}\r\n"));
-        let permanent = match flags.to_string() {
+        // RFC 4314 §5.1.1
+        let permanent: Flags = flags.iter().filter(|flag| rights.contains(right_to_change(flag))).collect();
+        let permanent = match permanent.to_string() {
             _ if read_only => "()".to_string(),
-            mut all if snapshot.keywords_can_be_made => {
+            all if all == "()" && rights.contains(Rights::WRITE) && snapshot.keywords_can_be_made => {
+                "(\\*)".to_string()
+            }
+            mut all if snapshot.keywords_can_be_made && rights.contains(Rights::WRITE) => {
                 all.insert_str(all.len() - 1, " \\*");
                 all
             }

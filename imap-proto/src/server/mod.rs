@@ -1,5 +1,6 @@
 //! The server's side of an IMAP connection.
 
+mod acl;
 mod answer;
 mod append;
 mod auth;
@@ -14,6 +15,7 @@ mod item;
 mod list;
 mod mailbox;
 mod messages;
+mod quota;
 mod read;
 mod reply;
 mod search;

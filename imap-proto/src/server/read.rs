@@ -138,6 +138,7 @@ impl ServerSession {
 
     fn run<'b>(&mut self, command: Command<'b>) -> Served<'b> {
         match command {
+            Command::Acl(command) => self.acl(command),
             Command::Append { parts } => self.append_parts(parts),
             Command::Authenticate { mechanism, initial_response } => {
                 self.authenticate(mechanism, initial_response.map(Secret::into_exposed))
@@ -165,6 +166,7 @@ impl ServerSession {
             Command::Logout => self.logout(),
             Command::Move { set, mailbox, uid } => self.move_messages(&set, &mailbox, uid),
             Command::Namespace => self.namespace(),
+            Command::Quota(command) => self.quota(command),
             Command::Rename { from, to } => self.rename(&from, &to),
             Command::Replace { message, parts, uid } => self.replace_parts(message, parts, uid),
             Command::Search { key, returns, charset, uid } => self.search(key, returns, charset, uid),

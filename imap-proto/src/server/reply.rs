@@ -195,6 +195,7 @@ impl ServerSession {
         // RFC 7889 §2: the same for every mailbox.
         add(&alloc::format!("APPENDLIMIT={}", self.config.limits.append_size_max));
         for (name, offered) in [
+            ("ACL", extensions.acl),
             ("BINARY", extensions.binary),
             ("CATENATE", extensions.catenate),
             ("CHILDREN", extensions.children),
@@ -211,7 +212,12 @@ impl ServerSession {
             ("PARTIAL", extensions.partial),
             ("PREVIEW", extensions.preview),
             ("QRESYNC", extensions.offers_qresync()),
+            ("QUOTA", extensions.quota),
+            ("QUOTA=RES-MESSAGE", extensions.quota),
+            ("QUOTA=RES-STORAGE", extensions.quota),
             ("REPLACE", extensions.replace),
+            // RFC 4314 §2.2
+            ("RIGHTS=kxte", extensions.acl),
             ("SAVEDATE", extensions.save_date),
             ("SORT", extensions.sort),
             ("SORT=DISPLAY", extensions.sort),

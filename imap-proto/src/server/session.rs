@@ -19,7 +19,9 @@ use super::search::Searching;
 use super::sort::Threading;
 use super::timer::Timer;
 use super::{Answer, Change, CloseReason, Event, Peer, ServerConfig};
+use crate::acl::AclQuestion;
 use crate::command::CommandRow;
+use crate::quota::QuotaQuestion;
 use crate::server::StatusItem;
 use crate::types::{MailboxName, ModSeq, Uid, UidSet};
 use crate::view::View;
@@ -129,6 +131,8 @@ pub(super) enum Doing {
 /// The open question, with what its answer needs.
 #[derive(Debug)]
 pub(super) enum Asked {
+    Acl(AclQuestion),
+    Quota(QuotaQuestion),
     Connect,
     StartTls,
     ScramKeys(Login),

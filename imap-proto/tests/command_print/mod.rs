@@ -1,6 +1,7 @@
 //! Commands written out again, in one form for each meaning.
 #![allow(unreachable_pub, reason = "shared with the fuzz targets")]
 
+use pillarbox_imap::acl::RightsChange;
 use pillarbox_imap::message::{Section, SectionText};
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{FetchItem, FlagChange, SectionName, StatusItem};
@@ -8,7 +9,7 @@ use pillarbox_imap::sort::SortCriterion;
 use pillarbox_imap::types::{Flag, SpecialUse};
 use pillarbox_imap::wire::encode::string;
 use pillarbox_imap::wire::parse::{
-    AppendItem, Command, ListArguments, Modifier, SearchKey, SearchReturns, TaggedCommand,
+    AclCommand, AppendItem, Command, ListArguments, Modifier, QuotaCommand, SearchKey, SearchReturns, TaggedCommand,
 };
 
 /// The octets of a command, its CRLF included; none if its texts were in a character set that is not known, or if it is of a later
@@ -22,6 +23,26 @@ pub fn print(read: &TaggedCommand<'_>) -> Option<Vec<u8>> {
 
 fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
     match command {
+        Command::Acl(acl) => match acl {
+            AclCommand::Set { mailbox, identifier, change } => {
+                text(out, mailbox);
+                text(out, identifier.as_bytes());
+                let (sign, rights) = match change {
+                    RightsChange::Replace(rights) => ("", rights),
+                    RightsChange::Add(rights) => ("+", rights),
+                    RightsChange::Remove(rights) => ("-", rights),
+                };
+                text(out, format!("{sign}{rights}").as_bytes());
+            }
+            AclCommand::Delete { mailbox, identifier } | AclCommand::Grantable { mailbox, identifier } => {
+                text(out, mailbox);
+                text(out, identifier.as_bytes());
+            }
+            AclCommand::List(mailbox) | AclCommand::Mine(mailbox) => text(out, mailbox),
+            _ => return None,
+        },
+        Command::Quota(QuotaCommand::Root(root)) => text(out, root.as_bytes()),
+        Command::Quota(QuotaCommand::Roots(mailbox)) => text(out, mailbox),
         Command::Append { parts: Some((mailbox, items)) } => append(mailbox, items, out)?,
         Command::Replace { message, parts: Some((mailbox, items)), .. } => {
             word(out, &message.map_or("*".into(), |number| number.to_string()));
@@ -274,6 +295,7 @@ fn status(items: &[StatusItem]) -> Option<String> {
         Some(match item {
             StatusItem::AppendLimit => "APPENDLIMIT",
             StatusItem::Deleted => "DELETED",
+            StatusItem::DeletedStorage => "DELETED-STORAGE",
             StatusItem::HighestModSeq => "HIGHESTMODSEQ",
             StatusItem::MailboxId => "MAILBOXID",
             StatusItem::Messages => "MESSAGES",

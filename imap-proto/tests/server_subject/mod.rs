@@ -9,6 +9,7 @@ use pillarbox_core::dialog::{Config, Seen, Subject, Turn};
 use pillarbox_core::sasl::Mechanism;
 use pillarbox_core::{Misuse, TlsFacts, WallTime};
 use pillarbox_imap::message::Section;
+use pillarbox_imap::quota::QuotaQuestion;
 use pillarbox_imap::server::{
     Answer, AppendStart, CloseReason, Event, FetchData, FetchItem, FlagChange, Peer, SectionName, ServerConfig,
     ServerSession, Snapshot, Status,
@@ -18,7 +19,7 @@ use pillarbox_imap::types::{Flags, MailboxName, ModSeq, Separator, Uid, UidSet};
 use words::{flags, no, query, quoted, uid, uid_validity, uids};
 
 /// Settings: `starttls`, `tls` (from the start), `auth=PLAIN,LOGIN`, `clear` (passwords without TLS; on unless `clear=no`),
-/// `separator=.`, `prefix=..`, `messages=n` (UIDs 1 to n in every mailbox, default 3), `modseq=n` (the mod-sequence of every
+/// `separator=.`, `prefix=..`, `others=..` and `shared=..` (of the namespaces), `messages=n` (UIDs 1 to n in every mailbox, default 3), `modseq=n` (the mod-sequence of every
 /// message and mailbox; none by default), `without=MOVE,BINARY` and
 /// `with=UNAUTHENTICATE` (extensions by their capabilities), limits by their names (times in seconds), `line_max` for both
 /// states.
@@ -37,6 +38,8 @@ use words::{flags, no, query, quoted, uid, uid_validity, uids};
 /// flags 5 \Seen | found 1,2,3 | expunged 1,2
 /// threads (1 2 (3)(4))(5)
 /// flags 5 \Seen modseq=9 | modified 6 \Seen modseq=8 | found 1@7,2@9 | vanished 3:5 | created F1
+/// acl ann:lrs -bob:w | grantable la r sw | rights lrs                  (selected .. rights=lrs: as much of the mailbox)
+/// quotaroots a b | quota "a" storage 1000 4096 message 3 10
 /// data modseq 9 | data emailid M1 | data threadid nil | data savedate 0
 /// ```
 ///
@@ -100,6 +103,9 @@ impl Subject for ImapSubject {
         let text = match event {
             Event::Connect => "Connect".into(),
             Event::StartTls => "StartTls".into(),
+            Event::Quota(QuotaQuestion::Root(root)) => format!("GetQuota {root}"),
+            Event::Quota(QuotaQuestion::Roots(mailbox)) => format!("GetQuotaRoot {mailbox}"),
+            Event::Acl(question) => words::acl_question(&question),
             Event::ScramKeys { mechanism, user, .. } => format!("ScramKeys {mechanism} {user}"),
             Event::Login { mechanism, credentials } => {
                 let name = credentials.authorization_id().unwrap_or(credentials.authentication_id()).to_string();
@@ -296,6 +302,11 @@ impl Subject for ImapSubject {
                 let mod_seq = words::mod_seq(rest)?.ok_or("modified <uid> <flags> modseq=<number>")?;
                 give(Answer::Modified { uid: uid(number)?, flags: flags(rest)?, mod_seq })
             }
+            "quota" => give(Answer::Quota(&words::quota_root(rest)?)),
+            "quotaroots" => give(Answer::QuotaRoots(&rest.split_whitespace().collect::<Vec<_>>())),
+            "acl" => give(Answer::Acl(&words::acl(rest)?)),
+            "grantable" => give(Answer::Grantable(words::grantable(rest)?)),
+            "rights" => give(Answer::Rights(words::rights(rest)?)),
             "created" => give(Answer::Created(words::object_id(rest)?)),
             "vanished" => give(Answer::Vanished(&words::uid_set(rest)?)),
             "found" if rest.contains('@') => give(Answer::FoundWithModSeqs(&words::uids_with_mod_seqs(rest)?)),
@@ -502,6 +513,8 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
         Some(other) => return Err(format!("separator={other} is neither / nor .")),
     };
     server.namespace_prefix = config.value("prefix").unwrap_or_default().into();
+    server.other_users_prefix = config.value("others").map(Into::into);
+    server.shared_prefix = config.value("shared").map(Into::into);
     let limits = &mut server.limits;
     limits.before_login.line_max = config.parsed("line_max", limits.before_login.line_max)?;
     limits.after_login.line_max = config.parsed("line_max", limits.after_login.line_max)?;

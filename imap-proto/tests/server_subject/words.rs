@@ -1,6 +1,8 @@
 //! How values read in a dialog file.
 
+use pillarbox_imap::acl::{AclEntry, AclQuestion, Grantable, Rights, RightsChange};
 use pillarbox_imap::list::List;
+use pillarbox_imap::quota::{QuotaRoot, Resource, ResourceUse};
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{
     Answer, AppendPart, Change, Extensions, FetchItem, Listed, SectionName, Snapshot, Status,
@@ -12,6 +14,7 @@ use pillarbox_imap::types::{Flag, Flags, MailboxName, ModSeq, ObjectId, Response
 /// The switch of an extension, by its capability.
 pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Result<&'e mut bool, String> {
     Ok(match name {
+        "ACL" => &mut extensions.acl,
         "BINARY" => &mut extensions.binary,
         "CATENATE" => &mut extensions.catenate,
         "CHILDREN" => &mut extensions.children,
@@ -25,6 +28,7 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
         "PARTIAL" => &mut extensions.partial,
         "OBJECTID" => &mut extensions.object_id,
         "PREVIEW" => &mut extensions.preview,
+        "QUOTA" => &mut extensions.quota,
         "QRESYNC" => &mut extensions.qresync,
         "REPLACE" => &mut extensions.replace,
         "SAVEDATE" => &mut extensions.save_date,
@@ -92,6 +96,7 @@ pub(crate) fn status(text: &str) -> Result<Status, String> {
     let number = |key| value(text, key).map_or(Ok(0), str::parse).map_err(|_| format!("{text}: no number"));
     (status.messages, status.recent, status.unseen) = (number("messages")?, number("recent")?, number("unseen")?);
     status.deleted = number("deleted")?;
+    status.deleted_storage = u64::from(number("deleted-storage")?);
     status.highest_mod_seq = mod_seq(text)?;
     status.mailbox_id = value(text, "mailboxid").map(object_id).transpose()?;
     status.size = value(text, "size").map_or(Ok(0), str::parse).map_err(|_| format!("{text}: no number"))?;
@@ -169,6 +174,7 @@ pub(crate) fn no(text: &str) -> Result<Answer<'_>, String> {
         None => None,
         Some("EXPUNGEISSUED") => Some(ResponseCode::ExpungeIssued),
         Some("TRYCREATE") => Some(ResponseCode::TryCreate),
+        Some("NOPERM") => Some(ResponseCode::NoPerm),
         Some("OVERQUOTA") => Some(ResponseCode::OverQuota),
         Some(other) => Some(ResponseCode::other(other.to_string()).ok_or(format!("{other} is no code"))?),
     };
@@ -209,6 +215,7 @@ pub(crate) fn snapshot(text: &str) -> Result<Snapshot, String> {
     snapshot.read_only = text.split_whitespace().any(|word| word == "readonly");
     snapshot.highest_mod_seq = mod_seq(text)?;
     snapshot.mailbox_id = value(text, "mailboxid").map(object_id).transpose()?;
+    snapshot.rights = value(text, "rights").map(rights).transpose()?;
     Ok(snapshot)
 }
 
@@ -254,6 +261,62 @@ pub(crate) fn item(item: &FetchItem) -> String {
         FetchItem::BinarySize(section) => format!("BINARY.SIZE[{section}]"),
         other => format!("{other:?}"),
     }
+}
+
+pub(crate) fn rights(letters: &str) -> Result<Rights, String> {
+    Rights::parse(letters).ok_or(format!("{letters} are no rights"))
+}
+
+/// `ann:lrs -bob:w`
+pub(crate) fn acl(text: &str) -> Result<Vec<AclEntry>, String> {
+    let entry = |pair: &str| {
+        let (identifier, letters) = pair.rsplit_once(':').ok_or(format!("{pair}: <identifier>:<rights>"))?;
+        Ok(AclEntry { identifier: identifier.into(), rights: rights(letters)? })
+    };
+    text.split_whitespace().map(entry).collect()
+}
+
+/// `la r sw`: what is there in any case (`-`: nothing), and what can be granted.
+pub(crate) fn grantable(text: &str) -> Result<Grantable, String> {
+    let mut sets = text.split(' ').map(|letters| rights(letters.trim_matches('-')));
+    let required = sets.next().transpose()?.unwrap_or_default();
+    Ok(Grantable { required, optional: sets.collect::<Result<_, _>>()? })
+}
+
+/// A question about rights.
+pub(crate) fn acl_question(question: &AclQuestion) -> String {
+    match question {
+        AclQuestion::Set { mailbox, identifier, change } => {
+            let change = match change {
+                RightsChange::Replace(rights) => format!("{rights}"),
+                RightsChange::Add(rights) => format!("+{rights}"),
+                RightsChange::Remove(rights) => format!("-{rights}"),
+            };
+            format!("SetAcl {mailbox} {identifier} {change}").trim_end().into()
+        }
+        AclQuestion::Delete { mailbox, identifier } => format!("DeleteAcl {mailbox} {identifier}"),
+        AclQuestion::List(mailbox) => format!("GetAcl {mailbox}"),
+        AclQuestion::Grantable { mailbox, identifier } => format!("ListRights {mailbox} {identifier}"),
+        AclQuestion::Mine(mailbox) => format!("MyRights {mailbox}"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// `root storage 1000 4096 message 3 10`: of each resource what is used, and the limit.
+pub(crate) fn quota_root(text: &str) -> Result<QuotaRoot, String> {
+    let (name, rest) = quoted(text)?;
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    let one = |words: &[&str]| {
+        let resource = match words[0] {
+            "storage" => Resource::Storage,
+            "message" => Resource::Message,
+            other => return Err(format!("{other} is no resource")),
+        };
+        let number = |at: usize| words.get(at).and_then(|word| word.parse().ok()).ok_or("<resource> <used> <limit>");
+        Ok(ResourceUse { resource, used: number(1)?, limit: number(2)? })
+    };
+    let resources = words.chunks(3).map(one).collect::<Result<_, _>>()?;
+    Ok(QuotaRoot { name: String::from_utf8_lossy(&name).into_owned(), resources })
 }
 
 /// A search query in as few words as it has.

@@ -189,6 +189,8 @@ impl Connection {
                     }
                 }
             }
+            // RFC 4314 §4
+            Err(error) if error.kind == StoreErrorKind::NoPermission => {}
             // A full disk is no reason to withhold a message.
             Err(error) => self.failed("marking messages as seen", &error),
         }

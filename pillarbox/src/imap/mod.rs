@@ -90,8 +90,10 @@ impl ImapServer {
         config.starttls = false;
         if let Some(namespace) = parts.store.namespace() {
             (config.namespace_prefix, config.separator) = (namespace.prefix, namespace.separator);
+            (config.other_users_prefix, config.shared_prefix) = (namespace.other_users, namespace.shared);
         }
         let (offered, can) = (&mut config.extensions, parts.store.capabilities());
+        offered.acl &= can.rights;
         offered.children &= can.hierarchy;
         offered.binary &= can.binary;
         offered.moves &= can.moves;
@@ -102,6 +104,7 @@ impl ImapServer {
         offered.create_special_use &= can.create_special_use;
         offered.condstore &= can.mod_seqs;
         offered.qresync &= can.vanished;
+        offered.quota &= can.quota;
         offered.object_id &= can.object_ids;
         offered.save_date &= can.save_dates;
         ImapServer {

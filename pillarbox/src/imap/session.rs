@@ -21,6 +21,8 @@ use crate::parts::{
 use crate::shutdown::Shutdown;
 
 mod logins;
+mod quota;
+mod rights;
 
 use self::logins::wrong_password;
 
@@ -287,6 +289,8 @@ impl Connection {
                 self.selected = Some(opened);
                 self.answer(Answer::Selected(snapshot));
             }
+            Event::Acl(question) => self.rights(question).await?,
+            Event::Quota(question) => self.quota(question).await?,
             Event::Create { mailbox, uses } => {
                 let user = self.user()?;
                 match self.wire.answer(store.create(&user, &mailbox, &uses)).await? {

@@ -1,7 +1,9 @@
 //! Mailboxes, as IMAP shows them and delivery fills them.
 
 use pillarbox_core::WallTime;
+use pillarbox_imap::acl::{AclEntry, Grantable, Rights, RightsChange};
 use pillarbox_imap::list::List;
+use pillarbox_imap::quota::QuotaRoot;
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status, StatusItem};
 use pillarbox_imap::types::{Flags, MailboxName, ModSeq, ObjectId, Separator, SpecialUse, Uid, UidSet, UidValidity};
@@ -41,15 +43,25 @@ pub struct StoreCapabilities {
     pub object_ids: bool,
     /// It is known when a message came into its mailbox ([`MessageData::save_date`], RFC 8514).
     pub save_dates: bool,
+    /// It is kept who may do what with each mailbox (RFC 4314): [`MailboxStore::rights`] and its neighbours answer, and
+    /// [`Snapshot::rights`] is told.
+    pub rights: bool,
+    /// There are limits, and they can be told ([`MailboxStore::quota_roots`]), as well as what would become free
+    /// ([`Status::deleted_storage`]).
+    pub quota: bool,
 }
 
-/// How clients see the names of a user's own mailboxes (RFC 2342).
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How clients see the names of mailboxes (RFC 2342).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Namespace {
     /// What all names but INBOX begin with, as clients see it, such as `INBOX.`; empty where there is nothing of the kind.
     pub prefix: String,
     /// What parts the levels.
     pub separator: Separator,
+    /// What the names of other users' mailboxes begin with, such as `Other Users/`; `None` where they cannot be seen.
+    pub other_users: Option<String>,
+    /// What the names of mailboxes that belong to nobody begin with; `None` where there are none.
+    pub shared: Option<String>,
 }
 
 /// The mailboxes of all users. Names come decoded; rights are checked here, not by the caller.
@@ -125,6 +137,57 @@ pub trait MailboxStore: Send + Sync {
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         let _ = (user, mailbox, size);
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// What the user may do with a mailbox. Optional, as all about rights: see [`StoreCapabilities::rights`]. A mailbox of which
+    /// the user may not know is one that is not there ([`StoreErrorKind::NoSuchMailbox`]).
+    fn rights<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Rights, StoreError>> {
+        let _ = (user, mailbox);
+        Box::pin(std::future::ready(Err(unsupported("rights"))))
+    }
+
+    /// Who may do what with a mailbox, for who may know that.
+    fn acl<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+    ) -> BoxFuture<'a, Result<Vec<AclEntry>, StoreError>> {
+        let _ = (user, mailbox);
+        Box::pin(std::future::ready(Err(unsupported("rights"))))
+    }
+
+    /// Changes the rights of an identifier, or removes its entry. With `-` in front of it those that are taken away are meant.
+    fn set_acl<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        identifier: &'a str,
+        change: Option<RightsChange>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let _ = (user, mailbox, identifier, change);
+        Box::pin(std::future::ready(Err(unsupported("rights"))))
+    }
+
+    /// What an identifier can be granted in a mailbox, for who may grant it.
+    fn grantable<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        identifier: &'a str,
+    ) -> BoxFuture<'a, Result<Grantable, StoreError>> {
+        let _ = (user, mailbox, identifier);
+        Box::pin(std::future::ready(Err(unsupported("rights"))))
+    }
+
+    /// What limits a mailbox, be it there or not (RFC 9208); nothing where there are no limits. Optional: see
+    /// [`StoreCapabilities::quota`].
+    fn quota_roots<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+    ) -> BoxFuture<'a, Result<Vec<QuotaRoot>, StoreError>> {
+        let _ = (user, mailbox);
+        Box::pin(std::future::ready(Err(unsupported("quotas"))))
     }
 
     /// Begins a new message in a mailbox: for APPEND and for delivery.

@@ -1,5 +1,7 @@
 //! Mailboxes in memory, for tests and first tries.
 
+#[cfg(feature = "maildir")]
+mod acl;
 mod contents;
 mod open;
 
@@ -142,6 +144,7 @@ impl MailboxStore for MemoryStore {
             vanished: true,
             object_ids: true,
             save_dates: true,
+            ..StoreCapabilities::default()
         }
     }
 

@@ -1,11 +1,15 @@
 //! Mailbox stores: in memory, and Maildir (feature `maildir`).
 
+#[cfg(feature = "maildir")]
+mod acl;
 mod expunged;
 mod feed;
 #[cfg(feature = "maildir")]
 mod maildir;
 mod memory;
 
+#[cfg(feature = "maildir")]
+pub use acl::{AclChange, AclSource, AclStore};
 #[cfg(feature = "maildir")]
 pub use maildir::{MaildirStore, room_on_disk};
 pub use memory::MemoryStore;

@@ -11,14 +11,16 @@ use pillarbox::parts::{
 use pillarbox_core::WallTime;
 use pillarbox_core::dialog::Dialog;
 use pillarbox_core::sasl::Mechanism;
+use pillarbox_imap::acl::{AclEntry, Grantable, Rights, RightsChange};
 use pillarbox_imap::list::List;
+use pillarbox_imap::quota::QuotaRoot;
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status, StatusItem};
 use pillarbox_imap::types::{Flags, MailboxName, ModSeq, ObjectId, SpecialUse, Uid, UidSet, UidValidity};
 
 use crate::server_subject::words::{
-    flags, listed as words_listed, mod_seq as words_mod_seq, object_id, quoted, snapshot, status, uid, uid_set,
-    uid_validity, uids, uids_with_mod_seqs,
+    acl, flags, grantable, listed as words_listed, mod_seq as words_mod_seq, object_id, quota_root, quoted, rights,
+    snapshot, status, uid, uid_set, uid_validity, uids, uids_with_mod_seqs,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -50,6 +52,11 @@ pub enum Said {
     UidsWithModSeqs(Vec<(Uid, ModSeq)>),
     Vanished(UidSet),
     Created(ObjectId),
+    NoPermission,
+    Rights(Rights),
+    Acl(Vec<AclEntry>),
+    Grantable(Grantable),
+    Quota(Vec<QuotaRoot>),
     Copied(Copied),
 }
 
@@ -84,7 +91,14 @@ impl Message {
 }
 
 /// Those questions.
-const QUESTIONS: [&str; 20] = [
+const QUESTIONS: [&str; 27] = [
+    "SetAcl",
+    "DeleteAcl",
+    "GetAcl",
+    "ListRights",
+    "MyRights",
+    "GetQuota",
+    "GetQuotaRoot",
     "Login",
     "List",
     "Lsub",
@@ -151,10 +165,20 @@ impl Script {
         self.said.lock().unwrap().front().is_some_and(|(front, _)| front == kind)
     }
 
+    /// For questions that are answered at once with a value or a refusal.
+    fn told<T>(&self, kind: &str, value: impl FnOnce(Said) -> Option<T>) -> Result<T> {
+        match self.next(kind) {
+            Said::No => Err(no()),
+            Said::NoPermission => Err(StoreError::new(StoreErrorKind::NoPermission, "as the file says")),
+            other => Ok(value(other).expect("a file answers these questions itself")),
+        }
+    }
+
     /// For questions that are answered with yes or no.
     fn simple(&self, kind: &str) -> BoxFuture<'static, Result<()>> {
         ready(match self.next(kind) {
             Said::No => Err(no()),
+            Said::NoPermission => Err(StoreError::new(StoreErrorKind::NoPermission, "as the file says")),
             _ => Ok(()),
         })
     }
@@ -184,7 +208,7 @@ impl Said {
     fn read(answers: &[String], mod_seq: Option<ModSeq>) -> std::result::Result<Said, &'static str> {
         let strange = |_: String| "an answer that no part can give";
         let (mut listed, mut stored, mut numbers, mut fetched) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut found, mut vanished) = (Vec::new(), None);
+        let (mut found, mut vanished, mut quota) = (Vec::new(), None, None);
         for text in answers {
             let text = text.replace("$$", "$");
             let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
@@ -192,6 +216,7 @@ impl Said {
                 "no" if ["[NONEXISTENT] no such mailbox", "[TRYCREATE] no such mailbox"].contains(&rest) => {
                     return Ok(Said::No);
                 }
+                "no" if rest == "[NOPERM] you may not do that" => return Ok(Said::NoPermission),
                 "no" => return Err("a refusal in words that are not the server's"),
                 "bye" => return Err("a part cannot hang up"),
                 "login" => return Ok(Said::Login(rest.into())),
@@ -222,6 +247,11 @@ impl Said {
                     now.mod_seq = words_mod_seq(rest).map_err(strange)?;
                     stored.push(FlagsSet::new(now, word == "modified"));
                 }
+                "rights" => return Ok(Said::Rights(rights(rest).map_err(strange)?)),
+                "acl" => return Ok(Said::Acl(acl(rest).map_err(strange)?)),
+                "grantable" => return Ok(Said::Grantable(grantable(rest).map_err(strange)?)),
+                "quotaroots" => quota = Some(Vec::new()),
+                "quota" => quota.get_or_insert_default().push(quota_root(rest).map_err(strange)?),
                 "created" => return Ok(Said::Created(object_id(rest).map_err(strange)?)),
                 "vanished" => vanished.get_or_insert_with(UidSet::new).add(&uid_set(rest).map_err(strange)?),
                 "found" if rest.contains('@') => found.extend(uids_with_mod_seqs(rest).map_err(strange)?),
@@ -250,6 +280,9 @@ impl Said {
         }
         if let Some(vanished) = vanished {
             return Ok(Said::Vanished(vanished));
+        }
+        if let Some(quota) = quota {
+            return Ok(Said::Quota(quota));
         }
         if !found.is_empty() {
             return Ok(Said::UidsWithModSeqs(found));
@@ -292,7 +325,30 @@ impl MailboxStore for Script {
         can.replace = true;
         (can.multiappend, can.sizes, can.special_use, can.create_special_use) = (true, true, true, true);
         (can.mod_seqs, can.vanished, can.object_ids, can.save_dates) = (true, true, true, true);
+        (can.rights, can.quota) = (true, true);
         can
+    }
+    fn rights<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<Rights>> {
+        ready(self.told("MyRights", |said| if let Said::Rights(rights) = said { Some(rights) } else { None }))
+    }
+    fn acl<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<Vec<AclEntry>>> {
+        ready(self.told("GetAcl", |said| if let Said::Acl(entries) = said { Some(entries) } else { None }))
+    }
+    fn set_acl<'a>(
+        &'a self,
+        _: &'a Identity,
+        _: &'a MailboxName,
+        _: &'a str,
+        change: Option<RightsChange>,
+    ) -> BoxFuture<'a, Result<()>> {
+        self.simple(if change.is_some() { "SetAcl" } else { "DeleteAcl" })
+    }
+    fn grantable<'a>(&'a self, _: &'a Identity, _: &'a MailboxName, _: &'a str) -> BoxFuture<'a, Result<Grantable>> {
+        ready(self.told("ListRights", |said| if let Said::Grantable(all) = said { Some(all) } else { None }))
+    }
+    fn quota_roots<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<Vec<QuotaRoot>>> {
+        let kind = if self.is_next("GetQuota") { "GetQuota" } else { "GetQuotaRoot" };
+        ready(self.told(kind, |said| if let Said::Quota(roots) = said { Some(roots) } else { None }))
     }
     fn list<'a>(&'a self, _: &'a Identity, list: &'a List) -> BoxFuture<'a, Result<Vec<Listed>>> {
         ready(match self.next(if list.lsub { "Lsub" } else { "List" }) {

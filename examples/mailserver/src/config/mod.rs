@@ -69,6 +69,8 @@ pub struct Mailboxes {
     pub prefix: String,
     /// What parts the levels of names for clients.
     pub separator: Separator,
+    /// Users may let each other into their mailboxes.
+    pub sharing: bool,
 }
 
 impl Mailboxes {

@@ -156,6 +156,7 @@ fn read_mailboxes(
     const LAYOUTS: [(&str, Layout); 2] = [("maildir++", Layout::MaildirPlusPlus), ("fs", Layout::Fs)];
     const NAMES: [(&str, DiskNames); 2] = [("utf-7", DiskNames::ModifiedUtf7), ("utf-8", DiskNames::Utf8)];
     const SEPARATORS: [(&str, Separator); 2] = [("/", Separator::Slash), (".", Separator::Dot)];
+    const SHARING: [(&str, bool); 2] = [("none", false), ("acl", true)];
     let mut table = table::table(value, mistakes)?;
     let default = Mailboxes::default();
     let layout = table.optional("layout").map_or(Some(default.layout), |v| table::word(v, &LAYOUTS, mistakes));
@@ -175,8 +176,16 @@ fn read_mailboxes(
             },
         })
     });
+    let sharing = table.optional("sharing").map_or(Some(default.sharing), |v| table::word(v, &SHARING, mistakes));
     table.finish(mistakes);
-    Some(Mailboxes { layout: layout?, names: names?, inbox: inbox?, prefix: prefix?, separator: separator? })
+    Some(Mailboxes {
+        layout: layout?,
+        names: names?,
+        inbox: inbox?,
+        prefix: prefix?,
+        separator: separator?,
+        sharing: sharing?,
+    })
 }
 
 fn read_tls(value: &Value<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> Option<TlsFiles<Spanned<PathBuf>>> {

@@ -51,10 +51,11 @@ fn how_mailboxes_lie() {
     assert_eq!(parse(GOOD).unwrap().mailboxes, Mailboxes::default());
     let with = |keys: &str| parse(&GOOD.replace("[tls]", &format!("[mailboxes]\n{keys}\n[tls]")));
     let mailboxes = with(
-        "layout = \"fs\"\nnames = \"utf-8\"\ninbox = \"/var/mail/{user}@{domain}\"\nprefix = \"INBOX.\"\nseparator = \".\"",
+        "layout = \"fs\"\nnames = \"utf-8\"\ninbox = \"/var/mail/{user}@{domain}\"\nprefix = \"INBOX.\"\nseparator = \".\"\nsharing = \"acl\"",
     );
     let mailboxes = mailboxes.unwrap().mailboxes;
     assert_eq!((mailboxes.prefix.as_str(), mailboxes.separator.as_char()), ("INBOX.", '.'));
+    assert!(mailboxes.sharing);
     let options = mailboxes.of("you", "example.org");
     assert_eq!((options.layout, options.names), (Layout::Fs, DiskNames::Utf8));
     assert_eq!(options.inbox, Some("/var/mail/you@example.org".into()));
@@ -69,6 +70,7 @@ fn how_mailboxes_lie() {
         ("prefix = \"INBOX.\"", "no mailbox name with '/' behind it"),
         ("prefix = \"INBOX\"\nseparator = \".\"", "no mailbox name with '.' behind it"),
         ("separator = \"|\"", "`|`"),
+        ("sharing = \"yes\"", "`yes` is not one of `none`, `acl`"),
         ("prefixes = \"\"", "did you mean `prefix`?"),
     ] {
         let told = with(keys).unwrap_err();

@@ -91,6 +91,7 @@ pub(crate) fn status_items(input: &[u8]) -> Parsed<'_, Vec<StatusItem>> {
         let known = [
             ("APPENDLIMIT", StatusItem::AppendLimit),
             ("DELETED", StatusItem::Deleted),
+            ("DELETED-STORAGE", StatusItem::DeletedStorage),
             ("HIGHESTMODSEQ", StatusItem::HighestModSeq),
             ("MAILBOXID", StatusItem::MailboxId),
             ("MESSAGES", StatusItem::Messages),

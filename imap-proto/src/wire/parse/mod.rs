@@ -6,6 +6,7 @@
 //!
 //! Only search keys nest; its depth is limited, so no input exhausts the stack.
 
+mod acl;
 mod append;
 mod arguments;
 mod catenate;
@@ -13,6 +14,7 @@ mod fetch;
 mod list;
 mod modifier;
 mod partial;
+mod quota;
 mod resync;
 mod search;
 mod sort;
@@ -31,6 +33,8 @@ use crate::sort::SortCriterion;
 use crate::thread::ThreadAlgorithm;
 use crate::types::{Flags, SequenceSet, SpecialUse};
 
+pub use acl::AclCommand;
+pub(crate) use acl::{delete_acl, get_acl, list_rights, my_rights, set_acl};
 pub use append::{AppendHead, AppendMessage, append_head, append_message};
 pub(crate) use arguments::*;
 pub use catenate::AppendItem;
@@ -40,6 +44,8 @@ pub use list::ListArguments;
 pub(crate) use list::{list, lsub};
 pub use modifier::Modifier;
 pub use partial::PartialRange;
+pub use quota::QuotaCommand;
+pub(crate) use quota::{get_quota, get_quota_root};
 pub(crate) use resync::{Resync, Run, mod_sequence, mod_sequence_or_zero, resync};
 pub(crate) use search::search;
 pub use search::{DEPTH_MAX, SearchKey, SearchReturns};
@@ -58,6 +64,8 @@ pub(crate) type Parsed<'b, T> = IResult<&'b [u8], T>;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Command<'b> {
+    /// SETACL, DELETEACL, GETACL, LISTRIGHTS, MYRIGHTS.
+    Acl(AclCommand<'b>),
     /// APPEND without a literal; one with a literal is taken apart earlier, by [`append_head`].
     Append {
         /// The mailbox and what stands behind it: messages of parts that have URLs (RFC 4469). None: nothing stands there.
@@ -140,6 +148,8 @@ pub enum Command<'b> {
     Namespace,
     /// NOOP.
     Noop,
+    /// GETQUOTA and GETQUOTAROOT.
+    Quota(QuotaCommand<'b>),
     /// RENAME.
     Rename {
         /// The name that exists.

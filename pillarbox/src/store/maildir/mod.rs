@@ -1,5 +1,6 @@
 //! Mailboxes in Maildirs.
 
+mod acl;
 mod append;
 mod cache;
 mod names;
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use pillarbox_fs::{ErrorKind, Fs, RealFs};
 use pillarbox_imap::list::{KnownName, List};
+use pillarbox_imap::quota::QuotaRoot;
 use pillarbox_imap::server::{Listed, Status, StatusItem};
 use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse, Uid, UidValidity};
 use pillarbox_maildir::{
@@ -379,6 +381,8 @@ impl MailboxStore for MaildirStore {
             vanished: true,
             object_ids: true,
             save_dates: true,
+            quota: true,
+            ..StoreCapabilities::default()
         }
     }
 
@@ -415,13 +419,13 @@ impl MailboxStore for MaildirStore {
         mailbox: &'a MailboxName,
         items: &'a [StatusItem],
     ) -> BoxFuture<'a, Result<Status>> {
-        let (name, with_size) = (mailbox.clone(), items.contains(&StatusItem::Size));
+        let (name, items) = (mailbox.clone(), items.to_vec());
         let lane = self.inner.pool.lane(user);
         self.on_tree(user, move |inner, tree| {
             let maildir = tree.mailbox(&inner.names.find(tree, &name)?).map_err(told)?;
             let shared = inner.shared(lane, &maildir, true)?;
             shared.refresh()?;
-            shared.status(with_size)
+            shared.status(&items)
         })
     }
 
@@ -539,6 +543,12 @@ impl MailboxStore for MaildirStore {
             let (folder, room) = opened.await?;
             Ok(Box::new(Incoming::new(inner, lane, folder, room, append)) as Box<dyn IncomingAppend>)
         })
+    }
+
+    fn quota_roots<'a>(&'a self, user: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<Vec<QuotaRoot>>> {
+        let account = user.clone();
+        // One for all mailboxes of the account: rules for single ones say how full it may be when something is put there.
+        self.on_tree(user, move |inner, tree| quota::roots(&account, tree, (inner.quotas)(&account)))
     }
 
     fn room<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName, size: u64) -> BoxFuture<'a, Result<()>> {

@@ -74,7 +74,7 @@ pub(super) struct Names {
 
 impl Names {
     fn new(prefix: &str, separator: Separator) -> Result<Self> {
-        let namespace = Some(Namespace { prefix: prefix.to_owned(), separator });
+        let namespace = Some(Namespace { prefix: prefix.to_owned(), separator, ..Namespace::default() });
         if prefix.is_empty() {
             return Ok(Names { namespace, prefix: None });
         }
@@ -90,7 +90,8 @@ impl Names {
         // Clients are told it as they will see it again.
         let spelled =
             format!("{}{}", name.as_str().replace('/', &separator.as_char().to_string()), separator.as_char());
-        Ok(Names { namespace: Some(Namespace { prefix: spelled, separator }), prefix: Some(name) })
+        let namespace = Namespace { prefix: spelled, separator, ..Namespace::default() };
+        Ok(Names { namespace: Some(namespace), prefix: Some(name) })
     }
 
     pub(super) fn namespace(&self) -> Option<Namespace> {
@@ -169,7 +170,10 @@ mod tests {
             ("My.Mail.", Separator::Dot, "My.Mail.", [("INBOX", "INBOX"), ("My/Mail/a", "a"), ("My/Mail/a/b", "a/b")]),
         ] {
             let names = Names::new(prefix, separator).unwrap();
-            assert_eq!(names.namespace(), Some(Namespace { prefix: spelled.into(), separator }));
+            assert_eq!(
+                names.namespace(),
+                Some(Namespace { prefix: spelled.into(), separator, ..Namespace::default() })
+            );
             for (seen, on_disk) in pairs {
                 let name = names.on_disk(&imap(seen)).unwrap();
                 assert_eq!(name.joined('/'), on_disk, "{prefix} {seen}");

@@ -1,8 +1,24 @@
 //! Whether an account has room for more.
 
-use pillarbox_maildir::{self as maildir, Prepared, Purpose, QuotaRules, Tree, Usage};
+use pillarbox_imap::quota::{QuotaRoot, Resource, ResourceUse};
+use pillarbox_maildir::{self as maildir, Prepared, Purpose, Quota, QuotaRules, Tree, Usage};
 
 use super::{Result, told};
+use crate::parts::Identity;
+
+/// The root of an account, if anything is limited for all of it. Its name is nobody else's.
+pub(super) fn roots(account: &Identity, tree: &Tree, rules: Option<QuotaRules>) -> Result<Vec<QuotaRoot>> {
+    let quota = rules.map(|rules| rules.quota()).unwrap_or_default();
+    if quota == Quota::default() {
+        return Ok(Vec::new());
+    }
+    let usage = tree.usage(quota).map_err(told)?;
+    let one = |resource, used, limit: Option<u64>| limit.map(|limit| ResourceUse { resource, used, limit });
+    let storage = one(Resource::Storage, usage.bytes, quota.bytes);
+    let messages = one(Resource::Message, usage.messages, quota.messages);
+    let name = format!("#user/{account}");
+    Ok(vec![QuotaRoot { name, resources: storage.into_iter().chain(messages).collect() }])
+}
 
 /// One mailbox of an account that has a quota.
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pillarbox_core::WallTime;
-use pillarbox_imap::server::{Change, FlagChange, Snapshot, Status};
+use pillarbox_imap::server::{Change, FlagChange, Snapshot, Status, StatusItem};
 use pillarbox_imap::types::{Flag, Flags, Keyword, ModSeq, ObjectId, Uid, UidSet};
 use pillarbox_maildir::{self as maildir, Mailbox, Maildir};
 
@@ -130,7 +130,7 @@ impl Shared {
     }
 
     /// The numbers, and the sum of the sizes if it is wanted: of a message whose name does not tell its size the file is read.
-    pub(super) fn status(&self, with_size: bool) -> Result<Status> {
+    pub(super) fn status(&self, items: &[StatusItem]) -> Result<Status> {
         let mut view = self.view();
         let mut status = Status::new(uid_validity(view.uid_validity())?, uid_next(view.uid_next()));
         status.messages = u32::try_from(view.messages().len()).unwrap_or(u32::MAX);
@@ -140,15 +140,24 @@ impl Shared {
         status.deleted = u32::try_from(deleted).unwrap_or(u32::MAX);
         status.mailbox_id = mailbox_id(view.maildir());
         status.highest_mod_seq = view.highest_mod_seq().and_then(ModSeq::new);
-        if with_size {
-            let sizes: Vec<_> = view.messages().map(|message| (message.uid, message.size)).collect();
-            for (uid, size) in sizes {
+        let of_all = items.contains(&StatusItem::Size);
+        if of_all || items.contains(&StatusItem::DeletedStorage) {
+            let is_deleted = |flags: maildir::Flags| flags.contains(maildir::Flags::DELETED);
+            let sizes: Vec<_> = view
+                .messages()
+                .filter(|message| of_all || is_deleted(message.flags))
+                .map(|message| (message.uid, message.size, is_deleted(message.flags)))
+                .collect();
+            for (uid, size, deleted) in sizes {
                 let size = match size.map_or_else(|| view.info(uid).map(|info| info.size), Ok) {
                     // Another program was quicker.
                     Err(maildir::MaildirError::NoSuchMessage(_)) => 0,
                     size => size.map_err(told)?,
                 };
                 status.size = status.size.saturating_add(size);
+                if deleted {
+                    status.deleted_storage = status.deleted_storage.saturating_add(size);
+                }
             }
         }
         Ok(status)

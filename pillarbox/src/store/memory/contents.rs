@@ -20,6 +20,8 @@ pub(super) struct Shared {
     pub(super) uid_validity: UidValidity,
     pub(super) id: ObjectId,
     pub(super) uses: Vec<SpecialUse>,
+    #[cfg(feature = "maildir")]
+    pub(super) acl: Mutex<pillarbox_maildir::Acl>,
     contents: Mutex<Contents>,
     pub(super) feed: Arc<Feed>,
 }
@@ -158,7 +160,15 @@ impl Shared {
     pub(super) fn new(uid_validity: UidValidity, id: ObjectId, uses: &[SpecialUse]) -> Self {
         let (messages, expunged) = (BTreeMap::new(), Expunged::default());
         let contents = Contents { messages, uid_next: Uid::MIN, highest: ModSeq::MIN, expunged };
-        Shared { uid_validity, id, uses: uses.to_vec(), contents: Mutex::new(contents), feed: Arc::default() }
+        Shared {
+            uid_validity,
+            id,
+            uses: uses.to_vec(),
+            #[cfg(feature = "maildir")]
+            acl: Mutex::default(),
+            contents: Mutex::new(contents),
+            feed: Arc::default(),
+        }
     }
 
     pub(super) fn contents(&self) -> MutexGuard<'_, Contents> {
@@ -263,6 +273,8 @@ impl Shared {
         status.messages = contents.messages.len() as u32;
         status.unseen = status.messages - with(Flag::Seen);
         status.deleted = with(Flag::Deleted);
+        let deleted = messages().filter(|letter| letter.flags.contains(&Flag::Deleted));
+        status.deleted_storage = deleted.map(|letter| letter.octets.len() as u64).sum();
         status.size = messages().map(|letter| letter.octets.len() as u64).sum();
         status.highest_mod_seq = Some(contents.highest);
         status.mailbox_id = Some(self.id.clone());

@@ -80,10 +80,11 @@ pub(super) async fn numbers(store: &dyn MailboxStore, user: &Identity) {
     add(store, user, "Numbers", b"12345", &[Flag::Deleted, Flag::Seen]).await;
     add(store, user, "Numbers", b"a\nb\r\n", &[Flag::Deleted]).await;
     add(store, user, "Numbers", b"", &[]).await;
-    let items = [StatusItem::Size, StatusItem::Deleted];
+    let items = [StatusItem::Size, StatusItem::Deleted, StatusItem::DeletedStorage];
     let status = store.status(user, &name("Numbers"), &items).await.expect("it has a status");
     assert_eq!((status.messages, status.unseen, status.deleted), (3, 2, 2));
     if store.capabilities().sizes {
+        assert_eq!(status.deleted_storage, 10, "what an EXPUNGE would make free");
         assert_eq!(status.size, 10, "the sum of the sizes that messages have when they are read");
     }
 }

@@ -1,0 +1,429 @@
+//! Rights in front of a store: who is let into whose mailboxes.
+
+mod carry;
+mod identifiers;
+mod listing;
+mod open;
+mod places;
+
+use std::sync::Arc;
+
+use pillarbox_imap::acl::{AclEntry, Grantable, Rights, RightsChange};
+use pillarbox_imap::list::List;
+use pillarbox_imap::quota::QuotaRoot;
+use pillarbox_imap::server::{Listed, Status, StatusItem};
+use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse};
+use pillarbox_maildir::{Acl, Identifier, Who};
+
+pub use self::identifiers::AclChange;
+use self::identifiers::{changed_by, entries, on_disk, rights_of};
+use self::open::{Incoming, Open, allowed_flags};
+use self::places::{Place, Places};
+use crate::parts::{
+    Append, BoxFuture, Identity, IncomingAppend, Mailbox, MailboxStore, Namespace, StoreCapabilities, StoreError,
+    StoreErrorKind,
+};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// A store that keeps the list of each mailbox and obeys none: what an [`AclStore`] stands in front of. The accounts here are whose
+/// the mailboxes are, whoever asks.
+pub trait AclSource: MailboxStore {
+    /// The list of a mailbox. Nothing comes to be by this question: [`StoreErrorKind::NoSuchMailbox`] if there is no such account.
+    fn list_of<'a>(&'a self, account: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Acl>>;
+
+    /// All mailboxes of an account with their lists; one whose list cannot be read is left out. Nothing comes to be by this either.
+    fn lists_of<'a>(&'a self, account: &'a Identity) -> BoxFuture<'a, Result<Vec<(MailboxName, Acl)>>>;
+
+    /// Changes an entry of a list. Durable.
+    fn change_list<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        change: &'a AclChange,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    /// Puts a list in the place of another. Durable.
+    fn replace_list<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        list: &'a Acl,
+    ) -> BoxFuture<'a, Result<()>>;
+}
+
+/// A store in which users let each other into their mailboxes (RFC 4314), in front of one that knows nothing of that.
+///
+/// Every operation looks at the mailbox's list when it is done, also in a mailbox that is open. Who may not know of a mailbox is
+/// answered as if there were none. Mailboxes of others are below [`other_users`](Self::other_users), a level for each account; ones
+/// that belong to nobody are below [`shared`](Self::shared). LIST tells of another's mailboxes where a pattern names whose, and
+/// where they are subscribed: nobody's names are gone through for everyone else.
+///
+/// A new mailbox has the list of the one above it. Messages come from one account to another as copies, with an identifier of their
+/// own.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), pillarbox::parts::StoreError> {
+/// use pillarbox::imap_proto::acl::RightsChange;
+/// use pillarbox::imap_proto::types::MailboxName;
+/// use pillarbox::parts::{Identity, MailboxStore};
+/// use pillarbox::store::{AclStore, MemoryStore};
+///
+/// let store = AclStore::new(MemoryStore::new()).other_users(MailboxName::new("Other Users").unwrap());
+/// let (ann, bob) = (Identity::new("ann"), Identity::new("bob"));
+/// let name = |text| MailboxName::new(text).unwrap();
+/// store.create(&ann, &name("Work"), &[]).await?;
+/// assert!(store.status(&bob, &name("Other Users/ann/Work"), &[]).await.is_err());
+/// store.set_acl(&ann, &name("Work"), "bob", RightsChange::parse("lr")).await?;
+/// assert_eq!(store.status(&bob, &name("Other Users/ann/Work"), &[]).await?.messages, 0);
+/// # Ok(()) }
+/// ```
+pub struct AclStore<S> {
+    inner: Arc<Inner<S>>,
+}
+
+impl<S> Clone for AclStore<S> {
+    fn clone(&self) -> Self {
+        AclStore { inner: Arc::clone(&self.inner) }
+    }
+}
+
+type Groups = dyn Fn(&Identity) -> Vec<String> + Send + Sync;
+
+struct Inner<S> {
+    source: S,
+    places: Places,
+    groups: Box<Groups>,
+    for_anyone: bool,
+}
+
+impl<S: AclSource + 'static> AclStore<S> {
+    /// Each user sees their own mailboxes and no others, and is in no group.
+    pub fn new(source: S) -> Self {
+        let places = Places::new(source.namespace());
+        AclStore { inner: Arc::new(Inner { source, places, groups: Box::new(|_| Vec::new()), for_anyone: false }) }
+    }
+
+    /// Shows mailboxes of other users below this name, such as `Other Users/ann/Work`; INBOX is `Other Users/ann/INBOX`.
+    ///
+    /// # Panics
+    ///
+    /// If the store is in use: this is said while it is put together.
+    #[must_use]
+    pub fn other_users(mut self, below: MailboxName) -> Self {
+        self.being_made().places.others = Some(below);
+        self
+    }
+
+    /// Shows the mailboxes of an account that is nobody's below this name. Whoever may do what there is said by its lists alone;
+    /// that of its INBOX says who may make mailboxes at the top.
+    ///
+    /// # Panics
+    ///
+    /// If the store is in use.
+    #[must_use]
+    pub fn shared(mut self, below: MailboxName, account: Identity) -> Self {
+        self.being_made().places.shared = Some((below, account));
+        self
+    }
+
+    /// Which groups a user is in.
+    ///
+    /// # Panics
+    ///
+    /// If the store is in use.
+    #[must_use]
+    pub fn groups(mut self, groups: impl Fn(&Identity) -> Vec<String> + Send + Sync + 'static) -> Self {
+        self.being_made().groups = Box::new(groups);
+        self
+    }
+
+    /// Lets users share their mailboxes with everybody at once, by the identifiers `anyone` and `authenticated`. Otherwise they
+    /// may do so in shared mailboxes only, as far as they have the right `a` there.
+    ///
+    /// # Panics
+    ///
+    /// If the store is in use.
+    #[must_use]
+    pub fn for_anyone(mut self) -> Self {
+        self.being_made().for_anyone = true;
+        self
+    }
+
+    fn being_made(&mut self) -> &mut Inner<S> {
+        Arc::get_mut(&mut self.inner).expect("nobody has a copy of a store that is being put together")
+    }
+}
+
+impl<S: AclSource + 'static> Inner<S> {
+    fn rights_by(&self, acl: &Acl, user: &Identity, place: &Place) -> Rights {
+        let groups = (self.groups)(user);
+        let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+        let who = Who { user: Some(user.user()), groups: &groups, is_owner: place.account == *user };
+        rights_of(acl.rights(&who))
+    }
+
+    /// What a user may do with a mailbox that is there.
+    async fn rights_there(&self, user: &Identity, place: &Place) -> Result<Rights> {
+        match self.source.list_of(&place.account, &place.mailbox).await {
+            Ok(acl) => Ok(self.rights_by(&acl, user, place)),
+            Err(error) if place.account == *user => Err(error),
+            // Whatever it is, others must not learn from it that there is such a mailbox.
+            Err(error) => Err(StoreError::new(StoreErrorKind::NoSuchMailbox, error.cause)),
+        }
+    }
+
+    /// What a user may do with a mailbox. To one of their own that is not there they may do everything: what is to be said of it the
+    /// store says.
+    async fn rights_in(&self, user: &Identity, place: &Place) -> Result<Rights> {
+        match self.rights_there(user, place).await {
+            Err(error) if error.kind == StoreErrorKind::NoSuchMailbox && place.account == *user => Ok(Rights::ALL),
+            rights => rights,
+        }
+    }
+
+    /// Where a mailbox is, and what the user may do there, if they may do this.
+    async fn permitted(&self, user: &Identity, mailbox: &MailboxName, needed: Rights) -> Result<(Place, Rights)> {
+        let place = self.places.find(user, mailbox)?;
+        let rights = self.rights_in(user, &place).await?;
+        permit(rights, needed).map(|()| (place, rights))
+    }
+
+    /// Where a mailbox can be made, and the list that it is to have.
+    async fn permitted_to_create(&self, user: &Identity, mailbox: &MailboxName) -> Result<(Place, Option<Acl>)> {
+        let place = self.places.find(user, mailbox)?;
+        let is_owner = place.account == *user;
+        // RFC 4314 §4: the nearest one above that is there.
+        let mut above = place.mailbox.parent();
+        while let Some(name) = above {
+            match self.source.list_of(&place.account, &name).await {
+                Ok(acl) => {
+                    permit(self.rights_by(&acl, user, &place), Rights::CREATE)?;
+                    // What is below INBOX is there in name only.
+                    let inherits = !(is_owner && name.is_inbox());
+                    return Ok((place, inherits.then_some(acl)));
+                }
+                Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => above = name.parent(),
+                Err(error) if is_owner => return Err(error),
+                Err(error) => return Err(StoreError::new(StoreErrorKind::NoSuchMailbox, error.cause)),
+            }
+        }
+        if is_owner {
+            return Ok((place, None));
+        }
+        let top = Place { account: place.account.clone(), mailbox: MailboxName::inbox() };
+        permit(self.rights_there(user, &top).await?, Rights::CREATE)?;
+        let acl = self.source.list_of(&top.account, &top.mailbox).await?;
+        Ok((place, Some(acl)))
+    }
+
+    /// Whose mailboxes these are, and whose name stands for `owner`; none where they belong to nobody.
+    fn owner<'p>(&self, place: &'p Place) -> Option<&'p str> {
+        let is_shared = self.places.shared.as_ref().is_some_and(|(_, account)| *account == place.account);
+        (!is_shared).then(|| place.account.user())
+    }
+}
+
+/// Lack of a right looks like absence to those who may not know of the mailbox (RFC 4314 §6).
+fn permit(rights: Rights, needed: Rights) -> Result<()> {
+    if rights.contains(needed) {
+        return Ok(());
+    }
+    let kind = match rights.contains(Rights::LOOKUP) {
+        true => StoreErrorKind::NoPermission,
+        false => StoreErrorKind::NoSuchMailbox,
+    };
+    Err(StoreError::new(kind, format!("of the rights `{needed}` there are `{rights}`")))
+}
+
+impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
+    fn capabilities(&self) -> StoreCapabilities {
+        StoreCapabilities { rights: true, ..self.inner.source.capabilities() }
+    }
+
+    fn namespace(&self) -> Option<Namespace> {
+        Some(self.inner.places.told())
+    }
+
+    fn list<'a>(&'a self, user: &'a Identity, list: &'a List) -> BoxFuture<'a, Result<Vec<Listed>>> {
+        Box::pin(self.inner.listed(user, list))
+    }
+
+    fn status<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        items: &'a [StatusItem],
+    ) -> BoxFuture<'a, Result<Status>> {
+        Box::pin(async move {
+            let (place, _) = self.inner.permitted(user, mailbox, Rights::READ).await?;
+            self.inner.source.status(&place.account, &place.mailbox, items).await
+        })
+    }
+
+    fn create<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        uses: &'a [SpecialUse],
+    ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
+        Box::pin(async move {
+            let (place, list) = self.inner.permitted_to_create(user, mailbox).await?;
+            let id = self.inner.source.create(&place.account, &place.mailbox, uses).await?;
+            if let Some(list) = list.filter(|list| list.entries().next().is_some()) {
+                self.inner.source.replace_list(&place.account, &place.mailbox, &list).await?;
+            }
+            Ok(id)
+        })
+    }
+
+    fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let (place, _) = self.inner.permitted(user, mailbox, Rights::DELETE).await?;
+            self.inner.source.delete(&place.account, &place.mailbox).await
+        })
+    }
+
+    fn rename<'a>(
+        &'a self,
+        user: &'a Identity,
+        from: &'a MailboxName,
+        to: &'a MailboxName,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let (from, _) = self.inner.permitted(user, from, Rights::DELETE).await?;
+            let (to, _) = self.inner.permitted_to_create(user, to).await?;
+            if from.account != to.account {
+                return Err(StoreError::new(StoreErrorKind::Cannot, "a mailbox stays in its account"));
+            }
+            self.inner.source.rename(&from.account, &from.mailbox, &to.mailbox).await
+        })
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        subscribed: bool,
+    ) -> BoxFuture<'a, Result<()>> {
+        // A name is no mailbox: nothing is looked up, and nothing told.
+        self.inner.source.subscribe(user, mailbox, subscribed)
+    }
+
+    fn open<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        read_only: bool,
+    ) -> BoxFuture<'a, Result<Box<dyn Mailbox>>> {
+        Box::pin(async move {
+            let (place, _) = self.inner.permitted(user, mailbox, Rights::READ).await?;
+            let mailbox = self.inner.source.open(&place.account, &place.mailbox, read_only).await?;
+            Ok(Box::new(Open::new(Arc::clone(&self.inner), user.clone(), place, mailbox, read_only))
+                as Box<dyn Mailbox>)
+        })
+    }
+
+    fn room<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName, size: u64) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let (place, _) = self.inner.permitted(user, mailbox, Rights::POST).await?;
+            self.inner.source.room(&place.account, &place.mailbox, size).await
+        })
+    }
+
+    fn quota_roots<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+    ) -> BoxFuture<'a, Result<Vec<QuotaRoot>>> {
+        Box::pin(async move {
+            // RFC 9208 §6: it tells how much is in another's mailboxes.
+            let (place, _) = self.inner.permitted(user, mailbox, Rights::READ).await?;
+            self.inner.source.quota_roots(&place.account, &place.mailbox).await
+        })
+    }
+
+    fn rights<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Rights>> {
+        Box::pin(async move {
+            let place = self.inner.places.find(user, mailbox)?;
+            let rights = match self.inner.rights_there(user, &place).await {
+                // It will be there as soon as anything is done with it.
+                Err(_) if place.account == *user && place.mailbox.is_inbox() => Rights::ALL,
+                rights => rights?,
+            };
+            // RFC 4314 §4
+            let some = Rights::LOOKUP | Rights::READ | Rights::INSERT | Rights::CREATE | Rights::DELETE | Rights::ADMIN;
+            match rights.has_any(some) {
+                true => Ok(rights),
+                false => Err(StoreError::new(StoreErrorKind::NoSuchMailbox, format!("only `{rights}`"))),
+            }
+        })
+    }
+
+    fn acl<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Vec<AclEntry>>> {
+        Box::pin(async move {
+            let (place, _) = self.inner.permitted(user, mailbox, Rights::ADMIN).await?;
+            let acl = self.inner.source.list_of(&place.account, &place.mailbox).await?;
+            Ok(entries(&acl, self.inner.owner(&place)))
+        })
+    }
+
+    fn set_acl<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        identifier: &'a str,
+        change: Option<RightsChange>,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let place = self.inner.places.find(user, mailbox)?;
+            // The owner may always, also where the list cannot be read: this is how it is mended.
+            if place.account != *user {
+                permit(self.inner.rights_there(user, &place).await?, Rights::ADMIN)?;
+            }
+            let owner = self.inner.owner(&place);
+            let (negative, identifier) = on_disk(identifier, owner)?;
+            let is_everybody = matches!(identifier, Identifier::Anyone | Identifier::Authenticated);
+            let gives = matches!(change, Some(RightsChange::Add(_) | RightsChange::Replace(_))) && !negative;
+            if is_everybody && gives && owner.is_some() && !self.inner.for_anyone {
+                let text = "users share with everybody only where the operator lets them";
+                return Err(StoreError::new(StoreErrorKind::NoPermission, text));
+            }
+            let change = AclChange { identifier, negative, change: change.map(changed_by) };
+            self.inner.source.change_list(&place.account, &place.mailbox, &change).await
+        })
+    }
+
+    fn grantable<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        identifier: &'a str,
+    ) -> BoxFuture<'a, Result<Grantable>> {
+        Box::pin(async move {
+            let (place, _) = self.inner.permitted(user, mailbox, Rights::ADMIN).await?;
+            self.inner.source.list_of(&place.account, &place.mailbox).await?;
+            let (negative, identifier) = on_disk(identifier, self.inner.owner(&place))?;
+            let required = match identifier {
+                Identifier::Owner if !negative => Rights::LOOKUP | Rights::ADMIN,
+                _ => Rights::NONE,
+            };
+            Ok(Grantable { required, optional: Rights::ALL.minus(required).each().collect() })
+        })
+    }
+
+    fn append<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        mut append: Append,
+    ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>>> {
+        Box::pin(async move {
+            let needed = if append.delivery { Rights::POST } else { Rights::INSERT };
+            let (place, rights) = self.inner.permitted(user, mailbox, needed).await?;
+            append.flags = allowed_flags(&append.flags, rights);
+            let incoming = self.inner.source.append(&place.account, &place.mailbox, append).await?;
+            Ok(Box::new(Incoming { incoming, rights }) as Box<dyn IncomingAppend>)
+        })
+    }
+}

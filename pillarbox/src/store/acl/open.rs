@@ -1,0 +1,296 @@
+//! One selection of a mailbox: each operation looks at what the user may do now.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pillarbox_imap::acl::{Rights, right_to_change};
+use pillarbox_imap::search::Query;
+use pillarbox_imap::server::{Change, FlagChange, Snapshot};
+use pillarbox_imap::types::{Flag, Flags, MailboxName, ModSeq, Uid, UidSet};
+
+use super::carry::carry;
+use super::places::Place;
+use super::{AclSource, Inner, Result, permit};
+use crate::parts::{
+    Append, AppendedMessages, BoxFuture, Cached, Computed, Copied, FlagsSet, Identity, IncomingAppend, Mailbox,
+    MessageData, MessageFlags, MessageReader, Piece, SetFlags, StoreError, StoreErrorKind,
+};
+
+/// What it takes to change every flag.
+const ALL_FLAGS: [Rights; 3] = [Rights::SEEN, Rights::DELETE_MESSAGES, Rights::WRITE];
+
+/// The flags that somebody with these rights may change.
+pub(super) fn allowed_flags(flags: &Flags, rights: Rights) -> Flags {
+    flags.iter().filter(|flag| rights.contains(right_to_change(flag))).collect()
+}
+
+pub(super) struct Open<S> {
+    store: Arc<Inner<S>>,
+    user: Identity,
+    place: Place,
+    mailbox: Box<dyn Mailbox>,
+    read_only: bool,
+    /// News that were taken and not told yet.
+    news: Vec<Change>,
+}
+
+impl<S: AclSource + 'static> Open<S> {
+    pub(super) fn new(
+        store: Arc<Inner<S>>,
+        user: Identity,
+        place: Place,
+        mailbox: Box<dyn Mailbox>,
+        read_only: bool,
+    ) -> Self {
+        Open { store, user, place, mailbox, read_only, news: Vec::new() }
+    }
+
+    async fn check(&mut self, needed: Rights) -> Result<Rights> {
+        let rights = self.store.rights_in(&self.user, &self.place).await?;
+        permit(rights, needed).map(|()| rights)
+    }
+
+    /// What is to be told, to somebody who may still read. Who may not loses the mailbox, as RFC 4314 §5.1.1 allows.
+    async fn news(&mut self) -> Result<Vec<Change>> {
+        match self.check(Rights::READ).await {
+            Ok(_) => Ok(std::mem::take(&mut self.news)),
+            Err(error) if matches!(error.kind, StoreErrorKind::NoPermission | StoreErrorKind::NoSuchMailbox) => {
+                self.news.clear();
+                Ok(vec![Change::Gone])
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where messages are to go; and whether they can go there as they are.
+    async fn target(&mut self, target: &MailboxName) -> Result<(Place, Rights, bool)> {
+        let (place, rights) = self.store.permitted(&self.user, target, Rights::INSERT).await?;
+        let as_they_are =
+            place.account == self.place.account && ALL_FLAGS.into_iter().all(|right| rights.contains(right));
+        Ok((place, rights, as_they_are))
+    }
+
+    async fn carry(&mut self, uids: &UidSet, target: &Place, rights: Rights) -> Result<Copied> {
+        carry(&mut *self.mailbox, uids, &self.store.source, target, rights).await
+    }
+
+    /// RFC 4314 §4: of the flags that a client sets, those that the user may.
+    async fn set_some(&mut self, uids: &UidSet, what: &SetFlags, rights: Rights) -> Result<Vec<FlagsSet>> {
+        let mut allowed = what.clone();
+        allowed.flags = allowed_flags(&what.flags, rights);
+        if what.change != FlagChange::Replace {
+            return self.mailbox.set_flags(uids, &allowed).await;
+        }
+        // What the user may not change stays, which is not the same for all messages.
+        let mut alike: BTreeMap<String, (Flags, UidSet)> = BTreeMap::new();
+        for message in self.mailbox.flags(uids).await? {
+            let stays: Flags = message.flags.iter().filter(|flag| !rights.contains(right_to_change(flag))).collect();
+            alike.entry(stays.to_string()).or_insert_with(|| (stays, UidSet::new())).1.insert(message.uid);
+        }
+        let mut set = Vec::new();
+        for (stays, uids) in alike.into_values() {
+            let mut these = allowed.clone();
+            these.flags.extend(stays.iter());
+            set.extend(self.mailbox.set_flags(&uids, &these).await?);
+        }
+        set.sort_unstable_by_key(|one| one.now.uid);
+        Ok(set)
+    }
+}
+
+impl<S: AclSource + 'static> Mailbox for Open<S> {
+    fn snapshot(&mut self) -> BoxFuture<'_, Result<Snapshot>> {
+        Box::pin(async move {
+            let rights = self.check(Rights::READ).await?;
+            let mut snapshot = self.mailbox.snapshot().await?;
+            snapshot.rights = Some(rights);
+            self.news.clear();
+            Ok(snapshot)
+        })
+    }
+
+    fn refresh(&mut self) -> BoxFuture<'_, Result<Vec<Change>>> {
+        Box::pin(async move {
+            let news = self.mailbox.refresh().await?;
+            self.news.extend(news);
+            self.news().await
+        })
+    }
+
+    fn changes(&mut self) -> BoxFuture<'_, Result<Vec<Change>>> {
+        Box::pin(async move {
+            if self.news.is_empty() {
+                // Kept at once: whoever waits may stop waiting while the rights are looked at.
+                let news = self.mailbox.changes().await?;
+                self.news.extend(news);
+            }
+            self.news().await
+        })
+    }
+
+    fn messages<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageData>>> {
+        Box::pin(async move {
+            self.check(Rights::READ).await?;
+            self.mailbox.messages(uids).await
+        })
+    }
+
+    fn flags<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageFlags>>> {
+        Box::pin(async move {
+            self.check(Rights::READ).await?;
+            self.mailbox.flags(uids).await
+        })
+    }
+
+    fn changed<'a>(&'a mut self, uids: &'a UidSet, since: ModSeq) -> BoxFuture<'a, Result<UidSet>> {
+        Box::pin(async move {
+            self.check(Rights::READ).await?;
+            self.mailbox.changed(uids, since).await
+        })
+    }
+
+    fn vanished<'a>(&'a mut self, uids: &'a UidSet, since: ModSeq) -> BoxFuture<'a, Result<UidSet>> {
+        Box::pin(async move {
+            self.check(Rights::READ).await?;
+            self.mailbox.vanished(uids, since).await
+        })
+    }
+
+    fn read(&mut self, uid: Uid) -> BoxFuture<'_, Result<Box<dyn MessageReader>>> {
+        Box::pin(async move {
+            self.check(Rights::READ).await?;
+            self.mailbox.read(uid).await
+        })
+    }
+
+    fn set_flags<'a>(&'a mut self, uids: &'a UidSet, what: &'a SetFlags) -> BoxFuture<'a, Result<Vec<FlagsSet>>> {
+        Box::pin(async move {
+            let rights = self.check(Rights::READ).await?;
+            let needed: Vec<Rights> = match what.change {
+                FlagChange::Replace => ALL_FLAGS.into(),
+                FlagChange::Add | FlagChange::Remove => what.flags.iter().map(|flag| right_to_change(&flag)).collect(),
+            };
+            let has = needed.iter().filter(|right| rights.contains(**right)).count();
+            match has {
+                _ if has == needed.len() => self.mailbox.set_flags(uids, what).await,
+                0 => {
+                    Err(StoreError::new(StoreErrorKind::NoPermission, format!("with `{rights}` no such flag changes")))
+                }
+                _ => self.set_some(uids, what, rights).await,
+            }
+        })
+    }
+
+    fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
+        Box::pin(async move {
+            self.check(Rights::READ).await?;
+            match self.target(target).await? {
+                (place, _, true) => self.mailbox.copy(uids, &place.mailbox).await,
+                (place, rights, false) => self.carry(uids, &place, rights).await,
+            }
+        })
+    }
+
+    fn move_to<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
+        Box::pin(async move {
+            // RFC 6851 §4: what COPY, STORE and EXPUNGE would need.
+            self.check(Rights::READ | Rights::DELETE_MESSAGES | Rights::EXPUNGE).await?;
+            if self.read_only {
+                return Err(StoreError::new(StoreErrorKind::Cannot, "the mailbox is open for reading only"));
+            }
+            let (place, rights) = match self.target(target).await? {
+                (place, _, true) => return self.mailbox.move_to(uids, &place.mailbox).await,
+                (place, rights, false) => (place, rights),
+            };
+            let copied = self.carry(uids, &place, rights).await?;
+            let gone: UidSet = copied.1.iter().map(|(here, _)| *here).collect();
+            let deleted = SetFlags::new(FlagChange::Add, [Flag::Deleted].into_iter().collect());
+            self.mailbox.set_flags(&gone, &deleted).await?;
+            self.mailbox.expunge(Some(&gone)).await?;
+            Ok(copied)
+        })
+    }
+
+    fn replace<'a>(
+        &'a mut self,
+        uid: Uid,
+        target: &'a MailboxName,
+        mut append: Append,
+    ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>>> {
+        Box::pin(async move {
+            // RFC 8508 §3.5: what APPEND, STORE and EXPUNGE would need.
+            self.check(Rights::READ | Rights::DELETE_MESSAGES | Rights::EXPUNGE).await?;
+            let (place, rights, _) = self.target(target).await?;
+            if place.account != self.place.account {
+                return Err(StoreError::new(StoreErrorKind::Cannot, "a message is replaced within its account"));
+            }
+            append.flags = allowed_flags(&append.flags, rights);
+            let incoming = self.mailbox.replace(uid, &place.mailbox, append).await?;
+            Ok(Box::new(Incoming { incoming, rights }) as Box<dyn IncomingAppend>)
+        })
+    }
+
+    fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>>> {
+        Box::pin(async move {
+            self.check(Rights::EXPUNGE).await?;
+            self.mailbox.expunge(only).await
+        })
+    }
+
+    fn search<'a>(&'a mut self, query: &'a Query) -> BoxFuture<'a, Result<Option<Vec<Uid>>>> {
+        Box::pin(async move {
+            self.check(Rights::READ).await?;
+            self.mailbox.search(query).await
+        })
+    }
+
+    fn caches(&self) -> bool {
+        self.mailbox.caches()
+    }
+
+    fn cached<'a>(&'a mut self, uids: &'a [Uid], wanted: &'a [Piece]) -> BoxFuture<'a, Cached> {
+        Box::pin(async move {
+            match self.check(Rights::READ).await {
+                Ok(_) => self.mailbox.cached(uids, wanted).await,
+                Err(_) => Cached::default(),
+            }
+        })
+    }
+
+    fn remember(&mut self, computed: Vec<Computed>) -> BoxFuture<'_, ()> {
+        self.mailbox.remember(computed)
+    }
+}
+
+/// Messages on their way to where not every flag may be set.
+pub(super) struct Incoming {
+    pub(super) incoming: Box<dyn IncomingAppend>,
+    pub(super) rights: Rights,
+}
+
+impl IncomingAppend for Incoming {
+    fn write<'a>(&'a mut self, octets: &'a [u8]) -> BoxFuture<'a, Result<()>> {
+        self.incoming.write(octets)
+    }
+
+    fn park(&mut self) -> BoxFuture<'_, Result<()>> {
+        self.incoming.park()
+    }
+
+    fn next(&mut self, mut append: Append) -> BoxFuture<'_, Result<()>> {
+        append.flags = allowed_flags(&append.flags, self.rights);
+        self.incoming.next(append)
+    }
+
+    fn prepare(&mut self) -> BoxFuture<'_, Result<()>> {
+        self.incoming.prepare()
+    }
+
+    fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessages>> {
+        self.incoming.publish()
+    }
+
+    fn undo(&mut self) -> BoxFuture<'_, Result<()>> {
+        self.incoming.undo()
+    }
+}

@@ -1,0 +1,81 @@
+//! The lists of mailboxes, in Dovecot's files.
+
+use pillarbox_imap::types::MailboxName;
+use pillarbox_maildir::{Acl, Maildir, MaildirError, Tree};
+
+use super::{Inner, MaildirStore, Result, told};
+use crate::parts::{BoxFuture, Identity};
+use crate::store::acl::{AclChange, AclSource};
+
+impl MaildirStore {
+    /// Work on a tree that is there; none is made.
+    fn on_tree_there<T: Send + 'static>(
+        &self,
+        account: &Identity,
+        work: impl FnOnce(&Inner, &Tree) -> Result<T> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T>> {
+        let (inner, account) = (std::sync::Arc::clone(&self.inner), account.clone());
+        Box::pin(async move {
+            let lane = inner.pool.lane(&account);
+            lane.run(move || {
+                let options = (inner.lies_as)(&account);
+                let tree = Tree::open_with(&inner.files, inner.root(&account)?, options).map_err(told)?;
+                work(&inner, &tree)
+            })
+            .await
+        })
+    }
+
+    fn on_mailbox_there<T: Send + 'static>(
+        &self,
+        account: &Identity,
+        mailbox: &MailboxName,
+        work: impl FnOnce(&Maildir) -> std::result::Result<T, MaildirError> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T>> {
+        let name = mailbox.clone();
+        self.on_tree_there(account, move |inner, tree| {
+            let name = inner.names.find(tree, &name)?;
+            tree.mailbox(&name).and_then(|folder| work(&folder)).map_err(told)
+        })
+    }
+}
+
+impl AclSource for MaildirStore {
+    fn list_of<'a>(&'a self, account: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Acl>> {
+        self.on_mailbox_there(account, mailbox, Maildir::acl)
+    }
+
+    fn lists_of<'a>(&'a self, account: &'a Identity) -> BoxFuture<'a, Result<Vec<(MailboxName, Acl)>>> {
+        self.on_tree_there(account, |inner, tree| {
+            let there = tree.list().map_err(told)?.into_iter().filter(|mailbox| mailbox.exists);
+            let lists = there.filter_map(|mailbox| {
+                let acl = tree.mailbox(&mailbox.name).and_then(|folder| folder.acl()).ok()?;
+                Some((inner.names.in_imap(&mailbox.name)?, acl))
+            });
+            Ok(lists.collect())
+        })
+    }
+
+    fn change_list<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        change: &'a AclChange,
+    ) -> BoxFuture<'a, Result<()>> {
+        let AclChange { identifier, negative, change } = change.clone();
+        self.on_mailbox_there(account, mailbox, move |folder| match change {
+            Some(change) => folder.set_acl(&identifier, negative, change),
+            None => folder.delete_acl(&identifier, negative),
+        })
+    }
+
+    fn replace_list<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        list: &'a Acl,
+    ) -> BoxFuture<'a, Result<()>> {
+        let list = list.clone();
+        self.on_mailbox_there(account, mailbox, move |folder| folder.replace_acl(&list))
+    }
+}

@@ -1,0 +1,67 @@
+//! The lists of mailboxes.
+
+use std::sync::Arc;
+
+use pillarbox_imap::types::MailboxName;
+use pillarbox_maildir::{Acl, AclError};
+
+use super::contents::Shared;
+use super::{MemoryStore, lock, no_such, ready};
+use crate::parts::{BoxFuture, Identity, StoreError, StoreErrorKind};
+use crate::store::acl::{AclChange, AclSource};
+
+impl MemoryStore {
+    /// A mailbox of an account that has been used.
+    fn there(&self, account: &Identity, mailbox: &MailboxName) -> Result<Arc<Shared>, StoreError> {
+        lock(&self.accounts).get(account).ok_or_else(|| no_such(mailbox))?.find(mailbox)
+    }
+}
+
+impl AclSource for MemoryStore {
+    fn list_of<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+    ) -> BoxFuture<'a, Result<Acl, StoreError>> {
+        ready(self.there(account, mailbox).map(|shared| lock(&shared.acl).clone()))
+    }
+
+    fn lists_of<'a>(&'a self, account: &'a Identity) -> BoxFuture<'a, Result<Vec<(MailboxName, Acl)>, StoreError>> {
+        let accounts = lock(&self.accounts);
+        let mailboxes = accounts.get(account).into_iter().flat_map(|account| &account.mailboxes);
+        ready(Ok(mailboxes.map(|(name, shared)| (name.clone(), lock(&shared.acl).clone())).collect()))
+    }
+
+    fn change_list<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        AclChange { identifier, negative, change }: &'a AclChange,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        ready(self.there(account, mailbox).and_then(|shared| {
+            let mut acl = lock(&shared.acl);
+            match change {
+                Some(change) => acl.set(identifier, *negative, *change).map_err(|error| {
+                    let kind = match error {
+                        AclError::TooMany => StoreErrorKind::Limit,
+                        _ => StoreErrorKind::Cannot,
+                    };
+                    StoreError::new(kind, error.to_string())
+                }),
+                None => {
+                    acl.remove(identifier, *negative);
+                    Ok(())
+                }
+            }
+        }))
+    }
+
+    fn replace_list<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        list: &'a Acl,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        ready(self.there(account, mailbox).map(|shared| lock(&shared.acl).clone_from(list)))
+    }
+}
