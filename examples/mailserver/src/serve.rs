@@ -120,7 +120,7 @@ impl Assembly {
         let (recipients, senders) = ((accounts.clone(), config.hostname.clone()), accounts.clone());
         let is_for = move |path: &ForwardPath<'_>| account_of(&recipients.0, &recipients.1, path);
         let is_here = is_for.clone();
-        let sink = MailboxSink::new(store.clone(), is_for).over_quota(config.over_quota);
+        let sink = MailboxSink::new(store, is_for).over_quota(config.over_quota);
         let local = LocalOnly { accounts: accounts.clone(), sink: sink.clone() };
         let own = OwnSenders::new(Arc::new(local), move |user, from| senders.owns(user, from));
         let (root, limits) = (config.mail.root(), &config.limits);

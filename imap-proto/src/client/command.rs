@@ -1,6 +1,6 @@
 //! Commands, as an embedder gives them to the session.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 

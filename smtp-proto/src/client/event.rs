@@ -1,5 +1,6 @@
 //! What the client session tells and asks, and what it takes for an answer.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
