@@ -223,7 +223,7 @@ async fn truth(server: &Server) -> BTreeMap<u32, Flags> {
 }
 
 fn mirrored(mirror: &Mirror) -> BTreeMap<u32, Flags> {
-    mirror.messages().map(|(uid, message)| (uid.get(), message.flags.clone().unwrap_or_default())).collect()
+    mirror.messages().map(|(uid, message)| (uid.get(), message.flags.clone().unwrap())).collect()
 }
 
 fn bare_server() -> Server {
@@ -269,7 +269,7 @@ async fn converge(server: &Server, enable: &[&str], seed: u64) {
         assert_eq!(mirrored(&mirror), truth(server).await, "seed {seed}, round {round}: {mirror:?}");
         assert!(mirror.is_right());
         for _ in 0..draw(6) {
-            let known: Vec<u32> = mirrored(&mirror).into_keys().collect();
+            let known: Vec<u32> = mirror.messages().map(|(uid, _)| uid.get()).collect();
             let some = match known.len() {
                 0 => uids(&[1]),
                 len => uids(&[known[draw(len as u32) as usize]]),
@@ -316,6 +316,12 @@ async fn converge(server: &Server, enable: &[&str], seed: u64) {
             mirror = Mirror::restored(mirror.uid_validity().unwrap(), mirror.mod_seq(), messages);
             here.log_out().await;
             there.append(Command::append("INBOX", &Flags::new(), None, 2), &b"\r\n"[..], |_| {}).await.unwrap();
+            let known: Vec<u32> = truth(server).await.into_keys().collect();
+            let some = uids(&[known[draw(known.len() as u32) as usize]]);
+            there
+                .run(Command::uid_store(&some, FlagChange::Add, &flags(&[Flag::Answered]), None), |_| {})
+                .await
+                .unwrap();
             here = client(server, pipe, enable).await;
         }
     }

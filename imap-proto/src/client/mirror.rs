@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
+use core::ops::{Range, RangeInclusive};
 
 use super::code::{Code, Status};
 use super::command::Command;
@@ -9,6 +10,11 @@ use super::response::Response;
 use super::words::Capabilities;
 use super::{Fetch, Numbers};
 use crate::types::{Flags, ModSeq, Uid, UidSet, UidValidity};
+
+/// The most messages of a mailbox that are mirrored: a server names four billion of them in a line.
+const MESSAGES_MAX: u32 = 1 << 22;
+/// The most ranges of UIDs that are taken out one by one.
+const RANGES_MAX: usize = 64;
 
 /// The messages of a mailbox and their flags, as far as the server has told them.
 ///
@@ -29,7 +35,8 @@ use crate::types::{Flags, ModSeq, Uid, UidSet, UidValidity};
 /// ```
 ///
 /// What a server says against its own words (a UID in two places, a count that falls by itself) makes the mirror ask for
-/// everything anew.
+/// everything anew. A mailbox of more than 4,194,304 messages is not mirrored: [`command`](Mirror::command) gives nothing then,
+/// and [`is_right`](Mirror::is_right) is false.
 #[derive(Clone, Debug, Default)]
 pub struct Mirror {
     uid_validity: Option<UidValidity>,
@@ -47,6 +54,8 @@ pub struct Mirror {
     data: BTreeMap<Uid, Message>,
     selecting: Option<Selecting>,
     wanted: Wanted,
+    /// What the last command asked for that is not over.
+    asked: Option<Wanted>,
 }
 
 /// What is known of a message.
@@ -116,7 +125,7 @@ impl Mirror {
     pub fn known(&self) -> Option<KnownMailbox> {
         Some(KnownMailbox {
             uid_validity: self.uid_validity?,
-            mod_seq: self.mod_seq?,
+            mod_seq: self.mod_seq()?,
             uids: self.uids.iter().copied().collect(),
         })
     }
@@ -133,7 +142,11 @@ impl Mirror {
         let Some(told) = self.selecting.take() else { return };
         self.ahead.clear();
         self.exists = 0;
-        self.wanted = Wanted::Nothing;
+        self.asked = None;
+        // Some flags were never told, and would not be told as changes.
+        if core::mem::take(&mut self.wanted) == Wanted::Everything {
+            self.mod_seq = None;
+        }
         if !is_ok {
             return;
         }
@@ -147,7 +160,13 @@ impl Mirror {
         let before = self.mod_seq.take();
         self.mod_seq = told.mod_seq;
         (self.seen, self.is_said) = (None, false);
+        if told.exists > MESSAGES_MAX {
+            return self.start_over();
+        }
         if told.resyncs && before.is_some() && told.mod_seq.is_some() && self.resync(&told) {
+            if self.wanted() != Wanted::Nothing {
+                self.mod_seq = before;
+            }
             return;
         }
         match (before, told.mod_seq) {
@@ -175,7 +194,8 @@ impl Mirror {
         }
         let uids: Vec<Uid> = data.keys().copied().collect();
         let fits = |&(seq, uid, _): &(u32, Uid, Message)| uids.get(seq as usize - 1) == Some(&uid);
-        if uids.len() as u64 != u64::from(told.exists) || !told.fetched.iter().all(fits) {
+        // Those behind the last one that is known are asked for.
+        if uids.len() as u64 > u64::from(told.exists) || !told.fetched.iter().all(fits) {
             return false;
         }
         (self.uids, self.data) = (uids, data);
@@ -189,7 +209,7 @@ impl Mirror {
         }
         match response {
             // A count does not fall by itself.
-            Response::Exists(count) if *count < self.exists => {
+            Response::Exists(count) if *count < self.exists || *count > MESSAGES_MAX => {
                 self.exists = *count;
                 self.start_over();
             }
@@ -197,18 +217,15 @@ impl Mirror {
             Response::Expunge(seq) => self.expunge(seq.get()),
             Response::Vanished { earlier: false, uids } => self.vanish(uids),
             // They are said to have gone before, and are here.
-            Response::Vanished { earlier: true, uids } if self.uids.iter().any(|uid| uids.contains(*uid)) => {
+            Response::Vanished { earlier: true, uids } if self.has_any(uids) => {
                 self.start_over();
             }
             Response::Fetch(fetch) => self.fetched(fetch),
             Response::Search { numbers, .. } if self.wanted == Wanted::Uids => {
-                self.listed(numbers.iter().copied());
+                self.listed(&numbers.iter().copied().filter_map(Uid::new).collect());
             }
             Response::ESearch(found) if self.wanted == Wanted::Uids && found.is_uid && found.mailbox.is_none() => {
-                let fits = found.all.as_ref().is_none_or(|all| all.len() <= u64::from(self.exists));
-                if fits {
-                    self.listed(found.all.iter().flat_map(Numbers::iter));
-                }
+                self.listed(&found.all.as_ref().map(Numbers::to_uids).unwrap_or_default());
             }
             Response::Status(status) => self.learn_status(status),
             _ => {}
@@ -231,8 +248,14 @@ impl Mirror {
             Response::Exists(count) => told.exists = *count,
             Response::Expunge(_) | Response::Vanished { earlier: false, .. } => told.is_odd = true,
             Response::Vanished { earlier: true, uids } => told.vanished.add(uids),
+            // Each message once: more is not what was asked for, and not held.
+            Response::Fetch(_) if !told.resyncs || told.fetched.len() >= told.exists.min(MESSAGES_MAX) as usize => {
+                told.is_odd = true;
+            }
             Response::Fetch(fetch) => match (fetch.seq, fetch.uid) {
-                (Some(seq), Some(uid)) => told.fetched.push((seq.get(), uid, message_of(fetch))),
+                (Some(seq), Some(uid)) if fetch.flags.is_some() => {
+                    told.fetched.push((seq.get(), uid, message_of(fetch)));
+                }
                 _ => told.is_odd = true,
             },
             _ => {}
@@ -251,9 +274,11 @@ impl Mirror {
 
     /// A command of any kind is over.
     pub fn completed(&mut self, status: &Status) {
+        // The end of the search that told the UIDs is not the end of what is asked behind it.
+        let is_told = self.asked.take() == Some(self.wanted) && status.is_ok();
         match self.wanted {
-            Wanted::Changes(_) if status.is_ok() => self.wanted = Wanted::Nothing,
-            Wanted::Everything if status.is_ok() && self.uids.len() as u64 == u64::from(self.exists) => {
+            Wanted::Changes(_) if is_told => self.wanted = Wanted::Nothing,
+            Wanted::Everything if is_told && self.uids.len() as u64 == u64::from(self.exists) => {
                 self.wanted = Wanted::Nothing;
             }
             _ => {}
@@ -279,14 +304,19 @@ impl Mirror {
     }
 
     /// The command that brings what is [`wanted`](Mirror::wanted), none if that is nothing. `capabilities` are those of the
-    /// server.
-    pub fn command(&self, capabilities: &Capabilities) -> Option<Command> {
+    /// server. It has to be submitted before another is over.
+    pub fn command(&mut self, capabilities: &Capabilities) -> Option<Command> {
+        if self.exists > MESSAGES_MAX {
+            return None;
+        }
         let with_mod_seq = capabilities.has("CONDSTORE") || capabilities.has("QRESYNC");
         let items = match with_mod_seq && self.mod_seq.is_some() {
             true => "(UID FLAGS MODSEQ)",
             false => "(UID FLAGS)",
         };
-        Some(match self.wanted() {
+        let wanted = self.wanted();
+        self.asked = Some(wanted);
+        Some(match wanted {
             Wanted::Nothing => return None,
             Wanted::Everything => Command::uid_fetch("1:*", items),
             Wanted::Uids => Command::uid_search("ALL"),
@@ -305,9 +335,9 @@ impl Mirror {
         self.uid_validity
     }
 
-    /// The mod-sequence up to which all is known; none if the mailbox has none.
-    pub const fn mod_seq(&self) -> Option<ModSeq> {
-        self.mod_seq
+    /// The mod-sequence up to which all is known; none if the mailbox has none, or not all flags were told yet.
+    pub fn mod_seq(&self) -> Option<ModSeq> {
+        self.mod_seq.filter(|_| self.wanted != Wanted::Everything)
     }
 
     /// The messages that are known, with their UIDs.
@@ -350,14 +380,24 @@ impl Mirror {
             let uid = self.uids.remove(index);
             self.data.remove(&uid);
         }
-        let behind = self.ahead.split_off(&seq);
-        for (number, uid) in behind {
-            if number == seq {
-                self.data.remove(&uid);
-            } else {
-                self.ahead.insert(number - 1, uid);
-            }
+        self.drop_ahead();
+    }
+
+    /// Their numbers are no longer known; they are told again.
+    fn drop_ahead(&mut self) {
+        for uid in core::mem::take(&mut self.ahead).into_values() {
+            self.data.remove(&uid);
         }
+    }
+
+    /// Where in the messages that are known those of a range stand.
+    fn places(&self, range: &RangeInclusive<Uid>) -> Range<usize> {
+        let start = self.uids.partition_point(|uid| uid < range.start());
+        start..self.uids.partition_point(|uid| uid <= range.end()).max(start)
+    }
+
+    fn has_any(&self, uids: &UidSet) -> bool {
+        uids.ranges().any(|range| !self.places(&range).is_empty())
     }
 
     fn vanish(&mut self, gone: &UidSet) {
@@ -366,15 +406,19 @@ impl Mirror {
             return;
         }
         let before = self.uids.len();
-        self.uids.retain(|uid| !gone.contains(*uid));
-        let mut removed = (before - self.uids.len()) as u64;
-        if !self.ahead.is_empty() {
-            // Their numbers are no longer known; they are told again.
-            for uid in core::mem::take(&mut self.ahead).into_values() {
-                self.data.remove(&uid);
+        if gone.ranges().count() <= RANGES_MAX {
+            // A small line costs what it says, not what the mailbox holds.
+            for range in gone.ranges() {
+                for uid in self.uids.drain(self.places(&range)) {
+                    self.data.remove(&uid);
+                }
             }
+        } else {
+            self.uids.retain(|uid| !gone.contains(*uid));
+            self.data.retain(|uid, _| !gone.contains(*uid));
         }
-        self.data.retain(|uid, _| !gone.contains(*uid));
+        let mut removed = (before - self.uids.len()) as u64;
+        self.drop_ahead();
         // Each of the others is one of those that are not known yet, as far as there are any.
         let unknown = u64::from(self.exists).saturating_sub(before as u64);
         removed += (gone.len() - removed).min(unknown);
@@ -394,7 +438,7 @@ impl Mirror {
             return self.start_over();
         }
         // The numbers are those of the mailbox as it is, and the UIDs those of the mailbox as it was.
-        if self.wanted == Wanted::Uids {
+        if self.wanted == Wanted::Uids || self.exists > MESSAGES_MAX {
             return;
         }
         let told = self.uids.get(index).or_else(|| self.ahead.get(&seq.get())).copied();
@@ -402,6 +446,8 @@ impl Mirror {
             (Some(told), Some(uid)) if told != uid => return self.start_over(),
             (Some(told), _) => told,
             (None, None) => return,
+            // Without its flags it is not known.
+            (None, Some(_)) if fetch.flags.is_none() => return,
             (None, Some(uid)) if index == self.uids.len() => {
                 if self.uids.last().is_some_and(|last| *last >= uid) {
                     return self.start_over();
@@ -436,10 +482,9 @@ impl Mirror {
     }
 
     /// The server told all UIDs that there are.
-    fn listed(&mut self, numbers: impl Iterator<Item = u32>) {
-        let uids: UidSet = numbers.filter_map(Uid::new).collect();
+    fn listed(&mut self, uids: &UidSet) {
         // Something came or went meanwhile: it is asked again.
-        if uids.len() != u64::from(self.exists) {
+        if uids.len() != u64::from(self.exists) || self.exists > MESSAGES_MAX {
             return;
         }
         self.data.retain(|uid, _| uids.contains(*uid));

@@ -89,7 +89,7 @@ pub enum RunError {
     /// half of it is not stored.
     #[error("the message cannot be read: {0}")]
     Message(#[source] std::io::Error),
-    /// The server contradicts itself about what is in the mailbox.
+    /// The server contradicts itself about what is in the mailbox, or names more messages than a [`Mirror`] takes.
     #[error("the server contradicts itself")]
     Contradiction,
 }
@@ -280,7 +280,7 @@ impl ImapClient {
         mirror.selected(told.is_ok());
         let status = told?;
         for _ in 0..SYNC_MAX {
-            let Some(command) = mirror.command(self.capabilities()) else { return Ok(status) };
+            let Some(command) = mirror.command(self.capabilities()) else { break };
             let told = self
                 .run(command, |event| {
                     if let Event::Response(response) = &event {
@@ -291,7 +291,7 @@ impl ImapClient {
                 .await?;
             mirror.completed(&told);
         }
-        Err(RunError::Contradiction)
+        if mirror.is_right() { Ok(status) } else { Err(RunError::Contradiction) }
     }
 
     /// What the server said it can do.
