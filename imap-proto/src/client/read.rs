@@ -214,6 +214,7 @@ impl ClientSession {
             }
             Some(Running { purpose: Purpose::User { kind: Kind::Idle, .. }, .. }) if is_flushed && !self.idle.is_on => {
                 self.idle.is_on = true;
+                self.timer = Some(self.now + self.config.timeouts.idle);
                 if !self.idle.is_again {
                     self.events.push_back(Event::Idling);
                 }

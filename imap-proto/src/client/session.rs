@@ -407,6 +407,7 @@ impl ClientSession {
                 self.tls = Some(facts);
                 // RFC 9051 §6.2.1: nothing that was learned before TLS counts.
                 self.capabilities = Capabilities::default();
+                self.bye = None;
             }
             (Stage::Upgrading(Layer::Deflate), LayerFacts::Deflate) => {}
             _ => return Err(Misuse::NoUpgrade),
@@ -506,13 +507,8 @@ impl ClientSession {
                 return;
             }
             _ if is_embedders && self.output().is_empty() => None,
-            _ if self.idle.is_on => {
-                // News do not put off the end of IDLE, which is counted from its begin.
-                if self.timer.is_some_and(|timer| timer > self.now + timeouts.response) {
-                    return;
-                }
-                Some(timeouts.idle)
-            }
+            // News do not put off the end of IDLE, which is counted from its begin.
+            _ if self.idle.is_on => return,
             _ if self.running.is_empty() && self.bye.is_none() => None,
             _ => Some(timeouts.response),
         };
