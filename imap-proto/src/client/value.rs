@@ -92,11 +92,13 @@ pub(super) struct Reader<'b> {
     rest: &'b [u8],
     /// Values that may still come.
     budget: usize,
+    /// There may be a closing bracket further on.
+    closes: bool,
 }
 
 impl<'b> Reader<'b> {
     pub(super) const fn new(text: &'b [u8]) -> Self {
-        Reader { rest: text, budget: VALUES_MAX }
+        Reader { rest: text, budget: VALUES_MAX, closes: true }
     }
 
     /// Skips spaces; servers put too many and too few.
@@ -220,10 +222,16 @@ impl<'b> Reader<'b> {
         let mut end = plain(text);
         if let Some(open) = text[..end].iter().position(|octet| *octet == b'[')
             && is_section_name(&text[..open])
-            && let Some(close) = memchr::memchr(b']', &text[open..])
+            && self.closes
         {
-            let behind = open + close + 1;
-            end = behind + plain(&text[behind..]);
+            match memchr::memchr(b']', &text[open..]) {
+                Some(close) => {
+                    let behind = open + close + 1;
+                    end = behind + plain(&text[behind..]);
+                }
+                // Not looked for again by each such word.
+                None => self.closes = false,
+            }
         }
         self.rest = &text[end..];
         &text[..end]
