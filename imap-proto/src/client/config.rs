@@ -73,7 +73,8 @@ impl Login {
 pub enum StartTls {
     /// Not even if it is offered.
     Never,
-    /// If it is offered.
+    /// If it is offered. A server that is done with the login before it (PREAUTH) is left, if there is a login whose policy
+    /// allows no secret in clear.
     IfOffered,
     /// Nothing else is said without it, and a server that is done with the login before it (PREAUTH) is left.
     Required,

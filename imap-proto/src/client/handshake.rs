@@ -68,7 +68,7 @@ impl ClientSession {
         match status.kind {
             StatusKind::Ok => {}
             // RFC 9051 §7.1.4: TLS cannot be had any more.
-            StatusKind::PreAuth if self.config.starttls == StartTls::Required && self.tls.is_none() => {
+            StatusKind::PreAuth if self.tls.is_none() && !self.may_stay_in_clear() => {
                 return self.fail(FailureCause::TlsNotOffered, None);
             }
             StatusKind::PreAuth => self.goal.is_authenticated = true,
@@ -78,6 +78,15 @@ impl ClientSession {
         }
         self.stage = Stage::Handshake;
         self.next_step();
+    }
+
+    /// Whether a session that is logged in from its start may do without TLS: anybody may have said so.
+    fn may_stay_in_clear(&self) -> bool {
+        match self.config.starttls {
+            StartTls::Never => true,
+            StartTls::IfOffered => self.config.login.as_ref().is_none_or(|login| login.policy.clear_text_without_tls),
+            StartTls::Required => false,
+        }
     }
 
     /// Asks for what comes next.
