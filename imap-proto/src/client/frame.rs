@@ -45,7 +45,8 @@ impl Framer {
                 continue;
             }
             let text = &input[self.line..end - 1];
-            let Some((size, before)) = literal(text) else {
+            let is_text = self.line == 0 && !is_in_fetch && is_status(text);
+            let Some((size, before)) = literal(text).filter(|_| !is_text) else {
                 *self = Framer::default();
                 return if end < max { Framed::Whole { len: end + 1 } } else { Framed::TooLong };
             };
@@ -94,6 +95,17 @@ fn ends_with_section(before: &[u8]) -> bool {
         })
     };
     text.ends_with(b"]") || ends_with(b"RFC822") || ends_with(b"RFC822.HEADER") || ends_with(b"RFC822.TEXT")
+}
+
+/// Whether a line ends with text for people, which may look like a literal and is none (RFC 9051 §9, `resp-text`).
+fn is_status(line: &[u8]) -> bool {
+    // No tag of ours is longer.
+    let begin = &line[..line.len().min(64)];
+    let mut words = begin.split(|octet| *octet == b' ').filter(|word| !word.is_empty());
+    let first = words.next().unwrap_or_default();
+    let kind = words.next().unwrap_or_default();
+    let kinds = [&b"OK"[..], b"NO", b"BAD", b"BYE", b"PREAUTH"];
+    first.starts_with(b"+") || kinds.iter().any(|own| kind.eq_ignore_ascii_case(own))
 }
 
 /// Whether a response begins as FETCH does.
