@@ -4,8 +4,8 @@ mod client_subject;
 
 use client_subject::Client;
 use pillarbox_core::{Misuse, Step, Time, dialog, laws};
-use pillarbox_imap::client::{ClientConfig, ClientSession, Command, Event};
-use pillarbox_imap::types::UidSet;
+use pillarbox_imap::client::{Capabilities, ClientConfig, ClientSession, Command, Event, KnownMailbox};
+use pillarbox_imap::types::{ModSeq, Uid, UidSet, UidValidity};
 use proptest::prelude::*;
 
 const DIALOGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/client-dialogs");
@@ -94,4 +94,28 @@ fn names_go_as_the_server_takes_them() {
         session.submit(now, Command::select("Entwürfe")).unwrap();
         assert_eq!(session.output(), format!("A1 SELECT {sent}\r\n").as_bytes());
     }
+}
+
+#[test]
+fn what_is_known_is_told_as_far_as_a_line_holds_it() {
+    let uid = |number: u32| Uid::new(number).unwrap();
+    for (count, is_told) in [(3, true), (3000, false)] {
+        let known = KnownMailbox {
+            uid_validity: UidValidity::new(7).unwrap(),
+            mod_seq: ModSeq::new(9).unwrap(),
+            uids: (1..=count).map(|number| uid(number * 2)).collect(),
+        };
+        let mut session = ClientSession::new(ClientConfig::default());
+        let mut input = &b"* PREAUTH [CAPABILITY IMAP4rev1] hi\r\n"[..];
+        while session.poll(Time::ZERO, &mut input) != Step::NeedInput {}
+        session.submit(Time::ZERO, Command::select("INBOX").qresync(&known)).unwrap();
+        let sent = if is_told { "7 9 2,4,6" } else { "7 9" };
+        assert_eq!(session.output(), format!("A1 SELECT INBOX (QRESYNC ({sent}))\r\n").as_bytes());
+    }
+}
+
+#[test]
+fn capabilities_of_any_length_are_not_kept() {
+    let text = format!("IDLE {} {}", "x".repeat(256), "y".repeat(257));
+    assert!(Capabilities::parse(text.as_bytes()).words().eq(["IDLE", &*"x".repeat(256)]));
 }

@@ -12,6 +12,8 @@ use crate::types::{Flag, Flags, NameEncoding, SequenceSet, Uid, UidSet};
 const FLAGS_MAX: usize = 1000;
 /// The most capabilities that are kept.
 const WORDS_MAX: usize = 1000;
+/// The longest capability that is kept, in octets.
+const WORD_MAX: usize = 256;
 
 /// Numbers in the order in which a server wrote them, as ranges: COPYUID pairs them, and SORT by ESEARCH orders them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,7 +145,7 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// Reads the words behind CAPABILITY.
+    /// Reads the words behind CAPABILITY. Words of more than 256 octets are left out.
     ///
     /// ```
     /// use pillarbox_imap::client::Capabilities;
@@ -153,7 +155,8 @@ impl Capabilities {
     /// assert!(offered.values("AUTH").eq(["PLAIN", "LOGIN"]));
     /// ```
     pub fn parse(text: &[u8]) -> Self {
-        let words = text.split(|octet| *octet == b' ').filter(|word| !word.is_empty()).take(WORDS_MAX);
+        let words =
+            text.split(|octet| *octet == b' ').filter(|word| (1..=WORD_MAX).contains(&word.len())).take(WORDS_MAX);
         Capabilities { words: words.map(|word| String::from_utf8_lossy(word).into_owned()).collect() }
     }
 
