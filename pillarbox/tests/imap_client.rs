@@ -18,7 +18,7 @@ use pillarbox::store::MemoryStore;
 use pillarbox::testing::SteppedClock;
 use pillarbox_core::sasl::Mechanism;
 use pillarbox_imap::client::{Code, FlagChange, Wanted};
-use pillarbox_imap::types::{Flag, Flags, ResponseCode, Uid, UidSet};
+use pillarbox_imap::types::{Flag, Flags, ResponseCode, SequenceSet, Uid, UidSet};
 
 fn config(enable: &[&str]) -> ClientConfig {
     let mut config = ClientConfig::default();
@@ -195,6 +195,20 @@ async fn wrong_passwords_and_short_messages() {
     let told = client.append(append, &b"not so much"[..], |_| {}).await;
     assert!(matches!(told, Err(RunError::Message(_))), "{told:?}");
     assert!(!client.is_open());
+
+    // The octets of one command are not those of another that waits for its own.
+    let mut client = self::client(&server, 1 << 16, &[]).await;
+    let other = client.submit(Command::append("INBOX", &Flags::new(), None, 5)).unwrap();
+    let append = Command::append("INBOX", &Flags::new(), None, 5);
+    let mut lost = Vec::new();
+    let tell = |event: Event<'_>| {
+        if let Event::Lost { id, .. } = event {
+            lost.push(id);
+        }
+    };
+    let told = client.append(append, &b"a: b\n"[..], tell).await;
+    assert!(matches!(told, Err(RunError::Lost(None))), "{told:?}");
+    assert!(lost.len() == 2 && lost[0] == other && !client.is_open(), "{lost:?}");
     let mut client = self::client(&server, 1 << 16, &[]).await;
     let mut count = None;
     let select = |event: Event<'_>| {
@@ -204,6 +218,29 @@ async fn wrong_passwords_and_short_messages() {
     };
     client.run(Command::select("INBOX"), select).await.unwrap();
     assert_eq!(count, Some(0), "half a message was stored");
+    client.log_out().await;
+}
+
+#[tokio::test]
+async fn numbers_that_mean_others_are_not_sent() {
+    let server = Server::memory();
+    let mut client = client(&server, 1 << 16, &[]).await;
+    for flag in [Flag::Deleted, Flag::Seen] {
+        client.append(Command::append("INBOX", &flags(&[flag]), None, 2), &b"\r\n"[..], |_| {}).await.unwrap();
+    }
+    client.run(Command::select("INBOX"), |_| {}).await.unwrap();
+    client.submit(Command::expunge()).unwrap();
+    let first = SequenceSet::parse(b"1").unwrap();
+    let told = client.run(Command::fetch(&first, "(UID)"), |_| {}).await;
+    assert!(matches!(told, Err(RunError::Renumbered)), "{told:?}");
+    let mut found = None;
+    let fetched = |event: Event<'_>| {
+        if let Event::Response(Response::Fetch(fetch)) = event {
+            found = fetch.uid;
+        }
+    };
+    client.run(Command::fetch(&first, "(UID)"), fetched).await.unwrap();
+    assert_eq!(found, Uid::new(2));
     client.log_out().await;
 }
 

@@ -61,6 +61,8 @@ pub(super) struct Rules {
     pub(super) alone: bool,
     /// It takes or gives sequence numbers.
     pub(super) uses_seqs: bool,
+    /// Behind it numbers are those of another mailbox.
+    pub(super) selects: bool,
     /// EXPUNGE may be told before its end, so numbers that are sent later may not mean what they meant.
     pub(super) may_expunge: bool,
     /// It is not known to this crate, and perhaps not to the server.
@@ -96,12 +98,18 @@ impl Rules {
             Some(row) => Rules {
                 alone: row.changes_selection || row.states == crate::command::States::NotAuthenticated,
                 uses_seqs: row.uses_seqs,
+                selects: row.changes_selection,
                 may_expunge: row.may_expunge,
                 is_unknown: false,
                 tells,
             },
             None => Rules { alone: true, is_unknown: true, ..Rules::default() },
         }
+    }
+
+    /// Whether it names messages by their numbers. Searches give numbers, and take them as keys alone.
+    pub(super) fn takes_seqs(self) -> bool {
+        self.uses_seqs && self.tells != Some(Tells::Found)
     }
 
     /// Whether a command with these rules may be sent while one with `running` is under way.

@@ -49,7 +49,9 @@ pub enum Event<'b> {
         /// OK, NO or BAD.
         status: Status,
     },
-    /// The session ended before the server said what became of this command. It may have been done.
+    /// The session ended before the server said what became of this command. It may have been done. Or it names messages by
+    /// their numbers, and was not sent yet when the server told of an expunge, which makes those mean others; then the
+    /// session goes on.
     Lost {
         /// Which.
         id: CommandId,

@@ -156,7 +156,11 @@ impl ClientSession {
             _ => {}
         }
         if self.may_tell() {
+            let renumbers = matches!(response, Response::Expunge(_) | Response::Vanished { earlier: false, .. });
             self.events.push_back(Event::Response(response));
+            if renumbers {
+                self.renumbered();
+            }
         }
     }
 

@@ -464,6 +464,24 @@ impl ClientSession {
         self.running.iter().any(|running| matches!(running.purpose, Purpose::User { kind: Kind::Logout, .. }))
     }
 
+    /// Numbers mean other messages from here on: commands that wait with those of before are not sent, up to where another
+    /// mailbox is selected.
+    pub(super) fn renumbered(&mut self) {
+        if self.running.iter().any(|running| running.rules.selects) {
+            return;
+        }
+        let mut is_same = true;
+        let events = &mut self.events;
+        self.queue.retain(|(id, command)| {
+            is_same &= !command.rules.selects;
+            let is_lost = is_same && command.rules.takes_seqs();
+            if is_lost {
+                events.push_back(Event::Lost { id: *id, was_sent: false });
+            }
+            !is_lost
+        });
+    }
+
     /// Sends what may be sent.
     pub(super) fn pump(&mut self) {
         if self.stage != Stage::Ready {

@@ -82,6 +82,10 @@ pub enum RunError {
     /// The connection ended before the server said what became of it. It may have been done.
     #[error("the connection has ended")]
     Lost(#[source] Option<Failure>),
+    /// It was not sent: it names messages by their numbers, and while it waited the server told of an expunge, which makes
+    /// them mean others. The connection goes on.
+    #[error("the numbers of its messages mean others now")]
+    Renumbered,
     /// The command cannot be sent.
     #[error("{0}")]
     Misuse(#[source] Misuse),
@@ -197,7 +201,8 @@ impl ImapClient {
         }
     }
 
-    /// Sends a command and waits until it is over. `tell` hears every event until then, of other commands too.
+    /// Sends a command and waits until it is over. `tell` hears every event until then, of other commands too. APPEND that was
+    /// submitted before and is not over cannot be given its message here: the connection is closed then.
     ///
     /// # Errors
     ///
@@ -220,12 +225,12 @@ impl ImapClient {
     ) -> Result<Status, RunError> {
         let id = self.submit(command).map_err(RunError::Misuse)?;
         loop {
-            let mut wanted = false;
+            let mut wanted = None;
             let mut end = None;
             let told = self
                 .step(|event| {
                     match &event {
-                        Event::NeedMessage(_) => wanted = true,
+                        Event::NeedMessage(own) => wanted = Some(*own == id),
                         Event::Completed { id: own, status } if *own == id => end = Some(Ok(status.clone())),
                         Event::Lost { id: own, .. } if *own == id => end = Some(Err(())),
                         _ => {}
@@ -237,14 +242,30 @@ impl ImapClient {
             match end {
                 Some(Ok(status)) if status.is_ok() => return Ok(status),
                 Some(Ok(status)) => return Err(RunError::Refused(status)),
+                Some(Err(())) if self.is_open() => return Err(RunError::Renumbered),
                 Some(Err(())) => {
                     // Why stands behind it.
-                    while self.step(|_| Some(())).await.is_some() {}
+                    self.tell_rest(&mut tell).await;
                     return Err(RunError::Lost(self.failure.clone()));
                 }
                 None if told.is_none() => return Err(RunError::Lost(self.failure.clone())),
-                None if wanted => self.message(&mut messages).await?,
-                None => {}
+                None => match wanted {
+                    Some(true) => {
+                        let brought = self.message(&mut messages).await;
+                        if brought.is_err() {
+                            self.wire.hang_up().await;
+                            self.tell_rest(&mut tell).await;
+                        }
+                        brought?;
+                    }
+                    // Nobody is here who has the message of another command, and these are not its octets.
+                    Some(false) => {
+                        let now = self.wire.now();
+                        let _ = self.wire.machine.answer(now, Answer::Abort);
+                        self.wire.hang_up().await;
+                    }
+                    None => {}
+                },
             }
         }
     }
@@ -319,6 +340,15 @@ impl ImapClient {
         self.wire.shut_down();
         while self.step(|_| Some(())).await.is_some() {}
         self.wire.close().await;
+    }
+
+    /// What is left to tell of a session that has ended.
+    async fn tell_rest(&mut self, tell: &mut impl FnMut(Event<'_>)) {
+        let mut show = |event: Event<'_>| {
+            tell(event);
+            Some(())
+        };
+        while self.step(&mut show).await.is_some() {}
     }
 
     /// Brings a message, piece by piece, as fast as the server takes it.

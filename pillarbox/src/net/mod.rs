@@ -290,6 +290,11 @@ impl<M: Machine> Wire<M> {
         }
     }
 
+    /// Closes without sending anything more: the peer is in the middle of something that must not be completed.
+    pub(crate) async fn hang_up(&mut self) {
+        farewell(&mut *self.transport, &*self.clock, self.ended).await;
+    }
+
     /// Sends these octets behind what was written and closes: for a session that can no longer speak for itself.
     pub(crate) async fn abort(mut self, last_words: &[u8]) {
         let clock = Arc::clone(&self.clock);
