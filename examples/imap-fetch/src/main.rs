@@ -1,7 +1,9 @@
 //! Lists the mailboxes of an account, tells what is in one, or writes its messages into a folder.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use std::io::Write;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,11 +12,12 @@ use clap::Parser;
 use pillarbox::imap::{
     ClientConfig, ClientTls, Command, Credentials, Event, ImapClient, Login, Mirror, Response, StartTls,
 };
+use pillarbox::imap_proto::types::{NameEncoding, Uid};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 
 /// Without MAILBOX, prints the names of the mailboxes; with it, a line for each message: its UID and its flags; with --to, also
-/// writes each message into a file of that folder, named after its UID.
+/// writes each message into a file of that folder, named after its UID (with `.part` behind it until it is whole).
 #[derive(Parser)]
 struct Args {
     /// `host:port`
@@ -70,7 +73,7 @@ async fn fetch(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
                 println!("{uid} {}", message.flags.as_ref().map(ToString::to_string).unwrap_or_default());
             }
             if let Some(folder) = args.to.as_deref().filter(|_| mirror.exists() > 0) {
-                download(&mut client, folder).await?;
+                download(&mut client, folder, &mut mirror).await?;
             }
         }
     }
@@ -81,36 +84,98 @@ async fn fetch(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
 async fn list(client: &mut ImapClient) -> Result<(), Box<dyn std::error::Error>> {
     let print = |event: Event<'_>| {
         if let Event::Response(Response::List(entry)) = event {
-            let name = entry.name.to_text(pillarbox::imap_proto::types::NameEncoding::ModifiedUtf7);
-            println!("{}", name.unwrap_or_else(|| entry.name.as_bytes().escape_ascii().to_string()));
+            let name = entry.name.to_text(NameEncoding::ModifiedUtf7);
+            let name = name.unwrap_or_else(|| entry.name.as_bytes().escape_ascii().to_string());
+            println!("{}", printable(&name));
         }
     };
     client.run(Command::list("", "*"), print).await?;
     Ok(())
 }
 
-/// Writes each message as it comes; none is held in memory.
-async fn download(client: &mut ImapClient, folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let (mut file, mut failed) = (None, None);
-    let write = |event: Event<'_>| {
-        let written = match event {
-            Event::Section(section) => section.uid.map_or(Ok(()), |uid| {
-                let name = folder.join(format!("{uid}.eml"));
-                std::fs::File::create_new(name).map(|made| file = Some(made))
-            }),
-            Event::Body(octets) => file.as_mut().map_or(Ok(()), |file| file.write_all(&octets)),
-            Event::SectionEnd => file.take().map_or(Ok(()), |file| file.sync_all()),
+/// A server chooses the names: they are not to speak to the terminal.
+fn printable(name: &str) -> String {
+    let escaped = |letter: char| match letter.is_control() {
+        true => letter.escape_default().to_string(),
+        false => letter.to_string(),
+    };
+    name.chars().map(escaped).collect()
+}
+
+/// A message that is being written; under another name until it is whole.
+struct Half {
+    uid: Uid,
+    file: File,
+}
+
+/// The messages that are written into a folder.
+struct Messages<'a> {
+    folder: &'a Path,
+    half: Option<Half>,
+    /// Those that are there, and those that the server says have no octets.
+    done: BTreeSet<Uid>,
+    missing: BTreeSet<Uid>,
+}
+
+impl Messages<'_> {
+    fn take(&mut self, event: Event<'_>) -> io::Result<()> {
+        match event {
+            Event::Section(section) => {
+                let uid =
+                    section.uid.ok_or_else(|| io::Error::other("the server does not say which message it sends"))?;
+                if section.len.is_none() {
+                    self.missing.insert(uid);
+                    return Ok(());
+                }
+                self.half = Some(Half { uid, file: File::create(self.folder.join(format!("{uid}.eml.part")))? });
+                Ok(())
+            }
+            Event::Body(octets) => self.half.as_mut().map_or(Ok(()), |half| half.file.write_all(&octets)),
+            Event::SectionEnd => {
+                let Some(half) = self.half.take() else { return Ok(()) };
+                half.file.sync_all()?;
+                let (part, whole) = (format!("{}.eml.part", half.uid), self.folder.join(format!("{}.eml", half.uid)));
+                // A link, as a name that is taken is not taken away.
+                std::fs::hard_link(self.folder.join(&part), whole)?;
+                std::fs::remove_file(self.folder.join(part))?;
+                self.done.insert(half.uid);
+                Ok(())
+            }
             _ => Ok(()),
-        };
-        if let Err(error) = written {
-            file = None;
+        }
+    }
+}
+
+/// Writes each message as it comes; none is held in memory.
+async fn download(
+    client: &mut ImapClient,
+    folder: &Path,
+    mirror: &mut Mirror,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut messages = Messages { folder, half: None, done: BTreeSet::new(), missing: BTreeSet::new() };
+    let mut failed = None;
+    let write = |event: Event<'_>| {
+        // What is expunged meanwhile is not missed.
+        if let Event::Response(response) = &event {
+            mirror.learn(response);
+        }
+        if let Err(error) = messages.take(event) {
+            messages.half = None;
             failed.get_or_insert(error);
         }
     };
     client.run(Command::uid_fetch("1:*", "(UID BODY.PEEK[])"), write).await?;
-    match failed {
-        Some(error) => Err(format!("{}: {error}", folder.display()).into()),
-        None => Ok(()),
+    if let Some(error) = failed {
+        return Err(format!("{}: {error}", folder.display()).into());
+    }
+    // The names in the folder outlast a crash as the files do.
+    File::open(folder)?.sync_all()?;
+    for uid in &messages.missing {
+        eprintln!("imap-fetch: {uid}: the server has no octets of it");
+    }
+    match mirror.messages().filter(|(uid, _)| !messages.done.contains(uid)).count() {
+        0 => Ok(()),
+        count => Err(format!("{count} of {} messages did not come", mirror.messages().len()).into()),
     }
 }
 
