@@ -8,6 +8,7 @@ use std::time::Duration;
 use pillarbox_core::dialog::{Config, Seen, Subject, Turn};
 use pillarbox_core::sasl::Mechanism;
 use pillarbox_core::{Misuse, TlsFacts, WallTime};
+use pillarbox_imap::acl::{AclQuestion, Grantable, Rights};
 use pillarbox_imap::message::Section;
 use pillarbox_imap::quota::QuotaQuestion;
 use pillarbox_imap::server::{
@@ -81,6 +82,7 @@ enum Asked {
         mod_seqs: bool,
     },
     Thread,
+    Acl(AclQuestion),
     Copy(UidSet),
     Other,
 }
@@ -105,7 +107,11 @@ impl Subject for ImapSubject {
             Event::StartTls => "StartTls".into(),
             Event::Quota(QuotaQuestion::Root(root)) => format!("GetQuota {root}"),
             Event::Quota(QuotaQuestion::Roots(mailbox)) => format!("GetQuotaRoot {mailbox}"),
-            Event::Acl(question) => words::acl_question(&question),
+            Event::Acl(question) => {
+                let text = words::acl_question(&question);
+                asked = Asked::Acl(question);
+                text
+            }
             Event::ScramKeys { mechanism, user, .. } => format!("ScramKeys {mechanism} {user}"),
             Event::Login { mechanism, credentials } => {
                 let name = credentials.authorization_id().unwrap_or(credentials.authentication_id()).to_string();
@@ -389,7 +395,12 @@ impl Subject for ImapSubject {
                 let pairs: Vec<_> = uids.iter().map(|uid| (uid, number(uid.get().saturating_add(100)))).collect();
                 machine.answer(now, Answer::Copied { uid_validity: uid_validity("9")?, uids: &pairs }).map(|()| true)
             }
-            Asked::Other => machine.answer(now, Answer::Done).map(|()| true),
+            Asked::Acl(AclQuestion::List(_)) => machine.answer(now, Answer::Acl(&[])).map(|()| true),
+            Asked::Acl(AclQuestion::Grantable { .. }) => {
+                machine.answer(now, Answer::Grantable(Grantable::default())).map(|()| true)
+            }
+            Asked::Acl(AclQuestion::Mine(_)) => machine.answer(now, Answer::Rights(Rights::ALL)).map(|()| true),
+            Asked::Acl(_) | Asked::Other => machine.answer(now, Answer::Done).map(|()| true),
         };
         if !ended.map_err(|misuse| misuse.to_string())? {
             self.question = Some(question);
