@@ -424,3 +424,36 @@ async fn aliases_that_are_read_again_count_from_then_on() {
     assert_eq!(went, ["bob@far.example"]);
     assert_eq!(send("new@here.example").await, ["eve@far.example"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn recipients_that_waited_together_part_where_an_alias_of_one_has_changed() {
+    let net =
+        Arc::new(Net::new(Paused::new(), Arc::new(Far)).host("192.0.2.1", "far", ServerConfig::new("mx.far.example")));
+    let zone = FixedZone::new().with("far.example", Record::A([192, 0, 2, 1].into()));
+    let read = |text: &str| Forward::new(Aliases::parse(text, "here.example").unwrap(), Some(srs()));
+    let shared = SharedForward::new(read("info: ann@far.example\nsales: eve@far.example\n"));
+    let parts = |diary: &_| {
+        let mut parts = parts(&net, zone, diary);
+        parts.forward = Some(shared.clone());
+        parts
+    };
+    let station = Station::begin(SimulatedFs::new(), 1, config(), parts, routes(&net));
+    let wait = async |to: &[&str], aliases: &str| {
+        let mut waits = envelope(Some(JOE), to);
+        waits.future_release = Some(FutureRelease::For(30));
+        station.accept(waits, MESSAGE.as_bytes()).await;
+        shared.set(read(aliases));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let copies = std::mem::take(&mut *net.copies.lock().unwrap());
+        let mut went: Vec<_> = copies.into_iter().map(|copy| copy.to).collect();
+        went.sort();
+        went
+    };
+    // Two aliases, of which one becomes a mailbox; and two mailboxes, of which one becomes an alias.
+    let went = wait(&["info@here.example", "sales@here.example"], "sales: eve@far.example\n").await;
+    assert_eq!(went, ["eve@far.example", "info@here.example"], "{:?}", station.lines());
+    let went = wait(&["joe@here.example", "ann@here.example"], "joe: joe@far.example\n").await;
+    assert_eq!(went, ["ann@here.example", "joe@far.example"], "{:?}", station.lines());
+    assert_eq!(station.handle().usage().messages, 0, "{:?}", station.lines());
+    assert!(station.lines().iter().all(|line| !line.starts_with("notice")), "{:?}", station.lines());
+}

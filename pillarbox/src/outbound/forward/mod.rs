@@ -198,6 +198,7 @@ pub(super) async fn deliver(delivery: &mut Delivery, forward: &Arc<Forward>) {
             Some(onward) => {
                 let (shared, message) = (Arc::clone(&delivery.shared), Arc::clone(&delivery.message));
                 shared.record_onward(&message, word, onward).await;
+                delivery.recorded.push(recipient);
             }
             None => delivery.words.push(word),
         }
