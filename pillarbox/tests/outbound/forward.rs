@@ -384,6 +384,15 @@ async fn a_forged_sender_hears_nothing_of_an_alias_where_somebody_here_does() {
         let copies = place.send(Some(JOE), "gone@here.example", &found(what)).await;
         assert_eq!(went(&copies).contains(&JOE), is_told, "{what}: {:?}", went(&copies));
     }
+    // What is true of HELO or of another sender says nothing of this one.
+    for what in ["spf=pass smtp.helo=mx.else.example", "spf=pass smtp.mailfrom=other.example"] {
+        let message = format!(
+            "Authentication-Results: mx.here.example; {what}; spf=none smtp.mailfrom=else.example\r\n{MESSAGE}"
+        );
+        assert!(!went(&place.send(Some(JOE), "gone@here.example", &message).await).contains(&JOE), "{what}");
+    }
+    let full = format!("Authentication-Results: mx.here.example; spf=pass smtp.mailfrom={JOE}\r\n{MESSAGE}");
+    assert!(went(&place.send(Some(JOE), "gone@here.example", &full).await).contains(&JOE));
     // A feigned field below that of this host counts for nothing.
     let feigned = format!("{}{}", "Received: from x by y\r\n", found("spf=pass"));
     assert!(!went(&place.send(Some(JOE), "gone@here.example", &feigned).await).contains(&JOE));
