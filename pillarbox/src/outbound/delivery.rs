@@ -113,6 +113,7 @@ pub(super) async fn set_aside(shared: &Arc<Shared>, id: MessageId, why: &StoreEr
 /// A message was taken out of the queue because of `why`.
 pub(super) fn is_set_aside(shared: &Shared, id: MessageId, why: &StoreError) {
     shared.tell(&QueueEvent::SetAside { id: &id.to_string(), why });
+    shared.fresh.forget(id);
     shared.schedule().delete(shared.parts.clock.now(), Selector::Id(id));
 }
 
@@ -228,7 +229,8 @@ impl Delivery {
             Route::Sink(sink) => local::deliver(self, &**sink).await,
             Route::Forward(forward) => forward::deliver(self, forward).await,
             route => {
-                if !*gives_way {
+                let is_tried = !*gives_way;
+                if is_tried {
                     let seat = Arc::clone(&self.seat);
                     seat.may_go(true);
                     *gives_way = tokio::select! {
@@ -238,8 +240,12 @@ impl Delivery {
                     };
                     seat.may_go(false);
                 }
-                if *gives_way {
+                // One that has come to its end at the same moment has nothing to wait for.
+                if *gives_way && !(self.open.is_empty() && self.later.is_empty()) {
                     self.give_way();
+                    if !is_tried {
+                        self.health = Health::Unknown;
+                    }
                 }
             }
         }
@@ -342,7 +348,9 @@ pub(super) async fn expire(shared: Arc<Shared>, task: Task, reason: Reason) {
             Attempted::all_of(&task)
         }
         // It was waited for as long as it is waited for anything: a person has to look.
-        Err(error) if is_not_given(&error) && set_aside(&shared, task.id, &error).await => Attempted::all_of(&task),
+        Err(error) if reason == Reason::Age && is_not_given(&error) && set_aside(&shared, task.id, &error).await => {
+            Attempted::all_of(&task)
+        }
         Err(error) => unreadable(&shared, &task, &error).await,
     };
     let now = shared.parts.clock.now();
