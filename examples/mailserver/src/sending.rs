@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pillarbox::dns::{StubConfig, StubResolver};
 use pillarbox::mailcore::address::{Address, Domain};
@@ -20,6 +21,7 @@ use crate::certificate;
 use crate::config::{self, Address as Listened, Config, Dns, HostRoute, NextHop, Protocol, RouteOf, RouteTls, Sending};
 use crate::forwarding::{self, Forwarded};
 use crate::password::PasswordSource;
+use crate::serve::HOLD_MAX;
 use crate::tls_reporting;
 
 /// The socket in the folder of the queue on which a running server is spoken to.
@@ -157,6 +159,7 @@ fn outbound_config(config: &Config, sending: &Sending) -> Result<OutboundConfig,
         .collect();
     outbound.tls_reports = sending.tls_reports.as_ref().map(tls_reporting::reporting).transpose()?;
     outbound.deliveries_max = sending.deliveries;
+    outbound.hold_max = Duration::from_secs(HOLD_MAX.into());
     if sending.double_bounces {
         outbound.double_bounces_to = Address::parse(&config.postmaster).ok().map(Address::into_owned);
     }

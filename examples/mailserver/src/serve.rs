@@ -163,7 +163,8 @@ impl Assembly {
             let mut parts = Parts { policy: Arc::new(policy), ..parts.clone() };
             if let Some(spool) = &spool {
                 let hosts = listener.relay_from.clone();
-                parts.sink = Arc::new(spool.clone().own(move |envelope| is_among(&hosts, envelope.session.ip)));
+                let spool = spool.clone().priority_max(PRIORITY_MAX);
+                parts.sink = Arc::new(spool.own(move |envelope| is_among(&hosts, envelope.session.ip)));
             }
             server(config, listener, certificate.as_ref(), parts)
         };
@@ -268,8 +269,12 @@ fn server(config: &Config, listener: &Listener, certificate: Option<&Arc<Certifi
     Server::Smtp(server)
 }
 
+/// The highest priority of what users send (RFC 6710); what asks for more gets this. What is higher is for mail that has to come before
+/// that of everybody.
+const PRIORITY_MAX: i8 = 4;
+
 /// Seconds that a user may have a message held (RFC 4865): 30 days.
-const HOLD_MAX: u32 = 30 * 24 * 3600;
+pub const HOLD_MAX: u32 = 30 * 24 * 3600;
 
 /// What a client can log in with, if the accounts have what it takes.
 fn mechanisms() -> Vec<Mechanism> {

@@ -19,10 +19,8 @@ struct State {
     is_served: bool,
 }
 
-struct Waiting {
-    commit: Commit,
-    then: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
-}
+/// Waits for a commit, and tells who waits for that.
+type Waiting = Box<dyn FnOnce() + Send>;
 
 impl Commits {
     /// On a thread, or where they are.
@@ -39,11 +37,11 @@ impl Commits {
     ) -> T {
         let Some(state) = &self.0 else { return then(commit.wait()) };
         let (tell, hear) = oneshot::channel::<Result<T, Box<dyn Any + Send>>>();
-        let then = Box::new(move |committed| {
-            // Nobody may listen any more.
-            drop(tell.send(catch_unwind(AssertUnwindSafe(|| then(committed)))));
+        let waiting = Box::new(move || {
+            // A panic is that of this one alone, and nobody may listen any more.
+            drop(tell.send(catch_unwind(AssertUnwindSafe(|| then(commit.wait())))));
         });
-        add(state, Waiting { commit, then });
+        add(state, waiting);
         match hear.await {
             Ok(Ok(made)) => made,
             Ok(Err(panic)) => resume_unwind(panic),
@@ -84,10 +82,8 @@ impl Serving {
                 return;
             }
             drop(state);
-            for Waiting { commit, then } in some {
-                // The first one writes the group of all of them.
-                then(commit.wait());
-            }
+            // The first one writes the group of all of them.
+            some.into_iter().for_each(|wait| wait());
         }
     }
 }

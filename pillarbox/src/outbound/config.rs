@@ -67,6 +67,9 @@ pub struct OutboundConfig {
     pub client: ClientConfig,
     /// Reports of what became of TLS, to the domains that want them (RFC 8460); by default there are none, and nothing is counted.
     pub tls_reports: Option<TlsReporting>,
+    /// How long a message may be held for its sender at most, as the servers in front grant it (RFC 4865): 30 days. One that the
+    /// disk does not give is waited for so much longer before it is set aside, as nobody knows then for how long it was held.
+    pub hold_max: Duration,
     /// Where calls that wait for the disk are made.
     pub disk: Disk,
 }
@@ -101,6 +104,7 @@ impl OutboundConfig {
             mx_port: 25,
             client: ClientConfig::new(hostname)?,
             tls_reports: None,
+            hold_max: Duration::from_secs(30 * 24 * 3600),
             disk: Disk::default(),
             hostname: domain,
         })

@@ -1,7 +1,9 @@
 //! One delivery: the recipients of one message that go one way, from the look-up to the report.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use pillarbox_core::address::Domain;
 use pillarbox_core::header::{self, Fields};
 use pillarbox_core::{EnhancedCode, Reply, WallTime};
 use pillarbox_fs::ErrorKind;
@@ -33,8 +35,14 @@ pub(super) struct Delivery {
     pub(super) body: Arc<Content>,
     pub(super) seat: Arc<Seat>,
     pub(super) need: Need,
+    /// The key of the way that the open recipients go now.
+    pub(super) destination: Arc<str>,
     /// Recipients of which nobody has said anything final, or for now, in this round.
     pub(super) open: Vec<u32>,
+    /// Those of them that a server did not take with others, while it is asked about the rest.
+    pub(super) later: Vec<u32>,
+    /// Those of which it is written down already what became of them.
+    pub(super) recorded: Vec<u32>,
     /// What was said of the others.
     pub(super) words: Vec<Word>,
     pub(super) health: Health,
@@ -105,6 +113,7 @@ pub(super) async fn set_aside(shared: &Arc<Shared>, id: MessageId, why: &StoreEr
 /// A message was taken out of the queue because of `why`.
 pub(super) fn is_set_aside(shared: &Shared, id: MessageId, why: &StoreError) {
     shared.tell(&QueueEvent::SetAside { id: &id.to_string(), why });
+    shared.fresh.forget(id);
     shared.schedule().delete(shared.parts.clock.now(), Selector::Id(id));
 }
 
@@ -117,9 +126,9 @@ async fn attempt(
     // Those that are done are so since before the last start.
     let is_open = |recipient: &u32| state(&message, *recipient).is_some_and(|state| state.outcome.is_none());
     let open: Vec<u32> = task.recipients.iter().copied().filter(is_open).collect();
-    let Some(first) = open.first().and_then(|first| usize::try_from(*first).ok()) else {
+    if open.is_empty() {
         return Attempted::all_of(task);
-    };
+    }
     let from_disk = Arc::clone(&body);
     // The header may be large, and an attempt long: what it says is kept, and not the header.
     let says = move || {
@@ -132,15 +141,17 @@ async fn attempt(
         false if is_waived => Need::Waived,
         false => Need::Usual,
     };
-    let (route, domain) = shared.route(&message.envelope, first);
     let mut delivery = Delivery {
         shared: Arc::clone(shared),
         task: task.clone(),
         message: Arc::clone(&message),
         body,
-        seat: Arc::clone(&seat),
+        seat,
         need,
+        destination: Arc::clone(&task.destination),
         open,
+        later: Vec::new(),
+        recorded: Vec::new(),
         words: Vec::new(),
         health: Health::Unknown,
         trouble: None,
@@ -149,24 +160,25 @@ async fn attempt(
         delivery
             .fail_all(EnhancedCode::new(5, 4, 6), "the message has come through too many servers: it goes in a circle");
     }
-    if !delivery.open.is_empty() {
-        match &route {
-            Route::Sink(sink) => local::deliver(&mut delivery, &**sink).await,
-            Route::Forward(forward) => forward::deliver(&mut delivery, forward).await,
-            route => {
-                seat.may_go(true);
-                let gives_way = tokio::select! {
-                    biased;
-                    () = hosts::deliver(&mut delivery, route, &domain) => false,
-                    () = seat.is_asked_for() => true,
-                };
-                if gives_way {
-                    delivery.give_way();
-                }
-            }
+    let (mut gives_way, mut health) = (false, Health::Unknown);
+    for (destination, way) in delivery.ways() {
+        delivery.begin(destination, way.recipients);
+        delivery.go(&way.route, &way.domain, &mut gives_way).await;
+        // Of where else they go now nothing is said to the schedule.
+        if delivery.destination == task.destination {
+            health = delivery.health;
         }
+        delivery.settle();
     }
+    delivery.health = health;
     delivery.finish(shared).await
+}
+
+/// The open recipients that go one way.
+struct Way {
+    route: Route,
+    domain: Domain<'static>,
+    recipients: Vec<u32>,
 }
 
 /// Servers that a message has come through.
@@ -187,6 +199,56 @@ pub(super) fn state(message: &Message, recipient: u32) -> Option<&pillarbox_spoo
 impl Delivery {
     pub(super) fn wall(&self) -> WallTime {
         self.shared.parts.clock.wall()
+    }
+
+    /// Parts the open recipients by the way that each goes now. Aliases may have been read again since they were put together.
+    fn ways(&mut self) -> Vec<(Arc<str>, Way)> {
+        let mut ways: BTreeMap<(String, usize), Way> = BTreeMap::new();
+        for recipient in std::mem::take(&mut self.open) {
+            let Ok(at) = usize::try_from(recipient) else { continue };
+            let (route, domain) = self.shared.route(&self.message.envelope, at);
+            let key = (route.key_of(Some(domain.as_str())), route.identity());
+            let way = ways.entry(key).or_insert_with(|| Way { route, domain, recipients: Vec::new() });
+            way.recipients.push(recipient);
+        }
+        ways.into_iter().map(|((key, _), way)| (Arc::from(key), way)).collect()
+    }
+
+    /// Turns to those that go one way.
+    fn begin(&mut self, destination: Arc<str>, recipients: Vec<u32>) {
+        // Most often it is that of the task.
+        if *destination != *self.destination {
+            self.destination = destination;
+        }
+        (self.open, self.health, self.trouble) = (recipients, Health::Unknown, None);
+    }
+
+    /// Goes one way. Where others wait for the room, no host is waited for any more.
+    async fn go(&mut self, route: &Route, domain: &Domain<'static>, gives_way: &mut bool) {
+        match route {
+            Route::Sink(sink) => local::deliver(self, &**sink).await,
+            Route::Forward(forward) => forward::deliver(self, forward).await,
+            route => {
+                let is_tried = !*gives_way;
+                if is_tried {
+                    let seat = Arc::clone(&self.seat);
+                    seat.may_go(true);
+                    *gives_way = tokio::select! {
+                        biased;
+                        () = hosts::deliver(self, route, domain) => false,
+                        () = seat.is_asked_for() => true,
+                    };
+                    seat.may_go(false);
+                }
+                // One that has come to its end at the same moment has nothing to wait for.
+                if *gives_way && !(self.open.is_empty() && self.later.is_empty()) {
+                    self.give_way();
+                    if !is_tried {
+                        self.health = Health::Unknown;
+                    }
+                }
+            }
+        }
     }
 
     /// An attempt of ours that came to no reply.
@@ -215,6 +277,7 @@ impl Delivery {
 
     /// Others wait for the room that this one takes.
     fn give_way(&mut self) {
+        self.open.append(&mut self.later);
         self.health = Health::Trouble;
         let why = "no answer came in the time that there was while others waited";
         self.meet(self.our(Outcome::Delayed, EnhancedCode::new(4, 4, 1), why));
@@ -226,8 +289,8 @@ impl Delivery {
         self.words.extend(std::mem::take(&mut self.open).into_iter().map(|open| Word::of(open, attempt.clone())));
     }
 
-    /// Writes down what was said, and says it to the schedule.
-    async fn finish(mut self, shared: &Arc<Shared>) -> Attempted {
+    /// Those that are still open get what went wrong last.
+    fn settle(&mut self) {
         let nobody = self.our(Outcome::Delayed, EnhancedCode::new(4, 4, 1), "no server could be reached");
         let mut trouble = self.trouble.take().unwrap_or(nobody);
         // What no host can take, by our own judgement, is not tried for days.
@@ -236,12 +299,17 @@ impl Delivery {
         }
         let open = std::mem::take(&mut self.open);
         self.words.extend(open.into_iter().map(|open| Word::of(open, trouble.clone())));
+    }
+
+    /// Writes down what was said, and says it to the schedule.
+    async fn finish(self, shared: &Arc<Shared>) -> Attempted {
         let delayed = |word: &Word| word.attempt.clone().filter(|attempt| !attempt.outcome.is_final());
         let fault = self.words.iter().find_map(delayed);
         let fault = fault.map(|attempt| Fault { code: attempt.code.unwrap_or(0), status: attempt.status });
-        // Recipients that were done before count as well.
-        let settled = self.task.recipients.iter().filter(|it| self.words.iter().all(|word| word.recipient != **it));
-        let mut all: Vec<u32> = settled.copied().collect();
+        // Recipients that were done before count as well. One of which nothing was said does not: it is tried again.
+        let is_settled = |it: &&u32| state(&self.message, **it).is_none_or(|state| state.outcome.is_some());
+        let mut all: Vec<u32> = self.task.recipients.iter().filter(is_settled).copied().collect();
+        all.extend(self.recorded);
         all.extend(done(&self.words));
         shared.record(&self.message, self.words).await;
         attempted(all, self.health, fault)
@@ -280,7 +348,9 @@ pub(super) async fn expire(shared: Arc<Shared>, task: Task, reason: Reason) {
             Attempted::all_of(&task)
         }
         // It was waited for as long as it is waited for anything: a person has to look.
-        Err(error) if is_not_given(&error) && set_aside(&shared, task.id, &error).await => Attempted::all_of(&task),
+        Err(error) if reason == Reason::Age && is_not_given(&error) && set_aside(&shared, task.id, &error).await => {
+            Attempted::all_of(&task)
+        }
         Err(error) => unreadable(&shared, &task, &error).await,
     };
     let now = shared.parts.clock.now();

@@ -26,7 +26,7 @@ const READ_AGAIN: Duration = Duration::from_secs(60);
 const TEND_EVERY: Duration = Duration::from_secs(5);
 /// How often bodies that belong to nobody are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(24 * 3600);
-/// How long it waits where none of those that are slow can give way.
+/// How long it waits for those that were asked to give way, or where none can.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(shared: &Arc<Shared>, recovery: Recovery, shutdown: &Shutdown) {
@@ -78,7 +78,7 @@ struct Deliveries {
     slow: BTreeMap<u64, Id>,
     /// How many have been slow.
     slow_count: u64,
-    /// Nobody could give way before.
+    /// Nobody is asked to give way before.
     ask_again_at: Option<Time>,
 }
 
@@ -167,8 +167,9 @@ impl Deliveries {
             return;
         }
         let seats = self.slow.values().filter_map(|id| self.under_way.get(id)).map(|known| &known.seat);
-        let asked = seats.filter(|seat| seat.ask()).take(wanted).count();
-        self.ask_again_at = (asked < wanted).then(|| now + ASK_AGAIN);
+        seats.filter(|seat| seat.ask()).take(wanted).for_each(drop);
+        // One that was asked may have begun to send before it heard of it, and goes on then.
+        self.ask_again_at = Some(now + ASK_AGAIN);
     }
 
     /// When something is due for which there is room, or when there will be.
@@ -177,7 +178,6 @@ impl Deliveries {
         let slow = self.ageing.front().map(|(at, _)| *at);
         if !room.sound && !room.doubtful {
             let due = self.shared.schedule().deadline_of(Lanes { sound: true, doubtful: false })?;
-            // Those that were asked to give way say so by ending.
             return self
                 .ask_again_at
                 .or_else(|| slow.map(|slow| slow.max(due)).filter(|at| *at > self.shared.parts.clock.now()));
@@ -311,10 +311,10 @@ async fn read_again(shared: &Arc<Shared>, mut unread: Vec<MessageId>) {
 /// Whether a message that the disk does not give is older than any gets here. Its name says when it came, and its envelope cannot.
 fn is_too_old(shared: &Shared, id: MessageId, error: &StoreError) -> bool {
     let schedule = &shared.config.schedule;
-    let most = schedule.expire_after.max(schedule.notice_expire_after);
+    let most = schedule.expire_after.max(schedule.notice_expire_after).saturating_add(shared.config.hold_max);
     let age = shared.parts.clock.wall().unix_seconds().saturating_sub(id.unix_seconds());
     let is_old = u64::try_from(age).is_ok_and(|age| age >= most.as_secs());
-    is_not_given(error) && is_old && shared.store.is_held(id) == Some(false)
+    is_not_given(error) && is_old && shared.store.is_held(id) == Some(false) && !shared.store.is_owed(id)
 }
 
 /// Whether nothing is to be done any more about a message that could not be read.

@@ -168,6 +168,7 @@ impl OutboundHandle {
                     Ok(made) => {
                         let now = shared.parts.clock.now();
                         for id in &made {
+                            shared.fresh.forget(*id);
                             schedule(&mut shared.schedule(), now, Selector::Id(*id));
                         }
                         done.extend(made);

@@ -151,7 +151,7 @@ fn manner(delivery: &Delivery, route: &Route, domain: &Domain<'static>) -> Manne
         Route::SmartHost(host) => Arc::as_ptr(host).addr(),
         _ => 0,
     };
-    let key = Key { destination: Arc::clone(&delivery.task.destination), route: route_number, need: delivery.need };
+    let key = Key { destination: Arc::clone(&delivery.destination), route: route_number, need: delivery.need };
     let domain = domain.as_str().to_ascii_lowercase();
     match route {
         Route::SmartHost(host) => Manner {

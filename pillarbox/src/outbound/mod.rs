@@ -45,7 +45,7 @@
 //! | recipients of a transaction | 100 | [`OutboundConfig::recipients_max`] |
 //! | addresses and sessions of a round | 5 and 2 | [`OutboundConfig::attempts`] |
 //! | memory for content | 256 KiB for each delivery | [`spool::Options::inline_max`] |
-//! | memory for content that was accepted just now and is sent at once | 16 MiB, beside the queue on the disk | |
+//! | memory for messages, with their envelopes, that were accepted just now and are sent at once | 16 MiB, beside the queue on the disk | |
 //! | header, while it is looked through as a delivery begins | 1 MiB for each call of the disk | [`OutboundConfig::disk`] |
 //! | hops | 100 | [`OutboundConfig::hops_max`] |
 //! | addresses of an alias | 1,000 | [`Aliases`] |

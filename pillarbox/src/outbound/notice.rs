@@ -60,6 +60,8 @@ pub(super) fn write(shared: &Shared, message: &Message, words: &[&Word]) -> Resu
     let mut envelope = Envelope::new(now, ReversePath::Null, [recipient]);
     envelope.is_last = message.envelope.from.is_null();
     envelope.smtputf8 = mail.smtputf8;
+    // RFC 6710 §4.6
+    envelope.priority = message.envelope.priority;
     envelope.body = if mail.is_eight_bit() { BodyKind::EightBitMime } else { BodyKind::SevenBit };
     let item = shared.item(incoming.id(), &envelope);
     Ok(Some(Written { ready: incoming.finish(envelope)?, item, to: to.to_string() }))

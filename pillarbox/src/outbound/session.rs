@@ -26,7 +26,6 @@ pub(super) struct Sent {
 
 /// Sends the message to all open recipients, as many at a time as the server takes.
 pub(super) async fn send(delivery: &mut Delivery, mut client: SmtpClient, peer: &str) -> Sent {
-    let mut later: Vec<u32> = Vec::new();
     let mut is_first = true;
     while !delivery.open.is_empty() && client.is_open() {
         let most = most_of(delivery, &client);
@@ -41,7 +40,7 @@ pub(super) async fn send(delivery: &mut Delivery, mut client: SmtpClient, peer: 
                 let was_gone = matches!(error, SendError::Ended) && is_first;
                 let attempt = delivery.our(Outcome::Delayed, EnhancedCode::new(4, 3, 0), error.to_string());
                 delivery.meet(attempt);
-                delivery.open.append(&mut later);
+                delivery.open.append(&mut delivery.later);
                 client.quit().await;
                 return Sent { client: None, was_gone };
             }
@@ -61,10 +60,10 @@ pub(super) async fn send(delivery: &mut Delivery, mut client: SmtpClient, peer: 
             let stuck = |recipient: &u32| some.contains(recipient);
             let (stuck, open) = delivery.open.iter().copied().partition(stuck);
             delivery.open = open;
-            later.extend::<Vec<u32>>(stuck);
+            delivery.later.extend::<Vec<u32>>(stuck);
         }
     }
-    delivery.open.append(&mut later);
+    delivery.open.append(&mut delivery.later);
     if client.failure().is_some() {
         delivery.health = Health::Trouble;
     } else {
@@ -124,7 +123,7 @@ impl Delivery {
     }
 
     fn delivered(&self, recipient: u32, acceptance: &Acceptance, peer: &str) -> Word {
-        let is_lmtp = matches!(&*self.task.destination, name if name.starts_with("lmtp:"));
+        let is_lmtp = matches!(&*self.destination, name if name.starts_with("lmtp:"));
         let outcome = match acceptance.notice_due {
             true if !is_lmtp => Outcome::Relayed,
             _ => Outcome::Delivered,

@@ -35,11 +35,12 @@ pub struct SpoolSink {
     local: Option<(Arc<dyn MessageSink>, Arc<IsLocal>)>,
     silent: Option<Arc<Judge>>,
     own: Option<Arc<Judge>>,
+    priority_max: i8,
 }
 
 impl SpoolSink {
     pub(super) const fn new(shared: shared::Handle) -> Self {
-        SpoolSink { shared, local: None, silent: None, own: None }
+        SpoolSink { shared, local: None, silent: None, own: None, priority_max: 9 }
     }
 
     /// Messages with none but local recipients go to `sink`, unless they are to wait or their sender wants to be told of
@@ -67,6 +68,14 @@ impl SpoolSink {
     #[must_use]
     pub fn own(mut self, is_own: impl Fn(&parts::Envelope) -> bool + Send + Sync + 'static) -> Self {
         self.own = Some(Arc::new(is_own));
+        self
+    }
+
+    /// The highest priority that a message may have, -9 to 9: one that asks for more gets that (RFC 6710 §4.1), so that nobody
+    /// comes before all others by saying so. Without it, 9.
+    #[must_use]
+    pub const fn priority_max(mut self, level: i8) -> Self {
+        self.priority_max = level;
         self
     }
 
@@ -98,6 +107,7 @@ impl MessageSink for SpoolSink {
             let incoming = shared.store.begin(now);
             let mut queued = queued(&envelope, now, silent);
             queued.is_own = is_own;
+            queued.priority = queued.priority.min(self.priority_max);
             let mut message = SpoolMessage {
                 session_id: envelope.id.clone(),
                 pending: Vec::new(),

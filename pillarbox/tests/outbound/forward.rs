@@ -384,6 +384,15 @@ async fn a_forged_sender_hears_nothing_of_an_alias_where_somebody_here_does() {
         let copies = place.send(Some(JOE), "gone@here.example", &found(what)).await;
         assert_eq!(went(&copies).contains(&JOE), is_told, "{what}: {:?}", went(&copies));
     }
+    // What is true of HELO or of another sender says nothing of this one.
+    for what in ["spf=pass smtp.helo=mx.else.example", "spf=pass smtp.mailfrom=other.example"] {
+        let message = format!(
+            "Authentication-Results: mx.here.example; {what}; spf=none smtp.mailfrom=else.example\r\n{MESSAGE}"
+        );
+        assert!(!went(&place.send(Some(JOE), "gone@here.example", &message).await).contains(&JOE), "{what}");
+    }
+    let full = format!("Authentication-Results: mx.here.example; spf=pass smtp.mailfrom={JOE}\r\n{MESSAGE}");
+    assert!(went(&place.send(Some(JOE), "gone@here.example", &full).await).contains(&JOE));
     // A feigned field below that of this host counts for nothing.
     let feigned = format!("{}{}", "Received: from x by y\r\n", found("spf=pass"));
     assert!(!went(&place.send(Some(JOE), "gone@here.example", &feigned).await).contains(&JOE));
@@ -423,4 +432,37 @@ async fn aliases_that_are_read_again_count_from_then_on() {
     let went: Vec<_> = std::mem::take(&mut *net.copies.lock().unwrap()).into_iter().map(|copy| copy.to).collect();
     assert_eq!(went, ["bob@far.example"]);
     assert_eq!(send("new@here.example").await, ["eve@far.example"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn recipients_that_waited_together_part_where_an_alias_of_one_has_changed() {
+    let net =
+        Arc::new(Net::new(Paused::new(), Arc::new(Far)).host("192.0.2.1", "far", ServerConfig::new("mx.far.example")));
+    let zone = FixedZone::new().with("far.example", Record::A([192, 0, 2, 1].into()));
+    let read = |text: &str| Forward::new(Aliases::parse(text, "here.example").unwrap(), Some(srs()));
+    let shared = SharedForward::new(read("info: ann@far.example\nsales: eve@far.example\n"));
+    let parts = |diary: &_| {
+        let mut parts = parts(&net, zone, diary);
+        parts.forward = Some(shared.clone());
+        parts
+    };
+    let station = Station::begin(SimulatedFs::new(), 1, config(), parts, routes(&net));
+    let wait = async |to: &[&str], aliases: &str| {
+        let mut waits = envelope(Some(JOE), to);
+        waits.future_release = Some(FutureRelease::For(30));
+        station.accept(waits, MESSAGE.as_bytes()).await;
+        shared.set(read(aliases));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let copies = std::mem::take(&mut *net.copies.lock().unwrap());
+        let mut went: Vec<_> = copies.into_iter().map(|copy| copy.to).collect();
+        went.sort();
+        went
+    };
+    // Two aliases, of which one becomes a mailbox; and two mailboxes, of which one becomes an alias.
+    let went = wait(&["info@here.example", "sales@here.example"], "sales: eve@far.example\n").await;
+    assert_eq!(went, ["eve@far.example", "info@here.example"], "{:?}", station.lines());
+    let went = wait(&["joe@here.example", "ann@here.example"], "joe: joe@far.example\n").await;
+    assert_eq!(went, ["ann@here.example", "joe@far.example"], "{:?}", station.lines());
+    assert_eq!(station.handle().usage().messages, 0, "{:?}", station.lines());
+    assert!(station.lines().iter().all(|line| !line.starts_with("notice")), "{:?}", station.lines());
 }

@@ -1,7 +1,7 @@
 //! The content of a message, on its way to whoever asks for it.
 
 use pillarbox::mailcore::header;
-use pillarbox::outbound::spool::{Body, StoreError};
+use pillarbox::outbound::spool::{Body, MessageId, StoreError};
 
 use super::protocol::Part;
 
@@ -12,13 +12,14 @@ const HEADER_MAX: usize = 1 << 20;
 
 /// Reads a message piece by piece. Blocks.
 pub struct Pieces {
+    id: MessageId,
     body: Body,
     at: u64,
     end: u64,
 }
 
 impl Pieces {
-    pub fn of(body: Body, part: Part) -> Result<Self, StoreError> {
+    pub fn of(id: MessageId, body: Body, part: Part) -> Result<Self, StoreError> {
         let end = match part {
             Part::Content => body.len(),
             Part::Header => {
@@ -30,13 +31,17 @@ impl Pieces {
                 (len - end.map_or(0, |end| end.len() / 2)) as u64
             }
         };
-        Ok(Pieces { body, at: 0, end })
+        Ok(Pieces { id, body, at: 0, end })
     }
 
     /// The next one, as text; `None` at the end.
     pub fn next(&mut self) -> Result<Option<String>, StoreError> {
         let rest = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
         let octets = read(&self.body, self.at, rest.min(PIECE))?;
+        if octets.len() < rest.min(PIECE) {
+            // Half a message must not pass for a whole one.
+            return Err(StoreError::Damaged(self.id, "its content ends too soon"));
+        }
         self.at += octets.len() as u64;
         Ok((!octets.is_empty()).then(|| encode(&octets)))
     }

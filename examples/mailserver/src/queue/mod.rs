@@ -171,13 +171,20 @@ fn print(octets: &[u8]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     match out.is_terminal() {
         false => out.write_all(octets)?,
-        true => {
-            let is_safe = |octet: u8| matches!(octet, b'\t' | b'\r' | b'\n' | b' '..=b'~');
-            let safe: Vec<u8> = octets.iter().map(|octet| if is_safe(*octet) { *octet } else { b'?' }).collect();
-            out.write_all(&safe)?;
-        }
+        true => out.write_all(&for_terminal(octets))?,
     }
     out.flush()
+}
+
+/// What of a piece a terminal is shown: nothing that moves its cursor but the ends of lines. With a CR alone a line could be written over.
+fn for_terminal(octets: &[u8]) -> Vec<u8> {
+    let shown = |(at, octet): (usize, &u8)| match (octet, octets.get(at + 1)) {
+        // That of a line's end, which may come with the next piece.
+        (b'\r', Some(b'\n') | None) => None,
+        (b'\t' | b'\n' | b' '..=b'~', _) => Some(*octet),
+        _ => Some(b'?'),
+    };
+    octets.iter().enumerate().filter_map(shown).collect()
 }
 
 impl Printer {
@@ -264,5 +271,16 @@ impl Printer {
             }
             n => Err(format!("{n} of the messages that were named are not waiting").into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_shown_lines_and_nothing_that_moves_its_cursor() {
+        assert_eq!(for_terminal(b"a\tb\r\nc\n\x1b[2J\xc3d\r"), b"a\tb\nc\n?[2J?d");
+        assert_eq!(for_terminal(b"Subject: x\rFrom: y"), b"Subject: x?From: y");
     }
 }

@@ -70,7 +70,7 @@ pub fn carry_out(
                 Verb::Show if request.part.is_some() => {
                     let part = request.part.unwrap_or(Part::Content);
                     let told = |error: StoreError| error.to_string();
-                    let mut pieces = store.body(id).and_then(|body| Pieces::of(body, part)).map_err(told)?;
+                    let mut pieces = store.body(id).and_then(|body| Pieces::of(id, body, part)).map_err(told)?;
                     while let Some(piece) = pieces.next().map_err(told)? {
                         take(Answer::Content(piece));
                     }

@@ -214,7 +214,7 @@ async fn carry_out(request: &Request, handle: &OutboundHandle, teller: &mut Tell
 async fn tell_content(handle: &OutboundHandle, id: MessageId, part: Part, teller: &mut Teller) -> Result<(), Broken> {
     let body = handle.body(id).await?;
     let broken = |_| Broken::Told("a part of the server broke".into());
-    let mut pieces = spawn_blocking(move || Pieces::of(body, part)).await.map_err(broken)??;
+    let mut pieces = spawn_blocking(move || Pieces::of(id, body, part)).await.map_err(broken)??;
     loop {
         let read = spawn_blocking(move || pieces.next().map(|piece| (piece, pieces))).await.map_err(broken)??;
         let (Some(piece), rest) = read else { return Ok(()) };

@@ -198,6 +198,7 @@ pub(super) async fn deliver(delivery: &mut Delivery, forward: &Arc<Forward>) {
             Some(onward) => {
                 let (shared, message) = (Arc::clone(&delivery.shared), Arc::clone(&delivery.message));
                 shared.record_onward(&message, word, onward).await;
+                delivery.recorded.push(recipient);
             }
             None => delivery.words.push(word),
         }
@@ -250,7 +251,10 @@ async fn send_on(delivery: &mut Delivery, forward: &Arc<Forward>, recipient: u32
     let number = targets.len();
     let stays = if kept.is_some() { ", and a copy stays" } else { "" };
     let host = delivery.shared.config.hostname().as_str();
-    let is_vouched = || seal::is_sender_true(&head, host);
+    let is_vouched = || {
+        let from = delivery.message.envelope.from.address();
+        from.is_some_and(|from| seal::is_sender_true(&head, host, from))
+    };
     let (others, word) = match forward.sender(&delivery.message.envelope, is_vouched, now) {
         Ok(from) => {
             let paths = targets.into_iter().map(ForwardPath::Address);

@@ -1,11 +1,14 @@
 //! The seal of a forwarded message: what this host found when it came (RFC 8617).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use pillarbox_auth::arc::{ArcResult, Sealer};
-use pillarbox_auth::authres::{AuthenticationResults, Keyword};
+use pillarbox_auth::authres::{AuthenticationResults, Keyword, MethodResult, PropertyType};
 use pillarbox_auth::dkim::{DomainKey, SignOptions};
+use pillarbox_auth::idn::to_ascii;
 use pillarbox_core::WallTime;
+use pillarbox_core::address::Address;
 use pillarbox_core::header::{self, Fields};
 
 use crate::crypto::RingCrypto;
@@ -29,10 +32,19 @@ fn found(octets: &[u8], host: &str) -> Option<AuthenticationResults> {
 }
 
 /// Whether this host has found that a message comes from where its sender says.
-pub(super) fn is_sender_true(octets: &[u8], host: &str) -> bool {
+pub(super) fn is_sender_true(octets: &[u8], host: &str, from: &Address<'_>) -> bool {
     // DKIM and DMARC speak of the author, whoever the envelope names.
     let results = found(octets, host).map(|found| found.results).unwrap_or_default();
-    results.iter().any(|result| result.method == Keyword::SPF && result.result.as_str() == "pass")
+    let passed = |result: &&MethodResult| {
+        result.method == Keyword::SPF && result.is_known_version() && result.result.as_str() == "pass"
+    };
+    // What a client calls itself in HELO may be true, whoever the sender is.
+    let looked_at =
+        results.iter().filter(passed).filter_map(|it| it.property(&PropertyType::Smtp, Keyword::MAILFROM.as_str()));
+    let ascii = |domain: &str| to_ascii(domain).map_or_else(|_| domain.to_owned(), Cow::into_owned);
+    let ours = ascii(from.domain().as_str());
+    let domains = looked_at.map(|value| value.as_str().rsplit_once('@').map_or(value.as_str(), |(_, domain)| domain));
+    domains.into_iter().any(|domain| ascii(domain).eq_ignore_ascii_case(&ours))
 }
 
 /// What is known of the chain that a message came with; `None` if it has one that nobody here has looked at.

@@ -143,14 +143,16 @@ impl TlsCounts {
         self.state().over.get(&day)?.domains.get(domain).cloned()
     }
 
-    /// The ways that are to be tried by now, so many at most.
+    /// The ways that are to be tried by now, so many at most, the one first that waits for longest.
     pub(super) fn due(&self, now: u64, most: usize, of: fn(&Destination) -> bool) -> Vec<(Day, Name, Destination)> {
         let state = self.state();
         let all =
             state.over.iter().flat_map(|(day, over)| over.ways.iter().map(move |(domain, ways)| (day, domain, ways)));
         let all = all.flat_map(|(day, domain, ways)| ways.iter().map(move |way| (day, domain, way)));
         let due = all.filter(|(_, _, way)| way.left > 0 && way.at <= now && of(&way.to));
-        due.take(most).map(|(day, domain, way)| (*day, domain.clone(), way.to.clone())).collect()
+        let mut due: Vec<_> = due.collect();
+        due.sort_by_key(|(_, _, way)| way.at);
+        due.into_iter().take(most).map(|(day, domain, way)| (*day, domain.clone(), way.to.clone())).collect()
     }
 
     /// A way is being tried; if nothing comes of it, it is tried again then.

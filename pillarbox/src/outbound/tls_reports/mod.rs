@@ -117,8 +117,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
             Some(ended) = posts.next(), if !posts.is_empty() => {
                 if let Some((day, domain, to, is_taken)) = ended {
                     counts.ended(day, &domain, &to, is_taken);
-                    save(&shared).await;
                 }
+                // There is room for the next.
+                posts.begin(&shared, reporting, counts);
+                save(&shared).await;
             }
             () = clock.sleep_until(save_at) => {
                 save(&shared).await;
