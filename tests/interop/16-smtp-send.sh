@@ -41,7 +41,7 @@ refused "an unknown recipient beside a known one" "nobody@localhost: refused: 55
 grep -q "^$user: delivered" "$work/sent" || fail "the known one got nothing: $(cat "$work/sent")"
 refused "a password in the clear" "no mechanism" --auth "$user" "localhost:$submission" "$work/message" "$user"
 SMTP_PASSWORD=wrong refused "a wrong password" "535 5.7.8" --tls "${ca[@]}" --auth "$user" "localhost:$submissions" "$work/message" "$user"
-refused "a certificate that is not trusted" "handshake" --starttls "localhost:$smtp" "$work/message" "$user"
+refused "a certificate that is not trusted" "authority" --starttls "localhost:$smtp" "$work/message" "$user"
 expect "messages of smtp-send" 6 "$(messages)"
 file=$(find "$maildir/new" -type f | sed -n 1p)
 [ "$(tail -n 3 "$file" | tr -d '\r')" = $'.\n..two dots\nthe end' ] || fail "the body changed: $(cat "$file")"

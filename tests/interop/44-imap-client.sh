@@ -8,7 +8,7 @@ for n in 1 2 3; do
     printf 'From: a@elsewhere.example\r\nSubject: number %s\r\n\r\nbody %s\r\n' "$n" "$n" >"$work/mail"
     curl -sS --url "smtp://127.0.0.1:$smtp" --mail-from a@elsewhere.example --mail-rcpt "$user" --upload-file "$work/mail"
 done
-fetch() { IMAP_PASSWORD=$password "$work/imap-fetch" --clear "127.0.0.1:$imap" "$user" "$@"; }
+fetch() { IMAP_PASSWORD=$password "$work/imap-fetch" --starttls --ca "$data/tls/certificate.pem" "localhost:$imap" "$user" "$@"; }
 expect "names" INBOX "$(fetch | grep -x INBOX)"
 mkdir "$work/fetched"
 expect "messages of our server" 3 "$(fetch INBOX --to "$work/fetched" | wc -l)"
