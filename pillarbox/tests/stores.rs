@@ -151,7 +151,7 @@ async fn no_message_of_another_mailbox_is_replaced() {
             incoming.publish().await.unwrap();
         }
         let mut open = here.open(&user, &name("Work"), false).await.unwrap();
-        let uid = open.snapshot().await.unwrap().uids.iter().next().copied().unwrap();
+        let uid = open.snapshot().await.unwrap().uids[0];
         let mut incoming = open.replace(uid, &MailboxName::inbox(), Append::default()).await.unwrap();
         incoming.write(b"Subject: y\r\n\r\n").await.unwrap();
         there.rename(&user, &name("Work"), &name("Old")).await.unwrap();
