@@ -88,7 +88,13 @@ impl Mailbox {
         let mut left = uids.iter();
         let mut next = left.next();
         let mut looks = 0;
+        let validity = self.uid_validity();
         while let Some(uid) = next {
+            if self.uid_validity() != validity {
+                // These are numbers of other messages now.
+                *set = FlagsSet::default();
+                return Ok(());
+            }
             if since.is_some_and(|since| self.mod_seq(*uid).is_some_and(|mod_seq| mod_seq > since)) {
                 set.refused.push(*uid);
                 next = left.next();
@@ -191,7 +197,13 @@ impl Mailbox {
     }
 
     fn unlink_each(&mut self, uids: &[Uid], marked: Flags, gone: &mut Vec<Uid>, tally: &mut Tally) -> Result<()> {
+        let validity = self.uid_validity();
         for uid in uids {
+            if self.uid_validity() != validity {
+                // These are numbers of other messages now.
+                gone.clear();
+                return Ok(());
+            }
             let mut tried = None;
             let removed = self.with_file(*uid, |maildir, file| {
                 // Asked again whenever the file turns out to have another name.
@@ -254,17 +266,22 @@ impl Mailbox {
     /// # Errors
     ///
     /// [`MaildirError::NoSuchMessage`] if there is none to be removed; then, and after any other error that leaves the old
-    /// message where it is, the new one is gone again. Where nobody can tell whether the old one is still there, both stay.
+    /// message where it is, the new one is gone again. Where nobody can tell whether the old one is still there, both stay. A
+    /// message of the folder that a look finds in the place of this one, under another UIDVALIDITY, is not the one that was meant.
     pub fn replace(&mut self, uid: Uid, message: Prepared) -> Result<Appended> {
+        let validity = self.uid_validity();
         self.with_file(uid, |maildir, file| Ok(maildir.fs().metadata(&file.path(maildir))?))?;
         let target = message.maildir().clone();
         let appended = target.append(vec![message])?;
-        let removed = self.expunge(&[uid]);
+        let removed = self.remove(Flags::NONE, |mailbox| match mailbox.uid_validity() == validity {
+            true => vec![uid],
+            false => Vec::new(),
+        });
         if matches!(&removed, Ok(gone) if gone.contains(&uid)) {
             return Ok(appended);
         }
         // Whoever removed it was quicker, or it is there: then there is no loss in doing without the new one.
-        if removed.is_ok() || self.read(uid).is_ok() {
+        if removed.is_ok() || (self.uid_validity() == validity && self.read(uid).is_ok()) {
             for delivered in &appended.delivered {
                 target.take_back(delivered)?;
             }

@@ -317,7 +317,12 @@ impl Mailbox {
         uid: Uid,
         mut f: impl FnMut(&Maildir, MessageFile<'_>) -> Result<T>,
     ) -> Result<T> {
+        let validity = self.uid_validity;
         for _ in 0..LISTINGS_MAX {
+            // After a look the folder may be another one, in which the number is another message's.
+            if self.uid_validity != validity {
+                break;
+            }
             let file = self.view.find(uid).ok_or(MaildirError::NoSuchMessage(uid))?;
             match f(&self.maildir, file) {
                 Err(error) if error.is_not_found() => self.look_again()?,

@@ -193,3 +193,21 @@ fn a_name_that_gets_too_long_is_not_renamed() {
     assert!(matches!(refused, Err(MaildirError::Name(NameError::TooLong))), "{refused:?}");
     tree.mailbox(&below).unwrap();
 }
+
+/// The folder is another one when a message of it is to be replaced: its number is that of a message nobody meant.
+#[test]
+fn no_message_of_another_folder_is_replaced() {
+    let bench = Bench::new();
+    let (folder, other, target) = (bench.folder("m"), bench.folder("n"), bench.folder("t"));
+    deliver(&folder, "x\r\n").unwrap();
+    deliver(&other, "y\r\n").unwrap();
+    fs::write(bench.path("n/dovecot-uidlist"), "3 V7 N1\n").unwrap();
+    let mut mailbox = Mailbox::open(&folder, Access::ReadWrite).unwrap();
+    let uid = Mailbox::open(&other, Access::ReadWrite).unwrap().messages().next().unwrap().uid;
+    let message = prepare(&target, "z\r\n", Flags::NONE).unwrap();
+    fs::rename(bench.path("m"), bench.path("old")).unwrap();
+    fs::rename(bench.path("n"), bench.path("m")).unwrap();
+    assert!(matches!(mailbox.replace(uid, message), Err(MaildirError::NoSuchMessage(_))));
+    assert_eq!(uids(&mailbox).len(), 1, "it is there");
+    assert_eq!(uids(&Mailbox::open(&target, Access::ReadWrite).unwrap()).len(), 0);
+}

@@ -308,6 +308,8 @@ async fn one_connection_serves_two_users_in_turn() {
     let mut client = connect().await;
     client.ok("LOGIN you@localhost secret").await;
     client.ok("CREATE Mine").await;
+    client.ok("APPEND Mine {2+}\r\nhi").await;
+    client.fails("APPEND INBOX CATENATE (URL /Mine/;UID=1 URL /Mine/;UID=2)", "NO [BADURL").await;
     let mut other = connect().await;
     other.fails("LOGIN you@localhost secret", "NO [LIMIT]").await;
     client.ok("UNAUTHENTICATE").await;
@@ -315,6 +317,7 @@ async fn one_connection_serves_two_users_in_turn() {
     other.ok("LOGIN you@localhost secret").await;
     client.ok("LOGIN me@localhost secret").await;
     assert!(!client.ok("LIST \"\" *").await.contains("Mine"), "nothing of the first user is left");
+    client.fails("APPEND INBOX CATENATE (URL /Mine/;UID=1)", "NO [BADURL").await;
 }
 
 // ---- coming back

@@ -14,9 +14,9 @@ use pillarbox::testing::store_suite;
 use pillarbox_imap::acl::{Rights, RightsChange};
 use pillarbox_imap::list::List;
 use pillarbox_imap::server::{Change, FlagChange};
-use pillarbox_imap::types::{Flag, Flags, MailboxName, Uid, UidSet};
+use pillarbox_imap::types::{Flag, Flags, MailboxName, SpecialUse, Uid, UidSet};
 
-use StoreErrorKind::{Cannot, Limit, NoPermission, NoSuchMailbox};
+use StoreErrorKind::{Cannot, Limit, NoPermission, NoSuchMailbox, NotForThatUse};
 
 fn name(text: &str) -> MailboxName {
     MailboxName::new(text).unwrap()
@@ -124,6 +124,7 @@ in_both_stores! {
     mailboxes_that_are_nobodys
     lists_tell_what_may_be_seen
     new_mailboxes_have_the_list_of_the_one_above
+    no_use_in_the_account_of_another
     who_may_see_and_change_the_list
     nobody_shares_with_everybody
     what_is_taken_away
@@ -461,6 +462,15 @@ async fn new_mailboxes_have_the_list_of_the_one_above<S: AclSource + Clone + 'st
     assert_eq!(kind(store.status(&world.bob, &name("Other Users/ann/Private"), &[]).await), Some(NoSuchMailbox));
     store.rename(ann, &name("Work"), &name("Old")).await.unwrap();
     store.status(&world.bob, &name("Other Users/ann/Old"), &[]).await.expect("a list goes where its mailbox goes");
+}
+
+/// Where ann's programs put what she sends is not for others to say, whatever they may make.
+async fn no_use_in_the_account_of_another<S: AclSource + Clone + 'static>(world: World<S>) {
+    world.grant("lrk").await;
+    let (sent, mine) = ([SpecialUse::Sent], name("Other Users/ann/Work/Sent"));
+    assert_eq!(kind(world.store.create(&world.bob, &mine, &sent).await), Some(NotForThatUse));
+    world.store.create(&world.bob, &mine, &[]).await.unwrap();
+    world.store.create(&world.ann, &name("Sent"), &sent).await.unwrap();
 }
 
 /// ACL-02: GETACL, SETACL, DELETEACL and LISTRIGHTS are for those who have the right `a`.

@@ -134,6 +134,38 @@ async fn delivery_waits_for_no_lock() {
     std::fs::remove_file(&lock).unwrap();
 }
 
+/// While a message comes that is to take the place of another, somebody puts another mailbox where that one was: by this process, and
+/// by another whose doing the view was told of. The message with the same number there is not the one that was meant.
+#[tokio::test]
+async fn no_message_of_another_mailbox_is_replaced() {
+    let name = |text| MailboxName::new(text).unwrap();
+    for by_another in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = |root: std::path::PathBuf| MaildirStore::new(move |_| Some(root.join("Maildir")));
+        let (here, user) = (store(dir.path().to_owned()), Identity::new("you@localhost"));
+        let there = if by_another { store(dir.path().to_owned()) } else { here.clone() };
+        for mailbox in ["Work", "Other"] {
+            here.create(&user, &name(mailbox), &[]).await.unwrap();
+            let mut incoming = here.append(&user, &name(mailbox), Append::default()).await.unwrap();
+            incoming.write(b"Subject: x\r\n\r\n").await.unwrap();
+            incoming.publish().await.unwrap();
+        }
+        let mut open = here.open(&user, &name("Work"), false).await.unwrap();
+        let uid = open.snapshot().await.unwrap().uids[0];
+        let mut incoming = open.replace(uid, &MailboxName::inbox(), Append::default()).await.unwrap();
+        incoming.write(b"Subject: y\r\n\r\n").await.unwrap();
+        there.rename(&user, &name("Work"), &name("Old")).await.unwrap();
+        there.rename(&user, &name("Other"), &name("Work")).await.unwrap();
+        let _ = open.refresh().await;
+        let published = incoming.publish().await;
+        assert_eq!(published.map_err(|error| error.kind), Err(StoreErrorKind::Expunged), "{by_another}");
+        for (mailbox, messages) in [("Work", 1), ("Old", 1), ("INBOX", 0)] {
+            let status = here.status(&user, &name(mailbox), &[]).await.unwrap();
+            assert_eq!(status.messages, messages, "{mailbox}, {by_another}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn mail_may_stand_behind_a_link() {
     let dir = tempfile::tempdir().unwrap();

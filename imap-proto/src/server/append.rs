@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 
 use memchr::memchr;
 
-use super::catenate::{Parts, Tail};
+use super::catenate::{Parts, Tail, too_many_parts};
 use super::reply::{End, Verdict};
 use super::session::{Asked, Doing, Next};
 use super::{AppendStart, Event, ServerSession};
@@ -212,7 +212,11 @@ impl ServerSession {
                 if let Some(Tail::Parts) = tail {
                     return Next::Again;
                 }
-                match self.next_message(before, header) {
+                let next = match tail {
+                    Some(Tail::TooManyParts) => Err(too_many_parts()),
+                    _ => self.next_message(before, header),
+                };
+                match next {
                     Ok((index, message)) => Next::Event(self.announced(mailbox, index, message, header, None)),
                     Err(end) => {
                         // Nothing is under way any more, so that a goodbye does not say so once more.

@@ -48,6 +48,7 @@ pub(super) enum Tail {
     Parts,
     /// The literal that was announced belongs to the line.
     UrlIsLiteral,
+    TooManyParts,
 }
 
 /// The name of a mailbox, and what stands behind it.
@@ -55,6 +56,10 @@ type InParts<'b> = (Cow<'b, [u8]>, Vec<AppendItem<'b>>);
 
 fn syntax(name: &str) -> End {
     End::bad(alloc::format!("Syntax error in the arguments of {name}"))
+}
+
+pub(super) fn too_many_parts() -> End {
+    End::no(&ResponseCode::Limit, "Too many parts")
 }
 
 /// What a line holds, with what ends it.
@@ -122,9 +127,10 @@ impl ServerSession {
         if !self.config.extensions.catenate {
             return Some(Err(syntax(name)));
         }
-        let line = match append_line(text, AppendPlace::Message, true) {
+        let line = match append_line(text, AppendPlace::Message, true, self.config.limits.append_parts_max) {
             Ok(line) => line,
             Err(AppendLineError::UrlIsLiteral) => return None,
+            Err(AppendLineError::TooManyParts) => return Some(Err(too_many_parts())),
             Err(AppendLineError::Syntax) => return Some(Err(syntax(name))),
         };
         let mailbox = match self.mailbox_name(mailbox) {
@@ -172,7 +178,7 @@ impl ServerSession {
         if matches!(next, Waiting::Url(_) | Waiting::Text { .. }) {
             parts.count += 1;
             if parts.count > parts_max {
-                return self.parts_refused(Some(next), End::no(&ResponseCode::Limit, "Too many parts"));
+                return self.parts_refused(Some(next), too_many_parts());
             }
         }
         let room = size_max.saturating_sub(parts.size);
@@ -312,9 +318,11 @@ impl ServerSession {
         if !self.config.extensions.catenate {
             return None;
         }
-        let line = match append_line(text, AppendPlace::Message, header.is_some()) {
+        let line = match append_line(text, AppendPlace::Message, header.is_some(), self.config.limits.append_parts_max)
+        {
             Ok(line) if matches!(line.items.first(), Some(AppendItem::Begin(_))) => line,
             Err(AppendLineError::UrlIsLiteral) => return Some(Tail::UrlIsLiteral),
+            Err(AppendLineError::TooManyParts) => return Some(Tail::TooManyParts),
             _ => return None,
         };
         match core::mem::replace(&mut self.doing, Doing::Reading) {
@@ -354,7 +362,7 @@ impl ServerSession {
                 return Next::Event(Event::Abandoned);
             }
         };
-        match append_line(text, parts.place, header.is_some()) {
+        match append_line(text, parts.place, header.is_some(), self.config.limits.append_parts_max) {
             Ok(line) => {
                 parts.waiting = waiting(line.items, header);
                 parts.place = line.place;
@@ -374,9 +382,12 @@ impl ServerSession {
                 }
                 *input = &bytes[len..];
                 self.framer.reset();
-                let end = match is_url {
-                    true => End::bad_with("TOOBIG", "The literals of this command are too large"),
-                    false => syntax("APPEND"),
+                let end = match error {
+                    AppendLineError::UrlIsLiteral => {
+                        End::bad_with("TOOBIG", "The literals of this command are too large")
+                    }
+                    AppendLineError::TooManyParts => too_many_parts(),
+                    AppendLineError::Syntax => syntax("APPEND"),
                 };
                 self.parts_broken_off(header, end)
             }

@@ -78,7 +78,8 @@ pub struct Limits {
     pub append_size_max: u64,
     /// Messages of one APPEND (RFC 3502): each is held until the last has come. Default: 100.
     pub append_messages_max: usize,
-    /// Parts of one message of APPEND (RFC 4469): each may cost a look into another mailbox. Default: 500.
+    /// Parts of one message of APPEND (RFC 4469): each may cost a look into another mailbox. Behind so many in one line no further
+    /// URL is taken as a literal. Default: 500.
     pub append_parts_max: usize,
     /// Refused commands before login, the last of which ends the connection. Default: 3.
     pub bad_before_login: u32,

@@ -78,7 +78,7 @@ pub struct SortCriterion {
 
 /// Puts messages in order.
 ///
-/// Takes some 16 octets for each message and criterion, and the texts that are compared.
+/// Takes 24 octets for each message and criterion, some 20 more for each message, and the texts that are compared.
 ///
 /// ```
 /// use pillarbox_imap::sort::{SortCriterion, SortKey, SortKeys, Sorter, write_sort_keys};

@@ -45,7 +45,8 @@ impl ThreadAlgorithm {
 
 /// Makes threads of messages.
 ///
-/// Takes some 40 octets for each message, eight for each reference, and the subjects.
+/// Takes some 40 octets for each message, eight for each reference (28 and more while it finishes), and the subjects. Of references
+/// two million are kept, and behind those one for each message.
 ///
 /// ```
 /// use pillarbox_imap::thread::{ThreadAlgorithm, ThreadKeys, Threader, write_thread_keys};
@@ -75,6 +76,10 @@ pub struct Threader {
     references: Vec<u64>,
     ends: Vec<u32>,
 }
+
+/// References of all messages that are kept in full. Behind so many a message has but its last, the parent: whoever fills a mailbox
+/// with long lists takes little more of what a thread costs than the number of messages.
+const REFERENCES_ALL_MAX: usize = 2_000_000;
 
 /// The base subjects of messages, in the form in which they are compared.
 #[derive(Clone, Debug, Default)]
@@ -118,8 +123,12 @@ impl Threader {
         self.subjects.add(keys.subject(), keys.is_reply());
         if self.algorithm == ThreadAlgorithm::References {
             self.ids.push(keys.id());
-            self.references.extend(keys.references());
-            // At most a hundred for each of some four billion messages at worst; memory ends before.
+            let skipped = match self.references.len() < REFERENCES_ALL_MAX {
+                true => 0,
+                false => keys.references().count().saturating_sub(1),
+            };
+            self.references.extend(keys.references().skip(skipped));
+            // At most one for each of some four billion messages; memory ends before.
             self.ends.push(u32::try_from(self.references.len()).unwrap_or(u32::MAX));
         }
     }

@@ -29,7 +29,12 @@ impl Connection {
     /// Copies a part behind what came so far.
     pub(super) async fn append_part(&mut self, part: AppendPart) -> Result<(), Trouble> {
         let Some(mut append) = self.append.take() else { return Err(no_mailbox().into()) };
-        match self.take_part(&part, &mut *append).await {
+        let taken = self.take_part(&part, &mut *append).await;
+        if !matches!(taken, Ok(Taken::Copied(_))) {
+            // The command is over, and with it the right to look there.
+            self.source = None;
+        }
+        match taken {
             Ok(Taken::Copied(size)) => {
                 self.append = Some(append);
                 self.answer(Answer::Part(size));

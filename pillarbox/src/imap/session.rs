@@ -389,7 +389,8 @@ impl Connection {
             Event::IdleEnd => self.idle = false,
             Event::Deselected => self.selected = None,
             Event::Unauthenticated => {
-                (self.seat, self.selected) = (None, None);
+                // A mailbox of this user is nothing for the next.
+                (self.seat, self.selected, self.append, self.source) = (None, None, None, None);
                 self.set_identity(None);
             }
             // A question of a later version of the protocol crate.
@@ -409,6 +410,9 @@ impl Connection {
     async fn append_start(&mut self, start: AppendStart) -> Result<(), Trouble> {
         let user = self.user()?;
         let AppendStart { mailbox, index, flags, date, size, replaces, .. } = start;
+        if index == 0 {
+            self.source = None;
+        }
         let append = Append { flags, date, size, wants_uid: true, delivery: false };
         let begun = match (replaces, index, self.append.take()) {
             (Some(replaced), ..) => {

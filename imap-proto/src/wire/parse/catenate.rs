@@ -52,14 +52,18 @@ pub(crate) struct AppendLine<'b> {
 pub(crate) enum AppendLineError {
     /// The literal behind it is a URL, which belongs to the line.
     UrlIsLiteral,
+    /// The same, and there are as many parts in the line as may be.
+    TooManyParts,
     Syntax,
 }
 
-/// Reads a line up to its end, or up to the announcement of a literal.
+/// Reads a line up to its end, or up to the announcement of a literal. A URL that is a literal belongs to the line, which is read
+/// again with it: only where there are fewer than `parts_max` in front, or a command would be read as often as it has parts.
 pub(crate) fn append_line(
     mut text: &[u8],
     mut place: AppendPlace,
     literal: bool,
+    parts_max: usize,
 ) -> Result<AppendLine<'_>, AppendLineError> {
     let mut items = Vec::new();
     loop {
@@ -102,7 +106,11 @@ pub(crate) fn append_line(
             return Ok(AppendLine { items, place });
         }
         if literal && text.eq_ignore_ascii_case(b"URL ") {
-            return Err(AppendLineError::UrlIsLiteral);
+            let parts = items.iter().filter(|item| matches!(item, AppendItem::Url(_) | AppendItem::Text(_))).count();
+            return Err(match parts < parts_max {
+                true => AppendLineError::UrlIsLiteral,
+                false => AppendLineError::TooManyParts,
+            });
         }
         let (rest, url) = url(text).map_err(|_| AppendLineError::Syntax)?;
         items.push(AppendItem::Url(url));
@@ -145,7 +153,7 @@ type InParts<'b> = (Cow<'b, [u8]>, Vec<AppendItem<'b>>);
 
 fn in_parts(input: &[u8]) -> Parsed<'_, InParts<'_>> {
     let (rest, mailbox) = preceded(sp, astring).parse(input)?;
-    match append_line(rest, AppendPlace::Message, false) {
+    match append_line(rest, AppendPlace::Message, false, usize::MAX) {
         Ok(line) if !line.items.is_empty() => Ok((&rest[rest.len()..], (mailbox, line.items))),
         _ => super::token::fails(rest),
     }
@@ -177,7 +185,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str, place: AppendPlace, literal: bool) -> Result<Vec<AppendItem<'_>>, AppendLineError> {
-        append_line(text.as_bytes(), place, literal).map(|line| line.items)
+        append_line(text.as_bytes(), place, literal, 2).map(|line| line.items)
     }
 
     #[test]

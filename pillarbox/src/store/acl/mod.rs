@@ -269,6 +269,10 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
     ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
         Box::pin(async move {
             let (place, list) = self.inner.permitted_to_create(user, mailbox).await?;
+            if place.account != *user && !uses.is_empty() {
+                // RFC 6154 §7: where the owner's programs put what the owner sends is for the owner to say.
+                return Err(StoreError::new(StoreErrorKind::NotForThatUse, "another's account has its own uses"));
+            }
             let id = self.inner.source.create(&place.account, &place.mailbox, uses).await?;
             if let Some(list) = list.filter(|list| list.entries().next().is_some()) {
                 self.inner.source.replace_list(&place.account, &place.mailbox, &list).await?;
@@ -348,7 +352,13 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
             let place = self.inner.places.find(user, mailbox)?;
             let rights = match self.inner.rights_there(user, &place).await {
                 // It will be there as soon as anything is done with it.
-                Err(_) if place.account == *user && place.mailbox.is_inbox() => Rights::ALL,
+                Err(error)
+                    if error.kind == StoreErrorKind::NoSuchMailbox
+                        && place.account == *user
+                        && place.mailbox.is_inbox() =>
+                {
+                    Rights::ALL
+                }
                 rights => rights?,
             };
             // RFC 4314 §4

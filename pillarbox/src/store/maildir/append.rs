@@ -26,8 +26,8 @@ pub(super) struct Incoming {
     buffer: Vec<u8>,
     /// Messages that came before in the same command: complete, on disk, and not to be seen.
     before: Vec<Prepared>,
-    /// The view and the message whose place it takes.
-    replaces: Option<(Arc<Shared>, Uid)>,
+    /// The view and the message whose place it takes, and the UIDVALIDITY under which that was named.
+    replaces: Option<(Arc<Shared>, Uid, u32)>,
     stage: Stage,
 }
 
@@ -47,8 +47,8 @@ impl Incoming {
         Incoming { inner, lane, folder, room, append, buffer, before, replaces, stage: Stage::Held }
     }
 
-    pub(super) fn replacing(self, here: Arc<Shared>, uid: Uid) -> Self {
-        Incoming { replaces: Some((here, uid)), ..self }
+    pub(super) fn replacing(self, here: Arc<Shared>, uid: Uid, uid_validity: u32) -> Self {
+        Incoming { replaces: Some((here, uid, uid_validity)), ..self }
     }
 
     /// Takes the message one stage on, on the pool.
@@ -149,7 +149,7 @@ impl IncomingAppend for Incoming {
             match (room, replaces) {
                 (None, _) => {}
                 (Some(room), None) => room.check_prepared(std::slice::from_ref(&prepared), purpose(append))?,
-                (Some(room), Some((here, uid))) => room.check_instead(prepared.usage(), here.usage_of(uid)?)?,
+                (Some(room), Some((here, uid, _))) => room.check_instead(prepared.usage(), here.usage_of(uid)?)?,
             }
             Ok((Stage::Prepared(prepared), ()))
         })
@@ -171,12 +171,12 @@ impl IncomingAppend for Incoming {
     }
 
     fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessages>> {
-        if let Some((here, replaced)) = self.replaces.clone() {
+        if let Some((here, replaced, of)) = self.replaces.clone() {
             return Box::pin(async move {
                 self.prepare().await?;
                 self.step(move |inner, folder, _, stage, _| {
                     let Stage::Prepared(prepared) = stage else { return Err(out_of_order()) };
-                    let appended = here.replace(replaced, prepared);
+                    let appended = here.replace(replaced, of, prepared);
                     inner.look_again(folder.path());
                     let appended = appended?;
                     let uids = appended.uids.into_iter().map(uid).collect();

@@ -179,12 +179,13 @@ impl Mailbox for Open {
                 // On disk it may be smaller, as CRLF becomes LF there.
                 room.check_instead(maildir::Usage::message(size.div_ceil(2)), here.usage_of(uid)?)?;
             }
-            Ok((folder, room))
+            let uid_validity = here.view().uid_validity();
+            Ok((folder, room, uid_validity))
         });
         let (inner, lane) = (Arc::clone(&self.store.inner), self.shared.lane.clone());
         Box::pin(async move {
-            let (folder, room) = opened.await?;
-            let incoming = Incoming::new(inner, lane, folder, room, append).replacing(shared, uid);
+            let (folder, room, uid_validity) = opened.await?;
+            let incoming = Incoming::new(inner, lane, folder, room, append).replacing(shared, uid, uid_validity);
             Ok(Box::new(incoming) as Box<dyn IncomingAppend>)
         })
     }

@@ -302,8 +302,13 @@ impl Shared {
 
     /// Puts a message into its folder, and removes one here. The view stays locked meanwhile, so that of two sessions that replace
     /// the same message one comes too late.
-    pub(super) fn replace(&self, message: Uid, by: maildir::Prepared) -> Result<maildir::Appended> {
+    ///
+    /// The message was named under this UIDVALIDITY: another folder may be here since, in which its number is another message's.
+    pub(super) fn replace(&self, message: Uid, of: u32, by: maildir::Prepared) -> Result<maildir::Appended> {
         let mut view = self.view();
+        if self.is_gone() || view.uid_validity() != of {
+            return Err(StoreError::new(StoreErrorKind::Expunged, "the mailbox of the message to be replaced is gone"));
+        }
         let replaced = view.replace(number(message), by);
         let removed = if replaced.is_ok() { vec![number(message)] } else { Vec::new() };
         self.removed(&mut view, Ok(removed))?;
