@@ -79,7 +79,15 @@ fn accounts_named(below: &MailboxName, patterns: &[String], subscribed: &[Mailbo
         let (account, _) = text.strip_prefix(below.as_str())?.strip_prefix('/')?.split_once('/')?;
         Some(account.to_owned())
     });
-    named.take(ACCOUNTS_MAX).collect()
+    let mut accounts = BTreeSet::new();
+    for account in named {
+        // Many names of one account are one.
+        if accounts.len() == ACCOUNTS_MAX && !accounts.contains(&account) {
+            break;
+        }
+        accounts.insert(account);
+    }
+    accounts
 }
 
 #[cfg(test)]
@@ -106,5 +114,11 @@ mod tests {
         }
         let subscribed = [MailboxName::new("Other Users/eve/x").unwrap(), MailboxName::new("Work").unwrap()];
         assert_eq!(accounts_named(&below, &text("*"), &subscribed).len(), 1);
+        let many = (0..300).map(|number| format!("Other Users/bob/{number}")).chain(["Other Users/eve/x".into()]);
+        let many: Vec<_> = many.map(|name| MailboxName::new(&name).unwrap()).collect();
+        assert_eq!(accounts_named(&below, &text("*"), &many).len(), 2, "accounts count, not names");
+        let many: Vec<_> =
+            (0..300).map(|number| MailboxName::new(&format!("Other Users/{number}/x")).unwrap()).collect();
+        assert_eq!(accounts_named(&below, &text("*"), &many).len(), ACCOUNTS_MAX);
     }
 }
