@@ -1,117 +1,25 @@
 //! Who is let into whose mailboxes (RFC 4314): each case over mailboxes in memory and over Maildirs.
 #![cfg(all(feature = "testing", feature = "maildir"))]
 
+#[path = "../imap_support/mod.rs"]
 mod imap_support;
+#[path = "../support/mod.rs"]
 mod support;
+mod world;
 
-use std::path::Path;
 use std::sync::Arc;
 
-use pillarbox::maildir::{Identifier, RightsChange as OnDisk};
-use pillarbox::parts::{Append, Identity, Mailbox, MailboxStore, SetFlags, StoreError, StoreErrorKind};
-use pillarbox::store::{AclChange, AclSource, AclStore, MaildirStore, MemoryStore};
+use pillarbox::parts::{Append, MailboxStore, SetFlags, StoreErrorKind};
+use pillarbox::store::{AclSource, AclStore, MemoryStore};
 use pillarbox::testing::store_suite;
 use pillarbox_imap::acl::{Rights, RightsChange};
 use pillarbox_imap::list::List;
 use pillarbox_imap::server::{Change, FlagChange};
 use pillarbox_imap::types::{Flag, Flags, MailboxName, SpecialUse, Uid, UidSet};
 
+use world::{World, add, all, flags, flags_of, in_both_stores, in_maildirs, kind, name, user};
+
 use StoreErrorKind::{Cannot, Limit, NoPermission, NoSuchMailbox, NotForThatUse};
-
-fn name(text: &str) -> MailboxName {
-    MailboxName::new(text).unwrap()
-}
-
-fn user(name: &str) -> Identity {
-    Identity::new(name)
-}
-
-fn flags(list: &[Flag]) -> Flags {
-    list.iter().cloned().collect()
-}
-
-fn all() -> UidSet {
-    [Uid::MIN..=Uid::MAX].into_iter().collect()
-}
-
-fn kind<T>(result: Result<T, StoreError>) -> Option<StoreErrorKind> {
-    result.err().map(|error| error.kind)
-}
-
-fn in_maildirs(root: &Path) -> MaildirStore {
-    let root = root.to_owned();
-    MaildirStore::new(move |account| Some(root.join(account.user()).join("Maildir")))
-}
-
-/// The mailboxes of ann, and of everybody.
-struct World<S> {
-    store: AclStore<S>,
-    ann: Identity,
-    bob: Identity,
-}
-
-impl<S: AclSource + Clone + 'static> World<S> {
-    async fn new(source: S) -> Self {
-        let everybody = user("everybody");
-        source.open(&everybody, &MailboxName::inbox(), true).await.map(drop).unwrap();
-        let (identifier, rights) = (Identifier::User("ann".into()), pillarbox::maildir::Rights::ALL);
-        let top = AclChange { identifier, negative: false, change: Some(OnDisk::Replace(rights)) };
-        source.change_list(&everybody, &MailboxName::inbox(), &top).await.unwrap();
-        let store = AclStore::new(source).other_users(name("Other Users")).shared(name("Shared"), everybody);
-        let world = World { store, ann: user("ann"), bob: user("bob") };
-        world.store.create(&world.ann, &name("Work"), &[]).await.unwrap();
-        world
-    }
-
-    /// Ann's Work as bob calls it.
-    fn work(&self) -> MailboxName {
-        name("Other Users/ann/Work")
-    }
-
-    async fn grant(&self, rights: &str) {
-        self.store.set_acl(&self.ann, &name("Work"), "bob", RightsChange::parse(rights)).await.unwrap();
-    }
-
-    async fn add(&self, mailbox: &str, with: &[Flag]) -> Uid {
-        add(&self.store, &self.ann, mailbox, with).await.unwrap()
-    }
-
-    async fn open(&self, who: &Identity, mailbox: &MailboxName) -> Box<dyn Mailbox> {
-        let mut open = self.store.open(who, mailbox, false).await.unwrap();
-        open.snapshot().await.unwrap();
-        open
-    }
-
-    async fn listed(&self, who: &Identity, pattern: &str) -> Vec<String> {
-        let listed = self.store.list(who, &List::new(pattern)).await.unwrap();
-        listed.into_iter().map(|listed| listed.name.to_string()).collect()
-    }
-}
-
-async fn add(store: &dyn MailboxStore, who: &Identity, mailbox: &str, with: &[Flag]) -> Result<Uid, StoreError> {
-    let mut append = Append::default();
-    (append.flags, append.wants_uid) = (flags(with), true);
-    let mut incoming = store.append(who, &name(mailbox), append).await?;
-    incoming.write(b"Subject: x\r\n\r\nhello\r\n").await?;
-    Ok(incoming.publish().await?.uids.expect("they were wanted").1[0])
-}
-
-async fn flags_of(open: &mut dyn Mailbox) -> Vec<Flags> {
-    open.flags(&all()).await.unwrap().into_iter().map(|message| message.flags).collect()
-}
-
-/// A test of this name for each store.
-macro_rules! in_both_stores {
-    ($($(#[$doc:meta])* $test:ident)+) => {
-        mod memory { $(#[tokio::test] async fn $test() {
-            super::$test(super::World::new(super::MemoryStore::new()).await).await;
-        })+ }
-        mod maildir { $(#[tokio::test] async fn $test() {
-            let dir = tempfile::tempdir().unwrap();
-            super::$test(super::World::new(super::in_maildirs(dir.path())).await).await;
-        })+ }
-    };
-}
 
 in_both_stores! {
     what_i_may_not_know_of_is_not_there
