@@ -3,6 +3,7 @@
 
 #[path = "../imap_support/mod.rs"]
 mod imap_support;
+mod meanwhile;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;

@@ -185,8 +185,14 @@ impl<S: AclSource + 'static> Inner<S> {
     /// Where a mailbox is, and what the user may do there, if they may do this.
     async fn permitted(&self, user: &Identity, mailbox: &MailboxName, needed: Rights) -> Result<(Place, Rights)> {
         let place = self.places.find(user, mailbox)?;
-        let rights = self.rights_in(user, &place).await?;
-        permit(rights, needed).map(|()| (place, rights))
+        let rights = self.check(user, &place, needed).await?;
+        Ok((place, rights))
+    }
+
+    /// What a user may do with a mailbox, if they may do this.
+    async fn check(&self, user: &Identity, place: &Place, needed: Rights) -> Result<Rights> {
+        let rights = self.rights_in(user, place).await?;
+        permit(rights, needed).map(|()| rights)
     }
 
     /// Where a mailbox can be made, and the list that it is to have.
@@ -433,7 +439,15 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
             let (place, rights) = self.inner.permitted(user, mailbox, needed).await?;
             append.flags = allowed_flags(&append.flags, rights);
             let incoming = self.inner.source.append(&place.account, &place.mailbox, append).await?;
-            Ok(Box::new(Incoming { incoming, rights }) as Box<dyn IncomingAppend>)
+            Ok(Box::new(Incoming {
+                store: Arc::clone(&self.inner),
+                user: user.clone(),
+                target: place,
+                needed,
+                source: None,
+                incoming,
+                rights,
+            }) as Box<dyn IncomingAppend>)
         })
     }
 }

@@ -10,7 +10,7 @@ use pillarbox_imap::types::{Flag, Flags, MailboxName, ModSeq, Uid, UidSet};
 
 use super::carry::carry;
 use super::places::Place;
-use super::{AclSource, Inner, Result, permit};
+use super::{AclSource, Inner, Result};
 use crate::parts::{
     Append, AppendedMessages, BoxFuture, Cached, Computed, Copied, FlagsSet, Identity, IncomingAppend, Mailbox,
     MessageData, MessageFlags, MessageReader, Piece, SetFlags, StoreError, StoreErrorKind,
@@ -18,6 +18,11 @@ use crate::parts::{
 
 /// What it takes to change every flag.
 const ALL_FLAGS: [Rights; 3] = [Rights::SEEN, Rights::DELETE_MESSAGES, Rights::WRITE];
+
+/// RFC 6851 §4, RFC 8508 §3.5: what FETCH, STORE and EXPUNGE take of a message that goes elsewhere or gives way to another.
+fn to_take_away() -> Rights {
+    Rights::READ | Rights::DELETE_MESSAGES | Rights::EXPUNGE
+}
 
 /// The flags that somebody with these rights may change.
 pub(super) fn allowed_flags(flags: &Flags, rights: Rights) -> Flags {
@@ -46,8 +51,7 @@ impl<S: AclSource + 'static> Open<S> {
     }
 
     async fn check(&mut self, needed: Rights) -> Result<Rights> {
-        let rights = self.store.rights_in(&self.user, &self.place).await?;
-        permit(rights, needed).map(|()| rights)
+        self.store.check(&self.user, &self.place, needed).await
     }
 
     /// What is to be told, to somebody who may still read. Who may not loses the mailbox, as RFC 4314 §5.1.1 allows.
@@ -193,8 +197,7 @@ impl<S: AclSource + 'static> Mailbox for Open<S> {
 
     fn move_to<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
         Box::pin(async move {
-            // RFC 6851 §4: what COPY, STORE and EXPUNGE would need.
-            self.check(Rights::READ | Rights::DELETE_MESSAGES | Rights::EXPUNGE).await?;
+            self.check(to_take_away()).await?;
             if self.read_only {
                 return Err(StoreError::new(StoreErrorKind::Cannot, "the mailbox is open for reading only"));
             }
@@ -218,15 +221,22 @@ impl<S: AclSource + 'static> Mailbox for Open<S> {
         mut append: Append,
     ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>>> {
         Box::pin(async move {
-            // RFC 8508 §3.5: what APPEND, STORE and EXPUNGE would need.
-            self.check(Rights::READ | Rights::DELETE_MESSAGES | Rights::EXPUNGE).await?;
+            self.check(to_take_away()).await?;
             let (place, rights, _) = self.target(target).await?;
             if place.account != self.place.account {
                 return Err(StoreError::new(StoreErrorKind::Cannot, "a message is replaced within its account"));
             }
             append.flags = allowed_flags(&append.flags, rights);
             let incoming = self.mailbox.replace(uid, &place.mailbox, append).await?;
-            Ok(Box::new(Incoming { incoming, rights }) as Box<dyn IncomingAppend>)
+            Ok(Box::new(Incoming {
+                store: Arc::clone(&self.store),
+                user: self.user.clone(),
+                target: place,
+                needed: Rights::INSERT,
+                source: Some(self.place.clone()),
+                incoming,
+                rights,
+            }) as Box<dyn IncomingAppend>)
         })
     }
 
@@ -262,13 +272,21 @@ impl<S: AclSource + 'static> Mailbox for Open<S> {
     }
 }
 
-/// Messages on their way to where not every flag may be set.
-pub(super) struct Incoming {
+/// Messages on their way. Their octets may take hours to come: whether they are let in is looked at again when they have come.
+pub(super) struct Incoming<S> {
+    pub(super) store: Arc<Inner<S>>,
+    pub(super) user: Identity,
+    pub(super) target: Place,
+    /// What it takes to put them there.
+    pub(super) needed: Rights,
+    /// Where the message is whose place they take.
+    pub(super) source: Option<Place>,
     pub(super) incoming: Box<dyn IncomingAppend>,
+    /// What the user could do when they began.
     pub(super) rights: Rights,
 }
 
-impl IncomingAppend for Incoming {
+impl<S: AclSource + 'static> IncomingAppend for Incoming<S> {
     fn write<'a>(&'a mut self, octets: &'a [u8]) -> BoxFuture<'a, Result<()>> {
         self.incoming.write(octets)
     }
@@ -287,7 +305,13 @@ impl IncomingAppend for Incoming {
     }
 
     fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessages>> {
-        self.incoming.publish()
+        Box::pin(async move {
+            if let Some(source) = &self.source {
+                self.store.check(&self.user, source, to_take_away()).await?;
+            }
+            self.store.check(&self.user, &self.target, self.needed).await?;
+            self.incoming.publish().await
+        })
     }
 
     fn undo(&mut self) -> BoxFuture<'_, Result<()>> {
