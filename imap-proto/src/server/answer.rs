@@ -278,6 +278,8 @@ impl ServerSession {
             }
             (Asked::Copy, Answer::Copied { uid_validity, uids }) => self.copied(uid_validity, uids),
             (Asked::Move, Answer::Copied { uid_validity, uids }) => self.moved(uid_validity, uids),
+            (Asked::Move, Answer::Expunged(uids)) => self.expunged(uids),
+            (Asked::Move, Answer::Done) => self.finish(End::ok("Moved")),
             (Asked::Expunge { close }, Answer::Expunged(uids)) => {
                 if !*close {
                     self.expunged(uids);

@@ -45,7 +45,8 @@ use crate::types::{Flags, MailboxName, ModSeq, ObjectId, ResponseCode, SpecialUs
 /// | [`Search`](Event::Search) | ? | `Found`* (or `FoundWithModSeqs`*) then `Done`, `No` |
 /// | [`Sort`](Event::Sort) | ? | as `Search`, in their order |
 /// | [`Thread`](Event::Thread) | ? | `Threads`* then `Done`, `No` |
-/// | [`Copy`](Event::Copy), [`Move`](Event::Move) | ? | `Copied`, `No` |
+/// | [`Copy`](Event::Copy) | ? | `Copied`, or `Done` where the UIDs are not known or not to be told; `No` |
+/// | [`Move`](Event::Move) | ? | `Copied`, or `Expunged`* then `Done` where the UIDs there are not to be told; `No` |
 /// | [`Expunge`](Event::Expunge) | ? | `Expunged`* then `Done`, `No` |
 /// | [`Idle`](Event::Idle), [`IdleEnd`](Event::IdleEnd), [`Deselected`](Event::Deselected), [`Abandoned`](Event::Abandoned), [`Unauthenticated`](Event::Unauthenticated), [`Refused`](Event::Refused) | | |
 ///
@@ -201,7 +202,8 @@ pub enum Event<'b> {
         /// Where to.
         mailbox: MailboxName,
     },
-    /// ? MOVE and UID MOVE (RFC 6851). `Copied` says that these messages are in the other mailbox and no longer in this one.
+    /// ? MOVE and UID MOVE (RFC 6851). `Copied` says that these messages are in the other mailbox and no longer in this one, and so
+    /// does `Expunged`, of messages whose UIDs there the user may not hear (RFC 4315 §3).
     Move {
         /// Which messages.
         uids: UidSet,

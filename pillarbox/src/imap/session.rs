@@ -366,7 +366,7 @@ impl Connection {
                     let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
                     self.wire.answer(mailbox.copy(&uids, &target)).await
                 };
-                self.copied(copied);
+                self.copied(copied, false);
             }
             Event::Move { uids, mailbox: target } => {
                 let moved = {
@@ -374,7 +374,7 @@ impl Connection {
                     self.wire.answer(mailbox.move_to(&uids, &target)).await
                 };
                 self.look().await;
-                self.copied(moved);
+                self.copied(moved, true);
             }
             Event::Expunge { only } => {
                 let gone = {
@@ -451,9 +451,15 @@ impl Connection {
         Ok(())
     }
 
-    fn copied(&mut self, copied: Result<Copied, StoreError>) {
+    fn copied(&mut self, copied: Result<Copied, StoreError>, is_move: bool) {
         match copied {
-            Ok((uid_validity, uids)) => self.answer(Answer::Copied { uid_validity, uids: &uids }),
+            Ok(Copied::Known(uid_validity, uids)) => self.answer(Answer::Copied { uid_validity, uids: &uids }),
+            Ok(Copied::Untold(sources)) => {
+                if is_move {
+                    self.answer(Answer::Expunged(&sources));
+                }
+                self.answer(Answer::Done);
+            }
             Err(error) => self.refuse(&error, try_create(&error)),
         }
     }

@@ -246,7 +246,7 @@ pub trait IncomingAppend: Send {
 #[non_exhaustive]
 pub struct AppendedMessages {
     /// Their mailbox's UIDVALIDITY and their UIDs in the order in which they came, where [`Append::wants_uid`] asked for
-    /// them.
+    /// them and the user may read that mailbox (RFC 4315 §3).
     pub uids: Option<(UidValidity, Vec<Uid>)>,
 }
 
@@ -261,9 +261,34 @@ fn unsupported(what: &str) -> StoreError {
     StoreError::new(StoreErrorKind::Cannot, format!("this store does not do {what}"))
 }
 
-/// What [`Mailbox::copy`] or [`Mailbox::move_to`] made: the target's UIDVALIDITY, and the UIDs of each message here and
-/// there.
-pub type Copied = (UidValidity, Vec<(Uid, Uid)>);
+/// What [`Mailbox::copy`] or [`Mailbox::move_to`] made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Copied {
+    /// The target's UIDVALIDITY, and the UIDs of each message here and there.
+    Known(UidValidity, Vec<(Uid, Uid)>),
+    /// The messages here, where the user may not read what is there, and so hears no UIDs of it (RFC 4315 §3).
+    Untold(Vec<Uid>),
+}
+
+impl Copied {
+    /// The messages here.
+    pub fn sources(&self) -> impl Iterator<Item = Uid> {
+        let (pairs, untold) = match self {
+            Copied::Known(_, pairs) => (&**pairs, &[][..]),
+            Copied::Untold(sources) => (&[][..], &**sources),
+        };
+        pairs.iter().map(|(here, _)| *here).chain(untold.iter().copied())
+    }
+
+    /// The target's UIDVALIDITY, and the UIDs of each message here and there, if the user may know them.
+    pub fn known(self) -> Option<(UidValidity, Vec<(Uid, Uid)>)> {
+        match self {
+            Copied::Known(uid_validity, pairs) => Some((uid_validity, pairs)),
+            Copied::Untold(_) => None,
+        }
+    }
+}
 
 /// One open selection of a mailbox.
 pub trait Mailbox: Send {

@@ -179,7 +179,8 @@ async fn messages(store: &dyn MailboxStore, user: &Identity) {
     assert_eq!(now, [(one, flags(&[Flag::Draft]))]);
 
     store.create(user, &name("Copies"), &[]).await.expect("a target");
-    let (validity, pairs) = inbox.copy(&all(), &name("Copies")).await.expect("messages are copied");
+    let (validity, pairs) =
+        inbox.copy(&all(), &name("Copies")).await.expect("messages are copied").known().expect("and their UIDs");
     assert_eq!(pairs.iter().map(|pair| pair.0).collect::<Vec<_>>(), [one, two, three]);
     let mut copies = store.open(user, &name("Copies"), true).await.expect("the target opens");
     assert_eq!(copies.snapshot().await.expect("a snapshot").uid_validity, validity);
@@ -216,7 +217,12 @@ async fn messages(store: &dyn MailboxStore, user: &Identity) {
     let error = inbox.copy(&set(one), &name("Copies")).await.expect_err("what is gone is copied");
     assert_eq!(error.kind, StoreErrorKind::Expunged);
     let copies_before = uids(&mut *copies).await.len();
-    let (_, pairs) = inbox.copy(&[one, two].into_iter().collect(), &name("Copies")).await.expect("the rest is copied");
+    let (_, pairs) = inbox
+        .copy(&[one, two].into_iter().collect(), &name("Copies"))
+        .await
+        .expect("the rest is copied")
+        .known()
+        .expect("and their UIDs");
     assert_eq!(pairs.iter().map(|pair| pair.0).collect::<Vec<_>>(), [two], "what is gone is left out");
     copies.refresh().await.expect("a look");
     assert_eq!(uids(&mut *copies).await.len(), copies_before + 1);

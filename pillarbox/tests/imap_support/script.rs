@@ -187,9 +187,11 @@ impl Script {
         match self.next(kind) {
             Said::No => Err(no()),
             Said::Copied(copied) => Ok(copied),
+            Said::Uids(moved) if kind == "Move" => Ok(Copied::Untold(moved)),
+            Said::Uids(_) => Ok(Copied::Untold(uids.iter().collect())),
             Said::Default => {
                 let pairs = uids.iter().map(|uid| (uid, number(uid.get().saturating_add(100))));
-                Ok((UidValidity::new(9).unwrap(), pairs.collect()))
+                Ok(Copied::Known(UidValidity::new(9).unwrap(), pairs.collect()))
             }
             other => unreachable!("no answer to COPY: {other:?}"),
         }
@@ -234,7 +236,7 @@ impl Said {
                         Ok((uid(from).map_err(strange)?, uid(to).map_err(strange)?))
                     });
                     let pairs = pairs.collect::<std::result::Result<_, &'static str>>()?;
-                    return Ok(Said::Copied((uid_validity(validity).map_err(strange)?, pairs)));
+                    return Ok(Said::Copied(Copied::Known(uid_validity(validity).map_err(strange)?, pairs)));
                 }
                 "listed" => {
                     let (name, attributes) = quoted(rest).map_err(strange)?;

@@ -6,6 +6,7 @@ mod imap_support;
 mod meanwhile;
 #[path = "../support/mod.rs"]
 mod support;
+mod uids;
 mod world;
 
 use std::sync::Arc;
@@ -274,10 +275,10 @@ async fn copies_from_one_account_to_another<S: AclSource + Clone + 'static>(worl
     let uids = [world.add("Work", &[Flag::Seen]).await, world.add("Work", &[]).await, world.add("Work", &[]).await];
     let mut open = world.open(bob, &world.work()).await;
     store.create(bob, &name("Here"), &[]).await.unwrap();
-    let (_, pairs) = open.copy(&UidSet::one(uids[0]), &name("Here")).await.unwrap();
+    let (_, pairs) = open.copy(&UidSet::one(uids[0]), &name("Here")).await.unwrap().known().unwrap();
     assert_eq!(pairs.len(), 1);
     let two: UidSet = uids[1..].iter().copied().collect();
-    let (_, pairs) = open.move_to(&two, &name("Here")).await.unwrap();
+    let (_, pairs) = open.move_to(&two, &name("Here")).await.unwrap().known().unwrap();
     assert_eq!(pairs.iter().map(|(here, _)| *here).collect::<Vec<_>>(), uids[1..]);
     let mut here = world.open(bob, &name("Here")).await;
     assert_eq!(flags_of(&mut *here).await, [flags(&[Flag::Seen]), Flags::new(), Flags::new()]);

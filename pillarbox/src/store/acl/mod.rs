@@ -2,6 +2,7 @@
 
 mod carry;
 mod identifiers;
+mod incoming;
 mod listing;
 mod open;
 mod places;
@@ -17,7 +18,8 @@ use pillarbox_maildir::{Acl, Identifier, Who};
 
 pub use self::identifiers::AclChange;
 use self::identifiers::{changed_by, entries, on_disk, rights_of};
-use self::open::{Incoming, Open, allowed_flags};
+use self::incoming::Admission;
+use self::open::Open;
 use self::places::{Place, Places};
 use crate::parts::{
     Append, BoxFuture, Identity, IncomingAppend, Mailbox, MailboxStore, Namespace, StoreCapabilities, StoreError,
@@ -432,22 +434,13 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
         &'a self,
         user: &'a Identity,
         mailbox: &'a MailboxName,
-        mut append: Append,
+        append: Append,
     ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>>> {
         Box::pin(async move {
             let needed = if append.delivery { Rights::POST } else { Rights::INSERT };
-            let (place, rights) = self.inner.permitted(user, mailbox, needed).await?;
-            append.flags = allowed_flags(&append.flags, rights);
-            let incoming = self.inner.source.append(&place.account, &place.mailbox, append).await?;
-            Ok(Box::new(Incoming {
-                store: Arc::clone(&self.inner),
-                user: user.clone(),
-                target: place,
-                needed,
-                source: None,
-                incoming,
-                rights,
-            }) as Box<dyn IncomingAppend>)
+            let (target, rights) = self.inner.permitted(user, mailbox, needed).await?;
+            let (store, user) = (Arc::clone(&self.inner), user.clone());
+            Admission { store, user, target, needed, source: None, rights }.begin(append).await
         })
     }
 }

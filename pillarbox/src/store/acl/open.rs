@@ -9,24 +9,20 @@ use pillarbox_imap::server::{Change, FlagChange, Snapshot};
 use pillarbox_imap::types::{Flag, Flags, MailboxName, ModSeq, Uid, UidSet};
 
 use super::carry::carry;
+use super::incoming::{Admission, allowed_flags, to_take_away};
 use super::places::Place;
 use super::{AclSource, Inner, Result};
 use crate::parts::{
-    Append, AppendedMessages, BoxFuture, Cached, Computed, Copied, FlagsSet, Identity, IncomingAppend, Mailbox,
-    MessageData, MessageFlags, MessageReader, Piece, SetFlags, StoreError, StoreErrorKind,
+    Append, BoxFuture, Cached, Computed, Copied, FlagsSet, Identity, IncomingAppend, Mailbox, MessageData,
+    MessageFlags, MessageReader, Piece, SetFlags, StoreError, StoreErrorKind,
 };
 
 /// What it takes to change every flag.
 const ALL_FLAGS: [Rights; 3] = [Rights::SEEN, Rights::DELETE_MESSAGES, Rights::WRITE];
 
-/// RFC 6851 §4, RFC 8508 §3.5: what FETCH, STORE and EXPUNGE take of a message that goes elsewhere or gives way to another.
-fn to_take_away() -> Rights {
-    Rights::READ | Rights::DELETE_MESSAGES | Rights::EXPUNGE
-}
-
-/// The flags that somebody with these rights may change.
-pub(super) fn allowed_flags(flags: &Flags, rights: Rights) -> Flags {
-    flags.iter().filter(|flag| rights.contains(right_to_change(flag))).collect()
+/// RFC 4315 §3: who cannot open a mailbox learns nothing of what is in it.
+fn told(copied: Copied, rights: Rights) -> Copied {
+    if rights.contains(Rights::READ) { copied } else { Copied::Untold(copied.sources().collect()) }
 }
 
 pub(super) struct Open<S> {
@@ -74,8 +70,19 @@ impl<S: AclSource + 'static> Open<S> {
         Ok((place, rights, as_they_are))
     }
 
-    async fn carry(&mut self, uids: &UidSet, target: &Place, rights: Rights) -> Result<Copied> {
-        carry(&mut *self.mailbox, uids, &self.store.source, target, rights).await
+    /// Brings messages to where they cannot go as they are; from here they go away `if_away`.
+    async fn carry(&mut self, uids: &UidSet, target: Place, rights: Rights, if_away: bool) -> Result<Copied> {
+        let admission = self.admission(target, rights, if_away);
+        let (sources, mut incoming) = carry(self, uids, admission).await?;
+        Ok(match incoming.publish().await?.uids {
+            Some((uid_validity, there)) => Copied::Known(uid_validity, sources.into_iter().zip(there).collect()),
+            None => Copied::Untold(sources),
+        })
+    }
+
+    fn admission(&self, target: Place, rights: Rights, if_away: bool) -> Admission<S> {
+        let (store, user, needed) = (Arc::clone(&self.store), self.user.clone(), Rights::INSERT);
+        Admission { store, user, target, needed, source: if_away.then(|| self.place.clone()), rights }
     }
 
     /// RFC 4314 §4: of the flags that a client sets, those that the user may.
@@ -189,8 +196,8 @@ impl<S: AclSource + 'static> Mailbox for Open<S> {
         Box::pin(async move {
             self.check(Rights::READ).await?;
             match self.target(target).await? {
-                (place, _, true) => self.mailbox.copy(uids, &place.mailbox).await,
-                (place, rights, false) => self.carry(uids, &place, rights).await,
+                (place, rights, true) => Ok(told(self.mailbox.copy(uids, &place.mailbox).await?, rights)),
+                (place, rights, false) => self.carry(uids, place, rights, false).await,
             }
         })
     }
@@ -202,11 +209,11 @@ impl<S: AclSource + 'static> Mailbox for Open<S> {
                 return Err(StoreError::new(StoreErrorKind::Cannot, "the mailbox is open for reading only"));
             }
             let (place, rights) = match self.target(target).await? {
-                (place, _, true) => return self.mailbox.move_to(uids, &place.mailbox).await,
+                (place, rights, true) => return Ok(told(self.mailbox.move_to(uids, &place.mailbox).await?, rights)),
                 (place, rights, false) => (place, rights),
             };
-            let copied = self.carry(uids, &place, rights).await?;
-            let gone: UidSet = copied.1.iter().map(|(here, _)| *here).collect();
+            let copied = self.carry(uids, place, rights, true).await?;
+            let gone: UidSet = copied.sources().collect();
             let deleted = SetFlags::new(FlagChange::Add, [Flag::Deleted].into_iter().collect());
             self.mailbox.set_flags(&gone, &deleted).await?;
             self.mailbox.expunge(Some(&gone)).await?;
@@ -228,15 +235,7 @@ impl<S: AclSource + 'static> Mailbox for Open<S> {
             }
             append.flags = allowed_flags(&append.flags, rights);
             let incoming = self.mailbox.replace(uid, &place.mailbox, append).await?;
-            Ok(Box::new(Incoming {
-                store: Arc::clone(&self.store),
-                user: self.user.clone(),
-                target: place,
-                needed: Rights::INSERT,
-                source: Some(self.place.clone()),
-                incoming,
-                rights,
-            }) as Box<dyn IncomingAppend>)
+            Ok(self.admission(place, rights, true).of(incoming))
         })
     }
 
@@ -269,52 +268,5 @@ impl<S: AclSource + 'static> Mailbox for Open<S> {
 
     fn remember(&mut self, computed: Vec<Computed>) -> BoxFuture<'_, ()> {
         self.mailbox.remember(computed)
-    }
-}
-
-/// Messages on their way. Their octets may take hours to come: whether they are let in is looked at again when they have come.
-pub(super) struct Incoming<S> {
-    pub(super) store: Arc<Inner<S>>,
-    pub(super) user: Identity,
-    pub(super) target: Place,
-    /// What it takes to put them there.
-    pub(super) needed: Rights,
-    /// Where the message is whose place they take.
-    pub(super) source: Option<Place>,
-    pub(super) incoming: Box<dyn IncomingAppend>,
-    /// What the user could do when they began.
-    pub(super) rights: Rights,
-}
-
-impl<S: AclSource + 'static> IncomingAppend for Incoming<S> {
-    fn write<'a>(&'a mut self, octets: &'a [u8]) -> BoxFuture<'a, Result<()>> {
-        self.incoming.write(octets)
-    }
-
-    fn park(&mut self) -> BoxFuture<'_, Result<()>> {
-        self.incoming.park()
-    }
-
-    fn next(&mut self, mut append: Append) -> BoxFuture<'_, Result<()>> {
-        append.flags = allowed_flags(&append.flags, self.rights);
-        self.incoming.next(append)
-    }
-
-    fn prepare(&mut self) -> BoxFuture<'_, Result<()>> {
-        self.incoming.prepare()
-    }
-
-    fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessages>> {
-        Box::pin(async move {
-            if let Some(source) = &self.source {
-                self.store.check(&self.user, source, to_take_away()).await?;
-            }
-            self.store.check(&self.user, &self.target, self.needed).await?;
-            self.incoming.publish().await
-        })
-    }
-
-    fn undo(&mut self) -> BoxFuture<'_, Result<()>> {
-        self.incoming.undo()
     }
 }

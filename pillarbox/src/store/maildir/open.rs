@@ -56,7 +56,7 @@ impl Open {
             let copied = put(&target, inner.room(&user, tree, &name))?;
             inner.look_again(target.path());
             let pairs = copied.uids.iter().map(|(here, there)| (uid(*here), uid(*there)));
-            Ok((uid_validity(copied.uid_validity)?, pairs.collect()))
+            Ok(Copied::Known(uid_validity(copied.uid_validity)?, pairs.collect()))
         })
     }
 

@@ -94,6 +94,9 @@ impl IncomingAppend for Incoming {
     }
 }
 
+/// The UIDs of messages here and there.
+type Pairs = Vec<(Uid, Uid)>;
+
 pub(super) struct Open {
     store: MemoryStore,
     user: Identity,
@@ -117,6 +120,32 @@ impl Open {
 
     fn find(&self, target: &MailboxName) -> Result<Arc<Shared>, StoreError> {
         self.store.account(&self.user, |account| account.find(target))
+    }
+
+    /// Copies those of these messages that are there: into which mailbox, and their UIDs here and there.
+    fn copy_now(&self, uids: &UidSet, target: &MailboxName) -> Result<(Arc<Shared>, Pairs), StoreError> {
+        let (sources, copies): (Vec<Uid>, Vec<Letter>) =
+            self.shared.contents().those(uids).map(|(uid, message)| (uid, message.letter.clone())).unzip();
+        if sources.is_empty() {
+            return Err(StoreError::new(StoreErrorKind::Expunged, "none of these messages is there"));
+        }
+        let target = self.find(target)?;
+        let added = target.add(copies, self.store.clock.wall())?;
+        Ok((target, sources.into_iter().zip(added).collect()))
+    }
+
+    /// The same, and then they are not here any more.
+    fn move_now(&self, uids: &UidSet, target: &MailboxName) -> Result<Copied, StoreError> {
+        self.writable()?;
+        let (target, mut pairs) = self.copy_now(uids, target)?;
+        let gone = self.shared.remove(&pairs.iter().map(|(here, _)| *here).collect::<Vec<_>>());
+        // What somebody else took away meanwhile is theirs; our copies of it would be doubles.
+        let doubles = pairs.extract_if(.., |(here, _)| gone.binary_search(here).is_err());
+        target.remove(&doubles.map(|(_, there)| there).collect::<Vec<_>>());
+        match pairs.is_empty() {
+            true => Err(StoreError::new(StoreErrorKind::Expunged, "none of these messages is there")),
+            false => Ok(Copied::Known(target.uid_validity, pairs)),
+        }
     }
 }
 
@@ -167,15 +196,8 @@ impl Mailbox for Open {
     }
 
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied, StoreError>> {
-        let (sources, copies): (Vec<Uid>, Vec<Letter>) =
-            self.shared.contents().those(uids).map(|(uid, message)| (uid, message.letter.clone())).unzip();
-        if sources.is_empty() {
-            return ready(Err(StoreError::new(StoreErrorKind::Expunged, "none of these messages is there")));
-        }
-        ready(self.find(target).and_then(|target| {
-            let added = target.add(copies, self.store.clock.wall())?;
-            Ok((target.uid_validity, sources.into_iter().zip(added).collect()))
-        }))
+        let copied = self.copy_now(uids, target);
+        ready(copied.map(|(target, pairs)| Copied::Known(target.uid_validity, pairs)))
     }
 
     fn move_to<'a>(
@@ -183,23 +205,7 @@ impl Mailbox for Open {
         uids: &'a UidSet,
         target: &'a MailboxName,
     ) -> BoxFuture<'a, Result<Copied, StoreError>> {
-        if let Err(error) = self.writable() {
-            return ready(Err(error));
-        }
-        Box::pin(async move {
-            let (uid_validity, mut pairs) = self.copy(uids, target).await?;
-            let gone = self.shared.remove(&pairs.iter().map(|(here, _)| *here).collect::<Vec<_>>());
-            // What somebody else took away meanwhile is theirs; our copies of it would be doubles.
-            let doubles = pairs.extract_if(.., |(here, _)| gone.binary_search(here).is_err());
-            let doubles: Vec<Uid> = doubles.map(|(_, there)| there).collect();
-            if !doubles.is_empty() {
-                self.find(target)?.remove(&doubles);
-            }
-            match pairs.is_empty() {
-                true => Err(StoreError::new(StoreErrorKind::Expunged, "none of these messages is there")),
-                false => Ok((uid_validity, pairs)),
-            }
-        })
+        ready(self.move_now(uids, target))
     }
 
     fn replace<'a>(

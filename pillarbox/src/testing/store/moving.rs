@@ -107,7 +107,7 @@ pub(super) async fn moving(store: &dyn MailboxStore, user: &Identity) {
     }
     let mut watching = store.open(user, &name("To there"), true).await.expect("the target opens");
     let snapshot = watching.snapshot().await.expect("a snapshot");
-    let (validity, pairs) = moved.expect("messages are moved");
+    let (validity, pairs) = moved.expect("messages are moved").known().expect("and their UIDs");
     assert_eq!(validity, snapshot.uid_validity);
     assert_eq!(pairs.iter().map(|pair| pair.0).collect::<Vec<_>>(), [one, three], "in the order of the sources");
     assert_eq!(pairs.iter().map(|pair| pair.1).collect::<Vec<_>>(), snapshot.uids);
@@ -130,7 +130,12 @@ pub(super) async fn moving(store: &dyn MailboxStore, user: &Identity) {
     assert!(read_only.move_to(&UidSet::one(two), &name("To there")).await.is_err(), "it is open for reading");
 
     // Into the mailbox itself: a new UID, and no message lost or doubled.
-    let (_, pairs) = here.move_to(&UidSet::one(two), &name("From here")).await.expect("a message moves where it is");
+    let (_, pairs) = here
+        .move_to(&UidSet::one(two), &name("From here"))
+        .await
+        .expect("a message moves where it is")
+        .known()
+        .expect("and their UIDs");
     here.refresh().await.expect("a look");
     assert_eq!(uids(&mut *here).await, [pairs[0].1]);
 }

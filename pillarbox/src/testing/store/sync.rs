@@ -5,7 +5,7 @@ use pillarbox_imap::server::{Change, FlagChange, StatusItem};
 use pillarbox_imap::types::{Flag, ModSeq, ObjectId, Uid, UidSet};
 
 use super::{add, all, flags, mark, name};
-use crate::parts::{FlagsSet, Identity, Mailbox, MailboxStore, MessageData, SetFlags, StoreErrorKind};
+use crate::parts::{Copied, FlagsSet, Identity, Mailbox, MailboxStore, MessageData, SetFlags, StoreErrorKind};
 
 async fn one(mailbox: &mut dyn Mailbox, uid: Uid) -> MessageData {
     mailbox.messages(&UidSet::one(uid)).await.expect("a message is told").remove(0)
@@ -68,7 +68,12 @@ pub(super) async fn mod_seqs(store: &dyn MailboxStore, user: &Identity) {
 
     // RFC 7162 §3.1: a copy is new where it comes to.
     let before = highest(store, user, "Copies").await;
-    let (_, pairs) = here.copy(&UidSet::one(first), &name("Copies")).await.expect("a message is copied");
+    let (_, pairs) = here
+        .copy(&UidSet::one(first), &name("Copies"))
+        .await
+        .expect("a message is copied")
+        .known()
+        .expect("and their UIDs");
     let mut there = store.open(user, &name("Copies"), true).await.expect("it opens");
     there.snapshot().await.expect("a snapshot");
     assert!(Some(mod_seq(&mut *there, pairs[0].1).await) > before);
@@ -187,13 +192,18 @@ pub(super) async fn object_ids(store: &dyn MailboxStore, user: &Identity) {
     assert_ne!(one(&mut *here, second).await.email_id.as_ref(), Some(&email), "of its own");
     mark(&mut *here, first, FlagChange::Add, Flag::Seen).await;
     assert_eq!(one(&mut *here, first).await.email_id.as_ref(), Some(&email), "flags are nothing to it");
-    let (_, pairs) = here.copy(&UidSet::one(first), &name("Objects")).await.expect("a message is copied");
+    let (_, pairs) = here
+        .copy(&UidSet::one(first), &name("Objects"))
+        .await
+        .expect("a message is copied")
+        .known()
+        .expect("and their UIDs");
     let mut there = store.open(user, &name("Objects"), true).await.expect("it opens");
     there.snapshot().await.expect("a snapshot");
     let copy = one(&mut *there, pairs[0].1).await;
     assert_eq!(copy.email_id.as_ref(), Some(&email), "a copy has the same (RFC 8474 §5.1)");
     assert!(copy.thread_id.is_none_or(|thread| thread != email), "no thread has it");
-    if let Ok((_, pairs)) = here.move_to(&UidSet::one(first), &name("Objects")).await {
+    if let Ok(Copied::Known(_, pairs)) = here.move_to(&UidSet::one(first), &name("Objects")).await {
         there.refresh().await.expect("a look");
         assert_eq!(one(&mut *there, pairs[0].1).await.email_id, Some(email), "and so has what moved");
     }
@@ -216,7 +226,12 @@ pub(super) async fn save_dates(store: &dyn MailboxStore, user: &Identity) {
     mark(&mut *here, uid, FlagChange::Add, Flag::Seen).await;
     let later = one(&mut *here, uid).await.save_date.map(WallTime::unix_seconds);
     assert_eq!(later, Some(date), "and stays");
-    let (_, pairs) = here.copy(&UidSet::one(uid), &name("Copies")).await.expect("a message is copied");
+    let (_, pairs) = here
+        .copy(&UidSet::one(uid), &name("Copies"))
+        .await
+        .expect("a message is copied")
+        .known()
+        .expect("and their UIDs");
     let mut there = store.open(user, &name("Copies"), true).await.expect("it opens");
     there.snapshot().await.expect("a snapshot");
     let copy = one(&mut *there, pairs[0].1).await;
