@@ -4,6 +4,7 @@
 #[path = "../imap_support/mod.rs"]
 mod imap_support;
 mod meanwhile;
+mod meddled;
 #[path = "../support/mod.rs"]
 mod support;
 mod uids;

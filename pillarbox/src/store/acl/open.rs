@@ -213,11 +213,19 @@ impl<S: AclSource + 'static> Mailbox for Open<S> {
                 (place, rights, false) => (place, rights),
             };
             let copied = self.carry(uids, place, rights, true).await?;
-            let gone: UidSet = copied.sources().collect();
+            let sources: UidSet = copied.sources().collect();
             let deleted = SetFlags::new(FlagChange::Add, [Flag::Deleted].into_iter().collect());
-            self.mailbox.set_flags(&gone, &deleted).await?;
-            self.mailbox.expunge(Some(&gone)).await?;
-            Ok(copied)
+            self.mailbox.set_flags(&sources, &deleted).await?;
+            let gone = self.mailbox.expunge(Some(&sources)).await?;
+            // Somebody else may have taken the mark away: such a message is in both mailboxes. Its copy stays where it is, as
+            // somebody else may also have expunged it because of our mark.
+            Ok(match copied {
+                Copied::Known(uid_validity, mut pairs) => {
+                    pairs.retain(|(here, _)| gone.contains(here));
+                    Copied::Known(uid_validity, pairs)
+                }
+                Copied::Untold(_) => Copied::Untold(gone),
+            })
         })
     }
 

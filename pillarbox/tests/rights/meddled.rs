@@ -1,0 +1,176 @@
+//! A store in which something else happens just before something is done.
+
+use std::sync::{Arc, Mutex};
+
+use pillarbox::maildir::Acl;
+use pillarbox::parts::{
+    Append, BoxFuture, Copied, FlagsSet, Identity, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageFlags,
+    MessageReader, SetFlags, StoreCapabilities, StoreError,
+};
+use pillarbox::store::{AclChange, AclSource, MemoryStore};
+use pillarbox_imap::list::List;
+use pillarbox_imap::server::{Change, Listed, Snapshot, Status, StatusItem};
+use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse, Uid, UidSet};
+
+type Result<T> = std::result::Result<T, StoreError>;
+type Meddle = Arc<dyn Fn() -> BoxFuture<'static, Result<()>> + Send + Sync>;
+
+/// What is done that others are quicker than.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    SetFlags,
+    Expunge,
+    ReplaceList,
+}
+
+/// Mailboxes in memory.
+#[derive(Clone, Default)]
+pub(crate) struct Meddled {
+    pub(crate) inner: MemoryStore,
+    meddle: Arc<Mutex<Option<(Before, Meddle)>>>,
+}
+
+impl Meddled {
+    /// Does something each time before something; what it fails with is what comes of that.
+    pub(crate) fn before<F>(&self, what: Before, meddle: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        *self.meddle.lock().unwrap() = Some((what, Arc::new(move || Box::pin(meddle()))));
+    }
+
+    async fn meddle(&self, what: Before) -> Result<()> {
+        let meddle = self.meddle.lock().unwrap().clone();
+        match meddle {
+            Some((before, meddle)) if before == what => meddle().await,
+            _ => Ok(()),
+        }
+    }
+}
+
+impl MailboxStore for Meddled {
+    fn capabilities(&self) -> StoreCapabilities {
+        self.inner.capabilities()
+    }
+    fn list<'a>(&'a self, user: &'a Identity, list: &'a List) -> BoxFuture<'a, Result<Vec<Listed>>> {
+        self.inner.list(user, list)
+    }
+    fn status<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        items: &'a [StatusItem],
+    ) -> BoxFuture<'a, Result<Status>> {
+        self.inner.status(user, mailbox, items)
+    }
+    fn create<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        uses: &'a [SpecialUse],
+    ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
+        self.inner.create(user, mailbox, uses)
+    }
+    fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
+        self.inner.delete(user, mailbox)
+    }
+    fn rename<'a>(
+        &'a self,
+        user: &'a Identity,
+        from: &'a MailboxName,
+        to: &'a MailboxName,
+    ) -> BoxFuture<'a, Result<()>> {
+        self.inner.rename(user, from, to)
+    }
+    fn subscribe<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName, on: bool) -> BoxFuture<'a, Result<()>> {
+        self.inner.subscribe(user, mailbox, on)
+    }
+    fn open<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        read_only: bool,
+    ) -> BoxFuture<'a, Result<Box<dyn Mailbox>>> {
+        Box::pin(async move {
+            let inner = self.inner.open(user, mailbox, read_only).await?;
+            Ok(Box::new(Open { inner, store: self.clone() }) as Box<dyn Mailbox>)
+        })
+    }
+    fn append<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        append: Append,
+    ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>>> {
+        self.inner.append(user, mailbox, append)
+    }
+}
+
+impl AclSource for Meddled {
+    fn list_of<'a>(&'a self, account: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Acl>> {
+        self.inner.list_of(account, mailbox)
+    }
+    fn lists_of<'a>(&'a self, account: &'a Identity) -> BoxFuture<'a, Result<Vec<(MailboxName, Acl)>>> {
+        self.inner.lists_of(account)
+    }
+    fn change_list<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        change: &'a AclChange,
+    ) -> BoxFuture<'a, Result<()>> {
+        self.inner.change_list(account, mailbox, change)
+    }
+    fn replace_list<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        list: &'a Acl,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            self.meddle(Before::ReplaceList).await?;
+            self.inner.replace_list(account, mailbox, list).await
+        })
+    }
+}
+
+struct Open {
+    inner: Box<dyn Mailbox>,
+    store: Meddled,
+}
+
+impl Mailbox for Open {
+    fn snapshot(&mut self) -> BoxFuture<'_, Result<Snapshot>> {
+        self.inner.snapshot()
+    }
+    fn refresh(&mut self) -> BoxFuture<'_, Result<Vec<Change>>> {
+        self.inner.refresh()
+    }
+    fn changes(&mut self) -> BoxFuture<'_, Result<Vec<Change>>> {
+        self.inner.changes()
+    }
+    fn messages<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageData>>> {
+        self.inner.messages(uids)
+    }
+    fn flags<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageFlags>>> {
+        self.inner.flags(uids)
+    }
+    fn read(&mut self, uid: Uid) -> BoxFuture<'_, Result<Box<dyn MessageReader>>> {
+        self.inner.read(uid)
+    }
+    fn set_flags<'a>(&'a mut self, uids: &'a UidSet, what: &'a SetFlags) -> BoxFuture<'a, Result<Vec<FlagsSet>>> {
+        Box::pin(async move {
+            self.store.meddle(Before::SetFlags).await?;
+            self.inner.set_flags(uids, what).await
+        })
+    }
+    fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
+        self.inner.copy(uids, target)
+    }
+    fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>>> {
+        Box::pin(async move {
+            self.store.meddle(Before::Expunge).await?;
+            self.inner.expunge(only).await
+        })
+    }
+}
