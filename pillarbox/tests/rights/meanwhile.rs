@@ -7,11 +7,12 @@ use pillarbox_imap::types::{Flag, MailboxName, Uid, UidSet};
 
 use crate::StoreErrorKind::{NoPermission, NoSuchMailbox};
 use crate::meddled::{Before, Meddled};
-use crate::world::{World, all, flags, in_both_stores, kind, name};
+use crate::world::{World, all, flags, flags_of, in_both_stores, kind, name};
 
 in_both_stores! {
     rights_are_looked_at_when_a_message_has_come
     rights_are_looked_at_when_a_message_takes_its_place
+    conditions_of_flags_that_are_replaced_in_part
 }
 
 /// APPEND and deliveries: a right that goes while the octets come.
@@ -80,4 +81,50 @@ async fn what_stays_when_messages_move_to_another_account() {
     assert_eq!(there.iter().map(|message| message.uid).collect::<Vec<_>>(), [stays]);
     let inbox = world.store.status(&world.bob, &MailboxName::inbox(), &[]).await.unwrap();
     assert_eq!(inbox.messages, 2, "a copy is not taken back: who else removed its source did so because of our mark");
+}
+
+/// FLAGS of somebody who may not change all flags: what others change meanwhile is theirs.
+#[tokio::test]
+async fn flags_are_replaced_beside_changes_of_others() {
+    let source = Meddled::default();
+    let world = World::new(source.clone()).await;
+    world.grant("lrst").await;
+    let uid = world.add("Work", &[Flag::Deleted, Flag::Draft]).await;
+    let keyword = Flag::parse("$Done").unwrap();
+    let (store, added) = (source.inner.clone(), keyword.clone());
+    source.before(Before::SetFlags, move || mark(store.clone(), FlagChange::Add, uid, added.clone()));
+    let mut open = world.open(&world.bob, &world.work()).await;
+    let set = open.set_flags(&all(), &SetFlags::new(FlagChange::Replace, flags(&[Flag::Seen]))).await.unwrap();
+    let expected = flags(&[Flag::Seen, Flag::Draft, keyword]);
+    assert_eq!((set.len(), set[0].refused, set[0].changed), (1, false, true));
+    assert_eq!(set[0].now.flags, expected);
+    assert_eq!(flags_of(&mut *open).await, [expected]);
+}
+
+/// RFC 7162 §3.1.3: any change counts where all flags are replaced, also for somebody who may change some only.
+async fn conditions_of_flags_that_are_replaced_in_part<S: AclSource + Clone + 'static>(world: World<S>) {
+    let keywords = ["$A", "$B", "$C"].map(|keyword| Flag::parse(keyword).unwrap());
+    for (rights, expected) in
+        [("lrst", flags(&[Flag::Seen, keywords[0].clone()])), ("lrw", flags(&[keywords[1].clone(), Flag::Deleted]))]
+    {
+        let with = [Flag::Deleted, keywords[0].clone()];
+        let (late, on_time) = (world.add("Work", &with).await, world.add("Work", &with).await);
+        world.grant(rights).await;
+        let mut open = world.open(&world.bob, &world.work()).await;
+        let since = open.snapshot().await.unwrap().highest_mod_seq.unwrap();
+        let mut hers = world.open(&world.ann, &name("Work")).await;
+        let added = SetFlags::new(FlagChange::Add, flags(&keywords[2..]));
+        hers.set_flags(&UidSet::one(late), &added).await.unwrap();
+        open.refresh().await.unwrap();
+        let mut what = SetFlags::new(FlagChange::Replace, flags(&[Flag::Seen, keywords[1].clone()]));
+        what.unchanged_since = Some(since.get());
+        let both: UidSet = [late, on_time].into_iter().collect();
+        let set = open.set_flags(&both, &what).await.unwrap();
+        let told: Vec<(Uid, bool)> = set.iter().map(|one| (one.now.uid, one.refused)).collect();
+        assert_eq!(told, [(late, true), (on_time, false)], "{rights}");
+        assert_eq!(set[0].now.flags, flags(&[Flag::Deleted, keywords[0].clone(), keywords[2].clone()]), "{rights}");
+        assert_eq!(set[1].now.flags, expected, "{rights}");
+        let now = open.flags(&both).await.unwrap();
+        assert!(now.iter().eq(set.iter().map(|one| &one.now)), "{rights}: {now:?}");
+    }
 }

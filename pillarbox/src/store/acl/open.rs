@@ -17,6 +17,7 @@ use crate::parts::{
     MessageFlags, MessageReader, Piece, SetFlags, StoreError, StoreErrorKind,
 };
 
+const SYSTEM_FLAGS: [Flag; 5] = [Flag::Answered, Flag::Flagged, Flag::Deleted, Flag::Seen, Flag::Draft];
 /// What it takes to change every flag.
 const ALL_FLAGS: [Rights; 3] = [Rights::SEEN, Rights::DELETE_MESSAGES, Rights::WRITE];
 
@@ -92,20 +93,39 @@ impl<S: AclSource + 'static> Open<S> {
         if what.change != FlagChange::Replace {
             return self.mailbox.set_flags(uids, &allowed).await;
         }
-        // What the user may not change stays, which is not the same for all messages.
-        let mut alike: BTreeMap<String, (Flags, UidSet)> = BTreeMap::new();
+        // In two steps, neither of which touches what the user may not change: others may be changing it.
+        let (mut set, mut on_time) = (BTreeMap::new(), UidSet::new());
+        let mut unwanted: Flags = SYSTEM_FLAGS.into_iter().collect();
         for message in self.mailbox.flags(uids).await? {
-            let stays: Flags = message.flags.iter().filter(|flag| !rights.contains(right_to_change(flag))).collect();
-            alike.entry(stays.to_string()).or_insert_with(|| (stays, UidSet::new())).1.insert(message.uid);
+            let is_late = |since| message.mod_seq.is_some_and(|mod_seq| mod_seq.get() > since);
+            if what.unchanged_since.is_some_and(is_late) {
+                set.insert(message.uid, FlagsSet::new(message, true));
+                continue;
+            }
+            on_time.insert(message.uid);
+            unwanted.extend(message.flags.keywords().iter().cloned().map(Flag::Keyword));
         }
-        let mut set = Vec::new();
-        for (stays, uids) in alike.into_values() {
-            let mut these = allowed.clone();
-            these.flags.extend(stays.iter());
-            set.extend(self.mailbox.set_flags(&uids, &these).await?);
+        let unwanted = unwanted.iter().filter(|flag| !allowed.flags.contains(flag)).collect();
+        let unwanted = allowed_flags(&unwanted, rights);
+        for (change, flags) in [(FlagChange::Add, allowed.flags), (FlagChange::Remove, unwanted)] {
+            if on_time.is_empty() || flags.is_empty() {
+                continue;
+            }
+            let step = SetFlags { change, flags, unchanged_since: allowed.unchanged_since };
+            let mut last = None;
+            for mut one in self.mailbox.set_flags(&on_time, &step).await? {
+                match one.refused {
+                    true => drop(on_time.remove(one.now.uid)),
+                    // The next step is not too late because of this one.
+                    false => last = last.max(one.now.mod_seq),
+                }
+                one.changed |= set.get(&one.now.uid).is_some_and(|before: &FlagsSet| before.changed);
+                set.insert(one.now.uid, one);
+            }
+            allowed.unchanged_since =
+                allowed.unchanged_since.map(|since| last.map_or(since, |last| last.get().max(since)));
         }
-        set.sort_unstable_by_key(|one| one.now.uid);
-        Ok(set)
+        Ok(set.into_values().collect())
     }
 }
 
