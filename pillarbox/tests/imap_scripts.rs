@@ -335,6 +335,14 @@ const DIFFERENCES: &[(&str, &[Script])] = &[
     ),
     ("the last wrong password gets its answer, then BYE", &[("LoginThreeStrikes", &[4])]),
     ("a session whose mailbox is deleted answers its command before BYE", &[("ConcurrentDeleteSelected", &[5])]),
+    (
+        "a session whose mailbox is renamed cannot go on: rights are found by its name",
+        &[
+            ("ConcurrentRenameSelected", &[5]),
+            ("ConcurrentRenameSelectedSub", &[6]),
+            ("RenameSelected", &[13, 14, 15, 16, 19]),
+        ],
+    ),
     ("a message number that the client was not told of yet is BAD", &[("ConcurrentExistsResponse", &[10])]),
     (
         "COPY and CREATE tell what is known and do not ask the mailbox for news",

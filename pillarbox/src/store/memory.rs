@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pillarbox_imap::list::{KnownName, List};
-use pillarbox_imap::server::{Change, Listed, Status, StatusItem};
+use pillarbox_imap::server::{Listed, Status, StatusItem};
 use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse, Uid, UidValidity};
 
 use self::contents::Shared;
@@ -165,7 +165,7 @@ impl MailboxStore for MemoryStore {
         mailbox: &'a MailboxName,
         _: &'a [StatusItem],
     ) -> BoxFuture<'a, Result<Status, StoreError>> {
-        ready(self.account(user, |account| account.find(mailbox)).map(|shared| shared.status()))
+        ready(self.account(user, |account| account.find(mailbox)).and_then(|shared| shared.status()))
     }
 
     fn create<'a>(
@@ -210,7 +210,7 @@ impl MailboxStore for MemoryStore {
                 return Err(StoreError::new(StoreErrorKind::HasChildren, format!("{mailbox} has children")));
             }
             let shared = account.mailboxes.remove(mailbox).ok_or_else(|| no_such(mailbox))?;
-            shared.feed.tell(Change::Gone);
+            shared.gone();
             Ok(())
         }))
     }
@@ -233,9 +233,9 @@ impl MailboxStore for MemoryStore {
                 // RFC 9051 §6.3.6: its messages move to a new mailbox; INBOX stays, and so does what is below it.
                 account.make(self, to.clone(), &[]);
                 let (uids, letters): (Vec<Uid>, Vec<_>) =
-                    shared.contents().messages.iter().map(|(uid, message)| (*uid, message.letter.clone())).unzip();
+                    shared.contents()?.messages.iter().map(|(uid, message)| (*uid, message.letter.clone())).unzip();
                 account.find(to)?.add(letters, self.clock.wall())?;
-                shared.remove(&uids);
+                shared.remove(&uids)?;
                 return Ok(());
             }
             let names: Vec<MailboxName> =
@@ -249,7 +249,7 @@ impl MailboxStore for MemoryStore {
             }
             for (old, new) in renamed {
                 if let Some(shared) = account.mailboxes.remove(&old) {
-                    account.mailboxes.insert(new, shared);
+                    account.mailboxes.insert(new, Arc::new(shared.renamed()?));
                 }
             }
             Ok(())

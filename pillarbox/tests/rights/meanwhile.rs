@@ -2,7 +2,7 @@
 
 use pillarbox::parts::{Append, Identity, MailboxStore, SetFlags, StoreError};
 use pillarbox::store::{AclSource, MemoryStore};
-use pillarbox_imap::server::FlagChange;
+use pillarbox_imap::server::{Change, FlagChange};
 use pillarbox_imap::types::{Flag, MailboxName, Uid, UidSet};
 
 use crate::StoreErrorKind::{NoPermission, NoSuchMailbox};
@@ -13,6 +13,7 @@ in_both_stores! {
     rights_are_looked_at_when_a_message_has_come
     rights_are_looked_at_when_a_message_takes_its_place
     conditions_of_flags_that_are_replaced_in_part
+    what_is_renamed_or_deleted_is_read_no_more
 }
 
 /// APPEND and deliveries: a right that goes while the octets come.
@@ -126,5 +127,53 @@ async fn conditions_of_flags_that_are_replaced_in_part<S: AclSource + Clone + 's
         assert_eq!(set[1].now.flags, expected, "{rights}");
         let now = open.flags(&both).await.unwrap();
         assert!(now.iter().eq(set.iter().map(|one| &one.now)), "{rights}: {now:?}");
+    }
+}
+
+/// A list is found by its mailbox's name: under a name that leads elsewhere now, or nowhere, nothing may be read any more.
+async fn what_is_renamed_or_deleted_is_read_no_more<S: AclSource + Clone + 'static>(world: World<S>) {
+    let (store, ann, bob) = (&world.store, &world.ann, &world.bob);
+    for (round, is_deleted) in [false, true].into_iter().enumerate() {
+        world.grant("lrswite").await;
+        store.create(ann, &name("Work/Sub"), &[]).await.unwrap();
+        let uid = UidSet::one(world.add("Work/Sub", &[]).await);
+        let below = name("Other Users/ann/Work/Sub");
+        let mut open = world.open(bob, &below).await;
+        let mut hers = world.open(ann, &name("Work/Sub")).await;
+        let mut incoming = store.append(bob, &below, Append::default()).await.unwrap();
+        incoming.write(b"Subject: x\r\n\r\n").await.unwrap();
+        match is_deleted {
+            false => store.rename(ann, &name("Work"), &name("Private")).await.unwrap(),
+            true => {
+                store.delete(ann, &name("Work/Sub")).await.unwrap();
+                store.delete(ann, &name("Work")).await.unwrap();
+            }
+        }
+        // There is something else now that bob may use.
+        store.create(ann, &name("Work"), &[]).await.unwrap();
+        world.grant("lrswite").await;
+        store.create(ann, &name("Work/Sub"), &[]).await.unwrap();
+        for open in [&mut open, &mut hers] {
+            assert!(open.messages(&uid).await.is_err(), "{round}");
+            assert!(open.flags(&uid).await.is_err(), "{round}");
+            assert!(open.read(uid.first().unwrap()).await.is_err(), "{round}");
+            assert!(open.copy(&uid, &MailboxName::inbox()).await.is_err(), "{round}");
+            assert!(open.move_to(&uid, &MailboxName::inbox()).await.is_err(), "{round}");
+            assert!(open.expunge(None).await.is_err(), "{round}");
+            let seen = SetFlags::new(FlagChange::Add, flags(&[Flag::Seen]));
+            assert!(open.set_flags(&uid, &seen).await.is_err(), "{round}");
+            assert!(open.refresh().await.unwrap().contains(&Change::Gone), "{round}");
+            assert!(open.refresh().await.is_err(), "{round}: once it was told");
+        }
+        if let Ok(appended) = incoming.publish().await {
+            let there = store.status(ann, &name("Work/Sub"), &[]).await.unwrap();
+            assert_eq!(there.messages, 1, "what is let in there comes there: {appended:?}");
+        }
+        if !is_deleted {
+            assert_eq!(store.status(ann, &name("Private/Sub"), &[]).await.unwrap().messages, 1);
+            let mut moved = world.open(ann, &name("Private/Sub")).await;
+            assert_eq!(moved.messages(&all()).await.unwrap().len(), 1, "under its new name it is what it was");
+        }
+        store.delete(ann, &name("Work/Sub")).await.unwrap();
     }
 }

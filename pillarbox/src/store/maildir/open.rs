@@ -40,7 +40,7 @@ impl Open {
         work: impl FnOnce(&Shared) -> Result<T> + Send + 'static,
     ) -> BoxFuture<'static, Result<T>> {
         let (shared, lane) = (Arc::clone(&self.shared), self.shared.lane.clone());
-        Box::pin(async move { lane.run(move || work(&shared)).await })
+        Box::pin(async move { lane.run(move || work(shared.while_there()?)).await })
     }
 
     /// Puts messages into another mailbox, and tells those who have that one open.
@@ -149,7 +149,7 @@ impl Mailbox for Open {
 
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
         let (uids, shared) = (uids.clone(), Arc::clone(&self.shared));
-        self.to_another(target, move |target, room| shared.copy(&uids, target, room))
+        self.to_another(target, move |target, room| shared.while_there()?.copy(&uids, target, room))
     }
 
     fn move_to<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
@@ -158,7 +158,7 @@ impl Mailbox for Open {
         }
         let (uids, shared) = (uids.clone(), Arc::clone(&self.shared));
         // Afterwards no more is used than before.
-        self.to_another(target, move |target, _| shared.move_to(&uids, target))
+        self.to_another(target, move |target, _| shared.while_there()?.move_to(&uids, target))
     }
 
     fn replace<'a>(

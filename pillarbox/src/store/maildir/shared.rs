@@ -65,6 +65,14 @@ impl Shared {
         self.gone.load(Ordering::Acquire)
     }
 
+    /// This, unless it is gone: its folder may hold another mailbox by now.
+    pub(super) fn while_there(&self) -> Result<&Self> {
+        match self.is_gone() {
+            true => Err(StoreError::new(StoreErrorKind::NoSuchMailbox, "the mailbox was deleted or renamed")),
+            false => Ok(self),
+        }
+    }
+
     pub(super) fn gone(&self) {
         self.gone.store(true, Ordering::Release);
         self.feed.tell(Change::Gone);

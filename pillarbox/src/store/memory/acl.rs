@@ -23,13 +23,14 @@ impl AclSource for MemoryStore {
         account: &'a Identity,
         mailbox: &'a MailboxName,
     ) -> BoxFuture<'a, Result<Acl, StoreError>> {
-        ready(self.there(account, mailbox).map(|shared| lock(&shared.acl).clone()))
+        ready(self.there(account, mailbox).and_then(|shared| Ok(shared.contents()?.acl.clone())))
     }
 
     fn lists_of<'a>(&'a self, account: &'a Identity) -> BoxFuture<'a, Result<Vec<(MailboxName, Acl)>, StoreError>> {
         let accounts = lock(&self.accounts);
         let mailboxes = accounts.get(account).into_iter().flat_map(|account| &account.mailboxes);
-        ready(Ok(mailboxes.map(|(name, shared)| (name.clone(), lock(&shared.acl).clone())).collect()))
+        let lists = mailboxes.map(|(name, shared)| Ok((name.clone(), shared.contents()?.acl.clone())));
+        ready(lists.collect())
     }
 
     fn change_list<'a>(
@@ -39,7 +40,7 @@ impl AclSource for MemoryStore {
         AclChange { identifier, negative, change }: &'a AclChange,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         ready(self.there(account, mailbox).and_then(|shared| {
-            let mut acl = lock(&shared.acl);
+            let acl = &mut shared.contents()?.acl;
             match change {
                 Some(change) => acl.set(identifier, *negative, *change).map_err(|error| {
                     let kind = match error {
@@ -62,6 +63,9 @@ impl AclSource for MemoryStore {
         mailbox: &'a MailboxName,
         list: &'a Acl,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        ready(self.there(account, mailbox).map(|shared| lock(&shared.acl).clone_from(list)))
+        ready(self.there(account, mailbox).and_then(|shared| {
+            shared.contents()?.acl.clone_from(list);
+            Ok(())
+        }))
     }
 }

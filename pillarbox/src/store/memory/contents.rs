@@ -1,6 +1,7 @@
 //! What is in a mailbox, and what becomes of it: every change under a mod-sequence of its own, told to all who have it open.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use pillarbox_core::WallTime;
@@ -20,13 +21,14 @@ pub(super) struct Shared {
     pub(super) uid_validity: UidValidity,
     pub(super) id: ObjectId,
     pub(super) uses: Vec<SpecialUse>,
-    #[cfg(feature = "maildir")]
-    pub(super) acl: Mutex<pillarbox_maildir::Acl>,
-    contents: Mutex<Contents>,
+    /// None once it was deleted, or is under another name: who has it open came to it by this one.
+    contents: Mutex<Option<Contents>>,
     pub(super) feed: Arc<Feed>,
 }
 
 pub(super) struct Contents {
+    #[cfg(feature = "maildir")]
+    pub(super) acl: pillarbox_maildir::Acl,
     pub(super) messages: BTreeMap<Uid, Message>,
     uid_next: Uid,
     highest: ModSeq,
@@ -117,6 +119,23 @@ impl Message {
     }
 }
 
+/// The contents of a mailbox that is there, for the time that nobody else has them.
+pub(super) struct Locked<'a>(MutexGuard<'a, Option<Contents>>);
+
+impl Deref for Locked<'_> {
+    type Target = Contents;
+
+    fn deref(&self) -> &Contents {
+        self.0.as_ref().expect("whoever made this has looked")
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Contents {
+        self.0.as_mut().expect("whoever made this has looked")
+    }
+}
+
 impl Contents {
     /// 63 bits outlast every process.
     fn next_mod_seq(&mut self) -> ModSeq {
@@ -159,25 +178,51 @@ impl Contents {
 impl Shared {
     pub(super) fn new(uid_validity: UidValidity, id: ObjectId, uses: &[SpecialUse]) -> Self {
         let (messages, expunged) = (BTreeMap::new(), Expunged::default());
-        let contents = Contents { messages, uid_next: Uid::MIN, highest: ModSeq::MIN, expunged };
-        Shared {
-            uid_validity,
-            id,
-            uses: uses.to_vec(),
+        let contents = Contents {
             #[cfg(feature = "maildir")]
-            acl: Mutex::default(),
-            contents: Mutex::new(contents),
-            feed: Arc::default(),
+            acl: pillarbox_maildir::Acl::default(),
+            messages,
+            uid_next: Uid::MIN,
+            highest: ModSeq::MIN,
+            expunged,
+        };
+        Shared::of(uid_validity, id, uses.to_vec(), contents)
+    }
+
+    fn of(uid_validity: UidValidity, id: ObjectId, uses: Vec<SpecialUse>, contents: Contents) -> Self {
+        Shared { uid_validity, id, uses, contents: Mutex::new(Some(contents)), feed: Arc::default() }
+    }
+
+    /// What is in it, unless it is gone.
+    pub(super) fn contents(&self) -> Result<Locked<'_>, StoreError> {
+        let contents = lock(&self.contents);
+        match contents.is_some() {
+            true => Ok(Locked(contents)),
+            false => Err(StoreError::new(StoreErrorKind::NoSuchMailbox, "the mailbox was deleted or renamed")),
         }
     }
 
-    pub(super) fn contents(&self) -> MutexGuard<'_, Contents> {
-        lock(&self.contents)
+    /// Takes everything out of it, and tells those who have it open.
+    fn empty(&self) -> Option<Contents> {
+        let mut contents = lock(&self.contents);
+        self.feed.tell(Change::Gone);
+        contents.take()
+    }
+
+    /// It was deleted.
+    pub(super) fn gone(&self) {
+        drop(self.empty());
+    }
+
+    /// The same mailbox for those who come to it by another name. Who has it open cannot go on.
+    pub(super) fn renamed(&self) -> Result<Shared, StoreError> {
+        let contents = self.empty().ok_or_else(|| StoreError::new(StoreErrorKind::NoSuchMailbox, "it is gone"))?;
+        Ok(Shared::of(self.uid_validity, self.id.clone(), self.uses.clone(), contents))
     }
 
     /// Adds messages all at once. Changes are told while the contents are locked, so that they come in order.
     pub(super) fn add(&self, letters: Vec<Letter>, saved: WallTime) -> Result<Vec<Uid>, StoreError> {
-        let mut contents = self.contents();
+        let mut contents = self.contents()?;
         let mut uids = Vec::with_capacity(letters.len());
         if letters.is_empty() {
             return Ok(uids);
@@ -191,15 +236,16 @@ impl Shared {
     }
 
     /// Removes those of these messages that are there, and says which.
-    pub(super) fn remove(&self, uids: &[Uid]) -> Vec<Uid> {
-        let mut contents = self.contents();
+    pub(super) fn remove(&self, uids: &[Uid]) -> Result<Vec<Uid>, StoreError> {
+        let mut contents = self.contents()?;
+        let contents = &mut *contents;
         let gone: Vec<Uid> = uids.iter().copied().filter(|uid| contents.messages.remove(uid).is_some()).collect();
         if !gone.is_empty() {
             let (uids, mod_seq): (UidSet, _) = (gone.iter().copied().collect(), contents.next_mod_seq());
             contents.expunged.remember(&uids, mod_seq);
             self.feed.tell(Change::Removed { uids, mod_seq: Some(mod_seq) });
         }
-        gone
+        Ok(gone)
     }
 
     /// Puts messages into a mailbox, which may be this one, and then removes one here. If that is gone already, nothing is put
@@ -212,20 +258,22 @@ impl Shared {
         saved: WallTime,
     ) -> Result<Vec<Uid>, StoreError> {
         let expunged = || StoreError::new(StoreErrorKind::Expunged, format!("message {uid} is gone"));
-        if !self.contents().messages.contains_key(&uid) {
+        if !self.contents()?.messages.contains_key(&uid) {
             return Err(expunged());
         }
         let added = target.add(letters, saved)?;
-        if self.remove(&[uid]).is_empty() {
-            // Somebody was quicker.
-            target.remove(&added);
-            return Err(expunged());
+        let removed = self.remove(&[uid]);
+        if removed.as_ref().map_or(true, Vec::is_empty) {
+            // Somebody was quicker. If the target is gone too, so is what was put there.
+            let _ = target.remove(&added);
+            return Err(removed.err().unwrap_or_else(expunged));
         }
         Ok(added)
     }
 
-    pub(super) fn set_flags(&self, uids: &UidSet, what: &SetFlags) -> Vec<FlagsSet> {
-        let mut contents = self.contents();
+    pub(super) fn set_flags(&self, uids: &UidSet, what: &SetFlags) -> Result<Vec<FlagsSet>, StoreError> {
+        let mut contents = self.contents()?;
+        let contents = &mut *contents;
         let mod_seq = contents.highest.next().unwrap_or(contents.highest);
         let (mut set, mut changes) = (Vec::new(), Vec::new());
         for range in uids.ranges() {
@@ -246,12 +294,12 @@ impl Shared {
             contents.highest = mod_seq;
         }
         self.feed.tell_all(changes);
-        set
+        Ok(set)
     }
 
     /// The mailbox as it is, and something that is to be done before it changes.
-    pub(super) fn snapshot_and<T>(&self, read_only: bool, at_once: impl FnOnce() -> T) -> Snapshot {
-        let contents = self.contents();
+    pub(super) fn snapshot_and<T>(&self, read_only: bool, at_once: impl FnOnce() -> T) -> Result<Snapshot, StoreError> {
+        let contents = self.contents()?;
         at_once();
         let mut snapshot = Snapshot::new(self.uid_validity, contents.uid_next);
         snapshot.uids = contents.messages.keys().copied().collect();
@@ -262,11 +310,11 @@ impl Shared {
         snapshot.read_only = read_only;
         snapshot.highest_mod_seq = Some(contents.highest);
         snapshot.mailbox_id = Some(self.id.clone());
-        snapshot
+        Ok(snapshot)
     }
 
-    pub(super) fn status(&self) -> Status {
-        let contents = self.contents();
+    pub(super) fn status(&self) -> Result<Status, StoreError> {
+        let contents = self.contents()?;
         let messages = || contents.messages.values().map(|message| &message.letter);
         let with = |flag| messages().filter(|letter| letter.flags.contains(&flag)).count() as u32;
         let mut status = Status::new(self.uid_validity, contents.uid_next);
@@ -278,7 +326,7 @@ impl Shared {
         status.size = messages().map(|letter| letter.octets.len() as u64).sum();
         status.highest_mod_seq = Some(contents.highest);
         status.mailbox_id = Some(self.id.clone());
-        status
+        Ok(status)
     }
 }
 
@@ -302,15 +350,15 @@ mod tests {
         let add = |flag: Flag, since: Option<u64>| {
             let mut what = SetFlags::new(FlagChange::Add, [flag].into_iter().collect());
             what.unchanged_since = since;
-            shared.set_flags(&one, &what)[0].refused
+            shared.set_flags(&one, &what).unwrap()[0].refused
         };
         assert!(!add(keyword(0), Some(0)), "it was never set");
         assert!(add(keyword(0), Some(0)), "now it is");
-        let between = shared.status().highest_mod_seq.unwrap().get();
+        let between = shared.status().unwrap().highest_mod_seq.unwrap().get();
         for number in 1..=FLAG_TIMES_MAX {
             assert!(!add(keyword(number), None));
         }
-        assert_eq!(shared.contents().messages[&uid].flag_times.len(), FLAG_TIMES_MAX);
+        assert_eq!(shared.contents().unwrap().messages[&uid].flag_times.len(), FLAG_TIMES_MAX);
         assert!(!add(keyword(0), Some(between)), "it did not change since");
         assert!(add(keyword(1), Some(between)), "it did");
         add(keyword(99), None);

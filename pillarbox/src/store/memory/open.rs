@@ -89,8 +89,7 @@ impl IncomingAppend for Incoming {
         if self.replaces.is_some() && !self.published.is_empty() {
             return ready(Err(StoreError::new(StoreErrorKind::Cannot, "what it took the place of is gone")));
         }
-        self.shared.remove(&std::mem::take(&mut self.published));
-        ready(Ok(()))
+        ready(self.shared.remove(&std::mem::take(&mut self.published)).map(drop))
     }
 }
 
@@ -125,7 +124,7 @@ impl Open {
     /// Copies those of these messages that are there: into which mailbox, and their UIDs here and there.
     fn copy_now(&self, uids: &UidSet, target: &MailboxName) -> Result<(Arc<Shared>, Pairs), StoreError> {
         let (sources, copies): (Vec<Uid>, Vec<Letter>) =
-            self.shared.contents().those(uids).map(|(uid, message)| (uid, message.letter.clone())).unzip();
+            self.shared.contents()?.those(uids).map(|(uid, message)| (uid, message.letter.clone())).unzip();
         if sources.is_empty() {
             return Err(StoreError::new(StoreErrorKind::Expunged, "none of these messages is there"));
         }
@@ -139,9 +138,11 @@ impl Open {
         self.writable()?;
         let (target, mut pairs) = self.copy_now(uids, target)?;
         let gone = self.shared.remove(&pairs.iter().map(|(here, _)| *here).collect::<Vec<_>>());
+        let gone = gone.unwrap_or_default();
         // What somebody else took away meanwhile is theirs; our copies of it would be doubles.
         let doubles = pairs.extract_if(.., |(here, _)| gone.binary_search(here).is_err());
-        target.remove(&doubles.map(|(_, there)| there).collect::<Vec<_>>());
+        // If the target is gone, so are they.
+        let _ = target.remove(&doubles.map(|(_, there)| there).collect::<Vec<_>>());
         match pairs.is_empty() {
             true => Err(StoreError::new(StoreErrorKind::Expunged, "none of these messages is there")),
             false => Ok(Copied::Known(target.uid_validity, pairs)),
@@ -152,39 +153,48 @@ impl Open {
 impl Mailbox for Open {
     fn snapshot(&mut self) -> BoxFuture<'_, Result<Snapshot, StoreError>> {
         let snapshot = self.shared.snapshot_and(self.read_only, || self.reader.take());
-        ready(Ok(snapshot))
+        ready(snapshot)
     }
 
     fn refresh(&mut self) -> BoxFuture<'_, Result<Vec<Change>, StoreError>> {
-        ready(Ok(self.reader.take()))
+        let news = self.reader.take();
+        // What is known is told first.
+        ready(if news.is_empty() { self.shared.contents().map(|_| news) } else { Ok(news) })
     }
 
     fn changes(&mut self) -> BoxFuture<'_, Result<Vec<Change>, StoreError>> {
-        Box::pin(async { Ok(self.reader.next().await) })
+        Box::pin(async {
+            let news = self.reader.take();
+            if !news.is_empty() {
+                return Ok(news);
+            }
+            self.shared.contents().map(drop)?;
+            Ok(self.reader.next().await)
+        })
     }
 
     fn messages<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageData>, StoreError>> {
-        ready(Ok(self.shared.contents().those(uids).map(|(uid, message)| message.data(uid)).collect()))
+        let contents = self.shared.contents();
+        ready(contents.map(|contents| contents.those(uids).map(|(uid, message)| message.data(uid)).collect()))
     }
 
     fn flags<'a>(&'a mut self, uids: &'a UidSet) -> BoxFuture<'a, Result<Vec<MessageFlags>, StoreError>> {
-        ready(Ok(self.shared.contents().flags(uids)))
+        ready(self.shared.contents().map(|contents| contents.flags(uids)))
     }
 
     fn changed<'a>(&'a mut self, uids: &'a UidSet, since: ModSeq) -> BoxFuture<'a, Result<UidSet, StoreError>> {
-        ready(Ok(self.shared.contents().changed(uids, since)))
+        ready(self.shared.contents().map(|contents| contents.changed(uids, since)))
     }
 
     fn vanished<'a>(&'a mut self, uids: &'a UidSet, since: ModSeq) -> BoxFuture<'a, Result<UidSet, StoreError>> {
-        ready(Ok(self.shared.contents().vanished(uids, since)))
+        ready(self.shared.contents().map(|contents| contents.vanished(uids, since)))
     }
 
     fn read(&mut self, uid: Uid) -> BoxFuture<'_, Result<Box<dyn MessageReader>, StoreError>> {
-        let octets = self.shared.contents().messages.get(&uid).map(|message| message.letter.octets.clone());
-        ready(match octets {
-            Some(octets) => Ok(Box::new(Octets(octets)) as Box<dyn MessageReader>),
+        ready(self.shared.contents().and_then(|contents| match contents.messages.get(&uid) {
+            Some(message) => Ok(Box::new(Octets(message.letter.octets.clone())) as Box<dyn MessageReader>),
             None => Err(StoreError::new(StoreErrorKind::Expunged, format!("message {uid} is gone"))),
-        })
+        }))
     }
 
     fn set_flags<'a>(
@@ -192,7 +202,7 @@ impl Mailbox for Open {
         uids: &'a UidSet,
         what: &'a SetFlags,
     ) -> BoxFuture<'a, Result<Vec<FlagsSet>, StoreError>> {
-        ready(self.writable().map(|()| self.shared.set_flags(uids, what)))
+        ready(self.writable().and_then(|()| self.shared.set_flags(uids, what)))
     }
 
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied, StoreError>> {
@@ -222,17 +232,15 @@ impl Mailbox for Open {
     }
 
     fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>, StoreError>> {
-        if let Err(error) = self.writable() {
-            return ready(Err(error));
-        }
-        let deleted: Vec<Uid> = {
-            let contents = self.shared.contents();
-            let chosen = contents.messages.iter().filter(|(uid, message)| {
-                message.letter.flags.contains(&Flag::Deleted) && only.is_none_or(|only| only.contains(**uid))
-            });
-            chosen.map(|(uid, _)| *uid).collect()
-        };
-        ready(Ok(self.shared.remove(&deleted)))
+        ready(self.writable().and_then(|()| {
+            let chosen = |uid: &Uid| only.is_none_or(|only| only.contains(*uid));
+            let contents = self.shared.contents()?;
+            let messages = contents.messages.iter().filter(|(uid, _)| chosen(uid));
+            let deleted = messages.filter(|(_, message)| message.letter.flags.contains(&Flag::Deleted));
+            let deleted: Vec<Uid> = deleted.map(|(uid, _)| *uid).collect();
+            drop(contents);
+            self.shared.remove(&deleted)
+        }))
     }
 }
 
