@@ -1,6 +1,7 @@
 //! Who is let into whose mailboxes (RFC 4314): each case over mailboxes in memory and over Maildirs.
 #![cfg(all(feature = "testing", feature = "maildir"))]
 
+mod created;
 #[path = "../imap_support/mod.rs"]
 mod imap_support;
 mod meanwhile;

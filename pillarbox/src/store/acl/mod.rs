@@ -61,7 +61,7 @@ pub trait AclSource: MailboxStore {
 /// that belong to nobody are below [`shared`](Self::shared). LIST tells of another's mailboxes where a pattern names whose, and
 /// where they are subscribed: nobody's names are gone through for everyone else.
 ///
-/// A new mailbox has the list of the one above it. Messages come from one account to another as copies, with an identifier of their
+/// A new mailbox has the list of the one above it, and so have the levels between them that come to be. Messages come from one account to another as copies, with an identifier of their
 /// own.
 ///
 /// ```
@@ -197,32 +197,58 @@ impl<S: AclSource + 'static> Inner<S> {
         permit(rights, needed).map(|()| rights)
     }
 
-    /// Where a mailbox can be made, and the list that it is to have.
-    async fn permitted_to_create(&self, user: &Identity, mailbox: &MailboxName) -> Result<(Place, Option<Acl>)> {
+    /// Where a mailbox can be made, and what comes to be with it.
+    async fn permitted_to_create(&self, user: &Identity, mailbox: &MailboxName) -> Result<Making> {
         let place = self.places.find(user, mailbox)?;
         let is_owner = place.account == *user;
+        let mut making = Making { place, list: Acl::default(), above: Vec::new() };
+        let place = &making.place;
         // RFC 4314 §4: the nearest one above that is there.
-        let mut above = place.mailbox.parent();
-        while let Some(name) = above {
+        let mut next = place.mailbox.parent();
+        while let Some(name) = next {
             match self.source.list_of(&place.account, &name).await {
                 Ok(acl) => {
-                    permit(self.rights_by(&acl, user, &place), Rights::CREATE)?;
+                    permit(self.rights_by(&acl, user, place), Rights::CREATE)?;
                     // What is below INBOX is there in name only.
-                    let inherits = !(is_owner && name.is_inbox());
-                    return Ok((place, inherits.then_some(acl)));
+                    if !(is_owner && name.is_inbox()) {
+                        making.list = acl;
+                    }
+                    return Ok(making);
                 }
-                Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => above = name.parent(),
+                Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => {
+                    next = name.parent();
+                    making.above.push(name);
+                }
                 Err(error) if is_owner => return Err(error),
                 Err(error) => return Err(StoreError::new(StoreErrorKind::NoSuchMailbox, error.cause)),
             }
         }
         if is_owner {
-            return Ok((place, None));
+            return Ok(making);
         }
         let top = Place { account: place.account.clone(), mailbox: MailboxName::inbox() };
         permit(self.rights_there(user, &top).await?, Rights::CREATE)?;
-        let acl = self.source.list_of(&top.account, &top.mailbox).await?;
-        Ok((place, Some(acl)))
+        making.list = self.source.list_of(&top.account, &top.mailbox).await?;
+        Ok(making)
+    }
+
+    /// Gives a mailbox that was just made its list, and the levels above that were made with it.
+    async fn give_list(&self, Making { place, list, above }: &Making) -> Result<()> {
+        if list.entries().next().is_none() {
+            return Ok(());
+        }
+        for level in above.iter().rev() {
+            match self.source.list_of(&place.account, level).await {
+                Ok(acl) if acl.entries().next().is_none() => {
+                    self.source.replace_list(&place.account, level, list).await?;
+                }
+                // Somebody was quicker; or the store makes no levels.
+                Ok(_) => {}
+                Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.source.replace_list(&place.account, &place.mailbox, list).await
     }
 
     /// Whose mailboxes these are, and whose name stands for `owner`; none where they belong to nobody.
@@ -230,6 +256,15 @@ impl<S: AclSource + 'static> Inner<S> {
         let is_shared = self.places.shared.as_ref().is_some_and(|(_, account)| *account == place.account);
         (!is_shared).then(|| place.account.user())
     }
+}
+
+/// A mailbox that is to be made.
+struct Making {
+    place: Place,
+    /// The list that it is to have.
+    list: Acl,
+    /// The levels above that are not there, the nearest first.
+    above: Vec<MailboxName>,
 }
 
 /// Lack of a right looks like absence to those who may not know of the mailbox (RFC 4314 §6).
@@ -276,14 +311,17 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
         uses: &'a [SpecialUse],
     ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
         Box::pin(async move {
-            let (place, list) = self.inner.permitted_to_create(user, mailbox).await?;
+            let making = self.inner.permitted_to_create(user, mailbox).await?;
+            let place = &making.place;
             if place.account != *user && !uses.is_empty() {
                 // RFC 6154 §7: where the owner's programs put what the owner sends is for the owner to say.
                 return Err(StoreError::new(StoreErrorKind::NotForThatUse, "another's account has its own uses"));
             }
             let id = self.inner.source.create(&place.account, &place.mailbox, uses).await?;
-            if let Some(list) = list.filter(|list| list.entries().next().is_some()) {
-                self.inner.source.replace_list(&place.account, &place.mailbox, &list).await?;
+            if let Err(error) = self.inner.give_list(&making).await {
+                // Whoever made it could not use it, nor make it again. What keeps it from going is told by the error already.
+                let _ = self.inner.source.delete(&place.account, &place.mailbox).await;
+                return Err(error);
             }
             Ok(id)
         })
@@ -304,7 +342,7 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let (from, _) = self.inner.permitted(user, from, Rights::DELETE).await?;
-            let (to, _) = self.inner.permitted_to_create(user, to).await?;
+            let to = self.inner.permitted_to_create(user, to).await?.place;
             if from.account != to.account {
                 return Err(StoreError::new(StoreErrorKind::Cannot, "a mailbox stays in its account"));
             }

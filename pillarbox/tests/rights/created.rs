@@ -1,0 +1,67 @@
+//! Whom new mailboxes let in.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use pillarbox::parts::{MailboxStore, StoreError, StoreErrorKind};
+use pillarbox::store::AclSource;
+use pillarbox_imap::types::MailboxName;
+
+use crate::StoreErrorKind::{NoPermission, NoSuchMailbox};
+use crate::meddled::{Before, Meddled};
+use crate::world::{World, in_both_stores, kind, name};
+
+in_both_stores! {
+    levels_above_a_new_mailbox_have_the_list_too
+}
+
+/// Who may make a mailbox may go on below the levels that came to be with it.
+async fn levels_above_a_new_mailbox_have_the_list_too<S: AclSource + Clone + 'static>(world: World<S>) {
+    let (store, ann, bob) = (&world.store, &world.ann, &world.bob);
+    world.grant("lrk").await;
+    store.create(bob, &name("Other Users/ann/Work/A/B/C"), &[]).await.unwrap();
+    for level in ["Work/A", "Work/A/B", "Work/A/B/C"] {
+        // Not every store makes them all.
+        if store.status(ann, &name(level), &[]).await.is_ok() {
+            let rights = store.rights(bob, &name(&format!("Other Users/ann/{level}"))).await.unwrap();
+            assert_eq!(rights.to_string(), "lrk", "{level}");
+        }
+    }
+    store.create(bob, &name("Other Users/ann/Work/A/B/D"), &[]).await.unwrap();
+    // What was there keeps the list that it has, and gives it on.
+    store.create(ann, &name("Work/Hers"), &[]).await.unwrap();
+    store.set_acl(ann, &name("Work/Hers"), "bob", None).await.unwrap();
+    store.create(ann, &name("Work/Hers/Deep/Down"), &[]).await.unwrap();
+    for level in ["Other Users/ann/Work/Hers", "Other Users/ann/Work/Hers/Deep", "Other Users/ann/Work/Hers/Deep/Down"]
+    {
+        assert_eq!(kind(store.rights(bob, &name(level)).await), Some(NoSuchMailbox), "{level}");
+    }
+}
+
+/// A mailbox that cannot have its list is not there: its maker could not use it, nor make it again.
+#[tokio::test]
+async fn a_mailbox_without_its_list_is_not_made() {
+    let source = Meddled::default();
+    let world = World::new(source.clone()).await;
+    world.grant("lrk").await;
+    let made = async |mailbox: &str| {
+        let mailbox: MailboxName = name(mailbox);
+        world.store.create(&world.bob, &mailbox, &[]).await
+    };
+    // The list of a level, or that of the mailbox.
+    for (round, fails_at) in [1, 2].into_iter().enumerate() {
+        let count = Arc::new(AtomicUsize::new(0));
+        source.before(Before::ReplaceList, move || {
+            let fails = count.fetch_add(1, SeqCst) + 1 == fails_at;
+            let full = StoreError::new(StoreErrorKind::NoSpace, "as the test wants it");
+            async move { if fails { Err(full) } else { Ok(()) } }
+        });
+        let refused = made(&format!("Other Users/ann/Work/{round}/New")).await;
+        assert_eq!(kind(refused), Some(StoreErrorKind::NoSpace), "{round}");
+        let there = world.store.status(&world.ann, &name(&format!("Work/{round}/New")), &[]).await;
+        assert_eq!(kind(there), Some(NoSuchMailbox), "{round}");
+    }
+    made("Other Users/ann/Work/1/New").await.expect("the level above has its list");
+    world.grant("lr").await;
+    assert_eq!(kind(made("Other Users/ann/Work/Other").await), Some(NoPermission));
+}
