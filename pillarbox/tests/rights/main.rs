@@ -364,6 +364,42 @@ async fn lists_tell_what_may_be_seen<S: AclSource + Clone + 'static>(world: Worl
     );
 }
 
+/// An account may have folders that are named as what lies beside it: from before its mailboxes were shared, or made by another
+/// program. Under such names everybody means the account of somebody else.
+async fn own_mailboxes_that_nobody_can_reach(source: impl AclSource + Clone + 'static) {
+    let bob = user("bob");
+    for mailbox in ["Other Users", "Other Users/ann", "Other Users/ann/Work", "Shared/Mine", "Sharedx", "Work"] {
+        let made = source.create(&bob, &name(mailbox), &[]).await;
+        assert!(matches!(kind(made), None | Some(StoreErrorKind::AlreadyExists)), "{mailbox}");
+    }
+    source.subscribe(&bob, &name("Other Users/ann/Work"), true).await.unwrap();
+    let world = World::new(source).await;
+    for pattern in ["*", "%", "Other Users*", "Other Users/*", "Other Users/ann/*", "Shared/*", "Shared/Mine"] {
+        let listed = world.store.list(&bob, &List::new(pattern)).await.unwrap();
+        let listed = listed.iter().filter(|listed| listed.is_selectable());
+        let listed: Vec<&str> = listed.map(|listed| listed.name.as_str()).collect();
+        let own: &[&str] = if ["*", "%"].contains(&pattern) { &["INBOX", "Sharedx", "Work"] } else { &[] };
+        assert_eq!(listed, own, "{pattern}");
+    }
+    let mut subscribed = List::new("*");
+    subscribed.subscribed = true;
+    let told = world.store.list(&bob, &subscribed).await.unwrap();
+    assert_eq!(told.iter().map(|listed| listed.name.as_str()).collect::<Vec<_>>(), ["Other Users/ann/Work"]);
+    world.grant("lr").await;
+    assert!(world.listed(&bob, "*").await.contains(&"Other Users/ann/Work".to_owned()), "now it is hers");
+}
+
+#[tokio::test]
+async fn own_mailboxes_that_nobody_can_reach_in_memory() {
+    own_mailboxes_that_nobody_can_reach(MemoryStore::new()).await;
+}
+
+#[tokio::test]
+async fn own_mailboxes_that_nobody_can_reach_in_a_maildir() {
+    let dir = tempfile::tempdir().unwrap();
+    own_mailboxes_that_nobody_can_reach(in_maildirs(dir.path())).await;
+}
+
 async fn new_mailboxes_have_the_list_of_the_one_above<S: AclSource + Clone + 'static>(world: World<S>) {
     let (store, ann) = (&world.store, &world.ann);
     world.grant("lr").await;

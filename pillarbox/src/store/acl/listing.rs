@@ -21,7 +21,9 @@ impl<S: AclSource + 'static> Inner<S> {
             return self.source.list(user, list).await;
         }
         let mut everything = List::new("*");
-        let existing = self.source.list(user, &everything).await?.into_iter().filter(Listed::is_selectable);
+        // What an account has under names that lie beside it can be reached by nobody: all commands mean the other mailbox.
+        let is_there = |listed: &Listed| listed.is_selectable() && self.places.is_own(&listed.name);
+        let existing = self.source.list(user, &everything).await?.into_iter().filter(is_there);
         let mut known: Vec<KnownName> = existing.map(known).collect();
         everything.subscribed = true;
         let subscribed = self.source.list(user, &everything).await?;

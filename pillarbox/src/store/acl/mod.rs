@@ -106,7 +106,8 @@ impl<S: AclSource + 'static> AclStore<S> {
         AclStore { inner: Arc::new(Inner { source, places, groups: Box::new(|_| Vec::new()), for_anyone: false }) }
     }
 
-    /// Shows mailboxes of other users below this name, such as `Other Users/ann/Work`; INBOX is `Other Users/ann/INBOX`.
+    /// Shows mailboxes of other users below this name, such as `Other Users/ann/Work`; INBOX is `Other Users/ann/INBOX`. What an
+    /// account of its own has under this name or below it is listed no more and cannot be reached; it is on disk as it was.
     ///
     /// # Panics
     ///
@@ -118,7 +119,8 @@ impl<S: AclSource + 'static> AclStore<S> {
     }
 
     /// Shows the mailboxes of an account that is nobody's below this name. Whoever may do what there is said by its lists alone;
-    /// that of its INBOX says who may make mailboxes at the top.
+    /// that of its INBOX says who may make mailboxes at the top. What an account of its own has there cannot be reached, as with
+    /// [`other_users`](Self::other_users).
     ///
     /// # Panics
     ///

@@ -61,6 +61,12 @@ impl Places {
         Ok(Place { account: user.clone(), mailbox: name.clone() })
     }
 
+    /// Whether a name is one of the user's own account, as [`find`](Self::find) has it.
+    pub(super) fn is_own(&self, name: &MailboxName) -> bool {
+        let beside = self.others.iter().chain(self.shared.iter().map(|(below, _)| below));
+        beside.into_iter().all(|below| rest_below(name, below).is_none())
+    }
+
     /// The name in its account.
     fn in_account(&self, rest: &str) -> Option<MailboxName> {
         let name = MailboxName::new(rest).ok()?;
@@ -110,6 +116,7 @@ mod tests {
             assert_eq!(find("Other Users/bob/inbox").unwrap(), (Identity::new("bob"), MailboxName::inbox()));
             assert_eq!(find("Shared/Work/A").unwrap(), (Identity::new("everybody"), name(inside)));
             assert_eq!(find("Sharedx").unwrap(), (ann.clone(), name("Sharedx")));
+            assert!(places.is_own(&name("Sharedx")) && !places.is_own(&name("Shared/Work")));
             assert_eq!(places.seen_below("Other Users/bob", &name(inside)), Some(name("Other Users/bob/Work/A")));
             for nothing in ["Other Users", "Other Users/bob", "Shared"] {
                 assert_eq!(find(nothing).map_err(|error| error.kind), Err(StoreErrorKind::NoSuchMailbox), "{nothing}");
