@@ -16,9 +16,13 @@ enum State {
     Text,
     /// Behind `<`, or within the name of a tag.
     TagName,
-    /// Behind the name of a tag; within quotation marks of this kind.
-    Tag(Option<char>),
-    /// Behind `<!--`, and so many dashes.
+    /// Behind the name of a tag, where the name of an attribute may begin; and behind that.
+    Tag,
+    Attribute,
+    /// Behind its `=`; within its value, without quotation marks or with those of this kind.
+    BeforeValue,
+    Value(Option<char>),
+    /// Behind `<!--`, and so many dashes. Those of the beginning count: `<!-->` is complete.
     Comment(u8),
     /// Behind `<!` or `<?`.
     Declaration,
@@ -107,32 +111,20 @@ impl HtmlText {
                 c if self.hidden.is_none() => return show(c),
                 _ => {}
             },
-            State::TagName => match c {
-                '!' | '?' if self.name.is_empty() => self.state = State::Declaration,
-                '/' if self.name.is_empty() => self.name.push('/'),
-                c if c.is_ascii_alphanumeric() => {
-                    if self.name.len() < NAME_MAX {
-                        self.name.push(c.to_ascii_lowercase());
-                    }
-                }
-                // "<" by itself is text.
-                c if self.name.is_empty() => {
-                    self.state = State::Text;
-                    return self.hidden.is_some() || (show('<') && self.next(c, show));
-                }
-                '>' => return self.end_of_tag(show),
-                '"' | '\'' => self.state = State::Tag(Some(c)),
-                _ => self.state = State::Tag(None),
-            },
-            State::Tag(Some(mark)) if c == mark => self.state = State::Tag(None),
-            State::Tag(Some(_)) => {}
-            State::Tag(None) => match c {
-                '>' => return self.end_of_tag(show),
-                '"' | '\'' => self.state = State::Tag(Some(c)),
+            State::TagName => return self.tag_name(c, show),
+            State::Tag | State::Attribute | State::BeforeValue | State::Value(_) => match (self.state, c) {
+                (State::Value(Some(mark)), c) => self.state = if c == mark { State::Tag } else { self.state },
+                (_, '>') => return self.end_of_tag(show),
+                (State::BeforeValue, '"' | '\'') => self.state = State::Value(Some(c)),
+                (State::BeforeValue, c) if !is_space(c) => self.state = State::Value(None),
+                (State::Value(None), c) if is_space(c) => self.state = State::Tag,
+                (State::Attribute, '=') => self.state = State::BeforeValue,
+                (State::Attribute, '/') => self.state = State::Tag,
+                (State::Tag, c) if !is_space(c) && c != '/' => self.state = State::Attribute,
                 _ => {}
             },
             State::Declaration => match c {
-                '-' if self.name == "-" => self.state = State::Comment(0),
+                '-' if self.name == "-" => self.state = State::Comment(2),
                 '-' if self.name.is_empty() => self.name.push('-'),
                 '>' => self.state = State::Text,
                 _ => self.name.push_str(if self.name.len() < NAME_MAX { "x" } else { "" }),
@@ -158,6 +150,42 @@ impl HtmlText {
                     return self.show_entity(show) && self.next(c, show);
                 }
             },
+        }
+        true
+    }
+
+    /// The name of a tag, or what turns out to be none.
+    fn tag_name(&mut self, c: char, show: &mut impl FnMut(char) -> bool) -> bool {
+        let is_end = matches!(c, '>' | '/') || is_space(c);
+        match self.hidden {
+            // Within what is not shown everything is text, comments as well, up to its end.
+            Some(hidden) => {
+                let is_its_end = is_end && self.name.strip_prefix('/') == Some(hidden);
+                let may_become_it = if self.name.is_empty() { c == '/' } else { c.is_ascii_alphabetic() };
+                if !is_its_end && !may_become_it {
+                    self.state = State::Text;
+                    return self.next(c, show);
+                }
+            }
+            None if self.name.is_empty() => match c {
+                '!' | '?' => {
+                    self.state = State::Declaration;
+                    return true;
+                }
+                c if c == '/' || c.is_ascii_alphanumeric() => {}
+                // "<" by itself is text.
+                c => {
+                    self.state = State::Text;
+                    return show('<') && self.next(c, show);
+                }
+            },
+            None => {}
+        }
+        match c {
+            '>' => return self.end_of_tag(show),
+            _ if is_end && !self.name.is_empty() => self.state = State::Tag,
+            c if self.name.len() < NAME_MAX => self.name.push(c.to_ascii_lowercase()),
+            _ => {}
         }
         true
     }
@@ -193,6 +221,11 @@ impl HtmlText {
             }
         }
     }
+}
+
+/// White space between the parts of a tag.
+const fn is_space(c: char) -> bool {
+    c.is_ascii_whitespace()
 }
 
 fn entity(name: &str) -> Option<char> {
@@ -236,7 +269,20 @@ mod tests {
             ("<style>p > a { x: '<b>' }</style>x", " x"),
             ("<SCRIPT>if (a < b) '</p>'</script >x", " x"),
             ("<title>no</title><!-- <p>no --> yes", "  yes"),
-            ("<!DOCTYPE html>x<!---->y<!-->no-->z", "xyz"),
+            ("<!DOCTYPE html>x<!---->y<!-- > -- >no-->z", "xyz"),
+            // These are complete.
+            ("a<!-->b<!--->c-->", "abc-->"),
+            // What is not shown ends at its end only.
+            ("<style><!-- p{} </style>Hello", " Hello"),
+            ("<script>if (a<b && c<!--d) '<p title=\"'</script>Hello", " Hello"),
+            ("<script></scripts></ script><</script\tx='>'>Hello", " Hello"),
+            ("<title>a & b <i>c</title/>Hello", " Hello"),
+            ("<style-guide>a</style-guide>b", " a b"),
+            // A quotation mark is one where a value begins.
+            ("<img alt=don't>Hello", " Hello"),
+            ("<img alt = \"a > b\"title='>'>Hello<p\">!", " Hello !"),
+            ("<a href=x='y>Hello</a>", "Hello"),
+            ("<a '>Hello</a><br/>", "Hello "),
             ("<a title=\"a > b\" x='>'>x</a>", "x"),
             ("1 < 2 && 3 > 2", "1 < 2 && 3 > 2"),
             ("a&nbsp;b&amp;lt;&#228;&#x20AC;&bogus;&#0;&x", "a b&lt;ä€&bogus;\0"),
