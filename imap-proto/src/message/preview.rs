@@ -18,8 +18,8 @@ const PIECE: usize = 4096;
 /// The beginning of a message's text, at most 200 characters in one line; empty if it has none to be shown, such as one that is
 /// encrypted.
 ///
-/// It is that of the first part that is text, and no attachment: of several forms of the same the plain one. Lines that quote
-/// another message are left out where there are others. Of a part 256 KiB are looked at.
+/// It is that of the first part that is text, and no attachment: of several forms of the same the plain one, unless it is blank.
+/// Lines that quote another message are left out where there are others. Of a part 256 KiB are looked at.
 ///
 /// ```
 /// use pillarbox_imap::message::{Limits, Structure, preview};
@@ -29,39 +29,41 @@ const PIECE: usize = 4096;
 /// assert_eq!(preview(&Structure::parse(raw, &limits), raw, &limits), "Hello, it's café time");
 /// ```
 pub fn preview(structure: &Structure, raw: &[u8], limits: &Limits) -> String {
-    match chosen(structure, raw, limits, 0) {
-        Some(Chosen { part, content_type, .. }) => text_of(part, &content_type, raw),
-        None => String::new(),
-    }
+    let mut forms = Vec::new();
+    find_forms(structure, raw, limits, 0, &mut forms);
+    forms.sort_by_key(|form| !form.is_plain);
+    let texts = forms.iter().filter_map(|form| {
+        let part = structure.parts().get(form.index)?;
+        Some(text_of(part, &part.content_type(raw, limits), raw))
+    });
+    // A plain form that is blank is none.
+    texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default()
 }
 
-struct Chosen<'s> {
-    part: &'s Part,
-    content_type: ContentType,
+/// A form of the text that is shown.
+struct Form {
+    index: usize,
     is_plain: bool,
 }
 
-/// The part whose text is shown. Structures are at most 200 deep.
-fn chosen<'s>(structure: &'s Structure, raw: &[u8], limits: &Limits, index: usize) -> Option<Chosen<'s>> {
-    let part = structure.parts().get(index)?;
+/// Finds the forms of the text that is shown, in their order. Structures are at most 200 deep.
+fn find_forms(structure: &Structure, raw: &[u8], limits: &Limits, index: usize, forms: &mut Vec<Form>) {
+    let Some(part) = structure.parts().get(index) else { return };
     let content_type = part.content_type(raw, limits);
     match part.kind() {
-        PartKind::Text => {
-            let is_plain = !content_type.is("text", "html");
-            let is_shown = is_plain || content_type.is("text", "html");
-            (is_shown && !is_attached(part, raw)).then_some(Chosen { part, content_type, is_plain })
-        }
+        PartKind::Text if is_attached(part, raw) => {}
+        PartKind::Text => forms.push(Form { index, is_plain: !content_type.is("text", "html") }),
         // Both of its parts are for programs.
-        PartKind::Multipart if content_type.is("multipart", "encrypted") => None,
-        PartKind::Multipart => {
-            let mut found = structure.children(index).filter_map(|child| chosen(structure, raw, limits, child));
-            if !content_type.is("multipart", "alternative") {
-                return found.next();
+        PartKind::Multipart if !content_type.is("multipart", "encrypted") => {
+            let (before, is_alternative) = (forms.len(), content_type.is("multipart", "alternative"));
+            for child in structure.children(index) {
+                find_forms(structure, raw, limits, child, forms);
+                if !is_alternative && forms.len() > before {
+                    break;
+                }
             }
-            let first = found.next()?;
-            if first.is_plain { Some(first) } else { found.find(|other| other.is_plain).or(Some(first)) }
         }
-        _ => None,
+        _ => {}
     }
 }
 
@@ -219,6 +221,16 @@ mod tests {
         let (html, plain, image) = (("text/html", "<p>html"), ("text/plain", "plain"), ("image/png", "x"));
         assert_eq!(of(&parts("alternative", &[html, plain])), "plain");
         assert_eq!(of(&parts("alternative", &[html])), "html");
+        // Programs that write HTML only put an empty text beside it.
+        let (blank, shows_nothing) = (("text/plain", " \r\n\t"), ("text/html", "<style>p {}</style>"));
+        assert_eq!(of(&parts("alternative", &[blank, html])), "html");
+        assert_eq!(of(&parts("alternative", &[html, blank])), "html");
+        assert_eq!(of(&parts("alternative", &[blank, shows_nothing, html])), "html");
+        assert_eq!(of(&parts("alternative", &[blank, html, plain])), "plain");
+        assert_eq!(of(&parts("alternative", &[blank, shows_nothing])), "");
+        let related = "--c\r\nContent-Type: text/html\r\n\r\n<p>html\r\n--c--";
+        assert_eq!(of(&parts("alternative", &[blank, ("multipart/related; boundary=c", related)])), "html");
+        assert_eq!(of(&parts("mixed", &[blank, html])), "", "what stands behind it is something else");
         assert_eq!(of(&parts("mixed", &[image, html, plain])), "html");
         assert_eq!(
             of(&parts("mixed", &[("text/plain\r\nContent-Disposition: ATTACHMENT; filename=x", "no"), plain])),
