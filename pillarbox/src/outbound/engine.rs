@@ -54,7 +54,7 @@ pub(super) async fn run(shared: &Arc<Shared>, recovery: Recovery, shutdown: &Shu
     }
     deliveries.set.shutdown().await;
     household.shutdown().await;
-    tls_reports::save(shared).await;
+    tls_reports::finish(shared).await;
     for kept in shared.pool.close() {
         kept.client.quit().await;
     }

@@ -17,7 +17,8 @@ use pillarbox_core::SeededRandom;
 use pillarbox_core::address::Address;
 use pillarbox_core::crypto::{Crypto as _, PublicKey};
 use pillarbox_core::dns::{self, FixedZone, Name, Record};
-use pillarbox_fs::{Fs as _, SimulatedFs};
+use pillarbox_fs::testing::Watched;
+use pillarbox_fs::{Fs, SimulatedFs};
 
 use crate::net::{Net, Paused, START};
 use crate::policies::{Certified, Well, certified};
@@ -108,9 +109,14 @@ impl Place {
     }
 
     pub(crate) fn begin_on(&self, fs: SimulatedFs) -> Station {
+        self.begin_over(fs.clone(), fs)
+    }
+
+    /// The same with something between what is counted and the disk.
+    fn begin_over(&self, above: impl Fs + 'static, fs: SimulatedFs) -> Station {
         let contact = Address::parse("tls@here.example").unwrap().into_owned();
         let mut reporting = TlsReporting::new("Here", contact, "/tls").unwrap();
-        (reporting.fs, reporting.key) = (Arc::new(fs.clone()), self.key.clone());
+        (reporting.fs, reporting.key) = (Arc::new(above), self.key.clone());
         let mut config = config();
         config.tls_reports = Some(reporting);
         let tls = rustls::ClientConfig::builder().with_root_certificates(self.trusted.clone());
@@ -381,6 +387,50 @@ async fn what_waits_to_be_posted_survives_a_restart_and_a_crash() {
     let posted = place.web.posted.lock().unwrap();
     assert!(posted.iter().all(|it| id(it) == "19675.far.example"));
     assert!(place.fs.list("/tls".as_ref()).unwrap().len() <= 2);
+    drop(station);
+}
+
+// A disk that does not give what an earlier process has left gives it later. Until then nobody is asked or told again.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_at_the_start_is_neither_lost_nor_sent_twice() {
+    let mut seen = 0;
+    for n in 0..16 {
+        let place = place(Some(certified(HOST)), BOTH, None);
+        *place.web.statuses.lock().unwrap() = vec![500; 100];
+        let station = place.begin();
+        send(&station).await;
+        minutes(9 * 60).await;
+        assert_eq!(place.mails().len(), 1);
+        send(&station).await;
+        let fs = station.stop().await;
+        let watched = Watched::new(fs.clone());
+        watched.fail_any_at(n, 5);
+        let station = place.begin_over(watched, fs);
+        send(&station).await;
+        minutes(2 * DAY).await;
+        let told: Vec<_> = place.reports().iter().map(|report| (report.start, report.policies[0].successful)).collect();
+        assert_eq!(told, [(1_699_920_000, 1), (1_700_006_400, 2)], "operation {n}");
+        let diary = station.diary.0.lock().unwrap();
+        seen += usize::from(diary.iter().any(|line| line.starts_with("reading what TLS came to failed")));
+    }
+    assert!(seen > 8, "the files are read in {seen} operations");
+}
+
+// What was counted before anything could be read is written down with the rest when the process ends.
+#[tokio::test(start_paused = true)]
+async fn what_was_counted_before_the_disk_could_be_read_survives_a_restart() {
+    let place = place(Some(certified(HOST)), MAIL, None);
+    let station = place.begin();
+    send(&station).await;
+    let fs = station.stop().await;
+    let watched = Watched::new(fs.clone());
+    watched.fail_any_at(0, 5);
+    let station = place.begin_over(watched, fs);
+    send(&station).await;
+    let fs = station.stop().await;
+    let station = place.begin_on(fs);
+    minutes(DAY).await;
+    assert_eq!(place.reports().iter().map(|report| report.policies[0].successful).collect::<Vec<_>>(), [2]);
     drop(station);
 }
 

@@ -10,7 +10,7 @@ use pillarbox_auth::tls_rpt::{
 };
 use pillarbox_core::WallTime;
 use pillarbox_core::dns::Name;
-use pillarbox_fs::{Fs, FsError};
+use pillarbox_fs::{ErrorKind, Fs, FsError};
 
 use super::TlsReporting;
 use super::ways::{self, Way};
@@ -37,6 +37,34 @@ struct Over {
     /// How often it changed, and how often it had when it was written down.
     changes: u64,
     kept: u64,
+}
+
+impl Over {
+    /// Adds what an earlier process has counted of that day, and where its reports still have to go.
+    fn add_earlier(&mut self, domains: Domains, ways: BTreeMap<Name, Vec<Way>>) {
+        let since = std::mem::replace(&mut self.domains, domains);
+        for (domain, ways) in ways {
+            if ways.is_empty() {
+                self.domains.remove(&domain);
+                self.changes += 1;
+            } else if self.domains.contains_key(&domain) {
+                self.ways.insert(domain, ways);
+            }
+        }
+        for (domain, reports) in since {
+            let mut both = Counters::new(CountersLimits::default());
+            both.add(&domain, self.domains.remove(&domain).into_iter().flatten().chain(reports));
+            self.domains.extend(both.take());
+        }
+    }
+}
+
+/// What became of reading a file.
+enum Content {
+    Octets(Vec<u8>),
+    Missing,
+    /// It is larger than what is written.
+    TooMuch,
 }
 
 /// Counts the sessions of days (RFC 8460 §4.1: a day is one of UTC).
@@ -185,45 +213,75 @@ impl TlsCounts {
         over.changes += 1;
     }
 
-    /// Reads what an earlier process has counted. Blocks. A file that is damaged counts for nothing.
+    /// Reads what an earlier process has counted, and adds what was counted since this one began. Blocks. A file that is damaged
+    /// counts for nothing. Once it was done it is not done again.
+    ///
+    /// # Errors
+    ///
+    /// What keeps a file from being read: then nothing is known, and nothing was removed.
     pub(super) fn load(&self, now: WallTime) -> Result<(), FsError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = replace::open(&*self.fs, &self.folder)?;
-        let today = day_of(now);
-        self.state().go_on_to(today);
-        for name in names {
+        let today = {
+            let mut state = self.state();
+            if state.is_loaded {
+                return Ok(());
+            }
+            state.go_on_to(day_of(now));
+            state.day
+        };
+        let (mut left, mut useless) = (Vec::new(), Vec::new());
+        for name in replace::open(&*self.fs, &self.folder)? {
             let day = name.strip_prefix("day-").and_then(|name| name.strip_suffix(".json"));
             let Some(day) = day.and_then(|day| day.parse::<Day>().ok()) else { continue };
-            let (path, ways) = (self.folder.join(&name), self.folder.join(ways_name(day)));
-            let domains = self.fs.read(&path, SIZE_MAX).ok().and_then(|octets| read(&octets));
             // Too old, or from a clock that went wrong.
-            let is_odd = day > today || today - day > u64::try_from(DAYS_MAX).unwrap_or(0);
-            let Some(domains) = domains.filter(|_| !is_odd) else {
-                replace::remove(&*self.fs, &path)?;
-                replace::remove(&*self.fs, &ways)?;
+            if day > today || today - day > u64::try_from(DAYS_MAX).unwrap_or(0) {
+                useless.push(day);
+                continue;
+            }
+            let domains = match self.read_file(&name)? {
+                Content::Missing => continue,
+                Content::Octets(octets) => read(&octets),
+                Content::TooMuch => None,
+            };
+            let Some(domains) = domains else {
+                useless.push(day);
                 continue;
             };
-            let ways = self.fs.read(&ways, SIZE_MAX).map(|octets| ways::read(&octets)).unwrap_or_default();
-            let mut state = self.state();
-            if day < today {
-                let mut over = Over { domains, ..Over::default() };
-                for (domain, ways) in ways {
-                    if ways.is_empty() {
-                        over.domains.remove(&domain);
-                        over.changes += 1;
-                    } else if over.domains.contains_key(&domain) {
-                        over.ways.insert(domain, ways);
-                    }
-                }
-                state.over.insert(day, over);
+            let ways = match self.read_file(&ways_name(day))? {
+                Content::Octets(octets) => ways::read(&octets),
+                Content::Missing | Content::TooMuch => BTreeMap::new(),
+            };
+            left.push((day, domains, ways));
+        }
+        for day in useless {
+            // The other one last: it is what brings us here again.
+            replace::remove(&*self.fs, &self.folder.join(ways_name(day)))?;
+            replace::remove(&*self.fs, &self.folder.join(file_name(day)))?;
+        }
+        let mut state = self.state();
+        for (day, domains, ways) in left {
+            if day < state.day {
+                state.over.entry(day).or_default().add_earlier(domains, ways);
                 continue;
             }
             for (domain, reports) in domains {
                 state.counters.add(&domain, reports);
             }
         }
-        self.state().is_loaded = true;
+        state.is_loaded = true;
         Ok(())
+    }
+
+    /// # Errors
+    ///
+    /// What says nothing of what is in the file.
+    fn read_file(&self, name: &str) -> Result<Content, FsError> {
+        match self.fs.read(&self.folder.join(name), SIZE_MAX) {
+            Ok(octets) => Ok(Content::Octets(octets)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Content::Missing),
+            Err(error) if error.kind() == ErrorKind::TooLarge => Ok(Content::TooMuch),
+            Err(error) => Err(error),
+        }
     }
 
     /// Writes down what has changed, and removes the files of days that are done. Blocks.
@@ -291,4 +349,129 @@ fn read(octets: &[u8]) -> Option<Domains> {
         domains.entry(domain).or_default().push(policy);
     }
     Some(domains)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use pillarbox_core::address::Address;
+    use pillarbox_fs::SimulatedFs;
+    use pillarbox_fs::testing::Watched;
+
+    use super::*;
+
+    /// The first day that is counted.
+    const FIRST: Day = 19_675;
+    const EIO: i32 = 5;
+
+    fn at(day: Day) -> WallTime {
+        WallTime::new(i64::try_from(day * DAY + 60).unwrap(), 0)
+    }
+
+    fn domain(name: &str) -> Name {
+        Name::parse(name).unwrap()
+    }
+
+    fn over(fs: impl Fs + 'static) -> TlsCounts {
+        let sender = Address::parse("tls@here.example").unwrap().into_owned();
+        let mut reporting = TlsReporting::new("Here", sender, "/tls").unwrap();
+        reporting.fs = Arc::new(fs);
+        TlsCounts::new(&reporting)
+    }
+
+    fn count(counts: &TlsCounts, day: Day, name: &str) {
+        counts.count(at(day), &domain(name), &AppliedPolicy::none(), &[]);
+    }
+
+    fn successful(counts: &TlsCounts, day: Day, name: &str) -> u64 {
+        counts.of(day, &domain(name)).into_iter().flatten().map(|report| report.successful).sum()
+    }
+
+    fn is_any(_: &Destination) -> bool {
+        true
+    }
+
+    fn files(fs: &SimulatedFs) -> Vec<(String, Vec<u8>)> {
+        let mut names: Vec<_> = fs.list(Path::new("/tls")).unwrap().into_iter().map(|entry| entry.name).collect();
+        names.sort();
+        let read = |name: &std::ffi::OsString| fs.read(&Path::new("/tls").join(name), SIZE_MAX).unwrap();
+        names.into_iter().map(|name| (name.to_string_lossy().into_owned(), read(&name))).collect()
+    }
+
+    /// A day with a report that is still to go one of two ways, another one that is done, and a day that is counted.
+    fn left_by_an_earlier_process() -> SimulatedFs {
+        let fs = SimulatedFs::new();
+        let counts = over(fs.clone());
+        counts.load(at(FIRST)).unwrap();
+        for name in ["far.example", "done.example", "unasked.example"] {
+            count(&counts, FIRST, name);
+        }
+        count(&counts, FIRST + 1, "far.example");
+        let way = |to: &str| Way { to: to.parse().unwrap(), left: 12, at: 0 };
+        let ways = vec![way("mailto:tls@far.example"), way("https://tls.far.example/")];
+        counts.asked(FIRST, &domain("far.example"), ways);
+        counts.ended(FIRST, &domain("far.example"), &"mailto:tls@far.example".parse().unwrap(), true);
+        counts.asked(FIRST, &domain("done.example"), Vec::new());
+        counts.save().unwrap();
+        fs
+    }
+
+    /// That a file cannot be read now says nothing of what is in it.
+    #[test]
+    fn what_cannot_be_read_is_read_later() {
+        let mut n = 0;
+        loop {
+            let disk = left_by_an_earlier_process();
+            let before = files(&disk);
+            let fs = Watched::new(disk.clone());
+            let counts = over(fs.clone());
+            count(&counts, FIRST + 1, "far.example");
+            fs.fail_any_at(n, EIO);
+            let loaded = counts.load(at(FIRST + 1));
+            let has_struck = !fs.heal();
+            if has_struck {
+                assert!(loaded.is_err(), "operation {n}");
+                assert!(counts.not_asked(FIRST, None).is_none(), "operation {n}: nothing is known yet");
+                assert!(counts.due(u64::MAX, 10, is_any).is_empty(), "operation {n}");
+                counts.save().unwrap();
+                assert_eq!(files(&disk), before, "operation {n}: nothing is written over");
+                count(&counts, FIRST + 2, "new.example");
+                counts.load(at(FIRST + 2)).unwrap();
+            }
+            let due = counts.due(u64::MAX, 10, is_any);
+            let https = "https://tls.far.example/".parse().unwrap();
+            assert_eq!(due, [(FIRST, domain("far.example"), https)], "operation {n}");
+            assert_eq!(counts.not_asked(FIRST, None), Some(domain("unasked.example")), "operation {n}");
+            assert_eq!(counts.not_asked(FIRST, Some(&domain("unasked.example"))), None, "operation {n}");
+            assert_eq!(successful(&counts, FIRST, "far.example"), 1, "operation {n}");
+            assert_eq!(counts.over(at(FIRST + 3)).first(), Some(&FIRST), "operation {n}");
+            assert_eq!(successful(&counts, FIRST + 1, "far.example"), 2, "operation {n}: with what came meanwhile");
+            counts.save().unwrap();
+            // And it is the same for the next process.
+            let counts = over(disk);
+            counts.load(at(FIRST + 3)).unwrap();
+            assert_eq!(successful(&counts, FIRST + 1, "far.example"), 2, "operation {n}");
+            assert_eq!(successful(&counts, FIRST + 2, "new.example"), u64::from(has_struck), "operation {n}");
+            assert_eq!(counts.due(u64::MAX, 10, is_any).len(), 1, "operation {n}");
+            if !has_struck {
+                break;
+            }
+            n += 1;
+        }
+        assert!(n > 8, "the files are read in {n} operations");
+    }
+
+    #[test]
+    fn what_is_damaged_goes_alone() {
+        let disk = left_by_an_earlier_process();
+        let folder = Path::new("/tls");
+        replace::replace(&disk, folder, &file_name(FIRST), b"{\"org").unwrap();
+        let counts = over(disk.clone());
+        counts.load(at(FIRST + 1)).unwrap();
+        let names: Vec<String> = files(&disk).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, [file_name(FIRST + 1)]);
+        assert_eq!(counts.over(at(FIRST + 2)), [FIRST + 1]);
+        assert_eq!(successful(&counts, FIRST + 1, "far.example"), 1);
+    }
 }

@@ -85,8 +85,25 @@ impl TlsReporting {
     }
 }
 
+/// Reads what an earlier process has left, unless that was done. False if it is not known.
+async fn load(shared: &Arc<Shared>) -> bool {
+    let (loading, now) = (Arc::clone(shared), shared.parts.clock.wall());
+    let loaded = shared.disk.run(move || loading.tls_counts.as_ref().map_or(Ok(()), |counts| counts.load(now))).await;
+    if let Err(error) = &loaded {
+        shared.tell(&QueueEvent::Failed { what: "reading what TLS came to", cause: error });
+    }
+    loaded.is_ok()
+}
+
+/// Writes down what was counted before the process ends.
+pub(super) async fn finish(shared: &Arc<Shared>) {
+    if shared.tls_counts.is_some() && load(shared).await {
+        save(shared).await;
+    }
+}
+
 /// Writes down what was counted.
-pub(super) async fn save(shared: &Arc<Shared>) {
+async fn save(shared: &Arc<Shared>) {
     if shared.tls_counts.is_none() {
         return;
     }
@@ -101,11 +118,6 @@ pub(super) async fn save(shared: &Arc<Shared>) {
 pub(super) async fn run(shared: Arc<Shared>) {
     let (Some(counts), Some(reporting)) = (&shared.tls_counts, &shared.config.tls_reports) else { return };
     let clock = &shared.parts.clock;
-    let (loading, now) = (Arc::clone(&shared), clock.wall());
-    let loaded = shared.disk.run(move || loading.tls_counts.as_ref().map_or(Ok(()), |counts| counts.load(now))).await;
-    if let Err(error) = loaded {
-        shared.tell(&QueueEvent::Failed { what: "reading what TLS came to", cause: &error });
-    }
     let delay_max = reporting.delay_max.as_secs().max(1);
     let mut delay = shared.random().below(delay_max);
     let mut posts = Posts::default();
@@ -123,6 +135,11 @@ pub(super) async fn run(shared: Arc<Shared>) {
                 save(&shared).await;
             }
             () = clock.sleep_until(save_at) => {
+                save_at = clock.now() + SAVE_EVERY;
+                // As long as nobody knows what was asked and sent, it must not be done again.
+                if !load(&shared).await {
+                    continue;
+                }
                 save(&shared).await;
                 let now = seconds(clock.wall());
                 for day in counts.over(clock.wall()) {
