@@ -9,8 +9,11 @@ use pillarbox_core::WallTime;
 use pillarbox_imap::types::{Flag, Flags, Uid};
 use serde_json::Value;
 
-/// The mailbox, and pairs of a command and its first untagged response; none where the material is not there.
-pub(crate) fn mailbox_and_answers() -> Option<(Vec<Message>, Vec<(String, String)>)> {
+/// A command and its first untagged response.
+pub(crate) type Answered = (String, String);
+
+/// The mailbox and the answers; none where the material is not there.
+pub(crate) fn mailbox_and_answers() -> Option<(Vec<Message>, Vec<Answered>)> {
     let Some(folder) = std::env::var_os("PILLARBOX_SHARED").map(PathBuf::from) else {
         println!("skipped: PILLARBOX_SHARED is not set");
         return None;
