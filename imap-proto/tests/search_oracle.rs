@@ -3,13 +3,12 @@
 // What was skipped, compared or differs has to be told.
 #![allow(clippy::print_stdout)]
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod dovecot_mailbox;
 
+use dovecot_mailbox::mailbox_and_answers;
 use pillarbox_core::WallTime;
 use pillarbox_imap::search::{Date, MessageFacts, Query, Search};
-use pillarbox_imap::types::{Flag, Flags, Uid, UidSet};
-use serde_json::Value;
+use pillarbox_imap::types::{Flag, Uid, UidSet};
 
 /// Commands that we answer otherwise, which messages we find and Dovecot does not and the reverse, and why.
 const DIFFERENCES: &[(&str, &[u32], &[u32], &str)] = &[
@@ -28,28 +27,13 @@ const DIFFERENCES: &[(&str, &[u32], &[u32], &str)] = &[
     ),
 ];
 
-struct Message {
-    uid: Uid,
-    flags: Flags,
-    date: WallTime,
-    raw: Vec<u8>,
-}
-
 #[test]
 fn finds_what_dovecot_finds() {
-    let Some(folder) = std::env::var_os("PILLARBOX_SHARED").map(PathBuf::from) else {
-        println!("skipped: PILLARBOX_SHARED is not set");
-        return;
-    };
-    let conformance = folder.join("conformance");
-    let text = fs::read_to_string(conformance.join("imap/dovecot-oracle/search-sort-thread.json")).unwrap();
-    let oracle: Value = serde_json::from_str(&text).unwrap();
-    let rows = oracle["mailbox"].as_array().unwrap();
-    let mailbox: Vec<Message> = rows.iter().map(|row| message(&conformance.join("mime"), row)).collect();
+    let Some((mailbox, answers)) = mailbox_and_answers() else { return };
     let mut compared = 0;
     let mut differences = Vec::new();
-    for case in oracle["cases"].as_array().unwrap() {
-        let command = case["command"].as_str().unwrap();
+    for (command, theirs) in &answers {
+        let command = command.as_str();
         let keys = command.strip_prefix("UID SEARCH ").or(command.strip_prefix("SEARCH "));
         let Some(keys) = keys.filter(|keys| !["RETURN ", "$", "CHARSET X-"].iter().any(|no| keys.starts_with(no)))
         else {
@@ -66,7 +50,7 @@ fn finds_what_dovecot_finds() {
             found
         });
         let ours: Vec<u32> = ours.map(|message| message.uid.get()).collect();
-        let theirs = case["untagged"][0].as_str().unwrap().strip_prefix("* SEARCH").unwrap();
+        let theirs = theirs.strip_prefix("* SEARCH").unwrap();
         let theirs: Vec<u32> = theirs.split_whitespace().map(|uid| uid.parse().unwrap()).collect();
         let only = |a: &[u32], b: &[u32]| a.iter().copied().filter(|uid| !b.contains(uid)).collect::<Vec<_>>();
         if ours != theirs {
@@ -77,48 +61,6 @@ fn finds_what_dovecot_finds() {
     assert_eq!(differences, listed.collect::<Vec<_>>(), "left: what differs; right: what may");
     assert!(compared > 55, "{compared}");
     println!("{compared} searches compared");
-}
-
-fn message(folder: &Path, row: &Value) -> Message {
-    let bytes = fs::read(folder.join(row["file"].as_str().unwrap())).unwrap();
-    let mut raw = Vec::new();
-    for &octet in &bytes {
-        if octet == b'\n' && raw.last() != Some(&b'\r') {
-            raw.push(b'\r');
-        }
-        raw.push(octet);
-    }
-    let mut flags: Flags =
-        row["flags"].as_array().unwrap().iter().map(|flag| Flag::parse(flag.as_str().unwrap()).unwrap()).collect();
-    // They were new to the connection that searched.
-    flags.insert(Flag::Recent);
-    Message {
-        uid: Uid::new(row["seq"].as_u64().unwrap() as u32).unwrap(),
-        flags,
-        date: date(&row["internaldate"]),
-        raw,
-    }
-}
-
-/// A Maildir keeps the moment and not the zone; the oracle's server ran in UTC.
-fn date(text: &Value) -> WallTime {
-    let words: Vec<&str> = text.as_str().unwrap().split([' ', '-', ':']).collect();
-    let text = text.as_str().unwrap();
-    let (zone, sign) = (&text[text.len() - 4..], if text.contains(" -") { -1 } else { 1 });
-    let number = |text: &str| text.parse::<i64>().unwrap();
-    let (day, year) = (number(words[0]) as u8, number(words[2]));
-    let month = "JanFebMarAprMayJunJulAugSepOctNovDec".find(words[1]).unwrap() as u8 / 3 + 1;
-    let time = WallTime::from_civil(
-        year,
-        month,
-        day,
-        number(words[3]) as u8,
-        number(words[4]) as u8,
-        number(words[5]) as u8,
-        0,
-    );
-    let offset = sign * (number(zone) / 100 * 3600 + number(zone) % 100 * 60);
-    WallTime::new(time.unwrap().unix_seconds() - offset, 0)
 }
 
 /// Search keys as the oracle writes them; nothing is checked.

@@ -218,6 +218,7 @@ mod reply;
 pub mod returned;
 pub mod sasl;
 mod secret;
+mod starttls;
 mod text;
 mod time;
 
@@ -236,5 +237,6 @@ pub use machine::{CertificateFault, Layer, LayerFacts, Machine, Misuse, Step, Tl
 pub use random::{Random, SeededRandom};
 pub use reply::{EnhancedCode, Reply};
 pub use secret::Secret;
+pub use starttls::StartTls;
 pub use text::Text;
 pub use time::{Civil, Time, WallTime, Zone};

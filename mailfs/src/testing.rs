@@ -1,4 +1,6 @@
-//! A file system for tests: it writes down what is done, and fails where it is told to.
+//! File systems for tests: one that writes down what is done and fails at one operation, and one that has bad places.
+
+mod bad_disk;
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -6,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
+
+pub use bad_disk::{BadDisk, Faults};
 
 use crate::{Entry, File, Fs, FsError, Kind, Metadata, Op, RawFile, Result, Space};
 

@@ -48,12 +48,9 @@ fn asks_for_computed_data(dialog: &Dialog) -> bool {
         })
 }
 
-/// Why those that say so themselves are not played.
-const NOT_FOR_A_STREAM: Unfit = "it moves the clock, has news of its own, or stops the machine";
-
 fn unfit(dialog: &Dialog) -> Option<Unfit> {
     if !dialog.runs_on_a_stream() {
-        return Some(NOT_FOR_A_STREAM);
+        return Some("it moves the clock, has news of its own, or stops the machine");
     }
     if dialog.connections() != 1 {
         return Some("several connections");
@@ -128,6 +125,5 @@ fn dialogs_over_loopback() {
         println!("{played} of {} files played; not for a server with parts: {skipped:#?}", paths.len());
     }
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n\n"));
-    let for_a_stream = paths.len() - skipped.get(NOT_FOR_A_STREAM).copied().unwrap_or_default();
-    assert!(5 * played > 4 * for_a_stream, "{played} of {for_a_stream} files played; skipped: {skipped:#?}");
+    assert!(3 * played > 2 * paths.len(), "{played} of {} files played; skipped: {skipped:#?}", paths.len());
 }

@@ -3,155 +3,13 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
 
 use nix::errno::Errno;
-use pillarbox_fs::{Entry, File, Fs, FsError, Kind, Metadata, Op, RawFile, SimulatedFs, Space};
+use pillarbox_fs::testing::BadDisk;
+use pillarbox_fs::{Fs, Kind, SimulatedFs};
 use pillarbox_spool::{Change, Finding, MessageId, Options, Outcome, Recovered, Store, StoreError};
 use support::{ROOT, accept, content, now, open, options, report, small, tell};
-
-/// A disk with bad blocks.
-#[derive(Clone, Debug, Default)]
-struct BadDisk {
-    disk: SimulatedFs,
-    faults: Arc<Mutex<Faults>>,
-}
-
-#[derive(Debug, Default)]
-struct Faults {
-    /// Octets that cannot be read: a part of the file's path, from, to.
-    unreadable: Vec<(String, u64, u64)>,
-    /// Reads of those that fail still; for good, if it is not set.
-    reads: Option<usize>,
-    /// Files that cannot be opened, how often, and why.
-    unopened: Option<(String, usize, Errno)>,
-    /// Names that cannot be moved.
-    unmoved: Option<String>,
-}
-
-impl BadDisk {
-    fn faults(&self, change: impl FnOnce(&mut Faults)) {
-        change(&mut self.faults.lock().unwrap());
-    }
-}
-
-impl Fs for BadDisk {
-    fn create(&self, path: &Path) -> pillarbox_fs::Result<File> {
-        self.disk.create(path)
-    }
-
-    fn open(&self, path: &Path) -> pillarbox_fs::Result<File> {
-        if let Some((name, times, errno)) = &mut self.faults.lock().unwrap().unopened
-            && path.to_str().unwrap().contains(&**name)
-            && *times > 0
-        {
-            *times -= 1;
-            return Err(FsError::new(Op::Open, path, (*errno).into()));
-        }
-        let file = self.disk.open(path)?;
-        let bad = BadFile { file, path: path.to_str().unwrap().into(), faults: Arc::clone(&self.faults) };
-        Ok(File::new(path, Box::new(bad)))
-    }
-
-    fn open_append(&self, path: &Path) -> pillarbox_fs::Result<File> {
-        self.disk.open_append(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> pillarbox_fs::Result<()> {
-        if self.faults.lock().unwrap().unmoved.as_ref().is_some_and(|name| from.ends_with(name)) {
-            return Err(FsError::new(Op::Rename, to, Errno::EACCES.into()));
-        }
-        self.disk.rename(from, to)
-    }
-
-    fn link(&self, from: &Path, to: &Path) -> pillarbox_fs::Result<()> {
-        self.disk.link(from, to)
-    }
-
-    fn unlink(&self, path: &Path) -> pillarbox_fs::Result<()> {
-        self.disk.unlink(path)
-    }
-
-    fn make_dir(&self, path: &Path) -> pillarbox_fs::Result<()> {
-        self.disk.make_dir(path)
-    }
-
-    fn remove_dir(&self, path: &Path) -> pillarbox_fs::Result<()> {
-        self.disk.remove_dir(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> pillarbox_fs::Result<()> {
-        self.disk.sync_dir(path)
-    }
-
-    fn list(&self, path: &Path) -> pillarbox_fs::Result<Vec<Entry>> {
-        self.disk.list(path)
-    }
-
-    fn metadata(&self, path: &Path) -> pillarbox_fs::Result<Metadata> {
-        self.disk.metadata(path)
-    }
-
-    fn space(&self, path: &Path) -> pillarbox_fs::Result<Space> {
-        self.disk.space(path)
-    }
-}
-
-struct BadFile {
-    file: File,
-    path: String,
-    faults: Arc<Mutex<Faults>>,
-}
-
-impl RawFile for BadFile {
-    fn write(&mut self, _bytes: &[u8]) -> io::Result<()> {
-        unreachable!("it was opened to be read")
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let end = offset + buffer.len() as u64;
-        let faults = &mut *self.faults.lock().unwrap();
-        let mut bad = faults.unreadable.iter();
-        if bad.any(|(name, from, to)| self.path.contains(&**name) && offset < *to && *from < end) {
-            match &mut faults.reads {
-                Some(0) => {}
-                Some(left) => {
-                    *left -= 1;
-                    return Err(Errno::EIO.into());
-                }
-                None => return Err(Errno::EIO.into()),
-            }
-        }
-        self.file.read_at(offset, buffer).map_err(io::Error::other)
-    }
-
-    fn set_modified(&mut self, _time: SystemTime) -> io::Result<()> {
-        unreachable!("it was opened to be read")
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        unreachable!("it was opened to be read")
-    }
-
-    fn sync_data(&mut self) -> io::Result<()> {
-        unreachable!("it was opened to be read")
-    }
-
-    fn try_lock(&mut self) -> io::Result<bool> {
-        unreachable!("it was opened to be read")
-    }
-
-    fn metadata(&self) -> io::Result<Metadata> {
-        self.file.metadata().map_err(io::Error::other)
-    }
-
-    fn close(self: Box<Self>) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Segments of several blocks.
 fn medium(seed: u64) -> Options {
@@ -214,7 +72,7 @@ fn a_bad_block_costs_what_stood_in_it() {
         for segment in ["/0000000000000001.", "/0000000000000002.", "/0000000000000004."] {
             let (disk, ids) = spool();
             let from = block * 4096;
-            disk.faults(|faults| faults.unreadable.push((format!("log{segment}"), from, from + 4096)));
+            disk.faults(|faults| faults.unreadable.push((format!("log{segment}"), from..from + 4096)));
             let opened = start(&disk, 2);
             let case = format!("block {block} of {segment}: {:?}", opened.findings);
             let lost = ids.len() - opened.waiting.len() - opened.unreadable.len();
@@ -252,7 +110,7 @@ fn a_bad_block_at_the_end_is_no_torn_tail() {
     let names = disk.list(Path::new("/spool/log")).unwrap();
     let last = format!("/spool/log/{}", names.last().unwrap().name.to_str().unwrap());
     let len = disk.metadata(Path::new(&last)).unwrap().len;
-    disk.faults(|faults| faults.unreadable.push((last, len - 500, len)));
+    disk.faults(|faults| faults.unreadable.push((last, len - 500..len)));
     let opened = start(&disk, 2);
     assert!(opened.findings.iter().all(|it| matches!(it, Finding::Damaged { .. })), "{:?}", opened.findings);
     let new = accept(&opened.store, b"new", 1).unwrap();
@@ -268,7 +126,7 @@ fn a_bad_block_at_the_end_is_no_torn_tail() {
 fn a_start_without_open_files_finds_everything_later() {
     let (disk, ids) = spool();
     let (store, mut recovery) = Store::open(disk.clone(), ROOT, medium(2)).unwrap();
-    disk.faults(|faults| faults.unopened = Some(("/log/".into(), 5, Errno::EMFILE)));
+    disk.faults(|faults| faults.unopened = Some(("/log/".into(), 5, Errno::EMFILE as i32)));
     let (mut later, mut waiting) = (0, 0);
     for recovered in recovery.by_ref() {
         match recovered {
@@ -286,7 +144,7 @@ fn a_segment_that_cannot_be_opened_stays() {
     for number in [1, 2, 4] {
         let (disk, ids) = spool();
         let name = format!("/{number:016x}.");
-        disk.faults(|faults| faults.unopened = Some((name.clone(), usize::MAX, Errno::EACCES)));
+        disk.faults(|faults| faults.unopened = Some((name.clone(), usize::MAX, Errno::EACCES as i32)));
         let opened = start(&disk, 2);
         assert!(matches!(&opened.findings[..], [Finding::Damaged { kept: None, .. }]), "{:?}", opened.findings);
         assert!(opened.waiting.len() < ids.len());
@@ -312,7 +170,7 @@ fn a_read_that_fails_once_is_made_again() {
     let (store, mut recovery) = Store::open(disk.clone(), ROOT, medium(2)).unwrap();
     let Some(Recovered::Waiting(first)) = recovery.next() else { panic!("all is well") };
     disk.faults(|faults| {
-        faults.unreadable.push(("/log/".into(), 0, u64::MAX));
+        faults.unreadable.push(("/log/".into(), 0..u64::MAX));
         faults.reads = Some(4);
     });
     let mut unreadable = Vec::new();
@@ -348,7 +206,7 @@ fn a_history_that_cannot_be_read_does_not_stop_its_message() {
         if missing {
             disk.unlink(&Path::new("/spool/log").join(&second)).unwrap();
         } else {
-            disk.faults(|faults| faults.unreadable.push((second, 0, u64::MAX)));
+            disk.faults(|faults| faults.unreadable.push((second, 0..u64::MAX)));
         }
         let message = store.message(id).unwrap();
         assert!((1..60).contains(&message.recipients[0].attempts), "{:?}", message.recipients[0].attempts);
@@ -452,7 +310,7 @@ fn what_cannot_be_opened_is_set_aside_as_it_is() {
     let Opened { store, .. } = start(&disk, 2);
     let log = disk.list(Path::new("/spool/log")).unwrap();
     let name = log.iter().map(|entry| entry.name.clone()).min().unwrap();
-    disk.faults(|faults| faults.unopened = Some((name.to_str().unwrap().into(), usize::MAX, Errno::EIO)));
+    disk.faults(|faults| faults.unopened = Some((name.to_str().unwrap().into(), usize::MAX, Errno::EIO as i32)));
     store.set_aside(ids[0]).unwrap();
     assert!(!store.ids(None, 1000).contains(&ids[0]));
     // The others go, and the segment with them.

@@ -4,7 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use pillarbox_core::sasl::{ClientPolicy, Credentials};
+use pillarbox_core::StartTls;
+use pillarbox_core::sasl::Login;
 
 /// How a client session behaves.
 ///
@@ -47,37 +48,6 @@ impl Default for ClientConfig {
             timeouts: ClientTimeouts::default(),
         }
     }
-}
-
-/// A login: AUTHENTICATE with the best mechanism, or LOGIN where the server offers none that fits (RFC 9051 §6.2.2).
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Login {
-    /// Who, and the proof.
-    pub credentials: Credentials,
-    /// Which mechanisms, the best one first; SCRAM needs [`with_crypto`](super::ClientSession::with_crypto). What tells a
-    /// secret, and LOGIN is such, is used under TLS only, unless it is said here.
-    pub policy: ClientPolicy,
-}
-
-impl Login {
-    /// A login by the best mechanism that the server offers.
-    pub fn new(credentials: Credentials) -> Self {
-        Login { credentials, policy: ClientPolicy::default() }
-    }
-}
-
-/// What a client does about STARTTLS (RFC 9051 §6.2.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StartTls {
-    /// Not even if it is offered.
-    Never,
-    /// If it is offered. A server that is done with the login before it (PREAUTH) is left, if there is a login whose policy
-    /// allows no secret in clear.
-    IfOffered,
-    /// Nothing else is said without it, and a server that is done with the login before it (PREAUTH) is left.
-    Required,
 }
 
 /// What a session holds. Every number has a reason; 0 never means "unlimited".

@@ -31,7 +31,7 @@ mod write;
 
 pub use code::{Code, Status, StatusKind};
 pub use command::{Command, Name};
-pub use config::{ClientConfig, ClientLimits, ClientTimeouts, Login, StartTls};
+pub use config::{ClientConfig, ClientLimits, ClientTimeouts};
 pub use data::{ESearch, ListEntry, MailboxStatus, Namespace, Namespaces, ThreadNode};
 pub use event::{Answer, CloseReason, CommandId, Event, Failure, FailureCause};
 pub use fetch::{Fetch, Section};
@@ -42,6 +42,7 @@ pub use structure::{BodyStructure, Disposition, Envelope, EnvelopeAddress};
 pub use value::OwnedValue;
 pub use words::{Capabilities, FlagList, Numbers, WireName};
 
-pub use pillarbox_core::sasl::{ClientPolicy, Credentials};
+pub use pillarbox_core::StartTls;
+pub use pillarbox_core::sasl::{ClientPolicy, Credentials, Login};
 
 pub use crate::server::FlagChange;

@@ -79,6 +79,31 @@ impl ClientPolicy {
     }
 }
 
+/// A login that a client session makes (RFC 4954, RFC 9051 §6.2). If it cannot be made or is refused, nothing else is done.
+///
+/// ```
+/// use pillarbox_core::sasl::{Credentials, Login};
+///
+/// let login = Login::new(Credentials::plain("", "joe", "hunter2"));
+/// assert!(!format!("{login:?}").contains("hunter2"));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Login {
+    /// Who, and the proof.
+    pub credentials: Credentials,
+    /// Which mechanisms, the best one first; SCRAM needs a session that was given cryptography. What tells a secret, and LOGIN of
+    /// IMAP is such, is used under TLS only, unless it is said here.
+    pub policy: ClientPolicy,
+}
+
+impl Login {
+    /// A login by the best mechanism that the server offers.
+    pub fn new(credentials: Credentials) -> Self {
+        Login { credentials, policy: ClientPolicy::default() }
+    }
+}
+
 /// A mechanism, and how it is bound to the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {

@@ -33,7 +33,7 @@ use core::fmt;
 use crate::crypto::{CryptoError, HashAlgorithm};
 use crate::{Reply, TlsFacts};
 
-pub use choice::{Choice, ClientPolicy};
+pub use choice::{Choice, ClientPolicy, Login};
 pub use client::{ClientExchange, ITERATIONS_MAX, ITERATIONS_MIN};
 pub use cram::{Challenged, CramChallenge};
 pub use credentials::Credentials;

@@ -1,6 +1,5 @@
 //! Speaking to an IMAP server over one connection.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use pillarbox_core::{Layer, Misuse, Step, UpgradeError};
@@ -8,13 +7,11 @@ use pillarbox_imap::client::{
     Answer, Capabilities, ClientConfig, ClientSession, Command, CommandId, Event, Failure, Mirror, StartTls, Status,
 };
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::net::{TcpStream, ToSocketAddrs, lookup_host};
+use tokio::net::ToSocketAddrs;
 
-use super::ClientTls;
 use crate::crypto::SystemRandom;
-use crate::net::{Dialect, Lost, Transcript, Transport, Wire, early_input};
+use crate::net::{ClientTls, Dialect, Transcript, Transport, Wire, begin, dial, early_input, proofs, upgrade};
 use crate::parts::{Clock, Silent, SystemClock};
-use crate::smtp::{CONNECT_TIMEOUT, proofs};
 
 /// What is read of a message at a time.
 const PIECE: usize = 16 * 1024;
@@ -110,17 +107,7 @@ impl ImapClient {
         tls: Option<ClientTls>,
     ) -> Result<Self, ConnectError> {
         let clock = Arc::new(SystemClock::new());
-        let deadline = clock.now() + CONNECT_TIMEOUT;
-        let connected = async {
-            let addresses: Vec<SocketAddr> = lookup_host(address).await?.collect();
-            TcpStream::connect(&addresses[..]).await
-        };
-        let stream = tokio::select! {
-            stream = connected => stream.map_err(ConnectError::Connect)?,
-            () = clock.sleep_until(deadline) => return Err(ConnectError::Connect(std::io::ErrorKind::TimedOut.into())),
-        };
-        // Commands are written at once; waiting for more would only delay them.
-        stream.set_nodelay(true).map_err(ConnectError::Connect)?;
+        let stream = dial(address, &*clock, |_| Ok(()), ConnectError::Connect).await?;
         ImapClient::over(stream, config, tls, clock).await
     }
 
@@ -140,17 +127,11 @@ impl ImapClient {
             config.starttls = StartTls::Never;
         }
         config.compress = false;
-        let transport: Box<dyn Transport> = Box::new(transport);
-        let (session, mut transport) = match &tls {
-            #[cfg(feature = "tls")]
-            Some(tls) if tls.is_implicit => {
-                let made = crate::tls::handshake(tls.side(), transport, &*clock).await;
-                let (transport, facts) = made.map_err(ConnectError::Tls)?;
-                (ClientSession::over_tls(config, facts), transport)
-            }
-            #[cfg(not(feature = "tls"))]
-            Some(tls) => match tls.never {},
-            _ => (ClientSession::new(config), transport),
+        let (transport, facts) = begin(tls.as_ref(), Box::new(transport), &*clock).await.map_err(ConnectError::Tls)?;
+        let mut transport = transport;
+        let session = match facts {
+            Some(facts) => ClientSession::over_tls(config, facts),
+            None => ClientSession::new(config),
         };
         let session = session.with_crypto(proofs(), SystemRandom::default());
         let early = early_input(&mut *transport).await;
@@ -406,7 +387,7 @@ impl ImapClient {
         let moved = match wants {
             Wants::Nothing => return Some(told),
             Wants::Close => return None,
-            Wants::Layer(layer) => self.upgrade(layer).await,
+            Wants::Layer(layer) => upgrade(&mut self.wire, layer, self.tls.as_ref()).await,
             _ if self.is_lost => return None,
             wants => match self.wire.flush().await {
                 Ok(()) => self.wire.wait(matches!(wants, Wants::Time)).await,
@@ -417,21 +398,6 @@ impl ImapClient {
             self.lose();
         }
         Some(None)
-    }
-
-    async fn upgrade(&mut self, layer: Layer) -> Result<(), Lost> {
-        match (layer, &self.tls) {
-            #[cfg(feature = "tls")]
-            (Layer::Tls, Some(tls)) => {
-                let side = tls.side();
-                self.wire.start_tls(side).await
-            }
-            _ => {
-                let now = self.wire.now();
-                self.wire.machine.upgrade_failed(now, UpgradeError::Handshake);
-                Ok(())
-            }
-        }
     }
 
     /// Tells the session that the socket has failed. Responses that had come before still count.

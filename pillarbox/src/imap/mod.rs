@@ -41,7 +41,7 @@ pub use pillarbox_imap::client::{
 };
 pub use pillarbox_imap::server::{Extensions, Limits, ServerConfig};
 
-pub use crate::smtp::ClientTls;
+pub use crate::net::ClientTls;
 
 use crate::net::{Caller, Conversation, Doorway, Excuses, Incoming, Listener, Lost, PeerLimits, Transport, converse};
 use crate::parts::Parts;

@@ -3,6 +3,7 @@
 mod accept;
 mod converse;
 mod input;
+mod outgoing;
 mod proxied;
 mod transcript;
 
@@ -19,6 +20,8 @@ pub use accept::{Accepted, Listener, PeerLimits};
 pub(crate) use accept::{Doorway, Excuses, Incoming};
 pub(crate) use converse::{Caller, Conversation, converse};
 use input::Input;
+pub use outgoing::ClientTls;
+pub(crate) use outgoing::{begin, dial, proofs, upgrade};
 pub(crate) use transcript::{Dialect, Transcript};
 
 use crate::parts::{BoxFuture, Clock};

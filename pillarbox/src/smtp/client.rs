@@ -6,65 +6,25 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use pillarbox_core::address::{Address, Domain, ForwardPath, ReversePath};
-use pillarbox_core::{Layer, Misuse, Step, UpgradeError};
+use pillarbox_core::{Misuse, Step, UpgradeError};
 use pillarbox_smtp::client::{
     Answer, Capabilities, ClientConfig, ClientSession, Envelope, Event, Failure, Protocol, RecipientOutcome, StartTls,
 };
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::net::{TcpStream, ToSocketAddrs, lookup_host};
+use tokio::net::ToSocketAddrs;
 
 use crate::crypto::SystemRandom;
-use crate::net::{Dialect, Lost, Transcript, Transport, Wire, early_input};
+use crate::net::{ClientTls, Dialect, Transcript, Transport, Wire, begin, dial, early_input, proofs, upgrade};
 use crate::parts::{Clock, Silent, SystemClock};
 
-/// How long it may take to connect, over all addresses of a host.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The port of SMTP.
 const SMTP_PORT: u16 = 25;
 /// What is read of a message at a time.
 const PIECE: usize = 16 * 1024;
 /// With less room than this, what is there is sent before more is read.
 const PIECE_MIN: usize = 4 * 1024;
-
-/// TLS towards a server: with whom, and when. Made with the feature `tls`.
-#[derive(Clone, Debug)]
-pub struct ClientTls {
-    #[cfg(feature = "tls")]
-    config: Arc<rustls::ClientConfig>,
-    #[cfg(feature = "tls")]
-    server_name: rustls::pki_types::ServerName<'static>,
-    /// The connection begins with TLS.
-    #[cfg(feature = "tls")]
-    pub(crate) is_implicit: bool,
-    #[cfg(not(feature = "tls"))]
-    pub(crate) never: std::convert::Infallible,
-}
-
-#[cfg(feature = "tls")]
-impl ClientTls {
-    /// TLS by STARTTLS, as [`ClientConfig::starttls`] says. `server_name` is what the server's certificate has to be for.
-    pub const fn starttls(
-        config: Arc<rustls::ClientConfig>,
-        server_name: rustls::pki_types::ServerName<'static>,
-    ) -> Self {
-        ClientTls { config, server_name, is_implicit: false }
-    }
-
-    /// TLS from the first octet (RFC 8314 §3).
-    pub const fn implicit(
-        config: Arc<rustls::ClientConfig>,
-        server_name: rustls::pki_types::ServerName<'static>,
-    ) -> Self {
-        ClientTls { config, server_name, is_implicit: true }
-    }
-
-    pub(crate) fn side(&self) -> crate::tls::Side {
-        crate::tls::Side::Client(Arc::clone(&self.config), self.server_name.clone())
-    }
-}
 
 /// A connection to a server that is ready for a message.
 ///
@@ -155,22 +115,13 @@ impl SmtpClient {
         tls: Option<ClientTls>,
     ) -> Result<Self, ConnectError> {
         let clock = Arc::new(SystemClock::new());
-        let deadline = clock.now() + CONNECT_TIMEOUT;
         let is_lmtp = config.protocol == Protocol::Lmtp;
-        let connected = async {
-            let addresses: Vec<SocketAddr> = lookup_host(address).await.map_err(ConnectError::Connect)?.collect();
-            // RFC 2033 §5
-            if is_lmtp && addresses.iter().any(|address| address.port() == SMTP_PORT) {
-                return Err(ConnectError::LmtpOnSmtpPort);
-            }
-            TcpStream::connect(&addresses[..]).await.map_err(ConnectError::Connect)
+        // RFC 2033 §5
+        let allow = |addresses: &[SocketAddr]| match addresses.iter().any(|address| address.port() == SMTP_PORT) {
+            true if is_lmtp => Err(ConnectError::LmtpOnSmtpPort),
+            _ => Ok(()),
         };
-        let stream = tokio::select! {
-            stream = connected => stream?,
-            () = clock.sleep_until(deadline) => return Err(ConnectError::Connect(std::io::ErrorKind::TimedOut.into())),
-        };
-        // Flights are written at once; waiting for more would only delay them.
-        stream.set_nodelay(true).map_err(ConnectError::Connect)?;
+        let stream = dial(address, &*clock, allow, ConnectError::Connect).await?;
         SmtpClient::over(stream, config, tls, clock).await
     }
 
@@ -200,17 +151,11 @@ impl SmtpClient {
         if tls.is_none() && config.starttls == StartTls::IfOffered {
             config.starttls = StartTls::Never;
         }
-        let transport: Box<dyn Transport> = Box::new(transport);
-        let (session, mut transport) = match &tls {
-            #[cfg(feature = "tls")]
-            Some(tls) if tls.is_implicit => {
-                let made = crate::tls::handshake(tls.side(), transport, &*clock).await;
-                let (transport, facts) = made.map_err(ConnectError::Tls)?;
-                (ClientSession::over_tls(config, facts), transport)
-            }
-            #[cfg(not(feature = "tls"))]
-            Some(tls) => match tls.never {},
-            _ => (ClientSession::new(config), transport),
+        let (transport, facts) = begin(tls.as_ref(), Box::new(transport), &*clock).await.map_err(ConnectError::Tls)?;
+        let mut transport = transport;
+        let session = match facts {
+            Some(facts) => ClientSession::over_tls(config, facts),
+            None => ClientSession::new(config),
         };
         let session = session.with_crypto(proofs(), SystemRandom::default());
         let early = early_input(&mut *transport).await;
@@ -371,7 +316,7 @@ impl SmtpClient {
                     return Some(event);
                 }
                 Step::Closed => return None,
-                Step::Upgrade(layer) => self.upgrade(layer).await,
+                Step::Upgrade(layer) => upgrade(&mut self.wire, layer, self.tls.as_ref()).await,
                 // Its end was told to the session, which has nothing more to wait for.
                 _ if self.is_lost => return None,
                 Step::NeedTime => match self.wire.flush().await {
@@ -385,21 +330,6 @@ impl SmtpClient {
             };
             if moved.is_err() {
                 self.lose();
-            }
-        }
-    }
-
-    async fn upgrade(&mut self, layer: Layer) -> Result<(), Lost> {
-        match (layer, &self.tls) {
-            #[cfg(feature = "tls")]
-            (Layer::Tls, Some(tls)) => {
-                let side = tls.side();
-                self.wire.start_tls(side).await
-            }
-            _ => {
-                let now = self.wire.now();
-                self.wire.machine.upgrade_failed(now, UpgradeError::Handshake);
-                Ok(())
             }
         }
     }
@@ -444,15 +374,6 @@ impl SmtpClient {
             }
         }
     }
-}
-
-/// What a login is proved with.
-pub(crate) fn proofs() -> Arc<dyn pillarbox_core::crypto::Crypto> {
-    #[cfg(feature = "cram-md5")]
-    let crypto = crate::crypto::WithMd5(crate::crypto::RingCrypto);
-    #[cfg(not(feature = "cram-md5"))]
-    let crypto = crate::crypto::RingCrypto;
-    Arc::new(crypto)
 }
 
 /// Gives domains beyond ASCII their A-labels, where the envelope has none.

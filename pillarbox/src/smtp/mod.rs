@@ -34,8 +34,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub(crate) use client::{CONNECT_TIMEOUT, proofs};
-pub use client::{ClientTls, ConnectError, SendError, SmtpClient};
+pub use client::{ConnectError, SendError, SmtpClient};
+
+pub use crate::net::ClientTls;
 pub use pillarbox_smtp::client::{
     Acceptance, ClientConfig, Credentials, Envelope, EnvelopeId, Login, OriginalRecipient, Recipient, RecipientOutcome,
     StartTls,

@@ -2,7 +2,6 @@
 #![cfg(all(feature = "outbound", feature = "testing"))]
 
 mod answers;
-mod bad_disk;
 mod cases;
 mod connect;
 mod crash;

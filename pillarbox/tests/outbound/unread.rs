@@ -8,9 +8,9 @@ use pillarbox::outbound::spool::{MessageId, Selector};
 use pillarbox::parts::Outcome;
 use pillarbox::smtp::ServerConfig;
 use pillarbox_core::dns::{FixedZone, Record};
+use pillarbox_fs::testing::BadDisk;
 use pillarbox_fs::{Fs as _, SimulatedFs};
 
-use crate::bad_disk::BadDisk;
 use crate::cases::{HOUR, JOE, MESSAGE, Replies, pass};
 use crate::net::{Fault, Net, Paused};
 use crate::station::{Station, config, envelope, parts, routes};
@@ -37,7 +37,7 @@ impl World {
         let parts = |diary: &_| parts(&self.net, zone, diary);
         let mut config = config();
         config.hold_max = 12 * HOUR;
-        Station::begin_on(disk.clone(), disk.disk.clone(), seed, config, parts, routes(&self.net)).unwrap()
+        Station::begin_on(disk.clone(), disk.disk().clone(), seed, config, parts, routes(&self.net)).unwrap()
     }
 
     /// Those that Joe got.
@@ -65,7 +65,7 @@ async fn a_message_without_its_content_goes_back_when_it_is_too_old() {
     let station = world.station(&disk, 1);
     let id = send(&station, &[MESSAGE, &b"x".repeat(900).repeat(10)].concat()).await;
     pass(HOUR).await;
-    disk.fail_reads_of(&format!("bodies/{id}"));
+    disk.fail_reads_of(&format!("bodies/{id}"), 0);
     pass(4 * DAY).await;
     assert_eq!(station.handle().usage().messages, 1, "the disk may give it yet");
     pass(2 * DAY).await;
@@ -84,13 +84,13 @@ async fn a_message_without_its_envelope_is_set_aside_when_it_is_too_old() {
     let station = world.station(&disk, 1);
     let id = send(&station, MESSAGE).await;
     pass(HOUR).await;
-    let segment = disk.disk.list(Path::new("/spool/log")).unwrap()[0].name.clone();
-    disk.fail_reads_of(segment.to_str().unwrap());
+    let segment = disk.disk().list(Path::new("/spool/log")).unwrap()[0].name.clone();
+    disk.fail_reads_of(segment.to_str().unwrap(), 0);
     pass(4 * DAY).await;
     assert_eq!((station.handle().usage().messages, set_aside(&station)), (1, 0), "the disk may give it yet");
     pass(2 * DAY).await;
     assert_eq!((station.handle().usage().messages, set_aside(&station)), (0, 1), "{:#?}", station.lines());
-    let kept = disk.disk.list(Path::new("/spool/set-aside")).unwrap();
+    let kept = disk.disk().list(Path::new("/spool/set-aside")).unwrap();
     assert!(kept.iter().any(|entry| entry.name.to_str().unwrap().starts_with(&id.to_string())), "{kept:?}");
     disk.heal();
     world.replies.faults.lock().unwrap().clear();
@@ -112,7 +112,7 @@ async fn what_cannot_be_read_after_a_start_ends_as_well() {
             station.handle().hold(Selector::All).await.unwrap();
         }
         station.stop().await;
-        disk.fail_reads_after("spool/log", reads);
+        disk.fail_reads_of("spool/log", reads);
         let station = world.station(&disk, 2);
         pass(DAY).await;
         let is_unread = station.lines().iter().any(|line| line.starts_with("reading a message after the start failed"));

@@ -2,8 +2,9 @@
 
 use core::time::Duration;
 
+use pillarbox_core::StartTls;
 use pillarbox_core::address::{AddressError, Domain};
-use pillarbox_core::sasl::{ClientPolicy, Credentials};
+use pillarbox_core::sasl::Login;
 
 use crate::reply_parser::ReplyLimits;
 use crate::server::Protocol;
@@ -65,46 +66,6 @@ impl ClientConfig {
     pub const fn hello_name(&self) -> &Domain<'static> {
         &self.hello_name
     }
-}
-
-/// A login (RFC 4954). If it cannot be made or is refused, no mail is sent.
-///
-/// ```
-/// use pillarbox_core::sasl::Credentials;
-/// use pillarbox_smtp::client::{ClientConfig, Login};
-///
-/// let mut config = ClientConfig::new("c.example").unwrap();
-/// config.login = Some(Login::new(Credentials::plain("", "joe", "hunter2")));
-/// assert!(!format!("{config:?}").contains("hunter2"));
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Login {
-    /// Who, and the proof.
-    pub credentials: Credentials,
-    /// Which mechanisms, the best one first; SCRAM needs [`with_crypto`](super::ClientSession::with_crypto). What tells a
-    /// secret is used under TLS only, unless it is said here.
-    pub policy: ClientPolicy,
-}
-
-impl Login {
-    /// A login by the best mechanism that the server offers.
-    pub fn new(credentials: Credentials) -> Self {
-        Login { credentials, policy: ClientPolicy::default() }
-    }
-}
-
-/// What a client does about STARTTLS (RFC 3207).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StartTls {
-    /// Not even if it is offered.
-    Never,
-    /// If it is offered. A server that then says no gets the mail in clear; a handshake that fails ends the connection.
-    IfOffered,
-    /// No mail and no secret crosses the connection without it. Shuts out whoever takes STARTTLS out of the server's
-    /// replies (RFC 3207 §6).
-    Required,
 }
 
 /// What a session holds. Every number has a reason; 0 never means "unlimited".

@@ -29,14 +29,15 @@ mod terms;
 mod transaction;
 
 pub use capabilities::Capabilities;
-pub use config::{ClientConfig, ClientLimits, ClientTimeouts, Login, StartTls};
+pub use config::{ClientConfig, ClientLimits, ClientTimeouts};
 pub use dsn::{DsnError, EnvelopeId, OriginalRecipient};
 pub use envelope::{Envelope, Recipient, Submitter};
 pub use event::{Answer, CloseReason, Event, Failure, FailureCause, Phase};
 pub use outcome::{Acceptance, Lack, RecipientOutcome};
 pub use session::ClientSession;
 
-pub use pillarbox_core::sasl::{ClientPolicy, Credentials};
+pub use pillarbox_core::StartTls;
+pub use pillarbox_core::sasl::{ClientPolicy, Credentials, Login};
 
 pub use crate::command::{ByMode, DeliverBy, FutureRelease, MtPriority};
 pub use crate::server::{BodyKind, Notify, Orcpt, Protocol, Ret};

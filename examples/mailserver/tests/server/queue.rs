@@ -234,7 +234,8 @@ fn users_say_what_goes_first() {
     let mut client = logged_in(&server);
     let offered = client.ask("EHLO client.example.org");
     assert!(offered.lines().any(|line| line.ends_with("MT-PRIORITY")), "{offered}");
-    client.expect("MAIL FROM:<joe@example.org> MT-PRIORITY=4", "250 ");
+    // Nobody comes before everybody else by saying so.
+    client.expect("MAIL FROM:<joe@example.org> MT-PRIORITY=9", "250 ");
     client.expect("RCPT TO:<ann@example.com>", "250 ");
     client.expect("DATA", "354 ");
     client.expect("From: joe@example.org\r\nSubject: soon\r\n\r\nhello\r\n.", "250 ");
