@@ -1,13 +1,14 @@
 //! What others do while something is done.
 
+use pillarbox::maildir::{Identifier, Rights, RightsChange};
 use pillarbox::parts::{Append, Identity, MailboxStore, SetFlags, StoreError};
-use pillarbox::store::{AclSource, MemoryStore};
+use pillarbox::store::{AclChange, AclSource, MemoryStore};
 use pillarbox_imap::server::{Change, FlagChange};
 use pillarbox_imap::types::{Flag, MailboxName, Uid, UidSet};
 
 use crate::StoreErrorKind::{NoPermission, NoSuchMailbox};
 use crate::meddled::{Before, Meddled};
-use crate::world::{World, all, flags, flags_of, in_both_stores, kind, name};
+use crate::world::{World, add, all, flags, flags_of, in_both_stores, kind, name};
 
 in_both_stores! {
     rights_are_looked_at_when_a_message_has_come
@@ -64,6 +65,34 @@ async fn rights_are_looked_at_when_a_message_takes_its_place<S: AclSource + Clon
 async fn mark(store: MemoryStore, change: FlagChange, uid: Uid, flag: Flag) -> Result<(), StoreError> {
     let mut open = store.open(&Identity::new("ann"), &name("Work"), false).await?;
     open.set_flags(&UidSet::one(uid), &SetFlags::new(change, flags(&[flag]))).await.map(drop)
+}
+
+/// COPY and MOVE to another account take as long as the messages are large: the right to add may go meanwhile.
+#[tokio::test]
+async fn rights_are_looked_at_when_messages_have_been_carried() {
+    let source = Meddled::default();
+    let world = World::new(source.clone()).await;
+    add(&world.store, &world.bob, "INBOX", &[]).await.unwrap();
+    let mut open = world.open(&world.bob, &MailboxName::inbox()).await;
+    let store = source.inner.clone();
+    source.before(Before::Read, move || {
+        let store = store.clone();
+        async move {
+            let (identifier, rights) = (Identifier::User("bob".into()), Rights::LOOKUP);
+            let change = AclChange { identifier, negative: false, change: Some(RightsChange::Replace(rights)) };
+            store.change_list(&Identity::new("ann"), &name("Work"), &change).await
+        }
+    });
+    for is_move in [false, true] {
+        world.grant("lrswite").await;
+        let refused = match is_move {
+            false => open.copy(&all(), &world.work()).await,
+            true => open.move_to(&all(), &world.work()).await,
+        };
+        assert_eq!(kind(refused), Some(NoPermission), "move: {is_move}");
+    }
+    assert_eq!(open.messages(&all()).await.unwrap().len(), 1, "it stays");
+    assert_eq!(world.store.status(&world.ann, &name("Work"), &[]).await.unwrap().messages, 0);
 }
 
 /// RFC 6851 §3.3: of a message that stays, because somebody took its mark away, no EXPUNGE is told.

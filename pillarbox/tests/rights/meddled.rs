@@ -18,6 +18,7 @@ type Meddle = Arc<dyn Fn() -> BoxFuture<'static, Result<()>> + Send + Sync>;
 /// What is done that others are quicker than.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Before {
+    Read,
     SetFlags,
     Expunge,
     ReplaceList,
@@ -156,7 +157,10 @@ impl Mailbox for Open {
         self.inner.flags(uids)
     }
     fn read(&mut self, uid: Uid) -> BoxFuture<'_, Result<Box<dyn MessageReader>>> {
-        self.inner.read(uid)
+        Box::pin(async move {
+            self.store.meddle(Before::Read).await?;
+            self.inner.read(uid).await
+        })
     }
     fn set_flags<'a>(&'a mut self, uids: &'a UidSet, what: &'a SetFlags) -> BoxFuture<'a, Result<Vec<FlagsSet>>> {
         Box::pin(async move {
