@@ -11,6 +11,7 @@ mod mime;
 mod report;
 mod sample;
 mod smtp;
+mod sorting;
 mod spool;
 mod stores;
 
@@ -109,6 +110,7 @@ fn run(arguments: &[&str]) -> Option<()> {
         eprintln!("7 Maildir in {}", dir.display());
         rows.extend(stores::rows(&dir, quick));
         rows.push(cache::row(&dir, quick));
+        rows.extend(sorting::rows(&dir, quick));
     }
     if wanted(10) {
         eprintln!("10 queue in {}", dir.display());
