@@ -116,3 +116,35 @@ fn every_test_that_the_pages_of_one_crate_name_is_there() {
         assert!(named > least, "{of}: {named}");
     }
 }
+
+/// On the page about IMAP a name with `_` in it is a function or a target of fuzzing, one that ends in `.rs` a file, and one that begins with an RFC or with a
+/// folder of dialogs is a dialog; all of any crate.
+#[test]
+fn everything_that_the_page_about_imap_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let page = fs::read_to_string(root.join("docs/security/imap.md")).unwrap();
+    let mut shown = Shown::default();
+    for of in ["imap-proto", "pillarbox", "maildir", "mailcore", "mailfs", "examples/mailserver"] {
+        ["src", "tests"].iter().for_each(|name| shown.look(&root.join(of).join(name)));
+    }
+    shown.look(&root.join("fuzz/fuzz_targets"));
+    let dialogs = root.join("imap-proto/tests/dialogs");
+    let (mut functions, mut files, mut played) = (0, 0, 0);
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        for name in row.split('`').skip(1).step_by(2) {
+            let folder = name.split_once('/').map_or("", |(folder, _)| folder);
+            let is_function = name.contains('_') && name.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+            if name.ends_with(".rs") {
+                assert!(shown.sources.iter().any(|(path, _)| path.ends_with(name)), "{name} in {row}");
+                files += 1;
+            } else if is_function && row.contains(".rs`") {
+                assert!(shown.has_test(name), "{name} in {row}");
+                functions += 1;
+            } else if !folder.is_empty() && (folder.starts_with("rfc") || dialogs.join(folder).is_dir()) {
+                assert!(shown.has_dialog(name), "{name} in {row}");
+                played += 1;
+            }
+        }
+    }
+    assert!(functions > 60 && files > 60 && played > 55, "{functions} functions, {files} files, {played} dialogs");
+}
