@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox_core::{Layer, Step, Time, UpgradeError};
-use pillarbox_imap::server::{Answer, AppendStart, Change, Event, Peer, ServerSession};
-use pillarbox_imap::types::{ModSeq, ResponseCode, UidSet};
+use pillarbox_imap::server::{Answer, AppendStart, Event, Peer, ServerSession};
+use pillarbox_imap::types::{ModSeq, UidSet};
 use pillarbox_imap::view::View;
 
 use super::Shared;
@@ -21,10 +21,15 @@ use crate::parts::{
 use crate::shutdown::Shutdown;
 
 mod logins;
+mod news;
 mod quota;
+mod refusal;
 mod rights;
 
 use self::logins::wrong_password;
+use self::news::joined;
+pub(super) use self::refusal::no_mailbox;
+use self::refusal::try_create;
 
 /// So much output is sent before more input is looked at, so that a long flight of commands cannot pile up replies.
 const OUTPUT_MAX: usize = 16 * 1024;
@@ -478,24 +483,6 @@ impl Connection {
         Ok(())
     }
 
-    /// Tells the session what happened in the selected mailbox, if that can be found out. What was done before was done: a
-    /// message that is stored must not be called refused because of another mailbox.
-    pub(super) async fn look(&mut self) {
-        if let Err(error) = self.catch_up().await {
-            self.failed("mailbox", &error);
-        }
-    }
-
-    /// Tells the session what happened in the selected mailbox.
-    async fn catch_up(&mut self) -> Result<(), StoreError> {
-        if let Some(mailbox) = &mut self.selected {
-            let changes = self.wire.answer(mailbox.refresh()).await?;
-            let now = self.wire.now();
-            changes.into_iter().for_each(|change| self.wire.machine.learn(now, change));
-        }
-        Ok(())
-    }
-
     /// Sends what there is once the session has no room for more, while a question is open. Whoever takes nothing for so
     /// long that the session is over is lost: the rest of the answer would be said to nobody.
     pub(super) async fn flush_if_full(&mut self) -> Result<(), Lost> {
@@ -528,15 +515,6 @@ impl Connection {
         self.shared.parts.observer.failed(self.number, what, error);
     }
 
-    /// Answers with the store's no.
-    fn refuse(&mut self, error: &StoreError, code: Option<ResponseCode>) {
-        if matches!(error.kind, StoreErrorKind::NoSpace | StoreErrorKind::Unavailable) {
-            self.failed("mailbox", error);
-        }
-        let (usual, text) = told(error.kind);
-        self.answer(Answer::No { code: code.or(usual), text: text.into() });
-    }
-
     /// Why the session ended; `None` if it did not come to an end.
     pub(super) fn close_reason(&self) -> Option<String> {
         self.wire.machine.close_reason().map(|reason| format!("{reason:?}"))
@@ -549,56 +527,5 @@ impl Connection {
     /// Ends a session that broke.
     pub(super) async fn abort(self) {
         self.wire.abort(b"* BYE [SERVERBUG] internal error\r\n").await;
-    }
-}
-
-/// The same news in fewer words: within IDLE each change is told when it is learned, and arrivals that follow each other are
-/// one EXISTS.
-fn joined(changes: Vec<Change>) -> Vec<Change> {
-    let mut joined: Vec<Change> = Vec::with_capacity(changes.len());
-    for change in changes {
-        match (joined.last_mut(), change) {
-            (Some(Change::Added { uids, mod_seq }), Change::Added { uids: more, mod_seq: latest }) => {
-                uids.extend(more);
-                *mod_seq = latest.max(*mod_seq);
-            }
-            (Some(Change::Removed { uids, mod_seq }), Change::Removed { uids: more, mod_seq: latest }) => {
-                uids.add(&more);
-                *mod_seq = latest.max(*mod_seq);
-            }
-            (_, change) => joined.push(change),
-        }
-    }
-    joined
-}
-
-/// The answer to a question about the selected mailbox when there is none: the store took it away.
-pub(super) fn no_mailbox() -> StoreError {
-    StoreError::new(StoreErrorKind::NoSuchMailbox, "no mailbox is selected")
-}
-
-/// RFC 9051 §6.3.12, §6.4.7: a missing target is said to be one that the client may create.
-fn try_create(error: &StoreError) -> Option<ResponseCode> {
-    (error.kind == StoreErrorKind::NoSuchMailbox).then_some(ResponseCode::TryCreate)
-}
-
-/// The response code (RFC 5530) and the words for each kind of error. The private cause stays with us.
-fn told(kind: StoreErrorKind) -> (Option<ResponseCode>, &'static str) {
-    match kind {
-        StoreErrorKind::NoSuchMailbox => (Some(ResponseCode::NonExistent), "no such mailbox"),
-        StoreErrorKind::AlreadyExists => (Some(ResponseCode::AlreadyExists), "that name is taken"),
-        StoreErrorKind::Cannot => (Some(ResponseCode::Cannot), "that is not possible here"),
-        StoreErrorKind::Limit => (Some(ResponseCode::Limit), "a limit is reached"),
-        StoreErrorKind::OverQuota => (Some(ResponseCode::OverQuota), "the quota is used up"),
-        StoreErrorKind::Expunged => {
-            (Some(ResponseCode::ExpungeIssued), "some of these messages were expunged meanwhile")
-        }
-        StoreErrorKind::HasChildren => (Some(ResponseCode::HasChildren), "there are mailboxes below it"),
-        StoreErrorKind::NoPermission => (Some(ResponseCode::NoPerm), "you may not do that"),
-        StoreErrorKind::NotForThatUse => (Some(ResponseCode::UseAttr), "no mailbox can be made for that use"),
-        StoreErrorKind::NoSpace => (Some(ResponseCode::Unavailable), "the disk is full, try again later"),
-        StoreErrorKind::Unavailable => {
-            (Some(ResponseCode::Unavailable), "the mailbox cannot be used now, try again later")
-        }
     }
 }

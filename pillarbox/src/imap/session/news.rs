@@ -1,0 +1,46 @@
+//! What happened in the selected mailbox, told to the session.
+
+use pillarbox_imap::server::Change;
+
+use super::Connection;
+use crate::parts::StoreError;
+
+impl Connection {
+    /// Tells the session what happened in the selected mailbox, if that can be found out. What was done before was done: a
+    /// message that is stored must not be called refused because of another mailbox.
+    pub(in crate::imap) async fn look(&mut self) {
+        if let Err(error) = self.catch_up().await {
+            self.failed("mailbox", &error);
+        }
+    }
+
+    /// Tells the session what happened in the selected mailbox.
+    pub(super) async fn catch_up(&mut self) -> Result<(), StoreError> {
+        if let Some(mailbox) = &mut self.selected {
+            let changes = self.wire.answer(mailbox.refresh()).await?;
+            let now = self.wire.now();
+            changes.into_iter().for_each(|change| self.wire.machine.learn(now, change));
+        }
+        Ok(())
+    }
+}
+
+/// The same news in fewer words: within IDLE each change is told when it is learned, and arrivals that follow each other are
+/// one EXISTS.
+pub(super) fn joined(changes: Vec<Change>) -> Vec<Change> {
+    let mut joined: Vec<Change> = Vec::with_capacity(changes.len());
+    for change in changes {
+        match (joined.last_mut(), change) {
+            (Some(Change::Added { uids, mod_seq }), Change::Added { uids: more, mod_seq: latest }) => {
+                uids.extend(more);
+                *mod_seq = latest.max(*mod_seq);
+            }
+            (Some(Change::Removed { uids, mod_seq }), Change::Removed { uids: more, mod_seq: latest }) => {
+                uids.add(&more);
+                *mod_seq = latest.max(*mod_seq);
+            }
+            (_, change) => joined.push(change),
+        }
+    }
+    joined
+}
