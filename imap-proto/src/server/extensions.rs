@@ -35,6 +35,10 @@ pub struct Extensions {
     /// LITERAL+ instead of LITERAL- after login (RFC 7888): a literal of any size may come unasked, and is eaten where it is
     /// not welcome. Without it a client asks before it sends more than 4096 octets.
     pub literal_plus: bool,
+    /// METADATA (RFC 5464): mailboxes and the server have annotations.
+    pub metadata: bool,
+    /// METADATA-SERVER (RFC 5464): the server has annotations. [`metadata`](Extensions::metadata) has that in it.
+    pub metadata_server: bool,
     /// MOVE (RFC 6851): a message is at every moment in one of the two mailboxes or in both.
     pub moves: bool,
     /// MULTIAPPEND (RFC 3502): several messages are stored all or none.
@@ -85,6 +89,8 @@ impl Extensions {
         create_special_use: false,
         list_extended: false,
         literal_plus: false,
+        metadata: false,
+        metadata_server: false,
         moves: false,
         multiappend: false,
         object_id: false,
@@ -126,6 +132,8 @@ impl Default for Extensions {
             create_special_use: true,
             list_extended: true,
             literal_plus: true,
+            metadata: true,
+            metadata_server: true,
             moves: true,
             multiappend: true,
             object_id: true,

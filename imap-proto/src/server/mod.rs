@@ -15,6 +15,7 @@ mod item;
 mod list;
 mod mailbox;
 mod messages;
+mod metadata;
 mod quota;
 mod read;
 mod reply;

@@ -164,6 +164,7 @@ impl ServerSession {
             Command::List(list) => self.list(list),
             Command::Login { user, password } => self.login(&user, password.expose()),
             Command::Logout => self.logout(),
+            Command::Metadata(command) => self.metadata(command),
             Command::Move { set, mailbox, uid } => self.move_messages(&set, &mailbox, uid),
             Command::Namespace => self.namespace(),
             Command::Quota(command) => self.quota(command),

@@ -206,6 +206,8 @@ impl ServerSession {
             ("LIST-EXTENDED", extensions.list_extended),
             // RFC 5819 §1
             ("LIST-STATUS", extensions.list_extended),
+            ("METADATA", extensions.metadata),
+            ("METADATA-SERVER", extensions.metadata_server && !extensions.metadata),
             ("MOVE", extensions.moves),
             ("MULTIAPPEND", extensions.multiappend),
             ("OBJECTID", extensions.object_id),

@@ -14,6 +14,7 @@ use super::auth::Login;
 use super::fetch::Fetching;
 use super::mailbox::Renamed;
 use super::messages::Silent;
+use super::metadata::Getting;
 use super::reply::{End, Output};
 use super::search::Searching;
 use super::sort::Threading;
@@ -133,6 +134,8 @@ pub(super) enum Doing {
 pub(super) enum Asked {
     Acl(AclQuestion),
     Quota(QuotaQuestion),
+    GetMetadata(Getting),
+    SetMetadata,
     Connect,
     StartTls,
     ScramKeys(Login),
