@@ -2,7 +2,7 @@
 
 use alloc::borrow::Cow;
 
-use pillarbox_core::Misuse;
+use pillarbox_core::{Layer, Misuse};
 
 use super::catenate::bad_url;
 use super::reply::{End, Verdict};
@@ -145,7 +145,7 @@ impl ServerSession {
             (Asked::Quota(QuotaQuestion::Roots(_)), Answer::QuotaRoots(roots)) => self.quota_roots_told(roots),
             (Asked::Quota(_), Answer::Quota(root)) => self.quota_told(root),
             (Asked::Quota(_), Answer::Done) => self.finish(End::ok("Quota told")),
-            (Asked::StartTls, Answer::Done) => self.doing = Doing::Upgrading { announced: None },
+            (Asked::StartTls, Answer::Done) => self.begin_layer(Layer::Tls),
             (Asked::ScramKeys(_), Answer::ScramKeys(keys)) => {
                 if let Doing::Asked(Asked::ScramKeys(login)) = core::mem::replace(&mut self.doing, Doing::Reading) {
                     self.keys(login, keys);

@@ -43,7 +43,7 @@ pub struct ServerConfig {
     pub other_users_prefix: Option<String>,
     /// What the names of mailboxes that belong to nobody begin with, such as `Shared/`. Default: none.
     pub shared_prefix: Option<String>,
-    /// What is offered of what the store behind the session has to do. Default: all but UNAUTHENTICATE.
+    /// What is offered of what the store behind the session has to do. Default: all but COMPRESS and UNAUTHENTICATE.
     pub extensions: Extensions,
     /// How much of everything.
     pub limits: Limits,
