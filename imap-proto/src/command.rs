@@ -133,6 +133,7 @@ pub const COMMANDS: &[CommandRow] = &[
     bare("CAPABILITY", Any, EXPUNGES, Bare::Capability),
     bare("CHECK", Selected, EXPUNGES, Bare::Check),
     bare("CLOSE", Selected, SELECTS, Bare::Close),
+    row("COMPRESS", Authenticated, NONE, parse::compress),
     row("COPY", Selected, USES_AND_EXPUNGES, |input| parse::copy(false, input)),
     row("CREATE", Authenticated, EXPUNGES, parse::create),
     row("DELETE", Authenticated, EXPUNGES, parse::delete),

@@ -147,6 +147,7 @@
 //! | CAPABILITY | any |  | yes |  |
 //! | CHECK | selected |  | yes |  |
 //! | CLOSE | selected |  |  | yes |
+//! | COMPRESS | authenticated |  |  |  |
 //! | COPY | selected | yes | yes |  |
 //! | CREATE | authenticated |  | yes |  |
 //! | DELETE | authenticated |  | yes |  |
@@ -212,6 +213,7 @@
 //! | 4469 | CATENATE | yes |
 //! | 4731 | ESEARCH | yes |
 //! | 4959 | SASL-IR | yes |
+//! | 4978 | COMPRESS=DEFLATE | off unless [`Extensions`](server::Extensions) says otherwise; the driver brings the layer |
 //! | 5032 | WITHIN | yes |
 //! | 5161 | ENABLE | yes |
 //! | 5092 | IMAP URLs | those that name messages of this server, for CATENATE |
@@ -239,7 +241,7 @@
 //! | 9394 | PARTIAL | yes |
 //! | 9586 | UIDONLY | for clients that ENABLE it |
 //!
-//! What of these needs the store is offered as [`Extensions`](server::Extensions) says. Not there yet: COMPRESS (4978).
+//! What of these needs the store is offered as [`Extensions`](server::Extensions) says.
 //!
 //! # Limits
 //!

@@ -2,7 +2,7 @@
 
 use alloc::borrow::Cow;
 
-use pillarbox_core::Misuse;
+use pillarbox_core::{Layer, Misuse};
 
 use super::catenate::bad_url;
 use super::reply::{End, Verdict};
@@ -152,7 +152,7 @@ impl ServerSession {
             (Asked::GetMetadata(_), Answer::Entry { name, value }) => self.entry_told(name, value),
             (Asked::GetMetadata(_), Answer::Done) => self.metadata_told(),
             (Asked::SetMetadata, Answer::Done) => self.finish(End::ok("Done")),
-            (Asked::StartTls, Answer::Done) => self.doing = Doing::Upgrading { announced: None },
+            (Asked::StartTls, Answer::Done) => self.begin_layer(Layer::Tls),
             (Asked::ScramKeys(_), Answer::ScramKeys(keys)) => {
                 if let Doing::Asked(Asked::ScramKeys(login)) = core::mem::replace(&mut self.doing, Doing::Reading) {
                     self.keys(login, keys);

@@ -48,7 +48,7 @@ pub struct ServerConfig {
     /// The URI by which the operator is reached, such as `mailto:postmaster@example.com`, for `/shared/admin` of the server.
     /// Default: none.
     pub server_admin: Option<String>,
-    /// What is offered of what the store behind the session has to do. Default: all but UNAUTHENTICATE.
+    /// What is offered of what the store behind the session has to do. Default: all but COMPRESS and UNAUTHENTICATE.
     pub extensions: Extensions,
     /// How much of everything.
     pub limits: Limits,

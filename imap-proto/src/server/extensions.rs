@@ -25,6 +25,10 @@ pub struct Extensions {
     pub catenate: bool,
     /// CHILDREN (RFC 3348): LIST answers carry `\HasChildren` or `\HasNoChildren` for every name.
     pub children: bool,
+    /// COMPRESS=DEFLATE (RFC 4978): the driver can put [`Layer::Deflate`](pillarbox_core::Layer::Deflate) under a session. Off by
+    /// default. Not offered together with [`unauthenticate`](Extensions::unauthenticate), which would have to take the layer away
+    /// again (RFC 8437 §3).
+    pub compress: bool,
     /// CONDSTORE (RFC 7162): every change of a mailbox has a mod-sequence, as far as the mailbox says so
     /// ([`Snapshot::highest_mod_seq`](super::Snapshot::highest_mod_seq)).
     pub condstore: bool,
@@ -85,6 +89,7 @@ impl Extensions {
         binary: false,
         catenate: false,
         children: false,
+        compress: false,
         condstore: false,
         create_special_use: false,
         list_extended: false,
@@ -110,6 +115,11 @@ impl Extensions {
         utf8: false,
     };
 
+    /// Whether COMPRESS=DEFLATE can be asked for.
+    pub const fn offers_compress(&self) -> bool {
+        self.compress && !self.unauthenticate
+    }
+
     /// Whether QRESYNC and what it builds on is there.
     pub const fn offers_qresync(&self) -> bool {
         self.qresync && self.condstore
@@ -128,6 +138,7 @@ impl Default for Extensions {
             binary: true,
             catenate: true,
             children: true,
+            compress: false,
             condstore: true,
             create_special_use: true,
             list_extended: true,

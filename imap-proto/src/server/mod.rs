@@ -12,6 +12,7 @@ mod facts;
 mod fetch;
 mod idle;
 mod item;
+mod layer;
 mod list;
 mod mailbox;
 mod messages;

@@ -148,6 +148,7 @@ impl ServerSession {
             Command::Check if self.enabled.rev2 => Err(End::bad("There is no CHECK in IMAP4rev2")),
             Command::Check | Command::Noop => self.noop(),
             Command::Close => self.close_mailbox(),
+            Command::Compress => self.compress(),
             Command::Copy { set, mailbox, uid } => self.copy(&set, &mailbox, uid),
             Command::Create { mailbox, uses } => self.create(&mailbox, uses),
             Command::Delete(mailbox) => self.delete(&mailbox),

@@ -100,6 +100,7 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
                 out.extend_from_slice(response.expose());
             }
         }
+        Command::Compress => word(out, "DEFLATE"),
         Command::Copy { set, mailbox, .. } | Command::Move { set, mailbox, .. } => {
             word(out, &set.to_string());
             text(out, mailbox);

@@ -427,7 +427,10 @@ impl Subject for ImapSubject {
         // A response within AUTHENTICATE looks like nothing else; what was sent before tells, and it ends in one of these.
         let line = sent.trim_ascii_end().to_ascii_uppercase();
         let has = |word: &[u8]| line.windows(word.len()).any(|w| w == word);
-        has(b" STARTTLS") || has(b" AUTHENTICATE") || expected.starts_with("+ ") && line.ends_with(b"}")
+        has(b" STARTTLS")
+            || has(b" COMPRESS")
+            || has(b" AUTHENTICATE")
+            || expected.starts_with("+ ") && line.ends_with(b"}")
     }
 
     fn close_reason(&self, machine: &ServerSession) -> String {
@@ -440,6 +443,7 @@ impl Subject for ImapSubject {
             Some(CloseReason::TooManyErrors) => "too many errors",
             Some(CloseReason::Synchronisation) => "synchronisation",
             Some(CloseReason::Tls) => "tls",
+            Some(CloseReason::Compression) => "compression",
             Some(CloseReason::Broken) => "broken",
             Some(CloseReason::MailboxGone) => "mailbox gone",
             Some(CloseReason::ShutDown) => "shut down",

@@ -19,6 +19,7 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
         "BINARY" => &mut extensions.binary,
         "CATENATE" => &mut extensions.catenate,
         "CHILDREN" => &mut extensions.children,
+        "COMPRESS" => &mut extensions.compress,
         "CONDSTORE" => &mut extensions.condstore,
         "CREATE-SPECIAL-USE" => &mut extensions.create_special_use,
         "IMAP4rev2" => &mut extensions.rev2,

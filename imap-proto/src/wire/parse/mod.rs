@@ -87,6 +87,8 @@ pub enum Command<'b> {
     Check,
     /// CLOSE.
     Close,
+    /// COMPRESS, whose only algorithm is DEFLATE.
+    Compress,
     /// COPY and UID COPY.
     Copy {
         /// Which messages.
