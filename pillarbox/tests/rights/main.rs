@@ -9,6 +9,7 @@ mod meddled;
 #[path = "../support/mod.rs"]
 mod support;
 mod uids;
+mod unseen;
 mod world;
 
 use std::sync::Arc;
