@@ -1,6 +1,7 @@
 //! What every mailbox store must do, whatever it is made of.
 
 mod limits;
+mod metadata;
 mod moving;
 mod names;
 mod pieces;
@@ -81,6 +82,7 @@ pub async fn store_suite(store: &dyn MailboxStore, user: &Identity) {
     renaming(store, user).await;
     names::listing(store, user).await;
     names::special_uses(store, user).await;
+    metadata::annotations(store, user).await;
     moving::several_at_once(store, user).await;
     moving::binary(store, user).await;
     moving::numbers(store, user).await;

@@ -11,6 +11,7 @@ use pillarbox_imap::types::{Flag, Flags, ModSeq, ObjectId, SpecialUse, Uid, UidS
 use super::lock;
 use super::usage::{Usage, Used};
 use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
+use crate::store::annotations::Annotations;
 use crate::store::expunged::Expunged;
 use crate::store::feed::Feed;
 
@@ -21,7 +22,6 @@ const FLAG_TIMES_MAX: usize = 32;
 pub(super) struct Shared {
     pub(super) uid_validity: UidValidity,
     pub(super) id: ObjectId,
-    pub(super) uses: Vec<SpecialUse>,
     /// None once it was deleted, or is under another name: who has it open came to it by this one.
     contents: Mutex<Option<Contents>>,
     pub(super) feed: Arc<Feed>,
@@ -32,6 +32,8 @@ pub(super) struct Shared {
 pub(super) struct Contents {
     #[cfg(feature = "maildir")]
     pub(super) acl: pillarbox_maildir::Acl,
+    pub(super) annotations: Annotations,
+    pub(super) uses: Vec<SpecialUse>,
     pub(super) messages: BTreeMap<Uid, Message>,
     uid_next: Uid,
     highest: ModSeq,
@@ -193,16 +195,23 @@ impl Shared {
         let contents = Contents {
             #[cfg(feature = "maildir")]
             acl: pillarbox_maildir::Acl::default(),
+            annotations: Annotations::default(),
+            uses: uses.to_vec(),
             messages,
             uid_next: Uid::MIN,
             highest: ModSeq::MIN,
             expunged,
         };
-        Shared::of(uid_validity, id, uses.to_vec(), contents, used)
+        Shared::of(uid_validity, id, contents, used)
     }
 
-    fn of(uid_validity: UidValidity, id: ObjectId, uses: Vec<SpecialUse>, contents: Contents, used: Arc<Used>) -> Self {
-        Shared { uid_validity, id, uses, contents: Mutex::new(Some(contents)), feed: Arc::default(), used }
+    fn of(uid_validity: UidValidity, id: ObjectId, contents: Contents, used: Arc<Used>) -> Self {
+        Shared { uid_validity, id, contents: Mutex::new(Some(contents)), feed: Arc::default(), used }
+    }
+
+    /// What it is for. One that is gone is for nothing.
+    pub(super) fn uses(&self) -> Vec<SpecialUse> {
+        self.contents().map(|contents| contents.uses.clone()).unwrap_or_default()
     }
 
     /// What is in it, unless it is gone.
@@ -231,7 +240,7 @@ impl Shared {
     /// The same mailbox for those who come to it by another name. Who has it open cannot go on.
     pub(super) fn renamed(&self) -> Result<Shared, StoreError> {
         let contents = self.empty().ok_or_else(|| StoreError::new(StoreErrorKind::NoSuchMailbox, "it is gone"))?;
-        Ok(Shared::of(self.uid_validity, self.id.clone(), self.uses.clone(), contents, Arc::clone(&self.used)))
+        Ok(Shared::of(self.uid_validity, self.id.clone(), contents, Arc::clone(&self.used)))
     }
 
     /// Adds messages all at once, for which others of the account will go `instead`. Changes are told while the contents are
