@@ -19,6 +19,7 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
         "CATENATE" => &mut extensions.catenate,
         "CHILDREN" => &mut extensions.children,
         "CONDSTORE" => &mut extensions.condstore,
+        "CONTEXT" => &mut extensions.context,
         "CREATE-SPECIAL-USE" => &mut extensions.create_special_use,
         "IMAP4rev2" => &mut extensions.rev2,
         "LIST-EXTENDED" => &mut extensions.list_extended,
