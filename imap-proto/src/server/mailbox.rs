@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use super::context::Contexts;
 use super::read::Served;
 use super::reply::End;
 use super::session::{Asked, Selected, Standing};
@@ -107,7 +108,7 @@ impl ServerSession {
         }
         if let Standing::Authenticated { identity } = &mut self.standing {
             let identity = core::mem::take(identity);
-            let mailbox = Box::new(Selected { view, read_only, saved: UidSet::new() });
+            let mailbox = Box::new(Selected { view, read_only, saved: UidSet::new(), contexts: Contexts::default() });
             self.standing = Standing::Selected { identity, mailbox };
         }
         let code = if read_only { "READ-ONLY" } else { "READ-WRITE" };

@@ -11,10 +11,12 @@ use pillarbox_core::{Layer, Misuse, Step, Time, TlsFacts};
 
 use super::append::Incoming;
 use super::auth::Login;
+use super::context::Contexts;
 use super::fetch::Fetching;
 use super::mailbox::Renamed;
 use super::messages::Silent;
 use super::metadata::Getting;
+use super::recheck::Rechecking;
 use super::reply::{End, Output};
 use super::search::Searching;
 use super::sort::Threading;
@@ -75,6 +77,8 @@ pub(super) struct Selected {
     pub(super) read_only: bool,
     /// What `$` means (RFC 5182). May name messages that are gone.
     pub(super) saved: UidSet,
+    /// Searches whose results are kept up to date (RFC 5267).
+    pub(super) contexts: Contexts,
 }
 
 /// What the client asked for with ENABLE (RFC 5161).
@@ -195,6 +199,8 @@ pub(super) enum Asked {
     /// SEARCH and SORT.
     Search(Searching),
     Thread(Threading),
+    /// What changed, on behalf of the contexts.
+    Recheck(Box<Rechecking>),
     Copy,
     Move,
     Expunge {
@@ -288,6 +294,7 @@ impl ServerSession {
             if let Doing::Asked(Asked::Store { silent: Some(silent), .. }) = &mut self.doing {
                 silent.learn(&change, &mailbox.view);
             }
+            mailbox.contexts.learn(&change, &mailbox.view, self.config.limits.context_changes_max);
             mailbox.view.learn(change);
             self.tell_idle();
         }

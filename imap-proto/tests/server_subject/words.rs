@@ -21,6 +21,7 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
         "CHILDREN" => &mut extensions.children,
         "COMPRESS" => &mut extensions.compress,
         "CONDSTORE" => &mut extensions.condstore,
+        "CONTEXT" => &mut extensions.context,
         "CREATE-SPECIAL-USE" => &mut extensions.create_special_use,
         "IMAP4rev2" => &mut extensions.rev2,
         "LIST-EXTENDED" => &mut extensions.list_extended,

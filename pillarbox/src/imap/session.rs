@@ -367,6 +367,7 @@ impl Connection {
             }
             Event::Search { query, mod_seqs } => self.search(query, mod_seqs).await?,
             Event::Sort { query, criteria, mod_seqs } => self.sort(query, &criteria, mod_seqs).await?,
+            Event::Recheck { query, criteria } => self.recheck(&query, &criteria).await?,
             Event::Thread { query, algorithm } => self.thread(query, algorithm).await?,
             Event::Copy { uids, mailbox: target } => {
                 let copied = {
