@@ -182,7 +182,7 @@ async fn capabilities_are_those_of_behind_the_handshake() {
     let mut told = 0;
     client
         .run(Command::capability(), |event| {
-            told += usize::from(matches!(event, Event::Response(Response::Capability(_))))
+            told += usize::from(matches!(event, Event::Response(Response::Capability(_))));
         })
         .await
         .unwrap();
