@@ -2,7 +2,7 @@
 
 use alloc::borrow::Cow;
 
-use pillarbox_core::Misuse;
+use pillarbox_core::{Layer, Misuse};
 
 use super::catenate::bad_url;
 use super::reply::{End, Verdict};
@@ -54,6 +54,10 @@ impl ServerSession {
             Doing::Asked(Asked::Fetch(fetching) | Asked::Refresh { fetching, .. }) => fetching.break_off(&mut self.out),
             Doing::Asked(Asked::Search(searching)) => {
                 searching.break_off(&self.running.tag, &mut self.out);
+                true
+            }
+            Doing::Asked(Asked::GetMetadata(getting)) => {
+                getting.close(&mut self.out);
                 true
             }
             Doing::Asked(Asked::Thread(threading)) => {
@@ -145,7 +149,10 @@ impl ServerSession {
             (Asked::Quota(QuotaQuestion::Roots(_)), Answer::QuotaRoots(roots)) => self.quota_roots_told(roots),
             (Asked::Quota(_), Answer::Quota(root)) => self.quota_told(root),
             (Asked::Quota(_), Answer::Done) => self.finish(End::ok("Quota told")),
-            (Asked::StartTls, Answer::Done) => self.doing = Doing::Upgrading { announced: None },
+            (Asked::GetMetadata(_), Answer::Entry { name, value }) => self.entry_told(name, value),
+            (Asked::GetMetadata(_), Answer::Done) => self.metadata_told(),
+            (Asked::SetMetadata, Answer::Done) => self.finish(End::ok("Done")),
+            (Asked::StartTls, Answer::Done) => self.begin_layer(Layer::Tls),
             (Asked::ScramKeys(_), Answer::ScramKeys(keys)) => {
                 if let Doing::Asked(Asked::ScramKeys(login)) = core::mem::replace(&mut self.doing, Doing::Reading) {
                     self.keys(login, keys);
@@ -303,6 +310,7 @@ impl Asked {
         match self {
             Asked::Acl(_) => "Acl",
             Asked::Quota(_) => "Quota",
+            Asked::GetMetadata(_) | Asked::SetMetadata => "Metadata",
             Asked::Connect => "Connect",
             Asked::StartTls => "StartTls",
             Asked::ScramKeys(_) => "ScramKeys",
@@ -333,6 +341,7 @@ impl Asked {
 pub(super) fn name(answer: &Answer<'_>) -> &'static str {
     match answer {
         Answer::Acl(_) => "Acl",
+        Answer::Entry { .. } => "Entry",
         Answer::Quota(_) => "Quota",
         Answer::QuotaRoots(_) => "QuotaRoots",
         Answer::Grantable(_) => "Grantable",

@@ -12,6 +12,7 @@ use super::{FetchData, FetchItem, Listed, SectionName, Snapshot, Status};
 use crate::acl::{AclEntry, AclQuestion, Grantable, Rights};
 use crate::list::List;
 use crate::message::Section;
+use crate::metadata::{EntryName, MetadataQuestion};
 use crate::quota::{QuotaQuestion, QuotaRoot};
 use crate::search::Query;
 use crate::sort::SortCriterion;
@@ -29,6 +30,7 @@ use crate::types::{Flags, MailboxName, ModSeq, ObjectId, ResponseCode, SpecialUs
 /// | [`WrongProof`](Event::WrongProof) | ? | `No`, `Bye` |
 /// | [`List`](Event::List) | ? | `Listed`* then `Done`; `No` |
 /// | [`Acl`](Event::Acl) | ? | `Acl`, `Grantable`, `Rights` or `Done`, as [`AclQuestion`] says; `No` |
+/// | [`Metadata`](Event::Metadata) | ? | `Entry`* then `Done`, as [`MetadataQuestion`] says; `No` |
 /// | [`Quota`](Event::Quota) | ? | `QuotaRoots` and `Quota`*, as [`QuotaQuestion`] says, then `Done`; `No` |
 /// | [`Status`](Event::Status) | ? | `Status`, `No` |
 /// | [`Select`](Event::Select) | ? | `Selected`, `No` |
@@ -87,6 +89,8 @@ pub enum Event<'b> {
     List(List),
     /// ? SETACL, DELETEACL, GETACL, LISTRIGHTS or MYRIGHTS.
     Acl(AclQuestion),
+    /// ? GETMETADATA or SETMETADATA.
+    Metadata(MetadataQuestion),
     /// ? GETQUOTA or GETQUOTAROOT.
     Quota(QuotaQuestion),
     /// ? STATUS.
@@ -242,6 +246,7 @@ impl Event<'_> {
             Event::AppendBody(_) | Event::Refused { .. } => return None,
             Event::List(list) => Event::List(list),
             Event::Acl(question) => Event::Acl(question),
+            Event::Metadata(question) => Event::Metadata(question),
             Event::Quota(question) => Event::Quota(question),
             Event::Connect => Event::Connect,
             Event::StartTls => Event::StartTls,
@@ -384,6 +389,13 @@ pub enum Answer<'a> {
     Grantable(Grantable),
     /// What the user may do.
     Rights(Rights),
+    /// An annotation. It may be left out where it is larger than the client wants: the session sees to that.
+    Entry {
+        /// Its name.
+        name: &'a EntryName,
+        /// Its value.
+        value: &'a [u8],
+    },
     /// The names of the quota roots of a mailbox.
     QuotaRoots(&'a [&'a str]),
     /// What limits mailboxes.

@@ -199,6 +199,8 @@ impl ServerSession {
             ("BINARY", extensions.binary),
             ("CATENATE", extensions.catenate),
             ("CHILDREN", extensions.children),
+            // One layer is enough (RFC 4978 §3).
+            ("COMPRESS=DEFLATE", extensions.offers_compress() && !self.compressed),
             ("CONDSTORE", extensions.condstore),
             ("CREATE-SPECIAL-USE", extensions.create_special_use),
             // RFC 5267 §3.1
@@ -206,6 +208,8 @@ impl ServerSession {
             ("LIST-EXTENDED", extensions.list_extended),
             // RFC 5819 §1
             ("LIST-STATUS", extensions.list_extended),
+            ("METADATA", extensions.metadata),
+            ("METADATA-SERVER", extensions.metadata_server && !extensions.metadata),
             ("MOVE", extensions.moves),
             ("MULTIAPPEND", extensions.multiappend),
             ("OBJECTID", extensions.object_id),

@@ -7,13 +7,14 @@ use alloc::sync::Arc;
 
 use pillarbox_core::line::LineScanner;
 use pillarbox_core::sasl;
-use pillarbox_core::{LayerFacts, Misuse, Step, Time, TlsFacts, UpgradeError};
+use pillarbox_core::{Layer, Misuse, Step, Time, TlsFacts};
 
 use super::append::Incoming;
 use super::auth::Login;
 use super::fetch::Fetching;
 use super::mailbox::Renamed;
 use super::messages::Silent;
+use super::metadata::Getting;
 use super::reply::{End, Output};
 use super::search::Searching;
 use super::sort::Threading;
@@ -38,6 +39,8 @@ pub struct ServerSession {
     pub(super) config: Arc<ServerConfig>,
     pub(super) peer: Peer,
     pub(super) tls: Option<TlsFacts>,
+    /// DEFLATE is under the session.
+    pub(super) compressed: bool,
     pub(super) standing: Standing,
     pub(super) enabled: Enabled,
     pub(super) doing: Doing,
@@ -121,8 +124,9 @@ pub(super) enum Doing {
     },
     /// A question is open.
     Asked(Asked),
-    /// TLS is to be started. `announced`: where in the output the go-ahead is.
+    /// A layer is to be started. `announced`: where in the output the go-ahead is.
     Upgrading {
+        layer: Layer,
         announced: Option<u64>,
     },
     Closed(CloseReason),
@@ -133,6 +137,8 @@ pub(super) enum Doing {
 pub(super) enum Asked {
     Acl(AclQuestion),
     Quota(QuotaQuestion),
+    GetMetadata(Getting),
+    SetMetadata,
     Connect,
     StartTls,
     ScramKeys(Login),
@@ -211,6 +217,7 @@ impl ServerSession {
     pub fn new(config: Arc<ServerConfig>, peer: Peer) -> Self {
         ServerSession {
             tls: peer.tls.clone(),
+            compressed: false,
             config,
             peer,
             standing: Standing::NotAuthenticated,
@@ -381,33 +388,6 @@ impl ServerSession {
     pub fn handle_eof(&mut self, now: Time) {
         self.timer.advance(now);
         self.eof = true;
-    }
-
-    /// [`Machine::upgraded`](pillarbox_core::Machine::upgraded)
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn upgraded(&mut self, now: Time, facts: LayerFacts) -> Result<(), Misuse> {
-        self.timer.advance(now);
-        match (&self.doing, facts) {
-            (Doing::Upgrading { announced: Some(_) }, LayerFacts::Tls(facts)) => {
-                // RFC 9051 §6.2.1: what the client learned before is void; we remember nothing of it either.
-                self.tls = Some(facts);
-                self.framer.reset();
-                self.doing = Doing::Reading;
-                self.leave_if_due();
-                Ok(())
-            }
-            _ => Err(Misuse::NoUpgrade),
-        }
-    }
-
-    /// [`Machine::upgrade_failed`](pillarbox_core::Machine::upgrade_failed)
-    pub fn upgrade_failed(&mut self, now: Time, _why: UpgradeError) {
-        self.timer.advance(now);
-        // RFC 3207 §4.1, RFC 9051 §6.2.1: nothing that could be said in clear text now can be trusted.
-        self.close(CloseReason::Tls);
     }
 
     /// [`Machine::shut_down`](pillarbox_core::Machine::shut_down)

@@ -40,6 +40,7 @@ use words::{flags, no, query, quoted, uid, uid_validity, uids};
 /// threads (1 2 (3)(4))(5)
 /// flags 5 \Seen modseq=9 | modified 6 \Seen modseq=8 | found 1@7,2@9 | vanished 3:5 | created F1
 /// acl ann:lrs -bob:w | grantable la r sw | rights lrs                  (selected .. rights=lrs: as much of the mailbox)
+/// entry /private/comment "a value"                                    (of GETMETADATA)
 /// quotaroots a b | quota "a" storage 1000 4096 message 3 10
 /// data modseq 9 | data emailid M1 | data threadid nil | data savedate 0
 /// ```
@@ -107,6 +108,7 @@ impl Subject for ImapSubject {
             Event::StartTls => "StartTls".into(),
             Event::Quota(QuotaQuestion::Root(root)) => format!("GetQuota {root}"),
             Event::Quota(QuotaQuestion::Roots(mailbox)) => format!("GetQuotaRoot {mailbox}"),
+            Event::Metadata(question) => words::metadata_question(&question),
             Event::Acl(question) => {
                 let text = words::acl_question(&question);
                 asked = Asked::Acl(question);
@@ -310,6 +312,10 @@ impl Subject for ImapSubject {
             }
             "quota" => give(Answer::Quota(&words::quota_root(rest)?)),
             "quotaroots" => give(Answer::QuotaRoots(&rest.split_whitespace().collect::<Vec<_>>())),
+            "entry" => {
+                let (name, value) = words::entry(rest)?;
+                give(Answer::Entry { name: &name, value: &value })
+            }
             "acl" => give(Answer::Acl(&words::acl(rest)?)),
             "grantable" => give(Answer::Grantable(words::grantable(rest)?)),
             "rights" => give(Answer::Rights(words::rights(rest)?)),
@@ -421,7 +427,10 @@ impl Subject for ImapSubject {
         // A response within AUTHENTICATE looks like nothing else; what was sent before tells, and it ends in one of these.
         let line = sent.trim_ascii_end().to_ascii_uppercase();
         let has = |word: &[u8]| line.windows(word.len()).any(|w| w == word);
-        has(b" STARTTLS") || has(b" AUTHENTICATE") || expected.starts_with("+ ") && line.ends_with(b"}")
+        has(b" STARTTLS")
+            || has(b" COMPRESS")
+            || has(b" AUTHENTICATE")
+            || expected.starts_with("+ ") && line.ends_with(b"}")
     }
 
     fn close_reason(&self, machine: &ServerSession) -> String {
@@ -434,6 +443,7 @@ impl Subject for ImapSubject {
             Some(CloseReason::TooManyErrors) => "too many errors",
             Some(CloseReason::Synchronisation) => "synchronisation",
             Some(CloseReason::Tls) => "tls",
+            Some(CloseReason::Compression) => "compression",
             Some(CloseReason::Broken) => "broken",
             Some(CloseReason::MailboxGone) => "mailbox gone",
             Some(CloseReason::ShutDown) => "shut down",
@@ -524,6 +534,8 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
         Some(other) => return Err(format!("separator={other} is neither / nor .")),
     };
     server.namespace_prefix = config.value("prefix").unwrap_or_default().into();
+    server.server_comment = config.value("server_comment").map(Into::into);
+    server.server_admin = config.value("server_admin").map(Into::into);
     server.other_users_prefix = config.value("others").map(Into::into);
     server.shared_prefix = config.value("shared").map(Into::into);
     let limits = &mut server.limits;
@@ -538,6 +550,7 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
     limits.append_messages_max = config.parsed("append_messages_max", limits.append_messages_max)?;
     limits.append_parts_max = config.parsed("append_parts_max", limits.append_parts_max)?;
     limits.bad_before_login = config.parsed("bad_before_login", limits.bad_before_login)?;
+    limits.metadata_value_max = config.parsed("metadata_value_max", limits.metadata_value_max)?;
     limits.bad_after_login = config.parsed("bad_after_login", limits.bad_after_login)?;
     limits.pending_flags_max = config.parsed("pending_flags_max", limits.pending_flags_max)?;
     limits.output_high_water = config.parsed("output_high_water", limits.output_high_water)?;

@@ -1,8 +1,11 @@
 //! What every mailbox store must do, whatever it is made of.
 
+mod limits;
 mod moving;
 mod names;
+mod pieces;
 mod replacing;
+mod rights;
 mod sync;
 
 use pillarbox_core::WallTime;
@@ -83,6 +86,10 @@ pub async fn store_suite(store: &dyn MailboxStore, user: &Identity) {
     moving::numbers(store, user).await;
     moving::moving(store, user).await;
     replacing::replacing(store, user).await;
+    pieces::kept(store, user).await;
+    pieces::catenated(store, user).await;
+    rights::rights(store, user).await;
+    limits::quota(store, user).await;
     sync::mod_seqs(store, user).await;
     sync::conditional(store, user).await;
     sync::vanished(store, user).await;

@@ -9,6 +9,7 @@ mod meddled;
 #[path = "../support/mod.rs"]
 mod support;
 mod uids;
+mod unseen;
 mod world;
 
 use std::sync::Arc;
@@ -46,7 +47,7 @@ in_both_stores! {
 
 #[tokio::test]
 async fn the_owner_notices_nothing_in_memory() {
-    let store = AclStore::new(MemoryStore::new()).other_users(name("Other Users"));
+    let store = AclStore::new(MemoryStore::new().with_quota(Some(1 << 20), None)).other_users(name("Other Users"));
     store_suite(&store, &user("you@localhost")).await;
 }
 

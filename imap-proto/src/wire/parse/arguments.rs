@@ -120,6 +120,11 @@ pub(crate) fn uid_expunge(input: &[u8]) -> Parsed<'_, Command<'_>> {
     map(preceded(sp, sequence_set), |set| Command::Expunge { only: Some(set) }).parse(input)
 }
 
+/// `compress = "COMPRESS" SP algorithm`, where `algorithm = "DEFLATE"` (RFC 4978 §5)
+pub(crate) fn compress(input: &[u8]) -> Parsed<'_, Command<'_>> {
+    value(Command::Compress, preceded(sp, tag_no_case("DEFLATE"))).parse(input)
+}
+
 /// `enable = "ENABLE" 1*(SP capability)` (RFC 5161 §5)
 pub(crate) fn enable(input: &[u8]) -> Parsed<'_, Command<'_>> {
     map(preceded(sp, spaced(ENABLE_MAX, atom)), Command::Enable).parse(input)
