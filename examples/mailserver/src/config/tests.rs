@@ -243,11 +243,12 @@ password_file = "password"
 recipients = [".example.com"]
 to = "lmtp:unix:lmtp"
 "#;
-    let sending = parse(&format!("{GOOD}{tables}")).unwrap().sending.unwrap();
+    let config = parse(&format!("{GOOD}{tables}")).unwrap();
+    let (sending, dns) = (config.sending.unwrap(), config.dns);
     assert_eq!(sending.folder, Path::new("/etc/queue"));
     assert_eq!((sending.expire_after.as_secs(), sending.notice_after.as_secs()), (36 * 3600, 4 * 3600));
-    assert_eq!(sending.dns.servers, ["127.0.0.1:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
-    assert_eq!(sending.dns.validates, None);
+    assert_eq!(dns.servers, ["127.0.0.1:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
+    assert_eq!(dns.validates, None);
     let reports = sending.tls_reports.as_ref().unwrap();
     assert_eq!((&*reports.folder, &*reports.organization_name), (Path::new("/etc/tls-reports"), "Example"));
     assert_eq!((reports.sender_address.to_string(), &reports.contact_info), ("tls@example.org".into(), &None));
