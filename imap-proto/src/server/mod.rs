@@ -18,6 +18,7 @@ mod list;
 mod mailbox;
 mod messages;
 mod metadata;
+mod multisearch;
 mod quota;
 mod read;
 mod recheck;

@@ -16,6 +16,7 @@ use super::fetch::Fetching;
 use super::mailbox::Renamed;
 use super::messages::Silent;
 use super::metadata::Getting;
+use super::multisearch::SearchingMailboxes;
 use super::recheck::Rechecking;
 use super::reply::{End, Output};
 use super::search::Searching;
@@ -26,7 +27,7 @@ use crate::acl::AclQuestion;
 use crate::command::CommandRow;
 use crate::quota::QuotaQuestion;
 use crate::server::StatusItem;
-use crate::types::{MailboxName, ModSeq, Uid, UidSet};
+use crate::types::{MailboxName, ModSeq, Uid, UidSet, UidValidity};
 use crate::view::View;
 use crate::wire::frame::{FrameLimits, Framer, Skipped, Skipper};
 use crate::wire::parse::Resync;
@@ -75,6 +76,8 @@ pub(super) enum Standing {
 pub(super) struct Selected {
     pub(super) view: View,
     pub(super) read_only: bool,
+    pub(super) name: MailboxName,
+    pub(super) uid_validity: UidValidity,
     /// What `$` means (RFC 5182). May name messages that are gone.
     pub(super) saved: UidSet,
     /// Searches whose results are kept up to date (RFC 5267).
@@ -157,6 +160,7 @@ pub(super) enum Asked {
         items: alloc::vec::Vec<StatusItem>,
     },
     Select {
+        mailbox: MailboxName,
         read_only: bool,
         told: Renamed,
         resync: Option<Resync>,
@@ -198,6 +202,7 @@ pub(super) enum Asked {
     },
     /// SEARCH and SORT.
     Search(Searching),
+    SearchMailboxes(SearchingMailboxes),
     Thread(Threading),
     /// What changed, on behalf of the contexts.
     Recheck(Box<Rechecking>),
