@@ -258,6 +258,9 @@
 
 extern crate alloc;
 
+#[cfg(test)]
+mod steps;
+
 pub mod acl;
 pub mod client;
 pub mod command;

@@ -202,8 +202,8 @@ impl View {
                 }
                 self.removed.add(&removed);
             }
-            // The session ends; there is nothing left to tell.
-            Change::Gone => {}
+            // The session ends; or it is nothing about messages.
+            Change::Gone | Change::Keywords { .. } | Change::Rights(_) => {}
         }
     }
 

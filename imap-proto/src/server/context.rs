@@ -134,7 +134,7 @@ impl Contexts {
                 self.changed = self.changed.without(uids);
                 self.removed.add(&view.known_of(uids));
             }
-            Change::Gone => {}
+            Change::Keywords { .. } | Change::Rights(_) | Change::Gone => {}
         }
         if self.changed.len() > changes_max as u64 {
             (self.changed, self.overrun) = (UidSet::new(), true);

@@ -43,8 +43,9 @@ impl ServerSession {
             return;
         }
         if let Standing::Selected { mailbox, .. } = &mut self.standing
-            && (mailbox.view.has_news() || mailbox.contexts.has_news())
+            && (mailbox.view.has_news() || mailbox.flags.has_news() || mailbox.contexts.has_news())
         {
+            mailbox.flags.tell(self.out.end());
             // RFC 2177 §3: IDLE is a command in progress, so EXPUNGE may be told.
             mailbox.tell(true, self.out.end());
             if let Some(highest) = mailbox.view.settle() {

@@ -11,6 +11,7 @@ mod event;
 mod extensions;
 mod facts;
 mod fetch;
+mod flags_in_use;
 mod idle;
 mod item;
 mod layer;

@@ -286,6 +286,7 @@ impl ServerSession {
     pub(super) fn finish_now(&mut self, mut end: End) {
         // Where the command is not known, neither is what it does to numbers.
         let may_expunge = self.running.row.is_some_and(|row| row.may_expunge) && !self.running.seqs_in_search;
+        self.tell_flags_in_use();
         if let Standing::Selected { mailbox, .. } = &mut self.standing {
             let expunged = mailbox.tell(may_expunge, self.out.end());
             match mailbox.view.settle() {

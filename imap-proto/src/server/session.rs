@@ -13,6 +13,7 @@ use super::append::Incoming;
 use super::auth::Login;
 use super::context::Contexts;
 use super::fetch::Fetching;
+use super::flags_in_use::FlagsInUse;
 use super::mailbox::Renamed;
 use super::messages::Silent;
 use super::metadata::Getting;
@@ -75,6 +76,7 @@ pub(super) enum Standing {
 #[derive(Debug)]
 pub(super) struct Selected {
     pub(super) view: View,
+    pub(super) flags: FlagsInUse,
     pub(super) read_only: bool,
     pub(super) name: MailboxName,
     pub(super) uid_validity: UidValidity,
@@ -292,17 +294,25 @@ impl ServerSession {
     pub fn learn(&mut self, now: Time, change: Change) {
         self.timer.advance(now);
         let Standing::Selected { mailbox, .. } = &mut self.standing else { return };
-        if change == Change::Gone {
-            self.gone = true;
-            self.leave_if_due();
-        } else {
-            if let Doing::Asked(Asked::Store { silent: Some(silent), .. }) = &mut self.doing {
-                silent.learn(&change, &mailbox.view);
+        match change {
+            Change::Gone => {
+                self.gone = true;
+                self.leave_if_due();
             }
-            mailbox.contexts.learn(&change, &mailbox.view, self.config.limits.context_changes_max);
-            mailbox.view.learn(change);
-            self.tell_idle();
+            Change::Keywords { keywords, can_be_made } => mailbox.flags.learn_keywords(keywords, can_be_made),
+            Change::Rights(rights) => {
+                mailbox.flags.learn_rights(rights);
+                mailbox.read_only = mailbox.flags.is_read_only();
+            }
+            change => {
+                if let Doing::Asked(Asked::Store { silent: Some(silent), .. }) = &mut self.doing {
+                    silent.learn(&change, &mailbox.view);
+                }
+                mailbox.contexts.learn(&change, &mailbox.view, self.config.limits.context_changes_max);
+                mailbox.view.learn(change);
+            }
         }
+        self.tell_idle();
         self.timer.output(!self.out.is_empty());
     }
 

@@ -46,7 +46,8 @@ use words::{flags, no, query, quoted, uid, uid_validity, uids};
 /// data modseq 9 | data emailid M1 | data threadid nil | data savedate 0
 /// ```
 ///
-/// `N:` brings `added 4,5`, `flags 3 \Seen`, `removed 1,2` or `gone`, with `modseq=9` behind it in a mailbox that has them;
+/// `N:` brings `added 4,5`, `flags 3 \Seen` or `removed 1,2`, with `modseq=9` behind it in a mailbox that has them; `gone`,
+/// `keywords $a $b fixed` (all that there are) or `rights lrs`;
 /// `N: no ..` refuses a message while it arrives.
 ///
 /// A question without an answer is answered as by a store that has those messages and knows the password `secret`.
