@@ -176,7 +176,11 @@ fn every_mistake_is_told_with_its_place() {
             "compress = true",
             "mail.toml:18:12: `compress` is for listeners for imap, not for smtp",
         ),
-        ("tls = \"implicit\"", "tls = \"implicit\"\ncompress = 1", "mail.toml:24:12: this is a whole number, but true or false"),
+        (
+            "tls = \"implicit\"",
+            "tls = \"implicit\"\ncompress = 1",
+            "mail.toml:24:12: this is a whole number, but true or false",
+        ),
         ("tls = \"implicit\"", "tls = \"implicit\"\nxclient = [\"::1\"]", "mail.toml:24:11: IMAP has neither XCLIENT"),
     ];
     for (piece, instead, told) in rows {
