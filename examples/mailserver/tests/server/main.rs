@@ -12,6 +12,7 @@ mod queue;
 mod quota;
 mod sending;
 mod serve;
+mod sharing;
 mod tls;
 mod transfer;
 mod trial;
