@@ -144,6 +144,7 @@
 //! |---|---|---|---|---|
 //! | APPEND | authenticated |  | yes |  |
 //! | AUTHENTICATE | not authenticated |  |  |  |
+//! | CANCELUPDATE | selected |  | yes |  |
 //! | CAPABILITY | any |  | yes |  |
 //! | CHECK | selected |  | yes |  |
 //! | CLOSE | selected |  |  | yes |
