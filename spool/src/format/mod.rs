@@ -66,7 +66,7 @@
 //! | kind | what | fields |
 //! |---|---|---|
 //! | 1 | a message is accepted | 1 to 12 |
-//! | 2 | a message is carried forward, with all that was known of it | 1 to 15, 128 |
+//! | 2 | a message is carried forward, with all that was known of it | 1 to 15, 128, 129 |
 //! | 3 | news about recipients | 1, 16, 17 |
 //! | 4 | the message is held | 1 |
 //! | 5 | it is released | 1 |
@@ -97,7 +97,8 @@
 //! | 15 | reports so far (4), seconds of the last one (8, signed) |
 //! | 16 | where the report before this one is: segment (8), offset (8); the first one has none |
 //! | 17 | news of a recipient: fields 1 recipient (4), notices (1); 2 an attempt |
-//! | 128 | released, and not tried since (1) |
+//! | 128 | released, and somebody not tried since (1) |
+//! | 129 | beside 128, who was tried since: a bit for each recipient, the lowest of the first octet for the first |
 //!
 //! An attempt is: 1 when it ended, a date; 2 outcome (1: 1 delivered, 2 relayed, 3 expanded, 4 failed, 5 delayed); 3 peer; 4 code
 //! (2); 5 enhanced code (1, 2, 2); 6 text.

@@ -242,9 +242,9 @@ impl Store {
         lock(&self.0.index).messages.get(&id).map(|entry| entry.held)
     }
 
-    /// Whether a message was released and not tried since, as the log says now.
+    /// Whether a message was released and some recipient not tried since, as the log says now.
     pub fn is_owed(&self, id: MessageId) -> bool {
-        lock(&self.0.index).messages.get(&id).is_some_and(|entry| entry.is_owed)
+        lock(&self.0.index).messages.get(&id).is_some_and(|entry| entry.is_owed())
     }
 
     /// How much there is.

@@ -131,8 +131,10 @@ fn start(disk: &SimulatedFs, seed: u64) -> Result<(Store, BTreeMap<MessageId, Wa
     for known in waiting {
         let message = store.message(known.id).map_err(|error| format!("{}: {error}", known.id))?;
         let shown = Waits::of(&message);
-        let told: Vec<_> = shown.recipients.iter().map(|(outcome, notices, _)| (*outcome, *notices)).collect();
-        if (known.held, known.is_owed, &known.recipients) != (shown.held, shown.is_owed, &told) {
+        let told: Vec<_> = shown.recipients.iter().map(|(outcome, notices, ..)| (*outcome, *notices)).collect();
+        if (known.held, known.is_owed, message.is_owed, &known.recipients)
+            != (shown.held, shown.is_owed(), shown.is_owed(), &told)
+        {
             return Err(format!("{known:?} was told, and it is {shown:?}"));
         }
         if let Some(state) = message.recipients.iter().find(|it| it.attempts as usize != it.history.len()) {
