@@ -26,6 +26,11 @@
 //! | 44 | 8 | where that one ends: what stands there behind this offset was never accepted |
 //! | 52 | 4 | checksum of the 52 octets before |
 //!
+//! Segments below the floor are deleted in the order of their numbers, the name of each durably before the next one goes: so those
+//! that are there follow each other, also after a power cut that brings a name back. Where the disk does not give the newest
+//! segment, and with it the floor, such a segment may be read once more; what became of its messages stands in those behind it. What
+//! stood in the newest one alone is not known then: a recipient whose outcome that was is tried again.
+//!
 //! Every frame in the segment begins with its salt. Whoever looks for the next frame behind damage looks for the salt, which no
 //! sender of mail knows, so that no message can pass off a part of its text as a frame.
 //!

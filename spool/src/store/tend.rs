@@ -207,7 +207,8 @@ impl Store {
         Ok(count)
     }
 
-    /// Deletes the oldest segments in which nothing is waiting: first the log says that they do not count, then they go.
+    /// Deletes the oldest segments in which nothing is waiting: first the log says that they do not count, then they go, one after
+    /// the other.
     fn delete_finished(&self) -> Result<usize> {
         let mut index = lock(&self.0.index);
         let newest = index.segments.keys().next_back().copied();
@@ -234,6 +235,9 @@ impl Store {
         };
         for (number, salt) in &retired {
             if_found(self.0.fs.unlink(&self.0.paths.segment(*number, *salt)))?;
+            // A name that comes back with a power cut comes back alone: what a later segment said of its messages is there still,
+            // should the newest one, which says that neither counts, not be given by the disk.
+            self.0.fs.sync_dir(&self.0.paths.log)?;
             lock(&self.0.index).segments.remove(number);
         }
         Ok(retired.len())
