@@ -130,6 +130,7 @@ const USES_AND_EXPUNGES: [bool; 3] = [true, true, false];
 pub const COMMANDS: &[CommandRow] = &[
     row("APPEND", Authenticated, EXPUNGES, parse::append),
     row("AUTHENTICATE", NotAuthenticated, NONE, parse::authenticate),
+    row("CANCELUPDATE", Selected, EXPUNGES, parse::cancel_update),
     bare("CAPABILITY", Any, EXPUNGES, Bare::Capability),
     bare("CHECK", Selected, EXPUNGES, Bare::Check),
     bare("CLOSE", Selected, SELECTS, Bare::Close),

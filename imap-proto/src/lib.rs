@@ -144,6 +144,7 @@
 //! |---|---|---|---|---|
 //! | APPEND | authenticated |  | yes |  |
 //! | AUTHENTICATE | not authenticated |  |  |  |
+//! | CANCELUPDATE | selected |  | yes |  |
 //! | CAPABILITY | any |  | yes |  |
 //! | CHECK | selected |  | yes |  |
 //! | CLOSE | selected |  |  | yes |
@@ -255,6 +256,9 @@
 #![deny(unreachable_patterns)]
 
 extern crate alloc;
+
+#[cfg(test)]
+mod steps;
 
 pub mod acl;
 pub mod client;

@@ -76,6 +76,11 @@ impl EntryName {
         self.0.starts_with("/private")
     }
 
+    /// `/private/specialuse` of a mailbox, which is what the mailbox is for, as LIST tells it (RFC 6154 §4).
+    pub fn special_use() -> Self {
+        EntryName("/private/specialuse".into())
+    }
+
     /// Whether an entry can be called so, and not only be somewhere below: it has two parts, and below `vendor` four.
     pub fn can_hold_value(&self) -> bool {
         let mut parts = self.0.split('/').skip(2);

@@ -57,6 +57,8 @@ pub fn prepare(dir: &Path, offset: u16, password: Option<String>) -> Result<Tria
         xclient: Vec::new(),
         xforward: Vec::new(),
         relay_from: Vec::new(),
+        // Whoever tries it wants to see it; there is nobody whose processor time or memory it takes.
+        compress: protocol == Protocol::Imap,
     };
     let listeners = vec![
         listener(Protocol::Smtp, port(25), TlsMode::StartTls),

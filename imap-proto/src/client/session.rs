@@ -82,6 +82,7 @@ pub struct ClientSession {
     /// What the server has enabled.
     pub(super) enabled: Capabilities,
     pub(super) tls: Option<TlsFacts>,
+    is_compressed: bool,
     pub(super) proofs: Option<Proofs>,
     pub(super) goal: Goal,
     pub(super) output: Vec<u8>,
@@ -172,6 +173,7 @@ impl ClientSession {
             capabilities: Capabilities::default(),
             enabled: Capabilities::default(),
             tls: None,
+            is_compressed: false,
             proofs: None,
             goal: Goal::default(),
             output: Vec::new(),
@@ -217,6 +219,11 @@ impl ClientSession {
     /// What is known about TLS; `None` without it.
     pub const fn tls(&self) -> Option<&TlsFacts> {
         self.tls.as_ref()
+    }
+
+    /// Whether DEFLATE is under the session (RFC 4978).
+    pub const fn is_compressed(&self) -> bool {
+        self.is_compressed
     }
 
     /// Why the session has ended; `None` while it has not.
@@ -409,7 +416,7 @@ impl ClientSession {
                 self.capabilities = Capabilities::default();
                 self.bye = None;
             }
-            (Stage::Upgrading(Layer::Deflate), LayerFacts::Deflate) => {}
+            (Stage::Upgrading(Layer::Deflate), LayerFacts::Deflate) => self.is_compressed = true,
             _ => return Err(Misuse::NoUpgrade),
         }
         self.stage = Stage::Handshake;

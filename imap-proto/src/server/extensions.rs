@@ -32,6 +32,9 @@ pub struct Extensions {
     /// CONDSTORE (RFC 7162): every change of a mailbox has a mod-sequence, as far as the mailbox says so
     /// ([`Snapshot::highest_mod_seq`](super::Snapshot::highest_mod_seq)).
     pub condstore: bool,
+    /// CONTEXT=SEARCH, and CONTEXT=SORT where there is SORT (RFC 5267): results of searches are kept up to date. The store has to bring
+    /// every change of the selected mailbox.
+    pub context: bool,
     /// CREATE-SPECIAL-USE (RFC 6154 §3): CREATE may say what a mailbox is for.
     pub create_special_use: bool,
     /// LIST-EXTENDED (RFC 5258) and LIST-STATUS (RFC 5819).
@@ -91,6 +94,7 @@ impl Extensions {
         children: false,
         compress: false,
         condstore: false,
+        context: false,
         create_special_use: false,
         list_extended: false,
         literal_plus: false,
@@ -140,6 +144,7 @@ impl Default for Extensions {
             children: true,
             compress: false,
             condstore: true,
+            context: true,
             create_special_use: true,
             list_extended: true,
             literal_plus: true,

@@ -143,6 +143,7 @@ impl ServerSession {
             Command::Authenticate { mechanism, initial_response } => {
                 self.authenticate(mechanism, initial_response.map(Secret::into_exposed))
             }
+            Command::CancelUpdate(tags) => self.cancel_update(&tags),
             Command::Capability => self.capability(),
             // RFC 9051 Appendix E, 17
             Command::Check if self.enabled.rev2 => Err(End::bad("There is no CHECK in IMAP4rev2")),

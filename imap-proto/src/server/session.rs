@@ -11,10 +11,13 @@ use pillarbox_core::{Layer, Misuse, Step, Time, TlsFacts};
 
 use super::append::Incoming;
 use super::auth::Login;
+use super::context::Contexts;
 use super::fetch::Fetching;
+use super::flags_in_use::FlagsInUse;
 use super::mailbox::Renamed;
 use super::messages::Silent;
 use super::metadata::Getting;
+use super::recheck::Rechecking;
 use super::reply::{End, Output};
 use super::search::Searching;
 use super::sort::Threading;
@@ -72,9 +75,12 @@ pub(super) enum Standing {
 #[derive(Debug)]
 pub(super) struct Selected {
     pub(super) view: View,
+    pub(super) flags: FlagsInUse,
     pub(super) read_only: bool,
     /// What `$` means (RFC 5182). May name messages that are gone.
     pub(super) saved: UidSet,
+    /// Searches whose results are kept up to date (RFC 5267).
+    pub(super) contexts: Contexts,
 }
 
 /// What the client asked for with ENABLE (RFC 5161).
@@ -195,6 +201,8 @@ pub(super) enum Asked {
     /// SEARCH and SORT.
     Search(Searching),
     Thread(Threading),
+    /// What changed, on behalf of the contexts.
+    Recheck(Box<Rechecking>),
     Copy,
     Move,
     Expunge {
@@ -281,16 +289,25 @@ impl ServerSession {
     pub fn learn(&mut self, now: Time, change: Change) {
         self.timer.advance(now);
         let Standing::Selected { mailbox, .. } = &mut self.standing else { return };
-        if change == Change::Gone {
-            self.gone = true;
-            self.leave_if_due();
-        } else {
-            if let Doing::Asked(Asked::Store { silent: Some(silent), .. }) = &mut self.doing {
-                silent.learn(&change, &mailbox.view);
+        match change {
+            Change::Gone => {
+                self.gone = true;
+                self.leave_if_due();
             }
-            mailbox.view.learn(change);
-            self.tell_idle();
+            Change::Keywords { keywords, can_be_made } => mailbox.flags.learn_keywords(keywords, can_be_made),
+            Change::Rights(rights) => {
+                mailbox.flags.learn_rights(rights);
+                mailbox.read_only = mailbox.flags.is_read_only();
+            }
+            change => {
+                if let Doing::Asked(Asked::Store { silent: Some(silent), .. }) = &mut self.doing {
+                    silent.learn(&change, &mailbox.view);
+                }
+                mailbox.contexts.learn(&change, &mailbox.view, self.config.limits.context_changes_max);
+                mailbox.view.learn(change);
+            }
         }
+        self.tell_idle();
         self.timer.output(!self.out.is_empty());
     }
 

@@ -105,6 +105,10 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
             word(out, &set.to_string());
             text(out, mailbox);
         }
+        Command::CancelUpdate(tags) => tags.iter().for_each(|tag| {
+            out.push(b' ');
+            pillarbox_imap::wire::encode::string(out, tag);
+        }),
         Command::Create { mailbox, uses } => {
             text(out, mailbox);
             if let Some(uses) = uses {
@@ -363,6 +367,8 @@ fn returned(returns: SearchReturns) -> String {
         (returns.all, "ALL"),
         (returns.count, "COUNT"),
         (returns.save, "SAVE"),
+        (returns.update, "UPDATE"),
+        (returns.context, "CONTEXT"),
     ];
     let mut all: Vec<_> = all.iter().filter(|(asked, _)| *asked).map(|(_, name)| (*name).to_owned()).collect();
     all.extend(returns.partial.map(|range| format!("PARTIAL {range}")));

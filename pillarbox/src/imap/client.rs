@@ -307,6 +307,11 @@ impl ImapClient {
         self.wire.machine.tls().is_some()
     }
 
+    /// Whether the connection is compressed (RFC 4978).
+    pub const fn is_compressed(&self) -> bool {
+        self.wire.machine.is_compressed()
+    }
+
     /// Whether commands can be sent. A server may still have closed the connection since.
     pub const fn is_open(&self) -> bool {
         self.wire.machine.close_reason().is_none()

@@ -3,6 +3,7 @@
 #[cfg(feature = "maildir")]
 mod acl;
 mod contents;
+mod metadata;
 mod open;
 mod usage;
 
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pillarbox_imap::list::{KnownName, List};
+use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
 use pillarbox_imap::quota::QuotaRoot;
 use pillarbox_imap::server::{Listed, Status, StatusItem};
 use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse, Uid, UidValidity};
@@ -23,6 +25,7 @@ use crate::parts::{
     Append, BoxFuture, Clock, Identity, IncomingAppend, Mailbox, MailboxStore, StoreCapabilities, StoreError,
     StoreErrorKind, SystemClock,
 };
+use crate::store::annotations::Annotations;
 
 /// How many mailboxes an account may have: to list them takes a look at each.
 const MAILBOXES_MAX: usize = 10_000;
@@ -59,6 +62,8 @@ struct Ids {
 struct Account {
     mailboxes: BTreeMap<MailboxName, Arc<Shared>>,
     subscribed: BTreeSet<MailboxName>,
+    /// What RFC 5464 calls those of the server.
+    annotations: Annotations,
     last_uid_validity: u32,
     used: Arc<Used>,
 }
@@ -80,7 +85,8 @@ impl Account {
     fn new(store: &MemoryStore) -> Self {
         let (mailboxes, subscribed) = (BTreeMap::new(), BTreeSet::new());
         let (last_uid_validity, used) = (store.ids.uid_validity - 1, Arc::new(Used::new(store.limits)));
-        let mut account = Account { mailboxes, subscribed, last_uid_validity, used };
+        let annotations = Annotations::default();
+        let mut account = Account { mailboxes, subscribed, annotations, last_uid_validity, used };
         account.make(store, MailboxName::inbox(), &[]);
         account
     }
@@ -92,6 +98,16 @@ impl Account {
         let id = store.new_id('F');
         self.mailboxes.insert(name, Arc::new(Shared::new(uid_validity, id.clone(), uses, Arc::clone(&self.used))));
         id
+    }
+
+    /// RFC 6154 §3: there are no views here, and programs would not know which of two mailboxes to use.
+    fn refuse_uses(&self, uses: &[SpecialUse], mailbox: &MailboxName) -> Result<(), StoreError> {
+        let others = || self.mailboxes.iter().filter(|(name, _)| *name != mailbox);
+        let taken = |special| others().any(|(_, shared)| shared.uses().contains(special));
+        match uses.iter().find(|special| special.is_view() || taken(special)) {
+            Some(special) => Err(StoreError::new(StoreErrorKind::NotForThatUse, format!("{special} cannot be had"))),
+            None => Ok(()),
+        }
     }
 
     fn find(&self, name: &MailboxName) -> Result<Arc<Shared>, StoreError> {
@@ -173,6 +189,8 @@ impl MailboxStore for MemoryStore {
             object_ids: true,
             save_dates: true,
             quota: self.limits.are_there(),
+            metadata: true,
+            server_metadata: true,
             ..StoreCapabilities::default()
         }
     }
@@ -181,7 +199,7 @@ impl MailboxStore for MemoryStore {
         ready(Ok(self.account(user, |account| {
             let mailboxes = account.mailboxes.iter().map(|(name, shared)| {
                 let mut known = KnownName::existing(name.clone());
-                known.uses.clone_from(&shared.uses);
+                known.uses = shared.uses();
                 known
             });
             list.answer(mailboxes.chain(account.subscribed.iter().cloned().map(KnownName::subscription)))
@@ -207,11 +225,7 @@ impl MailboxStore for MemoryStore {
             if account.mailboxes.contains_key(mailbox) {
                 return Err(StoreError::new(StoreErrorKind::AlreadyExists, format!("{} exists", mailbox.as_str())));
             }
-            // RFC 6154 §3: there are no views here, and programs would not know which of two mailboxes to use.
-            let taken = |special| account.mailboxes.values().any(|shared| shared.uses.contains(special));
-            if let Some(special) = uses.iter().find(|special| special.is_view() || taken(special)) {
-                return Err(StoreError::new(StoreErrorKind::NotForThatUse, format!("{special} cannot be had")));
-            }
+            account.refuse_uses(uses, mailbox)?;
             // RFC 9051 §6.3.4: the names above it come to be as well.
             let mut above = Vec::new();
             let mut next = mailbox.parent();
@@ -264,7 +278,11 @@ impl MailboxStore for MemoryStore {
                 let (uids, letters): (Vec<Uid>, Vec<_>) =
                     shared.contents()?.messages.iter().map(|(uid, message)| (*uid, message.letter.clone())).unzip();
                 let all = Usage::of(letters.iter().map(|letter: &Letter| letter.octets.len()));
-                account.find(to)?.add(letters, self.clock.wall(), all)?;
+                let target = account.find(to)?;
+                target.add(letters, self.clock.wall(), all)?;
+                // RFC 5464 §4.1
+                let annotations = shared.contents()?.annotations.clone();
+                target.contents()?.annotations = annotations;
                 shared.remove(&uids)?;
                 return Ok(());
             }
@@ -332,6 +350,24 @@ impl MailboxStore for MemoryStore {
             true => Ok(self.account(user, |account| account.used.roots(user))),
             false => Err(StoreError::new(StoreErrorKind::Cannot, "this store has no quotas")),
         })
+    }
+
+    fn metadata<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: Option<&'a MailboxName>,
+        wanted: &'a WantedEntries,
+    ) -> BoxFuture<'a, Result<Vec<Entry>, StoreError>> {
+        ready(self.annotations(user, mailbox, wanted))
+    }
+
+    fn set_metadata<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: Option<&'a MailboxName>,
+        changes: &'a [EntryChange],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        ready(self.annotate(user, mailbox, changes))
     }
 
     fn append<'a>(

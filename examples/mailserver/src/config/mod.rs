@@ -120,6 +120,8 @@ pub struct Listener {
     pub xforward: Vec<Network>,
     /// Whoever may send to everybody without a login.
     pub relay_from: Vec<Network>,
+    /// IMAP sessions can be compressed.
+    pub compress: bool,
 }
 
 impl std::fmt::Display for Listener {

@@ -306,6 +306,9 @@ fn read_listener(
     let mut networks = |key| listener.optional(key).map(|value| (value.span(), read_networks(value, mistakes)));
     let (proxies, xclient, xforward) = (networks("proxies"), networks("xclient"), networks("xforward"));
     let relay_from = networks("relay_from");
+    let compress = listener.optional("compress");
+    let compress_at = compress.map(|v| v.span());
+    let compress = compress.map_or(Some(false), |v| table::boolean(v, mistakes));
     let relay_at = relay_from.as_ref().map(|(span, _)| span.clone());
     listener.finish(mistakes);
     let address = address?;
@@ -320,9 +323,14 @@ fn read_listener(
         xclient: unspanned(xclient),
         xforward: unspanned(xforward),
         relay_from: unspanned(relay_from),
+        compress: compress?,
     };
     if let Some(span) = relay_at {
         check_relay_from(&listener, span, mistakes);
+    }
+    if let (Protocol::Smtp | Protocol::Submission | Protocol::Lmtp, Some(span)) = (listener.protocol, compress_at) {
+        let message = format!("`compress` is for listeners for imap, not for {}", listener.protocol.name());
+        mistakes.push(Mistake::new(span, message));
     }
     if let (Protocol::Imap, Some(span)) = (listener.protocol, of_smtp) {
         mistakes.push(Mistake::new(span, "IMAP has neither XCLIENT nor XFORWARD"));

@@ -95,6 +95,9 @@ fn who_stands_in_front() {
     assert_eq!(listener.proxies.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.0.2.10", "2001:db8::/64"]);
     assert_eq!((listener.xclient.len(), listener.xforward.len()), (1, 0));
     assert!(config.listeners[1].proxies.is_empty() && config.limits.trusted.is_empty());
+    assert!(!config.listeners[1].compress);
+    let config = parse(&GOOD.replace("tls = \"implicit\"", "tls = \"implicit\"\ncompress = true")).unwrap();
+    assert!(config.listeners[1].compress && !config.listeners[0].compress);
     let config = parse(&GOOD.replace("[limits]", "[limits]\ntrusted = [\"192.0.2.0/28\"]")).unwrap();
     assert!(config.limits.trusted[0].contains("192.0.2.15".parse().unwrap()));
 }
@@ -168,6 +171,16 @@ fn every_mistake_is_told_with_its_place() {
         ("message_size = 10_000_000", "connections_per_minute = 0", "mail.toml:13:26: 0 is not in the range"),
         ("tls = \"starttls\"", "proxies = \"192.0.2.1\"", "mail.toml:18:11: this is a text, but a list"),
         ("tls = \"starttls\"", "xclient = [\"proxy\"]", "mail.toml:18:12: `proxy` is neither an address nor"),
+        (
+            "tls = \"starttls\"",
+            "compress = true",
+            "mail.toml:18:12: `compress` is for listeners for imap, not for smtp",
+        ),
+        (
+            "tls = \"implicit\"",
+            "tls = \"implicit\"\ncompress = 1",
+            "mail.toml:24:12: this is a whole number, but true or false",
+        ),
         ("tls = \"implicit\"", "tls = \"implicit\"\nxclient = [\"::1\"]", "mail.toml:24:11: IMAP has neither XCLIENT"),
     ];
     for (piece, instead, told) in rows {

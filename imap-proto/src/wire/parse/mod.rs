@@ -81,6 +81,8 @@ pub enum Command<'b> {
         /// What SASL-IR sends along (RFC 4959), still in base64.
         initial_response: Option<Secret<&'b [u8]>>,
     },
+    /// CANCELUPDATE, with the tags of searches (RFC 5267 §4.3.5).
+    CancelUpdate(Vec<Cow<'b, [u8]>>),
     /// CAPABILITY.
     Capability,
     /// CHECK (RFC 3501 §6.4.1).

@@ -6,13 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use pillarbox_core::WallTime;
 use pillarbox_imap::server::{Change, FlagChange, Snapshot, Status};
-use pillarbox_imap::types::{Flag, Flags, ModSeq, ObjectId, SpecialUse, Uid, UidSet, UidValidity};
+use pillarbox_imap::types::{Flag, Flags, Keyword, ModSeq, ObjectId, SpecialUse, Uid, UidSet, UidValidity};
 
 use super::lock;
 use super::usage::{Usage, Used};
 use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
+use crate::store::annotations::Annotations;
 use crate::store::expunged::Expunged;
 use crate::store::feed::Feed;
+
+/// Keywords that are kept in mind; of more than that only those that messages have.
+const KEYWORDS_MAX: usize = 1000;
 
 /// Flags of one message of which it is known when they changed.
 const FLAG_TIMES_MAX: usize = 32;
@@ -21,7 +25,6 @@ const FLAG_TIMES_MAX: usize = 32;
 pub(super) struct Shared {
     pub(super) uid_validity: UidValidity,
     pub(super) id: ObjectId,
-    pub(super) uses: Vec<SpecialUse>,
     /// None once it was deleted, or is under another name: who has it open came to it by this one.
     contents: Mutex<Option<Contents>>,
     pub(super) feed: Arc<Feed>,
@@ -32,7 +35,11 @@ pub(super) struct Shared {
 pub(super) struct Contents {
     #[cfg(feature = "maildir")]
     pub(super) acl: pillarbox_maildir::Acl,
+    pub(super) annotations: Annotations,
+    pub(super) uses: Vec<SpecialUse>,
     pub(super) messages: BTreeMap<Uid, Message>,
+    /// Those that messages have or had.
+    keywords: BTreeSet<Keyword>,
     uid_next: Uid,
     highest: ModSeq,
     expunged: Expunged,
@@ -164,6 +171,24 @@ impl Contents {
         Usage::of(self.messages.values().map(|message| message.letter.octets.len()))
     }
 
+    /// Takes note of keywords that a message is about to get; the news, if one of them is new here.
+    fn learn_keywords(&mut self, flags: &Flags) -> Option<Change> {
+        let known = self.keywords.len();
+        self.keywords.extend(flags.keywords().iter().cloned());
+        if self.keywords.len() == known {
+            return None;
+        }
+        if self.keywords.len() > KEYWORDS_MAX {
+            let in_use = self.messages.values().flat_map(|message| message.letter.flags.keywords());
+            self.keywords = in_use.chain(flags.keywords()).cloned().collect();
+        }
+        Some(Change::Keywords { keywords: self.keywords(), can_be_made: true })
+    }
+
+    fn keywords(&self) -> Vec<Flag> {
+        self.keywords.iter().cloned().map(Flag::Keyword).collect()
+    }
+
     /// Those of these messages that are there.
     pub(super) fn those<'a>(&'a self, uids: &'a UidSet) -> impl Iterator<Item = (Uid, &'a Message)> {
         uids.ranges().flat_map(|range| self.messages.range(range)).map(|(uid, message)| (*uid, message))
@@ -189,20 +214,28 @@ impl Contents {
 
 impl Shared {
     pub(super) fn new(uid_validity: UidValidity, id: ObjectId, uses: &[SpecialUse], used: Arc<Used>) -> Self {
-        let (messages, expunged) = (BTreeMap::new(), Expunged::default());
+        let (messages, keywords, expunged) = (BTreeMap::new(), BTreeSet::new(), Expunged::default());
         let contents = Contents {
             #[cfg(feature = "maildir")]
             acl: pillarbox_maildir::Acl::default(),
+            annotations: Annotations::default(),
+            uses: uses.to_vec(),
             messages,
+            keywords,
             uid_next: Uid::MIN,
             highest: ModSeq::MIN,
             expunged,
         };
-        Shared::of(uid_validity, id, uses.to_vec(), contents, used)
+        Shared::of(uid_validity, id, contents, used)
     }
 
-    fn of(uid_validity: UidValidity, id: ObjectId, uses: Vec<SpecialUse>, contents: Contents, used: Arc<Used>) -> Self {
-        Shared { uid_validity, id, uses, contents: Mutex::new(Some(contents)), feed: Arc::default(), used }
+    fn of(uid_validity: UidValidity, id: ObjectId, contents: Contents, used: Arc<Used>) -> Self {
+        Shared { uid_validity, id, contents: Mutex::new(Some(contents)), feed: Arc::default(), used }
+    }
+
+    /// What it is for. One that is gone is for nothing.
+    pub(super) fn uses(&self) -> Vec<SpecialUse> {
+        self.contents().map(|contents| contents.uses.clone()).unwrap_or_default()
     }
 
     /// What is in it, unless it is gone.
@@ -231,7 +264,7 @@ impl Shared {
     /// The same mailbox for those who come to it by another name. Who has it open cannot go on.
     pub(super) fn renamed(&self) -> Result<Shared, StoreError> {
         let contents = self.empty().ok_or_else(|| StoreError::new(StoreErrorKind::NoSuchMailbox, "it is gone"))?;
-        Ok(Shared::of(self.uid_validity, self.id.clone(), self.uses.clone(), contents, Arc::clone(&self.used)))
+        Ok(Shared::of(self.uid_validity, self.id.clone(), contents, Arc::clone(&self.used)))
     }
 
     /// Adds messages all at once, for which others of the account will go `instead`. Changes are told while the contents are
@@ -246,6 +279,9 @@ impl Shared {
         let mod_seq = contents.next_mod_seq();
         let uids: Vec<Uid> = (first..).filter_map(Uid::new).take(letters.len()).collect();
         for (uid, letter) in uids.iter().zip(letters) {
+            if let Some(news) = contents.learn_keywords(&letter.flags) {
+                self.feed.tell(news);
+            }
             contents.add(*uid, letter, saved, mod_seq);
         }
         self.feed.tell(Change::Added { uids: uids.clone(), mod_seq: Some(mod_seq) });
@@ -294,6 +330,9 @@ impl Shared {
         let contents = &mut *contents;
         let mod_seq = contents.highest.next().unwrap_or(contents.highest);
         let (mut set, mut changes) = (Vec::new(), Vec::new());
+        if what.change != FlagChange::Remove && contents.those(uids).next().is_some() {
+            changes.extend(contents.learn_keywords(&what.flags));
+        }
         for range in uids.ranges() {
             for (uid, message) in contents.messages.range_mut(range) {
                 let refused = what.unchanged_since.is_some_and(|since| !message.is_unchanged(what, since));
@@ -308,7 +347,7 @@ impl Shared {
             }
         }
         // RFC 7162 §3.1: a flag that is set already changes nothing.
-        if !changes.is_empty() {
+        if set.iter().any(|one: &FlagsSet| one.changed) {
             contents.highest = mod_seq;
         }
         self.feed.tell_all(changes);
@@ -323,8 +362,7 @@ impl Shared {
         snapshot.uids = contents.messages.keys().copied().collect();
         let flags = || contents.messages.iter().map(|(uid, message)| (*uid, &message.letter.flags));
         snapshot.first_unseen = flags().find(|(_, flags)| !flags.contains(&Flag::Seen)).map(|(uid, _)| uid);
-        let keywords = flags().flat_map(|(_, flags)| flags.keywords().iter().cloned());
-        snapshot.keywords = keywords.collect::<BTreeSet<_>>().into_iter().map(Flag::Keyword).collect();
+        snapshot.keywords = contents.keywords();
         snapshot.read_only = read_only;
         snapshot.highest_mod_seq = Some(contents.highest);
         snapshot.mailbox_id = Some(self.id.clone());
