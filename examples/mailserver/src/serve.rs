@@ -234,6 +234,7 @@ fn server(config: &Config, listener: &Listener, certificate: Option<&Arc<Certifi
         let mut imap = pillarbox::imap::ServerConfig::default();
         imap.limits.append_size_max = config.limits.message_size;
         imap.mechanisms = mechanisms();
+        imap.server_admin = Some(format!("mailto:{}", config.postmaster));
         let mut server = ImapServer::new(imap, parts).peer_limits(clients);
         if let Some(tls) = tls(b"imap") {
             server = server.tls(tls).implicit_tls(implicit);

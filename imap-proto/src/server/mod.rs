@@ -11,6 +11,7 @@ mod extensions;
 mod facts;
 mod fetch;
 mod idle;
+mod international;
 mod item;
 mod list;
 mod mailbox;
