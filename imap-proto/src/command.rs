@@ -130,10 +130,12 @@ const USES_AND_EXPUNGES: [bool; 3] = [true, true, false];
 pub const COMMANDS: &[CommandRow] = &[
     row("APPEND", Authenticated, EXPUNGES, parse::append),
     row("AUTHENTICATE", NotAuthenticated, NONE, parse::authenticate),
+    row("CANCELUPDATE", Selected, EXPUNGES, parse::cancel_update),
     bare("CAPABILITY", Any, EXPUNGES, Bare::Capability),
     bare("CHECK", Selected, EXPUNGES, Bare::Check),
     bare("CLOSE", Selected, SELECTS, Bare::Close),
     row("COMPARATOR", Authenticated, EXPUNGES, parse::comparator),
+    row("COMPRESS", Authenticated, NONE, parse::compress),
     row("COPY", Selected, USES_AND_EXPUNGES, |input| parse::copy(false, input)),
     row("CREATE", Authenticated, EXPUNGES, parse::create),
     row("DELETE", Authenticated, EXPUNGES, parse::delete),

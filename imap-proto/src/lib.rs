@@ -144,10 +144,12 @@
 //! |---|---|---|---|---|
 //! | APPEND | authenticated |  | yes |  |
 //! | AUTHENTICATE | not authenticated |  |  |  |
+//! | CANCELUPDATE | selected |  | yes |  |
 //! | CAPABILITY | any |  | yes |  |
 //! | CHECK | selected |  | yes |  |
 //! | CLOSE | selected |  |  | yes |
 //! | COMPARATOR | authenticated |  | yes |  |
+//! | COMPRESS | authenticated |  |  |  |
 //! | COPY | selected | yes | yes |  |
 //! | CREATE | authenticated |  | yes |  |
 //! | DELETE | authenticated |  | yes |  |
@@ -215,6 +217,7 @@
 //! | 4469 | CATENATE | yes |
 //! | 4731 | ESEARCH | yes |
 //! | 4959 | SASL-IR | yes |
+//! | 4978 | COMPRESS=DEFLATE | off unless [`Extensions`](server::Extensions) says otherwise; the driver brings the layer |
 //! | 5032 | WITHIN | yes |
 //! | 5161 | ENABLE | yes |
 //! | 5092 | IMAP URLs | those that name messages of this server, for CATENATE |
@@ -243,7 +246,7 @@
 //! | 9394 | PARTIAL | yes |
 //! | 9586 | UIDONLY | for clients that ENABLE it |
 //!
-//! What of these needs the store is offered as [`Extensions`](server::Extensions) says. Not there yet: COMPRESS (4978).
+//! What of these needs the store is offered as [`Extensions`](server::Extensions) says.
 //!
 //! # Limits
 //!
@@ -257,6 +260,9 @@
 #![deny(unreachable_patterns)]
 
 extern crate alloc;
+
+#[cfg(test)]
+mod steps;
 
 pub mod acl;
 pub mod client;

@@ -48,7 +48,7 @@ pub struct ServerConfig {
     /// The URI by which the operator is reached, such as `mailto:postmaster@example.com`, for `/shared/admin` of the server.
     /// Default: none.
     pub server_admin: Option<String>,
-    /// What is offered of what the store behind the session has to do. Default: all but UNAUTHENTICATE.
+    /// What is offered of what the store behind the session has to do. Default: all but COMPRESS and UNAUTHENTICATE.
     pub extensions: Extensions,
     /// How much of everything.
     pub limits: Limits,
@@ -97,6 +97,11 @@ pub struct Limits {
     /// Flag changes that wait to be told to a client, with twice as many keywords in them. More of them are forgotten and asked
     /// for again, as a FETCH of the flags of those messages. Default: 10,000.
     pub pending_flags_max: usize,
+    /// Searches of a selection that are kept up to date (RFC 5267); a further one is answered and no more. Each keeps its criteria and up
+    /// to sixteen octets for each message that it found. Default: 10, as Dovecot has it.
+    pub contexts_max: usize,
+    /// Messages that came or changed since those searches were last put to some. More end them all, with NOUPDATE. Default: 10,000.
+    pub context_changes_max: usize,
     /// Output above which [`room`](pillarbox_core::Machine::room) is 0, in octets. Default: 65,536.
     pub output_high_water: usize,
     /// From the connection to a login, whatever is tried meanwhile. Default: 180 s.
@@ -122,6 +127,8 @@ impl Default for Limits {
             bad_before_login: 3,
             bad_after_login: 20,
             pending_flags_max: 10_000,
+            contexts_max: 10,
+            context_changes_max: 10_000,
             output_high_water: 65_536,
             login_timeout: Duration::from_secs(180),
             idle_timeout: Duration::from_secs(30 * 60),

@@ -46,6 +46,7 @@ use crate::types::{Flags, MailboxName, ModSeq, ObjectId, ResponseCode, SpecialUs
 /// | [`Store`](Event::Store) | ? | `Flags`* and `Modified`* then `Done` or `No` |
 /// | [`Search`](Event::Search) | ? | `Found`* (or `FoundWithModSeqs`*) then `Done`, `No` |
 /// | [`Sort`](Event::Sort) | ? | as `Search`, in their order |
+/// | [`Recheck`](Event::Recheck) | ? | `Found`* then `Done`, `No` |
 /// | [`Thread`](Event::Thread) | ? | `Threads`* then `Done`, `No` |
 /// | [`Copy`](Event::Copy) | ? | `Copied`, or `Done` where the UIDs are not known or not to be told; `No` |
 /// | [`Move`](Event::Move) | ? | `Copied`, or `Expunged`* then `Done` where the UIDs there are not to be told; `No` |
@@ -192,6 +193,15 @@ pub enum Event<'b> {
         /// As in [`Search`](Event::Search).
         mod_seqs: bool,
     },
+    /// ? Which of the messages that changed belong to the result of a search that is kept up to date (RFC 5267), asked when a command
+    /// ends and within IDLE. The query begins with the set of those messages, so that no others need be looked at. It need not be found
+    /// out first what is new in the mailbox. After `No` that search is kept up to date no longer.
+    Recheck {
+        /// What is looked for, as in [`Search`](Event::Search).
+        query: Query,
+        /// What the answer is sorted by, as in [`Sort`](Event::Sort); empty: by nothing.
+        criteria: Vec<SortCriterion>,
+    },
     /// ? THREAD and UID THREAD.
     Thread {
         /// What is looked for, as in [`Search`](Event::Search).
@@ -273,6 +283,7 @@ impl Event<'_> {
             }
             Event::Search { query, mod_seqs } => Event::Search { query, mod_seqs },
             Event::Sort { query, criteria, mod_seqs } => Event::Sort { query, criteria, mod_seqs },
+            Event::Recheck { query, criteria } => Event::Recheck { query, criteria },
             Event::Thread { query, algorithm } => Event::Thread { query, algorithm },
             Event::Copy { uids, mailbox } => Event::Copy { uids, mailbox },
             Event::Move { uids, mailbox } => Event::Move { uids, mailbox },

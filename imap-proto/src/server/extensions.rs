@@ -25,9 +25,16 @@ pub struct Extensions {
     pub catenate: bool,
     /// CHILDREN (RFC 3348): LIST answers carry `\HasChildren` or `\HasNoChildren` for every name.
     pub children: bool,
+    /// COMPRESS=DEFLATE (RFC 4978): the driver can put [`Layer::Deflate`](pillarbox_core::Layer::Deflate) under a session. Off by
+    /// default. Not offered together with [`unauthenticate`](Extensions::unauthenticate), which would have to take the layer away
+    /// again (RFC 8437 §3).
+    pub compress: bool,
     /// CONDSTORE (RFC 7162): every change of a mailbox has a mod-sequence, as far as the mailbox says so
     /// ([`Snapshot::highest_mod_seq`](super::Snapshot::highest_mod_seq)).
     pub condstore: bool,
+    /// CONTEXT=SEARCH, and CONTEXT=SORT where there is SORT (RFC 5267): results of searches are kept up to date. The store has to bring
+    /// every change of the selected mailbox.
+    pub context: bool,
     /// CREATE-SPECIAL-USE (RFC 6154 §3): CREATE may say what a mailbox is for.
     pub create_special_use: bool,
     /// I18NLEVEL=2 (RFC 5255): SEARCH, SORT and THREAD compare texts by i;unicode-casemap, as [`search`](crate::search),
@@ -93,7 +100,9 @@ impl Extensions {
         binary: false,
         catenate: false,
         children: false,
+        compress: false,
         condstore: false,
+        context: false,
         create_special_use: false,
         i18n: false,
         language: false,
@@ -121,6 +130,11 @@ impl Extensions {
         utf8: false,
     };
 
+    /// Whether COMPRESS=DEFLATE can be asked for.
+    pub const fn offers_compress(&self) -> bool {
+        self.compress && !self.unauthenticate
+    }
+
     /// Whether QRESYNC and what it builds on is there.
     pub const fn offers_qresync(&self) -> bool {
         self.qresync && self.condstore
@@ -139,7 +153,9 @@ impl Default for Extensions {
             binary: true,
             catenate: true,
             children: true,
+            compress: false,
             condstore: true,
+            context: true,
             create_special_use: true,
             i18n: true,
             language: true,

@@ -108,10 +108,15 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
         Command::Comparator(choices) | Command::Language(choices) => {
             choices.iter().for_each(|choice| text(out, choice));
         }
+        Command::Compress => word(out, "DEFLATE"),
         Command::Copy { set, mailbox, .. } | Command::Move { set, mailbox, .. } => {
             word(out, &set.to_string());
             text(out, mailbox);
         }
+        Command::CancelUpdate(tags) => tags.iter().for_each(|tag| {
+            out.push(b' ');
+            pillarbox_imap::wire::encode::string(out, tag);
+        }),
         Command::Create { mailbox, uses } => {
             text(out, mailbox);
             if let Some(uses) = uses {
@@ -370,6 +375,8 @@ fn returned(returns: SearchReturns) -> String {
         (returns.all, "ALL"),
         (returns.count, "COUNT"),
         (returns.save, "SAVE"),
+        (returns.update, "UPDATE"),
+        (returns.context, "CONTEXT"),
     ];
     let mut all: Vec<_> = all.iter().filter(|(asked, _)| *asked).map(|(_, name)| (*name).to_owned()).collect();
     all.extend(returns.partial.map(|range| format!("PARTIAL {range}")));

@@ -45,7 +45,8 @@ use words::{flags, no, query, quoted, uid, uid_validity, uids};
 /// data modseq 9 | data emailid M1 | data threadid nil | data savedate 0
 /// ```
 ///
-/// `N:` brings `added 4,5`, `flags 3 \Seen`, `removed 1,2` or `gone`, with `modseq=9` behind it in a mailbox that has them;
+/// `N:` brings `added 4,5`, `flags 3 \Seen` or `removed 1,2`, with `modseq=9` behind it in a mailbox that has them; `gone`,
+/// `keywords $a $b fixed` (all that there are) or `rights lrs`;
 /// `N: no ..` refuses a message while it arrives.
 ///
 /// A question without an answer is answered as by a store that has those messages and knows the password `secret`.
@@ -193,6 +194,12 @@ impl Subject for ImapSubject {
                 let criteria: Vec<String> = criteria.iter().map(words::criterion).collect();
                 let with = if mod_seqs { " with mod-sequences" } else { "" };
                 format!("Sort {} by {}{with}", query(&key), criteria.join(", "))
+            }
+            Event::Recheck { query: key, criteria } => {
+                asked = Asked::Search { mod_seqs: false };
+                let criteria: Vec<String> = criteria.iter().map(words::criterion).collect();
+                let by = if criteria.is_empty() { String::new() } else { format!(" by {}", criteria.join(", ")) };
+                format!("Recheck {}{by}", query(&key))
             }
             Event::Thread { query: key, algorithm } => {
                 asked = Asked::Thread;
@@ -433,7 +440,10 @@ impl Subject for ImapSubject {
         // A response within AUTHENTICATE looks like nothing else; what was sent before tells, and it ends in one of these.
         let line = sent.trim_ascii_end().to_ascii_uppercase();
         let has = |word: &[u8]| line.windows(word.len()).any(|w| w == word);
-        has(b" STARTTLS") || has(b" AUTHENTICATE") || expected.starts_with("+ ") && line.ends_with(b"}")
+        has(b" STARTTLS")
+            || has(b" COMPRESS")
+            || has(b" AUTHENTICATE")
+            || expected.starts_with("+ ") && line.ends_with(b"}")
     }
 
     fn close_reason(&self, machine: &ServerSession) -> String {
@@ -446,6 +456,7 @@ impl Subject for ImapSubject {
             Some(CloseReason::TooManyErrors) => "too many errors",
             Some(CloseReason::Synchronisation) => "synchronisation",
             Some(CloseReason::Tls) => "tls",
+            Some(CloseReason::Compression) => "compression",
             Some(CloseReason::Broken) => "broken",
             Some(CloseReason::MailboxGone) => "mailbox gone",
             Some(CloseReason::ShutDown) => "shut down",
@@ -555,6 +566,8 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
     limits.metadata_value_max = config.parsed("metadata_value_max", limits.metadata_value_max)?;
     limits.bad_after_login = config.parsed("bad_after_login", limits.bad_after_login)?;
     limits.pending_flags_max = config.parsed("pending_flags_max", limits.pending_flags_max)?;
+    limits.contexts_max = config.parsed("contexts_max", limits.contexts_max)?;
+    limits.context_changes_max = config.parsed("context_changes_max", limits.context_changes_max)?;
     limits.output_high_water = config.parsed("output_high_water", limits.output_high_water)?;
     let seconds = |key, default: Duration| config.parsed(key, default.as_secs()).map(Duration::from_secs);
     limits.login_timeout = seconds("login_timeout", limits.login_timeout)?;

@@ -19,7 +19,9 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
         "BINARY" => &mut extensions.binary,
         "CATENATE" => &mut extensions.catenate,
         "CHILDREN" => &mut extensions.children,
+        "COMPRESS" => &mut extensions.compress,
         "CONDSTORE" => &mut extensions.condstore,
+        "CONTEXT" => &mut extensions.context,
         "CREATE-SPECIAL-USE" => &mut extensions.create_special_use,
         "IMAP4rev2" => &mut extensions.rev2,
         "I18NLEVEL=2" => &mut extensions.i18n,
@@ -156,7 +158,7 @@ pub(crate) fn uid_set(text: &str) -> Result<UidSet, String> {
     text.split(',').filter(|range| !range.is_empty()).map(range).collect()
 }
 
-/// `added 4,5`, `flags 3 \Seen`, `removed 1,2` or `gone`, each but the last with `modseq=9` if there are mod-sequences.
+/// `keywords $a $b fixed`, `rights lrs`, `gone`, or `added 4,5`, `flags 3 \Seen`, `removed 1,2`, each of these three with `modseq=9` if there are mod-sequences.
 pub(crate) fn news(text: &str) -> Result<Change, String> {
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
     let (number, flag_list) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -165,6 +167,13 @@ pub(crate) fn news(text: &str) -> Result<Change, String> {
         "added" => Change::Added { uids: uids(number)?, mod_seq },
         "removed" => Change::Removed { uids: uids(number)?.into_iter().collect(), mod_seq },
         "flags" => Change::Flags { uid: uid(number)?, flags: flags(flag_list)?, mod_seq },
+        "keywords" => {
+            let words: Vec<&str> = rest.split_whitespace().collect();
+            let keywords = words.iter().filter(|word| **word != "fixed");
+            let keywords = keywords.map(|word| Flag::parse(word).ok_or(format!("{word} is no flag")));
+            Change::Keywords { keywords: keywords.collect::<Result<_, _>>()?, can_be_made: !words.contains(&"fixed") }
+        }
+        "rights" => Change::Rights(rights(rest)?),
         "gone" => Change::Gone,
         _ => return Err(format!("no such news: {text}")),
     })

@@ -35,6 +35,8 @@ pub use clock::{Clock, SystemClock};
 pub use logins::{LoginGuard, LoginLimits};
 pub use observer::{Direction, Observer, QueueEvent, Silent};
 pub use policy::{AllowList, Policy, Session, Verdict};
+#[cfg(feature = "outbound")]
+pub(crate) use resolver::Driven;
 pub use resolver::{Resolver, resolve, resolve_within};
 pub use room::{Reserve, Room};
 pub use senders::OwnSenders;

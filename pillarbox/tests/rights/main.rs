@@ -9,6 +9,7 @@ mod meddled;
 #[path = "../support/mod.rs"]
 mod support;
 mod uids;
+mod unseen;
 mod world;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ in_both_stores! {
     what_i_may_not_know_of_is_not_there
     every_operation_takes_its_right
     rights_count_when_something_is_done
+    rights_that_change_are_told
     flags_that_may_be_changed
     flags_that_come_along
     copies_from_one_account_to_another
@@ -48,7 +50,7 @@ in_both_stores! {
 
 #[tokio::test]
 async fn the_owner_notices_nothing_in_memory() {
-    let store = AclStore::new(MemoryStore::new()).other_users(name("Other Users"));
+    let store = AclStore::new(MemoryStore::new().with_quota(Some(1 << 20), None)).other_users(name("Other Users"));
     store_suite(&store, &user("you@localhost")).await;
 }
 
@@ -266,6 +268,17 @@ async fn rights_count_when_something_is_done<S: AclSource + Clone + 'static>(wor
     assert_eq!(open.changes().await.unwrap(), [Change::Gone]);
     world.grant("").await;
     assert_eq!(kind(open.messages(&all()).await), Some(NoSuchMailbox));
+}
+
+/// RFC 4314 §5.1.1: a session hears what its user may do when that changes.
+async fn rights_that_change_are_told<S: AclSource + Clone + 'static>(world: World<S>) {
+    world.grant("lrs").await;
+    let mut open = world.open(&world.bob, &world.work()).await;
+    assert_eq!(open.refresh().await.unwrap(), [], "the snapshot has told them");
+    world.grant("lrst").await;
+    let told = Change::Rights(Rights::parse("lrst").unwrap());
+    assert_eq!(open.refresh().await.unwrap(), [told]);
+    assert_eq!(open.refresh().await.unwrap(), [], "and once");
 }
 
 /// RFC 4314 §4, STORE; §5.1.1: what the client is told of it.

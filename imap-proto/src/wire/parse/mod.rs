@@ -83,6 +83,8 @@ pub enum Command<'b> {
         /// What SASL-IR sends along (RFC 4959), still in base64.
         initial_response: Option<Secret<&'b [u8]>>,
     },
+    /// CANCELUPDATE, with the tags of searches (RFC 5267 §4.3.5).
+    CancelUpdate(Vec<Cow<'b, [u8]>>),
     /// CAPABILITY.
     Capability,
     /// CHECK (RFC 3501 §6.4.1).
@@ -91,6 +93,8 @@ pub enum Command<'b> {
     Close,
     /// COMPARATOR, with those that are wanted; none: which it is now.
     Comparator(Vec<Cow<'b, [u8]>>),
+    /// COMPRESS, whose only algorithm is DEFLATE.
+    Compress,
     /// COPY and UID COPY.
     Copy {
         /// Which messages.
