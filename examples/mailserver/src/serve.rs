@@ -111,6 +111,10 @@ impl Assembly {
             move |account| folders.folder(account.user()),
             move |account| quotas.quota(account.user()),
         );
+        let store = match config.quota_set_by.clone() {
+            nobody if nobody.is_empty() => store,
+            set_by => store.quotas_set_by(move |user| set_by.iter().any(|name| name.eq_ignore_ascii_case(user.user()))),
+        };
         let store = store
             .lying_as(move |account| lying.lies_as(account.user()))
             .in_namespace(&config.mailboxes.prefix, config.mailboxes.separator)
