@@ -2,7 +2,7 @@
 
 use alloc::borrow::Cow;
 
-use pillarbox_core::Misuse;
+use pillarbox_core::{Layer, Misuse};
 
 use super::catenate::bad_url;
 use super::reply::{End, Verdict};
@@ -54,6 +54,10 @@ impl ServerSession {
             Doing::Asked(Asked::Fetch(fetching) | Asked::Refresh { fetching, .. }) => fetching.break_off(&mut self.out),
             Doing::Asked(Asked::Search(searching)) => {
                 searching.break_off(&self.running.tag, &mut self.out);
+                true
+            }
+            Doing::Asked(Asked::GetMetadata(getting)) => {
+                getting.close(&mut self.out);
                 true
             }
             Doing::Asked(Asked::Thread(threading)) => {
@@ -116,7 +120,11 @@ impl ServerSession {
                 }
                 self.finish_now(end);
             }
+            Asked::Recheck(rechecking) => self.not_rechecked(rechecking),
             Asked::Search(searching) => {
+                if let Standing::Selected { mailbox, .. } = &mut self.standing {
+                    mailbox.contexts.abandon();
+                }
                 if searching.saves() {
                     // RFC 5182 §2.1
                     self.save(UidSet::new());
@@ -145,7 +153,10 @@ impl ServerSession {
             (Asked::Quota(QuotaQuestion::Roots(_)), Answer::QuotaRoots(roots)) => self.quota_roots_told(roots),
             (Asked::Quota(_), Answer::Quota(root)) => self.quota_told(root),
             (Asked::Quota(_), Answer::Done) => self.finish(End::ok("Quota told")),
-            (Asked::StartTls, Answer::Done) => self.doing = Doing::Upgrading { announced: None },
+            (Asked::GetMetadata(_), Answer::Entry { name, value }) => self.entry_told(name, value),
+            (Asked::GetMetadata(_), Answer::Done) => self.metadata_told(),
+            (Asked::SetMetadata, Answer::Done) => self.finish(End::ok("Done")),
+            (Asked::StartTls, Answer::Done) => self.begin_layer(Layer::Tls),
             (Asked::ScramKeys(_), Answer::ScramKeys(keys)) => {
                 if let Doing::Asked(Asked::ScramKeys(login)) = core::mem::replace(&mut self.doing, Doing::Reading) {
                     self.keys(login, keys);
@@ -259,13 +270,17 @@ impl ServerSession {
                 }
                 searching.end(&mailbox.view, &self.running.tag, &mut self.out);
                 let told = if searching.is_sorted() { "Sorted" } else { "Searched" };
+                let updating = searching.take_updating();
                 if let Doing::Asked(Asked::Search(searching)) = core::mem::replace(&mut self.doing, Doing::Reading)
                     && let Some(saved) = searching.into_saved()
                 {
                     mailbox.saved = saved;
                 }
+                self.updates_begin(updating);
                 self.finish(End::ok(told));
             }
+            (Asked::Recheck(rechecking), Answer::Found(uids)) => rechecking.found(uids),
+            (Asked::Recheck(_), Answer::Done) => self.rechecked(),
             (Asked::Thread(threading), answer @ (Answer::Threads(_) | Answer::Done)) => {
                 let Standing::Selected { mailbox, .. } = &self.standing else { return Err(wrong) };
                 match answer {
@@ -303,6 +318,7 @@ impl Asked {
         match self {
             Asked::Acl(_) => "Acl",
             Asked::Quota(_) => "Quota",
+            Asked::GetMetadata(_) | Asked::SetMetadata => "Metadata",
             Asked::Connect => "Connect",
             Asked::StartTls => "StartTls",
             Asked::ScramKeys(_) => "ScramKeys",
@@ -322,6 +338,7 @@ impl Asked {
             Asked::Store { .. } => "Store",
             Asked::Search(_) => "Search or Sort",
             Asked::Thread(_) => "Thread",
+            Asked::Recheck(_) => "Recheck",
             Asked::Copy => "Copy",
             Asked::Move => "Move",
             Asked::Expunge { .. } => "Expunge",
@@ -333,6 +350,7 @@ impl Asked {
 pub(super) fn name(answer: &Answer<'_>) -> &'static str {
     match answer {
         Answer::Acl(_) => "Acl",
+        Answer::Entry { .. } => "Entry",
         Answer::Quota(_) => "Quota",
         Answer::QuotaRoots(_) => "QuotaRoots",
         Answer::Grantable(_) => "Grantable",

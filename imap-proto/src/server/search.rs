@@ -4,11 +4,13 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::context::Updating;
 use super::read::{Served, uid_required};
 use super::reply::{End, Output};
 use super::session::{Asked, Standing};
 use super::{Event, ServerSession};
 use crate::search::Query;
+use crate::sort::SortCriterion;
 use crate::types::{Flag, ModSeq, ResponseCode, SequenceSet, Uid, UidSet};
 use crate::view::View;
 use crate::wire::encode::push;
@@ -41,6 +43,8 @@ pub(super) struct Searching {
     saved: Vec<Uid>,
     /// The last messages that were found, where a part is wanted that counts from the end: as many as it may reach to.
     tail: VecDeque<(Uid, u32)>,
+    /// It is to be kept up to date (RFC 5267).
+    updating: Option<Updating>,
 }
 
 /// What is learned about a query while its numbers are resolved.
@@ -49,6 +53,17 @@ struct Resolving {
     ranges_left: usize,
     /// Mod-sequences are a part of it.
     mod_seqs: bool,
+    /// It will be put to messages that come later.
+    updates: bool,
+}
+
+/// A query whose numbers are resolved.
+pub(super) struct Resolved {
+    pub(super) query: Query,
+    /// It speaks of mod-sequences.
+    pub(super) mod_seqs: bool,
+    /// Of all sets in it.
+    ranges: usize,
 }
 
 impl ServerSession {
@@ -64,27 +79,46 @@ impl ServerSession {
             // RFC 6855 §3
             return Err(End::bad("Everything is UTF-8 here"));
         }
-        let (query, mod_seqs) = self.query_to_answer(key, returns)?;
+        let resolved = self.query_to_answer(key, returns)?;
+        let updating = self.updating_if(returns, &resolved, &[])?;
+        let Resolved { query, mod_seqs, .. } = resolved;
         // RFC 9051 §6.4.4: in IMAP4rev2 every answer is ESEARCH, and names all if nothing else is asked for.
         let all = SearchReturns { all: true, ..SearchReturns::default() };
-        let searching = Searching::new(uid, returns.or(self.enabled.rev2.then_some(all)), false);
+        let searching = Searching::new(uid, returns.or(self.enabled.rev2.then_some(all)), false).updating(updating);
         if mod_seqs {
             self.enable_condstore();
         }
         Ok(self.ask(Asked::Search(searching), Event::Search { query, mod_seqs }))
     }
 
-    /// The query of a command with these return options, and whether it speaks of mod-sequences.
+    /// How a search is kept up to date, if that is wished.
+    pub(super) fn updating_if(
+        &mut self,
+        returns: Option<SearchReturns>,
+        resolved: &Resolved,
+        criteria: &[SortCriterion],
+    ) -> Result<Option<Updating>, End> {
+        match returns.is_some_and(|returns| returns.update) {
+            true => self.updating(&resolved.query, criteria, resolved.ranges).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// The query of a command with these return options.
     pub(super) fn query_to_answer(
         &mut self,
         key: Option<SearchKey>,
         returns: Option<SearchReturns>,
-    ) -> Result<(Query, bool), End> {
+    ) -> Result<Resolved, End> {
+        if returns.is_some_and(|returns| returns.update || returns.context) && !self.config.extensions.context {
+            return Err(End::bad("UPDATE and CONTEXT are not on offer"));
+        }
         if returns.is_some_and(|returns| returns.partial.is_some()) && !self.config.extensions.partial {
             return Err(End::bad("PARTIAL is not on offer"));
         }
         let save = returns.is_some_and(|returns| returns.save);
-        self.query_of(key).inspect_err(|end| {
+        let updates = returns.is_some_and(|returns| returns.update);
+        self.query_of(key, updates).inspect_err(|end| {
             // RFC 5182 §2.1: NO empties what was saved, BAD changes nothing.
             if save && end.verdict == super::reply::Verdict::No {
                 self.save(UidSet::new());
@@ -92,18 +126,18 @@ impl ServerSession {
         })
     }
 
-    /// The query of a key, and whether it speaks of mod-sequences.
-    pub(super) fn query_of(&mut self, key: Option<SearchKey>) -> Result<(Query, bool), End> {
+    /// The query of a key. `updates`: it will be put to messages that come later.
+    pub(super) fn query_of(&mut self, key: Option<SearchKey>, updates: bool) -> Result<Resolved, End> {
         // RFC 3501 §6.4.4
         let unknown =
             || End { code: Some("BADCHARSET (US-ASCII UTF-8)".into()), ..End::no_such("Unknown character set") };
         let ranges_left = 2 * self.mailbox()?.view.len() + RANGES_MAX;
-        let mut resolving = Resolving { ranges_left, mod_seqs: false };
+        let mut resolving = Resolving { ranges_left, mod_seqs: false, updates };
         let query = self.query(key.ok_or_else(unknown)?, &mut resolving)?;
         if resolving.mod_seqs {
             self.refuse_without_mod_seqs()?;
         }
-        Ok((query, resolving.mod_seqs))
+        Ok(Resolved { query, mod_seqs: resolving.mod_seqs, ranges: ranges_left - resolving.ranges_left })
     }
 
     /// The key with its numbers resolved. The parser limited the depth.
@@ -155,7 +189,12 @@ impl ServerSession {
 
     /// Two octets of a command can stand for a set as large as the mailbox, so what they come to is counted.
     fn uids_of(&mut self, set: &SequenceSet, uid: bool, resolving: &mut Resolving) -> Result<Query, End> {
-        let uids = self.resolve(set, uid)?;
+        let mut uids = self.resolve(set, uid)?;
+        if uid && resolving.updates {
+            // RFC 5267 §4.3: what sequence numbers mean is settled now, but UIDs name messages that are still to come.
+            let ranges = set.resolve(u32::MAX).into_iter();
+            uids.add(&ranges.filter_map(|range| Some(Uid::new(*range.start())?..=Uid::new(*range.end())?)).collect());
+        }
         match resolving.ranges_left.checked_sub(uids.ranges().len()) {
             Some(left) => resolving.ranges_left = left,
             None => return Err(End::no(&ResponseCode::Limit, "The sets of this search are too large")),
@@ -186,7 +225,18 @@ impl Searching {
             highest: None,
             saved: Vec::new(),
             tail: VecDeque::new(),
+            updating: None,
         }
+    }
+
+    /// The same, to be kept up to date.
+    pub(super) fn updating(self, updating: Option<Updating>) -> Self {
+        Searching { updating, ..self }
+    }
+
+    /// Whether UIDs are told, and how it is to be kept up to date.
+    pub(super) fn take_updating(&mut self) -> Option<(bool, Updating)> {
+        Some((self.uid, self.updating.take()?))
     }
 
     pub(super) const fn is_sorted(&self) -> bool {
@@ -219,6 +269,9 @@ impl Searching {
             let Some(seq) = view.seq(uid) else { continue };
             let number = if self.uid { uid.get() } else { seq.get() };
             self.highest = self.highest.max(mod_seq);
+            if let Some(Updating::Wanted { found, .. }) = &mut self.updating {
+                found.push(uid);
+            }
             let Some(returns) = self.returns else {
                 self.begin(tag, out);
                 push(out.end(), format_args!(" {number}"));

@@ -7,13 +7,17 @@ use alloc::sync::Arc;
 
 use pillarbox_core::line::LineScanner;
 use pillarbox_core::sasl;
-use pillarbox_core::{LayerFacts, Misuse, Step, Time, TlsFacts, UpgradeError};
+use pillarbox_core::{Layer, Misuse, Step, Time, TlsFacts};
 
 use super::append::Incoming;
 use super::auth::Login;
+use super::context::Contexts;
 use super::fetch::Fetching;
+use super::flags_in_use::FlagsInUse;
 use super::mailbox::Renamed;
 use super::messages::Silent;
+use super::metadata::Getting;
+use super::recheck::Rechecking;
 use super::reply::{End, Output};
 use super::search::Searching;
 use super::sort::Threading;
@@ -38,6 +42,8 @@ pub struct ServerSession {
     pub(super) config: Arc<ServerConfig>,
     pub(super) peer: Peer,
     pub(super) tls: Option<TlsFacts>,
+    /// DEFLATE is under the session.
+    pub(super) compressed: bool,
     pub(super) standing: Standing,
     pub(super) enabled: Enabled,
     pub(super) doing: Doing,
@@ -69,9 +75,12 @@ pub(super) enum Standing {
 #[derive(Debug)]
 pub(super) struct Selected {
     pub(super) view: View,
+    pub(super) flags: FlagsInUse,
     pub(super) read_only: bool,
     /// What `$` means (RFC 5182). May name messages that are gone.
     pub(super) saved: UidSet,
+    /// Searches whose results are kept up to date (RFC 5267).
+    pub(super) contexts: Contexts,
 }
 
 /// What the client asked for with ENABLE (RFC 5161).
@@ -121,8 +130,9 @@ pub(super) enum Doing {
     },
     /// A question is open.
     Asked(Asked),
-    /// TLS is to be started. `announced`: where in the output the go-ahead is.
+    /// A layer is to be started. `announced`: where in the output the go-ahead is.
     Upgrading {
+        layer: Layer,
         announced: Option<u64>,
     },
     Closed(CloseReason),
@@ -133,6 +143,8 @@ pub(super) enum Doing {
 pub(super) enum Asked {
     Acl(AclQuestion),
     Quota(QuotaQuestion),
+    GetMetadata(Getting),
+    SetMetadata,
     Connect,
     StartTls,
     ScramKeys(Login),
@@ -189,6 +201,8 @@ pub(super) enum Asked {
     /// SEARCH and SORT.
     Search(Searching),
     Thread(Threading),
+    /// What changed, on behalf of the contexts.
+    Recheck(Box<Rechecking>),
     Copy,
     Move,
     Expunge {
@@ -211,6 +225,7 @@ impl ServerSession {
     pub fn new(config: Arc<ServerConfig>, peer: Peer) -> Self {
         ServerSession {
             tls: peer.tls.clone(),
+            compressed: false,
             config,
             peer,
             standing: Standing::NotAuthenticated,
@@ -274,16 +289,25 @@ impl ServerSession {
     pub fn learn(&mut self, now: Time, change: Change) {
         self.timer.advance(now);
         let Standing::Selected { mailbox, .. } = &mut self.standing else { return };
-        if change == Change::Gone {
-            self.gone = true;
-            self.leave_if_due();
-        } else {
-            if let Doing::Asked(Asked::Store { silent: Some(silent), .. }) = &mut self.doing {
-                silent.learn(&change, &mailbox.view);
+        match change {
+            Change::Gone => {
+                self.gone = true;
+                self.leave_if_due();
             }
-            mailbox.view.learn(change);
-            self.tell_idle();
+            Change::Keywords { keywords, can_be_made } => mailbox.flags.learn_keywords(keywords, can_be_made),
+            Change::Rights(rights) => {
+                mailbox.flags.learn_rights(rights);
+                mailbox.read_only = mailbox.flags.is_read_only();
+            }
+            change => {
+                if let Doing::Asked(Asked::Store { silent: Some(silent), .. }) = &mut self.doing {
+                    silent.learn(&change, &mailbox.view);
+                }
+                mailbox.contexts.learn(&change, &mailbox.view, self.config.limits.context_changes_max);
+                mailbox.view.learn(change);
+            }
         }
+        self.tell_idle();
         self.timer.output(!self.out.is_empty());
     }
 
@@ -381,33 +405,6 @@ impl ServerSession {
     pub fn handle_eof(&mut self, now: Time) {
         self.timer.advance(now);
         self.eof = true;
-    }
-
-    /// [`Machine::upgraded`](pillarbox_core::Machine::upgraded)
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn upgraded(&mut self, now: Time, facts: LayerFacts) -> Result<(), Misuse> {
-        self.timer.advance(now);
-        match (&self.doing, facts) {
-            (Doing::Upgrading { announced: Some(_) }, LayerFacts::Tls(facts)) => {
-                // RFC 9051 §6.2.1: what the client learned before is void; we remember nothing of it either.
-                self.tls = Some(facts);
-                self.framer.reset();
-                self.doing = Doing::Reading;
-                self.leave_if_due();
-                Ok(())
-            }
-            _ => Err(Misuse::NoUpgrade),
-        }
-    }
-
-    /// [`Machine::upgrade_failed`](pillarbox_core::Machine::upgrade_failed)
-    pub fn upgrade_failed(&mut self, now: Time, _why: UpgradeError) {
-        self.timer.advance(now);
-        // RFC 3207 §4.1, RFC 9051 §6.2.1: nothing that could be said in clear text now can be trusted.
-        self.close(CloseReason::Tls);
     }
 
     /// [`Machine::shut_down`](pillarbox_core::Machine::shut_down)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use pillarbox_imap::search::{MessageFacts, Needs, Query, Search};
 use pillarbox_imap::server::Answer;
+use pillarbox_imap::sort::SortCriterion;
 use pillarbox_imap::types::{ModSeq, Uid, UidSet};
 
 use super::fetch::read_message;
@@ -32,6 +33,19 @@ impl Connection {
     pub(super) async fn search(&mut self, query: Query, mod_seqs: bool) -> Result<(), Trouble> {
         self.look().await;
         let found = self.find_matching(&query, mod_seqs).await?;
+        self.tell_found(&found, mod_seqs).await
+    }
+
+    /// Which of some messages match, for a search that is kept up to date, in the order of these criteria.
+    pub(super) async fn recheck(&mut self, query: &Query, criteria: &[SortCriterion]) -> Result<(), Trouble> {
+        let mut found = self.find_matching(query, false).await?;
+        if !criteria.is_empty() {
+            found = self.sorted(&found, criteria).await?.into_iter().map(|uid| (uid, ModSeq::MIN)).collect();
+        }
+        self.tell_found(&found, false).await
+    }
+
+    async fn tell_found(&mut self, found: &[(Uid, ModSeq)], mod_seqs: bool) -> Result<(), Trouble> {
         for some in found.chunks(FOUND_MAX) {
             match mod_seqs {
                 true => self.answer(Answer::FoundWithModSeqs(some)),
@@ -69,8 +83,7 @@ impl Connection {
             .map_err(|error| StoreError::new(StoreErrorKind::Limit, error.to_string()))?;
         let search = Arc::new(search);
         let lane = Searches::lane(&self.shared.searches, self.user()?);
-        let mut all = UidSet::new();
-        all.insert_range(Uid::new(1).expect("1 is not 0")..=Uid::new(u32::MAX).expect("it is not 0"));
+        let all = query.within().unwrap_or_else(|| [Uid::MIN..=Uid::MAX].into_iter().collect());
         let messages = {
             let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
             self.wire.answer(mailbox.messages(&all)).await?

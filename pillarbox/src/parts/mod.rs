@@ -20,6 +20,7 @@ mod room;
 mod senders;
 mod sink;
 mod store;
+mod store_error;
 mod unauthenticated;
 
 use std::future::Future;
@@ -42,8 +43,9 @@ pub use senders::OwnSenders;
 pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Notices, Outcome, SinkError};
 pub use store::{
     Append, AppendedMessages, Cached, Computed, Copied, FlagsSet, IncomingAppend, Mailbox, MailboxStore, MessageData,
-    MessageFlags, MessageReader, Namespace, Piece, SetFlags, StoreCapabilities, StoreError, StoreErrorKind,
+    MessageFlags, MessageReader, Namespace, Piece, SetFlags, StoreCapabilities,
 };
+pub use store_error::{StoreError, StoreErrorKind};
 #[cfg(feature = "tokio")]
 pub(crate) use unauthenticated::Guest;
 pub use unauthenticated::UnauthenticatedLimit;

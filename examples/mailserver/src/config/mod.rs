@@ -1,9 +1,11 @@
 //! The configuration file: what can be said in it, and reading it without passing anything over.
 
+mod authentication;
 mod disk;
 mod error;
 mod location;
 mod read;
+mod read_authentication;
 mod read_forward;
 mod read_route;
 mod read_sending;
@@ -20,12 +22,15 @@ use pillarbox::imap_proto::types::Separator;
 use pillarbox::maildir::{DiskNames, Layout, QuotaRules, TreeOptions};
 use toml::de::DeTable;
 
+pub use authentication::{Authentication, DmarcUse, Quarantine};
 pub use error::{ConfigError, Mistake};
 pub use location::MailLocation;
 use read::Draft;
 pub use read_route::domain_of;
 pub use read_sending::duration;
-pub use sending::{DkimKey, Dns, Forwarding, HostRoute, NextHop, RouteOf, RouteTls, Sending, SrsFiles, TlsReports};
+pub use sending::{
+    DkimKey, Dns, DomainKeyFile, Forwarding, HostRoute, NextHop, RouteOf, RouteTls, Sending, SrsFiles, TlsReports,
+};
 
 /// What a configuration file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +59,12 @@ pub struct Config {
     pub over_quota: OverQuota,
     /// How mail for elsewhere is sent, if it is.
     pub sending: Option<Sending>,
+    /// How what strangers send is checked, if it is.
+    pub authentication: Option<Authentication>,
+    /// The keys that sign what users send.
+    pub signing: Vec<DomainKeyFile>,
+    /// Whom to ask for names.
+    pub dns: Dns,
 }
 
 /// How mailboxes lie in the folder of their account, and what clients call them.
@@ -109,6 +120,8 @@ pub struct Listener {
     pub xforward: Vec<Network>,
     /// Whoever may send to everybody without a login.
     pub relay_from: Vec<Network>,
+    /// IMAP sessions can be compressed.
+    pub compress: bool,
 }
 
 impl std::fmt::Display for Listener {

@@ -14,9 +14,10 @@ use toml::de::DeTable;
 
 use super::error::Mistake;
 use super::location::MailLocation;
-use super::read_sending::{SendingDraft, read_sending};
+use super::read_authentication::{SigningDraft, read_authentication, read_signing};
+use super::read_sending::{SendingDraft, read_dns, read_sending};
 use super::table::{self, Table, Value};
-use super::{Address, Config, Limits, Listener, Mailboxes, Protocol, TlsFiles, TlsMode};
+use super::{Address, Authentication, Config, Dns, Limits, Listener, Mailboxes, Protocol, TlsFiles, TlsMode};
 
 /// What could be read of a file, with the places that later checks will want to name. Whatever is missing was noted as a
 /// mistake.
@@ -34,6 +35,10 @@ pub struct Draft {
     pub quota: Option<(QuotaRules, OverQuota)>,
     /// `None`: nothing is sent.
     pub sending: Option<SendingDraft>,
+    /// `Some(None)`: there is no `[authentication]`, and that is no mistake.
+    pub authentication: Option<Option<Authentication>>,
+    pub signing: SigningDraft,
+    pub dns: Option<Dns>,
 }
 
 impl Draft {
@@ -59,6 +64,9 @@ impl Draft {
                 None => None,
                 Some(draft) => Some(draft.sending?),
             },
+            authentication: self.authentication?,
+            signing: self.signing.keys?,
+            dns: self.dns?,
         })
     }
 }
@@ -92,9 +100,41 @@ pub fn draft(table: &DeTable<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> D
     let limits = file.optional("limits").map_or_else(|| Some(Limits::default()), |v| read_limits(v, mistakes));
     let quota = file.optional("quota").map_or_else(|| Some(Default::default()), |v| read_quota(v, mistakes));
     let sending = read_sending(&mut file, base, domains.as_deref(), mistakes);
+    let authentication = file.optional("authentication");
+    let dns = file.optional("dns");
+    if let Some(value) = dns.filter(|_| sending.is_none() && authentication.is_none()) {
+        let message = "[dns] means nothing without something that asks: add a [queue] table with `folder`, or an \
+            [authentication] table";
+        mistakes.push(Mistake::new(value.span(), message));
+    }
+    let dns = dns.map_or_else(|| Some(Dns::default()), |value| read_dns(value, mistakes));
+    if let (Some(place), None) = (sending.as_ref().and_then(|sending| sending.seal_key.as_ref()), authentication) {
+        let message = "nothing is sealed of which nothing is known: add an [authentication] table";
+        mistakes.push(Mistake::new(place.span(), message));
+    }
+    let authentication = match authentication {
+        Some(value) => read_authentication(value, mistakes).map(Some),
+        None => Some(None),
+    };
+    let signing = read_signing(file.optional("sign"), base, domains.as_deref(), mistakes);
     refuse_relaying(&listeners, file.optional("queue").is_some(), mistakes);
     file.finish(mistakes);
-    Draft { hostname, domains, postmaster, accounts, mail, mailboxes, tls, listeners, limits, quota, sending }
+    Draft {
+        hostname,
+        domains,
+        postmaster,
+        accounts,
+        mail,
+        mailboxes,
+        tls,
+        listeners,
+        limits,
+        quota,
+        sending,
+        authentication,
+        signing,
+        dns,
+    }
 }
 
 /// What a text says, with its place.
@@ -266,6 +306,9 @@ fn read_listener(
     let mut networks = |key| listener.optional(key).map(|value| (value.span(), read_networks(value, mistakes)));
     let (proxies, xclient, xforward) = (networks("proxies"), networks("xclient"), networks("xforward"));
     let relay_from = networks("relay_from");
+    let compress = listener.optional("compress");
+    let compress_at = compress.map(|v| v.span());
+    let compress = compress.map_or(Some(false), |v| table::boolean(v, mistakes));
     let relay_at = relay_from.as_ref().map(|(span, _)| span.clone());
     listener.finish(mistakes);
     let address = address?;
@@ -280,9 +323,14 @@ fn read_listener(
         xclient: unspanned(xclient),
         xforward: unspanned(xforward),
         relay_from: unspanned(relay_from),
+        compress: compress?,
     };
     if let Some(span) = relay_at {
         check_relay_from(&listener, span, mistakes);
+    }
+    if let (Protocol::Smtp | Protocol::Submission | Protocol::Lmtp, Some(span)) = (listener.protocol, compress_at) {
+        let message = format!("`compress` is for listeners for imap, not for {}", listener.protocol.name());
+        mistakes.push(Mistake::new(span, message));
     }
     if let (Protocol::Imap, Some(span)) = (listener.protocol, of_smtp) {
         mistakes.push(Mistake::new(span, "IMAP has neither XCLIENT nor XFORWARD"));
@@ -316,10 +364,15 @@ fn check_relay_from(listener: &Listener, span: Range<usize>, mistakes: &mut Vec<
     let name = listener.protocol.name();
     if listener.protocol != Protocol::Smtp {
         mistakes.push(Mistake::new(span, format!("`relay_from` is for listeners for smtp, not for {name}")));
-    } else if listener.relay_from.iter().any(|network| network.prefix() < 8 && !is_private(network)) {
+    } else if listener.relay_from.iter().any(holds_strangers) {
         let message = "so large a network holds strangers, and spam would be sent through this server within the hour";
         mistakes.push(Mistake::new(span, message));
     }
+}
+
+/// Whether a network is too large to be anybody's.
+pub fn holds_strangers(network: &Network) -> bool {
+    network.prefix() < 8 && !is_private(network)
 }
 
 /// `fc00::/7`, the private addresses of IPv6.
@@ -335,7 +388,7 @@ fn refuse_relaying(listeners: &[Spanned<Listener>], has_queue: bool, mistakes: &
 }
 
 /// A list of addresses and networks.
-fn read_networks(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Vec<Network> {
+pub fn read_networks(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Vec<Network> {
     let parse = |text: &str| text.parse().map_err(|error: NetworkError| error.to_string());
     let items = table::list(value, mistakes).unwrap_or_default();
     items.iter().filter_map(|item| table::parsed(item, mistakes, parse)).collect()

@@ -12,6 +12,7 @@ mod arguments;
 mod catenate;
 mod fetch;
 mod list;
+mod metadata;
 mod modifier;
 mod partial;
 mod quota;
@@ -42,6 +43,8 @@ pub(crate) use catenate::{AppendLineError, AppendPlace, append, append_line, app
 pub(crate) use fetch::{fetch, section_spec};
 pub use list::ListArguments;
 pub(crate) use list::{list, lsub};
+pub use metadata::MetadataCommand;
+pub(crate) use metadata::{get_metadata, set_metadata};
 pub use modifier::Modifier;
 pub use partial::PartialRange;
 pub use quota::QuotaCommand;
@@ -78,12 +81,16 @@ pub enum Command<'b> {
         /// What SASL-IR sends along (RFC 4959), still in base64.
         initial_response: Option<Secret<&'b [u8]>>,
     },
+    /// CANCELUPDATE, with the tags of searches (RFC 5267 §4.3.5).
+    CancelUpdate(Vec<Cow<'b, [u8]>>),
     /// CAPABILITY.
     Capability,
     /// CHECK (RFC 3501 §6.4.1).
     Check,
     /// CLOSE.
     Close,
+    /// COMPRESS, whose only algorithm is DEFLATE.
+    Compress,
     /// COPY and UID COPY.
     Copy {
         /// Which messages.
@@ -135,6 +142,8 @@ pub enum Command<'b> {
     },
     /// LOGOUT.
     Logout,
+    /// GETMETADATA and SETMETADATA.
+    Metadata(MetadataCommand<'b>),
     /// MOVE and UID MOVE.
     Move {
         /// Which messages.

@@ -4,6 +4,7 @@ mod carry;
 mod identifiers;
 mod incoming;
 mod listing;
+mod metadata;
 mod open;
 mod places;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use pillarbox_imap::acl::{AclEntry, Grantable, Rights, RightsChange};
 use pillarbox_imap::list::List;
+use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
 use pillarbox_imap::quota::QuotaRoot;
 use pillarbox_imap::server::{Listed, Status, StatusItem};
 use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse};
@@ -51,6 +53,25 @@ pub trait AclSource: MailboxStore {
         account: &'a Identity,
         mailbox: &'a MailboxName,
         list: &'a Acl,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    /// The annotations that are wanted of a mailbox, as somebody sees them whose mailbox it is not. What the mailbox is for
+    /// (RFC 6154 §4) is not theirs to know.
+    fn annotations_of<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        reader: &'a Identity,
+        wanted: &'a WantedEntries,
+    ) -> BoxFuture<'a, Result<Vec<Entry>>>;
+
+    /// Changes annotations for somebody whose mailbox it is not, all or none. Durable.
+    fn annotate_for<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        writer: &'a Identity,
+        changes: &'a [EntryChange],
     ) -> BoxFuture<'a, Result<()>>;
 }
 
@@ -393,6 +414,24 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
             let (place, _) = self.inner.permitted(user, mailbox, Rights::READ).await?;
             self.inner.source.quota_roots(&place.account, &place.mailbox).await
         })
+    }
+
+    fn metadata<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: Option<&'a MailboxName>,
+        wanted: &'a WantedEntries,
+    ) -> BoxFuture<'a, Result<Vec<Entry>>> {
+        Box::pin(self.inner.annotations(user, mailbox, wanted))
+    }
+
+    fn set_metadata<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: Option<&'a MailboxName>,
+        changes: &'a [EntryChange],
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.inner.annotate(user, mailbox, changes))
     }
 
     fn rights<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Rights>> {

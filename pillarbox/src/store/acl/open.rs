@@ -34,6 +34,8 @@ pub(super) struct Open<S> {
     read_only: bool,
     /// News that were taken and not told yet.
     news: Vec<Change>,
+    /// What the session was told that the user may do.
+    rights: Rights,
 }
 
 impl<S: AclSource + 'static> Open<S> {
@@ -44,7 +46,7 @@ impl<S: AclSource + 'static> Open<S> {
         mailbox: Box<dyn Mailbox>,
         read_only: bool,
     ) -> Self {
-        Open { store, user, place, mailbox, read_only, news: Vec::new() }
+        Open { store, user, place, mailbox, read_only, news: Vec::new(), rights: Rights::NONE }
     }
 
     async fn check(&mut self, needed: Rights) -> Result<Rights> {
@@ -54,7 +56,13 @@ impl<S: AclSource + 'static> Open<S> {
     /// What is to be told, to somebody who may still read. Who may not loses the mailbox, as RFC 4314 §5.1.1 allows.
     async fn news(&mut self) -> Result<Vec<Change>> {
         match self.check(Rights::READ).await {
-            Ok(_) => Ok(std::mem::take(&mut self.news)),
+            Ok(rights) => {
+                let mut news = std::mem::take(&mut self.news);
+                if std::mem::replace(&mut self.rights, rights) != rights {
+                    news.insert(0, Change::Rights(rights));
+                }
+                Ok(news)
+            }
             Err(error) if matches!(error.kind, StoreErrorKind::NoPermission | StoreErrorKind::NoSuchMailbox) => {
                 self.news.clear();
                 Ok(vec![Change::Gone])
@@ -135,6 +143,7 @@ impl<S: AclSource + 'static> Mailbox for Open<S> {
             let rights = self.check(Rights::READ).await?;
             let mut snapshot = self.mailbox.snapshot().await?;
             snapshot.rights = Some(rights);
+            self.rights = rights;
             self.news.clear();
             Ok(snapshot)
         })
