@@ -141,6 +141,7 @@ pub const COMMANDS: &[CommandRow] = &[
     row("DELETE", Authenticated, EXPUNGES, parse::delete),
     row("DELETEACL", Authenticated, EXPUNGES, parse::delete_acl),
     row("ENABLE", Authenticated, EXPUNGES, parse::enable),
+    row("ESEARCH", Authenticated, EXPUNGES, parse::esearch),
     row("EXAMINE", Authenticated, SELECTS, |input| parse::select(true, input)),
     bare("EXPUNGE", Selected, EXPUNGES, Bare::Expunge),
     row("FETCH", Selected, USES, |input| parse::fetch(false, input)),

@@ -155,6 +155,7 @@
 //! | DELETE | authenticated |  | yes |  |
 //! | DELETEACL | authenticated |  | yes |  |
 //! | ENABLE | authenticated |  | yes |  |
+//! | ESEARCH | authenticated |  | yes |  |
 //! | EXAMINE | authenticated |  |  | yes |
 //! | EXPUNGE | selected |  | yes |  |
 //! | FETCH | selected | yes |  |  |

@@ -55,6 +55,8 @@ pub struct Extensions {
     pub moves: bool,
     /// MULTIAPPEND (RFC 3502): several messages are stored all or none.
     pub multiappend: bool,
+    /// MULTISEARCH (RFC 7377): several mailboxes are searched with one command.
+    pub multisearch: bool,
     /// OBJECTID (RFC 8474): mailboxes and messages have identifiers that outlive a change of name or place.
     pub object_id: bool,
     /// PARTIAL (RFC 9394): SEARCH, SORT and UID FETCH can be asked for a part of what there is. Nothing that a store has to do.
@@ -112,6 +114,7 @@ impl Extensions {
         metadata_server: false,
         moves: false,
         multiappend: false,
+        multisearch: false,
         object_id: false,
         partial: false,
         qresync: false,
@@ -165,6 +168,7 @@ impl Default for Extensions {
             metadata_server: true,
             moves: true,
             multiappend: true,
+            multisearch: true,
             object_id: true,
             partial: true,
             qresync: true,

@@ -20,6 +20,7 @@ mod list;
 mod mailbox;
 mod messages;
 mod metadata;
+mod multisearch;
 mod quota;
 mod read;
 mod recheck;

@@ -155,6 +155,7 @@ impl ServerSession {
             Command::Create { mailbox, uses } => self.create(&mailbox, uses),
             Command::Delete(mailbox) => self.delete(&mailbox),
             Command::Enable(names) => self.enable(&names),
+            Command::Esearch { sources, key, returns, charset } => self.esearch(sources, key, returns, charset),
             Command::Expunge { only } => self.expunge(only.as_ref()),
             Command::Fetch { set, wanted, modifiers, uid } => {
                 let modifiers = self.fetch_modifiers(&modifiers, uid)?;

@@ -223,6 +223,7 @@ impl ServerSession {
             ("METADATA-SERVER", extensions.metadata_server && !extensions.metadata),
             ("MOVE", extensions.moves),
             ("MULTIAPPEND", extensions.multiappend),
+            ("MULTISEARCH", extensions.multisearch),
             ("OBJECTID", extensions.object_id),
             ("PARTIAL", extensions.partial),
             ("PREVIEW", extensions.preview),

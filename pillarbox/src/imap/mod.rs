@@ -23,6 +23,7 @@
 mod catenate;
 mod client;
 mod fetch;
+mod multisearch;
 pub(crate) mod pieces;
 mod search;
 mod searches;

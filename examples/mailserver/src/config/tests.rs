@@ -55,7 +55,8 @@ fn how_mailboxes_lie() {
     );
     let mailboxes = mailboxes.unwrap().mailboxes;
     assert_eq!((mailboxes.prefix.as_str(), mailboxes.separator.as_char()), ("INBOX.", '.'));
-    assert!(mailboxes.sharing);
+    let sharing = mailboxes.sharing.as_ref().unwrap();
+    assert_eq!((sharing.other_users.as_str(), &sharing.public, sharing.anyone), ("Other Users", &None, false));
     let options = mailboxes.of("you", "example.org");
     assert_eq!((options.layout, options.names), (Layout::Fs, DiskNames::Utf8));
     assert_eq!(options.inbox, Some("/var/mail/you@example.org".into()));
@@ -72,6 +73,17 @@ fn how_mailboxes_lie() {
         ("separator = \"|\"", "`|`"),
         ("sharing = \"yes\"", "`yes` is not one of `none`, `acl`"),
         ("prefixes = \"\"", "did you mean `prefix`?"),
+        ("other_users = \"shared\"", "`other_users` means nothing without `sharing = \"acl\"`"),
+        ("sharing = \"none\"\nanyone = \"allow\"", "`anyone` means nothing"),
+        ("sharing = \"acl\"\nanyone = \"allowed\"", "did you mean `allow`?"),
+        ("sharing = \"acl\"\nother_users = \"shared/\"", "there is none at the end"),
+        ("sharing = \"acl\"\nother_users = \"Inbox\"", "INBOX is everybody's own"),
+        ("sharing = \"acl\"\npublic = { name = \"Public\" }", "`account` is missing"),
+        ("sharing = \"acl\"\npublic = { name = \"Public\", account = \"team\" }", "`team` is not an account"),
+        (
+            "sharing = \"acl\"\npublic = { name = \"Other Users/all\", account = \"team@example.org\" }",
+            "`Other Users` is where the mailboxes of other users are",
+        ),
     ] {
         let told = with(keys).unwrap_err();
         assert!(told.contains(message), "{told}");

@@ -10,6 +10,7 @@ mod acl;
 mod append;
 mod arguments;
 mod catenate;
+mod esearch;
 mod fetch;
 mod international;
 mod list;
@@ -41,6 +42,8 @@ pub use append::{AppendHead, AppendMessage, append_head, append_message};
 pub(crate) use arguments::*;
 pub use catenate::AppendItem;
 pub(crate) use catenate::{AppendLineError, AppendPlace, append, append_line, append_mailbox, message_number, replace};
+pub use esearch::SearchSource;
+pub(crate) use esearch::esearch;
 pub(crate) use fetch::{fetch, section_spec};
 pub(crate) use international::{comparator, language};
 pub use list::ListArguments;
@@ -115,6 +118,17 @@ pub enum Command<'b> {
     Delete(Cow<'b, [u8]>),
     /// ENABLE, with the names as they were written.
     Enable(Vec<&'b str>),
+    /// ESEARCH (RFC 7377).
+    Esearch {
+        /// What is searched; nothing: the selected mailbox.
+        sources: Vec<SearchSource<'b>>,
+        /// None: the character set is not known, so the texts could not be read.
+        key: Option<SearchKey>,
+        /// `RETURN (..)`.
+        returns: Option<SearchReturns>,
+        /// `CHARSET ..` was given.
+        charset: bool,
+    },
     /// EXPUNGE and UID EXPUNGE.
     Expunge {
         /// UID EXPUNGE: only these (RFC 4315 §2.1).

@@ -198,6 +198,14 @@ impl<S: AclSource + 'static> Inner<S> {
         }
     }
 
+    /// The list of a mailbox whose user may see it. INBOX of their own has one before it is there.
+    async fn list_for(&self, user: &Identity, place: &Place) -> Result<Acl> {
+        match self.source.list_of(&place.account, &place.mailbox).await {
+            Err(error) if error.kind == StoreErrorKind::NoSuchMailbox && place.is_inbox_of(user) => Ok(Acl::default()),
+            list => list,
+        }
+    }
+
     /// What a user may do with a mailbox. To one of their own that is not there they may do everything: what is to be said of it the
     /// store says.
     async fn rights_in(&self, user: &Identity, place: &Place) -> Result<Rights> {
@@ -456,13 +464,7 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
             let place = self.inner.places.find(user, mailbox)?;
             let rights = match self.inner.rights_there(user, &place).await {
                 // It will be there as soon as anything is done with it.
-                Err(error)
-                    if error.kind == StoreErrorKind::NoSuchMailbox
-                        && place.account == *user
-                        && place.mailbox.is_inbox() =>
-                {
-                    Rights::ALL
-                }
+                Err(error) if error.kind == StoreErrorKind::NoSuchMailbox && place.is_inbox_of(user) => Rights::ALL,
                 rights => rights?,
             };
             // RFC 4314 §4
@@ -477,7 +479,7 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
     fn acl<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Vec<AclEntry>>> {
         Box::pin(async move {
             let (place, _) = self.inner.permitted(user, mailbox, Rights::ADMIN).await?;
-            let acl = self.inner.source.list_of(&place.account, &place.mailbox).await?;
+            let acl = self.inner.list_for(user, &place).await?;
             Ok(entries(&acl, self.inner.owner(&place)))
         })
     }
@@ -504,6 +506,10 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
                 return Err(StoreError::new(StoreErrorKind::NoPermission, text));
             }
             let change = AclChange { identifier, negative, change: change.map(changed_by) };
+            if place.is_inbox_of(user) {
+                // Whoever asks for it makes it, if it is not there yet.
+                self.inner.source.status(user, &place.mailbox, &[]).await?;
+            }
             self.inner.source.change_list(&place.account, &place.mailbox, &change).await
         })
     }
@@ -516,7 +522,7 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
     ) -> BoxFuture<'a, Result<Grantable>> {
         Box::pin(async move {
             let (place, _) = self.inner.permitted(user, mailbox, Rights::ADMIN).await?;
-            self.inner.source.list_of(&place.account, &place.mailbox).await?;
+            self.inner.list_for(user, &place).await?;
             let (negative, identifier) = on_disk(identifier, self.inner.owner(&place))?;
             let required = match identifier {
                 Identifier::Owner if !negative => Rights::LOOKUP | Rights::ADMIN,
