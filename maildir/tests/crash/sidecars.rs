@@ -3,26 +3,30 @@
 use std::time::Duration;
 
 use pillarbox_fs::SimulatedFs;
-use pillarbox_maildir::{EntryName, Identifier, Maildir, Result, Rights, RightsChange, Tree, Who};
+use pillarbox_maildir::{EntryName, Identifier, Quota, Result, Rights, RightsChange, Tree, Who};
 
 use crate::world::{ROOT, name, start};
 
-/// Annotation, rights, use.
-fn there(folder: &Maildir) -> Result<[String; 3]> {
+/// Annotation, rights, use of a mailbox, and the account's limit.
+fn there(tree: &Tree) -> Result<[String; 4]> {
+    let folder = tree.mailbox(&name("a"))?;
     let comment = EntryName::parse("/private/comment").unwrap();
     let value = folder.metadata()?.value("joe", &comment).map(<[u8]>::to_vec).unwrap_or_default();
     let rights = folder.acl()?.rights(&Who { user: Some("ann"), ..Who::default() });
-    Ok([String::from_utf8_lossy(&value).into_owned(), rights.to_string(), folder.special_uses()?.join(" ")])
+    let limit = tree.limits()?.and_then(|limits| limits.messages).map(|limit| limit.to_string()).unwrap_or_default();
+    Ok([String::from_utf8_lossy(&value).into_owned(), rights.to_string(), folder.special_uses()?.join(" "), limit])
 }
 
-fn set(folder: &Maildir, which: usize, value: &str) -> Result<()> {
+fn set(tree: &Tree, which: usize, value: &str) -> Result<()> {
+    let folder = tree.mailbox(&name("a"))?;
     let comment = EntryName::parse("/private/comment").unwrap();
     match which {
         0 => folder.set_metadata("joe", &[(comment, Some(value.as_bytes()))]),
         1 => {
             folder.set_acl(&Identifier::User("ann".into()), false, RightsChange::Replace(Rights::parse(value).unwrap()))
         }
-        _ => folder.set_special_uses(&[value]),
+        2 => folder.set_special_uses(&[value]),
+        _ => tree.set_limits(Quota { bytes: None, messages: value.parse().ok() }),
     }
 }
 
@@ -30,17 +34,26 @@ fn set(folder: &Maildir, which: usize, value: &str) -> Result<()> {
 fn replaced_whole() {
     let fs = SimulatedFs::new();
     let tree = Tree::create(&start(&fs, 1), ROOT).unwrap();
-    let folder = tree.create_mailbox(&name("a")).unwrap();
+    tree.create_mailbox(&name("a")).unwrap();
     // After each change: since when it is told, and what is there then.
-    let mut told = vec![(fs.changes(), there(&folder).unwrap())];
+    let mut told = vec![(fs.changes(), there(&tree).unwrap())];
     fs.record();
     // Longer than what a disk writes at once.
     let long = "x".repeat(2000);
-    for (which, value) in
-        [(0, "one"), (1, "lr"), (2, "\\Sent"), (0, &*long), (1, "lrs"), (2, "\\Junk"), (0, "two"), (1, "l")]
-    {
-        set(&folder, which, value).unwrap();
-        told.push((fs.changes(), there(&folder).unwrap()));
+    for (which, value) in [
+        (0, "one"),
+        (1, "lr"),
+        (2, "\\Sent"),
+        (0, &*long),
+        (1, "lrs"),
+        (3, "5"),
+        (2, "\\Junk"),
+        (0, "two"),
+        (3, "700"),
+        (1, "l"),
+    ] {
+        set(&tree, which, value).unwrap();
+        told.push((fs.changes(), there(&tree).unwrap()));
     }
     let mut disks = 0;
     for crash in fs.recorded() {
@@ -50,13 +63,13 @@ fn replaced_whole() {
             disks += 1;
             disk.advance(Duration::from_secs(300));
             let tree = Tree::open(&start(&disk, disks), ROOT).unwrap();
-            let folder = tree.mailbox(&name("a")).unwrap();
-            let found = there(&folder).unwrap();
+            let found = there(&tree).unwrap();
             assert!(possible.contains(&&found), "{found:?}, and not one of {possible:?}\n{crash:?}\n{}", disk.dump());
-            set(&folder, 0, "after").unwrap();
-            set(&folder, 1, "lw").unwrap();
-            set(&folder, 2, "\\All").unwrap();
-            assert_eq!(there(&folder).unwrap(), ["after", "lw", "\\All"]);
+            set(&tree, 0, "after").unwrap();
+            set(&tree, 1, "lw").unwrap();
+            set(&tree, 2, "\\All").unwrap();
+            set(&tree, 3, "9").unwrap();
+            assert_eq!(there(&tree).unwrap(), ["after", "lw", "\\All", "9"]);
         }
     }
     println!("replaced whole: {disks} disks");
