@@ -202,8 +202,8 @@ impl View {
                 }
                 self.removed.add(&removed);
             }
-            // The session ends; there is nothing left to tell.
-            Change::Gone => {}
+            // The session ends; or it is nothing about messages.
+            Change::Gone | Change::Keywords { .. } | Change::Rights(_) => {}
         }
     }
 
@@ -272,6 +272,23 @@ impl View {
     /// The flags of these messages could not be asked for: they are still to be told.
     pub fn forget(&mut self, uids: &UidSet) {
         self.forgotten.add(uids);
+    }
+
+    /// The messages that the client will hear of.
+    pub(crate) fn unheard_of(&self) -> UidSet {
+        [self.added.as_slice()].into_iter().collect()
+    }
+
+    /// Which of these messages are there and the client knows them.
+    pub(crate) fn still_there(&self, uids: &UidSet) -> UidSet {
+        self.known_of(uids).without(&self.removed)
+    }
+
+    /// Which of these messages are there, and known once what waits is told.
+    pub(crate) fn will_know(&self, uids: &UidSet) -> UidSet {
+        let mut all = self.still_there(uids);
+        all.add(&self.unheard_of().intersect(uids));
+        all
     }
 
     /// Whether there is something to tell.

@@ -66,8 +66,16 @@ async fn noop_tells_what_is_new_and_what_is_gone() {
         server.add("INBOX", MESSAGE).await;
         assert_eq!(b.ok("NOOP").await, "* 1 EXPUNGE\r\n* 1 EXISTS\r\nOK Done\r\n");
         a.ok("NOOP").await;
-        a.ok("STORE 1 FLAGS (\\Answered work)").await;
-        assert_eq!(b.ok("NOOP").await, "* 1 FETCH (UID 2 FLAGS (\\Answered work))\r\nOK Done\r\n");
+        // RFC 9051 §7.3.5: a keyword is told before it is first seen, to whoever made it and to the others.
+        let system = "\\Answered \\Flagged \\Deleted \\Seen \\Draft";
+        let new = format!(
+            "* FLAGS ({system} work)\r\n* OK [PERMANENTFLAGS ({system} work \\*)] Flags that last\r\n\
+             * 1 FETCH (UID 2 FLAGS (\\Answered work))\r\nOK Done\r\n"
+        );
+        assert_eq!(a.ok("STORE 1 FLAGS (\\Answered work)").await.replace("Stored", "Done"), new);
+        assert_eq!(b.ok("NOOP").await, new);
+        a.ok("STORE 1 -FLAGS (work)").await;
+        assert_eq!(b.ok("NOOP").await, "* 1 FETCH (UID 2 FLAGS (\\Answered))\r\nOK Done\r\n");
     }
 }
 

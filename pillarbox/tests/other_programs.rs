@@ -56,6 +56,15 @@ fn uid(number: u32) -> Uid {
     Uid::new(number).unwrap()
 }
 
+/// The same where a keyword is new: the look that saw its name may have come before the one that saw it on a message.
+async fn news_with_a_keyword(mailbox: &mut Box<dyn Mailbox>) -> Vec<Change> {
+    let mut heard = news(mailbox).await;
+    if matches!(heard[..], [Change::Keywords { .. }]) {
+        heard.extend(news(mailbox).await);
+    }
+    heard
+}
+
 #[tokio::test]
 async fn what_others_do_is_heard_by_all_who_wait() {
     for options in ways() {
@@ -70,18 +79,22 @@ async fn what_others_do_is_heard_by_all_who_wait() {
         // Flags, keywords first, as Dovecot sets them.
         fs::write(folder.join("dovecot-keywords"), "0 work\n").unwrap();
         fs::rename(folder.join("cur/1.a:2,"), folder.join("cur/1.a:2,Fa")).unwrap();
-        let heard = news(&mut one).await;
-        let [Change::Flags { uid: changed, flags, .. }] = &heard[..] else { panic!("{heard:?}") };
-        assert_eq!(*changed, uid(1));
+        let heard = news_with_a_keyword(&mut one).await;
+        let [Change::Keywords { keywords, .. }, Change::Flags { uid: changed, flags, .. }] = &heard[..] else {
+            panic!("{heard:?}")
+        };
+        assert_eq!((*changed, keywords), (uid(1), &vec![Flag::parse("work").unwrap()]));
         assert!(flags.contains(&Flag::Flagged) && flags.keywords().len() == 1, "{flags:?}");
-        assert_eq!(news(&mut two).await, heard, "the same is told to both, once");
+        assert_eq!(news_with_a_keyword(&mut two).await, heard, "the same is told to both, once");
 
         // The letter stands for something else.
         fs::write(folder.join("dovecot-keywords"), "0 at-play\n").unwrap();
-        let heard = news(&mut one).await;
-        let [Change::Flags { uid: changed, flags, .. }] = &heard[..] else { panic!("{heard:?}") };
+        let heard = news_with_a_keyword(&mut one).await;
+        let [Change::Keywords { .. }, Change::Flags { uid: changed, flags, .. }] = &heard[..] else {
+            panic!("{heard:?}")
+        };
         assert_eq!((*changed, flags.keywords()[0].as_str()), (uid(1), "at-play"));
-        assert_eq!(news(&mut two).await, heard);
+        assert_eq!(news_with_a_keyword(&mut two).await, heard);
 
         fs::remove_file(folder.join("cur/1.a:2,Fa")).unwrap();
         assert!(matches!(&news(&mut one).await[..], [Change::Removed { uids, .. }] if uids.contains(uid(1))));

@@ -32,6 +32,9 @@ pub struct Extensions {
     /// CONDSTORE (RFC 7162): every change of a mailbox has a mod-sequence, as far as the mailbox says so
     /// ([`Snapshot::highest_mod_seq`](super::Snapshot::highest_mod_seq)).
     pub condstore: bool,
+    /// CONTEXT=SEARCH, and CONTEXT=SORT where there is SORT (RFC 5267): results of searches are kept up to date. The store has to bring
+    /// every change of the selected mailbox.
+    pub context: bool,
     /// CREATE-SPECIAL-USE (RFC 6154 §3): CREATE may say what a mailbox is for.
     pub create_special_use: bool,
     /// LIST-EXTENDED (RFC 5258) and LIST-STATUS (RFC 5819).
@@ -39,10 +42,16 @@ pub struct Extensions {
     /// LITERAL+ instead of LITERAL- after login (RFC 7888): a literal of any size may come unasked, and is eaten where it is
     /// not welcome. Without it a client asks before it sends more than 4096 octets.
     pub literal_plus: bool,
+    /// METADATA (RFC 5464): mailboxes and the server have annotations.
+    pub metadata: bool,
+    /// METADATA-SERVER (RFC 5464): the server has annotations. [`metadata`](Extensions::metadata) has that in it.
+    pub metadata_server: bool,
     /// MOVE (RFC 6851): a message is at every moment in one of the two mailboxes or in both.
     pub moves: bool,
     /// MULTIAPPEND (RFC 3502): several messages are stored all or none.
     pub multiappend: bool,
+    /// MULTISEARCH (RFC 7377): several mailboxes are searched with one command.
+    pub multisearch: bool,
     /// OBJECTID (RFC 8474): mailboxes and messages have identifiers that outlive a change of name or place.
     pub object_id: bool,
     /// PARTIAL (RFC 9394): SEARCH, SORT and UID FETCH can be asked for a part of what there is. Nothing that a store has to do.
@@ -87,11 +96,15 @@ impl Extensions {
         children: false,
         compress: false,
         condstore: false,
+        context: false,
         create_special_use: false,
         list_extended: false,
         literal_plus: false,
+        metadata: false,
+        metadata_server: false,
         moves: false,
         multiappend: false,
+        multisearch: false,
         object_id: false,
         partial: false,
         qresync: false,
@@ -134,11 +147,15 @@ impl Default for Extensions {
             children: true,
             compress: false,
             condstore: true,
+            context: true,
             create_special_use: true,
             list_extended: true,
             literal_plus: true,
+            metadata: true,
+            metadata_server: true,
             moves: true,
             multiappend: true,
+            multisearch: true,
             object_id: true,
             partial: true,
             qresync: true,

@@ -157,6 +157,17 @@ pub enum Change {
         uids: UidSet,
         mod_seq: Option<ModSeq>,
     },
+    /// The mailbox has these keywords from now on, whoever made them; told before the first flags in which one of them is
+    /// (RFC 9051 §7.3.5).
+    Keywords {
+        /// All that are in use, as in [`Snapshot::keywords`].
+        keywords: Vec<Flag>,
+        /// As in [`Snapshot::keywords_can_be_made`].
+        can_be_made: bool,
+    },
+    /// This is what the user may do from now on, where that is kept (RFC 4314). Who may no longer read has lost the mailbox:
+    /// [`Gone`](Change::Gone).
+    Rights(Rights),
     /// The mailbox itself is gone, or its UIDs are no longer valid: the session ends.
     Gone,
 }

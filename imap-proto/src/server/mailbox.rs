@@ -4,13 +4,15 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use super::context::Contexts;
+use super::flags_in_use::FlagsInUse;
 use super::read::Served;
 use super::reply::End;
 use super::session::{Asked, Selected, Standing};
 use super::sync::SelectParameters;
 use super::{Event, ServerSession, Snapshot};
-use crate::acl::{Rights, right_to_change};
-use crate::types::{Flag, Flags, MailboxName, ResponseCode, SpecialUse, UidSet};
+use crate::acl::Rights;
+use crate::types::{MailboxName, ResponseCode, SpecialUse, UidSet};
 use crate::view::View;
 use crate::wire::encode::push;
 use crate::wire::parse::Resync;
@@ -34,23 +36,29 @@ impl ServerSession {
         }
         let mailbox = self.mailbox_name(name)?;
         let told = self.enabled.rev2.then(|| (mailbox.clone(), name.to_vec()));
-        let event = self.ask(Asked::Select { read_only, told, resync }, Event::Select { mailbox, read_only });
+        let event = self.ask(
+            Asked::Select { mailbox: mailbox.clone(), read_only, told, resync },
+            Event::Select { mailbox, read_only },
+        );
         self.queue.extend(event.and_then(Event::into_owned));
         Ok(None)
     }
 
     /// RFC 3501 §6.3.1, §7.1
     // RFC 9051 §6.3.2: IMAP4rev2 has no RECENT and no UNSEEN, and a LIST line with the mailbox's own name.
-    pub(super) fn selected(&mut self, snapshot: Snapshot, read_only: bool, told: &Renamed, resync: Option<&Resync>) {
+    pub(super) fn selected(
+        &mut self,
+        name: MailboxName,
+        snapshot: Snapshot,
+        read_only: bool,
+        told: &Renamed,
+        resync: Option<&Resync>,
+    ) {
         let rev2 = self.enabled.rev2;
         let rights = snapshot.rights.unwrap_or(Rights::ALL);
-        // RFC 4314 §5.2: flags are shared here.
-        let changes = Rights::INSERT | Rights::EXPUNGE | Rights::SEEN | Rights::WRITE | Rights::DELETE_MESSAGES;
-        let read_only = read_only || snapshot.read_only || !rights.has_any(changes);
-        let system = [Flag::Answered, Flag::Flagged, Flag::Deleted, Flag::Seen, Flag::Draft];
-        let mut flags: Flags = system.into_iter().collect();
-        flags.extend(snapshot.keywords);
-        flags.remove(&Flag::Recent);
+        let read_only = read_only || snapshot.read_only;
+        let mut flags = FlagsInUse::new(snapshot.keywords, snapshot.keywords_can_be_made, rights, read_only);
+        let read_only = flags.is_read_only();
         let mut view = View::new(snapshot.uids, self.config.limits.pending_flags_max);
         let highest = snapshot.highest_mod_seq.filter(|_| self.config.extensions.condstore);
         if self.enabled.mod_seqs {
@@ -67,21 +75,7 @@ impl ServerSession {
         }
         let first_unseen = snapshot.first_unseen.and_then(|uid| view.seq(uid));
         let out = self.out.end();
-        push(out, format_args!("* FLAGS {flags}\r\n"));
-        // RFC 4314 §5.1.1
-        let permanent: Flags = flags.iter().filter(|flag| rights.contains(right_to_change(flag))).collect();
-        let permanent = match permanent.to_string() {
-            _ if read_only => "()".to_string(),
-            all if all == "()" && rights.contains(Rights::WRITE) && snapshot.keywords_can_be_made => {
-                "(\\*)".to_string()
-            }
-            mut all if snapshot.keywords_can_be_made && rights.contains(Rights::WRITE) => {
-                all.insert_str(all.len() - 1, " \\*");
-                all
-            }
-            all => all,
-        };
-        push(out, format_args!("* OK [PERMANENTFLAGS {permanent}] Flags that last\r\n"));
+        flags.tell(out);
         push(out, format_args!("* {} EXISTS\r\n", view.len()));
         if !rev2 {
             push(out, format_args!("* {} RECENT\r\n", snapshot.recent));
@@ -107,7 +101,15 @@ impl ServerSession {
         }
         if let Standing::Authenticated { identity } = &mut self.standing {
             let identity = core::mem::take(identity);
-            let mailbox = Box::new(Selected { view, read_only, saved: UidSet::new() });
+            let mailbox = Box::new(Selected {
+                view,
+                flags,
+                read_only,
+                name,
+                uid_validity: snapshot.uid_validity,
+                saved: UidSet::new(),
+                contexts: Contexts::default(),
+            });
             self.standing = Standing::Selected { identity, mailbox };
         }
         let code = if read_only { "READ-ONLY" } else { "READ-WRITE" };

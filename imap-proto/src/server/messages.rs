@@ -103,6 +103,7 @@ impl ServerSession {
 
     /// A message has these flags after STORE.
     pub(super) fn flags_stored(&mut self, uid: Uid, flags: &Flags, mod_seq: Option<ModSeq>, tell: bool) {
+        self.tell_flags_in_use();
         let Standing::Selected { mailbox, .. } = &mut self.standing else { return };
         let view = &mut mailbox.view;
         view.drop_flags(uid, mod_seq);

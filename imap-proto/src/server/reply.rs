@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use pillarbox_core::sasl::Mechanism;
 
 use super::fetch::Fetching;
+use super::recheck::Then;
 use super::session::{Asked, Doing, Standing};
 use super::{CloseReason, Event, FetchItem, ServerSession};
 use crate::types::{ModSeq, ResponseCode};
@@ -202,14 +203,20 @@ impl ServerSession {
             // One layer is enough (RFC 4978 §3).
             ("COMPRESS=DEFLATE", extensions.offers_compress() && !self.compressed),
             ("CONDSTORE", extensions.condstore),
+            ("CONTEXT=SEARCH", extensions.context),
+            // RFC 5267 §4.1
+            ("CONTEXT=SORT", extensions.context && extensions.sort),
             ("CREATE-SPECIAL-USE", extensions.create_special_use),
             // RFC 5267 §3.1
             ("ESORT", extensions.sort),
             ("LIST-EXTENDED", extensions.list_extended),
             // RFC 5819 §1
             ("LIST-STATUS", extensions.list_extended),
+            ("METADATA", extensions.metadata),
+            ("METADATA-SERVER", extensions.metadata_server && !extensions.metadata),
             ("MOVE", extensions.moves),
             ("MULTIAPPEND", extensions.multiappend),
+            ("MULTISEARCH", extensions.multisearch),
             ("OBJECTID", extensions.object_id),
             ("PARTIAL", extensions.partial),
             ("PREVIEW", extensions.preview),
@@ -270,17 +277,19 @@ impl ServerSession {
                 return;
             }
         }
-        self.finish_now(end);
+        if let Some(Then::Finish(end)) = self.recheck(Then::Finish(end)) {
+            self.finish_now(end);
+        }
     }
 
-    /// As [`finish`](Self::finish), without asking for what was forgotten.
+    /// As [`finish`](Self::finish), without asking for what was forgotten or what changed.
     pub(super) fn finish_now(&mut self, mut end: End) {
         // Where the command is not known, neither is what it does to numbers.
         let may_expunge = self.running.row.is_some_and(|row| row.may_expunge) && !self.running.seqs_in_search;
+        self.tell_flags_in_use();
         if let Standing::Selected { mailbox, .. } = &mut self.standing {
-            let view = &mut mailbox.view;
-            let expunged = view.tell(may_expunge, self.out.end());
-            match view.settle() {
+            let expunged = mailbox.tell(may_expunge, self.out.end());
+            match mailbox.view.settle() {
                 // RFC 7162 §3.2.7: behind expunges in the tagged OK.
                 Some(highest) if expunged && end.verdict == Verdict::Ok && end.code.is_none() => {
                     end.code = Some(alloc::format!("HIGHESTMODSEQ {highest}").into());

@@ -11,9 +11,14 @@ use pillarbox_core::{Layer, Misuse, Step, Time, TlsFacts};
 
 use super::append::Incoming;
 use super::auth::Login;
+use super::context::Contexts;
 use super::fetch::Fetching;
+use super::flags_in_use::FlagsInUse;
 use super::mailbox::Renamed;
 use super::messages::Silent;
+use super::metadata::Getting;
+use super::multisearch::SearchingMailboxes;
+use super::recheck::Rechecking;
 use super::reply::{End, Output};
 use super::search::Searching;
 use super::sort::Threading;
@@ -23,7 +28,7 @@ use crate::acl::AclQuestion;
 use crate::command::CommandRow;
 use crate::quota::QuotaQuestion;
 use crate::server::StatusItem;
-use crate::types::{MailboxName, ModSeq, Uid, UidSet};
+use crate::types::{MailboxName, ModSeq, Uid, UidSet, UidValidity};
 use crate::view::View;
 use crate::wire::frame::{FrameLimits, Framer, Skipped, Skipper};
 use crate::wire::parse::Resync;
@@ -71,9 +76,14 @@ pub(super) enum Standing {
 #[derive(Debug)]
 pub(super) struct Selected {
     pub(super) view: View,
+    pub(super) flags: FlagsInUse,
     pub(super) read_only: bool,
+    pub(super) name: MailboxName,
+    pub(super) uid_validity: UidValidity,
     /// What `$` means (RFC 5182). May name messages that are gone.
     pub(super) saved: UidSet,
+    /// Searches whose results are kept up to date (RFC 5267).
+    pub(super) contexts: Contexts,
 }
 
 /// What the client asked for with ENABLE (RFC 5161).
@@ -136,6 +146,8 @@ pub(super) enum Doing {
 pub(super) enum Asked {
     Acl(AclQuestion),
     Quota(QuotaQuestion),
+    GetMetadata(Getting),
+    SetMetadata,
     Connect,
     StartTls,
     ScramKeys(Login),
@@ -150,6 +162,7 @@ pub(super) enum Asked {
         items: alloc::vec::Vec<StatusItem>,
     },
     Select {
+        mailbox: MailboxName,
         read_only: bool,
         told: Renamed,
         resync: Option<Resync>,
@@ -191,7 +204,10 @@ pub(super) enum Asked {
     },
     /// SEARCH and SORT.
     Search(Searching),
+    SearchMailboxes(SearchingMailboxes),
     Thread(Threading),
+    /// What changed, on behalf of the contexts.
+    Recheck(Box<Rechecking>),
     Copy,
     Move,
     Expunge {
@@ -278,16 +294,25 @@ impl ServerSession {
     pub fn learn(&mut self, now: Time, change: Change) {
         self.timer.advance(now);
         let Standing::Selected { mailbox, .. } = &mut self.standing else { return };
-        if change == Change::Gone {
-            self.gone = true;
-            self.leave_if_due();
-        } else {
-            if let Doing::Asked(Asked::Store { silent: Some(silent), .. }) = &mut self.doing {
-                silent.learn(&change, &mailbox.view);
+        match change {
+            Change::Gone => {
+                self.gone = true;
+                self.leave_if_due();
             }
-            mailbox.view.learn(change);
-            self.tell_idle();
+            Change::Keywords { keywords, can_be_made } => mailbox.flags.learn_keywords(keywords, can_be_made),
+            Change::Rights(rights) => {
+                mailbox.flags.learn_rights(rights);
+                mailbox.read_only = mailbox.flags.is_read_only();
+            }
+            change => {
+                if let Doing::Asked(Asked::Store { silent: Some(silent), .. }) = &mut self.doing {
+                    silent.learn(&change, &mailbox.view);
+                }
+                mailbox.contexts.learn(&change, &mailbox.view, self.config.limits.context_changes_max);
+                mailbox.view.learn(change);
+            }
         }
+        self.tell_idle();
         self.timer.output(!self.out.is_empty());
     }
 

@@ -1,7 +1,8 @@
 //! How values read in a dialog file.
 
 use pillarbox_imap::acl::{AclEntry, AclQuestion, Grantable, Rights, RightsChange};
-use pillarbox_imap::list::List;
+use pillarbox_imap::list::{List, SearchScope};
+use pillarbox_imap::metadata::{Depth, EntryName, MetadataQuestion};
 use pillarbox_imap::quota::{QuotaRoot, Resource, ResourceUse};
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{
@@ -20,12 +21,16 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
         "CHILDREN" => &mut extensions.children,
         "COMPRESS" => &mut extensions.compress,
         "CONDSTORE" => &mut extensions.condstore,
+        "CONTEXT" => &mut extensions.context,
         "CREATE-SPECIAL-USE" => &mut extensions.create_special_use,
         "IMAP4rev2" => &mut extensions.rev2,
         "LIST-EXTENDED" => &mut extensions.list_extended,
         "LITERAL+" => &mut extensions.literal_plus,
+        "METADATA" => &mut extensions.metadata,
+        "METADATA-SERVER" => &mut extensions.metadata_server,
         "MOVE" => &mut extensions.moves,
         "MULTIAPPEND" => &mut extensions.multiappend,
+        "MULTISEARCH" => &mut extensions.multisearch,
         "PARTIAL" => &mut extensions.partial,
         "OBJECTID" => &mut extensions.object_id,
         "PREVIEW" => &mut extensions.preview,
@@ -151,7 +156,7 @@ pub(crate) fn uid_set(text: &str) -> Result<UidSet, String> {
     text.split(',').filter(|range| !range.is_empty()).map(range).collect()
 }
 
-/// `added 4,5`, `flags 3 \Seen`, `removed 1,2` or `gone`, each but the last with `modseq=9` if there are mod-sequences.
+/// `keywords $a $b fixed`, `rights lrs`, `gone`, or `added 4,5`, `flags 3 \Seen`, `removed 1,2`, each of these three with `modseq=9` if there are mod-sequences.
 pub(crate) fn news(text: &str) -> Result<Change, String> {
     let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
     let (number, flag_list) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -160,6 +165,13 @@ pub(crate) fn news(text: &str) -> Result<Change, String> {
         "added" => Change::Added { uids: uids(number)?, mod_seq },
         "removed" => Change::Removed { uids: uids(number)?.into_iter().collect(), mod_seq },
         "flags" => Change::Flags { uid: uid(number)?, flags: flags(flag_list)?, mod_seq },
+        "keywords" => {
+            let words: Vec<&str> = rest.split_whitespace().collect();
+            let keywords = words.iter().filter(|word| **word != "fixed");
+            let keywords = keywords.map(|word| Flag::parse(word).ok_or(format!("{word} is no flag")));
+            Change::Keywords { keywords: keywords.collect::<Result<_, _>>()?, can_be_made: !words.contains(&"fixed") }
+        }
+        "rights" => Change::Rights(rights(rest)?),
         "gone" => Change::Gone,
         _ => return Err(format!("no such news: {text}")),
     })
@@ -176,6 +188,8 @@ pub(crate) fn no(text: &str) -> Result<Answer<'_>, String> {
         Some("EXPUNGEISSUED") => Some(ResponseCode::ExpungeIssued),
         Some("TRYCREATE") => Some(ResponseCode::TryCreate),
         Some("NOPERM") => Some(ResponseCode::NoPerm),
+        Some("METADATA TOOMANY") => Some(ResponseCode::MetadataTooMany),
+        Some("METADATA NOPRIVATE") => Some(ResponseCode::MetadataNoPrivate),
         Some("OVERQUOTA") => Some(ResponseCode::OverQuota),
         Some(other) => Some(ResponseCode::other(other.to_string()).ok_or(format!("{other} is no code"))?),
     };
@@ -303,6 +317,38 @@ pub(crate) fn acl_question(question: &AclQuestion) -> String {
     }
 }
 
+/// A question about annotations.
+pub(crate) fn metadata_question(question: &MetadataQuestion) -> String {
+    let of = |mailbox: &Option<MailboxName>| mailbox.as_ref().map_or("server".into(), |mailbox| mailbox.to_string());
+    match question {
+        MetadataQuestion::Get { mailbox, wanted } => {
+            let names: Vec<&str> = wanted.names.iter().map(|name| name.as_str()).collect();
+            let below = match wanted.depth {
+                Depth::Zero => "",
+                Depth::One => " and one level below",
+                Depth::Infinity => " and all below",
+            };
+            format!("GetMetadata {} {}{below}", of(mailbox), names.join(" "))
+        }
+        MetadataQuestion::Set { mailbox, changes } => {
+            let value = |value: &Option<Vec<u8>>| match value {
+                None => "goes".into(),
+                Some(octets) if octets.len() > 100 => format!("{} octets", octets.len()),
+                Some(octets) => format!("\"{}\"", octets.escape_ascii()),
+            };
+            let changes: Vec<String> = changes.iter().map(|(name, to)| format!("{name} {}", value(to))).collect();
+            format!("SetMetadata {} {}", of(mailbox), changes.join(" "))
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// `/private/comment "a value"`
+pub(crate) fn entry(text: &str) -> Result<(EntryName, Vec<u8>), String> {
+    let (name, value) = text.split_once(' ').ok_or(format!("{text}: <name> <value>"))?;
+    Ok((EntryName::parse(name).map_err(|error| error.to_string())?, quoted(value)?.0))
+}
+
 /// `root storage 1000 4096 message 3 10`: of each resource what is used, and the limit.
 pub(crate) fn quota_root(text: &str) -> Result<QuotaRoot, String> {
     let (name, rest) = quoted(text)?;
@@ -321,6 +367,15 @@ pub(crate) fn quota_root(text: &str) -> Result<QuotaRoot, String> {
 }
 
 /// A search query in as few words as it has.
+pub(crate) fn scope(scope: &SearchScope) -> String {
+    match scope {
+        SearchScope::Subtree(name) => format!("subtree {name}"),
+        SearchScope::SubtreeOne(name) => format!("subtree-one {name}"),
+        SearchScope::Mailbox(name) => format!("mailbox {name}"),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
 pub(crate) fn query(key: &Query) -> String {
     let list = |keys: &[Query]| keys.iter().map(query).collect::<Vec<_>>().join(" ");
     match key {

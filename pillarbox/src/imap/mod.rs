@@ -23,6 +23,7 @@
 mod catenate;
 mod client;
 mod fetch;
+mod multisearch;
 pub(crate) mod pieces;
 mod search;
 mod searches;
@@ -97,6 +98,8 @@ impl ImapServer {
         offered.acl &= can.rights;
         offered.children &= can.hierarchy;
         offered.binary &= can.binary;
+        offered.metadata &= can.metadata;
+        offered.metadata_server &= can.metadata || can.server_metadata;
         offered.moves &= can.moves;
         offered.multiappend &= can.multiappend;
         offered.replace &= can.replace;

@@ -21,6 +21,7 @@ use crate::parts::{
 use crate::shutdown::Shutdown;
 
 mod logins;
+mod metadata;
 mod news;
 mod quota;
 mod refusal;
@@ -295,6 +296,7 @@ impl Connection {
                 self.answer(Answer::Selected(snapshot));
             }
             Event::Acl(question) => self.rights(question).await?,
+            Event::Metadata(question) => self.metadata(question).await?,
             Event::Quota(question) => self.quota(question).await?,
             Event::Create { mailbox, uses } => {
                 let user = self.user()?;
@@ -365,6 +367,10 @@ impl Connection {
             }
             Event::Search { query, mod_seqs } => self.search(query, mod_seqs).await?,
             Event::Sort { query, criteria, mod_seqs } => self.sort(query, &criteria, mod_seqs).await?,
+            Event::SearchMailboxes { sources, query, mailboxes_max } => {
+                self.search_mailboxes(&sources, &query, mailboxes_max).await?;
+            }
+            Event::Recheck { query, criteria } => self.recheck(&query, &criteria).await?,
             Event::Thread { query, algorithm } => self.thread(query, algorithm).await?,
             Event::Copy { uids, mailbox: target } => {
                 let copied = {

@@ -1,8 +1,12 @@
 //! What every mailbox store must do, whatever it is made of.
 
+mod limits;
+mod metadata;
 mod moving;
 mod names;
+mod pieces;
 mod replacing;
+mod rights;
 mod sync;
 
 use pillarbox_core::WallTime;
@@ -78,11 +82,16 @@ pub async fn store_suite(store: &dyn MailboxStore, user: &Identity) {
     renaming(store, user).await;
     names::listing(store, user).await;
     names::special_uses(store, user).await;
+    metadata::annotations(store, user).await;
     moving::several_at_once(store, user).await;
     moving::binary(store, user).await;
     moving::numbers(store, user).await;
     moving::moving(store, user).await;
     replacing::replacing(store, user).await;
+    pieces::kept(store, user).await;
+    pieces::catenated(store, user).await;
+    rights::rights(store, user).await;
+    limits::quota(store, user).await;
     sync::mod_seqs(store, user).await;
     sync::conditional(store, user).await;
     sync::vanished(store, user).await;
@@ -271,8 +280,8 @@ async fn several_sessions(store: &dyn MailboxStore, user: &Identity) {
     for change in b.changes().await.expect("waiting ends").into_iter().chain(b.refresh().await.expect("a look")) {
         match change {
             Change::Added { uids, .. } => added.extend(uids),
-            // A store may tell the first flags of a message.
-            Change::Flags { .. } => {}
+            // A store may tell the first flags of a message, and what the user may do.
+            Change::Flags { .. } | Change::Rights(_) => {}
             other => panic!("only additions were made: {other:?}"),
         }
     }
@@ -295,6 +304,21 @@ async fn several_sessions(store: &dyn MailboxStore, user: &Identity) {
     let hears =
         |change: &Change| matches!(change, Change::Flags { uid, flags, .. } if *uid == two && *flags == answered);
     assert!(told.iter().any(hears), "a session hears of flags: {told:?}");
+
+    if store.capabilities().keywords {
+        let keyword = Flag::parse("NotSeenBefore").expect("a keyword");
+        mark(&mut *b, two, FlagChange::Add, keyword.clone()).await;
+        let told = a.refresh().await.expect("a look");
+        let names =
+            |change: &Change| matches!(change, Change::Keywords { keywords, .. } if keywords.contains(&keyword));
+        let has = |change: &Change| matches!(change, Change::Flags { flags, .. } if flags.contains(&keyword));
+        let (named, had) = (told.iter().position(names), told.iter().position(has));
+        assert!(named.is_some() && named < had, "a keyword is told before flags in which it is: {told:?}");
+        let three = add(store, user, "Shared", b"three", std::slice::from_ref(&keyword)).await;
+        let told = a.refresh().await.expect("a look");
+        assert!(!told.iter().any(names), "and once: {told:?}");
+        assert!(three > two);
+    }
 
     drop(a);
     store.delete(user, &name("Shared")).await.expect("it is deleted");

@@ -11,7 +11,7 @@ use pillarbox_imap::types::{Flag, Flags, MailboxName, ModSeq, Uid, UidSet};
 use super::carry::carry;
 use super::incoming::{Admission, allowed_flags, to_take_away};
 use super::places::Place;
-use super::{AclSource, Inner, Result};
+use super::{AclSource, Inner, Result, permit};
 use crate::parts::{
     Append, BoxFuture, Cached, Computed, Copied, FlagsSet, Identity, IncomingAppend, Mailbox, MessageData,
     MessageFlags, MessageReader, Piece, SetFlags, StoreError, StoreErrorKind,
@@ -34,6 +34,8 @@ pub(super) struct Open<S> {
     read_only: bool,
     /// News that were taken and not told yet.
     news: Vec<Change>,
+    /// What the session was told that the user may do.
+    rights: Rights,
 }
 
 impl<S: AclSource + 'static> Open<S> {
@@ -44,17 +46,26 @@ impl<S: AclSource + 'static> Open<S> {
         mailbox: Box<dyn Mailbox>,
         read_only: bool,
     ) -> Self {
-        Open { store, user, place, mailbox, read_only, news: Vec::new() }
+        Open { store, user, place, mailbox, read_only, news: Vec::new(), rights: Rights::NONE }
     }
 
+    /// What the user may do here, if they may do this. Who may read it knows of it, also where it is not listed.
     async fn check(&mut self, needed: Rights) -> Result<Rights> {
-        self.store.check(&self.user, &self.place, needed).await
+        let rights = self.store.rights_in(&self.user, &self.place).await?;
+        let to_know = if rights.contains(Rights::READ) { Rights::LOOKUP } else { Rights::NONE };
+        permit(rights | to_know, needed).map(|()| rights)
     }
 
     /// What is to be told, to somebody who may still read. Who may not loses the mailbox, as RFC 4314 §5.1.1 allows.
     async fn news(&mut self) -> Result<Vec<Change>> {
         match self.check(Rights::READ).await {
-            Ok(_) => Ok(std::mem::take(&mut self.news)),
+            Ok(rights) => {
+                let mut news = std::mem::take(&mut self.news);
+                if std::mem::replace(&mut self.rights, rights) != rights {
+                    news.insert(0, Change::Rights(rights));
+                }
+                Ok(news)
+            }
             Err(error) if matches!(error.kind, StoreErrorKind::NoPermission | StoreErrorKind::NoSuchMailbox) => {
                 self.news.clear();
                 Ok(vec![Change::Gone])
@@ -135,6 +146,7 @@ impl<S: AclSource + 'static> Mailbox for Open<S> {
             let rights = self.check(Rights::READ).await?;
             let mut snapshot = self.mailbox.snapshot().await?;
             snapshot.rights = Some(rights);
+            self.rights = rights;
             self.news.clear();
             Ok(snapshot)
         })

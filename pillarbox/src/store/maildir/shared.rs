@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use pillarbox_core::WallTime;
 use pillarbox_imap::server::{Change, FlagChange, Snapshot, Status, StatusItem};
 use pillarbox_imap::types::{Flag, Flags, Keyword, ModSeq, ObjectId, Uid, UidSet};
-use pillarbox_maildir::{self as maildir, Mailbox, Maildir};
+use pillarbox_maildir::{self as maildir, Keywords, Mailbox, Maildir};
 
 use super::cache::Asked;
 use super::news::News;
@@ -25,6 +25,8 @@ pub(super) struct Shared {
     view: Mutex<Mailbox>,
     asked: Mutex<Asked>,
     feed: Arc<Feed>,
+    /// The keywords that were told last.
+    keywords: Mutex<Keywords>,
     gone: AtomicBool,
     /// Somebody is on the way to look.
     stale: AtomicBool,
@@ -36,11 +38,13 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(view: Mailbox, lane: Lane) -> Self {
         let folder = view.maildir().clone();
+        let keywords = Mutex::new(view.keywords().clone());
         Shared {
             folder,
             view: Mutex::new(view),
             asked: Mutex::default(),
             feed: Arc::default(),
+            keywords,
             gone: AtomicBool::new(false),
             stale: AtomicBool::new(false),
             news: News::default(),
@@ -116,7 +120,19 @@ impl Shared {
         told.extend(changed_flags(view, changes.flags));
         // Who hears of a mod-sequence has heard of all below it.
         told.sort_by_key(|(mod_seq, _)| *mod_seq);
-        self.feed.tell_all(told.into_iter().map(|(_, change)| change).collect());
+        self.tell_changes(view, told.into_iter().map(|(_, change)| change).collect());
+    }
+
+    /// Tells changes, and in front of them of keywords that are new, whoever made them.
+    fn tell_changes(&self, view: &Mailbox, mut changes: Vec<Change>) {
+        let mut told = self.keywords.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told != *view.keywords() {
+            told.clone_from(view.keywords());
+            let (keywords, can_be_made) = (keywords(view), keywords_can_be_made(view));
+            changes.insert(0, Change::Keywords { keywords, can_be_made });
+        }
+        drop(told);
+        self.feed.tell_all(changes);
     }
 
     /// The folder as it is now, and a reader of what happens to it from now on.
@@ -128,9 +144,8 @@ impl Shared {
         snapshot.uids = view.messages().map(|message| uid(message.uid)).collect();
         let unseen = view.messages().find(|message| !message.flags.contains(maildir::Flags::SEEN));
         snapshot.first_unseen = unseen.map(|message| uid(message.uid));
-        let names: BTreeSet<Keyword> = view.keywords().iter().filter_map(|(_, name)| Keyword::new(name)).collect();
-        snapshot.keywords_can_be_made = view.keywords().iter().count() < 26;
-        snapshot.keywords = names.into_iter().map(Flag::Keyword).collect();
+        snapshot.keywords_can_be_made = keywords_can_be_made(&view);
+        snapshot.keywords = keywords(&view);
         snapshot.read_only = read_only;
         snapshot.highest_mod_seq = view.highest_mod_seq().and_then(ModSeq::new);
         snapshot.mailbox_id = mailbox_id(view.maildir());
@@ -264,7 +279,7 @@ impl Shared {
         let (changed, refused) = done.map_err(told)?;
         let by_us: UidSet = changed.iter().copied().map(uid).collect();
         let refused: UidSet = refused.into_iter().map(uid).collect();
-        self.feed.tell_all(changed_flags(&view, changed).map(|(_, change)| change).collect());
+        self.tell_changes(&view, changed_flags(&view, changed).map(|(_, change)| change).collect());
         let now = those.into_iter().filter_map(|uid| view.message(uid));
         let set = now.map(|message| {
             let number = uid(message.uid);
@@ -339,6 +354,16 @@ impl Shared {
         self.feed.tell_all(told);
         Ok(removed.into_iter().map(uid).collect())
     }
+}
+
+fn keywords(view: &Mailbox) -> Vec<Flag> {
+    let names: BTreeSet<Keyword> = view.keywords().iter().filter_map(|(_, name)| Keyword::new(name)).collect();
+    names.into_iter().map(Flag::Keyword).collect()
+}
+
+/// Whether a letter is left.
+fn keywords_can_be_made(view: &Mailbox) -> bool {
+    view.keywords().iter().count() < 26
 }
 
 /// A change and its mod-sequence.
