@@ -128,6 +128,10 @@ impl Assembly {
             move |account| folders.folder(account.user()),
             move |account| quotas.quota(account.user()),
         );
+        let store = match config.quota_set_by.clone() {
+            nobody if nobody.is_empty() => store,
+            set_by => store.quotas_set_by(move |user| set_by.iter().any(|name| name.eq_ignore_ascii_case(user.user()))),
+        };
         let store = store
             .lying_as(move |account| lying.lies_as(account.user()))
             .in_namespace(&config.mailboxes.prefix, config.mailboxes.separator)
@@ -260,6 +264,7 @@ fn server(config: &Config, listener: &Listener, certificate: Option<&Arc<Certifi
         let mut imap = pillarbox::imap::ServerConfig::default();
         imap.limits.append_size_max = config.limits.message_size;
         imap.mechanisms = mechanisms();
+        imap.server_admin = Some(format!("mailto:{}", config.postmaster));
         imap.extensions.compress = listener.compress;
         let mut server = ImapServer::new(imap, parts).peer_limits(clients);
         if let Some(tls) = tls(b"imap") {

@@ -63,6 +63,8 @@ pub struct ServerSession {
     pub(super) stopping: bool,
     /// The selected mailbox is no more.
     pub(super) gone: bool,
+    /// The user may set limits.
+    pub(super) may_set_quota: bool,
 }
 
 /// Who the client is, and where (RFC 9051 §3).
@@ -246,6 +248,7 @@ impl ServerSession {
             eof: false,
             stopping: false,
             gone: false,
+            may_set_quota: false,
         }
     }
 

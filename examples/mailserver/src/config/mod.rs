@@ -57,6 +57,8 @@ pub struct Config {
     pub quota: QuotaRules,
     /// What senders hear when it is used up.
     pub over_quota: OverQuota,
+    /// Accounts that may set the limits of all by IMAP, in small letters. None: nobody may.
+    pub quota_set_by: Vec<String>,
     /// How mail for elsewhere is sent, if it is.
     pub sending: Option<Sending>,
     /// How what strangers send is checked, if it is.

@@ -34,7 +34,7 @@ pub struct Draft {
     pub tls: Option<Option<TlsFiles<Spanned<PathBuf>>>>,
     pub listeners: Vec<Spanned<Listener>>,
     pub limits: Option<Limits>,
-    pub quota: Option<(QuotaRules, OverQuota)>,
+    pub quota: Option<(QuotaRules, OverQuota, Vec<String>)>,
     /// `None`: nothing is sent.
     pub sending: Option<SendingDraft>,
     /// `Some(None)`: there is no `[authentication]`, and that is no mistake.
@@ -46,7 +46,7 @@ pub struct Draft {
 impl Draft {
     /// The configuration, if nothing is missing.
     pub fn finish(self) -> Option<Config> {
-        let (quota, over_quota) = self.quota?;
+        let (quota, over_quota, quota_set_by) = self.quota?;
         Some(Config {
             hostname: self.hostname?,
             domains: self.domains?,
@@ -62,6 +62,7 @@ impl Draft {
             limits: self.limits?,
             quota,
             over_quota,
+            quota_set_by,
             sending: match self.sending {
                 None => None,
                 Some(draft) => Some(draft.sending?),
@@ -455,7 +456,7 @@ fn parse_address(base: &Path, text: &str) -> Result<Address, String> {
 }
 
 /// Numbers and rules are written as Dovecot writes them.
-fn read_quota(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<(QuotaRules, OverQuota)> {
+fn read_quota(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<(QuotaRules, OverQuota, Vec<String>)> {
     const ANSWERS: [(&str, OverQuota); 2] = [("later", OverQuota::Later), ("refuse", OverQuota::Refuse)];
     let before = mistakes.len();
     let mut quota = table::table(value, mistakes)?;
@@ -488,8 +489,17 @@ fn read_quota(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<(QuotaRu
         rules = rules.with_grace(grace);
     }
     let over = quota.optional("over").map_or(Some(OverQuota::Later), |value| table::word(value, &ANSWERS, mistakes));
+    let mut set_by = Vec::new();
+    if let Some(value) = quota.optional("set_by") {
+        for account in table::list(value, mistakes).unwrap_or_default() {
+            set_by.extend(table::parsed(account, mistakes, |account| match account.rsplit_once('@') {
+                Some((local, domain)) if !local.is_empty() && !domain.is_empty() => Ok(account.to_ascii_lowercase()),
+                _ => Err(format!("the account `{account}` needs its domain, as in `{account}@example.org`")),
+            }));
+        }
+    }
     quota.finish(mistakes);
-    (mistakes.len() == before).then_some((rules, over?))
+    (mistakes.len() == before).then_some((rules, over?, set_by))
 }
 
 fn read_limits(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Limits> {

@@ -124,10 +124,11 @@ fn paths_begin_at_the_folder_of_the_file() {
 
 #[test]
 fn what_accounts_may_use() {
-    let table = "[quota]\nstorage = \"1G\"\nmessages = 5000\nrules = [\"Trash:storage=+10%\"]\ngrace = \"5%\"\nover = \"refuse\"\n";
+    let table = "[quota]\nstorage = \"1G\"\nmessages = 5000\nrules = [\"Trash:storage=+10%\"]\ngrace = \"5%\"\nover = \"refuse\"\nset_by = [\"Ops@example.org\"]\n";
     let config = parse(&format!("{GOOD}{table}")).unwrap();
     assert_eq!(config.quota.quota(), Quota { bytes: Some(1 << 30), messages: Some(5000) });
     assert_eq!(config.over_quota, OverQuota::Refuse);
+    assert_eq!(config.quota_set_by, ["ops@example.org"]);
     let config = parse(GOOD).unwrap();
     assert_eq!((config.quota, config.over_quota), (QuotaRules::default(), OverQuota::Later));
     for (line, told) in [
@@ -140,6 +141,8 @@ fn what_accounts_may_use() {
         ("rules = [\"Trash\"]", "mail.toml:29:10: a quota rule is written as MAILBOX:storage=SIZE"),
         ("grace = \"much\"", "mail.toml:29:9: `much` is not a number"),
         ("over = \"bounce\"", "mail.toml:29:8: `bounce` is not one of `later`, `refuse`"),
+        ("set_by = [\"ops\"]", "mail.toml:29:11: the account `ops` needs its domain"),
+        ("set_by = \"ops@x\"", "mail.toml:29:10: this is a text, but a list"),
         ("size = \"1G\"", "mail.toml:29:1: unknown key `size`"),
     ] {
         let error = parse(&format!("{GOOD}[quota]\n{line}\n")).expect_err(line);

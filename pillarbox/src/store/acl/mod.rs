@@ -13,7 +13,7 @@ use std::sync::Arc;
 use pillarbox_imap::acl::{AclEntry, Grantable, Rights, RightsChange};
 use pillarbox_imap::list::List;
 use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
-use pillarbox_imap::quota::QuotaRoot;
+use pillarbox_imap::quota::{QuotaRoot, Resource};
 use pillarbox_imap::server::{Listed, Status, StatusItem};
 use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse};
 use pillarbox_maildir::{Acl, Identifier, Who};
@@ -422,6 +422,23 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
             let (place, _) = self.inner.permitted(user, mailbox, Rights::READ).await?;
             self.inner.source.quota_roots(&place.account, &place.mailbox).await
         })
+    }
+
+    fn quota_root<'a>(&'a self, user: &'a Identity, root: &'a str) -> BoxFuture<'a, Result<QuotaRoot>> {
+        self.inner.source.quota_root(user, root)
+    }
+
+    fn may_set_quota(&self, user: &Identity) -> bool {
+        self.inner.source.may_set_quota(user)
+    }
+
+    fn set_quota<'a>(
+        &'a self,
+        user: &'a Identity,
+        root: &'a str,
+        limits: &'a [(Resource, u64)],
+    ) -> BoxFuture<'a, Result<QuotaRoot>> {
+        self.inner.source.set_quota(user, root, limits)
     }
 
     fn metadata<'a>(
