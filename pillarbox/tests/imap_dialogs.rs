@@ -33,6 +33,9 @@ use stream::{Client, connect, files};
 /// Why a file is not for a server with parts.
 type Unfit = &'static str;
 
+/// Why a file says what no client can bring about.
+const OF_A_MACHINE: Unfit = "it moves the clock, has news of its own, or stops the machine";
+
 /// What a server computes by itself from a message: a file that says otherwise speaks of a bare session.
 fn asks_for_computed_data(dialog: &Dialog) -> bool {
     let sent = dialog.sent(1).concat().to_ascii_uppercase();
@@ -50,7 +53,7 @@ fn asks_for_computed_data(dialog: &Dialog) -> bool {
 
 fn unfit(dialog: &Dialog) -> Option<Unfit> {
     if !dialog.runs_on_a_stream() {
-        return Some("it moves the clock, has news of its own, or stops the machine");
+        return Some(OF_A_MACHINE);
     }
     if dialog.connections() != 1 {
         return Some("several connections");
@@ -125,5 +128,6 @@ fn dialogs_over_loopback() {
         println!("{played} of {} files played; not for a server with parts: {skipped:#?}", paths.len());
     }
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n\n"));
-    assert!(3 * played > 2 * paths.len(), "{played} of {} files played; skipped: {skipped:#?}", paths.len());
+    let possible = paths.len() - skipped.get(OF_A_MACHINE).copied().unwrap_or_default();
+    assert!(5 * played > 4 * possible, "{played} of {} files played; skipped: {skipped:#?}", paths.len());
 }
