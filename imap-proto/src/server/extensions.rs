@@ -37,6 +37,8 @@ pub struct Extensions {
     pub context: bool,
     /// CREATE-SPECIAL-USE (RFC 6154 §3): CREATE may say what a mailbox is for.
     pub create_special_use: bool,
+    /// INPROGRESS (RFC 9585): the embedder says how far commands have come that take long ([`in_progress`](super::ServerSession::in_progress)).
+    pub in_progress: bool,
     /// LIST-EXTENDED (RFC 5258) and LIST-STATUS (RFC 5819).
     pub list_extended: bool,
     /// LITERAL+ instead of LITERAL- after login (RFC 7888): a literal of any size may come unasked, and is eaten where it is
@@ -98,6 +100,7 @@ impl Extensions {
         condstore: false,
         context: false,
         create_special_use: false,
+        in_progress: false,
         list_extended: false,
         literal_plus: false,
         metadata: false,
@@ -149,6 +152,7 @@ impl Default for Extensions {
             condstore: true,
             context: true,
             create_special_use: true,
+            in_progress: true,
             list_extended: true,
             literal_plus: true,
             metadata: true,

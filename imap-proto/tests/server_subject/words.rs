@@ -24,6 +24,7 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
         "CONTEXT" => &mut extensions.context,
         "CREATE-SPECIAL-USE" => &mut extensions.create_special_use,
         "IMAP4rev2" => &mut extensions.rev2,
+        "INPROGRESS" => &mut extensions.in_progress,
         "LIST-EXTENDED" => &mut extensions.list_extended,
         "LITERAL+" => &mut extensions.literal_plus,
         "METADATA" => &mut extensions.metadata,
