@@ -156,6 +156,7 @@ impl ServerSession {
             (Asked::Acl(AclQuestion::Mine(_)), Answer::Rights(rights)) => self.rights_told(rights),
             (Asked::Quota(QuotaQuestion::Roots(_)), Answer::QuotaRoots(roots)) => self.quota_roots_told(roots),
             (Asked::Quota(_), Answer::Quota(root)) => self.quota_told(root),
+            (Asked::Quota(QuotaQuestion::Set { .. }), Answer::Done) => self.finish(End::ok("Limits set")),
             (Asked::Quota(_), Answer::Done) => self.finish(End::ok("Quota told")),
             (Asked::GetMetadata(_), Answer::Entry { name, value }) => self.entry_told(name, value),
             (Asked::GetMetadata(_), Answer::Done) => self.metadata_told(),

@@ -93,7 +93,7 @@ pub enum Event<'b> {
     Acl(AclQuestion),
     /// ? GETMETADATA or SETMETADATA.
     Metadata(MetadataQuestion),
-    /// ? GETQUOTA or GETQUOTAROOT.
+    /// ? GETQUOTA, GETQUOTAROOT or SETQUOTA.
     Quota(QuotaQuestion),
     /// ? STATUS.
     Status {

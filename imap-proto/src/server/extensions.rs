@@ -37,6 +37,11 @@ pub struct Extensions {
     pub context: bool,
     /// CREATE-SPECIAL-USE (RFC 6154 §3): CREATE may say what a mailbox is for.
     pub create_special_use: bool,
+    /// I18NLEVEL=2 (RFC 5255): SEARCH, SORT and THREAD compare texts by i;unicode-casemap, as [`search`](crate::search),
+    /// [`sort`](crate::sort) and [`thread`](crate::thread) do; COMPARATOR says so.
+    pub i18n: bool,
+    /// LANGUAGE (RFC 5255): clients may ask for English. Nothing that a store has to do.
+    pub language: bool,
     /// INPROGRESS (RFC 9585): the embedder says how far commands have come that take long ([`in_progress`](super::ServerSession::in_progress)).
     pub in_progress: bool,
     /// LIST-EXTENDED (RFC 5258) and LIST-STATUS (RFC 5819).
@@ -65,6 +70,9 @@ pub struct Extensions {
     pub preview: bool,
     /// QUOTA (RFC 9208) of messages and their room: there are limits, and clients are told them.
     pub quota: bool,
+    /// QUOTASET (RFC 9208): some users may set limits, which they hear who
+    /// [`let_set_quota`](super::ServerSession::let_set_quota) is said of.
+    pub quota_set: bool,
     /// REPLACE (RFC 8508): a message takes the place of another in one step.
     pub replace: bool,
     /// IMAP4rev2 (RFC 9051) for clients that ENABLE it. Offered only together with [`binary`](Extensions::binary),
@@ -100,6 +108,8 @@ impl Extensions {
         condstore: false,
         context: false,
         create_special_use: false,
+        i18n: false,
+        language: false,
         in_progress: false,
         list_extended: false,
         literal_plus: false,
@@ -113,6 +123,7 @@ impl Extensions {
         qresync: false,
         preview: false,
         quota: false,
+        quota_set: false,
         replace: false,
         rev2: false,
         save_date: false,
@@ -152,6 +163,8 @@ impl Default for Extensions {
             condstore: true,
             context: true,
             create_special_use: true,
+            i18n: true,
+            language: true,
             in_progress: true,
             list_extended: true,
             literal_plus: true,
@@ -165,6 +178,7 @@ impl Default for Extensions {
             qresync: true,
             preview: true,
             quota: true,
+            quota_set: true,
             replace: true,
             rev2: true,
             save_date: true,

@@ -13,6 +13,7 @@ mod facts;
 mod fetch;
 mod flags_in_use;
 mod idle;
+mod international;
 mod item;
 mod layer;
 mod list;

@@ -176,6 +176,10 @@ impl ServerSession {
             for name in ["ENABLE", "ID", "IDLE"] {
                 add(name);
             }
+            if extensions.language {
+                // RFC 5255 §3.1: before login too.
+                add("LANGUAGE");
+            }
             if self.config.starttls && self.tls.is_none() {
                 add("STARTTLS");
             }
@@ -212,7 +216,10 @@ impl ServerSession {
             ("CREATE-SPECIAL-USE", extensions.create_special_use),
             // RFC 5267 §3.1
             ("ESORT", extensions.sort),
+            // RFC 5255 §4.4: the higher one alone.
+            ("I18NLEVEL=2", extensions.i18n),
             ("INPROGRESS", extensions.in_progress),
+            ("LANGUAGE", extensions.language),
             ("LIST-EXTENDED", extensions.list_extended),
             // RFC 5819 §1
             ("LIST-STATUS", extensions.list_extended),
@@ -226,6 +233,7 @@ impl ServerSession {
             ("PREVIEW", extensions.preview),
             ("QRESYNC", extensions.offers_qresync()),
             ("QUOTA", extensions.quota),
+            ("QUOTASET", extensions.quota && extensions.quota_set && self.may_set_quota),
             ("QUOTA=RES-MESSAGE", extensions.quota),
             ("QUOTA=RES-STORAGE", extensions.quota),
             ("REPLACE", extensions.replace),

@@ -63,6 +63,8 @@ pub struct ServerSession {
     pub(super) stopping: bool,
     /// The selected mailbox is no more.
     pub(super) gone: bool,
+    /// The user may set limits.
+    pub(super) may_set_quota: bool,
 }
 
 /// Who the client is, and where (RFC 9051 §3).
@@ -256,6 +258,7 @@ impl ServerSession {
             eof: false,
             stopping: false,
             gone: false,
+            may_set_quota: false,
         }
     }
 

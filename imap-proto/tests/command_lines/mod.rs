@@ -55,6 +55,8 @@ pub(crate) fn line() -> impl Strategy<Value = Vec<u8>> {
     THREAD REFERENCES UTF-8 1:5|UID THREAD orderedsubject UTF-8 TEXT x|THREAD REFS UTF-8 ALL|SORT (DATE) X-NONE ALL|SEARCH CHARSET UTF-8 TEXT \u{fc}|SEARCH RETURN () CHARSET X-NONE ALL|\
     GETMETADATA (MAXSIZE 9) x (/private/a \"/Shared/B\" {9}\r\n/shared/c)|GETMETADATA x (DEPTH infinity) /private|GETMETADATA \"\" /shared/a /shared/b|\
     GETMETADATA x (DEPTH 2) /shared/a|SETMETADATA x (/private/a NIL /shared/b \"v\" /shared/c ~{3}\r\na\0b)|SETMETADATA x (/private NIL)|SETMETADATA x ()|\
+    LANGUAGE|LANGUAGE en \"DE-x\" *|LANGUAGE a_b|COMPARATOR|COMPARATOR \"cz;*\" i;basic|COMPARATOR \"\"|\
+    SETQUOTA \"#user/joe\" (STORAGE 5 x 7)|SETQUOTA {1}\r\na ()|SETQUOTA a (STORAGE)|SETQUOTA a STORAGE 5|\
     COMPRESS DEFLATE|COMPRESS GZIP|compress deflate |IDLE|SUBSCRIBE {1}\r\nx|LOGOUT|APPEND x|APPEND|NOOPX|UID NOOP|UID|NOOP |NOOP.|",
     );
     let listed = |list: bool, text: String| if list { format!("({text})") } else { text };

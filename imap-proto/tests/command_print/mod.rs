@@ -87,6 +87,11 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
         },
         Command::Metadata(command) => metadata(command, out)?,
         Command::Quota(QuotaCommand::Root(root)) => text(out, root.as_bytes()),
+        Command::Quota(QuotaCommand::Set { root, limits }) => {
+            text(out, root.as_bytes());
+            let limits: Vec<String> = limits.iter().map(|(name, limit)| format!("{name} {limit}")).collect();
+            word(out, &format!("({})", limits.join(" ")));
+        }
         Command::Quota(QuotaCommand::Roots(mailbox)) => text(out, mailbox),
         Command::Append { parts: Some((mailbox, items)) } => append(mailbox, items, out)?,
         Command::Replace { message, parts: Some((mailbox, items)), .. } => {
@@ -99,6 +104,9 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
                 out.push(b' ');
                 out.extend_from_slice(response.expose());
             }
+        }
+        Command::Comparator(choices) | Command::Language(choices) => {
+            choices.iter().for_each(|choice| text(out, choice));
         }
         Command::Compress => word(out, "DEFLATE"),
         Command::Copy { set, mailbox, .. } | Command::Move { set, mailbox, .. } => {

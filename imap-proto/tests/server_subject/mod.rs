@@ -20,7 +20,7 @@ use pillarbox_imap::types::{Flags, MailboxName, ModSeq, Separator, Uid, UidSet};
 use words::{flags, no, query, quoted, uid, uid_validity, uids};
 
 /// Settings: `starttls`, `tls` (from the start), `auth=PLAIN,LOGIN`, `clear` (passwords without TLS; on unless `clear=no`),
-/// `separator=.`, `prefix=..`, `others=..` and `shared=..` (of the namespaces), `messages=n` (UIDs 1 to n in every mailbox, default 3), `modseq=n` (the mod-sequence of every
+/// `separator=.`, `prefix=..`, `others=..` and `shared=..` (of the namespaces), `may_set_quota` (the user may), `messages=n` (UIDs 1 to n in every mailbox, default 3), `modseq=n` (the mod-sequence of every
 /// message and mailbox; none by default), `without=MOVE,BINARY` and
 /// `with=UNAUTHENTICATE` (extensions by their capabilities), limits by their names (times in seconds), `line_max` for both
 /// states.
@@ -100,7 +100,9 @@ impl Subject for ImapSubject {
         if config.flag("tls")? {
             peer.tls = Some(TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384"));
         }
-        Ok(ServerSession::new(Arc::new(server_config(config)?), peer))
+        let mut session = ServerSession::new(Arc::new(server_config(config)?), peer);
+        session.let_set_quota(config.flag("may_set_quota")?);
+        Ok(session)
     }
 
     fn describe(&mut self, _: usize, event: Event<'_>) -> Seen {
@@ -109,6 +111,10 @@ impl Subject for ImapSubject {
             Event::Connect => "Connect".into(),
             Event::StartTls => "StartTls".into(),
             Event::Quota(QuotaQuestion::Root(root)) => format!("GetQuota {root}"),
+            Event::Quota(QuotaQuestion::Set { root, limits }) => {
+                let limits: Vec<String> = limits.iter().map(|(of, limit)| format!(" {of:?} {limit}")).collect();
+                format!("SetQuota {root}{}", limits.concat())
+            }
             Event::Quota(QuotaQuestion::Roots(mailbox)) => format!("GetQuotaRoot {mailbox}"),
             Event::Metadata(question) => words::metadata_question(&question),
             Event::Acl(question) => {

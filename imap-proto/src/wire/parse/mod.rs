@@ -12,6 +12,7 @@ mod arguments;
 mod catenate;
 mod esearch;
 mod fetch;
+mod international;
 mod list;
 mod metadata;
 mod modifier;
@@ -44,6 +45,7 @@ pub(crate) use catenate::{AppendLineError, AppendPlace, append, append_line, app
 pub use esearch::SearchSource;
 pub(crate) use esearch::esearch;
 pub(crate) use fetch::{fetch, section_spec};
+pub(crate) use international::{comparator, language};
 pub use list::ListArguments;
 pub(crate) use list::{list, lsub};
 pub use metadata::MetadataCommand;
@@ -51,7 +53,7 @@ pub(crate) use metadata::{get_metadata, set_metadata};
 pub use modifier::Modifier;
 pub use partial::PartialRange;
 pub use quota::QuotaCommand;
-pub(crate) use quota::{get_quota, get_quota_root};
+pub(crate) use quota::{get_quota, get_quota_root, set_quota};
 pub(crate) use resync::{Resync, Run, mod_sequence, mod_sequence_or_zero, resync};
 pub(crate) use search::search;
 pub use search::{DEPTH_MAX, SearchKey, SearchReturns};
@@ -92,6 +94,8 @@ pub enum Command<'b> {
     Check,
     /// CLOSE.
     Close,
+    /// COMPARATOR, with those that are wanted; none: which it is now.
+    Comparator(Vec<Cow<'b, [u8]>>),
     /// COMPRESS, whose only algorithm is DEFLATE.
     Compress,
     /// COPY and UID COPY.
@@ -145,6 +149,8 @@ pub enum Command<'b> {
     Id,
     /// IDLE.
     Idle,
+    /// LANGUAGE, with those that are wanted; none: which there are.
+    Language(Vec<Cow<'b, [u8]>>),
     /// LIST and LSUB.
     List(ListArguments<'b>),
     /// LOGIN.
@@ -171,7 +177,7 @@ pub enum Command<'b> {
     Namespace,
     /// NOOP.
     Noop,
-    /// GETQUOTA and GETQUOTAROOT.
+    /// GETQUOTA, GETQUOTAROOT and SETQUOTA.
     Quota(QuotaCommand<'b>),
     /// RENAME.
     Rename {
