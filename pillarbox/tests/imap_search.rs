@@ -88,6 +88,20 @@ async fn a_client_that_has_said_its_last_word_gets_what_one_slice_finds() {
 }
 
 #[tokio::test]
+async fn a_client_hears_how_far_a_long_search_has_come() {
+    let (server, store) = server(1000).await;
+    let mut client = in_inbox(&server, YOU).await;
+    store.bend.openings.forget_permits(100_000_000);
+    let tag = client.begin("SEARCH TEXT hay").await;
+    until_opened(&store, 1).await;
+    server.clock.advance(std::time::Duration::from_secs(10));
+    store.bend.openings.add_permits(1_000_000);
+    let answer = client.answer(&tag).await;
+    let told = format!("* OK [INPROGRESS (\"{}\" {SLICE} 1000)] Still at it\r\n* SEARCH 1 2 ", tag.trim());
+    assert!(answer.starts_with(&told), "{}", &answer[..told.len().min(answer.len())]);
+}
+
+#[tokio::test]
 async fn commands_behind_a_search_wait_for_it() {
     let (server, _) = server(1000).await;
     let mut client = in_inbox(&server, YOU).await;

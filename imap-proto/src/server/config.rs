@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use pillarbox_core::sasl::Mechanism;
@@ -102,6 +103,11 @@ pub struct Limits {
     pub contexts_max: usize,
     /// Messages that came or changed since those searches were last put to some. More end them all, with NOUPDATE. Default: 10,000.
     pub context_changes_max: usize,
+    /// Messages of one FETCH, STORE, COPY, MOVE, EXPUNGE, SEARCH, SORT or THREAD (RFC 9738). Of more the last are taken, and the client is
+    /// told from where on; COPY of more is refused. Default: any number, and nothing is said of it.
+    pub messages_max: Option<NonZeroU32>,
+    /// How often a client hears how far a command has come that takes long (RFC 9585); zero: never. Default: 10 s.
+    pub progress_interval: Duration,
     /// Mailboxes of one ESEARCH (RFC 7377). Default: 500.
     pub search_mailboxes_max: usize,
     /// Output above which [`room`](pillarbox_core::Machine::room) is 0, in octets. Default: 65,536.
@@ -131,6 +137,8 @@ impl Default for Limits {
             pending_flags_max: 10_000,
             contexts_max: 10,
             context_changes_max: 10_000,
+            messages_max: None,
+            progress_interval: Duration::from_secs(10),
             search_mailboxes_max: 500,
             output_high_water: 65_536,
             login_timeout: Duration::from_secs(180),

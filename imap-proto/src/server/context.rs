@@ -339,6 +339,7 @@ impl ServerSession {
     ) -> Result<Updating, End> {
         let max = self.config.limits.contexts_max;
         let tag = self.running.tag.clone();
+        let taken_from = self.running.taken_from;
         let mailbox = self.mailbox()?;
         if mailbox.contexts.has(&tag) {
             // RFC 5267 §4.3
@@ -346,6 +347,9 @@ impl ServerSession {
         }
         if mailbox.contexts.len() >= max {
             return Ok(Updating::Refused("Too many contexts"));
+        }
+        if taken_from.is_some() {
+            return Ok(Updating::Refused("Not all messages were searched"));
         }
         if ranges > RANGES_MAX {
             return Ok(Updating::Refused("The sets of this search are too large for that"));

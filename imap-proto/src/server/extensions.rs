@@ -42,6 +42,8 @@ pub struct Extensions {
     pub i18n: bool,
     /// LANGUAGE (RFC 5255): clients may ask for English. Nothing that a store has to do.
     pub language: bool,
+    /// INPROGRESS (RFC 9585): the embedder says how far commands have come that take long ([`in_progress`](super::ServerSession::in_progress)).
+    pub in_progress: bool,
     /// LIST-EXTENDED (RFC 5258) and LIST-STATUS (RFC 5819).
     pub list_extended: bool,
     /// LITERAL+ instead of LITERAL- after login (RFC 7888): a literal of any size may come unasked, and is eaten where it is
@@ -108,6 +110,7 @@ impl Extensions {
         create_special_use: false,
         i18n: false,
         language: false,
+        in_progress: false,
         list_extended: false,
         literal_plus: false,
         metadata: false,
@@ -162,6 +165,7 @@ impl Default for Extensions {
             create_special_use: true,
             i18n: true,
             language: true,
+            in_progress: true,
             list_extended: true,
             literal_plus: true,
             metadata: true,

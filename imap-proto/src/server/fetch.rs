@@ -72,6 +72,7 @@ impl ServerSession {
             // RFC 9394 §3.4: before it is seen which of them changed.
             uids = range.of(&uids);
         }
+        self.take_last(&mut uids);
         if mod_seqs {
             self.enable_condstore();
         }

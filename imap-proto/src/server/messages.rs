@@ -85,7 +85,8 @@ impl ServerSession {
         if unchanged_since.is_some() {
             self.refuse_without_mod_seqs()?;
         }
-        let uids = self.resolve(set, uid)?;
+        let mut uids = self.resolve(set, uid)?;
+        self.take_last(&mut uids);
         if unchanged_since.is_some() {
             self.enable_condstore();
         }
@@ -153,6 +154,8 @@ impl ServerSession {
     pub(super) fn copy<'b>(&mut self, set: &SequenceSet, mailbox: &[u8], uid: bool) -> Served<'b> {
         let mailbox = self.mailbox_name(mailbox)?;
         let uids = self.resolve(set, uid)?;
+        // A copy of some is none that could be gone on with: nobody knows how far it came.
+        self.refuse_too_many(&uids)?;
         if uids.is_empty() {
             self.finish(End::ok("No such messages"));
             return Ok(None);
@@ -167,7 +170,8 @@ impl ServerSession {
         }
         let mailbox = self.mailbox_name(mailbox)?;
         self.refuse_read_only()?;
-        let uids = self.resolve(set, uid)?;
+        let mut uids = self.resolve(set, uid)?;
+        self.take_last(&mut uids);
         if uids.is_empty() {
             self.finish(End::ok("No such messages"));
             return Ok(None);
@@ -195,7 +199,15 @@ impl ServerSession {
     /// RFC 9051 §6.4.3, RFC 4315 §2.1
     pub(super) fn expunge<'b>(&mut self, only: Option<&SequenceSet>) -> Served<'b> {
         self.refuse_read_only()?;
-        let only = only.map(|set| self.resolve(set, true)).transpose()?;
+        let mut only = only.map(|set| self.resolve(set, true)).transpose()?;
+        if self.config.limits.messages_max.is_some() {
+            let mut uids = match only {
+                Some(uids) => uids,
+                None => [self.mailbox()?.view.uids()].into_iter().collect(),
+            };
+            self.take_last(&mut uids);
+            only = Some(uids);
+        }
         if only.as_ref().is_some_and(UidSet::is_empty) {
             self.finish(End::ok("No such messages"));
             return Ok(None);

@@ -173,6 +173,11 @@ impl SearchingMailboxes {
         }
     }
 
+    /// Whether a line of the answer has begun.
+    pub(super) fn is_open(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.is_open())
+    }
+
     pub(super) fn break_off(&mut self, tag: &str, out: &mut Output) {
         if let Some(mut current) = self.current.take() {
             current.break_off(tag, out);

@@ -70,6 +70,8 @@ impl ServerSession {
     fn begin<'b>(&mut self, line: &'b [u8]) -> Option<&'b [u8]> {
         self.running.row = None;
         self.running.seqs_in_search = false;
+        self.running.taken_from = None;
+        self.running.progress_told = self.timer.now;
         self.running.tag.clear();
         let Some((tag, rest)) = parse::tag(line) else {
             self.running.tag.push('*');

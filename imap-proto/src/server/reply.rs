@@ -199,6 +199,9 @@ impl ServerSession {
         }
         // RFC 7889 §2: the same for every mailbox.
         add(&alloc::format!("APPENDLIMIT={}", self.config.limits.append_size_max));
+        if let Some(max) = self.config.limits.messages_max {
+            add(&alloc::format!("MESSAGELIMIT={max}"));
+        }
         for (name, offered) in [
             ("ACL", extensions.acl),
             ("BINARY", extensions.binary),
@@ -215,6 +218,7 @@ impl ServerSession {
             ("ESORT", extensions.sort),
             // RFC 5255 §4.4: the higher one alone.
             ("I18NLEVEL=2", extensions.i18n),
+            ("INPROGRESS", extensions.in_progress),
             ("LANGUAGE", extensions.language),
             ("LIST-EXTENDED", extensions.list_extended),
             // RFC 5819 §1
@@ -293,6 +297,7 @@ impl ServerSession {
     /// As [`finish`](Self::finish), without asking for what was forgotten or what changed.
     pub(super) fn finish_now(&mut self, mut end: End) {
         // Where the command is not known, neither is what it does to numbers.
+        self.tell_message_limit(&mut end);
         let may_expunge = self.running.row.is_some_and(|row| row.may_expunge) && !self.running.seqs_in_search;
         self.tell_flags_in_use();
         if let Standing::Selected { mailbox, .. } = &mut self.standing {

@@ -142,6 +142,7 @@ impl ServerSession {
         if resolving.mod_seqs {
             self.refuse_without_mod_seqs()?;
         }
+        let query = self.search_last(query);
         Ok(Resolved { query, mod_seqs: resolving.mod_seqs, ranges: ranges_left - resolving.ranges_left })
     }
 
@@ -248,6 +249,11 @@ impl Searching {
     /// Whether UIDs are told, and how it is to be kept up to date.
     pub(super) fn take_updating(&mut self) -> Option<(bool, Updating)> {
         Some((self.uid, self.updating.take()?))
+    }
+
+    /// Whether a line of the answer has begun.
+    pub(super) const fn is_open(&self) -> bool {
+        self.open
     }
 
     pub(super) const fn is_sorted(&self) -> bool {

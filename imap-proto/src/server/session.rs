@@ -225,6 +225,10 @@ pub(super) struct Running {
     pub(super) row: Option<&'static CommandRow>,
     /// Sequence numbers stand in the criteria of a UID SEARCH.
     pub(super) seqs_in_search: bool,
+    /// The first message that was taken, where a limit left out those before it (RFC 9738).
+    pub(super) taken_from: Option<Uid>,
+    /// When the client was told how far it has come, or when it began.
+    pub(super) progress_told: Time,
 }
 
 impl ServerSession {
@@ -238,7 +242,13 @@ impl ServerSession {
             standing: Standing::NotAuthenticated,
             enabled: Enabled::default(),
             doing: Doing::Connecting,
-            running: Running { tag: "*".into(), row: None, seqs_in_search: false },
+            running: Running {
+                tag: "*".into(),
+                row: None,
+                seqs_in_search: false,
+                taken_from: None,
+                progress_told: Time::ZERO,
+            },
             queue: VecDeque::new(),
             out: Output::default(),
             framer: Framer::new(),

@@ -65,6 +65,11 @@ impl ServerSession {
 }
 
 impl Threading {
+    /// Whether the line of the answer has begun.
+    pub(super) const fn is_open(&self) -> bool {
+        self.open
+    }
+
     pub(super) fn parts(&mut self, parts: &[ThreadPart], view: &View, out: &mut Output) {
         for part in parts {
             match part {

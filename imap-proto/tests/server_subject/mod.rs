@@ -48,7 +48,7 @@ use words::{flags, no, query, quoted, uid, uid_validity, uids};
 ///
 /// `N:` brings `added 4,5`, `flags 3 \Seen` or `removed 1,2`, with `modseq=9` behind it in a mailbox that has them; `gone`,
 /// `keywords $a $b fixed` (all that there are) or `rights lrs`;
-/// `N: no ..` refuses a message while it arrives.
+/// `N: no ..` refuses a message while it arrives; `N: progress 5 10` says how far a command has come.
 ///
 /// A question without an answer is answered as by a store that has those messages and knows the password `secret`.
 #[derive(Debug, Default)]
@@ -441,6 +441,12 @@ impl Subject for ImapSubject {
         if let Some(refusal) = text.strip_prefix("no ") {
             return turn.machine.answer(turn.now, no(refusal)?).map_err(|misuse| misuse.to_string());
         }
+        if let Some(progress) = text.strip_prefix("progress ") {
+            let (done, goal) = progress.split_once(' ').unwrap_or((progress, ""));
+            let done = done.parse().map_err(|_| "progress <done> [<goal>]")?;
+            turn.machine.in_progress(turn.now, done, goal.parse().ok());
+            return Ok(());
+        }
         let change = words::news(text)?;
         turn.machine.learn(turn.now, change);
         Ok(())
@@ -578,12 +584,15 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
     limits.pending_flags_max = config.parsed("pending_flags_max", limits.pending_flags_max)?;
     limits.contexts_max = config.parsed("contexts_max", limits.contexts_max)?;
     limits.context_changes_max = config.parsed("context_changes_max", limits.context_changes_max)?;
+    limits.messages_max =
+        config.value("messages_max").map(str::parse).transpose().map_err(|_| "messages_max=<number>")?;
     limits.search_mailboxes_max = config.parsed("search_mailboxes_max", limits.search_mailboxes_max)?;
     limits.output_high_water = config.parsed("output_high_water", limits.output_high_water)?;
     let seconds = |key, default: Duration| config.parsed(key, default.as_secs()).map(Duration::from_secs);
     limits.login_timeout = seconds("login_timeout", limits.login_timeout)?;
     limits.idle_timeout = seconds("idle_timeout", limits.idle_timeout)?;
     limits.output_timeout = seconds("output_timeout", limits.output_timeout)?;
+    limits.progress_interval = seconds("progress_interval", limits.progress_interval)?;
     limits.keep_alive = seconds("keep_alive", limits.keep_alive)?;
     Ok(server)
 }

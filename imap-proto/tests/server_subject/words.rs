@@ -26,6 +26,7 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
         "IMAP4rev2" => &mut extensions.rev2,
         "I18NLEVEL=2" => &mut extensions.i18n,
         "LANGUAGE" => &mut extensions.language,
+        "INPROGRESS" => &mut extensions.in_progress,
         "LIST-EXTENDED" => &mut extensions.list_extended,
         "LITERAL+" => &mut extensions.literal_plus,
         "METADATA" => &mut extensions.metadata,

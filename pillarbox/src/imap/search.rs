@@ -98,6 +98,7 @@ impl Connection {
             let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
             self.wire.answer(mailbox.messages(&all)).await?
         };
+        let all = messages.len();
         let (mut found, mut slices) = (Vec::new(), 0);
         let mut messages = messages.into_iter();
         loop {
@@ -111,6 +112,7 @@ impl Connection {
             found.extend(matching);
             open.reverse();
             while !open.is_empty() {
+                self.progress(all - messages.len() - open.len(), all).await?;
                 // A search that is over in one slice is answered also to a client that has said its last word.
                 if slices > 0 && !self.wire.is_peer_there().await {
                     return Err(Lost.into());

@@ -501,6 +501,15 @@ impl Connection {
         }
     }
 
+    /// Tells the client now and then how far its command has come (RFC 9585).
+    pub(super) async fn progress(&mut self, done: usize, goal: usize) -> Result<(), Lost> {
+        let now = self.wire.now();
+        if self.wire.machine.in_progress(now, done as u64, Some(goal as u64)) {
+            self.wire.flush().await?;
+        }
+        Ok(())
+    }
+
     fn is_over(&self) -> bool {
         self.wire.machine.close_reason().is_some()
     }

@@ -68,7 +68,8 @@ impl Connection {
         let wants_facts = wants(SortKey::Arrival) || wants(SortKey::Size);
         let mut slices = self.slices()?;
         let mut sorter = Sorter::new(criteria);
-        for some in found.chunks(KEYS_AT_ONCE) {
+        for (index, some) in found.chunks(KEYS_AT_ONCE).enumerate() {
+            self.progress(index * KEYS_AT_ONCE, found.len()).await?;
             let uids: Vec<Uid> = some.iter().map(|(uid, _)| *uid).collect();
             let keys = match wants_keys {
                 true => self.keys(&uids, &Piece::SortKeys, &mut slices).await?,
@@ -105,7 +106,8 @@ impl Connection {
         found.retain(|uid| self.wire.machine.view().is_some_and(|view| view.seq(*uid).is_some()));
         let mut slices = self.slices()?;
         let mut threader = Threader::new(algorithm);
-        for uids in found.chunks(KEYS_AT_ONCE) {
+        for (index, uids) in found.chunks(KEYS_AT_ONCE).enumerate() {
+            self.progress(index * KEYS_AT_ONCE, found.len()).await?;
             let keys = self.keys(uids, &Piece::ThreadKeys, &mut slices).await?;
             let read = |octets: &Option<Vec<u8>>| octets.as_deref().and_then(ThreadKeys::read).map(|keys| keys.sent());
             let undated = uids.iter().zip(&keys).filter(|(_, keys)| read(keys) == Some(None)).map(|(uid, _)| *uid);
