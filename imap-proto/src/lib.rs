@@ -148,12 +148,14 @@
 //! | CAPABILITY | any |  | yes |  |
 //! | CHECK | selected |  | yes |  |
 //! | CLOSE | selected |  |  | yes |
+//! | COMPARATOR | authenticated |  | yes |  |
 //! | COMPRESS | authenticated |  |  |  |
 //! | COPY | selected | yes | yes |  |
 //! | CREATE | authenticated |  | yes |  |
 //! | DELETE | authenticated |  | yes |  |
 //! | DELETEACL | authenticated |  | yes |  |
 //! | ENABLE | authenticated |  | yes |  |
+//! | ESEARCH | authenticated |  | yes |  |
 //! | EXAMINE | authenticated |  |  | yes |
 //! | EXPUNGE | selected |  | yes |  |
 //! | FETCH | selected | yes |  |  |
@@ -163,6 +165,7 @@
 //! | GETQUOTAROOT | authenticated |  | yes |  |
 //! | ID | any |  | yes |  |
 //! | IDLE | authenticated |  | yes |  |
+//! | LANGUAGE | any |  | yes |  |
 //! | LIST | authenticated |  | yes |  |
 //! | LISTRIGHTS | authenticated |  | yes |  |
 //! | LOGIN | not authenticated |  |  |  |
@@ -178,6 +181,7 @@
 //! | SELECT | authenticated |  |  | yes |
 //! | SETACL | authenticated |  | yes |  |
 //! | SETMETADATA | authenticated |  | yes |  |
+//! | SETQUOTA | authenticated |  | yes |  |
 //! | SORT | selected | yes |  |  |
 //! | STARTTLS | not authenticated |  |  |  |
 //! | STATUS | authenticated |  | yes |  |
@@ -219,6 +223,7 @@
 //! | 5161 | ENABLE | yes |
 //! | 5092 | IMAP URLs | those that name messages of this server, for CATENATE |
 //! | 5182 | SEARCHRES | yes |
+//! | 5255 | LANGUAGE, I18NLEVEL=2 | English, and i;unicode-casemap |
 //! | 5256 | SORT, THREAD=ORDEREDSUBJECT, THREAD=REFERENCES | yes |
 //! | 5258 | LIST-EXTENDED | yes; no mailbox is remote |
 //! | 5267 | ESORT | yes; no contexts |

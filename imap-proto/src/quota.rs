@@ -41,6 +41,13 @@ pub struct QuotaRoot {
 pub enum QuotaQuestion {
     /// GETQUOTA. Answer: `Quota` once, then `Done`.
     Root(String),
+    /// SETQUOTA, from one who may do that. Answer: `Quota` with what there is now, then `Done`: then it is on stable storage.
+    Set {
+        /// The root.
+        root: String,
+        /// What there may be of each resource; what is not named has no limit from now on.
+        limits: Vec<(Resource, u64)>,
+    },
     /// GETQUOTAROOT. Answer: `QuotaRoots` with the names, `Quota` for each of them, then `Done`. The mailbox need not exist.
     Roots(MailboxName),
 }

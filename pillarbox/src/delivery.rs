@@ -70,7 +70,7 @@ impl MailboxSink {
     }
 
     /// Delivers into the mailbox of each account that is for `\Junk` (RFC 6154), in place of INBOX. Where there is none it is the
-    /// one of this name, which is made and subscribed if need be; where that cannot be, it is INBOX: nothing is lost.
+    /// one of this name, which is made and subscribed if need be; where that cannot be, it is INBOX: nothing is lost. Trouble that passes is told.
     #[must_use]
     pub fn into_junk(self, name: MailboxName) -> Self {
         MailboxSink { junk: Some(name), ..self }
@@ -149,22 +149,23 @@ impl MailboxSink {
         let known = listed.into_iter().find(|listed| listed.attributes.iter().any(is_junk)).map(|listed| listed.name);
         let is_known = known.is_some();
         let junk = known.unwrap_or_else(|| name.clone());
-        match self.store.append(account, &junk, append.clone()).await {
-            Err(error) if error.kind == StoreErrorKind::NoSuchMailbox && !is_known => {}
-            // Whose quota is used up has no room in INBOX either.
-            outcome => return outcome,
-        }
-        // Another message may have made it meanwhile: that it cannot be made is no reason not to try.
-        let _ = self.store.create(account, name, &[SpecialUse::Junk]).await;
-        match self.store.append(account, name, append.clone()).await {
-            Err(error) if error.kind != StoreErrorKind::OverQuota => {
-                self.store.append(account, &MailboxName::inbox(), append).await
-            }
-            appended => {
+        let mut outcome = self.store.append(account, &junk, append.clone()).await;
+        if !is_known && matches!(&outcome, Err(error) if error.kind == StoreErrorKind::NoSuchMailbox) {
+            // Another message may have made it meanwhile: that it cannot be made is no reason not to try.
+            let _ = self.store.create(account, &junk, &[SpecialUse::Junk]).await;
+            outcome = self.store.append(account, &junk, append.clone()).await;
+            if outcome.is_ok() {
                 // It is there and listed all the same.
-                let _ = self.store.subscribe(account, name, true).await;
-                appended
+                let _ = self.store.subscribe(account, &junk, true).await;
             }
+        }
+        match outcome {
+            Err(StoreError {
+                kind: StoreErrorKind::OverQuota | StoreErrorKind::NoSpace | StoreErrorKind::Unavailable,
+                ..
+            })
+            | Ok(_) => outcome,
+            Err(_) => self.store.append(account, &MailboxName::inbox(), append).await,
         }
     }
 }

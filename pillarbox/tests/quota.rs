@@ -9,9 +9,10 @@ use std::sync::Arc;
 use imap_support::{Server, YOU};
 use pillarbox::delivery::{MailboxSink, OverQuota};
 use pillarbox::maildir::{Options, Quota, QuotaRules, Store, Tree, Usage};
-use pillarbox::parts::{Envelope, Identity, MailboxStore, MessageSink, Outcome};
+use pillarbox::parts::{Envelope, Identity, MailboxStore, MessageSink, Outcome, StoreErrorKind};
 use pillarbox::store::MaildirStore;
 use pillarbox_core::address::{Address, ForwardPath, ReversePath};
+use pillarbox_imap::quota::Resource;
 use pillarbox_imap::types::MailboxName;
 
 const LIMIT: u64 = 1000;
@@ -186,6 +187,67 @@ async fn limits_are_told() {
     client.ok("STORE 2 +FLAGS.SILENT (\\Deleted)").await;
     let status = client.ok("STATUS INBOX (DELETED DELETED-STORAGE)").await;
     assert!(status.contains("* STATUS INBOX (DELETED 1 DELETED-STORAGE 200)\r\n"), "{status}");
+}
+
+/// SETQUOTA (RFC 9208 §4.1.3): whom the operator lets, and nobody else; kept with the account.
+#[tokio::test]
+async fn limits_are_set_by_whom_the_operator_lets() {
+    let dir = tempfile::tempdir().unwrap();
+    let setting = |by: &'static str| {
+        let store = Arc::into_inner(store(&dir)).unwrap();
+        Arc::new(store.quotas_set_by(move |user| user.user() == by))
+    };
+    let user = |name: &str| Identity::new(name);
+    let inbox = MailboxName::inbox();
+    // One whom nobody lets: not a word of it.
+    let plain = setting("admin@localhost");
+    let server = Server::over(plain.clone());
+    let mut client = server.client().await;
+    assert!(!client.ok("CAPABILITY").await.contains("QUOTASET"));
+    client.fails(&format!("SETQUOTA #user/{YOU} (STORAGE 100)"), "NO [NOPERM]").await;
+    let limits = [(Resource::Storage, 5000)];
+    let refused = plain.set_quota(&user(YOU), &format!("#user/{YOU}"), &limits).await;
+    assert_eq!(refused.map_err(|error| error.kind), Err(StoreErrorKind::NoPermission), "nor past the session");
+    plain.open(&user("free@localhost"), &inbox, true).await.map(drop).unwrap();
+    client.fails("GETQUOTA #user/free@localhost", "NO [NONEXISTENT] no such quota root").await;
+    assert!(!dir.path().join(YOU).join("pillarbox-limits").exists());
+
+    let server = Server::over(setting(YOU));
+    let mut admin = server.client().await;
+    let capabilities = admin.ok("CAPABILITY").await;
+    assert!(capabilities.contains(" QUOTASET ") || capabilities.contains(" QUOTASET\r\n"), "{capabilities}");
+    admin.fails("GETQUOTA #user/free@localhost", "NO [NONEXISTENT]").await;
+    let told = admin.ok("SETQUOTA #user/free@localhost (STORAGE 1 MESSAGE 3)").await;
+    assert!(told.starts_with("* QUOTA #user/free@localhost (STORAGE 0 1 MESSAGE 0 3)\r\n"), "{told}");
+    assert!(admin.ok("GETQUOTA #user/free@localhost").await.contains("(STORAGE 0 1 MESSAGE 0 3)"));
+    // RFC 9208 §4.1.3: what is not named is limited no more.
+    // An account comes to be when it is used, and not by this.
+    admin.fails(&format!("SETQUOTA #user/{YOU} (STORAGE 2)"), "NO [NONEXISTENT]").await;
+    admin.ok("STATUS INBOX (MESSAGES)").await;
+    let told = admin.ok(&format!("SETQUOTA #user/{YOU} (STORAGE 2)")).await;
+    assert!(told.starts_with(&format!("* QUOTA #user/{YOU} (STORAGE 0 2)\r\n")), "{told}");
+    admin.ok(&format!("APPEND INBOX {{2000+}}\r\n{}", "x".repeat(2000))).await;
+    admin.fails(&format!("APPEND INBOX {{49+}}\r\n{}", "x".repeat(49)), "NO [OVERQUOTA]").await;
+    for nobody in ["#user/nobody@localhost", "#user/", "root", "#user/../x"] {
+        admin.fails(&format!("SETQUOTA {nobody} (STORAGE 2)"), "NO [NONEXISTENT] no such quota root").await;
+    }
+    assert!(!dir.path().join("nobody@localhost").exists(), "and no account comes to be");
+
+    // Another process finds them, and deliveries too; what the rules say of single mailboxes holds beside them.
+    let other = setting("nobody");
+    let roots = other.quota_roots(&user("free@localhost"), &inbox).await.unwrap();
+    assert_eq!(roots[0].resources.len(), 2);
+    let sink = sink(&other);
+    assert_eq!(replies(&deliver(&sink, &["free@localhost"], 1200, false).await), ["452 4.2.2"]);
+    assert_eq!(replies(&deliver(&sink, &["free@localhost"], 900, false).await), ["250"]);
+    let told = admin.ok(&format!("SETQUOTA #user/{YOU} ()")).await;
+    assert!(told.starts_with(&format!("* QUOTA #user/{YOU} ()\r\n")), "{told}");
+    assert_eq!(other.quota_roots(&user(YOU), &inbox).await.unwrap(), []);
+    // A file that was damaged: what the configuration says, and the next who sets limits mends it.
+    std::fs::write(dir.path().join(YOU).join("pillarbox-limits"), "garbage").unwrap();
+    assert_eq!(other.quota_roots(&user(YOU), &inbox).await.unwrap()[0].resources[0].limit, LIMIT);
+    admin.ok(&format!("SETQUOTA #user/{YOU} (MESSAGE 7)")).await;
+    assert_eq!(other.quota_roots(&user(YOU), &inbox).await.unwrap()[0].resources[0].limit, 7);
 }
 
 #[tokio::test]

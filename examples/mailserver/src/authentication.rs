@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pillarbox::auth::{self, AuthSink, SigningSink, Treatment};
 use pillarbox::delivery::{JunkSink, MailboxSink};
 use pillarbox::imap_proto::types::MailboxName;
+use pillarbox::mailauth::authres::Trusted;
 use pillarbox::mailauth::dmarc::{Disposition, DmarcResult, OverrideReason};
 use pillarbox::parts::{MessageSink, Parts};
 
@@ -62,6 +63,8 @@ pub fn sink(config: &Config, listener: &Listener, parts: &Parts, signing: Option
 
 fn checking(config: &Config, authentication: &Authentication, listener: &Listener, parts: &Parts) -> AuthSink {
     let mut inbound = auth::Config::new(authserv_id(config, authentication));
+    // Readers may believe either name.
+    inbound.own = Trusted::new([inbound.authserv_id.as_str(), config.hostname.as_str()]);
     inbound.receiver = config.hostname.parse().ok();
     inbound.received_spf = authentication.received_spf;
     inbound.dmarc.defers_on_temp_error = authentication.defers;

@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use pillarbox::delivery::MailboxSink;
 use pillarbox::imap::ImapServer;
-use pillarbox::imap_proto::types::MailboxName;
 use pillarbox::mailcore::address::ForwardPath;
 use pillarbox::mailcore::sasl::Mechanism;
 use pillarbox::parts::{
-    LoginGuard, LoginLimits, MailboxStore, Observer, OwnSenders, Parts, Reserve, Room, UnauthenticatedLimit,
+    Identity, LoginGuard, LoginLimits, MailboxStore, Observer, OwnSenders, Parts, Reserve, Room, UnauthenticatedLimit,
 };
 use pillarbox::smtp::SmtpServer;
 use pillarbox::store::{AclStore, MaildirStore, room_on_disk};
@@ -21,7 +20,7 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::accounts::{Accounts, LocalOnly};
 use crate::authentication;
 use crate::certificate::Certificate;
-use crate::config::{Address, Config, Listener, Protocol, TlsMode};
+use crate::config::{Address, Config, Listener, Protocol, Sharing, TlsMode};
 use crate::forwarding::Forwarded;
 use crate::queue;
 use crate::relaying::{Relaying, account_of, is_among};
@@ -93,6 +92,24 @@ impl Files {
     }
 }
 
+/// The mailboxes as users see them who let each other in.
+fn shared(store: MaildirStore, sharing: &Sharing, accounts: &Arc<Accounts>) -> Result<AclStore<MaildirStore>, String> {
+    let groups = accounts.clone();
+    let mut shown = AclStore::new(store)
+        .other_users(sharing.other_users.clone())
+        .groups(move |account| groups.groups(account.user()));
+    if sharing.anyone {
+        shown = shown.for_anyone();
+    }
+    if let Some(public) = &sharing.public {
+        if accounts.folder(&public.account).is_none() {
+            return Err(format!("the public mailboxes: the account {} can have no folder here", public.account));
+        }
+        shown = shown.shared(public.name.clone(), Identity::new(&*public.account));
+    }
+    Ok(shown)
+}
+
 /// All servers of a configuration, ready to listen.
 pub struct Assembly {
     servers: Vec<(Server, Listener)>,
@@ -111,16 +128,18 @@ impl Assembly {
             move |account| folders.folder(account.user()),
             move |account| quotas.quota(account.user()),
         );
+        let store = match config.quota_set_by.clone() {
+            nobody if nobody.is_empty() => store,
+            set_by => store.quotas_set_by(move |user| set_by.iter().any(|name| name.eq_ignore_ascii_case(user.user()))),
+        };
         let store = store
             .lying_as(move |account| lying.lies_as(account.user()))
             .in_namespace(&config.mailboxes.prefix, config.mailboxes.separator)
             .map_err(|error| error.to_string())?;
         // What comes by SMTP goes to INBOX of the recipient's own, which is nobody else's to refuse.
-        let shown: Arc<dyn MailboxStore> = match config.mailboxes.sharing {
-            true => {
-                Arc::new(AclStore::new(store.clone()).other_users(MailboxName::new("Other Users").expect("a name")))
-            }
-            false => Arc::new(store.clone()),
+        let shown: Arc<dyn MailboxStore> = match &config.mailboxes.sharing {
+            Some(sharing) => Arc::new(shared(store.clone(), sharing, &accounts)?),
+            None => Arc::new(store.clone()),
         };
         let store = Arc::new(store);
         let (recipients, senders) = ((accounts.clone(), config.hostname.clone()), accounts.clone());
@@ -245,6 +264,7 @@ fn server(config: &Config, listener: &Listener, certificate: Option<&Arc<Certifi
         let mut imap = pillarbox::imap::ServerConfig::default();
         imap.limits.append_size_max = config.limits.message_size;
         imap.mechanisms = mechanisms();
+        imap.server_admin = Some(format!("mailto:{}", config.postmaster));
         imap.extensions.compress = listener.compress;
         let mut server = ImapServer::new(imap, parts).peer_limits(clients);
         if let Some(tls) = tls(b"imap") {

@@ -80,6 +80,7 @@ pub fn prepare(dir: &Path, offset: u16, password: Option<String>) -> Result<Tria
         // Whoever tries it comes from this one machine, and some make a connection for each message.
         quota: QuotaRules::default(),
         over_quota: OverQuota::default(),
+        quota_set_by: Vec::new(),
         // Nobody's first try sends mail to strangers.
         sending: None,
         // Nor does it ask the network anything.

@@ -60,6 +60,10 @@ impl ServerSession {
                 getting.close(&mut self.out);
                 true
             }
+            Doing::Asked(Asked::SearchMailboxes(searching)) => {
+                searching.break_off(&self.running.tag, &mut self.out);
+                true
+            }
             Doing::Asked(Asked::Thread(threading)) => {
                 threading.break_off(&mut self.out);
                 true
@@ -152,6 +156,7 @@ impl ServerSession {
             (Asked::Acl(AclQuestion::Mine(_)), Answer::Rights(rights)) => self.rights_told(rights),
             (Asked::Quota(QuotaQuestion::Roots(_)), Answer::QuotaRoots(roots)) => self.quota_roots_told(roots),
             (Asked::Quota(_), Answer::Quota(root)) => self.quota_told(root),
+            (Asked::Quota(QuotaQuestion::Set { .. }), Answer::Done) => self.finish(End::ok("Limits set")),
             (Asked::Quota(_), Answer::Done) => self.finish(End::ok("Quota told")),
             (Asked::GetMetadata(_), Answer::Entry { name, value }) => self.entry_told(name, value),
             (Asked::GetMetadata(_), Answer::Done) => self.metadata_told(),
@@ -184,9 +189,10 @@ impl ServerSession {
             }
             (Asked::List { .. } | Asked::Copy, Answer::Done) => self.finish(End::ok("Done")),
             (Asked::Status { .. }, Answer::Status(status)) => self.status_told(&status),
-            (Asked::Select { read_only, told, resync }, Answer::Selected(snapshot)) => {
+            (Asked::Select { mailbox, read_only, told, resync }, Answer::Selected(snapshot)) => {
+                let name = mailbox.clone();
                 let (read_only, told, resync) = (*read_only, told.take(), resync.take());
-                self.selected(snapshot, read_only, &told, resync.as_ref());
+                self.selected(name, snapshot, read_only, &told, resync.as_ref());
             }
             (Asked::AppendStart(incoming), Answer::Done) => {
                 let incoming = incoming.clone();
@@ -259,16 +265,21 @@ impl ServerSession {
                 let (view, tag, out) = (&mailbox.view, &self.running.tag, &mut self.out);
                 match answer {
                     Answer::Found(uids) => {
-                        searching.found(uids.iter().map(|uid| (*uid, None)), view, tag, out);
+                        searching.found(uids.iter().map(|uid| (*uid, None)), Some(view), tag, out);
                         return Ok(());
                     }
                     Answer::FoundWithModSeqs(found) => {
-                        searching.found(found.iter().map(|(uid, mod_seq)| (*uid, Some(*mod_seq))), view, tag, out);
+                        searching.found(
+                            found.iter().map(|(uid, mod_seq)| (*uid, Some(*mod_seq))),
+                            Some(view),
+                            tag,
+                            out,
+                        );
                         return Ok(());
                     }
                     _ => {}
                 }
-                searching.end(&mailbox.view, &self.running.tag, &mut self.out);
+                searching.end(Some(&mailbox.view), &self.running.tag, &mut self.out);
                 let told = if searching.is_sorted() { "Sorted" } else { "Searched" };
                 let updating = searching.take_updating();
                 if let Doing::Asked(Asked::Search(searching)) = core::mem::replace(&mut self.doing, Doing::Reading)
@@ -278,6 +289,16 @@ impl ServerSession {
                 }
                 self.updates_begin(updating);
                 self.finish(End::ok(told));
+            }
+            (Asked::SearchMailboxes(_), Answer::Searched { mailbox, uid_validity }) => {
+                self.mailbox_searched(&mailbox, uid_validity);
+            }
+            (Asked::SearchMailboxes(searching), Answer::Found(uids)) => {
+                searching.found(uids, &self.running.tag, &mut self.out);
+            }
+            (Asked::SearchMailboxes(searching), Answer::Done) => {
+                searching.end(&self.running.tag, &mut self.out);
+                self.finish(End::ok("Searched"));
             }
             (Asked::Recheck(rechecking), Answer::Found(uids)) => rechecking.found(uids),
             (Asked::Recheck(_), Answer::Done) => self.rechecked(),
@@ -337,6 +358,7 @@ impl Asked {
             Asked::Vanished { .. } => "Vanished",
             Asked::Store { .. } => "Store",
             Asked::Search(_) => "Search or Sort",
+            Asked::SearchMailboxes(_) => "SearchMailboxes",
             Asked::Thread(_) => "Thread",
             Asked::Recheck(_) => "Recheck",
             Asked::Copy => "Copy",
@@ -376,6 +398,7 @@ pub(super) fn name(answer: &Answer<'_>) -> &'static str {
         Answer::Flags { .. } => "Flags",
         Answer::Modified { .. } => "Modified",
         Answer::Found(_) => "Found",
+        Answer::Searched { .. } => "Searched",
         Answer::FoundWithModSeqs(_) => "FoundWithModSeqs",
         Answer::Threads(_) => "Threads",
         Answer::Vanished(_) => "Vanished",

@@ -89,6 +89,7 @@ impl ServerSession {
         self.queue.push_back(Event::Unauthenticated);
         self.standing = Standing::NotAuthenticated;
         self.enabled = Enabled::default();
+        self.may_set_quota = false;
         self.timer.begin_again();
         // RFC 8437 §3: there is no NO.
         self.finish(End::ok("Who next?"));

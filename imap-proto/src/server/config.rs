@@ -102,6 +102,8 @@ pub struct Limits {
     pub contexts_max: usize,
     /// Messages that came or changed since those searches were last put to some. More end them all, with NOUPDATE. Default: 10,000.
     pub context_changes_max: usize,
+    /// Mailboxes of one ESEARCH (RFC 7377). Default: 500.
+    pub search_mailboxes_max: usize,
     /// Output above which [`room`](pillarbox_core::Machine::room) is 0, in octets. Default: 65,536.
     pub output_high_water: usize,
     /// From the connection to a login, whatever is tried meanwhile. Default: 180 s.
@@ -129,6 +131,7 @@ impl Default for Limits {
             pending_flags_max: 10_000,
             contexts_max: 10,
             context_changes_max: 10_000,
+            search_mailboxes_max: 500,
             output_high_water: 65_536,
             login_timeout: Duration::from_secs(180),
             idle_timeout: Duration::from_secs(30 * 60),

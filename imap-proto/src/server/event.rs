@@ -10,7 +10,7 @@ use pillarbox_core::sasl::{Credentials, Mechanism, ScramAnswer};
 
 use super::{FetchData, FetchItem, Listed, SectionName, Snapshot, Status};
 use crate::acl::{AclEntry, AclQuestion, Grantable, Rights};
-use crate::list::List;
+use crate::list::{List, SearchScope};
 use crate::message::Section;
 use crate::metadata::{EntryName, MetadataQuestion};
 use crate::quota::{QuotaQuestion, QuotaRoot};
@@ -46,6 +46,7 @@ use crate::types::{Flags, MailboxName, ModSeq, ObjectId, ResponseCode, SpecialUs
 /// | [`Store`](Event::Store) | ? | `Flags`* and `Modified`* then `Done` or `No` |
 /// | [`Search`](Event::Search) | ? | `Found`* (or `FoundWithModSeqs`*) then `Done`, `No` |
 /// | [`Sort`](Event::Sort) | ? | as `Search`, in their order |
+/// | [`SearchMailboxes`](Event::SearchMailboxes) | ? | (`Searched`, `Found`*)* then `Done`, `No` |
 /// | [`Recheck`](Event::Recheck) | ? | `Found`* then `Done`, `No` |
 /// | [`Thread`](Event::Thread) | ? | `Threads`* then `Done`, `No` |
 /// | [`Copy`](Event::Copy) | ? | `Copied`, or `Done` where the UIDs are not known or not to be told; `No` |
@@ -92,7 +93,7 @@ pub enum Event<'b> {
     Acl(AclQuestion),
     /// ? GETMETADATA or SETMETADATA.
     Metadata(MetadataQuestion),
-    /// ? GETQUOTA or GETQUOTAROOT.
+    /// ? GETQUOTA, GETQUOTAROOT or SETQUOTA.
     Quota(QuotaQuestion),
     /// ? STATUS.
     Status {
@@ -193,6 +194,16 @@ pub enum Event<'b> {
         /// As in [`Search`](Event::Search).
         mod_seqs: bool,
     },
+    /// ? ESEARCH of other mailboxes than the selected one (RFC 7377). Of each the user has to have the right to read it, and to see it
+    /// where it is not named (RFC 4314); the others are left out, as if they were not there.
+    SearchMailboxes {
+        /// What is searched, each mailbox once, however often it is meant.
+        sources: Vec<SearchScope>,
+        /// What is looked for in each. Sets of UIDs reach as far as they were written.
+        query: Query,
+        /// More than so many are not searched: the answer is then `No` with [`ResponseCode::Limit`].
+        mailboxes_max: usize,
+    },
     /// ? Which of the messages that changed belong to the result of a search that is kept up to date (RFC 5267), asked when a command
     /// ends and within IDLE. The query begins with the set of those messages, so that no others need be looked at. It need not be found
     /// out first what is new in the mailbox. After `No` that search is kept up to date no longer.
@@ -283,6 +294,9 @@ impl Event<'_> {
             }
             Event::Search { query, mod_seqs } => Event::Search { query, mod_seqs },
             Event::Sort { query, criteria, mod_seqs } => Event::Sort { query, criteria, mod_seqs },
+            Event::SearchMailboxes { sources, query, mailboxes_max } => {
+                Event::SearchMailboxes { sources, query, mailboxes_max }
+            }
             Event::Recheck { query, criteria } => Event::Recheck { query, criteria },
             Event::Thread { query, algorithm } => Event::Thread { query, algorithm },
             Event::Copy { uids, mailbox } => Event::Copy { uids, mailbox },
@@ -484,6 +498,13 @@ pub enum Answer<'a> {
         flags: Flags,
         /// Its mod-sequence.
         mod_seq: ModSeq,
+    },
+    /// What follows was found in this mailbox, up to the next or the end.
+    Searched {
+        /// The mailbox.
+        mailbox: MailboxName,
+        /// Its UIDVALIDITY.
+        uid_validity: UidValidity,
     },
     /// Messages that SEARCH found, rising, or SORT in its order.
     Found(&'a [Uid]),

@@ -37,6 +37,11 @@ pub struct Extensions {
     pub context: bool,
     /// CREATE-SPECIAL-USE (RFC 6154 §3): CREATE may say what a mailbox is for.
     pub create_special_use: bool,
+    /// I18NLEVEL=2 (RFC 5255): SEARCH, SORT and THREAD compare texts by i;unicode-casemap, as [`search`](crate::search),
+    /// [`sort`](crate::sort) and [`thread`](crate::thread) do; COMPARATOR says so.
+    pub i18n: bool,
+    /// LANGUAGE (RFC 5255): clients may ask for English. Nothing that a store has to do.
+    pub language: bool,
     /// LIST-EXTENDED (RFC 5258) and LIST-STATUS (RFC 5819).
     pub list_extended: bool,
     /// LITERAL+ instead of LITERAL- after login (RFC 7888): a literal of any size may come unasked, and is eaten where it is
@@ -50,6 +55,8 @@ pub struct Extensions {
     pub moves: bool,
     /// MULTIAPPEND (RFC 3502): several messages are stored all or none.
     pub multiappend: bool,
+    /// MULTISEARCH (RFC 7377): several mailboxes are searched with one command.
+    pub multisearch: bool,
     /// OBJECTID (RFC 8474): mailboxes and messages have identifiers that outlive a change of name or place.
     pub object_id: bool,
     /// PARTIAL (RFC 9394): SEARCH, SORT and UID FETCH can be asked for a part of what there is. Nothing that a store has to do.
@@ -61,6 +68,9 @@ pub struct Extensions {
     pub preview: bool,
     /// QUOTA (RFC 9208) of messages and their room: there are limits, and clients are told them.
     pub quota: bool,
+    /// QUOTASET (RFC 9208): some users may set limits, which they hear who
+    /// [`let_set_quota`](super::ServerSession::let_set_quota) is said of.
+    pub quota_set: bool,
     /// REPLACE (RFC 8508): a message takes the place of another in one step.
     pub replace: bool,
     /// IMAP4rev2 (RFC 9051) for clients that ENABLE it. Offered only together with [`binary`](Extensions::binary),
@@ -96,17 +106,21 @@ impl Extensions {
         condstore: false,
         context: false,
         create_special_use: false,
+        i18n: false,
+        language: false,
         list_extended: false,
         literal_plus: false,
         metadata: false,
         metadata_server: false,
         moves: false,
         multiappend: false,
+        multisearch: false,
         object_id: false,
         partial: false,
         qresync: false,
         preview: false,
         quota: false,
+        quota_set: false,
         replace: false,
         rev2: false,
         save_date: false,
@@ -146,17 +160,21 @@ impl Default for Extensions {
             condstore: true,
             context: true,
             create_special_use: true,
+            i18n: true,
+            language: true,
             list_extended: true,
             literal_plus: true,
             metadata: true,
             metadata_server: true,
             moves: true,
             multiappend: true,
+            multisearch: true,
             object_id: true,
             partial: true,
             qresync: true,
             preview: true,
             quota: true,
+            quota_set: true,
             replace: true,
             rev2: true,
             save_date: true,

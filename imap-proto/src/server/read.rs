@@ -149,11 +149,13 @@ impl ServerSession {
             Command::Check if self.enabled.rev2 => Err(End::bad("There is no CHECK in IMAP4rev2")),
             Command::Check | Command::Noop => self.noop(),
             Command::Close => self.close_mailbox(),
+            Command::Comparator(orders) => self.comparator(&orders),
             Command::Compress => self.compress(),
             Command::Copy { set, mailbox, uid } => self.copy(&set, &mailbox, uid),
             Command::Create { mailbox, uses } => self.create(&mailbox, uses),
             Command::Delete(mailbox) => self.delete(&mailbox),
             Command::Enable(names) => self.enable(&names),
+            Command::Esearch { sources, key, returns, charset } => self.esearch(sources, key, returns, charset),
             Command::Expunge { only } => self.expunge(only.as_ref()),
             Command::Fetch { set, wanted, modifiers, uid } => {
                 let modifiers = self.fetch_modifiers(&modifiers, uid)?;
@@ -161,6 +163,7 @@ impl ServerSession {
             }
             Command::Id => self.id(),
             Command::Idle => self.idle(),
+            Command::Language(ranges) => self.language(&ranges),
             // RFC 9051 Appendix E, 19
             Command::List(list) if list.lsub && self.enabled.rev2 => Err(End::bad("There is no LSUB in IMAP4rev2")),
             Command::List(list) => self.list(list),

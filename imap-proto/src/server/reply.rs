@@ -176,6 +176,10 @@ impl ServerSession {
             for name in ["ENABLE", "ID", "IDLE"] {
                 add(name);
             }
+            if extensions.language {
+                // RFC 5255 §3.1: before login too.
+                add("LANGUAGE");
+            }
             if self.config.starttls && self.tls.is_none() {
                 add("STARTTLS");
             }
@@ -209,6 +213,9 @@ impl ServerSession {
             ("CREATE-SPECIAL-USE", extensions.create_special_use),
             // RFC 5267 §3.1
             ("ESORT", extensions.sort),
+            // RFC 5255 §4.4: the higher one alone.
+            ("I18NLEVEL=2", extensions.i18n),
+            ("LANGUAGE", extensions.language),
             ("LIST-EXTENDED", extensions.list_extended),
             // RFC 5819 §1
             ("LIST-STATUS", extensions.list_extended),
@@ -216,11 +223,13 @@ impl ServerSession {
             ("METADATA-SERVER", extensions.metadata_server && !extensions.metadata),
             ("MOVE", extensions.moves),
             ("MULTIAPPEND", extensions.multiappend),
+            ("MULTISEARCH", extensions.multisearch),
             ("OBJECTID", extensions.object_id),
             ("PARTIAL", extensions.partial),
             ("PREVIEW", extensions.preview),
             ("QRESYNC", extensions.offers_qresync()),
             ("QUOTA", extensions.quota),
+            ("QUOTASET", extensions.quota && extensions.quota_set && self.may_set_quota),
             ("QUOTA=RES-MESSAGE", extensions.quota),
             ("QUOTA=RES-STORAGE", extensions.quota),
             ("REPLACE", extensions.replace),

@@ -43,6 +43,8 @@ pub(super) struct Searching {
     saved: Vec<Uid>,
     /// The last messages that were found, where a part is wanted that counts from the end: as many as it may reach to.
     tail: VecDeque<(Uid, u32)>,
+    /// Which mailbox it is, where several may be searched (RFC 7377): what stands behind the tag.
+    correlators: Option<Vec<u8>>,
     /// It is to be kept up to date (RFC 5267).
     updating: Option<Updating>,
 }
@@ -91,6 +93,17 @@ impl ServerSession {
         Ok(self.ask(Asked::Search(searching), Event::Search { query, mod_seqs }))
     }
 
+    /// Refuses return options of extensions that are not on offer.
+    pub(super) fn refuse_returns(&self, returns: SearchReturns) -> Result<(), End> {
+        if (returns.update || returns.context) && !self.config.extensions.context {
+            return Err(End::bad("UPDATE and CONTEXT are not on offer"));
+        }
+        if returns.partial.is_some() && !self.config.extensions.partial {
+            return Err(End::bad("PARTIAL is not on offer"));
+        }
+        Ok(())
+    }
+
     /// How a search is kept up to date, if that is wished.
     pub(super) fn updating_if(
         &mut self,
@@ -110,12 +123,7 @@ impl ServerSession {
         key: Option<SearchKey>,
         returns: Option<SearchReturns>,
     ) -> Result<Resolved, End> {
-        if returns.is_some_and(|returns| returns.update || returns.context) && !self.config.extensions.context {
-            return Err(End::bad("UPDATE and CONTEXT are not on offer"));
-        }
-        if returns.is_some_and(|returns| returns.partial.is_some()) && !self.config.extensions.partial {
-            return Err(End::bad("PARTIAL is not on offer"));
-        }
+        returns.map_or(Ok(()), |returns| self.refuse_returns(returns))?;
         let save = returns.is_some_and(|returns| returns.save);
         let updates = returns.is_some_and(|returns| returns.update);
         self.query_of(key, updates).inspect_err(|end| {
@@ -128,12 +136,9 @@ impl ServerSession {
 
     /// The query of a key. `updates`: it will be put to messages that come later.
     pub(super) fn query_of(&mut self, key: Option<SearchKey>, updates: bool) -> Result<Resolved, End> {
-        // RFC 3501 §6.4.4
-        let unknown =
-            || End { code: Some("BADCHARSET (US-ASCII UTF-8)".into()), ..End::no_such("Unknown character set") };
         let ranges_left = 2 * self.mailbox()?.view.len() + RANGES_MAX;
         let mut resolving = Resolving { ranges_left, mod_seqs: false, updates };
-        let query = self.query(key.ok_or_else(unknown)?, &mut resolving)?;
+        let query = self.query(key.ok_or_else(unknown_charset)?, &mut resolving)?;
         if resolving.mod_seqs {
             self.refuse_without_mod_seqs()?;
         }
@@ -174,7 +179,7 @@ impl ServerSession {
     }
 
     /// Refuses keys of extensions that are not on offer, as keys that are not known.
-    fn refuse_key(&self, query: &Query) -> Result<(), End> {
+    pub(super) fn refuse_key(&self, query: &Query) -> Result<(), End> {
         let extensions = &self.config.extensions;
         let known = match query {
             Query::ModSeq(_) => extensions.condstore,
@@ -225,8 +230,14 @@ impl Searching {
             highest: None,
             saved: Vec::new(),
             tail: VecDeque::new(),
+            correlators: None,
             updating: None,
         }
+    }
+
+    /// The same, told with what says which mailbox it is.
+    pub(super) fn correlated(self, correlators: Vec<u8>) -> Self {
+        Searching { correlators: Some(correlators), ..self }
     }
 
     /// The same, to be kept up to date.
@@ -257,17 +268,20 @@ impl Searching {
         Some(ends.chain(self.saved).collect())
     }
 
-    /// Messages were found. One that the client was not told of yet is none.
+    /// Messages were found. One that the client was not told of yet is none; without a view it is told of all.
     pub(super) fn found(
         &mut self,
         found: impl Iterator<Item = (Uid, Option<ModSeq>)>,
-        view: &View,
+        view: Option<&View>,
         tag: &str,
         out: &mut Output,
     ) {
         for (uid, mod_seq) in found {
-            let Some(seq) = view.seq(uid) else { continue };
-            let number = if self.uid { uid.get() } else { seq.get() };
+            let number = match view.map(|view| view.seq(uid)) {
+                Some(None) => continue,
+                Some(Some(seq)) if !self.uid => seq.get(),
+                _ => uid.get(),
+            };
             self.highest = self.highest.max(mod_seq);
             if let Some(Updating::Wanted { found, .. }) = &mut self.updating {
                 found.push(uid);
@@ -336,7 +350,9 @@ impl Searching {
             None => out.end().extend_from_slice(b"* SORT"),
             // RFC 9051 §7.3.4, RFC 4731 §3.1. A tag holds nothing that would have to be escaped.
             Some(_) => {
-                push(out.end(), format_args!("* ESEARCH (TAG \"{tag}\"){}", if self.uid { " UID" } else { "" }));
+                push(out.end(), format_args!("* ESEARCH (TAG \"{tag}\""));
+                out.end().extend_from_slice(self.correlators.as_deref().unwrap_or_default());
+                out.end().extend_from_slice(if self.uid { b") UID" } else { b")" });
             }
         }
     }
@@ -383,7 +399,7 @@ impl Searching {
     }
 
     /// Ends the line. What is only known now stands at its end.
-    pub(super) fn end(&mut self, view: &View, tag: &str, out: &mut Output) {
+    pub(super) fn end(&mut self, view: Option<&View>, tag: &str, out: &mut Output) {
         self.tell_run(tag, out);
         if let Some(returns) = self.returns {
             let told = returns.all || returns.count || returns.min || returns.max || returns.partial.is_some();
@@ -391,9 +407,13 @@ impl Searching {
             if returns.save && !told {
                 return;
             }
+            // RFC 7377 §2.1: of a mailbox in which nothing was found nothing is told.
+            if self.correlators.is_some() && self.found == 0 {
+                return;
+            }
             self.begin(tag, out);
             self.end_set(tag, out);
-            let number = |uid: Uid| if self.uid { Some(uid.get()) } else { view.seq(uid).map(|seq| seq.get()) };
+            let number = |uid: Uid| if self.uid { Some(uid.get()) } else { view?.seq(uid).map(|seq| seq.get()) };
             for (wanted, name, uid) in [(returns.min, "MIN", self.first), (returns.max, "MAX", self.last)] {
                 if let Some(number) = uid.filter(|_| wanted).and_then(|(uid, _)| number(uid)) {
                     push(out.end(), format_args!(" {name} {number}"));
@@ -435,6 +455,11 @@ impl Searching {
             out.end().extend_from_slice(b"\r\n");
         }
     }
+}
+
+/// RFC 3501 §6.4.4
+pub(super) fn unknown_charset() -> End {
+    End { code: Some("BADCHARSET (US-ASCII UTF-8)".into()), ..End::no_such("Unknown character set") }
 }
 
 /// RFC 5182 §2.4, RFC 9394 §3.2

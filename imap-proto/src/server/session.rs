@@ -17,6 +17,7 @@ use super::flags_in_use::FlagsInUse;
 use super::mailbox::Renamed;
 use super::messages::Silent;
 use super::metadata::Getting;
+use super::multisearch::SearchingMailboxes;
 use super::recheck::Rechecking;
 use super::reply::{End, Output};
 use super::search::Searching;
@@ -27,7 +28,7 @@ use crate::acl::AclQuestion;
 use crate::command::CommandRow;
 use crate::quota::QuotaQuestion;
 use crate::server::StatusItem;
-use crate::types::{MailboxName, ModSeq, Uid, UidSet};
+use crate::types::{MailboxName, ModSeq, Uid, UidSet, UidValidity};
 use crate::view::View;
 use crate::wire::frame::{FrameLimits, Framer, Skipped, Skipper};
 use crate::wire::parse::Resync;
@@ -62,6 +63,8 @@ pub struct ServerSession {
     pub(super) stopping: bool,
     /// The selected mailbox is no more.
     pub(super) gone: bool,
+    /// The user may set limits.
+    pub(super) may_set_quota: bool,
 }
 
 /// Who the client is, and where (RFC 9051 §3).
@@ -77,6 +80,8 @@ pub(super) struct Selected {
     pub(super) view: View,
     pub(super) flags: FlagsInUse,
     pub(super) read_only: bool,
+    pub(super) name: MailboxName,
+    pub(super) uid_validity: UidValidity,
     /// What `$` means (RFC 5182). May name messages that are gone.
     pub(super) saved: UidSet,
     /// Searches whose results are kept up to date (RFC 5267).
@@ -159,6 +164,7 @@ pub(super) enum Asked {
         items: alloc::vec::Vec<StatusItem>,
     },
     Select {
+        mailbox: MailboxName,
         read_only: bool,
         told: Renamed,
         resync: Option<Resync>,
@@ -200,6 +206,7 @@ pub(super) enum Asked {
     },
     /// SEARCH and SORT.
     Search(Searching),
+    SearchMailboxes(SearchingMailboxes),
     Thread(Threading),
     /// What changed, on behalf of the contexts.
     Recheck(Box<Rechecking>),
@@ -241,6 +248,7 @@ impl ServerSession {
             eof: false,
             stopping: false,
             gone: false,
+            may_set_quota: false,
         }
     }
 

@@ -97,6 +97,12 @@ pub(crate) fn collated(subject: Option<&[u8]>) -> (String, bool) {
 /// The collation key of a text, cut.
 fn key_of(text: &str) -> String {
     let mut key = String::new();
+    if text.contains(char::REPLACEMENT_CHARACTER) {
+        // RFC 5255 §4.6: what is no text in its charset comes behind all that is, and is compared as it is.
+        key.push(char::MAX);
+        key.extend(text.chars().take(COLLATED_MAX / 4 - 1));
+        return key;
+    }
     // A letter has at least one octet, and at most four in its key for each of its own in the usual case: cut before and behind.
     let front = text.char_indices().nth(COLLATED_MAX).map_or(text, |(at, _)| &text[..at]);
     collation_key(front, &mut key);
@@ -132,4 +138,26 @@ fn text(text: &str, out: &mut Vec<u8>) {
     // Texts are cut, so this number fits.
     out.extend_from_slice(&(text.len() as u16).to_le_bytes());
     out.extend_from_slice(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of RFC 5255 §4.6: what is no text in its charset comes last.
+    #[test]
+    fn broken_texts_are_sorted_apart() {
+        let mut subjects = [
+            &b"\xd0\xc0\xd0\xbd\xd0\xb4\xd1\x80\xd0\xb5\xd0\xb9"[..],
+            b"\xd1\x81\xd0\x95\xd0\xa0\xd0\x93\xd0\x95\xd0\x99",
+            b"\xd0\x92\xd0\xb0\xd1\x81\xd0\xb8\xd0\xbb\xd0\xb8\xff\xb9",
+            b"=?koi8-r?Q?=E1=CC=C5=CB=D3=C5=CA?=",
+        ];
+        let [one, two, three, four] = subjects;
+        subjects.sort_by_key(|subject| collated(Some(subject)).0);
+        assert_eq!(subjects, [four, two, three, one]);
+        // And never takes more room than a key may.
+        let long = "\u{fffd}".repeat(10_000);
+        assert!(collated(Some(long.as_bytes())).0.len() <= COLLATED_MAX);
+    }
 }

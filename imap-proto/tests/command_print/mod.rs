@@ -11,7 +11,7 @@ use pillarbox_imap::types::{Flag, SpecialUse};
 use pillarbox_imap::wire::encode::string;
 use pillarbox_imap::wire::parse::{
     AclCommand, AppendItem, Command, ListArguments, MetadataCommand, Modifier, QuotaCommand, SearchKey, SearchReturns,
-    TaggedCommand,
+    SearchSource, TaggedCommand,
 };
 
 /// The octets of a command, its CRLF included; none if its texts were in a character set that is not known, or if it is of a later
@@ -87,6 +87,11 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
         },
         Command::Metadata(command) => metadata(command, out)?,
         Command::Quota(QuotaCommand::Root(root)) => text(out, root.as_bytes()),
+        Command::Quota(QuotaCommand::Set { root, limits }) => {
+            text(out, root.as_bytes());
+            let limits: Vec<String> = limits.iter().map(|(name, limit)| format!("{name} {limit}")).collect();
+            word(out, &format!("({})", limits.join(" ")));
+        }
         Command::Quota(QuotaCommand::Roots(mailbox)) => text(out, mailbox),
         Command::Append { parts: Some((mailbox, items)) } => append(mailbox, items, out)?,
         Command::Replace { message, parts: Some((mailbox, items)), .. } => {
@@ -99,6 +104,9 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
                 out.push(b' ');
                 out.extend_from_slice(response.expose());
             }
+        }
+        Command::Comparator(choices) | Command::Language(choices) => {
+            choices.iter().for_each(|choice| text(out, choice));
         }
         Command::Compress => word(out, "DEFLATE"),
         Command::Copy { set, mailbox, .. } | Command::Move { set, mailbox, .. } => {
@@ -142,6 +150,41 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
             text(out, to);
         }
         Command::Search { key, returns, charset, .. } => {
+            if let Some(returns) = returns {
+                word(out, &format!("RETURN ({})", returned(*returns)));
+            }
+            if *charset {
+                word(out, "CHARSET UTF-8");
+            }
+            out.push(b' ');
+            search_key(key.as_ref()?, out)?;
+        }
+        Command::Esearch { sources, key, returns, charset } => {
+            if !sources.is_empty() {
+                let mut all = Vec::new();
+                for source in sources {
+                    let (word, names) = match source {
+                        SearchSource::Selected => ("SELECTED", &[][..]),
+                        SearchSource::Inboxes => ("INBOXES", &[][..]),
+                        SearchSource::Personal => ("PERSONAL", &[][..]),
+                        SearchSource::Subscribed => ("SUBSCRIBED", &[][..]),
+                        SearchSource::Subtree(names) => ("SUBTREE", &names[..]),
+                        SearchSource::SubtreeOne(names) => ("SUBTREE-ONE", &names[..]),
+                        SearchSource::Mailboxes(names) => ("MAILBOXES", &names[..]),
+                        _ => return None,
+                    };
+                    all.extend_from_slice(if all.is_empty() { b"" } else { b" " });
+                    all.extend_from_slice(word.as_bytes());
+                    for (index, name) in names.iter().enumerate() {
+                        all.extend_from_slice(if index == 0 { b" (" } else { b" " });
+                        pillarbox_imap::wire::encode::string(&mut all, name);
+                    }
+                    all.extend_from_slice(if names.is_empty() { b"" } else { b")" });
+                }
+                out.extend_from_slice(b" IN (");
+                out.extend_from_slice(&all);
+                out.push(b')');
+            }
             if let Some(returns) = returns {
                 word(out, &format!("RETURN ({})", returned(*returns)));
             }

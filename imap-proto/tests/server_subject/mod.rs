@@ -20,7 +20,7 @@ use pillarbox_imap::types::{Flags, MailboxName, ModSeq, Separator, Uid, UidSet};
 use words::{flags, no, query, quoted, uid, uid_validity, uids};
 
 /// Settings: `starttls`, `tls` (from the start), `auth=PLAIN,LOGIN`, `clear` (passwords without TLS; on unless `clear=no`),
-/// `separator=.`, `prefix=..`, `others=..` and `shared=..` (of the namespaces), `messages=n` (UIDs 1 to n in every mailbox, default 3), `modseq=n` (the mod-sequence of every
+/// `separator=.`, `prefix=..`, `others=..` and `shared=..` (of the namespaces), `may_set_quota` (the user may), `messages=n` (UIDs 1 to n in every mailbox, default 3), `modseq=n` (the mod-sequence of every
 /// message and mailbox; none by default), `without=MOVE,BINARY` and
 /// `with=UNAUTHENTICATE` (extensions by their capabilities), limits by their names (times in seconds), `line_max` for both
 /// states.
@@ -38,6 +38,7 @@ use words::{flags, no, query, quoted, uid, uid_validity, uids};
 /// binary 0 "oc\0tets" | data binarysize 0 8                             (the octets of a literal8; of the first BINARY.SIZE)
 /// flags 5 \Seen | found 1,2,3 | expunged 1,2
 /// threads (1 2 (3)(4))(5)
+/// searched "a name" 7                                               (what is found next is of this mailbox and UIDVALIDITY)
 /// flags 5 \Seen modseq=9 | modified 6 \Seen modseq=8 | found 1@7,2@9 | vanished 3:5 | created F1
 /// acl ann:lrs -bob:w | grantable la r sw | rights lrs                  (selected .. rights=lrs: as much of the mailbox)
 /// entry /private/comment "a value"                                    (of GETMETADATA)
@@ -99,7 +100,9 @@ impl Subject for ImapSubject {
         if config.flag("tls")? {
             peer.tls = Some(TlsFacts::new("TLSv1.3", "TLS_AES_256_GCM_SHA384"));
         }
-        Ok(ServerSession::new(Arc::new(server_config(config)?), peer))
+        let mut session = ServerSession::new(Arc::new(server_config(config)?), peer);
+        session.let_set_quota(config.flag("may_set_quota")?);
+        Ok(session)
     }
 
     fn describe(&mut self, _: usize, event: Event<'_>) -> Seen {
@@ -108,6 +111,10 @@ impl Subject for ImapSubject {
             Event::Connect => "Connect".into(),
             Event::StartTls => "StartTls".into(),
             Event::Quota(QuotaQuestion::Root(root)) => format!("GetQuota {root}"),
+            Event::Quota(QuotaQuestion::Set { root, limits }) => {
+                let limits: Vec<String> = limits.iter().map(|(of, limit)| format!(" {of:?} {limit}")).collect();
+                format!("SetQuota {root}{}", limits.concat())
+            }
             Event::Quota(QuotaQuestion::Roots(mailbox)) => format!("GetQuotaRoot {mailbox}"),
             Event::Metadata(question) => words::metadata_question(&question),
             Event::Acl(question) => {
@@ -188,6 +195,10 @@ impl Subject for ImapSubject {
                 let criteria: Vec<String> = criteria.iter().map(words::criterion).collect();
                 let with = if mod_seqs { " with mod-sequences" } else { "" };
                 format!("Sort {} by {}{with}", query(&key), criteria.join(", "))
+            }
+            Event::SearchMailboxes { sources, query: key, mailboxes_max } => {
+                let sources: Vec<String> = sources.iter().map(words::scope).collect();
+                format!("SearchMailboxes {} of {mailboxes_max}: {}", sources.join(", "), query(&key))
             }
             Event::Recheck { query: key, criteria } => {
                 asked = Asked::Search { mod_seqs: false };
@@ -330,6 +341,11 @@ impl Subject for ImapSubject {
             "vanished" => give(Answer::Vanished(&words::uid_set(rest)?)),
             "found" if rest.contains('@') => give(Answer::FoundWithModSeqs(&words::uids_with_mod_seqs(rest)?)),
             "found" => give(Answer::Found(&uids(rest)?)),
+            "searched" => {
+                let (name, validity) = quoted(rest)?;
+                let mailbox = MailboxName::new(&String::from_utf8_lossy(&name)).map_err(|error| error.to_string())?;
+                give(Answer::Searched { mailbox, uid_validity: uid_validity(validity.trim())? })
+            }
             "threads" => give(Answer::Threads(&words::threads(rest)?)),
             "expunged" => give(Answer::Expunged(&uids(rest)?)),
             "copied" => {
@@ -562,6 +578,7 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
     limits.pending_flags_max = config.parsed("pending_flags_max", limits.pending_flags_max)?;
     limits.contexts_max = config.parsed("contexts_max", limits.contexts_max)?;
     limits.context_changes_max = config.parsed("context_changes_max", limits.context_changes_max)?;
+    limits.search_mailboxes_max = config.parsed("search_mailboxes_max", limits.search_mailboxes_max)?;
     limits.output_high_water = config.parsed("output_high_water", limits.output_high_water)?;
     let seconds = |key, default: Duration| config.parsed(key, default.as_secs()).map(Duration::from_secs);
     limits.login_timeout = seconds("login_timeout", limits.login_timeout)?;

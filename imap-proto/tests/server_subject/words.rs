@@ -1,7 +1,7 @@
 //! How values read in a dialog file.
 
 use pillarbox_imap::acl::{AclEntry, AclQuestion, Grantable, Rights, RightsChange};
-use pillarbox_imap::list::List;
+use pillarbox_imap::list::{List, SearchScope};
 use pillarbox_imap::metadata::{Depth, EntryName, MetadataQuestion};
 use pillarbox_imap::quota::{QuotaRoot, Resource, ResourceUse};
 use pillarbox_imap::search::Query;
@@ -24,16 +24,20 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
         "CONTEXT" => &mut extensions.context,
         "CREATE-SPECIAL-USE" => &mut extensions.create_special_use,
         "IMAP4rev2" => &mut extensions.rev2,
+        "I18NLEVEL=2" => &mut extensions.i18n,
+        "LANGUAGE" => &mut extensions.language,
         "LIST-EXTENDED" => &mut extensions.list_extended,
         "LITERAL+" => &mut extensions.literal_plus,
         "METADATA" => &mut extensions.metadata,
         "METADATA-SERVER" => &mut extensions.metadata_server,
         "MOVE" => &mut extensions.moves,
         "MULTIAPPEND" => &mut extensions.multiappend,
+        "MULTISEARCH" => &mut extensions.multisearch,
         "PARTIAL" => &mut extensions.partial,
         "OBJECTID" => &mut extensions.object_id,
         "PREVIEW" => &mut extensions.preview,
         "QUOTA" => &mut extensions.quota,
+        "QUOTASET" => &mut extensions.quota_set,
         "QRESYNC" => &mut extensions.qresync,
         "REPLACE" => &mut extensions.replace,
         "SAVEDATE" => &mut extensions.save_date,
@@ -366,6 +370,15 @@ pub(crate) fn quota_root(text: &str) -> Result<QuotaRoot, String> {
 }
 
 /// A search query in as few words as it has.
+pub(crate) fn scope(scope: &SearchScope) -> String {
+    match scope {
+        SearchScope::Subtree(name) => format!("subtree {name}"),
+        SearchScope::SubtreeOne(name) => format!("subtree-one {name}"),
+        SearchScope::Mailbox(name) => format!("mailbox {name}"),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
 pub(crate) fn query(key: &Query) -> String {
     let list = |keys: &[Query]| keys.iter().map(query).collect::<Vec<_>>().join(" ");
     match key {

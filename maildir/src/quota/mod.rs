@@ -7,6 +7,7 @@ mod check;
 mod count;
 mod file;
 mod gate;
+mod limits;
 mod rules;
 mod tally;
 

@@ -92,6 +92,12 @@ impl QuotaRules {
         QuotaRules { grace, ..self }
     }
 
+    /// With other limits of the account, and what is said of mailboxes as it is.
+    #[must_use]
+    pub fn with_quota(self, quota: Quota) -> Self {
+        QuotaRules { quota, ..self }
+    }
+
     /// The rules of one account, where these are those of all: what is said of the account itself holds in place of these limits,
     /// and what is said of mailboxes beside them.
     ///

@@ -35,6 +35,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pillarbox_auth::dmarc::Disposition;
 use pillarbox_auth::inbound::Inbound;
 use pillarbox_core::Reply;
 use pillarbox_core::crypto::Crypto;
@@ -49,7 +50,6 @@ use crate::parts::{
     BoxFuture, Clock, Envelope, IncomingMessage, MessageSink, Observer, Outcome, Parts, Resolver, SinkError,
 };
 use held::{Budget, Held};
-use pillarbox_auth::dmarc::Disposition;
 
 /// Looks at what came out before it has its effect.
 type Rule = dyn Fn(&Envelope, &mut Verdicts) + Send + Sync;
@@ -58,6 +58,7 @@ type Care = dyn Fn(&Envelope) -> Treatment + Send + Sync;
 
 /// How a message is dealt with, by who brings it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Treatment {
     /// It is checked.
     Check,

@@ -91,6 +91,8 @@ async fn recipients_without_an_account() {
 /// Where the copy of the user `bad` fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
+    /// In every mailbox but INBOX.
+    Elsewhere,
     Begin,
     Write,
     Prepare,
@@ -163,6 +165,9 @@ impl MailboxStore for Faulty {
     ) -> Answer<'a, Box<dyn IncomingAppend>> {
         Box::pin(async move {
             let fault = (user.user() == "bad").then_some(self.fault);
+            if fault == Some(Fault::Elsewhere) && !mailbox.is_inbox() {
+                return Err(StoreError::new(self.kind, "not there"));
+            }
             let inner = self.inner.append(user, mailbox, append).await?;
             let incoming = FaultyAppend { inner, fault, kind: self.kind, log: self.log.clone() };
             incoming.check(Fault::Begin)?;
@@ -311,4 +316,24 @@ async fn the_mailbox_for_junk_is_the_users_own_if_there_is_one() {
     (list.subscribed, list.special_use) = (true, true);
     let listed = store.list(&Identity::new("ann"), &list).await.unwrap();
     assert_eq!(listed.iter().map(|listed| listed.name.as_str()).collect::<Vec<_>>(), ["Junk"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_filed_apart_is_in_the_inbox_unless_it_can_wait() {
+    for (kind, is_told) in [
+        (StoreErrorKind::NoPermission, false),
+        (StoreErrorKind::NoSuchMailbox, false),
+        (StoreErrorKind::Unavailable, true),
+        (StoreErrorKind::OverQuota, true),
+    ] {
+        let store = Arc::new(Faulty { inner: MemoryStore::new(), fault: Fault::Elsewhere, kind, log: Arc::default() });
+        let junk = MailboxSink::new(store.clone(), account).into_junk(MailboxName::new("Junk").unwrap());
+        let outcome = match junk.begin(envelope(&["bad@localhost"])).await {
+            Ok(incoming) => incoming.commit(true).await.remove(0),
+            Err(error) => Outcome::Refused(error.reply),
+        };
+        let refused = Outcome::Refused(reply(kind));
+        assert_eq!(outcome, if is_told { refused } else { Outcome::Delivered }, "{kind:?}");
+        assert_eq!(inbox(&*store, "bad").await.len(), usize::from(!is_told), "{kind:?}");
+    }
 }

@@ -23,6 +23,7 @@
 mod catenate;
 mod client;
 mod fetch;
+mod multisearch;
 pub(crate) mod pieces;
 mod search;
 mod searches;
@@ -108,6 +109,7 @@ impl ImapServer {
         offered.condstore &= can.mod_seqs;
         offered.qresync &= can.vanished;
         offered.quota &= can.quota;
+        offered.quota_set &= can.quota_set;
         offered.object_id &= can.object_ids;
         offered.save_date &= can.save_dates;
         ImapServer {

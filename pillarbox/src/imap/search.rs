@@ -46,14 +46,24 @@ impl Connection {
     }
 
     async fn tell_found(&mut self, found: &[(Uid, ModSeq)], mod_seqs: bool) -> Result<(), Trouble> {
-        for some in found.chunks(FOUND_MAX) {
-            match mod_seqs {
-                true => self.answer(Answer::FoundWithModSeqs(some)),
-                false => self.answer(Answer::Found(&some.iter().map(|(uid, _)| *uid).collect::<Vec<_>>())),
+        if mod_seqs {
+            for some in found.chunks(FOUND_MAX) {
+                self.answer(Answer::FoundWithModSeqs(some));
+                self.flush_if_full().await?;
             }
-            self.flush_if_full().await?;
+        } else {
+            self.tell_uids(found).await?;
         }
         self.answer(Answer::Done);
+        Ok(())
+    }
+
+    /// Tells what was found, without mod-sequences; there may be more.
+    pub(super) async fn tell_uids(&mut self, found: &[(Uid, ModSeq)]) -> Result<(), Trouble> {
+        for some in found.chunks(FOUND_MAX) {
+            self.answer(Answer::Found(&some.iter().map(|(uid, _)| *uid).collect::<Vec<_>>()));
+            self.flush_if_full().await?;
+        }
         Ok(())
     }
 

@@ -367,6 +367,9 @@ impl Connection {
             }
             Event::Search { query, mod_seqs } => self.search(query, mod_seqs).await?,
             Event::Sort { query, criteria, mod_seqs } => self.sort(query, &criteria, mod_seqs).await?,
+            Event::SearchMailboxes { sources, query, mailboxes_max } => {
+                self.search_mailboxes(&sources, &query, mailboxes_max).await?;
+            }
             Event::Recheck { query, criteria } => self.recheck(&query, &criteria).await?,
             Event::Thread { query, algorithm } => self.thread(query, algorithm).await?,
             Event::Copy { uids, mailbox: target } => {

@@ -4,7 +4,7 @@ use pillarbox_core::WallTime;
 use pillarbox_imap::acl::{AclEntry, Grantable, Rights, RightsChange};
 use pillarbox_imap::list::List;
 use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
-use pillarbox_imap::quota::QuotaRoot;
+use pillarbox_imap::quota::{QuotaRoot, Resource};
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status, StatusItem};
 use pillarbox_imap::types::{Flags, MailboxName, ModSeq, ObjectId, Separator, SpecialUse, Uid, UidSet, UidValidity};
@@ -47,6 +47,8 @@ pub struct StoreCapabilities {
     /// It is kept who may do what with each mailbox (RFC 4314): [`MailboxStore::rights`] and its neighbours answer, and
     /// [`Snapshot::rights`] is told.
     pub rights: bool,
+    /// Some users may set limits ([`MailboxStore::may_set_quota`]).
+    pub quota_set: bool,
     /// Mailboxes and the server have annotations (RFC 5464): [`MailboxStore::metadata`].
     pub metadata: bool,
     /// The server has annotations, and mailboxes need not have.
@@ -220,6 +222,35 @@ pub trait MailboxStore: Send + Sync {
         Box::pin(std::future::ready(Err(unsupported("quotas"))))
     }
 
+    /// What a root limits, by its name: one of the user's own mailboxes, or, for who may set limits, any. Where there is none,
+    /// [`StoreErrorKind::NoSuchMailbox`].
+    fn quota_root<'a>(&'a self, user: &'a Identity, root: &'a str) -> BoxFuture<'a, Result<QuotaRoot, StoreError>> {
+        Box::pin(async move {
+            // RFC 9208 §6: roots of one's own take no rights.
+            let roots = self.quota_roots(user, &MailboxName::inbox()).await?;
+            let known = roots.into_iter().find(|known| known.name == root);
+            known.ok_or_else(|| StoreError::new(StoreErrorKind::NoSuchMailbox, format!("no quota root {root}")))
+        })
+    }
+
+    /// Whether a user may set limits, which are the operator's to set: asked when somebody logs in.
+    fn may_set_quota(&self, user: &Identity) -> bool {
+        let _ = user;
+        false
+    }
+
+    /// Sets all limits of a root, for who may do that: what is not named is limited no more. Tells what there is now. Optional:
+    /// see [`StoreCapabilities::quota_set`].
+    fn set_quota<'a>(
+        &'a self,
+        user: &'a Identity,
+        root: &'a str,
+        limits: &'a [(Resource, u64)],
+    ) -> BoxFuture<'a, Result<QuotaRoot, StoreError>> {
+        let _ = (user, root, limits);
+        Box::pin(std::future::ready(Err(unsupported("limits that are set"))))
+    }
+
     /// Begins a new message in a mailbox: for APPEND and for delivery.
     fn append<'a>(
         &'a self,
@@ -388,7 +419,9 @@ pub trait Mailbox: Send {
     }
     /// Removes messages that have `\Deleted`, of these or of all; returns which.
     fn expunge<'a>(&'a mut self, only: Option<&'a UidSet>) -> BoxFuture<'a, Result<Vec<Uid>, StoreError>>;
-    /// Searches with an index of its own. `None`: it has none, and the caller reads the messages itself.
+    /// Searches with an index of its own. `None`: it has none, and the caller reads the messages itself. Where texts are not
+    /// compared by i;unicode-casemap, the server's configuration must not offer I18NLEVEL=2
+    /// ([`Extensions::i18n`](pillarbox_imap::server::Extensions::i18n)).
     fn search<'a>(&'a mut self, query: &'a Query) -> BoxFuture<'a, Result<Option<Vec<Uid>>, StoreError>> {
         let _ = query;
         Box::pin(std::future::ready(Ok(None)))

@@ -14,7 +14,7 @@ use pillarbox_core::sasl::Mechanism;
 use pillarbox_imap::acl::{AclEntry, Grantable, Rights, RightsChange};
 use pillarbox_imap::list::List;
 use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
-use pillarbox_imap::quota::QuotaRoot;
+use pillarbox_imap::quota::{QuotaRoot, Resource};
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status, StatusItem};
 use pillarbox_imap::types::{Flags, MailboxName, ModSeq, ObjectId, SpecialUse, Uid, UidSet, UidValidity};
@@ -93,7 +93,8 @@ impl Message {
 }
 
 /// Those questions.
-const QUESTIONS: [&str; 29] = [
+const QUESTIONS: [&str; 30] = [
+    "SetQuota",
     "GetMetadata",
     "SetMetadata",
     "SetAcl",
@@ -219,7 +220,13 @@ impl Said {
             let text = text.replace("$$", "$");
             let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
             match word {
-                "no" if ["[NONEXISTENT] no such mailbox", "[TRYCREATE] no such mailbox"].contains(&rest) => {
+                "no" if [
+                    "[NONEXISTENT] no such mailbox",
+                    "[TRYCREATE] no such mailbox",
+                    "[NONEXISTENT] no such quota root",
+                ]
+                .contains(&rest) =>
+                {
                     return Ok(Said::No);
                 }
                 "no" if rest == "[NOPERM] you may not do that" => return Ok(Said::NoPermission),
@@ -335,7 +342,7 @@ impl MailboxStore for Script {
         can.replace = true;
         (can.multiappend, can.sizes, can.special_use, can.create_special_use) = (true, true, true, true);
         (can.mod_seqs, can.vanished, can.object_ids, can.save_dates) = (true, true, true, true);
-        (can.rights, can.quota, can.metadata) = (true, true, true);
+        (can.rights, can.quota, can.quota_set, can.metadata) = (true, true, true, true);
         can
     }
     fn rights<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<Rights>> {
@@ -357,8 +364,21 @@ impl MailboxStore for Script {
         ready(self.told("ListRights", |said| if let Said::Grantable(all) = said { Some(all) } else { None }))
     }
     fn quota_roots<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<Vec<QuotaRoot>>> {
-        let kind = if self.is_next("GetQuota") { "GetQuota" } else { "GetQuotaRoot" };
-        ready(self.told(kind, |said| if let Said::Quota(roots) = said { Some(roots) } else { None }))
+        ready(self.told("GetQuotaRoot", |said| if let Said::Quota(roots) = said { Some(roots) } else { None }))
+    }
+    fn quota_root<'a>(&'a self, _: &'a Identity, _: &'a str) -> BoxFuture<'a, Result<QuotaRoot>> {
+        ready(self.told("GetQuota", |said| if let Said::Quota(mut roots) = said { roots.pop() } else { None }))
+    }
+    fn may_set_quota(&self, _: &Identity) -> bool {
+        self.said.lock().unwrap().iter().any(|(kind, _)| kind == "SetQuota")
+    }
+    fn set_quota<'a>(
+        &'a self,
+        _: &'a Identity,
+        _: &'a str,
+        _: &'a [(Resource, u64)],
+    ) -> BoxFuture<'a, Result<QuotaRoot>> {
+        ready(self.told("SetQuota", |said| if let Said::Quota(mut roots) = said { roots.pop() } else { None }))
     }
     fn metadata<'a>(
         &'a self,

@@ -220,6 +220,10 @@ async fn every_operation_takes_its_right<S: AclSource + Clone + 'static>(world: 
     world.add("Work", &[Flag::Deleted]).await;
     world.grant(&without('e')).await;
     assert_eq!(kind(open.expunge(None).await), Some(NoPermission));
+    // Who has it open knows that it is there, also where it is not listed.
+    world.grant("r").await;
+    assert_eq!(kind(open.expunge(None).await), Some(NoPermission));
+    assert_eq!(kind(add(store, bob, work.as_str(), &[]).await), Some(NoSuchMailbox), "by its name it is not");
     world.grant("re").await;
     assert_eq!(open.expunge(None).await.unwrap().len(), 1, "the other lost its flag on the way");
     let below = name("Other Users/ann/Work/Below");

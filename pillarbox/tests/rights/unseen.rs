@@ -22,6 +22,8 @@ const COMMANDS: &[&str] = &[
     "LIST \"\" (\"<>\" \"<>/*\") RETURN (SUBSCRIBED CHILDREN STATUS (MESSAGES))",
     "LIST (SUBSCRIBED RECURSIVEMATCH) \"\" \"<>\"",
     "LSUB \"\" \"<>\"",
+    "ESEARCH IN (mailboxes \"<>\") RETURN (COUNT) ALL",
+    "ESEARCH IN (subtree \"<>\" subtree-one \"Other Users\" personal) RETURN (COUNT) ALL",
     "SUBSCRIBE \"<>\"",
     "LIST (SUBSCRIBED) \"\" \"<>\" RETURN (CHILDREN STATUS (MESSAGES))",
     "LSUB \"\" \"<>*\"",
@@ -47,6 +49,10 @@ const COMMANDS: &[&str] = &[
     "SETACL \"<>\" ann +l",
     "DELETEACL \"<>\" ann",
     "GETQUOTAROOT \"<>\"",
+    "GETMETADATA \"<>\" /private/comment",
+    "GETMETADATA (DEPTH infinity) \"<>\" (/shared /private)",
+    "SETMETADATA \"<>\" (/private/comment \"x\")",
+    "SETMETADATA \"<>\" (/shared/comment NIL)",
 ];
 
 /// ACL-01 (RFC 4314 §6): to whoever has no right to a mailbox each command answers, to the letter, as if it were not there. The three
@@ -77,7 +83,7 @@ async fn no_letter_tells_them_apart(source: impl AclSource + Clone + 'static, qu
         }
         assert_eq!(told[0], told[1], "{command}");
         assert_eq!(told[0], told[2], "{command}");
-        let refuses_all = !["LIST ", "LSUB", "SUB", "UNSUB"].iter().any(|word| command.starts_with(word));
+        let refuses_all = !["ESEARCH", "LIST ", "LSUB", "SUB", "UNSUB"].iter().any(|word| command.starts_with(word));
         assert!(
             !refuses_all || told[0].lines().last().is_some_and(|last| last.starts_with("NO ")),
             "{command}: {}",

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use pillarbox::Network;
 use pillarbox::delivery::OverQuota;
-use pillarbox::imap_proto::types::Separator;
+use pillarbox::imap_proto::types::{MailboxName, Separator};
 use pillarbox::maildir::{DiskNames, Layout, QuotaRules, TreeOptions};
 use toml::de::DeTable;
 
@@ -57,6 +57,8 @@ pub struct Config {
     pub quota: QuotaRules,
     /// What senders hear when it is used up.
     pub over_quota: OverQuota,
+    /// Accounts that may set the limits of all by IMAP, in small letters. None: nobody may.
+    pub quota_set_by: Vec<String>,
     /// How mail for elsewhere is sent, if it is.
     pub sending: Option<Sending>,
     /// How what strangers send is checked, if it is.
@@ -80,8 +82,28 @@ pub struct Mailboxes {
     pub prefix: String,
     /// What parts the levels of names for clients.
     pub separator: Separator,
-    /// Users may let each other into their mailboxes.
-    pub sharing: bool,
+    /// Users may let each other into their mailboxes, if this is said.
+    pub sharing: Option<Sharing>,
+}
+
+/// How users let each other into their mailboxes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// What the names of other users' mailboxes begin with, without the separator behind it.
+    pub other_users: MailboxName,
+    /// The mailboxes that belong to nobody, if there are such.
+    pub public: Option<Public>,
+    /// They may do so for all at once.
+    pub anyone: bool,
+}
+
+/// Mailboxes that belong to nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Public {
+    /// What their names begin with.
+    pub name: MailboxName,
+    /// The account that has them.
+    pub account: String,
 }
 
 impl Mailboxes {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use pillarbox::delivery::OverQuota;
-use pillarbox::imap_proto::types::Separator;
+use pillarbox::imap_proto::types::{MailboxName, Separator};
 use pillarbox::maildir::{DiskNames, Grace, Layout, QuotaRules};
 use pillarbox::store::MaildirStore;
 use pillarbox::{Network, NetworkError};
@@ -17,7 +17,9 @@ use super::location::MailLocation;
 use super::read_authentication::{SigningDraft, read_authentication, read_signing};
 use super::read_sending::{SendingDraft, read_dns, read_sending};
 use super::table::{self, Table, Value};
-use super::{Address, Authentication, Config, Dns, Limits, Listener, Mailboxes, Protocol, TlsFiles, TlsMode};
+use super::{
+    Address, Authentication, Config, Dns, Limits, Listener, Mailboxes, Protocol, Public, Sharing, TlsFiles, TlsMode,
+};
 
 /// What could be read of a file, with the places that later checks will want to name. Whatever is missing was noted as a
 /// mistake.
@@ -32,7 +34,7 @@ pub struct Draft {
     pub tls: Option<Option<TlsFiles<Spanned<PathBuf>>>>,
     pub listeners: Vec<Spanned<Listener>>,
     pub limits: Option<Limits>,
-    pub quota: Option<(QuotaRules, OverQuota)>,
+    pub quota: Option<(QuotaRules, OverQuota, Vec<String>)>,
     /// `None`: nothing is sent.
     pub sending: Option<SendingDraft>,
     /// `Some(None)`: there is no `[authentication]`, and that is no mistake.
@@ -44,7 +46,7 @@ pub struct Draft {
 impl Draft {
     /// The configuration, if nothing is missing.
     pub fn finish(self) -> Option<Config> {
-        let (quota, over_quota) = self.quota?;
+        let (quota, over_quota, quota_set_by) = self.quota?;
         Some(Config {
             hostname: self.hostname?,
             domains: self.domains?,
@@ -60,6 +62,7 @@ impl Draft {
             limits: self.limits?,
             quota,
             over_quota,
+            quota_set_by,
             sending: match self.sending {
                 None => None,
                 Some(draft) => Some(draft.sending?),
@@ -76,12 +79,7 @@ pub fn draft(table: &DeTable<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> D
     let mut file = Table::new(table, 0..0);
     let hostname = file.required("hostname").and_then(|v| table::parsed(v, mistakes, host_name));
     let domains = file.required("domains").and_then(|v| read_domains(v, mistakes));
-    let postmaster = file.required("postmaster").and_then(|value| {
-        placed(value, mistakes, |text| match text.rsplit_once('@') {
-            Some((user, domain)) if !user.is_empty() && host_name(domain).is_ok() => Ok(text.to_ascii_lowercase()),
-            _ => Err(format!("`{text}` is not an account such as `you@example.org`")),
-        })
-    });
+    let postmaster = file.required("postmaster").and_then(|value| placed(value, mistakes, account_name));
     let accounts = file.required("accounts").and_then(|v| placed(v, mistakes, |text| Ok(base.join(text))));
     let several = domains.as_ref().is_some_and(|domains| domains.len() > 1);
     let location = |text: &str| read_location(base, text, several);
@@ -134,6 +132,14 @@ pub fn draft(table: &DeTable<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> D
         authentication,
         signing,
         dns,
+    }
+}
+
+/// The name of an account, in lower case.
+fn account_name(text: &str) -> Result<String, String> {
+    match text.rsplit_once('@') {
+        Some((user, domain)) if !user.is_empty() && host_name(domain).is_ok() => Ok(text.to_ascii_lowercase()),
+        _ => Err(format!("`{text}` is not an account such as `you@example.org`")),
     }
 }
 
@@ -196,7 +202,6 @@ fn read_mailboxes(
     const LAYOUTS: [(&str, Layout); 2] = [("maildir++", Layout::MaildirPlusPlus), ("fs", Layout::Fs)];
     const NAMES: [(&str, DiskNames); 2] = [("utf-7", DiskNames::ModifiedUtf7), ("utf-8", DiskNames::Utf8)];
     const SEPARATORS: [(&str, Separator); 2] = [("/", Separator::Slash), (".", Separator::Dot)];
-    const SHARING: [(&str, bool); 2] = [("none", false), ("acl", true)];
     let mut table = table::table(value, mistakes)?;
     let default = Mailboxes::default();
     let layout = table.optional("layout").map_or(Some(default.layout), |v| table::word(v, &LAYOUTS, mistakes));
@@ -216,7 +221,7 @@ fn read_mailboxes(
             },
         })
     });
-    let sharing = table.optional("sharing").map_or(Some(default.sharing), |v| table::word(v, &SHARING, mistakes));
+    let sharing = read_sharing(&mut table, mistakes);
     table.finish(mistakes);
     Some(Mailboxes {
         layout: layout?,
@@ -226,6 +231,52 @@ fn read_mailboxes(
         separator: separator?,
         sharing: sharing?,
     })
+}
+
+/// The keys that say whom users may let into their mailboxes.
+fn read_sharing(table: &mut Table<'_, '_>, mistakes: &mut Vec<Mistake>) -> Option<Option<Sharing>> {
+    const SHARING: [(&str, bool); 2] = [("none", false), ("acl", true)];
+    const ANYONE: [(&str, bool); 2] = [("none", false), ("allow", true)];
+    let sharing = table.optional("sharing").map_or(Some(false), |v| table::word(v, &SHARING, mistakes));
+    let keys = ["other_users", "public", "anyone"].map(|key| (key, table.optional(key)));
+    if sharing == Some(false) {
+        let needless = keys.iter().filter_map(|(key, value)| Some((key, (*value)?)));
+        mistakes.extend(needless.map(|(key, value)| {
+            Mistake::new(value.span(), format!("`{key}` means nothing without `sharing = \"acl\"`"))
+        }));
+        return Some(None);
+    }
+    let [(_, other_users), (_, public), (_, anyone)] = keys;
+    let other_users = match other_users {
+        Some(value) => table::parsed(value, mistakes, front),
+        None => front("Other Users").ok(),
+    };
+    let public = public.map_or(Some(None), |v| read_public(v, mistakes).map(Some));
+    let anyone = anyone.map_or(Some(false), |v| table::word(v, &ANYONE, mistakes));
+    if let (Some(name), Some(Some(public)), Some(value)) = (&other_users, &public, keys[1].1)
+        && (public.name == *name || public.name.is_below(name) || name.is_below(&public.name))
+    {
+        mistakes.push(Mistake::new(value.span(), format!("`{name}` is where the mailboxes of other users are")));
+    }
+    sharing?;
+    Some(Some(Sharing { other_users: other_users?, public: public?, anyone: anyone? }))
+}
+
+fn read_public(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Public> {
+    let mut table = table::table(value, mistakes)?;
+    let name = table.required("name").and_then(|v| table::parsed(v, mistakes, front));
+    let account = table.required("account").and_then(|v| table::parsed(v, mistakes, account_name));
+    table.finish(mistakes);
+    Some(Public { name: name?, account: account? })
+}
+
+/// What names of mailboxes begin with.
+fn front(text: &str) -> Result<MailboxName, String> {
+    match MailboxName::new(text) {
+        Ok(name) if name.is_inbox() => Err("INBOX is everybody's own".into()),
+        Ok(name) => Ok(name),
+        Err(error) => Err(format!("{error}; levels are parted by `/`, and there is none at the end")),
+    }
 }
 
 fn read_tls(value: &Value<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> Option<TlsFiles<Spanned<PathBuf>>> {
@@ -405,7 +456,7 @@ fn parse_address(base: &Path, text: &str) -> Result<Address, String> {
 }
 
 /// Numbers and rules are written as Dovecot writes them.
-fn read_quota(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<(QuotaRules, OverQuota)> {
+fn read_quota(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<(QuotaRules, OverQuota, Vec<String>)> {
     const ANSWERS: [(&str, OverQuota); 2] = [("later", OverQuota::Later), ("refuse", OverQuota::Refuse)];
     let before = mistakes.len();
     let mut quota = table::table(value, mistakes)?;
@@ -438,8 +489,17 @@ fn read_quota(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<(QuotaRu
         rules = rules.with_grace(grace);
     }
     let over = quota.optional("over").map_or(Some(OverQuota::Later), |value| table::word(value, &ANSWERS, mistakes));
+    let mut set_by = Vec::new();
+    if let Some(value) = quota.optional("set_by") {
+        for account in table::list(value, mistakes).unwrap_or_default() {
+            set_by.extend(table::parsed(account, mistakes, |account| match account.rsplit_once('@') {
+                Some((local, domain)) if !local.is_empty() && !domain.is_empty() => Ok(account.to_ascii_lowercase()),
+                _ => Err(format!("the account `{account}` needs its domain, as in `{account}@example.org`")),
+            }));
+        }
+    }
     quota.finish(mistakes);
-    (mistakes.len() == before).then_some((rules, over?))
+    (mistakes.len() == before).then_some((rules, over?, set_by))
 }
 
 fn read_limits(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Limits> {

@@ -55,7 +55,8 @@ fn how_mailboxes_lie() {
     );
     let mailboxes = mailboxes.unwrap().mailboxes;
     assert_eq!((mailboxes.prefix.as_str(), mailboxes.separator.as_char()), ("INBOX.", '.'));
-    assert!(mailboxes.sharing);
+    let sharing = mailboxes.sharing.as_ref().unwrap();
+    assert_eq!((sharing.other_users.as_str(), &sharing.public, sharing.anyone), ("Other Users", &None, false));
     let options = mailboxes.of("you", "example.org");
     assert_eq!((options.layout, options.names), (Layout::Fs, DiskNames::Utf8));
     assert_eq!(options.inbox, Some("/var/mail/you@example.org".into()));
@@ -72,6 +73,17 @@ fn how_mailboxes_lie() {
         ("separator = \"|\"", "`|`"),
         ("sharing = \"yes\"", "`yes` is not one of `none`, `acl`"),
         ("prefixes = \"\"", "did you mean `prefix`?"),
+        ("other_users = \"shared\"", "`other_users` means nothing without `sharing = \"acl\"`"),
+        ("sharing = \"none\"\nanyone = \"allow\"", "`anyone` means nothing"),
+        ("sharing = \"acl\"\nanyone = \"allowed\"", "did you mean `allow`?"),
+        ("sharing = \"acl\"\nother_users = \"shared/\"", "there is none at the end"),
+        ("sharing = \"acl\"\nother_users = \"Inbox\"", "INBOX is everybody's own"),
+        ("sharing = \"acl\"\npublic = { name = \"Public\" }", "`account` is missing"),
+        ("sharing = \"acl\"\npublic = { name = \"Public\", account = \"team\" }", "`team` is not an account"),
+        (
+            "sharing = \"acl\"\npublic = { name = \"Other Users/all\", account = \"team@example.org\" }",
+            "`Other Users` is where the mailboxes of other users are",
+        ),
     ] {
         let told = with(keys).unwrap_err();
         assert!(told.contains(message), "{told}");
@@ -112,10 +124,11 @@ fn paths_begin_at_the_folder_of_the_file() {
 
 #[test]
 fn what_accounts_may_use() {
-    let table = "[quota]\nstorage = \"1G\"\nmessages = 5000\nrules = [\"Trash:storage=+10%\"]\ngrace = \"5%\"\nover = \"refuse\"\n";
+    let table = "[quota]\nstorage = \"1G\"\nmessages = 5000\nrules = [\"Trash:storage=+10%\"]\ngrace = \"5%\"\nover = \"refuse\"\nset_by = [\"Ops@example.org\"]\n";
     let config = parse(&format!("{GOOD}{table}")).unwrap();
     assert_eq!(config.quota.quota(), Quota { bytes: Some(1 << 30), messages: Some(5000) });
     assert_eq!(config.over_quota, OverQuota::Refuse);
+    assert_eq!(config.quota_set_by, ["ops@example.org"]);
     let config = parse(GOOD).unwrap();
     assert_eq!((config.quota, config.over_quota), (QuotaRules::default(), OverQuota::Later));
     for (line, told) in [
@@ -128,6 +141,8 @@ fn what_accounts_may_use() {
         ("rules = [\"Trash\"]", "mail.toml:29:10: a quota rule is written as MAILBOX:storage=SIZE"),
         ("grace = \"much\"", "mail.toml:29:9: `much` is not a number"),
         ("over = \"bounce\"", "mail.toml:29:8: `bounce` is not one of `later`, `refuse`"),
+        ("set_by = [\"ops\"]", "mail.toml:29:11: the account `ops` needs its domain"),
+        ("set_by = \"ops@x\"", "mail.toml:29:10: this is a text, but a list"),
         ("size = \"1G\"", "mail.toml:29:1: unknown key `size`"),
     ] {
         let error = parse(&format!("{GOOD}[quota]\n{line}\n")).expect_err(line);

@@ -137,9 +137,11 @@ fn mail_to_be_refused_can_be_kept_apart_also_behind_an_alias() {
 fn a_mark_without_a_mailbox_for_it() {
     let (site, server) = site("dmarc = \"honour\"\nquarantine = \"header\"\nauthserv_id = \"results.example.org\"\n");
     let mut client = stranger(&server);
-    assert!(send(&mut client, "eve@client.example", JOE, "From: boss@shop.example").starts_with("250 "));
+    let header = format!("{FORGED}Authentication-Results: results.example.org; spf=pass\r\nFrom: boss@shop.example");
+    assert!(send(&mut client, "eve@client.example", JOE, &header).starts_with("250 "));
     let mail = site.mail(JOE).remove(0);
     assert!(mail.contains("\nX-Spam: Yes\nAuthentication-Results: results.example.org;\n"), "{mail}");
+    assert_eq!(mail.matches("Authentication-Results").count(), 1, "neither of our names is theirs to write: {mail}");
     server.stop();
 }
 

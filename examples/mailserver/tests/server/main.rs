@@ -14,6 +14,7 @@ mod quota;
 mod sealing;
 mod sending;
 mod serve;
+mod sharing;
 mod tls;
 mod transfer;
 mod trial;

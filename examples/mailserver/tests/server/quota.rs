@@ -8,6 +8,33 @@ const ACCOUNTS: &str = "ops@example.org:{PLAIN}x\n\
     joe@example.org:{PLAIN}x::::::userdb_quota_rule=*:messages=1\n\
     jane@example.net:{PLAIN}x\n";
 
+/// SETQUOTA (RFC 9208): by the accounts that the configuration names, and by nobody else.
+#[test]
+fn limits_are_set_by_those_who_may() {
+    let site = Site::new("[quota]\nset_by = [\"ops@example.org\"]\n");
+    write_secret(&site.path("passwd"), ACCOUNTS);
+    let server = Server::serve(&site.config(), site.listeners());
+    let log_in = |user: &str| {
+        let mut imap = Client::over_tls(&server.address("imap, TLS"));
+        imap.line();
+        (imap.command("a", &format!("LOGIN {user} x")), imap)
+    };
+    let (capabilities, mut jane) = log_in("jane@example.net");
+    assert!(capabilities.contains(" QUOTA ") && !capabilities.contains("QUOTASET"), "{capabilities}");
+    jane.command("b", "STATUS INBOX (MESSAGES)");
+    let refused = jane.command("c", "SETQUOTA #user/jane@example.net (STORAGE 9999)");
+    assert!(refused.contains("c NO [NOPERM]"), "{refused}");
+    let (capabilities, mut ops) = log_in("ops@example.org");
+    assert!(capabilities.contains(" QUOTASET "), "{capabilities}");
+    let told = ops.command("b", "SETQUOTA #user/jane@example.net (STORAGE 5 MESSAGE 1)");
+    assert!(told.contains("* QUOTA #user/jane@example.net (STORAGE 0 5 MESSAGE 0 1)"), "{told}");
+    let told = jane.command("d", "GETQUOTA #user/jane@example.net");
+    assert!(told.contains("(STORAGE 0 5 MESSAGE 0 1)"), "{told}");
+    let told = jane.command("e", "GETMETADATA \"\" /shared/admin");
+    assert!(told.contains("(/shared/admin \"mailto:"), "{told}");
+    server.stop();
+}
+
 // DSK-08
 #[test]
 fn one_recipient_is_full() {

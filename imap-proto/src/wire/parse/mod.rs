@@ -10,7 +10,9 @@ mod acl;
 mod append;
 mod arguments;
 mod catenate;
+mod esearch;
 mod fetch;
+mod international;
 mod list;
 mod metadata;
 mod modifier;
@@ -40,7 +42,10 @@ pub use append::{AppendHead, AppendMessage, append_head, append_message};
 pub(crate) use arguments::*;
 pub use catenate::AppendItem;
 pub(crate) use catenate::{AppendLineError, AppendPlace, append, append_line, append_mailbox, message_number, replace};
+pub use esearch::SearchSource;
+pub(crate) use esearch::esearch;
 pub(crate) use fetch::{fetch, section_spec};
+pub(crate) use international::{comparator, language};
 pub use list::ListArguments;
 pub(crate) use list::{list, lsub};
 pub use metadata::MetadataCommand;
@@ -48,7 +53,7 @@ pub(crate) use metadata::{get_metadata, set_metadata};
 pub use modifier::Modifier;
 pub use partial::PartialRange;
 pub use quota::QuotaCommand;
-pub(crate) use quota::{get_quota, get_quota_root};
+pub(crate) use quota::{get_quota, get_quota_root, set_quota};
 pub(crate) use resync::{Resync, Run, mod_sequence, mod_sequence_or_zero, resync};
 pub(crate) use search::search;
 pub use search::{DEPTH_MAX, SearchKey, SearchReturns};
@@ -89,6 +94,8 @@ pub enum Command<'b> {
     Check,
     /// CLOSE.
     Close,
+    /// COMPARATOR, with those that are wanted; none: which it is now.
+    Comparator(Vec<Cow<'b, [u8]>>),
     /// COMPRESS, whose only algorithm is DEFLATE.
     Compress,
     /// COPY and UID COPY.
@@ -111,6 +118,17 @@ pub enum Command<'b> {
     Delete(Cow<'b, [u8]>),
     /// ENABLE, with the names as they were written.
     Enable(Vec<&'b str>),
+    /// ESEARCH (RFC 7377).
+    Esearch {
+        /// What is searched; nothing: the selected mailbox.
+        sources: Vec<SearchSource<'b>>,
+        /// None: the character set is not known, so the texts could not be read.
+        key: Option<SearchKey>,
+        /// `RETURN (..)`.
+        returns: Option<SearchReturns>,
+        /// `CHARSET ..` was given.
+        charset: bool,
+    },
     /// EXPUNGE and UID EXPUNGE.
     Expunge {
         /// UID EXPUNGE: only these (RFC 4315 §2.1).
@@ -131,6 +149,8 @@ pub enum Command<'b> {
     Id,
     /// IDLE.
     Idle,
+    /// LANGUAGE, with those that are wanted; none: which there are.
+    Language(Vec<Cow<'b, [u8]>>),
     /// LIST and LSUB.
     List(ListArguments<'b>),
     /// LOGIN.
@@ -157,7 +177,7 @@ pub enum Command<'b> {
     Namespace,
     /// NOOP.
     Noop,
-    /// GETQUOTA and GETQUOTAROOT.
+    /// GETQUOTA, GETQUOTAROOT and SETQUOTA.
     Quota(QuotaCommand<'b>),
     /// RENAME.
     Rename {

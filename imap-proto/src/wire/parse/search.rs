@@ -75,6 +75,13 @@ words! {
 /// `search = "SEARCH" [search-return-opts] SP ["CHARSET" SP charset SP] search-key *(SP search-key)` (RFC 9051 §9)
 pub(crate) fn search(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
     let (input, returns) = returned(input)?;
+    let (rest, (key, charset)) = program(input)?;
+    Ok((rest, Command::Search { key, returns, charset, uid }))
+}
+
+/// `search-program = ["CHARSET" SP charset SP] search-key *(SP search-key)` (RFC 4466 §6), and whether a character set was given; no key
+/// where that is not known.
+pub(super) fn program(input: &[u8]) -> Parsed<'_, (Option<SearchKey>, bool)> {
     let (input, label) = match behind_word(CHARSET, input) {
         Some(behind) => astring(behind).map(|(rest, label)| (rest, Some(label)))?,
         None => (input, None),
@@ -87,7 +94,7 @@ pub(crate) fn search(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
     let keys = Keys { decoder, left: Cell::new(KEYS_MAX) };
     let (input, ()) = sp(input)?;
     let (rest, key) = keys.all(input, 0)?;
-    Ok((rest, Command::Search { key: decoder.map(|_| key), returns, charset: label.is_some(), uid }))
+    Ok((rest, (decoder.map(|_| key), label.is_some())))
 }
 
 /// `[SP "RETURN" SP search-return-opts]`
@@ -109,7 +116,7 @@ pub(super) fn search_criteria(input: &[u8]) -> Parsed<'_, Option<SearchKey>> {
 }
 
 /// What stands behind a space, this word, and another space.
-fn behind_word(known: u128, input: &[u8]) -> Option<&[u8]> {
+pub(super) fn behind_word(known: u128, input: &[u8]) -> Option<&[u8]> {
     let (first, rest) = word(input.strip_prefix(b" ")?);
     rest.strip_prefix(b" ").filter(|_| first == known)
 }

@@ -30,6 +30,7 @@ impl Connection {
                     self.shared.parts.observer.refused(self.number, "LOGIN", text);
                     return self.answer(Answer::No { code: Some(ResponseCode::Limit), text: text.into() });
                 }
+                self.wire.machine.let_set_quota(shared.parts.store.may_set_quota(&identity));
                 self.answer(Answer::LoggedIn(Cow::Owned(identity.user().to_owned())));
                 self.set_identity(Some(identity));
             }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use pillarbox_imap::acl::{AclEntry, Grantable, Rights, RightsChange};
 use pillarbox_imap::list::List;
 use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
-use pillarbox_imap::quota::QuotaRoot;
+use pillarbox_imap::quota::{QuotaRoot, Resource};
 use pillarbox_imap::server::{Listed, Status, StatusItem};
 use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse};
 use pillarbox_maildir::{Acl, Identifier, Who};
@@ -195,6 +195,14 @@ impl<S: AclSource + 'static> Inner<S> {
             Err(error) if place.account == *user => Err(error),
             // Whatever it is, others must not learn from it that there is such a mailbox.
             Err(error) => Err(StoreError::new(StoreErrorKind::NoSuchMailbox, error.cause)),
+        }
+    }
+
+    /// The list of a mailbox whose user may see it. INBOX of their own has one before it is there.
+    async fn list_for(&self, user: &Identity, place: &Place) -> Result<Acl> {
+        match self.source.list_of(&place.account, &place.mailbox).await {
+            Err(error) if error.kind == StoreErrorKind::NoSuchMailbox && place.is_inbox_of(user) => Ok(Acl::default()),
+            list => list,
         }
     }
 
@@ -416,6 +424,23 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
         })
     }
 
+    fn quota_root<'a>(&'a self, user: &'a Identity, root: &'a str) -> BoxFuture<'a, Result<QuotaRoot>> {
+        self.inner.source.quota_root(user, root)
+    }
+
+    fn may_set_quota(&self, user: &Identity) -> bool {
+        self.inner.source.may_set_quota(user)
+    }
+
+    fn set_quota<'a>(
+        &'a self,
+        user: &'a Identity,
+        root: &'a str,
+        limits: &'a [(Resource, u64)],
+    ) -> BoxFuture<'a, Result<QuotaRoot>> {
+        self.inner.source.set_quota(user, root, limits)
+    }
+
     fn metadata<'a>(
         &'a self,
         user: &'a Identity,
@@ -439,13 +464,7 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
             let place = self.inner.places.find(user, mailbox)?;
             let rights = match self.inner.rights_there(user, &place).await {
                 // It will be there as soon as anything is done with it.
-                Err(error)
-                    if error.kind == StoreErrorKind::NoSuchMailbox
-                        && place.account == *user
-                        && place.mailbox.is_inbox() =>
-                {
-                    Rights::ALL
-                }
+                Err(error) if error.kind == StoreErrorKind::NoSuchMailbox && place.is_inbox_of(user) => Rights::ALL,
                 rights => rights?,
             };
             // RFC 4314 §4
@@ -460,7 +479,7 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
     fn acl<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Vec<AclEntry>>> {
         Box::pin(async move {
             let (place, _) = self.inner.permitted(user, mailbox, Rights::ADMIN).await?;
-            let acl = self.inner.source.list_of(&place.account, &place.mailbox).await?;
+            let acl = self.inner.list_for(user, &place).await?;
             Ok(entries(&acl, self.inner.owner(&place)))
         })
     }
@@ -487,6 +506,10 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
                 return Err(StoreError::new(StoreErrorKind::NoPermission, text));
             }
             let change = AclChange { identifier, negative, change: change.map(changed_by) };
+            if place.is_inbox_of(user) {
+                // Whoever asks for it makes it, if it is not there yet.
+                self.inner.source.status(user, &place.mailbox, &[]).await?;
+            }
             self.inner.source.change_list(&place.account, &place.mailbox, &change).await
         })
     }
@@ -499,7 +522,7 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
     ) -> BoxFuture<'a, Result<Grantable>> {
         Box::pin(async move {
             let (place, _) = self.inner.permitted(user, mailbox, Rights::ADMIN).await?;
-            self.inner.source.list_of(&place.account, &place.mailbox).await?;
+            self.inner.list_for(user, &place).await?;
             let (negative, identifier) = on_disk(identifier, self.inner.owner(&place))?;
             let required = match identifier {
                 Identifier::Owner if !negative => Rights::LOOKUP | Rights::ADMIN,

@@ -11,7 +11,7 @@ use crate::store::acl::{AclChange, AclSource};
 
 impl MaildirStore {
     /// Work on a tree that is there; none is made.
-    fn on_tree_there<T: Send + 'static>(
+    pub(super) fn on_tree_there<T: Send + 'static>(
         &self,
         account: &Identity,
         work: impl FnOnce(&Inner, &Tree) -> Result<T> + Send + 'static,

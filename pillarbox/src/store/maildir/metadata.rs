@@ -8,6 +8,9 @@ use super::{Inner, Result, told, uses};
 use crate::parts::{Identity, StoreError, StoreErrorKind};
 use crate::store::annotations::{new_uses, of_uses, refuse_shared};
 
+/// An entry of the files, and what it is to be.
+pub(super) type OnDisk<'c> = (maildir::EntryName, Option<&'c [u8]>);
+
 /// What a refusal comes to.
 pub(super) fn kind(error: MetadataError) -> StoreErrorKind {
     match error {
@@ -62,7 +65,7 @@ pub(super) fn seen_by(metadata: &Metadata, reader: &Identity, wanted: &WantedEnt
 }
 
 /// The changes, as the files have them.
-pub(super) fn on_disk(changes: &[EntryChange]) -> Result<Vec<(maildir::EntryName, Option<&[u8]>)>> {
+pub(super) fn on_disk(changes: &[EntryChange]) -> Result<Vec<OnDisk<'_>>> {
     let cannot = |error: maildir::EntryNameError| StoreError::new(StoreErrorKind::Cannot, error.to_string());
     let mut written = Vec::with_capacity(changes.len());
     for (name, value) in changes {

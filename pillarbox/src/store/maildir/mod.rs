@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use pillarbox_fs::{ErrorKind, Fs, RealFs};
 use pillarbox_imap::list::{KnownName, List};
 use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
-use pillarbox_imap::quota::QuotaRoot;
+use pillarbox_imap::quota::{QuotaRoot, Resource};
 use pillarbox_imap::server::{Listed, Status, StatusItem};
 use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse, Uid, UidValidity};
 use pillarbox_maildir::{
@@ -72,6 +72,7 @@ pub struct MaildirStore {
 }
 
 type Locate = dyn Fn(&Identity) -> Option<PathBuf> + Send + Sync;
+type QuotaSetters = dyn Fn(&Identity) -> bool + Send + Sync;
 type Quotas = dyn Fn(&Identity) -> Option<QuotaRules> + Send + Sync;
 
 type LiesAs = dyn Fn(&Identity) -> TreeOptions + Send + Sync;
@@ -81,6 +82,8 @@ struct Inner {
     lies_as: Box<LiesAs>,
     names: Names,
     quotas: Box<Quotas>,
+    /// Who may set limits, if anybody may.
+    quota_setters: Option<Box<QuotaSetters>>,
     files: maildir::Store,
     /// The mailboxes that somebody has open.
     open: Mutex<HashMap<(PathBuf, bool), Weak<Shared>>>,
@@ -136,6 +139,7 @@ impl MaildirStore {
                 lies_as: Box::new(|_| TreeOptions::default()),
                 names: Names::default(),
                 quotas: Box::new(quotas),
+                quota_setters: None,
                 files,
                 open: Mutex::default(),
                 durable: Mutex::default(),
@@ -235,7 +239,7 @@ impl Inner {
 
     /// Where to ask for room in a mailbox; none where there are no limits.
     fn room(&self, user: &Identity, tree: &Tree, name: &maildir::MailboxName) -> Option<Room> {
-        (self.quotas)(user).map(|rules| Room::new(tree.clone(), name.clone(), rules))
+        self.rules(user, tree).map(|rules| Room::new(tree.clone(), name.clone(), rules))
     }
 
     /// Makes the folders that an account's tree stands in durable, once in the life of this process. Who made them may have
@@ -383,6 +387,7 @@ impl MailboxStore for MaildirStore {
             vanished: true,
             object_ids: true,
             save_dates: true,
+            quota_set: self.inner.quota_setters.is_some(),
             metadata: true,
             server_metadata: true,
             quota: true,
@@ -572,7 +577,35 @@ impl MailboxStore for MaildirStore {
     fn quota_roots<'a>(&'a self, user: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<Vec<QuotaRoot>>> {
         let account = user.clone();
         // One for all mailboxes of the account: rules for single ones say how full it may be when something is put there.
-        self.on_tree(user, move |inner, tree| quota::roots(&account, tree, (inner.quotas)(&account)))
+        self.on_tree(user, move |inner, tree| quota::roots(&account, tree, inner.rules(&account, tree)))
+    }
+
+    fn quota_root<'a>(&'a self, user: &'a Identity, root: &'a str) -> BoxFuture<'a, Result<QuotaRoot>> {
+        match quota::account_of(root) {
+            Some(account) if account == *user || self.may_set_quota(user) => self.quota_root_there(account, None),
+            _ => Box::pin(std::future::ready(Err(quota::no_root(root)))),
+        }
+    }
+
+    fn may_set_quota(&self, user: &Identity) -> bool {
+        self.inner.quota_setters.as_ref().is_some_and(|may| may(user))
+    }
+
+    fn set_quota<'a>(
+        &'a self,
+        user: &'a Identity,
+        root: &'a str,
+        limits: &'a [(Resource, u64)],
+    ) -> BoxFuture<'a, Result<QuotaRoot>> {
+        let refused = |error| Box::pin(std::future::ready(Err(error))) as BoxFuture<'a, Result<QuotaRoot>>;
+        if !self.may_set_quota(user) {
+            let error = StoreError::new(StoreErrorKind::NoPermission, format!("{user} may set no limits"));
+            return refused(error);
+        }
+        match quota::account_of(root) {
+            Some(account) => self.quota_root_there(account, Some(quota::limits(limits))),
+            None => refused(quota::no_root(root)),
+        }
     }
 
     fn room<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName, size: u64) -> BoxFuture<'a, Result<()>> {

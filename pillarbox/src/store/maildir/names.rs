@@ -58,7 +58,7 @@ impl MaildirStore {
         Ok(self)
     }
 
-    fn being_made(&mut self) -> &mut Inner {
+    pub(super) fn being_made(&mut self) -> &mut Inner {
         Arc::get_mut(&mut self.inner).expect("nobody has a copy of a store that is being put together")
     }
 }

@@ -1,10 +1,83 @@
-//! Whether an account has room for more.
+//! How much an account may keep, and whether it has room for more.
 
 use pillarbox_imap::quota::{QuotaRoot, Resource, ResourceUse};
 use pillarbox_maildir::{self as maildir, Prepared, Purpose, Quota, QuotaRules, Tree, Usage};
 
-use super::{Result, told};
-use crate::parts::Identity;
+use super::{Inner, MaildirStore, Result, told};
+use crate::parts::{BoxFuture, Identity, StoreError, StoreErrorKind};
+
+/// What the names of roots begin with; then comes the account.
+const ROOT: &str = "#user/";
+
+impl MaildirStore {
+    /// Lets these users set the limits of all accounts that are in use (SETQUOTA, RFC 9208 §4.1.3); otherwise nobody may. What was set is kept with
+    /// the account and holds in place of what [`with_quotas`](Self::with_quotas) says of it, for as long as somebody may set limits;
+    /// what is said there of single mailboxes and of deliveries holds as well.
+    ///
+    /// ```
+    /// use pillarbox::store::MaildirStore;
+    ///
+    /// let store = MaildirStore::new(|_| Some("/var/mail/you".into()));
+    /// let store = store.quotas_set_by(|user| user.user() == "admin@localhost");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the store is in use: this is said while it is put together.
+    #[must_use]
+    pub fn quotas_set_by(mut self, may: impl Fn(&Identity) -> bool + Send + Sync + 'static) -> Self {
+        self.being_made().quota_setters = Some(Box::new(may));
+        self
+    }
+
+    /// The root of an account that has mail, after its limits were set, if they are to be.
+    pub(super) fn quota_root_there(
+        &self,
+        account: Identity,
+        limits: Option<Quota>,
+    ) -> BoxFuture<'static, Result<QuotaRoot>> {
+        self.on_tree_there(&account.clone(), move |inner, tree| {
+            if let Some(limits) = limits {
+                tree.set_limits(limits).map_err(told)?;
+            }
+            let rules = inner.rules(&account, tree);
+            match roots(&account, tree, rules)?.pop() {
+                Some(root) => Ok(root),
+                None if limits.is_some() => Ok(QuotaRoot { name: format!("{ROOT}{account}"), resources: Vec::new() }),
+                None => Err(no_root(account.user())),
+            }
+        })
+    }
+}
+
+impl Inner {
+    /// What an account may use: as was set for it, or as the operator's configuration says.
+    pub(super) fn rules(&self, account: &Identity, tree: &Tree) -> Option<QuotaRules> {
+        let configured = (self.quotas)(account);
+        if self.quota_setters.is_none() {
+            return configured;
+        }
+        match tree.limits() {
+            Ok(Some(limits)) => Some(configured.unwrap_or_default().with_quota(limits)),
+            // Where the file cannot be read, mail must come in all the same, and not without end.
+            Ok(None) | Err(_) => configured,
+        }
+    }
+}
+
+/// The account whose root has this name.
+pub(super) fn account_of(root: &str) -> Option<Identity> {
+    root.strip_prefix(ROOT).filter(|account| !account.is_empty()).map(Identity::new)
+}
+
+pub(super) fn no_root(root: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::NoSuchMailbox, format!("no quota root {root}"))
+}
+
+pub(super) fn limits(limits: &[(Resource, u64)]) -> Quota {
+    let limit = |wanted| limits.iter().find(|(resource, _)| *resource == wanted).map(|(_, limit)| *limit);
+    Quota { bytes: limit(Resource::Storage), messages: limit(Resource::Message) }
+}
 
 /// The root of an account, if anything is limited for all of it. Its name is nobody else's.
 pub(super) fn roots(account: &Identity, tree: &Tree, rules: Option<QuotaRules>) -> Result<Vec<QuotaRoot>> {
@@ -16,7 +89,7 @@ pub(super) fn roots(account: &Identity, tree: &Tree, rules: Option<QuotaRules>) 
     let one = |resource, used, limit: Option<u64>| limit.map(|limit| ResourceUse { resource, used, limit });
     let storage = one(Resource::Storage, usage.bytes, quota.bytes);
     let messages = one(Resource::Message, usage.messages, quota.messages);
-    let name = format!("#user/{account}");
+    let name = format!("{ROOT}{account}");
     Ok(vec![QuotaRoot { name, resources: storage.into_iter().chain(messages).collect() }])
 }
 
