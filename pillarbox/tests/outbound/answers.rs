@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pillarbox::Shutdown;
+use pillarbox::outbound::{Route, SmartHost, TlsMode};
 use pillarbox::parts::{AllowList, BoxFuture, Parts, Resolver};
 use pillarbox::smtp::{ServerConfig, SmtpServer};
 use pillarbox_core::Reply;
+use pillarbox_core::address::Domain;
 use pillarbox_core::dns::{DnsAnswer, FixedZone, Question, Record};
 use pillarbox_fs::SimulatedFs;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
-use crate::cases::{HOUR, JOE, Place, Replies, pass, place, zone};
+use crate::cases::{HOUR, JOE, Place, Replies, pass, place, place_with, zone};
 use crate::net::{Fault, Net, Paused};
 use crate::station::{Station, config, envelope, parts, routes};
 
@@ -27,6 +29,25 @@ async fn a_message_that_is_refused_for_good_goes_back_at_once() {
     assert_eq!((notices.len(), place.waiting()), (1, 0), "one notice about both");
     assert_eq!(notices[0].matches("Action: failed\r\nStatus: 5.7.1\r\n").count(), 2, "{}", notices[0]);
     assert_eq!(place.net.dialled.lock().unwrap().len(), 1);
+}
+
+// DSN-11
+#[tokio::test(start_paused = true)]
+async fn a_refusal_for_now_and_then_for_good_is_told_once() {
+    let place = place();
+    let says = |code, class| {
+        let reply = Reply::enhanced(code, class, 2, 1, "no mailbox");
+        place.replies.rcpt.lock().unwrap().insert("ann@far.example".into(), reply);
+    };
+    says(450, 4);
+    place.send(&["ann@far.example"]).await;
+    pass(HOUR).await;
+    assert_eq!((place.notices().len(), place.waiting()), (0, 1));
+    says(550, 5);
+    pass(24 * HOUR).await;
+    let notices = place.notices();
+    assert_eq!((notices.len(), place.waiting()), (1, 0));
+    assert_eq!(notices[0].matches("Action: failed\r\nStatus: 5.2.1\r\n").count(), 1, "{}", notices[0]);
 }
 
 // RTY-04: in the middle of a flight.
@@ -127,6 +148,45 @@ async fn mail_waits_while_the_dns_is_away() {
     pass(3 * HOUR).await;
     assert_eq!((place.waiting(), place.notices().len()), (0, 2), "{:#?}", place.went());
     assert!(place.went().contains(&"mx1 ann@far.example".to_owned()));
+}
+
+// RFC 5321 §5.1: that this host is the next one there is says nothing while a nearer one may be.
+#[tokio::test(start_paused = true)]
+async fn mail_is_no_loop_while_a_nearer_host_cannot_be_looked_up() {
+    let replies = Arc::new(Replies::default());
+    let net = Arc::new(Net::new(Paused::new(), replies.clone()));
+    let zone = FixedZone::new()
+        .with("far.example", Record::mx(10, "near.far.example".parse().unwrap()))
+        .with("far.example", Record::mx(20, "mx.far.example".parse().unwrap()))
+        .with("mx.far.example", Record::A([192, 0, 2, 1].into()))
+        .failing("near.far.example");
+    let (mut config, table) = (config(), routes(&net));
+    config.own_addresses = vec![[192, 0, 2, 1].into()];
+    let station = Station::begin(SimulatedFs::new(), 1, config, |diary| parts(&net, zone, diary), table);
+    let place = Place { station, net, replies };
+    place.send(&["ann@far.example"]).await;
+    pass(HOUR).await;
+    assert_eq!((place.notices().len(), place.waiting()), (0, 1), "{:#?}", place.station.lines());
+}
+
+// Of one name and port, and yet not the same: each recipient goes to its own.
+#[tokio::test(start_paused = true)]
+async fn relays_of_one_name_share_no_attempt() {
+    let place = place_with(SimulatedFs::new(), |table| {
+        for (domain, last) in [("far.example", 1), ("other.example", 2)] {
+            let mut relay = SmartHost::new(Domain::parse("relay.example").unwrap());
+            (relay.address, relay.tls) = (Some([192, 0, 2, last].into()), TlsMode::Never);
+            table.by_recipient(domain, Route::SmartHost(Arc::new(relay))).unwrap();
+        }
+    });
+    for _ in 0..2 {
+        place.send(&["ann@far.example", "eve@other.example"]).await;
+        pass(Duration::from_secs(1)).await;
+    }
+    let mut went = place.went();
+    went.sort();
+    let each = ["mx1 ann@far.example", "mx2 eve@other.example"];
+    assert_eq!(went, [each[0], each[0], each[1], each[1]]);
 }
 
 /// Reads until a reply begins so.
