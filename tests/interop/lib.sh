@@ -92,6 +92,18 @@ dovecot_does() { # commands
         fail "Dovecot and $*: $(cat "$work/dovecot/err" "$work/dovecot/log" 2>/dev/null)"
 }
 
+# Where a package's files are, unpacked and not installed.
+unpack() { # package
+    local cache=$root/target/peers
+    if [ ! -d "$cache/$1" ]; then
+        mkdir -p "$cache/download"
+        (cd "$cache/download" && apt-get download -qq "$1" 2>/dev/null) || fail "$1 cannot be fetched"
+        dpkg -x "$cache/download/$1"_*.deb "$cache/$1.new"
+        mv "$cache/$1.new" "$cache/$1"
+    fi
+    echo "$cache/$1"
+}
+
 # How many messages are in the INBOX on disk.
 messages() {
     find "$maildir/new" "$maildir/cur" -type f | wc -l

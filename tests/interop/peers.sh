@@ -22,18 +22,6 @@ cleanup_peers() {
 }
 trap cleanup_peers EXIT
 
-# Where a package's files are, unpacked and not installed.
-unpack() { # package
-    local cache=$root/target/peers
-    if [ ! -d "$cache/$1" ]; then
-        mkdir -p "$cache/download"
-        (cd "$cache/download" && apt-get download -qq "$1" 2>/dev/null) || fail "$1 cannot be fetched"
-        dpkg -x "$cache/download/$1"_*.deb "$cache/$1.new"
-        mv "$cache/$1.new" "$cache/$1"
-    fi
-    echo "$cache/$1"
-}
-
 listens() { # port
     for _ in $(seq 200); do
         if (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; then return; fi
