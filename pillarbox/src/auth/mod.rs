@@ -58,6 +58,7 @@ type Care = dyn Fn(&Envelope) -> Treatment + Send + Sync;
 
 /// How a message is dealt with, by who brings it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Treatment {
     /// It is checked.
     Check,

@@ -49,6 +49,10 @@ const COMMANDS: &[&str] = &[
     "SETACL \"<>\" ann +l",
     "DELETEACL \"<>\" ann",
     "GETQUOTAROOT \"<>\"",
+    "GETMETADATA \"<>\" /private/comment",
+    "GETMETADATA (DEPTH infinity) \"<>\" (/shared /private)",
+    "SETMETADATA \"<>\" (/private/comment \"x\")",
+    "SETMETADATA \"<>\" (/shared/comment NIL)",
 ];
 
 /// ACL-01 (RFC 4314 §6): to whoever has no right to a mailbox each command answers, to the letter, as if it were not there. The three

@@ -106,7 +106,7 @@ fn glance(disk: &SimulatedFs) -> Result<BTreeMap<MessageId, Waits>, String> {
 
 /// A server starts, is used, and tidies up.
 fn look(disk: &SimulatedFs, ledger: &Ledger, cut: u64, seed: u64, seen: &mut Seen) -> Verdict {
-    let glanced = if seed % GLANCE_EVERY == 0 { Some(glance(disk)?) } else { None };
+    let glanced = if seed.is_multiple_of(GLANCE_EVERY) { Some(glance(disk)?) } else { None };
     let (store, all) = start(disk, 1000 + 2 * seed)?;
     if let Some(glanced) = glanced.filter(|glanced| *glanced != all) {
         return Err(format!("{glanced:?} at a look, {all:?} at the start"));
