@@ -45,6 +45,8 @@ pub enum StoreErrorKind {
     AnnotationTooLarge(u32),
     /// There are as many annotations as there may be.
     TooManyAnnotations,
+    /// Annotations of users' own are not kept there (RFC 5464 §4.3).
+    NoPrivateAnnotations,
     /// The disk is full.
     NoSpace,
     /// Any other trouble; later it may work.

@@ -54,6 +54,8 @@ pub enum Said {
     Vanished(UidSet),
     Created(ObjectId),
     NoPermission,
+    TooManyAnnotations,
+    NoPrivateAnnotations,
     Rights(Rights),
     Acl(Vec<AclEntry>),
     Grantable(Grantable),
@@ -181,8 +183,11 @@ impl Script {
 
     /// For questions that are answered with yes or no.
     fn simple(&self, kind: &str) -> BoxFuture<'static, Result<()>> {
+        let refused = |kind| Err(StoreError::new(kind, "as the file says"));
         ready(match self.next(kind) {
             Said::No => Err(no()),
+            Said::TooManyAnnotations => refused(StoreErrorKind::TooManyAnnotations),
+            Said::NoPrivateAnnotations => refused(StoreErrorKind::NoPrivateAnnotations),
             Said::NoPermission => Err(StoreError::new(StoreErrorKind::NoPermission, "as the file says")),
             _ => Ok(()),
         })
@@ -228,6 +233,12 @@ impl Said {
                 .contains(&rest) =>
                 {
                     return Ok(Said::No);
+                }
+                "no" if rest == "[METADATA TOOMANY] there are too many annotations" => {
+                    return Ok(Said::TooManyAnnotations);
+                }
+                "no" if rest == "[METADATA NOPRIVATE] there are no private annotations" => {
+                    return Ok(Said::NoPrivateAnnotations);
                 }
                 "no" if rest == "[NOPERM] you may not do that" => return Ok(Said::NoPermission),
                 "no" => return Err("a refusal in words that are not the server's"),

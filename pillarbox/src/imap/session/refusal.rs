@@ -45,6 +45,9 @@ fn told(kind: StoreErrorKind) -> (Option<ResponseCode>, &'static str) {
             (Some(ResponseCode::MetadataMaxSize(max)), "the annotation is too large")
         }
         StoreErrorKind::TooManyAnnotations => (Some(ResponseCode::MetadataTooMany), "there are too many annotations"),
+        StoreErrorKind::NoPrivateAnnotations => {
+            (Some(ResponseCode::MetadataNoPrivate), "there are no private annotations")
+        }
         StoreErrorKind::NoSpace => (Some(ResponseCode::Unavailable), "the disk is full, try again later"),
         StoreErrorKind::Unavailable => {
             (Some(ResponseCode::Unavailable), "the mailbox cannot be used now, try again later")
