@@ -169,6 +169,7 @@
 //! | MYRIGHTS | authenticated |  | yes |  |
 //! | NAMESPACE | authenticated |  | yes |  |
 //! | NOOP | any |  | yes |  |
+//! | NOTIFY | authenticated |  | yes |  |
 //! | RENAME | authenticated |  | yes |  |
 //! | REPLACE | selected | yes | yes |  |
 //! | SEARCH | selected | yes |  |  |
@@ -217,6 +218,7 @@
 //! | 5256 | SORT, THREAD=ORDEREDSUBJECT, THREAD=REFERENCES | yes |
 //! | 5258 | LIST-EXTENDED | yes; no mailbox is remote |
 //! | 5267 | ESORT | yes; no contexts |
+//! | 5465 | NOTIFY | yes; no annotations, no metadata |
 //! | 5530 | response codes | those that the store gives |
 //! | 5819 | LIST-STATUS | yes |
 //! | 5957 | SORT=DISPLAY | yes |
@@ -256,6 +258,7 @@ pub mod client;
 pub mod command;
 pub mod list;
 pub mod message;
+pub mod notify;
 mod octet;
 pub mod quota;
 pub mod search;

@@ -39,6 +39,8 @@ pub struct Extensions {
     pub moves: bool,
     /// MULTIAPPEND (RFC 3502): several messages are stored all or none.
     pub multiappend: bool,
+    /// NOTIFY (RFC 5465): clients are told what happens in other mailboxes, and hear of the selected one between commands.
+    pub notify: bool,
     /// OBJECTID (RFC 8474): mailboxes and messages have identifiers that outlive a change of name or place.
     pub object_id: bool,
     /// PARTIAL (RFC 9394): SEARCH, SORT and UID FETCH can be asked for a part of what there is. Nothing that a store has to do.
@@ -87,6 +89,7 @@ impl Extensions {
         literal_plus: false,
         moves: false,
         multiappend: false,
+        notify: false,
         object_id: false,
         partial: false,
         qresync: false,
@@ -128,6 +131,7 @@ impl Default for Extensions {
             literal_plus: true,
             moves: true,
             multiappend: true,
+            notify: true,
             object_id: true,
             partial: true,
             qresync: true,

@@ -35,14 +35,24 @@ impl ServerSession {
         }
         let mailbox = self.mailbox_name(name)?;
         let told = self.enabled.rev2.then(|| (mailbox.clone(), name.to_vec()));
-        let event = self.ask(Asked::Select { read_only, told, resync }, Event::Select { mailbox, read_only });
+        let event = self.ask(
+            Asked::Select { name: mailbox.clone(), read_only, told, resync },
+            Event::Select { mailbox, read_only },
+        );
         self.queue.extend(event.and_then(Event::into_owned));
         Ok(None)
     }
 
     /// RFC 3501 §6.3.1, §7.1
     // RFC 9051 §6.3.2: IMAP4rev2 has no RECENT and no UNSEEN, and a LIST line with the mailbox's own name.
-    pub(super) fn selected(&mut self, snapshot: Snapshot, read_only: bool, told: &Renamed, resync: Option<&Resync>) {
+    pub(super) fn selected(
+        &mut self,
+        name: MailboxName,
+        snapshot: Snapshot,
+        read_only: bool,
+        told: &Renamed,
+        resync: Option<&Resync>,
+    ) {
         let rev2 = self.enabled.rev2;
         let rights = snapshot.rights.unwrap_or(Rights::ALL);
         let read_only = read_only || snapshot.read_only;
@@ -90,7 +100,8 @@ impl ServerSession {
         }
         if let Standing::Authenticated { identity } = &mut self.standing {
             let identity = core::mem::take(identity);
-            let mailbox = Box::new(Selected { view, flags, read_only, saved: UidSet::new() });
+            let mailbox =
+                Box::new(Selected { name, view, flags, read_only, saved: UidSet::new(), brought: UidSet::new() });
             self.standing = Standing::Selected { identity, mailbox };
         }
         let code = if read_only { "READ-ONLY" } else { "READ-WRITE" };

@@ -16,6 +16,7 @@ mod item;
 mod list;
 mod mailbox;
 mod messages;
+mod notify;
 mod quota;
 mod read;
 mod reply;

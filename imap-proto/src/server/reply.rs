@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use pillarbox_core::sasl::Mechanism;
 
 use super::fetch::Fetching;
+use super::notify::Then;
 use super::session::{Asked, Doing, Standing};
 use super::{CloseReason, Event, FetchItem, ServerSession};
 use crate::types::{ModSeq, ResponseCode};
@@ -208,6 +209,7 @@ impl ServerSession {
             ("LIST-STATUS", extensions.list_extended),
             ("MOVE", extensions.moves),
             ("MULTIAPPEND", extensions.multiappend),
+            ("NOTIFY", extensions.notify),
             ("OBJECTID", extensions.object_id),
             ("PARTIAL", extensions.partial),
             ("PREVIEW", extensions.preview),
@@ -248,7 +250,10 @@ impl ServerSession {
 
     /// Ends the running command: tells what may be told, then the tagged answer.
     pub(super) fn finish(&mut self, end: End) {
-        if let Standing::Selected { mailbox, .. } = &mut self.standing {
+        let tells_flags = self.telling(false).flags;
+        if let Standing::Selected { mailbox, .. } = &mut self.standing
+            && tells_flags
+        {
             let view = &mut mailbox.view;
             let uids = view.take_forgotten();
             if !uids.is_empty() && (self.stopping || self.gone) {
@@ -275,17 +280,21 @@ impl ServerSession {
     pub(super) fn finish_now(&mut self, mut end: End) {
         // Where the command is not known, neither is what it does to numbers.
         let may_expunge = self.running.row.is_some_and(|row| row.may_expunge) && !self.running.seqs_in_search;
+        let telling = self.telling(may_expunge);
         self.tell_flags_in_use();
         if let Standing::Selected { mailbox, .. } = &mut self.standing {
             let view = &mut mailbox.view;
-            let expunged = view.tell(may_expunge, self.out.end());
+            let told = view.tell_some(telling, self.out.end());
             match view.settle() {
                 // RFC 7162 §3.2.7: behind expunges in the tagged OK.
-                Some(highest) if expunged && end.verdict == Verdict::Ok && end.code.is_none() => {
+                Some(highest) if told.expunged && end.verdict == Verdict::Ok && end.code.is_none() => {
                     end.code = Some(alloc::format!("HIGHESTMODSEQ {highest}").into());
                 }
                 Some(highest) => self.highest_mod_seq(highest),
                 None => {}
+            }
+            if let Some((uids, fetching)) = self.arrived(told.arrived) {
+                return self.ask_arrived(uids, fetching, Then::Finish(end));
             }
         }
         self.doing = Doing::Reading;
@@ -298,6 +307,7 @@ impl ServerSession {
             self.count_bad();
         }
         self.leave_if_due();
+        self.tell_at_once();
     }
 
     /// RFC 7162 §3.1.2.1

@@ -15,6 +15,7 @@ use super::fetch::Fetching;
 use super::flags_in_use::FlagsInUse;
 use super::mailbox::Renamed;
 use super::messages::Silent;
+use super::notify::{Notify, Then};
 use super::reply::{End, Output};
 use super::search::Searching;
 use super::sort::Threading;
@@ -41,6 +42,8 @@ pub struct ServerSession {
     pub(super) tls: Option<TlsFacts>,
     pub(super) standing: Standing,
     pub(super) enabled: Enabled,
+    /// What the client wants to hear; none: it never gave a NOTIFY.
+    pub(super) notify: Option<Box<Notify>>,
     pub(super) doing: Doing,
     /// The command that is being served, or was last.
     pub(super) running: Running,
@@ -69,11 +72,14 @@ pub(super) enum Standing {
 
 #[derive(Debug)]
 pub(super) struct Selected {
+    pub(super) name: MailboxName,
     pub(super) view: View,
     pub(super) flags: FlagsInUse,
     pub(super) read_only: bool,
     /// What `$` means (RFC 5182). May name messages that are gone.
     pub(super) saved: UidSet,
+    /// Messages that this client put here since it was last told of new ones.
+    pub(super) brought: UidSet,
 }
 
 /// What the client asked for with ENABLE (RFC 5161).
@@ -149,6 +155,7 @@ pub(super) enum Asked {
         items: alloc::vec::Vec<StatusItem>,
     },
     Select {
+        name: MailboxName,
         read_only: bool,
         told: Renamed,
         resync: Option<Resync>,
@@ -164,6 +171,7 @@ pub(super) enum Asked {
     /// A part that a URL names is to be copied.
     AppendPart(Incoming, Box<[u8]>),
     AppendEnd {
+        mailbox: MailboxName,
         replaces: Option<Uid>,
     },
     Sync {
@@ -191,8 +199,18 @@ pub(super) enum Asked {
     /// SEARCH and SORT.
     Search(Searching),
     Thread(Threading),
-    Copy,
-    Move,
+    Copy {
+        target: MailboxName,
+    },
+    Move {
+        target: MailboxName,
+    },
+    Notify(Box<Notify>),
+    /// Of messages that have come, the client is told what it asked for with NOTIFY.
+    Arrived {
+        fetching: Fetching,
+        then: Then,
+    },
     Expunge {
         close: bool,
     },
@@ -217,6 +235,7 @@ impl ServerSession {
             peer,
             standing: Standing::NotAuthenticated,
             enabled: Enabled::default(),
+            notify: None,
             doing: Doing::Connecting,
             running: Running { tag: "*".into(), row: None, seqs_in_search: false },
             queue: VecDeque::new(),
@@ -293,7 +312,7 @@ impl ServerSession {
                 mailbox.view.learn(change);
             }
         }
-        self.tell_idle();
+        self.tell_at_once();
         self.timer.output(!self.out.is_empty());
     }
 
@@ -378,7 +397,7 @@ impl ServerSession {
             self.out.consume(n);
             self.timer.progress();
         }
-        self.tell_idle();
+        self.tell_at_once();
         self.timer.output(!self.out.is_empty());
     }
 

@@ -27,6 +27,7 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
         "MULTIAPPEND" => &mut extensions.multiappend,
         "PARTIAL" => &mut extensions.partial,
         "OBJECTID" => &mut extensions.object_id,
+        "NOTIFY" => &mut extensions.notify,
         "PREVIEW" => &mut extensions.preview,
         "QUOTA" => &mut extensions.quota,
         "QRESYNC" => &mut extensions.qresync,

@@ -29,6 +29,7 @@ mod searches;
 mod seats;
 mod session;
 mod sort;
+mod watch;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -97,6 +98,7 @@ impl ImapServer {
         offered.children &= can.hierarchy;
         offered.binary &= can.binary;
         offered.moves &= can.moves;
+        offered.notify &= can.watches;
         offered.multiappend &= can.multiappend;
         offered.replace &= can.replace;
         offered.status_size &= can.sizes;

@@ -21,6 +21,7 @@ mod senders;
 mod sink;
 mod store;
 mod unauthenticated;
+mod watch;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -45,6 +46,7 @@ pub use store::{
 #[cfg(feature = "tokio")]
 pub(crate) use unauthenticated::Guest;
 pub use unauthenticated::UnauthenticatedLimit;
+pub use watch::{MailboxWatch, NameChange, NameWatch, Stirred};
 
 use crate::crypto::RingCrypto;
 use crate::store::MemoryStore;

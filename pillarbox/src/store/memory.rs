@@ -16,9 +16,10 @@ use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse, Uid, UidValidity}
 
 use self::contents::Shared;
 use self::open::{Incoming, Open};
+use super::names::NameLogs;
 use crate::parts::{
-    Append, BoxFuture, Clock, Identity, IncomingAppend, Mailbox, MailboxStore, StoreCapabilities, StoreError,
-    StoreErrorKind, SystemClock,
+    Append, BoxFuture, Clock, Identity, IncomingAppend, Mailbox, MailboxStore, MailboxWatch, NameChange, NameWatch,
+    StoreCapabilities, StoreError, StoreErrorKind, SystemClock,
 };
 
 /// How many mailboxes an account may have: to list them takes a look at each.
@@ -41,6 +42,7 @@ pub struct MemoryStore {
     accounts: Arc<Mutex<HashMap<Identity, Account>>>,
     clock: Arc<dyn Clock>,
     ids: Arc<Ids>,
+    names: Arc<NameLogs>,
 }
 
 /// Identifiers that no other store has, whether of this process or of one before.
@@ -107,7 +109,7 @@ impl MemoryStore {
         begun.write_i64(now);
         let uid_validity = u32::try_from(now).unwrap_or_default().max(1);
         let ids = Arc::new(Ids { uid_validity, begun: begun.finish(), next: AtomicU64::new(1) });
-        MemoryStore { accounts: Arc::default(), clock, ids }
+        MemoryStore { accounts: Arc::default(), clock, ids, names: Arc::default() }
     }
 
     fn account<T>(&self, user: &Identity, act: impl FnOnce(&mut Account) -> T) -> T {
@@ -144,6 +146,7 @@ impl MailboxStore for MemoryStore {
             vanished: true,
             object_ids: true,
             save_dates: true,
+            watches: true,
             ..StoreCapabilities::default()
         }
     }
@@ -193,10 +196,13 @@ impl MailboxStore for MemoryStore {
             if account.mailboxes.len() + above.len() >= MAILBOXES_MAX {
                 return Err(StoreError::new(StoreErrorKind::Limit, "there are too many mailboxes"));
             }
+            let new = above.iter().rev().chain([mailbox]).cloned().map(NameChange::Created).collect();
             for name in above.into_iter().rev() {
                 account.make(self, name, &[]);
             }
-            Ok(Some(account.make(self, mailbox.clone(), uses)))
+            let id = account.make(self, mailbox.clone(), uses);
+            self.names.tell(user, new);
+            Ok(Some(id))
         }))
     }
 
@@ -211,6 +217,7 @@ impl MailboxStore for MemoryStore {
             }
             let shared = account.mailboxes.remove(mailbox).ok_or_else(|| no_such(mailbox))?;
             shared.gone();
+            self.names.tell(user, vec![NameChange::Deleted(mailbox.clone())]);
             Ok(())
         }))
     }
@@ -236,6 +243,7 @@ impl MailboxStore for MemoryStore {
                     shared.contents()?.messages.iter().map(|(uid, message)| (*uid, message.letter.clone())).unzip();
                 account.find(to)?.add(letters, self.clock.wall())?;
                 shared.remove(&uids)?;
+                self.names.tell(user, vec![NameChange::Created(to.clone())]);
                 return Ok(());
             }
             let names: Vec<MailboxName> =
@@ -252,6 +260,7 @@ impl MailboxStore for MemoryStore {
                     account.mailboxes.insert(new, Arc::new(shared.renamed()?));
                 }
             }
+            self.names.tell(user, vec![NameChange::Renamed { from: from.clone(), to: to.clone() }]);
             Ok(())
         }))
     }
@@ -262,9 +271,14 @@ impl MailboxStore for MemoryStore {
         mailbox: &'a MailboxName,
         subscribed: bool,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.account(user, |account| match subscribed {
-            true => account.subscribed.insert(mailbox.clone()),
-            false => account.subscribed.remove(mailbox),
+        self.account(user, |account| {
+            let is_news = match subscribed {
+                true => account.subscribed.insert(mailbox.clone()),
+                false => account.subscribed.remove(mailbox),
+            };
+            if is_news {
+                self.names.tell(user, vec![NameChange::Subscribed(mailbox.clone())]);
+            }
         });
         ready(Ok(()))
     }
@@ -279,6 +293,23 @@ impl MailboxStore for MemoryStore {
             self.account(user, |account| account.find(mailbox))
                 .map(|shared| Box::new(Open::new(self.clone(), user.clone(), shared, read_only)) as Box<dyn Mailbox>),
         )
+    }
+
+    fn watch<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+    ) -> BoxFuture<'a, Result<Box<dyn MailboxWatch>, StoreError>> {
+        let shared = self.account(user, |account| account.find(mailbox));
+        ready(shared.map(|shared| Box::new(shared.feed.watcher()) as Box<dyn MailboxWatch>))
+    }
+
+    fn watch_names<'a>(
+        &'a self,
+        user: &'a Identity,
+        _: &'a [MailboxName],
+    ) -> BoxFuture<'a, Result<Box<dyn NameWatch>, StoreError>> {
+        ready(Ok(self.names.watch(user)))
     }
 
     fn append<'a>(

@@ -13,6 +13,7 @@ mod catenate;
 mod fetch;
 mod list;
 mod modifier;
+mod notify;
 mod partial;
 mod quota;
 mod resync;
@@ -43,6 +44,8 @@ pub(crate) use fetch::{fetch, section_spec};
 pub use list::ListArguments;
 pub(crate) use list::{list, lsub};
 pub use modifier::Modifier;
+pub(crate) use notify::notify;
+pub use notify::{EventGroup, FilterMailboxes, NotifyCommand, NotifyEvent};
 pub use partial::PartialRange;
 pub use quota::QuotaCommand;
 pub(crate) use quota::{get_quota, get_quota_root};
@@ -148,6 +151,8 @@ pub enum Command<'b> {
     Namespace,
     /// NOOP.
     Noop,
+    /// NOTIFY.
+    Notify(NotifyCommand<'b>),
     /// GETQUOTA and GETQUOTAROOT.
     Quota(QuotaCommand<'b>),
     /// RENAME.
