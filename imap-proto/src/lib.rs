@@ -144,18 +144,22 @@
 //! |---|---|---|---|---|
 //! | APPEND | authenticated |  | yes |  |
 //! | AUTHENTICATE | not authenticated |  |  |  |
+//! | CANCELUPDATE | selected |  | yes |  |
 //! | CAPABILITY | any |  | yes |  |
 //! | CHECK | selected |  | yes |  |
 //! | CLOSE | selected |  |  | yes |
+//! | COMPRESS | authenticated |  |  |  |
 //! | COPY | selected | yes | yes |  |
 //! | CREATE | authenticated |  | yes |  |
 //! | DELETE | authenticated |  | yes |  |
 //! | DELETEACL | authenticated |  | yes |  |
 //! | ENABLE | authenticated |  | yes |  |
+//! | ESEARCH | authenticated |  | yes |  |
 //! | EXAMINE | authenticated |  |  | yes |
 //! | EXPUNGE | selected |  | yes |  |
 //! | FETCH | selected | yes |  |  |
 //! | GETACL | authenticated |  | yes |  |
+//! | GETMETADATA | authenticated |  | yes |  |
 //! | GETQUOTA | authenticated |  | yes |  |
 //! | GETQUOTAROOT | authenticated |  | yes |  |
 //! | ID | any |  | yes |  |
@@ -175,6 +179,7 @@
 //! | SEARCH | selected | yes |  |  |
 //! | SELECT | authenticated |  |  | yes |
 //! | SETACL | authenticated |  | yes |  |
+//! | SETMETADATA | authenticated |  | yes |  |
 //! | SORT | selected | yes |  |  |
 //! | STARTTLS | not authenticated |  |  |  |
 //! | STATUS | authenticated |  | yes |  |
@@ -211,6 +216,7 @@
 //! | 4469 | CATENATE | yes |
 //! | 4731 | ESEARCH | yes |
 //! | 4959 | SASL-IR | yes |
+//! | 4978 | COMPRESS=DEFLATE | off unless [`Extensions`](server::Extensions) says otherwise; the driver brings the layer |
 //! | 5032 | WITHIN | yes |
 //! | 5161 | ENABLE | yes |
 //! | 5092 | IMAP URLs | those that name messages of this server, for CATENATE |
@@ -218,7 +224,8 @@
 //! | 5256 | SORT, THREAD=ORDEREDSUBJECT, THREAD=REFERENCES | yes |
 //! | 5258 | LIST-EXTENDED | yes; no mailbox is remote |
 //! | 5267 | ESORT | yes; no contexts |
-//! | 5465 | NOTIFY | yes; no annotations, no metadata |
+//! | 5464 | METADATA, METADATA-SERVER | yes; nobody is told of changes unasked |
+//! | 5465 | NOTIFY | all but changes of annotations and metadata |
 //! | 5530 | response codes | those that the store gives |
 //! | 5819 | LIST-STATUS | yes |
 //! | 5957 | SORT=DISPLAY | yes |
@@ -238,13 +245,13 @@
 //! | 9394 | PARTIAL | yes |
 //! | 9586 | UIDONLY | for clients that ENABLE it |
 //!
-//! What of these needs the store is offered as [`Extensions`](server::Extensions) says. Not there yet: COMPRESS (4978).
+//! What of these needs the store is offered as [`Extensions`](server::Extensions) says.
 //!
 //! # Limits
 //!
 //! All in [`Limits`](server::Limits) and [`FrameLimits`](wire::frame::FrameLimits), with their defaults and reasons, but for
 //! those that the types keep: 50 octets a keyword, 255 a level of a mailbox name, 32 levels, a depth of 50 and 2000 keys in SEARCH,
-//! 100 items in FETCH, 12 criteria in SORT, 100 flags in a command, 50 patterns in LIST. A view takes four octets a message. What one command tells of a mailbox at once
+//! 100 items in FETCH, 12 criteria in SORT, 100 flags in a command, 50 patterns in LIST, 100 entries in GETMETADATA and SETMETADATA. A view takes four octets a message. What one command tells of a mailbox at once
 //! (EXPUNGE and FETCH lines before its tagged answer) is limited by the number of messages that the client knows and by
 //! [`pending_flags_max`](server::Limits::pending_flags_max).
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -253,11 +260,15 @@
 
 extern crate alloc;
 
+#[cfg(test)]
+mod steps;
+
 pub mod acl;
 pub mod client;
 pub mod command;
 pub mod list;
 pub mod message;
+pub mod metadata;
 pub mod notify;
 mod octet;
 pub mod quota;

@@ -51,6 +51,58 @@ pub struct List {
     pub extended: bool,
 }
 
+/// What ESEARCH searches (RFC 7377 §2.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SearchScope {
+    /// Those of the user's own into which mail may be delivered; all of the user's own where that is not known.
+    Inboxes,
+    /// The user's own.
+    Personal,
+    /// Those that the user subscribes to.
+    Subscribed,
+    /// This and all below it.
+    Subtree(MailboxName),
+    /// This and those one level below it.
+    SubtreeOne(MailboxName),
+    /// This one, whatever wildcards stand in its name.
+    Mailbox(MailboxName),
+}
+
+impl SearchScope {
+    /// Whether a mailbox is meant, which is one of the user's own or not, and subscribed to or not.
+    ///
+    /// ```
+    /// use pillarbox_imap::list::SearchScope;
+    /// use pillarbox_imap::types::MailboxName;
+    ///
+    /// let name = |text| MailboxName::new(text).unwrap();
+    /// let scope = SearchScope::SubtreeOne(name("Lists"));
+    /// assert!(scope.covers(&name("Lists"), true, false) && scope.covers(&name("Lists/Lemonade"), true, false));
+    /// assert!(!scope.covers(&name("Lists/Lemonade/Old"), true, false) && !scope.covers(&name("Listsx"), true, false));
+    /// ```
+    pub fn covers(&self, mailbox: &MailboxName, is_own: bool, is_subscribed: bool) -> bool {
+        match self {
+            SearchScope::Inboxes | SearchScope::Personal => is_own,
+            SearchScope::Subscribed => is_subscribed,
+            SearchScope::Subtree(top) => mailbox == top || mailbox.is_below(top),
+            SearchScope::SubtreeOne(top) => {
+                let below = |below: &str| !below.trim_start_matches('/').contains('/');
+                mailbox == top || mailbox.is_below(top) && below(&mailbox.as_str()[top.as_str().len()..])
+            }
+            SearchScope::Mailbox(name) => mailbox == name,
+        }
+    }
+
+    /// The name that is written in it.
+    pub fn name(&self) -> Option<&MailboxName> {
+        match self {
+            SearchScope::Subtree(name) | SearchScope::SubtreeOne(name) | SearchScope::Mailbox(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
 /// A name that a store knows: of a mailbox, or of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

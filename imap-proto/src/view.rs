@@ -296,6 +296,23 @@ impl View {
         self.forgotten.add(uids);
     }
 
+    /// The messages that the client will hear of.
+    pub(crate) fn unheard_of(&self) -> UidSet {
+        [self.added.as_slice()].into_iter().collect()
+    }
+
+    /// Which of these messages are there and the client knows them.
+    pub(crate) fn still_there(&self, uids: &UidSet) -> UidSet {
+        self.known_of(uids).without(&self.removed)
+    }
+
+    /// Which of these messages are there, and known once what waits is told.
+    pub(crate) fn will_know(&self, uids: &UidSet) -> UidSet {
+        let mut all = self.still_there(uids);
+        all.add(&self.unheard_of().intersect(uids));
+        all
+    }
+
     /// Whether there is something to tell.
     pub fn has_news(&self) -> bool {
         !(self.added.is_empty() && self.removed.is_empty() && self.flags.is_empty())

@@ -45,6 +45,12 @@ fn whole_sessions() {
     ];
     check(ImapSubject::default, &enabled, &options("with=UNAUTHENTICATE")).unwrap();
     check(ImapSubject::default, &enabled, &options("with=UNAUTHENTICATE output_high_water=50 messages=20")).unwrap();
+    let compressed: [&[u8]; 3] = [
+        b"a LOGIN joe secret\r\nb SELECT INBOX\r\nc COMPRESS DEFLATE\r\n",
+        b"d FETCH 1:* BODY[]\r\ne COMPRESS DEFLATE\r\nf APPEND x {3+}\r\nabc\r\n",
+        b"g LOGOUT\r\n",
+    ];
+    check(ImapSubject::default, &compressed, &options("with=COMPRESS")).unwrap();
     check(ImapSubject::default, &flights, &options("starttls")).unwrap();
     check(ImapSubject::default, &flights[1..], &options("line_max=40 literal_max=3")).unwrap();
     check(ImapSubject::default, &flights[1..], &options("output_high_water=1000 messages=50")).unwrap();

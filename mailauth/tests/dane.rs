@@ -48,6 +48,12 @@ impl Zones {
         answer.with_validation(if is_secure { Validation::Validated } else { Validation::NotValidated })
     }
 
+    /// What was asked for beside addresses.
+    fn asked_about_records(&self) -> Vec<String> {
+        let asked = self.asked.borrow();
+        asked.iter().filter(|asked| asked.ends_with("TLSA") || asked.ends_with("CNAME")).cloned().collect()
+    }
+
     /// Runs the look-up with the answers forwards and backwards.
     fn look_up(&self, hop: &NextHop) -> Host {
         let run = |newest_first: bool| {
@@ -120,7 +126,7 @@ fn what_is_not_secure_is_not_used() {
     // Zones that are not signed often fail at these questions, so they are not asked.
     let zones = Zones::new(&records, &["_25._tcp.mx.plain"]);
     assert_eq!(zones.look_up(&hop("mx.plain", "example.signed")).security, Security::Opportunistic);
-    assert_eq!(*zones.asked.borrow(), ["mx.plain AAAA", "mx.plain A"]);
+    assert_eq!(*zones.asked.borrow(), ["mx.plain A", "mx.plain AAAA"]);
 
     // A resolver that does not validate says nothing about anything.
     let unknown = FixedZone::new().with("mx.signed", a(1)).with("_25._tcp.mx.signed", tlsa(3, 1, 1, &DIGEST));
@@ -176,7 +182,7 @@ fn a_secure_alias_has_two_chances() {
     // The first look-up fails, so the second is not even tried.
     let zones = Zones::new(&with(&at_both[..1]), &["_25._tcp.host.signed"]);
     assert_eq!(zones.look_up(&hop).security, Security::Later);
-    assert_eq!(zones.asked.borrow().last().unwrap(), "_25._tcp.host.signed TLSA");
+    assert_eq!(zones.asked_about_records(), ["_25._tcp.host.signed TLSA"]);
     // Records that are shared do not change the name that certificates need.
     let shared =
         [("_25._tcp.host.signed", Record::Cname(name("_dane.signed"))), ("_dane.signed", tlsa(2, 0, 1, &DIGEST))];
@@ -193,7 +199,7 @@ fn a_secure_alias_for_an_insecure_host() {
     ];
     let zones = Zones::new(&records, &[]);
     assert_eq!(names(&zones.look_up(&hop("mx.signed", "example.signed")).security), ["mx.signed", "example.signed"]);
-    assert_eq!(zones.asked.borrow()[2..], ["mx.signed CNAME", "_25._tcp.mx.signed TLSA"]);
+    assert_eq!(zones.asked_about_records(), ["mx.signed CNAME", "_25._tcp.mx.signed TLSA"]);
     let plain = [("mx.plain", Record::Cname(name("host.plain"))), records[1].clone()];
     let zones = Zones::new(&plain, &["_25._tcp.mx.plain"]);
     assert_eq!(zones.look_up(&hop("mx.plain", "example.signed")).security, Security::Opportunistic);
@@ -232,6 +238,138 @@ fn patience_ends() {
         assert_eq!(host.security, Security::Later);
         assert_eq!(lookup.poll(), DnsStep::Wait);
     }
+}
+
+/// A look-up whose questions are answered one by one, by their kinds.
+struct Stepped {
+    lookup: HostLookup,
+    open: Vec<Question>,
+    host: Option<Host>,
+}
+
+impl Stepped {
+    fn new(host: &str) -> Self {
+        let mut stepped =
+            Stepped { lookup: HostLookup::new(hop(host, "example.signed")), open: Vec::new(), host: None };
+        stepped.go_on();
+        stepped
+    }
+
+    fn go_on(&mut self) {
+        loop {
+            match self.lookup.poll() {
+                DnsStep::Ask(question) => self.open.push(question),
+                DnsStep::Done(host) => self.host = Some(host),
+                DnsStep::Wait => return,
+            }
+        }
+    }
+
+    fn answer(&mut self, kind: RecordKind, answer: impl FnOnce(Name) -> DnsAnswer) {
+        let at = self.open.iter().position(|question| question.kind == kind).expect("it is asked for");
+        let question = self.open.remove(at);
+        self.lookup.answer(question.id, answer(question.name));
+        self.go_on();
+    }
+
+    fn so_far(&self) -> Option<(usize, Security)> {
+        self.lookup.so_far().map(|host| (host.addresses.len(), host.security))
+    }
+}
+
+fn found(record: Record, is_secure: bool) -> impl FnOnce(Name) -> DnsAnswer {
+    let validation = if is_secure { Validation::Validated } else { Validation::NotValidated };
+    move |owner| DnsAnswer::found(owner, [(60, record)]).with_validation(validation)
+}
+
+fn aaaa() -> Record {
+    Record::Aaaa("2001:db8::1".parse().unwrap())
+}
+
+// RFC 8305 §3
+#[test]
+fn one_kind_of_addresses_is_enough_to_begin_with() {
+    for (first, second, records) in
+        [(RecordKind::A, RecordKind::Aaaa, [a(1), aaaa()]), (RecordKind::Aaaa, RecordKind::A, [aaaa(), a(1)])]
+    {
+        let [one, other] = records;
+        let mut host = Stepped::new("mx.plain");
+        assert_eq!(
+            host.open.iter().map(|question| question.kind).collect::<Vec<_>>(),
+            [RecordKind::Aaaa, RecordKind::A]
+        );
+        assert_eq!(host.so_far(), None);
+        host.answer(first, found(one, false));
+        assert_eq!(host.so_far(), Some((1, Security::Opportunistic)));
+        assert!(host.lookup.awaits(second) && !host.lookup.awaits(first));
+        host.answer(second, found(other, false));
+        assert_eq!((host.host.unwrap().addresses.len(), host.lookup.so_far()), (2, None));
+    }
+    // No address, or an answer that failed: nothing to begin with.
+    for answer in [DnsAnswer::no_data(), DnsAnswer::try_later()] {
+        let mut host = Stepped::new("mx.plain");
+        host.answer(RecordKind::Aaaa, |_| answer);
+        assert_eq!((host.so_far(), host.lookup.awaits(RecordKind::Aaaa)), (None, false));
+        host.answer(RecordKind::A, found(a(1), false));
+        assert_eq!(host.host.unwrap().security, Security::Opportunistic);
+    }
+}
+
+// RFC 7672 §2.2: nothing begins before it is known whether there are records.
+#[test]
+fn secure_addresses_wait_for_their_records() {
+    let mut host = Stepped::new("mx.signed");
+    host.answer(RecordKind::A, found(a(1), true));
+    assert_eq!(host.so_far(), None);
+    host.answer(RecordKind::Tlsa, found(tlsa(3, 1, 1, &DIGEST), true));
+    assert!(matches!(host.so_far(), Some((1, Security::Dane(_)))), "{:?}", host.so_far());
+    host.answer(RecordKind::Aaaa, |_| DnsAnswer::try_later());
+    assert_eq!(names(&host.host.unwrap().security), ["mx.signed", "example.signed"]);
+    // An alias is looked at before its target counts as one without records.
+    let mut host = Stepped::new("mx.signed");
+    host.answer(RecordKind::Aaaa, |_| found(aaaa(), false)(name("host.plain")));
+    assert_eq!(host.so_far(), None);
+    host.answer(RecordKind::Cname, |_| found(Record::Cname(name("host.plain")), false)(name("mx.signed")));
+    assert_eq!(host.so_far(), Some((1, Security::Opportunistic)));
+}
+
+// Whatever came first, the better answer counts: nobody gets around DANE by being quick.
+#[test]
+fn a_secure_answer_counts_though_it_is_the_later() {
+    for fails in [false, true] {
+        let mut host = Stepped::new("mx.signed");
+        host.answer(RecordKind::A, found(a(1), false));
+        assert_eq!(host.so_far(), Some((1, Security::Opportunistic)));
+        host.answer(RecordKind::Aaaa, found(aaaa(), true));
+        assert_eq!(host.so_far(), None);
+        let records = found(tlsa(3, 1, 1, &DIGEST), true);
+        host.answer(RecordKind::Tlsa, |owner| if fails { DnsAnswer::try_later() } else { records(owner) });
+        let host = host.host.unwrap();
+        assert_eq!((host.addresses.len(), matches!(host.security, Security::Dane(_))), (2, !fails));
+        assert_eq!(host.security == Security::Later, fails);
+    }
+    // An insecure one never takes its place.
+    let mut host = Stepped::new("mx.signed");
+    host.answer(RecordKind::Aaaa, found(aaaa(), true));
+    host.answer(RecordKind::A, found(a(1), false));
+    assert_eq!(host.so_far(), None);
+    host.answer(RecordKind::Tlsa, |_| DnsAnswer::try_later());
+    assert_eq!(host.host.unwrap().security, Security::Later);
+}
+
+// A server that never answers at AAAA does not make its host one without addresses.
+#[test]
+fn patience_ends_with_what_there_is() {
+    let mut host = Stepped::new("mx.plain");
+    host.answer(RecordKind::A, found(a(1), false));
+    host.lookup.give_up();
+    host.go_on();
+    assert_eq!(host.host.unwrap().security, Security::Opportunistic);
+    let mut host = Stepped::new("mx.signed");
+    host.answer(RecordKind::A, found(a(1), true));
+    host.lookup.give_up();
+    host.go_on();
+    assert_eq!(host.host.unwrap().security, Security::Later);
 }
 
 #[test]
@@ -406,7 +544,7 @@ proptest! {
         }
     }
 
-    /// Whatever is answered, in which order ever, the look-up ends after at most five questions.
+    /// Whatever is answered, in which order ever, the look-up ends after at most six questions.
     #[test]
     fn any_answers(answers in prop::collection::vec((0_u8..6, any::<bool>(), any::<bool>()), 8)) {
         let mut lookup = HostLookup::new(hop("mx.signed", "example.signed"));
@@ -424,7 +562,7 @@ proptest! {
                     break;
                 }
                 DnsStep::Wait => {
-                    let (kind, is_secure, last) = answers.next().expect("no more than five questions");
+                    let (kind, is_secure, last) = answers.next().expect("no more than six questions");
                     let question = if last { open.pop().unwrap() } else { open.remove(0) };
                     let record = match question.kind {
                         RecordKind::Tlsa => tlsa(3, 1, 1, &DIGEST),
@@ -444,6 +582,6 @@ proptest! {
                 }
             }
         }
-        prop_assert!(asked <= 5);
+        prop_assert!(asked <= 6);
     }
 }

@@ -24,6 +24,9 @@ const HEAD: &str = "pillarbox-metadata 1 ";
 pub const METADATA_VALUE_MAX: usize = 64 << 10;
 /// The entries that a mailbox, or the account, may have for all its users together.
 pub const METADATA_ENTRIES_MAX: usize = 256;
+/// The private ones of one user, and their octets: whoever is let into a mailbox must not use up what there is.
+const PRIVATE_MAX: usize = METADATA_ENTRIES_MAX / 4;
+const PRIVATE_SIZE_MAX: usize = FILE_MAX / 4;
 const NAME_MAX: usize = 1024;
 const USER_MAX: usize = 1024;
 /// The octets of a file. Not every entry can be as large as one may be.
@@ -68,10 +71,11 @@ pub struct Metadata(BTreeMap<(EntryName, String), Vec<u8>>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetadataError {
-    /// A value larger than [`METADATA_VALUE_MAX`], or all of them larger than a file may be: `NO [METADATA MAXSIZE n]`.
+    /// A value larger than [`METADATA_VALUE_MAX`]: `NO [METADATA MAXSIZE n]`.
     #[error("the annotation is too large")]
     TooLarge,
-    /// More entries than [`METADATA_ENTRIES_MAX`]: `NO [METADATA TOOMANY]`.
+    /// More entries than [`METADATA_ENTRIES_MAX`], or than a user may have in private, or all of them larger than a file may be:
+    /// `NO [METADATA TOOMANY]`.
     #[error("there are too many annotations")]
     TooMany,
     /// A private entry is nobody's, or the name of the user is longer than anybody's.
@@ -161,12 +165,20 @@ impl Metadata {
                 None => drop(self.0.remove(&name.key(user))),
             }
         }
-        let octets: usize = self.0.iter().map(|((name, of), value)| name.0.len() + of.len() + value.len() + 64).sum();
-        match self.0.len() {
-            n if n > METADATA_ENTRIES_MAX => Err(MetadataError::TooMany),
-            _ if octets + HEAD.len() + 32 > FILE_MAX => Err(MetadataError::TooLarge),
-            _ => Ok(()),
+        let (count, octets) = self.size(|_| true);
+        let (own, own_octets) = self.size(|of| of == user && needs_user);
+        let is_full = count > METADATA_ENTRIES_MAX || octets + HEAD.len() + 32 > FILE_MAX;
+        match is_full || own > PRIVATE_MAX || own_octets > PRIVATE_SIZE_MAX {
+            true => Err(MetadataError::TooMany),
+            false => Ok(()),
         }
+    }
+
+    /// How many entries these users have, and the octets that they take in a file at most.
+    fn size(&self, whose: impl Fn(&str) -> bool) -> (usize, usize) {
+        let theirs = self.0.iter().filter(|((_, of), _)| whose(of));
+        let sizes = theirs.map(|((name, of), value)| name.0.len() + of.len() + value.len() + 64);
+        sizes.fold((0, 0), |(count, octets), size| (count + 1, octets + size))
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -274,6 +286,21 @@ impl Maildir {
     }
 }
 
+impl Maildir {
+    /// Gives another mailbox the annotations of this one. What cannot be read here is not there either.
+    pub(crate) fn copy_metadata(&self, to: &Maildir) -> Result<()> {
+        let metadata = match self.metadata() {
+            Err(MaildirError::Damaged(_)) => return Ok(()),
+            read => read?,
+        };
+        if metadata.is_empty() {
+            return Ok(());
+        }
+        let file = to.metadata_file();
+        file.replace(&file.lock()?, &metadata.encode())
+    }
+}
+
 impl Tree {
     /// The annotations of the account, which RFC 5464 calls those of the server.
     ///
@@ -367,7 +394,16 @@ mod tests {
         assert_eq!(metadata.clone().set("", &all), Err(MetadataError::TooMany));
         metadata.set("", &all[1..]).unwrap();
         let large: Vec<_> = all[1..].iter().map(|(name, _)| (name.clone(), Some(&big[1..]))).collect();
-        assert_eq!(metadata.set("", &large), Err(MetadataError::TooLarge), "all together");
+        assert_eq!(metadata.clone().set("", &large), Err(MetadataError::TooMany), "all together");
+        // One user leaves room for others.
+        let mut metadata = Metadata::default();
+        let private = |n: usize| entry(&format!("/private/{n}"));
+        let own: Vec<_> = (0..PRIVATE_MAX).map(|n| (private(n), Some(&b"x"[..]))).collect();
+        metadata.set("joe", &own).unwrap();
+        assert_eq!(metadata.clone().set("joe", &[(private(999), Some(b"x"))]), Err(MetadataError::TooMany));
+        metadata.set("ann", &own).unwrap();
+        let large: Vec<_> = own.iter().take(16).map(|(name, _)| (name.clone(), Some(&big[1..]))).collect();
+        assert_eq!(metadata.set("joe", &large), Err(MetadataError::TooMany), "too many octets of one user");
     }
 
     proptest! {

@@ -352,9 +352,11 @@ impl Tree {
 
     fn rename_inbox(&self, to: &MailboxName) -> Result<()> {
         let target = self.create_mailbox(to)?;
-        let mut inbox = Mailbox::open(&self.mailbox(&MailboxName::inbox())?, Access::ReadWrite)?;
+        let folder = self.mailbox(&MailboxName::inbox())?;
+        let mut inbox = Mailbox::open(&folder, Access::ReadWrite)?;
         let all: Vec<Uid> = inbox.messages().map(|message| message.uid).collect();
-        match inbox.copy(&all, &target) {
+        // RFC 5464 §4.1: annotations stay in INBOX, and go along.
+        match folder.copy_metadata(&target).and_then(|()| inbox.copy(&all, &target)) {
             Ok(_) => inbox.expunge(&all).map(drop),
             Err(error) => {
                 let _ = self.delete_mailbox(to);

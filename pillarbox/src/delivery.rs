@@ -1,16 +1,22 @@
 //! Delivery into mailboxes: a message sink over a mailbox store.
 
+mod junk;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use pillarbox_core::Reply;
 use pillarbox_core::address::ForwardPath;
-use pillarbox_imap::types::MailboxName;
+use pillarbox_imap::list::List;
+use pillarbox_imap::types::{MailboxName, SpecialUse};
 use pillarbox_smtp::trace::{DeliveredTo, ReturnPath, StripField};
 
 use crate::parts::{
     Append, BoxFuture, Envelope, Identity, IncomingAppend, IncomingMessage, MailboxStore, MessageSink, Outcome,
     SinkError, StoreError, StoreErrorKind,
 };
+
+pub use junk::JunkSink;
 
 /// Which account gets the mail of an address; `None`: nobody's.
 type Accounts = dyn Fn(&ForwardPath<'_>) -> Option<Identity> + Send + Sync;
@@ -41,6 +47,7 @@ pub struct MailboxSink {
     store: Arc<dyn MailboxStore>,
     accounts: Arc<Accounts>,
     over_quota: OverQuota,
+    junk: Option<MailboxName>,
 }
 
 /// What senders hear whose mail finds no room in the recipient's quota.
@@ -59,7 +66,14 @@ impl MailboxSink {
         store: Arc<dyn MailboxStore>,
         accounts: impl Fn(&ForwardPath<'_>) -> Option<Identity> + Send + Sync + 'static,
     ) -> Self {
-        MailboxSink { store, accounts: Arc::new(accounts), over_quota: OverQuota::default() }
+        MailboxSink { store, accounts: Arc::new(accounts), over_quota: OverQuota::default(), junk: None }
+    }
+
+    /// Delivers into the mailbox of each account that is for `\Junk` (RFC 6154), in place of INBOX. Where there is none it is the
+    /// one of this name, which is made and subscribed if need be; where that cannot be, it is INBOX: nothing is lost. Trouble that passes is told.
+    #[must_use]
+    pub fn into_junk(self, name: MailboxName) -> Self {
+        MailboxSink { junk: Some(name), ..self }
     }
 
     /// What senders hear where a quota is used up.
@@ -113,7 +127,10 @@ impl MailboxSink {
     async fn open(&self, envelope: &Envelope, account: &Identity, to: &ForwardPath<'_>) -> Copy {
         // The size is not that of the envelope: fields are put in front and taken out.
         let append = Append { delivery: true, ..Append::default() };
-        let mut incoming = self.store.append(account, &MailboxName::inbox(), append).await?;
+        let mut incoming = match &self.junk {
+            Some(name) => self.append_junk(account, name, append).await?,
+            None => self.store.append(account, &MailboxName::inbox(), append).await?,
+        };
         let delivered_to = match to {
             ForwardPath::Postmaster => account.user().to_owned(),
             ForwardPath::Address(address) => address.to_string(),
@@ -122,6 +139,34 @@ impl MailboxSink {
         front.extend_from_slice(&envelope.trace);
         write(&mut *incoming, &front, envelope.recipients.len() > OPEN_MAX).await?;
         Ok(incoming)
+    }
+
+    async fn append_junk(&self, account: &Identity, name: &MailboxName, append: Append) -> Copy {
+        let mut list = List::new("*");
+        list.special_use = true;
+        let listed = self.store.list(account, &list).await.unwrap_or_default();
+        let is_junk = |attribute: &Cow<'_, str>| attribute.eq_ignore_ascii_case(SpecialUse::Junk.as_str());
+        let known = listed.into_iter().find(|listed| listed.attributes.iter().any(is_junk)).map(|listed| listed.name);
+        let is_known = known.is_some();
+        let junk = known.unwrap_or_else(|| name.clone());
+        let mut outcome = self.store.append(account, &junk, append.clone()).await;
+        if !is_known && matches!(&outcome, Err(error) if error.kind == StoreErrorKind::NoSuchMailbox) {
+            // Another message may have made it meanwhile: that it cannot be made is no reason not to try.
+            let _ = self.store.create(account, &junk, &[SpecialUse::Junk]).await;
+            outcome = self.store.append(account, &junk, append.clone()).await;
+            if outcome.is_ok() {
+                // It is there and listed all the same.
+                let _ = self.store.subscribe(account, &junk, true).await;
+            }
+        }
+        match outcome {
+            Err(StoreError {
+                kind: StoreErrorKind::OverQuota | StoreErrorKind::NoSpace | StoreErrorKind::Unavailable,
+                ..
+            })
+            | Ok(_) => outcome,
+            Err(_) => self.store.append(account, &MailboxName::inbox(), append).await,
+        }
     }
 }
 

@@ -51,6 +51,22 @@ async fn one_script_of_everything() {
     }
 }
 
+#[cfg(feature = "compress")]
+#[tokio::test]
+async fn one_script_of_everything_compressed() {
+    for pipe in [1, 7, 1 << 16] {
+        let server = Server::compressing(Arc::new(MemoryStore::new()));
+        let (stream, session) = server.connect(pipe, None);
+        let mut config = config(&["CONDSTORE", "QRESYNC"]);
+        config.compress = true;
+        let mut client = ImapClient::over(stream, config, None, Arc::new(server.clock.clone())).await.unwrap();
+        assert!(client.is_compressed());
+        script(&mut client).await;
+        client.log_out().await;
+        session.await.unwrap();
+    }
+}
+
 /// The same with another server: a program that speaks IMAP to its standard input and output with a user who is logged in, such as
 /// Dovecot's `imap`, by the command in `PILLARBOX_IMAP_PEER`.
 #[cfg(unix)]

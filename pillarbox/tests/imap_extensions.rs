@@ -137,6 +137,45 @@ async fn a_message_with_nul_reads_back_by_binary_alone() {
     }
 }
 
+// ---- annotations
+
+/// RFC 5464, from the socket to the stores.
+#[tokio::test]
+async fn mailboxes_have_annotations() {
+    for server in Server::each() {
+        let mut client = server.client().await;
+        assert!(client.ok("CAPABILITY").await.contains(" METADATA "));
+        client.ok("SETMETADATA INBOX (/private/comment \"My own\" /Shared/Comment {3+}\r\na\r\n)").await;
+        assert_eq!(
+            client.ok("GETMETADATA inbox (/shared/comment /private/comment /private/x)").await,
+            "* METADATA INBOX (/private/comment \"My own\" /shared/comment {3}\r\na\r\n /private/x NIL)\r\n\
+             OK Annotations told\r\n"
+        );
+        let told = client.ok("GETMETADATA INBOX (MAXSIZE 3 DEPTH infinity) (/private /shared)").await;
+        assert!(told.ends_with("\r\nOK [METADATA LONGENTRIES 6] Annotations told\r\n"), "{told}");
+        client.fails("SETMETADATA Nowhere (/private/comment \"x\")", "NO [NONEXISTENT]").await;
+        client.fails("GETMETADATA Nowhere /private/comment", "NO [NONEXISTENT]").await;
+        let large =
+            format!("SETMETADATA INBOX (/private/new \"x\" /private/comment {{65537+}}\r\n{})", "x".repeat(65537));
+        client.fails(&large, "NO [METADATA MAXSIZE 65536]").await;
+        let many: Vec<String> = (0..65).map(|number| format!("/private/{number} \"\"")).collect();
+        client.fails(&format!("SETMETADATA INBOX ({})", many.join(" ")), "NO [METADATA TOOMANY]").await;
+        let told = client.ok("GETMETADATA INBOX (DEPTH 1) /private").await;
+        assert_eq!(told, "* METADATA INBOX (/private/comment \"My own\")\r\nOK Annotations told\r\n");
+        // The server's: each user has private ones, and what all would see is the operator's.
+        client.ok("SETMETADATA \"\" (/private/vendor/x/y \"mine\")").await;
+        let told = client.ok("GETMETADATA (DEPTH infinity) \"\" (/private /shared)").await;
+        assert!(told.starts_with("* METADATA \"\" (/private/vendor/x/y \"mine\")\r\n"), "{told}");
+        client.fails("SETMETADATA \"\" (/shared/comment \"x\")", "NO [NOPERM]").await;
+        // RFC 6154 §4
+        client.ok("CREATE Spam").await;
+        client.ok("SETMETADATA Spam (/private/specialuse \"\\\\Junk\")").await;
+        assert!(client.ok("LIST (SPECIAL-USE) \"\" *").await.contains("\\Junk) \"/\" Spam\r\n"));
+        client.fails("SETMETADATA INBOX (/private/specialuse \"\\\\Sent\")", "NO [USEATTR]").await;
+        client.fails("SETMETADATA Spam (/private/specialuse NIL /private/x NIL)", "NO [CANNOT]").await;
+    }
+}
+
 // ---- mailboxes
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The suite for mailbox stores, run on those that ship.
 #![cfg(all(feature = "testing", feature = "maildir"))]
 
-use pillarbox::maildir::{Layout, TreeOptions};
+use pillarbox::maildir::{Layout, Quota, QuotaRules, TreeOptions};
 use pillarbox::parts::{Append, Identity, MailboxStore, SetFlags, StoreErrorKind};
 use pillarbox::store::{MaildirStore, MemoryStore};
 use pillarbox::testing::store_suite;
@@ -12,6 +12,26 @@ use pillarbox_imap::types::{Flag, MailboxName, Separator, SpecialUse, Uid, UidSe
 #[tokio::test]
 async fn memory() {
     store_suite(&MemoryStore::new(), &Identity::new("you@localhost")).await;
+}
+
+const OCTETS_MAX: u64 = 1 << 20;
+
+#[tokio::test]
+async fn memory_with_a_quota() {
+    for (octets, messages) in [(Some(OCTETS_MAX), Some(1000)), (Some(OCTETS_MAX), None), (None, Some(1000))] {
+        let store = MemoryStore::new().with_quota(octets, messages);
+        store_suite(&store, &Identity::new("you@localhost")).await;
+    }
+}
+
+#[tokio::test]
+async fn maildir_with_a_quota() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().to_owned();
+    let rules = QuotaRules::new(Quota { bytes: Some(OCTETS_MAX), messages: Some(1000) });
+    let folder = move |account: &Identity| Some(root.join(account.user()).join("Maildir"));
+    let store = MaildirStore::with_quotas(folder, move |_| Some(rules.clone()));
+    store_suite(&store, &Identity::new("you@localhost")).await;
 }
 
 /// What was expunged is remembered within limits; a client that asks for more hears of everything that is not there.

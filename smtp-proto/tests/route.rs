@@ -203,6 +203,56 @@ fn families_take_turns() {
     assert_eq!(all(attempts), ["a.example 192.0.2.1", "a.example 2001:db8::1"]);
 }
 
+// RFC 8305 §3, §5
+#[test]
+fn addresses_that_come_later_take_turns_with_those_that_wait() {
+    let host = name("a.example");
+    let next = |attempts: &mut Attempts| attempts.next().map(|candidate| candidate.ip.to_string());
+    let four = ips(&["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6"]);
+    let six = ips(&["2001:db8::1", "2001:db8::2", "2001:db8::3"]);
+    // As many were added as a round has; none of the others is tried for them.
+    let mut attempts = Attempts::new(AttemptLimits::default(), Vec::new());
+    attempts.add_host(&host, four.clone());
+    assert_eq!(next(&mut attempts).unwrap(), "192.0.2.1");
+    attempts.add_more(&host, six.clone());
+    assert_eq!(
+        all(attempts.clone()),
+        ["2001:db8::1", "192.0.2.2", "2001:db8::2", "192.0.2.3"].map(|ip| format!("a.example {ip}"))
+    );
+    // The other way round, with one that is given back.
+    let mut attempts = Attempts::new(AttemptLimits::default(), Vec::new());
+    attempts.add_host(&host, six);
+    let first = attempts.next().unwrap();
+    assert_eq!(first.ip.to_string(), "2001:db8::1");
+    attempts.add_more(&host, four);
+    assert_eq!(next(&mut attempts).unwrap(), "192.0.2.1");
+    attempts.give_back(first);
+    assert_eq!(
+        all(attempts),
+        ["2001:db8::1", "2001:db8::2", "192.0.2.2", "2001:db8::3"].map(|ip| format!("a.example {ip}"))
+    );
+    // Before any was tried, it is as if all had been there.
+    let mut attempts = Attempts::new(AttemptLimits::default(), Vec::new());
+    attempts.add_host(&host, ips(&["192.0.2.1"]));
+    attempts.add_more(&host, ips(&["2001:db8::1", "192.0.2.1"]));
+    assert_eq!(all(attempts), ["a.example 2001:db8::1", "a.example 192.0.2.1"]);
+}
+
+#[test]
+fn a_host_that_turns_out_to_be_ourselves_is_not_tried_further() {
+    let (host, own) = (name("other-name.example"), ips(&["2001:db8::7"]));
+    let mut attempts = Attempts::new(AttemptLimits::default(), own.clone());
+    attempts.add_host(&host, ips(&["192.0.2.1", "192.0.2.2"]));
+    assert!(attempts.next().is_some());
+    attempts.add_more(&host, own.clone());
+    assert!(attempts.meets_itself() && attempts.next().is_none() && !attempts.is_empty());
+    // Nothing of it was tried.
+    let mut attempts = Attempts::new(AttemptLimits::default(), own.clone());
+    attempts.add_host(&host, ips(&["192.0.2.1"]));
+    attempts.add_more(&host, own);
+    assert!(attempts.meets_itself() && attempts.is_empty());
+}
+
 #[test]
 fn a_round_has_an_end() {
     let many = || (0..=255).map(|last| IpAddr::from([192, 0, 2, last]));

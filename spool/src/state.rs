@@ -85,6 +85,8 @@ pub struct RecipientState {
     pub notices: Notices,
     /// How often it was tried.
     pub attempts: u32,
+    /// The message was released, and this recipient not tried since.
+    pub is_owed: bool,
     /// The attempts, oldest first. Of many, those between the first and the last fifteen may be gone.
     pub history: Vec<Attempt>,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use pillarbox_core::address::{ForwardPath, ReversePath};
 use pillarbox_core::{EnhancedCode, WallTime};
 use pillarbox_fs::testing::Watched;
-use pillarbox_fs::{Fs, Op, SimulatedFs};
+use pillarbox_fs::{ErrorKind, Fs, Op, SimulatedFs};
 use pillarbox_spool::{
     Attempt, BodyKind, ByMode, Change, DeliverBy, Envelope, Item, MessageId, Notices, Notify, OriginalRecipient,
     Outcome, Recipient, Recovered, Report, Ret, Store, StoreError, dump,
@@ -446,4 +446,40 @@ fn room_that_has_to_stay_free() {
     if pillarbox_fs::RealFs.space(folder.path()).unwrap().files < u64::MAX {
         assert!(store.check_room(0).unwrap_err().is_full());
     }
+}
+
+// An operator looks, beside a server and where none is: nothing is touched, and nobody is in the way of anybody.
+#[test]
+fn a_look_changes_nothing_and_keeps_nobody_out() {
+    let fs = SimulatedFs::new();
+    let (store, ..) = open(fs.clone(), ROOT, small(1)).unwrap();
+    let ids: Vec<MessageId> = (0..4).map(|n| accept(&store, &[b'x'; 900], 1 + n).unwrap()).collect();
+    let look = |expected: &[MessageId]| {
+        let (before, dump) = (fs.changes(), fs.dump());
+        let (store, recovery) = Store::look(fs.clone(), ROOT).unwrap();
+        let findings = recovery.filter(|recovered| matches!(recovered, Recovered::Finding(_))).count();
+        assert_eq!(store.ids(None, 10), expected);
+        for id in expected {
+            assert_eq!(content(&store, *id).unwrap(), [b'x'; 900]);
+            let commit = store.commit(vec![Change::Delete(*id)]).and_then(|commit| commit.wait());
+            assert!(matches!(commit, Err(StoreError::Fs(error)) if error.kind() == ErrorKind::ReadOnly));
+            assert!(store.set_aside(*id).is_err());
+        }
+        assert!(store.tend().is_ok_and(|tended| tended.deleted + tended.carried == 0));
+        assert_eq!((fs.changes(), fs.dump()), (before, dump));
+        findings
+    };
+    assert_eq!(look(&ids), 0);
+    // The server goes on, and another one can come while somebody looks.
+    let (_looker, _reading) = Store::look(fs.clone(), ROOT).unwrap();
+    tell(&store, report(ids[0], &[(0, Outcome::Delivered)])).unwrap();
+    drop(store);
+    let (store, _) = open_simulated(&fs, 2);
+    assert_eq!(look(&ids[1..]), 0);
+    drop(store);
+    // What does not belong there is told, and left where it is.
+    let stray = Path::new(ROOT).join("log/stray");
+    fs.create(&stray).unwrap().close().unwrap();
+    assert_eq!(look(&ids[1..]), 1);
+    assert!(Store::look(SimulatedFs::new(), ROOT).is_err(), "there is no spool");
 }

@@ -323,3 +323,33 @@ fn what_cannot_be_opened_is_set_aside_as_it_is() {
     let octets = disk.read(&kept, 1 << 20).unwrap();
     assert!(octets.windows(text(0).len()).any(|window| window == text(0)));
 }
+
+/// A segment that was deleted and comes back with a power cut brings no finished message back, also where the disk does not give
+/// the segment that says what counts: it comes back alone, beside all that was said of its messages.
+#[test]
+fn what_was_deleted_finishes_nothing_twice_where_the_newest_segment_cannot_be_read() {
+    let fs = SimulatedFs::new();
+    let (store, ..) = open(fs.clone(), ROOT, small(1)).unwrap();
+    let ids: Vec<MessageId> = (0..12).map(|n| accept(&store, &text(n), 1).unwrap()).collect();
+    ids.iter().for_each(|id| finish(&store, *id));
+    let kept = BTreeSet::from([accept(&store, b"waiting", 1).unwrap()]);
+    let newest =
+        |fs: &SimulatedFs| fs.list(Path::new("/spool/log")).unwrap().into_iter().map(|it| it.name).max().unwrap();
+    let before = newest(&fs);
+    fs.record();
+    assert!(store.tend().unwrap().deleted > 3);
+    let mut disks = 0;
+    for crash in fs.recorded() {
+        for image in crash.images(300, crash.changes()) {
+            let newest = newest(&image);
+            if newest == before {
+                continue;
+            }
+            disks += 1;
+            let disk = BadDisk::new(image);
+            disk.faults(|faults| faults.unreadable.push((newest.into_string().unwrap(), 0..u64::MAX)));
+            assert_eq!(start(&disk, 2).waiting, kept, "{crash:?}");
+        }
+    }
+    assert!(disks > 20, "only {disks} disks");
+}

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # `mailserver serve` sends by the DNS and by what domains publish, and reports on TLS: Knot has the zones, Unbound validates, and mail exchangers and a
-# policy host listen on addresses of the script's own network. Needs the release build of mailserver.
+# policy host listen on addresses of the script's own network, and so does who takes reports by HTTPS POST. Needs the release build of mailserver.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 mailserver=${MAILSERVER:-$root/target/release/mailserver}
 CHECK_AUTH=$mailserver source "$(dirname "$0")/auth.sh"
-for last in 10 21 22 23 24 25 30 54; do ip address add 192.0.2.$last/32 dev lo; done
+for last in 10 21 22 23 24 25 26 30 31 54; do ip address add 192.0.2.$last/32 dev lo; done
 mkdir "$work/zones" "$work/arrived" "$work/mail"
 
 # A test authority, and certificates by it; `lone` has one that nobody signed.
@@ -18,7 +18,10 @@ certify() { # name, names
         -extfile <(echo "subjectAltName=${names#,}") 2>/dev/null
 }
 certify sts mx.sts.example
-certify web mta-sts.sts.example mta-sts.bad-sts.example
+certify needy mx.needy.example
+certify web mta-sts.sts.example mta-sts.bad-sts.example mta-sts.needy.example
+certify reports reports.example
+certify near mx.near.example
 ca lone -addext basicConstraints=critical,CA:FALSE -keyout "$work/lone.key" -out "$work/lone.pem"
 digest=$(openssl x509 -in "$work/lone.pem" -pubkey -noout | openssl pkey -pubin -outform der | sha256sum | cut -d ' ' -f 1)
 
@@ -37,8 +40,9 @@ _25._tcp.mx 60 TLSA 3 1 1 $digest"
 zone bad-dane.example <<<"@ 60 MX 10 mx
 mx 60 A 192.0.2.22
 _25._tcp.mx 60 TLSA 3 1 1 ${digest//[0-9]/a}
-_smtp._tls 60 TXT \"v=TLSRPTv1; rua=mailto:tls@implicit.example,mailto:tls@www.implicit.example\""
-for name in sts.example:24 bad-sts.example:25; do
+_smtp._tls 60 TXT \"v=TLSRPTv1; rua=mailto:tls@implicit.example,mailto:tls@www.implicit.example,https://reports.example/v1?from=near\""
+zone reports.example <<<'@ 60 A 192.0.2.31'
+for name in sts.example:24 bad-sts.example:25 needy.example:26; do
     zone "${name%:*}" <<<"@ 60 MX 10 mx
 mx 60 A 192.0.2.${name#*:}
 _mta-sts 60 TXT \"v=STSv1; id=1;\"
@@ -64,16 +68,20 @@ listens 192.0.2.54 53
 
 far=$here/98-policies.py
 "$python" "$far" mx "$work/arrived" 192.0.2.21 "$work/lone.pem" "$work/lone.key" 192.0.2.22 "$work/lone.pem" "$work/lone.key" \
-    192.0.2.23 "$work/lone.pem" "$work/lone.key" 192.0.2.24 "$work/sts.pem" "$work/sts.key" 192.0.2.25 "$work/lone.pem" "$work/lone.key" 2>"$work/mx.log" &
+    192.0.2.23 "$work/lone.pem" "$work/lone.key" 192.0.2.24 "$work/sts.pem" "$work/sts.key" 192.0.2.25 "$work/lone.pem" "$work/lone.key" \
+    192.0.2.26+ "$work/needy.pem" "$work/needy.key" 2>"$work/mx.log" &
 started+=($!)
 "$python" "$far" web 192.0.2.30 "$work/web.pem" "$work/web.key" 2>"$work/web.log" &
 web=$!
 started+=($web)
-for last in 21 22 23 24 25; do listens 192.0.2.$last 25; done
+"$python" "$far" take "$work/arrived" 192.0.2.31 "$work/reports.pem" "$work/reports.key" 2>"$work/reports.log" &
+started+=($!)
+for last in 21 22 23 24 25 26; do listens 192.0.2.$last 25; done
 listens 192.0.2.30 443
+listens 192.0.2.31 443
 
 printf 'joe@near.example:{PLAIN}x\n' >"$work/passwd"
-chmod 600 "$work/passwd"
+chmod 600 "$work/passwd" "$work/near.key"
 (umask 077; openssl genpkey -algorithm ed25519 -out "$work/dkim.pem")
 cat >"$work/mailserver.toml" <<CONF
 hostname = "mx.near.example"
@@ -81,6 +89,15 @@ domains = ["near.example"]
 postmaster = "joe@near.example"
 accounts = "passwd"
 mail = "mail/{domain}/{user}"
+
+[tls]
+certificate = "near.pem"
+key = "near.key"
+
+[[listener]]
+protocol = "submission"
+address = "192.0.2.10:587"
+tls = "starttls"
 
 [[listener]]
 protocol = "smtp"
@@ -100,6 +117,7 @@ sender_address = "tls@near.example"
 spread_out_delivery = "1s"
 dkim_selector = "sel"
 dkim_key_file = "dkim.pem"
+private_hosts = true
 
 [dns]
 servers = ["192.0.2.54"]
@@ -145,7 +163,18 @@ submit ann@sts.example
 within 10 "MTA-STS: a certificate by an authority" arrived ann@sts.example "192.0.2.24 TLS"
 submit ann@bad-sts.example
 within 10 "MTA-STS: a certificate by nobody, and it waits" logged 'to ann@bad-sts.example: delayed'
-[ "$(find "$work/policies" -name '*.policy' | wc -l)" = 2 ] || fail "the policies are not kept"
+
+# RFC 8689: handed on to who offers it, and back from who has shown a good certificate and does not.
+require() { "$python" "$far" require 192.0.2.10 "$work/ca.pem" joe@near.example "$1" || fail "$1 was refused"; }
+require eve@needy.example
+within 10 "REQUIRETLS: a host that offers it is asked for it" arrived eve@needy.example "192.0.2.26 TLS REQUIRETLS"
+submit ann@needy.example
+within 10 "REQUIRETLS: nobody is asked for it who need not be" arrived ann@needy.example "192.0.2.26 TLS"
+require bob@sts.example
+within 10 "REQUIRETLS: back from a host that does not offer it" told 'Final-Recipient: rfc822; bob@sts.example'
+told 'Status: 5.7.30' || fail "it is not said why"
+[ ! -e "$work/arrived/bob@sts.example" ] || fail "it went where it must not"
+[ "$(find "$work/policies" -name '*.policy' | wc -l)" = 3 ] || fail "the policies are not kept"
 
 # The policy host is gone, and the server starts anew: what was kept is in force.
 kill -TERM "$web" "$server"
@@ -170,5 +199,7 @@ for to in tls@implicit.example tls@www.implicit.example; do
     within 10 "a report on TLS for $to" test -s "$work/arrived/$to.eml"
     "$python" "$far" report "$work/arrived/$to.eml" "$((today - 1))" || fail "the report is not as it has to be"
 done
+within 10 "a report on TLS by HTTPS POST" test -s "$work/arrived/posted.json.gz"
+"$python" "$far" posted "$work/arrived/posted.json.gz" || fail "the report that was posted is not as it has to be"
 within 10 "what was reported is forgotten" test ! -e "$work/tls-reports/day-$((today - 1)).json"
 echo "ok: the reports say which host failed, and how"

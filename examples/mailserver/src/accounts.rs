@@ -145,6 +145,13 @@ impl Accounts {
         self.file.users().map(|user| user.to_ascii_lowercase()).collect()
     }
 
+    /// The groups that an account is in, by `userdb_acl_groups` in its line.
+    pub fn groups(&self, user: &str) -> Vec<String> {
+        let fields = self.file.user_fields(user);
+        let groups = fields.iter().filter(|(key, _)| key == "acl_groups").flat_map(|(_, groups)| groups.split(','));
+        groups.map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned).collect()
+    }
+
     /// What an account may use; `None` is one without limits. Where its line cannot be understood, what holds for all holds for
     /// it, and that is told.
     pub fn quota(&self, user: &str) -> Option<QuotaRules> {

@@ -10,7 +10,7 @@ use pillarbox::parts::MessageSink;
 use pillarbox::smtp_proto::route::RouteTable;
 
 use crate::config::{Config, Forwarding, RouteOf, Sending, SrsFiles};
-use crate::secret_file;
+use crate::{authentication, secret_file, signing};
 
 /// Reads the files. A copy that stays goes to `local`.
 pub fn load(config: &Config, forwarding: &Forwarding, local: Option<&Arc<dyn MessageSink>>) -> Result<Forward, String> {
@@ -20,6 +20,12 @@ pub fn load(config: &Config, forwarding: &Forwarding, local: Option<&Arc<dyn Mes
     let aliases = Aliases::parse(&read(&forwarding.aliases)?, domain).map_err(|error| format!("{path}: {error}"))?;
     let srs = forwarding.srs.as_ref().map(|files| srs(config, files)).transpose()?;
     let mut forward = Forward::new(aliases, srs);
+    if let Some(authentication) = &config.authentication {
+        forward = forward.authserv_id(authentication::authserv_id(config, authentication));
+    }
+    if let Some(seal) = &forwarding.seal {
+        forward = forward.seal(signing::domain_key(&seal.domain, &seal.key)?);
+    }
     if let Some(local) = local {
         forward = forward.mailboxes(Arc::clone(local));
     }

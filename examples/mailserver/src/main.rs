@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, reason = "in a program, `pub` means: for the other modules")]
 
 mod accounts;
+mod authentication;
 mod certificate;
 mod config;
 mod folders;
@@ -18,6 +19,7 @@ mod secret_file;
 mod sending;
 mod serve;
 mod show;
+mod signing;
 mod tls_reporting;
 mod transfer;
 mod trial;
@@ -67,7 +69,7 @@ enum Command {
     /// Run as a configuration file says
     ///
     /// Ctrl-C or SIGTERM stop it: sessions are told goodbye, and what was acknowledged is finished. SIGHUP makes it read
-    /// the certificate and the passwords for other servers again; accounts are read again whenever their file has changed.
+    /// the certificate, aliases, keys and the passwords for other servers again; accounts are read again whenever their file has changed.
     Serve {
         /// The configuration file
         #[arg(long, value_name = "FILE")]

@@ -12,7 +12,7 @@ use pillarbox::outbound::{
     Disk, HttpsPolicies, HttpsReports, Outbound, OutboundConfig, OutboundParts, Route, SharedLogin, SmartHost,
     StsFolder, StsPolicies, TcpConnect, TlsMode,
 };
-use pillarbox::parts::{MessageSink, Observer, SystemClock};
+use pillarbox::parts::{Clock, MessageSink, Parts, Resolver};
 use pillarbox::smtp::{ClientConfig, Credentials, Login};
 use pillarbox::smtp_proto::route::RouteTable;
 use rustls::RootCertStore;
@@ -80,17 +80,11 @@ pub fn check(config: &Config, sending: &Sending) -> Result<(), String> {
     if told.is_empty() { Ok(()) } else { Err(told.join("\n")) }
 }
 
-/// Opens the queue, with routes into `local` for what is delivered here.
-pub fn open(
-    config: &Config,
-    sending: &Sending,
-    local: &Arc<dyn MessageSink>,
-    observer: Arc<dyn Observer>,
-) -> Result<Queue, String> {
-    let clock = Arc::new(SystemClock::new());
+/// Opens the queue, with routes into `local` for what is delivered here. Resolver, clock and observer are shared with the rest.
+pub fn open(config: &Config, sending: &Sending, local: &Arc<dyn MessageSink>, shared: &Parts) -> Result<Queue, String> {
     let mut parts = OutboundParts::from_system();
-    parts.resolver = Arc::new(StubResolver::new(resolver(&sending.dns)?, clock.clone()));
-    parts.clock = clock;
+    parts.resolver = Arc::clone(&shared.resolver);
+    parts.clock = Arc::clone(&shared.clock);
     parts.connect = Arc::new(TcpConnect { source: sending.source.clone() });
     let tls = rustls::ClientConfig::builder().with_root_certificates(trusted(sending)?).with_no_client_auth();
     let tls = Arc::new(tls);
@@ -111,7 +105,7 @@ pub fn open(
         }
         parts.report_post = Some(Arc::new(web));
     }
-    parts.observer = observer;
+    parts.observer = Arc::clone(&shared.observer);
 
     let mut logins = Logins::default();
     let routes = routes(config, sending, local, &mut logins)?;
@@ -172,7 +166,12 @@ fn outbound_config(config: &Config, sending: &Sending) -> Result<OutboundConfig,
     Ok(outbound)
 }
 
-fn resolver(dns: &Dns) -> Result<StubConfig, String> {
+/// Who is asked for names.
+pub fn resolver(dns: &Dns, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Resolver>, String> {
+    Ok(Arc::new(StubResolver::new(stub_config(dns)?, Arc::clone(clock))))
+}
+
+fn stub_config(dns: &Dns) -> Result<StubConfig, String> {
     let mut stub = match dns.servers.is_empty() {
         false => StubConfig::new(dns.servers.iter().copied()),
         true => {

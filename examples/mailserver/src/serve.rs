@@ -7,12 +7,10 @@ use std::sync::Arc;
 
 use pillarbox::delivery::MailboxSink;
 use pillarbox::imap::ImapServer;
-use pillarbox::imap_proto::types::MailboxName;
 use pillarbox::mailcore::address::ForwardPath;
 use pillarbox::mailcore::sasl::Mechanism;
 use pillarbox::parts::{
-    LoginGuard, LoginLimits, MailboxStore, MessageSink, Observer, OwnSenders, Parts, Reserve, Room,
-    UnauthenticatedLimit,
+    Identity, LoginGuard, LoginLimits, MailboxStore, Observer, OwnSenders, Parts, Reserve, Room, UnauthenticatedLimit,
 };
 use pillarbox::smtp::SmtpServer;
 use pillarbox::store::{AclStore, MaildirStore, room_on_disk};
@@ -20,12 +18,14 @@ use pillarbox::{PeerLimits, Shutdown};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::accounts::{Accounts, LocalOnly};
+use crate::authentication;
 use crate::certificate::Certificate;
-use crate::config::{Address, Config, Listener, Protocol, TlsMode};
+use crate::config::{Address, Config, Listener, Protocol, Sharing, TlsMode};
 use crate::forwarding::Forwarded;
 use crate::queue;
 use crate::relaying::{Relaying, account_of, is_among};
 use crate::sending::{self, Logins, Queue};
+use crate::signing::Signing;
 
 /// A server for one listener.
 enum Server {
@@ -67,24 +67,47 @@ pub struct Files {
     accounts: Arc<Accounts>,
     logins: Logins,
     forward: Option<Forwarded>,
+    signing: Option<Signing>,
 }
 
 impl Files {
-    /// Reads the certificate, the accounts, the aliases and the passwords for other servers again, and gives a word of what it read. What cannot be used is told, and what was there before stays.
-    pub fn read_again(&self) -> Result<&'static str, String> {
+    /// Reads the certificate, the accounts, the aliases, the keys and the passwords for other servers again, and says what it read. What cannot be used is told, and what was there before stays.
+    pub fn read_again(&self) -> Result<String, String> {
         let certificate = self.certificate.as_ref().map_or(Ok(()), |certificate| certificate.reload());
         let forward = self.forward.as_ref().and_then(|forward| forward.read_again().err());
-        let troubles = [certificate.err(), self.accounts.trouble(), forward];
-        match troubles.into_iter().flatten().chain(self.logins.read_again()).collect::<Vec<_>>() {
-            troubles if troubles.is_empty() => Ok(match (self.forward.is_some(), self.logins.is_empty()) {
-                (false, true) => "the certificate and the accounts",
-                (false, false) => "the certificate, the accounts and the passwords for other servers",
-                (true, true) => "the certificate, the accounts and the aliases",
-                (true, false) => "the certificate, the accounts, the aliases and the passwords for other servers",
-            }),
-            troubles => Err(troubles.join("\n")),
+        let signing = self.signing.as_ref().and_then(|signing| signing.read_again().err());
+        let troubles = [certificate.err(), self.accounts.trouble(), forward, signing];
+        let troubles: Vec<String> = troubles.into_iter().flatten().chain(self.logins.read_again()).collect();
+        if !troubles.is_empty() {
+            return Err(troubles.join("\n"));
         }
+        let mut read = vec!["the certificate", "the accounts"];
+        read.extend(self.forward.as_ref().map(|_| "the aliases"));
+        read.extend(self.signing.as_ref().map(|_| "the keys"));
+        if !self.logins.is_empty() {
+            read.push("the passwords for other servers");
+        }
+        let last = read.pop().unwrap_or_default();
+        Ok(format!("{} and {last}", read.join(", ")))
     }
+}
+
+/// The mailboxes as users see them who let each other in.
+fn shared(store: MaildirStore, sharing: &Sharing, accounts: &Arc<Accounts>) -> Result<AclStore<MaildirStore>, String> {
+    let groups = accounts.clone();
+    let mut shown = AclStore::new(store)
+        .other_users(sharing.other_users.clone())
+        .groups(move |account| groups.groups(account.user()));
+    if sharing.anyone {
+        shown = shown.for_anyone();
+    }
+    if let Some(public) = &sharing.public {
+        if accounts.folder(&public.account).is_none() {
+            return Err(format!("the public mailboxes: the account {} can have no folder here", public.account));
+        }
+        shown = shown.shared(public.name.clone(), Identity::new(&*public.account));
+    }
+    Ok(shown)
 }
 
 /// All servers of a configuration, ready to listen.
@@ -110,11 +133,9 @@ impl Assembly {
             .in_namespace(&config.mailboxes.prefix, config.mailboxes.separator)
             .map_err(|error| error.to_string())?;
         // What comes by SMTP goes to INBOX of the recipient's own, which is nobody else's to refuse.
-        let shown: Arc<dyn MailboxStore> = match config.mailboxes.sharing {
-            true => {
-                Arc::new(AclStore::new(store.clone()).other_users(MailboxName::new("Other Users").expect("a name")))
-            }
-            false => Arc::new(store.clone()),
+        let shown: Arc<dyn MailboxStore> = match &config.mailboxes.sharing {
+            Some(sharing) => Arc::new(shared(store.clone(), sharing, &accounts)?),
+            None => Arc::new(store.clone()),
         };
         let store = Arc::new(store);
         let (recipients, senders) = ((accounts.clone(), config.hostname.clone()), accounts.clone());
@@ -125,13 +146,17 @@ impl Assembly {
         let own = OwnSenders::new(Arc::new(local), move |user, from| senders.owns(user, from));
         let (root, limits) = (config.mail.root(), &config.limits);
         let reserve = Room { octets: limits.free_space, files: limits.free_files };
-        let parts = Parts::in_memory();
+        let mut parts = Parts { observer: observer.clone(), ..Parts::in_memory() };
+        if config.sending.is_some() || config.authentication.is_some() {
+            parts.resolver = sending::resolver(&config.dns, &parts.clock)?;
+        }
         let policy = Reserve::new(Arc::new(own), reserve, move || room_on_disk(&root)).with_clock(parts.clock.clone());
         let policy = Arc::new(policy);
-        let sink: Arc<dyn MessageSink> = Arc::new(sink);
+        let sink = authentication::mailboxes(config, sink)?;
+        let signing = Signing::load(&config.signing)?;
         let (mut queue, mut forward, mut spool) = (None, None, None);
         if let Some(sending) = &config.sending {
-            let opened = sending::open(config, sending, &sink, observer.clone())?;
+            let opened = sending::open(config, sending, &sink, &parts)?;
             forward.clone_from(&opened.forward);
             let sent_on = opened.forward.clone();
             let is_here = move |path: &ForwardPath<'_>| {
@@ -149,7 +174,6 @@ impl Assembly {
             policy: policy.clone(),
             sink,
             store: shown,
-            observer,
             ..parts
         };
         let server = |listener: &Listener| {
@@ -166,6 +190,7 @@ impl Assembly {
                 let spool = spool.clone().priority_max(PRIORITY_MAX);
                 parts.sink = Arc::new(spool.own(move |envelope| is_among(&hosts, envelope.session.ip)));
             }
+            parts.sink = authentication::sink(config, listener, &parts, signing.as_ref());
             server(config, listener, certificate.as_ref(), parts)
         };
         let servers = config.listeners.iter().map(|listener| (server(listener), listener.clone())).collect();
@@ -174,6 +199,7 @@ impl Assembly {
             accounts,
             logins: queue.as_ref().map_or_else(Default::default, |queue| queue.logins.clone()),
             forward,
+            signing: signing.clone(),
         };
         Ok(Assembly { servers, queue, files: Arc::new(files) })
     }
@@ -234,6 +260,7 @@ fn server(config: &Config, listener: &Listener, certificate: Option<&Arc<Certifi
         let mut imap = pillarbox::imap::ServerConfig::default();
         imap.limits.append_size_max = config.limits.message_size;
         imap.mechanisms = mechanisms();
+        imap.extensions.compress = listener.compress;
         let mut server = ImapServer::new(imap, parts).peer_limits(clients);
         if let Some(tls) = tls(b"imap") {
             server = server.tls(tls).implicit_tls(implicit);

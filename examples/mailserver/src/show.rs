@@ -131,6 +131,10 @@ impl Observer for Show {
         self.print(session, format_args!("message {id} from {from} to {to}, {size} octets: delivered"));
     }
 
+    fn checked(&self, session: u64, what: &str, results: &dyn Display) {
+        self.print(session, format_args!("{what} checked: {}", Escaped(results.to_string().as_bytes())));
+    }
+
     fn refused(&self, session: u64, what: &str, reply: &str) {
         // A line that may hold a secret comes empty.
         let what = if what.is_empty() { "a line" } else { what };

@@ -12,7 +12,7 @@ use pillarbox::passwd;
 use ring::rand::SecureRandom;
 
 use crate::certificate;
-use crate::config::{Address, Config, Limits, Listener, MailLocation, Mailboxes, Protocol, TlsFiles, TlsMode};
+use crate::config::{Address, Config, Dns, Limits, Listener, MailLocation, Mailboxes, Protocol, TlsFiles, TlsMode};
 use crate::show::say;
 
 /// The only account.
@@ -57,6 +57,8 @@ pub fn prepare(dir: &Path, offset: u16, password: Option<String>) -> Result<Tria
         xclient: Vec::new(),
         xforward: Vec::new(),
         relay_from: Vec::new(),
+        // Whoever tries it wants to see it; there is nobody whose processor time or memory it takes.
+        compress: protocol == Protocol::Imap,
     };
     let listeners = vec![
         listener(Protocol::Smtp, port(25), TlsMode::StartTls),
@@ -80,6 +82,10 @@ pub fn prepare(dir: &Path, offset: u16, password: Option<String>) -> Result<Tria
         over_quota: OverQuota::default(),
         // Nobody's first try sends mail to strangers.
         sending: None,
+        // Nor does it ask the network anything.
+        authentication: None,
+        signing: Vec::new(),
+        dns: Dns::default(),
         limits: Limits { connections_per_minute: 1_000_000, ..Limits::default() },
     };
     Ok(Trial { config, dir, offset, password })

@@ -25,6 +25,7 @@ mod read;
 mod response;
 mod session;
 mod structure;
+mod turns;
 mod value;
 mod words;
 mod write;

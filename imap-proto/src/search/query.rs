@@ -83,6 +83,45 @@ pub enum Query {
     SaveDateSupported,
 }
 
+impl Query {
+    /// Whether a message may come to match, or cease to, by the time that passes: OLDER and YOUNGER (RFC 5032).
+    pub(crate) fn depends_on_time(&self) -> bool {
+        match self {
+            Query::Older(_) | Query::Younger(_) => true,
+            Query::And(all) => all.iter().any(Query::depends_on_time),
+            Query::Or(one, other) => one.depends_on_time() || other.depends_on_time(),
+            Query::Not(query) => query.depends_on_time(),
+            _ => false,
+        }
+    }
+
+    /// The messages that a query can match at most, by the sets that all of it is limited to; `None`: any. Whoever looks at messages
+    /// one by one need not look at others.
+    ///
+    /// ```
+    /// use pillarbox_imap::search::Query;
+    /// use pillarbox_imap::types::{Flag, Uid, UidSet};
+    ///
+    /// let uid = |n| Uid::new(n).unwrap();
+    /// let five = Query::Uids(UidSet::one(uid(5)));
+    /// let query = Query::And(vec![five.clone(), Query::Flag(Flag::Seen)]);
+    /// assert_eq!(query.within(), Some(UidSet::one(uid(5))));
+    /// assert_eq!(Query::Not(Box::new(five)).within(), None);
+    /// ```
+    pub fn within(&self) -> Option<UidSet> {
+        match self {
+            Query::Uids(uids) => Some(uids.clone()),
+            Query::And(all) => all.iter().filter_map(Query::within).reduce(|one, other| one.intersect(&other)),
+            Query::Or(one, other) => {
+                let mut both = one.within()?;
+                both.add(&other.within()?);
+                Some(both)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// A day, such as SEARCH keys take. Days compare by calendar.
 ///
 /// ```

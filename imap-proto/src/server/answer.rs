@@ -2,7 +2,7 @@
 
 use alloc::borrow::Cow;
 
-use pillarbox_core::Misuse;
+use pillarbox_core::{Layer, Misuse};
 
 use super::catenate::bad_url;
 use super::reply::{End, Verdict};
@@ -55,6 +55,14 @@ impl ServerSession {
                 Asked::Fetch(fetching) | Asked::Refresh { fetching, .. } | Asked::Arrived { fetching, .. },
             ) => fetching.break_off(&mut self.out),
             Doing::Asked(Asked::Search(searching)) => {
+                searching.break_off(&self.running.tag, &mut self.out);
+                true
+            }
+            Doing::Asked(Asked::GetMetadata(getting)) => {
+                getting.close(&mut self.out);
+                true
+            }
+            Doing::Asked(Asked::SearchMailboxes(searching)) => {
                 searching.break_off(&self.running.tag, &mut self.out);
                 true
             }
@@ -118,9 +126,13 @@ impl ServerSession {
                 }
                 self.finish_now(end);
             }
+            Asked::Recheck(rechecking) => self.not_rechecked(rechecking),
             // What cannot be told of new messages is not what the client waits for.
             Asked::Arrived { then, .. } => self.arrivals_told(then),
             Asked::Search(searching) => {
+                if let Standing::Selected { mailbox, .. } = &mut self.standing {
+                    mailbox.contexts.abandon();
+                }
                 if searching.saves() {
                     // RFC 5182 §2.1
                     self.save(UidSet::new());
@@ -149,7 +161,10 @@ impl ServerSession {
             (Asked::Quota(QuotaQuestion::Roots(_)), Answer::QuotaRoots(roots)) => self.quota_roots_told(roots),
             (Asked::Quota(_), Answer::Quota(root)) => self.quota_told(root),
             (Asked::Quota(_), Answer::Done) => self.finish(End::ok("Quota told")),
-            (Asked::StartTls, Answer::Done) => self.doing = Doing::Upgrading { announced: None },
+            (Asked::GetMetadata(_), Answer::Entry { name, value }) => self.entry_told(name, value),
+            (Asked::GetMetadata(_), Answer::Done) => self.metadata_told(),
+            (Asked::SetMetadata, Answer::Done) => self.finish(End::ok("Done")),
+            (Asked::StartTls, Answer::Done) => self.begin_layer(Layer::Tls),
             (Asked::ScramKeys(_), Answer::ScramKeys(keys)) => {
                 if let Doing::Asked(Asked::ScramKeys(login)) = core::mem::replace(&mut self.doing, Doing::Reading) {
                     self.keys(login, keys);
@@ -177,8 +192,9 @@ impl ServerSession {
             }
             (Asked::List { .. } | Asked::Copy { .. }, Answer::Done) => self.finish(End::ok("Done")),
             (Asked::Status { .. }, Answer::Status(status)) => self.status_told(&status),
-            (Asked::Select { name, read_only, told, resync }, Answer::Selected(snapshot)) => {
-                let (name, read_only, told, resync) = (name.clone(), *read_only, told.take(), resync.take());
+            (Asked::Select { mailbox, read_only, told, resync }, Answer::Selected(snapshot)) => {
+                let name = mailbox.clone();
+                let (read_only, told, resync) = (*read_only, told.take(), resync.take());
                 self.selected(name, snapshot, read_only, &told, resync.as_ref());
             }
             (Asked::AppendStart(incoming), Answer::Done) => {
@@ -263,24 +279,43 @@ impl ServerSession {
                 let (view, tag, out) = (&mailbox.view, &self.running.tag, &mut self.out);
                 match answer {
                     Answer::Found(uids) => {
-                        searching.found(uids.iter().map(|uid| (*uid, None)), view, tag, out);
+                        searching.found(uids.iter().map(|uid| (*uid, None)), Some(view), tag, out);
                         return Ok(());
                     }
                     Answer::FoundWithModSeqs(found) => {
-                        searching.found(found.iter().map(|(uid, mod_seq)| (*uid, Some(*mod_seq))), view, tag, out);
+                        searching.found(
+                            found.iter().map(|(uid, mod_seq)| (*uid, Some(*mod_seq))),
+                            Some(view),
+                            tag,
+                            out,
+                        );
                         return Ok(());
                     }
                     _ => {}
                 }
-                searching.end(&mailbox.view, &self.running.tag, &mut self.out);
+                searching.end(Some(&mailbox.view), &self.running.tag, &mut self.out);
                 let told = if searching.is_sorted() { "Sorted" } else { "Searched" };
+                let updating = searching.take_updating();
                 if let Doing::Asked(Asked::Search(searching)) = core::mem::replace(&mut self.doing, Doing::Reading)
                     && let Some(saved) = searching.into_saved()
                 {
                     mailbox.saved = saved;
                 }
+                self.updates_begin(updating);
                 self.finish(End::ok(told));
             }
+            (Asked::SearchMailboxes(_), Answer::Searched { mailbox, uid_validity }) => {
+                self.mailbox_searched(&mailbox, uid_validity);
+            }
+            (Asked::SearchMailboxes(searching), Answer::Found(uids)) => {
+                searching.found(uids, &self.running.tag, &mut self.out);
+            }
+            (Asked::SearchMailboxes(searching), Answer::Done) => {
+                searching.end(&self.running.tag, &mut self.out);
+                self.finish(End::ok("Searched"));
+            }
+            (Asked::Recheck(rechecking), Answer::Found(uids)) => rechecking.found(uids),
+            (Asked::Recheck(_), Answer::Done) => self.rechecked(),
             (Asked::Thread(threading), answer @ (Answer::Threads(_) | Answer::Done)) => {
                 let Standing::Selected { mailbox, .. } = &self.standing else { return Err(wrong) };
                 match answer {
@@ -326,6 +361,7 @@ impl Asked {
         match self {
             Asked::Acl(_) => "Acl",
             Asked::Quota(_) => "Quota",
+            Asked::GetMetadata(_) | Asked::SetMetadata => "Metadata",
             Asked::Connect => "Connect",
             Asked::StartTls => "StartTls",
             Asked::ScramKeys(_) => "ScramKeys",
@@ -344,7 +380,9 @@ impl Asked {
             Asked::Vanished { .. } => "Vanished",
             Asked::Store { .. } => "Store",
             Asked::Search(_) => "Search or Sort",
+            Asked::SearchMailboxes(_) => "SearchMailboxes",
             Asked::Thread(_) => "Thread",
+            Asked::Recheck(_) => "Recheck",
             Asked::Copy { .. } => "Copy",
             Asked::Move { .. } => "Move",
             Asked::Notify(_) => "Notify",
@@ -358,6 +396,7 @@ impl Asked {
 pub(super) fn name(answer: &Answer<'_>) -> &'static str {
     match answer {
         Answer::Acl(_) => "Acl",
+        Answer::Entry { .. } => "Entry",
         Answer::Quota(_) => "Quota",
         Answer::QuotaRoots(_) => "QuotaRoots",
         Answer::Grantable(_) => "Grantable",
@@ -383,6 +422,7 @@ pub(super) fn name(answer: &Answer<'_>) -> &'static str {
         Answer::Flags { .. } => "Flags",
         Answer::Modified { .. } => "Modified",
         Answer::Found(_) => "Found",
+        Answer::Searched { .. } => "Searched",
         Answer::FoundWithModSeqs(_) => "FoundWithModSeqs",
         Answer::Threads(_) => "Threads",
         Answer::Vanished(_) => "Vanished",

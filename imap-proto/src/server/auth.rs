@@ -1,9 +1,8 @@
-//! STARTTLS, LOGIN, AUTHENTICATE, and the commands of any state.
+//! LOGIN, AUTHENTICATE, and the commands of any state.
 
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
 
-use pillarbox_core::Layer;
 use pillarbox_core::line::{LineScanner, Scan};
 use pillarbox_core::sasl::{self, Credentials, Mechanism, Progress, SaslError, ScramAnswer, ServerExchange};
 
@@ -104,36 +103,6 @@ impl ServerSession {
         push(self.out.end(), format_args!("{tag} OK Logged out\r\n"));
         self.close(CloseReason::Logout);
         Ok(None)
-    }
-
-    /// RFC 9051 §6.2.1
-    pub(super) fn starttls<'b>(&mut self) -> Served<'b> {
-        if self.tls.is_some() {
-            return Err(End::bad("TLS is there already"));
-        }
-        if !self.config.starttls {
-            return Err(End::bad("TLS is not on offer"));
-        }
-        Ok(self.ask(Asked::StartTls, Event::StartTls))
-    }
-
-    /// STARTTLS was granted: tells the client, unless it went on talking.
-    pub(super) fn upgrade(&mut self, input: &[u8]) -> Option<Layer> {
-        let Doing::Upgrading { announced } = self.doing else { return None };
-        if !input.is_empty() {
-            // RFC 9051 §11.1, CVE-2011-0411: what was sent in clear text must have no effect after the handshake. The
-            // go-ahead is taken back where it did not leave yet, so that both orders of arrival look the same.
-            if let Some(position) = announced {
-                self.out.take_back(position);
-            }
-            self.bye(CloseReason::Synchronisation, None, "Nothing may follow STARTTLS");
-            return None;
-        }
-        if announced.is_none() {
-            self.doing = Doing::Upgrading { announced: Some(self.out.position()) };
-            push(self.out.end(), format_args!("{} OK Begin TLS now\r\n", self.running.tag));
-        }
-        Some(Layer::Tls)
     }
 
     fn refuse_clear_text(&self) -> Result<(), End> {

@@ -43,7 +43,12 @@ pub struct ServerConfig {
     pub other_users_prefix: Option<String>,
     /// What the names of mailboxes that belong to nobody begin with, such as `Shared/`. Default: none.
     pub shared_prefix: Option<String>,
-    /// What is offered of what the store behind the session has to do. Default: all but UNAUTHENTICATE.
+    /// What `/shared/comment` of the server says (RFC 5464 §3.2.1.1); it cannot be changed by clients then. Default: nothing.
+    pub server_comment: Option<String>,
+    /// The URI by which the operator is reached, such as `mailto:postmaster@example.com`, for `/shared/admin` of the server.
+    /// Default: none.
+    pub server_admin: Option<String>,
+    /// What is offered of what the store behind the session has to do. Default: all but COMPRESS and UNAUTHENTICATE.
     pub extensions: Extensions,
     /// How much of everything.
     pub limits: Limits,
@@ -60,6 +65,8 @@ impl Default for ServerConfig {
             namespace_prefix: String::new(),
             other_users_prefix: None,
             shared_prefix: None,
+            server_comment: None,
+            server_admin: None,
             extensions: Extensions::default(),
             limits: Limits::default(),
         }
@@ -81,6 +88,8 @@ pub struct Limits {
     /// Parts of one message of APPEND (RFC 4469): each may cost a look into another mailbox. Behind so many in one line no further
     /// URL is taken as a literal. Default: 500.
     pub append_parts_max: usize,
+    /// Octets of the value of an annotation (RFC 5464 §4.3), at least 1,024. A store may take less. Default: 65,536.
+    pub metadata_value_max: u32,
     /// Refused commands before login, the last of which ends the connection. Default: 3.
     pub bad_before_login: u32,
     /// Refused commands after login, the last of which ends the connection. Default: 20.
@@ -90,6 +99,13 @@ pub struct Limits {
     /// Flag changes that wait to be told to a client, with twice as many keywords in them. More of them are forgotten and asked
     /// for again, as a FETCH of the flags of those messages. Default: 10,000.
     pub pending_flags_max: usize,
+    /// Searches of a selection that are kept up to date (RFC 5267); a further one is answered and no more. Each keeps its criteria and up
+    /// to sixteen octets for each message that it found. Default: 10, as Dovecot has it.
+    pub contexts_max: usize,
+    /// Messages that came or changed since those searches were last put to some. More end them all, with NOUPDATE. Default: 10,000.
+    pub context_changes_max: usize,
+    /// Mailboxes of one ESEARCH (RFC 7377). Default: 500.
+    pub search_mailboxes_max: usize,
     /// Output above which [`room`](pillarbox_core::Machine::room) is 0, in octets. Default: 65,536.
     pub output_high_water: usize,
     /// From the connection to a login, whatever is tried meanwhile. Default: 180 s.
@@ -111,10 +127,14 @@ impl Default for Limits {
             append_size_max: 52_428_800,
             append_messages_max: 100,
             append_parts_max: 500,
+            metadata_value_max: 65_536,
             bad_before_login: 3,
             bad_after_login: 20,
             notify_names_max: 100,
             pending_flags_max: 10_000,
+            contexts_max: 10,
+            context_changes_max: 10_000,
+            search_mailboxes_max: 500,
             output_high_water: 65_536,
             login_timeout: Duration::from_secs(180),
             idle_timeout: Duration::from_secs(30 * 60),

@@ -10,8 +10,9 @@ use pillarbox_core::sasl::{Credentials, Mechanism, ScramAnswer};
 
 use super::{FetchData, FetchItem, Listed, SectionName, Snapshot, Status};
 use crate::acl::{AclEntry, AclQuestion, Grantable, Rights};
-use crate::list::List;
+use crate::list::{List, SearchScope};
 use crate::message::Section;
+use crate::metadata::{EntryName, MetadataQuestion};
 use crate::notify::{Notification, Watch};
 use crate::quota::{QuotaQuestion, QuotaRoot};
 use crate::search::Query;
@@ -30,6 +31,7 @@ use crate::types::{Flags, MailboxName, ModSeq, ObjectId, ResponseCode, SpecialUs
 /// | [`WrongProof`](Event::WrongProof) | ? | `No`, `Bye` |
 /// | [`List`](Event::List) | ? | `Listed`* then `Done`; `No` |
 /// | [`Acl`](Event::Acl) | ? | `Acl`, `Grantable`, `Rights` or `Done`, as [`AclQuestion`] says; `No` |
+/// | [`Metadata`](Event::Metadata) | ? | `Entry`* then `Done`, as [`MetadataQuestion`] says; `No` |
 /// | [`Quota`](Event::Quota) | ? | `QuotaRoots` and `Quota`*, as [`QuotaQuestion`] says, then `Done`; `No` |
 /// | [`Status`](Event::Status) | ? | `Status`, `No` |
 /// | [`Select`](Event::Select) | ? | `Selected`, `No` |
@@ -46,6 +48,8 @@ use crate::types::{Flags, MailboxName, ModSeq, ObjectId, ResponseCode, SpecialUs
 /// | [`Store`](Event::Store) | ? | `Flags`* and `Modified`* then `Done` or `No` |
 /// | [`Search`](Event::Search) | ? | `Found`* (or `FoundWithModSeqs`*) then `Done`, `No` |
 /// | [`Sort`](Event::Sort) | ? | as `Search`, in their order |
+/// | [`SearchMailboxes`](Event::SearchMailboxes) | ? | (`Searched`, `Found`*)* then `Done`, `No` |
+/// | [`Recheck`](Event::Recheck) | ? | `Found`* then `Done`, `No` |
 /// | [`Thread`](Event::Thread) | ? | `Threads`* then `Done`, `No` |
 /// | [`Copy`](Event::Copy) | ? | `Copied`, or `Done` where the UIDs are not known or not to be told; `No` |
 /// | [`Move`](Event::Move) | ? | `Copied`, or `Expunged`* then `Done` where the UIDs there are not to be told; `No` |
@@ -89,6 +93,8 @@ pub enum Event<'b> {
     List(List),
     /// ? SETACL, DELETEACL, GETACL, LISTRIGHTS or MYRIGHTS.
     Acl(AclQuestion),
+    /// ? GETMETADATA or SETMETADATA.
+    Metadata(MetadataQuestion),
     /// ? GETQUOTA or GETQUOTAROOT.
     Quota(QuotaQuestion),
     /// ? STATUS.
@@ -195,6 +201,25 @@ pub enum Event<'b> {
         /// As in [`Search`](Event::Search).
         mod_seqs: bool,
     },
+    /// ? ESEARCH of other mailboxes than the selected one (RFC 7377). Of each the user has to have the right to read it, and to see it
+    /// where it is not named (RFC 4314); the others are left out, as if they were not there.
+    SearchMailboxes {
+        /// What is searched, each mailbox once, however often it is meant.
+        sources: Vec<SearchScope>,
+        /// What is looked for in each. Sets of UIDs reach as far as they were written.
+        query: Query,
+        /// More than so many are not searched: the answer is then `No` with [`ResponseCode::Limit`].
+        mailboxes_max: usize,
+    },
+    /// ? Which of the messages that changed belong to the result of a search that is kept up to date (RFC 5267), asked when a command
+    /// ends and within IDLE. The query begins with the set of those messages, so that no others need be looked at. It need not be found
+    /// out first what is new in the mailbox. After `No` that search is kept up to date no longer.
+    Recheck {
+        /// What is looked for, as in [`Search`](Event::Search).
+        query: Query,
+        /// What the answer is sorted by, as in [`Sort`](Event::Sort); empty: by nothing.
+        criteria: Vec<SortCriterion>,
+    },
     /// ? THREAD and UID THREAD.
     Thread {
         /// What is looked for, as in [`Search`](Event::Search).
@@ -249,6 +274,7 @@ impl Event<'_> {
             Event::AppendBody(_) | Event::Refused { .. } => return None,
             Event::List(list) => Event::List(list),
             Event::Acl(question) => Event::Acl(question),
+            Event::Metadata(question) => Event::Metadata(question),
             Event::Quota(question) => Event::Quota(question),
             Event::Connect => Event::Connect,
             Event::StartTls => Event::StartTls,
@@ -276,6 +302,10 @@ impl Event<'_> {
             }
             Event::Search { query, mod_seqs } => Event::Search { query, mod_seqs },
             Event::Sort { query, criteria, mod_seqs } => Event::Sort { query, criteria, mod_seqs },
+            Event::SearchMailboxes { sources, query, mailboxes_max } => {
+                Event::SearchMailboxes { sources, query, mailboxes_max }
+            }
+            Event::Recheck { query, criteria } => Event::Recheck { query, criteria },
             Event::Thread { query, algorithm } => Event::Thread { query, algorithm },
             Event::Copy { uids, mailbox } => Event::Copy { uids, mailbox },
             Event::Move { uids, mailbox } => Event::Move { uids, mailbox },
@@ -392,6 +422,13 @@ pub enum Answer<'a> {
     Grantable(Grantable),
     /// What the user may do.
     Rights(Rights),
+    /// An annotation. It may be left out where it is larger than the client wants: the session sees to that.
+    Entry {
+        /// Its name.
+        name: &'a EntryName,
+        /// Its value.
+        value: &'a [u8],
+    },
     /// The names of the quota roots of a mailbox.
     QuotaRoots(&'a [&'a str]),
     /// What limits mailboxes.
@@ -471,6 +508,13 @@ pub enum Answer<'a> {
         flags: Flags,
         /// Its mod-sequence.
         mod_seq: ModSeq,
+    },
+    /// What follows was found in this mailbox, up to the next or the end.
+    Searched {
+        /// The mailbox.
+        mailbox: MailboxName,
+        /// Its UIDVALIDITY.
+        uid_validity: UidValidity,
     },
     /// Messages that SEARCH found, rising, or SORT in its order.
     Found(&'a [Uid]),

@@ -25,9 +25,16 @@ pub struct Extensions {
     pub catenate: bool,
     /// CHILDREN (RFC 3348): LIST answers carry `\HasChildren` or `\HasNoChildren` for every name.
     pub children: bool,
+    /// COMPRESS=DEFLATE (RFC 4978): the driver can put [`Layer::Deflate`](pillarbox_core::Layer::Deflate) under a session. Off by
+    /// default. Not offered together with [`unauthenticate`](Extensions::unauthenticate), which would have to take the layer away
+    /// again (RFC 8437 §3).
+    pub compress: bool,
     /// CONDSTORE (RFC 7162): every change of a mailbox has a mod-sequence, as far as the mailbox says so
     /// ([`Snapshot::highest_mod_seq`](super::Snapshot::highest_mod_seq)).
     pub condstore: bool,
+    /// CONTEXT=SEARCH, and CONTEXT=SORT where there is SORT (RFC 5267): results of searches are kept up to date. The store has to bring
+    /// every change of the selected mailbox.
+    pub context: bool,
     /// CREATE-SPECIAL-USE (RFC 6154 §3): CREATE may say what a mailbox is for.
     pub create_special_use: bool,
     /// LIST-EXTENDED (RFC 5258) and LIST-STATUS (RFC 5819).
@@ -35,10 +42,16 @@ pub struct Extensions {
     /// LITERAL+ instead of LITERAL- after login (RFC 7888): a literal of any size may come unasked, and is eaten where it is
     /// not welcome. Without it a client asks before it sends more than 4096 octets.
     pub literal_plus: bool,
+    /// METADATA (RFC 5464): mailboxes and the server have annotations.
+    pub metadata: bool,
+    /// METADATA-SERVER (RFC 5464): the server has annotations. [`metadata`](Extensions::metadata) has that in it.
+    pub metadata_server: bool,
     /// MOVE (RFC 6851): a message is at every moment in one of the two mailboxes or in both.
     pub moves: bool,
     /// MULTIAPPEND (RFC 3502): several messages are stored all or none.
     pub multiappend: bool,
+    /// MULTISEARCH (RFC 7377): several mailboxes are searched with one command.
+    pub multisearch: bool,
     /// NOTIFY (RFC 5465): clients are told what happens in other mailboxes, and hear of the selected one between commands.
     pub notify: bool,
     /// OBJECTID (RFC 8474): mailboxes and messages have identifiers that outlive a change of name or place.
@@ -83,12 +96,17 @@ impl Extensions {
         binary: false,
         catenate: false,
         children: false,
+        compress: false,
         condstore: false,
+        context: false,
         create_special_use: false,
         list_extended: false,
         literal_plus: false,
+        metadata: false,
+        metadata_server: false,
         moves: false,
         multiappend: false,
+        multisearch: false,
         notify: false,
         object_id: false,
         partial: false,
@@ -106,6 +124,11 @@ impl Extensions {
         unauthenticate: false,
         utf8: false,
     };
+
+    /// Whether COMPRESS=DEFLATE can be asked for.
+    pub const fn offers_compress(&self) -> bool {
+        self.compress && !self.unauthenticate
+    }
 
     /// Whether QRESYNC and what it builds on is there.
     pub const fn offers_qresync(&self) -> bool {
@@ -125,12 +148,17 @@ impl Default for Extensions {
             binary: true,
             catenate: true,
             children: true,
+            compress: false,
             condstore: true,
+            context: true,
             create_special_use: true,
             list_extended: true,
             literal_plus: true,
+            metadata: true,
+            metadata_server: true,
             moves: true,
             multiappend: true,
+            multisearch: true,
             notify: true,
             object_id: true,
             partial: true,

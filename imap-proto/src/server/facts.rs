@@ -207,6 +207,8 @@ pub enum CloseReason {
     Synchronisation,
     /// The TLS handshake failed.
     Tls,
+    /// Compression was agreed on and could not be begun.
+    Compression,
     /// A store failed inside octets that were already announced: the client can no longer follow.
     Broken,
     /// The selected mailbox is gone.

@@ -3,6 +3,7 @@
 use pillarbox_core::line::{LineScanner, Scan};
 
 use super::read::Served;
+use super::recheck::Then;
 use super::reply::End;
 use super::session::{Asked, Doing, Next, Standing};
 use super::{CloseReason, Event, ServerSession};
@@ -39,6 +40,14 @@ impl ServerSession {
     /// Waits for DONE.
     pub(super) fn read_done<'b>(&mut self, input: &mut &'b [u8]) -> Next<'b> {
         let max = self.config.limits.before_login.line_max;
+        if matches!(&self.standing, Standing::Selected { mailbox, .. } if mailbox.contexts.waits() || mailbox.contexts.is_overrun())
+            && let Doing::Idling { scanner } = core::mem::replace(&mut self.doing, Doing::Reading)
+        {
+            if let Some(Then::Idle(scanner)) = self.recheck(Then::Idle(scanner)) {
+                self.doing = Doing::Idling { scanner };
+            }
+            return Next::Again;
+        }
         let Doing::Idling { scanner } = &mut self.doing else { return Next::Again };
         let bytes: &'b [u8] = input;
         match scanner.scan(bytes, max) {

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use super::context::Contexts;
 use super::flags_in_use::FlagsInUse;
 use super::read::Served;
 use super::reply::End;
@@ -36,7 +37,7 @@ impl ServerSession {
         let mailbox = self.mailbox_name(name)?;
         let told = self.enabled.rev2.then(|| (mailbox.clone(), name.to_vec()));
         let event = self.ask(
-            Asked::Select { name: mailbox.clone(), read_only, told, resync },
+            Asked::Select { mailbox: mailbox.clone(), read_only, told, resync },
             Event::Select { mailbox, read_only },
         );
         self.queue.extend(event.and_then(Event::into_owned));
@@ -100,8 +101,16 @@ impl ServerSession {
         }
         if let Standing::Authenticated { identity } = &mut self.standing {
             let identity = core::mem::take(identity);
-            let mailbox =
-                Box::new(Selected { name, view, flags, read_only, saved: UidSet::new(), brought: UidSet::new() });
+            let mailbox = Box::new(Selected {
+                view,
+                flags,
+                read_only,
+                name,
+                uid_validity: snapshot.uid_validity,
+                saved: UidSet::new(),
+                brought: UidSet::new(),
+                contexts: Contexts::default(),
+            });
             self.standing = Standing::Selected { identity, mailbox };
         }
         let code = if read_only { "READ-ONLY" } else { "READ-WRITE" };

@@ -50,7 +50,7 @@ struct Group {
 
 /// What is done once messages are told that came in the selected mailbox.
 #[derive(Debug)]
-pub(super) enum Then {
+pub(super) enum Afterwards {
     /// The command ends.
     Finish(End),
     /// The client is listened to as before.
@@ -298,18 +298,18 @@ impl ServerSession {
             telling.expunges &= notify.selected.messages;
         }
         let Standing::Selected { mailbox, .. } = &mut self.standing else { return };
-        if !mailbox.view.has_news_to_tell(telling) && !mailbox.flags.has_news() {
+        if !mailbox.view.has_news_to_tell(telling) && !mailbox.flags.has_news() && !mailbox.contexts.has_news() {
             return;
         }
         mailbox.flags.tell(self.out.end());
-        let told = mailbox.view.tell_some(telling, self.out.end());
+        let told = mailbox.tell(telling, self.out.end());
         if let Some(highest) = mailbox.view.settle() {
             self.highest_mod_seq(highest);
         }
         self.timer.alive();
         let back = core::mem::replace(&mut self.doing, Doing::Reading);
         match self.arrived(told.arrived) {
-            Some((uids, fetching)) => self.ask_arrived(uids, fetching, Then::Resume(Box::new(back))),
+            Some((uids, fetching)) => self.ask_arrived(uids, fetching, Afterwards::Resume(Box::new(back))),
             None => self.doing = back,
         }
     }
@@ -334,17 +334,17 @@ impl ServerSession {
         (!uids.is_empty()).then(|| (uids, Fetching::new(wanted, tells_uid && !self.enabled.uid_only, End::ok("Done"))))
     }
 
-    pub(super) fn ask_arrived(&mut self, uids: UidSet, fetching: Fetching, then: Then) {
+    pub(super) fn ask_arrived(&mut self, uids: UidSet, fetching: Fetching, then: Afterwards) {
         let wanted = fetching.wanted().to_vec();
         self.queue.push_back(Event::Fetch { uids, wanted, mark_seen: false, changed_since: None });
         self.doing = Doing::Asked(Asked::Arrived { fetching, then });
     }
 
     /// The messages that came were told.
-    pub(super) fn arrivals_told(&mut self, then: Then) {
+    pub(super) fn arrivals_told(&mut self, then: Afterwards) {
         match then {
-            Then::Finish(end) => self.finish_now(end),
-            Then::Resume(doing) => {
+            Afterwards::Finish(end) => self.finish_now(end),
+            Afterwards::Resume(doing) => {
                 self.doing = *doing;
                 self.tell_at_once();
                 self.leave_if_due();

@@ -143,15 +143,18 @@ impl ServerSession {
             Command::Authenticate { mechanism, initial_response } => {
                 self.authenticate(mechanism, initial_response.map(Secret::into_exposed))
             }
+            Command::CancelUpdate(tags) => self.cancel_update(&tags),
             Command::Capability => self.capability(),
             // RFC 9051 Appendix E, 17
             Command::Check if self.enabled.rev2 => Err(End::bad("There is no CHECK in IMAP4rev2")),
             Command::Check | Command::Noop => self.noop(),
             Command::Close => self.close_mailbox(),
+            Command::Compress => self.compress(),
             Command::Copy { set, mailbox, uid } => self.copy(&set, &mailbox, uid),
             Command::Create { mailbox, uses } => self.create(&mailbox, uses),
             Command::Delete(mailbox) => self.delete(&mailbox),
             Command::Enable(names) => self.enable(&names),
+            Command::Esearch { sources, key, returns, charset } => self.esearch(sources, key, returns, charset),
             Command::Expunge { only } => self.expunge(only.as_ref()),
             Command::Fetch { set, wanted, modifiers, uid } => {
                 let modifiers = self.fetch_modifiers(&modifiers, uid)?;
@@ -164,6 +167,7 @@ impl ServerSession {
             Command::List(list) => self.list(list),
             Command::Login { user, password } => self.login(&user, password.expose()),
             Command::Logout => self.logout(),
+            Command::Metadata(command) => self.metadata(command),
             Command::Move { set, mailbox, uid } => self.move_messages(&set, &mailbox, uid),
             Command::Namespace => self.namespace(),
             Command::Notify(command) => self.notify_command(command),

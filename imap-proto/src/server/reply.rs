@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use pillarbox_core::sasl::Mechanism;
 
 use super::fetch::Fetching;
-use super::notify::Then;
+use super::notify::Afterwards;
+use super::recheck::Then;
 use super::session::{Asked, Doing, Standing};
 use super::{CloseReason, Event, FetchItem, ServerSession};
 use crate::types::{ModSeq, ResponseCode};
@@ -200,15 +201,23 @@ impl ServerSession {
             ("BINARY", extensions.binary),
             ("CATENATE", extensions.catenate),
             ("CHILDREN", extensions.children),
+            // One layer is enough (RFC 4978 §3).
+            ("COMPRESS=DEFLATE", extensions.offers_compress() && !self.compressed),
             ("CONDSTORE", extensions.condstore),
+            ("CONTEXT=SEARCH", extensions.context),
+            // RFC 5267 §4.1
+            ("CONTEXT=SORT", extensions.context && extensions.sort),
             ("CREATE-SPECIAL-USE", extensions.create_special_use),
             // RFC 5267 §3.1
             ("ESORT", extensions.sort),
             ("LIST-EXTENDED", extensions.list_extended),
             // RFC 5819 §1
             ("LIST-STATUS", extensions.list_extended),
+            ("METADATA", extensions.metadata),
+            ("METADATA-SERVER", extensions.metadata_server && !extensions.metadata),
             ("MOVE", extensions.moves),
             ("MULTIAPPEND", extensions.multiappend),
+            ("MULTISEARCH", extensions.multisearch),
             ("NOTIFY", extensions.notify),
             ("OBJECTID", extensions.object_id),
             ("PARTIAL", extensions.partial),
@@ -273,19 +282,20 @@ impl ServerSession {
                 return;
             }
         }
-        self.finish_now(end);
+        if let Some(Then::Finish(end)) = self.recheck(Then::Finish(end)) {
+            self.finish_now(end);
+        }
     }
 
-    /// As [`finish`](Self::finish), without asking for what was forgotten.
+    /// As [`finish`](Self::finish), without asking for what was forgotten or what changed.
     pub(super) fn finish_now(&mut self, mut end: End) {
         // Where the command is not known, neither is what it does to numbers.
         let may_expunge = self.running.row.is_some_and(|row| row.may_expunge) && !self.running.seqs_in_search;
         let telling = self.telling(may_expunge);
         self.tell_flags_in_use();
         if let Standing::Selected { mailbox, .. } = &mut self.standing {
-            let view = &mut mailbox.view;
-            let told = view.tell_some(telling, self.out.end());
-            match view.settle() {
+            let told = mailbox.tell(telling, self.out.end());
+            match mailbox.view.settle() {
                 // RFC 7162 §3.2.7: behind expunges in the tagged OK.
                 Some(highest) if told.expunged && end.verdict == Verdict::Ok && end.code.is_none() => {
                     end.code = Some(alloc::format!("HIGHESTMODSEQ {highest}").into());
@@ -294,7 +304,7 @@ impl ServerSession {
                 None => {}
             }
             if let Some((uids, fetching)) = self.arrived(told.arrived) {
-                return self.ask_arrived(uids, fetching, Then::Finish(end));
+                return self.ask_arrived(uids, fetching, Afterwards::Finish(end));
             }
         }
         self.doing = Doing::Reading;

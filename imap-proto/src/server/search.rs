@@ -4,11 +4,13 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use super::context::Updating;
 use super::read::{Served, uid_required};
 use super::reply::{End, Output};
 use super::session::{Asked, Standing};
 use super::{Event, ServerSession};
 use crate::search::Query;
+use crate::sort::SortCriterion;
 use crate::types::{Flag, ModSeq, ResponseCode, SequenceSet, Uid, UidSet};
 use crate::view::View;
 use crate::wire::encode::push;
@@ -41,6 +43,10 @@ pub(super) struct Searching {
     saved: Vec<Uid>,
     /// The last messages that were found, where a part is wanted that counts from the end: as many as it may reach to.
     tail: VecDeque<(Uid, u32)>,
+    /// Which mailbox it is, where several may be searched (RFC 7377): what stands behind the tag.
+    correlators: Option<Vec<u8>>,
+    /// It is to be kept up to date (RFC 5267).
+    updating: Option<Updating>,
 }
 
 /// What is learned about a query while its numbers are resolved.
@@ -49,6 +55,17 @@ struct Resolving {
     ranges_left: usize,
     /// Mod-sequences are a part of it.
     mod_seqs: bool,
+    /// It will be put to messages that come later.
+    updates: bool,
+}
+
+/// A query whose numbers are resolved.
+pub(super) struct Resolved {
+    pub(super) query: Query,
+    /// It speaks of mod-sequences.
+    pub(super) mod_seqs: bool,
+    /// Of all sets in it.
+    ranges: usize,
 }
 
 impl ServerSession {
@@ -64,27 +81,52 @@ impl ServerSession {
             // RFC 6855 §3
             return Err(End::bad("Everything is UTF-8 here"));
         }
-        let (query, mod_seqs) = self.query_to_answer(key, returns)?;
+        let resolved = self.query_to_answer(key, returns)?;
+        let updating = self.updating_if(returns, &resolved, &[])?;
+        let Resolved { query, mod_seqs, .. } = resolved;
         // RFC 9051 §6.4.4: in IMAP4rev2 every answer is ESEARCH, and names all if nothing else is asked for.
         let all = SearchReturns { all: true, ..SearchReturns::default() };
-        let searching = Searching::new(uid, returns.or(self.enabled.rev2.then_some(all)), false);
+        let searching = Searching::new(uid, returns.or(self.enabled.rev2.then_some(all)), false).updating(updating);
         if mod_seqs {
             self.enable_condstore();
         }
         Ok(self.ask(Asked::Search(searching), Event::Search { query, mod_seqs }))
     }
 
-    /// The query of a command with these return options, and whether it speaks of mod-sequences.
+    /// Refuses return options of extensions that are not on offer.
+    pub(super) fn refuse_returns(&self, returns: SearchReturns) -> Result<(), End> {
+        if (returns.update || returns.context) && !self.config.extensions.context {
+            return Err(End::bad("UPDATE and CONTEXT are not on offer"));
+        }
+        if returns.partial.is_some() && !self.config.extensions.partial {
+            return Err(End::bad("PARTIAL is not on offer"));
+        }
+        Ok(())
+    }
+
+    /// How a search is kept up to date, if that is wished.
+    pub(super) fn updating_if(
+        &mut self,
+        returns: Option<SearchReturns>,
+        resolved: &Resolved,
+        criteria: &[SortCriterion],
+    ) -> Result<Option<Updating>, End> {
+        match returns.is_some_and(|returns| returns.update) {
+            true => self.updating(&resolved.query, criteria, resolved.ranges).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// The query of a command with these return options.
     pub(super) fn query_to_answer(
         &mut self,
         key: Option<SearchKey>,
         returns: Option<SearchReturns>,
-    ) -> Result<(Query, bool), End> {
-        if returns.is_some_and(|returns| returns.partial.is_some()) && !self.config.extensions.partial {
-            return Err(End::bad("PARTIAL is not on offer"));
-        }
+    ) -> Result<Resolved, End> {
+        returns.map_or(Ok(()), |returns| self.refuse_returns(returns))?;
         let save = returns.is_some_and(|returns| returns.save);
-        self.query_of(key).inspect_err(|end| {
+        let updates = returns.is_some_and(|returns| returns.update);
+        self.query_of(key, updates).inspect_err(|end| {
             // RFC 5182 §2.1: NO empties what was saved, BAD changes nothing.
             if save && end.verdict == super::reply::Verdict::No {
                 self.save(UidSet::new());
@@ -92,18 +134,15 @@ impl ServerSession {
         })
     }
 
-    /// The query of a key, and whether it speaks of mod-sequences.
-    pub(super) fn query_of(&mut self, key: Option<SearchKey>) -> Result<(Query, bool), End> {
-        // RFC 3501 §6.4.4
-        let unknown =
-            || End { code: Some("BADCHARSET (US-ASCII UTF-8)".into()), ..End::no_such("Unknown character set") };
+    /// The query of a key. `updates`: it will be put to messages that come later.
+    pub(super) fn query_of(&mut self, key: Option<SearchKey>, updates: bool) -> Result<Resolved, End> {
         let ranges_left = 2 * self.mailbox()?.view.len() + RANGES_MAX;
-        let mut resolving = Resolving { ranges_left, mod_seqs: false };
-        let query = self.query(key.ok_or_else(unknown)?, &mut resolving)?;
+        let mut resolving = Resolving { ranges_left, mod_seqs: false, updates };
+        let query = self.query(key.ok_or_else(unknown_charset)?, &mut resolving)?;
         if resolving.mod_seqs {
             self.refuse_without_mod_seqs()?;
         }
-        Ok((query, resolving.mod_seqs))
+        Ok(Resolved { query, mod_seqs: resolving.mod_seqs, ranges: ranges_left - resolving.ranges_left })
     }
 
     /// The key with its numbers resolved. The parser limited the depth.
@@ -140,7 +179,7 @@ impl ServerSession {
     }
 
     /// Refuses keys of extensions that are not on offer, as keys that are not known.
-    fn refuse_key(&self, query: &Query) -> Result<(), End> {
+    pub(super) fn refuse_key(&self, query: &Query) -> Result<(), End> {
         let extensions = &self.config.extensions;
         let known = match query {
             Query::ModSeq(_) => extensions.condstore,
@@ -155,7 +194,12 @@ impl ServerSession {
 
     /// Two octets of a command can stand for a set as large as the mailbox, so what they come to is counted.
     fn uids_of(&mut self, set: &SequenceSet, uid: bool, resolving: &mut Resolving) -> Result<Query, End> {
-        let uids = self.resolve(set, uid)?;
+        let mut uids = self.resolve(set, uid)?;
+        if uid && resolving.updates {
+            // RFC 5267 §4.3: what sequence numbers mean is settled now, but UIDs name messages that are still to come.
+            let ranges = set.resolve(u32::MAX).into_iter();
+            uids.add(&ranges.filter_map(|range| Some(Uid::new(*range.start())?..=Uid::new(*range.end())?)).collect());
+        }
         match resolving.ranges_left.checked_sub(uids.ranges().len()) {
             Some(left) => resolving.ranges_left = left,
             None => return Err(End::no(&ResponseCode::Limit, "The sets of this search are too large")),
@@ -186,7 +230,24 @@ impl Searching {
             highest: None,
             saved: Vec::new(),
             tail: VecDeque::new(),
+            correlators: None,
+            updating: None,
         }
+    }
+
+    /// The same, told with what says which mailbox it is.
+    pub(super) fn correlated(self, correlators: Vec<u8>) -> Self {
+        Searching { correlators: Some(correlators), ..self }
+    }
+
+    /// The same, to be kept up to date.
+    pub(super) fn updating(self, updating: Option<Updating>) -> Self {
+        Searching { updating, ..self }
+    }
+
+    /// Whether UIDs are told, and how it is to be kept up to date.
+    pub(super) fn take_updating(&mut self) -> Option<(bool, Updating)> {
+        Some((self.uid, self.updating.take()?))
     }
 
     pub(super) const fn is_sorted(&self) -> bool {
@@ -207,18 +268,24 @@ impl Searching {
         Some(ends.chain(self.saved).collect())
     }
 
-    /// Messages were found. One that the client was not told of yet is none.
+    /// Messages were found. One that the client was not told of yet is none; without a view it is told of all.
     pub(super) fn found(
         &mut self,
         found: impl Iterator<Item = (Uid, Option<ModSeq>)>,
-        view: &View,
+        view: Option<&View>,
         tag: &str,
         out: &mut Output,
     ) {
         for (uid, mod_seq) in found {
-            let Some(seq) = view.seq(uid) else { continue };
-            let number = if self.uid { uid.get() } else { seq.get() };
+            let number = match view.map(|view| view.seq(uid)) {
+                Some(None) => continue,
+                Some(Some(seq)) if !self.uid => seq.get(),
+                _ => uid.get(),
+            };
             self.highest = self.highest.max(mod_seq);
+            if let Some(Updating::Wanted { found, .. }) = &mut self.updating {
+                found.push(uid);
+            }
             let Some(returns) = self.returns else {
                 self.begin(tag, out);
                 push(out.end(), format_args!(" {number}"));
@@ -283,7 +350,9 @@ impl Searching {
             None => out.end().extend_from_slice(b"* SORT"),
             // RFC 9051 §7.3.4, RFC 4731 §3.1. A tag holds nothing that would have to be escaped.
             Some(_) => {
-                push(out.end(), format_args!("* ESEARCH (TAG \"{tag}\"){}", if self.uid { " UID" } else { "" }));
+                push(out.end(), format_args!("* ESEARCH (TAG \"{tag}\""));
+                out.end().extend_from_slice(self.correlators.as_deref().unwrap_or_default());
+                out.end().extend_from_slice(if self.uid { b") UID" } else { b")" });
             }
         }
     }
@@ -330,7 +399,7 @@ impl Searching {
     }
 
     /// Ends the line. What is only known now stands at its end.
-    pub(super) fn end(&mut self, view: &View, tag: &str, out: &mut Output) {
+    pub(super) fn end(&mut self, view: Option<&View>, tag: &str, out: &mut Output) {
         self.tell_run(tag, out);
         if let Some(returns) = self.returns {
             let told = returns.all || returns.count || returns.min || returns.max || returns.partial.is_some();
@@ -338,9 +407,13 @@ impl Searching {
             if returns.save && !told {
                 return;
             }
+            // RFC 7377 §2.1: of a mailbox in which nothing was found nothing is told.
+            if self.correlators.is_some() && self.found == 0 {
+                return;
+            }
             self.begin(tag, out);
             self.end_set(tag, out);
-            let number = |uid: Uid| if self.uid { Some(uid.get()) } else { view.seq(uid).map(|seq| seq.get()) };
+            let number = |uid: Uid| if self.uid { Some(uid.get()) } else { view?.seq(uid).map(|seq| seq.get()) };
             for (wanted, name, uid) in [(returns.min, "MIN", self.first), (returns.max, "MAX", self.last)] {
                 if let Some(number) = uid.filter(|_| wanted).and_then(|(uid, _)| number(uid)) {
                     push(out.end(), format_args!(" {name} {number}"));
@@ -382,6 +455,11 @@ impl Searching {
             out.end().extend_from_slice(b"\r\n");
         }
     }
+}
+
+/// RFC 3501 §6.4.4
+pub(super) fn unknown_charset() -> End {
+    End { code: Some("BADCHARSET (US-ASCII UTF-8)".into()), ..End::no_such("Unknown character set") }
 }
 
 /// RFC 5182 §2.4, RFC 9394 §3.2

@@ -7,15 +7,19 @@ use alloc::sync::Arc;
 
 use pillarbox_core::line::LineScanner;
 use pillarbox_core::sasl;
-use pillarbox_core::{LayerFacts, Misuse, Step, Time, TlsFacts, UpgradeError};
+use pillarbox_core::{Layer, Misuse, Step, Time, TlsFacts};
 
 use super::append::Incoming;
 use super::auth::Login;
+use super::context::Contexts;
 use super::fetch::Fetching;
 use super::flags_in_use::FlagsInUse;
 use super::mailbox::Renamed;
 use super::messages::Silent;
-use super::notify::{Notify, Then};
+use super::metadata::Getting;
+use super::multisearch::SearchingMailboxes;
+use super::notify::{Afterwards, Notify};
+use super::recheck::Rechecking;
 use super::reply::{End, Output};
 use super::search::Searching;
 use super::sort::Threading;
@@ -25,7 +29,7 @@ use crate::acl::AclQuestion;
 use crate::command::CommandRow;
 use crate::quota::QuotaQuestion;
 use crate::server::StatusItem;
-use crate::types::{MailboxName, ModSeq, Uid, UidSet};
+use crate::types::{MailboxName, ModSeq, Uid, UidSet, UidValidity};
 use crate::view::View;
 use crate::wire::frame::{FrameLimits, Framer, Skipped, Skipper};
 use crate::wire::parse::Resync;
@@ -40,6 +44,8 @@ pub struct ServerSession {
     pub(super) config: Arc<ServerConfig>,
     pub(super) peer: Peer,
     pub(super) tls: Option<TlsFacts>,
+    /// DEFLATE is under the session.
+    pub(super) compressed: bool,
     pub(super) standing: Standing,
     pub(super) enabled: Enabled,
     /// What the client wants to hear; none: it never gave a NOTIFY.
@@ -72,12 +78,15 @@ pub(super) enum Standing {
 
 #[derive(Debug)]
 pub(super) struct Selected {
-    pub(super) name: MailboxName,
     pub(super) view: View,
     pub(super) flags: FlagsInUse,
     pub(super) read_only: bool,
+    pub(super) name: MailboxName,
+    pub(super) uid_validity: UidValidity,
     /// What `$` means (RFC 5182). May name messages that are gone.
     pub(super) saved: UidSet,
+    /// Searches whose results are kept up to date (RFC 5267).
+    pub(super) contexts: Contexts,
     /// Messages that this client put here since it was last told of new ones.
     pub(super) brought: UidSet,
 }
@@ -129,8 +138,9 @@ pub(super) enum Doing {
     },
     /// A question is open.
     Asked(Asked),
-    /// TLS is to be started. `announced`: where in the output the go-ahead is.
+    /// A layer is to be started. `announced`: where in the output the go-ahead is.
     Upgrading {
+        layer: Layer,
         announced: Option<u64>,
     },
     Closed(CloseReason),
@@ -141,6 +151,8 @@ pub(super) enum Doing {
 pub(super) enum Asked {
     Acl(AclQuestion),
     Quota(QuotaQuestion),
+    GetMetadata(Getting),
+    SetMetadata,
     Connect,
     StartTls,
     ScramKeys(Login),
@@ -155,7 +167,7 @@ pub(super) enum Asked {
         items: alloc::vec::Vec<StatusItem>,
     },
     Select {
-        name: MailboxName,
+        mailbox: MailboxName,
         read_only: bool,
         told: Renamed,
         resync: Option<Resync>,
@@ -198,7 +210,10 @@ pub(super) enum Asked {
     },
     /// SEARCH and SORT.
     Search(Searching),
+    SearchMailboxes(SearchingMailboxes),
     Thread(Threading),
+    /// What changed, on behalf of the contexts.
+    Recheck(Box<Rechecking>),
     Copy {
         target: MailboxName,
     },
@@ -209,7 +224,7 @@ pub(super) enum Asked {
     /// Of messages that have come, the client is told what it asked for with NOTIFY.
     Arrived {
         fetching: Fetching,
-        then: Then,
+        then: Afterwards,
     },
     Expunge {
         close: bool,
@@ -231,6 +246,7 @@ impl ServerSession {
     pub fn new(config: Arc<ServerConfig>, peer: Peer) -> Self {
         ServerSession {
             tls: peer.tls.clone(),
+            compressed: false,
             config,
             peer,
             standing: Standing::NotAuthenticated,
@@ -309,6 +325,7 @@ impl ServerSession {
                 if let Doing::Asked(Asked::Store { silent: Some(silent), .. }) = &mut self.doing {
                     silent.learn(&change, &mailbox.view);
                 }
+                mailbox.contexts.learn(&change, &mailbox.view, self.config.limits.context_changes_max);
                 mailbox.view.learn(change);
             }
         }
@@ -410,33 +427,6 @@ impl ServerSession {
     pub fn handle_eof(&mut self, now: Time) {
         self.timer.advance(now);
         self.eof = true;
-    }
-
-    /// [`Machine::upgraded`](pillarbox_core::Machine::upgraded)
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn upgraded(&mut self, now: Time, facts: LayerFacts) -> Result<(), Misuse> {
-        self.timer.advance(now);
-        match (&self.doing, facts) {
-            (Doing::Upgrading { announced: Some(_) }, LayerFacts::Tls(facts)) => {
-                // RFC 9051 §6.2.1: what the client learned before is void; we remember nothing of it either.
-                self.tls = Some(facts);
-                self.framer.reset();
-                self.doing = Doing::Reading;
-                self.leave_if_due();
-                Ok(())
-            }
-            _ => Err(Misuse::NoUpgrade),
-        }
-    }
-
-    /// [`Machine::upgrade_failed`](pillarbox_core::Machine::upgrade_failed)
-    pub fn upgrade_failed(&mut self, now: Time, _why: UpgradeError) {
-        self.timer.advance(now);
-        // RFC 3207 §4.1, RFC 9051 §6.2.1: nothing that could be said in clear text now can be trusted.
-        self.close(CloseReason::Tls);
     }
 
     /// [`Machine::shut_down`](pillarbox_core::Machine::shut_down)

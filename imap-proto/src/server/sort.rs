@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::read::Served;
 use super::reply::{End, Output};
-use super::search::Searching;
+use super::search::{Resolved, Searching};
 use super::session::Asked;
 use super::{Event, ServerSession};
 use crate::sort::SortCriterion;
@@ -40,11 +40,13 @@ impl ServerSession {
         if !self.config.extensions.sort {
             return Err(End::bad("SORT is not on offer"));
         }
-        let (query, mod_seqs) = self.query_to_answer(key, returns)?;
+        let resolved = self.query_to_answer(key, returns)?;
+        let updating = self.updating_if(returns, &resolved, &criteria)?;
+        let Resolved { query, mod_seqs, .. } = resolved;
         if mod_seqs {
             self.enable_condstore();
         }
-        let searching = Searching::new(uid, returns, true);
+        let searching = Searching::new(uid, returns, true).updating(updating);
         Ok(self.ask(Asked::Search(searching), Event::Sort { query, criteria, mod_seqs }))
     }
 
@@ -53,7 +55,7 @@ impl ServerSession {
         if !self.config.extensions.thread {
             return Err(End::bad("THREAD is not on offer"));
         }
-        let (query, mod_seqs) = self.query_of(key)?;
+        let Resolved { query, mod_seqs, .. } = self.query_of(key, false)?;
         if mod_seqs {
             self.enable_condstore();
         }

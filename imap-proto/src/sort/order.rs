@@ -163,6 +163,8 @@ impl Sorter {
         let of = |at: u32| &self.values[at as usize * self.criteria.len()..][..self.criteria.len()];
         let text = |value: &Value| &self.texts[value.start..][..usize::from(value.len)];
         for (criterion, (a, b)) in self.criteria.iter().zip(of(one).iter().zip(of(other))) {
+            #[cfg(test)]
+            crate::steps::count(1 + if a.head == b.head { usize::from(a.len.min(b.len)) } else { 0 });
             let order = a.head.cmp(&b.head).then_with(|| text(a).cmp(text(b)));
             match if criterion.reverse { order.reverse() } else { order } {
                 Ordering::Equal => {}
@@ -170,5 +172,54 @@ impl Sorter {
             }
         }
         one.cmp(&other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::String;
+
+    use super::*;
+    use crate::sort::write_sort_keys;
+
+    fn sorted(criteria: &[SortCriterion], headers: impl Iterator<Item = String>) -> Vec<Uid> {
+        let mut sorter = Sorter::new(criteria);
+        for (uid, header) in (1..).filter_map(Uid::new).zip(headers) {
+            let mut octets = Vec::new();
+            write_sort_keys(header.as_bytes(), &mut octets);
+            sorter.add(uid, 0, 0, SortKeys::read(&octets));
+        }
+        sorter.finish()
+    }
+
+    /// Whoever fills a mailbox with headers that are alike, in whatever order, costs no more than others.
+    #[test]
+    fn what_is_made_to_take_long_does_not() {
+        use SortKey::*;
+        let keys = [Subject, From, To, Cc, DisplayFrom, DisplayTo, Date, Arrival, Size];
+        let criteria = keys.map(|key| SortCriterion { key, reverse: key == From });
+        let long = "x".repeat(2000);
+        /// What a message is like, by its number and how many there are.
+        type Shape<'s> = (&'s str, &'s dyn Fn(usize, usize) -> usize);
+        let shapes: [Shape<'_>; 6] = [
+            ("all alike", &|_, _| 7),
+            ("in order", &|at, _| at),
+            ("from its end", &|at, all| all - at),
+            ("up and down", &|at, all| at.min(all - at)),
+            ("two of them in turn", &|at, _| at % 2),
+            ("in no order", &|at, all| at * 7919 % all),
+        ];
+        for (what, shape) in shapes {
+            crate::steps::assert_linear_logarithmic(what, 1_000, |count| {
+                let headers = (0..count).map(|at| {
+                    let number = shape(at, count);
+                    // What differs stands at the end of what counts.
+                    let text = format!("{}{number:08}", &long[..500]);
+                    format!("Subject: {text}\r\nFrom: {text}@x\r\nTo: {text}@x\r\nCc: {long}@x\r\n\r\n")
+                });
+                assert_eq!(sorted(&criteria, headers).len(), count, "{what}");
+            });
+        }
     }
 }

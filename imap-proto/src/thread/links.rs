@@ -70,6 +70,8 @@ impl Links {
     fn is_below(&mut self, node: u32, root: u32) -> bool {
         let mut at = node;
         for _ in 0..STEPS {
+            #[cfg(test)]
+            crate::steps::count(1);
             match self.parents[at as usize] {
                 NONE => return at == root,
                 above => at = above,
@@ -82,6 +84,8 @@ impl Links {
         self.access(node);
         let mut at = node;
         while self.sides[at as usize][0] != NONE {
+            #[cfg(test)]
+            crate::steps::count(1);
             at = self.sides[at as usize][0];
         }
         self.splay(at);
@@ -92,6 +96,8 @@ impl Links {
     fn access(&mut self, node: u32) {
         let (mut at, mut below) = (node, NONE);
         while at != NONE {
+            #[cfg(test)]
+            crate::steps::count(1);
             self.splay(at);
             self.sides[at as usize][1] = below;
             (below, at) = (at, self.up[at as usize]);
@@ -121,6 +127,8 @@ impl Links {
 
     /// Puts a node in the place of what is above it, on whose `side` it is.
     fn rotate(&mut self, node: u32, side: usize) {
+        #[cfg(test)]
+        crate::steps::count(1);
         let above = self.up[node as usize];
         let top = self.up[above as usize];
         if let Some(place) = self.side(above) {

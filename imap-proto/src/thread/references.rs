@@ -21,6 +21,8 @@ pub(super) fn references(threader: Threader, sent: &Sent) -> Threads {
     for (message, end) in ends.iter().enumerate() {
         let mut last = NONE;
         for node in &of_references[start..*end as usize] {
+            #[cfg(test)]
+            crate::steps::count(1);
             if last != NONE && links.parent(*node) == NONE {
                 links.link(last, *node);
             }
@@ -74,6 +76,8 @@ fn pruned(mut parents: Vec<u32>, messages: usize) -> Vec<u32> {
         let mut at = gap as u32;
         // A gap that was looked at before is below a message or an outermost gap, or is one.
         while parents[at as usize] != NONE && is_gap(parents[at as usize]) {
+            #[cfg(test)]
+            crate::steps::count(1);
             way.push(at);
             at = parents[at as usize];
         }

@@ -299,27 +299,31 @@ fn of_many_references_the_first_and_the_last_count() {
 
 #[test]
 fn what_is_made_to_take_long_does_not() {
-    const COUNT: usize = 30_000;
-    let shapes: [&dyn Fn(usize) -> Vec<usize>; 6] = [
-        // A chain, from both ends.
-        &|at| at.checked_sub(1).into_iter().collect(),
-        &|at| vec![at + 1],
-        // A circle.
-        &|at| vec![(at + 1) % COUNT],
-        // Everybody below one long chain, each with somebody below already.
-        &|at| match at {
-            0..10_000 => vec![at + 1],
-            10_000..20_000 => vec![at + 10_000],
-            _ => vec![0, at - 10_000],
-        },
-        // A hundred references each, all over.
-        &|at| (0..20).map(|n| (at * 7919 + n * 104_729) % COUNT).collect(),
-        // Each below all, again and again cut off.
-        &|at| vec![at % 100, COUNT - at - 1, at / 2],
+    /// What a message refers to, by its number and how many there are.
+    type Shape<'s> = (&'s str, &'s dyn Fn(usize, usize) -> Vec<usize>);
+    let shapes: [Shape<'_>; 8] = [
+        ("a chain", &|at, _| at.checked_sub(1).into_iter().collect()),
+        ("a chain from its end", &|at, _| vec![at + 1]),
+        ("a circle", &|at, all| vec![(at + 1) % all]),
+        ("everybody below one long chain, each with somebody below already", &|at, all| match at * 3 / all {
+            0 => vec![at + 1],
+            1 => vec![at + all / 3],
+            _ => vec![0, at - all / 3],
+        }),
+        ("twenty references each, all over", &|at, all| (0..20).map(|n| (at * 7919 + n * 104_729) % all).collect()),
+        ("each below all, again and again cut off", &|at, all| vec![at % 100, all - at - 1, at / 2]),
+        ("what is not there, in one chain that all go through", &|at, all| {
+            (0..50).map(|n| all + (at + n) % all).collect()
+        }),
+        ("the end of a chain tied to its front again and again", &|at, all| {
+            vec![all - 1 - at / 2, at / 2, (at + 1) % all]
+        }),
     ];
-    for shape in shapes {
-        let told = threads(ThreadAlgorithm::References, &referring(COUNT, shape));
-        let numbers = told.split(['(', ')', ' ']).filter(|number| !number.is_empty()).count();
-        assert_eq!(numbers, COUNT);
+    for (what, shape) in shapes {
+        crate::steps::assert_linear_logarithmic(what, 4_000, |count| {
+            let told = threads(ThreadAlgorithm::References, &referring(count, |at| shape(at, count)));
+            let numbers = told.split(['(', ')', ' ']).filter(|number| !number.is_empty()).count();
+            assert_eq!(numbers, count, "{what}");
+        });
     }
 }

@@ -42,6 +42,12 @@ pub enum ResponseCode {
     InUse,
     /// A limit of the server was reached.
     Limit,
+    /// A value of an annotation has more than so many octets (RFC 5464 §4.3).
+    MetadataMaxSize(u32),
+    /// Annotations of users' own are not kept there (RFC 5464 §4.3).
+    MetadataNoPrivate,
+    /// There are as many annotations as there may be (RFC 5464 §4.3).
+    MetadataTooMany,
     /// There is no such mailbox.
     NonExistent,
     /// The user may not do this.
@@ -98,6 +104,9 @@ impl fmt::Display for ResponseCode {
             ResponseCode::HasChildren => "HASCHILDREN",
             ResponseCode::InUse => "INUSE",
             ResponseCode::Limit => "LIMIT",
+            ResponseCode::MetadataMaxSize(octets) => return write!(f, "METADATA MAXSIZE {octets}"),
+            ResponseCode::MetadataNoPrivate => "METADATA NOPRIVATE",
+            ResponseCode::MetadataTooMany => "METADATA TOOMANY",
             ResponseCode::NonExistent => "NONEXISTENT",
             ResponseCode::NoPerm => "NOPERM",
             ResponseCode::OverQuota => "OVERQUOTA",

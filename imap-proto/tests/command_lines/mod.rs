@@ -50,10 +50,12 @@ pub(crate) fn line() -> impl Strategy<Value = Vec<u8>> {
     LIST (SUBSCRIBED) \"\" (a% b) RETURN (CHILDREN STATUS (SIZE))|LSUB \"\" %|\
     STATUS x (MESSAGES UNSEEN messages)|CREATE x (USE (\\Sent \\Odd))|RENAME a b|ENABLE X Y|\
     AUTHENTICATE PLAIN AGE=|ID (\"a\" NIL)|ID NIL|UID EXPUNGE 1:3|EXPUNGE|MOVE 1 x|UID MOVE 1,3 x|\
-    SEARCH RETURN (MIN COUNT) ALL|SEARCH RETURN (PARTIAL -1:-5 MIN) ALL|SEARCH RETURN (PARTIAL 0:1) ALL|\
+    SEARCH RETURN (MIN COUNT) ALL|UID SEARCH RETURN (UPDATE CONTEXT) ALL|CANCELUPDATE \"a\" \"b\\\\c\"|CANCELUPDATE a|ESEARCH ALL|ESEARCH IN (personal subtree-one a SUBTREE (\"b c\" d)) RETURN (COUNT) CHARSET UTF-8 SEEN|ESEARCH IN (selected-delayed) ALL|SEARCH RETURN (PARTIAL -1:-5 MIN) ALL|SEARCH RETURN (PARTIAL 0:1) ALL|\
     SORT (REVERSE DATE subject) UTF-8 ALL|UID SORT RETURN (COUNT) (DISPLAYFROM) US-ASCII SEEN|SORT () UTF-8 ALL|\
     THREAD REFERENCES UTF-8 1:5|UID THREAD orderedsubject UTF-8 TEXT x|THREAD REFS UTF-8 ALL|SORT (DATE) X-NONE ALL|SEARCH CHARSET UTF-8 TEXT \u{fc}|SEARCH RETURN () CHARSET X-NONE ALL|\
-    IDLE|SUBSCRIBE {1}\r\nx|LOGOUT|APPEND x|APPEND|NOOPX|UID NOOP|UID|NOOP |NOOP.|",
+    GETMETADATA (MAXSIZE 9) x (/private/a \"/Shared/B\" {9}\r\n/shared/c)|GETMETADATA x (DEPTH infinity) /private|GETMETADATA \"\" /shared/a /shared/b|\
+    GETMETADATA x (DEPTH 2) /shared/a|SETMETADATA x (/private/a NIL /shared/b \"v\" /shared/c ~{3}\r\na\0b)|SETMETADATA x (/private NIL)|SETMETADATA x ()|\
+    COMPRESS DEFLATE|COMPRESS GZIP|compress deflate |IDLE|SUBSCRIBE {1}\r\nx|LOGOUT|APPEND x|APPEND|NOOPX|UID NOOP|UID|NOOP |NOOP.|",
     );
     let listed = |list: bool, text: String| if list { format!("({text})") } else { text };
     let change =

@@ -3,13 +3,15 @@
 
 use pillarbox_imap::acl::RightsChange;
 use pillarbox_imap::message::{Section, SectionText};
+use pillarbox_imap::metadata::Depth;
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{FetchItem, FlagChange, SectionName, StatusItem};
 use pillarbox_imap::sort::SortCriterion;
 use pillarbox_imap::types::{Flag, SpecialUse};
 use pillarbox_imap::wire::encode::string;
 use pillarbox_imap::wire::parse::{
-    AclCommand, AppendItem, Command, ListArguments, Modifier, QuotaCommand, SearchKey, SearchReturns, TaggedCommand,
+    AclCommand, AppendItem, Command, ListArguments, MetadataCommand, Modifier, QuotaCommand, SearchKey, SearchReturns,
+    SearchSource, TaggedCommand,
 };
 
 /// The octets of a command, its CRLF included; none if its texts were in a character set that is not known, or if it is of a later
@@ -19,6 +21,48 @@ pub fn print(read: &TaggedCommand<'_>) -> Option<Vec<u8>> {
     arguments(&read.command, &mut out)?;
     out.extend_from_slice(b"\r\n");
     Some(out)
+}
+
+fn metadata(command: &MetadataCommand<'_>, out: &mut Vec<u8>) -> Option<()> {
+    match command {
+        MetadataCommand::Get { mailbox, wanted, size_max } => {
+            let depth = match wanted.depth {
+                Depth::Zero => "0",
+                Depth::One => "1",
+                Depth::Infinity => "infinity",
+            };
+            let size_max = size_max.map(|octets| format!(" MAXSIZE {octets}")).unwrap_or_default();
+            word(out, &format!("(DEPTH {depth}{size_max})"));
+            text(out, mailbox);
+            let names: Vec<String> = wanted.names.iter().map(|name| string_of(name.as_str().as_bytes())).collect();
+            word(out, &format!("({})", names.join(" ")));
+        }
+        MetadataCommand::Set { mailbox, changes } => {
+            text(out, mailbox);
+            out.extend_from_slice(b" (");
+            for (index, (name, value)) in changes.iter().enumerate() {
+                out.extend_from_slice(if index > 0 { b" " } else { b"" });
+                string(out, name.as_str().as_bytes());
+                match value {
+                    None => out.extend_from_slice(b" NIL"),
+                    // Quotes hold no octets that are not text.
+                    Some(octets) => {
+                        out.extend_from_slice(format!(" ~{{{}}}\r\n", octets.len()).as_bytes());
+                        out.extend_from_slice(octets);
+                    }
+                }
+            }
+            out.push(b')');
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+fn string_of(octets: &[u8]) -> String {
+    let mut out = Vec::new();
+    string(&mut out, octets);
+    String::from_utf8(out).expect("names of entries are ASCII")
 }
 
 fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
@@ -41,6 +85,7 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
             AclCommand::List(mailbox) | AclCommand::Mine(mailbox) => text(out, mailbox),
             _ => return None,
         },
+        Command::Metadata(command) => metadata(command, out)?,
         Command::Quota(QuotaCommand::Root(root)) => text(out, root.as_bytes()),
         Command::Quota(QuotaCommand::Roots(mailbox)) => text(out, mailbox),
         Command::Append { parts: Some((mailbox, items)) } => append(mailbox, items, out)?,
@@ -55,10 +100,15 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
                 out.extend_from_slice(response.expose());
             }
         }
+        Command::Compress => word(out, "DEFLATE"),
         Command::Copy { set, mailbox, .. } | Command::Move { set, mailbox, .. } => {
             word(out, &set.to_string());
             text(out, mailbox);
         }
+        Command::CancelUpdate(tags) => tags.iter().for_each(|tag| {
+            out.push(b' ');
+            pillarbox_imap::wire::encode::string(out, tag);
+        }),
         Command::Create { mailbox, uses } => {
             text(out, mailbox);
             if let Some(uses) = uses {
@@ -92,6 +142,41 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
             text(out, to);
         }
         Command::Search { key, returns, charset, .. } => {
+            if let Some(returns) = returns {
+                word(out, &format!("RETURN ({})", returned(*returns)));
+            }
+            if *charset {
+                word(out, "CHARSET UTF-8");
+            }
+            out.push(b' ');
+            search_key(key.as_ref()?, out)?;
+        }
+        Command::Esearch { sources, key, returns, charset } => {
+            if !sources.is_empty() {
+                let mut all = Vec::new();
+                for source in sources {
+                    let (word, names) = match source {
+                        SearchSource::Selected => ("SELECTED", &[][..]),
+                        SearchSource::Inboxes => ("INBOXES", &[][..]),
+                        SearchSource::Personal => ("PERSONAL", &[][..]),
+                        SearchSource::Subscribed => ("SUBSCRIBED", &[][..]),
+                        SearchSource::Subtree(names) => ("SUBTREE", &names[..]),
+                        SearchSource::SubtreeOne(names) => ("SUBTREE-ONE", &names[..]),
+                        SearchSource::Mailboxes(names) => ("MAILBOXES", &names[..]),
+                        _ => return None,
+                    };
+                    all.extend_from_slice(if all.is_empty() { b"" } else { b" " });
+                    all.extend_from_slice(word.as_bytes());
+                    for (index, name) in names.iter().enumerate() {
+                        all.extend_from_slice(if index == 0 { b" (" } else { b" " });
+                        pillarbox_imap::wire::encode::string(&mut all, name);
+                    }
+                    all.extend_from_slice(if names.is_empty() { b"" } else { b")" });
+                }
+                out.extend_from_slice(b" IN (");
+                out.extend_from_slice(&all);
+                out.push(b')');
+            }
             if let Some(returns) = returns {
                 word(out, &format!("RETURN ({})", returned(*returns)));
             }
@@ -317,6 +402,8 @@ fn returned(returns: SearchReturns) -> String {
         (returns.all, "ALL"),
         (returns.count, "COUNT"),
         (returns.save, "SAVE"),
+        (returns.update, "UPDATE"),
+        (returns.context, "CONTEXT"),
     ];
     let mut all: Vec<_> = all.iter().filter(|(asked, _)| *asked).map(|(_, name)| (*name).to_owned()).collect();
     all.extend(returns.partial.map(|range| format!("PARTIAL {range}")));

@@ -39,8 +39,10 @@ use words::{flags, no, query, quoted, uid, uid_validity, uids};
 /// binary 0 "oc\0tets" | data binarysize 0 8                             (the octets of a literal8; of the first BINARY.SIZE)
 /// flags 5 \Seen | found 1,2,3 | expunged 1,2
 /// threads (1 2 (3)(4))(5)
+/// searched "a name" 7                                               (what is found next is of this mailbox and UIDVALIDITY)
 /// flags 5 \Seen modseq=9 | modified 6 \Seen modseq=8 | found 1@7,2@9 | vanished 3:5 | created F1
 /// acl ann:lrs -bob:w | grantable la r sw | rights lrs                  (selected .. rights=lrs: as much of the mailbox)
+/// entry /private/comment "a value"                                    (of GETMETADATA)
 /// quotaroots a b | quota "a" storage 1000 4096 message 3 10
 /// data modseq 9 | data emailid M1 | data threadid nil | data savedate 0
 /// ```
@@ -112,6 +114,7 @@ impl Subject for ImapSubject {
             Event::StartTls => "StartTls".into(),
             Event::Quota(QuotaQuestion::Root(root)) => format!("GetQuota {root}"),
             Event::Quota(QuotaQuestion::Roots(mailbox)) => format!("GetQuotaRoot {mailbox}"),
+            Event::Metadata(question) => words::metadata_question(&question),
             Event::Acl(question) => {
                 let text = words::acl_question(&question);
                 asked = Asked::Acl(question);
@@ -191,6 +194,16 @@ impl Subject for ImapSubject {
                 let criteria: Vec<String> = criteria.iter().map(words::criterion).collect();
                 let with = if mod_seqs { " with mod-sequences" } else { "" };
                 format!("Sort {} by {}{with}", query(&key), criteria.join(", "))
+            }
+            Event::SearchMailboxes { sources, query: key, mailboxes_max } => {
+                let sources: Vec<String> = sources.iter().map(words::scope).collect();
+                format!("SearchMailboxes {} of {mailboxes_max}: {}", sources.join(", "), query(&key))
+            }
+            Event::Recheck { query: key, criteria } => {
+                asked = Asked::Search { mod_seqs: false };
+                let criteria: Vec<String> = criteria.iter().map(words::criterion).collect();
+                let by = if criteria.is_empty() { String::new() } else { format!(" by {}", criteria.join(", ")) };
+                format!("Recheck {}{by}", query(&key))
             }
             Event::Thread { query: key, algorithm } => {
                 asked = Asked::Thread;
@@ -317,6 +330,10 @@ impl Subject for ImapSubject {
             }
             "quota" => give(Answer::Quota(&words::quota_root(rest)?)),
             "quotaroots" => give(Answer::QuotaRoots(&rest.split_whitespace().collect::<Vec<_>>())),
+            "entry" => {
+                let (name, value) = words::entry(rest)?;
+                give(Answer::Entry { name: &name, value: &value })
+            }
             "acl" => give(Answer::Acl(&words::acl(rest)?)),
             "grantable" => give(Answer::Grantable(words::grantable(rest)?)),
             "rights" => give(Answer::Rights(words::rights(rest)?)),
@@ -324,6 +341,11 @@ impl Subject for ImapSubject {
             "vanished" => give(Answer::Vanished(&words::uid_set(rest)?)),
             "found" if rest.contains('@') => give(Answer::FoundWithModSeqs(&words::uids_with_mod_seqs(rest)?)),
             "found" => give(Answer::Found(&uids(rest)?)),
+            "searched" => {
+                let (name, validity) = quoted(rest)?;
+                let mailbox = MailboxName::new(&String::from_utf8_lossy(&name)).map_err(|error| error.to_string())?;
+                give(Answer::Searched { mailbox, uid_validity: uid_validity(validity.trim())? })
+            }
             "threads" => give(Answer::Threads(&words::threads(rest)?)),
             "expunged" => give(Answer::Expunged(&uids(rest)?)),
             "copied" => {
@@ -431,7 +453,10 @@ impl Subject for ImapSubject {
         // A response within AUTHENTICATE looks like nothing else; what was sent before tells, and it ends in one of these.
         let line = sent.trim_ascii_end().to_ascii_uppercase();
         let has = |word: &[u8]| line.windows(word.len()).any(|w| w == word);
-        has(b" STARTTLS") || has(b" AUTHENTICATE") || expected.starts_with("+ ") && line.ends_with(b"}")
+        has(b" STARTTLS")
+            || has(b" COMPRESS")
+            || has(b" AUTHENTICATE")
+            || expected.starts_with("+ ") && line.ends_with(b"}")
     }
 
     fn close_reason(&self, machine: &ServerSession) -> String {
@@ -444,6 +469,7 @@ impl Subject for ImapSubject {
             Some(CloseReason::TooManyErrors) => "too many errors",
             Some(CloseReason::Synchronisation) => "synchronisation",
             Some(CloseReason::Tls) => "tls",
+            Some(CloseReason::Compression) => "compression",
             Some(CloseReason::Broken) => "broken",
             Some(CloseReason::MailboxGone) => "mailbox gone",
             Some(CloseReason::ShutDown) => "shut down",
@@ -534,6 +560,8 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
         Some(other) => return Err(format!("separator={other} is neither / nor .")),
     };
     server.namespace_prefix = config.value("prefix").unwrap_or_default().into();
+    server.server_comment = config.value("server_comment").map(Into::into);
+    server.server_admin = config.value("server_admin").map(Into::into);
     server.other_users_prefix = config.value("others").map(Into::into);
     server.shared_prefix = config.value("shared").map(Into::into);
     let limits = &mut server.limits;
@@ -548,9 +576,13 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
     limits.append_messages_max = config.parsed("append_messages_max", limits.append_messages_max)?;
     limits.append_parts_max = config.parsed("append_parts_max", limits.append_parts_max)?;
     limits.bad_before_login = config.parsed("bad_before_login", limits.bad_before_login)?;
+    limits.metadata_value_max = config.parsed("metadata_value_max", limits.metadata_value_max)?;
     limits.bad_after_login = config.parsed("bad_after_login", limits.bad_after_login)?;
     limits.notify_names_max = config.parsed("notify_names_max", limits.notify_names_max)?;
     limits.pending_flags_max = config.parsed("pending_flags_max", limits.pending_flags_max)?;
+    limits.contexts_max = config.parsed("contexts_max", limits.contexts_max)?;
+    limits.context_changes_max = config.parsed("context_changes_max", limits.context_changes_max)?;
+    limits.search_mailboxes_max = config.parsed("search_mailboxes_max", limits.search_mailboxes_max)?;
     limits.output_high_water = config.parsed("output_high_water", limits.output_high_water)?;
     let seconds = |key, default: Duration| config.parsed(key, default.as_secs()).map(Duration::from_secs);
     limits.login_timeout = seconds("login_timeout", limits.login_timeout)?;

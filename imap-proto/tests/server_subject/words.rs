@@ -1,7 +1,8 @@
 //! How values read in a dialog file.
 
 use pillarbox_imap::acl::{AclEntry, AclQuestion, Grantable, Rights, RightsChange};
-use pillarbox_imap::list::List;
+use pillarbox_imap::list::{List, SearchScope};
+use pillarbox_imap::metadata::{Depth, EntryName, MetadataQuestion};
 use pillarbox_imap::quota::{QuotaRoot, Resource, ResourceUse};
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{
@@ -18,13 +19,18 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
         "BINARY" => &mut extensions.binary,
         "CATENATE" => &mut extensions.catenate,
         "CHILDREN" => &mut extensions.children,
+        "COMPRESS" => &mut extensions.compress,
         "CONDSTORE" => &mut extensions.condstore,
+        "CONTEXT" => &mut extensions.context,
         "CREATE-SPECIAL-USE" => &mut extensions.create_special_use,
         "IMAP4rev2" => &mut extensions.rev2,
         "LIST-EXTENDED" => &mut extensions.list_extended,
         "LITERAL+" => &mut extensions.literal_plus,
+        "METADATA" => &mut extensions.metadata,
+        "METADATA-SERVER" => &mut extensions.metadata_server,
         "MOVE" => &mut extensions.moves,
         "MULTIAPPEND" => &mut extensions.multiappend,
+        "MULTISEARCH" => &mut extensions.multisearch,
         "PARTIAL" => &mut extensions.partial,
         "OBJECTID" => &mut extensions.object_id,
         "NOTIFY" => &mut extensions.notify,
@@ -183,6 +189,8 @@ pub(crate) fn no(text: &str) -> Result<Answer<'_>, String> {
         Some("EXPUNGEISSUED") => Some(ResponseCode::ExpungeIssued),
         Some("TRYCREATE") => Some(ResponseCode::TryCreate),
         Some("NOPERM") => Some(ResponseCode::NoPerm),
+        Some("METADATA TOOMANY") => Some(ResponseCode::MetadataTooMany),
+        Some("METADATA NOPRIVATE") => Some(ResponseCode::MetadataNoPrivate),
         Some("OVERQUOTA") => Some(ResponseCode::OverQuota),
         Some(other) => Some(ResponseCode::other(other.to_string()).ok_or(format!("{other} is no code"))?),
     };
@@ -310,6 +318,38 @@ pub(crate) fn acl_question(question: &AclQuestion) -> String {
     }
 }
 
+/// A question about annotations.
+pub(crate) fn metadata_question(question: &MetadataQuestion) -> String {
+    let of = |mailbox: &Option<MailboxName>| mailbox.as_ref().map_or("server".into(), |mailbox| mailbox.to_string());
+    match question {
+        MetadataQuestion::Get { mailbox, wanted } => {
+            let names: Vec<&str> = wanted.names.iter().map(|name| name.as_str()).collect();
+            let below = match wanted.depth {
+                Depth::Zero => "",
+                Depth::One => " and one level below",
+                Depth::Infinity => " and all below",
+            };
+            format!("GetMetadata {} {}{below}", of(mailbox), names.join(" "))
+        }
+        MetadataQuestion::Set { mailbox, changes } => {
+            let value = |value: &Option<Vec<u8>>| match value {
+                None => "goes".into(),
+                Some(octets) if octets.len() > 100 => format!("{} octets", octets.len()),
+                Some(octets) => format!("\"{}\"", octets.escape_ascii()),
+            };
+            let changes: Vec<String> = changes.iter().map(|(name, to)| format!("{name} {}", value(to))).collect();
+            format!("SetMetadata {} {}", of(mailbox), changes.join(" "))
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// `/private/comment "a value"`
+pub(crate) fn entry(text: &str) -> Result<(EntryName, Vec<u8>), String> {
+    let (name, value) = text.split_once(' ').ok_or(format!("{text}: <name> <value>"))?;
+    Ok((EntryName::parse(name).map_err(|error| error.to_string())?, quoted(value)?.0))
+}
+
 /// `root storage 1000 4096 message 3 10`: of each resource what is used, and the limit.
 pub(crate) fn quota_root(text: &str) -> Result<QuotaRoot, String> {
     let (name, rest) = quoted(text)?;
@@ -328,6 +368,15 @@ pub(crate) fn quota_root(text: &str) -> Result<QuotaRoot, String> {
 }
 
 /// A search query in as few words as it has.
+pub(crate) fn scope(scope: &SearchScope) -> String {
+    match scope {
+        SearchScope::Subtree(name) => format!("subtree {name}"),
+        SearchScope::SubtreeOne(name) => format!("subtree-one {name}"),
+        SearchScope::Mailbox(name) => format!("mailbox {name}"),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
 pub(crate) fn query(key: &Query) -> String {
     let list = |keys: &[Query]| keys.iter().map(query).collect::<Vec<_>>().join(" ");
     match key {

@@ -1,5 +1,6 @@
 //! Addresses and TLSA records of a host (RFC 7672 §2.2).
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::IpAddr;
@@ -122,137 +123,243 @@ impl fmt::Display for Security {
 /// Addresses that are kept of each kind; a host has two or four.
 const ADDRESSES_MAX: usize = 50;
 
-/// Looks up the addresses of a host, and then, if they are secure, its TLSA records: in this order, as servers of zones that
-/// are not signed often fail at questions for TLSA (RFC 7672 §2.2.2).
+/// Looks up the addresses of a host, and, where they are secure, its TLSA records: in this order, as servers of zones that are
+/// not signed often fail at questions for TLSA (RFC 7672 §2.2.2).
+///
+/// Both kinds of addresses are asked for together. A connection may be begun before both are there (RFC 8305 §3): as soon as
+/// [`so_far`](Self::so_far) tells a host, whose addresses become more while the look-up goes on.
+///
+/// ```
+/// use pillarbox_auth::dane::{HostLookup, NextHop, Security};
+/// use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsStep, Record, RecordKind, Validation};
+///
+/// let hop = NextHop::new("mx.example.org".parse()?, "example.org".parse()?, Validation::Unknown);
+/// let mut lookup = HostLookup::new(hop);
+/// let (DnsStep::Ask(aaaa), DnsStep::Ask(a)) = (lookup.poll(), lookup.poll()) else { panic!() };
+/// lookup.answer(aaaa.id, DnsAnswer::found(aaaa.name, [(60, Record::Aaaa("2001:db8::1".parse()?))]));
+///
+/// assert_eq!(lookup.poll(), DnsStep::Wait);
+/// let host = lookup.so_far().expect("an address, and that there is no DANE");
+/// assert_eq!((host.addresses.len(), host.security), (1, Security::Opportunistic));
+/// assert!(lookup.awaits(RecordKind::A) && !lookup.awaits(RecordKind::Aaaa));
+///
+/// lookup.answer(a.id, DnsAnswer::found(a.name, [(60, Record::A([192, 0, 2, 1].into()))]));
+/// let DnsStep::Done(host) = lookup.poll() else { panic!() };
+/// assert_eq!(host.addresses.len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct HostLookup {
     hop: NextHop,
-    state: State,
     next_id: u32,
-    /// The questions that are open, or were answered and still wait for others.
+    /// The questions that have no answer yet.
     open: Vec<Open>,
-    addresses: Vec<IpAddr>,
-    given_up: bool,
+    /// Answers that nobody has looked at yet.
+    answers: VecDeque<(Topic, DnsAnswer)>,
+    /// By kind, so that their order does not depend on which answer was the first.
+    four: Vec<IpAddr>,
+    six: Vec<IpAddr>,
+    /// One of the questions for addresses could not be answered.
+    has_failed: bool,
+    /// The best that an answer with addresses was.
+    grounds: Grounds,
+    security: Finding,
+    phase: Phase,
 }
 
 #[derive(Clone, Debug)]
 struct Open {
+    topic: Topic,
     question: Question,
     is_asked: bool,
-    answer: Option<DnsAnswer>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum State {
+/// What a question is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Topic {
+    /// Addresses.
+    Address(RecordKind),
+    /// How the host is to be spoken to.
+    Security,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
     Start,
-    /// A and AAAA.
-    Addresses,
-    /// Whether the host is a secure alias for insecure addresses.
-    Alias,
-    /// TLSA of the first of these; the others are tried if it has none.
-    Records(Vec<Name>),
+    Asking,
+    GivenUp,
     Done,
+}
+
+/// What addresses say of DANE. Where those of two kinds say different things, the greater counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Grounds {
+    /// There are none yet.
+    None,
+    /// They are not secure, and the host is no alias.
+    Insecure,
+    /// They are not secure, and the host is an alias for them.
+    InsecureAlias,
+    /// They are secure, and so is the chain of aliases to them.
+    Secure,
+}
+
+/// How far it is known how the host is to be spoken to.
+#[derive(Clone, Debug)]
+enum Finding {
+    /// No address has come.
+    Nothing,
+    /// Asked whether the host is a secure alias for insecure addresses.
+    Alias,
+    /// Asked for TLSA of the first of these; the others are tried if it has none.
+    Records(Vec<Name>),
+    Known(Security),
 }
 
 impl HostLookup {
     /// The look-up of a host.
     pub const fn new(hop: NextHop) -> Self {
-        HostLookup { hop, state: State::Start, next_id: 0, open: Vec::new(), addresses: Vec::new(), given_up: false }
+        HostLookup {
+            hop,
+            next_id: 0,
+            open: Vec::new(),
+            answers: VecDeque::new(),
+            four: Vec::new(),
+            six: Vec::new(),
+            has_failed: false,
+            grounds: Grounds::None,
+            security: Finding::Nothing,
+            phase: Phase::Start,
+        }
     }
 
-    fn ask(&mut self, name: Name, kind: RecordKind) {
+    /// The host as far as it is known while the look-up goes on: `None` as long as it has no address, or it is not known how it
+    /// is to be spoken to. That one kind of addresses is not secure is told before the other kind is there, as no owner of a name
+    /// signs a part of it; if the other is secure nevertheless, this is `None` again until its records are there. Whoever has
+    /// connected meanwhile looks once more before saying anything.
+    pub fn so_far(&self) -> Option<Host> {
+        match &self.security {
+            Finding::Known(security) if self.phase == Phase::Asking => {
+                Some(Host { addresses: self.addresses(), security: security.clone() })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether addresses of a kind (A or AAAA) were not answered for yet.
+    pub fn awaits(&self, kind: RecordKind) -> bool {
+        match self.phase {
+            Phase::Start => true,
+            Phase::Asking => self.open.iter().any(|open| open.topic == Topic::Address(kind)),
+            Phase::GivenUp | Phase::Done => false,
+        }
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        self.four.iter().chain(&self.six).copied().collect()
+    }
+
+    fn ask(&mut self, topic: Topic, name: Name, kind: RecordKind) {
         let question = Question::new(QuestionId(self.next_id), name, kind);
         self.next_id += 1;
-        self.open.push(Open { question, is_asked: false, answer: None });
+        self.open.push(Open { topic, question, is_asked: false });
     }
 
-    /// Takes the answers, once all are there.
-    fn answers(&mut self) -> Option<Vec<DnsAnswer>> {
-        if self.open.iter().any(|open| open.answer.is_none()) {
-            return None;
-        }
-        Some(core::mem::take(&mut self.open).into_iter().filter_map(|open| open.answer).collect())
-    }
-
-    fn finish(&mut self, security: Security) -> Option<Host> {
-        self.state = State::Done;
-        Some(Host { addresses: core::mem::take(&mut self.addresses), security })
-    }
-
-    /// What follows from the answers of a state; `None` if there are new questions.
-    fn go_on(&mut self, answers: &[DnsAnswer]) -> Option<Host> {
-        match core::mem::replace(&mut self.state, State::Done) {
-            State::Start | State::Done => {
-                self.ask(self.hop.host.clone(), RecordKind::A);
-                self.ask(self.hop.host.clone(), RecordKind::Aaaa);
-                self.state = State::Addresses;
-                None
-            }
-            State::Addresses => self.have_addresses(answers),
-            State::Alias => match answers.first() {
-                Some(answer) if is_failure(answer) => self.finish(Security::Later),
-                // RFC 7672 §2.2.2 "Insecure CNAME"
-                Some(answer) if answer.is_secure() => self.ask_records([self.hop.host.clone()].into()),
-                _ => self.finish(Security::Opportunistic),
-            },
-            State::Records(candidates) => match answers.first() {
-                // RFC 7672 §2.1.2
-                Some(answer) if is_failure(answer) => self.finish(Security::Later),
-                Some(answer) if answer.is_secure() => self.have_records(&candidates[0], answer),
-                _ => self.ask_records(candidates[1..].into()),
-            },
+    /// RFC 8305 §3: AAAA first, and A right behind it.
+    fn begin(&mut self) {
+        self.phase = Phase::Asking;
+        for kind in [RecordKind::Aaaa, RecordKind::A] {
+            self.ask(Topic::Address(kind), self.hop.host.clone(), kind);
         }
     }
 
-    fn have_addresses(&mut self, answers: &[DnsAnswer]) -> Option<Host> {
-        for answer in answers {
-            self.addresses.extend(answer.records().filter_map(address).take(ADDRESSES_MAX));
+    /// What it came to, once nothing is open.
+    fn finish(&mut self) -> Host {
+        let is_answered = self.phase == Phase::Asking && !self.has_failed;
+        let security = match &self.security {
+            Finding::Known(security) => security.clone(),
+            // Deviates from RFC 7672 §2.2.2: because servers of zones that are not signed often fail at AAAA, one kind of addresses
+            // is enough. Nobody gains by making the other fail: that cannot make a secure answer an insecure one.
+            Finding::Nothing if is_answered => Security::Unreachable,
+            Finding::Nothing | Finding::Alias | Finding::Records(_) => Security::Later,
+        };
+        self.phase = Phase::Done;
+        Host { addresses: self.addresses(), security }
+    }
+
+    fn have_addresses(&mut self, kind: RecordKind, answer: &DnsAnswer) {
+        self.has_failed |= is_failure(answer);
+        let Some(owner) = address_owner(answer) else { return };
+        let kept = if kind == RecordKind::A { &mut self.four } else { &mut self.six };
+        kept.extend(answer.records().filter_map(address).take(ADDRESSES_MAX));
+        let is_alias = *owner != self.hop.host;
+        let grounds = match (answer.is_secure(), is_alias) {
+            (true, _) => Grounds::Secure,
+            (false, true) => Grounds::InsecureAlias,
+            (false, false) => Grounds::Insecure,
+        };
+        if grounds <= self.grounds {
+            return;
         }
-        // Deviates from RFC 7672 §2.2.2: because servers of zones that are not signed often fail at AAAA, one kind of addresses
-        // is enough. Nobody gains by making the other fail: that cannot make a secure answer an insecure one.
-        let found = || answers.iter().filter_map(|answer| address_owner(answer).map(|owner| (answer, owner)));
-        if found().next().is_none() {
-            let failed = answers.iter().any(is_failure);
-            return self.finish(if failed { Security::Later } else { Security::Unreachable });
-        }
+        self.grounds = grounds;
+        // What was asked on lesser grounds does not count any more.
+        self.open.retain(|open| open.topic != Topic::Security);
+        self.answers.retain(|(topic, _)| *topic != Topic::Security);
         let is_insecure_mx = self.hop.mx_validation != Validation::Validated;
         if is_insecure_mx && self.hop.insecure_mx == InsecureMx::Ignore {
-            return self.finish(Security::Opportunistic);
+            self.security = Finding::Known(Security::Opportunistic);
+            return;
         }
         let host = self.hop.host.clone();
-        // RFC 7672 §2.2.2: where the addresses are secure, so is the chain of aliases to them. If those of one kind alone are,
-        // the records below are asked for too: they have to be secure by themselves.
-        match found().find(|(answer, _)| answer.is_secure()) {
-            Some((_, owner)) if *owner == host => self.ask_records([host].into()),
-            Some((_, owner)) => self.ask_records([owner.clone(), host].into()),
-            None if found().any(|(_, owner)| *owner != host) => {
-                self.ask(host, RecordKind::Cname);
-                self.state = State::Alias;
-                None
+        match grounds {
+            // RFC 7672 §2.2.2: where the addresses are secure, so is the chain of aliases to them. If those of one kind alone are,
+            // the records below are asked for too: they have to be secure by themselves.
+            Grounds::Secure if is_alias => self.ask_records([owner.clone(), host].into()),
+            Grounds::Secure => self.ask_records([host].into()),
+            Grounds::InsecureAlias => {
+                self.ask(Topic::Security, host, RecordKind::Cname);
+                self.security = Finding::Alias;
             }
-            None => self.finish(Security::Opportunistic),
+            Grounds::Insecure | Grounds::None => self.security = Finding::Known(Security::Opportunistic),
+        }
+    }
+
+    /// What follows from the answer to a question about DANE.
+    fn go_on(&mut self, answer: &DnsAnswer) {
+        match core::mem::replace(&mut self.security, Finding::Nothing) {
+            // RFC 7672 §2.1.2
+            Finding::Alias | Finding::Records(_) if is_failure(answer) => {
+                self.security = Finding::Known(Security::Later);
+            }
+            // RFC 7672 §2.2.2 "Insecure CNAME"
+            Finding::Alias if answer.is_secure() => self.ask_records([self.hop.host.clone()].into()),
+            Finding::Alias => self.security = Finding::Known(Security::Opportunistic),
+            Finding::Records(candidates) if answer.is_secure() => self.have_records(&candidates[0], answer),
+            Finding::Records(candidates) => self.ask_records(candidates[1..].into()),
+            known => self.security = known,
         }
     }
 
     /// Asks for the records of the first candidate whose name can be asked for.
-    fn ask_records(&mut self, mut candidates: Vec<Name>) -> Option<Host> {
+    fn ask_records(&mut self, mut candidates: Vec<Name>) {
         // RFC 7672 §2.2.3
         let prefix = alloc::format!("_{}._tcp", self.hop.port);
         while let Some(candidate) = candidates.first() {
             if let Ok(name) = candidate.with_prefix(&prefix) {
-                self.ask(name, RecordKind::Tlsa);
-                self.state = State::Records(candidates);
-                return None;
+                self.ask(Topic::Security, name, RecordKind::Tlsa);
+                self.security = Finding::Records(candidates);
+                return;
             }
             candidates.remove(0);
         }
-        self.finish(Security::Opportunistic)
+        self.security = Finding::Known(Security::Opportunistic);
     }
 
-    fn have_records(&mut self, base: &Name, answer: &DnsAnswer) -> Option<Host> {
+    fn have_records(&mut self, base: &Name, answer: &DnsAnswer) {
         let records = usable(answer.records());
         if records.is_empty() {
-            return self.finish(Security::EncryptOnly);
+            self.security = Finding::Known(Security::EncryptOnly);
+            return;
         }
         // RFC 7672 §3.2.2: the domain counts too, unless its MX records may be an attacker's.
         let mut names = alloc::vec![base.clone()];
@@ -264,7 +371,7 @@ impl HostLookup {
                 }
             }
         }
-        self.finish(Security::Dane(Dane { records, names }))
+        self.security = Finding::Known(Security::Dane(Dane { records, names }));
     }
 }
 
@@ -292,33 +399,38 @@ impl DnsMachine for HostLookup {
     type Output = Host;
 
     fn poll(&mut self) -> DnsStep<Host> {
-        loop {
-            if self.given_up && self.state != State::Done {
-                let host = self.finish(Security::Later);
-                return host.map_or(DnsStep::Wait, DnsStep::Done);
+        if self.phase == Phase::Start {
+            self.begin();
+        }
+        while let Some((topic, answer)) = self.answers.pop_front() {
+            match topic {
+                Topic::Address(kind) => self.have_addresses(kind, &answer),
+                Topic::Security => self.go_on(&answer),
             }
-            if let Some(open) = self.open.iter_mut().find(|open| !open.is_asked) {
+        }
+        let is_over = self.phase == Phase::GivenUp || self.phase == Phase::Asking && self.open.is_empty();
+        if is_over {
+            return DnsStep::Done(self.finish());
+        }
+        match self.open.iter_mut().find(|open| !open.is_asked) {
+            Some(open) if self.phase == Phase::Asking => {
                 open.is_asked = true;
-                return DnsStep::Ask(open.question.clone());
+                DnsStep::Ask(open.question.clone())
             }
-            if self.state == State::Done {
-                return DnsStep::Wait;
-            }
-            let Some(answers) = self.answers() else { return DnsStep::Wait };
-            if let Some(host) = self.go_on(&answers) {
-                return DnsStep::Done(host);
-            }
+            _ => DnsStep::Wait,
         }
     }
 
     fn answer(&mut self, id: QuestionId, answer: DnsAnswer) {
-        let open = self.open.iter_mut().find(|open| open.is_asked && open.question.id == id);
-        if let Some(open) = open {
-            open.answer.get_or_insert(answer);
+        if let Some(at) = self.open.iter().position(|open| open.is_asked && open.question.id == id) {
+            let topic = self.open.remove(at).topic;
+            self.answers.push_back((topic, answer));
         }
     }
 
     fn give_up(&mut self) {
-        self.given_up = true;
+        if self.phase != Phase::Done {
+            self.phase = Phase::GivenUp;
+        }
     }
 }

@@ -6,16 +6,17 @@ use alloc::vec::Vec;
 use core::mem;
 use core::net::IpAddr;
 
-use pillarbox_core::Text;
 use pillarbox_core::address::ReversePath;
 use pillarbox_core::dns::{self, DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name, Question, QuestionId, RecordKind};
 
 use super::hosts::Hosts;
+use super::kept::Kept;
 use super::macros::{self, Values};
-use super::outcome::{Subject, Visited};
+use super::outcome::Subject;
 use super::record::{self, Prefixes, Record, RecordError};
 use super::scan::ClientIp;
-use super::trace::{self, Answered, Place, Trace, What};
+use super::trace::{Answered, Place, Trace, What};
+use super::visits::{Visited, Visits};
 use super::{Broad, Client, Counters, Identity, Limits, Outcome, Problem, SpfResult};
 use crate::idn;
 
@@ -33,7 +34,7 @@ pub(super) struct Course {
     pub(super) identity: Identity,
     pub(super) subject: Subject,
     /// Records that were gone through; each knows whose `include` led there, and steps refer to them.
-    pub(super) visited: Vec<Visited>,
+    pub(super) visited: Visits,
     /// The record that is gone through.
     pub(super) current: Option<u32>,
     pub(super) state: State,
@@ -53,7 +54,9 @@ pub(super) struct Course {
     pub(super) trace: Trace,
     pub(super) explanation: Option<String>,
     /// What it came to.
-    pub(super) result: Option<(SpfResult, Option<Problem>)>,
+    pub(super) result: Option<SpfResult>,
+    /// Hardly any check has one.
+    pub(super) problem: Option<Box<Problem>>,
 }
 
 /// Numbers of questions. There seldom is more than one, for which no list is made.
@@ -136,34 +139,34 @@ impl Check {
     /// Checks the path of MAIL (RFC 7208 §2.4).
     pub fn mail_from(client: &Client, path: &ReversePath<'_>, limits: Limits) -> Self {
         let Some(address) = path.address() else {
-            let course = Course::new(client, Identity::MailFrom, Text::default(), parse_domain(&client.helo), limits);
+            let course = Course::new(client, Identity::MailFrom, b"", parse_domain(&client.helo), limits);
             return Course { subject: Subject { null_path: true, ..course.subject }, ..course }.begin();
         };
         let (local, domain) = (address.local(), address.domain());
-        let local =
-            if local.is_quoted() { local.unquoted().into_owned().into_bytes() } else { local.as_bytes().to_vec() };
         let name = if domain.is_literal() { Err(shown(domain.as_str())) } else { parse_name(domain.as_bytes()) };
-        Course::new(client, Identity::MailFrom, Text::from_checked_vec(local), name, limits).begin()
+        let unquoted;
+        let local = if local.is_quoted() {
+            unquoted = local.unquoted();
+            unquoted.as_bytes()
+        } else {
+            local.as_bytes()
+        };
+        Course::new(client, Identity::MailFrom, local, name, limits).begin()
     }
 
     /// Checks an identity that comes in parts: a local part without quotes, `postmaster` if it is empty, and a domain. What
     /// is no domain name of two labels or more comes to [`SpfResult::None`], without a question.
     pub fn sender(client: &Client, identity: Identity, local: &str, domain: &str, limits: Limits) -> Self {
-        let local = Text::from(local).into_owned();
-        Course::new(client, identity, local, parse_domain(domain), limits).begin()
+        Course::new(client, identity, local.as_bytes(), parse_domain(domain), limits).begin()
     }
 }
 
 impl Course {
-    fn new(
-        client: &Client,
-        identity: Identity,
-        local: Text<'static>,
-        domain: Result<Name, String>,
-        limits: Limits,
-    ) -> Self {
+    /// `local` is UTF-8.
+    #[inline(always)]
+    fn new(client: &Client, identity: Identity, local: &[u8], domain: Result<Name, String>, limits: Limits) -> Self {
         let helo = if client.helo.is_ascii() { None } else { parse_domain(&client.helo).ok() };
-        let helo = helo.map_or_else(|| client.helo.clone(), |name| name.as_str().into());
+        let helo = helo.map_or_else(|| Kept::share(&client.helo), |name| Kept::copy(name.as_octets()));
         Course {
             limits,
             identity,
@@ -172,13 +175,13 @@ impl Course {
                 ip: client.ip.to_canonical(),
                 helo,
                 // RFC 7208 §4.3
-                local: if local.is_empty() { Text::from_checked(b"postmaster") } else { local },
+                local: Kept::copy(if local.is_empty() { b"postmaster" } else { local }),
                 domain,
                 receiver: client.receiver.clone(),
                 now: client.now,
                 null_path: false,
             },
-            visited: Vec::with_capacity(4),
+            visited: Visits::NONE,
             current: None,
             state: State::Done,
             phase: Phase::Terms,
@@ -193,17 +196,19 @@ impl Course {
             trace: Trace::new(),
             explanation: None,
             result: None,
+            problem: None,
         }
     }
 
+    #[inline(always)]
     fn begin(self) -> Check {
-        let mut course = Box::new(self);
+        let mut course = Box::write(Box::new_uninit(), self);
         match &course.subject.domain {
             Ok(domain) => {
                 let domain = domain.clone();
                 course.ask(domain, RecordKind::Txt, State::Record(Via::Root));
             }
-            Err(_) => course.finish(SpfResult::None, Some(Problem::NoDomain)),
+            Err(_) => course.fail(SpfResult::None, Problem::NoDomain),
         }
         Check(Some(course))
     }
@@ -262,13 +267,13 @@ impl Course {
             let Some(text) = record.text() else { continue };
             size += text.len();
             if Record::is_record(text) && found.replace((index, text)).is_some() {
-                return self.finish(SpfResult::PermError, Some(Problem::SeveralRecords(asked.name)));
+                return self.fail(SpfResult::PermError, Problem::SeveralRecords(asked.name));
             }
         }
         let Some((index, text)) = found else { return self.no_record(asked.name, via) };
         let size_max = self.limits.record_size_max.min(u16::MAX.into());
         if text.len() > size_max {
-            return self.finish(SpfResult::PermError, Some(Problem::RecordSize(asked.name)));
+            return self.fail(SpfResult::PermError, Problem::RecordSize(asked.name));
         }
         // An answer that is kept must not hold much more than a record may have.
         let is_small = size + size_of_val(set.records()) <= size_max;
@@ -278,10 +283,9 @@ impl Course {
             (Some(from), Via::Root | Via::Redirect) => (from.includer, from.depth),
             (None, _) => (None, 0),
         };
-        let number = self.visited.len();
-        self.visited.push(Visited::new(asked.name, Record::of_answer(set, index), includer, depth));
+        let visited = Visited::new(asked.name, Record::of_answer(set, index), includer, depth);
         // It is gone through where it lies: what was just written by parts is slow to be moved as a whole.
-        let Visited { domain, record, stop, .. } = &mut self.visited[number];
+        let (number, Visited { domain, record, stop, .. }) = self.visited.push(visited);
         if !is_small {
             record.detach();
         }
@@ -289,25 +293,25 @@ impl Course {
             let term = excerpt(record.octets(), error);
             let problem = Problem::Syntax { domain: domain.clone(), error, term };
             self.visited.pop();
-            return self.finish(SpfResult::PermError, Some(problem));
+            return self.fail(SpfResult::PermError, problem);
         }
-        let stop = *stop;
-        self.current = u32::try_from(number).ok();
+        let (is_behind_networks, start) = (stop.is_behind_networks, stop.start);
+        self.current = Some(number);
         self.step(What::Record);
-        self.go_over(record::VERSION_END, stop);
+        self.go_over(is_behind_networks, record::VERSION_END, start);
         self.evaluate();
     }
 
     fn no_record(&mut self, domain: Name, via: Via) {
         // RFC 7208 §5.2, §6.1: who leads elsewhere must lead to a record.
         let result = if via == Via::Root { SpfResult::None } else { SpfResult::PermError };
-        self.finish(result, Some(Problem::NoRecord(domain)));
+        self.fail(result, Problem::NoRecord(domain));
     }
 
     pub(super) fn try_later(&mut self, asked: Asked) {
         let problem = Problem::Dns(asked.name.clone(), asked.kind);
         self.answered(asked, Answered::TryLater);
-        self.finish(SpfResult::TempError, Some(problem));
+        self.fail(SpfResult::TempError, problem);
     }
 
     fn take_addresses(&mut self, prefixes: Prefixes, answer: &DnsAnswer) {
@@ -350,8 +354,8 @@ impl Course {
 
     // RFC 7208 §6.2
     pub(super) fn explain(&mut self, visited: u32) {
-        let Some(Visited { domain, record, .. }) = trace::visited(&self.visited, Some(visited)) else {
-            return self.finish(SpfResult::Fail, None);
+        let Some(Visited { domain, record, .. }) = self.visited.numbered(Some(visited)) else {
+            return self.finish(SpfResult::Fail);
         };
         let name = match record.explanation() {
             Some(target) if self.validated.is_none() && target.uses(b"p") => {
@@ -362,7 +366,7 @@ impl Course {
             None => None,
         };
         // "If there are any DNS processing errors ... proceed as if no "exp" modifier was given."
-        let Some(name) = name else { return self.finish(SpfResult::Fail, None) };
+        let Some(name) = name else { return self.finish(SpfResult::Fail) };
         self.phase = Phase::Explain(visited);
         self.ask(name, RecordKind::Txt, State::Explanation);
     }
@@ -377,7 +381,7 @@ impl Course {
         let answered = Answered::of(answer, asked.kind);
         self.answered(asked, answered);
         let (Phase::Explain(visited), Some(text)) = (&self.phase, text) else {
-            return self.finish(SpfResult::Fail, None);
+            return self.finish(SpfResult::Fail);
         };
         let visited = *visited;
         if self.validated.is_none() && macros::explanation_uses_validated(&text) {
@@ -388,11 +392,11 @@ impl Course {
     }
 
     fn expand_explanation(&mut self, visited: u32, text: &str) {
-        let domain = trace::visited(&self.visited, Some(visited)).map(|visited| &visited.domain);
+        let domain = self.visited.numbered(Some(visited)).map(|visited| &visited.domain);
         let size_max = self.limits.explanation_size_max;
         let explanation = domain.and_then(|domain| macros::explain(text, &self.values(domain), size_max));
         self.explanation = explanation;
-        self.finish(SpfResult::Fail, None);
+        self.finish(SpfResult::Fail);
     }
 
     /// What macros stand for in the record of `domain`.
@@ -407,7 +411,7 @@ impl Course {
             domain: domain.as_str(),
             ip: self.subject.ip,
             validated: best.map_or("unknown", Name::as_str),
-            helo: &self.subject.helo,
+            helo: self.subject.helo.as_str(),
             receiver: self.subject.receiver.as_ref().map_or("unknown", Name::as_str),
             now: self.subject.now,
         }
@@ -426,15 +430,21 @@ impl Course {
         self.counters.void_lookups += 1;
         let within = self.counters.void_lookups <= self.limits.void_lookups_max;
         if !within {
-            self.finish(SpfResult::PermError, Some(Problem::VoidLookups));
+            self.fail(SpfResult::PermError, Problem::VoidLookups);
         }
         within
     }
 
-    pub(super) fn finish(&mut self, result: SpfResult, problem: Option<Problem>) {
+    pub(super) fn finish(&mut self, result: SpfResult) {
         self.state = State::Done;
         self.is_pending = false;
-        self.result = Some((result, problem));
+        self.result = Some(result);
+    }
+
+    #[cold]
+    pub(super) fn fail(&mut self, result: SpfResult, problem: Problem) {
+        self.problem = Some(problem.into());
+        self.finish(result);
     }
 
     fn next_question(&mut self) -> Option<Question> {
@@ -480,8 +490,8 @@ impl Course {
         }
         match mem::replace(&mut self.phase, Phase::Terms) {
             // RFC 7208 §4.6.4: "the result of authorization SHOULD be "temperror"."
-            Phase::Terms => self.finish(SpfResult::TempError, Some(Problem::GaveUp)),
-            Phase::Explain(_) => self.finish(SpfResult::Fail, None),
+            Phase::Terms => self.fail(SpfResult::TempError, Problem::GaveUp),
+            Phase::Explain(_) => self.finish(SpfResult::Fail),
             Phase::Explanation(visited, text) => self.expand_explanation(visited, &text),
         }
     }

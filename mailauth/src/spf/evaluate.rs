@@ -7,10 +7,10 @@ use pillarbox_core::dns::{Name, RecordKind};
 
 use super::check::{Course, State, Via, is_domain};
 use super::macros::{MacroString, Unusable};
-use super::outcome::Visited;
 use super::record::{Qualifier, Term};
 use super::scan::{self, ClientIp, Kind, Stop};
-use super::trace::{self, Place, What};
+use super::trace::{Place, What};
+use super::visits::Visited;
 use super::{Broad, Limits, Problem, SpfResult};
 
 impl Course {
@@ -32,7 +32,6 @@ impl Course {
                 None => return self.default(),
                 target => target,
             },
-            // Most have no macro, and need not become a text.
             _ if stop.is_plain => None,
             _ => record.domain_of(&stop),
         };
@@ -42,9 +41,9 @@ impl Course {
         }
         let name = match target {
             Some(target) => target.expand(&self.values(domain)),
+            None if stop.is_plain => Ok(Name::from_plain(&record.octets()[stop.domain()])),
             // RFC 7208 §4.8: without a domain-spec it is the domain itself.
-            None if stop.domain().is_empty() => Ok(domain.clone()),
-            None => Name::from_octets(&record.octets()[stop.domain()]).map_err(Unusable::Name),
+            None => Ok(domain.clone()),
         };
         if !self.count_term() {
             return false;
@@ -113,7 +112,7 @@ impl Course {
             _ => record.term_at(stop.start),
         });
         let term = term.map(|term| term.to_string()).unwrap_or_default();
-        self.finish(SpfResult::PermError, Some(Problem::Target(term)));
+        self.fail(SpfResult::PermError, Problem::Target(term));
         false
     }
 
@@ -127,7 +126,7 @@ impl Course {
             return true;
         }
         if self.counters.terms == self.limits.terms_max {
-            self.finish(SpfResult::PermError, Some(Problem::Terms));
+            self.fail(SpfResult::PermError, Problem::Terms);
             return false;
         }
         self.counters.terms += 1;
@@ -156,16 +155,17 @@ impl Course {
         let client = ClientIp::new(self.subject.ip);
         if let Some(Visited { record, stop, is_counted, .. }) = self.current_mut() {
             let from = stop.end;
-            let next = scan::next(record.octets(), from.into(), client);
-            (*stop, *is_counted) = (next, false);
-            self.go_over(from, next);
+            *stop = scan::next(record.octets(), from.into(), client);
+            *is_counted = false;
+            let (is_behind_networks, start) = (stop.is_behind_networks, stop.start);
+            self.go_over(is_behind_networks, from, start);
         }
     }
 
-    /// Networks between an octet and a stop do not match.
-    pub(super) fn go_over(&mut self, start: u16, stop: Stop) {
-        if stop.is_behind_networks {
-            self.step(What::NoMatch { start, end: stop.start });
+    /// Networks between two octets do not match, if there are any.
+    pub(super) fn go_over(&mut self, has_networks: bool, start: u16, end: u16) {
+        if has_networks {
+            self.step(What::NoMatch { start, end });
         }
     }
 
@@ -178,11 +178,11 @@ impl Course {
     }
 
     pub(super) fn current(&self) -> Option<&Visited> {
-        trace::visited(&self.visited, self.current)
+        self.visited.numbered(self.current)
     }
 
     fn current_mut(&mut self) -> Option<&mut Visited> {
-        self.visited.get_mut(usize::try_from(self.current?).ok()?)
+        self.visited.numbered_mut(self.current)
     }
 
     /// Where the term is that is looked at.
@@ -219,7 +219,7 @@ impl Course {
                     // RFC 7208 §6.2: an explanation belongs to a fail by a mechanism, and is that of the record of the domain
                     // or of the last redirect; never that of an include.
                     (Some(visited), SpfResult::Fail, Some(_)) => self.explain(visited),
-                    _ => self.finish(result, None),
+                    _ => self.finish(result),
                 }
                 return false;
             };

@@ -79,7 +79,7 @@ impl Course {
             let kind = hosts.kind;
             let Some((name, found)) = hosts.hosts.get_mut(hosts.seen) else {
                 if let Some(domain) = hosts.too_many.take() {
-                    return self.finish(SpfResult::PermError, Some(Problem::Exchangers(domain)));
+                    return self.fail(SpfResult::PermError, Problem::Exchangers(domain));
                 }
                 return self.mechanism_done(false);
             };

@@ -46,6 +46,7 @@ mod check;
 mod evaluate;
 mod hosts;
 mod ip;
+mod kept;
 mod macros;
 mod outcome;
 mod received;
@@ -53,6 +54,7 @@ mod record;
 mod scan;
 mod term;
 mod trace;
+mod visits;
 
 use alloc::sync::Arc;
 use core::fmt;

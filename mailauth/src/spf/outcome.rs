@@ -2,16 +2,14 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
 use core::fmt;
 use core::net::IpAddr;
 
-use pillarbox_core::Text;
 use pillarbox_core::dns::{Name, RecordKind};
 
 use super::check::Course;
-use super::scan::Stop;
-use super::{Identity, Mechanism, Record, RecordError, SpfResult, Step, Term};
+use super::kept::Kept;
+use super::{Identity, Mechanism, RecordError, SpfResult, Step, Term};
 
 /// What a check came to, and all that others may want to know of it.
 #[derive(Clone, Debug)]
@@ -96,39 +94,19 @@ pub struct Counters {
 pub(super) struct Subject {
     pub(super) ip: IpAddr,
     /// U-labels as A-labels.
-    pub(super) helo: Arc<str>,
-    pub(super) local: Text<'static>,
+    pub(super) helo: Kept,
+    pub(super) local: Kept,
     pub(super) domain: Result<Name, String>,
     pub(super) receiver: Option<Name>,
     pub(super) now: u64,
     pub(super) null_path: bool,
 }
 
-/// A record that was gone through.
-#[derive(Clone, Debug)]
-pub(super) struct Visited {
-    pub(super) domain: Name,
-    pub(super) record: Record,
-    /// The record whose `include` led here, and how many there are around.
-    pub(super) includer: Option<u32>,
-    pub(super) depth: u32,
-    /// The term that is looked at.
-    pub(super) stop: Stop,
-    /// Whether that term is counted already: it is looked at again when the names of the client are known.
-    pub(super) is_counted: bool,
-}
-
-impl Visited {
-    pub(super) const fn new(domain: Name, record: Record, includer: Option<u32>, depth: u32) -> Self {
-        let stop = Stop::end(b"", false);
-        Visited { domain, record, includer, depth, stop, is_counted: false }
-    }
-}
-
 impl Outcome {
     /// That of a check, if it is finished.
     pub(super) fn of(mut course: Box<Course>) -> Option<Self> {
-        let (result, problem) = course.result.take()?;
+        let result = course.result?;
+        let problem = course.problem.take().map(|problem| *problem);
         course.matched = course.matched.filter(|_| problem.is_none());
         Some(Outcome {
             identity: course.identity,
@@ -163,7 +141,7 @@ impl Outcome {
 
     /// The name in HELO, as it came but for U-labels: data from the client.
     pub fn helo(&self) -> &str {
-        &self.course.subject.helo
+        self.course.subject.helo.as_str()
     }
 
     /// The address of the client; IPv4 as such, however it came.

@@ -5,8 +5,9 @@
 use core::net::IpAddr;
 use core::ops::Range;
 
+use pillarbox_core::dns::Name;
+
 use super::ip;
-use super::macros::NAME_MAX;
 use super::record::{Marks, Mechanism, Prefixes, RecordError, RecordFault, Term};
 use super::term;
 
@@ -29,7 +30,7 @@ pub(super) struct Stop {
     /// Where its domain is, or that of a modifier; nothing if it has none.
     pub(super) domain: (u16, u16),
     pub(super) kind: Kind,
-    /// Whether its domain, if it has one, is without macros, of two labels or more and short enough for a name.
+    /// Whether it has a domain that is a plain name of two labels or more, as [`Name::plain_len`] finds it.
     pub(super) is_plain: bool,
     /// Whether there are networks between the stop before, or the version, and this one.
     pub(super) is_behind_networks: bool,
@@ -94,7 +95,7 @@ impl Stop {
             end: place(end),
             domain: (place(end - domain), place(end)),
             kind,
-            is_plain: domain <= NAME_MAX,
+            is_plain: domain > 0,
             is_behind_networks: false,
         }
     }
@@ -118,29 +119,32 @@ pub(super) fn whole(
     marks: &mut Marks,
     first: &mut Stop,
 ) -> Result<(), RecordError> {
-    let (mut is_found, mut is_behind_networks) = (false, false);
-    let mut other = Stop::end(text, false);
     let mut rest = &text[from..];
-    loop {
-        // It is written where it may stay: what was just written by parts is slow to be moved as a whole.
-        let stop = if is_found { &mut other } else { &mut *first };
-        if !look_on(text, rest, client, stop, &mut is_behind_networks)? {
-            break;
-        }
-        rest = &text[stop.end.into()..];
-        match stop.kind {
-            Kind::Outside => is_behind_networks = true,
-            Kind::Redirect => note(&mut marks.redirect, stop)?,
-            Kind::Explanation => note(&mut marks.explanation, stop)?,
-            Kind::Unknown | Kind::End => {}
-            kind => {
-                marks.has_all |= matches!(kind, Kind::All);
-                if !is_found {
-                    stop.is_behind_networks = is_behind_networks;
-                    is_found = true;
+    let (mut is_found, mut is_behind_networks) = (false, false);
+    while let Some(behind) = to_term(rest, client, &mut is_behind_networks) {
+        rest = behind;
+        let kind;
+        match look_quickly(rest, client) {
+            Some((quick, domain, behind)) => {
+                if !is_found && quick.may_match() {
+                    *first = Stop { is_behind_networks, ..Stop::new(text, rest, behind, quick, domain) };
                 }
+                (kind, rest) = (quick, behind);
+            }
+            None => {
+                let stop = look_closely(text, text.len() - rest.len(), client)?;
+                match stop.kind {
+                    Kind::Redirect => note(&mut marks.redirect, &stop)?,
+                    Kind::Explanation => note(&mut marks.explanation, &stop)?,
+                    kind if !is_found && kind.may_match() => *first = Stop { is_behind_networks, ..stop },
+                    _ => {}
+                }
+                (kind, rest) = (stop.kind, &text[stop.end.into()..]);
             }
         }
+        is_found |= kind.may_match();
+        is_behind_networks |= kind == Kind::Outside;
+        marks.has_all |= kind == Kind::All;
     }
     if !is_found {
         *first = Stop::end(text, is_behind_networks);
@@ -158,11 +162,18 @@ fn note(known: &mut Option<(u16, u16)>, modifier: &Stop) -> Result<(), RecordErr
 
 /// Goes from an octet on to the next term that may match, in a record that was gone through as a whole.
 pub(super) fn next(text: &[u8], from: usize, client: ClientIp) -> Stop {
-    let mut is_behind_networks = false;
     let mut rest = text.get(from..).unwrap_or_default();
-    let mut stop = Stop::end(text, false);
-    // What is wrong was found before.
-    while let Ok(true) = look_on(text, rest, client, &mut stop, &mut is_behind_networks) {
+    let mut is_behind_networks = false;
+    while let Some(behind) = to_term(rest, client, &mut is_behind_networks) {
+        rest = behind;
+        let stop = match look_quickly(rest, client) {
+            Some((kind, domain, behind)) => Stop::new(text, rest, behind, kind, domain),
+            None => match look_closely(text, text.len() - rest.len(), client) {
+                Ok(stop) => stop,
+                // What is wrong was found before.
+                Err(_) => break,
+            },
+        };
         if stop.kind.may_match() {
             return Stop { is_behind_networks, ..stop };
         }
@@ -172,63 +183,56 @@ pub(super) fn next(text: &[u8], from: usize, client: ClientIp) -> Stop {
     Stop::end(text, is_behind_networks)
 }
 
-/// Finds the next term of `rest`, the end of `text`, other than a network in common form that the client is not in. `false` at
-/// the end.
+/// Goes over spaces, and over networks in common form that the client is not in, to the next term. `None` at the end.
 #[inline(always)]
-fn look_on(
-    text: &[u8],
-    mut rest: &[u8],
-    client: ClientIp,
-    stop: &mut Stop,
-    has_networks: &mut bool,
-) -> Result<bool, RecordError> {
-    // RFC 7208 §4.6.1: terms are separated by one space or several, and by nothing else.
-    while let [octet, behind @ ..] = rest {
-        if *octet == b' ' {
-            rest = behind;
-            continue;
-        }
-        match look_at_common_network(rest, client) {
-            Some((Kind::Outside, behind)) => {
-                *has_networks = true;
-                rest = behind;
-            }
-            Some((kind, behind)) => {
-                *stop = Stop::new(text, rest, behind, kind, 0);
-                return Ok(true);
-            }
-            None => {
-                *stop = match look_quickly(rest, client) {
-                    Some((kind, domain, behind)) => Stop::new(text, rest, behind, kind, domain),
-                    None => look_closely(text, text.len() - rest.len(), client)?,
-                };
-                return Ok(true);
-            }
-        }
+fn to_term<'a>(mut rest: &'a [u8], client: ClientIp, has_networks: &mut bool) -> Option<&'a [u8]> {
+    if let [b' ', b'i', b'p', ..] = rest {
+        let behind = skip_common_networks(rest, client);
+        *has_networks |= behind.len() < rest.len();
+        rest = behind;
     }
-    Ok(false)
+    // RFC 7208 §4.6.1: terms are separated by one space or several, and by nothing else.
+    while let [b' ', behind @ ..] = rest {
+        rest = behind;
+    }
+    if rest.is_empty() { None } else { Some(rest) }
 }
 
-/// A network in common form without a qualifier, and what stands behind it. Those of IPv6 only where they need no comparing.
+/// Goes over networks in common form, each behind one space, that the client is not in: most of a long record.
+// By itself, so that it has all registers.
+#[inline(never)]
+fn skip_common_networks(mut text: &[u8], client: ClientIp) -> &[u8] {
+    loop {
+        // Nothing that is a network has less, and eight octets are compared in one step.
+        let Some((head, _)) = text.split_first_chunk::<8>() else { return text };
+        let behind = match u64::from_le_bytes(*head) << 24 {
+            IP4 => behind_common_network4(&text[5..], client),
+            // Those of IPv6 only where they need no comparing.
+            IP6 if !matches!(client, ClientIp::V6(_)) => behind_common_network6(&text[5..]),
+            _ => None,
+        };
+        let Some(behind) = behind else { return text };
+        text = behind;
+    }
+}
+
+const IP4: u64 = u64::from_le_bytes(*b"\0\0\0 ip4:");
+const IP6: u64 = u64::from_le_bytes(*b"\0\0\0 ip6:");
+
 #[inline(always)]
-fn look_at_common_network(term: &[u8], client: ClientIp) -> Option<(Kind, &[u8])> {
-    let (word, rest) = term.split_first_chunk::<4>()?;
-    // Four octets are compared in one step.
-    match u32::from_le_bytes(*word) {
-        IP4 => {
-            let network = ip::common_network4(rest)?;
-            Some((client.look_at_ip4(network.address(), network.prefix()), rest.get(network.len()..)?))
-        }
-        IP6 if !matches!(client, ClientIp::V6(_)) => {
-            let (_, behind) = take_prefix(rest.get(ip::len_of_common_ip6(rest)?..)?, 128)?;
-            is_end(behind).then_some((Kind::Outside, behind))
-        }
+fn behind_common_network4(text: &[u8], client: ClientIp) -> Option<&[u8]> {
+    let network = ip::common_network4(text)?;
+    match client.look_at_ip4(network.address, network.prefix) {
+        Kind::Outside => text.get(network.len.into()..),
         _ => None,
     }
 }
 
-const IP4: u32 = u32::from_le_bytes(*b"ip4:");
-const IP6: u32 = u32::from_le_bytes(*b"ip6:");
+#[inline(always)]
+fn behind_common_network6(text: &[u8]) -> Option<&[u8]> {
+    let (_, behind) = take_prefix(text.get(ip::len_of_common_ip6(text)?..)?, 128)?;
+    is_end(behind).then_some(behind)
+}
 
 const fn is_end(rest: &[u8]) -> bool {
     matches!(rest, [] | [b' ', ..])
@@ -288,30 +292,38 @@ fn look_quickly(term: &[u8], client: ClientIp) -> Option<(Kind, usize, &[u8])> {
         [b'+' | b'-' | b'~' | b'?', mechanism @ ..] => mechanism,
         _ => term,
     };
-    let (kind, domain) = match mechanism.split_first_chunk::<4>() {
-        Some((b"ip4:", rest)) => {
-            let (network, rest) = ip::take_ip4(rest)?;
-            let (prefix, rest) = take_prefix(rest, 32)?;
-            return ended(client.look_at_ip4(network, prefix), 0, rest);
+    let (kind, domain) = match mechanism {
+        [b'a', b'l', b'l', rest @ ..] => return ended(Kind::All, 0, rest),
+        [b'a', b':', domain @ ..] => (Kind::A(Prefixes::WHOLE), domain),
+        [b'a', rest @ ..] => return ended(Kind::A(Prefixes::WHOLE), 0, rest),
+        [b'm', b'x', b':', domain @ ..] => (Kind::Mx(Prefixes::WHOLE), domain),
+        [b'm', b'x', rest @ ..] => return ended(Kind::Mx(Prefixes::WHOLE), 0, rest),
+        [b'i', b'p', version @ (b'4' | b'6'), b':', network @ ..] => {
+            return look_at_network(*version, network, client).map(|(kind, behind)| (kind, 0, behind));
         }
-        Some((b"ip6:", rest)) => {
-            let (network, rest) = ip::take_ip6(rest)?;
-            let (prefix, rest) = take_prefix(rest, 128)?;
-            return ended(client.look_at_ip6(|| network.address(), prefix), 0, rest);
-        }
-        Some((b"incl", [b'u', b'd', b'e', b':', domain @ ..])) => (Kind::Include, domain),
-        Some((b"exis", [b't', b's', b':', domain @ ..])) => (Kind::Exists, domain),
-        _ => match mechanism {
-            [b'a', b'l', b'l', rest @ ..] => return ended(Kind::All, 0, rest),
-            [b'a', b':', domain @ ..] => (Kind::A(Prefixes::WHOLE), domain),
-            [b'm', b'x', b':', domain @ ..] => (Kind::Mx(Prefixes::WHOLE), domain),
-            [b'a', rest @ ..] => return ended(Kind::A(Prefixes::WHOLE), 0, rest),
-            [b'm', b'x', rest @ ..] => return ended(Kind::Mx(Prefixes::WHOLE), 0, rest),
+        _ => match mechanism.split_first_chunk::<7>()? {
+            (b"include", [b':', domain @ ..]) => (Kind::Include, domain),
+            (b"exists:", domain) => (Kind::Exists, domain),
             _ => return None,
         },
     };
     let (len, rest) = take_domain(domain)?;
     ended(kind, len, rest)
+}
+
+/// A network, and what stands behind it.
+#[inline(never)]
+fn look_at_network(version: u8, network: &[u8], client: ClientIp) -> Option<(Kind, &[u8])> {
+    let (kind, behind) = if version == b'4' {
+        let (network, rest) = ip::take_ip4(network)?;
+        let (prefix, behind) = take_prefix(rest, 32)?;
+        (client.look_at_ip4(network, prefix), behind)
+    } else {
+        let (network, rest) = ip::take_ip6(network)?;
+        let (prefix, behind) = take_prefix(rest, 128)?;
+        (client.look_at_ip6(|| network.address(), prefix), behind)
+    };
+    is_end(behind).then_some((kind, behind))
 }
 
 fn ended(kind: Kind, domain: usize, rest: &[u8]) -> Option<(Kind, usize, &[u8])> {
@@ -332,50 +344,18 @@ fn take_prefix(text: &[u8], max: u8) -> Option<(u8, &[u8])> {
     (prefix <= max).then_some((prefix, rest))
 }
 
-/// The length of a domain of labels of letters, digits, hyphens and underscores, that ends in a top-level label, and what
-/// stands behind it.
+/// The length of a domain that is a plain name and ends in a top-level label of letters, and what stands behind it.
+#[inline(always)]
 fn take_domain(text: &[u8]) -> Option<(usize, &[u8])> {
-    let end = text.iter().position(|octet| CLASSES[usize::from(*octet)] == 0).unwrap_or(text.len());
-    let (domain, rest) = text.split_at(end);
-    let mut classes = 0;
-    let mut at = end;
-    // RFC 7208 §7.1: letters, digits and hyphens, the latter not at the ends, and not digits alone.
-    loop {
-        at = at.checked_sub(1)?;
-        match CLASSES[usize::from(domain[at])] {
-            DOT => break,
-            class => classes |= class,
-        }
+    let (domain, rest) = text.split_at_checked(Name::plain_len(text)?)?;
+    let mut labels = domain;
+    while let [front @ .., b'a'..=b'z'] = labels {
+        labels = front;
     }
-    let is_top_label = classes & UNDERSCORE == 0
-        && classes & (LETTER | HYPHEN) != 0
-        && domain.get(at + 1) != Some(&b'-')
-        && domain.last() != Some(&b'-');
-    if is_top_label { Some((end, rest)) } else { None }
+    // RFC 7208 §7.1
+    let is_top_label = labels.len() < domain.len() && labels.ends_with(b".");
+    is_top_label.then_some((domain.len(), rest))
 }
-
-const LETTER: u8 = 1;
-const DIGIT: u8 = 2;
-const HYPHEN: u8 = 4;
-const UNDERSCORE: u8 = 8;
-const DOT: u8 = 16;
-
-static CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let mut octet = 0_u8;
-    while octet < 128 {
-        classes[octet as usize] = match octet {
-            b'a'..=b'z' | b'A'..=b'Z' => LETTER,
-            b'0'..=b'9' => DIGIT,
-            b'-' => HYPHEN,
-            b'_' => UNDERSCORE,
-            b'.' => DOT,
-            _ => 0,
-        };
-        octet += 1;
-    }
-    classes
-};
 
 #[cfg(test)]
 mod tests {
@@ -432,12 +412,20 @@ mod tests {
                 }
                 let text = text.as_bytes();
                 let closely = look_closely(text, 0, client);
-                let plain = closely.map(|stop| Stop { is_plain: true, ..stop });
                 if let Some((kind, domain, behind)) = look_quickly(text, client) {
-                    prop_assert_eq!(plain, Ok(Stop::new(text, text, behind, kind, domain)));
+                    let stop = Stop::new(text, text, behind, kind, domain);
+                    prop_assert_eq!(closely, Ok(Stop { is_plain: false, ..stop }));
+                    let domain = &text[stop.domain()];
+                    if stop.is_plain {
+                        prop_assert_eq!(Name::from_octets(domain), Ok(Name::from_plain(domain)));
+                    }
+                    prop_assert_eq!(stop.is_plain, !domain.is_empty());
                 }
-                if let Some((kind, behind)) = look_at_common_network(text, client) {
-                    prop_assert_eq!(plain, Ok(Stop::new(text, text, behind, kind, 0)));
+                let spaced = [b" ", text].concat();
+                let behind = skip_common_networks(&spaced, client);
+                if behind.len() < spaced.len() {
+                    prop_assert_eq!(closely.map(|stop| (stop.kind, stop.end.into())), Ok((Kind::Outside, text.len() - rest.len())));
+                    prop_assert_eq!(behind, rest.as_bytes());
                 }
             }
         }
@@ -544,6 +532,7 @@ mod tests {
             "a:a.example",
             "include:_spf.a-b.example",
             "exists:a.b",
+            "include:_spf-17.long-name-of-a-provider.example.net",
         ] {
             assert!(look_quickly(term.as_bytes(), client).is_some(), "{term}");
         }

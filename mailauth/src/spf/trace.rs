@@ -5,7 +5,7 @@ use core::fmt;
 
 use pillarbox_core::dns::{DnsAnswer, DnsOutcome, Name, RecordKind};
 
-use super::outcome::Visited;
+use super::visits::{Visited, Visits};
 use super::{Record, SpfResult, Term, Terms};
 
 /// One step of a check. It prints as one line, indented by how many `include`s it is inside of.
@@ -137,14 +137,9 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn term<'a>(&self, all: &'a [Visited]) -> Option<Term<'a>> {
-        visited(all, Some(self.visited))?.record.term_at(self.term)
+    pub(super) fn term<'a>(&self, all: &'a Visits) -> Option<Term<'a>> {
+        all.numbered(Some(self.visited))?.record.term_at(self.term)
     }
-}
-
-/// The record with a number.
-pub(super) fn visited(all: &[Visited], number: Option<u32>) -> Option<&Visited> {
-    all.get(usize::try_from(number?).ok()?)
 }
 
 /// Places are in the record that is gone through.
@@ -185,25 +180,37 @@ pub(super) enum What {
 pub(super) struct NoteId(u32);
 
 /// The steps so far, up to a number.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Trace {
-    events: Vec<Event>,
+    /// Those of most checks stand in the value.
+    first_events: [Event; FIRST_EVENTS],
+    other_events: Vec<Event>,
+    /// How many there are.
+    events: usize,
     /// Names that events refer to. There seldom is more than one, for which no list is made.
     first_name: Option<Name>,
     other_names: Vec<Name>,
     cut: bool,
 }
 
+const FIRST_EVENTS: usize = 8;
+
 impl Trace {
-    /// None, with room for those of most checks.
-    pub(super) fn new() -> Self {
-        Trace { events: Vec::with_capacity(16), ..Trace::default() }
+    pub(super) const fn new() -> Self {
+        Trace {
+            first_events: [Event { visited: None, what: What::Default }; FIRST_EVENTS],
+            other_events: Vec::new(),
+            events: 0,
+            first_name: None,
+            other_names: Vec::new(),
+            cut: false,
+        }
     }
 
     /// Notes a name for the step that comes next, if that is kept.
     pub(super) fn note(&mut self, max: usize, name: Name) -> NoteId {
         let number = u32::try_from(self.other_names.len()).unwrap_or(u32::MAX);
-        if self.events.len() >= max {
+        if self.events >= max {
             return NoteId(number);
         }
         if self.first_name.is_none() {
@@ -223,21 +230,26 @@ impl Trace {
 
     #[inline(always)]
     pub(super) fn push(&mut self, max: usize, visited: Option<u32>, what: What) {
-        if self.events.len() < max {
-            self.events.push(Event { visited, what });
-        } else {
+        if self.events >= max {
             self.cut = true;
+            return;
         }
+        match self.first_events.get_mut(self.events) {
+            Some(event) => *event = Event { visited, what },
+            None => self.other_events.push(Event { visited, what }),
+        }
+        self.events += 1;
     }
 
-    pub(super) fn steps<'a>(&'a self, visited: &'a [Visited]) -> impl Iterator<Item = Step<'a>> {
-        let steps = self.events.iter().filter_map(|event| self.step(event, visited));
+    pub(super) fn steps<'a>(&'a self, all: &'a Visits) -> impl Iterator<Item = Step<'a>> {
+        let events = self.first_events.iter().chain(&self.other_events).take(self.events);
+        let steps = events.filter_map(|event| self.step(event, all));
         steps.chain(self.cut.then_some(Step::Cut))
     }
 
     /// `None` never comes: an event is about a record that was visited.
-    fn step<'a>(&'a self, event: &Event, all: &'a [Visited]) -> Option<Step<'a>> {
-        let visited = visited(all, event.visited);
+    fn step<'a>(&'a self, event: &Event, all: &'a Visits) -> Option<Step<'a>> {
+        let visited = all.numbered(event.visited);
         let depth = visited.map_or(0, |visited| visited.depth) as usize;
         Some(match event.what {
             What::Record => {

@@ -84,12 +84,35 @@ impl Name {
         if text.len() > TEXT_MAX {
             return Err(NameError::TooLong);
         }
-        // Within the length of a label none can be too long.
-        if text.len() <= LABEL_MAX && is_plain(text) {
+        if plain_len(text) == Some(text.len()) {
             return Ok(Name(NameText::new(text)));
         }
         check(text)?;
         Ok(Name(NameText::new(&text.to_ascii_lowercase())))
+    }
+
+    /// The length of a name at the front of a text that goes on behind it, if it is written as nearly all are: in small letters,
+    /// digits, hyphens, underscores and single dots between them, 63 octets at most. `None` says nothing about others.
+    ///
+    /// ```
+    /// use pillarbox_core::dns::Name;
+    ///
+    /// let text = b"_spf.example.net ~all";
+    /// let len = Name::plain_len(text).unwrap();
+    /// assert_eq!(Name::from_plain(&text[..len]), Name::parse("_spf.example.net")?);
+    /// assert_eq!(Name::plain_len(b"a..example"), None);
+    /// # Ok::<(), pillarbox_core::dns::NameError>(())
+    /// ```
+    #[inline]
+    pub fn plain_len(text: &[u8]) -> Option<usize> {
+        plain_len(text)
+    }
+
+    /// For octets that [`plain_len`](Name::plain_len) has found to be a name. Of others it may make something that is none:
+    /// equal to no name, and what needs its text may panic.
+    #[inline]
+    pub fn from_plain(octets: &[u8]) -> Self {
+        Name(NameText::new(octets))
     }
 
     /// The root, which RFC 7505 uses for "no mail here".
@@ -183,39 +206,56 @@ impl Name {
     }
 }
 
-/// Whether a text is a name as nearly all are written: of small letters, digits, hyphens, underscores and what stands between
-/// them in ASCII, with no label that is empty. It says nothing about lengths. Eight octets are looked at in one word, as names
-/// are read by the thousand.
-fn is_plain(text: &[u8]) -> bool {
-    let is_end = |octet: Option<&u8>| octet.is_some_and(|octet| *octet != b'.');
-    if !is_end(text.first()) || !is_end(text.last()) {
-        return false;
+/// How many octets at the front of a text make a name as nearly all are written: of small letters, digits, hyphens, underscores
+/// and dots, with no label that is empty, and no longer than a label may be. Eight octets are looked at in one word, as names are
+/// read by the thousand.
+fn plain_len(text: &[u8]) -> Option<usize> {
+    // No dot may stand at the start or behind another.
+    let (mut dot_before, mut empty_labels) = (0x80, 0);
+    let mut at = 0;
+    while at <= LABEL_MAX {
+        let rest = text.get(at..)?;
+        let mut padded;
+        let octets = match rest.first_chunk() {
+            Some(octets) => octets,
+            None => {
+                padded = [b' '; 8];
+                padded[..rest.len()].copy_from_slice(rest);
+                &padded
+            }
+        };
+        let (plain, dots) = plain_octets(octets);
+        let behind_dots = dots << 8 | dot_before;
+        if plain == HIGH {
+            empty_labels |= dots & behind_dots;
+            dot_before = dots >> 56;
+            at += 8;
+            continue;
+        }
+        let end = (plain ^ HIGH) & (plain ^ HIGH).wrapping_neg();
+        // The octet behind the name counts as a dot.
+        empty_labels |= (dots & (end - 1) | end) & behind_dots;
+        let len = at + end.trailing_zeros() as usize / 8;
+        return (empty_labels == 0 && len <= LABEL_MAX).then_some(len);
     }
-    let Some(last) = text.last_chunk() else {
-        let mut word = [b'a'; 8];
-        word[..text.len()].copy_from_slice(text);
-        return plain_octets(&word) == HIGH;
-    };
-    let mut plain = plain_octets(last);
-    // Each word begins with the octet that the one before it ends with.
-    let mut rest = text;
-    while let Some(word) = rest.first_chunk() {
-        plain &= plain_octets(word);
-        rest = &rest[7..];
-    }
-    plain == HIGH
+    None
 }
 
-/// The high bits of those octets that may stand in a plain name, and are no dot behind a dot.
-const fn plain_octets(word: &[u8; 8]) -> u64 {
+/// The high bits of those octets that may stand in a plain name, and of the dots.
+#[inline(always)]
+const fn plain_octets(word: &[u8; 8]) -> (u64, u64) {
     let word = u64::from_le_bytes(*word);
-    let letters = at_least(word, b'_') & !at_least(word, b'z' + 1);
-    let others = at_least(word, b'-') & !at_least(word, b'9' + 1);
-    let dots = at_least(word, b'.') & !at_least(word, b'.' + 1) & HIGH;
-    (letters | others) & !word & !(dots & dots << 8) & HIGH
+    let [dot, behind_dot] = [at_least(word, b'.'), at_least(word, b'.' + 1)];
+    // Each octet is in as many of these as there are bounds below it: an odd number within each of the ranges.
+    let hyphen_and_dot = at_least(word, b'-') ^ behind_dot;
+    let digits = at_least(word, b'0') ^ at_least(word, b'9' + 1);
+    let underscore = at_least(word, b'_') ^ at_least(word, b'_' + 1);
+    let letters = at_least(word, b'a') ^ at_least(word, b'z' + 1);
+    ((hyphen_and_dot ^ digits ^ underscore ^ letters) & !word & HIGH, (dot ^ behind_dot) & HIGH)
 }
 
 /// The high bits of those octets that are at least `least`; of octets beyond ASCII, and of those behind, something or other.
+#[inline(always)]
 const fn at_least(word: u64, least: u8) -> u64 {
     word.wrapping_add(u64::from_le_bytes([0x80 - least; 8]))
 }
@@ -295,16 +335,16 @@ mod tests {
             for number in 0..octets.len().pow(len) {
                 let digits = (0..len).map(|place| number / octets.len().pow(place) % octets.len());
                 let text = digits.map(|digit| octets[digit]).collect::<alloc::vec::Vec<_>>();
-                if is_plain(&text) {
+                if plain_len(&text) == Some(text.len()) {
                     assert!(check(&text).is_ok() && !text.iter().any(u8::is_ascii_uppercase), "{text:?}");
                 }
             }
         }
-        assert!(is_plain(b"_spf.mx-1.example.org"));
+        assert_eq!(plain_len(b"_spf.mx-1.example.org"), Some(21));
         for at in 0..30 {
             for (wrong, has_name) in [("..", false), (",", false), ("\u{e9}", false), ("A", true)] {
                 let text = "a".repeat(at) + wrong + &"a".repeat(30 - at);
-                assert!(!is_plain(text.as_bytes()), "{text}");
+                assert_ne!(plain_len(text.as_bytes()), Some(text.len()), "{text}");
                 assert_eq!(Name::parse(&text).is_ok(), has_name, "{text}");
             }
         }

@@ -18,32 +18,47 @@ enum Repr {
 /// How long a text may be that stands in the value.
 const SHORT_MAX: usize = 23;
 
-/// In whole words, so that it is copied by them. The octets behind the text are 0.
+/// In whole words, so that it is written and copied by them. The octets behind the text are 0, but for the last one: that is the
+/// length.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(align(8))]
-struct Short {
-    octets: [u8; SHORT_MAX],
-    len: u8,
+struct Short([u8; SHORT_MAX + 1]);
+
+impl Short {
+    #[inline]
+    fn new(text: &[u8]) -> Option<Self> {
+        let [a, b, c] = short_words(text)?;
+        let mut octets = [0; SHORT_MAX + 1];
+        octets[..8].copy_from_slice(&a.to_le_bytes());
+        octets[8..16].copy_from_slice(&b.to_le_bytes());
+        octets[16..].copy_from_slice(&(c | (text.len() as u64) << 56).to_le_bytes());
+        Some(Short(octets))
+    }
+
+    const fn len(&self) -> usize {
+        self.0[SHORT_MAX] as usize
+    }
+
+    fn octets(&self) -> &[u8] {
+        self.0.get(..self.len()).unwrap_or_default()
+    }
 }
 
 impl NameText {
-    pub(super) const EMPTY: NameText = NameText(Repr::Short(Short { octets: [0; SHORT_MAX], len: 0 }));
+    pub(super) const EMPTY: NameText = NameText(Repr::Short(Short([0; SHORT_MAX + 1])));
 
     /// ASCII.
+    #[inline]
     pub(super) fn new(text: &[u8]) -> Self {
-        let mut octets = [0; SHORT_MAX];
-        match octets.get_mut(..text.len()) {
-            Some(start) => {
-                start.copy_from_slice(text);
-                NameText(Repr::Short(Short { octets, len: text.len() as u8 }))
-            }
+        match Short::new(text) {
+            Some(short) => NameText(Repr::Short(short)),
             None => NameText(Repr::Long(as_str(text).into())),
         }
     }
 
     pub(super) fn octets(&self) -> &[u8] {
         match &self.0 {
-            Repr::Short(Short { octets, len }) => octets.get(..usize::from(*len)).unwrap_or_default(),
+            Repr::Short(short) => short.octets(),
             Repr::Long(text) => text.as_bytes(),
         }
     }
@@ -56,7 +71,31 @@ impl NameText {
     }
 
     pub(super) const fn is_empty(&self) -> bool {
-        matches!(self.0, Repr::Short(Short { len: 0, .. }))
+        match &self.0 {
+            Repr::Short(short) => short.len() == 0,
+            Repr::Long(_) => false,
+        }
+    }
+}
+
+/// A text that is short enough to stand in the value, and zeros behind it, as words of which the first octet is the lowest. To
+/// call for a copy of so little would take longer.
+#[inline]
+fn short_words(text: &[u8]) -> Option<[u64; 3]> {
+    let len = text.len();
+    let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) else {
+        let mut word = [0; 8];
+        word[..len].copy_from_slice(text);
+        return Some([u64::from_le_bytes(word), 0, 0]);
+    };
+    // The last word, without what stands in those before it.
+    let last = u64::from_le_bytes(*last);
+    let behind = |end: usize| last.checked_shr(8 * (end - len) as u32).unwrap_or(0);
+    let first = u64::from_le_bytes(*first);
+    match len {
+        ..=16 => Some([first, behind(16), 0]),
+        17..=SHORT_MAX => Some([first, u64::from_le_bytes(*text[8..].first_chunk()?), behind(24)]),
+        _ => None,
     }
 }
 

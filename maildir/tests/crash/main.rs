@@ -11,6 +11,7 @@
 mod audit;
 mod ledger;
 mod mixture;
+mod replaced;
 mod scenarios;
 mod sidecars;
 mod world;

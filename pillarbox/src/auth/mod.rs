@@ -22,29 +22,50 @@
 //! header that is too long to be looked at is refused.
 //!
 //! The field with the results stands on top of a message and is known at its end. So a message waits here until then: in
-//! memory up to [`HELD_MAX`], beyond that in a file without a name in the folder for temporary files, which is gone when the
-//! message is, whatever happens. Nothing is promised before the sink behind has it on stable storage.
+//! memory up to [`HELD_MAX`], and [`HELD_TOTAL_MAX`] for all messages of a sink together, beyond that in a file without a name
+//! in the folder for temporary files, which is gone when the message is, whatever happens. Nothing is promised before the sink
+//! behind has it on stable storage.
+//!
+//! [`SigningSink`] signs what users send in the same way.
 
 mod held;
+mod signing;
 
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pillarbox_auth::dmarc::Disposition;
 use pillarbox_auth::inbound::Inbound;
 use pillarbox_core::Reply;
 use pillarbox_core::crypto::Crypto;
 use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsStep, QuestionId};
 use tokio::task::JoinSet;
 
-pub use held::HELD_MAX;
+pub use held::{HELD_MAX, HELD_TOTAL_MAX};
 pub use pillarbox_auth::inbound::{Config, Verdicts};
+pub use signing::{SigningKeys, SigningSink};
 
-use crate::parts::{BoxFuture, Clock, Envelope, IncomingMessage, MessageSink, Outcome, Parts, Resolver, SinkError};
-use held::Held;
+use crate::parts::{
+    BoxFuture, Clock, Envelope, IncomingMessage, MessageSink, Observer, Outcome, Parts, Resolver, SinkError,
+};
+use held::{Budget, Held};
 
 /// Looks at what came out before it has its effect.
 type Rule = dyn Fn(&Envelope, &mut Verdicts) + Send + Sync;
+/// Says how a message is dealt with.
+type Care = dyn Fn(&Envelope) -> Treatment + Send + Sync;
+
+/// How a message is dealt with, by who brings it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Treatment {
+    /// It is checked.
+    Check,
+    /// It is not checked, but fields that claim our results are taken out: what users and hosts of ours bring.
+    Strip,
+    /// It goes on as it is: what a filter of ours hands back, or a server of ours has checked.
+    Pass,
+}
 
 /// A sink that checks every message before the sink behind gets it. The [module](self) has an example.
 #[derive(Clone)]
@@ -54,12 +75,16 @@ pub struct AuthSink {
     resolver: Arc<dyn Resolver>,
     crypto: Arc<dyn Crypto>,
     clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    budget: Budget,
     patience: Duration,
     rule: Option<Arc<Rule>>,
+    care: Option<Arc<Care>>,
+    mark: Option<Arc<str>>,
 }
 
 impl AuthSink {
-    /// A sink in front of that of `parts`, whose resolver, crypto and clock it uses.
+    /// A sink in front of that of `parts`, whose resolver, crypto, clock and observer it uses.
     pub fn new(config: Config, parts: &Parts) -> Self {
         AuthSink {
             config: Arc::new(config),
@@ -67,8 +92,12 @@ impl AuthSink {
             resolver: Arc::clone(&parts.resolver),
             crypto: Arc::clone(&parts.crypto),
             clock: Arc::clone(&parts.clock),
+            observer: Arc::clone(&parts.observer),
+            budget: Budget::default(),
             patience: Duration::from_secs(20),
             rule: None,
+            care: None,
+            mark: None,
         }
     }
 
@@ -97,19 +126,69 @@ impl AuthSink {
         self.rule = Some(Arc::new(rule));
         self
     }
+
+    /// Asks `care` about each message how it is to be dealt with. Without it strangers are checked: all who have an address and
+    /// have not logged in. Whoever has no address cannot be checked, and loses what is forged.
+    ///
+    /// ```
+    /// # use pillarbox::auth::{AuthSink, Config, Treatment};
+    /// # use pillarbox::parts::Parts;
+    /// let sink = AuthSink::new(Config::new("mx.example.org"), &Parts::in_memory()).care(|envelope| {
+    ///     match envelope.session.ip.is_some_and(|ip| ip.is_loopback()) || envelope.session.identity.is_some() {
+    ///         true => Treatment::Strip,
+    ///         false => Treatment::Check,
+    ///     }
+    /// });
+    /// ```
+    #[must_use]
+    pub fn care(mut self, care: impl Fn(&Envelope) -> Treatment + Send + Sync + 'static) -> Self {
+        self.care = Some(Arc::new(care));
+        self
+    }
+
+    /// A field that is put on top of what is taken but to be kept apart ([`Disposition::Quarantine`]), such as `X-Spam: Yes`, for
+    /// [`JunkSink`](crate::delivery::JunkSink) and whoever else files mail. Without it only Authentication-Results tells.
+    ///
+    /// # Panics
+    ///
+    /// If it is not a name, a colon and a value in one line of printable ASCII, which would break the header of a message.
+    #[must_use]
+    pub fn quarantine_mark(mut self, field: &str) -> Self {
+        let is_field = field.split_once(':').is_some_and(|(name, _)| {
+            !name.is_empty() && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+        });
+        assert!(is_field && field.bytes().all(|octet| matches!(octet, b' '..=b'~')), "{field:?} is no header field");
+        self.mark = Some(field.into());
+        self
+    }
+
+    fn treatment(&self, envelope: &Envelope) -> Treatment {
+        let session = &envelope.session;
+        let wanted = match &self.care {
+            Some(care) => care(envelope),
+            // A proxy that does not know its client (XCLIENT) brings the mail of strangers all the same.
+            None if session.ip.is_none() && session.identity.is_none() && session.xclient.is_none() => Treatment::Pass,
+            None if session.identity.is_some() => Treatment::Strip,
+            None => Treatment::Check,
+        };
+        match wanted {
+            Treatment::Check if session.ip.is_none() => Treatment::Strip,
+            wanted => wanted,
+        }
+    }
 }
 
 impl MessageSink for AuthSink {
     fn begin(&self, mut envelope: Envelope) -> BoxFuture<'_, Result<Box<dyn IncomingMessage>, SinkError>> {
         Box::pin(async move {
-            let session = &envelope.session;
-            // A proxy that does not know its client (XCLIENT) brings the mail of strangers all the same.
-            if session.ip.is_none() && session.identity.is_none() && session.xclient.is_none() {
+            let treatment = self.treatment(&envelope);
+            if treatment == Treatment::Pass {
                 return self.behind.begin(envelope).await;
             }
+            let session = &envelope.session;
             let now = u64::try_from(self.clock.wall().unix_seconds()).unwrap_or(0);
             let mut inbound = Inbound::new(Arc::clone(&self.crypto), Arc::clone(&self.config), now);
-            let stranger = session.ip.filter(|_| session.identity.is_none());
+            let stranger = session.ip.filter(|_| treatment == Treatment::Check);
             let is_checked = stranger.is_some();
             if let Some(ip) = stranger {
                 inbound.connect(ip);
@@ -125,7 +204,7 @@ impl MessageSink for AuthSink {
                 trace,
                 inbound,
                 lookups: JoinSet::new(),
-                held: Held::default(),
+                held: Held::new(self.budget.clone()),
                 behind,
                 stage: if is_checked { Stage::Checking } else { Stage::Stripping },
             };
@@ -215,8 +294,15 @@ impl Checked {
                 if let Some(rule) = &self.sink.rule {
                     rule(&self.envelope, &mut verdicts);
                 }
+                let (session, what) = (self.envelope.session.number, format!("message {}", self.envelope.id));
+                self.sink.observer.checked(session, &what, &verdicts.authentication_results());
                 if let Some(reply) = verdicts.refusal() {
                     return Err(SinkError::new(reply, "refused by mail authentication"));
+                }
+                if let Some(mark) =
+                    self.sink.mark.as_ref().filter(|_| verdicts.disposition() == Disposition::Quarantine)
+                {
+                    self.behind.write(format!("{mark}\r\n").as_bytes()).await?;
                 }
                 // RFC 8601 §5: above the Received field of this hop.
                 self.behind.write(verdicts.header_fields().as_bytes()).await?;

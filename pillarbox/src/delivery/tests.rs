@@ -25,7 +25,13 @@ fn envelope(recipients: &[&str]) -> Envelope {
 }
 
 async fn inbox(store: &dyn MailboxStore, user: &str) -> Vec<String> {
-    let mut mailbox = store.open(&Identity::new(user), &MailboxName::inbox(), true).await.unwrap();
+    in_mailbox(store, user, "INBOX").await
+}
+
+/// The messages of a mailbox; none if it is not there.
+async fn in_mailbox(store: &dyn MailboxStore, user: &str, name: &str) -> Vec<String> {
+    let name = MailboxName::new(name).unwrap();
+    let Ok(mut mailbox) = store.open(&Identity::new(user), &name, true).await else { return Vec::new() };
     let mut messages = Vec::new();
     for uid in mailbox.snapshot().await.unwrap().uids {
         let mut reader = mailbox.read(uid).await.unwrap();
@@ -85,6 +91,8 @@ async fn recipients_without_an_account() {
 /// Where the copy of the user `bad` fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
+    /// In every mailbox but INBOX.
+    Elsewhere,
     Begin,
     Write,
     Prepare,
@@ -157,6 +165,9 @@ impl MailboxStore for Faulty {
     ) -> Answer<'a, Box<dyn IncomingAppend>> {
         Box::pin(async move {
             let fault = (user.user() == "bad").then_some(self.fault);
+            if fault == Some(Fault::Elsewhere) && !mailbox.is_inbox() {
+                return Err(StoreError::new(self.kind, "not there"));
+            }
             let inner = self.inner.append(user, mailbox, append).await?;
             let incoming = FaultyAppend { inner, fault, kind: self.kind, log: self.log.clone() };
             incoming.check(Fault::Begin)?;
@@ -243,5 +254,86 @@ async fn the_message_is_refused_early_when_nobody_is_left() {
             assert_eq!(error.reply.code(), code);
             assert!(inbox(&*store, "bad").await.is_empty());
         }
+    }
+}
+
+const MARK: &str = "X-Spam: Yes";
+
+/// Delivers a message in pieces to joe and ann, and gives what is in the INBOX and the Junk of joe afterwards.
+async fn filed(store: &Arc<MemoryStore>, trace: &str, message: &str, piece: usize) -> [Vec<String>; 2] {
+    let inbox_sink = MailboxSink::new(store.clone(), account);
+    let junk = inbox_sink.clone().into_junk(MailboxName::new("Junk").unwrap());
+    let sink = JunkSink::new(MARK, Arc::new(inbox_sink), Arc::new(junk));
+    let mut envelope = envelope(&["joe@localhost", "ann@localhost"]);
+    envelope.trace = trace.into();
+    let mut incoming = sink.begin(envelope).await.unwrap();
+    for piece in message.as_bytes().chunks(piece) {
+        incoming.write(piece).await.unwrap();
+    }
+    assert_eq!(incoming.commit(true).await, [Outcome::Delivered, Outcome::Delivered]);
+    [in_mailbox(&**store, "joe", "INBOX").await, in_mailbox(&**store, "joe", "Junk").await]
+}
+
+#[tokio::test]
+async fn what_this_host_has_marked_is_filed_apart() {
+    let own = "Authentication-Results: mx.localhost;\r\n\tdmarc=fail\r\n";
+    let received = "Received: by mx\r\n";
+    for (trace, message, is_junk) in [
+        ("", format!("{MARK}\r\n{own}{received}Subject: x\r\n\r\nbody\r\n"), true),
+        ("", format!("{own}{MARK}\r\n{received}\r\nbody\r\n"), true),
+        // Below its Received field stands what a stranger wrote.
+        (received, format!("{MARK}\r\nSubject: x\r\n\r\nbody\r\n"), false),
+        ("", format!("{own}{received}{MARK}\r\n\r\nbody\r\n"), false),
+        ("", format!("{own}{received}\r\n{MARK}\r\n{received}"), false),
+        ("", format!("{MARK}, and more\r\n more\r\n{received}\r\nbody\r\n"), false),
+        ("", "Subject: a notice\r\n\r\nbody\r\n".into(), false),
+        ("", "no header and no end".into(), false),
+        ("", format!("X: {}\r\n{MARK}\r\n{received}\r\n", "x".repeat(70_000)), false),
+    ] {
+        for piece in [7, 1000, 1 << 20] {
+            let store = Arc::new(MemoryStore::new());
+            let [inbox, junk] = filed(&store, trace, &message, piece).await;
+            assert_eq!([inbox.len(), junk.len()], if is_junk { [0, 1] } else { [1, 0] }, "{trace}{message}");
+            let all = [inbox, junk].concat();
+            let front = "Return-Path: <from@client.example>\r\nDelivered-To: joe@localhost\r\n";
+            assert_eq!(all, [format!("{front}{trace}{message}")]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_mailbox_for_junk_is_the_users_own_if_there_is_one() {
+    let store = Arc::new(MemoryStore::new());
+    let message = format!("{MARK}\r\nReceived: by mx\r\n\r\nbody\r\n");
+    store.create(&Identity::new("joe"), &MailboxName::new("Spam").unwrap(), &[SpecialUse::Junk]).await.unwrap();
+    let [inbox, junk] = filed(&store, "", &message, 100).await;
+    assert_eq!((inbox.len(), junk.len(), in_mailbox(&*store, "joe", "Spam").await.len()), (0, 0, 1));
+    // Hers was made, once, and is subscribed.
+    let [.., junk] = filed(&store, "", &message, 100).await;
+    assert!(junk.is_empty());
+    assert_eq!(in_mailbox(&*store, "ann", "Junk").await.len(), 2);
+    let mut list = List::new("*");
+    (list.subscribed, list.special_use) = (true, true);
+    let listed = store.list(&Identity::new("ann"), &list).await.unwrap();
+    assert_eq!(listed.iter().map(|listed| listed.name.as_str()).collect::<Vec<_>>(), ["Junk"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_filed_apart_is_in_the_inbox_unless_it_can_wait() {
+    for (kind, is_told) in [
+        (StoreErrorKind::NoPermission, false),
+        (StoreErrorKind::NoSuchMailbox, false),
+        (StoreErrorKind::Unavailable, true),
+        (StoreErrorKind::OverQuota, true),
+    ] {
+        let store = Arc::new(Faulty { inner: MemoryStore::new(), fault: Fault::Elsewhere, kind, log: Arc::default() });
+        let junk = MailboxSink::new(store.clone(), account).into_junk(MailboxName::new("Junk").unwrap());
+        let outcome = match junk.begin(envelope(&["bad@localhost"])).await {
+            Ok(incoming) => incoming.commit(true).await.remove(0),
+            Err(error) => Outcome::Refused(error.reply),
+        };
+        let refused = Outcome::Refused(reply(kind));
+        assert_eq!(outcome, if is_told { refused } else { Outcome::Delivered }, "{kind:?}");
+        assert_eq!(inbox(&*store, "bad").await.len(), usize::from(!is_told), "{kind:?}");
     }
 }

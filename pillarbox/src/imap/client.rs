@@ -45,7 +45,8 @@ const SYNC_MAX: usize = 10;
 /// ```
 ///
 /// A login belongs to one host: TLS is made with the name that [`ClientTls`] was given, and without a certificate for that name
-/// nobody is told a password. Compression is not asked for, whatever the configuration says: this driver has no such layer.
+/// nobody is told a password. Compression is asked for if the
+/// configuration says so, with the feature `compress`.
 pub struct ImapClient {
     wire: Wire<ClientSession>,
     tls: Option<ClientTls>,
@@ -126,7 +127,7 @@ impl ImapClient {
         if tls.is_none() && config.starttls == StartTls::IfOffered {
             config.starttls = StartTls::Never;
         }
-        config.compress = false;
+        config.compress &= cfg!(feature = "compress");
         let (transport, facts) = begin(tls.as_ref(), Box::new(transport), &*clock).await.map_err(ConnectError::Tls)?;
         let mut transport = transport;
         let session = match facts {
@@ -304,6 +305,11 @@ impl ImapClient {
     /// Whether the connection is under TLS.
     pub const fn is_encrypted(&self) -> bool {
         self.wire.machine.tls().is_some()
+    }
+
+    /// Whether the connection is compressed (RFC 4978).
+    pub const fn is_compressed(&self) -> bool {
+        self.wire.machine.is_compressed()
     }
 
     /// Whether commands can be sent. A server may still have closed the connection since.

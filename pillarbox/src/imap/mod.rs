@@ -23,6 +23,7 @@
 mod catenate;
 mod client;
 mod fetch;
+mod multisearch;
 pub(crate) mod pieces;
 mod search;
 mod searches;
@@ -84,7 +85,7 @@ impl ImapServer {
     /// A server with this configuration and these parts.
     ///
     /// STARTTLS is offered when [`tls`](Self::tls) was called and not otherwise, whatever the configuration says: what
-    /// cannot be honoured is not offered. The same holds for each extension that the store has to answer for
+    /// cannot be honoured is not offered. COMPRESS=DEFLATE needs the feature `compress`. The same holds for each extension that the store has to answer for
     /// ([`StoreCapabilities`](crate::parts::StoreCapabilities)). A store that says how names are spelled
     /// ([`MailboxStore::namespace`](crate::parts::MailboxStore::namespace)) is followed, whatever the configuration says.
     pub fn new(mut config: ServerConfig, parts: Parts) -> Self {
@@ -94,9 +95,12 @@ impl ImapServer {
             (config.other_users_prefix, config.shared_prefix) = (namespace.other_users, namespace.shared);
         }
         let (offered, can) = (&mut config.extensions, parts.store.capabilities());
+        offered.compress &= cfg!(feature = "compress");
         offered.acl &= can.rights;
         offered.children &= can.hierarchy;
         offered.binary &= can.binary;
+        offered.metadata &= can.metadata;
+        offered.metadata_server &= can.metadata || can.server_metadata;
         offered.moves &= can.moves;
         offered.notify &= can.watches;
         offered.multiappend &= can.multiappend;

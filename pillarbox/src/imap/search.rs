@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use pillarbox_imap::search::{MessageFacts, Needs, Query, Search};
 use pillarbox_imap::server::Answer;
+use pillarbox_imap::sort::SortCriterion;
 use pillarbox_imap::types::{ModSeq, Uid, UidSet};
 
 use super::fetch::read_message;
@@ -32,14 +33,37 @@ impl Connection {
     pub(super) async fn search(&mut self, query: Query, mod_seqs: bool) -> Result<(), Trouble> {
         self.look().await;
         let found = self.find_matching(&query, mod_seqs).await?;
-        for some in found.chunks(FOUND_MAX) {
-            match mod_seqs {
-                true => self.answer(Answer::FoundWithModSeqs(some)),
-                false => self.answer(Answer::Found(&some.iter().map(|(uid, _)| *uid).collect::<Vec<_>>())),
+        self.tell_found(&found, mod_seqs).await
+    }
+
+    /// Which of some messages match, for a search that is kept up to date, in the order of these criteria.
+    pub(super) async fn recheck(&mut self, query: &Query, criteria: &[SortCriterion]) -> Result<(), Trouble> {
+        let mut found = self.find_matching(query, false).await?;
+        if !criteria.is_empty() {
+            found = self.sorted(&found, criteria).await?.into_iter().map(|uid| (uid, ModSeq::MIN)).collect();
+        }
+        self.tell_found(&found, false).await
+    }
+
+    async fn tell_found(&mut self, found: &[(Uid, ModSeq)], mod_seqs: bool) -> Result<(), Trouble> {
+        if mod_seqs {
+            for some in found.chunks(FOUND_MAX) {
+                self.answer(Answer::FoundWithModSeqs(some));
+                self.flush_if_full().await?;
             }
-            self.flush_if_full().await?;
+        } else {
+            self.tell_uids(found).await?;
         }
         self.answer(Answer::Done);
+        Ok(())
+    }
+
+    /// Tells what was found, without mod-sequences; there may be more.
+    pub(super) async fn tell_uids(&mut self, found: &[(Uid, ModSeq)]) -> Result<(), Trouble> {
+        for some in found.chunks(FOUND_MAX) {
+            self.answer(Answer::Found(&some.iter().map(|(uid, _)| *uid).collect::<Vec<_>>()));
+            self.flush_if_full().await?;
+        }
         Ok(())
     }
 
@@ -69,8 +93,7 @@ impl Connection {
             .map_err(|error| StoreError::new(StoreErrorKind::Limit, error.to_string()))?;
         let search = Arc::new(search);
         let lane = Searches::lane(&self.shared.searches, self.user()?);
-        let mut all = UidSet::new();
-        all.insert_range(Uid::new(1).expect("1 is not 0")..=Uid::new(u32::MAX).expect("it is not 0"));
+        let all = query.within().unwrap_or_else(|| [Uid::MIN..=Uid::MAX].into_iter().collect());
         let messages = {
             let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
             self.wire.answer(mailbox.messages(&all)).await?

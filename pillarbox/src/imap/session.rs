@@ -23,6 +23,7 @@ use crate::shutdown::Shutdown;
 
 mod elsewhere;
 mod logins;
+mod metadata;
 mod news;
 mod quota;
 mod refusal;
@@ -253,20 +254,20 @@ impl Connection {
         Ok(())
     }
 
-    #[cfg(feature = "tls")]
     async fn upgrade(&mut self, layer: Layer) -> Result<(), Lost> {
-        match (layer, self.shared.tls.clone()) {
-            (Layer::Tls, Some(config)) => self.wire.start_tls(config).await,
-            _ => self.no_layer().await,
+        #[cfg(feature = "tls")]
+        if let (Layer::Tls, Some(config)) = (layer, self.shared.tls.clone()) {
+            return self.wire.start_tls(config).await;
         }
+        #[cfg(feature = "compress")]
+        if layer == Layer::Deflate {
+            return self.wire.start_deflate().await;
+        }
+        self.no_layer(layer).await
     }
 
-    #[cfg(not(feature = "tls"))]
-    async fn upgrade(&mut self, _layer: Layer) -> Result<(), Lost> {
-        self.no_layer().await
-    }
-
-    async fn no_layer(&mut self) -> Result<(), Lost> {
+    /// A layer that is not there; none was offered that is not.
+    async fn no_layer(&mut self, _layer: Layer) -> Result<(), Lost> {
         self.wire.flush().await?;
         let now = self.wire.now();
         self.wire.machine.upgrade_failed(now, UpgradeError::Handshake);
@@ -313,6 +314,7 @@ impl Connection {
                 self.answer(Answer::Selected(snapshot));
             }
             Event::Acl(question) => self.rights(question).await?,
+            Event::Metadata(question) => self.metadata(question).await?,
             Event::Quota(question) => self.quota(question).await?,
             Event::Create { mailbox, uses } => {
                 let user = self.user()?;
@@ -389,6 +391,10 @@ impl Connection {
             }
             Event::Search { query, mod_seqs } => self.search(query, mod_seqs).await?,
             Event::Sort { query, criteria, mod_seqs } => self.sort(query, &criteria, mod_seqs).await?,
+            Event::SearchMailboxes { sources, query, mailboxes_max } => {
+                self.search_mailboxes(&sources, &query, mailboxes_max).await?;
+            }
+            Event::Recheck { query, criteria } => self.recheck(&query, &criteria).await?,
             Event::Thread { query, algorithm } => self.thread(query, algorithm).await?,
             Event::Copy { uids, mailbox: target } => {
                 let copied = {

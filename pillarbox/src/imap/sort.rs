@@ -39,6 +39,30 @@ impl Connection {
     ) -> Result<(), Trouble> {
         self.look().await;
         let found = self.find_matching(&query, mod_seqs).await?;
+        let sorted = self.sorted(&found, criteria).await?;
+        for some in sorted.chunks(TOLD_MAX) {
+            match mod_seqs {
+                true => {
+                    let with = some.iter().map(|uid| {
+                        let at = found.binary_search_by_key(uid, |(uid, _)| *uid);
+                        (*uid, at.map_or(ModSeq::MIN, |at| found[at].1))
+                    });
+                    self.answer(Answer::FoundWithModSeqs(&with.collect::<Vec<_>>()));
+                }
+                false => self.answer(Answer::Found(some)),
+            }
+            self.flush_if_full().await?;
+        }
+        self.answer(Answer::Done);
+        Ok(())
+    }
+
+    /// What was found, in the order of these criteria; what went meanwhile is left out.
+    pub(super) async fn sorted(
+        &mut self,
+        found: &[(Uid, ModSeq)],
+        criteria: &[SortCriterion],
+    ) -> Result<Vec<Uid>, Trouble> {
         let wants = |key: SortKey| criteria.iter().any(|criterion| criterion.key == key);
         let wants_keys = criteria.iter().any(|criterion| criterion.key.is_of_header());
         let wants_facts = wants(SortKey::Arrival) || wants(SortKey::Size);
@@ -71,22 +95,7 @@ impl Connection {
             let _turn = turn;
             sorter.finish()
         });
-        let sorted = self.wire.answer(Box::pin(sorted)).await?;
-        for some in sorted.chunks(TOLD_MAX) {
-            match mod_seqs {
-                true => {
-                    let with = some.iter().map(|uid| {
-                        let at = found.binary_search_by_key(uid, |(uid, _)| *uid);
-                        (*uid, at.map_or(ModSeq::MIN, |at| found[at].1))
-                    });
-                    self.answer(Answer::FoundWithModSeqs(&with.collect::<Vec<_>>()));
-                }
-                false => self.answer(Answer::Found(some)),
-            }
-            self.flush_if_full().await?;
-        }
-        self.answer(Answer::Done);
-        Ok(())
+        Ok(self.wire.answer(Box::pin(sorted)).await?)
     }
 
     pub(super) async fn thread(&mut self, query: Query, algorithm: ThreadAlgorithm) -> Result<(), Trouble> {

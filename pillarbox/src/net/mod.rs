@@ -2,6 +2,8 @@
 
 mod accept;
 mod converse;
+#[cfg(feature = "compress")]
+mod deflate;
 mod input;
 mod outgoing;
 mod proxied;
@@ -281,6 +283,31 @@ impl<M: Machine> Wire<M> {
                 told.unwrap_or_else(|misuse| unreachable!("the machine asked for TLS: {misuse}"));
             }
             Err(why) => self.machine.upgrade_failed(self.clock.now(), why),
+        }
+        Ok(())
+    }
+
+    /// Puts DEFLATE between the machine and its connection.
+    #[cfg(feature = "compress")]
+    pub(crate) async fn start_deflate(&mut self) -> Result<(), Lost> {
+        self.flush().await?;
+        if !self.machine.output().is_empty() {
+            return Ok(());
+        }
+        // RFC 4978 §3: what came behind the answer is compressed.
+        let first = std::mem::take(&mut self.input).unread().to_vec();
+        let plain = std::mem::replace(&mut self.transport, Box::new(tokio::io::empty()));
+        self.transport = Box::new(deflate::Deflated::new(plain, first));
+        let told = self.machine.upgraded(self.clock.now(), pillarbox_core::LayerFacts::Deflate);
+        told.unwrap_or_else(|misuse| unreachable!("the machine asked for DEFLATE: {misuse}"));
+        // The machine knows of the end; what came before it still counts.
+        while self.ended {
+            let room = self.machine.max_unread().saturating_sub(self.input.unread().len());
+            let (transport, input) = (&mut self.transport, &mut self.input);
+            match poll_fn(|cx| Poll::Ready(input.poll_read(cx, &mut **transport, room))).await {
+                Poll::Ready(Ok(octets)) if octets > 0 => {}
+                _ => break,
+            }
         }
         Ok(())
     }

@@ -95,6 +95,8 @@ pub(crate) async fn upgrade<M: Machine>(wire: &mut Wire<M>, layer: Layer, tls: O
     match (layer, tls) {
         #[cfg(feature = "tls")]
         (Layer::Tls, Some(tls)) => wire.start_tls(tls.side()).await,
+        #[cfg(feature = "compress")]
+        (Layer::Deflate, _) => wire.start_deflate().await,
         _ => {
             let now = wire.now();
             wire.machine.upgrade_failed(now, UpgradeError::Handshake);

@@ -116,15 +116,13 @@ impl Https {
     /// A connection with somebody who has shown a certificate for the host.
     async fn connected(&self, ask: &Ask<'_>) -> Result<TlsStream<Box<dyn Transport>>, FetchError> {
         let name = rustls::pki_types::ServerName::try_from(ask.host.to_string()).map_err(|_| FetchError::NoAddress)?;
-        let mut addresses = self.addresses(ask.host).await?.into_iter();
+        let addresses = self.addresses(ask.host).await?;
         let pace =
             Pace { connect: &*self.connect, clock: &*self.clock, delay: ATTEMPT_DELAY, timeout: CONNECT_TIMEOUT };
         let host = ask.host.to_string();
-        let next = || {
-            let address = SocketAddr::new(addresses.next()?, ask.port);
-            Some(Endpoint::Tcp { host: host.clone(), address })
-        };
-        let (_, connected) = pace.race(next).await.winner.ok_or(FetchError::Unreachable)?;
+        let endpoint = |ip| Endpoint::Tcp { host: host.clone(), address: SocketAddr::new(ip, ask.port) };
+        let mut endpoints = addresses.into_iter().map(endpoint).collect::<Vec<_>>().into_iter();
+        let (_, connected) = pace.race(&mut endpoints).await.winner.ok_or(FetchError::Unreachable)?;
         let handshake = TlsConnector::from(Arc::clone(&self.tls)).connect(name, connected.transport);
         handshake.await.map_err(|error| match is_about_tls(&error) {
             true => FetchError::Certificate,

@@ -65,6 +65,7 @@ mod hosts;
 #[cfg(feature = "https")]
 mod https;
 mod local;
+mod looking;
 mod notice;
 mod pool;
 mod race;
@@ -76,6 +77,7 @@ mod session;
 mod shared;
 mod sink;
 mod space;
+mod speak;
 mod sts;
 #[cfg(feature = "https")]
 mod sts_fetch;

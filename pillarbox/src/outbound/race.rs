@@ -2,7 +2,7 @@
 
 use std::future::{pending, poll_fn};
 use std::io;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::{Connect, Connected, Endpoint};
@@ -28,6 +28,32 @@ pub(super) struct Raced {
     pub(super) undecided: Vec<Endpoint>,
 }
 
+/// Where the addresses come from while they are being tried.
+pub(super) trait Addresses: Send {
+    /// The next one to try, if one is known.
+    fn next(&mut self) -> Option<Endpoint>;
+    /// Whether no other will become known.
+    fn is_complete(&self) -> bool;
+    /// Ready once each time that more are known, or that it has become known that there are none.
+    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<()>;
+}
+
+/// All of them are known.
+#[cfg(feature = "https")]
+impl Addresses for std::vec::IntoIter<Endpoint> {
+    fn next(&mut self) -> Option<Endpoint> {
+        Iterator::next(self)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.as_slice().is_empty()
+    }
+
+    fn poll_more(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
 type Dialling<'a> = BoxFuture<'a, io::Result<Connected>>;
 
 impl Pace<'_> {
@@ -43,43 +69,56 @@ impl Pace<'_> {
 
     /// Connects to whoever of these answers first. The next one is begun when one has failed, or when none has answered for a
     /// while; it is asked for only then.
-    pub(super) async fn race(&self, mut next: impl FnMut() -> Option<Endpoint>) -> Raced {
+    pub(super) async fn race(&self, addresses: &mut dyn Addresses) -> Raced {
         let mut open: Vec<(Endpoint, Dialling<'_>)> = Vec::new();
         let mut failed = Vec::new();
-        let mut has_more = true;
+        let mut is_due = true;
+        let mut turn: BoxFuture<'_, ()> = Box::pin(pending());
         loop {
-            match if has_more { next() } else { None } {
-                Some(endpoint) => {
-                    let whom = endpoint.clone();
-                    open.push((endpoint, Box::pin(async move { self.dial(&whom).await })));
-                }
-                None => has_more = false,
+            if is_due && let Some(endpoint) = addresses.next() {
+                let whom = endpoint.clone();
+                open.push((endpoint, Box::pin(async move { self.dial(&whom).await })));
+                (is_due, turn) = (false, self.clock.sleep_until(self.clock.now() + self.delay));
             }
-            if open.is_empty() {
+            if open.is_empty() && addresses.is_complete() {
                 return Raced { winner: None, failed, undecided: Vec::new() };
             }
-            let mut turn: BoxFuture<'_, ()> = match has_more {
-                true => self.clock.sleep_until(self.clock.now() + self.delay),
-                false => Box::pin(pending()),
-            };
-            let first = poll_fn(|context| {
+            let news = poll_fn(|context| {
                 for (index, (_, dialling)) in open.iter_mut().enumerate() {
                     if let Poll::Ready(dialled) = dialling.as_mut().poll(context) {
-                        return Poll::Ready(Some((index, dialled)));
+                        return Poll::Ready(News::Dialled(index, dialled));
                     }
                 }
-                turn.as_mut().poll(context).map(|()| None)
+                if !is_due && turn.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(News::Turn);
+                }
+                addresses.poll_more(context).map(|()| News::More)
             });
-            if let Some((index, dialled)) = first.await {
-                let (endpoint, _) = open.remove(index);
-                match dialled {
-                    Ok(connected) => {
-                        let undecided = open.into_iter().map(|(endpoint, _)| endpoint).collect();
-                        return Raced { winner: Some((endpoint, connected)), failed, undecided };
+            match news.await {
+                News::Dialled(index, dialled) => {
+                    let (endpoint, _) = open.remove(index);
+                    match dialled {
+                        Ok(connected) => {
+                            let undecided = open.into_iter().map(|(endpoint, _)| endpoint).collect();
+                            return Raced { winner: Some((endpoint, connected)), failed, undecided };
+                        }
+                        Err(error) => failed.push((endpoint, error)),
                     }
-                    Err(error) => failed.push((endpoint, error)),
+                    is_due = true;
                 }
+                News::Turn => is_due = true,
+                News::More => {}
             }
         }
     }
+}
+
+/// What a race goes on with.
+enum News {
+    /// One of those that were begun has come to an end.
+    Dialled(usize, io::Result<Connected>),
+    /// It is time for the next one.
+    Turn,
+    /// There are more addresses than there were, or none will come.
+    More,
 }

@@ -20,6 +20,7 @@ mod room;
 mod senders;
 mod sink;
 mod store;
+mod store_error;
 mod unauthenticated;
 mod watch;
 
@@ -35,14 +36,17 @@ pub use clock::{Clock, SystemClock};
 pub use logins::{LoginGuard, LoginLimits};
 pub use observer::{Direction, Observer, QueueEvent, Silent};
 pub use policy::{AllowList, Policy, Session, Verdict};
+#[cfg(feature = "outbound")]
+pub(crate) use resolver::Driven;
 pub use resolver::{Resolver, resolve, resolve_within};
 pub use room::{Reserve, Room};
 pub use senders::OwnSenders;
 pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Notices, Outcome, SinkError};
 pub use store::{
     Append, AppendedMessages, Cached, Computed, Copied, FlagsSet, IncomingAppend, Mailbox, MailboxStore, MessageData,
-    MessageFlags, MessageReader, Namespace, Piece, SetFlags, StoreCapabilities, StoreError, StoreErrorKind,
+    MessageFlags, MessageReader, Namespace, Piece, SetFlags, StoreCapabilities,
 };
+pub use store_error::{StoreError, StoreErrorKind};
 #[cfg(feature = "tokio")]
 pub(crate) use unauthenticated::Guest;
 pub use unauthenticated::UnauthenticatedLimit;

@@ -50,6 +50,11 @@ pub trait Observer: Send + Sync {
     fn delivered(&self, session: u64, id: &str, from: &str, to: &str, size: u64) {
         let _ = (session, id, from, to, size);
     }
+    /// A message was checked by `auth::AuthSink`, with these results, in the form of Authentication-Results.
+    /// What of them is the peer's may hold characters beyond ASCII: escape them before they are shown.
+    fn checked(&self, session: u64, what: &str, results: &dyn fmt::Display) {
+        let _ = (session, what, results);
+    }
     /// A command, recipient or message was refused with this reply.
     fn refused(&self, session: u64, what: &str, reply: &str) {
         let _ = (session, what, reply);

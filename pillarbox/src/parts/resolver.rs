@@ -1,7 +1,7 @@
 //! Who answers DNS questions.
 
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pillarbox_core::dns::{DnsAnswer, DnsMachine, DnsStep, FixedZone, Question, QuestionId};
@@ -49,34 +49,61 @@ pub async fn resolve_within<M: DnsMachine>(
     drive(machine, resolver, clock.sleep_until(clock.now() + patience)).await
 }
 
-async fn drive<M: DnsMachine>(mut machine: M, resolver: &dyn Resolver, mut alarm: BoxFuture<'_, ()>) -> M::Output {
-    let mut open = Vec::<BoxFuture<'_, (QuestionId, DnsAnswer)>>::new();
-    loop {
-        match machine.poll() {
-            DnsStep::Ask(question) => {
-                open.push(Box::pin(async move { (question.id, resolver.resolve(&question).await) }));
-            }
-            DnsStep::Done(output) => return output,
-            // A machine that waits for nothing would wait for ever.
-            DnsStep::Wait if open.is_empty() => machine.give_up(),
-            DnsStep::Wait => {
-                let first = poll_fn(|context| {
-                    for index in 0..open.len() {
-                        if let Poll::Ready(answer) = open[index].as_mut().poll(context) {
-                            drop(open.swap_remove(index));
-                            return Poll::Ready(Some(answer));
+async fn drive<M: DnsMachine>(machine: M, resolver: &dyn Resolver, alarm: BoxFuture<'_, ()>) -> M::Output {
+    let mut driven = Driven::new(machine, resolver, alarm);
+    poll_fn(|context| driven.poll(context)).await
+}
+
+/// A [`DnsMachine`] with the look-ups that it waits for.
+pub(crate) struct Driven<'r, M> {
+    machine: M,
+    resolver: &'r dyn Resolver,
+    open: Vec<BoxFuture<'r, (QuestionId, DnsAnswer)>>,
+    alarm: BoxFuture<'r, ()>,
+}
+
+impl<'r, M: DnsMachine> Driven<'r, M> {
+    /// Begins; when the alarm goes off, the machine is given up.
+    pub(crate) fn new(machine: M, resolver: &'r dyn Resolver, alarm: BoxFuture<'r, ()>) -> Self {
+        Driven { machine, resolver, open: Vec::new(), alarm }
+    }
+
+    /// Goes as far as there are answers. While it is pending, the machine knows all of them.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<M::Output> {
+        let resolver = self.resolver;
+        loop {
+            match self.machine.poll() {
+                DnsStep::Ask(question) => {
+                    self.open.push(Box::pin(async move { (question.id, resolver.resolve(&question).await) }));
+                }
+                DnsStep::Done(output) => return Poll::Ready(output),
+                // A machine that waits for nothing would wait for ever.
+                DnsStep::Wait if self.open.is_empty() => self.machine.give_up(),
+                DnsStep::Wait => {
+                    let answered =
+                        self.open.iter_mut().enumerate().find_map(|(index, open)| match open.as_mut().poll(context) {
+                            Poll::Ready(answer) => Some((index, answer)),
+                            Poll::Pending => None,
+                        });
+                    match answered {
+                        Some((index, (id, answer))) => {
+                            drop(self.open.swap_remove(index));
+                            self.machine.answer(id, answer);
                         }
-                    }
-                    alarm.as_mut().poll(context).map(|()| None)
-                });
-                match first.await {
-                    Some((id, answer)) => machine.answer(id, answer),
-                    None => {
-                        open.clear();
-                        machine.give_up();
+                        None if self.alarm.as_mut().poll(context).is_ready() => {
+                            self.open.clear();
+                            self.machine.give_up();
+                        }
+                        None => return Poll::Pending,
                     }
                 }
             }
         }
+    }
+
+    /// The machine, to see what it knows.
+    #[cfg(feature = "outbound")]
+    pub(crate) fn machine(&self) -> &M {
+        &self.machine
     }
 }

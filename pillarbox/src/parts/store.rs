@@ -3,12 +3,13 @@
 use pillarbox_core::WallTime;
 use pillarbox_imap::acl::{AclEntry, Grantable, Rights, RightsChange};
 use pillarbox_imap::list::List;
+use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
 use pillarbox_imap::quota::QuotaRoot;
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status, StatusItem};
 use pillarbox_imap::types::{Flags, MailboxName, ModSeq, ObjectId, Separator, SpecialUse, Uid, UidSet, UidValidity};
 
-use super::{BoxFuture, Identity, MailboxWatch, NameWatch};
+use super::{BoxFuture, Identity, MailboxWatch, NameWatch, StoreError, StoreErrorKind};
 
 /// What a store can do beside the methods without a default. Sessions advertise what is configured *and* supported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +47,10 @@ pub struct StoreCapabilities {
     /// It is kept who may do what with each mailbox (RFC 4314): [`MailboxStore::rights`] and its neighbours answer, and
     /// [`Snapshot::rights`] is told.
     pub rights: bool,
+    /// Mailboxes and the server have annotations (RFC 5464): [`MailboxStore::metadata`].
+    pub metadata: bool,
+    /// The server has annotations, and mailboxes need not have.
+    pub server_metadata: bool,
     /// Mailboxes and names can be watched ([`MailboxStore::watch`], [`MailboxStore::watch_names`]).
     pub watches: bool,
     /// There are limits, and they can be told ([`MailboxStore::quota_roots`]), as well as what would become free
@@ -179,6 +184,31 @@ pub trait MailboxStore: Send + Sync {
     ) -> BoxFuture<'a, Result<Grantable, StoreError>> {
         let _ = (user, mailbox, identifier);
         Box::pin(std::future::ready(Err(unsupported("rights"))))
+    }
+
+    /// The annotations that are wanted of a mailbox, or, without one, of the server: as the user sees them, who has those below
+    /// `/private` for themselves (RFC 5464 §3.3). What the server's configuration says need not be known here. Optional: see
+    /// [`StoreCapabilities::metadata`].
+    fn metadata<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: Option<&'a MailboxName>,
+        wanted: &'a WantedEntries,
+    ) -> BoxFuture<'a, Result<Vec<Entry>, StoreError>> {
+        let _ = (user, mailbox, wanted);
+        Box::pin(std::future::ready(Err(unsupported("annotations"))))
+    }
+
+    /// Changes annotations, all of these or none. `/private/specialuse` of a mailbox is what it is for
+    /// ([`StoreErrorKind::NotForThatUse`]).
+    fn set_metadata<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: Option<&'a MailboxName>,
+        changes: &'a [EntryChange],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let _ = (user, mailbox, changes);
+        Box::pin(std::future::ready(Err(unsupported("annotations"))))
     }
 
     /// What limits a mailbox, be it there or not (RFC 9208); nothing where there are no limits. Optional: see
@@ -547,51 +577,4 @@ pub trait MessageReader: Send {
     fn size(&self) -> u64;
     /// Reads octets from `offset` on into `buffer`; returns how many, 0 only at the end.
     fn read_at<'a>(&'a mut self, offset: u64, buffer: &'a mut [u8]) -> BoxFuture<'a, Result<usize, StoreError>>;
-}
-
-/// What went wrong in a store.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{cause}")]
-#[non_exhaustive]
-pub struct StoreError {
-    /// Which kind, for the reply.
-    pub kind: StoreErrorKind,
-    /// What happened, for our own logs.
-    pub cause: String,
-}
-
-impl StoreError {
-    /// An error of a kind, with the private cause.
-    pub fn new(kind: StoreErrorKind, cause: impl Into<String>) -> Self {
-        StoreError { kind, cause: cause.into() }
-    }
-}
-
-/// Kinds of store errors; each implies a response code (RFC 5530) and an SMTP reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StoreErrorKind {
-    /// There is no such mailbox (or the user may not know of it).
-    NoSuchMailbox,
-    /// There is such a mailbox already.
-    AlreadyExists,
-    /// The name or the operation is not possible here.
-    Cannot,
-    /// A limit was reached.
-    Limit,
-    /// The user's quota is used up.
-    OverQuota,
-    /// The message was expunged by somebody else.
-    Expunged,
-    /// The mailbox has others below it, and so cannot be deleted (RFC 9051 §6.3.5).
-    HasChildren,
-    /// The user may not do this; where they may not even know of the mailbox it is
-    /// [`NoSuchMailbox`](StoreErrorKind::NoSuchMailbox).
-    NoPermission,
-    /// A mailbox cannot be made for that use (RFC 6154 §3).
-    NotForThatUse,
-    /// The disk is full.
-    NoSpace,
-    /// Any other trouble; later it may work.
-    Unavailable,
 }

@@ -3,7 +3,9 @@
 #[cfg(feature = "maildir")]
 mod acl;
 mod contents;
+mod metadata;
 mod open;
+mod usage;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -11,16 +13,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pillarbox_imap::list::{KnownName, List};
+use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
+use pillarbox_imap::quota::QuotaRoot;
 use pillarbox_imap::server::{Listed, Status, StatusItem};
 use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse, Uid, UidValidity};
 
-use self::contents::Shared;
+use self::contents::{Letter, Shared};
 use self::open::{Incoming, Open};
+use self::usage::{Limits, Usage, Used};
 use super::names::NameLogs;
 use crate::parts::{
     Append, BoxFuture, Clock, Identity, IncomingAppend, Mailbox, MailboxStore, MailboxWatch, NameChange, NameWatch,
     StoreCapabilities, StoreError, StoreErrorKind, SystemClock,
 };
+use crate::store::annotations::Annotations;
 
 /// How many mailboxes an account may have: to list them takes a look at each.
 const MAILBOXES_MAX: usize = 10_000;
@@ -42,6 +48,7 @@ pub struct MemoryStore {
     accounts: Arc<Mutex<HashMap<Identity, Account>>>,
     clock: Arc<dyn Clock>,
     ids: Arc<Ids>,
+    limits: Limits,
     names: Arc<NameLogs>,
 }
 
@@ -57,7 +64,10 @@ struct Ids {
 struct Account {
     mailboxes: BTreeMap<MailboxName, Arc<Shared>>,
     subscribed: BTreeSet<MailboxName>,
+    /// What RFC 5464 calls those of the server.
+    annotations: Annotations,
     last_uid_validity: u32,
+    used: Arc<Used>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -76,7 +86,9 @@ fn no_such(mailbox: &MailboxName) -> StoreError {
 impl Account {
     fn new(store: &MemoryStore) -> Self {
         let (mailboxes, subscribed) = (BTreeMap::new(), BTreeSet::new());
-        let mut account = Account { mailboxes, subscribed, last_uid_validity: store.ids.uid_validity - 1 };
+        let (last_uid_validity, used) = (store.ids.uid_validity - 1, Arc::new(Used::new(store.limits)));
+        let annotations = Annotations::default();
+        let mut account = Account { mailboxes, subscribed, annotations, last_uid_validity, used };
         account.make(store, MailboxName::inbox(), &[]);
         account
     }
@@ -86,8 +98,18 @@ impl Account {
         self.last_uid_validity = self.last_uid_validity.saturating_add(1);
         let uid_validity = UidValidity::new(self.last_uid_validity).expect("a count that rises is not 0");
         let id = store.new_id('F');
-        self.mailboxes.insert(name, Arc::new(Shared::new(uid_validity, id.clone(), uses)));
+        self.mailboxes.insert(name, Arc::new(Shared::new(uid_validity, id.clone(), uses, Arc::clone(&self.used))));
         id
+    }
+
+    /// RFC 6154 §3: there are no views here, and programs would not know which of two mailboxes to use.
+    fn refuse_uses(&self, uses: &[SpecialUse], mailbox: &MailboxName) -> Result<(), StoreError> {
+        let others = || self.mailboxes.iter().filter(|(name, _)| *name != mailbox);
+        let taken = |special| others().any(|(_, shared)| shared.uses().contains(special));
+        match uses.iter().find(|special| special.is_view() || taken(special)) {
+            Some(special) => Err(StoreError::new(StoreErrorKind::NotForThatUse, format!("{special} cannot be had"))),
+            None => Ok(()),
+        }
     }
 
     fn find(&self, name: &MailboxName) -> Result<Arc<Shared>, StoreError> {
@@ -109,7 +131,29 @@ impl MemoryStore {
         begun.write_i64(now);
         let uid_validity = u32::try_from(now).unwrap_or_default().max(1);
         let ids = Arc::new(Ids { uid_validity, begun: begun.finish(), next: AtomicU64::new(1) });
-        MemoryStore { accounts: Arc::default(), clock, ids, names: Arc::default() }
+        MemoryStore { accounts: Arc::default(), clock, ids, limits: Limits::default(), names: Arc::default() }
+    }
+
+    /// Each account that comes to be from now on may hold so many octets and messages (RFC 9208), deliveries with them; `None` is no
+    /// limit.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), pillarbox::parts::StoreError> {
+    /// use pillarbox::imap_proto::types::MailboxName;
+    /// use pillarbox::parts::{Identity, MailboxStore, StoreErrorKind};
+    /// use pillarbox::store::MemoryStore;
+    ///
+    /// let store = MemoryStore::new().with_quota(Some(10_000_000), None);
+    /// let (ann, inbox) = (Identity::new("ann"), MailboxName::inbox());
+    /// assert_eq!(store.quota_roots(&ann, &inbox).await?[0].resources[0].limit, 10_000_000);
+    /// let refused = store.room(&ann, &inbox, 10_000_001).await.unwrap_err();
+    /// assert_eq!(refused.kind, StoreErrorKind::OverQuota);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_quota(mut self, octets: Option<u64>, messages: Option<u64>) -> Self {
+        self.limits = Limits { octets, messages };
+        self
     }
 
     fn account<T>(&self, user: &Identity, act: impl FnOnce(&mut Account) -> T) -> T {
@@ -146,6 +190,9 @@ impl MailboxStore for MemoryStore {
             vanished: true,
             object_ids: true,
             save_dates: true,
+            quota: self.limits.are_there(),
+            metadata: true,
+            server_metadata: true,
             watches: true,
             ..StoreCapabilities::default()
         }
@@ -155,7 +202,7 @@ impl MailboxStore for MemoryStore {
         ready(Ok(self.account(user, |account| {
             let mailboxes = account.mailboxes.iter().map(|(name, shared)| {
                 let mut known = KnownName::existing(name.clone());
-                known.uses.clone_from(&shared.uses);
+                known.uses = shared.uses();
                 known
             });
             list.answer(mailboxes.chain(account.subscribed.iter().cloned().map(KnownName::subscription)))
@@ -181,11 +228,7 @@ impl MailboxStore for MemoryStore {
             if account.mailboxes.contains_key(mailbox) {
                 return Err(StoreError::new(StoreErrorKind::AlreadyExists, format!("{} exists", mailbox.as_str())));
             }
-            // RFC 6154 §3: there are no views here, and programs would not know which of two mailboxes to use.
-            let taken = |special| account.mailboxes.values().any(|shared| shared.uses.contains(special));
-            if let Some(special) = uses.iter().find(|special| special.is_view() || taken(special)) {
-                return Err(StoreError::new(StoreErrorKind::NotForThatUse, format!("{special} cannot be had")));
-            }
+            account.refuse_uses(uses, mailbox)?;
             // RFC 9051 §6.3.4: the names above it come to be as well.
             let mut above = Vec::new();
             let mut next = mailbox.parent();
@@ -241,7 +284,12 @@ impl MailboxStore for MemoryStore {
                 account.make(self, to.clone(), &[]);
                 let (uids, letters): (Vec<Uid>, Vec<_>) =
                     shared.contents()?.messages.iter().map(|(uid, message)| (*uid, message.letter.clone())).unzip();
-                account.find(to)?.add(letters, self.clock.wall())?;
+                let all = Usage::of(letters.iter().map(|letter: &Letter| letter.octets.len()));
+                let target = account.find(to)?;
+                target.add(letters, self.clock.wall(), all)?;
+                // RFC 5464 §4.1
+                let annotations = shared.contents()?.annotations.clone();
+                target.contents()?.annotations = annotations;
                 shared.remove(&uids)?;
                 self.names.tell(user, vec![NameChange::Created(to.clone())]);
                 return Ok(());
@@ -312,15 +360,57 @@ impl MailboxStore for MemoryStore {
         ready(Ok(self.names.watch(user)))
     }
 
+    fn room<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+        size: u64,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        ready(self.account(user, |account| {
+            account.find(mailbox)?;
+            account.used.room(Usage::message(size))
+        }))
+    }
+
+    fn quota_roots<'a>(
+        &'a self,
+        user: &'a Identity,
+        _: &'a MailboxName,
+    ) -> BoxFuture<'a, Result<Vec<QuotaRoot>, StoreError>> {
+        ready(match self.limits.are_there() {
+            true => Ok(self.account(user, |account| account.used.roots(user))),
+            false => Err(StoreError::new(StoreErrorKind::Cannot, "this store has no quotas")),
+        })
+    }
+
+    fn metadata<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: Option<&'a MailboxName>,
+        wanted: &'a WantedEntries,
+    ) -> BoxFuture<'a, Result<Vec<Entry>, StoreError>> {
+        ready(self.annotations(user, mailbox, wanted))
+    }
+
+    fn set_metadata<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: Option<&'a MailboxName>,
+        changes: &'a [EntryChange],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        ready(self.annotate(user, mailbox, changes))
+    }
+
     fn append<'a>(
         &'a self,
         user: &'a Identity,
         mailbox: &'a MailboxName,
         append: Append,
     ) -> BoxFuture<'a, Result<Box<dyn IncomingAppend>, StoreError>> {
-        ready(
-            self.account(user, |account| account.find(mailbox))
-                .map(|shared| Box::new(Incoming::new(self.clone(), shared, append)) as Box<dyn IncomingAppend>),
-        )
+        ready(self.account(user, |account| {
+            let shared = account.find(mailbox)?;
+            append.size.map_or(Ok(()), |size| account.used.room(Usage::message(size)))?;
+            Ok(Box::new(Incoming::new(self.clone(), shared, append)) as Box<dyn IncomingAppend>)
+        }))
     }
 }

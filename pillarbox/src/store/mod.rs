@@ -2,6 +2,7 @@
 
 #[cfg(feature = "maildir")]
 mod acl;
+mod annotations;
 mod expunged;
 mod feed;
 mod log;

@@ -1,8 +1,12 @@
 //! What every mailbox store must do, whatever it is made of.
 
+mod limits;
+mod metadata;
 mod moving;
 mod names;
+mod pieces;
 mod replacing;
+mod rights;
 mod sync;
 
 use pillarbox_core::WallTime;
@@ -78,11 +82,16 @@ pub async fn store_suite(store: &dyn MailboxStore, user: &Identity) {
     renaming(store, user).await;
     names::listing(store, user).await;
     names::special_uses(store, user).await;
+    metadata::annotations(store, user).await;
     moving::several_at_once(store, user).await;
     moving::binary(store, user).await;
     moving::numbers(store, user).await;
     moving::moving(store, user).await;
     replacing::replacing(store, user).await;
+    pieces::kept(store, user).await;
+    pieces::catenated(store, user).await;
+    rights::rights(store, user).await;
+    limits::quota(store, user).await;
     sync::mod_seqs(store, user).await;
     sync::conditional(store, user).await;
     sync::vanished(store, user).await;

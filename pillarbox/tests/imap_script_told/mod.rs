@@ -1,5 +1,7 @@
 //! What an answer tells and what patterns for it want, drawn together until words, quotes and order no longer matter.
 
+pub(crate) mod session;
+
 use std::collections::BTreeMap;
 
 use regex_lite::Regex;
@@ -32,6 +34,7 @@ fn is_beside_the_point(line: &str) -> bool {
         "* CAPABILITY",
         "* BYE",
         "[COPYUID",
+        "[URLMECH",
     ];
     beside.iter().any(|word| line.contains(word)) || line.starts_with("* OK ") && !line.contains('[')
 }

@@ -8,6 +8,7 @@ use pillarbox::parts::{
     MessageData, MessageReader, SetFlags, StoreCapabilities, StoreError, StoreErrorKind,
 };
 use pillarbox_imap::list::List;
+use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
 use pillarbox_imap::server::{Change, Listed, Snapshot, Status, StatusItem};
 use pillarbox_imap::types::{MailboxName, ModSeq, ObjectId, SpecialUse, Uid, UidSet};
 use tokio::sync::Semaphore;
@@ -138,6 +139,22 @@ impl MailboxStore for Bent {
             let inner = self.inner.open(user, mailbox, read_only).await?;
             Ok(Box::new(Open { inner, user: user.clone(), bend: Arc::clone(&self.bend) }) as Box<dyn Mailbox>)
         })
+    }
+    fn metadata<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: Option<&'a MailboxName>,
+        wanted: &'a WantedEntries,
+    ) -> BoxFuture<'a, Result<Vec<Entry>>> {
+        self.inner.metadata(user, mailbox, wanted)
+    }
+    fn set_metadata<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: Option<&'a MailboxName>,
+        changes: &'a [EntryChange],
+    ) -> BoxFuture<'a, Result<()>> {
+        self.inner.set_metadata(user, mailbox, changes)
     }
     fn append<'a>(
         &'a self,

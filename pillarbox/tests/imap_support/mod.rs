@@ -52,9 +52,24 @@ impl Server {
     }
 
     pub fn with(store: Arc<dyn MailboxStore>, change: impl FnOnce(ImapServer) -> ImapServer) -> Server {
-        let (clock, log) = (SteppedClock::new(), Log::default());
         let mut config = ServerConfig::default();
         config.login_without_tls = true;
+        Server::configured(store, config, change)
+    }
+
+    /// One that offers COMPRESS.
+    pub fn compressing(store: Arc<dyn MailboxStore>) -> Server {
+        let mut config = ServerConfig::default();
+        (config.login_without_tls, config.extensions.compress) = (true, true);
+        Server::configured(store, config, |server| server)
+    }
+
+    pub fn configured(
+        store: Arc<dyn MailboxStore>,
+        config: ServerConfig,
+        change: impl FnOnce(ImapServer) -> ImapServer,
+    ) -> Server {
+        let (clock, log) = (SteppedClock::new(), Log::default());
         let accounts = MemoryAuthenticator::new().with(YOU, "secret").with("me@localhost", "secret");
         let parts = Parts {
             store: Arc::clone(&store),

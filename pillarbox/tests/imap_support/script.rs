@@ -13,14 +13,15 @@ use pillarbox_core::dialog::Dialog;
 use pillarbox_core::sasl::Mechanism;
 use pillarbox_imap::acl::{AclEntry, Grantable, Rights, RightsChange};
 use pillarbox_imap::list::List;
+use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
 use pillarbox_imap::quota::QuotaRoot;
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status, StatusItem};
 use pillarbox_imap::types::{Flags, MailboxName, ModSeq, ObjectId, SpecialUse, Uid, UidSet, UidValidity};
 
 use crate::server_subject::words::{
-    acl, flags, grantable, listed as words_listed, mod_seq as words_mod_seq, object_id, quota_root, quoted, rights,
-    snapshot, status, uid, uid_set, uid_validity, uids, uids_with_mod_seqs,
+    acl, entry, flags, grantable, listed as words_listed, mod_seq as words_mod_seq, object_id, quota_root, quoted,
+    rights, snapshot, status, uid, uid_set, uid_validity, uids, uids_with_mod_seqs,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -57,6 +58,7 @@ pub enum Said {
     Acl(Vec<AclEntry>),
     Grantable(Grantable),
     Quota(Vec<QuotaRoot>),
+    Entries(Vec<Entry>),
     Copied(Copied),
 }
 
@@ -91,7 +93,9 @@ impl Message {
 }
 
 /// Those questions.
-const QUESTIONS: [&str; 27] = [
+const QUESTIONS: [&str; 29] = [
+    "GetMetadata",
+    "SetMetadata",
     "SetAcl",
     "DeleteAcl",
     "GetAcl",
@@ -213,7 +217,7 @@ impl Said {
     fn read(answers: &[String], mod_seq: Option<ModSeq>) -> std::result::Result<Said, &'static str> {
         let strange = |_: String| "an answer that no part can give";
         let (mut listed, mut stored, mut numbers, mut fetched) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut found, mut vanished, mut quota) = (Vec::new(), None, None);
+        let (mut found, mut vanished, mut quota, mut annotations) = (Vec::new(), None, None, Vec::new());
         for text in answers {
             let text = text.replace("$$", "$");
             let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
@@ -257,6 +261,7 @@ impl Said {
                 "grantable" => return Ok(Said::Grantable(grantable(rest).map_err(strange)?)),
                 "quotaroots" => quota = Some(Vec::new()),
                 "quota" => quota.get_or_insert_default().push(quota_root(rest).map_err(strange)?),
+                "entry" => annotations.push(entry(rest).map_err(strange)?),
                 "created" => return Ok(Said::Created(object_id(rest).map_err(strange)?)),
                 "vanished" => vanished.get_or_insert_with(UidSet::new).add(&uid_set(rest).map_err(strange)?),
                 "found" if rest.contains('@') => found.extend(uids_with_mod_seqs(rest).map_err(strange)?),
@@ -288,6 +293,9 @@ impl Said {
         }
         if let Some(quota) = quota {
             return Ok(Said::Quota(quota));
+        }
+        if !annotations.is_empty() {
+            return Ok(Said::Entries(annotations));
         }
         if !found.is_empty() {
             return Ok(Said::UidsWithModSeqs(found));
@@ -330,7 +338,7 @@ impl MailboxStore for Script {
         can.replace = true;
         (can.multiappend, can.sizes, can.special_use, can.create_special_use) = (true, true, true, true);
         (can.mod_seqs, can.vanished, can.object_ids, can.save_dates) = (true, true, true, true);
-        (can.rights, can.quota, can.watches) = (true, true, true);
+        (can.rights, can.quota, can.metadata, can.watches) = (true, true, true, true);
         can
     }
     fn rights<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<Rights>> {
@@ -354,6 +362,25 @@ impl MailboxStore for Script {
     fn quota_roots<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<Vec<QuotaRoot>>> {
         let kind = if self.is_next("GetQuota") { "GetQuota" } else { "GetQuotaRoot" };
         ready(self.told(kind, |said| if let Said::Quota(roots) = said { Some(roots) } else { None }))
+    }
+    fn metadata<'a>(
+        &'a self,
+        _: &'a Identity,
+        _: Option<&'a MailboxName>,
+        _: &'a WantedEntries,
+    ) -> BoxFuture<'a, Result<Vec<Entry>>> {
+        ready(self.told("GetMetadata", |said| match said {
+            Said::Entries(entries) => Some(entries),
+            _ => Some(Vec::new()),
+        }))
+    }
+    fn set_metadata<'a>(
+        &'a self,
+        _: &'a Identity,
+        _: Option<&'a MailboxName>,
+        _: &'a [EntryChange],
+    ) -> BoxFuture<'a, Result<()>> {
+        self.simple("SetMetadata")
     }
     fn list<'a>(&'a self, _: &'a Identity, list: &'a List) -> BoxFuture<'a, Result<Vec<Listed>>> {
         ready(match self.next(if list.lsub { "Lsub" } else { "List" }) {

@@ -211,7 +211,7 @@ async fn what_is_sent_on_is_sealed_with_what_was_found() {
     let PublicKey::Ed25519(public) = key.public_key() else { panic!("another kind of key") };
     let record = format!("v=DKIM1; k=ed25519; p={}", base64_of(public));
     let key = DomainKey::new("here.example".parse().unwrap(), "sel".parse().unwrap(), key.into());
-    let place = place_with(|forward| forward.seal(key));
+    let place = place_with(|forward| forward.seal(key.clone()));
     let found = "Authentication-Results: mx.here.example; spf=pass smtp.mailfrom=else.example\r\n";
     let copies = place.send(Some(JOE), "info@here.example", &format!("{found}{MESSAGE}")).await;
     let sealed = content(&copies[0]);
@@ -229,6 +229,14 @@ async fn what_is_sent_on_is_sealed_with_what_was_found() {
     let message = &sealed[sealed.find("ARC-Seal").unwrap()..];
     assert_eq!(verify(message), ArcResult::Pass);
     assert_eq!(verify(&message.replace("hello", "hullo")), ArcResult::Fail);
+    // What the host is called there need not be its name.
+    let renamed = place_with(|forward| forward.seal(key).authserv_id("results.example"));
+    for (results, is_sealed) in [("results.example", true), ("mx.here.example", false)] {
+        let copies = renamed
+            .send(Some(JOE), "info@here.example", &format!("{}{MESSAGE}", found.replace("mx.here.example", results)))
+            .await;
+        assert_eq!(content(&copies[0]).contains("ARC-Message-Signature"), is_sealed, "{results}");
+    }
     // Below the Received field of this host stands what a stranger wrote, under whatever name.
     let chain = "ARC-Seal: i=1; cv=none\r\n";
     let feigned = "Authentication-Results: mx.here.example; arc=pass; dkim=pass header.d=bank.example\r\n";

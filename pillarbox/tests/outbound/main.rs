@@ -5,6 +5,7 @@ mod answers;
 mod cases;
 mod connect;
 mod crash;
+mod eyeballs;
 mod forward;
 #[cfg(feature = "https")]
 mod https;

@@ -56,6 +56,8 @@ pub(crate) enum Fault {
     Refuse,
     /// Nobody answers.
     Silence,
+    /// It takes so many milliseconds until somebody answers.
+    Late(u64),
     /// After so many octets of the server's the connection breaks.
     CutAfter(usize),
     /// After so many octets of the server's nothing more comes.
@@ -180,6 +182,7 @@ impl Connect for Net {
             match fault {
                 Some(Fault::Refuse) => return Err(io::ErrorKind::ConnectionRefused.into()),
                 Some(Fault::Silence) => std::future::pending::<()>().await,
+                Some(Fault::Late(milliseconds)) => tokio::time::sleep(Duration::from_millis(milliseconds)).await,
                 _ => {}
             }
             let (near, far) = duplex(64 * 1024);

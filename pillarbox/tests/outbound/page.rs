@@ -13,6 +13,7 @@ fn every_test_that_it_names_is_there() {
         "cases.rs",
         "connect.rs",
         "crash.rs",
+        "eyeballs.rs",
         "forward.rs",
         "https.rs",
         "logins.rs",

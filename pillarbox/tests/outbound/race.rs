@@ -14,7 +14,7 @@ use crate::net::{Fault, Net, Paused, Script};
 use crate::station::{Station, config, envelope, parts, routes};
 
 /// What is wrong with hosts, by their names.
-struct Faults(HashMap<&'static str, Fault>);
+pub(crate) struct Faults(pub(crate) HashMap<&'static str, Fault>);
 
 impl Script for Faults {
     fn fault(&self, host: &str) -> Option<Fault> {
@@ -30,15 +30,15 @@ impl Script for Faults {
     }
 }
 
-fn mx(preference: u16, host: &str) -> Record {
+pub(crate) fn mx(preference: u16, host: &str) -> Record {
     Record::mx(preference, host.parse().unwrap())
 }
 
-fn four(last: u8) -> Record {
+pub(crate) fn four(last: u8) -> Record {
     Record::A([192, 0, 2, last].into())
 }
 
-fn six(last: u16) -> Record {
+pub(crate) fn six(last: u16) -> Record {
     Record::Aaaa([0x2001, 0xdb8, 0, 0, 0, 0, 0, last].into())
 }
 
@@ -70,7 +70,7 @@ impl Place {
     }
 }
 
-async fn after(milliseconds: u64) {
+pub(crate) async fn after(milliseconds: u64) {
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }
 

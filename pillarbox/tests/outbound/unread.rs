@@ -17,7 +17,7 @@ use crate::station::{Station, config, envelope, parts, routes};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// One host, which refuses connections for now.
+/// Two hosts, which refuse connections for now.
 struct World {
     net: Arc<Net>,
     replies: Arc<Replies>,
@@ -27,13 +27,16 @@ impl World {
     fn new() -> Self {
         let replies = Arc::new(Replies::default());
         replies.faults.lock().unwrap().insert("far".into(), Fault::Refuse);
+        replies.faults.lock().unwrap().insert("other".into(), Fault::Refuse);
         let net = Net::new(Paused::new(), replies.clone());
-        let net = Arc::new(net.host("192.0.2.1", "far", ServerConfig::new("far.example")));
+        let net = net.host("192.0.2.1", "far", ServerConfig::new("far.example"));
+        let net = Arc::new(net.host("192.0.2.2", "other", ServerConfig::new("other.example")));
         World { net, replies }
     }
 
     fn station(&self, disk: &BadDisk, seed: u64) -> Station {
         let zone = FixedZone::new().with("far.example", Record::A([192, 0, 2, 1].into()));
+        let zone = zone.with("other.example", Record::A([192, 0, 2, 2].into()));
         let parts = |diary: &_| parts(&self.net, zone, diary);
         let mut config = config();
         config.hold_max = 12 * HOUR;
@@ -152,4 +155,26 @@ async fn a_try_that_is_owed_is_made_after_a_crash() {
     pass(HOUR).await;
     let went: Vec<_> = world.net.copies.lock().unwrap().iter().map(|copy| copy.to.clone()).collect();
     assert_eq!(went, ["ann@far.example"], "{:#?}", station.lines());
+}
+
+// The same where it goes two ways, and one of them was tried before the power failed: the other is owed its try still.
+#[tokio::test(start_paused = true)]
+async fn each_way_is_owed_a_try_of_its_own_after_a_crash() {
+    let world = World::new();
+    let station = world.station(&BadDisk::new(SimulatedFs::new()), 1);
+    let both = envelope(Some(JOE), &["ann@far.example", "eve@other.example"]);
+    assert_eq!(station.accept(both, MESSAGE).await, [Outcome::Delivered, Outcome::Delivered]);
+    pass(HOUR).await;
+    station.handle().hold(Selector::All).await.unwrap();
+    pass(10 * DAY).await;
+    // One host says that it is busy, and the other nothing.
+    world.replies.faults.lock().unwrap().insert("other".into(), Fault::Silence);
+    assert_eq!(station.handle().release(Selector::All).await.unwrap().len(), 1);
+    pass(Duration::from_secs(5)).await;
+    let (fs, _) = station.crash(1_000_000).await;
+    world.replies.faults.lock().unwrap().clear();
+    let station = world.station(&BadDisk::new(fs), 2);
+    pass(HOUR).await;
+    let went: Vec<_> = world.net.copies.lock().unwrap().iter().map(|copy| copy.to.clone()).collect();
+    assert!(went.contains(&"eve@other.example".into()), "{went:?} {:#?}", station.lines());
 }

@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use pillarbox::parts::{MailboxStore, StoreError, StoreErrorKind};
 use pillarbox::store::AclSource;
+use pillarbox_imap::acl::{Rights, RightsChange};
 use pillarbox_imap::types::MailboxName;
 
 use crate::StoreErrorKind::{NoPermission, NoSuchMailbox};
 use crate::meddled::{Before, Meddled};
-use crate::world::{World, in_both_stores, kind, name};
+use crate::world::{World, in_both_stores, kind, name, user};
 
 in_both_stores! {
     levels_above_a_new_mailbox_have_the_list_too
+    an_inbox_that_nobody_opened_is_shared
 }
 
 /// Who may make a mailbox may go on below the levels that came to be with it.
@@ -36,6 +38,21 @@ async fn levels_above_a_new_mailbox_have_the_list_too<S: AclSource + Clone + 'st
     {
         assert_eq!(kind(store.rights(bob, &name(level)).await), Some(NoSuchMailbox), "{level}");
     }
+}
+
+/// INBOX is always there, whatever is on disk: what a user says first may be whom they let in.
+async fn an_inbox_that_nobody_opened_is_shared<S: AclSource + Clone + 'static>(world: World<S>) {
+    let (store, new, inbox) = (&world.store, user("new"), MailboxName::inbox());
+    assert_eq!(store.rights(&new, &inbox).await.unwrap(), Rights::ALL);
+    assert_eq!(store.acl(&new, &inbox).await.unwrap()[0].rights, Rights::ALL);
+    assert_eq!(store.grantable(&new, &inbox, "bob").await.unwrap().required, Rights::NONE);
+    store.set_acl(&new, &inbox, "bob", RightsChange::parse("lr")).await.unwrap();
+    let seen = name("Other Users/new/INBOX");
+    assert_eq!(store.rights(&world.bob, &seen).await.unwrap().to_string(), "lr");
+    // Of another's nothing comes to be by a question.
+    let other = name("Other Users/newer/INBOX");
+    assert_eq!(kind(store.set_acl(&world.bob, &other, "bob", RightsChange::parse("lr")).await), Some(NoSuchMailbox));
+    assert_eq!(kind(store.acl(&world.bob, &other).await), Some(NoSuchMailbox));
 }
 
 /// A mailbox that cannot have its list is not there: its maker could not use it, nor make it again.

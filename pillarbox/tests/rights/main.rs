@@ -9,6 +9,7 @@ mod meddled;
 #[path = "../support/mod.rs"]
 mod support;
 mod uids;
+mod unseen;
 mod world;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use pillarbox::store::{AclSource, AclStore, MemoryStore};
 use pillarbox::testing::store_suite;
 use pillarbox_imap::acl::{Rights, RightsChange};
 use pillarbox_imap::list::List;
+use pillarbox_imap::metadata::{Depth, EntryName, WantedEntries};
 use pillarbox_imap::server::{Change, FlagChange};
 use pillarbox_imap::types::{Flag, Flags, MailboxName, SpecialUse, Uid, UidSet};
 
@@ -41,13 +43,14 @@ in_both_stores! {
     who_may_see_and_change_the_list
     nobody_shares_with_everybody
     what_is_taken_away
+    notes_take_the_right_to_be_there
     groups_and_everybody
     mail_takes_the_right_to_post
 }
 
 #[tokio::test]
 async fn the_owner_notices_nothing_in_memory() {
-    let store = AclStore::new(MemoryStore::new()).other_users(name("Other Users"));
+    let store = AclStore::new(MemoryStore::new().with_quota(Some(1 << 20), None)).other_users(name("Other Users"));
     store_suite(&store, &user("you@localhost")).await;
 }
 
@@ -151,6 +154,55 @@ async fn what_i_may_not_know_of_is_not_there<S: AclSource + Clone + 'static>(wor
     assert!(!told.is_selectable(), "and is no proof that there is such a mailbox");
 }
 
+/// RFC 5464 §3.3: it takes `l` and one of `r`, `s`, `w`, `i` and `p`, whatever is done; and everybody has private ones of their own.
+async fn notes_take_the_right_to_be_there<S: AclSource + Clone + 'static>(world: World<S>) {
+    let (store, ann, bob, work) = (&world.store, &world.ann, &world.bob, world.work());
+    let entry = |name: &str| EntryName::parse(name).unwrap();
+    let all = WantedEntries { names: vec![entry("/private"), entry("/shared")], depth: Depth::Infinity };
+    let change = |name: &str, value: &str| [(entry(name), Some(value.as_bytes().to_vec()))];
+    let told = async |who, mailbox: &MailboxName| {
+        let entries = store.metadata(who, Some(mailbox), &all).await.unwrap();
+        let text = |(name, value): &(EntryName, Vec<u8>)| format!("{name}={}", String::from_utf8_lossy(value));
+        entries.iter().map(text).collect::<Vec<_>>()
+    };
+    for (granted, refused) in
+        [("", NoSuchMailbox), ("rswip", NoSuchMailbox), ("l", NoPermission), ("lkxtea", NoPermission)]
+    {
+        world.grant(granted).await;
+        assert_eq!(kind(store.metadata(bob, Some(&work), &all).await), Some(refused), "{granted}");
+        let set = store.set_metadata(bob, Some(&work), &change("/private/comment", "x")).await;
+        assert_eq!(kind(set), Some(refused), "{granted}");
+    }
+    let missing = name("Other Users/ann/Missing");
+    assert_eq!(kind(store.metadata(bob, Some(&missing), &all).await), Some(NoSuchMailbox));
+    for granted in ["lr", "ls", "lw", "li", "lp"] {
+        world.grant(granted).await;
+        store.set_metadata(bob, Some(&work), &change("/private/comment", granted)).await.unwrap();
+        store.set_metadata(bob, Some(&work), &change("/shared/comment", granted)).await.unwrap();
+        assert_eq!(
+            told(bob, &work).await,
+            [format!("/private/comment={granted}"), format!("/shared/comment={granted}")]
+        );
+    }
+    store.set_metadata(ann, Some(&name("Work")), &change("/private/comment", "ann's")).await.unwrap();
+    assert_eq!(told(bob, &work).await, ["/private/comment=lp", "/shared/comment=lp"]);
+    assert_eq!(told(ann, &name("Work")).await, ["/private/comment=ann's", "/shared/comment=lp"]);
+    // What her mailboxes are for is hers to say and to know (RFC 6154 §7).
+    let special = change("/private/specialuse", "\\Junk");
+    assert_eq!(kind(store.set_metadata(bob, Some(&work), &special).await), Some(NotForThatUse));
+    store.set_metadata(ann, Some(&name("Work")), &special).await.unwrap();
+    assert_eq!(told(ann, &name("Work")).await.len(), 3);
+    assert_eq!(told(bob, &work).await.len(), 2);
+    // One who is let in leaves room for others.
+    let many: Vec<_> = (0..200).map(|number| (entry(&format!("/private/{number}")), Some(Vec::new()))).collect();
+    let set = store.set_metadata(bob, Some(&work), &many).await;
+    assert_eq!(kind(set), Some(StoreErrorKind::TooManyAnnotations));
+    // The server's are one's own.
+    store.set_metadata(bob, None, &change("/private/vendor/x/y", "bob's")).await.unwrap();
+    assert_eq!(store.metadata(ann, None, &all).await.unwrap(), []);
+    assert_eq!(kind(store.set_metadata(bob, None, &change("/shared/comment", "x")).await), Some(NoPermission));
+}
+
 /// RFC 4314 §4, row by row: with all rights but the one that is needed it is refused, and with that one alone it is done.
 async fn every_operation_takes_its_right<S: AclSource + Clone + 'static>(world: World<S>) {
     let (store, bob, work) = (&world.store, &world.bob, world.work());
@@ -168,6 +220,10 @@ async fn every_operation_takes_its_right<S: AclSource + Clone + 'static>(world: 
     world.add("Work", &[Flag::Deleted]).await;
     world.grant(&without('e')).await;
     assert_eq!(kind(open.expunge(None).await), Some(NoPermission));
+    // Who has it open knows that it is there, also where it is not listed.
+    world.grant("r").await;
+    assert_eq!(kind(open.expunge(None).await), Some(NoPermission));
+    assert_eq!(kind(add(store, bob, work.as_str(), &[]).await), Some(NoSuchMailbox), "by its name it is not");
     world.grant("re").await;
     assert_eq!(open.expunge(None).await.unwrap().len(), 1, "the other lost its flag on the way");
     let below = name("Other Users/ann/Work/Below");

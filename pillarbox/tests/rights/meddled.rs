@@ -9,6 +9,7 @@ use pillarbox::parts::{
 };
 use pillarbox::store::{AclChange, AclSource, MemoryStore};
 use pillarbox_imap::list::List;
+use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
 use pillarbox_imap::server::{Change, Listed, Snapshot, Status, StatusItem};
 use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse, Uid, UidSet};
 
@@ -97,6 +98,22 @@ impl MailboxStore for Meddled {
             Ok(Box::new(Open { inner, store: self.clone() }) as Box<dyn Mailbox>)
         })
     }
+    fn metadata<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: Option<&'a MailboxName>,
+        wanted: &'a WantedEntries,
+    ) -> BoxFuture<'a, Result<Vec<Entry>>> {
+        self.inner.metadata(user, mailbox, wanted)
+    }
+    fn set_metadata<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: Option<&'a MailboxName>,
+        changes: &'a [EntryChange],
+    ) -> BoxFuture<'a, Result<()>> {
+        self.inner.set_metadata(user, mailbox, changes)
+    }
     fn append<'a>(
         &'a self,
         user: &'a Identity,
@@ -113,6 +130,24 @@ impl AclSource for Meddled {
     }
     fn lists_of<'a>(&'a self, account: &'a Identity) -> BoxFuture<'a, Result<Vec<(MailboxName, Acl)>>> {
         self.inner.lists_of(account)
+    }
+    fn annotations_of<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        reader: &'a Identity,
+        wanted: &'a WantedEntries,
+    ) -> BoxFuture<'a, Result<Vec<Entry>>> {
+        self.inner.annotations_of(account, mailbox, reader, wanted)
+    }
+    fn annotate_for<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        writer: &'a Identity,
+        changes: &'a [EntryChange],
+    ) -> BoxFuture<'a, Result<()>> {
+        self.inner.annotate_for(account, mailbox, writer, changes)
     }
     fn change_list<'a>(
         &'a self,

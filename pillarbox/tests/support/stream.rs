@@ -67,6 +67,9 @@ impl Stream for Plain {
     }
     fn start_layer(mut self: Box<Self>, layer: &str) -> io::Result<Box<dyn Stream>> {
         let patience = Duration::from_secs(30);
+        if layer == "deflate started" {
+            return Ok(Box::new(DeflatedStream::new(self.0)));
+        }
         match layer.split_once("failed") {
             None => return Ok(Box::new(start_tls(self.0, self.1.tls))),
             Some((_, " timeout")) => {
@@ -76,6 +79,48 @@ impl Stream for Plain {
             Some(_) => self.0.write_all(b"this is no handshake\r\n")?,
         }
         Ok(Box::new(Failed(self.0)))
+    }
+}
+
+/// DEFLATE on a client's socket.
+struct DeflatedStream {
+    socket: TcpStream,
+    inflate: flate2::read::DeflateDecoder<TcpStream>,
+    deflate: flate2::Compress,
+}
+
+impl DeflatedStream {
+    fn new(socket: TcpStream) -> Self {
+        let inflate = flate2::read::DeflateDecoder::new(socket.try_clone().unwrap());
+        DeflatedStream { socket, inflate, deflate: flate2::Compress::new(flate2::Compression::best(), false) }
+    }
+}
+
+impl Read for DeflatedStream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.inflate.read(buffer) {
+            // A server closes without an end of its stream.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+            read => read,
+        }
+    }
+}
+
+impl Write for DeflatedStream {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let mut packed = Vec::with_capacity(octets.len() + 1024);
+        self.deflate.compress_vec(octets, &mut packed, flate2::FlushCompress::Sync)?;
+        self.socket.write_all(&packed)?;
+        Ok(octets.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
+impl Stream for DeflatedStream {
+    fn end(&mut self) -> io::Result<()> {
+        self.socket.end()
     }
 }
 

@@ -60,6 +60,8 @@ pub struct Attempts {
     limits: AttemptLimits,
     own: Vec<IpAddr>,
     waiting: VecDeque<Candidate>,
+    /// What was tried last.
+    last: Option<Candidate>,
     added: usize,
     left: u32,
     sessions_left: u32,
@@ -70,7 +72,16 @@ impl Attempts {
     /// A round without addresses yet. `own`: addresses of this host, to which nothing is sent.
     pub fn new(limits: AttemptLimits, own: Vec<IpAddr>) -> Self {
         let (left, sessions_left) = (limits.addresses_max, limits.sessions_max);
-        Attempts { limits, own, waiting: VecDeque::new(), added: 0, left, sessions_left, meets_itself: false }
+        Attempts {
+            limits,
+            own,
+            waiting: VecDeque::new(),
+            last: None,
+            added: 0,
+            left,
+            sessions_left,
+            meets_itself: false,
+        }
     }
 
     /// Adds the addresses of the next host in the order of preference, each family in the order of the answer, which is the
@@ -79,6 +90,38 @@ impl Attempts {
     /// A host that has an address of ours is this host under another name: it and all that are added after it are left out, for
     /// they are no nearer to the recipient. Add equals of such a host before it, if they are to be tried.
     pub fn add_host(&mut self, host: &Name, addresses: impl IntoIterator<Item = IpAddr>) {
+        self.add(host, addresses, self.limits.ipv6_first);
+    }
+
+    /// Adds addresses of the host that was added last, which became known while others of it are being tried (RFC 8305 §5): they
+    /// take turns with those that wait, beginning with the family that was not the last to be tried. For addresses that were not
+    /// added before.
+    ///
+    /// If one is an address of ours, nothing more of the host is tried, as if it had been there from the start.
+    ///
+    /// ```
+    /// use pillarbox_smtp::route::{AttemptLimits, Attempts};
+    ///
+    /// let mut attempts = Attempts::new(AttemptLimits::default(), vec![]);
+    /// let host = "mx.example.org".parse()?;
+    /// attempts.add_host(&host, ["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse().unwrap()));
+    /// assert_eq!(attempts.next().unwrap().ip.to_string(), "192.0.2.1");
+    /// attempts.add_more(&host, ["2001:db8::1".parse()?]);
+    /// assert_eq!(attempts.next().unwrap().ip.to_string(), "2001:db8::1");
+    /// assert_eq!(attempts.next().unwrap().ip.to_string(), "192.0.2.2");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn add_more(&mut self, host: &Name, addresses: impl IntoIterator<Item = IpAddr>) {
+        let (waiting, others) = self.waiting.drain(..).partition::<Vec<_>, _>(|candidate| candidate.host == *host);
+        self.waiting = others.into();
+        self.added -= waiting.len();
+        let last = self.last.as_ref().filter(|last| last.host == *host);
+        let starts_with_ipv6 = last.map_or(self.limits.ipv6_first, |last| last.ip.is_ipv4());
+        let waiting = waiting.into_iter().map(|candidate| candidate.ip);
+        self.add(host, waiting.chain(addresses), starts_with_ipv6);
+    }
+
+    fn add(&mut self, host: &Name, addresses: impl IntoIterator<Item = IpAddr>, starts_with_ipv6: bool) {
         if self.meets_itself {
             return;
         }
@@ -90,7 +133,7 @@ impl Attempts {
                 self.meets_itself = true;
                 return;
             }
-            let family = if ip.is_ipv6() == self.limits.ipv6_first { &mut first } else { &mut second };
+            let family = if ip.is_ipv6() == starts_with_ipv6 { &mut first } else { &mut second };
             if family.len() < max && !family.contains(&ip) {
                 family.push_back(ip);
             }
@@ -112,6 +155,7 @@ impl Attempts {
         }
         let candidate = self.waiting.pop_front()?;
         self.left -= 1;
+        self.last = Some(candidate.clone());
         Some(candidate)
     }
 

@@ -26,6 +26,11 @@
 //! | 44 | 8 | where that one ends: what stands there behind this offset was never accepted |
 //! | 52 | 4 | checksum of the 52 octets before |
 //!
+//! Segments below the floor are deleted in the order of their numbers, the name of each durably before the next one goes: so those
+//! that are there follow each other, also after a power cut that brings a name back. Where the disk does not give the newest
+//! segment, and with it the floor, such a segment may be read once more; what became of its messages stands in those behind it. What
+//! stood in the newest one alone is not known then: a recipient whose outcome that was is tried again.
+//!
 //! Every frame in the segment begins with its salt. Whoever looks for the next frame behind damage looks for the salt, which no
 //! sender of mail knows, so that no message can pass off a part of its text as a frame.
 //!
@@ -66,7 +71,7 @@
 //! | kind | what | fields |
 //! |---|---|---|
 //! | 1 | a message is accepted | 1 to 12 |
-//! | 2 | a message is carried forward, with all that was known of it | 1 to 15, 128 |
+//! | 2 | a message is carried forward, with all that was known of it | 1 to 15, 128, 129 |
 //! | 3 | news about recipients | 1, 16, 17 |
 //! | 4 | the message is held | 1 |
 //! | 5 | it is released | 1 |
@@ -97,7 +102,8 @@
 //! | 15 | reports so far (4), seconds of the last one (8, signed) |
 //! | 16 | where the report before this one is: segment (8), offset (8); the first one has none |
 //! | 17 | news of a recipient: fields 1 recipient (4), notices (1); 2 an attempt |
-//! | 128 | released, and not tried since (1) |
+//! | 128 | released, and somebody not tried since (1) |
+//! | 129 | beside 128, who was tried since: a bit for each recipient, the lowest of the first octet for the first |
 //!
 //! An attempt is: 1 when it ended, a date; 2 outcome (1: 1 delivered, 2 relayed, 3 expanded, 4 failed, 5 delayed); 3 peer; 4 code
 //! (2); 5 enhanced code (1, 2, 2); 6 text.

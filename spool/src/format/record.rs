@@ -33,12 +33,17 @@ pub(crate) struct MessageFields {
     pub(crate) envelope: Envelope,
     pub(crate) large: Option<LargeBody>,
     pub(crate) held: bool,
-    /// It was released, and not tried since.
-    pub(crate) is_owed: bool,
     pub(crate) states: Vec<RecipientState>,
     /// Reports so far, and seconds of the last one.
     pub(crate) reports: u32,
     pub(crate) last_report: i64,
+}
+
+impl MessageFields {
+    /// It was released, and somebody has not been tried since.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.states.iter().any(|state| state.is_owed)
+    }
 }
 
 /// What a report says.
@@ -74,7 +79,7 @@ pub(crate) fn encode_carried(message: &mut MessageFields, octets_max: usize) -> 
 
 /// Octets that the states of recipients take without any attempt, and what else is added to a message carried forward.
 pub(crate) const fn states_len(recipients: usize) -> usize {
-    recipients.saturating_mul(20).saturating_add(64)
+    recipients.saturating_mul(21).saturating_add(64)
 }
 
 fn encode_with_states(message: &MessageFields) -> Vec<u8> {
@@ -83,8 +88,15 @@ fn encode_with_states(message: &MessageFields) -> Vec<u8> {
     if message.held {
         out.put(13, &[1]);
     }
-    if message.is_owed {
+    if message.is_owed() {
         out.put(128, &[1]);
+        let is_tried = |state: &RecipientState| state.outcome.is_none() && !state.is_owed;
+        if message.states.iter().any(is_tried) {
+            let octet = |states: &[RecipientState]| {
+                (0..).zip(states).fold(0, |octet, (bit, state)| octet | u8::from(is_tried(state)) << bit)
+            };
+            out.put(129, &message.states.chunks(8).map(octet).collect::<Vec<u8>>());
+        }
     }
     for (recipient, state) in (0u32..).zip(&message.states) {
         if *state == RecipientState::default() {
@@ -233,7 +245,7 @@ pub(crate) fn decode_message(fields: &[u8]) -> Result<MessageFields, Malformed> 
     let id = decode_id(fields)?;
     let mut envelope = Envelope::new(WallTime::new(0, 0), ReversePath::Null, []);
     let (mut large, mut held, mut states, mut reports, mut last_report) = (None, false, Vec::new(), 0, 0);
-    let (mut has_date, mut has_from, mut is_owed) = (false, false, false);
+    let (mut has_date, mut has_from, mut is_owed, mut tried) = (false, false, false, &[][..]);
     let mut fields = Reader::new(fields);
     while let Some((number, mut value)) = fields.next_field()? {
         match number {
@@ -282,7 +294,8 @@ pub(crate) fn decode_message(fields: &[u8]) -> Result<MessageFields, Malformed> 
             }
             15 => (reports, last_report) = (value.u32()?, value.i64()?),
             128 => is_owed = value.u8()? != 0,
-            129.. => {}
+            129 => tried = value.rest(),
+            130.. => {}
             _ => return Err(Malformed("an unknown field")),
         }
     }
@@ -290,7 +303,10 @@ pub(crate) fn decode_message(fields: &[u8]) -> Result<MessageFields, Malformed> 
         return Err(Malformed("the envelope is not whole"));
     }
     states.resize(envelope.recipients.len(), RecipientState::default());
-    Ok(MessageFields { id, envelope, large, held, is_owed, states, reports, last_report })
+    for (at, state) in states.iter_mut().enumerate().filter(|(_, state)| is_owed && state.outcome.is_none()) {
+        state.is_owed = tried.get(at / 8).is_none_or(|octet| octet >> (at % 8) & 1 == 0);
+    }
+    Ok(MessageFields { id, envelope, large, held, states, reports, last_report })
 }
 
 pub(crate) fn decode_news(fields: &[u8]) -> Result<NewsFields, Malformed> {

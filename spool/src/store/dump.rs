@@ -86,7 +86,7 @@ fn dump_record(out: &mut String, offset: u64, record: &Record, fields: &[u8]) ->
         }
         Kind::Carried => {
             let message = decode_message(fields)?;
-            let held = match (message.held, message.is_owed) {
+            let held = match (message.held, message.is_owed()) {
                 (true, _) => ", held",
                 (false, true) => ", released",
                 (false, false) => "",

@@ -127,8 +127,8 @@ impl Incoming {
             return Err(StoreError::TooLarge);
         }
         let states = vec![RecipientState::default(); envelope.recipients.len()];
-        let (held, is_owed, reports, last_report) = (false, false, 0, 0);
-        let message = MessageFields { id: self.id, envelope, large, held, is_owed, states, reports, last_report };
+        let (held, reports, last_report) = (false, 0, 0);
+        let message = MessageFields { id: self.id, envelope, large, held, states, reports, last_report };
         let prepared = Prepared {
             id: self.id,
             fields,
@@ -183,7 +183,7 @@ impl Ready {
         }
         let body = Body::of_memory(Arc::clone(&self.prepared.body));
         let (envelope, recipients) = (fields.envelope.clone(), fields.states.clone());
-        let (held, is_owed) = (fields.held, fields.is_owed);
+        let (held, is_owed) = (fields.held, fields.is_owed());
         let message = Message { id: self.prepared.id, envelope, recipients, held, is_owed, size: body.len() };
         Some((message, body))
     }

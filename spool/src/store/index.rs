@@ -42,20 +42,34 @@ pub(crate) struct Entry {
     /// Seconds of the last attempt.
     pub(crate) last_report: i64,
     pub(crate) held: bool,
-    /// It was released, and not tried since.
-    pub(crate) is_owed: bool,
     pub(crate) is_large: bool,
     /// Records about it that are not synced yet.
     pub(crate) pending: u16,
 }
 
-/// Outcome and notices of a recipient in one octet.
+impl Entry {
+    /// It was released, and somebody has not been tried since.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.recipients.iter().any(|status| status.is_owed())
+    }
+}
+
+/// Outcome and notices of a recipient, and whether it is owed a try, in one octet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Status(u8);
 
 impl Status {
+    const OWED: u8 = 1 << 6;
+
     pub(crate) fn of(state: &RecipientState) -> Self {
-        Status(state.outcome.map_or(0, outcome_number) | notices_bits(state.notices) << 3)
+        let mut status = Status(state.outcome.map_or(0, outcome_number) | notices_bits(state.notices) << 3);
+        status.owe(state.is_owed);
+        status
+    }
+
+    /// What is known of a recipient here, beside its history.
+    pub(crate) fn tell(self, state: &mut RecipientState) {
+        (state.outcome, state.notices, state.is_owed) = (self.outcome(), self.notices(), self.is_owed());
     }
 
     pub(crate) fn outcome(self) -> Option<Outcome> {
@@ -63,13 +77,26 @@ impl Status {
     }
 
     pub(crate) fn notices(self) -> Notices {
-        notices(self.0 >> 3)
+        notices(self.0 >> 3 & 7)
     }
 
+    pub(crate) fn is_owed(self) -> bool {
+        self.0 & Self::OWED != 0
+    }
+
+    /// Nothing is owed to who has a final outcome.
+    fn owe(&mut self, is_owed: bool) {
+        let owed = if is_owed && self.outcome().is_none() { Self::OWED } else { 0 };
+        self.0 = self.0 & !Self::OWED | owed;
+    }
+
+    /// What an attempt came to, if there was one, and which notices were made.
     fn add(&mut self, outcome: Option<Outcome>, notices: Notices) {
+        let is_owed = self.is_owed() && outcome.is_none();
         let outcome = self.outcome().or(outcome.filter(|outcome| outcome.is_final()));
         let notices = self.notices().and(notices);
         *self = Status(outcome.map_or(0, outcome_number) | notices_bits(notices) << 3);
+        self.owe(is_owed);
     }
 }
 
@@ -113,7 +140,6 @@ impl Index {
             reports: fields.reports,
             last_report: fields.last_report,
             held: fields.held,
-            is_owed: fields.is_owed,
             is_large: fields.large.is_some(),
             pending: 0,
         };
@@ -146,7 +172,6 @@ impl Index {
             }
         }
         entry.reports = entry.reports.saturating_add(u32::from(tried));
-        entry.is_owed &= !tried;
         if entry.recipients.iter().all(|status| status.outcome().is_some()) {
             self.finish(id);
         }
@@ -154,7 +179,9 @@ impl Index {
 
     pub(crate) fn set_held(&mut self, id: MessageId, held: bool) {
         if let Some(entry) = self.messages.get_mut(&id) {
-            entry.is_owed = !held && (entry.held || entry.is_owed);
+            if held || entry.held {
+                entry.recipients.iter_mut().for_each(|status| status.owe(!held));
+            }
             entry.held = held;
         }
     }

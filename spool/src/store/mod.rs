@@ -6,6 +6,7 @@ mod dump;
 mod incoming;
 mod index;
 mod log;
+mod look;
 mod options;
 mod read;
 mod recovery;
@@ -108,8 +109,9 @@ struct Shared {
     random: Mutex<Names>,
     /// One at a time carries messages forward.
     tending: Mutex<()>,
-    /// Held for as long as this is there. Nobody asks for the mutex: it makes the handle one that threads may share.
-    _lock: Mutex<File>,
+    /// Held for as long as this is there, unless it is for a look. Nobody asks for the mutex: it makes the handle one that threads
+    /// may share.
+    _lock: Mutex<Option<File>>,
 }
 
 /// Where everything is.
@@ -152,7 +154,46 @@ impl Store {
         let mut findings = Vec::new();
         paths.make(&*fs, &mut findings)?;
         let held = paths.lock(&*fs, &mut findings)?;
-        let survey = survey::survey(&*fs, &paths, findings)?;
+        let survey = survey::survey(&*fs, &paths, findings, true)?;
+        Ok(Self::of(fs, paths, survey, options, Some(held)))
+    }
+
+    /// Opens a spool for a look: nothing of it is changed, mended, moved or synced, and nobody is kept out, nor kept from coming.
+    /// What would change something fails with [`ErrorKind::ReadOnly`].
+    ///
+    /// What is seen is what another start would find now. Beside a process that uses the spool it may be what was a moment ago, and a
+    /// [`Finding`] may be something that this process is about: a group that it is writing, a segment that it has deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Fs`], also where there is no spool.
+    ///
+    /// ```
+    /// use pillarbox_fs::RealFs;
+    /// use pillarbox_spool::{Options, Store};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("spool");
+    /// let (_server, recovery) = Store::open(RealFs, &path, Options::from_system())?;
+    /// drop(recovery);
+    /// let (look, recovery) = Store::look(RealFs, &path)?;          // although somebody has it
+    /// assert_eq!(recovery.count(), 0);
+    /// assert_eq!(look.ids(None, 10), []);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn look(fs: impl Fs + 'static, root: impl AsRef<Path>) -> Result<(Store, Recovery)> {
+        let fs: Arc<dyn Fs> = Arc::new(look::LookOnly(Arc::new(fs)));
+        let paths = Paths::new(root.as_ref());
+        let survey = survey::survey(&*fs, &paths, Vec::new(), false)?;
+        Ok(Self::of(fs, paths, survey, Options::from_system(), None))
+    }
+
+    fn of(
+        fs: Arc<dyn Fs>,
+        paths: Paths,
+        survey: survey::Survey,
+        options: Options,
+        held: Option<File>,
+    ) -> (Store, Recovery) {
         let (limits, names) = options.into_parts();
         let segments = survey.segments.clone();
         let index = Index { segments, recorded_floor: survey.floor, reading: true, ..Index::default() };
@@ -170,7 +211,7 @@ impl Store {
             _lock: Mutex::new(held),
         };
         let store = Store(Arc::new(shared));
-        Ok((store.clone(), Recovery::new(store, survey)))
+        (store.clone(), Recovery::new(store, survey))
     }
 
     /// Begins a message that is received at this moment. Nothing is written yet.
@@ -242,9 +283,9 @@ impl Store {
         lock(&self.0.index).messages.get(&id).map(|entry| entry.held)
     }
 
-    /// Whether a message was released and not tried since, as the log says now.
+    /// Whether a message was released and some recipient not tried since, as the log says now.
     pub fn is_owed(&self, id: MessageId) -> bool {
-        lock(&self.0.index).messages.get(&id).is_some_and(|entry| entry.is_owed)
+        lock(&self.0.index).messages.get(&id).is_some_and(|entry| entry.is_owed())
     }
 
     /// How much there is.

@@ -31,7 +31,7 @@ pub struct Message {
     pub recipients: Vec<RecipientState>,
     /// It is held.
     pub held: bool,
-    /// It was released, and not tried since.
+    /// It was released, and some recipient not tried since.
     pub is_owed: bool,
     /// Octets of content.
     pub size: u64,
@@ -70,10 +70,10 @@ impl Store {
             let mut recipients = fields.states.clone();
             store.add_history(entry, &mut recipients)?;
             for (state, status) in recipients.iter_mut().zip(&entry.recipients) {
-                (state.outcome, state.notices) = (status.outcome(), status.notices());
+                status.tell(state);
             }
             let size = size(&fields, &record);
-            let (held, is_owed) = (entry.held, entry.is_owed);
+            let (held, is_owed) = (entry.held, entry.is_owed());
             Ok(Message { id, envelope: fields.envelope, recipients, held, is_owed, size })
         })
     }
@@ -118,7 +118,7 @@ impl Store {
                 attempts: entry.reports,
                 last_attempt: (entry.reports > 0).then_some(entry.last_report),
                 held: entry.held,
-                is_owed: entry.is_owed,
+                is_owed: entry.is_owed(),
             })
         })
     }

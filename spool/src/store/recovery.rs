@@ -76,7 +76,7 @@ pub struct Waiting {
     pub last_attempt: Option<i64>,
     /// It is held.
     pub held: bool,
-    /// It was released, and not tried since: it is tried once more, however old it is.
+    /// It was released, and some recipient not tried since: it is tried once more, however old it is.
     pub is_owed: bool,
     /// Octets of content.
     pub size: u64,

@@ -48,7 +48,8 @@ struct Candidate {
     is_unread: bool,
 }
 
-pub(super) fn survey(fs: &dyn Fs, paths: &Paths, mut findings: Vec<Finding>) -> Result<Survey> {
+/// `settles`: what a process that was killed may have left is made durable, for it counts from now on.
+pub(super) fn survey(fs: &dyn Fs, paths: &Paths, mut findings: Vec<Finding>, settles: bool) -> Result<Survey> {
     let candidates = candidates(fs, paths, &mut findings)?;
     let floor = candidates.values().filter_map(|it| it.header).map(|header| header.floor).max().unwrap_or(1);
     let highest = candidates.keys().next_back().copied().unwrap_or(0);
@@ -91,8 +92,7 @@ pub(super) fn survey(fs: &dyn Fs, paths: &Paths, mut findings: Vec<Finding>) -> 
             if candidate.len > end {
                 findings.push(Finding::Cut { segment: *number, from: end, octets: candidate.len - end });
             }
-            if !candidate.is_unread {
-                // A process that was killed may have left what is not durable yet. It counts from now on.
+            if settles && !candidate.is_unread {
                 fs.open_append(&candidate.path)?.sync_data()?;
                 fs.sync_dir(&paths.log)?;
             }

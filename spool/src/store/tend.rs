@@ -165,10 +165,9 @@ impl Store {
         let (mut message, record, mut segment) = self.record(id, &entry)?;
         self.add_history(&entry, &mut message.states)?;
         for (state, status) in message.states.iter_mut().zip(&entry.recipients) {
-            (state.outcome, state.notices) = (status.outcome(), status.notices());
+            status.tell(state);
         }
         message.held = entry.held;
-        message.is_owed = entry.is_owed;
         (message.reports, message.last_report) = (entry.reports, entry.last_report);
         let at = entry.first.offset + RECORD_HEADER as u64 + u64::from(record.fields_len);
         let body = segment.octets(at, record.body_len as usize)?.to_vec();
@@ -190,7 +189,7 @@ impl Store {
             let Effect::Carry(fields) = &copy.effect else { continue };
             let is_same = |fields: &MessageFields| {
                 index.messages.get(&copy.id).is_some_and(|entry| {
-                    let is_let_go = (entry.held, entry.is_owed) == (fields.held, fields.is_owed);
+                    let is_let_go = (entry.held, entry.is_owed()) == (fields.held, fields.is_owed());
                     entry.pending == 0 && entry.last == last && is_let_go
                 })
             };
@@ -208,7 +207,8 @@ impl Store {
         Ok(count)
     }
 
-    /// Deletes the oldest segments in which nothing is waiting: first the log says that they do not count, then they go.
+    /// Deletes the oldest segments in which nothing is waiting: first the log says that they do not count, then they go, one after
+    /// the other.
     fn delete_finished(&self) -> Result<usize> {
         let mut index = lock(&self.0.index);
         let newest = index.segments.keys().next_back().copied();
@@ -235,6 +235,9 @@ impl Store {
         };
         for (number, salt) in &retired {
             if_found(self.0.fs.unlink(&self.0.paths.segment(*number, *salt)))?;
+            // A name that comes back with a power cut comes back alone: what a later segment said of its messages is there still,
+            // should the newest one, which says that neither counts, not be given by the disk.
+            self.0.fs.sync_dir(&self.0.paths.log)?;
             lock(&self.0.index).segments.remove(number);
         }
         Ok(retired.len())

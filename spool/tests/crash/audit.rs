@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pillarbox_fs::{Fs, SimulatedFs};
-use pillarbox_spool::{Finding, MessageId, Outcome, Store, StoreError};
+use pillarbox_spool::{Finding, MessageId, Outcome, Recovered, Store, StoreError};
 
 use crate::ledger::{Ledger, Shown, Together, Waits};
 use crate::support::{ROOT, accept, content, open, report, small, tell};
@@ -13,6 +13,9 @@ use crate::world::World;
 
 /// What is said about a disk that holds less, or more, than it should.
 type Verdict = std::result::Result<(), String>;
+
+/// On one disk in so many somebody looks before the start.
+const GLANCE_EVERY: u64 = 5;
 
 /// Messages that come and go after the start.
 const USED: &[u8] = b"used";
@@ -82,9 +85,32 @@ pub(crate) fn audit(scenario: &str, world: &World, budget: Budget) -> usize {
     disks
 }
 
+/// What somebody sees who only looks. Nothing is changed by that.
+fn glance(disk: &SimulatedFs) -> Result<BTreeMap<MessageId, Waits>, String> {
+    let before = disk.changes();
+    let told = |error: StoreError| format!("a look: {error}");
+    let (store, recovery) = Store::look(disk.clone(), ROOT).map_err(told)?;
+    let waiting = recovery.filter_map(|recovered| match recovered {
+        Recovered::Waiting(message) => Some(message.id),
+        _ => None,
+    });
+    let mut all = BTreeMap::new();
+    for id in waiting.collect::<Vec<_>>() {
+        all.insert(id, Waits::of(&store.message(id).map_err(told)?));
+    }
+    if disk.changes() != before {
+        return Err("a look has changed something".into());
+    }
+    Ok(all)
+}
+
 /// A server starts, is used, and tidies up.
 fn look(disk: &SimulatedFs, ledger: &Ledger, cut: u64, seed: u64, seen: &mut Seen) -> Verdict {
+    let glanced = if seed % GLANCE_EVERY == 0 { Some(glance(disk)?) } else { None };
     let (store, all) = start(disk, 1000 + 2 * seed)?;
+    if let Some(glanced) = glanced.filter(|glanced| *glanced != all) {
+        return Err(format!("{glanced:?} at a look, {all:?} at the start"));
+    }
     messages(ledger, cut, &store, &all, seen)?;
     seen.shown = Some((disk.changes(), all.clone()));
     let world = |error: StoreError| format!("after the start: {error}");
@@ -131,8 +157,10 @@ fn start(disk: &SimulatedFs, seed: u64) -> Result<(Store, BTreeMap<MessageId, Wa
     for known in waiting {
         let message = store.message(known.id).map_err(|error| format!("{}: {error}", known.id))?;
         let shown = Waits::of(&message);
-        let told: Vec<_> = shown.recipients.iter().map(|(outcome, notices, _)| (*outcome, *notices)).collect();
-        if (known.held, known.is_owed, &known.recipients) != (shown.held, shown.is_owed, &told) {
+        let told: Vec<_> = shown.recipients.iter().map(|(outcome, notices, ..)| (*outcome, *notices)).collect();
+        if (known.held, known.is_owed, message.is_owed, &known.recipients)
+            != (shown.held, shown.is_owed(), shown.is_owed(), &told)
+        {
             return Err(format!("{known:?} was told, and it is {shown:?}"));
         }
         if let Some(state) = message.recipients.iter().find(|it| it.attempts as usize != it.history.len()) {

@@ -10,31 +10,44 @@ pub(crate) type Shown = Option<Waits>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Waits {
     pub(crate) held: bool,
-    /// It was released, and not tried since.
-    pub(crate) is_owed: bool,
-    /// Outcome, notices, attempts.
-    pub(crate) recipients: Vec<(Option<Outcome>, Notices, u32)>,
+    /// Outcome, notices, attempts, and whether it was released and not tried since.
+    pub(crate) recipients: Vec<(Option<Outcome>, Notices, u32, bool)>,
 }
 
 impl Waits {
     pub(crate) fn new(recipients: usize) -> Self {
-        Waits { held: false, is_owed: false, recipients: vec![(None, Notices::default(), 0); recipients] }
+        Waits { held: false, recipients: vec![(None, Notices::default(), 0, false); recipients] }
     }
 
     pub(crate) fn of(message: &Message) -> Self {
-        let recipients = message.recipients.iter().map(|it| (it.outcome, it.notices, it.attempts)).collect();
-        Waits { held: message.held, is_owed: message.is_owed, recipients }
+        let recipients = message.recipients.iter().map(|it| (it.outcome, it.notices, it.attempts, it.is_owed));
+        Waits { held: message.held, recipients: recipients.collect() }
+    }
+
+    /// What is shown after it was held, or released.
+    pub(crate) fn let_go(&self, held: bool) -> Self {
+        let mut after = self.clone();
+        if held || self.held {
+            after.recipients.iter_mut().for_each(|(outcome, _, _, is_owed)| *is_owed = !held && outcome.is_none());
+        }
+        after.held = held;
+        after
+    }
+
+    /// Whether somebody is owed a try.
+    pub(crate) fn is_owed(&self) -> bool {
+        self.recipients.iter().any(|(.., is_owed)| *is_owed)
     }
 
     /// What is shown after a report.
     pub(crate) fn after(&self, report: &Report) -> Shown {
         let mut after = self.clone();
         for news in &report.recipients {
-            let (outcome, notices, attempts) = &mut after.recipients[news.recipient as usize];
+            let (outcome, notices, attempts, is_owed) = &mut after.recipients[news.recipient as usize];
             *notices = notices.and(news.notices);
             if let Some(attempt) = &news.attempt {
                 *attempts += 1;
-                after.is_owed = false;
+                *is_owed = false;
                 *outcome = outcome.or(Some(attempt.outcome).filter(|outcome| outcome.is_final()));
             }
         }

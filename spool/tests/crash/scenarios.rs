@@ -171,6 +171,30 @@ fn released_and_not_tried() {
     check("released and not tried", &world, 300);
 }
 
+/// The same with recipients that go different ways: each is owed a try of its own, also where it is carried forward in between.
+#[test]
+fn released_and_some_not_tried() {
+    let mut world = World::new();
+    let stuck = world.accept(300, 10).unwrap();
+    world.report(report(stuck, &[(3, Outcome::Delivered)]));
+    world.hold(stuck, true);
+    world.now_it_begins();
+    world.hold(stuck, false);
+    world.report(report(stuck, &[(0, Outcome::Delayed), (8, Outcome::Delivered)]));
+    let mut moved = 0;
+    for _ in 0..12 {
+        let id = world.accept(800, 1).unwrap();
+        world.report(report(id, &[(0, Outcome::Delivered)]));
+        moved += world.tend();
+    }
+    assert!(moved > 2, "{moved}");
+    let others: Vec<_> = [1, 2, 4, 5, 6, 7, 9].map(|recipient| (recipient, Outcome::Delayed)).into();
+    world.report(report(stuck, &others[..6]));
+    world.report(report(stuck, &others[6..]));
+    world.accept(100, 1);
+    check("released and some not tried", &world, 300);
+}
+
 /// The power fails again at every change of a start, after everything that a first cut may have left.
 #[test]
 fn recovery_cut_again() {

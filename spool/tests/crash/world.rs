@@ -132,8 +132,7 @@ impl World {
     pub(crate) fn hold(&mut self, id: MessageId, held: bool) -> bool {
         let before = self.ledger.now(id).cloned().flatten().expect("it is waiting");
         let change = if held { Change::Hold(id) } else { Change::Release(id) };
-        let is_owed = !held && (before.held || before.is_owed);
-        self.change(vec![(change, Some(Waits { held, is_owed, ..before }))])
+        self.change(vec![(change, Some(before.let_go(held)))])
     }
 
     pub(crate) fn delete(&mut self, id: MessageId) -> bool {

@@ -18,7 +18,7 @@ use crate::accounts::quota_of;
 use crate::folders::Folders;
 use crate::password::PasswordSource;
 use crate::sending::SOCKET_NAME;
-use crate::{certificate, secret_file, tls_reporting};
+use crate::{certificate, secret_file, signing};
 
 /// What a path of a unix socket can hold on Linux, without the NUL at its end.
 const SOCKET_PATH_MAX: usize = 107;
@@ -55,6 +55,9 @@ pub fn examine(draft: &Draft, mistakes: &mut Vec<Mistake>) {
     if let Some(sending) = &draft.sending {
         examine_sending(sending, mistakes);
     }
+    for file in &draft.signing.files {
+        mistakes.extend(signing::read_key(file.get_ref()).err().map(|message| Mistake::new(file.span(), message)));
+    }
     for listener in &draft.listeners {
         let told = match &listener.get_ref().address {
             Address::Tcp(at) => examine_address(at.ip()),
@@ -90,8 +93,8 @@ fn examine_sending(draft: &SendingDraft, mistakes: &mut Vec<Mistake>) {
     let made =
         draft.tls_reports.folder.as_ref().and_then(|folder| Some((folder.span(), examine_made(folder.get_ref())?)));
     mistakes.extend(made.map(|(span, message)| Mistake::new(span, message)));
-    if let Some(key) = &draft.tls_reports.dkim_key {
-        mistakes.extend(tls_reporting::read_key(key.get_ref()).err().map(|message| Mistake::new(key.span(), message)));
+    for key in draft.tls_reports.dkim_key.iter().chain(&draft.seal_key) {
+        mistakes.extend(signing::read_key(key.get_ref()).err().map(|message| Mistake::new(key.span(), message)));
     }
     for password in draft.passwords.iter().filter(|password| matches!(password.get_ref(), PasswordSource::File(_))) {
         mistakes.extend(password.get_ref().read().err().map(|message| Mistake::new(password.span(), message)));

@@ -1,9 +1,11 @@
 //! The configuration file: what can be said in it, and reading it without passing anything over.
 
+mod authentication;
 mod disk;
 mod error;
 mod location;
 mod read;
+mod read_authentication;
 mod read_forward;
 mod read_route;
 mod read_sending;
@@ -16,16 +18,19 @@ use std::path::{Path, PathBuf};
 
 use pillarbox::Network;
 use pillarbox::delivery::OverQuota;
-use pillarbox::imap_proto::types::Separator;
+use pillarbox::imap_proto::types::{MailboxName, Separator};
 use pillarbox::maildir::{DiskNames, Layout, QuotaRules, TreeOptions};
 use toml::de::DeTable;
 
+pub use authentication::{Authentication, DmarcUse, Quarantine};
 pub use error::{ConfigError, Mistake};
 pub use location::MailLocation;
 use read::Draft;
 pub use read_route::domain_of;
 pub use read_sending::duration;
-pub use sending::{DkimKey, Dns, Forwarding, HostRoute, NextHop, RouteOf, RouteTls, Sending, SrsFiles, TlsReports};
+pub use sending::{
+    DkimKey, Dns, DomainKeyFile, Forwarding, HostRoute, NextHop, RouteOf, RouteTls, Sending, SrsFiles, TlsReports,
+};
 
 /// What a configuration file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +59,12 @@ pub struct Config {
     pub over_quota: OverQuota,
     /// How mail for elsewhere is sent, if it is.
     pub sending: Option<Sending>,
+    /// How what strangers send is checked, if it is.
+    pub authentication: Option<Authentication>,
+    /// The keys that sign what users send.
+    pub signing: Vec<DomainKeyFile>,
+    /// Whom to ask for names.
+    pub dns: Dns,
 }
 
 /// How mailboxes lie in the folder of their account, and what clients call them.
@@ -69,8 +80,28 @@ pub struct Mailboxes {
     pub prefix: String,
     /// What parts the levels of names for clients.
     pub separator: Separator,
-    /// Users may let each other into their mailboxes.
-    pub sharing: bool,
+    /// Users may let each other into their mailboxes, if this is said.
+    pub sharing: Option<Sharing>,
+}
+
+/// How users let each other into their mailboxes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// What the names of other users' mailboxes begin with, without the separator behind it.
+    pub other_users: MailboxName,
+    /// The mailboxes that belong to nobody, if there are such.
+    pub public: Option<Public>,
+    /// They may do so for all at once.
+    pub anyone: bool,
+}
+
+/// Mailboxes that belong to nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Public {
+    /// What their names begin with.
+    pub name: MailboxName,
+    /// The account that has them.
+    pub account: String,
 }
 
 impl Mailboxes {
@@ -109,6 +140,8 @@ pub struct Listener {
     pub xforward: Vec<Network>,
     /// Whoever may send to everybody without a login.
     pub relay_from: Vec<Network>,
+    /// IMAP sessions can be compressed.
+    pub compress: bool,
 }
 
 impl std::fmt::Display for Listener {

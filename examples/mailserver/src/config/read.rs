@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use pillarbox::delivery::OverQuota;
-use pillarbox::imap_proto::types::Separator;
+use pillarbox::imap_proto::types::{MailboxName, Separator};
 use pillarbox::maildir::{DiskNames, Grace, Layout, QuotaRules};
 use pillarbox::store::MaildirStore;
 use pillarbox::{Network, NetworkError};
@@ -14,9 +14,12 @@ use toml::de::DeTable;
 
 use super::error::Mistake;
 use super::location::MailLocation;
-use super::read_sending::{SendingDraft, read_sending};
+use super::read_authentication::{SigningDraft, read_authentication, read_signing};
+use super::read_sending::{SendingDraft, read_dns, read_sending};
 use super::table::{self, Table, Value};
-use super::{Address, Config, Limits, Listener, Mailboxes, Protocol, TlsFiles, TlsMode};
+use super::{
+    Address, Authentication, Config, Dns, Limits, Listener, Mailboxes, Protocol, Public, Sharing, TlsFiles, TlsMode,
+};
 
 /// What could be read of a file, with the places that later checks will want to name. Whatever is missing was noted as a
 /// mistake.
@@ -34,6 +37,10 @@ pub struct Draft {
     pub quota: Option<(QuotaRules, OverQuota)>,
     /// `None`: nothing is sent.
     pub sending: Option<SendingDraft>,
+    /// `Some(None)`: there is no `[authentication]`, and that is no mistake.
+    pub authentication: Option<Option<Authentication>>,
+    pub signing: SigningDraft,
+    pub dns: Option<Dns>,
 }
 
 impl Draft {
@@ -59,6 +66,9 @@ impl Draft {
                 None => None,
                 Some(draft) => Some(draft.sending?),
             },
+            authentication: self.authentication?,
+            signing: self.signing.keys?,
+            dns: self.dns?,
         })
     }
 }
@@ -68,12 +78,7 @@ pub fn draft(table: &DeTable<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> D
     let mut file = Table::new(table, 0..0);
     let hostname = file.required("hostname").and_then(|v| table::parsed(v, mistakes, host_name));
     let domains = file.required("domains").and_then(|v| read_domains(v, mistakes));
-    let postmaster = file.required("postmaster").and_then(|value| {
-        placed(value, mistakes, |text| match text.rsplit_once('@') {
-            Some((user, domain)) if !user.is_empty() && host_name(domain).is_ok() => Ok(text.to_ascii_lowercase()),
-            _ => Err(format!("`{text}` is not an account such as `you@example.org`")),
-        })
-    });
+    let postmaster = file.required("postmaster").and_then(|value| placed(value, mistakes, account_name));
     let accounts = file.required("accounts").and_then(|v| placed(v, mistakes, |text| Ok(base.join(text))));
     let several = domains.as_ref().is_some_and(|domains| domains.len() > 1);
     let location = |text: &str| read_location(base, text, several);
@@ -92,9 +97,49 @@ pub fn draft(table: &DeTable<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> D
     let limits = file.optional("limits").map_or_else(|| Some(Limits::default()), |v| read_limits(v, mistakes));
     let quota = file.optional("quota").map_or_else(|| Some(Default::default()), |v| read_quota(v, mistakes));
     let sending = read_sending(&mut file, base, domains.as_deref(), mistakes);
+    let authentication = file.optional("authentication");
+    let dns = file.optional("dns");
+    if let Some(value) = dns.filter(|_| sending.is_none() && authentication.is_none()) {
+        let message = "[dns] means nothing without something that asks: add a [queue] table with `folder`, or an \
+            [authentication] table";
+        mistakes.push(Mistake::new(value.span(), message));
+    }
+    let dns = dns.map_or_else(|| Some(Dns::default()), |value| read_dns(value, mistakes));
+    if let (Some(place), None) = (sending.as_ref().and_then(|sending| sending.seal_key.as_ref()), authentication) {
+        let message = "nothing is sealed of which nothing is known: add an [authentication] table";
+        mistakes.push(Mistake::new(place.span(), message));
+    }
+    let authentication = match authentication {
+        Some(value) => read_authentication(value, mistakes).map(Some),
+        None => Some(None),
+    };
+    let signing = read_signing(file.optional("sign"), base, domains.as_deref(), mistakes);
     refuse_relaying(&listeners, file.optional("queue").is_some(), mistakes);
     file.finish(mistakes);
-    Draft { hostname, domains, postmaster, accounts, mail, mailboxes, tls, listeners, limits, quota, sending }
+    Draft {
+        hostname,
+        domains,
+        postmaster,
+        accounts,
+        mail,
+        mailboxes,
+        tls,
+        listeners,
+        limits,
+        quota,
+        sending,
+        authentication,
+        signing,
+        dns,
+    }
+}
+
+/// The name of an account, in lower case.
+fn account_name(text: &str) -> Result<String, String> {
+    match text.rsplit_once('@') {
+        Some((user, domain)) if !user.is_empty() && host_name(domain).is_ok() => Ok(text.to_ascii_lowercase()),
+        _ => Err(format!("`{text}` is not an account such as `you@example.org`")),
+    }
 }
 
 /// What a text says, with its place.
@@ -156,7 +201,6 @@ fn read_mailboxes(
     const LAYOUTS: [(&str, Layout); 2] = [("maildir++", Layout::MaildirPlusPlus), ("fs", Layout::Fs)];
     const NAMES: [(&str, DiskNames); 2] = [("utf-7", DiskNames::ModifiedUtf7), ("utf-8", DiskNames::Utf8)];
     const SEPARATORS: [(&str, Separator); 2] = [("/", Separator::Slash), (".", Separator::Dot)];
-    const SHARING: [(&str, bool); 2] = [("none", false), ("acl", true)];
     let mut table = table::table(value, mistakes)?;
     let default = Mailboxes::default();
     let layout = table.optional("layout").map_or(Some(default.layout), |v| table::word(v, &LAYOUTS, mistakes));
@@ -176,7 +220,7 @@ fn read_mailboxes(
             },
         })
     });
-    let sharing = table.optional("sharing").map_or(Some(default.sharing), |v| table::word(v, &SHARING, mistakes));
+    let sharing = read_sharing(&mut table, mistakes);
     table.finish(mistakes);
     Some(Mailboxes {
         layout: layout?,
@@ -186,6 +230,52 @@ fn read_mailboxes(
         separator: separator?,
         sharing: sharing?,
     })
+}
+
+/// The keys that say whom users may let into their mailboxes.
+fn read_sharing(table: &mut Table<'_, '_>, mistakes: &mut Vec<Mistake>) -> Option<Option<Sharing>> {
+    const SHARING: [(&str, bool); 2] = [("none", false), ("acl", true)];
+    const ANYONE: [(&str, bool); 2] = [("none", false), ("allow", true)];
+    let sharing = table.optional("sharing").map_or(Some(false), |v| table::word(v, &SHARING, mistakes));
+    let keys = ["other_users", "public", "anyone"].map(|key| (key, table.optional(key)));
+    if sharing == Some(false) {
+        let needless = keys.iter().filter_map(|(key, value)| Some((key, (*value)?)));
+        mistakes.extend(needless.map(|(key, value)| {
+            Mistake::new(value.span(), format!("`{key}` means nothing without `sharing = \"acl\"`"))
+        }));
+        return Some(None);
+    }
+    let [(_, other_users), (_, public), (_, anyone)] = keys;
+    let other_users = match other_users {
+        Some(value) => table::parsed(value, mistakes, front),
+        None => front("Other Users").ok(),
+    };
+    let public = public.map_or(Some(None), |v| read_public(v, mistakes).map(Some));
+    let anyone = anyone.map_or(Some(false), |v| table::word(v, &ANYONE, mistakes));
+    if let (Some(name), Some(Some(public)), Some(value)) = (&other_users, &public, keys[1].1)
+        && (public.name == *name || public.name.is_below(name) || name.is_below(&public.name))
+    {
+        mistakes.push(Mistake::new(value.span(), format!("`{name}` is where the mailboxes of other users are")));
+    }
+    sharing?;
+    Some(Some(Sharing { other_users: other_users?, public: public?, anyone: anyone? }))
+}
+
+fn read_public(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Public> {
+    let mut table = table::table(value, mistakes)?;
+    let name = table.required("name").and_then(|v| table::parsed(v, mistakes, front));
+    let account = table.required("account").and_then(|v| table::parsed(v, mistakes, account_name));
+    table.finish(mistakes);
+    Some(Public { name: name?, account: account? })
+}
+
+/// What names of mailboxes begin with.
+fn front(text: &str) -> Result<MailboxName, String> {
+    match MailboxName::new(text) {
+        Ok(name) if name.is_inbox() => Err("INBOX is everybody's own".into()),
+        Ok(name) => Ok(name),
+        Err(error) => Err(format!("{error}; levels are parted by `/`, and there is none at the end")),
+    }
 }
 
 fn read_tls(value: &Value<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> Option<TlsFiles<Spanned<PathBuf>>> {
@@ -266,6 +356,9 @@ fn read_listener(
     let mut networks = |key| listener.optional(key).map(|value| (value.span(), read_networks(value, mistakes)));
     let (proxies, xclient, xforward) = (networks("proxies"), networks("xclient"), networks("xforward"));
     let relay_from = networks("relay_from");
+    let compress = listener.optional("compress");
+    let compress_at = compress.map(|v| v.span());
+    let compress = compress.map_or(Some(false), |v| table::boolean(v, mistakes));
     let relay_at = relay_from.as_ref().map(|(span, _)| span.clone());
     listener.finish(mistakes);
     let address = address?;
@@ -280,9 +373,14 @@ fn read_listener(
         xclient: unspanned(xclient),
         xforward: unspanned(xforward),
         relay_from: unspanned(relay_from),
+        compress: compress?,
     };
     if let Some(span) = relay_at {
         check_relay_from(&listener, span, mistakes);
+    }
+    if let (Protocol::Smtp | Protocol::Submission | Protocol::Lmtp, Some(span)) = (listener.protocol, compress_at) {
+        let message = format!("`compress` is for listeners for imap, not for {}", listener.protocol.name());
+        mistakes.push(Mistake::new(span, message));
     }
     if let (Protocol::Imap, Some(span)) = (listener.protocol, of_smtp) {
         mistakes.push(Mistake::new(span, "IMAP has neither XCLIENT nor XFORWARD"));
@@ -316,10 +414,15 @@ fn check_relay_from(listener: &Listener, span: Range<usize>, mistakes: &mut Vec<
     let name = listener.protocol.name();
     if listener.protocol != Protocol::Smtp {
         mistakes.push(Mistake::new(span, format!("`relay_from` is for listeners for smtp, not for {name}")));
-    } else if listener.relay_from.iter().any(|network| network.prefix() < 8 && !is_private(network)) {
+    } else if listener.relay_from.iter().any(holds_strangers) {
         let message = "so large a network holds strangers, and spam would be sent through this server within the hour";
         mistakes.push(Mistake::new(span, message));
     }
+}
+
+/// Whether a network is too large to be anybody's.
+pub fn holds_strangers(network: &Network) -> bool {
+    network.prefix() < 8 && !is_private(network)
 }
 
 /// `fc00::/7`, the private addresses of IPv6.
@@ -335,7 +438,7 @@ fn refuse_relaying(listeners: &[Spanned<Listener>], has_queue: bool, mistakes: &
 }
 
 /// A list of addresses and networks.
-fn read_networks(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Vec<Network> {
+pub fn read_networks(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Vec<Network> {
     let parse = |text: &str| text.parse().map_err(|error: NetworkError| error.to_string());
     let items = table::list(value, mistakes).unwrap_or_default();
     items.iter().filter_map(|item| table::parsed(item, mistakes, parse)).collect()

@@ -25,6 +25,7 @@ pub struct SendingDraft {
     pub trusted_certificates: Option<Spanned<PathBuf>>,
     pub passwords: Vec<Spanned<PasswordSource>>,
     pub tls_reports: TlsReportsDraft,
+    pub seal_key: Option<Spanned<PathBuf>>,
 }
 
 /// Reads the tables about it. `None`: there is none, and nothing is sent.
@@ -34,16 +35,15 @@ pub fn read_sending(
     domains: Option<&[String]>,
     mistakes: &mut Vec<Mistake>,
 ) -> Option<SendingDraft> {
-    let (queue, routes, dns) = (file.optional("queue"), file.optional("route"), file.optional("dns"));
+    let (queue, routes) = (file.optional("queue"), file.optional("route"));
     let (forward, tls_reports) = (file.optional("forward"), file.optional("tls_reports"));
     let mut draft = SendingDraft::default();
-    let dns_read = dns.and_then(|value| read_dns(value, mistakes));
     let routes_read = routes.map(|value| read_routes(value, base, domains, &mut draft.passwords, mistakes));
     match queue {
         Some(queue) => {
-            let (routes, dns) = (routes_read.unwrap_or_default(), dns_read.unwrap_or_default());
-            let forwarding = forward.map(|value| read_forward(value, base, mistakes));
-            draft.sending = read_queue(queue, base, &mut draft, (routes, dns), mistakes);
+            let routes = routes_read.unwrap_or_default();
+            let forwarding = forward.map(|value| read_forward(value, base, &mut draft.seal_key, mistakes));
+            draft.sending = read_queue(queue, base, &mut draft, routes, mistakes);
             let reports = tls_reports.map(|value| read_tls_reports(value, base, domains, mistakes));
             draft.sending = match (draft.sending.take(), forwarding) {
                 (Some(sending), Some(forwarding)) => {
@@ -63,9 +63,7 @@ pub fn read_sending(
             Some(draft)
         }
         None => {
-            for (name, value) in
-                [("[[route]]", routes), ("[dns]", dns), ("[forward]", forward), ("[tls_reports]", tls_reports)]
-            {
+            for (name, value) in [("[[route]]", routes), ("[forward]", forward), ("[tls_reports]", tls_reports)] {
                 let message = format!("{name} means nothing without a queue: add a [queue] table with `folder`");
                 mistakes.extend(value.map(|value| Mistake::new(value.span(), message)));
             }
@@ -78,7 +76,7 @@ fn read_queue(
     value: &Value<'_>,
     base: &Path,
     draft: &mut SendingDraft,
-    (routes, dns): (Vec<RouteRule>, Dns),
+    routes: Vec<RouteRule>,
     mistakes: &mut Vec<Mistake>,
 ) -> Option<Sending> {
     const SECOND: Duration = Duration::from_secs(1);
@@ -134,7 +132,6 @@ fn read_queue(
         forwarding: None,
         tls_reports: None,
         routes,
-        dns,
     })
 }
 
@@ -155,7 +152,8 @@ fn read_source(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Vec<Spanned<Ip
     source
 }
 
-fn read_dns(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Dns> {
+/// Reads `[dns]`.
+pub fn read_dns(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Dns> {
     let mut dns = table::table(value, mistakes)?;
     let mut servers = Vec::new();
     if let Some(value) = dns.optional("servers") {

@@ -8,7 +8,7 @@ use pillarbox::mailcore::address::Address;
 
 use crate::password::PasswordSource;
 
-/// What `[queue]`, `[[route]]`, `[dns]`, `[forward]` and `[tls_reports]` say. Without it nothing is sent.
+/// What `[queue]`, `[[route]]`, `[forward]` and `[tls_reports]` say. Without it nothing is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sending {
     /// Where the queue lies.
@@ -45,8 +45,6 @@ pub struct Sending {
     pub tls_reports: Option<TlsReports>,
     /// Which mail takes which way; the rest goes to the mail exchangers of its domain.
     pub routes: Vec<RouteRule>,
-    /// Whom to ask for names.
-    pub dns: Dns,
 }
 
 /// What `[forward]` says.
@@ -58,6 +56,8 @@ pub struct Forwarding {
     pub srs: Option<SrsFiles>,
     /// Who gets the bounces of what strangers send to aliases, in place of the senders that they name.
     pub bounces_to: Option<String>,
+    /// What seals (RFC 8617), if something does.
+    pub seal: Option<DomainKeyFile>,
 }
 
 /// How senders are rewritten.
@@ -86,6 +86,15 @@ pub struct TlsReports {
     pub private_hosts: bool,
     /// What signs the mails.
     pub dkim: Option<DkimKey>,
+}
+
+/// A key that signs for a domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DomainKeyFile {
+    /// The domain, in lower case.
+    pub domain: String,
+    /// The key.
+    pub key: DkimKey,
 }
 
 /// A key that signs mail for the domain of its sender.

@@ -55,7 +55,8 @@ fn how_mailboxes_lie() {
     );
     let mailboxes = mailboxes.unwrap().mailboxes;
     assert_eq!((mailboxes.prefix.as_str(), mailboxes.separator.as_char()), ("INBOX.", '.'));
-    assert!(mailboxes.sharing);
+    let sharing = mailboxes.sharing.as_ref().unwrap();
+    assert_eq!((sharing.other_users.as_str(), &sharing.public, sharing.anyone), ("Other Users", &None, false));
     let options = mailboxes.of("you", "example.org");
     assert_eq!((options.layout, options.names), (Layout::Fs, DiskNames::Utf8));
     assert_eq!(options.inbox, Some("/var/mail/you@example.org".into()));
@@ -72,6 +73,17 @@ fn how_mailboxes_lie() {
         ("separator = \"|\"", "`|`"),
         ("sharing = \"yes\"", "`yes` is not one of `none`, `acl`"),
         ("prefixes = \"\"", "did you mean `prefix`?"),
+        ("other_users = \"shared\"", "`other_users` means nothing without `sharing = \"acl\"`"),
+        ("sharing = \"none\"\nanyone = \"allow\"", "`anyone` means nothing"),
+        ("sharing = \"acl\"\nanyone = \"allowed\"", "did you mean `allow`?"),
+        ("sharing = \"acl\"\nother_users = \"shared/\"", "there is none at the end"),
+        ("sharing = \"acl\"\nother_users = \"Inbox\"", "INBOX is everybody's own"),
+        ("sharing = \"acl\"\npublic = { name = \"Public\" }", "`account` is missing"),
+        ("sharing = \"acl\"\npublic = { name = \"Public\", account = \"team\" }", "`team` is not an account"),
+        (
+            "sharing = \"acl\"\npublic = { name = \"Other Users/all\", account = \"team@example.org\" }",
+            "`Other Users` is where the mailboxes of other users are",
+        ),
     ] {
         let told = with(keys).unwrap_err();
         assert!(told.contains(message), "{told}");
@@ -95,6 +107,9 @@ fn who_stands_in_front() {
     assert_eq!(listener.proxies.iter().map(ToString::to_string).collect::<Vec<_>>(), ["192.0.2.10", "2001:db8::/64"]);
     assert_eq!((listener.xclient.len(), listener.xforward.len()), (1, 0));
     assert!(config.listeners[1].proxies.is_empty() && config.limits.trusted.is_empty());
+    assert!(!config.listeners[1].compress);
+    let config = parse(&GOOD.replace("tls = \"implicit\"", "tls = \"implicit\"\ncompress = true")).unwrap();
+    assert!(config.listeners[1].compress && !config.listeners[0].compress);
     let config = parse(&GOOD.replace("[limits]", "[limits]\ntrusted = [\"192.0.2.0/28\"]")).unwrap();
     assert!(config.limits.trusted[0].contains("192.0.2.15".parse().unwrap()));
 }
@@ -168,6 +183,16 @@ fn every_mistake_is_told_with_its_place() {
         ("message_size = 10_000_000", "connections_per_minute = 0", "mail.toml:13:26: 0 is not in the range"),
         ("tls = \"starttls\"", "proxies = \"192.0.2.1\"", "mail.toml:18:11: this is a text, but a list"),
         ("tls = \"starttls\"", "xclient = [\"proxy\"]", "mail.toml:18:12: `proxy` is neither an address nor"),
+        (
+            "tls = \"starttls\"",
+            "compress = true",
+            "mail.toml:18:12: `compress` is for listeners for imap, not for smtp",
+        ),
+        (
+            "tls = \"implicit\"",
+            "tls = \"implicit\"\ncompress = 1",
+            "mail.toml:24:12: this is a whole number, but true or false",
+        ),
         ("tls = \"implicit\"", "tls = \"implicit\"\nxclient = [\"::1\"]", "mail.toml:24:11: IMAP has neither XCLIENT"),
     ];
     for (piece, instead, told) in rows {
@@ -230,11 +255,12 @@ password_file = "password"
 recipients = [".example.com"]
 to = "lmtp:unix:lmtp"
 "#;
-    let sending = parse(&format!("{GOOD}{tables}")).unwrap().sending.unwrap();
+    let config = parse(&format!("{GOOD}{tables}")).unwrap();
+    let (sending, dns) = (config.sending.unwrap(), config.dns);
     assert_eq!(sending.folder, Path::new("/etc/queue"));
     assert_eq!((sending.expire_after.as_secs(), sending.notice_after.as_secs()), (36 * 3600, 4 * 3600));
-    assert_eq!(sending.dns.servers, ["127.0.0.1:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
-    assert_eq!(sending.dns.validates, None);
+    assert_eq!(dns.servers, ["127.0.0.1:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
+    assert_eq!(dns.validates, None);
     let reports = sending.tls_reports.as_ref().unwrap();
     assert_eq!((&*reports.folder, &*reports.organization_name), (Path::new("/etc/tls-reports"), "Example"));
     assert_eq!((reports.sender_address.to_string(), &reports.contact_info), ("tls@example.org".into(), &None));

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use pillarbox::outbound::spool::{Change, MessageId, Recovered, Store, StoreError};
+use pillarbox::outbound::spool::{Change, MessageId, RealFs, Recovered, Store, StoreError};
 
 use super::content::Pieces;
 use super::protocol::{Answer, Part, Request, Verb};
@@ -37,11 +37,19 @@ pub fn carry_out(
                 .into(),
         );
     }
-    check_user(&sending.folder)?;
     let named = request.select.parsed_ids()?;
-    let (store, recovery) = open_store(config, sending).map_err(|error| {
-        format!("{error}, and does not answer on its socket: it is starting or stopping; try again")
-    })?;
+    let (store, recovery) = match request.verb {
+        // Nobody is kept from starting by whoever looks.
+        Verb::List | Verb::Show => {
+            Store::look(RealFs, &sending.folder).map_err(|error| format!("cannot read the queue {folder}: {error}"))?
+        }
+        _ => {
+            check_user(&sending.folder)?;
+            open_store(config, sending).map_err(|error| {
+                format!("{error}, and does not answer on its socket: it is starting or stopping; try again")
+            })?
+        }
+    };
     read(recovery, || std::thread::sleep(READ_AGAIN), &mut take)?;
     let mut missing = named.clone();
     let mut meant = Vec::new();
@@ -98,7 +106,9 @@ fn read(
     let mut failures = 0;
     for recovered in recovery {
         match recovered {
-            Recovered::Finding(finding) => take(Answer::Note(format!("the queue is damaged: {finding:?}"))),
+            Recovered::Finding(finding) => {
+                take(Answer::Note(format!("the queue is damaged, or a server is at work in it: {finding}")))
+            }
             Recovered::Unreadable(id, error) => take(Answer::Note(format!("message {id} cannot be read: {error}"))),
             Recovered::Later(error) => {
                 failures += 1;

@@ -119,6 +119,30 @@ fn what_the_readme_says_of_sending_is_fine() {
     assert_eq!((stderr.as_str(), code), ("", 0));
 }
 
+/// The tables about who is checked and what is signed, and those of what is sent on.
+#[test]
+fn what_the_readme_says_of_authentication_is_fine() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let table = |begin: &str| {
+        let text = readme.split("```toml\n").find(|text| text.starts_with(begin)).unwrap();
+        text.split("```").next().unwrap().to_owned()
+    };
+    let site = Site::new("");
+    let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
+    write_secret(&site.path("key.ed25519"), pem);
+    write_secret(&site.path("srs"), "a secret of some length\n");
+    fs::write(site.path("aliases"), "info: joe\n").unwrap();
+    let ours = [table("[authentication]"), table("[[sign]]"), table("[forward]")]
+        .concat()
+        .replace("/etc/mailserver/2026a.pem", "key.ed25519")
+        .replace("/etc/mailserver/srs", "srs")
+        .replace("/etc/aliases", "aliases");
+    let config = fs::read_to_string(site.config()).unwrap();
+    fs::write(site.config(), format!("{config}\n[queue]\nfolder = \"queue\"\n\n{ours}")).unwrap();
+    let (_, stderr, code) = run(&["check", "--config", site.config().to_str().unwrap()]);
+    assert_eq!((stderr.as_str(), code), ("", 0));
+}
+
 #[test]
 fn a_file_that_is_not_there() {
     let (_, stderr, code) = run(&["check", "--config", "/nowhere/mail.toml"]);

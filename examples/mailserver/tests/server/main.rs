@@ -2,6 +2,7 @@
 
 #![allow(unreachable_pub, reason = "in a test, `pub` means: for the other modules")]
 
+mod authentication;
 mod check;
 mod client;
 mod dialog;
@@ -10,8 +11,11 @@ mod fsck;
 mod process;
 mod queue;
 mod quota;
+mod sealing;
 mod sending;
 mod serve;
+mod sharing;
 mod tls;
 mod transfer;
 mod trial;
+mod zone;

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
+use pillarbox::outbound::spool::{Options, RealFs, Store};
 use serde_json::Value;
 
 use crate::client::Client;
@@ -134,6 +135,12 @@ fn a_queue_without_a_server_is_looked_at_on_the_disk() {
     let all = as_json(&site, &["list"]);
     assert_eq!(all.len(), 2);
     assert_eq!(all[0]["recipients"][0]["attempts"], 1);
+    // Whoever has the queue keeps others from changing it, and nobody from looking.
+    let holder = Store::open(RealFs, &folder, Options::from_system()).unwrap();
+    assert_eq!(as_json(&site, &["list"]), all);
+    let (_, stderr, code) = queue(&site, &["hold", "--all"]);
+    assert!(stderr.contains("another server has it open") && code == 1, "{stderr}");
+    drop(holder);
     assert_eq!(fine(&site, &["hold", "--domain", "example.edu"]), "1 message held\n");
     assert_eq!(fine(&site, &["hold", "--all"]), "1 message held\n");
     assert_eq!(fine(&site, &["release", "--all"]), "2 messages released\n");

@@ -20,6 +20,8 @@ use crate::types::SpecialUse;
 const STATUS_ITEMS_MAX: usize = 30;
 /// The most special uses of a new mailbox.
 const USES_MAX: usize = 16;
+/// The most tags of CANCELUPDATE.
+const TAGS_MAX: usize = 100;
 /// The most words of ENABLE.
 const ENABLE_MAX: usize = 50;
 
@@ -41,6 +43,11 @@ with_mailbox! {
 pub(crate) fn rename(input: &[u8]) -> Parsed<'_, Command<'_>> {
     let names = preceded(sp, separated_pair(astring, sp, astring));
     map(names, |(from, to)| Command::Rename { from, to }).parse(input)
+}
+
+/// `"CANCELUPDATE" 1*(SP quoted)` (RFC 5267 §5)
+pub(crate) fn cancel_update(input: &[u8]) -> Parsed<'_, Command<'_>> {
+    map(preceded(sp, spaced(TAGS_MAX, string)), Command::CancelUpdate).parse(input)
 }
 
 /// `login = "LOGIN" SP userid SP password`
@@ -118,6 +125,11 @@ pub(crate) fn status_items(input: &[u8]) -> Parsed<'_, Vec<StatusItem>> {
 /// `"UID" SP "EXPUNGE" SP sequence-set` (RFC 4315 §4)
 pub(crate) fn uid_expunge(input: &[u8]) -> Parsed<'_, Command<'_>> {
     map(preceded(sp, sequence_set), |set| Command::Expunge { only: Some(set) }).parse(input)
+}
+
+/// `compress = "COMPRESS" SP algorithm`, where `algorithm = "DEFLATE"` (RFC 4978 §5)
+pub(crate) fn compress(input: &[u8]) -> Parsed<'_, Command<'_>> {
+    value(Command::Compress, preceded(sp, tag_no_case("DEFLATE"))).parse(input)
 }
 
 /// `enable = "ENABLE" 1*(SP capability)` (RFC 5161 §5)

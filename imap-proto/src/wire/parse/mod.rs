@@ -10,8 +10,10 @@ mod acl;
 mod append;
 mod arguments;
 mod catenate;
+mod esearch;
 mod fetch;
 mod list;
+mod metadata;
 mod modifier;
 mod notify;
 mod partial;
@@ -40,9 +42,13 @@ pub use append::{AppendHead, AppendMessage, append_head, append_message};
 pub(crate) use arguments::*;
 pub use catenate::AppendItem;
 pub(crate) use catenate::{AppendLineError, AppendPlace, append, append_line, append_mailbox, message_number, replace};
+pub use esearch::SearchSource;
+pub(crate) use esearch::esearch;
 pub(crate) use fetch::{fetch, section_spec};
 pub use list::ListArguments;
 pub(crate) use list::{list, lsub};
+pub use metadata::MetadataCommand;
+pub(crate) use metadata::{get_metadata, set_metadata};
 pub use modifier::Modifier;
 pub(crate) use notify::notify;
 pub use notify::{EventGroup, FilterMailboxes, NotifyCommand, NotifyEvent};
@@ -81,12 +87,16 @@ pub enum Command<'b> {
         /// What SASL-IR sends along (RFC 4959), still in base64.
         initial_response: Option<Secret<&'b [u8]>>,
     },
+    /// CANCELUPDATE, with the tags of searches (RFC 5267 §4.3.5).
+    CancelUpdate(Vec<Cow<'b, [u8]>>),
     /// CAPABILITY.
     Capability,
     /// CHECK (RFC 3501 §6.4.1).
     Check,
     /// CLOSE.
     Close,
+    /// COMPRESS, whose only algorithm is DEFLATE.
+    Compress,
     /// COPY and UID COPY.
     Copy {
         /// Which messages.
@@ -107,6 +117,17 @@ pub enum Command<'b> {
     Delete(Cow<'b, [u8]>),
     /// ENABLE, with the names as they were written.
     Enable(Vec<&'b str>),
+    /// ESEARCH (RFC 7377).
+    Esearch {
+        /// What is searched; nothing: the selected mailbox.
+        sources: Vec<SearchSource<'b>>,
+        /// None: the character set is not known, so the texts could not be read.
+        key: Option<SearchKey>,
+        /// `RETURN (..)`.
+        returns: Option<SearchReturns>,
+        /// `CHARSET ..` was given.
+        charset: bool,
+    },
     /// EXPUNGE and UID EXPUNGE.
     Expunge {
         /// UID EXPUNGE: only these (RFC 4315 §2.1).
@@ -138,6 +159,8 @@ pub enum Command<'b> {
     },
     /// LOGOUT.
     Logout,
+    /// GETMETADATA and SETMETADATA.
+    Metadata(MetadataCommand<'b>),
     /// MOVE and UID MOVE.
     Move {
         /// Which messages.

@@ -47,7 +47,7 @@ pub enum SearchKey {
     Not(Box<SearchKey>),
 }
 
-/// What `RETURN (..)` asks for (RFC 4731 §3.1, RFC 5182 §2, RFC 9394 §3.1).
+/// What `RETURN (..)` asks for (RFC 4731 §3.1, RFC 5182 §2, RFC 5267 §4, RFC 9394 §3.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are the options, under their names")]
@@ -59,18 +59,29 @@ pub struct SearchReturns {
     pub save: bool,
     /// Instead of `all` (RFC 9394 §3.1).
     pub partial: Option<PartialRange>,
+    /// The client is to hear how the result changes (RFC 5267 §4.3).
+    pub update: bool,
+    /// More searches with the same criteria are likely (RFC 5267 §4.2).
+    pub context: bool,
 }
 
 words! {
-    ALL, ANSWERED, BCC, BEFORE, BODY, CC, CHARSET, COUNT, DELETED, DRAFT, EMAILID, FLAGGED, FROM, HEADER, KEYWORD, LARGER,
+    ALL, ANSWERED, BCC, BEFORE, BODY, CC, CHARSET, CONTEXT, COUNT, DELETED, DRAFT, EMAILID, FLAGGED, FROM, HEADER, KEYWORD, LARGER,
     MAX, MIN, MODSEQ, NEW, NOT, OLD, OLDER, ON, OR, PARTIAL, RECENT, RETURN, SAVE, SAVEDBEFORE, SAVEDON, SAVEDSINCE, SEEN, SENTBEFORE, SENTON,
     SENTSINCE, SINCE, SMALLER, SUBJECT, TEXT, THREADID, TO, UID, UNANSWERED, UNDELETED, UNDRAFT, UNFLAGGED, UNKEYWORD,
-    UNSEEN, YOUNGER,
+    UNSEEN, UPDATE, YOUNGER,
 }
 
 /// `search = "SEARCH" [search-return-opts] SP ["CHARSET" SP charset SP] search-key *(SP search-key)` (RFC 9051 §9)
 pub(crate) fn search(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
     let (input, returns) = returned(input)?;
+    let (rest, (key, charset)) = program(input)?;
+    Ok((rest, Command::Search { key, returns, charset, uid }))
+}
+
+/// `search-program = ["CHARSET" SP charset SP] search-key *(SP search-key)` (RFC 4466 §6), and whether a character set was given; no key
+/// where that is not known.
+pub(super) fn program(input: &[u8]) -> Parsed<'_, (Option<SearchKey>, bool)> {
     let (input, label) = match behind_word(CHARSET, input) {
         Some(behind) => astring(behind).map(|(rest, label)| (rest, Some(label)))?,
         None => (input, None),
@@ -83,7 +94,7 @@ pub(crate) fn search(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
     let keys = Keys { decoder, left: Cell::new(KEYS_MAX) };
     let (input, ()) = sp(input)?;
     let (rest, key) = keys.all(input, 0)?;
-    Ok((rest, Command::Search { key: decoder.map(|_| key), returns, charset: label.is_some(), uid }))
+    Ok((rest, (decoder.map(|_| key), label.is_some())))
 }
 
 /// `[SP "RETURN" SP search-return-opts]`
@@ -105,7 +116,7 @@ pub(super) fn search_criteria(input: &[u8]) -> Parsed<'_, Option<SearchKey>> {
 }
 
 /// What stands behind a space, this word, and another space.
-fn behind_word(known: u128, input: &[u8]) -> Option<&[u8]> {
+pub(super) fn behind_word(known: u128, input: &[u8]) -> Option<&[u8]> {
     let (first, rest) = word(input.strip_prefix(b" ")?);
     rest.strip_prefix(b" ").filter(|_| first == known)
 }
@@ -126,6 +137,8 @@ fn returns(input: &[u8]) -> Parsed<'_, SearchReturns> {
             // RFC 9394 §3.1: one at most.
             ReturnOption::Partial(_) if asked.partial.is_some() => return fails(input),
             ReturnOption::Partial(range) => asked.partial = Some(range),
+            ReturnOption::Update => asked.update = true,
+            ReturnOption::Context => asked.context = true,
         }
     }
     if asked.all && asked.partial.is_some() { fails(input) } else { Ok((rest, asked)) }
@@ -139,6 +152,8 @@ enum ReturnOption {
     Count,
     Save,
     Partial(PartialRange),
+    Update,
+    Context,
 }
 
 /// `search-return-opt`
@@ -150,6 +165,8 @@ fn return_option(input: &[u8]) -> Parsed<'_, ReturnOption> {
         ALL => ReturnOption::All,
         COUNT => ReturnOption::Count,
         SAVE => ReturnOption::Save,
+        UPDATE => ReturnOption::Update,
+        CONTEXT => ReturnOption::Context,
         PARTIAL => return map(preceded(sp, partial_range), ReturnOption::Partial).parse(rest),
         _ => return fails(input),
     };

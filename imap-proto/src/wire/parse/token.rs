@@ -173,6 +173,13 @@ fn literal(input: &[u8]) -> Parsed<'_, &[u8]> {
     verify(take(size), |octets: &[u8]| memchr::memchr(0, octets).is_none()).parse(rest)
 }
 
+/// `literal8 = "~{" number64 ["+"] "}" CRLF *OCTET`
+pub(crate) fn literal8(input: &[u8]) -> Parsed<'_, &[u8]> {
+    let mut header = delimited(tag("~{"), nom::character::complete::u32, (opt(char('+')), tag("}\r\n")));
+    let (rest, size) = header.parse(input)?;
+    take(size).parse(rest)
+}
+
 /// `number`: at most 32 bits.
 pub(crate) fn number(input: &[u8]) -> Parsed<'_, u32> {
     match digits_of(input) {

@@ -41,6 +41,10 @@ fn told(kind: StoreErrorKind) -> (Option<ResponseCode>, &'static str) {
         StoreErrorKind::HasChildren => (Some(ResponseCode::HasChildren), "there are mailboxes below it"),
         StoreErrorKind::NoPermission => (Some(ResponseCode::NoPerm), "you may not do that"),
         StoreErrorKind::NotForThatUse => (Some(ResponseCode::UseAttr), "no mailbox can be made for that use"),
+        StoreErrorKind::AnnotationTooLarge(max) => {
+            (Some(ResponseCode::MetadataMaxSize(max)), "the annotation is too large")
+        }
+        StoreErrorKind::TooManyAnnotations => (Some(ResponseCode::MetadataTooMany), "there are too many annotations"),
         StoreErrorKind::NoSpace => (Some(ResponseCode::Unavailable), "the disk is full, try again later"),
         StoreErrorKind::Unavailable => {
             (Some(ResponseCode::Unavailable), "the mailbox cannot be used now, try again later")

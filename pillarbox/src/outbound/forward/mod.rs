@@ -57,6 +57,7 @@ pub struct Forward {
     seal: Option<DomainKey>,
     mailboxes: Option<Arc<dyn MessageSink>>,
     bounces_to: Option<Address<'static>>,
+    authserv_id: Option<String>,
 }
 
 impl fmt::Debug for Forward {
@@ -68,13 +69,13 @@ impl fmt::Debug for Forward {
 impl Forward {
     /// By these aliases; the senders are rewritten if there is a domain for it, and stay as they are otherwise.
     pub const fn new(aliases: Aliases, srs: Option<Srs>) -> Self {
-        Forward { aliases, srs, seal: None, mailboxes: None, bounces_to: None }
+        Forward { aliases, srs, seal: None, mailboxes: None, bounces_to: None, authserv_id: None }
     }
 
     /// What is sent on is sealed with this key.
     ///
     /// What the seal says of the message is taken from the Authentication-Results field of this host
-    /// ([`OutboundConfig::hostname`](super::OutboundConfig::hostname)) that stands above all Received fields, where only this host
+    /// ([`authserv_id`](Forward::authserv_id)) that stands above all Received fields, where only this host
     /// can have put it. Without one nothing is known of the message, and it is not sealed; nor is one that came with a chain of
     /// which the field does not say whether it is good.
     #[must_use]
@@ -97,6 +98,18 @@ impl Forward {
     #[must_use]
     pub fn bounces_to(self, address: Address<'static>) -> Self {
         Forward { bounces_to: Some(address), ..self }
+    }
+
+    /// The name under which this host writes Authentication-Results, if it is not
+    /// [`OutboundConfig::hostname`](super::OutboundConfig::hostname).
+    #[must_use]
+    pub fn authserv_id(self, name: impl Into<String>) -> Self {
+        Forward { authserv_id: Some(name.into()), ..self }
+    }
+
+    /// The name of this host in Authentication-Results.
+    fn results_of<'a>(&'a self, config: &'a super::OutboundConfig) -> &'a str {
+        self.authserv_id.as_deref().unwrap_or_else(|| config.hostname().as_str())
     }
 
     /// The addresses that have aliases, and where their mail goes.
@@ -250,7 +263,7 @@ async fn send_on(delivery: &mut Delivery, forward: &Arc<Forward>, recipient: u32
     }
     let number = targets.len();
     let stays = if kept.is_some() { ", and a copy stays" } else { "" };
-    let host = delivery.shared.config.hostname().as_str();
+    let host = forward.results_of(&delivery.shared.config);
     let is_vouched = || {
         let from = delivery.message.envelope.from.address();
         from.is_some_and(|from| seal::is_sender_true(&head, host, from))

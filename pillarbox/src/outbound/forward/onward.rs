@@ -62,7 +62,7 @@ impl Onward {
         let mut incoming = shared.store.begin(self.now);
         let id = incoming.id();
         let key = self.forward.seal.as_ref().filter(|_| !envelope.is_kept);
-        let host = shared.config.hostname().as_str();
+        let host = self.forward.results_of(&shared.config);
         // Whoever seals has to see the whole message before its first octet is written.
         if let Some(mut seal) = key.and_then(|key| Seal::begin(key, host, &self.head, self.now)) {
             seal.write(trace.as_bytes());

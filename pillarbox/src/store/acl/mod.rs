@@ -4,6 +4,7 @@ mod carry;
 mod identifiers;
 mod incoming;
 mod listing;
+mod metadata;
 mod open;
 mod places;
 mod watch;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use pillarbox_imap::acl::{AclEntry, Grantable, Rights, RightsChange};
 use pillarbox_imap::list::List;
+use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
 use pillarbox_imap::quota::QuotaRoot;
 use pillarbox_imap::server::{Listed, Status, StatusItem};
 use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse};
@@ -52,6 +54,25 @@ pub trait AclSource: MailboxStore {
         account: &'a Identity,
         mailbox: &'a MailboxName,
         list: &'a Acl,
+    ) -> BoxFuture<'a, Result<()>>;
+
+    /// The annotations that are wanted of a mailbox, as somebody sees them whose mailbox it is not. What the mailbox is for
+    /// (RFC 6154 §4) is not theirs to know.
+    fn annotations_of<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        reader: &'a Identity,
+        wanted: &'a WantedEntries,
+    ) -> BoxFuture<'a, Result<Vec<Entry>>>;
+
+    /// Changes annotations for somebody whose mailbox it is not, all or none. Durable.
+    fn annotate_for<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        writer: &'a Identity,
+        changes: &'a [EntryChange],
     ) -> BoxFuture<'a, Result<()>>;
 }
 
@@ -175,6 +196,14 @@ impl<S: AclSource + 'static> Inner<S> {
             Err(error) if place.account == *user => Err(error),
             // Whatever it is, others must not learn from it that there is such a mailbox.
             Err(error) => Err(StoreError::new(StoreErrorKind::NoSuchMailbox, error.cause)),
+        }
+    }
+
+    /// The list of a mailbox whose user may see it. INBOX of their own has one before it is there.
+    async fn list_for(&self, user: &Identity, place: &Place) -> Result<Acl> {
+        match self.source.list_of(&place.account, &place.mailbox).await {
+            Err(error) if error.kind == StoreErrorKind::NoSuchMailbox && place.is_inbox_of(user) => Ok(Acl::default()),
+            list => list,
         }
     }
 
@@ -396,18 +425,30 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
         })
     }
 
+    fn metadata<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: Option<&'a MailboxName>,
+        wanted: &'a WantedEntries,
+    ) -> BoxFuture<'a, Result<Vec<Entry>>> {
+        Box::pin(self.inner.annotations(user, mailbox, wanted))
+    }
+
+    fn set_metadata<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: Option<&'a MailboxName>,
+        changes: &'a [EntryChange],
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.inner.annotate(user, mailbox, changes))
+    }
+
     fn rights<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Rights>> {
         Box::pin(async move {
             let place = self.inner.places.find(user, mailbox)?;
             let rights = match self.inner.rights_there(user, &place).await {
                 // It will be there as soon as anything is done with it.
-                Err(error)
-                    if error.kind == StoreErrorKind::NoSuchMailbox
-                        && place.account == *user
-                        && place.mailbox.is_inbox() =>
-                {
-                    Rights::ALL
-                }
+                Err(error) if error.kind == StoreErrorKind::NoSuchMailbox && place.is_inbox_of(user) => Rights::ALL,
                 rights => rights?,
             };
             // RFC 4314 §4
@@ -422,7 +463,7 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
     fn acl<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Vec<AclEntry>>> {
         Box::pin(async move {
             let (place, _) = self.inner.permitted(user, mailbox, Rights::ADMIN).await?;
-            let acl = self.inner.source.list_of(&place.account, &place.mailbox).await?;
+            let acl = self.inner.list_for(user, &place).await?;
             Ok(entries(&acl, self.inner.owner(&place)))
         })
     }
@@ -449,6 +490,10 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
                 return Err(StoreError::new(StoreErrorKind::NoPermission, text));
             }
             let change = AclChange { identifier, negative, change: change.map(changed_by) };
+            if place.is_inbox_of(user) {
+                // Whoever asks for it makes it, if it is not there yet.
+                self.inner.source.status(user, &place.mailbox, &[]).await?;
+            }
             self.inner.source.change_list(&place.account, &place.mailbox, &change).await
         })
     }
@@ -461,7 +506,7 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
     ) -> BoxFuture<'a, Result<Grantable>> {
         Box::pin(async move {
             let (place, _) = self.inner.permitted(user, mailbox, Rights::ADMIN).await?;
-            self.inner.source.list_of(&place.account, &place.mailbox).await?;
+            self.inner.list_for(user, &place).await?;
             let (negative, identifier) = on_disk(identifier, self.inner.owner(&place))?;
             let required = match identifier {
                 Identifier::Owner if !negative => Rights::LOOKUP | Rights::ADMIN,

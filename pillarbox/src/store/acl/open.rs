@@ -11,7 +11,7 @@ use pillarbox_imap::types::{Flag, Flags, MailboxName, ModSeq, Uid, UidSet};
 use super::carry::carry;
 use super::incoming::{Admission, allowed_flags, to_take_away};
 use super::places::Place;
-use super::{AclSource, Inner, Result};
+use super::{AclSource, Inner, Result, permit};
 use crate::parts::{
     Append, BoxFuture, Cached, Computed, Copied, FlagsSet, Identity, IncomingAppend, Mailbox, MessageData,
     MessageFlags, MessageReader, Piece, SetFlags, StoreError, StoreErrorKind,
@@ -49,8 +49,11 @@ impl<S: AclSource + 'static> Open<S> {
         Open { store, user, place, mailbox, read_only, news: Vec::new(), rights: Rights::NONE }
     }
 
+    /// What the user may do here, if they may do this. Who may read it knows of it, also where it is not listed.
     async fn check(&mut self, needed: Rights) -> Result<Rights> {
-        self.store.check(&self.user, &self.place, needed).await
+        let rights = self.store.rights_in(&self.user, &self.place).await?;
+        let to_know = if rights.contains(Rights::READ) { Rights::LOOKUP } else { Rights::NONE };
+        permit(rights | to_know, needed).map(|()| rights)
     }
 
     /// What is to be told, to somebody who may still read. Who may not loses the mailbox, as RFC 4314 §5.1.1 allows.

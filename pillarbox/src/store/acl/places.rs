@@ -12,6 +12,13 @@ pub(super) struct Place {
     pub(super) mailbox: MailboxName,
 }
 
+impl Place {
+    /// INBOX of a user's own, which comes to be as soon as anything is done with it.
+    pub(super) fn is_inbox_of(&self, user: &Identity) -> bool {
+        self.account == *user && self.mailbox.is_inbox()
+    }
+}
+
 /// The namespaces.
 #[derive(Debug)]
 pub(super) struct Places {

@@ -1,8 +1,10 @@
 //! The lists of mailboxes, in Dovecot's files.
 
+use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
 use pillarbox_imap::types::MailboxName;
 use pillarbox_maildir::{Acl, Maildir, MaildirError, Tree};
 
+use super::metadata::{on_disk, seen_by};
 use super::{Inner, MaildirStore, Result, told};
 use crate::parts::{BoxFuture, Identity, NameChange};
 use crate::store::acl::{AclChange, AclSource};
@@ -81,6 +83,32 @@ impl AclSource for MaildirStore {
         self.on_list(account, mailbox, move |folder| match change {
             Some(change) => folder.set_acl(&identifier, negative, change),
             None => folder.delete_acl(&identifier, negative),
+        })
+    }
+
+    fn annotations_of<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        reader: &'a Identity,
+        wanted: &'a WantedEntries,
+    ) -> BoxFuture<'a, Result<Vec<Entry>>> {
+        let (reader, wanted) = (reader.clone(), wanted.clone());
+        self.on_mailbox_there(account, mailbox, move |folder| Ok(seen_by(&folder.metadata()?, &reader, &wanted)))
+    }
+
+    fn annotate_for<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        writer: &'a Identity,
+        changes: &'a [EntryChange],
+    ) -> BoxFuture<'a, Result<()>> {
+        let (writer, changes) = (writer.clone(), changes.to_vec());
+        let name = mailbox.clone();
+        self.on_tree_there(account, move |inner, tree| {
+            let folder = tree.mailbox(&inner.names.find(tree, &name)?).map_err(told)?;
+            folder.set_metadata(writer.user(), &on_disk(&changes)?).map_err(told)
         })
     }
 

@@ -3,6 +3,7 @@
 mod acl;
 mod append;
 mod cache;
+mod metadata;
 mod names;
 mod news;
 mod open;
@@ -19,6 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use pillarbox_fs::{ErrorKind, Fs, RealFs};
 use pillarbox_imap::list::{KnownName, List};
+use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
 use pillarbox_imap::quota::QuotaRoot;
 use pillarbox_imap::server::{Listed, Status, StatusItem};
 use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse, Uid, UidValidity};
@@ -332,8 +334,8 @@ fn told(error: MaildirError) -> StoreError {
         MaildirError::Name(maildir::NameError::TooLong)
         | MaildirError::NumbersExhausted
         | MaildirError::TooManyMailboxes
-        | MaildirError::Metadata(_)
         | MaildirError::Acl(maildir::AclError::TooMany) => StoreErrorKind::Limit,
+        MaildirError::Metadata(error) => metadata::kind(*error),
         MaildirError::NoModSeqs => StoreErrorKind::Cannot,
         MaildirError::Name(_) | MaildirError::Inbox | MaildirError::BelowItself(_) | MaildirError::Acl(_) => {
             StoreErrorKind::Cannot
@@ -387,6 +389,8 @@ impl MailboxStore for MaildirStore {
             vanished: true,
             object_ids: true,
             save_dates: true,
+            metadata: true,
+            server_metadata: true,
             quota: true,
             ..StoreCapabilities::default()
         }
@@ -582,6 +586,26 @@ impl MailboxStore for MaildirStore {
             let (folder, room) = opened.await?;
             Ok(Box::new(Incoming::new(inner, lane, folder, room, append)) as Box<dyn IncomingAppend>)
         })
+    }
+
+    fn metadata<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: Option<&'a MailboxName>,
+        wanted: &'a WantedEntries,
+    ) -> BoxFuture<'a, Result<Vec<Entry>>> {
+        let (reader, mailbox, wanted) = (user.clone(), mailbox.cloned(), wanted.clone());
+        self.on_tree(user, move |inner, tree| metadata::told_of(inner, tree, &reader, mailbox.as_ref(), &wanted))
+    }
+
+    fn set_metadata<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: Option<&'a MailboxName>,
+        changes: &'a [EntryChange],
+    ) -> BoxFuture<'a, Result<()>> {
+        let (writer, mailbox, changes) = (user.clone(), mailbox.cloned(), changes.to_vec());
+        self.on_tree(user, move |inner, tree| metadata::change(inner, tree, &writer, mailbox.as_ref(), &changes))
     }
 
     fn quota_roots<'a>(&'a self, user: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<Vec<QuotaRoot>>> {

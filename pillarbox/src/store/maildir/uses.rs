@@ -5,6 +5,7 @@ use pillarbox_maildir::{self as maildir, Maildir, MaildirError, Tree};
 
 use super::{Result, told};
 use crate::parts::{StoreError, StoreErrorKind};
+use crate::store::annotations::refuse_inbox;
 
 /// What a mailbox is for. One that went away meanwhile is for nothing.
 pub(super) fn special_uses(tree: &Tree, name: &maildir::MailboxName) -> Result<Vec<SpecialUse>> {
@@ -22,19 +23,30 @@ pub(super) fn create(tree: &Tree, name: &maildir::MailboxName, uses: &[SpecialUs
     if uses.is_empty() || tree.mailbox(name).is_ok() {
         return create();
     }
-    let create_if_free = || refuse_uses(tree, uses).and_then(|()| create());
+    let create_if_free = || refuse_uses(tree, uses, name).and_then(|()| create());
     tree.while_uses_stay(create_if_free).map_err(told)?
 }
 
+/// Says what a mailbox is for from now on. Of two that are to have the same use at once one is refused.
+pub(super) fn set(tree: &Tree, name: &maildir::MailboxName, uses: &[SpecialUse]) -> Result<()> {
+    if name.is_inbox() {
+        return refuse_inbox(uses);
+    }
+    let words: Vec<&str> = uses.iter().map(|special| special.as_str()).collect();
+    let folder = tree.mailbox(name).map_err(told)?;
+    let set_if_free = || refuse_uses(tree, uses, name).and_then(|()| folder.set_special_uses(&words).map_err(told));
+    tree.while_uses_stay(set_if_free).map_err(told)?
+}
+
 /// RFC 6154 §3: there are no views here, and programs would not know which of two mailboxes to use.
-fn refuse_uses(tree: &Tree, uses: &[SpecialUse]) -> Result<()> {
+fn refuse_uses(tree: &Tree, uses: &[SpecialUse], name: &maildir::MailboxName) -> Result<()> {
     let refused = |special: &SpecialUse| {
         Err(StoreError::new(StoreErrorKind::NotForThatUse, format!("no mailbox can be made for {special}")))
     };
     if let Some(view) = uses.iter().find(|special| special.is_view()) {
         return refused(view);
     }
-    for mailbox in tree.list().map_err(told)?.iter().filter(|mailbox| mailbox.exists) {
+    for mailbox in tree.list().map_err(told)?.iter().filter(|mailbox| mailbox.exists && mailbox.name != *name) {
         let taken = special_uses(tree, &mailbox.name)?;
         if let Some(special) = uses.iter().find(|special| taken.contains(special)) {
             return refused(special);

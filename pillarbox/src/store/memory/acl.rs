@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
 use pillarbox_imap::types::MailboxName;
 use pillarbox_maildir::{Acl, AclError};
 
@@ -57,6 +58,28 @@ impl AclSource for MemoryStore {
             self.names.tell(account, vec![NameChange::Rights(mailbox.clone())]);
             Ok(())
         }))
+    }
+
+    fn annotations_of<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        reader: &'a Identity,
+        wanted: &'a WantedEntries,
+    ) -> BoxFuture<'a, Result<Vec<Entry>, StoreError>> {
+        let shared = self.there(account, mailbox);
+        ready(shared.and_then(|shared| Ok(shared.contents()?.annotations.seen_by(reader, wanted))))
+    }
+
+    fn annotate_for<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        writer: &'a Identity,
+        changes: &'a [EntryChange],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let shared = self.there(account, mailbox);
+        ready(shared.and_then(|shared| shared.contents()?.annotations.change(writer, changes)))
     }
 
     fn replace_list<'a>(

@@ -9,7 +9,9 @@ use pillarbox_imap::server::{Change, FlagChange, Snapshot, Status};
 use pillarbox_imap::types::{Flag, Flags, Keyword, ModSeq, ObjectId, SpecialUse, Uid, UidSet, UidValidity};
 
 use super::lock;
+use super::usage::{Usage, Used};
 use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
+use crate::store::annotations::Annotations;
 use crate::store::expunged::Expunged;
 use crate::store::feed::Feed;
 
@@ -23,15 +25,18 @@ const FLAG_TIMES_MAX: usize = 32;
 pub(super) struct Shared {
     pub(super) uid_validity: UidValidity,
     pub(super) id: ObjectId,
-    pub(super) uses: Vec<SpecialUse>,
     /// None once it was deleted, or is under another name: who has it open came to it by this one.
     contents: Mutex<Option<Contents>>,
     pub(super) feed: Arc<Feed>,
+    /// What all mailboxes of the account hold, this one with them.
+    used: Arc<Used>,
 }
 
 pub(super) struct Contents {
     #[cfg(feature = "maildir")]
     pub(super) acl: pillarbox_maildir::Acl,
+    pub(super) annotations: Annotations,
+    pub(super) uses: Vec<SpecialUse>,
     pub(super) messages: BTreeMap<Uid, Message>,
     /// Those that messages have or had.
     keywords: BTreeSet<Keyword>,
@@ -148,13 +153,22 @@ impl Contents {
         self.highest
     }
 
-    fn add(&mut self, letter: Letter, saved: WallTime, mod_seq: ModSeq) -> Result<Uid, StoreError> {
-        let uid = self.uid_next;
-        self.uid_next = uid.next().ok_or_else(|| StoreError::new(StoreErrorKind::Limit, "no UIDs are left"))?;
+    /// The first UID of so many messages that come; the ones behind it are theirs as well.
+    fn uids_for(&mut self, count: usize) -> Result<u32, StoreError> {
+        let first = self.uid_next.get();
+        let next = u32::try_from(count).ok().and_then(|count| first.checked_add(count)).and_then(Uid::new);
+        self.uid_next = next.ok_or_else(|| StoreError::new(StoreErrorKind::Limit, "no UIDs are left"))?;
+        Ok(first)
+    }
+
+    fn add(&mut self, uid: Uid, letter: Letter, saved: WallTime, mod_seq: ModSeq) {
         let (flag_times, flags_before) = (Vec::new(), None);
         let message = Message { letter, saved, added: mod_seq, mod_seq, flag_times, flags_before };
         self.messages.insert(uid, message);
-        Ok(uid)
+    }
+
+    fn usage(&self) -> Usage {
+        Usage::of(self.messages.values().map(|message| message.letter.octets.len()))
     }
 
     /// Takes note of keywords that a message is about to get; the news, if one of them is new here.
@@ -199,22 +213,29 @@ impl Contents {
 }
 
 impl Shared {
-    pub(super) fn new(uid_validity: UidValidity, id: ObjectId, uses: &[SpecialUse]) -> Self {
+    pub(super) fn new(uid_validity: UidValidity, id: ObjectId, uses: &[SpecialUse], used: Arc<Used>) -> Self {
         let (messages, keywords, expunged) = (BTreeMap::new(), BTreeSet::new(), Expunged::default());
         let contents = Contents {
             #[cfg(feature = "maildir")]
             acl: pillarbox_maildir::Acl::default(),
+            annotations: Annotations::default(),
+            uses: uses.to_vec(),
             messages,
             keywords,
             uid_next: Uid::MIN,
             highest: ModSeq::MIN,
             expunged,
         };
-        Shared::of(uid_validity, id, uses.to_vec(), contents)
+        Shared::of(uid_validity, id, contents, used)
     }
 
-    fn of(uid_validity: UidValidity, id: ObjectId, uses: Vec<SpecialUse>, contents: Contents) -> Self {
-        Shared { uid_validity, id, uses, contents: Mutex::new(Some(contents)), feed: Arc::default() }
+    fn of(uid_validity: UidValidity, id: ObjectId, contents: Contents, used: Arc<Used>) -> Self {
+        Shared { uid_validity, id, contents: Mutex::new(Some(contents)), feed: Arc::default(), used }
+    }
+
+    /// What it is for. One that is gone is for nothing.
+    pub(super) fn uses(&self) -> Vec<SpecialUse> {
+        self.contents().map(|contents| contents.uses.clone()).unwrap_or_default()
     }
 
     /// What is in it, unless it is gone.
@@ -235,28 +256,33 @@ impl Shared {
 
     /// It was deleted.
     pub(super) fn gone(&self) {
-        drop(self.empty());
+        if let Some(contents) = self.empty() {
+            self.used.give_back(contents.usage());
+        }
     }
 
     /// The same mailbox for those who come to it by another name. Who has it open cannot go on.
     pub(super) fn renamed(&self) -> Result<Shared, StoreError> {
         let contents = self.empty().ok_or_else(|| StoreError::new(StoreErrorKind::NoSuchMailbox, "it is gone"))?;
-        Ok(Shared::of(self.uid_validity, self.id.clone(), self.uses.clone(), contents))
+        Ok(Shared::of(self.uid_validity, self.id.clone(), contents, Arc::clone(&self.used)))
     }
 
-    /// Adds messages all at once. Changes are told while the contents are locked, so that they come in order.
-    pub(super) fn add(&self, letters: Vec<Letter>, saved: WallTime) -> Result<Vec<Uid>, StoreError> {
+    /// Adds messages all at once, for which others of the account will go `instead`. Changes are told while the contents are
+    /// locked, so that they come in order.
+    pub(super) fn add(&self, letters: Vec<Letter>, saved: WallTime, instead: Usage) -> Result<Vec<Uid>, StoreError> {
         let mut contents = self.contents()?;
-        let mut uids = Vec::with_capacity(letters.len());
         if letters.is_empty() {
-            return Ok(uids);
+            return Ok(Vec::new());
         }
+        let first = contents.uids_for(letters.len())?;
+        self.used.take(Usage::of(letters.iter().map(|letter| letter.octets.len())), instead)?;
         let mod_seq = contents.next_mod_seq();
-        for letter in letters {
+        let uids: Vec<Uid> = (first..).filter_map(Uid::new).take(letters.len()).collect();
+        for (uid, letter) in uids.iter().zip(letters) {
             if let Some(news) = contents.learn_keywords(&letter.flags) {
                 self.feed.tell(news);
             }
-            uids.push(contents.add(letter, saved, mod_seq)?);
+            contents.add(*uid, letter, saved, mod_seq);
         }
         self.feed.tell(Change::Added { uids: uids.clone(), mod_seq: Some(mod_seq) });
         Ok(uids)
@@ -266,7 +292,9 @@ impl Shared {
     pub(super) fn remove(&self, uids: &[Uid]) -> Result<Vec<Uid>, StoreError> {
         let mut contents = self.contents()?;
         let contents = &mut *contents;
-        let gone: Vec<Uid> = uids.iter().copied().filter(|uid| contents.messages.remove(uid).is_some()).collect();
+        let removed = uids.iter().filter_map(|uid| Some((*uid, contents.messages.remove(uid)?.letter.octets.len())));
+        let (gone, sizes): (Vec<Uid>, Vec<usize>) = removed.unzip();
+        self.used.give_back(Usage::of(sizes));
         if !gone.is_empty() {
             let (uids, mod_seq): (UidSet, _) = (gone.iter().copied().collect(), contents.next_mod_seq());
             contents.expunged.remember(&uids, mod_seq);
@@ -285,10 +313,9 @@ impl Shared {
         saved: WallTime,
     ) -> Result<Vec<Uid>, StoreError> {
         let expunged = || StoreError::new(StoreErrorKind::Expunged, format!("message {uid} is gone"));
-        if !self.contents()?.messages.contains_key(&uid) {
-            return Err(expunged());
-        }
-        let added = target.add(letters, saved)?;
+        let old =
+            self.contents()?.messages.get(&uid).map(|message| message.letter.octets.len()).ok_or_else(expunged)?;
+        let added = target.add(letters, saved, Usage::of([old]))?;
         let removed = self.remove(&[uid]);
         if removed.as_ref().map_or(true, Vec::is_empty) {
             // Somebody was quicker. If the target is gone too, so is what was put there.
@@ -366,14 +393,14 @@ mod tests {
     /// Of one message that many flags change on, only the last of them are known apart; the others count as changed with them.
     #[test]
     fn times_of_flags_have_a_limit() {
-        let shared = Shared::new(UidValidity::MIN, ObjectId::new("F").unwrap(), &[]);
+        let shared = Shared::new(UidValidity::MIN, ObjectId::new("F").unwrap(), &[], Arc::default());
         let letter = Letter {
             flags: Flags::new(),
             date: WallTime::default(),
             octets: b"x"[..].into(),
             id: ObjectId::new("M").unwrap(),
         };
-        let uid = shared.add(vec![letter], WallTime::default()).unwrap()[0];
+        let uid = shared.add(vec![letter], WallTime::default(), Usage::default()).unwrap()[0];
         let one = UidSet::one(uid);
         let keyword = |number: usize| Flag::parse(&format!("k{number}")).unwrap();
         let add = |flag: Flag, since: Option<u64>| {

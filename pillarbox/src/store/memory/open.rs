@@ -7,6 +7,7 @@ use pillarbox_imap::server::{Change, Snapshot};
 use pillarbox_imap::types::{Flag, Flags, MailboxName, ModSeq, Uid, UidSet};
 
 use super::contents::{Letter, Shared};
+use super::usage::Usage;
 use super::{MemoryStore, ready};
 use crate::parts::{
     Append, AppendedMessages, BoxFuture, Copied, FlagsSet, Identity, IncomingAppend, Mailbox, MessageData,
@@ -76,7 +77,7 @@ impl IncomingAppend for Incoming {
         let mut messages = std::mem::take(&mut self.complete);
         messages.push(self.complete(&self.now));
         let added = match &self.replaces {
-            None => self.shared.add(messages, self.store.clock.wall()),
+            None => self.shared.add(messages, self.store.clock.wall(), Usage::default()),
             Some((here, uid)) => here.replace(*uid, &self.shared, messages, self.store.clock.wall()),
         };
         ready(added.map(|uids| {
@@ -121,22 +122,24 @@ impl Open {
         self.store.account(&self.user, |account| account.find(target))
     }
 
-    /// Copies those of these messages that are there: into which mailbox, and their UIDs here and there.
-    fn copy_now(&self, uids: &UidSet, target: &MailboxName) -> Result<(Arc<Shared>, Pairs), StoreError> {
+    /// Copies those of these messages that are there, for good or because they `go`: into which mailbox, and their UIDs here and
+    /// there.
+    fn copy_now(&self, uids: &UidSet, target: &MailboxName, go: bool) -> Result<(Arc<Shared>, Pairs), StoreError> {
         let (sources, copies): (Vec<Uid>, Vec<Letter>) =
             self.shared.contents()?.those(uids).map(|(uid, message)| (uid, message.letter.clone())).unzip();
         if sources.is_empty() {
             return Err(StoreError::new(StoreErrorKind::Expunged, "none of these messages is there"));
         }
         let target = self.find(target)?;
-        let added = target.add(copies, self.store.clock.wall())?;
+        let instead = Usage::of(copies.iter().filter(|_| go).map(|letter| letter.octets.len()));
+        let added = target.add(copies, self.store.clock.wall(), instead)?;
         Ok((target, sources.into_iter().zip(added).collect()))
     }
 
     /// The same, and then they are not here any more.
     fn move_now(&self, uids: &UidSet, target: &MailboxName) -> Result<Copied, StoreError> {
         self.writable()?;
-        let (target, mut pairs) = self.copy_now(uids, target)?;
+        let (target, mut pairs) = self.copy_now(uids, target, true)?;
         let gone = self.shared.remove(&pairs.iter().map(|(here, _)| *here).collect::<Vec<_>>());
         let gone = gone.unwrap_or_default();
         // What somebody else took away meanwhile is theirs; our copies of it would be doubles.
@@ -206,7 +209,7 @@ impl Mailbox for Open {
     }
 
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied, StoreError>> {
-        let copied = self.copy_now(uids, target);
+        let copied = self.copy_now(uids, target, false);
         ready(copied.map(|(target, pairs)| Copied::Known(target.uid_validity, pairs)))
     }
 
