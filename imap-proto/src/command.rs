@@ -79,6 +79,13 @@ impl Bare {
     }
 }
 
+impl CommandRow {
+    /// It removes messages itself, and tells the client so.
+    pub(crate) fn removes(&self) -> bool {
+        ["EXPUNGE", "MOVE", "REPLACE"].contains(&self.name.strip_prefix("UID ").unwrap_or(self.name))
+    }
+}
+
 impl core::fmt::Debug for CommandRow {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("CommandRow")
@@ -161,6 +168,7 @@ pub const COMMANDS: &[CommandRow] = &[
     row("MYRIGHTS", Authenticated, EXPUNGES, parse::my_rights),
     bare("NAMESPACE", Authenticated, EXPUNGES, Bare::Namespace),
     bare("NOOP", Any, EXPUNGES, Bare::Noop),
+    row("NOTIFY", Authenticated, EXPUNGES, parse::notify),
     row("RENAME", Authenticated, EXPUNGES, parse::rename),
     row("REPLACE", Selected, USES_AND_EXPUNGES, |input| parse::replace(false, input)),
     row("SEARCH", Selected, USES, |input| parse::search(false, input)),

@@ -175,6 +175,7 @@
 //! | MYRIGHTS | authenticated |  | yes |  |
 //! | NAMESPACE | authenticated |  | yes |  |
 //! | NOOP | any |  | yes |  |
+//! | NOTIFY | authenticated |  | yes |  |
 //! | RENAME | authenticated |  | yes |  |
 //! | REPLACE | selected | yes | yes |  |
 //! | SEARCH | selected | yes |  |  |
@@ -228,6 +229,7 @@
 //! | 5258 | LIST-EXTENDED | yes; no mailbox is remote |
 //! | 5267 | ESORT | yes; no contexts |
 //! | 5464 | METADATA, METADATA-SERVER | yes; nobody is told of changes unasked |
+//! | 5465 | NOTIFY | all but changes of annotations and metadata |
 //! | 5530 | response codes | those that the store gives |
 //! | 5819 | LIST-STATUS | yes |
 //! | 5957 | SORT=DISPLAY | yes |
@@ -271,6 +273,7 @@ pub mod command;
 pub mod list;
 pub mod message;
 pub mod metadata;
+pub mod notify;
 mod octet;
 pub mod quota;
 pub mod search;

@@ -44,6 +44,8 @@ pub struct View {
     uids: Vec<Uid>,
     /// Messages that it will hear of, rising, all above those.
     added: Vec<Uid>,
+    /// The mod-sequence at which the first of them came.
+    added_at: Option<ModSeq>,
     /// Messages that it knows and that are gone.
     removed: UidSet,
     /// Flags of messages that it knows, and the mod-sequences at which they became so.
@@ -60,6 +62,23 @@ pub struct View {
     tells_vanished: bool,
     /// It is told UIDs and no sequence numbers.
     tells_uids_only: bool,
+}
+
+/// Which news are told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Telling {
+    pub(crate) expunges: bool,
+    pub(crate) arrivals: bool,
+    pub(crate) flags: bool,
+}
+
+/// What was told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    /// Some messages are gone.
+    pub(crate) expunged: bool,
+    /// So many have come: the last that the client knows.
+    pub(crate) arrived: usize,
 }
 
 /// A sequence number above the number of messages.
@@ -167,6 +186,9 @@ impl View {
         match change {
             Change::Added { uids, mod_seq } => {
                 self.mod_seqs.learn(mod_seq);
+                if self.added.is_empty() {
+                    self.added_at = mod_seq;
+                }
                 for uid in uids {
                     // UIDs rise, so whatever is not above the last was in the snapshot or came twice.
                     if Some(&uid) > self.added.last().or(self.uids.last()) {
@@ -301,7 +323,20 @@ impl View {
     ///
     /// The octets follow from the number of messages that the client knows and from the limit on flags.
     pub fn tell(&mut self, may_expunge: bool, out: &mut Vec<u8>) -> bool {
-        let expunges = may_expunge && !self.removed.is_empty();
+        self.tell_some(Telling { expunges: may_expunge, arrivals: true, flags: true }, out).expunged
+    }
+
+    /// Whether there is something to tell of these kinds.
+    pub(crate) fn has_news_to_tell(&self, telling: Telling) -> bool {
+        telling.arrivals && !self.added.is_empty()
+            || telling.expunges && !self.removed.is_empty()
+            || telling.flags && !self.flags.is_empty()
+    }
+
+    /// As [`tell`](View::tell), of some kinds of news only: the others wait.
+    pub(crate) fn tell_some(&mut self, telling: Telling, out: &mut Vec<u8>) -> Told {
+        let expunges = telling.expunges && !self.removed.is_empty();
+        let mut told = Told { expunged: expunges, arrived: 0 };
         if expunges {
             let removed = core::mem::take(&mut self.removed);
             self.mod_seqs.expunges_told();
@@ -316,14 +351,16 @@ impl View {
             }
             self.uids.retain(|uid| !removed.contains(*uid));
         }
-        if !self.added.is_empty() {
+        if telling.arrivals && !self.added.is_empty() {
+            told.arrived = self.added.len();
             self.uids.append(&mut self.added);
             // RFC 9051 §7.4.1
             // Deviates from RFC 3501 §7.3.2: because stores do not say who is the first to see a new message, RECENT does
             // not follow; IMAP4rev2 dropped it.
             push(out, format_args!("* {} EXISTS\r\n", self.uids.len()));
         }
-        for (uid, (flags, mod_seq)) in core::mem::take(&mut self.flags) {
+        let flags = if telling.flags { core::mem::take(&mut self.flags) } else { BTreeMap::new() };
+        for (uid, (flags, mod_seq)) in flags {
             if let Some(seq) = self.seq(uid) {
                 // RFC 9051 §7.5.2. The UID may always be told, and clients that think in UIDs need it.
                 match self.tells_uids_only {
@@ -334,7 +371,7 @@ impl View {
                 out.extend_from_slice(b")\r\n");
             }
         }
-        expunges
+        told
     }
 
     /// Writes a mod-sequence behind other items of a FETCH answer, if the client is told them (RFC 7162 §3.2.4).
@@ -349,7 +386,9 @@ impl View {
     /// because it would otherwise come to another one by what it was told. One that is too high would hide an expunge
     /// that waits from a client that comes back (RFC 7162 §3.2); one that is too low makes work.
     pub fn settle(&mut self) -> Option<ModSeq> {
-        self.mod_seqs.settle(!self.forgotten.is_empty()).filter(|_| self.tells_mod_seqs)
+        let arrivals = self.added_at.filter(|_| !self.added.is_empty());
+        let untold = self.flags.values().filter_map(|(_, mod_seq)| *mod_seq).chain(arrivals).min();
+        self.mod_seqs.settle(!self.forgotten.is_empty(), untold).filter(|_| self.tells_mod_seqs)
     }
 
     /// The last of these pairs of sequence numbers and UIDs that is true here (RFC 7162 §3.2.5.2): the client knows of

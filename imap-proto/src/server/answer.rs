@@ -51,7 +51,9 @@ impl ServerSession {
     /// Ends an answer that has begun; false if that cannot be done in a way that the client understands.
     fn break_off(&mut self) -> bool {
         match &mut self.doing {
-            Doing::Asked(Asked::Fetch(fetching) | Asked::Refresh { fetching, .. }) => fetching.break_off(&mut self.out),
+            Doing::Asked(
+                Asked::Fetch(fetching) | Asked::Refresh { fetching, .. } | Asked::Arrived { fetching, .. },
+            ) => fetching.break_off(&mut self.out),
             Doing::Asked(Asked::Search(searching)) => {
                 searching.break_off(&self.running.tag, &mut self.out);
                 true
@@ -107,7 +109,7 @@ impl ServerSession {
                 self.finish(no(code, text));
             }
             // RFC 9051 §6.4.9: to a UID command a message that is gone is one that never was, which is no error.
-            asked @ (Asked::Fetch(_) | Asked::Store { .. } | Asked::Copy | Asked::Move)
+            asked @ (Asked::Fetch(_) | Asked::Store { .. } | Asked::Copy { .. } | Asked::Move { .. })
                 if code == Some(ResponseCode::ExpungeIssued)
                     && self.running.row.is_some_and(|row| row.name.starts_with("UID ")) =>
             {
@@ -125,6 +127,8 @@ impl ServerSession {
                 self.finish_now(end);
             }
             Asked::Recheck(rechecking) => self.not_rechecked(rechecking),
+            // What cannot be told of new messages is not what the client waits for.
+            Asked::Arrived { then, .. } => self.arrivals_told(then),
             Asked::Search(searching) => {
                 if let Standing::Selected { mailbox, .. } = &mut self.standing {
                     mailbox.contexts.abandon();
@@ -187,7 +191,7 @@ impl ServerSession {
                 }
                 self.finish(End::ok("Done"));
             }
-            (Asked::List { .. } | Asked::Copy, Answer::Done) => self.finish(End::ok("Done")),
+            (Asked::List { .. } | Asked::Copy { .. }, Answer::Done) => self.finish(End::ok("Done")),
             (Asked::Status { .. }, Answer::Status(status)) => self.status_told(&status),
             (Asked::Select { mailbox, read_only, told, resync }, Answer::Selected(snapshot)) => {
                 let name = mailbox.clone();
@@ -206,16 +210,17 @@ impl ServerSession {
                     self.parts_no(incoming, bad_url(&url));
                 }
             }
-            (Asked::AppendEnd { replaces }, Answer::Appended { uid_validity, uids }) => {
-                let replaces = *replaces;
+            (Asked::AppendEnd { mailbox, replaces }, Answer::Appended { uid_validity, uids }) => {
+                let (mailbox, replaces) = (mailbox.clone(), *replaces);
+                self.brought(&mailbox, uids.iter().copied());
                 self.appended(uid_validity, uids, replaces);
             }
-            (Asked::AppendEnd { replaces: Some(replaced) }, Answer::Done) => {
+            (Asked::AppendEnd { replaces: Some(replaced), .. }, Answer::Done) => {
                 let replaced = *replaced;
                 self.stored_in_place(replaced);
             }
             // RFC 4315 §3: a store need not know the UIDs.
-            (Asked::AppendEnd { replaces: None }, Answer::Done) => self.finish(End::ok("Stored")),
+            (Asked::AppendEnd { replaces: None, .. }, Answer::Done) => self.finish(End::ok("Stored")),
             (Asked::Sync { idle: false }, Answer::Done) => self.finish(End::ok("Done")),
             (Asked::Sync { idle: true }, Answer::Done) => self.begin_idle(),
             (Asked::Vanished { .. }, Answer::Vanished(uids)) => self.vanished_earlier(uids),
@@ -235,7 +240,17 @@ impl ServerSession {
                     self.finish(end);
                 }
             }
-            (Asked::Fetch(fetching) | Asked::Refresh { fetching, .. }, answer) => {
+            (Asked::Arrived { fetching, .. }, Answer::Done) if !fetching.is_open() => {
+                if let Doing::Asked(Asked::Arrived { then, .. }) = core::mem::replace(&mut self.doing, Doing::Reading) {
+                    self.arrivals_told(then);
+                }
+            }
+            (Asked::Notify(_), Answer::Notification(notification)) => return self.write_notification(notification),
+            (Asked::Notify(notify), Answer::Done) => {
+                let notify = core::mem::take(notify);
+                self.notify_begun(notify);
+            }
+            (Asked::Fetch(fetching) | Asked::Refresh { fetching, .. } | Asked::Arrived { fetching, .. }, answer) => {
                 // Written out, for the question is borrowed from one field while the others are written to.
                 let Standing::Selected { mailbox, .. } = &mut self.standing else { return Err(wrong) };
                 return fetching.part(&answer, &mut mailbox.view, &mut self.out, room);
@@ -312,10 +327,18 @@ impl ServerSession {
                     }
                 }
             }
-            (Asked::Copy, Answer::Copied { uid_validity, uids }) => self.copied(uid_validity, uids),
-            (Asked::Move, Answer::Copied { uid_validity, uids }) => self.moved(uid_validity, uids),
-            (Asked::Move, Answer::Expunged(uids)) => self.expunged(uids),
-            (Asked::Move, Answer::Done) => self.finish(End::ok("Moved")),
+            (Asked::Copy { target }, Answer::Copied { uid_validity, uids }) => {
+                let target = target.clone();
+                self.brought(&target, uids.iter().map(|(_, there)| *there));
+                self.copied(uid_validity, uids);
+            }
+            (Asked::Move { target }, Answer::Copied { uid_validity, uids }) => {
+                let target = target.clone();
+                self.brought(&target, uids.iter().map(|(_, there)| *there));
+                self.moved(uid_validity, uids);
+            }
+            (Asked::Move { .. }, Answer::Expunged(uids)) => self.expunged(uids),
+            (Asked::Move { .. }, Answer::Done) => self.finish(End::ok("Moved")),
             (Asked::Expunge { close }, Answer::Expunged(uids)) => {
                 if !*close {
                     self.expunged(uids);
@@ -361,8 +384,10 @@ impl Asked {
             Asked::SearchMailboxes(_) => "SearchMailboxes",
             Asked::Thread(_) => "Thread",
             Asked::Recheck(_) => "Recheck",
-            Asked::Copy => "Copy",
-            Asked::Move => "Move",
+            Asked::Copy { .. } => "Copy",
+            Asked::Move { .. } => "Move",
+            Asked::Notify(_) => "Notify",
+            Asked::Arrived { .. } => "Fetch",
             Asked::Expunge { .. } => "Expunge",
         }
     }
@@ -403,6 +428,7 @@ pub(super) fn name(answer: &Answer<'_>) -> &'static str {
         Answer::Threads(_) => "Threads",
         Answer::Vanished(_) => "Vanished",
         Answer::Created(_) => "Created",
+        Answer::Notification(_) => "Notification",
         Answer::Copied { .. } => "Copied",
         Answer::Expunged(_) => "Expunged",
     }

@@ -182,7 +182,10 @@ impl ServerSession {
                 *input = &bytes[len..];
                 let text = bytes[..len - 2].strip_prefix(closing);
                 if text == Some(b"") {
-                    self.doing = Doing::Asked(Asked::AppendEnd { replaces: incoming.replaces });
+                    self.doing = Doing::Asked(Asked::AppendEnd {
+                        mailbox: incoming.mailbox.clone(),
+                        replaces: incoming.replaces,
+                    });
                     return Next::Event(Event::AppendEnd);
                 }
                 if let Some(Tail::Parts) = self.tail_in_parts(text.unwrap_or_default(), None) {

@@ -90,6 +90,7 @@ impl ServerSession {
         self.standing = Standing::NotAuthenticated;
         self.enabled = Enabled::default();
         self.may_set_quota = false;
+        self.notify = None;
         self.timer.begin_again();
         // RFC 8437 §3: there is no NO.
         self.finish(End::ok("Who next?"));

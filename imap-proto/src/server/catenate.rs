@@ -245,7 +245,8 @@ impl ServerSession {
                 }
             }
             Waiting::CommandEnd => {
-                self.doing = Doing::Asked(Asked::AppendEnd { replaces: incoming.replaces });
+                self.doing =
+                    Doing::Asked(Asked::AppendEnd { mailbox: incoming.mailbox.clone(), replaces: incoming.replaces });
                 Next::Event(Event::AppendEnd)
             }
         }

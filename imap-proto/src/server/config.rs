@@ -95,6 +95,8 @@ pub struct Limits {
     pub bad_before_login: u32,
     /// Refused commands after login, the last of which ends the connection. Default: 20.
     pub bad_after_login: u32,
+    /// Names of mailboxes in one NOTIFY (RFC 5465): what happens to each is looked for in all of them. Default: 100.
+    pub notify_names_max: usize,
     /// Flag changes that wait to be told to a client, with twice as many keywords in them. More of them are forgotten and asked
     /// for again, as a FETCH of the flags of those messages. Default: 10,000.
     pub pending_flags_max: usize,
@@ -134,6 +136,7 @@ impl Default for Limits {
             metadata_value_max: 65_536,
             bad_before_login: 3,
             bad_after_login: 20,
+            notify_names_max: 100,
             pending_flags_max: 10_000,
             contexts_max: 10,
             context_changes_max: 10_000,

@@ -13,6 +13,7 @@ use crate::acl::{AclEntry, AclQuestion, Grantable, Rights};
 use crate::list::{List, SearchScope};
 use crate::message::Section;
 use crate::metadata::{EntryName, MetadataQuestion};
+use crate::notify::{Notification, Watch};
 use crate::quota::{QuotaQuestion, QuotaRoot};
 use crate::search::Query;
 use crate::sort::SortCriterion;
@@ -40,6 +41,7 @@ use crate::types::{Flags, MailboxName, ModSeq, ObjectId, ResponseCode, SpecialUs
 /// | [`AppendBody`](Event::AppendBody) | | an early `No` is allowed |
 /// | [`AppendPart`](Event::AppendPart) | ? | `Part`, `NoPart`, `No` |
 /// | [`AppendEnd`](Event::AppendEnd) | ? | `Appended`, or `Done` where the UIDs are not known; `No` |
+/// | [`Notify`](Event::Notify) | ? | `Notification`* then `Done`; `No` |
 /// | [`Sync`](Event::Sync) | ? | `Done`, after every change was given to `learn()` |
 /// | [`Fetch`](Event::Fetch) | ? | (`Message`, `Data`*, `Literal` or `BinaryLiteral` with its `Chunk`s*, `MessageEnd`)* then `Done` or `No` |
 /// | [`Vanished`](Event::Vanished) | ? | `Vanished`* then `Done`, `No` |
@@ -140,6 +142,11 @@ pub enum Event<'b> {
     /// ? All messages of APPEND, or that of REPLACE, are complete. `Appended` and `Done` are a promise: they are on stable
     /// storage, and with REPLACE the other message is gone.
     AppendEnd,
+    /// ? NOTIFY: of which mailboxes, other than the selected one, the client wants to hear from now on; of none if there is no group.
+    /// The answer tells the numbers of each, if they are wanted, and names that the user may see and not read
+    /// ([`Notification`]); what happens afterwards is for [`notify`](super::ServerSession::notify). `No` leaves everything as it
+    /// was.
+    Notify(Watch),
     /// ? NOOP, CHECK and the start of IDLE want to know what is new in the selected mailbox: bring every change since the
     /// last one to `learn()`, then answer `Done`.
     Sync,
@@ -284,6 +291,7 @@ impl Event<'_> {
             Event::AppendStart(start) => Event::AppendStart(start),
             Event::AppendPart(part) => Event::AppendPart(part),
             Event::AppendEnd => Event::AppendEnd,
+            Event::Notify(watch) => Event::Notify(watch),
             Event::Sync => Event::Sync,
             Event::Fetch { uids, wanted, mark_seen, changed_since } => {
                 Event::Fetch { uids, wanted, mark_seen, changed_since }
@@ -429,6 +437,8 @@ pub enum Answer<'a> {
     Listed(Listed),
     /// The status of a mailbox.
     Status(Status),
+    /// What NOTIFY tells at first.
+    Notification(Notification),
     /// The mailbox is selected.
     Selected(Snapshot),
     /// The mailbox is made, and has this identifier (RFC 8474 §4.1).

@@ -59,6 +59,8 @@ pub struct Extensions {
     pub multiappend: bool,
     /// MULTISEARCH (RFC 7377): several mailboxes are searched with one command.
     pub multisearch: bool,
+    /// NOTIFY (RFC 5465): clients are told what happens in other mailboxes, and hear of the selected one between commands.
+    pub notify: bool,
     /// OBJECTID (RFC 8474): mailboxes and messages have identifiers that outlive a change of name or place.
     pub object_id: bool,
     /// PARTIAL (RFC 9394): SEARCH, SORT and UID FETCH can be asked for a part of what there is. Nothing that a store has to do.
@@ -118,6 +120,7 @@ impl Extensions {
         moves: false,
         multiappend: false,
         multisearch: false,
+        notify: false,
         object_id: false,
         partial: false,
         qresync: false,
@@ -173,6 +176,7 @@ impl Default for Extensions {
             moves: true,
             multiappend: true,
             multisearch: true,
+            notify: true,
             object_id: true,
             partial: true,
             qresync: true,

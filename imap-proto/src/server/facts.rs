@@ -29,6 +29,13 @@ impl Listed {
         Listed { name, attributes, subscribed_below: false, status: None }
     }
 
+    /// Whether all attributes are such.
+    pub(crate) fn has_good_attributes(&self) -> bool {
+        let is_attribute =
+            |a: &str| !a.is_empty() && a.bytes().all(|b| b.is_ascii_graphic() && !b"(){%*\"]".contains(&b));
+        self.attributes.iter().all(|attribute| is_attribute(attribute))
+    }
+
     /// Whether there is a mailbox of this name that can be selected.
     pub fn is_selectable(&self) -> bool {
         !self.attributes.iter().any(|attribute| {

@@ -104,7 +104,7 @@ impl ServerSession {
     }
 
     /// Refuses items that are not on offer, as items that are not known.
-    fn refuse_items(&self, wanted: &[FetchItem]) -> Result<(), End> {
+    pub(super) fn refuse_items(&self, wanted: &[FetchItem]) -> Result<(), End> {
         for item in wanted {
             let known = match item {
                 FetchItem::Binary { .. } | FetchItem::BinarySize(_) => self.config.extensions.binary,

@@ -33,26 +33,8 @@ impl ServerSession {
         self.doing = Doing::Idling { scanner: LineScanner::new() };
         self.timer.active();
         self.queue.push_back(Event::Idle);
-        self.tell_idle();
+        self.tell_at_once();
         self.leave_if_due();
-    }
-
-    /// Within IDLE, tells what waits, unless the client does not take what it was told before.
-    pub(super) fn tell_idle(&mut self) {
-        if !self.is_idling() || self.room() == 0 {
-            return;
-        }
-        if let Standing::Selected { mailbox, .. } = &mut self.standing
-            && (mailbox.view.has_news() || mailbox.flags.has_news() || mailbox.contexts.has_news())
-        {
-            mailbox.flags.tell(self.out.end());
-            // RFC 2177 §3: IDLE is a command in progress, so EXPUNGE may be told.
-            mailbox.tell(true, self.out.end());
-            if let Some(highest) = mailbox.view.settle() {
-                self.highest_mod_seq(highest);
-            }
-            self.timer.alive();
-        }
     }
 
     /// Waits for DONE.

@@ -81,9 +81,7 @@ impl ServerSession {
 
     /// RFC 9051 §7.3.1
     pub(super) fn listed(&mut self, listed: &Listed) -> Result<(), Misuse> {
-        let is_attribute =
-            |a: &str| !a.is_empty() && a.bytes().all(|b| b.is_ascii_graphic() && !b"(){%*\"]".contains(&b));
-        if !listed.attributes.iter().all(|attribute| is_attribute(attribute)) {
+        if !listed.has_good_attributes() {
             return Err(Misuse::ForbiddenOctet { what: "an attribute of a mailbox" });
         }
         let word = if self.running.row.is_some_and(|row| row.name == "LSUB") { "LSUB" } else { "LIST" };
@@ -108,7 +106,7 @@ impl ServerSession {
     }
 
     /// Begins a LIST line; false, with nothing written, if the name cannot be told.
-    fn list_line(&mut self, word: &str, name: &MailboxName, attributes: &str) -> bool {
+    pub(super) fn list_line(&mut self, word: &str, name: &MailboxName, attributes: &str) -> bool {
         let (separator, encoding) = (self.config.separator, self.name_encoding());
         if name.to_wire(separator, encoding).is_none() {
             return false;
@@ -174,7 +172,7 @@ impl ServerSession {
         self.finish(End::ok("Status told"));
     }
 
-    fn status_line(&mut self, name: &MailboxName, items: &[StatusItem], status: &Status) {
+    pub(super) fn status_line(&mut self, name: &MailboxName, items: &[StatusItem], status: &Status) {
         let (separator, encoding) = (self.config.separator, self.name_encoding());
         if name.to_wire(separator, encoding).is_none() {
             return;

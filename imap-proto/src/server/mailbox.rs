@@ -108,6 +108,7 @@ impl ServerSession {
                 name,
                 uid_validity: snapshot.uid_validity,
                 saved: UidSet::new(),
+                brought: UidSet::new(),
                 contexts: Contexts::default(),
             });
             self.standing = Standing::Selected { identity, mailbox };

@@ -160,7 +160,7 @@ impl ServerSession {
             self.finish(End::ok("No such messages"));
             return Ok(None);
         }
-        Ok(self.ask(Asked::Copy, Event::Copy { uids, mailbox }))
+        Ok(self.ask(Asked::Copy { target: mailbox.clone() }, Event::Copy { uids, mailbox }))
     }
 
     /// RFC 6851 §3.1
@@ -176,7 +176,7 @@ impl ServerSession {
             self.finish(End::ok("No such messages"));
             return Ok(None);
         }
-        Ok(self.ask(Asked::Move, Event::Move { uids, mailbox }))
+        Ok(self.ask(Asked::Move { target: mailbox.clone() }, Event::Move { uids, mailbox }))
     }
 
     pub(super) fn copied(&mut self, uid_validity: UidValidity, uids: &[(Uid, Uid)]) {

@@ -22,6 +22,7 @@ mod message_limit;
 mod messages;
 mod metadata;
 mod multisearch;
+mod notify;
 mod progress;
 mod quota;
 mod read;

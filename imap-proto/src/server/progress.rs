@@ -31,7 +31,7 @@ impl ServerSession {
             Doing::Asked(Asked::SearchMailboxes(searching)) => !searching.is_open(),
             Doing::Asked(Asked::Thread(threading)) => !threading.is_open(),
             Doing::Asked(Asked::Fetch(fetching)) => !fetching.is_open(),
-            Doing::Asked(Asked::Store { .. } | Asked::Copy | Asked::Move | Asked::Expunge { .. }) => true,
+            Doing::Asked(Asked::Store { .. } | Asked::Copy { .. } | Asked::Move { .. } | Asked::Expunge { .. }) => true,
             _ => false,
         }
     }

@@ -174,6 +174,7 @@ impl ServerSession {
             Command::Metadata(command) => self.metadata(command),
             Command::Move { set, mailbox, uid } => self.move_messages(&set, &mailbox, uid),
             Command::Namespace => self.namespace(),
+            Command::Notify(command) => self.notify_command(command),
             Command::Quota(command) => self.quota(command),
             Command::Rename { from, to } => self.rename(&from, &to),
             Command::Replace { message, parts, uid } => self.replace_parts(message, parts, uid),

@@ -15,6 +15,7 @@ use super::{Event, ServerSession};
 use crate::search::Query;
 use crate::sort::SortCriterion;
 use crate::types::{Uid, UidSet};
+use crate::view::{Telling, Told};
 
 /// Messages of a sorted result that are sorted again with new ones at a time; a smaller result is sorted whole.
 const PIVOTS_MAX: usize = 256;
@@ -133,13 +134,13 @@ impl Placing {
 }
 
 impl Selected {
-    /// Tells what waits, of the mailbox and of its contexts, in the order that keeps all numbers good. True if messages were told to
-    /// be gone.
-    pub(super) fn tell(&mut self, may_expunge: bool, out: &mut Vec<u8>) -> bool {
+    /// Tells what waits, of the mailbox and of its contexts, in the order that keeps all numbers good. Gives what was
+    /// told.
+    pub(super) fn tell(&mut self, telling: Telling, out: &mut Vec<u8>) -> Told {
         self.contexts.tell_removed(&self.view, out);
-        let expunged = self.view.tell(may_expunge, out);
+        let told = self.view.tell_some(telling, out);
         self.contexts.tell_changed(&self.view, out);
-        expunged
+        told
     }
 }
 
@@ -175,7 +176,7 @@ impl ServerSession {
                 Then::Finish(end) => self.finish_now(end),
                 Then::Idle(scanner) => {
                     self.doing = Doing::Idling { scanner };
-                    self.tell_idle();
+                    self.tell_at_once();
                     self.leave_if_due();
                 }
             }

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use pillarbox_core::sasl::Mechanism;
 
 use super::fetch::Fetching;
+use super::notify::Afterwards;
 use super::recheck::Then;
 use super::session::{Asked, Doing, Standing};
 use super::{CloseReason, Event, FetchItem, ServerSession};
@@ -228,6 +229,7 @@ impl ServerSession {
             ("MOVE", extensions.moves),
             ("MULTIAPPEND", extensions.multiappend),
             ("MULTISEARCH", extensions.multisearch),
+            ("NOTIFY", extensions.notify),
             ("OBJECTID", extensions.object_id),
             ("PARTIAL", extensions.partial),
             ("PREVIEW", extensions.preview),
@@ -269,7 +271,10 @@ impl ServerSession {
 
     /// Ends the running command: tells what may be told, then the tagged answer.
     pub(super) fn finish(&mut self, end: End) {
-        if let Standing::Selected { mailbox, .. } = &mut self.standing {
+        let tells_flags = self.telling(false).flags;
+        if let Standing::Selected { mailbox, .. } = &mut self.standing
+            && tells_flags
+        {
             let view = &mut mailbox.view;
             let uids = view.take_forgotten();
             if !uids.is_empty() && (self.stopping || self.gone) {
@@ -299,16 +304,20 @@ impl ServerSession {
         // Where the command is not known, neither is what it does to numbers.
         self.tell_message_limit(&mut end);
         let may_expunge = self.running.row.is_some_and(|row| row.may_expunge) && !self.running.seqs_in_search;
+        let telling = self.telling(may_expunge);
         self.tell_flags_in_use();
         if let Standing::Selected { mailbox, .. } = &mut self.standing {
-            let expunged = mailbox.tell(may_expunge, self.out.end());
+            let told = mailbox.tell(telling, self.out.end());
             match mailbox.view.settle() {
                 // RFC 7162 §3.2.7: behind expunges in the tagged OK.
-                Some(highest) if expunged && end.verdict == Verdict::Ok && end.code.is_none() => {
+                Some(highest) if told.expunged && end.verdict == Verdict::Ok && end.code.is_none() => {
                     end.code = Some(alloc::format!("HIGHESTMODSEQ {highest}").into());
                 }
                 Some(highest) => self.highest_mod_seq(highest),
                 None => {}
+            }
+            if let Some((uids, fetching)) = self.arrived(told.arrived) {
+                return self.ask_arrived(uids, fetching, Afterwards::Finish(end));
             }
         }
         self.doing = Doing::Reading;
@@ -321,6 +330,7 @@ impl ServerSession {
             self.count_bad();
         }
         self.leave_if_due();
+        self.tell_at_once();
     }
 
     /// RFC 7162 §3.1.2.1

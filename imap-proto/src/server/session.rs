@@ -18,6 +18,7 @@ use super::mailbox::Renamed;
 use super::messages::Silent;
 use super::metadata::Getting;
 use super::multisearch::SearchingMailboxes;
+use super::notify::{Afterwards, Notify};
 use super::recheck::Rechecking;
 use super::reply::{End, Output};
 use super::search::Searching;
@@ -47,6 +48,8 @@ pub struct ServerSession {
     pub(super) compressed: bool,
     pub(super) standing: Standing,
     pub(super) enabled: Enabled,
+    /// What the client wants to hear; none: it never gave a NOTIFY.
+    pub(super) notify: Option<Box<Notify>>,
     pub(super) doing: Doing,
     /// The command that is being served, or was last.
     pub(super) running: Running,
@@ -86,6 +89,8 @@ pub(super) struct Selected {
     pub(super) saved: UidSet,
     /// Searches whose results are kept up to date (RFC 5267).
     pub(super) contexts: Contexts,
+    /// Messages that this client put here since it was last told of new ones.
+    pub(super) brought: UidSet,
 }
 
 /// What the client asked for with ENABLE (RFC 5161).
@@ -180,6 +185,7 @@ pub(super) enum Asked {
     /// A part that a URL names is to be copied.
     AppendPart(Incoming, Box<[u8]>),
     AppendEnd {
+        mailbox: MailboxName,
         replaces: Option<Uid>,
     },
     Sync {
@@ -210,8 +216,18 @@ pub(super) enum Asked {
     Thread(Threading),
     /// What changed, on behalf of the contexts.
     Recheck(Box<Rechecking>),
-    Copy,
-    Move,
+    Copy {
+        target: MailboxName,
+    },
+    Move {
+        target: MailboxName,
+    },
+    Notify(Box<Notify>),
+    /// Of messages that have come, the client is told what it asked for with NOTIFY.
+    Arrived {
+        fetching: Fetching,
+        then: Afterwards,
+    },
     Expunge {
         close: bool,
     },
@@ -241,6 +257,7 @@ impl ServerSession {
             peer,
             standing: Standing::NotAuthenticated,
             enabled: Enabled::default(),
+            notify: None,
             doing: Doing::Connecting,
             running: Running {
                 tag: "*".into(),
@@ -325,7 +342,7 @@ impl ServerSession {
                 mailbox.view.learn(change);
             }
         }
-        self.tell_idle();
+        self.tell_at_once();
         self.timer.output(!self.out.is_empty());
     }
 
@@ -410,7 +427,7 @@ impl ServerSession {
             self.out.consume(n);
             self.timer.progress();
         }
-        self.tell_idle();
+        self.tell_at_once();
         self.timer.output(!self.out.is_empty());
     }
 

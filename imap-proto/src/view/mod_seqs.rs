@@ -63,13 +63,13 @@ impl ModSeqs {
     }
 
     /// Everything was told that may be: what the client has to be told as HIGHESTMODSEQ so that it thinks of the right one.
-    /// `flags_forgotten`: there are flags that it was not told.
-    pub(super) fn settle(&mut self, flags_forgotten: bool) -> Option<ModSeq> {
+    /// `flags_forgotten`: there are flags that it was not told. `untold`: the first change that it does not want to hear of now.
+    pub(super) fn settle(&mut self, flags_forgotten: bool, untold: Option<ModSeq>) -> Option<ModSeq> {
         if !flags_forgotten {
             self.forgotten = None;
         }
         let mut highest = self.learned?;
-        for missing in [self.expunge_waits, self.forgotten.map(|(low, _)| low)].into_iter().flatten() {
+        for missing in [self.expunge_waits, self.forgotten.map(|(low, _)| low), untold].into_iter().flatten() {
             highest = highest.min(missing.before()?);
         }
         let believed = self.believed.max(self.fetched.take());

@@ -1,5 +1,6 @@
 //! How dialog files drive an IMAP session: their settings, events and answers. Shared by every test that plays them.
 
+mod notify;
 pub(crate) mod words;
 
 use std::sync::Arc;
@@ -48,6 +49,9 @@ use words::{flags, no, query, quoted, uid, uid_validity, uids};
 ///
 /// `N:` brings `added 4,5`, `flags 3 \Seen` or `removed 1,2`, with `modseq=9` behind it in a mailbox that has them; `gone`,
 /// `keywords $a $b fixed` (all that there are) or `rights lrs`;
+/// `N: told ..` tells of other mailboxes, as the answer to NOTIFY does: `told numbers "a name" mf first messages=3 next=4` (m, f:
+/// messages, flags), `told listed "a name" \Attribute old=before`, `told overflow`.
+///
 /// `N: no ..` refuses a message while it arrives; `N: progress 5 10` says how far a command has come.
 ///
 /// A question without an answer is answered as by a store that has those messages and knows the password `secret`.
@@ -166,6 +170,7 @@ impl Subject for ImapSubject {
                 asked = Asked::AppendEnd;
                 "AppendEnd".into()
             }
+            Event::Notify(watch) => notify::watch(&watch),
             Event::Sync => "Sync".into(),
             Event::Fetch { uids, wanted, mark_seen, changed_since } => {
                 asked = Asked::Fetch { uids: uids.iter().rev().collect(), step: 0, left: 0 };
@@ -250,6 +255,7 @@ impl Subject for ImapSubject {
                 give(Answer::Listed(words::listed(name, attributes)?))
             }
             "status" => give(Answer::Status(words::status(rest)?)),
+            "told" => give(Answer::Notification(notify::notification(rest)?)),
             "selected" => give(Answer::Selected(words::snapshot(rest)?)),
             "appended" => {
                 let (validity, numbers) = rest.split_once(' ').ok_or("appended <validity> <uids>")?;
@@ -447,6 +453,9 @@ impl Subject for ImapSubject {
             turn.machine.in_progress(turn.now, done, goal.parse().ok());
             return Ok(());
         }
+        if let Some(told) = text.strip_prefix("told ") {
+            return turn.machine.notify(turn.now, notify::notification(told)?).map_err(|misuse| misuse.to_string());
+        }
         let change = words::news(text)?;
         turn.machine.learn(turn.now, change);
         Ok(())
@@ -581,6 +590,7 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
     limits.bad_before_login = config.parsed("bad_before_login", limits.bad_before_login)?;
     limits.metadata_value_max = config.parsed("metadata_value_max", limits.metadata_value_max)?;
     limits.bad_after_login = config.parsed("bad_after_login", limits.bad_after_login)?;
+    limits.notify_names_max = config.parsed("notify_names_max", limits.notify_names_max)?;
     limits.pending_flags_max = config.parsed("pending_flags_max", limits.pending_flags_max)?;
     limits.contexts_max = config.parsed("contexts_max", limits.contexts_max)?;
     limits.context_changes_max = config.parsed("context_changes_max", limits.context_changes_max)?;

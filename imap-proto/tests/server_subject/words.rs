@@ -36,6 +36,7 @@ pub(crate) fn extension<'e>(extensions: &'e mut Extensions, name: &str) -> Resul
         "MULTISEARCH" => &mut extensions.multisearch,
         "PARTIAL" => &mut extensions.partial,
         "OBJECTID" => &mut extensions.object_id,
+        "NOTIFY" => &mut extensions.notify,
         "PREVIEW" => &mut extensions.preview,
         "QUOTA" => &mut extensions.quota,
         "QUOTASET" => &mut extensions.quota_set,

@@ -30,6 +30,7 @@ mod searches;
 mod seats;
 mod session;
 mod sort;
+mod watch;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -101,6 +102,7 @@ impl ImapServer {
         offered.metadata &= can.metadata;
         offered.metadata_server &= can.metadata || can.server_metadata;
         offered.moves &= can.moves;
+        offered.notify &= can.watches;
         offered.multiappend &= can.multiappend;
         offered.replace &= can.replace;
         offered.status_size &= can.sizes;

@@ -12,14 +12,16 @@ use pillarbox_imap::view::View;
 use super::Shared;
 use super::catenate::Source;
 use super::seats::UserSeat;
+use super::watch::Watching;
 use crate::login::{refused, without_unjudged};
 use crate::net::{Dialect, Lost, Transcript, Transport, Wire};
 use crate::parts::{
-    Append, Copied, FlagsSet, Guest, Identity, IncomingAppend, Mailbox, MessageFlags, SetFlags, StoreError,
+    Append, Copied, FlagsSet, Guest, Identity, IncomingAppend, Mailbox, MessageFlags, NameChange, SetFlags, StoreError,
     StoreErrorKind,
 };
 use crate::shutdown::Shutdown;
 
+mod elsewhere;
 mod logins;
 mod metadata;
 mod news;
@@ -64,8 +66,10 @@ pub(super) struct Connection {
     pub(super) append: Option<Box<dyn IncomingAppend>>,
     /// The mailbox that its last part came from.
     pub(super) source: Option<Source>,
-    /// The client waits for news.
-    idle: bool,
+    /// What else the client wants to hear of.
+    watching: Option<Box<Watching>>,
+    /// It was told of that, and is told more then.
+    elsewhere_quiet_until: Option<Time>,
     /// The mailbox was asked for news, or could not be; it is asked again then.
     quiet_until: Option<Time>,
 }
@@ -130,7 +134,8 @@ pub(super) async fn start(
         selected: None,
         append: None,
         source: None,
-        idle: false,
+        watching: None,
+        elsewhere_quiet_until: None,
         quiet_until: None,
     })
 }
@@ -201,11 +206,23 @@ impl Connection {
         }
     }
 
-    /// Waits for input, the deadline, the end of the server, and, in IDLE, for news of the mailbox.
+    /// Waits for input, the deadline, the end of the server, and, where the client listens, for news of mailboxes.
     async fn wait(&mut self, shutdown: &Shutdown, stopping: &mut bool, delayed: bool) -> Result<(), Lost> {
+        let (listens, takes) = (self.wire.machine.listens(), self.wire.machine.takes_notifications());
+        let elsewhere = async {
+            match &mut self.watching {
+                Some(watching) if takes => {
+                    if let Some(moment) = self.elsewhere_quiet_until {
+                        self.shared.parts.clock.sleep_until(moment).await;
+                    }
+                    watching.news().await;
+                }
+                _ => std::future::pending().await,
+            }
+        };
         let news = async {
             match &mut self.selected {
-                Some(mailbox) if self.idle => {
+                Some(mailbox) if listens => {
                     if let Some(moment) = self.quiet_until {
                         self.shared.parts.clock.sleep_until(moment).await;
                     }
@@ -231,7 +248,8 @@ impl Connection {
                     self.failed("mailbox", &error);
                     self.quiet_until = Some(self.wire.now() + NEWS_RETRY);
                 }
-            }
+            },
+            () = elsewhere => self.tell_elsewhere().await?,
         }
         Ok(())
     }
@@ -300,7 +318,9 @@ impl Connection {
             Event::Quota(question) => self.quota(question).await?,
             Event::Create { mailbox, uses } => {
                 let user = self.user()?;
-                match self.wire.answer(store.create(&user, &mailbox, &uses)).await? {
+                let created = self.wire.answer(store.create(&user, &mailbox, &uses)).await?;
+                self.did(NameChange::Created(mailbox));
+                match created {
                     Some(id) => self.answer(Answer::Created(id)),
                     None => self.answer(Answer::Done),
                 }
@@ -308,21 +328,25 @@ impl Connection {
             Event::Delete(mailbox) => {
                 let user = self.user()?;
                 self.wire.answer(store.delete(&user, &mailbox)).await?;
+                self.did(NameChange::Deleted(mailbox));
                 self.answer(Answer::Done);
             }
             Event::Rename { from, to } => {
                 let user = self.user()?;
                 self.wire.answer(store.rename(&user, &from, &to)).await?;
+                self.did(NameChange::Renamed { from, to });
                 self.answer(Answer::Done);
             }
             Event::Subscribe(mailbox) => {
                 let user = self.user()?;
                 self.wire.answer(store.subscribe(&user, &mailbox, true)).await?;
+                self.did(NameChange::Subscribed(mailbox));
                 self.answer(Answer::Done);
             }
             Event::Unsubscribe(mailbox) => {
                 let user = self.user()?;
                 self.wire.answer(store.subscribe(&user, &mailbox, false)).await?;
+                self.did(NameChange::Subscribed(mailbox));
                 self.answer(Answer::Done);
             }
             Event::AppendStart(start) => self.append_start(start).await?,
@@ -396,12 +420,14 @@ impl Connection {
                 self.answer(Answer::Expunged(&gone));
                 self.answer(Answer::Done);
             }
-            Event::Idle => self.idle = true,
-            Event::IdleEnd => self.idle = false,
+            Event::Notify(watch) => self.watch(watch).await?,
+            // The machine says when it listens.
+            Event::Idle | Event::IdleEnd => {}
             Event::Deselected => self.selected = None,
             Event::Unauthenticated => {
                 // A mailbox of this user is nothing for the next.
                 (self.seat, self.selected, self.append, self.source) = (None, None, None, None);
+                self.watching = None;
                 self.set_identity(None);
             }
             // A question of a later version of the protocol crate.

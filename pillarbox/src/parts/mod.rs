@@ -22,6 +22,7 @@ mod sink;
 mod store;
 mod store_error;
 mod unauthenticated;
+mod watch;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -49,6 +50,7 @@ pub use store_error::{StoreError, StoreErrorKind};
 #[cfg(feature = "tokio")]
 pub(crate) use unauthenticated::Guest;
 pub use unauthenticated::UnauthenticatedLimit;
+pub use watch::{MailboxWatch, NameChange, NameWatch, Stirred};
 
 use crate::crypto::RingCrypto;
 use crate::store::MemoryStore;

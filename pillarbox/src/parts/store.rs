@@ -9,7 +9,7 @@ use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status, StatusItem};
 use pillarbox_imap::types::{Flags, MailboxName, ModSeq, ObjectId, Separator, SpecialUse, Uid, UidSet, UidValidity};
 
-use super::{BoxFuture, Identity, StoreError, StoreErrorKind};
+use super::{BoxFuture, Identity, MailboxWatch, NameWatch, StoreError, StoreErrorKind};
 
 /// What a store can do beside the methods without a default. Sessions advertise what is configured *and* supported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct StoreCapabilities {
     pub metadata: bool,
     /// The server has annotations, and mailboxes need not have.
     pub server_metadata: bool,
+    /// Mailboxes and names can be watched ([`MailboxStore::watch`], [`MailboxStore::watch_names`]).
+    pub watches: bool,
     /// There are limits, and they can be told ([`MailboxStore::quota_roots`]), as well as what would become free
     /// ([`Status::deleted_storage`]).
     pub quota: bool,
@@ -249,6 +251,29 @@ pub trait MailboxStore: Send + Sync {
     ) -> BoxFuture<'a, Result<QuotaRoot, StoreError>> {
         let _ = (user, root, limits);
         Box::pin(std::future::ready(Err(unsupported("limits that are set"))))
+    }
+
+    /// Watches a mailbox without opening it. Whoever changes something never waits for those who watch, and what each of these
+    /// costs does not grow with what happens. Optional: see [`StoreCapabilities::watches`].
+    fn watch<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+    ) -> BoxFuture<'a, Result<Box<dyn MailboxWatch>, StoreError>> {
+        let _ = (user, mailbox);
+        Box::pin(std::future::ready(Err(unsupported("watching"))))
+    }
+
+    /// Watches the names that a user sees: their own, shared ones, and those of the accounts of others in which these names are.
+    /// Other names may be told as well, also ones that the user may not know of: look at [`list`](MailboxStore::list) before they
+    /// are told to anybody. Optional, as before.
+    fn watch_names<'a>(
+        &'a self,
+        user: &'a Identity,
+        others: &'a [MailboxName],
+    ) -> BoxFuture<'a, Result<Box<dyn NameWatch>, StoreError>> {
+        let _ = (user, others);
+        Box::pin(std::future::ready(Err(unsupported("watching"))))
     }
 
     /// Begins a new message in a mailbox: for APPEND and for delivery.

@@ -1,137 +1,146 @@
-//! Changes of one mailbox, told in order to everyone who has it open.
+//! Changes of one mailbox: for those who have it open, one by one and in order; for those who watch it, that there were some.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use pillarbox_imap::server::Change;
 
-/// Changes that a reader may fall behind before it is cut off. Each costs some tens of octets.
-const BEHIND_MAX: usize = 65_536;
+use super::log::{Log, LogReader};
+use crate::parts::{BoxFuture, MailboxWatch, Stirred, StoreError, StoreErrorKind};
 
-/// An ordered log of changes with any number of readers. What every reader has read is forgotten.
-#[derive(Default)]
+/// Changes that a reader may fall behind before it is cut off. Each costs some tens of octets.
+pub(super) const BEHIND_MAX: usize = 65_536;
+
+/// What happens in a mailbox.
 pub(crate) struct Feed {
+    log: Arc<Log<Change>>,
+    watchers: Arc<Watchers>,
+}
+
+pub(crate) type FeedReader = LogReader<Change>;
+
+impl Default for Feed {
+    fn default() -> Self {
+        Feed { log: Arc::new(Log::new(BEHIND_MAX, Change::Gone)), watchers: Arc::default() }
+    }
+}
+
+impl Feed {
+    /// Tells a change to all.
+    pub(crate) fn tell(&self, change: Change) {
+        self.tell_all(vec![change]);
+    }
+
+    /// Tells changes that were made at once.
+    pub(crate) fn tell_all(&self, changes: Vec<Change>) {
+        let mut heard = Heard::default();
+        for change in &changes {
+            match change {
+                Change::Added { .. } | Change::Removed { .. } => heard.stirred.messages = true,
+                Change::Flags { .. } => heard.stirred.flags = true,
+                Change::Gone => heard.gone = true,
+                _ => {}
+            }
+        }
+        self.log.tell_all(changes);
+        self.watchers.tell(heard);
+    }
+
+    /// A reader of everything that is told from now on.
+    pub(crate) fn reader(&self) -> FeedReader {
+        self.log.reader()
+    }
+
+    /// Somebody who wants to know that something happened, from now on. However much happens, it is no more to remember.
+    pub(crate) fn watcher(&self) -> Watcher {
+        let mut state = self.watchers.state();
+        let number = state.next;
+        state.next += 1;
+        state.all.insert(number, Place::default());
+        Watcher { watchers: Arc::clone(&self.watchers), number }
+    }
+}
+
+/// What a watcher has not taken yet.
+#[derive(Clone, Copy, Default, PartialEq)]
+struct Heard {
+    stirred: Stirred,
+    gone: bool,
+}
+
+#[derive(Default)]
+struct Watchers {
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    log: VecDeque<Change>,
-    /// The number of the log's first change.
-    first: u64,
-    readers: Vec<Slot>,
-    next_reader: u64,
+    next: u64,
+    all: BTreeMap<u64, Place>,
 }
 
-struct Slot {
-    reader: u64,
-    /// The number of the next change to read.
-    next: u64,
+#[derive(Default)]
+struct Place {
+    heard: Heard,
     waker: Option<Waker>,
 }
 
-impl State {
-    fn slot(&mut self, reader: u64) -> Option<&mut Slot> {
-        self.readers.iter_mut().find(|slot| slot.reader == reader)
-    }
-
-    fn forget_what_all_have_read(&mut self) {
-        let end = self.first + self.log.len() as u64;
-        let oldest = self.readers.iter().map(|slot| slot.next).min().unwrap_or(end);
-        let read = oldest.saturating_sub(self.first) as usize;
-        self.log.drain(..read.min(self.log.len()));
-        self.first = self.first.max(oldest);
-    }
-}
-
-impl Feed {
+impl Watchers {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells a change to all readers.
-    pub(crate) fn tell(&self, change: Change) {
-        self.tell_all(vec![change]);
-    }
-
-    /// Tells changes that were made at once. They are as many as a mailbox has messages, which may be more than a reader
-    /// may fall behind: it is cut off only if it was behind before.
-    pub(crate) fn tell_all(&self, changes: Vec<Change>) {
-        let mut state = self.state();
-        if state.readers.is_empty() || changes.is_empty() {
+    fn tell(&self, news: Heard) {
+        if news == Heard::default() {
             return;
         }
-        let end = state.first + state.log.len() as u64;
-        // A reader that is too far behind is cut off, and its session ends: memory is worth more than its patience.
-        state.readers.retain(|slot| end - slot.next < BEHIND_MAX as u64);
-        state.forget_what_all_have_read();
-        if state.readers.is_empty() {
-            return;
+        let mut wakers = Vec::new();
+        for Place { heard, waker } in self.state().all.values_mut() {
+            heard.stirred = heard.stirred.and(news.stirred);
+            heard.gone |= news.gone;
+            wakers.extend(waker.take());
         }
-        state.log.extend(changes);
-        let wakers: Vec<Waker> = state.readers.iter_mut().filter_map(|slot| slot.waker.take()).collect();
-        drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
-
-    /// A reader of everything that is told from now on.
-    pub(crate) fn reader(self: &Arc<Self>) -> FeedReader {
-        let mut state = self.state();
-        let reader = state.next_reader;
-        state.next_reader += 1;
-        let next = state.first + state.log.len() as u64;
-        state.readers.push(Slot { reader, next, waker: None });
-        FeedReader { feed: self.clone(), reader }
-    }
 }
 
-/// One reader of a [`Feed`].
-pub(crate) struct FeedReader {
-    feed: Arc<Feed>,
-    reader: u64,
+/// One who watches a mailbox.
+pub(crate) struct Watcher {
+    watchers: Arc<Watchers>,
+    number: u64,
 }
 
-impl FeedReader {
-    /// What was told since the last call. [`Change::Gone`] if this reader was cut off.
-    pub(crate) fn take(&self) -> Vec<Change> {
-        let mut state = self.feed.state();
-        let (first, end) = (state.first, state.first + state.log.len() as u64);
-        let Some(slot) = state.slot(self.reader) else { return vec![Change::Gone] };
-        let unread = (slot.next - first) as usize;
-        slot.next = end;
-        let changes = state.log.iter().skip(unread).cloned().collect();
-        state.forget_what_all_have_read();
-        changes
-    }
-
-    /// Waits until something was told. Cancel-safe: what was not returned comes with the next call.
-    pub(crate) async fn next(&self) -> Vec<Change> {
+impl Watcher {
+    /// Waits until something happened. Cancel-safe.
+    pub(crate) async fn stirred(&self) -> Result<Stirred, StoreError> {
         poll_fn(|context| {
-            let changes = self.take();
-            if !changes.is_empty() {
-                return Poll::Ready(changes);
+            let mut state = self.watchers.state();
+            let Some(place) = state.all.get_mut(&self.number) else { return Poll::Pending };
+            if place.heard.gone {
+                return Poll::Ready(Err(StoreError::new(StoreErrorKind::NoSuchMailbox, "the mailbox is gone")));
             }
-            let mut state = self.feed.state();
-            let end = state.first + state.log.len() as u64;
-            match state.slot(self.reader) {
-                // Told between the look above and here.
-                Some(slot) if slot.next < end => context.waker().wake_by_ref(),
-                Some(slot) => slot.waker = Some(context.waker().clone()),
-                None => context.waker().wake_by_ref(),
+            let stirred = std::mem::take(&mut place.heard.stirred);
+            if stirred != Stirred::default() {
+                return Poll::Ready(Ok(stirred));
             }
+            place.waker = Some(context.waker().clone());
             Poll::Pending
         })
         .await
     }
 }
 
-impl Drop for FeedReader {
+impl MailboxWatch for Watcher {
+    fn stirred(&mut self) -> BoxFuture<'_, Result<Stirred, StoreError>> {
+        Box::pin(Watcher::stirred(self))
+    }
+}
+
+impl Drop for Watcher {
     fn drop(&mut self) {
-        let mut state = self.feed.state();
-        state.readers.retain(|slot| slot.reader != self.reader);
-        state.forget_what_all_have_read();
+        self.watchers.state().all.remove(&self.number);
     }
 }
 
@@ -140,67 +149,22 @@ mod tests {
     use super::*;
     use pillarbox_imap::types::Uid;
 
-    fn added(uid: u32) -> Change {
-        Change::Added { uids: vec![Uid::new(uid).expect("not 0")], mod_seq: None }
-    }
-
-    #[test]
-    fn a_thousand_readers_cost_one_log() {
-        let feed = Arc::new(Feed::default());
-        let readers: Vec<FeedReader> = (0..1000).map(|_| feed.reader()).collect();
-        for n in 1..=1000 {
-            feed.tell(added(n));
+    #[tokio::test]
+    async fn a_watcher_remembers_no_more_however_much_happens() {
+        let feed = Feed::default();
+        let watchers: Vec<Watcher> = (0..1000).map(|_| feed.watcher()).collect();
+        for uid in 1..=10_000 {
+            feed.tell(Change::Added { uids: vec![Uid::new(uid).expect("not 0")], mod_seq: None });
         }
-        assert_eq!(feed.state().log.len(), 1000, "what waits is kept once, not for each");
-        for reader in &readers {
-            assert_eq!(reader.take().len(), 1000, "a burst is one wake-up");
+        assert!(feed.log.is_empty(), "nobody reads what is only watched");
+        let place = std::mem::size_of::<(u64, Place)>();
+        assert!(place <= 64, "{place} octets for each");
+        for watcher in &watchers {
+            assert_eq!(watcher.stirred().await.unwrap(), Stirred { messages: true, flags: false });
         }
-        assert_eq!(feed.state().log.len(), 0);
-    }
-
-    #[test]
-    fn every_reader_gets_every_change_once_and_nothing_is_kept() {
-        let feed = Arc::new(Feed::default());
-        feed.tell(added(1));
-        let a = feed.reader();
-        feed.tell(added(2));
-        let b = feed.reader();
-        feed.tell(added(3));
-        assert_eq!(a.take(), [added(2), added(3)]);
-        assert_eq!(feed.state().log.len(), 1, "b has not read 3");
-        assert_eq!(b.take(), [added(3)]);
-        assert_eq!(a.take(), []);
-        assert_eq!(feed.state().log.len(), 0);
-        feed.tell(added(4));
-        drop(b);
-        assert_eq!(a.take(), [added(4)]);
-        assert_eq!(feed.state().log.len(), 0);
-    }
-
-    #[test]
-    fn a_reader_that_is_too_far_behind_is_cut_off() {
-        let feed = Arc::new(Feed::default());
-        let slow = feed.reader();
-        let quick = feed.reader();
-        for uid in 1..=BEHIND_MAX as u32 + 1 {
-            feed.tell(added(uid));
-            quick.take();
-        }
-        assert_eq!(slow.take(), [Change::Gone]);
-        assert_eq!(feed.state().log.len(), 0);
-        feed.tell(added(7));
-        assert_eq!(quick.take(), [added(7)]);
-    }
-
-    #[test]
-    fn who_has_read_everything_can_take_any_number_of_changes_at_once() {
-        let feed = Arc::new(Feed::default());
-        let reader = feed.reader();
-        let many: Vec<Change> = (1..=BEHIND_MAX as u32 + 1).map(added).collect();
-        feed.tell_all(many.clone());
-        assert_eq!(reader.take(), many);
-        feed.tell_all(many);
-        feed.tell(added(1));
-        assert_eq!(reader.take(), [Change::Gone], "but not leave them lying");
+        feed.tell(Change::Gone);
+        assert!(watchers[0].stirred().await.is_err());
+        drop(watchers);
+        assert!(feed.watchers.state().all.is_empty());
     }
 }

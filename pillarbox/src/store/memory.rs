@@ -21,9 +21,10 @@ use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse, Uid, UidValidity}
 use self::contents::{Letter, Shared};
 use self::open::{Incoming, Open};
 use self::usage::{Limits, Usage, Used};
+use super::names::NameLogs;
 use crate::parts::{
-    Append, BoxFuture, Clock, Identity, IncomingAppend, Mailbox, MailboxStore, StoreCapabilities, StoreError,
-    StoreErrorKind, SystemClock,
+    Append, BoxFuture, Clock, Identity, IncomingAppend, Mailbox, MailboxStore, MailboxWatch, NameChange, NameWatch,
+    StoreCapabilities, StoreError, StoreErrorKind, SystemClock,
 };
 use crate::store::annotations::Annotations;
 
@@ -48,6 +49,7 @@ pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     ids: Arc<Ids>,
     limits: Limits,
+    names: Arc<NameLogs>,
 }
 
 /// Identifiers that no other store has, whether of this process or of one before.
@@ -129,7 +131,7 @@ impl MemoryStore {
         begun.write_i64(now);
         let uid_validity = u32::try_from(now).unwrap_or_default().max(1);
         let ids = Arc::new(Ids { uid_validity, begun: begun.finish(), next: AtomicU64::new(1) });
-        MemoryStore { accounts: Arc::default(), clock, ids, limits: Limits::default() }
+        MemoryStore { accounts: Arc::default(), clock, ids, limits: Limits::default(), names: Arc::default() }
     }
 
     /// Each account that comes to be from now on may hold so many octets and messages (RFC 9208), deliveries with them; `None` is no
@@ -191,6 +193,7 @@ impl MailboxStore for MemoryStore {
             quota: self.limits.are_there(),
             metadata: true,
             server_metadata: true,
+            watches: true,
             ..StoreCapabilities::default()
         }
     }
@@ -236,10 +239,13 @@ impl MailboxStore for MemoryStore {
             if account.mailboxes.len() + above.len() >= MAILBOXES_MAX {
                 return Err(StoreError::new(StoreErrorKind::Limit, "there are too many mailboxes"));
             }
+            let new = above.iter().rev().chain([mailbox]).cloned().map(NameChange::Created).collect();
             for name in above.into_iter().rev() {
                 account.make(self, name, &[]);
             }
-            Ok(Some(account.make(self, mailbox.clone(), uses)))
+            let id = account.make(self, mailbox.clone(), uses);
+            self.names.tell(user, new);
+            Ok(Some(id))
         }))
     }
 
@@ -254,6 +260,7 @@ impl MailboxStore for MemoryStore {
             }
             let shared = account.mailboxes.remove(mailbox).ok_or_else(|| no_such(mailbox))?;
             shared.gone();
+            self.names.tell(user, vec![NameChange::Deleted(mailbox.clone())]);
             Ok(())
         }))
     }
@@ -284,6 +291,7 @@ impl MailboxStore for MemoryStore {
                 let annotations = shared.contents()?.annotations.clone();
                 target.contents()?.annotations = annotations;
                 shared.remove(&uids)?;
+                self.names.tell(user, vec![NameChange::Created(to.clone())]);
                 return Ok(());
             }
             let names: Vec<MailboxName> =
@@ -300,6 +308,7 @@ impl MailboxStore for MemoryStore {
                     account.mailboxes.insert(new, Arc::new(shared.renamed()?));
                 }
             }
+            self.names.tell(user, vec![NameChange::Renamed { from: from.clone(), to: to.clone() }]);
             Ok(())
         }))
     }
@@ -310,9 +319,14 @@ impl MailboxStore for MemoryStore {
         mailbox: &'a MailboxName,
         subscribed: bool,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.account(user, |account| match subscribed {
-            true => account.subscribed.insert(mailbox.clone()),
-            false => account.subscribed.remove(mailbox),
+        self.account(user, |account| {
+            let is_news = match subscribed {
+                true => account.subscribed.insert(mailbox.clone()),
+                false => account.subscribed.remove(mailbox),
+            };
+            if is_news {
+                self.names.tell(user, vec![NameChange::Subscribed(mailbox.clone())]);
+            }
         });
         ready(Ok(()))
     }
@@ -327,6 +341,23 @@ impl MailboxStore for MemoryStore {
             self.account(user, |account| account.find(mailbox))
                 .map(|shared| Box::new(Open::new(self.clone(), user.clone(), shared, read_only)) as Box<dyn Mailbox>),
         )
+    }
+
+    fn watch<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+    ) -> BoxFuture<'a, Result<Box<dyn MailboxWatch>, StoreError>> {
+        let shared = self.account(user, |account| account.find(mailbox));
+        ready(shared.map(|shared| Box::new(shared.feed.watcher()) as Box<dyn MailboxWatch>))
+    }
+
+    fn watch_names<'a>(
+        &'a self,
+        user: &'a Identity,
+        _: &'a [MailboxName],
+    ) -> BoxFuture<'a, Result<Box<dyn NameWatch>, StoreError>> {
+        ready(Ok(self.names.watch(user)))
     }
 
     fn room<'a>(

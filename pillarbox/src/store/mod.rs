@@ -5,9 +5,11 @@ mod acl;
 mod annotations;
 mod expunged;
 mod feed;
+mod log;
 #[cfg(feature = "maildir")]
 mod maildir;
 mod memory;
+mod names;
 
 #[cfg(feature = "maildir")]
 pub use acl::{AclChange, AclSource, AclStore};

@@ -142,6 +142,9 @@ impl Script {
         let mut said = VecDeque::new();
         for question in dialog.answers() {
             let kind = question.event.split(' ').next().unwrap_or_default().to_owned();
+            if kind == "Notify" {
+                return Err("news of other mailboxes, which come from the server itself");
+            }
             let answer = Said::read(&question.answers, mod_seq)?;
             if ["Copy", "Move"].contains(&&*kind) && matches!(answer, Said::Uids(_)) {
                 return Err("a mailbox that does not know what it copied");
@@ -353,7 +356,7 @@ impl MailboxStore for Script {
         can.replace = true;
         (can.multiappend, can.sizes, can.special_use, can.create_special_use) = (true, true, true, true);
         (can.mod_seqs, can.vanished, can.object_ids, can.save_dates) = (true, true, true, true);
-        (can.rights, can.quota, can.quota_set, can.metadata) = (true, true, true, true);
+        (can.rights, can.quota, can.quota_set, can.metadata, can.watches) = (true, true, true, true, true);
         can
     }
     fn rights<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<Rights>> {

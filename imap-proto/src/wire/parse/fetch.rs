@@ -41,7 +41,7 @@ pub(crate) fn fetch(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
 }
 
 /// `"(" fetch-att *(SP fetch-att) ")"`, each item once: asking for the whole message a thousand times over gives it once.
-fn items(input: &[u8]) -> Parsed<'_, Vec<FetchItem>> {
+pub(super) fn items(input: &[u8]) -> Parsed<'_, Vec<FetchItem>> {
     let Some(mut rest) = input.strip_prefix(b"(") else { return fails(input) };
     // Clients that list items list a few.
     let mut once: Vec<FetchItem> = Vec::with_capacity(8);

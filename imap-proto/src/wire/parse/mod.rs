@@ -16,6 +16,7 @@ mod international;
 mod list;
 mod metadata;
 mod modifier;
+mod notify;
 mod partial;
 mod quota;
 mod resync;
@@ -51,6 +52,8 @@ pub(crate) use list::{list, lsub};
 pub use metadata::MetadataCommand;
 pub(crate) use metadata::{get_metadata, set_metadata};
 pub use modifier::Modifier;
+pub(crate) use notify::notify;
+pub use notify::{EventGroup, FilterMailboxes, NotifyCommand, NotifyEvent};
 pub use partial::PartialRange;
 pub use quota::QuotaCommand;
 pub(crate) use quota::{get_quota, get_quota_root, set_quota};
@@ -177,6 +180,8 @@ pub enum Command<'b> {
     Namespace,
     /// NOOP.
     Noop,
+    /// NOTIFY.
+    Notify(NotifyCommand<'b>),
     /// GETQUOTA, GETQUOTAROOT and SETQUOTA.
     Quota(QuotaCommand<'b>),
     /// RENAME.

@@ -7,6 +7,7 @@ mod listing;
 mod metadata;
 mod open;
 mod places;
+mod watch;
 
 use std::sync::Arc;
 
@@ -24,8 +25,8 @@ use self::incoming::Admission;
 use self::open::Open;
 use self::places::{Place, Places};
 use crate::parts::{
-    Append, BoxFuture, Identity, IncomingAppend, Mailbox, MailboxStore, Namespace, StoreCapabilities, StoreError,
-    StoreErrorKind,
+    Append, BoxFuture, Identity, IncomingAppend, Mailbox, MailboxStore, MailboxWatch, NameWatch, Namespace,
+    StoreCapabilities, StoreError, StoreErrorKind,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -530,6 +531,22 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
             };
             Ok(Grantable { required, optional: Rights::ALL.minus(required).each().collect() })
         })
+    }
+
+    fn watch<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+    ) -> BoxFuture<'a, Result<Box<dyn MailboxWatch>>> {
+        Box::pin(watch::mailbox(&self.inner, user, mailbox))
+    }
+
+    fn watch_names<'a>(
+        &'a self,
+        user: &'a Identity,
+        others: &'a [MailboxName],
+    ) -> BoxFuture<'a, Result<Box<dyn NameWatch>>> {
+        Box::pin(watch::names(&self.inner, user, others))
     }
 
     fn append<'a>(

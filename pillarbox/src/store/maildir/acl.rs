@@ -6,7 +6,7 @@ use pillarbox_maildir::{Acl, Maildir, MaildirError, Tree};
 
 use super::metadata::{on_disk, seen_by};
 use super::{Inner, MaildirStore, Result, told};
-use crate::parts::{BoxFuture, Identity};
+use crate::parts::{BoxFuture, Identity, NameChange};
 use crate::store::acl::{AclChange, AclSource};
 
 impl MaildirStore {
@@ -40,6 +40,21 @@ impl MaildirStore {
             tree.mailbox(&name).and_then(|folder| work(&folder)).map_err(told)
         })
     }
+
+    /// Changes a list, and tells those who watch.
+    fn on_list<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        work: impl FnOnce(&Maildir) -> std::result::Result<(), MaildirError> + Send + 'static,
+    ) -> BoxFuture<'a, Result<()>> {
+        let changed = self.on_mailbox_there(account, mailbox, work);
+        Box::pin(async move {
+            changed.await?;
+            self.inner.watched_names.tell(account, vec![NameChange::Rights(mailbox.clone())]);
+            Ok(())
+        })
+    }
 }
 
 impl AclSource for MaildirStore {
@@ -65,7 +80,7 @@ impl AclSource for MaildirStore {
         change: &'a AclChange,
     ) -> BoxFuture<'a, Result<()>> {
         let AclChange { identifier, negative, change } = change.clone();
-        self.on_mailbox_there(account, mailbox, move |folder| match change {
+        self.on_list(account, mailbox, move |folder| match change {
             Some(change) => folder.set_acl(&identifier, negative, change),
             None => folder.delete_acl(&identifier, negative),
         })
@@ -104,6 +119,6 @@ impl AclSource for MaildirStore {
         list: &'a Acl,
     ) -> BoxFuture<'a, Result<()>> {
         let list = list.clone();
-        self.on_mailbox_there(account, mailbox, move |folder| folder.replace_acl(&list))
+        self.on_list(account, mailbox, move |folder| folder.replace_acl(&list))
     }
 }

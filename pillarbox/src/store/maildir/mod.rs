@@ -12,6 +12,7 @@ mod quota;
 mod room;
 mod shared;
 mod uses;
+mod watched;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -38,9 +39,11 @@ use self::quota::Room;
 pub use self::room::room_on_disk;
 use self::shared::Shared;
 use self::uses::special_uses;
+use self::watched::Watched;
+use super::names::NameLogs;
 use crate::parts::{
-    Append, BoxFuture, Identity, IncomingAppend, Mailbox, MailboxStore, Namespace, StoreCapabilities, StoreError,
-    StoreErrorKind,
+    Append, BoxFuture, Identity, IncomingAppend, Mailbox, MailboxStore, MailboxWatch, NameChange, NameWatch, Namespace,
+    StoreCapabilities, StoreError, StoreErrorKind,
 };
 
 /// Mailboxes in Maildir++ folders, one tree of folders for each account, on a bounded pool of threads.
@@ -91,6 +94,7 @@ struct Inner {
     durable: Mutex<HashSet<PathBuf>>,
     pool: Pool,
     disk: Disk,
+    watched_names: NameLogs,
 }
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -145,6 +149,7 @@ impl MaildirStore {
                 durable: Mutex::default(),
                 pool: Pool::new(),
                 disk: Disk::default(),
+                watched_names: NameLogs::default(),
             }),
         }
     }
@@ -375,6 +380,7 @@ impl MailboxStore for MaildirStore {
     fn capabilities(&self) -> StoreCapabilities {
         StoreCapabilities {
             hierarchy: true,
+            watches: true,
             keywords: true,
             binary: true,
             moves: true,
@@ -444,21 +450,23 @@ impl MailboxStore for MaildirStore {
         mailbox: &'a MailboxName,
         uses: &'a [SpecialUse],
     ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
-        let (name, uses) = (mailbox.clone(), uses.to_vec());
+        let (mailbox, uses, account) = (mailbox.clone(), uses.to_vec(), user.clone());
         self.on_tree(user, move |inner, tree| {
-            let name = inner.names.find(tree, &name)?;
+            let name = inner.names.find(tree, &mailbox)?;
             let made = uses::create(tree, &name, &uses)?;
+            inner.watched_names.tell(&account, vec![NameChange::Created(mailbox)]);
             Ok(mailbox_id(&made))
         })
     }
 
     fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
-        let name = mailbox.clone();
+        let (mailbox, account) = (mailbox.clone(), user.clone());
         self.on_tree(user, move |inner, tree| {
-            let name = inner.names.find(tree, &name)?;
+            let name = inner.names.find(tree, &mailbox)?;
             let folder = tree.mailbox(&name).map_err(told)?;
             tree.delete_mailbox(&name).map_err(told)?;
             inner.let_go(folder.path());
+            inner.watched_names.tell(&account, vec![NameChange::Deleted(mailbox)]);
             Ok(())
         })
     }
@@ -469,9 +477,10 @@ impl MailboxStore for MaildirStore {
         from: &'a MailboxName,
         to: &'a MailboxName,
     ) -> BoxFuture<'a, Result<()>> {
-        let (from, to) = (from.clone(), to.clone());
+        let (old, new, account) = (from.clone(), to.clone(), user.clone());
         self.on_tree(user, move |inner, tree| {
-            let (from, to) = (inner.names.find(tree, &from)?, inner.names.find(tree, &to)?);
+            let (from, to) = (&old, &new);
+            let (from, to) = (inner.names.find(tree, from)?, inner.names.find(tree, to)?);
             if to.is_below(&from) {
                 return Err(StoreError::new(StoreErrorKind::Cannot, "a mailbox cannot be put below itself"));
             }
@@ -491,6 +500,11 @@ impl MailboxStore for MaildirStore {
             if from.is_inbox() {
                 inner.look_again(tree.mailbox(&from).map_err(told)?.path());
             }
+            let change = match from.is_inbox() {
+                true => NameChange::Created(new),
+                false => NameChange::Renamed { from: old, to: new },
+            };
+            inner.watched_names.tell(&account, vec![change]);
             Ok(())
         })
     }
@@ -501,17 +515,18 @@ impl MailboxStore for MaildirStore {
         mailbox: &'a MailboxName,
         subscribed: bool,
     ) -> BoxFuture<'a, Result<()>> {
-        let name = mailbox.clone();
+        let (name, account) = (mailbox.clone(), user.clone());
         self.on_tree(user, move |inner, tree| {
             let on_disk = inner.names.find(tree, &name)?;
+            let tell = || inner.watched_names.tell(&account, vec![NameChange::Subscribed(name.clone())]);
             if subscribed {
-                return tree.subscribe(&on_disk).map(drop).map_err(told);
+                return tree.subscribe(&on_disk).map(|_| tell()).map_err(told);
             }
             // What another program has subscribed to may be spelled otherwise.
             let all = tree.subscriptions().map_err(told)?;
             let otherwise = all.iter().filter(|other| inner.names.in_imap(other).as_ref() == Some(&name));
             let mut spellings = std::iter::once(&on_disk).chain(otherwise.filter(|other| **other != on_disk));
-            spellings.try_for_each(|name| tree.unsubscribe(name).map(drop)).map_err(told)
+            spellings.try_for_each(|name| tree.unsubscribe(name).map(drop)).map(|()| tell()).map_err(told)
         })
     }
 
@@ -528,6 +543,30 @@ impl MailboxStore for MaildirStore {
             inner.shared(lane, &maildir, read_only)
         });
         Box::pin(async move { Ok(Box::new(Open::new(store, user, opened.await?, read_only)) as Box<dyn Mailbox>) })
+    }
+
+    fn watch<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+    ) -> BoxFuture<'a, Result<Box<dyn MailboxWatch>>> {
+        let (name, lane) = (mailbox.clone(), self.inner.pool.lane(user));
+        let shared = self.on_tree(user, move |inner, tree| {
+            let maildir = tree.mailbox(&inner.names.find(tree, &name)?).map_err(told)?;
+            let shared = inner.shared(lane, &maildir, true)?;
+            // What is there already is not news.
+            shared.refresh()?;
+            Ok(shared)
+        });
+        Box::pin(async move { Ok(Box::new(Watched::begin(&self.inner, shared.await?)?) as Box<dyn MailboxWatch>) })
+    }
+
+    fn watch_names<'a>(
+        &'a self,
+        user: &'a Identity,
+        _: &'a [MailboxName],
+    ) -> BoxFuture<'a, Result<Box<dyn NameWatch>>> {
+        Box::pin(std::future::ready(Ok(self.inner.watched_names.watch(user))))
     }
 
     fn append<'a>(

@@ -129,6 +129,13 @@ impl Waiting {
     }
 }
 
+impl Waiting {
+    /// Waits until a look fails.
+    pub(super) async fn trouble(&self) -> StoreError {
+        self.0.news.trouble().await
+    }
+}
+
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.news.state().waiting -= 1;

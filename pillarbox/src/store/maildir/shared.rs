@@ -16,7 +16,7 @@ use super::pool::Lane;
 use super::quota::Room;
 use super::{Result, mailbox_id, number, told, uid, uid_next, uid_validity};
 use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
-use crate::store::feed::{Feed, FeedReader};
+use crate::store::feed::{Feed, FeedReader, Watcher};
 
 /// A folder's view and its feed. Whoever changes the view tells the feed before letting go of the lock, so that everyone
 /// hears of changes in the order in which they were made.
@@ -62,6 +62,10 @@ impl Shared {
 
     pub(super) fn reader(&self) -> FeedReader {
         self.feed.reader()
+    }
+
+    pub(super) fn watcher(&self) -> Watcher {
+        self.feed.watcher()
     }
 
     /// Whether the folder was deleted, or its UIDs are no longer those that sessions know.

@@ -8,7 +8,7 @@ use pillarbox_maildir::{Acl, AclError};
 
 use super::contents::Shared;
 use super::{MemoryStore, lock, no_such, ready};
-use crate::parts::{BoxFuture, Identity, StoreError, StoreErrorKind};
+use crate::parts::{BoxFuture, Identity, NameChange, StoreError, StoreErrorKind};
 use crate::store::acl::{AclChange, AclSource};
 
 impl MemoryStore {
@@ -54,7 +54,9 @@ impl AclSource for MemoryStore {
                     acl.remove(identifier, *negative);
                     Ok(())
                 }
-            }
+            }?;
+            self.names.tell(account, vec![NameChange::Rights(mailbox.clone())]);
+            Ok(())
         }))
     }
 
@@ -88,6 +90,7 @@ impl AclSource for MemoryStore {
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         ready(self.there(account, mailbox).and_then(|shared| {
             shared.contents()?.acl.clone_from(list);
+            self.names.tell(account, vec![NameChange::Rights(mailbox.clone())]);
             Ok(())
         }))
     }

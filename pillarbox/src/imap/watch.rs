@@ -1,0 +1,383 @@
+//! Mailboxes other than the selected one, watched for a client that gave NOTIFY (RFC 5465).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pillarbox_imap::list::List;
+use pillarbox_imap::notify::{Events, Filter, Notification, Watch};
+use pillarbox_imap::server::{Listed, ServerConfig, StatusItem};
+use pillarbox_imap::types::MailboxName;
+
+use crate::parts::{
+    BoxFuture, Identity, MailboxStore, MailboxWatch, NameChange, NameWatch, Stirred, StoreError, StoreErrorKind,
+};
+
+/// Mailboxes that one session watches for what happens to messages: each costs the session a place in that mailbox's feed, and in
+/// some stores an open mailbox.
+const WATCHED_MAX: usize = 500;
+
+/// What a notification may have to tell.
+const NUMBERS: [StatusItem; 5] =
+    [StatusItem::Messages, StatusItem::UidNext, StatusItem::UidValidity, StatusItem::Unseen, StatusItem::HighestModSeq];
+
+type Waiting<W, T> = BoxFuture<'static, (Box<W>, Result<T, StoreError>)>;
+
+/// What one session watches, and what of it was not told yet: of each mailbox two bits, and changes of names.
+pub(super) struct Watching {
+    store: Arc<dyn MailboxStore>,
+    user: Identity,
+    watch: Watch,
+    /// What the names of mailboxes begin with that are not the user's own.
+    not_own: Vec<MailboxName>,
+    mailboxes: BTreeMap<MailboxName, Watched>,
+    /// None: nothing that is watched depends on them.
+    names: Option<Waiting<dyn NameWatch, Vec<NameChange>>>,
+    /// The names that the user could see when the watch began, and what became of them by the changes since.
+    visible: BTreeSet<MailboxName>,
+    stirred: BTreeMap<MailboxName, Stirred>,
+    changes: Vec<NameChange>,
+    /// Something that was watched cannot be any more: look which can.
+    out_of_date: bool,
+    /// What the session itself did, of which its client need not be told (RFC 5465 §5).
+    own: Vec<NameChange>,
+}
+
+struct Watched {
+    events: Events,
+    waiting: Waiting<dyn MailboxWatch, Stirred>,
+}
+
+/// The names that a user sees or subscribes to, as they are now.
+type Names = BTreeMap<MailboxName, Listed>;
+
+/// Whether there is something of this name that the user may know of. What is only subscribed to need not be.
+fn is_visible(listed: Option<&Listed>) -> bool {
+    listed.is_some_and(|listed| !listed.attributes.iter().any(|attribute| attribute == "\\NonExistent"))
+}
+
+fn those_visible(names: &Names) -> BTreeSet<MailboxName> {
+    names.iter().filter(|(_, listed)| is_visible(Some(listed))).map(|(name, _)| name.clone()).collect()
+}
+
+fn stirring(mut watch: Box<dyn MailboxWatch>) -> Waiting<dyn MailboxWatch, Stirred> {
+    Box::pin(async move {
+        let stirred = watch.stirred().await;
+        (watch, stirred)
+    })
+}
+
+fn changing(mut watch: Box<dyn NameWatch>) -> Waiting<dyn NameWatch, Vec<NameChange>> {
+    Box::pin(async move {
+        let changes = watch.changes().await;
+        (watch, changes)
+    })
+}
+
+impl Watching {
+    /// Begins to watch, and says what the client is told of it at first.
+    pub(super) async fn begin(
+        store: Arc<dyn MailboxStore>,
+        user: Identity,
+        watch: Watch,
+        config: &ServerConfig,
+    ) -> Result<(Self, Vec<Notification>), StoreError> {
+        let spelled = [&config.other_users_prefix, &config.shared_prefix];
+        let separator = config.separator.as_char();
+        let not_own = spelled.into_iter().flatten().filter_map(|prefix| {
+            let levels = prefix.strip_suffix(separator).unwrap_or(prefix);
+            MailboxName::new(&levels.replace(separator, "/")).ok()
+        });
+        let (not_own, status) = (not_own.collect(), watch.status);
+        let others: Vec<MailboxName> = watch.groups.iter().flat_map(|group| group.filter.names()).cloned().collect();
+        // Before anything is looked at, so that nothing is missed.
+        let names = Some(changing(store.watch_names(&user, &others).await?));
+        let (mailboxes, visible, stirred) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        let (changes, own) = (Vec::new(), Vec::new());
+        let mut watching = Watching {
+            store,
+            user,
+            watch,
+            not_own,
+            mailboxes,
+            names,
+            visible,
+            stirred,
+            changes,
+            out_of_date: false,
+            own,
+        };
+        let seen = watching.names().await?;
+        let mut told = watching.watch_all(&seen).await?;
+        watching.visible = those_visible(&seen);
+        // RFC 5465 §3.1: they were just told, or the client did not want to be.
+        watching.stirred.clear();
+        if status {
+            let events: Vec<_> =
+                watching.mailboxes.iter().map(|(name, watched)| (name.clone(), watched.events)).collect();
+            for (name, events) in events {
+                told.extend(watching.numbers(name, events, true).await);
+            }
+        }
+        Ok((watching, told))
+    }
+
+    /// The session is about to do this itself.
+    pub(super) fn did(&mut self, change: NameChange) {
+        // What comes to be above comes to be because of it.
+        let mut above = match &change {
+            NameChange::Created(name) => name.parent(),
+            _ => None,
+        };
+        while let Some(name) = above {
+            above = name.parent();
+            self.own.push(NameChange::Created(name));
+        }
+        self.own.push(change);
+    }
+
+    /// Waits until there is something to tell. Cancel-safe.
+    pub(super) async fn news(&mut self) {
+        poll_fn(|context| {
+            self.look(context);
+            match self.stirred.is_empty() && self.changes.is_empty() && !self.out_of_date {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            }
+        })
+        .await;
+    }
+
+    /// Takes what there is.
+    fn look(&mut self, context: &mut Context<'_>) {
+        let mut lost = Vec::new();
+        for (name, Watched { events, waiting }) in &mut self.mailboxes {
+            while let Poll::Ready((watch, stirred)) = waiting.as_mut().poll(context) {
+                *waiting = stirring(watch);
+                match stirred {
+                    Ok(stirred) => {
+                        let wanted = Stirred {
+                            messages: stirred.messages && events.messages,
+                            flags: stirred.flags && events.flags,
+                        };
+                        if wanted != Stirred::default() {
+                            let before = self.stirred.entry(name.clone()).or_default();
+                            *before = before.and(wanted);
+                        }
+                    }
+                    Err(_) => {
+                        lost.push(name.clone());
+                        break;
+                    }
+                }
+            }
+        }
+        for name in lost {
+            self.out_of_date = true;
+            self.mailboxes.remove(&name);
+            self.stirred.remove(&name);
+        }
+        while let Some(Poll::Ready((watch, changes))) = self.names.as_mut().map(|names| names.as_mut().poll(context)) {
+            match changes {
+                Ok(changes) => {
+                    let lost = changes.contains(&NameChange::TooMany);
+                    self.changes.extend(changes);
+                    self.names = (!lost).then(|| changing(watch));
+                }
+                Err(_) => {
+                    self.changes.push(NameChange::TooMany);
+                    self.names = None;
+                }
+            }
+        }
+    }
+
+    /// What is to be told now. [`Notification::Overflow`] as the last: nothing is watched any more.
+    pub(super) async fn tell(&mut self) -> Result<Vec<Notification>, StoreError> {
+        poll_fn(|context| {
+            self.look(context);
+            Poll::Ready(())
+        })
+        .await;
+        let (changes, own) = (std::mem::take(&mut self.changes), std::mem::take(&mut self.own));
+        let mut told = Vec::new();
+        if changes.contains(&NameChange::TooMany) {
+            return Ok(vec![Notification::Overflow]);
+        }
+        if !changes.is_empty() || std::mem::take(&mut self.out_of_date) {
+            let now = self.names().await?;
+            for change in changes {
+                if !own.contains(&change) {
+                    for notification in self.told_of(&change, &now) {
+                        if told.last() != Some(&notification) {
+                            told.push(notification);
+                        }
+                    }
+                }
+                self.learn(&change, &now);
+            }
+            match self.watch_all(&now).await {
+                Ok(unreadable) => told.extend(unreadable),
+                Err(error) if error.kind == StoreErrorKind::Limit => {
+                    told.push(Notification::Overflow);
+                    return Ok(told);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        for (name, Stirred { messages, flags }) in std::mem::take(&mut self.stirred) {
+            let mut events = Events::default();
+            (events.messages, events.flags) = (messages, flags);
+            told.extend(self.numbers(name, events, false).await);
+        }
+        Ok(told)
+    }
+
+    /// Numbers that cannot be told now are left out: they will change again, or the mailbox is gone.
+    async fn numbers(&mut self, mailbox: MailboxName, events: Events, first: bool) -> Option<Notification> {
+        let status = self.store.status(&self.user, &mailbox, &NUMBERS).await.ok()?;
+        Some(Notification::Numbers { mailbox, events, first, status })
+    }
+
+    fn is_own(&self, name: &MailboxName) -> bool {
+        !self.not_own.iter().any(|above| name == above || name.is_below(above))
+    }
+
+    fn events_of(&self, name: &MailboxName, listed: Option<&Listed>) -> Events {
+        let is_subscribed = listed.is_some_and(|listed| listed.attributes.iter().any(|a| a == "\\Subscribed"));
+        self.watch.events_of(name, self.is_own(name), is_subscribed)
+    }
+
+    /// The names that may be meant, as LIST tells them.
+    async fn names(&mut self) -> Result<Names, StoreError> {
+        let mut list = List::new("*");
+        (list.tell_subscribed, list.extended) = (true, true);
+        let mut subscribed = List::new("*");
+        (subscribed.subscribed, subscribed.tell_subscribed, subscribed.extended) = (true, true, true);
+        let mut lists = Vec::new();
+        let filters = || self.watch.groups.iter().map(|group| &group.filter);
+        if self.watch.events().subscriptions || filters().any(|filter| matches!(filter, Filter::Subscribed)) {
+            lists.push(subscribed);
+        }
+        if !filters().any(|filter| matches!(filter, Filter::Inboxes | Filter::Personal | Filter::Subscribed)) {
+            list.patterns.clear();
+        }
+        for filter in filters() {
+            for name in filter.names() {
+                // What a wildcard in the name matches besides is left out when events are looked up.
+                list.patterns.push(name.to_string());
+                if matches!(filter, Filter::Subtree(_)) {
+                    list.patterns.push(format!("{name}/*"));
+                }
+                // A mailbox that is made or deleted is also news of the one above.
+                list.patterns.extend(name.parent().map(|parent| parent.to_string()));
+            }
+        }
+        lists.push(list);
+        let mut names = Names::new();
+        for list in lists {
+            for listed in self.store.list(&self.user, &list).await? {
+                names.entry(listed.name.clone()).or_insert(listed);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Watches what is wanted and can be watched, and nothing else. Of what is watched from now on the numbers are to be told. Gives
+    /// the mailboxes that the user may know of and not read.
+    async fn watch_all(&mut self, names: &Names) -> Result<Vec<Notification>, StoreError> {
+        let wanted: BTreeMap<&MailboxName, Events> = names
+            .iter()
+            .filter(|(_, listed)| listed.is_selectable())
+            .map(|(name, listed)| (name, self.events_of(name, Some(listed))))
+            .filter(|(_, events)| events.has_any_of_messages())
+            .collect();
+        if wanted.len() > WATCHED_MAX {
+            return Err(StoreError::new(
+                StoreErrorKind::Limit,
+                format!("{} mailboxes are to be watched", wanted.len()),
+            ));
+        }
+        self.mailboxes.retain(|name, _| wanted.contains_key(name));
+        let mut unreadable = Vec::new();
+        for (name, events) in wanted {
+            if let Some(watched) = self.mailboxes.get_mut(name) {
+                watched.events = events;
+                continue;
+            }
+            match self.store.watch(&self.user, name).await {
+                Ok(watch) => {
+                    self.mailboxes.insert(name.clone(), Watched { events, waiting: stirring(watch) });
+                    let all = Stirred { messages: events.messages, flags: events.flags };
+                    self.stirred.insert(name.clone(), all);
+                }
+                // RFC 5465 §3.1
+                Err(error) if error.kind == StoreErrorKind::NoPermission => {
+                    let listed = Listed::new(name.clone(), vec!["\\NoAccess".into()]);
+                    unreadable.push(Notification::Listed { listed, old_name: None });
+                }
+                // It has just gone, or is in trouble, which is for those who open it.
+                Err(_) => {}
+            }
+        }
+        Ok(unreadable)
+    }
+
+    /// What a change makes visible or not. Nothing else does: a look that came early must not hide that there was a change.
+    fn learn(&mut self, change: &NameChange, now: &Names) {
+        match change {
+            NameChange::Created(name) | NameChange::Deleted(name) | NameChange::Rights(name) => {
+                match is_visible(now.get(name)) {
+                    true => self.visible.insert(name.clone()),
+                    false => self.visible.remove(name),
+                };
+            }
+            NameChange::Renamed { from, to } => {
+                self.visible.retain(|name| name != from && !name.is_below(from));
+                self.visible.extend(those_visible(now).into_iter().filter(|name| name == to || name.is_below(to)));
+            }
+            NameChange::Subscribed(_) | NameChange::TooMany => {}
+        }
+    }
+
+    /// RFC 5465 §5.4, §5.5, §5.9. Of what is not the user's own, and could not be seen before and cannot be seen now, nothing is told.
+    fn told_of(&self, change: &NameChange, now: &Names) -> Vec<Notification> {
+        let entry = |name: &MailboxName| {
+            let gone = || Listed::new(name.clone(), vec!["\\NonExistent".into()]);
+            now.get(name).cloned().unwrap_or_else(gone)
+        };
+        let told = |name: &MailboxName, old_name: Option<&MailboxName>| {
+            let may_know = is_visible(now.get(name)) || self.visible.contains(name) || self.is_own(name);
+            if !may_know || !self.events_of(name, now.get(name)).names {
+                return None;
+            }
+            let old_name = old_name.filter(|old| self.visible.contains(*old) || self.is_own(old)).cloned();
+            Some(Notification::Listed { listed: entry(name), old_name })
+        };
+        let with_parent = |name: &MailboxName| {
+            let parent = name.parent().filter(|parent| is_visible(now.get(parent)));
+            told(name, None).into_iter().chain(parent.and_then(|parent| told(&parent, None))).collect()
+        };
+        match change {
+            NameChange::Created(name) | NameChange::Deleted(name) => with_parent(name),
+            NameChange::Renamed { from, to } => match told(to, Some(from)) {
+                Some(renamed) => vec![renamed],
+                // It went where the client does not look.
+                None => told(from, None).into_iter().collect(),
+            },
+            // A subscription is the user's own: its name is no secret, whatever there is of that name.
+            NameChange::Subscribed(name) if self.events_of(name, now.get(name)).subscriptions => {
+                vec![Notification::Listed { listed: entry(name), old_name: None }]
+            }
+            NameChange::Rights(name) if self.visible.contains(name) != is_visible(now.get(name)) => with_parent(name),
+            NameChange::Subscribed(_) | NameChange::Rights(_) | NameChange::TooMany => Vec::new(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Watching {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watching").field("watch", &self.watch).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,61 @@
+//! Mailboxes that somebody watches without having them open.
+
+use pillarbox_imap::types::MailboxName;
+
+use super::{BoxFuture, StoreError};
+
+/// What happened in a mailbox that is watched. How it is now is for [`MailboxStore::status`](super::MailboxStore::status).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "stores make it")]
+pub struct Stirred {
+    /// Messages came or went.
+    pub messages: bool,
+    /// Flags changed.
+    pub flags: bool,
+}
+
+impl Stirred {
+    /// Both together.
+    #[must_use]
+    pub const fn and(self, other: Stirred) -> Stirred {
+        Stirred { messages: self.messages || other.messages, flags: self.flags || other.flags }
+    }
+}
+
+/// A mailbox that is watched, until this is dropped.
+pub trait MailboxWatch: Send {
+    /// Waits until something happened since the last call; all that happened meanwhile is one answer. Cancel-safe.
+    ///
+    /// An error if the mailbox is gone or the user may not know or read it any more: there is nothing more to hear then.
+    fn stirred(&mut self) -> BoxFuture<'_, Result<Stirred, StoreError>>;
+}
+
+/// What happened to a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NameChange {
+    /// A mailbox was made.
+    Created(MailboxName),
+    /// A mailbox was deleted.
+    Deleted(MailboxName),
+    /// A mailbox was renamed, and all below it with it. Not told of INBOX, which stays.
+    Renamed {
+        /// What it was called.
+        from: MailboxName,
+        /// What it is called.
+        to: MailboxName,
+    },
+    /// The user subscribed to a name, or does so no longer.
+    Subscribed(MailboxName),
+    /// Somebody may do more, or less, with a mailbox.
+    Rights(MailboxName),
+    /// More happened than was kept; whoever reads this hears no more.
+    TooMany,
+}
+
+/// Names that are watched, until this is dropped.
+pub trait NameWatch: Send {
+    /// Waits until something happened; what, in the order in which it did. Cancel-safe: what was not returned comes with the next
+    /// call.
+    fn changes(&mut self) -> BoxFuture<'_, Result<Vec<NameChange>, StoreError>>;
+}

@@ -1,0 +1,70 @@
+//! What happens to the names of each account, for those who watch them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::log::{Log, LogReader};
+use crate::parts::{BoxFuture, Identity, NameChange, NameWatch, StoreError};
+
+/// So many changes somebody may fall behind who watches the names of an account.
+const BEHIND_MAX: usize = 1000;
+
+/// The logs of the accounts that somebody watches.
+#[derive(Default)]
+pub(crate) struct NameLogs {
+    logs: Mutex<HashMap<Identity, Weak<Log<NameChange>>>>,
+}
+
+impl NameLogs {
+    fn logs(&self) -> MutexGuard<'_, HashMap<Identity, Weak<Log<NameChange>>>> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells what happened to those who watch the account, if anybody does.
+    pub(crate) fn tell(&self, account: &Identity, changes: Vec<NameChange>) {
+        let log = self.logs().get(account).and_then(Weak::upgrade);
+        if let Some(log) = log {
+            log.tell_all(changes);
+        }
+    }
+
+    /// Somebody who watches an account from now on. The account need not be there.
+    pub(crate) fn watch(&self, account: &Identity) -> Box<dyn NameWatch> {
+        let mut logs = self.logs();
+        let log = logs.get(account).and_then(Weak::upgrade).unwrap_or_else(|| {
+            logs.retain(|_, log| log.strong_count() > 0);
+            let log = Arc::new(Log::new(BEHIND_MAX, NameChange::TooMany));
+            logs.insert(account.clone(), Arc::downgrade(&log));
+            log
+        });
+        Box::new(Reader(log.reader()))
+    }
+}
+
+struct Reader(LogReader<NameChange>);
+
+impl NameWatch for Reader {
+    fn changes(&mut self) -> BoxFuture<'_, Result<Vec<NameChange>, StoreError>> {
+        Box::pin(async { Ok(self.0.next().await) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pillarbox_imap::types::MailboxName;
+
+    #[tokio::test]
+    async fn who_falls_behind_hears_that_it_did() {
+        let (logs, user) = (NameLogs::default(), Identity::new("you"));
+        logs.tell(&user, vec![NameChange::Created(MailboxName::inbox())]);
+        let (mut slow, mut quick) = (logs.watch(&user), logs.watch(&user));
+        for _ in 0..=BEHIND_MAX {
+            logs.tell(&user, vec![NameChange::Created(MailboxName::inbox())]);
+            assert_eq!(quick.changes().await.unwrap().len(), 1);
+        }
+        assert_eq!(slow.changes().await.unwrap(), [NameChange::TooMany]);
+        drop((slow, quick));
+        assert!(logs.logs()[&user].upgrade().is_none(), "what nobody watches is not kept");
+    }
+}

@@ -1,0 +1,297 @@
+//! NOTIFY from the client to the stores that ship, and back: two sessions for every event.
+#![cfg(all(feature = "tokio", feature = "maildir", feature = "testing"))]
+
+mod imap_support;
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use imap_support::{Client, Server, YOU};
+use pillarbox::parts::{Identity, MailboxStore, NameChange, Stirred};
+use pillarbox::store::{AclSource, AclStore, MaildirStore, MemoryStore};
+use pillarbox_imap::acl::RightsChange;
+use pillarbox_imap::types::MailboxName;
+use tokio::io::DuplexStream;
+
+const MESSAGE: &[u8] = b"Subject: hi\r\nFrom: me\r\n\r\nHello\r\n";
+
+fn name(text: &str) -> MailboxName {
+    MailboxName::new(text).unwrap()
+}
+
+/// Time passes wherever a session gathers what happens before it tells more, as long as this is there.
+fn hurry(server: &Server) -> Hurry {
+    let clock = server.clock.clone();
+    let pauses = [Duration::from_secs(1), Duration::from_millis(250)];
+    Hurry(tokio::spawn(async move { clock.pass_over(&pauses).await }))
+}
+
+struct Hurry(tokio::task::JoinHandle<()>);
+
+impl Drop for Hurry {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The next line, which has to come.
+#[track_caller]
+fn heard(client: &mut Client<DuplexStream>) -> impl Future<Output = String> {
+    let here = std::panic::Location::caller();
+    let line = tokio::time::timeout(Duration::from_secs(15), client.line());
+    async move { line.await.unwrap_or_else(|_| panic!("nothing was heard at {here}")) }
+}
+
+/// The numbers that a STATUS line tells, without the one that no test can know.
+fn without_validity(line: &str) -> String {
+    let (before, rest) = line.split_once(" UIDVALIDITY ").unwrap_or_else(|| panic!("{line}"));
+    let end = rest.find([' ', ')']).unwrap();
+    format!("{before}{}", &rest[end..])
+}
+
+/// Servers over each store, bare and behind rights; and what one of them lies in.
+fn each() -> Vec<(Server, Option<tempfile::TempDir>)> {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().to_owned();
+    let maildirs = MaildirStore::new(move |account| Some(root.join(account.user()).join("Maildir")));
+    let [memory, maildir] = Server::each();
+    vec![
+        (memory, None),
+        (maildir, None),
+        (Server::over(Arc::new(AclStore::new(MemoryStore::new()))), None),
+        (Server::over(Arc::new(AclStore::new(maildirs))), Some(dir)),
+    ]
+}
+
+#[tokio::test]
+async fn messages_elsewhere() {
+    for (server, _folder) in each() {
+        let _hurry = hurry(&server);
+        let (mut a, mut b) = (server.client().await, server.client().await);
+        b.ok("CREATE Lists").await;
+        b.append("Lists", MESSAGE).await;
+        let set = "NOTIFY SET STATUS (mailboxes (Lists Nothing) (MessageNew MessageExpunge FlagChange))";
+        let told = a.ok(set).await;
+        let (numbers, end) = told.split_once("\r\n").unwrap();
+        assert!(without_validity(numbers).starts_with("* STATUS Lists (MESSAGES 1 UIDNEXT 2 HIGHESTMODSEQ "), "{told}");
+        assert_eq!(end, "OK Done\r\n");
+
+        b.append("Lists", MESSAGE).await;
+        assert_eq!(without_validity(&heard(&mut a).await), "* STATUS Lists (MESSAGES 2 UIDNEXT 3)\r\n");
+        b.ok("SELECT Lists").await;
+        b.ok("STORE 1 +FLAGS (\\Seen \\Deleted)").await;
+        assert!(heard(&mut a).await.ends_with(" UNSEEN 1)\r\n"));
+        b.ok("EXPUNGE").await;
+        assert_eq!(without_validity(&heard(&mut a).await), "* STATUS Lists (MESSAGES 1 UIDNEXT 3)\r\n");
+
+        // Within IDLE, and with mod-sequences.
+        a.ok("ENABLE CONDSTORE").await;
+        let idle = a.begin("IDLE").await;
+        assert_eq!(heard(&mut a).await, "+ Idling\r\n");
+        b.append("Lists", MESSAGE).await;
+        let line = without_validity(&heard(&mut a).await);
+        assert!(line.starts_with("* STATUS Lists (MESSAGES 2 UIDNEXT 4 HIGHESTMODSEQ "), "{line}");
+        a.send("DONE\r\n").await;
+        assert!(a.answer(&idle).await.contains("OK"));
+
+        // What is selected is told in other words.
+        a.ok("SELECT Lists").await;
+        b.append("Lists", MESSAGE).await;
+        b.append("INBOX", MESSAGE).await;
+        assert_eq!(a.ok("NOOP").await, "OK Done\r\n", "nothing was asked for of the selected mailbox");
+        a.ok("NOTIFY SET (selected (MessageNew MessageExpunge)) (mailboxes Lists (MessageNew MessageExpunge))").await;
+        b.append("Lists", MESSAGE).await;
+        assert_eq!(heard(&mut a).await, "* 4 EXISTS\r\n");
+    }
+}
+
+#[tokio::test]
+async fn messages_here() {
+    for (server, _folder) in each() {
+        let _hurry = hurry(&server);
+        let (mut a, mut b) = (server.in_inbox().await, server.in_inbox().await);
+        a.ok("NOTIFY SET (selected (MessageNew (UID BODY.PEEK[HEADER.FIELDS (Subject)]) MessageExpunge FlagChange))")
+            .await;
+        b.append("INBOX", MESSAGE).await;
+        assert_eq!(heard(&mut a).await, "* 1 EXISTS\r\n");
+        let fetch = "* 1 FETCH (UID 1 BODY[HEADER.FIELDS (Subject)] {15}\r\nSubject: hi\r\n\r\n)\r\n";
+        assert_eq!(heard(&mut a).await, fetch);
+        b.ok("STORE 1 +FLAGS (\\Deleted)").await;
+        assert_eq!(heard(&mut a).await, "* 1 FETCH (UID 1 FLAGS (\\Deleted))\r\n");
+        b.ok("EXPUNGE").await;
+        assert_eq!(heard(&mut a).await, "* 1 EXPUNGE\r\n");
+        // What the client brings itself it need not be shown.
+        let own = a.append("INBOX", MESSAGE).await;
+        assert!(own.starts_with("* 1 EXISTS\r\nOK [APPENDUID "), "{own}");
+    }
+}
+
+#[tokio::test]
+async fn names() {
+    for (server, _folder) in each() {
+        let _hurry = hurry(&server);
+        let (mut a, mut b) = (server.client().await, server.client().await);
+        a.ok("NOTIFY SET (personal (MailboxName SubscriptionChange))").await;
+        // What the client does itself it is not told.
+        a.ok("CREATE Mine/Own").await;
+        a.ok("SUBSCRIBE Mine/Own").await;
+        b.ok("CREATE New").await;
+        assert_eq!(heard(&mut a).await, "* LIST (\\HasNoChildren) \"/\" New\r\n");
+        b.ok("CREATE New/Below").await;
+        assert_eq!(heard(&mut a).await, "* LIST (\\HasNoChildren) \"/\" New/Below\r\n");
+        assert_eq!(heard(&mut a).await, "* LIST (\\HasChildren) \"/\" New\r\n");
+        b.ok("RENAME New Newer").await;
+        assert_eq!(heard(&mut a).await, "* LIST (\\HasChildren) \"/\" Newer (\"OLDNAME\" (New))\r\n");
+        b.ok("SUBSCRIBE Newer/Below").await;
+        assert_eq!(heard(&mut a).await, "* LIST (\\HasNoChildren \\Subscribed) \"/\" Newer/Below\r\n");
+        b.ok("UNSUBSCRIBE Newer/Below").await;
+        assert_eq!(heard(&mut a).await, "* LIST (\\HasNoChildren) \"/\" Newer/Below\r\n");
+        b.ok("DELETE Newer/Below").await;
+        assert_eq!(heard(&mut a).await, "* LIST (\\NonExistent) \"/\" Newer/Below\r\n");
+        assert_eq!(heard(&mut a).await, "* LIST (\\HasNoChildren) \"/\" Newer\r\n");
+    }
+}
+
+#[tokio::test]
+async fn what_is_watched_follows_the_names() {
+    for (server, _folder) in each() {
+        let _hurry = hurry(&server);
+        let (mut a, mut b) = (server.client().await, server.client().await);
+        b.ok("CREATE Lists/One").await;
+        a.ok("NOTIFY SET (subtree Lists (MessageNew MessageExpunge)) (subscribed (MessageNew MessageExpunge))").await;
+        b.ok("CREATE Lists/Two").await;
+        // The numbers of what is watched from now on: messages may have come before it was.
+        assert_eq!(without_validity(&heard(&mut a).await), "* STATUS Lists/Two (MESSAGES 0 UIDNEXT 1)\r\n");
+        b.append("Lists/Two", MESSAGE).await;
+        assert_eq!(without_validity(&heard(&mut a).await), "* STATUS Lists/Two (MESSAGES 1 UIDNEXT 2)\r\n");
+        b.ok("RENAME Lists/Two Elsewhere").await;
+        b.append("Elsewhere", MESSAGE).await;
+        b.ok("SUBSCRIBE Elsewhere").await;
+        assert_eq!(without_validity(&heard(&mut a).await), "* STATUS Elsewhere (MESSAGES 2 UIDNEXT 3)\r\n");
+        b.ok("UNSUBSCRIBE Elsewhere").await;
+        b.append("Elsewhere", MESSAGE).await;
+        b.append("Lists/One", MESSAGE).await;
+        assert_eq!(without_validity(&heard(&mut a).await), "* STATUS Lists/One (MESSAGES 1 UIDNEXT 2)\r\n");
+        a.ok("NOTIFY NONE").await;
+        b.append("Lists/One", MESSAGE).await;
+        assert_eq!(a.ok("NOOP").await, "OK Done\r\n");
+    }
+}
+
+// IML-10
+#[tokio::test]
+async fn limits() {
+    let server = Server::memory();
+    let user = Identity::new(YOU);
+    let (mut a, mut b) = (server.client().await, server.client().await);
+    let many = |count: usize| (0..count).map(|number| format!("m{number}")).collect::<Vec<_>>().join(" ");
+    a.fails(&format!("NOTIFY SET (mailboxes ({}) (MailboxName))", many(101)), "NO [LIMIT]").await;
+    a.ok(&format!("NOTIFY SET (mailboxes ({}) (MailboxName))", many(100))).await;
+    for number in 0..=500 {
+        server.store.create(&user, &name(&format!("all/{number}")), &[]).await.unwrap();
+    }
+    a.fails("NOTIFY SET (personal (MessageNew MessageExpunge))", "NO [NOTIFICATIONOVERFLOW]").await;
+    // Names cost nothing that stays.
+    a.ok("NOTIFY SET (personal (MailboxName SubscriptionChange))").await;
+    b.ok("SUBSCRIBE first").await;
+    assert_eq!(heard(&mut a).await, "* LIST (\\NonExistent \\HasNoChildren \\Subscribed) \"/\" first\r\n");
+    // While the session gathers, more happens than is kept.
+    for number in 0..=1000 {
+        server.store.subscribe(&user, &name(&format!("s{number}")), true).await.unwrap();
+    }
+    server.clock.advance(Duration::from_secs(1));
+    assert!(heard(&mut a).await.starts_with("* OK [NOTIFICATIONOVERFLOW] "));
+    server.clock.advance(Duration::from_secs(1));
+    b.ok("SUBSCRIBE last").await;
+    assert_eq!(a.ok("NOOP").await, "OK Done\r\n", "as after NOTIFY NONE");
+    a.ok("NOTIFY SET (personal (SubscriptionChange))").await;
+    b.ok("UNSUBSCRIBE last").await;
+    assert_eq!(heard(&mut a).await, "* LIST (\\NonExistent) \"/\" last\r\n");
+}
+
+/// Who may not know of a mailbox hears nothing of it.
+async fn rights<S: AclSource + Clone + 'static>(source: S) {
+    let store = Arc::new(AclStore::new(source).other_users(name("Other Users")));
+    let server = Server::over(Arc::clone(&store) as Arc<dyn MailboxStore>);
+    let _hurry = hurry(&server);
+    let ann = Identity::new(YOU);
+    let grant = async |letters: &str| {
+        store.set_acl(&ann, &name("Work"), "me@localhost", RightsChange::parse(letters)).await.unwrap();
+    };
+    let mut bob: Client<DuplexStream> = server.stranger().await;
+    bob.ok("LOGIN me@localhost secret").await;
+    let work = "\"Other Users/you@localhost/Work\"";
+    let set = format!("NOTIFY SET STATUS (mailboxes ({work} mine) (MailboxName MessageNew MessageExpunge))");
+    assert_eq!(bob.ok(&set).await, "OK Done\r\n", "there is no such mailbox");
+    // Also who subscribes to the name learns nothing.
+    bob.ok(&format!("SUBSCRIBE {work}")).await;
+    store.create(&ann, &name("Work"), &[]).await.unwrap();
+    assert_eq!(bob.ok(&set).await, "OK Done\r\n", "and this looks the same");
+    server.add("Work", MESSAGE).await;
+    store.rename(&ann, &name("Work"), &name("Other")).await.unwrap();
+    store.rename(&ann, &name("Other"), &name("Work")).await.unwrap();
+    // A sign that whatever there was to tell would have been told: bob's own.
+    store.create(&Identity::new("me@localhost"), &name("mine"), &[]).await.unwrap();
+    // A look because of something else may find the mailbox before its name is told.
+    let mut told = [heard(&mut bob).await, heard(&mut bob).await];
+    told.sort();
+    assert_eq!(told[0], "* LIST (\\HasNoChildren) \"/\" mine\r\n");
+    assert_eq!(without_validity(&told[1]), "* STATUS mine (MESSAGES 0 UIDNEXT 1)\r\n");
+    grant("l").await;
+    assert_eq!(heard(&mut bob).await, format!("* LIST (\\HasNoChildren \\Subscribed) \"/\" {work}\r\n"));
+    assert_eq!(heard(&mut bob).await, format!("* LIST (\\NoAccess) \"/\" {work}\r\n"));
+    assert_eq!(bob.ok(&set).await.lines().next().unwrap(), format!("* LIST (\\NoAccess) \"/\" {work}"));
+    grant("lr").await;
+    assert_eq!(without_validity(&heard(&mut bob).await), format!("* STATUS {work} (MESSAGES 1 UIDNEXT 2)\r\n"));
+    server.add("Work", MESSAGE).await;
+    assert_eq!(without_validity(&heard(&mut bob).await), format!("* STATUS {work} (MESSAGES 2 UIDNEXT 3)\r\n"));
+    grant("").await;
+    server.add("Work", MESSAGE).await;
+    assert_eq!(heard(&mut bob).await, format!("* LIST (\\NonExistent) \"/\" {work}\r\n"));
+    server.add("Work", MESSAGE).await;
+    store.delete(&ann, &name("Work")).await.unwrap();
+    assert_eq!(bob.ok("NOOP").await, "OK Done\r\n");
+    store.delete(&Identity::new("me@localhost"), &name("mine")).await.unwrap();
+    assert_eq!(heard(&mut bob).await, "* LIST (\\NonExistent) \"/\" mine\r\n", "nothing else was told");
+}
+
+#[tokio::test]
+async fn rights_in_memory() {
+    rights(MemoryStore::new()).await;
+}
+
+#[tokio::test]
+async fn rights_in_maildirs() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().to_owned();
+    rights(MaildirStore::new(move |account| Some(root.join(account.user()).join("Maildir")))).await;
+}
+
+/// What another program delivers is heard as well.
+#[tokio::test]
+async fn deliveries_of_others() {
+    let server = Server::maildir();
+    let mut a = server.client().await;
+    a.ok("NOTIFY SET (mailboxes INBOX (MessageNew MessageExpunge))").await;
+    let folder = server.folder().join(YOU).join("Maildir");
+    std::fs::write(folder.join("tmp/1.a"), "Subject: x\n\n").unwrap();
+    std::fs::rename(folder.join("tmp/1.a"), folder.join("new/1.a")).unwrap();
+    let line = heard(&mut a).await;
+    assert_eq!(without_validity(&line), "* STATUS INBOX (MESSAGES 1 UIDNEXT 2)\r\n");
+}
+
+/// The API below, as an embedder uses it.
+#[tokio::test]
+async fn watching_without_a_session() {
+    let (store, user) = (MemoryStore::new(), Identity::new(YOU));
+    let mut names = store.watch_names(&user, &[]).await.unwrap();
+    store.create(&user, &name("a/b"), &[]).await.unwrap();
+    let created = [name("a"), name("a/b")].map(NameChange::Created);
+    assert_eq!(names.changes().await.unwrap(), created);
+    let mut watch = store.watch(&user, &name("a/b")).await.unwrap();
+    store.append(&user, &name("a/b"), Default::default()).await.unwrap().publish().await.unwrap();
+    assert_eq!(watch.stirred().await.unwrap(), Stirred { messages: true, flags: false });
+    store.delete(&user, &name("a/b")).await.unwrap();
+    assert!(watch.stirred().await.is_err(), "it is gone");
+}
