@@ -107,7 +107,7 @@ fn read(
     for recovered in recovery {
         match recovered {
             Recovered::Finding(finding) => {
-                take(Answer::Note(format!("the queue is damaged, or a server is at work in it: {finding}")))
+                take(Answer::Note(format!("the queue is damaged, or a server is at work in it: {finding}")));
             }
             Recovered::Unreadable(id, error) => take(Answer::Note(format!("message {id} cannot be read: {error}"))),
             Recovered::Later(error) => {
