@@ -102,6 +102,21 @@ async fn a_client_hears_how_far_a_long_search_has_come() {
 }
 
 #[tokio::test]
+async fn a_client_hears_how_far_a_long_fetch_has_come() {
+    let (server, store) = server(100).await;
+    let mut client = in_inbox(&server, YOU).await;
+    store.bend.openings.forget_permits(100_000_000);
+    let tag = client.begin("FETCH 1:* BODY.PEEK[TEXT]").await;
+    until_opened(&store, 1).await;
+    server.clock.advance(std::time::Duration::from_secs(10));
+    store.bend.openings.add_permits(1_000_000);
+    let answer = client.answer(&tag).await;
+    let told = answer.lines().filter(|line| line.starts_with("* OK")).collect::<Vec<_>>();
+    assert_eq!(told, [format!("* OK [INPROGRESS (\"{}\" 32 100)] Still at it", tag.trim())]);
+    assert_eq!(answer.matches(" FETCH (").count(), 100);
+}
+
+#[tokio::test]
 async fn commands_behind_a_search_wait_for_it() {
     let (server, _) = server(1000).await;
     let mut client = in_inbox(&server, YOU).await;

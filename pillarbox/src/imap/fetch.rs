@@ -79,7 +79,8 @@ impl Connection {
         let pieces = if caches { pieces::wanted(wanted) } else { None };
         // What is to be told of a message whose preview is not at hand, where it may be left out.
         let without = pieces.as_deref().and_then(|pieces| Without::preview(wanted, pieces));
-        for some in found.chunks(pieces::AT_ONCE) {
+        for (index, some) in found.chunks(pieces::AT_ONCE).enumerate() {
+            self.progress(index * pieces::AT_ONCE, found.len()).await?;
             let cached = self.cached(some, pieces.as_deref()).await?;
             let missing = cached.found.iter().filter(|found| found.is_some()).count() < some.len();
             let second = match without.as_ref().filter(|without| missing && !without.pieces.is_empty()) {
