@@ -235,7 +235,8 @@ impl ServerSession {
     /// Messages are gone by the running command.
     pub(super) fn expunged(&mut self, uids: &[Uid]) {
         if let Standing::Selected { mailbox, .. } = &mut self.standing {
-            mailbox.view.learn(Change::Removed { uids: uids.iter().copied().collect(), mod_seq: None });
+            let change = Change::Removed { uids: uids.iter().copied().collect(), mod_seq: None };
+            mailbox.learn(change, self.config.limits.context_changes_max);
         }
     }
 }
