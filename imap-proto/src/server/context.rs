@@ -348,13 +348,9 @@ impl ServerSession {
         ranges: usize,
     ) -> Result<Updating, End> {
         let max = self.config.limits.contexts_max;
-        let tag = self.running.tag.clone();
         let taken_from = self.running.taken_from;
+        self.refuse_taken_tag()?;
         let mailbox = self.mailbox()?;
-        if mailbox.contexts.has(&tag) {
-            // RFC 5267 §4.3
-            return Err(End::bad("This tag is taken by a search that is kept up to date"));
-        }
         if mailbox.contexts.len() >= max {
             return Ok(Updating::Refused("Too many contexts"));
         }
@@ -369,6 +365,15 @@ impl ServerSession {
         }
         mailbox.contexts.begin(&mailbox.view);
         Ok(Updating::Wanted { query: query.clone(), criteria: criteria.to_vec(), found: Vec::new() })
+    }
+
+    /// RFC 5267 §4.3
+    pub(super) fn refuse_taken_tag(&mut self) -> Result<(), End> {
+        let tag = self.running.tag.clone();
+        match self.mailbox()?.contexts.has(&tag) {
+            true => Err(End::bad("This tag is taken by a search that is kept up to date")),
+            false => Ok(()),
+        }
     }
 
     /// RFC 5267 §4.3.1

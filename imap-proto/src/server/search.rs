@@ -195,7 +195,7 @@ impl ServerSession {
 
     /// Two octets of a command can stand for a set as large as the mailbox, so what they come to is counted.
     fn uids_of(&mut self, set: &SequenceSet, uid: bool, resolving: &mut Resolving) -> Result<Query, End> {
-        let mut uids = self.resolve(set, uid)?;
+        let mut uids = self.resolve_searched(set, uid)?;
         if uid && resolving.updates {
             // RFC 5267 §4.3: what sequence numbers mean is settled now, but UIDs name messages that are still to come.
             let ranges = set.resolve(u32::MAX).into_iter();
