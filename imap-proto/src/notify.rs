@@ -1,7 +1,9 @@
 //! NOTIFY: of which mailboxes a client wants to hear, and what it is told of them (RFC 5465).
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use crate::metadata::EntryName;
 use crate::server::{Listed, Status};
 use crate::types::MailboxName;
 
@@ -71,6 +73,10 @@ pub struct Events {
     pub names: bool,
     /// SubscriptionChange.
     pub subscriptions: bool,
+    /// MailboxMetadataChange.
+    pub annotations: bool,
+    /// ServerMetadataChange, whichever mailboxes it is asked for with: the server is none.
+    pub server_annotations: bool,
 }
 
 impl Events {
@@ -82,6 +88,8 @@ impl Events {
             flags: self.flags || other.flags,
             names: self.names || other.names,
             subscriptions: self.subscriptions || other.subscriptions,
+            annotations: self.annotations || other.annotations,
+            server_annotations: self.server_annotations || other.server_annotations,
         }
     }
 
@@ -145,6 +153,13 @@ pub enum Notification {
         listed: Listed,
         /// What it was called before.
         old_name: Option<MailboxName>,
+    },
+    /// Annotations have other values than before, or are gone.
+    Annotated {
+        /// Of which mailbox; none: of the server.
+        mailbox: Option<MailboxName>,
+        /// Which, and none that the user may not see. The values are for the client to ask for.
+        entries: BTreeSet<EntryName>,
     },
     /// More happened than was kept: the client is told no more until it asks again (RFC 5465 §5.8).
     Overflow,

@@ -11,6 +11,7 @@ use imap_support::{Client, Server, YOU};
 use pillarbox::parts::{Identity, MailboxStore, NameChange, Stirred};
 use pillarbox::store::{AclSource, AclStore, MaildirStore, MemoryStore};
 use pillarbox_imap::acl::RightsChange;
+use pillarbox_imap::metadata::EntryName;
 use pillarbox_imap::types::MailboxName;
 use tokio::io::DuplexStream;
 
@@ -266,6 +267,115 @@ async fn rights_in_maildirs() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().to_owned();
     rights(MaildirStore::new(move |account| Some(root.join(account.user()).join("Maildir")))).await;
+}
+
+/// The names of entries that others set or remove (RFC 5465 §5.6, §5.7).
+#[tokio::test]
+async fn annotations() {
+    for (server, _folder) in each() {
+        let _hurry = hurry(&server);
+        let (mut a, mut b) = (server.in_inbox().await, server.client().await);
+        a.ok("NOTIFY SET (personal (MailboxMetadataChange)) (mailboxes Nothing (ServerMetadataChange))").await;
+        b.ok("NOTIFY SET (personal (MailboxName))").await;
+        b.ok("SETMETADATA INBOX (/shared/comment \"x\" /private/comment \"y\")").await;
+        assert_eq!(heard(&mut a).await, "* METADATA INBOX /private/comment /shared/comment\r\n");
+        // What the client does itself it is not told, and what others do to the same entry it is.
+        a.ok("SETMETADATA INBOX (/shared/comment \"z\")").await;
+        a.ok("SETMETADATA \"\" (/private/comment \"z\")").await;
+        b.ok("SETMETADATA INBOX (/shared/comment NIL)").await;
+        assert_eq!(heard(&mut a).await, "* METADATA INBOX /shared/comment\r\n");
+        b.fails("SETMETADATA \"\" (/private/comment \"z\" /shared/comment \"z\")", "NO").await;
+        b.ok("SETMETADATA \"\" (/private/vendor/x/y \"z\")").await;
+        assert_eq!(heard(&mut a).await, "* METADATA \"\" /private/vendor/x/y\r\n");
+        b.ok("CREATE Sent").await;
+        b.ok("SETMETADATA Sent (/private/specialuse \"\\\\Sent\")").await;
+        assert_eq!(heard(&mut a).await, "* METADATA Sent /private/specialuse\r\n");
+        a.ok("CREATE Own").await;
+        assert_eq!(heard(&mut b).await, "* LIST (\\HasNoChildren) \"/\" Own\r\n", "nothing else was asked for");
+    }
+}
+
+/// More annotations change than are kept for one who does not listen.
+#[tokio::test]
+async fn too_many_annotations() {
+    let (server, user) = (Server::memory(), Identity::new(YOU));
+    let mut a = server.client().await;
+    a.ok("NOTIFY SET (personal (MailboxMetadataChange))").await;
+    let change = async |entry: &str| {
+        let changes = [(EntryName::parse(entry).unwrap(), Some(b"x".to_vec()))];
+        server.store.set_metadata(&user, Some(&MailboxName::inbox()), &changes).await.unwrap();
+    };
+    change("/shared/comment").await;
+    assert_eq!(heard(&mut a).await, "* METADATA INBOX /shared/comment\r\n");
+    for _ in 0..=1000 {
+        change("/shared/comment").await;
+    }
+    server.clock.advance(Duration::from_secs(1));
+    assert!(heard(&mut a).await.starts_with("* OK [NOTIFICATIONOVERFLOW] "));
+    change("/shared/other").await;
+    assert_eq!(a.ok("NOOP").await, "OK Done\r\n", "as after NOTIFY NONE");
+}
+
+/// Who may not ask for annotations does not hear of them, and of private ones only those whose they are.
+async fn annotations_of_others<S: AclSource + Clone + 'static>(source: S) {
+    let store = Arc::new(AclStore::new(source).other_users(name("Other Users")));
+    let server = Server::over(Arc::clone(&store) as Arc<dyn MailboxStore>);
+    let _hurry = hurry(&server);
+    let [ann, bob] = [YOU, "me@localhost"].map(Identity::new);
+    let below = |mailbox: &str| format!("Other Users/{YOU}/{mailbox}");
+    for mailbox in ["Work", "Sign"] {
+        store.create(&ann, &name(mailbox), &[]).await.unwrap();
+    }
+    let grant = async |mailbox: &str, letters: &str| {
+        store.set_acl(&ann, &name(mailbox), bob.user(), RightsChange::parse(letters)).await.unwrap();
+    };
+    let change = async |by: &Identity, mailbox: &str, entry: &str| {
+        let changes = [(EntryName::parse(entry).unwrap(), Some(b"x".to_vec()))];
+        store.set_metadata(by, Some(&name(mailbox)), &changes).await.unwrap();
+    };
+    grant("Sign", "lr").await;
+    let mut of_ann = server.client().await;
+    of_ann.ok("NOTIFY SET (personal (MailboxMetadataChange))").await;
+    let mut of_bob: Client<DuplexStream> = server.stranger().await;
+    of_bob.ok("LOGIN me@localhost secret").await;
+    let set = format!("NOTIFY SET (subtree \"Other Users/{YOU}\" (MailboxMetadataChange ServerMetadataChange))");
+    of_bob.ok(&set).await;
+    // The sign is told in order, so that what is not told before it is not told at all.
+    for (number, rights) in ["", "l", "r"].into_iter().enumerate() {
+        grant("Work", rights).await;
+        let sign = format!("/shared/sign{number}");
+        change(&ann, "Work", "/shared/hidden").await;
+        change(&ann, "Sign", "/private/hidden").await;
+        change(&ann, "Sign", &sign).await;
+        assert_eq!(heard(&mut of_bob).await, format!("* METADATA \"{}\" {sign}\r\n", below("Sign")));
+    }
+    // Another's account is not the server.
+    let changes = [(EntryName::parse("/private/hidden").unwrap(), Some(b"x".to_vec()))];
+    store.set_metadata(&ann, None, &changes).await.unwrap();
+    grant("Work", "lp").await;
+    change(&ann, "Work", "/shared/seen").await;
+    assert_eq!(heard(&mut of_bob).await, format!("* METADATA \"{}\" /shared/seen\r\n", below("Work")));
+    change(&bob, &below("Work"), "/private/bob").await;
+    assert_eq!(heard(&mut of_bob).await, format!("* METADATA \"{}\" /private/bob\r\n", below("Work")));
+    change(&bob, &below("Work"), "/shared/bob").await;
+    assert_eq!(heard(&mut of_bob).await, format!("* METADATA \"{}\" /shared/bob\r\n", below("Work")));
+    let mut told = String::new();
+    while !told.contains("/shared/bob") {
+        told = told + &heard(&mut of_ann).await;
+    }
+    assert!(told.contains("/private/hidden") && !told.contains("/private/bob"), "{told}");
+}
+
+#[tokio::test]
+async fn annotations_of_others_in_memory() {
+    annotations_of_others(MemoryStore::new()).await;
+}
+
+#[tokio::test]
+async fn annotations_of_others_in_maildirs() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().to_owned();
+    annotations_of_others(MaildirStore::new(move |account| Some(root.join(account.user()).join("Maildir")))).await;
 }
 
 /// What another program delivers is heard as well.

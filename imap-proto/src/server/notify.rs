@@ -1,6 +1,8 @@
 //! NOTIFY (RFC 5465): what the client hears of without asking, in the selected mailbox and elsewhere.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::format;
 use alloc::vec::Vec;
 
 use pillarbox_core::{Misuse, Time};
@@ -9,15 +11,16 @@ use super::fetch::Fetching;
 use super::read::Served;
 use super::reply::{End, Verdict};
 use super::session::{Asked, Doing, Standing};
-use super::{Event, FetchItem, Listed, ServerSession, StatusItem};
+use super::{Event, Extensions, FetchItem, Listed, ServerSession, StatusItem};
+use crate::metadata::EntryName;
 use crate::notify::{Events, Filter, Notification, Watch, WatchGroup};
 use crate::types::{MailboxName, ResponseCode, UidSet};
 use crate::view::Telling;
-use crate::wire::encode::{mailbox, push};
+use crate::wire::encode::{astring, mailbox, push};
 use crate::wire::parse::{EventGroup, FilterMailboxes, NotifyCommand, NotifyEvent};
 
-/// RFC 5465 §3.1: all events there are here.
-const BAD_EVENT: &str = "BADEVENT (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange)";
+/// RFC 5465 §3.1: all events there are here, besides those of annotations.
+const EVENTS: &str = "MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange";
 
 /// What the client wants to hear, from its first NOTIFY on.
 #[derive(Clone, Debug, Default)]
@@ -57,8 +60,12 @@ pub(super) enum Afterwards {
     Resume(Box<Doing>),
 }
 
+fn has_server_annotations(offered: &Extensions) -> bool {
+    offered.metadata || offered.metadata_server
+}
+
 impl Group {
-    fn of(events: Vec<NotifyEvent<'_>>) -> Group {
+    fn of(events: Vec<NotifyEvent<'_>>, offered: &Extensions) -> Group {
         let mut group = Group::default();
         for event in events {
             match event {
@@ -71,6 +78,10 @@ impl Group {
                 NotifyEvent::MailboxName => group.events.names = true,
                 NotifyEvent::SubscriptionChange => group.events.subscriptions = true,
                 NotifyEvent::AnnotationChange => (group.events.flags, group.unknown) = (true, true),
+                NotifyEvent::MailboxMetadataChange if offered.metadata => group.events.annotations = true,
+                NotifyEvent::ServerMetadataChange if has_server_annotations(offered) => {
+                    group.events.server_annotations = true;
+                }
                 NotifyEvent::MailboxMetadataChange | NotifyEvent::ServerMetadataChange | NotifyEvent::Other(_) => {
                     group.unknown = true;
                 }
@@ -97,7 +108,7 @@ impl ServerSession {
         let (mut notify, mut watch) = (Notify::default(), Watch { groups: Vec::new(), status });
         let (mut unknown, mut selected, mut names_left) = (false, false, self.config.limits.notify_names_max);
         for EventGroup { filter, events } in groups {
-            let group = Group::of(events);
+            let group = Group::of(events, &self.config.extensions);
             let Group { events, expunge, wanted, .. } = group;
             // RFC 5465 §5: the two go together, and flags with them.
             if events.messages != expunge || events.flags && !events.messages {
@@ -115,7 +126,7 @@ impl ServerSession {
                     if core::mem::replace(&mut selected, true) {
                         return Err(End::bad("The selected mailbox is spoken of twice"));
                     }
-                    if events.names || events.subscriptions {
+                    if events.names || events.subscriptions || events.annotations || events.server_annotations {
                         // RFC 5465 §6.1
                         return Err(End::bad("Of the selected mailbox only its messages can be told"));
                     }
@@ -140,11 +151,24 @@ impl ServerSession {
             }
         }
         if unknown {
-            let end = End { verdict: Verdict::No, ..End::ok_with(BAD_EVENT.into(), "There is no such event here") };
-            return Err(end);
+            return Err(self.bad_event());
         }
         notify.watches = !watch.groups.is_empty();
         Ok((notify, watch))
+    }
+
+    fn bad_event(&self) -> End {
+        let offered = &self.config.extensions;
+        let mut code = format!("BADEVENT ({EVENTS}");
+        // RFC 5465 §5.6, §5.7
+        if offered.metadata {
+            code.push_str(" MailboxMetadataChange");
+        }
+        if has_server_annotations(offered) {
+            code.push_str(" ServerMetadataChange");
+        }
+        code.push(')');
+        End { verdict: Verdict::No, ..End::ok_with(code, "There is no such event here") }
     }
 
     /// The embedder watches what was asked for. RFC 5465 §3.1: what has gathered in the selected mailbox is told at once.
@@ -218,6 +242,7 @@ impl ServerSession {
                 }
             }
             Notification::Listed { listed, old_name } => self.name_line(&listed, old_name.as_ref())?,
+            Notification::Annotated { mailbox, entries } => self.annotated_line(mailbox.as_ref(), &entries),
             Notification::Overflow => {
                 self.untagged("OK", Some("NOTIFICATIONOVERFLOW"), "Too much happened: ask again");
                 // RFC 5465 §5.8: as if NOTIFY NONE had come.
@@ -269,6 +294,24 @@ impl ServerSession {
         }
         push(out, format_args!("\r\n"));
         Ok(())
+    }
+
+    /// RFC 5464 §4.4.2: names alone.
+    fn annotated_line(&mut self, of: Option<&MailboxName>, entries: &BTreeSet<EntryName>) {
+        if entries.is_empty() {
+            return;
+        }
+        match of {
+            Some(name) if !self.begin_line("METADATA", name) => return,
+            Some(_) => {}
+            None => self.out.end().extend_from_slice(b"* METADATA \"\""),
+        }
+        let out = self.out.end();
+        for name in entries {
+            out.push(b' ');
+            astring(out, name.as_str().as_bytes());
+        }
+        push(out, format_args!("\r\n"));
     }
 
     /// The client did this itself: RFC 5465 §5.2, it asks for no FETCH answer.

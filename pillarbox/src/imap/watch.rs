@@ -1,6 +1,6 @@
 //! Mailboxes other than the selected one, watched for a client that gave NOTIFY (RFC 5465).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -41,7 +41,7 @@ pub(super) struct Watching {
     /// Something that was watched cannot be any more: look which can.
     out_of_date: bool,
     /// What the session itself did, of which its client need not be told (RFC 5465 §5).
-    own: Vec<NameChange>,
+    own: VecDeque<NameChange>,
 }
 
 struct Watched {
@@ -75,6 +75,28 @@ fn changing(mut watch: Box<dyn NameWatch>) -> Waiting<dyn NameWatch, Vec<NameCha
     })
 }
 
+/// Annotations that nobody wants to hear of make nobody look at names.
+fn may_matter(watch: &Watch, user: &Identity, change: &NameChange) -> bool {
+    match change {
+        NameChange::Annotated { seen_by: Some(other), .. } if other != user => false,
+        NameChange::Annotated { mailbox: Some(_), .. } => watch.events().annotations,
+        NameChange::Annotated { mailbox: None, .. } => watch.events().server_annotations,
+        _ => true,
+    }
+}
+
+/// What was just told is not told again, and entries of one mailbox are told in one line.
+fn add(told: &mut Vec<Notification>, next: Notification) {
+    match (told.last_mut(), next) {
+        (
+            Some(Notification::Annotated { mailbox, entries }),
+            Notification::Annotated { mailbox: same, entries: more },
+        ) if *mailbox == same => entries.extend(more),
+        (last, next) if last.as_deref() != Some(&next) => told.push(next),
+        _ => {}
+    }
+}
+
 impl Watching {
     /// Begins to watch, and says what the client is told of it at first.
     pub(super) async fn begin(
@@ -94,7 +116,7 @@ impl Watching {
         // Before anything is looked at, so that nothing is missed.
         let names = Some(changing(store.watch_names(&user, &others).await?));
         let (mailboxes, visible, stirred) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        let (changes, own) = (Vec::new(), Vec::new());
+        let (changes, own) = (Vec::new(), VecDeque::new());
         let mut watching = Watching {
             store,
             user,
@@ -123,8 +145,11 @@ impl Watching {
         Ok((watching, told))
     }
 
-    /// The session is about to do this itself.
+    /// The session did this itself, and may not have heard of it yet.
     pub(super) fn did(&mut self, change: NameChange) {
+        if !may_matter(&self.watch, &self.user, &change) {
+            return;
+        }
         // What comes to be above comes to be because of it.
         let mut above = match &change {
             NameChange::Created(name) => name.parent(),
@@ -132,9 +157,9 @@ impl Watching {
         };
         while let Some(name) = above {
             above = name.parent();
-            self.own.push(NameChange::Created(name));
+            self.own.push_back(NameChange::Created(name));
         }
-        self.own.push(change);
+        self.own.push_back(change);
     }
 
     /// Waits until there is something to tell. Cancel-safe.
@@ -182,6 +207,7 @@ impl Watching {
             match changes {
                 Ok(changes) => {
                     let lost = changes.contains(&NameChange::TooMany);
+                    let changes = changes.into_iter().filter(|change| may_matter(&self.watch, &self.user, change));
                     self.changes.extend(changes);
                     self.names = (!lost).then(|| changing(watch));
                 }
@@ -200,7 +226,7 @@ impl Watching {
             Poll::Ready(())
         })
         .await;
-        let (changes, own) = (std::mem::take(&mut self.changes), std::mem::take(&mut self.own));
+        let (changes, mut own) = (std::mem::take(&mut self.changes), std::mem::take(&mut self.own));
         let mut told = Vec::new();
         if changes.contains(&NameChange::TooMany) {
             return Ok(vec![Notification::Overflow]);
@@ -208,11 +234,12 @@ impl Watching {
         if !changes.is_empty() || std::mem::take(&mut self.out_of_date) {
             let now = self.names().await?;
             for change in changes {
-                if !own.contains(&change) {
+                // Once: others may have done the same.
+                if let Some(at) = own.iter().position(|done| *done == change) {
+                    own.remove(at);
+                } else {
                     for notification in self.told_of(&change, &now) {
-                        if told.last() != Some(&notification) {
-                            told.push(notification);
-                        }
+                        add(&mut told, notification);
                     }
                 }
                 self.learn(&change, &now);
@@ -337,7 +364,7 @@ impl Watching {
                 self.visible.retain(|name| name != from && !name.is_below(from));
                 self.visible.extend(those_visible(now).into_iter().filter(|name| name == to || name.is_below(to)));
             }
-            NameChange::Subscribed(_) | NameChange::TooMany => {}
+            NameChange::Subscribed(_) | NameChange::Annotated { .. } | NameChange::TooMany => {}
         }
     }
 
@@ -371,6 +398,14 @@ impl Watching {
                 vec![Notification::Listed { listed: entry(name), old_name: None }]
             }
             NameChange::Rights(name) if self.visible.contains(name) != is_visible(now.get(name)) => with_parent(name),
+            NameChange::Annotated { mailbox, entry, .. } => {
+                let is_wanted = mailbox.as_ref().is_none_or(|name| {
+                    let may_know = is_visible(now.get(name)) || self.is_own(name);
+                    may_know && self.events_of(name, now.get(name)).annotations
+                });
+                let entries = BTreeSet::from([entry.clone()]);
+                is_wanted.then(|| Notification::Annotated { mailbox: mailbox.clone(), entries }).into_iter().collect()
+            }
             NameChange::Subscribed(_) | NameChange::Rights(_) | NameChange::TooMany => Vec::new(),
         }
     }

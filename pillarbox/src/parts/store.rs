@@ -266,7 +266,8 @@ pub trait MailboxStore: Send + Sync {
 
     /// Watches the names that a user sees: their own, shared ones, and those of the accounts of others in which these names are.
     /// Other names may be told as well, also ones that the user may not know of: look at [`list`](MailboxStore::list) before they
-    /// are told to anybody. Optional, as before.
+    /// are told to anybody. Annotations are told by the names of their entries, but of a mailbox that the user may not ask for
+    /// them none; those with [`seen_by`](super::NameChange::Annotated::seen_by) are for that user alone. Optional, as before.
     fn watch_names<'a>(
         &'a self,
         user: &'a Identity,

@@ -1,8 +1,9 @@
 //! Mailboxes that somebody watches without having them open.
 
+use pillarbox_imap::metadata::EntryName;
 use pillarbox_imap::types::MailboxName;
 
-use super::{BoxFuture, StoreError};
+use super::{BoxFuture, Identity, StoreError};
 
 /// What happened in a mailbox that is watched. How it is now is for [`MailboxStore::status`](super::MailboxStore::status).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub trait MailboxWatch: Send {
     fn stirred(&mut self) -> BoxFuture<'_, Result<Stirred, StoreError>>;
 }
 
-/// What happened to a name.
+/// What happened to a name, or to what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NameChange {
@@ -49,8 +50,25 @@ pub enum NameChange {
     Subscribed(MailboxName),
     /// Somebody may do more, or less, with a mailbox.
     Rights(MailboxName),
+    /// An annotation was set or removed (RFC 5464), by whichever session.
+    Annotated {
+        /// Of which mailbox; none: of the account, which clients take for the server.
+        mailbox: Option<MailboxName>,
+        /// Which.
+        entry: EntryName,
+        /// The only one who sees it; none: all who see annotations of the mailbox.
+        seen_by: Option<Identity>,
+    },
     /// More happened than was kept; whoever reads this hears no more.
     TooMany,
+}
+
+impl NameChange {
+    /// A user set or removed this annotation of a mailbox, or of the account. What is private only they see.
+    pub fn annotated(mailbox: Option<&MailboxName>, entry: &EntryName, by: &Identity) -> Self {
+        let seen_by = entry.is_private().then(|| by.clone());
+        NameChange::Annotated { mailbox: mailbox.cloned(), entry: entry.clone(), seen_by }
+    }
 }
 
 /// Names that are watched, until this is dropped.

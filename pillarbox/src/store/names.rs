@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use pillarbox_imap::metadata::EntryChange;
+use pillarbox_imap::types::MailboxName;
+
 use super::log::{Log, LogReader};
 use crate::parts::{BoxFuture, Identity, NameChange, NameWatch, StoreError};
 
@@ -26,6 +29,18 @@ impl NameLogs {
         if let Some(log) = log {
             log.tell_all(changes);
         }
+    }
+
+    /// Tells what somebody changed of the annotations of a mailbox, or of the account.
+    pub(crate) fn tell_annotated(
+        &self,
+        account: &Identity,
+        mailbox: Option<&MailboxName>,
+        by: &Identity,
+        changes: &[EntryChange],
+    ) {
+        let told = changes.iter().map(|(entry, _)| NameChange::annotated(mailbox, entry, by));
+        self.tell(account, told.collect());
     }
 
     /// Somebody who watches an account from now on. The account need not be there.
@@ -52,7 +67,6 @@ impl NameWatch for Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pillarbox_imap::types::MailboxName;
 
     #[tokio::test]
     async fn who_falls_behind_hears_that_it_did() {

@@ -6,6 +6,7 @@ use pillarbox_imap::metadata::MetadataQuestion;
 use pillarbox_imap::server::Answer;
 
 use super::{Connection, Trouble};
+use crate::parts::NameChange;
 
 impl Connection {
     pub(super) async fn metadata(&mut self, question: MetadataQuestion) -> Result<(), Trouble> {
@@ -21,6 +22,9 @@ impl Connection {
             }
             MetadataQuestion::Set { mailbox, changes } => {
                 self.wire.answer(store.set_metadata(&user, mailbox.as_ref(), &changes)).await?;
+                for (entry, _) in &changes {
+                    self.did(NameChange::annotated(mailbox.as_ref(), entry, &user));
+                }
                 self.answer(Answer::Done);
             }
             // A question of a later version of the protocol crate.

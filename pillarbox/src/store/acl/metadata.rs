@@ -41,6 +41,17 @@ impl<S: AclSource + 'static> Inner<S> {
         self.source.annotate_for(&account, &mailbox, user, changes).await
     }
 
+    /// Whether a user may hear that annotations of a mailbox changed.
+    pub(super) async fn hears_of_annotations(&self, user: &Identity, mailbox: &MailboxName) -> Result<bool> {
+        match self.annotated(user, mailbox).await {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.kind, StoreErrorKind::NoSuchMailbox | StoreErrorKind::NoPermission) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// RFC 5464 §3.3: the right `l` and any one of `r`, `s`, `w`, `i` and `p`, whatever is done.
     async fn annotated(&self, user: &Identity, mailbox: &MailboxName) -> Result<Place> {
         let place = self.places.find(user, mailbox)?;

@@ -1,5 +1,6 @@
 //! Mailboxes that are watched by those who may know and read them.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -71,7 +72,8 @@ pub(super) async fn names<S: AclSource + 'static>(
             accounts.push(Account { in_front: Some(format!("{below}/{other}")), watch });
         }
     }
-    Ok(Box::new(Accounts { store: Arc::clone(store), accounts }))
+    let (store, user) = (Arc::clone(store), user.clone());
+    Ok(Box::new(Accounts { store, user, accounts, unchecked: VecDeque::new(), untold: Vec::new() }))
 }
 
 struct Account {
@@ -82,7 +84,12 @@ struct Account {
 
 struct Accounts<S> {
     store: Arc<Inner<S>>,
+    user: Identity,
     accounts: Vec<Account>,
+    /// What was heard, in the user's names, and may not be for the user.
+    unchecked: VecDeque<NameChange>,
+    /// What is for the user. Both are kept: whoever waits may stop waiting while rights are looked at.
+    untold: Vec<NameChange>,
 }
 
 impl<S: AclSource + 'static> Accounts<S> {
@@ -108,8 +115,35 @@ impl<S: AclSource + 'static> Accounts<S> {
                 Some(_) => return None,
             },
             NameChange::Rights(name) => NameChange::Rights(seen(name)?),
+            NameChange::Annotated { seen_by: Some(other), .. } if other != self.user => return None,
+            NameChange::Annotated { mailbox: Some(name), entry, seen_by } => {
+                NameChange::Annotated { mailbox: Some(seen(name)?), entry, seen_by }
+            }
+            // Each account has its own.
+            NameChange::Annotated { mailbox: None, .. } if in_front.is_some() => return None,
             other => other,
         })
+    }
+
+    /// Leaves out annotations of mailboxes of which the user may not ask for any.
+    async fn check(&mut self) -> Result<()> {
+        // A command changes several at once.
+        let mut last: Option<(MailboxName, bool)> = None;
+        while let Some(change) = self.unchecked.front() {
+            let may = match change {
+                NameChange::Annotated { mailbox: Some(name), .. } => match &last {
+                    Some((before, may)) if before == name => *may,
+                    _ => {
+                        let may = self.store.hears_of_annotations(&self.user, name).await?;
+                        last = Some((name.clone(), may));
+                        may
+                    }
+                },
+                _ => true,
+            };
+            self.untold.extend(self.unchecked.pop_front().filter(|_| may));
+        }
+        Ok(())
     }
 }
 
@@ -117,6 +151,10 @@ impl<S: AclSource + 'static> NameWatch for Accounts<S> {
     fn changes(&mut self) -> BoxFuture<'_, Result<Vec<NameChange>>> {
         Box::pin(async move {
             loop {
+                self.check().await?;
+                if !self.untold.is_empty() {
+                    return Ok(std::mem::take(&mut self.untold));
+                }
                 let (at, changes) = {
                     let mut waiting: Vec<_> = self.accounts.iter_mut().map(|account| account.watch.changes()).collect();
                     poll_fn(|context| {
@@ -131,9 +169,7 @@ impl<S: AclSource + 'static> NameWatch for Accounts<S> {
                 };
                 let in_front = self.accounts[at].in_front.as_deref();
                 let seen: Vec<_> = changes?.into_iter().filter_map(|change| self.seen(in_front, change)).collect();
-                if !seen.is_empty() {
-                    return Ok(seen);
-                }
+                self.unchecked.extend(seen);
             }
         })
     }

@@ -105,10 +105,12 @@ impl AclSource for MaildirStore {
         changes: &'a [EntryChange],
     ) -> BoxFuture<'a, Result<()>> {
         let (writer, changes) = (writer.clone(), changes.to_vec());
-        let name = mailbox.clone();
+        let (name, owner) = (mailbox.clone(), account.clone());
         self.on_tree_there(account, move |inner, tree| {
             let folder = tree.mailbox(&inner.names.find(tree, &name)?).map_err(told)?;
-            folder.set_metadata(writer.user(), &on_disk(&changes)?).map_err(told)
+            folder.set_metadata(writer.user(), &on_disk(&changes)?).map_err(told)?;
+            inner.watched_names.tell_annotated(&owner, Some(&name), &writer, &changes);
+            Ok(())
         })
     }
 

@@ -45,16 +45,20 @@ pub(super) fn change(
 ) -> Result<()> {
     let Some(mailbox) = mailbox else {
         refuse_shared(changes)?;
-        return tree.set_metadata(writer.user(), &on_disk(changes)?).map_err(told);
+        tree.set_metadata(writer.user(), &on_disk(changes)?).map_err(told)?;
+        inner.watched_names.tell_annotated(writer, None, writer, changes);
+        return Ok(());
     };
     let name = inner.names.find(tree, mailbox)?;
     match new_uses(changes)? {
-        Some(new) => uses::set(tree, &name, &new),
+        Some(new) => uses::set(tree, &name, &new)?,
         None => {
             let changes = on_disk(changes)?;
-            tree.mailbox(&name).and_then(|folder| folder.set_metadata(writer.user(), &changes)).map_err(told)
+            tree.mailbox(&name).and_then(|folder| folder.set_metadata(writer.user(), &changes)).map_err(told)?;
         }
     }
+    inner.watched_names.tell_annotated(writer, Some(mailbox), writer, changes);
+    Ok(())
 }
 
 /// Those of the wanted ones that a user sees.

@@ -79,7 +79,11 @@ impl AclSource for MemoryStore {
         changes: &'a [EntryChange],
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         let shared = self.there(account, mailbox);
-        ready(shared.and_then(|shared| shared.contents()?.annotations.change(writer, changes)))
+        ready(shared.and_then(|shared| {
+            shared.contents()?.annotations.change(writer, changes)?;
+            self.names.tell_annotated(account, Some(mailbox), writer, changes);
+            Ok(())
+        }))
     }
 
     fn replace_list<'a>(

@@ -32,18 +32,21 @@ impl MemoryStore {
         self.account(user, |account| {
             let Some(mailbox) = mailbox else {
                 refuse_shared(changes)?;
-                return account.annotations.change(user, changes);
+                account.annotations.change(user, changes)?;
+                self.names.tell_annotated(user, None, user, changes);
+                return Ok(());
             };
             let shared = account.find(mailbox)?;
             match new_uses(changes)? {
-                Some(uses) if mailbox.is_inbox() => refuse_inbox(&uses),
+                Some(uses) if mailbox.is_inbox() => refuse_inbox(&uses)?,
                 Some(uses) => {
                     account.refuse_uses(&uses, mailbox)?;
                     shared.contents()?.uses = uses;
-                    Ok(())
                 }
-                None => shared.contents()?.annotations.change(user, changes),
+                None => shared.contents()?.annotations.change(user, changes)?,
             }
+            self.names.tell_annotated(user, Some(mailbox), user, changes);
+            Ok(())
         })
     }
 }
