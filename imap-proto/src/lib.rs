@@ -208,7 +208,7 @@
 //! |---|---|---|
 //! | 3501 | IMAP4rev1 | yes; RECENT is told at selection only |
 //! | 2177 | IDLE | yes |
-//! | 2342 | NAMESPACE | one personal namespace |
+//! | 2342 | NAMESPACE | one of each kind: personal, of other users, shared |
 //! | 2971 | ID | answered with NIL |
 //! | 3348 | CHILDREN | yes |
 //! | 3502 | MULTIAPPEND | yes |
@@ -227,7 +227,7 @@
 //! | 5255 | LANGUAGE, I18NLEVEL=2 | English, and i;unicode-casemap |
 //! | 5256 | SORT, THREAD=ORDEREDSUBJECT, THREAD=REFERENCES | yes |
 //! | 5258 | LIST-EXTENDED | yes; no mailbox is remote |
-//! | 5267 | ESORT | yes; no contexts |
+//! | 5267 | ESORT, CONTEXT=SEARCH, CONTEXT=SORT | yes; searches with OLDER or YOUNGER are not kept up to date |
 //! | 5464 | METADATA, METADATA-SERVER | yes; nobody is told of changes unasked |
 //! | 5465 | NOTIFY | all but changes of annotations and metadata |
 //! | 5530 | response codes | those that the store gives |
@@ -237,6 +237,7 @@
 //! | 6851 | MOVE | yes |
 //! | 6855 | UTF8=ACCEPT | all but the refusal of 8-bit header fields of clients that did not enable it |
 //! | 7162 | CONDSTORE, QRESYNC | yes |
+//! | 7377 | MULTISEARCH | sequence numbers, `*` alone and `$` only where the selected mailbox alone is searched |
 //! | 7888 | LITERAL- before login, LITERAL+ or LITERAL- after it | yes |
 //! | 7889 | APPENDLIMIT | one for all mailboxes |
 //! | 8437 | UNAUTHENTICATE | off unless [`Extensions`](server::Extensions) says otherwise |
@@ -246,8 +247,11 @@
 //! | 8514 | SAVEDATE | yes |
 //! | 8970 | PREVIEW | yes |
 //! | 9051 | IMAP4rev2 | for clients that ENABLE it |
+//! | 9208 | QUOTA, QUOTASET | STORAGE and MESSAGE; the numbers are the store's |
 //! | 9394 | PARTIAL | yes |
+//! | 9585 | INPROGRESS | as often as [`in_progress`](server::ServerSession::in_progress) is called and the limit allows |
 //! | 9586 | UIDONLY | for clients that ENABLE it |
+//! | 9738 | MESSAGELIMIT | where [`messages_max`](server::Limits::messages_max) is set; not for CLOSE and ESEARCH of several mailboxes |
 //!
 //! What of these needs the store is offered as [`Extensions`](server::Extensions) says.
 //!

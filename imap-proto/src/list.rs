@@ -8,6 +8,9 @@ use alloc::vec::Vec;
 use crate::server::{Listed, StatusItem};
 use crate::types::{ListPattern, MailboxName, SpecialUse};
 
+/// The most octets of all patterns of one LIST with their references: each name is matched with them.
+pub const PATTERNS_SIZE_MAX: usize = 1000;
+
 /// LIST or LSUB.
 ///
 /// A store gives every name that it knows to [`List::answer`], which knows what each selection option means; a store with

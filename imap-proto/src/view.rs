@@ -158,12 +158,18 @@ impl View {
     /// `*` may begin there: `1:*` in an empty mailbox means nothing.
     pub fn resolve(&self, set: &SequenceSet) -> Result<UidSet, NoSuchMessage> {
         let exists = u32::try_from(self.uids.len()).unwrap_or(u32::MAX);
-        if set.largest_number() > exists {
-            return Err(NoSuchMessage);
+        match set.largest_number() > exists {
+            true => Err(NoSuchMessage),
+            false => Ok(self.resolve_existing(set)),
         }
+    }
+
+    /// The same for a search: a number above the number of messages is that of no message, and no error (RFC 7377 §2).
+    pub fn resolve_existing(&self, set: &SequenceSet) -> UidSet {
+        let exists = u32::try_from(self.uids.len()).unwrap_or(u32::MAX);
         let ranges = set.resolve(exists).into_iter();
         let places = ranges.map(|range| (*range.start()).max(1) as usize - 1..(*range.end()).min(exists) as usize);
-        Ok(places.filter_map(|places| self.uids.get(places)).collect())
+        places.filter_map(|places| self.uids.get(places)).collect()
     }
 
     /// The messages that a set of UIDs means, of those that the client knows: naming others is no error

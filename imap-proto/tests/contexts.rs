@@ -16,10 +16,20 @@ enum Happens {
     /// The message at this place, of all there are, is seen, or is not any more.
     Seen(usize, bool),
     Removed(usize),
+    /// The client itself removes it: the store's own news comes before the answer, behind it, after the command, or never.
+    Expunged(usize, News),
     /// A command ends after which no number may change.
     Fetch,
     Noop,
     Idle,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum News {
+    Before,
+    Behind,
+    Afterwards,
+    Never,
 }
 
 struct Message {
@@ -36,6 +46,8 @@ struct World {
     client: Client,
     /// The most messages that one question named.
     asked_max: u64,
+    /// What the next EXPUNGE removes, and when the store tells of it.
+    expunges: Option<(Uid, News)>,
 }
 
 /// What the client makes of what it hears: of each context its list, by tag.
@@ -109,6 +121,7 @@ impl World {
             session: ServerSession::new(Arc::new(config), Peer::default()),
             client: Client::default(),
             asked_max: 0,
+            expunges: None,
         };
         for size in sizes {
             world.add(*size);
@@ -184,12 +197,35 @@ impl World {
                 found = Some(if criteria.is_empty() { matching } else { self.by_size(matching) });
             }
             Event::Idle | Event::IdleEnd => return,
+            Event::Expunge { .. } => {
+                let (gone, news) = self.expunges.unwrap();
+                if let News::Before = news {
+                    self.removed(gone);
+                }
+                self.session.answer(Time::ZERO, Answer::Expunged(&[gone])).unwrap();
+                if let News::Behind = news {
+                    self.removed(gone);
+                }
+            }
             _ => {}
         }
         if let Some(found) = found {
             self.session.answer(Time::ZERO, Answer::Found(&found)).unwrap();
         }
         self.session.answer(Time::ZERO, Answer::Done).unwrap();
+    }
+
+    fn removed(&mut self, gone: Uid) {
+        self.session.learn(Time::ZERO, Change::Removed { uids: UidSet::one(gone), mod_seq: None });
+    }
+
+    fn expunge(&mut self, at: usize, news: News) {
+        let gone = self.messages.remove(at % self.messages.len()).uid;
+        self.expunges = Some((gone, news));
+        self.command("e EXPUNGE");
+        if let News::Afterwards = news {
+            self.removed(gone);
+        }
     }
 
     fn happen(&mut self, what: &Happens) {
@@ -205,6 +241,8 @@ impl World {
                 let gone = self.messages.remove(at % self.messages.len()).uid;
                 Change::Removed { uids: UidSet::one(gone), mod_seq: None }
             }
+            Happens::Expunged(..) if self.session.is_idling() || self.messages.is_empty() => return,
+            Happens::Expunged(at, news) => return self.expunge(*at, *news),
             Happens::Fetch if self.session.is_idling() || self.messages.is_empty() => return,
             Happens::Fetch => return self.command("f FETCH * FLAGS"),
             Happens::Noop => return self.check(),
@@ -236,10 +274,12 @@ impl World {
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
+    let news = prop_oneof![Just(News::Before), Just(News::Behind), Just(News::Afterwards), Just(News::Never)];
     prop_oneof![
         4 => (0..10u64).prop_map(Happens::Added),
         4 => (any::<usize>(), any::<bool>()).prop_map(|(at, seen)| Happens::Seen(at, seen)),
         3 => any::<usize>().prop_map(Happens::Removed),
+        2 => (any::<usize>(), news).prop_map(|(at, news)| Happens::Expunged(at, news)),
         1 => Just(Happens::Fetch),
         1 => Just(Happens::Noop),
         1 => Just(Happens::Idle),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use imap_support::bent::Bent;
 use imap_support::{Client, Server};
 use pillarbox::store::MemoryStore;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncWriteExt, DuplexStream};
 
 async fn with_subjects(server: &Server, subjects: &[&str]) {
     for subject in subjects {
@@ -104,4 +104,23 @@ async fn a_change_costs_a_look_at_the_messages_that_changed_and_at_no_others() {
     let heard = client.ok("NOOP").await;
     assert!(heard.contains(" ADDTO (0 301:302)\r\n"), "{heard}");
     assert_eq!(store.bend.opened.lock().unwrap().len() - before, 2);
+}
+
+#[tokio::test]
+async fn a_client_that_closed_its_side_is_answered_though_its_results_are_no_longer_kept_up_to_date() {
+    let messages: Vec<String> = (0..200).map(|number| format!("hay {number}")).collect();
+    for search in
+        ["UID SEARCH RETURN (UPDATE COUNT) TEXT needle", "UID SORT RETURN (UPDATE COUNT) (SUBJECT) UTF-8 SEEN"]
+    {
+        let server = Server::memory();
+        with_subjects(&server, &messages.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let mut client = server.in_inbox().await;
+        let tag = tag_of(&client.ok(search).await);
+        client.send("x STORE 1:200 +FLAGS.SILENT (\\Seen)\r\ny STATUS INBOX (UNSEEN)\r\n").await;
+        client.stream.shutdown().await.unwrap();
+        let rest = client.rest().await;
+        assert!(rest.contains(&format!("* NO [NOUPDATE \"{tag}\"] ")), "{search}: {rest}");
+        assert!(rest.contains("\r\nx OK "), "{search}: {rest}");
+        assert!(rest.contains("\r\n* STATUS INBOX (UNSEEN 0)\r\ny OK "), "{search}: {rest}");
+    }
 }

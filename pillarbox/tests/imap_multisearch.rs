@@ -127,3 +127,19 @@ async fn more_mailboxes_than_one_search_may_have() {
     client.ok("DELETE M1").await;
     client.ok("ESEARCH IN (personal) ALL").await;
 }
+
+#[tokio::test]
+async fn accounts_of_others_are_named_within_the_bound_on_patterns() {
+    let store = AclStore::new(MemoryStore::new()).other_users(MailboxName::new("Other Users").unwrap());
+    let server = Server::over(Arc::new(store));
+    let mut client = server.client().await;
+    let subtrees = |name: &dyn Fn(u32) -> String| {
+        let names: Vec<String> = (0..100).map(|number| format!("\"{}\"", name(number))).collect();
+        format!("ESEARCH IN (subtree ({})) ALL", names.join(" "))
+    };
+    client.fails(&subtrees(&|number| format!("Other Users/account-{number}/Work")), "NO [LIMIT]").await;
+    // Many names of one account are one, and one's own cost nothing.
+    client.ok(&subtrees(&|number| format!("Other Users/ann/a-mailbox-{number}"))).await;
+    client.ok(&subtrees(&|number| format!("a-mailbox-{number}/{}", "x".repeat(100)))).await;
+    client.ok(&subtrees(&|number| format!("**************{number}"))).await;
+}

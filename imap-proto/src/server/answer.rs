@@ -253,6 +253,9 @@ impl ServerSession {
             (Asked::Fetch(fetching) | Asked::Refresh { fetching, .. } | Asked::Arrived { fetching, .. }, answer) => {
                 // Written out, for the question is borrowed from one field while the others are written to.
                 let Standing::Selected { mailbox, .. } = &mut self.standing else { return Err(wrong) };
+                if matches!(answer, Answer::Message(_)) && !fetching.is_open() && mailbox.flags.has_news() {
+                    mailbox.flags.tell(self.out.end());
+                }
                 return fetching.part(&answer, &mut mailbox.view, &mut self.out, room);
             }
             (Asked::Store { silent, .. }, Answer::Flags { uid, flags, mod_seq }) => {

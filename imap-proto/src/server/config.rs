@@ -89,7 +89,8 @@ pub struct Limits {
     /// Parts of one message of APPEND (RFC 4469): each may cost a look into another mailbox. Behind so many in one line no further
     /// URL is taken as a literal. Default: 500.
     pub append_parts_max: usize,
-    /// Octets of the value of an annotation (RFC 5464 §4.3), at least 1,024. A store may take less. Default: 65,536.
+    /// Octets of the value of an annotation (RFC 5464 §4.3), at least 1,024. A store may take less; and a value in a literal cannot be
+    /// larger than `literal_max` of [`after_login`](Limits::after_login) lets it be, nor one in quotes than `line_max`. Default: 65,536.
     pub metadata_value_max: u32,
     /// Refused commands before login, the last of which ends the connection. Default: 3.
     pub bad_before_login: u32,

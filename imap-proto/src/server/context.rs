@@ -37,8 +37,7 @@ pub(super) struct Contexts {
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) tag: String,
-    /// UIDs are told, not sequence numbers.
-    uid: bool,
+    form: Form,
     pub(super) query: Query,
     /// SORT: the order of the result, equal messages rising by UID. Else empty.
     pub(super) criteria: Vec<SortCriterion>,
@@ -50,6 +49,15 @@ pub(super) struct Context {
     pub(super) order: Vec<Uid>,
     /// What stands in the order and was not told.
     placed: UidSet,
+}
+
+/// How the messages of a search are told.
+#[derive(Debug)]
+pub(super) struct Form {
+    /// UIDs are told, not sequence numbers.
+    pub(super) uid: bool,
+    /// Which mailbox it is, where several may be searched: what stands behind the tag (RFC 7377 §2.1). Else empty.
+    pub(super) correlators: Vec<u8>,
 }
 
 /// A search that is to become a context, while it is answered.
@@ -87,12 +95,12 @@ impl Contexts {
     }
 
     /// It ended.
-    pub(super) fn add(&mut self, tag: String, uid: bool, updating: Updating) {
+    pub(super) fn add(&mut self, tag: String, form: Form, updating: Updating) {
         self.begins = false;
         if let Updating::Wanted { query, criteria, found } = updating {
             let told = found.iter().copied().collect();
             let order = if criteria.is_empty() { Vec::new() } else { found };
-            self.all.push(Context { tag, uid, query, criteria, told, next: None, order, placed: UidSet::new() });
+            self.all.push(Context { tag, form, query, criteria, told, next: None, order, placed: UidSet::new() });
         }
         self.forget_if_empty();
     }
@@ -252,7 +260,7 @@ impl Context {
     /// Messages in the order of the mailbox, at no place (RFC 5267 §4.3.3).
     fn runs(&self, uids: &UidSet, view: &View) -> Vec<(usize, String)> {
         let mut runs: Vec<(u32, u32)> = Vec::new();
-        let numbers = uids.iter().filter_map(|uid| match self.uid {
+        let numbers = uids.iter().filter_map(|uid| match self.form.uid {
             true => Some(uid.get()),
             false => view.seq(uid).map(|seq| seq.get()),
         });
@@ -281,7 +289,7 @@ impl Context {
     }
 
     fn numbered(&self, runs: Vec<(usize, Vec<Uid>)>, view: &View) -> Vec<(usize, String)> {
-        let number = |uid: &Uid| match self.uid {
+        let number = |uid: &Uid| match self.form.uid {
             true => Some(uid.get()),
             false => view.seq(*uid).map(|seq| seq.get()),
         };
@@ -292,8 +300,10 @@ impl Context {
     fn tell(&self, what: &str, pairs: &[(usize, String)], out: &mut Vec<u8>) {
         let mut pairs = pairs.iter().peekable();
         while let Some((at, set)) = pairs.next() {
-            let uid = if self.uid { " UID" } else { "" };
-            push(out, format_args!("* ESEARCH (TAG \"{}\"){uid} {what} ({at} {set}", self.tag));
+            push(out, format_args!("* ESEARCH (TAG \"{}\"", self.tag));
+            out.extend_from_slice(&self.form.correlators);
+            let uid = if self.form.uid { " UID" } else { "" };
+            push(out, format_args!("){uid} {what} ({at} {set}"));
             let (mut count, mut octets) = (1, set.len());
             while let Some((at, set)) = pairs.next_if(|_| count < PAIRS_MAX && octets < 20 * PAIRS_MAX) {
                 push(out, format_args!(" {at} {set}"));
@@ -320,12 +330,12 @@ fn in_order_of_runs(runs: &[(u32, u32)]) -> String {
 
 impl ServerSession {
     /// A search that was to be kept up to date is answered.
-    pub(super) fn updates_begin(&mut self, updating: Option<(bool, Updating)>) {
-        let Some((uid, updating)) = updating else { return };
+    pub(super) fn updates_begin(&mut self, updating: Option<(Form, Updating)>) {
+        let Some((form, updating)) = updating else { return };
         let tag = self.running.tag.clone();
         match (updating, &mut self.standing) {
             (Updating::Refused(why), _) => self.no_update(&tag, why),
-            (wanted, Standing::Selected { mailbox, .. }) => mailbox.contexts.add(tag, uid, wanted),
+            (wanted, Standing::Selected { mailbox, .. }) => mailbox.contexts.add(tag, form, wanted),
             _ => {}
         }
     }
@@ -338,13 +348,9 @@ impl ServerSession {
         ranges: usize,
     ) -> Result<Updating, End> {
         let max = self.config.limits.contexts_max;
-        let tag = self.running.tag.clone();
         let taken_from = self.running.taken_from;
+        self.refuse_taken_tag()?;
         let mailbox = self.mailbox()?;
-        if mailbox.contexts.has(&tag) {
-            // RFC 5267 §4.3
-            return Err(End::bad("This tag is taken by a search that is kept up to date"));
-        }
         if mailbox.contexts.len() >= max {
             return Ok(Updating::Refused("Too many contexts"));
         }
@@ -359,6 +365,15 @@ impl ServerSession {
         }
         mailbox.contexts.begin(&mailbox.view);
         Ok(Updating::Wanted { query: query.clone(), criteria: criteria.to_vec(), found: Vec::new() })
+    }
+
+    /// RFC 5267 §4.3
+    pub(super) fn refuse_taken_tag(&mut self) -> Result<(), End> {
+        let tag = self.running.tag.clone();
+        match self.mailbox()?.contexts.has(&tag) {
+            true => Err(End::bad("This tag is taken by a search that is kept up to date")),
+            false => Ok(()),
+        }
     }
 
     /// RFC 5267 §4.3.1

@@ -104,7 +104,7 @@ fn with_system(keywords: Vec<Flag>) -> Flags {
 }
 
 impl ServerSession {
-    /// Tells of flags that are new in the mailbox, so that the answer to STORE shows none that the client does not know.
+    /// Tells of flags that are new in the mailbox, so that no answer shows any that the client does not know.
     pub(super) fn tell_flags_in_use(&mut self) {
         if let Standing::Selected { mailbox, .. } = &mut self.standing
             && mailbox.flags.has_news()

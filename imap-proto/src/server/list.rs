@@ -9,13 +9,10 @@ use super::read::Served;
 use super::reply::End;
 use super::session::{Asked, Doing};
 use super::{Event, Listed, ServerSession, Status, StatusItem};
-use crate::list::List;
+use crate::list::{List, PATTERNS_SIZE_MAX};
 use crate::types::{MailboxName, ModSeq, ResponseCode, Separator};
 use crate::wire::encode::{astring, mailbox, push, utf8_astring};
 use crate::wire::parse::ListArguments;
-
-/// The most octets of all LIST patterns with their references: each name is matched with them.
-const PATTERNS_SIZE_MAX: usize = 1000;
 
 impl ServerSession {
     /// RFC 9051 §6.3.9, RFC 3501 §6.3.9

@@ -48,6 +48,17 @@ impl Silent {
     }
 }
 
+impl Selected {
+    /// The messages, and those that `$` means if it stands in the set.
+    fn with_saved(&self, set: &SequenceSet, mut uids: UidSet) -> UidSet {
+        if set.names_saved() {
+            // RFC 5182 §2.1: what was expunged is no longer in it.
+            uids.add(&self.view.known_of(&self.saved));
+        }
+        uids
+    }
+}
+
 impl ServerSession {
     /// The selected mailbox. The command table lets nothing through that needs one where there is none.
     pub(super) fn mailbox(&mut self) -> Result<&mut Selected, End> {
@@ -60,15 +71,21 @@ impl ServerSession {
     /// The messages that a set means.
     pub(super) fn resolve(&mut self, set: &SequenceSet, uid: bool) -> Result<UidSet, End> {
         let mailbox = self.mailbox()?;
-        let mut uids = match uid {
+        let uids = match uid {
             true => mailbox.view.resolve_uids(set),
             false => mailbox.view.resolve(set).map_err(|_| End::bad("No such message"))?,
         };
-        if set.names_saved() {
-            // RFC 5182 §2.1: what was expunged is no longer in it.
-            uids.add(&mailbox.view.known_of(&mailbox.saved));
-        }
-        Ok(uids)
+        Ok(mailbox.with_saved(set, uids))
+    }
+
+    /// The same for a search, where numbers of no message are no error (RFC 7377 §2).
+    pub(super) fn resolve_searched(&mut self, set: &SequenceSet, uid: bool) -> Result<UidSet, End> {
+        let mailbox = self.mailbox()?;
+        let uids = match uid {
+            true => mailbox.view.resolve_uids(set),
+            false => mailbox.view.resolve_existing(set),
+        };
+        Ok(mailbox.with_saved(set, uids))
     }
 
     pub(super) fn refuse_read_only(&mut self) -> Result<(), End> {
@@ -218,7 +235,8 @@ impl ServerSession {
     /// Messages are gone by the running command.
     pub(super) fn expunged(&mut self, uids: &[Uid]) {
         if let Standing::Selected { mailbox, .. } = &mut self.standing {
-            mailbox.view.learn(Change::Removed { uids: uids.iter().copied().collect(), mod_seq: None });
+            let change = Change::Removed { uids: uids.iter().copied().collect(), mod_seq: None };
+            mailbox.learn(change, self.config.limits.context_changes_max);
         }
     }
 }

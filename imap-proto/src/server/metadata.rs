@@ -43,6 +43,11 @@ impl Getting {
     }
 }
 
+/// RFC 5464 §4.3: more octets than this are not taken.
+pub(super) fn value_too_large(value_max: u32) -> End {
+    End::no(&ResponseCode::MetadataMaxSize(value_max), "The annotation is too large")
+}
+
 impl ServerSession {
     pub(super) fn metadata<'b>(&mut self, command: MetadataCommand<'b>) -> Served<'b> {
         let offered = &self.config.extensions;
@@ -70,7 +75,7 @@ impl ServerSession {
                 let value_max = self.config.limits.metadata_value_max;
                 let is_too_large = |value: &Cow<'_, [u8]>| value.len() > value_max as usize;
                 if changes.iter().any(|(_, value)| value.as_ref().is_some_and(is_too_large)) {
-                    return Err(End::no(&ResponseCode::MetadataMaxSize(value_max), "The annotation is too large"));
+                    return Err(value_too_large(value_max));
                 }
                 let changes = changes.into_iter().map(|(name, value)| (name, value.map(Cow::into_owned))).collect();
                 let question = MetadataQuestion::Set { mailbox, changes };

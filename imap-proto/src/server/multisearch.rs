@@ -67,6 +67,7 @@ impl ServerSession {
         }
         let query = self.query_elsewhere(key.ok_or_else(super::search::unknown_charset)?)?;
         if returns.update {
+            self.refuse_taken_tag()?;
             // RFC 5267 §4.3.1
             let tag = self.running.tag.clone();
             self.no_update(&tag, "Only searches of the selected mailbox alone are kept up to date");

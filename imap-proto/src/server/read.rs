@@ -6,6 +6,7 @@ use pillarbox_core::Secret;
 
 use super::append::before_announcement;
 use super::messages::StoreArguments;
+use super::metadata::value_too_large;
 use super::reply::{End, Verdict};
 use super::session::{Doing, Next, Standing};
 use super::{CloseReason, Event, ServerSession};
@@ -225,9 +226,10 @@ impl ServerSession {
         }
         self.framer.reset();
         *input = &bytes[len..];
-        self.begin(so_far);
+        let rest = self.begin(so_far);
         // RFC 7888 §5
-        let end = End::bad_with("TOOBIG", "The literals of this command are too large");
+        let too_large = || End::bad_with("TOOBIG", "The literals of this command are too large");
+        let end = rest.and_then(|rest| self.annotation_too_large(rest, header)).unwrap_or_else(too_large);
         self.refuse_literal(so_far, header, end, limits.skip_max)
     }
 
@@ -239,6 +241,22 @@ impl ServerSession {
             true => Err(End::bad_with("TOOBIG", "Ask before you send so much")),
             false => Ok(()),
         }
+    }
+
+    /// The refusal of a literal that no command can hold, if it is larger than a value of SETMETADATA may be and one was to come.
+    /// `rest` is what stands behind the tag.
+    fn annotation_too_large(&mut self, rest: &[u8], header: LiteralHeader) -> Option<End> {
+        let limits = &self.config.limits;
+        let value_max =
+            u32::try_from(limits.after_login.literal_max).unwrap_or(u32::MAX).min(limits.metadata_value_max);
+        let (name, _) = parse::name(rest);
+        let offered = self.config.extensions.metadata || self.config.extensions.metadata_server;
+        if !offered || header.size <= u64::from(value_max) || !name.eq_ignore_ascii_case(b"SETMETADATA") {
+            return None;
+        }
+        let (_, at) = self.row(rest).ok()?;
+        let names_the_mailbox = before_announcement(rest, header).get(at..).unwrap_or_default().trim_ascii().is_empty();
+        (!names_the_mailbox).then(|| value_too_large(value_max))
     }
 
     /// RFC 9051 §7.6

@@ -11,7 +11,7 @@ use pillarbox_core::line::LineScanner;
 use super::read::Served;
 use super::reply::End;
 use super::session::{Asked, Doing, Selected, Standing};
-use super::{Event, ServerSession};
+use super::{Change, Event, ServerSession};
 use crate::search::Query;
 use crate::sort::SortCriterion;
 use crate::types::{Uid, UidSet};
@@ -134,6 +134,12 @@ impl Placing {
 }
 
 impl Selected {
+    /// Messages came, changed or went, whoever did it.
+    pub(super) fn learn(&mut self, change: Change, context_changes_max: usize) {
+        self.contexts.learn(&change, &self.view, context_changes_max);
+        self.view.learn(change);
+    }
+
     /// Tells what waits, of the mailbox and of its contexts, in the order that keeps all numbers good. Gives what was
     /// told.
     pub(super) fn tell(&mut self, telling: Telling, out: &mut Vec<u8>) -> Told {

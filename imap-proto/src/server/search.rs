@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::context::Updating;
+use super::context::{Form, Updating};
 use super::read::{Served, uid_required};
 use super::reply::{End, Output};
 use super::session::{Asked, Standing};
@@ -195,7 +195,7 @@ impl ServerSession {
 
     /// Two octets of a command can stand for a set as large as the mailbox, so what they come to is counted.
     fn uids_of(&mut self, set: &SequenceSet, uid: bool, resolving: &mut Resolving) -> Result<Query, End> {
-        let mut uids = self.resolve(set, uid)?;
+        let mut uids = self.resolve_searched(set, uid)?;
         if uid && resolving.updates {
             // RFC 5267 §4.3: what sequence numbers mean is settled now, but UIDs name messages that are still to come.
             let ranges = set.resolve(u32::MAX).into_iter();
@@ -247,8 +247,9 @@ impl Searching {
     }
 
     /// Whether UIDs are told, and how it is to be kept up to date.
-    pub(super) fn take_updating(&mut self) -> Option<(bool, Updating)> {
-        Some((self.uid, self.updating.take()?))
+    pub(super) fn take_updating(&mut self) -> Option<(Form, Updating)> {
+        let form = Form { uid: self.uid, correlators: self.correlators.clone().unwrap_or_default() };
+        Some((form, self.updating.take()?))
     }
 
     /// Whether a line of the answer has begun.

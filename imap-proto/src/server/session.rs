@@ -338,8 +338,7 @@ impl ServerSession {
                 if let Doing::Asked(Asked::Store { silent: Some(silent), .. }) = &mut self.doing {
                     silent.learn(&change, &mailbox.view);
                 }
-                mailbox.contexts.learn(&change, &mailbox.view, self.config.limits.context_changes_max);
-                mailbox.view.learn(change);
+                mailbox.learn(change, self.config.limits.context_changes_max);
             }
         }
         self.tell_at_once();

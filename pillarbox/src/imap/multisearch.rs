@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use pillarbox_imap::list::{List, SearchScope};
+use pillarbox_imap::list::{List, PATTERNS_SIZE_MAX, SearchScope};
 use pillarbox_imap::search::Query;
 use pillarbox_imap::server::Answer;
 use pillarbox_imap::types::{MailboxName, Separator};
 
 use super::session::{Connection, Trouble};
-use crate::net::Lost;
 use crate::parts::{StoreError, StoreErrorKind};
 
 impl Connection {
@@ -27,7 +26,7 @@ impl Connection {
         let (user, store) = (self.user()?, Arc::clone(&self.shared.parts.store));
         for (index, name) in names.iter().enumerate() {
             if index > 0 && !self.wire.is_peer_there().await {
-                return Err(Lost.into());
+                return Err(Trouble::HungUp);
             }
             let mut mailbox = match self.wire.answer(store.open(&user, name, true)).await {
                 Ok(mailbox) => mailbox,
@@ -56,26 +55,64 @@ impl Connection {
             return Ok(names);
         }
         let (user, store) = (self.user()?, Arc::clone(&self.shared.parts.store));
-        let mut list = List::new("*");
-        // Of other users a store lists those that are named. A wildcard in the name only makes the list longer.
-        list.patterns.extend(names.iter().map(|name| format!("{name}/*")));
-        list.tell_subscribed = true;
-        let config = Arc::clone(&self.shared.config);
-        let is_foreign = |name: &MailboxName, prefix: &Option<String>| {
-            let prefix = prefix.as_ref().map(|prefix| match config.separator {
+        let config = &self.shared.config;
+        let prefixes = [&config.other_users_prefix, &config.shared_prefix].into_iter().flatten();
+        let prefixes: Vec<String> = prefixes
+            .map(|prefix| match config.separator {
                 Separator::Dot => prefix.replace('.', "/"),
                 _ => prefix.clone(),
-            });
-            prefix.is_some_and(|prefix| name.as_str().starts_with(&prefix))
-        };
+            })
+            .collect();
+        let mut list = List::new("*");
+        // Of other users a store lists those that are named.
+        list.patterns.extend(patterns_of_accounts(sources, &prefixes));
+        list.tell_subscribed = true;
+        if list.patterns.iter().map(String::len).sum::<usize>() > PATTERNS_SIZE_MAX {
+            return Err(StoreError::new(StoreErrorKind::Limit, "too many accounts for one search").into());
+        }
         for listed in self.wire.answer(store.list(&user, &list)).await? {
             let name = &listed.name;
-            let is_own = !is_foreign(name, &config.other_users_prefix) && !is_foreign(name, &config.shared_prefix);
+            let is_own = !prefixes.iter().any(|prefix| name.as_str().starts_with(prefix));
             let is_subscribed = listed.attributes.iter().any(|attribute| attribute == "\\Subscribed");
             if listed.is_selectable() && sources.iter().any(|source| source.covers(name, is_own, is_subscribed)) {
                 names.insert(listed.name);
             }
         }
         Ok(names)
+    }
+}
+
+/// Patterns that name the accounts below these prefixes of which a subtree is meant, each once. One that holds a wildcard is left out.
+fn patterns_of_accounts(sources: &[SearchScope], prefixes: &[String]) -> BTreeSet<String> {
+    let subtrees = sources.iter().filter(|source| !matches!(source, SearchScope::Mailbox(_)));
+    let names = subtrees.filter_map(SearchScope::name).map(MailboxName::as_str);
+    let accounts = names.flat_map(|name| {
+        prefixes.iter().filter_map(move |prefix| {
+            let account = name.strip_prefix(prefix.as_str())?.split('/').next()?;
+            let is_plain = !account.is_empty() && !account.contains(['*', '%']);
+            is_plain.then(|| format!("{prefix}{account}/*"))
+        })
+    });
+    accounts.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_accounts_of_others_become_patterns() {
+        let name = |text: &str| MailboxName::new(text).unwrap();
+        let prefixes = ["Other Users/".to_owned(), "Public/".to_owned()];
+        let patterns = |names: &[&str]| -> Vec<String> {
+            let sources: Vec<_> = names.iter().map(|text| SearchScope::Subtree(name(text))).collect();
+            patterns_of_accounts(&sources, &prefixes).into_iter().collect()
+        };
+        assert!(
+            patterns(&["Work", "*", "Other Users", "Other Usersx/ann", "Other Users/a*/Work", "Public/%"]).is_empty()
+        );
+        assert_eq!(patterns(&["Other Users/ann/Work", "Other Users/ann/W*", "Other Users/ann"]), ["Other Users/ann/*"]);
+        assert_eq!(patterns(&["Public/News/Old", "Other Users/bob/x"]), ["Other Users/bob/*", "Public/News/*"]);
+        assert!(patterns_of_accounts(&[SearchScope::Mailbox(name("Other Users/ann/Work"))], &prefixes).is_empty());
     }
 }

@@ -13,7 +13,6 @@ use pillarbox_imap::types::{ModSeq, Uid, UidSet};
 use super::fetch::read_message;
 use super::searches::{Searches, Turn};
 use super::session::{Connection, Trouble, no_mailbox};
-use crate::net::Lost;
 use crate::parts::{MessageData, StoreError, StoreErrorKind};
 
 /// So many messages are told at a time, so that a client that does not read holds up no more.
@@ -38,6 +37,17 @@ impl Connection {
 
     /// Which of some messages match, for a search that is kept up to date, in the order of these criteria.
     pub(super) async fn recheck(&mut self, query: &Query, criteria: &[SortCriterion]) -> Result<(), Trouble> {
+        match self.rechecked(query, criteria).await {
+            // Nobody asked for this: the command before it is done and has to be answered, and those behind it served.
+            Err(Trouble::HungUp) => {
+                self.answer(Answer::No { code: None, text: "the client has closed its side".into() });
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    async fn rechecked(&mut self, query: &Query, criteria: &[SortCriterion]) -> Result<(), Trouble> {
         let mut found = self.find_matching(query, false).await?;
         if !criteria.is_empty() {
             found = self.sorted(&found, criteria).await?.into_iter().map(|uid| (uid, ModSeq::MIN)).collect();
@@ -115,7 +125,7 @@ impl Connection {
                 self.progress(all - messages.len() - open.len(), all).await?;
                 // A search that is over in one slice is answered also to a client that has said its last word.
                 if slices > 0 && !self.wire.is_peer_there().await {
-                    return Err(Lost.into());
+                    return Err(Trouble::HungUp);
                 }
                 slices += 1;
                 let turn = self.wire.answer(Box::pin(lane.turn())).await;

@@ -80,6 +80,8 @@ pub(super) enum Trouble {
     Store(StoreError),
     /// The connection is of no more use.
     Lost(Lost),
+    /// The client has closed its side, and long work for it is broken off.
+    HungUp,
 }
 
 impl From<StoreError> for Trouble {
@@ -196,6 +198,7 @@ impl Connection {
                 Ok(()) => {}
                 Err(Trouble::Store(error)) => self.refuse(&error, None),
                 Err(Trouble::Lost(lost)) => return Err(lost),
+                Err(Trouble::HungUp) => return Err(Lost),
             }
             if self.wire.is_overdue() && self.is_over() {
                 return Err(Lost);

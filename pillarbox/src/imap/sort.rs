@@ -13,7 +13,6 @@ use super::pieces;
 use super::search::off_the_workers;
 use super::searches::{Lane, Searches};
 use super::session::{Connection, Trouble, no_mailbox};
-use crate::net::Lost;
 use crate::parts::{Cached, MessageData, Piece};
 
 /// Messages whose keys are in memory at a time, beside what is made of them.
@@ -176,7 +175,7 @@ impl Connection {
         while !open.is_empty() {
             // What is over in one slice is answered also to a client that has said its last word.
             if slices.done > 0 && !self.wire.is_peer_there().await {
-                return Err(Lost.into());
+                return Err(Trouble::HungUp);
             }
             slices.done += 1;
             let turn = self.wire.answer(Box::pin(slices.lane.turn())).await;
