@@ -35,17 +35,17 @@ impl Feed {
 
     /// Tells changes that were made at once.
     pub(crate) fn tell_all(&self, changes: Vec<Change>) {
-        let mut heard = Heard::default();
+        let (mut stirred, mut gone) = (Stirred::default(), false);
         for change in &changes {
             match change {
-                Change::Added { .. } | Change::Removed { .. } => heard.stirred.messages = true,
-                Change::Flags { .. } => heard.stirred.flags = true,
-                Change::Gone => heard.gone = true,
+                Change::Added { .. } | Change::Removed { .. } => stirred.messages = true,
+                Change::Flags { .. } => stirred.flags = true,
+                Change::Gone => gone = true,
                 _ => {}
             }
         }
         self.log.tell_all(changes);
-        self.watchers.tell(heard);
+        self.watchers.tell(stirred, gone);
     }
 
     /// A reader of everything that is told from now on.
@@ -58,15 +58,16 @@ impl Feed {
         let mut state = self.watchers.state();
         let number = state.next;
         state.next += 1;
-        state.all.insert(number, Place::default());
-        Watcher { watchers: Arc::clone(&self.watchers), number }
+        Watcher { watchers: Arc::clone(&self.watchers), number, heard: state.told }
     }
 }
 
-/// What a watcher has not taken yet.
-#[derive(Clone, Copy, Default, PartialEq)]
-struct Heard {
-    stirred: Stirred,
+/// How many times something was told. Each watcher keeps the counts that it has heard of, so that to tell costs nothing for those who
+/// have not taken the last news.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    messages: u64,
+    flags: u64,
     gone: bool,
 }
 
@@ -78,13 +79,8 @@ struct Watchers {
 #[derive(Default)]
 struct State {
     next: u64,
-    all: BTreeMap<u64, Place>,
-}
-
-#[derive(Default)]
-struct Place {
-    heard: Heard,
-    waker: Option<Waker>,
+    told: Told,
+    waiting: BTreeMap<u64, Waker>,
 }
 
 impl Watchers {
@@ -92,17 +88,17 @@ impl Watchers {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, news: Heard) {
-        if news == Heard::default() {
+    fn tell(&self, stirred: Stirred, gone: bool) {
+        if stirred == Stirred::default() && !gone {
             return;
         }
-        let mut wakers = Vec::new();
-        for Place { heard, waker } in self.state().all.values_mut() {
-            heard.stirred = heard.stirred.and(news.stirred);
-            heard.gone |= news.gone;
-            wakers.extend(waker.take());
-        }
-        wakers.into_iter().for_each(Waker::wake);
+        let mut state = self.state();
+        state.told.messages += u64::from(stirred.messages);
+        state.told.flags += u64::from(stirred.flags);
+        state.told.gone |= gone;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_values().for_each(Waker::wake);
     }
 }
 
@@ -110,22 +106,25 @@ impl Watchers {
 pub(crate) struct Watcher {
     watchers: Arc<Watchers>,
     number: u64,
+    heard: Told,
 }
 
 impl Watcher {
     /// Waits until something happened. Cancel-safe.
-    pub(crate) async fn stirred(&self) -> Result<Stirred, StoreError> {
+    pub(crate) async fn stirred(&mut self) -> Result<Stirred, StoreError> {
+        let Watcher { watchers, number, heard } = self;
         poll_fn(|context| {
-            let mut state = self.watchers.state();
-            let Some(place) = state.all.get_mut(&self.number) else { return Poll::Pending };
-            if place.heard.gone {
+            let mut state = watchers.state();
+            let told = state.told;
+            if told.gone {
                 return Poll::Ready(Err(StoreError::new(StoreErrorKind::NoSuchMailbox, "the mailbox is gone")));
             }
-            let stirred = std::mem::take(&mut place.heard.stirred);
+            let stirred = Stirred { messages: told.messages != heard.messages, flags: told.flags != heard.flags };
             if stirred != Stirred::default() {
+                *heard = told;
                 return Poll::Ready(Ok(stirred));
             }
-            place.waker = Some(context.waker().clone());
+            state.waiting.insert(*number, context.waker().clone());
             Poll::Pending
         })
         .await
@@ -140,7 +139,7 @@ impl MailboxWatch for Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.watchers.state().all.remove(&self.number);
+        self.watchers.state().waiting.remove(&self.number);
     }
 }
 
@@ -152,19 +151,25 @@ mod tests {
     #[tokio::test]
     async fn a_watcher_remembers_no_more_however_much_happens() {
         let feed = Feed::default();
-        let watchers: Vec<Watcher> = (0..1000).map(|_| feed.watcher()).collect();
+        let mut watchers: Vec<Watcher> = (0..1000).map(|_| feed.watcher()).collect();
         for uid in 1..=10_000 {
             feed.tell(Change::Added { uids: vec![Uid::new(uid).expect("not 0")], mod_seq: None });
         }
         assert!(feed.log.is_empty(), "nobody reads what is only watched");
-        let place = std::mem::size_of::<(u64, Place)>();
-        assert!(place <= 64, "{place} octets for each");
-        for watcher in &watchers {
+        assert!(feed.watchers.state().waiting.is_empty(), "nobody has to be woken who has not taken what there is");
+        let each = std::mem::size_of::<Watcher>();
+        assert!(each <= 64, "{each} octets for each");
+        for watcher in &mut watchers {
             assert_eq!(watcher.stirred().await.unwrap(), Stirred { messages: true, flags: false });
         }
         feed.tell(Change::Gone);
         assert!(watchers[0].stirred().await.is_err());
-        drop(watchers);
-        assert!(feed.watchers.state().all.is_empty());
+        let mut later = Feed::default().watcher();
+        let waits = tokio::time::timeout(std::time::Duration::ZERO, later.stirred());
+        assert!(waits.await.is_err(), "nothing happened since it began");
+        let places = Arc::clone(&later.watchers);
+        assert_eq!(places.state().waiting.len(), 1);
+        drop(later);
+        assert!(places.state().waiting.is_empty());
     }
 }

@@ -1,6 +1,6 @@
 //! What happens, told in order to everyone who listens.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -18,20 +18,23 @@ struct State<T> {
     log: VecDeque<T>,
     /// The number of the log's first change.
     first: u64,
+    /// By rising number.
     readers: Vec<Slot>,
     next_reader: u64,
+    /// Those who wait for the next change, so that one costs nothing for readers who have not taken the last one.
+    waiting: BTreeMap<u64, Waker>,
 }
 
 struct Slot {
     reader: u64,
     /// The number of the next change to read.
     next: u64,
-    waker: Option<Waker>,
 }
 
 impl<T> State<T> {
     fn slot(&mut self, reader: u64) -> Option<&mut Slot> {
-        self.readers.iter_mut().find(|slot| slot.reader == reader)
+        let at = self.readers.binary_search_by_key(&reader, |slot| slot.reader).ok()?;
+        self.readers.get_mut(at)
     }
 
     fn forget_what_all_have_read(&mut self) {
@@ -45,7 +48,8 @@ impl<T> State<T> {
 
 impl<T: Clone> Log<T> {
     pub(crate) fn new(behind_max: usize, cut_off: T) -> Self {
-        let state = State { log: VecDeque::new(), first: 0, readers: Vec::new(), next_reader: 0 };
+        let state =
+            State { log: VecDeque::new(), first: 0, readers: Vec::new(), next_reader: 0, waiting: BTreeMap::new() };
         Log { state: Mutex::new(state), behind_max, cut_off }
     }
 
@@ -66,17 +70,20 @@ impl<T: Clone> Log<T> {
         if state.readers.is_empty() || changes.is_empty() {
             return;
         }
-        let end = state.first + state.log.len() as u64;
-        // A reader that is too far behind is cut off, and its session ends: memory is worth more than its patience.
-        state.readers.retain(|slot| end - slot.next < self.behind_max as u64);
-        state.forget_what_all_have_read();
-        if state.readers.is_empty() {
-            return;
+        // A reader that is too far behind is cut off, and its session ends: memory is worth more than its patience. Nobody is
+        // farther behind than what is kept.
+        if state.log.len() >= self.behind_max {
+            let end = state.first + state.log.len() as u64;
+            state.readers.retain(|slot| end - slot.next < self.behind_max as u64);
+            state.forget_what_all_have_read();
+            if state.readers.is_empty() {
+                return;
+            }
         }
         state.log.extend(changes);
-        let wakers: Vec<Waker> = state.readers.iter_mut().filter_map(|slot| slot.waker.take()).collect();
+        let waiting = std::mem::take(&mut state.waiting);
         drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        waiting.into_values().for_each(Waker::wake);
     }
 
     /// Whether nothing is kept for anybody.
@@ -91,7 +98,7 @@ impl<T: Clone> Log<T> {
         let reader = state.next_reader;
         state.next_reader += 1;
         let next = state.first + state.log.len() as u64;
-        state.readers.push(Slot { reader, next, waker: None });
+        state.readers.push(Slot { reader, next });
         LogReader { log: Arc::clone(self), reader }
     }
 }
@@ -124,11 +131,10 @@ impl<T: Clone> LogReader<T> {
             }
             let mut state = self.log.state();
             let end = state.first + state.log.len() as u64;
-            match state.slot(self.reader) {
-                // Told between the look above and here.
-                Some(slot) if slot.next < end => context.waker().wake_by_ref(),
-                Some(slot) => slot.waker = Some(context.waker().clone()),
-                None => context.waker().wake_by_ref(),
+            match state.slot(self.reader).is_some_and(|slot| slot.next == end) {
+                true => drop(state.waiting.insert(self.reader, context.waker().clone())),
+                // Told, or cut off, between the look above and here.
+                false => context.waker().wake_by_ref(),
             }
             Poll::Pending
         })
@@ -140,6 +146,7 @@ impl<T: Clone> Drop for LogReader<T> {
     fn drop(&mut self) {
         let mut state = self.log.state();
         state.readers.retain(|slot| slot.reader != self.reader);
+        state.waiting.remove(&self.reader);
         state.forget_what_all_have_read();
     }
 }
@@ -167,6 +174,7 @@ mod tests {
             feed.tell(added(n));
         }
         assert_eq!(feed.state().log.len(), 1000, "what waits is kept once, not for each");
+        assert!(feed.state().waiting.is_empty(), "nobody has to be woken who has not taken what there is");
         for reader in &readers {
             assert_eq!(reader.take().len(), 1000, "a burst is one wake-up");
         }

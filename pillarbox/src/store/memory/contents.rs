@@ -38,11 +38,45 @@ pub(super) struct Contents {
     pub(super) annotations: Annotations,
     pub(super) uses: Vec<SpecialUse>,
     pub(super) messages: BTreeMap<Uid, Message>,
+    numbers: Numbers,
     /// Those that messages have or had.
     keywords: BTreeSet<Keyword>,
     uid_next: Uid,
     highest: ModSeq,
     expunged: Expunged,
+}
+
+/// What STATUS says of the messages. It is kept, as many sessions may ask for it each time that one message comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Numbers {
+    seen: u32,
+    deleted: u32,
+    octets: u64,
+    deleted_octets: u64,
+}
+
+impl Numbers {
+    fn of(letter: &Letter) -> Self {
+        let octets = letter.octets.len() as u64;
+        let [seen, deleted] = [Flag::Seen, Flag::Deleted].map(|flag| letter.flags.contains(&flag));
+        let deleted_octets = if deleted { octets } else { 0 };
+        Numbers { seen: seen.into(), deleted: deleted.into(), octets, deleted_octets }
+    }
+
+    fn add(&mut self, more: Numbers) {
+        self.seen += more.seen;
+        self.deleted += more.deleted;
+        self.octets += more.octets;
+        self.deleted_octets += more.deleted_octets;
+    }
+
+    /// What was added before.
+    fn take_away(&mut self, less: Numbers) {
+        self.seen -= less.seen;
+        self.deleted -= less.deleted;
+        self.octets -= less.octets;
+        self.deleted_octets -= less.deleted_octets;
+    }
 }
 
 /// What a message is wherever it lies.
@@ -162,6 +196,7 @@ impl Contents {
     }
 
     fn add(&mut self, uid: Uid, letter: Letter, saved: WallTime, mod_seq: ModSeq) {
+        self.numbers.add(Numbers::of(&letter));
         let (flag_times, flags_before) = (Vec::new(), None);
         let message = Message { letter, saved, added: mod_seq, mod_seq, flag_times, flags_before };
         self.messages.insert(uid, message);
@@ -221,6 +256,7 @@ impl Shared {
             annotations: Annotations::default(),
             uses: uses.to_vec(),
             messages,
+            numbers: Numbers::default(),
             keywords,
             uid_next: Uid::MIN,
             highest: ModSeq::MIN,
@@ -292,7 +328,11 @@ impl Shared {
     pub(super) fn remove(&self, uids: &[Uid]) -> Result<Vec<Uid>, StoreError> {
         let mut contents = self.contents()?;
         let contents = &mut *contents;
-        let removed = uids.iter().filter_map(|uid| Some((*uid, contents.messages.remove(uid)?.letter.octets.len())));
+        let removed = uids.iter().filter_map(|uid| {
+            let letter = contents.messages.remove(uid)?.letter;
+            contents.numbers.take_away(Numbers::of(&letter));
+            Some((*uid, letter.octets.len()))
+        });
         let (gone, sizes): (Vec<Uid>, Vec<usize>) = removed.unzip();
         self.used.give_back(Usage::of(sizes));
         if !gone.is_empty() {
@@ -336,8 +376,11 @@ impl Shared {
         for range in uids.ranges() {
             for (uid, message) in contents.messages.range_mut(range) {
                 let refused = what.unchanged_since.is_some_and(|since| !message.is_unchanged(what, since));
+                let before = Numbers::of(&message.letter);
                 let changed = !refused && message.change(what, mod_seq);
                 if changed {
+                    contents.numbers.take_away(before);
+                    contents.numbers.add(Numbers::of(&message.letter));
                     let flags = message.letter.flags.clone();
                     changes.push(Change::Flags { uid: *uid, flags, mod_seq: Some(mod_seq) });
                 }
@@ -371,15 +414,11 @@ impl Shared {
 
     pub(super) fn status(&self) -> Result<Status, StoreError> {
         let contents = self.contents()?;
-        let messages = || contents.messages.values().map(|message| &message.letter);
-        let with = |flag| messages().filter(|letter| letter.flags.contains(&flag)).count() as u32;
+        let Numbers { seen, deleted, octets, deleted_octets } = contents.numbers;
         let mut status = Status::new(self.uid_validity, contents.uid_next);
         status.messages = contents.messages.len() as u32;
-        status.unseen = status.messages - with(Flag::Seen);
-        status.deleted = with(Flag::Deleted);
-        let deleted = messages().filter(|letter| letter.flags.contains(&Flag::Deleted));
-        status.deleted_storage = deleted.map(|letter| letter.octets.len() as u64).sum();
-        status.size = messages().map(|letter| letter.octets.len() as u64).sum();
+        status.unseen = status.messages - seen;
+        (status.deleted, status.deleted_storage, status.size) = (deleted, deleted_octets, octets);
         status.highest_mod_seq = Some(contents.highest);
         status.mailbox_id = Some(self.id.clone());
         Ok(status)
@@ -389,6 +428,38 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_numbers_are_those_of_the_messages() {
+        let shared = Shared::new(UidValidity::MIN, ObjectId::new("F").unwrap(), &[], Arc::default());
+        let letter = |octets: &[u8], flags: &[Flag]| Letter {
+            flags: flags.iter().cloned().collect(),
+            date: WallTime::default(),
+            octets: octets.into(),
+            id: ObjectId::new("M").unwrap(),
+        };
+        let letters = vec![letter(b"one", &[]), letter(b"three", &[Flag::Seen]), letter(b"x", &[Flag::Deleted])];
+        let uids = shared.add(letters, WallTime::default(), Usage::default()).unwrap();
+        let numbers = |messages, unseen, deleted, deleted_storage, size| {
+            let now = shared.status().unwrap();
+            let of_all = [now.messages, now.unseen, now.deleted];
+            assert_eq!((of_all, now.deleted_storage, now.size), ([messages, unseen, deleted], deleted_storage, size));
+        };
+        numbers(3, 2, 1, 1, 9);
+        let set = |uid: Uid, change, flags: &[Flag]| {
+            shared.set_flags(&UidSet::one(uid), &SetFlags::new(change, flags.iter().cloned().collect())).unwrap();
+        };
+        set(uids[0], FlagChange::Add, &[Flag::Seen, Flag::Deleted]);
+        numbers(3, 1, 2, 4, 9);
+        set(uids[1], FlagChange::Replace, &[Flag::Flagged]);
+        set(uids[1], FlagChange::Replace, &[Flag::Flagged]);
+        numbers(3, 2, 2, 4, 9);
+        assert_eq!(shared.remove(&[uids[0], uids[0]]).unwrap(), [uids[0]]);
+        numbers(2, 2, 1, 1, 6);
+        set(uids[2], FlagChange::Remove, &[Flag::Deleted]);
+        let renamed = shared.renamed().unwrap().status().unwrap();
+        assert_eq!((renamed.messages, renamed.deleted, renamed.size), (2, 0, 6));
+    }
 
     /// Of one message that many flags change on, only the last of them are known apart; the others count as changed with them.
     #[test]
