@@ -232,7 +232,7 @@ async fn an_address_of_ours_that_comes_later_ends_it() {
         match fault {
             // It is a loop, although an address of the host had been dialled before that was known.
             Fault::Late(_) => {
-                assert!(lines[1].contains("failed") && lines[1].contains("come back to this host"), "{lines:?}")
+                assert!(lines[1].contains("failed") && lines[1].contains("come back to this host"), "{lines:?}");
             }
             // What did not answer is all that went wrong.
             _ => assert!(lines[1].contains("delayed mx.far.example [192.0.2.1]"), "{lines:?}"),
