@@ -144,13 +144,18 @@ impl MailboxSink {
     async fn append_junk(&self, account: &Identity, name: &MailboxName, append: Append) -> Copy {
         let mut list = List::new("*");
         list.special_use = true;
-        let listed = self.store.list(account, &list).await.unwrap_or_default();
+        // What cannot be listed now may be listed later, and then there is one; it is no reason to make another.
+        let (listed, is_listed) = match self.store.list(account, &list).await {
+            Ok(listed) => (listed, true),
+            Err(error) if error.kind == StoreErrorKind::Unavailable => return Err(error),
+            Err(_) => (Vec::new(), false),
+        };
         let is_junk = |attribute: &Cow<'_, str>| attribute.eq_ignore_ascii_case(SpecialUse::Junk.as_str());
         let known = listed.into_iter().find(|listed| listed.attributes.iter().any(is_junk)).map(|listed| listed.name);
-        let is_known = known.is_some();
+        let may_be_made = is_listed && known.is_none();
         let junk = known.unwrap_or_else(|| name.clone());
         let mut outcome = self.store.append(account, &junk, append.clone()).await;
-        if !is_known && matches!(&outcome, Err(error) if error.kind == StoreErrorKind::NoSuchMailbox) {
+        if may_be_made && matches!(&outcome, Err(error) if error.kind == StoreErrorKind::NoSuchMailbox) {
             // Another message may have made it meanwhile: that it cannot be made is no reason not to try.
             let _ = self.store.create(account, &junk, &[SpecialUse::Junk]).await;
             outcome = self.store.append(account, &junk, append.clone()).await;

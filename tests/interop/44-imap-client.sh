@@ -19,6 +19,8 @@ script() { # with what, which test, more of the environment
     (cd "$root" && env HOME="$(getent passwd "$(id -u)" | cut -d: -f6)" "${@:3}" \
         cargo test -q -p pillarbox --test imap_client "$2") >"$work/script" 2>&1 ||
         fail "the script with $1: $(cat "$work/script")"
+    # A name that no test has is no error to cargo.
+    grep -q '^test result: ok\. [1-9]' "$work/script" || fail "the script with $1 has not run: $(cat "$work/script")"
     echo "ok: the script with $1"
 }
 script "our server" one_script_of_everything

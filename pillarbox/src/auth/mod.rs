@@ -129,7 +129,8 @@ impl AuthSink {
     }
 
     /// Asks `care` about each message how it is to be dealt with. Without it strangers are checked: all who have an address and
-    /// have not logged in. Whoever has no address cannot be checked, and loses what is forged.
+    /// have not logged in. What comes with neither an address nor a login passes as it is, unless a proxy brought it (XCLIENT).
+    /// Without an address nobody can be checked: who is to be, by `care` or as a proxy's client, loses what is forged.
     ///
     /// ```
     /// # use pillarbox::auth::{AuthSink, Config, Treatment};

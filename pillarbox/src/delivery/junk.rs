@@ -45,6 +45,7 @@ impl JunkSink {
     fn is_marked(&self, top: &[u8], is_whole: bool) -> Option<bool> {
         let mark = self.mark.as_bytes();
         let is_whole = is_whole || !header::split(top).1.is_empty();
+        let mut is_marked = false;
         let mut fields = Fields::new(top).peekable();
         while let Some(field) = fields.next() {
             let begins_below = field.name_is("Received");
@@ -53,11 +54,9 @@ impl JunkSink {
                 return None;
             }
             if begins_below {
-                return Some(false);
+                return Some(is_marked);
             }
-            if field.raw.trim_ascii_end() == mark {
-                return Some(true);
-            }
+            is_marked |= field.raw.trim_ascii_end() == mark;
         }
         // No Received field stands below: nothing tells apart what was put there and what came.
         if is_whole { Some(false) } else { None }

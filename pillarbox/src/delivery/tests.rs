@@ -93,6 +93,8 @@ async fn recipients_without_an_account() {
 enum Fault {
     /// In every mailbox but INBOX.
     Elsewhere,
+    /// When the mailboxes are to be listed.
+    List,
     Begin,
     Write,
     Prepare,
@@ -186,6 +188,9 @@ impl MailboxStore for Faulty {
         self.inner.capabilities()
     }
     fn list<'a>(&'a self, user: &'a Identity, list: &'a List) -> Answer<'a, Vec<Listed>> {
+        if self.fault == Fault::List && user.user() == "bad" {
+            return Box::pin(async { Err(StoreError::new(self.kind, "as was wished")) });
+        }
         self.inner.list(user, list)
     }
     fn status<'a>(
@@ -286,6 +291,8 @@ async fn what_this_host_has_marked_is_filed_apart() {
         ("", format!("{own}{received}{MARK}\r\n\r\nbody\r\n"), false),
         ("", format!("{own}{received}\r\n{MARK}\r\n{received}"), false),
         ("", format!("{MARK}, and more\r\n more\r\n{received}\r\nbody\r\n"), false),
+        // Without a Received field nothing tells who has put it there.
+        ("", format!("{MARK}\r\nSubject: x\r\n\r\nbody\r\n"), false),
         ("", "Subject: a notice\r\n\r\nbody\r\n".into(), false),
         ("", "no header and no end".into(), false),
         ("", format!("X: {}\r\n{MARK}\r\n{received}\r\n", "x".repeat(70_000)), false),
@@ -335,5 +342,21 @@ async fn what_cannot_be_filed_apart_is_in_the_inbox_unless_it_can_wait() {
         let refused = Outcome::Refused(reply(kind));
         assert_eq!(outcome, if is_told { refused } else { Outcome::Delivered }, "{kind:?}");
         assert_eq!(inbox(&*store, "bad").await.len(), usize::from(!is_told), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_mailbox_for_junk_is_made_where_the_users_own_is_not_known() {
+    for (kind, is_told) in [(StoreErrorKind::Unavailable, true), (StoreErrorKind::NoPermission, false)] {
+        let store = Arc::new(Faulty { inner: MemoryStore::new(), fault: Fault::List, kind, log: Arc::default() });
+        let junk = MailboxSink::new(store.clone(), account).into_junk(MailboxName::new("Junk").unwrap());
+        let outcome = match junk.begin(envelope(&["bad@localhost"])).await {
+            Ok(incoming) => incoming.commit(true).await.remove(0),
+            Err(error) => Outcome::Refused(error.reply),
+        };
+        assert_eq!(outcome, if is_told { Outcome::Refused(reply(kind)) } else { Outcome::Delivered }, "{kind:?}");
+        assert_eq!(inbox(&*store, "bad").await.len(), usize::from(!is_told), "{kind:?}");
+        let listed = store.inner.list(&Identity::new("bad"), &List::new("*")).await.unwrap();
+        assert!(listed.iter().all(|listed| listed.name.is_inbox()), "{kind:?}");
     }
 }

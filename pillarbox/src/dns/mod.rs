@@ -100,12 +100,23 @@ impl StubResolver {
             return answer;
         }
         let deadline = self.clock.now() + self.config.patience();
+        // Whoever polls this late finds both ready.
         let (answer, keep) = tokio::select! {
+            biased;
             found = self.ask(&question.name, question.kind) => found,
             () = self.clock.sleep_until(deadline) => self.failed(),
         };
-        self.cache().insert(&question.name, question.kind, &answer, keep, self.clock.now());
+        self.keep(question, &answer, keep);
         answer
+    }
+
+    /// Keeps an answer for a while. A failure takes no place of what another, who asked meanwhile, has been told.
+    fn keep(&self, question: &Question, answer: &DnsAnswer, keep: Duration) {
+        let (mut cache, now) = (self.cache(), self.clock.now());
+        let is_failure = answer.outcome == DnsOutcome::TryLater;
+        if !is_failure || cache.find(&question.name, question.kind, now).is_none() {
+            cache.insert(&question.name, question.kind, answer, keep, now);
+        }
     }
 
     /// An answer, and how long it may be kept. Where a server gives an alias without its target, that is asked for too.
@@ -211,5 +222,25 @@ const ACTIVE_MAX: usize = 256;
 impl Resolver for StubResolver {
     fn resolve<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, DnsAnswer> {
         Box::pin(self.look_up(question))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parts::SystemClock;
+
+    #[test]
+    fn a_failure_takes_no_place_of_an_answer() {
+        let resolver = StubResolver::new(StubConfig::new([]), Arc::new(SystemClock::new()));
+        let name: Name = "mx.example.org".parse().unwrap();
+        let question = Question::new(pillarbox_core::dns::QuestionId(0), name.clone(), RecordKind::A);
+        let kept = || resolver.cache().find(&name, RecordKind::A, resolver.clock.now()).map(|answer| answer.outcome);
+        let minute = Duration::from_secs(60);
+        resolver.keep(&question, &DnsAnswer::try_later(), minute);
+        assert_eq!(kept(), Some(DnsOutcome::TryLater));
+        resolver.keep(&question, &DnsAnswer::no_data(), minute);
+        resolver.keep(&question, &DnsAnswer::try_later(), minute);
+        assert_eq!(kept(), Some(DnsOutcome::NoData));
     }
 }

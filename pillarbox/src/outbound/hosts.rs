@@ -211,7 +211,7 @@ async fn try_exchangers(delivery: &mut Delivery, manner: &Manner, found: &Exchan
         }
     }
     // A nearer host that could not be looked up now may take the message later.
-    if attempts.meets_itself() && attempts.is_empty() && delivery.trouble.is_none() {
+    if attempts.meets_itself() && delivery.trouble.is_none() {
         no_route(delivery, NoRoute::Loop);
     } else if unreachable == found.hosts.len() {
         delivery.fail_all(EnhancedCode::new(5, 4, 4), "none of the domain's mail exchangers has an address");
@@ -339,11 +339,12 @@ async fn try_addresses(
             found.give_back(endpoint);
         }
         let Some((endpoint, connected)) = raced.winner else { return };
+        // RFC 7672 §2.2: the other kind of addresses may have turned out to be secure since. Nothing was said to the host yet.
+        let now = found.looking.security().await;
+        found.take_news();
         if found.attempts.meets_itself() {
             return;
         }
-        // RFC 7672 §2.2: the other kind of addresses may have turned out to be secure since. Nothing was said to the host yet.
-        let now = found.looking.security().await;
         if now != security {
             security = now;
             if security == Security::Later {

@@ -106,6 +106,17 @@ impl Found<'_, '_> {
             self.attempts.give_back(Candidate { host: self.host.clone(), ip: address.ip() });
         }
     }
+
+    /// Puts addresses that have become known among those that are waiting; false if there are none. Whoever has waited for the
+    /// look-up calls it: one that is over brings no more.
+    pub(super) fn take_news(&mut self) -> bool {
+        let news = self.looking.news();
+        let has_news = !news.is_empty();
+        if has_news {
+            self.attempts.add_more(self.host, news);
+        }
+        has_news
+    }
 }
 
 impl Addresses for Found<'_, '_> {
@@ -123,11 +134,7 @@ impl Addresses for Found<'_, '_> {
             return Poll::Pending;
         }
         self.looking.poll(context);
-        let news = self.looking.news();
-        let has_news = !news.is_empty();
-        if has_news {
-            self.attempts.add_more(self.host, news);
-        }
+        let has_news = self.take_news();
         if has_news || self.is_complete() { Poll::Ready(()) } else { Poll::Pending }
     }
 }

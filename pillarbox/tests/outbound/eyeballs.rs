@@ -9,6 +9,7 @@ use pillarbox_core::dns::{DnsAnswer, FixedZone, Question, Record, RecordKind, Va
 use pillarbox_fs::SimulatedFs;
 
 use crate::net::{Fault, Net, Paused};
+use crate::policies::{certified, tlsa_of};
 use crate::race::{Faults, after, four, mx, six};
 use crate::station::{Station, config, envelope, parts, routes};
 
@@ -76,18 +77,33 @@ async fn place_with(
     config: OutboundConfig,
     zone: FixedZone,
 ) -> Place {
+    place_of(fates, faults, config, zone, None).await
+}
+
+/// With a certificate that the IPv6 host has.
+async fn place_of(
+    fates: &[(RecordKind, Fate)],
+    faults: &[(&'static str, Fault)],
+    config: OutboundConfig,
+    zone: FixedZone,
+    tls: Option<Arc<rustls::ServerConfig>>,
+) -> Place {
     let server = || ServerConfig::new("mx.far.example");
-    let net = Net::new(Paused::new(), Arc::new(Faults(faults.iter().copied().collect())))
+    let mut net = Net::new(Paused::new(), Arc::new(Faults(faults.iter().copied().collect())))
         .host("2001:db8::1", "six", server())
         .host("192.0.2.1", "four", server())
         .host("192.0.2.2", "second", server());
+    net.tls.extend(tls.map(|tls| ("six".into(), tls)));
     let net = Arc::new(net);
+    let client = rustls::ClientConfig::builder().with_root_certificates(rustls::RootCertStore::empty());
+    let client = client.with_no_client_auth();
     let zone = zone.with("far.example", mx(10, "mx.far.example"));
     let zone = zone.with("mx.far.example", four(1)).with("mx.far.example", six(1));
     let resolver = Arc::new(Slow { zone, fates: fates.to_vec() });
     let with_resolver = |diary: &_| {
         let mut parts = parts(&net, FixedZone::new(), diary);
         parts.resolver = resolver;
+        parts.tls = Some(Arc::new(client));
         parts
     };
     let station = Station::begin(SimulatedFs::new(), 1, config, with_resolver, routes(&net));
@@ -212,7 +228,15 @@ async fn an_address_of_ours_that_comes_later_ends_it() {
         let place = place_with(&[(Aaaa, After(100))], &[("four", fault)], config.clone(), FixedZone::new()).await;
         after(60_000).await;
         assert_eq!((place.dialled(), place.copies()), (vec![FOUR.into()], vec![]));
-        assert_eq!(place.station.handle().usage().messages, 1);
+        let lines = place.station.lines();
+        match fault {
+            // It is a loop, although an address of the host had been dialled before that was known.
+            Fault::Late(_) => {
+                assert!(lines[1].contains("failed") && lines[1].contains("come back to this host"), "{lines:?}");
+            }
+            // What did not answer is all that went wrong.
+            _ => assert!(lines[1].contains("delayed mx.far.example [192.0.2.1]"), "{lines:?}"),
+        }
     }
 }
 
@@ -262,4 +286,23 @@ async fn a_secure_answer_that_comes_later_counts_for_all() {
     let place = place_with(&fates, &[("four", Fault::Silence)], config(), FixedZone::new()).await;
     after(1000).await;
     assert_eq!((place.dialled(), place.copies()), (vec![FOUR.into(), SIX.into()], vec!["six".into()]));
+}
+
+// What is waited for before anything is said may bring more addresses than it was waited for.
+#[tokio::test(start_paused = true)]
+async fn addresses_that_come_with_the_records_are_tried() {
+    let fates = [(A, After(0)), (Aaaa, Secure(60)), (Tlsa, Secure(2000))];
+    let host = certified("mx.far.example");
+    let zone = FixedZone::new().with("_25._tcp.mx.far.example", tlsa_of(&host));
+    let place = place_of(&fates, &[("four", Fault::Late(100))], config(), zone, Some(host.server)).await;
+    after(10_000).await;
+    // The first has no TLS.
+    assert_eq!((place.dialled(), place.copies()), (vec![FOUR.into(), SIX.into()], vec!["six".into()]));
+    assert_eq!(place.station.handle().usage().messages, 0);
+    // One of ours among them ends it.
+    let mut config = config();
+    config.own_addresses = vec!["2001:db8::1".parse().unwrap()];
+    let place = place_with(&fates, &[("four", Fault::Late(100))], config, FixedZone::new()).await;
+    after(60_000).await;
+    assert_eq!((place.dialled(), place.copies()), (vec![FOUR.into()], vec![]));
 }

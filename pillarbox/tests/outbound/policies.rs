@@ -162,7 +162,7 @@ async fn what_comes(setting: Setting) -> (usize, usize, usize) {
 }
 
 /// A record of a host's certificate, all of it.
-fn tlsa_of(host: &Certified) -> Record {
+pub(crate) fn tlsa_of(host: &Certified) -> Record {
     Record::Tlsa { usage: 3, selector: 0, matching: 0, data: host.certificate.to_vec() }
 }
 

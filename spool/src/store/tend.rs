@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use pillarbox_fs::{ErrorKind, Kind};
 
-use super::index::Index;
+use super::index::{Index, Status};
 use super::log::{Effect, Prepared};
 use super::recovery::if_found;
 use super::segment::{FIELDS_MAX, Found};
@@ -189,8 +189,10 @@ impl Store {
             let Effect::Carry(fields) = &copy.effect else { continue };
             let is_same = |fields: &MessageFields| {
                 index.messages.get(&copy.id).is_some_and(|entry| {
-                    let is_let_go = (entry.held, entry.is_owed()) == (fields.held, fields.is_owed());
-                    entry.pending == 0 && entry.last == last && is_let_go
+                    // Who holds a message or lets it go makes no report.
+                    let is_as_held = entry.held == fields.held
+                        && entry.recipients.iter().copied().eq(fields.states.iter().map(Status::of));
+                    entry.pending == 0 && entry.last == last && is_as_held
                 })
             };
             if is_same(fields) {
@@ -329,5 +331,47 @@ impl Store {
             lock(&self.0.index).is_short = false;
         }
         Ok(removed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pillarbox_core::WallTime;
+    use pillarbox_core::address::{ForwardPath, ReversePath};
+    use pillarbox_fs::SimulatedFs;
+
+    use super::*;
+    use crate::{Attempt, Change, Envelope, Options, Outcome, Recipient, Report};
+
+    #[test]
+    fn no_recipient_who_was_let_go_meanwhile_is_carried_as_it_was() {
+        let now = WallTime::new(1_700_000_000, 0);
+        let mut options = Options::from_system();
+        (options.reserve_bytes, options.reserve_files) = (0, 0);
+        let (store, recovery) = Store::open(SimulatedFs::new(), "/spool", options).unwrap();
+        assert_eq!(recovery.count(), 0);
+        let to = ["ann@example.com", "bob@example.com"];
+        let to = to.map(|to| Recipient::new(ForwardPath::Address(to.parse().unwrap())));
+        let mut incoming = store.begin(now);
+        incoming.write(b"Subject: hello\r\n\r\n").unwrap();
+        let id = incoming.id();
+        incoming.commit(Envelope::new(now, ReversePath::Null, to)).unwrap().wait().unwrap();
+        let commit = |change| store.commit(vec![change]).unwrap().wait().unwrap();
+        let owed = || store.message(id).unwrap().recipients.iter().map(|state| state.is_owed).collect::<Vec<_>>();
+        let let_go = || {
+            commit(Change::Hold(id));
+            commit(Change::Release(id));
+        };
+        // The first was tried since, the other not.
+        let_go();
+        let mut report = Report::new(id);
+        report.attempt(0, Attempt::new(now, Outcome::Delayed));
+        commit(Change::Report(report));
+        assert_eq!(owed(), [false, true]);
+        let copy = || vec![store.copy_of(id).unwrap().unwrap()];
+        let copies = copy();
+        let_go();
+        assert_eq!((store.commit_carried(copies).unwrap(), owed()), (0, vec![true, true]));
+        assert_eq!((store.commit_carried(copy()).unwrap(), owed()), (1, vec![true, true]));
     }
 }
