@@ -7,7 +7,7 @@
 //! ```
 //!
 //! What has no line has no limit; a file that is anything else was damaged. `maildirsize` beside it says the same limits, and
-//! other programs write it as theirs are.
+//! other programs write it as theirs are. There 0 is no limit: who may keep nothing here is not held to it by Dovecot and others.
 
 use super::Quota;
 use crate::sidecar::{Found, Sidecar};
