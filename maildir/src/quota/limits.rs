@@ -55,6 +55,17 @@ impl Tree {
         file.replace(&lock, encode(limits).as_bytes())
     }
 
+    /// Sets a file aside that cannot be read. What `maildirsize` names is what was set last, and what holds.
+    pub(crate) fn mend_limits(&self) -> Result<()> {
+        if let Some(limits) = self.quota_on_disk()?.filter(|limits| *limits != Quota::default()) {
+            return self.set_limits(limits);
+        }
+        let file = self.limits_file();
+        let _lock = file.lock()?;
+        file.set_aside()?;
+        Ok(self.store.sync_dir(&self.root)?)
+    }
+
     fn limits_file(&self) -> Sidecar<'_> {
         Sidecar { store: &self.store, dir: self.root.clone(), name: "pillarbox-limits", size_max: SIZE_MAX }
     }
