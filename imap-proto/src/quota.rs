@@ -31,7 +31,7 @@ pub struct ResourceUse {
 pub struct QuotaRoot {
     /// Its name, which is no mailbox's.
     pub name: String,
-    /// What is limited in it; nothing else is.
+    /// What is limited in it; nothing else is. Of a root without any clients are told nothing (RFC 9208 §7).
     pub resources: Vec<ResourceUse>,
 }
 

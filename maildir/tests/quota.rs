@@ -3,6 +3,7 @@
 mod support;
 
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -347,6 +348,26 @@ fn what_was_counted_is_kept_where_nothing_can_be_written() {
     bench.clock.advance(Duration::from_secs(61));
     assert_eq!(asks_the_disk(), (None, true));
     assert_eq!(tree.usage(LIMITS).unwrap(), Usage { bytes: 11, messages: 2 });
+}
+
+/// 0 is no limit in the file, so that one of nothing cannot stand there. That is no reason to count at each question.
+#[test]
+fn a_limit_of_nothing_is_not_counted_for_at_each_question() {
+    for (bytes, messages) in [(Some(0), None), (None, Some(0)), (Some(0), Some(7)), (Some(0), Some(0))] {
+        let limits = Quota { bytes, messages };
+        let bench = Bench::new();
+        let tree = account(&bench);
+        let which = || std::fs::metadata(bench.path("m/maildirsize")).unwrap().ino();
+        assert_eq!(tree.usage(limits).unwrap(), Usage::default());
+        let first = which();
+        for _ in 0..3 {
+            assert_eq!(tree.usage(limits).unwrap(), Usage::default());
+            let rules = QuotaRules::new(limits);
+            let asked = tree.check_quota(&rules, &MailboxName::inbox(), Usage::message(1), Purpose::Own);
+            assert_eq!(asked.unwrap_err().full(), Some(Full::Quota), "{limits:?}");
+        }
+        assert_eq!(which(), first, "{limits:?}");
+    }
 }
 
 /// A root that is no mailbox has no tmp/.

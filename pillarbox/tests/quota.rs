@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use imap_support::{Server, YOU};
 use pillarbox::delivery::{MailboxSink, OverQuota};
-use pillarbox::maildir::{Options, Quota, QuotaRules, Store, Tree, Usage};
+use pillarbox::maildir::{Grace, Options, Quota, QuotaRules, Store, Tree, Usage};
 use pillarbox::parts::{Envelope, Identity, MailboxStore, MessageSink, Outcome, StoreErrorKind};
 use pillarbox::store::MaildirStore;
 use pillarbox_core::address::{Address, ForwardPath, ReversePath};
@@ -240,14 +240,57 @@ async fn limits_are_set_by_whom_the_operator_lets() {
     let sink = sink(&other);
     assert_eq!(replies(&deliver(&sink, &["free@localhost"], 1200, false).await), ["452 4.2.2"]);
     assert_eq!(replies(&deliver(&sink, &["free@localhost"], 900, false).await), ["250"]);
+    // RFC 9208 §7: a QUOTA response names one resource at least, so that of none there is nothing to tell.
     let told = admin.ok(&format!("SETQUOTA #user/{YOU} ()")).await;
-    assert!(told.starts_with(&format!("* QUOTA #user/{YOU} ()\r\n")), "{told}");
+    assert!(!told.contains("* QUOTA"), "{told}");
     assert_eq!(other.quota_roots(&user(YOU), &inbox).await.unwrap(), []);
     // A file that was damaged: what the configuration says, and the next who sets limits mends it.
     std::fs::write(dir.path().join(YOU).join("pillarbox-limits"), "garbage").unwrap();
     assert_eq!(other.quota_roots(&user(YOU), &inbox).await.unwrap()[0].resources[0].limit, LIMIT);
     admin.ok(&format!("SETQUOTA #user/{YOU} (MESSAGE 7)")).await;
     assert_eq!(other.quota_roots(&user(YOU), &inbox).await.unwrap()[0].resources[0].limit, 7);
+    // Where the configuration has no limits, those that were set last still stand in `maildirsize`.
+    std::fs::write(dir.path().join("free@localhost/pillarbox-limits"), "garbage").unwrap();
+    let limits = other.quota_roots(&user("free@localhost"), &inbox).await.unwrap().pop().unwrap().resources;
+    assert_eq!(limits.iter().map(|one| one.limit).collect::<Vec<_>>(), [1024, 3]);
+}
+
+/// What is said of deliveries and of single mailboxes holds for an account that had no limits before they were set.
+#[tokio::test]
+async fn rules_hold_beside_limits_that_were_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().to_owned();
+    let mut rules = QuotaRules::default().with_grace(Grace::Bytes(0));
+    rules.add("Trash:bytes=+500").unwrap();
+    assert!(rules.is_unlimited());
+    let quotas = move |_: &Identity| Some(rules.clone());
+    let store = MaildirStore::with_quotas(move |account| Some(root.join(account.user())), quotas);
+    let store = Arc::new(store.quotas_set_by(|user| user.user() == YOU));
+    let server = Server::over(store.clone());
+    let mut client = server.client().await;
+    let append = |mailbox: &str, octets: usize| format!("APPEND {mailbox} {{{octets}+}}\r\n{}", "x".repeat(octets));
+    client.ok("CREATE Trash").await;
+    client.append("Trash", b"x".to_vec()).await;
+    assert!(!dir.path().join(YOU).join("maildirsize").exists(), "nothing is counted where nothing is limited");
+    client.ok(&format!("SETQUOTA #user/{YOU} (STORAGE 1)")).await;
+    client.ok(&append("INBOX", 1023)).await;
+    client.fails(&append("INBOX", 1), "NO [OVERQUOTA]").await;
+    client.ok(&append("Trash", 500)).await;
+    client.fails(&append("Trash", 1), "NO [OVERQUOTA]").await;
+    store.open(&Identity::new("other@localhost"), &MailboxName::inbox(), true).await.map(drop).unwrap();
+    client.ok("SETQUOTA #user/other@localhost (STORAGE 1)").await;
+    let sink = sink(&store);
+    assert_eq!(replies(&deliver(&sink, &["other@localhost"], 1025, false).await), ["452 4.2.2"]);
+    assert_eq!(replies(&deliver(&sink, &["other@localhost"], 900, false).await), ["250"]);
+}
+
+/// One's own root is there from the first login on, as GETQUOTAROOT tells it.
+#[tokio::test]
+async fn ones_own_root_is_there_before_the_account_was_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::over(store(&dir));
+    let told = server.client().await.ok(&format!("GETQUOTA #user/{YOU}")).await;
+    assert!(told.contains(&format!("* QUOTA #user/{YOU} (STORAGE 0 0 MESSAGE 0 10)\r\n")), "{told}");
 }
 
 #[tokio::test]

@@ -152,10 +152,10 @@ impl Accounts {
         groups.map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned).collect()
     }
 
-    /// What an account may use; `None` is one without limits. Where its line cannot be understood, what holds for all holds for
-    /// it, and that is told.
-    pub fn quota(&self, user: &str) -> Option<QuotaRules> {
-        let rules = quota_of(&self.file, user, &self.quota).unwrap_or_else(|error| {
+    /// What an account may use, which may be without limits: what is said beside them holds for ones that are set later. Where
+    /// its line cannot be understood, what holds for all holds for it, and that is told.
+    pub fn quota(&self, user: &str) -> QuotaRules {
+        quota_of(&self.file, user, &self.quota).unwrap_or_else(|error| {
             let trouble = format!("{user}: {error}");
             let mut told = self.told_of_quota.lock().unwrap_or_else(PoisonError::into_inner);
             if told.as_ref() != Some(&trouble) {
@@ -163,8 +163,7 @@ impl Accounts {
                 *told = Some(trouble);
             }
             self.quota.clone()
-        });
-        Some(rules).filter(|rules| !rules.is_unlimited())
+        })
     }
 
     /// Why the file as it is now cannot be used, if so; the accounts that it held before are used on. Told once for each

@@ -126,7 +126,7 @@ impl Assembly {
         let (folders, quotas, lying) = (accounts.clone(), accounts.clone(), accounts.clone());
         let store = MaildirStore::with_quotas(
             move |account| folders.folder(account.user()),
-            move |account| quotas.quota(account.user()),
+            move |account| Some(quotas.quota(account.user())),
         );
         let store = match config.quota_set_by.clone() {
             nobody if nobody.is_empty() => store,

@@ -51,8 +51,11 @@ impl ServerSession {
         }
     }
 
-    /// RFC 9208 §4.2.1
+    /// RFC 9208 §4.2.1, §7: a response names one resource at least, so that there is none of a root where nothing is limited.
     pub(super) fn quota_told(&mut self, root: &QuotaRoot) {
+        if root.resources.is_empty() {
+            return;
+        }
         self.out.end().extend_from_slice(b"* QUOTA");
         self.word(&root.name);
         let out = self.out.end();

@@ -108,8 +108,8 @@ impl Name {
         plain_len(text)
     }
 
-    /// For octets that [`plain_len`](Name::plain_len) has found to be a name. Of others it may make something that is none:
-    /// equal to no name, and what needs its text may panic.
+    /// For octets that [`plain_len`](Name::plain_len) has found to be a name. Of others it may panic, at once or
+    /// where its text is needed, or make something that is no name.
     #[inline]
     pub fn from_plain(octets: &[u8]) -> Self {
         Name(NameText::new(octets))

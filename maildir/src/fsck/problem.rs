@@ -58,6 +58,8 @@ pub enum Problem {
         /// What is there.
         counted: Usage,
     },
+    /// The account's own limits cannot be read.
+    DamagedLimits,
     /// The snapshot of the folder says what is not so.
     WrongIndex,
     /// The cache cannot be read, or is of another UIDVALIDITY or version.
@@ -97,6 +99,7 @@ impl Problem {
             Problem::DamagedJournal => "damaged-journal",
             Problem::DamagedQuota => "damaged-quota",
             Problem::WrongQuota { .. } => "wrong-quota",
+            Problem::DamagedLimits => "damaged-limits",
             Problem::WrongIndex => "wrong-index",
             Problem::UnreadableCache => "unreadable-cache",
             Problem::WrongCache(_) => "wrong-cache",
@@ -134,6 +137,7 @@ impl Problem {
             Problem::WrongQuota { .. } => {
                 "until the next count clients are told so, and mail that comes is judged by it; a program wrote nothing down"
             }
+            Problem::DamagedLimits => "other limits hold for the account: the operator's, or those of maildirsize",
             Problem::WrongIndex => "clients may be shown messages or flags that are not so, or none that are",
             Problem::UnreadableCache => "answers are computed again, and kept again",
             Problem::WrongCache(_) => "clients may have been told what is not so; a file was changed in its place",
@@ -170,6 +174,9 @@ impl Problem {
                 "it is counted and written anew; if its limits are lost, it is kept beside as maildirsize.damaged"
             }
             Problem::WrongQuota { .. } => "it is counted and written anew",
+            Problem::DamagedLimits => {
+                "those of maildirsize are set, if there are any; the old file is kept beside as pillarbox-limits.damaged.*"
+            }
             Problem::WrongIndex => "it is removed, and written anew",
             Problem::UnreadableCache | Problem::WrongCache(_) => "it is removed, and filled again",
         })
@@ -207,6 +214,7 @@ impl fmt::Display for Problem {
                 "the quota file comes to {} bytes of {} messages, and there are {} of {}",
                 told.bytes, told.messages, counted.bytes, counted.messages
             ),
+            Problem::DamagedLimits => f.write_str("the limits of the account cannot be read"),
             Problem::WrongIndex => f.write_str("the snapshot of the folder is wrong"),
             Problem::UnreadableCache => f.write_str("the cache cannot be used"),
             Problem::WrongCache(count) => write!(f, "the cache is wrong about {count} messages"),

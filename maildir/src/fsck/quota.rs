@@ -1,4 +1,4 @@
-//! `maildirsize`: whether it can be read, and whether its lines come to what is there.
+//! `maildirsize`: whether it can be read, and whether its lines come to what is there. And the limits that were set beside it.
 
 use super::{Problem, Run};
 use crate::error::NotFound;
@@ -15,6 +15,10 @@ pub(super) fn check(run: &mut Run<'_>, tree: &Tree) -> Result<()> {
         Some(SizeFault::Sum { told, counted }) => {
             run.mend(file, Problem::WrongQuota { told, counted }, || repair(tree));
         }
+    }
+    match tree.limits() {
+        Err(MaildirError::Damaged(file)) => run.mend(file, Problem::DamagedLimits, || tree.mend_limits()),
+        read => drop(read?),
     }
     Ok(())
 }

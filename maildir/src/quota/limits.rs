@@ -7,7 +7,7 @@
 //! ```
 //!
 //! What has no line has no limit; a file that is anything else was damaged. `maildirsize` beside it says the same limits, and
-//! other programs write it as theirs are.
+//! other programs write it as theirs are. There 0 is no limit: who may keep nothing here is not held to it by Dovecot and others.
 
 use super::Quota;
 use crate::sidecar::{Found, Sidecar};
@@ -53,6 +53,17 @@ impl Tree {
             file.set_aside()?;
         }
         file.replace(&lock, encode(limits).as_bytes())
+    }
+
+    /// Sets a file aside that cannot be read. What `maildirsize` names is what was set last, and what holds.
+    pub(crate) fn mend_limits(&self) -> Result<()> {
+        if let Some(limits) = self.quota_on_disk()?.filter(|limits| *limits != Quota::default()) {
+            return self.set_limits(limits);
+        }
+        let file = self.limits_file();
+        let _lock = file.lock()?;
+        file.set_aside()?;
+        Ok(self.store.sync_dir(&self.root)?)
     }
 
     fn limits_file(&self) -> Sidecar<'_> {

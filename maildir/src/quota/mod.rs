@@ -178,7 +178,7 @@ impl Tree {
         if gate.is_believed()
             // One that cannot be read is made again.
             && let Ok(Some((file, modified))) = self.read_maildir_size()
-            && file.limits() == Some(limits)
+            && file.limits() == Some(as_written(limits))
             && let Some((usage, lines)) = file.sum()
         {
             let age = self.store.options().clock.now().duration_since(modified).unwrap_or_default();
@@ -197,6 +197,12 @@ impl Tree {
         let modified = file.metadata()?.modified;
         Ok(Some((MaildirSize::read(&file)?, modified)))
     }
+}
+
+/// What the file can say of limits: 0 is none there.
+fn as_written(limits: Quota) -> Quota {
+    let written = |limit: Option<u64>| limit.filter(|limit| *limit > 0);
+    Quota { bytes: written(limits.bytes), messages: written(limits.messages) }
 }
 
 impl Mailbox {

@@ -424,6 +424,26 @@ fn a_quota_file_that_is_wrong() {
     damage(true, |account| fs::write(account.path("maildirsize"), &long).unwrap(), &[]);
 }
 
+#[test]
+fn limits_that_cannot_be_read() {
+    for text in ["", "pillarbox-limits 1\nstorage x\n", "pillarbox-limits 2\n"] {
+        damage(true, |account| fs::write(account.path("pillarbox-limits"), text).unwrap(), &[Problem::DamagedLimits]);
+        // Those that stand in `maildirsize` are taken, for they were the same.
+        let account = Account::new();
+        account.tree.usage(LIMITS).unwrap();
+        fs::write(account.path("pillarbox-limits"), text).unwrap();
+        check(&account.tree, Repair::Yes);
+        assert_eq!(account.tree.limits().unwrap(), Some(LIMITS), "{text:?}");
+        // Where there are none, nobody knows them any more.
+        let account = Account::new();
+        fs::write(account.path("pillarbox-limits"), text).unwrap();
+        check(&account.tree, Repair::Yes);
+        assert_eq!(account.tree.limits().unwrap(), None, "{text:?}");
+    }
+    let limits = Quota { bytes: Some(7), messages: None };
+    damage(true, |account| account.tree.set_limits(limits).unwrap(), &[]);
+}
+
 /// A name that tells terabytes costs no memory.
 #[test]
 fn a_size_that_nothing_can_have() {

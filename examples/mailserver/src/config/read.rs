@@ -221,7 +221,8 @@ fn read_mailboxes(
             },
         })
     });
-    let sharing = read_sharing(&mut table, mistakes);
+    let front = |text: &str| front(text, separator.unwrap_or_default(), prefix.as_deref().unwrap_or_default());
+    let sharing = read_sharing(&mut table, front, mistakes);
     table.finish(mistakes);
     Some(Mailboxes {
         layout: layout?,
@@ -234,10 +235,15 @@ fn read_mailboxes(
 }
 
 /// The keys that say whom users may let into their mailboxes.
-fn read_sharing(table: &mut Table<'_, '_>, mistakes: &mut Vec<Mistake>) -> Option<Option<Sharing>> {
+fn read_sharing(
+    table: &mut Table<'_, '_>,
+    front: impl Fn(&str) -> Result<MailboxName, String>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Option<Sharing>> {
     const SHARING: [(&str, bool); 2] = [("none", false), ("acl", true)];
     const ANYONE: [(&str, bool); 2] = [("none", false), ("allow", true)];
-    let sharing = table.optional("sharing").map_or(Some(false), |v| table::word(v, &SHARING, mistakes));
+    let said = table.optional("sharing");
+    let sharing = said.map_or(Some(false), |v| table::word(v, &SHARING, mistakes));
     let keys = ["other_users", "public", "anyone"].map(|key| (key, table.optional(key)));
     if sharing == Some(false) {
         let needless = keys.iter().filter_map(|(key, value)| Some((key, (*value)?)));
@@ -248,10 +254,10 @@ fn read_sharing(table: &mut Table<'_, '_>, mistakes: &mut Vec<Mistake>) -> Optio
     }
     let [(_, other_users), (_, public), (_, anyone)] = keys;
     let other_users = match other_users {
-        Some(value) => table::parsed(value, mistakes, front),
-        None => front("Other Users").ok(),
+        Some(value) => table::parsed(value, mistakes, &front),
+        None => said.and_then(|value| table::parsed(value, mistakes, |_| front("Other Users"))),
     };
-    let public = public.map_or(Some(None), |v| read_public(v, mistakes).map(Some));
+    let public = public.map_or(Some(None), |v| read_public(v, &front, mistakes).map(Some));
     let anyone = anyone.map_or(Some(false), |v| table::word(v, &ANYONE, mistakes));
     if let (Some(name), Some(Some(public)), Some(value)) = (&other_users, &public, keys[1].1)
         && (public.name == *name || public.name.is_below(name) || name.is_below(&public.name))
@@ -262,7 +268,11 @@ fn read_sharing(table: &mut Table<'_, '_>, mistakes: &mut Vec<Mistake>) -> Optio
     Some(Some(Sharing { other_users: other_users?, public: public?, anyone: anyone? }))
 }
 
-fn read_public(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Public> {
+fn read_public(
+    value: &Value<'_>,
+    front: impl Fn(&str) -> Result<MailboxName, String>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<Public> {
     let mut table = table::table(value, mistakes)?;
     let name = table.required("name").and_then(|v| table::parsed(v, mistakes, front));
     let account = table.required("account").and_then(|v| table::parsed(v, mistakes, account_name));
@@ -270,12 +280,23 @@ fn read_public(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Public>
     Some(Public { name: name?, account: account? })
 }
 
-/// What names of mailboxes begin with.
-fn front(text: &str) -> Result<MailboxName, String> {
-    match MailboxName::new(text) {
-        Ok(name) if name.is_inbox() => Err("INBOX is everybody's own".into()),
-        Ok(name) => Ok(name),
-        Err(error) => Err(format!("{error}; levels are parted by `/`, and there is none at the end")),
+/// What names of mailboxes begin with that are not a user's own; those begin with the prefix, and must not lie behind it.
+fn front(text: &str, separator: Separator, prefix: &str) -> Result<MailboxName, String> {
+    let name = match MailboxName::new(text) {
+        Ok(name) if name.is_inbox() => return Err("INBOX is everybody's own".into()),
+        Ok(name) => name,
+        Err(error) => return Err(format!("{error}; levels are parted by `/`, and there is none at the end")),
+    };
+    let separator = separator.as_char();
+    if separator != '/' && text.contains(separator) {
+        return Err(format!("no level can hold the separator `{separator}`: levels are parted by `/` here"));
+    }
+    let own = prefix.strip_suffix(separator).unwrap_or(prefix).replace(separator, "/");
+    match MailboxName::new(&own) {
+        Ok(own) if own == name || own.is_below(&name) => {
+            Err(format!("`{prefix}` is in front of everybody's own mailboxes, which `{text}` would hide"))
+        }
+        _ => Ok(name),
     }
 }
 

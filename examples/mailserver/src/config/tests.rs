@@ -84,9 +84,27 @@ fn how_mailboxes_lie() {
             "sharing = \"acl\"\npublic = { name = \"Other Users/all\", account = \"team@example.org\" }",
             "`Other Users` is where the mailboxes of other users are",
         ),
+        ("separator = \".\"\nsharing = \"acl\"\nother_users = \"shared.all\"", "levels are parted by `/` here"),
+        (
+            "separator = \".\"\nsharing = \"acl\"\npublic = { name = \"Public.all\", account = \"team@example.org\" }",
+            "no level can hold the separator `.`",
+        ),
+        ("prefix = \"Mail/\"\nsharing = \"acl\"\nother_users = \"Mail\"", "which `Mail` would hide"),
+        ("prefix = \"Other Users/\"\nsharing = \"acl\"", "which `Other Users` would hide"),
+        (
+            "prefix = \"Mail.own.\"\nseparator = \".\"\nsharing = \"acl\"\n\
+             public = { name = \"Mail\", account = \"team@example.org\" }",
+            "`Mail.own.` is in front of everybody's own mailboxes",
+        ),
     ] {
         let told = with(keys).unwrap_err();
         assert!(told.contains(message), "{told}");
+    }
+    for keys in [
+        "prefix = \"Mail/\"\nsharing = \"acl\"\nother_users = \"Mail/shared\"",
+        "prefix = \"Mail.\"\nseparator = \".\"\nsharing = \"acl\"\nother_users = \"shared/all\"",
+    ] {
+        assert!(with(keys).unwrap().mailboxes.sharing.is_some(), "{keys}");
     }
 }
 

@@ -11,7 +11,7 @@ const ACCOUNTS: &str = "ops@example.org:{PLAIN}x\n\
 /// SETQUOTA (RFC 9208): by the accounts that the configuration names, and by nobody else.
 #[test]
 fn limits_are_set_by_those_who_may() {
-    let site = Site::new("[quota]\nset_by = [\"ops@example.org\"]\n");
+    let site = Site::new("[quota]\ngrace = \"0\"\nset_by = [\"ops@example.org\"]\n");
     write_secret(&site.path("passwd"), ACCOUNTS);
     let server = Server::serve(&site.config(), site.listeners());
     let log_in = |user: &str| {
@@ -30,6 +30,12 @@ fn limits_are_set_by_those_who_may() {
     assert!(told.contains("* QUOTA #user/jane@example.net (STORAGE 0 5 MESSAGE 0 1)"), "{told}");
     let told = jane.command("d", "GETQUOTA #user/jane@example.net");
     assert!(told.contains("(STORAGE 0 5 MESSAGE 0 1)"), "{told}");
+    // There was no limit for all, and what is said of deliveries holds all the same.
+    ops.command("c", "SETQUOTA #user/jane@example.net (STORAGE 1)");
+    let mut smtp = Client::to(&server.address("smtp, STARTTLS"));
+    smtp.hello();
+    smtp.expect("MAIL FROM:<me@elsewhere.example> SIZE=2200", "250 ");
+    smtp.expect("RCPT TO:<jane@example.net>", "452 4.2.2 ");
     let told = jane.command("e", "GETMETADATA \"\" /shared/admin");
     assert!(told.contains("(/shared/admin \"mailto:"), "{told}");
     server.stop();

@@ -564,7 +564,9 @@ impl MailboxStore for MaildirStore {
 
     fn quota_root<'a>(&'a self, user: &'a Identity, root: &'a str) -> BoxFuture<'a, Result<QuotaRoot>> {
         match quota::account_of(root) {
-            Some(account) if account == *user || self.may_set_quota(user) => self.quota_root_there(account, None),
+            // As with all that one asks of one's own, the account comes to be.
+            Some(account) if account == *user => self.on_tree(user, move |inner, tree| inner.root_of(&account, tree)),
+            Some(account) if self.may_set_quota(user) => self.quota_root_there(account, None),
             _ => Box::pin(std::future::ready(Err(quota::no_root(root)))),
         }
     }

@@ -37,15 +37,10 @@ impl MaildirStore {
         limits: Option<Quota>,
     ) -> BoxFuture<'static, Result<QuotaRoot>> {
         self.on_tree_there(&account.clone(), move |inner, tree| {
-            if let Some(limits) = limits {
-                tree.set_limits(limits).map_err(told)?;
-            }
-            let rules = inner.rules(&account, tree);
-            match roots(&account, tree, rules)?.pop() {
-                Some(root) => Ok(root),
-                None if limits.is_some() => Ok(QuotaRoot { name: format!("{ROOT}{account}"), resources: Vec::new() }),
-                None => Err(no_root(account.user())),
-            }
+            let Some(limits) = limits else { return inner.root_of(&account, tree) };
+            tree.set_limits(limits).map_err(told)?;
+            let root = roots(&account, tree, inner.rules(&account, tree))?.pop();
+            Ok(root.unwrap_or_else(|| QuotaRoot { name: format!("{ROOT}{account}"), resources: Vec::new() }))
         })
     }
 }
@@ -54,14 +49,27 @@ impl Inner {
     /// What an account may use: as was set for it, or as the operator's configuration says.
     pub(super) fn rules(&self, account: &Identity, tree: &Tree) -> Option<QuotaRules> {
         let configured = (self.quotas)(account);
-        if self.quota_setters.is_none() {
-            return configured;
-        }
-        match tree.limits() {
-            Ok(Some(limits)) => Some(configured.unwrap_or_default().with_quota(limits)),
-            // Where the file cannot be read, mail must come in all the same, and not without end.
-            Ok(None) | Err(_) => configured,
-        }
+        let set = match self.quota_setters.is_some().then(|| tree.limits()) {
+            None | Some(Ok(None)) => None,
+            Some(Ok(limits)) => limits,
+            // Mail must come in all the same, and not without end: where the configuration has no limits, those that were set last
+            // still stand in `maildirsize`.
+            Some(Err(_)) => match &configured {
+                Some(rules) if rules.quota() != Quota::default() => None,
+                _ => tree.quota_on_disk().ok().flatten(),
+            },
+        };
+        let rules = match set {
+            Some(limits) => Some(configured.unwrap_or_default().with_quota(limits)),
+            None => configured,
+        };
+        // Who may have all there is needs no counting.
+        rules.filter(|rules| !rules.is_unlimited())
+    }
+
+    /// The root of an account, which is none if nothing is limited.
+    pub(super) fn root_of(&self, account: &Identity, tree: &Tree) -> Result<QuotaRoot> {
+        roots(account, tree, self.rules(account, tree))?.pop().ok_or_else(|| no_root(account.user()))
     }
 }
 

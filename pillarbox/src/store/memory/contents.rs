@@ -15,8 +15,9 @@ use crate::store::annotations::Annotations;
 use crate::store::expunged::Expunged;
 use crate::store::feed::Feed;
 
-/// Keywords that are kept in mind; of more than that only those that messages have.
-const KEYWORDS_MAX: usize = 1000;
+/// Keywords that the messages of a mailbox may have had. Each new one is told with all others, and waits for whoever is slow to
+/// hear of it: so often and no more.
+const KEYWORDS_MAX: usize = 100;
 
 /// Flags of one message of which it is known when they changed.
 const FLAG_TIMES_MAX: usize = 32;
@@ -206,6 +207,16 @@ impl Contents {
         Usage::of(self.messages.values().map(|message| message.letter.octets.len()))
     }
 
+    /// Whether the keywords that messages are about to get are no more than there may be.
+    fn admit<'a>(&self, all: impl IntoIterator<Item = &'a Flags>) -> Result<(), StoreError> {
+        let keywords = all.into_iter().flat_map(|flags| flags.keywords());
+        let new: BTreeSet<&Keyword> = keywords.filter(|keyword| !self.keywords.contains(*keyword)).collect();
+        match self.keywords.len() + new.len() <= KEYWORDS_MAX {
+            true => Ok(()),
+            false => Err(StoreError::new(StoreErrorKind::Limit, "the mailbox may have no more keywords")),
+        }
+    }
+
     /// Takes note of keywords that a message is about to get; the news, if one of them is new here.
     fn learn_keywords(&mut self, flags: &Flags) -> Option<Change> {
         let known = self.keywords.len();
@@ -213,11 +224,11 @@ impl Contents {
         if self.keywords.len() == known {
             return None;
         }
-        if self.keywords.len() > KEYWORDS_MAX {
-            let in_use = self.messages.values().flat_map(|message| message.letter.flags.keywords());
-            self.keywords = in_use.chain(flags.keywords()).cloned().collect();
-        }
-        Some(Change::Keywords { keywords: self.keywords(), can_be_made: true })
+        Some(Change::Keywords { keywords: self.keywords(), can_be_made: self.keywords_can_be_made() })
+    }
+
+    fn keywords_can_be_made(&self) -> bool {
+        self.keywords.len() < KEYWORDS_MAX
     }
 
     fn keywords(&self) -> Vec<Flag> {
@@ -310,8 +321,10 @@ impl Shared {
         if letters.is_empty() {
             return Ok(Vec::new());
         }
-        let first = contents.uids_for(letters.len())?;
-        self.used.take(Usage::of(letters.iter().map(|letter| letter.octets.len())), instead)?;
+        contents.admit(letters.iter().map(|letter| &letter.flags))?;
+        let coming = Usage::of(letters.iter().map(|letter| letter.octets.len()));
+        self.used.take(coming, instead)?;
+        let first = contents.uids_for(letters.len()).inspect_err(|_| self.used.give_back(coming))?;
         let mod_seq = contents.next_mod_seq();
         let uids: Vec<Uid> = (first..).filter_map(Uid::new).take(letters.len()).collect();
         for (uid, letter) in uids.iter().zip(letters) {
@@ -371,6 +384,7 @@ impl Shared {
         let mod_seq = contents.highest.next().unwrap_or(contents.highest);
         let (mut set, mut changes) = (Vec::new(), Vec::new());
         if what.change != FlagChange::Remove && contents.those(uids).next().is_some() {
+            contents.admit([&what.flags])?;
             changes.extend(contents.learn_keywords(&what.flags));
         }
         for range in uids.ranges() {
@@ -406,6 +420,7 @@ impl Shared {
         let flags = || contents.messages.iter().map(|(uid, message)| (*uid, &message.letter.flags));
         snapshot.first_unseen = flags().find(|(_, flags)| !flags.contains(&Flag::Seen)).map(|(uid, _)| uid);
         snapshot.keywords = contents.keywords();
+        snapshot.keywords_can_be_made = contents.keywords_can_be_made();
         snapshot.read_only = read_only;
         snapshot.highest_mod_seq = Some(contents.highest);
         snapshot.mailbox_id = Some(self.id.clone());
@@ -461,19 +476,76 @@ mod tests {
         assert_eq!((renamed.messages, renamed.deleted, renamed.size), (2, 0, 6));
     }
 
+    fn letter(flags: Flags, octets: usize) -> Letter {
+        let octets = vec![b'x'; octets].into();
+        Letter { flags, date: WallTime::default(), octets, id: ObjectId::new("M").unwrap() }
+    }
+
+    fn keyword(number: usize) -> Flag {
+        Flag::parse(&format!("k{number}")).unwrap()
+    }
+
+    /// Whoever reads nothing must not make us keep list upon list.
+    #[test]
+    fn keywords_have_a_limit() {
+        let shared = Shared::new(UidValidity::MIN, ObjectId::new("F").unwrap(), &[], Arc::default());
+        let silent = shared.feed.reader();
+        let add = |flags: Flags| shared.add(vec![letter(flags, 1)], WallTime::default(), Usage::default());
+        let one = UidSet::one(add(Flags::new()).unwrap()[0]);
+        let set = |change, number| {
+            shared.set_flags(&one, &SetFlags::new(change, [keyword(number)].into_iter().collect())).map(drop)
+        };
+        for number in 0..KEYWORDS_MAX {
+            assert!(shared.snapshot_and(false, || ()).unwrap().keywords_can_be_made, "{number}");
+            set(FlagChange::Add, number).unwrap();
+            set(FlagChange::Remove, number).unwrap();
+        }
+        assert!(!shared.snapshot_and(false, || ()).unwrap().keywords_can_be_made);
+        let before = shared.status().unwrap();
+        for refused in [
+            set(FlagChange::Add, 999),
+            set(FlagChange::Replace, 999),
+            add([keyword(999)].into_iter().collect()).map(drop),
+        ] {
+            assert_eq!(refused.unwrap_err().kind, StoreErrorKind::Limit);
+        }
+        assert_eq!(shared.status().unwrap(), before);
+        for _ in 0..1000 {
+            set(FlagChange::Add, 7).unwrap();
+            set(FlagChange::Remove, 999).unwrap();
+            set(FlagChange::Replace, 8).unwrap();
+        }
+        let told = silent.take().into_iter().filter_map(|change| match change {
+            Change::Keywords { keywords, can_be_made } => Some((keywords.len(), can_be_made)),
+            _ => None,
+        });
+        let told: Vec<(usize, bool)> = told.collect();
+        assert_eq!(told, (1..=KEYWORDS_MAX).map(|count| (count, count < KEYWORDS_MAX)).collect::<Vec<_>>());
+    }
+
+    /// A message that is refused has no UID.
+    #[test]
+    fn what_has_no_room_moves_no_uid() {
+        let used = Arc::new(Used::new(super::super::usage::Limits { octets: Some(10), messages: None }));
+        let shared = Shared::new(UidValidity::MIN, ObjectId::new("F").unwrap(), &[], used);
+        let add = |octets| shared.add(vec![letter(Flags::new(), octets)], WallTime::default(), Usage::default());
+        assert_eq!(add(11).unwrap_err().kind, StoreErrorKind::OverQuota);
+        assert_eq!(shared.status().unwrap().uid_next, Uid::MIN);
+        assert_eq!(add(10).unwrap(), [Uid::MIN]);
+        // And one that has no UID takes no room.
+        shared.remove(&[Uid::MIN]).unwrap();
+        shared.contents().unwrap().uid_next = Uid::new(u32::MAX).unwrap();
+        assert_eq!(add(10).unwrap_err().kind, StoreErrorKind::Limit);
+        shared.contents().unwrap().uid_next = Uid::MIN;
+        add(10).unwrap();
+    }
+
     /// Of one message that many flags change on, only the last of them are known apart; the others count as changed with them.
     #[test]
     fn times_of_flags_have_a_limit() {
         let shared = Shared::new(UidValidity::MIN, ObjectId::new("F").unwrap(), &[], Arc::default());
-        let letter = Letter {
-            flags: Flags::new(),
-            date: WallTime::default(),
-            octets: b"x"[..].into(),
-            id: ObjectId::new("M").unwrap(),
-        };
-        let uid = shared.add(vec![letter], WallTime::default(), Usage::default()).unwrap()[0];
+        let uid = shared.add(vec![letter(Flags::new(), 1)], WallTime::default(), Usage::default()).unwrap()[0];
         let one = UidSet::one(uid);
-        let keyword = |number: usize| Flag::parse(&format!("k{number}")).unwrap();
         let add = |flag: Flag, since: Option<u64>| {
             let mut what = SetFlags::new(FlagChange::Add, [flag].into_iter().collect());
             what.unchanged_since = since;
