@@ -431,6 +431,12 @@ impl ServerSession {
         self.timer.output(!self.out.is_empty());
     }
 
+    /// Whether [`poll`](Self::poll) has an event to give without more input. Sending output, and
+    /// [`learn`](Self::learn), can bring one: ask before waiting for anything.
+    pub fn has_events(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// [`Machine::room`](pillarbox_core::Machine::room)
     pub fn room(&self) -> usize {
         self.config.limits.output_high_water.saturating_sub(self.out.len())
