@@ -157,7 +157,7 @@ impl ServerSession {
         self.notify = Some(notify);
         match self.standing {
             Standing::Selected { .. } => {
-                self.doing = Doing::Asked(Asked::Sync { idle: false });
+                self.doing = Doing::Asked(Asked::NotifySync);
                 self.queue.push_back(Event::Sync);
             }
             _ => self.finish(End::ok("Done")),

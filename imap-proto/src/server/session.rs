@@ -191,6 +191,8 @@ pub(super) enum Asked {
     Sync {
         idle: bool,
     },
+    /// What happened in the selected mailbox, once NOTIFY is in force.
+    NotifySync,
     Fetch(Fetching),
     /// Flags that were forgotten are asked for before a command ends.
     Refresh {
