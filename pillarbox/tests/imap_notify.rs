@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imap_support::{Client, Server, YOU};
+use pillarbox::imap::ServerConfig;
 use pillarbox::parts::{Identity, MailboxStore, NameChange, Stirred};
 use pillarbox::store::{AclSource, AclStore, MaildirStore, MemoryStore};
 use pillarbox_imap::acl::RightsChange;
@@ -243,6 +244,14 @@ async fn rights<S: AclSource + Clone + 'static>(source: S) {
     assert_eq!(heard(&mut bob).await, format!("* LIST (\\HasNoChildren \\Subscribed) \"/\" {work}\r\n"));
     assert_eq!(heard(&mut bob).await, format!("* LIST (\\NoAccess) \"/\" {work}\r\n"));
     assert_eq!(bob.ok(&set).await.lines().next().unwrap(), format!("* LIST (\\NoAccess) \"/\" {work}"));
+    // What happens to a mailbox that nobody else may know of shows nowhere.
+    store.create(&ann, &name("Hidden"), &[]).await.unwrap();
+    store.delete(&ann, &name("Hidden")).await.unwrap();
+    // Time passes, so that it would be told.
+    store.create(&Identity::new("me@localhost"), &name("mine/x"), &[]).await.unwrap();
+    assert_eq!(heard(&mut bob).await, "* LIST (\\HasChildren) \"/\" mine\r\n");
+    store.delete(&Identity::new("me@localhost"), &name("mine/x")).await.unwrap();
+    assert_eq!(heard(&mut bob).await, "* LIST (\\HasNoChildren) \"/\" mine\r\n");
     grant("lr").await;
     assert_eq!(without_validity(&heard(&mut bob).await), format!("* STATUS {work} (MESSAGES 1 UIDNEXT 2)\r\n"));
     server.add("Work", MESSAGE).await;
@@ -404,4 +413,69 @@ async fn watching_without_a_session() {
     assert_eq!(watch.stirred().await.unwrap(), Stirred { messages: true, flags: false });
     store.delete(&user, &name("a/b")).await.unwrap();
     assert!(watch.stirred().await.is_err(), "it is gone");
+}
+
+/// A client in IDLE that reads nothing for a while loses nothing, although it is told that the server is there.
+#[tokio::test]
+async fn who_does_not_read_hears_it_later() {
+    let mut config = ServerConfig::default();
+    (config.login_without_tls, config.limits.output_high_water) = (true, 128);
+    let server = Server::configured(Arc::new(MemoryStore::new()), config, |server| server);
+    let mut a = Client::new(server.connect(64, None).0);
+    a.line().await;
+    a.ok("LOGIN you@localhost secret").await;
+    a.ok("NOTIFY SET (personal (SubscriptionChange))").await;
+    let idle = a.begin("IDLE").await;
+    assert_eq!(heard(&mut a).await, "+ Idling\r\n");
+    let names: Vec<String> = (10..60).map(|number| format!("s{number}")).collect();
+    for each in &names {
+        server.store.subscribe(&Identity::new(YOU), &name(each), true).await.unwrap();
+    }
+    // The first line takes the pipe's octets; from then on the server waits until more are taken.
+    let mut told = vec![heard(&mut a).await];
+    for is_first in [true, false] {
+        let sleeper = server.clock.sleeper(Duration::from_secs(120));
+        tokio::time::timeout(Duration::from_secs(15), sleeper).await.expect("the server waits");
+        if is_first {
+            server.clock.advance(Duration::from_secs(120));
+        }
+    }
+    let _hurry = hurry(&server);
+    while told.len() < names.len() {
+        let line = heard(&mut a).await;
+        if line != "* OK Still here\r\n" {
+            told.push(line);
+        }
+    }
+    let expected =
+        names.iter().map(|each| format!("* LIST (\\NonExistent \\HasNoChildren \\Subscribed) \"/\" {each}\r\n"));
+    assert_eq!(told, expected.collect::<Vec<_>>());
+    a.send("DONE\r\n").await;
+    assert!(a.answer(&idle).await.contains("OK"));
+}
+
+/// What the client does itself hides nothing of what others do.
+#[tokio::test]
+async fn own_and_others() {
+    for (server, _folder) in each() {
+        let (mut a, mut b) = (server.client().await, server.client().await);
+        b.append("INBOX", MESSAGE).await;
+        a.ok("NOTIFY SET (personal (MailboxName SubscriptionChange))").await;
+        // This changes nothing, or nothing that was not so.
+        a.ok("SUBSCRIBE INBOX").await;
+        a.ok("SUBSCRIBE INBOX").await;
+        a.ok("RENAME INBOX Old").await;
+        b.ok("SUBSCRIBE New").await;
+        server.clock.advance(Duration::from_secs(1));
+        assert!(heard(&mut a).await.ends_with(" New\r\n"));
+        // While the session gathers: another makes what is above.
+        b.ok("CREATE Above").await;
+        a.ok("CREATE Above/Mine").await;
+        b.ok("UNSUBSCRIBE INBOX").await;
+        a.ok("SUBSCRIBE INBOX").await;
+        server.clock.advance(Duration::from_secs(1));
+        assert_eq!(heard(&mut a).await, "* LIST (\\HasChildren) \"/\" Above\r\n");
+        assert!(heard(&mut a).await.ends_with(" INBOX\r\n"));
+        assert_eq!(a.ok("NOOP").await, "OK Done\r\n");
+    }
 }

@@ -127,6 +127,8 @@ impl ServerSession {
                 self.finish_now(end);
             }
             Asked::Recheck(rechecking) => self.not_rechecked(rechecking),
+            // What was asked for is in force: what could not be seen now is told when it can be.
+            Asked::NotifySync => self.finish(End::ok("Done")),
             // What cannot be told of new messages is not what the client waits for.
             Asked::Arrived { then, .. } => self.arrivals_told(then),
             Asked::Search(searching) => {
@@ -221,7 +223,7 @@ impl ServerSession {
             }
             // RFC 4315 §3: a store need not know the UIDs.
             (Asked::AppendEnd { replaces: None, .. }, Answer::Done) => self.finish(End::ok("Stored")),
-            (Asked::Sync { idle: false }, Answer::Done) => self.finish(End::ok("Done")),
+            (Asked::Sync { idle: false } | Asked::NotifySync, Answer::Done) => self.finish(End::ok("Done")),
             (Asked::Sync { idle: true }, Answer::Done) => self.begin_idle(),
             (Asked::Vanished { .. }, Answer::Vanished(uids)) => self.vanished_earlier(uids),
             (Asked::Vanished { .. }, Answer::Done) => {
@@ -379,7 +381,7 @@ impl Asked {
             Asked::AppendStart(_) => "AppendStart",
             Asked::AppendPart(..) => "AppendPart",
             Asked::AppendEnd { .. } => "AppendEnd",
-            Asked::Sync { .. } => "Sync",
+            Asked::Sync { .. } | Asked::NotifySync => "Sync",
             Asked::Fetch(_) | Asked::Refresh { .. } => "Fetch",
             Asked::Vanished { .. } => "Vanished",
             Asked::Store { .. } => "Store",

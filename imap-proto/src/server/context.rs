@@ -149,9 +149,10 @@ impl Contexts {
         }
     }
 
-    /// Whether the contexts have to be asked about messages.
-    pub(super) fn waits(&self) -> bool {
-        !self.all.is_empty() && !self.changed.is_empty()
+    /// Whether the contexts have to be asked about messages. Those that came wait until `arrivals` are told.
+    pub(super) fn waits(&self, view: &View, arrivals: bool) -> bool {
+        let can_be_asked = || arrivals || !self.changed.without(&view.unheard_of()).is_empty();
+        !self.all.is_empty() && !self.changed.is_empty() && can_be_asked()
     }
 
     /// Whether more changed than will be looked at.
@@ -159,9 +160,14 @@ impl Contexts {
         self.overrun
     }
 
-    /// The messages that changed: they are going to be asked about.
-    pub(super) fn take_changed(&mut self, view: &View) -> UidSet {
-        view.will_know(&core::mem::take(&mut self.changed))
+    /// The messages that changed: they are going to be asked about. Those that came are kept unless `arrivals` are told.
+    pub(super) fn take_changed(&mut self, view: &View, arrivals: bool) -> UidSet {
+        let changed = core::mem::take(&mut self.changed);
+        if arrivals {
+            return view.will_know(&changed);
+        }
+        self.changed = changed.intersect(&view.unheard_of());
+        view.still_there(&changed)
     }
 
     /// Too much changed: the contexts end, and these are their tags.

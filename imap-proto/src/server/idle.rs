@@ -40,7 +40,7 @@ impl ServerSession {
     /// Waits for DONE.
     pub(super) fn read_done<'b>(&mut self, input: &mut &'b [u8]) -> Next<'b> {
         let max = self.config.limits.before_login.line_max;
-        if matches!(&self.standing, Standing::Selected { mailbox, .. } if mailbox.contexts.waits() || mailbox.contexts.is_overrun())
+        if self.has_to_recheck()
             && let Doing::Idling { scanner } = core::mem::replace(&mut self.doing, Doing::Reading)
         {
             if let Some(Then::Idle(scanner)) = self.recheck(Then::Idle(scanner)) {

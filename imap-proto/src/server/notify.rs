@@ -9,6 +9,7 @@ use pillarbox_core::{Misuse, Time};
 
 use super::fetch::Fetching;
 use super::read::Served;
+use super::recheck::Then;
 use super::reply::{End, Verdict};
 use super::session::{Asked, Doing, Standing};
 use super::{Event, Extensions, FetchItem, Listed, ServerSession, StatusItem};
@@ -180,7 +181,7 @@ impl ServerSession {
         self.notify = Some(notify);
         match self.standing {
             Standing::Selected { .. } => {
-                self.doing = Doing::Asked(Asked::Sync { idle: false });
+                self.doing = Doing::Asked(Asked::NotifySync);
                 self.queue.push_back(Event::Sync);
             }
             _ => self.finish(End::ok("Done")),
@@ -335,6 +336,18 @@ impl ServerSession {
         if self.room() == 0 || self.stopping || self.gone {
             return;
         }
+        if self.notify.is_some() && self.has_to_recheck() {
+            // RFC 5465 §5.2: the contexts speak of a message before FETCH does.
+            let then = match core::mem::replace(&mut self.doing, Doing::Reading) {
+                Doing::Idling { scanner } => Then::Idle(scanner),
+                _ => Then::Read,
+            };
+            match self.recheck(then) {
+                None => return,
+                Some(Then::Idle(scanner)) => self.doing = Doing::Idling { scanner },
+                Some(_) => {}
+            }
+        }
         let mut telling = self.telling(may_expunge);
         if let (Doing::Reading, Some(notify)) = (&self.doing, &self.notify) {
             // The command before is over.
@@ -374,7 +387,7 @@ impl ServerSession {
             .filter(|item| **item != FetchItem::Uid && (has_mod_seqs || **item != FetchItem::ModSeq))
             .cloned()
             .collect();
-        (!uids.is_empty()).then(|| (uids, Fetching::new(wanted, tells_uid && !self.enabled.uid_only, End::ok("Done"))))
+        (!uids.is_empty()).then(|| (uids, Fetching::new(wanted, tells_uid, End::ok("Done"))))
     }
 
     pub(super) fn ask_arrived(&mut self, uids: UidSet, fetching: Fetching, then: Afterwards) {

@@ -40,6 +40,8 @@ pub(super) struct Rechecking {
 pub(super) enum Then {
     Finish(End),
     Idle(LineScanner),
+    /// Between commands.
+    Read,
 }
 
 /// New messages on their way to their places in a sorted result.
@@ -151,12 +153,20 @@ impl Selected {
 }
 
 impl ServerSession {
+    /// Whether [`recheck`](Self::recheck) has something to do.
+    pub(super) fn has_to_recheck(&self) -> bool {
+        let arrivals = self.telling(false).arrivals;
+        let Standing::Selected { mailbox, .. } = &self.standing else { return false };
+        mailbox.contexts.waits(&mailbox.view, arrivals) || mailbox.contexts.is_overrun()
+    }
+
     /// Ends contexts that cost too much, and asks about what changed if there is something to ask. Else `then` is given back.
     pub(super) fn recheck(&mut self, then: Then) -> Option<Then> {
+        let arrivals = self.telling(false).arrivals;
         let Standing::Selected { mailbox, .. } = &mut self.standing else { return Some(then) };
         let ended = mailbox.contexts.take_overrun();
-        let uids = if mailbox.contexts.waits() && !self.stopping && !self.gone {
-            mailbox.contexts.take_changed(&mailbox.view)
+        let uids = if mailbox.contexts.waits(&mailbox.view, arrivals) && !self.stopping && !self.gone {
+            mailbox.contexts.take_changed(&mailbox.view, arrivals)
         } else {
             UidSet::new()
         };
@@ -180,6 +190,11 @@ impl ServerSession {
         let Some(context) = context else {
             match rechecking.then {
                 Then::Finish(end) => self.finish_now(end),
+                Then::Read => {
+                    self.doing = Doing::Reading;
+                    self.tell_at_once();
+                    self.leave_if_due();
+                }
                 Then::Idle(scanner) => {
                     self.doing = Doing::Idling { scanner };
                     self.tell_at_once();

@@ -191,6 +191,8 @@ pub(super) enum Asked {
     Sync {
         idle: bool,
     },
+    /// What happened in the selected mailbox, once NOTIFY is in force.
+    NotifySync,
     Fetch(Fetching),
     /// Flags that were forgotten are asked for before a command ends.
     Refresh {
@@ -428,6 +430,12 @@ impl ServerSession {
         }
         self.tell_at_once();
         self.timer.output(!self.out.is_empty());
+    }
+
+    /// Whether [`poll`](Self::poll) has an event to give without more input. Sending output, and
+    /// [`learn`](Self::learn), can bring one: ask before waiting for anything.
+    pub fn has_events(&self) -> bool {
+        !self.queue.is_empty()
     }
 
     /// [`Machine::room`](pillarbox_core::Machine::room)

@@ -1,10 +1,12 @@
 //! One connection: the loop between the protocol machine, the accounts and the store.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pillarbox_core::{Layer, Step, Time, UpgradeError};
+use pillarbox_imap::notify::Notification;
 use pillarbox_imap::server::{Answer, AppendStart, Event, Peer, ServerSession};
 use pillarbox_imap::types::{ModSeq, UidSet};
 use pillarbox_imap::view::View;
@@ -68,6 +70,8 @@ pub(super) struct Connection {
     pub(super) source: Option<Source>,
     /// What else the client wants to hear of.
     watching: Option<Box<Watching>>,
+    /// What happened there and could not be told yet.
+    untold: VecDeque<Notification>,
     /// It was told of that, and is told more then.
     elsewhere_quiet_until: Option<Time>,
     /// The mailbox was asked for news, or could not be; it is asked again then.
@@ -94,6 +98,12 @@ impl From<Lost> for Trouble {
     fn from(lost: Lost) -> Self {
         Trouble::Lost(lost)
     }
+}
+
+/// Whether a command changes what there is of names.
+fn is_about_names(event: &Event<'_>) -> bool {
+    use Event::{Create, Delete, Metadata, Rename, Subscribe, Unsubscribe};
+    matches!(event, Create { .. } | Delete(_) | Rename { .. } | Subscribe(_) | Unsubscribe(_) | Metadata(_))
 }
 
 /// Begins a session on a fresh connection; with implicit TLS that is after the handshake.
@@ -137,6 +147,7 @@ pub(super) async fn start(
         append: None,
         source: None,
         watching: None,
+        untold: VecDeque::new(),
         elsewhere_quiet_until: None,
         quiet_until: None,
     })
@@ -174,7 +185,10 @@ impl Connection {
                 Step::NeedInput => {
                     self.wire.used(used);
                     self.wire.flush().await?;
-                    self.wait(shutdown, &mut stopping, false).await?;
+                    // What was sent may have made room for news, and those for a question.
+                    if !self.wire.machine.has_events() {
+                        self.wait(shutdown, &mut stopping, false).await?;
+                    }
                     continue;
                 }
                 Step::NeedTime => {
@@ -214,6 +228,7 @@ impl Connection {
         let (listens, takes) = (self.wire.machine.listens(), self.wire.machine.takes_notifications());
         let elsewhere = async {
             match &mut self.watching {
+                _ if takes && !self.untold.is_empty() => {}
                 Some(watching) if takes => {
                     if let Some(moment) = self.elsewhere_quiet_until {
                         self.shared.parts.clock.sleep_until(moment).await;
@@ -252,7 +267,7 @@ impl Connection {
                     self.quiet_until = Some(self.wire.now() + NEWS_RETRY);
                 }
             },
-            () = elsewhere => self.tell_elsewhere().await?,
+            () = elsewhere => self.tell_elsewhere().await,
         }
         Ok(())
     }
@@ -280,6 +295,11 @@ impl Connection {
     /// Answers one event, if it is a question.
     async fn serve(&mut self, event: Event<'static>) -> Result<(), Trouble> {
         let store = Arc::clone(&self.shared.parts.store);
+        if let Some(watching) = &mut self.watching
+            && is_about_names(&event)
+        {
+            watching.acts();
+        }
         match event {
             Event::Connect | Event::StartTls => self.answer(Answer::Done),
             Event::ScramKeys { user, hash, .. } => self.scram_keys(&user, hash).await,
@@ -337,7 +357,11 @@ impl Connection {
             Event::Rename { from, to } => {
                 let user = self.user()?;
                 self.wire.answer(store.rename(&user, &from, &to)).await?;
-                self.did(NameChange::Renamed { from, to });
+                self.did(match from.is_inbox() {
+                    // It stays.
+                    true => NameChange::Created(to),
+                    false => NameChange::Renamed { from, to },
+                });
                 self.answer(Answer::Done);
             }
             Event::Subscribe(mailbox) => {
@@ -431,6 +455,7 @@ impl Connection {
                 // A mailbox of this user is nothing for the next.
                 (self.seat, self.selected, self.append, self.source) = (None, None, None, None);
                 self.watching = None;
+                self.untold.clear();
                 self.set_identity(None);
             }
             // A question of a later version of the protocol crate.

@@ -1,11 +1,11 @@
 //! Mailboxes other than the selected one, watched for a client that gave NOTIFY (RFC 5465).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use pillarbox_imap::list::List;
+use pillarbox_imap::list::{List, PATTERNS_SIZE_MAX};
 use pillarbox_imap::notify::{Events, Filter, Notification, Watch};
 use pillarbox_imap::server::{Listed, ServerConfig, StatusItem};
 use pillarbox_imap::types::MailboxName;
@@ -17,6 +17,9 @@ use crate::parts::{
 /// Mailboxes that one session watches for what happens to messages: each costs the session a place in that mailbox's feed, and in
 /// some stores an open mailbox.
 const WATCHED_MAX: usize = 500;
+
+/// Changes of names that wait to be told, of which others made all.
+const CHANGES_MAX: usize = 1000;
 
 /// What a notification may have to tell.
 const NUMBERS: [StatusItem; 5] =
@@ -40,8 +43,10 @@ pub(super) struct Watching {
     changes: Vec<NameChange>,
     /// Something that was watched cannot be any more: look which can.
     out_of_date: bool,
-    /// What the session itself did, of which its client need not be told (RFC 5465 §5).
-    own: VecDeque<NameChange>,
+    /// So many changes were there before the command that is being served.
+    before: usize,
+    /// Mailboxes that the user may know of and not read: it was told so.
+    unreadable: BTreeSet<MailboxName>,
 }
 
 struct Watched {
@@ -116,7 +121,7 @@ impl Watching {
         // Before anything is looked at, so that nothing is missed.
         let names = Some(changing(store.watch_names(&user, &others).await?));
         let (mailboxes, visible, stirred) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        let (changes, own) = (Vec::new(), VecDeque::new());
+        let (changes, unreadable) = (Vec::new(), BTreeSet::new());
         let mut watching = Watching {
             store,
             user,
@@ -128,7 +133,8 @@ impl Watching {
             stirred,
             changes,
             out_of_date: false,
-            own,
+            before: 0,
+            unreadable,
         };
         let seen = watching.names().await?;
         let mut told = watching.watch_all(&seen).await?;
@@ -145,21 +151,53 @@ impl Watching {
         Ok((watching, told))
     }
 
-    /// The session did this itself, and may not have heard of it yet.
+    /// The session is about to do something to a name.
+    pub(super) fn acts(&mut self) {
+        self.look(&mut Context::from_waker(Waker::noop()));
+        self.before = self.changes.len();
+    }
+
+    /// The session has just done this itself, of which its client need not be told (RFC 5465 §5). Stores tell of it before they say
+    /// that it is done.
     pub(super) fn did(&mut self, change: NameChange) {
-        if !may_matter(&self.watch, &self.user, &change) {
-            return;
+        self.look(&mut Context::from_waker(Waker::noop()));
+        let mut own = Some(change);
+        while let Some(change) = own.take() {
+            let since = self.changes.get(self.before..).unwrap_or_default();
+            let Some(at) = since.iter().rposition(|other| *other == change) else { return };
+            self.changes.remove(self.before + at);
+            self.learn_own(&change);
+            // What is subscribed to, and what can be watched, is another now.
+            self.out_of_date |= !matches!(change, NameChange::Annotated { .. });
+            // What comes to be above comes to be because of it.
+            own = match change {
+                NameChange::Created(name) => name.parent().map(NameChange::Created),
+                _ => None,
+            };
         }
-        // What comes to be above comes to be because of it.
-        let mut above = match &change {
-            NameChange::Created(name) => name.parent(),
-            _ => None,
-        };
-        while let Some(name) = above {
-            above = name.parent();
-            self.own.push_back(NameChange::Created(name));
+    }
+
+    fn learn_own(&mut self, change: &NameChange) {
+        match change {
+            NameChange::Created(name) => {
+                self.visible.insert(name.clone());
+            }
+            NameChange::Deleted(name) => {
+                self.visible.remove(name);
+            }
+            NameChange::Renamed { from, to } => {
+                let is_moved = |name: &&MailboxName| *name == from || name.is_below(from);
+                let moved: Vec<MailboxName> = self.visible.iter().filter(is_moved).cloned().collect();
+                moved.iter().for_each(|name| {
+                    self.visible.remove(name);
+                });
+                let renamed = moved
+                    .iter()
+                    .filter_map(|old| MailboxName::new(&format!("{to}{}", &old.as_str()[from.as_str().len()..])).ok());
+                self.visible.extend(renamed);
+            }
+            _ => {}
         }
-        self.own.push_back(change);
     }
 
     /// Waits until there is something to tell. Cancel-safe.
@@ -206,9 +244,12 @@ impl Watching {
         while let Some(Poll::Ready((watch, changes))) = self.names.as_mut().map(|names| names.as_mut().poll(context)) {
             match changes {
                 Ok(changes) => {
-                    let lost = changes.contains(&NameChange::TooMany);
                     let changes = changes.into_iter().filter(|change| may_matter(&self.watch, &self.user, change));
                     self.changes.extend(changes);
+                    let lost = self.changes.contains(&NameChange::TooMany) || self.changes.len() > CHANGES_MAX;
+                    if lost {
+                        self.changes = vec![NameChange::TooMany];
+                    }
                     self.names = (!lost).then(|| changing(watch));
                 }
                 Err(_) => {
@@ -226,21 +267,18 @@ impl Watching {
             Poll::Ready(())
         })
         .await;
-        let (changes, mut own) = (std::mem::take(&mut self.changes), std::mem::take(&mut self.own));
+        let changes = std::mem::take(&mut self.changes);
+        self.before = 0;
         let mut told = Vec::new();
         if changes.contains(&NameChange::TooMany) {
             return Ok(vec![Notification::Overflow]);
         }
-        if !changes.is_empty() || std::mem::take(&mut self.out_of_date) {
+        let out_of_date = std::mem::take(&mut self.out_of_date);
+        if out_of_date || !changes.is_empty() {
             let now = self.names().await?;
             for change in changes {
-                // Once: others may have done the same.
-                if let Some(at) = own.iter().position(|done| *done == change) {
-                    own.remove(at);
-                } else {
-                    for notification in self.told_of(&change, &now) {
-                        add(&mut told, notification);
-                    }
+                for notification in self.told_of(&change, &now) {
+                    add(&mut told, notification);
                 }
                 self.learn(&change, &now);
             }
@@ -290,6 +328,11 @@ impl Watching {
         if !filters().any(|filter| matches!(filter, Filter::Inboxes | Filter::Personal | Filter::Subscribed)) {
             list.patterns.clear();
         }
+        // Each name of the account is matched with all of them: those with wildcards are bounded as LIST bounds its patterns.
+        let wild = filters().flat_map(Filter::names).filter(|name: &&MailboxName| name.as_str().contains(['*', '%']));
+        if wild.map(|name| name.as_str().len()).sum::<usize>() > PATTERNS_SIZE_MAX {
+            return Err(StoreError::new(StoreErrorKind::Limit, "the names with wildcards are too long together"));
+        }
         for filter in filters() {
             for name in filter.names() {
                 // What a wildcard in the name matches besides is left out when events are looked up.
@@ -327,6 +370,7 @@ impl Watching {
             ));
         }
         self.mailboxes.retain(|name, _| wanted.contains_key(name));
+        self.unreadable.retain(|name| wanted.contains_key(name));
         let mut unreadable = Vec::new();
         for (name, events) in wanted {
             if let Some(watched) = self.mailboxes.get_mut(name) {
@@ -335,12 +379,17 @@ impl Watching {
             }
             match self.store.watch(&self.user, name).await {
                 Ok(watch) => {
+                    self.unreadable.remove(name);
                     self.mailboxes.insert(name.clone(), Watched { events, waiting: stirring(watch) });
                     let all = Stirred { messages: events.messages, flags: events.flags };
                     self.stirred.insert(name.clone(), all);
                 }
                 // RFC 5465 §3.1
                 Err(error) if error.kind == StoreErrorKind::NoPermission => {
+                    // Another look, whatever it is for, must not show that something happened.
+                    if !self.unreadable.insert(name.clone()) {
+                        continue;
+                    }
                     let listed = Listed::new(name.clone(), vec!["\\NoAccess".into()]);
                     unreadable.push(Notification::Listed { listed, old_name: None });
                 }
@@ -383,7 +432,7 @@ impl Watching {
             Some(Notification::Listed { listed: entry(name), old_name })
         };
         let with_parent = |name: &MailboxName| {
-            let parent = name.parent().filter(|parent| is_visible(now.get(parent)));
+            let parent = name.parent().filter(|parent| is_visible(now.get(parent)) || self.is_own(parent));
             told(name, None).into_iter().chain(parent.and_then(|parent| told(&parent, None))).collect()
         };
         match change {

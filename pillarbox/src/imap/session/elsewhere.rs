@@ -8,7 +8,6 @@ use pillarbox_imap::types::ResponseCode;
 
 use super::{Connection, NEWS_RETRY, Trouble};
 use crate::imap::watch::Watching;
-use crate::net::Lost;
 use crate::parts::{NameChange, StoreErrorKind};
 
 /// How long a session gathers what happens elsewhere before it tells more. Nobody looks at these mailboxes now, and to ask a
@@ -20,6 +19,7 @@ impl Connection {
     pub(super) async fn watch(&mut self, watch: Watch) -> Result<(), Trouble> {
         if watch.groups.is_empty() {
             self.watching = None;
+            self.untold.clear();
             self.answer(Answer::Done);
             return Ok(());
         }
@@ -37,6 +37,7 @@ impl Connection {
         };
         self.watching = Some(Box::new(watching));
         self.elsewhere_quiet_until = None;
+        self.untold.clear();
         for notification in told {
             self.answer(Answer::Notification(notification));
             self.flush_if_full().await?;
@@ -52,9 +53,26 @@ impl Connection {
         }
     }
 
-    /// Tells what happened elsewhere.
-    pub(super) async fn tell_elsewhere(&mut self) -> Result<(), Lost> {
-        let Some(mut watching) = self.watching.take() else { return Ok(()) };
+    /// Tells what happened elsewhere, as much of it as the session takes now.
+    pub(super) async fn tell_elsewhere(&mut self) {
+        if self.untold.is_empty() {
+            self.gather_elsewhere().await;
+        }
+        // Once there is no room, the session sends what there is and comes back; and whatever was sent meanwhile may have made
+        // room for a question about the selected mailbox, which comes first.
+        while self.wire.machine.takes_notifications()
+            && let Some(notification) = self.untold.pop_front()
+        {
+            let now = self.wire.now();
+            if let Err(misuse) = self.wire.machine.notify(now, notification) {
+                // Only an error of this driver leads here.
+                unreachable!("the driver told something that does not fit: {misuse}");
+            }
+        }
+    }
+
+    async fn gather_elsewhere(&mut self) {
+        let Some(mut watching) = self.watching.take() else { return };
         let told = self.wire.answer(Box::pin(watching.tell())).await;
         let told = match told {
             Ok(told) => told,
@@ -65,19 +83,10 @@ impl Connection {
                 vec![Notification::Overflow]
             }
         };
-        let is_over = told.last() == Some(&Notification::Overflow);
-        for notification in told {
-            self.flush_if_full().await?;
-            let now = self.wire.now();
-            if let Err(misuse) = self.wire.machine.notify(now, notification) {
-                // Only an error of this driver leads here.
-                unreachable!("the driver told something that does not fit: {misuse}");
-            }
-        }
-        if !is_over {
+        if told.last() != Some(&Notification::Overflow) {
             self.watching = Some(watching);
             self.elsewhere_quiet_until = Some(self.wire.now() + ELSEWHERE_PAUSE);
         }
-        Ok(())
+        self.untold = told.into();
     }
 }

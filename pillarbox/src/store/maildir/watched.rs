@@ -18,7 +18,9 @@ pub(super) struct Watched {
 
 impl Watched {
     pub(super) fn begin(inner: &Arc<Inner>, shared: Arc<Shared>) -> Result<Self> {
-        let watcher = shared.while_there()?.watcher();
+        // In this order: a mailbox that goes in between tells the watcher, or is found gone.
+        let watcher = shared.watcher();
+        shared.while_there()?;
         Ok(Watched { watcher, waiting: Waiting::begin(inner, &shared)? })
     }
 }
