@@ -22,9 +22,10 @@ const HEAD: &str = "pillarbox-metadata 1 ";
 
 /// The octets that a value may have; MAXSIZE of RFC 5464 §4.3.
 pub const METADATA_VALUE_MAX: usize = 64 << 10;
-/// The entries that a mailbox, or the account, may have for all its users together.
+/// The entries that a mailbox, or the account, may have for all its users together. No share is kept for the owner: those who may
+/// set shared ones can use up all of them, and four users can with private ones.
 pub const METADATA_ENTRIES_MAX: usize = 256;
-/// The private ones of one user, and their octets: whoever is let into a mailbox must not use up what there is.
+/// The private ones of one user, and their octets: nobody uses up alone, and unseen by the owner, what there is.
 const PRIVATE_MAX: usize = METADATA_ENTRIES_MAX / 4;
 const PRIVATE_SIZE_MAX: usize = FILE_MAX / 4;
 const NAME_MAX: usize = 1024;

@@ -8,7 +8,7 @@ use pillarbox_imap::types::SpecialUse;
 use crate::parts::{Identity, StoreError, StoreErrorKind};
 
 /// The octets of a value, the entries of a mailbox for all its users together, and how many of them one user may have in private:
-/// whoever is let into a mailbox must not use up what there is.
+/// nobody uses up alone, and unseen by the owner, what there is. Shared ones have no such share.
 const VALUE_MAX: usize = 64 << 10;
 const ENTRIES_MAX: usize = 256;
 const PRIVATE_MAX: usize = 64;
