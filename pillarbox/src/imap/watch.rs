@@ -145,7 +145,7 @@ impl Watching {
             let events: Vec<_> =
                 watching.mailboxes.iter().map(|(name, watched)| (name.clone(), watched.events)).collect();
             for (name, events) in events {
-                told.extend(watching.numbers(name, events, true).await);
+                told.extend(watching.numbers(name, events, true).await?);
             }
         }
         Ok((watching, told))
@@ -294,15 +294,24 @@ impl Watching {
         for (name, Stirred { messages, flags }) in std::mem::take(&mut self.stirred) {
             let mut events = Events::default();
             (events.messages, events.flags) = (messages, flags);
-            told.extend(self.numbers(name, events, false).await);
+            told.extend(self.numbers(name, events, false).await?);
         }
         Ok(told)
     }
 
-    /// Numbers that cannot be told now are left out: they will change again, or the mailbox is gone.
-    async fn numbers(&mut self, mailbox: MailboxName, events: Events, first: bool) -> Option<Notification> {
-        let status = self.store.status(&self.user, &mailbox, &NUMBERS).await.ok()?;
-        Some(Notification::Numbers { mailbox, events, first, status })
+    /// The numbers of a mailbox, unless it is gone or not for this user any more.
+    async fn numbers(
+        &mut self,
+        mailbox: MailboxName,
+        events: Events,
+        first: bool,
+    ) -> Result<Option<Notification>, StoreError> {
+        use StoreErrorKind::{NoPermission, NoSuchMailbox};
+        match self.store.status(&self.user, &mailbox, &NUMBERS).await {
+            Ok(status) => Ok(Some(Notification::Numbers { mailbox, events, first, status })),
+            Err(error) if matches!(error.kind, NoPermission | NoSuchMailbox) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn is_own(&self, name: &MailboxName) -> bool {
@@ -393,8 +402,10 @@ impl Watching {
                     let listed = Listed::new(name.clone(), vec!["\\NoAccess".into()]);
                     unreadable.push(Notification::Listed { listed, old_name: None });
                 }
-                // It has just gone, or is in trouble, which is for those who open it.
-                Err(_) => {}
+                // It has just gone, which is news of its own.
+                Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => {}
+                // RFC 5465 §5.8: whoever believes that it is watched has to hear that it is not.
+                Err(error) => return Err(error),
             }
         }
         Ok(unreadable)
