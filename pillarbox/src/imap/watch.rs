@@ -1,6 +1,6 @@
 //! Mailboxes other than the selected one, watched for a client that gave NOTIFY (RFC 5465).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -43,6 +43,8 @@ pub(super) struct Watching {
     changes: Vec<NameChange>,
     /// Something that was watched cannot be any more: look which can.
     out_of_date: bool,
+    /// Annotations that the session changed, and has not heard of yet: who has to ask for rights tells of them later.
+    own: VecDeque<NameChange>,
     /// So many changes were there before the command that is being served.
     before: usize,
     /// Mailboxes that the user may know of and not read: it was told so.
@@ -121,7 +123,7 @@ impl Watching {
         // Before anything is looked at, so that nothing is missed.
         let names = Some(changing(store.watch_names(&user, &others).await?));
         let (mailboxes, visible, stirred) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        let (changes, unreadable) = (Vec::new(), BTreeSet::new());
+        let (changes, own, unreadable) = (Vec::new(), VecDeque::new(), BTreeSet::new());
         let mut watching = Watching {
             store,
             user,
@@ -132,6 +134,7 @@ impl Watching {
             visible,
             stirred,
             changes,
+            own,
             out_of_date: false,
             before: 0,
             unreadable,
@@ -164,7 +167,13 @@ impl Watching {
         let mut own = Some(change);
         while let Some(change) = own.take() {
             let since = self.changes.get(self.before..).unwrap_or_default();
-            let Some(at) = since.iter().rposition(|other| *other == change) else { return };
+            let Some(at) = since.iter().rposition(|other| *other == change) else {
+                if matches!(change, NameChange::Annotated { .. }) && may_matter(&self.watch, &self.user, &change) {
+                    self.own.truncate(CHANGES_MAX - 1);
+                    self.own.push_front(change);
+                }
+                return;
+            };
             self.changes.remove(self.before + at);
             self.learn_own(&change);
             // What is subscribed to, and what can be watched, is another now.
@@ -244,8 +253,13 @@ impl Watching {
         while let Some(Poll::Ready((watch, changes))) = self.names.as_mut().map(|names| names.as_mut().poll(context)) {
             match changes {
                 Ok(changes) => {
-                    let changes = changes.into_iter().filter(|change| may_matter(&self.watch, &self.user, change));
-                    self.changes.extend(changes);
+                    for change in changes.into_iter().filter(|change| may_matter(&self.watch, &self.user, change)) {
+                        // One for one: others may have done the same.
+                        match self.own.iter().rposition(|own| *own == change) {
+                            Some(at) => drop(self.own.remove(at)),
+                            None => self.changes.push(change),
+                        }
+                    }
                     let lost = self.changes.contains(&NameChange::TooMany) || self.changes.len() > CHANGES_MAX;
                     if lost {
                         self.changes = vec![NameChange::TooMany];
