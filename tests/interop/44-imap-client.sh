@@ -40,7 +40,9 @@ package=$(unpack cyrus-imapd)
 c=$work/cyrus cyrus_imap=$((offset + 1143)) name=$(id -un)
 [ ${#as[@]} -eq 0 ] || name=nobody
 "${as[@]}" mkdir -p "$c"/{config,spool,run}
+# What is deleted goes at once: Cyrus would keep it under a name with the second in it, and refuse to delete twice in a second.
 cat >"$c/imapd.conf" <<CONF
+delete_mode: immediate
 configdirectory: $c/config
 partition-default: $c/spool
 defaultpartition: default
