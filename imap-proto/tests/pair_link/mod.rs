@@ -1,6 +1,8 @@
 //! Our client and our server with a link in memory between them that splits and breaks, and what must hold at the end whatever
 //! happened.
 
+#[path = "../../../mailcore/tests/pipe/mod.rs"]
+mod pipe;
 pub(crate) mod store;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -12,6 +14,7 @@ use pillarbox_imap::client::{
 };
 use pillarbox_imap::server::{Answer, Change, Event, FetchData, FetchItem, Peer, ServerConfig, ServerSession};
 use pillarbox_imap::types::{Flag, Flags, Uid, UidSet};
+use pipe::Pipe;
 use store::{Store, uid_validity};
 
 /// How both sides are made, and what the link does.
@@ -66,31 +69,6 @@ pub(crate) struct Report {
     pub(crate) to_client: usize,
     pub(crate) failed: bool,
     pub(crate) fetched: BTreeMap<u32, Vec<u8>>,
-}
-
-/// One direction.
-#[derive(Default)]
-struct Pipe {
-    wire: VecDeque<u8>,
-    arrived: usize,
-    unread: Vec<u8>,
-}
-
-impl Pipe {
-    fn carry(&mut self, written: &[u8], piece: usize, limit: usize, max_unread: usize) -> bool {
-        self.wire.extend(written);
-        let room = max_unread.saturating_sub(self.unread.len());
-        let n = piece.min(self.wire.len()).min(limit.saturating_sub(self.arrived)).min(room);
-        self.unread.extend(self.wire.drain(..n));
-        self.arrived += n;
-        n > 0 || !written.is_empty()
-    }
-
-    fn used(&mut self, left: usize) -> bool {
-        let used = self.unread.len() - left;
-        self.unread.drain(..used);
-        used > 0
-    }
 }
 
 /// One connection.

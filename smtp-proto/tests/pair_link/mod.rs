@@ -1,10 +1,12 @@
 //! Our client and our server with a link in memory between them that splits, delays, breaks and goes silent, a clock that
 //! is moved by hand, and what must hold at the end whatever happened.
 
+#[path = "../../../mailcore/tests/pipe/mod.rs"]
+mod pipe;
 #[path = "../../../mailcore/tests/ring_crypto/mod.rs"]
 mod ring_crypto;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -18,6 +20,7 @@ use pillarbox_smtp::client::{
     MtPriority, Notify, OriginalRecipient, RecipientOutcome, Ret,
 };
 use pillarbox_smtp::server::{self, Identity, Peer, Protocol, ServerConfig, ServerSession};
+use pipe::Pipe;
 use ring_crypto::RingCrypto;
 
 /// How both sides are made, what is sent, and what the link does.
@@ -246,32 +249,6 @@ impl Report {
             }
         }
         delivered
-    }
-}
-
-/// One direction.
-#[derive(Default)]
-struct Pipe {
-    wire: VecDeque<u8>,
-    arrived: usize,
-    unread: Vec<u8>,
-}
-
-impl Pipe {
-    /// Takes what was written, and brings a piece of what is under way; tells whether anything moved.
-    fn carry(&mut self, written: &[u8], piece: usize, limit: usize, max_unread: usize) -> bool {
-        self.wire.extend(written);
-        let room = max_unread.saturating_sub(self.unread.len());
-        let n = piece.min(self.wire.len()).min(limit.saturating_sub(self.arrived)).min(room);
-        self.unread.extend(self.wire.drain(..n));
-        self.arrived += n;
-        n > 0 || !written.is_empty()
-    }
-
-    fn used(&mut self, left: usize) -> bool {
-        let used = self.unread.len() - left;
-        self.unread.drain(..used);
-        used > 0
     }
 }
 
