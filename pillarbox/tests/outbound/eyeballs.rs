@@ -10,7 +10,7 @@ use pillarbox_fs::SimulatedFs;
 
 use crate::net::{Fault, Net, Paused};
 use crate::policies::{certified, tlsa_of};
-use crate::race::{Faults, after, four, mx, six};
+use crate::race::{Faults, Place, after, four, mx, six};
 use crate::station::{Station, config, envelope, parts, routes};
 
 /// What becomes of questions of one kind.
@@ -55,11 +55,6 @@ impl Resolver for Slow {
             }
         })
     }
-}
-
-struct Place {
-    station: Station,
-    net: Arc<Net>,
 }
 
 const SIX: &str = "[2001:db8::1]:25";
@@ -110,16 +105,6 @@ async fn place_of(
     let outcomes = station.accept(envelope(None, &["ann@far.example"]), b"Subject: hello\r\n\r\n").await;
     assert_eq!(outcomes, [Outcome::Delivered]);
     Place { station, net }
-}
-
-impl Place {
-    fn dialled(&self) -> Vec<String> {
-        self.net.dialled.lock().unwrap().clone()
-    }
-
-    fn copies(&self) -> Vec<String> {
-        self.net.copies.lock().unwrap().iter().map(|copy| copy.host.clone()).collect()
-    }
 }
 
 #[tokio::test(start_paused = true)]

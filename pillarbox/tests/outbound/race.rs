@@ -42,9 +42,10 @@ pub(crate) fn six(last: u16) -> Record {
     Record::Aaaa([0x2001, 0xdb8, 0, 0, 0, 0, 0, last].into())
 }
 
-struct Place {
-    station: Station,
-    net: Arc<Net>,
+/// A queue, and the hosts that it sends to.
+pub(crate) struct Place {
+    pub(crate) station: Station,
+    pub(crate) net: Arc<Net>,
 }
 
 async fn place(zone: FixedZone, faults: &[(&'static str, Fault)]) -> Place {
@@ -61,11 +62,11 @@ async fn place(zone: FixedZone, faults: &[(&'static str, Fault)]) -> Place {
 }
 
 impl Place {
-    fn dialled(&self) -> Vec<String> {
+    pub(crate) fn dialled(&self) -> Vec<String> {
         self.net.dialled.lock().unwrap().clone()
     }
 
-    fn copies(&self) -> Vec<String> {
+    pub(crate) fn copies(&self) -> Vec<String> {
         self.net.copies.lock().unwrap().iter().map(|copy| copy.host.clone()).collect()
     }
 }
