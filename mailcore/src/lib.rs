@@ -200,6 +200,7 @@
 extern crate alloc;
 
 pub mod address;
+pub mod annotation;
 pub mod crypto;
 #[cfg(feature = "dialog")]
 pub mod dialog;

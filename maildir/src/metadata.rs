@@ -13,7 +13,8 @@
 //! its value, and then these octets and a line end. A file that is anything else was damaged, and is set aside at the next change.
 
 use std::collections::BTreeMap;
-use std::fmt;
+
+pub use pillarbox_core::annotation::{EntryName, EntryNameError};
 
 use crate::sidecar::{Found, Sidecar};
 use crate::{Maildir, MaildirError, Result, Tree};
@@ -28,41 +29,9 @@ pub const METADATA_ENTRIES_MAX: usize = 256;
 /// The private ones of one user, and their octets: nobody uses up alone, and unseen by the owner, what there is.
 const PRIVATE_MAX: usize = METADATA_ENTRIES_MAX / 4;
 const PRIVATE_SIZE_MAX: usize = FILE_MAX / 4;
-const NAME_MAX: usize = 1024;
 const USER_MAX: usize = 1024;
 /// The octets of a file. Not every entry can be as large as one may be.
 const FILE_MAX: usize = 4 << 20;
-
-/// The name of an entry, such as `/private/comment`. Names do not differ by case, and are kept in small letters.
-///
-/// ```
-/// use pillarbox_maildir::{EntryName, EntryNameError};
-///
-/// assert_eq!(EntryName::parse("/Shared/Comment")?.as_str(), "/shared/comment");
-/// assert!(EntryName::parse("/private/vendor/x/y")?.is_private());
-/// assert_eq!(EntryName::parse("/comment"), Err(EntryNameError::Scope));
-/// # Ok::<(), EntryNameError>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EntryName(String);
-
-/// Why a name is refused (RFC 5464 §3.2, §5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum EntryNameError {
-    /// It is neither below `/private/` nor below `/shared/`.
-    #[error("an entry begins with /private/ or /shared/")]
-    Scope,
-    /// There is nothing between two slashes, or behind the last one.
-    #[error("a part of an entry's name is empty")]
-    Empty,
-    /// A wildcard, a control character, or what is not ASCII.
-    #[error("an entry's name must not hold `*`, `%`, control characters, or what is not ASCII")]
-    Character,
-    /// More than 1,024 octets.
-    #[error("the entry's name is too long")]
-    TooLong,
-}
 
 /// All entries of a mailbox, or of the account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,63 +48,23 @@ pub enum MetadataError {
     /// `NO [METADATA TOOMANY]`.
     #[error("there are too many annotations")]
     TooMany,
+    /// Nothing can be called so, only be somewhere below (RFC 5464 §3.2).
+    #[error("there can be no annotation of that name")]
+    Name,
     /// A private entry is nobody's, or the name of the user is longer than anybody's.
     #[error("that cannot be whose annotation it is")]
     User,
 }
 
-impl EntryName {
-    /// Checks a name.
-    ///
-    /// # Errors
-    ///
-    /// [`EntryNameError`].
-    pub fn parse(name: &str) -> std::result::Result<Self, EntryNameError> {
-        if name.len() > NAME_MAX {
-            return Err(EntryNameError::TooLong);
-        }
-        if !name.bytes().all(|octet| (octet == b' ' || octet.is_ascii_graphic()) && octet != b'*' && octet != b'%') {
-            return Err(EntryNameError::Character);
-        }
-        let name = name.to_ascii_lowercase();
-        let rest = name.strip_prefix("/private/").or_else(|| name.strip_prefix("/shared/"));
-        match rest.ok_or(EntryNameError::Scope)?.split('/').any(str::is_empty) {
-            true => Err(EntryNameError::Empty),
-            false => Ok(EntryName(name)),
-        }
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether each user has a value of their own.
-    pub fn is_private(&self) -> bool {
-        self.0.starts_with("/private/")
-    }
-
-    /// True if this is somewhere below `other`.
-    pub fn is_below(&self, other: &EntryName) -> bool {
-        self.0.strip_prefix(&other.0).is_some_and(|rest| rest.starts_with('/'))
-    }
-
-    /// A shared value belongs to nobody.
-    fn key(&self, user: &str) -> (EntryName, String) {
-        (self.clone(), if self.is_private() { user.to_owned() } else { String::new() })
-    }
-}
-
-impl fmt::Display for EntryName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+/// A shared value belongs to nobody.
+fn key(name: &EntryName, user: &str) -> (EntryName, String) {
+    (name.clone(), if name.is_private() { user.to_owned() } else { String::new() })
 }
 
 impl Metadata {
     /// The value of an entry as this user sees it.
     pub fn value(&self, user: &str, entry: &EntryName) -> Option<&[u8]> {
-        self.0.get(&entry.key(user)).map(Vec::as_slice)
+        self.0.get(&key(entry, user)).map(Vec::as_slice)
     }
 
     /// The entries that this user sees, by name: the shared ones and their own.
@@ -161,9 +90,10 @@ impl Metadata {
         }
         for (name, value) in changes {
             match value {
+                _ if !name.can_hold_value() => return Err(MetadataError::Name),
                 Some(value) if value.len() > METADATA_VALUE_MAX => return Err(MetadataError::TooLarge),
-                Some(value) => drop(self.0.insert(name.key(user), value.to_vec())),
-                None => drop(self.0.remove(&name.key(user))),
+                Some(value) => drop(self.0.insert(key(name, user), value.to_vec())),
+                None => drop(self.0.remove(&key(name, user))),
             }
         }
         let (count, octets) = self.size(|_| true);
@@ -178,7 +108,7 @@ impl Metadata {
     /// How many entries these users have, and the octets that they take in a file at most.
     fn size(&self, whose: impl Fn(&str) -> bool) -> (usize, usize) {
         let theirs = self.0.iter().filter(|((_, of), _)| whose(of));
-        let sizes = theirs.map(|((name, of), value)| name.0.len() + of.len() + value.len() + 64);
+        let sizes = theirs.map(|((name, of), value)| name.as_str().len() + of.len() + value.len() + 64);
         sizes.fold((0, 0), |(count, octets), size| (count + 1, octets + size))
     }
 
@@ -205,7 +135,9 @@ impl Metadata {
             let mut parts = head.rsplitn(3, ' ');
             let (value_len, user_len) = (number(parts.next()?)?, number(parts.next()?)?);
             let name = parts.next()?;
-            let entry = EntryName::parse(name).ok().filter(|entry| entry.0 == name)?;
+            let entry = EntryName::parse(name).ok().filter(|entry| {
+                entry.as_str() == name && entry.as_str() != "/private" && entry.as_str() != "/shared"
+            })?;
             let (user, behind) = behind.split_at_checked(user_len)?;
             let (value, behind) = behind.split_at_checked(value_len)?;
             rest = behind.strip_prefix(b"\n")?;
@@ -337,27 +269,12 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_refused() {
-        for (name, error) in [
-            ("", EntryNameError::Scope),
-            ("comment", EntryNameError::Scope),
-            ("/public/x", EntryNameError::Scope),
-            ("/private", EntryNameError::Scope),
-            ("/private/", EntryNameError::Empty),
-            ("/shared//x", EntryNameError::Empty),
-            ("/shared/x/", EntryNameError::Empty),
-            ("/shared/*", EntryNameError::Character),
-            ("/shared/x%", EntryNameError::Character),
-            ("/shared/\u{e4}", EntryNameError::Character),
-            ("/shared/x\r\n", EntryNameError::Character),
-            ("/shared/\0", EntryNameError::Character),
-        ] {
-            assert_eq!(EntryName::parse(name), Err(error), "{name:?}");
+    fn what_is_no_name_of_an_entry() {
+        for name in ["/private", "/shared", "/shared/vendor", "/private/vendor/x"] {
+            for value in [Some(&b"x"[..]), None] {
+                assert_eq!(Metadata::default().set("joe", &[(entry(name), value)]), Err(MetadataError::Name), "{name}");
+            }
         }
-        assert_eq!(EntryName::parse(&format!("/shared/{}", "x".repeat(2000))), Err(EntryNameError::TooLong));
-        assert!(
-            entry("/shared/a/b").is_below(&entry("/shared/a")) && !entry("/shared/ab").is_below(&entry("/shared/a"))
-        );
     }
 
     #[test]
@@ -374,6 +291,7 @@ mod tests {
         for damage in [
             "pillarbox-metadata 2 1\n/shared/a 0 1\nx\n",
             "pillarbox-metadata 1 1\n/shared/A 0 1\nx\n",
+            "pillarbox-metadata 1 1\n/shared 0 1\nx\n",
             "pillarbox-metadata 1 1\n/shared/a 1 1\njx\n",
             "pillarbox-metadata 1 1\n/private/a 0 1\nx\n",
             "pillarbox-metadata 1 2\n/shared/a 0 1\nx\n/shared/a 0 1\ny\n",

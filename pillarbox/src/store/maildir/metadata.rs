@@ -2,14 +2,11 @@
 
 use pillarbox_imap::metadata::{Entry, EntryChange, EntryName, WantedEntries};
 use pillarbox_imap::types::MailboxName;
-use pillarbox_maildir::{self as maildir, METADATA_VALUE_MAX, Metadata, MetadataError, Tree};
+use pillarbox_maildir::{METADATA_VALUE_MAX, Metadata, MetadataError, Tree};
 
 use super::{Inner, Result, told, uses};
-use crate::parts::{Identity, StoreError, StoreErrorKind};
+use crate::parts::{Identity, StoreErrorKind};
 use crate::store::annotations::{new_uses, of_uses, refuse_shared};
-
-/// An entry of the files, and what it is to be.
-pub(super) type OnDisk<'c> = (maildir::EntryName, Option<&'c [u8]>);
 
 /// What a refusal comes to.
 pub(super) fn kind(error: MetadataError) -> StoreErrorKind {
@@ -45,7 +42,7 @@ pub(super) fn change(
 ) -> Result<()> {
     let Some(mailbox) = mailbox else {
         refuse_shared(changes)?;
-        tree.set_metadata(writer.user(), &on_disk(changes)?).map_err(told)?;
+        tree.set_metadata(writer.user(), &on_disk(changes)).map_err(told)?;
         inner.watched_names.tell_annotated(writer, None, writer, changes);
         return Ok(());
     };
@@ -53,7 +50,7 @@ pub(super) fn change(
     match new_uses(changes)? {
         Some(new) => uses::set(tree, &name, &new)?,
         None => {
-            let changes = on_disk(changes)?;
+            let changes = on_disk(changes);
             tree.mailbox(&name).and_then(|folder| folder.set_metadata(writer.user(), &changes)).map_err(told)?;
         }
     }
@@ -63,17 +60,11 @@ pub(super) fn change(
 
 /// Those of the wanted ones that a user sees.
 pub(super) fn seen_by(metadata: &Metadata, reader: &Identity, wanted: &WantedEntries) -> Vec<Entry> {
-    let entries = metadata.entries(reader.user());
-    let entries = entries.filter_map(|(name, value)| Some((EntryName::parse(name.as_str()).ok()?, value.to_vec())));
-    entries.filter(|(name, _)| wanted.has(name)).collect()
+    let wanted = metadata.entries(reader.user()).filter(|(name, _)| wanted.has(name));
+    wanted.map(|(name, value)| (name.clone(), value.to_vec())).collect()
 }
 
-/// The changes, as the files have them.
-pub(super) fn on_disk(changes: &[EntryChange]) -> Result<Vec<OnDisk<'_>>> {
-    let cannot = |error: maildir::EntryNameError| StoreError::new(StoreErrorKind::Cannot, error.to_string());
-    let mut written = Vec::with_capacity(changes.len());
-    for (name, value) in changes {
-        written.push((maildir::EntryName::parse(name.as_str()).map_err(cannot)?, value.as_deref()));
-    }
-    Ok(written)
+/// The changes, as the files take them.
+pub(super) fn on_disk(changes: &[EntryChange]) -> Vec<(EntryName, Option<&[u8]>)> {
+    changes.iter().map(|(name, value)| (name.clone(), value.as_deref())).collect()
 }
