@@ -8,11 +8,10 @@
 mod imap_script_told;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use imap_script_told::compare;
 use imap_script_told::session::{Exchange, Session, parse};
+use imap_script_told::{compare, material, scripts};
 use pillarbox::imap::{ImapServer, ServerConfig};
 use pillarbox::parts::{Append, Identity, MailboxStore, MemoryAuthenticator, Parts};
 use pillarbox::store::{AclStore, MemoryStore};
@@ -140,18 +139,8 @@ async fn play(exchanges: &[Exchange]) -> Vec<(usize, String)> {
 
 #[tokio::test]
 async fn scripts_of_james_about_rights() {
-    let Some(folder) = std::env::var_os("PILLARBOX_SHARED").map(PathBuf::from) else {
-        println!("skipped: PILLARBOX_SHARED is not set");
-        return;
-    };
-    let folder = folder.join("conformance/imap/james-mpt/aclIntegration");
-    let mut names: Vec<String> = std::fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "test"))
-        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
-        .collect();
-    names.sort();
+    let Some(folder) = material("aclIntegration") else { return };
+    let names = scripts(&folder);
     let (mut commands, mut differing) = (0, 0);
     let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for script in &names {

@@ -11,24 +11,16 @@ mod imap_support;
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use imap_script_told::compare;
 use imap_script_told::session::{Exchange, Session, parse};
+use imap_script_told::{compare, material, scripts};
 use pillarbox::imap::{ImapServer, ServerConfig};
 use pillarbox::parts::{MemoryAuthenticator, Parts};
 use pillarbox::store::MemoryStore;
 use pillarbox_imap::types::Separator;
-
-fn material() -> Option<PathBuf> {
-    let folder = std::env::var_os("PILLARBOX_SHARED").map(PathBuf::from);
-    if folder.is_none() {
-        println!("skipped: PILLARBOX_SHARED is not set");
-    }
-    Some(folder?.join("conformance/imap/james-mpt"))
-}
 
 async fn play(folder: &Path, name: &str, exchanges: &[Exchange]) -> Vec<(usize, String)> {
     let owned = name.to_owned();
@@ -281,14 +273,8 @@ const SELECTED: &[&str] = &[
 
 #[tokio::test]
 async fn scripts_of_james() {
-    let Some(folder) = material() else { return };
-    let mut names: Vec<String> = std::fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "test"))
-        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
-        .collect();
-    names.sort();
+    let Some(folder) = material("") else { return };
+    let names = scripts(&folder);
     let asks_for = |name: &str| NOT_OFFERED.iter().find(|(_, names)| names.contains(&name)).map(|(what, _)| *what);
     let (mut commands, mut differing, mut played) = (0, 0, 0);
     let mut found: BTreeMap<&str, Vec<usize>> = BTreeMap::new();

@@ -3,8 +3,30 @@
 pub(crate) mod session;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use regex_lite::Regex;
+
+/// Where the scripts are; none if they are not at hand.
+pub(crate) fn material(below: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("PILLARBOX_SHARED").map(PathBuf::from);
+    if folder.is_none() {
+        println!("skipped: PILLARBOX_SHARED is not set");
+    }
+    Some(folder?.join("conformance/imap/james-mpt").join(below))
+}
+
+/// The names of the scripts of a folder, in order.
+pub(crate) fn scripts(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "test"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
 
 /// What an answer tells, without its words. Lines of literals are lines like all others.
 #[derive(Debug, Default)]
