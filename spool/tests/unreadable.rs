@@ -353,3 +353,23 @@ fn what_was_deleted_finishes_nothing_twice_where_the_newest_segment_cannot_be_re
     }
     assert!(disks > 20, "only {disks} disks");
 }
+
+/// A segment that was deleted and is put back alone, as from a copy of the disk, does not count: what was said of its messages
+/// stood in segments that are gone, and the floor knows.
+#[test]
+fn a_deleted_segment_that_is_put_back_does_not_count() {
+    let disk = BadDisk::default();
+    let (store, ..) = open(disk.clone(), ROOT, small(1)).unwrap();
+    let ids: Vec<MessageId> = (0..12).map(|n| accept(&store, &text(n), 1).unwrap()).collect();
+    let oldest = disk.list(Path::new("/spool/log")).unwrap().into_iter().map(|it| it.name).min().unwrap();
+    let oldest = Path::new("/spool/log").join(oldest);
+    let copy = disk.read(&oldest, 1 << 20).unwrap();
+    ids.iter().for_each(|id| finish(&store, *id));
+    let kept = BTreeSet::from([accept(&store, b"waiting", 1).unwrap()]);
+    assert!(store.tend().unwrap().deleted > 3);
+    drop(store);
+    disk.create(&oldest).unwrap().write(&copy).unwrap();
+    let opened = start(&disk, 2);
+    assert_eq!((opened.waiting, opened.findings), (kept, vec![]));
+    assert!(opened.store.tend().unwrap().deleted > 0, "it goes again");
+}
