@@ -14,6 +14,7 @@ mod smtp;
 mod sorting;
 mod spool;
 mod stores;
+mod watching;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,10 +27,10 @@ static ALLOCATOR: allocation::Counting = allocation::Counting;
 
 const USAGE: &str = "\
 pillarbox-bench [--quick] [--json] [--dir DIR] [SECTION...]
-    measures the sections (1 to 10; none: all) and prints a table
+    measures the sections (1 to 11; none: all) and prints a table
     --quick  fewer and shorter samples
     --json   JSON instead of a table
-    --dir    where the Maildirs of section 7 and the queue of section 10 are made (none: the temporary folder)
+    --dir    where the Maildirs of sections 7 and 11 and the queue of section 10 are made (none: the temporary folder)
 pillarbox-bench --list
     lists the cases that `--repeat` knows, as number, section, name, peer
 pillarbox-bench --repeat CASE ours|peer TIMES
@@ -87,7 +88,7 @@ fn run(arguments: &[&str]) -> Option<()> {
             "--quick" => quick = true,
             "--json" => json = true,
             "--dir" => dir = PathBuf::from(arguments.next()?),
-            section => sections.push(section.parse::<u8>().ok().filter(|section| (1..=10).contains(section))?),
+            section => sections.push(section.parse::<u8>().ok().filter(|section| (1..=11).contains(section))?),
         }
     }
     let wanted = |section: u8| sections.is_empty() || sections.contains(&section);
@@ -115,6 +116,10 @@ fn run(arguments: &[&str]) -> Option<()> {
     if wanted(10) {
         eprintln!("10 queue in {}", dir.display());
         rows.extend(spool::rows(&dir, quick));
+    }
+    if wanted(11) {
+        eprintln!("11 watching sessions in {}", dir.display());
+        rows.extend(watching::rows(&dir, quick));
     }
     rows.sort_by_key(|row| row.section);
     if json {

@@ -32,7 +32,7 @@ mod refusal;
 mod rights;
 
 use self::logins::wrong_password;
-use self::news::joined;
+use self::news::{beat, joined};
 pub(super) use self::refusal::no_mailbox;
 use self::refusal::try_create;
 
@@ -259,7 +259,7 @@ impl Connection {
             changes = news => match changes {
                 Ok(changes) => {
                     let now = self.wire.now();
-                    self.quiet_until = Some(now + NEWS_PAUSE);
+                    self.quiet_until = Some(beat(now, NEWS_PAUSE));
                     joined(changes).into_iter().for_each(|change| self.wire.machine.learn(now, change));
                 }
                 Err(error) => {

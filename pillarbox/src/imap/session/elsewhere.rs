@@ -6,6 +6,7 @@ use pillarbox_imap::notify::{Notification, Watch};
 use pillarbox_imap::server::Answer;
 use pillarbox_imap::types::ResponseCode;
 
+use super::news::beat;
 use super::{Connection, NEWS_RETRY, Trouble};
 use crate::imap::watch::Watching;
 use crate::parts::{NameChange, StoreErrorKind};
@@ -85,7 +86,7 @@ impl Connection {
         };
         if told.last() != Some(&Notification::Overflow) {
             self.watching = Some(watching);
-            self.elsewhere_quiet_until = Some(self.wire.now() + ELSEWHERE_PAUSE);
+            self.elsewhere_quiet_until = Some(beat(self.wire.now(), ELSEWHERE_PAUSE));
         }
         self.untold = told.into();
     }

@@ -1,5 +1,8 @@
 //! What happened in the selected mailbox, told to the session.
 
+use std::time::Duration;
+
+use pillarbox_core::Time;
 use pillarbox_imap::server::Change;
 
 use super::Connection;
@@ -43,4 +46,11 @@ pub(super) fn joined(changes: Vec<Change>) -> Vec<Change> {
         }
     }
     joined
+}
+
+/// When a session that has just told news tells more: with all others. What one of them reads of the mailbox then is what the
+/// others tell too; a thousand who ask at a thousand moments would read a folder that changes a thousand times.
+pub(super) fn beat(now: Time, pause: Duration) -> Time {
+    let since = now.since_origin();
+    Time::from_origin(since + pause - Duration::from_nanos((since.as_nanos() % pause.as_nanos()) as u64))
 }

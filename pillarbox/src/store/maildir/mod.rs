@@ -3,6 +3,7 @@
 mod acl;
 mod append;
 mod cache;
+mod looks;
 mod metadata;
 mod names;
 mod news;
@@ -31,6 +32,7 @@ use pillarbox_maildir::{
 
 use self::append::Incoming;
 use self::cache::Recomputing;
+use self::looks::Looks;
 use self::names::Names;
 use self::news::Disk;
 use self::open::Open;
@@ -95,6 +97,7 @@ struct Inner {
     pool: Pool,
     disk: Disk,
     watched_names: NameLogs,
+    looks: Arc<Looks>,
 }
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -150,6 +153,7 @@ impl MaildirStore {
                 pool: Pool::new(),
                 disk: Disk::default(),
                 watched_names: NameLogs::default(),
+                looks: Arc::default(),
             }),
         }
     }
@@ -377,12 +381,12 @@ impl MailboxStore for MaildirStore {
         mailbox: &'a MailboxName,
         items: &'a [StatusItem],
     ) -> BoxFuture<'a, Result<Status>> {
-        let (name, items) = (mailbox.clone(), items.to_vec());
+        let (name, items, asked) = (mailbox.clone(), items.to_vec(), self.inner.looks.now());
         let lane = self.inner.pool.lane(user);
         self.on_tree(user, move |inner, tree| {
             let maildir = tree.mailbox(&inner.names.find(tree, &name)?).map_err(told)?;
             let shared = inner.shared(lane, &maildir, true)?;
-            shared.refresh()?;
+            shared.refresh_since(asked)?;
             shared.status(&items)
         })
     }

@@ -80,7 +80,8 @@ impl Mailbox for Open {
     }
 
     fn refresh(&mut self) -> BoxFuture<'_, Result<Vec<Change>>> {
-        let refreshed = self.on_folder(Shared::refresh);
+        let asked = self.shared.now();
+        let refreshed = self.on_folder(move |shared| shared.refresh_since(asked));
         Box::pin(async move {
             let refreshed = refreshed.await;
             let changes = self.reader.take();

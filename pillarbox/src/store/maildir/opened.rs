@@ -24,7 +24,7 @@ impl Inner {
         if let Some(shared) = open.get(&key).and_then(Weak::upgrade).filter(|shared| !shared.is_gone()) {
             return Ok(shared);
         }
-        let shared = Arc::new(Shared::new(opened, lane));
+        let shared = Arc::new(Shared::new(opened, lane, Arc::clone(&self.looks)));
         open.retain(|_, shared| shared.strong_count() > 0);
         open.insert(key, Arc::downgrade(&shared));
         Ok(shared)
@@ -45,6 +45,7 @@ impl Inner {
                 continue;
             }
             tokio::spawn(async move {
+                tokio::time::sleep_until(shared.next_look().into()).await;
                 let lane = shared.lane.clone();
                 let looked = lane.run(move || {
                     shared.catch_up();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use pillarbox_core::WallTime;
 use pillarbox_imap::server::{Change, FlagChange, Snapshot, Status, StatusItem};
@@ -11,12 +11,17 @@ use pillarbox_imap::types::{Flag, Flags, Keyword, ModSeq, ObjectId, Uid, UidSet}
 use pillarbox_maildir::{self as maildir, Keywords, Mailbox, Maildir};
 
 use super::cache::Asked;
+use super::looks::{AskedAt, Looked, Looks};
 use super::news::News;
 use super::pool::Lane;
 use super::quota::Room;
 use super::{Result, mailbox_id, number, told, uid, uid_next, uid_validity};
 use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
 use crate::store::feed::{Feed, FeedReader, Watcher};
+
+/// Behind a look that took so long nobody looks unasked for so many times as long: whoever delivers into a large folder again and
+/// again must not have it read each time for those who wait for news of it.
+const LOOK_SHARE: u32 = 9;
 
 /// A folder's view and its feed. Whoever changes the view tells the feed before letting go of the lock, so that everyone
 /// hears of changes in the order in which they were made.
@@ -28,6 +33,9 @@ pub(super) struct Shared {
     /// The keywords that were told last.
     keywords: Mutex<Keywords>,
     gone: AtomicBool,
+    looks: Arc<Looks>,
+    looked: Looked,
+    next_look: Mutex<Instant>,
     /// Somebody is on the way to look.
     stale: AtomicBool,
     pub(super) news: News,
@@ -36,7 +44,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(view: Mailbox, lane: Lane) -> Self {
+    pub(super) fn new(view: Mailbox, lane: Lane, looks: Arc<Looks>) -> Self {
         let folder = view.maildir().clone();
         let keywords = Mutex::new(view.keywords().clone());
         Shared {
@@ -46,6 +54,9 @@ impl Shared {
             feed: Arc::default(),
             keywords,
             gone: AtomicBool::new(false),
+            looks,
+            looked: Looked::default(),
+            next_look: Mutex::new(Instant::now()),
             stale: AtomicBool::new(false),
             news: News::default(),
             lane,
@@ -86,11 +97,32 @@ impl Shared {
         self.feed.tell(Change::Gone);
     }
 
+    /// When a question about the folder is asked, for [`refresh_since`](Shared::refresh_since).
+    pub(super) fn now(&self) -> AskedAt {
+        self.looks.now()
+    }
+
     /// Looks at the folder and tells what others changed in it.
     pub(super) fn refresh(&self) -> Result<()> {
-        let mut view = self.view();
+        self.look(self.view())
+    }
+
+    /// The same, unless that was done while who asked this waited for a turn.
+    pub(super) fn refresh_since(&self, asked: AskedAt) -> Result<()> {
+        let view = self.view();
+        match self.looked.answers(asked) {
+            true => Ok(()),
+            false => self.look(view),
+        }
+    }
+
+    fn look(&self, mut view: MutexGuard<'_, Mailbox>) -> Result<()> {
+        let begun = self.looks.begin();
         match view.refresh() {
-            Ok(changes) => self.tell(&view, changes),
+            Ok(changes) => {
+                self.looked.ended(begun);
+                self.tell(&view, changes);
+            }
             Err(error) => {
                 let deleted = matches!(self.folder.exists(), Ok(false));
                 if deleted || matches!(error, maildir::MaildirError::NoSuchMailbox(_)) {
@@ -105,9 +137,17 @@ impl Shared {
     /// Looks at the folder if something was put there and nobody has looked since.
     pub(super) fn catch_up(&self) {
         if self.stale.swap(false, Ordering::AcqRel) {
+            let begun = Instant::now();
             // Trouble meets the sessions again when they look themselves.
             let _ = self.refresh();
+            let next = Instant::now() + begun.elapsed() * LOOK_SHARE;
+            *self.next_look.lock().unwrap_or_else(PoisonError::into_inner) = next;
         }
+    }
+
+    /// When somebody who is not asked may look again.
+    pub(super) fn next_look(&self) -> Instant {
+        *self.next_look.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether somebody has to look who did not have to before.
