@@ -263,6 +263,7 @@ fn server(config: &Config, listener: &Listener, certificate: Option<&Arc<Certifi
     if listener.protocol == Protocol::Imap {
         let mut imap = pillarbox::imap::ServerConfig::default();
         imap.limits.append_size_max = config.limits.message_size;
+        imap.limits.messages_max = config.limits.messages_per_command;
         imap.mechanisms = mechanisms();
         imap.server_admin = Some(format!("mailto:{}", config.postmaster));
         imap.extensions.compress = listener.compress;

@@ -14,6 +14,7 @@ mod sending;
 mod table;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use pillarbox::Network;
@@ -218,6 +219,8 @@ pub struct Limits {
     pub message_size: u64,
     /// Recipients of a message.
     pub recipients: usize,
+    /// Messages that one command of IMAP may be about (RFC 9738); any number if nothing is said.
+    pub messages_per_command: Option<NonZeroU32>,
     /// Octets that are left free on the disk of the mail: no message comes in that would take of them.
     pub free_space: u64,
     /// Files that may still be made there: with fewer, no message comes in.
@@ -239,6 +242,7 @@ impl Default for Limits {
         Limits {
             message_size: 52_428_800,
             recipients: 1000,
+            messages_per_command: None,
             free_space: 104_857_600,
             free_files: 1000,
             connections: 10_000,

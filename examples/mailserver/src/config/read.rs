@@ -1,6 +1,7 @@
 //! From a TOML table to a configuration.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -533,6 +534,8 @@ fn read_limits(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Limits>
     let message_size = number("message_size", default.message_size, 1024..=1 << 40);
     // RFC 5321 §4.5.3.1.8 asks for at least 100.
     let recipients = number("recipients", default.recipients as u64, 100..=1_000_000);
+    // Where the key is left out: none.
+    let per_command = number("messages_per_command", 0, 1..=u32::MAX.into());
     let free_space = number("free_space", default.free_space, 1..=1 << 60);
     let free_files = number("free_files", default.free_files, 1..=1 << 40);
     let connections = number("connections", default.connections as u64, 1..=10_000_000);
@@ -544,6 +547,7 @@ fn read_limits(value: &Value<'_>, mistakes: &mut Vec<Mistake>) -> Option<Limits>
     Some(Limits {
         message_size: message_size?,
         recipients: recipients? as usize,
+        messages_per_command: NonZeroU32::new(per_command? as u32),
         free_space: free_space?,
         free_files: free_files?,
         connections: connections? as usize,

@@ -47,6 +47,19 @@ fn a_good_file() {
 }
 
 #[test]
+fn how_many_messages_one_command_may_be_about() {
+    assert_eq!(parse(GOOD).unwrap().limits.messages_per_command, None);
+    let with =
+        |number: &str| parse(&GOOD.replace("message_size = 10_000_000", &format!("messages_per_command = {number}")));
+    assert_eq!(with("5000").unwrap().limits.messages_per_command.unwrap().get(), 5000);
+    assert_eq!(with("4294967295").unwrap().limits.messages_per_command.unwrap().get(), u32::MAX);
+    for number in ["0", "4294967296"] {
+        let error = with(number).unwrap_err();
+        assert!(error.contains(&format!("mail.toml:13:24: {number} is not in the range from 1 to")), "{error}");
+    }
+}
+
+#[test]
 fn how_mailboxes_lie() {
     assert_eq!(parse(GOOD).unwrap().mailboxes, Mailboxes::default());
     let with = |keys: &str| parse(&GOOD.replace("[tls]", &format!("[mailboxes]\n{keys}\n[tls]")));
