@@ -2,10 +2,10 @@
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use core::ops::{Range, RangeInclusive};
 
 use super::code::{Code, Status};
 use super::command::Command;
+use super::numbering::Numbering;
 use super::response::Response;
 use super::words::Capabilities;
 use super::{Fetch, Numbers};
@@ -13,8 +13,6 @@ use crate::types::{Flags, ModSeq, Uid, UidSet, UidValidity};
 
 /// The most messages of a mailbox that are mirrored: a server names four billion of them in a line.
 const MESSAGES_MAX: u32 = 1 << 22;
-/// The most ranges of UIDs that are taken out one by one.
-const RANGES_MAX: usize = 64;
 
 /// The messages of a mailbox and their flags, as far as the server has told them.
 ///
@@ -48,7 +46,7 @@ pub struct Mirror {
     is_said: bool,
     exists: u32,
     /// The UIDs of the first messages, in order.
-    uids: Vec<Uid>,
+    uids: Numbering,
     /// UIDs of messages further on, by their numbers.
     ahead: BTreeMap<u32, Uid>,
     data: BTreeMap<Uid, Message>,
@@ -126,7 +124,7 @@ impl Mirror {
         Some(KnownMailbox {
             uid_validity: self.uid_validity?,
             mod_seq: self.mod_seq()?,
-            uids: self.uids.iter().copied().collect(),
+            uids: self.uids.iter().collect(),
         })
     }
 
@@ -192,8 +190,8 @@ impl Mirror {
         for (_, uid, message) in &told.fetched {
             data.insert(*uid, message.clone());
         }
-        let uids: Vec<Uid> = data.keys().copied().collect();
-        let fits = |&(seq, uid, _): &(u32, Uid, Message)| uids.get(seq as usize - 1) == Some(&uid);
+        let uids: Numbering = data.keys().copied().collect();
+        let fits = |&(seq, uid, _): &(u32, Uid, Message)| uids.get(seq as usize - 1) == Some(uid);
         // Those behind the last one that is known are asked for.
         if uids.len() as u64 > u64::from(told.exists) || !told.fetched.iter().all(fits) {
             return false;
@@ -377,8 +375,9 @@ impl Mirror {
             if self.wanted == Wanted::Uids {
                 return;
             }
-            let uid = self.uids.remove(index);
-            self.data.remove(&uid);
+            if let Some(uid) = self.uids.remove(index) {
+                self.data.remove(&uid);
+            }
         }
         self.drop_ahead();
     }
@@ -390,14 +389,8 @@ impl Mirror {
         }
     }
 
-    /// Where in the messages that are known those of a range stand.
-    fn places(&self, range: &RangeInclusive<Uid>) -> Range<usize> {
-        let start = self.uids.partition_point(|uid| uid < range.start());
-        start..self.uids.partition_point(|uid| uid <= range.end()).max(start)
-    }
-
     fn has_any(&self, uids: &UidSet) -> bool {
-        uids.ranges().any(|range| !self.places(&range).is_empty())
+        uids.ranges().any(|range| !self.uids.places(&range).is_empty())
     }
 
     fn vanish(&mut self, gone: &UidSet) {
@@ -406,16 +399,13 @@ impl Mirror {
             return;
         }
         let before = self.uids.len();
-        if gone.ranges().count() <= RANGES_MAX {
-            // A small line costs what it says, not what the mailbox holds.
-            for range in gone.ranges() {
-                for uid in self.uids.drain(self.places(&range)) {
+        for range in gone.ranges() {
+            let places = self.uids.places(&range);
+            for _ in places.clone() {
+                if let Some(uid) = self.uids.remove(places.start) {
                     self.data.remove(&uid);
                 }
             }
-        } else {
-            self.uids.retain(|uid| !gone.contains(*uid));
-            self.data.retain(|uid, _| !gone.contains(*uid));
         }
         let mut removed = (before - self.uids.len()) as u64;
         self.drop_ahead();
@@ -441,7 +431,7 @@ impl Mirror {
         if self.wanted == Wanted::Uids || self.exists > MESSAGES_MAX {
             return;
         }
-        let told = self.uids.get(index).or_else(|| self.ahead.get(&seq.get())).copied();
+        let told = self.uids.get(index).or_else(|| self.ahead.get(&seq.get()).copied());
         let uid = match (told, fetch.uid) {
             (Some(told), Some(uid)) if told != uid => return self.start_over(),
             (Some(told), _) => told,
@@ -449,7 +439,7 @@ impl Mirror {
             // Without its flags it is not known.
             (None, Some(_)) if fetch.flags.is_none() => return,
             (None, Some(uid)) if index == self.uids.len() => {
-                if self.uids.last().is_some_and(|last| *last >= uid) {
+                if self.uids.last().is_some_and(|last| last >= uid) {
                     return self.start_over();
                 }
                 self.uids.push(uid);
@@ -472,7 +462,7 @@ impl Mirror {
             && *entry.key() as usize == self.uids.len() + 1
         {
             let uid = entry.remove();
-            if self.uids.last().is_some_and(|last| *last >= uid) {
+            if self.uids.last().is_some_and(|last| last >= uid) {
                 self.start_over();
                 return false;
             }
@@ -512,5 +502,39 @@ fn update(message: &mut Message, fetch: &Fetch) {
     }
     if fetch.mod_seq.is_some() {
         message.mod_seq = fetch.mod_seq;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expunges_cost_what_they_say() {
+        let mailbox = |count: u32| {
+            let uids = (1..=count).filter_map(Uid::new);
+            let told = Message { flags: Some(Flags::new()), mod_seq: None };
+            let mut mirror = Mirror::restored(UidValidity::MIN, None, uids.map(|uid| (uid, told.clone())).collect());
+            mirror.exists = count;
+            assert!(mirror.is_right());
+            mirror
+        };
+        crate::steps::assert_linear_logarithmic("EXPUNGE", 4_000, |count| {
+            let mut mirror = mailbox(count as u32);
+            for _ in 0..count {
+                mirror.learn(&Response::Expunge(crate::types::Seq::MIN));
+            }
+            assert!(mirror.is_right() && mirror.exists() == 0);
+        });
+        crate::steps::assert_linear_logarithmic("VANISHED", 4_000, |count| {
+            let mut mirror = mailbox(count as u32 * 2);
+            // Each line names all that have gone by then, and one more.
+            let gone = (1..=count as u32).map(|last| {
+                let ranges = [Uid::MIN..=Uid::new(last).unwrap_or(Uid::MIN)];
+                Response::Vanished { earlier: false, uids: ranges.into_iter().collect() }
+            });
+            gone.for_each(|response| mirror.learn(&response));
+            assert!(mirror.is_right() && mirror.exists() as usize == count);
+        });
     }
 }

@@ -21,6 +21,7 @@ mod fetch;
 mod frame;
 mod handshake;
 mod mirror;
+mod numbering;
 mod read;
 mod response;
 mod session;
