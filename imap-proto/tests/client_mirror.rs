@@ -175,3 +175,35 @@ fn vanished_in_few_ranges_and_in_many() {
         assert_eq!(line.mirror.wanted(), Wanted::Everything);
     }
 }
+
+/// What QRESYNC is told of two messages that have not changed.
+const SAME: &str = "* 2 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [HIGHESTMODSEQ 5] x\r\n";
+
+#[test]
+fn vanished_earlier_counts_for_what_is_known_and_where_it_was_asked() {
+    // As many ranges as there is room for, of UIDs that nobody knows.
+    let many: String = (1..2000u32).rev().map(|n| format!("* VANISHED (EARLIER) {}\r\n", n * 100)).collect();
+    let mut line = two();
+    let known = line.mirror.known().unwrap();
+    line.select(
+        Some(&known),
+        &format!("* VANISHED (EARLIER) 2:4294967295\r\n{many}{}", SAME.replace("2 EXISTS", "1 EXISTS")),
+    );
+    assert!(line.mirror.is_right());
+    assert_eq!(line.known(), [(1, Some("(\\Seen)".into()))]);
+
+    // Not asked: it says nothing.
+    let mut line = two();
+    line.select(None, &format!("* VANISHED (EARLIER) 1:2\r\n{SAME}"));
+    assert!(line.mirror.is_right());
+    assert_eq!(line.known().len(), 2);
+
+    // What came before CLOSED was of the mailbox that was selected before; a mailbox is closed once.
+    let mut line = two();
+    let known = line.mirror.known().unwrap();
+    line.select(Some(&known), &format!("* VANISHED (EARLIER) 1:2\r\n* OK [CLOSED] x\r\n{SAME}"));
+    assert!(line.mirror.is_right());
+    assert_eq!(line.known().len(), 2);
+    line.select(Some(&known), &format!("* OK [CLOSED] x\r\n* VANISHED (EARLIER) 1\r\n* OK [CLOSED] x\r\n{SAME}"));
+    assert!(line.mirror.is_right() && line.known().len() == 2);
+}

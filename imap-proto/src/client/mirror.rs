@@ -102,7 +102,10 @@ struct Selecting {
     exists: u32,
     /// The server was asked to tell what has changed.
     resyncs: bool,
-    vanished: UidSet,
+    /// Another mailbox was closed before.
+    is_closed: bool,
+    /// Those that were known and are not said to have gone; none while nothing was said.
+    left: Option<Numbering>,
     fetched: Vec<(u32, Uid, Message)>,
     is_odd: bool,
 }
@@ -186,7 +189,9 @@ impl Mirror {
             return false;
         }
         let mut data = self.data.clone();
-        data.retain(|uid, _| !told.vanished.contains(*uid));
+        if let Some(left) = &told.left {
+            data.retain(|uid, _| left.contains(*uid));
+        }
         for (_, uid, message) in &told.fetched {
             data.insert(*uid, message.clone());
         }
@@ -233,10 +238,11 @@ impl Mirror {
     fn learn_selecting(&mut self, response: &Response) {
         let Some(told) = &mut self.selecting else { return };
         match response {
-            // RFC 7162 §3.2.11: what came before it was of the mailbox that was selected before.
-            Response::Status(Status { code: Some(Code::Closed), .. }) => {
-                *told = Selecting { resyncs: told.resyncs, ..Selecting::default() };
+            // RFC 7162 §3.2.11: what came before it was of the mailbox that was selected before, once.
+            Response::Status(Status { code: Some(Code::Closed), .. }) if !told.is_closed => {
+                *told = Selecting { resyncs: told.resyncs, is_closed: true, ..Selecting::default() };
             }
+            Response::Status(Status { code: Some(Code::Closed), .. }) => told.is_odd = true,
             Response::Status(Status { code: Some(code), .. }) => match code {
                 Code::UidValidity(validity) => told.uid_validity = Some(*validity),
                 Code::HighestModSeq(mod_seq) => told.mod_seq = Some(*mod_seq),
@@ -245,7 +251,11 @@ impl Mirror {
             },
             Response::Exists(count) => told.exists = *count,
             Response::Expunge(_) | Response::Vanished { earlier: false, .. } => told.is_odd = true,
-            Response::Vanished { earlier: true, uids } => told.vanished.add(uids),
+            // A server may name UIDs that nobody knows, any number of them.
+            Response::Vanished { earlier: true, uids } if told.resyncs => {
+                let left = told.left.get_or_insert_with(|| self.uids.clone());
+                uids.ranges().for_each(|range| left.remove_range(&range, |_| {}));
+            }
             // Each message once: more is not what was asked for, and not held.
             Response::Fetch(_) if !told.resyncs || told.fetched.len() >= told.exists.min(MESSAGES_MAX) as usize => {
                 told.is_odd = true;
@@ -400,12 +410,9 @@ impl Mirror {
         }
         let before = self.uids.len();
         for range in gone.ranges() {
-            let places = self.uids.places(&range);
-            for _ in places.clone() {
-                if let Some(uid) = self.uids.remove(places.start) {
-                    self.data.remove(&uid);
-                }
-            }
+            self.uids.remove_range(&range, |uid| {
+                self.data.remove(&uid);
+            });
         }
         let mut removed = (before - self.uids.len()) as u64;
         self.drop_ahead();
@@ -535,6 +542,14 @@ mod tests {
             });
             gone.for_each(|response| mirror.learn(&response));
             assert!(mirror.is_right() && mirror.exists() as usize == count);
+        });
+        crate::steps::assert_linear_logarithmic("VANISHED (EARLIER)", 4_000, |count| {
+            let mut mirror = mailbox(count as u32);
+            mirror.selecting = Some(Selecting { resyncs: true, ..Selecting::default() });
+            let uids: UidSet = [Uid::MIN..=Uid::new(u32::MAX).unwrap_or(Uid::MIN)].into_iter().collect();
+            for _ in 0..count {
+                mirror.learn(&Response::Vanished { earlier: true, uids: uids.clone() });
+            }
         });
     }
 }
