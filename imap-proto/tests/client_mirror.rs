@@ -207,3 +207,16 @@ fn vanished_earlier_counts_for_what_is_known_and_where_it_was_asked() {
     line.select(Some(&known), &format!("* OK [CLOSED] x\r\n* VANISHED (EARLIER) 1\r\n* OK [CLOSED] x\r\n{SAME}"));
     assert!(line.mirror.is_right() && line.known().len() == 2);
 }
+
+#[test]
+fn what_was_told_ahead_when_the_connection_was_lost() {
+    let mut line = two();
+    line.say(b"* 4 EXISTS\r\n* 4 FETCH (UID 5 FLAGS () MODSEQ (7))\r\n");
+    let known = line.mirror.known().unwrap();
+    // Nothing is said of UID 5, which was never known: it went, and another is the third message now.
+    line.select(Some(&known), &SAME.replace("2 EXISTS", "3 EXISTS").replace("MODSEQ 5", "MODSEQ 9"));
+    assert!(matches!(line.mirror.wanted(), Wanted::New(uid) if uid.get() == 3), "{:?}", line.mirror);
+    assert_eq!(line.known().len(), 2);
+    line.ask("* 3 FETCH (UID 6 FLAGS () MODSEQ (9))\r\n");
+    assert!(line.mirror.is_right());
+}

@@ -141,7 +141,7 @@ impl Mirror {
     /// SELECT or EXAMINE is over. If it was not done, no mailbox is selected; what is known stays for the next time.
     pub fn selected(&mut self, is_ok: bool) {
         let Some(told) = self.selecting.take() else { return };
-        self.ahead.clear();
+        self.drop_ahead();
         self.exists = 0;
         self.asked = None;
         // Some flags were never told, and would not be told as changes.
