@@ -220,3 +220,16 @@ fn what_was_told_ahead_when_the_connection_was_lost() {
     line.ask("* 3 FETCH (UID 6 FLAGS () MODSEQ (9))\r\n");
     assert!(line.mirror.is_right());
 }
+
+#[test]
+fn a_mailbox_that_was_put_back_from_a_backup() {
+    for is_resync in [false, true] {
+        let mut line = two();
+        let known = line.mirror.known().filter(|_| is_resync);
+        line.select(known.as_ref(), &TWO.replace("MODSEQ 5", "MODSEQ 3"));
+        assert_eq!((line.mirror.wanted(), line.known().len()), (Wanted::Everything, 0));
+        line.ask("* 1 FETCH (UID 1 FLAGS () MODSEQ (2))\r\n* 2 FETCH (UID 2 FLAGS (\\Draft) MODSEQ (3))\r\n");
+        assert!(line.mirror.is_right());
+        assert_eq!(line.mirror.mod_seq().map(|mod_seq| mod_seq.get()), Some(3));
+    }
+}

@@ -161,7 +161,9 @@ impl Mirror {
         let before = self.mod_seq.take();
         self.mod_seq = told.mod_seq;
         (self.seen, self.is_said) = (None, false);
-        if told.exists > MESSAGES_MAX {
+        // RFC 7162 §3.1.2.1: it only rises. A server that was put back from a backup may give UIDs anew.
+        let is_put_back = told.mod_seq.is_some() && told.mod_seq < before;
+        if told.exists > MESSAGES_MAX || is_put_back {
             return self.start_over();
         }
         if told.resyncs && before.is_some() && told.mod_seq.is_some() && self.resync(&told) {
