@@ -56,7 +56,7 @@ impl Line {
     fn ask(&mut self, told: &str) {
         let command = self.mirror.command(&self.capabilities).unwrap();
         let status = self.run(command, told);
-        self.mirror.completed(&status);
+        self.mirror.completed(&status, true);
     }
 
     fn known(&self) -> Vec<(u32, Option<String>)> {
@@ -232,4 +232,34 @@ fn a_mailbox_that_was_put_back_from_a_backup() {
         assert!(line.mirror.is_right());
         assert_eq!(line.mirror.mod_seq().map(|mod_seq| mod_seq.get()), Some(3));
     }
+}
+
+#[test]
+fn the_end_of_another_command_is_not_the_end_of_what_was_asked() {
+    let ok = |line: &mut Line| line.run(Command::noop(), "");
+    let mut line = two();
+    line.select(None, &TWO.replace("MODSEQ 5", "MODSEQ 9"));
+    line.ask("* SEARCH 1 2\r\n");
+    // It is written, and something else is over before it goes.
+    let _ = line.mirror.command(&line.capabilities).unwrap();
+    let status = ok(&mut line);
+    line.mirror.completed(&status, false);
+    assert!(matches!(line.mirror.wanted(), Wanted::Changes(_)), "{:?}", line.mirror);
+    let told = line.run(Command::noop(), "* 2 FETCH (UID 2 FLAGS (\\Flagged) MODSEQ (9))\r\n");
+    line.mirror.completed(&told, true);
+    assert!(line.mirror.is_right());
+    assert_eq!(line.known()[1], (2, Some("(\\Flagged)".into())));
+}
+
+#[test]
+fn numbers_that_another_search_finds_are_no_list() {
+    let mut line = two();
+    line.select(None, &TWO.replace("MODSEQ 5", "MODSEQ 9"));
+    assert_eq!(line.mirror.wanted(), Wanted::Uids);
+    line.run(Command::search("ALL"), "* SEARCH 1 2\r\n");
+    line.run(Command::uid_search("ALL"), "* ESEARCH (TAG \"A4\") UID ALL 8:9\r\n");
+    assert_eq!((line.mirror.wanted(), line.known().len()), (Wanted::Uids, 2));
+    line.ask("* SEARCH 2 4\r\n");
+    assert!(matches!(line.mirror.wanted(), Wanted::Changes(_)), "{:?}", line.mirror);
+    assert!(line.known().iter().map(|(uid, _)| *uid).eq([2, 4]));
 }

@@ -161,7 +161,7 @@ impl Mirror {
         let before = self.mod_seq.take();
         self.mod_seq = told.mod_seq;
         (self.seen, self.is_said) = (None, false);
-        // RFC 7162 §3.1.2.1: it only rises. A server that was put back from a backup may give UIDs anew.
+        // A server that was put back from a backup, which may give UIDs anew.
         let is_put_back = told.mod_seq.is_some() && told.mod_seq < before;
         if told.exists > MESSAGES_MAX || is_put_back {
             return self.start_over();
@@ -226,10 +226,10 @@ impl Mirror {
                 self.start_over();
             }
             Response::Fetch(fetch) => self.fetched(fetch),
-            Response::Search { numbers, .. } if self.wanted == Wanted::Uids => {
+            Response::Search { numbers, .. } if self.awaits_uids() => {
                 self.listed(&numbers.iter().copied().filter_map(Uid::new).collect());
             }
-            Response::ESearch(found) if self.wanted == Wanted::Uids && found.is_uid && found.mailbox.is_none() => {
+            Response::ESearch(found) if self.awaits_uids() && found.is_uid && found.mailbox.is_none() => {
                 self.listed(&found.all.as_ref().map(Numbers::to_uids).unwrap_or_default());
             }
             Response::Status(status) => self.learn_status(status),
@@ -282,10 +282,16 @@ impl Mirror {
         }
     }
 
-    /// A command of any kind is over.
-    pub fn completed(&mut self, status: &Status) {
+    /// What a search finds is the list that was asked for.
+    fn awaits_uids(&self) -> bool {
+        self.wanted == Wanted::Uids && self.asked == Some(Wanted::Uids)
+    }
+
+    /// A command of any kind is over. `is_own` says that it is the one that [`command`](Mirror::command) gave last: no other
+    /// brings what that asks for.
+    pub fn completed(&mut self, status: &Status, is_own: bool) {
         // The end of the search that told the UIDs is not the end of what is asked behind it.
-        let is_told = self.asked.take() == Some(self.wanted) && status.is_ok();
+        let is_told = is_own && self.asked.take() == Some(self.wanted) && status.is_ok();
         match self.wanted {
             Wanted::Changes(_) if is_told => self.wanted = Wanted::Nothing,
             Wanted::Everything if is_told && self.uids.len() as u64 == u64::from(self.exists) => {
@@ -314,7 +320,7 @@ impl Mirror {
     }
 
     /// The command that brings what is [`wanted`](Mirror::wanted), none if that is nothing. `capabilities` are those of the
-    /// server. It has to be submitted before another is over.
+    /// server. No search of the caller's may be under way or waiting in front of it: neither has a name in what is found.
     pub fn command(&mut self, capabilities: &Capabilities) -> Option<Command> {
         if self.exists > MESSAGES_MAX {
             return None;
