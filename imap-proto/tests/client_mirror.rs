@@ -2,8 +2,9 @@
 
 use pillarbox_core::{Step, Time};
 use pillarbox_imap::client::{
-    Capabilities, ClientConfig, ClientSession, Command, Event, KnownMailbox, Mirror, Status, Wanted,
+    Capabilities, ClientConfig, ClientSession, Command, Event, KnownMailbox, Message, Mirror, Status, Wanted,
 };
+use pillarbox_imap::types::{ModSeq, Uid, UidValidity};
 
 /// A session whose mirror hears all that the server says.
 struct Line {
@@ -222,19 +223,6 @@ fn what_was_told_ahead_when_the_connection_was_lost() {
 }
 
 #[test]
-fn a_mailbox_that_was_put_back_from_a_backup() {
-    for is_resync in [false, true] {
-        let mut line = two();
-        let known = line.mirror.known().filter(|_| is_resync);
-        line.select(known.as_ref(), &TWO.replace("MODSEQ 5", "MODSEQ 3"));
-        assert_eq!((line.mirror.wanted(), line.known().len()), (Wanted::Everything, 0));
-        line.ask("* 1 FETCH (UID 1 FLAGS () MODSEQ (2))\r\n* 2 FETCH (UID 2 FLAGS (\\Draft) MODSEQ (3))\r\n");
-        assert!(line.mirror.is_right());
-        assert_eq!(line.mirror.mod_seq().map(|mod_seq| mod_seq.get()), Some(3));
-    }
-}
-
-#[test]
 fn the_end_of_another_command_is_not_the_end_of_what_was_asked() {
     let ok = |line: &mut Line| line.run(Command::noop(), "");
     let mut line = two();
@@ -262,4 +250,53 @@ fn numbers_that_another_search_finds_are_no_list() {
     line.ask("* SEARCH 2 4\r\n");
     assert!(matches!(line.mirror.wanted(), Wanted::Changes(_)), "{:?}", line.mirror);
     assert!(line.known().iter().map(|(uid, _)| *uid).eq([2, 4]));
+}
+
+#[test]
+fn a_mailbox_that_was_put_back_from_a_backup() {
+    for is_resync in [false, true] {
+        let mut line = two();
+        let known = line.mirror.known().filter(|_| is_resync);
+        line.select(known.as_ref(), &TWO.replace("MODSEQ 5", "MODSEQ 3"));
+        assert_eq!((line.mirror.wanted(), line.known().len()), (Wanted::Everything, 0));
+        line.ask("* 1 FETCH (UID 1 FLAGS () MODSEQ (2))\r\n* 2 FETCH (UID 2 FLAGS (\\Draft) MODSEQ (3))\r\n");
+        assert!(line.mirror.is_right());
+        assert_eq!(line.mirror.mod_seq().map(|mod_seq| mod_seq.get()), Some(3));
+    }
+}
+
+#[test]
+fn a_mod_sequence_without_flags_makes_flags_unknown() {
+    let mut line = two();
+    // RFC 7162 §3.1.3: what .SILENT is answered with.
+    let told = line.run(Command::noop(), "* 2 FETCH (UID 2 MODSEQ (8))\r\n");
+    line.mirror.completed(&told, false);
+    assert_eq!(line.mirror.wanted(), Wanted::Flags);
+    assert_eq!(line.known(), [(1, Some("(\\Seen)".into())), (2, None)]);
+    assert_eq!(line.mirror.mod_seq().map(|mod_seq| mod_seq.get()), Some(5));
+    let command = line.mirror.command(&line.capabilities).unwrap();
+    assert_eq!(command, Command::uid_fetch("2", "(UID FLAGS MODSEQ)"));
+    let told = line.run(command, "* 2 FETCH (UID 2 FLAGS (\\Draft) MODSEQ (8))\r\n");
+    line.mirror.completed(&told, true);
+    assert!(line.mirror.is_right());
+    assert_eq!(line.known()[1], (2, Some("(\\Draft)".into())));
+    assert_eq!(line.mirror.mod_seq().map(|mod_seq| mod_seq.get()), Some(8));
+
+    // The one that it was told before is no news.
+    line.say(b"* 2 FETCH (UID 2 MODSEQ (8))\r\n* 1 FETCH (MODSEQ (4))\r\n");
+    assert!(line.mirror.is_right());
+    // One that goes is not asked for, and one that is remembered without flags is.
+    line.say(b"* 1 FETCH (MODSEQ (9))\r\n* 2 FETCH (MODSEQ (9))\r\n* 1 EXPUNGE\r\n* VANISHED 2\r\n");
+    assert!(line.mirror.is_right() && line.mirror.exists() == 0, "{:?}", line.mirror);
+    let messages = [(Uid::new(4).unwrap(), Message::default())].into_iter().collect();
+    let mut line = Line::new(Mirror::restored(UidValidity::new(7).unwrap(), ModSeq::new(5), messages));
+    line.select(None, &TWO.replace("2 EXISTS", "1 EXISTS"));
+    assert_eq!(line.mirror.wanted(), Wanted::Flags);
+    // While all is asked for, too.
+    let mut line = Line::new(Mirror::default());
+    line.select(None, TWO);
+    line.ask(&format!("{BOTH}* 1 FETCH (MODSEQ (6))\r\n"));
+    assert_eq!(line.mirror.wanted(), Wanted::Flags);
+    line.ask("* 1 FETCH (UID 1 FLAGS () MODSEQ (6))\r\n");
+    assert!(line.mirror.is_right());
 }

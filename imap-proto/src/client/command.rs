@@ -13,8 +13,8 @@ use crate::server::FlagChange;
 use crate::types::{Flags, ModSeq, SequenceSet, UidSet};
 use crate::wire::encode;
 
-/// The most octets of known UIDs that QRESYNC is told.
-const KNOWN_MAX: usize = 4096;
+/// The most octets of a set of UIDs that a mirror has in a command: servers read lines, and those have limits.
+pub(super) const SET_MAX: usize = 4096;
 
 /// A command with its arguments, not yet written: how its strings go (quoted, or as literals of which kind) depends on what
 /// the server can do.
@@ -279,8 +279,8 @@ impl Command {
     pub fn qresync(self, known: &KnownMailbox) -> Self {
         let (validity, mod_seq, uids) = (known.uid_validity, known.mod_seq, &known.uids);
         let uids = uids.to_string();
-        // Servers read lines, and those have limits. Without them the server tells of all that have gone.
-        match uids.is_empty() || uids.len() > KNOWN_MAX {
+        // Without them the server tells of all that have gone.
+        match uids.is_empty() || uids.len() > SET_MAX {
             true => self.raw(&alloc::format!("(QRESYNC ({validity} {mod_seq}))")),
             false => self.raw(&alloc::format!("(QRESYNC ({validity} {mod_seq} {uids}))")),
         }

@@ -1,10 +1,11 @@
 //! A mirror of the selected mailbox, kept right by what the server tells.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::code::{Code, Status};
-use super::command::Command;
+use super::command::{Command, SET_MAX};
 use super::numbering::Numbering;
 use super::response::Response;
 use super::words::Capabilities;
@@ -50,6 +51,8 @@ pub struct Mirror {
     /// UIDs of messages further on, by their numbers.
     ahead: BTreeMap<u32, Uid>,
     data: BTreeMap<Uid, Message>,
+    /// Those of them whose flags are not known.
+    flagless: BTreeSet<Uid>,
     selecting: Option<Selecting>,
     wanted: Wanted,
     /// What the last command asked for that is not over.
@@ -60,7 +63,7 @@ pub struct Mirror {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
-    /// Its flags; none before they were told.
+    /// Its flags; none before they were told, and when they have changed since.
     pub flags: Option<Flags>,
     /// Its mod-sequence, if it has one that was told.
     pub mod_seq: Option<ModSeq>,
@@ -92,6 +95,8 @@ pub enum Wanted {
     Changes(ModSeq),
     /// Messages with this UID and higher ones.
     New(Uid),
+    /// The flags of some messages, which have changed: their mod-sequences were told alone.
+    Flags,
 }
 
 /// What is told while a mailbox is being selected.
@@ -117,6 +122,7 @@ impl Mirror {
             uid_validity: Some(uid_validity),
             mod_seq,
             uids: messages.keys().copied().collect(),
+            flagless: flagless(&messages),
             data: messages,
             ..Mirror::default()
         }
@@ -203,7 +209,7 @@ impl Mirror {
         if uids.len() as u64 > u64::from(told.exists) || !told.fetched.iter().all(fits) {
             return false;
         }
-        (self.uids, self.data) = (uids, data);
+        (self.uids, self.flagless, self.data) = (uids, flagless(&data), data);
         true
     }
 
@@ -315,6 +321,7 @@ impl Mirror {
         let is_short = (self.uids.len() as u64) < u64::from(self.exists);
         match self.wanted {
             Wanted::Nothing if is_short => Wanted::New(self.uids.last().and_then(|uid| uid.next()).unwrap_or(Uid::MIN)),
+            Wanted::Nothing if !self.flagless.is_empty() => Wanted::Flags,
             wanted => wanted,
         }
     }
@@ -338,6 +345,16 @@ impl Mirror {
             Wanted::Uids => Command::uid_search("ALL"),
             Wanted::Changes(mod_seq) => Command::uid_fetch("1:*", "(UID FLAGS)").changed_since(mod_seq, false),
             Wanted::New(uid) => Command::uid_fetch(&alloc::format!("{uid}:*"), items),
+            Wanted::Flags => {
+                let uids: UidSet = self.flagless.iter().copied().collect();
+                let mut text = uids.to_string();
+                if text.len() > SET_MAX
+                    && let (Some(first), Some(last)) = (uids.first(), uids.last())
+                {
+                    text = alloc::format!("{first}:{last}");
+                }
+                Command::uid_fetch(&text, items)
+            }
         })
     }
 
@@ -376,6 +393,13 @@ impl Mirror {
         self.uids.clear();
         self.ahead.clear();
         self.data.clear();
+        self.flagless.clear();
+    }
+
+    /// A message has gone.
+    fn drop_message(&mut self, uid: Uid) {
+        self.data.remove(&uid);
+        self.flagless.remove(&uid);
     }
 
     fn start_over(&mut self) {
@@ -394,7 +418,7 @@ impl Mirror {
                 return;
             }
             if let Some(uid) = self.uids.remove(index) {
-                self.data.remove(&uid);
+                self.drop_message(uid);
             }
         }
         self.drop_ahead();
@@ -403,7 +427,7 @@ impl Mirror {
     /// Their numbers are no longer known; they are told again.
     fn drop_ahead(&mut self) {
         for uid in core::mem::take(&mut self.ahead).into_values() {
-            self.data.remove(&uid);
+            self.drop_message(uid);
         }
     }
 
@@ -420,6 +444,7 @@ impl Mirror {
         for range in gone.ranges() {
             self.uids.remove_range(&range, |uid| {
                 self.data.remove(&uid);
+                self.flagless.remove(&uid);
             });
         }
         let mut removed = (before - self.uids.len()) as u64;
@@ -433,8 +458,8 @@ impl Mirror {
     fn fetched(&mut self, fetch: &Fetch) {
         self.seen = self.seen.max(fetch.mod_seq);
         let Some(seq) = fetch.seq else {
-            if let Some(message) = fetch.uid.and_then(|uid| self.data.get_mut(&uid)) {
-                update(message, fetch);
+            if let Some(uid) = fetch.uid.filter(|uid| self.data.contains_key(uid)) {
+                self.update(uid, fetch);
             }
             return;
         };
@@ -468,7 +493,21 @@ impl Mirror {
                 uid
             }
         };
-        update(self.data.entry(uid).or_default(), fetch);
+        self.update(uid, fetch);
+    }
+
+    /// Notes what is told of a message.
+    fn update(&mut self, uid: Uid, fetch: &Fetch) {
+        let message = self.data.entry(uid).or_default();
+        let known = message.mod_seq.or(self.mod_seq);
+        update(message, fetch);
+        if fetch.flags.is_some() {
+            self.flagless.remove(&uid);
+        } else if fetch.mod_seq > known {
+            // RFC 7162 §3.1.3: .SILENT is answered like that.
+            message.flags = None;
+            self.flagless.insert(uid);
+        }
     }
 
     /// Those further on whose place is now the next one. False if that makes no sense.
@@ -497,12 +536,17 @@ impl Mirror {
             self.data.entry(uid).or_default();
         }
         self.uids = uids.iter().collect();
+        self.flagless = flagless(&self.data);
         self.ahead.clear();
         self.wanted = match self.mod_seq {
             Some(mod_seq) => Wanted::Changes(mod_seq),
             None => Wanted::Everything,
         };
     }
+}
+
+fn flagless(messages: &BTreeMap<Uid, Message>) -> BTreeSet<Uid> {
+    messages.iter().filter(|(_, message)| message.flags.is_none()).map(|(uid, _)| *uid).collect()
 }
 
 fn message_of(fetch: &Fetch) -> Message {
