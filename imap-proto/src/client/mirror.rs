@@ -2,18 +2,18 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::ToString;
-use alloc::vec::Vec;
 
 use super::code::{Code, Status};
 use super::command::{Command, SET_MAX};
 use super::numbering::Numbering;
 use super::response::Response;
+use super::selecting::Selecting;
 use super::words::Capabilities;
 use super::{Fetch, Numbers};
 use crate::types::{Flags, ModSeq, Uid, UidSet, UidValidity};
 
 /// The most messages of a mailbox that are mirrored: a server names four billion of them in a line.
-const MESSAGES_MAX: u32 = 1 << 22;
+pub(super) const MESSAGES_MAX: u32 = 1 << 22;
 
 /// The messages of a mailbox and their flags, as far as the server has told them.
 ///
@@ -97,22 +97,6 @@ pub enum Wanted {
     New(Uid),
     /// The flags of some messages, which have changed: their mod-sequences were told alone.
     Flags,
-}
-
-/// What is told while a mailbox is being selected.
-#[derive(Clone, Debug, Default)]
-struct Selecting {
-    uid_validity: Option<UidValidity>,
-    mod_seq: Option<ModSeq>,
-    exists: u32,
-    /// The server was asked to tell what has changed.
-    resyncs: bool,
-    /// Another mailbox was closed before.
-    is_closed: bool,
-    /// Those that were known and are not said to have gone; none while nothing was said.
-    left: Option<Numbering>,
-    fetched: Vec<(u32, Uid, Message)>,
-    is_odd: bool,
 }
 
 impl Mirror {
@@ -215,8 +199,8 @@ impl Mirror {
 
     /// Takes what the server tells.
     pub fn learn(&mut self, response: &Response) {
-        if self.selecting.is_some() {
-            return self.learn_selecting(response);
+        if let Some(told) = &mut self.selecting {
+            return told.learn(response, &self.uids);
         }
         match response {
             // A count does not fall by itself.
@@ -239,41 +223,6 @@ impl Mirror {
                 self.listed(&found.all.as_ref().map(Numbers::to_uids).unwrap_or_default());
             }
             Response::Status(status) => self.learn_status(status),
-            _ => {}
-        }
-    }
-
-    fn learn_selecting(&mut self, response: &Response) {
-        let Some(told) = &mut self.selecting else { return };
-        match response {
-            // RFC 7162 §3.2.11: what came before it was of the mailbox that was selected before, once.
-            Response::Status(Status { code: Some(Code::Closed), .. }) if !told.is_closed => {
-                *told = Selecting { resyncs: told.resyncs, is_closed: true, ..Selecting::default() };
-            }
-            Response::Status(Status { code: Some(Code::Closed), .. }) => told.is_odd = true,
-            Response::Status(Status { code: Some(code), .. }) => match code {
-                Code::UidValidity(validity) => told.uid_validity = Some(*validity),
-                Code::HighestModSeq(mod_seq) => told.mod_seq = Some(*mod_seq),
-                Code::NoModSeq => told.mod_seq = None,
-                _ => {}
-            },
-            Response::Exists(count) => told.exists = *count,
-            Response::Expunge(_) | Response::Vanished { earlier: false, .. } => told.is_odd = true,
-            // A server may name UIDs that nobody knows, any number of them.
-            Response::Vanished { earlier: true, uids } if told.resyncs => {
-                let left = told.left.get_or_insert_with(|| self.uids.clone());
-                uids.ranges().for_each(|range| left.remove_range(&range, |_| {}));
-            }
-            // Each message once: more is not what was asked for, and not held.
-            Response::Fetch(_) if !told.resyncs || told.fetched.len() >= told.exists.min(MESSAGES_MAX) as usize => {
-                told.is_odd = true;
-            }
-            Response::Fetch(fetch) => match (fetch.seq, fetch.uid) {
-                (Some(seq), Some(uid)) if fetch.flags.is_some() => {
-                    told.fetched.push((seq.get(), uid, message_of(fetch)));
-                }
-                _ => told.is_odd = true,
-            },
             _ => {}
         }
     }
@@ -549,13 +498,7 @@ fn flagless(messages: &BTreeMap<Uid, Message>) -> BTreeSet<Uid> {
     messages.iter().filter(|(_, message)| message.flags.is_none()).map(|(uid, _)| *uid).collect()
 }
 
-fn message_of(fetch: &Fetch) -> Message {
-    let mut message = Message::default();
-    update(&mut message, fetch);
-    message
-}
-
-fn update(message: &mut Message, fetch: &Fetch) {
+pub(super) fn update(message: &mut Message, fetch: &Fetch) {
     if let Some(flags) = &fetch.flags {
         message.flags = Some(flags.flags.clone());
     }

@@ -24,6 +24,7 @@ mod mirror;
 mod numbering;
 mod read;
 mod response;
+mod selecting;
 mod session;
 mod structure;
 mod turns;
