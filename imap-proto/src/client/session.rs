@@ -241,7 +241,7 @@ impl ClientSession {
     ///
     /// [`Misuse`], with nothing changed: the session has ended or is about to, more than
     /// [`queue_max`](super::ClientLimits::queue_max) commands wait, or an argument cannot be written.
-    pub fn submit(&mut self, now: Time, command: Command) -> Result<CommandId, Misuse> {
+    pub fn submit(&mut self, now: Time, mut command: Command) -> Result<CommandId, Misuse> {
         self.advance(now);
         if let Some(what) = command.forbidden {
             return Err(Misuse::ForbiddenOctet { what });
@@ -253,6 +253,7 @@ impl ClientSession {
         if is_closed || self.queue.back().is_some_and(|(_, last)| last.name == "LOGOUT") || self.is_logging_out() {
             return Err(Misuse::WrongAnswer { question: "a session that ends", answer: "submit" });
         }
+        command.settle_rules();
         let id = CommandId(self.next_id);
         self.next_id += 1;
         self.queue.push_back((id, command));
