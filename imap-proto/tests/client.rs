@@ -86,9 +86,16 @@ fn what_cannot_be_written_is_refused_and_nothing_is_sent() {
 #[test]
 fn names_go_as_the_server_takes_them() {
     let now = Time::ZERO;
-    for (enabled, sent) in [("", "Entw&APw-rfe"), ("* ENABLED UTF8=ACCEPT\r\n", "\"Entwürfe\"")] {
+    for (offered, enabled, sent) in [
+        ("IMAP4rev1", "", "Entw&APw-rfe"),
+        ("IMAP4rev1 IMAP4rev2", "", "Entw&APw-rfe"),
+        ("IMAP4rev1", "* ENABLED UTF8=ACCEPT\r\n", "\"Entwürfe\""),
+        ("IMAP4rev1 IMAP4rev2", "* ENABLED IMAP4rev2\r\n", "\"Entwürfe\""),
+        // RFC 9051 §6.1.1: nothing has to be enabled where there is nothing else.
+        ("IMAP4rev2", "", "\"Entwürfe\""),
+    ] {
         let mut session = ClientSession::new(ClientConfig::default());
-        let greeting = format!("* PREAUTH [CAPABILITY IMAP4rev1] hi\r\n{enabled}");
+        let greeting = format!("* PREAUTH [CAPABILITY {offered}] hi\r\n{enabled}");
         let mut input = greeting.as_bytes();
         while session.poll(now, &mut input) != Step::NeedInput {}
         session.submit(now, Command::select("Entwürfe")).unwrap();
