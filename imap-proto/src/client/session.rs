@@ -16,7 +16,7 @@ use super::frame::Framer;
 use super::handshake::{Goal, Proofs};
 use super::words::Capabilities;
 use super::write::{Wait, Writing};
-use super::{Answer, ClientConfig, CloseReason, CommandId, Event, Failure, FailureCause};
+use super::{Answer, ClientConfig, CloseReason, CommandId, Event, Failure, FailureCause, StartTls};
 
 /// The client's side of one connection.
 ///
@@ -469,6 +469,8 @@ impl ClientSession {
         if matches!(self.stage, Stage::Closed(_)) {
             return;
         }
+        // Before TLS, where it is required, anybody may have said it, to whoever reads it.
+        let status = status.filter(|_| self.tls.is_some() || self.config.starttls != StartTls::Required);
         self.settle();
         self.events.push_back(Event::Failed(Failure { cause, status }));
         self.close(CloseReason::Failed);
