@@ -126,3 +126,39 @@ fn capabilities_of_any_length_are_not_kept() {
     let text = format!("IDLE {} {}", "x".repeat(256), "y".repeat(257));
     assert!(Capabilities::parse(text.as_bytes()).words().eq(["IDLE", &*"x".repeat(256)]));
 }
+
+#[test]
+fn what_lies_under_the_session_is_not_changed_by_hand() {
+    let now = Time::ZERO;
+    let refused = |told| matches!(told, Err(Misuse::ForbiddenCommand { .. }));
+    let mut session = ClientSession::new(ClientConfig::default());
+    let mut input = &b"* PREAUTH [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE STARTTLS UNAUTHENTICATE] hi\r\n"[..];
+    while session.poll(now, &mut input) != Step::NeedInput {}
+    assert!(refused(session.submit(now, Command::new("starttls"))));
+    assert!(refused(session.submit(now, Command::new("COMPRESS").raw("DEFLATE"))));
+    assert_eq!(session.output(), b"");
+    let told = session.submit(now, Command::new("STARTTLS")).unwrap_err().to_string();
+    assert_eq!(told, "STARTTLS cannot be submitted: the session sends it by itself, as its configuration says");
+    assert!(session.submit(now, Command::new("UNAUTHENTICATE")).is_ok());
+
+    // Compression would end in the middle of what both sides send (RFC 8437 §4.1).
+    let mut config = ClientConfig::default();
+    config.compress = true;
+    config.enable.clear();
+    let mut session = ClientSession::new(config);
+    assert!(refused(session.submit(now, Command::new("UNAUTHENTICATE"))));
+    let mut input = &b"* PREAUTH [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE] hi\r\n"[..];
+    while session.poll(now, &mut input) != Step::NeedInput {}
+    session.consume_output(now, usize::MAX);
+    let mut input = &b"A1 OK active\r\n"[..];
+    while !matches!(session.poll(now, &mut input), Step::Upgrade(_)) {}
+    session.upgraded(now, pillarbox_core::LayerFacts::Deflate).unwrap();
+    assert!(session.is_compressed() && refused(session.submit(now, Command::new("UNAUTHENTICATE"))));
+    // It was wished for, and there is none.
+    let mut config = ClientConfig::default();
+    config.compress = true;
+    let mut session = ClientSession::new(config);
+    let mut input = &b"* PREAUTH [CAPABILITY IMAP4rev1] hi\r\n"[..];
+    while session.poll(now, &mut input) != Step::NeedInput {}
+    assert!(session.submit(now, Command::new("UNAUTHENTICATE")).is_ok());
+}

@@ -158,7 +158,7 @@ impl From<WireName> for Name {
 
 impl Command {
     /// A command of this name (one word, or UID and one), without arguments yet: for extensions. One that this crate does not know is sent while
-    /// no other is under way.
+    /// no other is under way. STARTTLS and COMPRESS are the session's own: what they begin is no text.
     pub fn new(name: &str) -> Self {
         let is_name = |word: &str| !word.is_empty() && word.bytes().all(|octet| crate::octet::ATOM.holds(octet));
         let name = name.to_ascii_uppercase();

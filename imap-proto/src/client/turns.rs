@@ -51,6 +51,7 @@ impl ClientSession {
             let kind = match &*command.name {
                 "IDLE" => Kind::Idle,
                 "LOGOUT" => Kind::Logout,
+                "UNAUTHENTICATE" => Kind::Unauthenticate,
                 _ => Kind::Other,
             };
             self.start(Purpose::User { id, kind }, command);
