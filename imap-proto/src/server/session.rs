@@ -14,6 +14,7 @@ use super::auth::Login;
 use super::context::Contexts;
 use super::fetch::Fetching;
 use super::flags_in_use::FlagsInUse;
+use super::list::Listing;
 use super::mailbox::Renamed;
 use super::messages::Silent;
 use super::metadata::Getting;
@@ -161,9 +162,7 @@ pub(super) enum Asked {
     /// None with LOGIN, which is no exchange.
     Login(Option<Login>),
     WrongProof,
-    List {
-        status: alloc::vec::Vec<StatusItem>,
-    },
+    List(Listing),
     Status {
         mailbox: MailboxName,
         items: alloc::vec::Vec<StatusItem>,
