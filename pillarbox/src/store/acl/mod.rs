@@ -374,11 +374,17 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let (from, _) = self.inner.permitted(user, from, Rights::DELETE).await?;
-            let to = self.inner.permitted_to_create(user, to).await?.place;
+            let making = self.inner.permitted_to_create(user, to).await?;
+            let to = &making.place;
             if from.account != to.account {
                 return Err(StoreError::new(StoreErrorKind::Cannot, "a mailbox stays in its account"));
             }
-            self.inner.source.rename(&from.account, &from.mailbox, &to.mailbox).await
+            self.inner.source.rename(&from.account, &from.mailbox, &to.mailbox).await?;
+            match from.mailbox.is_inbox() {
+                // INBOX keeps its list, and what its messages are in now is a new mailbox (RFC 4314 §4).
+                true => self.inner.give_list(&making).await,
+                false => Ok(()),
+            }
         })
     }
 
