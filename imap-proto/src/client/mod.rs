@@ -8,6 +8,7 @@
 //! | 4731, 5256, 9394 | ESEARCH, SORT, THREAD and PARTIAL are read |
 //! | 4978 | COMPRESS, if the configuration says so |
 //! | 5161, 7162 | ENABLE; CONDSTORE and QRESYNC, with a [`Mirror`] of a mailbox |
+//! | 8437 | UNAUTHENTICATE, without compression: what was enabled is forgotten |
 //! | 2342, 2971, 4314, 5464, 9208 | NAMESPACE, ID, ACL, METADATA and QUOTA are read |
 //!
 //! What it does not do: choose a server, keep messages, try again. Those are its caller's.
@@ -21,8 +22,10 @@ mod fetch;
 mod frame;
 mod handshake;
 mod mirror;
+mod numbering;
 mod read;
 mod response;
+mod selecting;
 mod session;
 mod structure;
 mod turns;
