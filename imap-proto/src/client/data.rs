@@ -341,6 +341,12 @@ pub struct ThreadNode {
     pub parent: Option<usize>,
 }
 
+/// How deep the trees of THREAD may lie in each other, each level of which takes 16 octets more. A thread goes deeper only where
+/// it branches.
+const THREAD_DEPTH_MAX: usize = 65_536;
+/// The most nodes of all trees, which take 24 octets each: a mailbox of a million messages, told in 7 MB.
+const THREAD_NODES_MAX: usize = 1 << 20;
+
 /// Reads the trees behind THREAD.
 pub(super) fn threads(text: &[u8]) -> Result<Vec<ThreadNode>, Malformed> {
     let mut nodes: Vec<ThreadNode> = Vec::new();
@@ -351,6 +357,9 @@ pub(super) fn threads(text: &[u8]) -> Result<Vec<ThreadNode>, Malformed> {
     let mut rest = text;
     while let [octet, behind @ ..] = rest {
         rest = behind;
+        if open.len() > THREAD_DEPTH_MAX || nodes.len() > THREAD_NODES_MAX {
+            return Err(Malformed);
+        }
         match octet {
             b' ' => {}
             b'(' => {
@@ -456,6 +465,17 @@ mod tests {
         assert_eq!(threads("(1".repeat(10_000).as_bytes()), Err(Malformed));
         let deep = "(1".repeat(10_000) + &")".repeat(10_000);
         assert_eq!(threads(deep.as_bytes()).unwrap().len(), 10_000);
+        // And where each octet would take the memory of dozens: no further.
+        assert!(threads("(".repeat(THREAD_DEPTH_MAX + 1).as_bytes()).is_err());
+        let hollow = alloc::format!("({})", "(())".repeat(THREAD_NODES_MAX + 1));
+        assert!(threads(hollow.as_bytes()).is_err());
+        let long = alloc::format!("({})", "1 ".repeat(THREAD_NODES_MAX));
+        assert_eq!(threads(long.as_bytes()).unwrap().len(), THREAD_NODES_MAX);
+        let long = alloc::format!("({})", "1 ".repeat(THREAD_NODES_MAX + 1));
+        assert!(threads(long.as_bytes()).is_err());
+        // Closed too often, or not: told from what is too deep by nothing but its end.
+        let most = "(".repeat(THREAD_DEPTH_MAX) + "1" + &")".repeat(THREAD_DEPTH_MAX);
+        assert_eq!(threads(most.as_bytes()).unwrap().len(), THREAD_DEPTH_MAX);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | 4978 | COMPRESS, if the configuration says so |
 //! | 5267, 5465 | searches and mailboxes are watched: UPDATE with ADDTO and REMOVEFROM, NOTIFY |
 //! | 5161, 7162 | ENABLE; CONDSTORE and QRESYNC, with a [`Mirror`] of a mailbox |
+//! | 8437 | UNAUTHENTICATE, without compression: what was enabled is forgotten |
 //! | 2342, 2971, 4314, 5464, 9208 | NAMESPACE, ID, ACL, METADATA and QUOTA are read |
 //! | 5258, 5819, 8440, 9590 | LIST with options, and what stands behind each name |
 //! | 9585, 9738 | INPROGRESS and MESSAGELIMIT are read |
@@ -24,9 +25,11 @@ mod fetch;
 mod frame;
 mod handshake;
 mod mirror;
+mod numbering;
 mod options;
 mod read;
 mod response;
+mod selecting;
 mod session;
 mod structure;
 mod turns;

@@ -141,8 +141,11 @@ impl ClientSession {
         waits
     }
 
-    pub(super) fn name_encoding(&self) -> NameEncoding {
-        match self.enabled.has("UTF8=ACCEPT") || self.enabled.has("IMAP4rev2") {
+    /// How the server spells names of mailboxes, and takes them: [`WireName::to_text`](super::WireName::to_text) is told this.
+    pub fn name_encoding(&self) -> NameEncoding {
+        // RFC 9051 §6.1.1: a server with nothing but IMAP4rev2 need not be asked for what that has.
+        let is_rev2_only = self.capabilities.has("IMAP4rev2") && !self.capabilities.has("IMAP4rev1");
+        match is_rev2_only || self.enabled.has("UTF8=ACCEPT") || self.enabled.has("IMAP4rev2") {
             true => NameEncoding::Utf8,
             false => NameEncoding::ModifiedUtf7,
         }
