@@ -6,6 +6,7 @@ mod created;
 mod imap_support;
 mod meanwhile;
 mod meddled;
+mod subscribed;
 #[path = "../support/mod.rs"]
 mod support;
 mod uids;
