@@ -214,17 +214,7 @@ fn plain_len(text: &[u8]) -> Option<usize> {
     let (mut dot_before, mut empty_labels) = (0x80, 0);
     let mut at = 0;
     while at <= LABEL_MAX {
-        let rest = text.get(at..)?;
-        let mut padded;
-        let octets = match rest.first_chunk() {
-            Some(octets) => octets,
-            None => {
-                padded = [b' '; 8];
-                padded[..rest.len()].copy_from_slice(rest);
-                &padded
-            }
-        };
-        let (plain, dots) = plain_octets(octets);
+        let (plain, dots) = plain_octets(word_at(text, at)?);
         let behind_dots = dots << 8 | dot_before;
         if plain == HIGH {
             empty_labels |= dots & behind_dots;
@@ -241,10 +231,24 @@ fn plain_len(text: &[u8]) -> Option<usize> {
     None
 }
 
+/// The eight octets from a place on, with zeros behind the end of the text. The last ones are read as the end of a whole word:
+/// what is copied octet by octet cannot be read at once as a word. `None` if the place is behind the end.
+#[inline(always)]
+fn word_at(text: &[u8], at: usize) -> Option<u64> {
+    let rest = text.get(at..)?;
+    if let Some(octets) = rest.first_chunk() {
+        return Some(u64::from_le_bytes(*octets));
+    }
+    let missing = 8 * (8 - rest.len()) as u32;
+    match text.last_chunk() {
+        Some(octets) => Some(u64::from_le_bytes(*octets).checked_shr(missing).unwrap_or(0)),
+        None => Some(rest.iter().rev().fold(0, |word, octet| word << 8 | u64::from(*octet))),
+    }
+}
+
 /// The high bits of those octets that may stand in a plain name, and of the dots.
 #[inline(always)]
-const fn plain_octets(word: &[u8; 8]) -> (u64, u64) {
-    let word = u64::from_le_bytes(*word);
+const fn plain_octets(word: u64) -> (u64, u64) {
     let [dot, behind_dot] = [at_least(word, b'.'), at_least(word, b'.' + 1)];
     // Each octet is in as many of these as there are bounds below it: an odd number within each of the ranges.
     let hyphen_and_dot = at_least(word, b'-') ^ behind_dot;
