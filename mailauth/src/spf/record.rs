@@ -10,7 +10,8 @@ use pillarbox_core::dns::{self, RecordSet};
 
 use super::SpfResult;
 use super::macros::MacroString;
-use super::scan::{self, ClientIp, Stop};
+use super::scan::{self, ClientIp};
+use super::stops::{Stop, Stops};
 use super::term;
 
 /// A record whose syntax was checked from end to end: `v=spf1` and terms.
@@ -249,7 +250,7 @@ impl Record {
             return Err(RecordError { fault: RecordFault::Version, at: 0 });
         }
         let mut record = Record::of_text(text.to_vec());
-        record.check(ClientIp::Nobody, &mut Stop::end(b"", false))?;
+        record.check(ClientIp::Nobody, &mut Stops::NONE.clone())?;
         Ok(record)
     }
 
@@ -280,15 +281,15 @@ impl Record {
     }
 
     /// Checks a text that means to be a record from end to end (RFC 7208 §4.6: an error anywhere in it counts before anything
-    /// is looked at), and finds the first of its terms that may match.
-    pub(super) fn check(&mut self, client: ClientIp, first: &mut Stop) -> Result<(), RecordError> {
+    /// is looked at), and finds those of its terms that may match.
+    pub(super) fn check(&mut self, client: ClientIp, stops: &mut Stops) -> Result<(), RecordError> {
         let Record { text, marks } = self;
         let text = text.octets();
         let error = |fault, at| Err(RecordError { fault, at });
         if text.len() > usize::from(u16::MAX) {
             return error(RecordFault::TooLong, usize::from(u16::MAX));
         }
-        scan::whole(text, VERSION.len(), client, marks, first).or_else(|wrong| {
+        scan::whole(text, VERSION.len(), client, marks, stops).or_else(|wrong| {
             // What nobody can read comes before all else.
             match text.iter().position(|octet| !matches!(octet, b' '..=b'~')) {
                 Some(at) => error(RecordFault::UnexpectedOctet, at),
@@ -313,11 +314,6 @@ impl Record {
     /// Some of them.
     pub(super) fn terms_in(&self, start: u16, end: u16) -> Terms<'_> {
         Terms(self.slice(start.into()..end.into()))
-    }
-
-    /// What the mechanism that begins at an octet makes of a match.
-    pub(super) fn qualifier_at(&self, at: u16) -> Qualifier {
-        Qualifier::of(self.octets().get(usize::from(at)).copied().unwrap_or_default())
     }
 
     /// The domain of a term that was looked at, if there is one in it.
