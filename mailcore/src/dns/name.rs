@@ -115,6 +115,21 @@ impl Name {
         Name(NameText::new(octets))
     }
 
+    /// Makes it what [`from_plain`](Name::from_plain) makes of the octets, where it stays: to move what was just written is slow.
+    ///
+    /// ```
+    /// use pillarbox_core::dns::Name;
+    ///
+    /// let mut name = Name::root();
+    /// name.set_plain(b"_spf.example.net");
+    /// assert_eq!(name, Name::parse("_spf.example.net")?);
+    /// # Ok::<(), pillarbox_core::dns::NameError>(())
+    /// ```
+    #[inline(always)]
+    pub fn set_plain(&mut self, octets: &[u8]) {
+        self.0.set(octets);
+    }
+
     /// The root, which RFC 7505 uses for "no mail here".
     pub const fn root() -> Self {
         Name(NameText::EMPTY)
@@ -362,6 +377,11 @@ mod tests {
             assert_eq!((name.as_str(), name.as_octets()), (&*text, text.as_bytes()));
             assert_eq!(Name::parse(&text.to_ascii_uppercase()), Ok(name.clone()));
             assert_eq!(Name::from_octets(format!("{text}.").as_bytes()), Ok(name.clone()));
+            for before in ["a.example", "a-long-name-of-a-host.example.org"] {
+                let mut set = Name::parse(before).unwrap();
+                set.set_plain(text.as_bytes());
+                assert_eq!(set, name);
+            }
             let other = Name::parse(&format!("{text}b")).unwrap();
             assert!(name < other && name != other);
             assert_eq!(name.with_prefix("x").unwrap().parent(), Some(name));
