@@ -195,7 +195,7 @@ impl Course {
     /// It is copied as a whole to where it stays, and filled in there: what was just written by parts is slow to be moved.
     #[inline(always)]
     fn new(client: &Client, identity: Identity, limits: Limits) -> Box<Self> {
-        let mut course = Box::new(Course::BLANK);
+        let mut course = Box::write(Box::new_uninit(), Course::BLANK);
         course.limits = limits;
         course.identity = identity;
         let Subject { ip, helo, receiver, now, .. } = &mut course.subject;
@@ -224,7 +224,7 @@ impl Course {
     fn begin(mut self: Box<Self>, domain: &[u8]) -> Check {
         // Nearly all are written like that.
         let name = if Name::plain_len(domain) == Some(domain.len()) && domain.contains(&b'.') {
-            self.names.push(Name::from_plain(domain))
+            self.names.push_plain(domain)
         } else {
             match parse_name(domain) {
                 Ok(name) => self.names.push(name),
@@ -238,7 +238,7 @@ impl Course {
     /// For a text that is no domain.
     #[cold]
     fn refuse(mut self: Box<Self>, text: String) -> Check {
-        self.subject.no_domain = Some(text);
+        self.subject.no_domain = Some(text.into());
         self.fail(SpfResult::None, Problem::NoDomain);
         Check(Some(self))
     }

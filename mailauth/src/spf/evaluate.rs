@@ -3,7 +3,7 @@
 use alloc::string::ToString;
 use core::net::IpAddr;
 
-use pillarbox_core::dns::{Name, RecordKind};
+use pillarbox_core::dns::RecordKind;
 
 use super::check::{Course, State, Via, is_domain};
 use super::macros::{MacroString, Unusable};
@@ -22,7 +22,9 @@ impl Course {
 
     /// Looks at one term; `false` if an answer is needed or the check is finished.
     fn evaluate_term(&mut self) -> bool {
-        let Some(Visited { domain, record, stops, .. }) = self.current() else { return self.default() };
+        let Some(Visited { domain, record, stops, .. }) = self.visited.numbered(self.current) else {
+            return self.default();
+        };
         let (domain, stop) = (*domain, *stops.current());
         let target = match stop.kind {
             Kind::All | Kind::Network(_) => return self.matched(),
@@ -39,10 +41,7 @@ impl Course {
         }
         let name = match target {
             Some(target) => target.expand(&self.values(self.names.at(domain))).map(|name| self.names.push(name)),
-            None if stop.is_plain => {
-                let name = Name::from_plain(&record.octets()[stop.domain()]);
-                Ok(self.names.push(name))
-            }
+            None if stop.is_plain => Ok(self.names.push_plain(&record.octets()[stop.domain()])),
             // RFC 7208 §4.8: without a domain-spec it is the domain itself.
             None => Ok(domain),
         };

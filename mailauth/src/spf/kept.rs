@@ -14,7 +14,7 @@ pub(super) struct Kept {
 }
 
 /// How long a text may be that stands in the value: most local parts and names of hosts.
-const SHORT_MAX: usize = 31;
+const SHORT_MAX: usize = 23;
 
 impl Kept {
     pub(super) const EMPTY: Kept = Kept { short: [0; SHORT_MAX], short_len: 0, shared: None };

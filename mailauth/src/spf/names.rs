@@ -40,6 +40,15 @@ impl Names {
         NameId(u32::try_from(FIRST + self.others.len() - 1).unwrap_or(u32::MAX))
     }
 
+    /// The same of octets that [`Name::plain_len`] has found to be a name.
+    #[inline(always)]
+    pub(super) fn push_plain(&mut self, octets: &[u8]) -> NameId {
+        let Some(place) = self.first.get_mut(self.count) else { return self.push(Name::from_plain(octets)) };
+        place.set_plain(octets);
+        self.count += 1;
+        NameId(self.count as u32 - 1)
+    }
+
     /// The name with a number.
     ///
     /// # Panics
@@ -68,7 +77,11 @@ mod tests {
     fn numbers_lead_to_names() {
         let mut names = Names::NONE;
         let name = |number: usize| Name::parse(&alloc::format!("{number}.example")).unwrap();
-        let ids = (0..3 * FIRST).map(|number| names.push(name(number))).collect::<Vec<_>>();
+        let push = |number| match number % 2 {
+            0 => names.push(name(number)),
+            _ => names.push_plain(name(number).as_octets()),
+        };
+        let ids = (0..3 * FIRST).map(push).collect::<Vec<_>>();
         assert_eq!(ids[0], NameId::FIRST);
         for (number, id) in ids.into_iter().enumerate() {
             assert_eq!(*names.at(id), name(number));

@@ -97,7 +97,7 @@ pub(super) struct Subject {
     pub(super) helo: Kept,
     pub(super) local: Kept,
     /// The text that was to be the domain and is none, if so. Else the domain is the first of the names.
-    pub(super) no_domain: Option<String>,
+    pub(super) no_domain: Option<Box<str>>,
     pub(super) receiver: Option<Name>,
     pub(super) now: u64,
     pub(super) null_path: bool,
