@@ -10,7 +10,7 @@ use pillarbox_core::address::ReversePath;
 use pillarbox_core::dns::{self, DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name, Question, QuestionId, RecordKind};
 
 use super::hosts::Hosts;
-use super::macros::{self, Values};
+use super::macros::Values;
 use super::names::{NameId, Names};
 use super::outcome::Subject;
 use super::record::{Prefixes, Record, RecordError};
@@ -165,6 +165,42 @@ impl Check {
         course.set_local(local.as_bytes());
         course.begin(domain.as_bytes())
     }
+
+    /// The answer to a question, as the record that [`Record::from_answer`] has found in it: for a cache that keeps records parsed.
+    /// It comes to the same, sooner. `false` if the question was not for a record, or is not open: nothing has changed then, and
+    /// an open question still needs its [answer](DnsMachine::answer_ref).
+    ///
+    /// ```
+    /// use pillarbox_auth::spf::{Check, Client, Limits, Record, SpfResult};
+    /// use pillarbox_core::address::ReversePath;
+    /// use pillarbox_core::dns::{self, DnsAnswer, DnsMachine, DnsStep};
+    ///
+    /// let text = dns::Record::txt("v=spf1 ip4:192.0.2.0/24 -all");
+    /// let answer = DnsAnswer::found("example.org".parse()?, [(3600, text)]);
+    /// let record = Record::from_answer(&answer);
+    ///
+    /// let client = Client::new([192, 0, 2, 1].into(), "mail.example.org");
+    /// let (path, _) = ReversePath::take(b"<joe@example.org>", false)?;
+    /// let mut check = Check::mail_from(&client, &path, Limits::default());
+    /// let outcome = loop {
+    ///     match check.poll() {
+    ///         DnsStep::Ask(question) => {
+    ///             let is_taken = record.as_ref().is_some_and(|record| check.answer_record(question.id, record));
+    ///             if !is_taken {
+    ///                 check.answer_ref(question.id, &answer);
+    ///             }
+    ///         }
+    ///         DnsStep::Wait => unreachable!("every question was answered"),
+    ///         DnsStep::Done(outcome) => break outcome,
+    ///     }
+    /// };
+    /// assert_eq!(outcome.result, SpfResult::Pass);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn answer_record(&mut self, id: QuestionId, record: &Record) -> bool {
+        self.0.as_mut().is_some_and(|course| course.take_parsed(id, record))
+    }
 }
 
 impl Course {
@@ -293,20 +329,26 @@ impl Course {
         }
         // An answer that is kept must not hold much more than a record may have.
         let is_small = size + size_of_val(set.records()) <= size_max;
+        self.go_through(via, Record::of_answer(set.clone(), index), is_small);
+    }
+
+    /// Goes through the record of the name that was asked for.
+    #[inline(always)]
+    fn go_through(&mut self, via: Via, record: Record, is_small: bool) {
+        let domain = self.asked.name;
         let from = self.current();
         let (includer, depth) = match (from, via) {
             (Some(from), Via::Include) => (self.current, from.depth + 1),
             (Some(from), Via::Root | Via::Redirect) => (from.includer, from.depth),
             (None, _) => (None, 0),
         };
-        let visited = Visited::new(asked.name, Record::of_answer(set.clone(), index), includer, depth);
-        let (number, Visited { record, stops, .. }) = self.visited.push(visited);
+        let (number, Visited { record, stops, .. }) = self.visited.push(Visited::new(domain, record, includer, depth));
         if !is_small {
             record.detach();
         }
-        if let Err(error) = record.check(ClientIp::new(self.subject.ip), stops) {
+        if let Err(error) = record.look(ClientIp::new(self.subject.ip), stops) {
             let term = excerpt(record.octets(), error);
-            let problem = Problem::Syntax { domain: self.names.at(asked.name).clone(), error, term };
+            let problem = Problem::Syntax { domain: self.names.at(domain).clone(), error, term };
             self.visited.pop();
             return self.fail(SpfResult::PermError, problem);
         }
@@ -315,6 +357,20 @@ impl Course {
         self.step(What::Record);
         self.go_over(is_behind_networks, Stops::START, start);
         self.evaluate();
+    }
+
+    fn take_parsed(&mut self, id: QuestionId, record: &Record) -> bool {
+        let State::Record(via) = self.state else { return false };
+        if self.asked.id != id || !self.open.remove(id) {
+            return false;
+        }
+        if record.octets().len() > self.limits.record_size_max {
+            let domain = self.names.at(self.asked.name).clone();
+            self.fail(SpfResult::PermError, Problem::RecordSize(domain));
+        } else {
+            self.go_through(via, record.clone(), true);
+        }
+        true
     }
 
     fn no_record(&mut self, domain: NameId, via: Via) {
@@ -367,54 +423,6 @@ impl Course {
             Phase::Explain(visited) => self.explain(visited),
             Phase::Explanation(visited, text) => self.expand_explanation(visited, &text),
         }
-    }
-
-    // RFC 7208 §6.2
-    pub(super) fn explain(&mut self, visited: VisitId) {
-        let Some(Visited { domain, record, .. }) = self.visited.numbered(Some(visited)) else {
-            return self.finish(SpfResult::Fail);
-        };
-        let name = match record.explanation() {
-            Some(target) if self.validated.is_none() && target.uses(b"p") => {
-                self.phase = Phase::Explain(visited);
-                return self.validate();
-            }
-            Some(target) => target.expand(&self.values(self.names.at(*domain))).ok(),
-            None => None,
-        };
-        // "If there are any DNS processing errors ... proceed as if no "exp" modifier was given."
-        let Some(name) = name else { return self.finish(SpfResult::Fail) };
-        self.phase = Phase::Explain(visited);
-        let name = self.names.push(name);
-        self.ask(name, RecordKind::Txt, State::Explanation);
-    }
-
-    fn take_explanation(&mut self, answer: &DnsAnswer) {
-        let asked = self.asked;
-        let mut texts = answer.records().filter_map(dns::Record::text);
-        // "if more than one record is returned": which of them was meant cannot be known.
-        let text = texts.next().filter(|_| texts.next().is_none());
-        let text = text.filter(|text| text.len() <= self.limits.record_size_max);
-        let text = text.and_then(|text| String::from_utf8(text.to_vec()).ok());
-        let answered = Answered::of(answer, asked.kind);
-        self.answered(asked.name, asked.kind, answered);
-        let (Phase::Explain(visited), Some(text)) = (&self.phase, text) else {
-            return self.finish(SpfResult::Fail);
-        };
-        let visited = *visited;
-        if self.validated.is_none() && macros::explanation_uses_validated(&text) {
-            self.phase = Phase::Explanation(visited, text);
-            return self.validate();
-        }
-        self.expand_explanation(visited, &text);
-    }
-
-    fn expand_explanation(&mut self, visited: VisitId, text: &str) {
-        let domain = self.visited.numbered(Some(visited)).map(|visited| self.names.at(visited.domain));
-        let size_max = self.limits.explanation_size_max;
-        let explanation = domain.and_then(|domain| macros::explain(text, &self.values(domain), size_max));
-        self.explanation = explanation;
-        self.finish(SpfResult::Fail);
     }
 
     /// What macros stand for in the record of `domain`.

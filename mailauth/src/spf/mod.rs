@@ -44,9 +44,11 @@
 
 mod check;
 mod evaluate;
+mod explain;
 mod hosts;
 mod ip;
 mod kept;
+mod listed;
 mod macros;
 mod names;
 mod outcome;

@@ -117,6 +117,10 @@ impl Stops {
         }
     }
 
+    pub(super) const fn is_full(&self) -> bool {
+        self.count as usize == NOTED
+    }
+
     /// The stop that is looked at.
     #[inline(always)]
     pub(super) const fn current(&self) -> &Stop {
