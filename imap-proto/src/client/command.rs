@@ -42,7 +42,8 @@ pub struct Command {
 }
 
 /// Keys of searches behind which a number, or a set of them, is none of a message in its place.
-const OTHER_NUMBERS: [&[u8]; 7] = [b"UID", b"LARGER", b"SMALLER", b"MODSEQ", b"YOUNGER", b"OLDER", b"PARTIAL"];
+const OTHER_NUMBERS: [&[u8]; 9] =
+    [b"UID", b"LARGER", b"SMALLER", b"MODSEQ", b"YOUNGER", b"OLDER", b"PARTIAL", b"UIDAFTER", b"UIDBEFORE"];
 
 /// A piece of a command.
 #[derive(Clone, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub(super) enum Part {
     Raw(Vec<u8>),
     /// A string, or where that is enough an atom.
     Text(Vec<u8>),
+    /// A string that may not be an atom, as an atom would be something else: NIL, or a mistake.
+    Value(Vec<u8>),
     /// A name of a mailbox that is still to be encoded.
     Name(String),
     /// The octets of a message, which the embedder brings when they are wanted.
@@ -87,7 +90,7 @@ impl Rules {
     fn of(name: &str) -> Self {
         let tells = match name.strip_prefix("UID ").unwrap_or(name) {
             "SEARCH" | "SORT" | "THREAD" => Some(Tells::Found),
-            "LIST" | "LSUB" | "STATUS" => Some(Tells::Names),
+            "LIST" | "LSUB" | "STATUS" | "NOTIFY" => Some(Tells::Names),
             _ => None,
         };
         match name {
@@ -183,12 +186,24 @@ impl Command {
     #[must_use]
     pub fn string(mut self, argument: impl AsRef<[u8]>) -> Self {
         let octets = argument.as_ref();
-        if octets.contains(&0) {
-            self.forbidden = self.forbidden.or(Some("a string"));
-        }
+        self.refuse_nul(octets);
         self.space();
         self.parts.push(Part::Text(octets.to_vec()));
         self
+    }
+
+    /// Adds a string that never goes as an atom.
+    pub(super) fn value(mut self, octets: &[u8]) -> Self {
+        self.refuse_nul(octets);
+        self.space();
+        self.parts.push(Part::Value(octets.to_vec()));
+        self
+    }
+
+    fn refuse_nul(&mut self, octets: &[u8]) {
+        if octets.contains(&0) {
+            self.forbidden = self.forbidden.or(Some("a string"));
+        }
     }
 
     /// Adds the name of a mailbox.
@@ -233,7 +248,7 @@ impl Command {
         false
     }
 
-    fn space(&mut self) {
+    pub(super) fn space(&mut self) {
         self.parts.push(Part::Raw(b" ".to_vec()));
     }
 
@@ -273,7 +288,8 @@ impl Command {
     }
 
     fn bare_string(mut self, octets: &[u8], with_space: bool) -> Self {
-        self = self.string(octets);
+        // RFC 2971 §3.3: strings.
+        self = self.value(octets);
         if !with_space {
             let at = self.parts.len() - 2;
             self.parts.remove(at);
