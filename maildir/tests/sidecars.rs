@@ -6,8 +6,8 @@ use std::fs;
 
 use pillarbox_fs::RealFs;
 use pillarbox_maildir::{
-    EntryName, Identifier, MailboxName, Maildir, MaildirError, MetadataError, Options, Rights, RightsChange, Store,
-    Tree, Who,
+    ACL_ENTRIES_MAX, AclError, EntryName, Identifier, MailboxName, Maildir, MaildirError, MetadataError, Options,
+    Rights, RightsChange, Store, Tree, Who,
 };
 use support::Bench;
 
@@ -217,4 +217,29 @@ fn a_failed_change_can_be_repeated() {
             }
         }
     }
+}
+
+/// What could not be read again is refused, and what was there stays.
+#[test]
+fn a_list_grows_no_larger_than_one_that_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = Tree::create(&Store::new(RealFs, Options::from_system()), dir.path()).unwrap();
+    let inbox = tree.mailbox(&MailboxName::inbox()).unwrap();
+    let all = RightsChange::Replace(Rights::ALL);
+    let mut refused = 0;
+    for number in 0..ACL_ENTRIES_MAX {
+        // Each of these letters takes two.
+        let user = Identifier::User(format!("{number:03}{}", "\"".repeat(509)));
+        match inbox.set_acl(&user, false, all) {
+            Ok(()) => assert_eq!(inbox.acl().unwrap().entries().count(), number + 1, "it is read"),
+            Err(error) => {
+                assert!(matches!(error, MaildirError::Acl(AclError::TooMany)), "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(inbox.acl().unwrap().entries().count() + refused, ACL_ENTRIES_MAX);
+    assert!((1..10).contains(&refused), "{refused}");
+    inbox.delete_acl(&Identifier::User(format!("000{}", "\"".repeat(509))), false).unwrap();
+    inbox.set_acl(&Identifier::User("ann".into()), false, all).unwrap();
 }

@@ -131,7 +131,7 @@ impl ServerSession {
             // What was asked for is in force: what could not be seen now is told when it can be.
             Asked::NotifySync => self.finish(End::ok("Done")),
             // What cannot be told of new messages is not what the client waits for.
-            Asked::Arrived { then, .. } => self.arrivals_told(then),
+            Asked::Arrived { left, then, .. } => self.arrivals_told(left, then),
             Asked::Search(searching) => {
                 if let Standing::Selected { mailbox, .. } = &mut self.standing {
                     mailbox.contexts.abandon();
@@ -250,8 +250,10 @@ impl ServerSession {
                 }
             }
             (Asked::Arrived { fetching, .. }, Answer::Done) if !fetching.is_open() => {
-                if let Doing::Asked(Asked::Arrived { then, .. }) = core::mem::replace(&mut self.doing, Doing::Reading) {
-                    self.arrivals_told(then);
+                if let Doing::Asked(Asked::Arrived { left, then, .. }) =
+                    core::mem::replace(&mut self.doing, Doing::Reading)
+                {
+                    self.arrivals_told(left, then);
                 }
             }
             (Asked::Notify(_), Answer::Notification(notification)) => return self.write_notification(notification),

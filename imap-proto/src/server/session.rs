@@ -10,6 +10,7 @@ use pillarbox_core::sasl;
 use pillarbox_core::{Layer, Misuse, Step, Time, TlsFacts};
 
 use super::append::Incoming;
+use super::arrivals::{Afterwards, Wanted};
 use super::auth::Login;
 use super::context::Contexts;
 use super::fetch::Fetching;
@@ -19,7 +20,7 @@ use super::mailbox::Renamed;
 use super::messages::Silent;
 use super::metadata::Getting;
 use super::multisearch::SearchingMailboxes;
-use super::notify::{Afterwards, Notify};
+use super::notify::Notify;
 use super::recheck::Rechecking;
 use super::reply::{End, Output};
 use super::search::Searching;
@@ -224,9 +225,11 @@ pub(super) enum Asked {
         target: MailboxName,
     },
     Notify(Box<Notify>),
-    /// Of messages that have come, the client is told what it asked for with NOTIFY.
+    /// Of messages that have come, the client is told what it asked for with NOTIFY, and with UPDATE of those that it searched for.
     Arrived {
         fetching: Fetching,
+        /// Of these after that.
+        left: Wanted,
         then: Afterwards,
     },
     Expunge {

@@ -9,6 +9,7 @@ mod meanwhile;
 mod meddled;
 mod notes;
 mod owner;
+mod subscribed;
 #[path = "../support/mod.rs"]
 mod support;
 mod uids;
