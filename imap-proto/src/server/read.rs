@@ -90,8 +90,10 @@ impl ServerSession {
             Ok(None) => Next::Again,
             Err(end) => {
                 let event = self.show(line, end.told());
-                // A stranger is refused a few times, in whatever words.
-                let counts = end.verdict == Verdict::No && matches!(self.standing, Standing::NotAuthenticated);
+                // A stranger is refused a few times who wants in, and not who asks for what everybody may (RFC 5255 §3.2).
+                let is_for_all = self.running.row.is_some_and(|row| row.states == States::Any);
+                let is_stranger = matches!(self.standing, Standing::NotAuthenticated);
+                let counts = end.verdict == Verdict::No && is_stranger && !is_for_all;
                 self.finish(end);
                 if counts {
                     self.count_bad();

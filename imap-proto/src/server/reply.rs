@@ -222,6 +222,8 @@ impl ServerSession {
             ("INPROGRESS", extensions.in_progress),
             ("LANGUAGE", extensions.language),
             ("LIST-EXTENDED", extensions.list_extended),
+            ("LIST-METADATA", extensions.list_extended && extensions.metadata),
+            ("LIST-MYRIGHTS", extensions.list_extended && extensions.acl),
             // RFC 5819 §1
             ("LIST-STATUS", extensions.list_extended),
             ("METADATA", extensions.metadata),

@@ -105,10 +105,15 @@ impl ServerSession {
         if (returns.update || returns.context) && !self.config.extensions.context {
             return Err(End::bad("UPDATE and CONTEXT are not on offer"));
         }
-        if returns.partial.is_some() && !self.config.extensions.partial {
-            return Err(End::bad("PARTIAL is not on offer"));
+        let offered = &self.config.extensions;
+        match returns.partial {
+            Some(_) if !offered.partial && !offered.context => Err(End::bad("PARTIAL is not on offer")),
+            // RFC 5267 §4.4 counts from the first message only.
+            Some(range) if !offered.partial && range.from_end() => {
+                Err(End::bad("PARTIAL from the end is not on offer"))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// How a search is kept up to date, if that is wished.

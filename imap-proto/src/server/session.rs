@@ -15,6 +15,7 @@ use super::auth::Login;
 use super::context::Contexts;
 use super::fetch::Fetching;
 use super::flags_in_use::FlagsInUse;
+use super::list::Listing;
 use super::mailbox::Renamed;
 use super::messages::Silent;
 use super::metadata::Getting;
@@ -162,9 +163,7 @@ pub(super) enum Asked {
     /// None with LOGIN, which is no exchange.
     Login(Option<Login>),
     WrongProof,
-    List {
-        status: alloc::vec::Vec<StatusItem>,
-    },
+    List(Listing),
     Status {
         mailbox: MailboxName,
         items: alloc::vec::Vec<StatusItem>,

@@ -374,10 +374,18 @@ fn list(list: &ListArguments<'_>, out: &mut Vec<u8>) {
         out.push(b')');
         let status = status(&list.return_status).filter(|_| !list.return_status.is_empty());
         let status = status.map(|items| format!("STATUS {items}"));
+        let names: Vec<_> = list
+            .return_metadata
+            .iter()
+            .map(|name| format!("\"{}\"", name.as_str().replace('\\', "\\\\").replace('"', "\\\"")))
+            .collect();
+        let metadata = format!("METADATA ({})", names.join(" "));
         let returned = chosen(&[
             (list.return_subscribed, "SUBSCRIBED"),
             (list.return_special_use, "SPECIAL-USE"),
             (status.is_some(), status.as_deref().unwrap_or_default()),
+            (list.return_my_rights, "MYRIGHTS"),
+            (!list.return_metadata.is_empty(), &metadata),
         ]);
         word(out, &format!("RETURN ({returned})"));
     }

@@ -24,6 +24,7 @@ use crate::parts::{
 use crate::shutdown::Shutdown;
 
 mod elsewhere;
+mod list;
 mod logins;
 mod metadata;
 mod news;
@@ -313,19 +314,7 @@ impl Connection {
                 self.wire.answer(Box::pin(refused)).await;
                 self.answer(wrong_password());
             }
-            Event::List(list) => {
-                let user = self.user()?;
-                let listed = self.wire.answer(store.list(&user, &list)).await?;
-                for mut item in listed {
-                    if !list.status.is_empty() && item.is_selectable() {
-                        // RFC 5819 §2: numbers that cannot be told now are left out.
-                        item.status = self.wire.answer(store.status(&user, &item.name, &list.status)).await.ok();
-                    }
-                    self.answer(Answer::Listed(item));
-                    self.flush_if_full().await?;
-                }
-                self.answer(Answer::Done);
-            }
+            Event::List(list) => self.list(list).await?,
             Event::Status { mailbox, items } => {
                 let user = self.user()?;
                 let status = self.wire.answer(store.status(&user, &mailbox, &items)).await?;

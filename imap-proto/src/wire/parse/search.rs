@@ -91,7 +91,7 @@ pub(super) fn program(input: &[u8]) -> Parsed<'_, (Option<SearchKey>, bool)> {
     // What is valid UTF-8 is taken for it where nothing else is said: RFC 9051 has no other character set.
     let decoder = match &label {
         None => Some(encoding_rs::UTF_8),
-        Some(label) => Encoding::for_label(label),
+        Some(label) => Encoding::for_label_no_replacement(label),
     };
     let keys = Keys { decoder, left: Cell::new(KEYS_MAX) };
     let (input, ()) = sp(input)?;
@@ -110,7 +110,7 @@ pub(super) fn returned(input: &[u8]) -> Parsed<'_, (Option<SearchReturns>, Vec<F
 /// `SP charset 1*(SP search-key)` (RFC 5256 §5); no key where the character set is not known.
 pub(super) fn search_criteria(input: &[u8]) -> Parsed<'_, Option<SearchKey>> {
     let (input, label) = preceded(sp, astring).parse(input)?;
-    let decoder = Encoding::for_label(&label);
+    let decoder = Encoding::for_label_no_replacement(&label);
     let keys = Keys { decoder, left: Cell::new(KEYS_MAX) };
     let (input, ()) = sp(input)?;
     let (rest, key) = keys.all(input, 0)?;

@@ -147,7 +147,7 @@ impl<S: AclSource + 'static> Accounts<S> {
             // What others subscribe to is theirs.
             NameChange::Subscribed(name) => match in_front {
                 // Somebody else's mailbox is subscribed to by the name that the user has for it.
-                None => NameChange::Subscribed(name),
+                None => NameChange::Subscribed(places.subscribed(name)),
                 Some(_) => return None,
             },
             NameChange::Rights(name) => NameChange::Rights(seen(name)?),
