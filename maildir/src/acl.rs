@@ -118,7 +118,7 @@ pub enum AclError {
     /// A name that is empty, too long, or holds control characters.
     #[error("that cannot be the name of a user or a group")]
     Identifier,
-    /// There are [`ACL_ENTRIES_MAX`] of them.
+    /// There are [`ACL_ENTRIES_MAX`] of them, or their names together are longer than a list may be.
     #[error("there are too many entries")]
     TooMany,
 }
@@ -509,12 +509,17 @@ impl Maildir {
         };
         let mut acl = before.clone();
         change(&mut acl)?;
+        let encoded = acl.encode();
+        if encoded.len() > FILE_MAX {
+            // It could not be read any more.
+            return Err(AclError::TooMany.into());
+        }
         if damaged {
             file.set_aside()?;
         } else if acl == before {
             return Ok(());
         }
-        file.replace(&lock, &acl.encode())?;
+        file.replace(&lock, &encoded)?;
         // Nothing depends on it: Dovecot looks for changes there from time to time as well.
         let _ = self.fs().unlink(&self.account().join(LIST));
         Ok(())

@@ -8,6 +8,7 @@ use super::append::before_announcement;
 use super::messages::StoreArguments;
 use super::metadata::value_too_large;
 use super::reply::{End, Verdict};
+use super::search::Returned;
 use super::session::{Doing, Next, Standing};
 use super::{CloseReason, Event, ServerSession};
 use crate::command::{CommandRow, States, row_of};
@@ -160,7 +161,9 @@ impl ServerSession {
             Command::Create { mailbox, uses } => self.create(&mailbox, uses),
             Command::Delete(mailbox) => self.delete(&mailbox),
             Command::Enable(names) => self.enable(&names),
-            Command::Esearch { sources, key, returns, charset } => self.esearch(sources, key, returns, charset),
+            Command::Esearch { sources, key, returns, wanted, charset } => {
+                self.esearch(sources, key, Returned { returns, wanted }, charset)
+            }
             Command::Expunge { only } => self.expunge(only.as_ref()),
             Command::Fetch { set, wanted, modifiers, uid } => {
                 let modifiers = self.fetch_modifiers(&modifiers, uid)?;
@@ -181,12 +184,16 @@ impl ServerSession {
             Command::Quota(command) => self.quota(command),
             Command::Rename { from, to } => self.rename(&from, &to),
             Command::Replace { message, parts, uid } => self.replace_parts(message, parts, uid),
-            Command::Search { key, returns, charset, uid } => self.search(key, returns, charset, uid),
+            Command::Search { key, returns, wanted, charset, uid } => {
+                self.search(key, Returned { returns, wanted }, charset, uid)
+            }
             Command::Select { mailbox, parameters, read_only } => {
                 let parameters = self.select_parameters(&parameters)?;
                 self.select(&mailbox, parameters, read_only)
             }
-            Command::Sort { criteria, key, returns, uid } => self.sort(criteria, key, returns, uid),
+            Command::Sort { criteria, key, returns, wanted, uid } => {
+                self.sort(criteria, key, Returned { returns, wanted }, uid)
+            }
             Command::StartTls => self.starttls(),
             Command::Status { mailbox, items } => self.status(&mailbox, items),
             Command::Store { set, modifiers, change, flags, silent, uid } => {

@@ -7,7 +7,9 @@ mod everybody;
 mod imap_support;
 mod meanwhile;
 mod meddled;
+mod notes;
 mod owner;
+mod subscribed;
 #[path = "../support/mod.rs"]
 mod support;
 mod uids;

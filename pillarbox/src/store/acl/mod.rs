@@ -401,7 +401,8 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
         subscribed: bool,
     ) -> BoxFuture<'a, Result<()>> {
         // A name is no mailbox: nothing is looked up, and nothing told.
-        self.inner.source.subscribe(user, mailbox, subscribed)
+        let kept = self.inner.places.kept(mailbox);
+        Box::pin(async move { self.inner.source.subscribe(user, &kept, subscribed).await })
     }
 
     fn open<'a>(
