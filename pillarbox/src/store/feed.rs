@@ -10,8 +10,22 @@ use pillarbox_imap::server::Change;
 use super::log::{Log, LogReader};
 use crate::parts::{BoxFuture, MailboxWatch, Stirred, StoreError, StoreErrorKind};
 
-/// Changes that a reader may fall behind before it is cut off. Each costs some tens of octets.
-pub(super) const BEHIND_MAX: usize = 65_536;
+/// Changes that a reader may fall behind before it is cut off. Each costs some tens of octets; one that costs more counts for several.
+pub(super) const BEHIND_MAX: u64 = 65_536;
+
+/// For how many changes one counts.
+pub(super) fn weight(change: &Change) -> u64 {
+    /// So many UIDs, or half as many ranges of them, take as much as a change that has none.
+    const UIDS: usize = 16;
+    let more = match change {
+        Change::Added { uids, .. } => uids.len() / UIDS,
+        Change::Removed { uids, .. } => uids.ranges().count() / (UIDS / 2),
+        Change::Flags { flags, .. } => flags.keywords().len(),
+        Change::Keywords { keywords, .. } => keywords.len(),
+        _ => 0,
+    };
+    1 + more as u64
+}
 
 /// What happens in a mailbox.
 pub(crate) struct Feed {
@@ -23,7 +37,7 @@ pub(crate) type FeedReader = LogReader<Change>;
 
 impl Default for Feed {
     fn default() -> Self {
-        Feed { log: Arc::new(Log::new(BEHIND_MAX, Change::Gone)), watchers: Arc::default() }
+        Feed { log: Arc::new(Log::new(BEHIND_MAX, weight, Change::Gone)), watchers: Arc::default() }
     }
 }
 

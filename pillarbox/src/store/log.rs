@@ -8,21 +8,31 @@ use std::task::{Poll, Waker};
 /// An ordered log of changes with any number of readers. What every reader has read is forgotten.
 pub(crate) struct Log<T> {
     state: Mutex<State<T>>,
-    /// So many changes a reader may fall behind before it is cut off.
-    behind_max: usize,
+    /// So much a reader may fall behind before it is cut off: what its changes weigh together.
+    behind_max: u64,
+    /// What a change takes of that; 1 for one that is as small as any.
+    weight: fn(&T) -> u64,
     /// What a reader hears that was cut off.
     cut_off: T,
 }
 
 struct State<T> {
-    log: VecDeque<T>,
+    log: VecDeque<Told<T>>,
     /// The number of the log's first change.
     first: u64,
+    /// What all that was told weighs.
+    weight: u64,
     /// By rising number.
     readers: Vec<Slot>,
     next_reader: u64,
     /// Those who wait for the next change, so that one costs nothing for readers who have not taken the last one.
     waiting: BTreeMap<u64, Waker>,
+}
+
+struct Told<T> {
+    change: T,
+    /// What all that was told before it weighs.
+    before: u64,
 }
 
 struct Slot {
@@ -37,6 +47,11 @@ impl<T> State<T> {
         self.readers.get_mut(at)
     }
 
+    /// What somebody still has to read whose next change has this number.
+    fn behind(&self, next: u64) -> u64 {
+        self.log.get((next - self.first) as usize).map_or(0, |told| self.weight - told.before)
+    }
+
     fn forget_what_all_have_read(&mut self) {
         let end = self.first + self.log.len() as u64;
         let oldest = self.readers.iter().map(|slot| slot.next).min().unwrap_or(end);
@@ -47,10 +62,10 @@ impl<T> State<T> {
 }
 
 impl<T: Clone> Log<T> {
-    pub(crate) fn new(behind_max: usize, cut_off: T) -> Self {
-        let state =
-            State { log: VecDeque::new(), first: 0, readers: Vec::new(), next_reader: 0, waiting: BTreeMap::new() };
-        Log { state: Mutex::new(state), behind_max, cut_off }
+    pub(crate) fn new(behind_max: u64, weight: fn(&T) -> u64, cut_off: T) -> Self {
+        let (log, readers, waiting) = (VecDeque::new(), Vec::new(), BTreeMap::new());
+        let state = State { log, first: 0, weight: 0, readers, next_reader: 0, waiting };
+        Log { state: Mutex::new(state), behind_max, weight, cut_off }
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
@@ -72,15 +87,20 @@ impl<T: Clone> Log<T> {
         }
         // A reader that is too far behind is cut off, and its session ends: memory is worth more than its patience. Nobody is
         // farther behind than what is kept.
-        if state.log.len() >= self.behind_max {
-            let end = state.first + state.log.len() as u64;
-            state.readers.retain(|slot| end - slot.next < self.behind_max as u64);
+        if state.behind(state.first) >= self.behind_max {
+            let mut readers = std::mem::take(&mut state.readers);
+            readers.retain(|slot| state.behind(slot.next) < self.behind_max);
+            state.readers = readers;
             state.forget_what_all_have_read();
             if state.readers.is_empty() {
                 return;
             }
         }
-        state.log.extend(changes);
+        for change in changes {
+            let before = state.weight;
+            state.weight += (self.weight)(&change);
+            state.log.push_back(Told { change, before });
+        }
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         waiting.into_values().for_each(Waker::wake);
@@ -117,7 +137,7 @@ impl<T: Clone> LogReader<T> {
         let Some(slot) = state.slot(self.reader) else { return vec![self.log.cut_off.clone()] };
         let unread = (slot.next - first) as usize;
         slot.next = end;
-        let changes = state.log.iter().skip(unread).cloned().collect();
+        let changes = state.log.iter().skip(unread).map(|told| told.change.clone()).collect();
         state.forget_what_all_have_read();
         changes
     }
@@ -154,12 +174,12 @@ impl<T: Clone> Drop for LogReader<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::feed::BEHIND_MAX;
+    use crate::store::feed::{BEHIND_MAX, weight};
     use pillarbox_imap::server::Change;
     use pillarbox_imap::types::Uid;
 
     fn feed() -> Arc<Log<Change>> {
-        Arc::new(Log::new(BEHIND_MAX, Change::Gone))
+        Arc::new(Log::new(BEHIND_MAX, weight, Change::Gone))
     }
 
     fn added(uid: u32) -> Change {
@@ -213,6 +233,26 @@ mod tests {
         assert_eq!(feed.state().log.len(), 0);
         feed.tell(added(7));
         assert_eq!(quick.take(), [added(7)]);
+    }
+
+    /// One change may be about as many messages as a mailbox holds.
+    #[test]
+    fn what_a_change_holds_counts() {
+        let feed = feed();
+        let slow = feed.reader();
+        let quick = feed.reader();
+        let many: Vec<Uid> = (1..=100_000).filter_map(Uid::new).collect();
+        let octets = size_of_val(&many[..]);
+        let mut told = 0;
+        while feed.state().readers.len() == 2 {
+            feed.tell(Change::Added { uids: many.clone(), mod_seq: None });
+            quick.take();
+            told += 1;
+            assert!(told * octets <= 8 << 20, "{told} times {octets} octets lie there");
+        }
+        assert_eq!(slow.take(), [Change::Gone]);
+        assert!(feed.is_empty());
+        assert!(told > 2, "one who is busy for a moment may go on");
     }
 
     #[test]
