@@ -48,6 +48,16 @@ pub trait AclSource: MailboxStore {
         change: &'a AclChange,
     ) -> BoxFuture<'a, Result<()>>;
 
+    /// Makes a mailbox of an account that is there, with this list from its beginning: nobody ever finds it without. Levels above that
+    /// come to be with it have the list too. Durable.
+    fn create_with_list<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        uses: &'a [SpecialUse],
+        list: &'a Acl,
+    ) -> BoxFuture<'a, Result<Option<ObjectId>>>;
+
     /// Puts a list in the place of another. Durable.
     fn replace_list<'a>(
         &'a self,
@@ -229,11 +239,11 @@ impl<S: AclSource + 'static> Inner<S> {
         permit(rights, needed).map(|()| rights)
     }
 
-    /// Where a mailbox can be made, and what comes to be with it.
+    /// Where a mailbox can be made, and with which list.
     async fn permitted_to_create(&self, user: &Identity, mailbox: &MailboxName) -> Result<Making> {
         let place = self.places.find(user, mailbox)?;
         let is_owner = place.account == *user;
-        let mut making = Making { place, list: Acl::default(), above: Vec::new() };
+        let mut making = Making { place, list: Acl::default() };
         let place = &making.place;
         // RFC 4314 §4: the nearest one above that is there.
         let mut next = place.mailbox.parent();
@@ -249,7 +259,6 @@ impl<S: AclSource + 'static> Inner<S> {
                 }
                 Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => {
                     next = name.parent();
-                    making.above.push(name);
                 }
                 Err(error) if is_owner => return Err(error),
                 Err(error) => return Err(StoreError::new(StoreErrorKind::NoSuchMailbox, error.cause)),
@@ -264,25 +273,6 @@ impl<S: AclSource + 'static> Inner<S> {
         Ok(making)
     }
 
-    /// Gives a mailbox that was just made its list, and the levels above that were made with it.
-    async fn give_list(&self, Making { place, list, above }: &Making) -> Result<()> {
-        if list.entries().next().is_none() {
-            return Ok(());
-        }
-        for level in above.iter().rev() {
-            match self.source.list_of(&place.account, level).await {
-                Ok(acl) if acl.entries().next().is_none() => {
-                    self.source.replace_list(&place.account, level, list).await?;
-                }
-                // Somebody was quicker; or the store makes no levels.
-                Ok(_) => {}
-                Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.source.replace_list(&place.account, &place.mailbox, list).await
-    }
-
     /// Whose mailboxes these are, and whose name stands for `owner`; none where they belong to nobody.
     fn owner<'p>(&self, place: &'p Place) -> Option<&'p str> {
         let is_shared = self.places.shared.as_ref().is_some_and(|(_, account)| *account == place.account);
@@ -295,8 +285,6 @@ struct Making {
     place: Place,
     /// The list that it is to have.
     list: Acl,
-    /// The levels above that are not there, the nearest first.
-    above: Vec<MailboxName>,
 }
 
 /// Lack of a right looks like absence to those who may not know of the mailbox (RFC 4314 §6).
@@ -343,19 +331,12 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
         uses: &'a [SpecialUse],
     ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
         Box::pin(async move {
-            let making = self.inner.permitted_to_create(user, mailbox).await?;
-            let place = &making.place;
+            let Making { place, list } = self.inner.permitted_to_create(user, mailbox).await?;
             if place.account != *user && !uses.is_empty() {
                 // RFC 6154 §7: where the owner's programs put what the owner sends is for the owner to say.
                 return Err(StoreError::new(StoreErrorKind::NotForThatUse, "another's account has its own uses"));
             }
-            let id = self.inner.source.create(&place.account, &place.mailbox, uses).await?;
-            if let Err(error) = self.inner.give_list(&making).await {
-                // Whoever made it could not use it, nor make it again. What keeps it from going is told by the error already.
-                let _ = self.inner.source.delete(&place.account, &place.mailbox).await;
-                return Err(error);
-            }
-            Ok(id)
+            self.inner.source.create_with_list(&place.account, &place.mailbox, uses, &list).await
         })
     }
 

@@ -1,7 +1,7 @@
 //! The lists of mailboxes, in Dovecot's files.
 
 use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
-use pillarbox_imap::types::MailboxName;
+use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse};
 use pillarbox_maildir::{Acl, Maildir, MaildirError, Tree};
 
 use super::metadata::{on_disk, seen_by};
@@ -84,6 +84,16 @@ impl AclSource for MaildirStore {
             Some(change) => folder.set_acl(&identifier, negative, change),
             None => folder.delete_acl(&identifier, negative),
         })
+    }
+
+    fn create_with_list<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        uses: &'a [SpecialUse],
+        list: &'a Acl,
+    ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
+        self.make(account, mailbox, uses, Some(list.clone()))
     }
 
     fn annotations_of<'a>(

@@ -397,13 +397,7 @@ impl MailboxStore for MaildirStore {
         mailbox: &'a MailboxName,
         uses: &'a [SpecialUse],
     ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
-        let (mailbox, uses, account) = (mailbox.clone(), uses.to_vec(), user.clone());
-        self.on_tree(user, move |inner, tree| {
-            let name = inner.names.find(tree, &mailbox)?;
-            let made = uses::create(tree, &name, &uses)?;
-            inner.watched_names.tell(&account, vec![NameChange::Created(mailbox)]);
-            Ok(mailbox_id(&made))
-        })
+        self.make(user, mailbox, uses, None)
     }
 
     fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
