@@ -1,14 +1,18 @@
 //! Mailboxes other than the selected one, watched for a client that gave NOTIFY (RFC 5465).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod own;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use pillarbox_imap::list::{List, PATTERNS_SIZE_MAX};
 use pillarbox_imap::notify::{Events, Filter, Notification, Watch};
 use pillarbox_imap::server::{Listed, ServerConfig, StatusItem};
-use pillarbox_imap::types::MailboxName;
+use pillarbox_imap::types::{MailboxName, UidSet};
+
+use self::own::{Numbers, Own};
 
 use crate::parts::{
     BoxFuture, Identity, MailboxStore, MailboxWatch, NameChange, NameWatch, Stirred, StoreError, StoreErrorKind,
@@ -43,10 +47,7 @@ pub(super) struct Watching {
     changes: Vec<NameChange>,
     /// Something that was watched cannot be any more: look which can.
     out_of_date: bool,
-    /// Annotations that the session changed, and has not heard of yet: who has to ask for rights tells of them later.
-    own: VecDeque<NameChange>,
-    /// So many changes were there before the command that is being served.
-    before: usize,
+    own: Own,
     /// Mailboxes that the user may know of and not read: it was told so.
     unreadable: BTreeSet<MailboxName>,
 }
@@ -54,6 +55,10 @@ pub(super) struct Watching {
 struct Watched {
     events: Events,
     waiting: Waiting<dyn MailboxWatch, Stirred>,
+    /// What the client was told of it, or was there when the watch began.
+    known: Option<Numbers>,
+    /// Messages that the session put there since.
+    brought: UidSet,
 }
 
 /// The names that a user sees or subscribes to, as they are now.
@@ -118,12 +123,17 @@ impl Watching {
             let levels = prefix.strip_suffix(separator).unwrap_or(prefix);
             MailboxName::new(&levels.replace(separator, "/")).ok()
         });
-        let (not_own, status) = (not_own.collect(), watch.status);
-        let others: Vec<MailboxName> = watch.groups.iter().flat_map(|group| group.filter.names()).cloned().collect();
+        let status = watch.status;
+        let not_own: Vec<MailboxName> = not_own.collect();
+        let mut others: Vec<MailboxName> =
+            watch.groups.iter().flat_map(|group| group.filter.names()).cloned().collect();
+        if watch.groups.iter().any(|group| matches!(group.filter, Filter::Subscribed)) {
+            others.extend_from_slice(&not_own);
+        }
         // Before anything is looked at, so that nothing is missed.
         let names = Some(changing(store.watch_names(&user, &others).await?));
         let (mailboxes, visible, stirred) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        let (changes, own, unreadable) = (Vec::new(), VecDeque::new(), BTreeSet::new());
+        let (changes, own, unreadable) = (Vec::new(), Own::default(), BTreeSet::new());
         let mut watching = Watching {
             store,
             user,
@@ -136,7 +146,6 @@ impl Watching {
             changes,
             own,
             out_of_date: false,
-            before: 0,
             unreadable,
         };
         let seen = watching.names().await?;
@@ -144,69 +153,16 @@ impl Watching {
         watching.visible = those_visible(&seen);
         // RFC 5465 §3.1: they were just told, or the client did not want to be.
         watching.stirred.clear();
-        if status {
-            let events: Vec<_> =
-                watching.mailboxes.iter().map(|(name, watched)| (name.clone(), watched.events)).collect();
-            for (name, events) in events {
-                told.extend(watching.numbers(name, events, true).await?);
+        let events: Vec<_> = watching.mailboxes.iter().map(|(name, watched)| (name.clone(), watched.events)).collect();
+        for (name, events) in events {
+            // Also who is not told them: what the session itself makes of them is seen by what they were.
+            match watching.numbers(name, events, true).await {
+                Ok(numbers) => told.extend(numbers.filter(|_| status)),
+                Err(error) if status => return Err(error),
+                Err(_) => {}
             }
         }
         Ok((watching, told))
-    }
-
-    /// The session is about to do something to a name.
-    pub(super) fn acts(&mut self) {
-        self.look(&mut Context::from_waker(Waker::noop()));
-        self.before = self.changes.len();
-    }
-
-    /// The session has just done this itself, of which its client need not be told (RFC 5465 §5). Stores tell of it before they say
-    /// that it is done.
-    pub(super) fn did(&mut self, change: NameChange) {
-        self.look(&mut Context::from_waker(Waker::noop()));
-        let mut own = Some(change);
-        while let Some(change) = own.take() {
-            let since = self.changes.get(self.before..).unwrap_or_default();
-            let Some(at) = since.iter().rposition(|other| *other == change) else {
-                if matches!(change, NameChange::Annotated { .. }) && may_matter(&self.watch, &self.user, &change) {
-                    self.own.truncate(CHANGES_MAX - 1);
-                    self.own.push_front(change);
-                }
-                return;
-            };
-            self.changes.remove(self.before + at);
-            self.learn_own(&change);
-            // What is subscribed to, and what can be watched, is another now.
-            self.out_of_date |= !matches!(change, NameChange::Annotated { .. });
-            // What comes to be above comes to be because of it.
-            own = match change {
-                NameChange::Created(name) => name.parent().map(NameChange::Created),
-                _ => None,
-            };
-        }
-    }
-
-    fn learn_own(&mut self, change: &NameChange) {
-        match change {
-            NameChange::Created(name) => {
-                self.visible.insert(name.clone());
-            }
-            NameChange::Deleted(name) => {
-                self.visible.remove(name);
-            }
-            NameChange::Renamed { from, to } => {
-                let is_moved = |name: &&MailboxName| *name == from || name.is_below(from);
-                let moved: Vec<MailboxName> = self.visible.iter().filter(is_moved).cloned().collect();
-                moved.iter().for_each(|name| {
-                    self.visible.remove(name);
-                });
-                let renamed = moved
-                    .iter()
-                    .filter_map(|old| MailboxName::new(&format!("{to}{}", &old.as_str()[from.as_str().len()..])).ok());
-                self.visible.extend(renamed);
-            }
-            _ => {}
-        }
     }
 
     /// Waits until there is something to tell. Cancel-safe.
@@ -224,7 +180,7 @@ impl Watching {
     /// Takes what there is.
     fn look(&mut self, context: &mut Context<'_>) {
         let mut lost = Vec::new();
-        for (name, Watched { events, waiting }) in &mut self.mailboxes {
+        for (name, Watched { events, waiting, .. }) in &mut self.mailboxes {
             while let Poll::Ready((watch, stirred)) = waiting.as_mut().poll(context) {
                 *waiting = stirring(watch);
                 match stirred {
@@ -253,11 +209,12 @@ impl Watching {
         while let Some(Poll::Ready((watch, changes))) = self.names.as_mut().map(|names| names.as_mut().poll(context)) {
             match changes {
                 Ok(changes) => {
-                    for change in changes.into_iter().filter(|change| may_matter(&self.watch, &self.user, change)) {
-                        // One for one: others may have done the same.
-                        match self.own.iter().rposition(|own| *own == change) {
-                            Some(at) => drop(self.own.remove(at)),
-                            None => self.changes.push(change),
+                    let matters = |change: &NameChange| may_matter(&self.watch, &self.user, change);
+                    let changes: Vec<NameChange> = changes.into_iter().filter(matters).collect();
+                    for change in changes {
+                        match self.own.was_to_come(&change) {
+                            true => self.own_change(change),
+                            false => self.changes.push(change),
                         }
                     }
                     let lost = self.changes.contains(&NameChange::TooMany) || self.changes.len() > CHANGES_MAX;
@@ -282,7 +239,7 @@ impl Watching {
         })
         .await;
         let changes = std::mem::take(&mut self.changes);
-        self.before = 0;
+        self.own.told();
         let mut told = Vec::new();
         if changes.contains(&NameChange::TooMany) {
             return Ok(vec![Notification::Overflow]);
@@ -294,6 +251,9 @@ impl Watching {
                 for notification in self.told_of(&change, &now) {
                     add(&mut told, notification);
                 }
+                self.learn(&change, &now);
+            }
+            for change in self.own.take_done() {
                 self.learn(&change, &now);
             }
             match self.watch_all(&now).await {
@@ -313,16 +273,27 @@ impl Watching {
         Ok(told)
     }
 
-    /// The numbers of a mailbox, unless it is gone or not for this user any more.
+    /// The numbers of a mailbox, unless it is gone or not for this user any more, or the client knows of what happened.
     async fn numbers(
         &mut self,
         mailbox: MailboxName,
-        events: Events,
+        mut events: Events,
         first: bool,
     ) -> Result<Option<Notification>, StoreError> {
         use StoreErrorKind::{NoPermission, NoSuchMailbox};
         match self.store.status(&self.user, &mailbox, &NUMBERS).await {
-            Ok(status) => Ok(Some(Notification::Numbers { mailbox, events, first, status })),
+            Ok(status) => {
+                if let Some(watched) = self.mailboxes.get_mut(&mailbox) {
+                    let brought = std::mem::take(&mut watched.brought);
+                    let now = Numbers::of(&status);
+                    let known = watched.known.replace(now);
+                    events.messages &= first || !known.is_some_and(|known| known.come_to(&now, &brought));
+                    // Of one that the session made, and that is as empty as it was, there are no flags either.
+                    events.flags &= first || events.messages || status.messages > 0;
+                }
+                let happened = first || events.has_any_of_messages();
+                Ok(happened.then_some(Notification::Numbers { mailbox, events, first, status }))
+            }
             Err(error) if matches!(error.kind, NoPermission | NoSuchMailbox) => Ok(None),
             Err(error) => Err(error),
         }
@@ -394,6 +365,7 @@ impl Watching {
         }
         self.mailboxes.retain(|name, _| wanted.contains_key(name));
         self.unreadable.retain(|name| wanted.contains_key(name));
+        let mut made = self.own.take_made();
         let mut unreadable = Vec::new();
         for (name, events) in wanted {
             if let Some(watched) = self.mailboxes.get_mut(name) {
@@ -403,7 +375,13 @@ impl Watching {
             match self.store.watch(&self.user, name).await {
                 Ok(watch) => {
                     self.unreadable.remove(name);
-                    self.mailboxes.insert(name.clone(), Watched { events, waiting: stirring(watch) });
+                    // One that the session made a moment ago was empty.
+                    let (known, brought) = match made.remove(name) {
+                        Some(brought) => (Some(Numbers::none()), brought),
+                        None => (None, UidSet::new()),
+                    };
+                    let watched = Watched { events, waiting: stirring(watch), known, brought };
+                    self.mailboxes.insert(name.clone(), watched);
                     let all = Stirred { messages: events.messages, flags: events.flags };
                     self.stirred.insert(name.clone(), all);
                 }
@@ -438,8 +416,24 @@ impl Watching {
                 self.visible.retain(|name| name != from && !name.is_below(from));
                 self.visible.extend(those_visible(now).into_iter().filter(|name| name == to || name.is_below(to)));
             }
-            NameChange::Subscribed(_) | NameChange::Annotated { .. } | NameChange::TooMany => {}
+            // Of another's account LIST tells if something there is subscribed to: it was not looked at before.
+            NameChange::Subscribed(name) => {
+                let Some(account) = self.account_of(name) else { return };
+                let is_there = |other: &&MailboxName| **other == account || other.is_below(&account);
+                if !self.visible.iter().any(|name| is_there(&name)) {
+                    self.visible.extend(those_visible(now).iter().filter(is_there).cloned());
+                }
+            }
+            NameChange::Annotated { .. } | NameChange::TooMany => {}
         }
+    }
+
+    /// What stands in front of the names of another's account, if this is one of them.
+    fn account_of(&self, name: &MailboxName) -> Option<MailboxName> {
+        let above = self.not_own.iter().find(|above| name.is_below(above))?;
+        let rest = name.as_str().strip_prefix(above.as_str())?.strip_prefix('/')?;
+        let account = rest.split('/').next().unwrap_or(rest);
+        MailboxName::new(&format!("{above}/{account}")).ok()
     }
 
     /// RFC 5465 §5.4, §5.5, §5.9. Of what is not the user's own, and could not be seen before and cannot be seen now, nothing is told.

@@ -12,7 +12,7 @@ use super::{AclSource, Inner, Result};
 use crate::parts::{Identity, StoreErrorKind};
 
 /// Of so many accounts of others one LIST tells.
-const ACCOUNTS_MAX: usize = 100;
+pub(super) const ACCOUNTS_MAX: usize = 100;
 
 impl<S: AclSource + 'static> Inner<S> {
     pub(super) async fn listed(&self, user: &Identity, list: &List) -> Result<Vec<Listed>> {
