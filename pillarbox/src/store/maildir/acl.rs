@@ -66,10 +66,15 @@ impl AclSource for MaildirStore {
         self.on_tree_there(account, |inner, tree| {
             let there = tree.list().map_err(told)?.into_iter().filter(|mailbox| mailbox.exists);
             let lists = there.filter_map(|mailbox| {
-                let acl = tree.mailbox(&mailbox.name).and_then(|folder| folder.acl()).ok()?;
-                Some((inner.names.in_imap(&mailbox.name)?, acl))
+                let name = inner.names.in_imap(&mailbox.name)?;
+                match tree.mailbox(&mailbox.name).and_then(|folder| folder.acl()) {
+                    Ok(acl) => Some(Ok((name, acl))),
+                    // It went away meanwhile, or nobody gets rights by half a list.
+                    Err(MaildirError::NoSuchMailbox(_) | MaildirError::Damaged(_)) => None,
+                    Err(error) => Some(Err(told(error))),
+                }
             });
-            Ok(lists.collect())
+            lists.collect()
         })
     }
 
