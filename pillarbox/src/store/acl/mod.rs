@@ -37,7 +37,8 @@ pub trait AclSource: MailboxStore {
     /// The list of a mailbox. Nothing comes to be by this question: [`StoreErrorKind::NoSuchMailbox`] if there is no such account.
     fn list_of<'a>(&'a self, account: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Acl>>;
 
-    /// All mailboxes of an account with their lists; one whose list cannot be read is left out. Nothing comes to be by this either.
+    /// All mailboxes of an account with their lists; one whose list is damaged is left out. What cannot be looked at now is an error: who
+    /// asks would take it for gone. Nothing comes to be by this either.
     fn lists_of<'a>(&'a self, account: &'a Identity) -> BoxFuture<'a, Result<Vec<(MailboxName, Acl)>>>;
 
     /// Changes an entry of a list. Durable.
@@ -199,13 +200,18 @@ impl<S: AclSource + 'static> Inner<S> {
         rights_of(acl.rights(&who))
     }
 
+    /// What a user may do with a mailbox that is there, or what keeps us from knowing.
+    async fn rights_known(&self, user: &Identity, place: &Place) -> Result<Rights> {
+        let acl = self.source.list_of(&place.account, &place.mailbox).await?;
+        Ok(self.rights_by(&acl, user, place))
+    }
+
     /// What a user may do with a mailbox that is there.
     async fn rights_there(&self, user: &Identity, place: &Place) -> Result<Rights> {
-        match self.source.list_of(&place.account, &place.mailbox).await {
-            Ok(acl) => Ok(self.rights_by(&acl, user, place)),
-            Err(error) if place.account == *user => Err(error),
+        match self.rights_known(user, place).await {
             // Whatever it is, others must not learn from it that there is such a mailbox.
-            Err(error) => Err(StoreError::new(StoreErrorKind::NoSuchMailbox, error.cause)),
+            Err(error) if place.account != *user => Err(StoreError::new(StoreErrorKind::NoSuchMailbox, error.cause)),
+            rights => rights,
         }
     }
 
@@ -220,10 +226,13 @@ impl<S: AclSource + 'static> Inner<S> {
     /// What a user may do with a mailbox. To one of their own that is not there they may do everything: what is to be said of it the
     /// store says.
     async fn rights_in(&self, user: &Identity, place: &Place) -> Result<Rights> {
-        match self.rights_there(user, place).await {
-            Err(error) if error.kind == StoreErrorKind::NoSuchMailbox && place.account == *user => Ok(Rights::ALL),
-            rights => rights,
-        }
+        all_if_none(self.rights_there(user, place).await, user, place)
+    }
+
+    /// The same, for somebody who has been let in and knows that it is there: a moment's trouble with its list must not look like its
+    /// end, with which a session goes down.
+    async fn rights_inside(&self, user: &Identity, place: &Place) -> Result<Rights> {
+        all_if_none(self.rights_known(user, place).await, user, place)
     }
 
     /// Where a mailbox is, and what the user may do there, if they may do this.
@@ -236,6 +245,12 @@ impl<S: AclSource + 'static> Inner<S> {
     /// What a user may do with a mailbox, if they may do this.
     async fn check(&self, user: &Identity, place: &Place, needed: Rights) -> Result<Rights> {
         let rights = self.rights_in(user, place).await?;
+        permit(rights, needed).map(|()| rights)
+    }
+
+    /// The same, for somebody who has been let in.
+    async fn check_inside(&self, user: &Identity, place: &Place, needed: Rights) -> Result<Rights> {
+        let rights = self.rights_inside(user, place).await?;
         permit(rights, needed).map(|()| rights)
     }
 
@@ -291,6 +306,13 @@ struct Making {
     place: Place,
     /// The list that it is to have.
     list: Acl,
+}
+
+fn all_if_none(rights: Result<Rights>, user: &Identity, place: &Place) -> Result<Rights> {
+    match rights {
+        Err(error) if error.kind == StoreErrorKind::NoSuchMailbox && place.account == *user => Ok(Rights::ALL),
+        rights => rights,
+    }
 }
 
 /// Lack of a right looks like absence to those who may not know of the mailbox (RFC 4314 §6).

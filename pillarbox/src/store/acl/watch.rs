@@ -47,7 +47,7 @@ impl<S: AclSource + 'static> MailboxWatch for Watched<S> {
                 // Kept at once: whoever waits may stop waiting while the rights are looked at.
                 self.untold = self.watch.stirred().await?;
             }
-            self.store.check(&self.user, &self.place, needed()).await?;
+            self.store.check_inside(&self.user, &self.place, needed()).await?;
             Ok(std::mem::take(&mut self.untold))
         })
     }
