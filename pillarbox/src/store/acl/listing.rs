@@ -19,7 +19,8 @@ impl<S: AclSource + 'static> Inner<S> {
         let beside = [self.places.others.as_ref(), self.places.shared.as_ref().map(|(name, _)| name)];
         let may_reach = |pattern: &String| beside.iter().flatten().any(|name| may_reach(pattern, name));
         let tells_of_subscriptions = list.lsub || list.subscribed || list.tell_subscribed;
-        if !list.patterns.iter().any(may_reach) && !(tells_of_subscriptions && self.places.keeps_otherwise()) {
+        let may_be_kept_otherwise = tells_of_subscriptions && self.places.keeps_otherwise();
+        if !may_be_kept_otherwise && !list.patterns.iter().any(may_reach) {
             return self.source.list(user, list).await;
         }
         let mut everything = List::new("*");
