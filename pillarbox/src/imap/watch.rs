@@ -28,6 +28,8 @@ const NUMBERS: [StatusItem; 5] =
 type Waiting<W, T> = BoxFuture<'static, (Box<W>, Result<T, StoreError>)>;
 
 /// What one session watches, and what of it was not told yet: of each mailbox two bits, and changes of names.
+///
+/// What is the same for all who watch a mailbox, its numbers, they get of the store's [`MailboxWatch`], which counts them once.
 pub(super) struct Watching {
     store: Arc<dyn MailboxStore>,
     user: Identity,
@@ -39,7 +41,6 @@ pub(super) struct Watching {
     names: Option<Waiting<dyn NameWatch, Vec<NameChange>>>,
     /// The names that the user could see when the watch began, and what became of them by the changes since.
     visible: BTreeSet<MailboxName>,
-    stirred: BTreeMap<MailboxName, Stirred>,
     changes: Vec<NameChange>,
     /// Something that was watched cannot be any more: look which can.
     out_of_date: bool,
@@ -53,7 +54,37 @@ pub(super) struct Watching {
 
 struct Watched {
     events: Events,
-    waiting: Waiting<dyn MailboxWatch, Stirred>,
+    hearing: Hearing,
+}
+
+/// Whether something happened in a mailbox.
+enum Hearing {
+    /// Nothing that was not told.
+    Waits(Waiting<dyn MailboxWatch, Stirred>),
+    /// This, and nobody need hear of more before it is told.
+    Stirred(Box<dyn MailboxWatch>, Stirred),
+    /// It cannot be watched any more.
+    Lost,
+}
+
+impl Hearing {
+    /// Listens, and gives whether there is something to do about it. What the client does not want to hear of is nothing.
+    fn listen(&mut self, events: Events, context: &mut Context<'_>) -> bool {
+        while let Hearing::Waits(waiting) = self {
+            let Poll::Ready((watch, stirred)) = waiting.as_mut().poll(context) else { return false };
+            *self = match stirred {
+                Err(_) => Hearing::Lost,
+                Ok(Stirred { messages, flags }) => {
+                    let wanted = Stirred { messages: messages && events.messages, flags: flags && events.flags };
+                    match wanted == Stirred::default() {
+                        true => Hearing::Waits(stirring(watch)),
+                        false => Hearing::Stirred(watch, wanted),
+                    }
+                }
+            };
+        }
+        true
+    }
 }
 
 /// The names that a user sees or subscribes to, as they are now.
@@ -66,6 +97,11 @@ fn is_visible(listed: Option<&Listed>) -> bool {
 
 fn those_visible(names: &Names) -> BTreeSet<MailboxName> {
     names.iter().filter(|(_, listed)| is_visible(Some(listed))).map(|(name, _)| name.clone()).collect()
+}
+
+/// Whether a mailbox is gone, or not for this user any more.
+fn is_not_there(error: &StoreError) -> bool {
+    matches!(error.kind, StoreErrorKind::NoPermission | StoreErrorKind::NoSuchMailbox)
 }
 
 fn stirring(mut watch: Box<dyn MailboxWatch>) -> Waiting<dyn MailboxWatch, Stirred> {
@@ -122,7 +158,7 @@ impl Watching {
         let others: Vec<MailboxName> = watch.groups.iter().flat_map(|group| group.filter.names()).cloned().collect();
         // Before anything is looked at, so that nothing is missed.
         let names = Some(changing(store.watch_names(&user, &others).await?));
-        let (mailboxes, visible, stirred) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        let (mailboxes, visible) = (BTreeMap::new(), BTreeSet::new());
         let (changes, own, unreadable) = (Vec::new(), VecDeque::new(), BTreeSet::new());
         let mut watching = Watching {
             store,
@@ -132,7 +168,6 @@ impl Watching {
             mailboxes,
             names,
             visible,
-            stirred,
             changes,
             own,
             out_of_date: false,
@@ -142,13 +177,18 @@ impl Watching {
         let seen = watching.names().await?;
         let mut told = watching.watch_all(&seen).await?;
         watching.visible = those_visible(&seen);
-        // RFC 5465 §3.1: they were just told, or the client did not want to be.
-        watching.stirred.clear();
+        // RFC 5465 §3.1: numbers are told below, or the client did not want them.
+        for watched in watching.mailboxes.values_mut() {
+            watched.hearing = match std::mem::replace(&mut watched.hearing, Hearing::Lost) {
+                Hearing::Stirred(watch, _) => Hearing::Waits(stirring(watch)),
+                other => other,
+            };
+        }
         if status {
             let events: Vec<_> =
                 watching.mailboxes.iter().map(|(name, watched)| (name.clone(), watched.events)).collect();
             for (name, events) in events {
-                told.extend(watching.numbers(name, events, true).await?);
+                told.extend(watching.first_numbers(name, events).await?);
             }
         }
         Ok((watching, told))
@@ -213,43 +253,26 @@ impl Watching {
     pub(super) async fn news(&mut self) {
         poll_fn(|context| {
             self.look(context);
-            match self.stirred.is_empty() && self.changes.is_empty() && !self.out_of_date {
-                true => Poll::Pending,
-                false => Poll::Ready(()),
+            match self.has_stirred() || !self.changes.is_empty() || self.out_of_date {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
             }
         })
         .await;
     }
 
+    fn has_stirred(&self) -> bool {
+        self.mailboxes.values().any(|watched| matches!(watched.hearing, Hearing::Stirred(..)))
+    }
+
     /// Takes what there is.
     fn look(&mut self, context: &mut Context<'_>) {
-        let mut lost = Vec::new();
-        for (name, Watched { events, waiting }) in &mut self.mailboxes {
-            while let Poll::Ready((watch, stirred)) = waiting.as_mut().poll(context) {
-                *waiting = stirring(watch);
-                match stirred {
-                    Ok(stirred) => {
-                        let wanted = Stirred {
-                            messages: stirred.messages && events.messages,
-                            flags: stirred.flags && events.flags,
-                        };
-                        if wanted != Stirred::default() {
-                            let before = self.stirred.entry(name.clone()).or_default();
-                            *before = before.and(wanted);
-                        }
-                    }
-                    Err(_) => {
-                        lost.push(name.clone());
-                        break;
-                    }
-                }
-            }
-        }
-        for name in lost {
-            self.out_of_date = true;
-            self.mailboxes.remove(&name);
-            self.stirred.remove(&name);
-        }
+        self.mailboxes.retain(|_, Watched { events, hearing }| {
+            hearing.listen(*events, context);
+            let is_lost = matches!(hearing, Hearing::Lost);
+            self.out_of_date |= is_lost;
+            !is_lost
+        });
         while let Some(Poll::Ready((watch, changes))) = self.names.as_mut().map(|names| names.as_mut().poll(context)) {
             match changes {
                 Ok(changes) => {
@@ -305,25 +328,43 @@ impl Watching {
                 Err(error) => return Err(error),
             }
         }
-        for (name, Stirred { messages, flags }) in std::mem::take(&mut self.stirred) {
+        let mut lost = Vec::new();
+        for (name, watched) in &mut self.mailboxes {
+            let Hearing::Stirred(watch, Stirred { messages, flags }) = &mut watched.hearing else { continue };
             let mut events = Events::default();
-            (events.messages, events.flags) = (messages, flags);
-            told.extend(self.numbers(name, events, false).await?);
+            (events.messages, events.flags) = (*messages, *flags);
+            let numbers = match watch.numbers().await {
+                Ok(None) => self.store.status(&self.user, name, &NUMBERS).await,
+                Ok(Some(status)) => Ok(status),
+                Err(error) => Err(error),
+            };
+            match numbers {
+                Ok(status) => {
+                    told.push(Notification::Numbers { mailbox: name.clone(), events, first: false, status });
+                    if let Hearing::Stirred(watch, _) = std::mem::replace(&mut watched.hearing, Hearing::Lost) {
+                        watched.hearing = Hearing::Waits(stirring(watch));
+                    }
+                }
+                Err(error) if is_not_there(&error) => lost.push(name.clone()),
+                Err(error) => return Err(error),
+            }
         }
+        self.out_of_date |= !lost.is_empty();
+        lost.iter().for_each(|name| {
+            self.mailboxes.remove(name);
+        });
         Ok(told)
     }
 
-    /// The numbers of a mailbox, unless it is gone or not for this user any more.
-    async fn numbers(
+    /// The numbers of a mailbox as they are at first, unless it is gone or not for this user any more.
+    async fn first_numbers(
         &mut self,
         mailbox: MailboxName,
         events: Events,
-        first: bool,
     ) -> Result<Option<Notification>, StoreError> {
-        use StoreErrorKind::{NoPermission, NoSuchMailbox};
         match self.store.status(&self.user, &mailbox, &NUMBERS).await {
-            Ok(status) => Ok(Some(Notification::Numbers { mailbox, events, first, status })),
-            Err(error) if matches!(error.kind, NoPermission | NoSuchMailbox) => Ok(None),
+            Ok(status) => Ok(Some(Notification::Numbers { mailbox, events, first: true, status })),
+            Err(error) if is_not_there(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -403,9 +444,8 @@ impl Watching {
             match self.store.watch(&self.user, name).await {
                 Ok(watch) => {
                     self.unreadable.remove(name);
-                    self.mailboxes.insert(name.clone(), Watched { events, waiting: stirring(watch) });
                     let all = Stirred { messages: events.messages, flags: events.flags };
-                    self.stirred.insert(name.clone(), all);
+                    self.mailboxes.insert(name.clone(), Watched { events, hearing: Hearing::Stirred(watch, all) });
                 }
                 // RFC 5465 §3.1
                 Err(error) if error.kind == StoreErrorKind::NoPermission => {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use pillarbox_imap::acl::Rights;
+use pillarbox_imap::server::Status;
 use pillarbox_imap::types::MailboxName;
 
 use super::places::Place;
@@ -47,6 +48,13 @@ impl<S: AclSource + 'static> MailboxWatch for Watched<S> {
             }
             self.store.check(&self.user, &self.place, needed()).await?;
             Ok(std::mem::take(&mut self.untold))
+        })
+    }
+
+    fn numbers(&mut self) -> BoxFuture<'_, Result<Option<Status>>> {
+        Box::pin(async move {
+            self.store.check(&self.user, &self.place, needed()).await?;
+            self.watch.numbers().await
         })
     }
 }
