@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use pillarbox_auth::spf::{Broad, Check, Client, Identity, Limits, Outcome, Problem, RecordFault, SpfResult, Step};
+use pillarbox_auth::spf::{
+    self, Broad, Check, Client, Identity, Limits, Outcome, Problem, RecordFault, SpfResult, Step,
+};
 use pillarbox_core::address::{Address, ReversePath};
 use pillarbox_core::dns::{
     self, DnsAnswer, DnsMachine, DnsStep, FixedZone, Name, Question, QuestionId, Record, RecordKind, ZoneFile,
@@ -729,6 +731,65 @@ fn answers_that_nobody_asked_for_change_nothing() {
     check.answer(question.id, DnsAnswer::found(question.name, [(1, Record::A([192, 0, 2, 9].into()))]));
     let DnsStep::Done(outcome) = check.poll() else { panic!("not done") };
     assert_eq!(outcome.result, SpfResult::None);
+}
+
+#[test]
+fn a_parsed_record_answers_a_question_for_a_record_and_no_other() {
+    let zone = zone(
+        r#"
+        a.example TXT "v=spf1 -all exp=why.example"
+        why.example TXT "v=spf1 +all"
+        "#,
+    );
+    let mut check = self::check("192.0.2.9", "joe@a.example", &Limits::default());
+    let record = spf::Record::parse(b"v=spf1 -all exp=why.example").unwrap();
+    assert!(!check.answer_record(QuestionId(0), &record), "nothing was asked");
+    let DnsStep::Ask(question) = check.poll() else { panic!("no question") };
+    assert!(!check.answer_record(QuestionId(question.id.0 + 1), &record));
+    assert!(check.answer_record(question.id, &record));
+    assert!(!check.answer_record(question.id, &record), "it is answered");
+    // An explanation is a text like another.
+    let DnsStep::Ask(question) = check.poll() else { panic!("no question") };
+    assert_eq!(question.name, name("why.example"));
+    let answer = zone.answer(&question);
+    assert!(!check.answer_record(question.id, &spf::Record::from_answer(&answer).unwrap()));
+    check.answer_ref(question.id, &answer);
+    let DnsStep::Done(outcome) = check.poll() else { panic!("not done") };
+    assert_eq!((outcome.result, outcome.explanation.as_deref()), (SpfResult::Fail, Some("v=spf1 +all")));
+}
+
+#[test]
+fn a_parsed_record_is_held_to_the_limits_too() {
+    // More terms than are listed, and the one that matches is the last.
+    let networks = (0..300).map(|number| format!(" ip4:10.{}.{}.0/24", number / 256, number % 256)).collect::<String>();
+    let record = spf::Record::parse(format!("v=spf1{networks} ip4:192.0.2.9 -all").as_bytes()).unwrap();
+    let run = |record: &spf::Record, record_size_max| {
+        let mut limits = Limits::default();
+        limits.record_size_max = record_size_max;
+        let mut check = self::check("192.0.2.9", "joe@a.example", &limits);
+        let DnsStep::Ask(question) = check.poll() else { panic!("no question") };
+        assert!(check.answer_record(question.id, record));
+        let DnsStep::Done(outcome) = check.poll() else { panic!("not done") };
+        outcome
+    };
+    let size = record.to_string().len();
+    let outcome = run(&record, size);
+    assert_eq!(outcome.result, SpfResult::Pass);
+    assert_eq!(outcome.mechanism().unwrap().to_string(), "ip4:192.0.2.9");
+    let outcome = run(&record, size - 1);
+    assert_eq!(outcome.problem, Some(Problem::RecordSize(name("a.example"))));
+    // What a trace has lent is a record as well.
+    let steps = run(&record, size);
+    let Some(Step::Record { record: lent, .. }) = steps.steps().next() else { panic!("no record") };
+    assert_eq!(run(lent, size).result, SpfResult::Pass);
+    let zone = FixedZone::new().with("a.example", Record::txt("v=spf1 redirect=a.example exp=a.example"));
+    let outcome = self::run("192.0.2.9", "joe@a.example", &zone);
+    let Some(Step::Record { record: lent, .. }) = outcome.steps().next() else { panic!("no record") };
+    let mut check = self::check("192.0.2.9", "joe@a.example", &Limits::default());
+    let DnsStep::Ask(question) = check.poll() else { panic!("no question") };
+    assert!(check.answer_record(question.id, lent));
+    let DnsStep::Ask(question) = check.poll() else { panic!("the redirect is not followed") };
+    assert_eq!(question.name, name("a.example"));
 }
 
 #[test]

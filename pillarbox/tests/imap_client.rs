@@ -375,19 +375,21 @@ async fn converge(server: &Server, enable: &[&str], seed: u64) {
                 }
             };
             let told = here.append(command, &b"\r\n"[..], learn).await.unwrap();
-            mirror.completed(&told);
+            mirror.completed(&told, false);
         }
         // Without leaving: news come with NOOP, and what they leave open is asked for.
         for _ in 0..20 {
             let was_right = mirror.wanted() == Wanted::Nothing;
-            let command = mirror.command(here.capabilities()).unwrap_or_else(Command::noop);
+            let own = mirror.command(here.capabilities());
+            let is_own = own.is_some();
+            let command = own.unwrap_or_else(Command::noop);
             let learn = |event: Event<'_>| {
                 if let Event::Response(response) = &event {
                     mirror.learn(response);
                 }
             };
             let told = here.run(command, learn).await.unwrap();
-            mirror.completed(&told);
+            mirror.completed(&told, is_own);
             if was_right && mirror.is_right() {
                 break;
             }

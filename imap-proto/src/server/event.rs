@@ -29,7 +29,7 @@ use crate::types::{Flags, MailboxName, ModSeq, ObjectId, ResponseCode, SpecialUs
 /// | [`ScramKeys`](Event::ScramKeys) | ? | `ScramKeys`, `No`, `Bye` |
 /// | [`Login`](Event::Login) | ? | `LoggedIn`, `No`, `Bye` |
 /// | [`WrongProof`](Event::WrongProof) | ? | `No`, `Bye` |
-/// | [`List`](Event::List) | ? | `Listed`* then `Done`; `No` |
+/// | [`List`](Event::List) | ? | (`Listed`, `Entry`*)* then `Done`, as [`Listed::has_metadata`] says; `No` |
 /// | [`Acl`](Event::Acl) | ? | `Acl`, `Grantable`, `Rights` or `Done`, as [`AclQuestion`] says; `No` |
 /// | [`Metadata`](Event::Metadata) | ? | `Entry`* then `Done`, as [`MetadataQuestion`] says; `No` |
 /// | [`Quota`](Event::Quota) | ? | `QuotaRoots` and `Quota`*, as [`QuotaQuestion`] says, then `Done`; `No` |
@@ -422,7 +422,7 @@ pub enum Answer<'a> {
     Grantable(Grantable),
     /// What the user may do.
     Rights(Rights),
-    /// An annotation. It may be left out where it is larger than the client wants: the session sees to that.
+    /// An annotation, of the mailbox that was listed last where LIST asks. It may be left out where it is larger than the client wants: the session sees to that.
     Entry {
         /// Its name.
         name: &'a EntryName,

@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use super::read::Served;
 use super::reply::{End, Output};
-use super::search::{Resolved, Searching};
+use super::search::{Resolved, Returned, Searching};
 use super::session::{Asked, Doing};
-use super::{Event, ServerSession};
+use super::{Event, FetchItem, ServerSession};
 use crate::list::SearchScope;
 use crate::search::Query;
 use crate::types::{Flag, MailboxName, ResponseCode, SetNumber, Uid, UidSet, UidValidity};
@@ -28,7 +28,7 @@ impl ServerSession {
         &mut self,
         sources: Vec<SearchSource<'_>>,
         key: Option<SearchKey>,
-        returns: Option<SearchReturns>,
+        Returned { returns, wanted }: Returned,
         charset: bool,
     ) -> Served<'b> {
         if !self.config.extensions.multisearch {
@@ -46,7 +46,7 @@ impl ServerSession {
             self.mailbox()?;
         }
         if sources.iter().all(|source| *source == SearchSource::Selected) {
-            return self.esearch_selected(key, returns);
+            return self.esearch_selected(key, returns, wanted);
         }
         if returns.save {
             // RFC 7377 §2.2
@@ -78,9 +78,14 @@ impl ServerSession {
     }
 
     /// The selected mailbox alone: as UID SEARCH, with another answer.
-    fn esearch_selected<'b>(&mut self, key: Option<SearchKey>, returns: SearchReturns) -> Served<'b> {
+    fn esearch_selected<'b>(
+        &mut self,
+        key: Option<SearchKey>,
+        returns: SearchReturns,
+        wanted: Vec<FetchItem>,
+    ) -> Served<'b> {
         let resolved = self.query_to_answer(key, Some(returns))?;
-        let updating = self.updating_if(Some(returns), &resolved, &[])?;
+        let updating = self.updating_if(Returned { returns: Some(returns), wanted }, &resolved, &[])?;
         let Resolved { query, mod_seqs, .. } = resolved;
         if mod_seqs {
             self.enable_condstore();

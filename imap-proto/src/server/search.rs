@@ -8,7 +8,7 @@ use super::context::{Form, Updating};
 use super::read::{Served, uid_required};
 use super::reply::{End, Output};
 use super::session::{Asked, Standing};
-use super::{Event, ServerSession};
+use super::{Event, FetchItem, ServerSession};
 use crate::search::Query;
 use crate::sort::SortCriterion;
 use crate::types::{Flag, ModSeq, ResponseCode, SequenceSet, Uid, UidSet};
@@ -49,6 +49,13 @@ pub(super) struct Searching {
     updating: Option<Updating>,
 }
 
+/// What a search is to return.
+pub(super) struct Returned {
+    pub(super) returns: Option<SearchReturns>,
+    /// Of new messages that enter the result (RFC 5465 §7).
+    pub(super) wanted: Vec<FetchItem>,
+}
+
 /// What is learned about a query while its numbers are resolved.
 struct Resolving {
     /// How many more ranges its sets may come to.
@@ -65,7 +72,7 @@ pub(super) struct Resolved {
     /// It speaks of mod-sequences.
     pub(super) mod_seqs: bool,
     /// Of all sets in it.
-    ranges: usize,
+    pub(super) ranges: usize,
 }
 
 impl ServerSession {
@@ -73,7 +80,7 @@ impl ServerSession {
     pub(super) fn search<'b>(
         &mut self,
         key: Option<SearchKey>,
-        returns: Option<SearchReturns>,
+        Returned { returns, wanted }: Returned,
         charset: bool,
         uid: bool,
     ) -> Served<'b> {
@@ -82,7 +89,7 @@ impl ServerSession {
             return Err(End::bad("Everything is UTF-8 here"));
         }
         let resolved = self.query_to_answer(key, returns)?;
-        let updating = self.updating_if(returns, &resolved, &[])?;
+        let updating = self.updating_if(Returned { returns, wanted }, &resolved, &[])?;
         let Resolved { query, mod_seqs, .. } = resolved;
         // RFC 9051 §6.4.4: in IMAP4rev2 every answer is ESEARCH, and names all if nothing else is asked for.
         let all = SearchReturns { all: true, ..SearchReturns::default() };
@@ -98,21 +105,26 @@ impl ServerSession {
         if (returns.update || returns.context) && !self.config.extensions.context {
             return Err(End::bad("UPDATE and CONTEXT are not on offer"));
         }
-        if returns.partial.is_some() && !self.config.extensions.partial {
-            return Err(End::bad("PARTIAL is not on offer"));
+        let offered = &self.config.extensions;
+        match returns.partial {
+            Some(_) if !offered.partial && !offered.context => Err(End::bad("PARTIAL is not on offer")),
+            // RFC 5267 §4.4 counts from the first message only.
+            Some(range) if !offered.partial && range.from_end() => {
+                Err(End::bad("PARTIAL from the end is not on offer"))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// How a search is kept up to date, if that is wished.
     pub(super) fn updating_if(
         &mut self,
-        returns: Option<SearchReturns>,
+        Returned { returns, wanted }: Returned,
         resolved: &Resolved,
         criteria: &[SortCriterion],
     ) -> Result<Option<Updating>, End> {
         match returns.is_some_and(|returns| returns.update) {
-            true => self.updating(&resolved.query, criteria, resolved.ranges).map(Some),
+            true => self.updating(resolved, criteria, wanted).map(Some),
             false => Ok(None),
         }
     }

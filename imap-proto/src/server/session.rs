@@ -10,15 +10,17 @@ use pillarbox_core::sasl;
 use pillarbox_core::{Layer, Misuse, Step, Time, TlsFacts};
 
 use super::append::Incoming;
+use super::arrivals::{Afterwards, Wanted};
 use super::auth::Login;
 use super::context::Contexts;
 use super::fetch::Fetching;
 use super::flags_in_use::FlagsInUse;
+use super::list::Listing;
 use super::mailbox::Renamed;
 use super::messages::Silent;
 use super::metadata::Getting;
 use super::multisearch::SearchingMailboxes;
-use super::notify::{Afterwards, Notify};
+use super::notify::Notify;
 use super::recheck::Rechecking;
 use super::reply::{End, Output};
 use super::search::Searching;
@@ -161,9 +163,7 @@ pub(super) enum Asked {
     /// None with LOGIN, which is no exchange.
     Login(Option<Login>),
     WrongProof,
-    List {
-        status: alloc::vec::Vec<StatusItem>,
-    },
+    List(Listing),
     Status {
         mailbox: MailboxName,
         items: alloc::vec::Vec<StatusItem>,
@@ -225,9 +225,11 @@ pub(super) enum Asked {
         target: MailboxName,
     },
     Notify(Box<Notify>),
-    /// Of messages that have come, the client is told what it asked for with NOTIFY.
+    /// Of messages that have come, the client is told what it asked for with NOTIFY, and with UPDATE of those that it searched for.
     Arrived {
         fetching: Fetching,
+        /// Of these after that.
+        left: Wanted,
         then: Afterwards,
     },
     Expunge {

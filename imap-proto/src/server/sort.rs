@@ -4,14 +4,14 @@ use alloc::vec::Vec;
 
 use super::read::Served;
 use super::reply::{End, Output};
-use super::search::{Resolved, Searching};
+use super::search::{Resolved, Returned, Searching};
 use super::session::Asked;
 use super::{Event, ServerSession};
 use crate::sort::SortCriterion;
 use crate::thread::{ThreadAlgorithm, ThreadPart};
 use crate::view::View;
 use crate::wire::encode::push;
-use crate::wire::parse::{SearchKey, SearchReturns};
+use crate::wire::parse::SearchKey;
 
 /// A THREAD that is being answered. The answer streams, and nothing of it is kept but lists that have begun and told nothing yet.
 #[derive(Debug)]
@@ -34,14 +34,14 @@ impl ServerSession {
         &mut self,
         criteria: Vec<SortCriterion>,
         key: Option<SearchKey>,
-        returns: Option<SearchReturns>,
+        Returned { returns, wanted }: Returned,
         uid: bool,
     ) -> Served<'b> {
         if !self.config.extensions.sort {
             return Err(End::bad("SORT is not on offer"));
         }
         let resolved = self.query_to_answer(key, returns)?;
-        let updating = self.updating_if(returns, &resolved, &criteria)?;
+        let updating = self.updating_if(Returned { returns, wanted }, &resolved, &criteria)?;
         let Resolved { query, mod_seqs, .. } = resolved;
         if mod_seqs {
             self.enable_condstore();

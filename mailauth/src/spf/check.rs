@@ -10,13 +10,14 @@ use pillarbox_core::address::ReversePath;
 use pillarbox_core::dns::{self, DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name, Question, QuestionId, RecordKind};
 
 use super::hosts::Hosts;
-use super::kept::Kept;
-use super::macros::{self, Values};
+use super::macros::Values;
+use super::names::{NameId, Names};
 use super::outcome::Subject;
-use super::record::{self, Prefixes, Record, RecordError};
+use super::record::{Prefixes, Record, RecordError};
 use super::scan::ClientIp;
+use super::stops::{Stop, Stops};
 use super::trace::{Answered, Place, Trace, What};
-use super::visits::{Visited, Visits};
+use super::visits::{VisitId, Visited, Visits};
 use super::{Broad, Client, Counters, Identity, Limits, Outcome, Problem, SpfResult};
 use crate::idn;
 
@@ -33,10 +34,11 @@ pub(super) struct Course {
     pub(super) limits: Limits,
     pub(super) identity: Identity,
     pub(super) subject: Subject,
+    pub(super) names: Names,
     /// Records that were gone through; each knows whose `include` led there, and steps refer to them.
     pub(super) visited: Visits,
     /// The record that is gone through.
-    pub(super) current: Option<u32>,
+    pub(super) current: Option<VisitId>,
     pub(super) state: State,
     pub(super) phase: Phase,
     /// The names of the client that lead back to it, once somebody has asked (RFC 7208 §5.5).
@@ -110,8 +112,8 @@ pub(super) enum State {
 pub(super) enum Phase {
     Terms,
     /// Of the record with this number.
-    Explain(u32),
-    Explanation(u32, String),
+    Explain(VisitId),
+    Explanation(VisitId, String),
 }
 
 /// How a record came to be asked for.
@@ -123,10 +125,10 @@ pub(super) enum Via {
 }
 
 /// A question that is open.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
     pub(super) id: QuestionId,
-    pub(super) name: Name,
+    pub(super) name: NameId,
     pub(super) kind: RecordKind,
 }
 
@@ -138,101 +140,151 @@ impl Check {
 
     /// Checks the path of MAIL (RFC 7208 §2.4).
     pub fn mail_from(client: &Client, path: &ReversePath<'_>, limits: Limits) -> Self {
+        let mut course = Course::new(client, Identity::MailFrom, limits);
         let Some(address) = path.address() else {
-            let course = Course::new(client, Identity::MailFrom, b"", parse_domain(&client.helo), limits);
-            return Course { subject: Subject { null_path: true, ..course.subject }, ..course }.begin();
+            course.subject.null_path = true;
+            course.set_local(b"");
+            return course.begin(client.helo.as_bytes());
         };
         let (local, domain) = (address.local(), address.domain());
-        let name = if domain.is_literal() { Err(shown(domain.as_str())) } else { parse_name(domain.as_bytes()) };
-        let unquoted;
-        let local = if local.is_quoted() {
-            unquoted = local.unquoted();
-            unquoted.as_bytes()
+        if local.is_quoted() {
+            course.set_local(local.unquoted().as_bytes());
         } else {
-            local.as_bytes()
-        };
-        Course::new(client, Identity::MailFrom, local, name, limits).begin()
+            course.set_local(local.as_bytes());
+        }
+        if domain.is_literal() {
+            return course.refuse(shown(domain.as_str()));
+        }
+        course.begin(domain.as_bytes())
     }
 
     /// Checks an identity that comes in parts: a local part without quotes, `postmaster` if it is empty, and a domain. What
     /// is no domain name of two labels or more comes to [`SpfResult::None`], without a question.
     pub fn sender(client: &Client, identity: Identity, local: &str, domain: &str, limits: Limits) -> Self {
-        Course::new(client, identity, local.as_bytes(), parse_domain(domain), limits).begin()
+        let mut course = Course::new(client, identity, limits);
+        course.set_local(local.as_bytes());
+        course.begin(domain.as_bytes())
+    }
+
+    /// The answer to a question, as the record that [`Record::from_answer`] has found in it: for a cache that keeps records parsed.
+    /// It comes to the same, sooner. `false` if the question was not for a record, or is not open: nothing has changed then, and
+    /// an open question still needs its [answer](DnsMachine::answer_ref).
+    ///
+    /// ```
+    /// use pillarbox_auth::spf::{Check, Client, Limits, Record, SpfResult};
+    /// use pillarbox_core::address::ReversePath;
+    /// use pillarbox_core::dns::{self, DnsAnswer, DnsMachine, DnsStep};
+    ///
+    /// let text = dns::Record::txt("v=spf1 ip4:192.0.2.0/24 -all");
+    /// let answer = DnsAnswer::found("example.org".parse()?, [(3600, text)]);
+    /// let record = Record::from_answer(&answer);
+    ///
+    /// let client = Client::new([192, 0, 2, 1].into(), "mail.example.org");
+    /// let (path, _) = ReversePath::take(b"<joe@example.org>", false)?;
+    /// let mut check = Check::mail_from(&client, &path, Limits::default());
+    /// let outcome = loop {
+    ///     match check.poll() {
+    ///         DnsStep::Ask(question) => {
+    ///             let is_taken = record.as_ref().is_some_and(|record| check.answer_record(question.id, record));
+    ///             if !is_taken {
+    ///                 check.answer_ref(question.id, &answer);
+    ///             }
+    ///         }
+    ///         DnsStep::Wait => unreachable!("every question was answered"),
+    ///         DnsStep::Done(outcome) => break outcome,
+    ///     }
+    /// };
+    /// assert_eq!(outcome.result, SpfResult::Pass);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn answer_record(&mut self, id: QuestionId, record: &Record) -> bool {
+        self.0.as_mut().is_some_and(|course| course.take_parsed(id, record))
     }
 }
 
 impl Course {
+    /// That of nobody, about nothing.
+    const BLANK: Course = Course {
+        limits: Limits::DEFAULT,
+        identity: Identity::MailFrom,
+        subject: Subject::NOBODY,
+        names: Names::NONE,
+        visited: Visits::NONE,
+        current: None,
+        state: State::Done,
+        phase: Phase::Terms,
+        validated: None,
+        asked: Asked { id: QuestionId(0), name: NameId::FIRST, kind: RecordKind::Txt },
+        is_pending: false,
+        open: OpenQuestions { one: None, others: Vec::new() },
+        next_id: 0,
+        counters: Counters { terms: 0, void_lookups: 0, questions: 0 },
+        broad: None,
+        matched: None,
+        trace: Trace::EMPTY,
+        explanation: None,
+        result: None,
+        problem: None,
+    };
+
+    /// It is copied as a whole to where it stays, and filled in there: what was just written by parts is slow to be moved.
+    #[inline(always)]
+    fn new(client: &Client, identity: Identity, limits: Limits) -> Box<Self> {
+        let mut course = Box::write(Box::new_uninit(), Course::BLANK);
+        course.limits = limits;
+        course.identity = identity;
+        let Subject { ip, helo, receiver, now, .. } = &mut course.subject;
+        // RFC 7208 §5: a client with a mapped address is an IPv4 client.
+        *ip = client.ip.to_canonical();
+        *now = client.now;
+        if client.receiver.is_some() {
+            receiver.clone_from(&client.receiver);
+        }
+        match if client.helo.is_ascii() { None } else { parse_name(client.helo.as_bytes()).ok() } {
+            Some(name) => helo.copy(name.as_octets()),
+            None => helo.share(&client.helo),
+        }
+        course
+    }
+
     /// `local` is UTF-8.
     #[inline(always)]
-    fn new(client: &Client, identity: Identity, local: &[u8], domain: Result<Name, String>, limits: Limits) -> Self {
-        let helo = if client.helo.is_ascii() { None } else { parse_domain(&client.helo).ok() };
-        let helo = helo.map_or_else(|| Kept::share(&client.helo), |name| Kept::copy(name.as_octets()));
-        Course {
-            limits,
-            identity,
-            subject: Subject {
-                // RFC 7208 §5: a client with a mapped address is an IPv4 client.
-                ip: client.ip.to_canonical(),
-                helo,
-                // RFC 7208 §4.3
-                local: Kept::copy(if local.is_empty() { b"postmaster" } else { local }),
-                domain,
-                receiver: client.receiver.clone(),
-                now: client.now,
-                null_path: false,
-            },
-            visited: Visits::NONE,
-            current: None,
-            state: State::Done,
-            phase: Phase::Terms,
-            validated: None,
-            asked: Asked { id: QuestionId(0), name: Name::root(), kind: RecordKind::Txt },
-            is_pending: false,
-            open: OpenQuestions::default(),
-            next_id: 0,
-            counters: Counters::default(),
-            broad: None,
-            matched: None,
-            trace: Trace::new(),
-            explanation: None,
-            result: None,
-            problem: None,
-        }
+    fn set_local(&mut self, local: &[u8]) {
+        // RFC 7208 §4.3
+        self.subject.local.copy(if local.is_empty() { b"postmaster" } else { local });
     }
 
+    /// Asks for the record of the domain, if it is one. It is UTF-8.
     #[inline(always)]
-    fn begin(self) -> Check {
-        let mut course = Box::write(Box::new_uninit(), self);
-        match &course.subject.domain {
-            Ok(domain) => {
-                let domain = domain.clone();
-                course.ask(domain, RecordKind::Txt, State::Record(Via::Root));
+    fn begin(mut self: Box<Self>, domain: &[u8]) -> Check {
+        // Nearly all are written like that.
+        let name = if Name::plain_len(domain) == Some(domain.len()) && domain.contains(&b'.') {
+            self.names.push_plain(domain)
+        } else {
+            match parse_name(domain) {
+                Ok(name) => self.names.push(name),
+                Err(text) => return self.refuse(text),
             }
-            Err(_) => course.fail(SpfResult::None, Problem::NoDomain),
-        }
-        Check(Some(course))
+        };
+        self.ask(name, RecordKind::Txt, State::Record(Via::Root));
+        Check(Some(self))
+    }
+
+    /// For a text that is no domain.
+    #[cold]
+    fn refuse(mut self: Box<Self>, text: String) -> Check {
+        self.subject.no_domain = Some(text.into());
+        self.fail(SpfResult::None, Problem::NoDomain);
+        Check(Some(self))
     }
 
     #[inline(always)]
-    pub(super) fn ask(&mut self, name: Name, kind: RecordKind, state: State) {
-        self.asked.name = name;
-        self.ask_it(kind, state);
-    }
-
-    /// Asks for the name that was put where that of the last question was.
-    #[inline(always)]
-    pub(super) fn ask_it(&mut self, kind: RecordKind, state: State) {
-        self.asked.id = QuestionId(self.next_id);
-        self.asked.kind = kind;
+    pub(super) fn ask(&mut self, name: NameId, kind: RecordKind, state: State) {
+        self.asked = Asked { id: QuestionId(self.next_id), name, kind };
         self.next_id += 1;
         self.is_pending = true;
         self.state = state;
-    }
-
-    /// The question that was answered.
-    pub(super) fn take_asked(&mut self) -> Asked {
-        let Asked { id, name, kind } = &mut self.asked;
-        Asked { id: *id, name: mem::replace(name, Name::root()), kind: *kind }
     }
 
     /// RFC 7208 §5: "when <ip> is an IPv4, "A" records are fetched; when <ip> is an IPv6 address, "AAAA" records are fetched".
@@ -245,94 +297,115 @@ impl Course {
         self.trace.push(self.limits.steps_max, self.current, what);
     }
 
-    pub(super) fn answered(&mut self, asked: Asked, answer: Answered) {
-        let name = self.trace.note(self.limits.steps_max, asked.name);
-        self.step(What::Answer { name, kind: asked.kind, answer });
+    pub(super) fn answered(&mut self, name: NameId, kind: RecordKind, answer: Answered) {
+        self.step(What::Answer { name, kind, answer });
     }
 
     // RFC 7208 §4.4, §4.5
-    fn take_record(&mut self, via: Via, answer: DnsAnswer) {
-        let asked = self.take_asked();
-        let set = match answer.outcome {
+    fn take_record(&mut self, via: Via, answer: &DnsAnswer) {
+        let asked = self.asked;
+        let set = match &answer.outcome {
             DnsOutcome::Found(set) => set,
             DnsOutcome::NoData | DnsOutcome::NoSuchName => {
-                let (name, answered) = (asked.name.clone(), Answered::of(&answer, asked.kind));
-                self.answered(asked, answered);
-                return self.no_record(name, via);
+                self.answered(asked.name, asked.kind, Answered::of(answer, asked.kind));
+                return self.no_record(asked.name, via);
             }
-            _ => return self.try_later(asked),
+            _ => return self.try_later(asked.name, asked.kind),
         };
         let (mut found, mut size) = (None, 0);
         for (index, record) in set.records().iter().enumerate() {
             let Some(text) = record.text() else { continue };
             size += text.len();
             if Record::is_record(text) && found.replace((index, text)).is_some() {
-                return self.fail(SpfResult::PermError, Problem::SeveralRecords(asked.name));
+                let domain = self.names.at(asked.name).clone();
+                return self.fail(SpfResult::PermError, Problem::SeveralRecords(domain));
             }
         }
         let Some((index, text)) = found else { return self.no_record(asked.name, via) };
         let size_max = self.limits.record_size_max.min(u16::MAX.into());
         if text.len() > size_max {
-            return self.fail(SpfResult::PermError, Problem::RecordSize(asked.name));
+            let domain = self.names.at(asked.name).clone();
+            return self.fail(SpfResult::PermError, Problem::RecordSize(domain));
         }
         // An answer that is kept must not hold much more than a record may have.
         let is_small = size + size_of_val(set.records()) <= size_max;
+        self.go_through(via, Record::of_answer(set.clone(), index), is_small);
+    }
+
+    /// Goes through the record of the name that was asked for.
+    #[inline(always)]
+    fn go_through(&mut self, via: Via, record: Record, is_small: bool) {
+        let domain = self.asked.name;
         let from = self.current();
         let (includer, depth) = match (from, via) {
             (Some(from), Via::Include) => (self.current, from.depth + 1),
             (Some(from), Via::Root | Via::Redirect) => (from.includer, from.depth),
             (None, _) => (None, 0),
         };
-        let visited = Visited::new(asked.name, Record::of_answer(set, index), includer, depth);
-        // It is gone through where it lies: what was just written by parts is slow to be moved as a whole.
-        let (number, Visited { domain, record, stop, .. }) = self.visited.push(visited);
+        let (number, Visited { record, stops, .. }) = self.visited.push(Visited::new(domain, record, includer, depth));
         if !is_small {
             record.detach();
         }
-        if let Err(error) = record.check(ClientIp::new(self.subject.ip), stop) {
+        if let Err(error) = record.look(ClientIp::new(self.subject.ip), stops) {
             let term = excerpt(record.octets(), error);
-            let problem = Problem::Syntax { domain: domain.clone(), error, term };
+            let problem = Problem::Syntax { domain: self.names.at(domain).clone(), error, term };
             self.visited.pop();
             return self.fail(SpfResult::PermError, problem);
         }
-        let (is_behind_networks, start) = (stop.is_behind_networks, stop.start);
+        let Stop { is_behind_networks, start, .. } = *stops.current();
         self.current = Some(number);
         self.step(What::Record);
-        self.go_over(is_behind_networks, record::VERSION_END, start);
+        self.go_over(is_behind_networks, Stops::START, start);
         self.evaluate();
     }
 
-    fn no_record(&mut self, domain: Name, via: Via) {
+    fn take_parsed(&mut self, id: QuestionId, record: &Record) -> bool {
+        let State::Record(via) = self.state else { return false };
+        if self.asked.id != id || !self.open.remove(id) {
+            return false;
+        }
+        if record.octets().len() > self.limits.record_size_max {
+            let domain = self.names.at(self.asked.name).clone();
+            self.fail(SpfResult::PermError, Problem::RecordSize(domain));
+        } else {
+            self.go_through(via, record.clone(), true);
+        }
+        true
+    }
+
+    fn no_record(&mut self, domain: NameId, via: Via) {
         // RFC 7208 §5.2, §6.1: who leads elsewhere must lead to a record.
         let result = if via == Via::Root { SpfResult::None } else { SpfResult::PermError };
+        let domain = self.names.at(domain).clone();
         self.fail(result, Problem::NoRecord(domain));
     }
 
-    pub(super) fn try_later(&mut self, asked: Asked) {
-        let problem = Problem::Dns(asked.name.clone(), asked.kind);
-        self.answered(asked, Answered::TryLater);
+    #[cold]
+    pub(super) fn try_later(&mut self, name: NameId, kind: RecordKind) {
+        let problem = Problem::Dns(self.names.at(name).clone(), kind);
+        self.answered(name, kind, Answered::TryLater);
         self.fail(SpfResult::TempError, problem);
     }
 
     fn take_addresses(&mut self, prefixes: Prefixes, answer: &DnsAnswer) {
-        let asked = self.take_asked();
+        let asked = self.asked;
         let answered = Answered::of(answer, asked.kind);
         if answered == Answered::TryLater {
-            return self.try_later(asked);
+            return self.try_later(asked.name, asked.kind);
         }
-        let is_client = self.is_client(answer, prefixes);
-        self.answered(asked, answered);
+        let is_client = is_client(answer, self.subject.ip, prefixes);
+        self.answered(asked.name, asked.kind, answered);
         self.go_on(answered, is_client);
     }
 
     // RFC 7208 §5.7: "If any A record is returned, this mechanism matches."
     fn take_existence(&mut self, answer: &DnsAnswer) {
-        let asked = self.take_asked();
+        let asked = self.asked;
         let answered = Answered::of(answer, asked.kind);
         if answered == Answered::TryLater {
-            return self.try_later(asked);
+            return self.try_later(asked.name, asked.kind);
         }
-        self.answered(asked, answered);
+        self.answered(asked.name, asked.kind, answered);
         self.go_on(answered, matches!(answered, Answered::Records(_)));
     }
 
@@ -352,53 +425,6 @@ impl Course {
         }
     }
 
-    // RFC 7208 §6.2
-    pub(super) fn explain(&mut self, visited: u32) {
-        let Some(Visited { domain, record, .. }) = self.visited.numbered(Some(visited)) else {
-            return self.finish(SpfResult::Fail);
-        };
-        let name = match record.explanation() {
-            Some(target) if self.validated.is_none() && target.uses(b"p") => {
-                self.phase = Phase::Explain(visited);
-                return self.validate();
-            }
-            Some(target) => target.expand(&self.values(domain)).ok(),
-            None => None,
-        };
-        // "If there are any DNS processing errors ... proceed as if no "exp" modifier was given."
-        let Some(name) = name else { return self.finish(SpfResult::Fail) };
-        self.phase = Phase::Explain(visited);
-        self.ask(name, RecordKind::Txt, State::Explanation);
-    }
-
-    fn take_explanation(&mut self, answer: &DnsAnswer) {
-        let asked = self.take_asked();
-        let mut texts = answer.records().filter_map(dns::Record::text);
-        // "if more than one record is returned": which of them was meant cannot be known.
-        let text = texts.next().filter(|_| texts.next().is_none());
-        let text = text.filter(|text| text.len() <= self.limits.record_size_max);
-        let text = text.and_then(|text| String::from_utf8(text.to_vec()).ok());
-        let answered = Answered::of(answer, asked.kind);
-        self.answered(asked, answered);
-        let (Phase::Explain(visited), Some(text)) = (&self.phase, text) else {
-            return self.finish(SpfResult::Fail);
-        };
-        let visited = *visited;
-        if self.validated.is_none() && macros::explanation_uses_validated(&text) {
-            self.phase = Phase::Explanation(visited, text);
-            return self.validate();
-        }
-        self.expand_explanation(visited, &text);
-    }
-
-    fn expand_explanation(&mut self, visited: u32, text: &str) {
-        let domain = self.visited.numbered(Some(visited)).map(|visited| &visited.domain);
-        let size_max = self.limits.explanation_size_max;
-        let explanation = domain.and_then(|domain| macros::explain(text, &self.values(domain), size_max));
-        self.explanation = explanation;
-        self.finish(SpfResult::Fail);
-    }
-
     /// What macros stand for in the record of `domain`.
     pub(super) fn values<'a>(&'a self, domain: &'a Name) -> Values<'a> {
         let validated = self.validated.as_deref().unwrap_or_default();
@@ -407,7 +433,8 @@ impl Course {
         let best = best.or_else(|| validated.iter().find(|name| name.is_within(domain))).or(validated.first());
         Values {
             local: self.subject.local.as_str(),
-            sender_domain: self.subject.domain.as_ref().map_or("unknown", Name::as_str),
+            // No record is gone through where there is none.
+            sender_domain: self.names.first().as_str(),
             domain: domain.as_str(),
             ip: self.subject.ip,
             validated: best.map_or("unknown", Name::as_str),
@@ -415,14 +442,6 @@ impl Course {
             receiver: self.subject.receiver.as_ref().map_or("unknown", Name::as_str),
             now: self.subject.now,
         }
-    }
-
-    pub(super) fn is_client(&self, answer: &DnsAnswer, prefixes: Prefixes) -> bool {
-        answer.records().any(|record| match (record, self.subject.ip) {
-            (dns::Record::A(ip), IpAddr::V4(client)) => prefixes.cover_ip4(*ip, client),
-            (dns::Record::Aaaa(ip), IpAddr::V6(client)) => prefixes.cover_ip6(*ip, client),
-            _ => false,
-        })
     }
 
     // RFC 7208 §4.6.4
@@ -447,40 +466,37 @@ impl Course {
         self.finish(result);
     }
 
-    fn next_question(&mut self) -> Option<Question> {
-        if !mem::take(&mut self.is_pending) {
-            return self.next_host();
-        }
-        let Asked { id, name, kind } = &self.asked;
-        Some(Question::new(*id, name.clone(), *kind))
-    }
-
-    fn take_answer(&mut self, id: QuestionId, answer: DnsAnswer) {
+    fn take_answer(&mut self, id: QuestionId, answer: &DnsAnswer) {
         if !self.open.remove(id) {
             return;
         }
         let is_asked = self.asked.id == id;
-        match mem::replace(&mut self.state, State::Done) {
-            State::Record(via) if is_asked => self.take_record(via, answer),
-            State::Addresses(prefixes) if is_asked => self.take_addresses(prefixes, &answer),
-            State::Existence if is_asked => self.take_existence(&answer),
-            State::Exchangers(prefixes) if is_asked => self.take_exchangers(prefixes, &answer),
-            State::Pointers if is_asked => self.take_pointers(&answer),
-            State::Explanation if is_asked => self.take_explanation(&answer),
-            State::ExchangerHosts(mut hosts) => {
-                let is_client = self.is_client(&answer, hosts.prefixes);
-                hosts.take(id, &answer, is_client);
-                self.state = State::ExchangerHosts(hosts);
+        match &mut self.state {
+            State::Record(via) if is_asked => {
+                let via = *via;
+                self.take_record(via, answer);
+            }
+            State::Addresses(prefixes) if is_asked => {
+                let prefixes = *prefixes;
+                self.take_addresses(prefixes, answer);
+            }
+            State::Existence if is_asked => self.take_existence(answer),
+            State::Exchangers(prefixes) if is_asked => {
+                let prefixes = *prefixes;
+                self.take_exchangers(prefixes, answer);
+            }
+            State::Pointers if is_asked => self.take_pointers(answer),
+            State::Explanation if is_asked => self.take_explanation(answer),
+            State::ExchangerHosts(hosts) => {
+                hosts.take(id, answer, is_client(answer, self.subject.ip, hosts.prefixes));
                 self.look_at_exchangers();
             }
-            State::PointerHosts(mut hosts) => {
-                let is_client = self.is_client(&answer, hosts.prefixes);
-                hosts.take(id, &answer, is_client);
-                self.state = State::PointerHosts(hosts);
+            State::PointerHosts(hosts) => {
+                hosts.take(id, answer, is_client(answer, self.subject.ip, hosts.prefixes));
                 self.look_at_pointers();
             }
             // An exchanger that is not needed any more.
-            state => self.state = state,
+            _ => {}
         }
     }
 
@@ -503,14 +519,20 @@ impl DnsMachine for Check {
     fn poll(&mut self) -> DnsStep<Outcome> {
         let Some(course) = &mut self.0 else { return DnsStep::Wait };
         if course.result.is_none() {
-            if course.open.len() < course.limits.open_questions_max.max(1)
-                && let Some(question) = course.next_question()
-            {
-                course.open.add(question.id);
-                course.counters.questions += 1;
-                return DnsStep::Ask(question);
+            if course.open.len() >= course.limits.open_questions_max.max(1) {
+                return DnsStep::Wait;
             }
-            return DnsStep::Wait;
+            let question = if mem::take(&mut course.is_pending) {
+                let Asked { id, name, kind } = course.asked;
+                Question::new(id, course.names.at(name).clone(), kind)
+            } else if let Some(question) = course.next_host() {
+                question
+            } else {
+                return DnsStep::Wait;
+            };
+            course.open.add(question.id);
+            course.counters.questions += 1;
+            return DnsStep::Ask(question);
         }
         match self.0.take().and_then(Outcome::of) {
             Some(outcome) => DnsStep::Done(outcome),
@@ -519,6 +541,10 @@ impl DnsMachine for Check {
     }
 
     fn answer(&mut self, id: QuestionId, answer: DnsAnswer) {
+        self.answer_ref(id, &answer);
+    }
+
+    fn answer_ref(&mut self, id: QuestionId, answer: &DnsAnswer) {
         if let Some(course) = &mut self.0 {
             course.take_answer(id, answer);
         }
@@ -531,19 +557,26 @@ impl DnsMachine for Check {
     }
 }
 
-/// RFC 7208 §4.3: the domain of an identity, or the text that is none. RFC 8616 §4: U-labels are made A-labels.
-fn parse_domain(text: &str) -> Result<Name, String> {
-    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.') || octet >= 0x80;
-    if text.bytes().all(is_plain) { parse_name(text.as_bytes()) } else { Err(shown(text)) }
+/// Whether one of the addresses in an answer is the client's, as far as their bits count.
+fn is_client(answer: &DnsAnswer, client: IpAddr, prefixes: Prefixes) -> bool {
+    answer.records().any(|record| match (record, client) {
+        (dns::Record::A(ip), IpAddr::V4(client)) => prefixes.cover_ip4(*ip, client),
+        (dns::Record::Aaaa(ip), IpAddr::V6(client)) => prefixes.cover_ip6(*ip, client),
+        _ => false,
+    })
 }
 
-/// The same for a text of letters, digits, hyphens, underscores and dots, and of what lies beyond ASCII.
+/// RFC 7208 §4.3: the domain of an identity, or the text that is none. RFC 8616 §4: U-labels are made A-labels.
 fn parse_name(text: &[u8]) -> Result<Name, String> {
-    // Nearly all are ASCII, and need not become a text.
-    let name = Name::from_octets(text).ok().or_else(|| {
-        let text = core::str::from_utf8(text).ok()?;
-        Name::parse(&idn::to_ascii(text).ok()?).ok()
-    });
+    let is_plain = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_' | b'.' | 0x80..);
+    let name = if text.iter().all(is_plain) {
+        Name::from_octets(text).ok().or_else(|| {
+            let text = core::str::from_utf8(text).ok()?;
+            Name::parse(&idn::to_ascii(text).ok()?).ok()
+        })
+    } else {
+        None
+    };
     match name {
         Some(name) if is_domain(&name) => Ok(name),
         _ => Err(shown(&String::from_utf8_lossy(text))),

@@ -3,12 +3,13 @@
 use alloc::string::ToString;
 use core::net::IpAddr;
 
-use pillarbox_core::dns::{Name, RecordKind};
+use pillarbox_core::dns::RecordKind;
 
 use super::check::{Course, State, Via, is_domain};
 use super::macros::{MacroString, Unusable};
 use super::record::{Qualifier, Term};
-use super::scan::{self, ClientIp, Kind, Stop};
+use super::scan::ClientIp;
+use super::stops::{Kind, Stop};
 use super::trace::{Place, What};
 use super::visits::Visited;
 use super::{Broad, Limits, Problem, SpfResult};
@@ -21,13 +22,12 @@ impl Course {
 
     /// Looks at one term; `false` if an answer is needed or the check is finished.
     fn evaluate_term(&mut self) -> bool {
-        let Some(Visited { domain, record, stop, .. }) = self.current() else { return self.default() };
-        let stop = *stop;
+        let Some(Visited { domain, record, stops, .. }) = self.visited.numbered(self.current) else {
+            return self.default();
+        };
+        let (domain, stop) = (*domain, *stops.current());
         let target = match stop.kind {
-            Kind::All | Kind::Network(_) => {
-                let qualifier = record.qualifier_at(stop.start);
-                return self.matched(qualifier);
-            }
+            Kind::All | Kind::Network(_) => return self.matched(),
             Kind::End => match record.redirect() {
                 None => return self.default(),
                 target => target,
@@ -40,17 +40,16 @@ impl Course {
             return false;
         }
         let name = match target {
-            Some(target) => target.expand(&self.values(domain)),
-            None if stop.is_plain => Ok(Name::from_plain(&record.octets()[stop.domain()])),
+            Some(target) => target.expand(&self.values(self.names.at(domain))).map(|name| self.names.push(name)),
+            None if stop.is_plain => Ok(self.names.push_plain(&record.octets()[stop.domain()])),
             // RFC 7208 §4.8: without a domain-spec it is the domain itself.
-            None => Ok(domain.clone()),
+            None => Ok(domain),
         };
         if !self.count_term() {
             return false;
         }
-        match (name, stop.kind) {
-            // It is written where it stays until the answer comes.
-            (Ok(name), _) => self.asked.name = name,
+        let name = match (name, stop.kind) {
+            (Ok(name), _) => name,
             // RFC 7208 §6.1: "if the <target-name> is malformed, the result is a "permerror"". §5.2: no domain has no record,
             // and that is an error.
             (Err(_), Kind::End) | (Err(Unusable::Name(_)), Kind::Include) => return self.refuse_target(),
@@ -58,26 +57,25 @@ impl Course {
             // what is not a name at all. Composition Kills A3: such a name is not asked for; as it does not exist, it does not
             // match.
             (Err(_), _) => return self.unusable(),
-        }
+        };
         match stop.kind {
-            Kind::End | Kind::Include if !stop.is_plain && !is_domain(&self.asked.name) => return self.refuse_target(),
-            Kind::End => {
-                let domain = self.trace.note(self.limits.steps_max, self.asked.name.clone());
-                self.step(What::Redirect { domain });
-                self.ask_it(RecordKind::Txt, State::Record(Via::Redirect));
+            Kind::End | Kind::Include if !stop.is_plain && !is_domain(self.names.at(name)) => {
+                return self.refuse_target();
             }
-            Kind::Include => self.ask_it(RecordKind::Txt, State::Record(Via::Include)),
+            Kind::End => {
+                self.step(What::Redirect { domain: name });
+                self.ask(name, RecordKind::Txt, State::Record(Via::Redirect));
+            }
+            Kind::Include => self.ask(name, RecordKind::Txt, State::Record(Via::Include)),
             // RFC 7208 §5.7: A, whatever the client's address is.
-            Kind::Exists => self.ask_it(RecordKind::A, State::Existence),
-            Kind::A(prefixes) => self.ask_it(self.address_kind(), State::Addresses(prefixes)),
-            Kind::Mx(prefixes) => self.ask_it(RecordKind::Mx, State::Exchangers(prefixes)),
+            Kind::Exists => self.ask(name, RecordKind::A, State::Existence),
+            Kind::A(prefixes) => self.ask(name, self.address_kind(), State::Addresses(prefixes)),
+            Kind::Mx(prefixes) => self.ask(name, RecordKind::Mx, State::Exchangers(prefixes)),
             Kind::Ptr => match &self.validated {
                 None => self.validate(),
                 // RFC 7208 §5.5: the same name, or one below. "The <target-name> is a subdomain of a validated domain
                 // name" says it the wrong way round; the examples and the paragraph before have it right.
-                Some(names) if names.iter().any(|name| name.is_within(&self.asked.name)) => {
-                    return self.qualifier().is_some_and(|qualifier| self.matched(qualifier));
-                }
+                Some(names) if names.iter().any(|known| known.is_within(self.names.at(name))) => return self.matched(),
                 Some(_) => {
                     self.term_does_not_match();
                     return true;
@@ -107,9 +105,9 @@ impl Course {
 
     /// The target of an `include` or `redirect` is none: nothing can be told.
     fn refuse_target(&mut self) -> bool {
-        let term = self.current().and_then(|Visited { record, stop, .. }| match stop.kind {
+        let term = self.current().and_then(|Visited { record, stops, .. }| match stops.current().kind {
             Kind::End => record.redirect().map(Term::Redirect),
-            _ => record.term_at(stop.start),
+            _ => record.term_at(stops.current().start),
         });
         let term = term.map(|term| term.to_string()).unwrap_or_default();
         self.fail(SpfResult::PermError, Problem::Target(term));
@@ -138,12 +136,11 @@ impl Course {
 
     /// The mechanism that was asked for matches or does not.
     pub(super) fn mechanism_done(&mut self, matches: bool) {
-        let goes_on = match self.qualifier() {
-            Some(qualifier) if matches => self.matched(qualifier),
-            _ => {
-                self.term_does_not_match();
-                true
-            }
+        let goes_on = if matches {
+            self.matched()
+        } else {
+            self.term_does_not_match();
+            true
         };
         if goes_on {
             self.evaluate();
@@ -153,11 +150,10 @@ impl Course {
     /// Goes from the term that is looked at to the next one that may match.
     fn next_term(&mut self) {
         let client = ClientIp::new(self.subject.ip);
-        if let Some(Visited { record, stop, is_counted, .. }) = self.current_mut() {
-            let from = stop.end;
-            *stop = scan::next(record.octets(), from.into(), client);
+        if let Some(Visited { record, stops, is_counted, .. }) = self.current_mut() {
+            let from = stops.go_on(record.octets(), client);
             *is_counted = false;
-            let (is_behind_networks, start) = (stop.is_behind_networks, stop.start);
+            let Stop { is_behind_networks, start, .. } = *stops.current();
             self.go_over(is_behind_networks, from, start);
         }
     }
@@ -171,7 +167,7 @@ impl Course {
 
     /// The term that was looked at does not match.
     fn term_does_not_match(&mut self) {
-        if let Some(&Visited { stop: Stop { start, end, .. }, .. }) = self.current() {
+        if let Some(Stop { start, end, .. }) = self.stop() {
             self.step(What::NoMatch { start, end });
         }
         self.next_term();
@@ -185,27 +181,25 @@ impl Course {
         self.visited.numbered_mut(self.current)
     }
 
-    /// Where the term is that is looked at.
-    fn place(&self) -> Option<Place> {
-        let visited = self.current?;
-        Some(Place { visited, term: self.current()?.stop.start })
+    /// The term that is looked at.
+    fn stop(&self) -> Option<Stop> {
+        Some(*self.current()?.stops.current())
     }
 
-    fn qualifier(&self) -> Option<Qualifier> {
-        let Visited { record, stop, .. } = self.current()?;
-        Some(record.qualifier_at(stop.start))
+    /// Where it is.
+    fn place(&self) -> Option<Place> {
+        Some(Place { visited: self.current?, term: self.stop()?.start })
     }
 
     /// The term that is looked at matches, so that its record has a result. `true` if an `include` goes on with it.
-    fn matched(&mut self, qualifier: Qualifier) -> bool {
-        let Some(place) = self.place() else { return false };
-        self.step(What::Match { term: place.term });
-        self.matched = Some(place);
-        if qualifier == Qualifier::Pass {
-            let kind = self.current().map(|visited| visited.stop.kind);
-            self.broad = self.broad.or(kind.and_then(|kind| broad(kind, self.subject.ip, &self.limits)));
+    fn matched(&mut self) -> bool {
+        let (Some(visited), Some(stop)) = (self.current, self.stop()) else { return false };
+        self.step(What::Match { term: stop.start });
+        self.matched = Some(Place { visited, term: stop.start });
+        if stop.qualifier == Qualifier::Pass {
+            self.broad = self.broad.or(broad(stop.kind, self.subject.ip, &self.limits));
         }
-        self.settle(qualifier.result())
+        self.settle(stop.qualifier.result())
     }
 
     /// The record that is gone through has a result, which is final, or decides about the `include`s that led there. `true`
@@ -214,7 +208,7 @@ impl Course {
         loop {
             let decided = self.current;
             self.current = self.current().and_then(|visited| visited.includer);
-            let Some(place) = self.place() else {
+            let (Some(visited), Some(stop)) = (self.current, self.stop()) else {
                 match (decided, result, self.matched) {
                     // RFC 7208 §6.2: an explanation belongs to a fail by a mechanism, and is that of the record of the domain
                     // or of the last redirect; never that of an include.
@@ -223,16 +217,15 @@ impl Course {
                 }
                 return false;
             };
-            self.step(What::Included { term: place.term, result });
+            self.step(What::Included { term: stop.start, result });
             // RFC 7208 §5.2: an include matches on pass, and on nothing else.
-            let qualifier = if result == SpfResult::Pass { self.qualifier() } else { None };
-            let Some(qualifier) = qualifier else {
+            if result != SpfResult::Pass {
                 (self.matched, self.broad) = (None, None);
                 self.next_term();
                 return true;
-            };
-            self.matched = Some(place);
-            result = qualifier.result();
+            }
+            self.matched = Some(Place { visited, term: stop.start });
+            result = stop.qualifier.result();
         }
     }
 }

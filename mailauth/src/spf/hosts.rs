@@ -5,7 +5,7 @@ use core::mem;
 
 use pillarbox_core::dns::{self, DnsAnswer, Name, Question, QuestionId, RecordKind};
 
-use super::check::{Asked, Course, State};
+use super::check::{Course, State};
 use super::record::Prefixes;
 use super::trace::{Answered, What};
 use super::{Problem, SpfResult};
@@ -46,10 +46,10 @@ impl Course {
 
     // RFC 7208 §5.4
     pub(super) fn take_exchangers(&mut self, prefixes: Prefixes, answer: &DnsAnswer) {
-        let asked = self.take_asked();
+        let asked = self.asked;
         let answered = Answered::of(answer, asked.kind);
         if answered == Answered::TryLater {
-            return self.try_later(asked);
+            return self.try_later(asked.name, asked.kind);
         }
         let exchangers = answer.records().filter_map(|record| match record {
             // RFC 7505 §3: the root says that there is no exchanger.
@@ -60,8 +60,8 @@ impl Course {
         // So that the result does not depend on how a server mixes them.
         exchangers.sort_unstable();
         // RFC 7208 §4.6.4: no more than 10 names are asked for; to need more is an error.
-        let too_many = (exchangers.len() > self.limits.names_max).then(|| asked.name.clone());
-        self.answered(asked, answered);
+        let too_many = (exchangers.len() > self.limits.names_max).then(|| self.names.at(asked.name).clone());
+        self.answered(asked.name, asked.kind, answered);
         if answered.is_void() && !self.count_void() {
             return;
         }
@@ -84,12 +84,12 @@ impl Course {
                 return self.mechanism_done(false);
             };
             let Some((answered, is_client)) = *found else { return };
-            let asked = Asked { id: QuestionId(hosts.first), name: mem::replace(name, Name::root()), kind };
+            let name = self.names.push(mem::replace(name, Name::root()));
             hosts.seen += 1;
             if answered == Answered::TryLater {
-                return self.try_later(asked);
+                return self.try_later(name, kind);
             }
-            self.answered(asked, answered);
+            self.answered(name, kind, answered);
             if answered.is_void() && !self.count_void() {
                 return;
             }
@@ -102,11 +102,12 @@ impl Course {
 
     /// Finds the names of the client that lead back to it (RFC 7208 §5.5), once in a check.
     pub(super) fn validate(&mut self) {
-        self.ask(Name::reverse(self.subject.ip), RecordKind::Ptr, State::Pointers);
+        let name = self.names.push(Name::reverse(self.subject.ip));
+        self.ask(name, RecordKind::Ptr, State::Pointers);
     }
 
     pub(super) fn take_pointers(&mut self, answer: &DnsAnswer) {
-        let asked = self.take_asked();
+        let asked = self.asked;
         let answered = Answered::of(answer, asked.kind);
         // RFC 7208 §4.6.4: "all records other than the first 10 MUST be ignored".
         let names = answer.records().filter_map(|record| match record {
@@ -114,7 +115,7 @@ impl Course {
             _ => None,
         });
         let hosts = self.hosts(names.take(self.limits.names_max), Prefixes::WHOLE, None);
-        self.answered(asked, answered);
+        self.answered(asked.name, asked.kind, answered);
         self.state = State::PointerHosts(hosts.into());
         self.look_at_pointers();
     }
@@ -132,7 +133,8 @@ impl Course {
             if is_client {
                 validated.push(name.clone());
             }
-            self.answered(Asked { id: QuestionId(0), name, kind }, answered);
+            let name = self.names.push(name);
+            self.answered(name, kind, answered);
         }
         self.step(What::Validated { names: u32::try_from(validated.len()).unwrap_or(u32::MAX) });
         self.validated = Some(validated);

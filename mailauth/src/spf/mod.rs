@@ -44,14 +44,18 @@
 
 mod check;
 mod evaluate;
+mod explain;
 mod hosts;
 mod ip;
 mod kept;
+mod listed;
 mod macros;
+mod names;
 mod outcome;
 mod received;
 mod record;
 mod scan;
+mod stops;
 mod term;
 mod trace;
 mod visits;
@@ -197,18 +201,22 @@ pub struct Limits {
     pub broad_ip6_prefix: u8,
 }
 
+impl Limits {
+    const DEFAULT: Limits = Limits {
+        terms_max: 10,
+        void_lookups_max: 2,
+        names_max: 10,
+        record_size_max: 8192,
+        explanation_size_max: 400,
+        open_questions_max: 4,
+        steps_max: 200,
+        broad_ip4_prefix: 16,
+        broad_ip6_prefix: 32,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            terms_max: 10,
-            void_lookups_max: 2,
-            names_max: 10,
-            record_size_max: 8192,
-            explanation_size_max: 400,
-            open_questions_max: 4,
-            steps_max: 200,
-            broad_ip4_prefix: 16,
-            broad_ip6_prefix: 32,
-        }
+        Limits::DEFAULT
     }
 }

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 use pillarbox_core::dns::{Name, RecordKind};
 
@@ -96,10 +96,23 @@ pub(super) struct Subject {
     /// U-labels as A-labels.
     pub(super) helo: Kept,
     pub(super) local: Kept,
-    pub(super) domain: Result<Name, String>,
+    /// The text that was to be the domain and is none, if so. Else the domain is the first of the names.
+    pub(super) no_domain: Option<Box<str>>,
     pub(super) receiver: Option<Name>,
     pub(super) now: u64,
     pub(super) null_path: bool,
+}
+
+impl Subject {
+    pub(super) const NOBODY: Subject = Subject {
+        ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        helo: Kept::EMPTY,
+        local: Kept::EMPTY,
+        no_domain: None,
+        receiver: None,
+        now: 0,
+        null_path: false,
+    };
 }
 
 impl Outcome {
@@ -122,10 +135,7 @@ impl Outcome {
     /// The domain that the result is about, in A-labels: what DMARC aligns, and the value of `smtp.mailfrom` or `smtp.helo`
     /// in Authentication-Results (RFC 8601 §2.7.2). `None` if it was none.
     pub const fn domain(&self) -> Option<&Name> {
-        match &self.course.subject.domain {
-            Ok(domain) => Some(domain),
-            Err(_) => None,
-        }
+        if self.course.subject.no_domain.is_none() { Some(self.course.names.first()) } else { None }
     }
 
     /// The local part, without quotes: `postmaster` where there was none (RFC 7208 §4.3). RFC 8601 §2.7.2 wants it in
@@ -165,7 +175,7 @@ impl Outcome {
 
     /// What was done, step by step.
     pub fn steps(&self) -> impl Iterator<Item = Step<'_>> {
-        self.course.trace.steps(&self.course.visited)
+        self.course.trace.steps(&self.course.visited, &self.course.names)
     }
 }
 

@@ -36,11 +36,11 @@ impl Outcome {
     pub fn received_spf(&self) -> String {
         let receiver = self.course.subject.receiver.as_ref().map_or("unknown", Name::as_str);
         let helo = ascii(self.helo());
-        let domain = match &self.course.subject.domain {
-            Ok(name) => Cow::Borrowed(name.as_str()),
+        let domain = match &self.course.subject.no_domain {
+            None => Cow::Borrowed(self.course.names.first().as_str()),
             // The text is that of HELO.
-            Err(text) if self.identity == super::Identity::Helo || self.course.subject.null_path => ascii(text),
-            Err(text) => Cow::Borrowed(&**text),
+            Some(text) if self.identity == super::Identity::Helo || self.course.subject.null_path => ascii(text),
+            Some(text) => Cow::Borrowed(&**text),
         };
         let domain = clean(&domain);
         let ip = self.course.subject.ip;

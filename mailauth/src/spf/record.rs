@@ -1,21 +1,25 @@
 //! Records as typed terms (RFC 7208 §4.5, §4.6, §12).
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use core::ops::Range;
 use core::str::FromStr;
 
-use pillarbox_core::dns::{self, RecordSet};
+use pillarbox_core::dns::{self, DnsAnswer, RecordSet};
 
 use super::SpfResult;
+use super::listed::Listed;
 use super::macros::MacroString;
-use super::scan::{self, ClientIp, Stop};
+use super::scan::{self, ClientIp};
+use super::stops::{Stop, Stops};
 use super::term;
 
 /// A record whose syntax was checked from end to end: `v=spf1` and terms.
 ///
-/// Two records are equal if their terms are. It prints as a record that parses to the same terms.
+/// Two records are equal if their terms are. It prints as a record that parses to the same terms. A clone shares all that it
+/// holds, so that a cache may keep it and [`Check::answer_record`](super::Check::answer_record) take it.
 ///
 /// ```
 /// use pillarbox_auth::spf::{Mechanism, Qualifier, Record, RecordFault, Term};
@@ -40,6 +44,8 @@ pub struct Record {
 /// The octets of a record.
 #[derive(Clone, Debug)]
 enum Text {
+    /// With its terms, and shared with whoever keeps the record.
+    Listed(Arc<Listed>),
     Own(Vec<u8>),
     /// Of the record with this number in an answer, which is shared with whoever brought it.
     Answer(RecordSet, usize),
@@ -48,6 +54,7 @@ enum Text {
 impl Text {
     fn octets(&self) -> &[u8] {
         match self {
+            Text::Listed(listed) => &listed.text,
             Text::Own(text) => text,
             Text::Answer(set, index) => set.records().get(*index).and_then(dns::Record::text).unwrap_or_default(),
         }
@@ -249,8 +256,29 @@ impl Record {
             return Err(RecordError { fault: RecordFault::Version, at: 0 });
         }
         let mut record = Record::of_text(text.to_vec());
-        record.check(ClientIp::Nobody, &mut Stop::end(b"", false))?;
-        Ok(record)
+        record.check(ClientIp::Nobody, &mut Stops::NONE.clone())?;
+        Ok(Record { text: Text::Listed(Arc::new(Listed::new(text.to_vec()))), marks: record.marks })
+    }
+
+    /// The record of the answer to a question for texts, to be kept with it. `None` where there is none, where there are several,
+    /// and where it is wrong: what an answer like that means is for a check to say.
+    ///
+    /// ```
+    /// use pillarbox_auth::spf::Record;
+    /// use pillarbox_core::dns::{self, DnsAnswer};
+    ///
+    /// let texts = |texts: &[&str]| {
+    ///     let records = texts.iter().map(|text| (3600, dns::Record::txt(text)));
+    ///     DnsAnswer::found("example.org".parse().unwrap(), records)
+    /// };
+    /// let record = Record::from_answer(&texts(&["something else", "v=spf1 mx -all"])).unwrap();
+    /// assert_eq!(record.to_string(), "v=spf1 mx -all");
+    /// assert!(Record::from_answer(&texts(&["v=spf1 mx -all", "v=spf1 -all"])).is_none());
+    /// ```
+    pub fn from_answer(answer: &DnsAnswer) -> Option<Self> {
+        let mut texts = answer.records().filter_map(dns::Record::text).filter(|text| Record::is_record(text));
+        let text = texts.next().filter(|_| texts.next().is_none())?;
+        Record::parse(text).ok()
     }
 
     /// Whether a text means to be a record: all others at a domain are none of our business.
@@ -279,16 +307,26 @@ impl Record {
         Record { text: Text::Own(text), marks: Marks::default() }
     }
 
+    /// Finds those of its terms that may match, checked or to be checked.
+    pub(super) fn look(&mut self, client: ClientIp, stops: &mut Stops) -> Result<(), RecordError> {
+        if let Text::Listed(listed) = &self.text {
+            listed.look(client, stops);
+            return Ok(());
+        }
+        self.marks = Marks::default();
+        self.check(client, stops)
+    }
+
     /// Checks a text that means to be a record from end to end (RFC 7208 §4.6: an error anywhere in it counts before anything
-    /// is looked at), and finds the first of its terms that may match.
-    pub(super) fn check(&mut self, client: ClientIp, first: &mut Stop) -> Result<(), RecordError> {
+    /// is looked at), and finds those of its terms that may match.
+    fn check(&mut self, client: ClientIp, stops: &mut Stops) -> Result<(), RecordError> {
         let Record { text, marks } = self;
         let text = text.octets();
         let error = |fault, at| Err(RecordError { fault, at });
         if text.len() > usize::from(u16::MAX) {
             return error(RecordFault::TooLong, usize::from(u16::MAX));
         }
-        scan::whole(text, VERSION.len(), client, marks, first).or_else(|wrong| {
+        scan::whole(text, VERSION.len(), client, marks, stops).or_else(|wrong| {
             // What nobody can read comes before all else.
             match text.iter().position(|octet| !matches!(octet, b' '..=b'~')) {
                 Some(at) => error(RecordFault::UnexpectedOctet, at),
@@ -313,11 +351,6 @@ impl Record {
     /// Some of them.
     pub(super) fn terms_in(&self, start: u16, end: u16) -> Terms<'_> {
         Terms(self.slice(start.into()..end.into()))
-    }
-
-    /// What the mechanism that begins at an octet makes of a match.
-    pub(super) fn qualifier_at(&self, at: u16) -> Qualifier {
-        Qualifier::of(self.octets().get(usize::from(at)).copied().unwrap_or_default())
     }
 
     /// The domain of a term that was looked at, if there is one in it.

@@ -3,12 +3,12 @@
 //! terms have are recognised here; what is not is left to the parser of terms, which also says what is wrong.
 
 use core::net::IpAddr;
-use core::ops::Range;
 
 use pillarbox_core::dns::Name;
 
-use super::ip;
-use super::record::{Marks, Mechanism, Prefixes, RecordError, RecordFault, Term};
+use super::ip::{self, Network4};
+use super::record::{Marks, Mechanism, Prefixes, Qualifier, RecordError, RecordFault, Term};
+use super::stops::{Kind, Stop, Stops, place};
 use super::term;
 
 /// The address of the client, as networks are compared with it.
@@ -20,42 +20,6 @@ pub(super) enum ClientIp {
     V6(u128),
 }
 
-/// A term that may match, or the end of the record. Places are octets of the record, which has at most 65535.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stop {
-    /// The octet that it begins at.
-    pub(super) start: u16,
-    /// That behind it.
-    pub(super) end: u16,
-    /// Where its domain is, or that of a modifier; nothing if it has none.
-    pub(super) domain: (u16, u16),
-    pub(super) kind: Kind,
-    /// Whether it has a domain that is a plain name of two labels or more, as [`Name::plain_len`] finds it.
-    pub(super) is_plain: bool,
-    /// Whether there are networks between the stop before, or the version, and this one.
-    pub(super) is_behind_networks: bool,
-}
-
-/// What a term is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// There is none.
-    End,
-    /// A network without the client.
-    Outside,
-    /// One with it, and how many of its bits count.
-    Network(u8),
-    All,
-    Include,
-    Exists,
-    A(Prefixes),
-    Mx(Prefixes),
-    Ptr,
-    Redirect,
-    Explanation,
-    Unknown,
-}
-
 impl ClientIp {
     pub(super) fn new(ip: IpAddr) -> Self {
         match ip {
@@ -65,14 +29,14 @@ impl ClientIp {
     }
 
     // RFC 7208 §5: the high-order bits that count are equal.
-    fn look_at_ip4(self, network: u32, prefix: u8) -> Kind {
+    pub(super) fn look_at_ip4(self, network: u32, prefix: u8) -> Kind {
         match self {
             ClientIp::V4(ip) if u64::from(network ^ ip) >> (32 - prefix.min(32)) == 0 => Kind::Network(prefix),
             _ => Kind::Outside,
         }
     }
 
-    fn look_at_ip6(self, network: impl FnOnce() -> u128, prefix: u8) -> Kind {
+    pub(super) fn look_at_ip6(self, network: impl FnOnce() -> u128, prefix: u8) -> Kind {
         match self {
             ClientIp::V6(ip) if (network() ^ ip).leading_zeros() >= prefix.into() => Kind::Network(prefix),
             _ => Kind::Outside,
@@ -80,54 +44,43 @@ impl ClientIp {
     }
 }
 
-impl Stop {
-    pub(super) const fn end(text: &[u8], is_behind_networks: bool) -> Self {
-        let end = place(text.len());
-        Stop { start: end, end, kind: Kind::End, domain: (end, end), is_plain: false, is_behind_networks }
-    }
-
-    /// One that stands in front of `behind` in `rest`, both the ends of `text`, with the octets of its domain at its end.
-    #[inline(always)]
-    fn new(text: &[u8], rest: &[u8], behind: &[u8], kind: Kind, domain: usize) -> Self {
-        let [start, end] = [text.len() - rest.len(), text.len() - behind.len()];
-        Stop {
-            start: place(start),
-            end: place(end),
-            domain: (place(end - domain), place(end)),
-            kind,
-            is_plain: domain > 0,
-            is_behind_networks: false,
-        }
-    }
-
-    /// Where its domain is.
-    pub(super) fn domain(&self) -> Range<usize> {
-        self.domain.0.into()..self.domain.1.into()
-    }
-}
-
-/// An octet of a record, which has at most 65535.
-const fn place(at: usize) -> u16 {
-    at as u16
-}
-
-/// Goes through all terms from an octet on, and finds the first that may match.
+/// Goes through all terms from an octet on, and notes those that may match as far as there is room.
 pub(super) fn whole(
     text: &[u8],
     from: usize,
-    client: ClientIp,
+    mut client: ClientIp,
     marks: &mut Marks,
-    first: &mut Stop,
+    stops: &mut Stops,
 ) -> Result<(), RecordError> {
     let mut rest = &text[from..];
-    let (mut is_found, mut is_behind_networks) = (false, false);
-    while let Some(behind) = to_term(rest, client, &mut is_behind_networks) {
-        rest = behind;
+    let (mut is_decided, mut is_behind_networks) = (false, false);
+    loop {
+        if let [b' ', b'i', b'p', ..] = rest {
+            let mut inside = None;
+            let behind = skip_common_networks(rest, client, &mut inside);
+            is_behind_networks |= behind.len() < rest.len();
+            rest = behind;
+            if let Some(Inside { prefix, len }) = inside {
+                let (network, behind) = (&rest[1..], &rest[usize::from(len)..]);
+                let stop = Stop::new(text, network, behind, Kind::Network(prefix), 0);
+                stops.note(Stop { is_behind_networks, ..stop });
+                // What is behind it is not looked at, but must be right.
+                (is_decided, client, rest) = (true, ClientIp::Nobody, behind);
+                continue;
+            }
+        }
+        // RFC 7208 §4.6.1: terms are separated by one space or several, and by nothing else.
+        while let [b' ', behind @ ..] = rest {
+            rest = behind;
+        }
+        if rest.is_empty() {
+            break;
+        }
         let kind;
         match look_quickly(rest, client) {
             Some((quick, domain, behind)) => {
-                if !is_found && quick.may_match() {
-                    *first = Stop { is_behind_networks, ..Stop::new(text, rest, behind, quick, domain) };
+                if quick.may_match() && !is_decided {
+                    stops.note(Stop { is_behind_networks, ..Stop::new(text, rest, behind, quick, domain) });
                 }
                 (kind, rest) = (quick, behind);
             }
@@ -136,18 +89,23 @@ pub(super) fn whole(
                 match stop.kind {
                     Kind::Redirect => note(&mut marks.redirect, &stop)?,
                     Kind::Explanation => note(&mut marks.explanation, &stop)?,
-                    kind if !is_found && kind.may_match() => *first = Stop { is_behind_networks, ..stop },
+                    kind if kind.may_match() && !is_decided => stops.note(Stop { is_behind_networks, ..stop }),
                     _ => {}
                 }
                 (kind, rest) = (stop.kind, &text[stop.end.into()..]);
             }
         }
-        is_found |= kind.may_match();
+        if kind.may_match() {
+            is_behind_networks = false;
+        }
         is_behind_networks |= kind == Kind::Outside;
         marks.has_all |= kind == Kind::All;
+        if kind.matches() {
+            (is_decided, client) = (true, ClientIp::Nobody);
+        }
     }
-    if !is_found {
-        *first = Stop::end(text, is_behind_networks);
+    if !is_decided {
+        stops.note(Stop::end(text, is_behind_networks));
     }
     Ok(())
 }
@@ -160,53 +118,62 @@ fn note(known: &mut Option<(u16, u16)>, modifier: &Stop) -> Result<(), RecordErr
     }
 }
 
-/// Goes from an octet on to the next term that may match, in a record that was gone through as a whole.
+/// Goes from an octet on to the next term that may match, in a record that was gone through as a whole and has more of them than
+/// were noted.
 pub(super) fn next(text: &[u8], from: usize, client: ClientIp) -> Stop {
-    let mut rest = text.get(from..).unwrap_or_default();
-    let mut is_behind_networks = false;
-    while let Some(behind) = to_term(rest, client, &mut is_behind_networks) {
-        rest = behind;
-        let stop = match look_quickly(rest, client) {
-            Some((kind, domain, behind)) => Stop::new(text, rest, behind, kind, domain),
-            None => match look_closely(text, text.len() - rest.len(), client) {
-                Ok(stop) => stop,
-                // What is wrong was found before.
-                Err(_) => break,
-            },
-        };
+    let (mut at, mut is_behind_networks) = (from, false);
+    while let Some(stop) = term_behind(text, at, client) {
         if stop.kind.may_match() {
             return Stop { is_behind_networks, ..stop };
         }
         is_behind_networks |= stop.kind == Kind::Outside;
-        rest = &text[stop.end.into()..];
+        at = stop.end.into();
     }
     Stop::end(text, is_behind_networks)
 }
 
-/// Goes over spaces, and over networks in common form that the client is not in, to the next term. `None` at the end.
-#[inline(always)]
-fn to_term<'a>(mut rest: &'a [u8], client: ClientIp, has_networks: &mut bool) -> Option<&'a [u8]> {
-    if let [b' ', b'i', b'p', ..] = rest {
-        let behind = skip_common_networks(rest, client);
-        *has_networks |= behind.len() < rest.len();
-        rest = behind;
-    }
-    // RFC 7208 §4.6.1: terms are separated by one space or several, and by nothing else.
-    while let [b' ', behind @ ..] = rest {
-        rest = behind;
-    }
-    if rest.is_empty() { None } else { Some(rest) }
+/// The term behind an octet, whatever it is, in a record that was gone through as a whole. `None` behind the last.
+pub(super) fn term_behind(text: &[u8], from: usize, client: ClientIp) -> Option<Stop> {
+    let at = from + text.get(from..)?.iter().position(|octet| *octet != b' ')?;
+    // What is wrong was found before.
+    look(text, at, client).ok()
 }
 
-/// Goes over networks in common form, each behind one space, that the client is not in: most of a long record.
+fn look(text: &[u8], at: usize, client: ClientIp) -> Result<Stop, RecordError> {
+    let rest = &text[at..];
+    match look_quickly(rest, client) {
+        Some((kind, domain, behind)) => Ok(Stop::new(text, rest, behind, kind, domain)),
+        None => look_closely(text, at, client),
+    }
+}
+
+/// A network with the client in it.
+#[derive(Clone, Copy)]
+struct Inside {
+    prefix: u8,
+    /// Of the octets of the term and the space in front of it.
+    len: u8,
+}
+
+/// Goes over networks in common form, each behind one space, to the end of those or to the first that the client is in: most of a
+/// long record.
 // By itself, so that it has all registers.
 #[inline(never)]
-fn skip_common_networks(mut text: &[u8], client: ClientIp) -> &[u8] {
+fn skip_common_networks<'a>(mut text: &'a [u8], client: ClientIp, inside: &mut Option<Inside>) -> &'a [u8] {
     loop {
         // Nothing that is a network has less, and eight octets are compared in one step.
         let Some((head, _)) = text.split_first_chunk::<8>() else { return text };
         let behind = match u64::from_le_bytes(*head) << 24 {
-            IP4 => behind_common_network4(&text[5..], client),
+            IP4 => match ip::common_network4(&text[5..]) {
+                Some(Network4 { address, prefix, len }) => match client.look_at_ip4(address, prefix) {
+                    Kind::Outside => text.get(5 + usize::from(len)..),
+                    _ => {
+                        *inside = Some(Inside { prefix, len: 5 + len });
+                        None
+                    }
+                },
+                None => None,
+            },
             // Those of IPv6 only where they need no comparing.
             IP6 if !matches!(client, ClientIp::V6(_)) => behind_common_network6(&text[5..]),
             _ => None,
@@ -220,15 +187,6 @@ const IP4: u64 = u64::from_le_bytes(*b"\0\0\0 ip4:");
 const IP6: u64 = u64::from_le_bytes(*b"\0\0\0 ip6:");
 
 #[inline(always)]
-fn behind_common_network4(text: &[u8], client: ClientIp) -> Option<&[u8]> {
-    let network = ip::common_network4(text)?;
-    match client.look_at_ip4(network.address, network.prefix) {
-        Kind::Outside => text.get(network.len.into()..),
-        _ => None,
-    }
-}
-
-#[inline(always)]
 fn behind_common_network6(text: &[u8]) -> Option<&[u8]> {
     let (_, behind) = take_prefix(text.get(ip::len_of_common_ip6(text)?..)?, 128)?;
     is_end(behind).then_some(behind)
@@ -236,12 +194,6 @@ fn behind_common_network6(text: &[u8]) -> Option<&[u8]> {
 
 const fn is_end(rest: &[u8]) -> bool {
     matches!(rest, [] | [b' ', ..])
-}
-
-impl Kind {
-    const fn may_match(self) -> bool {
-        !matches!(self, Kind::Outside | Kind::Redirect | Kind::Explanation | Kind::Unknown | Kind::End)
-    }
 }
 
 /// Where the term that begins at an octet ends.
@@ -258,6 +210,7 @@ fn look_closely(text: &[u8], start: usize, client: ClientIp) -> Result<Stop, Rec
         return Err(RecordError { fault: RecordFault::UnexpectedOctet, at: start + at });
     }
     let term = core::str::from_utf8(octets).expect("the octets of a term are visible ASCII");
+    let qualifier = Qualifier::of(octets[0]);
     let (kind, domain) = match term::parse(term).map_err(|error| error.moved(start))? {
         Term::Directive(_, mechanism) => {
             let kind = match mechanism {
@@ -281,7 +234,8 @@ fn look_closely(text: &[u8], start: usize, client: ClientIp) -> Result<Stop, Rec
         (Some(domain), Some(at)) => (place(start + at + 1), place(start + at + 1 + domain.as_str().len())),
         _ => (place(end), place(end)),
     };
-    Ok(Stop { start: place(start), end: place(end), kind, domain, is_plain: false, is_behind_networks: false })
+    let (start, end) = (place(start), place(end));
+    Ok(Stop { start, end, domain, kind, qualifier, is_plain: false, is_behind_networks: false })
 }
 
 /// The same for the forms that nearly all terms have: what it is, the length of the domain at its end, and what stands behind
@@ -422,7 +376,12 @@ mod tests {
                     prop_assert_eq!(stop.is_plain, !domain.is_empty());
                 }
                 let spaced = [b" ", text].concat();
-                let behind = skip_common_networks(&spaced, client);
+                let mut inside = None;
+                let behind = skip_common_networks(&spaced, client, &mut inside);
+                if let Some(Inside { prefix, len }) = inside {
+                    let stop = closely.map(|stop| (stop.kind, usize::from(stop.end) + 1));
+                    prop_assert_eq!(stop, Ok((Kind::Network(prefix), len.into())));
+                }
                 if behind.len() < spaced.len() {
                     prop_assert_eq!(closely.map(|stop| (stop.kind, stop.end.into())), Ok((Kind::Outside, text.len() - rest.len())));
                     prop_assert_eq!(behind, rest.as_bytes());
@@ -432,17 +391,17 @@ mod tests {
     }
 
     /// The stops of a record one after another, and the end.
-    fn stops(text: &[u8], client: ClientIp) -> Result<Vec<Stop>, RecordError> {
-        let mut record = Record::of_text(text.to_vec());
-        let mut first = Stop::end(b"", false);
-        record.check(client, &mut first)?;
+    fn stops(mut record: Record, client: ClientIp) -> Result<Vec<Stop>, RecordError> {
+        let mut stops = Stops::NONE;
+        record.look(client, &mut stops)?;
         let mut all = Vec::<Stop>::new();
         loop {
-            let stop = all.last().map_or(first, |stop| next(text, stop.end.into(), client));
+            let stop = *stops.current();
             all.push(Stop { is_plain: false, ..stop });
-            if matches!(stop.kind, Kind::All | Kind::End) {
+            if stop.kind.matches() || stop.kind == Kind::End {
                 return Ok(all);
             }
+            assert_eq!(stops.go_on(record.octets(), client), stop.end);
         }
     }
 
@@ -462,7 +421,7 @@ mod tests {
                     Kind::Explanation => note(&mut known[1], &stop)?,
                     Kind::Outside => is_behind_networks = true,
                     kind if kind.may_match() && !is_over => {
-                        is_over = kind == Kind::All;
+                        is_over = kind.matches();
                         all.push(Stop { is_behind_networks, ..stop });
                         is_behind_networks = false;
                     }
@@ -514,7 +473,9 @@ mod tests {
             for client in [ClientIp::Nobody, ClientIp::V4(0xc000_0201), ClientIp::V4(0), ClientIp::V6(1), ClientIp::V6(0)] {
                 let slow = slow_stops(text.as_bytes(), client);
                 let slow = slow.map(|stops| stops.into_iter().map(|stop| Stop { is_plain: false, ..stop }).collect());
-                prop_assert_eq!(stops(text.as_bytes(), client), slow, "{}", text);
+                prop_assert_eq!(stops(Record::of_text(text.clone().into_bytes()), client), slow.clone(), "{}", text);
+                let listed = Record::parse(text.as_bytes());
+                prop_assert_eq!(listed.and_then(|record| stops(record, client)), slow, "{}", text);
             }
         }
     }

@@ -5,7 +5,8 @@ use core::fmt;
 
 use pillarbox_core::dns::{DnsAnswer, DnsOutcome, Name, RecordKind};
 
-use super::visits::{Visited, Visits};
+use super::names::{NameId, Names};
+use super::visits::{VisitId, Visited, Visits};
 use super::{Record, SpfResult, Term, Terms};
 
 /// One step of a check. It prints as one line, indented by how many `include`s it is inside of.
@@ -124,14 +125,14 @@ impl Answered {
 #[derive(Clone, Copy, Debug)]
 struct Event {
     /// The record that was gone through, if there was one yet.
-    visited: Option<u32>,
+    visited: Option<VisitId>,
     what: What,
 }
 
 /// A term of a record that was gone through.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
-    pub(super) visited: u32,
+    pub(super) visited: VisitId,
     /// The octet of the record that it begins at.
     pub(super) term: u16,
 }
@@ -147,7 +148,7 @@ impl Place {
 pub(super) enum What {
     Record,
     Answer {
-        name: NoteId,
+        name: NameId,
         kind: RecordKind,
         answer: Answered,
     },
@@ -167,17 +168,13 @@ pub(super) enum What {
         result: SpfResult,
     },
     Redirect {
-        domain: NoteId,
+        domain: NameId,
     },
     Default,
     Validated {
         names: u32,
     },
 }
-
-/// A name that was noted for a step.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct NoteId(u32);
 
 /// The steps so far, up to a number.
 #[derive(Clone, Debug)]
@@ -187,49 +184,21 @@ pub(super) struct Trace {
     other_events: Vec<Event>,
     /// How many there are.
     events: usize,
-    /// Names that events refer to. There seldom is more than one, for which no list is made.
-    first_name: Option<Name>,
-    other_names: Vec<Name>,
     cut: bool,
 }
 
 const FIRST_EVENTS: usize = 8;
 
 impl Trace {
-    pub(super) const fn new() -> Self {
-        Trace {
-            first_events: [Event { visited: None, what: What::Default }; FIRST_EVENTS],
-            other_events: Vec::new(),
-            events: 0,
-            first_name: None,
-            other_names: Vec::new(),
-            cut: false,
-        }
-    }
-
-    /// Notes a name for the step that comes next, if that is kept.
-    pub(super) fn note(&mut self, max: usize, name: Name) -> NoteId {
-        let number = u32::try_from(self.other_names.len()).unwrap_or(u32::MAX);
-        if self.events >= max {
-            return NoteId(number);
-        }
-        if self.first_name.is_none() {
-            self.first_name = Some(name);
-            return NoteId(0);
-        }
-        self.other_names.push(name);
-        NoteId(number.saturating_add(1))
-    }
-
-    fn noted(&self, NoteId(number): NoteId) -> Option<&Name> {
-        match number.checked_sub(1) {
-            None => self.first_name.as_ref(),
-            Some(other) => self.other_names.get(usize::try_from(other).ok()?),
-        }
-    }
+    pub(super) const EMPTY: Trace = Trace {
+        first_events: [Event { visited: None, what: What::Default }; FIRST_EVENTS],
+        other_events: Vec::new(),
+        events: 0,
+        cut: false,
+    };
 
     #[inline(always)]
-    pub(super) fn push(&mut self, max: usize, visited: Option<u32>, what: What) {
+    pub(super) fn push(&mut self, max: usize, visited: Option<VisitId>, what: What) {
         if self.events >= max {
             self.cut = true;
             return;
@@ -241,22 +210,24 @@ impl Trace {
         self.events += 1;
     }
 
-    pub(super) fn steps<'a>(&'a self, all: &'a Visits) -> impl Iterator<Item = Step<'a>> {
+    pub(super) fn steps<'a>(&'a self, all: &'a Visits, names: &'a Names) -> impl Iterator<Item = Step<'a>> {
         let events = self.first_events.iter().chain(&self.other_events).take(self.events);
-        let steps = events.filter_map(|event| self.step(event, all));
+        let steps = events.filter_map(|event| event.step(all, names));
         steps.chain(self.cut.then_some(Step::Cut))
     }
+}
 
+impl Event {
     /// `None` never comes: an event is about a record that was visited.
-    fn step<'a>(&'a self, event: &Event, all: &'a Visits) -> Option<Step<'a>> {
-        let visited = all.numbered(event.visited);
+    fn step<'a>(&self, all: &'a Visits, names: &'a Names) -> Option<Step<'a>> {
+        let visited = all.numbered(self.visited);
         let depth = visited.map_or(0, |visited| visited.depth) as usize;
-        Some(match event.what {
+        Some(match self.what {
             What::Record => {
                 let Visited { domain, record, .. } = visited?;
-                Step::Record { depth, domain, record }
+                Step::Record { depth, domain: names.at(*domain), record }
             }
-            What::Answer { name, kind, answer } => Step::Answer { depth, name: self.noted(name)?, kind, answer },
+            What::Answer { name, kind, answer } => Step::Answer { depth, name: names.at(name), kind, answer },
             What::NoMatch { start, end } => Step::NoMatch { depth, terms: visited?.record.terms_in(start, end) },
             What::Match { term } => {
                 let term = visited?.record.term_at(term)?;
@@ -265,7 +236,7 @@ impl Trace {
             }
             What::Unusable { term } => Step::Unusable { depth, term: visited?.record.term_at(term)? },
             What::Included { term, result } => Step::Included { depth, term: visited?.record.term_at(term)?, result },
-            What::Redirect { domain } => Step::Redirect { depth, domain: self.noted(domain)? },
+            What::Redirect { domain } => Step::Redirect { depth, domain: names.at(domain) },
             What::Default => Step::Default { depth },
             What::Validated { names } => Step::Validated { names: names as usize },
         })

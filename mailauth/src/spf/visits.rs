@@ -1,11 +1,11 @@
 //! The records that a check goes through.
 
 use alloc::vec::Vec;
-
-use pillarbox_core::dns::Name;
+use core::num::NonZeroU32;
 
 use super::Record;
-use super::scan::Stop;
+use super::names::NameId;
+use super::stops::Stops;
 
 /// Records that were gone through, by their numbers. Those of most checks stand in the value.
 #[derive(Clone, Debug)]
@@ -16,16 +16,31 @@ pub(super) struct Visits {
 
 const FIRST: usize = 2;
 
+/// The number of a record that was gone through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct VisitId(NonZeroU32);
+
+impl VisitId {
+    const fn of(index: usize) -> Self {
+        // Not even limits that were set much too high let a check have four billion records.
+        VisitId(NonZeroU32::MIN.saturating_add(index as u32))
+    }
+
+    const fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
+
 /// A record that was gone through.
 #[derive(Clone, Debug)]
 pub(super) struct Visited {
-    pub(super) domain: Name,
+    pub(super) domain: NameId,
     pub(super) record: Record,
     /// The record whose `include` led here, and how many there are around.
-    pub(super) includer: Option<u32>,
+    pub(super) includer: Option<VisitId>,
     pub(super) depth: u32,
-    /// The term that is looked at.
-    pub(super) stop: Stop,
+    /// The terms that may match, and which of them is looked at.
+    pub(super) stops: Stops,
     /// Whether that term is counted already: it is looked at again when the names of the client are known.
     pub(super) is_counted: bool,
 }
@@ -35,14 +50,13 @@ impl Visits {
 
     /// Adds one, and gives its number and where it lies.
     #[inline(always)]
-    pub(super) fn push(&mut self, visited: Visited) -> (u32, &mut Visited) {
-        if let Some(number) = self.first.iter().position(Option::is_none) {
-            return (number as u32, self.first[number].insert(visited));
+    pub(super) fn push(&mut self, visited: Visited) -> (VisitId, &mut Visited) {
+        if let Some(index) = self.first.iter().position(Option::is_none) {
+            return (VisitId::of(index), self.first[index].insert(visited));
         }
-        let number = FIRST + self.others.len();
+        let index = self.others.len();
         self.others.push(visited);
-        // Not even limits that were set much too high let a check have four billion records.
-        (u32::try_from(number).unwrap_or(u32::MAX), &mut self.others[number - FIRST])
+        (VisitId::of(FIRST + index), &mut self.others[index])
     }
 
     /// Takes back the last one.
@@ -56,20 +70,20 @@ impl Visits {
     }
 
     #[inline(always)]
-    pub(super) fn numbered(&self, number: Option<u32>) -> Option<&Visited> {
-        let number = number? as usize;
-        match self.first.get(number) {
+    pub(super) fn numbered(&self, number: Option<VisitId>) -> Option<&Visited> {
+        let index = number?.index();
+        match self.first.get(index) {
             Some(first) => first.as_ref(),
-            None => self.others.get(number - FIRST),
+            None => self.others.get(index - FIRST),
         }
     }
 
     #[inline(always)]
-    pub(super) fn numbered_mut(&mut self, number: Option<u32>) -> Option<&mut Visited> {
-        let number = number? as usize;
-        match self.first.get_mut(number) {
+    pub(super) fn numbered_mut(&mut self, number: Option<VisitId>) -> Option<&mut Visited> {
+        let index = number?.index();
+        match self.first.get_mut(index) {
             Some(first) => first.as_mut(),
-            None => self.others.get_mut(number - FIRST),
+            None => self.others.get_mut(index - FIRST),
         }
     }
 
@@ -80,9 +94,8 @@ impl Visits {
 
 impl Visited {
     #[inline(always)]
-    pub(super) const fn new(domain: Name, record: Record, includer: Option<u32>, depth: u32) -> Self {
-        let stop = Stop::end(b"", false);
-        Visited { domain, record, includer, depth, stop, is_counted: false }
+    pub(super) const fn new(domain: NameId, record: Record, includer: Option<VisitId>, depth: u32) -> Self {
+        Visited { domain, record, includer, depth, stops: Stops::NONE, is_counted: false }
     }
 }
 
@@ -93,18 +106,19 @@ mod tests {
     #[test]
     fn numbers_lead_to_records() {
         let mut visits = Visits::NONE;
-        let name = |number: usize| Name::parse(&alloc::format!("{number}.example")).unwrap();
-        for number in 0..5 {
+        for depth in 0..5 {
             let record = Record::parse(b"v=spf1 -all").unwrap();
-            assert_eq!(visits.push(Visited::new(name(number), record, None, 0)).0 as usize, number);
+            let (id, _) = visits.push(Visited::new(NameId::FIRST, record, None, depth));
+            assert_eq!(id.index(), depth as usize);
         }
-        visits.numbered_mut(Some(1)).unwrap().depth = 7;
+        visits.numbered_mut(Some(VisitId::of(1))).unwrap().is_counted = true;
         for count in (0..=5).rev() {
-            let names = visits.iter().map(|visited| visited.domain.clone()).collect::<Vec<_>>();
-            assert_eq!(names, (0..count).map(name).collect::<Vec<_>>());
+            let depths = visits.iter().map(|visited| visited.depth).collect::<Vec<_>>();
+            assert_eq!(depths, (0..count).collect::<Vec<_>>());
             for number in 0..6 {
-                let found = visits.numbered(Some(number as u32)).map(|visited| (visited.domain.clone(), visited.depth));
-                assert_eq!(found, (number < count).then(|| (name(number), if number == 1 { 7 } else { 0 })));
+                let found = visits.numbered(Some(VisitId::of(number as usize)));
+                let found = found.map(|visited| (visited.depth, visited.is_counted));
+                assert_eq!(found, (number < count).then_some((number, number == 1)));
             }
             visits.pop();
         }

@@ -74,6 +74,12 @@ pub trait DnsMachine {
     /// The answer to a question that was asked. An answer to another question changes nothing, and neither does a second one.
     fn answer(&mut self, id: QuestionId, answer: DnsAnswer);
 
+    /// The same with an answer that the caller keeps, as a cache does. A machine that needs little of it copies no more than
+    /// that; others take a clone.
+    fn answer_ref(&mut self, id: QuestionId, answer: &DnsAnswer) {
+        self.answer(id, answer.clone());
+    }
+
     /// The caller's patience is over: the next polls finish, with what temporary errors make of it.
     fn give_up(&mut self);
 }

@@ -115,6 +115,21 @@ impl Name {
         Name(NameText::new(octets))
     }
 
+    /// Makes it what [`from_plain`](Name::from_plain) makes of the octets, where it stays: to move what was just written is slow.
+    ///
+    /// ```
+    /// use pillarbox_core::dns::Name;
+    ///
+    /// let mut name = Name::root();
+    /// name.set_plain(b"_spf.example.net");
+    /// assert_eq!(name, Name::parse("_spf.example.net")?);
+    /// # Ok::<(), pillarbox_core::dns::NameError>(())
+    /// ```
+    #[inline(always)]
+    pub fn set_plain(&mut self, octets: &[u8]) {
+        self.0.set(octets);
+    }
+
     /// The root, which RFC 7505 uses for "no mail here".
     pub const fn root() -> Self {
         Name(NameText::EMPTY)
@@ -214,17 +229,7 @@ fn plain_len(text: &[u8]) -> Option<usize> {
     let (mut dot_before, mut empty_labels) = (0x80, 0);
     let mut at = 0;
     while at <= LABEL_MAX {
-        let rest = text.get(at..)?;
-        let mut padded;
-        let octets = match rest.first_chunk() {
-            Some(octets) => octets,
-            None => {
-                padded = [b' '; 8];
-                padded[..rest.len()].copy_from_slice(rest);
-                &padded
-            }
-        };
-        let (plain, dots) = plain_octets(octets);
+        let (plain, dots) = plain_octets(word_at(text, at)?);
         let behind_dots = dots << 8 | dot_before;
         if plain == HIGH {
             empty_labels |= dots & behind_dots;
@@ -241,10 +246,24 @@ fn plain_len(text: &[u8]) -> Option<usize> {
     None
 }
 
+/// The eight octets from a place on, with zeros behind the end of the text. The last ones are read as the end of a whole word:
+/// what is copied octet by octet cannot be read at once as a word. `None` if the place is behind the end.
+#[inline(always)]
+fn word_at(text: &[u8], at: usize) -> Option<u64> {
+    let rest = text.get(at..)?;
+    if let Some(octets) = rest.first_chunk() {
+        return Some(u64::from_le_bytes(*octets));
+    }
+    let missing = 8 * (8 - rest.len()) as u32;
+    match text.last_chunk() {
+        Some(octets) => Some(u64::from_le_bytes(*octets).checked_shr(missing).unwrap_or(0)),
+        None => Some(rest.iter().rev().fold(0, |word, octet| word << 8 | u64::from(*octet))),
+    }
+}
+
 /// The high bits of those octets that may stand in a plain name, and of the dots.
 #[inline(always)]
-const fn plain_octets(word: &[u8; 8]) -> (u64, u64) {
-    let word = u64::from_le_bytes(*word);
+const fn plain_octets(word: u64) -> (u64, u64) {
     let [dot, behind_dot] = [at_least(word, b'.'), at_least(word, b'.' + 1)];
     // Each octet is in as many of these as there are bounds below it: an odd number within each of the ranges.
     let hyphen_and_dot = at_least(word, b'-') ^ behind_dot;
@@ -358,6 +377,11 @@ mod tests {
             assert_eq!((name.as_str(), name.as_octets()), (&*text, text.as_bytes()));
             assert_eq!(Name::parse(&text.to_ascii_uppercase()), Ok(name.clone()));
             assert_eq!(Name::from_octets(format!("{text}.").as_bytes()), Ok(name.clone()));
+            for before in ["a.example", "a-long-name-of-a-host.example.org"] {
+                let mut set = Name::parse(before).unwrap();
+                set.set_plain(text.as_bytes());
+                assert_eq!(set, name);
+            }
             let other = Name::parse(&format!("{text}b")).unwrap();
             assert!(name < other && name != other);
             assert_eq!(name.with_prefix("x").unwrap().parent(), Some(name));

@@ -25,14 +25,36 @@ const SHORT_MAX: usize = 23;
 struct Short([u8; SHORT_MAX + 1]);
 
 impl Short {
-    #[inline]
-    fn new(text: &[u8]) -> Option<Self> {
-        let [a, b, c] = short_words(text)?;
-        let mut octets = [0; SHORT_MAX + 1];
-        octets[..8].copy_from_slice(&a.to_le_bytes());
-        octets[8..16].copy_from_slice(&b.to_le_bytes());
-        octets[16..].copy_from_slice(&(c | (text.len() as u64) << 56).to_le_bytes());
-        Some(Short(octets))
+    const EMPTY: Short = Short([0; SHORT_MAX + 1]);
+
+    /// Writes a text of [`SHORT_MAX`] octets at most over it.
+    #[inline(always)]
+    fn set(&mut self, text: &[u8]) {
+        let len = text.len();
+        let (front, back) = self.0.split_at_mut(16);
+        let mut last = (len as u64) << 56;
+        // The last word of the text, without what stands in those before it.
+        let behind = |word: &[u8; 8], end: usize| {
+            let missing = 8 * (end - len) as u32;
+            u64::from_le_bytes(*word).checked_shr(missing).unwrap_or(0)
+        };
+        match (text.first_chunk::<16>(), text.first_chunk::<8>(), text.last_chunk::<8>()) {
+            // As a clone reads it: words that were written one by one cannot be read at once.
+            (Some(first), _, Some(word)) => {
+                front.copy_from_slice(first);
+                last |= behind(word, 24);
+            }
+            (_, Some(first), Some(word)) => {
+                front[..8].copy_from_slice(first);
+                front[8..].copy_from_slice(&behind(word, 16).to_le_bytes());
+            }
+            _ => {
+                let word = text.iter().rev().fold(0, |word, octet| word << 8 | u64::from(*octet));
+                front[..8].copy_from_slice(&word.to_le_bytes());
+                front[8..].fill(0);
+            }
+        }
+        back.copy_from_slice(&last.to_le_bytes());
     }
 
     const fn len(&self) -> usize {
@@ -45,15 +67,33 @@ impl Short {
 }
 
 impl NameText {
-    pub(super) const EMPTY: NameText = NameText(Repr::Short(Short([0; SHORT_MAX + 1])));
+    pub(super) const EMPTY: NameText = NameText(Repr::Short(Short::EMPTY));
 
     /// ASCII.
     #[inline]
     pub(super) fn new(text: &[u8]) -> Self {
-        match Short::new(text) {
-            Some(short) => NameText(Repr::Short(short)),
-            None => NameText(Repr::Long(as_str(text).into())),
+        let mut new = NameText::EMPTY;
+        new.set(text);
+        new
+    }
+
+    /// Writes another text over it, where it stays. ASCII.
+    #[inline(always)]
+    pub(super) fn set(&mut self, text: &[u8]) {
+        match &mut self.0 {
+            Repr::Short(short) if text.len() <= SHORT_MAX => short.set(text),
+            _ => *self = NameText::apart(text),
         }
+    }
+
+    #[cold]
+    fn apart(text: &[u8]) -> Self {
+        if text.len() > SHORT_MAX {
+            return NameText(Repr::Long(as_str(text).into()));
+        }
+        let mut short = Short::EMPTY;
+        short.set(text);
+        NameText(Repr::Short(short))
     }
 
     pub(super) fn octets(&self) -> &[u8] {
@@ -75,27 +115,6 @@ impl NameText {
             Repr::Short(short) => short.len() == 0,
             Repr::Long(_) => false,
         }
-    }
-}
-
-/// A text that is short enough to stand in the value, and zeros behind it, as words of which the first octet is the lowest. To
-/// call for a copy of so little would take longer.
-#[inline]
-fn short_words(text: &[u8]) -> Option<[u64; 3]> {
-    let len = text.len();
-    let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) else {
-        let mut word = [0; 8];
-        word[..len].copy_from_slice(text);
-        return Some([u64::from_le_bytes(word), 0, 0]);
-    };
-    // The last word, without what stands in those before it.
-    let last = u64::from_le_bytes(*last);
-    let behind = |end: usize| last.checked_shr(8 * (end - len) as u32).unwrap_or(0);
-    let first = u64::from_le_bytes(*first);
-    match len {
-        ..=16 => Some([first, behind(16), 0]),
-        17..=SHORT_MAX => Some([first, u64::from_le_bytes(*text[8..].first_chunk()?), behind(24)]),
-        _ => None,
     }
 }
 

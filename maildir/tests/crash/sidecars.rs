@@ -7,14 +7,20 @@ use pillarbox_maildir::{EntryName, Identifier, Quota, Result, Rights, RightsChan
 
 use crate::world::{ROOT, name, start};
 
-/// Annotation, rights, use of a mailbox, and the account's limit.
-fn there(tree: &Tree) -> Result<[String; 4]> {
+/// Annotation of the owner, that of a guest, rights, use of a mailbox, and the account's limit.
+fn there(tree: &Tree) -> Result<[String; 5]> {
     let folder = tree.mailbox(&name("a"))?;
     let comment = EntryName::parse("/private/comment").unwrap();
-    let value = folder.metadata()?.value("joe", &comment).map(<[u8]>::to_vec).unwrap_or_default();
+    let metadata = folder.metadata()?;
+    let value = |entry| String::from_utf8_lossy(metadata.value("joe", &entry).unwrap_or_default()).into_owned();
     let rights = folder.acl()?.rights(&Who { user: Some("ann"), ..Who::default() });
     let limit = tree.limits()?.and_then(|limits| limits.messages).map(|limit| limit.to_string()).unwrap_or_default();
-    Ok([String::from_utf8_lossy(&value).into_owned(), rights.to_string(), folder.special_uses()?.join(" "), limit])
+    Ok([value(comment), value(guests()), rights.to_string(), folder.special_uses()?.join(" "), limit])
+}
+
+/// What another has set.
+fn guests() -> EntryName {
+    EntryName::parse("/shared/comment").unwrap()
 }
 
 fn set(tree: &Tree, which: usize, value: &str) -> Result<()> {
@@ -26,6 +32,7 @@ fn set(tree: &Tree, which: usize, value: &str) -> Result<()> {
             folder.set_acl(&Identifier::User("ann".into()), false, RightsChange::Replace(Rights::parse(value).unwrap()))
         }
         2 => folder.set_special_uses(&[value]),
+        4 => folder.set_metadata_for("ann", "joe", &[(guests(), Some(value.as_bytes()))]),
         _ => tree.set_limits(Quota { bytes: None, messages: value.parse().ok() }),
     }
 }
@@ -44,11 +51,13 @@ fn replaced_whole() {
         (0, "one"),
         (1, "lr"),
         (2, "\\Sent"),
+        (4, "guest"),
         (0, &*long),
         (1, "lrs"),
         (3, "5"),
         (2, "\\Junk"),
         (0, "two"),
+        (4, "guest again"),
         (3, "700"),
         (1, "l"),
     ] {
@@ -69,7 +78,8 @@ fn replaced_whole() {
             set(&tree, 1, "lw").unwrap();
             set(&tree, 2, "\\All").unwrap();
             set(&tree, 3, "9").unwrap();
-            assert_eq!(there(&tree).unwrap(), ["after", "lw", "\\All", "9"]);
+            set(&tree, 4, "guest").unwrap();
+            assert_eq!(there(&tree).unwrap(), ["after", "guest", "lw", "\\All", "9"]);
         }
     }
     println!("replaced whole: {disks} disks");

@@ -291,8 +291,11 @@ impl ImapClient {
                     }
                     tell(event);
                 })
-                .await?;
-            mirror.completed(&told);
+                .await;
+            if let Ok(status) | Err(RunError::Refused(status)) = &told {
+                mirror.completed(status, true);
+            }
+            told?;
         }
         if mirror.is_right() { Ok(status) } else { Err(RunError::Contradiction) }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use pillarbox_core::{Layer, Step, Time, UpgradeError};
 use pillarbox_imap::notify::Notification;
 use pillarbox_imap::server::{Answer, AppendStart, Event, Peer, ServerSession};
-use pillarbox_imap::types::{ModSeq, UidSet};
+use pillarbox_imap::types::{MailboxName, ModSeq, UidSet};
 use pillarbox_imap::view::View;
 
 use super::Shared;
@@ -24,6 +24,7 @@ use crate::parts::{
 use crate::shutdown::Shutdown;
 
 mod elsewhere;
+mod list;
 mod logins;
 mod metadata;
 mod news;
@@ -66,6 +67,8 @@ pub(super) struct Connection {
     pub(super) selected: Option<Box<dyn Mailbox>>,
     /// The message of an APPEND under way.
     pub(super) append: Option<Box<dyn IncomingAppend>>,
+    /// Where it goes.
+    append_to: Option<MailboxName>,
     /// The mailbox that its last part came from.
     pub(super) source: Option<Source>,
     /// What else the client wants to hear of.
@@ -100,10 +103,10 @@ impl From<Lost> for Trouble {
     }
 }
 
-/// Whether a command changes what there is of names.
+/// Whether a command changes what there is of names, or what is known of them.
 fn is_about_names(event: &Event<'_>) -> bool {
-    use Event::{Create, Delete, Metadata, Rename, Subscribe, Unsubscribe};
-    matches!(event, Create { .. } | Delete(_) | Rename { .. } | Subscribe(_) | Unsubscribe(_) | Metadata(_))
+    use Event::{Acl, Create, Delete, Metadata, Rename, Subscribe, Unsubscribe};
+    matches!(event, Acl(_) | Create { .. } | Delete(_) | Rename { .. } | Subscribe(_) | Unsubscribe(_) | Metadata(_))
 }
 
 /// Begins a session on a fresh connection; with implicit TLS that is after the handshake.
@@ -145,6 +148,7 @@ pub(super) async fn start(
         guest,
         selected: None,
         append: None,
+        append_to: None,
         source: None,
         watching: None,
         untold: VecDeque::new(),
@@ -310,19 +314,7 @@ impl Connection {
                 self.wire.answer(Box::pin(refused)).await;
                 self.answer(wrong_password());
             }
-            Event::List(list) => {
-                let user = self.user()?;
-                let listed = self.wire.answer(store.list(&user, &list)).await?;
-                for mut item in listed {
-                    if !list.status.is_empty() && item.is_selectable() {
-                        // RFC 5819 §2: numbers that cannot be told now are left out.
-                        item.status = self.wire.answer(store.status(&user, &item.name, &list.status)).await.ok();
-                    }
-                    self.answer(Answer::Listed(item));
-                    self.flush_if_full().await?;
-                }
-                self.answer(Answer::Done);
-            }
+            Event::List(list) => self.list(list).await?,
             Event::Status { mailbox, items } => {
                 let user = self.user()?;
                 let status = self.wire.answer(store.status(&user, &mailbox, &items)).await?;
@@ -428,7 +420,7 @@ impl Connection {
                     let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
                     self.wire.answer(mailbox.copy(&uids, &target)).await
                 };
-                self.copied(copied, false);
+                self.copied(copied, &target, false);
             }
             Event::Move { uids, mailbox: target } => {
                 let moved = {
@@ -436,7 +428,7 @@ impl Connection {
                     self.wire.answer(mailbox.move_to(&uids, &target)).await
                 };
                 self.look().await;
-                self.copied(moved, true);
+                self.copied(moved, &target, true);
             }
             Event::Expunge { only } => {
                 let gone = {
@@ -479,6 +471,7 @@ impl Connection {
             self.source = None;
         }
         let append = Append { flags, date, size, wants_uid: true, delivery: false };
+        self.append_to = Some(mailbox.clone());
         let begun = match (replaces, index, self.append.take()) {
             (Some(replaced), ..) => {
                 let Some(selected) = &mut self.selected else { return Err(no_mailbox().into()) };
@@ -516,9 +509,12 @@ impl Connection {
         Ok(())
     }
 
-    fn copied(&mut self, copied: Result<Copied, StoreError>, is_move: bool) {
+    fn copied(&mut self, copied: Result<Copied, StoreError>, target: &MailboxName, is_move: bool) {
         match copied {
-            Ok(Copied::Known(uid_validity, uids)) => self.answer(Answer::Copied { uid_validity, uids: &uids }),
+            Ok(Copied::Known(uid_validity, uids)) => {
+                self.brought(target, uids.iter().map(|(_, there)| *there));
+                self.answer(Answer::Copied { uid_validity, uids: &uids });
+            }
             Ok(Copied::Untold(sources)) => {
                 if is_move {
                     self.answer(Answer::Expunged(&sources));
@@ -537,7 +533,12 @@ impl Connection {
         self.look().await;
         let appended = appended?;
         match appended.uids {
-            Some((uid_validity, uids)) => self.answer(Answer::Appended { uid_validity, uids: &uids }),
+            Some((uid_validity, uids)) => {
+                if let Some(mailbox) = self.append_to.take() {
+                    self.brought(&mailbox, uids.iter().copied());
+                }
+                self.answer(Answer::Appended { uid_validity, uids: &uids });
+            }
             None => self.answer(Answer::Done),
         }
         Ok(())

@@ -1,14 +1,18 @@
 //! Mailboxes other than the selected one, watched for a client that gave NOTIFY (RFC 5465).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod own;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use pillarbox_imap::list::{List, PATTERNS_SIZE_MAX};
 use pillarbox_imap::notify::{Events, Filter, Notification, Watch};
-use pillarbox_imap::server::{Listed, ServerConfig, StatusItem};
-use pillarbox_imap::types::MailboxName;
+use pillarbox_imap::server::{Listed, ServerConfig, Status, StatusItem};
+use pillarbox_imap::types::{MailboxName, Uid, UidSet};
+
+use self::own::{Numbers, Own};
 
 use crate::parts::{
     BoxFuture, Identity, MailboxStore, MailboxWatch, NameChange, NameWatch, Stirred, StoreError, StoreErrorKind,
@@ -44,10 +48,7 @@ pub(super) struct Watching {
     changes: Vec<NameChange>,
     /// Something that was watched cannot be any more: look which can.
     out_of_date: bool,
-    /// Annotations that the session changed, and has not heard of yet: who has to ask for rights tells of them later.
-    own: VecDeque<NameChange>,
-    /// So many changes were there before the command that is being served.
-    before: usize,
+    own: Own,
     /// Mailboxes that the user may know of and not read: it was told so.
     unreadable: BTreeSet<MailboxName>,
 }
@@ -55,6 +56,10 @@ pub(super) struct Watching {
 struct Watched {
     events: Events,
     hearing: Hearing,
+    /// What the client was told of it, or was there when the watch began.
+    known: Option<Numbers>,
+    /// Messages that the session put there since.
+    brought: UidSet,
 }
 
 /// Whether something happened in a mailbox.
@@ -65,6 +70,32 @@ enum Hearing {
     Stirred(Box<dyn MailboxWatch>, Stirred),
     /// It cannot be watched any more.
     Lost,
+}
+
+impl Watched {
+    /// What happened was told.
+    fn listen_again(&mut self) {
+        self.hearing = match std::mem::replace(&mut self.hearing, Hearing::Lost) {
+            Hearing::Stirred(watch, _) => Hearing::Waits(stirring(watch)),
+            other => other,
+        };
+    }
+
+    /// What of this the client does not know when it is told these numbers.
+    fn news_in(&mut self, stirred: Stirred, status: &Status) -> Events {
+        let now = Numbers::of(status);
+        // The session may have put more there than is in the numbers, which are told next.
+        let is_counted = |uid: &Uid| *uid < status.uid_next;
+        let (brought, later) = std::mem::take(&mut self.brought).iter().partition::<Vec<_>, _>(is_counted);
+        self.brought = later.into_iter().collect();
+        let known = self.known.replace(now);
+        let mut events = Events::default();
+        events.messages =
+            stirred.messages && !known.is_some_and(|known| known.come_to(&now, &brought.into_iter().collect()));
+        // Of one that the session made, and that is as empty as it was, there are no flags either.
+        events.flags = stirred.flags && (events.messages || status.messages > 0);
+        events
+    }
 }
 
 impl Hearing {
@@ -102,6 +133,19 @@ fn those_visible(names: &Names) -> BTreeSet<MailboxName> {
 /// Whether a mailbox is gone, or not for this user any more.
 fn is_not_there(error: &StoreError) -> bool {
     matches!(error.kind, StoreErrorKind::NoPermission | StoreErrorKind::NoSuchMailbox)
+}
+
+/// The numbers of a mailbox.
+async fn numbers(
+    watch: &mut dyn MailboxWatch,
+    store: &dyn MailboxStore,
+    user: &Identity,
+    mailbox: &MailboxName,
+) -> Result<Status, StoreError> {
+    match watch.numbers().await? {
+        Some(status) => Ok(status),
+        None => store.status(user, mailbox, &NUMBERS).await,
+    }
 }
 
 fn stirring(mut watch: Box<dyn MailboxWatch>) -> Waiting<dyn MailboxWatch, Stirred> {
@@ -154,12 +198,17 @@ impl Watching {
             let levels = prefix.strip_suffix(separator).unwrap_or(prefix);
             MailboxName::new(&levels.replace(separator, "/")).ok()
         });
-        let (not_own, status) = (not_own.collect(), watch.status);
-        let others: Vec<MailboxName> = watch.groups.iter().flat_map(|group| group.filter.names()).cloned().collect();
+        let status = watch.status;
+        let not_own: Vec<MailboxName> = not_own.collect();
+        let mut others: Vec<MailboxName> =
+            watch.groups.iter().flat_map(|group| group.filter.names()).cloned().collect();
+        if watch.groups.iter().any(|group| matches!(group.filter, Filter::Subscribed)) {
+            others.extend_from_slice(&not_own);
+        }
         // Before anything is looked at, so that nothing is missed.
         let names = Some(changing(store.watch_names(&user, &others).await?));
         let (mailboxes, visible) = (BTreeMap::new(), BTreeSet::new());
-        let (changes, own, unreadable) = (Vec::new(), VecDeque::new(), BTreeSet::new());
+        let (changes, own, unreadable) = (Vec::new(), Own::default(), BTreeSet::new());
         let mut watching = Watching {
             store,
             user,
@@ -171,82 +220,28 @@ impl Watching {
             changes,
             own,
             out_of_date: false,
-            before: 0,
             unreadable,
         };
         let seen = watching.names().await?;
         let mut told = watching.watch_all(&seen).await?;
         watching.visible = those_visible(&seen);
-        // RFC 5465 §3.1: numbers are told below, or the client did not want them.
-        for watched in watching.mailboxes.values_mut() {
-            watched.hearing = match std::mem::replace(&mut watched.hearing, Hearing::Lost) {
-                Hearing::Stirred(watch, _) => Hearing::Waits(stirring(watch)),
-                other => other,
-            };
-        }
-        if status {
-            let events: Vec<_> =
-                watching.mailboxes.iter().map(|(name, watched)| (name.clone(), watched.events)).collect();
-            for (name, events) in events {
-                told.extend(watching.first_numbers(name, events).await?);
+        for (name, watched) in &mut watching.mailboxes {
+            // Also who is not told them: what the session itself makes of them is seen by what they were.
+            if let Hearing::Stirred(watch, _) = &mut watched.hearing {
+                match numbers(&mut **watch, &*watching.store, &watching.user, name).await {
+                    Ok(numbers) => {
+                        watched.known = Some(Numbers::of(&numbers));
+                        let (mailbox, events) = (name.clone(), watched.events);
+                        let first = Notification::Numbers { mailbox, events, first: true, status: numbers };
+                        told.extend(Some(first).filter(|_| status));
+                    }
+                    Err(error) if status && !is_not_there(&error) => return Err(error),
+                    Err(_) => {}
+                }
             }
+            watched.listen_again();
         }
         Ok((watching, told))
-    }
-
-    /// The session is about to do something to a name.
-    pub(super) fn acts(&mut self) {
-        self.look(&mut Context::from_waker(Waker::noop()));
-        self.before = self.changes.len();
-    }
-
-    /// The session has just done this itself, of which its client need not be told (RFC 5465 §5). Stores tell of it before they say
-    /// that it is done.
-    pub(super) fn did(&mut self, change: NameChange) {
-        self.look(&mut Context::from_waker(Waker::noop()));
-        let mut own = Some(change);
-        while let Some(change) = own.take() {
-            let since = self.changes.get(self.before..).unwrap_or_default();
-            let Some(at) = since.iter().rposition(|other| *other == change) else {
-                if matches!(change, NameChange::Annotated { .. }) && may_matter(&self.watch, &self.user, &change) {
-                    self.own.truncate(CHANGES_MAX - 1);
-                    self.own.push_front(change);
-                }
-                return;
-            };
-            self.changes.remove(self.before + at);
-            self.learn_own(&change);
-            // What is subscribed to, and what can be watched, is another now.
-            self.out_of_date |= !matches!(change, NameChange::Annotated { .. });
-            // What comes to be above comes to be because of it.
-            own = match change {
-                NameChange::Created(name) => name.parent().map(NameChange::Created),
-                _ => None,
-            };
-        }
-    }
-
-    fn learn_own(&mut self, change: &NameChange) {
-        match change {
-            NameChange::Created(name) => {
-                self.visible.insert(name.clone());
-            }
-            NameChange::Deleted(name) => {
-                self.visible.remove(name);
-            }
-            NameChange::Renamed { from, to } => {
-                let is_moved = |name: &&MailboxName| *name == from || name.is_below(from);
-                let moved: Vec<MailboxName> = self.visible.iter().filter(is_moved).cloned().collect();
-                moved.iter().for_each(|name| {
-                    self.visible.remove(name);
-                });
-                let renamed = moved
-                    .iter()
-                    .filter_map(|old| MailboxName::new(&format!("{to}{}", &old.as_str()[from.as_str().len()..])).ok());
-                self.visible.extend(renamed);
-            }
-            _ => {}
-        }
     }
 
     /// Waits until there is something to tell. Cancel-safe.
@@ -267,7 +262,7 @@ impl Watching {
 
     /// Takes what there is.
     fn look(&mut self, context: &mut Context<'_>) {
-        self.mailboxes.retain(|_, Watched { events, hearing }| {
+        self.mailboxes.retain(|_, Watched { events, hearing, .. }| {
             hearing.listen(*events, context);
             let is_lost = matches!(hearing, Hearing::Lost);
             self.out_of_date |= is_lost;
@@ -276,11 +271,12 @@ impl Watching {
         while let Some(Poll::Ready((watch, changes))) = self.names.as_mut().map(|names| names.as_mut().poll(context)) {
             match changes {
                 Ok(changes) => {
-                    for change in changes.into_iter().filter(|change| may_matter(&self.watch, &self.user, change)) {
-                        // One for one: others may have done the same.
-                        match self.own.iter().rposition(|own| *own == change) {
-                            Some(at) => drop(self.own.remove(at)),
-                            None => self.changes.push(change),
+                    let matters = |change: &NameChange| may_matter(&self.watch, &self.user, change);
+                    let changes: Vec<NameChange> = changes.into_iter().filter(matters).collect();
+                    for change in changes {
+                        match self.own.was_to_come(&change) {
+                            true => self.own_change(change),
+                            false => self.changes.push(change),
                         }
                     }
                     let lost = self.changes.contains(&NameChange::TooMany) || self.changes.len() > CHANGES_MAX;
@@ -305,7 +301,7 @@ impl Watching {
         })
         .await;
         let changes = std::mem::take(&mut self.changes);
-        self.before = 0;
+        self.own.told();
         let mut told = Vec::new();
         if changes.contains(&NameChange::TooMany) {
             return Ok(vec![Notification::Overflow]);
@@ -319,6 +315,9 @@ impl Watching {
                 }
                 self.learn(&change, &now);
             }
+            for change in self.own.take_done() {
+                self.learn(&change, &now);
+            }
             match self.watch_all(&now).await {
                 Ok(unreadable) => told.extend(unreadable),
                 Err(error) if error.kind == StoreErrorKind::Limit => {
@@ -330,20 +329,15 @@ impl Watching {
         }
         let mut lost = Vec::new();
         for (name, watched) in &mut self.mailboxes {
-            let Hearing::Stirred(watch, Stirred { messages, flags }) = &mut watched.hearing else { continue };
-            let mut events = Events::default();
-            (events.messages, events.flags) = (*messages, *flags);
-            let numbers = match watch.numbers().await {
-                Ok(None) => self.store.status(&self.user, name, &NUMBERS).await,
-                Ok(Some(status)) => Ok(status),
-                Err(error) => Err(error),
-            };
-            match numbers {
+            let Hearing::Stirred(watch, stirred) = &mut watched.hearing else { continue };
+            let stirred = *stirred;
+            match numbers(&mut **watch, &*self.store, &self.user, name).await {
                 Ok(status) => {
-                    told.push(Notification::Numbers { mailbox: name.clone(), events, first: false, status });
-                    if let Hearing::Stirred(watch, _) = std::mem::replace(&mut watched.hearing, Hearing::Lost) {
-                        watched.hearing = Hearing::Waits(stirring(watch));
+                    let events = watched.news_in(stirred, &status);
+                    if events.has_any_of_messages() {
+                        told.push(Notification::Numbers { mailbox: name.clone(), events, first: false, status });
                     }
+                    watched.listen_again();
                 }
                 Err(error) if is_not_there(&error) => lost.push(name.clone()),
                 Err(error) => return Err(error),
@@ -354,19 +348,6 @@ impl Watching {
             self.mailboxes.remove(name);
         });
         Ok(told)
-    }
-
-    /// The numbers of a mailbox as they are at first, unless it is gone or not for this user any more.
-    async fn first_numbers(
-        &mut self,
-        mailbox: MailboxName,
-        events: Events,
-    ) -> Result<Option<Notification>, StoreError> {
-        match self.store.status(&self.user, &mailbox, &NUMBERS).await {
-            Ok(status) => Ok(Some(Notification::Numbers { mailbox, events, first: true, status })),
-            Err(error) if is_not_there(&error) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     fn is_own(&self, name: &MailboxName) -> bool {
@@ -435,6 +416,7 @@ impl Watching {
         }
         self.mailboxes.retain(|name, _| wanted.contains_key(name));
         self.unreadable.retain(|name| wanted.contains_key(name));
+        let mut made = self.own.take_made();
         let mut unreadable = Vec::new();
         for (name, events) in wanted {
             if let Some(watched) = self.mailboxes.get_mut(name) {
@@ -444,8 +426,14 @@ impl Watching {
             match self.store.watch(&self.user, name).await {
                 Ok(watch) => {
                     self.unreadable.remove(name);
+                    // One that the session made a moment ago was empty.
+                    let (known, brought) = match made.remove(name) {
+                        Some(brought) => (Some(Numbers::none()), brought),
+                        None => (None, UidSet::new()),
+                    };
                     let all = Stirred { messages: events.messages, flags: events.flags };
-                    self.mailboxes.insert(name.clone(), Watched { events, hearing: Hearing::Stirred(watch, all) });
+                    let hearing = Hearing::Stirred(watch, all);
+                    self.mailboxes.insert(name.clone(), Watched { events, hearing, known, brought });
                 }
                 // RFC 5465 §3.1
                 Err(error) if error.kind == StoreErrorKind::NoPermission => {
@@ -478,8 +466,24 @@ impl Watching {
                 self.visible.retain(|name| name != from && !name.is_below(from));
                 self.visible.extend(those_visible(now).into_iter().filter(|name| name == to || name.is_below(to)));
             }
-            NameChange::Subscribed(_) | NameChange::Annotated { .. } | NameChange::TooMany => {}
+            // Of another's account LIST tells if something there is subscribed to: it was not looked at before.
+            NameChange::Subscribed(name) => {
+                let Some(account) = self.account_of(name) else { return };
+                let is_there = |other: &&MailboxName| **other == account || other.is_below(&account);
+                if !self.visible.iter().any(|name| is_there(&name)) {
+                    self.visible.extend(those_visible(now).iter().filter(is_there).cloned());
+                }
+            }
+            NameChange::Annotated { .. } | NameChange::TooMany => {}
         }
+    }
+
+    /// What stands in front of the names of another's account, if this is one of them.
+    fn account_of(&self, name: &MailboxName) -> Option<MailboxName> {
+        let above = self.not_own.iter().find(|above| name.is_below(above))?;
+        let rest = name.as_str().strip_prefix(above.as_str())?.strip_prefix('/')?;
+        let account = rest.split('/').next().unwrap_or(rest);
+        MailboxName::new(&format!("{above}/{account}")).ok()
     }
 
     /// RFC 5465 §5.4, §5.5, §5.9. Of what is not the user's own, and could not be seen before and cannot be seen now, nothing is told.

@@ -10,9 +10,9 @@ use pillarbox_imap::server::Change;
 use super::log::{Log, LogReader, Logged};
 use crate::parts::{BoxFuture, MailboxWatch, Stirred, StoreError, StoreErrorKind};
 
-/// Changes that a reader may fall behind before it is cut off, each message that came counted for itself. Such a one costs four
-/// octets, any other change some tens.
-pub(super) const BEHIND_MAX: usize = 65_536;
+/// Changes that a reader may fall behind before it is cut off. Each costs some tens of octets, or four if it is joined with others; one
+/// that costs more counts for several.
+pub(super) const BEHIND_MAX: u64 = 65_536;
 
 /// What happens in a mailbox.
 pub(crate) struct Feed {
@@ -24,12 +24,16 @@ pub(crate) type FeedReader = LogReader<Change>;
 
 impl Logged for Change {
     fn weight(&self) -> u64 {
-        let weight = match self {
-            Change::Added { uids, .. } => uids.len(),
-            Change::Removed { uids, .. } => uids.ranges().len(),
-            _ => 1,
+        /// So many UIDs, or half as many ranges of them, take as much as a change that has none.
+        const UIDS: usize = 16;
+        let more = match self {
+            Change::Added { uids, .. } => uids.len() / UIDS,
+            Change::Removed { uids, .. } => uids.ranges().len() / (UIDS / 2),
+            Change::Flags { flags, .. } => flags.keywords().len(),
+            Change::Keywords { keywords, .. } => keywords.len(),
+            _ => 0,
         };
-        weight.max(1) as u64
+        1 + more as u64
     }
 
     /// Arrivals that follow each other are one, but for the first: what a client was told depends on its mod-sequence.

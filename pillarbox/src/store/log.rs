@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 
 /// What a [`Log`] keeps.
 pub(crate) trait Logged: Clone {
-    /// How much it counts for a reader that is behind.
+    /// How much it counts for a reader that is behind; 1 for one that is as small as any.
     fn weight(&self) -> u64 {
         1
     }
@@ -128,7 +128,7 @@ impl<T: Logged> State<T> {
 }
 
 impl<T: Logged> Log<T> {
-    pub(crate) fn new(behind_max: usize, cut_off: T) -> Self {
+    pub(crate) fn new(behind_max: u64, cut_off: T) -> Self {
         let state = State {
             log: VecDeque::new(),
             end: 0,
@@ -138,7 +138,7 @@ impl<T: Logged> Log<T> {
             next_reader: 0,
             waiting: BTreeMap::new(),
         };
-        Log { state: Mutex::new(state), behind_max: behind_max as u64, cut_off }
+        Log { state: Mutex::new(state), behind_max, cut_off }
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
@@ -308,6 +308,26 @@ mod tests {
         assert_eq!(feed.state().log.len(), 0);
         feed.tell(added(7));
         assert_eq!(quick.take(), [added(7)]);
+    }
+
+    /// One change may be about as many messages as a mailbox holds.
+    #[test]
+    fn what_a_change_holds_counts() {
+        let feed = feed();
+        let slow = feed.reader();
+        let quick = feed.reader();
+        let many: Vec<Uid> = (1..=100_000).filter_map(Uid::new).collect();
+        let octets = size_of_val(&many[..]);
+        let mut told = 0;
+        while feed.state().readers.len() == 2 {
+            feed.tell(Change::Added { uids: many.clone(), mod_seq: None });
+            quick.take();
+            told += 1;
+            assert!(told * octets <= 8 << 20, "{told} times {octets} octets lie there");
+        }
+        assert_eq!(slow.take(), [Change::Gone]);
+        assert!(feed.is_empty());
+        assert!(told > 2, "one who is busy for a moment may go on");
     }
 
     #[test]

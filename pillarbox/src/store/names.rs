@@ -10,7 +10,7 @@ use super::log::{Log, LogReader, Logged};
 use crate::parts::{BoxFuture, Identity, NameChange, NameWatch, StoreError};
 
 /// So many changes somebody may fall behind who watches the names of an account.
-const BEHIND_MAX: usize = 1000;
+const BEHIND_MAX: u64 = 1000;
 
 impl Logged for NameChange {}
 

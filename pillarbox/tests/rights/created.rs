@@ -10,11 +10,12 @@ use pillarbox_imap::types::MailboxName;
 
 use crate::StoreErrorKind::{NoPermission, NoSuchMailbox};
 use crate::meddled::{Before, Meddled};
-use crate::world::{World, in_both_stores, kind, name, user};
+use crate::world::{World, add, in_both_stores, kind, name, user};
 
 in_both_stores! {
     levels_above_a_new_mailbox_have_the_list_too
     an_inbox_that_nobody_opened_is_shared
+    what_an_inbox_was_renamed_to_has_a_list
 }
 
 /// Who may make a mailbox may go on below the levels that came to be with it.
@@ -53,6 +54,25 @@ async fn an_inbox_that_nobody_opened_is_shared<S: AclSource + Clone + 'static>(w
     let other = name("Other Users/newer/INBOX");
     assert_eq!(kind(store.set_acl(&world.bob, &other, "bob", RightsChange::parse("lr")).await), Some(NoSuchMailbox));
     assert_eq!(kind(store.acl(&world.bob, &other).await), Some(NoSuchMailbox));
+}
+
+/// RFC 4314 §4: what INBOX is renamed to is a new mailbox. Whoever could read the mail before can read it there.
+async fn what_an_inbox_was_renamed_to_has_a_list<S: AclSource + Clone + 'static>(world: World<S>) {
+    let (store, ann, bob, inbox) = (&world.store, &world.ann, &world.bob, MailboxName::inbox());
+    add(store, ann, "INBOX", &[]).await.unwrap();
+    store.set_acl(ann, &inbox, "bob", RightsChange::parse("lrkx")).await.unwrap();
+    store.rename(bob, &name("Other Users/ann/INBOX"), &name("Other Users/ann/Old")).await.unwrap();
+    let old = name("Other Users/ann/Old");
+    assert_eq!(store.rights(bob, &old).await.unwrap().to_string(), "lrkx");
+    assert_eq!(store.status(bob, &old, &[]).await.unwrap().messages, 1);
+    // Her own is hers alone, unless there is one above that she shares.
+    add(store, ann, "INBOX", &[]).await.unwrap();
+    store.rename(ann, &inbox, &name("Mine")).await.unwrap();
+    assert_eq!(kind(store.rights(bob, &name("Other Users/ann/Mine")).await), Some(NoSuchMailbox));
+    world.grant("lr").await;
+    add(store, ann, "INBOX", &[]).await.unwrap();
+    store.rename(ann, &inbox, &name("Work/In")).await.unwrap();
+    assert_eq!(store.rights(bob, &name("Other Users/ann/Work/In")).await.unwrap().to_string(), "lr");
 }
 
 /// A mailbox that cannot have its list is not there: its maker could not use it, nor make it again.

@@ -1,7 +1,10 @@
 //! What others do while something is done.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
 use pillarbox::maildir::{Identifier, Rights, RightsChange};
-use pillarbox::parts::{Append, Identity, MailboxStore, SetFlags, StoreError};
+use pillarbox::parts::{Append, Identity, MailboxStore, SetFlags, StoreError, StoreErrorKind};
 use pillarbox::store::{AclChange, AclSource, MemoryStore};
 use pillarbox_imap::server::{Change, FlagChange};
 use pillarbox_imap::types::{Flag, MailboxName, Uid, UidSet};
@@ -92,6 +95,28 @@ async fn rights_are_looked_at_when_messages_have_been_carried() {
         assert_eq!(kind(refused), Some(NoPermission), "move: {is_move}");
     }
     assert_eq!(open.messages(&all()).await.unwrap().len(), 1, "it stays");
+    assert_eq!(world.store.status(&world.ann, &name("Work"), &[]).await.unwrap().messages, 0);
+}
+
+/// What another's account has no room for is not brought there to be refused when all of it has come.
+#[tokio::test]
+async fn a_copy_ends_where_the_room_of_another_does() {
+    let source = Meddled::over(MemoryStore::new().with_quota(None, Some(11)));
+    let world = World::new(source.clone()).await;
+    world.grant("lrswite").await;
+    for _ in 0..10 {
+        add(&world.store, &world.bob, "INBOX", &[]).await.unwrap();
+        world.add("INBOX", &[]).await;
+    }
+    let read = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&read);
+    source.before(Before::Read, move || {
+        count.fetch_add(1, SeqCst);
+        async { Ok(()) }
+    });
+    let mut open = world.open(&world.bob, &MailboxName::inbox()).await;
+    assert_eq!(kind(open.copy(&all(), &world.work()).await), Some(StoreErrorKind::OverQuota));
+    assert_eq!(read.load(SeqCst), 3, "one fits, with the other there are too many, and the third is not let in");
     assert_eq!(world.store.status(&world.ann, &name("Work"), &[]).await.unwrap().messages, 0);
 }
 

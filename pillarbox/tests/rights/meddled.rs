@@ -33,6 +33,10 @@ pub(crate) struct Meddled {
 }
 
 impl Meddled {
+    pub(crate) fn over(inner: MemoryStore) -> Self {
+        Meddled { inner, ..Meddled::default() }
+    }
+
     /// Does something each time before something; what it fails with is what comes of that.
     pub(crate) fn before<F>(&self, what: Before, meddle: impl Fn() -> F + Send + Sync + 'static)
     where

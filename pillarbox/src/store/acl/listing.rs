@@ -12,12 +12,14 @@ use super::{AclSource, Inner, Result};
 use crate::parts::{Identity, StoreErrorKind};
 
 /// Of so many accounts of others one LIST tells.
-const ACCOUNTS_MAX: usize = 100;
+pub(super) const ACCOUNTS_MAX: usize = 100;
 
 impl<S: AclSource + 'static> Inner<S> {
     pub(super) async fn listed(&self, user: &Identity, list: &List) -> Result<Vec<Listed>> {
         let beside = [self.places.others.as_ref(), self.places.shared.as_ref().map(|(name, _)| name)];
-        if !list.patterns.iter().any(|pattern| beside.iter().flatten().any(|name| may_reach(pattern, name))) {
+        let may_reach = |pattern: &String| beside.iter().flatten().any(|name| may_reach(pattern, name));
+        let tells_of_subscriptions = list.lsub || list.subscribed || list.tell_subscribed;
+        if !list.patterns.iter().any(may_reach) && !(tells_of_subscriptions && self.places.keeps_otherwise()) {
             return self.source.list(user, list).await;
         }
         let mut everything = List::new("*");
@@ -27,7 +29,8 @@ impl<S: AclSource + 'static> Inner<S> {
         let mut known: Vec<KnownName> = existing.map(known).collect();
         everything.subscribed = true;
         let subscribed = self.source.list(user, &everything).await?;
-        let subscribed: Vec<MailboxName> = subscribed.into_iter().map(|listed| listed.name).collect();
+        let subscribed: Vec<MailboxName> =
+            subscribed.into_iter().map(|listed| self.places.subscribed(listed.name)).collect();
         if let Some((below, account)) = &self.places.shared {
             known.extend(self.seen_of(user, account, below.as_str()).await?);
         }

@@ -288,6 +288,12 @@ impl<S: AclSource + 'static> Inner<S> {
         let is_shared = self.places.shared.as_ref().is_some_and(|(_, account)| *account == place.account);
         (!is_shared).then(|| place.account.user())
     }
+
+    /// Whether rights in a mailbox of this owner may be given to somebody.
+    fn may_be_given(&self, to: &Identifier, owner: Option<&str>) -> bool {
+        let is_everybody = matches!(to, Identifier::Anyone | Identifier::Authenticated);
+        !is_everybody || owner.is_none() || self.for_anyone
+    }
 }
 
 /// A mailbox that is to be made.
@@ -374,11 +380,17 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let (from, _) = self.inner.permitted(user, from, Rights::DELETE).await?;
-            let to = self.inner.permitted_to_create(user, to).await?.place;
+            let making = self.inner.permitted_to_create(user, to).await?;
+            let to = &making.place;
             if from.account != to.account {
                 return Err(StoreError::new(StoreErrorKind::Cannot, "a mailbox stays in its account"));
             }
-            self.inner.source.rename(&from.account, &from.mailbox, &to.mailbox).await
+            self.inner.source.rename(&from.account, &from.mailbox, &to.mailbox).await?;
+            match from.mailbox.is_inbox() {
+                // INBOX keeps its list, and what its messages are in now is a new mailbox (RFC 4314 §4).
+                true => self.inner.give_list(&making).await,
+                false => Ok(()),
+            }
         })
     }
 
@@ -389,7 +401,8 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
         subscribed: bool,
     ) -> BoxFuture<'a, Result<()>> {
         // A name is no mailbox: nothing is looked up, and nothing told.
-        self.inner.source.subscribe(user, mailbox, subscribed)
+        let kept = self.inner.places.kept(mailbox);
+        Box::pin(async move { self.inner.source.subscribe(user, &kept, subscribed).await })
     }
 
     fn open<'a>(
@@ -500,9 +513,8 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
             }
             let owner = self.inner.owner(&place);
             let (negative, identifier) = on_disk(identifier, owner)?;
-            let is_everybody = matches!(identifier, Identifier::Anyone | Identifier::Authenticated);
             let gives = matches!(change, Some(RightsChange::Add(_) | RightsChange::Replace(_))) && !negative;
-            if is_everybody && gives && owner.is_some() && !self.inner.for_anyone {
+            if gives && !self.inner.may_be_given(&identifier, owner) {
                 let text = "users share with everybody only where the operator lets them";
                 return Err(StoreError::new(StoreErrorKind::NoPermission, text));
             }
@@ -524,7 +536,11 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
         Box::pin(async move {
             let (place, _) = self.inner.permitted(user, mailbox, Rights::ADMIN).await?;
             self.inner.list_for(user, &place).await?;
-            let (negative, identifier) = on_disk(identifier, self.inner.owner(&place))?;
+            let owner = self.inner.owner(&place);
+            let (negative, identifier) = on_disk(identifier, owner)?;
+            if !negative && !self.inner.may_be_given(&identifier, owner) {
+                return Ok(Grantable::default());
+            }
             let required = match identifier {
                 Identifier::Owner if !negative => Rights::LOOKUP | Rights::ADMIN,
                 _ => Rights::NONE,

@@ -253,7 +253,9 @@ impl<S: AclSource + 'static> Mailbox for Open<S> {
             // somebody else may also have expunged it because of our mark.
             Ok(match copied {
                 Copied::Known(uid_validity, mut pairs) => {
-                    pairs.retain(|(here, _)| gone.contains(here));
+                    // There may be as many as a mailbox holds.
+                    let gone: UidSet = gone.into_iter().collect();
+                    pairs.retain(|(here, _)| gone.contains(*here));
                     Copied::Known(uid_validity, pairs)
                 }
                 Copied::Untold(_) => Copied::Untold(gone),

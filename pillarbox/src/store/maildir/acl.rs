@@ -108,7 +108,7 @@ impl AclSource for MaildirStore {
         let (name, owner) = (mailbox.clone(), account.clone());
         self.on_tree_there(account, move |inner, tree| {
             let folder = tree.mailbox(&inner.names.find(tree, &name)?).map_err(told)?;
-            folder.set_metadata(writer.user(), &on_disk(&changes)).map_err(told)?;
+            folder.set_metadata_for(writer.user(), owner.user(), &on_disk(&changes)).map_err(told)?;
             inner.watched_names.tell_annotated(&owner, Some(&name), &writer, &changes);
             Ok(())
         })

@@ -145,7 +145,10 @@ impl Mailbox for Open {
 
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
         let (uids, shared) = (uids.clone(), Arc::clone(&self.shared));
-        self.to_another(target, move |target, room| shared.while_there()?.copy(&uids, target, room))
+        self.to_another(target, move |target, room| {
+            let room = room.map(|room| move |adding| room.check(adding, maildir::Purpose::Own));
+            shared.while_there()?.copy(&uids, target, room)
+        })
     }
 
     fn move_to<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {

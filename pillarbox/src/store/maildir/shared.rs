@@ -15,7 +15,6 @@ use super::looks::{AskedAt, Looked, Looks};
 use super::news::News;
 use super::numbers::Numbers;
 use super::pool::Lane;
-use super::quota::Room;
 use super::unasked::Unasked;
 use super::{Result, mailbox_id, number, told, uid, uid_next, uid_validity};
 use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
@@ -331,13 +330,23 @@ impl Shared {
         Ok(set.collect())
     }
 
-    pub(super) fn copy(&self, uids: &UidSet, target: &Maildir, room: Option<Room>) -> Result<maildir::Copied> {
-        let mut view = self.view();
-        if let Some(room) = room {
+    /// Copies messages, if there is `room` for what they use.
+    pub(super) fn copy(
+        &self,
+        uids: &UidSet,
+        target: &Maildir,
+        room: Option<impl FnOnce(maildir::Usage) -> Result<()>>,
+    ) -> Result<maildir::Copied> {
+        let Some(room) = room else { return Shared::copy_those(&mut self.view(), uids, target) };
+        let (those, adding) = {
+            let mut view = self.view();
             let those = Shared::those(&view, uids);
-            room.check(view.usage_of(&those).map_err(told)?, maildir::Purpose::Own)?;
-        }
-        Shared::copy_those(&mut view, uids, target)
+            let adding = view.usage_of(&those).map_err(told)?;
+            (those.into_iter().map(uid).collect(), adding)
+        };
+        // The account may have to be counted, for which it looks at all its messages: others need this folder meanwhile.
+        room(adding)?;
+        Shared::copy_those(&mut self.view(), &those, target)
     }
 
     fn copy_those(view: &mut Mailbox, uids: &UidSet, target: &Maildir) -> Result<maildir::Copied> {
@@ -527,6 +536,31 @@ fn save_date(name: &[u8]) -> Option<WallTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parts::Identity;
+    use crate::store::MaildirStore;
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_folder_while_its_account_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_owned();
+        let store = MaildirStore::new(move |_| Some(root.clone()));
+        let user = Identity::new("you");
+        let lane = store.inner.pool.lane(&user);
+        let copied = store.on_tree(&user, move |inner, tree| {
+            let inbox = tree.mailbox(&maildir::MailboxName::inbox()).map_err(told)?;
+            let mut incoming = inbox.begin().map_err(told)?;
+            incoming.write(b"a message").map_err(told)?;
+            inbox.append(vec![incoming.prepare(maildir::Flags::NONE, None).map_err(told)?]).map_err(told)?;
+            let shared = inner.shared(lane, &inbox, false)?;
+            let counting = |adding: maildir::Usage| {
+                assert_eq!(adding.messages, 1);
+                assert!(shared.view.try_lock().is_ok(), "somebody else may look at it");
+                Ok(())
+            };
+            shared.copy(&[Uid::MIN..=Uid::MAX].into_iter().collect(), &inbox, Some(counting))
+        });
+        assert_eq!(copied.await.unwrap().uids.len(), 1);
+    }
 
     #[test]
     fn what_no_identifier_may_hold_is_written_otherwise() {

@@ -80,7 +80,7 @@ impl AclSource for MemoryStore {
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         let shared = self.there(account, mailbox);
         ready(shared.and_then(|shared| {
-            shared.contents()?.annotations.change(writer, changes)?;
+            shared.contents()?.annotations.change(writer, account, changes)?;
             self.names.tell_annotated(account, Some(mailbox), writer, changes);
             Ok(())
         }))
