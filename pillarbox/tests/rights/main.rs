@@ -7,6 +7,7 @@ mod everybody;
 mod imap_support;
 mod meanwhile;
 mod meddled;
+mod names;
 mod notes;
 mod owner;
 mod subscribed;

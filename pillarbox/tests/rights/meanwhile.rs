@@ -83,7 +83,7 @@ async fn rights_are_looked_at_when_messages_have_been_carried() {
         let store = store.clone();
         async move {
             let (identifier, rights) = (Identifier::User("bob".into()), Rights::LOOKUP);
-            let change = AclChange { identifier, negative: false, change: Some(RightsChange::Replace(rights)) };
+            let change = AclChange::new(identifier, false, Some(RightsChange::Replace(rights)));
             store.change_list(&Identity::new("ann"), &name("Work"), &change).await
         }
     });
