@@ -94,8 +94,8 @@ pub trait AclSource: MailboxStore {
 /// that belong to nobody are below [`shared`](Self::shared). LIST tells of another's mailboxes where a pattern names whose, and
 /// where they are subscribed: nobody's names are gone through for everyone else.
 ///
-/// A new mailbox has the list of the one above it, and so have the levels between them that come to be. Messages come from one account to another as copies, with an identifier of their
-/// own.
+/// A new mailbox has the list of the one above it, and so have the levels between them that come to be. Messages come from one account to another as copies, with the
+/// identifiers of their sources (RFC 8474 §5.1).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), pillarbox::parts::StoreError> {
