@@ -12,7 +12,7 @@ use pillarbox_imap::types::{MailboxName, ModSeq, UidSet};
 use pillarbox_imap::view::View;
 
 use super::Shared;
-use super::catenate::Source;
+use super::catenate::Sources;
 use super::seats::UserSeat;
 use super::watch::Watching;
 use crate::login::{refused, without_unjudged};
@@ -34,7 +34,7 @@ mod refusal;
 mod rights;
 
 use self::logins::wrong_password;
-use self::news::{beat, joined};
+use self::news::beat;
 use self::progress::Counted;
 pub(super) use self::refusal::no_mailbox;
 use self::refusal::try_create;
@@ -71,8 +71,8 @@ pub(super) struct Connection {
     pub(super) append: Option<Box<dyn IncomingAppend>>,
     /// Where it goes.
     append_to: Option<MailboxName>,
-    /// The mailbox that its last part came from.
-    pub(super) source: Option<Source>,
+    /// Where its parts come from.
+    pub(super) sources: Sources,
     /// What else the client wants to hear of.
     watching: Option<Box<Watching>>,
     /// What happened there and could not be told yet.
@@ -155,7 +155,7 @@ pub(super) async fn start(
         selected: None,
         append: None,
         append_to: None,
-        source: None,
+        sources: Sources::default(),
         watching: None,
         untold: VecDeque::new(),
         elsewhere_quiet_until: None,
@@ -237,6 +237,7 @@ impl Connection {
 
     /// Waits for input, the deadline, the end of the server, and, where the client listens, for news of mailboxes.
     async fn wait(&mut self, shutdown: &Shutdown, stopping: &mut bool, delayed: bool) -> Result<(), Lost> {
+        self.sources.shrink();
         let (listens, takes) = (self.wire.machine.listens(), self.wire.machine.takes_notifications());
         let elsewhere = async {
             match &mut self.watching {
@@ -272,7 +273,7 @@ impl Connection {
                 Ok(changes) => {
                     let now = self.wire.now();
                     self.quiet_until = Some(beat(now, NEWS_PAUSE));
-                    joined(changes).into_iter().for_each(|change| self.wire.machine.learn(now, change));
+                    self.wire.machine.learn_all(now, changes);
                 }
                 Err(error) => {
                     self.failed("mailbox", &error);
@@ -379,7 +380,7 @@ impl Connection {
             Event::AppendStart(start) => self.append_start(start).await?,
             Event::AppendPart(part) => self.append_part(part).await?,
             Event::AppendEnd => self.append_end().await?,
-            Event::Abandoned => (self.append, self.source) = (None, None),
+            Event::Abandoned => (self.append, self.sources) = (None, Sources::default()),
             Event::Sync => {
                 self.catch_up().await?;
                 self.answer(Answer::Done);
@@ -457,7 +458,8 @@ impl Connection {
             Event::Deselected => self.selected = None,
             Event::Unauthenticated => {
                 // A mailbox of this user is nothing for the next.
-                (self.seat, self.selected, self.append, self.source) = (None, None, None, None);
+                (self.seat, self.selected, self.append) = (None, None, None);
+                self.sources = Sources::default();
                 self.watching = None;
                 self.untold.clear();
                 self.set_identity(None);
@@ -480,7 +482,7 @@ impl Connection {
         let user = self.user()?;
         let AppendStart { mailbox, index, flags, date, size, replaces, .. } = start;
         if index == 0 {
-            self.source = None;
+            self.sources = Sources::default();
         }
         let append = Append { flags, date, size, wants_uid: true, delivery: false };
         self.append_to = Some(mailbox.clone());
@@ -538,7 +540,7 @@ impl Connection {
     }
 
     async fn append_end(&mut self) -> Result<(), Trouble> {
-        self.source = None;
+        self.sources = Sources::default();
         let Some(mut append) = self.append.take() else { return Err(no_mailbox().into()) };
         let appended = Counted::new(&self.shared, None, None).wait(&mut self.wire, append.publish()).await;
         // What the selected mailbox learns of the message may go out with the answer; or that another one was quicker.
