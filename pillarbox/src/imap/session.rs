@@ -28,6 +28,7 @@ mod list;
 mod logins;
 mod metadata;
 mod news;
+mod progress;
 mod quota;
 mod refusal;
 mod rights;
@@ -79,6 +80,10 @@ pub(super) struct Connection {
     elsewhere_quiet_until: Option<Time>,
     /// The mailbox was asked for news, or could not be; it is asked again then.
     quiet_until: Option<Time>,
+    /// Long work found that the client has closed its side.
+    closed_side: Option<Time>,
+    /// When something was said to it since, to see whether it is there.
+    probed: Option<Time>,
 }
 
 /// Why a question could not be answered as it was asked.
@@ -87,7 +92,7 @@ pub(super) enum Trouble {
     Store(StoreError),
     /// The connection is of no more use.
     Lost(Lost),
-    /// The client has closed its side, and long work for it is broken off.
+    /// The client closed its side long ago, and work for it is broken off.
     HungUp,
 }
 
@@ -154,6 +159,8 @@ pub(super) async fn start(
         untold: VecDeque::new(),
         elsewhere_quiet_until: None,
         quiet_until: None,
+        closed_side: None,
+        probed: None,
     })
 }
 
@@ -411,8 +418,8 @@ impl Connection {
             }
             Event::Search { query, mod_seqs } => self.search(query, mod_seqs).await?,
             Event::Sort { query, criteria, mod_seqs } => self.sort(query, &criteria, mod_seqs).await?,
-            Event::SearchMailboxes { sources, query, mailboxes_max } => {
-                self.search_mailboxes(&sources, &query, mailboxes_max).await?;
+            Event::SearchMailboxes { sources, mut query, mailboxes_max } => {
+                self.search_mailboxes(&sources, &mut query, mailboxes_max).await?;
             }
             Event::Recheck { query, criteria } => self.recheck(&query, &criteria).await?,
             Event::Thread { query, algorithm } => self.thread(query, algorithm).await?,
@@ -556,15 +563,6 @@ impl Connection {
             true => Err(Lost),
             false => Ok(()),
         }
-    }
-
-    /// Tells the client now and then how far its command has come (RFC 9585).
-    pub(super) async fn progress(&mut self, done: usize, goal: usize) -> Result<(), Lost> {
-        let now = self.wire.now();
-        if self.wire.machine.in_progress(now, done as u64, Some(goal as u64)) {
-            self.wire.flush().await?;
-        }
-        Ok(())
     }
 
     fn is_over(&self) -> bool {

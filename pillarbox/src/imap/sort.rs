@@ -184,9 +184,9 @@ impl Connection {
         let mut open: Vec<(Uid, usize)> =
             uids.iter().copied().zip(0..uids.len()).filter(|(_, at)| keys[*at].is_none()).rev().collect();
         while !open.is_empty() {
-            // What is over in one slice is answered also to a client that has said its last word.
-            if slices.done > 0 && !self.wire.is_peer_there().await {
-                return Err(Trouble::HungUp);
+            // What is over in one slice is not worth a word about it.
+            if slices.done > 0 {
+                self.still_wanted(0, None).await?;
             }
             slices.done += 1;
             let turn = self.wire.answer(Box::pin(slices.lane.turn())).await;
