@@ -237,7 +237,7 @@
 //! | 6851 | MOVE | yes |
 //! | 6855 | UTF8=ACCEPT | all but the refusal of 8-bit header fields of clients that did not enable it |
 //! | 7162 | CONDSTORE, QRESYNC | yes |
-//! | 7377 | MULTISEARCH | sequence numbers, `*` alone and `$` only where the selected mailbox alone is searched |
+//! | 7377 | MULTISEARCH | numbers are resolved by [`MailboxesQuery`](search::MailboxesQuery) in each mailbox; `$` names nothing but in the selected one |
 //! | 7888 | LITERAL- before login, LITERAL+ or LITERAL- after it | yes |
 //! | 7889 | APPENDLIMIT | one for all mailboxes |
 //! | 8437 | UNAUTHENTICATE | off unless [`Extensions`](server::Extensions) says otherwise |
@@ -253,7 +253,7 @@
 //! | 9585 | INPROGRESS | as often as [`in_progress`](server::ServerSession::in_progress) is called and the limit allows |
 //! | 9586 | UIDONLY | for clients that ENABLE it |
 //! | 9590 | LIST-METADATA | entries of each mailbox, without MAXSIZE and DEPTH |
-//! | 9738 | MESSAGELIMIT | where [`messages_max`](server::Limits::messages_max) is set; not for CLOSE and ESEARCH of several mailboxes |
+//! | 9738 | MESSAGELIMIT, SAVELIMIT | where [`messages_max`](server::Limits::messages_max) or [`copied_messages_max`](server::Limits::copied_messages_max) is set; what ESEARCH looks at in several mailboxes counts together |
 //!
 //! What of these needs the store is offered as [`Extensions`](server::Extensions) says.
 //!

@@ -142,6 +142,11 @@ impl Tree {
         }
     }
 
+    /// Whether mailboxes lie in each other.
+    pub(crate) fn is_nested(&self) -> bool {
+        self.options.layout == Layout::Fs
+    }
+
     /// All mailboxes and the levels above them, in the order of their names. Directories whose names no mailbox can have are passed over.
     pub fn list(&self) -> Result<Vec<Listed>> {
         let mut names = BTreeMap::from([(MailboxName::inbox(), true)]);

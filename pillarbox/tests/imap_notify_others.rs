@@ -115,3 +115,44 @@ async fn too_many_accounts() {
     a.fails("NOTIFY SET (subscribed (MailboxName))", "NO [NOTIFICATIONOVERFLOW]").await;
     a.ok("NOTIFY SET (personal (MailboxName))").await;
 }
+
+/// Mailboxes that other programs make, delete and subscribe to are heard of, and the messages in them.
+#[tokio::test]
+async fn names_that_other_programs_change() {
+    let (source, dir) = in_maildirs();
+    let bare: Arc<dyn MailboxStore> = Arc::new(source.clone());
+    let behind_rights: Arc<dyn MailboxStore> = Arc::new(AclStore::new(source));
+    let root = dir.path().join(YOU).join("Maildir");
+    for store in [bare, behind_rights] {
+        let server = Server::over(store);
+        let _hurry = hurry(&server);
+        let mut a = server.in_inbox().await;
+        a.ok("NOTIFY SET (personal (MailboxName SubscriptionChange MessageNew MessageExpunge))").await;
+        // What the client does itself is seen on the disk too, and not told.
+        a.ok("CREATE Own").await;
+        a.ok("SUBSCRIBE Own").await;
+        a.ok("DELETE Own").await;
+        let made = root.join(".Made");
+        for part in ["cur", "new", "tmp"] {
+            std::fs::create_dir_all(made.join(part)).unwrap();
+        }
+        // A look because of something else may find the mailbox before its name is told.
+        let mut told = [heard(&mut a).await, heard(&mut a).await];
+        told.sort();
+        assert_eq!(told[0], "* LIST (\\HasNoChildren) \"/\" Made\r\n");
+        let none = "* STATUS Made (MESSAGES 0 UIDNEXT 1)\r\n";
+        assert_eq!(without_validity(&told[1]), none);
+        std::fs::write(made.join("new/1.a"), "Subject: x\n\n").unwrap();
+        assert_eq!(without_validity(&heard(&mut a).await), none.replace("S 0 UIDNEXT 1", "S 1 UIDNEXT 2"));
+        let subscriptions = root.join("subscriptions");
+        std::fs::write(&subscriptions, "Own\nMade\n").unwrap();
+        assert_eq!(heard(&mut a).await, "* LIST (\\HasNoChildren \\Subscribed) \"/\" Made\r\n");
+        // As Dovecot deletes.
+        std::fs::rename(&made, root.join("..DOVECOT-TRASHED")).unwrap();
+        std::fs::remove_dir_all(root.join("..DOVECOT-TRASHED")).unwrap();
+        assert_eq!(heard(&mut a).await, "* LIST (\\NonExistent \\HasNoChildren \\Subscribed) \"/\" Made\r\n");
+        std::fs::write(&subscriptions, "Own\n").unwrap();
+        assert_eq!(heard(&mut a).await, "* LIST (\\NonExistent) \"/\" Made\r\n");
+        assert_eq!(a.ok("NOOP").await, "OK Done\r\n");
+    }
+}

@@ -252,13 +252,13 @@ impl Command {
         Command::new("UID SORT").raw(&returning(returns)).raw(&format!("({criteria})")).raw("UTF-8").raw(keys)
     }
 
-    /// Adds the search key UIDAFTER (RFC 9738 §3.4): messages with higher UIDs than this.
+    /// Adds the search key UIDAFTER (RFC 9738, for servers that offer MESSAGELIMIT): messages with higher UIDs than this.
     #[must_use]
     pub fn uid_after(self, uid: Uid) -> Self {
         self.raw(&format!("UIDAFTER {uid}"))
     }
 
-    /// Adds the search key UIDBEFORE (RFC 9738 §3.4): messages with lower UIDs than this.
+    /// Adds the search key UIDBEFORE (RFC 9738, for servers that offer MESSAGELIMIT): messages with lower UIDs than this.
     #[must_use]
     pub fn uid_before(self, uid: Uid) -> Self {
         self.raw(&format!("UIDBEFORE {uid}"))

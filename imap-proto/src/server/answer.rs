@@ -329,6 +329,15 @@ impl ServerSession {
                 searching.end(&self.running.tag, &mut self.out);
                 self.finish(End::ok("Searched"));
             }
+            (Asked::SearchMailboxes(searching), Answer::DoneInPart) => {
+                searching.end(&self.running.tag, &mut self.out);
+                self.searched_in_part();
+            }
+            (Asked::Deleted(deleted), Answer::Found(uids)) => deleted.extend_from_slice(uids),
+            (Asked::Deleted(deleted), Answer::Done) => {
+                let deleted = core::mem::take(deleted);
+                self.expunge_last(deleted);
+            }
             (Asked::Recheck(rechecking), Answer::Found(uids)) => rechecking.found(uids),
             (Asked::Recheck(_), Answer::Done) => self.rechecked(),
             (Asked::Thread(threading), answer @ (Answer::Threads(_) | Answer::Done)) => {
@@ -395,6 +404,7 @@ impl Asked {
             Asked::Vanished { .. } => "Vanished",
             Asked::Store { .. } => "Store",
             Asked::Search(_) => "Search or Sort",
+            Asked::Deleted(_) => "Search",
             Asked::SearchMailboxes(_) => "SearchMailboxes",
             Asked::Thread(_) => "Thread",
             Asked::Recheck(_) => "Recheck",
@@ -417,6 +427,7 @@ pub(super) fn name(answer: &Answer<'_>) -> &'static str {
         Answer::Grantable(_) => "Grantable",
         Answer::Rights(_) => "Rights",
         Answer::Done => "Done",
+        Answer::DoneInPart => "DoneInPart",
         Answer::No { .. } => "No",
         Answer::Bye(_) => "Bye",
         Answer::LoggedIn(_) => "LoggedIn",

@@ -200,8 +200,10 @@ impl ServerSession {
         }
         // RFC 7889 §2: the same for every mailbox.
         add(&alloc::format!("APPENDLIMIT={}", self.config.limits.append_size_max));
-        if let Some(max) = self.config.limits.messages_max {
-            add(&alloc::format!("MESSAGELIMIT={max}"));
+        match (self.config.limits.messages_max, self.config.limits.copied_messages_max) {
+            (Some(max), _) => add(&alloc::format!("MESSAGELIMIT={max}")),
+            (None, Some(max)) => add(&alloc::format!("SAVELIMIT={max}")),
+            (None, None) => {}
         }
         for (name, offered) in [
             ("ACL", extensions.acl),

@@ -9,15 +9,12 @@ use super::read::{Served, uid_required};
 use super::reply::{End, Output};
 use super::session::{Asked, Standing};
 use super::{Event, FetchItem, ServerSession};
-use crate::search::Query;
+use crate::search::{Query, RANGES_MAX, uids_after, uids_before};
 use crate::sort::SortCriterion;
 use crate::types::{Flag, ModSeq, ResponseCode, SequenceSet, Uid, UidSet};
 use crate::view::View;
 use crate::wire::encode::push;
 use crate::wire::parse::{SearchKey, SearchReturns};
-
-/// The most ranges of all sets in one SEARCH, beside two for each message: eight octets each.
-const RANGES_MAX: usize = 100_000;
 
 /// A SEARCH or SORT that is being answered. The answer streams: what was found is told as it comes, and kept only to be saved or
 /// where a part is wanted that counts from the end.
@@ -146,15 +143,20 @@ impl ServerSession {
         })
     }
 
-    /// The query of a key. `updates`: it will be put to messages that come later.
+    /// The query of a key, for the last messages if there are too many. `updates`: it will be put to messages that come later.
     pub(super) fn query_of(&mut self, key: Option<SearchKey>, updates: bool) -> Result<Resolved, End> {
+        let resolved = self.whole_query(key.ok_or_else(unknown_charset)?, updates)?;
+        Ok(Resolved { query: self.search_last(resolved.query), ..resolved })
+    }
+
+    /// The query of a key, for the selected mailbox.
+    pub(super) fn whole_query(&mut self, key: SearchKey, updates: bool) -> Result<Resolved, End> {
         let ranges_left = 2 * self.mailbox()?.view.len() + RANGES_MAX;
         let mut resolving = Resolving { ranges_left, mod_seqs: false, updates };
-        let query = self.query(key.ok_or_else(unknown_charset)?, &mut resolving)?;
+        let query = self.query(key, &mut resolving)?;
         if resolving.mod_seqs {
             self.refuse_without_mod_seqs()?;
         }
-        let query = self.search_last(query);
         Ok(Resolved { query, mod_seqs: resolving.mod_seqs, ranges: ranges_left - resolving.ranges_left })
     }
 
@@ -179,6 +181,14 @@ impl ServerSession {
                 self.uids_of(&set, false, resolving)?
             }
             SearchKey::Uids(set) => self.uids_of(&set, true, resolving)?,
+            SearchKey::UidAfter(uid) => {
+                self.refuse_without_message_limit()?;
+                Query::Uids(uids_after(uid.or_else(|| self.saved_there()?.last())))
+            }
+            SearchKey::UidBefore(uid) => {
+                self.refuse_without_message_limit()?;
+                Query::Uids(uids_before(uid.or_else(|| self.saved_there()?.first())))
+            }
             SearchKey::And(keys) => {
                 let keys = keys.into_iter().map(|key| self.query(key, resolving));
                 Query::And(keys.collect::<Result<_, _>>()?)
@@ -218,6 +228,15 @@ impl ServerSession {
             None => return Err(End::no(&ResponseCode::Limit, "The sets of this search are too large")),
         }
         Ok(Query::Uids(uids))
+    }
+
+    /// What `$` names in the selected mailbox.
+    fn saved_there(&self) -> Option<UidSet> {
+        match &self.standing {
+            // RFC 5182 §2.1: what was expunged is no longer in it.
+            Standing::Selected { mailbox, .. } => Some(mailbox.view.known_of(&mailbox.saved)),
+            _ => None,
+        }
     }
 
     /// What `$` means from now on (RFC 5182).

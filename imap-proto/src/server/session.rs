@@ -235,6 +235,8 @@ pub(super) enum Asked {
     Expunge {
         close: bool,
     },
+    /// Which of the messages of a UID EXPUNGE have `\Deleted`; then follows the EXPUNGE of the last.
+    Deleted(Vec<Uid>),
 }
 
 /// The command that is being served.

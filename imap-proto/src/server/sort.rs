@@ -41,6 +41,7 @@ impl ServerSession {
             return Err(End::bad("SORT is not on offer"));
         }
         let resolved = self.query_to_answer(key, returns)?;
+        self.refuse_order_of_some()?;
         let updating = self.updating_if(Returned { returns, wanted }, &resolved, &criteria)?;
         let Resolved { query, mod_seqs, .. } = resolved;
         if mod_seqs {
@@ -56,6 +57,7 @@ impl ServerSession {
             return Err(End::bad("THREAD is not on offer"));
         }
         let Resolved { query, mod_seqs, .. } = self.query_of(key, false)?;
+        self.refuse_order_of_some()?;
         if mod_seqs {
             self.enable_condstore();
         }

@@ -12,7 +12,7 @@ use pillarbox_imap::types::{MailboxName, ModSeq, UidSet};
 use pillarbox_imap::view::View;
 
 use super::Shared;
-use super::catenate::Source;
+use super::catenate::Sources;
 use super::seats::UserSeat;
 use super::watch::Watching;
 use crate::login::{refused, without_unjudged};
@@ -28,6 +28,7 @@ mod list;
 mod logins;
 mod metadata;
 mod news;
+mod progress;
 mod quota;
 mod refusal;
 mod rights;
@@ -69,8 +70,8 @@ pub(super) struct Connection {
     pub(super) append: Option<Box<dyn IncomingAppend>>,
     /// Where it goes.
     append_to: Option<MailboxName>,
-    /// The mailbox that its last part came from.
-    pub(super) source: Option<Source>,
+    /// Where its parts come from.
+    pub(super) sources: Sources,
     /// What else the client wants to hear of.
     watching: Option<Box<Watching>>,
     /// What happened there and could not be told yet.
@@ -79,6 +80,10 @@ pub(super) struct Connection {
     elsewhere_quiet_until: Option<Time>,
     /// The mailbox was asked for news, or could not be; it is asked again then.
     quiet_until: Option<Time>,
+    /// Long work found that the client has closed its side.
+    closed_side: Option<Time>,
+    /// When something was said to it since, to see whether it is there.
+    probed: Option<Time>,
 }
 
 /// Why a question could not be answered as it was asked.
@@ -87,7 +92,7 @@ pub(super) enum Trouble {
     Store(StoreError),
     /// The connection is of no more use.
     Lost(Lost),
-    /// The client has closed its side, and long work for it is broken off.
+    /// The client closed its side long ago, and work for it is broken off.
     HungUp,
 }
 
@@ -149,11 +154,13 @@ pub(super) async fn start(
         selected: None,
         append: None,
         append_to: None,
-        source: None,
+        sources: Sources::default(),
         watching: None,
         untold: VecDeque::new(),
         elsewhere_quiet_until: None,
         quiet_until: None,
+        closed_side: None,
+        probed: None,
     })
 }
 
@@ -229,6 +236,7 @@ impl Connection {
 
     /// Waits for input, the deadline, the end of the server, and, where the client listens, for news of mailboxes.
     async fn wait(&mut self, shutdown: &Shutdown, stopping: &mut bool, delayed: bool) -> Result<(), Lost> {
+        self.sources.shrink();
         let (listens, takes) = (self.wire.machine.listens(), self.wire.machine.takes_notifications());
         let elsewhere = async {
             match &mut self.watching {
@@ -371,7 +379,7 @@ impl Connection {
             Event::AppendStart(start) => self.append_start(start).await?,
             Event::AppendPart(part) => self.append_part(part).await?,
             Event::AppendEnd => self.append_end().await?,
-            Event::Abandoned => (self.append, self.source) = (None, None),
+            Event::Abandoned => (self.append, self.sources) = (None, Sources::default()),
             Event::Sync => {
                 self.catch_up().await?;
                 self.answer(Answer::Done);
@@ -410,8 +418,8 @@ impl Connection {
             }
             Event::Search { query, mod_seqs } => self.search(query, mod_seqs).await?,
             Event::Sort { query, criteria, mod_seqs } => self.sort(query, &criteria, mod_seqs).await?,
-            Event::SearchMailboxes { sources, query, mailboxes_max } => {
-                self.search_mailboxes(&sources, &query, mailboxes_max).await?;
+            Event::SearchMailboxes { sources, mut query, mailboxes_max } => {
+                self.search_mailboxes(&sources, &mut query, mailboxes_max).await?;
             }
             Event::Recheck { query, criteria } => self.recheck(&query, &criteria).await?,
             Event::Thread { query, algorithm } => self.thread(query, algorithm).await?,
@@ -445,7 +453,8 @@ impl Connection {
             Event::Deselected => self.selected = None,
             Event::Unauthenticated => {
                 // A mailbox of this user is nothing for the next.
-                (self.seat, self.selected, self.append, self.source) = (None, None, None, None);
+                (self.seat, self.selected, self.append) = (None, None, None);
+                self.sources = Sources::default();
                 self.watching = None;
                 self.untold.clear();
                 self.set_identity(None);
@@ -468,7 +477,7 @@ impl Connection {
         let user = self.user()?;
         let AppendStart { mailbox, index, flags, date, size, replaces, .. } = start;
         if index == 0 {
-            self.source = None;
+            self.sources = Sources::default();
         }
         let append = Append { flags, date, size, wants_uid: true, delivery: false };
         self.append_to = Some(mailbox.clone());
@@ -526,7 +535,7 @@ impl Connection {
     }
 
     async fn append_end(&mut self) -> Result<(), Trouble> {
-        self.source = None;
+        self.sources = Sources::default();
         let Some(mut append) = self.append.take() else { return Err(no_mailbox().into()) };
         let appended = self.wire.answer(append.publish()).await;
         // What the selected mailbox learns of the message may go out with the answer; or that another one was quicker.
@@ -554,15 +563,6 @@ impl Connection {
             true => Err(Lost),
             false => Ok(()),
         }
-    }
-
-    /// Tells the client now and then how far its command has come (RFC 9585).
-    pub(super) async fn progress(&mut self, done: usize, goal: usize) -> Result<(), Lost> {
-        let now = self.wire.now();
-        if self.wire.machine.in_progress(now, done as u64, Some(goal as u64)) {
-            self.wire.flush().await?;
-        }
-        Ok(())
     }
 
     fn is_over(&self) -> bool {

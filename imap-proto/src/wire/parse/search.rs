@@ -21,7 +21,7 @@ use super::{Command, Parsed};
 use crate::octet::{WORD, word, words};
 use crate::search::{Date, Query};
 use crate::server::FetchItem;
-use crate::types::{Flag, ObjectId, SequenceSet};
+use crate::types::{Flag, ObjectId, SequenceSet, Uid};
 
 /// How deep parentheses, NOT and OR may nest: a limit for the stack of whoever walks the query.
 pub const DEPTH_MAX: usize = 50;
@@ -41,6 +41,10 @@ pub enum SearchKey {
     Seqs(SequenceSet),
     /// UIDs.
     Uids(SequenceSet),
+    /// UIDAFTER: behind this UID; none: behind the last that `$` names (RFC 9738 §3.2).
+    UidAfter(Option<Uid>),
+    /// UIDBEFORE: before this UID; none: before the first that `$` names.
+    UidBefore(Option<Uid>),
     /// All of these.
     And(Vec<SearchKey>),
     /// One or both.
@@ -70,7 +74,7 @@ pub struct SearchReturns {
 words! {
     ALL, ANSWERED, BCC, BEFORE, BODY, CC, CHARSET, CONTEXT, COUNT, DELETED, DRAFT, EMAILID, FLAGGED, FROM, HEADER, KEYWORD, LARGER,
     MAX, MIN, MODSEQ, NEW, NOT, OLD, OLDER, ON, OR, PARTIAL, RECENT, RETURN, SAVE, SAVEDBEFORE, SAVEDON, SAVEDSINCE, SEEN, SENTBEFORE, SENTON,
-    SENTSINCE, SINCE, SMALLER, SUBJECT, TEXT, THREADID, TO, UID, UNANSWERED, UNDELETED, UNDRAFT, UNFLAGGED, UNKEYWORD,
+    SENTSINCE, SINCE, SMALLER, SUBJECT, TEXT, THREADID, TO, UID, UIDAFTER, UIDBEFORE, UNANSWERED, UNDELETED, UNDRAFT, UNFLAGGED, UNKEYWORD,
     UNSEEN, UPDATE, YOUNGER,
 }
 
@@ -248,6 +252,8 @@ impl Keys {
             RECENT => flag(Flag::Recent),
             SEEN => flag(Flag::Seen),
             UID => map(preceded(sp, sequence_set), SearchKey::Uids).parse(rest),
+            UIDAFTER => map(preceded(sp, beside), SearchKey::UidAfter).parse(rest),
+            UIDBEFORE => map(preceded(sp, beside), SearchKey::UidBefore).parse(rest),
             UNANSWERED => no_flag(Flag::Answered),
             UNDELETED => no_flag(Flag::Deleted),
             UNDRAFT => no_flag(Flag::Draft),
@@ -337,6 +343,14 @@ impl Keys {
 
 fn not(key: SearchKey) -> SearchKey {
     SearchKey::Not(Box::new(key))
+}
+
+/// `uniqueid`, or `$` for none (RFC 9738 §3.2)
+fn beside(input: &[u8]) -> Parsed<'_, Option<Uid>> {
+    match input.strip_prefix(b"$") {
+        Some(rest) => Ok((rest, None)),
+        None => map_opt(nz_number, |number| Uid::new(number).map(Some)).parse(input),
+    }
 }
 
 /// `flag-keyword`

@@ -9,6 +9,13 @@ use super::{Inner, MaildirStore, Result, told};
 use crate::parts::{BoxFuture, Identity, NameChange};
 use crate::store::acl::{AclChange, AclSource};
 
+impl Inner {
+    /// A tree that is there; none is made.
+    pub(super) fn tree_there(&self, account: &Identity) -> Result<Tree> {
+        Tree::open_with(&self.files, self.root(account)?, (self.lies_as)(account)).map_err(told)
+    }
+}
+
 impl MaildirStore {
     /// Work on a tree that is there; none is made.
     pub(super) fn on_tree_there<T: Send + 'static>(
@@ -19,12 +26,7 @@ impl MaildirStore {
         let (inner, account) = (std::sync::Arc::clone(&self.inner), account.clone());
         Box::pin(async move {
             let lane = inner.pool.lane(&account);
-            lane.run(move || {
-                let options = (inner.lies_as)(&account);
-                let tree = Tree::open_with(&inner.files, inner.root(&account)?, options).map_err(told)?;
-                work(&inner, &tree)
-            })
-            .await
+            lane.run(move || work(&inner, &inner.tree_there(&account)?)).await
         })
     }
 

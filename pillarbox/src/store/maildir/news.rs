@@ -12,9 +12,9 @@ use super::{Inner, Result};
 use crate::parts::{BoxFuture, StoreError, StoreErrorKind};
 
 /// How long a folder is left alone after a look, so that a busy one does not keep a thread busy.
-const LOOKS_APART: Duration = Duration::from_millis(250);
+pub(super) const LOOKS_APART: Duration = Duration::from_millis(250);
 /// When trouble is looked at again.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// When a folder is looked at again that has to be at rest for two seconds before it shows everything.
 const REST: Duration = Duration::from_millis(2250);
 
@@ -26,7 +26,7 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    fn watcher(&self, inner: &Arc<Inner>) -> Result<&Watcher> {
+    pub(super) fn watcher(&self, inner: &Arc<Inner>) -> Result<&Watcher> {
         if let Some(watcher) = self.watcher.get() {
             return Ok(watcher);
         }
@@ -39,6 +39,7 @@ impl Disk {
         let listen = move || {
             while let Some(news) = waiting.wait(Duration::MAX) {
                 let Some(inner) = store.upgrade() else { return };
+                news.names.iter().for_each(|root| inner.look_at_names(root));
                 for folder in news.folders {
                     for read_only in [false, true] {
                         if let Some(shared) = inner.find_open(&(folder.clone(), read_only)) {
@@ -188,6 +189,6 @@ fn later(store: Weak<Inner>, folder: Weak<Shared>, after: Duration, change: fn(&
     })
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

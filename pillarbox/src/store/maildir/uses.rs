@@ -19,9 +19,12 @@ impl MaildirStore {
         let (mailbox, uses, account) = (mailbox.clone(), uses.to_vec(), user.clone());
         self.on_tree(user, move |inner, tree| {
             let name = inner.names.find(tree, &mailbox)?;
-            let made = create(tree, &name, &uses, list.as_ref())?;
-            inner.watched_names.tell(&account, vec![NameChange::Created(mailbox)]);
-            Ok(mailbox_id(&made))
+            let mut id = None;
+            inner.change_names(&account, false, || {
+                id = mailbox_id(&create(tree, &name, &uses, list.as_ref())?);
+                Ok(NameChange::Created(mailbox))
+            })?;
+            Ok(id)
         })
     }
 }
