@@ -6,21 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use pillarbox_imap::metadata::EntryChange;
 use pillarbox_imap::types::MailboxName;
 
-use super::log::{Log, LogReader};
+use super::log::{Log, LogReader, Logged};
 use crate::parts::{BoxFuture, Identity, NameChange, NameWatch, StoreError};
 
 /// So many changes somebody may fall behind who watches the names of an account. One that names many annotations counts for several:
 /// it is about a kilobyte that each may take.
 const BEHIND_MAX: u64 = 1000;
 
-/// For how many changes one counts.
-fn weight(change: &NameChange) -> u64 {
-    match change {
-        NameChange::Annotated { entries, .. } => {
-            let octets = entries.iter().map(|entry| size_of_val(entry) + entry.as_str().len()).sum::<usize>();
-            1 + (octets / 1024) as u64
+impl Logged for NameChange {
+    fn weight(&self) -> u64 {
+        match self {
+            NameChange::Annotated { entries, .. } => {
+                let octets = entries.iter().map(|entry| size_of_val(entry) + entry.as_str().len()).sum::<usize>();
+                1 + (octets / 1024) as u64
+            }
+            _ => 1,
         }
-        _ => 1,
     }
 }
 
@@ -59,7 +60,7 @@ impl NameLogs {
         let mut logs = self.logs();
         let log = logs.get(account).and_then(Weak::upgrade).unwrap_or_else(|| {
             logs.retain(|_, log| log.strong_count() > 0);
-            let log = Arc::new(Log::new(BEHIND_MAX, weight, NameChange::TooMany));
+            let log = Arc::new(Log::new(BEHIND_MAX, NameChange::TooMany));
             logs.insert(account.clone(), Arc::downgrade(&log));
             log
         });

@@ -8,6 +8,7 @@ use std::task::Poll;
 
 use pillarbox_imap::acl::Rights;
 use pillarbox_imap::list::List;
+use pillarbox_imap::server::Status;
 use pillarbox_imap::types::MailboxName;
 
 use super::listing::ACCOUNTS_MAX;
@@ -49,6 +50,13 @@ impl<S: AclSource + 'static> MailboxWatch for Watched<S> {
             }
             self.store.check_inside(&self.user, &self.place, needed()).await?;
             Ok(std::mem::take(&mut self.untold))
+        })
+    }
+
+    fn numbers(&mut self) -> BoxFuture<'_, Result<Option<Status>>> {
+        Box::pin(async move {
+            self.store.check(&self.user, &self.place, needed()).await?;
+            self.watch.numbers().await
         })
     }
 }

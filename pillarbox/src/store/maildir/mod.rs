@@ -8,12 +8,14 @@ mod looks;
 mod metadata;
 mod names;
 mod news;
+mod numbers;
 mod open;
 mod opened;
 mod pool;
 mod quota;
 mod room;
 mod shared;
+mod unasked;
 mod uses;
 mod watched;
 
