@@ -237,11 +237,12 @@
 //! | 6851 | MOVE | yes |
 //! | 6855 | UTF8=ACCEPT | all but the refusal of 8-bit header fields of clients that did not enable it |
 //! | 7162 | CONDSTORE, QRESYNC | yes |
-//! | 7377 | MULTISEARCH | sequence numbers, `*` alone and `$` only where the selected mailbox alone is searched |
+//! | 7377 | MULTISEARCH | numbers are resolved by [`MailboxesQuery`](search::MailboxesQuery) in each mailbox; `$` names nothing but in the selected one |
 //! | 7888 | LITERAL- before login, LITERAL+ or LITERAL- after it | yes |
 //! | 7889 | APPENDLIMIT | one for all mailboxes |
 //! | 8437 | UNAUTHENTICATE | off unless [`Extensions`](server::Extensions) says otherwise |
 //! | 8438 | STATUS=SIZE | yes |
+//! | 8440 | LIST-MYRIGHTS | yes |
 //! | 8474 | OBJECTID | yes |
 //! | 8508 | REPLACE | yes |
 //! | 8514 | SAVEDATE | yes |
@@ -251,7 +252,8 @@
 //! | 9394 | PARTIAL | yes |
 //! | 9585 | INPROGRESS | as often as [`in_progress`](server::ServerSession::in_progress) is called and the limit allows |
 //! | 9586 | UIDONLY | for clients that ENABLE it |
-//! | 9738 | MESSAGELIMIT | where [`messages_max`](server::Limits::messages_max) is set; not for CLOSE and ESEARCH of several mailboxes |
+//! | 9590 | LIST-METADATA | entries of each mailbox, without MAXSIZE and DEPTH |
+//! | 9738 | MESSAGELIMIT, SAVELIMIT | where [`messages_max`](server::Limits::messages_max) or [`copied_messages_max`](server::Limits::copied_messages_max) is set; what ESEARCH looks at in several mailboxes counts together |
 //!
 //! What of these needs the store is offered as [`Extensions`](server::Extensions) says.
 //!
@@ -259,7 +261,7 @@
 //!
 //! All in [`Limits`](server::Limits) and [`FrameLimits`](wire::frame::FrameLimits), with their defaults and reasons, but for
 //! those that the types keep: 50 octets a keyword, 255 a level of a mailbox name, 32 levels, a depth of 50 and 2000 keys in SEARCH,
-//! 100 items in FETCH, 12 criteria in SORT, 100 flags in a command, 50 patterns in LIST, 100 entries in GETMETADATA and SETMETADATA. A view takes four octets a message. What one command tells of a mailbox at once
+//! 100 items in FETCH, 12 criteria in SORT, 100 flags in a command, 50 patterns in LIST, 100 entries in GETMETADATA, SETMETADATA and LIST. A view takes four octets a message. What one command tells of a mailbox at once
 //! (EXPUNGE and FETCH lines before its tagged answer) is limited by the number of messages that the client knows and by
 //! [`pending_flags_max`](server::Limits::pending_flags_max).
 #![cfg_attr(not(feature = "std"), no_std)]

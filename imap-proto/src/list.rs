@@ -5,6 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::metadata::WantedEntries;
 use crate::server::{Listed, StatusItem};
 use crate::types::{ListPattern, MailboxName, SpecialUse};
 
@@ -50,6 +51,10 @@ pub struct List {
     pub tell_subscribed: bool,
     /// What STATUS would tell of each mailbox (RFC 5819), to be put into [`Listed::status`]; nothing: leave that out.
     pub status: Vec<StatusItem>,
+    /// The user's rights in each mailbox (RFC 8440) are wanted in [`Listed::rights`].
+    pub my_rights: bool,
+    /// The annotations that are wanted of each mailbox (RFC 9590), behind it: see [`Listed::has_metadata`]. Nothing: none.
+    pub metadata: WantedEntries,
     /// The client knows `\NonExistent`.
     pub extended: bool,
 }
@@ -186,6 +191,7 @@ impl List {
                 return None;
             }
             let mut listed = Listed::new(name.clone(), self.attributes(entry, is_parent));
+            listed.matches_itself = selects;
             // RFC 5258 §3.5
             listed.subscribed_below = self.recursive && above_selected.contains(name.as_str());
             Some(listed)

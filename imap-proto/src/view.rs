@@ -166,10 +166,7 @@ impl View {
 
     /// The same for a search: a number above the number of messages is that of no message, and no error (RFC 7377 §2).
     pub fn resolve_existing(&self, set: &SequenceSet) -> UidSet {
-        let exists = u32::try_from(self.uids.len()).unwrap_or(u32::MAX);
-        let ranges = set.resolve(exists).into_iter();
-        let places = ranges.map(|range| (*range.start()).max(1) as usize - 1..(*range.end()).min(exists) as usize);
-        places.filter_map(|places| self.uids.get(places)).collect()
+        existing(&self.uids, set)
     }
 
     /// The messages that a set of UIDs means, of those that the client knows: naming others is no error
@@ -181,9 +178,7 @@ impl View {
 
     /// The known UIDs from `first` to `last`.
     fn known(&self, first: u32, last: u32) -> &[Uid] {
-        let start = self.uids.partition_point(|uid| uid.get() < first);
-        let end = self.uids.partition_point(|uid| uid.get() <= last);
-        self.uids.get(start..end).unwrap_or_default()
+        known_between(&self.uids, first, last)
     }
 
     /// Takes note of a change; legal at any time, told later. Changes come in commit order. What the client cannot know
@@ -358,8 +353,13 @@ impl View {
             self.uids.retain(|uid| !removed.contains(*uid));
         }
         if telling.arrivals && !self.added.is_empty() {
-            told.arrived = self.added.len();
-            self.uids.append(&mut self.added);
+            let added = core::mem::take(&mut self.added);
+            told.arrived = added.len();
+            if self.uids.capacity() - self.uids.len() < added.len() {
+                // An eighth is enough to grow in, and a thousand views that grow together hold no second half that is empty.
+                self.uids.reserve_exact(added.len().max(self.uids.len() / 8));
+            }
+            self.uids.extend(added);
             // RFC 9051 §7.4.1
             // Deviates from RFC 3501 §7.3.2: because stores do not say who is the first to see a new message, RECENT does
             // not follow; IMAP4rev2 dropped it.
@@ -420,8 +420,27 @@ impl View {
 
     /// Which of these messages the client knows.
     pub fn known_of(&self, uids: &UidSet) -> UidSet {
-        uids.ranges().map(|range| self.known(range.start().get(), range.end().get())).collect()
+        known_of(&self.uids, uids)
     }
+}
+
+/// The messages that sequence numbers mean in a mailbox with these UIDs; those of no message mean none.
+pub(crate) fn existing(uids: &[Uid], set: &SequenceSet) -> UidSet {
+    let exists = u32::try_from(uids.len()).unwrap_or(u32::MAX);
+    let ranges = set.resolve(exists).into_iter();
+    let places = ranges.map(|range| (*range.start()).max(1) as usize - 1..(*range.end()).min(exists) as usize);
+    places.filter_map(|places| uids.get(places)).collect()
+}
+
+fn known_between(known: &[Uid], first: u32, last: u32) -> &[Uid] {
+    let start = known.partition_point(|uid| uid.get() < first);
+    let end = known.partition_point(|uid| uid.get() <= last);
+    known.get(start..end).unwrap_or_default()
+}
+
+/// Which of these messages there are among the UIDs of a mailbox, which rise.
+pub(crate) fn known_of(known: &[Uid], uids: &UidSet) -> UidSet {
+    uids.ranges().map(|range| known_between(known, range.start().get(), range.end().get())).collect()
 }
 
 /// How many ranges stand in one VANISHED line: some ten thousand octets, which clients take in one piece.

@@ -86,9 +86,16 @@ fn what_cannot_be_written_is_refused_and_nothing_is_sent() {
 #[test]
 fn names_go_as_the_server_takes_them() {
     let now = Time::ZERO;
-    for (enabled, sent) in [("", "Entw&APw-rfe"), ("* ENABLED UTF8=ACCEPT\r\n", "\"Entwürfe\"")] {
+    for (offered, enabled, sent) in [
+        ("IMAP4rev1", "", "Entw&APw-rfe"),
+        ("IMAP4rev1 IMAP4rev2", "", "Entw&APw-rfe"),
+        ("IMAP4rev1", "* ENABLED UTF8=ACCEPT\r\n", "\"Entwürfe\""),
+        ("IMAP4rev1 IMAP4rev2", "* ENABLED IMAP4rev2\r\n", "\"Entwürfe\""),
+        // RFC 9051 §6.1.1: nothing has to be enabled where there is nothing else.
+        ("IMAP4rev2", "", "\"Entwürfe\""),
+    ] {
         let mut session = ClientSession::new(ClientConfig::default());
-        let greeting = format!("* PREAUTH [CAPABILITY IMAP4rev1] hi\r\n{enabled}");
+        let greeting = format!("* PREAUTH [CAPABILITY {offered}] hi\r\n{enabled}");
         let mut input = greeting.as_bytes();
         while session.poll(now, &mut input) != Step::NeedInput {}
         session.submit(now, Command::select("Entwürfe")).unwrap();
@@ -118,4 +125,40 @@ fn what_is_known_is_told_as_far_as_a_line_holds_it() {
 fn capabilities_of_any_length_are_not_kept() {
     let text = format!("IDLE {} {}", "x".repeat(256), "y".repeat(257));
     assert!(Capabilities::parse(text.as_bytes()).words().eq(["IDLE", &*"x".repeat(256)]));
+}
+
+#[test]
+fn what_lies_under_the_session_is_not_changed_by_hand() {
+    let now = Time::ZERO;
+    let refused = |told| matches!(told, Err(Misuse::ForbiddenCommand { .. }));
+    let mut session = ClientSession::new(ClientConfig::default());
+    let mut input = &b"* PREAUTH [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE STARTTLS UNAUTHENTICATE] hi\r\n"[..];
+    while session.poll(now, &mut input) != Step::NeedInput {}
+    assert!(refused(session.submit(now, Command::new("starttls"))));
+    assert!(refused(session.submit(now, Command::new("COMPRESS").raw("DEFLATE"))));
+    assert_eq!(session.output(), b"");
+    let told = session.submit(now, Command::new("STARTTLS")).unwrap_err().to_string();
+    assert_eq!(told, "STARTTLS cannot be submitted: the session sends it by itself, as its configuration says");
+    assert!(session.submit(now, Command::new("UNAUTHENTICATE")).is_ok());
+
+    // Compression would end in the middle of what both sides send (RFC 8437 §4.1).
+    let mut config = ClientConfig::default();
+    config.compress = true;
+    config.enable.clear();
+    let mut session = ClientSession::new(config);
+    assert!(refused(session.submit(now, Command::new("UNAUTHENTICATE"))));
+    let mut input = &b"* PREAUTH [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE] hi\r\n"[..];
+    while session.poll(now, &mut input) != Step::NeedInput {}
+    session.consume_output(now, usize::MAX);
+    let mut input = &b"A1 OK active\r\n"[..];
+    while !matches!(session.poll(now, &mut input), Step::Upgrade(_)) {}
+    session.upgraded(now, pillarbox_core::LayerFacts::Deflate).unwrap();
+    assert!(session.is_compressed() && refused(session.submit(now, Command::new("UNAUTHENTICATE"))));
+    // It was wished for, and there is none.
+    let mut config = ClientConfig::default();
+    config.compress = true;
+    let mut session = ClientSession::new(config);
+    let mut input = &b"* PREAUTH [CAPABILITY IMAP4rev1] hi\r\n"[..];
+    while session.poll(now, &mut input) != Step::NeedInput {}
+    assert!(session.submit(now, Command::new("UNAUTHENTICATE")).is_ok());
 }

@@ -1,7 +1,11 @@
 //! Names of annotations of mailboxes and of accounts (RFC 5464), as IMAP speaks of them and stores keep them.
 
+mod shares;
+
 use alloc::string::String;
 use core::fmt;
+
+pub use shares::{ENTRIES_MAX, OCTETS_MAX, OWNER_PART, Shares};
 
 /// The most octets of an entry's name.
 const NAME_MAX: usize = 1024;

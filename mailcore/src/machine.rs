@@ -292,4 +292,12 @@ pub enum Misuse {
         /// What was too long.
         what: &'static str,
     },
+    /// A command that the machine does not take from its embedder in this state: it would change what lies under it.
+    #[error("{command} cannot be submitted: {why}")]
+    ForbiddenCommand {
+        /// Which.
+        command: &'static str,
+        /// Why not.
+        why: &'static str,
+    },
 }

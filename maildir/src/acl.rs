@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use crate::dotlock::DotLock;
 use crate::sidecar::{Found, Sidecar};
 use crate::{Maildir, MaildirError, Result};
 
@@ -118,7 +119,7 @@ pub enum AclError {
     /// A name that is empty, too long, or holds control characters.
     #[error("that cannot be the name of a user or a group")]
     Identifier,
-    /// There are [`ACL_ENTRIES_MAX`] of them.
+    /// There are [`ACL_ENTRIES_MAX`] of them, or their names together are longer than a list may be.
     #[error("there are too many entries")]
     TooMany,
 }
@@ -349,11 +350,21 @@ impl Acl {
         })
     }
 
-    /// Changes the rights of an identifier, or with `negative` those that are taken from it.
+    /// Changes the rights of an identifier, or with `negative` those that are taken from it. An identifier without an entry has no
+    /// rights, but the owner, who [begins with all](Self::rights).
     ///
     /// # Errors
     ///
     /// [`AclError`], if the name can be nobody's or there are [`ACL_ENTRIES_MAX`] entries.
+    ///
+    /// ```
+    /// use pillarbox_maildir::{Acl, Identifier, Rights, RightsChange};
+    ///
+    /// let mut acl = Acl::default();
+    /// acl.set(&Identifier::Owner, false, RightsChange::Remove(Rights::parse("x")?))?;
+    /// assert_eq!(acl.encode(), b"owner lrwstipeka\n");
+    /// # Ok::<(), pillarbox_maildir::AclError>(())
+    /// ```
     pub fn set(
         &mut self,
         identifier: &Identifier,
@@ -364,12 +375,14 @@ impl Acl {
             return Err(AclError::Identifier);
         }
         let is_full = self.entries().count() >= ACL_ENTRIES_MAX;
+        // RFC 4314 §3.1: added to the existing rights, or removed from them.
+        let begins = if *identifier == Identifier::Owner && !negative { Rights::ALL } else { Rights::NONE };
         match self.find(identifier, negative) {
             Some(entry) => entry.rights = changed(entry.rights, change),
-            None if matches!(change, RightsChange::Remove(_)) => {}
+            None if matches!(change, RightsChange::Remove(_)) && begins == Rights::NONE => {}
             None if is_full => return Err(AclError::TooMany),
             None => {
-                let (identifier, rights) = (identifier.clone(), changed(Rights::NONE, change));
+                let (identifier, rights) = (identifier.clone(), changed(begins, change));
                 self.0.push(Line::Entry(AclEntry { identifier, negative, rights, others: Vec::new() }));
             }
         }
@@ -429,6 +442,11 @@ fn unquote(text: &str) -> Option<(String, &str)> {
             (_, c) => id.push(c),
         }
     }
+}
+
+fn encoded(acl: &Acl) -> std::result::Result<Vec<u8>, AclError> {
+    // What is longer could not be read any more.
+    Some(acl.encode()).filter(|encoded| encoded.len() <= FILE_MAX).ok_or(AclError::TooMany)
 }
 
 impl Maildir {
@@ -497,12 +515,31 @@ impl Maildir {
         };
         let mut acl = before.clone();
         change(&mut acl)?;
+        let encoded = encoded(&acl)?;
         if damaged {
             file.set_aside()?;
         } else if acl == before {
             return Ok(());
         }
-        file.replace(&lock, &acl.encode())?;
+        self.write_acl(&lock, &encoded)
+    }
+
+    /// Keeps others from changing the list.
+    pub(crate) fn lock_acl(&self) -> Result<DotLock> {
+        self.acl_file().lock()
+    }
+
+    /// Writes the list of a directory that is no mailbox yet. A crash may have left one there, of a mailbox that never was.
+    pub(crate) fn begin_acl(&self, lock: &DotLock, list: &Acl) -> Result<()> {
+        let encoded = encoded(list)?;
+        match self.acl_file().read()? {
+            Found::Nothing if encoded.is_empty() => Ok(()),
+            _ => self.write_acl(lock, &encoded),
+        }
+    }
+
+    fn write_acl(&self, lock: &DotLock, encoded: &[u8]) -> Result<()> {
+        self.acl_file().replace(lock, encoded)?;
         // Nothing depends on it: Dovecot looks for changes there from time to time as well.
         let _ = self.fs().unlink(&self.account().join(LIST));
         Ok(())

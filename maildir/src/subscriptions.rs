@@ -1,7 +1,8 @@
 //! The file `subscriptions`: which mailboxes the user wants to see. A subscribed mailbox need not exist.
 //!
-//! Two forms are read, and the one found is kept: one name a line with `.` between levels (`/` in the layout `fs`), or behind a
-//! line `V<TAB>2` and an empty line, one name a line with TAB between levels. Names are written as in directories.
+//! Two forms are read: one name a line with `.` between levels (`/` in the layout `fs`), or behind a line `V<TAB>2` and an empty line,
+//! one name a line with TAB between levels. Names are written as in directories. The form found is kept for as long as the names can
+//! be said in it: a name with a dot in a level, such as another user's mailbox has that is called after an address, needs the second.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +23,8 @@ impl Tree {
         Ok(file.lines.iter().filter_map(|line| file.name(line)).collect())
     }
 
-    /// Subscribes to a mailbox; true if it was not subscribed. Durable.
+    /// Subscribes to a name; true if it was not subscribed. There need not be a mailbox of it, nor could there have to be one here:
+    /// mailboxes of others are subscribed to in this file as well. Durable.
     pub fn subscribe(&self, name: &MailboxName) -> Result<bool> {
         self.change_subscriptions(name, true)
     }
@@ -33,10 +35,6 @@ impl Tree {
     }
 
     fn change_subscriptions(&self, name: &MailboxName, wanted: bool) -> Result<bool> {
-        // What no mailbox can be called cannot be subscribed: the older form would take a dot for a level.
-        if wanted && !name.is_inbox() {
-            self.options.directory(name)?;
-        }
         // The lock file of Dovecot's name keeps other writers out; the new contents go to a file of their own, so that the
         // lock's file stays what its owner knows it by.
         let lock = DotLock::acquire(&self.store, self.root.join("subscriptions.lock"))?;
@@ -46,6 +44,9 @@ impl Tree {
             return Ok(false);
         }
         if wanted {
+            if name.components().any(|level| level.contains(file.separator)) {
+                file.part_levels_by_tab();
+            }
             file.lines.push(name.on_disk(&file.separator.to_string(), file.names).into_bytes());
         } else {
             let keep: Vec<bool> = file.lines.iter().map(|line| file.name(line).as_ref() != Some(name)).collect();
@@ -120,6 +121,17 @@ impl Subscriptions {
             out.push(b'\n');
         }
         out
+    }
+
+    /// Takes the newer form. Lines that name nothing stay as they are.
+    fn part_levels_by_tab(&mut self) {
+        let names: Vec<Option<MailboxName>> = self.lines.iter().map(|line| self.name(line)).collect();
+        for (line, name) in self.lines.iter_mut().zip(names) {
+            if let Some(name) = name {
+                *line = name.on_disk("\t", self.names).into_bytes();
+            }
+        }
+        self.separator = '\t';
     }
 
     fn name(&self, line: &[u8]) -> Option<MailboxName> {
@@ -201,8 +213,23 @@ mod tests {
     fn a_name_with_a_dot_is_no_level_in_maildirplusplus() {
         let dir = tempfile::tempdir().unwrap();
         let tree = Tree::create(&Store::new(RealFs, Options::from_system()), dir.path()).unwrap();
-        let dotted = MailboxName::parse("a.b", '/').unwrap();
-        assert!(matches!(tree.subscribe(&dotted), Err(crate::MaildirError::Name(crate::NameError::Dot))));
-        assert!(!dir.path().join(FILE).exists());
+        let path = dir.path().join(FILE);
+        let dotted = MailboxName::parse("Other Users/ann@example.org/Work", '/').unwrap();
+        let named = |text: &str| MailboxName::parse(text, '/').unwrap();
+        // With no file there is the newer form from the beginning.
+        assert!(tree.subscribe(&dotted).unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), b"V\t2\n\nOther Users\tann@example.org\tWork\n");
+        assert_eq!(tree.subscriptions().unwrap(), std::slice::from_ref(&dotted));
+        // The older one gives way to it; what names nothing, and what is no text, stays.
+        std::fs::write(&path, b"INBOX\nArchive.2024\n..\nEntw\xfcrfe\n&AMQ-\r\n").unwrap();
+        assert!(!tree.unsubscribe(&dotted).unwrap());
+        assert!(tree.subscribe(&dotted).unwrap());
+        assert!(!tree.subscribe(&dotted).unwrap());
+        let after = b"V\t2\n\nINBOX\nArchive\t2024\n..\nEntw\xfcrfe\n&AMQ-\nOther Users\tann@example.org\tWork\n";
+        assert_eq!(std::fs::read(&path).unwrap(), after);
+        let names = [named("INBOX"), named("Archive/2024"), named("Ä"), dotted.clone()];
+        assert_eq!(tree.subscriptions().unwrap(), names);
+        assert!(tree.unsubscribe(&dotted).unwrap());
+        assert_eq!(tree.subscriptions().unwrap(), names[..3]);
     }
 }

@@ -6,8 +6,8 @@ use std::fs;
 
 use pillarbox_fs::RealFs;
 use pillarbox_maildir::{
-    EntryName, Identifier, MailboxName, Maildir, MaildirError, MetadataError, Options, Rights, RightsChange, Store,
-    Tree, Who,
+    ACL_ENTRIES_MAX, AclError, EntryName, Identifier, MailboxName, Maildir, MaildirError, MetadataError, Options,
+    Rights, RightsChange, Store, Tree, Who,
 };
 use support::Bench;
 
@@ -126,6 +126,29 @@ fn what_is_damaged_is_set_aside() {
     assert_eq!(a.metadata().unwrap().len(), 1);
 }
 
+/// A file of the version that told of nobody who set what: it is read, and what was set then is in nobody's way.
+#[test]
+fn annotations_of_an_older_version() {
+    let bench = Bench::new();
+    let tree = account(&bench);
+    let a = tree.mailbox(&name("a")).unwrap();
+    let mut old = b"pillarbox-metadata 1 256\n/private/comment 3 4\njoemine\n".to_vec();
+    (0..255).for_each(|n| old.extend_from_slice(format!("/shared/old/{n} 0 1\nx\n").as_bytes()));
+    fs::write(bench.path("m/.a/pillarbox-metadata"), &old).unwrap();
+    assert_eq!(a.metadata().unwrap().value("joe", &entry("/private/comment")), Some(&b"mine"[..]));
+    assert_eq!(a.metadata().unwrap().len(), 256);
+    let new = |n: usize| [(entry(&format!("/shared/new/{n}")), Some(&b"y"[..]))];
+    assert!(matches!(a.set_metadata_for("ann", "joe", &new(0)), Err(MaildirError::Metadata(MetadataError::TooMany))));
+    assert_eq!(fs::read(bench.path("m/.a/pillarbox-metadata")).unwrap(), old, "what is refused changes nothing");
+    let set = |n: &usize| a.set_metadata("joe", &new(*n)).is_ok();
+    assert_eq!((0..300).take_while(set).count(), 63, "a quarter is the owner's, with what they had");
+    let away: Vec<_> = (0..255).map(|n| (entry(&format!("/shared/old/{n}")), None)).collect();
+    a.set_metadata_for("ann", "joe", &away[..100]).unwrap();
+    a.set_metadata_for("ann", "joe", &new(300)).unwrap();
+    assert_eq!(a.metadata().unwrap().len(), 256 + 63 - 100 + 1);
+    assert!(aside(&bench, "m/.a", "pillarbox-metadata").is_empty());
+}
+
 /// Several processes change entries at once, and none is lost.
 #[test]
 fn changes_at_once_do_not_replace_each_other() {
@@ -158,14 +181,19 @@ fn a_failed_change_can_be_repeated() {
         for n in 0.. {
             let bench = Bench::new();
             let a = account(&bench).mailbox(&name("a")).unwrap();
-            let comment = entry("/shared/comment");
+            let (comment, guests) = (entry("/shared/comment"), entry("/shared/guests"));
             let change = |value: &[u8], rights: &str, special: &str| {
-                a.set_metadata("", &[(comment.clone(), Some(value))])?;
+                a.set_metadata("joe", &[(comment.clone(), Some(value))])?;
+                a.set_metadata_for("ann", "joe", &[(guests.clone(), Some(value))])?;
                 a.set_acl(&ann(), false, RightsChange::Replace(Rights::parse(rights).unwrap()))?;
                 a.set_special_uses(&[special])
             };
             let there = || {
-                let value = a.metadata().unwrap().value("", &comment).map(<[u8]>::to_vec);
+                let metadata = a.metadata().unwrap();
+                let value = metadata.value("", &comment).map(<[u8]>::to_vec);
+                // The guest's comes behind it.
+                let guests = metadata.value("", &guests).map(<[u8]>::to_vec);
+                assert!(guests == value || guests == Some(b"old".to_vec()), "{guests:?}");
                 (value, rights_of_ann(&a), a.special_uses().unwrap().join(" "))
             };
             change(b"old", "l", "\\Junk").unwrap();
@@ -189,4 +217,29 @@ fn a_failed_change_can_be_repeated() {
             }
         }
     }
+}
+
+/// What could not be read again is refused, and what was there stays.
+#[test]
+fn a_list_grows_no_larger_than_one_that_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = Tree::create(&Store::new(RealFs, Options::from_system()), dir.path()).unwrap();
+    let inbox = tree.mailbox(&MailboxName::inbox()).unwrap();
+    let all = RightsChange::Replace(Rights::ALL);
+    let mut refused = 0;
+    for number in 0..ACL_ENTRIES_MAX {
+        // Each of these letters takes two.
+        let user = Identifier::User(format!("{number:03}{}", "\"".repeat(509)));
+        match inbox.set_acl(&user, false, all) {
+            Ok(()) => assert_eq!(inbox.acl().unwrap().entries().count(), number + 1, "it is read"),
+            Err(error) => {
+                assert!(matches!(error, MaildirError::Acl(AclError::TooMany)), "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(inbox.acl().unwrap().entries().count() + refused, ACL_ENTRIES_MAX);
+    assert!((1..10).contains(&refused), "{refused}");
+    inbox.delete_acl(&Identifier::User(format!("000{}", "\"".repeat(509))), false).unwrap();
+    inbox.set_acl(&Identifier::User("ann".into()), false, all).unwrap();
 }

@@ -267,6 +267,48 @@ async fn wrong_passwords_and_short_messages() {
     client.log_out().await;
 }
 
+/// A message that never comes; tells that it was asked for.
+struct Never(Arc<tokio::sync::Notify>);
+
+impl tokio::io::AsyncRead for Never {
+    fn poll_read(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        _: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        self.0.notify_one();
+        std::task::Poll::Pending
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_brings_ends_the_connection() {
+    let server = Server::memory();
+    let append = || Command::append("INBOX", &Flags::new(), None, 5);
+    for is_dropped in [true, false] {
+        let mut client = client(&server, 1 << 16, &[]).await;
+        if is_dropped {
+            let asked = Arc::new(tokio::sync::Notify::new());
+            tokio::select! {
+                biased;
+                told = client.append(append(), Never(Arc::clone(&asked)), |_| {}) => panic!("{told:?}"),
+                () = asked.notified() => {}
+            }
+        } else {
+            client.submit(append()).unwrap();
+            while !matches!(client.next().await, Some(Event::NeedMessage(_))) {}
+        }
+        let mut lost = 0;
+        let tell = |event: Event<'_>| lost += u32::from(matches!(event, Event::Lost { .. }));
+        let run = client.append(append(), &b"a: b\n"[..], tell);
+        let told = tokio::time::timeout(std::time::Duration::from_secs(20), run).await.expect("it does not wait");
+        assert!(matches!(told, Err(RunError::Lost(None))), "{told:?}");
+        assert!(lost == 1 && !client.is_open());
+        assert!(matches!(client.run(Command::noop(), |_| {}).await, Err(RunError::Misuse(_))));
+    }
+    assert_eq!(truth(&server).await.len(), 0, "something was stored");
+}
+
 #[tokio::test]
 async fn numbers_that_mean_others_are_not_sent() {
     let server = Server::memory();
@@ -375,19 +417,21 @@ async fn converge(server: &Server, enable: &[&str], seed: u64) {
                 }
             };
             let told = here.append(command, &b"\r\n"[..], learn).await.unwrap();
-            mirror.completed(&told);
+            mirror.completed(&told, false);
         }
         // Without leaving: news come with NOOP, and what they leave open is asked for.
         for _ in 0..20 {
             let was_right = mirror.wanted() == Wanted::Nothing;
-            let command = mirror.command(here.capabilities()).unwrap_or_else(Command::noop);
+            let own = mirror.command(here.capabilities());
+            let is_own = own.is_some();
+            let command = own.unwrap_or_else(Command::noop);
             let learn = |event: Event<'_>| {
                 if let Event::Response(response) = &event {
                     mirror.learn(response);
                 }
             };
             let told = here.run(command, learn).await.unwrap();
-            mirror.completed(&told);
+            mirror.completed(&told, is_own);
             if was_right && mirror.is_right() {
                 break;
             }

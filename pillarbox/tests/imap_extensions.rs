@@ -176,6 +176,50 @@ async fn mailboxes_have_annotations() {
     }
 }
 
+/// RFC 9590: as GETMETADATA of each mailbox that is listed.
+#[tokio::test]
+async fn lists_with_annotations() {
+    for server in Server::each() {
+        let mut client = server.client().await;
+        let capabilities = client.ok("CAPABILITY").await;
+        assert!(capabilities.contains(" LIST-METADATA ") && !capabilities.contains("LIST-MYRIGHTS"), "{capabilities}");
+        for command in [
+            "CREATE Fruit",
+            "CREATE Fruit/Banana",
+            "CREATE Sent (USE (\\Sent))",
+            "SUBSCRIBE Fruit/Banana",
+            "SUBSCRIBE Lost",
+        ] {
+            client.ok(command).await;
+        }
+        let large = "x".repeat(60_000);
+        client.ok(&format!("SETMETADATA Fruit/Banana (/private/comment {{60000+}}\r\n{large} /shared/a \"1\")")).await;
+        client.ok("SETMETADATA Sent (/shared/a \"2\")").await;
+        assert_eq!(
+            client
+                .ok("LIST \"\" (Fruit* Sent) RETURN (METADATA (/Shared/A /private/comment /private/specialuse))")
+                .await,
+            format!(
+                "* LIST (\\HasChildren) \"/\" Fruit\r\n\
+                 * METADATA Fruit (/shared/a NIL /private/comment NIL /private/specialuse NIL)\r\n\
+                 * LIST (\\HasNoChildren) \"/\" Fruit/Banana\r\n\
+                 * METADATA Fruit/Banana (/private/comment {{60000}}\r\n{large} /shared/a \"1\" /private/specialuse NIL)\r\n\
+                 * LIST (\\HasNoChildren \\Sent) \"/\" Sent\r\n\
+                 * METADATA Sent (/shared/a \"2\" /private/specialuse \"\\\\Sent\" /private/comment NIL)\r\n\
+                 OK Done\r\n"
+            )
+        );
+        // What does not exist, or is told for what lies below it, has none; and no numbers (RFC 5819 §2).
+        assert_eq!(
+            client.ok("LIST (SUBSCRIBED RECURSIVEMATCH) \"\" % RETURN (STATUS (MESSAGES) METADATA (/shared/a))").await,
+            "* LIST (\\HasChildren) \"/\" Fruit (\"CHILDINFO\" (\"SUBSCRIBED\"))\r\n\
+             * LIST (\\NonExistent \\HasNoChildren \\Subscribed) \"/\" Lost\r\n\
+             OK Done\r\n"
+        );
+        client.fails("LIST \"\" * RETURN (MYRIGHTS)", "BAD ").await;
+    }
+}
+
 // ---- mailboxes
 
 #[tokio::test]

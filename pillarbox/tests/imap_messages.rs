@@ -4,9 +4,14 @@
 mod imap_support;
 mod support;
 
-use imap_support::Server;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+use imap_support::bent::Bent;
+use imap_support::{Client, Server};
 use pillarbox::imap::{ImapServer, ServerConfig};
 use pillarbox::parts::Parts;
+use pillarbox::store::MemoryStore;
 
 const MESSAGE: &[u8] = b"Subject: hi\r\n\r\nHello\r\n";
 
@@ -123,12 +128,12 @@ async fn what_no_url_names() {
 /// IML-11: a message made of itself over and over ends at the limit, before an octet too many is copied.
 #[tokio::test]
 async fn a_message_that_doubles_itself() {
-    let store = std::sync::Arc::new(pillarbox::store::MemoryStore::new());
+    let store = Arc::new(MemoryStore::new());
     let mut config = ServerConfig::default();
     config.login_without_tls = true;
     config.limits.append_size_max = 10_000;
     let accounts = pillarbox::parts::MemoryAuthenticator::new().with(imap_support::YOU, "secret");
-    let parts = Parts { store: store.clone(), authenticator: std::sync::Arc::new(accounts), ..Parts::in_memory() };
+    let parts = Parts { store: store.clone(), authenticator: Arc::new(accounts), ..Parts::in_memory() };
     let server = Server::with(store, |_| ImapServer::new(config, parts));
     server.add("INBOX", &[b'x'; 3000]).await;
     let mut client = server.in_inbox().await;
@@ -136,6 +141,49 @@ async fn a_message_that_doubles_itself() {
     client.fails("APPEND INBOX CATENATE (URL ;UID=2 URL ;UID=1)", "NO [TOOBIG]").await;
     let text = "x".repeat(1001);
     client.fails(&format!("APPEND INBOX CATENATE (URL ;UID=2 TEXT {{1001+}}\r\n{text})"), "NO [TOOBIG]").await;
+}
+
+/// What is made of many parts of one message reads it once, and of several each time anew, but only while the client is there.
+#[tokio::test]
+async fn many_parts_of_one_message_are_read_once() {
+    let store = Bent::over(MemoryStore::new());
+    let server = Server::over(Arc::new(store.clone()));
+    let large = [MULTIPART, &[b'x'; 100_000]].concat();
+    server.add("INBOX", &large).await;
+    server.add("INBOX", &large).await;
+    let mut client = server.in_inbox().await;
+    let parts = |urls: &str| format!("APPEND INBOX CATENATE ({})", vec![urls; 100].join(" "));
+    for urls in ["URL ;UID=1/;SECTION=1", "URL /INBOX/;UID=1/;SECTION=2.MIME URL /INBOX/;UID=1/;SECTION=1"] {
+        store.bend.octets_read.store(0, SeqCst);
+        client.ok(&parts(urls)).await;
+        assert!(store.bend.octets_read.load(SeqCst) <= large.len() as u64, "{urls}");
+    }
+    let answer = client.ok("FETCH 3 BODY.PEEK[]").await;
+    assert!(answer.contains(&format!("{{300}}\r\n{}", "one".repeat(100))), "{answer}");
+    // More of a message than its header is read where it is needed.
+    let header = "URL ;UID=1/;SECTION=HEADER";
+    client.ok(&format!("APPEND INBOX CATENATE ({header} URL ;UID=1/;SECTION=1 {header})")).await;
+    let answer = client.ok("FETCH 5 BODY.PEEK[]").await;
+    assert!(answer.contains("boundary=x\r\n\r\noneSubject: two\r\n"), "{answer}");
+
+    let (stream, session) = server.connect(1 << 16, None);
+    let mut client = Client::new(stream);
+    client.line().await;
+    client.ok("LOGIN you@localhost secret").await;
+    client.ok("SELECT INBOX").await;
+    store.bend.opened.lock().unwrap().clear();
+    store.bend.openings.forget_permits(100_000_000);
+    client.begin(&parts("URL ;UID=1/;SECTION=1 URL ;UID=2/;SECTION=1")).await;
+    while store.bend.opened.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    drop(client);
+    store.bend.openings.add_permits(1_000_000);
+    session.await.unwrap();
+    let opened = store.bend.opened.lock().unwrap().len();
+    assert!(opened <= 2, "{opened} of 200 parts were looked for for nobody");
+    let mut other = server.in_inbox().await;
+    assert!(other.ok("STATUS INBOX (MESSAGES)").await.contains("(MESSAGES 5)"), "nothing of it was stored");
 }
 
 // ---- PREVIEW

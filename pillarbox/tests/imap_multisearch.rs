@@ -4,10 +4,12 @@
 mod imap_support;
 mod support;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use imap_support::bent::Bent;
 use imap_support::{Client, Server, YOU};
+use pillarbox::imap::ServerConfig;
 use pillarbox::parts::{Append, Identity, MailboxStore};
 use pillarbox::store::{AclStore, MemoryStore};
 use pillarbox_imap::acl::RightsChange;
@@ -64,6 +66,91 @@ async fn each_mailbox_that_is_meant_is_searched_once() {
         let told = found(&client.ok("ESEARCH IN (selected mailboxes INBOX) ALL").await);
         assert_eq!(told, ["INBOX 1:2", "Lists 1"]);
         assert_eq!(client.ok("SEARCH ALL").await, "* SEARCH 1\r\nOK Searched\r\n");
+    }
+}
+
+#[tokio::test]
+async fn numbers_are_counted_in_each_mailbox() {
+    for server in Server::each() {
+        let mut client = server.client().await;
+        for (name, messages) in [("INBOX", 5), ("Long", 8), ("Short", 2), ("Empty", 0)] {
+            if name != "INBOX" {
+                client.ok(&format!("CREATE {name}")).await;
+            }
+            for _ in 0..messages {
+                server.add(name, b"Subject: hay\r\n\r\n").await;
+            }
+        }
+        // UIDs and numbers part ways.
+        client.ok("SELECT Long").await;
+        client.ok("STORE 1,3 +FLAGS.SILENT (\\Deleted)").await;
+        client.ok("EXPUNGE").await;
+        client.ok("UNSELECT").await;
+        let all = "mailboxes (INBOX Long Short Empty)";
+        for (keys, expected) in [
+            ("SUBJECT hay 1:3", &["INBOX 1:3", "Long 2,4:5", "Short 1:2"][..]),
+            ("4:100", &["INBOX 4:5", "Long 6:8"]),
+            ("101:200", &[]),
+            ("*", &["INBOX 5", "Long 8", "Short 2"]),
+            ("UID *", &["INBOX 5", "Long 8", "Short 2"]),
+            ("UID 7:*", &["INBOX 5", "Long 7:8", "Short 2"]),
+            ("NOT 2:*", &["INBOX 1", "Long 2", "Short 1"]),
+            ("$", &[]),
+        ] {
+            let mut told = found(&client.ok(&format!("ESEARCH IN ({all}) {keys}")).await);
+            told.sort();
+            assert_eq!(told, expected, "{keys}");
+        }
+        client.ok("SELECT Long").await;
+        client.ok("SEARCH RETURN (SAVE) 2:3").await;
+        assert_eq!(found(&client.ok(&format!("ESEARCH IN ({all}) $")).await), ["Long 4:5"]);
+        assert_eq!(found(&client.ok("ESEARCH IN (personal) UID $ 3").await), ["Long 5"]);
+        // What the client does not know has no number yet, but is there.
+        server.add("Long", b"Subject: needle\r\n\r\n").await;
+        let told = found(&client.ok("ESEARCH IN (selected mailboxes Short) *").await);
+        assert_eq!(told, ["Long 8", "Short 2"]);
+    }
+}
+
+#[tokio::test]
+async fn messages_of_all_mailboxes_count_together() {
+    for store in [Arc::new(MemoryStore::new()) as Arc<dyn MailboxStore>, Server::maildir().store] {
+        let mut config = ServerConfig::default();
+        config.login_without_tls = true;
+        config.limits.messages_max = NonZeroU32::new(6);
+        let server = Server::configured(store, config, |server| server);
+        let mut client = server.client().await;
+        for name in ["A", "B", "C"] {
+            client.ok(&format!("CREATE {name}")).await;
+            for _ in 0..4 {
+                server.add(name, b"Subject: hay\r\n\r\n").await;
+            }
+        }
+        let answer = client.ok("ESEARCH IN (mailboxes (A B C)) SUBJECT hay").await;
+        assert_eq!(found(&answer), ["A 1:4", "B 3:4"]);
+        assert!(answer.ends_with("OK [MESSAGELIMIT 6] Searched in part\r\n"), "{answer}");
+        // Of what is not looked at nothing counts.
+        let answer = client.ok("ESEARCH IN (mailboxes (A B C)) UID 2:3 SUBJECT hay").await;
+        assert_eq!(found(&answer), ["A 2:3", "B 2:3", "C 2:3"]);
+        assert!(answer.ends_with("OK Searched\r\n"), "{answer}");
+        client.ok("SELECT A").await;
+        for _ in 0..4 {
+            client.ok("COPY 1:4 B").await;
+        }
+        client.ok("SELECT B").await;
+        client.ok("STORE 1:6 +FLAGS.SILENT (\\Deleted)").await;
+        client.ok("STORE 7:9 +FLAGS.SILENT (\\Deleted)").await;
+        let mut rounds = 0;
+        loop {
+            rounds += 1;
+            let answer = client.ok("UID EXPUNGE 1:*").await;
+            if !answer.contains("[MESSAGELIMIT 6 ") {
+                break;
+            }
+            assert!(answer.contains("* 4 EXPUNGE\r\n") && !answer.contains("* 3 EXPUNGE\r\n"), "{answer}");
+        }
+        assert_eq!(rounds, 2, "who repeats it comes to an end");
+        assert!(client.ok("STATUS B (MESSAGES)").await.contains("(MESSAGES 11)"));
     }
 }
 

@@ -5,13 +5,16 @@ mod imap_support;
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use imap_support::bent::Bent;
 use imap_support::{Client, Server, YOU};
 use pillarbox::parts::{Append, Identity, MailboxStore};
 use pillarbox::store::MemoryStore;
 use pillarbox_imap::types::MailboxName;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 /// The most messages that one slice opens.
 const SLICE: usize = 64;
@@ -85,6 +88,93 @@ async fn a_client_that_has_said_its_last_word_gets_what_one_slice_finds() {
     let tag = client.begin("SEARCH TEXT needle").await;
     tokio::io::AsyncWriteExt::shutdown(client.stream.get_mut()).await.unwrap();
     assert_eq!(client.answer(&tag).await, format!("* SEARCH\r\n{tag}OK Searched\r\n"));
+}
+
+/// A server on a socket, a client of it that is logged in and has selected INBOX, and what the session counts on.
+async fn over_a_socket(messages: usize) -> (Client<TcpStream>, JoinHandle<()>, Server, Bent) {
+    let (server, store) = server(messages).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (there, _) = listener.accept().await.unwrap();
+    let serving = server.server.clone();
+    let shutdown = server.shutdown.clone();
+    let session = tokio::spawn(async move { serving.serve_connection(there, None, &shutdown).await });
+    let mut client = Client::new(stream);
+    client.line().await;
+    client.ok("LOGIN you@localhost secret").await;
+    client.ok("SELECT INBOX").await;
+    (client, session, server, store)
+}
+
+#[tokio::test]
+async fn a_client_that_has_said_its_last_word_gets_all_that_a_long_search_finds() {
+    for (command, told) in [
+        ("SEARCH TEXT hay", "* SEARCH 1 2 3 "),
+        ("UID SORT (SUBJECT) UTF-8 TEXT hay", "* SORT 1 2 3 "),
+        ("THREAD REFERENCES UTF-8 TEXT hay", "* THREAD "),
+        ("ESEARCH IN (selected mailboxes Archive) TEXT hay", "* ESEARCH "),
+    ] {
+        let (mut client, session, server, store) = over_a_socket(1000).await;
+        client.ok("CREATE Archive").await;
+        client.ok("COPY 1:100 Archive").await;
+        let before = store.bend.opened.lock().unwrap().len();
+        store.bend.openings.forget_permits(100_000_000);
+        let tag = client.begin(command).await;
+        until_opened(&store, before + 1).await;
+        client.stream.get_mut().shutdown().await.unwrap();
+        // It is still there after a long time.
+        server.clock.advance(Duration::from_secs(60));
+        store.bend.openings.add_permits(1_000_000);
+        let answer = client.answer(&tag).await;
+        let answers: Vec<&str> = answer.lines().filter(|line| !line.contains("[INPROGRESS (")).collect();
+        assert!(answers[0].starts_with(told), "{command}: {}", answers[0]);
+        assert!(answers.last().unwrap().contains("OK "), "{command}: {:?}", answers.last());
+        session.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_client_whose_socket_is_closed_is_searched_for_no_longer() {
+    let (client, session, server, store) = over_a_socket(5000).await;
+    let before = store.bend.opened.lock().unwrap().len();
+    store.bend.openings.forget_permits(100_000_000);
+    let mut client = client;
+    client.begin("SEARCH TEXT needle").await;
+    until_opened(&store, before + 1).await;
+    drop(client);
+    // A slice at a time, and ten seconds between them.
+    for slice in 1.. {
+        store.bend.openings.add_permits(SLICE);
+        while !session.is_finished() && store.bend.opened.lock().unwrap().len() <= before + slice * SLICE {
+            tokio::task::yield_now().await;
+        }
+        if session.is_finished() {
+            break;
+        }
+        server.clock.advance(Duration::from_secs(10));
+    }
+    let opened = store.bend.opened.lock().unwrap().len() - before;
+    assert!(opened <= 5 * SLICE, "{opened} of 5000 messages were opened for nobody");
+}
+
+#[tokio::test]
+async fn a_client_that_closed_its_side_is_searched_for_as_long_as_it_may_be_silent() {
+    let (mut client, session, server, store) = over_a_socket(5000).await;
+    let before = store.bend.opened.lock().unwrap().len();
+    store.bend.openings.forget_permits(100_000_000);
+    client.begin("SEARCH TEXT needle").await;
+    until_opened(&store, before + 1).await;
+    client.stream.get_mut().shutdown().await.unwrap();
+    store.bend.openings.add_permits(SLICE);
+    until_opened(&store, before + SLICE + 1).await;
+    server.clock.advance(Duration::from_secs(29 * 60));
+    store.bend.openings.add_permits(SLICE);
+    until_opened(&store, before + 2 * SLICE + 1).await;
+    server.clock.advance(Duration::from_secs(60));
+    store.bend.openings.add_permits(1_000_000);
+    session.await.unwrap();
+    let opened = store.bend.opened.lock().unwrap().len() - before;
+    assert!(opened <= 4 * SLICE, "{opened} of 5000 messages were opened");
 }
 
 #[tokio::test]

@@ -7,8 +7,9 @@ mod support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use imap_support::bent::Bent;
 use imap_support::{Client, Server};
-use pillarbox::store::MaildirStore;
+use pillarbox::store::{MaildirStore, MemoryStore};
 use pillarbox_fs::testing::Watched;
 use pillarbox_fs::{Op, RealFs};
 use pillarbox_maildir::{Options, Store};
@@ -91,4 +92,36 @@ async fn what_was_kept_is_not_opened_again() {
         assert_eq!(client.ok(command).await.lines().next(), Some(*expected), "{command}");
     }
     assert_eq!(opened.load(SeqCst), 0);
+}
+
+/// What a mailbox is sorted by is in memory once for a user: another session waits until that is over, and reads nothing before.
+#[tokio::test]
+async fn sessions_of_one_user_sort_one_after_the_other() {
+    const MESSAGES: usize = 200;
+    for (command, expected) in [("SORT (SUBJECT)", "* SORT 1 2 3 "), ("THREAD REFERENCES", "* THREAD (1)(2)(3)")] {
+        let store = Bent::over(MemoryStore::new());
+        let server = Server::over(Arc::new(store.clone()));
+        store.bend.permits.add_permits(MESSAGES);
+        for number in 1..=MESSAGES {
+            server.add("INBOX", format!("Subject: {number:03}\r\n\r\n").as_bytes()).await;
+        }
+        let (mut first, mut second) = (server.in_inbox().await, server.in_inbox().await);
+        store.bend.openings.forget_permits(100_000_000);
+        let opened = async |count: usize| {
+            while store.bend.opened.lock().unwrap().len() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let one = first.begin(&format!("{command} UTF-8 ALL")).await;
+        opened(1).await;
+        let two = second.begin(&format!("{command} UTF-8 ALL")).await;
+        store.bend.openings.add_permits(MESSAGES);
+        // The second one's first message.
+        opened(MESSAGES + 1).await;
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(60), first.answer(&one)).await;
+        let answer = answer.expect("the first one has all of its messages");
+        assert!(answer.starts_with(expected), "{answer}");
+        store.bend.openings.add_permits(MESSAGES);
+        assert!(second.answer(&two).await.starts_with(expected));
+    }
 }

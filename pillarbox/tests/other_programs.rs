@@ -237,3 +237,61 @@ async fn own_deliveries_are_told_once() {
         assert_eq!(told, (1..=20).collect::<Vec<_>>());
     }
 }
+
+/// The names of an account, in both layouts.
+#[tokio::test]
+async fn names_that_others_change_are_heard() {
+    use pillarbox::parts::{NameChange, NameWatch};
+    async fn told(watch: &mut Box<dyn NameWatch>) -> Vec<NameChange> {
+        tokio::time::timeout(PATIENCE, watch.changes()).await.expect("nothing was heard").unwrap()
+    }
+    let name = |text: &str| MailboxName::new(text).unwrap();
+    for (options, nested) in ways().into_iter().flat_map(|options| [(options.clone(), false), (options, true)]) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = store(dir.path(), options.clone());
+        let folder = dir.path().join("you");
+        if nested {
+            // The system tells nothing of what lies deeper: what is told of there is seen at a rescan.
+            if options.notices_max > 0 {
+                continue;
+            }
+            store = store.lying_as(|_| {
+                let mut options = pillarbox::maildir::TreeOptions::default();
+                options.layout = pillarbox::maildir::Layout::Fs;
+                options
+            });
+        }
+        let user = Identity::new("you");
+        let nobody = store.watch_names(&user, &[]).await.unwrap();
+        assert!(!folder.exists(), "nothing comes to be by watching");
+        drop(nobody);
+        store.list(&user, &List::new("*")).await.unwrap();
+        let (mut one, mut two) =
+            (store.watch_names(&user, &[]).await.unwrap(), store.watch_names(&user, &[]).await.unwrap());
+        let (made, below) = if nested { ("a", "a/b") } else { (".a", ".a.b") };
+        for part in ["cur", "new", "tmp"] {
+            fs::create_dir_all(folder.join(made).join(part)).unwrap();
+        }
+        assert_eq!(told(&mut one).await, [NameChange::Created(name("a"))]);
+        for part in ["cur", "new", "tmp"] {
+            fs::create_dir_all(folder.join(below).join(part)).unwrap();
+        }
+        assert_eq!(told(&mut one).await, [NameChange::Created(name("a/b"))]);
+        // What this process does is told once, in its own words.
+        store.rename(&user, &name("a"), &name("c")).await.unwrap();
+        assert_eq!(told(&mut one).await, [NameChange::Renamed { from: name("a"), to: name("c") }]);
+        store.subscribe(&user, &name("c"), true).await.unwrap();
+        assert_eq!(told(&mut one).await, [NameChange::Subscribed(name("c"))]);
+        fs::write(folder.join("subscriptions"), if nested { "c/b\n" } else { "c.b\n" }).unwrap();
+        let both = [name("c"), name("c/b")].map(NameChange::Subscribed);
+        assert_eq!(told(&mut one).await, both);
+        fs::remove_dir_all(folder.join(below.replace('a', "c"))).unwrap();
+        assert_eq!(told(&mut one).await, [NameChange::Deleted(name("c/b"))]);
+        // Who listens later hears all of it, in order.
+        let mut all = Vec::new();
+        while all.last() != Some(&NameChange::Deleted(name("c/b"))) {
+            all.extend(told(&mut two).await);
+        }
+        assert_eq!(all.len(), 7, "{all:?}");
+    }
+}

@@ -19,6 +19,7 @@ use pillarbox_core::sasl::Mechanism;
 use pillarbox_smtp::command::{FutureRelease, MtPriority};
 use pillarbox_smtp::server::Rcpt;
 use support::{Log, Running, start};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
 const YOU: &str = "you@localhost";
@@ -325,6 +326,25 @@ async fn a_client_that_leaves_before_the_reply_has_its_message_stored_once() {
     }
     assert_eq!(sink.commits.load(Ordering::SeqCst), 1);
     assert!(f.log.text().contains("delivered <sender@client.example> <you@localhost> 14"), "{}", f.log.text());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_has_said_its_last_word_hears_what_became_of_its_message() {
+    let f = fixture();
+    let sink = SlowSink::default();
+    let server = run(Parts { sink: Arc::new(sink.clone()), ..f.parts }).await;
+    let mut client = server.client().await;
+    client.up_to_data(YOU).await;
+    client.send("Subject: x\r\n\r\n.\r\nRSET\r\nQUIT\r\n").await;
+    client.stream.get_mut().shutdown().await.unwrap();
+    sink.begun.notified().await;
+    f.clock.advance(Duration::from_secs(60));
+    sink.go.notify_one();
+    client.expect("250").await;
+    client.expect("250").await;
+    client.expect("221").await;
+    client.expect_end().await;
     server.stop().await;
 }
 

@@ -12,7 +12,8 @@ use clap::Parser;
 use pillarbox::imap::{
     ClientConfig, ClientTls, Command, Credentials, Event, ImapClient, Login, Mirror, Response, StartTls,
 };
-use pillarbox::imap_proto::types::{NameEncoding, Uid};
+use pillarbox::imap_proto::client::Section;
+use pillarbox::imap_proto::types::Uid;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 
@@ -82,9 +83,10 @@ async fn fetch(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 async fn list(client: &mut ImapClient) -> Result<(), Box<dyn std::error::Error>> {
+    let encoding = client.name_encoding();
     let print = |event: Event<'_>| {
         if let Event::Response(Response::List(entry)) = event {
-            let name = entry.name.to_text(NameEncoding::ModifiedUtf7);
+            let name = entry.name.to_text(encoding);
             let name = name.unwrap_or_else(|| entry.name.as_bytes().escape_ascii().to_string());
             println!("{}", printable(&name));
         }
@@ -102,17 +104,22 @@ fn printable(name: &str) -> String {
     name.chars().map(escaped).collect()
 }
 
-/// A message that is being written; under another name until it is whole.
+/// A message that is being written; under another name until it is whole, and the server has said which it is.
 struct Half {
-    uid: Uid,
+    path: PathBuf,
     file: File,
+    is_whole: bool,
 }
 
 /// The messages that are written into a folder.
 struct Messages<'a> {
     folder: &'a Path,
     half: Option<Half>,
-    /// Those that are there, and those that the server says have no octets.
+    /// The octets that come are those of a message.
+    is_message: bool,
+    /// The server says that it has no octets of this one.
+    is_missing: bool,
+    /// Those that are there, and those that the server has no octets of.
     done: BTreeSet<Uid>,
     missing: BTreeSet<Uid>,
 }
@@ -120,53 +127,97 @@ struct Messages<'a> {
 impl Messages<'_> {
     fn take(&mut self, event: Event<'_>) -> io::Result<()> {
         match event {
-            Event::Section(section) => {
-                let uid =
-                    section.uid.ok_or_else(|| io::Error::other("the server does not say which message it sends"))?;
-                if section.len.is_none() {
-                    self.missing.insert(uid);
-                    return Ok(());
-                }
-                self.half = Some(Half { uid, file: File::create(self.folder.join(format!("{uid}.eml.part")))? });
-                Ok(())
+            Event::Section(section) => self.begin(&section),
+            Event::Body(octets) if self.is_message => {
+                self.half.as_mut().map_or(Ok(()), |half| half.file.write_all(&octets))
             }
-            Event::Body(octets) => self.half.as_mut().map_or(Ok(()), |half| half.file.write_all(&octets)),
-            Event::SectionEnd => {
-                let Some(half) = self.half.take() else { return Ok(()) };
-                half.file.sync_all()?;
-                let (part, whole) = (format!("{}.eml.part", half.uid), self.folder.join(format!("{}.eml", half.uid)));
-                // A link, as a name that is taken is not taken away.
-                std::fs::hard_link(self.folder.join(&part), whole)?;
-                std::fs::remove_file(self.folder.join(part))?;
-                self.done.insert(half.uid);
+            Event::SectionEnd if self.is_message => match &mut self.half {
+                Some(half) => {
+                    half.is_whole = true;
+                    half.file.sync_all()
+                }
+                None => Ok(()),
+            },
+            Event::Response(Response::Fetch(fetch)) => self.end(fetch.uid),
+            // The end of an answer that cannot be read: nobody says which message it was.
+            Event::Response(Response::Unread(_)) => {
+                (self.half, self.is_missing) = (None, false);
                 Ok(())
             }
             _ => Ok(()),
         }
     }
+
+    fn begin(&mut self, section: &Section) -> io::Result<()> {
+        // A server may tell more than it was asked for.
+        self.is_message = section.name == "BODY[]" && section.origin.is_none();
+        if !self.is_message {
+            return Ok(());
+        }
+        if self.half.is_some() || self.is_missing {
+            return Err(io::Error::other("the server sends a message twice in one answer"));
+        }
+        if section.len.is_none() {
+            self.is_missing = true;
+            return Ok(());
+        }
+        // Its UID may stand behind its octets.
+        let name = section.uid.map_or_else(|| "unnamed.eml.part".into(), |uid| format!("{uid}.eml.part"));
+        let path = self.folder.join(name);
+        self.half = Some(Half { file: File::create(&path)?, path, is_whole: false });
+        Ok(())
+    }
+
+    /// All was said of a message.
+    fn end(&mut self, uid: Option<Uid>) -> io::Result<()> {
+        let (half, is_missing) = (self.half.take().filter(|half| half.is_whole), std::mem::take(&mut self.is_missing));
+        if half.is_none() && !is_missing {
+            return Ok(());
+        }
+        let uid = uid.ok_or_else(|| io::Error::other("the server does not say which message it sends"))?;
+        match half {
+            Some(half) => {
+                // A link, as a name that is taken is not taken away.
+                std::fs::hard_link(&half.path, self.folder.join(format!("{uid}.eml")))?;
+                std::fs::remove_file(half.path)?;
+                self.done.insert(uid);
+            }
+            None => {
+                self.missing.insert(uid);
+            }
+        }
+        Ok(())
+    }
 }
 
-/// Writes each message as it comes; none is held in memory.
+/// Writes each message as it comes; none is held in memory. What cannot be written ends it: the rest is not waited for.
 async fn download(
     client: &mut ImapClient,
     folder: &Path,
     mirror: &mut Mirror,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let mut messages = Messages { folder, half: None, done: BTreeSet::new(), missing: BTreeSet::new() };
-    let mut failed = None;
-    let write = |event: Event<'_>| {
+    let (done, missing) = (BTreeSet::new(), BTreeSet::new());
+    let mut messages = Messages { folder, half: None, is_message: false, is_missing: false, done, missing };
+    let command = client.submit(Command::uid_fetch("1:*", "(UID BODY.PEEK[])"))?;
+    loop {
+        let event = client.next().await;
         // What is expunged meanwhile is not missed.
-        if let Event::Response(response) = &event {
+        if let Some(Event::Response(response)) = &event {
             mirror.learn(response);
         }
-        if let Err(error) = messages.take(event) {
-            messages.half = None;
-            failed.get_or_insert(error);
+        match event {
+            Some(Event::Completed { id, status }) if id == command => match status.is_ok() {
+                true => break,
+                false => return Err(status.to_string().into()),
+            },
+            Some(event) => messages.take(event).map_err(|error| format!("{}: {error}", folder.display()))?,
+            None => {
+                return Err(client
+                    .failure()
+                    .map_or_else(|| "the connection has ended".into(), ToString::to_string)
+                    .into());
+            }
         }
-    };
-    client.run(Command::uid_fetch("1:*", "(UID BODY.PEEK[])"), write).await?;
-    if let Some(error) = failed {
-        return Err(format!("{}: {error}", folder.display()).into());
     }
     // The names in the folder outlast a crash as the files do.
     File::open(folder)?.sync_all()?;

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::value::{Malformed, Reader, number};
+use super::value::{Malformed, Reader, Value, number};
 use super::words::{Capabilities, FlagList, Numbers};
 use crate::types::{ModSeq, ObjectId, ResponseCode, Seq, Uid, UidValidity};
 
@@ -47,6 +47,8 @@ pub enum Code {
         /// Their UIDs, in the order in which they were sent.
         uids: Numbers,
     },
+    /// BADEVENT with the events that the server knows (RFC 5465 §8).
+    BadEvent(Vec<String>),
     /// BADCHARSET with the charsets that the server knows.
     BadCharset(Vec<String>),
     /// CAPABILITY.
@@ -64,12 +66,51 @@ pub enum Code {
     },
     /// HIGHESTMODSEQ (RFC 7162 §3.1.2.1).
     HighestModSeq(ModSeq),
+    /// INPROGRESS (RFC 9585): a command that takes long is under way.
+    ///
+    /// ```
+    /// use pillarbox_imap::client::Code;
+    ///
+    /// # fn tell(code: &Code) {
+    /// if let Code::InProgress { done: Some(done), goal: Some(goal), .. } = code {
+    ///     println!("{done} of {goal}");
+    /// }
+    /// # }
+    /// ```
+    InProgress {
+        /// The tag of the command, if the server says which it is.
+        tag: Option<String>,
+        /// How far it has come, if that is known.
+        done: Option<u64>,
+        /// How far it has to go, if that is known; more than `done` or as much.
+        goal: Option<u64>,
+    },
     /// MAILBOXID (RFC 8474 §4).
     MailboxId(ObjectId),
+    /// MESSAGELIMIT (RFC 9738): the command was about more messages than the server takes at once.
+    MessageLimit {
+        /// So many it takes.
+        max: u64,
+        /// The last message that was dealt with: what is below it is left.
+        last: Option<Uid>,
+    },
+    /// METADATA LONGENTRIES (RFC 5464 §4.2.1): values were left out that are larger than MAXSIZE allowed, the largest of so many octets.
+    MetadataLongEntries(u64),
+    /// METADATA MAXSIZE (RFC 5464 §4.3): a value may have so many octets.
+    MetadataMaxSize(u64),
+    /// METADATA TOOMANY (RFC 5464 §4.3): there are as many annotations as there may be.
+    MetadataTooMany,
+    /// METADATA NOPRIVATE (RFC 5464 §4.3): there are no private annotations.
+    MetadataNoPrivate,
     /// MODIFIED (RFC 7162 §3.1.3): these messages were changed by somebody else and stayed as they are.
     Modified(Numbers),
     /// NOMODSEQ (RFC 7162 §3.1.2.2).
     NoModSeq,
+    /// NOTIFICATIONOVERFLOW (RFC 5465 §5.8): too much happened, and nothing is told any more. Whoever wants to know asks for all of it
+    /// and sends NOTIFY again.
+    NotificationOverflow,
+    /// NOUPDATE (RFC 5267 §4.3.1): what changes in the results of the search with this tag is not told any more.
+    NoUpdate(String),
     /// PERMANENTFLAGS.
     PermanentFlags(FlagList),
     /// READ-ONLY.
@@ -241,14 +282,49 @@ impl Code {
                 };
                 Code::BadCharset(values.iter().filter_map(|value| value.octets()).map(lossy).collect())
             }
+            "BADEVENT" => {
+                let values = Reader::new(arguments).value().ok()?;
+                Code::BadEvent(values.list()?.iter().filter_map(|value| value.octets()).map(lossy).collect())
+            }
             "CLOSED" => Code::Closed,
             "HIGHESTMODSEQ" => Code::HighestModSeq(ModSeq::new(number(words.next()?)?)?),
+            "INPROGRESS" => {
+                let values = Reader::new(arguments).values().ok()?;
+                let none = [const { Value::Nil }; 3];
+                let [tag, done, goal] = match &values[..] {
+                    [] => &none,
+                    [list] => list.list()?.first_chunk().filter(|_| list.list().is_some_and(|list| list.len() == 3))?,
+                    _ => return None,
+                };
+                let told = |value: &Value<'_>| match value {
+                    Value::Nil => Some(None),
+                    value => value.number().map(Some),
+                };
+                Code::InProgress { tag: tag.octets().map(lossy), done: told(done)?, goal: told(goal)? }
+            }
+            "MESSAGELIMIT" => {
+                let max = number(words.next()?)?;
+                let last = match words.next() {
+                    None => None,
+                    last => Some(Uid::new(small(last)?)?),
+                };
+                Code::MessageLimit { max, last }
+            }
+            "METADATA" => match (lossy(words.next()?).to_ascii_uppercase().as_str(), words.next()) {
+                ("LONGENTRIES", Some(octets)) => Code::MetadataLongEntries(number(octets)?),
+                ("MAXSIZE", Some(octets)) => Code::MetadataMaxSize(number(octets)?),
+                ("TOOMANY", None) => Code::MetadataTooMany,
+                ("NOPRIVATE", None) => Code::MetadataNoPrivate,
+                _ => return None,
+            },
             "MAILBOXID" => {
                 let id = arguments.strip_prefix(b"(").and_then(|id| id.strip_suffix(b")")).unwrap_or(arguments);
                 Code::MailboxId(ObjectId::new(core::str::from_utf8(id).ok()?)?)
             }
             "MODIFIED" => Code::Modified(Numbers::parse(words.next()?).ok()?),
             "NOMODSEQ" => Code::NoModSeq,
+            "NOTIFICATIONOVERFLOW" => Code::NotificationOverflow,
+            "NOUPDATE" => Code::NoUpdate(lossy(Reader::new(arguments).value().ok()?.octets()?)),
             "PERMANENTFLAGS" => Code::PermanentFlags(FlagList::from_value(&Reader::new(arguments).value().ok()?).ok()?),
             "READ-ONLY" => Code::ReadOnly,
             "READ-WRITE" => Code::ReadWrite,
@@ -289,6 +365,34 @@ mod tests {
         let flags = status("OK [PERMANENTFLAGS (\\Seen \\* $Junk \\X)]");
         let Some(Code::PermanentFlags(flags)) = flags.code else { panic!("{flags:?}") };
         assert!(flags.may_make_keywords() && flags.flags.len() == 2 && flags.others.len() == 2);
+    }
+
+    #[test]
+    fn codes_of_what_takes_long_and_of_what_is_watched() {
+        let code = |text: &str| status(text).code.unwrap();
+        let progress = |tag: Option<&str>, done, goal| Code::InProgress { tag: tag.map(ToOwned::to_owned), done, goal };
+        // The examples of RFC 9585 §4.
+        assert_eq!(code("OK [INPROGRESS (\"A001\" 454 1000)] x"), progress(Some("A001"), Some(454), Some(1000)));
+        assert_eq!(code("OK [INPROGRESS (\"A001\" 999 NIL)] x"), progress(Some("A001"), Some(999), None));
+        assert_eq!(code("OK [INPROGRESS (\"A001\" NIL NIL)] x"), progress(Some("A001"), None, None));
+        assert_eq!(code("OK [INPROGRESS (NIL NIL NIL)] x"), progress(None, None, None));
+        assert_eq!(code("OK [INPROGRESS] x"), progress(None, None, None));
+        for bad in ["OK [INPROGRESS (\"A001\" 1)] x", "OK [INPROGRESS (NIL x NIL)] x", "OK [INPROGRESS 1 2 3] x"] {
+            assert!(code(bad).other("INPROGRESS").is_some(), "{bad}");
+        }
+        assert_eq!(code("OK [NOTIFICATIONOVERFLOW] x"), Code::NotificationOverflow);
+        assert_eq!(code("NO [NOUPDATE \"B001\"] x"), Code::NoUpdate("B001".to_owned()));
+        assert_eq!(
+            code("NO [BADEVENT (MessageNew FlagChange)] x"),
+            Code::BadEvent(alloc::vec!["MessageNew".to_owned(), "FlagChange".to_owned()])
+        );
+        assert_eq!(code("OK [MESSAGELIMIT 1000 23221] x"), Code::MessageLimit { max: 1000, last: Uid::new(23_221) });
+        assert_eq!(code("NO [MESSAGELIMIT 1000] x"), Code::MessageLimit { max: 1000, last: None });
+        assert_eq!(code("OK [METADATA LONGENTRIES 2199] x"), Code::MetadataLongEntries(2199));
+        assert_eq!(code("NO [METADATA MAXSIZE 1024] x"), Code::MetadataMaxSize(1024));
+        assert_eq!(code("NO [METADATA TOOMANY] x"), Code::MetadataTooMany);
+        assert_eq!(code("NO [METADATA NOPRIVATE] x"), Code::MetadataNoPrivate);
+        assert!(code("NO [METADATA X] x").other("METADATA").is_some());
     }
 
     #[test]

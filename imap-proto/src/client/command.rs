@@ -13,8 +13,8 @@ use crate::server::FlagChange;
 use crate::types::{Flags, ModSeq, SequenceSet, UidSet};
 use crate::wire::encode;
 
-/// The most octets of known UIDs that QRESYNC is told.
-const KNOWN_MAX: usize = 4096;
+/// The most octets of a set of UIDs that a mirror has in a command: servers read lines, and those have limits.
+pub(super) const SET_MAX: usize = 4096;
 
 /// A command with its arguments, not yet written: how its strings go (quoted, or as literals of which kind) depends on what
 /// the server can do.
@@ -41,6 +41,10 @@ pub struct Command {
     pub(super) messages: usize,
 }
 
+/// Keys of searches behind which a number, or a set of them, is none of a message in its place.
+const OTHER_NUMBERS: [&[u8]; 9] =
+    [b"UID", b"LARGER", b"SMALLER", b"MODSEQ", b"YOUNGER", b"OLDER", b"PARTIAL", b"UIDAFTER", b"UIDBEFORE"];
+
 /// A piece of a command.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Part {
@@ -48,6 +52,8 @@ pub(super) enum Part {
     Raw(Vec<u8>),
     /// A string, or where that is enough an atom.
     Text(Vec<u8>),
+    /// A string that may not be an atom, as an atom would be something else: NIL, or a mistake.
+    Value(Vec<u8>),
     /// A name of a mailbox that is still to be encoded.
     Name(String),
     /// The octets of a message, which the embedder brings when they are wanted.
@@ -61,6 +67,8 @@ pub(super) struct Rules {
     pub(super) alone: bool,
     /// It takes or gives sequence numbers.
     pub(super) uses_seqs: bool,
+    /// It names messages by their numbers.
+    pub(super) takes_seqs: bool,
     /// Behind it numbers are those of another mailbox.
     pub(super) selects: bool,
     /// EXPUNGE may be told before its end, so numbers that are sent later may not mean what they meant.
@@ -82,7 +90,7 @@ impl Rules {
     fn of(name: &str) -> Self {
         let tells = match name.strip_prefix("UID ").unwrap_or(name) {
             "SEARCH" | "SORT" | "THREAD" => Some(Tells::Found),
-            "LIST" | "LSUB" | "STATUS" => Some(Tells::Names),
+            "LIST" | "LSUB" | "STATUS" | "NOTIFY" => Some(Tells::Names),
             _ => None,
         };
         match name {
@@ -98,6 +106,8 @@ impl Rules {
             Some(row) => Rules {
                 alone: row.changes_selection || row.states == crate::command::States::NotAuthenticated,
                 uses_seqs: row.uses_seqs,
+                // Searches give numbers, and take them as keys alone, which are not there yet.
+                takes_seqs: row.uses_seqs && tells != Some(Tells::Found),
                 selects: row.changes_selection,
                 may_expunge: row.may_expunge,
                 is_unknown: false,
@@ -105,11 +115,6 @@ impl Rules {
             },
             None => Rules { alone: true, is_unknown: true, ..Rules::default() },
         }
-    }
-
-    /// Whether it names messages by their numbers. Searches give numbers, and take them as keys alone.
-    pub(super) fn takes_seqs(self) -> bool {
-        self.uses_seqs && self.tells != Some(Tells::Found)
     }
 
     /// Whether a command with these rules may be sent while one with `running` is under way.
@@ -156,7 +161,7 @@ impl From<WireName> for Name {
 
 impl Command {
     /// A command of this name (one word, or UID and one), without arguments yet: for extensions. One that this crate does not know is sent while
-    /// no other is under way.
+    /// no other is under way. STARTTLS and COMPRESS are the session's own: what they begin is no text.
     pub fn new(name: &str) -> Self {
         let is_name = |word: &str| !word.is_empty() && word.bytes().all(|octet| crate::octet::ATOM.holds(octet));
         let name = name.to_ascii_uppercase();
@@ -181,12 +186,24 @@ impl Command {
     #[must_use]
     pub fn string(mut self, argument: impl AsRef<[u8]>) -> Self {
         let octets = argument.as_ref();
-        if octets.contains(&0) {
-            self.forbidden = self.forbidden.or(Some("a string"));
-        }
+        self.refuse_nul(octets);
         self.space();
         self.parts.push(Part::Text(octets.to_vec()));
         self
+    }
+
+    /// Adds a string that never goes as an atom.
+    pub(super) fn value(mut self, octets: &[u8]) -> Self {
+        self.refuse_nul(octets);
+        self.space();
+        self.parts.push(Part::Value(octets.to_vec()));
+        self
+    }
+
+    fn refuse_nul(&mut self, octets: &[u8]) {
+        if octets.contains(&0) {
+            self.forbidden = self.forbidden.or(Some("a string"));
+        }
     }
 
     /// Adds the name of a mailbox.
@@ -205,7 +222,33 @@ impl Command {
         }
     }
 
-    fn space(&mut self) {
+    /// What is known once all arguments are there. RFC 9051 §5.5: also UID SEARCH may hold sequence numbers.
+    pub(super) fn settle_rules(&mut self) {
+        if self.rules.tells == Some(Tells::Found) && self.has_number_keys() {
+            (self.rules.uses_seqs, self.rules.takes_seqs) = (true, true);
+        }
+    }
+
+    /// Whether the keys of a search name messages by their numbers; what may be that is taken for it.
+    fn has_number_keys(&self) -> bool {
+        let mut key: &[u8] = b"";
+        for part in &self.parts {
+            let Part::Raw(octets) = part else {
+                key = b"";
+                continue;
+            };
+            for word in octets.split(|octet| b" ()".contains(octet)).filter(|word| !word.is_empty()) {
+                let is_set = word.iter().all(|octet| octet.is_ascii_digit() || b"*:,".contains(octet));
+                if is_set && !OTHER_NUMBERS.iter().any(|other| key.eq_ignore_ascii_case(other)) {
+                    return true;
+                }
+                key = word;
+            }
+        }
+        false
+    }
+
+    pub(super) fn space(&mut self) {
         self.parts.push(Part::Raw(b" ".to_vec()));
     }
 
@@ -245,7 +288,8 @@ impl Command {
     }
 
     fn bare_string(mut self, octets: &[u8], with_space: bool) -> Self {
-        self = self.string(octets);
+        // RFC 2971 §3.3: strings.
+        self = self.value(octets);
         if !with_space {
             let at = self.parts.len() - 2;
             self.parts.remove(at);
@@ -279,8 +323,8 @@ impl Command {
     pub fn qresync(self, known: &KnownMailbox) -> Self {
         let (validity, mod_seq, uids) = (known.uid_validity, known.mod_seq, &known.uids);
         let uids = uids.to_string();
-        // Servers read lines, and those have limits. Without them the server tells of all that have gone.
-        match uids.is_empty() || uids.len() > KNOWN_MAX {
+        // Without them the server tells of all that have gone.
+        match uids.is_empty() || uids.len() > SET_MAX {
             true => self.raw(&alloc::format!("(QRESYNC ({validity} {mod_seq}))")),
             false => self.raw(&alloc::format!("(QRESYNC ({validity} {mod_seq} {uids}))")),
         }

@@ -47,6 +47,28 @@ impl ListEntry {
         self.attributes.iter().any(|own| own.eq_ignore_ascii_case(attribute))
     }
 
+    /// What is true of something below it (RFC 5258 §3.5, CHILDINFO), such as `SUBSCRIBED`.
+    ///
+    /// ```
+    /// use pillarbox_imap::client::ListEntry;
+    ///
+    /// fn leads_to_subscribed(entry: &ListEntry) -> bool {
+    ///     entry.child_info().any(|option| option.eq_ignore_ascii_case(b"SUBSCRIBED"))
+    /// }
+    /// # let _ = leads_to_subscribed;
+    /// ```
+    pub fn child_info(&self) -> impl Iterator<Item = &[u8]> {
+        let told = self.extended.iter().filter(|(name, _)| name.eq_ignore_ascii_case("CHILDINFO"));
+        let lists = told.filter_map(|(_, value)| match value {
+            OwnedValue::List(values) => Some(values),
+            _ => None,
+        });
+        lists.flatten().filter_map(|value| match value {
+            OwnedValue::Word(option) | OwnedValue::String(option) => Some(option.as_slice()),
+            _ => None,
+        })
+    }
+
     /// The name that it had before (RFC 9051 §6.3.9.7, OLDNAME).
     pub fn old_name(&self) -> Option<WireName> {
         let (_, value) = self.extended.iter().find(|(name, _)| name.eq_ignore_ascii_case("OLDNAME"))?;
@@ -182,8 +204,66 @@ pub struct ESearch {
     pub mod_seq: Option<ModSeq>,
     /// PARTIAL (RFC 9394): the range that was asked for, as it was written, and what is in it.
     pub partial: Option<(String, Numbers)>,
+    /// How the results of a search change that is watched (RFC 5267 §4.3), in the order in which that is to be done.
+    pub updates: Vec<ContextUpdate>,
     /// What else there was.
     pub others: Vec<(String, OwnedValue)>,
+}
+
+/// A change of the results of a search that is watched (RFC 5267 §4.3).
+///
+/// Positions count from 1 in the order of the results; 0 is told where there is no order, as with SEARCH.
+///
+/// ```
+/// use pillarbox_imap::client::{ContextUpdate, ESearch};
+///
+/// /// The results in their order, after what the server told of them.
+/// fn follow(results: &mut Vec<u32>, told: &ESearch) {
+///     for update in &told.updates {
+///         match update {
+///             ContextUpdate::Add { position, numbers } => {
+///                 let at = (*position as usize).saturating_sub(1).min(results.len());
+///                 results.splice(at..at, numbers.iter().take(1000));
+///             }
+///             ContextUpdate::Remove { numbers, .. } => {
+///                 let is_there = |own: &u32| numbers.ranges().iter().any(|range| range.contains(own));
+///                 results.retain(|own| !is_there(own));
+///             }
+///             _ => {}
+///         }
+///     }
+/// }
+/// # follow(&mut Vec::new(), &ESearch::default());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ContextUpdate {
+    /// ADDTO: the first of these is at this position now, and the others stand behind it.
+    Add {
+        /// Where.
+        position: u32,
+        /// Which.
+        numbers: Numbers,
+    },
+    /// REMOVEFROM: these are results no more.
+    Remove {
+        /// Where the first of them was.
+        position: u32,
+        /// Which.
+        numbers: Numbers,
+    },
+}
+
+impl ContextUpdate {
+    /// Reads what stands behind ADDTO or REMOVEFROM: pairs of a position and numbers.
+    fn parse(pairs: &Value<'_>, make: fn(u32, Numbers) -> Self, updates: &mut Vec<Self>) -> Result<(), Malformed> {
+        for pair in pairs.list().ok_or(Malformed)?.chunks(2) {
+            let [position, numbers] = pair else { return Err(Malformed) };
+            let position = u32::try_from(position.number().ok_or(Malformed)?).map_err(|_| Malformed)?;
+            updates.push(make(position, Numbers::parse(numbers.octets().ok_or(Malformed)?)?));
+        }
+        Ok(())
+    }
 }
 
 impl ESearch {
@@ -230,6 +310,14 @@ impl ESearch {
                 "COUNT" => self.count = Some(value.number().ok_or(Malformed)?),
                 "ALL" => self.all = Some(Numbers::parse(value.octets().ok_or(Malformed)?)?),
                 "MODSEQ" => self.mod_seq = mod_seq(value),
+                "ADDTO" => {
+                    let add = |position, numbers| ContextUpdate::Add { position, numbers };
+                    ContextUpdate::parse(value, add, &mut self.updates)?;
+                }
+                "REMOVEFROM" => {
+                    let remove = |position, numbers| ContextUpdate::Remove { position, numbers };
+                    ContextUpdate::parse(value, remove, &mut self.updates)?;
+                }
                 "PARTIAL" => {
                     let [range, numbers] = value.list().ok_or(Malformed)? else { return Err(Malformed) };
                     let numbers = numbers.octets().map(Numbers::parse).transpose()?.unwrap_or_default();
@@ -253,6 +341,12 @@ pub struct ThreadNode {
     pub parent: Option<usize>,
 }
 
+/// How deep the trees of THREAD may lie in each other, each level of which takes 16 octets more. A thread goes deeper only where
+/// it branches.
+const THREAD_DEPTH_MAX: usize = 65_536;
+/// The most nodes of all trees, which take 24 octets each: a mailbox of a million messages, told in 7 MB.
+const THREAD_NODES_MAX: usize = 1 << 20;
+
 /// Reads the trees behind THREAD.
 pub(super) fn threads(text: &[u8]) -> Result<Vec<ThreadNode>, Malformed> {
     let mut nodes: Vec<ThreadNode> = Vec::new();
@@ -263,6 +357,9 @@ pub(super) fn threads(text: &[u8]) -> Result<Vec<ThreadNode>, Malformed> {
     let mut rest = text;
     while let [octet, behind @ ..] = rest {
         rest = behind;
+        if open.len() > THREAD_DEPTH_MAX || nodes.len() > THREAD_NODES_MAX {
+            return Err(Malformed);
+        }
         match octet {
             b' ' => {}
             b'(' => {
@@ -368,6 +465,17 @@ mod tests {
         assert_eq!(threads("(1".repeat(10_000).as_bytes()), Err(Malformed));
         let deep = "(1".repeat(10_000) + &")".repeat(10_000);
         assert_eq!(threads(deep.as_bytes()).unwrap().len(), 10_000);
+        // And where each octet would take the memory of dozens: no further.
+        assert!(threads("(".repeat(THREAD_DEPTH_MAX + 1).as_bytes()).is_err());
+        let hollow = alloc::format!("({})", "(())".repeat(THREAD_NODES_MAX + 1));
+        assert!(threads(hollow.as_bytes()).is_err());
+        let long = alloc::format!("({})", "1 ".repeat(THREAD_NODES_MAX));
+        assert_eq!(threads(long.as_bytes()).unwrap().len(), THREAD_NODES_MAX);
+        let long = alloc::format!("({})", "1 ".repeat(THREAD_NODES_MAX + 1));
+        assert!(threads(long.as_bytes()).is_err());
+        // Closed too often, or not: told from what is too deep by nothing but its end.
+        let most = "(".repeat(THREAD_DEPTH_MAX) + "1" + &")".repeat(THREAD_DEPTH_MAX);
+        assert_eq!(threads(most.as_bytes()).unwrap().len(), THREAD_DEPTH_MAX);
     }
 
     #[test]
@@ -375,5 +483,35 @@ mod tests {
         assert_eq!(found(b" 2 84  882 "), Ok((alloc::vec![2, 84, 882], None)));
         assert_eq!(found(b"2 (MODSEQ 9)"), Ok((alloc::vec![2], ModSeq::new(9))));
         assert!(found(b"2 x").is_err() && found(b"2 (X 9)").is_err());
+    }
+
+    fn esearch(text: &str) -> Result<ESearch, Malformed> {
+        ESearch::parse(&mut Reader::new(text.as_bytes()))
+    }
+
+    /// The examples of RFC 5267 §4.3.
+    #[test]
+    fn results_that_change() {
+        let numbers = |text: &str| Numbers::parse(text.as_bytes()).unwrap();
+        let told = esearch(" (TAG \"B01\") UID ADDTO (1 2733 1 2732:2731)").unwrap();
+        assert_eq!((told.tag.as_deref(), told.is_uid), (Some("B01"), true));
+        let add = |position, text| ContextUpdate::Add { position, numbers: numbers(text) };
+        assert_eq!(told.updates, [add(1, "2733"), add(1, "2732:2731")]);
+        let told = esearch("(TAG \"B01\") UID REMOVEFROM (0 32768) ADDTO (0 5) COUNT 3").unwrap();
+        let removed = ContextUpdate::Remove { position: 0, numbers: numbers("32768") };
+        assert_eq!(told.updates, [removed, add(0, "5")]);
+        assert_eq!((told.count, told.others.len()), (Some(3), 0));
+        for bad in ["ADDTO 1", "ADDTO (1)", "ADDTO (x 1)", "REMOVEFROM (1 *)", "REMOVEFROM (1 (2))"] {
+            assert_eq!(esearch(bad), Err(Malformed), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_true_of_children() {
+        let entry = |text: &str| ListEntry::parse(&mut Reader::new(text.as_bytes())).unwrap();
+        let list = entry("(\\NonExistent) \"/\" Foo (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+        assert!(list.child_info().eq([b"SUBSCRIBED"]));
+        assert_eq!(entry("() \"/\" Foo").child_info().count(), 0);
+        assert_eq!(entry("() \"/\" Foo (\"CHILDINFO\" NIL)").child_info().count(), 0);
     }
 }

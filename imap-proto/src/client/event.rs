@@ -110,7 +110,7 @@ impl Answer<'_> {
 pub struct Failure {
     /// What went wrong.
     pub cause: FailureCause,
-    /// The server's words, if words were the cause.
+    /// The server's words, if words were the cause; none of what was said before TLS where that is required.
     pub status: Option<Status>,
 }
 

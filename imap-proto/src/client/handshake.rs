@@ -181,6 +181,16 @@ impl ClientSession {
         }
     }
 
+    /// The server knows us no more: what was enabled ceases to be (RFC 8437 §4.1), and what it offers is what the answer says,
+    /// or unknown.
+    pub(super) fn unauthenticated(&mut self, status: &Status) {
+        self.goal.is_authenticated = false;
+        self.enabled = Capabilities::default();
+        if !matches!(status.code, Some(Code::Capability(_))) {
+            self.capabilities = Capabilities::default();
+        }
+    }
+
     fn log_in(&mut self) {
         let Some(login) = &self.config.login else { return };
         // All of the offer, as what a server is told of its PLUS hangs on that (RFC 5802 §6).

@@ -1,20 +1,19 @@
 //! A mirror of the selected mailbox, kept right by what the server tells.
 
-use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
-use core::ops::{Range, RangeInclusive};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::ToString;
 
 use super::code::{Code, Status};
-use super::command::Command;
+use super::command::{Command, SET_MAX};
+use super::numbering::Numbering;
 use super::response::Response;
+use super::selecting::Selecting;
 use super::words::Capabilities;
 use super::{Fetch, Numbers};
 use crate::types::{Flags, ModSeq, Uid, UidSet, UidValidity};
 
 /// The most messages of a mailbox that are mirrored: a server names four billion of them in a line.
-const MESSAGES_MAX: u32 = 1 << 22;
-/// The most ranges of UIDs that are taken out one by one.
-const RANGES_MAX: usize = 64;
+pub(super) const MESSAGES_MAX: u32 = 1 << 22;
 
 /// The messages of a mailbox and their flags, as far as the server has told them.
 ///
@@ -48,10 +47,12 @@ pub struct Mirror {
     is_said: bool,
     exists: u32,
     /// The UIDs of the first messages, in order.
-    uids: Vec<Uid>,
+    uids: Numbering,
     /// UIDs of messages further on, by their numbers.
     ahead: BTreeMap<u32, Uid>,
     data: BTreeMap<Uid, Message>,
+    /// Those of them whose flags are not known.
+    flagless: BTreeSet<Uid>,
     selecting: Option<Selecting>,
     wanted: Wanted,
     /// What the last command asked for that is not over.
@@ -62,7 +63,7 @@ pub struct Mirror {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
-    /// Its flags; none before they were told.
+    /// Its flags; none before they were told, and when they have changed since.
     pub flags: Option<Flags>,
     /// Its mod-sequence, if it has one that was told.
     pub mod_seq: Option<ModSeq>,
@@ -94,19 +95,8 @@ pub enum Wanted {
     Changes(ModSeq),
     /// Messages with this UID and higher ones.
     New(Uid),
-}
-
-/// What is told while a mailbox is being selected.
-#[derive(Clone, Debug, Default)]
-struct Selecting {
-    uid_validity: Option<UidValidity>,
-    mod_seq: Option<ModSeq>,
-    exists: u32,
-    /// The server was asked to tell what has changed.
-    resyncs: bool,
-    vanished: UidSet,
-    fetched: Vec<(u32, Uid, Message)>,
-    is_odd: bool,
+    /// The flags of some messages, which have changed: their mod-sequences were told alone.
+    Flags,
 }
 
 impl Mirror {
@@ -116,6 +106,7 @@ impl Mirror {
             uid_validity: Some(uid_validity),
             mod_seq,
             uids: messages.keys().copied().collect(),
+            flagless: flagless(&messages),
             data: messages,
             ..Mirror::default()
         }
@@ -126,7 +117,7 @@ impl Mirror {
         Some(KnownMailbox {
             uid_validity: self.uid_validity?,
             mod_seq: self.mod_seq()?,
-            uids: self.uids.iter().copied().collect(),
+            uids: self.uids.iter().collect(),
         })
     }
 
@@ -140,7 +131,7 @@ impl Mirror {
     /// SELECT or EXAMINE is over. If it was not done, no mailbox is selected; what is known stays for the next time.
     pub fn selected(&mut self, is_ok: bool) {
         let Some(told) = self.selecting.take() else { return };
-        self.ahead.clear();
+        self.drop_ahead();
         self.exists = 0;
         self.asked = None;
         // Some flags were never told, and would not be told as changes.
@@ -160,7 +151,9 @@ impl Mirror {
         let before = self.mod_seq.take();
         self.mod_seq = told.mod_seq;
         (self.seen, self.is_said) = (None, false);
-        if told.exists > MESSAGES_MAX {
+        // A server that was put back from a backup, which may give UIDs anew.
+        let is_put_back = told.mod_seq.is_some() && told.mod_seq < before;
+        if told.exists > MESSAGES_MAX || is_put_back {
             return self.start_over();
         }
         if told.resyncs && before.is_some() && told.mod_seq.is_some() && self.resync(&told) {
@@ -188,24 +181,26 @@ impl Mirror {
             return false;
         }
         let mut data = self.data.clone();
-        data.retain(|uid, _| !told.vanished.contains(*uid));
+        if let Some(left) = &told.left {
+            data.retain(|uid, _| left.contains(*uid));
+        }
         for (_, uid, message) in &told.fetched {
             data.insert(*uid, message.clone());
         }
-        let uids: Vec<Uid> = data.keys().copied().collect();
-        let fits = |&(seq, uid, _): &(u32, Uid, Message)| uids.get(seq as usize - 1) == Some(&uid);
+        let uids: Numbering = data.keys().copied().collect();
+        let fits = |&(seq, uid, _): &(u32, Uid, Message)| uids.get(seq as usize - 1) == Some(uid);
         // Those behind the last one that is known are asked for.
         if uids.len() as u64 > u64::from(told.exists) || !told.fetched.iter().all(fits) {
             return false;
         }
-        (self.uids, self.data) = (uids, data);
+        (self.uids, self.flagless, self.data) = (uids, flagless(&data), data);
         true
     }
 
     /// Takes what the server tells.
     pub fn learn(&mut self, response: &Response) {
-        if self.selecting.is_some() {
-            return self.learn_selecting(response);
+        if let Some(told) = &mut self.selecting {
+            return told.learn(response, &self.uids);
         }
         match response {
             // A count does not fall by itself.
@@ -221,43 +216,13 @@ impl Mirror {
                 self.start_over();
             }
             Response::Fetch(fetch) => self.fetched(fetch),
-            Response::Search { numbers, .. } if self.wanted == Wanted::Uids => {
+            Response::Search { numbers, .. } if self.awaits_uids() => {
                 self.listed(&numbers.iter().copied().filter_map(Uid::new).collect());
             }
-            Response::ESearch(found) if self.wanted == Wanted::Uids && found.is_uid && found.mailbox.is_none() => {
+            Response::ESearch(found) if self.awaits_uids() && found.is_uid && found.mailbox.is_none() => {
                 self.listed(&found.all.as_ref().map(Numbers::to_uids).unwrap_or_default());
             }
             Response::Status(status) => self.learn_status(status),
-            _ => {}
-        }
-    }
-
-    fn learn_selecting(&mut self, response: &Response) {
-        let Some(told) = &mut self.selecting else { return };
-        match response {
-            // RFC 7162 §3.2.11: what came before it was of the mailbox that was selected before.
-            Response::Status(Status { code: Some(Code::Closed), .. }) => {
-                *told = Selecting { resyncs: told.resyncs, ..Selecting::default() };
-            }
-            Response::Status(Status { code: Some(code), .. }) => match code {
-                Code::UidValidity(validity) => told.uid_validity = Some(*validity),
-                Code::HighestModSeq(mod_seq) => told.mod_seq = Some(*mod_seq),
-                Code::NoModSeq => told.mod_seq = None,
-                _ => {}
-            },
-            Response::Exists(count) => told.exists = *count,
-            Response::Expunge(_) | Response::Vanished { earlier: false, .. } => told.is_odd = true,
-            Response::Vanished { earlier: true, uids } => told.vanished.add(uids),
-            // Each message once: more is not what was asked for, and not held.
-            Response::Fetch(_) if !told.resyncs || told.fetched.len() >= told.exists.min(MESSAGES_MAX) as usize => {
-                told.is_odd = true;
-            }
-            Response::Fetch(fetch) => match (fetch.seq, fetch.uid) {
-                (Some(seq), Some(uid)) if fetch.flags.is_some() => {
-                    told.fetched.push((seq.get(), uid, message_of(fetch)));
-                }
-                _ => told.is_odd = true,
-            },
             _ => {}
         }
     }
@@ -272,10 +237,16 @@ impl Mirror {
         }
     }
 
-    /// A command of any kind is over.
-    pub fn completed(&mut self, status: &Status) {
+    /// What a search finds is the list that was asked for.
+    fn awaits_uids(&self) -> bool {
+        self.wanted == Wanted::Uids && self.asked == Some(Wanted::Uids)
+    }
+
+    /// A command of any kind is over. `is_own` says that it is the one that [`command`](Mirror::command) gave last: no other
+    /// brings what that asks for.
+    pub fn completed(&mut self, status: &Status, is_own: bool) {
         // The end of the search that told the UIDs is not the end of what is asked behind it.
-        let is_told = self.asked.take() == Some(self.wanted) && status.is_ok();
+        let is_told = is_own && self.asked.take() == Some(self.wanted) && status.is_ok();
         match self.wanted {
             Wanted::Changes(_) if is_told => self.wanted = Wanted::Nothing,
             Wanted::Everything if is_told && self.uids.len() as u64 == u64::from(self.exists) => {
@@ -299,12 +270,13 @@ impl Mirror {
         let is_short = (self.uids.len() as u64) < u64::from(self.exists);
         match self.wanted {
             Wanted::Nothing if is_short => Wanted::New(self.uids.last().and_then(|uid| uid.next()).unwrap_or(Uid::MIN)),
+            Wanted::Nothing if !self.flagless.is_empty() => Wanted::Flags,
             wanted => wanted,
         }
     }
 
     /// The command that brings what is [`wanted`](Mirror::wanted), none if that is nothing. `capabilities` are those of the
-    /// server. It has to be submitted before another is over.
+    /// server. No search of the caller's may be under way or waiting in front of it: neither has a name in what is found.
     pub fn command(&mut self, capabilities: &Capabilities) -> Option<Command> {
         if self.exists > MESSAGES_MAX {
             return None;
@@ -322,6 +294,16 @@ impl Mirror {
             Wanted::Uids => Command::uid_search("ALL"),
             Wanted::Changes(mod_seq) => Command::uid_fetch("1:*", "(UID FLAGS)").changed_since(mod_seq, false),
             Wanted::New(uid) => Command::uid_fetch(&alloc::format!("{uid}:*"), items),
+            Wanted::Flags => {
+                let uids: UidSet = self.flagless.iter().copied().collect();
+                let mut text = uids.to_string();
+                if text.len() > SET_MAX
+                    && let (Some(first), Some(last)) = (uids.first(), uids.last())
+                {
+                    text = alloc::format!("{first}:{last}");
+                }
+                Command::uid_fetch(&text, items)
+            }
         })
     }
 
@@ -360,6 +342,13 @@ impl Mirror {
         self.uids.clear();
         self.ahead.clear();
         self.data.clear();
+        self.flagless.clear();
+    }
+
+    /// A message has gone.
+    fn drop_message(&mut self, uid: Uid) {
+        self.data.remove(&uid);
+        self.flagless.remove(&uid);
     }
 
     fn start_over(&mut self) {
@@ -377,8 +366,9 @@ impl Mirror {
             if self.wanted == Wanted::Uids {
                 return;
             }
-            let uid = self.uids.remove(index);
-            self.data.remove(&uid);
+            if let Some(uid) = self.uids.remove(index) {
+                self.drop_message(uid);
+            }
         }
         self.drop_ahead();
     }
@@ -386,18 +376,12 @@ impl Mirror {
     /// Their numbers are no longer known; they are told again.
     fn drop_ahead(&mut self) {
         for uid in core::mem::take(&mut self.ahead).into_values() {
-            self.data.remove(&uid);
+            self.drop_message(uid);
         }
     }
 
-    /// Where in the messages that are known those of a range stand.
-    fn places(&self, range: &RangeInclusive<Uid>) -> Range<usize> {
-        let start = self.uids.partition_point(|uid| uid < range.start());
-        start..self.uids.partition_point(|uid| uid <= range.end()).max(start)
-    }
-
     fn has_any(&self, uids: &UidSet) -> bool {
-        uids.ranges().any(|range| !self.places(&range).is_empty())
+        uids.ranges().any(|range| !self.uids.places(&range).is_empty())
     }
 
     fn vanish(&mut self, gone: &UidSet) {
@@ -406,16 +390,11 @@ impl Mirror {
             return;
         }
         let before = self.uids.len();
-        if gone.ranges().count() <= RANGES_MAX {
-            // A small line costs what it says, not what the mailbox holds.
-            for range in gone.ranges() {
-                for uid in self.uids.drain(self.places(&range)) {
-                    self.data.remove(&uid);
-                }
-            }
-        } else {
-            self.uids.retain(|uid| !gone.contains(*uid));
-            self.data.retain(|uid, _| !gone.contains(*uid));
+        for range in gone.ranges() {
+            self.uids.remove_range(&range, |uid| {
+                self.data.remove(&uid);
+                self.flagless.remove(&uid);
+            });
         }
         let mut removed = (before - self.uids.len()) as u64;
         self.drop_ahead();
@@ -428,8 +407,8 @@ impl Mirror {
     fn fetched(&mut self, fetch: &Fetch) {
         self.seen = self.seen.max(fetch.mod_seq);
         let Some(seq) = fetch.seq else {
-            if let Some(message) = fetch.uid.and_then(|uid| self.data.get_mut(&uid)) {
-                update(message, fetch);
+            if let Some(uid) = fetch.uid.filter(|uid| self.data.contains_key(uid)) {
+                self.update(uid, fetch);
             }
             return;
         };
@@ -441,7 +420,7 @@ impl Mirror {
         if self.wanted == Wanted::Uids || self.exists > MESSAGES_MAX {
             return;
         }
-        let told = self.uids.get(index).or_else(|| self.ahead.get(&seq.get())).copied();
+        let told = self.uids.get(index).or_else(|| self.ahead.get(&seq.get()).copied());
         let uid = match (told, fetch.uid) {
             (Some(told), Some(uid)) if told != uid => return self.start_over(),
             (Some(told), _) => told,
@@ -449,7 +428,7 @@ impl Mirror {
             // Without its flags it is not known.
             (None, Some(_)) if fetch.flags.is_none() => return,
             (None, Some(uid)) if index == self.uids.len() => {
-                if self.uids.last().is_some_and(|last| *last >= uid) {
+                if self.uids.last().is_some_and(|last| last >= uid) {
                     return self.start_over();
                 }
                 self.uids.push(uid);
@@ -463,7 +442,21 @@ impl Mirror {
                 uid
             }
         };
-        update(self.data.entry(uid).or_default(), fetch);
+        self.update(uid, fetch);
+    }
+
+    /// Notes what is told of a message.
+    fn update(&mut self, uid: Uid, fetch: &Fetch) {
+        let message = self.data.entry(uid).or_default();
+        let known = message.mod_seq.or(self.mod_seq);
+        update(message, fetch);
+        if fetch.flags.is_some() {
+            self.flagless.remove(&uid);
+        } else if fetch.mod_seq > known {
+            // RFC 7162 §3.1.3: .SILENT is answered like that.
+            message.flags = None;
+            self.flagless.insert(uid);
+        }
     }
 
     /// Those further on whose place is now the next one. False if that makes no sense.
@@ -472,7 +465,7 @@ impl Mirror {
             && *entry.key() as usize == self.uids.len() + 1
         {
             let uid = entry.remove();
-            if self.uids.last().is_some_and(|last| *last >= uid) {
+            if self.uids.last().is_some_and(|last| last >= uid) {
                 self.start_over();
                 return false;
             }
@@ -492,6 +485,7 @@ impl Mirror {
             self.data.entry(uid).or_default();
         }
         self.uids = uids.iter().collect();
+        self.flagless = flagless(&self.data);
         self.ahead.clear();
         self.wanted = match self.mod_seq {
             Some(mod_seq) => Wanted::Changes(mod_seq),
@@ -500,17 +494,57 @@ impl Mirror {
     }
 }
 
-fn message_of(fetch: &Fetch) -> Message {
-    let mut message = Message::default();
-    update(&mut message, fetch);
-    message
+fn flagless(messages: &BTreeMap<Uid, Message>) -> BTreeSet<Uid> {
+    messages.iter().filter(|(_, message)| message.flags.is_none()).map(|(uid, _)| *uid).collect()
 }
 
-fn update(message: &mut Message, fetch: &Fetch) {
+pub(super) fn update(message: &mut Message, fetch: &Fetch) {
     if let Some(flags) = &fetch.flags {
         message.flags = Some(flags.flags.clone());
     }
     if fetch.mod_seq.is_some() {
         message.mod_seq = fetch.mod_seq;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expunges_cost_what_they_say() {
+        let mailbox = |count: u32| {
+            let uids = (1..=count).filter_map(Uid::new);
+            let told = Message { flags: Some(Flags::new()), mod_seq: None };
+            let mut mirror = Mirror::restored(UidValidity::MIN, None, uids.map(|uid| (uid, told.clone())).collect());
+            mirror.exists = count;
+            assert!(mirror.is_right());
+            mirror
+        };
+        crate::steps::assert_linear_logarithmic("EXPUNGE", 4_000, |count| {
+            let mut mirror = mailbox(count as u32);
+            for _ in 0..count {
+                mirror.learn(&Response::Expunge(crate::types::Seq::MIN));
+            }
+            assert!(mirror.is_right() && mirror.exists() == 0);
+        });
+        crate::steps::assert_linear_logarithmic("VANISHED", 4_000, |count| {
+            let mut mirror = mailbox(count as u32 * 2);
+            // Each line names all that have gone by then, and one more.
+            let gone = (1..=count as u32).map(|last| {
+                let ranges = [Uid::MIN..=Uid::new(last).unwrap_or(Uid::MIN)];
+                Response::Vanished { earlier: false, uids: ranges.into_iter().collect() }
+            });
+            gone.for_each(|response| mirror.learn(&response));
+            assert!(mirror.is_right() && mirror.exists() as usize == count);
+        });
+        crate::steps::assert_linear_logarithmic("VANISHED (EARLIER)", 4_000, |count| {
+            let mut mirror = mailbox(count as u32);
+            mirror.selecting = Some(Selecting { resyncs: true, ..Selecting::default() });
+            let uids: UidSet = [Uid::MIN..=Uid::new(u32::MAX).unwrap_or(Uid::MIN)].into_iter().collect();
+            for _ in 0..count {
+                mirror.learn(&Response::Vanished { earlier: true, uids: uids.clone() });
+            }
+        });
     }
 }

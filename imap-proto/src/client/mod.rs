@@ -7,8 +7,12 @@
 //! | 3502, 3516, 7888 | APPEND of one message or several, of binary ones; literals that wait and that do not |
 //! | 4731, 5256, 9394 | ESEARCH, SORT, THREAD and PARTIAL are read |
 //! | 4978 | COMPRESS, if the configuration says so |
+//! | 5267, 5465 | searches and mailboxes are watched: UPDATE with ADDTO and REMOVEFROM, NOTIFY |
 //! | 5161, 7162 | ENABLE; CONDSTORE and QRESYNC, with a [`Mirror`] of a mailbox |
+//! | 8437 | UNAUTHENTICATE, without compression: what was enabled is forgotten |
 //! | 2342, 2971, 4314, 5464, 9208 | NAMESPACE, ID, ACL, METADATA and QUOTA are read |
+//! | 5258, 5819, 8440, 9590 | LIST with options, and what stands behind each name |
+//! | 9585, 9738 | INPROGRESS and MESSAGELIMIT are read |
 //!
 //! What it does not do: choose a server, keep messages, try again. Those are its caller's.
 
@@ -21,8 +25,11 @@ mod fetch;
 mod frame;
 mod handshake;
 mod mirror;
+mod numbering;
+mod options;
 mod read;
 mod response;
+mod selecting;
 mod session;
 mod structure;
 mod turns;
@@ -33,10 +40,11 @@ mod write;
 pub use code::{Code, Status, StatusKind};
 pub use command::{Command, Name};
 pub use config::{ClientConfig, ClientLimits, ClientTimeouts};
-pub use data::{ESearch, ListEntry, MailboxStatus, Namespace, Namespaces, ThreadNode};
+pub use data::{ContextUpdate, ESearch, ListEntry, MailboxStatus, Namespace, Namespaces, ThreadNode};
 pub use event::{Answer, CloseReason, CommandId, Event, Failure, FailureCause};
 pub use fetch::{Fetch, Section};
 pub use mirror::{KnownMailbox, Message, Mirror, Wanted};
+pub use options::{ListReturn, NotifyEvent, NotifyFilter, SearchReturn};
 pub use response::Response;
 pub use session::ClientSession;
 pub use structure::{BodyStructure, Disposition, Envelope, EnvelopeAddress};

@@ -201,6 +201,9 @@ impl ClientSession {
                 return self.start(Purpose::User { id, kind }, Command::idle());
             }
         }
+        if kind == Kind::Unauthenticate && status.is_ok() {
+            self.unauthenticated(&status);
+        }
         self.events.push_back(Event::Completed { id, status });
         if kind == Kind::Logout {
             self.close(CloseReason::LoggedOut);

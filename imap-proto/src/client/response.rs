@@ -108,6 +108,13 @@ pub enum Response {
         /// Entries with their values; none for one that does not exist.
         entries: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     },
+    /// METADATA without values (RFC 5464 §4.4.2): these entries have changed, of a mailbox, or of the server if the name is empty.
+    MetadataChanged {
+        /// The mailbox.
+        name: WireName,
+        /// The entries.
+        entries: Vec<Vec<u8>>,
+    },
     /// Anything else that has a name: what an extension tells that this crate does not know.
     Other {
         /// The number before the name, if there is one.
@@ -266,7 +273,6 @@ fn named(name: &str, rest: &[u8]) -> Result<Response, Malformed> {
             let name = data::mailbox(&mut reader)?;
             Response::MyRights { name, rights: data::text(&string(&mut reader)?) }
         }
-        // Without values it is a list of entries that changed (RFC 5464 §4.4.2).
         "METADATA" if matches!(Reader::new(rest).values()?[..], [_, Value::List(_)]) => {
             let name = data::mailbox(&mut reader)?;
             let mut entries = Vec::new();
@@ -275,6 +281,12 @@ fn named(name: &str, rest: &[u8]) -> Result<Response, Malformed> {
                 entries.push((entry.octets().ok_or(Malformed)?.to_vec(), value.octets().map(<[u8]>::to_vec)));
             }
             Response::Metadata { name, entries }
+        }
+        "METADATA" => {
+            let name = data::mailbox(&mut reader)?;
+            let entries = reader.values()?;
+            let entry = |value: &Value<'_>| Ok(value.octets().ok_or(Malformed)?.to_vec());
+            Response::MetadataChanged { name, entries: entries.iter().map(entry).collect::<Result<_, _>>()? }
         }
         _ => return other(None, name.into(), rest),
     };

@@ -16,7 +16,7 @@ use super::frame::Framer;
 use super::handshake::{Goal, Proofs};
 use super::words::Capabilities;
 use super::write::{Wait, Writing};
-use super::{Answer, ClientConfig, CloseReason, CommandId, Event, Failure, FailureCause};
+use super::{Answer, ClientConfig, CloseReason, CommandId, Event, Failure, FailureCause, StartTls};
 
 /// The client's side of one connection.
 ///
@@ -146,6 +146,7 @@ pub(super) enum Purpose {
 pub(super) enum Kind {
     Idle,
     Logout,
+    Unauthenticate,
     Other,
 }
 
@@ -240,8 +241,9 @@ impl ClientSession {
     /// # Errors
     ///
     /// [`Misuse`], with nothing changed: the session has ended or is about to, more than
-    /// [`queue_max`](super::ClientLimits::queue_max) commands wait, or an argument cannot be written.
-    pub fn submit(&mut self, now: Time, command: Command) -> Result<CommandId, Misuse> {
+    /// [`queue_max`](super::ClientLimits::queue_max) commands wait, an argument cannot be written, or it is a command that the
+    /// session sends by itself: STARTTLS, COMPRESS. UNAUTHENTICATE (RFC 8437) is refused while the connection is compressed.
+    pub fn submit(&mut self, now: Time, mut command: Command) -> Result<CommandId, Misuse> {
         self.advance(now);
         if let Some(what) = command.forbidden {
             return Err(Misuse::ForbiddenOctet { what });
@@ -253,11 +255,28 @@ impl ClientSession {
         if is_closed || self.queue.back().is_some_and(|(_, last)| last.name == "LOGOUT") || self.is_logging_out() {
             return Err(Misuse::WrongAnswer { question: "a session that ends", answer: "submit" });
         }
+        self.may_submit(&command)?;
+        command.settle_rules();
         let id = CommandId(self.next_id);
         self.next_id += 1;
         self.queue.push_back((id, command));
         self.pump();
         Ok(id)
+    }
+
+    /// Whether a command leaves what lies under the session as it is.
+    fn may_submit(&self, command: &Command) -> Result<(), Misuse> {
+        let forbidden = |command, why| Err(Misuse::ForbiddenCommand { command, why });
+        let by_itself = "the session sends it by itself, as its configuration says";
+        match &*command.name {
+            "STARTTLS" => forbidden("STARTTLS", by_itself),
+            "COMPRESS" => forbidden("COMPRESS", by_itself),
+            // RFC 8437 §4.1: compression ends behind its line, where no driver looks for an end.
+            "UNAUTHENTICATE" if self.is_compressed || (self.config.compress && self.stage != Stage::Ready) => {
+                forbidden("UNAUTHENTICATE", "the connection is compressed, or is about to be")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Ends IDLE. Nothing happens if it is not under way.
@@ -468,6 +487,8 @@ impl ClientSession {
         if matches!(self.stage, Stage::Closed(_)) {
             return;
         }
+        // Before TLS, where it is required, anybody may have said it, to whoever reads it.
+        let status = status.filter(|_| self.tls.is_some() || self.config.starttls != StartTls::Required);
         self.settle();
         self.events.push_back(Event::Failed(Failure { cause, status }));
         self.close(CloseReason::Failed);

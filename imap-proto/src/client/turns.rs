@@ -24,7 +24,7 @@ impl ClientSession {
         let events = &mut self.events;
         self.queue.retain(|(id, command)| {
             is_same &= !command.rules.selects;
-            let is_lost = is_same && command.rules.takes_seqs();
+            let is_lost = is_same && command.rules.takes_seqs;
             if is_lost {
                 events.push_back(Event::Lost { id: *id, was_sent: false });
             }
@@ -51,6 +51,7 @@ impl ClientSession {
             let kind = match &*command.name {
                 "IDLE" => Kind::Idle,
                 "LOGOUT" => Kind::Logout,
+                "UNAUTHENTICATE" => Kind::Unauthenticate,
                 _ => Kind::Other,
             };
             self.start(Purpose::User { id, kind }, command);

@@ -59,12 +59,16 @@ impl ClientSession {
                         NameEncoding::Utf8 => name.into_bytes(),
                         NameEncoding::ModifiedUtf7 => pillarbox_core::mutf7::encode(&name).into_bytes(),
                     };
-                    match self.write_string(name) {
+                    match self.write_string(name, true) {
                         Some(wait) => wait,
                         None => continue,
                     }
                 }
-                Part::Text(octets) => match self.write_string(octets) {
+                Part::Text(octets) => match self.write_string(octets, true) {
+                    Some(wait) => wait,
+                    None => continue,
+                },
+                Part::Value(octets) => match self.write_string(octets, false) {
                     Some(wait) => wait,
                     None => continue,
                 },
@@ -94,7 +98,7 @@ impl ClientSession {
     }
 
     /// Writes a string; what has to be waited for, if it is a literal that has.
-    fn write_string(&mut self, octets: Vec<u8>) -> Option<Wait> {
+    fn write_string(&mut self, octets: Vec<u8>, may_be_atom: bool) -> Option<Wait> {
         let takes_utf8 = self.name_encoding() == NameEncoding::Utf8 && core::str::from_utf8(&octets).is_ok();
         let goes_quoted = |octet: &u8| matches!(octet, b' '..=b'~') || (takes_utf8 && *octet >= 0x80);
         if octets.len() > QUOTED_MAX || !octets.iter().all(goes_quoted) {
@@ -102,7 +106,8 @@ impl ClientSession {
                 return Some(Wait::Literal(octets));
             }
             self.output.extend_from_slice(&octets);
-        } else if !octets.is_empty()
+        } else if may_be_atom
+            && !octets.is_empty()
             && octets.iter().all(|octet| ASTRING.holds(*octet) && *octet != b'[' && *octet != b']')
             && !octets.eq_ignore_ascii_case(b"NIL")
         {
@@ -136,8 +141,11 @@ impl ClientSession {
         waits
     }
 
-    pub(super) fn name_encoding(&self) -> NameEncoding {
-        match self.enabled.has("UTF8=ACCEPT") || self.enabled.has("IMAP4rev2") {
+    /// How the server spells names of mailboxes, and takes them: [`WireName::to_text`](super::WireName::to_text) is told this.
+    pub fn name_encoding(&self) -> NameEncoding {
+        // RFC 9051 §6.1.1: a server with nothing but IMAP4rev2 need not be asked for what that has.
+        let is_rev2_only = self.capabilities.has("IMAP4rev2") && !self.capabilities.has("IMAP4rev1");
+        match is_rev2_only || self.enabled.has("UTF8=ACCEPT") || self.enabled.has("IMAP4rev2") {
             true => NameEncoding::Utf8,
             false => NameEncoding::ModifiedUtf7,
         }

@@ -8,11 +8,16 @@ use memchr::memmem;
 
 use super::{Decoder, Encoding};
 
+/// The charset of this name; US-ASCII counts as UTF-8.
+fn known_charset(label: Option<&[u8]>) -> Option<&'static Charset> {
+    let label = label.unwrap_or_default().trim_ascii();
+    if label.eq_ignore_ascii_case(b"us-ascii") { Some(UTF_8) } else { Charset::for_label(label) }
+}
+
 /// The charset of this name. Unknown and missing ones, and US-ASCII, count as UTF-8: text that is not what it says is
 /// UTF-8 more often than anything else.
 pub(crate) fn charset(label: Option<&[u8]>) -> &'static Charset {
-    let label = label.unwrap_or_default().trim_ascii();
-    if label.eq_ignore_ascii_case(b"us-ascii") { UTF_8 } else { Charset::for_label(label).unwrap_or(UTF_8) }
+    known_charset(label).unwrap_or(UTF_8)
 }
 
 /// Appends the value of an unstructured field in Unicode: folds and encoded words are undone. What is no text in its
@@ -26,35 +31,85 @@ pub(crate) fn charset(label: Option<&[u8]>) -> &'static Charset {
 /// assert_eq!(text, " café au lait");
 /// ```
 pub fn decode_words(value: &[u8], out: &mut String) {
+    pieces(value, |charset, octets| {
+        out.push_str(&charset.unwrap_or(UTF_8).decode_without_bom_handling(octets).0);
+    });
+}
+
+/// The value of an unstructured field, of which it is known whether it is text.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Decoded {
+    /// All of it is text in its charset.
+    Text(String),
+    /// Some of it is not, or its charset is not known: the octets, each as the character of its number.
+    Octets(String),
+}
+
+impl Decoded {
+    /// Undoes folds and encoded words.
+    pub(crate) fn of_words(value: &[u8]) -> Self {
+        let (mut text, mut is_text) = (String::new(), true);
+        pieces(value, |charset, octets| {
+            let (piece, malformed) = charset.unwrap_or(UTF_8).decode_without_bom_handling(octets);
+            is_text &= charset.is_some() && !malformed;
+            text.push_str(&piece);
+        });
+        if is_text {
+            return Decoded::Text(text);
+        }
+        text.clear();
+        pieces(value, |_, octets| text.extend(octets.iter().map(|octet| char::from(*octet))));
+        Decoded::Octets(text)
+    }
+
+    /// What has no encoded words in it.
+    pub(crate) fn of_plain(value: &[u8]) -> Self {
+        match core::str::from_utf8(value) {
+            Ok(text) => Decoded::Text(text.into()),
+            Err(_) => Decoded::Octets(value.iter().map(|octet| char::from(*octet)).collect()),
+        }
+    }
+
+    /// The text, or what stands for it.
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Decoded::Text(text) | Decoded::Octets(text) => text,
+        }
+    }
+}
+
+/// Cuts the value of an unstructured field into octets of one charset each, with folds and encoded words undone; none where the
+/// charset is not known.
+fn pieces(value: &[u8], mut each: impl FnMut(Option<&'static Charset>, &[u8])) {
     let mut rest = value;
     // Octets of the encoded words so far: a character may be split between two of one charset (RFC 2047 §5 forbids it,
     // senders do it).
-    let mut pending: Option<(&'static Charset, Vec<u8>)> = None;
+    let mut pending: Option<(Option<&'static Charset>, Vec<u8>)> = None;
     while let Some(at) = memmem::find(rest, b"=?") {
         let (before, word) = rest.split_at(at);
         let Some((word, behind)) = Word::parse(word) else {
-            flush(&mut pending, out);
-            push_text(&rest[..at + 2], out);
+            flush(&mut pending, &mut each);
+            plain(&rest[..at + 2], &mut each);
             rest = &rest[at + 2..];
             continue;
         };
         // RFC 2047 §6.2: white space between encoded words is not shown.
         if pending.is_none() || !before.trim_ascii().is_empty() {
-            flush(&mut pending, out);
-            push_text(before, out);
+            flush(&mut pending, &mut each);
+            plain(before, &mut each);
         }
         if pending.as_ref().is_some_and(|(charset, _)| *charset != word.charset) {
-            flush(&mut pending, out);
+            flush(&mut pending, &mut each);
         }
         word.decode(&mut pending.get_or_insert_with(|| (word.charset, Vec::new())).1);
         rest = behind;
     }
-    flush(&mut pending, out);
-    push_text(rest, out);
+    flush(&mut pending, &mut each);
+    plain(rest, &mut each);
 }
 
 struct Word<'b> {
-    charset: &'static Charset,
+    charset: Option<&'static Charset>,
     is_base64: bool,
     text: &'b [u8],
 }
@@ -76,7 +131,7 @@ impl<'b> Word<'b> {
         };
         // RFC 2231 §5: a language may follow the charset.
         let label = charset_label.split(|&b| b == b'*').next();
-        Some((Word { charset: charset(label), is_base64, text }, rest))
+        Some((Word { charset: known_charset(label), is_base64, text }, rest))
     }
 
     fn decode(&self, out: &mut Vec<u8>) {
@@ -109,19 +164,22 @@ fn until_mark(input: &[u8]) -> Option<(&[u8], &[u8])> {
     (input[end] == b'?').then(|| (&input[..end], &input[end + 1..]))
 }
 
-fn flush(pending: &mut Option<(&'static Charset, Vec<u8>)>, out: &mut String) {
+fn flush(
+    pending: &mut Option<(Option<&'static Charset>, Vec<u8>)>,
+    each: &mut impl FnMut(Option<&'static Charset>, &[u8]),
+) {
     if let Some((charset, octets)) = pending.take() {
-        out.push_str(&charset.decode_without_bom_handling(&octets).0);
+        each(charset, &octets);
     }
 }
 
 /// Text outside of encoded words: UTF-8 (RFC 6532), with folds. A tab behind a fold once was a space, as ENVELOPE shows it.
-fn push_text(text: &[u8], out: &mut String) {
+fn plain(text: &[u8], each: &mut impl FnMut(Option<&'static Charset>, &[u8])) {
     let mut lines = text.split(|b| matches!(b, b'\r' | b'\n'));
-    out.push_str(&String::from_utf8_lossy(lines.next().unwrap_or_default()));
+    each(Some(UTF_8), lines.next().unwrap_or_default());
     for line in lines {
-        let unfolded = line.strip_prefix(b"\t").inspect(|_| out.push(' '));
-        out.push_str(&String::from_utf8_lossy(unfolded.unwrap_or(line)));
+        let unfolded = line.strip_prefix(b"\t").inspect(|_| each(Some(UTF_8), b" "));
+        each(Some(UTF_8), unfolded.unwrap_or(line));
     }
 }
 

@@ -9,7 +9,7 @@ use pillarbox_core::header::Fields;
 
 use super::needles::{Haystack, Needles};
 use super::{Date, Query};
-use crate::message::{Decoder, Limits, Part, PartKind, Structure, charset, decode_words, parse_date};
+use crate::message::{Decoder, Limits, Part, PartKind, Structure, charset, decode_words, parse_sent_date};
 use crate::types::{Flags, ObjectId, Uid, UidSet};
 
 /// A query that is ready to be put to messages.
@@ -263,7 +263,7 @@ impl Search {
         let mut sent = None;
         for field in Fields::new(raw) {
             if sent.is_none() && field.name_is("date") {
-                sent = Some(parse_date(field.value));
+                sent = Some(parse_sent_date(field.value));
             }
             self.search_field("", field.value, found, |key| match key {
                 Key::Header { name, needle } => field.name_is(name).then_some(*needle),
@@ -535,6 +535,8 @@ mod tests {
         let raw = b"Date: Fri, 21 Nov 1997 23:55:06 -0600\r\nDate: 1 Jan 2000 00:00 Z\r\n\r\n";
         assert!(matches(Query::SentOn(date(21)), raw) && !matches(Query::SentOn(date(22)), raw));
         assert!(matches(Query::SentBefore(date(22)), raw) && matches(Query::SentSince(date(21)), raw));
+        // RFC 5256 §2.2: the day counts where the time cannot be read.
+        assert!(matches(Query::SentOn(date(21)), b"Date: 21 Nov 1997 25:00\r\n\r\n"));
         // Unreadable or missing: long ago.
         assert!(
             matches(Query::SentBefore(date(1)), b"Date: Friday\r\n\r\n") && !matches(Query::SentSince(date(1)), b"")

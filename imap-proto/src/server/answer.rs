@@ -5,6 +5,7 @@ use alloc::borrow::Cow;
 use pillarbox_core::{Layer, Misuse};
 
 use super::catenate::bad_url;
+use super::list::Listing;
 use super::reply::{End, Verdict};
 use super::session::{Asked, Doing, Standing};
 use super::{Answer, CloseReason, Event, ServerSession};
@@ -58,7 +59,7 @@ impl ServerSession {
                 searching.break_off(&self.running.tag, &mut self.out);
                 true
             }
-            Doing::Asked(Asked::GetMetadata(getting)) => {
+            Doing::Asked(Asked::GetMetadata(getting) | Asked::List(Listing { getting: Some(getting), .. })) => {
                 getting.close(&mut self.out);
                 true
             }
@@ -130,7 +131,7 @@ impl ServerSession {
             // What was asked for is in force: what could not be seen now is told when it can be.
             Asked::NotifySync => self.finish(End::ok("Done")),
             // What cannot be told of new messages is not what the client waits for.
-            Asked::Arrived { then, .. } => self.arrivals_told(then),
+            Asked::Arrived { left, then, .. } => self.arrivals_told(left, then),
             Asked::Search(searching) => {
                 if let Standing::Selected { mailbox, .. } = &mut self.standing {
                     mailbox.contexts.abandon();
@@ -164,7 +165,9 @@ impl ServerSession {
             (Asked::Quota(_), Answer::Quota(root)) => self.quota_told(root),
             (Asked::Quota(QuotaQuestion::Set { .. }), Answer::Done) => self.finish(End::ok("Limits set")),
             (Asked::Quota(_), Answer::Done) => self.finish(End::ok("Quota told")),
-            (Asked::GetMetadata(_), Answer::Entry { name, value }) => self.entry_told(name, value),
+            (Asked::GetMetadata(_) | Asked::List(Listing { getting: Some(_), .. }), Answer::Entry { name, value }) => {
+                self.entry_told(name, value);
+            }
             (Asked::GetMetadata(_), Answer::Done) => self.metadata_told(),
             (Asked::SetMetadata, Answer::Done) => self.finish(End::ok("Done")),
             (Asked::StartTls, Answer::Done) => self.begin_layer(Layer::Tls),
@@ -174,7 +177,11 @@ impl ServerSession {
                 }
             }
             (Asked::Login(_), Answer::LoggedIn(identity)) => self.logged_in(identity.into_owned()),
-            (Asked::List { .. }, Answer::Listed(listed)) => return self.listed(&listed),
+            (Asked::List(_), Answer::Listed(listed)) => return self.listed(&listed),
+            (Asked::List(_), Answer::Done) => {
+                self.end_entries();
+                self.finish(End::ok("Done"));
+            }
             (Asked::Create { told }, answer @ (Answer::Done | Answer::Created(_))) => {
                 if let Some((name, old)) = told.take() {
                     self.tell_name(&name, Some(&old));
@@ -193,7 +200,7 @@ impl ServerSession {
                 }
                 self.finish(End::ok("Done"));
             }
-            (Asked::List { .. } | Asked::Copy { .. }, Answer::Done) => self.finish(End::ok("Done")),
+            (Asked::Copy { .. }, Answer::Done) => self.finish(End::ok("Done")),
             (Asked::Status { .. }, Answer::Status(status)) => self.status_told(&status),
             (Asked::Select { mailbox, read_only, told, resync }, Answer::Selected(snapshot)) => {
                 let name = mailbox.clone();
@@ -243,8 +250,10 @@ impl ServerSession {
                 }
             }
             (Asked::Arrived { fetching, .. }, Answer::Done) if !fetching.is_open() => {
-                if let Doing::Asked(Asked::Arrived { then, .. }) = core::mem::replace(&mut self.doing, Doing::Reading) {
-                    self.arrivals_told(then);
+                if let Doing::Asked(Asked::Arrived { left, then, .. }) =
+                    core::mem::replace(&mut self.doing, Doing::Reading)
+                {
+                    self.arrivals_told(left, then);
                 }
             }
             (Asked::Notify(_), Answer::Notification(notification)) => return self.write_notification(notification),
@@ -320,6 +329,15 @@ impl ServerSession {
                 searching.end(&self.running.tag, &mut self.out);
                 self.finish(End::ok("Searched"));
             }
+            (Asked::SearchMailboxes(searching), Answer::DoneInPart) => {
+                searching.end(&self.running.tag, &mut self.out);
+                self.searched_in_part();
+            }
+            (Asked::Deleted(deleted), Answer::Found(uids)) => deleted.extend_from_slice(uids),
+            (Asked::Deleted(deleted), Answer::Done) => {
+                let deleted = core::mem::take(deleted);
+                self.expunge_last(deleted);
+            }
             (Asked::Recheck(rechecking), Answer::Found(uids)) => rechecking.found(uids),
             (Asked::Recheck(_), Answer::Done) => self.rechecked(),
             (Asked::Thread(threading), answer @ (Answer::Threads(_) | Answer::Done)) => {
@@ -373,7 +391,7 @@ impl Asked {
             Asked::ScramKeys(_) => "ScramKeys",
             Asked::Login(_) => "Login",
             Asked::WrongProof => "WrongProof",
-            Asked::List { .. } => "List",
+            Asked::List(_) => "List",
             Asked::Status { .. } => "Status",
             Asked::Select { .. } => "Select",
             Asked::Create { .. } => "Create",
@@ -386,6 +404,7 @@ impl Asked {
             Asked::Vanished { .. } => "Vanished",
             Asked::Store { .. } => "Store",
             Asked::Search(_) => "Search or Sort",
+            Asked::Deleted(_) => "Search",
             Asked::SearchMailboxes(_) => "SearchMailboxes",
             Asked::Thread(_) => "Thread",
             Asked::Recheck(_) => "Recheck",
@@ -408,6 +427,7 @@ pub(super) fn name(answer: &Answer<'_>) -> &'static str {
         Answer::Grantable(_) => "Grantable",
         Answer::Rights(_) => "Rights",
         Answer::Done => "Done",
+        Answer::DoneInPart => "DoneInPart",
         Answer::No { .. } => "No",
         Answer::Bye(_) => "Bye",
         Answer::LoggedIn(_) => "LoggedIn",

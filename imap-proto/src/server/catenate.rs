@@ -281,6 +281,7 @@ impl ServerSession {
             return Err(End::bad("APPEND ends behind its message"));
         }
         let index = incoming.index + 1;
+        self.refuse_appending(index)?;
         match index >= self.config.limits.append_messages_max {
             true => Err(End::no(&ResponseCode::Limit, "Too many messages at once")),
             false => Ok(index),

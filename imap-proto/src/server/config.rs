@@ -106,9 +106,13 @@ pub struct Limits {
     pub contexts_max: usize,
     /// Messages that came or changed since those searches were last put to some. More end them all, with NOUPDATE. Default: 10,000.
     pub context_changes_max: usize,
-    /// Messages of one FETCH, STORE, COPY, MOVE, EXPUNGE, SEARCH, SORT or THREAD (RFC 9738). Of more the last are taken, and the client is
-    /// told from where on; COPY of more is refused. Default: any number, and nothing is said of it.
+    /// Messages of one FETCH, STORE, COPY, MOVE, UID EXPUNGE, SEARCH, SORT, THREAD, ESEARCH or APPEND (RFC 9738). Of more the last are
+    /// taken, and the client is told from where on; COPY, APPEND, SORT and THREAD of more are refused. EXPUNGE and CLOSE have no limit.
+    /// Below 1,000 clients that do not know of it are of little use. Default: any number, and nothing is said of it.
     pub messages_max: Option<NonZeroU32>,
+    /// Messages of one COPY or APPEND (RFC 9738), told as SAVELIMIT, where `messages_max` does not limit all commands; else it does
+    /// nothing. More are refused. Default: any number.
+    pub copied_messages_max: Option<NonZeroU32>,
     /// How often a client hears how far a command has come that takes long (RFC 9585); zero: never. Default: 10 s.
     pub progress_interval: Duration,
     /// Mailboxes of one ESEARCH (RFC 7377). Default: 500.
@@ -142,6 +146,7 @@ impl Default for Limits {
             contexts_max: 10,
             context_changes_max: 10_000,
             messages_max: None,
+            copied_messages_max: None,
             progress_interval: Duration::from_secs(10),
             search_mailboxes_max: 500,
             output_high_water: 65_536,

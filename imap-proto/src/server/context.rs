@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use super::messages::in_order;
 use super::reply::End;
+use super::search::Resolved;
 use super::session::Standing;
-use super::{Change, ServerSession};
+use super::{Change, FetchItem, ServerSession};
 use crate::search::Query;
 use crate::sort::SortCriterion;
 use crate::types::{Uid, UidSet};
@@ -27,6 +28,8 @@ pub(super) struct Contexts {
     begins: bool,
     /// Messages that came or changed.
     changed: UidSet,
+    /// Messages that came, as long as it is not known and told whether they enter a result.
+    arrived: UidSet,
     /// Messages that the client knows and that are gone.
     removed: UidSet,
     /// More changed than will be looked at.
@@ -41,6 +44,8 @@ pub(super) struct Context {
     pub(super) query: Query,
     /// SORT: the order of the result, equal messages rising by UID. Else empty.
     pub(super) criteria: Vec<SortCriterion>,
+    /// What FETCH is to tell of new messages that enter the result (RFC 5465 §7).
+    wanted: Vec<FetchItem>,
     /// The result as the client was told.
     told: UidSet,
     /// The result as it is, if that may be another one.
@@ -68,6 +73,7 @@ pub(super) enum Updating {
     Wanted {
         query: Query,
         criteria: Vec<SortCriterion>,
+        wanted: Vec<FetchItem>,
         /// What was found so far, in its order.
         found: Vec<Uid>,
     },
@@ -86,6 +92,7 @@ impl Contexts {
     pub(super) fn begin(&mut self, view: &View) {
         self.begins = true;
         self.changed.add(&view.unheard_of());
+        self.arrived.add(&view.unheard_of());
     }
 
     /// It failed.
@@ -97,10 +104,11 @@ impl Contexts {
     /// It ended.
     pub(super) fn add(&mut self, tag: String, form: Form, updating: Updating) {
         self.begins = false;
-        if let Updating::Wanted { query, criteria, found } = updating {
+        if let Updating::Wanted { query, criteria, wanted, found } = updating {
             let told = found.iter().copied().collect();
             let order = if criteria.is_empty() { Vec::new() } else { found };
-            self.all.push(Context { tag, form, query, criteria, told, next: None, order, placed: UidSet::new() });
+            let (next, placed) = (None, UidSet::new());
+            self.all.push(Context { tag, form, query, criteria, wanted, told, next, order, placed });
         }
         self.forget_if_empty();
     }
@@ -134,18 +142,20 @@ impl Contexts {
         match change {
             Change::Added { uids, .. } => uids.iter().for_each(|uid| {
                 self.changed.insert(*uid);
+                self.arrived.insert(*uid);
             }),
             Change::Flags { uid, .. } => {
                 self.changed.insert(*uid);
             }
             Change::Removed { uids, .. } => {
                 self.changed = self.changed.without(uids);
+                self.arrived = self.arrived.without(uids);
                 self.removed.add(&view.known_of(uids));
             }
             Change::Keywords { .. } | Change::Rights(_) | Change::Gone => {}
         }
         if self.changed.len() > changes_max as u64 {
-            (self.changed, self.overrun) = (UidSet::new(), true);
+            (self.changed, self.arrived, self.overrun) = (UidSet::new(), UidSet::new(), true);
         }
     }
 
@@ -158,6 +168,23 @@ impl Contexts {
     /// Whether more changed than will be looked at.
     pub(super) fn is_overrun(&self) -> bool {
         self.overrun
+    }
+
+    /// What is still to be asked about.
+    pub(super) fn changed(&self) -> &UidSet {
+        &self.changed
+    }
+
+    /// Whether more is to be told of new messages than that they entered a result.
+    pub(super) fn want_items(&self) -> bool {
+        self.all.iter().any(|context| !context.wanted.is_empty())
+    }
+
+    /// The new messages that are about to be told as such of results, and what is wanted of them.
+    // RFC 5465 §7: not of those that enter because their flags changed.
+    pub(super) fn wanted(&self, view: &View) -> impl Iterator<Item = (UidSet, &[FetchItem])> {
+        let wanting = self.all.iter().filter(|context| !context.wanted.is_empty());
+        wanting.map(|context| (context.entering(view).intersect(&self.arrived), context.wanted.as_slice()))
     }
 
     /// The messages that changed: they are going to be asked about. Those that came are kept unless `arrivals` are told.
@@ -195,6 +222,7 @@ impl Contexts {
     /// Tells what else changed. RFC 5267 §4.3.3: behind EXISTS.
     pub(super) fn tell_changed(&mut self, view: &View, out: &mut Vec<u8>) {
         self.all.iter_mut().for_each(|context| context.tell_changed(view, out));
+        self.arrived = self.arrived.intersect(&self.changed);
     }
 }
 
@@ -241,6 +269,16 @@ impl Context {
             self.order.retain(|uid| !gone.contains(*uid));
         }
         self.told = self.told.without(gone);
+    }
+
+    /// What is going to be told to be in the result now.
+    fn entering(&self, view: &View) -> UidSet {
+        let Some(next) = &self.next else { return UidSet::new() };
+        let entering = view.still_there(next).without(&self.told);
+        match self.criteria.is_empty() {
+            true => entering,
+            false => entering.intersect(&self.placed),
+        }
     }
 
     fn tell_changed(&mut self, view: &View, out: &mut Vec<u8>) {
@@ -349,10 +387,17 @@ impl ServerSession {
     /// How a search with this query is kept up to date; an error where the client could not tell it from another.
     pub(super) fn updating(
         &mut self,
-        query: &Query,
+        Resolved { query, ranges, .. }: &Resolved,
         criteria: &[SortCriterion],
-        ranges: usize,
+        wanted: Vec<FetchItem>,
     ) -> Result<Updating, End> {
+        if !wanted.is_empty() && !self.config.extensions.notify {
+            return Err(End::bad("UPDATE takes no items where NOTIFY is not on offer"));
+        }
+        self.refuse_items(&wanted)?;
+        if wanted.contains(&FetchItem::ModSeq) {
+            self.refuse_without_mod_seqs()?;
+        }
         let max = self.config.limits.contexts_max;
         let taken_from = self.running.taken_from;
         self.refuse_taken_tag()?;
@@ -363,14 +408,18 @@ impl ServerSession {
         if taken_from.is_some() {
             return Ok(Updating::Refused("Not all messages were searched"));
         }
-        if ranges > RANGES_MAX {
+        if *ranges > RANGES_MAX {
             return Ok(Updating::Refused("The sets of this search are too large for that"));
         }
         if query.depends_on_time() {
             return Ok(Updating::Refused("What changes by the clock is not told"));
         }
         mailbox.contexts.begin(&mailbox.view);
-        Ok(Updating::Wanted { query: query.clone(), criteria: criteria.to_vec(), found: Vec::new() })
+        if wanted.contains(&FetchItem::ModSeq) {
+            // RFC 7162 §3.1
+            self.enable_condstore();
+        }
+        Ok(Updating::Wanted { query: query.clone(), criteria: criteria.to_vec(), wanted, found: Vec::new() })
     }
 
     /// RFC 5267 §4.3

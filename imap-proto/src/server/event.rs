@@ -1,6 +1,7 @@
 //! What the server session tells and asks, and what it takes for an answer. UIDs only: sequence numbers stay inside.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -15,7 +16,7 @@ use crate::message::Section;
 use crate::metadata::{EntryName, MetadataQuestion};
 use crate::notify::{Notification, Watch};
 use crate::quota::{QuotaQuestion, QuotaRoot};
-use crate::search::Query;
+use crate::search::{MailboxesQuery, Query};
 use crate::sort::SortCriterion;
 use crate::thread::{ThreadAlgorithm, ThreadPart};
 use crate::types::{Flags, MailboxName, ModSeq, ObjectId, ResponseCode, SpecialUse, Uid, UidSet, UidValidity};
@@ -29,7 +30,7 @@ use crate::types::{Flags, MailboxName, ModSeq, ObjectId, ResponseCode, SpecialUs
 /// | [`ScramKeys`](Event::ScramKeys) | ? | `ScramKeys`, `No`, `Bye` |
 /// | [`Login`](Event::Login) | ? | `LoggedIn`, `No`, `Bye` |
 /// | [`WrongProof`](Event::WrongProof) | ? | `No`, `Bye` |
-/// | [`List`](Event::List) | ? | `Listed`* then `Done`; `No` |
+/// | [`List`](Event::List) | ? | (`Listed`, `Entry`*)* then `Done`, as [`Listed::has_metadata`] says; `No` |
 /// | [`Acl`](Event::Acl) | ? | `Acl`, `Grantable`, `Rights` or `Done`, as [`AclQuestion`] says; `No` |
 /// | [`Metadata`](Event::Metadata) | ? | `Entry`* then `Done`, as [`MetadataQuestion`] says; `No` |
 /// | [`Quota`](Event::Quota) | ? | `QuotaRoots` and `Quota`*, as [`QuotaQuestion`] says, then `Done`; `No` |
@@ -48,7 +49,7 @@ use crate::types::{Flags, MailboxName, ModSeq, ObjectId, ResponseCode, SpecialUs
 /// | [`Store`](Event::Store) | ? | `Flags`* and `Modified`* then `Done` or `No` |
 /// | [`Search`](Event::Search) | ? | `Found`* (or `FoundWithModSeqs`*) then `Done`, `No` |
 /// | [`Sort`](Event::Sort) | ? | as `Search`, in their order |
-/// | [`SearchMailboxes`](Event::SearchMailboxes) | ? | (`Searched`, `Found`*)* then `Done`, `No` |
+/// | [`SearchMailboxes`](Event::SearchMailboxes) | ? | (`Searched`, `Found`*)* then `Done` or `DoneInPart`, `No` |
 /// | [`Recheck`](Event::Recheck) | ? | `Found`* then `Done`, `No` |
 /// | [`Thread`](Event::Thread) | ? | `Threads`* then `Done`, `No` |
 /// | [`Copy`](Event::Copy) | ? | `Copied`, or `Done` where the UIDs are not known or not to be told; `No` |
@@ -206,8 +207,9 @@ pub enum Event<'b> {
     SearchMailboxes {
         /// What is searched, each mailbox once, however often it is meant.
         sources: Vec<SearchScope>,
-        /// What is looked for in each. Sets of UIDs reach as far as they were written.
-        query: Query,
+        /// What is looked for in each: [`in_mailbox`](MailboxesQuery::in_mailbox) says it, once it is known which messages the
+        /// mailbox has.
+        query: Box<MailboxesQuery>,
         /// More than so many are not searched: the answer is then `No` with [`ResponseCode::Limit`].
         mailboxes_max: usize,
     },
@@ -242,7 +244,8 @@ pub enum Event<'b> {
         /// Where to.
         mailbox: MailboxName,
     },
-    /// ? EXPUNGE, UID EXPUNGE, and CLOSE in a mailbox that may be changed.
+    /// ? EXPUNGE, UID EXPUNGE, and CLOSE in a mailbox that may be changed. Before a UID EXPUNGE that names more messages than one command
+    /// may be about, [`Search`](Event::Search) asks which of them have `\\Deleted`.
     Expunge {
         /// Only these (UID EXPUNGE, RFC 4315 §2.1); none: all that have `\Deleted`.
         only: Option<UidSet>,
@@ -403,6 +406,8 @@ pub enum FlagChange {
 pub enum Answer<'a> {
     /// Yes; the last part of an answer in parts.
     Done,
+    /// Yes, as far as the limit on messages lets it be: the last part of an answer to [`SearchMailboxes`](Event::SearchMailboxes).
+    DoneInPart,
     /// No, with a response code (RFC 5530) and a text.
     No {
         /// The code, if one fits.
@@ -422,7 +427,7 @@ pub enum Answer<'a> {
     Grantable(Grantable),
     /// What the user may do.
     Rights(Rights),
-    /// An annotation. It may be left out where it is larger than the client wants: the session sees to that.
+    /// An annotation, of the mailbox that was listed last where LIST asks. It may be left out where it is larger than the client wants: the session sees to that.
     Entry {
         /// Its name.
         name: &'a EntryName,

@@ -21,12 +21,47 @@ pub struct Listed {
     /// What [`List::status`](crate::list::List::status) asks for; none for a name that cannot be selected, or whose numbers
     /// cannot be told now.
     pub status: Option<Status>,
+    /// What [`List::my_rights`](crate::list::List::my_rights) asks for; none for a name that cannot be selected, or where they
+    /// cannot be told now.
+    pub rights: Option<Rights>,
+    /// What [`List::metadata`](crate::list::List::metadata) asks for follows, in an [`Entry`](super::Answer::Entry) for each
+    /// annotation that is there. False for a name that cannot be selected, or whose annotations cannot be told now.
+    pub has_metadata: bool,
+    /// It meets what the options of LIST select, and is not told only for what lies below it (RFC 5258 §3.5).
+    pub matches_itself: bool,
 }
 
 impl Listed {
     /// A name with attributes.
     pub fn new(name: MailboxName, attributes: Vec<Cow<'static, str>>) -> Self {
-        Listed { name, attributes, subscribed_below: false, status: None }
+        Listed {
+            name,
+            attributes,
+            subscribed_below: false,
+            status: None,
+            rights: None,
+            has_metadata: false,
+            matches_itself: true,
+        }
+    }
+
+    /// Whether more may be told of it than its name: it is a mailbox that can be selected, and one of those that were asked for
+    /// (RFC 5819 §2, RFC 8440 §4).
+    ///
+    /// ```
+    /// use pillarbox_imap::list::{KnownName, List};
+    /// use pillarbox_imap::types::MailboxName;
+    ///
+    /// let name = |text| MailboxName::new(text).unwrap();
+    /// let mut list = List::new("%");
+    /// (list.subscribed, list.recursive) = (true, true);
+    /// let mut below = KnownName::existing(name("Fruit/Banana"));
+    /// below.subscribed = true;
+    /// let listed = list.answer([KnownName::existing(name("Fruit")), below]);
+    /// assert!(listed[0].is_selectable() && !listed[0].tells_more(), "it is told for what lies below");
+    /// ```
+    pub fn tells_more(&self) -> bool {
+        self.matches_itself && self.is_selectable()
     }
 
     /// Whether all attributes are such.

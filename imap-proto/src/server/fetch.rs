@@ -69,6 +69,7 @@ impl ServerSession {
         }
         let mut uids = self.resolve(set, uid)?;
         if let Some(range) = partial {
+            self.refuse_part_of_too_many(range)?;
             // RFC 9394 §3.4: before it is seen which of them changed.
             uids = range.of(&uids);
         }

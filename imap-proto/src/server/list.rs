@@ -5,21 +5,37 @@ use alloc::vec::Vec;
 
 use pillarbox_core::Misuse;
 
+use super::metadata::Getting;
 use super::read::Served;
 use super::reply::End;
 use super::session::{Asked, Doing};
 use super::{Event, Listed, ServerSession, Status, StatusItem};
 use crate::list::{List, PATTERNS_SIZE_MAX};
+use crate::metadata::WantedEntries;
 use crate::types::{MailboxName, ModSeq, ResponseCode, Separator};
 use crate::wire::encode::{astring, mailbox, push, utf8_astring};
 use crate::wire::parse::ListArguments;
+
+/// A LIST that is answered.
+#[derive(Debug)]
+pub(super) struct Listing {
+    status: Vec<StatusItem>,
+    my_rights: bool,
+    metadata: WantedEntries,
+    /// What is told of the annotations of the name that was told last.
+    pub(super) getting: Option<Getting>,
+}
 
 impl ServerSession {
     /// RFC 9051 §6.3.9, RFC 3501 §6.3.9
     pub(super) fn list<'b>(&mut self, asked: ListArguments<'b>) -> Served<'b> {
         let extensions = &self.config.extensions;
         let special = asked.select_special_use || asked.return_special_use;
-        if asked.extended && !extensions.list_extended || special && !extensions.special_use {
+        let is_refused = asked.extended && !extensions.list_extended
+            || special && !extensions.special_use
+            || asked.return_my_rights && !extensions.acl
+            || !asked.return_metadata.is_empty() && !extensions.metadata;
+        if is_refused {
             return Err(End::bad("This kind of LIST is not on offer"));
         }
         self.refuse_status_items(&asked.return_status)?;
@@ -62,7 +78,11 @@ impl ServerSession {
         list.tell_subscribed = asked.return_subscribed;
         list.extended = asked.extended || self.enabled.rev2;
         list.status.clone_from(&asked.return_status);
-        Ok(self.ask(Asked::List { status: asked.return_status }, Event::List(list)))
+        list.my_rights = asked.return_my_rights;
+        list.metadata.names = asked.return_metadata;
+        let (my_rights, metadata) = (list.my_rights, list.metadata.clone());
+        let listing = Listing { status: asked.return_status, my_rights, metadata, getting: None };
+        Ok(self.ask(Asked::List(listing), Event::List(list)))
     }
 
     /// A pattern with `/` between its levels. `None`: it is no text. `Some(None)`: no name can match it.
@@ -81,25 +101,41 @@ impl ServerSession {
         if !listed.has_good_attributes() {
             return Err(Misuse::ForbiddenOctet { what: "an attribute of a mailbox" });
         }
+        self.end_entries();
         let word = if self.running.row.is_some_and(|row| row.name == "LSUB") { "LSUB" } else { "LIST" };
         // A name that holds the separator in a level cannot be told, and nobody could select it.
-        if !self.list_line(word, &listed.name, &listed.attributes.join(" ")) {
+        let is_told = self.list_line(word, &listed.name, &listed.attributes.join(" "));
+        let Doing::Asked(Asked::List(listing)) = &mut self.doing else { return Ok(()) };
+        // RFC 9590: behind the LIST answer of the same mailbox. What cannot be told is not, though it may come.
+        if listed.has_metadata && !listing.metadata.names.is_empty() {
+            listing.getting = Some(Getting::listed(listed.name.clone(), &listing.metadata));
+        }
+        if !is_told {
             return Ok(());
         }
+        let (items, my_rights) = (listing.status.clone(), listing.my_rights);
         if listed.subscribed_below {
             // RFC 5258 §3.5
             push(self.out.end(), format_args!(" (\"CHILDINFO\" (\"SUBSCRIBED\"))"));
         }
         self.out.end().extend_from_slice(b"\r\n");
-        if let Doing::Asked(Asked::List { status }) = &self.doing
-            && let Some(numbers) = &listed.status
-            && !status.is_empty()
-        {
+        if let Some(numbers) = listed.status.as_ref().filter(|_| !items.is_empty()) {
             // RFC 5819 §2: behind the LIST answer of the same mailbox.
-            let items = status.clone();
             self.status_line(&listed.name, &items, numbers);
         }
+        if let Some(rights) = listed.rights.filter(|_| my_rights) {
+            // RFC 8440 §3: never before it.
+            self.my_rights_line(&listed.name, rights);
+        }
         Ok(())
+    }
+
+    /// No more annotations come of the name that was told last.
+    pub(super) fn end_entries(&mut self) {
+        self.close_entries();
+        if let Doing::Asked(Asked::List(listing)) = &mut self.doing {
+            listing.getting = None;
+        }
     }
 
     /// Begins a LIST line; false, with nothing written, if the name cannot be told.

@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 
 use super::read::Served;
 use super::reply::{End, Verdict};
-use super::session::{Asked, Selected, Standing};
+use super::session::{Asked, Doing, Selected, Standing};
 use super::{Change, Event, FlagChange, ServerSession};
-use crate::types::{Flags, ModSeq, Seq, SequenceSet, Uid, UidSet, UidValidity};
+use crate::search::Query;
+use crate::types::{Flag, Flags, ModSeq, Seq, SequenceSet, Uid, UidSet, UidValidity};
 use crate::view::View;
 use crate::wire::encode::push;
 
@@ -171,8 +172,7 @@ impl ServerSession {
     pub(super) fn copy<'b>(&mut self, set: &SequenceSet, mailbox: &[u8], uid: bool) -> Served<'b> {
         let mailbox = self.mailbox_name(mailbox)?;
         let uids = self.resolve(set, uid)?;
-        // A copy of some is none that could be gone on with: nobody knows how far it came.
-        self.refuse_too_many(&uids)?;
+        self.refuse_too_many_copies(&uids)?;
         if uids.is_empty() {
             self.finish(End::ok("No such messages"));
             return Ok(None);
@@ -216,20 +216,28 @@ impl ServerSession {
     /// RFC 9051 §6.4.3, RFC 4315 §2.1
     pub(super) fn expunge<'b>(&mut self, only: Option<&SequenceSet>) -> Served<'b> {
         self.refuse_read_only()?;
-        let mut only = only.map(|set| self.resolve(set, true)).transpose()?;
-        if self.config.limits.messages_max.is_some() {
-            let mut uids = match only {
-                Some(uids) => uids,
-                None => [self.mailbox()?.view.uids()].into_iter().collect(),
-            };
-            self.take_last(&mut uids);
-            only = Some(uids);
-        }
+        let only = only.map(|set| self.resolve(set, true)).transpose()?;
         if only.as_ref().is_some_and(UidSet::is_empty) {
             self.finish(End::ok("No such messages"));
             return Ok(None);
         }
+        // RFC 9738 §3.1: only UID EXPUNGE has a limit, and only messages with `\Deleted` count.
+        if let Some(uids) = only.as_ref().filter(|uids| self.messages_max().is_some_and(|max| uids.len() > max)) {
+            let query = Query::And(alloc::vec![Query::Uids(uids.clone()), Query::Flag(Flag::Deleted)]);
+            return Ok(self.ask(Asked::Deleted(Vec::new()), Event::Search { query, mod_seqs: false }));
+        }
         Ok(self.ask(Asked::Expunge { close: false }, Event::Expunge { only }))
+    }
+
+    /// These messages of a UID EXPUNGE have `\Deleted`.
+    pub(super) fn expunge_last(&mut self, deleted: Vec<Uid>) {
+        let mut only: UidSet = deleted.into_iter().collect();
+        if only.is_empty() {
+            return self.finish(End::ok("No such messages"));
+        }
+        self.take_last(&mut only);
+        self.doing = Doing::Asked(Asked::Expunge { close: false });
+        self.queue.push_back(Event::Expunge { only: Some(only) });
     }
 
     /// Messages are gone by the running command.

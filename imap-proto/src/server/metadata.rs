@@ -3,6 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
+use super::list::Listing;
 use super::read::Served;
 use super::reply::{End, Output};
 use super::session::{Asked, Doing};
@@ -35,6 +36,23 @@ pub(super) struct Getting {
 }
 
 impl Getting {
+    /// Of a mailbox that LIST told, which entries are wanted of.
+    pub(super) fn listed(mailbox: MailboxName, wanted: &WantedEntries) -> Self {
+        let absent = wanted.names.iter().filter(|name| name.can_hold_value()).cloned().collect();
+        let wanted = wanted.clone();
+        Getting { mailbox: Some(mailbox), wanted, size_max: None, longest: 0, absent, is_open: false }
+    }
+
+    /// The one that is under way.
+    fn of(doing: &mut Doing) -> Option<&mut Self> {
+        match doing {
+            Doing::Asked(Asked::GetMetadata(getting) | Asked::List(Listing { getting: Some(getting), .. })) => {
+                Some(getting)
+            }
+            _ => None,
+        }
+    }
+
     /// Ends the response that has begun.
     pub(super) fn close(&mut self, out: &mut Output) {
         if core::mem::take(&mut self.is_open) {
@@ -99,7 +117,7 @@ impl ServerSession {
 
     /// RFC 5464 §4.4.1: one response for all entries.
     pub(super) fn entry_told(&mut self, name: &EntryName, value: &[u8]) {
-        let Doing::Asked(Asked::GetMetadata(getting)) = &mut self.doing else { return };
+        let Some(getting) = Getting::of(&mut self.doing) else { return };
         getting.absent.retain(|absent| absent != name);
         if getting.size_max.is_some_and(|max| value.len() > max as usize) {
             // RFC 5464 §4.2.1
@@ -110,13 +128,19 @@ impl ServerSession {
     }
 
     fn entry_line(&mut self, name: &EntryName, value: Option<&[u8]>) {
-        let Doing::Asked(Asked::GetMetadata(getting)) = &mut self.doing else { return };
+        let Some(getting) = Getting::of(&mut self.doing) else { return };
         if core::mem::replace(&mut getting.is_open, true) {
             self.out.end().push(b' ');
         } else {
             match getting.mailbox.clone() {
-                // The client itself wrote this name.
-                Some(mailbox) => _ = self.begin_line("METADATA", &mailbox),
+                Some(mailbox) if !self.begin_line("METADATA", &mailbox) => {
+                    // A name of LIST that the client cannot be told.
+                    if let Some(getting) = Getting::of(&mut self.doing) {
+                        getting.is_open = false;
+                    }
+                    return;
+                }
+                Some(_) => {}
                 None => self.out.end().extend_from_slice(b"* METADATA \"\""),
             }
             self.out.end().extend_from_slice(b" (");
@@ -151,17 +175,23 @@ impl ServerSession {
                 }
             }
         }
-        let Doing::Asked(Asked::GetMetadata(getting)) = &mut self.doing else { return };
-        // RFC 5464 §4.2: a response is required, so what is not there is told as well.
-        for name in core::mem::take(&mut getting.absent) {
-            self.entry_line(&name, None);
-        }
-        let Doing::Asked(Asked::GetMetadata(getting)) = &mut self.doing else { return };
-        getting.close(&mut self.out);
+        self.close_entries();
+        let Doing::Asked(Asked::GetMetadata(getting)) = &self.doing else { return };
         let end = match getting.longest {
             0 => End::ok("Annotations told"),
             longest => End::ok_with(alloc::format!("METADATA LONGENTRIES {longest}"), "Annotations told"),
         };
         self.finish(end);
+    }
+    /// Ends the response with what is not there.
+    pub(super) fn close_entries(&mut self) {
+        let Some(getting) = Getting::of(&mut self.doing) else { return };
+        // RFC 5464 §4.2: a response is required, so what is not there is told as well.
+        for name in core::mem::take(&mut getting.absent) {
+            self.entry_line(&name, None);
+        }
+        if let Some(getting) = Getting::of(&mut self.doing) {
+            getting.close(&mut self.out);
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod acl;
 mod answer;
 mod append;
+mod arrivals;
 mod auth;
 mod catenate;
 mod config;

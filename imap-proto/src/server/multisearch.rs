@@ -3,14 +3,14 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::read::Served;
+use super::read::{Served, uid_required};
 use super::reply::{End, Output};
-use super::search::{Resolved, Searching};
+use super::search::{Resolved, Returned, Searching};
 use super::session::{Asked, Doing};
-use super::{Event, ServerSession};
+use super::{Event, FetchItem, ServerSession};
 use crate::list::SearchScope;
-use crate::search::Query;
-use crate::types::{Flag, MailboxName, ResponseCode, SetNumber, Uid, UidSet, UidValidity};
+use crate::search::{MailboxesQuery, Query};
+use crate::types::{Flag, MailboxName, ResponseCode, Uid, UidValidity};
 use crate::wire::encode::{mailbox, push};
 use crate::wire::parse::{SearchKey, SearchReturns, SearchSource};
 
@@ -28,7 +28,7 @@ impl ServerSession {
         &mut self,
         sources: Vec<SearchSource<'_>>,
         key: Option<SearchKey>,
-        returns: Option<SearchReturns>,
+        Returned { returns, wanted }: Returned,
         charset: bool,
     ) -> Served<'b> {
         if !self.config.extensions.multisearch {
@@ -46,7 +46,7 @@ impl ServerSession {
             self.mailbox()?;
         }
         if sources.iter().all(|source| *source == SearchSource::Selected) {
-            return self.esearch_selected(key, returns);
+            return self.esearch_selected(key, returns, wanted);
         }
         if returns.save {
             // RFC 7377 §2.2
@@ -65,7 +65,7 @@ impl ServerSession {
                 SearchSource::Mailboxes(names) => self.add_scopes(&mut scopes, &names, SearchScope::Mailbox)?,
             }
         }
-        let query = self.query_elsewhere(key.ok_or_else(super::search::unknown_charset)?)?;
+        let query = self.query_of_mailboxes(key.ok_or_else(super::search::unknown_charset)?)?;
         if returns.update {
             self.refuse_taken_tag()?;
             // RFC 5267 §4.3.1
@@ -74,13 +74,18 @@ impl ServerSession {
         }
         let mailboxes_max = self.config.limits.search_mailboxes_max;
         let asked = Asked::SearchMailboxes(SearchingMailboxes { returns, current: None });
-        Ok(self.ask(asked, Event::SearchMailboxes { sources: scopes, query, mailboxes_max }))
+        Ok(self.ask(asked, Event::SearchMailboxes { sources: scopes, query: Box::new(query), mailboxes_max }))
     }
 
     /// The selected mailbox alone: as UID SEARCH, with another answer.
-    fn esearch_selected<'b>(&mut self, key: Option<SearchKey>, returns: SearchReturns) -> Served<'b> {
+    fn esearch_selected<'b>(
+        &mut self,
+        key: Option<SearchKey>,
+        returns: SearchReturns,
+        wanted: Vec<FetchItem>,
+    ) -> Served<'b> {
         let resolved = self.query_to_answer(key, Some(returns))?;
-        let updating = self.updating_if(Some(returns), &resolved, &[])?;
+        let updating = self.updating_if(Returned { returns: Some(returns), wanted }, &resolved, &[])?;
         let Resolved { query, mod_seqs, .. } = resolved;
         if mod_seqs {
             self.enable_condstore();
@@ -109,37 +114,34 @@ impl ServerSession {
         Ok(())
     }
 
-    /// The query for mailboxes of which the session knows no messages. What would need to is refused.
-    fn query_elsewhere(&self, key: SearchKey) -> Result<Query, End> {
-        let cannot = |text| Err(End::no(&ResponseCode::Cannot, text));
-        Ok(match key {
+    /// What is looked for in each mailbox. In the selected one, should it be among them, numbers mean what the client knows.
+    fn query_of_mailboxes(&mut self, key: SearchKey) -> Result<MailboxesQuery, End> {
+        self.refuse_keys(&key)?;
+        let selected = match self.view() {
+            Some(_) => {
+                let query = self.whole_query(key.clone(), false)?.query;
+                Some((self.mailbox()?.name.clone(), query))
+            }
+            None => None,
+        };
+        Ok(MailboxesQuery::new(key, selected, self.messages_max()))
+    }
+
+    /// Refuses keys that are not on offer, or not any more.
+    fn refuse_keys(&self, key: &SearchKey) -> Result<(), End> {
+        match key {
             // RFC 9051 Appendix E, 12
             SearchKey::Query(Query::Flag(Flag::Recent)) if self.enabled.rev2 => {
-                return Err(End::bad("Nothing is recent in IMAP4rev2"));
+                Err(End::bad("Nothing is recent in IMAP4rev2"))
             }
-            SearchKey::Query(query) => {
-                self.refuse_key(&query)?;
-                query
-            }
-            SearchKey::Seqs(_) => return cannot("Sequence numbers are searched for in the selected mailbox alone"),
-            SearchKey::Uids(set) if set.names_saved() => return cannot("$ is of the selected mailbox alone"),
-            SearchKey::Uids(set) => {
-                let last_alone = (SetNumber::Star, SetNumber::Star);
-                if set.ranges().any(|range| range == last_alone) {
-                    return cannot("The last message is searched for in the selected mailbox alone");
-                }
-                let ranges = set.resolve(u32::MAX).into_iter();
-                let uids = ranges.filter_map(|range| Some(Uid::new(*range.start())?..=Uid::new(*range.end())?));
-                Query::Uids(uids.collect::<UidSet>())
-            }
-            SearchKey::And(keys) => {
-                Query::And(keys.into_iter().map(|key| self.query_elsewhere(key)).collect::<Result<_, _>>()?)
-            }
-            SearchKey::Or(one, other) => {
-                Query::Or(Box::new(self.query_elsewhere(*one)?), Box::new(self.query_elsewhere(*other)?))
-            }
-            SearchKey::Not(key) => Query::Not(Box::new(self.query_elsewhere(*key)?)),
-        })
+            SearchKey::Query(query) => self.refuse_key(query),
+            SearchKey::Seqs(set) if set.has_numbers() && self.enabled.uid_only => Err(uid_required()),
+            SearchKey::Seqs(_) | SearchKey::Uids(_) => Ok(()),
+            SearchKey::UidAfter(_) | SearchKey::UidBefore(_) => self.refuse_without_message_limit(),
+            SearchKey::And(keys) => keys.iter().try_for_each(|key| self.refuse_keys(key)),
+            SearchKey::Or(one, other) => self.refuse_keys(one).and_then(|()| self.refuse_keys(other)),
+            SearchKey::Not(key) => self.refuse_keys(key),
+        }
     }
 
     /// What says which mailbox an ESEARCH line is of; nothing if its name cannot be told.

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use pillarbox_core::{Misuse, Time};
 
-use super::fetch::Fetching;
+use super::arrivals::Afterwards;
 use super::read::Served;
 use super::recheck::Then;
 use super::reply::{End, Verdict};
@@ -15,7 +15,7 @@ use super::session::{Asked, Doing, Standing};
 use super::{Event, Extensions, FetchItem, Listed, ServerSession, StatusItem};
 use crate::metadata::EntryName;
 use crate::notify::{Events, Filter, Notification, Watch, WatchGroup};
-use crate::types::{MailboxName, ResponseCode, UidSet};
+use crate::types::{MailboxName, ResponseCode};
 use crate::view::Telling;
 use crate::wire::encode::{astring, mailbox, push};
 use crate::wire::parse::{EventGroup, FilterMailboxes, NotifyCommand, NotifyEvent};
@@ -50,15 +50,6 @@ struct Group {
     expunge: bool,
     wanted: Option<Vec<FetchItem>>,
     unknown: bool,
-}
-
-/// What is done once messages are told that came in the selected mailbox.
-#[derive(Debug)]
-pub(super) enum Afterwards {
-    /// The command ends.
-    Finish(End),
-    /// The client is listened to as before.
-    Resume(Box<Doing>),
 }
 
 fn has_server_annotations(offered: &Extensions) -> bool {
@@ -188,6 +179,11 @@ impl ServerSession {
         }
     }
 
+    /// What the client wants to be told of each new message in the selected mailbox.
+    pub(super) fn wanted_of_all(&self) -> &[FetchItem] {
+        self.notify.as_ref().map_or(&[], |notify| &notify.selected.wanted)
+    }
+
     /// What may be told of the selected mailbox, where EXPUNGE may be or not.
     pub(super) fn telling(&self, may_expunge: bool) -> Telling {
         // What a command did itself is no event: the client hears of the messages that it removed.
@@ -315,16 +311,6 @@ impl ServerSession {
         push(out, format_args!("\r\n"));
     }
 
-    /// The client did this itself: RFC 5465 §5.2, it asks for no FETCH answer.
-    pub(super) fn brought(&mut self, target: &MailboxName, uids: impl Iterator<Item = crate::types::Uid>) {
-        if let Standing::Selected { mailbox, .. } = &mut self.standing
-            && self.notify.as_ref().is_some_and(|notify| !notify.selected.wanted.is_empty())
-            && mailbox.name == *target
-        {
-            mailbox.brought.add(&uids.collect());
-        }
-    }
-
     /// Between commands and within IDLE: tells what waits and may be told, unless the client does not take what it was told before.
     pub(super) fn tell_at_once(&mut self) {
         let may_expunge = match (&self.doing, &self.notify) {
@@ -349,6 +335,7 @@ impl ServerSession {
             }
         }
         let mut telling = self.telling(may_expunge);
+        let of_all = self.wanted_of_all().to_vec();
         if let (Doing::Reading, Some(notify)) = (&self.doing, &self.notify) {
             // The command before is over.
             telling.expunges &= notify.selected.messages;
@@ -358,53 +345,14 @@ impl ServerSession {
             return;
         }
         mailbox.flags.tell(self.out.end());
-        let told = mailbox.tell(telling, self.out.end());
+        let told = mailbox.tell(telling, &of_all, self.out.end());
         if let Some(highest) = mailbox.view.settle() {
             self.highest_mod_seq(highest);
         }
         self.timer.alive();
         let back = core::mem::replace(&mut self.doing, Doing::Reading);
-        match self.arrived(told.arrived) {
-            Some((uids, fetching)) => self.ask_arrived(uids, fetching, Afterwards::Resume(Box::new(back))),
-            None => self.doing = back,
-        }
-    }
-
-    /// The messages that were just told to have come, the last so many, and what of them the client wants to be told besides.
-    pub(super) fn arrived(&mut self, count: usize) -> Option<(UidSet, Fetching)> {
-        let Standing::Selected { mailbox, .. } = &mut self.standing else { return None };
-        let wanted = &self.notify.as_ref()?.selected.wanted;
-        if wanted.is_empty() || count == 0 || self.stopping || self.gone {
-            return None;
-        }
-        let known = mailbox.view.uids();
-        let arrived: UidSet = known[known.len() - count..].iter().copied().collect();
-        let uids = arrived.without(&core::mem::take(&mut mailbox.brought));
-        let tells_uid = wanted.contains(&FetchItem::Uid);
-        let has_mod_seqs = mailbox.view.has_mod_seqs();
-        let wanted: Vec<FetchItem> = wanted
-            .iter()
-            .filter(|item| **item != FetchItem::Uid && (has_mod_seqs || **item != FetchItem::ModSeq))
-            .cloned()
-            .collect();
-        (!uids.is_empty()).then(|| (uids, Fetching::new(wanted, tells_uid, End::ok("Done"))))
-    }
-
-    pub(super) fn ask_arrived(&mut self, uids: UidSet, fetching: Fetching, then: Afterwards) {
-        let wanted = fetching.wanted().to_vec();
-        self.queue.push_back(Event::Fetch { uids, wanted, mark_seen: false, changed_since: None });
-        self.doing = Doing::Asked(Asked::Arrived { fetching, then });
-    }
-
-    /// The messages that came were told.
-    pub(super) fn arrivals_told(&mut self, then: Afterwards) {
-        match then {
-            Afterwards::Finish(end) => self.finish_now(end),
-            Afterwards::Resume(doing) => {
-                self.doing = *doing;
-                self.tell_at_once();
-                self.leave_if_due();
-            }
+        if let Some(Afterwards::Resume(back)) = self.ask_arrived(told.fetch, Afterwards::Resume(Box::new(back))) {
+            self.doing = *back;
         }
     }
 }

@@ -16,12 +16,41 @@ impl ServerSession {
         if !self.config.extensions.in_progress || interval.is_zero() || !due || !self.is_between_lines() {
             return false;
         }
+        self.tell_progress(done, goal);
+        true
+    }
+
+    /// The same at once, to a client that has closed its side and may be gone: if it is, the connection breaks sooner or later after
+    /// something was said. Legal in every state. False where nothing can be said, which is within a line of the answer.
+    pub fn probe(&mut self, now: Time, done: u64, goal: Option<u64>) -> bool {
+        self.timer.advance(now);
+        if self.config.extensions.in_progress && self.is_between_lines() {
+            self.tell_progress(done, goal);
+            return true;
+        }
+        let says = self.is_between_lines() || matches!(self.doing, Doing::Asked(Asked::Recheck(_)));
+        if says {
+            self.untagged("OK", None, "Still at it");
+            self.timer.output(true);
+        }
+        says
+    }
+
+    fn tell_progress(&mut self, done: u64, goal: Option<u64>) {
         self.running.progress_told = self.timer.now;
-        let goal = goal.map_or("NIL".into(), |goal| alloc::format!("{goal}"));
-        let code = alloc::format!("INPROGRESS (\"{}\" {done} {goal})", self.running.tag);
+        // RFC 9585 §4: no code may hold a `]`, and nothing is at its goal before it is done with.
+        let tag = match self.running.tag.contains(']') {
+            true => "NIL".into(),
+            false => alloc::format!("\"{}\"", self.running.tag),
+        };
+        let state = match (done, goal.filter(|goal| *goal > 0)) {
+            (0, None) => "NIL NIL".into(),
+            (done, None) => alloc::format!("{done} NIL"),
+            (done, Some(goal)) => alloc::format!("{} {goal}", done.min(goal - 1)),
+        };
+        let code = alloc::format!("INPROGRESS ({tag} {state})");
         self.untagged("OK", Some(&code), "Still at it");
         self.timer.output(true);
-        true
     }
 
     /// Whether a command is being served, and a line of its own may stand where the output ends.
@@ -31,7 +60,14 @@ impl ServerSession {
             Doing::Asked(Asked::SearchMailboxes(searching)) => !searching.is_open(),
             Doing::Asked(Asked::Thread(threading)) => !threading.is_open(),
             Doing::Asked(Asked::Fetch(fetching)) => !fetching.is_open(),
-            Doing::Asked(Asked::Store { .. } | Asked::Copy { .. } | Asked::Move { .. } | Asked::Expunge { .. }) => true,
+            Doing::Asked(
+                Asked::Store { .. }
+                | Asked::Copy { .. }
+                | Asked::Move { .. }
+                | Asked::Expunge { .. }
+                | Asked::Deleted(_)
+                | Asked::AppendEnd { .. },
+            ) => true,
             _ => false,
         }
     }
@@ -70,7 +106,9 @@ mod tests {
         assert!(!session.in_progress(start, 0, None), "it has only begun");
         session.answer(start, Answer::Found(&[Uid::MIN])).unwrap();
         assert!(!session.in_progress(later, 1, None), "`* SEARCH 1` waits for its end");
+        assert!(!session.probe(later, 1, None));
         session.answer(later, Answer::Done).unwrap();
         assert!(!session.in_progress(later, 1, None), "nothing is asked any more");
+        assert!(!session.probe(later, 1, None));
     }
 }

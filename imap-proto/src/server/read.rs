@@ -8,6 +8,7 @@ use super::append::before_announcement;
 use super::messages::StoreArguments;
 use super::metadata::value_too_large;
 use super::reply::{End, Verdict};
+use super::search::Returned;
 use super::session::{Doing, Next, Standing};
 use super::{CloseReason, Event, ServerSession};
 use crate::command::{CommandRow, States, row_of};
@@ -89,8 +90,10 @@ impl ServerSession {
             Ok(None) => Next::Again,
             Err(end) => {
                 let event = self.show(line, end.told());
-                // A stranger is refused a few times, in whatever words.
-                let counts = end.verdict == Verdict::No && matches!(self.standing, Standing::NotAuthenticated);
+                // A stranger is refused a few times who wants in, and not who asks for what everybody may (RFC 5255 §3.2).
+                let is_for_all = self.running.row.is_some_and(|row| row.states == States::Any);
+                let is_stranger = matches!(self.standing, Standing::NotAuthenticated);
+                let counts = end.verdict == Verdict::No && is_stranger && !is_for_all;
                 self.finish(end);
                 if counts {
                     self.count_bad();
@@ -158,7 +161,9 @@ impl ServerSession {
             Command::Create { mailbox, uses } => self.create(&mailbox, uses),
             Command::Delete(mailbox) => self.delete(&mailbox),
             Command::Enable(names) => self.enable(&names),
-            Command::Esearch { sources, key, returns, charset } => self.esearch(sources, key, returns, charset),
+            Command::Esearch { sources, key, returns, wanted, charset } => {
+                self.esearch(sources, key, Returned { returns, wanted }, charset)
+            }
             Command::Expunge { only } => self.expunge(only.as_ref()),
             Command::Fetch { set, wanted, modifiers, uid } => {
                 let modifiers = self.fetch_modifiers(&modifiers, uid)?;
@@ -179,12 +184,16 @@ impl ServerSession {
             Command::Quota(command) => self.quota(command),
             Command::Rename { from, to } => self.rename(&from, &to),
             Command::Replace { message, parts, uid } => self.replace_parts(message, parts, uid),
-            Command::Search { key, returns, charset, uid } => self.search(key, returns, charset, uid),
+            Command::Search { key, returns, wanted, charset, uid } => {
+                self.search(key, Returned { returns, wanted }, charset, uid)
+            }
             Command::Select { mailbox, parameters, read_only } => {
                 let parameters = self.select_parameters(&parameters)?;
                 self.select(&mailbox, parameters, read_only)
             }
-            Command::Sort { criteria, key, returns, uid } => self.sort(criteria, key, returns, uid),
+            Command::Sort { criteria, key, returns, wanted, uid } => {
+                self.sort(criteria, key, Returned { returns, wanted }, uid)
+            }
             Command::StartTls => self.starttls(),
             Command::Status { mailbox, items } => self.status(&mailbox, items),
             Command::Store { set, modifiers, change, flags, silent, uid } => {

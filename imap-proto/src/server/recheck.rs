@@ -8,14 +8,15 @@ use alloc::vec::Vec;
 
 use pillarbox_core::line::LineScanner;
 
+use super::arrivals::Wanted;
 use super::read::Served;
 use super::reply::End;
 use super::session::{Asked, Doing, Selected, Standing};
-use super::{Change, Event, ServerSession};
+use super::{Change, Event, FetchItem, ServerSession};
 use crate::search::Query;
 use crate::sort::SortCriterion;
 use crate::types::{Uid, UidSet};
-use crate::view::{Telling, Told};
+use crate::view::Telling;
 
 /// Messages of a sorted result that are sorted again with new ones at a time; a smaller result is sorted whole.
 const PIVOTS_MAX: usize = 256;
@@ -135,6 +136,15 @@ impl Placing {
     }
 }
 
+/// What was told, and what is to be.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// Some messages are gone.
+    pub(super) expunged: bool,
+    /// Of new messages.
+    pub(super) fetch: Wanted,
+}
+
 impl Selected {
     /// Messages came, changed or went, whoever did it.
     pub(super) fn learn(&mut self, change: Change, context_changes_max: usize) {
@@ -142,13 +152,17 @@ impl Selected {
         self.view.learn(change);
     }
 
-    /// Tells what waits, of the mailbox and of its contexts, in the order that keeps all numbers good. Gives what was
-    /// told.
-    pub(super) fn tell(&mut self, telling: Telling, out: &mut Vec<u8>) -> Told {
+    /// Tells what waits, of the mailbox and of its contexts, in the order that keeps all numbers good. `of_all`: what the client
+    /// wants of each new message.
+    pub(super) fn tell(&mut self, telling: Telling, of_all: &[FetchItem], out: &mut Vec<u8>) -> Told {
         self.contexts.tell_removed(&self.view, out);
         let told = self.view.tell_some(telling, out);
-        self.contexts.tell_changed(&self.view, out);
-        told
+        let fetch = self.wanted(told.arrived, of_all);
+        // RFC 5465 §5.2: what NOTIFY asks for follows what contexts say. §7: what UPDATE alone asks for precedes it.
+        if fetch.is_empty() || !of_all.is_empty() {
+            self.contexts.tell_changed(&self.view, out);
+        }
+        Told { expunged: told.expunged, fetch }
     }
 }
 

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use pillarbox_core::sasl::Mechanism;
 
+use super::arrivals::Afterwards;
 use super::fetch::Fetching;
-use super::notify::Afterwards;
 use super::recheck::Then;
 use super::session::{Asked, Doing, Standing};
 use super::{CloseReason, Event, FetchItem, ServerSession};
@@ -200,8 +200,10 @@ impl ServerSession {
         }
         // RFC 7889 §2: the same for every mailbox.
         add(&alloc::format!("APPENDLIMIT={}", self.config.limits.append_size_max));
-        if let Some(max) = self.config.limits.messages_max {
-            add(&alloc::format!("MESSAGELIMIT={max}"));
+        match (self.config.limits.messages_max, self.config.limits.copied_messages_max) {
+            (Some(max), _) => add(&alloc::format!("MESSAGELIMIT={max}")),
+            (None, Some(max)) => add(&alloc::format!("SAVELIMIT={max}")),
+            (None, None) => {}
         }
         for (name, offered) in [
             ("ACL", extensions.acl),
@@ -222,6 +224,8 @@ impl ServerSession {
             ("INPROGRESS", extensions.in_progress),
             ("LANGUAGE", extensions.language),
             ("LIST-EXTENDED", extensions.list_extended),
+            ("LIST-METADATA", extensions.list_extended && extensions.metadata),
+            ("LIST-MYRIGHTS", extensions.list_extended && extensions.acl),
             // RFC 5819 §1
             ("LIST-STATUS", extensions.list_extended),
             ("METADATA", extensions.metadata),
@@ -306,8 +310,9 @@ impl ServerSession {
         let may_expunge = self.running.row.is_some_and(|row| row.may_expunge) && !self.running.seqs_in_search;
         let telling = self.telling(may_expunge);
         self.tell_flags_in_use();
+        let of_all = self.wanted_of_all().to_vec();
         if let Standing::Selected { mailbox, .. } = &mut self.standing {
-            let told = mailbox.tell(telling, self.out.end());
+            let told = mailbox.tell(telling, &of_all, self.out.end());
             match mailbox.view.settle() {
                 // RFC 7162 §3.2.7: behind expunges in the tagged OK.
                 Some(highest) if told.expunged && end.verdict == Verdict::Ok && end.code.is_none() => {
@@ -316,8 +321,9 @@ impl ServerSession {
                 Some(highest) => self.highest_mod_seq(highest),
                 None => {}
             }
-            if let Some((uids, fetching)) = self.arrived(told.arrived) {
-                return self.ask_arrived(uids, fetching, Afterwards::Finish(end));
+            match self.ask_arrived(told.fetch, Afterwards::Finish(end)) {
+                Some(Afterwards::Finish(back)) => end = back,
+                _ => return,
             }
         }
         self.doing = Doing::Reading;

@@ -8,16 +8,13 @@ use super::context::{Form, Updating};
 use super::read::{Served, uid_required};
 use super::reply::{End, Output};
 use super::session::{Asked, Standing};
-use super::{Event, ServerSession};
-use crate::search::Query;
+use super::{Event, FetchItem, ServerSession};
+use crate::search::{Query, RANGES_MAX, uids_after, uids_before};
 use crate::sort::SortCriterion;
 use crate::types::{Flag, ModSeq, ResponseCode, SequenceSet, Uid, UidSet};
 use crate::view::View;
 use crate::wire::encode::push;
 use crate::wire::parse::{SearchKey, SearchReturns};
-
-/// The most ranges of all sets in one SEARCH, beside two for each message: eight octets each.
-const RANGES_MAX: usize = 100_000;
 
 /// A SEARCH or SORT that is being answered. The answer streams: what was found is told as it comes, and kept only to be saved or
 /// where a part is wanted that counts from the end.
@@ -49,6 +46,13 @@ pub(super) struct Searching {
     updating: Option<Updating>,
 }
 
+/// What a search is to return.
+pub(super) struct Returned {
+    pub(super) returns: Option<SearchReturns>,
+    /// Of new messages that enter the result (RFC 5465 §7).
+    pub(super) wanted: Vec<FetchItem>,
+}
+
 /// What is learned about a query while its numbers are resolved.
 struct Resolving {
     /// How many more ranges its sets may come to.
@@ -65,7 +69,7 @@ pub(super) struct Resolved {
     /// It speaks of mod-sequences.
     pub(super) mod_seqs: bool,
     /// Of all sets in it.
-    ranges: usize,
+    pub(super) ranges: usize,
 }
 
 impl ServerSession {
@@ -73,7 +77,7 @@ impl ServerSession {
     pub(super) fn search<'b>(
         &mut self,
         key: Option<SearchKey>,
-        returns: Option<SearchReturns>,
+        Returned { returns, wanted }: Returned,
         charset: bool,
         uid: bool,
     ) -> Served<'b> {
@@ -82,7 +86,7 @@ impl ServerSession {
             return Err(End::bad("Everything is UTF-8 here"));
         }
         let resolved = self.query_to_answer(key, returns)?;
-        let updating = self.updating_if(returns, &resolved, &[])?;
+        let updating = self.updating_if(Returned { returns, wanted }, &resolved, &[])?;
         let Resolved { query, mod_seqs, .. } = resolved;
         // RFC 9051 §6.4.4: in IMAP4rev2 every answer is ESEARCH, and names all if nothing else is asked for.
         let all = SearchReturns { all: true, ..SearchReturns::default() };
@@ -98,21 +102,26 @@ impl ServerSession {
         if (returns.update || returns.context) && !self.config.extensions.context {
             return Err(End::bad("UPDATE and CONTEXT are not on offer"));
         }
-        if returns.partial.is_some() && !self.config.extensions.partial {
-            return Err(End::bad("PARTIAL is not on offer"));
+        let offered = &self.config.extensions;
+        match returns.partial {
+            Some(_) if !offered.partial && !offered.context => Err(End::bad("PARTIAL is not on offer")),
+            // RFC 5267 §4.4 counts from the first message only.
+            Some(range) if !offered.partial && range.from_end() => {
+                Err(End::bad("PARTIAL from the end is not on offer"))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// How a search is kept up to date, if that is wished.
     pub(super) fn updating_if(
         &mut self,
-        returns: Option<SearchReturns>,
+        Returned { returns, wanted }: Returned,
         resolved: &Resolved,
         criteria: &[SortCriterion],
     ) -> Result<Option<Updating>, End> {
         match returns.is_some_and(|returns| returns.update) {
-            true => self.updating(&resolved.query, criteria, resolved.ranges).map(Some),
+            true => self.updating(resolved, criteria, wanted).map(Some),
             false => Ok(None),
         }
     }
@@ -134,15 +143,20 @@ impl ServerSession {
         })
     }
 
-    /// The query of a key. `updates`: it will be put to messages that come later.
+    /// The query of a key, for the last messages if there are too many. `updates`: it will be put to messages that come later.
     pub(super) fn query_of(&mut self, key: Option<SearchKey>, updates: bool) -> Result<Resolved, End> {
+        let resolved = self.whole_query(key.ok_or_else(unknown_charset)?, updates)?;
+        Ok(Resolved { query: self.search_last(resolved.query), ..resolved })
+    }
+
+    /// The query of a key, for the selected mailbox.
+    pub(super) fn whole_query(&mut self, key: SearchKey, updates: bool) -> Result<Resolved, End> {
         let ranges_left = 2 * self.mailbox()?.view.len() + RANGES_MAX;
         let mut resolving = Resolving { ranges_left, mod_seqs: false, updates };
-        let query = self.query(key.ok_or_else(unknown_charset)?, &mut resolving)?;
+        let query = self.query(key, &mut resolving)?;
         if resolving.mod_seqs {
             self.refuse_without_mod_seqs()?;
         }
-        let query = self.search_last(query);
         Ok(Resolved { query, mod_seqs: resolving.mod_seqs, ranges: ranges_left - resolving.ranges_left })
     }
 
@@ -167,6 +181,14 @@ impl ServerSession {
                 self.uids_of(&set, false, resolving)?
             }
             SearchKey::Uids(set) => self.uids_of(&set, true, resolving)?,
+            SearchKey::UidAfter(uid) => {
+                self.refuse_without_message_limit()?;
+                Query::Uids(uids_after(uid.or_else(|| self.saved_there()?.last())))
+            }
+            SearchKey::UidBefore(uid) => {
+                self.refuse_without_message_limit()?;
+                Query::Uids(uids_before(uid.or_else(|| self.saved_there()?.first())))
+            }
             SearchKey::And(keys) => {
                 let keys = keys.into_iter().map(|key| self.query(key, resolving));
                 Query::And(keys.collect::<Result<_, _>>()?)
@@ -206,6 +228,15 @@ impl ServerSession {
             None => return Err(End::no(&ResponseCode::Limit, "The sets of this search are too large")),
         }
         Ok(Query::Uids(uids))
+    }
+
+    /// What `$` names in the selected mailbox.
+    fn saved_there(&self) -> Option<UidSet> {
+        match &self.standing {
+            // RFC 5182 §2.1: what was expunged is no longer in it.
+            Standing::Selected { mailbox, .. } => Some(mailbox.view.known_of(&mailbox.saved)),
+            _ => None,
+        }
     }
 
     /// What `$` means from now on (RFC 5182).

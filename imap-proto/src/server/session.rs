@@ -10,15 +10,17 @@ use pillarbox_core::sasl;
 use pillarbox_core::{Layer, Misuse, Step, Time, TlsFacts};
 
 use super::append::Incoming;
+use super::arrivals::{Afterwards, Wanted};
 use super::auth::Login;
 use super::context::Contexts;
 use super::fetch::Fetching;
 use super::flags_in_use::FlagsInUse;
+use super::list::Listing;
 use super::mailbox::Renamed;
 use super::messages::Silent;
 use super::metadata::Getting;
 use super::multisearch::SearchingMailboxes;
-use super::notify::{Afterwards, Notify};
+use super::notify::Notify;
 use super::recheck::Rechecking;
 use super::reply::{End, Output};
 use super::search::Searching;
@@ -161,9 +163,7 @@ pub(super) enum Asked {
     /// None with LOGIN, which is no exchange.
     Login(Option<Login>),
     WrongProof,
-    List {
-        status: alloc::vec::Vec<StatusItem>,
-    },
+    List(Listing),
     Status {
         mailbox: MailboxName,
         items: alloc::vec::Vec<StatusItem>,
@@ -225,14 +225,18 @@ pub(super) enum Asked {
         target: MailboxName,
     },
     Notify(Box<Notify>),
-    /// Of messages that have come, the client is told what it asked for with NOTIFY.
+    /// Of messages that have come, the client is told what it asked for with NOTIFY, and with UPDATE of those that it searched for.
     Arrived {
         fetching: Fetching,
+        /// Of these after that.
+        left: Wanted,
         then: Afterwards,
     },
     Expunge {
         close: bool,
     },
+    /// Which of the messages of a UID EXPUNGE have `\Deleted`; then follows the EXPUNGE of the last.
+    Deleted(Vec<Uid>),
 }
 
 /// The command that is being served.
@@ -324,10 +328,26 @@ impl ServerSession {
     /// selected. Changes come in commit order, those that this session's own commands made too. The client hears of them
     /// where the protocol allows it: at the end of a command, or within IDLE at once.
     pub fn learn(&mut self, now: Time, change: Change) {
+        self.learn_all(now, [change]);
+    }
+
+    /// The same for changes that came together, in commit order: where the client hears of them at once, it does in as few words as
+    /// they come to.
+    pub fn learn_all(&mut self, now: Time, changes: impl IntoIterator<Item = Change>) {
         self.timer.advance(now);
+        for change in changes {
+            self.take_note(change);
+        }
+        self.tell_at_once();
+        self.timer.output(!self.out.is_empty());
+    }
+
+    fn take_note(&mut self, change: Change) {
         let Standing::Selected { mailbox, .. } = &mut self.standing else { return };
         match change {
             Change::Gone => {
+                // What came before it is still told.
+                self.tell_at_once();
                 self.gone = true;
                 self.leave_if_due();
             }
@@ -343,8 +363,6 @@ impl ServerSession {
                 mailbox.learn(change, self.config.limits.context_changes_max);
             }
         }
-        self.tell_at_once();
-        self.timer.output(!self.out.is_empty());
     }
 
     /// [`Machine::poll`](pillarbox_core::Machine::poll)

@@ -4,14 +4,14 @@ use alloc::vec::Vec;
 
 use super::read::Served;
 use super::reply::{End, Output};
-use super::search::{Resolved, Searching};
+use super::search::{Resolved, Returned, Searching};
 use super::session::Asked;
 use super::{Event, ServerSession};
 use crate::sort::SortCriterion;
 use crate::thread::{ThreadAlgorithm, ThreadPart};
 use crate::view::View;
 use crate::wire::encode::push;
-use crate::wire::parse::{SearchKey, SearchReturns};
+use crate::wire::parse::SearchKey;
 
 /// A THREAD that is being answered. The answer streams, and nothing of it is kept but lists that have begun and told nothing yet.
 #[derive(Debug)]
@@ -34,14 +34,15 @@ impl ServerSession {
         &mut self,
         criteria: Vec<SortCriterion>,
         key: Option<SearchKey>,
-        returns: Option<SearchReturns>,
+        Returned { returns, wanted }: Returned,
         uid: bool,
     ) -> Served<'b> {
         if !self.config.extensions.sort {
             return Err(End::bad("SORT is not on offer"));
         }
         let resolved = self.query_to_answer(key, returns)?;
-        let updating = self.updating_if(returns, &resolved, &criteria)?;
+        self.refuse_order_of_some()?;
+        let updating = self.updating_if(Returned { returns, wanted }, &resolved, &criteria)?;
         let Resolved { query, mod_seqs, .. } = resolved;
         if mod_seqs {
             self.enable_condstore();
@@ -56,6 +57,7 @@ impl ServerSession {
             return Err(End::bad("THREAD is not on offer"));
         }
         let Resolved { query, mod_seqs, .. } = self.query_of(key, false)?;
+        self.refuse_order_of_some()?;
         if mod_seqs {
             self.enable_condstore();
         }

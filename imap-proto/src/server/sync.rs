@@ -43,12 +43,8 @@ fn without_value(modifier: &Modifier<'_>) -> Result<bool, End> {
 }
 
 impl ServerSession {
-    /// The modifiers, with what there is of them looked at: those of an extension that is not on offer are unknown, and
-    /// each may stand once (RFC 7162 §7, store-modifier).
-    fn modifiers<'m, 'b>(&self, all: &'m [Modifier<'b>]) -> Result<&'m [Modifier<'b>], End> {
-        if !self.config.extensions.condstore && !all.is_empty() {
-            return Err(unknown());
-        }
+    /// The modifiers, each of which may stand once (RFC 7162 §7, store-modifier).
+    fn modifiers<'m, 'b>(all: &'m [Modifier<'b>]) -> Result<&'m [Modifier<'b>], End> {
         let again = |(at, one): (usize, &Modifier<'_>)| all[..at].iter().any(|m| m.name.eq_ignore_ascii_case(one.name));
         match all.iter().enumerate().any(again) {
             true => Err(End::bad("A modifier stands there twice")),
@@ -58,10 +54,13 @@ impl ServerSession {
 
     /// RFC 7162 §3.1.8, §3.2.5
     pub(super) fn select_parameters(&self, all: &[Modifier<'_>]) -> Result<SelectParameters, End> {
+        let condstore = self.config.extensions.condstore;
         let mut parameters = SelectParameters::default();
-        for modifier in self.modifiers(all)? {
+        for modifier in Self::modifiers(all)? {
             match modifier.name {
-                name if name.eq_ignore_ascii_case("CONDSTORE") => parameters.condstore = without_value(modifier)?,
+                name if name.eq_ignore_ascii_case("CONDSTORE") && condstore => {
+                    parameters.condstore = without_value(modifier)?;
+                }
                 name if name.eq_ignore_ascii_case("QRESYNC") && self.config.extensions.offers_qresync() => {
                     self.refuse_before_enable()?;
                     let asked = resync(modifier.value).ok_or_else(bad_value)?;
@@ -79,9 +78,9 @@ impl ServerSession {
     /// RFC 7162 §3.1.4.1, §3.2.6
     pub(super) fn fetch_modifiers(&self, all: &[Modifier<'_>], uid: bool) -> Result<FetchModifiers, End> {
         let mut modifiers = FetchModifiers::default();
-        for modifier in self.modifiers(all)? {
+        for modifier in Self::modifiers(all)? {
             match modifier.name {
-                name if name.eq_ignore_ascii_case("CHANGEDSINCE") => {
+                name if name.eq_ignore_ascii_case("CHANGEDSINCE") && self.config.extensions.condstore => {
                     modifiers.changed_since = Some(mod_sequence(modifier.value).ok_or_else(bad_value)?);
                 }
                 // RFC 9394 §3.3
@@ -104,8 +103,8 @@ impl ServerSession {
     /// RFC 7162 §3.1.3
     pub(super) fn store_modifiers(&self, all: &[Modifier<'_>]) -> Result<Option<u64>, End> {
         let mut unchanged_since = None;
-        for modifier in self.modifiers(all)? {
-            if !modifier.name.eq_ignore_ascii_case("UNCHANGEDSINCE") {
+        for modifier in Self::modifiers(all)? {
+            if !modifier.name.eq_ignore_ascii_case("UNCHANGEDSINCE") || !self.config.extensions.condstore {
                 return Err(unknown());
             }
             unchanged_since = Some(mod_sequence_or_zero(modifier.value).ok_or_else(bad_value)?);

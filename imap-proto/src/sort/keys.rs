@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use pillarbox_core::header::Fields;
 
 use super::{base_subject, collation_key};
-use crate::message::{Address, addresses, decode_words, parse_date};
+use crate::message::{Address, Decoded, addresses, parse_sent_date};
 
 /// The most octets of a text that count: who makes longer ones takes no more memory.
 pub(crate) const COLLATED_MAX: usize = 512;
@@ -83,26 +83,39 @@ impl<'k> SortKeys<'k> {
 
 /// RFC 5256 §2.2
 pub(crate) fn sent_date(field: Option<&[u8]>) -> Option<i64> {
-    Some(parse_date(field?)?.unix_seconds())
+    Some(parse_sent_date(field?)?.unix_seconds())
 }
 
 /// The collation key of a Subject field's base subject, and whether it is a reply.
 pub(crate) fn collated(subject: Option<&[u8]>) -> (String, bool) {
-    let (mut decoded, mut room) = (String::new(), String::new());
-    decode_words(subject.unwrap_or_default(), &mut decoded);
-    let base = base_subject(&decoded, &mut room);
-    (key_of(base.text), base.is_reply)
+    let decoded = Decoded::of_words(subject.unwrap_or_default());
+    let mut room = String::new();
+    let base = base_subject(decoded.as_str(), &mut room);
+    let key = match decoded {
+        Decoded::Text(_) => key_of_text(base.text),
+        Decoded::Octets(_) => key_of_octets(base.text),
+    };
+    (key, base.is_reply)
+}
+
+fn key_of(decoded: &Decoded) -> String {
+    match decoded {
+        Decoded::Text(text) => key_of_text(text),
+        Decoded::Octets(octets) => key_of_octets(octets),
+    }
+}
+
+/// RFC 5255 §4.6: what is no text in its charset comes behind all that is, and its octets are compared.
+fn key_of_octets(octets: &str) -> String {
+    let mut key = String::from(char::MAX);
+    // A character that stands for an octet has two at most in the key.
+    key.extend(octets.chars().take((COLLATED_MAX - key.len()) / 2));
+    key
 }
 
 /// The collation key of a text, cut.
-fn key_of(text: &str) -> String {
+fn key_of_text(text: &str) -> String {
     let mut key = String::new();
-    if text.contains(char::REPLACEMENT_CHARACTER) {
-        // RFC 5255 §4.6: what is no text in its charset comes behind all that is, and is compared as it is.
-        key.push(char::MAX);
-        key.extend(text.chars().take(COLLATED_MAX / 4 - 1));
-        return key;
-    }
     // A letter has at least one octet, and at most four in its key for each of its own in the usual case: cut before and behind.
     let front = text.char_indices().nth(COLLATED_MAX).map_or(text, |(at, _)| &text[..at]);
     collation_key(front, &mut key);
@@ -115,23 +128,19 @@ fn key_of(text: &str) -> String {
 }
 
 /// `addr-mailbox` (RFC 9051 §9).
-fn mailbox(address: Option<&Address>) -> String {
+fn mailbox(address: Option<&Address>) -> Decoded {
     match address {
-        Some(Address::Mailbox { mailbox, .. }) => String::from_utf8_lossy(mailbox).into_owned(),
-        Some(Address::GroupStart(name)) => String::from_utf8_lossy(name).into_owned(),
-        _ => String::new(),
+        Some(Address::Mailbox { mailbox, .. }) => Decoded::of_plain(mailbox),
+        Some(Address::GroupStart(name)) => Decoded::of_plain(name),
+        _ => Decoded::Text(String::new()),
     }
 }
 
 /// RFC 5957 §3
-fn shown(address: Option<&Address>) -> String {
+fn shown(address: Option<&Address>) -> Decoded {
     let Some(Address::Mailbox { name, mailbox, host, .. }) = address else { return self::mailbox(address) };
-    let mut text = String::new();
-    decode_words(name.as_deref().unwrap_or_default(), &mut text);
-    if text.is_empty() {
-        text = alloc::format!("{}@{}", String::from_utf8_lossy(mailbox), String::from_utf8_lossy(host));
-    }
-    text
+    let name = Decoded::of_words(name.as_deref().unwrap_or_default());
+    if name.as_str().is_empty() { Decoded::of_plain(&[mailbox, &b"@"[..], host].concat()) } else { name }
 }
 
 fn text(text: &str, out: &mut Vec<u8>) {
@@ -143,6 +152,45 @@ fn text(text: &str, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_without_a_time_is_a_date() {
+        for (date, expected) in
+            [("1 Jan 2001", Some(978_307_200)), ("1 Jan 2001 25:00 -0100", Some(978_307_200)), ("x", None)]
+        {
+            let mut octets = Vec::new();
+            write_sort_keys(alloc::format!("Date: {date}\r\n\r\n").as_bytes(), &mut octets);
+            assert_eq!(SortKeys::read(&octets).unwrap().sent(), expected, "{date}");
+        }
+    }
+
+    /// RFC 5255 §4.6: whether it is text says its charset, and not what it looks like. What is none is compared octet by octet.
+    #[test]
+    fn a_charset_that_is_not_known_is_as_bad_as_octets_that_are_wrong() {
+        let sorted = [
+            &b"=?utf-8?q?=E6=97=A5?="[..],
+            // U+FFFD itself is a text.
+            b"=?utf-8?q?=EF=BF=BD?=",
+            b"=?x-nonsense?q?abc?=",
+            b"=?iso-2022-kr?q?x=C3=A3?=",
+            b"=?x-nonsense?q?x=C3=A4?=",
+            b"x\xe3",
+            b"=?utf-8?q?x=E4?=",
+        ];
+        let mut subjects = sorted;
+        subjects.reverse();
+        subjects.sort_by_key(|subject| collated(Some(subject)).0);
+        assert_eq!(subjects, sorted);
+        let names = [&b"From: =?utf-8?q?Z?= <a@x>\r\n\r\n"[..], b"From: =?x-nonsense?q?A?= <a@x>\r\n\r\n"];
+        let mut keys = names.map(|header| {
+            let mut octets = Vec::new();
+            write_sort_keys(header, &mut octets);
+            SortKeys::read(&octets).unwrap().texts[4].to_vec()
+        });
+        assert!(keys.is_sorted(), "{keys:?}");
+        keys.reverse();
+        assert!(!keys.is_sorted());
+    }
 
     /// The example of RFC 5255 §4.6: what is no text in its charset comes last.
     #[test]
@@ -157,7 +205,6 @@ mod tests {
         subjects.sort_by_key(|subject| collated(Some(subject)).0);
         assert_eq!(subjects, [four, two, three, one]);
         // And never takes more room than a key may.
-        let long = "\u{fffd}".repeat(10_000);
-        assert!(collated(Some(long.as_bytes())).0.len() <= COLLATED_MAX);
+        assert!(collated(Some(&[0xff; 10_000])).0.len() <= COLLATED_MAX);
     }
 }

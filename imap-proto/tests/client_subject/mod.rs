@@ -3,7 +3,7 @@
 //! `cfg:` keys: `starttls=never|offered|required`, `implicit-tls`, `login` (joe with the password hunter2), `login-in-clear`,
 //! `mechanisms=A,B` (`mechanisms=` for none), `enable=A,B`, `compress`, `response=octets`, `output=octets`, `script` (a
 //! fixed list of commands is submitted at once).
-//! `N:` lines submit commands: `select name`, `fetch set items`, `uidfetch set items`, `uidsearch key "text"`,
+//! `N:` lines submit commands: `select name`, `fetch set items`, `uidfetch set items`, `uidsearch key`, `uidsearch key "text"`,
 //! `append name size..`, `string NAME "text"`, `idle`, `logout`, `run NAME argument..`; or they say `done`. Answers: `body "text"`, `end`, `abort`.
 
 use pillarbox_core::dialog::{Config, Seen, Subject, Turn};
@@ -122,6 +122,7 @@ fn submit(session: &mut ClientSession, now: Time, text: &str) -> Result<(), Stri
         "fetch" => Command::fetch(&SequenceSet::parse(first.as_bytes()).ok_or("a set")?, behind),
         "uidfetch" => Command::uid_fetch(first, behind),
         "string" => Command::new(first).string(behind.trim_matches('"').replace("\\r\\n", "\r\n")),
+        "uidsearch" if behind.is_empty() => Command::uid_search(first),
         "uidsearch" => Command::uid_search(first).string(behind.trim_matches('"').replace("\\r\\n", "\r\n")),
         "append" => {
             let mut sizes = behind.split(' ').map(|size| size.parse::<u64>().map_err(|error| error.to_string()));

@@ -149,9 +149,9 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
             text(out, from);
             text(out, to);
         }
-        Command::Search { key, returns, charset, .. } => {
+        Command::Search { key, returns, wanted, charset, .. } => {
             if let Some(returns) = returns {
-                word(out, &format!("RETURN ({})", returned(*returns)));
+                word(out, &format!("RETURN ({})", returned(*returns, wanted)?));
             }
             if *charset {
                 word(out, "CHARSET UTF-8");
@@ -159,7 +159,7 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
             out.push(b' ');
             search_key(key.as_ref()?, out)?;
         }
-        Command::Esearch { sources, key, returns, charset } => {
+        Command::Esearch { sources, key, returns, wanted, charset } => {
             if !sources.is_empty() {
                 let mut all = Vec::new();
                 for source in sources {
@@ -186,7 +186,7 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
                 out.push(b')');
             }
             if let Some(returns) = returns {
-                word(out, &format!("RETURN ({})", returned(*returns)));
+                word(out, &format!("RETURN ({})", returned(*returns, wanted)?));
             }
             if *charset {
                 word(out, "CHARSET UTF-8");
@@ -198,9 +198,9 @@ fn arguments(command: &Command<'_>, out: &mut Vec<u8>) -> Option<()> {
             text(out, mailbox);
             all_modifiers(parameters, out);
         }
-        Command::Sort { criteria, key, returns, .. } => {
+        Command::Sort { criteria, key, returns, wanted, .. } => {
             if let Some(returns) = returns {
-                word(out, &format!("RETURN ({})", returned(*returns)));
+                word(out, &format!("RETURN ({})", returned(*returns, wanted)?));
             }
             let criterion = |criterion: &SortCriterion| {
                 format!("{}{}", if criterion.reverse { "REVERSE " } else { "" }, criterion.key.as_str())
@@ -374,10 +374,18 @@ fn list(list: &ListArguments<'_>, out: &mut Vec<u8>) {
         out.push(b')');
         let status = status(&list.return_status).filter(|_| !list.return_status.is_empty());
         let status = status.map(|items| format!("STATUS {items}"));
+        let names: Vec<_> = list
+            .return_metadata
+            .iter()
+            .map(|name| format!("\"{}\"", name.as_str().replace('\\', "\\\\").replace('"', "\\\"")))
+            .collect();
+        let metadata = format!("METADATA ({})", names.join(" "));
         let returned = chosen(&[
             (list.return_subscribed, "SUBSCRIBED"),
             (list.return_special_use, "SPECIAL-USE"),
             (status.is_some(), status.as_deref().unwrap_or_default()),
+            (list.return_my_rights, "MYRIGHTS"),
+            (!list.return_metadata.is_empty(), &metadata),
         ]);
         word(out, &format!("RETURN ({returned})"));
     }
@@ -403,7 +411,7 @@ fn status(items: &[StatusItem]) -> Option<String> {
     names.collect::<Option<Vec<_>>>().map(|names| format!("({})", names.join(" ")))
 }
 
-fn returned(returns: SearchReturns) -> String {
+fn returned(returns: SearchReturns, wanted: &[FetchItem]) -> Option<String> {
     let all = [
         (returns.min, "MIN"),
         (returns.max, "MAX"),
@@ -415,7 +423,16 @@ fn returned(returns: SearchReturns) -> String {
     ];
     let mut all: Vec<_> = all.iter().filter(|(asked, _)| *asked).map(|(_, name)| (*name).to_owned()).collect();
     all.extend(returns.partial.map(|range| format!("PARTIAL {range}")));
-    all.join(" ")
+    if returns.update && !wanted.is_empty() {
+        let mut items = Vec::new();
+        for (index, wanted) in wanted.iter().enumerate() {
+            items.extend((index > 0).then_some(b' '));
+            item(wanted, &mut items)?;
+        }
+        let items = String::from_utf8(items).ok()?;
+        all.iter_mut().filter(|name| *name == "UPDATE").for_each(|name| *name = format!("UPDATE ({items})"));
+    }
+    Some(all.join(" "))
 }
 
 fn search_key(key: &SearchKey, out: &mut Vec<u8>) -> Option<()> {

@@ -273,7 +273,8 @@ impl Pair<'_> {
                 if stage == Stage::Select && !self.report.done.contains(&Stage::Select) {
                     self.mirror.selected(true);
                 } else {
-                    self.mirror.completed(&status);
+                    // What the mirror asks for is of that stage.
+                    self.mirror.completed(&status, stage == Stage::Select);
                 }
                 self.report.done.insert(stage);
                 self.go_on();

@@ -203,7 +203,15 @@ impl Subject for ImapSubject {
             }
             Event::SearchMailboxes { sources, query: key, mailboxes_max } => {
                 let sources: Vec<String> = sources.iter().map(words::scope).collect();
-                format!("SearchMailboxes {} of {mailboxes_max}: {}", sources.join(", "), query(&key))
+                let among: Vec<Uid> = [5, 7, 9, 11].into_iter().filter_map(Uid::new).collect();
+                let in_mailbox = |name: &str| match key.clone().in_mailbox(&MailboxName::new(name).unwrap(), &among) {
+                    Ok(found) => found.as_ref().map_or("nothing".into(), query),
+                    Err(error) => error.to_string(),
+                };
+                // Of what there is once in an account, once elsewhere.
+                let (there, inbox) = (in_mailbox("Elsewhere"), in_mailbox("INBOX"));
+                let inbox = if inbox == there { String::new() } else { format!(", in INBOX {inbox}") };
+                format!("SearchMailboxes {} of {mailboxes_max}: {there}{inbox}", sources.join(", "))
             }
             Event::Recheck { query: key, criteria } => {
                 asked = Asked::Search { mod_seqs: false };
@@ -246,6 +254,7 @@ impl Subject for ImapSubject {
         let mut give = |answer: Answer<'_>| machine.answer(now, answer);
         let given = match word {
             "done" => give(Answer::Done),
+            "done-in-part" => give(Answer::DoneInPart),
             "no" => give(no(rest)?),
             "bye" => give(Answer::Bye(rest.into())),
             "login" => give(Answer::LoggedIn(rest.into())),
@@ -456,8 +465,8 @@ impl Subject for ImapSubject {
         if let Some(told) = text.strip_prefix("told ") {
             return turn.machine.notify(turn.now, notify::notification(told)?).map_err(|misuse| misuse.to_string());
         }
-        let change = words::news(text)?;
-        turn.machine.learn(turn.now, change);
+        let changes = text.split(" & ").map(words::news).collect::<Result<Vec<_>, _>>()?;
+        turn.machine.learn_all(turn.now, changes);
         Ok(())
     }
 
@@ -594,6 +603,8 @@ pub(crate) fn server_config(config: &Config) -> Result<ServerConfig, String> {
     limits.pending_flags_max = config.parsed("pending_flags_max", limits.pending_flags_max)?;
     limits.contexts_max = config.parsed("contexts_max", limits.contexts_max)?;
     limits.context_changes_max = config.parsed("context_changes_max", limits.context_changes_max)?;
+    limits.copied_messages_max =
+        config.value("copied_messages_max").map(str::parse).transpose().map_err(|_| "copied_messages_max=<number>")?;
     limits.messages_max =
         config.value("messages_max").map(str::parse).transpose().map_err(|_| "messages_max=<number>")?;
     limits.search_mailboxes_max = config.parsed("search_mailboxes_max", limits.search_mailboxes_max)?;

@@ -88,15 +88,26 @@ pub(crate) fn list(list: &List) -> String {
     if !list.status.is_empty() {
         text += &format!(" with {:?}", list.status);
     }
+    if list.my_rights {
+        text += " with my rights";
+    }
+    if !list.metadata.names.is_empty() {
+        let names: Vec<_> = list.metadata.names.iter().map(EntryName::as_str).collect();
+        text += &format!(" with {}", names.join(" "));
+    }
     text
 }
 
-/// `\HasChildren + messages=3`
+/// `\HasChildren + messages=3 rights=lr entries`; `only` for what is told for what lies below it alone
 pub(crate) fn listed(name: MailboxName, text: &str) -> Result<Listed, String> {
     let attributes = text.split_whitespace().filter(|word| word.starts_with('\\'));
     let mut listed = Listed::new(name, attributes.map(|word| word.to_string().into()).collect());
     listed.subscribed_below = text.split_whitespace().any(|word| word == "+");
-    listed.status = text.contains('=').then(|| status(text)).transpose()?;
+    listed.rights = value(text, "rights").map(rights).transpose()?;
+    listed.matches_itself = text.split_whitespace().all(|word| word != "only");
+    listed.has_metadata = text.split_whitespace().any(|word| word == "entries");
+    let has_numbers = text.split_whitespace().any(|word| word.contains('=') && !word.starts_with("rights="));
+    listed.status = has_numbers.then(|| status(text)).transpose()?;
     Ok(listed)
 }
 

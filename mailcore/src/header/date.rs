@@ -14,6 +14,41 @@ use crate::WallTime;
 /// assert_eq!(parse_date(b"yesterday"), None);
 /// ```
 pub fn parse_date(value: &[u8]) -> Option<WallTime> {
+    let (day, rest) = read_day(value)?;
+    let (hour, minute, second, offset) = read_time(rest)?;
+    day.at(hour, minute, second, offset)
+}
+
+/// Reads a date as [`parse_date`] does. Where the day can be read and the time cannot, it is 00:00:00 UTC (RFC 5256 §2.2).
+/// `None` if there is no such day.
+///
+/// ```
+/// use pillarbox_core::header::parse_sent_date;
+///
+/// assert_eq!(parse_sent_date(b"21 Nov 97 25:00").unwrap().to_string(), "Fri, 21 Nov 1997 00:00:00 +0000");
+/// assert_eq!(parse_sent_date(b"31 Nov 97 09:55"), None);
+/// ```
+pub fn parse_sent_date(value: &[u8]) -> Option<WallTime> {
+    let (day, rest) = read_day(value)?;
+    let (hour, minute, second, offset) = read_time(rest).unwrap_or_default();
+    day.at(hour, minute, second, offset).or_else(|| day.at(0, 0, 0, 0))
+}
+
+/// A day that may be in no calendar.
+struct Day {
+    year: i64,
+    month: u8,
+    day: u8,
+}
+
+impl Day {
+    fn at(&self, hour: u8, minute: u8, second: u8, offset: i32) -> Option<WallTime> {
+        WallTime::from_civil(self.year, self.month, self.day, hour, minute, second, offset)
+    }
+}
+
+/// The day that a date begins with, and what stands behind it.
+fn read_day(value: &[u8]) -> Option<(Day, &[u8])> {
     let mut rest = skip_cfws(value);
     if !rest.first()?.is_ascii_digit() {
         run(&mut rest, u8::is_ascii_alphabetic);
@@ -35,6 +70,11 @@ pub fn parse_date(value: &[u8]) -> Option<WallTime> {
         _ if year < 50 => year + 2000,
         _ => year + 1900,
     };
+    Some((Day { year: i64::from(year), month, day: u8::try_from(day).ok()? }, rest))
+}
+
+/// Hour, minute, second, and the offset of the zone in seconds.
+fn read_time(mut rest: &[u8]) -> Option<(u8, u8, u8, i32)> {
     let (hour, _) = number(&mut rest, 2)?;
     if !take(&mut rest, b':') {
         return None;
@@ -47,8 +87,7 @@ pub fn parse_date(value: &[u8]) -> Option<WallTime> {
         second = number(&mut rest, 2)?.0;
     }
     let octet = |n: u32| u8::try_from(n).ok();
-    let (day, hour, minute, second) = (octet(day)?, octet(hour)?, octet(minute)?, octet(second)?);
-    WallTime::from_civil(i64::from(year), month, day, hour, minute, second, zone(rest))
+    Some((octet(hour)?, octet(minute)?, octet(second)?, zone(rest)))
 }
 
 /// Takes the longest run of octets that fit.
@@ -130,6 +169,26 @@ mod tests {
             ("8 Oct 2011 20:15:58 +0000", "Sat, 8 Oct 2011 20:15:58 +0000"),
         ] {
             assert_eq!(parse_date(value.as_bytes()).map(|d| d.to_string()).as_deref(), Some(expected), "{value}");
+        }
+    }
+
+    /// RFC 5256 §2.2
+    #[test]
+    fn the_day_counts_where_the_time_cannot_be_read() {
+        for (value, expected) in [
+            ("1 Jan 2020", "Wed, 1 Jan 2020 00:00:00 +0000"),
+            ("1 Jan 2020 1", "Wed, 1 Jan 2020 00:00:00 +0000"),
+            ("Wed, 1 Jan 2020 25:00:00 +0100", "Wed, 1 Jan 2020 00:00:00 +0000"),
+            ("1 Jan 2020 10:61 PST", "Wed, 1 Jan 2020 00:00:00 +0000"),
+            ("1 Jan 2020 noon +0100", "Wed, 1 Jan 2020 00:00:00 +0000"),
+            ("1 Jan 2020 10:00:00 +9999", "Wed, 1 Jan 2020 10:00:00 +0000"),
+            ("1 Jan 2020 10:00:00 +0100", "Wed, 1 Jan 2020 10:00:00 +0100"),
+        ] {
+            assert_eq!(parse_sent_date(value.as_bytes()).map(|d| d.to_string()).as_deref(), Some(expected), "{value}");
+        }
+        for value in ["", "Fri", "32 Jan 2020 00:00 Z", "29 Feb 2023", "1 Xyz 2020 00:00", "8 Oct 20111", "(8 Oct 2011"]
+        {
+            assert_eq!(parse_sent_date(value.as_bytes()), None, "{value}");
         }
     }
 

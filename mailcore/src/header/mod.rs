@@ -23,7 +23,7 @@ use alloc::vec::Vec;
 
 use memchr::memchr;
 
-pub use date::parse_date;
+pub use date::{parse_date, parse_sent_date};
 pub use scanner::{HeaderLimit, HeaderLimits, HeaderScanner, HeaderStatus};
 
 /// Splits a message behind the empty line that ends its header.

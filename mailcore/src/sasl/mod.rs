@@ -38,6 +38,7 @@ pub use client::{ClientExchange, ITERATIONS_MAX, ITERATIONS_MIN};
 pub use cram::{Challenged, CramChallenge};
 pub use credentials::Credentials;
 pub use line::{LINE_MAX, decode_initial_response, decode_response, encode, encode_initial_response};
+pub use prep::prepare;
 pub use scram::{ScramAnswer, ScramKeys};
 pub use server::{Progress, ServerExchange};
 

@@ -81,6 +81,30 @@ fn what_is_not_understood_is_no_list() {
     assert_eq!(Rights::parse("lrZ"), Err(AclError::Right('Z')));
 }
 
+/// RFC 4314 §3.1: added to what the owner has, or removed from it, whether or not a line says so.
+#[test]
+fn the_owner_begins_with_all() {
+    let letters = |text| Rights::parse(text).unwrap();
+    let owner = Who { is_owner: true, ..Who::default() };
+    for (change, expected) in [
+        (RightsChange::Add(letters("x")), "lrwstipekxa"),
+        (RightsChange::Remove(letters("x")), "lrwstipeka"),
+        (RightsChange::Replace(letters("r")), "lra"),
+    ] {
+        let mut acl = Acl::default();
+        acl.set(&Identifier::Owner, false, change).unwrap();
+        assert_eq!(acl.rights(&owner).to_string(), expected, "{change:?}");
+        assert_eq!(Acl::parse(&acl.encode()), Some(acl.clone()));
+        acl.set(&Identifier::Owner, false, RightsChange::Remove(letters("r"))).unwrap();
+        assert_eq!(acl.rights(&owner).to_string(), expected.replace('r', ""), "{change:?}");
+    }
+    let mut acl = Acl::default();
+    acl.set(&Identifier::Owner, true, RightsChange::Remove(letters("x"))).unwrap();
+    assert_eq!(acl, Acl::default(), "nothing was taken away");
+    acl.set(&Identifier::Owner, true, RightsChange::Add(letters("x"))).unwrap();
+    assert_eq!(acl.encode(), b"-owner x\n");
+}
+
 #[test]
 fn changes_and_their_limit() {
     let mut acl = Acl::default();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use self::notices::{Notice, Queue, Refused};
 use self::places::{Place, Stamps};
 use crate::store::lock;
-use crate::{Maildir, Store};
+use crate::{Maildir, Store, Tree};
 
 /// Tells which folders have changed, so that nobody has to look at all of them all the time. Make one for each process.
 ///
@@ -83,16 +83,18 @@ impl Default for WatchOptions {
 pub struct News {
     /// Folders ([`Maildir::path`]) in which messages, flags, UIDs or keywords have changed, or that went away.
     pub folders: Vec<PathBuf>,
+    /// Roots of accounts ([`Tree`]) in which mailboxes came or went, or subscriptions changed.
+    pub names: Vec<PathBuf>,
 }
 
 impl News {
     /// True if there is nothing to look at.
     pub fn is_empty(&self) -> bool {
-        self.folders.is_empty()
+        self.folders.is_empty() && self.names.is_empty()
     }
 }
 
-/// A folder is watched as long as one of these is there for it.
+/// A folder, or an account's names, is watched as long as one of these is there for it.
 #[derive(Debug)]
 pub struct Watch {
     heard: Arc<Heard>,
@@ -164,7 +166,13 @@ impl Watcher {
 
     /// Watches a folder. It is told as soon as it is watched, because of what may have happened before.
     pub fn folder(&self, folder: &Maildir) -> Watch {
-        self.watch(Place(folder.path().to_owned()))
+        self.watch(Place::Folder(folder.path().to_owned()))
+    }
+
+    /// Watches which mailboxes an account has, and which are subscribed to. It is told as soon as it is watched. One directory is
+    /// watched; where mailboxes lie in each other the system tells only of those at the top, and the account is told at each rescan.
+    pub fn names(&self, tree: &Tree) -> Watch {
+        self.watch(Place::Names { root: tree.root.clone(), nested: tree.is_nested() })
     }
 
     fn watch(&self, place: Place) -> Watch {
@@ -235,9 +243,11 @@ impl Watcher {
             if !given {
                 entry.notices = Notices::None;
             }
-            let every = if given { options.distrust_every } else { options.rescan_every };
+            let trusted = given && !place.shows_little();
+            let every = if trusted { options.distrust_every } else { options.rescan_every };
             entry.due = Some(Instant::now() + every);
-            let is_news = given != with_notices || entry.seen.is_none_or(|before| before.may_differ(&seen));
+            let differs = place.shows_little() || entry.seen.is_none_or(|before| before.may_differ(&seen));
+            let is_news = given != with_notices || differs;
             entry.seen = Some(seen);
             if is_news {
                 state.news(&place);
@@ -288,7 +298,10 @@ impl State {
         let mut news = News::default();
         for (place, entry) in &mut self.places {
             if std::mem::take(&mut entry.news) {
-                news.folders.push(place.0.clone());
+                match place {
+                    Place::Folder(folder) => news.folders.push(folder.clone()),
+                    Place::Names { root, .. } => news.names.push(root.clone()),
+                }
             }
         }
         news

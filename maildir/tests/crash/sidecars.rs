@@ -3,18 +3,26 @@
 use std::time::Duration;
 
 use pillarbox_fs::SimulatedFs;
-use pillarbox_maildir::{EntryName, Identifier, Quota, Result, Rights, RightsChange, Tree, Who};
+use pillarbox_maildir::{
+    Acl, EntryName, Identifier, Layout, Quota, Result, Rights, RightsChange, Tree, TreeOptions, Who,
+};
 
 use crate::world::{ROOT, name, start};
 
-/// Annotation, rights, use of a mailbox, and the account's limit.
-fn there(tree: &Tree) -> Result<[String; 4]> {
+/// Annotation of the owner, that of a guest, rights, use of a mailbox, and the account's limit.
+fn there(tree: &Tree) -> Result<[String; 5]> {
     let folder = tree.mailbox(&name("a"))?;
     let comment = EntryName::parse("/private/comment").unwrap();
-    let value = folder.metadata()?.value("joe", &comment).map(<[u8]>::to_vec).unwrap_or_default();
+    let metadata = folder.metadata()?;
+    let value = |entry| String::from_utf8_lossy(metadata.value("joe", &entry).unwrap_or_default()).into_owned();
     let rights = folder.acl()?.rights(&Who { user: Some("ann"), ..Who::default() });
     let limit = tree.limits()?.and_then(|limits| limits.messages).map(|limit| limit.to_string()).unwrap_or_default();
-    Ok([String::from_utf8_lossy(&value).into_owned(), rights.to_string(), folder.special_uses()?.join(" "), limit])
+    Ok([value(comment), value(guests()), rights.to_string(), folder.special_uses()?.join(" "), limit])
+}
+
+/// What another has set.
+fn guests() -> EntryName {
+    EntryName::parse("/shared/comment").unwrap()
 }
 
 fn set(tree: &Tree, which: usize, value: &str) -> Result<()> {
@@ -26,6 +34,7 @@ fn set(tree: &Tree, which: usize, value: &str) -> Result<()> {
             folder.set_acl(&Identifier::User("ann".into()), false, RightsChange::Replace(Rights::parse(value).unwrap()))
         }
         2 => folder.set_special_uses(&[value]),
+        4 => folder.set_metadata_for("ann", "joe", &[(guests(), Some(value.as_bytes()))]),
         _ => tree.set_limits(Quota { bytes: None, messages: value.parse().ok() }),
     }
 }
@@ -44,11 +53,13 @@ fn replaced_whole() {
         (0, "one"),
         (1, "lr"),
         (2, "\\Sent"),
+        (4, "guest"),
         (0, &*long),
         (1, "lrs"),
         (3, "5"),
         (2, "\\Junk"),
         (0, "two"),
+        (4, "guest again"),
         (3, "700"),
         (1, "l"),
     ] {
@@ -69,9 +80,50 @@ fn replaced_whole() {
             set(&tree, 1, "lw").unwrap();
             set(&tree, 2, "\\All").unwrap();
             set(&tree, 3, "9").unwrap();
-            assert_eq!(there(&tree).unwrap(), ["after", "lw", "\\All", "9"]);
+            set(&tree, 4, "guest").unwrap();
+            assert_eq!(there(&tree).unwrap(), ["after", "guest", "lw", "\\All", "9"]);
         }
     }
     println!("replaced whole: {disks} disks");
     assert!(disks > 300, "{disks} disks");
+}
+
+/// A mailbox that came to be without its list would be everybody's to make, and nobody's to use.
+#[test]
+fn a_mailbox_has_its_list_from_its_beginning() {
+    let list = Acl::parse(b"user=ann lrs\n-user=joe w\n").unwrap();
+    let other = Acl::parse(b"anyone lrwstipekxa\n").unwrap();
+    let (mut there, mut absent) = (0, 0);
+    for layout in [Layout::MaildirPlusPlus, Layout::Fs] {
+        let mut options = TreeOptions::default();
+        options.layout = layout;
+        let fs = SimulatedFs::new();
+        let tree = Tree::create_with(&start(&fs, 1), ROOT, options.clone()).unwrap();
+        fs.record();
+        tree.create_mailbox_with_acl(&name("a/b"), &["\\Junk"], &list).unwrap();
+        let told = fs.changes();
+        for crash in fs.recorded() {
+            for disk in crash.images(40, crash.changes()) {
+                disk.advance(Duration::from_secs(300));
+                let tree = Tree::open_with(&start(&disk, there + absent), ROOT, options.clone()).unwrap();
+                match tree.mailbox(&name("a/b")) {
+                    Ok(folder) => {
+                        there += 1;
+                        assert_eq!(folder.acl().unwrap(), list, "{layout:?} {crash:?}\n{}", disk.dump());
+                    }
+                    Err(error) => {
+                        absent += 1;
+                        assert!(crash.changes() < told, "{error}: {layout:?} {crash:?}\n{}", disk.dump());
+                        // Nothing of the first list is left in that of the next.
+                        let next = if absent % 2 == 0 { &other } else { &Acl::default() };
+                        let folder = tree.create_mailbox_with_acl(&name("a/b"), &[], next).unwrap();
+                        assert_eq!(folder.acl().unwrap(), *next);
+                        assert_eq!(folder.special_uses().unwrap(), [""; 0]);
+                    }
+                }
+            }
+        }
+    }
+    println!("with its list: {there} disks with the mailbox, {absent} without");
+    assert!(there > 20 && absent > 100, "{there} {absent}");
 }

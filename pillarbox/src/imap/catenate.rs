@@ -4,17 +4,53 @@ use std::sync::Arc;
 
 use pillarbox_imap::message::{self, SectionText, Structure};
 use pillarbox_imap::server::{Answer, AppendPart};
-use pillarbox_imap::types::{MailboxName, ResponseCode, UidValidity};
+use pillarbox_imap::types::{MailboxName, ResponseCode, Uid, UidValidity};
 
-use super::fetch::{PIECE, read_up_to, section_needs};
+use super::fetch::{Needs, PIECE, read_up_to, section_needs};
+use super::search::off_the_workers;
+use super::searches::Searches;
 use super::session::{Connection, Trouble, no_mailbox};
 use crate::parts::{IncomingAppend, Mailbox, MessageReader, StoreError, StoreErrorKind};
 
-/// A mailbox that parts are taken from, kept open while the command lasts.
-pub(super) struct Source {
+/// Where the parts of a message come from, kept while the command lasts.
+#[derive(Default)]
+pub(super) struct Sources {
+    opened: Option<Opened>,
+    message: Option<Arc<Message>>,
+    /// How many messages were read.
+    read: usize,
+}
+
+/// The mailbox that the last part came from.
+struct Opened {
     name: MailboxName,
     uid_validity: UidValidity,
     mailbox: Box<dyn Mailbox>,
+}
+
+/// The message that the last part came from: many parts of one large message cost no more than one.
+struct Message {
+    mailbox: Option<MailboxName>,
+    uid: Uid,
+    /// How much of it is here.
+    needs: Needs,
+    octets: Vec<u8>,
+    structure: Structure,
+}
+
+impl Sources {
+    /// Lets go of what takes memory, which nobody may hold by sending no more.
+    pub(super) fn shrink(&mut self) {
+        self.message = None;
+    }
+
+    /// The message of a part, if it is here as far as it is needed.
+    fn message_of(&self, part: &AppendPart, needs: Needs) -> Option<Arc<Message>> {
+        let is_it = |message: &&Arc<Message>| {
+            message.mailbox == part.mailbox && message.uid == part.uid && message.needs >= needs
+        };
+        self.message.as_ref().filter(is_it).cloned()
+    }
 }
 
 /// What became of a part.
@@ -32,7 +68,7 @@ impl Connection {
         let taken = self.take_part(&part, &mut *append).await;
         if !matches!(taken, Ok(Taken::Copied(_))) {
             // The command is over, and with it the right to look there.
-            self.source = None;
+            self.sources = Sources::default();
         }
         match taken {
             Ok(Taken::Copied(size)) => {
@@ -56,7 +92,7 @@ impl Connection {
                 None => self.selected.as_mut().ok_or_else(no_mailbox)?,
                 Some(name) => {
                     self.open_source(name).await?;
-                    let source = self.source.as_mut().ok_or_else(no_mailbox)?;
+                    let source = self.sources.opened.as_mut().ok_or_else(no_mailbox)?;
                     // RFC 5092 §5: UIDs of another time are of other messages.
                     if part.uid_validity.is_some_and(|validity| validity != source.uid_validity) {
                         return Ok(Taken::Absent);
@@ -76,15 +112,40 @@ impl Connection {
             self.stream_part(&mut *reader, start, size, append).await?;
             return Ok(Taken::Copied(size));
         }
-        let octets = self.wire.answer(Box::pin(read_up_to(&mut *reader, section_needs(&part.section)))).await?;
-        let structure = Structure::parse(&octets, &message::Limits::default());
-        let Some(found) = structure.section(&octets, &part.section) else { return Ok(Taken::Absent) };
-        let found = found.partial(start, count);
+        let needs = section_needs(&part.section);
+        let held = self.sources.message_of(part, needs);
+        // What is made of one message is stored also for a client that has said its last word.
+        if held.is_none() && self.sources.read > 0 && !self.wire.is_peer_there().await {
+            return Err(Trouble::HungUp);
+        }
+        let lane = Searches::lane(&self.shared.searches, self.user()?);
+        let turn = self.wire.answer(Box::pin(lane.turn())).await;
+        let octets = match &held {
+            Some(_) => Vec::new(),
+            None => {
+                self.sources.shrink();
+                self.sources.read += 1;
+                self.wire.answer(Box::pin(read_up_to(&mut *reader, needs))).await?
+            }
+        };
+        let (mailbox, uid, section) = (part.mailbox.clone(), part.uid, part.section.clone());
+        let looked = off_the_workers(move || {
+            let _turn = turn;
+            let message = held.unwrap_or_else(|| {
+                let structure = Structure::parse(&octets, &message::Limits::default());
+                Arc::new(Message { mailbox, uid, needs, octets, structure })
+            });
+            let found = message.structure.section(&message.octets, &section);
+            (message, found)
+        });
+        let (message, found) = self.wire.answer(Box::pin(looked)).await?;
+        self.sources.message = Some(Arc::clone(&message));
+        let Some(found) = found.map(|found| found.partial(start, count)) else { return Ok(Taken::Absent) };
         let size = found.len() as u64;
         if size > part.size_max {
             return Ok(Taken::TooBig);
         }
-        for chunk in found.chunks(&octets) {
+        for chunk in found.chunks(&message.octets) {
             self.wire.answer(append.write(chunk)).await?;
         }
         Ok(Taken::Copied(size))
@@ -114,14 +175,15 @@ impl Connection {
 
     /// Opens the mailbox of a part, unless the part before was in it too.
     async fn open_source(&mut self, name: &MailboxName) -> Result<(), Trouble> {
-        if self.source.as_ref().is_some_and(|source| source.name == *name) {
+        if self.sources.opened.as_ref().is_some_and(|opened| opened.name == *name) {
             return Ok(());
         }
-        self.source = None;
+        self.sources.opened = None;
+        self.sources.shrink();
         let (user, store) = (self.user()?, Arc::clone(&self.shared.parts.store));
         let mut mailbox = self.wire.answer(store.open(&user, name, true)).await?;
         let uid_validity = self.wire.answer(mailbox.snapshot()).await?.uid_validity;
-        self.source = Some(Source { name: name.clone(), uid_validity, mailbox });
+        self.sources.opened = Some(Opened { name: name.clone(), uid_validity, mailbox });
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use pillarbox_core::{Layer, Misuse, Step, UpgradeError};
 use pillarbox_imap::client::{
     Answer, Capabilities, ClientConfig, ClientSession, Command, CommandId, Event, Failure, Mirror, StartTls, Status,
 };
+use pillarbox_imap::types::NameEncoding;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::ToSocketAddrs;
 
@@ -173,8 +174,9 @@ impl ImapClient {
     }
 
     /// The next event; `None` once the session is closed. Octets of messages are copied; [`run`](ImapClient::run) lends them.
-    /// A message that is asked for ([`Event::NeedMessage`]) is what [`append`](ImapClient::append) brings. Dropping the future
-    /// loses nothing.
+    /// A message that is asked for ([`Event::NeedMessage`]) is what [`append`](ImapClient::append) brings; of APPEND that was
+    /// submitted, or whose `append` was dropped, nobody does, and this waits for the end of the connection then. Dropping the
+    /// future loses nothing.
     pub async fn next(&mut self) -> Option<Event<'static>> {
         loop {
             if let Some(event) = self.step(|event| Some(event.into_owned())).await? {
@@ -184,7 +186,8 @@ impl ImapClient {
     }
 
     /// Sends a command and waits until it is over. `tell` hears every event until then, of other commands too. APPEND that was
-    /// submitted before and is not over cannot be given its message here: the connection is closed then.
+    /// submitted before, or whose [`append`](ImapClient::append) was dropped, and that is not over cannot be given its message
+    /// here: the connection is closed then, and this command is lost.
     ///
     /// # Errors
     ///
@@ -205,6 +208,13 @@ impl ImapClient {
         mut messages: impl AsyncRead + Unpin,
         mut tell: impl FnMut(Event<'_>),
     ) -> Result<Status, RunError> {
+        let now = self.wire.now();
+        // The message that was asked for before: nobody is here who has it.
+        if self.wire.machine.answer(now, Answer::Abort).is_ok() {
+            self.wire.hang_up().await;
+            self.tell_rest(&mut tell).await;
+            return Err(RunError::Lost(self.failure.clone()));
+        }
         let id = self.submit(command).map_err(RunError::Misuse)?;
         loop {
             let mut wanted = None;
@@ -291,8 +301,11 @@ impl ImapClient {
                     }
                     tell(event);
                 })
-                .await?;
-            mirror.completed(&told);
+                .await;
+            if let Ok(status) | Err(RunError::Refused(status)) = &told {
+                mirror.completed(status, true);
+            }
+            told?;
         }
         if mirror.is_right() { Ok(status) } else { Err(RunError::Contradiction) }
     }
@@ -300,6 +313,11 @@ impl ImapClient {
     /// What the server said it can do.
     pub const fn capabilities(&self) -> &Capabilities {
         self.wire.machine.capabilities()
+    }
+
+    /// How the server spells names of mailboxes.
+    pub fn name_encoding(&self) -> NameEncoding {
+        self.wire.machine.name_encoding()
     }
 
     /// Whether the connection is under TLS.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pillarbox_imap::list::{List, PATTERNS_SIZE_MAX, SearchScope};
-use pillarbox_imap::search::Query;
+use pillarbox_imap::search::MailboxesQuery;
 use pillarbox_imap::server::Answer;
 use pillarbox_imap::types::{MailboxName, Separator};
 
@@ -15,7 +15,7 @@ impl Connection {
     pub(super) async fn search_mailboxes(
         &mut self,
         sources: &[SearchScope],
-        query: &Query,
+        query: &mut MailboxesQuery,
         mailboxes_max: usize,
     ) -> Result<(), Trouble> {
         let names = self.searched_names(sources).await?;
@@ -25,8 +25,8 @@ impl Connection {
         }
         let (user, store) = (self.user()?, Arc::clone(&self.shared.parts.store));
         for (index, name) in names.iter().enumerate() {
-            if index > 0 && !self.wire.is_peer_there().await {
-                return Err(Trouble::HungUp);
+            if index > 0 {
+                self.still_wanted(0, None).await?;
             }
             let mut mailbox = match self.wire.answer(store.open(&user, name, true)).await {
                 Ok(mailbox) => mailbox,
@@ -36,14 +36,19 @@ impl Connection {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let uid_validity = self.wire.answer(mailbox.snapshot()).await?.uid_validity;
+            let snapshot = self.wire.answer(mailbox.snapshot()).await?;
+            let query = query
+                .in_mailbox(name, &snapshot.uids)
+                .map_err(|error| StoreError::new(StoreErrorKind::Limit, error.to_string()))?;
+            let Some(query) = query else { continue };
             let selected = self.selected.replace(mailbox);
-            let found = self.find_matching(query, false).await;
+            let found = self.find_matching(&query, false).await;
             self.selected = selected;
-            self.answer(Answer::Searched { mailbox: name.clone(), uid_validity });
+            self.answer(Answer::Searched { mailbox: name.clone(), uid_validity: snapshot.uid_validity });
             self.tell_uids(&found?).await?;
         }
-        self.answer(Answer::Done);
+        // RFC 9738 §3.1
+        self.answer(if query.has_left_out() { Answer::DoneInPart } else { Answer::Done });
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! SEARCH for stores that have no index of their own: in slices, off the threads that serve the other sessions.
 //!
 //! A slice is a bounded number of messages and octets. Before each one its user takes a turn ([`Searches`]), so that a user
-//! with ten sessions gets no more than one with one; and whoever hung up meanwhile is searched for no longer.
+//! with ten sessions gets no more than one with one; and whoever is gone meanwhile is searched for no longer.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl Connection {
         match self.rechecked(query, criteria).await {
             // Nobody asked for this: the command before it is done and has to be answered, and those behind it served.
             Err(Trouble::HungUp) => {
-                self.answer(Answer::No { code: None, text: "the client has closed its side".into() });
+                self.answer(Answer::No { code: None, text: "the client closed its side long ago".into() });
                 Ok(())
             }
             result => result,
@@ -122,10 +122,11 @@ impl Connection {
             found.extend(matching);
             open.reverse();
             while !open.is_empty() {
-                self.progress(all - messages.len() - open.len(), all).await?;
-                // A search that is over in one slice is answered also to a client that has said its last word.
-                if slices > 0 && !self.wire.is_peer_there().await {
-                    return Err(Trouble::HungUp);
+                let looked_at = all - messages.len() - open.len();
+                self.progress(looked_at, all).await?;
+                // What is over in one slice is not worth a word about it.
+                if slices > 0 {
+                    self.still_wanted(looked_at, Some(all)).await?;
                 }
                 slices += 1;
                 let turn = self.wire.answer(Box::pin(lane.turn())).await;

@@ -8,11 +8,11 @@ use std::time::Duration;
 use pillarbox_core::{Layer, Step, Time, UpgradeError};
 use pillarbox_imap::notify::Notification;
 use pillarbox_imap::server::{Answer, AppendStart, Event, Peer, ServerSession};
-use pillarbox_imap::types::{ModSeq, UidSet};
+use pillarbox_imap::types::{MailboxName, ModSeq, UidSet};
 use pillarbox_imap::view::View;
 
 use super::Shared;
-use super::catenate::Source;
+use super::catenate::Sources;
 use super::seats::UserSeat;
 use super::watch::Watching;
 use crate::login::{refused, without_unjudged};
@@ -24,15 +24,17 @@ use crate::parts::{
 use crate::shutdown::Shutdown;
 
 mod elsewhere;
+mod list;
 mod logins;
 mod metadata;
 mod news;
+mod progress;
 mod quota;
 mod refusal;
 mod rights;
 
 use self::logins::wrong_password;
-use self::news::{beat, joined};
+use self::news::beat;
 pub(super) use self::refusal::no_mailbox;
 use self::refusal::try_create;
 
@@ -66,8 +68,10 @@ pub(super) struct Connection {
     pub(super) selected: Option<Box<dyn Mailbox>>,
     /// The message of an APPEND under way.
     pub(super) append: Option<Box<dyn IncomingAppend>>,
-    /// The mailbox that its last part came from.
-    pub(super) source: Option<Source>,
+    /// Where it goes.
+    append_to: Option<MailboxName>,
+    /// Where its parts come from.
+    pub(super) sources: Sources,
     /// What else the client wants to hear of.
     watching: Option<Box<Watching>>,
     /// What happened there and could not be told yet.
@@ -76,6 +80,10 @@ pub(super) struct Connection {
     elsewhere_quiet_until: Option<Time>,
     /// The mailbox was asked for news, or could not be; it is asked again then.
     quiet_until: Option<Time>,
+    /// Long work found that the client has closed its side.
+    closed_side: Option<Time>,
+    /// When something was said to it since, to see whether it is there.
+    probed: Option<Time>,
 }
 
 /// Why a question could not be answered as it was asked.
@@ -84,7 +92,7 @@ pub(super) enum Trouble {
     Store(StoreError),
     /// The connection is of no more use.
     Lost(Lost),
-    /// The client has closed its side, and long work for it is broken off.
+    /// The client closed its side long ago, and work for it is broken off.
     HungUp,
 }
 
@@ -100,10 +108,10 @@ impl From<Lost> for Trouble {
     }
 }
 
-/// Whether a command changes what there is of names.
+/// Whether a command changes what there is of names, or what is known of them.
 fn is_about_names(event: &Event<'_>) -> bool {
-    use Event::{Create, Delete, Metadata, Rename, Subscribe, Unsubscribe};
-    matches!(event, Create { .. } | Delete(_) | Rename { .. } | Subscribe(_) | Unsubscribe(_) | Metadata(_))
+    use Event::{Acl, Create, Delete, Metadata, Rename, Subscribe, Unsubscribe};
+    matches!(event, Acl(_) | Create { .. } | Delete(_) | Rename { .. } | Subscribe(_) | Unsubscribe(_) | Metadata(_))
 }
 
 /// Begins a session on a fresh connection; with implicit TLS that is after the handshake.
@@ -145,11 +153,14 @@ pub(super) async fn start(
         guest,
         selected: None,
         append: None,
-        source: None,
+        append_to: None,
+        sources: Sources::default(),
         watching: None,
         untold: VecDeque::new(),
         elsewhere_quiet_until: None,
         quiet_until: None,
+        closed_side: None,
+        probed: None,
     })
 }
 
@@ -225,6 +236,7 @@ impl Connection {
 
     /// Waits for input, the deadline, the end of the server, and, where the client listens, for news of mailboxes.
     async fn wait(&mut self, shutdown: &Shutdown, stopping: &mut bool, delayed: bool) -> Result<(), Lost> {
+        self.sources.shrink();
         let (listens, takes) = (self.wire.machine.listens(), self.wire.machine.takes_notifications());
         let elsewhere = async {
             match &mut self.watching {
@@ -260,7 +272,7 @@ impl Connection {
                 Ok(changes) => {
                     let now = self.wire.now();
                     self.quiet_until = Some(beat(now, NEWS_PAUSE));
-                    joined(changes).into_iter().for_each(|change| self.wire.machine.learn(now, change));
+                    self.wire.machine.learn_all(now, changes);
                 }
                 Err(error) => {
                     self.failed("mailbox", &error);
@@ -310,19 +322,7 @@ impl Connection {
                 self.wire.answer(Box::pin(refused)).await;
                 self.answer(wrong_password());
             }
-            Event::List(list) => {
-                let user = self.user()?;
-                let listed = self.wire.answer(store.list(&user, &list)).await?;
-                for mut item in listed {
-                    if !list.status.is_empty() && item.is_selectable() {
-                        // RFC 5819 §2: numbers that cannot be told now are left out.
-                        item.status = self.wire.answer(store.status(&user, &item.name, &list.status)).await.ok();
-                    }
-                    self.answer(Answer::Listed(item));
-                    self.flush_if_full().await?;
-                }
-                self.answer(Answer::Done);
-            }
+            Event::List(list) => self.list(list).await?,
             Event::Status { mailbox, items } => {
                 let user = self.user()?;
                 let status = self.wire.answer(store.status(&user, &mailbox, &items)).await?;
@@ -379,7 +379,7 @@ impl Connection {
             Event::AppendStart(start) => self.append_start(start).await?,
             Event::AppendPart(part) => self.append_part(part).await?,
             Event::AppendEnd => self.append_end().await?,
-            Event::Abandoned => (self.append, self.source) = (None, None),
+            Event::Abandoned => (self.append, self.sources) = (None, Sources::default()),
             Event::Sync => {
                 self.catch_up().await?;
                 self.answer(Answer::Done);
@@ -418,8 +418,8 @@ impl Connection {
             }
             Event::Search { query, mod_seqs } => self.search(query, mod_seqs).await?,
             Event::Sort { query, criteria, mod_seqs } => self.sort(query, &criteria, mod_seqs).await?,
-            Event::SearchMailboxes { sources, query, mailboxes_max } => {
-                self.search_mailboxes(&sources, &query, mailboxes_max).await?;
+            Event::SearchMailboxes { sources, mut query, mailboxes_max } => {
+                self.search_mailboxes(&sources, &mut query, mailboxes_max).await?;
             }
             Event::Recheck { query, criteria } => self.recheck(&query, &criteria).await?,
             Event::Thread { query, algorithm } => self.thread(query, algorithm).await?,
@@ -428,7 +428,7 @@ impl Connection {
                     let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
                     self.wire.answer(mailbox.copy(&uids, &target)).await
                 };
-                self.copied(copied, false);
+                self.copied(copied, &target, false);
             }
             Event::Move { uids, mailbox: target } => {
                 let moved = {
@@ -436,7 +436,7 @@ impl Connection {
                     self.wire.answer(mailbox.move_to(&uids, &target)).await
                 };
                 self.look().await;
-                self.copied(moved, true);
+                self.copied(moved, &target, true);
             }
             Event::Expunge { only } => {
                 let gone = {
@@ -453,7 +453,8 @@ impl Connection {
             Event::Deselected => self.selected = None,
             Event::Unauthenticated => {
                 // A mailbox of this user is nothing for the next.
-                (self.seat, self.selected, self.append, self.source) = (None, None, None, None);
+                (self.seat, self.selected, self.append) = (None, None, None);
+                self.sources = Sources::default();
                 self.watching = None;
                 self.untold.clear();
                 self.set_identity(None);
@@ -476,9 +477,10 @@ impl Connection {
         let user = self.user()?;
         let AppendStart { mailbox, index, flags, date, size, replaces, .. } = start;
         if index == 0 {
-            self.source = None;
+            self.sources = Sources::default();
         }
         let append = Append { flags, date, size, wants_uid: true, delivery: false };
+        self.append_to = Some(mailbox.clone());
         let begun = match (replaces, index, self.append.take()) {
             (Some(replaced), ..) => {
                 let Some(selected) = &mut self.selected else { return Err(no_mailbox().into()) };
@@ -516,9 +518,12 @@ impl Connection {
         Ok(())
     }
 
-    fn copied(&mut self, copied: Result<Copied, StoreError>, is_move: bool) {
+    fn copied(&mut self, copied: Result<Copied, StoreError>, target: &MailboxName, is_move: bool) {
         match copied {
-            Ok(Copied::Known(uid_validity, uids)) => self.answer(Answer::Copied { uid_validity, uids: &uids }),
+            Ok(Copied::Known(uid_validity, uids)) => {
+                self.brought(target, uids.iter().map(|(_, there)| *there));
+                self.answer(Answer::Copied { uid_validity, uids: &uids });
+            }
             Ok(Copied::Untold(sources)) => {
                 if is_move {
                     self.answer(Answer::Expunged(&sources));
@@ -530,14 +535,19 @@ impl Connection {
     }
 
     async fn append_end(&mut self) -> Result<(), Trouble> {
-        self.source = None;
+        self.sources = Sources::default();
         let Some(mut append) = self.append.take() else { return Err(no_mailbox().into()) };
         let appended = self.wire.answer(append.publish()).await;
         // What the selected mailbox learns of the message may go out with the answer; or that another one was quicker.
         self.look().await;
         let appended = appended?;
         match appended.uids {
-            Some((uid_validity, uids)) => self.answer(Answer::Appended { uid_validity, uids: &uids }),
+            Some((uid_validity, uids)) => {
+                if let Some(mailbox) = self.append_to.take() {
+                    self.brought(&mailbox, uids.iter().copied());
+                }
+                self.answer(Answer::Appended { uid_validity, uids: &uids });
+            }
             None => self.answer(Answer::Done),
         }
         Ok(())
@@ -553,15 +563,6 @@ impl Connection {
             true => Err(Lost),
             false => Ok(()),
         }
-    }
-
-    /// Tells the client now and then how far its command has come (RFC 9585).
-    pub(super) async fn progress(&mut self, done: usize, goal: usize) -> Result<(), Lost> {
-        let now = self.wire.now();
-        if self.wire.machine.in_progress(now, done as u64, Some(goal as u64)) {
-            self.wire.flush().await?;
-        }
-        Ok(())
     }
 
     fn is_over(&self) -> bool {

@@ -11,7 +11,7 @@ use pillarbox_imap::types::{ModSeq, Uid, UidSet};
 
 use super::pieces;
 use super::search::off_the_workers;
-use super::searches::{Lane, Searches};
+use super::searches::{Lane, Searches, Sorting};
 use super::session::{Connection, Trouble, no_mailbox};
 use crate::parts::{Cached, MessageData, Piece};
 
@@ -66,6 +66,7 @@ impl Connection {
         let wants_keys = criteria.iter().any(|criterion| criterion.key.is_of_header());
         let wants_facts = wants(SortKey::Arrival) || wants(SortKey::Size);
         let mut slices = self.slices()?;
+        let sorting = self.sorting(&slices).await?;
         let mut sorter = Sorter::new(criteria);
         for (index, some) in found.chunks(KEYS_AT_ONCE).enumerate() {
             self.progress(index * KEYS_AT_ONCE, found.len()).await?;
@@ -92,7 +93,7 @@ impl Connection {
         }
         let turn = self.wire.answer(Box::pin(slices.lane.turn())).await;
         let sorted = off_the_workers(move || {
-            let _turn = turn;
+            let _held = (turn, sorting);
             sorter.finish()
         });
         Ok(self.wire.answer(Box::pin(sorted)).await?)
@@ -104,6 +105,7 @@ impl Connection {
         // What the client was not told of would leave a gap in a thread.
         found.retain(|uid| self.wire.machine.view().is_some_and(|view| view.seq(*uid).is_some()));
         let mut slices = self.slices()?;
+        let sorting = self.sorting(&slices).await?;
         let mut threader = Threader::new(algorithm);
         for (index, uids) in found.chunks(KEYS_AT_ONCE).enumerate() {
             self.progress(index * KEYS_AT_ONCE, found.len()).await?;
@@ -121,7 +123,7 @@ impl Connection {
         }
         let turn = self.wire.answer(Box::pin(slices.lane.turn())).await;
         let threaded = off_the_workers(move || {
-            let _turn = turn;
+            let _held = (turn, sorting);
             threader.finish()
         });
         let threads = self.wire.answer(Box::pin(threaded)).await?;
@@ -140,6 +142,15 @@ impl Connection {
 
     fn slices(&self) -> Result<Slices, Trouble> {
         Ok(Slices { lane: Searches::lane(&self.shared.searches, self.user()?), done: 0 })
+    }
+
+    /// Waits until no other session of the user holds what a mailbox is put in order by.
+    async fn sorting(&mut self, slices: &Slices) -> Result<Sorting, Trouble> {
+        let sorting = self.wire.answer(Box::pin(slices.lane.sorting())).await;
+        match sorting.waited && !self.wire.is_peer_there().await {
+            true => Err(Trouble::HungUp),
+            false => Ok(sorting),
+        }
     }
 
     /// What is known of these messages without opening them; asked for only where there are any.
@@ -173,9 +184,9 @@ impl Connection {
         let mut open: Vec<(Uid, usize)> =
             uids.iter().copied().zip(0..uids.len()).filter(|(_, at)| keys[*at].is_none()).rev().collect();
         while !open.is_empty() {
-            // What is over in one slice is answered also to a client that has said its last word.
-            if slices.done > 0 && !self.wire.is_peer_there().await {
-                return Err(Trouble::HungUp);
+            // What is over in one slice is not worth a word about it.
+            if slices.done > 0 {
+                self.still_wanted(0, None).await?;
             }
             slices.done += 1;
             let turn = self.wire.answer(Box::pin(slices.lane.turn())).await;

@@ -1,14 +1,18 @@
 //! Mailboxes other than the selected one, watched for a client that gave NOTIFY (RFC 5465).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod own;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use pillarbox_imap::list::{List, PATTERNS_SIZE_MAX};
 use pillarbox_imap::notify::{Events, Filter, Notification, Watch};
-use pillarbox_imap::server::{Listed, ServerConfig, StatusItem};
-use pillarbox_imap::types::MailboxName;
+use pillarbox_imap::server::{Listed, ServerConfig, Status, StatusItem};
+use pillarbox_imap::types::{MailboxName, Uid, UidSet};
+
+use self::own::{Numbers, Own};
 
 use crate::parts::{
     BoxFuture, Identity, MailboxStore, MailboxWatch, NameChange, NameWatch, Stirred, StoreError, StoreErrorKind,
@@ -28,6 +32,8 @@ const NUMBERS: [StatusItem; 5] =
 type Waiting<W, T> = BoxFuture<'static, (Box<W>, Result<T, StoreError>)>;
 
 /// What one session watches, and what of it was not told yet: of each mailbox two bits, and changes of names.
+///
+/// What is the same for all who watch a mailbox, its numbers, they get of the store's [`MailboxWatch`], which counts them once.
 pub(super) struct Watching {
     store: Arc<dyn MailboxStore>,
     user: Identity,
@@ -39,21 +45,77 @@ pub(super) struct Watching {
     names: Option<Waiting<dyn NameWatch, Vec<NameChange>>>,
     /// The names that the user could see when the watch began, and what became of them by the changes since.
     visible: BTreeSet<MailboxName>,
-    stirred: BTreeMap<MailboxName, Stirred>,
     changes: Vec<NameChange>,
     /// Something that was watched cannot be any more: look which can.
     out_of_date: bool,
-    /// Annotations that the session changed, and has not heard of yet: who has to ask for rights tells of them later.
-    own: VecDeque<NameChange>,
-    /// So many changes were there before the command that is being served.
-    before: usize,
+    own: Own,
     /// Mailboxes that the user may know of and not read: it was told so.
     unreadable: BTreeSet<MailboxName>,
 }
 
 struct Watched {
     events: Events,
-    waiting: Waiting<dyn MailboxWatch, Stirred>,
+    hearing: Hearing,
+    /// What the client was told of it, or was there when the watch began.
+    known: Option<Numbers>,
+    /// Messages that the session put there since.
+    brought: UidSet,
+}
+
+/// Whether something happened in a mailbox.
+enum Hearing {
+    /// Nothing that was not told.
+    Waits(Waiting<dyn MailboxWatch, Stirred>),
+    /// This, and nobody need hear of more before it is told.
+    Stirred(Box<dyn MailboxWatch>, Stirred),
+    /// It cannot be watched any more.
+    Lost,
+}
+
+impl Watched {
+    /// What happened was told.
+    fn listen_again(&mut self) {
+        self.hearing = match std::mem::replace(&mut self.hearing, Hearing::Lost) {
+            Hearing::Stirred(watch, _) => Hearing::Waits(stirring(watch)),
+            other => other,
+        };
+    }
+
+    /// What of this the client does not know when it is told these numbers.
+    fn news_in(&mut self, stirred: Stirred, status: &Status) -> Events {
+        let now = Numbers::of(status);
+        // The session may have put more there than is in the numbers, which are told next.
+        let is_counted = |uid: &Uid| *uid < status.uid_next;
+        let (brought, later) = std::mem::take(&mut self.brought).iter().partition::<Vec<_>, _>(is_counted);
+        self.brought = later.into_iter().collect();
+        let known = self.known.replace(now);
+        let mut events = Events::default();
+        events.messages =
+            stirred.messages && !known.is_some_and(|known| known.come_to(&now, &brought.into_iter().collect()));
+        // Of one that the session made, and that is as empty as it was, there are no flags either.
+        events.flags = stirred.flags && (events.messages || status.messages > 0);
+        events
+    }
+}
+
+impl Hearing {
+    /// Listens, and gives whether there is something to do about it. What the client does not want to hear of is nothing.
+    fn listen(&mut self, events: Events, context: &mut Context<'_>) -> bool {
+        while let Hearing::Waits(waiting) = self {
+            let Poll::Ready((watch, stirred)) = waiting.as_mut().poll(context) else { return false };
+            *self = match stirred {
+                Err(_) => Hearing::Lost,
+                Ok(Stirred { messages, flags }) => {
+                    let wanted = Stirred { messages: messages && events.messages, flags: flags && events.flags };
+                    match wanted == Stirred::default() {
+                        true => Hearing::Waits(stirring(watch)),
+                        false => Hearing::Stirred(watch, wanted),
+                    }
+                }
+            };
+        }
+        true
+    }
 }
 
 /// The names that a user sees or subscribes to, as they are now.
@@ -66,6 +128,24 @@ fn is_visible(listed: Option<&Listed>) -> bool {
 
 fn those_visible(names: &Names) -> BTreeSet<MailboxName> {
     names.iter().filter(|(_, listed)| is_visible(Some(listed))).map(|(name, _)| name.clone()).collect()
+}
+
+/// Whether a mailbox is gone, or not for this user any more.
+fn is_not_there(error: &StoreError) -> bool {
+    matches!(error.kind, StoreErrorKind::NoPermission | StoreErrorKind::NoSuchMailbox)
+}
+
+/// The numbers of a mailbox.
+async fn numbers(
+    watch: &mut dyn MailboxWatch,
+    store: &dyn MailboxStore,
+    user: &Identity,
+    mailbox: &MailboxName,
+) -> Result<Status, StoreError> {
+    match watch.numbers().await? {
+        Some(status) => Ok(status),
+        None => store.status(user, mailbox, &NUMBERS).await,
+    }
 }
 
 fn stirring(mut watch: Box<dyn MailboxWatch>) -> Waiting<dyn MailboxWatch, Stirred> {
@@ -118,12 +198,17 @@ impl Watching {
             let levels = prefix.strip_suffix(separator).unwrap_or(prefix);
             MailboxName::new(&levels.replace(separator, "/")).ok()
         });
-        let (not_own, status) = (not_own.collect(), watch.status);
-        let others: Vec<MailboxName> = watch.groups.iter().flat_map(|group| group.filter.names()).cloned().collect();
+        let status = watch.status;
+        let not_own: Vec<MailboxName> = not_own.collect();
+        let mut others: Vec<MailboxName> =
+            watch.groups.iter().flat_map(|group| group.filter.names()).cloned().collect();
+        if watch.groups.iter().any(|group| matches!(group.filter, Filter::Subscribed)) {
+            others.extend_from_slice(&not_own);
+        }
         // Before anything is looked at, so that nothing is missed.
         let names = Some(changing(store.watch_names(&user, &others).await?));
-        let (mailboxes, visible, stirred) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        let (changes, own, unreadable) = (Vec::new(), VecDeque::new(), BTreeSet::new());
+        let (mailboxes, visible) = (BTreeMap::new(), BTreeSet::new());
+        let (changes, own, unreadable) = (Vec::new(), Own::default(), BTreeSet::new());
         let mut watching = Watching {
             store,
             user,
@@ -132,132 +217,66 @@ impl Watching {
             mailboxes,
             names,
             visible,
-            stirred,
             changes,
             own,
             out_of_date: false,
-            before: 0,
             unreadable,
         };
         let seen = watching.names().await?;
         let mut told = watching.watch_all(&seen).await?;
         watching.visible = those_visible(&seen);
-        // RFC 5465 §3.1: they were just told, or the client did not want to be.
-        watching.stirred.clear();
-        if status {
-            let events: Vec<_> =
-                watching.mailboxes.iter().map(|(name, watched)| (name.clone(), watched.events)).collect();
-            for (name, events) in events {
-                told.extend(watching.numbers(name, events, true).await?);
+        for (name, watched) in &mut watching.mailboxes {
+            // Also who is not told them: what the session itself makes of them is seen by what they were.
+            if let Hearing::Stirred(watch, _) = &mut watched.hearing {
+                match numbers(&mut **watch, &*watching.store, &watching.user, name).await {
+                    Ok(numbers) => {
+                        watched.known = Some(Numbers::of(&numbers));
+                        let (mailbox, events) = (name.clone(), watched.events);
+                        let first = Notification::Numbers { mailbox, events, first: true, status: numbers };
+                        told.extend(Some(first).filter(|_| status));
+                    }
+                    Err(error) if status && !is_not_there(&error) => return Err(error),
+                    Err(_) => {}
+                }
             }
+            watched.listen_again();
         }
         Ok((watching, told))
-    }
-
-    /// The session is about to do something to a name.
-    pub(super) fn acts(&mut self) {
-        self.look(&mut Context::from_waker(Waker::noop()));
-        self.before = self.changes.len();
-    }
-
-    /// The session has just done this itself, of which its client need not be told (RFC 5465 §5). Stores tell of it before they say
-    /// that it is done.
-    pub(super) fn did(&mut self, change: NameChange) {
-        self.look(&mut Context::from_waker(Waker::noop()));
-        let mut own = Some(change);
-        while let Some(change) = own.take() {
-            let since = self.changes.get(self.before..).unwrap_or_default();
-            let Some(at) = since.iter().rposition(|other| *other == change) else {
-                if matches!(change, NameChange::Annotated { .. }) && may_matter(&self.watch, &self.user, &change) {
-                    self.own.truncate(CHANGES_MAX - 1);
-                    self.own.push_front(change);
-                }
-                return;
-            };
-            self.changes.remove(self.before + at);
-            self.learn_own(&change);
-            // What is subscribed to, and what can be watched, is another now.
-            self.out_of_date |= !matches!(change, NameChange::Annotated { .. });
-            // What comes to be above comes to be because of it.
-            own = match change {
-                NameChange::Created(name) => name.parent().map(NameChange::Created),
-                _ => None,
-            };
-        }
-    }
-
-    fn learn_own(&mut self, change: &NameChange) {
-        match change {
-            NameChange::Created(name) => {
-                self.visible.insert(name.clone());
-            }
-            NameChange::Deleted(name) => {
-                self.visible.remove(name);
-            }
-            NameChange::Renamed { from, to } => {
-                let is_moved = |name: &&MailboxName| *name == from || name.is_below(from);
-                let moved: Vec<MailboxName> = self.visible.iter().filter(is_moved).cloned().collect();
-                moved.iter().for_each(|name| {
-                    self.visible.remove(name);
-                });
-                let renamed = moved
-                    .iter()
-                    .filter_map(|old| MailboxName::new(&format!("{to}{}", &old.as_str()[from.as_str().len()..])).ok());
-                self.visible.extend(renamed);
-            }
-            _ => {}
-        }
     }
 
     /// Waits until there is something to tell. Cancel-safe.
     pub(super) async fn news(&mut self) {
         poll_fn(|context| {
             self.look(context);
-            match self.stirred.is_empty() && self.changes.is_empty() && !self.out_of_date {
-                true => Poll::Pending,
-                false => Poll::Ready(()),
+            match self.has_stirred() || !self.changes.is_empty() || self.out_of_date {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
             }
         })
         .await;
     }
 
+    fn has_stirred(&self) -> bool {
+        self.mailboxes.values().any(|watched| matches!(watched.hearing, Hearing::Stirred(..)))
+    }
+
     /// Takes what there is.
     fn look(&mut self, context: &mut Context<'_>) {
-        let mut lost = Vec::new();
-        for (name, Watched { events, waiting }) in &mut self.mailboxes {
-            while let Poll::Ready((watch, stirred)) = waiting.as_mut().poll(context) {
-                *waiting = stirring(watch);
-                match stirred {
-                    Ok(stirred) => {
-                        let wanted = Stirred {
-                            messages: stirred.messages && events.messages,
-                            flags: stirred.flags && events.flags,
-                        };
-                        if wanted != Stirred::default() {
-                            let before = self.stirred.entry(name.clone()).or_default();
-                            *before = before.and(wanted);
-                        }
-                    }
-                    Err(_) => {
-                        lost.push(name.clone());
-                        break;
-                    }
-                }
-            }
-        }
-        for name in lost {
-            self.out_of_date = true;
-            self.mailboxes.remove(&name);
-            self.stirred.remove(&name);
-        }
+        self.mailboxes.retain(|_, Watched { events, hearing, .. }| {
+            hearing.listen(*events, context);
+            let is_lost = matches!(hearing, Hearing::Lost);
+            self.out_of_date |= is_lost;
+            !is_lost
+        });
         while let Some(Poll::Ready((watch, changes))) = self.names.as_mut().map(|names| names.as_mut().poll(context)) {
             match changes {
                 Ok(changes) => {
-                    for change in changes.into_iter().filter(|change| may_matter(&self.watch, &self.user, change)) {
-                        // One for one: others may have done the same.
-                        match self.own.iter().rposition(|own| *own == change) {
-                            Some(at) => drop(self.own.remove(at)),
-                            None => self.changes.push(change),
+                    let matters = |change: &NameChange| may_matter(&self.watch, &self.user, change);
+                    let changes: Vec<NameChange> = changes.into_iter().filter(matters).collect();
+                    for change in changes {
+                        match self.own.was_to_come(&change) {
+                            true => self.own_change(change),
+                            false => self.changes.push(change),
                         }
                     }
                     let lost = self.changes.contains(&NameChange::TooMany) || self.changes.len() > CHANGES_MAX;
@@ -282,7 +301,7 @@ impl Watching {
         })
         .await;
         let changes = std::mem::take(&mut self.changes);
-        self.before = 0;
+        self.own.told();
         let mut told = Vec::new();
         if changes.contains(&NameChange::TooMany) {
             return Ok(vec![Notification::Overflow]);
@@ -296,6 +315,9 @@ impl Watching {
                 }
                 self.learn(&change, &now);
             }
+            for change in self.own.take_done() {
+                self.learn(&change, &now);
+            }
             match self.watch_all(&now).await {
                 Ok(unreadable) => told.extend(unreadable),
                 Err(error) if error.kind == StoreErrorKind::Limit => {
@@ -305,27 +327,27 @@ impl Watching {
                 Err(error) => return Err(error),
             }
         }
-        for (name, Stirred { messages, flags }) in std::mem::take(&mut self.stirred) {
-            let mut events = Events::default();
-            (events.messages, events.flags) = (messages, flags);
-            told.extend(self.numbers(name, events, false).await?);
+        let mut lost = Vec::new();
+        for (name, watched) in &mut self.mailboxes {
+            let Hearing::Stirred(watch, stirred) = &mut watched.hearing else { continue };
+            let stirred = *stirred;
+            match numbers(&mut **watch, &*self.store, &self.user, name).await {
+                Ok(status) => {
+                    let events = watched.news_in(stirred, &status);
+                    if events.has_any_of_messages() {
+                        told.push(Notification::Numbers { mailbox: name.clone(), events, first: false, status });
+                    }
+                    watched.listen_again();
+                }
+                Err(error) if is_not_there(&error) => lost.push(name.clone()),
+                Err(error) => return Err(error),
+            }
         }
+        self.out_of_date |= !lost.is_empty();
+        lost.iter().for_each(|name| {
+            self.mailboxes.remove(name);
+        });
         Ok(told)
-    }
-
-    /// The numbers of a mailbox, unless it is gone or not for this user any more.
-    async fn numbers(
-        &mut self,
-        mailbox: MailboxName,
-        events: Events,
-        first: bool,
-    ) -> Result<Option<Notification>, StoreError> {
-        use StoreErrorKind::{NoPermission, NoSuchMailbox};
-        match self.store.status(&self.user, &mailbox, &NUMBERS).await {
-            Ok(status) => Ok(Some(Notification::Numbers { mailbox, events, first, status })),
-            Err(error) if matches!(error.kind, NoPermission | NoSuchMailbox) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     fn is_own(&self, name: &MailboxName) -> bool {
@@ -394,6 +416,7 @@ impl Watching {
         }
         self.mailboxes.retain(|name, _| wanted.contains_key(name));
         self.unreadable.retain(|name| wanted.contains_key(name));
+        let mut made = self.own.take_made();
         let mut unreadable = Vec::new();
         for (name, events) in wanted {
             if let Some(watched) = self.mailboxes.get_mut(name) {
@@ -403,9 +426,14 @@ impl Watching {
             match self.store.watch(&self.user, name).await {
                 Ok(watch) => {
                     self.unreadable.remove(name);
-                    self.mailboxes.insert(name.clone(), Watched { events, waiting: stirring(watch) });
+                    // One that the session made a moment ago was empty.
+                    let (known, brought) = match made.remove(name) {
+                        Some(brought) => (Some(Numbers::none()), brought),
+                        None => (None, UidSet::new()),
+                    };
                     let all = Stirred { messages: events.messages, flags: events.flags };
-                    self.stirred.insert(name.clone(), all);
+                    let hearing = Hearing::Stirred(watch, all);
+                    self.mailboxes.insert(name.clone(), Watched { events, hearing, known, brought });
                 }
                 // RFC 5465 §3.1
                 Err(error) if error.kind == StoreErrorKind::NoPermission => {
@@ -438,8 +466,24 @@ impl Watching {
                 self.visible.retain(|name| name != from && !name.is_below(from));
                 self.visible.extend(those_visible(now).into_iter().filter(|name| name == to || name.is_below(to)));
             }
-            NameChange::Subscribed(_) | NameChange::Annotated { .. } | NameChange::TooMany => {}
+            // Of another's account LIST tells if something there is subscribed to: it was not looked at before.
+            NameChange::Subscribed(name) => {
+                let Some(account) = self.account_of(name) else { return };
+                let is_there = |other: &&MailboxName| **other == account || other.is_below(&account);
+                if !self.visible.iter().any(|name| is_there(&name)) {
+                    self.visible.extend(those_visible(now).iter().filter(is_there).cloned());
+                }
+            }
+            NameChange::Annotated { .. } | NameChange::TooMany => {}
         }
+    }
+
+    /// What stands in front of the names of another's account, if this is one of them.
+    fn account_of(&self, name: &MailboxName) -> Option<MailboxName> {
+        let above = self.not_own.iter().find(|above| name.is_below(above))?;
+        let rest = name.as_str().strip_prefix(above.as_str())?.strip_prefix('/')?;
+        let account = rest.split('/').next().unwrap_or(rest);
+        MailboxName::new(&format!("{above}/{account}")).ok()
     }
 
     /// RFC 5465 §5.4, §5.5, §5.9. Of what is not the user's own, and could not be seen before and cannot be seen now, nothing is told.

@@ -264,7 +264,9 @@ pub trait MailboxStore: Send + Sync {
         Box::pin(std::future::ready(Err(unsupported("watching"))))
     }
 
-    /// Watches the names that a user sees: their own, shared ones, and those of the accounts of others in which these names are.
+    /// Watches the names that a user sees: their own, shared ones, and those of the accounts of others in which these names are. What
+    /// the names of all others begin with stands for the accounts of which LIST tells there, also those that it tells of later;
+    /// [`StoreErrorKind::Limit`](super::StoreErrorKind::Limit) or [`NameChange::TooMany`](super::NameChange::TooMany) if these are too many.
     /// Other names may be told as well, also ones that the user may not know of: look at [`list`](MailboxStore::list) before they
     /// are told to anybody. Annotations are told by the names of their entries, but of a mailbox that the user may not ask for
     /// them none; those with [`seen_by`](super::NameChange::Annotated::seen_by) are for that user alone. Optional, as before.

@@ -2,31 +2,42 @@
 
 use std::collections::BTreeMap;
 
+use pillarbox_core::annotation::Shares;
 use pillarbox_imap::metadata::{Entry, EntryChange, EntryName, WantedEntries};
 use pillarbox_imap::types::SpecialUse;
 
 use crate::parts::{Identity, StoreError, StoreErrorKind};
 
-/// The octets of a value, the entries of a mailbox for all its users together, and how many of them one user may have in private:
-/// nobody uses up alone, and unseen by the owner, what there is. Shared ones have no such share.
+/// The octets of a value.
 const VALUE_MAX: usize = 64 << 10;
-const ENTRIES_MAX: usize = 256;
-const PRIVATE_MAX: usize = 64;
 
-/// The annotations of a mailbox or an account, for a store that keeps them in memory.
+/// The annotations of a mailbox or an account, for a store that keeps them in memory: by their names and, where they are private,
+/// whose they are.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Annotations(BTreeMap<(EntryName, Option<Identity>), Vec<u8>>);
+pub(super) struct Annotations(BTreeMap<(EntryName, Option<Identity>), Held>);
+
+#[derive(Clone, Debug)]
+struct Held {
+    /// Who set it last.
+    holder: Identity,
+    value: Vec<u8>,
+}
 
 impl Annotations {
     /// Those of the wanted ones that a user sees, by name.
     pub(super) fn seen_by(&self, reader: &Identity, wanted: &WantedEntries) -> Vec<Entry> {
         let seen =
             self.0.iter().filter(|((name, of), _)| of.as_ref().is_none_or(|of| of == reader) && wanted.has(name));
-        seen.map(|((name, _), value)| (name.clone(), value.clone())).collect()
+        seen.map(|((name, _), held)| (name.clone(), held.value.clone())).collect()
     }
 
-    /// All or none.
-    pub(super) fn change(&mut self, writer: &Identity, changes: &[EntryChange]) -> Result<(), StoreError> {
+    /// All or none. `owner` is whose the mailbox or the account is.
+    pub(super) fn change(
+        &mut self,
+        writer: &Identity,
+        owner: &Identity,
+        changes: &[EntryChange],
+    ) -> Result<(), StoreError> {
         let mut changed = self.clone();
         for (name, value) in changes {
             let key = (name.clone(), name.is_private().then(|| writer.clone()));
@@ -35,16 +46,25 @@ impl Annotations {
                     let kind = StoreErrorKind::AnnotationTooLarge(VALUE_MAX as u32);
                     return Err(StoreError::new(kind, format!("{name} has {} octets", value.len())));
                 }
-                Some(value) => drop(changed.0.insert(key, value.clone())),
+                Some(value) => {
+                    changed.0.insert(key, Held { holder: writer.clone(), value: value.clone() });
+                }
                 None => drop(changed.0.remove(&key)),
             }
         }
-        let private = changed.0.keys().filter(|(_, of)| of.as_ref() == Some(writer)).count();
-        if changed.0.len() > self.0.len() && (changed.0.len() > ENTRIES_MAX || private > PRIVATE_MAX) {
+        if !changed.shares(writer, owner).may_follow(&self.shares(writer, owner)) {
             return Err(StoreError::new(StoreErrorKind::TooManyAnnotations, "there are as many as there may be"));
         }
         *self = changed;
         Ok(())
+    }
+
+    fn shares<'a>(&self, writer: &'a Identity, owner: &'a Identity) -> Shares<'a> {
+        let mut shares = Shares::new(writer.user(), owner.user());
+        for ((name, _), Held { holder, value }) in &self.0 {
+            shares.count(name, holder.user(), value.len());
+        }
+        shares
     }
 }
 

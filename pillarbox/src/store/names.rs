@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use pillarbox_imap::metadata::EntryChange;
 use pillarbox_imap::types::MailboxName;
 
-use super::log::{Log, LogReader};
+use super::log::{Log, LogReader, Logged};
 use crate::parts::{BoxFuture, Identity, NameChange, NameWatch, StoreError};
 
 /// So many changes somebody may fall behind who watches the names of an account.
-const BEHIND_MAX: usize = 1000;
+const BEHIND_MAX: u64 = 1000;
+
+impl Logged for NameChange {}
 
 /// The logs of the accounts that somebody watches.
 #[derive(Default)]

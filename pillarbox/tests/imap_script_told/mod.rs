@@ -161,8 +161,24 @@ fn unescaped(line: &str) -> String {
 const DIGIT: &str = "\u{1}";
 const LETTER: &str = "\u{2}";
 
-/// Whether a line is what a pattern describes.
+/// Whether a line is what a pattern describes, or one of the alternatives in it.
 fn fits(pattern: &str, line: &str) -> bool {
+    alternatives(pattern).iter().any(|pattern| fits_one(pattern, line))
+}
+
+/// A pattern with each of the alternatives that it has in parentheses within parentheses, or as a whole.
+fn alternatives(pattern: &str) -> Vec<String> {
+    if let Some((before, rest)) = pattern.split_once("((")
+        && let Some(inner) = rest.strip_suffix("))")
+        && inner.contains('|')
+    {
+        return inner.split('|').map(|inner| format!("{before}({inner})")).collect();
+    }
+    let whole = pattern.split("|*").enumerate();
+    whole.map(|(number, line)| if number == 0 { line.to_owned() } else { format!("*{line}") }).collect()
+}
+
+fn fits_one(pattern: &str, line: &str) -> bool {
     if pattern == line {
         return true;
     }

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "every test file uses its own part of this one")]
 
 pub mod bent;
+pub mod hearing;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -34,16 +34,19 @@ pub struct Script {
     messages: u32,
     /// Their mod-sequence, and that of mailboxes.
     mod_seq: Option<ModSeq>,
-    /// Numbers of mailboxes that were listed.
-    told: Arc<Mutex<Vec<(MailboxName, Status)>>>,
+    /// What the file says of mailboxes that were listed.
+    told: Arc<Mutex<Vec<ListedWith>>>,
 }
+
+/// A name with its annotations.
+type ListedWith = (Listed, Vec<Entry>);
 
 #[derive(Clone, Debug)]
 pub enum Said {
     Default,
     No,
     Login(String),
-    Listed(Vec<Listed>),
+    Listed(Vec<ListedWith>),
     Status(Status),
     Selected(Snapshot),
     Appended(UidValidity, Vec<Uid>),
@@ -163,6 +166,11 @@ impl Script {
         self.said.lock().unwrap().clone()
     }
 
+    /// What the file said last of a name that was listed.
+    fn listed(&self, name: &MailboxName) -> Option<ListedWith> {
+        self.told.lock().unwrap().iter().rev().find(|(listed, _)| listed.name == *name).cloned()
+    }
+
     fn next(&self, kind: &str) -> Said {
         let mut said = self.said.lock().unwrap();
         match said.front() {
@@ -222,7 +230,8 @@ fn no() -> StoreError {
 impl Said {
     fn read(answers: &[String], mod_seq: Option<ModSeq>) -> std::result::Result<Said, &'static str> {
         let strange = |_: String| "an answer that no part can give";
-        let (mut listed, mut stored, mut numbers, mut fetched) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut listed, mut stored) = (Vec::<ListedWith>::new(), Vec::new());
+        let (mut numbers, mut fetched) = (Vec::new(), Vec::new());
         let (mut found, mut vanished, mut quota, mut annotations) = (Vec::new(), None, None, Vec::new());
         for text in answers {
             let text = text.replace("$$", "$");
@@ -266,7 +275,7 @@ impl Said {
                 "listed" => {
                     let (name, attributes) = quoted(rest).map_err(strange)?;
                     let name = MailboxName::new(&String::from_utf8_lossy(&name)).map_err(|_| "a name")?;
-                    listed.push(words_listed(name, attributes).map_err(strange)?);
+                    listed.push((words_listed(name, attributes).map_err(strange)?, Vec::new()));
                 }
                 "flags" | "modified" => {
                     let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -279,7 +288,10 @@ impl Said {
                 "grantable" => return Ok(Said::Grantable(grantable(rest).map_err(strange)?)),
                 "quotaroots" => quota = Some(Vec::new()),
                 "quota" => quota.get_or_insert_default().push(quota_root(rest).map_err(strange)?),
-                "entry" => annotations.push(entry(rest).map_err(strange)?),
+                "entry" => match listed.last_mut() {
+                    Some((_, annotations)) => annotations.push(entry(rest).map_err(strange)?),
+                    None => annotations.push(entry(rest).map_err(strange)?),
+                },
                 "created" => return Ok(Said::Created(object_id(rest).map_err(strange)?)),
                 "vanished" => vanished.get_or_insert_with(UidSet::new).add(&uid_set(rest).map_err(strange)?),
                 "found" if rest.contains('@') => found.extend(uids_with_mod_seqs(rest).map_err(strange)?),
@@ -359,7 +371,10 @@ impl MailboxStore for Script {
         (can.rights, can.quota, can.quota_set, can.metadata, can.watches) = (true, true, true, true, true);
         can
     }
-    fn rights<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<Rights>> {
+    fn rights<'a>(&'a self, _: &'a Identity, name: &'a MailboxName) -> BoxFuture<'a, Result<Rights>> {
+        if let Some((listed, _)) = self.listed(name).filter(|_| !self.is_next("MyRights")) {
+            return ready(listed.rights.ok_or_else(no));
+        }
         ready(self.told("MyRights", |said| if let Said::Rights(rights) = said { Some(rights) } else { None }))
     }
     fn acl<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<Vec<AclEntry>>> {
@@ -397,9 +412,13 @@ impl MailboxStore for Script {
     fn metadata<'a>(
         &'a self,
         _: &'a Identity,
-        _: Option<&'a MailboxName>,
+        name: Option<&'a MailboxName>,
         _: &'a WantedEntries,
     ) -> BoxFuture<'a, Result<Vec<Entry>>> {
+        let listed = name.and_then(|name| self.listed(name)).filter(|_| !self.is_next("GetMetadata"));
+        if let Some((listed, entries)) = listed {
+            return ready(if listed.has_metadata { Ok(entries) } else { Err(no()) });
+        }
         ready(self.told("GetMetadata", |said| match said {
             Said::Entries(entries) => Some(entries),
             _ => Some(Vec::new()),
@@ -416,9 +435,8 @@ impl MailboxStore for Script {
     fn list<'a>(&'a self, _: &'a Identity, list: &'a List) -> BoxFuture<'a, Result<Vec<Listed>>> {
         ready(match self.next(if list.lsub { "Lsub" } else { "List" }) {
             Said::Listed(listed) => {
-                let mut told = self.told.lock().unwrap();
-                told.extend(listed.iter().filter_map(|item| Some((item.name.clone(), item.status.clone()?))));
-                Ok(listed)
+                self.told.lock().unwrap().extend(listed.iter().cloned());
+                Ok(listed.into_iter().map(|(listed, _)| listed).collect())
             }
             Said::No => Err(no()),
             _ => Ok(Vec::new()),
@@ -431,8 +449,7 @@ impl MailboxStore for Script {
         _: &'a [StatusItem],
     ) -> BoxFuture<'a, Result<Status>> {
         // What the file says of a mailbox that is listed.
-        let listed = self.told.lock().unwrap();
-        let told = listed.iter().rev().find(|(told, _)| told == name).map(|(_, status)| status.clone());
+        let told = self.listed(name).and_then(|(listed, _)| listed.status);
         let mut usual = Status::new(UidValidity::new(1).unwrap(), number(self.messages + 1));
         usual.messages = self.messages;
         usual.highest_mod_seq = self.mod_seq;

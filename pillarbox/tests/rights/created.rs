@@ -10,11 +10,12 @@ use pillarbox_imap::types::MailboxName;
 
 use crate::StoreErrorKind::{NoPermission, NoSuchMailbox};
 use crate::meddled::{Before, Meddled};
-use crate::world::{World, in_both_stores, kind, name, user};
+use crate::world::{World, add, in_both_stores, kind, name, user};
 
 in_both_stores! {
     levels_above_a_new_mailbox_have_the_list_too
     an_inbox_that_nobody_opened_is_shared
+    what_an_inbox_was_renamed_to_has_a_list
 }
 
 /// Who may make a mailbox may go on below the levels that came to be with it.
@@ -55,7 +56,26 @@ async fn an_inbox_that_nobody_opened_is_shared<S: AclSource + Clone + 'static>(w
     assert_eq!(kind(store.acl(&world.bob, &other).await), Some(NoSuchMailbox));
 }
 
-/// A mailbox that cannot have its list is not there: its maker could not use it, nor make it again.
+/// RFC 4314 §4: what INBOX is renamed to is a new mailbox. Whoever could read the mail before can read it there.
+async fn what_an_inbox_was_renamed_to_has_a_list<S: AclSource + Clone + 'static>(world: World<S>) {
+    let (store, ann, bob, inbox) = (&world.store, &world.ann, &world.bob, MailboxName::inbox());
+    add(store, ann, "INBOX", &[]).await.unwrap();
+    store.set_acl(ann, &inbox, "bob", RightsChange::parse("lrkx")).await.unwrap();
+    store.rename(bob, &name("Other Users/ann/INBOX"), &name("Other Users/ann/Old")).await.unwrap();
+    let old = name("Other Users/ann/Old");
+    assert_eq!(store.rights(bob, &old).await.unwrap().to_string(), "lrkx");
+    assert_eq!(store.status(bob, &old, &[]).await.unwrap().messages, 1);
+    // Her own is hers alone, unless there is one above that she shares.
+    add(store, ann, "INBOX", &[]).await.unwrap();
+    store.rename(ann, &inbox, &name("Mine")).await.unwrap();
+    assert_eq!(kind(store.rights(bob, &name("Other Users/ann/Mine")).await), Some(NoSuchMailbox));
+    world.grant("lr").await;
+    add(store, ann, "INBOX", &[]).await.unwrap();
+    store.rename(ann, &inbox, &name("Work/In")).await.unwrap();
+    assert_eq!(store.rights(bob, &name("Other Users/ann/Work/In")).await.unwrap().to_string(), "lr");
+}
+
+/// A mailbox comes to be with its list, in one step: its maker could not use one without, nor make it again.
 #[tokio::test]
 async fn a_mailbox_without_its_list_is_not_made() {
     let source = Meddled::default();
@@ -65,20 +85,23 @@ async fn a_mailbox_without_its_list_is_not_made() {
         let mailbox: MailboxName = name(mailbox);
         world.store.create(&world.bob, &mailbox, &[]).await
     };
-    // The list of a level, or that of the mailbox.
-    for (round, fails_at) in [1, 2].into_iter().enumerate() {
-        let count = Arc::new(AtomicUsize::new(0));
-        source.before(Before::ReplaceList, move || {
-            let fails = count.fetch_add(1, SeqCst) + 1 == fails_at;
-            let full = StoreError::new(StoreErrorKind::NoSpace, "as the test wants it");
-            async move { if fails { Err(full) } else { Ok(()) } }
-        });
-        let refused = made(&format!("Other Users/ann/Work/{round}/New")).await;
-        assert_eq!(kind(refused), Some(StoreErrorKind::NoSpace), "{round}");
-        let there = world.store.status(&world.ann, &name(&format!("Work/{round}/New")), &[]).await;
-        assert_eq!(kind(there), Some(NoSuchMailbox), "{round}");
+    let full = || StoreError::new(StoreErrorKind::NoSpace, "as the test wants it");
+    let count = Arc::new(AtomicUsize::new(0));
+    let steps = Arc::clone(&count);
+    source.before(Before::Create, move || {
+        let is_first = steps.fetch_add(1, SeqCst) == 0;
+        async move { if is_first { Err(full()) } else { Ok(()) } }
+    });
+    let refused = made("Other Users/ann/Work/Level/New").await;
+    assert_eq!(kind(refused), Some(StoreErrorKind::NoSpace));
+    for nothing in ["Work/Level/New", "Work/Level"] {
+        let there = world.store.status(&world.ann, &name(nothing), &[]).await;
+        assert_eq!(kind(there), Some(NoSuchMailbox), "{nothing}");
     }
-    made("Other Users/ann/Work/1/New").await.expect("the level above has its list");
+    made("Other Users/ann/Work/Level/New").await.unwrap();
+    assert_eq!(count.load(SeqCst), 2, "one step for each");
+    let rights = world.store.rights(&world.bob, &name("Other Users/ann/Work/Level/New")).await.unwrap();
+    assert_eq!(rights.to_string(), "lrk");
     world.grant("lr").await;
     assert_eq!(kind(made("Other Users/ann/Work/Other").await), Some(NoPermission));
 }

@@ -2,10 +2,14 @@
 #![cfg(all(feature = "testing", feature = "maildir"))]
 
 mod created;
+mod everybody;
 #[path = "../imap_support/mod.rs"]
 mod imap_support;
 mod meanwhile;
 mod meddled;
+mod notes;
+mod owner;
+mod subscribed;
 #[path = "../support/mod.rs"]
 mod support;
 mod uids;
@@ -25,7 +29,7 @@ use pillarbox_imap::types::{Flag, Flags, MailboxName, SpecialUse, Uid, UidSet};
 
 use world::{World, add, all, flags, flags_of, in_both_stores, in_maildirs, kind, name, user};
 
-use StoreErrorKind::{Cannot, Limit, NoPermission, NoSuchMailbox, NotForThatUse};
+use StoreErrorKind::{Cannot, NoPermission, NoSuchMailbox, NotForThatUse};
 
 in_both_stores! {
     what_i_may_not_know_of_is_not_there
@@ -41,10 +45,8 @@ in_both_stores! {
     new_mailboxes_have_the_list_of_the_one_above
     no_use_in_the_account_of_another
     who_may_see_and_change_the_list
-    nobody_shares_with_everybody
     what_is_taken_away
     notes_take_the_right_to_be_there
-    groups_and_everybody
     mail_takes_the_right_to_post
 }
 
@@ -79,6 +81,8 @@ async fn over_imap() {
     assert!(told.contains(&format!("* ACL Mine {you} lrswipkxteacd bob lrkc\r\n")), "{told}");
     let told = client.ok("LISTRIGHTS Mine bob").await;
     assert!(told.contains("* LISTRIGHTS Mine bob \"\" l r s w i p k x t e a c d\r\n"), "{told}");
+    let told = client.ok("LISTRIGHTS Mine anyone").await;
+    assert!(told.contains("* LISTRIGHTS Mine anyone \"\"\r\n"), "{told}");
     assert!(client.ok("MYRIGHTS Mine").await.contains("* MYRIGHTS Mine lrswipkxteacd\r\n"));
     client.ok("DELETEACL Mine bob").await;
     let missing = client.say("SELECT \"Other Users/ann/Missing\"").await;
@@ -525,27 +529,6 @@ async fn who_may_see_and_change_the_list<S: AclSource + Clone + 'static>(world: 
     }
 }
 
-/// ACL-05: a mailbox is not shared with everybody, one by one or at once.
-async fn nobody_shares_with_everybody<S: AclSource + Clone + 'static>(world: World<S>) {
-    let (store, ann, work) = (&world.store, &world.ann, name("Work"));
-    for everybody in ["anyone", "authenticated"] {
-        for change in ["l", "+l"] {
-            let refused = store.set_acl(ann, &work, everybody, RightsChange::parse(change)).await;
-            assert_eq!(kind(refused), Some(NoPermission), "{everybody} {change}");
-        }
-        store.set_acl(ann, &work, &format!("-{everybody}"), RightsChange::parse("l")).await.unwrap();
-    }
-    let mut shared = 0;
-    let refused = loop {
-        match store.set_acl(ann, &work, &format!("user{shared}"), RightsChange::parse("l")).await {
-            Ok(()) => shared += 1,
-            Err(error) => break error.kind,
-        }
-        assert!(shared <= pillarbox::maildir::ACL_ENTRIES_MAX);
-    };
-    assert_eq!(refused, Limit);
-}
-
 /// RFC 4314 §2: rights that are taken away count more than those that are given.
 async fn what_is_taken_away<S: AclSource + Clone + 'static>(world: World<S>) {
     let (store, ann, bob) = (&world.store, &world.ann, &world.bob);
@@ -558,27 +541,6 @@ async fn what_is_taken_away<S: AclSource + Clone + 'static>(world: World<S>) {
     assert_eq!(world.listed(bob, "Other Users/ann/*").await, [] as [&str; 0]);
     store.set_acl(ann, &name("Work"), "-bob", None).await.unwrap();
     assert_eq!(store.rights(bob, &world.work()).await.unwrap().to_string(), "lrswi");
-}
-
-async fn groups_and_everybody<S: AclSource + Clone + 'static>(world: World<S>) {
-    let (ann, bob, work) = (&world.ann, &world.bob, name("Work"));
-    world.store.set_acl(ann, &work, "$team", RightsChange::parse("lr")).await.unwrap();
-    assert_eq!(
-        kind(world.store.rights(bob, &world.work()).await),
-        Some(NoSuchMailbox),
-        "who is in it is said by nobody"
-    );
-    let source = user("source");
-    let store = AclStore::new(MemoryStore::new()).other_users(name("Other Users")).for_anyone();
-    let store = store.groups(|user| if user.user() == "bob" { vec!["team".into()] } else { Vec::new() });
-    store.create(&source, &work, &[]).await.unwrap();
-    store.set_acl(&source, &work, "$team", RightsChange::parse("lr")).await.unwrap();
-    let seen = name("Other Users/source/Work");
-    assert_eq!(store.rights(bob, &seen).await.unwrap().to_string(), "lr");
-    assert_eq!(kind(store.rights(ann, &seen).await), Some(NoSuchMailbox));
-    store.set_acl(&source, &work, "anyone", RightsChange::parse("l")).await.unwrap();
-    assert_eq!(store.rights(ann, &seen).await.unwrap().to_string(), "l");
-    assert_eq!(store.rights(bob, &seen).await.unwrap().to_string(), "lr", "a group says more than everybody");
 }
 
 /// ACL-03: mail is delivered where it may be posted, and refused elsewhere.

@@ -6,6 +6,7 @@ use pillarbox::maildir::{Quota, QuotaRules};
 use pillarbox::parts::{Append, MailboxStore};
 use pillarbox::store::{AclSource, AclStore, MaildirStore, MemoryStore};
 use pillarbox_imap::acl::RightsChange;
+use pillarbox_imap::metadata::EntryName;
 use pillarbox_imap::types::MailboxName;
 
 use crate::imap_support::{Server, YOU};
@@ -21,17 +22,21 @@ const COMMANDS: &[&str] = &[
     "LIST \"\" \"<%\"",
     "LIST \"\" (\"<>\" \"<>/*\") RETURN (SUBSCRIBED CHILDREN STATUS (MESSAGES))",
     "LIST (SUBSCRIBED RECURSIVEMATCH) \"\" \"<>\"",
+    "LIST \"\" (\"<>\" \"<%\" \"<>/*\") RETURN (MYRIGHTS METADATA (/shared/comment /private/comment))",
     "LSUB \"\" \"<>\"",
     "ESEARCH IN (mailboxes \"<>\") RETURN (COUNT) ALL",
     "ESEARCH IN (subtree \"<>\" subtree-one \"Other Users\" personal) RETURN (COUNT) ALL",
     "SUBSCRIBE \"<>\"",
     "LIST (SUBSCRIBED) \"\" \"<>\" RETURN (CHILDREN STATUS (MESSAGES))",
+    "LIST (SUBSCRIBED) \"\" \"<>\" RETURN (MYRIGHTS METADATA (/shared/comment))",
     "LSUB \"\" \"<>*\"",
     "UNSUBSCRIBE \"<>\"",
+    "CREATE \"<>\"",
     "CREATE \"<>/New\"",
     "DELETE \"<>\"",
     "RENAME \"<>\" \"Mine\"",
     "RENAME \"<>\" \"<>/New\"",
+    "RENAME INBOX \"<>\"",
     "RENAME INBOX \"<>/New\"",
     "APPEND \"<>\" {1+}\r\nx",
     "APPEND \"<>\" CATENATE (TEXT {1+}\r\nx)",
@@ -67,6 +72,8 @@ async fn no_letter_tells_them_apart(source: impl AclSource + Clone + 'static, qu
     // Rights that do not let anybody know of it, and those that others have.
     store.set_acl(&ann, &name("Work"), YOU, RightsChange::parse("sw")).await.unwrap();
     store.set_acl(&ann, &name("Work"), "eve", RightsChange::parse("lr")).await.unwrap();
+    let comment = [(EntryName::parse("/shared/comment").unwrap(), Some(b"secret".to_vec()))];
+    store.set_metadata(&ann, Some(&name("Work")), &comment).await.unwrap();
     let server = Server::over(Arc::new(store.clone()));
     server.add("INBOX", b"Subject: mine\r\n\r\n").await;
     let mut client = server.client().await;
@@ -96,6 +103,52 @@ async fn no_letter_tells_them_apart(source: impl AclSource + Clone + 'static, qu
     let inbox = store.status(&user(YOU), &MailboxName::inbox(), &[]).await.unwrap();
     let work = store.status(&ann, &name("Work"), &[]).await.unwrap();
     assert_eq!((inbox.messages, work.messages), (1, 1), "and nothing came of it");
+}
+
+/// RFC 8440: rights of what is listed, and of nothing else; annotations of what may be annotated.
+async fn lists_tell_rights<S: AclSource + Clone + 'static>(source: S) {
+    let ann = user("ann");
+    let store = AclStore::new(source).other_users(name("Other Users"));
+    for (mailbox, rights) in [("Work", "lr"), ("Work/Hidden", "rw"), ("Work/Named", "l"), ("Work/Kept", "lrswi")] {
+        store.create(&ann, &name(mailbox), &[]).await.unwrap();
+        store.set_acl(&ann, &name(mailbox), YOU, RightsChange::parse(rights)).await.unwrap();
+        let comment = [(EntryName::parse("/shared/comment").unwrap(), Some(mailbox.as_bytes().to_vec()))];
+        store.set_metadata(&ann, Some(&name(mailbox)), &comment).await.unwrap();
+    }
+    let mut client = Server::over(Arc::new(store)).client().await;
+    assert!(client.ok("CAPABILITY").await.contains(" LIST-METADATA LIST-MYRIGHTS "));
+    client.ok("SUBSCRIBE \"Other Users/ann/Work/Hidden\"").await;
+    assert_eq!(
+        client.ok("LIST \"\" (INBOX \"Other Users/ann/*\") RETURN (MYRIGHTS METADATA (/shared/comment))").await,
+        "* LIST (\\HasNoChildren) \"/\" INBOX\r\n\
+         * MYRIGHTS INBOX lrswipkxteacd\r\n\
+         * METADATA INBOX (/shared/comment NIL)\r\n\
+         * LIST (\\HasChildren) \"/\" \"Other Users/ann/Work\"\r\n\
+         * MYRIGHTS \"Other Users/ann/Work\" lr\r\n\
+         * METADATA \"Other Users/ann/Work\" (/shared/comment \"Work\")\r\n\
+         * LIST (\\HasNoChildren) \"/\" \"Other Users/ann/Work/Kept\"\r\n\
+         * MYRIGHTS \"Other Users/ann/Work/Kept\" lrswi\r\n\
+         * METADATA \"Other Users/ann/Work/Kept\" (/shared/comment \"Work/Kept\")\r\n\
+         * LIST (\\HasNoChildren) \"/\" \"Other Users/ann/Work/Named\"\r\n\
+         * MYRIGHTS \"Other Users/ann/Work/Named\" l\r\n\
+         OK Done\r\n"
+    );
+    assert_eq!(
+        client.ok("LIST (SUBSCRIBED) \"\" * RETURN (MYRIGHTS METADATA (/shared/comment))").await,
+        "* LIST (\\NonExistent \\HasNoChildren \\Subscribed) \"/\" \"Other Users/ann/Work/Hidden\"\r\n\
+         OK Done\r\n"
+    );
+}
+
+#[tokio::test]
+async fn rights_of_what_is_listed_in_memory() {
+    lists_tell_rights(MemoryStore::new()).await;
+}
+
+#[tokio::test]
+async fn rights_of_what_is_listed_in_maildirs() {
+    let dir = tempfile::tempdir().unwrap();
+    lists_tell_rights(crate::world::in_maildirs(dir.path())).await;
 }
 
 #[tokio::test]

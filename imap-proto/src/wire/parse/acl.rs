@@ -5,6 +5,7 @@ use alloc::borrow::Cow;
 use nom::Parser;
 use nom::combinator::{map, map_opt};
 use nom::sequence::preceded;
+use pillarbox_core::sasl::prepare;
 
 use super::token::{astring, sp};
 use super::{Command, Parsed};
@@ -59,12 +60,28 @@ pub(crate) fn my_rights(input: &[u8]) -> Parsed<'_, Command<'_>> {
     map(preceded(sp, astring), |mailbox| Command::Acl(AclCommand::Mine(mailbox))).parse(input)
 }
 
-/// `identifier = astring`, of UTF-8.
+/// `identifier = astring`, of UTF-8, in the form that SASLprep gives it (RFC 4314 §3); behind a `-` in front (§2) stands one too.
 fn identifier(input: &[u8]) -> Parsed<'_, Cow<'_, str>> {
     map_opt(astring, |octets| match octets {
-        octets if octets.is_empty() || octets.len() > IDENTIFIER_MAX => None,
-        Cow::Borrowed(octets) => core::str::from_utf8(octets).ok().map(Cow::Borrowed),
-        Cow::Owned(octets) => alloc::string::String::from_utf8(octets).ok().map(Cow::Owned),
+        Cow::Borrowed(octets) => prepared(core::str::from_utf8(octets).ok()?),
+        Cow::Owned(octets) => Some(Cow::Owned(prepared(core::str::from_utf8(&octets).ok()?)?.into_owned())),
     })
     .parse(input)
+}
+
+fn prepared(text: &str) -> Option<Cow<'_, str>> {
+    if text.len() > IDENTIFIER_MAX {
+        return None;
+    }
+    let name = text.strip_prefix('-').unwrap_or(text);
+    let prepared = prepare(name).ok()?;
+    // What only looks like the sign of negative rights would become it.
+    if prepared.starts_with('-') || prepared.len() > IDENTIFIER_MAX {
+        return None;
+    }
+    match prepared {
+        Cow::Borrowed(_) => Some(Cow::Borrowed(text)),
+        Cow::Owned(name) if text.starts_with('-') => Some(Cow::Owned(alloc::format!("-{name}"))),
+        Cow::Owned(name) => Some(Cow::Owned(name)),
+    }
 }

@@ -37,9 +37,9 @@ pub(crate) fn esearch(input: &[u8]) -> Parsed<'_, Command<'_>> {
         Some(behind) => list_of(1, SOURCES_MAX, source).parse(behind)?,
         None => (input, Vec::new()),
     };
-    let (input, returns) = returned(input)?;
+    let (input, (returns, wanted)) = returned(input)?;
     let (rest, (key, charset)) = program(input)?;
-    Ok((rest, Command::Esearch { sources, key, returns, charset }))
+    Ok((rest, Command::Esearch { sources, key, returns, wanted, charset }))
 }
 
 /// `filter-mailboxes`

@@ -9,8 +9,10 @@ use nom::bytes::complete::tag_no_case;
 use nom::combinator::{map, map_opt, opt};
 use nom::sequence::{preceded, separated_pair};
 
+use super::metadata::entries;
 use super::token::{astring, atom, list_mailbox, list_of, sp};
 use super::{Command, Parsed, arguments::status_items};
+use crate::metadata::EntryName;
 use crate::server::StatusItem;
 
 /// The most patterns of one LIST: each name is matched with all of them.
@@ -36,6 +38,9 @@ pub struct ListArguments<'b> {
     pub return_special_use: bool,
     /// `STATUS (..)`, empty if it was not asked for.
     pub return_status: Vec<StatusItem>,
+    pub return_my_rights: bool,
+    /// `METADATA (..)`, empty if it was not asked for.
+    pub return_metadata: Vec<EntryName>,
 }
 
 enum Selection {
@@ -50,6 +55,8 @@ enum Return {
     Children,
     SpecialUse,
     Status(Vec<StatusItem>),
+    MyRights,
+    Metadata(Vec<EntryName>),
 }
 
 /// `list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP list-return-opts]`
@@ -77,6 +84,8 @@ pub(crate) fn list(input: &[u8]) -> Parsed<'_, Command<'_>> {
             Return::Subscribed => list.return_subscribed = true,
             Return::SpecialUse => list.return_special_use = true,
             Return::Status(items) => list.return_status = items,
+            Return::MyRights => list.return_my_rights = true,
+            Return::Metadata(names) => list.return_metadata = names,
             // RFC 5258 §4: whoever knows may always tell, and LIST always does.
             Return::Children => {}
         }
@@ -113,6 +122,10 @@ fn returned(input: &[u8]) -> Parsed<'_, Return> {
         () if is("SPECIAL-USE") => Ok((rest, Return::SpecialUse)),
         // RFC 5819 §4
         () if is("STATUS") => map(preceded(sp, status_items), Return::Status).parse(rest),
+        // RFC 8440 §5
+        () if is("MYRIGHTS") => Ok((rest, Return::MyRights)),
+        // RFC 9590
+        () if is("METADATA") => map(preceded(sp, entries), Return::Metadata).parse(rest),
         () => Err(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::Alt))),
     }
 }

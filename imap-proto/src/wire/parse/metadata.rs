@@ -44,12 +44,7 @@ pub(crate) fn get_metadata(input: &[u8]) -> Parsed<'_, Command<'_>> {
     }
     let entries = alt((list_of(1, ENTRIES_MAX, entry), spaced(ENTRIES_MAX, entry)));
     let (rest, names) = preceded(sp, entries).parse(rest)?;
-    let (mut wanted, mut size_max) = (WantedEntries::default(), None);
-    for name in names {
-        if !wanted.names.contains(&name) {
-            wanted.names.push(name);
-        }
-    }
+    let (mut wanted, mut size_max) = (WantedEntries { names: once_each(names), ..WantedEntries::default() }, None);
     for option in options {
         match option {
             GetOption::SizeMax(octets) => size_max = Some(octets),
@@ -57,6 +52,22 @@ pub(crate) fn get_metadata(input: &[u8]) -> Parsed<'_, Command<'_>> {
         }
     }
     Ok((rest, Command::Metadata(MetadataCommand::Get { mailbox, wanted, size_max })))
+}
+
+/// `entries`: one, or several in parentheses. Each once.
+pub(super) fn entries(input: &[u8]) -> Parsed<'_, Vec<EntryName>> {
+    let one = map(entry, |name| alloc::vec![name]);
+    map(alt((list_of(1, ENTRIES_MAX, entry), one)), once_each).parse(input)
+}
+
+fn once_each(names: Vec<EntryName>) -> Vec<EntryName> {
+    let mut each: Vec<EntryName> = Vec::new();
+    for name in names {
+        if !each.contains(&name) {
+            each.push(name);
+        }
+    }
+    each
 }
 
 /// Options, if what is next are options: their names do not begin with a slash.

@@ -129,6 +129,8 @@ pub enum Command<'b> {
         key: Option<SearchKey>,
         /// `RETURN (..)`.
         returns: Option<SearchReturns>,
+        /// As with [`Search`](Command::Search).
+        wanted: Vec<FetchItem>,
         /// `CHARSET ..` was given.
         charset: bool,
     },
@@ -206,6 +208,8 @@ pub enum Command<'b> {
         key: Option<SearchKey>,
         /// `RETURN (..)` (RFC 4731).
         returns: Option<SearchReturns>,
+        /// What `UPDATE (..)` asks for of each new message that enters the result, each item once (RFC 5465 §7).
+        wanted: Vec<FetchItem>,
         /// `CHARSET ..` was given.
         charset: bool,
         /// UID SEARCH: UIDs are to be told.
@@ -228,6 +232,8 @@ pub enum Command<'b> {
         key: Option<SearchKey>,
         /// `RETURN (..)` (RFC 5267 §3.1).
         returns: Option<SearchReturns>,
+        /// As with [`Search`](Command::Search).
+        wanted: Vec<FetchItem>,
         /// UID SORT: UIDs are to be told.
         uid: bool,
     },

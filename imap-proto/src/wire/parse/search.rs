@@ -12,6 +12,7 @@ use nom::character::complete::char;
 use nom::combinator::{map, map_opt, opt, verify};
 use nom::sequence::{delimited, preceded};
 
+use super::fetch::items;
 use super::partial::{PartialRange, partial_range};
 use super::token::{
     astring, atom, digits, fails, list_of, month, number64, nz_number, sequence_set, sp, string, too_large,
@@ -19,7 +20,8 @@ use super::token::{
 use super::{Command, Parsed};
 use crate::octet::{WORD, word, words};
 use crate::search::{Date, Query};
-use crate::types::{Flag, ObjectId, SequenceSet};
+use crate::server::FetchItem;
+use crate::types::{Flag, ObjectId, SequenceSet, Uid};
 
 /// How deep parentheses, NOT and OR may nest: a limit for the stack of whoever walks the query.
 pub const DEPTH_MAX: usize = 50;
@@ -39,6 +41,10 @@ pub enum SearchKey {
     Seqs(SequenceSet),
     /// UIDs.
     Uids(SequenceSet),
+    /// UIDAFTER: behind this UID; none: behind the last that `$` names (RFC 9738 §3.2).
+    UidAfter(Option<Uid>),
+    /// UIDBEFORE: before this UID; none: before the first that `$` names.
+    UidBefore(Option<Uid>),
     /// All of these.
     And(Vec<SearchKey>),
     /// One or both.
@@ -68,15 +74,15 @@ pub struct SearchReturns {
 words! {
     ALL, ANSWERED, BCC, BEFORE, BODY, CC, CHARSET, CONTEXT, COUNT, DELETED, DRAFT, EMAILID, FLAGGED, FROM, HEADER, KEYWORD, LARGER,
     MAX, MIN, MODSEQ, NEW, NOT, OLD, OLDER, ON, OR, PARTIAL, RECENT, RETURN, SAVE, SAVEDBEFORE, SAVEDON, SAVEDSINCE, SEEN, SENTBEFORE, SENTON,
-    SENTSINCE, SINCE, SMALLER, SUBJECT, TEXT, THREADID, TO, UID, UNANSWERED, UNDELETED, UNDRAFT, UNFLAGGED, UNKEYWORD,
+    SENTSINCE, SINCE, SMALLER, SUBJECT, TEXT, THREADID, TO, UID, UIDAFTER, UIDBEFORE, UNANSWERED, UNDELETED, UNDRAFT, UNFLAGGED, UNKEYWORD,
     UNSEEN, UPDATE, YOUNGER,
 }
 
 /// `search = "SEARCH" [search-return-opts] SP ["CHARSET" SP charset SP] search-key *(SP search-key)` (RFC 9051 §9)
 pub(crate) fn search(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
-    let (input, returns) = returned(input)?;
+    let (input, (returns, wanted)) = returned(input)?;
     let (rest, (key, charset)) = program(input)?;
-    Ok((rest, Command::Search { key, returns, charset, uid }))
+    Ok((rest, Command::Search { key, returns, wanted, charset, uid }))
 }
 
 /// `search-program = ["CHARSET" SP charset SP] search-key *(SP search-key)` (RFC 4466 §6), and whether a character set was given; no key
@@ -89,7 +95,7 @@ pub(super) fn program(input: &[u8]) -> Parsed<'_, (Option<SearchKey>, bool)> {
     // What is valid UTF-8 is taken for it where nothing else is said: RFC 9051 has no other character set.
     let decoder = match &label {
         None => Some(encoding_rs::UTF_8),
-        Some(label) => Encoding::for_label(label),
+        Some(label) => Encoding::for_label_no_replacement(label),
     };
     let keys = Keys { decoder, left: Cell::new(KEYS_MAX) };
     let (input, ()) = sp(input)?;
@@ -97,18 +103,18 @@ pub(super) fn program(input: &[u8]) -> Parsed<'_, (Option<SearchKey>, bool)> {
     Ok((rest, (decoder.map(|_| key), label.is_some())))
 }
 
-/// `[SP "RETURN" SP search-return-opts]`
-pub(super) fn returned(input: &[u8]) -> Parsed<'_, Option<SearchReturns>> {
+/// `[SP "RETURN" SP search-return-opts]`, and what UPDATE wants of new messages.
+pub(super) fn returned(input: &[u8]) -> Parsed<'_, (Option<SearchReturns>, Vec<FetchItem>)> {
     match behind_word(RETURN, input) {
-        Some(behind) => returns(behind).map(|(rest, returns)| (rest, Some(returns))),
-        None => Ok((input, None)),
+        Some(behind) => map(returns, |(returns, wanted)| (Some(returns), wanted)).parse(behind),
+        None => Ok((input, (None, Vec::new()))),
     }
 }
 
 /// `SP charset 1*(SP search-key)` (RFC 5256 §5); no key where the character set is not known.
 pub(super) fn search_criteria(input: &[u8]) -> Parsed<'_, Option<SearchKey>> {
     let (input, label) = preceded(sp, astring).parse(input)?;
-    let decoder = Encoding::for_label(&label);
+    let decoder = Encoding::for_label_no_replacement(&label);
     let keys = Keys { decoder, left: Cell::new(KEYS_MAX) };
     let (input, ()) = sp(input)?;
     let (rest, key) = keys.all(input, 0)?;
@@ -122,8 +128,8 @@ pub(super) fn behind_word(known: u128, input: &[u8]) -> Option<&[u8]> {
 }
 
 /// `"(" [search-return-opt *(SP search-return-opt)] ")"`
-fn returns(input: &[u8]) -> Parsed<'_, SearchReturns> {
-    let mut asked = SearchReturns::default();
+fn returns(input: &[u8]) -> Parsed<'_, (SearchReturns, Vec<FetchItem>)> {
+    let (mut asked, mut wanted) = (SearchReturns::default(), Vec::new());
     let (rest, options) = list_of(0, RETURNS_MAX, return_option).parse(input)?;
     // RFC 4731 §3.1: `RETURN ()` is `RETURN (ALL)`.
     asked.all = options.is_empty();
@@ -137,14 +143,13 @@ fn returns(input: &[u8]) -> Parsed<'_, SearchReturns> {
             // RFC 9394 §3.1: one at most.
             ReturnOption::Partial(_) if asked.partial.is_some() => return fails(input),
             ReturnOption::Partial(range) => asked.partial = Some(range),
-            ReturnOption::Update => asked.update = true,
+            ReturnOption::Update(items) => (asked.update, wanted) = (true, items),
             ReturnOption::Context => asked.context = true,
         }
     }
-    if asked.all && asked.partial.is_some() { fails(input) } else { Ok((rest, asked)) }
+    if asked.all && asked.partial.is_some() { fails(input) } else { Ok((rest, (asked, wanted))) }
 }
 
-#[derive(Clone, Copy)]
 enum ReturnOption {
     Min,
     Max,
@@ -152,7 +157,8 @@ enum ReturnOption {
     Count,
     Save,
     Partial(PartialRange),
-    Update,
+    /// With what FETCH is to tell of each new message.
+    Update(Vec<FetchItem>),
     Context,
 }
 
@@ -165,7 +171,11 @@ fn return_option(input: &[u8]) -> Parsed<'_, ReturnOption> {
         ALL => ReturnOption::All,
         COUNT => ReturnOption::Count,
         SAVE => ReturnOption::Save,
-        UPDATE => ReturnOption::Update,
+        // RFC 5465 §8: `modifier-update = "UPDATE" ["(" fetch-att *(SP fetch-att) ")"]`
+        UPDATE => match rest.strip_prefix(b" ") {
+            Some(list @ [b'(', ..]) => return map(items, ReturnOption::Update).parse(list),
+            _ => ReturnOption::Update(Vec::new()),
+        },
         CONTEXT => ReturnOption::Context,
         PARTIAL => return map(preceded(sp, partial_range), ReturnOption::Partial).parse(rest),
         _ => return fails(input),
@@ -242,6 +252,8 @@ impl Keys {
             RECENT => flag(Flag::Recent),
             SEEN => flag(Flag::Seen),
             UID => map(preceded(sp, sequence_set), SearchKey::Uids).parse(rest),
+            UIDAFTER => map(preceded(sp, beside), SearchKey::UidAfter).parse(rest),
+            UIDBEFORE => map(preceded(sp, beside), SearchKey::UidBefore).parse(rest),
             UNANSWERED => no_flag(Flag::Answered),
             UNDELETED => no_flag(Flag::Deleted),
             UNDRAFT => no_flag(Flag::Draft),
@@ -331,6 +343,14 @@ impl Keys {
 
 fn not(key: SearchKey) -> SearchKey {
     SearchKey::Not(Box::new(key))
+}
+
+/// `uniqueid`, or `$` for none (RFC 9738 §3.2)
+fn beside(input: &[u8]) -> Parsed<'_, Option<Uid>> {
+    match input.strip_prefix(b"$") {
+        Some(rest) => Ok((rest, None)),
+        None => map_opt(nz_number, |number| Uid::new(number).map(Some)).parse(input),
+    }
 }
 
 /// `flag-keyword`

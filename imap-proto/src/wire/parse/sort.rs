@@ -13,11 +13,11 @@ words! {
 
 /// `sort = "SORT" [search-return-opts] SP sort-criteria SP search-criteria` (RFC 5256 §5, RFC 5267 §3)
 pub(crate) fn sort(uid: bool, input: &[u8]) -> Parsed<'_, Command<'_>> {
-    let (input, returns) = returned(input)?;
+    let (input, (returns, wanted)) = returned(input)?;
     let (input, ()) = sp(input)?;
     let (input, criteria) = list_of(1, CRITERIA_MAX, criterion)(input)?;
     let (rest, key) = search_criteria(input)?;
-    Ok((rest, Command::Sort { criteria, key, returns, uid }))
+    Ok((rest, Command::Sort { criteria, key, returns, wanted, uid }))
 }
 
 /// `sort-criterion = ["REVERSE" SP] sort-key`

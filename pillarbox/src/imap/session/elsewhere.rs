@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pillarbox_imap::notify::{Notification, Watch};
 use pillarbox_imap::server::Answer;
-use pillarbox_imap::types::ResponseCode;
+use pillarbox_imap::types::{MailboxName, ResponseCode, Uid};
 
 use super::news::beat;
 use super::{Connection, NEWS_RETRY, Trouble};
@@ -51,6 +51,13 @@ impl Connection {
     pub(super) fn did(&mut self, change: NameChange) {
         if let Some(watching) = &mut self.watching {
             watching.did(change);
+        }
+    }
+
+    /// The session has put these messages there.
+    pub(super) fn brought(&mut self, mailbox: &MailboxName, uids: impl Iterator<Item = Uid>) {
+        if let Some(watching) = &mut self.watching {
+            watching.brought(mailbox, uids);
         }
     }
 

@@ -6,6 +6,7 @@ use pillarbox_imap::acl::AclQuestion;
 use pillarbox_imap::server::Answer;
 
 use super::{Connection, Trouble};
+use crate::parts::NameChange;
 
 impl Connection {
     pub(super) async fn rights(&mut self, question: AclQuestion) -> Result<(), Trouble> {
@@ -13,10 +14,12 @@ impl Connection {
         match question {
             AclQuestion::Set { mailbox, identifier, change } => {
                 self.wire.answer(store.set_acl(&user, &mailbox, &identifier, Some(change))).await?;
+                self.did(NameChange::Rights(mailbox));
                 self.answer(Answer::Done);
             }
             AclQuestion::Delete { mailbox, identifier } => {
                 self.wire.answer(store.set_acl(&user, &mailbox, &identifier, None)).await?;
+                self.did(NameChange::Rights(mailbox));
                 self.answer(Answer::Done);
             }
             AclQuestion::List(mailbox) => {

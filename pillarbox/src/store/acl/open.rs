@@ -51,7 +51,7 @@ impl<S: AclSource + 'static> Open<S> {
 
     /// What the user may do here, if they may do this. Who may read it knows of it, also where it is not listed.
     async fn check(&mut self, needed: Rights) -> Result<Rights> {
-        let rights = self.store.rights_in(&self.user, &self.place).await?;
+        let rights = self.store.rights_inside(&self.user, &self.place).await?;
         let to_know = if rights.contains(Rights::READ) { Rights::LOOKUP } else { Rights::NONE };
         permit(rights | to_know, needed).map(|()| rights)
     }
@@ -253,7 +253,9 @@ impl<S: AclSource + 'static> Mailbox for Open<S> {
             // somebody else may also have expunged it because of our mark.
             Ok(match copied {
                 Copied::Known(uid_validity, mut pairs) => {
-                    pairs.retain(|(here, _)| gone.contains(here));
+                    // There may be as many as a mailbox holds.
+                    let gone: UidSet = gone.into_iter().collect();
+                    pairs.retain(|(here, _)| gone.contains(*here));
                     Copied::Known(uid_validity, pairs)
                 }
                 Copied::Untold(_) => Copied::Untold(gone),

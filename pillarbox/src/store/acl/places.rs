@@ -74,6 +74,24 @@ impl Places {
         beside.into_iter().all(|below| rest_below(name, below).is_none())
     }
 
+    /// The name under which a user's account keeps a subscription to a name. An account whose own names have a prefix keeps nothing
+    /// else, so that another's mailbox gets the prefix as well.
+    pub(super) fn kept(&self, name: &MailboxName) -> MailboxName {
+        let below = |prefix: &MailboxName| MailboxName::new(&format!("{prefix}/{name}")).ok();
+        self.prefix.as_ref().filter(|_| !self.is_own(name)).and_then(below).unwrap_or_else(|| name.clone())
+    }
+
+    /// The name that is [kept](Self::kept) so.
+    pub(super) fn subscribed(&self, kept: MailboxName) -> MailboxName {
+        let below = |prefix: &MailboxName| MailboxName::new(rest_below(&kept, prefix)??).ok();
+        self.prefix.as_ref().and_then(below).filter(|name| !self.is_own(name)).unwrap_or(kept)
+    }
+
+    /// Whether accounts keep names of others under ones of their own.
+    pub(super) fn keeps_otherwise(&self) -> bool {
+        self.prefix.is_some() && (self.others.is_some() || self.shared.is_some())
+    }
+
     /// The name in its account.
     fn in_account(&self, rest: &str) -> Option<MailboxName> {
         let name = MailboxName::new(rest).ok()?;
@@ -122,6 +140,9 @@ mod tests {
             assert_eq!(find("Other Users/bob/Work/A").unwrap(), (Identity::new("bob"), name(inside)));
             assert_eq!(find("Other Users/bob/inbox").unwrap(), (Identity::new("bob"), MailboxName::inbox()));
             assert_eq!(find("Shared/Work/A").unwrap(), (Identity::new("everybody"), name(inside)));
+            for text in ["Other Users/bob/Work/A", "Shared/x", "Sharedx", "INBOX", "INBOX/Work"] {
+                assert_eq!(places.subscribed(places.kept(&name(text))), name(text));
+            }
             assert_eq!(find("Sharedx").unwrap(), (ann.clone(), name("Sharedx")));
             assert!(places.is_own(&name("Sharedx")) && !places.is_own(&name("Shared/Work")));
             assert_eq!(places.seen_below("Other Users/bob", &name(inside)), Some(name("Other Users/bob/Work/A")));

@@ -1,17 +1,20 @@
 //! Mailboxes that are watched by those who may know and read them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use pillarbox_imap::acl::Rights;
+use pillarbox_imap::list::List;
+use pillarbox_imap::server::Status;
 use pillarbox_imap::types::MailboxName;
 
+use super::listing::ACCOUNTS_MAX;
 use super::places::Place;
 use super::{AclSource, Inner, Result};
-use crate::parts::{BoxFuture, Identity, MailboxWatch, NameChange, NameWatch, Stirred};
+use crate::parts::{BoxFuture, Identity, MailboxWatch, NameChange, NameWatch, Stirred, StoreError, StoreErrorKind};
 
 /// RFC 5465 §5: what it takes to hear of a mailbox.
 fn needed() -> Rights {
@@ -45,8 +48,15 @@ impl<S: AclSource + 'static> MailboxWatch for Watched<S> {
                 // Kept at once: whoever waits may stop waiting while the rights are looked at.
                 self.untold = self.watch.stirred().await?;
             }
-            self.store.check(&self.user, &self.place, needed()).await?;
+            self.store.check_inside(&self.user, &self.place, needed()).await?;
             Ok(std::mem::take(&mut self.untold))
+        })
+    }
+
+    fn numbers(&mut self) -> BoxFuture<'_, Result<Option<Status>>> {
+        Box::pin(async move {
+            self.store.check(&self.user, &self.place, needed()).await?;
+            self.watch.numbers().await
         })
     }
 }
@@ -56,36 +66,70 @@ pub(super) async fn names<S: AclSource + 'static>(
     user: &Identity,
     others: &[MailboxName],
 ) -> Result<Box<dyn NameWatch>> {
-    let mut accounts = vec![Account { in_front: None, watch: store.source.watch_names(user, &[]).await? }];
+    let mut accounts = vec![Account { whose: Whose::Own, watch: store.source.watch_names(user, &[]).await? }];
     if let Some((below, account)) = &store.places.shared {
         let watch = store.source.watch_names(account, &[]).await?;
-        accounts.push(Account { in_front: Some(below.to_string()), watch });
+        accounts.push(Account { whose: Whose::Named(below.to_string()), watch });
     }
+    let mut follows = false;
     if let Some(below) = &store.places.others {
-        let others = others.iter().filter_map(|name| {
-            let rest = name.as_str().strip_prefix(below.as_str())?.strip_prefix('/')?;
-            Some(rest.split('/').next().unwrap_or(rest).to_owned())
-        });
+        follows = others.iter().any(|name| name == below || below.is_below(name));
         // Each costs a watch. As many as a session may name.
-        for other in others.collect::<std::collections::BTreeSet<_>>() {
+        for other in accounts_below(below, others) {
             let watch = store.source.watch_names(&Identity::new(&other), &[]).await?;
-            accounts.push(Account { in_front: Some(format!("{below}/{other}")), watch });
+            accounts.push(Account { whose: Whose::Named(format!("{below}/{other}")), watch });
         }
     }
     let (store, user) = (Arc::clone(store), user.clone());
-    Ok(Box::new(Accounts { store, user, accounts, unchecked: VecDeque::new(), untold: Vec::new() }))
+    let (unchecked, untold) = (VecDeque::new(), Vec::new());
+    let mut accounts = Accounts { store, user, accounts, follows, out_of_date: follows, unchecked, untold };
+    accounts.follow().await?;
+    if accounts.untold.contains(&NameChange::TooMany) {
+        return Err(StoreError::new(StoreErrorKind::Limit, "mailboxes of too many accounts are subscribed to"));
+    }
+    Ok(Box::new(accounts))
+}
+
+/// The accounts that these names are of, those that do not name one left out.
+fn accounts_below(below: &MailboxName, names: &[MailboxName]) -> BTreeSet<String> {
+    let accounts = names.iter().filter_map(|name| {
+        let rest = name.as_str().strip_prefix(below.as_str())?.strip_prefix('/')?;
+        Some(rest.split('/').next().unwrap_or(rest).to_owned())
+    });
+    accounts.collect()
 }
 
 struct Account {
-    /// What the names of its mailboxes begin with; none: they are the user's own.
-    in_front: Option<String>,
+    whose: Whose,
     watch: Box<dyn NameWatch>,
+}
+
+/// Whose names these are, and what they begin with.
+enum Whose {
+    Own,
+    /// Watched as long as anything is.
+    Named(String),
+    /// Of this account, because something there is subscribed to.
+    Subscribed(String, String),
+}
+
+impl Whose {
+    fn in_front(&self) -> Option<&str> {
+        match self {
+            Whose::Own => None,
+            Whose::Named(in_front) | Whose::Subscribed(_, in_front) => Some(in_front),
+        }
+    }
 }
 
 struct Accounts<S> {
     store: Arc<Inner<S>>,
     user: Identity,
     accounts: Vec<Account>,
+    /// The accounts are watched too in which something is subscribed to: those that LIST tells of.
+    follows: bool,
+    /// Which these are has to be looked up.
+    out_of_date: bool,
     /// What was heard, in the user's names, and may not be for the user.
     unchecked: VecDeque<NameChange>,
     /// What is for the user. Both are kept: whoever waits may stop waiting while rights are looked at.
@@ -111,7 +155,7 @@ impl<S: AclSource + 'static> Accounts<S> {
             // What others subscribe to is theirs.
             NameChange::Subscribed(name) => match in_front {
                 // Somebody else's mailbox is subscribed to by the name that the user has for it.
-                None => NameChange::Subscribed(name),
+                None => NameChange::Subscribed(places.subscribed(name)),
                 Some(_) => return None,
             },
             NameChange::Rights(name) => NameChange::Rights(seen(name)?),
@@ -123,6 +167,45 @@ impl<S: AclSource + 'static> Accounts<S> {
             NameChange::Annotated { mailbox: None, .. } if in_front.is_some() => return None,
             other => other,
         })
+    }
+
+    /// Watches the accounts in which something is subscribed to, and no others but those that were named.
+    async fn follow(&mut self) -> Result<()> {
+        let Some(below) = self.store.places.others.clone().filter(|_| self.out_of_date) else { return Ok(()) };
+        let mut subscribed = List::new("*");
+        subscribed.subscribed = true;
+        let subscribed = self.store.source.list(&self.user, &subscribed).await?;
+        let subscribed: Vec<MailboxName> =
+            subscribed.into_iter().map(|listed| self.store.places.subscribed(listed.name)).collect();
+        let mut wanted = accounts_below(&below, &subscribed);
+        if wanted.len() > ACCOUNTS_MAX {
+            // LIST tells of no more either; whoever believes that all are watched has to hear that they are not.
+            self.untold.push(NameChange::TooMany);
+            self.out_of_date = false;
+            return Ok(());
+        }
+        self.accounts.retain(|account| match &account.whose {
+            Whose::Subscribed(account, _) => wanted.contains(account),
+            _ => true,
+        });
+        for account in &self.accounts {
+            let named = account.whose.in_front().and_then(|in_front| in_front.strip_prefix(below.as_str()));
+            if let Some(account) = named.and_then(|rest| rest.strip_prefix('/')) {
+                wanted.remove(account);
+            }
+        }
+        for account in wanted {
+            let watch = self.store.source.watch_names(&Identity::new(&account), &[]).await?;
+            let in_front = format!("{below}/{account}");
+            self.accounts.push(Account { whose: Whose::Subscribed(account, in_front), watch });
+        }
+        self.out_of_date = false;
+        Ok(())
+    }
+
+    /// Whether this may change which accounts are watched.
+    fn is_of_others(&self, change: &NameChange) -> bool {
+        self.follows && matches!(change, NameChange::Subscribed(name) if !self.store.places.is_own(name))
     }
 
     /// Leaves out annotations of mailboxes of which the user may not ask for any.
@@ -151,6 +234,8 @@ impl<S: AclSource + 'static> NameWatch for Accounts<S> {
     fn changes(&mut self) -> BoxFuture<'_, Result<Vec<NameChange>>> {
         Box::pin(async move {
             loop {
+                // Before a subscription is told: what happens there from then on is missed by nobody.
+                self.follow().await?;
                 self.check().await?;
                 if !self.untold.is_empty() {
                     return Ok(std::mem::take(&mut self.untold));
@@ -167,8 +252,9 @@ impl<S: AclSource + 'static> NameWatch for Accounts<S> {
                     })
                     .await
                 };
-                let in_front = self.accounts[at].in_front.as_deref();
+                let in_front = self.accounts[at].whose.in_front();
                 let seen: Vec<_> = changes?.into_iter().filter_map(|change| self.seen(in_front, change)).collect();
+                self.out_of_date |= seen.iter().any(|change| self.is_of_others(change));
                 self.unchecked.extend(seen);
             }
         })

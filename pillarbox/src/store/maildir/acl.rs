@@ -1,13 +1,20 @@
 //! The lists of mailboxes, in Dovecot's files.
 
 use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
-use pillarbox_imap::types::MailboxName;
+use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse};
 use pillarbox_maildir::{Acl, Maildir, MaildirError, Tree};
 
 use super::metadata::{on_disk, seen_by};
 use super::{Inner, MaildirStore, Result, told};
 use crate::parts::{BoxFuture, Identity, NameChange};
 use crate::store::acl::{AclChange, AclSource};
+
+impl Inner {
+    /// A tree that is there; none is made.
+    pub(super) fn tree_there(&self, account: &Identity) -> Result<Tree> {
+        Tree::open_with(&self.files, self.root(account)?, (self.lies_as)(account)).map_err(told)
+    }
+}
 
 impl MaildirStore {
     /// Work on a tree that is there; none is made.
@@ -19,12 +26,7 @@ impl MaildirStore {
         let (inner, account) = (std::sync::Arc::clone(&self.inner), account.clone());
         Box::pin(async move {
             let lane = inner.pool.lane(&account);
-            lane.run(move || {
-                let options = (inner.lies_as)(&account);
-                let tree = Tree::open_with(&inner.files, inner.root(&account)?, options).map_err(told)?;
-                work(&inner, &tree)
-            })
-            .await
+            lane.run(move || work(&inner, &inner.tree_there(&account)?)).await
         })
     }
 
@@ -66,10 +68,15 @@ impl AclSource for MaildirStore {
         self.on_tree_there(account, |inner, tree| {
             let there = tree.list().map_err(told)?.into_iter().filter(|mailbox| mailbox.exists);
             let lists = there.filter_map(|mailbox| {
-                let acl = tree.mailbox(&mailbox.name).and_then(|folder| folder.acl()).ok()?;
-                Some((inner.names.in_imap(&mailbox.name)?, acl))
+                let name = inner.names.in_imap(&mailbox.name)?;
+                match tree.mailbox(&mailbox.name).and_then(|folder| folder.acl()) {
+                    Ok(acl) => Some(Ok((name, acl))),
+                    // It went away meanwhile, or nobody gets rights by half a list.
+                    Err(MaildirError::NoSuchMailbox(_) | MaildirError::Damaged(_)) => None,
+                    Err(error) => Some(Err(told(error))),
+                }
             });
-            Ok(lists.collect())
+            lists.collect()
         })
     }
 
@@ -84,6 +91,16 @@ impl AclSource for MaildirStore {
             Some(change) => folder.set_acl(&identifier, negative, change),
             None => folder.delete_acl(&identifier, negative),
         })
+    }
+
+    fn create_with_list<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        uses: &'a [SpecialUse],
+        list: &'a Acl,
+    ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
+        self.make(account, mailbox, uses, Some(list.clone()))
     }
 
     fn annotations_of<'a>(
@@ -108,7 +125,7 @@ impl AclSource for MaildirStore {
         let (name, owner) = (mailbox.clone(), account.clone());
         self.on_tree_there(account, move |inner, tree| {
             let folder = tree.mailbox(&inner.names.find(tree, &name)?).map_err(told)?;
-            folder.set_metadata(writer.user(), &on_disk(&changes)).map_err(told)?;
+            folder.set_metadata_for(writer.user(), owner.user(), &on_disk(&changes)).map_err(told)?;
             inner.watched_names.tell_annotated(&owner, Some(&name), &writer, &changes);
             Ok(())
         })

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pillarbox_core::WallTime;
 use pillarbox_imap::types::{Keyword, Uid, UidValidity};
-use pillarbox_maildir::{self as maildir, Delivered, Maildir, Prepared, Purpose};
+use pillarbox_maildir::{self as maildir, Delivered, Maildir, Prepared, Purpose, Usage};
 
 use super::pool::Lane;
 use super::quota::Room;
@@ -26,6 +26,8 @@ pub(super) struct Incoming {
     buffer: Vec<u8>,
     /// Messages that came before in the same command: complete, on disk, and not to be seen.
     before: Vec<Prepared>,
+    /// What they need together.
+    needed: Usage,
     /// The view and the message whose place it takes, and the UIDVALIDITY under which that was named.
     replaces: Option<(Arc<Shared>, Uid, u32)>,
     stage: Stage,
@@ -43,8 +45,8 @@ enum Stage {
 
 impl Incoming {
     pub(super) fn new(inner: Arc<Inner>, lane: Lane, folder: Maildir, room: Option<Room>, append: Append) -> Self {
-        let (buffer, before, replaces) = (Vec::new(), Vec::new(), None);
-        Incoming { inner, lane, folder, room, append, buffer, before, replaces, stage: Stage::Held }
+        let (buffer, before, needed, replaces) = (Vec::new(), Vec::new(), Usage::default(), None);
+        Incoming { inner, lane, folder, room, append, buffer, before, needed, replaces, stage: Stage::Held }
     }
 
     pub(super) fn replacing(self, here: Arc<Shared>, uid: Uid, uid_validity: u32) -> Self {
@@ -142,13 +144,14 @@ impl IncomingAppend for Incoming {
     }
 
     fn prepare(&mut self) -> BoxFuture<'_, Result<()>> {
-        // Here and not at its publication: then no copy of it is shown in another mailbox before this one is refused.
-        let (room, replaces) = (self.room.clone(), self.replaces.clone());
+        // Here and not at its publication: then no copy of it is shown in another mailbox before this one is refused. And with those
+        // that came before: a command of many messages must not fill a disk with what its account cannot keep.
+        let (room, replaces, needed) = (self.room.clone(), self.replaces.clone(), self.needed);
         self.step(move |_, folder, append, stage, held| {
             let prepared = prepare(folder, append, stage, held)?;
             match (room, replaces) {
                 (None, _) => {}
-                (Some(room), None) => room.check_prepared(std::slice::from_ref(&prepared), purpose(append))?,
+                (Some(room), None) => room.check(needed.plus(prepared.usage()), purpose(append))?,
                 (Some(room), Some((here, uid, _))) => room.check_instead(prepared.usage(), here.usage_of(uid)?)?,
             }
             Ok((Stage::Prepared(prepared), ()))
@@ -162,7 +165,10 @@ impl IncomingAppend for Incoming {
             }
             self.prepare().await?;
             match std::mem::replace(&mut self.stage, Stage::Held) {
-                Stage::Prepared(prepared) => self.before.push(prepared),
+                Stage::Prepared(prepared) => {
+                    self.needed = self.needed.plus(prepared.usage());
+                    self.before.push(prepared);
+                }
                 _ => return Err(out_of_order()),
             }
             self.append = append;
@@ -187,13 +193,14 @@ impl IncomingAppend for Incoming {
             });
         }
         let mut all = std::mem::take(&mut self.before);
-        let room = self.room.clone();
+        let (room, needed) = (self.room.clone(), self.needed);
         self.step(move |inner, folder, append, stage, held| {
-            let was_checked = all.is_empty() && matches!(stage, Stage::Prepared(_));
-            all.push(prepare(folder, append, stage, held)?);
+            let was_checked = matches!(stage, Stage::Prepared(_));
+            let last = prepare(folder, append, stage, held)?;
             if let Some(room) = room.filter(|_| !was_checked) {
-                room.check_prepared(&all, purpose(append))?;
+                room.check(needed.plus(last.usage()), purpose(append))?;
             }
+            all.push(last);
             let published = match append.wants_uid {
                 true => {
                     let appended = folder.append(all).map_err(told)?;

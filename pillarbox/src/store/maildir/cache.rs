@@ -23,9 +23,10 @@ const BODY: u8 = 17;
 const BODY_STRUCTURE: u8 = 18;
 const FIELD: u8 = 19;
 const HEADER_END: u8 = 20;
-const SORT_KEYS: u8 = 21;
-const THREAD_KEYS: u8 = 22;
 const PREVIEW: u8 = 23;
+// 21 and 22 were keys before days without a time and unknown charsets counted as such.
+const SORT_KEYS: u8 = 24;
+const THREAD_KEYS: u8 = 25;
 
 /// The kind and the name that a piece has in the file.
 fn key(piece: &Piece) -> (u8, &[u8]) {

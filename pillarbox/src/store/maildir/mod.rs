@@ -1,5 +1,6 @@
 //! Mailboxes in Maildirs.
 
+mod account;
 mod acl;
 mod append;
 mod cache;
@@ -7,12 +8,14 @@ mod looks;
 mod metadata;
 mod names;
 mod news;
+mod numbers;
 mod open;
 mod opened;
 mod pool;
 mod quota;
 mod room;
 mod shared;
+mod unasked;
 mod uses;
 mod watched;
 
@@ -30,6 +33,7 @@ use pillarbox_maildir::{
     self as maildir, Full, Maildir, MaildirError, Options, Purpose, QuotaRules, Tree, TreeOptions, Usage, WatchOptions,
 };
 
+use self::account::Accounts;
 use self::append::Incoming;
 use self::cache::Recomputing;
 use self::looks::Looks;
@@ -97,6 +101,7 @@ struct Inner {
     pool: Pool,
     disk: Disk,
     watched_names: NameLogs,
+    accounts: Accounts,
     looks: Arc<Looks>,
 }
 
@@ -153,6 +158,7 @@ impl MaildirStore {
                 pool: Pool::new(),
                 disk: Disk::default(),
                 watched_names: NameLogs::default(),
+                accounts: Accounts::default(),
                 looks: Arc::default(),
             }),
         }
@@ -397,13 +403,7 @@ impl MailboxStore for MaildirStore {
         mailbox: &'a MailboxName,
         uses: &'a [SpecialUse],
     ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
-        let (mailbox, uses, account) = (mailbox.clone(), uses.to_vec(), user.clone());
-        self.on_tree(user, move |inner, tree| {
-            let name = inner.names.find(tree, &mailbox)?;
-            let made = uses::create(tree, &name, &uses)?;
-            inner.watched_names.tell(&account, vec![NameChange::Created(mailbox)]);
-            Ok(mailbox_id(&made))
-        })
+        self.make(user, mailbox, uses, None)
     }
 
     fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<()>> {
@@ -411,10 +411,11 @@ impl MailboxStore for MaildirStore {
         self.on_tree(user, move |inner, tree| {
             let name = inner.names.find(tree, &mailbox)?;
             let folder = tree.mailbox(&name).map_err(told)?;
-            tree.delete_mailbox(&name).map_err(told)?;
-            inner.let_go(folder.path());
-            inner.watched_names.tell(&account, vec![NameChange::Deleted(mailbox)]);
-            Ok(())
+            inner.change_names(&account, false, || {
+                tree.delete_mailbox(&name).map_err(told)?;
+                inner.let_go(folder.path());
+                Ok(NameChange::Deleted(mailbox))
+            })
         })
     }
 
@@ -442,17 +443,17 @@ impl MailboxStore for MaildirStore {
                         .collect()
                 }
             };
-            tree.rename_mailbox(&from, &to).map_err(told)?;
-            moved.iter().for_each(|folder| inner.let_go(folder));
-            if from.is_inbox() {
-                inner.look_again(tree.mailbox(&from).map_err(told)?.path());
-            }
-            let change = match from.is_inbox() {
-                true => NameChange::Created(new),
-                false => NameChange::Renamed { from: old, to: new },
-            };
-            inner.watched_names.tell(&account, vec![change]);
-            Ok(())
+            inner.change_names(&account, false, || {
+                tree.rename_mailbox(&from, &to).map_err(told)?;
+                moved.iter().for_each(|folder| inner.let_go(folder));
+                if from.is_inbox() {
+                    inner.look_again(tree.mailbox(&from).map_err(told)?.path());
+                }
+                Ok(match from.is_inbox() {
+                    true => NameChange::Created(new.clone()),
+                    false => NameChange::Renamed { from: old.clone(), to: new.clone() },
+                })
+            })
         })
     }
 
@@ -465,15 +466,18 @@ impl MailboxStore for MaildirStore {
         let (name, account) = (mailbox.clone(), user.clone());
         self.on_tree(user, move |inner, tree| {
             let on_disk = inner.names.find(tree, &name)?;
-            let tell = || inner.watched_names.tell(&account, vec![NameChange::Subscribed(name.clone())]);
-            if subscribed {
-                return tree.subscribe(&on_disk).map(|_| tell()).map_err(told);
-            }
-            // What another program has subscribed to may be spelled otherwise.
-            let all = tree.subscriptions().map_err(told)?;
-            let otherwise = all.iter().filter(|other| inner.names.in_imap(other).as_ref() == Some(&name));
-            let mut spellings = std::iter::once(&on_disk).chain(otherwise.filter(|other| **other != on_disk));
-            spellings.try_for_each(|name| tree.unsubscribe(name).map(drop)).map(|()| tell()).map_err(told)
+            inner.change_names(&account, subscribed, || {
+                if subscribed {
+                    tree.subscribe(&on_disk).map_err(told)?;
+                    return Ok(NameChange::Subscribed(name.clone()));
+                }
+                // What another program has subscribed to may be spelled otherwise.
+                let all = tree.subscriptions().map_err(told)?;
+                let otherwise = all.iter().filter(|other| inner.names.in_imap(other).as_ref() == Some(&name));
+                let mut spellings = std::iter::once(&on_disk).chain(otherwise.filter(|other| **other != on_disk));
+                spellings.try_for_each(|name| tree.unsubscribe(name).map(drop)).map_err(told)?;
+                Ok(NameChange::Subscribed(name.clone()))
+            })
         })
     }
 
@@ -513,7 +517,7 @@ impl MailboxStore for MaildirStore {
         user: &'a Identity,
         _: &'a [MailboxName],
     ) -> BoxFuture<'a, Result<Box<dyn NameWatch>>> {
-        Box::pin(std::future::ready(Ok(self.inner.watched_names.watch(user))))
+        self.watch_account_names(user)
     }
 
     fn append<'a>(

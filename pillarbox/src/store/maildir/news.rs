@@ -1,5 +1,7 @@
 //! What other programs do in folders that somebody waits for news of.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -8,13 +10,14 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::shared::Shared;
+use super::unasked::look_if_awaited;
 use super::{Inner, Result};
 use crate::parts::{BoxFuture, StoreError, StoreErrorKind};
 
 /// How long a folder is left alone after a look, so that a busy one does not keep a thread busy.
-const LOOKS_APART: Duration = Duration::from_millis(250);
+pub(super) const LOOKS_APART: Duration = Duration::from_millis(250);
 /// When trouble is looked at again.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// When a folder is looked at again that has to be at rest for two seconds before it shows everything.
 const REST: Duration = Duration::from_millis(2250);
 
@@ -26,7 +29,7 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    fn watcher(&self, inner: &Arc<Inner>) -> Result<&Watcher> {
+    pub(super) fn watcher(&self, inner: &Arc<Inner>) -> Result<&Watcher> {
         if let Some(watcher) = self.watcher.get() {
             return Ok(watcher);
         }
@@ -39,6 +42,7 @@ impl Disk {
         let listen = move || {
             while let Some(news) = waiting.wait(Duration::MAX) {
                 let Some(inner) = store.upgrade() else { return };
+                news.names.iter().for_each(|root| inner.look_at_names(root));
                 for folder in news.folders {
                     for read_only in [false, true] {
                         if let Some(shared) = inner.find_open(&(folder.clone(), read_only)) {
@@ -100,7 +104,7 @@ impl News {
     }
 
     /// Waits until a look fails.
-    pub(super) async fn trouble(&self) -> StoreError {
+    async fn trouble(&self) -> StoreError {
         loop {
             let told = self.trouble.notified();
             if let Some(trouble) = self.state().trouble.take() {
@@ -113,6 +117,19 @@ impl News {
 
 /// A session waits for news of a folder as long as this is there.
 pub(super) struct Waiting(Arc<Shared>);
+
+/// Waits for something that a look brings.
+async fn looking<T>(folder: &Arc<Shared>, news: impl Future<Output = T>) -> T {
+    let mut news = pin!(news);
+    poll_fn(|context| {
+        let polled = news.as_mut().poll(context);
+        if polled.is_pending() {
+            look_if_awaited(folder);
+        }
+        polled
+    })
+    .await
+}
 
 impl Waiting {
     pub(super) fn begin(inner: &Arc<Inner>, shared: &Arc<Shared>) -> Result<Self> {
@@ -130,9 +147,17 @@ impl Waiting {
 }
 
 impl Waiting {
-    /// Waits until a look fails.
-    pub(super) async fn trouble(&self) -> StoreError {
-        self.0.news.trouble().await
+    /// Waits for what looks at the folder bring, or until one fails. What is known is told first; the trouble comes again.
+    pub(super) async fn hear<T>(&self, news: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            news = looking(&self.0, news) => news,
+            trouble = self.0.news.trouble() => Err(trouble),
+        }
+    }
+
+    pub(super) fn folder(&self) -> &Arc<Shared> {
+        &self.0
     }
 }
 
@@ -152,11 +177,13 @@ fn look(inner: &Arc<Inner>, shared: &Arc<Shared>) {
     let runtime = runtime.clone();
     state.looking = true;
     state.behind = false;
+    // Another look that begins from now on is as good.
+    let asked = shared.now();
     drop(state);
     let (inner, shared) = (Arc::clone(inner), Arc::clone(shared));
     runtime.spawn(async move {
         let folder = Arc::clone(&shared);
-        let looked = shared.lane.run(move || folder.refresh()).await;
+        let looked = shared.lane.run(move || folder.refresh_since(asked)).await;
         let again = {
             let mut state = shared.news.state();
             state.trouble = looked.err();
@@ -188,6 +215,6 @@ fn later(store: Weak<Inner>, folder: Weak<Shared>, after: Duration, change: fn(&
     })
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

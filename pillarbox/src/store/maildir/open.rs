@@ -95,13 +95,8 @@ impl Mailbox for Open {
 
     fn changes(&mut self) -> BoxFuture<'_, Result<Vec<Change>>> {
         Box::pin(async move {
-            let _waiting = Waiting::begin(&self.store.inner, &self.shared)?;
-            tokio::select! {
-                // What is known is told first; the trouble comes again.
-                biased;
-                changes = self.reader.next() => Ok(changes),
-                trouble = self.shared.news.trouble() => Err(trouble),
-            }
+            let waiting = Waiting::begin(&self.store.inner, &self.shared)?;
+            waiting.hear(async { Ok(self.reader.next().await) }).await
         })
     }
 
@@ -150,7 +145,10 @@ impl Mailbox for Open {
 
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
         let (uids, shared) = (uids.clone(), Arc::clone(&self.shared));
-        self.to_another(target, move |target, room| shared.while_there()?.copy(&uids, target, room))
+        self.to_another(target, move |target, room| {
+            let room = room.map(|room| move |adding| room.check(adding, maildir::Purpose::Own));
+            shared.while_there()?.copy(&uids, target, room)
+        })
     }
 
     fn move_to<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {

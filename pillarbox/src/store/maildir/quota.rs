@@ -1,7 +1,7 @@
 //! How much an account may keep, and whether it has room for more.
 
 use pillarbox_imap::quota::{QuotaRoot, Resource, ResourceUse};
-use pillarbox_maildir::{self as maildir, Prepared, Purpose, Quota, QuotaRules, Tree, Usage};
+use pillarbox_maildir::{self as maildir, Purpose, Quota, QuotaRules, Tree, Usage};
 
 use super::{Inner, MaildirStore, Result, told};
 use crate::parts::{BoxFuture, Identity, StoreError, StoreErrorKind};
@@ -131,10 +131,5 @@ impl Room {
             0 if old.messages > 0 => Ok(()),
             _ => self.check(Usage { bytes, messages: new.messages.saturating_sub(old.messages) }, Purpose::Own),
         }
-    }
-
-    /// For messages that are on disk and not yet to be seen.
-    pub(super) fn check_prepared(&self, messages: &[Prepared], purpose: Purpose) -> Result<()> {
-        self.check(messages.iter().map(Prepared::usage).fold(Usage::default(), Usage::plus), purpose)
     }
 }

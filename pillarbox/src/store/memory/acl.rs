@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
-use pillarbox_imap::types::MailboxName;
+use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse};
 use pillarbox_maildir::{Acl, AclError};
 
 use super::contents::Shared;
@@ -60,6 +60,20 @@ impl AclSource for MemoryStore {
         }))
     }
 
+    fn create_with_list<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        uses: &'a [SpecialUse],
+        list: &'a Acl,
+    ) -> BoxFuture<'a, Result<Option<ObjectId>, StoreError>> {
+        ready(self.make(account, mailbox, uses, |made| {
+            if let Ok(mut contents) = made.contents() {
+                contents.acl.clone_from(list);
+            }
+        }))
+    }
+
     fn annotations_of<'a>(
         &'a self,
         account: &'a Identity,
@@ -80,7 +94,7 @@ impl AclSource for MemoryStore {
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         let shared = self.there(account, mailbox);
         ready(shared.and_then(|shared| {
-            shared.contents()?.annotations.change(writer, changes)?;
+            shared.contents()?.annotations.change(writer, account, changes)?;
             self.names.tell_annotated(account, Some(mailbox), writer, changes);
             Ok(())
         }))

@@ -314,6 +314,11 @@ impl Shared {
         Ok(Shared::of(self.uid_validity, self.id.clone(), contents, Arc::clone(&self.used)))
     }
 
+    /// Whether the account has room for messages.
+    pub(super) fn room(&self, coming: Usage) -> Result<(), StoreError> {
+        self.used.room(coming)
+    }
+
     /// Adds messages all at once, for which others of the account will go `instead`. Changes are told while the contents are
     /// locked, so that they come in order.
     pub(super) fn add(&self, letters: Vec<Letter>, saved: WallTime, instead: Usage) -> Result<Vec<Uid>, StoreError> {

@@ -32,7 +32,7 @@ impl MemoryStore {
         self.account(user, |account| {
             let Some(mailbox) = mailbox else {
                 refuse_shared(changes)?;
-                account.annotations.change(user, changes)?;
+                account.annotations.change(user, user, changes)?;
                 self.names.tell_annotated(user, None, user, changes);
                 return Ok(());
             };
@@ -43,7 +43,7 @@ impl MemoryStore {
                     account.refuse_uses(&uses, mailbox)?;
                     shared.contents()?.uses = uses;
                 }
-                None => shared.contents()?.annotations.change(user, changes)?,
+                None => shared.contents()?.annotations.change(user, user, changes)?,
             }
             self.names.tell_annotated(user, Some(mailbox), user, changes);
             Ok(())

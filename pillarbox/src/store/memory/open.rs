@@ -20,6 +20,8 @@ pub(super) struct Incoming {
     shared: Arc<Shared>,
     /// Messages that came before in the same command.
     complete: Vec<Letter>,
+    /// What they need together.
+    needed: Usage,
     now: Held,
     published: Vec<Uid>,
     /// The mailbox and the message whose place it takes.
@@ -33,10 +35,17 @@ struct Held {
     octets: Vec<u8>,
 }
 
+impl Held {
+    fn usage(&self) -> Usage {
+        Usage::message(self.octets.len() as u64)
+    }
+}
+
 impl Incoming {
     pub(super) fn new(store: MemoryStore, shared: Arc<Shared>, append: Append) -> Self {
         let now = Incoming::held(&store, append);
-        Incoming { store, shared, complete: Vec::new(), now, published: Vec::new(), replaces: None }
+        let (complete, needed, published) = (Vec::new(), Usage::default(), Vec::new());
+        Incoming { store, shared, complete, needed, now, published, replaces: None }
     }
 
     fn replacing(self, here: Arc<Shared>, uid: Uid) -> Self {
@@ -64,13 +73,23 @@ impl IncomingAppend for Incoming {
         if self.replaces.is_some() {
             return ready(Err(StoreError::new(StoreErrorKind::Cannot, "one message takes the place of one")));
         }
+        // Here, and not when all have come: they are in memory until then.
+        let needed = self.needed.plus(self.now.usage());
+        if let Err(error) = self.shared.room(needed) {
+            return ready(Err(error));
+        }
+        self.needed = needed;
         let before = std::mem::replace(&mut self.now, Incoming::held(&self.store, append));
         self.complete.push(self.complete(&before));
         ready(Ok(()))
     }
 
     fn prepare(&mut self) -> BoxFuture<'_, Result<(), StoreError>> {
-        ready(Ok(()))
+        ready(match self.replaces {
+            None => self.shared.room(self.needed.plus(self.now.usage())),
+            // What it takes the place of goes for it.
+            Some(_) => Ok(()),
+        })
     }
 
     fn publish(&mut self) -> BoxFuture<'_, Result<AppendedMessages, StoreError>> {

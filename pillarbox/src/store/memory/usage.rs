@@ -24,7 +24,7 @@ impl Usage {
         sizes.into_iter().fold(Usage::default(), |all, size| all.plus(Usage::message(size as u64)))
     }
 
-    const fn plus(self, other: Usage) -> Self {
+    pub(super) const fn plus(self, other: Usage) -> Self {
         Usage { octets: self.octets.saturating_add(other.octets), messages: self.messages + other.messages }
     }
 

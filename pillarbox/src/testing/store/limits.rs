@@ -88,6 +88,19 @@ pub(super) async fn quota(store: &dyn MailboxStore, user: &Identity) {
         assert_eq!(refused.kind, StoreErrorKind::OverQuota);
         let after = store.status(user, &name("Measured"), &[]).await.expect("it has a status").messages;
         assert_eq!((after, both().await), (before, more(left * octets, left * count)), "nothing of it is left");
+        if store.capabilities().multiappend {
+            let half = vec![b'x'; usize::try_from(room / 2 + 1).expect("a limit that a test can reach")];
+            let mut incoming =
+                store.append(user, &name("Measured"), Append::default()).await.expect("an append begins");
+            incoming.write(&half).await.expect("octets are taken");
+            incoming.next(Append::default()).await.expect("the first would fit");
+            incoming.write(&half).await.expect("octets are taken");
+            // More of them must not be written first.
+            let refused = incoming.next(Append::default()).await.expect_err("there is no room for both");
+            assert_eq!(refused.kind, StoreErrorKind::OverQuota);
+            drop(incoming);
+            assert_eq!(both().await, more(left * octets, left * count), "nothing of them is left");
+        }
         put(store, user, "Measured", room).await.expect("what fits to the octet is taken");
         let mut full = store.open(user, &name("Measured"), false).await.expect("it opens");
         full.snapshot().await.expect("a snapshot");
