@@ -160,7 +160,7 @@ DIFFERENCES = {
         (["BAD"], ["OK"]),
         "RFC 5465 §6.1: only events of messages are told of the selected mailbox",
     ),
-    "NOTIFY NONE SET": ((["BAD"], ["OK"]), "nothing may stand behind NONE"),
+    "NOTIFY NONE SET": ((["BAD"], ["OK"]), "RFC 5465 §8: nothing stands behind NONE"),
 }
 
 context = ssl.create_default_context()
@@ -205,4 +205,39 @@ for (what, one), (_, other) in zip(both["ours"], both["theirs"]):
     else:
         print("not ok: %s: ours %r, Dovecot %r" % (what, one, other))
         differ += 1
-sys.exit(1 if differ else 0)
+
+
+def names():
+    """What our client hears of what Dovecot does in the same Maildir."""
+    a = ours()
+    a.ok(b"NOTIFY SET (personal (MailboxName SubscriptionChange MessageNew MessageExpunge))")
+    b = Session(imaplib.IMAP4_stream(sys.argv[2]))
+    wrong = 0
+    for commands, expected in (
+        ([b"CREATE Theirs"], ['* LIST (\\HasNoChildren) "/" Theirs', "* STATUS Theirs (MESSAGES 0 UIDNEXT 1)"]),
+        ([append(b"Theirs")], ["* STATUS Theirs (MESSAGES 1 UIDNEXT 2)"]),
+        ([b"SUBSCRIBE Theirs"], ['* LIST (\\HasNoChildren \\Subscribed) "/" Theirs']),
+        ([b"UNSUBSCRIBE Theirs"], ['* LIST (\\HasNoChildren) "/" Theirs']),
+        (
+            [b"RENAME Theirs Others"],
+            [
+                '* LIST (\\HasNoChildren) "/" Others',
+                '* LIST (\\NonExistent) "/" Theirs',
+                "* STATUS Others (MESSAGES 1 UIDNEXT 2)",
+            ],
+        ),
+        ([b"DELETE Others"], ['* LIST (\\NonExistent) "/" Others']),
+    ):
+        for command in commands:
+            b.ok(command)
+        told = sorted(map(plain, a.hears()))
+        what = "Dovecot: " + commands[-1].decode().split("\r\n")[0]
+        if told == expected:
+            print("ok: %s: %s" % (what, "; ".join(told)))
+        else:
+            print("not ok: %s: %r instead of %r" % (what, told, expected))
+            wrong += 1
+    return wrong
+
+
+sys.exit(1 if differ + names() else 0)
