@@ -599,7 +599,7 @@ mod tests {
         for guid in [&b"1700000000.M1P2.host-a"[..], b"00ab", b"a_2eb", b"\xFF\0 "] {
             assert_eq!(guid_of(&email_id(guid)).as_deref(), Some(guid));
         }
-        for other in [&*email_id(&one).to_string(), "F00ab", "Ma_", "Ma_2", "Ma_+1", "Ma_2E", "Ma_61"] {
+        for other in [&*email_id(&one).to_string(), "F00ab", "Ma_", "Ma_2", "Ma_2E", "Ma_61"] {
             assert_eq!(guid_of(&ObjectId::new(other).unwrap()), None, "{other}");
         }
     }
