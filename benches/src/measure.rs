@@ -104,8 +104,17 @@ fn time(work: &mut Work, calls: u64) -> f64 {
 
 /// What a piece of work that waits for nothing took of the processor. Time in which other programs ran is not in it.
 pub fn cpu_time(work: impl FnOnce()) -> Duration {
+    time_by(ClockId::ThreadCPUTime, work)
+}
+
+/// What all threads of the process took of the processors meanwhile.
+pub fn cpu_time_of_all(work: impl FnOnce()) -> Duration {
+    time_by(ClockId::ProcessCPUTime, work)
+}
+
+fn time_by(clock: ClockId, work: impl FnOnce()) -> Duration {
     let now = || {
-        let now = clock_gettime(ClockId::ThreadCPUTime);
+        let now = clock_gettime(clock);
         Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
     };
     let start = now();

@@ -353,8 +353,13 @@ impl View {
             self.uids.retain(|uid| !removed.contains(*uid));
         }
         if telling.arrivals && !self.added.is_empty() {
-            told.arrived = self.added.len();
-            self.uids.append(&mut self.added);
+            let added = core::mem::take(&mut self.added);
+            told.arrived = added.len();
+            if self.uids.capacity() - self.uids.len() < added.len() {
+                // An eighth is enough to grow in, and a thousand views that grow together hold no second half that is empty.
+                self.uids.reserve_exact(added.len().max(self.uids.len() / 8));
+            }
+            self.uids.extend(added);
             // RFC 9051 §7.4.1
             // Deviates from RFC 3501 §7.3.2: because stores do not say who is the first to see a new message, RECENT does
             // not follow; IMAP4rev2 dropped it.

@@ -71,6 +71,7 @@ fn peak(work: impl FnOnce()) -> usize {
 fn memory_is_flat_and_time_is_linear() {
     a_message_of_a_gib();
     an_idle_session();
+    a_session_that_hears_of_many();
     a_view_with_all_that_can_wait();
     all_of_a_large_mailbox();
     a_stranger();
@@ -112,6 +113,20 @@ fn an_idle_session() {
         black_box(ServerSession::new(Arc::new(ServerConfig::default()), Peer::default()));
     });
     assert!(idle < 8 * KIB, "{idle} bytes for a session without a mailbox");
+}
+
+/// The same for messages that come while it listens: no more than an eighth is kept to grow in.
+fn a_session_that_hears_of_many() {
+    let before = ALLOCATOR.current_usage();
+    let mut selected = session(b"b SELECT 100000\r\nc IDLE\r\n");
+    for first in (100_001..200_001).step_by(500) {
+        let uids = (first..first + 500).filter_map(Uid::new).collect();
+        selected.learn(Time::ZERO, Change::Added { uids, mod_seq: None });
+        assert!(!selected.output().is_empty(), "it is told at once");
+        selected.consume_output(Time::ZERO, usize::MAX);
+    }
+    let held = ALLOCATOR.current_usage() - before;
+    assert!(held < 800_000 * 9 / 8 + 16 * KIB, "{held} bytes for 200,000 messages");
 }
 
 /// A mailbox of 100,000 messages costs a session at most 2 MiB, whatever others do in it meanwhile.

@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use crate::dotlock::DotLock;
 use crate::sidecar::{Found, Sidecar};
 use crate::{Maildir, MaildirError, Result};
 
@@ -443,6 +444,11 @@ fn unquote(text: &str) -> Option<(String, &str)> {
     }
 }
 
+fn encoded(acl: &Acl) -> std::result::Result<Vec<u8>, AclError> {
+    // What is longer could not be read any more.
+    Some(acl.encode()).filter(|encoded| encoded.len() <= FILE_MAX).ok_or(AclError::TooMany)
+}
+
 impl Maildir {
     /// Who may do what with this mailbox. It goes where the mailbox goes; Dovecot's `acl = vfile` reads and writes it too.
     ///
@@ -509,17 +515,31 @@ impl Maildir {
         };
         let mut acl = before.clone();
         change(&mut acl)?;
-        let encoded = acl.encode();
-        if encoded.len() > FILE_MAX {
-            // It could not be read any more.
-            return Err(AclError::TooMany.into());
-        }
+        let encoded = encoded(&acl)?;
         if damaged {
             file.set_aside()?;
         } else if acl == before {
             return Ok(());
         }
-        file.replace(&lock, &encoded)?;
+        self.write_acl(&lock, &encoded)
+    }
+
+    /// Keeps others from changing the list.
+    pub(crate) fn lock_acl(&self) -> Result<DotLock> {
+        self.acl_file().lock()
+    }
+
+    /// Writes the list of a directory that is no mailbox yet. A crash may have left one there, of a mailbox that never was.
+    pub(crate) fn begin_acl(&self, lock: &DotLock, list: &Acl) -> Result<()> {
+        let encoded = encoded(list)?;
+        match self.acl_file().read()? {
+            Found::Nothing if encoded.is_empty() => Ok(()),
+            _ => self.write_acl(lock, &encoded),
+        }
+    }
+
+    fn write_acl(&self, lock: &DotLock, encoded: &[u8]) -> Result<()> {
+        self.acl_file().replace(lock, encoded)?;
         // Nothing depends on it: Dovecot looks for changes there from time to time as well.
         let _ = self.fs().unlink(&self.account().join(LIST));
         Ok(())

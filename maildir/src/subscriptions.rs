@@ -219,7 +219,7 @@ mod tests {
         // With no file there is the newer form from the beginning.
         assert!(tree.subscribe(&dotted).unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), b"V\t2\n\nOther Users\tann@example.org\tWork\n");
-        assert_eq!(tree.subscriptions().unwrap(), [dotted.clone()]);
+        assert_eq!(tree.subscriptions().unwrap(), std::slice::from_ref(&dotted));
         // The older one gives way to it; what names nothing, and what is no text, stays.
         std::fs::write(&path, b"INBOX\nArchive.2024\n..\nEntw\xfcrfe\n&AMQ-\r\n").unwrap();
         assert!(!tree.unsubscribe(&dotted).unwrap());

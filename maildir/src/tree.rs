@@ -11,7 +11,7 @@ use crate::error::NotFound;
 use crate::folder::{Locked, make_dir};
 use crate::quota::Tally;
 use crate::{
-    Access, Layout, Mailbox, MailboxName, Maildir, MaildirError, Result, Store, TreeOptions, Uid, special_use,
+    Access, Acl, Layout, Mailbox, MailboxName, Maildir, MaildirError, Result, Store, TreeOptions, Uid, special_use,
     uid_validity,
 };
 
@@ -183,6 +183,31 @@ impl Tree {
     /// Makes a mailbox that is for something: `uses` are attributes of RFC 6154, such as `\Sent`, which
     /// [`Maildir::special_uses`] tells. Durable.
     pub fn create_mailbox_for(&self, name: &MailboxName, uses: &[&str]) -> Result<Maildir> {
+        self.make_mailbox(name, uses, None)
+    }
+
+    /// Makes a mailbox that has this list from its beginning: nobody ever finds it without. Durable.
+    ///
+    /// ```
+    /// use pillarbox_maildir::{Acl, MailboxName, Options, Store, Tree, Who};
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let store = Store::new(pillarbox_fs::RealFs, Options::from_system());
+    ///
+    /// let tree = Tree::create(&store, dir.path().join("Maildir"))?;
+    /// let list = Acl::parse(b"user=ann lrs\n").unwrap();
+    /// let folder = tree.create_mailbox_with_acl(&MailboxName::parse("Work", '/')?, &[], &list)?;
+    /// assert_eq!(folder.acl()?, list);
+    /// # Ok::<(), pillarbox_maildir::MaildirError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`create_mailbox_for`](Self::create_mailbox_for), and as [`Maildir::replace_acl`].
+    pub fn create_mailbox_with_acl(&self, name: &MailboxName, uses: &[&str], list: &Acl) -> Result<Maildir> {
+        self.make_mailbox(name, uses, Some(list))
+    }
+
+    fn make_mailbox(&self, name: &MailboxName, uses: &[&str], list: Option<&Acl>) -> Result<Maildir> {
         if self.exists(name)? {
             return Err(MaildirError::MailboxExists(name.to_string()));
         }
@@ -197,6 +222,19 @@ impl Tree {
                 _ => {}
             }
         }
+        // Held until the mailbox is there: of two who make it at once, the list of the one who comes too late is not written.
+        let folder = self.at(&path);
+        let _lock = match list {
+            Some(list) => {
+                let lock = folder.lock_acl()?;
+                if self.exists(name)? {
+                    return Err(MaildirError::MailboxExists(name.to_string()));
+                }
+                folder.begin_acl(&lock, list)?;
+                Some(lock)
+            }
+            None => None,
+        };
         special_use::write(&self.store, &path, uses)?;
         Maildir::make_dirs(&self.store, &path)?;
         self.sync_levels(&path)?;

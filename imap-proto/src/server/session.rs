@@ -328,10 +328,26 @@ impl ServerSession {
     /// selected. Changes come in commit order, those that this session's own commands made too. The client hears of them
     /// where the protocol allows it: at the end of a command, or within IDLE at once.
     pub fn learn(&mut self, now: Time, change: Change) {
+        self.learn_all(now, [change]);
+    }
+
+    /// The same for changes that came together, in commit order: where the client hears of them at once, it does in as few words as
+    /// they come to.
+    pub fn learn_all(&mut self, now: Time, changes: impl IntoIterator<Item = Change>) {
         self.timer.advance(now);
+        for change in changes {
+            self.take_note(change);
+        }
+        self.tell_at_once();
+        self.timer.output(!self.out.is_empty());
+    }
+
+    fn take_note(&mut self, change: Change) {
         let Standing::Selected { mailbox, .. } = &mut self.standing else { return };
         match change {
             Change::Gone => {
+                // What came before it is still told.
+                self.tell_at_once();
                 self.gone = true;
                 self.leave_if_due();
             }
@@ -347,8 +363,6 @@ impl ServerSession {
                 mailbox.learn(change, self.config.limits.context_changes_max);
             }
         }
-        self.tell_at_once();
-        self.timer.output(!self.out.is_empty());
     }
 
     /// [`Machine::poll`](pillarbox_core::Machine::poll)

@@ -465,8 +465,8 @@ impl Subject for ImapSubject {
         if let Some(told) = text.strip_prefix("told ") {
             return turn.machine.notify(turn.now, notify::notification(told)?).map_err(|misuse| misuse.to_string());
         }
-        let change = words::news(text)?;
-        turn.machine.learn(turn.now, change);
+        let changes = text.split(" & ").map(words::news).collect::<Result<Vec<_>, _>>()?;
+        turn.machine.learn_all(turn.now, changes);
         Ok(())
     }
 

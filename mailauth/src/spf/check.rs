@@ -12,6 +12,7 @@ use pillarbox_core::dns::{self, DnsAnswer, DnsMachine, DnsOutcome, DnsStep, Name
 use super::hosts::Hosts;
 use super::macros::Values;
 use super::names::{NameId, Names};
+use super::open::OpenQuestions;
 use super::outcome::Subject;
 use super::record::{Prefixes, Record, RecordError};
 use super::scan::ClientIp;
@@ -59,36 +60,6 @@ pub(super) struct Course {
     pub(super) result: Option<SpfResult>,
     /// Hardly any check has one.
     pub(super) problem: Option<Box<Problem>>,
-}
-
-/// Numbers of questions. There seldom is more than one, for which no list is made.
-#[derive(Clone, Debug, Default)]
-struct OpenQuestions {
-    one: Option<QuestionId>,
-    others: Vec<QuestionId>,
-}
-
-impl OpenQuestions {
-    fn len(&self) -> usize {
-        usize::from(self.one.is_some()) + self.others.len()
-    }
-
-    fn add(&mut self, id: QuestionId) {
-        match self.one {
-            None => self.one = Some(id),
-            Some(_) => self.others.push(id),
-        }
-    }
-
-    /// Whether the question was open.
-    fn remove(&mut self, id: QuestionId) -> bool {
-        if self.one == Some(id) {
-            self.one = None;
-            return true;
-        }
-        let at = self.others.iter().position(|open| *open == id);
-        at.map(|at| self.others.swap_remove(at)).is_some()
-    }
 }
 
 /// Which answer is waited for.
@@ -217,7 +188,7 @@ impl Course {
         validated: None,
         asked: Asked { id: QuestionId(0), name: NameId::FIRST, kind: RecordKind::Txt },
         is_pending: false,
-        open: OpenQuestions { one: None, others: Vec::new() },
+        open: OpenQuestions::NONE,
         next_id: 0,
         counters: Counters { terms: 0, void_lookups: 0, questions: 0 },
         broad: None,
@@ -259,7 +230,7 @@ impl Course {
     #[inline(always)]
     fn begin(mut self: Box<Self>, domain: &[u8]) -> Check {
         // Nearly all are written like that.
-        let name = if Name::plain_len(domain) == Some(domain.len()) && domain.contains(&b'.') {
+        let name = if Name::plain_domain_len(domain) == Some(domain.len()) {
             self.names.push_plain(domain)
         } else {
             match parse_name(domain) {
@@ -466,6 +437,24 @@ impl Course {
         self.finish(result);
     }
 
+    /// Each question is written where the caller wants it.
+    #[inline(always)]
+    fn next_question(&mut self) -> DnsStep<Outcome> {
+        if self.open.len() >= self.limits.open_questions_max.max(1) {
+            return DnsStep::Wait;
+        }
+        if !mem::take(&mut self.is_pending) {
+            let Some(question) = self.next_host() else { return DnsStep::Wait };
+            self.open.add(question.id);
+            self.counters.questions += 1;
+            return DnsStep::Ask(question);
+        }
+        let Asked { id, name, kind } = self.asked;
+        self.open.add(id);
+        self.counters.questions += 1;
+        DnsStep::Ask(Question::new(id, self.names.at(name).clone(), kind))
+    }
+
     fn take_answer(&mut self, id: QuestionId, answer: &DnsAnswer) {
         if !self.open.remove(id) {
             return;
@@ -518,24 +507,9 @@ impl DnsMachine for Check {
 
     fn poll(&mut self) -> DnsStep<Outcome> {
         let Some(course) = &mut self.0 else { return DnsStep::Wait };
-        if course.result.is_none() {
-            if course.open.len() >= course.limits.open_questions_max.max(1) {
-                return DnsStep::Wait;
-            }
-            let question = if mem::take(&mut course.is_pending) {
-                let Asked { id, name, kind } = course.asked;
-                Question::new(id, course.names.at(name).clone(), kind)
-            } else if let Some(question) = course.next_host() {
-                question
-            } else {
-                return DnsStep::Wait;
-            };
-            course.open.add(question.id);
-            course.counters.questions += 1;
-            return DnsStep::Ask(question);
-        }
-        match self.0.take().and_then(Outcome::of) {
-            Some(outcome) => DnsStep::Done(outcome),
+        let Some(result) = course.result else { return course.next_question() };
+        match self.0.take() {
+            Some(course) => DnsStep::Done(Outcome::of(course, result)),
             None => DnsStep::Wait,
         }
     }

@@ -53,6 +53,8 @@ impl Listed {
             end = stop.end.into();
             terms.push(ListedTerm { stop, network });
         }
+        // It is kept for hours.
+        terms.shrink_to_fit();
         Listed { text, terms, end }
     }
 

@@ -51,6 +51,7 @@ mod kept;
 mod listed;
 mod macros;
 mod names;
+mod open;
 mod outcome;
 mod received;
 mod record;

@@ -116,20 +116,22 @@ impl Subject {
 }
 
 impl Outcome {
-    /// That of a check, if it is finished.
-    pub(super) fn of(mut course: Box<Course>) -> Option<Self> {
-        let result = course.result?;
-        let problem = course.problem.take().map(|problem| *problem);
-        course.matched = course.matched.filter(|_| problem.is_none());
-        Some(Outcome {
+    /// That of a check that has come to a result. It is written where the caller wants it.
+    #[inline(always)]
+    pub(super) fn of(mut course: Box<Course>, result: SpfResult) -> Self {
+        let problem = course.problem.take();
+        if problem.is_some() {
+            course.matched = None;
+        }
+        Outcome {
             identity: course.identity,
             result,
             broad: course.broad.filter(|_| result == SpfResult::Pass),
             explanation: course.explanation.take(),
             counters: course.counters,
-            problem,
+            problem: problem.map(|problem| *problem),
             course,
-        })
+        }
     }
 
     /// The domain that the result is about, in A-labels: what DMARC aligns, and the value of `smtp.mailfrom` or `smtp.helo`

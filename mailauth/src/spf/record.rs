@@ -255,9 +255,9 @@ impl Record {
         if !Record::is_record(text) {
             return Err(RecordError { fault: RecordFault::Version, at: 0 });
         }
-        let mut record = Record::of_text(text.to_vec());
-        record.check(ClientIp::Nobody, &mut Stops::NONE.clone())?;
-        Ok(Record { text: Text::Listed(Arc::new(Listed::new(text.to_vec()))), marks: record.marks })
+        let (mut marks, mut stops) = (Marks::default(), Stops::NONE);
+        check(text, ClientIp::Nobody, &mut marks, &mut stops)?;
+        Ok(Record { text: Text::Listed(Arc::new(Listed::new(text.to_vec()))), marks })
     }
 
     /// The record of the answer to a question for texts, to be kept with it. `None` where there is none, where there are several,
@@ -302,37 +302,14 @@ impl Record {
         self.text = Text::Own(self.octets().to_vec());
     }
 
-    /// A text, to be checked.
-    pub(super) fn of_text(text: Vec<u8>) -> Self {
-        Record { text: Text::Own(text), marks: Marks::default() }
-    }
-
-    /// Finds those of its terms that may match, checked or to be checked.
+    /// Finds those of its terms that may match. A record of an answer is checked first.
     pub(super) fn look(&mut self, client: ClientIp, stops: &mut Stops) -> Result<(), RecordError> {
         if let Text::Listed(listed) = &self.text {
             listed.look(client, stops);
             return Ok(());
         }
         self.marks = Marks::default();
-        self.check(client, stops)
-    }
-
-    /// Checks a text that means to be a record from end to end (RFC 7208 §4.6: an error anywhere in it counts before anything
-    /// is looked at), and finds those of its terms that may match.
-    fn check(&mut self, client: ClientIp, stops: &mut Stops) -> Result<(), RecordError> {
-        let Record { text, marks } = self;
-        let text = text.octets();
-        let error = |fault, at| Err(RecordError { fault, at });
-        if text.len() > usize::from(u16::MAX) {
-            return error(RecordFault::TooLong, usize::from(u16::MAX));
-        }
-        scan::whole(text, VERSION.len(), client, marks, stops).or_else(|wrong| {
-            // What nobody can read comes before all else.
-            match text.iter().position(|octet| !matches!(octet, b' '..=b'~')) {
-                Some(at) => error(RecordFault::UnexpectedOctet, at),
-                None => Err(wrong),
-            }
-        })
+        check(self.text.octets(), client, &mut self.marks, stops)
     }
 
     pub(super) fn octets(&self) -> &[u8] {
@@ -387,6 +364,22 @@ impl Record {
         };
         self.terms().any(argument)
     }
+}
+
+/// Checks a text that means to be a record from end to end (RFC 7208 §4.6: an error anywhere in it counts before anything is
+/// looked at), and finds those of its terms that may match.
+fn check(text: &[u8], client: ClientIp, marks: &mut Marks, stops: &mut Stops) -> Result<(), RecordError> {
+    let error = |fault, at| Err(RecordError { fault, at });
+    if text.len() > usize::from(u16::MAX) {
+        return error(RecordFault::TooLong, usize::from(u16::MAX));
+    }
+    scan::whole(text, VERSION.len(), client, marks, stops).or_else(|wrong| {
+        // What nobody can read comes before all else.
+        match text.iter().position(|octet| !matches!(octet, b' '..=b'~')) {
+            Some(at) => error(RecordFault::UnexpectedOctet, at),
+            None => Err(wrong),
+        }
+    })
 }
 
 /// Terms of a record, one after another; a clone goes on from the same place.

@@ -84,7 +84,7 @@ impl Name {
         if text.len() > TEXT_MAX {
             return Err(NameError::TooLong);
         }
-        if plain_len(text) == Some(text.len()) {
+        if Name::plain_len(text) == Some(text.len()) {
             return Ok(Name(NameText::new(text)));
         }
         check(text)?;
@@ -105,7 +105,20 @@ impl Name {
     /// ```
     #[inline]
     pub fn plain_len(text: &[u8]) -> Option<usize> {
-        plain_len(text)
+        plain(text).map(|plain| plain.len)
+    }
+
+    /// The same for a name of two labels or more.
+    ///
+    /// ```
+    /// use pillarbox_core::dns::Name;
+    ///
+    /// assert_eq!(Name::plain_domain_len(b"example.org "), Some(11));
+    /// assert_eq!(Name::plain_domain_len(b"localhost "), None);
+    /// ```
+    #[inline]
+    pub fn plain_domain_len(text: &[u8]) -> Option<usize> {
+        plain(text).filter(|plain| plain.has_dots).map(|plain| plain.len)
     }
 
     /// For octets that [`plain_len`](Name::plain_len) has found to be a name. Of others it may panic, at once or
@@ -221,12 +234,19 @@ impl Name {
     }
 }
 
+/// A name at the front of a text.
+#[derive(Clone, Copy)]
+struct Plain {
+    len: usize,
+    has_dots: bool,
+}
+
 /// How many octets at the front of a text make a name as nearly all are written: of small letters, digits, hyphens, underscores
 /// and dots, with no label that is empty, and no longer than a label may be. Eight octets are looked at in one word, as names are
 /// read by the thousand.
-fn plain_len(text: &[u8]) -> Option<usize> {
+fn plain(text: &[u8]) -> Option<Plain> {
     // No dot may stand at the start or behind another.
-    let (mut dot_before, mut empty_labels) = (0x80, 0);
+    let (mut dot_before, mut empty_labels, mut all_dots) = (0x80, 0, 0);
     let mut at = 0;
     while at <= LABEL_MAX {
         let (plain, dots) = plain_octets(word_at(text, at)?);
@@ -234,6 +254,7 @@ fn plain_len(text: &[u8]) -> Option<usize> {
         if plain == HIGH {
             empty_labels |= dots & behind_dots;
             dot_before = dots >> 56;
+            all_dots |= dots;
             at += 8;
             continue;
         }
@@ -241,7 +262,8 @@ fn plain_len(text: &[u8]) -> Option<usize> {
         // The octet behind the name counts as a dot.
         empty_labels |= (dots & (end - 1) | end) & behind_dots;
         let len = at + end.trailing_zeros() as usize / 8;
-        return (empty_labels == 0 && len <= LABEL_MAX).then_some(len);
+        all_dots |= dots & (end - 1);
+        return (empty_labels == 0 && len <= LABEL_MAX).then_some(Plain { len, has_dots: all_dots != 0 });
     }
     None
 }
@@ -354,16 +376,21 @@ mod tests {
             for number in 0..octets.len().pow(len) {
                 let digits = (0..len).map(|place| number / octets.len().pow(place) % octets.len());
                 let text = digits.map(|digit| octets[digit]).collect::<alloc::vec::Vec<_>>();
-                if plain_len(&text) == Some(text.len()) {
+                if Name::plain_len(&text) == Some(text.len()) {
                     assert!(check(&text).is_ok() && !text.iter().any(u8::is_ascii_uppercase), "{text:?}");
                 }
             }
         }
-        assert_eq!(plain_len(b"_spf.mx-1.example.org"), Some(21));
+        assert_eq!(Name::plain_len(b"_spf.mx-1.example.org"), Some(21));
+        for (text, len) in
+            [("a", None), ("a.b", Some(3)), ("a ..", None), ("abcdefgh.i", Some(10)), ("abcdefghi", None)]
+        {
+            assert_eq!(Name::plain_domain_len(text.as_bytes()), len, "{text}");
+        }
         for at in 0..30 {
             for (wrong, has_name) in [("..", false), (",", false), ("\u{e9}", false), ("A", true)] {
                 let text = "a".repeat(at) + wrong + &"a".repeat(30 - at);
-                assert_ne!(plain_len(text.as_bytes()), Some(text.len()), "{text}");
+                assert_ne!(Name::plain_len(text.as_bytes()), Some(text.len()), "{text}");
                 assert_eq!(Name::parse(&text).is_ok(), has_name, "{text}");
             }
         }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use pillarbox_fs::SimulatedFs;
-use pillarbox_maildir::{EntryName, Identifier, Quota, Result, Rights, RightsChange, Tree, Who};
+use pillarbox_maildir::{
+    Acl, EntryName, Identifier, Layout, Quota, Result, Rights, RightsChange, Tree, TreeOptions, Who,
+};
 
 use crate::world::{ROOT, name, start};
 
@@ -84,4 +86,44 @@ fn replaced_whole() {
     }
     println!("replaced whole: {disks} disks");
     assert!(disks > 300, "{disks} disks");
+}
+
+/// A mailbox that came to be without its list would be everybody's to make, and nobody's to use.
+#[test]
+fn a_mailbox_has_its_list_from_its_beginning() {
+    let list = Acl::parse(b"user=ann lrs\n-user=joe w\n").unwrap();
+    let other = Acl::parse(b"anyone lrwstipekxa\n").unwrap();
+    let (mut there, mut absent) = (0, 0);
+    for layout in [Layout::MaildirPlusPlus, Layout::Fs] {
+        let mut options = TreeOptions::default();
+        options.layout = layout;
+        let fs = SimulatedFs::new();
+        let tree = Tree::create_with(&start(&fs, 1), ROOT, options.clone()).unwrap();
+        fs.record();
+        tree.create_mailbox_with_acl(&name("a/b"), &["\\Junk"], &list).unwrap();
+        let told = fs.changes();
+        for crash in fs.recorded() {
+            for disk in crash.images(40, crash.changes()) {
+                disk.advance(Duration::from_secs(300));
+                let tree = Tree::open_with(&start(&disk, there + absent), ROOT, options.clone()).unwrap();
+                match tree.mailbox(&name("a/b")) {
+                    Ok(folder) => {
+                        there += 1;
+                        assert_eq!(folder.acl().unwrap(), list, "{layout:?} {crash:?}\n{}", disk.dump());
+                    }
+                    Err(error) => {
+                        absent += 1;
+                        assert!(crash.changes() < told, "{error}: {layout:?} {crash:?}\n{}", disk.dump());
+                        // Nothing of the first list is left in that of the next.
+                        let next = if absent % 2 == 0 { &other } else { &Acl::default() };
+                        let folder = tree.create_mailbox_with_acl(&name("a/b"), &[], next).unwrap();
+                        assert_eq!(folder.acl().unwrap(), *next);
+                        assert_eq!(folder.special_uses().unwrap(), [""; 0]);
+                    }
+                }
+            }
+        }
+    }
+    println!("with its list: {there} disks with the mailbox, {absent} without");
+    assert!(there > 20 && absent > 100, "{there} {absent}");
 }

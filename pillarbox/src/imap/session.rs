@@ -34,7 +34,7 @@ mod refusal;
 mod rights;
 
 use self::logins::wrong_password;
-use self::news::{beat, joined};
+use self::news::beat;
 pub(super) use self::refusal::no_mailbox;
 use self::refusal::try_create;
 
@@ -272,7 +272,7 @@ impl Connection {
                 Ok(changes) => {
                     let now = self.wire.now();
                     self.quiet_until = Some(beat(now, NEWS_PAUSE));
-                    joined(changes).into_iter().for_each(|change| self.wire.machine.learn(now, change));
+                    self.wire.machine.learn_all(now, changes);
                 }
                 Err(error) => {
                     self.failed("mailbox", &error);

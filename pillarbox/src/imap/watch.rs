@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use pillarbox_imap::list::{List, PATTERNS_SIZE_MAX};
 use pillarbox_imap::notify::{Events, Filter, Notification, Watch};
-use pillarbox_imap::server::{Listed, ServerConfig, StatusItem};
-use pillarbox_imap::types::{MailboxName, UidSet};
+use pillarbox_imap::server::{Listed, ServerConfig, Status, StatusItem};
+use pillarbox_imap::types::{MailboxName, Uid, UidSet};
 
 use self::own::{Numbers, Own};
 
@@ -32,6 +32,8 @@ const NUMBERS: [StatusItem; 5] =
 type Waiting<W, T> = BoxFuture<'static, (Box<W>, Result<T, StoreError>)>;
 
 /// What one session watches, and what of it was not told yet: of each mailbox two bits, and changes of names.
+///
+/// What is the same for all who watch a mailbox, its numbers, they get of the store's [`MailboxWatch`], which counts them once.
 pub(super) struct Watching {
     store: Arc<dyn MailboxStore>,
     user: Identity,
@@ -43,7 +45,6 @@ pub(super) struct Watching {
     names: Option<Waiting<dyn NameWatch, Vec<NameChange>>>,
     /// The names that the user could see when the watch began, and what became of them by the changes since.
     visible: BTreeSet<MailboxName>,
-    stirred: BTreeMap<MailboxName, Stirred>,
     changes: Vec<NameChange>,
     /// Something that was watched cannot be any more: look which can.
     out_of_date: bool,
@@ -54,11 +55,67 @@ pub(super) struct Watching {
 
 struct Watched {
     events: Events,
-    waiting: Waiting<dyn MailboxWatch, Stirred>,
+    hearing: Hearing,
     /// What the client was told of it, or was there when the watch began.
     known: Option<Numbers>,
     /// Messages that the session put there since.
     brought: UidSet,
+}
+
+/// Whether something happened in a mailbox.
+enum Hearing {
+    /// Nothing that was not told.
+    Waits(Waiting<dyn MailboxWatch, Stirred>),
+    /// This, and nobody need hear of more before it is told.
+    Stirred(Box<dyn MailboxWatch>, Stirred),
+    /// It cannot be watched any more.
+    Lost,
+}
+
+impl Watched {
+    /// What happened was told.
+    fn listen_again(&mut self) {
+        self.hearing = match std::mem::replace(&mut self.hearing, Hearing::Lost) {
+            Hearing::Stirred(watch, _) => Hearing::Waits(stirring(watch)),
+            other => other,
+        };
+    }
+
+    /// What of this the client does not know when it is told these numbers.
+    fn news_in(&mut self, stirred: Stirred, status: &Status) -> Events {
+        let now = Numbers::of(status);
+        // The session may have put more there than is in the numbers, which are told next.
+        let is_counted = |uid: &Uid| *uid < status.uid_next;
+        let (brought, later) = std::mem::take(&mut self.brought).iter().partition::<Vec<_>, _>(is_counted);
+        self.brought = later.into_iter().collect();
+        let known = self.known.replace(now);
+        let mut events = Events::default();
+        events.messages =
+            stirred.messages && !known.is_some_and(|known| known.come_to(&now, &brought.into_iter().collect()));
+        // Of one that the session made, and that is as empty as it was, there are no flags either.
+        events.flags = stirred.flags && (events.messages || status.messages > 0);
+        events
+    }
+}
+
+impl Hearing {
+    /// Listens, and gives whether there is something to do about it. What the client does not want to hear of is nothing.
+    fn listen(&mut self, events: Events, context: &mut Context<'_>) -> bool {
+        while let Hearing::Waits(waiting) = self {
+            let Poll::Ready((watch, stirred)) = waiting.as_mut().poll(context) else { return false };
+            *self = match stirred {
+                Err(_) => Hearing::Lost,
+                Ok(Stirred { messages, flags }) => {
+                    let wanted = Stirred { messages: messages && events.messages, flags: flags && events.flags };
+                    match wanted == Stirred::default() {
+                        true => Hearing::Waits(stirring(watch)),
+                        false => Hearing::Stirred(watch, wanted),
+                    }
+                }
+            };
+        }
+        true
+    }
 }
 
 /// The names that a user sees or subscribes to, as they are now.
@@ -71,6 +128,24 @@ fn is_visible(listed: Option<&Listed>) -> bool {
 
 fn those_visible(names: &Names) -> BTreeSet<MailboxName> {
     names.iter().filter(|(_, listed)| is_visible(Some(listed))).map(|(name, _)| name.clone()).collect()
+}
+
+/// Whether a mailbox is gone, or not for this user any more.
+fn is_not_there(error: &StoreError) -> bool {
+    matches!(error.kind, StoreErrorKind::NoPermission | StoreErrorKind::NoSuchMailbox)
+}
+
+/// The numbers of a mailbox.
+async fn numbers(
+    watch: &mut dyn MailboxWatch,
+    store: &dyn MailboxStore,
+    user: &Identity,
+    mailbox: &MailboxName,
+) -> Result<Status, StoreError> {
+    match watch.numbers().await? {
+        Some(status) => Ok(status),
+        None => store.status(user, mailbox, &NUMBERS).await,
+    }
 }
 
 fn stirring(mut watch: Box<dyn MailboxWatch>) -> Waiting<dyn MailboxWatch, Stirred> {
@@ -132,7 +207,7 @@ impl Watching {
         }
         // Before anything is looked at, so that nothing is missed.
         let names = Some(changing(store.watch_names(&user, &others).await?));
-        let (mailboxes, visible, stirred) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        let (mailboxes, visible) = (BTreeMap::new(), BTreeSet::new());
         let (changes, own, unreadable) = (Vec::new(), Own::default(), BTreeSet::new());
         let mut watching = Watching {
             store,
@@ -142,7 +217,6 @@ impl Watching {
             mailboxes,
             names,
             visible,
-            stirred,
             changes,
             own,
             out_of_date: false,
@@ -151,16 +225,21 @@ impl Watching {
         let seen = watching.names().await?;
         let mut told = watching.watch_all(&seen).await?;
         watching.visible = those_visible(&seen);
-        // RFC 5465 §3.1: they were just told, or the client did not want to be.
-        watching.stirred.clear();
-        let events: Vec<_> = watching.mailboxes.iter().map(|(name, watched)| (name.clone(), watched.events)).collect();
-        for (name, events) in events {
+        for (name, watched) in &mut watching.mailboxes {
             // Also who is not told them: what the session itself makes of them is seen by what they were.
-            match watching.numbers(name, events, true).await {
-                Ok(numbers) => told.extend(numbers.filter(|_| status)),
-                Err(error) if status => return Err(error),
-                Err(_) => {}
+            if let Hearing::Stirred(watch, _) = &mut watched.hearing {
+                match numbers(&mut **watch, &*watching.store, &watching.user, name).await {
+                    Ok(numbers) => {
+                        watched.known = Some(Numbers::of(&numbers));
+                        let (mailbox, events) = (name.clone(), watched.events);
+                        let first = Notification::Numbers { mailbox, events, first: true, status: numbers };
+                        told.extend(Some(first).filter(|_| status));
+                    }
+                    Err(error) if status && !is_not_there(&error) => return Err(error),
+                    Err(_) => {}
+                }
             }
+            watched.listen_again();
         }
         Ok((watching, told))
     }
@@ -169,43 +248,26 @@ impl Watching {
     pub(super) async fn news(&mut self) {
         poll_fn(|context| {
             self.look(context);
-            match self.stirred.is_empty() && self.changes.is_empty() && !self.out_of_date {
-                true => Poll::Pending,
-                false => Poll::Ready(()),
+            match self.has_stirred() || !self.changes.is_empty() || self.out_of_date {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
             }
         })
         .await;
     }
 
+    fn has_stirred(&self) -> bool {
+        self.mailboxes.values().any(|watched| matches!(watched.hearing, Hearing::Stirred(..)))
+    }
+
     /// Takes what there is.
     fn look(&mut self, context: &mut Context<'_>) {
-        let mut lost = Vec::new();
-        for (name, Watched { events, waiting, .. }) in &mut self.mailboxes {
-            while let Poll::Ready((watch, stirred)) = waiting.as_mut().poll(context) {
-                *waiting = stirring(watch);
-                match stirred {
-                    Ok(stirred) => {
-                        let wanted = Stirred {
-                            messages: stirred.messages && events.messages,
-                            flags: stirred.flags && events.flags,
-                        };
-                        if wanted != Stirred::default() {
-                            let before = self.stirred.entry(name.clone()).or_default();
-                            *before = before.and(wanted);
-                        }
-                    }
-                    Err(_) => {
-                        lost.push(name.clone());
-                        break;
-                    }
-                }
-            }
-        }
-        for name in lost {
-            self.out_of_date = true;
-            self.mailboxes.remove(&name);
-            self.stirred.remove(&name);
-        }
+        self.mailboxes.retain(|_, Watched { events, hearing, .. }| {
+            hearing.listen(*events, context);
+            let is_lost = matches!(hearing, Hearing::Lost);
+            self.out_of_date |= is_lost;
+            !is_lost
+        });
         while let Some(Poll::Ready((watch, changes))) = self.names.as_mut().map(|names| names.as_mut().poll(context)) {
             match changes {
                 Ok(changes) => {
@@ -265,38 +327,27 @@ impl Watching {
                 Err(error) => return Err(error),
             }
         }
-        for (name, Stirred { messages, flags }) in std::mem::take(&mut self.stirred) {
-            let mut events = Events::default();
-            (events.messages, events.flags) = (messages, flags);
-            told.extend(self.numbers(name, events, false).await?);
-        }
-        Ok(told)
-    }
-
-    /// The numbers of a mailbox, unless it is gone or not for this user any more, or the client knows of what happened.
-    async fn numbers(
-        &mut self,
-        mailbox: MailboxName,
-        mut events: Events,
-        first: bool,
-    ) -> Result<Option<Notification>, StoreError> {
-        use StoreErrorKind::{NoPermission, NoSuchMailbox};
-        match self.store.status(&self.user, &mailbox, &NUMBERS).await {
-            Ok(status) => {
-                if let Some(watched) = self.mailboxes.get_mut(&mailbox) {
-                    let brought = std::mem::take(&mut watched.brought);
-                    let now = Numbers::of(&status);
-                    let known = watched.known.replace(now);
-                    events.messages &= first || !known.is_some_and(|known| known.come_to(&now, &brought));
-                    // Of one that the session made, and that is as empty as it was, there are no flags either.
-                    events.flags &= first || events.messages || status.messages > 0;
+        let mut lost = Vec::new();
+        for (name, watched) in &mut self.mailboxes {
+            let Hearing::Stirred(watch, stirred) = &mut watched.hearing else { continue };
+            let stirred = *stirred;
+            match numbers(&mut **watch, &*self.store, &self.user, name).await {
+                Ok(status) => {
+                    let events = watched.news_in(stirred, &status);
+                    if events.has_any_of_messages() {
+                        told.push(Notification::Numbers { mailbox: name.clone(), events, first: false, status });
+                    }
+                    watched.listen_again();
                 }
-                let happened = first || events.has_any_of_messages();
-                Ok(happened.then_some(Notification::Numbers { mailbox, events, first, status }))
+                Err(error) if is_not_there(&error) => lost.push(name.clone()),
+                Err(error) => return Err(error),
             }
-            Err(error) if matches!(error.kind, NoPermission | NoSuchMailbox) => Ok(None),
-            Err(error) => Err(error),
         }
+        self.out_of_date |= !lost.is_empty();
+        lost.iter().for_each(|name| {
+            self.mailboxes.remove(name);
+        });
+        Ok(told)
     }
 
     fn is_own(&self, name: &MailboxName) -> bool {
@@ -380,10 +431,9 @@ impl Watching {
                         Some(brought) => (Some(Numbers::none()), brought),
                         None => (None, UidSet::new()),
                     };
-                    let watched = Watched { events, waiting: stirring(watch), known, brought };
-                    self.mailboxes.insert(name.clone(), watched);
                     let all = Stirred { messages: events.messages, flags: events.flags };
-                    self.stirred.insert(name.clone(), all);
+                    let hearing = Hearing::Stirred(watch, all);
+                    self.mailboxes.insert(name.clone(), Watched { events, hearing, known, brought });
                 }
                 // RFC 5465 §3.1
                 Err(error) if error.kind == StoreErrorKind::NoPermission => {

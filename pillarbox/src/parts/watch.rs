@@ -1,11 +1,12 @@
 //! Mailboxes that somebody watches without having them open.
 
 use pillarbox_imap::metadata::EntryName;
+use pillarbox_imap::server::Status;
 use pillarbox_imap::types::MailboxName;
 
 use super::{BoxFuture, Identity, StoreError};
 
-/// What happened in a mailbox that is watched. How it is now is for [`MailboxStore::status`](super::MailboxStore::status).
+/// What happened in a mailbox that is watched. How it is now is for [`MailboxWatch::numbers`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs, reason = "stores make it")]
 pub struct Stirred {
@@ -29,6 +30,16 @@ pub trait MailboxWatch: Send {
     ///
     /// An error if the mailbox is gone or the user may not know or read it any more: there is nothing more to hear then.
     fn stirred(&mut self) -> BoxFuture<'_, Result<Stirred, StoreError>>;
+
+    /// The numbers of the mailbox, as they were after something happened of which this was not asked before: of messages, of those
+    /// unseen, the next UID, UIDVALIDITY and the highest mod-sequence. What happened after that, [`stirred`](Self::stirred) tells
+    /// next. So all who watch a mailbox can share what was counted for one of them. `None`: ask
+    /// [`MailboxStore::status`](super::MailboxStore::status).
+    ///
+    /// An error as there.
+    fn numbers(&mut self) -> BoxFuture<'_, Result<Option<Status>, StoreError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 /// What happened to a name, or to what is known of it.

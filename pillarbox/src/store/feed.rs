@@ -7,25 +7,12 @@ use std::task::{Poll, Waker};
 
 use pillarbox_imap::server::Change;
 
-use super::log::{Log, LogReader};
+use super::log::{Log, LogReader, Logged};
 use crate::parts::{BoxFuture, MailboxWatch, Stirred, StoreError, StoreErrorKind};
 
-/// Changes that a reader may fall behind before it is cut off. Each costs some tens of octets; one that costs more counts for several.
+/// Changes that a reader may fall behind before it is cut off. Each costs some tens of octets, or four if it is joined with others; one
+/// that costs more counts for several.
 pub(super) const BEHIND_MAX: u64 = 65_536;
-
-/// For how many changes one counts.
-pub(super) fn weight(change: &Change) -> u64 {
-    /// So many UIDs, or half as many ranges of them, take as much as a change that has none.
-    const UIDS: usize = 16;
-    let more = match change {
-        Change::Added { uids, .. } => uids.len() / UIDS,
-        Change::Removed { uids, .. } => uids.ranges().count() / (UIDS / 2),
-        Change::Flags { flags, .. } => flags.keywords().len(),
-        Change::Keywords { keywords, .. } => keywords.len(),
-        _ => 0,
-    };
-    1 + more as u64
-}
 
 /// What happens in a mailbox.
 pub(crate) struct Feed {
@@ -35,9 +22,40 @@ pub(crate) struct Feed {
 
 pub(crate) type FeedReader = LogReader<Change>;
 
+impl Logged for Change {
+    fn weight(&self) -> u64 {
+        /// So many UIDs, or half as many ranges of them, take as much as a change that has none.
+        const UIDS: usize = 16;
+        let more = match self {
+            Change::Added { uids, .. } => uids.len() / UIDS,
+            Change::Removed { uids, .. } => uids.ranges().len() / (UIDS / 2),
+            Change::Flags { flags, .. } => flags.keywords().len(),
+            Change::Keywords { keywords, .. } => keywords.len(),
+            _ => 0,
+        };
+        1 + more as u64
+    }
+
+    /// Arrivals that follow each other are one, but for the first: what a client was told depends on its mod-sequence.
+    fn join(&mut self, before: Option<&Self>, next: Self) -> Option<Self> {
+        match (before, self, next) {
+            (
+                Some(Change::Added { .. }),
+                Change::Added { uids, mod_seq },
+                Change::Added { uids: more, mod_seq: latest },
+            ) => {
+                uids.extend(more);
+                *mod_seq = latest.max(*mod_seq);
+                None
+            }
+            (_, _, next) => Some(next),
+        }
+    }
+}
+
 impl Default for Feed {
     fn default() -> Self {
-        Feed { log: Arc::new(Log::new(BEHIND_MAX, weight, Change::Gone)), watchers: Arc::default() }
+        Feed { log: Arc::new(Log::new(BEHIND_MAX, Change::Gone)), watchers: Arc::default() }
     }
 }
 
@@ -62,6 +80,16 @@ impl Feed {
         self.watchers.tell(stirred, gone);
     }
 
+    /// How many times something was told.
+    pub(crate) fn told(&self) -> Told {
+        self.watchers.state().told
+    }
+
+    /// Whether somebody waits for what happens next.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.log.is_waited_for() || !self.watchers.state().waiting.is_empty()
+    }
+
     /// A reader of everything that is told from now on.
     pub(crate) fn reader(&self) -> FeedReader {
         self.log.reader()
@@ -78,11 +106,19 @@ impl Feed {
 
 /// How many times something was told. Each watcher keeps the counts that it has heard of, so that to tell costs nothing for those who
 /// have not taken the last news.
-#[derive(Clone, Copy, Default)]
-struct Told {
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Told {
     messages: u64,
     flags: u64,
     gone: bool,
+}
+
+impl Told {
+    /// Whether something was told since.
+    #[cfg_attr(not(feature = "maildir"), expect(dead_code, reason = "stores that count at once need no order"))]
+    pub(crate) fn is_after(self, before: Told) -> bool {
+        self.messages + self.flags > before.messages + before.flags
+    }
 }
 
 #[derive(Default)]
@@ -124,6 +160,16 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
+    /// What was told by when this watcher was told of it.
+    pub(crate) fn heard(&self) -> Told {
+        self.heard
+    }
+
+    /// It knows of that, and of nothing that came later.
+    pub(crate) fn has_heard(&mut self, told: Told) {
+        self.heard = told;
+    }
+
     /// Waits until something happened. Cancel-safe.
     pub(crate) async fn stirred(&mut self) -> Result<Stirred, StoreError> {
         let Watcher { watchers, number, heard } = self;

@@ -5,67 +5,140 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
+/// What a [`Log`] keeps.
+pub(crate) trait Logged: Clone {
+    /// How much it counts for a reader that is behind; 1 for one that is as small as any.
+    fn weight(&self) -> u64 {
+        1
+    }
+
+    /// Takes in what happened next, if a reader is to hear of both at once. `before` is what the same readers hear before this.
+    fn join(&mut self, before: Option<&Self>, next: Self) -> Option<Self> {
+        let _ = before;
+        Some(next)
+    }
+}
+
 /// An ordered log of changes with any number of readers. What every reader has read is forgotten.
+///
+/// Changes that nobody has read yet are joined. Where one reader of many has read to, the others read to as well: each has a copy
+/// of the few changes that they become together, and not of the many that they were.
 pub(crate) struct Log<T> {
     state: Mutex<State<T>>,
-    /// So much a reader may fall behind before it is cut off: what its changes weigh together.
+    /// So much a reader may fall behind before it is cut off.
     behind_max: u64,
-    /// What a change takes of that; 1 for one that is as small as any.
-    weight: fn(&T) -> u64,
     /// What a reader hears that was cut off.
     cut_off: T,
 }
 
 struct State<T> {
-    log: VecDeque<Told<T>>,
-    /// The number of the log's first change.
-    first: u64,
-    /// What all that was told weighs.
-    weight: u64,
+    log: VecDeque<Entry<T>>,
+    /// The weight of all that was ever told.
+    end: u64,
+    /// Somebody has read up to there: nothing that comes later is joined with what came before.
+    read: u64,
     /// By rising number.
     readers: Vec<Slot>,
+    /// How many of them have read up to where.
+    places: BTreeMap<u64, usize>,
     next_reader: u64,
     /// Those who wait for the next change, so that one costs nothing for readers who have not taken the last one.
     waiting: BTreeMap<u64, Waker>,
 }
 
-struct Told<T> {
+struct Entry<T> {
     change: T,
-    /// What all that was told before it weighs.
-    before: u64,
+    /// The weight of all that was told up to it, itself included.
+    end: u64,
 }
 
 struct Slot {
     reader: u64,
-    /// The number of the next change to read.
-    next: u64,
+    /// It has read up to there.
+    read: u64,
 }
 
-impl<T> State<T> {
-    fn slot(&mut self, reader: u64) -> Option<&mut Slot> {
-        let at = self.readers.binary_search_by_key(&reader, |slot| slot.reader).ok()?;
-        self.readers.get_mut(at)
+impl<T: Logged> State<T> {
+    fn push(&mut self, change: T) {
+        let weight = change.weight();
+        let is_unread = |entry: &Entry<T>| entry.end > self.read;
+        let change = match self.log.pop_back() {
+            None => Some(change),
+            Some(last) if !is_unread(&last) => {
+                self.log.push_back(last);
+                Some(change)
+            }
+            Some(mut last) => {
+                let before = self.log.back().filter(|entry| is_unread(entry)).map(|entry| &entry.change);
+                let left = last.change.join(before, change);
+                if left.is_none() {
+                    last.end = self.end + weight;
+                }
+                self.log.push_back(last);
+                left
+            }
+        };
+        self.end += weight;
+        self.log.extend(change.map(|change| Entry { change, end: self.end }));
     }
 
-    /// What somebody still has to read whose next change has this number.
-    fn behind(&self, next: u64) -> u64 {
-        self.log.get((next - self.first) as usize).map_or(0, |told| self.weight - told.before)
+    /// What a reader has not read, up to `until`; `None` if it was cut off.
+    fn read(&mut self, reader: u64, until: impl FnOnce(u64, &Self) -> u64) -> Option<Vec<T>> {
+        let at = self.readers.binary_search_by_key(&reader, |slot| slot.reader).ok()?;
+        let from = self.readers[at].read;
+        let until = until(from, self);
+        if until == from {
+            return Some(Vec::new());
+        }
+        let first = self.log.partition_point(|entry| entry.end <= from);
+        let some = self.log.range(first..).take_while(|entry| entry.end <= until);
+        let changes = some.map(|entry| entry.change.clone()).collect();
+        self.readers[at].read = until;
+        self.read = self.read.max(until);
+        *self.places.entry(until).or_default() += 1;
+        self.left(from);
+        Some(changes)
+    }
+
+    /// A reader is not at a place any more.
+    fn left(&mut self, place: u64) {
+        if let Some(readers) = self.places.get_mut(&place) {
+            *readers -= 1;
+            if *readers == 0 {
+                self.places.remove(&place);
+                self.forget_what_all_have_read();
+            }
+        }
+    }
+
+    /// Up to where all readers have read.
+    fn read_by_all(&self) -> u64 {
+        self.places.first_key_value().map_or(self.end, |(place, _)| *place)
     }
 
     fn forget_what_all_have_read(&mut self) {
-        let end = self.first + self.log.len() as u64;
-        let oldest = self.readers.iter().map(|slot| slot.next).min().unwrap_or(end);
-        let read = oldest.saturating_sub(self.first) as usize;
-        self.log.drain(..read.min(self.log.len()));
-        self.first = self.first.max(oldest);
+        let all = self.read_by_all();
+        let read = self.log.partition_point(|entry| entry.end <= all);
+        self.log.drain(..read);
+        if self.log.is_empty() {
+            // Of a burst that was read nothing is left.
+            self.log.shrink_to(64);
+        }
     }
 }
 
-impl<T: Clone> Log<T> {
-    pub(crate) fn new(behind_max: u64, weight: fn(&T) -> u64, cut_off: T) -> Self {
-        let (log, readers, waiting) = (VecDeque::new(), Vec::new(), BTreeMap::new());
-        let state = State { log, first: 0, weight: 0, readers, next_reader: 0, waiting };
-        Log { state: Mutex::new(state), behind_max, weight, cut_off }
+impl<T: Logged> Log<T> {
+    pub(crate) fn new(behind_max: u64, cut_off: T) -> Self {
+        let state = State {
+            log: VecDeque::new(),
+            end: 0,
+            read: 0,
+            readers: Vec::new(),
+            places: BTreeMap::new(),
+            next_reader: 0,
+            waiting: BTreeMap::new(),
+        };
+        Log { state: Mutex::new(state), behind_max, cut_off }
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
@@ -87,23 +160,24 @@ impl<T: Clone> Log<T> {
         }
         // A reader that is too far behind is cut off, and its session ends: memory is worth more than its patience. Nobody is
         // farther behind than what is kept.
-        if state.behind(state.first) >= self.behind_max {
-            let mut readers = std::mem::take(&mut state.readers);
-            readers.retain(|slot| state.behind(slot.next) < self.behind_max);
-            state.readers = readers;
+        if state.end - state.read_by_all() >= self.behind_max {
+            let least = state.end - self.behind_max;
+            state.readers.retain(|slot| slot.read > least);
+            state.places = state.places.split_off(&(least + 1));
             state.forget_what_all_have_read();
             if state.readers.is_empty() {
                 return;
             }
         }
-        for change in changes {
-            let before = state.weight;
-            state.weight += (self.weight)(&change);
-            state.log.push_back(Told { change, before });
-        }
+        changes.into_iter().for_each(|change| state.push(change));
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         waiting.into_values().for_each(Waker::wake);
+    }
+
+    /// Whether somebody waits for the next change.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        !self.state().waiting.is_empty()
     }
 
     /// Whether nothing is kept for anybody.
@@ -115,75 +189,76 @@ impl<T: Clone> Log<T> {
     /// A reader of everything that is told from now on.
     pub(crate) fn reader(self: &Arc<Self>) -> LogReader<T> {
         let mut state = self.state();
-        let reader = state.next_reader;
+        let (reader, read) = (state.next_reader, state.end);
         state.next_reader += 1;
-        let next = state.first + state.log.len() as u64;
-        state.readers.push(Slot { reader, next });
+        state.readers.push(Slot { reader, read });
+        state.read = read;
+        *state.places.entry(read).or_default() += 1;
         LogReader { log: Arc::clone(self), reader }
     }
 }
 
 /// One reader of a [`Log`].
-pub(crate) struct LogReader<T: Clone> {
+pub(crate) struct LogReader<T: Logged> {
     log: Arc<Log<T>>,
     reader: u64,
 }
 
-impl<T: Clone> LogReader<T> {
+impl<T: Logged> LogReader<T> {
     /// What was told since the last call. If this reader was cut off, that alone.
     pub(crate) fn take(&self) -> Vec<T> {
-        let mut state = self.log.state();
-        let (first, end) = (state.first, state.first + state.log.len() as u64);
-        let Some(slot) = state.slot(self.reader) else { return vec![self.log.cut_off.clone()] };
-        let unread = (slot.next - first) as usize;
-        slot.next = end;
-        let changes = state.log.iter().skip(unread).map(|told| told.change.clone()).collect();
-        state.forget_what_all_have_read();
-        changes
+        let read = self.log.state().read(self.reader, |_, state| state.end);
+        read.unwrap_or_else(|| vec![self.log.cut_off.clone()])
     }
 
     /// Waits until something was told. Cancel-safe: what was not returned comes with the next call.
+    ///
+    /// Where another reader has read less than everything, this one reads no more than that: the rest comes with the next call.
     pub(crate) async fn next(&self) -> Vec<T> {
         poll_fn(|context| {
-            let changes = self.take();
-            if !changes.is_empty() {
-                return Poll::Ready(changes);
-            }
             let mut state = self.log.state();
-            let end = state.first + state.log.len() as u64;
-            match state.slot(self.reader).is_some_and(|slot| slot.next == end) {
-                true => drop(state.waiting.insert(self.reader, context.waker().clone())),
-                // Told, or cut off, between the look above and here.
-                false => context.waker().wake_by_ref(),
+            let as_others = |from, state: &State<T>| if from < state.read { state.read } else { state.end };
+            match state.read(self.reader, as_others) {
+                None => Poll::Ready(vec![self.log.cut_off.clone()]),
+                Some(changes) if !changes.is_empty() => Poll::Ready(changes),
+                Some(_) => {
+                    state.waiting.insert(self.reader, context.waker().clone());
+                    Poll::Pending
+                }
             }
-            Poll::Pending
         })
         .await
     }
 }
 
-impl<T: Clone> Drop for LogReader<T> {
+impl<T: Logged> Drop for LogReader<T> {
     fn drop(&mut self) {
         let mut state = self.log.state();
-        state.readers.retain(|slot| slot.reader != self.reader);
         state.waiting.remove(&self.reader);
-        state.forget_what_all_have_read();
+        if let Ok(at) = state.readers.binary_search_by_key(&self.reader, |slot| slot.reader) {
+            let slot = state.readers.remove(at);
+            state.left(slot.read);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::feed::{BEHIND_MAX, weight};
+    use crate::store::feed::BEHIND_MAX;
     use pillarbox_imap::server::Change;
-    use pillarbox_imap::types::Uid;
+    use pillarbox_imap::types::{ModSeq, Uid, UidSet};
 
     fn feed() -> Arc<Log<Change>> {
-        Arc::new(Log::new(BEHIND_MAX, weight, Change::Gone))
+        Arc::new(Log::new(BEHIND_MAX, Change::Gone))
     }
 
     fn added(uid: u32) -> Change {
-        Change::Added { uids: vec![Uid::new(uid).expect("not 0")], mod_seq: None }
+        added_to(uid..=uid)
+    }
+
+    fn added_to(uids: std::ops::RangeInclusive<u32>) -> Change {
+        Change::Added { uids: uids.map(|uid| Uid::new(uid).expect("not 0")).collect(), mod_seq: None }
     }
 
     #[test]
@@ -193,10 +268,10 @@ mod tests {
         for n in 1..=1000 {
             feed.tell(added(n));
         }
-        assert_eq!(feed.state().log.len(), 1000, "what waits is kept once, not for each");
+        assert_eq!(feed.state().log.len(), 2, "what waits is kept once, not for each");
         assert!(feed.state().waiting.is_empty(), "nobody has to be woken who has not taken what there is");
         for reader in &readers {
-            assert_eq!(reader.take().len(), 1000, "a burst is one wake-up");
+            assert_eq!(reader.take(), [added(1), added_to(2..=1000)], "a burst is one wake-up");
         }
         assert_eq!(feed.state().log.len(), 0);
     }
@@ -261,9 +336,61 @@ mod tests {
         let reader = feed.reader();
         let many: Vec<Change> = (1..=BEHIND_MAX as u32 + 1).map(added).collect();
         feed.tell_all(many.clone());
-        assert_eq!(reader.take(), many);
+        assert_eq!(reader.take(), [added(1), added_to(2..=BEHIND_MAX as u32 + 1)]);
         feed.tell_all(many);
         feed.tell(added(1));
         assert_eq!(reader.take(), [Change::Gone], "but not leave them lying");
+    }
+
+    #[tokio::test]
+    async fn all_who_hear_of_a_burst_share_where_the_first_of_them_ended() {
+        let feed = feed();
+        let readers: Vec<LogReader<Change>> = (0..100).map(|_| feed.reader()).collect();
+        (1..=500).for_each(|uid| feed.tell(added(uid)));
+        for (at, reader) in readers.iter().enumerate() {
+            assert_eq!(reader.next().await, [added(1), added_to(2..=500)]);
+            // More comes while the others are not told yet.
+            feed.tell(added(501 + at as u32));
+        }
+        assert_eq!(feed.state().log.len(), 2, "what came meanwhile is one burst, and not one for each");
+        for reader in &readers {
+            assert_eq!(reader.next().await, [added(501), added_to(502..=600)]);
+        }
+        assert!(feed.is_empty());
+        (601..=603).for_each(|uid| feed.tell(added(uid)));
+        readers[0].next().await;
+        feed.tell(added(604));
+        assert_eq!(readers[1].take(), [added(601), added_to(602..=603), added(604)], "who asks is told everything");
+    }
+
+    #[test]
+    fn what_is_joined_counts_as_before() {
+        let feed = feed();
+        let slow = feed.reader();
+        (1..=BEHIND_MAX as u32).for_each(|uid| feed.tell(added(uid)));
+        assert_eq!(feed.state().log.len(), 2);
+        let late = feed.reader();
+        feed.tell(added(BEHIND_MAX as u32 + 1));
+        assert_eq!(slow.take(), [Change::Gone]);
+        assert_eq!(late.take(), [added(BEHIND_MAX as u32 + 1)]);
+        drop(late);
+        assert!(feed.state().places.is_empty() && feed.is_empty());
+    }
+
+    #[test]
+    fn the_first_of_what_came_keeps_its_mod_seq() {
+        let feed = feed();
+        let reader = feed.reader();
+        let at = |uid, mod_seq| {
+            let uids = vec![Uid::new(uid).expect("not 0")];
+            Change::Added { uids, mod_seq: ModSeq::new(mod_seq) }
+        };
+        let gone = Change::Removed { uids: UidSet::one(Uid::MIN), mod_seq: ModSeq::new(9) };
+        feed.tell_all(vec![at(1, 5), at(2, 6), at(3, 7), gone.clone(), at(4, 10), at(5, 11)]);
+        let rest = Change::Added {
+            uids: vec![Uid::new(2).expect("not 0"), Uid::new(3).expect("not 0")],
+            mod_seq: ModSeq::new(7),
+        };
+        assert_eq!(reader.take(), [at(1, 5), rest, gone, at(4, 10), at(5, 11)]);
     }
 }

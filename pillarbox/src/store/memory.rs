@@ -94,12 +94,11 @@ impl Account {
     }
 
     /// Makes a mailbox under a UIDVALIDITY that no mailbox of the account had (RFC 9051 §2.3.1.1).
-    fn make(&mut self, store: &MemoryStore, name: MailboxName, uses: &[SpecialUse]) -> ObjectId {
+    fn make(&mut self, store: &MemoryStore, name: MailboxName, uses: &[SpecialUse]) {
         self.last_uid_validity = self.last_uid_validity.saturating_add(1);
         let uid_validity = UidValidity::new(self.last_uid_validity).expect("a count that rises is not 0");
         let id = store.new_id('F');
-        self.mailboxes.insert(name, Arc::new(Shared::new(uid_validity, id.clone(), uses, Arc::clone(&self.used))));
-        id
+        self.mailboxes.insert(name, Arc::new(Shared::new(uid_validity, id, uses, Arc::clone(&self.used))));
     }
 
     /// RFC 6154 §3: there are no views here, and programs would not know which of two mailboxes to use.
@@ -158,6 +157,40 @@ impl MemoryStore {
 
     fn account<T>(&self, user: &Identity, act: impl FnOnce(&mut Account) -> T) -> T {
         act(lock(&self.accounts).entry(user.clone()).or_insert_with(|| Account::new(self)))
+    }
+
+    /// Makes a mailbox, and the levels above it that are not there. What is to be `done` to each of them is done before anybody finds it.
+    fn make(
+        &self,
+        user: &Identity,
+        mailbox: &MailboxName,
+        uses: &[SpecialUse],
+        done: impl Fn(&Shared),
+    ) -> Result<Option<ObjectId>, StoreError> {
+        self.account(user, |account| {
+            if account.mailboxes.contains_key(mailbox) {
+                return Err(StoreError::new(StoreErrorKind::AlreadyExists, format!("{} exists", mailbox.as_str())));
+            }
+            account.refuse_uses(uses, mailbox)?;
+            // RFC 9051 §6.3.4: the names above it come to be as well.
+            let mut above = Vec::new();
+            let mut next = mailbox.parent();
+            while let Some(name) = next.filter(|name| !account.mailboxes.contains_key(name)) {
+                next = name.parent();
+                above.push(name);
+            }
+            if account.mailboxes.len() + above.len() >= MAILBOXES_MAX {
+                return Err(StoreError::new(StoreErrorKind::Limit, "there are too many mailboxes"));
+            }
+            let new: Vec<&MailboxName> = above.iter().rev().chain([mailbox]).collect();
+            for name in &new {
+                let uses = if *name == mailbox { uses } else { &[] };
+                account.make(self, (*name).clone(), uses);
+                done(&account.mailboxes[*name]);
+            }
+            self.names.tell(user, new.into_iter().cloned().map(NameChange::Created).collect());
+            Ok(Some(account.mailboxes[mailbox].id.clone()))
+        })
     }
 
     /// RFC 8474 §5.2: the first letter keeps kinds apart.
@@ -224,29 +257,7 @@ impl MailboxStore for MemoryStore {
         mailbox: &'a MailboxName,
         uses: &'a [SpecialUse],
     ) -> BoxFuture<'a, Result<Option<ObjectId>, StoreError>> {
-        ready(self.account(user, |account| {
-            if account.mailboxes.contains_key(mailbox) {
-                return Err(StoreError::new(StoreErrorKind::AlreadyExists, format!("{} exists", mailbox.as_str())));
-            }
-            account.refuse_uses(uses, mailbox)?;
-            // RFC 9051 §6.3.4: the names above it come to be as well.
-            let mut above = Vec::new();
-            let mut next = mailbox.parent();
-            while let Some(name) = next.filter(|name| !account.mailboxes.contains_key(name)) {
-                next = name.parent();
-                above.push(name);
-            }
-            if account.mailboxes.len() + above.len() >= MAILBOXES_MAX {
-                return Err(StoreError::new(StoreErrorKind::Limit, "there are too many mailboxes"));
-            }
-            let new = above.iter().rev().chain([mailbox]).cloned().map(NameChange::Created).collect();
-            for name in above.into_iter().rev() {
-                account.make(self, name, &[]);
-            }
-            let id = account.make(self, mailbox.clone(), uses);
-            self.names.tell(user, new);
-            Ok(Some(id))
-        }))
+        ready(self.make(user, mailbox, uses, |_| {}))
     }
 
     fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<(), StoreError>> {

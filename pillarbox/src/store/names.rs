@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use pillarbox_imap::metadata::EntryChange;
 use pillarbox_imap::types::MailboxName;
 
-use super::log::{Log, LogReader};
+use super::log::{Log, LogReader, Logged};
 use crate::parts::{BoxFuture, Identity, NameChange, NameWatch, StoreError};
 
 /// So many changes somebody may fall behind who watches the names of an account.
 const BEHIND_MAX: u64 = 1000;
+
+impl Logged for NameChange {}
 
 /// The logs of the accounts that somebody watches.
 #[derive(Default)]
@@ -48,7 +50,7 @@ impl NameLogs {
         let mut logs = self.logs();
         let log = logs.get(account).and_then(Weak::upgrade).unwrap_or_else(|| {
             logs.retain(|_, log| log.strong_count() > 0);
-            let log = Arc::new(Log::new(BEHIND_MAX, |_| 1, NameChange::TooMany));
+            let log = Arc::new(Log::new(BEHIND_MAX, NameChange::TooMany));
             logs.insert(account.clone(), Arc::downgrade(&log));
             log
         });

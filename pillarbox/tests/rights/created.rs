@@ -75,7 +75,7 @@ async fn what_an_inbox_was_renamed_to_has_a_list<S: AclSource + Clone + 'static>
     assert_eq!(store.rights(bob, &name("Other Users/ann/Work/In")).await.unwrap().to_string(), "lr");
 }
 
-/// A mailbox that cannot have its list is not there: its maker could not use it, nor make it again.
+/// A mailbox comes to be with its list, in one step: its maker could not use one without, nor make it again.
 #[tokio::test]
 async fn a_mailbox_without_its_list_is_not_made() {
     let source = Meddled::default();
@@ -85,20 +85,23 @@ async fn a_mailbox_without_its_list_is_not_made() {
         let mailbox: MailboxName = name(mailbox);
         world.store.create(&world.bob, &mailbox, &[]).await
     };
-    // The list of a level, or that of the mailbox.
-    for (round, fails_at) in [1, 2].into_iter().enumerate() {
-        let count = Arc::new(AtomicUsize::new(0));
-        source.before(Before::ReplaceList, move || {
-            let fails = count.fetch_add(1, SeqCst) + 1 == fails_at;
-            let full = StoreError::new(StoreErrorKind::NoSpace, "as the test wants it");
-            async move { if fails { Err(full) } else { Ok(()) } }
-        });
-        let refused = made(&format!("Other Users/ann/Work/{round}/New")).await;
-        assert_eq!(kind(refused), Some(StoreErrorKind::NoSpace), "{round}");
-        let there = world.store.status(&world.ann, &name(&format!("Work/{round}/New")), &[]).await;
-        assert_eq!(kind(there), Some(NoSuchMailbox), "{round}");
+    let full = || StoreError::new(StoreErrorKind::NoSpace, "as the test wants it");
+    let count = Arc::new(AtomicUsize::new(0));
+    let steps = Arc::clone(&count);
+    source.before(Before::Create, move || {
+        let is_first = steps.fetch_add(1, SeqCst) == 0;
+        async move { if is_first { Err(full()) } else { Ok(()) } }
+    });
+    let refused = made("Other Users/ann/Work/Level/New").await;
+    assert_eq!(kind(refused), Some(StoreErrorKind::NoSpace));
+    for nothing in ["Work/Level/New", "Work/Level"] {
+        let there = world.store.status(&world.ann, &name(nothing), &[]).await;
+        assert_eq!(kind(there), Some(NoSuchMailbox), "{nothing}");
     }
-    made("Other Users/ann/Work/1/New").await.expect("the level above has its list");
+    made("Other Users/ann/Work/Level/New").await.unwrap();
+    assert_eq!(count.load(SeqCst), 2, "one step for each");
+    let rights = world.store.rights(&world.bob, &name("Other Users/ann/Work/Level/New")).await.unwrap();
+    assert_eq!(rights.to_string(), "lrk");
     world.grant("lr").await;
     assert_eq!(kind(made("Other Users/ann/Work/Other").await), Some(NoPermission));
 }

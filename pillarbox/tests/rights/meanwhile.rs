@@ -1,15 +1,16 @@
 //! What others do while something is done.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use pillarbox::maildir::{Identifier, Rights, RightsChange};
 use pillarbox::parts::{Append, Identity, MailboxStore, SetFlags, StoreError, StoreErrorKind};
 use pillarbox::store::{AclChange, AclSource, MemoryStore};
+use pillarbox_imap::list::List;
 use pillarbox_imap::server::{Change, FlagChange};
 use pillarbox_imap::types::{Flag, MailboxName, Uid, UidSet};
 
-use crate::StoreErrorKind::{NoPermission, NoSuchMailbox};
+use crate::StoreErrorKind::{NoPermission, NoSuchMailbox, Unavailable};
 use crate::meddled::{Before, Meddled};
 use crate::world::{World, add, all, flags, flags_of, in_both_stores, kind, name};
 
@@ -230,4 +231,44 @@ async fn what_is_renamed_or_deleted_is_read_no_more<S: AclSource + Clone + 'stat
         }
         store.delete(ann, &name("Work/Sub")).await.unwrap();
     }
+}
+
+/// A moment's trouble with a list is not the end of the mailbox for somebody who is in it.
+#[tokio::test]
+async fn trouble_is_told_as_trouble_to_who_was_let_in() {
+    let source = Meddled::default();
+    let world = World::new(source.clone()).await;
+    world.grant("lrswite").await;
+    world.add("Work", &[]).await;
+    let (bob, work) = (&world.bob, world.work());
+    let mut open = world.open(bob, &work).await;
+    let mut watch = world.store.watch(bob, &work).await.unwrap();
+    let mut incoming = world.store.append(bob, &work, Append::default()).await.unwrap();
+    incoming.write(b"Subject: x\r\n\r\n").await.unwrap();
+    let mut late = world.store.append(bob, &work, Append::default()).await.unwrap();
+    world.add("Work", &[]).await;
+    let is_trouble = Arc::new(AtomicBool::new(true));
+    let now = Arc::clone(&is_trouble);
+    source.before(Before::ListOf, move || {
+        let trouble = || StoreError::new(StoreErrorKind::Unavailable, "as the test wants it");
+        let told = if now.load(SeqCst) { Err(trouble()) } else { Ok(()) };
+        async move { told }
+    });
+    assert_eq!(kind(open.refresh().await), Some(Unavailable));
+    assert_eq!(kind(open.changes().await), Some(Unavailable));
+    assert_eq!(kind(open.messages(&all()).await), Some(Unavailable));
+    assert_eq!(kind(watch.stirred().await), Some(Unavailable));
+    assert_eq!(kind(incoming.publish().await), Some(Unavailable));
+    // By its name nothing is to be learned of it.
+    assert_eq!(kind(world.store.open(bob, &work, true).await), Some(NoSuchMailbox));
+    assert_eq!(kind(world.store.append(bob, &work, Append::default()).await), Some(NoSuchMailbox));
+    // But of names that are told none is left out, as if it had gone.
+    let mut list = List::new("*");
+    list.patterns.push("Other Users/ann/*".into());
+    assert_eq!(kind(world.store.list(bob, &list).await), Some(Unavailable));
+    is_trouble.store(false, SeqCst);
+    assert!(matches!(open.refresh().await.unwrap()[..], [Change::Added { .. }]), "what was not told is told now");
+    assert!(watch.stirred().await.unwrap().messages);
+    late.publish().await.unwrap();
+    assert_eq!(world.listed(bob, "Other Users/ann/*").await, [work.as_str()]);
 }

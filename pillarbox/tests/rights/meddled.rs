@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use pillarbox::maildir::Acl;
 use pillarbox::parts::{
-    Append, BoxFuture, Copied, FlagsSet, Identity, IncomingAppend, Mailbox, MailboxStore, MessageData, MessageFlags,
-    MessageReader, SetFlags, StoreCapabilities, StoreError,
+    Append, BoxFuture, Copied, FlagsSet, Identity, IncomingAppend, Mailbox, MailboxStore, MailboxWatch, MessageData,
+    MessageFlags, MessageReader, NameWatch, SetFlags, StoreCapabilities, StoreError,
 };
 use pillarbox::store::{AclChange, AclSource, MemoryStore};
 use pillarbox_imap::list::List;
@@ -22,7 +22,8 @@ pub(crate) enum Before {
     Read,
     SetFlags,
     Expunge,
-    ReplaceList,
+    Create,
+    ListOf,
 }
 
 /// Mailboxes in memory.
@@ -88,6 +89,20 @@ impl MailboxStore for Meddled {
     ) -> BoxFuture<'a, Result<()>> {
         self.inner.rename(user, from, to)
     }
+    fn watch<'a>(
+        &'a self,
+        user: &'a Identity,
+        mailbox: &'a MailboxName,
+    ) -> BoxFuture<'a, Result<Box<dyn MailboxWatch>>> {
+        self.inner.watch(user, mailbox)
+    }
+    fn watch_names<'a>(
+        &'a self,
+        user: &'a Identity,
+        others: &'a [MailboxName],
+    ) -> BoxFuture<'a, Result<Box<dyn NameWatch>>> {
+        self.inner.watch_names(user, others)
+    }
     fn subscribe<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName, on: bool) -> BoxFuture<'a, Result<()>> {
         self.inner.subscribe(user, mailbox, on)
     }
@@ -130,10 +145,28 @@ impl MailboxStore for Meddled {
 
 impl AclSource for Meddled {
     fn list_of<'a>(&'a self, account: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Acl>> {
-        self.inner.list_of(account, mailbox)
+        Box::pin(async move {
+            self.meddle(Before::ListOf).await?;
+            self.inner.list_of(account, mailbox).await
+        })
     }
     fn lists_of<'a>(&'a self, account: &'a Identity) -> BoxFuture<'a, Result<Vec<(MailboxName, Acl)>>> {
-        self.inner.lists_of(account)
+        Box::pin(async move {
+            self.meddle(Before::ListOf).await?;
+            self.inner.lists_of(account).await
+        })
+    }
+    fn create_with_list<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        uses: &'a [SpecialUse],
+        list: &'a Acl,
+    ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
+        Box::pin(async move {
+            self.meddle(Before::Create).await?;
+            self.inner.create_with_list(account, mailbox, uses, list).await
+        })
     }
     fn annotations_of<'a>(
         &'a self,
@@ -167,10 +200,7 @@ impl AclSource for Meddled {
         mailbox: &'a MailboxName,
         list: &'a Acl,
     ) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            self.meddle(Before::ReplaceList).await?;
-            self.inner.replace_list(account, mailbox, list).await
-        })
+        self.inner.replace_list(account, mailbox, list)
     }
 }
 

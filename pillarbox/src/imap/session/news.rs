@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use pillarbox_core::Time;
-use pillarbox_imap::server::Change;
 
 use super::Connection;
 use crate::parts::StoreError;
@@ -22,30 +21,10 @@ impl Connection {
         if let Some(mailbox) = &mut self.selected {
             let changes = self.wire.answer(mailbox.refresh()).await?;
             let now = self.wire.now();
-            changes.into_iter().for_each(|change| self.wire.machine.learn(now, change));
+            self.wire.machine.learn_all(now, changes);
         }
         Ok(())
     }
-}
-
-/// The same news in fewer words: within IDLE each change is told when it is learned, and arrivals that follow each other are
-/// one EXISTS.
-pub(super) fn joined(changes: Vec<Change>) -> Vec<Change> {
-    let mut joined: Vec<Change> = Vec::with_capacity(changes.len());
-    for change in changes {
-        match (joined.last_mut(), change) {
-            (Some(Change::Added { uids, mod_seq }), Change::Added { uids: more, mod_seq: latest }) => {
-                uids.extend(more);
-                *mod_seq = latest.max(*mod_seq);
-            }
-            (Some(Change::Removed { uids, mod_seq }), Change::Removed { uids: more, mod_seq: latest }) => {
-                uids.add(&more);
-                *mod_seq = latest.max(*mod_seq);
-            }
-            (_, change) => joined.push(change),
-        }
-    }
-    joined
 }
 
 /// When a session that has just told news tells more: with all others. What one of them reads of the mailbox then is what the

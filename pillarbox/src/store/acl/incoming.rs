@@ -74,9 +74,9 @@ impl<S: AclSource + 'static> IncomingAppend for Incoming<S> {
         Box::pin(async move {
             let Admission { store, user, target, needed, source, .. } = &self.admission;
             if let Some(source) = source {
-                store.check(user, source, to_take_away()).await?;
+                store.check_inside(user, source, to_take_away()).await?;
             }
-            let rights = store.check(user, target, *needed).await?;
+            let rights = store.check_inside(user, target, *needed).await?;
             let mut appended = self.incoming.publish().await?;
             // RFC 4315 §3: who cannot open a mailbox learns nothing of what is in it.
             appended.uids = appended.uids.filter(|_| rights.contains(Rights::READ));

@@ -19,7 +19,8 @@ impl<S: AclSource + 'static> Inner<S> {
         let beside = [self.places.others.as_ref(), self.places.shared.as_ref().map(|(name, _)| name)];
         let may_reach = |pattern: &String| beside.iter().flatten().any(|name| may_reach(pattern, name));
         let tells_of_subscriptions = list.lsub || list.subscribed || list.tell_subscribed;
-        if !list.patterns.iter().any(may_reach) && !(tells_of_subscriptions && self.places.keeps_otherwise()) {
+        let may_be_kept_otherwise = tells_of_subscriptions && self.places.keeps_otherwise();
+        if !may_be_kept_otherwise && !list.patterns.iter().any(may_reach) {
             return self.source.list(user, list).await;
         }
         let mut everything = List::new("*");
@@ -44,10 +45,11 @@ impl<S: AclSource + 'static> Inner<S> {
         Ok(list.answer(known))
     }
 
-    /// The mailboxes of an account that a user may know of. An account that there is not has none.
+    /// The mailboxes of an account that a user may know of. An account that there is not has none. One that cannot be looked at now is
+    /// no such account: who asks would take its mailboxes for gone.
     async fn seen_of(&self, user: &Identity, account: &Identity, in_front: &str) -> Result<Vec<KnownName>> {
         let lists = match self.source.lists_of(account).await {
-            Err(error) if error.kind == StoreErrorKind::NoSuchMailbox || account != user => return Ok(Vec::new()),
+            Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => return Ok(Vec::new()),
             lists => lists?,
         };
         let seen = lists.into_iter().filter_map(|(mailbox, acl)| {

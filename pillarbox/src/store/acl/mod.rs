@@ -37,7 +37,8 @@ pub trait AclSource: MailboxStore {
     /// The list of a mailbox. Nothing comes to be by this question: [`StoreErrorKind::NoSuchMailbox`] if there is no such account.
     fn list_of<'a>(&'a self, account: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<Acl>>;
 
-    /// All mailboxes of an account with their lists; one whose list cannot be read is left out. Nothing comes to be by this either.
+    /// All mailboxes of an account with their lists; one whose list is damaged is left out. What cannot be looked at now is an error: who
+    /// asks would take it for gone. Nothing comes to be by this either.
     fn lists_of<'a>(&'a self, account: &'a Identity) -> BoxFuture<'a, Result<Vec<(MailboxName, Acl)>>>;
 
     /// Changes an entry of a list. Durable.
@@ -47,6 +48,16 @@ pub trait AclSource: MailboxStore {
         mailbox: &'a MailboxName,
         change: &'a AclChange,
     ) -> BoxFuture<'a, Result<()>>;
+
+    /// Makes a mailbox of an account that is there, with this list from its beginning: nobody ever finds it without. Levels above that
+    /// come to be with it have the list too. Durable.
+    fn create_with_list<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        uses: &'a [SpecialUse],
+        list: &'a Acl,
+    ) -> BoxFuture<'a, Result<Option<ObjectId>>>;
 
     /// Puts a list in the place of another. Durable.
     fn replace_list<'a>(
@@ -189,13 +200,18 @@ impl<S: AclSource + 'static> Inner<S> {
         rights_of(acl.rights(&who))
     }
 
+    /// What a user may do with a mailbox that is there, or what keeps us from knowing.
+    async fn rights_known(&self, user: &Identity, place: &Place) -> Result<Rights> {
+        let acl = self.source.list_of(&place.account, &place.mailbox).await?;
+        Ok(self.rights_by(&acl, user, place))
+    }
+
     /// What a user may do with a mailbox that is there.
     async fn rights_there(&self, user: &Identity, place: &Place) -> Result<Rights> {
-        match self.source.list_of(&place.account, &place.mailbox).await {
-            Ok(acl) => Ok(self.rights_by(&acl, user, place)),
-            Err(error) if place.account == *user => Err(error),
+        match self.rights_known(user, place).await {
             // Whatever it is, others must not learn from it that there is such a mailbox.
-            Err(error) => Err(StoreError::new(StoreErrorKind::NoSuchMailbox, error.cause)),
+            Err(error) if place.account != *user => Err(StoreError::new(StoreErrorKind::NoSuchMailbox, error.cause)),
+            rights => rights,
         }
     }
 
@@ -210,10 +226,13 @@ impl<S: AclSource + 'static> Inner<S> {
     /// What a user may do with a mailbox. To one of their own that is not there they may do everything: what is to be said of it the
     /// store says.
     async fn rights_in(&self, user: &Identity, place: &Place) -> Result<Rights> {
-        match self.rights_there(user, place).await {
-            Err(error) if error.kind == StoreErrorKind::NoSuchMailbox && place.account == *user => Ok(Rights::ALL),
-            rights => rights,
-        }
+        all_if_none(self.rights_there(user, place).await, user, place)
+    }
+
+    /// The same, for somebody who has been let in and knows that it is there: a moment's trouble with its list must not look like its
+    /// end, with which a session goes down.
+    async fn rights_inside(&self, user: &Identity, place: &Place) -> Result<Rights> {
+        all_if_none(self.rights_known(user, place).await, user, place)
     }
 
     /// Where a mailbox is, and what the user may do there, if they may do this.
@@ -229,11 +248,17 @@ impl<S: AclSource + 'static> Inner<S> {
         permit(rights, needed).map(|()| rights)
     }
 
-    /// Where a mailbox can be made, and what comes to be with it.
+    /// The same, for somebody who has been let in.
+    async fn check_inside(&self, user: &Identity, place: &Place, needed: Rights) -> Result<Rights> {
+        let rights = self.rights_inside(user, place).await?;
+        permit(rights, needed).map(|()| rights)
+    }
+
+    /// Where a mailbox can be made, and with which list.
     async fn permitted_to_create(&self, user: &Identity, mailbox: &MailboxName) -> Result<Making> {
         let place = self.places.find(user, mailbox)?;
         let is_owner = place.account == *user;
-        let mut making = Making { place, list: Acl::default(), above: Vec::new() };
+        let mut making = Making { place, list: Acl::default() };
         let place = &making.place;
         // RFC 4314 §4: the nearest one above that is there.
         let mut next = place.mailbox.parent();
@@ -249,7 +274,6 @@ impl<S: AclSource + 'static> Inner<S> {
                 }
                 Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => {
                     next = name.parent();
-                    making.above.push(name);
                 }
                 Err(error) if is_owner => return Err(error),
                 Err(error) => return Err(StoreError::new(StoreErrorKind::NoSuchMailbox, error.cause)),
@@ -262,25 +286,6 @@ impl<S: AclSource + 'static> Inner<S> {
         permit(self.rights_there(user, &top).await?, Rights::CREATE)?;
         making.list = self.source.list_of(&top.account, &top.mailbox).await?;
         Ok(making)
-    }
-
-    /// Gives a mailbox that was just made its list, and the levels above that were made with it.
-    async fn give_list(&self, Making { place, list, above }: &Making) -> Result<()> {
-        if list.entries().next().is_none() {
-            return Ok(());
-        }
-        for level in above.iter().rev() {
-            match self.source.list_of(&place.account, level).await {
-                Ok(acl) if acl.entries().next().is_none() => {
-                    self.source.replace_list(&place.account, level, list).await?;
-                }
-                // Somebody was quicker; or the store makes no levels.
-                Ok(_) => {}
-                Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.source.replace_list(&place.account, &place.mailbox, list).await
     }
 
     /// Whose mailboxes these are, and whose name stands for `owner`; none where they belong to nobody.
@@ -301,8 +306,13 @@ struct Making {
     place: Place,
     /// The list that it is to have.
     list: Acl,
-    /// The levels above that are not there, the nearest first.
-    above: Vec<MailboxName>,
+}
+
+fn all_if_none(rights: Result<Rights>, user: &Identity, place: &Place) -> Result<Rights> {
+    match rights {
+        Err(error) if error.kind == StoreErrorKind::NoSuchMailbox && place.account == *user => Ok(Rights::ALL),
+        rights => rights,
+    }
 }
 
 /// Lack of a right looks like absence to those who may not know of the mailbox (RFC 4314 §6).
@@ -349,19 +359,12 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
         uses: &'a [SpecialUse],
     ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
         Box::pin(async move {
-            let making = self.inner.permitted_to_create(user, mailbox).await?;
-            let place = &making.place;
+            let Making { place, list } = self.inner.permitted_to_create(user, mailbox).await?;
             if place.account != *user && !uses.is_empty() {
                 // RFC 6154 §7: where the owner's programs put what the owner sends is for the owner to say.
                 return Err(StoreError::new(StoreErrorKind::NotForThatUse, "another's account has its own uses"));
             }
-            let id = self.inner.source.create(&place.account, &place.mailbox, uses).await?;
-            if let Err(error) = self.inner.give_list(&making).await {
-                // Whoever made it could not use it, nor make it again. What keeps it from going is told by the error already.
-                let _ = self.inner.source.delete(&place.account, &place.mailbox).await;
-                return Err(error);
-            }
-            Ok(id)
+            self.inner.source.create_with_list(&place.account, &place.mailbox, uses, &list).await
         })
     }
 
@@ -380,16 +383,17 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
     ) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let (from, _) = self.inner.permitted(user, from, Rights::DELETE).await?;
-            let making = self.inner.permitted_to_create(user, to).await?;
-            let to = &making.place;
+            let Making { place: to, list } = self.inner.permitted_to_create(user, to).await?;
             if from.account != to.account {
                 return Err(StoreError::new(StoreErrorKind::Cannot, "a mailbox stays in its account"));
             }
             self.inner.source.rename(&from.account, &from.mailbox, &to.mailbox).await?;
             match from.mailbox.is_inbox() {
                 // INBOX keeps its list, and what its messages are in now is a new mailbox (RFC 4314 §4).
-                true => self.inner.give_list(&making).await,
-                false => Ok(()),
+                true if list.entries().next().is_some() => {
+                    self.inner.source.replace_list(&to.account, &to.mailbox, &list).await
+                }
+                _ => Ok(()),
             }
         })
     }

@@ -51,7 +51,7 @@ impl<S: AclSource + 'static> Open<S> {
 
     /// What the user may do here, if they may do this. Who may read it knows of it, also where it is not listed.
     async fn check(&mut self, needed: Rights) -> Result<Rights> {
-        let rights = self.store.rights_in(&self.user, &self.place).await?;
+        let rights = self.store.rights_inside(&self.user, &self.place).await?;
         let to_know = if rights.contains(Rights::READ) { Rights::LOOKUP } else { Rights::NONE };
         permit(rights | to_know, needed).map(|()| rights)
     }

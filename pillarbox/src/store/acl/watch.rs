@@ -8,6 +8,7 @@ use std::task::Poll;
 
 use pillarbox_imap::acl::Rights;
 use pillarbox_imap::list::List;
+use pillarbox_imap::server::Status;
 use pillarbox_imap::types::MailboxName;
 
 use super::listing::ACCOUNTS_MAX;
@@ -47,8 +48,15 @@ impl<S: AclSource + 'static> MailboxWatch for Watched<S> {
                 // Kept at once: whoever waits may stop waiting while the rights are looked at.
                 self.untold = self.watch.stirred().await?;
             }
-            self.store.check(&self.user, &self.place, needed()).await?;
+            self.store.check_inside(&self.user, &self.place, needed()).await?;
             Ok(std::mem::take(&mut self.untold))
+        })
+    }
+
+    fn numbers(&mut self) -> BoxFuture<'_, Result<Option<Status>>> {
+        Box::pin(async move {
+            self.store.check(&self.user, &self.place, needed()).await?;
+            self.watch.numbers().await
         })
     }
 }
@@ -167,7 +175,8 @@ impl<S: AclSource + 'static> Accounts<S> {
         let mut subscribed = List::new("*");
         subscribed.subscribed = true;
         let subscribed = self.store.source.list(&self.user, &subscribed).await?;
-        let subscribed: Vec<MailboxName> = subscribed.into_iter().map(|listed| listed.name).collect();
+        let subscribed: Vec<MailboxName> =
+            subscribed.into_iter().map(|listed| self.store.places.subscribed(listed.name)).collect();
         let mut wanted = accounts_below(&below, &subscribed);
         if wanted.len() > ACCOUNTS_MAX {
             // LIST tells of no more either; whoever believes that all are watched has to hear that they are not.

@@ -1,7 +1,7 @@
 //! The lists of mailboxes, in Dovecot's files.
 
 use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
-use pillarbox_imap::types::MailboxName;
+use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse};
 use pillarbox_maildir::{Acl, Maildir, MaildirError, Tree};
 
 use super::metadata::{on_disk, seen_by};
@@ -68,10 +68,15 @@ impl AclSource for MaildirStore {
         self.on_tree_there(account, |inner, tree| {
             let there = tree.list().map_err(told)?.into_iter().filter(|mailbox| mailbox.exists);
             let lists = there.filter_map(|mailbox| {
-                let acl = tree.mailbox(&mailbox.name).and_then(|folder| folder.acl()).ok()?;
-                Some((inner.names.in_imap(&mailbox.name)?, acl))
+                let name = inner.names.in_imap(&mailbox.name)?;
+                match tree.mailbox(&mailbox.name).and_then(|folder| folder.acl()) {
+                    Ok(acl) => Some(Ok((name, acl))),
+                    // It went away meanwhile, or nobody gets rights by half a list.
+                    Err(MaildirError::NoSuchMailbox(_) | MaildirError::Damaged(_)) => None,
+                    Err(error) => Some(Err(told(error))),
+                }
             });
-            Ok(lists.collect())
+            lists.collect()
         })
     }
 
@@ -86,6 +91,16 @@ impl AclSource for MaildirStore {
             Some(change) => folder.set_acl(&identifier, negative, change),
             None => folder.delete_acl(&identifier, negative),
         })
+    }
+
+    fn create_with_list<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        uses: &'a [SpecialUse],
+        list: &'a Acl,
+    ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
+        self.make(account, mailbox, uses, Some(list.clone()))
     }
 
     fn annotations_of<'a>(

@@ -22,6 +22,11 @@ impl Looks {
         AskedAt(self.0.load(Ordering::SeqCst))
     }
 
+    #[cfg(test)]
+    pub(super) fn begun(&self) -> u64 {
+        self.now().0
+    }
+
     /// A look begins; what it gives to [`Looked::ended`].
     pub(super) fn begin(&self) -> u64 {
         self.0.fetch_add(1, Ordering::SeqCst) + 1

@@ -8,12 +8,14 @@ mod looks;
 mod metadata;
 mod names;
 mod news;
+mod numbers;
 mod open;
 mod opened;
 mod pool;
 mod quota;
 mod room;
 mod shared;
+mod unasked;
 mod uses;
 mod watched;
 
@@ -401,16 +403,7 @@ impl MailboxStore for MaildirStore {
         mailbox: &'a MailboxName,
         uses: &'a [SpecialUse],
     ) -> BoxFuture<'a, Result<Option<ObjectId>>> {
-        let (mailbox, uses, account) = (mailbox.clone(), uses.to_vec(), user.clone());
-        self.on_tree(user, move |inner, tree| {
-            let name = inner.names.find(tree, &mailbox)?;
-            let mut id = None;
-            inner.change_names(&account, false, || {
-                id = mailbox_id(&uses::create(tree, &name, &uses)?);
-                Ok(NameChange::Created(mailbox))
-            })?;
-            Ok(id)
-        })
+        self.make(user, mailbox, uses, None)
     }
 
     fn delete<'a>(&'a self, user: &'a Identity, mailbox: &'a MailboxName) -> BoxFuture<'a, Result<()>> {

@@ -1,5 +1,7 @@
 //! What other programs do in folders that somebody waits for news of.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::shared::Shared;
+use super::unasked::look_if_awaited;
 use super::{Inner, Result};
 use crate::parts::{BoxFuture, StoreError, StoreErrorKind};
 
@@ -101,7 +104,7 @@ impl News {
     }
 
     /// Waits until a look fails.
-    pub(super) async fn trouble(&self) -> StoreError {
+    async fn trouble(&self) -> StoreError {
         loop {
             let told = self.trouble.notified();
             if let Some(trouble) = self.state().trouble.take() {
@@ -114,6 +117,19 @@ impl News {
 
 /// A session waits for news of a folder as long as this is there.
 pub(super) struct Waiting(Arc<Shared>);
+
+/// Waits for something that a look brings.
+async fn looking<T>(folder: &Arc<Shared>, news: impl Future<Output = T>) -> T {
+    let mut news = pin!(news);
+    poll_fn(|context| {
+        let polled = news.as_mut().poll(context);
+        if polled.is_pending() {
+            look_if_awaited(folder);
+        }
+        polled
+    })
+    .await
+}
 
 impl Waiting {
     pub(super) fn begin(inner: &Arc<Inner>, shared: &Arc<Shared>) -> Result<Self> {
@@ -131,9 +147,17 @@ impl Waiting {
 }
 
 impl Waiting {
-    /// Waits until a look fails.
-    pub(super) async fn trouble(&self) -> StoreError {
-        self.0.news.trouble().await
+    /// Waits for what looks at the folder bring, or until one fails. What is known is told first; the trouble comes again.
+    pub(super) async fn hear<T>(&self, news: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            news = looking(&self.0, news) => news,
+            trouble = self.0.news.trouble() => Err(trouble),
+        }
+    }
+
+    pub(super) fn folder(&self) -> &Arc<Shared> {
+        &self.0
     }
 }
 
@@ -153,11 +177,13 @@ fn look(inner: &Arc<Inner>, shared: &Arc<Shared>) {
     let runtime = runtime.clone();
     state.looking = true;
     state.behind = false;
+    // Another look that begins from now on is as good.
+    let asked = shared.now();
     drop(state);
     let (inner, shared) = (Arc::clone(inner), Arc::clone(shared));
     runtime.spawn(async move {
         let folder = Arc::clone(&shared);
-        let looked = shared.lane.run(move || folder.refresh()).await;
+        let looked = shared.lane.run(move || folder.refresh_since(asked)).await;
         let again = {
             let mut state = shared.news.state();
             state.trouble = looked.err();

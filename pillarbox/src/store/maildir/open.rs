@@ -95,13 +95,8 @@ impl Mailbox for Open {
 
     fn changes(&mut self) -> BoxFuture<'_, Result<Vec<Change>>> {
         Box::pin(async move {
-            let _waiting = Waiting::begin(&self.store.inner, &self.shared)?;
-            tokio::select! {
-                // What is known is told first; the trouble comes again.
-                biased;
-                changes = self.reader.next() => Ok(changes),
-                trouble = self.shared.news.trouble() => Err(trouble),
-            }
+            let waiting = Waiting::begin(&self.store.inner, &self.shared)?;
+            waiting.hear(async { Ok(self.reader.next().await) }).await
         })
     }
 

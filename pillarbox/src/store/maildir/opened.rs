@@ -7,7 +7,7 @@ use pillarbox_maildir::{self as maildir, Access, Maildir};
 
 use super::pool::Lane;
 use super::shared::Shared;
-use super::{Inner, Result, told};
+use super::{Inner, Result, told, unasked};
 
 impl Inner {
     /// The view of a folder that all sessions of this process share. Looking at a folder for reading only changes nothing
@@ -35,25 +35,12 @@ impl Inner {
         open.get(key).and_then(Weak::upgrade).filter(|shared| !shared.is_gone())
     }
 
-    /// Tells the sessions that have a folder open that something in it changed. Nobody waits for it: to look can take as
-    /// long as another program holds the lock. All who ask before a look begins share it.
+    /// Tells the sessions that have a folder open that something in it changed.
     pub(super) fn look_again(&self, folder: &Path) {
         for read_only in [false, true] {
-            let key = (folder.to_owned(), read_only);
-            let Some(shared) = self.find_open(&key) else { continue };
-            if !shared.set_stale() {
-                continue;
+            if let Some(shared) = self.find_open(&(folder.to_owned(), read_only)) {
+                unasked::put_into(&shared);
             }
-            tokio::spawn(async move {
-                tokio::time::sleep_until(shared.next_look().into()).await;
-                let lane = shared.lane.clone();
-                let looked = lane.run(move || {
-                    shared.catch_up();
-                    Ok(())
-                });
-                // Trouble meets the sessions again when they look themselves.
-                let _ = looked.await;
-            });
         }
     }
 

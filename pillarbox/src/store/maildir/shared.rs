@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use pillarbox_core::WallTime;
 use pillarbox_imap::server::{Change, FlagChange, Snapshot, Status, StatusItem};
@@ -13,14 +13,12 @@ use pillarbox_maildir::{self as maildir, Keywords, Mailbox, Maildir};
 use super::cache::Asked;
 use super::looks::{AskedAt, Looked, Looks};
 use super::news::News;
+use super::numbers::Numbers;
 use super::pool::Lane;
+use super::unasked::Unasked;
 use super::{Result, mailbox_id, number, told, uid, uid_next, uid_validity};
 use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
-use crate::store::feed::{Feed, FeedReader, Watcher};
-
-/// Behind a look that took so long nobody looks unasked for so many times as long: whoever delivers into a large folder again and
-/// again must not have it read each time for those who wait for news of it.
-const LOOK_SHARE: u32 = 9;
+use crate::store::feed::{Feed, FeedReader, Told, Watcher};
 
 /// A folder's view and its feed. Whoever changes the view tells the feed before letting go of the lock, so that everyone
 /// hears of changes in the order in which they were made.
@@ -34,9 +32,8 @@ pub(super) struct Shared {
     gone: AtomicBool,
     looks: Arc<Looks>,
     looked: Looked,
-    next_look: Mutex<Instant>,
-    /// Somebody is on the way to look.
-    stale: AtomicBool,
+    pub(super) unasked: Unasked,
+    pub(super) numbers: Numbers,
     pub(super) news: News,
     /// Where its account's turns are.
     pub(super) lane: Lane,
@@ -55,8 +52,8 @@ impl Shared {
             gone: AtomicBool::new(false),
             looks,
             looked: Looked::default(),
-            next_look: Mutex::new(Instant::now()),
-            stale: AtomicBool::new(false),
+            unasked: Unasked::default(),
+            numbers: Numbers::default(),
             news: News::default(),
             lane,
         }
@@ -135,23 +132,20 @@ impl Shared {
 
     /// Looks at the folder if something was put there and nobody has looked since.
     pub(super) fn catch_up(&self) {
-        if self.stale.swap(false, Ordering::AcqRel) {
-            let begun = Instant::now();
+        self.unasked.catch_up(|asked| {
             // Trouble meets the sessions again when they look themselves.
-            let _ = self.refresh();
-            let next = Instant::now() + begun.elapsed() * LOOK_SHARE;
-            *self.next_look.lock().unwrap_or_else(PoisonError::into_inner) = next;
-        }
+            let _ = self.refresh_since(asked);
+        });
     }
 
-    /// When somebody who is not asked may look again.
-    pub(super) fn next_look(&self) -> Instant {
-        *self.next_look.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether somebody waits for what happens next.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.feed.is_waited_for()
     }
 
-    /// Whether somebody has to look who did not have to before.
-    pub(super) fn set_stale(&self) -> bool {
-        !self.stale.swap(true, Ordering::AcqRel)
+    /// How often sessions were told something.
+    pub(super) fn told(&self) -> Told {
+        self.feed.told()
     }
 
     fn tell(&self, view: &Mailbox, changes: maildir::Changes) {
@@ -197,7 +191,10 @@ impl Shared {
 
     /// The numbers, and the sum of the sizes if it is wanted: of a message whose name does not tell its size the file is read.
     pub(super) fn status(&self, items: &[StatusItem]) -> Result<Status> {
-        let mut view = self.view();
+        Shared::status_of(&mut self.view(), items)
+    }
+
+    pub(super) fn status_of(view: &mut Mailbox, items: &[StatusItem]) -> Result<Status> {
         let mut status = Status::new(uid_validity(view.uid_validity())?, uid_next(view.uid_next()));
         status.messages = u32::try_from(view.messages().len()).unwrap_or(u32::MAX);
         let unseen = view.messages().filter(|message| !message.flags.contains(maildir::Flags::SEEN)).count();
@@ -420,11 +417,11 @@ fn keywords_can_be_made(view: &Mailbox) -> bool {
 }
 
 /// A change and its mod-sequence.
-type Told = (Option<ModSeq>, Change);
+type Dated = (Option<ModSeq>, Change);
 
 /// What went and what came.
-fn in_order(view: &Mailbox, changes: &maildir::Changes) -> Vec<Told> {
-    let mut told: Vec<Told> = removals(view, &changes.removed).collect();
+fn in_order(view: &Mailbox, changes: &maildir::Changes) -> Vec<Dated> {
+    let mut told: Vec<Dated> = removals(view, &changes.removed).collect();
     let added: Vec<(Option<ModSeq>, Uid)> =
         changes.added.iter().map(|number| (mod_seq(view, *number), uid(*number))).collect();
     let added_at = |added: &[(Option<ModSeq>, Uid)]| {
@@ -439,7 +436,7 @@ fn in_order(view: &Mailbox, changes: &maildir::Changes) -> Vec<Told> {
     told
 }
 
-fn removals(view: &Mailbox, removed: &[maildir::Uid]) -> impl Iterator<Item = Told> {
+fn removals(view: &Mailbox, removed: &[maildir::Uid]) -> impl Iterator<Item = Dated> {
     let mut by_mod_seq: BTreeMap<Option<ModSeq>, UidSet> = BTreeMap::new();
     for (number, at) in removed.iter().zip(view.removed_at(removed)) {
         by_mod_seq.entry(at.and_then(ModSeq::new)).or_default().insert(uid(*number));
@@ -447,7 +444,7 @@ fn removals(view: &Mailbox, removed: &[maildir::Uid]) -> impl Iterator<Item = To
     by_mod_seq.into_iter().map(|(mod_seq, uids)| (mod_seq, Change::Removed { uids, mod_seq }))
 }
 
-fn changed_flags(view: &Mailbox, changed: Vec<maildir::Uid>) -> impl Iterator<Item = Told> {
+fn changed_flags(view: &Mailbox, changed: Vec<maildir::Uid>) -> impl Iterator<Item = Dated> {
     let changed = changed.into_iter().filter_map(|uid| view.message(uid));
     changed.map(|message| {
         let MessageFlags { uid, flags, mod_seq } = message_flags(view, &message);

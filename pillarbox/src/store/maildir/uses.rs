@@ -1,11 +1,33 @@
 //! What mailboxes are for.
 
-use pillarbox_imap::types::SpecialUse;
-use pillarbox_maildir::{self as maildir, Maildir, MaildirError, Tree};
+use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse};
+use pillarbox_maildir::{self as maildir, Acl, Maildir, MaildirError, Tree};
 
-use super::{Result, told};
-use crate::parts::{StoreError, StoreErrorKind};
+use super::{MaildirStore, Result, mailbox_id, told};
+use crate::parts::{BoxFuture, Identity, NameChange, StoreError, StoreErrorKind};
 use crate::store::annotations::refuse_inbox;
+
+impl MaildirStore {
+    /// Makes a mailbox, if need be with a list from its beginning.
+    pub(super) fn make(
+        &self,
+        user: &Identity,
+        mailbox: &MailboxName,
+        uses: &[SpecialUse],
+        list: Option<Acl>,
+    ) -> BoxFuture<'static, Result<Option<ObjectId>>> {
+        let (mailbox, uses, account) = (mailbox.clone(), uses.to_vec(), user.clone());
+        self.on_tree(user, move |inner, tree| {
+            let name = inner.names.find(tree, &mailbox)?;
+            let mut id = None;
+            inner.change_names(&account, false, || {
+                id = mailbox_id(&create(tree, &name, &uses, list.as_ref())?);
+                Ok(NameChange::Created(mailbox))
+            })?;
+            Ok(id)
+        })
+    }
+}
 
 /// What a mailbox is for. One that went away meanwhile is for nothing.
 pub(super) fn special_uses(tree: &Tree, name: &maildir::MailboxName) -> Result<Vec<SpecialUse>> {
@@ -16,10 +38,13 @@ pub(super) fn special_uses(tree: &Tree, name: &maildir::MailboxName) -> Result<V
     }
 }
 
-/// Makes a mailbox. Of two that are made at once for the same use one is refused.
-pub(super) fn create(tree: &Tree, name: &maildir::MailboxName, uses: &[SpecialUse]) -> Result<Maildir> {
+/// Of two that are made at once for the same use one is refused.
+fn create(tree: &Tree, name: &maildir::MailboxName, uses: &[SpecialUse], list: Option<&Acl>) -> Result<Maildir> {
     let words: Vec<&str> = uses.iter().map(|special| special.as_str()).collect();
-    let create = || tree.create_mailbox_for(name, &words).map_err(told);
+    let create = || match list {
+        Some(list) => tree.create_mailbox_with_acl(name, &words, list).map_err(told),
+        None => tree.create_mailbox_for(name, &words).map_err(told),
+    };
     if uses.is_empty() || tree.mailbox(name).is_ok() {
         return create();
     }

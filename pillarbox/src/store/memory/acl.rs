@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
-use pillarbox_imap::types::MailboxName;
+use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse};
 use pillarbox_maildir::{Acl, AclError};
 
 use super::contents::Shared;
@@ -57,6 +57,20 @@ impl AclSource for MemoryStore {
             }?;
             self.names.tell(account, vec![NameChange::Rights(mailbox.clone())]);
             Ok(())
+        }))
+    }
+
+    fn create_with_list<'a>(
+        &'a self,
+        account: &'a Identity,
+        mailbox: &'a MailboxName,
+        uses: &'a [SpecialUse],
+        list: &'a Acl,
+    ) -> BoxFuture<'a, Result<Option<ObjectId>, StoreError>> {
+        ready(self.make(account, mailbox, uses, |made| {
+            if let Ok(mut contents) = made.contents() {
+                contents.acl.clone_from(list);
+            }
         }))
     }
 
