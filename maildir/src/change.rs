@@ -97,6 +97,7 @@ impl Mailbox {
             }
             if since.is_some_and(|since| self.mod_seq(*uid).is_some_and(|mod_seq| mod_seq > since)) {
                 set.refused.push(*uid);
+                self.count_one();
                 next = left.next();
                 continue;
             }
@@ -146,6 +147,7 @@ impl Mailbox {
                 Err(error) => return Err(error),
             }
             if since.is_none() || tries < 2 {
+                self.count_one();
                 next = left.next();
             }
         }
@@ -228,6 +230,7 @@ impl Mailbox {
                 Err(MaildirError::NoSuchMessage(_)) => {}
                 Err(error) => return Err(error),
             }
+            self.count_one();
         }
         Ok(())
     }
@@ -246,6 +249,7 @@ impl Mailbox {
                 let flags = there.fold(file.flags().system(), |all, flag| all | flag);
                 Prepared::of_file(target, &file.path(maildir), &file, flags)
             })?);
+            self.count_one();
         }
         let Appended { uid_validity, uids, .. } = target.append(copies)?;
         Ok(Copied { uid_validity, uids: sources.into_iter().zip(uids).collect() })

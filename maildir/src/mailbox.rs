@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::cache::Cache;
@@ -62,6 +64,8 @@ pub struct Mailbox {
     /// For `new/` and `cur/`: something happened there since they were last synced, through us or somebody else.
     pub(crate) unsynced: [bool; 2],
     pub(crate) cache: Cache,
+    /// Messages that were changed, copied or removed.
+    done_with: Arc<AtomicU64>,
 }
 
 /// What opening and refreshing a mailbox may change in it. Whether its user may change more is the caller's to decide.
@@ -134,6 +138,16 @@ struct Known {
 const INFOS_MAX: usize = 1024;
 
 impl Mailbox {
+    /// From now on each message that [`set_flags`](Mailbox::set_flags), [`copy`](Mailbox::copy), [`move_to`](Mailbox::move_to) and the removals
+    /// are done with is counted there, one that is moved twice. What is counted need not be durable yet.
+    pub fn count_in(&mut self, counter: Arc<AtomicU64>) {
+        self.done_with = counter;
+    }
+
+    pub(crate) fn count_one(&self) {
+        self.done_with.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Opens a folder and reads what is in it.
     pub fn open(maildir: &Maildir, access: Access) -> Result<Self> {
         let mut mailbox = Mailbox {
@@ -152,6 +166,7 @@ impl Mailbox {
             snapshot: None,
             unsynced: [true; 2],
             cache: Cache::default(),
+            done_with: Arc::default(),
         };
         if access == Access::ReadWrite {
             mailbox.clean_tmp();

@@ -17,7 +17,9 @@ use pillarbox::parts::{MemoryAuthenticator, Parts};
 use pillarbox::store::MemoryStore;
 use pillarbox::testing::SteppedClock;
 use pillarbox_core::sasl::Mechanism;
-use pillarbox_imap::client::{Code, FlagChange, Wanted};
+use pillarbox_imap::client::{
+    Code, ContextUpdate, FlagChange, ListReturn, NotifyEvent, NotifyFilter, SearchReturn, Wanted,
+};
 use pillarbox_imap::types::{Flag, Flags, ResponseCode, SequenceSet, Uid, UidSet};
 
 fn config(enable: &[&str]) -> ClientConfig {
@@ -209,12 +211,91 @@ async fn script(client: &mut ImapClient) {
         Command::uid_store(&uids(&(1..20).collect::<Vec<_>>()), FlagChange::Add, &flags(&[Flag::Deleted]), None);
     client.run(store, nothing).await.unwrap();
     client.run(Command::close(), nothing).await.unwrap();
+    words_of_extensions(client).await;
     client.run(Command::delete("Entwürfe"), nothing).await.unwrap();
     let Err(RunError::Refused(status)) = client.run(Command::select("Entwürfe"), nothing).await else { panic!() };
     // Dovecot says it in words alone.
     assert!(status.code.is_none() || status.has(&ResponseCode::NonExistent), "{status:?}");
     assert!(matches!(client.run(Command::new("XFROB").string("a\r\nb"), nothing).await, Err(RunError::Refused(_))));
     assert!(client.is_open());
+}
+
+/// What was told while a command was done.
+async fn told(client: &mut ImapClient, command: Command) -> Vec<Response> {
+    let mut told = Vec::new();
+    let tell = |event: Event<'_>| {
+        if let Event::Response(response) = event {
+            told.push(response);
+        }
+    };
+    client.run(command, tell).await.unwrap();
+    told
+}
+
+/// What the server offers of lists with options, annotations, searches that are followed and mailboxes that are watched.
+async fn words_of_extensions(client: &mut ImapClient) {
+    let capabilities = client.capabilities().clone();
+    let offers = |word: &str| capabilities.has(word);
+    let mut more = Vec::new();
+    more.extend(offers("LIST-EXTENDED").then_some(ListReturn::Children));
+    more.extend(offers("LIST-STATUS").then_some(ListReturn::Status("MESSAGES")));
+    more.extend(offers("LIST-MYRIGHTS").then_some(ListReturn::MyRights));
+    more.extend(offers("LIST-METADATA").then_some(ListReturn::Metadata(&["/private/comment"])));
+    if offers("METADATA") {
+        let set = Command::set_metadata("Entwürfe", &[("/private/comment", Some(b"mine"))]);
+        client.run(set, |_| {}).await.unwrap();
+        let got = told(client, Command::get_metadata("Entwürfe", &["/private/comment"])).await;
+        let values = got.iter().filter_map(|response| match response {
+            Response::Metadata { entries, .. } => entries[0].1.as_deref(),
+            _ => None,
+        });
+        assert!(values.eq([b"mine"]), "{got:?}");
+    }
+    if !more.is_empty() {
+        let listed = told(client, Command::list("", "Entw*").list_returning(&more)).await;
+        let count = |is: fn(&Response) -> bool| listed.iter().filter(|response| is(response)).count();
+        assert_eq!(count(|response| matches!(response, Response::List(_))), 1, "{listed:?}");
+        for (word, is_told) in [
+            ("LIST-STATUS", count(|response| matches!(response, Response::MailboxStatus { .. }))),
+            ("LIST-MYRIGHTS", count(|response| matches!(response, Response::MyRights { .. }))),
+            ("LIST-METADATA", count(|response| matches!(response, Response::Metadata { .. }))),
+        ] {
+            assert_eq!(is_told == 1, offers(word), "{word}: {listed:?}");
+        }
+        assert_eq!(count(|response| matches!(response, Response::Other { .. } | Response::Unread(_))), 0, "{listed:?}");
+    }
+    if offers("CONTEXT=SEARCH") {
+        client.run(Command::select("Entwürfe"), |_| {}).await.unwrap();
+        let search = Command::uid_search_returning(&[SearchReturn::Count, SearchReturn::Update], "UNDELETED");
+        let found = told(client, search).await;
+        let search = found.iter().find_map(|response| match response {
+            Response::ESearch(search) => Some(search.clone()),
+            _ => None,
+        });
+        let search = search.unwrap_or_else(|| panic!("{found:?}"));
+        assert_eq!(search.count, Some(1));
+        let gone = Command::uid_store(&uids(&[1]), FlagChange::Add, &flags(&[Flag::Deleted]), None);
+        let mut changed = told(client, gone).await;
+        changed.extend(told(client, Command::noop()).await);
+        let updates = changed.iter().filter_map(|response| match response {
+            Response::ESearch(told) if told.tag == search.tag => Some(&told.updates),
+            _ => None,
+        });
+        let removed =
+            |update: &ContextUpdate| matches!(update, ContextUpdate::Remove { numbers, .. } if numbers.iter().eq([1]));
+        assert!(updates.flatten().any(removed), "{changed:?}");
+        client.run(Command::cancel_update(&[search.tag.as_deref().unwrap()]), |_| {}).await.unwrap();
+        client.run(Command::close(), |_| {}).await.unwrap();
+    }
+    if offers("NOTIFY") {
+        let messages = [NotifyEvent::MessageNew(""), NotifyEvent::MessageExpunge];
+        // Dovecot takes and tells other names there in UTF-8.
+        let watch = NotifyFilter::Mailboxes(vec!["INBOX".into()]);
+        let numbers = told(client, Command::notify_set(true).watching(&watch, &messages)).await;
+        let told = |response: &Response| matches!(response, Response::MailboxStatus { status, .. } if status.messages.is_some());
+        assert!(numbers.iter().any(told), "{numbers:?}");
+        client.run(Command::notify_none(), |_| {}).await.unwrap();
+    }
 }
 
 #[tokio::test]

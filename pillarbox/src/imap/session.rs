@@ -35,6 +35,7 @@ mod rights;
 
 use self::logins::wrong_password;
 use self::news::beat;
+use self::progress::Counted;
 pub(super) use self::refusal::no_mailbox;
 use self::refusal::try_create;
 
@@ -393,7 +394,8 @@ impl Connection {
                 what.unchanged_since = unchanged_since;
                 let set = {
                     let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
-                    self.wire.answer(mailbox.set_flags(&uids, &what)).await?
+                    let counted = Counted::new(&self.shared, Some(&mut **mailbox), Some(uids.len()));
+                    counted.wait(&mut self.wire, mailbox.set_flags(&uids, &what)).await?
                 };
                 // First what everybody is told, then the answer: the session then knows that this client was told.
                 self.look().await;
@@ -426,14 +428,16 @@ impl Connection {
             Event::Copy { uids, mailbox: target } => {
                 let copied = {
                     let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
-                    self.wire.answer(mailbox.copy(&uids, &target)).await
+                    let counted = Counted::new(&self.shared, Some(&mut **mailbox), Some(uids.len()));
+                    counted.wait(&mut self.wire, mailbox.copy(&uids, &target)).await
                 };
                 self.copied(copied, &target, false);
             }
             Event::Move { uids, mailbox: target } => {
                 let moved = {
                     let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
-                    self.wire.answer(mailbox.move_to(&uids, &target)).await
+                    let counted = Counted::new(&self.shared, Some(&mut **mailbox), Some(uids.len()));
+                    counted.wait(&mut self.wire, mailbox.move_to(&uids, &target)).await
                 };
                 self.look().await;
                 self.copied(moved, &target, true);
@@ -441,7 +445,8 @@ impl Connection {
             Event::Expunge { only } => {
                 let gone = {
                     let Some(mailbox) = &mut self.selected else { return Err(no_mailbox().into()) };
-                    self.wire.answer(mailbox.expunge(only.as_ref())).await?
+                    let counted = Counted::new(&self.shared, Some(&mut **mailbox), None);
+                    counted.wait(&mut self.wire, mailbox.expunge(only.as_ref())).await?
                 };
                 self.look().await;
                 self.answer(Answer::Expunged(&gone));
@@ -537,7 +542,7 @@ impl Connection {
     async fn append_end(&mut self) -> Result<(), Trouble> {
         self.sources = Sources::default();
         let Some(mut append) = self.append.take() else { return Err(no_mailbox().into()) };
-        let appended = self.wire.answer(append.publish()).await;
+        let appended = Counted::new(&self.shared, None, None).wait(&mut self.wire, append.publish()).await;
         // What the selected mailbox learns of the message may go out with the answer; or that another one was quicker.
         self.look().await;
         let appended = appended?;

@@ -516,12 +516,12 @@ impl Watching {
                 vec![Notification::Listed { listed: entry(name), old_name: None }]
             }
             NameChange::Rights(name) if self.visible.contains(name) != is_visible(now.get(name)) => with_parent(name),
-            NameChange::Annotated { mailbox, entry, .. } => {
+            NameChange::Annotated { mailbox, entries, .. } => {
                 let is_wanted = mailbox.as_ref().is_none_or(|name| {
                     let may_know = is_visible(now.get(name)) || self.is_own(name);
                     may_know && self.events_of(name, now.get(name)).annotations
                 });
-                let entries = BTreeSet::from([entry.clone()]);
+                let entries = entries.iter().cloned().collect();
                 is_wanted.then(|| Notification::Annotated { mailbox: mailbox.clone(), entries }).into_iter().collect()
             }
             NameChange::Subscribed(_) | NameChange::Rights(_) | NameChange::TooMany => Vec::new(),

@@ -15,6 +15,7 @@ mod clock;
 mod logins;
 mod observer;
 mod policy;
+mod progress;
 mod resolver;
 mod room;
 mod senders;
@@ -36,6 +37,7 @@ pub use clock::{Clock, SystemClock};
 pub use logins::{LoginGuard, LoginLimits};
 pub use observer::{Direction, Observer, QueueEvent, Silent};
 pub use policy::{AllowList, Policy, Session, Verdict};
+pub use progress::Progress;
 #[cfg(feature = "outbound")]
 pub(crate) use resolver::Driven;
 pub use resolver::{Resolver, resolve, resolve_within};

@@ -9,7 +9,7 @@ use pillarbox_imap::search::Query;
 use pillarbox_imap::server::{Change, FlagChange, Listed, Snapshot, Status, StatusItem};
 use pillarbox_imap::types::{Flags, MailboxName, ModSeq, ObjectId, Separator, SpecialUse, Uid, UidSet, UidValidity};
 
-use super::{BoxFuture, Identity, MailboxWatch, NameWatch, StoreError, StoreErrorKind};
+use super::{BoxFuture, Identity, MailboxWatch, NameWatch, Progress, StoreError, StoreErrorKind};
 
 /// What a store can do beside the methods without a default. Sessions advertise what is configured *and* supported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -412,6 +412,11 @@ pub trait Mailbox: Send {
     }
     /// Opens a message's octets.
     fn read(&mut self, uid: Uid) -> BoxFuture<'_, Result<Box<dyn MessageReader>, StoreError>>;
+    /// From now on what is done with many messages here (flags, copies, moves, removals) is counted there, message by message, so that
+    /// whoever waits for it knows how far it has come. What is moved may count twice. Optional.
+    fn count_in(&mut self, progress: Progress) {
+        drop(progress);
+    }
     /// Changes flags, of each message in one step with the comparison that [`SetFlags::unchanged_since`] asks for.
     fn set_flags<'a>(
         &'a mut self,

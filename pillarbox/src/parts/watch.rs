@@ -61,12 +61,12 @@ pub enum NameChange {
     Subscribed(MailboxName),
     /// Somebody may do more, or less, with a mailbox.
     Rights(MailboxName),
-    /// An annotation was set or removed (RFC 5464), by whichever session.
+    /// Annotations were set or removed (RFC 5464), by whichever session: those of one command that the same people see.
     Annotated {
         /// Of which mailbox; none: of the account, which clients take for the server.
         mailbox: Option<MailboxName>,
         /// Which.
-        entry: EntryName,
+        entries: Vec<EntryName>,
         /// The only one who sees it; none: all who see annotations of the mailbox.
         seen_by: Option<Identity>,
     },
@@ -75,10 +75,20 @@ pub enum NameChange {
 }
 
 impl NameChange {
-    /// A user set or removed this annotation of a mailbox, or of the account. What is private only they see.
-    pub fn annotated(mailbox: Option<&MailboxName>, entry: &EntryName, by: &Identity) -> Self {
-        let seen_by = entry.is_private().then(|| by.clone());
-        NameChange::Annotated { mailbox: mailbox.cloned(), entry: entry.clone(), seen_by }
+    /// A user set or removed these annotations of a mailbox, or of the account, at once. What is private only they see: it is told apart
+    /// from the rest.
+    pub fn annotated<'a>(
+        mailbox: Option<&MailboxName>,
+        entries: impl IntoIterator<Item = &'a EntryName>,
+        by: &Identity,
+    ) -> Vec<Self> {
+        let (private, shared): (Vec<EntryName>, Vec<EntryName>) =
+            entries.into_iter().cloned().partition(EntryName::is_private);
+        let one = |(entries, seen_by): (Vec<EntryName>, Option<Identity>)| {
+            let mailbox = mailbox.cloned();
+            (!entries.is_empty()).then_some(NameChange::Annotated { mailbox, entries, seen_by })
+        };
+        [(shared, None), (private, Some(by.clone()))].into_iter().filter_map(one).collect()
     }
 }
 

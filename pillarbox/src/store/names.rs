@@ -9,10 +9,21 @@ use pillarbox_imap::types::MailboxName;
 use super::log::{Log, LogReader, Logged};
 use crate::parts::{BoxFuture, Identity, NameChange, NameWatch, StoreError};
 
-/// So many changes somebody may fall behind who watches the names of an account.
+/// So many changes somebody may fall behind who watches the names of an account. One that names many annotations counts for several:
+/// it is about a kilobyte that each may take.
 const BEHIND_MAX: u64 = 1000;
 
-impl Logged for NameChange {}
+impl Logged for NameChange {
+    fn weight(&self) -> u64 {
+        match self {
+            NameChange::Annotated { entries, .. } => {
+                let octets = entries.iter().map(|entry| size_of_val(entry) + entry.as_str().len()).sum::<usize>();
+                1 + (octets / 1024) as u64
+            }
+            _ => 1,
+        }
+    }
+}
 
 /// The logs of the accounts that somebody watches.
 #[derive(Default)]
@@ -41,8 +52,7 @@ impl NameLogs {
         by: &Identity,
         changes: &[EntryChange],
     ) {
-        let told = changes.iter().map(|(entry, _)| NameChange::annotated(mailbox, entry, by));
-        self.tell(account, told.collect());
+        self.tell(account, NameChange::annotated(mailbox, changes.iter().map(|(entry, _)| entry), by));
     }
 
     /// Somebody who watches an account from now on. The account need not be there.
@@ -68,6 +78,8 @@ impl NameWatch for Reader {
 
 #[cfg(test)]
 mod tests {
+    use pillarbox_imap::metadata::EntryName;
+
     use super::*;
 
     #[tokio::test]
@@ -82,5 +94,31 @@ mod tests {
         assert_eq!(slow.changes().await.unwrap(), [NameChange::TooMany]);
         drop((slow, quick));
         assert!(logs.logs()[&user].upgrade().is_none(), "what nobody watches is not kept");
+    }
+
+    /// One who may see a mailbox must not end what its owner hears of, by annotations that the owner does not even see.
+    #[tokio::test]
+    async fn annotations_of_one_command_are_one_change() {
+        let (logs, owner, other) = (NameLogs::default(), Identity::new("owner"), Identity::new("other"));
+        let mut slow = logs.watch(&owner);
+        let entry = |number| EntryName::parse(&format!("/private/{number}")).unwrap();
+        let mut changes: Vec<EntryChange> = (0..100).map(|number| (entry(number), None)).collect();
+        changes.push((EntryName::parse("/shared/comment").unwrap(), None));
+        for _ in 0..100 {
+            logs.tell_annotated(&owner, Some(&MailboxName::inbox()), &other, &changes);
+        }
+        let told = slow.changes().await.unwrap();
+        assert_eq!(told.len(), 200, "the shared one apart from the private ones");
+        let counts = told.iter().map(|change| match change {
+            NameChange::Annotated { entries, seen_by, .. } => (entries.len(), seen_by.clone()),
+            other => panic!("{other:?}"),
+        });
+        let both = [(1, None), (100, Some(other.clone()))];
+        assert_eq!(counts.take(2).collect::<Vec<_>>(), both);
+        // But not without end.
+        for _ in 0..1000 {
+            logs.tell_annotated(&owner, Some(&MailboxName::inbox()), &other, &changes);
+        }
+        assert_eq!(slow.changes().await.unwrap(), [NameChange::TooMany]);
     }
 }

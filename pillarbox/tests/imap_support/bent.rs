@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use pillarbox::parts::{
     Append, AppendedMessages, BoxFuture, Copied, FlagsSet, Identity, IncomingAppend, Mailbox, MailboxStore,
-    MessageData, MessageReader, SetFlags, StoreCapabilities, StoreError, StoreErrorKind,
+    MessageData, MessageReader, Progress, SetFlags, StoreCapabilities, StoreError, StoreErrorKind,
 };
 use pillarbox_imap::list::List;
 use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
@@ -31,6 +31,8 @@ pub struct Bend {
     pub opened: Mutex<Vec<Identity>>,
     /// Opening a message takes one of these.
     pub openings: Semaphore,
+    /// Copying, moving, flagging or removing a message takes one of these.
+    pub changes: Semaphore,
     /// Messages that are expunged just before they are opened.
     pub expunged: Mutex<UidSet>,
     /// Mailboxes are not made, for this reason.
@@ -64,6 +66,7 @@ impl Bent {
                 octets_read: AtomicU64::new(0),
                 opened: Mutex::default(),
                 openings: Semaphore::new(100_000_000),
+                changes: Semaphore::new(100_000_000),
                 expunged: Mutex::default(),
                 refusal: Mutex::default(),
                 panics: AtomicBool::new(false),
@@ -137,7 +140,8 @@ impl MailboxStore for Bent {
     ) -> BoxFuture<'a, Result<Box<dyn Mailbox>>> {
         Box::pin(async move {
             let inner = self.inner.open(user, mailbox, read_only).await?;
-            Ok(Box::new(Open { inner, user: user.clone(), bend: Arc::clone(&self.bend) }) as Box<dyn Mailbox>)
+            let (user, bend, progress) = (user.clone(), Arc::clone(&self.bend), Progress::default());
+            Ok(Box::new(Open { inner, user, bend, progress }) as Box<dyn Mailbox>)
         })
     }
     fn metadata<'a>(
@@ -207,9 +211,22 @@ struct Open {
     inner: Box<dyn Mailbox>,
     user: Identity,
     bend: Arc<Bend>,
+    progress: Progress,
+}
+
+impl Open {
+    async fn work(&mut self, messages: u64) {
+        for _ in 0..messages {
+            self.bend.changes.acquire().await.unwrap().forget();
+            self.progress.add(1);
+        }
+    }
 }
 
 impl Mailbox for Open {
+    fn count_in(&mut self, progress: Progress) {
+        self.progress = progress;
+    }
     fn snapshot(&mut self) -> BoxFuture<'_, Result<Snapshot>> {
         self.inner.snapshot()
     }
@@ -251,13 +268,22 @@ impl Mailbox for Open {
         if self.bend.full.load(SeqCst) {
             return Box::pin(std::future::ready(Err(trouble(StoreErrorKind::NoSpace))));
         }
-        self.inner.set_flags(uids, what)
+        Box::pin(async move {
+            self.work(uids.len()).await;
+            self.inner.set_flags(uids, what).await
+        })
     }
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
-        self.inner.copy(uids, target)
+        Box::pin(async move {
+            self.work(uids.len()).await;
+            self.inner.copy(uids, target).await
+        })
     }
     fn move_to<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
-        self.inner.move_to(uids, target)
+        Box::pin(async move {
+            self.work(uids.len()).await;
+            self.inner.move_to(uids, target).await
+        })
     }
     fn replace<'a>(
         &'a mut self,

@@ -390,7 +390,11 @@ impl MailboxStore for Script {
         self.simple(if change.is_some() { "SetAcl" } else { "DeleteAcl" })
     }
     fn grantable<'a>(&'a self, _: &'a Identity, _: &'a MailboxName, _: &'a str) -> BoxFuture<'a, Result<Grantable>> {
-        ready(self.told("ListRights", |said| if let Said::Grantable(all) = said { Some(all) } else { None }))
+        ready(self.told("ListRights", |said| match said {
+            Said::Grantable(all) => Some(all),
+            Said::Default => Some(Grantable::default()),
+            _ => None,
+        }))
     }
     fn quota_roots<'a>(&'a self, _: &'a Identity, _: &'a MailboxName) -> BoxFuture<'a, Result<Vec<QuotaRoot>>> {
         ready(self.told("GetQuotaRoot", |said| if let Said::Quota(roots) = said { Some(roots) } else { None }))

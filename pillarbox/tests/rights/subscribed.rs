@@ -40,7 +40,7 @@ async fn over(source: MaildirStore, hers: &str) {
     expected.sort();
     assert_eq!(names, expected);
     // Nor are they told where the user's own are asked for.
-    let mut own = List::new(&format!("{}*", &hers[..2]));
+    let mut own = List::new(format!("{}*", &hers[..2]));
     own.lsub = true;
     let listed = store.list(&bob, &own).await.unwrap();
     assert_eq!(listed.iter().map(|listed| listed.name.as_str()).collect::<Vec<_>>(), [hers]);

@@ -22,8 +22,9 @@ impl Connection {
             }
             MetadataQuestion::Set { mailbox, changes } => {
                 self.wire.answer(store.set_metadata(&user, mailbox.as_ref(), &changes)).await?;
-                for (entry, _) in &changes {
-                    self.did(NameChange::annotated(mailbox.as_ref(), entry, &user));
+                let entries = changes.iter().map(|(entry, _)| entry);
+                for change in NameChange::annotated(mailbox.as_ref(), entries, &user) {
+                    self.did(change);
                 }
                 self.answer(Answer::Done);
             }

@@ -1,9 +1,13 @@
 //! Long work: the client hears how far it has come, and whether there still is one is found out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Connection, Trouble};
-use crate::net::Lost;
+use pillarbox_imap::server::ServerSession;
+
+use super::{Connection, Shared, Trouble};
+use crate::net::{Lost, Wire};
+use crate::parts::{BoxFuture, Clock, Mailbox, Progress};
 
 /// How often something is said to a client that has closed its side. One that is gone entirely shows at the second time at the latest,
 /// if it has not at the first.
@@ -39,6 +43,49 @@ impl Connection {
         match self.is_over() {
             true => Err(Lost.into()),
             false => Ok(()),
+        }
+    }
+}
+
+/// Work of a store that the client hears of while it goes on.
+pub(super) struct Counted {
+    progress: Progress,
+    goal: Option<u64>,
+    interval: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl Counted {
+    /// Work with so many messages, if it is known how many, that a mailbox counts.
+    pub(super) fn new(shared: &Shared, mailbox: Option<&mut dyn Mailbox>, goal: Option<u64>) -> Self {
+        let progress = Progress::default();
+        if let Some(mailbox) = mailbox {
+            mailbox.count_in(progress.clone());
+        }
+        let interval = shared.config.limits.progress_interval;
+        Counted { progress, goal, interval, clock: Arc::clone(&shared.parts.clock) }
+    }
+
+    /// Waits for it. It is done to its end, whatever becomes of the connection.
+    pub(super) async fn wait<T: Send>(&self, wire: &mut Wire<ServerSession>, mut work: BoxFuture<'_, T>) -> T {
+        if self.interval.is_zero() {
+            return wire.answer(work).await;
+        }
+        loop {
+            let next = wire.now() + self.interval;
+            let waited = async {
+                tokio::select! {
+                    biased;
+                    done = &mut work => Some(done),
+                    () = self.clock.sleep_until(next) => None,
+                }
+            };
+            if let Some(done) = wire.answer(Box::pin(waited)).await {
+                return done;
+            }
+            // What it says is sent before it is waited for again.
+            let now = wire.now();
+            wire.machine.in_progress(now, self.progress.done(), self.goal);
         }
     }
 }

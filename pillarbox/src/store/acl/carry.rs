@@ -4,7 +4,7 @@ use pillarbox_imap::types::{Uid, UidSet};
 
 use super::incoming::Admission;
 use super::{AclSource, Result};
-use crate::parts::{Append, IncomingAppend, Mailbox, StoreError, StoreErrorKind};
+use crate::parts::{Append, IncomingAppend, Mailbox, Progress, StoreError, StoreErrorKind};
 
 /// So much of a message is in memory at a time.
 const PIECE: usize = 64 * 1024;
@@ -14,6 +14,7 @@ pub(super) async fn carry<S: AclSource + 'static>(
     from: &mut dyn Mailbox,
     uids: &UidSet,
     admission: Admission<S>,
+    progress: &Progress,
 ) -> Result<(Vec<Uid>, Box<dyn IncomingAppend>)> {
     let messages = from.messages(uids).await?;
     let mut admission = Some(admission);
@@ -46,6 +47,7 @@ pub(super) async fn carry<S: AclSource + 'static>(
                 }
             }
         }
+        progress.add(1);
     }
     let expunged = || StoreError::new(StoreErrorKind::Expunged, "none of these messages is there");
     Ok((messages.iter().map(|message| message.uid).collect(), incoming.ok_or_else(expunged)?))

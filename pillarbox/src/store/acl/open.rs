@@ -14,7 +14,7 @@ use super::places::Place;
 use super::{AclSource, Inner, Result, permit};
 use crate::parts::{
     Append, BoxFuture, Cached, Computed, Copied, FlagsSet, Identity, IncomingAppend, Mailbox, MessageData,
-    MessageFlags, MessageReader, Piece, SetFlags, StoreError, StoreErrorKind,
+    MessageFlags, MessageReader, Piece, Progress, SetFlags, StoreError, StoreErrorKind,
 };
 
 const SYSTEM_FLAGS: [Flag; 5] = [Flag::Answered, Flag::Flagged, Flag::Deleted, Flag::Seen, Flag::Draft];
@@ -36,6 +36,7 @@ pub(super) struct Open<S> {
     news: Vec<Change>,
     /// What the session was told that the user may do.
     rights: Rights,
+    progress: Progress,
 }
 
 impl<S: AclSource + 'static> Open<S> {
@@ -46,7 +47,8 @@ impl<S: AclSource + 'static> Open<S> {
         mailbox: Box<dyn Mailbox>,
         read_only: bool,
     ) -> Self {
-        Open { store, user, place, mailbox, read_only, news: Vec::new(), rights: Rights::NONE }
+        let (news, rights, progress) = (Vec::new(), Rights::NONE, Progress::default());
+        Open { store, user, place, mailbox, read_only, news, rights, progress }
     }
 
     /// What the user may do here, if they may do this. Who may read it knows of it, also where it is not listed.
@@ -85,7 +87,8 @@ impl<S: AclSource + 'static> Open<S> {
     /// Brings messages to where they cannot go as they are; from here they go away `if_away`.
     async fn carry(&mut self, uids: &UidSet, target: Place, rights: Rights, if_away: bool) -> Result<Copied> {
         let admission = self.admission(target, rights, if_away);
-        let (sources, mut incoming) = carry(self, uids, admission).await?;
+        let progress = self.progress.clone();
+        let (sources, mut incoming) = carry(self, uids, admission, &progress).await?;
         Ok(match incoming.publish().await?.uids {
             Some((uid_validity, there)) => Copied::Known(uid_validity, sources.into_iter().zip(there).collect()),
             None => Copied::Untold(sources),
@@ -204,6 +207,11 @@ impl<S: AclSource + 'static> Mailbox for Open<S> {
             self.check(Rights::READ).await?;
             self.mailbox.read(uid).await
         })
+    }
+
+    fn count_in(&mut self, progress: Progress) {
+        self.progress = progress.clone();
+        self.mailbox.count_in(progress);
     }
 
     fn set_flags<'a>(&'a mut self, uids: &'a UidSet, what: &'a SetFlags) -> BoxFuture<'a, Result<Vec<FlagsSet>>> {

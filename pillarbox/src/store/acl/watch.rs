@@ -160,8 +160,8 @@ impl<S: AclSource + 'static> Accounts<S> {
             },
             NameChange::Rights(name) => NameChange::Rights(seen(name)?),
             NameChange::Annotated { seen_by: Some(other), .. } if other != self.user => return None,
-            NameChange::Annotated { mailbox: Some(name), entry, seen_by } => {
-                NameChange::Annotated { mailbox: Some(seen(name)?), entry, seen_by }
+            NameChange::Annotated { mailbox: Some(name), entries, seen_by } => {
+                NameChange::Annotated { mailbox: Some(seen(name)?), entries, seen_by }
             }
             // Each account has its own.
             NameChange::Annotated { mailbox: None, .. } if in_front.is_some() => return None,

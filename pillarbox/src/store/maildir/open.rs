@@ -14,7 +14,7 @@ use super::shared::Shared;
 use super::{MaildirStore, Result, told, uid, uid_validity};
 use crate::parts::{
     Append, BoxFuture, Cached, Computed, Copied, FlagsSet, Identity, IncomingAppend, Mailbox, MessageData,
-    MessageFlags, MessageReader, Piece, SetFlags, StoreError, StoreErrorKind,
+    MessageFlags, MessageReader, Piece, Progress, SetFlags, StoreError, StoreErrorKind,
 };
 use crate::store::feed::FeedReader;
 
@@ -27,12 +27,13 @@ pub(super) struct Open {
     shared: Arc<Shared>,
     reader: Arc<FeedReader>,
     read_only: bool,
+    progress: Progress,
 }
 
 impl Open {
     pub(super) fn new(store: MaildirStore, user: Identity, shared: Arc<Shared>, read_only: bool) -> Self {
         let reader = Arc::new(shared.reader());
-        Open { store, user, shared, reader, read_only }
+        Open { store, user, shared, reader, read_only, progress: Progress::default() }
     }
 
     fn on_folder<T: Send + 'static>(
@@ -135,19 +136,23 @@ impl Mailbox for Open {
         })
     }
 
+    fn count_in(&mut self, progress: Progress) {
+        self.progress = progress;
+    }
+
     fn set_flags<'a>(&'a mut self, uids: &'a UidSet, what: &'a SetFlags) -> BoxFuture<'a, Result<Vec<FlagsSet>>> {
         if let Err(error) = self.writable() {
             return Box::pin(std::future::ready(Err(error)));
         }
-        let (uids, what) = (uids.clone(), what.clone());
-        self.on_folder(move |folder| folder.set_flags(&uids, &what))
+        let (uids, what, progress) = (uids.clone(), what.clone(), self.progress.clone());
+        self.on_folder(move |folder| folder.set_flags(&uids, &what, &progress))
     }
 
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied>> {
-        let (uids, shared) = (uids.clone(), Arc::clone(&self.shared));
+        let (uids, shared, progress) = (uids.clone(), Arc::clone(&self.shared), self.progress.clone());
         self.to_another(target, move |target, room| {
             let room = room.map(|room| move |adding| room.check(adding, maildir::Purpose::Own));
-            shared.while_there()?.copy(&uids, target, room)
+            shared.while_there()?.copy(&uids, target, room, &progress)
         })
     }
 
@@ -155,9 +160,9 @@ impl Mailbox for Open {
         if let Err(error) = self.writable() {
             return Box::pin(std::future::ready(Err(error)));
         }
-        let (uids, shared) = (uids.clone(), Arc::clone(&self.shared));
+        let (uids, shared, progress) = (uids.clone(), Arc::clone(&self.shared), self.progress.clone());
         // Afterwards no more is used than before.
-        self.to_another(target, move |target, _| shared.while_there()?.move_to(&uids, target))
+        self.to_another(target, move |target, _| shared.while_there()?.move_to(&uids, target, &progress))
     }
 
     fn replace<'a>(
@@ -193,8 +198,8 @@ impl Mailbox for Open {
         if let Err(error) = self.writable() {
             return Box::pin(std::future::ready(Err(error)));
         }
-        let only = only.cloned();
-        self.on_folder(move |folder| folder.expunge(only.as_ref()))
+        let (only, progress) = (only.cloned(), self.progress.clone());
+        self.on_folder(move |folder| folder.expunge(only.as_ref(), &progress))
     }
 
     fn caches(&self) -> bool {

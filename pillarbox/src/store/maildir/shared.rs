@@ -17,7 +17,7 @@ use super::numbers::Numbers;
 use super::pool::Lane;
 use super::unasked::Unasked;
 use super::{Result, mailbox_id, number, told, uid, uid_next, uid_validity};
-use crate::parts::{FlagsSet, MessageData, MessageFlags, SetFlags, StoreError, StoreErrorKind};
+use crate::parts::{FlagsSet, MessageData, MessageFlags, Progress, SetFlags, StoreError, StoreErrorKind};
 use crate::store::feed::{Feed, FeedReader, Told, Watcher};
 
 /// A folder's view and its feed. Whoever changes the view tells the feed before letting go of the lock, so that everyone
@@ -285,9 +285,16 @@ impl Shared {
         self.view().read(number(message)).map_err(told)
     }
 
-    pub(super) fn set_flags(&self, uids: &UidSet, what: &SetFlags) -> Result<Vec<FlagsSet>> {
-        let (change, wanted) = (what.change, &what.flags);
+    /// The folder, which counts there what is done with its messages.
+    fn counting(&self, progress: &Progress) -> MutexGuard<'_, Mailbox> {
         let mut view = self.view();
+        view.count_in(progress.counter());
+        view
+    }
+
+    pub(super) fn set_flags(&self, uids: &UidSet, what: &SetFlags, progress: &Progress) -> Result<Vec<FlagsSet>> {
+        let (change, wanted) = (what.change, &what.flags);
+        let mut view = self.counting(progress);
         let names: Vec<&str> = wanted.keywords().iter().map(Keyword::as_str).collect();
         let (mut letters, without) = match change {
             // What nobody has needs no letter to be taken away.
@@ -336,8 +343,9 @@ impl Shared {
         uids: &UidSet,
         target: &Maildir,
         room: Option<impl FnOnce(maildir::Usage) -> Result<()>>,
+        progress: &Progress,
     ) -> Result<maildir::Copied> {
-        let Some(room) = room else { return Shared::copy_those(&mut self.view(), uids, target) };
+        let Some(room) = room else { return Shared::copy_those(&mut self.counting(progress), uids, target) };
         let (those, adding) = {
             let mut view = self.view();
             let those = Shared::those(&view, uids);
@@ -346,7 +354,7 @@ impl Shared {
         };
         // The account may have to be counted, for which it looks at all its messages: others need this folder meanwhile.
         room(adding)?;
-        Shared::copy_those(&mut self.view(), &those, target)
+        Shared::copy_those(&mut self.counting(progress), &those, target)
     }
 
     fn copy_those(view: &mut Mailbox, uids: &UidSet, target: &Maildir) -> Result<maildir::Copied> {
@@ -359,8 +367,8 @@ impl Shared {
 
     /// Copies messages and then removes them here. The view stays locked meanwhile, so that of two sessions that move the same
     /// message one comes too late.
-    pub(super) fn move_to(&self, uids: &UidSet, target: &Maildir) -> Result<maildir::Copied> {
-        let mut view = self.view();
+    pub(super) fn move_to(&self, uids: &UidSet, target: &Maildir, progress: &Progress) -> Result<maildir::Copied> {
+        let mut view = self.counting(progress);
         let copied = Shared::copy_those(&mut view, uids, target)?;
         let sources: Vec<maildir::Uid> = copied.uids.iter().map(|(here, _)| *here).collect();
         let removed = view.expunge(&sources);
@@ -388,8 +396,8 @@ impl Shared {
         replaced.map_err(told)
     }
 
-    pub(super) fn expunge(&self, only: Option<&UidSet>) -> Result<Vec<Uid>> {
-        let mut view = self.view();
+    pub(super) fn expunge(&self, only: Option<&UidSet>, progress: &Progress) -> Result<Vec<Uid>> {
+        let mut view = self.counting(progress);
         let removed = view.expunge_deleted(|message| only.is_none_or(|only| only.contains(uid(message))));
         self.removed(&mut view, removed)
     }
@@ -557,7 +565,8 @@ mod tests {
                 assert!(shared.view.try_lock().is_ok(), "somebody else may look at it");
                 Ok(())
             };
-            shared.copy(&[Uid::MIN..=Uid::MAX].into_iter().collect(), &inbox, Some(counting))
+            let all = [Uid::MIN..=Uid::MAX].into_iter().collect();
+            shared.copy(&all, &inbox, Some(counting), &Progress::default())
         });
         assert_eq!(copied.await.unwrap().uids.len(), 1);
     }

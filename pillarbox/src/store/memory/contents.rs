@@ -15,8 +15,7 @@ use crate::store::annotations::Annotations;
 use crate::store::expunged::Expunged;
 use crate::store::feed::Feed;
 
-/// Keywords that the messages of a mailbox may have had. Each new one is told with all others, and waits for whoever is slow to
-/// hear of it: so often and no more.
+/// Keywords of a mailbox. Those that no message has any more give way when others come. Each new one is told with all others.
 const KEYWORDS_MAX: usize = 100;
 
 /// Flags of one message of which it is known when they changed.
@@ -208,13 +207,26 @@ impl Contents {
     }
 
     /// Whether the keywords that messages are about to get are no more than there may be.
-    fn admit<'a>(&self, all: impl IntoIterator<Item = &'a Flags>) -> Result<(), StoreError> {
-        let keywords = all.into_iter().flat_map(|flags| flags.keywords());
-        let new: BTreeSet<&Keyword> = keywords.filter(|keyword| !self.keywords.contains(*keyword)).collect();
-        match self.keywords.len() + new.len() <= KEYWORDS_MAX {
-            true => Ok(()),
-            false => Err(StoreError::new(StoreErrorKind::Limit, "the mailbox may have no more keywords")),
+    fn admit<'a>(&mut self, all: impl IntoIterator<Item = &'a Flags>) -> Result<(), StoreError> {
+        let wanted: BTreeSet<&Keyword> = all.into_iter().flat_map(|flags| flags.keywords()).collect();
+        let new = wanted.iter().filter(|keyword| !self.keywords.contains(**keyword)).count();
+        // A mailbox below the limit is not looked through.
+        if new == 0 || self.keywords.len() + new <= KEYWORDS_MAX {
+            return Ok(());
         }
+        let carried = self.carried();
+        let more = wanted.iter().filter(|keyword| !carried.contains(**keyword)).count();
+        if carried.len() + more > KEYWORDS_MAX {
+            return Err(StoreError::new(StoreErrorKind::Limit, "the mailbox may have no more keywords"));
+        }
+        self.keywords = carried;
+        Ok(())
+    }
+
+    /// The keywords that messages have.
+    fn carried(&self) -> BTreeSet<Keyword> {
+        let flags = self.messages.values().map(|message| &message.letter.flags);
+        flags.flat_map(|flags| flags.keywords()).cloned().collect()
     }
 
     /// Takes note of keywords that a message is about to get; the news, if one of them is new here.
@@ -224,11 +236,17 @@ impl Contents {
         if self.keywords.len() == known {
             return None;
         }
-        Some(Change::Keywords { keywords: self.keywords(), can_be_made: self.keywords_can_be_made() })
+        Some(Change::Keywords { keywords: self.keywords(), can_be_made: self.keywords_can_be_made(flags) })
     }
 
-    fn keywords_can_be_made(&self) -> bool {
-        self.keywords.len() < KEYWORDS_MAX
+    /// Whether there may be others, also when a message has these flags.
+    fn keywords_can_be_made(&self, with: &Flags) -> bool {
+        if self.keywords.len() < KEYWORDS_MAX {
+            return true;
+        }
+        let mut carried = self.carried();
+        carried.extend(with.keywords().iter().cloned());
+        carried.len() < KEYWORDS_MAX
     }
 
     fn keywords(&self) -> Vec<Flag> {
@@ -425,7 +443,7 @@ impl Shared {
         let flags = || contents.messages.iter().map(|(uid, message)| (*uid, &message.letter.flags));
         snapshot.first_unseen = flags().find(|(_, flags)| !flags.contains(&Flag::Seen)).map(|(uid, _)| uid);
         snapshot.keywords = contents.keywords();
-        snapshot.keywords_can_be_made = contents.keywords_can_be_made();
+        snapshot.keywords_can_be_made = contents.keywords_can_be_made(&Flags::new());
         snapshot.read_only = read_only;
         snapshot.highest_mod_seq = Some(contents.highest);
         snapshot.mailbox_id = Some(self.id.clone());
@@ -490,42 +508,59 @@ mod tests {
         Flag::parse(&format!("k{number}")).unwrap()
     }
 
-    /// Whoever reads nothing must not make us keep list upon list.
     #[test]
-    fn keywords_have_a_limit() {
+    fn keywords_have_a_limit_and_those_that_nothing_has_give_way() {
         let shared = Shared::new(UidValidity::MIN, ObjectId::new("F").unwrap(), &[], Arc::default());
-        let silent = shared.feed.reader();
+        let reader = shared.feed.reader();
         let add = |flags: Flags| shared.add(vec![letter(flags, 1)], WallTime::default(), Usage::default());
-        let one = UidSet::one(add(Flags::new()).unwrap()[0]);
-        let set = |change, number| {
+        let set = |uid: u32, change, number| {
+            let one = UidSet::one(Uid::new(uid).unwrap());
             shared.set_flags(&one, &SetFlags::new(change, [keyword(number)].into_iter().collect())).map(drop)
         };
+        let can_be_made = || shared.snapshot_and(false, || ()).unwrap().keywords_can_be_made;
+        let told = || -> Vec<(usize, bool, bool)> {
+            let seven = keyword(7);
+            let told = reader.take().into_iter().filter_map(|change| match change {
+                Change::Keywords { keywords, can_be_made } => {
+                    Some((keywords.len(), keywords.contains(&seven), can_be_made))
+                }
+                _ => None,
+            });
+            told.collect()
+        };
         for number in 0..KEYWORDS_MAX {
-            assert!(shared.snapshot_and(false, || ()).unwrap().keywords_can_be_made, "{number}");
-            set(FlagChange::Add, number).unwrap();
-            set(FlagChange::Remove, number).unwrap();
+            assert!(can_be_made(), "{number}");
+            add([keyword(number)].into_iter().collect()).unwrap();
         }
-        assert!(!shared.snapshot_and(false, || ()).unwrap().keywords_can_be_made);
+        assert_eq!(told().last(), Some(&(KEYWORDS_MAX, true, false)));
+        assert!(!can_be_made());
         let before = shared.status().unwrap();
         for refused in [
-            set(FlagChange::Add, 999),
-            set(FlagChange::Replace, 999),
+            set(1, FlagChange::Add, 999),
+            set(1, FlagChange::Replace, 999),
             add([keyword(999)].into_iter().collect()).map(drop),
         ] {
             assert_eq!(refused.unwrap_err().kind, StoreErrorKind::Limit);
         }
-        assert_eq!(shared.status().unwrap(), before);
+        assert_eq!((shared.status().unwrap(), told()), (before, Vec::new()));
+        // The seventh is forgotten only when another one comes.
+        set(8, FlagChange::Remove, 7).unwrap();
+        assert!(can_be_made());
+        assert_eq!(told(), []);
+        set(1, FlagChange::Add, 999).unwrap();
+        assert_eq!(told(), [(KEYWORDS_MAX, false, false)]);
+        assert_eq!(set(1, FlagChange::Add, 7).unwrap_err().kind, StoreErrorKind::Limit);
+        // So is what went with its message.
+        shared.remove(&[Uid::new(21).unwrap(), Uid::new(31).unwrap()]).unwrap();
+        add([keyword(7)].into_iter().collect()).unwrap();
+        assert_eq!(told(), [(KEYWORDS_MAX - 1, true, true)]);
+        set(1, FlagChange::Add, 20).unwrap();
+        assert_eq!(told(), [(KEYWORDS_MAX, true, false)]);
         for _ in 0..1000 {
-            set(FlagChange::Add, 7).unwrap();
-            set(FlagChange::Remove, 999).unwrap();
-            set(FlagChange::Replace, 8).unwrap();
+            set(1, FlagChange::Remove, 998).unwrap();
+            set(1, FlagChange::Add, 20).unwrap();
         }
-        let told = silent.take().into_iter().filter_map(|change| match change {
-            Change::Keywords { keywords, can_be_made } => Some((keywords.len(), can_be_made)),
-            _ => None,
-        });
-        let told: Vec<(usize, bool)> = told.collect();
-        assert_eq!(told, (1..=KEYWORDS_MAX).map(|count| (count, count < KEYWORDS_MAX)).collect::<Vec<_>>());
+        assert_eq!(told(), []);
     }
 
     /// A message that is refused has no UID.

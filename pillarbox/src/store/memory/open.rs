@@ -11,7 +11,7 @@ use super::usage::Usage;
 use super::{MemoryStore, ready};
 use crate::parts::{
     Append, AppendedMessages, BoxFuture, Copied, FlagsSet, Identity, IncomingAppend, Mailbox, MessageData,
-    MessageFlags, MessageReader, SetFlags, StoreError, StoreErrorKind,
+    MessageFlags, MessageReader, Progress, SetFlags, StoreError, StoreErrorKind,
 };
 use crate::store::feed::FeedReader;
 
@@ -122,12 +122,13 @@ pub(super) struct Open {
     shared: Arc<Shared>,
     reader: FeedReader,
     read_only: bool,
+    progress: Progress,
 }
 
 impl Open {
     pub(super) fn new(store: MemoryStore, user: Identity, shared: Arc<Shared>, read_only: bool) -> Self {
         let reader = shared.feed.reader();
-        Open { store, user, shared, reader, read_only }
+        Open { store, user, shared, reader, read_only, progress: Progress::default() }
     }
 
     fn writable(&self) -> Result<(), StoreError> {
@@ -135,6 +136,11 @@ impl Open {
             true => Err(StoreError::new(StoreErrorKind::Cannot, "the mailbox is open for reading only")),
             false => Ok(()),
         }
+    }
+
+    /// It is done at once, so that nobody sees less than all of it.
+    fn count(&self, messages: usize) {
+        self.progress.add(messages as u64);
     }
 
     fn find(&self, target: &MailboxName) -> Result<Arc<Shared>, StoreError> {
@@ -152,6 +158,7 @@ impl Open {
         let target = self.find(target)?;
         let instead = Usage::of(copies.iter().filter(|_| go).map(|letter| letter.octets.len()));
         let added = target.add(copies, self.store.clock.wall(), instead)?;
+        self.count(added.len());
         Ok((target, sources.into_iter().zip(added).collect()))
     }
 
@@ -219,12 +226,18 @@ impl Mailbox for Open {
         }))
     }
 
+    fn count_in(&mut self, progress: Progress) {
+        self.progress = progress;
+    }
+
     fn set_flags<'a>(
         &'a mut self,
         uids: &'a UidSet,
         what: &'a SetFlags,
     ) -> BoxFuture<'a, Result<Vec<FlagsSet>, StoreError>> {
-        ready(self.writable().and_then(|()| self.shared.set_flags(uids, what)))
+        let set = self.writable().and_then(|()| self.shared.set_flags(uids, what));
+        self.count(set.as_ref().map_or(0, Vec::len));
+        ready(set)
     }
 
     fn copy<'a>(&'a mut self, uids: &'a UidSet, target: &'a MailboxName) -> BoxFuture<'a, Result<Copied, StoreError>> {
@@ -261,7 +274,9 @@ impl Mailbox for Open {
             let deleted = messages.filter(|(_, message)| message.letter.flags.contains(&Flag::Deleted));
             let deleted: Vec<Uid> = deleted.map(|(uid, _)| *uid).collect();
             drop(contents);
-            self.shared.remove(&deleted)
+            let removed = self.shared.remove(&deleted)?;
+            self.count(removed.len());
+            Ok(removed)
         }))
     }
 }
