@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pillarbox_core::{Layer, Step, Time, UpgradeError};
 use pillarbox_imap::notify::Notification;
-use pillarbox_imap::server::{Answer, AppendStart, Event, Peer, ServerSession};
+use pillarbox_imap::server::{Answer, Event, Peer, ServerSession};
 use pillarbox_imap::types::{MailboxName, ModSeq, UidSet};
 use pillarbox_imap::view::View;
 
@@ -18,11 +18,12 @@ use super::watch::Watching;
 use crate::login::{refused, without_unjudged};
 use crate::net::{Dialect, Lost, Transcript, Transport, Wire};
 use crate::parts::{
-    Append, Copied, FlagsSet, Guest, Identity, IncomingAppend, Mailbox, MessageFlags, NameChange, SetFlags, StoreError,
+    Copied, FlagsSet, Guest, Identity, IncomingAppend, Mailbox, MessageFlags, NameChange, SetFlags, StoreError,
     StoreErrorKind,
 };
 use crate::shutdown::Shutdown;
 
+mod append;
 mod elsewhere;
 mod list;
 mod logins;
@@ -477,37 +478,6 @@ impl Connection {
         self.identity = identity;
     }
 
-    /// A message is announced: the first of a command, or another one.
-    async fn append_start(&mut self, start: AppendStart) -> Result<(), Trouble> {
-        let user = self.user()?;
-        let AppendStart { mailbox, index, flags, date, size, replaces, .. } = start;
-        if index == 0 {
-            self.sources = Sources::default();
-        }
-        let append = Append { flags, date, size, wants_uid: true, delivery: false };
-        self.append_to = Some(mailbox.clone());
-        let begun = match (replaces, index, self.append.take()) {
-            (Some(replaced), ..) => {
-                let Some(selected) = &mut self.selected else { return Err(no_mailbox().into()) };
-                self.wire.answer(selected.replace(replaced, &mailbox, append)).await
-            }
-            (None, 0, _) => {
-                let store = Arc::clone(&self.shared.parts.store);
-                self.wire.answer(store.append(&user, &mailbox, append)).await
-            }
-            (None, _, Some(mut before)) => self.wire.answer(before.next(append)).await.map(|()| before),
-            (None, _, None) => Err(no_mailbox()),
-        };
-        match begun {
-            Ok(append) => {
-                self.append = Some(append);
-                self.answer(Answer::Done);
-            }
-            Err(error) => self.refuse(&error, try_create(&error)),
-        }
-        Ok(())
-    }
-
     /// Which of these messages are gone since.
     async fn vanished(&mut self, uids: &UidSet, since: ModSeq) -> Result<(), Trouble> {
         let gone = {
@@ -537,25 +507,6 @@ impl Connection {
             }
             Err(error) => self.refuse(&error, try_create(&error)),
         }
-    }
-
-    async fn append_end(&mut self) -> Result<(), Trouble> {
-        self.sources = Sources::default();
-        let Some(mut append) = self.append.take() else { return Err(no_mailbox().into()) };
-        let appended = Counted::new(&self.shared, None, None).wait(&mut self.wire, append.publish()).await;
-        // What the selected mailbox learns of the message may go out with the answer; or that another one was quicker.
-        self.look().await;
-        let appended = appended?;
-        match appended.uids {
-            Some((uid_validity, uids)) => {
-                if let Some(mailbox) = self.append_to.take() {
-                    self.brought(&mailbox, uids.iter().copied());
-                }
-                self.answer(Answer::Appended { uid_validity, uids: &uids });
-            }
-            None => self.answer(Answer::Done),
-        }
-        Ok(())
     }
 
     /// Sends what there is once the session has no room for more, while a question is open. Whoever takes nothing for so

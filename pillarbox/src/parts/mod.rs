@@ -13,6 +13,7 @@
 mod authenticator;
 mod clock;
 mod logins;
+mod mailbox;
 mod observer;
 mod policy;
 mod progress;
@@ -35,6 +36,9 @@ use pillarbox_core::dns::FixedZone;
 pub use authenticator::{Authenticator, Identity, LoginAttempt, LoginOutcome, MemoryAuthenticator};
 pub use clock::{Clock, SystemClock};
 pub use logins::{LoginGuard, LoginLimits};
+pub use mailbox::{
+    Cached, Computed, Copied, FlagsSet, Mailbox, MessageData, MessageFlags, MessageReader, Piece, SetFlags,
+};
 pub use observer::{Direction, Observer, QueueEvent, Silent};
 pub use policy::{AllowList, Policy, Session, Verdict};
 pub use progress::Progress;
@@ -44,10 +48,7 @@ pub use resolver::{Resolver, resolve, resolve_within};
 pub use room::{Reserve, Room};
 pub use senders::OwnSenders;
 pub use sink::{Envelope, IncomingMessage, MemoryMessage, MemorySink, MessageSink, Notices, Outcome, SinkError};
-pub use store::{
-    Append, AppendedMessages, Cached, Computed, Copied, FlagsSet, IncomingAppend, Mailbox, MailboxStore, MessageData,
-    MessageFlags, MessageReader, Namespace, Piece, SetFlags, StoreCapabilities,
-};
+pub use store::{Append, AppendedMessages, IncomingAppend, MailboxStore, Namespace, StoreCapabilities};
 pub use store_error::{StoreError, StoreErrorKind};
 #[cfg(feature = "tokio")]
 pub(crate) use unauthenticated::Guest;

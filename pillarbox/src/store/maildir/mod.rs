@@ -18,6 +18,7 @@ mod shared;
 mod unasked;
 mod uses;
 mod watched;
+mod words;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -28,9 +29,9 @@ use pillarbox_imap::list::{KnownName, List};
 use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
 use pillarbox_imap::quota::{QuotaRoot, Resource};
 use pillarbox_imap::server::{Listed, Status, StatusItem};
-use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse, Uid, UidValidity};
+use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse};
 use pillarbox_maildir::{
-    self as maildir, Full, Maildir, MaildirError, Options, Purpose, QuotaRules, Tree, TreeOptions, Usage, WatchOptions,
+    self as maildir, MaildirError, Options, Purpose, QuotaRules, Tree, TreeOptions, Usage, WatchOptions,
 };
 
 use self::account::Accounts;
@@ -46,6 +47,7 @@ pub use self::room::room_on_disk;
 use self::shared::Shared;
 use self::uses::special_uses;
 use self::watched::Watched;
+use self::words::{mailbox_id, number, told, uid, uid_next, uid_validity};
 use super::names::NameLogs;
 use crate::parts::{
     Append, BoxFuture, Identity, IncomingAppend, Mailbox, MailboxStore, MailboxWatch, NameChange, NameWatch, Namespace,
@@ -281,52 +283,6 @@ impl Inner {
 /// The folder that a path leads to, whatever links the installation put above the mail.
 fn itself(folder: &Path) -> PathBuf {
     folder.join(".")
-}
-
-/// Which kind of trouble it is; the text is for our own logs.
-fn told(error: MaildirError) -> StoreError {
-    let kind = match &error {
-        MaildirError::NoSuchMailbox(_) => StoreErrorKind::NoSuchMailbox,
-        MaildirError::MailboxExists(_) => StoreErrorKind::AlreadyExists,
-        MaildirError::Name(maildir::NameError::TooLong)
-        | MaildirError::NumbersExhausted
-        | MaildirError::TooManyMailboxes
-        | MaildirError::Acl(maildir::AclError::TooMany) => StoreErrorKind::Limit,
-        MaildirError::Metadata(error) => metadata::kind(*error),
-        MaildirError::NoModSeqs => StoreErrorKind::Cannot,
-        MaildirError::Name(_) | MaildirError::Inbox | MaildirError::BelowItself(_) | MaildirError::Acl(_) => {
-            StoreErrorKind::Cannot
-        }
-        MaildirError::NoSuchMessage(_) => StoreErrorKind::Expunged,
-        _ => match error.full() {
-            Some(Full::Quota) => StoreErrorKind::OverQuota,
-            Some(Full::Disk) => StoreErrorKind::NoSpace,
-            None => StoreErrorKind::Unavailable,
-        },
-    };
-    StoreError::new(kind, error.to_string())
-}
-
-fn uid_validity(number: u32) -> Result<UidValidity> {
-    UidValidity::new(number).ok_or_else(|| StoreError::new(StoreErrorKind::Unavailable, "a UIDVALIDITY of 0"))
-}
-
-/// The UID of the next message; the last of all numbers once they are used up.
-fn uid_next(number: u32) -> Uid {
-    Uid::new(number).unwrap_or_else(|| Uid::new(u32::MAX).expect("it is not 0"))
-}
-
-fn uid(number: maildir::Uid) -> Uid {
-    Uid::new(number.get()).expect("it is not 0")
-}
-
-fn number(uid: Uid) -> maildir::Uid {
-    maildir::Uid::new(uid.get()).expect("a UID is not 0")
-}
-
-/// A mailbox's identifier. On a disk that cannot be written on there may be none.
-fn mailbox_id(folder: &Maildir) -> Option<ObjectId> {
-    ObjectId::new(&folder.guid().ok()?)
 }
 
 impl MailboxStore for MaildirStore {
