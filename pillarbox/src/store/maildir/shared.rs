@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use pillarbox_core::WallTime;
 use pillarbox_imap::server::{Change, FlagChange, Snapshot, Status, StatusItem};
@@ -114,7 +114,10 @@ impl Shared {
 
     fn look(&self, mut view: MutexGuard<'_, Mailbox>) -> Result<()> {
         let begun = self.looks.begin();
-        match view.refresh() {
+        let reading = Instant::now();
+        let refreshed = view.refresh();
+        self.unasked.looked(reading.elapsed());
+        match refreshed {
             Ok(changes) => {
                 self.looked.ended(begun);
                 self.tell(&view, changes);
