@@ -5,6 +5,7 @@ mod imap_support;
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use imap_support::Server;
 use imap_support::YOU;
@@ -105,6 +106,37 @@ async fn messages_that_the_client_puts_elsewhere() {
         b.append("Own", MESSAGE).await;
         assert_eq!(without_validity(&heard(&mut a).await), "* STATUS Own (MESSAGES 2 UIDNEXT 3)\r\n");
         assert_eq!(a.ok("NOOP").await, "OK Done\r\n");
+    }
+}
+
+/// What comes between the time at which the session hears that something happened and the one at which it tells so.
+#[tokio::test]
+async fn what_comes_before_the_rest_is_told_is_told() {
+    for flags_first in [true, false] {
+        for (server, _folder) in each() {
+            let (mut a, mut b) = (server.client().await, server.client().await);
+            b.ok("CREATE One").await;
+            b.append("One", MESSAGE).await;
+            b.append("One", MESSAGE).await;
+            b.ok("SELECT One").await;
+            a.ok("NOTIFY SET (personal (MessageNew MessageExpunge FlagChange))").await;
+            b.ok("STORE 1 +FLAGS (\\Seen)").await;
+            assert!(heard(&mut a).await.ends_with(" UNSEEN 1)\r\n"));
+            server.clock.sleeper(Duration::from_secs(1)).await;
+            for flags in [flags_first, !flags_first] {
+                match flags {
+                    true => drop(b.ok("STORE 2 +FLAGS (\\Seen)").await),
+                    false => drop(b.append("One", MESSAGE).await),
+                }
+                // The session looks at what others did before it does something to a name.
+                a.ok("SUBSCRIBE One").await;
+            }
+            let _hurry = hurry(&server);
+            let mut told = String::new();
+            while !(told.contains("(MESSAGES 3 UIDNEXT 4 ") && told.contains(" UNSEEN 1)\r\n")) {
+                told.push_str(&heard(&mut a).await);
+            }
+        }
     }
 }
 
