@@ -161,3 +161,28 @@ async fn rights_that_the_client_changes() {
     grant().await;
     assert_eq!(heard(&mut bob).await, format!("* LIST (\\HasNoChildren) \"/\" {work}\r\n"));
 }
+
+/// Who subscribes to what it subscribes to already changes nothing, and hears when another session ends it.
+#[tokio::test]
+async fn subscriptions_that_were_there() {
+    let store = Arc::new(AclStore::new(MemoryStore::new()).other_users(name("Other Users")));
+    let server = Server::over(Arc::clone(&store) as Arc<dyn MailboxStore>);
+    let _hurry = hurry(&server);
+    let (ann, work) = (Identity::new(YOU), "\"Other Users/you@localhost/Work\"");
+    store.create(&ann, &name("Work"), &[]).await.unwrap();
+    store.set_acl(&ann, &name("Work"), "me@localhost", RightsChange::parse("lr")).await.unwrap();
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        let mut bob: imap_support::Client<tokio::io::DuplexStream> = server.stranger().await;
+        bob.ok("LOGIN me@localhost secret").await;
+        sessions.push(bob);
+    }
+    let mut other = sessions.pop().unwrap();
+    let mut bob = sessions.pop().unwrap();
+    bob.ok(&format!("SUBSCRIBE {work}")).await;
+    bob.ok(&format!("NOTIFY SET (mailboxes {work} (SubscriptionChange))")).await;
+    bob.ok(&format!("SUBSCRIBE {work}")).await;
+    bob.ok("NOOP").await;
+    other.ok(&format!("UNSUBSCRIBE {work}")).await;
+    assert_eq!(heard(&mut bob).await, format!("* LIST (\\HasNoChildren) \"/\" {work}\r\n"));
+}
