@@ -204,7 +204,14 @@ impl Maildir {
         // A power cut while it was made may have left one without the other, and so does who restores a backup of files alone.
         for name in ["tmp", "new"] {
             match store.fs().metadata(&path.join(name)).if_found()? {
-                None => drop(Self::make_dirs(store, &path)?),
+                None => match Self::make_dirs(store, &path) {
+                    Ok(_) => {}
+                    // It was deleted or renamed since.
+                    Err(error) if error.is_not_found() => {
+                        return Err(MaildirError::NoSuchMailbox(path.display().to_string()));
+                    }
+                    Err(error) => return Err(error),
+                },
                 Some(metadata) if metadata.kind == Kind::Directory => {}
                 // A link, say, to where somebody else's mail comes in.
                 Some(_) => return Err(MaildirError::NoSuchMailbox(path.display().to_string())),

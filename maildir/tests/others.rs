@@ -211,3 +211,23 @@ fn no_message_of_another_folder_is_replaced() {
     assert_eq!(uids(&mailbox).len(), 1, "it is there");
     assert_eq!(uids(&Mailbox::open(&target, Access::ReadWrite).unwrap()).len(), 0);
 }
+
+/// A mailbox that is deleted or renamed while it is opened is no trouble of the disk, for which who lists all would be refused.
+#[test]
+fn a_mailbox_that_goes_while_it_is_opened_is_not_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("Maildir");
+    let (from, to) = (root.join(".Work"), root.join(".Other"));
+    let going = Watched::new(RealFs).before(move |op, path| {
+        if op == Op::Metadata && path == from.join("tmp") {
+            let _ = fs::rename(&from, &to);
+        }
+    });
+    let name = MailboxName::parse("Work", '/').unwrap();
+    let there = Tree::create(&Store::new(RealFs, Options::from_system()), &root).unwrap();
+    there.create_mailbox(&name).unwrap();
+    let tree = Tree::open(&Store::new(going, Options::from_system()), &root).unwrap();
+    let error = tree.mailbox(&name).unwrap_err();
+    assert!(matches!(error, MaildirError::NoSuchMailbox(_)), "{error}");
+    assert!(there.mailbox(&MailboxName::parse("Other", '/').unwrap()).is_ok());
+}
