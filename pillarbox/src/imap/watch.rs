@@ -51,6 +51,8 @@ pub(super) struct Watching {
     own: Own,
     /// Mailboxes that the user may know of and not read: it was told so.
     unreadable: BTreeSet<MailboxName>,
+    /// Mailboxes that LIST told of at the last look and that were not there to be watched.
+    missed: BTreeSet<MailboxName>,
 }
 
 struct Watched {
@@ -221,6 +223,7 @@ impl Watching {
             own,
             out_of_date: false,
             unreadable,
+            missed: BTreeSet::new(),
         };
         let seen = watching.names().await?;
         let mut told = watching.watch_all(&seen).await?;
@@ -417,7 +420,7 @@ impl Watching {
         self.mailboxes.retain(|name, _| wanted.contains_key(name));
         self.unreadable.retain(|name| wanted.contains_key(name));
         let mut made = self.own.take_made();
-        let mut unreadable = Vec::new();
+        let (mut unreadable, mut missed) = (Vec::new(), BTreeSet::new());
         for (name, events) in wanted {
             if let Some(watched) = self.mailboxes.get_mut(name) {
                 watched.events = events;
@@ -444,12 +447,16 @@ impl Watching {
                     let listed = Listed::new(name.clone(), vec!["\\NoAccess".into()]);
                     unreadable.push(Notification::Listed { listed, old_name: None });
                 }
-                // It has just gone, which is news of its own.
-                Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => {}
+                // It has just gone, or there was trouble that looks like it: LIST says which, unless it says once more that it is there.
+                Err(error) if error.kind == StoreErrorKind::NoSuchMailbox && !self.missed.contains(name) => {
+                    missed.insert(name.clone());
+                }
                 // RFC 5465 §5.8: whoever believes that it is watched has to hear that it is not.
                 Err(error) => return Err(error),
             }
         }
+        self.out_of_date |= !missed.is_empty();
+        self.missed = missed;
         Ok(unreadable)
     }
 

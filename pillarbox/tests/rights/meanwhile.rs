@@ -258,6 +258,7 @@ async fn trouble_is_told_as_trouble_to_who_was_let_in() {
     assert_eq!(kind(open.changes().await), Some(Unavailable));
     assert_eq!(kind(open.messages(&all()).await), Some(Unavailable));
     assert_eq!(kind(watch.stirred().await), Some(Unavailable));
+    assert_eq!(kind(watch.numbers().await), Some(Unavailable));
     assert_eq!(kind(incoming.publish().await), Some(Unavailable));
     // By its name nothing is to be learned of it.
     assert_eq!(kind(world.store.open(bob, &work, true).await), Some(NoSuchMailbox));
