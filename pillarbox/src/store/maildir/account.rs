@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use pillarbox_imap::types::MailboxName;
-use pillarbox_maildir::{Tree, Watch};
+use pillarbox_maildir::{MaildirError, Tree, Watch};
 use tokio::runtime::Handle;
 
+use super::acl::is_kept_from_us;
 use super::news::{LOOKS_APART, RETRY_AFTER, lock};
 use super::{Inner, MaildirStore, Result, told};
 use crate::parts::{BoxFuture, Identity, NameChange, NameWatch, StoreErrorKind};
@@ -54,9 +55,9 @@ struct Seen {
 
 impl Seen {
     fn of(inner: &Inner, tree: &Tree) -> Result<Self> {
-        let existing = tree.list().map_err(told)?.into_iter().filter(|mailbox| mailbox.exists);
+        let existing = known(tree.list())?.into_iter().filter(|mailbox| mailbox.exists);
         let mailboxes = existing.filter_map(|mailbox| inner.names.in_imap(&mailbox.name)).collect();
-        let subscriptions = tree.subscriptions().map_err(told)?;
+        let subscriptions = known(tree.subscriptions())?;
         Ok(Seen {
             mailboxes,
             subscriptions: subscriptions.iter().filter_map(|name| inner.names.in_imap(name)).collect(),
@@ -94,6 +95,14 @@ impl Seen {
     }
 }
 
+/// Nothing of what is kept from us: whoever watches others beside must not lose them by it.
+fn known<T>(names: std::result::Result<Vec<T>, MaildirError>) -> Result<Vec<T>> {
+    match names {
+        Err(error) if is_kept_from_us(&error) => Ok(Vec::new()),
+        names => names.map_err(told),
+    }
+}
+
 impl Inner {
     /// Does something to the names of an account, and tells those who watch. `subscribed`: what is subscribed to from now on.
     pub(super) fn change_names(
@@ -122,8 +131,9 @@ impl Inner {
 
     fn compare(&self, account: &Account) -> Result<()> {
         let mut seen = lock(&account.seen);
-        let now = match self.tree_there(&account.identity) {
-            Ok(tree) => Seen::of(self, &tree)?,
+        let now = match self.tree_let_in(&account.identity) {
+            Ok(Some(tree)) => Seen::of(self, &tree)?,
+            Ok(None) => Seen::default(),
             Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => Seen::default(),
             Err(error) => return Err(error),
         };
@@ -137,9 +147,12 @@ impl Inner {
 
     /// The account whose names are watched from now on; none if there is none. None comes to be.
     fn watch_account(self: &Arc<Self>, identity: &Identity, runtime: Handle) -> Result<Option<Arc<Account>>> {
-        let tree = match self.tree_there(identity) {
+        let tree = match self.tree_let_in(identity) {
             Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => return Ok(None),
-            tree => tree?,
+            tree => match tree? {
+                Some(tree) => tree,
+                None => return Ok(None),
+            },
         };
         let root = self.root(identity)?;
         let watcher = self.disk.watcher(self)?;
