@@ -155,13 +155,13 @@ impl AclSource for MaildirStore {
         })
     }
 
-    fn replace_list<'a>(
+    fn rename_inbox<'a>(
         &'a self,
         account: &'a Identity,
-        mailbox: &'a MailboxName,
+        to: &'a MailboxName,
         list: &'a Acl,
     ) -> BoxFuture<'a, Result<()>> {
-        let list = list.clone();
-        self.on_list(account, mailbox, move |folder| folder.replace_acl(&list))
+        let (inbox, list) = (MailboxName::inbox(), list.clone());
+        Box::pin(async move { self.rename_to(account, &inbox, to, Some(list)).await })
     }
 }
