@@ -9,6 +9,7 @@
 //!
 //! A line has an identifier, with `-` in front where rights are taken away; letters; and behind a colon rights by name.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -270,8 +271,9 @@ impl Acl {
         })
     }
 
-    /// What somebody may do, as Dovecot has it: of the kinds of identifiers that mean them, the last in the order of
-    /// [`Identifier`] counts, and groups are put together; so also for what is taken away, which is taken away at the end.
+    /// What somebody may do. Of the kinds of identifiers that mean them, the last in the order of [`Identifier`] counts, as with
+    /// Dovecot, and groups are put together. Then all is taken away that any entry takes from somebody who is meant by it (RFC 4314
+    /// §2); Dovecot has only those of the closest kind take away, and leaves an owner what `-anyone` or a group takes.
     ///
     /// The owner begins with all rights, whatever everybody or a group has, and always may see the mailbox and change the list
     /// (RFC 4314 §2.1). Others begin with none.
@@ -286,16 +288,59 @@ impl Acl {
     /// ```
     pub fn rights(&self, who: &Who<'_>) -> Rights {
         let begins = if who.is_owner { Identifier::Owner.rank() } else { 0 };
-        let last = |negative: bool| {
-            let those =
-                || self.entries().filter(move |entry| entry.negative == negative && entry.identifier.matches(who));
-            let rank = those().map(|entry| entry.identifier.rank()).filter(|rank| *rank >= begins).max()?;
-            let of_rank = those().filter(|entry| entry.identifier.rank() == rank);
-            Some(of_rank.fold(Rights::NONE, |all, entry| all.plus(entry.rights)))
+        let of = |negative: bool| {
+            self.entries().filter(move |entry| entry.negative == negative && entry.identifier.matches(who))
         };
+        let rank = of(false).map(|entry| entry.identifier.rank()).filter(|rank| *rank >= begins).max();
+        let given = of(false).filter(|entry| Some(entry.identifier.rank()) == rank);
+        let given = given.fold(None, |all: Option<Rights>, entry| Some(all.unwrap_or_default().plus(entry.rights)));
         let without = if who.is_owner { Rights::ALL } else { Rights::NONE };
-        let rights = last(false).unwrap_or(without).minus(last(true).unwrap_or_default());
+        let rights = of(true).fold(given.unwrap_or(without), |left, entry| left.minus(entry.rights));
         if who.is_owner { rights.plus(Rights::LOOKUP).plus(Rights::ADMIN) } else { rights }
+    }
+
+    /// The same list, in which those who are meant have the names that `name` gives them. Entries that mean the same then become one:
+    /// of those that give rights the closest kind counts, in the order of [`Identifier`]; what is taken away is put together. A name
+    /// that can be nobody's changes nothing.
+    ///
+    /// ```
+    /// use pillarbox_maildir::{Acl, Identifier};
+    ///
+    /// let acl = Acl::parse(b"user=Ann lr\nuser=ann s\n").unwrap();
+    /// let named = acl.identified(|identifier| match identifier {
+    ///     Identifier::User(name) => Identifier::User(name.to_lowercase()),
+    ///     other => other.clone(),
+    /// });
+    /// assert_eq!(named.encode(), b"user=ann lrs\n");
+    /// ```
+    #[must_use]
+    pub fn identified(&self, name: impl Fn(&Identifier) -> Identifier) -> Self {
+        let mut acl = Acl::default();
+        let mut known: HashMap<(Identifier, bool), (usize, u8)> = HashMap::new();
+        for line in &self.0 {
+            let Line::Entry(entry) = line else {
+                acl.0.push(line.clone());
+                continue;
+            };
+            let identifier = Some(name(&entry.identifier)).filter(Identifier::is_valid);
+            let identifier = identifier.unwrap_or_else(|| entry.identifier.clone());
+            let rank = entry.identifier.rank();
+            let (at, before) = known.entry((identifier.clone(), entry.negative)).or_insert((acl.0.len(), rank));
+            match acl.0.get_mut(*at) {
+                Some(Line::Entry(same)) => {
+                    same.rights = match rank.cmp(before) {
+                        _ if entry.negative => same.rights.plus(entry.rights),
+                        Ordering::Equal => same.rights.plus(entry.rights),
+                        Ordering::Greater => entry.rights,
+                        Ordering::Less => same.rights,
+                    };
+                    same.others.extend(entry.others.iter().cloned());
+                    *before = rank.max(*before);
+                }
+                _ => acl.0.push(Line::Entry(AclEntry { identifier, ..entry.clone() })),
+            }
+        }
+        acl
     }
 
     /// Reads a file; none if any of it cannot be understood.
@@ -506,7 +551,13 @@ impl Maildir {
         })
     }
 
-    fn change_acl(&self, change: impl FnOnce(&mut Acl) -> std::result::Result<(), AclError>) -> Result<()> {
+    /// Changes the list in any way, while nobody else does. Durable; nothing happens if it is the same afterwards, and nothing if
+    /// `change` refuses. A list that cannot be understood is set aside, as with [`set_acl`](Self::set_acl).
+    ///
+    /// # Errors
+    ///
+    /// [`MaildirError::Acl`], and what the file system refuses.
+    pub fn change_acl(&self, change: impl FnOnce(&mut Acl) -> std::result::Result<(), AclError>) -> Result<()> {
         let file = self.acl_file();
         let lock = file.lock()?;
         let (before, damaged) = match self.read_acl(&file) {

@@ -249,6 +249,13 @@ impl Incoming {
 }
 
 impl Prepared {
+    /// Makes it a copy of the message of which this is the [`guid`](crate::Message::guid), and have the same. What cannot stand in a list of
+    /// UIDs is left out, and so is all where the message gets no UID at once.
+    #[must_use]
+    pub fn with_guid(self, guid: &[u8]) -> Self {
+        Prepared { guid: Some(guid.into()), ..self }
+    }
+
     /// The folder that it will be visible in.
     pub fn maildir(&self) -> &Maildir {
         &self.tmp.maildir

@@ -108,6 +108,25 @@ async fn names() {
     }
 }
 
+/// Also where only what is subscribed to is watched, which it is no more behind that.
+#[tokio::test]
+async fn subscriptions_that_end() {
+    for (server, _folder) in each() {
+        let _hurry = hurry(&server);
+        let (mut a, mut b) = (server.client().await, server.client().await);
+        b.ok("CREATE There").await;
+        b.ok("SUBSCRIBE There").await;
+        b.ok("SUBSCRIBE Nothing").await;
+        a.ok("NOTIFY SET (subscribed (SubscriptionChange))").await;
+        b.ok("UNSUBSCRIBE There").await;
+        assert_eq!(heard(&mut a).await, "* LIST (\\HasNoChildren) \"/\" There\r\n");
+        b.ok("UNSUBSCRIBE Nothing").await;
+        assert_eq!(heard(&mut a).await, "* LIST (\\NonExistent) \"/\" Nothing\r\n");
+        b.ok("SUBSCRIBE There").await;
+        assert_eq!(heard(&mut a).await, "* LIST (\\HasNoChildren \\Subscribed) \"/\" There\r\n");
+    }
+}
+
 #[tokio::test]
 async fn what_is_watched_follows_the_names() {
     for (server, _folder) in each() {
@@ -206,6 +225,8 @@ async fn rights<S: AclSource + Clone + 'static>(source: S) {
     store.delete(&Identity::new("me@localhost"), &name("mine/x")).await.unwrap();
     assert_eq!(heard(&mut bob).await, "* LIST (\\HasNoChildren) \"/\" mine\r\n");
     grant("lr").await;
+    // It was told as one that may not be read.
+    assert_eq!(heard(&mut bob).await, format!("* LIST (\\HasNoChildren \\Subscribed) \"/\" {work}\r\n"));
     assert_eq!(without_validity(&heard(&mut bob).await), format!("* STATUS {work} (MESSAGES 1 UIDNEXT 2)\r\n"));
     server.add("Work", MESSAGE).await;
     assert_eq!(without_validity(&heard(&mut bob).await), format!("* STATUS {work} (MESSAGES 2 UIDNEXT 3)\r\n"));
@@ -217,6 +238,56 @@ async fn rights<S: AclSource + Clone + 'static>(source: S) {
     assert_eq!(bob.ok("NOOP").await, "OK Done\r\n");
     store.delete(&Identity::new("me@localhost"), &name("mine")).await.unwrap();
     assert_eq!(heard(&mut bob).await, "* LIST (\\NonExistent) \"/\" mine\r\n", "nothing else was told");
+}
+
+/// Who watches messages and not names hears when a mailbox that it knew of may not be read any more, and when it may again.
+async fn access<S: AclSource + Clone + 'static>(source: S) {
+    let store = Arc::new(AclStore::new(source).other_users(name("Other Users")));
+    let server = Server::over(Arc::clone(&store) as Arc<dyn MailboxStore>);
+    let _hurry = hurry(&server);
+    let ann = Identity::new(YOU);
+    let grant = async |letters: &str| {
+        store.set_acl(&ann, &name("Work"), "me@localhost", RightsChange::parse(letters)).await.unwrap();
+    };
+    store.create(&ann, &name("Work"), &[]).await.unwrap();
+    grant("lr").await;
+    let mut bob: Client<DuplexStream> = server.stranger().await;
+    bob.ok("LOGIN me@localhost secret").await;
+    let work = "\"Other Users/you@localhost/Work\"";
+    let no_access = format!("* LIST (\\NoAccess) \"/\" {work}\r\n");
+    let list = format!("* LIST (\\HasNoChildren) \"/\" {work}\r\n");
+    let status = |messages: u32| format!("* STATUS {work} (MESSAGES {messages} UIDNEXT {})\r\n", messages + 1);
+    assert_eq!(bob.ok(&format!("NOTIFY SET (mailboxes {work} (MessageNew MessageExpunge))")).await, "OK Done\r\n");
+    server.add("Work", MESSAGE).await;
+    assert_eq!(without_validity(&heard(&mut bob).await), status(1));
+    for (lost, messages) in [("", 2), ("l", 3)] {
+        grant(lost).await;
+        assert_eq!(heard(&mut bob).await, no_access, "{lost:?} is left");
+        server.add("Work", MESSAGE).await;
+        grant("lr").await;
+        assert_eq!(heard(&mut bob).await, list, "{lost:?} was left");
+        assert_eq!(without_validity(&heard(&mut bob).await), status(messages));
+    }
+    // One that may be known of, then not, and then be read.
+    grant("l").await;
+    assert_eq!(heard(&mut bob).await, no_access);
+    // It was told before.
+    grant("").await;
+    grant("lr").await;
+    assert_eq!(heard(&mut bob).await, list);
+    assert_eq!(without_validity(&heard(&mut bob).await), status(3));
+}
+
+#[tokio::test]
+async fn access_in_memory() {
+    access(MemoryStore::new()).await;
+}
+
+#[tokio::test]
+async fn access_in_maildirs() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().to_owned();
+    access(MaildirStore::new(move |account| Some(root.join(account.user()).join("Maildir")))).await;
 }
 
 #[tokio::test]

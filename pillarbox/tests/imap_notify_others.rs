@@ -78,9 +78,9 @@ async fn of_others<S: AclSource + Clone + 'static>(source: S) {
         assert_eq!(heard(&mut of_bob).await, list(work, "\\HasNoChildren \\Subscribed"), "what is left");
         assert_eq!(heard(&mut of_bob).await, format!("* LIST (\\NoAccess) \"/\" {work}\r\n"));
         of_bob.ok(&format!("UNSUBSCRIBE {work}")).await;
+        assert_eq!(of_bob.ok("NOOP").await, "OK Done\r\n");
         store.delete(&ann, &name("Work")).await.unwrap();
         store.delete(&eve, &name("Play")).await.unwrap();
-        assert_eq!(of_bob.ok("NOOP").await, "OK Done\r\n");
     }
 }
 

@@ -194,6 +194,10 @@ impl Authenticator for Accounts {
                     self.observer.failed(0, "login", &format_args!("the account {identity} can have no folder here"));
                     LoginOutcome::Refused
                 }
+                // Whatever is kept for a user, or given to them, is so by one name, however the file or the client spells it.
+                LoginOutcome::Accepted(identity) => {
+                    LoginOutcome::Accepted(Identity::new(identity.user().to_ascii_lowercase()))
+                }
                 outcome => outcome,
             }
         })

@@ -95,9 +95,11 @@ impl Files {
 /// The mailboxes as users see them who let each other in.
 fn shared(store: MaildirStore, sharing: &Sharing, accounts: &Arc<Accounts>) -> Result<AclStore<MaildirStore>, String> {
     let groups = accounts.clone();
-    let mut shown = AclStore::new(store)
-        .other_users(sharing.other_users.clone())
-        .groups(move |account| groups.groups(account.user()));
+    let mut shown =
+        AclStore::new(store).names(str::to_ascii_lowercase).groups(move |account| groups.groups(account.user()));
+    if let Some(below) = &sharing.other_users {
+        shown = shown.other_users(below.clone());
+    }
     if sharing.anyone {
         shown = shown.for_anyone();
     }

@@ -256,10 +256,10 @@ impl ServerSession {
                     self.arrivals_told(left, then);
                 }
             }
-            (Asked::Notify(_), Answer::Notification(notification)) => return self.write_notification(notification),
-            (Asked::Notify(notify), Answer::Done) => {
-                let notify = core::mem::take(notify);
-                self.notify_begun(notify);
+            (Asked::Notify { .. }, Answer::Notification(notification)) => return self.write_notification(notification),
+            (Asked::Notify { notify, set }, Answer::Done) => {
+                let (notify, set) = (core::mem::take(notify), *set);
+                self.notify_begun(notify, set);
             }
             (Asked::Fetch(fetching) | Asked::Refresh { fetching, .. } | Asked::Arrived { fetching, .. }, answer) => {
                 // Written out, for the question is borrowed from one field while the others are written to.
@@ -410,7 +410,7 @@ impl Asked {
             Asked::Recheck(_) => "Recheck",
             Asked::Copy { .. } => "Copy",
             Asked::Move { .. } => "Move",
-            Asked::Notify(_) => "Notify",
+            Asked::Notify { .. } => "Notify",
             Asked::Arrived { .. } => "Fetch",
             Asked::Expunge { .. } => "Expunge",
         }

@@ -98,9 +98,9 @@ impl ServerSession {
         self.finish(end);
     }
 
-    /// The code that tells which messages were taken, if not all were.
-    fn message_limit(&self) -> Option<String> {
-        let (max, first) = (self.messages_max()?, self.running.taken_from?);
+    /// The code that tells which messages were taken, if not all were: once, for more may have to be asked before the end is told.
+    fn message_limit(&mut self) -> Option<String> {
+        let (max, first) = (self.messages_max()?, self.running.taken_from.take()?);
         Some(alloc::format!("MESSAGELIMIT {max} {first}"))
     }
 

@@ -89,11 +89,12 @@ impl ServerSession {
         if !self.config.extensions.notify {
             return Err(End::bad("NOTIFY is not on offer"));
         }
+        let set = matches!(command, NotifyCommand::Set { .. });
         let (notify, watch) = match command {
             NotifyCommand::None => Default::default(),
             NotifyCommand::Set { status, groups } => self.notify_set(status, groups)?,
         };
-        Ok(self.ask(Asked::Notify(Box::new(notify)), Event::Notify(watch)))
+        Ok(self.ask(Asked::Notify { notify: Box::new(notify), set }, Event::Notify(watch)))
     }
 
     fn notify_set(&self, status: bool, groups: Vec<EventGroup<'_>>) -> Result<(Notify, Watch), End> {
@@ -163,13 +164,15 @@ impl ServerSession {
         End { verdict: Verdict::No, ..End::ok_with(code, "There is no such event here") }
     }
 
-    /// The embedder watches what was asked for. RFC 5465 §3.1: what has gathered in the selected mailbox is told at once.
-    pub(super) fn notify_begun(&mut self, notify: Box<Notify>) {
+    /// The embedder watches what was asked for. RFC 5465 §3.1: after a SET, what has gathered in the selected mailbox
+    /// is told at once.
+    pub(super) fn notify_begun(&mut self, notify: Box<Notify>, set: bool) {
         if notify.selected.wanted.contains(&FetchItem::ModSeq) {
             // RFC 7162 §3.1
             self.enable_condstore();
         }
         self.notify = Some(notify);
+        self.running.tells_all = set;
         match self.standing {
             Standing::Selected { .. } => {
                 self.doing = Doing::Asked(Asked::NotifySync);
@@ -188,8 +191,10 @@ impl ServerSession {
     pub(super) fn telling(&self, may_expunge: bool) -> Telling {
         // What a command did itself is no event: the client hears of the messages that it removed.
         let by_itself = self.running.row.is_some_and(|row| row.removes());
-        let (messages, flags) =
-            self.notify.as_ref().map_or((true, true), |notify| (notify.selected.messages, notify.selected.flags));
+        let (messages, flags) = match &self.notify {
+            Some(notify) if !self.running.tells_all => (notify.selected.messages, notify.selected.flags),
+            _ => (true, true),
+        };
         Telling { expunges: may_expunge && (messages || by_itself), arrivals: messages, flags }
     }
 

@@ -73,6 +73,7 @@ impl ServerSession {
         self.running.row = None;
         self.running.seqs_in_search = false;
         self.running.taken_from = None;
+        self.running.tells_all = false;
         self.running.progress_told = self.timer.now;
         self.running.tag.clear();
         let Some((tag, rest)) = parse::tag(line) else {

@@ -313,6 +313,7 @@ impl ServerSession {
         let of_all = self.wanted_of_all().to_vec();
         if let Standing::Selected { mailbox, .. } = &mut self.standing {
             let told = mailbox.tell(telling, &of_all, self.out.end());
+            self.running.tells_all = false;
             match mailbox.view.settle() {
                 // RFC 7162 §3.2.7: behind expunges in the tagged OK.
                 Some(highest) if told.expunged && end.verdict == Verdict::Ok && end.code.is_none() => {

@@ -224,7 +224,11 @@ pub(super) enum Asked {
     Move {
         target: MailboxName,
     },
-    Notify(Box<Notify>),
+    /// `set`: it was no NOTIFY NONE.
+    Notify {
+        notify: Box<Notify>,
+        set: bool,
+    },
     /// Of messages that have come, the client is told what it asked for with NOTIFY, and with UPDATE of those that it searched for.
     Arrived {
         fetching: Fetching,
@@ -249,6 +253,8 @@ pub(super) struct Running {
     pub(super) seqs_in_search: bool,
     /// The first message that was taken, where a limit left out those before it (RFC 9738).
     pub(super) taken_from: Option<Uid>,
+    /// A NOTIFY SET has succeeded: what has gathered in the selected mailbox is told, whatever the client wants from now on.
+    pub(super) tells_all: bool,
     /// When the client was told how far it has come, or when it began.
     pub(super) progress_told: Time,
 }
@@ -270,6 +276,7 @@ impl ServerSession {
                 row: None,
                 seqs_in_search: false,
                 taken_from: None,
+                tells_all: false,
                 progress_told: Time::ZERO,
             },
             queue: VecDeque::new(),

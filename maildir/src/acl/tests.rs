@@ -24,7 +24,17 @@ fn what_is_taken_away_is_taken_at_the_end() {
     assert_eq!(rights("user=ann lrws\n-user=ann w\n", "ann", &[], false), "lrs");
     assert_eq!(rights("user=ann lrws\n-group=x ws\n", "ann", &["x"], false), "lr");
     assert_eq!(rights("-anyone a\nuser=ann lra\n", "ann", &[], false), "lr");
-    assert_eq!(rights("-anyone lr\n-user=ann w\nuser=ann lrw\n", "ann", &[], false), "lr", "the closer one counts");
+    assert_eq!(rights("-user=ann w\nuser=ann lrw\ngroup-override=x lrwi\n", "ann", &["x"], false), "lri");
+}
+
+/// RFC 4314 §2: from all who match, whichever other identifier matches them. A further line that takes away never gives back.
+#[test]
+fn each_entry_that_takes_away_counts() {
+    assert_eq!(rights("user=bob lrw\n-group=guests lr\n", "bob", &["guests"], false), "w");
+    assert_eq!(rights("user=bob lrw\n-group=guests lr\n-user=bob w\n", "bob", &["guests"], false), "");
+    assert_eq!(rights("-anyone lr\n-user=ann w\nuser=ann lrws\n", "ann", &[], false), "s");
+    assert_eq!(rights("user=bob lrws\n-anyone r\n-group=guests s\n", "bob", &["guests"], false), "lw");
+    assert_eq!(rights("-group=x wla\n", "joe", &["x"], true), "lrstipekxa");
 }
 
 #[test]
@@ -33,7 +43,29 @@ fn an_owner_may_see_and_administer() {
     assert_eq!(rights("anyone l\ngroup=x r\n", "joe", &["x"], true), Rights::ALL.to_string());
     assert_eq!(rights("owner rw\n", "joe", &[], true), "lrwa");
     assert_eq!(rights("owner lrwstipekxa\n-owner lxa\n", "joe", &[], true), "lrwstipeka");
-    assert_eq!(rights("-anyone w\n", "joe", &[], true), Rights::ALL.to_string());
+    assert_eq!(rights("-anyone w\n", "joe", &[], true), "lrstipekxa");
+}
+
+#[test]
+fn entries_that_mean_the_same() {
+    let named = |file: &str| {
+        let named = Acl::parse(file.as_bytes()).unwrap().identified(|identifier| match identifier {
+            Identifier::User(name) if name.eq_ignore_ascii_case("ann") => Identifier::Owner,
+            Identifier::User(name) if name == "nobody" => Identifier::User(String::new()),
+            Identifier::User(name) => Identifier::User(name.to_lowercase()),
+            other => other.clone(),
+        });
+        String::from_utf8(named.encode()).unwrap()
+    };
+    assert_eq!(
+        named("# ours\nuser=Bob lr :custom\n-user=BOB w\nuser=bob s :post x\n"),
+        "# ours\nuser=bob lrsp :custom x\n-user=bob w\n"
+    );
+    for both in ["owner lrw\nuser=ann ls\n", "user=Ann l\nowner lrw\nuser=ann s\n"] {
+        assert_eq!(named(both), "owner ls\n", "who is meant more closely counts");
+    }
+    assert_eq!(named("-owner w\n-user=ann x\n"), "-owner wx\n");
+    assert_eq!(named("user=nobody l\n"), "user=nobody l\n", "a file that cannot be read again is never made");
 }
 
 #[test]

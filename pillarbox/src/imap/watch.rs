@@ -1,5 +1,6 @@
 //! Mailboxes other than the selected one, watched for a client that gave NOTIFY (RFC 5465).
 
+mod access;
 mod own;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,7 +50,7 @@ pub(super) struct Watching {
     /// Something that was watched cannot be any more: look which can.
     out_of_date: bool,
     own: Own,
-    /// Mailboxes that the user may know of and not read: it was told so.
+    /// Mailboxes that the user may not read, or not know of any more: it was told so.
     unreadable: BTreeSet<MailboxName>,
     /// Mailboxes that LIST told of at the last look and that were not there to be watched.
     missed: BTreeSet<MailboxName>,
@@ -225,7 +226,7 @@ impl Watching {
             unreadable,
             missed: BTreeSet::new(),
         };
-        let seen = watching.names().await?;
+        let seen = watching.names(&[]).await?;
         let mut told = watching.watch_all(&seen).await?;
         watching.visible = those_visible(&seen);
         for (name, watched) in &mut watching.mailboxes {
@@ -311,10 +312,14 @@ impl Watching {
         }
         let out_of_date = std::mem::take(&mut self.out_of_date);
         if out_of_date || !changes.is_empty() {
-            let now = self.names().await?;
+            let now = self.names(&changes).await?;
+            self.let_go_unreadable(&changes).await;
             for change in changes {
                 for notification in self.told_of(&change, &now) {
                     add(&mut told, notification);
+                }
+                if let Some(name) = self.lost_by(&change, &now) {
+                    self.say_no_access(name, &mut told);
                 }
                 self.learn(&change, &now);
             }
@@ -322,7 +327,7 @@ impl Watching {
                 self.learn(&change, &now);
             }
             match self.watch_all(&now).await {
-                Ok(unreadable) => told.extend(unreadable),
+                Ok(access) => told.extend(access),
                 Err(error) if error.kind == StoreErrorKind::Limit => {
                     told.push(Notification::Overflow);
                     return Ok(told);
@@ -362,8 +367,13 @@ impl Watching {
         self.watch.events_of(name, self.is_own(name), is_subscribed)
     }
 
-    /// The names that may be meant, as LIST tells them.
-    async fn names(&mut self) -> Result<Names, StoreError> {
+    /// What is wanted of a name whose subscription changed: it was subscribed to before or is now.
+    fn subscription_events(&self, name: &MailboxName) -> Events {
+        self.watch.events_of(name, self.is_own(name), true)
+    }
+
+    /// The names that may be meant, as LIST tells them, also those that were meant before these changes.
+    async fn names(&mut self, changes: &[NameChange]) -> Result<Names, StoreError> {
         let mut list = List::new("*");
         (list.tell_subscribed, list.extended) = (true, true);
         let mut subscribed = List::new("*");
@@ -376,8 +386,15 @@ impl Watching {
         if !filters().any(|filter| matches!(filter, Filter::Inboxes | Filter::Personal | Filter::Subscribed)) {
             list.patterns.clear();
         }
+        // What is subscribed to no more is in no list of subscriptions.
+        let was_subscribed = changes.iter().filter_map(|change| match change {
+            NameChange::Subscribed(name) if self.subscription_events(name).subscriptions => Some(name),
+            _ => None,
+        });
+        let was_subscribed: BTreeSet<&MailboxName> = was_subscribed.collect();
         // Each name of the account is matched with all of them: those with wildcards are bounded as LIST bounds its patterns.
-        let wild = filters().flat_map(Filter::names).filter(|name: &&MailboxName| name.as_str().contains(['*', '%']));
+        let written = filters().flat_map(Filter::names).chain(was_subscribed.iter().copied());
+        let wild = written.filter(|name| name.as_str().contains(['*', '%']));
         if wild.map(|name| name.as_str().len()).sum::<usize>() > PATTERNS_SIZE_MAX {
             return Err(StoreError::new(StoreErrorKind::Limit, "the names with wildcards are too long together"));
         }
@@ -392,6 +409,7 @@ impl Watching {
                 list.patterns.extend(name.parent().map(|parent| parent.to_string()));
             }
         }
+        list.patterns.extend(was_subscribed.iter().map(ToString::to_string));
         lists.push(list);
         let mut names = Names::new();
         for list in lists {
@@ -403,7 +421,7 @@ impl Watching {
     }
 
     /// Watches what is wanted and can be watched, and nothing else. Of what is watched from now on the numbers are to be told. Gives
-    /// the mailboxes that the user may know of and not read.
+    /// the mailboxes that the user may know of and not read, and those that it was told so of and may read now.
     async fn watch_all(&mut self, names: &Names) -> Result<Vec<Notification>, StoreError> {
         let wanted: BTreeMap<&MailboxName, Events> = names
             .iter()
@@ -418,9 +436,9 @@ impl Watching {
             ));
         }
         self.mailboxes.retain(|name, _| wanted.contains_key(name));
-        self.unreadable.retain(|name| wanted.contains_key(name));
+        self.forget_access(|name| wanted.contains_key(name), names);
         let mut made = self.own.take_made();
-        let (mut unreadable, mut missed) = (Vec::new(), BTreeSet::new());
+        let (mut told, mut missed) = (Vec::new(), BTreeSet::new());
         for (name, events) in wanted {
             if let Some(watched) = self.mailboxes.get_mut(name) {
                 watched.events = events;
@@ -428,7 +446,10 @@ impl Watching {
             }
             match self.store.watch(&self.user, name).await {
                 Ok(watch) => {
-                    self.unreadable.remove(name);
+                    // RFC 5465 §5.9
+                    if let Some(listed) = names.get(name).filter(|_| self.unreadable.remove(name)) {
+                        told.push(Notification::Listed { listed: listed.clone(), old_name: None });
+                    }
                     // One that the session made a moment ago was empty.
                     let (known, brought) = match made.remove(name) {
                         Some(brought) => (Some(Numbers::none()), brought),
@@ -440,12 +461,7 @@ impl Watching {
                 }
                 // RFC 5465 §3.1
                 Err(error) if error.kind == StoreErrorKind::NoPermission => {
-                    // Another look, whatever it is for, must not show that something happened.
-                    if !self.unreadable.insert(name.clone()) {
-                        continue;
-                    }
-                    let listed = Listed::new(name.clone(), vec!["\\NoAccess".into()]);
-                    unreadable.push(Notification::Listed { listed, old_name: None });
+                    self.say_no_access(name, &mut told);
                 }
                 // It has just gone, or there was trouble that looks like it: LIST says which, unless it says once more that it is there.
                 Err(error) if error.kind == StoreErrorKind::NoSuchMailbox && !self.missed.contains(name) => {
@@ -457,19 +473,22 @@ impl Watching {
         }
         self.out_of_date |= !missed.is_empty();
         self.missed = missed;
-        Ok(unreadable)
+        Ok(told)
     }
 
     /// What a change makes visible or not. Nothing else does: a look that came early must not hide that there was a change.
     fn learn(&mut self, change: &NameChange, now: &Names) {
         match change {
             NameChange::Created(name) | NameChange::Deleted(name) | NameChange::Rights(name) => {
-                match is_visible(now.get(name)) {
-                    true => self.visible.insert(name.clone()),
-                    false => self.visible.remove(name),
-                };
+                if is_visible(now.get(name)) {
+                    self.visible.insert(name.clone());
+                    return;
+                }
+                self.visible.remove(name);
+                self.told_gone(|other| other == name, now);
             }
             NameChange::Renamed { from, to } => {
+                self.told_gone(|name| name == from || name.is_below(from), now);
                 self.visible.retain(|name| name != from && !name.is_below(from));
                 self.visible.extend(those_visible(now).into_iter().filter(|name| name == to || name.is_below(to)));
             }
@@ -519,7 +538,7 @@ impl Watching {
                 None => told(from, None).into_iter().collect(),
             },
             // A subscription is the user's own: its name is no secret, whatever there is of that name.
-            NameChange::Subscribed(name) if self.events_of(name, now.get(name)).subscriptions => {
+            NameChange::Subscribed(name) if self.subscription_events(name).subscriptions => {
                 vec![Notification::Listed { listed: entry(name), old_name: None }]
             }
             NameChange::Rights(name) if self.visible.contains(name) != is_visible(now.get(name)) => with_parent(name),

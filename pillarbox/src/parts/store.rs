@@ -302,6 +302,9 @@ pub struct Append {
     pub delivery: bool,
     /// The UID must be known at the end (APPENDUID). Delivery leaves it to whoever looks next, which is cheaper.
     pub wants_uid: bool,
+    /// It is a copy of the message with this identifier, which has to be the copy's too (RFC 8474 §5.1), as far as the store can give it
+    /// that; none: it gets one of its own.
+    pub email_id: Option<ObjectId>,
 }
 
 /// A message on its way into a mailbox. Dropping it before it is published leaves nothing behind.

@@ -29,9 +29,8 @@ async fn add(store: &dyn MailboxStore, user: &Identity, mailbox: &str, octets: &
     let append = Append {
         flags: flags(with),
         date: Some(WallTime::new(1_234_567_890, 0)),
-        size: None,
         wants_uid: true,
-        delivery: false,
+        ..Append::default()
     };
     let mut incoming = store.append(user, &mailbox, append).await.expect("an append begins");
     for piece in octets.chunks(7) {

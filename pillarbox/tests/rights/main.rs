@@ -8,6 +8,7 @@ mod imap_support;
 mod kept_from_us;
 mod meanwhile;
 mod meddled;
+mod names;
 mod notes;
 mod owner;
 mod subscribed;

@@ -16,6 +16,7 @@ use crate::world::{World, add, all, flags, flags_of, in_both_stores, kind, name}
 
 in_both_stores! {
     rights_are_looked_at_when_a_message_has_come
+    flags_take_their_rights_when_a_message_has_come
     rights_are_looked_at_when_a_message_takes_its_place
     conditions_of_flags_that_are_replaced_in_part
     what_is_renamed_or_deleted_is_read_no_more
@@ -36,6 +37,39 @@ async fn rights_are_looked_at_when_a_message_has_come<S: AclSource + Clone + 'st
         }
     }
     assert_eq!(world.store.status(&world.ann, &name("Work"), &[]).await.unwrap().messages, 2);
+}
+
+/// RFC 4314 §4: a flag takes its right also when the message has come. Which message it is of, and whether another is in its place, is
+/// nothing to it.
+async fn flags_take_their_rights_when_a_message_has_come<S: AclSource + Clone + 'static>(world: World<S>) {
+    let uid = world.add("Work", &[]).await;
+    let (plain, mut flagged) = (Append::default(), Append::default());
+    flagged.flags = flags(&[Flag::Flagged]);
+    for (left, refusal) in [("lri", Some(NoPermission)), ("lriw", None)] {
+        for first_is_flagged in [true, false] {
+            world.grant("lriw").await;
+            let (first, second) = if first_is_flagged { (&flagged, &plain) } else { (&plain, &flagged) };
+            let mut incoming = world.store.append(&world.bob, &world.work(), first.clone()).await.unwrap();
+            incoming.write(b"Subject: x\r\n\r\n").await.unwrap();
+            incoming.next(second.clone()).await.unwrap();
+            incoming.write(b"Subject: y\r\n\r\n").await.unwrap();
+            world.grant(left).await;
+            assert_eq!(kind(incoming.publish().await), refusal, "append {left} {first_is_flagged}");
+        }
+        world.grant("lriwte").await;
+        let mut incoming =
+            world.open(&world.bob, &world.work()).await.replace(uid, &world.work(), flagged.clone()).await.unwrap();
+        incoming.write(b"Subject: z\r\n\r\n").await.unwrap();
+        world.grant(&format!("{left}te")).await;
+        assert_eq!(kind(incoming.publish().await), refusal, "replace {left}");
+    }
+    let marked: Vec<bool> = flags_of(&mut *world.open(&world.ann, &name("Work")).await)
+        .await
+        .iter()
+        .map(|all| all.contains(&Flag::Flagged))
+        .collect();
+    assert_eq!(marked.iter().filter(|marked| **marked).count(), 3, "{marked:?}");
+    assert_eq!(marked.len(), 5);
 }
 
 /// REPLACE takes the right to add where it goes, and to remove where it comes from, also when it is done.
@@ -83,7 +117,7 @@ async fn rights_are_looked_at_when_messages_have_been_carried() {
         let store = store.clone();
         async move {
             let (identifier, rights) = (Identifier::User("bob".into()), Rights::LOOKUP);
-            let change = AclChange { identifier, negative: false, change: Some(RightsChange::Replace(rights)) };
+            let change = AclChange::new(identifier, false, Some(RightsChange::Replace(rights)));
             store.change_list(&Identity::new("ann"), &name("Work"), &change).await
         }
     });

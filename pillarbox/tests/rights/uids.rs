@@ -11,6 +11,7 @@ use crate::world::{World, add, all, in_both_stores, name, user};
 
 in_both_stores! {
     where_nothing_may_be_read_no_uids_are_told
+    a_copy_has_the_identifier_of_its_source
 }
 
 async fn where_nothing_may_be_read_no_uids_are_told<S: AclSource + Clone + 'static>(world: World<S>) {
@@ -39,6 +40,33 @@ async fn where_nothing_may_be_read_no_uids_are_told<S: AclSource + Clone + 'stat
         assert_eq!(incoming.publish().await.unwrap().uids.is_some(), may_read, "REPLACE {rights}");
     }
     assert_eq!(store.status(ann, &name("Sub"), &[]).await.unwrap().messages, 4 * 6);
+}
+
+/// RFC 8474 §5.1: the messages that COPYUID puts side by side have one EMAILID, in whichever accounts they are.
+async fn a_copy_has_the_identifier_of_its_source<S: AclSource + Clone + 'static>(world: World<S>) {
+    let (store, bob, inbox) = (&world.store, &world.bob, MailboxName::inbox());
+    for rights in ["lrswi", "lrswit"] {
+        world.grant(rights).await;
+        for is_move in [false, true] {
+            for _ in 0..2 {
+                add(store, bob, "INBOX", &[]).await.unwrap();
+            }
+            let (mut here, mut there) = (world.open(bob, &inbox).await, world.open(bob, &world.work()).await);
+            let sources = here.messages(&all()).await.unwrap();
+            let copied = match is_move {
+                true => here.move_to(&all(), &world.work()).await.unwrap(),
+                false => here.copy(&all(), &world.work()).await.unwrap(),
+            };
+            let (_, pairs) = copied.known().unwrap();
+            assert_eq!(pairs.len(), sources.len());
+            there.refresh().await.unwrap();
+            for (source, (uid, copy)) in sources.iter().zip(pairs) {
+                assert_eq!(source.uid, uid);
+                let copies = there.messages(&UidSet::one(copy)).await.unwrap();
+                assert_eq!(copies[0].email_id, source.email_id, "{rights} move: {is_move}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ impl<S: AclSource + Clone + 'static> World<S> {
         let everybody = user("everybody");
         source.open(&everybody, &MailboxName::inbox(), true).await.map(drop).unwrap();
         let (identifier, rights) = (Identifier::User("ann".into()), pillarbox::maildir::Rights::ALL);
-        let top = AclChange { identifier, negative: false, change: Some(OnDisk::Replace(rights)) };
+        let top = AclChange::new(identifier, false, Some(OnDisk::Replace(rights)));
         source.change_list(&everybody, &MailboxName::inbox(), &top).await.unwrap();
         let store = AclStore::new(source).other_users(name("Other Users")).shared(name("Shared"), everybody);
         let world = World { store, ann: user("ann"), bob: user("bob") };

@@ -26,7 +26,7 @@ const SOCKET_PATH_MAX: usize = 107;
 /// Finds all that a start would find wrong, except that a port is taken or not permitted.
 pub fn examine(draft: &Draft, mistakes: &mut Vec<Mistake>) {
     if let Some(accounts) = &draft.accounts {
-        let told = match examine_accounts(accounts.get_ref(), draft) {
+        let told = match examine_accounts(accounts.get_ref(), draft, mistakes) {
             Ok(told) => told,
             Err(message) => vec![message],
         };
@@ -38,6 +38,13 @@ pub fn examine(draft: &Draft, mistakes: &mut Vec<Mistake>) {
     {
         let message = format!("the domain of the postmaster, `{domain}`, is not in `domains`");
         mistakes.push(Mistake::new(postmaster.span(), message));
+    }
+    if let (Some(public), Some(place), Some(domains)) = (draft.public(), &draft.public_account, &draft.domains)
+        && let Some((_, domain)) = public.account.rsplit_once('@')
+        && !domains.iter().any(|served| served == domain)
+    {
+        let message = format!("the domain of the public mailboxes' account, `{domain}`, is not in `domains`");
+        mistakes.push(Mistake::new(place.clone(), message));
     }
     if let Some(Some(TlsFiles { certificate, key })) = &draft.tls {
         let mut tell = |place: &Spanned<_>, message| mistakes.push(Mistake::new(place.span(), message));
@@ -102,7 +109,7 @@ fn examine_sending(draft: &SendingDraft, mistakes: &mut Vec<Mistake>) {
 }
 
 /// What is wrong with the passwd-file as a whole, or with single accounts in it.
-fn examine_accounts(path: &Path, draft: &Draft) -> Result<Vec<String>, String> {
+fn examine_accounts(path: &Path, draft: &Draft, mistakes: &mut Vec<Mistake>) -> Result<Vec<String>, String> {
     let file = path.display();
     secret_file::check_rights(path)?;
     let text = fs::read_to_string(path).map_err(|error| format!("cannot read the accounts {file}: {error}"))?;
@@ -136,6 +143,12 @@ fn examine_accounts(path: &Path, draft: &Draft) -> Result<Vec<String>, String> {
                 }
             }
         }
+    }
+    if let (Some(public), Some(place)) = (draft.public(), &draft.public_account)
+        && !accounts.users().any(|user| user.eq_ignore_ascii_case(&public.account))
+    {
+        let message = format!("there is no account for the public mailboxes, `{}`, in {file}", public.account);
+        mistakes.push(Mistake::new(place.clone(), message));
     }
     if let Some(postmaster) = &draft.postmaster
         && !accounts.users().any(|user| user.eq_ignore_ascii_case(postmaster.get_ref()))

@@ -90,8 +90,9 @@ pub struct Mailboxes {
 /// How users let each other into their mailboxes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sharing {
-    /// What the names of other users' mailboxes begin with, without the separator behind it.
-    pub other_users: MailboxName,
+    /// What the names of other users' mailboxes begin with, without the separator behind it. None where names of accounts cannot be
+    /// levels.
+    pub other_users: Option<MailboxName>,
     /// The mailboxes that belong to nobody, if there are such.
     pub public: Option<Public>,
     /// They may do so for all at once.

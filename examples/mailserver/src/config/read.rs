@@ -31,6 +31,8 @@ pub struct Draft {
     pub accounts: Option<Spanned<PathBuf>>,
     pub mail: Option<Spanned<MailLocation>>,
     pub mailboxes: Option<Mailboxes>,
+    /// Where the account of the public mailboxes is named.
+    pub public_account: Option<Range<usize>>,
     /// `Some(None)`: there is no `[tls]`, and that is no mistake.
     pub tls: Option<Option<TlsFiles<Spanned<PathBuf>>>>,
     pub listeners: Vec<Spanned<Listener>>,
@@ -45,6 +47,11 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// The mailboxes that belong to nobody, if there are such.
+    pub fn public(&self) -> Option<&Public> {
+        self.mailboxes.as_ref()?.sharing.as_ref()?.public.as_ref()
+    }
+
     /// The configuration, if nothing is missing.
     pub fn finish(self) -> Option<Config> {
         let (quota, over_quota, quota_set_by) = self.quota?;
@@ -85,9 +92,10 @@ pub fn draft(table: &DeTable<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> D
     let several = domains.as_ref().is_some_and(|domains| domains.len() > 1);
     let location = |text: &str| read_location(base, text, several);
     let mail = file.required("mail").and_then(|v| placed(v, mistakes, location));
+    let mut public_account = None;
     let mailboxes = file
         .optional("mailboxes")
-        .map_or_else(|| Some(Mailboxes::default()), |v| read_mailboxes(v, location, mistakes));
+        .map_or_else(|| Some(Mailboxes::default()), |v| read_mailboxes(v, location, &mut public_account, mistakes));
     let tls = match file.optional("tls") {
         Some(value) => read_tls(value, base, mistakes).map(Some),
         None => Some(None),
@@ -125,6 +133,7 @@ pub fn draft(table: &DeTable<'_>, base: &Path, mistakes: &mut Vec<Mistake>) -> D
         accounts,
         mail,
         mailboxes,
+        public_account,
         tls,
         listeners,
         limits,
@@ -198,6 +207,7 @@ fn read_location(base: &Path, text: &str, several_domains: bool) -> Result<MailL
 fn read_mailboxes(
     value: &Value<'_>,
     location: impl Fn(&str) -> Result<MailLocation, String>,
+    public_account: &mut Option<Range<usize>>,
     mistakes: &mut Vec<Mistake>,
 ) -> Option<Mailboxes> {
     const LAYOUTS: [(&str, Layout); 2] = [("maildir++", Layout::MaildirPlusPlus), ("fs", Layout::Fs)];
@@ -223,7 +233,7 @@ fn read_mailboxes(
         })
     });
     let front = |text: &str| front(text, separator.unwrap_or_default(), prefix.as_deref().unwrap_or_default());
-    let sharing = read_sharing(&mut table, front, mistakes);
+    let sharing = read_sharing(&mut table, separator, front, public_account, mistakes);
     table.finish(mistakes);
     Some(Mailboxes {
         layout: layout?,
@@ -238,7 +248,9 @@ fn read_mailboxes(
 /// The keys that say whom users may let into their mailboxes.
 fn read_sharing(
     table: &mut Table<'_, '_>,
+    separator: Option<Separator>,
     front: impl Fn(&str) -> Result<MailboxName, String>,
+    public_account: &mut Option<Range<usize>>,
     mistakes: &mut Vec<Mistake>,
 ) -> Option<Option<Sharing>> {
     const SHARING: [(&str, bool); 2] = [("none", false), ("acl", true)];
@@ -254,13 +266,21 @@ fn read_sharing(
         return Some(None);
     }
     let [(_, other_users), (_, public), (_, anyone)] = keys;
-    let other_users = match other_users {
-        Some(value) => table::parsed(value, mistakes, &front),
-        None => said.and_then(|value| table::parsed(value, mistakes, |_| front("Other Users"))),
+    let other_users = match (separator, other_users.or(said.filter(|_| public.is_none()))) {
+        (Some(Separator::Dot), Some(value)) => {
+            let message = "names of accounts such as `you@example.org` hold dots, so that mailboxes of others need `separator = \"/\"`";
+            mistakes.push(Mistake::new(value.span(), message));
+            None
+        }
+        (Some(Separator::Dot), None) => Some(None),
+        _ => match other_users {
+            Some(value) => table::parsed(value, mistakes, &front).map(Some),
+            None => said.and_then(|value| table::parsed(value, mistakes, |_| front("Other Users"))).map(Some),
+        },
     };
-    let public = public.map_or(Some(None), |v| read_public(v, &front, mistakes).map(Some));
+    let public = public.map_or(Some(None), |v| read_public(v, &front, public_account, mistakes).map(Some));
     let anyone = anyone.map_or(Some(false), |v| table::word(v, &ANYONE, mistakes));
-    if let (Some(name), Some(Some(public)), Some(value)) = (&other_users, &public, keys[1].1)
+    if let (Some(Some(name)), Some(Some(public)), Some(value)) = (&other_users, &public, keys[1].1)
         && (public.name == *name || public.name.is_below(name) || name.is_below(&public.name))
     {
         mistakes.push(Mistake::new(value.span(), format!("`{name}` is where the mailboxes of other users are")));
@@ -272,11 +292,14 @@ fn read_sharing(
 fn read_public(
     value: &Value<'_>,
     front: impl Fn(&str) -> Result<MailboxName, String>,
+    public_account: &mut Option<Range<usize>>,
     mistakes: &mut Vec<Mistake>,
 ) -> Option<Public> {
     let mut table = table::table(value, mistakes)?;
     let name = table.required("name").and_then(|v| table::parsed(v, mistakes, front));
-    let account = table.required("account").and_then(|v| table::parsed(v, mistakes, account_name));
+    let account = table.required("account").and_then(|v| placed(v, mistakes, account_name));
+    *public_account = account.as_ref().map(Spanned::span);
+    let account = account.map(Spanned::into_inner);
     table.finish(mistakes);
     Some(Public { name: name?, account: account? })
 }

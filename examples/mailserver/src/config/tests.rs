@@ -64,12 +64,15 @@ fn how_mailboxes_lie() {
     assert_eq!(parse(GOOD).unwrap().mailboxes, Mailboxes::default());
     let with = |keys: &str| parse(&GOOD.replace("[tls]", &format!("[mailboxes]\n{keys}\n[tls]")));
     let mailboxes = with(
-        "layout = \"fs\"\nnames = \"utf-8\"\ninbox = \"/var/mail/{user}@{domain}\"\nprefix = \"INBOX.\"\nseparator = \".\"\nsharing = \"acl\"",
+        "layout = \"fs\"\nnames = \"utf-8\"\ninbox = \"/var/mail/{user}@{domain}\"\nprefix = \"INBOX/\"\nseparator = \"/\"\nsharing = \"acl\"",
     );
     let mailboxes = mailboxes.unwrap().mailboxes;
-    assert_eq!((mailboxes.prefix.as_str(), mailboxes.separator.as_char()), ("INBOX.", '.'));
+    assert_eq!((mailboxes.prefix.as_str(), mailboxes.separator.as_char()), ("INBOX/", '/'));
     let sharing = mailboxes.sharing.as_ref().unwrap();
-    assert_eq!((sharing.other_users.as_str(), &sharing.public, sharing.anyone), ("Other Users", &None, false));
+    assert_eq!(
+        (sharing.other_users.as_ref().unwrap().as_str(), &sharing.public, sharing.anyone),
+        ("Other Users", &None, false)
+    );
     let options = mailboxes.of("you", "example.org");
     assert_eq!((options.layout, options.names), (Layout::Fs, DiskNames::Utf8));
     assert_eq!(options.inbox, Some("/var/mail/you@example.org".into()));
@@ -97,7 +100,12 @@ fn how_mailboxes_lie() {
             "sharing = \"acl\"\npublic = { name = \"Other Users/all\", account = \"team@example.org\" }",
             "`Other Users` is where the mailboxes of other users are",
         ),
-        ("separator = \".\"\nsharing = \"acl\"\nother_users = \"shared.all\"", "levels are parted by `/` here"),
+        ("separator = \".\"\nsharing = \"acl\"", "mail.toml:10:11: names of accounts such as"),
+        (
+            "separator = \".\"\nsharing = \"acl\"\nother_users = \"shared\"\n\
+             public = { name = \"Public\", account = \"team@example.org\" }",
+            "mail.toml:11:15: names of accounts such as `you@example.org` hold dots",
+        ),
         (
             "separator = \".\"\nsharing = \"acl\"\npublic = { name = \"Public.all\", account = \"team@example.org\" }",
             "no level can hold the separator `.`",
@@ -115,10 +123,14 @@ fn how_mailboxes_lie() {
     }
     for keys in [
         "prefix = \"Mail/\"\nsharing = \"acl\"\nother_users = \"Mail/shared\"",
-        "prefix = \"Mail.\"\nseparator = \".\"\nsharing = \"acl\"\nother_users = \"shared/all\"",
+        "prefix = \"Mail/\"\nsharing = \"acl\"\nother_users = \"shared/all\"",
     ] {
-        assert!(with(keys).unwrap().mailboxes.sharing.is_some(), "{keys}");
+        assert!(with(keys).unwrap().mailboxes.sharing.unwrap().other_users.is_some(), "{keys}");
     }
+    let public = "prefix = \"INBOX.\"\nseparator = \".\"\nsharing = \"acl\"\n\
+        public = { name = \"Public/all\", account = \"team@example.org\" }";
+    let sharing = with(public).unwrap().mailboxes.sharing.unwrap();
+    assert!(sharing.other_users.is_none() && sharing.public.is_some());
 }
 
 /// One domain needs no folder of its own.

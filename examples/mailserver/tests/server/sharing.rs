@@ -70,3 +70,26 @@ fn sharing_with_everybody() {
     says(&mut eve, "NAMESPACE", "((\"Other Users/\" \"/\")) NIL");
     server.stop();
 }
+
+/// RFC 4314 §2: every name that a login takes is the user's: in the passwd-file, in a list, in front of a mailbox's name.
+#[test]
+fn names_in_any_spelling() {
+    let site = Site::new(SHARING);
+    write_secret(&site.path("passwd"), &ACCOUNTS.replace("ann@", "Ann@").replace("team@", "TEAM@"));
+    let server = Server::serve(&site.config(), site.listeners());
+    let (mut ann, mut eve) = (login(&server, "ANN@example.org"), login(&server, "eve@example.net"));
+    let mut team = login(&server, "team@EXAMPLE.org");
+    says(&mut ann, "CREATE Work", "a OK");
+    says(&mut ann, "SETACL Work Eve@Example.NET lr", "a OK");
+    says(&mut eve, "MYRIGHTS shared/ann@example.org/Work", " lr\n");
+    says(&mut eve, "MYRIGHTS shared/ANN@example.org/Work", " lr\n");
+    says(&mut ann, "SETACL Work -EVE@example.net lr", "a OK");
+    says(&mut eve, "MYRIGHTS shared/ann@example.org/Work", "a NO [NONEXISTENT]");
+    says(&mut ann, "SETACL Work aNN@example.org lrs", "a OK");
+    says(&mut ann, "MYRIGHTS Work", " lrsa\n");
+
+    says(&mut team, "SETACL INBOX Ann@example.org lrk", "a OK");
+    says(&mut ann, "CREATE Public/Plans", "a OK");
+    says(&mut team, "STATUS Plans (MESSAGES)", "* STATUS Plans (MESSAGES 0)");
+    server.stop();
+}

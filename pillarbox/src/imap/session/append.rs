@@ -16,7 +16,7 @@ impl Connection {
         if index == 0 {
             self.sources = Sources::default();
         }
-        let append = Append { flags, date, size, wants_uid: true, delivery: false };
+        let append = Append { flags, date, size, wants_uid: true, ..Append::default() };
         self.append_to = Some(mailbox.clone());
         let begun = match (replaces, index, self.append.take()) {
             (Some(replaced), ..) => {

@@ -28,8 +28,25 @@ impl Connection {
 }
 
 /// When a session that has just told news tells more: with all others. What one of them reads of the mailbox then is what the
-/// others tell too; a thousand who ask at a thousand moments would read a folder that changes a thousand times.
+/// others tell too; a thousand who ask at a thousand moments would read a folder that changes a thousand times. A beat that is nearer
+/// than half a pause is left out, for behind it there would be no pause.
 pub(super) fn beat(now: Time, pause: Duration) -> Time {
-    let since = now.since_origin();
+    let since = now.since_origin() + pause / 2;
     Time::from_origin(since + pause - Duration::from_nanos((since.as_nanos() % pause.as_nanos()) as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beats_are_common_and_half_a_pause_away_at_least() {
+        let pause = Duration::from_millis(250);
+        let millis = |millis| Time::from_origin(Duration::from_millis(millis));
+        for (now, next) in
+            [(0, 250), (1, 250), (124, 250), (125, 500), (126, 500), (249, 500), (250, 500), (374, 500), (375, 750)]
+        {
+            assert_eq!(beat(millis(now), pause), millis(next), "{now}");
+        }
+    }
 }

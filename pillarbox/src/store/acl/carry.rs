@@ -28,6 +28,7 @@ pub(super) async fn carry<S: AclSource + 'static>(
             size: Some(reader.size()),
             delivery: false,
             wants_uid: true,
+            email_id: message.email_id.clone(),
         };
         let target = match (&mut incoming, admission.take()) {
             (Some(incoming), _) => {

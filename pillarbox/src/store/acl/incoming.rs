@@ -14,6 +14,11 @@ pub(super) fn allowed_flags(flags: &Flags, rights: Rights) -> Flags {
     flags.iter().filter(|flag| rights.contains(right_to_change(flag))).collect()
 }
 
+/// What it takes to set them.
+fn to_set(flags: &Flags) -> Rights {
+    flags.iter().fold(Rights::NONE, |all, flag| all | right_to_change(&flag))
+}
+
 /// RFC 6851 §4, RFC 8508 §3.5: what FETCH, STORE and EXPUNGE take of a message that goes elsewhere or gives way to another.
 pub(super) fn to_take_away() -> Rights {
     Rights::READ | Rights::DELETE_MESSAGES | Rights::EXPUNGE
@@ -24,7 +29,7 @@ pub(super) struct Admission<S> {
     pub(super) store: Arc<Inner<S>>,
     pub(super) user: Identity,
     pub(super) target: Place,
-    /// What it takes to put them there.
+    /// What it takes to put them there, with the flags that they have.
     pub(super) needed: Rights,
     /// Where those are that they come from or take the place of, if these go away.
     pub(super) source: Option<Place>,
@@ -33,9 +38,15 @@ pub(super) struct Admission<S> {
 }
 
 impl<S: AclSource + 'static> Admission<S> {
-    /// Begins a message there.
-    pub(super) async fn begin(self, mut append: Append) -> Result<Box<dyn IncomingAppend>> {
+    /// Leaves a message the flags that it may have (RFC 4314 §4).
+    pub(super) fn admit(&mut self, append: &mut Append) {
         append.flags = allowed_flags(&append.flags, self.rights);
+        self.needed = self.needed | to_set(&append.flags);
+    }
+
+    /// Begins a message there.
+    pub(super) async fn begin(mut self, mut append: Append) -> Result<Box<dyn IncomingAppend>> {
+        self.admit(&mut append);
         let incoming = self.store.source.append(&self.target.account, &self.target.mailbox, append).await?;
         Ok(self.of(incoming))
     }
@@ -46,7 +57,8 @@ impl<S: AclSource + 'static> Admission<S> {
     }
 }
 
-/// Messages on their way. Their octets may take hours to come: whether they are let in is looked at again when they have come.
+/// Messages on their way. Their octets may take hours to come: whether they are let in as they are is looked at again when they have
+/// come.
 struct Incoming<S> {
     incoming: Box<dyn IncomingAppend>,
     admission: Admission<S>,
@@ -62,7 +74,7 @@ impl<S: AclSource + 'static> IncomingAppend for Incoming<S> {
     }
 
     fn next(&mut self, mut append: Append) -> BoxFuture<'_, Result<()>> {
-        append.flags = allowed_flags(&append.flags, self.admission.rights);
+        self.admission.admit(&mut append);
         self.incoming.next(append)
     }
 

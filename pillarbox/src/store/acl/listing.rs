@@ -8,7 +8,7 @@ use pillarbox_imap::server::Listed;
 use pillarbox_imap::types::{MailboxName, SpecialUse};
 
 use super::places::Place;
-use super::{AclSource, Inner, Result};
+use super::{AclSource, Inner, Member, Result};
 use crate::parts::{Identity, StoreErrorKind};
 
 /// Of so many accounts of others one LIST tells.
@@ -32,13 +32,14 @@ impl<S: AclSource + 'static> Inner<S> {
         let subscribed = self.source.list(user, &everything).await?;
         let subscribed: Vec<MailboxName> =
             subscribed.into_iter().map(|listed| self.places.subscribed(listed.name)).collect();
+        let member = self.member(user);
         if let Some((below, account)) = &self.places.shared {
-            known.extend(self.seen_of(user, account, below.as_str()).await?);
+            known.extend(self.seen_of(&member, account, below.as_str()).await?);
         }
         if let Some(below) = &self.places.others {
             for account in accounts_named(below, &list.patterns, &subscribed) {
                 let in_front = format!("{below}/{account}");
-                known.extend(self.seen_of(user, &Identity::new(account), &in_front).await?);
+                known.extend(self.seen_of(&member, &self.places.names.account(&account), &in_front).await?);
             }
         }
         known.extend(subscribed.into_iter().map(KnownName::subscription));
@@ -47,14 +48,14 @@ impl<S: AclSource + 'static> Inner<S> {
 
     /// The mailboxes of an account that a user may know of. An account that there is not has none. One that cannot be looked at now is
     /// no such account: who asks would take its mailboxes for gone.
-    async fn seen_of(&self, user: &Identity, account: &Identity, in_front: &str) -> Result<Vec<KnownName>> {
+    async fn seen_of(&self, member: &Member<'_>, account: &Identity, in_front: &str) -> Result<Vec<KnownName>> {
         let lists = match self.source.lists_of(account).await {
             Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => return Ok(Vec::new()),
             lists => lists?,
         };
         let seen = lists.into_iter().filter_map(|(mailbox, acl)| {
             let place = Place { account: account.clone(), mailbox };
-            let may_know = self.rights_by(&acl, user, &place).contains(Rights::LOOKUP);
+            let may_know = self.rights_of(&acl, member, &place).contains(Rights::LOOKUP);
             let name = self.places.seen_below(in_front, &place.mailbox).filter(|_| may_know)?;
             Some(KnownName::existing(name))
         });

@@ -20,7 +20,7 @@ use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse};
 use pillarbox_maildir::{Acl, Identifier, Who};
 
 pub use self::identifiers::AclChange;
-use self::identifiers::{changed_by, entries, on_disk, rights_of};
+use self::identifiers::{Names, changed_by, entries, on_disk, rights_of};
 use self::incoming::Admission;
 use self::open::Open;
 use self::places::{Place, Places};
@@ -95,8 +95,8 @@ pub trait AclSource: MailboxStore {
 /// that belong to nobody are below [`shared`](Self::shared). LIST tells of another's mailboxes where a pattern names whose, and
 /// where they are subscribed: nobody's names are gone through for everyone else.
 ///
-/// A new mailbox has the list of the one above it, and so have the levels between them that come to be. Messages come from one account to another as copies, with an identifier of their
-/// own.
+/// A new mailbox has the list of the one above it, and so have the levels between them that come to be. Messages come from one account to another as copies, with the
+/// identifiers of their sources (RFC 8474 §5.1).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), pillarbox::parts::StoreError> {
@@ -161,11 +161,45 @@ impl<S: AclSource + 'static> AclStore<S> {
     /// If the store is in use.
     #[must_use]
     pub fn shared(mut self, below: MailboxName, account: Identity) -> Self {
-        self.being_made().places.shared = Some((below, account));
+        let places = &mut self.being_made().places;
+        places.shared = Some((below, places.names.account(account.user())));
         self
     }
 
-    /// Which groups a user is in.
+    /// What an account is called of all the spellings that a login takes for its name, such as the one in lower case. By it names in
+    /// lists, in what clients say of them, and below [`other_users`](Self::other_users) are compared; without it, by their octets. Users
+    /// have to be known by this name when they have logged in.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), pillarbox::parts::StoreError> {
+    /// use pillarbox::imap_proto::acl::RightsChange;
+    /// use pillarbox::imap_proto::types::MailboxName;
+    /// use pillarbox::parts::{Identity, MailboxStore};
+    /// use pillarbox::store::{AclStore, MemoryStore};
+    ///
+    /// let store = AclStore::new(MemoryStore::new()).names(str::to_ascii_lowercase);
+    /// let (ann, work) = (Identity::new("ann"), MailboxName::new("Work").unwrap());
+    /// store.create(&ann, &work, &[]).await?;
+    /// store.set_acl(&ann, &work, "Bob", RightsChange::parse("lr")).await?;
+    /// assert_eq!(store.acl(&ann, &work).await?[1].identifier, "bob");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the store is in use.
+    #[must_use]
+    pub fn names(mut self, names: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        let places = &mut self.being_made().places;
+        places.names = Names::new(names);
+        if let Some((_, account)) = &mut places.shared {
+            *account = places.names.account(account.user());
+        }
+        self
+    }
+
+    /// Which groups a user is in. It is asked at each operation, by LIST once. It must answer at once: what it waits for
+    /// holds up the sessions of others.
     ///
     /// # Panics
     ///
@@ -194,11 +228,23 @@ impl<S: AclSource + 'static> AclStore<S> {
 }
 
 impl<S: AclSource + 'static> Inner<S> {
+    fn member<'u>(&self, user: &'u Identity) -> Member<'u> {
+        Member { user, name: self.places.names.name(user.user()), groups: (self.groups)(user) }
+    }
+
+    fn rights_of(&self, acl: &Acl, member: &Member<'_>, place: &Place) -> Rights {
+        let groups: Vec<&str> = member.groups.iter().map(String::as_str).collect();
+        let who = Who { user: Some(&member.name), groups: &groups, is_owner: place.account == *member.user };
+        rights_of(self.identified(acl, place).rights(&who))
+    }
+
     fn rights_by(&self, acl: &Acl, user: &Identity, place: &Place) -> Rights {
-        let groups = (self.groups)(user);
-        let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
-        let who = Who { user: Some(user.user()), groups: &groups, is_owner: place.account == *user };
-        rights_of(acl.rights(&who))
+        self.rights_of(acl, &self.member(user), place)
+    }
+
+    /// The list of a mailbox with one name for each whom it means.
+    fn identified(&self, acl: &Acl, place: &Place) -> Acl {
+        self.places.names.identified(acl, self.owner(place))
     }
 
     /// What a user may do with a mailbox that is there, or what keeps us from knowing.
@@ -300,6 +346,14 @@ impl<S: AclSource + 'static> Inner<S> {
         let is_everybody = matches!(to, Identifier::Anyone | Identifier::Authenticated);
         !is_everybody || owner.is_none() || self.for_anyone
     }
+}
+
+/// Somebody who asks, and the groups that they are in now.
+struct Member<'u> {
+    user: &'u Identity,
+    /// What lists call them.
+    name: String,
+    groups: Vec<String>,
 }
 
 /// A mailbox that is to be made.
@@ -496,7 +550,7 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
         Box::pin(async move {
             let (place, _) = self.inner.permitted(user, mailbox, Rights::ADMIN).await?;
             let acl = self.inner.list_for(user, &place).await?;
-            Ok(entries(&acl, self.inner.owner(&place)))
+            Ok(entries(&self.inner.identified(&acl, &place), self.inner.owner(&place)))
         })
     }
 
@@ -514,13 +568,14 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
                 permit(self.inner.rights_there(user, &place).await?, Rights::ADMIN)?;
             }
             let owner = self.inner.owner(&place);
-            let (negative, identifier) = on_disk(identifier, owner)?;
+            let (negative, identifier) = on_disk(identifier, owner, &self.inner.places.names)?;
             let gives = matches!(change, Some(RightsChange::Add(_) | RightsChange::Replace(_))) && !negative;
             if gives && !self.inner.may_be_given(&identifier, owner) {
                 let text = "users share with everybody only where the operator lets them";
                 return Err(StoreError::new(StoreErrorKind::NoPermission, text));
             }
-            let change = AclChange { identifier, negative, change: change.map(changed_by) };
+            let change = AclChange::new(identifier, negative, change.map(changed_by));
+            let change = change.among(&self.inner.places.names, owner);
             if place.is_inbox_of(user) {
                 // Whoever asks for it makes it, if it is not there yet.
                 self.inner.source.status(user, &place.mailbox, &[]).await?;
@@ -539,7 +594,7 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
             let (place, _) = self.inner.permitted(user, mailbox, Rights::ADMIN).await?;
             self.inner.list_for(user, &place).await?;
             let owner = self.inner.owner(&place);
-            let (negative, identifier) = on_disk(identifier, owner)?;
+            let (negative, identifier) = on_disk(identifier, owner, &self.inner.places.names)?;
             if !negative && !self.inner.may_be_given(&identifier, owner) {
                 return Ok(Grantable::default());
             }

@@ -293,9 +293,10 @@ impl<S: AclSource + 'static> Mailbox for Open<S> {
             if place.account != self.place.account {
                 return Err(StoreError::new(StoreErrorKind::Cannot, "a message is replaced within its account"));
             }
-            append.flags = allowed_flags(&append.flags, rights);
-            let incoming = self.mailbox.replace(uid, &place.mailbox, append).await?;
-            Ok(self.admission(place, rights, true).of(incoming))
+            let mut admission = self.admission(place, rights, true);
+            admission.admit(&mut append);
+            let incoming = self.mailbox.replace(uid, &admission.target.mailbox, append).await?;
+            Ok(admission.of(incoming))
         })
     }
 

@@ -3,6 +3,7 @@
 use pillarbox_imap::types::{MailboxName, Separator};
 
 use super::Result;
+use super::identifiers::Names;
 use crate::parts::{Identity, Namespace, StoreError, StoreErrorKind};
 
 /// Where a mailbox is: in which account, and under which name there.
@@ -27,6 +28,8 @@ pub(super) struct Places {
     prefix: Option<MailboxName>,
     pub(super) others: Option<MailboxName>,
     pub(super) shared: Option<(MailboxName, Identity)>,
+    /// What accounts are called.
+    pub(super) names: Names,
 }
 
 impl Places {
@@ -35,7 +38,7 @@ impl Places {
         let separator = own.separator.as_char();
         let levels = own.prefix.strip_suffix(separator).unwrap_or(&own.prefix);
         let prefix = MailboxName::new(&levels.replace(separator, "/")).ok();
-        Places { own, prefix, others: None, shared: None }
+        Places { own, prefix, others: None, shared: None, names: Names::default() }
     }
 
     /// The namespaces as clients are told them.
@@ -63,7 +66,7 @@ impl Places {
         {
             let (account, rest) = rest.and_then(|rest| rest.split_once('/')).ok_or_else(none)?;
             let mailbox = self.in_account(rest).ok_or_else(none)?;
-            return Ok(Place { account: Identity::new(account), mailbox });
+            return Ok(Place { account: self.names.account(account), mailbox });
         }
         Ok(Place { account: user.clone(), mailbox: name.clone() })
     }

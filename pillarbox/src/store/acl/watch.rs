@@ -76,7 +76,7 @@ pub(super) async fn names<S: AclSource + 'static>(
         follows = others.iter().any(|name| name == below || below.is_below(name));
         // Each costs a watch. As many as a session may name.
         for other in accounts_below(below, others) {
-            let watch = store.source.watch_names(&Identity::new(&other), &[]).await?;
+            let watch = store.source.watch_names(&store.places.names.account(&other), &[]).await?;
             accounts.push(Account { whose: Whose::Named(format!("{below}/{other}")), watch });
         }
     }
@@ -195,7 +195,7 @@ impl<S: AclSource + 'static> Accounts<S> {
             }
         }
         for account in wanted {
-            let watch = self.store.source.watch_names(&Identity::new(&account), &[]).await?;
+            let watch = self.store.source.watch_names(&self.store.places.names.account(&account), &[]).await?;
             let in_front = format!("{below}/{account}");
             self.accounts.push(Account { whose: Whose::Subscribed(account, in_front), watch });
         }

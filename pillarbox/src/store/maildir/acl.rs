@@ -110,11 +110,8 @@ impl AclSource for MaildirStore {
         mailbox: &'a MailboxName,
         change: &'a AclChange,
     ) -> BoxFuture<'a, Result<()>> {
-        let AclChange { identifier, negative, change } = change.clone();
-        self.on_list(account, mailbox, move |folder| match change {
-            Some(change) => folder.set_acl(&identifier, negative, change),
-            None => folder.delete_acl(&identifier, negative),
-        })
+        let change = change.clone();
+        self.on_list(account, mailbox, move |folder| folder.change_acl(|list| change.apply(list)))
     }
 
     fn create_with_list<'a>(

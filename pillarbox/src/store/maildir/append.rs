@@ -9,7 +9,7 @@ use pillarbox_maildir::{self as maildir, Delivered, Maildir, Prepared, Purpose, 
 
 use super::pool::Lane;
 use super::quota::Room;
-use super::shared::{Shared, system};
+use super::shared::{Shared, guid_of, system};
 use super::{Inner, Result, told, uid, uid_validity};
 use crate::parts::{Append, AppendedMessages, BoxFuture, IncomingAppend, StoreError, StoreErrorKind};
 
@@ -100,7 +100,11 @@ fn prepare(folder: &Maildir, append: &Append, stage: Stage, held: &[u8]) -> Resu
     let names: Vec<&str> = append.flags.keywords().iter().map(Keyword::as_str).collect();
     // Keywords for which no letter is left are lost: a message counts more than its marks.
     let (letters, _) = folder.keyword_flags(&names).map_err(told)?;
-    incoming.prepare(system(&append.flags) | letters, append.date.map(system_time)).map_err(told)
+    let prepared = incoming.prepare(system(&append.flags) | letters, append.date.map(system_time)).map_err(told)?;
+    Ok(match append.email_id.as_ref().and_then(guid_of) {
+        Some(guid) => prepared.with_guid(&guid),
+        None => prepared,
+    })
 }
 
 /// Which room a message needs.

@@ -14,7 +14,7 @@ use super::unasked::look_if_awaited;
 use super::{Inner, Result};
 use crate::parts::{BoxFuture, StoreError, StoreErrorKind};
 
-/// How long a folder is left alone after a look, so that a busy one does not keep a thread busy.
+/// How long a folder is left alone after a look at least, so that a busy one does not keep a thread busy.
 pub(super) const LOOKS_APART: Duration = Duration::from_millis(250);
 /// When trouble is looked at again.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -103,6 +103,11 @@ impl News {
         };
     }
 
+    /// Where somebody waits, or waited last.
+    pub(super) fn runtime(&self) -> Option<Handle> {
+        self.state().watch.as_ref().map(|(_, runtime)| runtime.clone())
+    }
+
     /// Waits until a look fails.
     async fn trouble(&self) -> StoreError {
         loop {
@@ -135,9 +140,12 @@ impl Waiting {
     pub(super) fn begin(inner: &Arc<Inner>, shared: &Arc<Shared>) -> Result<Self> {
         let watcher = inner.disk.watcher(inner)?;
         let mut state = shared.news.state();
-        if state.watch.is_none() {
+        let here = Handle::current();
+        match &mut state.watch {
+            // Where others wait may have ended.
+            Some((_, runtime)) => *runtime = here,
             // It is told, and so looked at, as soon as it is watched.
-            state.watch = Some((watcher.folder(&shared.folder), Handle::current()));
+            none => *none = Some((watcher.folder(&shared.folder), here)),
         }
         state.waiting += 1;
         drop(state);
@@ -180,10 +188,19 @@ fn look(inner: &Arc<Inner>, shared: &Arc<Shared>) {
     // Another look that begins from now on is as good.
     let asked = shared.now();
     drop(state);
-    let (inner, shared) = (Arc::clone(inner), Arc::clone(shared));
+    let (store, folder) = (Arc::downgrade(inner), Arc::downgrade(shared));
+    let looking = Looking(Weak::clone(&folder));
+    let rest = shared.unasked.rest();
+    // Nobody is kept here by a pause: a folder is let go when its last session ends.
     runtime.spawn(async move {
-        let folder = Arc::clone(&shared);
-        let looked = shared.lane.run(move || folder.refresh_since(asked)).await;
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
+        }
+        let Some(shared) = folder.upgrade() else { return };
+        let looked = {
+            let folder = Arc::clone(&shared);
+            shared.lane.run(move || folder.refresh_since(asked)).await
+        };
         let again = {
             let mut state = shared.news.state();
             state.trouble = looked.err();
@@ -193,15 +210,28 @@ fn look(inner: &Arc<Inner>, shared: &Arc<Shared>) {
             }
             state.again.filter(|_| !std::mem::replace(&mut state.again_begun, true))
         };
-        // Nobody is kept here by a pause: a folder is let go when its last session ends.
-        let (store, folder) = (Arc::downgrade(&inner), Arc::downgrade(&shared));
-        drop((inner, shared));
+        drop(shared);
         if let Some(after) = again {
             let change = |state: &mut State| (state.again_begun, state.behind) = (false, true);
             tokio::spawn(later(store.clone(), folder.clone(), after, change));
         }
-        later(store, folder, LOOKS_APART, |state| state.looking = false).await;
+        tokio::time::sleep(LOOKS_APART).await;
+        drop(looking);
+        if let (Some(inner), Some(shared)) = (store.upgrade(), folder.upgrade()) {
+            look(&inner, &shared);
+        }
     });
+}
+
+/// A look is under way, or the pause behind it, as long as this is there: also where the runtime ends before they do.
+struct Looking(Weak<Shared>);
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.news.state().looking = false;
+        }
+    }
 }
 
 /// Looks after a while.

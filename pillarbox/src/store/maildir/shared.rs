@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use pillarbox_core::WallTime;
 use pillarbox_imap::server::{Change, FlagChange, Snapshot, Status, StatusItem};
@@ -114,7 +114,10 @@ impl Shared {
 
     fn look(&self, mut view: MutexGuard<'_, Mailbox>) -> Result<()> {
         let begun = self.looks.begin();
-        match view.refresh() {
+        let reading = Instant::now();
+        let refreshed = view.refresh();
+        self.unasked.looked(reading.elapsed());
+        match refreshed {
             Ok(changes) => {
                 self.looked.ended(begun);
                 self.tell(&view, changes);
@@ -531,6 +534,22 @@ fn email_id(guid: &[u8]) -> ObjectId {
     ObjectId::new(&text).expect("all its letters are allowed")
 }
 
+/// The identity on disk of which this is the [identifier](email_id); none if it was too long for one, or if it is no identifier of ours.
+pub(super) fn guid_of(id: &ObjectId) -> Option<Vec<u8>> {
+    let mut rest = id.as_str().strip_prefix('M')?.bytes();
+    let mut guid = Vec::new();
+    while let Some(octet) = rest.next() {
+        guid.push(match octet {
+            b'_' => {
+                let digits = [rest.next()?, rest.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            octet => octet,
+        });
+    }
+    Some(guid).filter(|guid| email_id(guid) == *id)
+}
+
 /// When a message came into its folder (RFC 8514 §3): every program makes a name of its own for a message that it puts into a
 /// folder, be it new or a copy, and begins it with the seconds. The times of the file are no help, for they change with its flags.
 fn save_date(name: &[u8]) -> Option<WallTime> {
@@ -580,6 +599,12 @@ mod tests {
         assert_eq!(email_id(&one).as_str().len(), 255);
         assert_ne!(email_id(&one), email_id(&two));
         assert!(ObjectId::new(email_id(b"\xFF\0 ").as_str()).is_some());
+        for guid in [&b"1700000000.M1P2.host-a"[..], b"00ab", b"a_2eb", b"\xFF\0 "] {
+            assert_eq!(guid_of(&email_id(guid)).as_deref(), Some(guid));
+        }
+        for other in [&*email_id(&one).to_string(), "F00ab", "Ma_", "Ma_2", "Ma_2E", "Ma_61"] {
+            assert_eq!(guid_of(&ObjectId::new(other).unwrap()), None, "{other}");
+        }
     }
 
     #[test]

@@ -38,23 +38,16 @@ impl AclSource for MemoryStore {
         &'a self,
         account: &'a Identity,
         mailbox: &'a MailboxName,
-        AclChange { identifier, negative, change }: &'a AclChange,
+        change: &'a AclChange,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         ready(self.there(account, mailbox).and_then(|shared| {
-            let acl = &mut shared.contents()?.acl;
-            match change {
-                Some(change) => acl.set(identifier, *negative, *change).map_err(|error| {
-                    let kind = match error {
-                        AclError::TooMany => StoreErrorKind::Limit,
-                        _ => StoreErrorKind::Cannot,
-                    };
-                    StoreError::new(kind, error.to_string())
-                }),
-                None => {
-                    acl.remove(identifier, *negative);
-                    Ok(())
-                }
-            }?;
+            change.apply(&mut shared.contents()?.acl).map_err(|error| {
+                let kind = match error {
+                    AclError::TooMany => StoreErrorKind::Limit,
+                    _ => StoreErrorKind::Cannot,
+                };
+                StoreError::new(kind, error.to_string())
+            })?;
             self.names.tell(account, vec![NameChange::Rights(mailbox.clone())]);
             Ok(())
         }))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pillarbox_core::WallTime;
 use pillarbox_imap::server::{Change, Snapshot};
-use pillarbox_imap::types::{Flag, Flags, MailboxName, ModSeq, Uid, UidSet};
+use pillarbox_imap::types::{Flag, Flags, MailboxName, ModSeq, ObjectId, Uid, UidSet};
 
 use super::contents::{Letter, Shared};
 use super::usage::Usage;
@@ -33,6 +33,8 @@ struct Held {
     flags: Flags,
     date: WallTime,
     octets: Vec<u8>,
+    /// Of a copy: its source's.
+    id: Option<ObjectId>,
 }
 
 impl Held {
@@ -54,11 +56,11 @@ impl Incoming {
 
     fn held(store: &MemoryStore, append: Append) -> Held {
         let date = append.date.unwrap_or_else(|| store.clock.wall());
-        Held { flags: append.flags, date, octets: Vec::new() }
+        Held { flags: append.flags, date, octets: Vec::new(), id: append.email_id }
     }
 
     fn complete(&self, held: &Held) -> Letter {
-        let id = self.store.new_id('M');
+        let id = held.id.clone().unwrap_or_else(|| self.store.new_id('M'));
         Letter { flags: held.flags.clone(), date: held.date, octets: held.octets.as_slice().into(), id }
     }
 }

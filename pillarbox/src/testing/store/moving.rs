@@ -15,9 +15,8 @@ pub(super) async fn several_at_once(store: &dyn MailboxStore, user: &Identity) {
     let append = |mark: Flag| Append {
         flags: flags(&[mark]),
         date: Some(WallTime::new(1_234_567_890, 0)),
-        size: None,
         wants_uid: true,
-        delivery: false,
+        ..Append::default()
     };
     let mut incoming = store.append(user, &name("Several"), append(Flag::Seen)).await.expect("an append begins");
     incoming.write(b"one").await.expect("octets are taken");
