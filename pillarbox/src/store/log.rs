@@ -381,12 +381,12 @@ mod tests {
     fn what_is_joined_counts_as_before() {
         let feed = feed();
         let slow = feed.reader();
-        (1..=BEHIND_MAX as u32).for_each(|uid| feed.tell(added(uid)));
+        (1..=BEHIND_MAX as u32 + 1).for_each(|uid| feed.tell(added(uid)));
         assert_eq!(feed.state().log.len(), 2);
         let late = feed.reader();
-        feed.tell(added(BEHIND_MAX as u32 + 1));
+        feed.tell(added(BEHIND_MAX as u32 + 2));
         assert_eq!(slow.take(), [Change::Gone]);
-        assert_eq!(late.take(), [added(BEHIND_MAX as u32 + 1)]);
+        assert_eq!(late.take(), [added(BEHIND_MAX as u32 + 2)]);
         drop(late);
         assert!(feed.state().places.is_empty() && feed.is_empty());
     }
