@@ -5,6 +5,7 @@ mod imap_support;
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use imap_support::Server;
 use imap_support::YOU;
@@ -108,6 +109,37 @@ async fn messages_that_the_client_puts_elsewhere() {
     }
 }
 
+/// What comes between the time at which the session hears that something happened and the one at which it tells so.
+#[tokio::test]
+async fn what_comes_before_the_rest_is_told_is_told() {
+    for flags_first in [true, false] {
+        for (server, _folder) in each() {
+            let (mut a, mut b) = (server.client().await, server.client().await);
+            b.ok("CREATE One").await;
+            b.append("One", MESSAGE).await;
+            b.append("One", MESSAGE).await;
+            b.ok("SELECT One").await;
+            a.ok("NOTIFY SET (personal (MessageNew MessageExpunge FlagChange))").await;
+            b.ok("STORE 1 +FLAGS (\\Seen)").await;
+            assert!(heard(&mut a).await.ends_with(" UNSEEN 1)\r\n"));
+            server.clock.sleeper(Duration::from_secs(1)).await;
+            for flags in [flags_first, !flags_first] {
+                match flags {
+                    true => drop(b.ok("STORE 2 +FLAGS (\\Seen)").await),
+                    false => drop(b.append("One", MESSAGE).await),
+                }
+                // The session looks at what others did before it does something to a name.
+                a.ok("SUBSCRIBE One").await;
+            }
+            let _hurry = hurry(&server);
+            let mut told = String::new();
+            while !(told.contains("(MESSAGES 3 UIDNEXT 4 ") && told.contains(" UNSEEN 1)\r\n")) {
+                told.push_str(&heard(&mut a).await);
+            }
+        }
+    }
+}
+
 /// Who gives up a right is not told so, and hears when it is given again.
 #[tokio::test]
 async fn rights_that_the_client_changes() {
@@ -127,5 +159,30 @@ async fn rights_that_the_client_changes() {
     store.create(&Identity::new("me@localhost"), &name("sign"), &[]).await.unwrap();
     assert_eq!(heard(&mut bob).await, "* LIST (\\HasNoChildren) \"/\" sign\r\n");
     grant().await;
+    assert_eq!(heard(&mut bob).await, format!("* LIST (\\HasNoChildren) \"/\" {work}\r\n"));
+}
+
+/// Who subscribes to what it subscribes to already changes nothing, and hears when another session ends it.
+#[tokio::test]
+async fn subscriptions_that_were_there() {
+    let store = Arc::new(AclStore::new(MemoryStore::new()).other_users(name("Other Users")));
+    let server = Server::over(Arc::clone(&store) as Arc<dyn MailboxStore>);
+    let _hurry = hurry(&server);
+    let (ann, work) = (Identity::new(YOU), "\"Other Users/you@localhost/Work\"");
+    store.create(&ann, &name("Work"), &[]).await.unwrap();
+    store.set_acl(&ann, &name("Work"), "me@localhost", RightsChange::parse("lr")).await.unwrap();
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        let mut bob: imap_support::Client<tokio::io::DuplexStream> = server.stranger().await;
+        bob.ok("LOGIN me@localhost secret").await;
+        sessions.push(bob);
+    }
+    let mut other = sessions.pop().unwrap();
+    let mut bob = sessions.pop().unwrap();
+    bob.ok(&format!("SUBSCRIBE {work}")).await;
+    bob.ok(&format!("NOTIFY SET (mailboxes {work} (SubscriptionChange))")).await;
+    bob.ok(&format!("SUBSCRIBE {work}")).await;
+    bob.ok("NOOP").await;
+    other.ok(&format!("UNSUBSCRIBE {work}")).await;
     assert_eq!(heard(&mut bob).await, format!("* LIST (\\HasNoChildren) \"/\" {work}\r\n"));
 }

@@ -134,6 +134,37 @@ async fn a_client_that_has_said_its_last_word_gets_all_that_a_long_search_finds(
 }
 
 #[tokio::test]
+async fn a_client_that_has_said_its_last_word_gets_what_it_waited_to_sort() {
+    let ordered = "* SORT 1 2 3\r\n";
+    for (command, told) in [("SORT (SUBJECT) UTF-8 ALL", ordered), ("THREAD REFERENCES UTF-8 ALL", "* THREAD ")] {
+        let (server, store) = server(3).await;
+        let (mut first, mut client) = (in_inbox(&server, YOU).await, in_inbox(&server, YOU).await);
+        store.bend.openings.forget_permits(100_000_000);
+        let sorts = first.begin("SORT (SUBJECT) UTF-8 ALL").await;
+        until_opened(&store, 1).await;
+        let tag = client.begin(command).await;
+        client.stream.get_mut().shutdown().await.unwrap();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        store.bend.openings.add_permits(1_000_000);
+        assert!(first.answer(&sorts).await.contains(ordered));
+        let answer = client.answer(&tag).await;
+        assert!(answer.contains(told) && answer.contains(&format!("{tag}OK ")), "{command}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_has_said_its_last_word_has_parts_of_two_messages_stored() {
+    let (server, _) = server(2).await;
+    let mut client = in_inbox(&server, YOU).await;
+    let tag = client.begin("APPEND INBOX CATENATE (URL ;UID=1/;SECTION=HEADER URL ;UID=2/;SECTION=TEXT)").await;
+    client.stream.get_mut().shutdown().await.unwrap();
+    let answer = client.answer(&tag).await;
+    assert!(answer.contains(&format!("{tag}OK [APPENDUID ")), "{answer}");
+}
+
+#[tokio::test]
 async fn a_client_whose_socket_is_closed_is_searched_for_no_longer() {
     let (client, session, server, store) = over_a_socket(5000).await;
     let before = store.bend.opened.lock().unwrap().len();

@@ -65,7 +65,7 @@ impl ServerSession {
                 SearchSource::Mailboxes(names) => self.add_scopes(&mut scopes, &names, SearchScope::Mailbox)?,
             }
         }
-        let query = self.query_of_mailboxes(key.ok_or_else(super::search::unknown_charset)?)?;
+        let query = self.query_of_mailboxes(key.ok_or_else(super::search::unknown_charset)?, &scopes)?;
         if returns.update {
             self.refuse_taken_tag()?;
             // RFC 5267 §4.3.1
@@ -115,12 +115,17 @@ impl ServerSession {
     }
 
     /// What is looked for in each mailbox. In the selected one, should it be among them, numbers mean what the client knows.
-    fn query_of_mailboxes(&mut self, key: SearchKey) -> Result<MailboxesQuery, End> {
+    fn query_of_mailboxes(&mut self, key: SearchKey, scopes: &[SearchScope]) -> Result<MailboxesQuery, End> {
         self.refuse_keys(&key)?;
         let selected = match self.view() {
             Some(_) => {
-                let query = self.whole_query(key.clone(), false)?.query;
-                Some((self.mailbox()?.name.clone(), query))
+                let resolved = self.query_as_known(key.clone(), false)?;
+                let name = self.mailbox()?.name.clone();
+                // That it has no mod-sequences matters only where it is named.
+                if resolved.mod_seqs && scopes.iter().any(|scope| scope.name() == Some(&name)) {
+                    self.refuse_without_mod_seqs()?;
+                }
+                Some((name, resolved.query))
             }
             None => None,
         };

@@ -28,7 +28,8 @@ impl ServerSession {
             self.tell_progress(done, goal);
             return true;
         }
-        let says = self.is_between_lines() || matches!(self.doing, Doing::Asked(Asked::Recheck(_)));
+        let says =
+            self.is_between_lines() || matches!(self.doing, Doing::Asked(Asked::Recheck(_) | Asked::AppendPart(..)));
         if says {
             self.untagged("OK", None, "Still at it");
             self.timer.output(true);

@@ -151,12 +151,18 @@ impl ServerSession {
 
     /// The query of a key, for the selected mailbox.
     pub(super) fn whole_query(&mut self, key: SearchKey, updates: bool) -> Result<Resolved, End> {
+        let resolved = self.query_as_known(key, updates)?;
+        if resolved.mod_seqs {
+            self.refuse_without_mod_seqs()?;
+        }
+        Ok(resolved)
+    }
+
+    /// The query of a key, with the numbers of the selected mailbox, whether that can be searched for it or not.
+    pub(super) fn query_as_known(&mut self, key: SearchKey, updates: bool) -> Result<Resolved, End> {
         let ranges_left = 2 * self.mailbox()?.view.len() + RANGES_MAX;
         let mut resolving = Resolving { ranges_left, mod_seqs: false, updates };
         let query = self.query(key, &mut resolving)?;
-        if resolving.mod_seqs {
-            self.refuse_without_mod_seqs()?;
-        }
         Ok(Resolved { query, mod_seqs: resolving.mod_seqs, ranges: ranges_left - resolving.ranges_left })
     }
 

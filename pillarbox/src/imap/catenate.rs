@@ -115,8 +115,8 @@ impl Connection {
         let needs = section_needs(&part.section);
         let held = self.sources.message_of(part, needs);
         // What is made of one message is stored also for a client that has said its last word.
-        if held.is_none() && self.sources.read > 0 && !self.wire.is_peer_there().await {
-            return Err(Trouble::HungUp);
+        if held.is_none() && self.sources.read > 0 {
+            self.still_wanted(0, None).await?;
         }
         let lane = Searches::lane(&self.shared.searches, self.user()?);
         let turn = self.wire.answer(Box::pin(lane.turn())).await;

@@ -147,10 +147,11 @@ impl Connection {
     /// Waits until no other session of the user holds what a mailbox is put in order by.
     async fn sorting(&mut self, slices: &Slices) -> Result<Sorting, Trouble> {
         let sorting = self.wire.answer(Box::pin(slices.lane.sorting())).await;
-        match sorting.waited && !self.wire.is_peer_there().await {
-            true => Err(Trouble::HungUp),
-            false => Ok(sorting),
+        // It may have been a long time, and a long one may follow.
+        if sorting.waited {
+            self.still_wanted(0, None).await?;
         }
+        Ok(sorting)
     }
 
     /// What is known of these messages without opening them; asked for only where there are any.

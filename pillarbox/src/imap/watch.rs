@@ -92,9 +92,10 @@ impl Watched {
         let (brought, later) = std::mem::take(&mut self.brought).iter().partition::<Vec<_>, _>(is_counted);
         self.brought = later.into_iter().collect();
         let known = self.known.replace(now);
+        let is_own = known.is_some_and(|known| known.come_to(&now, &brought.into_iter().collect()));
         let mut events = Events::default();
-        events.messages =
-            stirred.messages && !known.is_some_and(|known| known.come_to(&now, &brought.into_iter().collect()));
+        // What came since it was heard that something happened is in the numbers too, and shows by those before.
+        events.messages = self.events.messages && (stirred.messages || known.is_some()) && !is_own;
         // Of one that the session made, and that is as empty as it was, there are no flags either.
         events.flags = stirred.flags && (events.messages || status.messages > 0);
         events

@@ -57,7 +57,8 @@ pub enum NameChange {
         /// What it is called.
         to: MailboxName,
     },
-    /// The user subscribed to a name, or does so no longer.
+    /// The user subscribed to a name, or does so no longer. Told of each time that a session says so, also where nothing changes by it:
+    /// the session waits for what it did itself, and takes the next for that.
     Subscribed(MailboxName),
     /// Somebody may do more, or less, with a mailbox.
     Rights(MailboxName),

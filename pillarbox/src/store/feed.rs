@@ -165,9 +165,10 @@ impl Watcher {
         self.heard
     }
 
-    /// It knows of that, and of nothing that came later.
+    /// It has the numbers as they were then, and knows of nothing that came later. Messages that came or went show in them; that flags
+    /// changed does not, and is heard of unless it was before.
     pub(crate) fn has_heard(&mut self, told: Told) {
-        self.heard = told;
+        self.heard = Told { flags: self.heard.flags.min(told.flags), ..told };
     }
 
     /// Waits until something happened. Cancel-safe.
@@ -206,7 +207,20 @@ impl Drop for Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pillarbox_imap::types::Uid;
+    use pillarbox_imap::types::{Flags, Uid, UidSet};
+
+    #[tokio::test]
+    async fn numbers_do_not_say_that_flags_changed() {
+        let feed = Feed::default();
+        let mut watcher = feed.watcher();
+        feed.tell(Change::Added { uids: vec![Uid::MIN], mod_seq: None });
+        assert_eq!(watcher.stirred().await.unwrap(), Stirred { messages: true, flags: false });
+        // Both again before the messages are counted: who counts them sees those that came, and tells of no flags.
+        feed.tell(Change::Removed { uids: UidSet::from_iter([Uid::MIN]), mod_seq: None });
+        feed.tell(Change::Flags { uid: Uid::MIN, flags: Flags::default(), mod_seq: None });
+        watcher.has_heard(feed.told());
+        assert_eq!(watcher.stirred().await.unwrap(), Stirred { messages: false, flags: true });
+    }
 
     #[tokio::test]
     async fn a_watcher_remembers_no_more_however_much_happens() {

@@ -345,13 +345,11 @@ impl MailboxStore for MemoryStore {
         subscribed: bool,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         self.account(user, |account| {
-            let is_news = match subscribed {
+            match subscribed {
                 true => account.subscribed.insert(mailbox.clone()),
                 false => account.subscribed.remove(mailbox),
             };
-            if is_news {
-                self.names.tell(user, vec![NameChange::Subscribed(mailbox.clone())]);
-            }
+            self.names.tell(user, vec![NameChange::Subscribed(mailbox.clone())]);
         });
         ready(Ok(()))
     }

@@ -171,9 +171,9 @@ fn return_option(input: &[u8]) -> Parsed<'_, ReturnOption> {
         ALL => ReturnOption::All,
         COUNT => ReturnOption::Count,
         SAVE => ReturnOption::Save,
-        // RFC 5465 §8: `modifier-update = "UPDATE" ["(" fetch-att *(SP fetch-att) ")"]`
-        UPDATE => match rest.strip_prefix(b" ") {
-            Some(list @ [b'(', ..]) => return map(items, ReturnOption::Update).parse(list),
+        // RFC 5465 §8: `modifier-update = "UPDATE" ["(" fetch-att *(SP fetch-att) ")"]`; in its examples there is a space.
+        UPDATE => match rest.strip_prefix(b" ").unwrap_or(rest) {
+            list @ [b'(', ..] => return map(items, ReturnOption::Update).parse(list),
             _ => ReturnOption::Update(Vec::new()),
         },
         CONTEXT => ReturnOption::Context,
