@@ -190,8 +190,8 @@ fn on_the_disk(dir: &Path, watch: Watch, sessions: usize, messages: usize, round
         ratio: None,
         goals: vec![Goal::AtLeast(at_least)],
         note: format!(
-            "clock on the wall, the sessions on the same two cores; nobody watches: {alone}; processor time of all threads \
-             for a delivery: {taken}, and {taken_alone} where nobody watches"
+            "clock on the wall until the last delivery is done, the sessions on the same two cores; nobody watches: {alone}; \
+             processor time of all threads for a delivery: {taken}, and {taken_alone} where nobody watches"
         ),
     }
 }

@@ -300,3 +300,57 @@ fn a_mod_sequence_without_flags_makes_flags_unknown() {
     line.ask("* 1 FETCH (UID 1 FLAGS () MODSEQ (6))\r\n");
     assert!(line.mirror.is_right());
 }
+
+#[test]
+fn uids_fall_behind_one_that_has_gone() {
+    let first = "* 1 FETCH (UID 1 FLAGS ())\r\n* 2 FETCH (UID 2 FLAGS ())\r\n";
+    // RFC 9051 §2.3.1.1: UIDs rise, whatever has gone.
+    let told: [&[u8]; 2] = [
+        b"* 3 EXPUNGE\r\n* 3 EXISTS\r\n* 3 FETCH (UID 5 FLAGS ())\r\n",
+        b"* 3 EXPUNGE\r\n* 4 EXISTS\r\n* 4 FETCH (UID 6 FLAGS ())\r\n* 3 FETCH (UID 11 FLAGS ())\r\n",
+    ];
+    for told in told {
+        let mut line = Line::new(Mirror::default());
+        line.select(None, &TWO.replace("2 EXISTS", "3 EXISTS"));
+        line.ask(&format!("{first}* 3 FETCH (UID 10 FLAGS ())\r\n"));
+        assert!(line.mirror.is_right());
+        line.say(told);
+        assert_eq!((line.mirror.wanted(), line.known().len()), (Wanted::Everything, 0));
+    }
+    let mut line = Line::new(Mirror::default());
+    line.select(None, &TWO.replace("2 EXISTS", "3 EXISTS"));
+    line.ask(&format!("{first}* 3 FETCH (UID 10 FLAGS ())\r\n"));
+    line.say(told[0]);
+    line.ask(&format!("{first}* 3 FETCH (UID 5 FLAGS ())\r\n"));
+    assert!(line.mirror.is_right());
+    line.say(b"* VANISHED 5\r\n");
+    assert!(line.mirror.is_right());
+    assert!(line.known().iter().map(|(uid, _)| *uid).eq([1, 2]));
+}
+
+#[test]
+fn a_uid_that_is_told_at_two_places() {
+    for told in ["* 4 FETCH (UID 2 FLAGS ())\r\n", "* 3 FETCH (UID 2 FLAGS ())\r\n"] {
+        let mut line = two();
+        line.say(format!("* 4 EXISTS\r\n{told}").as_bytes());
+        assert_eq!((line.mirror.wanted(), line.known().len()), (Wanted::Everything, 0));
+    }
+    // Further on than what is known, both times.
+    let mut line = two();
+    line.say(b"* 6 EXISTS\r\n* 4 FETCH (UID 8 FLAGS ())\r\n* 6 FETCH (UID 8 FLAGS ())\r\n");
+    assert_eq!((line.mirror.wanted(), line.known().len()), (Wanted::Everything, 0));
+}
+
+#[test]
+fn nothing_is_asked_of_no_mailbox() {
+    let mut line = two();
+    let told = line.run(Command::noop(), "* 2 FETCH (UID 2 MODSEQ (8))\r\n");
+    line.mirror.completed(&told, false);
+    assert_eq!(line.mirror.wanted(), Wanted::Flags);
+    line.mirror.selecting(None);
+    line.mirror.selected(false);
+    assert_eq!((line.mirror.wanted(), line.mirror.command(&line.capabilities)), (Wanted::Nothing, None));
+    // What is not known is asked for once a mailbox is selected.
+    line.select(None, TWO);
+    assert_eq!(line.mirror.wanted(), Wanted::Flags);
+}

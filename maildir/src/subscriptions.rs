@@ -123,15 +123,14 @@ impl Subscriptions {
         out
     }
 
-    /// Takes the newer form. Lines that name nothing stay as they are.
+    /// Takes the newer form. Lines that name nothing stay as they are, and go where they would name something then.
     fn part_levels_by_tab(&mut self) {
-        let names: Vec<Option<MailboxName>> = self.lines.iter().map(|line| self.name(line)).collect();
-        for (line, name) in self.lines.iter_mut().zip(names) {
-            if let Some(name) = name {
-                *line = name.on_disk("\t", self.names).into_bytes();
-            }
-        }
-        self.separator = '\t';
+        let newer = Subscriptions { separator: '\t', names: self.names, lines: Vec::new() };
+        let lines = std::mem::take(&mut self.lines).into_iter().filter_map(|line| match self.name(&line) {
+            Some(name) => Some(name.on_disk("\t", self.names).into_bytes()),
+            None => newer.name(&line).is_none().then_some(line),
+        });
+        *self = Subscriptions { lines: lines.collect(), ..newer };
     }
 
     fn name(&self, line: &[u8]) -> Option<MailboxName> {
@@ -172,6 +171,19 @@ mod tests {
         assert!(tree.subscribe(&sub).unwrap());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "V\t2\n\nNeu\t&AMQ-\n");
         assert!(!dir.path().join("subscriptions.lock").exists());
+    }
+
+    /// What names nothing where a dot parts levels is no subscription where it is a letter.
+    #[test]
+    fn lines_that_name_nothing_do_not_become_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::create(&Store::new(RealFs, Options::from_system()), dir.path()).unwrap();
+        let name = |name: &str| MailboxName::parse(name, '/').unwrap();
+        std::fs::write(dir.path().join(FILE), "a.b\nWork.\nc..d\n.Sent\n&bad\n").unwrap();
+        assert_eq!(tree.subscriptions().unwrap(), [name("a/b")]);
+        assert!(tree.subscribe(&name("x.y")).unwrap());
+        assert_eq!(tree.subscriptions().unwrap(), [name("a/b"), name("x.y")]);
+        assert_eq!(std::fs::read_to_string(dir.path().join(FILE)).unwrap(), "V\t2\n\na\tb\n&bad\nx.y\n");
     }
 
     /// What another program wrote in another character set stays as it is, for that program.

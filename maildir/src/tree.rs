@@ -282,6 +282,16 @@ impl Tree {
         Ok(())
     }
 
+    /// Moves the messages of INBOX to a new mailbox, as [`rename_mailbox`](Self::rename_mailbox) does, that has this list from its
+    /// beginning: no crash leaves them in one that has none, or the one of a mailbox that never was. INBOX keeps its own. Durable.
+    ///
+    /// # Errors
+    ///
+    /// As `rename_mailbox`, and as [`create_mailbox_with_acl`](Self::create_mailbox_with_acl).
+    pub fn rename_inbox(&self, to: &MailboxName, list: &Acl) -> Result<()> {
+        self.move_inbox(to, Some(list))
+    }
+
     /// Renames a mailbox and all below it. Of INBOX the messages move to the new mailbox, and INBOX and what is below it stay
     /// (RFC 9051 §6.3.6). Durable. A power cut in the middle leaves each mailbox under one of the two names; in the layout `fs`,
     /// where they lie in one directory, all under one.
@@ -292,7 +302,7 @@ impl Tree {
             return Err(MaildirError::MailboxExists(to.to_string()));
         }
         if from.is_inbox() {
-            return self.rename_inbox(to);
+            return self.move_inbox(to, None);
         }
         if to.is_below(from) {
             return Err(MaildirError::BelowItself(to.to_string()));
@@ -393,8 +403,8 @@ impl Tree {
         Ok(synced?)
     }
 
-    fn rename_inbox(&self, to: &MailboxName) -> Result<()> {
-        let target = self.create_mailbox(to)?;
+    fn move_inbox(&self, to: &MailboxName, list: Option<&Acl>) -> Result<()> {
+        let target = self.make_mailbox(to, &[], list)?;
         let folder = self.mailbox(&MailboxName::inbox())?;
         let mut inbox = Mailbox::open(&folder, Access::ReadWrite)?;
         let all: Vec<Uid> = inbox.messages().map(|message| message.uid).collect();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use imap_support::hearing::{heard, hurry, name, without_validity};
 use imap_support::{Client, Server, YOU};
-use pillarbox::parts::{Append, Identity, MailboxStore};
+use pillarbox::parts::{Append, Identity, MailboxStore, NameChange};
 use pillarbox::store::{AclSource, AclStore, MaildirStore, MemoryStore};
 use pillarbox_imap::acl::RightsChange;
 use tokio::io::DuplexStream;
@@ -155,4 +155,19 @@ async fn names_that_other_programs_change() {
         assert_eq!(heard(&mut a).await, "* LIST (\\NonExistent) \"/\" Made\r\n");
         assert_eq!(a.ok("NOOP").await, "OK Done\r\n");
     }
+}
+
+/// The names of an account that came to be after somebody began to watch them.
+#[tokio::test]
+async fn names_of_an_account_that_was_not_there() {
+    let (source, dir) = in_maildirs();
+    let new = Identity::new("new");
+    let mut watch = source.watch_names(&new, &[]).await.unwrap();
+    source.create(&new, &name("Own"), &[]).await.unwrap();
+    assert_eq!(watch.changes().await.unwrap(), [NameChange::Created(name("Own"))]);
+    for part in ["cur", "new", "tmp"] {
+        std::fs::create_dir_all(dir.path().join("new/Maildir/.Made").join(part)).unwrap();
+    }
+    let told = tokio::time::timeout(std::time::Duration::from_secs(90), watch.changes()).await;
+    assert_eq!(told.expect("it is heard of").unwrap(), [NameChange::Created(name("Made"))]);
 }

@@ -300,7 +300,16 @@ impl Code {
                     Value::Nil => Some(None),
                     value => value.number().map(Some),
                 };
-                Code::InProgress { tag: tag.octets().map(lossy), done: told(done)?, goal: told(goal)? }
+                let tag = match tag {
+                    Value::Nil => None,
+                    tag => Some(lossy(tag.octets()?)),
+                };
+                let (done, goal) = (told(done)?, told(goal)?);
+                // An embedder takes one from the other.
+                if done.zip(goal).is_some_and(|(done, goal)| done > goal) {
+                    return None;
+                }
+                Code::InProgress { tag, done, goal }
             }
             "MESSAGELIMIT" => {
                 let max = number(words.next()?)?;
@@ -348,6 +357,7 @@ impl Code {
 #[cfg(test)]
 mod tests {
     use alloc::borrow::ToOwned;
+    use alloc::format;
 
     use super::*;
 
@@ -377,8 +387,9 @@ mod tests {
         assert_eq!(code("OK [INPROGRESS (\"A001\" NIL NIL)] x"), progress(Some("A001"), None, None));
         assert_eq!(code("OK [INPROGRESS (NIL NIL NIL)] x"), progress(None, None, None));
         assert_eq!(code("OK [INPROGRESS] x"), progress(None, None, None));
-        for bad in ["OK [INPROGRESS (\"A001\" 1)] x", "OK [INPROGRESS (NIL x NIL)] x", "OK [INPROGRESS 1 2 3] x"] {
-            assert!(code(bad).other("INPROGRESS").is_some(), "{bad}");
+        assert_eq!(code("OK [INPROGRESS (\"A\" 9 9)] x"), progress(Some("A"), Some(9), Some(9)));
+        for bad in ["(\"A001\" 1)", "(NIL x NIL)", "1 2 3", "(\"A\" 9 3)", "((\"A\") 1 2)"] {
+            assert!(code(&format!("OK [INPROGRESS {bad}] x")).other("INPROGRESS").is_some(), "{bad}");
         }
         assert_eq!(code("OK [NOTIFICATIONOVERFLOW] x"), Code::NotificationOverflow);
         assert_eq!(code("NO [NOUPDATE \"B001\"] x"), Code::NoUpdate("B001".to_owned()));

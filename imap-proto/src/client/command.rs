@@ -41,9 +41,33 @@ pub struct Command {
     pub(super) messages: usize,
 }
 
-/// Keys of searches behind which a number, or a set of them, is none of a message in its place.
-const OTHER_NUMBERS: [&[u8]; 9] =
-    [b"UID", b"LARGER", b"SMALLER", b"MODSEQ", b"YOUNGER", b"OLDER", b"PARTIAL", b"UIDAFTER", b"UIDBEFORE"];
+/// Keys of searches and one option behind which a number, a set or a word is none of a message in its place, nor a key.
+/// HEADER has two of them.
+#[rustfmt::skip]
+const ONE_ARGUMENT: [&[u8]; 20] = [
+    b"UID", b"LARGER", b"SMALLER", b"MODSEQ", b"YOUNGER", b"OLDER", b"PARTIAL", b"UIDAFTER", b"UIDBEFORE",
+    b"BCC", b"BODY", b"CC", b"EMAILID", b"FROM", b"KEYWORD", b"SUBJECT", b"TEXT", b"THREADID", b"TO", b"UNKEYWORD",
+];
+
+/// The first word of the keys of a search, which may be a string with its quotes or a parenthesis, and what is behind it.
+fn first_word(keys: &[u8]) -> Option<(&[u8], &[u8])> {
+    let keys = keys.trim_ascii_start();
+    let len = match keys.first()? {
+        b'(' | b')' => 1,
+        b'"' => {
+            let mut is_escaped = false;
+            let end = keys[1..].iter().position(|octet| {
+                let ends = *octet == b'"' && !is_escaped;
+                is_escaped = *octet == b'\\' && !is_escaped;
+                ends
+            });
+            // One that never ends is no string.
+            end.map_or(1, |end| end + 2)
+        }
+        _ => keys.iter().position(|octet| b" ()".contains(octet)).unwrap_or(keys.len()),
+    };
+    Some(keys.split_at(len))
+}
 
 /// A piece of a command.
 #[derive(Clone, PartialEq, Eq)]
@@ -231,18 +255,25 @@ impl Command {
 
     /// Whether the keys of a search name messages by their numbers; what may be that is taken for it.
     fn has_number_keys(&self) -> bool {
-        let mut key: &[u8] = b"";
+        // So many words more are arguments of the last key.
+        let mut arguments = 0_usize;
         for part in &self.parts {
             let Part::Raw(octets) = part else {
-                key = b"";
+                arguments = arguments.saturating_sub(1);
                 continue;
             };
-            for word in octets.split(|octet| b" ()".contains(octet)).filter(|word| !word.is_empty()) {
+            let mut rest = &octets[..];
+            while let Some((word, behind)) = first_word(rest) {
+                rest = behind;
                 let is_set = word.iter().all(|octet| octet.is_ascii_digit() || b"*:,".contains(octet));
-                if is_set && !OTHER_NUMBERS.iter().any(|other| key.eq_ignore_ascii_case(other)) {
-                    return true;
+                match word {
+                    // What SORT sorts by is called as keys are, and has no arguments.
+                    b"(" | b")" => arguments = 0,
+                    _ if arguments > 0 => arguments -= 1,
+                    _ if is_set => return true,
+                    key if key.eq_ignore_ascii_case(b"HEADER") => arguments = 2,
+                    key => arguments = ONE_ARGUMENT.iter().any(|own| key.eq_ignore_ascii_case(own)).into(),
                 }
-                key = word;
             }
         }
         false
@@ -509,6 +540,46 @@ impl fmt::Debug for Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_messages_and_others() {
+        let has = |mut command: Command| {
+            command.settle_rules();
+            command.rules.takes_seqs
+        };
+        for keys in [
+            "1:3",
+            "UNSEEN 4,*",
+            "NOT (2)",
+            "FROM older 1:3",
+            "OR SUBJECT 2024 7",
+            "HEADER X-Count 1 2",
+            "(FROM 1) 2",
+            "SUBJECT \"a 1\" 2",
+            "SUBJECT \"a \\\" 1\" 2",
+            "\"SUBJECT\" 1",
+            "SUBJECT \"1 2 3",
+        ] {
+            assert!(has(Command::uid_search(keys)), "{keys}");
+        }
+        for keys in [
+            "SUBJECT 2024",
+            "subject 2024 FROM 7 UNSEEN",
+            "HEADER X-Count 1",
+            "KEYWORD 5 UNKEYWORD 6",
+            "EMAILID 12 THREADID 13",
+            "UID 1:3 LARGER 7",
+            "TEXT \"1 2\"",
+            "TEXT \"\\\" 2\" OLDER 9",
+            "RETURN (PARTIAL 1:10) TO 9",
+        ] {
+            assert!(!has(Command::uid_search(keys)), "{keys}");
+        }
+        assert!(!has(Command::uid_search("HEADER").string("X-Count").raw("1")));
+        assert!(has(Command::uid_search("SUBJECT").string("FROM").raw("1")));
+        let sort = |keys: &str| Command::new("UID SORT").raw("(SUBJECT)").raw("UTF-8").raw(keys);
+        assert!(has(sort("1:3")) && has(sort("FROM 1 2")) && !has(sort("FROM 1")));
+    }
 
     #[test]
     fn what_may_be_under_way_together() {

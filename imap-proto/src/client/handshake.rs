@@ -16,6 +16,9 @@ use super::session::{ClientSession, Purpose, Stage};
 use super::words::Capabilities;
 use super::{CloseReason, Event, FailureCause, StartTls};
 
+/// What a server says of itself whoever is logged in.
+const REVISIONS: [&str; 2] = ["IMAP4rev1", "IMAP4rev2"];
+
 /// What the proofs of SCRAM and CRAM-MD5 are made with.
 pub(super) struct Proofs {
     crypto: Arc<dyn Crypto>,
@@ -182,12 +185,12 @@ impl ClientSession {
     }
 
     /// The server knows us no more: what was enabled ceases to be (RFC 8437 §4.1), and what it offers is what the answer says,
-    /// or unknown.
+    /// or unknown but for its revisions, which no login changes: they say how names are spelled.
     pub(super) fn unauthenticated(&mut self, status: &Status) {
         self.goal.is_authenticated = false;
         self.enabled = Capabilities::default();
         if !matches!(status.code, Some(Code::Capability(_))) {
-            self.capabilities = Capabilities::default();
+            self.capabilities.retain(|word| REVISIONS.iter().any(|revision| word.eq_ignore_ascii_case(revision)));
         }
     }
 

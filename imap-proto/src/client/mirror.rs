@@ -270,7 +270,8 @@ impl Mirror {
         let is_short = (self.uids.len() as u64) < u64::from(self.exists);
         match self.wanted {
             Wanted::Nothing if is_short => Wanted::New(self.uids.last().and_then(|uid| uid.next()).unwrap_or(Uid::MIN)),
-            Wanted::Nothing if !self.flagless.is_empty() => Wanted::Flags,
+            // While no mailbox is selected nobody can be asked for them.
+            Wanted::Nothing if self.exists > 0 && !self.flagless.is_empty() => Wanted::Flags,
             wanted => wanted,
         }
     }
@@ -427,8 +428,10 @@ impl Mirror {
             (None, None) => return,
             // Without its flags it is not known.
             (None, Some(_)) if fetch.flags.is_none() => return,
+            // It is known at another place.
+            (None, Some(uid)) if self.data.contains_key(&uid) => return self.start_over(),
             (None, Some(uid)) if index == self.uids.len() => {
-                if self.uids.last().is_some_and(|last| last >= uid) {
+                if self.uids.highest().is_some_and(|highest| highest >= uid) {
                     return self.start_over();
                 }
                 self.uids.push(uid);
@@ -465,7 +468,7 @@ impl Mirror {
             && *entry.key() as usize == self.uids.len() + 1
         {
             let uid = entry.remove();
-            if self.uids.last().is_some_and(|last| last >= uid) {
+            if self.uids.highest().is_some_and(|highest| highest >= uid) {
                 self.start_over();
                 return false;
             }
@@ -510,6 +513,47 @@ pub(super) fn update(message: &mut Message, fetch: &Fetch) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::FlagList;
+    use crate::types::Seq;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    fn told() -> impl Strategy<Value = Response> {
+        let set = |first: u32, more: u32| -> UidSet {
+            Uid::new(first).zip(Uid::new(first + more)).map(|(first, last)| first..=last).into_iter().collect()
+        };
+        prop_oneof![
+            2 => (0..12u32).prop_map(Response::Exists),
+            2 => (1..10u32).prop_filter_map("0", |seq| Seq::new(seq).map(Response::Expunge)),
+            2 => (1..20u32, 0..3u32, any::<bool>()).prop_map(move |(first, more, earlier)| Response::Vanished {
+                earlier,
+                uids: set(first, more),
+            }),
+            8 => (1..12u32, 1..20u32, any::<bool>()).prop_map(|(seq, uid, has_flags)| Response::Fetch(Fetch {
+                seq: Seq::new(seq),
+                uid: Uid::new(uid),
+                flags: has_flags.then(FlagList::default),
+                ..Fetch::default()
+            })),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_known_stands_in_one_place(responses in prop::collection::vec(told(), 0..60)) {
+            let mut mirror = Mirror::default();
+            for response in responses {
+                mirror.learn(&response);
+                let places: Vec<Uid> = mirror.uids.iter().chain(mirror.ahead.values().copied()).collect();
+                prop_assert_eq!(places.len(), mirror.data.len());
+                prop_assert!(places.iter().all(|uid| mirror.data.contains_key(uid)));
+                prop_assert!(mirror.uids.iter().is_sorted());
+                if mirror.is_right() {
+                    prop_assert_eq!(mirror.data.len() as u64, u64::from(mirror.exists));
+                }
+            }
+        }
+    }
 
     #[test]
     fn expunges_cost_what_they_say() {

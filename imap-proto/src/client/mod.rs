@@ -9,7 +9,7 @@
 //! | 4978 | COMPRESS, if the configuration says so |
 //! | 5267, 5465 | searches and mailboxes are watched: UPDATE with ADDTO and REMOVEFROM, NOTIFY |
 //! | 5161, 7162 | ENABLE; CONDSTORE and QRESYNC, with a [`Mirror`] of a mailbox |
-//! | 8437 | UNAUTHENTICATE, without compression: what was enabled is forgotten |
+//! | 8437 | UNAUTHENTICATE, without compression: what was enabled is forgotten; then LOGIN, or AUTHENTICATE with its response in the line |
 //! | 2342, 2971, 4314, 5464, 9208 | NAMESPACE, ID, ACL, METADATA and QUOTA are read |
 //! | 5258, 5819, 8440, 9590 | LIST with options, and what stands behind each name |
 //! | 9585, 9738 | INPROGRESS and MESSAGELIMIT are read |

@@ -43,6 +43,11 @@ impl Numbering {
         self.slots.get(self.slot(place)?).copied()
     }
 
+    /// The highest that is remembered, of those that have gone too: what comes is above it.
+    pub(super) fn highest(&self) -> Option<Uid> {
+        self.slots.last().copied()
+    }
+
     pub(super) fn last(&self) -> Option<Uid> {
         self.get(self.len.checked_sub(1)?)
     }
@@ -57,9 +62,9 @@ impl Numbering {
         start..range.end().next().map_or(self.len, |behind| self.below(behind)).max(start)
     }
 
-    /// Adds one that is above all others.
+    /// Adds one that is above all others, and above those that have gone as far as they are remembered.
     pub(super) fn push(&mut self, uid: Uid) {
-        debug_assert!(self.last().is_none_or(|last| last < uid), "it is above all others");
+        debug_assert!(self.highest().is_none_or(|highest| highest < uid), "it is above all others");
         let slot = self.slots.len();
         self.slots.push(uid);
         if slot.is_multiple_of(WORD) {
@@ -182,6 +187,8 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Move {
         Push(usize),
+        /// What comes next is lower by so much, if that may come.
+        Fall(usize),
         Remove(usize),
         RemoveRange(usize, usize),
     }
@@ -189,6 +196,7 @@ mod tests {
     fn moves() -> impl Strategy<Value = Vec<Move>> {
         let one = prop_oneof![
             6 => (1..70usize).prop_map(Move::Push),
+            2 => (1..200usize).prop_map(Move::Fall),
             3 => (0..1000usize).prop_map(Move::Remove),
             1 => (1..3000usize, 0..600usize).prop_map(|(first, more)| Move::RemoveRange(first, first + more)),
         ];
@@ -202,10 +210,13 @@ mod tests {
             for one in moves {
                 match one {
                     Move::Push(count) => for _ in 0..count {
-                        tree.push(uid(next));
-                        list.push(uid(next));
+                        if tree.highest().is_none_or(|highest| highest < uid(next)) {
+                            tree.push(uid(next));
+                            list.push(uid(next));
+                        }
                         next += 1 + next % 3;
                     },
+                    Move::Fall(by) => next = next.saturating_sub(by).max(1),
                     Move::Remove(place) if list.is_empty() => prop_assert_eq!(tree.remove(place), None),
                     Move::Remove(place) => {
                         let place = place % list.len();
@@ -222,6 +233,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!((tree.len(), tree.last()), (list.len(), list.last().copied()));
+                prop_assert!(tree.highest() >= tree.last());
                 prop_assert!(tree.iter().eq(list.iter().copied()));
                 for place in [0, list.len() / 2, list.len()] {
                     prop_assert_eq!(tree.get(place), list.get(place).copied());

@@ -207,7 +207,8 @@ impl ClientSession {
         ClientSession { proofs: Some(Proofs::new(crypto, random)), ..self }
     }
 
-    /// What the server said it can do, the last time. Nothing that it said before TLS is in it once there is TLS.
+    /// What the server said it can do, the last time. Nothing that it said before TLS is in it once there is TLS,
+    /// and behind UNAUTHENTICATE nothing but IMAP4rev1 and IMAP4rev2 until it is said anew.
     pub const fn capabilities(&self) -> &Capabilities {
         &self.capabilities
     }
@@ -243,6 +244,9 @@ impl ClientSession {
     /// [`Misuse`], with nothing changed: the session has ended or is about to, more than
     /// [`queue_max`](super::ClientLimits::queue_max) commands wait, an argument cannot be written, or it is a command that the
     /// session sends by itself: STARTTLS, COMPRESS. UNAUTHENTICATE (RFC 8437) is refused while the connection is compressed.
+    ///
+    /// Behind UNAUTHENTICATE log in by LOGIN, or by AUTHENTICATE with its response in the line (RFC 4959): a challenge is
+    /// answered in the session's own login only, and ends the session otherwise.
     pub fn submit(&mut self, now: Time, mut command: Command) -> Result<CommandId, Misuse> {
         self.advance(now);
         if let Some(what) = command.forbidden {

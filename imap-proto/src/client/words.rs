@@ -192,6 +192,10 @@ impl Capabilities {
         }
     }
 
+    pub(super) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.words.retain(|word| is_kept(word));
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.words.is_empty()
     }

@@ -18,8 +18,10 @@ use super::term;
 
 /// A record whose syntax was checked from end to end: `v=spf1` and terms.
 ///
-/// Two records are equal if their terms are. It prints as a record that parses to the same terms. A clone shares all that it
-/// holds, so that a cache may keep it and [`Check::answer_record`](super::Check::answer_record) take it.
+/// Two records are equal if their terms are. It prints as a record that parses to the same terms. A clone of one that was
+/// parsed shares all that it holds, so that a cache may keep it and
+/// [`Check::answer_record`](super::Check::answer_record) take it. One that a trace lends may hold its octets alone, copied out of
+/// a large answer: a clone copies them again.
 ///
 /// ```
 /// use pillarbox_auth::spf::{Mechanism, Qualifier, Record, RecordFault, Term};

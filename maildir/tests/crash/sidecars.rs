@@ -127,3 +127,36 @@ fn a_mailbox_has_its_list_from_its_beginning() {
     println!("with its list: {there} disks with the mailbox, {absent} without");
     assert!(there > 20 && absent > 100, "{there} {absent}");
 }
+
+/// What was INBOX's mail is never in a mailbox with no list, nor with one that somebody else left there.
+#[test]
+fn what_inbox_is_renamed_to_has_its_list_from_its_beginning() {
+    let list = Acl::parse(b"user=ann lrs\n").unwrap();
+    for (list, left) in [(list, &b""[..]), (Acl::default(), b"anyone lrwstipekxa\n")] {
+        let fs = SimulatedFs::new();
+        let tree = Tree::create_with(&start(&fs, 1), ROOT, TreeOptions::default()).unwrap();
+        if !left.is_empty() {
+            // Of a mailbox that was not made to its end.
+            let folder = tree.create_mailbox_with_acl(&name("old"), &[], &Acl::parse(left).unwrap()).unwrap();
+            for part in ["cur", "new", "tmp"] {
+                pillarbox_fs::Fs::remove_dir(&fs, &folder.path().join(part)).unwrap();
+            }
+            pillarbox_fs::Fs::sync_dir(&fs, folder.path()).unwrap();
+        }
+        fs.record();
+        tree.rename_inbox(&name("old"), &list).unwrap();
+        let mut there = 0;
+        for crash in fs.recorded() {
+            for disk in crash.images(10, crash.changes()) {
+                disk.advance(Duration::from_secs(300));
+                let tree = Tree::open_with(&start(&disk, there), ROOT, TreeOptions::default()).unwrap();
+                if let Ok(folder) = tree.mailbox(&name("old")) {
+                    there += 1;
+                    assert_eq!(folder.acl().unwrap(), list, "{crash:?}\n{}", disk.dump());
+                }
+            }
+        }
+        assert!(there > 10, "{there}");
+        assert_eq!(tree.mailbox(&name("old")).unwrap().acl().unwrap(), list);
+    }
+}

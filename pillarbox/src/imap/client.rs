@@ -187,7 +187,7 @@ impl ImapClient {
 
     /// Sends a command and waits until it is over. `tell` hears every event until then, of other commands too. APPEND that was
     /// submitted before, or whose [`append`](ImapClient::append) was dropped, and that is not over cannot be given its message
-    /// here: the connection is closed then, and this command is lost.
+    /// here: the connection is closed then, and this command is not sent.
     ///
     /// # Errors
     ///
@@ -208,14 +208,15 @@ impl ImapClient {
         mut messages: impl AsyncRead + Unpin,
         mut tell: impl FnMut(Event<'_>),
     ) -> Result<Status, RunError> {
+        // What cannot be written is no reason to hang up.
+        let id = self.submit(command).map_err(RunError::Misuse)?;
         let now = self.wire.now();
-        // The message that was asked for before: nobody is here who has it.
+        // The message that was asked for before: nobody is here who has it, and no command goes before it has come.
         if self.wire.machine.answer(now, Answer::Abort).is_ok() {
             self.wire.hang_up().await;
             self.tell_rest(&mut tell).await;
             return Err(RunError::Lost(self.failure.clone()));
         }
-        let id = self.submit(command).map_err(RunError::Misuse)?;
         loop {
             let mut wanted = None;
             let mut end = None;

@@ -52,6 +52,8 @@ pub(super) struct Watching {
     own: Own,
     /// Mailboxes that the user may not read, or not know of any more: it was told so.
     unreadable: BTreeSet<MailboxName>,
+    /// Mailboxes that LIST told of at the last look and that were not there to be watched.
+    missed: BTreeSet<MailboxName>,
 }
 
 struct Watched {
@@ -223,6 +225,7 @@ impl Watching {
             own,
             out_of_date: false,
             unreadable,
+            missed: BTreeSet::new(),
         };
         let seen = watching.names(&[]).await?;
         let mut told = watching.watch_all(&seen).await?;
@@ -436,7 +439,7 @@ impl Watching {
         self.mailboxes.retain(|name, _| wanted.contains_key(name));
         self.forget_access(|name| wanted.contains_key(name), names);
         let mut made = self.own.take_made();
-        let mut told = Vec::new();
+        let (mut told, mut missed) = (Vec::new(), BTreeSet::new());
         for (name, events) in wanted {
             if let Some(watched) = self.mailboxes.get_mut(name) {
                 watched.events = events;
@@ -461,12 +464,16 @@ impl Watching {
                 Err(error) if error.kind == StoreErrorKind::NoPermission => {
                     self.say_no_access(name, &mut told);
                 }
-                // It has just gone, which is news of its own.
-                Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => {}
+                // It has just gone, or there was trouble that looks like it: LIST says which, unless it says once more that it is there.
+                Err(error) if error.kind == StoreErrorKind::NoSuchMailbox && !self.missed.contains(name) => {
+                    missed.insert(name.clone());
+                }
                 // RFC 5465 §5.8: whoever believes that it is watched has to hear that it is not.
                 Err(error) => return Err(error),
             }
         }
+        self.out_of_date |= !missed.is_empty();
+        self.missed = missed;
         Ok(told)
     }
 

@@ -35,6 +35,8 @@ struct State<T> {
     log: VecDeque<Entry<T>>,
     /// The weight of all that was ever told.
     end: u64,
+    /// The same before the last time that something was told.
+    before_last: u64,
     /// Somebody has read up to there: nothing that comes later is joined with what came before.
     read: u64,
     /// By rising number.
@@ -132,6 +134,7 @@ impl<T: Logged> Log<T> {
         let state = State {
             log: VecDeque::new(),
             end: 0,
+            before_last: 0,
             read: 0,
             readers: Vec::new(),
             places: BTreeMap::new(),
@@ -152,7 +155,8 @@ impl<T: Logged> Log<T> {
     }
 
     /// Tells changes that were made at once. They are as many as a mailbox has messages, which may be more than a reader
-    /// may fall behind: it is cut off only if it was behind before.
+    /// may fall behind: it is cut off only if it was behind before the last of them. One command may tell twice, what is marked and
+    /// what goes, before anybody can read.
     pub(crate) fn tell_all(&self, changes: Vec<T>) {
         let mut state = self.state();
         if state.readers.is_empty() || changes.is_empty() {
@@ -160,8 +164,8 @@ impl<T: Logged> Log<T> {
         }
         // A reader that is too far behind is cut off, and its session ends: memory is worth more than its patience. Nobody is
         // farther behind than what is kept.
-        if state.end - state.read_by_all() >= self.behind_max {
-            let least = state.end - self.behind_max;
+        if state.before_last.saturating_sub(state.read_by_all()) >= self.behind_max {
+            let least = state.before_last - self.behind_max;
             state.readers.retain(|slot| slot.read > least);
             state.places = state.places.split_off(&(least + 1));
             state.forget_what_all_have_read();
@@ -169,6 +173,7 @@ impl<T: Logged> Log<T> {
                 return;
             }
         }
+        state.before_last = state.end;
         changes.into_iter().for_each(|change| state.push(change));
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
@@ -300,7 +305,7 @@ mod tests {
         let feed = feed();
         let slow = feed.reader();
         let quick = feed.reader();
-        for uid in 1..=BEHIND_MAX as u32 + 1 {
+        for uid in 1..=BEHIND_MAX as u32 + 2 {
             feed.tell(added(uid));
             quick.take();
         }
@@ -337,8 +342,17 @@ mod tests {
         let many: Vec<Change> = (1..=BEHIND_MAX as u32 + 1).map(added).collect();
         feed.tell_all(many.clone());
         assert_eq!(reader.take(), [added(1), added_to(2..=BEHIND_MAX as u32 + 1)]);
+        feed.tell_all(many.clone());
+        feed.tell_all(many.clone());
+        let took: usize = reader
+            .take()
+            .iter()
+            .map(|change| if let Change::Added { uids, .. } = change { uids.len() } else { 0 })
+            .sum();
+        assert_eq!(took, 2 * many.len(), "one command may tell twice");
         feed.tell_all(many);
         feed.tell(added(1));
+        feed.tell(added(2));
         assert_eq!(reader.take(), [Change::Gone], "but not leave them lying");
     }
 
@@ -367,12 +381,12 @@ mod tests {
     fn what_is_joined_counts_as_before() {
         let feed = feed();
         let slow = feed.reader();
-        (1..=BEHIND_MAX as u32).for_each(|uid| feed.tell(added(uid)));
+        (1..=BEHIND_MAX as u32 + 1).for_each(|uid| feed.tell(added(uid)));
         assert_eq!(feed.state().log.len(), 2);
         let late = feed.reader();
-        feed.tell(added(BEHIND_MAX as u32 + 1));
+        feed.tell(added(BEHIND_MAX as u32 + 2));
         assert_eq!(slow.take(), [Change::Gone]);
-        assert_eq!(late.take(), [added(BEHIND_MAX as u32 + 1)]);
+        assert_eq!(late.take(), [added(BEHIND_MAX as u32 + 2)]);
         drop(late);
         assert!(feed.state().places.is_empty() && feed.is_empty());
     }

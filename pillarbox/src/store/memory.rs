@@ -201,6 +201,59 @@ impl MemoryStore {
     }
 }
 
+impl MemoryStore {
+    /// Renames a mailbox; of INBOX the messages go to a new one, which begins so.
+    fn rename_to(
+        &self,
+        user: &Identity,
+        from: &MailboxName,
+        to: &MailboxName,
+        begin: impl FnOnce(&Shared),
+    ) -> Result<(), StoreError> {
+        self.account(user, |account| {
+            let shared = account.find(from)?;
+            if account.mailboxes.contains_key(to) || account.mailboxes.keys().any(|name| name.is_below(to)) {
+                return Err(StoreError::new(StoreErrorKind::AlreadyExists, format!("{} exists", to.as_str())));
+            }
+            if to.is_below(from) {
+                return Err(StoreError::new(StoreErrorKind::Cannot, "a mailbox cannot be put below itself"));
+            }
+            if from.is_inbox() {
+                // RFC 9051 §6.3.6: its messages move to a new mailbox; INBOX stays, and so does what is below it.
+                account.make(self, to.clone(), &[]);
+                let (uids, letters): (Vec<Uid>, Vec<_>) =
+                    shared.contents()?.messages.iter().map(|(uid, message)| (*uid, message.letter.clone())).unzip();
+                let all = Usage::of(letters.iter().map(|letter: &Letter| letter.octets.len()));
+                let target = account.find(to)?;
+                begin(&target);
+                target.add(letters, self.clock.wall(), all)?;
+                // RFC 5464 §4.1
+                let annotations = shared.contents()?.annotations.clone();
+                target.contents()?.annotations = annotations;
+                shared.remove(&uids)?;
+                self.names.tell(user, vec![NameChange::Created(to.clone())]);
+                return Ok(());
+            }
+            let names: Vec<MailboxName> =
+                account.mailboxes.keys().filter(|name| *name == from || name.is_below(from)).cloned().collect();
+            let mut renamed = Vec::with_capacity(names.len());
+            for name in names {
+                let rest = &name.as_str()[from.as_str().len()..];
+                let new = MailboxName::new(&format!("{}{rest}", to.as_str()))
+                    .map_err(|error| StoreError::new(StoreErrorKind::Cannot, error.to_string()))?;
+                renamed.push((name, new));
+            }
+            for (old, new) in renamed {
+                if let Some(shared) = account.mailboxes.remove(&old) {
+                    account.mailboxes.insert(new, Arc::new(shared.renamed()?));
+                }
+            }
+            self.names.tell(user, vec![NameChange::Renamed { from: from.clone(), to: to.clone() }]);
+            Ok(())
+        })
+    }
+}
+
 impl Default for MemoryStore {
     fn default() -> Self {
         MemoryStore::new()
@@ -282,46 +335,7 @@ impl MailboxStore for MemoryStore {
         from: &'a MailboxName,
         to: &'a MailboxName,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        ready(self.account(user, |account| {
-            let shared = account.find(from)?;
-            if account.mailboxes.contains_key(to) || account.mailboxes.keys().any(|name| name.is_below(to)) {
-                return Err(StoreError::new(StoreErrorKind::AlreadyExists, format!("{} exists", to.as_str())));
-            }
-            if to.is_below(from) {
-                return Err(StoreError::new(StoreErrorKind::Cannot, "a mailbox cannot be put below itself"));
-            }
-            if from.is_inbox() {
-                // RFC 9051 §6.3.6: its messages move to a new mailbox; INBOX stays, and so does what is below it.
-                account.make(self, to.clone(), &[]);
-                let (uids, letters): (Vec<Uid>, Vec<_>) =
-                    shared.contents()?.messages.iter().map(|(uid, message)| (*uid, message.letter.clone())).unzip();
-                let all = Usage::of(letters.iter().map(|letter: &Letter| letter.octets.len()));
-                let target = account.find(to)?;
-                target.add(letters, self.clock.wall(), all)?;
-                // RFC 5464 §4.1
-                let annotations = shared.contents()?.annotations.clone();
-                target.contents()?.annotations = annotations;
-                shared.remove(&uids)?;
-                self.names.tell(user, vec![NameChange::Created(to.clone())]);
-                return Ok(());
-            }
-            let names: Vec<MailboxName> =
-                account.mailboxes.keys().filter(|name| *name == from || name.is_below(from)).cloned().collect();
-            let mut renamed = Vec::with_capacity(names.len());
-            for name in names {
-                let rest = &name.as_str()[from.as_str().len()..];
-                let new = MailboxName::new(&format!("{}{rest}", to.as_str()))
-                    .map_err(|error| StoreError::new(StoreErrorKind::Cannot, error.to_string()))?;
-                renamed.push((name, new));
-            }
-            for (old, new) in renamed {
-                if let Some(shared) = account.mailboxes.remove(&old) {
-                    account.mailboxes.insert(new, Arc::new(shared.renamed()?));
-                }
-            }
-            self.names.tell(user, vec![NameChange::Renamed { from: from.clone(), to: to.clone() }]);
-            Ok(())
-        }))
+        ready(self.rename_to(user, from, to, |_| {}))
     }
 
     fn subscribe<'a>(

@@ -5,6 +5,7 @@ mod created;
 mod everybody;
 #[path = "../imap_support/mod.rs"]
 mod imap_support;
+mod kept_from_us;
 mod meanwhile;
 mod meddled;
 mod names;

@@ -292,6 +292,7 @@ async fn trouble_is_told_as_trouble_to_who_was_let_in() {
     assert_eq!(kind(open.changes().await), Some(Unavailable));
     assert_eq!(kind(open.messages(&all()).await), Some(Unavailable));
     assert_eq!(kind(watch.stirred().await), Some(Unavailable));
+    assert_eq!(kind(watch.numbers().await), Some(Unavailable));
     assert_eq!(kind(incoming.publish().await), Some(Unavailable));
     // By its name nothing is to be learned of it.
     assert_eq!(kind(world.store.open(bob, &work, true).await), Some(NoSuchMailbox));
@@ -305,4 +306,23 @@ async fn trouble_is_told_as_trouble_to_who_was_let_in() {
     assert!(watch.stirred().await.unwrap().messages);
     late.publish().await.unwrap();
     assert_eq!(world.listed(bob, "Other Users/ann/*").await, [work.as_str()]);
+}
+
+/// What the first step of a command tells does not cut off whoever gives it, nor anybody who waits.
+#[tokio::test]
+async fn one_command_about_many_keywords_cuts_nobody_off() {
+    let world = World::new(MemoryStore::new()).await;
+    world.grant("lrste").await;
+    let keywords: Vec<Flag> = (0..99).map(|number| Flag::parse(&format!("k{number}")).unwrap()).collect();
+    for _ in 0..700 {
+        world.add("Work", &keywords).await;
+    }
+    let mut waits = world.open(&world.ann, &name("Work")).await;
+    let mut open = world.open(&world.bob, &world.work()).await;
+    let moved = open.move_to(&all(), &MailboxName::inbox()).await.unwrap();
+    assert_eq!(moved.sources().count(), 700);
+    for open in [&mut open, &mut waits] {
+        let told = open.refresh().await.unwrap();
+        assert!(!told.is_empty() && !told.iter().any(|change| matches!(change, Change::Gone)), "{}", told.len());
+    }
 }

@@ -194,13 +194,13 @@ impl AclSource for Meddled {
     ) -> BoxFuture<'a, Result<()>> {
         self.inner.change_list(account, mailbox, change)
     }
-    fn replace_list<'a>(
+    fn rename_inbox<'a>(
         &'a self,
         account: &'a Identity,
-        mailbox: &'a MailboxName,
+        to: &'a MailboxName,
         list: &'a Acl,
     ) -> BoxFuture<'a, Result<()>> {
-        self.inner.replace_list(account, mailbox, list)
+        self.inner.rename_inbox(account, to, list)
     }
 }
 

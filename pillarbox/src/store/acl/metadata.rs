@@ -43,11 +43,19 @@ impl<S: AclSource + 'static> Inner<S> {
 
     /// Whether a user may hear that annotations of a mailbox changed.
     pub(super) async fn hears_of_annotations(&self, user: &Identity, mailbox: &MailboxName) -> Result<bool> {
-        match self.annotated(user, mailbox).await {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(error.kind, StoreErrorKind::NoSuchMailbox | StoreErrorKind::NoPermission) => {
-                Ok(false)
+        let place = self.places.find(user, mailbox)?;
+        let rights = match self.rights_inside(user, &place).await {
+            Err(error) if !is_absence(&error) => {
+                // A moment's trouble must not hide the change for good. That which lasts hides it, as it hides the mailbox.
+                let lists = self.source.lists_of(&place.account).await?;
+                let list = lists.into_iter().find(|(name, _)| *name == place.mailbox);
+                Ok(list.map_or(Rights::NONE, |(_, acl)| self.rights_by(&acl, user, &place)))
             }
+            rights => rights,
+        };
+        match rights.and_then(permit_annotations) {
+            Ok(()) => Ok(true),
+            Err(error) if is_absence(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -55,11 +63,20 @@ impl<S: AclSource + 'static> Inner<S> {
     /// RFC 5464 §3.3: the right `l` and any one of `r`, `s`, `w`, `i` and `p`, whatever is done.
     async fn annotated(&self, user: &Identity, mailbox: &MailboxName) -> Result<Place> {
         let place = self.places.find(user, mailbox)?;
-        let rights = self.check(user, &place, Rights::LOOKUP).await?;
-        let any = Rights::READ | Rights::SEEN | Rights::WRITE | Rights::INSERT | Rights::POST;
-        match rights.has_any(any) {
-            true => Ok(place),
-            false => permit(rights, any).map(|()| place),
-        }
+        permit_annotations(self.rights_in(user, &place).await?)?;
+        Ok(place)
+    }
+}
+
+fn is_absence(error: &StoreError) -> bool {
+    matches!(error.kind, StoreErrorKind::NoSuchMailbox | StoreErrorKind::NoPermission)
+}
+
+fn permit_annotations(rights: Rights) -> Result<()> {
+    permit(rights, Rights::LOOKUP)?;
+    let any = Rights::READ | Rights::SEEN | Rights::WRITE | Rights::INSERT | Rights::POST;
+    match rights.has_any(any) {
+        true => Ok(()),
+        false => permit(rights, any),
     }
 }

@@ -59,11 +59,12 @@ pub trait AclSource: MailboxStore {
         list: &'a Acl,
     ) -> BoxFuture<'a, Result<Option<ObjectId>>>;
 
-    /// Puts a list in the place of another. Durable.
-    fn replace_list<'a>(
+    /// Moves the messages of INBOX to a new mailbox, which has this list from its beginning (RFC 9051 §6.3.6). INBOX stays, with the
+    /// list that it has. Durable.
+    fn rename_inbox<'a>(
         &'a self,
         account: &'a Identity,
-        mailbox: &'a MailboxName,
+        to: &'a MailboxName,
         list: &'a Acl,
     ) -> BoxFuture<'a, Result<()>>;
 
@@ -441,13 +442,10 @@ impl<S: AclSource + 'static> MailboxStore for AclStore<S> {
             if from.account != to.account {
                 return Err(StoreError::new(StoreErrorKind::Cannot, "a mailbox stays in its account"));
             }
-            self.inner.source.rename(&from.account, &from.mailbox, &to.mailbox).await?;
             match from.mailbox.is_inbox() {
                 // INBOX keeps its list, and what its messages are in now is a new mailbox (RFC 4314 §4).
-                true if list.entries().next().is_some() => {
-                    self.inner.source.replace_list(&to.account, &to.mailbox, &list).await
-                }
-                _ => Ok(()),
+                true => self.inner.source.rename_inbox(&to.account, &to.mailbox, &list).await,
+                false => self.inner.source.rename(&from.account, &from.mailbox, &to.mailbox).await,
             }
         })
     }

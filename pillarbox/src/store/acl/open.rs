@@ -100,6 +100,14 @@ impl<S: AclSource + 'static> Open<S> {
         Admission { store, user, target, needed, source: if_away.then(|| self.place.clone()), rights }
     }
 
+    /// Reads what was told so far, between two steps of one command: the second must not find this session behind by all that the first
+    /// told. What cannot be read now is read later.
+    async fn catch_up(&mut self) {
+        if let Ok(news) = self.mailbox.refresh().await {
+            self.news.extend(news);
+        }
+    }
+
     /// RFC 4314 §4: of the flags that a client sets, those that the user may.
     async fn set_some(&mut self, uids: &UidSet, what: &SetFlags, rights: Rights) -> Result<Vec<FlagsSet>> {
         let mut allowed = what.clone();
@@ -125,6 +133,7 @@ impl<S: AclSource + 'static> Open<S> {
             if on_time.is_empty() || flags.is_empty() {
                 continue;
             }
+            self.catch_up().await;
             let step = SetFlags { change, flags, unchanged_since: allowed.unchanged_since };
             let mut last = None;
             for mut one in self.mailbox.set_flags(&on_time, &step).await? {
@@ -256,6 +265,7 @@ impl<S: AclSource + 'static> Mailbox for Open<S> {
             let sources: UidSet = copied.sources().collect();
             let deleted = SetFlags::new(FlagChange::Add, [Flag::Deleted].into_iter().collect());
             self.mailbox.set_flags(&sources, &deleted).await?;
+            self.catch_up().await;
             let gone = self.mailbox.expunge(Some(&sources)).await?;
             // Somebody else may have taken the mark away: such a message is in both mailboxes. Its copy stays where it is, as
             // somebody else may also have expunged it because of our mark.

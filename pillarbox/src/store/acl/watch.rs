@@ -55,7 +55,7 @@ impl<S: AclSource + 'static> MailboxWatch for Watched<S> {
 
     fn numbers(&mut self) -> BoxFuture<'_, Result<Option<Status>>> {
         Box::pin(async move {
-            self.store.check(&self.user, &self.place, needed()).await?;
+            self.store.check_inside(&self.user, &self.place, needed()).await?;
             self.watch.numbers().await
         })
     }

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use pillarbox_imap::types::MailboxName;
-use pillarbox_maildir::{Tree, Watch};
+use pillarbox_maildir::{MaildirError, Tree, Watch};
 use tokio::runtime::Handle;
 
+use super::acl::is_kept_from_us;
 use super::news::{LOOKS_APART, RETRY_AFTER, lock};
 use super::{Inner, MaildirStore, Result, told};
 use crate::parts::{BoxFuture, Identity, NameChange, NameWatch, StoreErrorKind};
@@ -34,7 +35,8 @@ struct Account {
     /// Held while names are looked at, and while this process changes them. None: they were not looked at yet.
     seen: Mutex<Option<Seen>>,
     look: Mutex<Look>,
-    runtime: Handle,
+    /// Of whoever came to watch last: that of the first may have ended since.
+    runtime: Mutex<Handle>,
     _watch: Watch,
 }
 
@@ -54,9 +56,9 @@ struct Seen {
 
 impl Seen {
     fn of(inner: &Inner, tree: &Tree) -> Result<Self> {
-        let existing = tree.list().map_err(told)?.into_iter().filter(|mailbox| mailbox.exists);
+        let existing = known(tree.list())?.into_iter().filter(|mailbox| mailbox.exists);
         let mailboxes = existing.filter_map(|mailbox| inner.names.in_imap(&mailbox.name)).collect();
-        let subscriptions = tree.subscriptions().map_err(told)?;
+        let subscriptions = known(tree.subscriptions())?;
         Ok(Seen {
             mailboxes,
             subscriptions: subscriptions.iter().filter_map(|name| inner.names.in_imap(name)).collect(),
@@ -94,6 +96,14 @@ impl Seen {
     }
 }
 
+/// Nothing of what is kept from us: whoever watches others beside must not lose them by it.
+fn known<T>(names: std::result::Result<Vec<T>, MaildirError>) -> Result<Vec<T>> {
+    match names {
+        Err(error) if is_kept_from_us(&error) => Ok(Vec::new()),
+        names => names.map_err(told),
+    }
+}
+
 impl Inner {
     /// Does something to the names of an account, and tells those who watch. `subscribed`: what is subscribed to from now on.
     pub(super) fn change_names(
@@ -102,9 +112,14 @@ impl Inner {
         subscribed: bool,
         change: impl FnOnce() -> Result<NameChange>,
     ) -> Result<()> {
-        let watched = self.accounts.find(&self.root(account)?);
+        let root = self.root(account)?;
+        let (watched, late) = (self.accounts.find(&root), std::cell::OnceCell::new());
         let mut seen = watched.as_ref().map(|account| lock(&account.seen));
         let change = change()?;
+        // Whoever began to watch meanwhile may have looked before the change, and must not find it a second time.
+        if seen.is_none() {
+            seen = late.get_or_init(|| self.accounts.find(&root)).as_ref().map(|account| lock(&account.seen));
+        }
         if let Some(seen) = seen.as_mut().and_then(|seen| seen.as_mut()) {
             seen.learn(&change, subscribed);
         }
@@ -122,8 +137,9 @@ impl Inner {
 
     fn compare(&self, account: &Account) -> Result<()> {
         let mut seen = lock(&account.seen);
-        let now = match self.tree_there(&account.identity) {
-            Ok(tree) => Seen::of(self, &tree)?,
+        let now = match self.tree_let_in(&account.identity) {
+            Ok(Some(tree)) => Seen::of(self, &tree)?,
+            Ok(None) => Seen::default(),
             Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => Seen::default(),
             Err(error) => return Err(error),
         };
@@ -137,14 +153,21 @@ impl Inner {
 
     /// The account whose names are watched from now on; none if there is none. None comes to be.
     fn watch_account(self: &Arc<Self>, identity: &Identity, runtime: Handle) -> Result<Option<Arc<Account>>> {
-        let tree = match self.tree_there(identity) {
+        let tree = match self.tree_let_in(identity) {
             Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => return Ok(None),
-            tree => tree?,
+            tree => match tree? {
+                Some(tree) => tree,
+                None => return Ok(None),
+            },
         };
         let root = self.root(identity)?;
         let watcher = self.disk.watcher(self)?;
         let mut accounts = lock(&self.accounts.0);
         if let Some(account) = accounts.get(&root).and_then(Weak::upgrade) {
+            drop(accounts);
+            *lock(&account.runtime) = runtime;
+            // What was to be looked at and could not be where nothing runs any more.
+            look(self, &account);
             return Ok(Some(account));
         }
         accounts.retain(|_, account| account.strong_count() > 0);
@@ -153,7 +176,7 @@ impl Inner {
             root: root.clone(),
             seen: Mutex::default(),
             look: Mutex::default(),
-            runtime,
+            runtime: Mutex::new(runtime),
             _watch: watcher.names(&tree),
         });
         // Nobody else has it yet, so that nothing is told that was there before.
@@ -173,8 +196,10 @@ fn look(inner: &Arc<Inner>, account: &Arc<Account>) {
     }
     (state.behind, state.looking) = (false, true);
     drop(state);
+    let looking = Looking(Arc::downgrade(account));
+    let runtime = lock(&account.runtime).clone();
     let (store, watched, lane) = (Arc::clone(inner), Arc::clone(account), inner.pool.lane(&account.identity));
-    account.runtime.spawn(async move {
+    runtime.spawn(async move {
         let (inner, account) = (Arc::clone(&store), Arc::clone(&watched));
         let looked = lane.run(move || inner.compare(&account)).await;
         if looked.is_err() {
@@ -184,18 +209,38 @@ fn look(inner: &Arc<Inner>, account: &Arc<Account>) {
         // Nobody is kept here by a pause.
         let (store, root) = (Arc::downgrade(&store), watched.root.clone());
         drop(watched);
-        again(store, root, after).await;
+        again(store, root, after, looking).await;
     });
 }
 
+/// A look and the pause after it. They may also end with the runtime that they are in: the account is then looked at by the next.
+struct Looking(Weak<Account>);
+
+impl Looking {
+    fn ended(mut self) {
+        if let Some(account) = std::mem::take(&mut self.0).upgrade() {
+            lock(&account.look).looking = false;
+        }
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        if let Some(account) = self.0.upgrade() {
+            let mut look = lock(&account.look);
+            (look.looking, look.behind) = (false, true);
+        }
+    }
+}
+
 /// Looks after a while, if something happened meanwhile.
-fn again(store: Weak<Inner>, root: PathBuf, after: Duration) -> BoxFuture<'static, ()> {
+fn again(store: Weak<Inner>, root: PathBuf, after: Duration, looking: Looking) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         tokio::time::sleep(after).await;
+        looking.ended();
         if let Some(inner) = store.upgrade()
             && let Some(account) = inner.accounts.find(&root)
         {
-            lock(&account.look).looking = false;
             look(&inner, &account);
         }
     })
@@ -203,14 +248,34 @@ fn again(store: Weak<Inner>, root: PathBuf, after: Duration) -> BoxFuture<'stati
 
 /// One who watches an account's names.
 struct Watching {
+    inner: Arc<Inner>,
+    user: Identity,
     told: Box<dyn NameWatch>,
-    /// Held for all that the account is looked at because of it.
-    _account: Option<Arc<Account>>,
+    /// Held for all that the account is looked at because of it. `None`: there was no account yet.
+    account: Option<Arc<Account>>,
+}
+
+impl Watching {
+    async fn begin(&mut self) -> Result<()> {
+        let (runtime, lane) = (Handle::current(), self.inner.pool.lane(&self.user));
+        let (inner, user) = (Arc::clone(&self.inner), self.user.clone());
+        self.account = match lane.run(move || inner.watch_account(&user, runtime)).await {
+            Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => None,
+            account => account?,
+        };
+        Ok(())
+    }
 }
 
 impl NameWatch for Watching {
     fn changes(&mut self) -> BoxFuture<'_, Result<Vec<NameChange>>> {
-        self.told.changes()
+        Box::pin(async move {
+            if self.account.is_none() {
+                // What was told last may be how it came to be.
+                self.begin().await?;
+            }
+            self.told.changes().await
+        })
     }
 }
 
@@ -218,15 +283,10 @@ impl MaildirStore {
     pub(super) fn watch_account_names(&self, user: &Identity) -> BoxFuture<'static, Result<Box<dyn NameWatch>>> {
         // In this order: what happens in between is told.
         let told = self.inner.watched_names.watch(user);
-        let (inner, user) = (Arc::clone(&self.inner), user.clone());
+        let mut watching = Watching { inner: Arc::clone(&self.inner), user: user.clone(), told, account: None };
         Box::pin(async move {
-            let (runtime, lane) = (Handle::current(), inner.pool.lane(&user));
-            let watched = lane.run(move || inner.watch_account(&user, runtime)).await;
-            let account = match watched {
-                Err(error) if error.kind == StoreErrorKind::NoSuchMailbox => None,
-                watched => watched?,
-            };
-            Ok(Box::new(Watching { told, _account: account }) as Box<dyn NameWatch>)
+            watching.begin().await?;
+            Ok(Box::new(watching) as Box<dyn NameWatch>)
         })
     }
 }

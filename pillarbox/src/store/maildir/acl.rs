@@ -1,5 +1,6 @@
 //! The lists of mailboxes, in Dovecot's files.
 
+use pillarbox_fs::ErrorKind;
 use pillarbox_imap::metadata::{Entry, EntryChange, WantedEntries};
 use pillarbox_imap::types::{MailboxName, ObjectId, SpecialUse};
 use pillarbox_maildir::{Acl, Maildir, MaildirError, Tree};
@@ -14,6 +15,19 @@ impl Inner {
     pub(super) fn tree_there(&self, account: &Identity) -> Result<Tree> {
         Tree::open_with(&self.files, self.root(account)?, (self.lies_as)(account)).map_err(told)
     }
+
+    /// A tree that is there; `None` if we may not look at it.
+    pub(super) fn tree_let_in(&self, account: &Identity) -> Result<Option<Tree>> {
+        match Tree::open_with(&self.files, self.root(account)?, (self.lies_as)(account)) {
+            Err(error) if is_kept_from_us(&error) => Ok(None),
+            tree => tree.map(Some).map_err(told),
+        }
+    }
+}
+
+/// Whether the system keeps something from us, which lasts until somebody changes it.
+pub(super) fn is_kept_from_us(error: &MaildirError) -> bool {
+    matches!(error, MaildirError::Fs(error) if error.kind() == ErrorKind::PermissionDenied)
 }
 
 impl MaildirStore {
@@ -65,19 +79,29 @@ impl AclSource for MaildirStore {
     }
 
     fn lists_of<'a>(&'a self, account: &'a Identity) -> BoxFuture<'a, Result<Vec<(MailboxName, Acl)>>> {
-        self.on_tree_there(account, |inner, tree| {
-            let there = tree.list().map_err(told)?.into_iter().filter(|mailbox| mailbox.exists);
+        let (inner, owner) = (std::sync::Arc::clone(&self.inner), account.clone());
+        let account = owner.clone();
+        let lists = move |inner: &Inner| {
+            let Some(tree) = inner.tree_let_in(&account)? else { return Ok(Vec::new()) };
+            let there = match tree.list() {
+                Err(error) if is_kept_from_us(&error) => Vec::new(),
+                there => there.map_err(told)?,
+            };
+            let there = there.into_iter().filter(|mailbox| mailbox.exists);
             let lists = there.filter_map(|mailbox| {
                 let name = inner.names.in_imap(&mailbox.name)?;
                 match tree.mailbox(&mailbox.name).and_then(|folder| folder.acl()) {
                     Ok(acl) => Some(Ok((name, acl))),
                     // It went away meanwhile, or nobody gets rights by half a list.
                     Err(MaildirError::NoSuchMailbox(_) | MaildirError::Damaged(_)) => None,
+                    // This lasts: what one list keeps from us must not take the names of all others away.
+                    Err(error) if is_kept_from_us(&error) => None,
                     Err(error) => Some(Err(told(error))),
                 }
             });
             lists.collect()
-        })
+        };
+        Box::pin(async move { inner.pool.lane(&owner).run(move || lists(&inner)).await })
     }
 
     fn change_list<'a>(
@@ -128,13 +152,13 @@ impl AclSource for MaildirStore {
         })
     }
 
-    fn replace_list<'a>(
+    fn rename_inbox<'a>(
         &'a self,
         account: &'a Identity,
-        mailbox: &'a MailboxName,
+        to: &'a MailboxName,
         list: &'a Acl,
     ) -> BoxFuture<'a, Result<()>> {
-        let list = list.clone();
-        self.on_list(account, mailbox, move |folder| folder.replace_acl(&list))
+        let (inbox, list) = (MailboxName::inbox(), list.clone());
+        Box::pin(async move { self.rename_to(account, &inbox, to, Some(list)).await })
     }
 }

@@ -285,6 +285,51 @@ fn itself(folder: &Path) -> PathBuf {
     folder.join(".")
 }
 
+impl MaildirStore {
+    /// Renames a mailbox; of INBOX the messages go to a new one, with this list if there is one.
+    fn rename_to<'a>(
+        &'a self,
+        user: &Identity,
+        from: &MailboxName,
+        to: &MailboxName,
+        list: Option<pillarbox_maildir::Acl>,
+    ) -> BoxFuture<'a, Result<()>> {
+        let (old, new, account) = (from.clone(), to.clone(), user.clone());
+        self.on_tree(user, move |inner, tree| {
+            let (from, to) = (&old, &new);
+            let (from, to) = (inner.names.find(tree, from)?, inner.names.find(tree, to)?);
+            if to.is_below(&from) {
+                return Err(StoreError::new(StoreErrorKind::Cannot, "a mailbox cannot be put below itself"));
+            }
+            let moved: Vec<PathBuf> = match from.is_inbox() {
+                true => Vec::new(),
+                false => {
+                    let all = tree.list().map_err(told)?;
+                    let moved = all.iter().filter(|mailbox| mailbox.name == from || mailbox.name.is_below(&from));
+                    moved
+                        .filter_map(|mailbox| tree.mailbox(&mailbox.name).ok())
+                        .map(|folder| folder.path().to_owned())
+                        .collect()
+                }
+            };
+            inner.change_names(&account, false, || {
+                match list.as_ref().filter(|_| from.is_inbox()) {
+                    Some(list) => tree.rename_inbox(&to, list).map_err(told)?,
+                    None => tree.rename_mailbox(&from, &to).map_err(told)?,
+                }
+                moved.iter().for_each(|folder| inner.let_go(folder));
+                if from.is_inbox() {
+                    inner.look_again(tree.mailbox(&from).map_err(told)?.path());
+                }
+                Ok(match from.is_inbox() {
+                    true => NameChange::Created(new.clone()),
+                    false => NameChange::Renamed { from: old.clone(), to: new.clone() },
+                })
+            })
+        })
+    }
+}
+
 impl MailboxStore for MaildirStore {
     fn capabilities(&self) -> StoreCapabilities {
         StoreCapabilities {
@@ -381,36 +426,7 @@ impl MailboxStore for MaildirStore {
         from: &'a MailboxName,
         to: &'a MailboxName,
     ) -> BoxFuture<'a, Result<()>> {
-        let (old, new, account) = (from.clone(), to.clone(), user.clone());
-        self.on_tree(user, move |inner, tree| {
-            let (from, to) = (&old, &new);
-            let (from, to) = (inner.names.find(tree, from)?, inner.names.find(tree, to)?);
-            if to.is_below(&from) {
-                return Err(StoreError::new(StoreErrorKind::Cannot, "a mailbox cannot be put below itself"));
-            }
-            let moved: Vec<PathBuf> = match from.is_inbox() {
-                true => Vec::new(),
-                false => {
-                    let all = tree.list().map_err(told)?;
-                    let moved = all.iter().filter(|mailbox| mailbox.name == from || mailbox.name.is_below(&from));
-                    moved
-                        .filter_map(|mailbox| tree.mailbox(&mailbox.name).ok())
-                        .map(|folder| folder.path().to_owned())
-                        .collect()
-                }
-            };
-            inner.change_names(&account, false, || {
-                tree.rename_mailbox(&from, &to).map_err(told)?;
-                moved.iter().for_each(|folder| inner.let_go(folder));
-                if from.is_inbox() {
-                    inner.look_again(tree.mailbox(&from).map_err(told)?.path());
-                }
-                Ok(match from.is_inbox() {
-                    true => NameChange::Created(new.clone()),
-                    false => NameChange::Renamed { from: old.clone(), to: new.clone() },
-                })
-            })
-        })
+        self.rename_to(user, from, to, None)
     }
 
     fn subscribe<'a>(

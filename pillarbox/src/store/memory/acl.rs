@@ -93,16 +93,16 @@ impl AclSource for MemoryStore {
         }))
     }
 
-    fn replace_list<'a>(
+    fn rename_inbox<'a>(
         &'a self,
         account: &'a Identity,
-        mailbox: &'a MailboxName,
+        to: &'a MailboxName,
         list: &'a Acl,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        ready(self.there(account, mailbox).and_then(|shared| {
-            shared.contents()?.acl.clone_from(list);
-            self.names.tell(account, vec![NameChange::Rights(mailbox.clone())]);
-            Ok(())
+        ready(self.rename_to(account, &MailboxName::inbox(), to, |made| {
+            if let Ok(mut contents) = made.contents() {
+                contents.acl.clone_from(list);
+            }
         }))
     }
 }
