@@ -81,11 +81,13 @@ impl Feed {
     }
 
     /// How many times something was told.
+    #[cfg(feature = "maildir")]
     pub(crate) fn told(&self) -> Told {
         self.watchers.state().told
     }
 
     /// Whether somebody waits for what happens next.
+    #[cfg(feature = "maildir")]
     pub(crate) fn is_waited_for(&self) -> bool {
         self.log.is_waited_for() || !self.watchers.state().waiting.is_empty()
     }
@@ -161,12 +163,14 @@ pub(crate) struct Watcher {
 
 impl Watcher {
     /// What was told by when this watcher was told of it.
+    #[cfg(feature = "maildir")]
     pub(crate) fn heard(&self) -> Told {
         self.heard
     }
 
     /// It has the numbers as they were then, and knows of nothing that came later. Messages that came or went show in them; that flags
     /// changed does not, and is heard of unless it was before.
+    #[cfg(feature = "maildir")]
     pub(crate) fn has_heard(&mut self, told: Told) {
         self.heard = Told { flags: self.heard.flags.min(told.flags), ..told };
     }

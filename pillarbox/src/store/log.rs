@@ -181,6 +181,7 @@ impl<T: Logged> Log<T> {
     }
 
     /// Whether somebody waits for the next change.
+    #[cfg(feature = "maildir")]
     pub(crate) fn is_waited_for(&self) -> bool {
         !self.state().waiting.is_empty()
     }
