@@ -62,26 +62,20 @@ struct Slot {
 
 impl<T: Logged> State<T> {
     fn push(&mut self, change: T) {
-        let weight = change.weight();
-        let is_unread = |entry: &Entry<T>| entry.end > self.read;
-        let change = match self.log.pop_back() {
-            None => Some(change),
-            Some(last) if !is_unread(&last) => {
-                self.log.push_back(last);
-                Some(change)
-            }
-            Some(mut last) => {
-                let before = self.log.back().filter(|entry| is_unread(entry)).map(|entry| &entry.change);
-                let left = last.change.join(before, change);
+        self.end += change.weight();
+        let (end, read) = (self.end, self.read);
+        let mut unread = self.log.iter_mut().rev().take_while(|entry| entry.end > read);
+        let left = match (unread.next(), unread.next()) {
+            (Some(last), before) => {
+                let left = last.change.join(before.map(|entry| &entry.change), change);
                 if left.is_none() {
-                    last.end = self.end + weight;
+                    last.end = end;
                 }
-                self.log.push_back(last);
                 left
             }
+            (None, _) => Some(change),
         };
-        self.end += weight;
-        self.log.extend(change.map(|change| Entry { change, end: self.end }));
+        self.log.extend(left.map(|change| Entry { change, end }));
     }
 
     /// What a reader has not read, up to `until`; `None` if it was cut off.
