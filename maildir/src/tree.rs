@@ -202,7 +202,7 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// As [`create_mailbox_for`](Self::create_mailbox_for), and as [`Maildir::replace_acl`].
+    /// As [`create_mailbox_for`](Self::create_mailbox_for), and as [`Maildir::change_acl`].
     pub fn create_mailbox_with_acl(&self, name: &MailboxName, uses: &[&str], list: &Acl) -> Result<Maildir> {
         self.make_mailbox(name, uses, Some(list))
     }
