@@ -7,9 +7,10 @@ use pillarbox_core::WallTime;
 use pillarbox_imap::types::{Keyword, Uid, UidValidity};
 use pillarbox_maildir::{self as maildir, Delivered, Maildir, Prepared, Purpose, Usage};
 
+use super::email_id::guid_of;
 use super::pool::Lane;
 use super::quota::Room;
-use super::shared::{Shared, guid_of, system};
+use super::shared::{Shared, system};
 use super::{Inner, Result, told, uid, uid_validity};
 use crate::parts::{Append, AppendedMessages, BoxFuture, IncomingAppend, StoreError, StoreErrorKind};
 

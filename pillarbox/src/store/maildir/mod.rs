@@ -4,6 +4,7 @@ mod account;
 mod acl;
 mod append;
 mod cache;
+mod email_id;
 mod looks;
 mod metadata;
 mod names;

@@ -107,15 +107,21 @@ pub(super) fn look_if_awaited(folder: &Arc<Shared>) {
     });
 }
 
+/// A store of one account to which the disk itself tells nothing as long as a test runs.
+#[cfg(test)]
+pub(super) fn without_notices(root: std::path::PathBuf) -> super::MaildirStore {
+    let mut never = pillarbox_maildir::WatchOptions::default();
+    (never.notices_max, never.rescan_every, never.gather) = (0, Duration::from_secs(3600), Duration::from_secs(3600));
+    super::MaildirStore::new(move |_| Some(root.clone())).watch(never)
+}
+
 #[cfg(test)]
 mod tests {
     use pillarbox_imap::types::MailboxName;
-    use pillarbox_maildir::WatchOptions;
     use tokio::runtime::Builder;
 
     use super::*;
     use crate::parts::{Append, Identity, MailboxStore};
-    use crate::store::MaildirStore;
 
     #[test]
     fn behind_a_long_look_there_is_a_rest_but_no_endless_one() {
@@ -132,12 +138,7 @@ mod tests {
     #[test]
     fn who_waits_hears_it_though_the_runtime_of_who_delivered_ends() {
         let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("Maildir");
-        // The disk itself tells nothing as long as the test runs.
-        let mut never = WatchOptions::default();
-        (never.notices_max, never.rescan_every, never.gather) =
-            (0, Duration::from_secs(3600), Duration::from_secs(3600));
-        let store = MaildirStore::new(move |_| Some(root.clone())).watch(never);
+        let store = without_notices(dir.path().join("Maildir"));
         let (you, inbox) = (Identity::new("you"), MailboxName::inbox());
         let waits = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let mut mailbox = waits.block_on(store.open(&you, &inbox, false)).unwrap();

@@ -48,25 +48,18 @@ impl MailboxWatch for Watched {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering;
-    use std::time::Duration;
 
     use pillarbox_imap::types::MailboxName;
-    use pillarbox_maildir::WatchOptions;
 
     use super::*;
     use crate::parts::{Append, Identity, Mailbox, MailboxStore};
-    use crate::store::MaildirStore;
+    use crate::store::maildir::unasked::without_notices;
 
     /// In each round messages come while nobody waits, and then all are told: looks at the folder, and how often its messages were
     /// counted.
     async fn looks_and_counts(sessions: usize, rounds: u32) -> (u64, usize) {
         let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("Maildir");
-        // The disk itself tells nothing as long as the test runs.
-        let mut never = WatchOptions::default();
-        (never.notices_max, never.rescan_every, never.gather) =
-            (0, Duration::from_secs(3600), Duration::from_secs(3600));
-        let store = MaildirStore::new(move |_| Some(root.clone())).watch(never);
+        let store = without_notices(dir.path().join("Maildir"));
         let (you, inbox) = (Identity::new("you"), MailboxName::inbox());
         let put = async || {
             let mut append = store.append(&you, &inbox, Append::default()).await.unwrap();
